@@ -1,0 +1,78 @@
+"""The exceptions of the lake.
+
+LakeError
+├── UsageError                wrong command line or configuration: exit status 2
+│   └── ConfigError           lake.toml or an environment variable
+├── PermanentError            a retry does not mend it
+│   ├── Refused               the other side said no: credentials, permission, 4xx
+│   ├── BadData               an answer or object that can't be what it claims to be
+│   ├── Incomplete            a read smaller than the source's own count, suspicious shrinkage
+│   └── Missing               an object, manifest, server binary or port is not there
+└── TransientError            a retry may mend it: unreachable, timeout, 5xx, 429
+
+Belongs here: the tree and how a message reads. Does not: who raises what.
+"""
+
+from __future__ import annotations
+
+from lake.base.redaction import redact
+
+
+class LakeError(Exception):
+    """Something went wrong, told as what, where, expected, found and remedy.
+
+    `str(error)` is ready for people: known secrets are already replaced.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: object = None,
+        expected: object = None,
+        found: object = None,
+        remedy: str | None = None,
+    ) -> None:
+        parts = {"where": where, "expected": expected, "found": found, "remedy": remedy}
+        self.what = redact(what)
+        self.parts = {name: redact(str(part)) for name, part in parts.items() if part is not None}
+        super().__init__(self.what)
+
+    def __str__(self) -> str:
+        return "\n".join([self.what, *(f"  {name}: {part}" for name, part in self.parts.items())])
+
+
+class UsageError(LakeError):
+    """The command line asks for something that does not exist."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """lake.toml or an environment variable is wrong."""
+
+
+class PermanentError(LakeError):
+    """A retry does not mend it."""
+
+
+class Refused(PermanentError):
+    """The other side answered no: credentials, permissions, a request it won't take."""
+
+
+class BadData(PermanentError):
+    """An answer or an object that is not what it claims to be."""
+
+
+class Incomplete(PermanentError):
+    """A read that is smaller than it has to be."""
+
+
+class Missing(PermanentError):
+    """Something that has to be there is not."""
+
+
+class TransientError(LakeError):
+    """A retry may mend it: unreachable, timed out, overloaded."""

@@ -1,0 +1,26 @@
+"""Keeps secrets out of messages, logs, manifests and metadata.
+
+Belongs here: which strings are secret and how they are replaced.
+Does not: where secrets come from (settings).
+"""
+
+from __future__ import annotations
+
+import re
+
+_USERINFO = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s@]+@")
+_secrets: set[str] = set()
+_SHORTEST = 4  # shorter strings stand in too many innocent words
+
+
+def register_secret(secret: str) -> None:
+    """From now on `redact` replaces this string wherever it stands."""
+    if len(secret) >= _SHORTEST:
+        _secrets.add(secret)
+
+
+def redact(text: str) -> str:
+    """The text without registered secrets and without `user:password@` in URLs."""
+    for secret in sorted(_secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return _USERINFO.sub(r"\g<scheme>***@", text)
