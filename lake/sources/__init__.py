@@ -1,0 +1,9 @@
+"""The systems that are read: one module or package each.
+
+Belongs here: how a system is asked, and how its answer becomes Arrow record batches.
+Does not: where the rows go (export), S3, Dagster.
+"""
+
+from lake.sources.face import Count, Source, open_source
+
+__all__ = ["Count", "Source", "open_source"]

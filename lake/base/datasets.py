@@ -1,0 +1,83 @@
+"""What is exported: one dataset is one table, read from one place in one source.
+
+Belongs here: the `[[dataset]]` tables of lake.toml as types, and their rules.
+Does not: how a source is asked.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+_UNITS_MS = {
+    "y": 365 * 86_400_000,
+    "w": 7 * 86_400_000,
+    "d": 86_400_000,
+    "h": 3_600_000,
+    "m": 60_000,
+    "s": 1000,
+    "ms": 1,
+}
+_DURATION = re.compile("".join(rf"(?:(?P<{unit}>\d+){unit})?" for unit in _UNITS_MS), re.ASCII)
+
+
+def duration_ms(text: str) -> int:
+    """A Prometheus duration (`15s`, `1m30s`, `500ms`) in milliseconds.
+
+    Source: https://prometheus.io/docs/prometheus/latest/querying/basics/#float-literals-and-time-durations
+    Raises ValueError.
+    """
+    match = _DURATION.fullmatch(text)
+    if match is None or not text:
+        raise ValueError(f"not a Prometheus duration such as 15s or 1m30s: {text!r}")
+    return sum(
+        int(number) * _UNITS_MS[unit] for unit, number in match.groupdict().items() if number
+    )
+
+
+class _Dataset(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+
+
+class MongoDataset(_Dataset):
+    """A collection; a document belongs to the UTC day of its time field."""
+
+    source: Literal["mongo"]
+    collection: Annotated[str, Field(min_length=1)]
+    time_field: Annotated[str, Field(min_length=1)] = "timestamp"
+    time_fallback: Literal["_id"] | None = None
+
+
+class PrometheusDataset(_Dataset):
+    """A selector or an expression, resampled at `step` or as the stored samples."""
+
+    source: Literal["prometheus"]
+    query: Annotated[str, Field(min_length=1)]
+    mode: Literal["range", "raw"] = "range"
+    step: str = "15s"
+
+    @field_validator("step")
+    @classmethod
+    def _step_is_a_duration(cls, step: str) -> str:
+        if not 0 < duration_ms(step) <= _UNITS_MS["d"]:
+            raise ValueError(f"a step lies above 0 and is at most 1d, found {step!r}")
+        return step
+
+    @property
+    def step_ms(self) -> int:
+        """The step in milliseconds."""
+        return duration_ms(self.step)
+
+
+class LokiDataset(_Dataset):
+    """The lines of all streams that a selector matches."""
+
+    source: Literal["loki"]
+    selector: Annotated[str, Field(min_length=1)]
+
+
+Dataset = Annotated[MongoDataset | PrometheusDataset | LokiDataset, Field(discriminator="source")]

@@ -1,0 +1,43 @@
+"""Where each object lies under the lake's root.
+
+Belongs here: keys, to and from. Does not: what the objects hold.
+"""
+
+from __future__ import annotations
+
+from lake.base.day import Day
+from lake.base.errors import UsageError
+
+TABLES = "tables/"
+MANIFESTS = "manifests/"
+
+
+def table_prefix(dataset: str) -> str:
+    """Where all partitions of a dataset lie."""
+    return f"{TABLES}{dataset}/"
+
+
+def table_key(dataset: str, day: Day) -> str:
+    """The one Parquet object of a partition."""
+    return f"{table_prefix(dataset)}day={day}/data.parquet"
+
+
+def manifest_prefix(dataset: str) -> str:
+    """Where all manifests of a dataset lie."""
+    return f"{MANIFESTS}{dataset}/"
+
+
+def manifest_key(dataset: str, day: Day) -> str:
+    """The manifest of a partition."""
+    return f"{manifest_prefix(dataset)}{day}.json"
+
+
+def partition_of_manifest(key: str) -> tuple[str, Day] | None:
+    """Dataset and day of a manifest's key, None for other objects."""
+    parts = key.removeprefix(MANIFESTS).split("/")
+    if not key.startswith(MANIFESTS) or len(parts) != 2 or not parts[1].endswith(".json"):
+        return None
+    try:
+        return parts[0], Day.parse(parts[1].removesuffix(".json"))
+    except UsageError:
+        return None

@@ -1,0 +1,245 @@
+"""S3 as a store.
+
+Belongs here: calls to S3 and what their errors mean. Does not: bucket rules (lifecycle,
+locks), which belong to the bucket's own use case.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+)
+
+from lake.base.errors import LakeError, Missing, PermanentError, Refused, TransientError
+from lake.base.settings import S3Section
+from lake.base.store.face import ObjectStat, Upload
+
+_PART_BYTES = 8 << 20  # S3 takes parts of 5 MiB and more, 10,000 of them: 80 GB an object
+_CHUNK = 4 << 20
+_REFUSED = frozenset(
+    {
+        "403",
+        "AccessDenied",
+        "AllAccessDisabled",
+        "ExpiredToken",
+        "Forbidden",
+        "InvalidAccessKeyId",
+        "InvalidToken",
+        "KMS.AccessDeniedException",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+    }
+)
+_ABSENT = frozenset({"NoSuchKey", "NotFound", "404"})
+
+
+class S3Store:
+    """Objects below `s3://bucket[/prefix]`, with the credentials of the AWS default chain."""
+
+    def __init__(self, root: str, section: S3Section, session: Any = None) -> None:
+        bucket, _, prefix = root.removeprefix("s3://").partition("/")
+        self.root = root
+        self.bucket = bucket
+        self.section = section
+        self._prefix = prefix.rstrip("/") + "/" if prefix.strip("/") else ""
+        self._session = session
+        self._opened: Any = None
+        self._put_options: dict[str, Any] = (
+            {
+                "ServerSideEncryption": "aws:kms",
+                "SSEKMSKeyId": section.kms_key_id,
+                "BucketKeyEnabled": True,
+            }
+            if section.kms_key_id
+            else {}
+        )
+
+    @property
+    def session(self) -> Any:
+        """Where credentials and the region come from."""
+        if self._session is None:
+            try:
+                self._session = boto3.Session(region_name=self.section.region)
+            except ProfileNotFound as error:
+                raise Refused("no such AWS profile", where=self.root, found=error) from error
+        return self._session
+
+    @property
+    def _client(self) -> Any:
+        if self._opened is None:
+            config = Config(
+                retries={"mode": "standard", "max_attempts": 4},
+                connect_timeout=5,
+                read_timeout=60,
+                max_pool_connections=32,
+                s3={"addressing_style": "path" if self.section.endpoint_url else "auto"},
+            )
+            # With an endpoint of one's own the region is only part of the signature.
+            region = self.section.region or self.session.region_name or "us-east-1"
+            self._opened = self.session.client(
+                "s3", endpoint_url=self.section.endpoint_url, region_name=region, config=config
+            )
+        return self._opened
+
+    def url(self, key: str) -> str:
+        """`s3://bucket/…`."""
+        return f"s3://{self.bucket}/{self._prefix}{key}"
+
+    @contextmanager
+    def _errors(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except (ClientError, BotoCoreError) as error:
+            raise self._explained(error, key) from error
+
+    def stat(self, key: str) -> ObjectStat | None:
+        """See Store."""
+        try:
+            with self._errors(key):
+                head = self._client.head_object(Bucket=self.bucket, Key=self._prefix + key)
+        except Missing:
+            return None
+        return ObjectStat(key, head["ContentLength"], head["ETag"].strip('"'))
+
+    def list(self, prefix: str) -> Iterator[ObjectStat]:
+        """See Store. Sorted here: not every S3 server lists in the order of bytes."""
+        found: list[ObjectStat] = []
+        with self._errors(prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=self._prefix + prefix
+            )
+            for page in pages:
+                found += [
+                    ObjectStat(o["Key"].removeprefix(self._prefix), o["Size"], o["ETag"].strip('"'))
+                    for o in page.get("Contents", ())
+                ]
+        yield from sorted(found, key=lambda stat: stat.key)
+
+    def read(self, key: str) -> bytes:
+        """See Store."""
+        return b"".join(self.chunks(key))
+
+    def chunks(self, key: str) -> Iterator[bytes]:
+        """See Store."""
+        with self._errors(key):
+            answer = self._client.get_object(Bucket=self.bucket, Key=self._prefix + key)
+            yield from answer["Body"].iter_chunks(_CHUNK)
+
+    def write(self, key: str, data: bytes) -> None:
+        """See Store."""
+        with self._errors(key):
+            self._client.put_object(
+                Bucket=self.bucket, Key=self._prefix + key, Body=data, **self._put_options
+            )
+
+    @contextmanager
+    def upload(self, key: str) -> Iterator[Upload]:
+        """See Store: one PUT for what fits a part, else a multipart upload."""
+        upload = _S3Upload(self, key)
+        try:
+            yield upload
+            upload.finish()
+        except BaseException:
+            upload.abort()
+            raise
+
+    def delete(self, key: str) -> None:
+        """See Store."""
+        with self._errors(key):
+            self._client.delete_object(Bucket=self.bucket, Key=self._prefix + key)
+
+    def _explained(self, error: ClientError | BotoCoreError, key: str) -> LakeError:
+        where = f"{self.url(key)} at {self.section.endpoint_url or 'AWS'}"
+        if isinstance(error, NoCredentialsError | PartialCredentialsError):
+            return Refused(
+                "no AWS credentials",
+                where=where,
+                remedy="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or a role",
+            )
+        if not isinstance(error, ClientError):
+            return TransientError(
+                "S3 can't be reached",
+                where=where,
+                found=error,
+                remedy="check [s3] endpoint_url and region, and that the server is up",
+            )
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if code == "NoSuchBucket":
+            return Missing(
+                "no such bucket",
+                where=where,
+                found=self.bucket,
+                remedy="create it or correct [lake] root",
+            )
+        if code in _ABSENT:
+            return Missing("no such object", where=where)
+        if code in _REFUSED:
+            return Refused(
+                "S3 refused",
+                where=where,
+                found=error,
+                remedy="check the credentials and that they may read, write and list there",
+            )
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        if status >= 500 or status == 429:
+            return TransientError("S3 failed", where=where, found=error, remedy="try again")
+        return PermanentError("S3 refused", where=where, found=error)
+
+
+class _S3Upload:
+    def __init__(self, store: S3Store, key: str) -> None:
+        self._store = store
+        self._key = key
+        self._buffer = io.BytesIO()
+        self._id: str | None = None
+        self._parts: list[dict[str, Any]] = []
+
+    @property
+    def _target(self) -> dict[str, str]:
+        return {"Bucket": self._store.bucket, "Key": self._store._prefix + self._key}
+
+    def write(self, data: bytes | memoryview) -> int:
+        taken = self._buffer.write(data)
+        if self._buffer.tell() >= _PART_BYTES:
+            self._send_part()
+        return taken
+
+    def _send_part(self) -> None:
+        client, number = self._store._client, len(self._parts) + 1
+        with self._store._errors(self._key):
+            if self._id is None:
+                begun = client.create_multipart_upload(**self._target, **self._store._put_options)
+                self._id = begun["UploadId"]
+            part = client.upload_part(
+                **self._target, UploadId=self._id, PartNumber=number, Body=self._buffer.getvalue()
+            )
+        self._parts.append({"ETag": part["ETag"], "PartNumber": number})
+        self._buffer = io.BytesIO()
+
+    def finish(self) -> None:
+        if self._id is None:
+            self._store.write(self._key, self._buffer.getvalue())
+            return
+        if self._buffer.tell():
+            self._send_part()
+        with self._store._errors(self._key):
+            self._store._client.complete_multipart_upload(
+                **self._target, UploadId=self._id, MultipartUpload={"Parts": self._parts}
+            )
+
+    def abort(self) -> None:
+        """A multipart upload left open is billed and invisible."""
+        if self._id is not None:
+            with self._store._errors(self._key):
+                self._store._client.abort_multipart_upload(**self._target, UploadId=self._id)

@@ -1,0 +1,72 @@
+"""What every source can do.
+
+Belongs here: the protocol and the choice by a dataset's kind. Does not: any system.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from lake.base.datasets import Dataset
+from lake.base.day import Day
+from lake.base.errors import ConfigError
+from lake.base.settings import Settings
+from lake.base.table import TableStream
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many rows the source says a day has, and the question it was asked."""
+
+    rows: int
+    method: str
+
+
+class Source(Protocol):
+    """A monitoring system that is read day by day.
+
+    Every method may raise Refused, BadData, Incomplete (PermanentError) and TransientError.
+    Safe to use from several threads.
+    """
+
+    lateness_days: int
+    """For so many days after its end a day may still grow."""
+
+    may_count_low: bool
+    """Whether the count can be below the rows of a complete read (equal lines count once)."""
+
+    def read(
+        self, dataset: Dataset, day: Day, scratch: Path
+    ) -> AbstractContextManager[TableStream]:
+        """All rows of [00:00, 24:00) UTC. `scratch` is an empty directory for spooling."""
+
+    def count(self, dataset: Dataset, day: Day) -> Count:
+        """Asked on another path than `read` takes."""
+
+    def undated(self, dataset: Dataset) -> int | None:
+        """Rows that belong to no day; None where the system knows no such rows."""
+
+    def close(self) -> None:
+        """Ends the connections."""
+
+
+def open_source(name: str, settings: Settings) -> Source:
+    """The source of that name; nothing is asked of it yet. Raises ConfigError."""
+    section = getattr(settings.sources, name)
+    if section is None:
+        raise ConfigError(f"[sources.{name}] is not configured")
+    # Imported where used: each brings its own client library.
+    if name == "mongo":
+        from lake.sources.mongo import MongoReader  # noqa: PLC0415
+
+        return MongoReader(section)
+    if name == "prometheus":
+        from lake.sources.prometheus import PrometheusReader  # noqa: PLC0415
+
+        return PrometheusReader(section)
+    from lake.sources.loki import LokiReader  # noqa: PLC0415
+
+    return LokiReader(section)
