@@ -1,0 +1,100 @@
+"""The command's root: its groups, its errors and its exit status.
+
+Belongs here: which commands there are, and how an error ends the program.
+Does not: any command.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+
+import click
+
+from lake import __version__
+from lake.base.errors import LakeError, UsageError
+from lake.base.redaction import redact
+
+# Name → module and attribute, in the order of --help. Imported when called for.
+_COMMANDS = {
+    "demo": "lake.cli.demo:demo",
+    "services": "lake.cli.services:services",
+    "init": "lake.cli.setup:init",
+    "doctor": "lake.cli.setup:doctor",
+    "export": "lake.cli.export:export",
+    "status": "lake.cli.ledger:status",
+    "verify": "lake.cli.ledger:verify",
+    "query": "lake.cli.query:query",
+    "trend": "lake.cli.query:trend",
+    "catalog": "lake.cli.query:catalog",
+}
+
+
+class _Root(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        target = _COMMANDS.get(cmd_name)
+        if target is None:
+            return None
+        module, _, attribute = target.partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+
+@click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config",
+    "config_of_group",
+    metavar="FILE",
+    help="The configuration; else LAKE_CONFIG, else ./lake.toml.",
+)
+@click.option("-v", "--verbose", is_flag=True, help="Says on standard error what is asked of whom.")
+@click.version_option(__version__, prog_name="monitoring-lake")
+def root(config_of_group: str | None, verbose: bool) -> None:  # noqa: ARG001  read by config_option
+    """Closed UTC days of MongoDB, Prometheus and Loki as verified Parquet on S3.
+
+    \b
+    First time:   lake init, lake doctor, lake export --day YYYY-MM-DD
+    Every day:    Dagster runs the export; lake status shows what is covered
+    Questions:    lake query "SELECT ...", lake trend
+    Try it:       lake demo
+
+    Exit status: 0 done, 1 failed or found a difference, 2 wrong usage or configuration.
+    """
+    level = logging.DEBUG if verbose else logging.WARNING
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("lake").setLevel(level)
+
+
+class _RedactingFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+def main() -> None:
+    """Runs the command and exits. An error is told on standard error, without a traceback."""
+    try:
+        root.main(standalone_mode=False)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader has gone (`lake query … | head`): nothing is left to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except LakeError as error:
+        click.echo(f"lake: {error}", err=True)
+        if isinstance(error, UsageError):
+            click.echo("`lake --help` and `lake COMMAND --help` tell what there is.", err=True)
+        sys.exit(error.exit_code)

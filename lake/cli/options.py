@@ -1,0 +1,84 @@
+"""Options that several commands share.
+
+Belongs here: decorators, and types of click for days. Does not: commands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from lake.base.day import Day, day_range
+from lake.base.errors import UsageError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class DayType(click.ParamType):
+    """A UTC day on the command line."""
+
+    name = "YYYY-MM-DD"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Day:
+        """Fails as click does: with the option's name."""
+        if isinstance(value, Day):
+            return value
+        try:
+            return Day.parse(value)
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _config_of_group(ctx: click.Context, _: click.Parameter, value: str | None) -> str | None:
+    """`lake --config X status` and `lake status --config X` mean the same."""
+    root = ctx.find_root().params.get("config_of_group")
+    return value or root
+
+
+def config_option(command: Command) -> Command:
+    """`--config FILE`, passed as `config`."""
+    return click.option(
+        "--config",
+        metavar="FILE",
+        callback=_config_of_group,
+        help="The configuration; else LAKE_CONFIG, else ./lake.toml.",
+    )(command)
+
+
+def json_option(command: Command) -> Command:
+    """`--json`, passed as `as_json`."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="JSON on standard output, and nothing else there."
+    )(command)
+
+
+def days_options(command: Command) -> Command:
+    """`--day D` or `--from D --to D` (exclusive), passed as `day`, `start` and `end`."""
+    for option in (
+        click.option("--to", "end", type=DayType(), help="Up to and without this UTC day."),
+        click.option("--from", "start", type=DayType(), help="From this UTC day on."),
+        click.option("--day", type=DayType(), help="One UTC day."),
+    ):
+        command = option(command)
+    return command
+
+
+def chosen_days(day: Day | None, start: Day | None, end: Day | None) -> list[Day] | None:
+    """The days that the options name, None where none is given. Raises UsageError."""
+    if day and (start or end):
+        raise UsageError("--day and --from/--to exclude each other")
+    if day:
+        return [day]
+    if not start and not end:
+        return None
+    if not (start and end):
+        raise UsageError("--from and --to belong together", expected="both, --to exclusive")
+    if not start < end:
+        raise UsageError(
+            "an empty range of days",
+            expected="--from before --to, which is exclusive",
+            found=f"{start} … {end}",
+        )
+    return list(day_range(start, end))

@@ -1,0 +1,196 @@
+"""Copies one day of one dataset into the lake, and proves it, or leaves all as it was.
+
+Belongs here: the order of the steps and the rules for what may be written.
+Does not: how sources are asked, how Parquet is written, where objects lie.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Lock
+from typing import Literal
+
+from lake import __version__
+from lake.base.datasets import Dataset
+from lake.base.day import Day
+from lake.base.errors import Incomplete, TransientError, UsageError
+from lake.base.layout import table_key
+from lake.base.manifest import Manifest, read_manifest, write_manifest
+from lake.base.parquet import Written, write_parquet
+from lake.base.settings import Settings
+from lake.base.store import Store, open_store
+from lake.base.table import schema_to_json
+from lake.sources import Count, Source, open_source
+
+_TRIES = 3  # reads of one day before a difference between rows and count is believed
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one partition. `seconds` is wall time."""
+
+    dataset: str
+    day: Day
+    state: Literal["exported", "rewritten", "skipped"]
+    manifest: Manifest
+    seconds: float
+
+
+class _Grew(TransientError):
+    """The source and the read differ: read again before believing it."""
+
+
+class Exporter:
+    """Exports partitions; safe to use from several threads.
+
+    The store and the sources may be given; else they are opened from the settings.
+    """
+
+    def __init__(self, settings: Settings, store: Store | None = None) -> None:
+        self.settings = settings
+        self.store = store or open_store(settings)
+        self._sources: dict[str, Source] = {}
+        self._lock = Lock()
+
+    def source(self, name: str) -> Source:
+        """One source a name, opened when first asked for."""
+        with self._lock:
+            if name not in self._sources:
+                self._sources[name] = open_source(name, self.settings)
+            return self._sources[name]
+
+    def close(self) -> None:
+        """Ends the sources' connections."""
+        for source in self._sources.values():
+            source.close()
+
+    def export(
+        self,
+        dataset: Dataset,
+        day: Day,
+        *,
+        force: bool = False,
+        open_day: bool = False,
+        allow_shrink: bool = False,
+    ) -> Outcome:
+        """Writes the partition unless it is there and still complete.
+
+        A day inside the source's lateness window is counted again and rewritten if it
+        grew. Raises LakeError, and then object and manifest are as they were before.
+        """
+        if not day.closed and not open_day:
+            raise UsageError(
+                f"{day} is not over",
+                where=dataset.name,
+                expected=f"a UTC day before {Day.today()}",
+                remedy="--open-day exports it all the same",
+            )
+        begun = time.monotonic()
+        old = read_manifest(self.store, dataset.name, day)
+        if old and not force and not self._is_stale(dataset, day, old):
+            return Outcome(dataset.name, day, "skipped", old, time.monotonic() - begun)
+        manifest = self._write(dataset, day, old, allow_shrink=allow_shrink)
+        return Outcome(
+            dataset.name,
+            day,
+            "rewritten" if old else "exported",
+            manifest,
+            time.monotonic() - begun,
+        )
+
+    def _is_stale(self, dataset: Dataset, day: Day, old: Manifest) -> bool:
+        stat = self.store.stat(old.key)
+        if stat is None or stat.bytes != old.bytes:
+            return True  # lost or cut: the manifest's claim does not hold
+        source = self.source(dataset.source)
+        if day.days_until(Day.today()) > source.lateness_days:
+            return False
+        return source.count(dataset, day).rows > old.source_count
+
+    def _write(
+        self, dataset: Dataset, day: Day, old: Manifest | None, *, allow_shrink: bool
+    ) -> Manifest:
+        for left in reversed(range(_TRIES)):
+            try:
+                manifest = self._attempt(dataset, day, old, allow_shrink=allow_shrink)
+            except _Grew as error:
+                if not left:
+                    raise Incomplete(error.what, **error.parts) from None
+            else:
+                write_manifest(self.store, manifest)
+                return manifest
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    def _attempt(
+        self, dataset: Dataset, day: Day, old: Manifest | None, *, allow_shrink: bool
+    ) -> Manifest:
+        """Streams the day into its object; an error before the end leaves the old one."""
+        source, key = self.source(dataset.source), table_key(dataset.name, day)
+        with (
+            tempfile.TemporaryDirectory(prefix="lake-") as scratch,
+            source.read(dataset, day, Path(scratch)) as stream,
+            self.store.upload(key) as upload,
+        ):
+            written = write_parquet(stream, upload)
+            count = source.count(dataset, day)
+            self._check(dataset, day, written, count, old, allow_shrink=allow_shrink)
+        return Manifest(
+            dataset=dataset.name,
+            day=str(day),
+            source=dataset.source,
+            key=key,
+            rows=written.rows,
+            bytes=written.bytes,
+            sha256=written.sha256,
+            source_count=count.rows,
+            count_method=count.method,
+            window={"start": day.start.isoformat(), "end": day.end.isoformat()},
+            schema=schema_to_json(written.schema),
+            created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            version=__version__,
+            definition=dataset.model_dump(),
+            details=stream.details,
+        )
+
+    def _check(
+        self,
+        dataset: Dataset,
+        day: Day,
+        written: Written,
+        count: Count,
+        old: Manifest | None,
+        *,
+        allow_shrink: bool,
+    ) -> None:
+        """What may not replace what is there. Raises _Grew or Incomplete."""
+        where = f"{dataset.name} {day}"
+        low_is_fine = self.source(dataset.source).may_count_low
+        if written.rows < count.rows or (written.rows > count.rows and not low_is_fine):
+            raise _Grew(
+                "the rows read are not those that the source counts",
+                where=where,
+                expected=f"{count.rows} rows ({count.method})",
+                found=f"{written.rows} rows",
+                remedy="try again; if it stays so, the source is losing or still taking rows",
+            )
+        if old and written.rows < old.rows and not allow_shrink:
+            raise Incomplete(
+                "the day has fewer rows than before",
+                where=where,
+                expected=f"at least {old.rows} rows, as exported {old.created_at}",
+                found=f"{written.rows} rows",
+                remedy="if rows were deleted on purpose: --allow-shrink",
+            )
+        kept = getattr(self.settings.hot, dataset.source)
+        if not written.rows and not allow_shrink and day.days_until(Day.today()) > kept:
+            raise Incomplete(
+                "no rows from a day that the source no longer keeps",
+                where=where,
+                expected=f"a day of the last {kept} days ([hot] {dataset.source})",
+                found="0 rows",
+                remedy=f"raise [hot] {dataset.source} if the source keeps more, or --allow-shrink",
+            )
