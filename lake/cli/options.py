@@ -16,7 +16,7 @@ from lake.base.errors import UsageError
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class DayType(click.ParamType):
+class DayType(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4
     """A UTC day on the command line."""
 
     name = "YYYY-MM-DD"

@@ -1,0 +1,167 @@
+"""`lake export`.
+
+Belongs here: options, progress and the report of an export. Does not: the export.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lake.base.day import Day
+from lake.base.errors import UsageError
+from lake.cli.options import chosen_days, config_option, days_options, json_option
+
+if TYPE_CHECKING:
+    from lake.runs import Result
+
+_JOBS = max(1, min(4, os.cpu_count() or 1))
+
+
+@click.command()
+@click.argument("dataset", nargs=-1)
+@days_options
+@click.option("--force", is_flag=True, help="Rewrites days that are there and complete, too.")
+@click.option(
+    "--jobs",
+    default=_JOBS,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="So many partitions at once.",
+)
+@click.option("--open-day", is_flag=True, help="Takes a day that is not over, too.")
+@click.option("--allow-shrink", is_flag=True, help="Lets a day end up with fewer rows than before.")
+@json_option
+@config_option
+def export(
+    dataset: tuple[str, ...],
+    day: Day | None,
+    start: Day | None,
+    end: Day | None,
+    force: bool,
+    jobs: int,
+    open_day: bool,
+    allow_shrink: bool,
+    as_json: bool,
+    config: str | None,
+) -> None:
+    """Copies closed UTC days of the DATASETs (default: all) into the lake.
+
+    A day that is there is skipped; inside its source's lateness window it is counted
+    again first, and rewritten if it grew. A day that fails leaves what was there before
+    and does not stop the others; the exit status is 1 at the end.
+    """
+    from lake.base.settings import load  # noqa: PLC0415
+    from lake.export import Exporter  # noqa: PLC0415
+    from lake.runs import export_many  # noqa: PLC0415
+
+    days = chosen_days(day, start, end)
+    if days is None:
+        raise UsageError("no day", expected="--day D, or --from D --to D", remedy="name the days")
+    settings = load(config)
+    datasets = settings.datasets_named(dataset)
+    with closing(Exporter(settings)) as exporter:
+        for open_one in [d for d in days if not d.closed and not open_day]:
+            raise UsageError(
+                f"{open_one} is not over",
+                expected=f"days before {Day.today()}, UTC",
+                remedy="--open-day exports it all the same",
+            )
+        partitions = [(d, one) for one in days for d in datasets]
+        results: list[Result] = []
+        with _progress(len(partitions), quiet=as_json) as tell:
+            for result in export_many(
+                exporter,
+                partitions,
+                jobs=jobs,
+                force=force,
+                open_day=open_day,
+                allow_shrink=allow_shrink,
+            ):
+                results.append(result)
+                tell(result)
+    _report(results, as_json=as_json)
+    if any(result.error for result in results):
+        sys.exit(1)
+
+
+@contextmanager
+def _progress(total: int, *, quiet: bool) -> Iterator[Any]:
+    """Calls to show a result: a bar on a terminal, else a line each, on standard error."""
+    if not sys.stderr.isatty() or quiet:
+        done = 0
+
+        def line(result: Result) -> None:
+            nonlocal done
+            done += 1
+            if not quiet:
+                click.echo(f"[{done}/{total}] {_line(result)}", err=True)
+
+        yield line
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("exporting", total=total)
+
+        def advance(result: Result) -> None:
+            progress.update(task, advance=1, description=f"{result.dataset} {result.day}")
+            if result.error:
+                console.print(_line(result), style="red", markup=False, highlight=False)
+
+        yield advance
+
+
+def _line(result: Result) -> str:
+    head = f"{result.dataset} {result.day} {result.state}"
+    if result.error:
+        return f"{head}: {result.error}"
+    if not result.outcome:
+        return head
+    manifest = result.outcome.manifest
+    return (
+        f"{head}: {manifest.rows:,} rows, {manifest.bytes:,} bytes, {result.outcome.seconds:.1f} s"
+    )
+
+
+def _report(results: list[Result], *, as_json: bool) -> None:
+    counts = {
+        state: sum(result.state == state for result in results)
+        for state in ("exported", "rewritten", "skipped", "failed")
+    }
+    if as_json:
+        ordered = sorted(results, key=lambda r: (r.dataset, r.day))
+        click.echo(json.dumps({**counts, "partitions": [r.to_json() for r in ordered]}, indent=1))
+        return
+    new = [r.outcome.manifest for r in results if r.outcome and r.state != "skipped"]
+    click.echo(
+        ", ".join(f"{number} {state}" for state, number in counts.items() if number)
+        + (
+            f": {sum(m.rows for m in new):,} rows, {sum(m.bytes for m in new):,} bytes"
+            if new
+            else ""
+        )
+    )

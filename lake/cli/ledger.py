@@ -1,0 +1,164 @@
+"""`lake status` and `lake verify`.
+
+Belongs here: how the ledger is shown. Does not: what a state means.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import closing
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import click
+
+from lake.base.day import Day
+from lake.cli.options import chosen_days, config_option, days_options, json_option
+
+if TYPE_CHECKING:
+    from lake.status import DatasetStatus
+
+_COLOURS = {
+    "verified": "green",
+    "empty": "cyan",
+    "missing": "yellow",
+    "late": "yellow",
+    "differs": "red",
+    "damaged": "red",
+}
+
+
+@click.command()
+@days_options
+@click.option(
+    "--no-sources", is_flag=True, help="Asks the lake only: no recounts, no undated rows."
+)
+@json_option
+@config_option
+def status(
+    day: Day | None,
+    start: Day | None,
+    end: Day | None,
+    no_sources: bool,
+    as_json: bool,
+    config: str | None,
+) -> None:
+    """The ledger: the state of each dataset and closed UTC day.
+
+    \b
+    verified   as many rows as the source counted
+    empty      the same, with no rows
+    missing    closed, but not exported
+    late       the source has grown since; `lake export` mends it
+    differs    the source now counts fewer rows
+    damaged    the object is not what its manifest says; `lake export --force` mends it
+
+    The exit status is 1 if anything is neither verified nor empty.
+    """
+    from lake.base.settings import load  # noqa: PLC0415
+    from lake.export import Exporter  # noqa: PLC0415
+    from lake.status import read_status  # noqa: PLC0415
+
+    settings = load(config)
+    days = chosen_days(day, start, end)
+    with closing(Exporter(settings)) as exporter:
+        found = read_status(
+            settings,
+            exporter.store,
+            None if no_sources else exporter.source,
+            days[0] if days else None,
+            days[-1].plus(1) if days else None,
+        )
+    if as_json:
+        click.echo(json.dumps({"datasets": [one.to_json() for one in found]}, indent=1))
+    else:
+        _print_status(found)
+    good = {"verified", "empty"}
+    if any(one.state not in good for dataset in found for one in dataset.days.values()):
+        sys.exit(1)
+
+
+def _print_status(found: list[DatasetStatus]) -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("dataset", "source", "days", "state"):
+        table.add_column(heading, no_wrap=heading != "state")
+    for heading in ("rows", "bytes", "undated"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for dataset in found:
+        if not dataset.days:
+            table.add_row(dataset.dataset, dataset.source, "none yet", "", "", "", "")
+        runs = groupby(sorted(dataset.days.items()), key=lambda item: item[1].state)
+        for number, (state, run) in enumerate(runs):
+            items = list(run)
+            rows = sum(one.rows or 0 for _, one in items)
+            size = sum(one.bytes or 0 for _, one in items)
+            undated = "" if dataset.undated is None or number else f"{dataset.undated:,}"
+            table.add_row(
+                "" if number else dataset.dataset,
+                "" if number else dataset.source,
+                _span([day for day, _ in items]),
+                f"[{_COLOURS[state]}]{len(items)} {state}[/]",
+                f"{rows:,}",
+                f"{size:,}",
+                undated,
+            )
+    Console().print(table)
+    problems = {dataset.problem for dataset in found if dataset.problem}
+    for problem in sorted(problems):
+        click.echo(f"not recounted: {problem}", err=True)
+
+
+def _span(days: list[Day]) -> str:
+    return str(days[0]) if len(days) == 1 else f"{days[0]} … {days[-1]}"
+
+
+@click.command()
+@click.argument("dataset", nargs=-1)
+@days_options
+@click.option(
+    "--source", "ask_source", is_flag=True, help="Also counts each day in its source again."
+)
+@json_option
+@config_option
+def verify(
+    dataset: tuple[str, ...],
+    day: Day | None,
+    start: Day | None,
+    end: Day | None,
+    ask_source: bool,
+    as_json: bool,
+    config: str | None,
+) -> None:
+    """Reads objects back and compares them with their manifests (default: all days).
+
+    The exit status is 1 if anything differs.
+    """
+    from lake.base.manifest import read_manifests  # noqa: PLC0415
+    from lake.base.settings import load  # noqa: PLC0415
+    from lake.export import Exporter  # noqa: PLC0415
+    from lake.verify import verify_partition  # noqa: PLC0415
+
+    settings = load(config)
+    days = chosen_days(day, start, end)
+    findings = []
+    with closing(Exporter(settings)) as exporter:
+        for one in settings.datasets_named(dataset):
+            manifests = read_manifests(exporter.store, one.name)
+            for which in days if days is not None else sorted(manifests):
+                source = exporter.source(one.source) if ask_source else None
+                finding = verify_partition(exporter.store, one, which, manifests.get(which), source)
+                findings.append(finding)
+                if not as_json:
+                    verdict = "ok" if finding.ok else "; ".join(finding.problems)
+                    click.echo(f"{one.name} {which} {finding.rows:,} rows: {verdict}")
+    if as_json:
+        click.echo(json.dumps({"partitions": [f.to_json() for f in findings]}, indent=1))
+    bad = sum(not finding.ok for finding in findings)
+    if not as_json:
+        click.echo(f"{len(findings)} partitions, {bad} with a difference")
+    if bad:
+        sys.exit(1)

@@ -1,0 +1,80 @@
+"""Many partitions: several at once, one's failure does not stop the others.
+
+Belongs here: the loop over partitions. Does not: what an export is, how it is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import Any
+
+from lake.base.datasets import Dataset
+from lake.base.day import Day
+from lake.base.errors import LakeError
+from lake.export import Exporter, Outcome
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one partition: an outcome or an error."""
+
+    dataset: str
+    day: Day
+    outcome: Outcome | None = None
+    error: LakeError | None = None
+
+    @property
+    def state(self) -> str:
+        """exported, rewritten, skipped or failed."""
+        return self.outcome.state if self.outcome else "failed"
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        described: dict[str, Any] = {
+            "dataset": self.dataset,
+            "day": str(self.day),
+            "state": self.state,
+        }
+        if self.outcome:
+            manifest = self.outcome.manifest
+            described |= {
+                "rows": manifest.rows,
+                "bytes": manifest.bytes,
+                "source_count": manifest.source_count,
+                "seconds": round(self.outcome.seconds, 3),
+            }
+        if self.error:
+            described["error"] = {"what": self.error.what, **self.error.parts}
+        return described
+
+
+def export_many(
+    exporter: Exporter,
+    partitions: Sequence[tuple[Dataset, Day]],
+    *,
+    jobs: int,
+    force: bool = False,
+    open_day: bool = False,
+    allow_shrink: bool = False,
+) -> Iterator[Result]:
+    """Exports the partitions, `jobs` at once; yields results as they come."""
+
+    def one(dataset: Dataset, day: Day) -> Result:
+        try:
+            outcome = exporter.export(
+                dataset, day, force=force, open_day=open_day, allow_shrink=allow_shrink
+            )
+        except LakeError as error:
+            return Result(dataset.name, day, error=error)
+        return Result(dataset.name, day, outcome)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        running = [pool.submit(one, dataset, day) for dataset, day in partitions]
+        try:
+            for done in as_completed(running):
+                yield done.result()
+        finally:
+            for waiting in running:
+                waiting.cancel()

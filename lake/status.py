@@ -1,0 +1,140 @@
+"""The ledger read as a whole: dataset × day, and what each day's state is.
+
+Belongs here: which days are expected and how a state follows from manifest, object and
+recount. Does not: reading objects back (verify), exporting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from lake.base.datasets import Dataset
+from lake.base.day import Day, day_range
+from lake.base.errors import LakeError
+from lake.base.layout import table_prefix
+from lake.base.manifest import Manifest, read_manifests
+from lake.base.settings import Settings
+from lake.base.store import Store
+from lake.sources import Source
+
+State = Literal["verified", "missing", "empty", "late", "differs", "damaged"]
+_PARALLEL = 4
+
+
+@dataclass(frozen=True)
+class DayStatus:
+    """One partition.
+
+    verified: as many rows as the source counted · empty: the same, with no rows ·
+    missing: closed, but no manifest · late: the source has grown since ·
+    differs: the source now counts fewer · damaged: the object is not what the manifest says.
+    """
+
+    state: State
+    rows: int | None = None
+    bytes: int | None = None
+    source_count: int | None = None
+    recount: int | None = None
+    created_at: str | None = None
+
+
+@dataclass
+class DatasetStatus:
+    """One dataset. `undated` is None where the source has no such rows or can't be asked."""
+
+    dataset: str
+    source: str
+    days: dict[Day, DayStatus] = field(default_factory=dict)
+    undated: int | None = None
+    problem: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The contract's shape."""
+        return {
+            "dataset": self.dataset,
+            "source": self.source,
+            "undated": self.undated,
+            "problem": self.problem,
+            "days": {
+                str(day): {k: v for k, v in asdict(status).items() if v is not None}
+                for day, status in sorted(self.days.items())
+            },
+        }
+
+
+def read_status(
+    settings: Settings,
+    store: Store,
+    source_of: Callable[[str], Source] | None,
+    start: Day | None = None,
+    end: Day | None = None,
+) -> list[DatasetStatus]:
+    """The state of every dataset and closed day from start (the lake's oldest) to end (today).
+
+    With `source_of` the days inside the source's lateness window are counted again and the
+    undated rows are counted; a source that can't be asked is named in `problem`.
+    """
+    ledgers = {d.name: read_manifests(store, d.name, start, end) for d in settings.dataset}
+    oldest = min((min(days) for days in ledgers.values() if days), default=None)
+    first, last = start or oldest, end or Day.today()
+    expected = list(day_range(first, last)) if first else []
+    found = []
+    for dataset in settings.dataset:
+        manifests = ledgers[dataset.name]
+        sizes = {s.key: s.bytes for s in store.list(table_prefix(dataset.name))}
+        status = DatasetStatus(dataset.name, dataset.source)
+        for day in sorted({*expected, *manifests}):
+            status.days[day] = _from_manifest(manifests.get(day), sizes)
+        found.append(status)
+    if source_of:
+        with ThreadPoolExecutor(_PARALLEL) as pool:
+            list(pool.map(lambda s: _ask_source(settings, s, source_of), found))
+    return found
+
+
+def _from_manifest(manifest: Manifest | None, sizes: dict[str, int]) -> DayStatus:
+    if manifest is None:
+        return DayStatus("missing")
+    whole = sizes.get(manifest.key) == manifest.bytes
+    state: State = "damaged" if not whole else "verified" if manifest.rows else "empty"
+    return DayStatus(
+        state,
+        manifest.rows,
+        manifest.bytes,
+        manifest.source_count,
+        created_at=manifest.created_at,
+    )
+
+
+def _ask_source(
+    settings: Settings, status: DatasetStatus, source_of: Callable[[str], Source]
+) -> None:
+    dataset = settings.dataset_named(status.dataset)
+    try:
+        source = source_of(dataset.source)
+        status.undated = source.undated(dataset)
+        for day, known in status.days.items():
+            if known.state in ("verified", "empty") and _may_grow(day, source):
+                status.days[day] = _recounted(dataset, day, known, source)
+    except LakeError as error:
+        status.problem = str(error)
+
+
+def _may_grow(day: Day, source: Source) -> bool:
+    return day.days_until(Day.today()) <= source.lateness_days
+
+
+def _recounted(dataset: Dataset, day: Day, known: DayStatus, source: Source) -> DayStatus:
+    now, then = source.count(dataset, day).rows, known.source_count or 0
+    state: State = "late" if now > then else "differs" if now < then else known.state
+    return DayStatus(
+        state,
+        known.rows,
+        known.bytes,
+        known.source_count,
+        recount=now,
+        created_at=known.created_at,
+    )
