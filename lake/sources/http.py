@@ -28,6 +28,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import requests
 from requests.auth import AuthBase
+from urllib3.exceptions import ReadTimeoutError
 
 from lake.base.errors import BadData, LakeError, PermanentError, Refused, TransientError
 from lake.base.settings import LokiSource, PrometheusSource
@@ -191,7 +192,7 @@ class Http:
                     self._name, error.what, attempt, attempts, wait,
                 )  # fmt: skip
                 self._pause(wait)
-        raise AssertionError("attempts is at least 1")
+        raise ValueError(f"attempts is at least 1, not {attempts}")
 
     def close(self) -> None:
         """Ends the connections that are not in use."""
@@ -235,14 +236,14 @@ class Http:
                 ) as response,
             ):
                 body = _read_body(response, url, max_bytes)
-        except requests.Timeout as error:
-            raise Overloaded(
-                f"no answer within {self._timeout[1]:g} s",
-                where=url,
-                found=_cause(error),
-                remedy=f"raise timeout_s in [sources.{self._name}], or look at the server's load",
-            ) from None
         except requests.RequestException as error:
+            if _timed_out(error):
+                raise Overloaded(
+                    f"no answer within {self._timeout[1]:g} s",
+                    where=url,
+                    found=_cause(error),
+                    remedy=f"raise timeout_s in [sources.{self._name}], or look at its load",
+                ) from None
             # Truncated bodies, too: urllib3 holds each body against its Content-Length.
             raise TransientError(
                 "the connection failed or broke off",
@@ -256,7 +257,7 @@ class Http:
 
     def _refusal(self, response: requests.Response, url: str, text: str) -> LakeError:
         status = response.status_code
-        answer = {"where": url, "found": f"HTTP {status} {shortened(text)}".strip()}
+        answer: dict[str, Any] = {"where": url, "found": f"HTTP {status} {shortened(text)}".strip()}
         if status in (401, 403):
             return Refused("the server refused our credentials", **answer, remedy=self._login())
         if status == 404 or status < 400:
@@ -324,6 +325,12 @@ def _read_body(response: requests.Response, url: str, max_bytes: int | None) -> 
         if max_bytes is not None and len(body) > max_bytes:
             raise TooLarge("the answer is too large", where=url, expected=f"≤ {max_bytes} bytes")
     return bytes(body)
+
+
+def _timed_out(error: requests.RequestException) -> bool:
+    """While connecting, waiting, or (which requests calls a ConnectionError) within the body."""
+    cause = error.args[0] if error.args else None
+    return isinstance(error, requests.Timeout) or isinstance(cause, ReadTimeoutError)
 
 
 def _pause_s(attempt: int, retry_after_s: float) -> float:
