@@ -270,9 +270,13 @@ class Http:
                 "one, and nothing of the API's own path",
             )
         if status == 429 or status >= 500:
-            error = Overloaded(f"the server answered {status}", status=status, text=text, **answer)
-            error.retry_after_s = _retry_after_s(response)
-            return error
+            return Overloaded(
+                f"the server answered {status}",
+                status=status,
+                text=text,
+                retry_after_s=_retry_after_s(response.headers),
+                **answer,
+            )
         return Rejected(
             f"the server rejected the request ({status})", status=status, text=text, **answer
         )
