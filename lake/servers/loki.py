@@ -1,0 +1,127 @@
+"""Loki as a single process that starts at once and takes old lines.
+
+Belongs here: its configuration. Does not: building the binary.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from lake.servers.ports import LOOPBACK
+from lake.servers.recipe import Launch, Recipe, Site, answers
+
+_MESSAGE_BYTES = 128 * 1024 * 1024
+_AT_ONCE = "200ms"
+_TEN_YEARS = "87600h"
+
+
+def _launch(site: Site) -> Launch:
+    url = f"http://{LOOPBACK}:{site.ports['http']}"
+    config_file = site.home / "loki-config.yml"  # JSON is YAML
+    config_file.write_text(json.dumps(configuration(site), indent=2) + "\n", encoding="utf-8")
+    return Launch(
+        command=[str(site.program), f"-config.file={config_file}"],
+        endpoint={"url": url, "data_dir": str(site.data), "config_file": str(config_file)},
+        ready=lambda: answers(f"{url}/ready"),
+    )
+
+
+def configuration(site: Site) -> dict[str, Any]:
+    """The whole configuration, with the caller's options merged over it."""
+    sections = _start_sections(site) | _storage_sections(site) | _query_sections()
+    merged = _merge(sections, site.options.loki_config)
+    return _merge(merged, {"limits_config": site.options.loki_limits})
+
+
+def _start_sections(site: Site) -> dict[str, Any]:
+    """Loopback only, no ring to wait for: ready in half a second instead of fifteen."""
+    return {
+        "auth_enabled": site.options.loki_multi_tenant,
+        "analytics": {"reporting_enabled": False},
+        "server": {
+            "http_listen_address": LOOPBACK,
+            "http_listen_port": site.ports["http"],
+            "grpc_listen_address": LOOPBACK,
+            "grpc_listen_port": site.ports["grpc"],
+            "grpc_server_max_recv_msg_size": _MESSAGE_BYTES,
+            "grpc_server_max_send_msg_size": _MESSAGE_BYTES,
+            "log_level": "warn",
+        },
+        "common": {
+            "path_prefix": str(site.data),
+            "replication_factor": 1,
+            "instance_addr": LOOPBACK,
+            "ring": {"kvstore": {"store": "inmemory"}, "instance_addr": LOOPBACK},
+        },
+        "ingester": {
+            "lifecycler": {
+                "min_ready_duration": "0s",
+                "final_sleep": "0s",
+                "ring": {"kvstore": {"store": "inmemory"}, "replication_factor": 1},
+            },
+            # A stream takes lines up to half of this older than its newest line.
+            "max_chunk_age": _TEN_YEARS,
+        },
+        "frontend": {"address": LOOPBACK, "scheduler_dns_lookup_period": _AT_ONCE},
+        "query_scheduler": {"use_scheduler_ring": False},
+        "frontend_worker": {
+            "frontend_address": f"{LOOPBACK}:{site.ports['grpc']}",
+            "dns_lookup_duration": _AT_ONCE,
+        },
+    }
+
+
+def _storage_sections(site: Site) -> dict[str, Any]:
+    return {
+        "schema_config": {
+            "configs": [
+                {
+                    "from": "2020-01-01",
+                    "store": "tsdb",
+                    "object_store": "filesystem",
+                    "schema": "v13",
+                    "index": {"prefix": "index_", "period": "24h"},
+                }
+            ]
+        },
+        "storage_config": {"filesystem": {"directory": str(site.data / "chunks")}},
+        "compactor": {
+            "working_directory": str(site.data / "compactor"),
+            "retention_enabled": False,
+        },
+    }
+
+
+def _query_sections() -> dict[str, Any]:
+    """Answers from what is stored now, never from a cache; limits that suit a backfill."""
+    return {
+        "querier": {"query_ingesters_within": "0s"},  # old lines wait in the ingester, too
+        "query_range": {"cache_results": False, "cache_index_stats_results": False},
+        "limits_config": {
+            "allow_structured_metadata": True,
+            "volume_enabled": True,
+            "reject_old_samples": False,
+            "max_query_lookback": "0s",
+            "max_query_length": "0s",
+            "ingestion_rate_mb": 1024,
+            "ingestion_burst_size_mb": 1024,
+            "per_stream_rate_limit": "1GB",
+            "per_stream_rate_limit_burst": "1GB",
+            "max_global_streams_per_user": 0,
+        },
+    }
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Sections key by key, everything else replaced."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merge(old, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+RECIPE = Recipe(ports=("http", "grpc"), launch=_launch)

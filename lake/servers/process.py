@@ -1,0 +1,98 @@
+"""One server process that never outlives this one.
+
+Belongs here: starting it under its supervisor, ending it, its log's last lines.
+Does not: which server it is, its ports, when it is ready.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from lake.base.errors import PermanentError
+
+_SUPERVISOR = Path(__file__).with_name("supervisor.py")
+_TAIL_LINES = 20
+
+
+def log_tail(path: Path, lines: int = _TAIL_LINES) -> str:
+    """The log's last lines, or a word that it is empty."""
+    if not path.exists():
+        return "(no log)"
+    text = path.read_text(encoding="utf-8", errors="replace").rstrip()
+    return "\n".join(text.splitlines()[-lines:]) or "(the log is empty)"
+
+
+class Process:
+    """A server under a supervisor of its own, which ends it when this process is gone.
+
+    `throw_away` is the directory that the supervisor removes if this process dies.
+    Raises PermanentError where the program can't be run.
+    """
+
+    def __init__(
+        self,
+        command: list[str],
+        *,
+        log: Path,
+        directory: Path,
+        environment: Mapping[str, str],
+        grace_s: float,
+        throw_away: Path | None,
+    ) -> None:
+        self._grace_s = grace_s
+        arguments = [str(os.getpid()), str(grace_s), str(log), str(throw_away or ""), *command]
+        with log.open("ab") as errors:
+            self._supervisor = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(_SUPERVISOR), *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                cwd=directory,
+                env=dict(environment),
+                start_new_session=True,  # a Ctrl-C is for us; we tell the servers
+            )
+        assert self._supervisor.stdout is not None  # noqa: S101  for the type checker
+        answer = self._supervisor.stdout.readline()
+        if not answer:
+            self._release()
+            raise PermanentError(
+                "a server's program can't be run", where=command[0], found=log_tail(log)
+            )
+        self.pid = int(answer)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the server runs."""
+        return self._supervisor.poll() is None
+
+    def stop(self) -> None:
+        """Asks the server to stop, kills it if it takes too long, returns when it is gone."""
+        self._tell(b"t")
+
+    def kill(self) -> None:
+        """Ends the server as a power cut would, returns when it is gone."""
+        self._tell(b"k")
+
+    def _tell(self, word: bytes) -> None:
+        assert self._supervisor.stdin is not None  # noqa: S101  for the type checker
+        if not self._supervisor.stdin.closed:
+            try:
+                self._supervisor.stdin.write(word)
+                self._supervisor.stdin.flush()
+            except BrokenPipeError:
+                pass  # it has ended by itself
+        self._release()
+
+    def _release(self) -> None:
+        """Closes the pipes, which by itself ends the server, and waits."""
+        for pipe in (self._supervisor.stdin, self._supervisor.stdout):
+            assert pipe is not None  # noqa: S101  for the type checker
+            try:
+                pipe.close()
+            except BrokenPipeError:
+                pass  # it has ended by itself; the descriptor is closed all the same
+        self._supervisor.wait(self._grace_s + 10)

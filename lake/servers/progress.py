@@ -1,0 +1,50 @@
+"""Tells people what takes its time while servers are installed and started.
+
+Belongs here: what a progress report is, and two ways to show it.
+Does not: what is reported, and any decision.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from rich.console import Console
+
+Progress = Callable[[str, str], None]
+"""Called with a server's name and what is being done for it; as often as one likes."""
+
+_PLAIN_EVERY_S = 15.0
+
+
+def silent(_name: str, _text: str) -> None:
+    """Shows nothing."""
+
+
+@contextmanager
+def shown(stream: TextIO | None = None) -> Iterator[Progress]:
+    """A Progress for people: one moving line on a terminal, else a line now and then."""
+    stream = stream or sys.stderr
+    if stream.isatty():
+        with Console(file=stream).status("") as status:
+            yield lambda name, text: status.update(f"{name}: {text}")
+    else:
+        yield PlainLines(stream)
+
+
+class PlainLines:
+    """Prints the first report of each server at once, further ones every 15 seconds."""
+
+    def __init__(self, stream: TextIO, every_s: float = _PLAIN_EVERY_S) -> None:
+        self._stream = stream
+        self._every_s = every_s
+        self._last: dict[str, float] = {}
+
+    def __call__(self, name: str, text: str) -> None:
+        now = time.monotonic()
+        if now - self._last.get(name, -self._every_s) >= self._every_s:
+            self._last[name] = now
+            print(f"{name}: {text}", file=self._stream, flush=True)  # noqa: T201

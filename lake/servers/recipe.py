@@ -1,0 +1,82 @@
+"""What every kind of server tells about itself.
+
+Belongs here: the shape of a recipe, and the options of all of them.
+Does not: how a single server is configured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a caller may set; each server reads what is its own.
+
+    `loki_limits`: single keys of Loki's `limits_config`. `loki_config`: further
+    sections, merged over ours. `loki_multi_tenant`: every request needs
+    `X-Scope-OrgID`. `prometheus_out_of_order`: a Prometheus duration; how much
+    older than the newest a sample may be. `mongo_auth`: users must log in; the
+    endpoint's URI carries a user's name and password. `mongo_test_commands`:
+    failpoints.
+    """
+
+    loki_limits: Mapping[str, Any] = field(default_factory=dict)
+    loki_config: Mapping[str, Any] = field(default_factory=dict)
+    loki_multi_tenant: bool = False
+    prometheus_out_of_order: str = "0s"
+    mongo_auth: bool = False
+    mongo_test_commands: bool = False
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where one server lives: `home` is its own directory, data go to `home/data`."""
+
+    program: Path
+    home: Path
+    ports: Mapping[str, int]
+    options: Options
+
+    @property
+    def data(self) -> Path:
+        """The server's data directory."""
+        return self.home / "data"
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How to run a server in its site, and how to tell that it answers.
+
+    `ready` returns False while it does not answer yet. `first` runs once after
+    it has become ready in a new directory; True asks for a restart.
+    """
+
+    command: list[str]
+    endpoint: dict[str, str]
+    ready: Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One kind of server: the ports it needs, how to launch it, how long it may take to stop."""
+
+    ports: tuple[str, ...]
+    launch: Callable[[Site], Launch]
+    grace_s: float = 20
+    unset: tuple[str, ...] = ()  # prefixes of environment variables it must not see
+
+
+def answers(url: str) -> bool:
+    """Whether the URL answers 200 now; no proxy stands between us and the loopback."""
+    with requests.Session() as session:
+        session.trust_env = False
+        try:
+            return session.get(url, timeout=2).status_code == requests.codes.ok
+        except requests.RequestException:
+            return False

@@ -1,0 +1,97 @@
+"""An S3 server: SeaweedFS, all of it in one process.
+
+Belongs here: its flags, its credentials. Does not: finding the binary.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lake.base.redaction import register_secret
+from lake.servers.ports import LOOPBACK
+from lake.servers.recipe import Launch, Recipe, Site
+
+REGION = "us-east-1"
+_PARTS = ("s3", "master", "volume", "filer", "admin")
+
+
+def _launch(site: Site) -> Launch:
+    ports = site.ports
+    config_file = site.home / "s3.json"
+    access_key, secret_key = _credentials(config_file)
+    site.data.mkdir(parents=True, exist_ok=True)
+    endpoint_url = f"http://{LOOPBACK}:{ports['s3']}"
+    command = [
+        str(site.program),
+        "mini",
+        f"-dir={site.data}",
+        f"-ip={LOOPBACK}",
+        f"-ip.bind={LOOPBACK}",
+        f"-s3.config={config_file}",
+        "-s3.allowDeleteBucketNotEmpty=false",
+        "-s3.autoCreateBucket=false",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        # Relative to the working directory: a socket's path may have 107 bytes only.
+        "-s3.localSocket=s3.sock",
+        "-filer.localSocket=filer.sock",
+        "-master.telemetry=false",
+        "-admin.ui=false",
+        "-webdav=false",
+        *(f"-{part}.port={ports[part]}" for part in _PARTS),
+        *(f"-{part}.port.grpc={ports[part + ' grpc']}" for part in _PARTS),
+    ]
+    return Launch(
+        command=command,
+        endpoint={
+            "endpoint_url": endpoint_url,
+            "access_key": access_key,
+            "secret_key": secret_key,
+        },
+        ready=lambda: _answers(endpoint_url, access_key, secret_key),
+    )
+
+
+def _credentials(config_file: Path) -> tuple[str, str]:
+    """Those of the directory, made on first use and readable by their owner alone."""
+    if not config_file.exists():
+        key = {"accessKey": secrets.token_hex(10).upper(), "secretKey": secrets.token_urlsafe(30)}
+        actions = ["Admin", "Read", "Write", "List", "Tagging"]
+        identity = {"name": "lake", "credentials": [key], "actions": actions}
+        descriptor = os.open(config_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump({"identities": [identity]}, file)
+    kept = json.loads(config_file.read_text(encoding="utf-8"))["identities"][0]["credentials"][0]
+    register_secret(kept["secretKey"])
+    return kept["accessKey"], kept["secretKey"]
+
+
+def _answers(endpoint_url: str, access_key: str, secret_key: str) -> bool:
+    """Whether a signed request is answered."""
+    client = boto3.client(
+        "s3",
+        endpoint_url=endpoint_url,
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        region_name=REGION,
+        config=Config(connect_timeout=1, read_timeout=5, retries={"max_attempts": 0}, proxies={}),
+    )
+    try:
+        client.list_buckets()
+    except (BotoCoreError, ClientError):
+        return False
+    return True
+
+
+RECIPE = Recipe(
+    ports=tuple(_PARTS) + tuple(f"{part} grpc" for part in _PARTS),
+    launch=_launch,
+    unset=("AWS_", "WEED_", "S3_"),
+)

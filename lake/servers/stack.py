@@ -1,0 +1,141 @@
+"""Several servers that start together and stop together.
+
+Belongs here: their directory, which ports they had, starting and stopping in parallel.
+Does not: how one server is configured (a module each), where its program is (binaries).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from lake.servers import loki, mongo, prometheus, s3
+from lake.servers.install import install
+from lake.servers.progress import Progress, silent
+from lake.servers.recipe import Options, Recipe
+from lake.servers.server import Server
+
+_RECIPES: Mapping[str, Recipe] = {
+    "mongo": mongo.RECIPE,
+    "prometheus": prometheus.RECIPE,
+    "loki": loki.RECIPE,
+    "s3": s3.RECIPE,
+}
+_PORTS_FILE = "ports.json"
+
+
+class Stack:
+    """Running servers: `stack["loki"]` is one of them, `stack.endpoints` says how to reach all.
+
+    A context manager that stops them. `directory` is where their data are, in
+    `<directory>/<name>/data`.
+    """
+
+    def __init__(
+        self, names: Iterable[str], directory: Path | None, progress: Progress, options: Options
+    ) -> None:
+        programs = {name: install(name, progress).path for name in dict.fromkeys(names)}
+        self._throw_away = directory is None
+        self.directory = (directory or Path(tempfile.mkdtemp(prefix="lake-"))).absolute()
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._cancelled = threading.Event()
+        ports = self._remembered_ports()
+        self._servers = {
+            name: Server(
+                name=name,
+                program=program,
+                recipe=_RECIPES[name],
+                home=self.directory / name,
+                options=options,
+                ports=ports.get(name, {}),
+                throw_away=self._throw_away,
+                cancelled=self._cancelled,
+            )
+            for name, program in programs.items()
+        }
+
+    @property
+    def endpoints(self) -> dict[str, dict[str, str]]:
+        """Of each server: `uri`; `url` and `data_dir` (Loki: `config_file`); S3's URL and keys."""
+        return {name: server.endpoint for name, server in self._servers.items()}
+
+    def __getitem__(self, name: str) -> Server:
+        return self._servers[name]
+
+    def start(self, progress: Progress = silent) -> None:
+        """Starts all of them, returns when all are ready. If one fails, none is left running."""
+        try:
+            with ThreadPoolExecutor(max_workers=len(self._servers) or 1) as pool:
+                futures = {
+                    name: pool.submit(server.start) for name, server in self._servers.items()
+                }
+                try:
+                    for name, future in futures.items():
+                        progress(name, "starting")
+                        future.result()
+                except BaseException:
+                    self._cancelled.set()  # the others stop waiting to become ready
+                    raise
+        except BaseException:
+            self.stop()
+            raise
+        self._remember_ports()
+
+    def stop(self) -> None:
+        """Stops all of them; throw-away data go with them."""
+        end: Callable[[Server], None] = Server.kill if self._throw_away else Server.stop
+        with ThreadPoolExecutor(max_workers=len(self._servers) or 1) as pool:
+            list(pool.map(end, self._servers.values()))
+        if self._throw_away:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _remembered_ports(self) -> dict[str, dict[str, int]]:
+        file = self.directory / _PORTS_FILE
+        ports: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.exists() else {}
+        return ports
+
+    def _remember_ports(self) -> None:
+        """So that the addresses stay what they are when the directory is used again."""
+        ports = self._remembered_ports()
+        ports |= {name: server.ports for name, server in self._servers.items()}
+        (self.directory / _PORTS_FILE).write_text(json.dumps(ports, indent=2) + "\n", "utf-8")
+
+
+def start(
+    names: Iterable[str],
+    directory: Path | None = None,
+    progress: Progress | None = None,
+    *,
+    options: Options | None = None,
+    **settings: Any,  # noqa: ANN401  the fields of Options, which has their types
+) -> Stack:
+    """Starts the servers, installing what is missing, and returns when all are ready.
+
+    Without `directory` their data are removed when they stop. With it data, ports
+    and S3 keys are kept for the next start. `settings` are the fields of `Options`.
+    Raises UsageError for an unknown name; PermanentError or TransientError where a
+    server can't be installed or started.
+    """
+    report = progress or silent
+    chosen = options or Options(**settings)
+    stack = Stack(names, directory, report, chosen)
+    stack.start(report)
+    return stack
