@@ -19,6 +19,7 @@ from lake.base.resources import resource_path
 from lake.servers.cache import cache_dir, is_complete
 
 SERVER_NAMES = ("mongo", "prometheus", "loki", "s3")
+PROGRAM_NAMES = (*SERVER_NAMES, "promtool")
 PROMETHEUS_PIN = "2.42"
 _PINS = {
     "mongo": ("deploy/tools/mongo/requirements.txt", r"(?im)^secantusdb==(\S+)"),
@@ -95,9 +96,9 @@ _PROGRAMS = {
 }
 
 
-def check_name(name: str) -> str:
+def check_server(name: str) -> str:
     """The name. Raises UsageError that tells the valid ones."""
-    if name not in _PROGRAMS:
+    if name not in SERVER_NAMES:
         raise UsageError("no such server", expected=", ".join(SERVER_NAMES), found=name)
     return name
 
@@ -126,7 +127,9 @@ def find(name: str) -> Binary | None:
     PATH goes first, then the environment that runs us, then the cache.
     Raises UsageError for an unknown name.
     """
-    for program, path, origin in _candidates(check_name(name)):
+    if name not in PROGRAM_NAMES:
+        raise UsageError("no such program", expected=", ".join(PROGRAM_NAMES), found=name)
+    for program, path, origin in _candidates(name):
         version = program.version(path)
         if version and program.lowest <= _numbers(version) < program.below:
             return Binary(path, version, origin)

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 
 from lake.base.errors import PermanentError
 from lake.servers import debian, golang
 from lake.servers.binaries import (
-    PROMETHEUS_PIN,
     Binary,
-    check_name,
     find,
     installation,
     pinned_version,
@@ -36,6 +33,7 @@ _BUILDERS: Mapping[str, Callable[[Path, Progress], None]] = {
 def how_installed(name: str) -> str:
     """What `install` would do, for people."""
     return {
+        "promtool": "it with Debian's prometheus {}, unpacked into the cache, seconds",
         "mongo": "PyPI's SecantusDB {}, in the cache, half a minute",
         "prometheus": "Debian's prometheus {}, unpacked into the cache, seconds",
         "loki": "Loki {}, built with Go into the cache, about 5 minutes on 2 cores",
@@ -53,8 +51,8 @@ def install(name: str, progress: Progress | None = None) -> Binary:
         return found
     report = progress or silent
     server = "prometheus" if name == "promtool" else name
-    build = partial(_BUILDERS[server], progress=report)
-    install_once(server, installation(server), build, report)
+    build = _BUILDERS[server]
+    install_once(server, installation(server), lambda place: build(place, report), report)
     binary = find(name)
     if binary is None:
         raise PermanentError(

@@ -6,6 +6,7 @@ Does not: which server it is, its ports, when it is ready.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -80,19 +81,15 @@ class Process:
     def _tell(self, word: bytes) -> None:
         assert self._supervisor.stdin is not None  # noqa: S101  for the type checker
         if not self._supervisor.stdin.closed:
-            try:
+            with contextlib.suppress(BrokenPipeError):  # it has ended by itself
                 self._supervisor.stdin.write(word)
                 self._supervisor.stdin.flush()
-            except BrokenPipeError:
-                pass  # it has ended by itself
         self._release()
 
     def _release(self) -> None:
         """Closes the pipes, which by itself ends the server, and waits."""
         for pipe in (self._supervisor.stdin, self._supervisor.stdout):
             assert pipe is not None  # noqa: S101  for the type checker
-            try:
+            with contextlib.suppress(BrokenPipeError):  # it has ended by itself
                 pipe.close()
-            except BrokenPipeError:
-                pass  # it has ended by itself; the descriptor is closed all the same
         self._supervisor.wait(self._grace_s + 10)

@@ -44,7 +44,8 @@ class PlainLines:
         self._last: dict[str, float] = {}
 
     def __call__(self, name: str, text: str) -> None:
+        """One report."""
         now = time.monotonic()
         if now - self._last.get(name, -self._every_s) >= self._every_s:
             self._last[name] = now
-            print(f"{name}: {text}", file=self._stream, flush=True)  # noqa: T201
+            print(f"{name}: {text}", file=self._stream, flush=True)

@@ -77,6 +77,6 @@ def answers(url: str) -> bool:
     with requests.Session() as session:
         session.trust_env = False
         try:
-            return session.get(url, timeout=2).status_code == requests.codes.ok
+            return session.get(url, timeout=2).ok
         except requests.RequestException:
             return False

@@ -54,8 +54,8 @@ class Server:
     @property
     def pid(self) -> int:
         """The server's process id. Raises PermanentError when it does not run."""
-        if self._process is None or not self.running:
-            raise PermanentError(f"{self.name} is not running", remedy="start it first")
+        self.check_running()
+        assert self._process is not None  # noqa: S101  for the type checker
         return self._process.pid
 
     @property
@@ -64,6 +64,17 @@ class Server:
         if self._launch is None:
             raise PermanentError(f"{self.name} was never started", remedy="start it first")
         return dict(self._launch.endpoint)
+
+    def check_running(self) -> None:
+        """Raises PermanentError, with the log's tail, when it does not run."""
+        if not self.running:
+            raise PermanentError(
+                f"{self.name} is not running",
+                where=self.log_path,
+                expected="a server that runs until it is stopped",
+                found=log_tail(self.log_path),
+                remedy="see the log, then start it again",
+            )
 
     def start(self) -> None:
         """Returns when the server answers; does nothing if it runs.

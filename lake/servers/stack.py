@@ -10,6 +10,7 @@ import json
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from lake.servers import loki, mongo, prometheus, s3
+from lake.servers.binaries import check_server
 from lake.servers.install import install
 from lake.servers.progress import Progress, silent
 from lake.servers.recipe import Options, Recipe
@@ -28,6 +30,7 @@ _RECIPES: Mapping[str, Recipe] = {
     "loki": loki.RECIPE,
     "s3": s3.RECIPE,
 }
+_LOOK_S = 0.5
 _PORTS_FILE = "ports.json"
 
 
@@ -41,7 +44,8 @@ class Stack:
     def __init__(
         self, names: Iterable[str], directory: Path | None, progress: Progress, options: Options
     ) -> None:
-        programs = {name: install(name, progress).path for name in dict.fromkeys(names)}
+        chosen = [check_server(name) for name in dict.fromkeys(names)]
+        programs = {name: install(name, progress).path for name in chosen}
         self._throw_away = directory is None
         self.directory = (directory or Path(tempfile.mkdtemp(prefix="lake-"))).absolute()
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -68,6 +72,13 @@ class Stack:
 
     def __getitem__(self, name: str) -> Server:
         return self._servers[name]
+
+    def wait(self) -> None:
+        """Returns never: raises PermanentError when a server has ended by itself."""
+        while True:
+            for server in self._servers.values():
+                server.check_running()
+            time.sleep(_LOOK_S)
 
     def start(self, progress: Progress = silent) -> None:
         """Starts all of them, returns when all are ready. If one fails, none is left running."""
@@ -123,19 +134,16 @@ def start(
     names: Iterable[str],
     directory: Path | None = None,
     progress: Progress | None = None,
-    *,
-    options: Options | None = None,
-    **settings: Any,  # noqa: ANN401  the fields of Options, which has their types
+    **options: Any,
 ) -> Stack:
     """Starts the servers, installing what is missing, and returns when all are ready.
 
     Without `directory` their data are removed when they stop. With it data, ports
-    and S3 keys are kept for the next start. `settings` are the fields of `Options`.
+    and S3 keys are kept for the next start. `options` are the fields of `Options`.
     Raises UsageError for an unknown name; PermanentError or TransientError where a
     server can't be installed or started.
     """
     report = progress or silent
-    chosen = options or Options(**settings)
-    stack = Stack(names, directory, report, chosen)
+    stack = Stack(names, directory, report, Options(**options))
     stack.start(report)
     return stack

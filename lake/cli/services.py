@@ -1,0 +1,99 @@
+"""`lake services`: the real servers of the demo and the tests, for a shell.
+
+Belongs here: options and what is printed. Does not: finding, installing, running.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lake.cli.options import json_option
+from lake.cli.signals import end_on_signals
+
+if TYPE_CHECKING:
+    from lake.servers import Binary
+
+_INTERRUPTED = 130
+
+
+@click.group()
+def services() -> None:
+    """Real servers on this machine, loopback only: mongo, prometheus, loki, s3."""
+
+
+@services.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """Where each server's program is, or how it would be installed."""
+    from lake.servers import PROGRAM_NAMES, find  # noqa: PLC0415
+    from lake.servers.install import how_installed  # noqa: PLC0415
+
+    found = {name: find(name) for name in PROGRAM_NAMES}
+    if as_json:
+        rows = {name: _row(one) | {"install": how_installed(name)} for name, one in found.items()}
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for name, binary in found.items():
+        missing = f"missing; `lake services install {name}` gets {how_installed(name)}"
+        click.echo(f"{name:<11} {_line(binary) if binary else missing}")
+
+
+@services.command()
+@click.argument("name", nargs=-1)
+@json_option
+def install(name: tuple[str, ...], as_json: bool) -> None:
+    """Installs the programs NAME (default: all) that are missing."""
+    from lake.servers import PROGRAM_NAMES  # noqa: PLC0415
+    from lake.servers import install as install_one  # noqa: PLC0415
+    from lake.servers.progress import shown  # noqa: PLC0415
+
+    end_on_signals(_INTERRUPTED)
+    with shown(sys.stderr) as progress:
+        installed = {one: install_one(one, progress) for one in name or PROGRAM_NAMES}
+    if as_json:
+        click.echo(json.dumps({one: _row(binary) for one, binary in installed.items()}, indent=2))
+        return
+    for one, binary in installed.items():
+        click.echo(f"{one:<11} {_line(binary)}")
+
+
+@services.command()
+@click.argument("name", nargs=-1)
+@click.option(
+    "--dir",
+    "directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keeps data, ports and keys there for the next time; without it they are thrown away.",
+)
+@json_option
+def up(name: tuple[str, ...], directory: Path | None, as_json: bool) -> None:  # noqa: ARG001
+    """Starts the servers NAME (default: all) and runs them until SIGINT or SIGTERM.
+
+    Installs what is missing. When all are ready, one JSON object on standard output
+    says how to reach each of them.
+    """
+    from lake.servers import SERVER_NAMES, start  # noqa: PLC0415
+    from lake.servers.progress import shown  # noqa: PLC0415
+
+    end_on_signals()
+    with shown(sys.stderr) as progress:
+        stack = start(name or SERVER_NAMES, directory, progress)
+    with stack:
+        click.echo(json.dumps(stack.endpoints))
+        click.echo("ready; Ctrl-C stops them", err=True)
+        stack.wait()
+
+
+def _row(binary: Binary | None) -> dict[str, Any]:
+    if binary is None:
+        return {"binary": None, "version": None, "origin": None}
+    return {"binary": str(binary.path), "version": binary.version, "origin": binary.origin}
+
+
+def _line(binary: Binary) -> str:
+    return f"{binary.version:<9} {binary.path} ({binary.origin})"

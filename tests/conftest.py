@@ -1,0 +1,77 @@
+"""Real servers for the tests that ask for them: one set for the whole session.
+
+Servers are shared, so a test uses names of its own: a database, a metric, a label,
+a bucket. Tests that break a server start their own with `lake.servers.start`.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+
+import boto3
+import pymongo
+import pytest
+
+from lake.base.errors import LakeError
+from lake.servers import SERVER_NAMES, Stack, start
+from lake.servers.s3 import REGION
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """All four servers."""
+    try:
+        running = start(SERVER_NAMES)
+    except LakeError as error:
+        if os.environ.get("CI"):
+            pytest.fail(f"the servers can't be started\n{error}", pytrace=False)
+        pytest.skip(f"the servers can't be started\n{error}")
+    with running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def mongo_uri(stack: Stack) -> str:
+    return stack.endpoints["mongo"]["uri"]
+
+
+@pytest.fixture
+def mongo_database(mongo_uri: str) -> Iterator[str]:
+    """The name of a database that nobody else uses; dropped afterwards."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    yield name
+    with pymongo.MongoClient(mongo_uri) as client:
+        client.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def prometheus_url(stack: Stack) -> str:
+    return stack.endpoints["prometheus"]["url"]
+
+
+@pytest.fixture(scope="session")
+def loki_url(stack: Stack) -> str:
+    return stack.endpoints["loki"]["url"]
+
+
+@pytest.fixture
+def s3(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The endpoint and a fresh `bucket`; the AWS default chain finds the keys."""
+    endpoint = stack.endpoints["s3"]
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", endpoint["access_key"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", endpoint["secret_key"])
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    bucket = f"test-{uuid.uuid4().hex[:12]}"
+    client = boto3.client("s3", endpoint_url=endpoint["endpoint_url"], region_name=REGION)
+    client.create_bucket(Bucket=bucket)
+    return {**endpoint, "bucket": bucket, "region": REGION}
+
+
+@pytest.fixture
+def s3_root(s3: dict[str, str]) -> str:
+    """A lake's root in a fresh bucket."""
+    return f"s3://{s3['bucket']}"
