@@ -63,7 +63,7 @@ class Place:
 
     def holds(self, first: Day, days: int) -> bool:
         """Whether that window was loaded whole before."""
-        return self._loaded() == _window(first, days)
+        return bool(self._loaded() == _window(first, days))
 
     def _loaded(self) -> Any:
         return json.loads(self.marker.read_text("utf-8")) if self.marker.exists() else None

@@ -1,0 +1,112 @@
+"""The samples into a real Prometheus, by remote write.
+
+Belongs here: remote write 1.0 requests, counting what arrived. Does not: names, labels and
+values (metrics).
+
+One request holds one day: Prometheus takes a request whole or not at all, looks at the
+newest sample it has before the request, and has the samples of a day in memory anyway.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections import Counter
+from collections.abc import Callable
+from functools import cache, partial
+
+import pyarrow as pa
+
+from lake.base.settings import PrometheusSource
+from lake.demo.metrics import MetricsDay, SeriesDay, metrics_of
+from lake.demo.scenario import Scenario
+from lake.demo.settled import wait_until
+from lake.sources.http import Http
+
+_HEADERS = {
+    "Content-Encoding": "snappy",
+    "Content-Type": "application/x-protobuf",
+    "X-Prometheus-Remote-Write-Version": "0.1.0",
+}
+_LABEL = re.compile(r'(\w+)="([^"]*)"')
+# Protobuf tags: field number × 8 + wire type (0 varint, 1 eight bytes, 2 with a length).
+_SERIES, _LABELS, _SAMPLES = 0x0A, 0x0A, 0x12
+_LABEL_NAME, _LABEL_VALUE = 0x0A, 0x12
+_VALUE, _TIMESTAMP = 0x09, 0x10
+
+
+def load_samples(url: str, scenario: Scenario, step: Callable[[], None]) -> tuple[int, int]:
+    """Writes the window's samples, one day at a time; how many series and samples.
+
+    `step` is called after each day. Raises Incomplete when fewer samples are found than
+    were written; Refused or TransientError from the server.
+    """
+    http = Http(PrometheusSource(url=url), "prometheus")
+    snappy = pa.Codec("snappy")
+    counts: Counter[str] = Counter()
+    series = 0
+    for day in metrics_of(scenario):
+        body = snappy.compress(_write_request(day), asbytes=True)
+        http.request("POST", "/api/v1/write", data=body, headers=_HEADERS)
+        counts.update(one.name for one in day.series for _ in day.scrapes)
+        series = len(day.series)
+        step()
+    for name, expected in counts.items():
+        wait_until(expected, partial(_count, http, name, scenario), where=f"{url} {name}")
+    http.close()
+    return series, counts.total()
+
+
+def _count(http: Http, name: str, scenario: Scenario) -> int:
+    # One millisecond before the end: whether a range includes its start differs by version.
+    params = {
+        "query": f"sum(count_over_time({name}[{scenario.days}d]))",
+        "time": f"{(scenario.end.start_ms - 1) / 1000:.3f}",
+    }
+    result = http.get("/api/v1/query", params).json()["data"]["result"]
+    return int(result[0]["value"][1]) if result else 0
+
+
+def _write_request(day: MetricsDay) -> bytes:
+    times = [_sample_head(at_ms) for at_ms in day.scrapes]
+    return b"".join(
+        _field(_SERIES, _labels(series.name, series.labels) + _samples(series, times))
+        for series in day.series
+    )
+
+
+def _samples(series: SeriesDay, times: list[bytes]) -> bytes:
+    """All of a series' samples of the day; equal values in a row are joined at once."""
+    parts: list[bytes] = []
+    for start, end, value in series.runs(len(times)):
+        tail = bytes([_VALUE]) + struct.pack("<d", series.number(value))
+        parts += (tail.join(times[start:end]), tail)
+    return b"".join(parts)
+
+
+def _sample_head(at_ms: int) -> bytes:
+    """A sample up to its value, which follows as nine bytes."""
+    timestamp = bytes([_TIMESTAMP]) + _varint(at_ms)
+    return bytes([_SAMPLES]) + _varint(len(timestamp) + 9) + timestamp
+
+
+@cache
+def _labels(name: str, labels: str) -> bytes:
+    pairs = sorted([("__name__", name), *_LABEL.findall(labels)])
+    return b"".join(
+        _field(_LABELS, _field(_LABEL_NAME, key.encode()) + _field(_LABEL_VALUE, value.encode()))
+        for key, value in pairs
+    )
+
+
+def _field(tag: int, content: bytes) -> bytes:
+    return bytes([tag]) + _varint(len(content)) + content
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)

@@ -1,0 +1,179 @@
+"""The demo's story: servers, data, export through Dagster, proof, trends.
+
+Belongs here: the order of the steps. Does not: any step's work.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from lake.base.day import Day, day_range
+from lake.base.errors import Incomplete, PermanentError
+from lake.base.resources import resource_path
+from lake.base.settings import Settings, load
+from lake.base.store import open_store
+from lake.base.store.copying import mirror
+from lake.base.store.directory import DirectoryStore
+from lake.demo import totals
+from lake.demo.load import load as load_servers
+from lake.demo.place import BUCKET, Place
+from lake.demo.telling import Teller
+from lake.export import Exporter
+from lake.query import connect
+from lake.servers import SERVER_NAMES, Stack, start
+from lake.status import DatasetStatus, read_status
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the demo shows at its end. `totals` maps a source or table to its totals."""
+
+    config: str
+    first: str
+    end: str
+    datasets: list[dict[str, Any]]
+    totals: dict[str, dict[str, int]]
+    trends: dict[str, str]
+    seconds: float
+
+
+def run_demo(
+    place: Place,
+    first: Day,
+    days: int,
+    *,
+    fresh: bool,
+    teller: Teller,
+    serve: Callable[[Stack, str, Report], None] | None,
+) -> Report:
+    """Runs it whole; `serve` is called while servers and Dagster are up and ends when told to.
+
+    Raises LakeError; Incomplete where the lake and its sources differ.
+    """
+    loaded = place.prepare(first, days, fresh=fresh)
+    with teller.step("Prometheus, Loki, a MongoDB server and an S3 server"):
+        stack = start(SERVER_NAMES, place.servers, lambda name, text: teller.say(f"  {name}: {text}"))
+    with stack:
+        window = list(day_range(first, first.plus(days)))
+        _speak_to_s3(stack, place)
+        if loaded:
+            teller.say(f"• {days} days of data are there from before")
+        else:
+            _fill(stack, place, first, days, teller)
+        place.write_config(f"s3://{BUCKET}", stack.endpoints)
+        settings = load(str(place.config))
+        with _dagster(place, teller) as dagster:
+            _export(dagster.url, settings, window, teller)
+            report = Report(
+                config=str(place.config),
+                first=str(first),
+                end=str(first.plus(days)),
+                datasets=_ledger(settings, window, teller),
+                totals=_totals(stack, settings, window, teller),
+                trends=_plots(settings, place, window, teller),
+                seconds=round(teller.seconds, 1),
+            )
+            if serve:
+                serve(stack, dagster.url, report)
+        _keep(settings, place, stack, teller)
+    return report
+
+
+def _speak_to_s3(stack: Stack, place: Place) -> None:
+    """Credentials for this process and its children, and for shells; the bucket."""
+    s3 = stack.endpoints["s3"]
+    variables = {
+        "AWS_ACCESS_KEY_ID": s3["access_key"],
+        "AWS_SECRET_ACCESS_KEY": s3["secret_key"],
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    for inherited in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        os.environ.pop(inherited, None)
+    os.environ.update(variables)
+    place.write_environment({"LAKE_CONFIG": str(place.config.absolute()), **variables})
+    client = boto3.client("s3", endpoint_url=s3["endpoint_url"], region_name="us-east-1")
+    if BUCKET not in {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}:
+        client.create_bucket(Bucket=BUCKET)
+
+
+def _fill(stack: Stack, place: Place, first: Day, days: int, teller: Teller) -> None:
+    with teller.step(f"{days} days of a voice-dialogue service, {first} … {first.plus(days - 1)}") as tell:
+        load_servers(stack.endpoints, first, days, place.root / "scratch", tell)
+    place.mark_loaded(first, days)
+
+
+def _export(url: str, settings: Settings, window: list[Day], teller: Teller) -> None:
+    """One Dagster backfill over all datasets and days."""
+    names = [dataset.name for dataset in settings.dataset]
+    with teller.step(f"Dagster backfill: {len(names)} datasets × {len(window)} days") as tell:
+        backfill = launch_backfill(url, names, [str(day) for day in window])
+        result = wait_backfill(url, backfill, lambda done, total: tell("partitions", done, total))
+    if result.failures:
+        raise Incomplete(
+            "the backfill has failed partitions", where=url, found="\n".join(result.failures)
+        )
+
+
+def _ledger(settings: Settings, window: list[Day], teller: Teller) -> list[dict[str, Any]]:
+    """Every partition has to be verified; sums up each dataset."""
+    with teller.step("The ledger: every day counted by its source"), closing(
+        Exporter(settings)
+    ) as exporter:
+        found = read_status(
+            settings, exporter.store, exporter.source, window[0], window[-1].plus(1)
+        )
+    for dataset in found:
+        bad = [f"{day} {one.state}" for day, one in dataset.days.items() if one.state != "verified"]
+        if bad or dataset.problem:
+            raise Incomplete(
+                f"{dataset.dataset} is not whole",
+                expected="every day verified",
+                found=dataset.problem or ", ".join(bad),
+            )
+    return [_summed(dataset) for dataset in found]
+
+
+def _summed(dataset: DatasetStatus) -> dict[str, Any]:
+    days = dataset.days.values()
+    return {
+        "dataset": dataset.dataset,
+        "days": len(days),
+        "rows": sum(one.rows or 0 for one in days),
+        "source_count": sum(one.source_count or 0 for one in days),
+        "bytes": sum(one.bytes or 0 for one in days),
+    }
+
+
+def _totals(
+    stack: Stack, settings: Settings, window: list[Day], teller: Teller
+) -> dict[str, dict[str, int]]:
+    """The same totals from each source itself and from each table of the lake."""
+    ends = stack.endpoints
+    with teller.step("The same totals, from each source and from the lake"):
+        found = {
+            "MongoDB, by aggregation": asdict(totals.of_mongo(ends["mongo"]["uri"])),
+            "Prometheus, by PromQL": asdict(totals.of_prometheus(ends["prometheus"]["url"], window)),
+            "Loki, by LogQL": asdict(totals.of_loki(ends["loki"]["url"], window)),
+        }
+        sql = resource_path("sql/checks/demo_totals.sql").read_text("utf-8")
+        with closing(connect(settings)) as lake:
+            for row in lake.sql(sql).arrow().to_pylist():
+                found[f"lake: {row.pop('table')}"] = row
+    if len({tuple(row.items()) for row in found.values()}) != 1:
+        raise Incomplete("the sources and the lake have different totals", found=found)
+    return found
+
+
+def _keep(settings: Settings, place: Place, stack: Stack, teller: Teller) -> None:
+    """The objects as files, so that the lake answers after the S3 server has stopped."""
+    with teller.step(f"Copying the lake from S3 to {place.lake}"):
+        objects, size = mirror(open_store(settings), DirectoryStore(place.lake))
+        teller.say(f"  {objects:,} objects, {size:,} bytes")
+    place.write_config(place.lake.name, stack.endpoints)
