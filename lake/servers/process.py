@@ -7,15 +7,18 @@ Does not: which server it is, its ports, when it is ready.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from lake.base.errors import PermanentError
+from lake.servers import supervisor
+from lake.servers.supervisor import Order
 
-_SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _TAIL_LINES = 20
 
 
@@ -30,7 +33,8 @@ def log_tail(path: Path, lines: int = _TAIL_LINES) -> str:
 class Process:
     """A server under a supervisor of its own, which ends it when this process is gone.
 
-    `throw_away` is the directory that the supervisor removes if this process dies.
+    `home` is its working directory; with `throw_away` the supervisor removes it if this
+    process dies. `litter` are files that the server leaves behind elsewhere.
     Raises PermanentError where the program can't be run.
     """
 
@@ -38,21 +42,30 @@ class Process:
         self,
         command: list[str],
         *,
+        home: Path,
         log: Path,
-        directory: Path,
         environment: Mapping[str, str],
         grace_s: float,
-        throw_away: Path | None,
+        throw_away: bool,
+        litter: Sequence[str] = (),
     ) -> None:
         self._grace_s = grace_s
-        arguments = [str(os.getpid()), str(grace_s), str(log), str(throw_away or ""), *command]
+        order = Order(
+            parent=os.getpid(),
+            command=command,
+            home=str(home),
+            log=str(log),
+            grace_s=grace_s,
+            throw_away=throw_away,
+            litter=list(litter),
+        )
         with log.open("ab") as errors:
             self._supervisor = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(_SUPERVISOR), *arguments],
+                [sys.executable, "-I", "-S", supervisor.__file__, json.dumps(asdict(order))],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                cwd=directory,
+                cwd=home,
                 env=dict(environment),
                 start_new_session=True,  # a Ctrl-C is for us; we tell the servers
             )

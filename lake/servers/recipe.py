@@ -53,13 +53,14 @@ class Site:
 class Launch:
     """How to run a server in its site, and how to tell that it answers.
 
-    `ready` returns False while it does not answer yet. `first` runs once after
-    it has become ready in a new directory; True asks for a restart.
+    `ready` returns False while it does not answer yet. `litter`: files that it
+    leaves outside of its home.
     """
 
     command: list[str]
     endpoint: dict[str, str]
     ready: Callable[[], bool]
+    litter: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ def _launch(site: Site) -> Launch:
     endpoint_url = f"http://{LOOPBACK}:{ports['s3']}"
     command = [
         str(site.program),
+        "-logtostderr=true",
         "mini",
         f"-dir={site.data}",
         f"-ip={LOOPBACK}",
@@ -39,7 +40,7 @@ def _launch(site: Site) -> Launch:
         "-s3.autoCreateBucket=false",
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
-        # Relative to the working directory: a socket's path may have 107 bytes only.
+        # Relative to the home: a socket's path may have 107 bytes only.
         "-s3.localSocket=s3.sock",
         "-filer.localSocket=filer.sock",
         "-master.telemetry=false",
@@ -56,6 +57,10 @@ def _launch(site: Site) -> Launch:
             "secret_key": secret_key,
         },
         ready=lambda: _answers(endpoint_url, access_key, secret_key),
+        litter=tuple(
+            f"/tmp/seaweedfs-{part}-grpc-{ports[part + ' grpc']}.sock"  # noqa: S108  its choice
+            for part in _PARTS
+        ),
     )
 
 

@@ -6,6 +6,7 @@ Belongs here: its ports, its readiness, its log. Does not: the other servers.
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from dataclasses import dataclass, field
@@ -133,15 +134,24 @@ class Server:
     def _run(self) -> None:
         site = Site(self.program, self.home, self.ports, self.options)
         self._launch = self.recipe.launch(site)
-        hidden = self.recipe.unset
+        scratch = self.home / "tmp"
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
         self._process = Process(
             self._launch.command,
+            home=self.home,
             log=self.log_path,
-            directory=self.home,
-            environment={k: v for k, v in os.environ.items() if not k.startswith(hidden)},
+            environment=self._environment(),
             grace_s=self.recipe.grace_s,
-            throw_away=self.home if self.throw_away else None,
+            throw_away=self.throw_away,
+            litter=self._launch.litter,
         )
+
+    def _environment(self) -> dict[str, str]:
+        hidden = self.recipe.unset
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
+        # Relative to the home: the path of a socket in it may have 107 bytes only.
+        return kept | {"TMPDIR": "tmp"}
 
     def _became_ready(self) -> bool:
         """False when it ended before it was ready."""

@@ -97,7 +97,8 @@ class Stack:
         except BaseException:
             self.stop()
             raise
-        self._remember_ports()
+        if not self._throw_away:
+            self._remember_ports()
 
     def stop(self) -> None:
         """Stops all of them; throw-away data go with them."""

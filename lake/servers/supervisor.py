@@ -3,13 +3,12 @@
 Run as a program by lake.servers.process, with the standard library alone and
 without site-packages, so that it starts in no time:
 
-    supervisor.py PARENT_PID GRACE_S LOG REMOVE COMMAND…
+    supervisor.py ORDER
 
-Standard output: the server's process id, one line. Standard input: a pipe from
-the parent. A `t` means "stop the server, with GRACE_S seconds to do so", a `k`
-"kill it". The pipe's end, which a killed parent leaves too, means the first, or
-the second if the data are thrown away. REMOVE is the throw-away directory (or
-empty): where the parent has died, its removal is on us. Standard error: the log.
+ORDER is JSON, the fields of `Order`. Standard output: the server's process id, one
+line. Standard error: the log. Standard input: a pipe from the parent. A `t` means
+"stop the server", a `k` "kill it". The pipe's end without a word, which a killed
+parent leaves too, means that it is on us to stop it and to remove what is thrown away.
 
 Belongs here: the life of one process. Does not: which server, ports, readiness.
 """
@@ -17,18 +16,37 @@ Belongs here: the life of one process. Does not: which server, ports, readiness.
 from __future__ import annotations
 
 import ctypes
+import fcntl
+import json
 import os
 import select
 import shutil
 import signal
 import subprocess
 import sys
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 _LOOK_S = 0.5
+_LOCKED_WITHIN_S = 10.0
 _PR_SET_PDEATHSIG = 1
 _terminated = False
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be run. `home` is the server's directory, `litter` what it leaves elsewhere."""
+
+    parent: int
+    command: list[str]
+    home: str
+    log: str
+    grace_s: float
+    throw_away: bool
+    litter: list[str]
 
 
 def _on_terminate(_number: int, _frame: FrameType | None) -> None:
@@ -56,10 +74,25 @@ def _wake_up_pipe() -> int:
     return reader
 
 
-def _spawn(log: Path, command: list[str]) -> subprocess.Popen[bytes]:
-    with log.open("ab") as output:
+def _lock(home: Path) -> IO[str]:
+    """Held until we end. The last server of this directory may still be stopping."""
+    file = (home / "lock").open("w")
+    deadline = time.monotonic() + _LOCKED_WITHIN_S
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                sys.exit(f"{home} is in use: a server of another process runs there")
+            time.sleep(0.05)
+        else:
+            return file
+
+
+def _spawn(order: Order) -> subprocess.Popen[bytes]:
+    with Path(order.log).open("ab") as output:
         return subprocess.Popen(
-            command,
+            order.command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -68,21 +101,18 @@ def _spawn(log: Path, command: list[str]) -> subprocess.Popen[bytes]:
         )
 
 
-def _wait(
-    server: subprocess.Popen[bytes], parent: int, wake_up: int, grace_s: float, *, throw_away: bool
-) -> float:
-    """Until the server has ended or has to: the seconds that it may take to stop."""
-    orphan_grace_s = 0 if throw_away else grace_s
+def _wait(server: subprocess.Popen[bytes], parent: int, wake_up: int) -> bytes:
+    """Until the server has ended or has to. The parent's word; b"" if it has gone without."""
     while server.poll() is None:
         readable, _, _ = select.select([0, wake_up], [], [], _LOOK_S)
         if wake_up in readable:
             os.read(wake_up, 1024)
         if 0 in readable:
-            return {b"t": grace_s, b"k": 0}.get(os.read(0, 1), orphan_grace_s)
+            return os.read(0, 1)
         # A process forked from the parent may hold the pipe open after the parent's death.
         if _terminated or os.getppid() != parent:
-            return orphan_grace_s
-    return 0
+            return b""
+    return b"k"
 
 
 def _signal_group(server: subprocess.Popen[bytes], number: int) -> None:
@@ -103,26 +133,29 @@ def _end(server: subprocess.Popen[bytes], grace_s: float) -> None:
     server.wait()
 
 
-def _remove(directory: Path) -> None:
-    shutil.rmtree(directory, ignore_errors=True)
+def _remove(home: Path) -> None:
+    shutil.rmtree(home, ignore_errors=True)
     try:
-        directory.parent.rmdir()
+        home.parent.rmdir()
     except OSError:
         return  # other servers' supervisors still have to remove their parts
 
 
-def main(arguments: list[str]) -> int:
+def main(text: str) -> None:
     """See the module's docstring."""
-    parent, grace_s = int(arguments[0]), float(arguments[1])
-    log, remove = Path(arguments[2]), arguments[3]
+    order = Order(**json.loads(text))
     wake_up = _wake_up_pipe()
-    server = _spawn(log, arguments[4:])
-    os.write(1, f"{server.pid}\n".encode())
-    _end(server, _wait(server, parent, wake_up, grace_s, throw_away=bool(remove)))
-    if remove and os.getppid() != parent:
-        _remove(Path(remove))
-    return 0
+    with _lock(Path(order.home)):
+        server = _spawn(order)
+        os.write(1, f"{server.pid}\n".encode())
+        word = _wait(server, order.parent, wake_up)
+        kill = word == b"k" or (word == b"" and order.throw_away)
+        _end(server, 0 if kill else order.grace_s)
+        for path in order.litter:
+            Path(path).unlink(missing_ok=True)
+        if word == b"" and order.throw_away:
+            _remove(Path(order.home))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1])
