@@ -23,6 +23,7 @@ def _launch(site: Site) -> Launch:
         f"--web.listen-address={LOOPBACK}:{site.ports['http']}",
         f"--storage.tsdb.path={site.data}",
         f"--storage.tsdb.retention.time={_RETENTION}",
+        "--storage.tsdb.min-block-duration=2d",
         "--web.enable-admin-api",
         "--web.enable-remote-write-receiver",
         "--enable-feature=native-histograms",
