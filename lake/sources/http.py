@@ -4,7 +4,8 @@ Belongs here: everything that Prometheus' and Loki's APIs share below JSON.
 Does not: any path, parameter or answer of theirs.
 
 What a request may raise:
-Refused          credentials (401, 403), wrong address (404, redirects)
+Refused          credentials (401, 403)
+├── NoSuchPath   wrong address (404, redirects)
 └── Rejected     the server won't take this very request (400, 413, 422, …): ask differently
 TooLarge         the body is over the caller's `max_bytes`: ask for less
 TransientError   unreachable, or the body broke off, after retries
@@ -43,6 +44,10 @@ _PIECE_BYTES = 1 << 18
 _SHOWN_CHARS = 500
 
 Params = Mapping[str, "str | list[str]"]
+
+
+class NoSuchPath(Refused):
+    """404, or sent on to another address."""
 
 
 class Rejected(Refused):
@@ -170,12 +175,14 @@ class Http:
         headers: Mapping[str, str] | None = None,
         max_bytes: int | None = None,
         attempts: int = _ATTEMPTS,
+        attempts_if_slow: int | None = None,
         tally: Tally | None = None,
         **payload: Any,
     ) -> Answer:
         """A 2xx answer.
 
-        429, 5xx and broken connections are tried again, `attempts` times in all.
+        429, 5xx, time-outs and broken connections are tried again, `attempts` times in all.
+        Where asking for less may help, 5xx and time-outs get only `attempts_if_slow`.
         Raises what the head of this module lists.
         """
         for attempt in range(1, attempts + 1):
@@ -184,7 +191,8 @@ class Http:
             try:
                 return self._once(method, path, headers or {}, max_bytes, payload)
             except TransientError as error:
-                if attempt == attempts:
+                slow = isinstance(error, Overloaded) and error.status != 429
+                if attempt >= (attempts_if_slow or attempts if slow else attempts):
                     raise
                 wait = _pause_s(attempt, getattr(error, "retry_after_s", 0.0))
                 _LOG.warning(
@@ -262,7 +270,7 @@ class Http:
             return Refused("the server refused our credentials", **answer, remedy=self._login())
         if status == 404 or status < 400:
             where_to = response.headers.get("Location")
-            return Refused(
+            return NoSuchPath(
                 "no such API at this address",
                 where=url,
                 found=f"HTTP {status}, sent on to {where_to}" if where_to else answer["found"],

@@ -1,0 +1,219 @@
+"""The questions that the HTTP API is asked, and whether an answer may be believed.
+
+Belongs here: paths, parameters, envelopes, warnings, asking again for less.
+Does not: samples (answer), cutting a day by plan (plan).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from lake.base.datasets import PrometheusDataset
+from lake.base.errors import BadData, Refused, TransientError
+from lake.sources.http import Answer, Http, Overloaded, Params, Rejected, Tally, TooLarge, shortened
+from lake.sources.prometheus.plan import MAX_STEPS, Window, splittable
+
+_LOG = logging.getLogger(__name__)
+_MOST_BYTES = 32 << 20  # a larger answer is asked for in halves
+_LONGEST_URL = 2000
+_MOST_ANNOTATIONS = 20
+_HOUR_MS = 3_600_000
+# A store of Thanos that is away must be an error, its replicas are one, and downsampled
+# blocks are no samples; other servers pass over these parameters.
+_THANOS = {"partial_response": "false", "dedup": "true", "max_source_resolution": "0s"}
+# Caches in front of Thanos and Mimir may hold an answer from before late samples came.
+_FRESH = {"Cache-Control": "no-store"}
+# The engine's remarks on a query; whatever else is a warning says that data is missing.
+_REMARKS = ("PromQL info:", "PromQL warning:")
+
+Result = TypeVar("Result")
+
+
+class Questions:
+    """One dataset's questions; `tally` and `remarks` gather what is worth telling."""
+
+    def __init__(self, http: Http, dataset: PrometheusDataset) -> None:
+        self._http = http
+        self._dataset = dataset
+        self.tally = Tally()
+        self.remarks: set[str] = set()
+
+    def in_parts(self, window: Window, ask: Callable[[Window], Result]) -> list[Result]:
+        """The answers for a window, halved as long as the server or we can't bear it."""
+        try:
+            return [ask(window)]
+        except (TooLarge, Rejected, Overloaded) as error:
+            if window.steps == 1 or not _less_may_help(error):
+                raise
+            self.check_splittable()
+            _LOG.info("%s: asking for less: %s", self._dataset.name, error.what)
+        first, second = window.halves()
+        return [*self.in_parts(first, ask), *self.in_parts(second, ask)]
+
+    def check_splittable(self) -> None:
+        """Raises Refused where parts of a day would not add up."""
+        if not splittable(self._dataset.query):
+            raise Refused(
+                "a query with @ start() or @ end() can't be asked in parts, but has to be",
+                where=self._where,
+                found=self._dataset.query,
+                remedy="name the time itself, or choose a larger step",
+            )
+
+    def matrix(self, query: str, window: Window) -> Answer:
+        """The body of `query_range`; its envelope is not checked yet."""
+        params = {
+            "query": query,
+            "start": _seconds(window.start_ms),
+            "end": _seconds(window.end_ms),
+            "step": f"{window.step_ms}ms",
+            **_THANOS,
+        }
+        halvable = window.steps > 1 and splittable(self._dataset.query)
+        return self._ask(
+            "/api/v1/query_range",
+            params,
+            max_bytes=_MOST_BYTES if halvable else None,
+            attempts_if_slow=2 if halvable else None,
+        )
+
+    def total(self, day: Window) -> int:
+        """How many samples all steps of the day give: PromQL's own count of each step."""
+        parts = list(day.parts(MAX_STEPS))
+        if len(parts) > 1:
+            self.check_splittable()
+        series = [
+            found
+            for part in parts
+            for answer in self.in_parts(part, lambda part: self._counts("", part))
+            for found in answer
+        ]
+        return sum(int(float(value)) for found in series for _, value in found["values"])
+
+    def sizes(self, day: Window) -> dict[str, int]:
+        """About how many series each metric has (`""`: without a name), looked at hourly."""
+        step_ms = max(_HOUR_MS, day.step_ms)
+        hourly = Window(day.start_ms, (day.end_ms - day.start_ms) // step_ms + 1, step_ms)
+        sizes: dict[str, int] = {}
+        for answer in self.in_parts(hourly, lambda part: self._counts("by (__name__) ", part)):
+            for found in answer:
+                name = found["metric"].get("__name__", "")
+                most = max(int(float(value)) for _, value in found["values"])
+                sizes[name] = max(most, sizes.get(name, 0))
+        return sizes
+
+    def metric_names(self, start_ms: int, end_ms: int) -> list[str]:
+        """All that the selector matches in that time, and perhaps a few more."""
+        answer = self._ask(
+            "/api/v1/label/__name__/values",
+            {
+                "match[]": self._dataset.query,
+                "start": _seconds(start_ms),
+                "end": _seconds(end_ms),
+                "partial_response": "false",
+            },
+        )
+        return [str(name) for name in self.checked(answer.json(), answer.url)["data"] or ()]
+
+    def check_stores(self, start_ms: int, end_ms: int) -> None:
+        """Raises TransientError where a Thanos store that should know the time is away.
+
+        Without this its samples would be missing and no warning would say so.
+        """
+        try:
+            answer = self._ask("/api/v1/stores", {}, attempts_if_slow=2).json()
+        except (Refused, BadData):  # only Thanos has this list
+            _LOG.debug("%s: no list of stores", self._dataset.name)
+            return
+        for store in _stores(answer):
+            if store.get("lastError") and (
+                store.get("minTime", start_ms) < end_ms and store.get("maxTime", end_ms) >= start_ms
+            ):
+                raise TransientError(
+                    "a store of Thanos is away, so the answer would have holes",
+                    where=store.get("name"),
+                    found=store["lastError"],
+                    remedy="bring the store back, or take it out of Thanos Query",
+                )
+
+    def checked(self, envelope: Any, url: str) -> dict[str, Any]:
+        """A successful and whole answer. Raises BadData, Refused, TransientError."""
+        if not isinstance(envelope, dict) or "status" not in envelope:
+            raise BadData("not an answer of Prometheus' API", where=url, found=repr(envelope)[:200])
+        if envelope["status"] != "success" or "data" not in envelope:
+            raise Refused("the query failed", where=self._where, found=envelope.get("error"))
+        warnings = [*(envelope.get("warnings") or ()), *(envelope.get("infos") or ())]
+        missing = [text for text in warnings if not text.startswith(_REMARKS)]
+        if missing:
+            raise TransientError(
+                "the answer is partial",
+                where=self._where,
+                expected="no warnings",
+                found=shortened("; ".join(missing)),
+                remedy="look at the stores behind the server",
+            )
+        if len(self.remarks) < _MOST_ANNOTATIONS:
+            self.remarks.update(warnings)
+        return envelope
+
+    def _counts(self, grouping: str, window: Window) -> list[dict[str, Any]]:
+        try:
+            answer = self.matrix(f"count {grouping}({self._dataset.query}\n)", window)
+        except Refused as error:
+            # A number is no vector, which is what count takes.
+            if "scalar" not in error.parts.get("found", ""):
+                raise
+            answer = self.matrix(f"count {grouping}(vector({self._dataset.query}\n))", window)
+        found: list[dict[str, Any]] = self.checked(answer.json(), answer.url)["data"]["result"]
+        return found
+
+    def _ask(self, path: str, params: Params, **options: Any) -> Answer:
+        long = sum(len(text) for text in params.values()) > _LONGEST_URL
+        try:
+            return (self._http.post if long else self._http.get)(
+                path, params, headers=_FRESH, tally=self.tally, **options
+            )
+        except Rejected as error:
+            if error.status != 400:
+                raise
+            raise Refused(
+                "the server does not accept the query",
+                where=self._where,
+                expected="a PromQL selector or expression",
+                found=_message(error.text),
+                remedy=f"correct `query` of dataset {self._dataset.name!r} in lake.toml",
+            ) from error
+
+    @property
+    def _where(self) -> str:
+        return f"dataset {self._dataset.name}: {self._dataset.query}"
+
+
+def _less_may_help(error: TooLarge | Rejected | Overloaded) -> bool:
+    if isinstance(error, Rejected):
+        return error.status in (413, 422)
+    return not (isinstance(error, Overloaded) and error.status == 429)
+
+
+def _seconds(ms: int) -> str:
+    return f"{ms / 1000:.3f}"
+
+
+def _message(text: str) -> str:
+    """What the server says in an error's body."""
+    try:
+        said = json.loads(text)["error"]
+    except (ValueError, KeyError, TypeError):
+        said = text
+    return shortened(str(said))
+
+
+def _stores(answer: Any) -> list[Mapping[str, Any]]:
+    """Of all kinds, as Thanos lists them."""
+    kinds = answer.get("data") if isinstance(answer, dict) else None
+    if not isinstance(kinds, dict):
+        return []
+    return [store for stores in kinds.values() for store in stores or ()]

@@ -1,0 +1,133 @@
+"""A day and a query cut into requests of a bearable size.
+
+Belongs here: steps, windows, plain selectors, shards of metrics. Does not: HTTP.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Self
+
+from lake.base.day import Day
+from lake.sources.labels import metric_bucket
+
+MAX_STEPS = 11_000  # more a request is a 400
+_TARGET_SAMPLES = 300_000  # about 8 MB of JSON
+_MAX_NAMES = 64
+
+_STRING = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`"""
+_MATCHER = rf"[a-zA-Z_][a-zA-Z0-9_]*\s*(?:=~|!~|!=|=)\s*(?:{_STRING})"
+_BRACES = re.compile(rf"\s*\{{\s*(?P<matchers>{_MATCHER}(?:\s*,\s*{_MATCHER})*)\s*,?\s*\}}\s*")
+_DEPENDS_ON_WINDOW = re.compile(r"@\s*(?:start|end)\s*\(")
+_RE2_SPECIAL = re.compile(r"([\\.+*?()|\[\]{}^$])")
+
+
+@dataclass(frozen=True)
+class Window:
+    """Consecutive steps: the first, in ms since the epoch, and how many."""
+
+    start_ms: int
+    steps: int
+    step_ms: int
+
+    @property
+    def end_ms(self) -> int:
+        """The last step itself, as `query_range` wants it."""
+        return self.start_ms + (self.steps - 1) * self.step_ms
+
+    def parts(self, most_steps: int) -> Iterator[Self]:
+        """The same steps in windows of at most so many."""
+        for done in range(0, self.steps, most_steps):
+            yield type(self)(
+                self.start_ms + done * self.step_ms,
+                min(most_steps, self.steps - done),
+                self.step_ms,
+            )
+
+    def halves(self) -> tuple[Self, Self]:
+        """Two windows, for two steps or more."""
+        first, second = self.parts((self.steps + 1) // 2)
+        return first, second
+
+
+def whole_day(day: Day, step_ms: int) -> Window:
+    """Every step from 00:00 on that lies before 24:00."""
+    return Window(day.start_ms, -((day.start_ms - day.end_ms) // step_ms), step_ms)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A query whose series' ids lie between those of the shards before and after it."""
+
+    query: str
+    series: int
+
+
+def is_selector(query: str) -> bool:
+    """Whether the query is `{…}` with matchers alone: it can be asked metric by metric."""
+    return _BRACES.fullmatch(query) is not None
+
+
+def splittable(query: str) -> bool:
+    """Whether parts of a day add up to the whole day: not with `@ start()` or `@ end()`."""
+    return _DEPENDS_ON_WINDOW.search(query) is None
+
+
+def shards(query: str, series_by_metric: Mapping[str, int], most_steps: int) -> list[Shard]:
+    """Groups of metrics in the order of their series' ids, each of a bearable size.
+
+    `series_by_metric` holds every metric's name and about how many series it has; series
+    without a name are asked for, too. A query that is no selector stays whole.
+    """
+    braces = _BRACES.fullmatch(query)
+    if braces is None:
+        return [Shard(query, max(1, sum(series_by_metric.values())))]
+    sizes = {"": 1, **series_by_metric}
+    by_bucket = groupby(sorted(sizes, key=_by_bucket), key=metric_bucket)
+    return [
+        Shard(_restricted(braces["matchers"], names), sum(sizes[name] for name in names))
+        for names in _grouped(
+            [list(names) for _, names in by_bucket],
+            lambda names: sum(sizes[name] for name in names) * most_steps <= _TARGET_SAMPLES,
+        )
+    ]
+
+
+def windows(day: Window, shard: Shard) -> list[Window]:
+    """The day in parts of a bearable size for so many series."""
+    return list(day.parts(max(1, min(MAX_STEPS, _TARGET_SAMPLES // max(1, shard.series)))))
+
+
+def _by_bucket(name: str) -> tuple[int, str]:
+    return metric_bucket(name), name
+
+
+def _grouped(
+    buckets: list[list[str]], bearable: Callable[[list[str]], bool]
+) -> Iterator[list[str]]:
+    """Neighbouring buckets together while that is bearable; a bucket is never cut."""
+    held: list[str] = []
+    for names in buckets:
+        if held and not (len(held) + len(names) <= _MAX_NAMES and bearable(held + names)):
+            yield held
+            held = []
+        held = held + names
+    if held:
+        yield held
+
+
+def _restricted(matchers: str, names: list[str]) -> str:
+    """The selector, for these metrics only."""
+    if len(names) == 1:
+        return f"{{{matchers},__name__={_quoted(names[0])}}}"
+    either = "|".join(_RE2_SPECIAL.sub(r"\\\1", name) for name in names)
+    return f"{{{matchers},__name__=~{_quoted(either)}}}"
+
+
+def _quoted(text: str) -> str:
+    """As a PromQL string: its escapes are those of JSON."""
+    return json.dumps(text, ensure_ascii=False)
