@@ -15,6 +15,7 @@ from lake.servers.recipe import Launch, Recipe, Site, answers
 _MESSAGE_BYTES = 128 * 1024 * 1024
 _AT_ONCE = "200ms"
 _TEN_YEARS = "87600h"
+_CACHED = ("index_stats", "volume", "instant_metric", "series", "label")
 
 
 def _launch(site: Site) -> Launch:
@@ -98,7 +99,10 @@ def _query_sections() -> dict[str, Any]:
     """Answers from what is stored now, never from a cache; limits that suit a backfill."""
     return {
         "querier": {"query_ingesters_within": "0s"},  # old lines wait in the ingester, too
-        "query_range": {"cache_results": False, "cache_index_stats_results": False},
+        "query_range": {
+            "cache_results": False,
+            **{f"cache_{kind}_results": False for kind in _CACHED},
+        },
         "limits_config": {
             "allow_structured_metadata": True,
             "volume_enabled": True,
@@ -110,6 +114,7 @@ def _query_sections() -> dict[str, Any]:
             "per_stream_rate_limit": "1GB",
             "per_stream_rate_limit_burst": "1GB",
             "max_global_streams_per_user": 0,
+            "shard_streams": {"enabled": False},  # a quick backfill must not gain labels
         },
     }
 

@@ -5,21 +5,36 @@ Belongs here: their flags, the user of a server with log-in. Does not: finding t
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pymongo
 from pymongo.errors import PyMongoError
 
+from lake.base.redaction import register_secret
+from lake.servers.credentials import new_secret, write_private
 from lake.servers.ports import LOOPBACK
 from lake.servers.recipe import Launch, Recipe, Site
 
+_USER = "lake"
+
 
 def _launch(site: Site) -> Launch:
-    uri = f"mongodb://{LOOPBACK}:{site.ports['mongo']}"
+    """With `mongo_auth` the first start makes a user, the next one asks for a log-in."""
+    address = f"{LOOPBACK}:{site.ports['mongo']}"
+    password_file = site.home / "password"
+    log_in = site.options.mongo_auth and password_file.exists()
+    uri = f"mongodb://{address}"
+    if log_in:
+        password = password_file.read_text(encoding="utf-8")
+        register_secret(password)
+        uri = f"mongodb://{_USER}:{password}@{address}"
     site.data.mkdir(parents=True, exist_ok=True)
     flags = _mongod(site) if site.program.name == "mongod" else _secantus(site)
     return Launch(
-        command=[str(site.program), *flags],
+        command=[str(site.program), *flags, *(["--auth"] if log_in else [])],
         endpoint={"uri": uri},
         ready=lambda: _answers(uri),
+        provision=lambda: site.options.mongo_auth and _made_user(uri, password_file),
     )
 
 
@@ -57,6 +72,17 @@ def _answers(uri: str) -> bool:
             client.admin.command("ping")
     except PyMongoError:
         return False
+    return True
+
+
+def _made_user(uri: str, password_file: Path) -> bool:
+    """Whether a user had to be made."""
+    if password_file.exists():
+        return False
+    password = new_secret()
+    with pymongo.MongoClient[dict[str, object]](uri, directConnection=True) as client:
+        client.admin.command("createUser", _USER, pwd=password, roles=["root"])
+    write_private(password_file, password)
     return True
 
 

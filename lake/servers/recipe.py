@@ -53,13 +53,15 @@ class Site:
 class Launch:
     """How to run a server in its site, and how to tell that it answers.
 
-    `ready` returns False while it does not answer yet. `litter`: files that it
-    leaves outside of its home.
+    `ready` returns False while it does not answer yet. `provision` is called when it
+    is ready; True means that it has to start again, with what is new in its home.
+    `litter`: files that it leaves outside of its home.
     """
 
     command: list[str]
     endpoint: dict[str, str]
     ready: Callable[[], bool]
+    provision: Callable[[], bool] = lambda: False
     litter: tuple[str, ...] = ()
 
 

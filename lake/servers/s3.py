@@ -6,7 +6,6 @@ Belongs here: its flags, its credentials. Does not: finding the binary.
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lake.base.redaction import register_secret
+from lake.servers.credentials import new_secret, write_private
 from lake.servers.ports import LOOPBACK
 from lake.servers.recipe import Launch, Recipe, Site
 
@@ -65,14 +65,12 @@ def _launch(site: Site) -> Launch:
 
 
 def _credentials(config_file: Path) -> tuple[str, str]:
-    """Those of the directory, made on first use and readable by their owner alone."""
+    """Those of the directory, made on first use."""
     if not config_file.exists():
-        key = {"accessKey": secrets.token_hex(10).upper(), "secretKey": secrets.token_urlsafe(30)}
+        key = {"accessKey": secrets.token_hex(10).upper(), "secretKey": new_secret()}
         actions = ["Admin", "Read", "Write", "List", "Tagging"]
         identity = {"name": "lake", "credentials": [key], "actions": actions}
-        descriptor = os.open(config_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump({"identities": [identity]}, file)
+        write_private(config_file, json.dumps({"identities": [identity]}))
     kept = json.loads(config_file.read_text(encoding="utf-8"))["identities"][0]["credentials"][0]
     register_secret(kept["secretKey"])
     return kept["accessKey"], kept["secretKey"]

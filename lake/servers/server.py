@@ -92,6 +92,8 @@ class Server:
             self._run()
             if self._became_ready():
                 self._settled = True
+                if self._launch is not None and self._launch.provision():
+                    self.restart()
                 return
             another_try = tries_left and not self._settled and self._taken()
             if not another_try:
