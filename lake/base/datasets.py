@@ -20,6 +20,7 @@ _UNITS_MS = {
     "s": 1000,
     "ms": 1,
 }
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")  # a table, a folder and part of a variable's name
 _DURATION = re.compile("".join(rf"(?:(?P<{unit}>\d+){unit})?" for unit in _UNITS_MS), re.ASCII)
 
 
@@ -40,7 +41,14 @@ def duration_ms(text: str) -> int:
 class _Dataset(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+    name: str
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_an_identifier(cls, name: str) -> str:
+        if not _NAME.fullmatch(name):
+            raise ValueError("a name is a lower-case letter, then up to 62 of a-z, 0-9 and _")
+        return name
 
 
 class MongoDataset(_Dataset):
@@ -81,3 +89,8 @@ class LokiDataset(_Dataset):
 
 
 Dataset = Annotated[MongoDataset | PrometheusDataset | LokiDataset, Field(discriminator="source")]
+KINDS: dict[str, type[BaseModel]] = {
+    "mongo": MongoDataset,
+    "prometheus": PrometheusDataset,
+    "loki": LokiDataset,
+}

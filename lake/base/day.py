@@ -22,15 +22,15 @@ class Day:
 
     @classmethod
     def parse(cls, text: str) -> Day:
-        """YYYY-MM-DD. Raises UsageError."""
+        """YYYY-MM-DD, before the last day of year 9999. Raises UsageError."""
         try:
-            if len(text) != len("YYYY-MM-DD"):
-                raise ValueError
-            return cls(date.fromisoformat(text))
+            found = date.fromisoformat(text)
         except ValueError:
-            raise UsageError(
-                "not a day", expected="YYYY-MM-DD, a UTC day", found=repr(text)
-            ) from None
+            found = date.max
+        # fromisoformat takes other spellings, too, and date.max has no day after it.
+        if found == date.max or found.isoformat() != text:
+            raise UsageError("not a day", expected="YYYY-MM-DD, a UTC day", found=repr(text))
+        return cls(found)
 
     @classmethod
     def today(cls) -> Day:

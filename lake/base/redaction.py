@@ -7,16 +7,18 @@ Does not: where secrets come from (settings).
 from __future__ import annotations
 
 import re
+from urllib.parse import quote, quote_plus, unquote
 
-_USERINFO = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s@]+@")
+# Up to the last @, so that a password with a raw / or @ in it is covered, too.
+_USERINFO = re.compile(r"""(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://)[^\s"'<>]*@""")
 _secrets: set[str] = set()
 _SHORTEST = 4  # shorter strings stand in too many innocent words
 
 
 def register_secret(secret: str) -> None:
-    """From now on `redact` replaces this string wherever it stands."""
-    if len(secret) >= _SHORTEST:
-        _secrets.add(secret)
+    """From now on `redact` replaces this string wherever it stands, percent-encoded or not."""
+    spellings = {secret, unquote(secret), quote(secret, safe=""), quote_plus(secret)}
+    _secrets.update(spelling for spelling in spellings if len(spelling) >= _SHORTEST)
 
 
 def redact(text: str) -> str:

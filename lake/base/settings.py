@@ -9,23 +9,50 @@ underscores (`LAKE_SOURCES__MONGO__URI`, `LAKE_LAKE__ROOT`); a dataset's by its 
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
-from urllib.parse import unquote, urlsplit
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from lake.base.datasets import Dataset
 from lake.base.errors import ConfigError, UsageError
-from lake.base.redaction import register_secret
+from lake.base.explain import explain
+from lake.base.overrides import apply_environment, refuse_secrets, register_secrets
 
 DEFAULT_FILE = "lake.toml"
-_SECRET_KEYS = frozenset({"password", "bearer_token"})
-_RESERVED = frozenset({"LAKE_CONFIG", "LAKE_CACHE_DIR"})
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
+# DuckDB takes these in a path for a pattern, an option or a partition's name.
+_ODD_IN_ROOT = re.compile(r"[*?\[\]{}=\\\x00-\x1f]")
+
+
+def _mongo_uri(uri: str) -> str:
+    if not uri.startswith(("mongodb://", "mongodb+srv://")):
+        raise ValueError("a URI begins with mongodb:// or mongodb+srv://")
+    return _escaped(uri)
+
+
+def _http_url(url: str) -> str:
+    if not re.match(r"https?://[^/?#]", url):
+        raise ValueError("a URL begins with http:// or https:// and has a host")
+    return _escaped(url)
+
+
+def _escaped(url: str) -> str:
+    """A raw / ? or # in a password ends the host's part of the URL early."""
+    authority, _, rest = re.split(r"([/?#]|$)", url.partition("://")[2], maxsplit=1)
+    hosts = re.sub(r"\[[^]]*\]", "", authority)  # IPv6
+    if "@" in rest and "@" not in authority and re.search(r":\D", hosts):
+        raise ValueError("percent-encode the password (/ is %2F, ? is %3F, # is %23, @ is %40)")
+    return url
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+MongoUri = Annotated[str, AfterValidator(_mongo_uri)]
 
 
 class _Section(BaseModel):
@@ -33,15 +60,18 @@ class _Section(BaseModel):
 
 
 class LakeSection(_Section):
-    """`[lake]`: where the objects are."""
+    """`[lake]`: where the objects are, and from which UTC day on days are expected."""
 
     root: Annotated[str, Field(min_length=1)]
+    # A fixed day, not so many days before today: a start that moves would take old partitions
+    # out of Dagster's history, and two processes could disagree on it around midnight.
+    first_day: date = date(2024, 1, 1)
 
 
 class S3Section(_Section):
     """`[s3]`: what differs from the AWS defaults."""
 
-    endpoint_url: str | None = None
+    endpoint_url: HttpUrl | None = None
     region: str | None = None
     kms_key_id: str | None = None
 
@@ -49,14 +79,14 @@ class S3Section(_Section):
 class MongoSource(_Section):
     """`[sources.mongo]`."""
 
-    uri: Annotated[str, Field(pattern=r"^mongodb(\+srv)?://")]
+    uri: MongoUri
     database: Annotated[str, Field(min_length=1)]
     lateness_days: Annotated[int, Field(ge=0)] = 8
     timeout_s: Annotated[float, Field(gt=0)] = 60
 
 
 class _HttpSource(_Section):
-    url: Annotated[str, Field(pattern=r"^https?://")]
+    url: HttpUrl
     tenant: str = ""
     headers: dict[str, str] = {}
     username: str = ""
@@ -90,7 +120,7 @@ class SourcesSection(_Section):
 class MongoSnapshots(_Section):
     """`[snapshots.mongo]`."""
 
-    tool: str = "auto"
+    tool: Literal["auto", "mongodump", "native"] = "auto"
 
 
 class PrometheusSnapshots(_Section):
@@ -144,8 +174,8 @@ class Settings(_Section):
         )
 
     def datasets_named(self, names: tuple[str, ...]) -> tuple[Dataset, ...]:
-        """Those datasets, or all where no name is given."""
-        return tuple(self.dataset_named(name) for name in names) or self.dataset
+        """Those datasets, each once, or all where no name is given."""
+        return tuple(self.dataset_named(name) for name in dict.fromkeys(names)) or self.dataset
 
 
 def find_file(given: str | None = None, env: Mapping[str, str] = os.environ) -> Path:
@@ -170,124 +200,25 @@ def load(given: str | None = None, env: Mapping[str, str] = os.environ) -> Setti
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ConfigError("not a readable TOML file", where=path, found=error) from error
-    _refuse_secrets(data, path)
-    origin = _apply_environment(data, env)
+    refuse_secrets(data, path)
+    origin = apply_environment(data, env)
+    register_secrets(data, env)
     try:
         settings = Settings.model_validate(data)
     except ValidationError as error:
-        raise _explain(error, path, origin) from None
+        raise explain(error, Settings, data, path, origin) from None
     _check_datasets(settings, path)
-    _register_secrets(settings, env)
-    return _with_absolute_root(settings, path)
-
-
-def _refuse_secrets(data: dict[str, Any], path: Path) -> None:
-    for name, section in _tables(data.get("sources")).items():
-        for key in _SECRET_KEYS & section.keys():
-            _secret_in_file(path, f"sources.{name}.{key}")
-        for key in ("uri", "url"):
-            if _password_of(str(section.get(key, ""))):
-                _secret_in_file(path, f"sources.{name}.{key}")
-
-
-def _secret_in_file(path: Path, key: str) -> None:
-    raise ConfigError(
-        "a secret in the configuration file",
-        where=f"{path}: {key}",
-        expected="secrets in the environment only",
-        remedy=f"remove it there and set LAKE_{key.upper().replace('.', '__')}",
-    )
-
-
-def _password_of(url: str) -> str:
-    netloc = urlsplit(url).netloc
-    userinfo, at, _ = netloc.rpartition("@")
-    return unquote(userinfo.partition(":")[2]) if at else ""
-
-
-def _tables(value: object) -> dict[str, dict[str, Any]]:
-    items = value.items() if isinstance(value, dict) else ()
-    return {key: item for key, item in items if isinstance(item, dict)}
-
-
-def _apply_environment(data: dict[str, Any], env: Mapping[str, str]) -> dict[str, str]:
-    """Lays LAKE_A__B over data["a"]["b"]; returns key path → variable name."""
-    origin = {}
-    for variable in sorted(v for v in env if v.startswith("LAKE_") and "__" in v):
-        if variable in _RESERVED:
-            continue
-        *parents, key = variable.removeprefix("LAKE_").lower().split("__")
-        table = _dataset if parents[:1] == ["dataset"] else _section
-        table(data, parents, variable)[key] = _value(env[variable])
-        origin[".".join([*parents, key])] = variable
-    return origin
-
-
-def _section(data: dict[str, Any], parents: list[str], variable: str) -> dict[str, Any]:
-    table = data
-    for parent in parents:
-        table = table.setdefault(parent, {})
-        if not isinstance(table, dict):
-            raise ConfigError("not a table of lake.toml", where=variable, found=parent)
-    return table
-
-
-def _dataset(data: dict[str, Any], parents: list[str], variable: str) -> dict[str, Any]:
-    tables = {str(d.get("name")): d for d in data.get("dataset", ()) if isinstance(d, dict)}
-    name = "__".join(parents[1:])
-    if name not in tables:
-        raise ConfigError(
-            f"no dataset {name!r}", where=variable, expected="one of " + ", ".join(sorted(tables))
-        )
-    return tables[name]
-
-
-def _value(text: str) -> Any:
-    """Tables and lists are written as JSON; all else is the text itself."""
-    if text[:1] in "{[":
-        try:
-            return json.loads(text)
-        except json.JSONDecodeError:
-            return text
-    return text
-
-
-def _explain(error: ValidationError, path: Path, origin: dict[str, str]) -> ConfigError:
-    first = error.errors()[0]
-    steps = [str(step) for step in first["loc"]]
-    key = ".".join(steps)
-    where = f"{path}: {key}" if key not in origin else f"environment: {origin[key]}"
-    secret = steps[-1] in _SECRET_KEYS | {"uri"} if steps else False
-    if first["type"] == "extra_forbidden":
-        return ConfigError(
-            f"unknown key {steps[-1]!r}",
-            where=where,
-            expected="one of " + ", ".join(_valid_keys(steps[:-1])),
-            remedy="correct the name or remove the key",
-        )
-    found = None if secret or first["type"] == "missing" else repr(first["input"])[:200]
-    return ConfigError(f"wrong value for {key!r}: {first['msg']}", where=where, found=found)
-
-
-def _valid_keys(steps: list[str]) -> list[str]:
-    """The field names of the section that a validation error's location names."""
-    model: type[BaseModel] = Settings
-    if steps and steps[0] == "dataset":
-        kinds = {"mongo": 0, "prometheus": 1, "loki": 2}
-        union = Dataset.__args__[0].__args__
-        return sorted(union[kinds[steps[-1]]].model_fields)
-    for step in steps:
-        annotation: Any = model.model_fields[step].annotation
-        options = [a for a in getattr(annotation, "__args__", (annotation,)) if a is not type(None)]
-        model = options[0]
-    return sorted(model.model_fields)
+    root = _absolute_root(settings.lake.root, path)
+    return settings.model_copy(update={"lake": settings.lake.model_copy(update={"root": root})})
 
 
 def _check_datasets(settings: Settings, path: Path) -> None:
     seen: set[str] = set()
     for dataset in settings.dataset:
         if dataset.name in seen:
-            raise ConfigError(f"two datasets are called {dataset.name!r}", where=path)
+            raise ConfigError(
+                f"two datasets are called {dataset.name!r}", where=path, remedy="rename one of them"
+            )
         seen.add(dataset.name)
         if getattr(settings.sources, dataset.source) is None:
             raise ConfigError(
@@ -297,32 +228,19 @@ def _check_datasets(settings: Settings, path: Path) -> None:
             )
 
 
-def _register_secrets(settings: Settings, env: Mapping[str, str]) -> None:
-    sources = settings.sources
-    if sources.mongo:
-        register_secret(_password_of(sources.mongo.uri))
-    for source in (sources.prometheus, sources.loki):
-        if source:
-            register_secret(_password_of(source.url))
-            register_secret(source.password.get_secret_value())
-            register_secret(source.bearer_token.get_secret_value())
-            for value in source.headers.values():
-                register_secret(value)
-    for variable in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
-        register_secret(env.get(variable, ""))
-
-
-def _with_absolute_root(settings: Settings, path: Path) -> Settings:
+def _absolute_root(root: str, path: Path) -> str:
     """A relative directory is meant from where the file lies, not from where one stands."""
-    root = settings.lake.root
-    if root.startswith("s3://"):
-        return settings
-    if "://" in root:
+    scheme, _, rest = root.rpartition("://")
+    bucket, *prefix = rest.split("/")
+    drive = re.match(r"[A-Za-z]:", root)
+    right = _BUCKET.fullmatch(bucket) if scheme == "s3" else not scheme and not drive
+    if not right or _ODD_IN_ROOT.search(root):
         raise ConfigError(
             "not a root",
-            where=f"{path}: lake.root",
-            expected="s3://bucket[/prefix] or a directory",
+            where=f"{path}: [lake] root",
+            expected="s3://bucket[/prefix] or a directory, without * ? [ ] { } = and \\",
             found=root,
         )
-    absolute = str((path.parent / Path(root).expanduser()).absolute())
-    return settings.model_copy(update={"lake": LakeSection(root=absolute)})
+    if scheme:
+        return "s3://" + "/".join([bucket, *filter(None, prefix)])
+    return str((path.parent / Path(root).expanduser()).resolve())

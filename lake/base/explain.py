@@ -1,0 +1,105 @@
+"""pydantic's findings about lake.toml, said so that a stranger knows what to type.
+
+Belongs here: the wording. Does not: the rules (settings, datasets).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from lake.base.datasets import KINDS
+from lake.base.errors import ConfigError
+from lake.base.overrides import Key, variable_of
+
+_SHOWN_CHARS = 200
+
+
+def explain(
+    error: ValidationError,
+    model: type[BaseModel],
+    data: Mapping[str, Any],
+    path: Path,
+    origin: Mapping[Key, str],
+) -> ConfigError:
+    """The first finding: what is wrong, in which file or variable, and what would be right."""
+    # A key that is unknown goes first: the one that is missing is often what was meant.
+    finding = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    key, kind = _key(finding["loc"], data)
+    variables = [name for found, name in origin.items() if found[: len(key)] == key]
+    where = f"environment: {variables[0]}" if variables else f"{path}: {_section(key[:-1])}"
+    name = key[-1]
+    if finding["type"] == "extra_forbidden":
+        return _unknown(name, where, _valid_names(model, key[:-1], kind))
+    if finding["type"] in ("missing", "union_tag_not_found"):
+        wanted = (*key, "source") if finding["type"] == "union_tag_not_found" else key
+        return ConfigError(
+            f"{wanted[-1]!r} is not set",
+            where=f"{path}: {_section(wanted[:-1])}",
+            expected="one of " + ", ".join(KINDS) if wanted is not key else None,
+            remedy=f"set it there, or by {variable_of(wanted)}",
+        )
+    if finding["type"] == "union_tag_invalid":
+        where = origin.get((*key, "source"), f"{path}: {_section(key)}")
+        return _unknown(finding["ctx"]["tag"], where, list(KINDS), "source")
+    if key == ("dataset",):
+        return ConfigError(
+            "'dataset' is no list of tables",
+            where=path,
+            remedy="write [[dataset]] with two brackets",
+        )
+    return ConfigError(
+        f"wrong value for {name!r}",
+        where=where,
+        expected=finding["msg"].removeprefix("Value error, "),
+        found=_shown(name, finding["input"]),
+    )
+
+
+def _key(loc: tuple[int | str, ...], data: Mapping[str, Any]) -> tuple[Key, str]:
+    """Where the finding is, with a dataset's name for its number, and the dataset's source.
+
+    pydantic's location of a dataset is `dataset`, its number, its source, the key.
+    """
+    steps = tuple(str(step) for step in loc)
+    if len(loc) < 2 or loc[0] != "dataset":
+        return steps, ""
+    table = data["dataset"][int(loc[1])]
+    name = table.get("name", loc[1]) if isinstance(table, dict) else loc[1]
+    return ("dataset", str(name), *steps[3:]), steps[2] if len(steps) > 2 else ""
+
+
+def _section(key: Key) -> str:
+    if key[:1] == ("dataset",):
+        return f"[[dataset]] {'.'.join(key[1:])}".rstrip()
+    return f"[{'.'.join(key)}]" if key else "top level"
+
+
+def _unknown(name: str, where: str, valid: list[str], kind: str = "key") -> ConfigError:
+    close = get_close_matches(name, valid, 1)
+    return ConfigError(
+        f"unknown {kind} {name!r}",
+        where=where,
+        expected="one of " + ", ".join(valid),
+        remedy=f"did you mean {close[0]}?" if close else "correct the name or remove it",
+    )
+
+
+def _valid_names(model: type[BaseModel], section: Key, kind: str) -> list[str]:
+    if section[:1] == ("dataset",):
+        return list(KINDS[kind].model_fields)
+    for step in section:
+        annotation: Any = model.model_fields[step].annotation
+        models = getattr(annotation, "__args__", (annotation,))  # X | None
+        model = next(found for found in models if found is not type(None))
+    return list(model.model_fields)
+
+
+def _shown(name: str, value: object) -> str | None:
+    """The value, unless it is or may hold a secret."""
+    secret = name in ("password", "bearer_token") or "@" in str(value)
+    return None if secret else repr(value)[:_SHOWN_CHARS]

@@ -1,0 +1,132 @@
+"""What the environment lays over lake.toml, and which of its values are secret.
+
+Belongs here: variable names, the file's ban on secrets. Does not: which keys there are.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from lake.base.errors import ConfigError
+from lake.base.redaction import register_secret
+
+PREFIX = "LAKE_"
+_SECRET_KEYS = frozenset({"password", "bearer_token"})
+_SECRET_HEADER = re.compile("auth|cookie|key|password|secret|token", re.IGNORECASE)
+_AWS_SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+
+Key = tuple[str, ...]  # ("sources", "mongo", "uri"), ("dataset", "container_logs", "selector")
+
+
+def variable_of(key: Key) -> str:
+    """The environment variable that overrides a key."""
+    return PREFIX + "__".join(key).upper()
+
+
+def password_of(url: str) -> str:
+    """The password in `scheme://user:password@host`, as written there; else empty."""
+    authority = re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]
+    return authority.rpartition("@")[0].partition(":")[2]
+
+
+def apply_environment(data: dict[str, Any], env: Mapping[str, str]) -> dict[Key, str]:
+    """Lays LAKE_A__B over data["a"]["b"]; returns which variable each key came from.
+
+    Variables without `__` are not ours to judge: Kubernetes sets LAKE_PORT and the like
+    for a service of that name. Raises ConfigError.
+    """
+    origin: dict[Key, str] = {}
+    for variable in sorted(v for v in env if v.startswith(PREFIX) and "__" in v):
+        *parents, key = variable.removeprefix(PREFIX).lower().split("__")
+        if parents[:1] == ["dataset"]:
+            name = "__".join(parents[1:])
+            table, parents = _dataset(data, name, variable), ["dataset", name]
+        else:
+            table = _section(data, parents, variable)
+        table[key] = _headers(env[variable], variable) if key == "headers" else env[variable]
+        origin[*parents, key] = variable
+    return origin
+
+
+def _headers(text: str, variable: str) -> dict[str, str]:
+    try:
+        found = json.loads(text)
+        if isinstance(found, dict):
+            return found
+    except json.JSONDecodeError:
+        found = None
+    raise ConfigError(
+        "headers are a JSON object",
+        where=f"environment: {variable}",
+        expected='such as {"X-Team": "chat"}',
+    )
+
+
+def _section(data: dict[str, Any], parents: list[str], variable: str) -> dict[str, Any]:
+    table = data
+    for parent in parents:
+        table = table.setdefault(parent, {})
+        if not isinstance(table, dict):
+            raise ConfigError(
+                f"{parent!r} is no section of lake.toml", where=f"environment: {variable}"
+            )
+    return table
+
+
+def _dataset(data: dict[str, Any], name: str, variable: str) -> dict[str, Any]:
+    found = data.get("dataset")
+    tables = {str(d.get("name")): d for d in _list(found) if isinstance(d, dict)}
+    if name not in tables:
+        raise ConfigError(
+            f"no dataset {name!r}",
+            where=f"environment: {variable}",
+            expected="one of " + ", ".join(sorted(tables)),
+            remedy="the variable is LAKE_DATASET__NAME__KEY; add the dataset to lake.toml first",
+        )
+    return tables[name]
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def refuse_secrets(data: dict[str, Any], path: Path) -> None:
+    """Raises ConfigError where the file holds a secret."""
+    for key, _ in _secrets(data, ()):
+        raise ConfigError(
+            "a secret in the configuration file",
+            where=f"{path}: {'.'.join(key)}",
+            expected="secrets in the environment only",
+            remedy=f"remove it there and set {variable_of(_overridable(key))}",
+        )
+
+
+def register_secrets(data: dict[str, Any], env: Mapping[str, str]) -> None:
+    """From here on no message shows a secret of this configuration."""
+    for _, secret in _secrets(data, ()):
+        register_secret(secret)
+    for variable in _AWS_SECRETS:
+        register_secret(env.get(variable, ""))
+
+
+def _overridable(key: Key) -> Key:
+    """Headers are set all at once."""
+    return key[: key.index("headers") + 1] if "headers" in key else key
+
+
+def _secrets(table: Mapping[str, Any], key: Key) -> Iterator[tuple[Key, str]]:
+    """Every secret in the sections, with its key; datasets have none."""
+    for name, value in table.items():
+        path = (*key, name)
+        if isinstance(value, dict):
+            yield from _secrets(value, path)
+        elif isinstance(value, str) and value:
+            of_header = "headers" in key and _SECRET_HEADER.search(name)
+            if name in _SECRET_KEYS or of_header:
+                yield path, value
+            elif password := password_of(value):
+                yield path, password
