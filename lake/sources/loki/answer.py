@@ -1,0 +1,137 @@
+"""Loki's categorised answer, from JSON to Arrow rows.
+
+Belongs here: what an answer has to look like, and the columns of a row on its way.
+Does not: asking, or the columns of the partition.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from threading import Lock
+from typing import Any
+
+import pyarrow as pa
+
+from lake.base.errors import BadData
+from lake.sources.http import Answer, shortened
+from lake.sources.labels import labels_id
+
+METADATA = pa.map_(pa.string(), pa.string())
+ROWS = pa.schema(
+    [
+        pa.field("stream_id", pa.int64()),
+        pa.field("ts_ns", pa.int64()),  # since the epoch
+        pa.field("line", pa.string()),
+        pa.field("metadata", METADATA),
+    ]
+)
+_FLAG = "categorize-labels"
+
+
+class Streams:
+    """The label sets met so far and their ids; safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._ids: dict[frozenset[tuple[str, str]], int] = {}
+        self._labels: dict[int, dict[str, str]] = {}
+        self._lock = Lock()
+
+    def id_of(self, labels: Mapping[str, str]) -> int:
+        """The stream's id. Raises BadData where two label sets share one."""
+        key = frozenset(labels.items())
+        with self._lock:
+            known = self._ids.get(key)
+            if known is None:
+                known = self._ids[key] = labels_id(labels)
+                if self._labels.setdefault(known, dict(labels)) != dict(labels):
+                    raise BadData(
+                        "two streams have the same id",
+                        expected="different 64-bit hashes",
+                        found=f"{dict(labels)} and {self._labels[known]}",
+                        remedy="split the dataset into two selectors",
+                    )
+        return known
+
+    def labels(self) -> dict[int, dict[str, str]]:
+        """Id → labels of all streams, in the order of the ids."""
+        with self._lock:
+            return dict(sorted(self._labels.items()))
+
+
+def data_of(answer: Answer, result_type: str) -> list[Any]:
+    """The result of a query's answer. Raises TransientError (cut off) and BadData."""
+    try:
+        # A metadata value may hold bytes that are no UTF-8; lines come with them replaced.
+        body = json.loads(answer.content.decode("utf-8", "replace"))
+    except json.JSONDecodeError:
+        body = answer.json()  # which tells apart what broke off and what is no JSON
+    data = body.get("data") if isinstance(body, dict) else None
+    if not isinstance(data, dict) or not isinstance(data.get("result"), list):
+        raise _odd(answer, "the answer has no result", found=shortened(str(body)))
+    if data.get("resultType") != result_type:
+        raise _odd(
+            answer,
+            "the answer is of another kind",
+            expected=f"{result_type}: a log selector gives lines, an expression does not",
+            found=data.get("resultType"),
+        )
+    if result_type == "streams" and data["result"] and _FLAG not in data.get("encodingFlags", ()):
+        raise _odd(
+            answer,
+            "labels and structured metadata come mixed",
+            expected="an answer to the header X-Loki-Response-Encoding-Flags: " + _FLAG,
+            remedy="Loki 3.0 or later, behind proxies that pass the header on",
+        )
+    result: list[Any] = data["result"]
+    return result
+
+
+def rows_of(answer: Answer, streams: Streams) -> pa.Table:
+    """One row a line, with the schema `ROWS`; a stream's lines in the answer's order.
+
+    Raises TransientError (cut off) and BadData.
+    """
+    result = data_of(answer, "streams")
+    try:
+        return _table(result, streams)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _odd(
+            answer,
+            "the answer's streams are not of the known form",
+            expected="[time, line, {categories}]",
+            found=f"{type(error).__name__}: {error}",
+        ) from error
+
+
+def _table(result: list[Any], streams: Streams) -> pa.Table:
+    ids: list[int] = []
+    times: list[int] = []
+    lines: list[str] = []
+    ends, keys, values = [0], [], []
+    for stream in result:
+        entries = stream["values"]
+        ids += [streams.id_of(stream["stream"])] * len(entries)
+        for ts, line, categories in entries:
+            times.append(int(ts))
+            lines.append(line)
+            for name, value in _metadata(categories):
+                keys.append(name)
+                values.append(value)
+            ends.append(len(keys))
+    metadata = pa.MapArray.from_arrays(
+        pa.array(ends, pa.int32()), pa.array(keys, pa.string()), pa.array(values, pa.string())
+    )
+    return pa.table([pa.array(ids, pa.int64()), pa.array(times, pa.int64()), lines, metadata], ROWS)
+
+
+def _metadata(categories: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, str]]:
+    """Structured metadata and what a pipeline's parsers found, sorted by name."""
+    found = dict(categories.get("structuredMetadata", {}))
+    if "parsed" in categories:
+        found.update(categories["parsed"])
+    return iter(sorted(found.items()))
+
+
+def _odd(answer: Answer, what: str, **parts: Any) -> BadData:
+    return BadData(what, where=answer.url, **parts)

@@ -1,0 +1,248 @@
+"""Loki's HTTP API: one question, its answer, and what its refusals mean.
+
+Belongs here: paths, parameters, how Loki words what it will not do.
+Does not: which questions to ask, and in what order.
+
+Above what lake.sources.http raises:
+TooWide     the stretch of time is too much for the server: ask for a shorter one
+TooMany     the page is too large a message: ask for fewer lines
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
+
+import pyarrow as pa
+
+from lake.base.errors import BadData, LakeError, PermanentError, Refused, TransientError
+from lake.sources.http import Answer, Http, Overloaded, Rejected, Tally, TooLarge
+from lake.sources.loki.answer import Streams, data_of, rows_of
+from lake.sources.loki.selector import Selector
+
+_LOG = logging.getLogger(__name__)
+_PAGE_BYTES = 32 << 20  # of one answer, which stands in memory as a whole
+_LONG_QUERY = 2000  # characters; longer ones do not go into a URL
+_FIRST_LIMIT = 5000  # Loki's default max_entries_limit_per_query
+_CAP = re.compile(r"max_entries_limit_per_query \(\d+ > (\d+)\)")
+_TOO_WIDE = re.compile(
+    "would read too many bytes|too large to execute|time range exceeds the limit|deadline exceeded"
+)
+_TOO_MANY = re.compile("larger than (the )?max|ResourceExhausted")
+_TOO_MANY_SERIES = re.compile(r"maximum (number )?of series")
+_CATEGORIZED = {"X-Loki-Response-Encoding-Flags": "categorize-labels"}
+_FRESH = {"Cache-Control": "no-cache"}
+
+
+class TooWide(TransientError):
+    """Over a shorter stretch of time the server may answer."""
+
+
+class TooMany(PermanentError):
+    """With fewer lines, or series, the server may answer."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """Lines, and the limit that was asked for: a page of that length may not be all."""
+
+    rows: pa.Table
+    limit: int
+
+    @property
+    def full(self) -> bool:
+        """Whether there may be more."""
+        return int(self.rows.num_rows) >= self.limit
+
+
+@dataclass
+class Limit:
+    """The most lines that this server gives in one answer, as far as is known."""
+
+    cap: int | None = None
+    _lock: Lock = field(default_factory=Lock, repr=False)
+
+    def within(self, wanted: int) -> int:
+        """The wanted number or the cap, if that is less."""
+        return wanted if self.cap is None else min(wanted, self.cap)
+
+    def learn(self, cap: int) -> None:
+        """The server has named its cap."""
+        with self._lock:
+            self.cap = cap
+
+    @property
+    def usual(self) -> int:
+        """What to ask for where there is no reason to ask for more."""
+        return self.within(_FIRST_LIMIT)
+
+
+class Api:
+    """Questions on behalf of one piece of work; safe to use from several threads.
+
+    `limit` outlives it: what the server allows is found out once.
+    """
+
+    def __init__(self, http: Http, limit: Limit) -> None:
+        self._http = http
+        self.limit = limit
+        self.streams = Streams()
+        self.tally = Tally()
+
+    def page(self, selector: Selector, start_ns: int, end_ns: int, limit: int) -> Page:
+        """The first lines of [start, end), all that share a time in one stream in their order.
+
+        Raises TooWide, TooMany, and what the head of this module names.
+        """
+        while True:
+            asked = self.limit.within(limit)
+            params = {
+                "query": str(selector),
+                "start": str(start_ns),
+                "end": str(end_ns),
+                "limit": str(asked),
+                "direction": "forward",
+            }
+            try:
+                answer = self._ask("query_range", params, _CATEGORIZED)
+            except Rejected as error:
+                cap = _CAP.search(error.text)
+                if cap is None or int(cap[1]) >= asked:
+                    raise _explained(error, str(selector)) from None
+                _LOG.info("loki: at most %s lines a page", cap[1])
+                self.limit.learn(int(cap[1]))
+                continue
+            rows = rows_of(answer, self.streams)
+            _check(answer, rows, start_ns, end_ns, asked)
+            return Page(rows, asked)
+
+    def vector(self, query: str, at_ns: int) -> list[tuple[dict[str, str], float]]:
+        """An instant query's series, each with its value; never from a cache."""
+        params = {"query": query, "time": str(at_ns)}
+        result = data_of(self._metric("query", params), "vector")
+        return [(series["metric"], float(series["value"][1])) for series in result]
+
+    def sum_at_steps(self, query: str, start_ns: int, end_ns: int, step_s: int) -> dict[int, int]:
+        """A `sum()` at start, start + step, …: second since the epoch → value.
+
+        Start has to be a multiple of the step; where there is nothing to sum up, no value.
+        """
+        params = {
+            "query": query,
+            "start": str(start_ns),
+            "end": str(end_ns),
+            "step": f"{step_s}s",
+        }
+        result = data_of(self._metric("query_range", params), "matrix")
+        return {int(at): int(float(value)) for s in result for at, value in s["values"]}
+
+    def series(self, selector: Selector, start_ns: int, end_ns: int) -> list[dict[str, str]]:
+        """The label sets of the streams; the stretch has to be some milliseconds long."""
+        params = {"match[]": selector.matchers, "start": str(start_ns), "end": str(end_ns)}
+        with _translated():
+            body = self._send("series", params, {}).json()
+        streams = body.get("data")
+        if not isinstance(streams, list):
+            raise BadData("the answer has no series", where=self._http.url("/loki/api/v1/series"))
+        return sorted(streams, key=lambda labels: sorted(labels.items()))
+
+    def limits(self, tenant: str) -> Mapping[str, Any]:
+        """What Loki (3.5 or later) tells about a tenant's limits; empty where it does not.
+
+        Raises TransientError.
+        """
+        try:
+            body = self._http.get(
+                "/loki/api/v1/drilldown-limits",
+                # Asked for even where there are no tenants; "fake" is what Loki calls that one.
+                headers={"X-Scope-OrgID": tenant or "fake"},
+                tally=self.tally,
+            ).json()
+        except (Refused, BadData) as error:  # an older Loki, or a gateway that hides it
+            _LOG.debug("loki does not tell its limits: %s", error.what)
+            return {}
+        limits = body.get("limits")
+        return limits if isinstance(limits, dict) else {}
+
+    def _metric(self, name: str, params: dict[str, str]) -> Answer:
+        try:
+            return self._ask(name, params, _FRESH)
+        except Rejected as error:
+            raise _explained(error, params["query"]) from None
+
+    def _ask(self, name: str, params: dict[str, str], headers: Mapping[str, str]) -> Answer:
+        with _translated():
+            return self._send(name, params, headers)
+
+    def _send(self, name: str, params: dict[str, str], headers: Mapping[str, str]) -> Answer:
+        """Tries again what a retry can mend, but not what wants a smaller question."""
+        path = f"/loki/api/v1/{name}"
+        long = sum(map(len, params.values())) > _LONG_QUERY
+        send = self._http.post if long else self._http.get
+        options: dict[str, Any] = {
+            "headers": headers, "max_bytes": _PAGE_BYTES, "tally": self.tally
+        }  # fmt: skip
+        try:
+            return send(path, params, attempts=1, **options)
+        except Overloaded as error:
+            if error.status in (None, 504) or _TOO_MANY.search(error.text):
+                raise
+            _LOG.info("loki: %s; trying again", error.what)
+        except TransientError as error:
+            _LOG.info("loki: %s; trying again", error.what)
+        return send(path, params, **options)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Refusals that ask for less, as what they ask for."""
+    try:
+        yield
+    except TooLarge as error:
+        raise TooMany(error.what, **error.parts) from None
+    except Overloaded as error:
+        if error.status == 429:
+            raise
+        kind: type[LakeError] = TooMany if _TOO_MANY.search(error.text) else TooWide
+        raise kind(error.what, **error.parts) from None
+    except Rejected as error:
+        if _TOO_WIDE.search(error.text):
+            raise TooWide(error.what, **error.parts) from None
+        if _TOO_MANY_SERIES.search(error.text):
+            raise TooMany(error.what, **error.parts) from None
+        raise
+
+
+def _explained(error: Rejected, query: str) -> Refused:
+    remedy = "correct the selector of the [[dataset]]"
+    if "empty-compatible" in error.text:
+        remedy = (
+            'Loki wants one matcher that no empty value can match, such as {container=~".+"}: '
+            "choose a label that every wanted stream has"
+        )
+    return Refused(
+        "Loki rejects the query",
+        where=error.parts.get("where"),
+        expected="a log selector in LogQL",
+        found=f"{error.text.strip()} (query: {query})",
+        remedy=remedy,
+    )
+
+
+def _check(answer: Answer, rows: pa.Table, start_ns: int, end_ns: int, limit: int) -> None:
+    """Paging relies on this."""
+    times = rows["ts_ns"].to_numpy()
+    if rows.num_rows > limit or (
+        rows.num_rows and not (start_ns <= times.min() and times.max() < end_ns)
+    ):
+        raise BadData(
+            "lines that were not asked for",
+            where=answer.url,
+            expected=f"at most {limit} lines of [{start_ns}, {end_ns})",
+            found=f"{rows.num_rows} lines of [{times.min()}, {times.max()}]",
+        )

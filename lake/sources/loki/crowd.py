@@ -1,0 +1,63 @@
+"""All lines of one instant, where a page holds nothing else.
+
+Belongs here: the ways to get more than a page's worth of lines of one time.
+Does not: ordinary paging.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lake.base.errors import Incomplete
+from lake.sources.loki.api import Api, TooMany
+from lake.sources.loki.paging import lead_ns
+from lake.sources.loki.selector import Selector
+
+_RAISED_LIMIT = 100_000
+_AROUND_NS = 1_000_000_000  # /series rounds to milliseconds, and fails on less than one
+
+
+class Crowd:
+    """Reads single instants: with the highest limit, else stream by stream."""
+
+    def __init__(self, api: Api, selector: Selector) -> None:
+        self._api = api
+        self._selector = selector
+
+    def at(self, ts_ns: int) -> pa.Table:
+        """All lines of that time. Raises Incomplete where Loki can't be made to give them."""
+        rows = self._whole(self._selector, ts_ns, lead_ns(ts_ns))
+        if rows is not None:
+            return rows
+        series = streams_around(self._api, self._selector, ts_ns)
+        return pa.concat_tables(
+            self._of_stream(self._selector.of_stream(labels, series), ts_ns) for labels in series
+        )
+
+    def _of_stream(self, stream: Selector, ts_ns: int) -> pa.Table:
+        for lead in dict.fromkeys((lead_ns(ts_ns), 0)):
+            rows = self._whole(stream, ts_ns, lead)
+            if rows is not None:
+                return rows
+        raise Incomplete(
+            "one stream has more lines at one instant than Loki gives in one answer",
+            where=f"{stream} at {ts_ns} ns",
+            expected=f"fewer than {self._api.limit.within(_RAISED_LIMIT)} lines",
+            remedy="raise max_entries_limit_per_query in Loki's limits_config, or for this tenant",
+        )
+
+    def _whole(self, selector: Selector, ts_ns: int, lead: int) -> pa.Table | None:
+        """The lines, or None where one answer can't hold them."""
+        try:
+            page = self._api.page(selector, ts_ns - lead, ts_ns + 1, _RAISED_LIMIT)
+        except TooMany:
+            return None
+        if page.full:
+            return None
+        return page.rows.filter(pc.equal(page.rows["ts_ns"], ts_ns))
+
+
+def streams_around(api: Api, selector: Selector, ts_ns: int) -> list[dict[str, str]]:
+    """The label sets of the streams that have lines about that time."""
+    return api.series(selector, ts_ns - _AROUND_NS, ts_ns + _AROUND_NS)

@@ -1,0 +1,74 @@
+"""LogQL as text: the parts of a log selector, and what is built around them.
+
+Belongs here: quoting, taking a selector apart, the queries that the reader asks.
+Does not: sending them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from lake.base.errors import ConfigError
+
+# Matchers in braces, where strings may hold braces; then the pipeline, if there is one.
+_PARTS = re.compile(
+    r'\s*(?P<matchers>\{(?:[^"`{}]|"(?:[^"\\]|\\.)*"|`[^`]*`)*\})(?P<pipeline>.*)', re.DOTALL
+)
+LINE_LABEL = "monitoring_lake_line"
+NS_LABEL = "monitoring_lake_ns"
+
+
+@dataclass(frozen=True)
+class Selector:
+    """`{container=~".+"}`, perhaps with a pipeline such as `|= "error"` behind it."""
+
+    matchers: str
+    pipeline: str
+
+    @classmethod
+    def parse(cls, text: str) -> Selector:
+        """Takes the text apart; Loki itself judges the parts. Raises ConfigError."""
+        parts = _PARTS.fullmatch(text)
+        if parts is None:
+            raise ConfigError(
+                "not a log selector",
+                where='selector of a [[dataset]] with source = "loki"',
+                expected='matchers in braces first, such as {container=~".+"}',
+                found=text,
+            )
+        return cls(parts["matchers"], parts["pipeline"].strip())
+
+    def __str__(self) -> str:
+        return f"{self.matchers} {self.pipeline}".strip()
+
+    def of_stream(self, labels: Mapping[str, str], others: Iterable[Mapping[str, str]]) -> Selector:
+        """The same lines of this one stream, whatever other streams there are beside it."""
+        absent = {name for other in others if labels.items() < other.items() for name in other}
+        wanted = dict.fromkeys(absent, "") | dict(labels)
+        pairs = (f"{name}={_quoted(wanted[name])}" for name in sorted(wanted))
+        return Selector("{" + ", ".join(pairs) + "}", self.pipeline)
+
+    def count(self, milliseconds: int) -> str:
+        """The number of lines in the last so many milliseconds."""
+        return f"sum(count_over_time({self._for_metrics()}\n[{milliseconds}ms]))"
+
+    def lines_as_labels(self) -> str:
+        """The lines of the last millisecond, each with its labels, text and time as a metric."""
+        spelled = (
+            f"| label_format {LINE_LABEL}=`{{{{__line__}}}}`, "
+            f"{NS_LABEL}=`{{{{__timestamp__ | unixEpochNanos}}}}`"
+        )
+        return f"count_over_time({self._for_metrics()}\n{spelled} [1ms])"
+
+    def _for_metrics(self) -> str:
+        """A line that a parser stumbled over is a line, but makes a metric query fail."""
+        forgiven = "\n| drop __error__, __error_details__" if self.pipeline else ""
+        return f"{self}{forgiven}"
+
+
+def _quoted(value: str) -> str:
+    """A string in LogQL (Go's rules), which reads all that JSON writes."""
+    return json.dumps(value, ensure_ascii=False)
