@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 from lake.base.store import Upload
 from lake.base.table import TableStream
 
-_PIECE_ROWS = 8192
 _GROUP_ROWS = 262_144
 _GROUP_BYTES = 48 << 20  # what is held in memory before it is encoded
+_PIECE_ROWS = 256  # a group ends between pieces: few enough rows that 100 KB each do no harm
 
 
 @dataclass(frozen=True)
@@ -32,62 +32,63 @@ class Written:
 
 
 def write_parquet(stream: TableStream, upload: Upload) -> Written:
-    """Takes all batches; the same batches give the same bytes, however they were cut.
+    """Takes all batches; the same rows give the same bytes, however they were cut.
 
     Raises what the stream and the upload raise.
     """
     sink = _HashingSink(upload)
     rows = 0
     with pq.ParquetWriter(sink, stream.schema, **_options(stream)) as writer:
-        for group in _row_groups(stream):
-            writer.write_table(group, row_group_size=max(1, group.num_rows))
+        for group in _row_groups(stream.batches):
+            writer.write_batch(group, row_group_size=group.num_rows)
             rows += group.num_rows
     return Written(rows, sink.size, sink.sha256.hexdigest(), stream.schema)
 
 
 def _options(stream: TableStream) -> dict[str, Any]:
-    order = [pq.SortingColumn(stream.schema.get_field_index(name)) for name in stream.sorted_by]
+    order = [(name, "ascending") for name in stream.sorted_by]
     return {
         "version": "2.6",
         "compression": "zstd",
         "compression_level": 3,
         "use_dictionary": list(stream.dictionary),
         "column_encoding": dict(stream.encodings) or None,
-        "sorting_columns": order or None,
+        "sorting_columns": pq.SortingColumn.from_ordering(stream.schema, order) or None,
         "write_page_index": True,
-        "write_statistics": True,
     }
 
 
-def _row_groups(stream: TableStream) -> Iterator[pa.Table]:
-    """Row groups bounded in rows and in bytes."""
+def _row_groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """One batch a row group, bounded in rows and in bytes by what the rows hold alone."""
     held: list[pa.RecordBatch] = []
     rows = size = 0
-    for piece in _even_pieces(stream):
+    for piece in _pieces(batches):
         held.append(piece)
-        rows, size = rows + piece.num_rows, size + piece.nbytes
+        rows += piece.num_rows
+        # Not nbytes, which tells how the piece came about, too.
+        size += pa.ipc.get_record_batch_size(piece)
         if rows >= _GROUP_ROWS or size >= _GROUP_BYTES:
-            yield pa.Table.from_batches(held, stream.schema)
+            yield pa.concat_batches(held)
             held, rows, size = [], 0, 0
     if held:
-        yield pa.Table.from_batches(held, stream.schema)
+        yield pa.concat_batches(held)
 
 
-def _even_pieces(stream: TableStream) -> Iterator[pa.RecordBatch]:
-    """The same rows in pieces of one length, so that where batches ended does not show."""
+def _pieces(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows, `_PIECE_ROWS` at a time, so that where batches ended does not show."""
     held: list[pa.RecordBatch] = []
     rows = 0
-    for batch in stream.batches:
-        held.append(batch)
-        rows += batch.num_rows
-        if rows < _PIECE_ROWS:
-            continue
-        whole = pa.concat_batches(held)
-        for start in range(0, rows - rows % _PIECE_ROWS, _PIECE_ROWS):
-            yield whole.slice(start, _PIECE_ROWS)
-        held = [whole.slice(rows - rows % _PIECE_ROWS)]
-        rows %= _PIECE_ROWS
-    if rows:
+    for batch in batches:
+        start = 0
+        while rows + batch.num_rows - start >= _PIECE_ROWS:
+            taken = batch.slice(start, _PIECE_ROWS - rows)
+            yield pa.concat_batches([*held, taken]) if held else taken
+            start += taken.num_rows
+            held, rows = [], 0
+        if start < batch.num_rows:
+            held.append(batch.slice(start))
+            rows += batch.num_rows - start
+    if held:
         yield pa.concat_batches(held)
 
 

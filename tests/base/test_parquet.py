@@ -1,0 +1,207 @@
+import hashlib
+import io
+import subprocess
+import sys
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lake.base import parquet
+from lake.base.errors import TransientError
+from lake.base.parquet import write_parquet
+from lake.base.table import TableStream, schema_to_json
+
+SCHEMA = pa.schema(
+    [
+        pa.field("_id", pa.string(), metadata={"bson": "objectId"}),
+        pa.field("llm", pa.struct([("tokens", pa.int64()), ("model", pa.string())])),
+        pa.field("ok", pa.bool_()),
+        pa.field("tags", pa.list_(pa.string())),
+        pa.field("labels", pa.map_(pa.string(), pa.string())),
+        pa.field("ts", pa.timestamp("ms", "UTC")),
+        pa.field("value", pa.float64()),
+    ]
+)
+
+
+def rows(number: int, start: int = 0) -> pa.RecordBatch:
+    """Every kind of null: none in a stretch, all in another, mixed."""
+    return pa.RecordBatch.from_pylist(
+        [
+            {
+                "_id": f"{n:024x}",
+                "llm": None if n % 7 == 0 else {"tokens": n if n % 5 else None, "model": "m"},
+                "ok": None if 300 < n < 600 else n % 3 == 0,
+                "tags": None if n % 11 == 0 else ["x" * (n % 4)] * (n % 3),
+                "labels": {"a": str(n)} if n % 2 else {},
+                "ts": 1_700_000_000_000 + n,
+                "value": None if n > 700 else n / 3,
+            }
+            for n in range(start, start + number)
+        ],
+        schema=SCHEMA,
+    )
+
+
+WHOLE = rows(1000)
+
+
+def cut(batch: pa.RecordBatch, lengths: list[int]):
+    """The same rows as batches of these lengths; some of them copies, some slices."""
+    start = 0
+    for number, length in enumerate([*lengths, batch.num_rows]):
+        piece = batch.slice(start, length)
+        yield pa.RecordBatch.from_pylist(piece.to_pylist(), SCHEMA) if number % 2 else piece
+        start += piece.num_rows
+
+
+def written(batches, **options) -> tuple[parquet.Written, bytes]:
+    out = io.BytesIO()
+    stream = TableStream(
+        SCHEMA,
+        iter(batches),
+        sorted_by=("ts",),
+        encodings={"ts": "DELTA_BINARY_PACKED", "value": "BYTE_STREAM_SPLIT"},
+        dictionary=("llm.model",),
+        **options,
+    )
+    return write_parquet(stream, out), out.getvalue()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(0, 600), max_size=12))
+def test_the_same_rows_give_the_same_bytes_however_they_were_cut(lengths):
+    whole = WHOLE
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parquet, "_GROUP_BYTES", 15_000)  # several groups, ended by bytes
+        first, expected = written([whole])
+        second, found = written(cut(whole, lengths))
+    assert pq.read_metadata(io.BytesIO(expected)).num_row_groups > 2
+    assert hashlib.sha256(found).digest() == hashlib.sha256(expected).digest()
+    assert first == second
+    assert first.sha256 == hashlib.sha256(expected).hexdigest()
+    assert (first.rows, first.bytes) == (1000, len(expected))
+
+
+def test_rows_come_back_and_duckdb_agrees(tmp_path):
+    whole = rows(1000)
+    _, data = written([whole])
+    table = pq.read_table(io.BytesIO(data))
+    assert table.to_pylist() == whole.to_pylist()
+    assert table.schema.equals(SCHEMA, check_metadata=False)
+    assert table.schema.field("_id").metadata[b"bson"] == b"objectId"
+    path = tmp_path / "data.parquet"
+    path.write_bytes(data)
+    expected = sum(row["value"] or 0 for row in whole.to_pylist())
+    answer = duckdb.sql(f"SELECT count(*), sum(value), count(llm.tokens) FROM '{path}'").fetchone()
+    tokens = sum(bool(r["llm"] and r["llm"]["tokens"] is not None) for r in whole.to_pylist())
+    assert answer == (1000, pytest.approx(expected), tokens)
+
+
+def test_encodings_order_and_page_index_are_in_the_file():
+    _, data = written([rows(1000)])
+    group = pq.read_metadata(io.BytesIO(data)).row_group(0)
+    columns = {group.column(n).path_in_schema: group.column(n) for n in range(group.num_columns)}
+    assert "DELTA_BINARY_PACKED" in columns["ts"].encodings
+    assert "BYTE_STREAM_SPLIT" in columns["value"].encodings
+    assert "RLE_DICTIONARY" in columns["llm.model"].encodings
+    assert "RLE_DICTIONARY" not in columns["_id"].encodings
+    assert all(column.compression == "ZSTD" for column in columns.values())
+    assert all(column.has_offset_index and column.has_column_index for column in columns.values())
+    # The index counts leaves: `llm` has two of them before `ts`.
+    (order,) = group.sorting_columns
+    assert group.column(order.column_index).path_in_schema == "ts"
+    assert not order.descending
+
+
+def test_row_groups_end_by_rows(monkeypatch):
+    monkeypatch.setattr(parquet, "_GROUP_ROWS", 512)
+    _, data = written([rows(1100)])
+    meta = pq.read_metadata(io.BytesIO(data))
+    assert [meta.row_group(n).num_rows for n in range(meta.num_row_groups)] == [512, 512, 76]
+
+
+@pytest.mark.parametrize("batches", [[], [rows(0)], [rows(0), rows(0)]])
+def test_no_rows_make_an_object_with_its_schema(batches, tmp_path):
+    result, data = written(batches)
+    assert result.rows == 0
+    assert pq.read_schema(io.BytesIO(data)).names == SCHEMA.names
+    path = tmp_path / "empty.parquet"
+    path.write_bytes(data)
+    assert duckdb.sql(f"SELECT count(*) FROM '{path}'").fetchone() == (0,)
+    described = duckdb.sql(f"DESCRIBE SELECT * FROM '{path}'").fetchall()
+    assert [name for name, *_ in described] == SCHEMA.names
+
+
+def test_what_the_stream_and_the_upload_raise_comes_through():
+    def broken():
+        yield rows(10)
+        raise TransientError("the source went away")
+
+    with pytest.raises(TransientError, match="the source went away"):
+        written(broken())
+
+    class Full:
+        def write(self, data):
+            raise TransientError("the store went away")
+
+    stream = TableStream(SCHEMA, iter([rows(10)]))
+    with pytest.raises(TransientError, match="the store went away"):
+        write_parquet(stream, Full())
+
+
+def test_a_column_to_sort_by_has_to_exist():
+    with pytest.raises(ValueError, match="nothing"):
+        write_parquet(TableStream(SCHEMA, iter([]), sorted_by=("nothing",)), io.BytesIO())
+
+
+MEMORY = """
+import resource
+import pyarrow as pa
+from lake.base.parquet import write_parquet
+from lake.base.table import TableStream
+
+class Nowhere:
+    def write(self, data):
+        return len(data)
+
+schema = pa.schema([("n", pa.int64()), ("line", pa.string())])
+
+def batches(count):
+    for n in range(count):  # 2.5 MB each, nothing repeats
+        lines = [f"{n * 5000 + i:010d}" * 50 for i in range(5000)]
+        yield pa.record_batch([list(range(5000)), lines], schema=schema)
+
+def peak_mb(count):
+    write_parquet(TableStream(schema, batches(count)), Nowhere())
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+small, large = peak_mb(60), peak_mb(240)
+assert large - small < 120, (small, large)  # 600 MB went through
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_day():
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_schema_as_json():
+    found = schema_to_json(SCHEMA)
+    assert found[0] == {"name": "_id", "type": "string", "metadata": {"bson": "objectId"}}
+    assert found[1]["fields"][0] == {"name": "tokens", "type": "int64"}
+    assert found[3]["item"]["type"] == "string"
+    assert found[4] == {
+        "name": "labels",
+        "type": "map",
+        "key": {"type": "string"},
+        "value": {"type": "string"},
+    }
+    assert found[5]["type"] == "timestamp[ms, tz=UTC]"
