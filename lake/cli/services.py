@@ -50,11 +50,13 @@ def install(name: tuple[str, ...], as_json: bool) -> None:
     """Installs the programs NAME (default: all) that are missing."""
     from lake.servers import PROGRAM_NAMES  # noqa: PLC0415
     from lake.servers import install as install_one  # noqa: PLC0415
+    from lake.servers.binaries import check_program  # noqa: PLC0415
     from lake.servers.progress import shown  # noqa: PLC0415
 
     end_on_signals(_INTERRUPTED)
+    chosen = [check_program(one) for one in name or PROGRAM_NAMES]
     with shown(sys.stderr) as progress:
-        installed = {one: install_one(one, progress) for one in name or PROGRAM_NAMES}
+        installed = {one: install_one(one, progress) for one in chosen}
     if as_json:
         click.echo(json.dumps({one: _row(binary) for one, binary in installed.items()}, indent=2))
         return

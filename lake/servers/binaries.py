@@ -103,6 +103,13 @@ def check_server(name: str) -> str:
     return name
 
 
+def check_program(name: str) -> str:
+    """The name, a server's or promtool. Raises UsageError that tells the valid ones."""
+    if name not in PROGRAM_NAMES:
+        raise UsageError("no such program", expected=", ".join(PROGRAM_NAMES), found=name)
+    return name
+
+
 def installation(name: str) -> Path:
     """The directory in the cache where this server's pinned version is installed."""
     if name in ("prometheus", "promtool"):
@@ -127,9 +134,7 @@ def find(name: str) -> Binary | None:
     PATH goes first, then the environment that runs us, then the cache.
     Raises UsageError for an unknown name.
     """
-    if name not in PROGRAM_NAMES:
-        raise UsageError("no such program", expected=", ".join(PROGRAM_NAMES), found=name)
-    for program, path, origin in _candidates(name):
+    for program, path, origin in _candidates(check_program(name)):
         version = program.version(path)
         if version and program.lowest <= _numbers(version) < program.below:
             return Binary(path, version, origin)

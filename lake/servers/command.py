@@ -7,17 +7,15 @@ Does not: which commands install what.
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
 
 from lake.base.errors import PermanentError
+from lake.servers.process import Process
 
-_LOOK_S = 0.5
+_LOOK_S = 0.3
 _KEPT_LINES = 20
 
 Tick = Callable[[float, str], None]
@@ -37,47 +35,33 @@ def run(
     However this ends, the command does not go on. Raises PermanentError, with the
     last lines that it printed.
     """
-    with tempfile.TemporaryFile() as output:
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="lake-") as scratch:
+        output = Path(scratch) / "output"
+        process = Process(
+            list(command),
+            home=directory or Path(scratch),
+            log=output,
+            environment={**os.environ, **(environment or {})},
+            grace_s=0,
+            throw_away=False,
+            remedy=remedy,
+        )
         try:
-            process = subprocess.Popen(
-                list(command),
-                cwd=directory,
-                env={**os.environ, **(environment or {})},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # what it starts itself can be ended with it
-            )
-        except OSError as error:
-            raise PermanentError(
-                "a program can't be run", where=command[0], found=error.strerror, remedy=remedy
-            ) from error
-        try:
-            status = _wait(process, output, tick)
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            raise
-        printed = _printed(output)
+            while (status := process.wait(_LOOK_S)) is None:
+                tick(time.monotonic() - started, _read(output))
+        finally:
+            process.kill()
+        printed = _read(output)
     if status:
         raise PermanentError(
             "an installation step failed",
             where=" ".join(command),
-            found="\n".join([f"exit status {status}", *printed.splitlines()[-_KEPT_LINES:]]),
+            found="\n".join([*printed.splitlines()[-_KEPT_LINES:], f"exit status {status}"]),
             remedy=remedy,
         )
     return printed
 
 
-def _wait(process: subprocess.Popen[bytes], output: IO[bytes], tick: Tick) -> int:
-    started = time.monotonic()
-    while True:
-        try:
-            return process.wait(_LOOK_S)
-        except subprocess.TimeoutExpired:
-            tick(time.monotonic() - started, _printed(output))
-
-
-def _printed(output: IO[bytes]) -> str:
-    size = os.fstat(output.fileno()).st_size
-    return os.pread(output.fileno(), size, 0).decode("utf-8", errors="replace")
+def _read(output: Path) -> str:
+    return output.read_text(encoding="utf-8", errors="replace")

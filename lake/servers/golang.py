@@ -34,8 +34,8 @@ def loki(directory: Path, progress: Progress) -> None:
     go, environment = _toolchain(work, progress)
     steps = _Steps(go, module, environment)
     progress("loki", "fetching its modules")
-    steps.run("mod", "download", tick=_elapsed(progress, "fetching its modules"))
-    packages = len(steps.run("list", "-deps", _PACKAGE).splitlines())
+    listed = steps.run("list", "-deps", _PACKAGE, tick=_elapsed(progress, "fetching its modules"))
+    packages = sum(not line.startswith("go: ") for line in listed.splitlines())
     symbols = f"-s -w -X {_VERSION_SYMBOL}={pinned_version('loki')}"
     build = ["build", "-v", "-mod=readonly", "-tags=noasm", "-trimpath", f"-ldflags={symbols}"]
     steps.run(*build, "-o", str(work / "loki"), _PACKAGE, tick=_building(progress, packages))

@@ -1,4 +1,4 @@
-"""One server process that never outlives this one.
+"""One child process that never outlives this one: a server, or what installs one.
 
 Belongs here: starting it under its supervisor, ending it, its log's last lines.
 Does not: which server it is, its ports, when it is ready.
@@ -31,10 +31,10 @@ def log_tail(path: Path, lines: int = _TAIL_LINES) -> str:
 
 
 class Process:
-    """A server under a supervisor of its own, which ends it when this process is gone.
+    """A program under a supervisor of its own, which ends it when this process is gone.
 
     `home` is its working directory; with `throw_away` the supervisor removes it if this
-    process dies. `litter` are files that the server leaves behind elsewhere.
+    process dies. `litter` are files that it leaves behind elsewhere.
     Raises PermanentError where the program can't be run.
     """
 
@@ -47,6 +47,7 @@ class Process:
         environment: Mapping[str, str],
         grace_s: float,
         throw_away: bool,
+        remedy: str,
         litter: Sequence[str] = (),
     ) -> None:
         self._grace_s = grace_s
@@ -74,21 +75,28 @@ class Process:
         if not answer:
             self._release()
             raise PermanentError(
-                "a server's program can't be run", where=command[0], found=log_tail(log)
+                "a program can't be run", where=command[0], found=log_tail(log, 3), remedy=remedy
             )
         self.pid = int(answer)
 
     @property
     def alive(self) -> bool:
-        """Whether the server runs."""
+        """Whether it runs."""
         return self._supervisor.poll() is None
 
+    def wait(self, seconds: float) -> int | None:
+        """Its exit status, None if it still runs after so long."""
+        try:
+            return self._supervisor.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
     def stop(self) -> None:
-        """Asks the server to stop, kills it if it takes too long, returns when it is gone."""
+        """Asks it to stop, kills it if it takes too long, returns when it is gone."""
         self._tell(b"t")
 
     def kill(self) -> None:
-        """Ends the server as a power cut would, returns when it is gone."""
+        """Ends it as a power cut would, returns when it is gone."""
         self._tell(b"k")
 
     def _tell(self, word: bytes) -> None:

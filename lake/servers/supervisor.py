@@ -91,14 +91,17 @@ def _lock(home: Path) -> IO[str]:
 
 def _spawn(order: Order) -> subprocess.Popen[bytes]:
     with Path(order.log).open("ab") as output:
-        return subprocess.Popen(
-            order.command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=_die_with_supervisor,  # noqa: PLW1509  one thread: nothing can deadlock
-        )
+        try:
+            return subprocess.Popen(
+                order.command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_die_with_supervisor,  # noqa: PLW1509  one thread: no deadlock
+            )
+        except OSError as error:
+            sys.exit(f"{order.command[0]}: {error.strerror}")
 
 
 def _wait(server: subprocess.Popen[bytes], parent: int, wake_up: int) -> bytes:
@@ -141,8 +144,8 @@ def _remove(home: Path) -> None:
         return  # other servers' supervisors still have to remove their parts
 
 
-def main(text: str) -> None:
-    """See the module's docstring."""
+def main(text: str) -> int:
+    """See the module's docstring. Returns the server's exit status."""
     order = Order(**json.loads(text))
     wake_up = _wake_up_pipe()
     with _lock(Path(order.home)):
@@ -155,7 +158,8 @@ def main(text: str) -> None:
             Path(path).unlink(missing_ok=True)
         if word == b"" and order.throw_away:
             _remove(Path(order.home))
+        return server.returncode & 0xFF
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    sys.exit(main(sys.argv[1]))
