@@ -47,7 +47,7 @@ class Process:
         environment: Mapping[str, str],
         grace_s: float,
         throw_away: bool,
-        remedy: str,
+        remedy: str | None = None,
         litter: Sequence[str] = (),
     ) -> None:
         self._grace_s = grace_s

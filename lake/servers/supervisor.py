@@ -74,34 +74,33 @@ def _wake_up_pipe() -> int:
     return reader
 
 
-def _lock(home: Path) -> IO[str]:
-    """Held until we end. The last server of this directory may still be stopping."""
-    file = (home / "lock").open("w")
+def _own(log: Path) -> IO[bytes]:
+    """The log, locked until we end. The one that ran here before may still be stopping."""
+    file = log.open("ab")
     deadline = time.monotonic() + _LOCKED_WITHIN_S
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
-                sys.exit(f"{home} is in use: a server of another process runs there")
+                sys.exit(f"{log.parent} is in use: a server of another process runs there")
             time.sleep(0.05)
         else:
             return file
 
 
-def _spawn(order: Order) -> subprocess.Popen[bytes]:
-    with Path(order.log).open("ab") as output:
-        try:
-            return subprocess.Popen(
-                order.command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=_die_with_supervisor,  # noqa: PLW1509  one thread: no deadlock
-            )
-        except OSError as error:
-            sys.exit(f"{order.command[0]}: {error.strerror}")
+def _spawn(command: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=_die_with_supervisor,  # noqa: PLW1509  one thread: nothing can deadlock
+        )
+    except OSError as error:
+        sys.exit(f"{command[0]}: {error.strerror}")
 
 
 def _wait(server: subprocess.Popen[bytes], parent: int, wake_up: int) -> bytes:
@@ -148,8 +147,8 @@ def main(text: str) -> int:
     """See the module's docstring. Returns the server's exit status."""
     order = Order(**json.loads(text))
     wake_up = _wake_up_pipe()
-    with _lock(Path(order.home)):
-        server = _spawn(order)
+    with _own(Path(order.log)) as log:
+        server = _spawn(order.command, log)
         os.write(1, f"{server.pid}\n".encode())
         word = _wait(server, order.parent, wake_up)
         kill = word == b"k" or (word == b"" and order.throw_away)
