@@ -1,0 +1,58 @@
+"""How a Mongo table's columns are laid out in Parquet.
+
+Belongs here: the encoding of each leaf, the order of rows as Parquet states it.
+Does not: which columns there are (schema).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from lake.base.datasets import MongoDataset
+from lake.sources.mongo.kinds import Kind
+from lake.sources.mongo.schema import REST, Column
+
+_ENCODINGS = {
+    Kind.INT: "DELTA_BINARY_PACKED",
+    Kind.DATE: "DELTA_BINARY_PACKED",
+    Kind.DOUBLE: "BYTE_STREAM_SPLIT",
+    Kind.OBJECT_ID: "DELTA_BYTE_ARRAY",  # neighbours begin alike: seconds, then the process
+}
+_DICTIONARY = frozenset({Kind.STRING, Kind.DECIMAL})
+
+
+def _leaves(columns: Sequence[Column], prefix: str = "") -> Iterator[tuple[str, Kind]]:
+    for column in columns:
+        path = prefix + str(column.field.name)
+        if column.kind == Kind.STRUCT:
+            yield from _leaves(column.children, f"{path}.")
+        elif column.kind == Kind.LIST:
+            yield from _leaves(column.children, f"{path}.list.")
+        else:
+            yield path, column.kind
+
+
+def _unmistakable(columns: Sequence[Column]) -> Iterator[tuple[str, Kind]]:
+    """Leaves whose path is theirs alone: a column `a.b` looks like the member b of a."""
+    leaves = [*_leaves(columns), (REST, Kind.STRING)]
+    paths = Counter(path for path, _ in leaves)
+    return ((path, kind) for path, kind in leaves if paths[path] == 1)
+
+
+def encodings(columns: Sequence[Column]) -> dict[str, str]:
+    """Leaf path to Parquet encoding, for TableStream."""
+    return {path: _ENCODINGS[kind] for path, kind in _unmistakable(columns) if kind in _ENCODINGS}
+
+
+def dictionary_columns(columns: Sequence[Column]) -> tuple[str, ...]:
+    """Leaf paths of dictionary-encoded columns, for TableStream."""
+    return tuple(path for path, kind in _unmistakable(columns) if kind in _DICTIONARY)
+
+
+def sorted_by(columns: Sequence[Column], dataset: MongoDataset) -> tuple[str, ...]:
+    """The time field, where it is a column of its own and has a value in each row."""
+    names = [column.field.name for column in columns]
+    if dataset.time_fallback or dataset.time_field not in names:
+        return ()
+    return (dataset.time_field,)

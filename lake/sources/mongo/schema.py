@@ -1,0 +1,242 @@
+"""Which columns a day of documents gets: the commonest exact fit of each path.
+
+Belongs here: counting kinds, names that may not be columns, the bounds on a table's width.
+Does not: filling the columns (columns).
+
+Bounds, so that no document can make a table that no reader opens: 1,000 columns (the
+commonest, in a tie the first by name), STRUCTs of at most 256 members (an object that goes
+by more names over the day is a map with data for names, and goes to `_rest` whole), 12
+levels, 4,000 leaf columns (else the deepest levels go to `_rest`), names of 1,024 bytes,
+200,000 paths that are learned at all.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from lake.sources.mongo.kinds import EXTENDED_NAMES, Kind, Kinds, Values, classify
+from lake.sources.mongo.scan import Node, Paths, Tokens, scan
+from lake.sources.mongo.settle import Layout, Settled, mixed_arrays, settle
+
+REST, RAW = "_rest", "_raw"
+FIXED_NAMES = frozenset({"day", REST, RAW})
+OBJECT_ID_METADATA = {"bson": "objectId"}
+
+_MAX_COLUMNS = 1000
+_MAX_MEMBERS = 256
+_MAX_DEPTH = 12
+_MAX_LEAVES = 4000
+_MAX_NAME_BYTES = 1024
+_MAX_PATHS = 200_000
+_COLUMN_KINDS = tuple(kind for kind in Kind if Kind.NONE < kind < Kind.NULL)
+_LARGEST_PRECISION = 38
+
+_PLAIN_TYPES = {
+    Kind.STRING: pa.string(),
+    Kind.INT: pa.int64(),
+    Kind.DOUBLE: pa.float64(),
+    Kind.DATE: pa.timestamp("ms", "UTC"),
+    Kind.OBJECT_ID: pa.string(),
+    Kind.BOOL: pa.bool_(),
+    Kind.BINARY: pa.binary(),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A typed column, a STRUCT's member or a LIST's element; `children` in their order."""
+
+    node: Node
+    kind: Kind
+    field: pa.Field
+    children: tuple[Column, ...] = ()
+
+    def all(self) -> Iterable[Column]:
+        """This one and all below."""
+        yield self
+        for child in self.children:
+            yield from child.all()
+
+
+@dataclass
+class _Decimals:
+    """What the Decimal128 values of one path have in common."""
+
+    exponents: set[int] = field(default_factory=set)
+    largest: int = 0
+
+    def type(self) -> pa.DataType | None:
+        """DECIMAL(p, s) where every value has that very exponent."""
+        if len(self.exponents) != 1:
+            return None
+        scale = -next(iter(self.exponents))
+        precision = max(len(str(self.largest)), scale)
+        if scale < 0 or precision > _LARGEST_PRECISION:
+            return None
+        return pa.decimal128(precision, scale)
+
+
+class Learner:
+    """Counts, batch after batch, how many values each kind of column would hold exactly.
+
+    An array votes once for its elements' kind, and only if all are of one kind.
+    """
+
+    def __init__(self, time_field: str) -> None:
+        self.paths = Paths(_MAX_DEPTH, _MAX_MEMBERS, _MAX_PATHS)
+        self._votes = np.zeros((1024, len(Kind)), np.int64)
+        self._decimals: dict[int, _Decimals] = {}
+        self._id = self.paths.field(self.paths.root, b"_id")
+        self._time = []
+        node = self.paths.root
+        for name in time_field.encode().split(b"."):
+            node = self.paths.field(node, name)
+            self._time.append(node)
+
+    def learn(self, data: bytes, starts: list[int]) -> None:
+        """Counts these documents in."""
+        tokens = scan(data, starts, self.paths)
+        kind = classify(tokens, self.paths).kind
+        layout = Layout.of(tokens, self.paths)
+        may_be_item = (kind == Kind.NULL) | (kind == Kind.EMPTY)
+        fits = np.where(may_be_item, layout.is_item, kind != Kind.NONE)
+        arrays, element_kind, mixed = mixed_arrays(tokens, layout, kind)
+        fits[arrays[mixed]] = False
+        settled = settle(tokens, layout, fits)
+        values = settled.held & ~layout.is_item
+        voting = settled.held[arrays]
+        items = np.array([node.item.id if node.item else 0 for node in self.paths.all()])
+        self._count(tokens.path[values], kind[values])
+        self._count(items[tokens.path[arrays[voting]]], element_kind[voting])
+        self._note_decimals(tokens, kind, settled)
+        self.paths.forget_surplus()
+
+    def _count(self, path: npt.NDArray[np.integer], kind: Kinds) -> None:
+        size = len(self._votes)
+        if len(self.paths) > size:
+            grown = np.zeros((max(2 * size, len(self.paths)), len(Kind)), np.int64)
+            grown[:size] = self._votes
+            self._votes = grown
+        flat = path.astype(np.int64) * len(Kind) + kind
+        counts = np.bincount(flat, minlength=self._votes.size)
+        self._votes += counts.reshape(self._votes.shape)
+
+    def _note_decimals(self, tokens: Tokens, kind: Kinds, settled: Settled) -> None:
+        found = np.flatnonzero(settled.held & (kind == Kind.DECIMAL))
+        if not len(found):
+            return
+        parts = Values(tokens.data).decimals(tokens.at[found])
+        for path in np.unique(tokens.path[found]):
+            mine = tokens.path[found] == path
+            noted = self._decimals.setdefault(int(path), _Decimals())
+            noted.exponents.update(np.unique(parts.exponent[mine]).tolist())
+            high = parts.high[mine]
+            low = parts.low[mine][high == high.max()].max()
+            noted.largest = max(noted.largest, int(high.max()) << 64 | int(low))
+
+    def columns(self) -> tuple[Column, ...]:
+        """The table's typed columns: `_id`, the time field, the others as first met."""
+        for depth in range(_MAX_DEPTH, 0, -1):
+            columns = self._choose_all(depth)
+            leaves = sum(not part.children for column in columns for part in column.all())
+            if leaves <= _MAX_LEAVES:
+                break
+        return columns
+
+    def _choose_all(self, depth: int) -> tuple[Column, ...]:
+        root = self.paths.root
+        forced = [self._id] if self._time[0] is self._id else [self._id, self._time[0]]
+        forced = [node for node in forced if node.text and node.text.lower() not in FIXED_NAMES]
+        allowed = self._allowed(root, keep=forced)
+        others = [node for node in allowed if node not in forced]
+        by_weight = sorted(others, key=lambda n: (-int(self._votes[n.id].sum()), n.name or b""))
+        common = set(by_weight[: _MAX_COLUMNS - len(forced)])
+        chosen: list[Column | None] = [self._forced(node, depth) for node in forced]
+        chosen += [self._choose(node, depth) for node in others if node in common]
+        return tuple(column for column in chosen if column)
+
+    def _allowed(self, parent: Node, keep: list[Node]) -> list[Node]:
+        """The members whose names can be columns. DuckDB does not tell "a" from "A"."""
+        folded = Counter(node.text.casefold() for node in parent.children.values() if node.text)
+        return [
+            node
+            for node in parent.children.values()
+            if node in keep
+            or (
+                node.text
+                and node.name not in EXTENDED_NAMES
+                and len(node.name or b"") <= _MAX_NAME_BYTES
+                and folded[node.text.casefold()] == 1
+                and not (parent is self.paths.root and node.text.lower() in FIXED_NAMES)
+            )
+        ]
+
+    def _forced(self, node: Node, depth: int) -> Column:
+        """`_id` and the time field have a column whatever the day holds."""
+        if node not in self._time:
+            return self._choose(node, depth) or _column(node, Kind.OBJECT_ID, pa.string())
+        if node is self._time[-1]:
+            return _column(node, Kind.DATE, _PLAIN_TYPES[Kind.DATE])
+        inner = self._time[self._time.index(node) + 1]
+        members = [self._forced(inner, depth)]
+        if node.opens_documents:
+            allowed = (n for n in self._allowed(node, keep=[inner]) if n is not inner)
+            members += [column for n in allowed if (column := self._choose(n, depth))]
+        return _nested(node, Kind.STRUCT, tuple(members))
+
+    def _choose(self, node: Node, depth: int) -> Column | None:
+        """The commonest kind that can be a column."""
+        votes = self._votes[node.id].copy()
+        if node.item:
+            empty = votes[Kind.LIST] - self._votes[node.item.id].sum()
+            votes[Kind.LIST] = empty + self._votes[node.item.id].max()
+        for kind in sorted(_COLUMN_KINDS, key=lambda k: (-votes[k], k)):
+            if votes[kind] == 0:
+                return None
+            column = self._column_of(node, kind, depth)
+            if column:
+                return column
+        return None
+
+    def _column_of(self, node: Node, kind: Kind, depth: int) -> Column | None:
+        if kind == Kind.STRUCT:
+            if not node.opens_documents or node.depth >= depth:
+                return None
+            chosen = (self._choose(child, depth) for child in self._allowed(node, keep=[]))
+            members = tuple(column for column in chosen if column)
+            return _nested(node, kind, members) if members else None
+        if kind == Kind.LIST:
+            if not node.item or node.depth >= depth:
+                return None
+            element = self._choose(node.item, depth)
+            return _nested(node, kind, (element,)) if element else None
+        if kind == Kind.DECIMAL:
+            decimal = self._decimals[node.id].type()
+            return _column(node, kind, decimal) if decimal else None
+        return _column(node, kind, _PLAIN_TYPES[kind])
+
+
+def _column(
+    node: Node, kind: Kind, type_: pa.DataType, children: tuple[Column, ...] = ()
+) -> Column:
+    metadata = OBJECT_ID_METADATA if kind == Kind.OBJECT_ID else None
+    name = "element" if node.name is None else node.text
+    return Column(node, kind, pa.field(name, type_, metadata=metadata), children)
+
+
+def _nested(node: Node, kind: Kind, children: tuple[Column, ...]) -> Column:
+    fields = [child.field for child in children]
+    type_ = pa.struct(fields) if kind == Kind.STRUCT else pa.list_(fields[0])
+    return _column(node, kind, type_, children)
+
+
+def arrow_schema(columns: tuple[Column, ...]) -> pa.Schema:
+    """The table's schema: the typed columns, then `_rest` and `_raw`."""
+    fixed = [pa.field(REST, pa.string()), pa.field(RAW, pa.binary())]
+    return pa.schema([*(column.field for column in columns), *fixed])
