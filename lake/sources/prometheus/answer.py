@@ -74,8 +74,10 @@ def split(answer: Answer) -> tuple[Any, list[RawSeries]]:
     """
     found = _scan(answer.content)
     if found is None:
-        compact = _compacted(answer.json())
-        found = (json.loads(compact), []) if _RESULT not in compact else _scan(compact)
+        envelope = answer.json()
+        if isinstance(envelope, dict) and envelope.get("status") == "error":
+            return envelope, []
+        found = _scan(_compacted(envelope))
     if found is None:
         raise BadData(
             "not an answer to a range query",
@@ -118,6 +120,8 @@ def _scan(body: bytes) -> tuple[Any, list[RawSeries]] | None:
         if not body.startswith(b",", at):
             break
         at += 1
+    if not body.startswith(b"]", at):
+        return None
     try:
         return json.loads(body[:start] + body[at:]), series
     except ValueError:
@@ -153,9 +157,9 @@ def _compacted(envelope: Any) -> bytes:
 def _floats(values: Sequence[bytes]) -> tuple[pa.Table, list[int]]:
     lines = [text.replace(b"],[", b"\n") for text in values]
     counts = [text.count(b"\n") + 1 for text in lines]
-    text = b"\n".join(lines).replace(b'"+Inf"', b'"inf"')
-    if not text:
+    if not lines:
         return FLOATS.empty_table(), []
+    text = b"\n".join(lines).replace(b'"+Inf"', b'"inf"')
     read = csv.read_csv(pa.BufferReader(text), read_options=_READ, convert_options=_CONVERT)
     table = pa.table([_times(read["ts"]), read["value"]], schema=FLOATS)
     if table.num_rows != sum(counts):

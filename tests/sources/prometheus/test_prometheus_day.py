@@ -72,10 +72,10 @@ def as_asked(table: pa.Table) -> list[tuple[Any, ...]]:
         EVERYTHING,
         '{__name__=~"app_(gappy|odd|short_lived|edge|before|next)", job="t"}',
         "app_requests_total",
-        'app_requests_total{path=~".+"}',
+        'app_requests_total{path!=""}',
         "sum by (method) (rate(app_requests_total[5m])) # with a comment",
         "1 / 3",
-        '{job="t"} unless {__name__!="app_odd"}',
+        '{job="t"} unless {job="t",__name__!="app_odd"}',
     ],
 )
 def test_same_samples_as_one_direct_request(reader, url, scratch, query):
