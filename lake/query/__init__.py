@@ -1,0 +1,25 @@
+"""SQL over the lake: the analyst's side.
+
+Belongs here: a DuckDB session that knows every dataset as a view and as a table macro, and
+what the days' schemas have in common. Does not: the trends (lake.trends), the catalog file
+(lake.catalog), how answers are printed.
+
+    from lake.query import connect
+
+    lake = connect()
+    lake.sql("SELECT day, count(*) FROM usage_analytics GROUP BY day ORDER BY day")
+"""
+
+from __future__ import annotations
+
+from lake.base.settings import Settings, load
+from lake.query.session import Lake
+
+__all__ = ["Lake", "connect"]
+
+
+def connect(config: str | Settings | None = None) -> Lake:
+    """A session on the lake of that configuration: a file's path, settings, or None for
+    LAKE_CONFIG and ./lake.toml. Raises ConfigError, Refused.
+    """
+    return Lake(config if isinstance(config, Settings) else load(config))

@@ -1,0 +1,66 @@
+"""What DuckDB's errors mean to the one who asked.
+
+Belongs here: DuckDB's exceptions to the lake's. Does not: asking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import duckdb
+
+from lake.base.errors import (
+    LakeError,
+    Missing,
+    PermanentError,
+    Refused,
+    TransientError,
+    UsageError,
+)
+
+_WRONG_SQL = (
+    duckdb.ParserException,
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.SyntaxException,
+    duckdb.NotImplementedException,
+    duckdb.InvalidTypeException,
+)
+_CONNECTING = ("Could not establish connection", "Could not connect", "Connection error")
+
+
+@contextmanager
+def explained(where: str, hint: str | None = None) -> Iterator[None]:
+    """Raises UsageError for wrong SQL; Refused, Missing, TransientError or PermanentError
+    for what could not be read or computed. `hint` is the remedy for wrong SQL.
+    """
+    try:
+        yield
+    except _WRONG_SQL as error:
+        raise UsageError("the SQL is wrong", found=_message(error), remedy=hint) from error
+    except duckdb.Error as error:
+        raise _failed(error, where) from error
+
+
+def _failed(error: duckdb.Error, where: str) -> LakeError:
+    message = _message(error)
+    status = getattr(error, "status_code", None)
+    if status in (401, 403):
+        remedy = "check the credentials and that they may read and list there"
+        return Refused("S3 refused", where=where, found=message, remedy=remedy)
+    if status == 404 or "No files found" in message:
+        remedy = "`lake verify` tells which objects are missing or damaged"
+        return Missing("an object is not there", where=where, found=message, remedy=remedy)
+    if status == 429 or (status or 0) >= 500 or any(text in message for text in _CONNECTING):
+        remedy = "check [s3] endpoint_url and region, and that the server is up; then try again"
+        return TransientError("S3 can't be read", where=where, found=message, remedy=remedy)
+    if isinstance(error, duckdb.IOException | duckdb.InvalidInputException):
+        remedy = "`lake verify` tells which objects are missing or damaged"
+        return PermanentError("a read failed", where=where, found=message, remedy=remedy)
+    return PermanentError("the query failed", found=message)
+
+
+def _message(error: duckdb.Error) -> str:
+    """DuckDB's own words; they show the place in the SQL."""
+    return str(error).strip()

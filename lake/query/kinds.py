@@ -1,0 +1,203 @@
+"""Types of columns as the manifests tell them, and the one type that holds several of them.
+
+Belongs here: reading a manifest's schema, which type unites two, and the SQL that turns a
+value of the one into the other. Does not: files, views, sessions.
+
+Two types that differ are united so that no value is lost: STRUCTs by the union of their
+members, LISTs by their items, numbers by the wider one; all else is shown as JSON in a
+VARCHAR. Names that differ only in case are one name, as in SQL.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+from lake.base.errors import BadData
+
+_PLAIN = {
+    "bool": "BOOLEAN",
+    "int8": "TINYINT",
+    "int16": "SMALLINT",
+    "int32": "INTEGER",
+    "int64": "BIGINT",
+    "uint8": "UTINYINT",
+    "uint16": "USMALLINT",
+    "uint32": "UINTEGER",
+    "uint64": "UBIGINT",
+    "halffloat": "FLOAT",
+    "float": "FLOAT",
+    "double": "DOUBLE",
+    "string": "VARCHAR",
+    "large_string": "VARCHAR",
+    "binary": "BLOB",
+    "large_binary": "BLOB",
+    "date32[day]": "DATE",
+}
+_DECIMAL = re.compile(r"(?:decimal128|DECIMAL)\((\d+), ?(-?\d+)\)")
+# Digits before the point that an integer type needs at most, narrow types first.
+_DIGITS = {
+    "UTINYINT": 3,
+    "TINYINT": 3,
+    "USMALLINT": 5,
+    "SMALLINT": 5,
+    "UINTEGER": 10,
+    "INTEGER": 10,
+    "BIGINT": 19,
+    "UBIGINT": 20,
+    "HUGEINT": 39,
+}
+_SIGNED = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+_FLOATING = frozenset({"FLOAT", "DOUBLE"})
+_MOST_DIGITS = 38
+_EXACT_DIGITS = 15  # of a decimal number that a DOUBLE gives back unchanged
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A type without parts that matter here, by DuckDB's name."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Struct:
+    """Named members."""
+
+    members: tuple[tuple[str, Kind], ...]
+
+
+@dataclass(frozen=True)
+class ListOf:
+    """Items of one kind."""
+
+    item: Kind
+
+
+Kind = Plain | Struct | ListOf
+MIXED = Plain("mixed")  # JSON in a VARCHAR
+NOTHING = Plain("nothing")  # a column that is NULL in every row
+
+
+def kind_of(described: Mapping[str, Any]) -> Kind:
+    """The kind of a column (or member, or item) of `Manifest.schema`. Raises BadData."""
+    name = described.get("type")
+    if name == "struct":
+        return Struct(tuple((member["name"], kind_of(member)) for member in described["fields"]))
+    if name == "list":
+        return ListOf(kind_of(described["item"]))
+    if name == "map":
+        return Plain(f"MAP({sql_type(kind_of(described['key']))}, {_value(described)})")
+    if name == "null":
+        return NOTHING
+    return Plain(_plain_name(str(name)))
+
+
+def _value(described: Mapping[str, Any]) -> str:
+    return sql_type(kind_of(described["value"]))
+
+
+def _plain_name(name: str) -> str:
+    if name in _PLAIN:
+        return _PLAIN[name]
+    if name.startswith("timestamp["):
+        return "TIMESTAMP WITH TIME ZONE" if "tz=" in name else "TIMESTAMP"
+    if decimal := _DECIMAL.fullmatch(name):
+        return f"DECIMAL({decimal[1]},{decimal[2]})"
+    raise BadData(
+        "a manifest names a type that no table has",
+        expected=", ".join([*_PLAIN, "timestamp[…]", "decimal128(…)", "struct, list, map, null"]),
+        found=name,
+        remedy="export the day again with --force",
+    )
+
+
+def sql_type(kind: Kind) -> str:
+    """The kind as DuckDB writes it."""
+    match kind:
+        case Struct(members):
+            inner = ", ".join(f"{quoted_name(name)} {sql_type(part)}" for name, part in members)
+            return f"STRUCT({inner})"
+        case ListOf(item):
+            return f"{sql_type(item)}[]"
+    return "VARCHAR" if kind in (MIXED, NOTHING) else kind.name
+
+
+def united(one: Kind, other: Kind) -> Kind:
+    """The kind that shows values of both."""
+    match one, other:
+        case _ if other in (one, NOTHING):
+            return one
+        case Plain("nothing"), _:
+            return other
+        case Struct(mine), Struct(theirs):
+            return Struct(tuple(united_members([mine, theirs])))
+        case ListOf(mine), ListOf(theirs):
+            return ListOf(united(mine, theirs))
+        case Plain(mine), Plain(theirs):
+            return Plain(_wider(mine, theirs) or MIXED.name)
+    return MIXED
+
+
+def united_members(schemas: list[tuple[tuple[str, Kind], ...]]) -> list[tuple[str, Kind]]:
+    """The members of all, each once. What only a later one has stands behind its neighbour."""
+    order: list[str] = []
+    spelled: dict[str, str] = {}
+    kinds: dict[str, list[Kind]] = {}
+    for schema in schemas:
+        place = 0
+        for name, kind in schema:
+            key = name.lower()
+            if key not in spelled:
+                spelled[key] = name
+                order.insert(place, key)
+            kinds.setdefault(key, []).append(kind)
+            place = order.index(key) + 1
+    return [(spelled[key], reduce(united, kinds[key])) for key in order]
+
+
+def _wider(one: str, other: str) -> str | None:
+    """The number type that takes both, None where one is no number."""
+    names = {one, other}
+    numbers = [_digits(name) for name in names]
+    if any(number is None for number in numbers):
+        return None
+    if names & _FLOATING:
+        return "DOUBLE"
+    whole = max(before for before, _ in filter(None, numbers))
+    scale = max(after for _, after in filter(None, numbers))
+    if names <= _DIGITS.keys():
+        return _wider_integer(one, other)
+    return f"DECIMAL({whole + scale},{scale})" if whole + scale <= _MOST_DIGITS else "DOUBLE"
+
+
+def _wider_integer(one: str, other: str) -> str:
+    narrow, wide = sorted((one, other), key=list(_DIGITS).index)
+    if wide in _SIGNED and (narrow in _SIGNED or _DIGITS[narrow] < _DIGITS[wide]):
+        return wide
+    if narrow not in _SIGNED and wide not in _SIGNED:
+        return wide
+    return next(name for name in _SIGNED if _DIGITS[name] > _DIGITS[wide])
+
+
+def _digits(name: str) -> tuple[int, int] | None:
+    """Digits before and after the point at most; None for what is no number."""
+    if name in _DIGITS:
+        return _DIGITS[name], 0
+    if name in _FLOATING:
+        return 0, 0
+    decimal = _DECIMAL.fullmatch(name)
+    return (int(decimal[1]) - int(decimal[2]), int(decimal[2])) if decimal else None
+
+
+def quoted_name(name: str) -> str:
+    """An SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quoted_text(text: str) -> str:
+    """An SQL string."""
+    return "'" + text.replace("'", "''") + "'"

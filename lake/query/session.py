@@ -1,0 +1,186 @@
+"""A DuckDB session that knows the lake's tables.
+
+Belongs here: opening it, defining tables in it when they are first asked for.
+Does not: the tables' SQL, how answers are shown.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from lake.base.errors import Missing
+from lake.base.layout import manifest_prefix, partition_of_manifest
+from lake.base.manifest import Manifest
+from lake.base.resources import resource_path
+from lake.base.settings import Settings
+from lake.query.failures import explained
+from lake.query.kinds import quoted_text
+from lake.query.s3 import secret_statement
+from lake.query.tables import Table, without_patterns
+
+_WORD = re.compile(r"\w+")
+
+
+class Lake:
+    """One connection to DuckDB, in memory: what is written there ends with it.
+
+    Each dataset of the configuration is a view of its name and a table macro
+    `NAME_between(from_day, to_day)`, a half-open range of DATEs that reads only those days'
+    objects. Every table has `day`. Only days with a manifest are seen, as they are when a
+    dataset is first mentioned. Times are UTC.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises Refused (credentials), Missing (the httpfs extension)."""
+        self.settings = settings
+        self._undefined = {dataset.name for dataset in settings.dataset}
+        self.empty: set[str] = set()
+        """Datasets asked for so far that have no day in the lake."""
+        self.connection = _connect()
+        if settings.lake.root.startswith("s3://"):
+            load_httpfs(self.connection)
+            self.connection.execute(secret_statement(settings.lake.root, settings.s3))
+        for statement in macro_statements():
+            self.connection.execute(statement)
+
+    def sql(self, query: str, params: Any = None) -> Any:
+        """The answer as a `duckdb.DuckDBPyRelation`, None for a statement without one.
+
+        `params` fill `?` (a list) or `$name` (a dict). The relation is computed when it is
+        looked at: `.fetchall()`, `.to_arrow_table()`, `.show()`. Raises LakeError here;
+        DuckDB's own errors when the relation is read.
+        """
+        return self._ask(query, lambda: self.connection.sql(query, params=params))
+
+    def execute(self, query: str, params: Any = None) -> duckdb.DuckDBPyConnection:
+        """The computed answer: `.description`, `.fetchmany()`. Raises LakeError."""
+        answer: duckdb.DuckDBPyConnection = self._ask(
+            query, lambda: self.connection.execute(query, params)
+        )
+        return answer
+
+    def rows(self, query: str, params: Any = None) -> list[dict[str, Any]]:
+        """The answer as one dict a row, values as Python has them. Raises LakeError."""
+        answer = self.execute(query, params)
+        names = [column[0] for column in answer.description]
+        with explained(self.settings.lake.root):
+            return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+
+    def tables(self) -> list[Table]:
+        """All datasets of the configuration, as their manifests tell them. Raises LakeError."""
+        return [self._table(dataset.name) for dataset in self.settings.dataset]
+
+    def close(self) -> None:
+        """Ends the session."""
+        self.connection.close()
+
+    def __enter__(self) -> Lake:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _ask(self, query: str, run: Callable[[], Any]) -> Any:
+        words = set(_WORD.findall(query.lower()))
+        mentioned = {name for name in self._undefined if words & {name, f"{name}_between"}}
+        known = len(self._undefined) < len(self.settings.dataset)
+        # A statement that names no table may ask for their list.
+        self._define(mentioned if mentioned or known else self._undefined)
+        where = self.settings.lake.root
+        with explained(where, self._hint()):
+            try:
+                return run()
+            except duckdb.CatalogException:
+                # A name may be put together by the SQL itself.
+                if not self._undefined:
+                    raise
+        self._define(self._undefined)
+        with explained(where, self._hint()):
+            return run()
+
+    def _define(self, names: set[str]) -> None:
+        for name in sorted(names):
+            table = self._table(name)
+            for statement in table.definitions():
+                self.connection.execute(statement)
+            self._undefined = self._undefined - {name}
+            if not table.schemas:
+                self.empty.add(name)
+
+    def _hint(self) -> str:
+        names = ", ".join(dataset.name for dataset in self.settings.dataset)
+        hint = f"the tables are {names}; each is a NAME_between(DATE, DATE), too"
+        empty = "".join(f"; {name} has no day in the lake yet" for name in sorted(self.empty))
+        return hint + empty
+
+    def _table(self, dataset: str) -> Table:
+        schemas = {}
+        for key, text in self._manifests(dataset):
+            partition = partition_of_manifest(key)
+            if partition:
+                schemas[partition[1]] = Manifest.from_bytes(text, self._url(key)).schema
+        return Table(dataset, schemas, self._url)
+
+    def _url(self, key: str) -> str:
+        return f"{self.settings.lake.root.rstrip('/')}/{key}"
+
+    def _manifests(self, dataset: str) -> list[tuple[str, bytes]]:
+        """Key and content of each manifest. DuckDB reads them: it is here, boto3 not yet."""
+        prefix = manifest_prefix(dataset)
+        url = self._url(prefix)
+        pattern = f"{without_patterns(url).rstrip('/')}/*.json"
+        with explained(url):
+            found = self.connection.execute("SELECT count(*) FROM glob(?)", [pattern]).fetchone()
+            if not found or not found[0]:
+                return []
+            read = "SELECT filename, content FROM read_blob(?)"
+            contents = self.connection.execute(read, [pattern]).fetchall()
+        return [(prefix + filename.rpartition("/")[2], content) for filename, content in contents]
+
+
+def _connect() -> duckdb.DuckDBPyConnection:
+    """In memory; nothing is downloaded, and nothing read from the user's DuckDB directory."""
+    spill = Path(tempfile.gettempdir()) / f"lake-query-{os.getpid()}"  # made when it is needed
+    connection = duckdb.connect(
+        config={
+            "allow_persistent_secrets": False,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "temp_directory": str(spill),
+        }
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def load_httpfs(connection: duckdb.DuckDBPyConnection) -> None:
+    """Loads the extension from its wheel. Raises Missing."""
+    path = httpfs_path()
+    if not path.is_file():
+        raise Missing(
+            "DuckDB's httpfs extension is not there",
+            where=path,
+            expected=f"duckdb-extension-httpfs of DuckDB's version, {duckdb.__version__}",
+            remedy="install monitoring-lake again: its requirements name both",
+        )
+    connection.execute(f"LOAD {quoted_text(str(path))}")
+
+
+def httpfs_path() -> Path:
+    """Where the wheel has the extension for this DuckDB."""
+    package = Path(str(files("duckdb_extension_httpfs")))
+    return package / "extensions" / f"v{duckdb.__version__}" / "httpfs.duckdb_extension"
+
+
+def macro_statements() -> list[str]:
+    """The CREATE statements of sql/macros."""
+    folder = resource_path("sql/macros")
+    return [path.read_text("utf-8") for path in sorted(folder.glob("*.sql"))]
