@@ -10,14 +10,14 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 from lake.base.errors import LakeError, Missing, PermanentError, Refused
 from lake.base.store.face import ObjectStat, Upload
 
 _CHUNK = 4 << 20
-_PART = ".part-"  # files being written; no glob for *.parquet or *.json meets them
+_PARTS = ".parts"  # files being written, all in one folder: no glob over tables meets them
 
 
 class DirectoryStore:
@@ -37,25 +37,23 @@ class DirectoryStore:
         """See Store."""
         path = self._path(key)
         try:
-            found = path.stat()
-        except (FileNotFoundError, NotADirectoryError):
+            with _explaining(path):
+                found = path.stat()
+        except Missing:
             return None
-        except OSError as error:
-            raise _explained(error, path) from error
         return ObjectStat(key, found.st_size, f"{found.st_mtime_ns}-{found.st_size}")
 
     def list(self, prefix: str) -> Iterator[ObjectStat]:
         """See Store."""
         folder = self._path(prefix.rpartition("/")[0])
-        names = (
+        keys = (
             (Path(where) / name).relative_to(self.root).as_posix()
-            for where, _, files in os.walk(folder)
+            for where, _, files in os.walk(folder, onerror=_unlisted)
             for name in files
-            if not name.startswith(_PART)
         )
-        for key in sorted(names):
-            stat = self.stat(key) if key.startswith(prefix) else None
-            if stat:
+        for key in sorted(keys):
+            wanted = key.startswith(prefix) and not key.startswith(f"{_PARTS}/")
+            if wanted and (stat := self.stat(key)):
                 yield stat
 
     def read(self, key: str) -> bytes:
@@ -65,12 +63,9 @@ class DirectoryStore:
     def chunks(self, key: str) -> Iterator[bytes]:
         """See Store."""
         path = self._path(key)
-        try:
-            with path.open("rb") as file:
-                while chunk := file.read(_CHUNK):
-                    yield chunk
-        except OSError as error:
-            raise _explained(error, path) from error
+        with _explaining(path), path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                yield chunk
 
     def write(self, key: str, data: bytes) -> None:
         """See Store."""
@@ -79,37 +74,31 @@ class DirectoryStore:
 
     @contextmanager
     def upload(self, key: str) -> Iterator[Upload]:
-        """See Store: written beside its place, flushed to disk, then renamed."""
-        path = self._path(key)
-        part: Path | None = None
+        """See Store: written elsewhere under the root, flushed to disk, then renamed."""
+        path, parts = self._path(key), self.root / _PARTS
+        with _explaining(path):
+            parts.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(dir=parts)
+        part = Path(name)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(prefix=_PART, dir=path.parent)
-            part = Path(name)
-            with os.fdopen(descriptor, "wb") as file:
+            with os.fdopen(descriptor, "wb", buffering=0) as file:
                 yield _FileUpload(file, path)
-                file.flush()
-                os.fsync(file.fileno())
-            part.chmod(0o644)
-            part.replace(path)
-            part = None
-        except OSError as error:
-            raise _explained(error, path) from error
+                with _explaining(path):
+                    os.fsync(descriptor)
+            with _explaining(path):
+                part.chmod(0o644)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                part.replace(path)
+                _sync_folder(path.parent)
         finally:
-            if part is not None:
-                part.unlink(missing_ok=True)
-                self._remove_empty(path.parent)
+            part.unlink(missing_ok=True)
 
     def delete(self, key: str) -> None:
-        """See Store."""
+        """See Store. Folders that this leaves empty go, too."""
         path = self._path(key)
-        try:
+        with _explaining(path):
             path.unlink(missing_ok=True)
-        except OSError as error:
-            raise _explained(error, path) from error
-        self._remove_empty(path.parent)
-
-    def _remove_empty(self, folder: Path) -> None:
+        folder = path.parent
         with suppress(OSError):  # not empty: stays
             while folder != self.root:
                 folder.rmdir()
@@ -117,20 +106,47 @@ class DirectoryStore:
 
 
 class _FileUpload:
-    def __init__(self, file: BinaryIO, path: Path) -> None:
+    def __init__(self, file: FileIO, path: Path) -> None:
         self._file = file
         self._path = path
 
     def write(self, data: bytes | memoryview) -> int:
-        try:
-            return self._file.write(data)
-        except OSError as error:
-            raise _explained(error, self._path) from error
+        left = memoryview(data)
+        with _explaining(self._path):
+            while left:  # a nearly full disk takes a part of it before it refuses
+                left = left[self._file.write(left) :]
+        return len(data)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes the renaming itself outlast a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _unlisted(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise _explained(error, Path(error.filename)) from error
+
+
+@contextmanager
+def _explaining(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _explained(error, path) from error
 
 
 def _explained(error: OSError, path: Path) -> LakeError:
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError | IsADirectoryError):
         return Missing("no such object", where=path)
+    if isinstance(error, NotADirectoryError | FileExistsError):
+        return PermanentError(
+            "a file stands where a folder has to be", where=path, remedy="correct [lake] root"
+        )
     if isinstance(error, PermissionError):
         return Refused("no permission", where=path, found=error.strerror)
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):

@@ -7,8 +7,11 @@ locks), which belong to the bucket's own use case.
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
+from threading import Lock
 from typing import Any
 
 import boto3
@@ -16,15 +19,21 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConnectionError,  # noqa: A004  botocore's own: refused, timed out, TLS, proxy
+    CredentialRetrievalError,
+    HTTPClientError,
+    IncompleteReadError,
     NoCredentialsError,
     PartialCredentialsError,
     ProfileNotFound,
+    SSOError,
 )
 
 from lake.base.errors import LakeError, Missing, PermanentError, Refused, TransientError
 from lake.base.settings import S3Section
 from lake.base.store.face import ObjectStat, Upload
 
+_LOG = logging.getLogger(__name__)
 _PART_BYTES = 8 << 20  # S3 takes parts of 5 MiB and more, 10,000 of them: 80 GB an object
 _CHUNK = 4 << 20
 _REFUSED = frozenset(
@@ -42,6 +51,14 @@ _REFUSED = frozenset(
     }
 )
 _ABSENT = frozenset({"NoSuchKey", "NotFound", "404"})
+_UNREACHABLE = (ConnectionError, HTTPClientError, IncompleteReadError)
+_NO_CREDENTIALS = (
+    CredentialRetrievalError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+)
 
 
 class S3Store:
@@ -54,7 +71,9 @@ class S3Store:
         self.section = section
         self._prefix = prefix.rstrip("/") + "/" if prefix.strip("/") else ""
         self._session = session
+        self._opening = Lock()  # boto3 sessions and their making of clients know no threads
         self._opened: Any = None
+        self._bucket_seen = False
         self._put_options: dict[str, Any] = (
             {
                 "ServerSideEncryption": "aws:kms",
@@ -65,32 +84,30 @@ class S3Store:
             else {}
         )
 
-    @property
+    @cached_property
     def session(self) -> Any:
         """Where credentials and the region come from."""
-        if self._session is None:
-            try:
-                self._session = boto3.Session(region_name=self.section.region)
-            except ProfileNotFound as error:
-                raise Refused("no such AWS profile", where=self.root, found=error) from error
-        return self._session
+        return self._session or boto3.Session(region_name=self.section.region)
 
     @property
     def _client(self) -> Any:
-        if self._opened is None:
-            config = Config(
-                retries={"mode": "standard", "max_attempts": 4},
-                connect_timeout=5,
-                read_timeout=60,
-                max_pool_connections=32,
-                s3={"addressing_style": "path" if self.section.endpoint_url else "auto"},
-            )
-            # With an endpoint of one's own the region is only part of the signature.
-            region = self.section.region or self.session.region_name or "us-east-1"
-            self._opened = self.session.client(
-                "s3", endpoint_url=self.section.endpoint_url, region_name=region, config=config
-            )
+        with self._opening:
+            self._opened = self._opened or self._open()
         return self._opened
+
+    def _open(self) -> Any:
+        config = Config(
+            retries={"mode": "standard", "max_attempts": 4},
+            connect_timeout=5,
+            read_timeout=60,
+            max_pool_connections=32,
+            s3={"addressing_style": "path" if self.section.endpoint_url else "auto"},
+        )
+        # With an endpoint of one's own the region is only part of the signature.
+        region = self.section.region or self.session.region_name or "us-east-1"
+        return self.session.client(
+            "s3", endpoint_url=self.section.endpoint_url, region_name=region, config=config
+        )
 
     def url(self, key: str) -> str:
         """`s3://bucket/…`."""
@@ -109,8 +126,19 @@ class S3Store:
             with self._errors(key):
                 head = self._client.head_object(Bucket=self.bucket, Key=self._prefix + key)
         except Missing:
+            self._check_bucket()
             return None
         return ObjectStat(key, head["ContentLength"], head["ETag"].strip('"'))
+
+    def _check_bucket(self) -> None:
+        """A HEAD has no body: its 404 means the object or the whole bucket."""
+        if not self._bucket_seen:
+            try:
+                with self._errors(""):
+                    self._client.head_bucket(Bucket=self.bucket)
+            except Missing:
+                raise self._no_bucket() from None
+            self._bucket_seen = True
 
     def list(self, prefix: str) -> Iterator[ObjectStat]:
         """See Store. Sorted here: not every S3 server lists in the order of bytes."""
@@ -159,29 +187,45 @@ class S3Store:
         with self._errors(key):
             self._client.delete_object(Bucket=self.bucket, Key=self._prefix + key)
 
+    def _where(self, key: str) -> str:
+        return f"{self.url(key)} at {self.section.endpoint_url or 'AWS'}"
+
+    def _no_bucket(self) -> Missing:
+        return Missing(
+            "no such bucket",
+            where=self._where(""),
+            found=self.bucket,
+            remedy="create it or correct [lake] root",
+        )
+
     def _explained(self, error: ClientError | BotoCoreError, key: str) -> LakeError:
-        where = f"{self.url(key)} at {self.section.endpoint_url or 'AWS'}"
-        if isinstance(error, NoCredentialsError | PartialCredentialsError):
+        if isinstance(error, ClientError):
+            return self._answered(error, key)
+        where = self._where(key)
+        if isinstance(error, _NO_CREDENTIALS):
             return Refused(
                 "no AWS credentials",
                 where=where,
+                found=error,
                 remedy="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or a role",
             )
-        if not isinstance(error, ClientError):
+        if isinstance(error, _UNREACHABLE):
             return TransientError(
                 "S3 can't be reached",
                 where=where,
                 found=error,
                 remedy="check [s3] endpoint_url and region, and that the server is up",
             )
+        return PermanentError(
+            "S3 can't be asked", where=where, found=error, remedy="check [s3] and the AWS settings"
+        )
+
+    def _answered(self, error: ClientError, key: str) -> LakeError:
+        where = self._where(key)
         code = str(error.response.get("Error", {}).get("Code", ""))
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if code == "NoSuchBucket":
-            return Missing(
-                "no such bucket",
-                where=where,
-                found=self.bucket,
-                remedy="create it or correct [lake] root",
-            )
+            return self._no_bucket()
         if code in _ABSENT:
             return Missing("no such object", where=where)
         if code in _REFUSED:
@@ -191,10 +235,11 @@ class S3Store:
                 found=error,
                 remedy="check the credentials and that they may read, write and list there",
             )
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if status >= 500 or status == 429:
+        if status >= 500 or status == 429 or code == "RequestTimeout":
             return TransientError("S3 failed", where=where, found=error, remedy="try again")
-        return PermanentError("S3 refused", where=where, found=error)
+        return PermanentError(
+            "S3 refused", where=where, found=error, remedy="check [s3] region and [lake] root"
+        )
 
 
 class _S3Upload:
@@ -216,12 +261,13 @@ class _S3Upload:
         return taken
 
     def _send_part(self) -> None:
-        client, number = self._store._client, len(self._parts) + 1
-        with self._store._errors(self._key):
+        store = self._store
+        with store._errors(self._key):
             if self._id is None:
-                begun = client.create_multipart_upload(**self._target, **self._store._put_options)
+                begun = store._client.create_multipart_upload(**self._target, **store._put_options)
                 self._id = begun["UploadId"]
-            part = client.upload_part(
+            number = len(self._parts) + 1
+            part = store._client.upload_part(
                 **self._target, UploadId=self._id, PartNumber=number, Body=self._buffer.getvalue()
             )
         self._parts.append({"ETag": part["ETag"], "PartNumber": number})
@@ -239,7 +285,14 @@ class _S3Upload:
             )
 
     def abort(self) -> None:
-        """A multipart upload left open is billed and invisible."""
-        if self._id is not None:
+        """A multipart upload left open is billed and invisible.
+
+        Called where an error is on its way already, which must not be hidden by another.
+        """
+        if self._id is None:
+            return
+        try:
             with self._store._errors(self._key):
                 self._store._client.abort_multipart_upload(**self._target, UploadId=self._id)
+        except LakeError as error:
+            _LOG.warning("an unfinished upload stays behind, %s: %s", self._id, error)
