@@ -3,11 +3,12 @@
 Belongs here: Loki's HTTP API, LogQL, paging, and the Arrow form of streams and lines.
 Does not: retries and credentials (lake.sources.http), the columns of labels (lake.sources.labels).
 
-selector   LogQL text             api       one request, its answer, its refusals
-answer     JSON → Arrow rows      paging    a stretch of time, page by page
-crowd      one very full instant  missing   lines that Loki counts and does not give
+reader     the steps              reading   one day, hour by hour in parallel
+paging     an hour, page by page  crowd     one very full instant
+counting   Loki's own count       missing   lines that Loki counts and does not give
+api        a request, an answer   answer    JSON → Arrow rows
 spool      rows on disk, sorted   table     the columns of the partition
-reader     the order of the steps
+selector   LogQL text
 """
 
 from lake.sources.loki.reader import LokiReader

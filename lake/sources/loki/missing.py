@@ -17,13 +17,14 @@ import pyarrow as pa
 from lake.base.day import Day
 from lake.sources.loki.answer import ROWS
 from lake.sources.loki.api import Api, TooMany, TooWide
+from lake.sources.loki.counting import counted
 from lake.sources.loki.crowd import streams_around
 from lake.sources.loki.paging import HOUR, MS
 from lake.sources.loki.selector import LINE_LABEL, NS_LABEL, Selector
 from lake.sources.loki.spool import Spool
 
 _HOUR_S = 3600
-_MOST_INSTANTS = 50  # more gaps than this are not Loki's flaw: late lines, say
+_MOST_INSTANTS = 20  # more gaps than this are not Loki's flaw: late lines, say
 
 Between = Callable[[int, int], int]
 """start_ns, end_ns → a number of lines in [start, end)."""
@@ -43,26 +44,23 @@ class Recovery:
         found = [self._lacking(at) for at in self._short_hours()]
         recovered = sum(rows.num_rows for rows in found)
         start, end = self._day.start_ns, self._day.end_ns
-        missing = self.counted(start, end) - self._spool.count(start, end) - recovered
+        missing = self._counted(start, end) - self._spool.count(start, end) - recovered
         if missing > 0:
             known = {at for rows in found for at in rows["ts_ns"].to_pylist()}
-            gaps = short_milliseconds(self.counted, self._spool.count, start, end)
+            gaps = short_milliseconds(self._counted, self._spool.count, start, end)
             for _, at in zip(range(_MOST_INSTANTS), gaps, strict=False):
                 if at not in known:
                     found.append(self._lacking(at))
         return pa.concat_tables([ROWS.empty_table(), *found]).sort_by("ts_ns")
 
-    def counted(self, start_ns: int, end_ns: int) -> int:
-        """Loki's own count of [start, end), both whole milliseconds."""
-        # A range is open on the left and closed on the right.
-        query = self._selector.count((end_ns - start_ns) // MS)
-        return int(sum(value for _, value in self._api.vector(query, end_ns - 1)))
+    def _counted(self, start_ns: int, end_ns: int) -> int:
+        return counted(self._api, self._selector, start_ns, end_ns)
 
     def _short_hours(self) -> Iterator[int]:
         """The full hours of the day at which lines are missing."""
-        for at, counted in self._counts_at_hours().items():
+        for at, lines in self._counts_at_hours().items():
             ours = self._day.start_ns <= at < self._day.end_ns
-            if ours and counted > self._spool.count(at - MS + 1, at + 1):
+            if ours and lines > self._spool.count(at - MS + 1, at + 1):
                 yield at
 
     def _counts_at_hours(self) -> dict[int, int]:
@@ -123,17 +121,17 @@ class Recovery:
 
 
 def short_milliseconds(
-    counted: Between, present: Between, start_ns: int, end_ns: int
+    expected: Between, present: Between, start_ns: int, end_ns: int
 ) -> Iterator[int]:
-    """The milliseconds of [start, end) in which more is counted than present, by halves."""
-    if counted(start_ns, end_ns) <= present(start_ns, end_ns):
+    """The milliseconds of [start, end) in which there are fewer than expected, by halves."""
+    if expected(start_ns, end_ns) <= present(start_ns, end_ns):
         return
     if end_ns - start_ns <= MS:
         yield start_ns
         return
     middle = start_ns + (end_ns - start_ns) // MS // 2 * MS
-    yield from short_milliseconds(counted, present, start_ns, middle)
-    yield from short_milliseconds(counted, present, middle, end_ns)
+    yield from short_milliseconds(expected, present, start_ns, middle)
+    yield from short_milliseconds(expected, present, middle, end_ns)
 
 
 def _key(row: dict[str, object]) -> tuple[object, ...]:

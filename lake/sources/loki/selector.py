@@ -53,7 +53,9 @@ class Selector:
 
     def count(self, milliseconds: int) -> str:
         """The number of lines in the last so many milliseconds."""
-        return f"sum(count_over_time({self._for_metrics()}\n[{milliseconds}ms]))"
+        hours, rest = divmod(milliseconds, 3_600_000)
+        duration = f"{milliseconds}ms" if rest else f"{hours}h"
+        return f"sum(count_over_time({self._for_metrics()} [{duration}]))"
 
     def lines_as_labels(self) -> str:
         """The lines of the last millisecond, each with its labels, text and time as a metric."""
@@ -61,12 +63,14 @@ class Selector:
             f"| label_format {LINE_LABEL}=`{{{{__line__}}}}`, "
             f"{NS_LABEL}=`{{{{__timestamp__ | unixEpochNanos}}}}`"
         )
-        return f"count_over_time({self._for_metrics()}\n{spelled} [1ms])"
+        return f"count_over_time({self._for_metrics()} {spelled} [1ms])"
 
     def _for_metrics(self) -> str:
         """A line that a parser stumbled over is a line, but makes a metric query fail."""
-        forgiven = "\n| drop __error__, __error_details__" if self.pipeline else ""
-        return f"{self}{forgiven}"
+        if not self.pipeline:
+            return self.matchers
+        # On lines of its own, for the pipeline may end in a comment.
+        return f"{self}\n| drop __error__, __error_details__\n"
 
 
 def _quoted(value: str) -> str:

@@ -35,7 +35,7 @@ _Index = np.dtype(
 class RunWriter:
     """One stretch of time; tables have to come in the order of time. For one thread."""
 
-    def __init__(self, path: Path, run_bytes: int) -> None:
+    def __init__(self, path: Path, run_bytes: int = 64 << 20) -> None:
         self.path = path
         self._run_bytes = run_bytes
         self._held: list[pa.Table] = []

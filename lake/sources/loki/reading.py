@@ -1,0 +1,82 @@
+"""One day from Loki's log queries to disk.
+
+Belongs here: which stretches of the day are read, in parallel, and what ends them early.
+Does not: paging within a stretch, or what comes after.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from pathlib import Path
+from threading import Event
+
+import pyarrow as pa
+
+from lake.base.day import Day
+from lake.sources.loki.api import Api, Page, TooMany, TooWide
+from lake.sources.loki.crowd import Crowd
+from lake.sources.loki.paging import HOUR, pages
+from lake.sources.loki.selector import Selector
+from lake.sources.loki.spool import RunWriter, Stretch
+
+_RUN_BYTES = 64 << 20  # held in memory by all hours together, before they are sorted
+
+
+class Reading:
+    """At once if the day fits into a page, else hour by hour."""
+
+    def __init__(
+        self, api: Api, selector: Selector, day: Day, scratch: Path, parallel: int
+    ) -> None:
+        self._api = api
+        self._selector = selector
+        self._crowd = Crowd(api, selector)
+        self._day = day
+        self._scratch = scratch
+        self._parallel = min(parallel, 24)
+        self._stop = Event()
+        self.pages = 0
+
+    def stretches(self) -> list[Stretch]:
+        """Everything Loki's log queries give, in the order of time."""
+        rows = self._whole_day()
+        if rows is not None:
+            writer = RunWriter(self._scratch / "day.arrow", _RUN_BYTES)
+            writer.add(rows)
+            return [writer.close()]
+        with ThreadPoolExecutor(self._parallel, "loki") as pool:
+            starts = range(self._day.start_ns, self._day.end_ns, HOUR)
+            hours = [pool.submit(self._hour, start) for start in starts]
+            try:
+                wait(hours, return_when=FIRST_EXCEPTION)
+            finally:
+                self._stop.set()  # after a failure the others end with their next page
+            done = [hour.result() for hour in hours]
+        self.pages += sum(pages for _, pages in done)
+        return [stretch for stretch, _ in done]
+
+    def _whole_day(self) -> pa.Table | None:
+        """All rows, or None where one page does not hold them."""
+        self.pages += 1
+        try:
+            page = self._ask(self._day.start_ns, self._day.end_ns, self._api.limit.usual)
+        except (TooWide, TooMany):
+            return None
+        return None if page.full else page.rows
+
+    def _hour(self, start_ns: int) -> tuple[Stretch, int]:
+        """The rows of [start, start + 1 h), and how many pages they took."""
+        hour = (start_ns - self._day.start_ns) // HOUR
+        writer = RunWriter(self._scratch / f"{hour:02d}.arrow", _RUN_BYTES // self._parallel)
+        taken = 0
+        for rows in pages(
+            self._ask, self._crowd.at, start_ns, start_ns + HOUR, lambda: self._api.limit.usual
+        ):
+            if self._stop.is_set():
+                break
+            writer.add(rows)
+            taken += 1
+        return writer.close(), taken
+
+    def _ask(self, start_ns: int, end_ns: int, limit: int) -> Page:
+        return self._api.page(self._selector, start_ns, end_ns, limit)
