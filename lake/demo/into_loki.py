@@ -20,35 +20,28 @@ from lake.demo.settled import wait_until
 from lake.sources.http import Http
 
 _HEADERS = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
-_FLUSH_EVERY_DAYS = 10  # a query of one day then reads chunks of few others
-_LONGEST_QUERY_DAYS = 30  # Loki's default max_query_length
 
 
 def load_lines(url: str, scenario: Scenario, step: Callable[[], None]) -> int:
     """Pushes the window's lines, one day at a time; how many.
 
-    `step` is called after each day. Raises Incomplete when fewer are found than were
-    pushed; Refused or TransientError from the server.
+    Each day is acknowledged by the server. `step` is called after each day. Raises
+    Incomplete when the last day does not appear; Refused or TransientError from the server.
     """
     http = Http(LokiSource(url=url), "loki")
-    counts: dict[Day, int] = {}
-    for number, day in enumerate(scenario.each_day(), start=1):
+    total = pushed = 0
+    for day in scenario.each_day():
         streams = lines_of(scenario, day, requests_of(scenario, day))
         http.request("POST", "/loki/api/v1/push", data=_push_request(streams), headers=_HEADERS)
-        counts[day] = sum(len(lines) for lines in streams.values())
-        if number % _FLUSH_EVERY_DAYS == 0 or number == scenario.days:
-            http.request("POST", "/flush")
+        # Chunks of one day each: a query of a day then decodes no other one's lines.
+        http.request("POST", "/flush")
+        pushed = sum(len(lines) for lines in streams.values())
+        total += pushed
         step()
-    days = list(counts)
-    for at in range(0, len(days), _LONGEST_QUERY_DAYS):
-        part = days[at : at + _LONGEST_QUERY_DAYS]
-        wait_until(
-            sum(counts[day] for day in part),
-            partial(_count, http, part),
-            where=f"{url} {part[0]}…{part[-1]}",
-        )
+    last = scenario.end.plus(-1)
+    wait_until(pushed, partial(_count, http, last), where=f"{url} {last}")
     http.close()
-    return sum(counts.values())
+    return total
 
 
 def _push_request(streams: Mapping[Stream, Sequence[Line]]) -> bytes:
@@ -64,11 +57,11 @@ def _push_request(streams: Mapping[Stream, Sequence[Line]]) -> bytes:
     return gzip.compress(json.dumps(body).encode(), compresslevel=1)
 
 
-def _count(http: Http, days: Sequence[Day]) -> int:
-    # Loki's ranges are open on the left: one ns before the end covers exactly these days.
+def _count(http: Http, day: Day) -> int:
+    # Loki's ranges are open on the left: one ns before the end covers exactly the day.
     params = {
-        "query": f'sum(count_over_time({{container=~".+"}}[{len(days)}d]))',
-        "time": str(days[-1].end_ns - 1),
+        "query": 'sum(count_over_time({container=~".+"}[1d]))',
+        "time": str(day.end_ns - 1),
     }
     result = http.get("/loki/api/v1/query", params).json()["data"]["result"]
     return int(result[0]["value"][1]) if result else 0

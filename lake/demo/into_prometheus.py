@@ -17,6 +17,7 @@ from functools import cache, partial
 
 import pyarrow as pa
 
+from lake.base.day import Day
 from lake.base.settings import PrometheusSource
 from lake.demo.metrics import MetricsDay, SeriesDay, metrics_of
 from lake.demo.scenario import Scenario
@@ -38,30 +39,31 @@ _VALUE, _TIMESTAMP = 0x09, 0x10
 def load_samples(url: str, scenario: Scenario, step: Callable[[], None]) -> tuple[int, int]:
     """Writes the window's samples, one day at a time; how many series and samples.
 
-    `step` is called after each day. Raises Incomplete when fewer samples are found than
-    were written; Refused or TransientError from the server.
+    Each day is acknowledged by the server. `step` is called after each day. Raises
+    Incomplete when the last day does not appear; Refused or TransientError from the server.
     """
     http = Http(PrometheusSource(url=url), "prometheus")
     snappy = pa.Codec("snappy")
+    series = samples = 0
     counts: Counter[str] = Counter()
-    series = 0
     for day in metrics_of(scenario):
         body = snappy.compress(_write_request(day), asbytes=True)
         http.request("POST", "/api/v1/write", data=body, headers=_HEADERS)
-        counts.update(one.name for one in day.series for _ in day.scrapes)
-        series = len(day.series)
+        counts = Counter(one.name for one in day.series for _ in day.scrapes)
+        series, samples = len(day.series), samples + day.samples
         step()
+    last = scenario.end.plus(-1)
     for name, expected in counts.items():
-        wait_until(expected, partial(_count, http, name, scenario), where=f"{url} {name}")
+        wait_until(expected, partial(_count, http, name, last), where=f"{url} {name} {last}")
     http.close()
-    return series, counts.total()
+    return series, samples
 
 
-def _count(http: Http, name: str, scenario: Scenario) -> int:
+def _count(http: Http, name: str, day: Day) -> int:
     # One millisecond before the end: whether a range includes its start differs by version.
     params = {
-        "query": f"sum(count_over_time({name}[{scenario.days}d]))",
-        "time": f"{(scenario.end.start_ms - 1) / 1000:.3f}",
+        "query": f"sum(count_over_time({name}[1d]))",
+        "time": f"{(day.end_ms - 1) / 1000:.3f}",
     }
     result = http.get("/api/v1/query", params).json()["data"]["result"]
     return int(result[0]["value"][1]) if result else 0

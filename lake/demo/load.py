@@ -47,7 +47,7 @@ def load(
     days: int,
     progress: Progress | None = None,
 ) -> Loaded:
-    """Writes the UTC days [first, first + days) and returns when the servers show them.
+    """Writes the UTC days [first, first + days) and returns when the servers show the last of them.
 
     `endpoints` as `lake.servers.Stack.endpoints`; the servers hold nothing of the window
     yet. The first loader's error is raised, and the others stop after the day at hand.

@@ -29,7 +29,7 @@ _MINUTE_MS = 60_000
 
 # Sessions a day in the middle of the window, and how they are spread over the UTC hours.
 # The callers live in Seoul (UTC+9): their evening is 10-14 UTC, their night 16-22 UTC.
-_SESSIONS = 98.0
+_SESSIONS = 84.0
 _GROWTH = 0.6
 _WEEKDAY_HOURS = (5, 4, 4, 5, 5, 4, 4, 4, 5, 7, 9, 11, 12, 11, 8, 5, 3, 2, 1, 1, 1, 2, 4, 6)
 _WEEKEND_HOURS = (4, 6, 7, 7, 7, 7, 7, 7, 7, 8, 8, 9, 9, 9, 8, 6, 4, 3, 2, 1, 1, 1, 2, 3)
