@@ -31,7 +31,7 @@ def services() -> None:
 def list_(as_json: bool) -> None:
     """Where each server's program is, or how it would be installed."""
     from lake.servers import PROGRAM_NAMES, find  # noqa: PLC0415
-    from lake.servers.install import how_installed  # noqa: PLC0415
+    from lake.servers.installing import how_installed  # noqa: PLC0415
 
     found = {name: find(name) for name in PROGRAM_NAMES}
     if as_json:

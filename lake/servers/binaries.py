@@ -1,7 +1,7 @@
 """Where each server's program is: on PATH, in this environment, or in the cache.
 
 Belongs here: the list of programs, which versions are usable, the pins.
-Does not: installing what is missing (install).
+Does not: installing what is missing (installing).
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from lake.servers import loki, mongo, prometheus, s3
 from lake.servers.binaries import check_server
-from lake.servers.install import install
+from lake.servers.installing import install
 from lake.servers.progress import Progress, silent
 from lake.servers.recipe import Options, Recipe
 from lake.servers.server import Server

