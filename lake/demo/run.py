@@ -6,16 +6,15 @@ Belongs here: the order of the steps. Does not: any step's work.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import boto3
 
 from lake.base.day import Day, day_range
-from lake.base.errors import Incomplete, PermanentError
+from lake.base.errors import Incomplete
 from lake.base.resources import resource_path
 from lake.base.settings import Settings, load
 from lake.base.store import open_store
@@ -59,7 +58,9 @@ def run_demo(
     """
     loaded = place.prepare(first, days, fresh=fresh)
     with teller.step("Prometheus, Loki, a MongoDB server and an S3 server"):
-        stack = start(SERVER_NAMES, place.servers, lambda name, text: teller.say(f"  {name}: {text}"))
+        stack = start(
+            SERVER_NAMES, place.servers, lambda name, text: teller.say(f"  {name}: {text}")
+        )
     with stack:
         window = list(day_range(first, first.plus(days)))
         _speak_to_s3(stack, place)
@@ -104,8 +105,10 @@ def _speak_to_s3(stack: Stack, place: Place) -> None:
 
 
 def _fill(stack: Stack, place: Place, first: Day, days: int, teller: Teller) -> None:
-    with teller.step(f"{days} days of a voice-dialogue service, {first} … {first.plus(days - 1)}") as tell:
-        load_servers(stack.endpoints, first, days, place.root / "scratch", tell)
+    with teller.step(
+        f"{days} days of a voice-dialogue service, {first} … {first.plus(days - 1)}"
+    ) as tell:
+        load_servers(stack.endpoints, first, days, tell)
     place.mark_loaded(first, days)
 
 
@@ -123,9 +126,10 @@ def _export(url: str, settings: Settings, window: list[Day], teller: Teller) -> 
 
 def _ledger(settings: Settings, window: list[Day], teller: Teller) -> list[dict[str, Any]]:
     """Every partition has to be verified; sums up each dataset."""
-    with teller.step("The ledger: every day counted by its source"), closing(
-        Exporter(settings)
-    ) as exporter:
+    with (
+        teller.step("The ledger: every day counted by its source"),
+        closing(Exporter(settings)) as exporter,
+    ):
         found = read_status(
             settings, exporter.store, exporter.source, window[0], window[-1].plus(1)
         )
@@ -159,7 +163,9 @@ def _totals(
     with teller.step("The same totals, from each source and from the lake"):
         found = {
             "MongoDB, by aggregation": asdict(totals.of_mongo(ends["mongo"]["uri"])),
-            "Prometheus, by PromQL": asdict(totals.of_prometheus(ends["prometheus"]["url"], window)),
+            "Prometheus, by PromQL": asdict(
+                totals.of_prometheus(ends["prometheus"]["url"], window)
+            ),
             "Loki, by LogQL": asdict(totals.of_loki(ends["loki"]["url"], window)),
         }
         sql = resource_path("sql/checks/demo_totals.sql").read_text("utf-8")

@@ -1,0 +1,138 @@
+"""`lake demo`.
+
+Belongs here: options, and what is printed at the end. Does not: the demo.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lake.cli.options import json_option
+from lake.cli.signals import end_on_signals
+
+if TYPE_CHECKING:
+    from lake.demo.place import Place
+    from lake.demo.run import Report
+    from lake.servers import Stack
+
+_INTERRUPTED = 130
+
+
+@click.command()
+@click.option(
+    "--dir",
+    "directory",
+    default=".demo",
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where everything of the demo goes.",
+)
+@click.option(
+    "--days",
+    default=92,
+    show_default=True,
+    type=click.IntRange(1, 400),
+    help="So many UTC days, up to yesterday.",
+)
+@click.option("--fresh", is_flag=True, help="Makes the data and the export anew.")
+@click.option("--serve", is_flag=True, help="Keeps servers and Dagster's UI up until Ctrl-C.")
+@json_option
+def demo(directory: Path, days: int, fresh: bool, serve: bool, as_json: bool) -> None:
+    """The main job on real local servers, with the history of a made-up service.
+
+    Starts Prometheus, Loki, a MongoDB server and an S3 server, fills them, exports every
+    day through a Dagster backfill, proves that the lake equals its sources, and plots the
+    quarter. Leaves DIR/lake.toml, which every other command takes by --config.
+    """
+    from lake.base.day import Day  # noqa: PLC0415
+    from lake.demo.place import Place  # noqa: PLC0415
+    from lake.demo.run import run_demo  # noqa: PLC0415
+    from lake.demo.telling import Teller  # noqa: PLC0415
+
+    end_on_signals(_INTERRUPTED)
+
+    def keep_up(stack: Stack, dagster_url: str, report: Report) -> None:
+        end_on_signals(_INTERRUPTED)
+        if as_json:
+            served = {"config": report.config, "dagster": {"url": dagster_url}, **stack.endpoints}
+            click.echo(json.dumps(served))
+        else:
+            _print(report)
+            _print_served(stack, dagster_url, place)
+        stack.wait()
+
+    place = Place(directory)
+    report = run_demo(
+        place,
+        Day.today().plus(-days),
+        days,
+        fresh=fresh,
+        teller=Teller(),
+        serve=keep_up if serve else None,
+    )
+    if serve:
+        return
+    if as_json:
+        click.echo(json.dumps(asdict(report)))
+    else:
+        _print(report)
+        _print_next(place)
+
+
+def _print(report: Report) -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    console = Console()
+    ledger = Table(box=None, pad_edge=False, header_style="bold")
+    ledger.add_column("dataset")
+    for heading in ("days verified", "rows in the lake", "counted by the source", "bytes"):
+        ledger.add_column(heading, justify="right")
+    for row in report.datasets:
+        numbers = (row["days"], row["rows"], row["source_count"], row["bytes"])
+        ledger.add_row(row["dataset"], *(f"{number:,}" for number in numbers))
+    equal = Table(box=None, pad_edge=False, header_style="bold")
+    equal.add_column("the same totals")
+    for heading in ("requests", "errors", "tokens"):
+        equal.add_column(heading, justify="right")
+    for name, row in report.totals.items():
+        equal.add_row(name, *(f"{row[key]:,}" for key in ("requests", "errors", "tokens")))
+    console.print()
+    console.print(ledger)
+    console.print()
+    console.print(equal)
+    console.print()
+    for name, file in report.trends.items():
+        console.print(f"{name:<20} {file}", markup=False, highlight=False)
+    console.print(f"\n{report.first} … {report.end} (exclusive) in {report.seconds:.0f} s")
+
+
+def _print_next(place: Place) -> None:
+    config = place.config
+    click.echo(
+        f"""
+The servers have stopped; the lake is in {place.lake}. Go on with:
+  lake status --config {config}
+  lake trend daily_requests --config {config}
+  lake query --config {config} "SELECT day, count(*) FROM usage_analytics GROUP BY day ORDER BY day"
+  lake demo --dir {place.root} --serve      the same data, with Dagster's UI"""
+    )
+
+
+def _print_served(stack: Stack, dagster_url: str, place: Place) -> None:
+    click.echo(f"\nDagster     {dagster_url}")
+    for name, endpoint in stack.endpoints.items():
+        click.echo(f"{name:<11} {next(iter(endpoint.values()))}")
+    click.echo(
+        f"""
+In another terminal:
+  source {place.environment}
+  lake status
+
+Ctrl-C stops everything."""
+    )
