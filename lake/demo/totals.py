@@ -74,7 +74,7 @@ def of_loki(url: str, days: list[Day]) -> Totals:
         return Totals(
             total(f"sum(count_over_time({_LINES} [24h]))"),
             total(f"sum(count_over_time({_LINES} | json | status >= 500 [24h]))"),
-            total(f"sum(sum_over_time({_LINES} | json | unwrap totalTokens [24h]) by (container))"),
+            total(f"sum(sum_over_time({_LINES} | json | unwrap totalTokens [24h]))"),
         )
 
 
