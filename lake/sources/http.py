@@ -331,12 +331,13 @@ def _without_userinfo(url: str) -> tuple[str, str, str]:
 
 
 def _read_body(response: requests.Response, url: str, max_bytes: int | None) -> bytes:
-    body = bytearray()
+    pieces, size = [], 0
     for piece in response.iter_content(_PIECE_BYTES):
-        body += piece
-        if max_bytes is not None and len(body) > max_bytes:
+        pieces.append(piece)
+        size += len(piece)
+        if max_bytes is not None and size > max_bytes:
             raise TooLarge("the answer is too large", where=url, expected=f"≤ {max_bytes} bytes")
-    return bytes(body)
+    return b"".join(pieces)
 
 
 def _timed_out(error: requests.RequestException) -> bool:

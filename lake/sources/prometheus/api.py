@@ -76,6 +76,8 @@ class Questions:
         return self._ask(
             "/api/v1/query_range",
             params,
+            # GET where it will do: read-only access may be limited to it.
+            form=len(query) > _LONGEST_URL,
             max_bytes=_MOST_BYTES if halvable else None,
             attempts_if_slow=2 if halvable else None,
         )
@@ -116,7 +118,7 @@ class Questions:
                 "partial_response": "false",
             },
         )
-        return [str(name) for name in self.checked(answer.json(), answer.url)["data"] or ()]
+        return [str(name) for name in self.checked(answer.json())["data"] or ()]
 
     def check_stores(self, start_ms: int, end_ms: int) -> None:
         """Raises TransientError where a Thanos store that should know the time is away.
@@ -139,10 +141,14 @@ class Questions:
                     remedy="bring the store back, or take it out of Thanos Query",
                 )
 
-    def checked(self, envelope: Any, url: str) -> dict[str, Any]:
+    def checked(self, envelope: Any) -> dict[str, Any]:
         """A successful and whole answer. Raises BadData, Refused, TransientError."""
         if not isinstance(envelope, dict) or "status" not in envelope:
-            raise BadData("not an answer of Prometheus' API", where=url, found=repr(envelope)[:200])
+            raise BadData(
+                "not an answer of Prometheus' API",
+                where=self._where,
+                found=shortened(repr(envelope)),
+            )
         if envelope["status"] != "success" or "data" not in envelope:
             raise Refused("the query failed", where=self._where, found=envelope.get("error"))
         warnings = [*(envelope.get("warnings") or ()), *(envelope.get("infos") or ())]
@@ -167,15 +173,21 @@ class Questions:
             if "scalar" not in error.parts.get("found", ""):
                 raise
             answer = self.matrix(f"count {grouping}(vector({self._dataset.query}\n))", window)
-        found: list[dict[str, Any]] = self.checked(answer.json(), answer.url)["data"]["result"]
+        data = self.checked(answer.json())["data"]
+        if not isinstance(data, dict) or data.get("resultType") != "matrix":
+            raise BadData(
+                "not an answer to a range query",
+                where=self._where,
+                expected="a matrix",
+                found=shortened(repr(data)),
+            )
+        found: list[dict[str, Any]] = data["result"]
         return found
 
-    def _ask(self, path: str, params: Params, **options: Any) -> Answer:
-        long = sum(len(text) for text in params.values()) > _LONGEST_URL
+    def _ask(self, path: str, params: Params, *, form: bool = False, **options: Any) -> Answer:
+        ask = self._http.post if form else self._http.get
         try:
-            return (self._http.post if long else self._http.get)(
-                path, params, headers=_FRESH, tally=self.tally, **options
-            )
+            return ask(path, params, headers=_FRESH, tally=self.tally, **options)
         except Rejected as error:
             if error.status != 400:
                 raise

@@ -16,7 +16,7 @@ from lake.base.day import Day
 from lake.sources.labels import metric_bucket
 
 MAX_STEPS = 11_000  # more a request is a 400
-_TARGET_SAMPLES = 300_000  # about 8 MB of JSON
+_TARGET_SAMPLES = 150_000  # about 4 MB of JSON
 _MAX_NAMES = 64
 
 _STRING = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`"""

@@ -94,9 +94,8 @@ class PrometheusReader:
             return questions.in_parts(window, lambda part: fetch_part(query, part))
 
         def fetch_part(query: str, window: plan.Window) -> spool.Spool:
-            answer = questions.matrix(query, window)
-            envelope, series = split(answer)
-            questions.checked(envelope, answer.url)
+            envelope, series = split(questions.matrix(query, window))
+            questions.checked(envelope)
             return spool.write(scratch / f"{next(files)}.arrow", window, series, ids)
 
         shards = _plan(questions, dataset, day)

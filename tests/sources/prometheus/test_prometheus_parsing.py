@@ -214,7 +214,7 @@ def test_names_are_quoted_as_a_regular_expression_and_as_text():
 def test_a_metric_with_many_series_is_asked_in_short_windows():
     day = plan.whole_day(DAY, 15_000)
     windows = plan.windows(day, plan.Shard("x", 10_000))
-    assert len(windows) == 5760 // 30
+    assert len(windows) == 5760 // 15
     assert plan.windows(day, plan.Shard("x", 10**9))[0].steps == 1
 
 
