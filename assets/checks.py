@@ -1,0 +1,90 @@
+"""What is checked of a partition after its export, and how Dagster shows it.
+
+Belongs here: the checks of a stored partition, as values, and their rendering.
+Does not: reading objects back (lake.verify), what happens when a check fails (exports).
+
+The checks look at the lake, not at what the export said: an event in Dagster is a claim
+about the object store, not the object store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from lake.base.datasets import Dataset
+from lake.base.day import Day
+from lake.base.manifest import Manifest, read_manifest
+from lake.base.store import Store
+from lake.verify import verify_partition
+
+OBJECT_MATCHES_MANIFEST = "object_matches_manifest"
+ROWS_EQUAL_SOURCE = "rows_equal_source"
+_DESCRIPTIONS = {
+    OBJECT_MATCHES_MANIFEST: "The stored object, read back, has its manifest's size and SHA-256.",
+    ROWS_EQUAL_SOURCE: "The stored rows are those that the source counted on a path of its own.",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One check of one partition. `problem` is empty where it passed."""
+
+    name: str
+    problem: str
+    shown: Mapping[str, int | str] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problem
+
+
+def check_partition(
+    store: Store, dataset: Dataset, day: Day, *, may_count_low: bool
+) -> tuple[Verdict, ...]:
+    """Reads manifest and object back. `may_count_low`: as in lake.sources.Source.
+
+    Raises what the store raises, and BadData for a manifest that can't be read.
+    """
+    manifest = read_manifest(store, dataset.name, day)
+    finding = verify_partition(store, dataset, day, manifest, None)
+    stored = Verdict(OBJECT_MATCHES_MANIFEST, "; ".join(finding.problems), {"bytes": finding.bytes})
+    return (stored, _rows(manifest, may_count_low=may_count_low))
+
+
+def _rows(manifest: Manifest | None, *, may_count_low: bool) -> Verdict:
+    if manifest is None:
+        return Verdict(ROWS_EQUAL_SOURCE, "no manifest: the day is not exported")
+    rows, counted = manifest.rows, manifest.source_count
+    fine = rows == counted or (may_count_low and rows > counted)
+    return Verdict(
+        ROWS_EQUAL_SOURCE,
+        "" if fine else f"{rows} rows are stored, the source counted {counted}",
+        {"rows": rows, "source_count": counted, "count_method": manifest.count_method},
+    )
+
+
+def check_specs(dataset: str, partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetCheckSpec]:
+    """The checks that an asset declares, one result a partition."""
+    return [
+        dg.AssetCheckSpec(name, asset=dataset, description=description, partitions_def=partitions)
+        for name, description in _DESCRIPTIONS.items()
+    ]
+
+
+def evaluations(
+    dataset: str, day: Day, verdicts: tuple[Verdict, ...]
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """What Dagster keeps of the verdicts on one partition."""
+    for verdict in verdicts:
+        yield dg.AssetCheckEvaluation(
+            asset_key=dg.AssetKey(dataset),
+            check_name=verdict.name,
+            passed=verdict.passed,
+            description=verdict.problem or None,
+            metadata=dict(verdict.shown),
+            partition=str(day),
+        )

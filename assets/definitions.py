@@ -1,0 +1,49 @@
+"""Everything that Dagster loads, made from lake.toml.
+
+Belongs here: putting the parts together. Does not: any part, or work at import time.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import dagster as dg
+
+from assets.loki import loki_asset
+from assets.mongo import mongo_asset
+from assets.prometheus import prometheus_asset
+from assets.resources import LakeResource
+from assets.schedules import EXPORT_JOB, EXPORT_SCHEDULE
+from lake.base.datasets import Dataset, LokiDataset, MongoDataset
+from lake.base.settings import Settings, load
+
+
+def build(settings: Settings, lake: LakeResource | None = None) -> dg.Definitions:
+    """One partitioned asset a dataset, their job and its schedule. Asks nothing of any server."""
+    with warnings.catch_warnings():
+        # Backfill policies and check results by partition: there is no older way to have them.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        assets = [_asset(settings, dataset) for dataset in settings.dataset]
+    return dg.Definitions(
+        assets=assets,
+        jobs=[EXPORT_JOB],
+        schedules=[EXPORT_SCHEDULE],
+        resources={"lake": lake or LakeResource.of(settings)},
+        # The work of a run is threads waiting for servers: a process a step costs 5 s each.
+        executor=dg.in_process_executor,
+    )
+
+
+def _asset(settings: Settings, dataset: Dataset) -> dg.AssetsDefinition:
+    if isinstance(dataset, MongoDataset):
+        return mongo_asset(settings, dataset)
+    if isinstance(dataset, LokiDataset):
+        return loki_asset(settings, dataset)
+    return prometheus_asset(settings, dataset)
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """What workspace.yaml names. Raises ConfigError where lake.toml is missing or wrong."""
+    return build(load())

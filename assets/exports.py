@@ -1,0 +1,145 @@
+"""The one asset that every dataset becomes: its days are exported, checked and recorded.
+
+Belongs here: what a run does with its days, and what Dagster keeps of each.
+Does not: what an export is (lake.export), how single kinds are described (mongo, prometheus, loki).
+
+A run may hold many days. One that fails does not stop the others: good days are recorded as
+they are done, bad ones are not, and the run fails at its end naming each bad day and why.
+"""
+
+# No `from __future__ import annotations` here: Dagster reads the asset's annotations as types.
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from assets.checks import Verdict, check_partition, check_specs, evaluations
+from assets.resources import LakeResource
+from lake.base.datasets import Dataset
+from lake.base.day import Day
+from lake.base.errors import BadData, LakeError, TransientError
+from lake.base.layout import manifest_key
+from lake.base.settings import Settings
+from lake.export import Exporter, Outcome
+from lake.runs import Result, export_many
+
+Event = dg.AssetMaterialization | dg.AssetCheckEvaluation | dg.Output[None]
+
+DAYS_A_RUN = 31  # a run's process costs 5 s: many days share it, but a month can be repeated
+_JOBS = 2  # so many days of one dataset at once; a second step may run beside it
+_RETRIES = dg.RetryPolicy(max_retries=2, delay=20, backoff=dg.Backoff.EXPONENTIAL)
+
+
+class ExportConfig(dg.Config):
+    """What may be set in the launchpad, as with `lake export`."""
+
+    force: bool = False
+    """Rewrites days that are there and complete, too."""
+    allow_shrink: bool = False
+    """Lets a day end up with fewer rows than before."""
+
+
+def partitions_of(settings: Settings) -> dg.DailyPartitionsDefinition:
+    """Closed UTC days from `[lake] first_day` on."""
+    return dg.DailyPartitionsDefinition(
+        start_date=settings.lake.first_day.isoformat(), timezone="UTC", end_offset=0
+    )
+
+
+def export_asset(
+    settings: Settings, dataset: Dataset, *, kind: str, description: str
+) -> dg.AssetsDefinition:
+    """The asset of a dataset, one partition a UTC day."""
+    partitions = partitions_of(settings)
+    checks = check_specs(dataset.name, partitions)
+
+    @dg.asset(
+        name=dataset.name,
+        description=description,
+        group_name=dataset.source,
+        kinds={kind, "parquet"},
+        tags={"source": dataset.source},
+        owners=["team:monitoring"],
+        metadata={**dataset.model_dump(exclude_none=True), "root": settings.lake.root},
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.multi_run(DAYS_A_RUN),
+        check_specs=checks,
+        pool=dataset.source,
+        retry_policy=_RETRIES,
+        output_required=False,  # events are given day by day, so that a bad one has none
+    )
+    def export(
+        context: dg.AssetExecutionContext, config: ExportConfig, lake: LakeResource
+    ) -> Iterator[Event]:
+        days = [(dataset, Day.parse(key)) for key in context.partition_keys]
+        failures: dict[Day, LakeError] = {}
+        with lake.exporter(settings) as exporter:
+            for result in export_many(
+                exporter, days, jobs=_JOBS, force=config.force, allow_shrink=config.allow_shrink
+            ):
+                try:
+                    yield from _proven(exporter, dataset, result)
+                except LakeError as error:
+                    # Its text says all there is to know; a traceback says nothing to an operator.
+                    context.log.error("%s %s failed: %s", dataset.name, result.day, error)  # noqa: TRY400
+                    failures[result.day] = error
+        for check in checks:
+            yield dg.Output(None, check.get_python_identifier())
+        if failures:
+            raise _failure(dataset, failures, len(days))
+
+    return export
+
+
+def _proven(exporter: Exporter, dataset: Dataset, result: Result) -> Iterator[Event]:
+    """The events of one day, its record last. Raises LakeError: then it has no record."""
+    if result.error:
+        raise result.error
+    assert result.outcome is not None  # noqa: S101  a result has the one or the other
+    verdicts = check_partition(
+        exporter.store,
+        dataset,
+        result.day,
+        may_count_low=exporter.source(dataset.source).may_count_low,
+    )
+    yield from evaluations(dataset.name, result.day, verdicts)
+    if not all(verdict.passed for verdict in verdicts):
+        raise _not_proven(exporter, result, verdicts)
+    yield dg.AssetMaterialization(
+        dataset.name, partition=str(result.day), metadata=_metadata(exporter, result.outcome)
+    )
+
+
+def _not_proven(exporter: Exporter, result: Result, verdicts: tuple[Verdict, ...]) -> BadData:
+    return BadData(
+        "the partition is stored, but it does not hold what it should",
+        where=exporter.store.url(manifest_key(result.dataset, result.day)),
+        found="; ".join(f"{v.name}: {v.problem}" for v in verdicts if not v.passed),
+        remedy="materialise the day again with `force`",
+    )
+
+
+def _metadata(exporter: Exporter, outcome: Outcome) -> dict[str, dg.MetadataValue]:
+    manifest = outcome.manifest
+    key = manifest_key(outcome.dataset, outcome.day)
+    return {
+        "state": dg.MetadataValue.text(outcome.state),
+        "dagster/row_count": dg.MetadataValue.int(manifest.rows),
+        "rows": dg.MetadataValue.int(manifest.rows),
+        "source_count": dg.MetadataValue.int(manifest.source_count),
+        "bytes": dg.MetadataValue.int(manifest.bytes),
+        "seconds": dg.MetadataValue.float(round(outcome.seconds, 3)),
+        "sha256": dg.MetadataValue.text(manifest.sha256),
+        "window": dg.MetadataValue.text(f"{manifest.window['start']} – {manifest.window['end']}"),
+        "object": dg.MetadataValue.path(exporter.store.url(manifest.key)),
+        "manifest": dg.MetadataValue.path(exporter.store.url(key)),
+    }
+
+
+def _failure(dataset: Dataset, failures: dict[Day, LakeError], days: int) -> dg.Failure:
+    told = [f"{day}: {error}" for day, error in sorted(failures.items())]
+    return dg.Failure(
+        "\n".join([f"{len(failures)} of {days} days of {dataset.name} failed", *told]),
+        metadata={str(day): str(error) for day, error in sorted(failures.items())},
+        allow_retries=any(isinstance(error, TransientError) for error in failures.values()),
+    )

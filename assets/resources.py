@@ -1,0 +1,57 @@
+"""What a run needs from outside: the lake's store and its credentials.
+
+Belongs here: Dagster resources. Does not: secrets. These come from the environment or the
+AWS default chain, so that none stands in a run's configuration, which Dagster keeps and shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Self
+
+import boto3
+import dagster as dg
+from dagster_aws.s3 import S3Resource
+
+from lake.base.settings import S3Section, Settings
+from lake.base.store import Store, open_store
+from lake.base.store.s3 import S3Store
+from lake.export import Exporter
+
+
+class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Opens exporters. `s3`: profile, region and endpoint; unused where the root is a directory."""
+
+    s3: S3Resource
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """As lake.toml has it."""
+        return cls(
+            s3=S3Resource(region_name=settings.s3.region, endpoint_url=settings.s3.endpoint_url)
+        )
+
+    @contextmanager
+    def exporter(self, settings: Settings) -> Iterator[Exporter]:
+        """An exporter for one step; its connections end with the block."""
+        with closing(Exporter(settings, self.store(settings))) as exporter:
+            yield exporter
+
+    def store(self, settings: Settings) -> Store:
+        """The store of `lake.root`."""
+        if not settings.lake.root.startswith("s3://"):
+            return open_store(settings)
+        session = boto3.Session(
+            aws_access_key_id=self.s3.aws_access_key_id,
+            aws_secret_access_key=self.s3.aws_secret_access_key,
+            aws_session_token=self.s3.aws_session_token,
+            profile_name=self.s3.profile_name,
+            region_name=self.s3.region_name,
+        )
+        section = S3Section(
+            endpoint_url=self.s3.endpoint_url,
+            region=self.s3.region_name,
+            kms_key_id=settings.s3.kms_key_id,
+        )
+        return S3Store(settings.lake.root, section, session)

@@ -1,0 +1,177 @@
+"""Dagster for one lake: its web server, its daemon and the server of the lake's definitions.
+
+Belongs here: their directory, their processes, when they are ready.
+Does not: Dagster's Python (no import of it here), what is asked of it (dagster_api).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from lake.base.errors import Missing, PermanentError, TransientError
+from lake.base.resources import resource_path
+from lake.base.settings import load
+from lake.servers.dagster_api import BackfillProgress, BackfillResult, DagsterApi
+from lake.servers.ports import LOOPBACK, free_ports, is_free
+from lake.servers.process import Process, log_tail
+
+LOCATION = "monitoring-lake"
+_READY_WITHIN_S = 120.0
+_LOOK_S = 0.1
+_GRACE_S = 10.0
+_DEFINITIONS = ("--module-name", "assets.definitions")
+_WORKSPACE_FLAG = ("--workspace", "workspace.yaml")
+_WORKSPACE = """\
+load_from:
+  - grpc_server: {{host: {host}, port: {port}, location_name: {location}}}
+"""
+
+
+class Dagster:
+    """A Dagster instance in `home`, stopped by `stop` or at the end of a `with` block.
+
+    `api` asks it; `url` is its user interface.
+    """
+
+    def __init__(self, home: Path, config: Path, env: Mapping[str, str]) -> None:
+        self.home = home.absolute()
+        own = {"DAGSTER_HOME": str(self.home), "LAKE_CONFIG": str(config.absolute())}
+        self._environment = {**os.environ, **env, **own}
+        self._ports = free_ports(("web", "code"))
+        self._processes: dict[str, Process] = {}
+        self.url = f"http://{LOOPBACK}:{self._ports['web']}"
+        self.api = DagsterApi(self.url)
+
+    @property
+    def log_paths(self) -> dict[str, Path]:
+        """What each process writes to its standard output and error."""
+        return {name: self.home / f"{name}.log" for name in ("code", "web", "daemon")}
+
+    def start(self) -> None:
+        """Returns when the web server knows the definitions. The daemon is started apart."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(resource_path("deploy/dagster/dagster.yaml"), self.home / "dagster.yaml")
+        (self.home / "workspace.yaml").write_text(
+            _WORKSPACE.format(host=LOOPBACK, port=self._ports["code"], location=LOCATION),
+            encoding="utf-8",
+        )
+        # One server of the definitions for all: loading them takes longer than all the rest.
+        # The web server comes after it: where it finds none it waits half a minute.
+        self._run("code", ["dagster", "api", "grpc", *_DEFINITIONS, *self._address("code")])
+        self._wait("the definitions to be loaded", lambda: not is_free(self._ports["code"]))
+        self._run("web", ["dagster-webserver", *_WORKSPACE_FLAG, *self._address("web")])
+        self._wait("the web server to know the definitions", self.api.is_loaded)
+
+    def start_daemon(self) -> None:
+        """Starts the daemon, anew if it runs, and returns when its heart beats."""
+        if "daemon" in self._processes:
+            self._processes["daemon"].stop()
+        begun = time.time()
+        self._run("daemon", ["dagster-daemon", "run", *_WORKSPACE_FLAG])
+        self._wait("the daemon's heart to beat", lambda: self.api.daemon_is_healthy(begun))
+
+    def backfill(
+        self,
+        assets: Sequence[str],
+        days: Sequence[str],
+        on_progress: Callable[[BackfillProgress], None] = lambda _progress: None,
+    ) -> BackfillResult:
+        """Exports every day (YYYY-MM-DD) of every asset and returns when all have an end."""
+        launched = self.api.launch_backfill(assets, days)
+        # The daemon looks for backfills when it starts and then every 30 s, which is fixed.
+        self.start_daemon()
+        partitions = [(asset, day) for asset in assets for day in days]
+        return self.api.wait_backfill(launched, partitions, on_progress)
+
+    def stop(self) -> None:
+        """Stops the processes; runs in progress end with them."""
+        for process in reversed(self._processes.values()):
+            process.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _address(self, name: str) -> list[str]:
+        return ["--host", LOOPBACK, "--port", str(self._ports[name])]
+
+    def _run(self, name: str, command: list[str]) -> None:
+        self._processes[name] = Process(
+            [_program(command[0]), *command[1:]],
+            home=self.home,
+            log=self.log_paths[name],
+            environment=self._environment,
+            grace_s=_GRACE_S,
+            throw_away=False,
+        )
+
+    def _wait(self, what: str, ready: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + _READY_WITHIN_S
+        while not ready():
+            for name, process in self._processes.items():
+                if not process.alive:
+                    raise PermanentError(
+                        f"a part of Dagster ended: {name}",
+                        where=self.log_paths[name],
+                        expected=what,
+                        found=log_tail(self.log_paths[name]),
+                        remedy="see the log",
+                    )
+            if time.monotonic() > deadline:
+                raise TransientError(
+                    "Dagster is not ready in time",
+                    where=self.home,
+                    expected=f"{what} within {_READY_WITHIN_S:.0f} s",
+                    remedy="see the logs there; on a busy machine try again",
+                )
+            time.sleep(_LOOK_S)
+
+
+def start_dagster(
+    home: Path, config: Path, env: Mapping[str, str], *, daemon: bool = True
+) -> Dagster:
+    """Starts Dagster for the lake of `config` and returns when it is ready.
+
+    `home` becomes DAGSTER_HOME; runs and events in it are kept. `env` is laid over our own
+    environment: credentials. Without `daemon` nothing runs before `start_daemon` or
+    `backfill`, which is quicker where a backfill is all that is wanted.
+    Raises ConfigError (lake.toml), Missing (Dagster is not installed), PermanentError (a
+    process ended) or TransientError (not ready in time).
+    """
+    load(str(config), {**os.environ, **env})  # a better message than a traceback in a log
+    dagster = Dagster(home, config, env)
+    try:
+        dagster.start()
+        if daemon:
+            dagster.start_daemon()
+    except BaseException:
+        dagster.stop()
+        raise
+    return dagster
+
+
+def _program(name: str) -> str:
+    beside = Path(sys.executable).with_name(name)
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:
+        raise Missing(
+            "a program of Dagster is not there",
+            where=beside,
+            expected=name,
+            remedy="install monitoring-lake with its dependencies",
+        )
+    return found
