@@ -6,26 +6,33 @@ Does not: how sources are asked, how Parquet is written, where objects lie.
 
 from __future__ import annotations
 
+import errno
+import logging
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import Literal
+
+import pyarrow as pa
 
 from lake import __version__
 from lake.base.datasets import Dataset
 from lake.base.day import Day
-from lake.base.errors import Incomplete, TransientError, UsageError
+from lake.base.errors import BadData, Incomplete, LakeError, PermanentError, UsageError
 from lake.base.layout import table_key
 from lake.base.manifest import Manifest, read_manifest, write_manifest
 from lake.base.parquet import Written, write_parquet
 from lake.base.settings import Settings
 from lake.base.store import Store, open_store
-from lake.base.table import schema_to_json
+from lake.base.table import TableStream, schema_to_json
 from lake.sources import Count, Source, open_source
 
+_LOG = logging.getLogger(__name__)
 _TRIES = 3  # reads of one day before a difference between rows and count is believed
 
 
@@ -40,21 +47,37 @@ class Outcome:
     seconds: float
 
 
-class _Grew(TransientError):
-    """The source and the read differ: read again before believing it."""
+class _Differs(Incomplete):
+    """The rows read and the source's count differ: to be believed when it stays so."""
+
+
+def refuse_open_day(day: Day) -> None:
+    """Raises UsageError for a day that is not over."""
+    if not day.closed:
+        raise UsageError(
+            f"{day} is not over",
+            expected=f"a UTC day before {Day.today()}",
+            remedy="--open-day exports it all the same",
+        )
 
 
 class Exporter:
     """Exports partitions; safe to use from several threads.
 
-    The store and the sources may be given; else they are opened from the settings.
+    The store and sources by name may be given; else they are opened from the settings.
     """
 
-    def __init__(self, settings: Settings, store: Store | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store | None = None,
+        sources: Mapping[str, Source] | None = None,
+    ) -> None:
         self.settings = settings
         self.store = store or open_store(settings)
-        self._sources: dict[str, Source] = {}
+        self._sources = dict(sources or {})
         self._lock = Lock()
+        self._stopping = Event()
 
     def source(self, name: str) -> Source:
         """One source a name, opened when first asked for."""
@@ -62,6 +85,10 @@ class Exporter:
             if name not in self._sources:
                 self._sources[name] = open_source(name, self.settings)
             return self._sources[name]
+
+    def stop(self) -> None:
+        """Exports that are running end at their next batch and leave all as it was."""
+        self._stopping.set()
 
     def close(self) -> None:
         """Ends the sources' connections."""
@@ -82,25 +109,29 @@ class Exporter:
         A day inside the source's lateness window is counted again and rewritten if it
         grew. Raises LakeError, and then object and manifest are as they were before.
         """
-        if not day.closed and not open_day:
-            raise UsageError(
-                f"{day} is not over",
-                where=dataset.name,
-                expected=f"a UTC day before {Day.today()}",
-                remedy="--open-day exports it all the same",
-            )
+        if not open_day:
+            refuse_open_day(day)
         begun = time.monotonic()
-        old = read_manifest(self.store, dataset.name, day)
+        old = self._manifest(dataset, day, force=force)
         if old and not force and not self._is_stale(dataset, day, old):
             return Outcome(dataset.name, day, "skipped", old, time.monotonic() - begun)
-        manifest = self._write(dataset, day, old, allow_shrink=allow_shrink)
-        return Outcome(
-            dataset.name,
-            day,
-            "rewritten" if old else "exported",
-            manifest,
-            time.monotonic() - begun,
-        )
+        for _ in range(_TRIES - 1):
+            with suppress(_Differs):
+                new = self._attempt(dataset, day, old, allow_shrink=allow_shrink)
+                break
+        else:
+            new = self._attempt(dataset, day, old, allow_shrink=allow_shrink)
+        self._claim(new, day, old)
+        state: Literal["rewritten", "exported"] = "rewritten" if old else "exported"
+        return Outcome(dataset.name, day, state, new, time.monotonic() - begun)
+
+    def _manifest(self, dataset: Dataset, day: Day, *, force: bool) -> Manifest | None:
+        try:
+            return read_manifest(self.store, dataset.name, day)
+        except BadData:
+            if force:
+                return None  # what can't be read is replaced
+            raise
 
     def _is_stale(self, dataset: Dataset, day: Day, old: Manifest) -> bool:
         stat = self.store.stat(old.key)
@@ -111,50 +142,45 @@ class Exporter:
             return False
         return source.count(dataset, day).rows > old.source_count
 
-    def _write(
-        self, dataset: Dataset, day: Day, old: Manifest | None, *, allow_shrink: bool
-    ) -> Manifest:
-        for left in reversed(range(_TRIES)):
-            try:
-                manifest = self._attempt(dataset, day, old, allow_shrink=allow_shrink)
-            except _Grew as error:
-                if not left:
-                    raise Incomplete(error.what, **error.parts) from None
-            else:
-                write_manifest(self.store, manifest)
-                return manifest
-        raise AssertionError("unreachable: the last try returns or raises")
-
     def _attempt(
         self, dataset: Dataset, day: Day, old: Manifest | None, *, allow_shrink: bool
     ) -> Manifest:
         """Streams the day into its object; an error before the end leaves the old one."""
         source, key = self.source(dataset.source), table_key(dataset.name, day)
         with (
+            _explained_full_disk(),
             tempfile.TemporaryDirectory(prefix="lake-") as scratch,
             source.read(dataset, day, Path(scratch)) as stream,
             self.store.upload(key) as upload,
         ):
-            written = write_parquet(stream, upload)
+            batches = self._until_stopped(stream.batches)
+            written = write_parquet(replace(stream, batches=batches), upload)
             count = source.count(dataset, day)
             self._check(dataset, day, written, count, old, allow_shrink=allow_shrink)
-        return Manifest(
-            dataset=dataset.name,
-            day=str(day),
-            source=dataset.source,
-            key=key,
-            rows=written.rows,
-            bytes=written.bytes,
-            sha256=written.sha256,
-            source_count=count.rows,
-            count_method=count.method,
-            window={"start": day.start.isoformat(), "end": day.end.isoformat()},
-            schema=schema_to_json(written.schema),
-            created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            version=__version__,
-            definition=dataset.model_dump(),
-            details=stream.details,
-        )
+            manifest = _manifest_of(dataset, day, key, written, count, stream)
+            manifest.to_bytes()  # fails here, if at all, and not with the object replaced
+        return manifest
+
+    def _until_stopped(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            if self._stopping.is_set():
+                raise PermanentError("stopped on request", remedy="run it again")
+            yield batch
+
+    def _claim(self, new: Manifest, day: Day, old: Manifest | None) -> None:
+        """The manifest goes last. Without it a new object has no claim to stay."""
+        try:
+            write_manifest(self.store, new)
+        except BaseException:
+            where = f"{new.dataset} {day}"
+            if old:
+                _LOG.warning("%s: new object, old manifest: export it again", where)
+                raise
+            try:
+                self.store.delete(new.key)
+            except LakeError as error:
+                _LOG.warning("%s: an object without a manifest stays behind: %s", where, error)
+            raise
 
     def _check(
         self,
@@ -166,11 +192,11 @@ class Exporter:
         *,
         allow_shrink: bool,
     ) -> None:
-        """What may not replace what is there. Raises _Grew or Incomplete."""
+        """What may not replace what is there. Raises Incomplete."""
         where = f"{dataset.name} {day}"
         low_is_fine = self.source(dataset.source).may_count_low
         if written.rows < count.rows or (written.rows > count.rows and not low_is_fine):
-            raise _Grew(
+            raise _Differs(
                 "the rows read are not those that the source counts",
                 where=where,
                 expected=f"{count.rows} rows ({count.method})",
@@ -186,11 +212,49 @@ class Exporter:
                 remedy="if rows were deleted on purpose: --allow-shrink",
             )
         kept = getattr(self.settings.hot, dataset.source)
-        if not written.rows and not allow_shrink and day.days_until(Day.today()) > kept:
+        if not written.rows and not allow_shrink and day.days_until(Day.today()) >= kept:
             raise Incomplete(
-                "no rows from a day that the source no longer keeps",
+                "no rows from a day that the source no longer keeps whole",
                 where=where,
                 expected=f"a day of the last {kept} days ([hot] {dataset.source})",
                 found="0 rows",
                 remedy=f"raise [hot] {dataset.source} if the source keeps more, or --allow-shrink",
             )
+
+
+def _manifest_of(
+    dataset: Dataset, day: Day, key: str, written: Written, count: Count, stream: TableStream
+) -> Manifest:
+    return Manifest(
+        dataset=dataset.name,
+        day=str(day),
+        source=dataset.source,
+        key=key,
+        rows=written.rows,
+        bytes=written.bytes,
+        sha256=written.sha256,
+        source_count=count.rows,
+        count_method=count.method,
+        window={"start": day.start.isoformat(), "end": day.end.isoformat()},
+        schema=schema_to_json(written.schema),
+        created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        version=__version__,
+        definition=dataset.model_dump(),
+        details=stream.details,
+    )
+
+
+@contextmanager
+def _explained_full_disk() -> Iterator[None]:
+    """Sources spool to the scratch directory."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise PermanentError(
+            "no space left for work files",
+            where=error.filename or tempfile.gettempdir(),
+            found=error.strerror,
+            remedy="free some space, or let TMPDIR name a folder that has more",
+        ) from error

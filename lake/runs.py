@@ -5,6 +5,7 @@ Belongs here: the loop over partitions. Does not: what an export is, how it is s
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -12,8 +13,10 @@ from typing import Any
 
 from lake.base.datasets import Dataset
 from lake.base.day import Day
-from lake.base.errors import LakeError
+from lake.base.errors import LakeError, PermanentError
 from lake.export import Exporter, Outcome
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -59,22 +62,38 @@ def export_many(
     open_day: bool = False,
     allow_shrink: bool = False,
 ) -> Iterator[Result]:
-    """Exports the partitions, `jobs` at once; yields results as they come."""
+    """Exports the partitions, `jobs` at once; yields results as they come.
 
-    def one(dataset: Dataset, day: Day) -> Result:
-        try:
-            outcome = exporter.export(
-                dataset, day, force=force, open_day=open_day, allow_shrink=allow_shrink
-            )
-        except LakeError as error:
-            return Result(dataset.name, day, error=error)
-        return Result(dataset.name, day, outcome)
-
+    Whoever stops listening (Ctrl-C, too) stops the exports that are running.
+    """
     with ThreadPoolExecutor(jobs) as pool:
-        running = [pool.submit(one, dataset, day) for dataset, day in partitions]
+        running = {
+            pool.submit(
+                exporter.export,
+                dataset,
+                day,
+                force=force,
+                open_day=open_day,
+                allow_shrink=allow_shrink,
+            ): (dataset.name, day)
+            for dataset, day in partitions
+        }
         try:
             for done in as_completed(running):
-                yield done.result()
+                error = done.exception()
+                outcome = None if error else done.result()
+                yield Result(*running[done], outcome, _explained(error) if error else None)
+        except BaseException:
+            exporter.stop()
+            raise
         finally:
             for waiting in running:
                 waiting.cancel()
+
+
+def _explained(error: BaseException) -> LakeError:
+    """What nobody foresaw fails its own partition only, and leaves its traceback in the log."""
+    if isinstance(error, LakeError):
+        return error
+    _LOG.error("unforeseen", exc_info=error)
+    return PermanentError("an unforeseen error", found=f"{type(error).__name__}: {error}")

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from lake.base.datasets import Dataset
 from lake.base.day import Day, day_range
-from lake.base.errors import LakeError
+from lake.base.errors import BadData, LakeError
 from lake.base.layout import table_prefix
-from lake.base.manifest import Manifest, read_manifests
+from lake.base.manifest import Manifest, read_ledger
 from lake.base.settings import Settings
 from lake.base.store import Store
 from lake.sources import Source
@@ -30,7 +30,8 @@ class DayStatus:
 
     verified: as many rows as the source counted · empty: the same, with no rows ·
     missing: closed, but no manifest · late: the source has grown since ·
-    differs: the source now counts fewer · damaged: the object is not what the manifest says.
+    differs: the source now counts fewer · damaged: the object is not what the manifest says,
+    or the manifest can't be read.
     """
 
     state: State
@@ -74,12 +75,14 @@ def read_status(
 ) -> list[DatasetStatus]:
     """The state of every dataset and closed day from start (the lake's oldest) to end (today).
 
+    Days that are not over are in it only where they have been exported.
+
     With `source_of` the days inside the source's lateness window are counted again and the
     undated rows are counted; a source that can't be asked is named in `problem`.
     """
-    ledgers = {d.name: read_manifests(store, d.name, start, end) for d in settings.dataset}
+    ledgers = {d.name: read_ledger(store, d.name, start, end) for d in settings.dataset}
     oldest = min((min(days) for days in ledgers.values() if days), default=None)
-    first, last = start or oldest, end or Day.today()
+    first, last = start or oldest, min(end or Day.today(), Day.today())
     expected = list(day_range(first, last)) if first else []
     found = []
     for dataset in settings.dataset:
@@ -95,9 +98,9 @@ def read_status(
     return found
 
 
-def _from_manifest(manifest: Manifest | None, sizes: dict[str, int]) -> DayStatus:
-    if manifest is None:
-        return DayStatus("missing")
+def _from_manifest(manifest: Manifest | BadData | None, sizes: dict[str, int]) -> DayStatus:
+    if not isinstance(manifest, Manifest):
+        return DayStatus("damaged" if manifest else "missing")
     whole = sizes.get(manifest.key) == manifest.bytes
     state: State = "damaged" if not whole else "verified" if manifest.rows else "empty"
     return DayStatus(
@@ -116,25 +119,16 @@ def _ask_source(
     try:
         source = source_of(dataset.source)
         status.undated = source.undated(dataset)
+        # A day that the source no longer keeps whole would only look as if it had shrunk.
+        watched = min(source.lateness_days, getattr(settings.hot, dataset.source) - 1)
         for day, known in status.days.items():
-            if known.state in ("verified", "empty") and _may_grow(day, source):
+            if known.state in ("verified", "empty") and day.days_until(Day.today()) <= watched:
                 status.days[day] = _recounted(dataset, day, known, source)
     except LakeError as error:
         status.problem = str(error)
 
 
-def _may_grow(day: Day, source: Source) -> bool:
-    return day.days_until(Day.today()) <= source.lateness_days
-
-
 def _recounted(dataset: Dataset, day: Day, known: DayStatus, source: Source) -> DayStatus:
     now, then = source.count(dataset, day).rows, known.source_count or 0
     state: State = "late" if now > then else "differs" if now < then else known.state
-    return DayStatus(
-        state,
-        known.rows,
-        known.bytes,
-        known.source_count,
-        recount=now,
-        created_at=known.created_at,
-    )
+    return replace(known, state=state, recount=now)

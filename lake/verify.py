@@ -6,27 +6,36 @@ Belongs here: reading objects back and comparing. Does not: mending, or the ledg
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from lake.base.datasets import Dataset
 from lake.base.day import Day
-from lake.base.errors import Missing
-from lake.base.manifest import Manifest
+from lake.base.errors import BadData, LakeError, Missing
+from lake.base.layout import partition_of_table, table_prefix
+from lake.base.manifest import Manifest, read_ledger
+from lake.base.settings import Settings
 from lake.base.store import Store
 from lake.sources import Source
+
+_PARALLEL = 4
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One partition checked. `problems` is empty where all holds."""
+    """One partition checked. `problems` is empty where all holds.
+
+    `source_count` is None where the source was not asked.
+    """
 
     dataset: str
     day: Day
-    rows: int
-    bytes: int
-    source_count: int | None
-    problems: tuple[str, ...] = field(default=())
+    rows: int = 0
+    bytes: int = 0
+    source_count: int | None = None
+    problems: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -46,6 +55,44 @@ class Finding:
         }
 
 
+def verify_many(
+    settings: Settings,
+    store: Store,
+    datasets: Sequence[Dataset],
+    days: Sequence[Day] | None,
+    source_of: Callable[[str], Source] | None,
+) -> Iterator[Finding]:
+    """Checks the days, by default every day that has a manifest or an object, in their order.
+
+    With `source_of` the days that the source still keeps whole are counted there again.
+    A partition that can't be checked is a finding, too. Raises what listing the store raises.
+    """
+
+    def check(dataset: Dataset, day: Day, manifest: Manifest | BadData | None) -> Finding:
+        kept = day.days_until(Day.today()) < getattr(settings.hot, dataset.source)
+        try:
+            if isinstance(manifest, BadData):
+                raise manifest
+            source = source_of(dataset.source) if source_of and kept else None
+            return verify_partition(store, dataset, day, manifest, source)
+        except LakeError as error:
+            return Finding(dataset.name, day, problems=(str(error),))
+
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        for dataset in datasets:
+            ledger = read_ledger(store, dataset.name)
+            chosen = sorted({*ledger, *_stored_days(store, dataset)}) if days is None else days
+            yield from pool.map(
+                lambda day, d=dataset, ml=ledger: check(d, day, ml.get(day)), chosen
+            )
+
+
+def _stored_days(store: Store, dataset: Dataset) -> Iterator[Day]:
+    for stat in store.list(table_prefix(dataset.name)):
+        if partition := partition_of_table(stat.key):
+            yield partition[1]
+
+
 def verify_partition(
     store: Store, dataset: Dataset, day: Day, manifest: Manifest | None, source: Source | None
 ) -> Finding:
@@ -54,15 +101,14 @@ def verify_partition(
     Raises what the store and the source raise; a difference is a finding, not an error.
     """
     if manifest is None:
-        return Finding(dataset.name, day, 0, 0, None, ("no manifest: the day is not exported",))
+        return Finding(dataset.name, day, problems=("no manifest: the day is not exported",))
     problems = _object_problems(store, manifest)
     counted = None
     if source:
         count = source.count(dataset, day)
         counted = count.rows
-        short = counted > manifest.rows
-        over = counted < manifest.rows and not source.may_count_low
-        if short or over or (source.may_count_low and counted < manifest.source_count):
+        # Where the count may be below the rows, it may also lie anywhere between the two.
+        if not manifest.source_count <= counted <= manifest.rows:
             problems.append(
                 f"the source counts {counted} rows ({count.method}), the lake has {manifest.rows}"
             )
@@ -77,9 +123,8 @@ def _object_problems(store: Store, manifest: Manifest) -> list[str]:
             size += len(chunk)
     except Missing:
         return ["the object is gone"]
-    problems = []
     if size != manifest.bytes:
-        problems.append(f"the object has {size} bytes, its manifest says {manifest.bytes}")
+        return [f"the object has {size} bytes, its manifest says {manifest.bytes}"]
     if digest.hexdigest() != manifest.sha256:
-        problems.append("the object's sha256 is not its manifest's")
-    return problems
+        return ["the object's sha256 is not its manifest's"]
+    return []

@@ -41,3 +41,15 @@ def partition_of_manifest(key: str) -> tuple[str, Day] | None:
         return parts[0], Day.parse(parts[1].removesuffix(".json"))
     except UsageError:
         return None
+
+
+def partition_of_table(key: str) -> tuple[str, Day] | None:
+    """Dataset and day of a partition's object, None for other objects."""
+    parts = key.removeprefix(TABLES).split("/")
+    if len(parts) != 3 or not parts[1].startswith("day="):
+        return None
+    try:
+        day = Day.parse(parts[1].removeprefix("day="))
+    except UsageError:
+        return None
+    return (parts[0], day) if key == table_key(parts[0], day) else None

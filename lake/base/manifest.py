@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
 from lake.base.day import Day
-from lake.base.errors import BadData
+from lake.base.errors import BadData, UsageError
 from lake.base.layout import manifest_key, manifest_prefix, partition_of_manifest
 from lake.base.store import Store
 
@@ -50,20 +50,20 @@ class Manifest:
 
     @classmethod
     def from_bytes(cls, data: Raw, where: str) -> Manifest:
-        """Raises BadData where a field is missing or the text is no JSON object."""
+        """Raises BadData where it is no JSON object with these fields and types."""
         try:
             fields = json.loads(data)
-            known = {k: v for k, v in fields.items() if k in cls.__dataclass_fields__}
-            manifest = cls(**known)
+            manifest = cls(**{name: fields[name] for name in _KINDS if name in fields})
             Day.parse(manifest.day)
-        except (ValueError, TypeError, AttributeError) as error:
-            raise BadData(
-                "a manifest that can't be read",
-                where=where,
-                found=error,
-                remedy="export the day again with --force",
-            ) from error
+            for name, kind in _KINDS.items():
+                if not isinstance(getattr(manifest, name), kind):
+                    raise TypeError(f"{name} is not of type {kind.__name__}")
+        except (ValueError, TypeError, UsageError) as error:
+            raise _unreadable(where, error) from error
         return manifest
+
+
+_KINDS = {name: get_origin(kind) or kind for name, kind in get_type_hints(Manifest).items()}
 
 
 def read_manifest(store: Store, dataset: str, day: Day) -> Manifest | None:
@@ -71,7 +71,7 @@ def read_manifest(store: Store, dataset: str, day: Day) -> Manifest | None:
     key = manifest_key(dataset, day)
     if store.stat(key) is None:
         return None
-    return Manifest.from_bytes(store.read(key), store.url(key))
+    return _checked(store, key, store.read(key))
 
 
 def write_manifest(store: Store, manifest: Manifest) -> None:
@@ -79,18 +79,53 @@ def write_manifest(store: Store, manifest: Manifest) -> None:
     store.write(manifest_key(manifest.dataset, Day.parse(manifest.day)), manifest.to_bytes())
 
 
-def read_manifests(
+def read_ledger(
     store: Store, dataset: str, start: Day | None = None, end: Day | None = None
-) -> dict[Day, Manifest]:
-    """All manifests of a dataset with start <= day < end, by day. Raises BadData."""
+) -> dict[Day, Manifest | BadData]:
+    """All manifests of a dataset with start <= day < end, by day.
+
+    A manifest that can't be read stands there as its error.
+    """
     keys = {}
     for stat in store.list(manifest_prefix(dataset)):
         partition = partition_of_manifest(stat.key)
         if partition and (not start or partition[1] >= start) and (not end or partition[1] < end):
             keys[partition[1]] = stat.key
+
+    def read(key: str) -> Manifest | BadData:
+        try:
+            return _checked(store, key, store.read(key))
+        except BadData as error:
+            return error
+
     with ThreadPoolExecutor(_PARALLEL_READS) as pool:
-        texts = pool.map(store.read, keys.values())
-        return {
-            day: Manifest.from_bytes(text, store.url(keys[day]))
-            for day, text in zip(keys, texts, strict=True)
-        }
+        return dict(zip(keys, pool.map(read, keys.values()), strict=True))
+
+
+def read_manifests(
+    store: Store, dataset: str, start: Day | None = None, end: Day | None = None
+) -> dict[Day, Manifest]:
+    """All manifests of a dataset with start <= day < end, by day. Raises BadData."""
+    manifests = {}
+    for day, found in read_ledger(store, dataset, start, end).items():
+        if isinstance(found, BadData):
+            raise found
+        manifests[day] = found
+    return manifests
+
+
+def _checked(store: Store, key: str, text: Raw) -> Manifest:
+    """The manifest, if it is that of its own place."""
+    manifest = Manifest.from_bytes(text, store.url(key))
+    if manifest_key(manifest.dataset, Day.parse(manifest.day)) != key:
+        raise _unreadable(store.url(key), f"that of {manifest.dataset} {manifest.day}")
+    return manifest
+
+
+def _unreadable(where: str, found: object) -> BadData:
+    return BadData(
+        "a manifest that can't be believed",
+        where=where,
+        found=found,
+        remedy="export the day again with --force",
+    )

@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any
+from itertools import count
+from typing import TYPE_CHECKING
 
 import click
 
@@ -58,7 +59,7 @@ def export(
     and does not stop the others; the exit status is 1 at the end.
     """
     from lake.base.settings import load  # noqa: PLC0415
-    from lake.export import Exporter  # noqa: PLC0415
+    from lake.export import Exporter, refuse_open_day  # noqa: PLC0415
     from lake.runs import export_many  # noqa: PLC0415
 
     days = chosen_days(day, start, end)
@@ -66,44 +67,32 @@ def export(
         raise UsageError("no day", expected="--day D, or --from D --to D", remedy="name the days")
     settings = load(config)
     datasets = settings.datasets_named(dataset)
-    with closing(Exporter(settings)) as exporter:
-        for open_one in [d for d in days if not d.closed and not open_day]:
-            raise UsageError(
-                f"{open_one} is not over",
-                expected=f"days before {Day.today()}, UTC",
-                remedy="--open-day exports it all the same",
-            )
-        partitions = [(d, one) for one in days for d in datasets]
-        results: list[Result] = []
-        with _progress(len(partitions), quiet=as_json) as tell:
-            for result in export_many(
-                exporter,
-                partitions,
-                jobs=jobs,
-                force=force,
-                open_day=open_day,
-                allow_shrink=allow_shrink,
-            ):
-                results.append(result)
-                tell(result)
+    if not open_day:
+        refuse_open_day(days[-1])
+    partitions = [(one, on) for on in days for one in datasets]
+    results: list[Result] = []
+    with closing(Exporter(settings)) as exporter, _progress(len(partitions)) as tell:
+        for result in export_many(
+            exporter,
+            partitions,
+            jobs=jobs,
+            force=force,
+            open_day=open_day,
+            allow_shrink=allow_shrink,
+        ):
+            results.append(result)
+            tell(result)
     _report(results, as_json=as_json)
     if any(result.error for result in results):
         sys.exit(1)
 
 
 @contextmanager
-def _progress(total: int, *, quiet: bool) -> Iterator[Any]:
-    """Calls to show a result: a bar on a terminal, else a line each, on standard error."""
-    if not sys.stderr.isatty() or quiet:
-        done = 0
-
-        def line(result: Result) -> None:
-            nonlocal done
-            done += 1
-            if not quiet:
-                click.echo(f"[{done}/{total}] {_line(result)}", err=True)
-
-        yield line
+def _progress(total: int) -> Iterator[Callable[[Result], None]]:
+    """Calls to show a result on standard error: a bar on a terminal, else a line each."""
+    if not sys.stderr.isatty():
+        numbers = count(1)
+        yield lambda result: click.echo(f"[{next(numbers)}/{total}] {_line(result)}", err=True)
         return
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import (  # noqa: PLC0415
@@ -157,11 +146,7 @@ def _report(results: list[Result], *, as_json: bool) -> None:
         click.echo(json.dumps({**counts, "partitions": [r.to_json() for r in ordered]}, indent=1))
         return
     new = [r.outcome.manifest for r in results if r.outcome and r.state != "skipped"]
-    click.echo(
-        ", ".join(f"{number} {state}" for state, number in counts.items() if number)
-        + (
-            f": {sum(m.rows for m in new):,} rows, {sum(m.bytes for m in new):,} bytes"
-            if new
-            else ""
-        )
-    )
+    told = ", ".join(f"{number} {state}" for state, number in counts.items() if number)
+    if new:
+        told += f": {sum(m.rows for m in new):,} rows, {sum(m.bytes for m in new):,} bytes"
+    click.echo(told or "no datasets in lake.toml: nothing to export")

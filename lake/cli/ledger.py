@@ -19,6 +19,7 @@ from lake.cli.options import chosen_days, config_option, days_options, json_opti
 if TYPE_CHECKING:
     from lake.status import DatasetStatus
 
+_WIDE = 200
 _COLOURS = {
     "verified": "green",
     "empty": "cyan",
@@ -54,7 +55,7 @@ def status(
     differs    the source now counts fewer rows
     damaged    the object is not what its manifest says; `lake export --force` mends it
 
-    The exit status is 1 if anything is neither verified nor empty.
+    The exit status is 1 if anything is neither verified nor empty, or could not be recounted.
     """
     from lake.base.settings import load  # noqa: PLC0415
     from lake.export import Exporter  # noqa: PLC0415
@@ -74,8 +75,10 @@ def status(
         click.echo(json.dumps({"datasets": [one.to_json() for one in found]}, indent=1))
     else:
         _print_status(found)
-    good = {"verified", "empty"}
-    if any(one.state not in good for dataset in found for one in dataset.days.values()):
+    for problem in sorted({dataset.problem for dataset in found if dataset.problem}):
+        click.echo(f"not recounted: {problem}", err=True)
+    states = {one.state for dataset in found for one in dataset.days.values()}
+    if states - {"verified", "empty"} or any(dataset.problem for dataset in found):
         sys.exit(1)
 
 
@@ -106,10 +109,8 @@ def _print_status(found: list[DatasetStatus]) -> None:
                 f"{size:,}",
                 undated,
             )
-    Console().print(table)
-    problems = {dataset.problem for dataset in found if dataset.problem}
-    for problem in sorted(problems):
-        click.echo(f"not recounted: {problem}", err=True)
+    # Where nobody watches, a table is as wide as what it holds.
+    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
 
 
 def _span(days: list[Day]) -> str:
@@ -120,7 +121,10 @@ def _span(days: list[Day]) -> str:
 @click.argument("dataset", nargs=-1)
 @days_options
 @click.option(
-    "--source", "ask_source", is_flag=True, help="Also counts each day in its source again."
+    "--source",
+    "ask_source",
+    is_flag=True,
+    help="Also counts each day that its source still keeps whole there again.",
 )
 @json_option
 @config_option
@@ -133,32 +137,35 @@ def verify(
     as_json: bool,
     config: str | None,
 ) -> None:
-    """Reads objects back and compares them with their manifests (default: all days).
+    """Reads the objects of the DATASETs back and compares them with their manifests.
+
+    By default all datasets, and each day that has a manifest or an object.
 
     The exit status is 1 if anything differs.
     """
-    from lake.base.manifest import read_manifests  # noqa: PLC0415
     from lake.base.settings import load  # noqa: PLC0415
     from lake.export import Exporter  # noqa: PLC0415
-    from lake.verify import verify_partition  # noqa: PLC0415
+    from lake.verify import verify_many  # noqa: PLC0415
 
     settings = load(config)
     days = chosen_days(day, start, end)
     findings = []
     with closing(Exporter(settings)) as exporter:
-        for one in settings.datasets_named(dataset):
-            manifests = read_manifests(exporter.store, one.name)
-            for which in days if days is not None else sorted(manifests):
-                source = exporter.source(one.source) if ask_source else None
-                finding = verify_partition(exporter.store, one, which, manifests.get(which), source)
-                findings.append(finding)
-                if not as_json:
-                    verdict = "ok" if finding.ok else "; ".join(finding.problems)
-                    click.echo(f"{one.name} {which} {finding.rows:,} rows: {verdict}")
+        for finding in verify_many(
+            settings,
+            exporter.store,
+            settings.datasets_named(dataset),
+            days,
+            exporter.source if ask_source else None,
+        ):
+            findings.append(finding)
+            verdict = "ok" if finding.ok else "; ".join(finding.problems)
+            line = f"{finding.dataset} {finding.day} {finding.rows:,} rows: {verdict}"
+            click.echo(line, err=as_json)
+    bad = sum(not finding.ok for finding in findings)
     if as_json:
         click.echo(json.dumps({"partitions": [f.to_json() for f in findings]}, indent=1))
-    bad = sum(not finding.ok for finding in findings)
-    if not as_json:
+    else:
         click.echo(f"{len(findings)} partitions, {bad} with a difference")
     if bad:
         sys.exit(1)

@@ -9,7 +9,10 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import signal
 import sys
+import traceback
+from types import TracebackType
 
 import click
 
@@ -79,13 +82,14 @@ class _RedactingFormatter(logging.Formatter):
 
 def main() -> None:
     """Runs the command and exits. An error is told on standard error, without a traceback."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as orderly as Ctrl-C
+    sys.excepthook = _redacting_excepthook
     try:
-        root.main(standalone_mode=False)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
+        status = root.main(standalone_mode=False)
+        sys.stdout.flush()
     except click.ClickException as error:
         error.show()
-        sys.exit(2)
+        sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(130)
@@ -98,3 +102,11 @@ def main() -> None:
         if isinstance(error, UsageError):
             click.echo("`lake --help` and `lake COMMAND --help` tell what there is.", err=True)
         sys.exit(error.exit_code)
+    sys.exit(status if isinstance(status, int) else 0)  # click's own, of --help and the like
+
+
+def _redacting_excepthook(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """A mistake of ours needs its traceback, but not the secrets in it."""
+    sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))

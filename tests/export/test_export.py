@@ -1,0 +1,342 @@
+import io
+import threading
+
+import pyarrow.parquet as pq
+import pytest
+
+from lake.base.day import Day
+from lake.base.errors import (
+    BadData,
+    Incomplete,
+    LakeError,
+    PermanentError,
+    Refused,
+    TransientError,
+    UsageError,
+)
+from lake.base.store.directory import DirectoryStore
+from lake.runs import export_many
+
+DAY = "2026-07-05"  # closed for five days: the source's lateness window of three is over
+LATE = "2026-07-08"
+TABLE = f"tables/events/day={DAY}/data.parquet"
+MANIFEST = f"manifests/events/{DAY}.json"
+
+
+def test_a_day_becomes_one_object_and_its_manifest(place):
+    place.source.rows[DAY] = 2500
+    outcome = place.export(DAY)
+    files = place.files()
+    assert set(files) == {TABLE, MANIFEST}
+    table = pq.read_table(io.BytesIO(files[TABLE]))
+    assert table.column("_id").to_pylist() == list(range(2500))
+    manifest = place.manifest(DAY)
+    assert outcome.state == "exported"
+    assert manifest == {
+        "dataset": "events",
+        "day": DAY,
+        "source": "mongo",
+        "key": TABLE,
+        "rows": 2500,
+        "bytes": len(files[TABLE]),
+        "sha256": manifest["sha256"],
+        "source_count": 2500,
+        "count_method": "asked the fake",
+        "window": {"start": "2026-07-05T00:00:00+00:00", "end": "2026-07-06T00:00:00+00:00"},
+        "schema": [{"name": "_id", "type": "int64"}, {"name": "text", "type": "string"}],
+        "created_at": manifest["created_at"],
+        "version": "0.1.0",
+        "definition": {
+            "name": "events",
+            "source": "mongo",
+            "collection": "events",
+            "time_field": "timestamp",
+            "time_fallback": None,
+        },
+        "details": {"batches": 3},
+    }
+
+
+def test_what_is_there_is_skipped_unasked_and_force_writes_the_same_bytes(place):
+    place.source.rows[DAY] = 2500
+    place.export(DAY)
+    first = place.files()
+    place.source.asked.clear()
+    assert place.export(DAY).state == "skipped"
+    assert place.source.asked == []
+    place.source.batch_rows = 77
+    assert place.export(DAY, force=True).state == "rewritten"
+    assert place.files()[TABLE] == first[TABLE]
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "state"), [(10, 12, "rewritten"), (10, 10, "skipped"), (10, 8, "skipped")]
+)
+def test_a_day_in_the_lateness_window_is_counted_again(place, then, now, state):
+    place.source.rows[LATE] = then
+    place.export(LATE)
+    place.source.rows[LATE] = now
+    assert place.export(LATE).state == state
+    assert place.manifest(LATE)["rows"] == max(then, now)
+
+
+def test_the_lateness_windows_last_day(place):
+    for day, state in (("2026-07-07", "rewritten"), ("2026-07-06", "skipped")):
+        place.source.rows[day] = 1
+        place.export(day)
+        place.source.rows[day] = 2
+        assert place.export(day).state == state
+
+
+def test_an_object_that_is_cut_or_gone_is_written_again(place):
+    place.source.rows[DAY] = 10
+    place.export(DAY)
+    before = place.files()[TABLE]
+    place.store.write(TABLE, before[:-1])
+    assert place.export(DAY).state == "rewritten"
+    place.store.delete(TABLE)
+    assert place.export(DAY).state == "rewritten"
+    assert place.files()[TABLE] == before
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"{}", b'{"rows": "many"}', b"\xff"])
+def test_an_unreadable_manifest_is_an_error_that_force_mends(place, text):
+    place.source.rows[DAY] = 10
+    place.export(DAY)
+    place.store.write(MANIFEST, text)
+    with pytest.raises(BadData) as caught:
+        place.export(DAY)
+    assert "--force" in caught.value.parts["remedy"]
+    place.export(DAY, force=True)
+    assert place.manifest(DAY)["rows"] == 10
+
+
+def test_a_manifest_of_another_day_is_not_believed(place):
+    place.source.rows[DAY] = 10
+    place.export(DAY)
+    place.store.write("manifests/events/2026-07-04.json", place.store.read(MANIFEST))
+    with pytest.raises(BadData):
+        place.export("2026-07-04")
+
+
+FAULTS = [
+    TransientError("unreachable"),
+    Refused("wrong password"),
+    KeyboardInterrupt(),
+    ZeroDivisionError(),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda f: type(f).__name__)
+@pytest.mark.parametrize("day", [DAY, LATE])
+def test_a_read_that_breaks_off_leaves_all_as_it_was(place, fault, day):
+    place.source.rows[day] = 3000
+    place.source.faults[day] = fault
+    with pytest.raises(type(fault)):
+        place.export(day)
+    assert place.files() == {}
+    del place.source.faults[day]
+    place.export(day)
+    before = place.files()
+    place.source.faults[day] = fault
+    with pytest.raises(type(fault)):
+        place.export(day, force=True)
+    assert place.files() == before
+    assert list((place.store.root / ".parts").iterdir()) == []
+
+
+def test_half_an_object_is_never_seen(place):
+    seen = []
+
+    def watched(*arguments):
+        seen.append(place.files())
+        return original(*arguments)
+
+    original = place.source._batches
+    place.source._batches = watched
+    place.source.rows[DAY] = 3000
+    count = place.source.count
+    place.source.count = lambda *a: (seen.append(place.files()), count(*a))[1]
+    place.export(DAY)
+    assert seen == [{}, {}]
+
+
+def refused(place, day=DAY, **options) -> Incomplete:
+    before = place.files()
+    with pytest.raises(Incomplete) as caught:
+        place.export(day, **options)
+    assert place.files() == before
+    assert caught.value.parts["where"] == f"events {day}"
+    return caught.value
+
+
+@pytest.mark.parametrize(("rows", "count"), [(9, 10), (11, 10), (0, 1), (1, 0)])
+def test_rows_and_count_that_stay_different_are_a_failure(place, rows, count):
+    place.source.rows[DAY] = rows
+    place.source.counted(DAY, count)
+    error = refused(place)
+    assert error.parts["expected"] == f"{count} rows (asked the fake)"
+    assert error.parts["found"] == f"{rows} rows"
+    assert place.source.asked == [("read", DAY), ("count", DAY)] * 3
+
+
+def test_rows_that_came_in_while_reading_are_read_again(place):
+    place.source.rows[DAY] = 10
+    place.source.counted(DAY, 11, 10)
+    place.export(DAY)
+    assert place.source.asked == [("read", DAY), ("count", DAY)] * 2
+
+
+def test_a_source_that_may_count_low(place):
+    place.source.may_count_low = True
+    place.source.rows[DAY] = 10
+    place.source.counted(DAY, 11)
+    refused(place)
+    place.source.counted(DAY, 9)
+    place.export(DAY)
+    assert (place.manifest(DAY)["rows"], place.manifest(DAY)["source_count"]) == (10, 9)
+
+
+@pytest.mark.parametrize("rows", [9, 0])
+def test_a_day_does_not_shrink_unless_told(place, rows):
+    place.source.rows[DAY] = 10
+    place.export(DAY)
+    place.source.rows[DAY] = rows
+    error = refused(place, force=True)
+    assert "at least 10 rows" in error.parts["expected"]
+    assert "--allow-shrink" in error.parts["remedy"]
+    place.export(DAY, force=True, allow_shrink=True)
+    assert place.manifest(DAY)["rows"] == rows
+
+
+def test_no_rows_are_a_day_with_no_data(place):
+    place.export(DAY)
+    files = place.files()
+    assert pq.read_table(io.BytesIO(files[TABLE])).num_rows == 0
+    assert place.manifest(DAY)["rows"] == 0
+
+
+def test_no_rows_from_a_day_that_the_source_does_not_keep(place):
+    place.export("2026-06-11")  # 29 days old: the last one that is kept whole
+    assert "[hot] mongo" in refused(place, "2026-06-10").parts["remedy"]
+    refused(place, "2026-01-01")
+    place.source.rows["2026-01-01"] = 1
+    place.export("2026-01-01")
+
+
+def test_a_day_that_is_not_over(place):
+    with pytest.raises(UsageError, match="is not over"):
+        place.export("2026-07-10")
+    place.source.rows["2026-07-10"] = 3
+    place.export("2026-07-10", open_day=True)
+    place.source.rows["2026-07-10"] = 5
+    assert place.export("2026-07-10", open_day=True).state == "rewritten"
+
+
+class Unwritable(DirectoryStore):
+    """Takes no manifests, or not even deletions."""
+
+    def __init__(self, root, *, deletes: bool):
+        super().__init__(root)
+        self.deletes = deletes
+
+    def write(self, key, data):
+        raise TransientError("the store went away")
+
+    def delete(self, key):
+        if not self.deletes:
+            raise TransientError("the store went away for good")
+        super().delete(key)
+
+
+def test_without_its_manifest_a_new_object_does_not_stay(place):
+    place.source.rows[DAY] = 10
+    place.exporter.store = Unwritable(place.store.root, deletes=True)
+    with pytest.raises(TransientError, match="went away"):
+        place.export(DAY)
+    assert place.files() == {}
+
+
+def test_where_it_has_to_stay_that_is_said_and_the_next_export_mends_it(place, caplog):
+    place.source.rows[DAY] = 10
+    good = place.exporter.store
+    place.exporter.store = Unwritable(place.store.root, deletes=False)
+    with pytest.raises(TransientError, match=r"went away$"):
+        place.export(DAY)
+    assert "stays behind" in caplog.text
+    place.exporter.store = good
+    assert place.export(DAY).state == "exported"
+
+
+def test_a_replaced_object_with_its_old_manifest_is_mended_by_the_next_export(place, caplog):
+    place.source.rows[LATE] = 10
+    place.export(LATE)
+    place.source.rows[LATE] = 2000
+    good = place.exporter.store
+    place.exporter.store = Unwritable(place.store.root, deletes=True)
+    with pytest.raises(TransientError):
+        place.export(LATE)
+    assert "export it again" in caplog.text
+    place.exporter.store = good
+    assert place.manifest(LATE)["rows"] == 10
+    assert place.export(LATE).state == "rewritten"
+    assert place.manifest(LATE)["rows"] == 2000
+
+
+def test_details_that_are_no_json_fail_before_the_object_is_replaced(place):
+    place.source.rows[DAY] = 10
+    place.export(DAY)
+    before = place.files()
+    place.source._batches = lambda day, details: iter([details.update(odd=object())][:0])
+    place.source.rows[DAY] = 0
+    with pytest.raises(TypeError):
+        place.export(DAY, force=True, allow_shrink=True)
+    assert place.files() == before
+
+
+def partitions(place, *days, dataset="events"):
+    return [(place.settings.dataset_named(dataset), Day.parse(day)) for day in days]
+
+
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_one_failure_does_not_stop_the_others(place, caplog, jobs):
+    days = [f"2026-07-0{n}" for n in range(1, 8)]
+    place.source.rows |= dict.fromkeys(days, 5)
+    place.source.faults = {days[0]: Refused("no"), days[3]: ZeroDivisionError("a mistake")}
+    results = {
+        str(r.day): r for r in export_many(place.exporter, partitions(place, *days), jobs=jobs)
+    }
+    assert {d: r.state for d, r in results.items()} == {
+        d: "failed" if d in place.source.faults else "exported" for d in days
+    }
+    assert isinstance(results[days[0]].error, Refused)
+    assert "ZeroDivisionError: a mistake" in results[days[3]].error.parts["found"]
+    assert "a mistake" in caplog.text
+    assert len(place.files()) == 2 * 5
+    assert results[days[0]].to_json()["error"]["what"] == "no"
+
+
+def test_who_stops_listening_stops_the_exports(place):
+    days = ["2026-07-01", "2026-07-02", "2026-07-03"]
+    place.source.rows |= {days[0]: 1, days[1]: 10**9, days[2]: 10**9}  # never ends by itself
+    running = export_many(place.exporter, partitions(place, *days), jobs=2)
+    assert str(next(running).day) == days[0]
+    running.close()
+    assert {key.split("/")[-1] for key in place.files()} == {"data.parquet", f"{days[0]}.json"}
+    assert not [t for t in threading.enumerate() if "ThreadPool" in t.name]
+
+
+def test_scratch_that_is_full_is_told(place):
+    place.source.rows[DAY] = 10
+    place.source.faults[DAY] = OSError(28, "No space left on device", "/tmp/x")
+    with pytest.raises(PermanentError, match="no space left for work files") as caught:
+        place.export(DAY)
+    assert caught.value.parts["where"] == "/tmp/x"
+    assert "TMPDIR" in caught.value.parts["remedy"]
+
+
+def test_errors_are_lake_errors_with_their_own_words():
+    error = LakeError("what", where="here", expected="a", found="b", remedy="do")
+    assert str(error).splitlines() == [
+        "what", "  where: here", "  expected: a", "  found: b", "  remedy: do",
+    ]  # fmt: skip
