@@ -55,7 +55,7 @@ class Node:
     """
 
     __slots__ = (
-        "children", "depth", "id", "in_list", "item", "name",
+        "children", "depth", "heads", "id", "in_list", "item", "name",
         "opens_arrays", "opens_documents", "parent", "text",
     )  # fmt: skip
 
@@ -67,6 +67,8 @@ class Node:
         self.depth: int = parent.depth + 1 if parent else 0
         self.in_list: bool = bool(parent and (parent.in_list or name is None))
         self.children: dict[bytes, Node] = {}
+        # Type and name as they stand in the bytes → path × 256 + type, size, node.
+        self.heads: dict[bytes, tuple[int, int, Node]] = {}
         self.item: Node | None = None
         self.opens_documents = self.opens_arrays = opens
 
@@ -116,6 +118,12 @@ class Paths:
                 parent.opens_documents = False
         return found
 
+    def head(self, parent: Node, head: bytes) -> tuple[int, int, Node]:
+        """The same by type and name; what is returned is also in `parent.heads`."""
+        node = self.field(parent, head[1:])
+        entry = parent.heads[head] = (node.id << 8 | head[0], _SIZES[head[0]], node)
+        return entry
+
     def item(self, parent: Node) -> Node:
         """The node of an array's elements, made where it is new."""
         if parent.item is None:
@@ -127,6 +135,7 @@ class Paths:
         for node in self._surplus:
             if node.parent and node.name is not None:
                 del node.parent.children[node.name]
+                node.parent.heads = {}
             elif node.parent:
                 node.parent.item = None
         self._surplus = []
@@ -211,15 +220,35 @@ class _Walk:
     def document(self, pos: int, node: Node, owner: int) -> int:
         """From the first element to behind the closing zero; returns where that is."""
         data, codes, ats, owners = self._data, self.codes, self.at, self.owners
-        children, find = node.children, data.index
+        heads, find = node.heads, data.index
+        while data[pos]:
+            stop = find(0, pos + 1)
+            head = data[pos:stop]
+            code, size, child = heads.get(head) or self._paths.head(node, head)
+            pos = stop + 1
+            codes.append(code)
+            ats.append(pos)
+            owners.append(owner)
+            if size >= 0:
+                pos += size
+            elif size == _LENGTH_PREFIXED:
+                pos += 4 + _length_at(data, pos)[0]
+            else:
+                pos = self._behind(code & 255, pos, child)
+        return pos + 1
+
+    def array(self, pos: int, node: Node, owner: int) -> int:
+        """The same for an array whose elements have that node."""
+        data, codes, ats, owners = self._data, self.codes, self.at, self.owners
+        code, find, index = node.id << 8, data.index, 0
         while tag := data[pos]:
             stop = find(0, pos + 1)
-            name = data[pos + 1 : stop]
-            child = children.get(name)
-            if child is None:
-                child = self._paths.field(node, name)
+            expected = _INDEX_KEYS[index] if index < len(_INDEX_KEYS) else b"%d" % index
+            if data[pos + 1 : stop] != expected:
+                codes[owner] = codes[owner] & ~255 | MALFORMED_ARRAY
+            index += 1
             pos = stop + 1
-            codes.append(child.id << 8 | tag)
+            codes.append(code | tag)
             ats.append(pos)
             owners.append(owner)
             size = _SIZES[tag]
@@ -228,22 +257,7 @@ class _Walk:
             elif size == _LENGTH_PREFIXED:
                 pos += 4 + _length_at(data, pos)[0]
             else:
-                pos = self._behind(tag, pos, child)
-        return pos + 1
-
-    def array(self, pos: int, node: Node, owner: int) -> int:
-        data, index = self._data, 0
-        code = node.id << 8
-        while tag := data[pos]:
-            stop = data.index(0, pos + 1)
-            expected = _INDEX_KEYS[index] if index < 1000 else b"%d" % index
-            if data[pos + 1 : stop] != expected:
-                self.codes[owner] = self.codes[owner] & ~255 | MALFORMED_ARRAY
-            index += 1
-            self.codes.append(code | tag)
-            self.at.append(stop + 1)
-            self.owners.append(owner)
-            pos = self._behind(tag, stop + 1, node)
+                pos = self._behind(tag, pos, node)
         return pos + 1
 
     def _behind(self, tag: int, pos: int, node: Node) -> int:
