@@ -1,0 +1,95 @@
+"""A small HTTP server for what a real one can't be made to show: it answers as told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Asked:
+    method: str
+    path: str
+    params: dict[str, str]
+    headers: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Told:
+    """`promised` is the Content-Length where it differs from the body's; None: no such header."""
+
+    body: bytes = b"{}"
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    promised: int | None = -1
+
+
+class ScriptedServer:
+    """`answer` says what each request gets; `asked` keeps the requests."""
+
+    def __init__(self) -> None:
+        self.asked: list[Asked] = []
+        self.answer: Callable[[Asked], Told] = lambda _: Told()
+        script = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                parts = urlsplit(self.path)
+                size = int(self.headers.get("Content-Length", 0))
+                form = parse_qs(self.rfile.read(size).decode(), keep_blank_values=True)
+                params = {**parse_qs(parts.query, keep_blank_values=True), **form}
+                asked = Asked(
+                    self.command,
+                    parts.path,
+                    {name: values[0] for name, values in params.items()},
+                    dict(self.headers),
+                )
+                script.asked.append(asked)
+                self.tell(script.answer(asked))
+
+            do_POST = do_GET  # noqa: N815
+
+            def tell(self, told: Told) -> None:
+                self.send_response(told.status)
+                if told.promised is not None:
+                    size = len(told.body) if told.promised < 0 else told.promised
+                    self.send_header("Content-Length", str(size))
+                for name, value in told.headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(told.body)
+                self.close_connection = told.promised != -1
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.02,), daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def scripted() -> Iterator[ScriptedServer]:
+    server = ScriptedServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def told() -> type[Told]:
+    return Told
