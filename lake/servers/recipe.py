@@ -75,11 +75,17 @@ class Recipe:
     unset: tuple[str, ...] = ()  # prefixes of environment variables it must not see
 
 
-def answers(url: str) -> bool:
-    """Whether the URL answers 200 now; no proxy stands between us and the loopback."""
+def ask(url: str) -> requests.Response | None:
+    """The answer of a server on the loopback, which no proxy stands before; None without one."""
     with requests.Session() as session:
         session.trust_env = False
         try:
-            return session.get(url, timeout=2).ok
+            return session.get(url, timeout=2)
         except requests.RequestException:
-            return False
+            return None
+
+
+def answers(url: str) -> bool:
+    """Whether the URL answers with success now."""
+    answer = ask(url)
+    return answer is not None and answer.ok

@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lake.base.redaction import register_secret
 from lake.servers.credentials import new_secret, write_private
 from lake.servers.ports import LOOPBACK
-from lake.servers.recipe import Launch, Recipe, Site
+from lake.servers.recipe import Launch, Recipe, Site, ask
 
 REGION = "us-east-1"
 _PARTS = ("s3", "master", "volume", "filer", "admin")
@@ -56,7 +56,9 @@ def _launch(site: Site) -> Launch:
             "access_key": access_key,
             "secret_key": secret_key,
         },
-        ready=lambda: _answers(endpoint_url, access_key, secret_key),
+        ready=lambda: (
+            _has_volumes(ports["master"]) and _answers(endpoint_url, access_key, secret_key)
+        ),
         litter=tuple(
             f"/tmp/seaweedfs-{part}-grpc-{ports[part + ' grpc']}.sock"  # noqa: S108  its choice
             for part in _PARTS
@@ -74,6 +76,15 @@ def _credentials(config_file: Path) -> tuple[str, str]:
     kept = json.loads(config_file.read_text(encoding="utf-8"))["identities"][0]["credentials"][0]
     register_secret(kept["secretKey"])
     return kept["accessKey"], kept["secretKey"]
+
+
+def _has_volumes(master_port: int) -> bool:
+    """Whether objects can be read: the part that holds them may report seconds after the rest."""
+    answer = ask(f"http://{LOOPBACK}:{master_port}/dir/status")
+    if answer is None or not answer.ok:
+        return False
+    centers = answer.json()["Topology"]["DataCenters"] or []
+    return any(rack["DataNodes"] for center in centers for rack in center["Racks"] or [])
 
 
 def _answers(endpoint_url: str, access_key: str, secret_key: str) -> bool:
