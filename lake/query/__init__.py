@@ -13,9 +13,9 @@ what the days' schemas have in common. Does not: the trends (lake.trends), the c
 from __future__ import annotations
 
 from lake.base.settings import Settings, load
-from lake.query.session import Lake
+from lake.query.session import Answer, Lake
 
-__all__ = ["Lake", "connect"]
+__all__ = ["Answer", "Lake", "connect"]
 
 
 def connect(config: str | Settings | None = None) -> Lake:

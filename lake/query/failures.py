@@ -55,7 +55,7 @@ def _failed(error: duckdb.Error, where: str) -> LakeError:
     if status == 429 or (status or 0) >= 500 or any(text in message for text in _CONNECTING):
         remedy = "check [s3] endpoint_url and region, and that the server is up; then try again"
         return TransientError("S3 can't be read", where=where, found=message, remedy=remedy)
-    if isinstance(error, duckdb.IOException | duckdb.InvalidInputException):
+    if isinstance(error, duckdb.IOException) or ".parquet" in message:
         remedy = "`lake verify` tells which objects are missing or damaged"
         return PermanentError("a read failed", where=where, found=message, remedy=remedy)
     return PermanentError("the query failed", found=message)

@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from lake.base.day import Day
 from lake.base.errors import Missing
 from lake.base.layout import manifest_prefix, partition_of_manifest
 from lake.base.manifest import Manifest
@@ -27,6 +29,19 @@ from lake.query.s3 import secret_statement
 from lake.query.tables import Table, without_patterns
 
 _WORD = re.compile(r"\w+")
+_FETCH_ROWS = 2048
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A table: column names, DuckDB's names of their types, rows as Python values.
+
+    Rows of `Lake.ask` can be taken once, and before the next question.
+    """
+
+    columns: tuple[str, ...]
+    types: tuple[str, ...]
+    rows: Iterable[tuple[Any, ...]]
 
 
 class Lake:
@@ -41,9 +56,7 @@ class Lake:
     def __init__(self, settings: Settings) -> None:
         """Raises Refused (credentials), Missing (the httpfs extension)."""
         self.settings = settings
-        self._undefined = {dataset.name for dataset in settings.dataset}
-        self.empty: set[str] = set()
-        """Datasets asked for so far that have no day in the lake."""
+        self._days: dict[str, set[Day]] = {}  # of the datasets that are defined
         self.connection = _connect()
         if settings.lake.root.startswith("s3://"):
             load_httpfs(self.connection)
@@ -55,24 +68,31 @@ class Lake:
         """The answer as a `duckdb.DuckDBPyRelation`, None for a statement without one.
 
         `params` fill `?` (a list) or `$name` (a dict). The relation is computed when it is
-        looked at: `.fetchall()`, `.to_arrow_table()`, `.show()`. Raises LakeError here;
-        DuckDB's own errors when the relation is read.
+        looked at: `.fetchall()`, `.to_arrow_table()`, `.show()`; what DuckDB can't read then
+        is an error of its own. Raises LakeError.
         """
         return self._ask(query, lambda: self.connection.sql(query, params=params))
 
-    def execute(self, query: str, params: Any = None) -> duckdb.DuckDBPyConnection:
-        """The computed answer: `.description`, `.fetchmany()`. Raises LakeError."""
-        answer: duckdb.DuckDBPyConnection = self._ask(
-            query, lambda: self.connection.execute(query, params)
+    def ask(self, query: str, params: Any = None) -> Answer:
+        """The answer as it is computed; `params` as for `sql`. Raises LakeError."""
+        answer = self._ask(query, lambda: self.connection.execute(query, params))
+        described = answer.description or ()
+        return Answer(
+            columns=tuple(column[0] for column in described),
+            types=tuple(str(column[1]) for column in described),
+            rows=self._fetch(answer),
         )
-        return answer
 
     def rows(self, query: str, params: Any = None) -> list[dict[str, Any]]:
         """The answer as one dict a row, values as Python has them. Raises LakeError."""
-        answer = self.execute(query, params)
-        names = [column[0] for column in answer.description]
-        with explained(self.settings.lake.root):
-            return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+        answer = self.ask(query, params)
+        return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+
+    def days(self, dataset: str) -> set[Day]:
+        """The days of a dataset that are in the lake. Raises LakeError."""
+        if dataset not in self._days:
+            self._define({dataset})
+        return self._days[dataset]
 
     def tables(self) -> list[Table]:
         """All datasets of the configuration, as their manifests tell them. Raises LakeError."""
@@ -91,9 +111,8 @@ class Lake:
     def _ask(self, query: str, run: Callable[[], Any]) -> Any:
         words = set(_WORD.findall(query.lower()))
         mentioned = {name for name in self._undefined if words & {name, f"{name}_between"}}
-        known = len(self._undefined) < len(self.settings.dataset)
         # A statement that names no table may ask for their list.
-        self._define(mentioned if mentioned or known else self._undefined)
+        self._define(mentioned if mentioned or self._days else self._undefined)
         where = self.settings.lake.root
         with explained(where, self._hint()):
             try:
@@ -106,20 +125,31 @@ class Lake:
         with explained(where, self._hint()):
             return run()
 
+    def _fetch(self, answer: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+        while True:
+            with explained(self.settings.lake.root):
+                rows = answer.fetchmany(_FETCH_ROWS)
+            if not rows:
+                return
+            yield from rows
+
     def _define(self, names: set[str]) -> None:
         for name in sorted(names):
             table = self._table(name)
             for statement in table.definitions():
                 self.connection.execute(statement)
-            self._undefined = self._undefined - {name}
-            if not table.schemas:
-                self.empty.add(name)
+            self._days[name] = set(table.schemas)
+
+    @property
+    def _undefined(self) -> set[str]:
+        return {dataset.name for dataset in self.settings.dataset} - self._days.keys()
 
     def _hint(self) -> str:
         names = ", ".join(dataset.name for dataset in self.settings.dataset)
-        hint = f"the tables are {names}; each is a NAME_between(DATE, DATE), too"
-        empty = "".join(f"; {name} has no day in the lake yet" for name in sorted(self.empty))
-        return hint + empty
+        empty = [name for name, days in self._days.items() if not days]
+        return f"the tables are {names}; each is a NAME_between(DATE, DATE), too" + "".join(
+            f"; {name} has no day in the lake yet" for name in empty
+        )
 
     def _table(self, dataset: str) -> Table:
         schemas = {}

@@ -1,0 +1,87 @@
+"""The lake's tables and macros as a DuckDB file, for tools that speak to DuckDB.
+
+Belongs here: writing the file, and how it is opened. Does not: the tables' SQL (lake.query).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from pathlib import Path
+
+import duckdb
+
+from lake.base.errors import PermanentError, UsageError
+from lake.base.settings import Settings
+from lake.query import Lake
+from lake.query.kinds import quoted_text
+from lake.query.s3 import addressing
+from lake.query.session import httpfs_path, load_httpfs, macro_statements
+
+
+def write_catalog(lake: Lake, file: Path) -> None:
+    """Creates or replaces the file at once: views, range macros and the macros of sql/macros.
+
+    It holds no data and no credentials. Raises UsageError where the file is something else
+    than a catalog, LakeError where a manifest can't be read.
+    """
+    _refuse_other_files(file)
+    statements = [text for table in lake.tables() for text in table.definitions()]
+    statements += macro_statements()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{file.name}-", dir=file.parent) as scratch:
+            part = Path(scratch) / file.name
+            _write(part, statements, s3=lake.settings.lake.root.startswith("s3://"))
+            part.replace(file)
+    except OSError as error:
+        raise PermanentError("the catalog can't be written", where=file, found=error) from error
+
+
+def _write(part: Path, statements: list[str], *, s3: bool) -> None:
+    with contextlib.closing(duckdb.connect(str(part))) as connection:
+        if s3:
+            load_httpfs(connection)  # views are bound when they are made; nothing is read
+        for statement in statements:
+            connection.execute(statement)
+
+
+def _refuse_other_files(file: Path) -> None:
+    """Somebody's database is not to be replaced by views."""
+    if not file.exists():
+        return
+    try:
+        with contextlib.closing(duckdb.connect(str(file), read_only=True)) as connection:
+            found = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
+    except duckdb.Error as error:
+        raise _other(file, error) from error
+    if found:
+        raise _other(file, "the tables " + ", ".join(name for (name,) in found))
+
+
+def _other(file: Path, found: object) -> UsageError:
+    return UsageError(
+        "the file is there and is no catalog",
+        where=file,
+        expected="a new file, or one that `lake catalog` wrote",
+        found=found,
+        remedy="name another file",
+    )
+
+
+def opening_statements(settings: Settings, file: Path) -> str:
+    """What one types to read the catalog: SQL with comments, without credentials."""
+    lines = [f"-- {file} has the lake's tables. In any DuckDB from 1.5 on:"]
+    root = settings.lake.root
+    if root.startswith("s3://"):
+        bucket = root.removeprefix("s3://").partition("/")[0]
+        region = f"REGION {quoted_text(settings.s3.region)}, " if settings.s3.region else ""
+        lines += [
+            "INSTALL httpfs; LOAD httpfs;",
+            f"--   offline: LOAD {quoted_text(str(httpfs_path()))};",
+            f"CREATE SECRET lake (TYPE s3, SCOPE {quoted_text(f's3://{bucket}')}, "
+            f"{addressing(settings.s3, bucket)}{region}KEY_ID '…', SECRET '…');",
+            "--   or, with the extension aws: PROVIDER credential_chain for the keys",
+        ]
+    lines += [f"ATTACH {quoted_text(str(file))} AS lake (READ_ONLY);", "USE lake;"]
+    return "\n".join([*lines, "SET TimeZone = 'UTC';"])

@@ -1,0 +1,189 @@
+"""`lake query`, `lake trend` and `lake catalog`.
+
+Belongs here: their options, and what is printed. Does not: SQL, plots, the catalog.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lake.base.day import Day, day_range
+from lake.base.errors import UsageError
+from lake.cli.options import DayType, config_option, json_option
+
+if TYPE_CHECKING:
+    from lake.query import Answer, Lake
+    from lake.trends import Trend
+
+_QUARTER = re.compile(r"(\d{4})Q([1-4])", re.IGNORECASE)
+_DEFAULT_DAYS = 92
+
+csv_option = click.option("--csv", "as_csv", is_flag=True, help="CSV with a header.")
+
+
+@click.command()
+@click.argument("sql")
+@csv_option
+@json_option
+@config_option
+def query(sql: str, as_csv: bool, as_json: bool, config: str | None) -> None:
+    r"""Asks the lake in DuckDB's SQL. A file's name ending in .sql, or - for standard input,
+    stands for the SQL in it.
+
+    Each dataset is a table of its name with its fields and `day` (DATE). Naming the days
+    reads those days' objects only:
+
+    \b
+        FROM usage_analytics_between(DATE '2026-07-01', DATE '2026-10-01')
+        FROM usage_analytics WHERE day >= '2026-07-01' AND day < '2026-10-01'
+
+    A field whose type changed between days is shown in the wider type, or as JSON text.
+    The session is in memory: nothing in the lake can be changed.
+
+    JSON is a list of row objects: integers and decimals with all digits, times in ISO 8601
+    UTC, bytes as base64, NaN and Infinity as strings. In CSV a NULL is an empty field and
+    an empty text is "".
+    """
+    from lake.query import connect  # noqa: PLC0415
+
+    _one_form(as_csv, as_json)
+    with connect(config) as lake:
+        _write(lake.ask(_statement(sql)), as_csv, as_json)
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--quarter", metavar="2026Q3", help="A whole quarter of UTC days.")
+@click.option("--from", "start", type=DayType(), help="From this UTC day on.")
+@click.option("--to", "end", type=DayType(), help="Up to and without this UTC day.")
+@click.option(
+    "--png", type=click.Path(dir_okay=False, path_type=Path), help="Plots it, 1200 × 700 pixels."
+)
+@csv_option
+@json_option
+@config_option
+def trend(
+    name: str | None,
+    quarter: str | None,
+    start: Day | None,
+    end: Day | None,
+    png: Path | None,
+    as_csv: bool,
+    as_json: bool,
+    config: str | None,
+) -> None:
+    """Shows how something went over a long time; without NAME: what there is to show.
+
+    Without days it is the last 92 that are over.
+    """
+    from lake.query import connect  # noqa: PLC0415
+    from lake.trends import all_trends, ask, draw, trend_named  # noqa: PLC0415
+
+    _one_form(as_csv, as_json)
+    if name is None:
+        _write(_list(all_trends()), as_csv, as_json)
+        return
+    chosen, (first, last) = trend_named(name), _range(quarter, start, end)
+    with connect(config) as lake:
+        answer = ask(lake, chosen, first, last)
+        _tell_missing(lake, chosen, first, last)
+    if png:
+        draw(chosen, answer, first, last, png)
+        click.echo(str(png), err=True)
+    if not png or as_csv or as_json:
+        _write(answer, as_csv, as_json)
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@config_option
+def catalog(file: Path, config: str | None) -> None:
+    """Writes the lake's tables and macros to a DuckDB file, without data or credentials.
+
+    Any DuckDB opens it: DBeaver, Metabase, duckdb itself. It shows the days that are in
+    the lake now; write it again after an export.
+    """
+    from lake.catalog import opening_statements, write_catalog  # noqa: PLC0415
+    from lake.query import connect  # noqa: PLC0415
+
+    with connect(config) as lake:
+        write_catalog(lake, file)
+        click.echo(opening_statements(lake.settings, file))
+
+
+def _statement(sql: str) -> str:
+    """The SQL that the argument is or names."""
+    if sql == "-":
+        return sys.stdin.read()
+    if not sql.endswith(".sql"):
+        return sql
+    try:
+        return Path(sql).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError("not a readable SQL file", where=sql, found=error) from error
+
+
+def _one_form(as_csv: bool, as_json: bool) -> None:
+    if as_csv and as_json:
+        raise UsageError("--csv and --json exclude each other")
+
+
+def _range(quarter: str | None, start: Day | None, end: Day | None) -> tuple[Day, Day]:
+    """The days that the options name, [first, last). Raises UsageError."""
+    if quarter and (start or end):
+        raise UsageError("--quarter and --from/--to exclude each other")
+    if quarter:
+        return _quarter(quarter)
+    if not start and not end:
+        return Day.today().plus(-_DEFAULT_DAYS), Day.today()
+    if not (start and end and start < end):
+        raise UsageError(
+            "not a range of days",
+            expected="--from before --to, which is exclusive",
+            found=f"--from {start or 'not given'}, --to {end or 'not given'}",
+        )
+    return start, end
+
+
+def _quarter(text: str) -> tuple[Day, Day]:
+    match = _QUARTER.fullmatch(text)
+    if match is None:
+        raise UsageError("not a quarter", expected="such as 2026Q3", found=repr(text))
+    year, number = int(match[1]), int(match[2])
+    following = (year, number * 3 + 1) if number < 4 else (year + 1, 1)
+    starts = [f"{y:04d}-{m:02d}-01" for y, m in ((year, number * 3 - 2), following)]
+    return Day.parse(starts[0]), Day.parse(starts[1])
+
+
+def _list(trends: list[Trend]) -> Answer:
+    from lake.query import Answer  # noqa: PLC0415
+
+    rows = [(one.name, one.description, ", ".join(one.inputs)) for one in trends]
+    return Answer(("trend", "shows", "reads"), ("VARCHAR",) * 3, rows)
+
+
+def _tell_missing(lake: Lake, chosen: Trend, first: Day, last: Day) -> None:
+    """A hole in the lake must not look like a quiet day."""
+    from lake.trends import missing_days  # noqa: PLC0415
+
+    for dataset, days in missing_days(lake, chosen, first, last).items():
+        wanted = len(list(day_range(first, last)))
+        some = ", ".join(map(str, days[:3])) + (", …" if days[3:] else "")
+        text = f"{dataset}: {len(days)} of {wanted} days are not in the lake ({some})"
+        click.echo(text, err=True)
+
+
+def _write(answer: Answer, as_csv: bool, as_json: bool) -> None:
+    from lake.cli import rows  # noqa: PLC0415
+
+    if as_json:
+        rows.write_json(answer)
+    elif as_csv:
+        rows.write_csv(answer)
+    else:
+        rows.write_table(answer)

@@ -1,0 +1,134 @@
+"""A trend's plot as a PNG.
+
+Belongs here: axes, colours, legends. Does not: what is plotted (the trend's header).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from lake.base.day import Day
+from lake.base.errors import Missing
+from lake.query import Answer
+from lake.trends.files import Panel, Trend
+
+_INCHES, _DPI = (12, 7), 100  # 1200 × 700
+# Told apart by people who see no red or no green, too (Okabe and Ito's palette).
+_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442", "#000000")
+_QUIET = "#666666"
+
+
+@dataclass(frozen=True)
+class _Line:
+    label: str
+    values: Mapping[date, float]
+
+
+def draw(trend: Trend, answer: Answer, start: Day, end: Day, file: Path) -> None:
+    """Writes a PNG of 1200 × 700 pixels, its time axis that of the UTC days [start, end).
+
+    Raises Missing where the answer has no row.
+    """
+    rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+    if not rows:
+        raise Missing(
+            "nothing to plot",
+            where=f"{trend.name}, {start} … {end}",
+            remedy="`lake status` tells which days are in the lake",
+        )
+    # The figure alone, no window system and no state of pyplot.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  0.4 s
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    figure = Figure(_INCHES, _DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(f"{trend.description}\n", x=0.01, ha="left", fontsize=15, fontweight="bold")
+    last = end.plus(-1)
+    figure.text(0.011, 0.935, f"{start} … {last}, UTC days", color=_QUIET, fontsize=10)
+    panels = figure.subplots(len(trend.panels), 1, sharex=True, squeeze=False)[:, 0]
+    colours = _Colours()
+    for axes, panel in zip(panels, trend.panels, strict=True):
+        lines = _lines(trend, panel, rows)
+        _draw_panel(axes, panel, lines, [colours.of(line.label) for line in lines])
+    _time_axis(panels[-1], start, end, min(row[trend.x] for row in rows))
+    figure.savefig(file, format="png", metadata={"Software": None})
+
+
+class _Colours:
+    """One colour a label, the same in every panel."""
+
+    def __init__(self) -> None:
+        self._given: dict[str, str] = {}
+
+    def of(self, label: str) -> str:
+        return self._given.setdefault(label, _COLOURS[len(self._given) % len(_COLOURS)])
+
+
+def _lines(trend: Trend, panel: Panel, rows: Sequence[Mapping[str, Any]]) -> list[_Line]:
+    """What the panel shows; what has no value at all is left out."""
+    found: dict[str, dict[date, float]] = {}
+    for row in rows:
+        for column in panel.columns:
+            series = [] if trend.series is None else [str(row[trend.series])]
+            names = [*series, column] if len(panel.columns) > 1 else series or [column]
+            if row[column] is not None:
+                found.setdefault(" ".join(names), {})[row[trend.x]] = float(row[column])
+    return [_Line(label, values) for label, values in found.items()]
+
+
+def _draw_panel(axes: Any, panel: Panel, lines: Sequence[_Line], colours: Sequence[str]) -> None:
+    days, step = _grid({day for line in lines for day in line.values})
+    if panel.style == "lines":
+        for line, colour in zip(lines, colours, strict=True):
+            values = [line.values.get(day, float("nan")) for day in days]
+            axes.plot(days, values, color=colour, lw=1.8, marker=".", ms=5, label=line.label)
+    else:
+        below = [0.0] * len(days)
+        width = step.days * 0.85
+        for line, colour in zip(lines, colours, strict=True):
+            values = [line.values.get(day, 0.0) for day in days]
+            axes.bar(days, values, width, below, color=colour, label=line.label)
+            below = [base + value for base, value in zip(below, values, strict=True)]
+    _dress(axes, panel, legend=len(lines) > 1)
+
+
+def _grid(found: set[date]) -> tuple[list[date], timedelta]:
+    """Every day (or week) from the first to the last: where one is missing, the line breaks."""
+    days = sorted(found)
+    step = min((b - a for a, b in pairwise(days)), default=timedelta(days=1))
+    return [days[0] + step * number for number in range((days[-1] - days[0]) // step + 1)], step
+
+
+def _dress(axes: Any, panel: Panel, *, legend: bool) -> None:
+    from matplotlib.ticker import EngFormatter  # noqa: PLC0415
+
+    axes.set_title(panel.label, loc="left", fontsize=11)
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.grid(axis="y", color="#dddddd", lw=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(colors=_QUIET, length=0)
+    if legend:
+        axes.legend(
+            loc="upper left", bbox_to_anchor=(1.005, 1), frameon=False, fontsize=10, borderaxespad=0
+        )
+
+
+def _time_axis(axes: Any, start: Day, end: Day, first: date) -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter  # noqa: PLC0415
+
+    locator = AutoDateLocator(minticks=4, maxticks=10)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(
+        ConciseDateFormatter(locator, show_offset=False)  # type: ignore[no-untyped-call]
+    )
+    # A day's mark stands at its midnight: half of its bar is to the left.
+    half = timedelta(hours=12)
+    left, right = min(start.date, first), end.date
+    axes.set_xlim(*(datetime(d.year, d.month, d.day) - half for d in (left, right)))  # noqa: DTZ001

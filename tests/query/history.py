@@ -1,0 +1,111 @@
+"""The demo's history as partitions, without servers: what an export of it looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from lake.base.day import Day
+from lake.demo.dialogue import requests_of
+from lake.demo.documents import documents_of
+from lake.demo.logs import lines_of
+from lake.demo.metrics import MetricsDay, metrics_of
+from lake.demo.scenario import Scenario
+
+DATASETS = (
+    "usage_analytics",
+    "performance_metrics",
+    "metrics_rollups",
+    "stage_performance_rollups",
+    "http_server_requests",
+    "dialogue_metrics",
+    "container_logs",
+)
+_LABELS = (
+    "application", "exception", "instance", "le", "method", "model", "outcome", "stage", "status",
+    "type", "uri",
+)  # fmt: skip
+_MAP = pa.map_(pa.string(), pa.string())
+Put = Callable[[str, str, pa.Table], object]
+
+
+def put_history(put: Put, first: Day, days: int) -> Scenario:
+    """Writes every dataset's partitions of the UTC days [first, first + days)."""
+    scenario = Scenario(first, days)
+    for metrics in metrics_of(scenario):
+        day = metrics.day
+        requests = requests_of(scenario, day)
+        for name, documents in documents_of(requests).items():
+            put(name, str(day), _documents(documents))
+        put("http_server_requests", str(day), _samples(metrics, "http_"))
+        put("dialogue_metrics", str(day), _samples(metrics, "dialogue_", "llm_", "tts_"))
+        lines = list(_lines(scenario, day, requests))
+        put("container_logs", str(day), pa.Table.from_pylist(lines, _LOGS))
+    return scenario
+
+
+def _documents(documents: list[dict]) -> pa.Table:
+    names = dict.fromkeys(name for document in documents for name in document)
+    columns = {name: pa.array([d.get(name) for d in documents]) for name in names if name != "_id"}
+    ids = pa.array([str(document["_id"]) for document in documents])
+    return pa.table({"_id": ids, **columns, "_rest": pa.nulls(len(documents), pa.string())})
+
+
+def _samples(metrics: MetricsDay, *prefixes: str) -> pa.Table:
+    """Millisecond times, doubles, one column a label."""
+    chosen = [series for series in metrics.series if series.name.startswith(prefixes)]
+    count = len(metrics.scrapes)
+    times = pa.array(np.tile(np.array(metrics.scrapes), len(chosen)), pa.timestamp("ms", "UTC"))
+    values = [value for series in chosen for value in series.values(count)]
+
+    def repeated(column: list[object], kind: pa.DataType) -> pa.Array:
+        return pa.array(column, kind).take(pa.array(np.repeat(np.arange(len(chosen)), count)))
+
+    labels = [_labels(series.labels) for series in chosen]
+    return pa.table(
+        {
+            "ts": times,
+            "metric": repeated([series.name for series in chosen], pa.string()),
+            "value": pa.array(values, pa.float64()),
+            "nan": pa.nulls(len(values), pa.string()),
+            "series_id": repeated(list(range(len(chosen))), pa.int64()),
+            **{name: repeated([one.get(name) for one in labels], pa.string()) for name in _LABELS},
+            "labels": pa.array([[]] * len(values), _MAP),
+        }
+    )
+
+
+def _labels(text: str) -> dict[str, str]:
+    pairs = text.strip("{}").split(",")
+    return {name: value.strip('"') for name, _, value in (pair.partition("=") for pair in pairs)}
+
+
+_LOGS = pa.schema(
+    [
+        ("ts", pa.timestamp("us", "UTC")),
+        ("ts_ns", pa.int64()),
+        ("stream_id", pa.int64()),
+        ("line", pa.string()),
+        ("container", pa.string()),
+        ("level", pa.string()),
+        ("service", pa.string()),
+        ("labels", _MAP),
+        ("metadata", _MAP),
+    ]
+)
+
+
+def _lines(scenario: Scenario, day: Day, requests: list) -> Iterator[dict[str, object]]:
+    for number, (stream, lines) in enumerate(lines_of(scenario, day, requests).items()):
+        for line in lines:
+            yield {
+                "ts": line.ts_ns // 1000,
+                "ts_ns": line.ts_ns,
+                "stream_id": number,
+                "line": line.text,
+                **stream.labels,
+                "labels": [],
+                "metadata": [*line.metadata.items(), ("detected_level", stream.level)],
+            }
