@@ -9,18 +9,20 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from lake.base.datasets import PrometheusDataset
 from lake.base.errors import BadData, Refused, TransientError
 from lake.sources.http import Answer, Http, Overloaded, Params, Rejected, Tally, TooLarge, shortened
-from lake.sources.prometheus.plan import MAX_STEPS, Window, splittable
+from lake.sources.prometheus.plan import MAX_STEPS, Window, of_metrics, splittable
 
 _LOG = logging.getLogger(__name__)
 _MOST_BYTES = 32 << 20  # a larger answer is asked for in halves
 _LONGEST_URL = 2000
 _MOST_ANNOTATIONS = 20
 _HOUR_MS = 3_600_000
+_TERMS = 20  # of a sum over metrics
 # A store of Thanos that is away must be an error, its replicas are one, and downsampled
 # blocks are no samples; other servers pass over these parameters.
 _THANOS = {"partial_response": "false", "dedup": "true", "max_source_resolution": "0s"}
@@ -80,6 +82,54 @@ class Questions:
             form=len(query) > _LONGEST_URL,
             max_bytes=_MOST_BYTES if halvable else None,
             attempts_if_slow=2 if halvable else None,
+        )
+
+    def _instant(self, query: str, at_ms: int, *, max_bytes: int | None = None) -> Answer:
+        return self._ask(
+            "/api/v1/query",
+            {"query": query, "time": _seconds(at_ms), **_THANOS},
+            form=len(query) > _LONGEST_URL,
+            max_bytes=max_bytes,
+            attempts_if_slow=2,
+        )
+
+    def range_vector(self, selector: str, window: Window) -> Answer:
+        """The stored samples at the window's ms, and up to version 2 also at the ms before it.
+
+        Ranges hold their first ms up to version 2 and leave it out from version 3 on.
+        The envelope is not checked yet.
+        """
+        query = f"{selector}\n[{window.steps}ms]"
+        return self._instant(query, window.end_ms, max_bytes=_MOST_BYTES)
+
+    def stored(self, day: Window) -> int:
+        """How many samples the day's ms have: PromQL's own count of them."""
+        # The bounds of this range are two steps; a version that leaves one out counts 1.
+        probe = self._instant("count_over_time(vector(1)[1s:1s])", day.start_ms)
+        surplus_ms = self._sum(probe) - 1
+
+        def over(part: Window, selector: str) -> str:
+            return f"{selector}\n[{max(1, part.steps - surplus_ms)}ms]"
+
+        def names(part: Window) -> list[dict[str, Any]]:
+            query = f"count by (__name__) (last_over_time({over(part, self._dataset.query)}))"
+            return self._result(self._instant(query, part.end_ms), "vector")
+
+        found = {
+            series["metric"].get("__name__", "")
+            for answer in self.in_parts(day, names)
+            for series in answer
+        }
+        # One metric a term: without its name, which the function drops, series could be equal.
+        selectors = sorted({of_metrics(self._dataset.query, [name]) for name in found})
+
+        def ask(part: Window, group: list[str]) -> int:
+            terms = [f"(sum(count_over_time({over(part, one)})) or vector(0))" for one in group]
+            return self._sum(self._instant(" + ".join(terms), part.end_ms))
+
+        groups = [selectors[i : i + _TERMS] for i in range(0, len(selectors), _TERMS)]
+        return sum(
+            count for group in groups for count in self.in_parts(day, partial(ask, group=group))
         )
 
     def total(self, day: Window) -> int:
@@ -173,12 +223,18 @@ class Questions:
             if "scalar" not in error.parts.get("found", ""):
                 raise
             answer = self.matrix(f"count {grouping}(vector({self._dataset.query}\n))", window)
+        return self._result(answer, "matrix")
+
+    def _sum(self, answer: Answer) -> int:
+        return sum(int(float(one["value"][1])) for one in self._result(answer, "vector"))
+
+    def _result(self, answer: Answer, kind: str) -> list[dict[str, Any]]:
         data = self.checked(answer.json())["data"]
-        if not isinstance(data, dict) or data.get("resultType") != "matrix":
+        if not isinstance(data, dict) or data.get("resultType") != kind:
             raise BadData(
-                "not an answer to a range query",
+                "not the kind of answer that was asked for",
                 where=self._where,
-                expected="a matrix",
+                expected=f"a {kind}",
                 found=shortened(repr(data)),
             )
         found: list[dict[str, Any]] = data["result"]

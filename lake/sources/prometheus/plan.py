@@ -77,29 +77,44 @@ def splittable(query: str) -> bool:
     return _DEPENDS_ON_WINDOW.search(query) is None
 
 
-def shards(query: str, series_by_metric: Mapping[str, int], most_steps: int) -> list[Shard]:
+def shards(query: str, series_by_metric: Mapping[str, int], samples_each: int) -> list[Shard]:
     """Groups of metrics in the order of their series' ids, each of a bearable size.
 
-    `series_by_metric` holds every metric's name and about how many series it has; series
-    without a name are asked for, too. A query that is no selector stays whole.
+    `series_by_metric` holds every metric's name and about how many series it has, each with
+    so many samples in the longest window; series without a name are asked for, too.
+    A query that is no selector stays whole.
     """
-    braces = _BRACES.fullmatch(query)
-    if braces is None:
+    if not is_selector(query):
         return [Shard(query, max(1, sum(series_by_metric.values())))]
     sizes = {"": 1, **series_by_metric}
     by_bucket = groupby(sorted(sizes, key=_by_bucket), key=metric_bucket)
     return [
-        Shard(_restricted(braces["matchers"], names), sum(sizes[name] for name in names))
+        Shard(of_metrics(query, names), sum(sizes[name] for name in names))
         for names in _grouped(
             [list(names) for _, names in by_bucket],
-            lambda names: sum(sizes[name] for name in names) * most_steps <= _TARGET_SAMPLES,
+            lambda names: sum(sizes[name] for name in names) * samples_each <= _TARGET_SAMPLES,
         )
     ]
 
 
-def windows(day: Window, shard: Shard) -> list[Window]:
-    """The day in parts of a bearable size for so many series."""
-    return list(day.parts(max(1, min(MAX_STEPS, _TARGET_SAMPLES // max(1, shard.series)))))
+def of_metrics(query: str, names: list[str]) -> str:
+    """The query for these metrics only; as it is where it is no `{…}` with matchers alone."""
+    braces = _BRACES.fullmatch(query)
+    if braces is None:
+        return query
+    if len(names) == 1:
+        return f"{{{braces['matchers']},__name__={_quoted(names[0])}}}"
+    either = "|".join(_RE2_SPECIAL.sub(r"\\\1", name) for name in names)
+    return f"{{{braces['matchers']},__name__=~{_quoted(either)}}}"
+
+
+def windows(day: Window, shard: Shard, longest: int, samples_each: int) -> list[Window]:
+    """The day in parts of at most `longest` steps, each of a bearable size.
+
+    `samples_each` is how many samples a series has in the longest.
+    """
+    bearable = longest * _TARGET_SAMPLES // (max(1, shard.series) * samples_each)
+    return list(day.parts(max(1, min(longest, bearable))))
 
 
 def _by_bucket(name: str) -> tuple[int, str]:
@@ -118,14 +133,6 @@ def _grouped(
         held = held + names
     if held:
         yield held
-
-
-def _restricted(matchers: str, names: list[str]) -> str:
-    """The selector, for these metrics only."""
-    if len(names) == 1:
-        return f"{{{matchers},__name__={_quoted(names[0])}}}"
-    either = "|".join(_RE2_SPECIAL.sub(r"\\\1", name) for name in names)
-    return f"{{{matchers},__name__=~{_quoted(either)}}}"
 
 
 def _quoted(text: str) -> str:

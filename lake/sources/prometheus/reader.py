@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import chain, count
 from pathlib import Path
+from typing import Any
 
 from lake.base.datasets import Dataset, PrometheusDataset
 from lake.base.day import Day
-from lake.base.errors import PermanentError
 from lake.base.settings import PrometheusSource
 from lake.base.table import TableStream
 from lake.sources.face import Count
@@ -27,10 +27,19 @@ from lake.sources.prometheus.rows import ENCODINGS, SORTED_BY, Rows, SeriesIds
 
 _LOG = logging.getLogger(__name__)
 _LOOK_BACK_MS = 3_600_000  # names of a day's first steps may be older; the default is 5 min
+_RAW_SAMPLES_A_DAY = 5760  # a guess: one each 15 s; a denser series is halved when asked for
+_HOW: dict[str, dict[str, Any]] = {
+    "range": {"mode": "range"},
+    "raw": {"mode": "raw", "read_by": "range vectors", "stale_markers": "left out by the server"},
+}
 
 
 class PrometheusReader:
-    """Days of Prometheus, Thanos Query or Mimir, by range queries."""
+    """Days of Prometheus, Thanos Query or Mimir.
+
+    `mode = "range"` asks range queries; `mode = "raw"` the stored samples, by range vectors:
+    their values exactly, without stale markers.
+    """
 
     may_count_low = False
 
@@ -40,14 +49,14 @@ class PrometheusReader:
 
     @contextmanager
     def read(self, dataset: Dataset, day: Day, scratch: Path) -> Iterator[TableStream]:
-        """All steps of the day, asked at once and kept in `scratch` until they are taken."""
+        """All samples of the day, asked at once and kept in `scratch` until they are taken."""
         dataset = _checked(dataset)
         questions = Questions(self._http, dataset)
         questions.check_stores(day.start_ms, day.end_ms)
         ids = SeriesIds()
-        shards = self._fetch(questions, dataset, plan.whole_day(day, dataset.step_ms), scratch, ids)
+        shards = self._fetch(questions, dataset, _window(dataset, day), scratch, ids)
         questions.check_stores(day.start_ms, day.end_ms)
-        label_sets = ids.label_sets()
+        label_sets = ids.label_sets({one for shard in shards for part in shard for one in part.ids})
         rows = Rows(label_sets)
         yield TableStream(
             schema=rows.schema,
@@ -56,8 +65,8 @@ class PrometheusReader:
             encodings=ENCODINGS,
             dictionary=rows.dictionary,
             details={
-                "mode": dataset.mode,
-                "step": dataset.step,
+                **_HOW[dataset.mode],
+                **({"step": dataset.step} if dataset.mode == "range" else {}),
                 "series": len(label_sets),
                 "requests": questions.tally.requests,
                 "retries": questions.tally.retries,
@@ -69,8 +78,13 @@ class PrometheusReader:
         """PromQL's own count of each step, added up: neither shards nor our parser."""
         dataset = _checked(dataset)
         questions = Questions(self._http, dataset)
-        total = questions.total(plan.whole_day(day, dataset.step_ms))
-        return Count(total, f"sum over the day's steps of query_range count(QUERY), {dataset.step}")
+        window = _window(dataset, day)
+        if dataset.mode == "raw":
+            return Count(
+                questions.stored(window), "sum over metrics of sum(count_over_time(QUERY[1d]))"
+            )
+        method = f"sum over the day's steps of query_range count(QUERY), step {dataset.step}"
+        return Count(questions.total(window), method)
 
     def undated(self, dataset: Dataset) -> None:
         """Every sample has its time."""
@@ -89,14 +103,16 @@ class PrometheusReader:
     ) -> list[list[spool.Spool]]:
         """Every answer in a file: shard by shard in the order of ids, each in that of time."""
         files = count()
+        raw = dataset.mode == "raw"
+        ask = questions.range_vector if raw else questions.matrix
 
         def fetch(query: str, window: plan.Window) -> list[spool.Spool]:
             return questions.in_parts(window, lambda part: fetch_part(query, part))
 
         def fetch_part(query: str, window: plan.Window) -> spool.Spool:
-            envelope, series = split(questions.matrix(query, window))
+            envelope, series = split(ask(query, window))
             questions.checked(envelope)
-            return spool.write(scratch / f"{next(files)}.arrow", window, series, ids)
+            return spool.write(scratch / f"{next(files)}.arrow", window, series, ids, clip=raw)
 
         shards = _plan(questions, dataset, day)
         with ThreadPoolExecutor(self._http.max_parallel, "prometheus") as pool:
@@ -118,22 +134,30 @@ def _plan(
     if plan.is_selector(dataset.query):
         for name in questions.metric_names(day.start_ms - _LOOK_BACK_MS, day.end_ms):
             sizes.setdefault(name, 1)
-    shards = plan.shards(dataset.query, sizes, day.steps)
+    longest, samples_each = _longest(dataset, day)
+    shards = plan.shards(dataset.query, sizes, samples_each)
     _LOG.debug("%s: %d metrics in %d shards", dataset.name, len(sizes), len(shards))
     if plan.splittable(dataset.query):
-        return [(shard.query, plan.windows(day, shard)) for shard in shards]
-    if day.steps > plan.MAX_STEPS:
+        return [(shard.query, plan.windows(day, shard, longest, samples_each)) for shard in shards]
+    if day.steps > longest:
         questions.check_splittable()
     return [(shard.query, [day]) for shard in shards]
+
+
+def _window(dataset: PrometheusDataset, day: Day) -> plan.Window:
+    """Stored samples may have any ms of the day."""
+    return plan.whole_day(day, 1 if dataset.mode == "raw" else dataset.step_ms)
+
+
+def _longest(dataset: PrometheusDataset, day: plan.Window) -> tuple[int, int]:
+    """Steps of the longest window that may be asked for; samples that a series has in it."""
+    if dataset.mode == "raw":
+        return day.steps, _RAW_SAMPLES_A_DAY
+    steps = min(day.steps, plan.MAX_STEPS)
+    return steps, steps
 
 
 def _checked(dataset: Dataset) -> PrometheusDataset:
     if not isinstance(dataset, PrometheusDataset):
         raise TypeError(f"not a Prometheus dataset: {dataset.name}")
-    if dataset.mode != "range":
-        raise PermanentError(
-            f'mode = "{dataset.mode}" can\'t be read yet',
-            where=f"dataset {dataset.name}",
-            expected='mode = "range"',
-        )
     return dataset

@@ -6,7 +6,7 @@ Belongs here: fixed columns, labels' columns, encodings. Does not: where samples
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -46,10 +46,11 @@ class SeriesIds:
             known = self._ids[labels] = series_id(parsed, parsed.get(_NAME, ""))
         return known
 
-    def label_sets(self) -> dict[int, dict[str, str]]:
-        """All series so far by ascending id. Raises BadData where ids collide."""
+    def label_sets(self, wanted: Collection[int]) -> dict[int, dict[str, str]]:
+        """The labels of these series, by ascending id. Raises BadData where ids collide."""
         sets: dict[int, dict[str, str]] = {}
-        for written, series in sorted(self._ids.items(), key=lambda item: item[1]):
+        of_wanted = ((one, written) for written, one in self._ids.items() if one in wanted)
+        for series, written in sorted(of_wanted):
             labels = {name: value for name, value in json.loads(written).items() if value}
             if sets.setdefault(series, labels) != labels:
                 raise BadData("two series have the same id", found=f"{labels} and {sets[series]}")

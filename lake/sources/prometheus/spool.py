@@ -31,9 +31,14 @@ class Spool:
 
 
 def write(
-    path: Path, window: Window, series: Sequence[RawSeries], id_of: Callable[[bytes], int]
+    path: Path,
+    window: Window,
+    series: Sequence[RawSeries],
+    id_of: Callable[[bytes], int],
+    *,
+    clip: bool = False,
 ) -> Spool:
-    """Parses an answer into a file.
+    """Parses an answer into a file; `clip` drops samples from before the window.
 
     Raises BadData where two series have the same id, or times are not the window's.
     """
@@ -42,6 +47,8 @@ def write(
         raise BadData("two series of one answer have the same labels, or ids that collide")
     ids = sorted(by_id)
     table, rows = samples([by_id[one] for one in ids])
+    if clip:
+        table, ids, rows = _clipped(table, ids, rows, window.start_ms)
     _check_order(table, rows, window)
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         # Pieces of one length: the answer's own may be many more.
@@ -88,6 +95,14 @@ class _Cursor:
 
     def close(self) -> None:
         self._file.close()
+
+
+def _clipped(
+    table: pa.Table, ids: Sequence[int], rows: Sequence[int], start_ms: int
+) -> tuple[pa.Table, list[int], list[int]]:
+    inside = pc.greater_equal(pc.cast(table["ts"], pa.int64()), start_ms)
+    left = pc.value_counts(repeated(ids, rows).filter(inside.combine_chunks()))
+    return table.filter(inside), left.field("values").to_pylist(), left.field("counts").to_pylist()
 
 
 def _check_order(table: pa.Table, rows: Sequence[int], window: Window) -> None:

@@ -39,6 +39,7 @@ def _gauge_with_gaps(start_ms: int, end_ms: int) -> Iterator[str]:
 def history() -> Iterator[str]:
     begin, end = DAY.start_ms - 600_000, DAY.end_ms + 600_000
     yield _line("app_before", 'job="t"', 1, DAY.start_ms - 120_000)
+    yield _line("app_before", 'job="t"', 1, DAY.start_ms - 1)
     yield _line("app_edge", 'job="t"', 1, DAY.start_ms)
     yield _line("app_edge", 'job="t"', 2, DAY.end_ms - 1)
     yield from _gauge_with_gaps(begin, end)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import requests
-from prometheus_history import DAY, MANY_NAMES, dataset
+from prometheus_history import DAY, MANY_NAMES, dataset, history
 
 from lake.base.errors import Refused
 from lake.base.parquet import write_parquet
@@ -111,7 +111,7 @@ def test_day_is_half_open_and_looks_back(reader, scratch):
         table["metric"].to_pylist(), table["ts"].cast(pa.int64()).to_pylist(), strict=True
     ):
         steps.setdefault(name, []).append((at - DAY.start_ms) // 15_000)
-    assert steps["app_before"] == list(range(13))  # 3 of the 5 minutes lie in the day
+    assert steps["app_before"] == list(range(20))  # until 5 minutes after it
     assert steps["app_edge"] == list(range(21))  # its other sample is after the last step
     assert "app_next" not in steps
 
@@ -168,6 +168,45 @@ def test_query_bound_to_its_window_is_not_cut(reader, url, scratch):
         read(reader, scratch, query, step="1s")
     with pytest.raises(Refused, match="can't be asked in parts"):
         reader.count(dataset(query, step="1s"), DAY)
+
+
+@pytest.mark.parametrize("target", [150_000, 2000])
+def test_raw_samples_are_those_that_were_written(reader, scratch, monkeypatch, target):
+    monkeypatch.setattr(plan, "_TARGET_SAMPLES", target)
+    written = {}
+    for line in history():
+        name, value, seconds = line.split("{")[0], *line.rsplit(" ", 2)[1:]
+        at_ms = int(Decimal(seconds) * 1000)
+        if DAY.start_ms <= at_ms < DAY.end_ms:
+            written.setdefault(name, []).append((at_ms, comparable(float(value))))
+    rows = as_asked(read(reader, scratch, EVERYTHING, mode="raw"))
+    found = {}
+    for labels, at_ms, value in rows:
+        found.setdefault(dict(labels)["__name__"], []).append((at_ms, value))
+    assert {name: sorted(one) for name, one in found.items()} == {
+        name: sorted(one) for name, one in written.items()
+    }
+    assert reader.count(dataset(EVERYTHING, mode="raw"), DAY).rows == len(rows)
+
+
+def test_raw_day_is_half_open_to_the_ms(reader, scratch):
+    for name, times in (
+        ("app_edge", [DAY.start_ms, DAY.end_ms - 1]),
+        ("app_next", []),
+        ("app_before", []),
+    ):
+        table = read(reader, scratch, name, mode="raw")
+        assert table["ts"].cast(pa.int64()).to_pylist() == times
+        assert reader.count(dataset(name, mode="raw"), DAY).rows == len(times)
+    day_before = dataset("app_edge", mode="raw")
+    assert reader.count(day_before, DAY.plus(-1)).rows == 0
+    assert reader.count(day_before, DAY.plus(1)).rows == 0
+
+
+def test_raw_takes_selectors_only(reader, scratch):
+    for ask in (read, lambda *a, **k: reader.count(dataset(a[2], **k), DAY)):
+        with pytest.raises(Refused, match="dataset t"):
+            ask(reader, scratch, "sum(app_odd)", mode="raw")
 
 
 def test_no_server_is_an_error_that_names_it(scratch):

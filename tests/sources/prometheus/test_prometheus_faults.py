@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from prometheus_history import DAY, dataset
 
-from lake.base.errors import BadData, PermanentError, Refused, TransientError
+from lake.base.errors import BadData, Refused, TransientError
 from lake.base.settings import PrometheusSource
 from lake.sources.prometheus import PrometheusReader, api
 
@@ -191,8 +191,3 @@ def test_a_long_query_goes_as_a_form(fake, fake_reader, scratch):
     posted = [asked for asked in fake.scripted.asked if asked.method == "POST"]
     assert {asked.path for asked in posted} == {"/prefix/api/v1/query_range"}
     assert all("x" * 3000 in asked.params["query"] for asked in posted)
-
-
-def test_raw_mode_says_that_it_is_not_there(fake_reader, scratch):
-    with pytest.raises(PermanentError, match="raw"):
-        read(fake_reader, scratch, mode="raw")

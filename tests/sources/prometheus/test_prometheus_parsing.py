@@ -213,9 +213,25 @@ def test_names_are_quoted_as_a_regular_expression_and_as_text():
 
 def test_a_metric_with_many_series_is_asked_in_short_windows():
     day = plan.whole_day(DAY, 15_000)
-    windows = plan.windows(day, plan.Shard("x", 10_000))
-    assert len(windows) == 5760 // 15
-    assert plan.windows(day, plan.Shard("x", 10**9))[0].steps == 1
+    many = plan.Shard("x", 10_000)
+    assert len(plan.windows(day, many, 5760, 5760)) == 5760 // 15
+    assert plan.windows(day, plan.Shard("x", 10**9), 5760, 5760)[0].steps == 1
+    by_ms = plan.whole_day(DAY, 1)
+    assert len(plan.windows(by_ms, many, by_ms.steps, 5760)) == 5760 // 15
+    assert plan.windows(by_ms, plan.Shard("x", 1), by_ms.steps, 5760) == [by_ms]
+
+
+def test_samples_from_before_the_window_are_dropped_where_ranges_hold_them(tmp_path):
+    series = [
+        RawSeries(b'{"a":"1"}', b'0.999,"0"],[1,"1"],[1.5,"2"', b""),
+        RawSeries(b'{"a":"2"}', b'0.999,"0"', b""),
+        RawSeries(b'{"a":"3"}', b'1.999,"3"', b""),
+    ]
+    ids = {one.labels: n for n, one in enumerate(series)}
+    kept = spool.write(tmp_path / "x", plan.Window(1000, 1000, 1), series, ids.get, clip=True)
+    assert (list(kept.ids), list(kept.rows)) == ([0, 2], [2, 1])
+    found = [(one, pa.Table.from_batches(pieces)) for one, pieces in spool.merged([kept])]
+    assert [(one, table["value"].to_pylist()) for one, table in found] == [(0, [1, 2]), (2, [3])]
 
 
 @pytest.mark.parametrize("times", ["0.000,15.001", "0,30", "15,0", "-15,0", "0,0"])
