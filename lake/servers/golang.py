@@ -75,12 +75,11 @@ def _building(progress: Progress, packages: int) -> Callable[[float, str], None]
 
     def tick(seconds: float, output: str) -> None:
         done = len(output.splitlines())
-        progress(
-            "loki",
-            f"building it: {done} of {packages} packages, "
-            f"{seconds // 60:.0f} min {seconds % 60:02.0f} s "
-            f"(about {minutes} minutes on {cores} cores)",
+        elapsed = f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"
+        estimate = (
+            f", of about {minutes} minutes on {cores} cores" if seconds < minutes * 60 else ""
         )
+        progress("loki", f"building it: {done} of {packages} packages, {elapsed}{estimate}")
 
     return tick
 

@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from rich.console import Console
-
 Progress = Callable[[str, str], None]
 """Called with a server's name and what is being done for it; as often as one likes."""
 
@@ -29,6 +27,8 @@ def shown(stream: TextIO | None = None) -> Iterator[Progress]:
     """A Progress for people: one moving line on a terminal, else a line now and then."""
     stream = stream or sys.stderr
     if stream.isatty():
+        from rich.console import Console  # noqa: PLC0415  slow to import, seldom needed
+
         with Console(file=stream).status("") as status:
             yield lambda name, text: status.update(f"{name}: {text}")
     else:

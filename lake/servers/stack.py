@@ -6,30 +6,25 @@ Does not: how one server is configured (a module each), where its program is (bi
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from lake.servers import loki, mongo, prometheus, s3
+from lake.base.errors import UsageError
 from lake.servers.binaries import check_server
 from lake.servers.installing import install
 from lake.servers.progress import Progress, silent
 from lake.servers.recipe import Options, Recipe
 from lake.servers.server import Server
 
-_RECIPES: Mapping[str, Recipe] = {
-    "mongo": mongo.RECIPE,
-    "prometheus": prometheus.RECIPE,
-    "loki": loki.RECIPE,
-    "s3": s3.RECIPE,
-}
 _LOOK_S = 0.5
 _PORTS_FILE = "ports.json"
 
@@ -48,14 +43,14 @@ class Stack:
         programs = {name: install(name, progress).path for name in chosen}
         self._throw_away = directory is None
         self.directory = (directory or Path(tempfile.mkdtemp(prefix="lake-"))).absolute()
-        self.directory.mkdir(parents=True, exist_ok=True)
+        _make(self.directory)
         self._cancelled = threading.Event()
         ports = self._remembered_ports()
         self._servers = {
             name: Server(
                 name=name,
                 program=program,
-                recipe=_RECIPES[name],
+                recipe=_recipe(name),
                 home=self.directory / name,
                 options=options,
                 ports=ports.get(name, {}),
@@ -128,7 +123,28 @@ class Stack:
         """So that the addresses stay what they are when the directory is used again."""
         ports = self._remembered_ports()
         ports |= {name: server.ports for name, server in self._servers.items()}
-        (self.directory / _PORTS_FILE).write_text(json.dumps(ports, indent=2) + "\n", "utf-8")
+        file = self.directory / _PORTS_FILE
+        half = file.with_suffix(".tmp")
+        half.write_text(json.dumps(ports, indent=2) + "\n", encoding="utf-8")
+        half.replace(file)
+
+
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            "the servers' directory can't be used",
+            where=directory,
+            expected="a directory that can be made or written to",
+            found=error.strerror,
+        ) from error
+
+
+def _recipe(name: str) -> Recipe:
+    """That of the module of this name; their clients are imported for servers that are used."""
+    recipe: Recipe = importlib.import_module(f"lake.servers.{name}").RECIPE
+    return recipe
 
 
 def start(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import stat
 import struct
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pymongo
 import pytest
 import requests
-from looking import exists, listening
+from looking import exists, listening, within
 
 from lake.base.errors import PermanentError, UsageError
 from lake.servers import SERVER_NAMES, Stack, server, start
@@ -255,6 +256,23 @@ def test_an_unknown_name_names_the_servers() -> None:
     with pytest.raises(UsageError) as told:
         start(["mongo", "grafana"])
     assert told.value.parts["expected"] == "mongo, prometheus, loki, s3"
+
+
+def test_a_server_whose_supervisor_was_killed_ends_too(own: Stack) -> None:
+    pid = own["prometheus"].pid
+    supervisor = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    assert supervisor != os.getpid()
+    os.kill(supervisor, signal.SIGKILL)
+    assert within(10, lambda: not exists(pid))
+    assert within(5, lambda: not own["prometheus"].running)
+    own["prometheus"].start()
+    assert own["prometheus"].running
+
+
+def test_a_file_is_no_directory_for_servers(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="can't be used"):
+        start(["prometheus"], tmp_path / "file")
 
 
 def test_options(tmp_path: Path) -> None:
