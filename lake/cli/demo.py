@@ -90,8 +90,8 @@ def _print(report: Report) -> None:
 
     console = Console()
     ledger = Table(box=None, pad_edge=False, header_style="bold")
-    ledger.add_column("dataset")
-    for heading in ("days verified", "rows in the lake", "counted by the source", "bytes"):
+    ledger.add_column("dataset", no_wrap=True)
+    for heading in ("days verified", "rows", "source's count", "bytes"):
         ledger.add_column(heading, justify="right")
     for row in report.datasets:
         numbers = (row["days"], row["rows"], row["source_count"], row["bytes"])
@@ -114,12 +114,13 @@ def _print(report: Report) -> None:
 
 def _print_next(place: Place) -> None:
     config = place.config
+    example = "FROM usage_analytics ORDER BY timestamp LIMIT 3"
     click.echo(
         f"""
 The servers have stopped; the lake is in {place.lake}. Go on with:
-  lake status --config {config}
+  lake status --config {config} --no-sources
   lake trend daily_requests --config {config}
-  lake query --config {config} "SELECT day, count(*) FROM usage_analytics GROUP BY day ORDER BY day"
+  lake query --config {config} "{example}"
   lake demo --dir {place.root} --serve      the same data, with Dagster's UI"""
     )
 

@@ -6,6 +6,7 @@ Belongs here: the order of the steps. Does not: any step's work.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -27,7 +28,11 @@ from lake.demo.telling import Teller
 from lake.export import Exporter
 from lake.query import connect
 from lake.servers import SERVER_NAMES, Stack, start
+from lake.servers.dagster import Dagster, start_dagster
 from lake.status import DatasetStatus, read_status
+from lake.trends.asking import ask
+from lake.trends.files import all_trends
+from lake.trends.plot import draw
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ def run_demo(
         place.write_config(f"s3://{BUCKET}", stack.endpoints)
         settings = load(str(place.config))
         with _dagster(place, teller) as dagster:
-            _export(dagster.url, settings, window, teller)
+            _export(dagster, settings, window, teller)
             report = Report(
                 config=str(place.config),
                 first=str(first),
@@ -82,6 +87,7 @@ def run_demo(
                 seconds=round(teller.seconds, 1),
             )
             if serve:
+                dagster.start_daemon()
                 serve(stack, dagster.url, report)
         _keep(settings, place, stack, teller)
     return report
@@ -112,15 +118,25 @@ def _fill(stack: Stack, place: Place, first: Day, days: int, teller: Teller) -> 
     place.mark_loaded(first, days)
 
 
-def _export(url: str, settings: Settings, window: list[Day], teller: Teller) -> None:
-    """One Dagster backfill over all datasets and days."""
+def _dagster(place: Place, teller: Teller) -> Dagster:
+    with teller.step("Dagster"):
+        return start_dagster(place.dagster, place.config, {}, daemon=False)
+
+
+def _export(dagster: Dagster, settings: Settings, window: list[Day], teller: Teller) -> None:
+    """One backfill over all datasets and days."""
     names = [dataset.name for dataset in settings.dataset]
     with teller.step(f"Dagster backfill: {len(names)} datasets × {len(window)} days") as tell:
-        backfill = launch_backfill(url, names, [str(day) for day in window])
-        result = wait_backfill(url, backfill, lambda done, total: tell("partitions", done, total))
-    if result.failures:
+        result = dagster.backfill(
+            names,
+            [str(day) for day in window],
+            lambda now: tell("partitions", now.done + now.failed, now.total),
+        )
+    if not result.ok:
         raise Incomplete(
-            "the backfill has failed partitions", where=url, found="\n".join(result.failures)
+            f"{len(result.failures)} partitions failed",
+            where=dagster.url,
+            found=next(iter(result.failures.values())),
         )
 
 
@@ -169,12 +185,26 @@ def _totals(
             "Loki, by LogQL": asdict(totals.of_loki(ends["loki"]["url"], window)),
         }
         sql = resource_path("sql/checks/demo_totals.sql").read_text("utf-8")
-        with closing(connect(settings)) as lake:
-            for row in lake.sql(sql).arrow().to_pylist():
+        with connect(settings) as lake:
+            for row in lake.rows(sql):
                 found[f"lake: {row.pop('table')}"] = row
     if len({tuple(row.items()) for row in found.values()}) != 1:
         raise Incomplete("the sources and the lake have different totals", found=found)
     return found
+
+
+def _plots(settings: Settings, place: Place, window: list[Day], teller: Teller) -> dict[str, str]:
+    """A picture of each trend over the whole window."""
+    start, end = window[0], window[-1].plus(1)
+    place.trends.mkdir(exist_ok=True)
+    files = {trend.name: place.trends / f"{trend.name}.png" for trend in all_trends()}
+    with teller.step(f"{len(files)} trends over {len(window)} days"), connect(settings) as lake:
+        for trend in all_trends():
+            begun = time.monotonic()
+            answer = ask(lake, trend, start, end)
+            draw(trend, answer, start, end, files[trend.name])
+            teller.say(f"  {trend.name}: {time.monotonic() - begun:.1f} s")
+    return {name: str(file) for name, file in files.items()}
 
 
 def _keep(settings: Settings, place: Place, stack: Stack, teller: Teller) -> None:
