@@ -138,6 +138,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
 
 
+@pytest.mark.slow
 def test_a_restart_keeps_address_and_data(own: Stack) -> None:
     before = own.endpoints
     now = time.time_ns()
@@ -184,6 +185,7 @@ def test_a_restart_on_a_taken_port_says_so(own: Stack) -> None:
     own["prometheus"].start()
 
 
+@pytest.mark.slow
 def test_a_directory_keeps_data_ports_and_keys(tmp_path: Path) -> None:
     names = ["prometheus", "s3"]
     now_s = time.time()
@@ -204,6 +206,7 @@ def test_a_directory_keeps_data_ports_and_keys(tmp_path: Path) -> None:
     assert set(json.loads((tmp_path / "ports.json").read_text())) == set(names)
 
 
+@pytest.mark.slow
 def test_a_directory_in_use_is_refused(own: Stack) -> None:
     with pytest.raises(PermanentError, match="is in use"):
         start(["prometheus"], own.directory)
@@ -275,6 +278,7 @@ def test_a_file_is_no_directory_for_servers(tmp_path: Path) -> None:
         start(["prometheus"], tmp_path / "file")
 
 
+@pytest.mark.slow
 def test_options(tmp_path: Path) -> None:
     names = ["mongo", "prometheus", "loki"]
     with start(
