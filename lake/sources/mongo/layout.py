@@ -6,6 +6,7 @@ Does not: which columns there are (schema).
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -52,7 +53,9 @@ def dictionary_columns(columns: Sequence[Column]) -> tuple[str, ...]:
 
 def sorted_by(columns: Sequence[Column], dataset: MongoDataset) -> tuple[str, ...]:
     """The time field, where it is a column of its own and has a value in each row."""
-    names = [column.field.name for column in columns]
+    # Parquet numbers leaf columns: what stands before has to be one each.
+    flat = itertools.takewhile(lambda column: not column.children, columns)
+    names = [column.field.name for column in flat]
     if dataset.time_fallback or dataset.time_field not in names:
         return ()
     return (dataset.time_field,)

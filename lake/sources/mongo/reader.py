@@ -79,14 +79,13 @@ class MongoReader:
         """See Source. Raises Missing where there is no such collection."""
         asked = _mongo(dataset)
         rows = self._count(asked, _of_day(asked, day))
-        if not rows:
-            self._require_collection(asked)
         return Count(rows, "count_documents over the same half-open range")
 
     def undated(self, dataset: Dataset) -> int | None:
         """Documents whose time field is missing, no date, or an array: of no day.
 
-        With `time_fallback` only those that have no ObjectId either.
+        With `time_fallback` only those that have no ObjectId either. Raises Missing where
+        there is no such collection.
         """
         asked = _mongo(dataset)
         types: list[dict[str, Any]] = [{"$ne": [_type_of(asked.time_field), "date"]}]
@@ -113,7 +112,10 @@ class MongoReader:
     def _count(self, asked: MongoDataset, question: dict[str, Any]) -> int:
         collection = self._connected()[self._section.database][asked.collection]
         with explained(self._section, f"collection {asked.collection}"):
-            return collection.count_documents(question)
+            rows = collection.count_documents(question)
+        if not rows:
+            self._require_collection(asked)
+        return rows
 
     def _fetch(self, asked: MongoDataset, day: Day, spool: Spool) -> None:
         collection = self._connected()[self._section.database][asked.collection]

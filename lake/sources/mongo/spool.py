@@ -98,7 +98,8 @@ class _Hour:
             sizes = np.diff(begins)[self._order]
             for first, last in _cuts(sizes.tolist()):
                 rows = self._order[first:last]
-                pieces = [content[begins[row] : begins[row + 1]] for row in rows]
+                bounds = zip(begins[rows].tolist(), begins[rows + 1].tolist(), strict=True)
+                pieces = [content[begin:end] for begin, end in bounds]
                 starts = np.cumsum(sizes[first:last]) - sizes[first:last]
                 yield b"".join(pieces), starts.tolist()
 

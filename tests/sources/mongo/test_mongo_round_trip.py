@@ -62,28 +62,31 @@ class RoundTrip:
     """Documents to Parquet and back, by pyarrow and by DuckDB."""
 
     def __init__(self, folder: Path, connection: duckdb.DuckDBPyConnection) -> None:
-        self._path = folder / "day=2026-07-01" / "data.parquet"
-        self._path.parent.mkdir(exist_ok=True)
+        self._folder = folder
         self._connection = connection
+        self._trips = 0
 
     def __call__(self, documents: list[bytes], time_field: str = "timestamp") -> pa.Table:
         sink = io.BytesIO()
         write_parquet(stream(documents, time_field), sink)
-        self._path.write_bytes(sink.getvalue())
-        table = pq.ParquetFile(self._path).read()
+        self._trips += 1  # DuckDB remembers files by their names
+        path = self._folder / f"{self._trips}" / "day=2026-07-01" / "data.parquet"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(sink.getvalue())
+        table = pq.ParquetFile(path).read()
         table.validate(full=True)
         wanted = [plain(document) for document in documents]
         rebuilt = [rebuild(row, table.schema) for row in table.to_pylist()]
         assert [plain(document) for document in rebuilt] == wanted
-        answer = self._by_duckdb()
+        answer = self._by_duckdb(path)
         assert answer.schema.names == [*table.schema.names, "day"]
         rebuilt = [rebuild(row, table.schema) for row in answer.to_pylist()]
         assert [plain(document) for document in rebuilt] == wanted
         return table
 
-    def _by_duckdb(self) -> pa.Table:
+    def _by_duckdb(self, path: Path) -> pa.Table:
         question = "SELECT * FROM read_parquet(?, hive_partitioning = true)"
-        return self._connection.execute(question, [str(self._path)]).to_arrow_table()
+        return self._connection.execute(question, [str(path)]).to_arrow_table()
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +96,7 @@ def round_trip(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RoundTrip]:
         yield RoundTrip(tmp_path_factory.mktemp("round_trip"), connection)
 
 
-_quick = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+_quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @given(odd_days)
@@ -111,7 +114,7 @@ def test_a_day_that_extended_json_can_say_needs_no_raw(
     assert table["_raw"].null_count == len(documents)
 
 
-@pytest.mark.parametrize("levels", [12, 13, 60, 100, 199, 250])
+@pytest.mark.parametrize("levels", [11, 12, 60, 199, 250])
 def test_deep_documents(round_trip: RoundTrip, levels: int) -> None:
     value = (0x02, string(b"deep"))
     for level in range(levels):
@@ -144,8 +147,8 @@ def test_an_object_with_data_for_names_goes_to_rest_whole(round_trip: RoundTrip)
 
 
 def test_nesting_stops_where_there_would_be_too_many_leaves(round_trip: RoundTrip) -> None:
-    inner = (0x03, document([(b"i%d" % i, integer(i)) for i in range(250)]))
-    outer = (0x03, document([(b"o%d" % i, inner) for i in range(250)]))
+    inner = (0x03, document([(b"i%d" % i, integer(i)) for i in range(80)]))
+    outer = (0x03, document([(b"o%d" % i, inner) for i in range(80)]))
     table = round_trip([_document((b"m", outer), (b"n", (0x03, document([(b"k", integer(1))]))))])
     assert table.schema.names == ["_id", "timestamp", "n", "_rest", "_raw"]
 
@@ -165,7 +168,7 @@ def test_more_paths_than_are_learned(
 
 def test_large_values(round_trip: RoundTrip) -> None:
     documents = [_document((b"s", (0x02, string(b"x" * 3_000_000)))) for _ in range(8)]
-    documents += [_document((b"l", (0x04, array([integer(i) for i in range(200_000)]))))]
+    documents += [_document((b"l", (0x04, array([integer(i) for i in range(50_000)]))))]
     table = round_trip(documents)
     assert table["_rest"].null_count == 9
 
