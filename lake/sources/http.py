@@ -146,7 +146,9 @@ class Http:
             section.password.get_secret_value() or password,
             section.bearer_token.get_secret_value(),
         )
-        self._headers = dict(section.headers)
+        # Compressing costs Prometheus ten times what answering does (5.8 M samples: 9 s, not 1);
+        # where the network is the dearer part, `headers` can ask for gzip.
+        self._headers = {"Accept-Encoding": "identity", **section.headers}
         if section.tenant:
             self._headers["X-Scope-OrgID"] = section.tenant
         # The queue is the bound on parallel requests, too.

@@ -46,6 +46,7 @@ def test_prefix_tenant_headers_and_parameters(client, scripted):
     assert got.headers["X-More"] == "1"
     assert got.headers["Cache-Control"] == "no-store"
     assert "Authorization" not in got.headers
+    assert got.headers["Accept-Encoding"] == "identity"
     assert (posted.method, posted.params) == ("POST", {"query": "é"})
 
 
