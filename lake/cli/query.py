@@ -26,7 +26,8 @@ _DEFAULT_DAYS = 92
 csv_option = click.option("--csv", "as_csv", is_flag=True, help="CSV with a header.")
 
 
-@click.command()
+# SQL may begin with a comment, which looks like an option.
+@click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("sql")
 @csv_option
 @json_option
@@ -88,7 +89,8 @@ def trend(
     if name is None:
         _write(_list(all_trends()), as_csv, as_json)
         return
-    chosen, (first, last) = trend_named(name), _range(quarter, start, end)
+    first, last = _range(quarter, start, end)
+    chosen = trend_named(name)
     with connect(config) as lake:
         answer = ask(lake, chosen, first, last)
         _tell_missing(lake, chosen, first, last)

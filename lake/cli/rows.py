@@ -9,6 +9,7 @@ import base64
 import json
 import math
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -36,16 +37,16 @@ def write_json(answer: Answer) -> None:
     before = "["
     for row in answer.rows:
         fields = (f"{name}: {as_json(value)}" for name, value in zip(names, row, strict=True))
-        click.echo(f"{before}\n{{{', '.join(fields)}}}", nl=False)
+        sys.stdout.write(f"{before}\n{{{', '.join(fields)}}}")
         before = ","
-    click.echo("[]" if before == "[" else "\n]")
+    sys.stdout.write("[]\n" if before == "[" else "\n]\n")
 
 
 def write_csv(answer: Answer) -> None:
     """RFC 4180 with a header, lines ended by LF. NULL is nothing, an empty text is `""`."""
-    click.echo(",".join(map(_csv_field, answer.columns)))
+    sys.stdout.write(",".join(map(_csv_field, answer.columns)) + "\n")
     for row in answer.rows:
-        click.echo(",".join(map(_csv_field, row)))
+        sys.stdout.write(",".join(map(_csv_field, row)) + "\n")
 
 
 def write_table(answer: Answer) -> None:

@@ -44,21 +44,28 @@ def explained(where: str, hint: str | None = None) -> Iterator[None]:
 
 
 def _failed(error: duckdb.Error, where: str) -> LakeError:
-    message = _message(error)
-    status = getattr(error, "status_code", None)
+    message, status = _message(error), getattr(error, "status_code", 0)
+    if not isinstance(error, duckdb.IOException) and ".parquet" not in message:
+        return PermanentError("the query failed", found=message)
+    kind, what, remedy = _failed_read(message, status)
+    # Which place of the SQL made DuckDB read is of no help.
+    return kind(what, where=where, found=message.partition("\n\nLINE ")[0], remedy=remedy)
+
+
+def _failed_read(message: str, status: int) -> tuple[type[LakeError], str, str]:
+    """Class, what happened, and the remedy."""
     if status in (401, 403):
         remedy = "check the credentials and that they may read and list there"
-        return Refused("S3 refused", where=where, found=message, remedy=remedy)
-    if status == 404 or "No files found" in message:
-        remedy = "`lake verify` tells which objects are missing or damaged"
-        return Missing("an object is not there", where=where, found=message, remedy=remedy)
-    if status == 429 or (status or 0) >= 500 or any(text in message for text in _CONNECTING):
+        return Refused, "S3 refused", remedy
+    if "NoSuchBucket" in message:
+        return Missing, "no such bucket", "create it or correct [lake] root"
+    if status == 429 or status >= 500 or any(text in message for text in _CONNECTING):
         remedy = "check [s3] endpoint_url and region, and that the server is up; then try again"
-        return TransientError("S3 can't be read", where=where, found=message, remedy=remedy)
-    if isinstance(error, duckdb.IOException) or ".parquet" in message:
-        remedy = "`lake verify` tells which objects are missing or damaged"
-        return PermanentError("a read failed", where=where, found=message, remedy=remedy)
-    return PermanentError("the query failed", found=message)
+        return TransientError, "S3 can't be read", remedy
+    remedy = "`lake verify` tells which objects are missing or damaged"
+    if status == 404 or "No files found" in message:
+        return Missing, "an object is not there", remedy
+    return PermanentError, "a read failed", remedy
 
 
 def _message(error: duckdb.Error) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 
 from lake.base.day import Day
-from lake.base.errors import Missing
+from lake.base.errors import Missing, UsageError
 from lake.base.layout import manifest_prefix, partition_of_manifest
 from lake.base.manifest import Manifest
 from lake.base.resources import resource_path
@@ -76,6 +76,8 @@ class Lake:
     def ask(self, query: str, params: Any = None) -> Answer:
         """The answer as it is computed; `params` as for `sql`. Raises LakeError."""
         answer = self._ask(query, lambda: self.connection.execute(query, params))
+        if answer is None:
+            raise UsageError("no SQL", found=repr(query))
         described = answer.description or ()
         return Answer(
             columns=tuple(column[0] for column in described),

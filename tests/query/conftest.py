@@ -1,92 +1,58 @@
-"""Small lakes made by hand: partitions and manifests without a source."""
+"""Lakes made by hand, and the command in this process."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from demo_history import DATASETS, History, put_history
+from hand_made import HandMadeLake, hand_made_lake
 
 from lake.base.day import Day
-from lake.base.layout import table_key
-from lake.base.manifest import Manifest, write_manifest
-from lake.base.parquet import write_parquet
-from lake.base.settings import Settings, load
-from lake.base.store import Store, open_store
-from lake.base.table import TableStream, schema_to_json
-from lake.query import Lake, connect
-
-_DATASET = '[[dataset]]\nname = "{0}"\nsource = "mongo"\ncollection = "{0}"\n'
-_CONFIG = """
-[lake]
-root = "{root}"
-{s3}
-[sources.mongo]
-uri = "mongodb://127.0.0.1:27017"
-database = "app"
-"""
-
-
-@dataclass(frozen=True)
-class HandMadeLake:
-    """A lake whose days the test writes itself."""
-
-    config: Path
-    settings: Settings
-    store: Store
-
-    def put(self, dataset: str, day: str, table: pa.Table, *, manifest: bool = True) -> str:
-        """Writes the object, then its manifest; returns the object's key."""
-        one = Day.parse(day)
-        key = table_key(dataset, one)
-        with self.store.upload(key) as upload:
-            written = write_parquet(TableStream(table.schema, iter(table.to_batches())), upload)
-        if manifest:
-            write_manifest(
-                self.store,
-                Manifest(
-                    dataset=dataset,
-                    day=day,
-                    source="mongo",
-                    key=key,
-                    rows=written.rows,
-                    bytes=written.bytes,
-                    sha256=written.sha256,
-                    source_count=written.rows,
-                    count_method="the test's own",
-                    window={"start": one.start.isoformat(), "end": one.end.isoformat()},
-                    schema=schema_to_json(table.schema),
-                    created_at="2026-11-01T00:00:00+00:00",
-                    version="0",
-                ),
-            )
-        return key
-
-    def connect(self) -> Lake:
-        """A new session."""
-        return connect(self.settings)
-
+from lake.cli import main
 
 Maker = Callable[..., HandMadeLake]
 
 
 @pytest.fixture
 def make_lake(tmp_path: Path) -> Maker:
-    """Makes a lake with datasets of those names, in a directory or at another root."""
+    """Makes a lake below the test's own directory."""
 
-    def make(
-        *datasets: str, root: str | None = None, s3: str = "", where: Path = tmp_path
-    ) -> HandMadeLake:
-        where.mkdir(parents=True, exist_ok=True)
-        config = where / "lake.toml"
-        text = _CONFIG.format(root=root or "lake", s3=s3)
-        config.write_text(text + "".join(map(_DATASET.format, datasets)))
-        settings = load(str(config), {})
-        return HandMadeLake(config, settings, open_store(settings))
+    def make(*datasets: str, where: str = "", **options: str) -> HandMadeLake:
+        return hand_made_lake(tmp_path / where, *datasets, **options)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def history(tmp_path_factory: pytest.TempPathFactory) -> History:
+    """Seven days, with a deploy on the fifth and an outage on the sixth."""
+    lake = hand_made_lake(tmp_path_factory.mktemp("history"), *DATASETS)
+    return History(lake, put_history(lake.put, Day.parse("2026-07-01"), 7))
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs `lake` in this process; exit status, standard output, standard error."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["lake", *map(str, arguments)])
+        try:
+            main()
+            status = 0
+        except SystemExit as end:
+            status = int(end.code or 0)
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return call
 
 
 @pytest.fixture

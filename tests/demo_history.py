@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from hand_made import HandMadeLake
 
 from lake.base.day import Day
-from lake.demo.dialogue import requests_of
+from lake.demo.dialogue import Request, requests_of
 from lake.demo.documents import documents_of
 from lake.demo.logs import lines_of
 from lake.demo.metrics import MetricsDay, metrics_of
@@ -29,6 +31,23 @@ _LABELS = (
 )  # fmt: skip
 _MAP = pa.map_(pa.string(), pa.string())
 Put = Callable[[str, str, pa.Table], object]
+
+
+@dataclass(frozen=True)
+class History:
+    """The demo's first days in a lake, and the requests that they tell of."""
+
+    lake: HandMadeLake
+    scenario: Scenario
+
+    @property
+    def range(self) -> tuple[Day, Day]:
+        return self.scenario.first, self.scenario.end
+
+    def requests(self) -> Iterator[tuple[Day, Request]]:
+        for day in self.scenario.each_day():
+            for request in requests_of(self.scenario, day):
+                yield day, request
 
 
 def put_history(put: Put, first: Day, days: int) -> Scenario:

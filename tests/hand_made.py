@@ -1,0 +1,79 @@
+"""Small lakes made by hand: partitions and manifests without a source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from lake.base.day import Day
+from lake.base.layout import table_key
+from lake.base.manifest import Manifest, write_manifest
+from lake.base.parquet import write_parquet
+from lake.base.settings import Settings, load
+from lake.base.store import Store, open_store
+from lake.base.table import TableStream, schema_to_json
+from lake.query import Lake, connect
+
+_DATASET = '[[dataset]]\nname = "{0}"\nsource = "mongo"\ncollection = "{0}"\n'
+_CONFIG = """
+[lake]
+root = "{root}"
+{s3}
+[sources.mongo]
+uri = "mongodb://127.0.0.1:27017"
+database = "app"
+"""
+
+
+@dataclass(frozen=True)
+class HandMadeLake:
+    """A lake whose days the test writes itself."""
+
+    config: Path
+    settings: Settings
+    store: Store
+
+    def put(self, dataset: str, day: str, table: pa.Table, *, manifest: bool = True) -> str:
+        """Writes the object, then its manifest; returns the object's key."""
+        one = Day.parse(day)
+        key = table_key(dataset, one)
+        with self.store.upload(key) as upload:
+            written = write_parquet(TableStream(table.schema, iter(table.to_batches())), upload)
+        if manifest:
+            write_manifest(
+                self.store,
+                Manifest(
+                    dataset=dataset,
+                    day=day,
+                    source="mongo",
+                    key=key,
+                    rows=written.rows,
+                    bytes=written.bytes,
+                    sha256=written.sha256,
+                    source_count=written.rows,
+                    count_method="the test's own",
+                    window={"start": one.start.isoformat(), "end": one.end.isoformat()},
+                    schema=schema_to_json(table.schema),
+                    created_at="2026-11-01T00:00:00+00:00",
+                    version="0",
+                ),
+            )
+        return key
+
+    def connect(self) -> Lake:
+        """A new session."""
+        return connect(self.settings)
+
+
+def hand_made_lake(
+    where: Path, *datasets: str, root: str | None = None, s3: str = ""
+) -> HandMadeLake:
+    """A lake with datasets of those names, in `where` or at another root."""
+    where.mkdir(parents=True, exist_ok=True)
+    config = where / "lake.toml"
+    text = _CONFIG.format(root=root or "lake", s3=s3)
+    config.write_text(text + "".join(map(_DATASET.format, datasets)))
+    settings = load(str(config), {})
+    return HandMadeLake(config, settings, open_store(settings))

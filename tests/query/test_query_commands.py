@@ -1,0 +1,225 @@
+"""`lake query`, `lake trend` and `lake catalog` as one types them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pytest
+
+_VALUES = """
+SELECT 9007199254740993 AS big, 12345678901234567890.10::DECIMAL(38, 2) AS exact, 0.1::DOUBLE AS f,
+       'nan'::DOUBLE AS nan, NULL AS nothing, '' AS empty, 'a,"b"' AS text, true AS yes,
+       DATE '2026-07-01' AS d, TIMESTAMPTZ '2026-07-01 12:00:00.5+09' AS ts, '\\xFF'::BLOB AS bytes,
+       {'a': 1, 'b': [1.50, NULL]} AS s, MAP {'k': DATE '2026-07-01'} AS m, 1 AS yes
+"""
+
+
+@pytest.fixture
+def lake(make_lake, table):
+    lake = make_lake("events")
+    for number, day in enumerate(("2026-07-01", "2026-07-02", "2026-07-03")):
+        lake.put("events", day, table(n=[number], line=["a\x1b[31mred\nline"], more=[None]))
+    return lake
+
+
+def test_json_is_a_list_of_row_objects(lake, run) -> None:
+    status, out, err = run("query", _VALUES, "--json", "--config", lake.config)
+    assert (status, err) == (0, "")
+    (row,) = json.loads(out)
+    assert row == {
+        "big": 9007199254740993,
+        "exact": 12345678901234567890.10,
+        "f": 0.1,
+        "nan": "NaN",
+        "nothing": None,
+        "empty": "",
+        "text": 'a,"b"',
+        "yes": True,
+        "d": "2026-07-01",
+        "ts": "2026-07-01T03:00:00.500000Z",
+        "bytes": "/w==",
+        "s": {"a": 1, "b": [1.5, None]},
+        "m": {"k": "2026-07-01"},
+        "yes_1": 1,
+    }
+    assert '"exact": 12345678901234567890.10' in out
+    assert (
+        json.loads(run("query", "FROM events WHERE n > 9", "--json", "--config", lake.config)[1])
+        == []
+    )
+
+
+def test_csv(lake, run) -> None:
+    _, out, _ = run("query", _VALUES, "--csv", "--config", lake.config)
+    header, row = csv.reader(io.StringIO(out))
+    values = dict(zip(header[:-1], row, strict=False))
+    assert values["big"] == "9007199254740993"
+    assert values["exact"] == "12345678901234567890.10"
+    assert values["text"] == 'a,"b"'
+    assert values["nothing"] == values["empty"] == ""
+    assert ',,"",' in out  # NULL, then an empty text
+    assert json.loads(values["s"]) == {"a": 1, "b": [1.5, None]}
+
+
+def test_a_table_for_people(lake, run, monkeypatch: pytest.MonkeyPatch) -> None:
+    status, out, err = run("query", "FROM events ORDER BY day", "--config", lake.config)
+    assert (status, err) == (0, "3 rows\n")
+    assert out.splitlines()[0].split() == ["day", "n", "line", "more"]
+    assert out.splitlines()[1].split() == ["2026-07-01", "0", r"a\x1b[31mred\nline", "NULL"]
+    # More than fits a terminal: a line a field.
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "60")
+    wide = ", ".join(f"'{'x' * 40}' AS column_{number}" for number in range(9))
+    out = run("query", f"SELECT {wide}", "--config", lake.config)[1]
+    assert "row 1" in out
+    assert sum("column_" in line for line in out.splitlines()) == 9
+
+
+def test_many_rows_are_cut_for_people_only(lake, run) -> None:
+    question = "SELECT i FROM range(2500) t(i)"
+    _, out, err = run("query", question, "--config", lake.config)
+    assert len(out.splitlines()) == 1001
+    assert "more than 1,000 rows" in err
+    assert len(run("query", question, "--csv", "--config", lake.config)[1].splitlines()) == 2501
+    assert len(json.loads(run("query", question, "--json", "--config", lake.config)[1])) == 2500
+
+
+def test_sql_from_a_file_and_from_standard_input(lake, run, tmp_path: Path, monkeypatch) -> None:
+    file = tmp_path / "question.sql"
+    file.write_text("-- how many\nSELECT count(*) AS n FROM events;\n")
+    expected = [{"n": 3}]
+    assert json.loads(run("query", file, "--json", "--config", lake.config)[1]) == expected
+    monkeypatch.setattr(sys, "stdin", io.StringIO(file.read_text()))
+    assert json.loads(run("query", "-", "--json", "--config", lake.config)[1]) == expected
+    assert (
+        json.loads(run("query", file.read_text(), "--json", "--config", lake.config)[1]) == expected
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["query", "SELEC 1"], "syntax error"),
+        (["query", "SELECT 1 FROM nowhere"], "the tables are events"),
+        (["query", ""], "no SQL"),
+        (["query", "missing.sql"], "not a readable SQL file"),
+        (["query", "SELECT 1", "--csv", "--json"], "exclude each other"),
+        (["trend", "nothing_like_it"], "daily_requests"),
+        (["trend", "x", "--quarter", "2026Q5"], "such as 2026Q3"),
+        (
+            ["trend", "daily_requests", "--from", "2026-07-02", "--to", "2026-07-01"],
+            "--from before",
+        ),
+        (["trend", "x", "--from", "2026-07-02"], "--from before"),
+        (["trend", "daily_requests"], "no usage_analytics"),
+    ],
+)
+def test_wrong_usage(lake, run, arguments: list[str], told: str) -> None:
+    status, out, err = run(*arguments, "--config", lake.config)
+    assert (status, out) == (2, "")
+    assert told in err
+
+
+def test_a_read_that_fails_is_no_wrong_usage(lake, run) -> None:
+    lake.store.write("tables/events/day=2026-07-02/data.parquet", b"broken")
+    status, _, err = run("query", "SELECT sum(n) FROM events", "--config", lake.config)
+    assert status == 1
+    assert "2026-07-02/data.parquet" in err
+    assert "lake verify" in err
+
+
+def test_trend(history, run, tmp_path: Path) -> None:
+    config = ["--config", history.lake.config]
+    status, out, err = run("trend", "error_rate", "--quarter", "2026q3", "--json", *config)
+    rows = json.loads(out)
+    assert status == 0
+    assert {row["day"] for row in rows} == {str(day) for day in history.scenario.each_day()}
+    assert "http_server_requests: 85 of 92 days are not in the lake (2026-07-08" in err
+    days = ["--from", "2026-07-02", "--to", "2026-07-04"]
+    status, out, err = run("trend", "daily_requests", *days, "--csv", *config)
+    assert [line.partition(",")[0] for line in out.splitlines()] == [
+        "day",
+        "2026-07-02",
+        "2026-07-03",
+    ]
+    assert (status, err) == (0, "")
+    file = tmp_path / "plot.png"
+    assert run("trend", "daily_requests", *days, "--png", file, *config)[0] == 0
+    assert file.read_bytes().startswith(b"\x89PNG")
+
+
+def test_trends_are_listed(lake, run) -> None:
+    status, out, _ = run("trend", "--json", "--config", lake.config)
+    listed = {row["trend"]: row for row in json.loads(out)}
+    assert status == 0
+    assert listed["error_rate"]["reads"] == "http_server_requests"
+    assert all(row["shows"] for row in listed.values())
+
+
+def test_the_last_92_days_are_the_default(history, run) -> None:
+    _, out, err = run("trend", "daily_requests", "--json", "--config", history.lake.config)
+    assert json.loads(out) == []
+    assert "usage_analytics: 92 of 92 days" in err
+
+
+def test_catalog_opens_in_plain_duckdb(history, run, tmp_path: Path) -> None:
+    file = tmp_path / "folder" / "lake.duckdb"
+    config = ["--config", history.lake.config]
+    for _ in range(2):  # an older catalog is replaced
+        status, out, _ = run("catalog", file, *config)
+        assert status == 0
+    assert [path.name for path in file.parent.iterdir()] == ["lake.duckdb"]
+    with duckdb.connect() as connection:
+        connection.execute(out)
+        requests = sum(1 for _ in history.requests())
+        assert connection.sql("SELECT count(*) FROM usage_analytics").fetchall() == [(requests,)]
+        between = "usage_analytics_between(quarter_start('2026Q3'), DATE '2026-07-03')"
+        assert connection.sql(f"SELECT DISTINCT day FROM {between} ORDER BY day").fetchall() == [
+            (date(2026, 7, 1),),
+            (date(2026, 7, 2),),
+        ]
+        views = {name for (name,) in connection.sql("SHOW TABLES").fetchall()}
+        assert views == {dataset.name for dataset in history.lake.settings.dataset}
+
+
+def test_a_catalog_replaces_nothing_else(lake, run, tmp_path: Path) -> None:
+    database, text = tmp_path / "mine.duckdb", tmp_path / "notes.txt"
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("CREATE TABLE work AS SELECT 42 AS answer")
+    text.write_text("not to be lost, either " * 1000)
+    for file, told in ((database, "the tables work"), (text, "no catalog")):
+        status, _, err = run("catalog", file, "--config", lake.config)
+        assert status == 2
+        assert told in err
+    with duckdb.connect(str(database)) as connection:
+        assert connection.sql("FROM work").fetchall() == [(42,)]
+    assert text.read_text().startswith("not to be lost")
+
+
+@pytest.mark.slow
+def test_a_trend_starts_lean(history) -> None:
+    """What takes long to import is not imported for a table of numbers."""
+    code = f"""
+import sys
+sys.argv = ["lake", "trend", "daily_requests", "--csv", "--quarter", "2026Q3",
+            "--config", {str(history.lake.config)!r}]
+from contextlib import suppress
+from lake.cli import main
+with suppress(SystemExit):
+    main()
+heavy = {{"boto3", "botocore", "pyarrow", "matplotlib", "numpy", "pandas", "dagster", "requests",
+          "pymongo", "rich"}}
+print(sorted(heavy & sys.modules.keys()))
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert ran.stdout.splitlines()[-1] == "[]"
