@@ -47,6 +47,8 @@ def _mongod(site: Site) -> list[str]:
     ]
     if site.options.mongo_test_commands:
         flags += ["--setParameter", "enableTestCommands=1"]
+    if not site.options.mongo_ttl:
+        flags += ["--setParameter", "ttlMonitorEnabled=false"]
     return flags
 
 

@@ -23,7 +23,7 @@ class Options:
     `X-Scope-OrgID`. `prometheus_out_of_order`: a Prometheus duration; how much
     older than the newest a sample may be. `mongo_auth`: users must log in; the
     endpoint's URI carries a user's name and password. `mongo_test_commands`:
-    failpoints.
+    failpoints. `mongo_ttl`: whether TTL indexes remove documents; SecantusDB always does.
     """
 
     loki_limits: Mapping[str, Any] = field(default_factory=dict)
@@ -32,6 +32,7 @@ class Options:
     prometheus_out_of_order: str = "0s"
     mongo_auth: bool = False
     mongo_test_commands: bool = False
+    mongo_ttl: bool = True
 
 
 @dataclass(frozen=True)

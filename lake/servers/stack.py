@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from lake.base.errors import UsageError
 from lake.servers.binaries import check_server
@@ -68,8 +68,8 @@ class Stack:
     def __getitem__(self, name: str) -> Server:
         return self._servers[name]
 
-    def wait(self) -> None:
-        """Returns never: raises PermanentError when a server has ended by itself."""
+    def wait(self) -> NoReturn:
+        """Until a server ends by itself: raises PermanentError."""
         while True:
             for server in self._servers.values():
                 server.check_running()
