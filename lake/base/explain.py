@@ -26,12 +26,12 @@ def explain(
     path: Path,
     origin: Mapping[Key, str],
 ) -> ConfigError:
-    """The first finding: what is wrong, in which file or variable, and what would be right."""
+    """The first finding: what is wrong, where, and what would be right."""
     # A key that is unknown goes first: the one that is missing is often what was meant.
     finding = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     key, kind = _key(finding["loc"], data)
-    variables = [name for found, name in origin.items() if found[: len(key)] == key]
-    where = f"environment: {variables[0]}" if variables else f"{path}: {_section(key[:-1])}"
+    origins = [place for found, place in origin.items() if found[: len(key)] == key]
+    where = origins[0] if origins else f"{path}: {_section(key[:-1])}"
     name = key[-1]
     if finding["type"] == "extra_forbidden":
         return _unknown(name, where, _valid_names(model, key[:-1], kind))

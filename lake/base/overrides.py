@@ -27,6 +27,10 @@ def variable_of(key: Key) -> str:
     return PREFIX + "__".join(key).upper()
 
 
+def _where(variable: str) -> str:
+    return f"environment: {variable}"
+
+
 def password_of(url: str) -> str:
     """The password in `scheme://user:password@host`, as written there; else empty."""
     authority = re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]
@@ -34,7 +38,7 @@ def password_of(url: str) -> str:
 
 
 def apply_environment(data: dict[str, Any], env: Mapping[str, str]) -> dict[Key, str]:
-    """Lays LAKE_A__B over data["a"]["b"]; returns which variable each key came from.
+    """Lays LAKE_A__B over data["a"]["b"]; returns where each such key came from, in words.
 
     Variables without `__` are not ours to judge: Kubernetes sets LAKE_PORT and the like
     for a service of that name. Raises ConfigError.
@@ -48,7 +52,7 @@ def apply_environment(data: dict[str, Any], env: Mapping[str, str]) -> dict[Key,
         else:
             table = _section(data, parents, variable)
         table[key] = _headers(env[variable], variable) if key == "headers" else env[variable]
-        origin[*parents, key] = variable
+        origin[*parents, key] = _where(variable)
     return origin
 
 
@@ -61,7 +65,7 @@ def _headers(text: str, variable: str) -> dict[str, str]:
         found = None
     raise ConfigError(
         "headers are a JSON object",
-        where=f"environment: {variable}",
+        where=_where(variable),
         expected='such as {"X-Team": "chat"}',
     )
 
@@ -71,9 +75,7 @@ def _section(data: dict[str, Any], parents: list[str], variable: str) -> dict[st
     for parent in parents:
         table = table.setdefault(parent, {})
         if not isinstance(table, dict):
-            raise ConfigError(
-                f"{parent!r} is no section of lake.toml", where=f"environment: {variable}"
-            )
+            raise ConfigError(f"{parent!r} is no section of lake.toml", where=_where(variable))
     return table
 
 
@@ -83,7 +85,7 @@ def _dataset(data: dict[str, Any], name: str, variable: str) -> dict[str, Any]:
     if name not in tables:
         raise ConfigError(
             f"no dataset {name!r}",
-            where=f"environment: {variable}",
+            where=_where(variable),
             expected="one of " + ", ".join(sorted(tables)),
             remedy="the variable is LAKE_DATASET__NAME__KEY; add the dataset to lake.toml first",
         )

@@ -1,0 +1,172 @@
+"""`lake init` and `lake doctor`.
+
+Belongs here: options, the file that is written, what is printed.
+Does not: looking at servers (lake.discover), checking them (lake.doctor).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lake.base.day import Day
+from lake.base.errors import UsageError
+from lake.cli.options import config_option, json_option
+
+if TYPE_CHECKING:
+    from lake.discover import FoundSource, LakeToml
+
+_DEFAULT_ROOT = "lake-data"
+_COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+@click.command()
+@click.option("--mongo", metavar="URI", help="mongodb://host:27017/database")
+@click.option("--prometheus", metavar="URL", help="http://host:9090, with a path prefix if any")
+@click.option("--loki", metavar="URL", help="http://host:3100")
+@click.option(
+    "--root",
+    default=_DEFAULT_ROOT,
+    show_default=True,
+    help="Where the lake will be: s3://bucket[/prefix] or a directory.",
+)
+@click.option("--output", metavar="FILE", help="Where to write; else as --config says.")
+@click.option("--force", is_flag=True, help="Replaces a file that is there.")
+@json_option
+@config_option
+def init(
+    mongo: str | None,
+    prometheus: str | None,
+    loki: str | None,
+    root: str,
+    output: str | None,
+    force: bool,
+    as_json: bool,
+    config: str | None,
+) -> None:
+    """Looks at the servers and writes a commented lake.toml that exports what they hold.
+
+    One server is enough. Secrets are not written: whatever an address or the environment
+    (LAKE_SOURCES__MONGO__URI, LAKE_SOURCES__LOKI__BEARER_TOKEN, ...) tells of them stays
+    in the environment.
+    """
+    from lake.base.settings import DEFAULT_FILE  # noqa: PLC0415
+    from lake.discover import LakeToml, look  # noqa: PLC0415
+
+    path = Path(output or config or os.environ.get("LAKE_CONFIG") or DEFAULT_FILE)
+    _check_writable(path, force=force)
+    found = look({"mongo": mongo, "prometheus": prometheus, "loki": loki}, os.environ)
+    written = LakeToml(_root_seen_from(path, root), found, _s3_keys(os.environ))
+    _write(path, written.render())
+    if as_json:
+        click.echo(json.dumps(_to_json(path, written), indent=1))
+    else:
+        _print_found(path, written)
+    _tell_variables(found)
+
+
+def _check_writable(path: Path, *, force: bool) -> None:
+    if path.exists() and not force:
+        raise UsageError(
+            "the file is there already",
+            where=path.absolute(),
+            remedy="--force replaces it; --output FILE writes another one",
+        )
+    if not path.parent.is_dir():
+        raise UsageError("no such directory", where=path.parent.absolute())
+
+
+def _root_seen_from(path: Path, root: str) -> str:
+    """A directory is typed as seen from here, and read as seen from the file."""
+    if "://" in root or path.parent.resolve() == Path.cwd():
+        return root
+    return str(Path(root).expanduser().absolute())
+
+
+def _s3_keys(env: Mapping[str, str]) -> dict[str, str]:
+    """What the environment says of [s3]: none of it is secret."""
+    prefix = "LAKE_S3__"
+    return {k.removeprefix(prefix).lower(): v for k, v in env.items() if k.startswith(prefix)}
+
+
+def _write(path: Path, text: str) -> None:
+    """A file that could not be read back is not left there."""
+    from lake.base.settings import load  # noqa: PLC0415
+
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        load(str(part), {})
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _to_json(path: Path, written: LakeToml) -> dict[str, object]:
+    return {
+        "file": str(path.absolute()),
+        "datasets": written.datasets(),
+        "left_out": {name: table.why_not for name, table in written.tables() if table.why_not},
+        "first_day": str(written.first_day()) if written.first_day() else None,
+        "hot": {source.source: source.hot_days for source in written.found},
+        "variables": [variable for source in written.found for variable in source.variables],
+    }
+
+
+def _print_found(path: Path, written: LakeToml) -> None:
+    for source in written.found:
+        kept = f"keeps {source.hot_days} days" if source.hot_days else source.hot_told
+        since = f", the oldest data of {source.oldest}" if source.oldest else ""
+        click.echo(f"{source.told}: {kept}{since}")
+    for name, table in written.tables():
+        told = f"left out, {table.why_not}" if table.why_not else "; ".join(table.seen)
+        click.echo(f"  {name}: {told}")
+    click.echo(f"\nWritten: {path}. Read it, then go on with:")
+    option = "" if path == Path("lake.toml") else f" --config {path}"
+    yesterday, first = Day.today().plus(-1), written.first_day()
+    click.echo(f"  lake doctor{option}")
+    click.echo(f"  lake export{option} --day {yesterday}")
+    if first and first < yesterday:
+        click.echo(f"  lake export{option} --from {first} --to {Day.today()}")
+    click.echo(f"  lake status{option}")
+
+
+def _tell_variables(found: list[FoundSource]) -> None:
+    for variable in (variable for source in found for variable in source.variables):
+        click.echo(f"Secrets are not written: set {variable} wherever lake runs.", err=True)
+
+
+@click.command()
+@json_option
+@config_option
+def doctor(as_json: bool, config: str | None) -> None:
+    """Checks configuration, store, sources, datasets, coverage and programs.
+
+    A line each: ok, warn or fail, and for the last two the remedy. The exit status is 1 if
+    anything fails. Nothing is changed, but for a probe object that is written and deleted.
+    """
+    from lake.doctor import diagnose  # noqa: PLC0415
+
+    checks = []
+    for check in diagnose(config, os.environ):
+        checks.append(check)
+        if not as_json:
+            click.echo(f"{click.style(f'{check.state:4}', _COLOURS[check.state])}  ", nl=False)
+            click.echo(f"{check.subject}: {check.found}")
+            if check.remedy:
+                click.echo(f"      → {check.remedy}")
+    counts = {state: sum(check.state == state for check in checks) for state in _COLOURS}
+    if as_json:
+        click.echo(
+            json.dumps({**counts, "checks": [check.to_json() for check in checks]}, indent=1)
+        )
+    else:
+        click.echo(", ".join(f"{number} {state}" for state, number in counts.items()))
+    if counts["fail"]:
+        sys.exit(1)

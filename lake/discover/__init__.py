@@ -1,0 +1,15 @@
+"""What servers hold, told as a lake.toml that exports it.
+
+mongo, prometheus, loki   look at one server each
+found                     what they tell
+lake_toml                 how it is written down
+
+Belongs here: looking at servers that nobody has described yet.
+Does not: reading their data (lake.sources), the shell's options (lake.cli).
+"""
+
+from lake.discover.found import FoundSource, FoundTable
+from lake.discover.lake_toml import LakeToml
+from lake.discover.servers import look
+
+__all__ = ["FoundSource", "FoundTable", "LakeToml", "look"]

@@ -1,0 +1,59 @@
+"""What a look at a server tells.
+
+Belongs here: the types, and names fit for datasets. Does not: looking, writing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from lake.base.day import Day
+
+_LONGEST = 63
+Value = str | int
+
+
+@dataclass(frozen=True)
+class FoundTable:
+    """One `[[dataset]]`: its keys but for `name`, and what was seen.
+
+    `name` is a wish; `unique_name` makes it valid. `why_not` says why it should not be
+    exported as it is: then it is written as a comment.
+    """
+
+    name: str
+    keys: Mapping[str, Value]
+    seen: tuple[str, ...] = ()
+    why_not: str = ""
+
+
+@dataclass(frozen=True)
+class FoundSource:
+    """One server: its section, what it keeps, its tables.
+
+    `hot_days` is None where the server does not tell; `oldest` is the first UTC day of data
+    that was found. `variables` have to be set, for what they hold is secret.
+    """
+
+    source: str
+    section: Mapping[str, Value]
+    told: str
+    hot_days: int | None
+    hot_told: str
+    tables: tuple[FoundTable, ...] = ()
+    oldest: Day | None = None
+    variables: tuple[str, ...] = ()
+
+
+def unique_name(wish: str, taken: Collection[str]) -> str:
+    """A dataset's name: `usageAnalytics` becomes `usage_analytics`, a second one `…_2`."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", wish).lower()
+    plain = re.sub(r"[^a-z0-9]+", "_", words).strip("_") or "dataset"
+    base = (plain if plain[0].isalpha() else f"t_{plain}")[:_LONGEST]
+    name, number = base, 1
+    while name in taken:
+        number += 1
+        name = f"{base[: _LONGEST - len(str(number)) - 1]}_{number}"
+    return name

@@ -1,0 +1,107 @@
+"""lake.toml, written for people.
+
+Belongs here: the text. Does not: what stands in it (found).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from lake.base.day import Day
+from lake.discover.found import FoundSource, FoundTable, Value, unique_name
+
+_UNLIMITED_DAYS = 3650
+_OLDEST_DAYS = 3650  # an older first day comes from a mistake in the data
+_HEAD = """\
+# What is copied, from where to where. Written by `lake init` on {day} from what the servers
+# held on that day: read it, correct it, then `lake doctor`.
+#
+# Each key can be overridden by an environment variable, LAKE_ + its path:
+# LAKE_LAKE__ROOT, LAKE_SOURCES__MONGO__URI, LAKE_DATASET__<NAME>__<KEY>.
+# Secrets come from there, or from the AWS default chain, never from this file.
+"""
+
+
+@dataclass(frozen=True)
+class LakeToml:
+    """The file to be written. `s3` holds the keys of [s3], if any."""
+
+    root: str
+    found: Sequence[FoundSource]
+    s3: Mapping[str, str]
+
+    def tables(self) -> list[tuple[str, FoundTable]]:
+        """Every table that was found, with the name it gets."""
+        named: dict[str, FoundTable] = {}
+        for table in chain.from_iterable(source.tables for source in self.found):
+            named[unique_name(table.name, named)] = table
+        return list(named.items())
+
+    def datasets(self) -> list[str]:
+        """The names that are exported."""
+        return [name for name, table in self.tables() if not table.why_not]
+
+    def first_day(self) -> Day | None:
+        """The first UTC day of data, as far as that may be believed."""
+        earliest = Day.today().plus(-_OLDEST_DAYS)
+        days = [source.oldest for source in self.found if source.oldest]
+        return min((day for day in days if day >= earliest), default=None)
+
+    def render(self) -> str:
+        """The text."""
+        parts = [_HEAD.format(day=Day.today()), self._lake()]
+        if self.s3:
+            parts.append(_section("s3", self.s3))
+        parts += [_source(source) for source in self.found]
+        parts.append(self._hot())
+        parts += [_dataset(name, table) for name, table in self.tables()]
+        return "\n".join(parts)
+
+    def _lake(self) -> str:
+        lines = ["[lake]", f"root = {toml(self.root)}"]
+        if first := self.first_day():
+            lines += ["# Dagster's first partition: the oldest day found", f"first_day = {first}"]
+        return "\n".join(lines) + "\n"
+
+    def _hot(self) -> str:
+        lines = ["# For so many days each source keeps its data: lag alarms and checks rely on it."]
+        lines.append("[hot]")
+        for source in self.found:
+            days = source.hot_days or _UNLIMITED_DAYS
+            lines.append(f"{source.source} = {days}  # {_comment(source.hot_told)}")
+        return "\n".join(lines) + "\n"
+
+
+def toml(value: Value) -> str:
+    """A TOML value. JSON's are right, but for DEL; text with `"` reads better between `'`."""
+    if isinstance(value, str) and '"' in value and "'" not in value and value.isprintable():
+        return f"'{value}'"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _source(source: FoundSource) -> str:
+    told = [source.told, *(f"{variable} holds what is secret" for variable in source.variables)]
+    return _section(f"sources.{source.source}", source.section, told)
+
+
+def _section(name: str, keys: Mapping[str, Value], told: Sequence[str] = ()) -> str:
+    lines = [*(f"# {_comment(line)}" for line in told), f"[{name}]"]
+    return "\n".join([*lines, *(f"{key} = {toml(value)}" for key, value in keys.items())]) + "\n"
+
+
+def _dataset(name: str, table: FoundTable) -> str:
+    lines = ["[[dataset]]", f"name = {toml(name)}"]
+    lines += [f"{key} = {toml(value)}" for key, value in table.keys.items()]
+    told = [f"# {_comment(line)}" for line in table.seen]
+    if table.why_not:
+        told.append(f"# Left out: {_comment(table.why_not)}.")
+        lines = [f"# {line}" for line in lines]
+    return "\n".join([*told, *lines]) + "\n"
+
+
+def _comment(text: str) -> str:
+    """One line without what TOML forbids in comments."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)

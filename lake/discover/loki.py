@@ -1,0 +1,191 @@
+"""A look at Loki: labels, selectors that take every stream once, retention.
+
+Belongs here: the choice of selectors. Does not: reading lines (lake.sources).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Any
+
+from lake.base.datasets import duration_ms
+from lake.base.day import Day
+from lake.base.errors import BadData, Refused
+from lake.base.settings import LokiSource
+from lake.discover.found import FoundSource, FoundTable, Value
+from lake.sources.http import Http, Params
+
+ATTEMPTS = 2  # who types a command waits for the answer
+_DAY_MS = 86_400_000
+_LONGEST_DAYS = 30  # Loki answers no longer question, by default
+_UNKNOWN_DAYS = 400  # so far back is looked where Loki does not tell how long it keeps
+# What people name first when they look for a log; then the alphabet.
+_PREFERRED = ("container", "service_name", "app", "job", "namespace", "filename")
+# Loki's own streams, not anybody's logs.
+_INTERNAL = frozenset({"__aggregated_metric__", "__pattern__"})
+
+Labels = dict[str, str]
+
+
+class LokiServer:
+    """What this look asks of the HTTP API."""
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+
+    def get(self, path: str, params: Params) -> Any:
+        """The answer's JSON object."""
+        body = self._http.get(f"/loki/api/v1/{path}", params, attempts=ATTEMPTS).json()
+        if not isinstance(body, dict):
+            raise BadData("not an answer of Loki's API", where=self._http.url(path))
+        return body
+
+    def labels(self, start: Day, end: Day) -> list[str]:
+        """The label names of [start, end), and those of any other lines not yet flushed."""
+        found = self.get("labels", _between(start, end)).get("data") or ()
+        return sorted(set(found) - _INTERNAL, key=lambda label: (_liking(label), label))
+
+    def lines(self, selector: str, start: Day, end: Day, direction: str = "backward") -> list[int]:
+        """The times, in ns, of the first (`forward`) or the last lines of [start, end)."""
+        params = {"query": selector, "limit": "1", "direction": direction}
+        found = self.get("query_range", {**params, **_between(start, end)})["data"]["result"]
+        return [int(stream["values"][0][0]) for stream in found]
+
+    def edge(self, label: str, start: Day, end: Day, direction: str) -> Day | None:
+        """The day of the first (`forward`) or last (`backward`) line of [start, end)."""
+        at_ns = self.lines(f'{{{label}=~".+"}}', start, end, direction)
+        return Day(datetime.fromtimestamp(at_ns[0] / 1e9, UTC).date()) if at_ns else None
+
+    def streams(self, labels: list[str], day: Day) -> list[Labels]:
+        """The label sets of a day's streams."""
+        matchers = [f'{{{label}=~".+"}}' for label in labels]
+        params: Params = {"match[]": matchers, **_between(day, day.plus(1))}
+        found = self.get("series", params).get("data") or ()
+        return [stream for stream in found if not _INTERNAL & stream.keys()]
+
+    def entries(self, selector: str, day: Day) -> int | None:
+        """About how many lines a day has; None where Loki does not say."""
+        try:
+            found = self.get("index/stats", {"query": selector, **_between(day, day.plus(1))})
+        except Refused:
+            return None
+        return int(found["entries"]) if "entries" in found else None
+
+    def version(self) -> str:
+        """Empty where it is not told."""
+        try:
+            return str(self.get("status/buildinfo", {}).get("version", ""))
+        except Refused:
+            return ""
+
+    def kept_days(self) -> int | None:
+        """None where retention is off, or a gateway does not let one see."""
+        try:
+            text = self._http.get("/config", attempts=ATTEMPTS).content.decode(errors="replace")
+        except Refused:
+            return None
+        if configured(text, "compactor", "retention_enabled") != "true":
+            return None
+        kept_ms = duration_ms(_go_duration(configured(text, "limits_config", "retention_period")))
+        return max(1, kept_ms // _DAY_MS) if kept_ms else None
+
+
+def look(section: LokiSource, keys: Mapping[str, Value]) -> FoundSource:
+    """Tables that together take every stream, each once.
+
+    `keys` may stand in a file. Raises what lake.sources.http raises.
+    """
+    with closing(Http(section, "loki")) as http:
+        server = LokiServer(http)
+        version, kept = server.version(), server.kept_days()
+        span = _span(server, kept or _UNKNOWN_DAYS)
+        tables = _tables(server, span[1]) if span else ()
+    return FoundSource(
+        source="loki",
+        section=keys,
+        told=f"Loki {version}".rstrip() + ("" if span else ", no lines"),
+        hot_days=kept,
+        hot_told="limits_config.retention_period" if kept else "no retention that Loki tells of",
+        tables=tables,
+        oldest=span[0] if span else None,
+    )
+
+
+def _span(server: LokiServer, kept_days: int) -> tuple[Day, Day] | None:
+    """The first and the last day with lines of the label that most streams are likely to have.
+
+    Goes back in stretches; a stretch without lines is taken for the beginning.
+    """
+    first = last = None
+    end = Day.today().plus(1)
+    furthest = end.plus(-kept_days - 1)
+    while end > furthest:
+        start = max(end.plus(-_LONGEST_DAYS), furthest)
+        labels = server.labels(start, end)
+        oldest = server.edge(labels[0], start, end, "forward") if labels else None
+        if oldest:
+            first = oldest
+            last = last or server.edge(labels[0], start, end, "backward")
+        elif first:
+            break
+        end = start
+    return (first, last) if first and last else None
+
+
+def _tables(server: LokiServer, day: Day) -> tuple[FoundTable, ...]:
+    """Of the streams of that day."""
+    streams = server.streams(server.labels(day, day.plus(1)), day)
+    tables, before = [], ""
+    for label in covering(streams):
+        taken = [stream for stream in streams if label in stream]
+        streams = [stream for stream in streams if label not in stream]
+        selector = f'{{{before}{label}=~".+"}}'
+        before += f'{label}="", '
+        entries = server.entries(selector, day)
+        values = sorted({stream[label] for stream in taken})
+        seen = [f"{len(taken)} streams" + (f", about {entries:,} lines" if entries else "")]
+        seen[0] += f" on {day}"
+        seen.append(f"{label}: {_some(values)}")
+        name = f"{label.removesuffix('_name')}_logs"
+        tables.append(FoundTable(name, {"source": "loki", "selector": selector}, tuple(seen)))
+    return tuple(tables)
+
+
+def covering(streams: list[Labels]) -> list[str]:
+    """Labels so that each stream has one of them: the fewest, as far as that is quickly found."""
+    chosen = []
+    while streams:
+        counts: dict[str, int] = {}
+        for label in (label for stream in streams for label in stream):
+            counts[label] = counts.get(label, 0) + 1
+        best = min(counts, key=lambda label: (-counts[label], _liking(label), label))
+        chosen.append(best)
+        streams = [stream for stream in streams if best not in stream]
+    return chosen
+
+
+def _liking(label: str) -> int:
+    return _PREFERRED.index(label) if label in _PREFERRED else len(_PREFERRED)
+
+
+def _between(start: Day, end: Day) -> dict[str, str]:
+    return {"start": str(start.start_ns), "end": str(end.start_ns - 1)}
+
+
+def _some(values: list[str]) -> str:
+    return ", ".join(values[:5]) + (f" and {len(values) - 5} more" if len(values) > 5 else "")
+
+
+def configured(text: str, section: str, key: str) -> str:
+    """A plain value two levels deep in Loki's own rendering of its configuration; else empty."""
+    body = re.search(rf"^{section}:\n((?:[ #-].*\n|\n)*)", text, re.MULTILINE)
+    value = re.search(rf"^  {key}: (\S+)$", body[1], re.MULTILINE) if body else None
+    return value[1] if value else ""
+
+
+def _go_duration(text: str) -> str:
+    """Go writes `744h0m0s`, or nothing at all."""
+    return text if re.fullmatch(r"(\d+[a-z]+)+", text) else "0s"

@@ -1,0 +1,42 @@
+"""From when to when a server has data, found with few questions.
+
+Belongs here: the search. Does not: the questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lake.base.day import Day
+
+_FURTHEST_DAYS = 3650
+
+
+def first_day(has_data: Callable[[Day, Day], bool], kept_days: int | None) -> Day | None:
+    """The first day with data; None where there are none in ten years."""
+    today = Day.today()
+    start = today.plus(-min(kept_days or _FURTHEST_DAYS, _FURTHEST_DAYS))
+    end = today.plus(1)
+    if not has_data(start, end):
+        return None
+    low, high = 0, start.days_until(today)  # the first day lies in [low, high]
+    while low < high:
+        middle = (low + high) // 2
+        if has_data(start, start.plus(middle + 1)):
+            high = middle
+        else:
+            low = middle + 1
+    return start.plus(low)
+
+
+def last_day(has_data: Callable[[Day, Day], bool], first: Day) -> Day:
+    """The last day with data, where the first one is known."""
+    end = Day.today().plus(1)
+    low, high = 0, first.days_until(Day.today())
+    while low < high:
+        middle = (low + high + 1) // 2
+        if has_data(first.plus(middle), end):
+            low = middle
+        else:
+            high = middle - 1
+    return first.plus(low)

@@ -1,0 +1,12 @@
+"""What is wrong with this set-up, and what mends it.
+
+store, mongo, prometheus, loki, lag, tools   the checks
+check                                        what a check says
+
+Belongs here: looking at everything that lake.toml names. Does not: mending.
+"""
+
+from lake.doctor.check import Check
+from lake.doctor.diagnosis import diagnose
+
+__all__ = ["Check", "diagnose"]

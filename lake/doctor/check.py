@@ -1,0 +1,77 @@
+"""What a check says.
+
+Belongs here: the type, and errors and clocks as checks. Does not: any check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Literal
+
+from lake.base.errors import LakeError
+
+State = Literal["ok", "warn", "fail"]
+_CLOCKS_DIFFER_S = 30
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line: what was looked at, how it is, and the remedy where it is not ok."""
+
+    subject: str
+    state: State
+    found: str
+    remedy: str = ""
+
+    def to_json(self) -> dict[str, str]:
+        """For `--json`."""
+        return asdict(self)
+
+
+def guarded(subject: str, checks: Iterable[Check]) -> Iterator[Check]:
+    """The checks; an error ends them as one that failed."""
+    try:
+        yield from checks
+    except LakeError as error:
+        parts = dict(error.parts)
+        remedy = parts.pop("remedy", "")
+        found = "; ".join([error.what, *(f"{name}: {part}" for name, part in parts.items())])
+        yield Check(subject, "fail", found, remedy)
+
+
+def clock(subject: str, server: datetime, before: datetime) -> Check:
+    """Compares a server's time with ours: of the middle of the question, `before` at its start."""
+    after = datetime.now(UTC)
+    off_s = abs((server - (before + (after - before) / 2)).total_seconds())
+    if off_s <= _CLOCKS_DIFFER_S + (after - before).total_seconds():
+        return Check(subject, "ok", "its clock agrees with ours")
+    return Check(
+        subject,
+        "warn",
+        f"its clock and ours are {off_s:.0f} s apart",
+        "set both by NTP: where a day ends depends on them",
+    )
+
+
+def http_clock(subject: str, date_header: str | None, before: datetime) -> Iterator[Check]:
+    """The same for an HTTP answer; nothing where it has no date."""
+    if date_header:
+        yield clock(subject, parsedate_to_datetime(date_header), before)
+
+
+def kept_check(subject: str, source: str, kept_days: int | None, hot_days: int) -> Iterator[Check]:
+    """What a source keeps against what [hot] says; nothing where the source does not tell."""
+    if kept_days is None:
+        return
+    if kept_days >= hot_days:
+        yield Check(subject, "ok", f"keeps {kept_days} days, [hot] {source} = {hot_days}")
+        return
+    yield Check(
+        subject,
+        "fail",
+        f"keeps {kept_days} days only, [hot] {source} = {hot_days}: alarms would come too late",
+        f"set [hot] {source} = {kept_days}, or let it keep more",
+    )

@@ -1,0 +1,50 @@
+"""All checks in their order.
+
+Belongs here: which checks there are. Does not: a check's own work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from lake.base.errors import ConfigError
+from lake.base.overrides import PREFIX
+from lake.base.settings import Settings, find_file, load
+from lake.base.store import open_store
+from lake.doctor import lag, loki, mongo, prometheus, store, tools
+from lake.doctor.check import Check, guarded
+
+
+def diagnose(config: str | None, env: Mapping[str, str]) -> Iterator[Check]:
+    """Looks at the configuration and at all that it names; yields what it sees as it sees it."""
+    try:
+        settings = load(config, env)
+    except ConfigError as error:
+        yield from guarded("configuration", _failed(error))
+        return
+    yield _configuration(settings, config, env)
+    yield from guarded("store", store.check(settings))
+    yield from guarded("queries", store.check_queries(settings))
+    for source, check in (
+        ("mongo", mongo.check),
+        ("prometheus", prometheus.check),
+        ("loki", loki.check),
+    ):
+        if getattr(settings.sources, source):
+            yield from guarded(source, check(settings))
+    yield from guarded("coverage", lag.check(settings, open_store(settings)))
+    yield from tools.check(settings)
+
+
+def _failed(error: ConfigError) -> Iterator[Check]:
+    raise error
+    yield  # makes it an iterator
+
+
+def _configuration(settings: Settings, config: str | None, env: Mapping[str, str]) -> Check:
+    found = f"{find_file(config, env)}, {len(settings.dataset)} datasets"
+    if variables := sorted(name for name in env if name.startswith(PREFIX) and "__" in name):
+        found += f"; overridden by {', '.join(variables)}"
+    if not settings.dataset:
+        return Check("configuration", "warn", found, "add a [[dataset]]; `lake init` writes some")
+    return Check("configuration", "ok", found)

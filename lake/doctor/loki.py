@@ -1,0 +1,72 @@
+"""Is Loki reachable, does it look back far enough, and does it accept each selector?
+
+Belongs here: version, retention, clock, selectors. Does not: reading lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+
+from lake.base.datasets import LokiDataset, duration_ms
+from lake.base.day import Day
+from lake.base.settings import Settings
+from lake.discover.loki import ATTEMPTS, LokiServer
+from lake.doctor.check import Check, guarded, http_clock, kept_check
+from lake.sources.http import Http, Rejected
+from lake.sources.loki.api import Api, Limit
+
+_DAY_MS = 86_400_000
+
+
+def check(settings: Settings) -> Iterator[Check]:
+    """Raises what lake.sources.http raises."""
+    section = settings.sources.loki
+    if section is None:
+        return
+    with closing(Http(section, "loki")) as http:
+        server, before = LokiServer(http), datetime.now(UTC)
+        answer = http.get("/loki/api/v1/labels", attempts=ATTEMPTS)
+        yield Check(
+            "loki", "ok", f"Loki {server.version() or 'of unknown version'}, answers queries"
+        )
+        yield from http_clock("loki", answer.headers.get("Date"), before)
+        yield from kept_check("loki", "loki", server.kept_days(), settings.hot.loki)
+        told = Api(http, Limit()).limits(section.tenant).get("max_query_lookback", "0s")
+        yield from _looks_back(str(told), settings.hot.loki)
+        for dataset in settings.dataset:
+            if isinstance(dataset, LokiDataset):
+                subject = f"dataset {dataset.name}"
+                yield from guarded(subject, _dataset(server, subject, dataset))
+
+
+def _looks_back(lookback: str, hot_days: int) -> Iterator[Check]:
+    days = duration_ms(lookback) // _DAY_MS
+    if 0 < days < hot_days:
+        yield Check(
+            "loki",
+            "warn",
+            f"max_query_lookback is {lookback}, [hot] loki = {hot_days}: it hides older lines",
+            "raise max_query_lookback in Loki's limits_config",
+        )
+
+
+def _dataset(server: LokiServer, subject: str, dataset: LokiDataset) -> Iterator[Check]:
+    today = Day.today()
+    try:
+        found = server.lines(dataset.selector, today.plus(-1), today.plus(1))
+    except Rejected as error:
+        yield Check(
+            subject,
+            "fail",
+            f"Loki does not accept the selector: {error.text.strip()}",
+            "correct `selector`",
+        )
+        return
+    if found:
+        yield Check(subject, "ok", "the selector finds lines of today or yesterday")
+    else:
+        yield Check(
+            subject, "warn", "the selector finds no line since yesterday", "is `selector` right?"
+        )

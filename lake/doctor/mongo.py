@@ -1,0 +1,98 @@
+"""Is MongoDB reachable, and can each of its datasets be exported day by day?
+
+Belongs here: collections, time fields, indexes, time to live. Does not: reading days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Any
+
+from bson import ObjectId
+from pymongo.database import Database
+
+from lake.base.datasets import MongoDataset
+from lake.base.settings import MongoSource, Settings
+from lake.discover.mongo import DateField, database_of, date_fields, sampled
+from lake.doctor.check import Check, clock, kept_check
+from lake.sources.mongo.connection import Client, connect, explained, require_collection
+
+_PATIENCE_S = 10.0
+
+
+def check(settings: Settings) -> Iterator[Check]:
+    """Raises what lake.sources.mongo raises."""
+    section = settings.sources.mongo
+    if section is None:
+        return
+    section = section.model_copy(update={"timeout_s": min(section.timeout_s, _PATIENCE_S)})
+    with explained(section), closing(connect(section)) as client:
+        version = str(client.server_info()["version"])
+        before = datetime.now(UTC)
+        database = database_of(client, section.database)
+        greeting: dict[str, Any] = dict(database.command("hello"))
+        database.list_collection_names()
+        yield Check("mongo", "ok", f"MongoDB {version}, may read {section.database!r}")
+        yield clock("mongo", greeting["localTime"].replace(tzinfo=UTC), before)
+        for dataset in settings.dataset:
+            if isinstance(dataset, MongoDataset):
+                yield from _dataset(client, database, section, dataset, settings.hot.mongo)
+
+
+def _dataset(
+    client: Client,
+    database: Database[dict[str, Any]],
+    section: MongoSource,
+    dataset: MongoDataset,
+    hot_days: int,
+) -> Iterator[Check]:
+    subject = f"dataset {dataset.name}"
+    require_collection(client, section, dataset.collection)
+    collection = database[dataset.collection]
+    sample = sampled(collection)
+    if not sample:
+        yield Check(subject, "warn", "the collection is empty", "is it the right one?")
+        return
+    fields = {field.path: field for field in date_fields(collection, sample)}
+    field = fields.get(dataset.time_field)
+    fallback = dataset.time_fallback and all(isinstance(d.get("_id"), ObjectId) for d in sample)
+    if field is None and not fallback:
+        yield Check(
+            subject,
+            "fail",
+            f"none of {len(sample)} sampled documents has a date in {dataset.time_field!r}",
+            "correct time_field; dates are in: " + (", ".join(sorted(fields)) or "no field"),
+        )
+        return
+    yield _dated(subject, dataset, field, fallback=bool(fallback))
+    yield _indexed(subject, dataset, field)
+    if field:
+        yield from kept_check(subject, "mongo", field.kept_days, hot_days)
+
+
+def _dated(
+    subject: str, dataset: MongoDataset, field: DateField | None, *, fallback: bool
+) -> Check:
+    share = field.share if field else 0.0
+    found = f"{dataset.time_field!r} is a date in {share:.0%} of a sample"
+    if share == 1 or fallback:
+        return Check(subject, "ok", found)
+    return Check(
+        subject,
+        "warn",
+        found,
+        'the others are of no day: `lake status` counts them, time_fallback = "_id" exports them',
+    )
+
+
+def _indexed(subject: str, dataset: MongoDataset, field: DateField | None) -> Check:
+    if field and field.indexed:
+        return Check(subject, "ok", f"{dataset.time_field!r} is indexed")
+    return Check(
+        subject,
+        "warn",
+        f"no index on {dataset.time_field!r}: each day is searched for in all documents",
+        f"db.{dataset.collection}.createIndex({{{dataset.time_field!r}: 1}})",
+    )

@@ -1,0 +1,107 @@
+"""Can the lake's objects be written, read, listed, deleted, and queried?
+
+Belongs here: the root, and DuckDB's way to it. Does not: what the objects hold.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import requests
+
+from lake.base.errors import LakeError, PermanentError
+from lake.base.settings import Settings
+from lake.base.store import Store, open_store
+from lake.doctor.check import Check, http_clock
+from lake.query.session import Lake
+
+_PROBES = "reports/doctor-"  # beside the tables, where no query looks
+_LITTLE_BYTES = 1 << 30
+_STALE_S = 86_400
+_PATIENCE_S = 10
+
+
+def check(settings: Settings) -> Iterator[Check]:
+    """A probe object goes in and out. Raises what the store raises."""
+    store = open_store(settings)
+    with _Probe(store) as key:
+        store.write(key, key.encode())
+        if store.read(key) != key.encode():
+            raise PermanentError("an object does not come back as written", where=store.url(key))
+        if key not in [stat.key for stat in store.list(_PROBES)]:
+            raise PermanentError("an object that was written is not listed", where=store.url(key))
+    if store.stat(key):
+        raise PermanentError(
+            "an object that was deleted is still there",
+            where=store.url(key),
+            remedy="check that the credentials may delete",
+        )
+    yield Check("store", "ok", f"{settings.lake.root}: written, read, listed, deleted")
+    if settings.lake.root.startswith("s3://"):
+        yield from _endpoint_clock(settings.s3.endpoint_url)
+    else:
+        yield from _disk(Path(settings.lake.root))
+
+
+class _Probe:
+    """A key that nothing else has; the object is gone afterwards."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._key = f"{_PROBES}{uuid.uuid4().hex}"
+
+    def __enter__(self) -> str:
+        return self._key
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            self._store.delete(self._key)
+        except LakeError:
+            if kind is None:  # else the first error is the one to tell
+                raise
+
+
+def check_queries(settings: Settings) -> Iterator[Check]:
+    """DuckDB has credentials and an extension of its own. Raises what queries raise."""
+    store = open_store(settings)
+    with _Probe(store) as key, closing(Lake(settings).connection) as connection:
+        store.write(key, b"12345")
+        found = connection.execute("SELECT size FROM read_blob(?)", [store.url(key)]).fetchone()
+    if found != (5,):
+        raise PermanentError("DuckDB does not read what was written", where=store.url(key))
+    yield Check("queries", "ok", "DuckDB reads the store's objects")
+
+
+def _endpoint_clock(endpoint_url: str | None) -> Iterator[Check]:
+    before = datetime.now(UTC)
+    try:
+        answer = requests.head(endpoint_url or "https://s3.amazonaws.com", timeout=_PATIENCE_S)
+    except requests.RequestException:
+        return  # the probe went through; perhaps only by a proxy of the AWS settings
+    yield from http_clock("store", answer.headers.get("Date"), before)
+
+
+def _disk(root: Path) -> Iterator[Check]:
+    free = shutil.disk_usage(root).free
+    state, remedy = (
+        ("ok", "") if free > _LITTLE_BYTES else ("warn", "free some space, or move [lake] root")
+    )
+    yield Check("store", "ok" if state == "ok" else "warn", f"{free / 1e9:,.1f} GB free", remedy)
+    parts = [path for path in (root / ".parts").iterdir() if _is_stale(path)]
+    if parts:
+        yield Check(
+            "store",
+            "warn",
+            f"{len(parts)} unfinished files of exports that were killed",
+            f"remove what is older than a day in {root / '.parts'}",
+        )
+
+
+def _is_stale(path: Path) -> bool:
+    return time.time() - path.stat().st_mtime > _STALE_S

@@ -1,0 +1,36 @@
+"""Which programs of others are here. Exports need none of them.
+
+Belongs here: programs. Does not: installing them (`lake services install`).
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+from lake.base.settings import Settings
+from lake.doctor.check import Check
+from lake.servers import PROGRAM_NAMES, find
+
+_MONGO_TOOLS = ("mongodump", "mongorestore")
+
+
+def check(settings: Settings) -> Iterator[Check]:
+    """One check a program."""
+    wanted = settings.snapshots.mongo.tool == "mongodump"
+    for tool in _MONGO_TOOLS:
+        path = shutil.which(tool)
+        if path:
+            yield Check("programs", "ok", f"{tool}: {path}")
+        elif wanted:
+            remedy = 'install the MongoDB database tools, or set [snapshots.mongo] tool = "native"'
+            yield Check("programs", "fail", f"{tool} is not on PATH", remedy)
+        else:
+            yield Check("programs", "ok", f"{tool} is not on PATH: our own writer and reader do")
+    for name in PROGRAM_NAMES:
+        binary = find(name)
+        if binary:
+            yield Check("programs", "ok", f"{name}: {binary.path}, {binary.version}")
+        else:
+            remedy = f"for restore and replay: lake services install {name}"
+            yield Check("programs", "warn", f"{name}: no program of a usable version here", remedy)
