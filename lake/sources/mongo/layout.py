@@ -14,16 +14,43 @@ from lake.base.datasets import MongoDataset
 from lake.sources.mongo.kinds import Kind
 from lake.sources.mongo.schema import REST, Column
 
+# Above such a share of different values a dictionary costs more than it saves.
+_DICTIONARY_UP_TO = {Kind.STRING: 0.9, Kind.DOUBLE: 0.1, Kind.DECIMAL: 1.0}
 _ENCODINGS = {
     Kind.INT: "DELTA_BINARY_PACKED",
     Kind.DATE: "DELTA_BINARY_PACKED",
     Kind.DOUBLE: "BYTE_STREAM_SPLIT",
+    Kind.STRING: "DELTA_BYTE_ARRAY",
     Kind.OBJECT_ID: "DELTA_BYTE_ARRAY",  # neighbours begin alike: seconds, then the process
 }
-_DICTIONARY = frozenset({Kind.STRING, Kind.DECIMAL})
 
 
-def _leaves(columns: Sequence[Column], prefix: str = "") -> Iterator[tuple[str, Kind]]:
+def encodings(columns: Sequence[Column]) -> dict[str, str]:
+    """Leaf path to Parquet encoding, for TableStream."""
+    return {
+        path: _ENCODINGS[leaf.kind]
+        for path, leaf in _unmistakable(columns)
+        if leaf.kind in _ENCODINGS and not _has_dictionary(leaf)
+    }
+
+
+def dictionary_columns(columns: Sequence[Column]) -> tuple[str, ...]:
+    """Leaf paths of dictionary-encoded columns, for TableStream."""
+    return (*(path for path, leaf in _unmistakable(columns) if _has_dictionary(leaf)), REST)
+
+
+def _has_dictionary(leaf: Column) -> bool:
+    return leaf.variety <= _DICTIONARY_UP_TO.get(leaf.kind, -1)
+
+
+def _unmistakable(columns: Sequence[Column]) -> Iterator[tuple[str, Column]]:
+    """Leaves whose path is theirs alone: a column `a.b` looks like the member b of a."""
+    leaves = list(_leaves(columns))
+    paths = Counter(path for path, _ in leaves)
+    return ((path, leaf) for path, leaf in leaves if paths[path] == 1)
+
+
+def _leaves(columns: Sequence[Column], prefix: str = "") -> Iterator[tuple[str, Column]]:
     for column in columns:
         path = prefix + str(column.field.name)
         if column.kind == Kind.STRUCT:
@@ -31,24 +58,7 @@ def _leaves(columns: Sequence[Column], prefix: str = "") -> Iterator[tuple[str, 
         elif column.kind == Kind.LIST:
             yield from _leaves(column.children, f"{path}.list.")
         else:
-            yield path, column.kind
-
-
-def _unmistakable(columns: Sequence[Column]) -> Iterator[tuple[str, Kind]]:
-    """Leaves whose path is theirs alone: a column `a.b` looks like the member b of a."""
-    leaves = [*_leaves(columns), (REST, Kind.STRING)]
-    paths = Counter(path for path, _ in leaves)
-    return ((path, kind) for path, kind in leaves if paths[path] == 1)
-
-
-def encodings(columns: Sequence[Column]) -> dict[str, str]:
-    """Leaf path to Parquet encoding, for TableStream."""
-    return {path: _ENCODINGS[kind] for path, kind in _unmistakable(columns) if kind in _ENCODINGS}
-
-
-def dictionary_columns(columns: Sequence[Column]) -> tuple[str, ...]:
-    """Leaf paths of dictionary-encoded columns, for TableStream."""
-    return tuple(path for path, kind in _unmistakable(columns) if kind in _DICTIONARY)
+            yield path, column
 
 
 def sorted_by(columns: Sequence[Column], dataset: MongoDataset) -> tuple[str, ...]:

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from lake.sources.mongo.kinds import EXTENDED_NAMES, Kind, Kinds, Values, classify
+from lake.sources.mongo.samples import Samples
 from lake.sources.mongo.scan import Node, Paths, Tokens, scan
 from lake.sources.mongo.settle import Layout, Settled, mixed_arrays, settle
 
@@ -50,12 +51,16 @@ _PLAIN_TYPES = {
 
 @dataclass(frozen=True)
 class Column:
-    """A typed column, a STRUCT's member or a LIST's element; `children` in their order."""
+    """A typed column, a STRUCT's member or a LIST's element; `children` in their order.
+
+    `variety`: how many of the values differ from each other, from 0 to 1.
+    """
 
     node: Node
     kind: Kind
     field: pa.Field
     children: tuple[Column, ...] = ()
+    variety: float = 0
 
     def all(self) -> Iterable[Column]:
         """This one and all below."""
@@ -92,6 +97,7 @@ class Learner:
         self.paths = Paths(_MAX_DEPTH, _MAX_MEMBERS, _MAX_PATHS)
         self._votes = np.zeros((1024, len(Kind)), np.int64)
         self._decimals: dict[int, _Decimals] = {}
+        self._samples = Samples()
         self._id = self.paths.field(self.paths.root, b"_id")
         self._time = []
         node = self.paths.root
@@ -115,6 +121,7 @@ class Learner:
         self._count(tokens.path[values], kind[values])
         self._count(items[tokens.path[arrays[voting]]], element_kind[voting])
         self._note_decimals(tokens, kind, settled)
+        self._samples.add(tokens, kind, settled.held)
         self.paths.forget_surplus()
 
     def _count(self, path: npt.NDArray[np.integer], kind: Kinds) -> None:
@@ -219,7 +226,8 @@ class Learner:
         if kind == Kind.DECIMAL:
             decimal = self._decimals[node.id].type()
             return _column(node, kind, decimal) if decimal else None
-        return _column(node, kind, _PLAIN_TYPES[kind])
+        column = _column(node, kind, _PLAIN_TYPES[kind])
+        return replace(column, variety=self._samples.share(node.id))
 
 
 def _column(

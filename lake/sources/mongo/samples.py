@@ -1,0 +1,48 @@
+"""Whether a path's values repeat: what decides between a dictionary and other encodings.
+
+Belongs here: counting different values in a sample. Does not: the encodings (layout).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.compute as pc
+
+from lake.sources.mongo.kinds import Kind, Kinds, Values
+from lake.sources.mongo.scan import Bools, Int32s, Tokens
+
+_ENOUGH = 20_000  # values of a path that are looked at
+_SAMPLED = (Kind.STRING, Kind.DOUBLE)
+
+
+class Samples:
+    """For each path how many of its first values were looked at, and how many differ."""
+
+    def __init__(self) -> None:
+        self._seen: defaultdict[int, int] = defaultdict(int)
+        self._different: defaultdict[int, int] = defaultdict(int)
+
+    def add(self, tokens: Tokens, kind: Kinds, held: Bools) -> None:
+        """Looks at a batch's strings and doubles, within the batch only."""
+        values = Values(tokens.data)
+        for sampled in _SAMPLED:
+            entries = np.flatnonzero(held & (kind == sampled))
+            for path in np.unique(tokens.path[entries]).tolist():
+                if self._seen[path] < _ENOUGH:
+                    at = tokens.at[entries[tokens.path[entries] == path]]
+                    self._seen[path] += len(at)
+                    self._different[path] += _different(values, sampled, at)
+
+    def share(self, path: int) -> float:
+        """Different values over values; 0 where there were none."""
+        return self._different[path] / max(1, self._seen[path])
+
+
+def _different(values: Values, kind: Kind, at: Int32s) -> int:
+    if kind == Kind.STRING:
+        return int(pc.count_distinct(values.strings(at)).as_py())
+    bits: npt.NDArray[np.float64] = values.doubles(at)
+    return len(np.unique(bits.view(np.uint64)))
