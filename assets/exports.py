@@ -27,7 +27,7 @@ Event = dg.AssetMaterialization | dg.AssetCheckEvaluation | dg.Output[None]
 
 DAYS_A_RUN = 31  # a run's process costs 5 s: many days share it, but a month can be repeated
 _JOBS = 2  # so many days of one dataset at once; a second step may run beside it
-_RETRIES = dg.RetryPolicy(max_retries=2, delay=20, backoff=dg.Backoff.EXPONENTIAL)
+RETRIES = dg.RetryPolicy(max_retries=2, delay=20, backoff=dg.Backoff.EXPONENTIAL)
 
 
 class ExportConfig(dg.Config):
@@ -65,7 +65,7 @@ def export_asset(
         backfill_policy=dg.BackfillPolicy.multi_run(DAYS_A_RUN),
         check_specs=checks,
         pool=dataset.source,
-        retry_policy=_RETRIES,
+        retry_policy=RETRIES,
         output_required=False,  # events are given day by day, so that a bad one has none
     )
     def export(

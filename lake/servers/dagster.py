@@ -11,6 +11,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -70,9 +71,10 @@ class Dagster:
         self._wait("the web server to know the definitions", self.api.is_loaded)
 
     def start_daemon(self) -> None:
-        """Starts the daemon, anew if it runs, and returns when its heart beats."""
-        if "daemon" in self._processes:
-            self._processes["daemon"].stop()
+        """Returns when the daemon's heart beats; does nothing if it runs."""
+        daemon = self._processes.get("daemon")
+        if daemon and daemon.alive:
+            return
         begun = time.time()
         self._run("daemon", ["dagster-daemon", "run", *_WORKSPACE_FLAG])
         self._wait("the daemon's heart to beat", lambda: self.api.daemon_is_healthy(begun))
@@ -85,15 +87,16 @@ class Dagster:
     ) -> BackfillResult:
         """Exports every day (YYYY-MM-DD) of every asset and returns when all have an end."""
         launched = self.api.launch_backfill(assets, days)
-        # The daemon looks for backfills when it starts and then every 30 s, which is fixed.
+        # The daemon looks for backfills when it starts and then every 30 s, which is fixed:
+        # where it has not been started yet, nothing is lost.
         self.start_daemon()
         partitions = [(asset, day) for asset in assets for day in days]
         return self.api.wait_backfill(launched, partitions, on_progress)
 
     def stop(self) -> None:
         """Stops the processes; runs in progress end with them."""
-        for process in reversed(self._processes.values()):
-            process.stop()
+        with ThreadPoolExecutor(max_workers=len(self._processes) or 1) as pool:
+            list(pool.map(Process.stop, self._processes.values()))
 
     def __enter__(self) -> Self:
         return self

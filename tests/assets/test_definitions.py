@@ -1,0 +1,139 @@
+"""What Dagster loads from a lake.toml."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from assets.definitions import build, defs
+from lake.base.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def specs(settings):
+    return {spec.key.to_user_string(): spec for spec in build(settings).resolve_all_asset_specs()}
+
+
+def test_one_asset_a_dataset(specs):
+    assert set(specs) == {"events", "requests", "samples", "lines"}
+    assert {name: spec.group_name for name, spec in specs.items()} == {
+        "events": "mongo",
+        "requests": "prometheus",
+        "samples": "prometheus",
+        "lines": "loki",
+    }
+    assert specs["events"].kinds == {"mongodb", "parquet"}
+    assert all(spec.owners for spec in specs.values())
+    assert {spec.tags["source"] for spec in specs.values()} == {"mongo", "prometheus", "loki"}
+
+
+def test_descriptions_say_what_is_asked(specs):
+    assert "`raw-events`" in specs["events"].description
+    assert "`at`" in specs["events"].description
+    assert '{__name__=~"http_.*"}' in specs["requests"].description
+    assert "30s" in specs["requests"].description
+    assert "Stored samples" in specs["samples"].description
+    assert '{container=~".+"}' in specs["lines"].description
+
+
+def test_partitions_are_closed_utc_days(specs):
+    for spec in specs.values():
+        days = spec.partitions_def
+        noon = datetime(2026, 7, 4, 12, tzinfo=UTC)
+        with dg.partition_loading_context(noon):
+            assert list(days.get_partition_keys()) == ["2026-07-01", "2026-07-02", "2026-07-03"]
+        window = days.time_window_for_partition_key("2026-07-02")
+        assert window.start == datetime(2026, 7, 2, tzinfo=UTC)
+        assert window.end == datetime(2026, 7, 3, tzinfo=UTC)
+
+
+def test_backfills_take_many_days_a_run(settings):
+    graph = build(settings).resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        assert graph.get(key).backfill_policy == dg.BackfillPolicy.multi_run(31)
+
+
+def test_checks_of_each_asset(settings):
+    keys = build(settings).resolve_asset_graph().asset_check_keys
+    names = {(key.asset_key.to_user_string(), key.name) for key in keys}
+    assert names == {
+        (dataset.name, check)
+        for dataset in settings.dataset
+        for check in ("object_matches_manifest", "rows_equal_source")
+    }
+
+
+def test_each_source_has_its_pool(settings):
+    for asset in build(settings).assets:
+        assert asset.op.pool == next(iter(asset.group_names_by_key.values()))
+
+
+def test_schedule_runs_by_default_for_the_day_just_closed(settings):
+    definitions = build(settings)
+    schedule = definitions.resolve_schedule_def("export_daily")
+    assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("30 0 * * *", "UTC")
+    at = datetime(2026, 7, 10, 0, 30, tzinfo=UTC)
+    with (
+        dg.DagsterInstance.ephemeral() as instance,
+        dg.build_schedule_context(
+            instance=instance,
+            scheduled_execution_time=at,
+            repository_def=definitions.get_repository_def(),
+        ) as context,
+    ):
+        ticks = schedule.evaluate_tick(context).run_requests
+    assert [tick.partition_key for tick in ticks] == ["2026-07-09"]
+
+
+def test_job_takes_all_assets(settings):
+    job = build(settings).resolve_job_def("export")
+    assert {key.to_user_string() for key in job.asset_layer.selected_asset_keys} == {
+        dataset.name for dataset in settings.dataset
+    }
+
+
+def test_no_secret_in_the_resources(config, monkeypatch):
+    monkeypatch.setenv("LAKE_CONFIG", str(config))
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "do-not-show-this")
+    monkeypatch.setenv("LAKE_SOURCES__LOKI__PASSWORD", "nor-this")
+    shown = repr(defs().get_repository_def().get_top_level_resources()) + repr(
+        defs().resolve_all_asset_specs()
+    )
+    assert "do-not-show-this" not in shown
+    assert "nor-this" not in shown
+
+
+def test_a_missing_file_is_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAKE_CONFIG", str(tmp_path / "none.toml"))
+    with pytest.raises(ConfigError, match="no configuration file"):
+        defs()
+
+
+def test_a_wrong_key_is_told(config, monkeypatch):
+    config.write_text(config.read_text() + 'colour = "red"\n')
+    monkeypatch.setenv("LAKE_CONFIG", str(config))
+    with pytest.raises(ConfigError, match="unknown key 'colour'"):
+        defs()
+
+
+def test_workspace_names_the_definitions():
+    module = yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"][0]["python_module"]
+    assert module["module_name"] == "assets.definitions"
+
+
+def test_instance_configuration_is_valid(tmp_path):
+    text = (ROOT / "deploy/dagster/dagster.yaml").read_text()
+    (tmp_path / "dagster.yaml").write_text(text)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        assert not instance.telemetry_enabled
+        assert instance.run_monitoring_enabled
+        concurrency = instance.get_concurrency_config()
+        assert concurrency.run_queue_config.max_concurrent_runs == 2
+        assert concurrency.pool_config.default_pool_limit == 1

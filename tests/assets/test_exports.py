@@ -1,0 +1,230 @@
+"""Runs over several days: what is recorded, what is not, and what an operator reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import dagster as dg
+import pytest
+
+from lake.base.errors import Missing, TransientError
+from lake.base.store import Store
+
+DAYS = ["2026-07-01", "2026-07-02", "2026-07-03"]
+
+
+def failure_of(result: dg.ExecuteInProcessResult):
+    events = [event for event in result.all_events if event.is_step_failure]
+    assert len(events) == 1
+    return events[0].step_failure_data
+
+
+def evaluations(place, asset: str = "events") -> dict[tuple[str, str], dg.AssetCheckEvaluation]:
+    found = [e for result in place.results for e in result.get_asset_check_evaluations()]
+    return {(e.check_name, e.partition): e for e in found if e.asset_key.path == [asset]}
+
+
+def materializations(result, asset: str = "events") -> dict[str, dg.AssetMaterialization]:
+    found = result.asset_materializations_for_node(asset)
+    assert len({one.partition for one in found}) == len(found)
+    return {one.partition: one for one in found}
+
+
+@pytest.fixture
+def three_days(place):
+    place.source.rows = {day: number * 10 for number, day in enumerate(DAYS, 1)}
+    return place
+
+
+def test_each_day_has_its_own_record(three_days):
+    place = three_days
+    result = place.run(DAYS[0], DAYS[-1])
+    assert result.success
+    assert place.recorded() == DAYS
+    for number, (day, event) in enumerate(sorted(materializations(result).items()), 1):
+        manifest = json.loads(place.store.read(f"manifests/events/{day}.json"))
+        shown = {name: value.value for name, value in event.metadata.items()}
+        assert shown.pop("seconds") >= 0
+        assert shown == {
+            "state": "exported",
+            "rows": number * 10,
+            "dagster/row_count": number * 10,
+            "source_count": number * 10,
+            "bytes": manifest["bytes"],
+            "sha256": manifest["sha256"],
+            "window": f"{day}T00:00:00+00:00 – {manifest['window']['end']}",
+            "object": place.store.url(f"tables/events/day={day}/data.parquet"),
+            "manifest": place.store.url(f"manifests/events/{day}.json"),
+        }
+
+
+def test_checks_are_recorded_day_by_day(three_days):
+    place = three_days
+    place.run(DAYS[0], DAYS[-1])
+    found = evaluations(place)
+    assert set(found) == {
+        (check, day) for check in ("object_matches_manifest", "rows_equal_source") for day in DAYS
+    }
+    assert all(one.passed for one in found.values())
+    assert found["rows_equal_source", DAYS[1]].metadata["rows"].value == 20
+    assert found["rows_equal_source", DAYS[1]].metadata["source_count"].value == 20
+
+
+def test_what_is_there_is_skipped_and_force_rewrites_it(three_days):
+    place = three_days
+    place.run(DAYS[0], DAYS[0])
+    second = place.run(DAYS[0], DAYS[1])
+    third = place.run(DAYS[0], DAYS[0], config={"force": True})
+    states = [
+        {day: event.metadata["state"].value for day, event in materializations(one).items()}
+        for one in (second, third)
+    ]
+    assert states == [{DAYS[0]: "skipped", DAYS[1]: "exported"}, {DAYS[0]: "rewritten"}]
+
+
+def test_fewer_rows_fail_unless_they_are_meant(three_days):
+    place = three_days
+    place.run(DAYS[0], DAYS[0])
+    place.source.rows[DAYS[0]] = 4
+    refused = place.run(DAYS[0], DAYS[0], config={"force": True})
+    assert "fewer rows than before" in failure_of(refused).user_failure_data.description
+    allowed = place.run(DAYS[0], DAYS[0], config={"force": True, "allow_shrink": True})
+    assert materializations(allowed)[DAYS[0]].metadata["rows"].value == 4
+
+
+def test_one_bad_day_does_not_stop_the_others(three_days):
+    place = three_days
+    place.source.faults[DAYS[1]] = Missing("the collection is gone", where="d.events")
+    result = place.run(DAYS[0], DAYS[-1])
+    assert not result.success
+    assert place.recorded() == [DAYS[0], DAYS[2]]
+    assert set(materializations(result)) == {DAYS[0], DAYS[2]}
+    # Nothing is left of the bad day.
+    assert not [stat.key for stat in place.store.list("") if DAYS[1] in stat.key]
+
+
+def test_the_run_names_each_bad_day_and_why(three_days):
+    place = three_days
+    place.source.faults[DAYS[0]] = Missing("the collection is gone", where="d.events")
+    place.source.faults[DAYS[2]] = Missing("another fault", remedy="do this")
+    told = failure_of(place.run(DAYS[0], DAYS[-1])).user_failure_data
+    assert told.description.startswith("2 of 3 days of events failed\n")
+    assert f"{DAYS[0]}: the collection is gone\n  where: d.events" in told.description
+    assert f"{DAYS[2]}: another fault\n  remedy: do this" in told.description
+    assert {label: value.value for label, value in told.metadata.items()} == {
+        DAYS[0]: "the collection is gone\n  where: d.events",
+        DAYS[2]: "another fault\n  remedy: do this",
+    }
+
+
+def test_another_asset_of_the_same_run_goes_on(three_days):
+    place = three_days
+    place.source.faults[DAYS[0]] = Missing("gone")
+    job = place.definitions.resolve_job_def("export")
+    result = job.execute_in_process(
+        instance=place.instance, partition_key=DAYS[1], raise_on_error=False
+    )
+    assert result.success
+    assert all(place.recorded(dataset.name) == [DAYS[1]] for dataset in place.settings.dataset)
+
+
+def test_only_what_may_pass_is_tried_again(three_days):
+    place = three_days
+    place.source.faults[DAYS[0]] = Missing("gone")
+    place.run(DAYS[0], DAYS[0])
+    assert place.source.asked.count(("read", DAYS[0])) == 1
+    place.source.faults[DAYS[1]] = TransientError("asleep")
+    place.run(DAYS[1], DAYS[1])
+    assert place.source.asked.count(("read", DAYS[1])) == 3
+
+
+class Once(dict):
+    """Faults that pass."""
+
+    def __getitem__(self, key):
+        return self.pop(key)
+
+
+def test_a_retry_that_succeeds_is_a_success(three_days):
+    place = three_days
+    place.source.faults = Once({DAYS[1]: TransientError("asleep")})
+    assert place.run(DAYS[0], DAYS[-1]).success
+    assert place.recorded() == DAYS
+    assert place.source.asked.count(("read", DAYS[1])) == 2
+    assert place.source.asked.count(("read", DAYS[0])) == 1
+
+
+def test_no_traceback_of_what_was_foreseen(three_days):
+    place = three_days
+    place.source.faults[DAYS[0]] = Missing("the collection is gone")
+    failure = failure_of(place.run(DAYS[0], DAYS[0]))
+    assert failure.error.cause is None
+    assert failure.error.context is None
+
+
+def test_secrets_are_not_told(three_days):
+    place = three_days
+    place.source.faults[DAYS[0]] = Missing("no", where="mongodb://admin:hunter22@127.0.0.1/d")
+    result = place.run(DAYS[0], DAYS[0])
+    assert "hunter22" not in "".join(str(event) for event in result.all_events)
+    assert "***@127.0.0.1" in failure_of(result).user_failure_data.description
+
+
+@dataclass
+class Tampering:
+    """A store that damages what is written under keys that contain `what`."""
+
+    store: Store
+    what: str
+    new: Callable[[bytes], bytes]
+
+    def __getattr__(self, name: str):
+        return getattr(self.store, name)
+
+    def read(self, key: str) -> bytes:
+        data = self.store.read(key)
+        return self.new(data) if self.what in key else data
+
+    def chunks(self, key: str):
+        return (
+            iter([self.new(self.store.read(key))]) if self.what in key else self.store.chunks(key)
+        )
+
+
+def _flip_a_byte(data: bytes) -> bytes:
+    return bytes([data[0] ^ 1]) + data[1:]
+
+
+def _claim_more(data: bytes) -> bytes:
+    manifest = json.loads(data)
+    return json.dumps(manifest | {"source_count": manifest["source_count"] + 1}).encode()
+
+
+class TestDamaged:
+    @pytest.fixture(
+        params=[
+            ("object_matches_manifest", "tables/events/day=2026-07-02", _flip_a_byte, "sha256"),
+            ("rows_equal_source", "manifests/events/2026-07-02", _claim_more, "counted 21"),
+        ],
+        ids=["object", "manifest"],
+    )
+    def case(self, request):
+        return request.param
+
+    @pytest.fixture
+    def wrapped(self, case):
+        _check, key, change, _told = case
+        return lambda store: Tampering(store, key, change)
+
+    def test_a_day_that_does_not_hold_what_it_should_is_not_recorded(self, three_days, case):
+        check, _key, _change, told = case
+        place = three_days
+        result = place.run(DAYS[0], DAYS[-1])
+        assert not result.success
+        assert place.recorded() == [DAYS[0], DAYS[2]]
+        found = evaluations(place)
+        assert {key for key, one in found.items() if not one.passed} == {(check, DAYS[1])}
+        assert told in found[check, DAYS[1]].description
+        assert told in failure_of(result).user_failure_data.description
