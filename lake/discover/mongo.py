@@ -61,7 +61,8 @@ class DateField:
     def rank(self) -> tuple[Any, ...]:
         """The greater, the likelier is it the event's time."""
         return (
-            self.ttl_s != 0 and not _NOT_EVENT.search(self.path),
+            self.ttl_s != 0,
+            not _NOT_EVENT.search(self.path),
             self.share == 1,
             self.ttl_s is not None,
             self.indexed,

@@ -112,13 +112,11 @@ def _tables(server: PrometheusServer, oldest: Day) -> tuple[FoundTable, ...]:
     ranked = sorted(families, key=lambda prefix: -sum(series.get(n, 0) for n in families[prefix]))
     own = [prefix for prefix in ranked if len(families[prefix]) >= _FEW][:_MOST_TABLES]
     tables = [
-        _table(
-            server, prefix, f'{{__name__=~"{_pattern(prefix)}"}}', families[prefix], series, at_s
-        )
+        _table(server, prefix, f'{{__name__=~"{pattern(prefix)}"}}', families[prefix], series, at_s)
         for prefix in sorted(own)
     ]
     if rest := [name for prefix in families if prefix not in own for name in families[prefix]]:
-        known = "|".join(_pattern(prefix) for prefix in sorted(own))
+        known = "|".join(pattern(prefix) for prefix in sorted(own))
         query = f'{{__name__=~".+", __name__!~"{known}"}}' if own else '{__name__=~".+"}'
         name = "other_metrics" if own else "metrics"
         tables.append(_table(server, name, query, rest, series, at_s))
@@ -148,7 +146,7 @@ def _prefix(key: tuple[str, ...], names: list[str]) -> str:
     return "_".join(prefix if len(prefix) >= len(key) else key)
 
 
-def _pattern(prefix: str) -> str:
+def pattern(prefix: str) -> str:
     """The regular expression of a family, as it stands between PromQL's quotes."""
     return re.sub(r"[^\w]", lambda odd: f"[{odd[0]}]", prefix, flags=re.ASCII) + "(_.*)?"
 

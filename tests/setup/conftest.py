@@ -1,0 +1,52 @@
+"""Servers of our own, for a look at a server sees all that it holds; and the command line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from lake.base.day import Day
+from lake.cli import main
+from lake.demo.load import Loaded, load
+from lake.servers import Stack, start
+
+DAYS = 2
+
+
+@pytest.fixture(scope="session")
+def filled() -> Iterator[tuple[Stack, Loaded]]:
+    """MongoDB, Prometheus and Loki with two days of the demo's history, up to yesterday."""
+    with start(["mongo", "prometheus", "loki"]) as stack:
+        yield stack, load(stack.endpoints, Day.today().plus(-DAYS), DAYS)
+
+
+@pytest.fixture
+def endpoints(filled) -> dict[str, str]:
+    """The addresses."""
+    mongo, prometheus, loki = (filled[0].endpoints[n] for n in ("mongo", "prometheus", "loki"))
+    return {"mongo": mongo["uri"], "prometheus": prometheus["url"], "loki": loki["url"]}
+
+
+@pytest.fixture
+def lake(tmp_path, monkeypatch, capsys):
+    """Runs the command line in an empty directory: exit status, standard output, standard error."""
+    for name in [name for name in os.environ if name.startswith("LAKE_") and "CACHE" not in name]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    before = signal.getsignal(signal.SIGTERM)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["lake", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as done:
+            main()
+        out, err = capsys.readouterr()
+        return done.value.code, out, err
+
+    yield run
+    signal.signal(signal.SIGTERM, before)

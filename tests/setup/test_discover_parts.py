@@ -1,0 +1,153 @@
+"""The choices that a look at a server makes, without the server."""
+
+import re
+import tomllib
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lake.base.day import Day
+from lake.discover import loki, periods
+from lake.discover.found import FoundSource, FoundTable, unique_name
+from lake.discover.lake_toml import LakeToml, toml
+from lake.discover.mongo import DateField
+from lake.discover.prometheus import group, pattern
+from lake.doctor.check import clock, http_clock
+
+WORDS = st.sampled_from(["http", "server", "client", "requests", "jvm", "up", "total", "seconds",
+                         "count", "bucket", "sum", "job:x", "a.b", "db", "2"])  # fmt: skip
+METRICS = st.lists(st.lists(WORDS, min_size=1, max_size=5).map("_".join), unique=True, min_size=1)
+
+
+@given(METRICS)
+def test_each_metric_is_in_exactly_one_family(names):
+    families = group(names)
+    assert sorted(name for members in families.values() for name in members) == sorted(names)
+    for prefix, members in families.items():
+        if len(members) > 1 or prefix not in ("http", "db"):
+            expression = re.compile(pattern(prefix))
+            assert [name for name in sorted(names) if expression.fullmatch(name)] == members
+
+
+def test_families_as_people_name_them():
+    names = ["http_server_requests_seconds_count", "http_server_requests_seconds_sum",
+             "http_server_requests_active_seconds_max", "http_client_requests_seconds_count",
+             "jvm_memory_used_bytes", "jvm_gc_pause_seconds_sum", "up", "go_info", "go_threads",
+             "llm_tokens_total", "job:rate:5m"]  # fmt: skip
+    assert set(group(names)) == {
+        "http_server_requests", "http_client_requests", "jvm", "up", "go", "llm_tokens",
+        "job:rate:5m",
+    }  # fmt: skip
+    assert pattern("job:rate:5m") == "job[:]rate[:]5m(_.*)?"
+
+
+@pytest.mark.parametrize(
+    ("streams", "labels"),
+    [
+        ([{"container": "a", "app": "x"}, {"container": "b"}], ["container"]),
+        ([{"app": "x", "job": "j"}, {"app": "y"}, {"job": "k"}], ["app", "job"]),
+        ([{"zone": "x", "service_name": "j"}], ["service_name"]),
+        ([], []),
+    ],
+)
+def test_labels_that_cover_all_streams(streams, labels):
+    assert loki.covering(streams) == labels
+
+
+def test_lokis_configuration_as_it_renders_it():
+    text = (
+        "table_manager:\n  retention_period: 1s\nlimits_config:\n  a: 1\n  nested:\n    b: 2\n"
+        "- list\n  retention_period: 744h0m0s\ncompactor:\n  retention_enabled: true\n"
+    )
+    assert loki.configured(text, "limits_config", "retention_period") == "744h0m0s"
+    assert loki.configured(text, "compactor", "retention_enabled") == "true"
+    assert loki.configured(text, "compactor", "none") == ""
+    assert loki.configured(text, "none", "none") == ""
+
+
+@pytest.mark.parametrize("first", [0, 1, 17, 399])
+@pytest.mark.parametrize("length", [1, 2, 5, 100])
+def test_periods(first, length):
+    start = Day.today().plus(-400)
+    data = {start.plus(first + n) for n in range(length) if first + n <= 400}
+    asked = []
+
+    def has_data(since, until):
+        asked.append(since)
+        return any(since <= day < until for day in data)
+
+    found = periods.first_day(has_data, 400)
+    assert found == min(data)
+    assert periods.last_day(has_data, found) == max(data)
+    assert len(asked) < 25
+    assert periods.first_day(lambda since, until: False, None) is None
+
+
+@given(st.text() | st.integers(-(2**63), 2**63 - 1))
+def test_toml_values_come_back(value):
+    assert tomllib.loads(f"x = {toml(value)}")["x"] == value
+
+
+@pytest.mark.parametrize(
+    ("wish", "taken", "name"),
+    [
+        ("usageAnalytics", (), "usage_analytics"),
+        ("HTTPServer", (), "httpserver"),
+        ("a.b-c", (), "a_b_c"),
+        ("2fa", (), "t_2fa"),
+        ("größe", (), "gr_e"),
+        ("日本", (), "dataset"),
+        ("x", ("x", "x_2"), "x_3"),
+        ("y" * 80, ("y" * 63,), "y" * 61 + "_2"),
+    ],
+)
+def test_names(wish, taken, name):
+    assert unique_name(wish, taken) == name
+
+
+@pytest.mark.parametrize(
+    ("fields", "best"),
+    [
+        ([("updatedAt", 1, True, None), ("createdAt", 1, True, None)], "createdAt"),
+        ([("expireAt", 1, True, 0), ("at", 1, False, None)], "at"),
+        ([("expireAt", 1, True, 0), ("lastSeen", 1, True, 86400)], "lastSeen"),
+        ([("timestamp", 1, False, None), ("logged", 1, True, 86400)], "logged"),
+        ([("timestamp", 1, False, None), ("logged", 1, True, None)], "logged"),
+        ([("timestamp", 0.2, True, None), ("logged", 1, False, None)], "logged"),
+        ([("meta.timestamp", 1, False, None), ("timestamp", 1, False, None)], "timestamp"),
+    ],
+)
+def test_which_date_looks_like_the_events(fields, best):
+    assert max((DateField(*one) for one in fields), key=lambda one: one.rank).path == best
+
+
+def test_odd_names_and_comments_make_a_file_that_loads(tmp_path):
+    tables = (
+        FoundTable("a", {"source": "mongo", "collection": "a\"b'\n"}, ("odd\nline\x00",)),
+        FoundTable("a", {"source": "mongo", "collection": "c"}, (), "it is\nempty"),
+        FoundTable("B", {"source": "mongo", "collection": "größe 日"}),
+    )
+    source = FoundSource(
+        "mongo", {"uri": "mongodb://h", "database": "d"}, "M", 5, "ttl", tables, None, ("LAKE_X",)
+    )
+    old = FoundSource("loki", {"url": "http://h"}, "L", None, "?", (), Day.parse("1970-01-01"))
+    written = LakeToml("s3://bucket", [source, old], {"region": "r"})
+    found = tomllib.loads(written.render())
+    assert [d["collection"] for d in found["dataset"]] == ["a\"b'\n", "größe 日"]
+    assert [d["name"] for d in found["dataset"]] == ["a", "b"]
+    assert found["hot"] == {"mongo": 5, "loki": 3650}
+    assert "first_day" not in found["lake"]  # 1970 is a mistake in the data
+    assert "LAKE_X holds what is secret" in written.render()
+
+
+def test_clocks():
+    now = datetime.now(UTC)
+    assert clock("x", now, now).state == "ok"
+    late = clock("x", now - timedelta(minutes=10), now)
+    assert late.state == "warn"
+    assert "600 s apart" in late.found
+    assert [c.state for c in http_clock("x", format_datetime(now), now)] == ["ok"]
+    assert list(http_clock("x", None, now)) == []

@@ -1,0 +1,233 @@
+import json
+import tomllib
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote_plus
+
+import pymongo
+import pytest
+
+from lake.base.day import Day
+from lake.base.settings import load
+from lake.servers import start
+from lake.servers.ports import free_ports
+
+
+def read(path):
+    return tomllib.loads(path.read_text())
+
+
+@pytest.mark.slow
+def test_init_doctor_export_verify(lake, endpoints, filled, tmp_path):
+    """What init writes is what the other commands take, and it takes all that the servers hold."""
+    first = Day.today().plus(-2)
+    arguments = [f"--{name}={address}" for name, address in endpoints.items()]
+    arguments[0] += "/miyou"
+    code, out, err = lake("init", *arguments, "--root", "data")
+    assert (code, err) == (0, "")
+    assert f"lake export --from {first} --to {Day.today()}" in out
+    file = read(tmp_path / "lake.toml")
+    assert file["lake"] == {"root": "data", "first_day": first.date}
+    assert file["sources"]["mongo"] == {"uri": endpoints["mongo"] + "/miyou", "database": "miyou"}
+    tables = {d["name"]: d for d in file["dataset"]}
+    assert tables["usage_analytics"]["time_field"] == "timestamp"
+    assert tables["http_server_requests"]["query"] == '{__name__=~"http_server_requests(_.*)?"}'
+    assert tables["http_server_requests"]["step"] == "60s"
+    assert tables["container_logs"]["selector"] == '{container=~".+"}'
+    assert file["hot"]["prometheus"] == 36500
+    comments = (tmp_path / "lake.toml").read_text()
+    loaded = filled[1]
+    assert f"# {loaded.requests:,} documents, the oldest of {first}" in comments
+
+    code, out, _ = lake("doctor", "--json")
+    assert code == 0
+    assert json.loads(out)["warn"] <= 1 + 1  # nothing is exported yet; promtool may be missing
+
+    code, out, _ = lake("export", "--from", str(first), "--to", str(Day.today()), "--json")
+    assert code == 0
+    rows = {}
+    for partition in json.loads(out)["partitions"]:
+        rows[partition["dataset"]] = rows.get(partition["dataset"], 0) + partition["rows"]
+    # The loaders' own numbers: init's tables together have every document, sample and line.
+    assert {name: rows[name] for name in loaded.documents} == loaded.documents
+    assert rows["container_logs"] == loaded.lines
+    metrics = [name for name, table in tables.items() if table["source"] == "prometheus"]
+    assert sum(rows[name] for name in metrics) >= loaded.samples
+    assert lake("verify", "--source")[0] == 0
+    code, out, _ = lake("doctor", "--json")
+    checks = json.loads(out)["checks"]
+    told = [c["found"] for c in checks if "exported from" in c["found"]]
+    assert len(told) == len(tables)
+
+
+@pytest.fixture
+def collections(mongo_uri, mongo_database):
+    """Collections of every kind, their names after what they are."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    days = [now - timedelta(days=n) for n in range(5)]
+    with pymongo.MongoClient(mongo_uri) as client:
+        db = client[mongo_database]
+        db.withTtl.insert_many([{"createdAt": d, "updatedAt": now, "expireAt": now} for d in days])
+        db.withTtl.create_index("createdAt", expireAfterSeconds=30 * 86_400)
+        db.held.insert_many([{"at": d} for d in days])
+        db.held.create_index("at", expireAfterSeconds=2**31 - 1)
+        db.nested.insert_many([{"meta": {"when": d}, "x": [{"at": d}]} for d in days])
+        db.partly.insert_many([*[{"ts": d} for d in days], {"ts": "yesterday"}])
+        db.by_id.insert_many([{"x": 1}])
+        db.timeless.insert_many([{"_id": "a"}, {"_id": "b"}])
+        db.create_collection("nothing")
+        yield f"{mongo_uri}/{mongo_database}"
+
+
+def test_collections_and_their_time_fields(lake, collections, tmp_path):
+    code, out, _ = lake("init", "--mongo", collections, "--json")
+    assert code == 0
+    told = json.loads(out)
+    found = {d["collection"]: d for d in read(tmp_path / "lake.toml")["dataset"]}
+    assert found["withTtl"]["name"] == "with_ttl"
+    assert {name: d.get("time_field") for name, d in found.items()} == {
+        "withTtl": "createdAt",
+        "held": "at",
+        "nested": "meta.when",
+        "partly": "ts",
+        "by_id": None,
+    }
+    assert found["by_id"]["time_fallback"] == "_id"
+    assert set(told["left_out"]) == {"timeless", "nothing"}
+    assert told["hot"] == {"mongo": 30}
+    assert told["first_day"] == str(Day.today().plus(-4))
+    text = (tmp_path / "lake.toml").read_text()
+    assert "TTL 30 days" in text
+    assert "NOT indexed" in text
+    assert "a date in 83% of a sample" in text
+    assert '# name = "timeless"' in text
+    assert load(str(tmp_path / "lake.toml"), {}).hot.mongo == 30
+
+
+def test_the_database_has_to_be_clear(lake, filled, mongo_uri, collections):
+    with pymongo.MongoClient(mongo_uri) as client:
+        client["another_of_init"].x.insert_one({"at": datetime.now(UTC)})
+        code, out, err = lake("init", "--mongo", mongo_uri)
+        client.drop_database("another_of_init")
+    assert (code, out) == (2, "")
+    assert "another_of_init" in err
+    assert "mongodb://host:27017/DATABASE" in err
+    # The other server has one database only.
+    alone = filled[0].endpoints["mongo"]["uri"]
+    assert lake("init", "--mongo", alone)[0] == 0
+
+
+def test_a_file_that_is_there_stays_unless_forced(lake, collections, tmp_path):
+    file = tmp_path / "lake.toml"
+    file.write_text("mine")
+    code, out, err = lake("init", "--mongo", collections)
+    assert (code, out) == (2, "")
+    assert "--force" in err
+    assert file.read_text() == "mine"
+    assert lake("init", "--mongo", collections, "--force")[0] == 0
+    assert read(file)["sources"]["mongo"]["uri"] == collections
+    assert lake("init", "--mongo", collections, "--output", "no/such/lake.toml")[0] == 2
+
+
+def test_a_directory_as_root_is_meant_as_typed(lake, collections, tmp_path):
+    (tmp_path / "etc").mkdir()
+    assert lake("init", "--mongo", collections, "--output", "etc/lake.toml", "--root", "d")[0] == 0
+    assert read(tmp_path / "etc/lake.toml")["lake"]["root"] == str(tmp_path / "d")
+    code, _, err = lake("init", "--mongo", collections, "--root", "gs://bucket")
+    assert code == 2
+    assert "not a root" in err
+    assert not (tmp_path / "lake.toml").exists()
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_s3_settings_of_the_environment_are_written(lake, collections, tmp_path, monkeypatch):
+    monkeypatch.setenv("LAKE_S3__ENDPOINT_URL", "http://127.0.0.1:8333")
+    assert lake("init", "--mongo", collections, "--root", "s3://bucket/x")[0] == 0
+    assert read(tmp_path / "lake.toml")["s3"] == {"endpoint_url": "http://127.0.0.1:8333"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        ((), 2, "--mongo URI, --prometheus URL or --loki URL"),
+        (("--mongo", "localhost:27017"), 2, "mongodb://"),
+        (("--prometheus", "localhost:9090"), 2, "http://"),
+        (("--mongo", "mongodb://me:a/b@h"), 2, "percent-encode"),
+    ],
+)
+def test_wrong_addresses(lake, tmp_path, arguments, code, told):
+    found = lake("init", *arguments)
+    assert (found[0], found[1]) == (code, "")
+    assert told in found[2]
+    assert not (tmp_path / "lake.toml").exists()
+
+
+@pytest.mark.parametrize("source", ["prometheus", "loki"])
+def test_a_server_that_is_away_or_another_one(lake, tmp_path, source, loki_url, prometheus_url):
+    port = free_ports(["x"])["x"]
+    code, out, err = lake("init", f"--{source}", f"http://127.0.0.1:{port}")
+    assert (code, out) == (1, "")
+    assert f"http://127.0.0.1:{port}" in err
+    assert "remedy" in err
+    other = {"prometheus": loki_url, "loki": prometheus_url}[source]
+    code, out, err = lake("init", f"--{source}", other)
+    assert (code, out) == (1, "")
+    assert f"[sources.{source}]" in err
+    assert not (tmp_path / "lake.toml").exists()
+
+
+@pytest.mark.slow
+def test_passwords_and_tenants(lake, tmp_path, monkeypatch):
+    """A server with log-in: its secret is in no file and in no output."""
+    with start(["mongo", "loki"], mongo_auth=True, loki_multi_tenant=True) as stack:
+        uri = stack.endpoints["mongo"]["uri"]
+        scheme, _, rest = uri.partition("://")
+        userinfo, _, host = rest.rpartition("@")
+        password = userinfo.partition(":")[2]
+        assert password
+        with pymongo.MongoClient(uri) as client:
+            client["shop"].orders.insert_one({"at": datetime.now(UTC)})
+        wrong = f"{scheme}://{userinfo[:-1]}{quote_plus('§')}@{host}"
+        code, _, err = lake("init", "--mongo", wrong)
+        assert code == 1
+        assert "user name or password" in err
+        assert "LAKE_SOURCES__MONGO__URI" in err
+        assert password[:-1] not in err
+        base, _, query = host.partition("?")
+        named = f"{scheme}://{userinfo}@{base.rstrip('/')}/shop?{query or 'authSource=admin'}"
+        code, out, err = lake("init", "--mongo", named)
+        assert code == 0, err
+        assert "set LAKE_SOURCES__MONGO__URI" in err
+        text = (tmp_path / "lake.toml").read_text()
+        assert "LAKE_SOURCES__MONGO__URI holds what is secret" in text
+        for shown in (text, out, err):
+            assert password not in shown
+            assert userinfo not in shown
+        monkeypatch.setenv("LAKE_SOURCES__MONGO__URI", named)
+        checks = json.loads(lake("doctor", "--json")[1])["checks"]
+        assert {c["state"] for c in checks if c["subject"] == "mongo"} == {"ok"}
+        assert password not in json.dumps(checks)
+
+        url = stack.endpoints["loki"]["url"]
+        monkeypatch.delenv("LAKE_SOURCES__MONGO__URI")
+        code, _, err = lake("init", "--loki", url, "--force")
+        assert code == 1
+        assert "tenant" in err
+        monkeypatch.setenv("LAKE_SOURCES__LOKI__TENANT", "chat")
+        monkeypatch.setenv("LAKE_SOURCES__LOKI__BEARER_TOKEN", "s3cr3t-t0ken")
+        code, out, err = lake("init", "--loki", url, "--force")
+        assert code == 0, err
+        assert "set LAKE_SOURCES__LOKI__BEARER_TOKEN" in err
+        text = (tmp_path / "lake.toml").read_text()
+        assert read(tmp_path / "lake.toml")["sources"]["loki"] == {"url": url, "tenant": "chat"}
+        assert "s3cr3t-t0ken" not in text + out + err
+        assert "Loki 3" in out
+        assert "no lines" in out
+
+
+def test_addresses_may_come_from_the_environment_alone(lake, collections, tmp_path, monkeypatch):
+    monkeypatch.setenv("LAKE_SOURCES__MONGO__URI", collections)
+    monkeypatch.setenv("LAKE_SOURCES__MONGO__DATABASE", "nothing_there")
+    assert lake("init")[0] == 0
+    found = read(tmp_path / "lake.toml")
+    assert found["sources"]["mongo"]["database"] == "nothing_there"
+    assert "dataset" not in found
