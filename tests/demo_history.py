@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from hand_made import HandMadeLake
+from hand_made import HandMadeLake, hand_made_lake
 
 from lake.base.day import Day
 from lake.demo.dialogue import Request, requests_of
@@ -48,6 +50,13 @@ class History:
         for day in self.scenario.each_day():
             for request in requests_of(self.scenario, day):
                 yield day, request
+
+
+@cache
+def week_of_history(folder: Path) -> History:
+    """Seven days in a lake below the folder, made once a test session."""
+    lake = hand_made_lake(folder / "week_of_history", *DATASETS)
+    return History(lake, put_history(lake.put, Day.parse("2026-07-01"), 7))
 
 
 def put_history(put: Put, first: Day, days: int) -> Scenario:

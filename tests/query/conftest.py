@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from demo_history import DATASETS, History, put_history
+from demo_history import History, week_of_history
 from hand_made import HandMadeLake, hand_made_lake
 
-from lake.base.day import Day
 from lake.cli import main
 
 Maker = Callable[..., HandMadeLake]
@@ -30,8 +29,7 @@ def make_lake(tmp_path: Path) -> Maker:
 @pytest.fixture(scope="session")
 def history(tmp_path_factory: pytest.TempPathFactory) -> History:
     """Seven days, with a deploy on the fifth and an outage on the sixth."""
-    lake = hand_made_lake(tmp_path_factory.mktemp("history"), *DATASETS)
-    return History(lake, put_history(lake.put, Day.parse("2026-07-01"), 7))
+    return week_of_history(tmp_path_factory.getbasetemp())
 
 
 Run = Callable[..., tuple[int, str, str]]
