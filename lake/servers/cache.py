@@ -48,6 +48,7 @@ def install_once(
         if is_complete(directory):
             return
         if directory.exists():
+            progress(name, "removing what an interrupted installation left")
             shutil.rmtree(directory)
         directory.mkdir()
         build(directory)

@@ -41,6 +41,7 @@ def loki(directory: Path, progress: Progress) -> None:
     steps.run(*build, "-o", str(work / "loki"), _PACKAGE, tick=_building(progress, packages))
     (directory / "bin").mkdir()
     (work / "loki").rename(directory / "bin/loki")
+    progress("loki", "removing what the build needed")
     shutil.rmtree(work)
 
 
