@@ -6,7 +6,7 @@ Belongs here: the loop over partitions. Does not: what an export is, how it is s
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any
@@ -61,7 +61,7 @@ def export_many(
     force: bool = False,
     open_day: bool = False,
     allow_shrink: bool = False,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Exports the partitions, `jobs` at once; yields results as they come.
 
     Whoever stops listening (Ctrl-C, too) stops the exports that are running.

@@ -18,6 +18,7 @@ import click
 from lake.base.day import Day
 from lake.base.errors import UsageError
 from lake.cli.options import chosen_days, config_option, days_options, json_option
+from lake.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
     from lake.runs import Result
@@ -71,15 +72,22 @@ def export(
         refuse_open_day(days[-1])
     partitions = [(one, on) for on in days for one in datasets]
     results: list[Result] = []
-    with closing(Exporter(settings)) as exporter, _progress(len(partitions)) as tell:
-        for result in export_many(
-            exporter,
-            partitions,
-            jobs=jobs,
-            force=force,
-            open_day=open_day,
-            allow_shrink=allow_shrink,
-        ):
+    stop_on_signals("stopping the running exports; once more ends them at once")
+    with (
+        closing(Exporter(settings)) as exporter,
+        closing(
+            export_many(
+                exporter,
+                partitions,
+                jobs=jobs,
+                force=force,
+                open_day=open_day,
+                allow_shrink=allow_shrink,
+            )
+        ) as running,
+        _progress(len(partitions)) as tell,
+    ):
+        for result in running:
             results.append(result)
             tell(result)
     _report(results, as_json=as_json)

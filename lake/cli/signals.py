@@ -1,13 +1,18 @@
-"""SIGINT and SIGTERM as an orderly end, for commands that serve until they are told to stop.
+"""SIGINT and SIGTERM as an orderly end.
 
 Belongs here: what the signals mean. Does not: what has to be stopped; `with` sees to that.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 from types import FrameType
 from typing import NoReturn
+
+import click
+
+_INTERRUPTED = 130  # what a shell expects
 
 
 def end_on_signals(status: int = 0) -> None:
@@ -23,3 +28,19 @@ def end_on_signals(status: int = 0) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
+
+
+def stop_on_signals(told: str) -> None:
+    """For work that takes a while to stop: the first SIGINT or SIGTERM raises KeyboardInterrupt.
+
+    It says `told` on standard error. The second one ends the process at once.
+    """
+
+    def stop(_number: int, _frame: FrameType | None) -> NoReturn:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: os._exit(_INTERRUPTED))
+        click.echo(told, err=True)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)

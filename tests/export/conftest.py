@@ -78,7 +78,7 @@ def lake(place, monkeypatch, capsys):
     """Runs the command line: exit status, standard output, standard error."""
     monkeypatch.setenv("LAKE_CONFIG", str(place.config))
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["lake", *arguments])
@@ -89,4 +89,5 @@ def lake(place, monkeypatch, capsys):
         return done.value.code, out, err
 
     yield run
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)

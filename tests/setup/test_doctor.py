@@ -1,0 +1,307 @@
+import json
+import os
+from datetime import UTC, datetime
+
+import pymongo
+import pytest
+
+from lake.base.day import Day
+from lake.base.layout import manifest_key
+from lake.base.manifest import Manifest, write_manifest
+from lake.base.store.directory import DirectoryStore
+from lake.servers.ports import free_ports
+
+MONGO = """
+[lake]
+root = "data"
+[sources.mongo]
+uri = "{uri}"
+database = "{database}"
+[hot]
+mongo = 10
+[[dataset]]
+name = "events"
+source = "mongo"
+collection = "events"
+time_field = "at"
+"""
+
+
+@pytest.fixture
+def doctor(lake, tmp_path):
+    """Runs `lake doctor` on a configuration: exit status, checks by subject as (state, text)."""
+
+    def run(text: str) -> tuple[int, dict[str, list[tuple[str, str]]]]:
+        (tmp_path / "lake.toml").write_text(text)
+        code, out, err = lake("doctor", "--json")
+        assert err == ""
+        answer = json.loads(out)
+        found: dict[str, list[tuple[str, str]]] = {}
+        for check in answer["checks"]:
+            line = f"{check['found']} → {check['remedy']}"
+            found.setdefault(check["subject"], []).append((check["state"], line))
+        assert answer["fail"] == sum(c["state"] == "fail" for c in answer["checks"])
+        assert code == (1 if answer["fail"] else 0)
+        return code, found
+
+    return run
+
+
+@pytest.fixture
+def events(mongo_uri, mongo_database):
+    with pymongo.MongoClient(mongo_uri) as client:
+        yield client[mongo_database].events
+
+
+@pytest.fixture
+def mongo(events, mongo_uri, mongo_database) -> str:
+    """A healthy collection and its configuration."""
+    events.insert_many([{"at": datetime.now(UTC), "b": n} for n in range(4)])
+    events.create_index("at")
+    return MONGO.format(uri=mongo_uri, database=mongo_database)
+
+
+def told(checks, subject, state) -> str:
+    """The one check of that subject and state."""
+    lines = [line for one, line in checks.get(subject, ()) if one == state]
+    assert len(lines) == 1, checks
+    return lines[0]
+
+
+def test_a_healthy_set_up(doctor, mongo, tmp_path):
+    code, checks = doctor(mongo)
+    assert code == 0
+    assert {state for lines in checks.values() for state, _ in lines} == {"ok", "warn"}
+    assert {subject for subject, lines in checks.items() if ("warn" in dict(lines))} <= {
+        "coverage",
+        "programs",  # promtool may be missing
+    }
+    assert "4 datasets" not in checks["configuration"][0][1]
+    assert "MongoDB" in checks["mongo"][0][1]
+    assert "clock agrees" in checks["mongo"][1][1]
+    assert list((tmp_path / "data").rglob("*doctor*")) == []
+
+
+def test_no_configuration_and_a_wrong_one(doctor, lake, tmp_path):
+    code, out, _ = lake("doctor")
+    assert code == 1
+    assert "fail  configuration: no configuration file" in out
+    assert "→ `lake init` writes one" in out
+    code, checks = doctor("[lake]\nroot = 'x'\ncolour = 1\n")
+    assert list(checks) == ["configuration"]
+    assert "unknown key 'colour'" in told(checks, "configuration", "fail")
+
+
+def test_no_datasets_and_overrides_are_told(doctor, monkeypatch):
+    monkeypatch.setenv("LAKE_HOT__LOKI", "7")
+    _, checks = doctor("[lake]\nroot = 'x'\n")
+    line = told(checks, "configuration", "warn")
+    assert "overridden by LAKE_HOT__LOKI" in line
+    assert "[[dataset]]" in line
+
+
+S3 = """
+[lake]
+root = "{root}"
+[s3]
+endpoint_url = "{endpoint_url}"
+region = "{region}"
+"""
+
+
+def test_an_s3_root(doctor, s3, s3_root):
+    code, checks = doctor(S3.format(root=s3_root, **s3))
+    assert code == 0
+    assert checks["store"][0][1].startswith(f"{s3_root}: written, read, listed, deleted")
+    assert "clock agrees" in checks["store"][1][1]
+    assert checks["queries"] == [("ok", "DuckDB reads the store's objects → ")]
+
+
+def test_a_wrong_s3_secret(doctor, s3, s3_root, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong-secret-of-doctor")
+    _, checks = doctor(S3.format(root=s3_root, **s3))
+    for subject in ("store", "queries"):
+        assert "credentials" in told(checks, subject, "fail")
+    assert "wrong-secret-of-doctor" not in json.dumps(checks)
+
+
+def test_an_unknown_bucket_and_a_server_that_is_away(doctor, s3):
+    _, checks = doctor(S3.format(root="s3://no-such-bucket", **s3))
+    assert "no such bucket" in told(checks, "store", "fail")
+    port = free_ports(["s3"])["s3"]
+    s3["endpoint_url"] = f"http://127.0.0.1:{port}"
+    _, checks = doctor(S3.format(root="s3://no-such-bucket", **s3))
+    assert "can't be reached" in told(checks, "store", "fail")
+
+
+def test_a_root_that_is_no_directory(doctor, tmp_path):
+    (tmp_path / "data").write_text("a file")
+    _, checks = doctor("[lake]\nroot = 'data'\n")
+    assert "a file stands where" in told(checks, "store", "fail")
+
+
+def test_what_killed_exports_left(doctor, tmp_path):
+    (tmp_path / "data/.parts").mkdir(parents=True)
+    (tmp_path / "data/.parts/old").write_text("x")
+    (tmp_path / "data/.parts/new").write_text("x")
+    os.utime(tmp_path / "data/.parts/old", (0, 0))
+    _, checks = doctor("[lake]\nroot = 'data'\n")
+    assert "1 unfinished files" in told(checks, "store", "warn")
+
+
+def test_a_mongo_that_is_away_stops_no_other_check(doctor, mongo, mongo_uri, monkeypatch):
+    port = free_ports(["mongo"])["mongo"]
+    away = mongo.replace(mongo_uri, f"mongodb://127.0.0.1:{port}/?serverSelectionTimeoutMS=300")
+    monkeypatch.setattr("lake.doctor.mongo._PATIENCE_S", 1.0)
+    _, checks = doctor(away)
+    assert "no MongoDB server answers" in told(checks, "mongo", "fail")
+    assert "store" in checks
+    assert "programs" in checks
+
+
+def test_a_collection_that_is_not_there(doctor, mongo):
+    _, checks = doctor(mongo.replace('collection = "events"', 'collection = "event"'))
+    line = told(checks, "mongo", "fail")
+    assert "no collection 'event'" in line
+    assert "one of events" in line
+
+
+def test_time_fields(doctor, mongo, events):
+    _, checks = doctor(mongo.replace('time_field = "at"', 'time_field = "b"'))
+    line = told(checks, "dataset events", "fail")
+    assert "none of 8 sampled documents has a date in 'b'" in line
+    assert "dates are in: at" in line
+    events.insert_many([{"at": "yesterday"}] * 1 + [{"x": n} for n in range(3)])
+    _, checks = doctor(mongo)
+    assert "a date in 50% of a sample" in told(checks, "dataset events", "warn")
+    code, checks = doctor(mongo + 'time_fallback = "_id"\n')
+    assert code == 0
+    assert "warn" not in dict(checks["dataset events"])
+
+
+def test_indexes_and_time_to_live(doctor, mongo, events):
+    events.drop_index("at_1")
+    _, checks = doctor(mongo)
+    assert "db.events.createIndex({'at': 1})" in told(checks, "dataset events", "warn")
+    events.create_index("at", expireAfterSeconds=5 * 86_400)
+    code, checks = doctor(mongo)
+    assert code == 1
+    line = told(checks, "dataset events", "fail")
+    assert "keeps 5 days only, [hot] mongo = 10" in line
+    assert "set [hot] mongo = 5" in line
+    assert doctor(mongo.replace("mongo = 10", "mongo = 5"))[0] == 0
+
+
+def test_an_empty_collection(doctor, mongo, events):
+    events.delete_many({})
+    assert "empty" in told(doctor(mongo)[1], "dataset events", "warn")
+
+
+HTTP = """
+[lake]
+root = "data"
+[sources.prometheus]
+url = "{prometheus}"
+[sources.loki]
+url = "{loki}"
+[[dataset]]
+name = "metrics"
+source = "prometheus"
+query = '{query}'
+mode = "{mode}"
+[[dataset]]
+name = "lines"
+source = "loki"
+selector = '{selector}'
+"""
+GOOD = {"query": "http_server_requests_seconds_count", "mode": "range", "selector": '{a="b"}'}
+
+
+@pytest.mark.parametrize(
+    ("changes", "subject", "state", "text"),
+    [
+        ({}, "dataset metrics", "ok", "the query gives"),
+        ({"mode": "raw"}, "dataset metrics", "ok", "the query gives"),
+        ({"query": "sum(rate(up[5m]))"}, "dataset metrics", "warn", "gives nothing now"),
+        ({"query": "1 + 1"}, "dataset metrics", "ok", "gives 1 series"),
+        ({"query": "sum(("}, "dataset metrics", "fail", "correct `query`"),
+        ({"query": "sum(up)", "mode": "raw"}, "dataset metrics", "fail", "selectors only"),
+        ({"selector": '{container=~".+"}'}, "dataset lines", "ok", "finds lines"),
+        ({"selector": '{none="x"}'}, "dataset lines", "warn", "no line since yesterday"),
+        ({"selector": "{container="}, "dataset lines", "fail", "correct `selector`"),
+    ],
+)
+def test_queries_and_selectors(doctor, endpoints, changes, subject, state, text):
+    _, checks = doctor(HTTP.format(**endpoints, **(GOOD | changes)))
+    assert text in told(checks, subject, state)
+    assert checks["prometheus"][0][0] == checks["loki"][0][0] == "ok"
+
+
+def test_servers_that_are_away_or_swapped(doctor, endpoints):
+    port = free_ports(["x"])["x"]
+    away = endpoints | {"prometheus": f"http://127.0.0.1:{port}"}
+    _, checks = doctor(HTTP.format(**away, **GOOD))
+    assert "connection failed" in told(checks, "prometheus", "fail")
+    assert checks["loki"][0][0] == "ok"
+    swapped = {"prometheus": endpoints["loki"], "loki": endpoints["prometheus"]}
+    _, checks = doctor(HTTP.format(**swapped, **GOOD))
+    for source in swapped:
+        assert f"[sources.{source}]" in told(checks, source, "fail")
+
+
+def test_retention_shorter_than_configured(doctor, endpoints):
+    hot = "[hot]\nprometheus = 40000\n"
+    _, checks = doctor(HTTP.format(**endpoints, **GOOD) + hot)
+    line = told(checks, "prometheus", "fail")
+    assert "keeps 36500 days only" in line
+
+
+FIELDS = {
+    "dataset": "events", "source": "mongo", "key": "x", "rows": 1, "bytes": 2, "sha256": "ab",
+    "source_count": 1, "count_method": "count", "window": {}, "schema": [], "created_at": "x",
+    "version": "0",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("first", "missing", "state", "text"),
+    [
+        (9, (), "ok", "exported from"),
+        (9, (1,), "ok", "but for yesterday"),
+        (9, (3, 4), "warn", "2 days are not exported, the first is"),
+        (9, (8,), "warn", "2 days left"),
+        (9, (9,), "ok", "exported from"),  # before the first export nothing is missed
+        (12, (9,), "fail", "1 days left"),
+        (12, (11,), "fail", "older than the 10 days kept"),
+    ],
+)
+def test_coverage(doctor, mongo, tmp_path, first, missing, state, text):
+    store, today = DirectoryStore(tmp_path / "data"), Day.today()
+    for back in range(1, first + 1):
+        if back not in missing:
+            write_manifest(store, Manifest(day=str(today.plus(-back)), **FIELDS))
+    _, checks = doctor(mongo)
+    lines = [line for one, line in checks["dataset events"] if one == state and text in line]
+    assert len(lines) == 1, checks
+    if state != "ok":
+        assert f"lake export events --from {today.plus(-max(missing))} --to {today}" in lines[0]
+
+
+def test_a_damaged_manifest_covers_nothing(doctor, mongo, tmp_path):
+    store, today = DirectoryStore(tmp_path / "data"), Day.today()
+    for back in (1, 2, 3):
+        write_manifest(store, Manifest(day=str(today.plus(-back)), **FIELDS))
+    store.write(manifest_key("events", today.plus(-2)), b"{")
+    _, checks = doctor(mongo)
+    assert "1 days are not exported" in told(checks, "dataset events", "warn")
+
+
+def test_mongodump_where_it_is_wanted(doctor, monkeypatch):
+    text = "[lake]\nroot = 'data'\n[snapshots.mongo]\ntool = '{}'\n"
+    monkeypatch.setattr("lake.doctor.tools.find", lambda name: None)
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    code, checks = doctor(text.format("mongodump"))
+    assert code == 1
+    assert sum(state == "fail" for state, _ in checks["programs"]) == 2
+    assert any("lake services install loki" in line for _, line in checks["programs"])
+    assert doctor(text.format("native"))[0] == 0
