@@ -18,8 +18,8 @@ import pyarrow as pa
 from lake.sources.loki.api import Page, TooMany, TooWide
 
 MS = 1_000_000
-HOUR = 3_600_000 * MS
-_SECOND = 1000 * MS
+SECOND = 1000 * MS
+HOUR = 3600 * SECOND
 _PATIENCE = 4
 
 Ask = Callable[[int, int, int], Page]
@@ -46,7 +46,7 @@ def pages(
     `ask` may raise TooWide and TooMany, which are answered by asking for less; what cannot
     be asked for in smaller parts is raised.
     """
-    width = _Bound(end_ns - start_ns, _SECOND)
+    width = _Bound(end_ns - start_ns, SECOND)
     lines = _Bound(limit(), 1)
     here = start_ns
     while here < end_ns:
@@ -91,9 +91,11 @@ class _Bound:
 
     def shrink(self, tried: int) -> bool:
         """Whether there was something left to halve."""
-        self.value = max(self._floor, tried // 2)
+        if self.value == self._floor:
+            return False
+        self.value = max(self._floor, min(self.value, tried) // 2)
         self._good = 0
-        return tried > self._floor
+        return True
 
     def relax(self) -> None:
         self._good += 1

@@ -70,7 +70,7 @@ class LokiReader:
         yield partition(spool.sorted_batches(), api.streams.labels(), details)
 
     def count(self, dataset: Dataset, day: Day) -> Count:
-        """By a metric query over the day, or over each hour where the day is too much."""
+        """By a metric query over the day, or over parts of it where the day is too much."""
         selector = _selector(dataset)
         api = Api(self._http, self._limit)
         return Count(

@@ -1,0 +1,147 @@
+"""A Loki in memory, behind the face of `Api`, with the flaws that matter to paging.
+
+Kept from the real one: start <= ts < end, forward, the limit and its cap, the split at full
+hours, the line left out at a part's start, how a count rounds. Not kept: everything else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from lake.sources.http import Tally
+from lake.sources.loki.answer import ROWS, Streams
+from lake.sources.loki.api import Limit, Page, TooMany, TooWide
+from lake.sources.loki.selector import LINE_LABEL, NS_LABEL, Selector
+
+MS = 1_000_000
+HOUR = 3600 * 1000 * MS
+
+
+@dataclass(frozen=True)
+class Line:
+    stream: int
+    chunk: int
+    ts_ns: int
+    text: str
+    metadata: tuple[tuple[str, str], ...] = ()
+
+
+def labels_of(stream: int) -> dict[str, str]:
+    """Stream 1's labels are some of stream 2's, and so on: what an exact selector has to mind."""
+    return {"job": "fake"} | {f"extra{n}": "x" for n in range(stream)}
+
+
+@dataclass
+class FakeLoki:
+    """`cap` is max_entries_limit_per_query; `split_ns` the frontend's interval.
+
+    `widest_ns` and `longest` are what it manages without failing.
+    """
+
+    lines: list[Line]
+    cap: int = 5000
+    split_ns: int = HOUR
+    widest_ns: int = 24 * HOUR
+    longest: int = 1_000_000
+    streams: Streams = field(default_factory=Streams)
+    tally: Tally = field(default_factory=Tally)
+    limit: Limit = field(default_factory=Limit)
+
+    def __post_init__(self) -> None:
+        self.lines = sorted(self.lines, key=lambda line: (line.stream, line.chunk, line.ts_ns))
+        self._ends: dict[tuple[int, int], tuple[int, int, int]] = {}
+        for line in self.lines:
+            first, last, size = self._ends.get((line.stream, line.chunk), (line.ts_ns, 0, 0))
+            ends = (min(first, line.ts_ns), max(last, line.ts_ns), size + 1)
+            self._ends[line.stream, line.chunk] = ends
+
+    def page(self, selector: Selector, start_ns: int, end_ns: int, limit: int) -> Page:
+        assert start_ns < end_ns
+        if limit > self.cap:
+            self.limit.learn(self.cap)
+        if end_ns - start_ns > self.widest_ns:
+            raise TooWide("deadline exceeded")
+        asked = self.limit.within(limit)
+        if asked > self.longest:
+            raise TooMany("message larger than max")
+        found, start = [], start_ns
+        while start < end_ns:
+            end = min(end_ns, start - start % self.split_ns + self.split_ns)
+            found += self._part(selector, start, end)
+            start = end
+        found.sort(key=lambda line: line.ts_ns)
+        return Page(_table(found[:asked], self.streams), asked)
+
+    def _part(self, selector: Selector, start_ns: int, end_ns: int) -> list[Line]:
+        return [
+            line
+            for line in self._of(selector)
+            if start_ns <= line.ts_ns < end_ns and not self._left_out(line, start_ns)
+        ]
+
+    def _left_out(self, line: Line, start_ns: int) -> bool:
+        first, last, _ = self._ends[line.stream, line.chunk]
+        return last == start_ns and start_ns % MS == 0 and first // MS < last // MS
+
+    def _of(self, selector: Selector) -> list[Line]:
+        wanted = dict(re.findall(r'(\w+)="(\w*)"', selector.matchers))
+        return [
+            line
+            for line in self.lines
+            if all(labels_of(line.stream).get(name, "") == value for name, value in wanted.items())
+        ]
+
+    def series(self, selector: Selector, start_ns: int, end_ns: int) -> list[dict[str, str]]:
+        assert end_ns - start_ns > MS
+        found = {line.stream for line in self._of(selector) if start_ns <= line.ts_ns < end_ns}
+        return [labels_of(stream) for stream in sorted(found)]
+
+    def vector(self, query: str, at_ns: int) -> list[tuple[dict[str, str], float]]:
+        width = re.search(r"\[(\d+)(ms|h)\]", query)
+        assert width is not None
+        range_ns = int(width[1]) * (MS if width[2] == "ms" else HOUR)
+        if range_ns > self.widest_ns:
+            raise TooWide("deadline exceeded")
+        selector = Selector.parse(re.search(r"\{.*?\}", query)[0])  # type: ignore[index]
+        found = [line for line in self._of(selector) if at_ns - range_ns < line.ts_ns <= at_ns]
+        if query.startswith("sum("):
+            return [({}, len(found))] if found else []
+        metrics = Counter(
+            frozenset(
+                {
+                    **labels_of(line.stream),
+                    **dict(line.metadata),
+                    NS_LABEL: str(line.ts_ns),
+                    **({LINE_LABEL: line.text} if line.text else {}),
+                }.items()
+            )
+            for line in found
+        )
+        if len(metrics) > 5:
+            raise TooMany("maximum of series (5) reached for a single query")
+        return [(dict(metric), times) for metric, times in metrics.items()]
+
+    def sum_at_steps(self, query: str, start_ns: int, end_ns: int, step_s: int) -> dict[int, int]:
+        counts: dict[int, int] = {}
+        for at in range(start_ns, end_ns + 1, step_s * 1000 * MS):
+            for _, value in self.vector(query, at):
+                counts[at // (1000 * MS)] = int(value)
+        return counts
+
+
+def _table(lines: list[Line], streams: Streams) -> pa.Table:
+    rows: list[dict[str, Any]] = [
+        {
+            "stream_id": streams.id_of(labels_of(line.stream)),
+            "ts_ns": line.ts_ns,
+            "line": line.text,
+            "metadata": sorted(line.metadata),
+        }
+        for line in lines
+    ]
+    return pa.Table.from_pylist(rows, ROWS)
