@@ -28,7 +28,7 @@ _PASSING_CODES = frozenset(
 
 def connect(section: MongoSource) -> Client:
     """A client; no server is asked yet. Raises ConfigError."""
-    with explained(section):
+    try:
         return pymongo.MongoClient(
             section.uri,
             document_class=RawBSONDocument,
@@ -38,6 +38,9 @@ def connect(section: MongoSource) -> Client:
             connectTimeoutMS=1000 * min(section.timeout_s, _SELECTION_S),
             socketTimeoutMS=1000 * section.timeout_s,
         )
+    # A wrong port or option is a ValueError, the rest a ConfigurationError.
+    except (errors.PyMongoError, ValueError, TypeError) as error:
+        raise ConfigError("not a usable MongoDB URI", where=section.uri, found=error) from error
 
 
 @contextmanager
@@ -53,7 +56,7 @@ def explained(section: MongoSource, place: str = "") -> Iterator[None]:
 def _explain(error: errors.PyMongoError, where: str, section: MongoSource) -> LakeError:
     if isinstance(error, errors.OperationFailure):
         return _explain_answer(error, where, section)
-    if isinstance(error, errors.InvalidURI | errors.ConfigurationError):
+    if isinstance(error, errors.ConfigurationError):
         return ConfigError("not a usable MongoDB URI", where=where, found=error)
     if isinstance(error, errors.ServerSelectionTimeoutError):
         return TransientError(
