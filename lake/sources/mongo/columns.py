@@ -7,7 +7,7 @@ Does not: choosing the columns (schema), reading documents (reader).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,6 @@ _HEX = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), np.
 class Tally:
     """What went through a Builder."""
 
-    documents: int = 0
     with_rest: int = 0
     with_raw: int = 0
 
@@ -61,7 +60,6 @@ class Builder:
             for row, untold in enumerate(classified.untold | ~told)
         ]
         self._paths.forget_surplus()
-        self.tally.documents += tokens.rows
         self.tally.with_rest += sum(text is not None for text in rest)
         self.tally.with_raw += sum(bson is not None for bson in raw)
         gather = _Gather(tokens, classified.kind, settled, len(chosen))
@@ -215,11 +213,3 @@ def _hexadecimal(ids: Any) -> pa.Array:
     offsets = np.arange(len(ids) + 1, dtype=np.int32) * 24
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(text)]
     return pa.Array.from_buffers(pa.string(), len(ids), buffers)
-
-
-def record_batches(
-    builder: Builder, documents: Iterator[tuple[bytes, list[int]]]
-) -> Iterator[pa.RecordBatch]:
-    """A record batch for each (bytes, where documents begin)."""
-    for data, starts in documents:
-        yield builder.batch(data, starts)

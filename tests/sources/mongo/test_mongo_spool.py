@@ -1,0 +1,66 @@
+"""However documents arrive, they leave in one order."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import bson
+import pytest
+from strategies import DAY_START_MS
+
+from lake.sources.mongo import spool
+from lake.sources.mongo.spool import Spool
+
+HOUR_MS = 3_600_000
+
+
+def documents() -> list[tuple[int, bytes, bytes]]:
+    """Time, `_id`'s bytes, document; sorted as they have to leave."""
+    long_ids = [b"\2" + b"the same beginning, then %d" % i for i in range(5)]
+    ids = [b"", *long_ids, b"\7" + bytes(12), b"\7" + bytes(11) + b"\1", b"\x10\1\0\0\0"]
+    times = [0, 1, 1 + HOUR_MS, 24 * HOUR_MS - 1]
+    return [
+        (DAY_START_MS + time, id_, bson.encode({"id": id_, "time": time}))
+        for time in times
+        for id_ in ids
+    ]
+
+
+def spooled(folder: Path, order: list[tuple[int, bytes, bytes]]) -> list[bytes]:
+    with Spool(folder, DAY_START_MS) as held:
+        for time, id_, document in order:
+            held.add(memoryview(document), time, id_)
+        assert held.documents == len(order)
+        assert held.size_bytes == sum(len(document) for _, _, document in order)
+        first, second = list(held.batches()), list(held.batches())
+    assert first == second
+    assert not list(folder.iterdir())
+    found = []
+    for data, starts in first:
+        ends = [*starts[1:], len(data)]
+        found += [data[start:end] for start, end in zip(starts, ends, strict=True)]
+        assert len(starts) <= spool._BATCH_ROWS
+        assert len(starts) == 1 or len(data) <= spool._BATCH_BYTES
+    return found
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("rows", "size"), [(8192, 8 << 20), (3, 1000), (100, 150), (1, 1)])
+def test_any_order_in_one_order_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, rows: int, size: int
+) -> None:
+    monkeypatch.setattr(spool, "_BATCH_ROWS", rows)
+    monkeypatch.setattr(spool, "_BATCH_BYTES", size)
+    expected = documents()
+    arriving = random.Random(seed).sample(expected, len(expected))
+    assert spooled(tmp_path, arriving) == [document for _, _, document in expected]
+
+
+def test_equal_keys_are_told_apart_by_the_whole_document(tmp_path: Path) -> None:
+    same = [(DAY_START_MS, b"\7" + bytes(12), bson.encode({"n": n})) for n in range(9)]
+    assert spooled(tmp_path, same[::-1]) == [document for _, _, document in same]
+
+
+def test_nothing_in_nothing_out(tmp_path: Path) -> None:
+    assert spooled(tmp_path, []) == []
