@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from lake.base.datasets import Dataset
 from lake.base.day import Day, day_range
-from lake.base.errors import BadData, LakeError
+from lake.base.errors import BadData, LakeError, TransientError
 from lake.base.layout import table_prefix
 from lake.base.manifest import Manifest, read_ledger
 from lake.base.settings import Settings
@@ -21,7 +21,6 @@ from lake.base.store import Store
 from lake.sources import Source
 
 State = Literal["verified", "missing", "empty", "late", "differs", "damaged"]
-_PARALLEL = 4
 
 
 @dataclass(frozen=True)
@@ -93,8 +92,10 @@ def read_status(
             status.days[day] = _from_manifest(manifests.get(day), sizes)
         found.append(status)
     if source_of:
-        with ThreadPoolExecutor(_PARALLEL) as pool:
-            list(pool.map(lambda s: _ask_source(settings, s, source_of), found))
+        names = sorted({one.source for one in found})
+        groups = [[one for one in found if one.source == name] for name in names]
+        with ThreadPoolExecutor(len(groups) or 1) as pool:
+            list(pool.map(lambda group: _ask_source(settings, group, source_of), groups))
     return found
 
 
@@ -113,19 +114,28 @@ def _from_manifest(manifest: Manifest | BadData | None, sizes: dict[str, int]) -
 
 
 def _ask_source(
-    settings: Settings, status: DatasetStatus, source_of: Callable[[str], Source]
+    settings: Settings, datasets: list[DatasetStatus], source_of: Callable[[str], Source]
 ) -> None:
+    """One source's datasets in turn: where it can't be reached, the others need not try."""
+    for number, status in enumerate(datasets):
+        try:
+            _ask(settings, status, source_of(status.source))
+        except TransientError as error:
+            for unasked in datasets[number:]:
+                unasked.problem = str(error)
+            return
+        except LakeError as error:
+            status.problem = str(error)
+
+
+def _ask(settings: Settings, status: DatasetStatus, source: Source) -> None:
     dataset = settings.dataset_named(status.dataset)
-    try:
-        source = source_of(dataset.source)
-        status.undated = source.undated(dataset)
-        # A day that the source no longer keeps whole would only look as if it had shrunk.
-        watched = min(source.lateness_days, getattr(settings.hot, dataset.source) - 1)
-        for day, known in status.days.items():
-            if known.state in ("verified", "empty") and day.days_until(Day.today()) <= watched:
-                status.days[day] = _recounted(dataset, day, known, source)
-    except LakeError as error:
-        status.problem = str(error)
+    status.undated = source.undated(dataset)
+    # A day that the source no longer keeps whole would only look as if it had shrunk.
+    watched = min(source.lateness_days, getattr(settings.hot, dataset.source) - 1)
+    for day, known in status.days.items():
+        if known.state in ("verified", "empty") and day.days_until(Day.today()) <= watched:
+            status.days[day] = _recounted(dataset, day, known, source)
 
 
 def _recounted(dataset: Dataset, day: Day, known: DayStatus, source: Source) -> DayStatus:
