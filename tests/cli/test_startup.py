@@ -1,0 +1,78 @@
+"""`lake --help` is quick, for nothing heavy is imported before a command needs it."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+LAKE = Path(sys.executable).with_name("lake")
+HEAVY = {
+    "bson", "boto3", "botocore", "dagster", "duckdb", "matplotlib", "numba", "numpy", "pandas",
+    "pyarrow", "pydantic", "pymongo", "requests", "rich",
+}  # fmt: skip
+IMPORTED = """
+import sys
+from lake.cli import main
+sys.argv = ["lake", *sys.argv[1:]]
+try:
+    main()
+finally:
+    print(*sorted({name.split(".")[0] for name in sys.modules}), file=sys.stderr)
+"""
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_help_and_its_commands_import_nothing_heavy():
+    listed = run(sys.executable, "-c", IMPORTED, "--help")
+    assert listed.returncode == 0
+    commands = [
+        line.split()[0] for line in listed.stdout.partition("Commands:")[2].splitlines()[1:]
+    ]
+    assert {"export", "status", "verify", "init", "doctor"} <= set(commands)
+    for arguments in (["--help"], ["export", "--help"], ["doctor", "--help"], ["--version"]):
+        done = run(sys.executable, "-c", IMPORTED, *arguments)
+        assert done.returncode == 0
+        assert HEAVY & set(done.stderr.split()) == set()
+
+
+def test_help_takes_half_a_second_at_most():
+    seconds = []
+    for _ in range(5):
+        began = time.monotonic()
+        assert run(str(LAKE), "--help").returncode == 0
+        seconds.append(time.monotonic() - began)
+    assert min(seconds) <= 0.5, seconds
+
+
+def test_wrong_usage_of_the_root_command():
+    for arguments in (["no-such-command"], ["--no-such-option"], []):
+        done = run(str(LAKE), *arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "lake" in done.stderr
+    assert run(str(LAKE), "--version").stdout.startswith("monitoring-lake, version 0.")
+
+
+def test_a_reader_that_has_gone_is_no_error():
+    done = run("sh", "-c", f"{LAKE} --help | true; exit 0")
+    assert done.stderr == ""
+
+
+def test_a_mistake_of_ours_is_shown_without_secrets():
+    text = """
+import sys
+from lake.base.redaction import register_secret
+from lake.cli import main
+from lake.cli.main import root
+register_secret("open-sesame")
+def broken(ctx):
+    raise ValueError("the door opens on open-sesame")
+root.invoke = broken
+sys.argv = ["lake", "status"]
+main()
+"""
+    done = run(sys.executable, "-c", text)
+    assert done.returncode == 1
+    assert "ValueError: the door opens on ***" in done.stderr
