@@ -1,0 +1,110 @@
+"""docs/reference.md names every command, option, key, variable, field: no more and no fewer."""
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+from pydantic import BaseModel
+
+from lake.base.datasets import KINDS
+from lake.base.manifest import Manifest
+from lake.base.settings import Settings
+from lake.cli.main import root
+
+TEXT = (Path(__file__).parents[1] / "docs/reference.md").read_text("utf-8")
+# On every command, and described once.
+COMMON = {"--help", "--config"}
+
+
+def section(heading: str) -> str:
+    """The text below a heading, up to the next one of its level or above."""
+    level = len(heading) - len(heading.lstrip("#"))
+    found = re.search(
+        rf"^{re.escape(heading)}$(.*?)(?=^#{{1,{level}}} |\Z)", TEXT, re.MULTILINE | re.DOTALL
+    )
+    assert found, f"no heading {heading!r}"
+    return found[1]
+
+
+def rows(text: str) -> set[str]:
+    """What stands in the first cells of its tables, in backticks."""
+    cells = re.findall(r"^\| (`[^|]*`) \|", text, re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+
+
+def commands(group: click.Group, name: str) -> dict[str, click.Command]:
+    found = {}
+    context = click.Context(group)
+    for one in group.list_commands(context):
+        command = group.get_command(context, one)
+        assert command is not None
+        if isinstance(command, click.Group):
+            found |= commands(command, f"{name} {one}")
+        else:
+            found[f"{name} {one}"] = command
+    return found
+
+
+COMMANDS = commands(root, "lake")
+
+
+def test_every_command_and_no_other():
+    assert set(re.findall(r"^### (lake .+)$", TEXT, re.MULTILINE)) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_and_no_other(name):
+    options = {
+        max(parameter.opts, key=len)
+        for parameter in COMMANDS[name].params
+        if isinstance(parameter, click.Option)
+    }
+    told = set(re.findall(r"`(--[a-z-]+)", section(f"### {name}")))
+    assert told >= options - COMMON
+    named_elsewhere = {"--config", "--force"}  # a remedy may name another command's
+    assert told - options <= named_elsewhere
+
+
+def sections(model: type[BaseModel], path: str = "") -> dict[str, set[str]]:
+    """Every table of lake.toml, with its keys."""
+    found: dict[str, set[str]] = {}
+    for name, field in model.model_fields.items():
+        kinds = getattr(field.annotation, "__args__", (field.annotation,))
+        inner = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
+        if inner:
+            found |= sections(inner[0], f"{path}.{name}".lstrip("."))
+        elif path:
+            found.setdefault(path, set()).add(name)
+    return found
+
+
+SECTIONS = sections(Settings)
+
+
+def test_every_section_and_no_other():
+    assert len(SECTIONS) >= 9
+    told = re.findall(r"^### \[([a-z0-9.]+)\]$", TEXT, re.MULTILINE)
+    assert set(told) == set(SECTIONS)
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_every_key_and_no_other(name):
+    assert rows(section(f"### [{name}]")) == SECTIONS[name]
+
+
+@pytest.mark.parametrize("source", KINDS)
+def test_every_key_of_a_dataset_and_no_other(source):
+    assert rows(section(f'#### source = "{source}"')) == set(KINDS[source].model_fields)
+
+
+def test_every_field_of_a_manifest_and_no_other():
+    assert rows(section("## Manifest")) == set(Manifest.__dataclass_fields__)
+
+
+def test_every_variable_and_no_other():
+    code = Path(__file__).parents[1] / "lake"
+    named = set()
+    for path in code.rglob("*.py"):
+        named |= set(re.findall(r'"(LAKE_[A-Z]+(?:_[A-Z]+)*)"', path.read_text("utf-8")))
+    assert rows(section("## Environment")) == named
