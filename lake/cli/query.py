@@ -33,7 +33,7 @@ csv_option = click.option("--csv", "as_csv", is_flag=True, help="CSV with a head
 @json_option
 @config_option
 def query(sql: str, as_csv: bool, as_json: bool, config: str | None) -> None:
-    r"""Asks the lake in DuckDB's SQL. A file's name ending in .sql, or - for standard input,
+    """Asks the lake in DuckDB's SQL. A file's name ending in .sql, or - for standard input,
     stands for the SQL in it.
 
     Each dataset is a table of its name with its fields and `day` (DATE). Naming the days
