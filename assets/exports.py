@@ -60,7 +60,8 @@ def export_asset(
         kinds={kind, "parquet"},
         tags={"source": dataset.source},
         owners=["team:monitoring"],
-        metadata={**dataset.model_dump(exclude_none=True), "root": settings.lake.root},
+        metadata=dataset.model_dump(exclude={"name", "source"}, exclude_none=True)
+        | {"root": settings.lake.root},
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.multi_run(DAYS_A_RUN),
         check_specs=checks,
@@ -124,7 +125,6 @@ def _metadata(exporter: Exporter, outcome: Outcome) -> dict[str, dg.MetadataValu
     key = manifest_key(outcome.dataset, outcome.day)
     return {
         "state": dg.MetadataValue.text(outcome.state),
-        "dagster/row_count": dg.MetadataValue.int(manifest.rows),
         "rows": dg.MetadataValue.int(manifest.rows),
         "source_count": dg.MetadataValue.int(manifest.source_count),
         "bytes": dg.MetadataValue.int(manifest.bytes),
@@ -133,6 +133,7 @@ def _metadata(exporter: Exporter, outcome: Outcome) -> dict[str, dg.MetadataValu
         "window": dg.MetadataValue.text(f"{manifest.window['start']} – {manifest.window['end']}"),
         "object": dg.MetadataValue.path(exporter.store.url(manifest.key)),
         "manifest": dg.MetadataValue.path(exporter.store.url(key)),
+        "dagster/row_count": dg.MetadataValue.int(manifest.rows),  # what Dagster itself shows
     }
 
 

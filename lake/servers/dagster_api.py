@@ -154,9 +154,12 @@ class DagsterApi:
             )
         except requests.RequestException as error:
             raise TransientError("Dagster does not answer", where=self.url, found=error) from error
-        if answer.status_code >= 500:
-            raise TransientError("Dagster failed", where=self.url, found=answer.text[:500])
-        body = answer.json()
+        try:
+            body = answer.json()  # a 500, too, may carry an answer: an error of Dagster's own
+        except requests.JSONDecodeError:
+            raise TransientError(
+                "Dagster failed", where=self.url, found=f"{answer.status_code} {answer.text[:500]}"
+            ) from None
         if body.get("errors"):
             raise BadData(
                 "Dagster does not understand the question",

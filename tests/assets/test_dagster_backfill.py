@@ -1,0 +1,283 @@
+"""Web server, daemon, runs, browser: backfills of a real collection into a real bucket."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import boto3
+import pyarrow.parquet as pq
+import pymongo
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from lake.base.day import Day
+from lake.base.errors import ConfigError, PermanentError, Refused
+from lake.servers import Stack
+from lake.servers.dagster import Dagster, start_dagster
+from lake.servers.s3 import REGION
+
+pytestmark = pytest.mark.slow
+
+ARTEFACTS = Path(__file__).parents[2] / "test-artefacts"
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+TOML = """
+[lake]
+root = "s3://{bucket}"
+first_day = {first}
+[s3]
+endpoint_url = "{endpoint_url}"
+region = "{region}"
+[sources.mongo]
+uri = "{uri}"
+database = "{database}"
+[hot]
+mongo = 90
+[[dataset]]
+name = "usage_analytics"
+source = "mongo"
+collection = "usage_analytics"
+[[dataset]]
+name = "absent"
+source = "mongo"
+collection = "no_such_collection"
+"""
+FIRST = Day.today().plus(-41)
+DAYS = [FIRST.plus(number) for number in range(41)]
+BY_API, BY_BROWSER = DAYS[:34], DAYS[34:]
+BAD = DAYS[:2]
+
+
+@dataclass
+class Site:
+    """A bucket, a collection with documents on each of DAYS, and the lake.toml of both."""
+
+    config: Path
+    environment: dict[str, str]
+    bucket: str
+    s3: object
+    collection: pymongo.collection.Collection
+
+    def keys(self, prefix: str) -> list[str]:
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        return [found["Key"] for page in pages for found in page.get("Contents", ())]
+
+    def ids(self, day: Day) -> set[str]:
+        """What the stored object holds, read without the lake."""
+        key = f"tables/usage_analytics/day={day}/data.parquet"
+        body = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        return set(pq.read_table(io.BytesIO(body)).column("_id").to_pylist())
+
+    def ids_at_source(self, day: Day) -> set[str]:
+        within = {"timestamp": {"$gte": day.start, "$lt": day.end}}
+        return {str(found["_id"]) for found in self.collection.find(within, {"_id": 1})}
+
+
+@pytest.fixture(scope="module")
+def site(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    s3 = stack.endpoints["s3"]
+    environment = {
+        "AWS_ACCESS_KEY_ID": s3["access_key"],
+        "AWS_SECRET_ACCESS_KEY": s3["secret_key"],
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    client = boto3.client(
+        "s3",
+        endpoint_url=s3["endpoint_url"],
+        region_name=REGION,
+        aws_access_key_id=s3["access_key"],
+        aws_secret_access_key=s3["secret_key"],
+    )
+    bucket, database = f"archive-{uuid.uuid4().hex[:6]}", f"dagster_{uuid.uuid4().hex[:8]}"
+    client.create_bucket(Bucket=bucket)
+    config = tmp_path_factory.mktemp("lake") / "lake.toml"
+    uri = stack.endpoints["mongo"]["uri"]
+    config.write_text(
+        TOML.format(
+            bucket=bucket,
+            first=FIRST,
+            endpoint_url=s3["endpoint_url"],
+            region=REGION,
+            uri=uri,
+            database=database,
+        )
+    )
+    with pymongo.MongoClient(uri) as mongo:
+        collection = mongo[database]["usage_analytics"]
+        collection.create_index("timestamp")
+        collection.insert_many(
+            {
+                "timestamp": day.start + timedelta(minutes=7 * turn),
+                "user": f"user-{turn % 17}",
+                "tokens": turn * 3,
+            }
+            for number, day in enumerate(DAYS)
+            for turn in range(50 + number)
+        )
+        yield Site(config, environment, bucket, client, collection)
+        mongo.drop_database(database)
+
+
+@pytest.fixture(scope="module")
+def dagster(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dagster]:
+    """The web server. The daemon does not run yet, so that it finds all backfills at its start."""
+    home = tmp_path_factory.mktemp("dagster")
+    with start_dagster(home, site.config, site.environment, daemon=False) as running:
+        yield running
+    left = [
+        process.parent.name
+        for process in Path("/proc").glob("[0-9]*/environ")
+        if f"DAGSTER_HOME={home}".encode() in _content(process)
+    ]
+    assert not left
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""  # it has ended in the meantime
+
+
+@pytest.fixture(scope="module")
+def launched(dagster: Dagster) -> dict[str, str]:
+    """Backfills asked for over the API: one that succeeds, in two runs, and one that can't."""
+    return {
+        "good": dagster.api.launch_backfill(["usage_analytics"], [str(day) for day in BY_API]),
+        "bad": dagster.api.launch_backfill(["absent"], [str(day) for day in BAD]),
+    }
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if program is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("no Chromium on PATH")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    ARTEFACTS.mkdir(exist_ok=True)
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, timezone_id="UTC")
+    opened = context.new_page()
+    opened.set_default_timeout(60_000)
+    yield opened
+    opened.screenshot(path=ARTEFACTS / "dagster-last-page.png")
+    context.close()
+
+
+def test_a_backfill_by_browser_turns_green(dagster, launched, site, page):
+    first, last = BY_BROWSER[0], BY_BROWSER[-1]
+    page.goto(f"{dagster.url}/assets/usage_analytics?view=partitions")
+    page.get_by_role("button", name="Materialize").first.click()
+    launch = page.get_by_role("button", name="Launch backfill")
+    launch.wait_for()
+    chosen = page.get_by_placeholder("ex: ").last  # that of the dialog; the page has one, too
+    chosen.fill(f"[{first}...{last}]")
+    chosen.press("Enter")
+    expect(page.get_by_text(f"{len(BY_BROWSER)} partitions", exact=True)).to_be_visible()
+    page.screenshot(path=ARTEFACTS / "dagster-launch.png")
+    launch.click()
+    expect(page.get_by_text("Created backfill")).to_be_visible(timeout=60_000)
+
+    dagster.start_daemon()
+    page.goto(f"{dagster.url}/assets/usage_analytics?view=partitions&partition={last}")
+    expect(page.get_by_text(f"Materialized ({len(DAYS)})")).to_be_visible(timeout=180_000)
+    expect(page.get_by_text("Failed (0)")).to_be_visible()
+    expect(page.get_by_text("Materializing (0)")).to_be_visible(timeout=60_000)
+    page.reload()
+    expect(page.get_by_text(f"s3://{site.bucket}/tables/usage_analytics")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    page.screenshot(path=ARTEFACTS / "dagster-backfill.png")
+    for day in BY_BROWSER:
+        assert site.ids(day) == site.ids_at_source(day)
+
+
+def test_a_backfill_by_api_exports_each_day_whole(dagster, launched, site):
+    dagster.start_daemon()
+    seen = []
+    partitions = [("usage_analytics", str(day)) for day in BY_API]
+    result = dagster.api.wait_backfill(launched["good"], partitions, seen.append)
+    assert result.ok
+    assert result.done == frozenset(partitions)
+    assert (seen[-1].done, seen[-1].failed, seen[-1].total) == (len(BY_API), 0, len(BY_API))
+    for day in BY_API:
+        assert site.ids(day) == site.ids_at_source(day)
+        assert len(site.ids(day)) >= 50
+
+
+def test_a_failed_day_says_why_and_leaves_nothing(dagster, launched, site):
+    dagster.start_daemon()
+    partitions = [("absent", str(day)) for day in BAD]
+    result = dagster.api.wait_backfill(launched["bad"], partitions)
+    assert not result.ok
+    assert set(result.failures) == set(partitions)
+    assert all("no_such_collection" in told for told in result.failures.values())
+    assert site.keys("tables/absent/") == site.keys("manifests/absent/") == []
+
+
+def test_a_failed_day_is_red_in_the_browser(dagster, launched, page):
+    dagster.start_daemon()
+    dagster.api.wait_backfill(launched["bad"], [("absent", str(day)) for day in BAD])
+    page.goto(f"{dagster.url}/assets/absent?view=partitions&partition={BAD[0]}")
+    expect(page.get_by_text(f"Failed ({len(BAD)})")).to_be_visible()
+    expect(page.get_by_text("Materialized (0)")).to_be_visible()
+    page.screenshot(path=ARTEFACTS / "dagster-failed.png")
+    page.goto(f"{dagster.url}/runs?view=failed")
+    page.locator("a[href*='/runs/']").first.click()
+    expect(page.get_by_text("no_such_collection").first).to_be_visible()
+    page.screenshot(path=ARTEFACTS / "dagster-why.png")
+
+
+def test_no_secret_is_written_down(dagster, launched, site):
+    dagster.api.wait_backfill(launched["bad"], [("absent", str(day)) for day in BAD])
+    secret = site.environment["AWS_SECRET_ACCESS_KEY"].encode()
+    files = [file for file in dagster.home.rglob("*") if file.is_file()]
+    assert any(file.suffix == ".db" for file in files)
+    assert [file for file in files if secret in file.read_bytes()] == []
+
+
+def test_unknown_names_are_refused(dagster):
+    with pytest.raises(Refused):
+        dagster.api.launch_backfill(["nobody"], [str(DAYS[0])])
+    with pytest.raises(Refused):
+        dagster.api.wait_backfill("nobody", [("usage_analytics", str(DAYS[0]))])
+
+
+def test_a_wrong_configuration_is_told_before_anything_starts(tmp_path):
+    config = tmp_path / "lake.toml"
+    config.write_text('[lake]\nrot = "x"\n')
+    with pytest.raises(ConfigError, match="unknown key 'rot'"):
+        start_dagster(tmp_path / "home", config, {})
+    assert not (tmp_path / "home").exists()
+
+
+def test_definitions_that_do_not_load_are_told(site, tmp_path):
+    broken = tmp_path / "assets"
+    broken.mkdir()
+    (broken / "__init__.py").touch()
+    (broken / "definitions.py").write_text("raise RuntimeError('this is broken')\n")
+    environment = site.environment | {"PYTHONPATH": str(tmp_path)}
+    with pytest.raises(PermanentError, match="code") as told:
+        start_dagster(tmp_path / "home", site.config, environment)
+    assert re.search("this is broken", str(told.value))
