@@ -1,0 +1,71 @@
+"""A test's own way to write into a real Loki, and to ask it, apart from the code under test."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+
+Labels = Mapping[str, str]
+Entry = tuple[int, str, Mapping[str, str]]
+"""ns since the epoch, line, structured metadata."""
+
+_PATIENCE_S = 60
+
+
+class LokiClient:
+    """One tenant of one server."""
+
+    def __init__(self, url: str, tenant: str = "") -> None:
+        self.url = url
+        self.tenant = tenant
+        self._session = requests.Session()
+        self._session.trust_env = False
+        if tenant:
+            self._session.headers["X-Scope-OrgID"] = tenant
+
+    def push(self, labels: Labels, entries: list[Entry]) -> None:
+        values = [[str(ts), line, dict(metadata)] for ts, line, metadata in entries]
+        answer = self._session.post(
+            f"{self.url}/loki/api/v1/push",
+            json={"streams": [{"stream": dict(labels), "values": values}]},
+            timeout=60,
+        )
+        assert answer.status_code == 204, answer.text
+
+    def flush(self) -> None:
+        """Ends all chunks; returns before they are stored."""
+        self._session.post(f"{self.url}/flush", timeout=60).raise_for_status()
+
+    def lines(self, query: str, start_ns: int, end_ns: int, limit: int = 100) -> list[str]:
+        """What an ordinary query gives."""
+        params: dict[str, Any] = {
+            "query": query,
+            "start": start_ns,
+            "end": end_ns,
+            "limit": limit,
+            "direction": "forward",
+        }
+        answer = self._session.get(f"{self.url}/loki/api/v1/query_range", params=params, timeout=60)
+        answer.raise_for_status()
+        return [value[1] for s in answer.json()["data"]["result"] for value in s["values"]]
+
+    def count(self, selector: str, end_ns: int, duration: str) -> int:
+        query = f"sum(count_over_time({selector}[{duration}]))"
+        answer = self._session.get(
+            f"{self.url}/loki/api/v1/query",
+            params={"query": query, "time": end_ns - 1},
+            headers={"Cache-Control": "no-cache"},
+            timeout=60,
+        )
+        answer.raise_for_status()
+        return sum(int(s["value"][1]) for s in answer.json()["data"]["result"])
+
+    def wait_for(self, selector: str, end_ns: int, lines: int) -> None:
+        """Until all of the last 24 h are visible."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while (seen := self.count(selector, end_ns, "24h")) != lines:
+            assert time.monotonic() < deadline, f"{seen} of {lines} lines are visible"
+            time.sleep(0.2)
