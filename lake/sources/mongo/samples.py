@@ -15,6 +15,7 @@ from lake.sources.mongo.kinds import Kind, Kinds, Values
 from lake.sources.mongo.scan import Bools, Int32s, Tokens
 
 _ENOUGH = 20_000  # values of a path that are looked at
+_TOO_FEW = 32  # of a path in one batch: they tell nothing
 _SAMPLED = (Kind.STRING, Kind.DOUBLE)
 
 
@@ -30,11 +31,10 @@ class Samples:
         values = Values(tokens.data)
         for sampled in _SAMPLED:
             entries = np.flatnonzero(held & (kind == sampled))
-            for path in np.unique(tokens.path[entries]).tolist():
-                if self._seen[path] < _ENOUGH:
-                    at = tokens.at[entries[tokens.path[entries] == path]]
-                    self._seen[path] += len(at)
-                    self._different[path] += _different(values, sampled, at)
+            for path, mine in tokens.by_path(entries):
+                if len(mine) >= _TOO_FEW and self._seen[path] < _ENOUGH:
+                    self._seen[path] += len(mine)
+                    self._different[path] += _different(values, sampled, tokens.at[mine])
 
     def share(self, path: int) -> float:
         """Different values over values; 0 where there were none."""

@@ -171,6 +171,14 @@ class Tokens:
         """How many documents."""
         return len(self.starts)
 
+    def by_path(self, entries: npt.NDArray[np.intp]) -> Iterator[tuple[int, npt.NDArray[np.intp]]]:
+        """The entries grouped by their path's number, in ascending order both."""
+        ordered = entries[np.argsort(self.path[entries], kind="stable")]
+        paths = self.path[ordered]
+        bounds = np.flatnonzero(np.diff(paths)) + 1
+        for group in np.split(ordered, bounds) if len(ordered) else ():
+            yield int(self.path[group[0]]), group
+
     def document(self, row: int) -> bytes:
         """The bytes of one document."""
         start = self.starts[row]

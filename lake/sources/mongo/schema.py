@@ -135,16 +135,13 @@ class Learner:
         self._votes += counts.reshape(self._votes.shape)
 
     def _note_decimals(self, tokens: Tokens, kind: Kinds, settled: Settled) -> None:
-        found = np.flatnonzero(settled.held & (kind == Kind.DECIMAL))
-        if not len(found):
-            return
-        parts = Values(tokens.data).decimals(tokens.at[found])
-        for path in np.unique(tokens.path[found]):
-            mine = tokens.path[found] == path
-            noted = self._decimals.setdefault(int(path), _Decimals())
-            noted.exponents.update(np.unique(parts.exponent[mine]).tolist())
-            high = parts.high[mine]
-            low = parts.low[mine][high == high.max()].max()
+        values = Values(tokens.data)
+        for path, mine in tokens.by_path(np.flatnonzero(settled.held & (kind == Kind.DECIMAL))):
+            parts = values.decimals(tokens.at[mine])
+            noted = self._decimals.setdefault(path, _Decimals())
+            noted.exponents.update(np.unique(parts.exponent).tolist())
+            high = parts.high
+            low = parts.low[high == high.max()].max()
             noted.largest = max(noted.largest, int(high.max()) << 64 | int(low))
 
     def columns(self) -> tuple[Column, ...]:
