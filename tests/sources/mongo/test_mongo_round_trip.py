@@ -96,15 +96,17 @@ def round_trip(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RoundTrip]:
         yield RoundTrip(tmp_path_factory.mktemp("round_trip"), connection)
 
 
-_quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+_quick = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
+@pytest.mark.slow
 @given(odd_days)
 @_quick
 def test_any_day_comes_back(round_trip: RoundTrip, documents: list[bytes]) -> None:
     round_trip(documents)
 
 
+@pytest.mark.slow
 @given(sayable_days)
 @_quick
 def test_a_day_that_extended_json_can_say_needs_no_raw(
