@@ -38,9 +38,10 @@ class LokiServer:
 
     def get(self, path: str, params: Params) -> Any:
         """The answer's JSON object."""
-        body = self._http.get(f"/loki/api/v1/{path}", params, attempts=ATTEMPTS).json()
-        if not isinstance(body, dict):
-            raise BadData("not an answer of Loki's API", where=self._http.url(path))
+        answer = self._http.get(f"/loki/api/v1/{path}", params, attempts=ATTEMPTS)
+        body = answer.json()
+        if not isinstance(body, dict) or body.get("status", "success") != "success":
+            raise BadData("not an answer of Loki's API", where=answer.url)
         return body
 
     def labels(self, start: Day, end: Day) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from lake.base.datasets import duration_ms
 from lake.base.day import Day
-from lake.base.errors import Refused, TransientError
+from lake.base.errors import BadData, Refused, TransientError
 from lake.base.settings import PrometheusSource
 from lake.discover.found import FoundSource, FoundTable, Value
 from lake.discover.periods import first_day, last_day
@@ -41,15 +41,18 @@ class PrometheusServer:
         self._http = http
 
     def data(self, path: str, params: Params | None = None) -> Any:
-        """The answer's `data`."""
-        body = self._http.get(f"/api/v1/{path}", params, attempts=ATTEMPTS).json()
-        return body.get("data") if isinstance(body, dict) else None
+        """The answer's `data`. Raises BadData where it is none of this API."""
+        answer = self._http.get(f"/api/v1/{path}", params, attempts=ATTEMPTS)
+        body = answer.json()
+        if not isinstance(body, dict) or body.get("status") != "success" or "data" not in body:
+            raise BadData("not an answer of Prometheus' API", where=answer.url)
+        return body["data"]
 
     def optional(self, path: str) -> Mapping[str, Any]:
         """Empty where the server has no such page, as Thanos and Mimir."""
         try:
             data = self.data(path)
-        except Refused:
+        except (Refused, BadData):
             return {}
         return data if isinstance(data, dict) else {}
 

@@ -160,7 +160,7 @@ def test_a_column_to_sort_by_has_to_exist():
 
 
 MEMORY = """
-import resource
+import os, resource
 import pyarrow as pa
 from lake.base.parquet import write_parquet
 from lake.base.table import TableStream
@@ -169,12 +169,12 @@ class Nowhere:
     def write(self, data):
         return len(data)
 
-schema = pa.schema([("n", pa.int64()), ("line", pa.string())])
+schema = pa.schema([("line", pa.binary(500))])
 
 def batches(count):
-    for n in range(count):  # 2.5 MB each, nothing repeats
-        lines = [f"{n * 5000 + i:010d}" * 50 for i in range(5000)]
-        yield pa.record_batch([list(range(5000)), lines], schema=schema)
+    for _ in range(count):  # 2.5 MB each, nothing repeats
+        buffers = [None, pa.py_buffer(os.urandom(2_500_000))]
+        yield pa.record_batch([pa.Array.from_buffers(pa.binary(500), 5000, buffers)], schema=schema)
 
 def peak_mb(count):
     write_parquet(TableStream(schema, batches(count)), Nowhere())

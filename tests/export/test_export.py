@@ -8,7 +8,6 @@ from lake.base.day import Day
 from lake.base.errors import (
     BadData,
     Incomplete,
-    LakeError,
     PermanentError,
     Refused,
     TransientError,
@@ -333,10 +332,3 @@ def test_scratch_that_is_full_is_told(place):
         place.export(DAY)
     assert caught.value.parts["where"] == "/tmp/x"
     assert "TMPDIR" in caught.value.parts["remedy"]
-
-
-def test_errors_are_lake_errors_with_their_own_words():
-    error = LakeError("what", where="here", expected="a", found="b", remedy="do")
-    assert str(error).splitlines() == [
-        "what", "  where: here", "  expected: a", "  found: b", "  remedy: do",
-    ]  # fmt: skip
