@@ -24,7 +24,7 @@ from lake import __version__
 from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.errors import BadData, Incomplete, LakeError, PermanentError, UsageError
-from lake.base.layout import table_key
+from lake.base.layout import manifest_key, table_key
 from lake.base.manifest import Manifest, read_manifest, write_manifest
 from lake.base.parquet import Written, write_parquet
 from lake.base.settings import Settings
@@ -121,7 +121,6 @@ class Exporter:
                 break
         else:
             new = self._attempt(dataset, day, old, allow_shrink=allow_shrink)
-        self._claim(new, day, old)
         state: Literal["rewritten", "exported"] = "rewritten" if old else "exported"
         return Outcome(dataset.name, day, state, new, time.monotonic() - begun)
 
@@ -151,14 +150,15 @@ class Exporter:
             _explained_full_disk(),
             tempfile.TemporaryDirectory(prefix="lake-") as scratch,
             source.read(dataset, day, Path(scratch)) as stream,
-            self.store.upload(key) as upload,
         ):
-            batches = self._until_stopped(stream.batches)
-            written = write_parquet(replace(stream, batches=batches), upload)
-            count = source.count(dataset, day)
-            self._check(dataset, day, written, count, old, allow_shrink=allow_shrink)
-            manifest = _manifest_of(dataset, day, key, written, count, stream)
-            manifest.to_bytes()  # fails here, if at all, and not with the object replaced
+            with self.store.upload(key) as upload:
+                batches = self._until_stopped(stream.batches)
+                written = write_parquet(replace(stream, batches=batches), upload)
+                count = source.count(dataset, day)
+                self._check(dataset, day, written, count, old, allow_shrink=allow_shrink)
+                manifest = _manifest_of(dataset, day, key, written, count, stream)
+                manifest.to_bytes()  # fails here, if at all, and not with the object replaced
+            self._claim(manifest, day, old)
         return manifest
 
     def _until_stopped(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -177,6 +177,8 @@ class Exporter:
                 _LOG.warning("%s: new object, old manifest: export it again", where)
                 raise
             try:
+                # It may have arrived all the same, with its answer lost.
+                self.store.delete(manifest_key(new.dataset, day))
                 self.store.delete(new.key)
             except LakeError as error:
                 _LOG.warning("%s: an object without a manifest stays behind: %s", where, error)

@@ -24,7 +24,7 @@ from lake.discover.found import FoundSource, Value
 
 _OURS = "LAKE_SOURCES__"
 _ADDRESS = {"mongo": "uri", "prometheus": "url", "loki": "url"}
-_UNKNOWN = "unknown"  # stands for the database until the server has been asked
+_UNKNOWN = "/"  # no database is called so: it stands there until the server has been asked
 
 
 def look(addresses: Mapping[str, str | None], env: Mapping[str, str]) -> list[FoundSource]:

@@ -256,6 +256,26 @@ def test_without_its_manifest_a_new_object_does_not_stay(place):
     assert place.files() == {}
 
 
+def test_a_manifest_whose_answer_was_lost_goes_first(place):
+    class Unsure(DirectoryStore):
+        deleted: list[str] = []  # noqa: RUF012
+
+        def write(self, key, data):
+            super().write(key, data)
+            raise TransientError("no answer")
+
+        def delete(self, key):
+            self.deleted.append(key)
+            super().delete(key)
+
+    place.source.rows[DAY] = 10
+    place.exporter.store = Unsure(place.store.root)
+    with pytest.raises(TransientError, match="no answer"):
+        place.export(DAY)
+    assert place.files() == {}
+    assert Unsure.deleted == [MANIFEST, TABLE]
+
+
 def test_where_it_has_to_stay_that_is_said_and_the_next_export_mends_it(place, caplog):
     place.source.rows[DAY] = 10
     good = place.exporter.store
