@@ -145,7 +145,7 @@ def _of_day(asked: MongoDataset, day: Day) -> dict[str, Any]:
     """The question for a day's documents; an index on the time field serves it."""
     between = {"$gte": DatetimeMS(day.start_ms), "$lt": DatetimeMS(day.end_ms)}
     is_date = [_type_of(asked.time_field), "date"]
-    dated = {asked.time_field: between, "$expr": {"$eq": is_date}}
+    dated = {asked.time_field: between, **_no_array(asked.time_field)}
     start_s, end_s = day.start_ms // 1000, day.end_ms // 1000
     if not asked.time_fallback or not 0 <= start_s < end_s <= _MAX_OBJECT_ID_S:
         return dated
@@ -153,6 +153,17 @@ def _of_day(asked: MongoDataset, day: Day) -> dict[str, Any]:
     if end_s < _MAX_OBJECT_ID_S:
         of_id["$lt"] = _first_id(end_s)
     return {"$or": [dated, {"_id": of_id, "$expr": {"$ne": is_date}}]}
+
+
+def _no_array(path: str) -> dict[str, Any]:
+    """Beside a range of dates: an array matches a range, too, when one of its elements does.
+
+    What does not look into the types leaves the index to every server; in a dotted path
+    each sub-document may be an array as well, which only the type tells.
+    """
+    if "." in path:
+        return {"$expr": {"$eq": [_type_of(path), "date"]}}
+    return {f"{path}.0": {"$exists": False}}
 
 
 def _first_id(second: int) -> ObjectId:
