@@ -27,7 +27,7 @@ LOCATION = "monitoring-lake"
 _READY_WITHIN_S = 120.0
 _LOOK_S = 0.1
 _GRACE_S = 10.0
-_DEFINITIONS = ("--module-name", "assets.definitions")
+_DEFINITIONS = ("--module-name", "assets.definitions", "--lazy-load-user-code")
 _WORKSPACE_FLAG = ("--workspace", "workspace.yaml")
 _WORKSPACE = """\
 load_from:

@@ -24,7 +24,7 @@ _RUN_ENDED = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
 _LOCATIONS = """
 { workspaceOrError {
     ... on Workspace { locationEntries { name loadStatus locationOrLoadError {
-      __typename ... on PythonError { message } } } }
+      __typename ... on PythonError { message errorChain { error { message } } } } } }
     ... on PythonError { message } } }
 """
 _DAEMONS = """
@@ -98,11 +98,11 @@ class DagsterApi:
         for entry in entries:
             found = entry["locationOrLoadError"] or {}
             if found.get("__typename") == "PythonError":
+                causes = [link["error"]["message"] for link in found["errorChain"]]
                 raise PermanentError(
                     "Dagster can't load the definitions",
                     where=entry["name"],
-                    found=found["message"],
-                    remedy="correct lake.toml",
+                    found="".join([found["message"], *causes]).strip(),
                 )
         return bool(entries) and all(entry["loadStatus"] == "LOADED" for entry in entries)
 

@@ -136,4 +136,4 @@ def test_instance_configuration_is_valid(tmp_path):
         assert instance.run_monitoring_enabled
         concurrency = instance.get_concurrency_config()
         assert concurrency.run_queue_config.max_concurrent_runs == 2
-        assert concurrency.pool_config.default_pool_limit == 1
+        assert concurrency.pool_config.default_pool_limit == 2
