@@ -6,8 +6,6 @@ Belongs here: expressions over one value. Does not: which kinds are united (kind
 from __future__ import annotations
 
 from lake.query.kinds import (
-    MIXED,
-    NOTHING,
     Kind,
     ListOf,
     Plain,
@@ -20,16 +18,18 @@ _INSTANT = "'%Y-%m-%dT%H:%M:%S.%fZ'"
 
 
 def read_directly(source: Kind, target: Kind) -> bool:
-    """Whether DuckDB's Parquet reader gives a value of `source` out as `target` unchanged."""
+    """Whether the Parquet reader can be told `target` where the file has `source`.
+
+    It fills in the members that a STRUCT lacks. Other differences are not left to it: it
+    would compare `c < -3.5` in a file of integers as `c < -4`.
+    """
     match source, target:
-        case _ if source in (target, NOTHING):
-            return True
         case Struct(mine), Struct(theirs):
             wanted = _by_name(theirs)
             return all(read_directly(kind, wanted[name.lower()]) for name, kind in mine)
         case ListOf(mine), ListOf(theirs):
             return read_directly(mine, theirs)
-    return target != MIXED
+    return source == target
 
 
 def cast(value: str, source: Kind, target: Kind, depth: int = 0) -> str:
@@ -37,6 +37,8 @@ def cast(value: str, source: Kind, target: Kind, depth: int = 0) -> str:
     if source == target:
         return value
     match source, target:
+        case Plain("nothing"), _:
+            return f"CAST(NULL AS {sql_type(target)})"
         case _, Plain("mixed"):
             return f"CAST({_json(value, source, depth)} AS VARCHAR)"
         case Struct(mine), Struct(theirs):

@@ -19,10 +19,12 @@ from typing import Any
 from lake.base.day import Day
 from lake.base.layout import table_key
 from lake.query.casts import cast, read_directly
+from lake.query.exact import rest_with_exact
 from lake.query.kinds import Kind, kind_of, quoted_name, quoted_text, sql_type, united_members
 
 Columns = tuple[tuple[str, Kind], ...]
 _DAY = "CAST(substr(filename, -23, 10) AS DATE)"  # …/day=YYYY-MM-DD/data.parquet
+_REST = "_rest"  # of MongoDB's tables: what their typed columns can't hold
 _GLOB = re.compile(r"[*?\[]")
 
 
@@ -123,16 +125,25 @@ def _groups(
             if not read_directly(kind, targets[name.lower()])
         )
         days_of.setdefault(tuple(sorted(cast_here, key=lambda c: c[0])), []).append(day)
-    return [(days, *_reading(columns, dict(casts))) for casts, days in days_of.items()]
+    return [(days, *_reading(columns, dict(sources))) for sources, days in days_of.items()]
 
 
-def _reading(columns: Columns, casts: Mapping[str, Kind]) -> tuple[str, str]:
-    """SELECT … FROM read_parquet( and its options; `casts` has the types that need a cast."""
+def _reading(columns: Columns, sources: Mapping[str, Kind]) -> tuple[str, str]:
+    """SELECT … FROM read_parquet( and its options.
+
+    `sources` has the types in these files of the columns that need a cast, by lower-case name.
+    """
+    read = [
+        (name, f"c{number}", sources.get(name.lower(), target), target)
+        for number, (name, target) in enumerate(columns)
+    ]
+    casts = [column for column in read if column[0].lower() in sources]
     shown, schema = [f"{_DAY} AS day"], []
-    for number, (name, target) in enumerate(columns):
-        source = casts.get(name.lower(), target)
-        inside = f"c{number}"
-        shown.append(f"{cast(inside, source, target)} AS {quoted_name(name)}")
+    for name, inside, source, target in read:
+        value = cast(inside, source, target)
+        if name == _REST and source == target:
+            value = rest_with_exact(value, casts)
+        shown.append(f"{value} AS {quoted_name(name)}")
         schema.append(
             f"{quoted_text(name)}: {{name: {quoted_text(inside)}, "
             f"type: {quoted_text(sql_type(source))}, default_value: NULL}}"

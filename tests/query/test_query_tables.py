@@ -145,6 +145,81 @@ def test_columns_come_go_and_widen(make_lake, table) -> None:
         assert session.rows(question) == [{"day": date(2026, 7, 3)}]
 
 
+def test_a_filter_sees_the_values_and_not_the_files_types(make_lake, table) -> None:
+    """Where the days' types differ the reader's own comparison must not round constants."""
+    lake = make_lake("events")
+    values = [-4, -3, 0, 2, 3, 2**53 + 1]
+    lake.put("events", JULY[0], table(n=[1] * 6, x=(values, pa.int64()), s=[{"x": -4}] * 6))
+    lake.put("events", JULY[1], table(n=[2] * 2, x=[-3.5, 2.5], s=[{"x": -3.5}, {"x": None}]))
+    lake.put("events", JULY[2], table(n=[3], x=([None], pa.null())))
+    lake.put("events", JULY[3], table(n=[4]))
+    lake.put("events", JULY[4], table(n=[5], x=([Decimal("2.50")], pa.decimal128(6, 2))))
+    with lake.connect() as session:
+        session.ask("CREATE TABLE copied AS FROM events")
+        for condition in (
+            "x < -3.5", "x > 2.5", "x >= 2.5", "x = 2.5", "x <> 2", "x IN (2, 2.5)", "x IS NULL",
+            "x IS NOT NULL", "s.x < -3.5", "s.x IS NULL", "x BETWEEN -3.6 AND 2.4", "x > s.x",
+        ):  # fmt: skip
+            expected = session.rows(f"SELECT n, x FROM copied WHERE {condition} ORDER BY ALL")
+            for source in ("events", f"events_between{_ALL}"):
+                found = f"SELECT n, x FROM {source} WHERE {condition} ORDER BY ALL"
+                assert session.rows(found) == expected, condition
+
+
+def test_a_number_that_a_wider_type_rounds_is_exact_in_rest(make_lake, table) -> None:
+    lake = make_lake("events")
+    exact, rounded = 2**53 + 1, float(2**53)
+    nothing = ([None, None], pa.string())
+    lake.put(
+        "events",
+        JULY[0],
+        table(
+            x=[exact, 7],
+            s=[{"x": exact, "in": {"y": exact, "z": 1}}, {"x": 7, "in": {"y": 1, "z": exact}}],
+            several=[[exact, None, 1], [1]],
+            parts=[
+                [{"x": exact, "t": datetime(2026, 7, 1, tzinfo=UTC), "w": "w", "gone": None}, {}],
+                None,
+            ],
+            price=([Decimal("12345678901234567.89"), Decimal("0.10")], pa.decimal128(20, 2)),
+            _rest=(['{"x2":null,"s":{"more":{"$numberInt":"1"}}}', None], pa.string()),
+        ),
+    )
+    lake.put(
+        "events",
+        JULY[1],
+        table(
+            x=[0.5, None],
+            s=[{"x": 0.5, "in": {"y": 0.5}}, None],
+            several=[[0.5], None],
+            parts=[[{"x": 0.5}], None],
+            price=[0.5, None],
+            _rest=nothing,
+        ),
+    )
+    with lake.connect() as session:
+        for source in ("events", f"events_between{_ALL}"):
+            question = f"FROM {source} WHERE day = '2026-07-01' ORDER BY x DESC"
+            first, second = session.rows(question)
+            assert first["x"] == first["s"]["x"] == first["several"][0] == rounded
+            assert second["x"] == 7.0
+            assert second["price"] == 0.1
+            long = {"$numberLong": str(exact)}
+            assert json.loads(first["_rest"]) == {
+                "x": long,
+                "x2": None,
+                "s": {"x": long, "in": {"y": long}, "more": {"$numberInt": "1"}},
+                "several": [long, None, {"$numberLong": "1"}],
+                "parts": [
+                    {"x": long, "t": {"$date": {"$numberLong": "1782864000000"}}, "w": "w"},
+                    {},
+                ],
+                "price": {"$numberDecimal": "12345678901234567.89"},
+            }
+            assert second["_rest"] is None
+            assert [row["_rest"] for row in session.rows(f"FROM {source} WHERE x = 0.5")] == [None]
+
+
 def test_types_that_conflict_are_shown_as_json(make_lake, table) -> None:
     lake = make_lake("events")
     at = datetime(2026, 7, 1, 1, 2, 3, 456000, tzinfo=UTC)
