@@ -13,13 +13,13 @@ from assets.loki import loki_asset
 from assets.mongo import mongo_asset
 from assets.prometheus import prometheus_asset
 from assets.resources import LakeResource
-from assets.schedules import EXPORT_JOB, EXPORT_SCHEDULE
+from assets.schedules import EXPORT_JOB, EXPORT_SCHEDULE, recount_schedule
 from lake.base.datasets import Dataset, LokiDataset, MongoDataset
 from lake.base.settings import Settings, load
 
 
 def build(settings: Settings, lake: LakeResource | None = None) -> dg.Definitions:
-    """One partitioned asset a dataset, their job and its schedule. Asks nothing of any server."""
+    """One partitioned asset a dataset, their job and its schedules. Asks nothing of any server."""
     with warnings.catch_warnings():
         # Backfill policies and check results by partition: there is no older way to have them.
         warnings.simplefilter("ignore", dg.BetaWarning)
@@ -28,7 +28,7 @@ def build(settings: Settings, lake: LakeResource | None = None) -> dg.Definition
     return dg.Definitions(
         assets=assets,
         jobs=[EXPORT_JOB],
-        schedules=[EXPORT_SCHEDULE],
+        schedules=[EXPORT_SCHEDULE, recount_schedule(settings)],
         resources={"lake": lake or LakeResource.of(settings)},
         # The work of a run is threads waiting for servers: a process a step costs 5 s each.
         executor=dg.in_process_executor,

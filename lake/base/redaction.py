@@ -6,6 +6,7 @@ Does not: where secrets come from (settings).
 
 from __future__ import annotations
 
+import logging
 import re
 from urllib.parse import quote, quote_plus, unquote
 
@@ -26,3 +27,11 @@ def redact(text: str) -> str:
     for secret in sorted(_secrets, key=len, reverse=True):
         text = text.replace(secret, "***")
     return _USERINFO.sub(r"\g<scheme>***@", text)
+
+
+class RedactingFormatter(logging.Formatter):
+    """Log lines, tracebacks included, without secrets."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        return redact(super().format(record))

@@ -18,7 +18,7 @@ import click
 
 from lake import __version__
 from lake.base.errors import LakeError, UsageError
-from lake.base.redaction import redact
+from lake.base.redaction import RedactingFormatter, redact
 
 # Name → module and attribute, in the order of --help. Imported when called for.
 _COMMANDS = {
@@ -70,14 +70,9 @@ def root(config_of_group: str | None, verbose: bool) -> None:  # noqa: ARG001  r
     """
     level = logging.DEBUG if verbose else logging.WARNING
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("lake").setLevel(level)
-
-
-class _RedactingFormatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
 
 
 def main() -> None:

@@ -74,12 +74,10 @@ def test_each_source_has_its_pool(settings):
         assert asset.op.pool == next(iter(asset.group_names_by_key.values()))
 
 
-def test_schedule_runs_by_default_for_the_day_just_closed(settings):
-    definitions = build(settings)
-    schedule = definitions.resolve_schedule_def("export_daily")
+def requests_of(definitions, schedule, at) -> list[dg.RunRequest]:
+    """What a schedule asks for; it has to be on from the start."""
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
-    assert (schedule.cron_schedule, schedule.execution_timezone) == ("30 0 * * *", "UTC")
-    at = datetime(2026, 7, 10, 0, 30, tzinfo=UTC)
+    assert schedule.execution_timezone == "UTC"
     with (
         dg.DagsterInstance.ephemeral() as instance,
         dg.build_schedule_context(
@@ -88,8 +86,34 @@ def test_schedule_runs_by_default_for_the_day_just_closed(settings):
             repository_def=definitions.get_repository_def(),
         ) as context,
     ):
-        ticks = schedule.evaluate_tick(context).run_requests
-    assert [tick.partition_key for tick in ticks] == ["2026-07-09"]
+        return schedule.evaluate_tick(context).run_requests
+
+
+def test_every_night_the_day_just_closed(settings):
+    definitions = build(settings)
+    schedule = definitions.resolve_schedule_def("export_daily")
+    assert schedule.cron_schedule == "30 0 * * *"
+    asked = requests_of(definitions, schedule, datetime(2026, 7, 10, 0, 30, tzinfo=UTC))
+    assert [one.partition_key for one in asked] == ["2026-07-09"]
+
+
+def test_every_night_the_days_that_may_still_grow(settings):
+    definitions = build(settings)
+    schedule = definitions.resolve_schedule_def("recount_late_days")
+    asked = requests_of(definitions, schedule, datetime(2026, 7, 5, 3, 30, tzinfo=UTC))
+    found = {
+        tuple(key.to_user_string() for key in one.asset_selection): (
+            one.partition_key_range.start,
+            one.partition_key_range.end,
+        )
+        for one in asked
+    }
+    assert found == {
+        ("events",): ("2026-07-01", "2026-07-04"),  # eight days back lie before the first
+        ("requests", "samples"): ("2026-07-03", "2026-07-04"),
+        ("lines",): ("2026-07-01", "2026-07-04"),
+    }
+    assert requests_of(definitions, schedule, datetime(2026, 7, 1, 3, 30, tzinfo=UTC)) == []
 
 
 def test_job_takes_all_assets(settings):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
 
+from lake.base.day import Day
 from lake.base.errors import Missing, TransientError
 from lake.base.store import Store
 
@@ -138,6 +140,27 @@ def test_only_what_may_pass_is_tried_again(three_days):
     place.source.faults[DAYS[1]] = TransientError("asleep")
     place.run(DAYS[1], DAYS[1])
     assert place.source.asked.count(("read", DAYS[1])) == 3
+
+
+def test_a_day_that_grew_is_rewritten_by_the_nightly_recount(place, monkeypatch):
+    monkeypatch.setattr(Day, "today", classmethod(lambda cls: Day.parse("2026-07-04")))
+    place.source.lateness_days = 8
+    place.source.rows = dict.fromkeys(DAYS, 10)
+    place.run(DAYS[0], DAYS[-1])
+    place.source.rows[DAYS[1]] = 12
+    definitions = place.definitions
+    with dg.build_schedule_context(
+        instance=place.instance,
+        scheduled_execution_time=datetime(2026, 7, 4, 3, 30, tzinfo=UTC),
+        repository_def=definitions.get_repository_def(),
+    ) as context:
+        schedule = definitions.resolve_schedule_def("recount_late_days")
+        asked = schedule.evaluate_tick(context).run_requests[0]
+    result = definitions.resolve_job_def("export").execute_in_process(
+        instance=place.instance, asset_selection=asked.asset_selection, tags=asked.tags
+    )
+    states = {day: event.metadata["state"].value for day, event in materializations(result).items()}
+    assert states == {DAYS[0]: "skipped", DAYS[1]: "rewritten", DAYS[2]: "skipped"}
 
 
 class Once(dict):
