@@ -10,6 +10,8 @@ from lake.query.kinds import (
     ListOf,
     Plain,
     Struct,
+    by_name,
+    folded,
     quoted_text,
     sql_type,
 )
@@ -25,8 +27,8 @@ def read_directly(source: Kind, target: Kind) -> bool:
     """
     match source, target:
         case Struct(mine), Struct(theirs):
-            wanted = _by_name(theirs)
-            return all(read_directly(kind, wanted[name.lower()]) for name, kind in mine)
+            wanted = by_name(theirs)
+            return all(read_directly(kind, wanted[folded(name)]) for name, kind in mine)
         case ListOf(mine), ListOf(theirs):
             return read_directly(mine, theirs)
     return source == target
@@ -42,9 +44,9 @@ def cast(value: str, source: Kind, target: Kind, depth: int = 0) -> str:
         case _, Plain("mixed"):
             return f"CAST({_json(value, source, depth)} AS VARCHAR)"
         case Struct(mine), Struct(theirs):
-            had = _by_name(mine)
+            had = by_name(mine)
             members = ", ".join(
-                f"{quoted_text(name)}: {_member(value, name, had.get(name.lower()), kind, depth)}"
+                f"{quoted_text(name)}: {_member(value, name, had.get(folded(name)), kind, depth)}"
                 for name, kind in theirs
             )
             return f"CASE WHEN {value} IS NOT NULL THEN {{{members}}} END"
@@ -59,10 +61,6 @@ def _member(value: str, name: str, source: Kind | None, target: Kind, depth: int
     if source is None:
         return f"CAST(NULL AS {sql_type(target)})"
     return cast(f"struct_extract({value}, {quoted_text(name)})", source, target, depth)
-
-
-def _by_name(members: tuple[tuple[str, Kind], ...]) -> dict[str, Kind]:
-    return {name.lower(): kind for name, kind in members}
 
 
 def _json(value: str, kind: Kind, depth: int) -> str:

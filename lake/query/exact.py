@@ -9,7 +9,7 @@ columns, so the rounded number in the column gives way to the exact one.
 
 from __future__ import annotations
 
-from lake.query.kinds import Kind, ListOf, Plain, Struct, quoted_text, sql_type
+from lake.query.kinds import Kind, ListOf, Plain, Struct, by_name, folded, quoted_text, sql_type
 
 _DOUBLE = Plain("DOUBLE")
 _WHOLE = ("BIGINT", "UBIGINT", "HUGEINT")
@@ -40,11 +40,11 @@ def _rounded(
     STRUCTs are said member by member, LISTs whole.
     """
     if isinstance(source, Struct) and isinstance(target, Struct):
-        targets = {name.lower(): kind for name, kind in target.members}
+        targets = by_name(target.members)
         return [
             pair
             for name, kind in source.members
-            for pair in _rounded(_member(value, name), kind, targets[name.lower()], (*path, name))
+            for pair in _rounded(_member(value, name), kind, targets[folded(name)], (*path, name))
         ]
     condition = _is_rounded(value, source, target, 0)
     patch = _canonical(value, source, 0)
@@ -57,9 +57,9 @@ def _is_rounded(value: str, source: Kind, target: Kind, depth: int) -> str | Non
     """A condition that is never NULL; None where nothing can be rounded."""
     match source, target:
         case Struct(mine), Struct(theirs):
-            targets = {name.lower(): kind for name, kind in theirs}
+            targets = by_name(theirs)
             conditions = [
-                _is_rounded(_member(value, name), kind, targets[name.lower()], depth)
+                _is_rounded(_member(value, name), kind, targets[folded(name)], depth)
                 for name, kind in mine
             ]
             return " OR ".join(filter(None, conditions)) or None

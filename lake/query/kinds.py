@@ -11,7 +11,8 @@ VARCHAR. Names that differ only in case are one name, as in SQL.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import string
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -53,7 +54,7 @@ _DIGITS = {
 _SIGNED = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 _FLOATING = frozenset({"FLOAT", "DOUBLE"})
 _MOST_DIGITS = 38
-_EXACT_DIGITS = 15  # of a decimal number that a DOUBLE gives back unchanged
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def united_members(schemas: list[tuple[tuple[str, Kind], ...]]) -> list[tuple[st
     for schema in schemas:
         place = 0
         for name, kind in schema:
-            key = name.lower()
+            key = folded(name)
             if key not in spelled:
                 spelled[key] = name
                 order.insert(place, key)
@@ -191,6 +192,16 @@ def _digits(name: str) -> tuple[int, int] | None:
         return 0, 0
     decimal = _DECIMAL.fullmatch(name)
     return (int(decimal[1]) - int(decimal[2]), int(decimal[2])) if decimal else None
+
+
+def folded(name: str) -> str:
+    """The same for names that SQL takes for one: DuckDB ignores the case of A to Z only."""
+    return name.translate(_LOWER)
+
+
+def by_name(members: Iterable[tuple[str, Kind]]) -> dict[str, Kind]:
+    """The kinds by folded name."""
+    return {folded(name): kind for name, kind in members}
 
 
 def quoted_name(name: str) -> str:

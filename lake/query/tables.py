@@ -20,7 +20,16 @@ from lake.base.day import Day
 from lake.base.layout import table_key
 from lake.query.casts import cast, read_directly
 from lake.query.exact import rest_with_exact
-from lake.query.kinds import Kind, kind_of, quoted_name, quoted_text, sql_type, united_members
+from lake.query.kinds import (
+    Kind,
+    by_name,
+    folded,
+    kind_of,
+    quoted_name,
+    quoted_text,
+    sql_type,
+    united_members,
+)
 
 Columns = tuple[tuple[str, Kind], ...]
 _DAY = "CAST(substr(filename, -23, 10) AS DATE)"  # …/day=YYYY-MM-DD/data.parquet
@@ -116,13 +125,13 @@ def _groups(
     Days differ in group only by columns that the reader can't turn into the common type
     by itself.
     """
-    targets = {name.lower(): kind for name, kind in columns}
+    targets = by_name(columns)
     days_of: dict[Columns, list[Day]] = {}
     for day, had in sorted(columns_of.items()):
         cast_here = tuple(
-            (name.lower(), kind)
+            (folded(name), kind)
             for name, kind in had
-            if not read_directly(kind, targets[name.lower()])
+            if not read_directly(kind, targets[folded(name)])
         )
         days_of.setdefault(tuple(sorted(cast_here, key=lambda c: c[0])), []).append(day)
     return [(days, *_reading(columns, dict(sources))) for sources, days in days_of.items()]
@@ -131,13 +140,13 @@ def _groups(
 def _reading(columns: Columns, sources: Mapping[str, Kind]) -> tuple[str, str]:
     """SELECT … FROM read_parquet( and its options.
 
-    `sources` has the types in these files of the columns that need a cast, by lower-case name.
+    `sources` has the types in these files of the columns that need a cast, by folded name.
     """
     read = [
-        (name, f"c{number}", sources.get(name.lower(), target), target)
+        (name, f"c{number}", sources.get(folded(name), target), target)
         for number, (name, target) in enumerate(columns)
     ]
-    casts = [column for column in read if column[0].lower() in sources]
+    casts = [column for column in read if folded(column[0]) in sources]
     shown, schema = [f"{_DAY} AS day"], []
     for name, inside, source, target in read:
         value = cast(inside, source, target)

@@ -286,6 +286,21 @@ def test_fields_may_have_any_name(make_lake, table) -> None:
                 assert second[name] == second["sub"][name] == f'"{value}"'
 
 
+def test_names_that_differ_in_case_from_day_to_day(make_lake) -> None:
+    """SQL takes A and a for one name, Ж and ж for two."""
+    lake = make_lake("events")
+    for day, names in ((JULY[0], ("Ab", "Жук")), (JULY[1], ("aB", "жук"))):
+        inner = dict.fromkeys(names, 1)
+        lake.put("events", day, pa.table({name: [1] for name in names} | {"s": [inner]}))
+    with lake.connect() as session:
+        for source in ("events", f"events_between{_ALL}"):
+            first, second = session.rows(f"FROM {source} ORDER BY day")
+            assert first["s"] == {"aB": 1, "Жук": 1, "жук": None}
+            assert second["s"] == {"aB": 1, "Жук": None, "жук": 1}
+            assert first.items() >= first["s"].items()
+            assert second.items() >= second["s"].items()
+
+
 def test_a_path_with_the_signs_of_a_pattern(make_lake, table) -> None:
     lake = make_lake("events", where="it's [a] *strange* place?")
     lake.put("events", JULY[0], table(n=[1]))
