@@ -27,9 +27,11 @@ class Crowd:
 
     def at(self, ts_ns: int) -> pa.Table:
         """All lines of that time. Raises Incomplete where Loki can't be made to give them."""
-        rows = self._whole(self._selector, ts_ns, lead_ns(ts_ns))
-        if rows is not None:
-            return rows
+        limit = self._api.limit
+        if limit.within(_RAISED_LIMIT) > limit.usual:
+            rows = self._whole(self._selector, ts_ns, lead_ns(ts_ns))
+            if rows is not None:
+                return rows
         series = streams_around(self._api, self._selector, ts_ns)
         return pa.concat_tables(
             self._of_stream(self._selector.of_stream(labels, series), ts_ns) for labels in series

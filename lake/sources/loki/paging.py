@@ -67,12 +67,14 @@ def pages(
         if not page.full:
             yield _between(page.rows, times, here, there)
             here = there
-        elif (last := int(times.max())) > here:
+        elif ((times >= here) & (times < times.max())).any():
+            last = int(times.max())
             yield _between(page.rows, times, here, last)
             here = last
-        else:  # nothing but this instant, or the lead before it, has filled the page
-            yield instant(here)
-            here += 1
+        else:  # one instant has filled the page, or the lead before it has
+            crowded = max(here, int(times.max()))
+            yield instant(crowded)
+            here = crowded + 1
         width.relax()
         lines.relax()
 

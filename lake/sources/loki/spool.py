@@ -4,17 +4,18 @@ Belongs here: runs, their index, and how they are put together again.
 Does not: where rows come from, or the table's columns.
 
 Lines come in the order of time, and each writer has a stretch of time of its own. So a run
-(some megabytes, sorted by stream and time, one batch a stream) is wholly later than the
-writer's run before, and a stream's rows of all runs, one after the other, are in order.
-Only rows that were found later overlap: those few batches are sorted together.
+(some megabytes, sorted by stream and time) is wholly later than the writer's run before,
+and a stream's slices of all runs, one after the other, are in order. Only rows that were
+found later overlap: those few slices are sorted together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,23 +25,25 @@ from lake.sources.loki.answer import ROWS
 
 _COMPRESSED = pa.ipc.IpcWriteOptions(compression="lz4")
 _ORDER = [("stream_id", "ascending"), ("ts_ns", "ascending")]
+_RUN_BYTES = 64 << 20
+_READ_BYTES = 64 << 10  # of one batch; while reading back, one of every run is held
 _BATCH_ROWS = 8192
 _BATCH_BYTES = 8 << 20
 
-_Index = np.dtype(
-    [("stream", "i8"), ("first", "i8"), ("last", "i8"), ("rows", "i8"), ("batch", "i8")]
-)
+# One stream's rows in one run: which run, the times, how many, at which row of the file.
+_SLICE = np.dtype([(name, "i8") for name in ("stream", "run", "first", "last", "rows", "at")])
 
 
 class RunWriter:
     """One stretch of time; tables have to come in the order of time. For one thread."""
 
-    def __init__(self, path: Path, run_bytes: int = 64 << 20) -> None:
-        self.path = path
+    def __init__(self, path: Path, run_bytes: int = _RUN_BYTES) -> None:
+        self._path = path
         self._run_bytes = run_bytes
         self._held: list[pa.Table] = []
         self._held_bytes = 0
-        self._index: list[tuple[int, int, int, int, int]] = []
+        self._slices = [np.empty(0, _SLICE)]
+        self._starts = [0]
         self._writer = pa.ipc.new_file(str(path), ROWS, options=_COMPRESSED)
 
     def add(self, rows: pa.Table) -> None:
@@ -56,40 +59,56 @@ class RunWriter:
         if self._held:
             self._flush()
         self._writer.close()
-        return Stretch(self.path, np.array(self._index, _Index))
+        return Stretch(self._path, np.concatenate(self._slices), np.array(self._starts))
 
     def _flush(self) -> None:
         rows = pa.concat_tables(self._held)
-        self._held, self._held_bytes = [], 0
-        for batch in _of_streams(rows.take(pc.sort_indices(rows, _ORDER))):
-            times = batch["ts_ns"]
-            self._index.append(
-                (
-                    batch["stream_id"][0].as_py(),
-                    times[0].as_py(),
-                    times[-1].as_py(),
-                    batch.num_rows,
-                    len(self._index),
-                )
-            )
+        rows = rows.take(pc.sort_indices(rows, _ORDER)).combine_chunks()
+        self._slices.append(_slices_of(rows, len(self._slices) - 1, self._starts[-1]))
+        size = max(1, rows.num_rows * _READ_BYTES // rows.nbytes)
+        for batch in rows.to_batches(size):
             self._writer.write_batch(batch)
+            self._starts.append(self._starts[-1] + batch.num_rows)
+        self._held, self._held_bytes = [], 0
 
 
-def _of_streams(rows: pa.Table) -> Iterator[pa.RecordBatch]:
-    """One batch a stream, of rows sorted by stream."""
-    whole = rows.combine_chunks().to_batches()[0]
-    streams = whole["stream_id"].to_numpy()
-    cuts = [0, *(np.flatnonzero(np.diff(streams)) + 1).tolist(), len(streams)]
-    for start, end in pairwise(cuts):
-        yield whole.slice(start, end - start)
+def _slices_of(rows: pa.Table, run: int, at: int) -> np.ndarray:
+    streams, times = rows["stream_id"].to_numpy(), rows["ts_ns"].to_numpy()
+    cuts = np.flatnonzero(np.diff(streams)) + 1
+    starts, ends = np.concatenate([[0], cuts]), np.concatenate([cuts, [len(streams)]])
+    slices = np.empty(len(starts), _SLICE)
+    slices["stream"], slices["run"] = streams[starts], run
+    slices["first"], slices["last"] = times[starts], times[ends - 1]
+    slices["rows"], slices["at"] = ends - starts, at + starts
+    return slices
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """What one writer left behind: a file, and an index with a line a batch."""
+    """What one writer left behind: a file, its slices, and the first row of each batch."""
 
     path: Path
-    index: np.ndarray
+    slices: np.ndarray
+    starts: np.ndarray
+
+
+class _Cursor:
+    """Reads one file's rows; keeps the batch last used, for the next rows are likely there."""
+
+    def __init__(self, reader: pa.RecordBatchFileReader, starts: np.ndarray) -> None:
+        self._reader = reader
+        self._starts = starts
+        self._number = -1
+        self._batch: Any = None
+
+    def rows(self, at: int, count: int) -> Iterator[pa.RecordBatch]:
+        while count:
+            number = int(np.searchsorted(self._starts, at, side="right")) - 1
+            if number != self._number:
+                self._number, self._batch = number, self._reader.get_batch(number)
+            part = self._batch.slice(at - int(self._starts[number]), count)
+            yield part
+            at, count = at + part.num_rows, count - part.num_rows
 
 
 class Spool:
@@ -98,89 +117,102 @@ class Spool:
     def __init__(self, stretches: list[Stretch]) -> None:
         self._stretches = stretches
 
-    @property
-    def rows(self) -> int:
-        """How many there are."""
-        return sum(int(stretch.index["rows"].sum()) for stretch in self._stretches)
-
     def count(self, start_ns: int, end_ns: int) -> int:
         """How many rows lie in [start, end)."""
         total = 0
         for stretch in self._stretches:
-            index = stretch.index
-            inside = (index["first"] >= start_ns) & (index["last"] < end_ns)
-            total += int(index["rows"][inside].sum())
-        for rows in self._cut(start_ns, end_ns, only_partly_inside=True):
-            total += int(rows.num_rows)
+            slices = stretch.slices
+            inside = (slices["first"] >= start_ns) & (slices["last"] < end_ns)
+            total += int(slices["rows"][inside].sum())
+            reaching = (slices["first"] < end_ns) & (slices["last"] >= start_ns)
+            total += _cut(stretch, slices[reaching & ~inside], start_ns, end_ns).num_rows
         return total
 
     def between(self, start_ns: int, end_ns: int) -> pa.Table:
         """The rows of [start, end), of which there should not be many, in no order."""
-        return pa.concat_tables([ROWS.empty_table(), *self._cut(start_ns, end_ns)])
-
-    def _cut(
-        self, start_ns: int, end_ns: int, *, only_partly_inside: bool = False
-    ) -> Iterator[pa.Table]:
+        found = [ROWS.empty_table()]
         for stretch in self._stretches:
-            index = stretch.index
-            wanted = (index["first"] < end_ns) & (index["last"] >= start_ns)
-            if only_partly_inside:
-                wanted &= (index["first"] < start_ns) | (index["last"] >= end_ns)
-            if not wanted.any():
-                continue
-            with pa.OSFile(str(stretch.path)) as file, pa.ipc.open_file(file) as reader:
-                for batch in index["batch"][wanted].tolist():
-                    rows = pa.Table.from_batches([reader.get_batch(batch)])
-                    times = rows["ts_ns"].to_numpy()
-                    yield rows.filter(pa.array((times >= start_ns) & (times < end_ns)))
+            slices = stretch.slices
+            reaching = (slices["first"] < end_ns) & (slices["last"] >= start_ns)
+            found.append(_cut(stretch, slices[reaching], start_ns, end_ns))
+        return pa.concat_tables(found)
 
     def sorted_batches(self) -> Iterator[pa.RecordBatch]:
         """All rows by stream and time, in batches of some thousand rows."""
         held: list[pa.Table] = []
-        for rows in self._sorted_groups():
-            held.append(rows)
-            enough = sum(t.num_rows for t in held) >= _BATCH_ROWS
-            if enough or sum(t.nbytes for t in held) >= _BATCH_BYTES:
-                yield from _pieces(held)
-                held = []
-        yield from _pieces(held)
+        rows = size = 0
+        for group in self._sorted_groups():
+            held.append(group)
+            rows, size = rows + group.num_rows, size + group.nbytes
+            if rows >= _BATCH_ROWS or size >= _BATCH_BYTES:
+                yield from _joined(held)
+                held, rows, size = [], 0, 0
+        if held:
+            yield from _joined(held)
 
     def _sorted_groups(self) -> Iterator[pa.Table]:
-        files = [pa.OSFile(str(stretch.path)) for stretch in self._stretches]
-        try:
-            readers = [pa.ipc.open_file(file) for file in files]
+        with ExitStack() as files:
+            readers = [
+                pa.ipc.open_file(files.enter_context(pa.OSFile(str(stretch.path))))
+                for stretch in self._stretches
+            ]
+            cursors: dict[tuple[int, int], _Cursor] = {}
             for group in self._groups():
+                parts: list[pa.RecordBatch] = []
                 # Sorting is stable, so earlier stretches have to go first.
-                rows = pa.Table.from_batches(
-                    [readers[stretch].get_batch(batch) for stretch, batch in sorted(group)]
-                )
-                yield rows if len(group) == 1 else rows.take(pc.sort_indices(rows, _ORDER))
-        finally:
-            for file in files:
-                file.close()
+                for number, run, at, rows in sorted(group):
+                    cursor = cursors.get((number, run))
+                    if cursor is None:
+                        starts = self._stretches[number].starts
+                        cursor = cursors[number, run] = _Cursor(readers[number], starts)
+                    parts += cursor.rows(at, rows)
+                table = pa.Table.from_batches(parts)
+                yield table if len(group) == 1 else table.take(pc.sort_indices(table, _ORDER))
 
-    def _groups(self) -> Iterator[list[tuple[int, int]]]:
-        """(stretch, batch) in the order of the table; what overlaps in time is together."""
+    def _groups(self) -> Iterator[list[tuple[int, int, int, int]]]:
+        """(stretch, run, at, rows) in the order of the table; what overlaps is together."""
         if not self._stretches:
             return
-        index = np.concatenate([stretch.index for stretch in self._stretches])
+        slices = np.concatenate([stretch.slices for stretch in self._stretches])
         number = np.repeat(
-            np.arange(len(self._stretches)), [len(stretch.index) for stretch in self._stretches]
+            np.arange(len(self._stretches)), [len(stretch.slices) for stretch in self._stretches]
         )
-        group: list[tuple[int, int]] = []
-        stream = last = 0
-        for at in np.lexsort((number, index["first"], index["stream"])).tolist():
-            entry = index[at]
-            if group and (entry["stream"] != stream or entry["first"] > last):
+        order = np.lexsort((number, slices["first"], slices["stream"]))
+        group: list[tuple[int, int, int, int]] = []
+        group_stream = group_last = 0
+        for which, (stream, run, first, last, rows, at) in _pairs(number, slices, order):
+            if group and (stream != group_stream or first > group_last):
                 yield group
                 group = []
-            last = max(last, entry["last"]) if group else entry["last"]
-            stream = entry["stream"]
-            group.append((int(number[at]), int(entry["batch"])))
+            group_last = max(group_last, last) if group else last
+            group_stream = stream
+            group.append((which, run, at, rows))
         if group:
             yield group
 
 
-def _pieces(tables: list[pa.Table]) -> Iterator[pa.RecordBatch]:
-    if tables:
-        yield from pa.concat_tables(tables).combine_chunks().to_batches(_BATCH_ROWS)
+def _pairs(
+    number: np.ndarray, slices: np.ndarray, order: np.ndarray
+) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Both in that order as Python numbers, which are large: some at a time."""
+    for start in range(0, len(order), _BATCH_ROWS):
+        some = order[start : start + _BATCH_ROWS]
+        yield from zip(number[some].tolist(), slices[some].tolist(), strict=True)
+
+
+def _cut(stretch: Stretch, slices: np.ndarray, start_ns: int, end_ns: int) -> pa.Table:
+    """The rows of these slices that lie in [start, end)."""
+    found = [ROWS.empty_table()]
+    with pa.OSFile(str(stretch.path)) as file:
+        cursor = _Cursor(pa.ipc.open_file(file), stretch.starts)
+        for one in slices:
+            for batch in cursor.rows(int(one["at"]), int(one["rows"])):
+                times = batch["ts_ns"].to_numpy()
+                inside = pa.array((times >= start_ns) & (times < end_ns))
+                found.append(pa.Table.from_batches([batch.filter(inside)]))
+    return pa.concat_tables(found)
+
+
+def _joined(tables: list[pa.Table]) -> list[pa.RecordBatch]:
+    batches: list[pa.RecordBatch] = pa.concat_tables(tables).combine_chunks().to_batches()
+    return batches
