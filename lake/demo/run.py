@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -177,13 +178,15 @@ def _totals(
     """The same totals from each source itself and from each table of the lake."""
     ends = stack.endpoints
     with teller.step("The same totals, from each source and from the lake"):
-        found = {
-            "MongoDB, by aggregation": asdict(totals.of_mongo(ends["mongo"]["uri"])),
-            "Prometheus, by PromQL": asdict(
-                totals.of_prometheus(ends["prometheus"]["url"], window)
-            ),
-            "Loki, by LogQL": asdict(totals.of_loki(ends["loki"]["url"], window)),
-        }
+        with ThreadPoolExecutor() as pool:
+            asked = {
+                "MongoDB, by aggregation": pool.submit(totals.of_mongo, ends["mongo"]["uri"]),
+                "Prometheus, by PromQL": pool.submit(
+                    totals.of_prometheus, ends["prometheus"]["url"], window
+                ),
+                "Loki, by LogQL": pool.submit(totals.of_loki, ends["loki"]["url"], window),
+            }
+        found = {name: asdict(answer.result()) for name, answer in asked.items()}
         sql = resource_path("sql/checks/demo_totals.sql").read_text("utf-8")
         with connect(settings) as lake:
             for row in lake.rows(sql):

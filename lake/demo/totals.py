@@ -23,6 +23,8 @@ _GROWTH = "sum(sum_over_time(clamp_min({0} - {0} offset 1m, 0)[86340s:1m]))"
 _COUNT = "http_server_requests_seconds_count"
 _ERRORS = _COUNT + '{outcome="SERVER_ERROR"}'
 _LINES = '{container="miyou-api"} |= `"message":"' + FINISHED + '"`'
+_FAILED = '| json status="status" | status >= 500'
+_TOKENS = '| json tokens="totalTokens" | unwrap tokens'
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,8 @@ def of_loki(url: str, days: list[Day]) -> Totals:
 
         return Totals(
             total(f"sum(count_over_time({_LINES} [24h]))"),
-            total(f"sum(count_over_time({_LINES} | json | status >= 500 [24h]))"),
-            total(f"sum(sum_over_time({_LINES} | json | unwrap totalTokens [24h]))"),
+            total(f"sum(count_over_time({_LINES} {_FAILED} [24h]))"),
+            total(f"sum(sum_over_time({_LINES} {_TOKENS} [24h]))"),
         )
 
 
