@@ -15,7 +15,7 @@ from lake.base.errors import PermanentError, UsageError
 from lake.base.settings import Settings
 from lake.query import Lake
 from lake.query.kinds import quoted_text
-from lake.query.s3 import addressing
+from lake.query.s3 import addressing, with_endpoint
 from lake.query.session import httpfs_path, load_httpfs, macro_statements
 
 
@@ -80,7 +80,7 @@ def opening_statements(settings: Settings, file: Path) -> str:
             "INSTALL httpfs; LOAD httpfs;",
             f"--   offline: LOAD {quoted_text(str(httpfs_path()))};",
             f"CREATE SECRET lake (TYPE s3, SCOPE {quoted_text(f's3://{bucket}')}, "
-            f"{addressing(settings.s3, bucket)}{region}KEY_ID '…', SECRET '…');",
+            f"{addressing(with_endpoint(settings.s3), bucket)}{region}KEY_ID '…', SECRET '…');",
             "--   or, with the extension aws: PROVIDER credential_chain for the keys",
         ]
     lines += [f"ATTACH {quoted_text(str(file))} AS lake (READ_ONLY);", "USE lake;"]

@@ -29,6 +29,7 @@ def secret_statement(root: str, section: S3Section, env: Mapping[str, str] = os.
 
     The statement holds the keys: it is for the session alone, never for a file or a log.
     """
+    section = with_endpoint(section, env)
     keys = _keys_of_environment(section, env) or _keys_of_chain(root, section)
     register_secret(keys.secret)
     options = {"KEY_ID": keys.key_id, "SECRET": keys.secret, "REGION": keys.region}
@@ -41,6 +42,12 @@ def secret_statement(root: str, section: S3Section, env: Mapping[str, str] = os.
         f"CREATE SECRET lake (TYPE s3, SCOPE {quoted_text(f's3://{bucket}')}, "
         f"{addressing(section, bucket)}{text})"
     )
+
+
+def with_endpoint(section: S3Section, env: Mapping[str, str] = os.environ) -> S3Section:
+    """The section with the endpoint that boto3 takes where [s3] names none."""
+    inherited = env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL")
+    return section.model_copy(update={"endpoint_url": section.endpoint_url or inherited})
 
 
 def addressing(section: S3Section, bucket: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lake.base.day import Day
-from lake.base.errors import Missing
+from lake.base.errors import Missing, PermanentError
 from lake.query import Answer
 from lake.trends.files import Panel, Trend
 
@@ -32,7 +32,7 @@ class _Line:
 def draw(trend: Trend, answer: Answer, start: Day, end: Day, file: Path) -> None:
     """Writes a PNG of 1200 × 700 pixels, its time axis that of the UTC days [start, end).
 
-    Raises Missing where the answer has no row.
+    Raises Missing where the answer has no row, PermanentError where it can't be written.
     """
     rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
     if not rows:
@@ -56,7 +56,10 @@ def draw(trend: Trend, answer: Answer, start: Day, end: Day, file: Path) -> None
         lines = _lines(trend, panel, rows)
         _draw_panel(axes, panel, lines, [colours.of(line.label) for line in lines])
     _time_axis(panels[-1], start, end, min(row[trend.x] for row in rows))
-    figure.savefig(file, format="png", metadata={"Software": None})
+    try:
+        figure.savefig(file, format="png", metadata={"Software": None})
+    except OSError as error:
+        raise PermanentError("the plot can't be written", where=file, found=error) from error
 
 
 class _Colours:

@@ -151,9 +151,12 @@ def test_trend(history, run, tmp_path: Path) -> None:
         "2026-07-03",
     ]
     assert (status, err) == (0, "")
-    file = tmp_path / "plot.png"
+    file, nowhere = tmp_path / "plot.png", tmp_path / "no" / "plot.png"
     assert run("trend", "daily_requests", *days, "--png", file, *config)[0] == 0
     assert file.read_bytes().startswith(b"\x89PNG")
+    status, _, err = run("trend", "daily_requests", *days, "--png", nowhere, *config)
+    assert status == 1
+    assert "the plot can't be written" in err
 
 
 def test_trends_are_listed(lake, run) -> None:

@@ -113,6 +113,16 @@ def test_addresses_of_aws_and_of_other_servers() -> None:
     assert "URL_STYLE 'path'" in secret_statement("s3://a.b", S3Section(region="x"), keys)
 
 
+def test_the_endpoint_of_the_environment(make_lake, table, s3, monkeypatch) -> None:
+    """Where [s3] has none; the store finds it there, too."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3["endpoint_url"])
+    root, section = f"s3://{s3['bucket']}", f'[s3]\nregion = "{s3["region"]}"\n'
+    lake = make_lake("events", root=root, s3=section)
+    lake.put("events", "2026-07-01", table(n=[1]))
+    with lake.connect() as session:
+        assert session.rows("SELECT n FROM events") == [{"n": 1}]
+
+
 def test_catalog_over_s3(s3_lake, s3, tmp_path) -> None:
     file = tmp_path / "lake.duckdb"
     with s3_lake.connect() as session:
