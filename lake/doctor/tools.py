@@ -25,12 +25,10 @@ def check(settings: Settings) -> Iterator[Check]:
         elif wanted:
             remedy = 'install the MongoDB database tools, or set [snapshots.mongo] tool = "native"'
             yield Check("programs", "fail", f"{tool} is not on PATH", remedy)
-        else:
-            yield Check("programs", "ok", f"{tool} is not on PATH: our own writer and reader do")
     for name in PROGRAM_NAMES:
         binary = find(name)
         if binary:
             yield Check("programs", "ok", f"{name}: {binary.path}, {binary.version}")
         else:
-            remedy = f"for restore and replay: lake services install {name}"
+            remedy = f"for the demo and the tests: lake services install {name}"
             yield Check("programs", "warn", f"{name}: no program of a usable version here", remedy)
