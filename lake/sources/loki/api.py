@@ -20,7 +20,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from lake.base.errors import BadData, LakeError, PermanentError, Refused, TransientError
+from lake.base.errors import BadData, PermanentError, Refused, TransientError
 from lake.sources.http import Answer, Http, Overloaded, Rejected, Tally, TooLarge
 from lake.sources.loki.answer import Streams, data_of, rows_of
 from lake.sources.loki.selector import Selector
@@ -28,12 +28,13 @@ from lake.sources.loki.selector import Selector
 _LOG = logging.getLogger(__name__)
 _PAGE_BYTES = 32 << 20  # of one answer, which stands in memory as a whole
 _LONG_QUERY = 2000  # characters; longer ones do not go into a URL
-_FIRST_LIMIT = 5000  # Loki's default max_entries_limit_per_query
+FIRST_LIMIT = 5000  # Loki's default max_entries_limit_per_query
 _CAP = re.compile(r"max_entries_limit_per_query \(\d+ > (\d+)\)")
 _TOO_WIDE = re.compile(
     "would read too many bytes|too large to execute|time range exceeds the limit|deadline exceeded"
 )
 _TOO_MANY = re.compile("larger than (the )?max|ResourceExhausted")
+_SIZES = re.compile(r"\((\d+) vs\.? (\d+)\)")
 _TOO_MANY_SERIES = re.compile(r"maximum (number )?of series")
 _CATEGORIZED = {"X-Loki-Response-Encoding-Flags": "categorize-labels"}
 _FRESH = {"Cache-Control": "no-cache"}
@@ -44,7 +45,11 @@ class TooWide(TransientError):
 
 
 class TooMany(PermanentError):
-    """With fewer lines, or series, the server may answer."""
+    """With fewer lines, or series, the server may answer; `times` fewer, at a guess."""
+
+    def __init__(self, what: str, *, times: float = 2.0, **parts: Any) -> None:
+        super().__init__(what, **parts)
+        self.times = times
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ class Limit:
     @property
     def usual(self) -> int:
         """What to ask for where there is no reason to ask for more."""
-        return self.within(_FIRST_LIMIT)
+        return self.within(FIRST_LIMIT)
 
 
 class Api:
@@ -203,19 +208,23 @@ def _translated() -> Iterator[None]:
     """Refusals that ask for less, as what they ask for."""
     try:
         yield
-    except TooLarge as error:
-        raise TooMany(error.what, **error.parts) from None
-    except Overloaded as error:
-        if error.status == 429:
-            raise
-        kind: type[LakeError] = TooMany if _TOO_MANY.search(error.text) else TooWide
-        raise kind(error.what, **error.parts) from None
-    except Rejected as error:
-        if _TOO_WIDE.search(error.text):
-            raise TooWide(error.what, **error.parts) from None
-        if _TOO_MANY_SERIES.search(error.text):
-            raise TooMany(error.what, **error.parts) from None
+    except (TooLarge, Overloaded, Rejected) as error:
+        parts: dict[str, Any] = error.parts
+        text = getattr(error, "text", "")
+        if isinstance(error, TooLarge) or _TOO_MANY.search(text):
+            raise TooMany(error.what, times=_times_too_large(text), **parts) from None
+        if isinstance(error, Rejected) and _TOO_MANY_SERIES.search(text):
+            raise TooMany(error.what, **parts) from None
+        wide = _TOO_WIDE.search(text) or isinstance(error, Overloaded)
+        if wide and getattr(error, "status", None) != 429:
+            raise TooWide(error.what, **parts) from None
         raise
+
+
+def _times_too_large(text: str) -> float:
+    """From gRPC's `(15418233 vs. 4194304)`, with a margin."""
+    sizes = _SIZES.search(text)
+    return max(2.0, 1.1 * int(sizes[1]) / int(sizes[2])) if sizes else 2.0
 
 
 def _explained(error: Rejected, query: str) -> Refused:

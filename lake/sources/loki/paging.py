@@ -20,7 +20,6 @@ from lake.sources.loki.api import Page, TooMany, TooWide
 MS = 1_000_000
 SECOND = 1000 * MS
 HOUR = 3600 * SECOND
-_PATIENCE = 4
 
 Ask = Callable[[int, int, int], Page]
 """start_ns, end_ns, limit → the first lines of [start, end)."""
@@ -38,29 +37,63 @@ def lead_ns(start_ns: int) -> int:
     return 1 if start_ns % MS == 0 and start_ns % HOUR else 0
 
 
+class Bound:
+    """Less when the server has had too much, doubled after `patience` good answers.
+
+    A refusal may take Loki 20 s, so each makes it more patient. Threads may share one: at
+    worst a few answers more or less are waited for.
+    """
+
+    def __init__(self, value: int, floor: int, patience: int) -> None:
+        self.value = self._ceiling = value
+        self._floor = floor
+        self._patience = patience
+        self._good = 0
+
+    def shrink(self, tried: int, times: float = 2.0) -> bool:
+        """`tried` was so many times too much; whether anything less is left."""
+        self._good = 0
+        self._patience *= 2
+        if tried <= self._floor:
+            return False
+        self.value = max(self._floor, min(self.value, int(tried / times)))
+        return True
+
+    def at_most(self, ceiling: int) -> None:
+        """Never more than this from now on."""
+        self._ceiling = min(self._ceiling, ceiling)
+        self.value = min(self.value, ceiling)
+
+    def relax(self) -> None:
+        """`value` or less was answered."""
+        self._good += 1
+        if self._good >= self._patience:
+            self.value = min(self._ceiling, self.value * 2)
+            self._good = 0
+
+
 def pages(
-    ask: Ask, instant: Instant, start_ns: int, end_ns: int, limit: Callable[[], int]
+    ask: Ask, instant: Instant, start_ns: int, end_ns: int, lines: Bound
 ) -> Iterator[pa.Table]:
     """Tables of rows, each wholly later than the one before, together all of [start, end).
 
     `ask` may raise TooWide and TooMany, which are answered by asking for less; what cannot
     be asked for in smaller parts is raised.
     """
-    width = _Bound(end_ns - start_ns, SECOND)
-    lines = _Bound(limit(), 1)
+    width = Bound(end_ns - start_ns, SECOND, patience=4)
     here = start_ns
     while here < end_ns:
         # An odd number of ns, so that the page after this one needs no lead.
-        there = end_ns if here + width.value >= end_ns else (here + width.value) | 1
-        lead = lead_ns(here)
+        there = min(end_ns, (here + width.value - 1) | 1)
+        lead, limit = lead_ns(here), lines.value
         try:
-            page = ask(here - lead, there, min(lines.value, limit()))
+            page = ask(here - lead, there, limit)
         except TooWide:
             if not width.shrink(there - here):
                 raise
             continue
-        except TooMany:
-            if not lines.shrink(lines.value):
+        except TooMany as error:
+            if not lines.shrink(limit, error.times):
                 raise
             continue
         times = page.rows["ts_ns"].to_numpy()
@@ -81,26 +114,3 @@ def pages(
 
 def _between(rows: pa.Table, times: np.ndarray, start_ns: int, end_ns: int) -> pa.Table:
     return rows.filter(pa.array((times >= start_ns) & (times < end_ns)))
-
-
-class _Bound:
-    """Halved when the server has had too much, doubled after some good answers."""
-
-    def __init__(self, value: int, floor: int) -> None:
-        self.value = self._ceiling = value
-        self._floor = floor
-        self._good = 0
-
-    def shrink(self, tried: int) -> bool:
-        """Whether there was something left to halve."""
-        if self.value == self._floor:
-            return False
-        self.value = max(self._floor, min(self.value, tried) // 2)
-        self._good = 0
-        return True
-
-    def relax(self) -> None:
-        self._good += 1
-        if self._good >= _PATIENCE and self.value < self._ceiling:
-            self.value = min(self._ceiling, self.value * 2)
-            self._good = 0

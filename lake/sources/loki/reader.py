@@ -22,7 +22,8 @@ from lake.sources.http import Http
 from lake.sources.loki.api import Api, Limit
 from lake.sources.loki.counting import counted
 from lake.sources.loki.missing import Recovery
-from lake.sources.loki.reading import Reading
+from lake.sources.loki.paging import Bound
+from lake.sources.loki.reading import Reading, page_lines
 from lake.sources.loki.selector import Selector
 from lake.sources.loki.spool import RunWriter, Spool
 from lake.sources.loki.table import partition
@@ -39,6 +40,7 @@ class LokiReader:
         self._tenant = section.tenant
         self._http = Http(section, "loki")
         self._limit = Limit()
+        self._lines: dict[str, Bound] = {}
 
     @contextmanager
     def read(self, dataset: Dataset, day: Day, scratch: Path) -> Iterator[TableStream]:
@@ -50,7 +52,8 @@ class LokiReader:
         selector = _selector(dataset)
         api = Api(self._http, self._limit)
         details = self._reach(api, day)
-        reading = Reading(api, selector, day, scratch, self._http.max_parallel)
+        lines = self._lines.setdefault(str(selector), page_lines())
+        reading = Reading(api, selector, day, scratch, self._http.max_parallel, lines)
         stretches = reading.stretches()
         spool = Spool(stretches)
         lost = Recovery(api, selector, day, spool).rows()

@@ -13,20 +13,28 @@ from threading import Event
 import pyarrow as pa
 
 from lake.base.day import Day
-from lake.sources.loki.api import Api, Page, TooMany, TooWide
+from lake.sources.loki.api import FIRST_LIMIT, Api, Page, TooMany, TooWide
 from lake.sources.loki.crowd import Crowd
-from lake.sources.loki.paging import HOUR, pages
+from lake.sources.loki.paging import HOUR, Bound, pages
 from lake.sources.loki.selector import Selector
 from lake.sources.loki.spool import RunWriter, Stretch
 
 _RUN_BYTES = 64 << 20  # held in memory by all hours together, before they are sorted
 
 
+def page_lines() -> Bound:
+    """How many lines a page may have, before anything is known of them."""
+    return Bound(FIRST_LIMIT, 1, patience=50)
+
+
 class Reading:
-    """At once if the day fits into a page, else hour by hour."""
+    """At once if the day fits into a page, else hour by hour.
+
+    `lines` bounds the pages: a line is about as long at any hour, and on any day.
+    """
 
     def __init__(
-        self, api: Api, selector: Selector, day: Day, scratch: Path, parallel: int
+        self, api: Api, selector: Selector, day: Day, scratch: Path, parallel: int, lines: Bound
     ) -> None:
         self._api = api
         self._selector = selector
@@ -34,12 +42,14 @@ class Reading:
         self._day = day
         self._scratch = scratch
         self._parallel = min(parallel, 24)
+        self._lines = lines
         self._stop = Event()
         self.pages = 0
 
     def stretches(self) -> list[Stretch]:
         """Everything Loki's log queries give, in the order of time."""
         rows = self._whole_day()
+        self._lines.at_most(self._api.limit.usual)
         if rows is not None:
             writer = RunWriter(self._scratch / "day.arrow", _RUN_BYTES)
             writer.add(rows)
@@ -58,9 +68,13 @@ class Reading:
     def _whole_day(self) -> pa.Table | None:
         """All rows, or None where one page does not hold them."""
         self.pages += 1
+        limit = self._lines.value
         try:
-            page = self._ask(self._day.start_ns, self._day.end_ns, self._api.limit.usual)
-        except (TooWide, TooMany):
+            page = self._ask(self._day.start_ns, self._day.end_ns, limit)
+        except TooWide:
+            return None
+        except TooMany as error:
+            self._lines.shrink(limit, error.times)
             return None
         return None if page.full else page.rows
 
@@ -69,9 +83,7 @@ class Reading:
         hour = (start_ns - self._day.start_ns) // HOUR
         writer = RunWriter(self._scratch / f"{hour:02d}.arrow", _RUN_BYTES // self._parallel)
         taken = 0
-        for rows in pages(
-            self._ask, self._crowd.at, start_ns, start_ns + HOUR, lambda: self._api.limit.usual
-        ):
+        for rows in pages(self._ask, self._crowd.at, start_ns, start_ns + HOUR, self._lines):
             if self._stop.is_set():
                 break
             writer.add(rows)

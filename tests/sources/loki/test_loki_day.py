@@ -278,6 +278,7 @@ def test_one_stream_with_more_lines_at_one_ns_than_an_answer_holds(
         read(small, f'{{job="{job}"}}', tmp_path)
 
 
+@pytest.mark.slow
 def test_lines_that_ordinary_queries_leave_out(small: LokiClient, job: str, tmp_path: Path) -> None:
     """The last line of a chunk, where it sits at a full hour, or at another cut of the server."""
     selector = f'{{job="{job}"}}'

@@ -14,7 +14,7 @@ from loki_in_memory import HOUR, MS, FakeLoki, Line, labels_of
 from lake.base.day import Day
 from lake.base.errors import Incomplete, TransientError
 from lake.sources.loki.missing import Recovery, short_milliseconds
-from lake.sources.loki.reading import Reading
+from lake.sources.loki.reading import Reading, page_lines
 from lake.sources.loki.selector import Selector
 from lake.sources.loki.spool import RunWriter, Spool
 
@@ -26,7 +26,8 @@ def read(loki: FakeLoki) -> tuple[pa.Table, list[int]]:
     """The day's rows, and the times of those that were recovered."""
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        stretches = Reading(loki, SELECTOR, DAY, scratch, 2).stretches()  # type: ignore[arg-type]
+        reading = Reading(loki, SELECTOR, DAY, scratch, 2, page_lines())  # type: ignore[arg-type]
+        stretches = reading.stretches()
         lost = Recovery(loki, SELECTOR, DAY, Spool(stretches)).rows()  # type: ignore[arg-type]
         late = RunWriter(scratch / "recovered.arrow")
         late.add(lost)
