@@ -6,6 +6,7 @@ Does not: Dagster's Python (no import of it here), what is asked of it (dagster_
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -33,6 +34,11 @@ _WORKSPACE = """\
 load_from:
   - grpc_server: {{host: {host}, port: {port}, location_name: {location}}}
 """
+_STORAGE = """
+storage:
+  sqlite:
+    base_dir: {}
+"""
 
 
 class Dagster:
@@ -41,8 +47,11 @@ class Dagster:
     `api` asks it; `url` is its user interface.
     """
 
-    def __init__(self, home: Path, config: Path, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, home: Path, config: Path, env: Mapping[str, str], history: Path | None
+    ) -> None:
         self.home = home.absolute()
+        self._history = history
         own = {"DAGSTER_HOME": str(self.home), "LAKE_CONFIG": str(config.absolute())}
         self._environment = {**os.environ, **env, **own}
         self._ports = free_ports(("web", "code"))
@@ -57,18 +66,23 @@ class Dagster:
 
     def start(self) -> None:
         """Returns when the web server knows the definitions. The daemon is started apart."""
-        self.home.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(resource_path("deploy/dagster/dagster.yaml"), self.home / "dagster.yaml")
-        (self.home / "workspace.yaml").write_text(
-            _WORKSPACE.format(host=LOOPBACK, port=self._ports["code"], location=LOCATION),
-            encoding="utf-8",
-        )
+        self._configure()
         # One server of the definitions for all: loading them takes longer than all the rest.
         # The web server comes after it: where it finds none it waits half a minute.
         self._run("code", ["dagster", "api", "grpc", *_DEFINITIONS, *self._address("code")])
         self._wait("the definitions to be loaded", lambda: not is_free(self._ports["code"]))
         self._run("web", ["dagster-webserver", *_WORKSPACE_FLAG, *self._address("web")])
         self._wait("the web server to know the definitions", self.api.is_loaded)
+
+    def _configure(self) -> None:
+        self.home.mkdir(parents=True, exist_ok=True)
+        instance = resource_path("deploy/dagster/dagster.yaml").read_text("utf-8")
+        if self._history:
+            instance += _STORAGE.format(json.dumps(str(self._history.absolute())))
+        (self.home / "dagster.yaml").write_text(instance, "utf-8")
+        (self.home / "workspace.yaml").write_text(
+            _WORKSPACE.format(host=LOOPBACK, port=self._ports["code"], location=LOCATION), "utf-8"
+        )
 
     def start_daemon(self) -> None:
         """Returns when the daemon's heart beats; does nothing if it runs."""
@@ -145,18 +159,25 @@ class Dagster:
 
 
 def start_dagster(
-    home: Path, config: Path, env: Mapping[str, str], *, daemon: bool = True
+    home: Path,
+    config: Path,
+    env: Mapping[str, str],
+    *,
+    daemon: bool = True,
+    history: Path | None = None,
 ) -> Dagster:
     """Starts Dagster for the lake of `config` and returns when it is ready.
 
-    `home` becomes DAGSTER_HOME; runs and events in it are kept. `env` is laid over our own
-    environment: credentials. Without `daemon` nothing runs before `start_daemon` or
-    `backfill`, which is quicker where a backfill is all that is wanted.
+    `home` becomes DAGSTER_HOME. Runs and events are kept in it, or in `history`: the
+    backfill of a quarter writes thousands of events, each with waits for the disk that a
+    directory in memory does not know. `env` is laid over our own environment: credentials.
+    Without `daemon` nothing runs before `start_daemon` or `backfill`, which is quicker where
+    a backfill is all that is wanted.
     Raises ConfigError (lake.toml), Missing (Dagster is not installed), PermanentError (a
     process ended) or TransientError (not ready in time).
     """
     load(str(config), {**os.environ, **env})  # a better message than a traceback in a log
-    dagster = Dagster(home, config, env)
+    dagster = Dagster(home, config, env, history)
     try:
         dagster.start()
         if daemon:

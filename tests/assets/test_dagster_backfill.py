@@ -6,6 +6,7 @@ import io
 import os
 import re
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import boto3
 import pyarrow.parquet as pq
 import pymongo
 import pytest
+import yaml
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from lake.base.day import Day
@@ -27,6 +29,7 @@ from lake.servers.s3 import REGION
 pytestmark = pytest.mark.slow
 
 ARTEFACTS = Path(__file__).parents[2] / "test-artefacts"
+MEMORY = Path("/dev/shm")
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = [
     "--no-sandbox",
@@ -138,7 +141,12 @@ def site(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sit
 def dagster(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dagster]:
     """The web server. The daemon does not run yet, so that it finds all backfills at its start."""
     home = tmp_path_factory.mktemp("dagster")
-    with start_dagster(home, site.config, site.environment, daemon=False) as running:
+    with (
+        tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as history,
+        start_dagster(
+            home, site.config, site.environment, daemon=False, history=Path(history)
+        ) as running,
+    ):
         yield running
     left = [
         process.parent.name
@@ -252,8 +260,10 @@ def test_a_failed_day_is_red_in_the_browser(dagster, launched, page):
 def test_no_secret_is_written_down(dagster, launched, site):
     dagster.api.wait_backfill(launched["bad"], [("absent", str(day)) for day in BAD])
     secret = site.environment["AWS_SECRET_ACCESS_KEY"].encode()
-    files = [file for file in dagster.home.rglob("*") if file.is_file()]
-    assert any(file.suffix == ".db" for file in files)
+    kept = yaml.safe_load((dagster.home / "dagster.yaml").read_text())["storage"]["sqlite"]
+    folders = (dagster.home, Path(kept["base_dir"]))
+    files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
+    assert {"code.log", "daemon.log", "web.log", "runs.db"} <= {file.name for file in files}
     assert [file for file in files if secret in file.read_bytes()] == []
 
 
