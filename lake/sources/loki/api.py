@@ -20,13 +20,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from lake.base.errors import BadData, PermanentError, Refused, TransientError
+from lake.base.errors import BadData, LakeError, PermanentError, Refused, TransientError
 from lake.sources.http import Answer, Http, Overloaded, Rejected, Tally, TooLarge
 from lake.sources.loki.answer import Streams, data_of, rows_of
 from lake.sources.loki.selector import Selector
 
 _LOG = logging.getLogger(__name__)
-_PAGE_BYTES = 32 << 20  # of one answer, which stands in memory as a whole
+_PAGE_BYTES = 16 << 20  # of one answer, which stands in memory as a whole
 _LONG_QUERY = 2000  # characters; longer ones do not go into a URL
 FIRST_LIMIT = 5000  # Loki's default max_entries_limit_per_query
 _CAP = re.compile(r"max_entries_limit_per_query \(\d+ > (\d+)\)")
@@ -36,8 +36,8 @@ _TOO_WIDE = re.compile(
 _TOO_MANY = re.compile("larger than (the )?max|ResourceExhausted")
 _SIZES = re.compile(r"\((\d+) vs\.? (\d+)\)")
 _TOO_MANY_SERIES = re.compile(r"maximum (number )?of series")
-_CATEGORIZED = {"X-Loki-Response-Encoding-Flags": "categorize-labels"}
-_FRESH = {"Cache-Control": "no-cache"}
+_FRESH = {"Cache-Control": "no-cache"}  # Loki caches counts, and that there was nothing
+_CATEGORIZED = {"X-Loki-Response-Encoding-Flags": "categorize-labels", **_FRESH}
 
 
 class TooWide(TransientError):
@@ -157,19 +157,17 @@ class Api:
         return sorted(streams, key=lambda labels: sorted(labels.items()))
 
     def limits(self, tenant: str) -> Mapping[str, Any]:
-        """What Loki (3.5 or later) tells about a tenant's limits; empty where it does not.
-
-        Raises TransientError.
-        """
+        """What Loki (3.5 or later) tells about a tenant's limits; empty where it does not."""
         try:
             body = self._http.get(
                 "/loki/api/v1/drilldown-limits",
                 # Asked for even where there are no tenants; "fake" is what Loki calls that one.
                 headers={"X-Scope-OrgID": tenant or "fake"},
+                attempts=2,
                 tally=self.tally,
             ).json()
-        except (Refused, BadData) as error:  # an older Loki, or a gateway that hides it
-            _LOG.debug("loki does not tell its limits: %s", error.what)
+        except LakeError as error:  # an older Loki, or a gateway that hides it or fails at it
+            _LOG.info("loki does not tell its limits: %s", error.what)
             return {}
         limits = body.get("limits")
         return limits if isinstance(limits, dict) else {}

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 import pyarrow as pa
 
 from lake.base.day import Day
+from lake.base.errors import Incomplete
 from lake.sources.loki.answer import ROWS
 from lake.sources.loki.api import Api, TooMany, TooWide
 from lake.sources.loki.counting import counted
@@ -94,8 +95,7 @@ class Recovery:
         """
         series = streams_around(self._api, self._selector, at_ns)
         for labels in self._concerned(series, at_ns):
-            query = self._selector.of_stream(labels, series).lines_as_labels()
-            for metric, times in self._api.vector(query, at_ns + MS - 1):
+            for metric, times in self._of_stream(labels, series, at_ns):
                 kept = {name: metric[name] for name in labels if name in metric}
                 row = {
                     "stream_id": self._api.streams.id_of(kept),
@@ -104,6 +104,20 @@ class Recovery:
                     "metadata": sorted(item for item in metric.items() if item[0] not in kept),
                 }
                 yield from [row] * int(times)
+
+    def _of_stream(
+        self, labels: dict[str, str], series: list[dict[str, str]], at_ns: int
+    ) -> list[tuple[dict[str, str], float]]:
+        stream = self._selector.of_stream(labels, series)
+        try:
+            return self._api.vector(stream.lines_as_labels(), at_ns + MS - 1)
+        except TooMany as error:
+            raise Incomplete(
+                "more lines of one stream are missing than Loki tells in another way",
+                where=f"{stream}, the ms from {at_ns} ns",
+                found=error.parts.get("found"),
+                remedy="raise max_query_series in Loki's limits_config, or for this tenant",
+            ) from None
 
     def _concerned(self, series: list[dict[str, str]], at_ns: int) -> list[dict[str, str]]:
         """The streams that may have lines in that millisecond."""

@@ -96,9 +96,10 @@ class LokiReader:
         """
         told = api.limits(self._tenant)
         known = {
-            name: told[name] for name in ("max_query_lookback", "retention_period") if name in told
+            name: str(told.get(name, "unknown"))
+            for name in ("max_query_lookback", "retention_period")
         }
-        lookback_ms = duration_ms(str(known.get("max_query_lookback", "0s")))
+        lookback_ms = _duration_ms(known["max_query_lookback"])
         oldest = datetime.now(UTC) - timedelta(milliseconds=lookback_ms)
         if lookback_ms and day.start < oldest:
             raise Incomplete(
@@ -109,6 +110,14 @@ class LokiReader:
                 remedy="raise max_query_lookback in Loki's limits_config for this export",
             )
         return known
+
+
+def _duration_ms(told: str) -> int:
+    """0 for what is no duration."""
+    try:
+        return duration_ms(told)
+    except ValueError:
+        return 0
 
 
 def _selector(dataset: Dataset) -> Selector:

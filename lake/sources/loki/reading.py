@@ -83,6 +83,8 @@ class Reading:
         hour = (start_ns - self._day.start_ns) // HOUR
         writer = RunWriter(self._scratch / f"{hour:02d}.arrow", _RUN_BYTES // self._parallel)
         taken = 0
+        if self._stop.is_set():
+            return writer.close(), taken
         for rows in pages(self._ask, self._crowd.at, start_ns, start_ns + HOUR, self._lines):
             if self._stop.is_set():
                 break
