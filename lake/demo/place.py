@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from lake.base.day import Day
@@ -17,6 +19,7 @@ from lake.base.errors import UsageError
 from lake.demo.datasets import DATABASE, demo_datasets
 
 BUCKET = "monitoring-lake-demo"
+_MEMORY = Path("/dev/shm")  # noqa: S108  a quarter's backfill waits for the disk for a minute
 _KEPT_DAYS = 3650  # the demo's servers let nothing expire
 
 
@@ -50,6 +53,11 @@ class Place:
     def dagster(self) -> Path:
         """Dagster's home."""
         return self.root / "dagster"
+
+    @property
+    def history(self) -> Path:
+        """Dagster's runs and events, while it does not run."""
+        return self.root / "dagster-history"
 
     @property
     def lake(self) -> Path:
@@ -92,11 +100,30 @@ class Place:
         """From now on `prepare` need not load it again."""
         self.marker.write_text(json.dumps(_window(first, days)) + "\n", "utf-8")
 
-    def write_config(self, root: str, endpoints: Mapping[str, Mapping[str, str]]) -> None:
-        """lake.toml with that `[lake] root`."""
+    def write_config(
+        self, root: str, first: Day, endpoints: Mapping[str, Mapping[str, str]]
+    ) -> None:
+        """lake.toml with that `[lake] root`; Dagster's partitions begin at `first`."""
         part = self.config.with_suffix(".part")
-        part.write_text(_toml(root, endpoints), "utf-8")
+        part.write_text(_toml(root, first, endpoints), "utf-8")
         part.replace(self.config)
+
+    @contextmanager
+    def history_in_memory(self) -> Iterator[Path]:
+        """The history in a directory in memory, where the system has one; kept at the end."""
+        with TemporaryDirectory(prefix="lake-", dir=_MEMORY if _MEMORY.is_dir() else None) as name:
+            working = Path(name) / "history"
+            if self.history.exists():
+                shutil.copytree(self.history, working)
+            working.mkdir(exist_ok=True)
+            try:
+                yield working
+            finally:
+                part = self.history.with_suffix(".part")
+                shutil.rmtree(part, ignore_errors=True)
+                shutil.copytree(working, part)
+                shutil.rmtree(self.history, ignore_errors=True)
+                part.rename(self.history)
 
     def write_environment(self, variables: Mapping[str, str]) -> None:
         """env.sh: `export NAME='value'` lines, readable by the user alone."""
@@ -109,10 +136,10 @@ def _window(first: Day, days: int) -> dict[str, Any]:
     return {"first": str(first), "days": days}
 
 
-def _toml(root: str, endpoints: Mapping[str, Mapping[str, str]]) -> str:
+def _toml(root: str, first: Day, endpoints: Mapping[str, Mapping[str, str]]) -> str:
     mongo, prometheus, loki = (endpoints[name] for name in ("mongo", "prometheus", "loki"))
     sections: list[tuple[str, Mapping[str, Any]]] = [
-        ("[lake]", {"root": root}),
+        ("[lake]", {"root": root, "first_day": str(first)}),
         ("[s3]", {"endpoint_url": endpoints["s3"]["endpoint_url"], "region": "us-east-1"}),
         ("[sources.mongo]", {"uri": mongo["uri"], "database": DATABASE}),
         ("[sources.prometheus]", {"url": prometheus["url"]}),

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -74,9 +75,9 @@ def run_demo(
             teller.say(f"• {days} days of data are there from before")
         else:
             _fill(stack, place, first, days, teller)
-        place.write_config(f"s3://{BUCKET}", stack.endpoints)
+        place.write_config(f"s3://{BUCKET}", first, stack.endpoints)
         settings = load(str(place.config))
-        with _dagster(place, teller) as dagster:
+        with place.history_in_memory() as history, _dagster(place, history, teller) as dagster:
             _export(dagster, settings, window, teller)
             report = Report(
                 config=str(place.config),
@@ -90,7 +91,7 @@ def run_demo(
             if serve:
                 dagster.start_daemon()
                 serve(stack, dagster.url, report)
-        _keep(settings, place, stack, teller)
+        _keep(settings, place, first, stack, teller)
     return report
 
 
@@ -119,9 +120,9 @@ def _fill(stack: Stack, place: Place, first: Day, days: int, teller: Teller) -> 
     place.mark_loaded(first, days)
 
 
-def _dagster(place: Place, teller: Teller) -> Dagster:
+def _dagster(place: Place, history: Path, teller: Teller) -> Dagster:
     with teller.step("Dagster"):
-        return start_dagster(place.dagster, place.config, {}, daemon=False)
+        return start_dagster(place.dagster, place.config, {}, daemon=False, history=history)
 
 
 def _export(dagster: Dagster, settings: Settings, window: list[Day], teller: Teller) -> None:
@@ -210,9 +211,9 @@ def _plots(settings: Settings, place: Place, window: list[Day], teller: Teller) 
     return {name: str(file) for name, file in files.items()}
 
 
-def _keep(settings: Settings, place: Place, stack: Stack, teller: Teller) -> None:
+def _keep(settings: Settings, place: Place, first: Day, stack: Stack, teller: Teller) -> None:
     """The objects as files, so that the lake answers after the S3 server has stopped."""
     with teller.step(f"Copying the lake from S3 to {place.lake}"):
         objects, size = mirror(open_store(settings), DirectoryStore(place.lake))
         teller.say(f"  {objects:,} objects, {size:,} bytes")
-    place.write_config(place.lake.name, stack.endpoints)
+    place.write_config(place.lake.name, first, stack.endpoints)
