@@ -66,7 +66,7 @@ class Recovery:
 
     def _counts_at_hours(self) -> dict[int, int]:
         """Full hour in ns → lines in the millisecond that ends with it."""
-        query = self._selector.count(1)
+        query = self._selector.distinct_lines()
         start, end = self._day.start_ns, self._day.end_ns
         try:
             counts = self._api.sum_at_steps(query, start, end, _HOUR_S)

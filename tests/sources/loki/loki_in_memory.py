@@ -40,7 +40,8 @@ def labels_of(stream: int) -> dict[str, str]:
 class FakeLoki:
     """`cap` is max_entries_limit_per_query; `split_ns` the frontend's interval.
 
-    `widest_ns` and `longest` are what it manages without failing.
+    `widest_ns` and `longest` are what it manages without failing. `low_count`: a sum counts
+    lines that differ only in metadata once.
     """
 
     lines: list[Line]
@@ -48,6 +49,7 @@ class FakeLoki:
     split_ns: int = HOUR
     widest_ns: int = 24 * HOUR
     longest: int = 1_000_000
+    low_count: bool = False
     streams: Streams = field(default_factory=Streams)
     tally: Tally = field(default_factory=Tally)
     limit: Limit = field(default_factory=Limit)
@@ -110,6 +112,10 @@ class FakeLoki:
         selector = Selector.parse(re.search(r"\{.*?\}", query)[0])  # type: ignore[index]
         found = [line for line in self._of(selector) if at_ns - range_ns < line.ts_ns <= at_ns]
         if query.startswith("sum("):
+            if self.low_count:
+                found = list(
+                    {(line.stream, line.ts_ns, line.text): line for line in found}.values()
+                )
             return [({}, len(found))] if found else []
         metrics = Counter(
             frozenset(
@@ -122,6 +128,8 @@ class FakeLoki:
             )
             for line in found
         )
+        if query.startswith("count("):
+            return [({}, len(metrics))] if metrics else []
         if len(metrics) > 5:
             raise TooMany("maximum of series (5) reached for a single query")
         return [(dict(metric), times) for metric, times in metrics.items()]

@@ -68,6 +68,13 @@ lines = st.builds(
 )
 
 
+def stored_once(kept: list[Line]) -> list[Line]:
+    """Equal lines with equal metadata are one line to Loki."""
+    return list(
+        {(line.stream, line.ts_ns, line.text, line.metadata): line for line in kept}.values()
+    )
+
+
 def fullest(loki: FakeLoki) -> int:
     """The most lines that one stream has at one instant."""
     together: dict[tuple[int, int], int] = {}
@@ -85,6 +92,7 @@ def fullest(loki: FakeLoki) -> int:
 )
 @settings(max_examples=40, deadline=None)
 def test_every_line_comes_once(kept: list[Line], cap: int, widest_ns: int, split_ns: int) -> None:
+    kept = stored_once(kept)
     loki = FakeLoki(kept, cap=cap, widest_ns=widest_ns, split_ns=split_ns)
     try:
         rows, _ = read(loki)
@@ -94,6 +102,15 @@ def test_every_line_comes_once(kept: list[Line], cap: int, widest_ns: int, split
     assert sorted(found(rows)) == expected(loki)
     order = [(row["stream_id"], row["ts_ns"]) for row in rows.to_pylist()]
     assert order == sorted(order)
+
+
+@given(kept=st.lists(lines, max_size=60))
+@settings(max_examples=30, deadline=None)
+def test_a_line_left_out_is_not_hidden_by_a_count_that_is_too_low(kept: list[Line]) -> None:
+    kept = stored_once(kept)
+    loki = FakeLoki(kept, cap=150, low_count=True)
+    rows, _ = read(loki)
+    assert sorted(found(rows)) == expected(loki)
 
 
 @given(
