@@ -6,6 +6,7 @@ Belongs here: options, and what is printed at the end. Does not: the demo.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,22 +35,19 @@ _INTERRUPTED = 130
 )
 @click.option(
     "--days",
-    default=92,
-    show_default=True,
     type=click.IntRange(1, 400),
-    help="So many UTC days, up to yesterday.",
+    help="So many UTC days, up to yesterday; 92, or those that DIR holds.",
 )
-@click.option("--fresh", is_flag=True, help="Makes the data and the export anew.")
+@click.option("--fresh", is_flag=True, help="Makes the data and the export in DIR anew.")
 @click.option("--serve", is_flag=True, help="Keeps servers and Dagster's UI up until Ctrl-C.")
 @json_option
-def demo(directory: Path, days: int, fresh: bool, serve: bool, as_json: bool) -> None:
+def demo(directory: Path, days: int | None, fresh: bool, serve: bool, as_json: bool) -> None:
     """The main job on real local servers, with the history of a made-up service.
 
     Starts Prometheus, Loki, a MongoDB server and an S3 server, fills them, exports every
     day through a Dagster backfill, proves that the lake equals its sources, and plots the
     quarter. Leaves DIR/lake.toml, which every other command takes by --config.
     """
-    from lake.base.day import Day  # noqa: PLC0415
     from lake.demo.place import Place  # noqa: PLC0415
     from lake.demo.run import run_demo  # noqa: PLC0415
     from lake.demo.telling import Teller  # noqa: PLC0415
@@ -57,19 +55,18 @@ def demo(directory: Path, days: int, fresh: bool, serve: bool, as_json: bool) ->
     end_on_signals(_INTERRUPTED)
 
     def keep_up(stack: Stack, dagster_url: str, report: Report) -> None:
-        end_on_signals(_INTERRUPTED)
         if as_json:
             served = {"config": report.config, "dagster": {"url": dagster_url}, **stack.endpoints}
             click.echo(json.dumps(served))
         else:
             _print(report)
             _print_served(stack, dagster_url, place)
-        stack.wait()
+        with suppress(SystemExit):  # the signal that ends serving: what follows is the demo's end
+            stack.wait()
 
     place = Place(directory)
     report = run_demo(
         place,
-        Day.today().plus(-days),
         days,
         fresh=fresh,
         teller=Teller(),

@@ -14,13 +14,35 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from lake.base.day import Day
+from lake.base.day import Day, day_range
 from lake.base.errors import UsageError
 from lake.demo.datasets import DATABASE, demo_datasets
 
 BUCKET = "monitoring-lake-demo"
 _MEMORY = Path("/dev/shm")  # noqa: S108  a quarter's backfill waits for the disk for a minute
 _KEPT_DAYS = 3650  # the demo's servers let nothing expire
+
+
+_SIGNATURE = {"monitoring_lake_demo": 1}
+DEFAULT_DAYS = 92
+
+
+@dataclass(frozen=True)
+class Window:
+    """The demo's UTC days, `days` of them from `first` on, and whether the servers hold them."""
+
+    first: Day
+    days: int
+    loaded: bool
+
+    @property
+    def end(self) -> Day:
+        """Exclusive."""
+        return self.first.plus(self.days)
+
+    def each_day(self) -> list[Day]:
+        """In order."""
+        return list(day_range(self.first, self.end))
 
 
 @dataclass(frozen=True)
@@ -69,36 +91,57 @@ class Place:
         """Plots."""
         return self.root / "trends"
 
-    def holds(self, first: Day, days: int) -> bool:
-        """Whether that window was loaded whole before."""
-        return bool(self._loaded() == _window(first, days))
+    def prepare(self, days: int | None, *, fresh: bool) -> Window:
+        """Makes the directory ready for that many days up to yesterday.
 
-    def _loaded(self) -> Any:
-        return json.loads(self.marker.read_text("utf-8")) if self.marker.exists() else None
-
-    def prepare(self, first: Day, days: int, *, fresh: bool) -> bool:
-        """Makes the directory ready; True where the window is loaded already.
-
-        Raises UsageError where the directory holds something that is not the demo's.
+        Without `fresh` what is there is kept. Raises UsageError where the directory holds
+        something that is not the demo's, or another number of days than asked for.
         """
-        if self.root.exists() and any(self.root.iterdir()) and not self.marker.exists():
+        mark = self._mark()
+        if mark is None and self.root.exists() and any(self.root.iterdir()):
             raise UsageError(
                 "the directory is not the demo's",
                 where=self.root,
                 expected="an empty or new directory, or one of an earlier demo",
                 remedy="name another one by --dir",
             )
-        if self.holds(first, days) and not fresh:
-            return True
-        if self.root.exists():
-            shutil.rmtree(self.root)
-        self.root.mkdir(parents=True)
-        self.marker.write_text("{}\n", "utf-8")
-        return False
+        if mark and "days" in mark and not fresh:
+            if days not in (None, mark["days"]):
+                raise UsageError(
+                    "the directory holds a demo of another length",
+                    where=self.root,
+                    expected=f"{days} days",
+                    found=f"{mark['days']} days from {mark['first']} on",
+                    remedy="leave --days out to go on with it, or make it anew with --fresh",
+                )
+            return Window(Day.parse(mark["first"]), mark["days"], loaded=True)
+        self._empty()
+        self.marker.write_text(json.dumps(_SIGNATURE) + "\n", "utf-8")
+        length = days or DEFAULT_DAYS
+        return Window(Day.today().plus(-length), length, loaded=False)
 
-    def mark_loaded(self, first: Day, days: int) -> None:
+    def _mark(self) -> dict[str, Any] | None:
+        """The marker, if this is a directory of the demo."""
+        try:
+            mark = json.loads(self.marker.read_text("utf-8"))
+        except (FileNotFoundError, ValueError):
+            return None
+        ours = isinstance(mark, dict) and mark.items() >= _SIGNATURE.items()
+        return mark if ours else None
+
+    def _empty(self) -> None:
+        """Removes what the demo makes, and nothing else."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        for folder in (self.servers, self.dagster, self.history, self.lake, self.trends):
+            if folder.exists():
+                shutil.rmtree(folder)
+        for file in (self.config, self.environment):
+            file.unlink(missing_ok=True)
+
+    def mark_loaded(self, window: Window) -> None:
         """From now on `prepare` need not load it again."""
-        self.marker.write_text(json.dumps(_window(first, days)) + "\n", "utf-8")
+        mark = {**_SIGNATURE, "first": str(window.first), "days": window.days}
+        self.marker.write_text(json.dumps(mark) + "\n", "utf-8")
 
     def write_config(
         self, root: str, first: Day, endpoints: Mapping[str, Mapping[str, str]]
@@ -130,10 +173,6 @@ class Place:
         self.environment.touch(mode=0o600)
         lines = [f"export {name}='{value}'\n" for name, value in variables.items()]
         self.environment.write_text("".join(lines), "utf-8")
-
-
-def _window(first: Day, days: int) -> dict[str, Any]:
-    return {"first": str(first), "days": days}
 
 
 def _toml(root: str, first: Day, endpoints: Mapping[str, Mapping[str, str]]) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 import boto3
 
-from lake.base.day import Day, day_range
+from lake.base.day import Day
 from lake.base.errors import Incomplete
 from lake.base.resources import resource_path
 from lake.base.settings import Settings, load
@@ -25,7 +25,7 @@ from lake.base.store.copying import mirror
 from lake.base.store.directory import DirectoryStore
 from lake.demo import totals
 from lake.demo.load import load as load_servers
-from lake.demo.place import BUCKET, Place
+from lake.demo.place import BUCKET, Place, Window
 from lake.demo.telling import Teller
 from lake.export import Exporter
 from lake.query import connect
@@ -52,8 +52,7 @@ class Report:
 
 def run_demo(
     place: Place,
-    first: Day,
-    days: int,
+    days: int | None,
     *,
     fresh: bool,
     teller: Teller,
@@ -63,35 +62,31 @@ def run_demo(
 
     Raises LakeError; Incomplete where the lake and its sources differ.
     """
-    loaded = place.prepare(first, days, fresh=fresh)
+    window = place.prepare(days, fresh=fresh)
     with teller.step("Prometheus, Loki, a MongoDB server and an S3 server"):
         stack = start(
             SERVER_NAMES, place.servers, lambda name, text: teller.say(f"  {name}: {text}")
         )
     with stack:
-        window = list(day_range(first, first.plus(days)))
         _speak_to_s3(stack, place)
-        if loaded:
-            teller.say(f"• {days} days of data are there from before")
-        else:
-            _fill(stack, place, first, days, teller)
-        place.write_config(f"s3://{BUCKET}", first, stack.endpoints)
+        _fill(stack, place, window, teller)
+        place.write_config(f"s3://{BUCKET}", window.first, stack.endpoints)
         settings = load(str(place.config))
         with place.history_in_memory() as history, _dagster(place, history, teller) as dagster:
-            _export(dagster, settings, window, teller)
+            _export(dagster, settings, window.each_day(), teller)
             report = Report(
                 config=str(place.config),
-                first=str(first),
-                end=str(first.plus(days)),
-                datasets=_ledger(settings, window, teller),
-                totals=_totals(stack, settings, window, teller),
-                trends=_plots(settings, place, window, teller),
+                first=str(window.first),
+                end=str(window.end),
+                datasets=_ledger(settings, window.each_day(), teller),
+                totals=_totals(stack, settings, window.each_day(), teller),
+                trends=_plots(settings, place, window.each_day(), teller),
                 seconds=round(teller.seconds, 1),
             )
             if serve:
                 dagster.start_daemon()
                 serve(stack, dagster.url, report)
-        _keep(settings, place, first, stack, teller)
+        _keep(settings, place, window, stack, teller)
     return report
 
 
@@ -112,12 +107,14 @@ def _speak_to_s3(stack: Stack, place: Place) -> None:
         client.create_bucket(Bucket=BUCKET)
 
 
-def _fill(stack: Stack, place: Place, first: Day, days: int, teller: Teller) -> None:
-    with teller.step(
-        f"{days} days of a voice-dialogue service, {first} … {first.plus(days - 1)}"
-    ) as tell:
-        load_servers(stack.endpoints, first, days, tell)
-    place.mark_loaded(first, days)
+def _fill(stack: Stack, place: Place, window: Window, teller: Teller) -> None:
+    what = f"{window.days} days of a voice-dialogue service, {window.first} … {window.end.plus(-1)}"
+    if window.loaded:
+        teller.say(f"• {what}: there from before")
+        return
+    with teller.step(what) as tell:
+        load_servers(stack.endpoints, window.first, window.days, tell)
+    place.mark_loaded(window)
 
 
 def _dagster(place: Place, history: Path, teller: Teller) -> Dagster:
@@ -126,8 +123,12 @@ def _dagster(place: Place, history: Path, teller: Teller) -> Dagster:
 
 
 def _export(dagster: Dagster, settings: Settings, window: list[Day], teller: Teller) -> None:
-    """One backfill over all datasets and days."""
+    """One backfill over all datasets and days, unless they all are there."""
     names = [dataset.name for dataset in settings.dataset]
+    known = read_status(settings, open_store(settings), None, window[0], window[-1].plus(1))
+    if all(day.state == "verified" for dataset in known for day in dataset.days.values()):
+        teller.say(f"• {len(names)} datasets × {len(window)} days: exported before")
+        return
     with teller.step(f"Dagster backfill: {len(names)} datasets × {len(window)} days") as tell:
         result = dagster.backfill(
             names,
@@ -211,9 +212,9 @@ def _plots(settings: Settings, place: Place, window: list[Day], teller: Teller) 
     return {name: str(file) for name, file in files.items()}
 
 
-def _keep(settings: Settings, place: Place, first: Day, stack: Stack, teller: Teller) -> None:
+def _keep(settings: Settings, place: Place, window: Window, stack: Stack, teller: Teller) -> None:
     """The objects as files, so that the lake answers after the S3 server has stopped."""
     with teller.step(f"Copying the lake from S3 to {place.lake}"):
         objects, size = mirror(open_store(settings), DirectoryStore(place.lake))
         teller.say(f"  {objects:,} objects, {size:,} bytes")
-    place.write_config(place.lake.name, first, stack.endpoints)
+    place.write_config(place.lake.name, window.first, stack.endpoints)
