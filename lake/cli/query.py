@@ -44,7 +44,8 @@ def query(sql: str, as_csv: bool, as_json: bool, config: str | None) -> None:
         FROM usage_analytics WHERE day >= '2026-07-01' AND day < '2026-10-01'
 
     A field whose type changed between days is shown in the wider type, or as JSON text.
-    The session is in memory: nothing in the lake can be changed.
+    It is one statement, and one that reads: nothing in the lake is changed. For a file,
+    redirect --csv or --json.
 
     JSON is a list of row objects: integers and decimals with all digits, times in ISO 8601
     UTC, bytes as base64, NaN and Infinity as strings. In CSV a NULL is an empty field and

@@ -19,7 +19,7 @@ from typing import Any
 import duckdb
 
 from lake.base.day import Day
-from lake.base.errors import Missing, UsageError
+from lake.base.errors import Missing
 from lake.base.layout import manifest_prefix, partition_of_manifest
 from lake.base.manifest import Manifest
 from lake.base.resources import resource_path
@@ -27,6 +27,7 @@ from lake.base.settings import Settings
 from lake.query.failures import explained
 from lake.query.kinds import quoted_text
 from lake.query.s3 import secret_statement
+from lake.query.statements import refuse_outward, require_one_reading
 from lake.query.tables import Table, without_patterns
 
 _WORD = re.compile(r"\w+")
@@ -47,7 +48,8 @@ class Answer:
 
 
 class Lake:
-    """One connection to DuckDB, in memory: what is written there ends with it.
+    """One connection to DuckDB, in memory: what is written there ends with it. Statements
+    that write elsewhere are refused; `connection` is DuckDB's own, without that check.
 
     Each dataset of the configuration is a view of its name and a table macro
     `NAME_between(from_day, to_day)`, a half-open range of DATEs that reads only those days'
@@ -73,15 +75,20 @@ class Lake:
 
         `params` fill `?` (a list) or `$name` (a dict). The relation is computed when it is
         looked at: `.fetchall()`, `.to_arrow_table()`, `.show()`; what DuckDB can't read then
-        is an error of its own. Raises LakeError.
+        is an error of its own. What would write files, attach databases or load extensions
+        is refused. Raises LakeError.
         """
+        with explained(self.settings.lake.root, self._hint()):
+            refuse_outward(self.connection, query)
         return self._ask(query, lambda: self.connection.sql(query, params=params))
 
     def ask(self, query: str, params: Any = None) -> Answer:
-        """The answer as it is computed; `params` as for `sql`. Raises LakeError."""
+        """The answer as it is computed, of one statement that reads; `params` as for `sql`.
+        Raises LakeError.
+        """
+        with explained(self.settings.lake.root, self._hint()):
+            require_one_reading(self.connection, query)
         answer = self._ask(query, lambda: self.connection.execute(query, params))
-        if answer is None:
-            raise UsageError("no SQL", found=repr(query))
         described = answer.description or ()
         return Answer(
             columns=tuple(column[0] for column in described),

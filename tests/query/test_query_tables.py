@@ -155,7 +155,7 @@ def test_a_filter_sees_the_values_and_not_the_files_types(make_lake, table) -> N
     lake.put("events", JULY[3], table(n=[4]))
     lake.put("events", JULY[4], table(n=[5], x=([Decimal("2.50")], pa.decimal128(6, 2))))
     with lake.connect() as session:
-        session.ask("CREATE TABLE copied AS FROM events")
+        session.sql("CREATE TABLE copied AS FROM events")
         for condition in (
             "x < -3.5", "x > 2.5", "x >= 2.5", "x = 2.5", "x <> 2", "x IN (2, 2.5)", "x IS NULL",
             "x IS NOT NULL", "s.x < -3.5", "s.x IS NULL", "x BETWEEN -3.6 AND 2.4", "x > s.x",
