@@ -9,14 +9,18 @@ import base64
 import json
 import math
 import re
+import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from itertools import islice
+from itertools import chain, islice
+from tempfile import SpooledTemporaryFile, gettempdir
 from typing import TYPE_CHECKING
 
 import click
+
+from lake.base.errors import PermanentError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from lake.query import Answer
 
 _SHOWN_ROWS = 1000
+_IN_MEMORY = 16 * 2**20  # bytes of an answer; a longer one waits on disk
 _FOLDED = 24  # a column's text is still read when it is folded to this width
 _NUMBERS = ("INT", "DECIMAL", "DOUBLE", "FLOAT", "HUGEINT")
 _SPECIAL = re.compile(r'[",\r\n]|^\s|\s$')
@@ -32,21 +37,48 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def write_json(answer: Answer) -> None:
-    """A list of objects, one a line. A column's name that comes again gets a number."""
+    """A list of objects, one a line. A column's name that comes again gets a number.
+
+    Nothing is written where the answer breaks off. Raises LakeError.
+    """
+    _write_whole(_json_pieces(answer))
+
+
+def write_csv(answer: Answer) -> None:
+    """RFC 4180 with a header, lines ended by LF. NULL is nothing, an empty text is `""`.
+
+    Nothing is written where the answer breaks off. Raises LakeError.
+    """
+    _write_whole(
+        ",".join(map(_csv_field, row)) + "\n" for row in chain([answer.columns], answer.rows)
+    )
+
+
+def _json_pieces(answer: Answer) -> Iterator[str]:
     names = [_quoted(name) for name in _distinct(answer.columns)]
     before = "["
     for row in answer.rows:
         fields = (f"{name}: {as_json(value)}" for name, value in zip(names, row, strict=True))
-        sys.stdout.write(f"{before}\n{{{', '.join(fields)}}}")
+        yield f"{before}\n{{{', '.join(fields)}}}"
         before = ","
-    sys.stdout.write("[]\n" if before == "[" else "\n]\n")
+    yield "[]\n" if before == "[" else "\n]\n"
 
 
-def write_csv(answer: Answer) -> None:
-    """RFC 4180 with a header, lines ended by LF. NULL is nothing, an empty text is `""`."""
-    sys.stdout.write(",".join(map(_csv_field, answer.columns)) + "\n")
-    for row in answer.rows:
-        sys.stdout.write(",".join(map(_csv_field, row)) + "\n")
+def _write_whole(pieces: Iterable[str]) -> None:
+    """A query may fail at its last row: half an answer must not look like one."""
+    with SpooledTemporaryFile(_IN_MEMORY, "w+", encoding="utf-8", newline="") as spool:
+        try:
+            for piece in pieces:
+                spool.write(piece)
+            spool.seek(0)
+        except OSError as error:
+            raise PermanentError(
+                "the answer can't be kept until it is complete",
+                where=gettempdir(),
+                found=error,
+                remedy="make room there, or set TMPDIR to another directory",
+            ) from error
+        shutil.copyfileobj(spool, sys.stdout)
 
 
 def write_table(answer: Answer) -> None:

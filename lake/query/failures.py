@@ -27,6 +27,8 @@ _WRONG_SQL = (
     duckdb.NotImplementedException,
     duckdb.InvalidTypeException,
 )
+# What DuckDB puts before the cause of an error that comes while rows are fetched.
+_PENDING = "Attempting to execute an unsuccessful or closed pending query result\nError: "
 _CONNECTING = ("Could not establish connection", "Could not connect", "Connection error")
 
 
@@ -70,4 +72,4 @@ def _failed_read(message: str, status: int) -> tuple[type[LakeError], str, str]:
 
 def _message(error: duckdb.Error) -> str:
     """DuckDB's own words; they show the place in the SQL."""
-    return str(error).strip()
+    return str(error).rpartition(_PENDING)[2].strip()

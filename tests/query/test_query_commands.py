@@ -136,6 +136,29 @@ def test_a_read_that_fails_is_no_wrong_usage(lake, run) -> None:
     assert "lake verify" in err
 
 
+@pytest.mark.parametrize("form", ["--json", "--csv"])
+def test_half_an_answer_is_none(lake, run, form: str) -> None:
+    question = "SELECT CASE WHEN i = 300000 THEN error('boom') ELSE i END FROM range(400000) t(i)"
+    status, out, err = run("query", question, form, "--config", lake.config)
+    assert (status, out) == (1, "")
+    assert err.splitlines()[1].strip() == "found: Invalid Input Error: boom"
+
+
+@pytest.mark.parametrize("form", ["--json", "--csv"])
+def test_a_long_answer_waits_on_disk(lake, run, form: str, monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("lake.cli.rows._IN_MEMORY", 1000)
+    question = "SELECT i, 'a\r\n\u20acb' AS t FROM range(5000) t(i)"
+    out = run("query", question, form, "--config", lake.config)[1]
+    read = (
+        json.loads(out) if form == "--json" else list(csv.DictReader(io.StringIO(out, newline="")))
+    )
+    assert [(int(row["i"]), row["t"]) for row in read] == [(i, "a\r\n\u20acb") for i in range(5000)]
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    status, out, err = run("query", question, form, "--config", lake.config)
+    assert (status, out) == (1, "")
+    assert "set TMPDIR" in err
+
+
 def test_trend(history, run, tmp_path: Path) -> None:
     config = ["--config", history.lake.config]
     status, out, err = run("trend", "error_rate", "--quarter", "2026q3", "--json", *config)
