@@ -42,17 +42,16 @@ class Recovery:
 
     def rows(self) -> pa.Table:
         """The missing rows, by time."""
-        found = [self._lacking(at) for at in self._short_hours()]
-        recovered = sum(rows.num_rows for rows in found)
+        found = {at: self._lacking(at) for at in self._short_hours()}
+        recovered = sum(rows.num_rows for rows in found.values())
         start, end = self._day.start_ns, self._day.end_ns
         missing = self._counted(start, end) - self._spool.count(start, end) - recovered
         if missing > 0:
-            known = {at for rows in found for at in rows["ts_ns"].to_pylist()}
             gaps = short_milliseconds(self._counted, self._spool.count, start, end)
             for _, at in zip(range(_MOST_INSTANTS), gaps, strict=False):
-                if at not in known:
-                    found.append(self._lacking(at))
-        return pa.concat_tables([ROWS.empty_table(), *found]).sort_by("ts_ns")
+                if at not in found:
+                    found[at] = self._lacking(at)
+        return pa.concat_tables([ROWS.empty_table(), *found.values()]).sort_by("ts_ns")
 
     def _counted(self, start_ns: int, end_ns: int) -> int:
         return counted(self._api, self._selector, start_ns, end_ns)

@@ -208,3 +208,15 @@ def test_gaps_are_found_by_halves(missing: set[int], present: list[int]) -> None
         1000 * MS,
     )
     assert list(found_gaps) == [at * MS for at in sorted(missing)]
+
+
+def test_what_arrived_since_it_was_read_is_added_once() -> None:
+    at = DAY.start_ns + 5 * HOUR
+    loki = FakeLoki([Line(0, 0, at - 5, "early")])
+    with tempfile.TemporaryDirectory() as folder:
+        reading = Reading(loki, SELECTOR, DAY, Path(folder), 2, page_lines())  # type: ignore[arg-type]
+        spool = Spool(reading.stretches())
+        late = [Line(0, 1, at, "late"), Line(0, 1, at + 5, "later"), Line(0, 1, at + MS, "last")]
+        now = FakeLoki([*loki.lines, *late], streams=loki.streams)
+        lost = Recovery(now, SELECTOR, DAY, spool).rows()  # type: ignore[arg-type]
+    assert lost["line"].to_pylist() == ["late", "later", "last"]
