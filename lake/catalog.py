@@ -69,19 +69,32 @@ def _other(file: Path, found: object) -> UsageError:
     )
 
 
-def opening_statements(settings: Settings, file: Path) -> str:
-    """What one types to read the catalog: SQL with comments, without credentials."""
-    lines = [f"-- {file} has the lake's tables. In any DuckDB from 1.5 on:"]
-    root = settings.lake.root
+def opening_statements(settings: Settings, file: Path) -> list[str]:
+    """The SQL that opens the catalog in any DuckDB from 1.5 on, one statement an item.
+
+    Credentials are to be filled in: KEY_ID '…', SECRET '…'.
+    """
+    root, statements = settings.lake.root, []
     if root.startswith("s3://"):
         bucket = root.removeprefix("s3://").partition("/")[0]
         region = f"REGION {quoted_text(settings.s3.region)}, " if settings.s3.region else ""
-        lines += [
-            "INSTALL httpfs; LOAD httpfs;",
-            f"--   offline: LOAD {quoted_text(str(httpfs_path()))};",
+        statements = [
+            "INSTALL httpfs",
+            "LOAD httpfs",
             f"CREATE SECRET lake (TYPE s3, SCOPE {quoted_text(f's3://{bucket}')}, "
-            f"{addressing(with_endpoint(settings.s3), bucket)}{region}KEY_ID '…', SECRET '…');",
-            "--   or, with the extension aws: PROVIDER credential_chain for the keys",
+            f"{addressing(with_endpoint(settings.s3), bucket)}{region}KEY_ID '…', SECRET '…')",
         ]
-    lines += [f"ATTACH {quoted_text(str(file))} AS lake (READ_ONLY);", "USE lake;"]
-    return "\n".join([*lines, "SET TimeZone = 'UTC';"])
+    attach = f"ATTACH {quoted_text(str(file))} AS lake (READ_ONLY)"
+    return [*statements, attach, "USE lake", "SET TimeZone = 'UTC'"]
+
+
+def opening_script(settings: Settings, file: Path) -> str:
+    """What one types to read the catalog: the statements, with comments."""
+    lines = [f"-- {file} has the lake's tables. In any DuckDB from 1.5 on:"]
+    for statement in opening_statements(settings, file):
+        lines.append(f"{statement};")
+        if statement == "LOAD httpfs":
+            lines.append(f"--   offline: LOAD {quoted_text(str(httpfs_path()))};")
+        if statement.startswith("CREATE SECRET"):
+            lines.append("--   or, with the extension aws: PROVIDER credential_chain for the keys")
+    return "\n".join(lines)

@@ -5,6 +5,7 @@ Belongs here: their options, and what is printed. Does not: SQL, plots, the cata
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -104,19 +105,26 @@ def trend(
 
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@json_option
 @config_option
-def catalog(file: Path, config: str | None) -> None:
+def catalog(file: Path, as_json: bool, config: str | None) -> None:
     """Writes the lake's tables and macros to a DuckDB file, without data or credentials.
 
     Any DuckDB opens it: DBeaver, Metabase, duckdb itself. It shows the days that are in
     the lake now; write it again after an export.
     """
-    from lake.catalog import opening_statements, write_catalog  # noqa: PLC0415
+    from lake.catalog import opening_script, opening_statements, write_catalog  # noqa: PLC0415
     from lake.query import connect  # noqa: PLC0415
 
     with connect(config) as lake:
         write_catalog(lake, file)
-        click.echo(opening_statements(lake.settings, file))
+    if as_json:
+        tables = [dataset.name for dataset in lake.settings.dataset]
+        opened = opening_statements(lake.settings, file)
+        told = {"file": str(file), "tables": tables, "open": opened}
+        click.echo(json.dumps(told, ensure_ascii=False))
+    else:
+        click.echo(opening_script(lake.settings, file))
 
 
 def _statement(sql: str) -> str:

@@ -216,6 +216,18 @@ def test_catalog_opens_in_plain_duckdb(history, run, tmp_path: Path) -> None:
         assert views == {dataset.name for dataset in history.lake.settings.dataset}
 
 
+def test_catalog_tells_a_program_how_it_is_opened(lake, run, tmp_path: Path) -> None:
+    file = tmp_path / "lake's.duckdb"
+    status, out, err = run("catalog", file, "--json", "--config", lake.config)
+    told = json.loads(out)
+    assert (status, err) == (0, "")
+    assert (told["file"], told["tables"]) == (str(file), ["events"])
+    with duckdb.connect() as connection:
+        for statement in told["open"]:
+            connection.execute(statement)
+        assert connection.sql("SELECT sum(n) FROM events").fetchall() == [(3,)]
+
+
 def test_a_catalog_replaces_nothing_else(lake, run, tmp_path: Path) -> None:
     database, text = tmp_path / "mine.duckdb", tmp_path / "notes.txt"
     with duckdb.connect(str(database)) as connection:

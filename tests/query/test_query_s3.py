@@ -11,7 +11,7 @@ import pytest
 
 from lake.base.errors import Missing, Refused, TransientError
 from lake.base.settings import S3Section
-from lake.catalog import opening_statements, write_catalog
+from lake.catalog import opening_script, opening_statements, write_catalog
 from lake.query import connect
 from lake.query.s3 import secret_statement
 from lake.query.session import load_httpfs
@@ -128,10 +128,12 @@ def test_catalog_over_s3(s3_lake, s3, tmp_path) -> None:
     with s3_lake.connect() as session:
         write_catalog(session, file)
     assert s3["secret_key"].encode() not in file.read_bytes()
-    text = opening_statements(s3_lake.settings, file)
+    text = opening_script(s3_lake.settings, file)
+    told = [statement + ";" for statement in opening_statements(s3_lake.settings, file)]
+    assert [line for line in text.splitlines() if not line.startswith("--")] == told
     assert s3["secret_key"] not in text
     # As a user does it: with the keys filled in, and the extension from its wheel.
-    text = text.replace("INSTALL httpfs; LOAD httpfs;", "")
+    text = text.replace("INSTALL httpfs;\nLOAD httpfs;", "")
     text = text.replace("KEY_ID '…'", f"KEY_ID '{s3['access_key']}'")
     text = text.replace("SECRET '…'", f"SECRET '{s3['secret_key']}'")
     with duckdb.connect() as connection:
