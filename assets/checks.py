@@ -18,12 +18,13 @@ from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.manifest import Manifest, read_manifest
 from lake.base.store import Store
-from lake.verify import verify_partition
+from lake.sources import count_problem
+from lake.verify import object_problems
 
 OBJECT_MATCHES_MANIFEST = "object_matches_manifest"
 ROWS_EQUAL_SOURCE = "rows_equal_source"
 _DESCRIPTIONS = {
-    OBJECT_MATCHES_MANIFEST: "The stored object, read back, has its manifest's size and SHA-256.",
+    OBJECT_MATCHES_MANIFEST: "The stored object has its manifest's size, SHA-256 and rows.",
     ROWS_EQUAL_SOURCE: "The stored rows are those that the source counted on a path of its own.",
 }
 
@@ -42,28 +43,29 @@ class Verdict:
         return not self.problem
 
 
-def check_partition(
-    store: Store, dataset: Dataset, day: Day, *, may_count_low: bool
-) -> tuple[Verdict, ...]:
-    """Reads manifest and object back. `may_count_low`: as in lake.sources.Source.
+def check_partition(store: Store, dataset: Dataset, day: Day) -> tuple[Verdict, ...]:
+    """Reads manifest and object back.
 
     Raises what the store raises, and BadData for a manifest that can't be read.
     """
     manifest = read_manifest(store, dataset.name, day)
-    finding = verify_partition(store, dataset, day, manifest, None)
-    stored = Verdict(OBJECT_MATCHES_MANIFEST, "; ".join(finding.problems), {"bytes": finding.bytes})
-    return (stored, _rows(manifest, may_count_low=may_count_low))
+    problems = object_problems(store, manifest)
+    size = manifest.bytes if manifest else 0
+    stored = Verdict(OBJECT_MATCHES_MANIFEST, "; ".join(problems), {"bytes": size})
+    return (stored, _rows(manifest))
 
 
-def _rows(manifest: Manifest | None, *, may_count_low: bool) -> Verdict:
+def _rows(manifest: Manifest | None) -> Verdict:
     if manifest is None:
         return Verdict(ROWS_EQUAL_SOURCE, "no manifest: the day is not exported")
-    rows, counted = manifest.rows, manifest.source_count
-    fine = rows == counted or (may_count_low and rows > counted)
     return Verdict(
         ROWS_EQUAL_SOURCE,
-        "" if fine else f"{rows} rows are stored, the source counted {counted}",
-        {"rows": rows, "source_count": counted, "count_method": manifest.count_method},
+        count_problem(manifest),
+        {
+            "rows": manifest.rows,
+            "source_count": manifest.source_count,
+            "count_method": manifest.count_method,
+        },
     )
 
 

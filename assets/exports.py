@@ -97,12 +97,7 @@ def _proven(exporter: Exporter, dataset: Dataset, result: Result) -> Iterator[Ev
     if result.error:
         raise result.error
     assert result.outcome is not None  # noqa: S101  a result has the one or the other
-    verdicts = check_partition(
-        exporter.store,
-        dataset,
-        result.day,
-        may_count_low=exporter.source(dataset.source).may_count_low,
-    )
+    verdicts = check_partition(exporter.store, dataset, result.day)
     yield from evaluations(dataset.name, result.day, verdicts)
     if not all(verdict.passed for verdict in verdicts):
         raise _not_proven(exporter, result, verdicts)

@@ -6,12 +6,11 @@ Does not: how sources are asked, how Parquet is written, where objects lie.
 
 from __future__ import annotations
 
-import errno
 import logging
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,10 +26,11 @@ from lake.base.errors import BadData, Incomplete, LakeError, PermanentError, Usa
 from lake.base.layout import manifest_key, table_key
 from lake.base.manifest import Manifest, read_manifest, write_manifest
 from lake.base.parquet import Written, write_parquet
+from lake.base.scratch import explained_full_disk, read_back
 from lake.base.settings import Settings
 from lake.base.store import Store, open_store
 from lake.base.table import TableStream, schema_to_json
-from lake.sources import Count, Source, open_source
+from lake.sources import Count, Source, is_whole, open_source
 
 _LOG = logging.getLogger(__name__)
 _TRIES = 3  # reads of one day before a difference between rows and count is believed
@@ -45,6 +45,16 @@ class Outcome:
     state: Literal["exported", "rewritten", "skipped"]
     manifest: Manifest
     seconds: float
+
+
+@dataclass(frozen=True)
+class _Before:
+    """What was there. `rows` is None where nothing tells."""
+
+    manifest: Manifest | None = None
+    there: bool = False
+    rows: int | None = None
+    told: str = ""
 
 
 class _Differs(Incomplete):
@@ -113,14 +123,17 @@ class Exporter:
             refuse_open_day(day)
         begun = time.monotonic()
         old = self._manifest(dataset, day, force=force)
-        if old and not force and not self._is_stale(dataset, day, old):
-            return Outcome(dataset.name, day, "skipped", old, time.monotonic() - begun)
+        if old and not force:
+            _refuse_other_definition(dataset, day, old)
+            if not self._is_stale(dataset, day, old):
+                return Outcome(dataset.name, day, "skipped", old, time.monotonic() - begun)
+        before = self._before(dataset, day, old)
         for _ in range(_TRIES - 1):
             with suppress(_Differs):
-                new = self._attempt(dataset, day, old, allow_shrink=allow_shrink)
+                new = self._attempt(dataset, day, before, allow_shrink=allow_shrink)
                 break
         else:
-            new = self._attempt(dataset, day, old, allow_shrink=allow_shrink)
+            new = self._attempt(dataset, day, before, allow_shrink=allow_shrink)
         state: Literal["rewritten", "exported"] = "rewritten" if old else "exported"
         return Outcome(dataset.name, day, state, new, time.monotonic() - begun)
 
@@ -132,6 +145,16 @@ class Exporter:
                 return None  # what can't be read is replaced
             raise
 
+    def _before(self, dataset: Dataset, day: Day, old: Manifest | None) -> _Before:
+        """Without a manifest an object speaks for itself, as far as it can be read."""
+        if old:
+            return _Before(old, there=True, rows=old.rows, told=f"as exported {old.created_at}")
+        key = table_key(dataset.name, day)
+        if self.store.stat(key) is None:
+            return _Before()
+        rows = read_back(self.store, key).rows
+        return _Before(there=True, rows=rows, told="as in the object that is there")
+
     def _is_stale(self, dataset: Dataset, day: Day, old: Manifest) -> bool:
         stat = self.store.stat(old.key)
         if stat is None or stat.bytes != old.bytes:
@@ -142,12 +165,12 @@ class Exporter:
         return source.count(dataset, day).rows > old.source_count
 
     def _attempt(
-        self, dataset: Dataset, day: Day, old: Manifest | None, *, allow_shrink: bool
+        self, dataset: Dataset, day: Day, before: _Before, *, allow_shrink: bool
     ) -> Manifest:
         """Streams the day into its object; an error before the end leaves the old one."""
         source, key = self.source(dataset.source), table_key(dataset.name, day)
         with (
-            _explained_full_disk(),
+            explained_full_disk(),
             tempfile.TemporaryDirectory(prefix="lake-") as scratch,
             source.read(dataset, day, Path(scratch)) as stream,
         ):
@@ -155,10 +178,10 @@ class Exporter:
                 batches = self._until_stopped(stream.batches)
                 written = write_parquet(replace(stream, batches=batches), upload)
                 count = source.count(dataset, day)
-                self._check(dataset, day, written, count, old, allow_shrink=allow_shrink)
+                self._check(dataset, day, written, count, before, allow_shrink=allow_shrink)
                 manifest = _manifest_of(dataset, day, key, written, count, stream)
                 manifest.to_bytes()  # fails here, if at all, and not with the object replaced
-            self._claim(manifest, day, old)
+            self._claim(manifest, day, before)
         return manifest
 
     def _until_stopped(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -167,14 +190,15 @@ class Exporter:
                 raise PermanentError("stopped on request", remedy="run it again")
             yield batch
 
-    def _claim(self, new: Manifest, day: Day, old: Manifest | None) -> None:
-        """The manifest goes last. Without it a new object has no claim to stay."""
+    def _claim(self, new: Manifest, day: Day, before: _Before) -> None:
+        """The manifest goes last. Without it an object where none was has no claim to stay."""
         try:
             write_manifest(self.store, new)
         except BaseException:
             where = f"{new.dataset} {day}"
-            if old:
-                _LOG.warning("%s: new object, old manifest: export it again", where)
+            if before.there:
+                told = "old manifest" if before.manifest else "no manifest"
+                _LOG.warning("%s: new object, %s: export it again", where, told)
                 raise
             try:
                 # It may have arrived all the same, with its answer lost.
@@ -190,14 +214,14 @@ class Exporter:
         day: Day,
         written: Written,
         count: Count,
-        old: Manifest | None,
+        before: _Before,
         *,
         allow_shrink: bool,
     ) -> None:
         """What may not replace what is there. Raises Incomplete."""
         where = f"{dataset.name} {day}"
         low_is_fine = self.source(dataset.source).may_count_low
-        if written.rows < count.rows or (written.rows > count.rows and not low_is_fine):
+        if not is_whole(written.rows, count.rows, may_count_low=low_is_fine):
             raise _Differs(
                 "the rows read are not those that the source counts",
                 where=where,
@@ -205,11 +229,11 @@ class Exporter:
                 found=f"{written.rows} rows",
                 remedy="try again; if it stays so, the source is losing or still taking rows",
             )
-        if old and written.rows < old.rows and not allow_shrink:
+        if before.rows is not None and written.rows < before.rows and not allow_shrink:
             raise Incomplete(
                 "the day has fewer rows than before",
                 where=where,
-                expected=f"at least {old.rows} rows, as exported {old.created_at}",
+                expected=f"at least {before.rows} rows, {before.told}",
                 found=f"{written.rows} rows",
                 remedy="if rows were deleted on purpose: --allow-shrink",
             )
@@ -222,6 +246,25 @@ class Exporter:
                 found="0 rows",
                 remedy=f"raise [hot] {dataset.source} if the source keeps more, or --allow-shrink",
             )
+
+
+def _refuse_other_definition(dataset: Dataset, day: Day, old: Manifest) -> None:
+    """Raises PermanentError: rows of two definitions under one name would answer as one.
+
+    A key that only one of both has is at its default in the other.
+    """
+    fields, now = type(dataset).model_fields, dataset.model_dump()
+    defaults = {name: field.default for name, field in fields.items() if not field.is_required()}
+    was, now = defaults | old.definition, defaults | now
+    changed = sorted(name for name in was.keys() | now if was.get(name) != now.get(name))
+    if old.definition and changed:
+        raise PermanentError(
+            "exported under another definition",
+            where=f"{dataset.name} {day}",
+            expected=", ".join(f"{name} = {now.get(name)!r}" for name in changed),
+            found=", ".join(f"{name} = {was.get(name)!r}" for name in changed),
+            remedy="--force exports it as it is defined now; or restore the definition",
+        )
 
 
 def _manifest_of(
@@ -244,19 +287,3 @@ def _manifest_of(
         definition=dataset.model_dump(),
         details=stream.details,
     )
-
-
-@contextmanager
-def _explained_full_disk() -> Iterator[None]:
-    """Sources spool to the scratch directory."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise
-        raise PermanentError(
-            "no space left for work files",
-            where=error.filename or tempfile.gettempdir(),
-            found=error.strerror,
-            remedy="free some space, or let TMPDIR name a folder that has more",
-        ) from error

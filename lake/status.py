@@ -18,7 +18,7 @@ from lake.base.layout import table_prefix
 from lake.base.manifest import Manifest, read_ledger
 from lake.base.settings import Settings
 from lake.base.store import Store
-from lake.sources import Source
+from lake.sources import Source, count_problem
 
 State = Literal["verified", "missing", "empty", "late", "differs", "damaged"]
 
@@ -29,8 +29,9 @@ class DayStatus:
 
     verified: as many rows as the source counted · empty: the same, with no rows ·
     missing: closed, but no manifest · late: the source has grown since ·
-    differs: the source now counts fewer · damaged: the object is not what the manifest says,
-    or the manifest can't be read.
+    differs: the source now counts fewer, or by the manifest counted otherwise ·
+    damaged: the object is gone or of another size than the manifest says (its content is
+    verify's matter), or the manifest can't be read.
     """
 
     state: State
@@ -103,7 +104,11 @@ def _from_manifest(manifest: Manifest | BadData | None, sizes: dict[str, int]) -
     if not isinstance(manifest, Manifest):
         return DayStatus("damaged" if manifest else "missing")
     whole = sizes.get(manifest.key) == manifest.bytes
-    state: State = "damaged" if not whole else "verified" if manifest.rows else "empty"
+    state: State = "verified" if manifest.rows else "empty"
+    if count_problem(manifest):
+        state = "differs"
+    if not whole:
+        state = "damaged"
     return DayStatus(
         state,
         manifest.rows,

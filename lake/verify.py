@@ -5,7 +5,6 @@ Belongs here: reading objects back and comparing. Does not: mending, or the ledg
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,9 +15,10 @@ from lake.base.day import Day
 from lake.base.errors import BadData, LakeError, Missing
 from lake.base.layout import partition_of_table, table_prefix
 from lake.base.manifest import Manifest, read_ledger
+from lake.base.scratch import read_back
 from lake.base.settings import Settings
 from lake.base.store import Store
-from lake.sources import Source
+from lake.sources import Source, count_problem
 
 _PARALLEL = 4
 
@@ -100,9 +100,11 @@ def verify_partition(
 
     Raises what the store and the source raise; a difference is a finding, not an error.
     """
+    problems = object_problems(store, manifest)
     if manifest is None:
-        return Finding(dataset.name, day, problems=("no manifest: the day is not exported",))
-    problems = _object_problems(store, manifest)
+        return Finding(dataset.name, day, problems=tuple(problems))
+    if problem := count_problem(manifest):
+        problems.append(problem)
     counted = None
     if source:
         count = source.count(dataset, day)
@@ -115,16 +117,20 @@ def verify_partition(
     return Finding(dataset.name, day, manifest.rows, manifest.bytes, counted, tuple(problems))
 
 
-def _object_problems(store: Store, manifest: Manifest) -> list[str]:
-    digest, size = hashlib.sha256(), 0
+def object_problems(store: Store, manifest: Manifest | None) -> list[str]:
+    """Reads the object back: what of it is not as its manifest claims."""
+    if manifest is None:
+        return ["no manifest: the day is not exported"]
     try:
-        for chunk in store.chunks(manifest.key):
-            digest.update(chunk)
-            size += len(chunk)
+        found = read_back(store, manifest.key)
     except Missing:
         return ["the object is gone"]
-    if size != manifest.bytes:
-        return [f"the object has {size} bytes, its manifest says {manifest.bytes}"]
-    if digest.hexdigest() != manifest.sha256:
+    if found.bytes != manifest.bytes:
+        return [f"the object has {found.bytes} bytes, its manifest says {manifest.bytes}"]
+    if found.sha256 != manifest.sha256:
         return ["the object's sha256 is not its manifest's"]
+    if found.rows is None:
+        return ["the object is no Parquet file"]
+    if found.rows != manifest.rows:
+        return [f"the object has {found.rows} rows, its manifest says {manifest.rows}"]
     return []

@@ -8,11 +8,12 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.errors import ConfigError
+from lake.base.manifest import Manifest
 from lake.base.settings import Settings
 from lake.base.table import TableStream
 
@@ -23,6 +24,11 @@ class Count:
 
     rows: int
     method: str
+
+
+def is_whole(rows: int, counted: int, *, may_count_low: bool) -> bool:
+    """Whether a read of so many rows is all that the source counted. See Source.may_count_low."""
+    return rows == counted or (may_count_low and rows > counted)
 
 
 class Source(Protocol):
@@ -58,15 +64,28 @@ def open_source(name: str, settings: Settings) -> Source:
     section = getattr(settings.sources, name)
     if section is None:
         raise ConfigError(f"[sources.{name}] is not configured")
-    # Imported where used: each brings its own client library.
+    opened: Source = _reader(name)(section)
+    return opened
+
+
+def count_problem(manifest: Manifest) -> str:
+    """How a manifest's rows and its source's count disagree; empty where they do not."""
+    rows, counted = manifest.rows, manifest.source_count
+    if is_whole(rows, counted, may_count_low=_reader(manifest.source).may_count_low):
+        return ""
+    return f"{rows} rows are stored, the source counted {counted}"
+
+
+def _reader(name: str) -> Any:
+    """Its class. Imported where used: each brings its own client library."""
     if name == "mongo":
         from lake.sources.mongo import MongoReader  # noqa: PLC0415
 
-        return MongoReader(section)
+        return MongoReader
     if name == "prometheus":
         from lake.sources.prometheus import PrometheusReader  # noqa: PLC0415
 
-        return PrometheusReader(section)
+        return PrometheusReader
     from lake.sources.loki import LokiReader  # noqa: PLC0415
 
-    return LokiReader(section)
+    return LokiReader

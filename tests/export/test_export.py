@@ -1,5 +1,6 @@
 import io
 import threading
+from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
@@ -13,6 +14,7 @@ from lake.base.errors import (
     TransientError,
     UsageError,
 )
+from lake.base.manifest import write_manifest
 from lake.base.store.directory import DirectoryStore
 from lake.runs import export_many
 
@@ -352,3 +354,66 @@ def test_scratch_that_is_full_is_told(place):
         place.export(DAY)
     assert caught.value.parts["where"] == "/tmp/x"
     assert "TMPDIR" in caught.value.parts["remedy"]
+
+
+@pytest.mark.parametrize("manifest", [None, b"{"])
+def test_a_day_without_a_readable_manifest_does_not_shrink_either(place, manifest):
+    place.source.rows[DAY] = 10
+    place.export(DAY)
+    place.store.delete(MANIFEST)
+    if manifest:
+        place.store.write(MANIFEST, manifest)
+    place.source.rows[DAY] = 9
+    error = refused(place, force=True)
+    assert error.parts["expected"] == "at least 10 rows, as in the object that is there"
+    if not manifest:
+        refused(place)
+    place.export(DAY, force=True, allow_shrink=True)
+    assert place.manifest(DAY)["rows"] == 9
+
+
+def test_an_object_that_is_no_parquet_holds_nothing_back(place):
+    place.source.rows[DAY] = 1
+    place.store.write(TABLE, b"PAR1 and no footer PAR1")
+    assert place.export(DAY).state == "exported"
+
+
+def test_an_object_that_was_there_before_stays_though_its_manifest_fails(place, caplog):
+    place.source.rows[DAY] = 10
+    place.export(DAY)
+    place.store.delete(MANIFEST)
+    before = place.files()
+    place.exporter.store = Unwritable(place.store.root, deletes=True)
+    with pytest.raises(TransientError):
+        place.export(DAY)
+    assert place.files() == before
+    assert "new object, no manifest" in caplog.text
+
+
+def test_another_definition_is_not_skipped_silently(place):
+    place.source.rows[DAY] = 10
+    place.export(DAY)
+    events = place.settings.dataset_named("events")
+    other = events.model_copy(update={"collection": "events_2"})
+    before = place.files()
+    with pytest.raises(PermanentError, match="another definition") as caught:
+        place.exporter.export(other, Day.parse(DAY))
+    assert place.files() == before
+    assert caught.value.parts["expected"] == "collection = 'events_2'"
+    assert caught.value.parts["found"] == "collection = 'events'"
+    assert "--force" in caught.value.parts["remedy"]
+    place.exporter.export(other, Day.parse(DAY), force=True)
+    assert place.exporter.export(other, Day.parse(DAY)).state == "skipped"
+
+
+def test_a_key_that_the_old_manifest_lacks_was_at_its_default(place):
+    place.source.rows[DAY] = 10
+    manifest = place.export(DAY).manifest
+    del manifest.definition["time_fallback"], manifest.definition["time_field"]
+    write_manifest(place.store, manifest)
+    assert place.export(DAY).state == "skipped"
+    changed = place.settings.dataset_named("events").model_copy(update={"time_field": "at"})
+    with pytest.raises(PermanentError, match="another definition"):
+        place.exporter.export(changed, Day.parse(DAY))
+    write_manifest(place.store, replace(manifest, definition={}))  # nothing is known of it
+    assert place.export(DAY).state == "skipped"

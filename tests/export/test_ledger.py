@@ -1,10 +1,14 @@
 """`lake export`, `lake status` and `lake verify` as a user types them."""
 
+import hashlib
 import json
+from dataclasses import replace
 
 import pytest
 
+from lake.base.day import Day
 from lake.base.errors import Refused, TransientError
+from lake.base.manifest import read_manifest, write_manifest
 
 DAY = "2026-07-05"
 LATE = "2026-07-08"
@@ -263,3 +267,34 @@ def test_verify_goes_on_where_the_source_cannot_be_asked(exported, lake, monkeyp
     found = problems(lake, "--source")
     assert len(found) == 14
     assert all(p == ["unreachable"] for p in found.values())
+
+
+def claim(place, day: str, **changes) -> None:
+    write_manifest(
+        place.store,
+        replace(read_manifest(place.store, "events", Day.parse(day)), **changes),
+    )
+
+
+def test_rows_that_nobody_counted_are_found_by_all(exported, lake):
+    claim(exported, DAY, source_count=499)
+    claim(exported, "2026-07-02", rows=501, source_count=501)
+    claim(exported, "2026-07-03", source="loki", source_count=499)  # it may count low
+    claim(exported, "2026-07-04", source="loki", source_count=501)
+    found = {day: told for (dataset, day), told in problems(lake).items() if told}
+    assert found == {
+        DAY: ["500 rows are stored, the source counted 499"],
+        "2026-07-02": ["the object has 500 rows, its manifest says 501"],
+        "2026-07-04": ["500 rows are stored, the source counted 501"],
+    }
+    code, out, _ = lake("status", "--json", "--no-sources")
+    days = json.loads(out)["datasets"][0]["days"]
+    assert code == 1
+    assert [day for day, one in days.items() if one["state"] == "differs"] == ["2026-07-04", DAY]
+
+
+def test_a_well_hashed_object_that_is_no_parquet(exported, lake):
+    key = f"tables/events/day={DAY}/data.parquet"
+    exported.store.write(key, b"text")
+    claim(exported, DAY, bytes=4, sha256=hashlib.sha256(b"text").hexdigest())
+    assert problems(lake)["events", DAY] == ["the object is no Parquet file"]

@@ -1,0 +1,64 @@
+"""Work files on the local disk, and stored objects looked at through one.
+
+Belongs here: reading an object back, and what a full disk means. Does not: what is made of it.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from lake.base.errors import PermanentError
+from lake.base.store import Store
+
+
+@dataclass(frozen=True)
+class ReadBack:
+    """What a stored object holds. `rows` is its Parquet footer's, None where there is none."""
+
+    bytes: int
+    sha256: str
+    rows: int | None
+
+
+def read_back(store: Store, key: str) -> ReadBack:
+    """Reads the whole object, through a work file. Raises what the store raises."""
+    digest, size = hashlib.sha256(), 0
+    with explained_full_disk(), tempfile.TemporaryFile(prefix="lake-") as file:
+        for chunk in store.chunks(key):
+            digest.update(chunk)
+            size += file.write(chunk)
+        file.flush()
+        return ReadBack(size, digest.hexdigest(), _footer_rows(file))
+
+
+def _footer_rows(file: BinaryIO) -> int | None:
+    import pyarrow as pa  # noqa: PLC0415  not every command that reads the lake needs it
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    file.seek(0)
+    try:
+        return int(pq.ParquetFile(file).metadata.num_rows)
+    except (pa.ArrowException, OSError):  # OSError: bytes that are no footer, to Arrow
+        return None
+
+
+@contextmanager
+def explained_full_disk() -> Iterator[None]:
+    """Raises PermanentError where the local disk has no room left for work files."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise PermanentError(
+            "no space left for work files",
+            where=error.filename or tempfile.gettempdir(),
+            found=error.strerror,
+            remedy="free some space, or let TMPDIR name a folder that has more",
+        ) from error
