@@ -46,7 +46,7 @@ def query(sql: str, as_csv: bool, as_json: bool, config: str | None) -> None:
 
     A field whose type changed between days is shown in the wider type, or as JSON text.
     It is one statement, and one that reads: nothing in the lake is changed. For a file,
-    redirect --csv or --json.
+    redirect --csv or --json. Days that are missing are told on standard error.
 
     JSON is a list of row objects: integers and decimals with all digits, times in ISO 8601
     UTC, bytes as base64, NaN and Infinity as strings. In CSV a NULL is an empty field and
@@ -55,8 +55,11 @@ def query(sql: str, as_csv: bool, as_json: bool, config: str | None) -> None:
     from lake.query import connect  # noqa: PLC0415
 
     _one_form(as_csv, as_json)
+    statement = _statement(sql)
     with connect(config) as lake:
-        _write(lake.ask(_statement(sql)), as_csv, as_json)
+        answer = lake.ask(statement)
+        _tell_holes(lake, statement)
+        _write(answer, as_csv, as_json)
 
 
 @click.command()
@@ -178,15 +181,32 @@ def _list(trends: list[Trend]) -> Answer:
     return Answer(("trend", "shows", "reads"), ("VARCHAR",) * 3, rows)
 
 
+def _tell_holes(lake: Lake, statement: str) -> None:
+    """Which of the datasets that it names have no day, or lack some between first and last."""
+    for dataset in lake.mentioned(statement):
+        had = lake.days(dataset)
+        if not had:
+            click.echo(f"{dataset}: no day is in the lake yet", err=True)
+            continue
+        first, last = min(had), max(had)
+        missing = [day for day in day_range(first, last) if day not in had]
+        if missing:
+            wanted = f"{first.days_until(last) + 1} days from {first} to {last}"
+            _tell_days(dataset, missing, wanted)
+
+
 def _tell_missing(lake: Lake, chosen: Trend, first: Day, last: Day) -> None:
     """A hole in the lake must not look like a quiet day."""
     from lake.trends import missing_days  # noqa: PLC0415
 
     for dataset, days in missing_days(lake, chosen, first, last).items():
-        wanted = len(list(day_range(first, last)))
-        some = ", ".join(map(str, days[:3])) + (", …" if days[3:] else "")
-        text = f"{dataset}: {len(days)} of {wanted} days are not in the lake ({some})"
-        click.echo(text, err=True)
+        _tell_days(dataset, days, f"{first.days_until(last)} days")
+
+
+def _tell_days(dataset: str, missing: list[Day], wanted: str) -> None:
+    some = ", ".join(map(str, missing[:3])) + (", …" if missing[3:] else "")
+    text = f"{dataset}: {len(missing)} of {wanted} are not in the lake ({some})"
+    click.echo(text, err=True)
 
 
 def _write(answer: Answer, as_csv: bool, as_json: bool) -> None:

@@ -101,6 +101,12 @@ class Lake:
         answer = self.ask(query, params)
         return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
 
+    def mentioned(self, query: str) -> list[str]:
+        """The datasets that the SQL names, in the configuration's order."""
+        words = set(_WORD.findall(query.lower()))
+        names = [dataset.name for dataset in self.settings.dataset]
+        return [name for name in names if words & {name, f"{name}_between"}]
+
     def days(self, dataset: str) -> set[Day]:
         """The days of a dataset that are in the lake. Raises LakeError."""
         if dataset not in self._days:
@@ -122,8 +128,7 @@ class Lake:
         self.close()
 
     def _ask(self, query: str, run: Callable[[], Any]) -> Any:
-        words = set(_WORD.findall(query.lower()))
-        mentioned = {name for name in self._undefined if words & {name, f"{name}_between"}}
+        mentioned = self._undefined.intersection(self.mentioned(query))
         # A statement that names no table may ask for their list.
         self._define(mentioned if mentioned or self._days else self._undefined)
         where = self.settings.lake.root

@@ -136,6 +136,28 @@ def test_a_read_that_fails_is_no_wrong_usage(lake, run) -> None:
     assert "lake verify" in err
 
 
+def test_holes_are_told(make_lake, table, run) -> None:
+    lake = make_lake("holed", "whole", "nothing_yet")
+    for day in ("2026-06-28", "2026-07-01", "2026-07-04", "2026-07-05"):
+        lake.put("holed", day, table(n=[1]))
+    lake.put("whole", "2026-07-01", table(n=[1]))
+
+    def told(question: str) -> list[str]:
+        status, out, err = run("query", question, "--json", "--config", lake.config)
+        assert (status, len(json.loads(out))) == (0, 1)
+        return err.splitlines()
+
+    holes = (
+        "holed: 4 of 8 days from 2026-06-28 to 2026-07-05 are not in the lake "
+        "(2026-06-29, 2026-06-30, 2026-07-02, …)"
+    )
+    both = "SELECT count(*) FROM nothing_yet, holed_between('2026-07-01', '2026-08-01')"
+    assert told(both) == [holes, "nothing_yet: no day is in the lake yet"]
+    assert told("SELECT sum(n) FROM Holed") == [holes]
+    assert told("SELECT n FROM whole") == []
+    assert told("SELECT 1") == []
+
+
 @pytest.mark.parametrize("form", ["--json", "--csv"])
 def test_half_an_answer_is_none(lake, run, form: str) -> None:
     question = "SELECT CASE WHEN i = 300000 THEN error('boom') ELSE i END FROM range(400000) t(i)"
