@@ -39,16 +39,17 @@ class Streams:
 
     def id_of(self, labels: Mapping[str, str]) -> int:
         """The stream's id. Raises BadData where two label sets share one."""
+        labels = {name: value for name, value in labels.items() if value}  # empty is absent
         key = frozenset(labels.items())
         with self._lock:
             known = self._ids.get(key)
             if known is None:
                 known = self._ids[key] = labels_id(labels)
-                if self._labels.setdefault(known, dict(labels)) != dict(labels):
+                if self._labels.setdefault(known, labels) != labels:
                     raise BadData(
                         "two streams have the same id",
                         expected="different 64-bit hashes",
-                        found=f"{dict(labels)} and {self._labels[known]}",
+                        found=f"{labels} and {self._labels[known]}",
                         remedy="split the dataset into two selectors",
                     )
         return known
