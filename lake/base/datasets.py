@@ -59,6 +59,15 @@ class MongoDataset(_Dataset):
     time_field: Annotated[str, Field(min_length=1)] = "timestamp"
     time_fallback: Literal["_id"] | None = None
 
+    @field_validator("time_field")
+    @classmethod
+    def _time_field_is_a_path(cls, path: str) -> str:
+        if any(not name or name.startswith("$") for name in path.split(".")):
+            raise ValueError(
+                f"a path is names joined by dots, none empty or with $ first: {path!r}"
+            )
+        return path
+
 
 class PrometheusDataset(_Dataset):
     """A selector or an expression, resampled at `step` or as the stored samples."""

@@ -17,6 +17,11 @@ from lake.base.redaction import register_secret
 PREFIX = "LAKE_"
 _SECRET_KEYS = frozenset({"password", "bearer_token"})
 _SECRET_HEADER = re.compile("auth|cookie|key|password|secret|token", re.IGNORECASE)
+_SECRET_OPTION = re.compile(
+    r"[?&;]\w*(?:password|passphrase)=([^&;]+)"
+    r"|AWS_SESSION_TOKEN(?::|%3A)((?:(?!%2C)[^,&;])+)",
+    re.IGNORECASE,
+)
 _AWS_SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 Key = tuple[str, ...]  # ("sources", "mongo", "uri"), ("dataset", "container_logs", "selector")
@@ -35,6 +40,22 @@ def password_of(url: str) -> str:
     """The password in `scheme://user:password@host`, as written there; else empty."""
     authority = re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]
     return authority.rpartition("@")[0].partition(":")[2]
+
+
+def secrets_of(url: str) -> list[str]:
+    """The secrets of a URL, as written there: the password, and those of a Mongo URI's options."""
+    options = _SECRET_OPTION.findall(url.partition("?")[1] + url.partition("?")[2])
+    return [one for one in (password_of(url), *(a or b for a, b in options)) if one]
+
+
+def without_secrets(url: str) -> str:
+    """Without `user:password@` and without the options that hold a secret."""
+    base, mark, query = re.sub(r"(?<=://)[^/?#]*@", "", url).partition("?")
+    options = re.split("[&;]", query)
+    plain = [option for option in options if not _SECRET_OPTION.search(f"?{option}")]
+    if len(plain) == len(options):
+        return base + mark + query
+    return base + ("?" + "&".join(plain) if plain else "")
 
 
 def apply_environment(data: dict[str, Any], env: Mapping[str, str]) -> dict[Key, str]:
@@ -130,5 +151,5 @@ def _secrets(table: Mapping[str, Any], key: Key) -> Iterator[tuple[Key, str]]:
             of_header = "headers" in key and _SECRET_HEADER.search(name)
             if name in _SECRET_KEYS or of_header:
                 yield path, value
-            elif password := password_of(value):
-                yield path, password
+            else:
+                yield from ((path, secret) for secret in secrets_of(value))

@@ -17,7 +17,13 @@ from pydantic import ValidationError
 
 from lake.base.errors import UsageError
 from lake.base.explain import explain
-from lake.base.overrides import apply_environment, password_of, register_secrets, variable_of
+from lake.base.overrides import (
+    apply_environment,
+    password_of,
+    register_secrets,
+    variable_of,
+    without_secrets,
+)
 from lake.base.settings import LokiSource, PrometheusSource, Settings, SourcesSection
 from lake.discover import loki, mongo, prometheus
 from lake.discover.found import FoundSource, Value
@@ -38,7 +44,9 @@ def look(addresses: Mapping[str, str | None], env: Mapping[str, str]) -> list[Fo
     with ThreadPoolExecutor() as pool:
         if sources.mongo:
             named = None if sources.mongo.database == _UNKNOWN else sources.mongo.database
-            looks.append(pool.submit(mongo.look, sources.mongo, named, _bare(sources.mongo.uri)))
+            looks.append(
+                pool.submit(mongo.look, sources.mongo, named, without_secrets(sources.mongo.uri))
+            )
         if sources.prometheus:
             keys = _http_keys(sources.prometheus)
             looks.append(pool.submit(prometheus.look, sources.prometheus, keys))
@@ -73,15 +81,10 @@ def _sources(addresses: Mapping[str, str | None], env: Mapping[str, str]) -> Sou
         raise explain(error, Settings, data, Path("command line"), origin) from None
 
 
-def _bare(address: str) -> str:
-    """Without `user:password@`."""
-    return re.sub(r"(?<=://)[^/?#]*@", "", address)
-
-
 def _http_keys(section: PrometheusSource | LokiSource) -> dict[str, Value]:
     """What of the section may stand in a file."""
     user = re.match(r"\w+://([^/?#:@]*)(?::[^/?#]*)?@", section.url)
-    keys: dict[str, Value] = {"url": _bare(section.url)}
+    keys: dict[str, Value] = {"url": without_secrets(section.url)}
     if username := section.username or (user[1] if user else ""):
         keys["username"] = username
     if section.tenant:
@@ -94,7 +97,7 @@ def _with_variables(found: FoundSource, sources: SourcesSection) -> FoundSource:
     section = getattr(sources, found.source)
     prefix: tuple[str, ...] = ("sources", found.source)
     if found.source == "mongo":
-        secret = [(*prefix, "uri")] if section.uri != _bare(section.uri) else []
+        secret = [(*prefix, "uri")] if section.uri != without_secrets(section.uri) else []
     else:
         with_password = section.password.get_secret_value() or password_of(section.url)
         secret = [

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from lake.base.errors import ConfigError, LakeError, UsageError
+from lake.base.overrides import without_secrets
 from lake.base.settings import load
 
 WHOLE = """
@@ -232,6 +233,18 @@ def test_a_relative_root_starts_where_the_file_lies(file, monkeypatch, root):
         ('tenant = "t1"', 'bearer_token = "hunter22"', "LAKE_SOURCES__LOKI__BEARER_TOKEN"),
         ('tenant = "t1"', 'headers = {Authorization = "hunter22"}', "LAKE_SOURCES__LOKI__HEADERS"),
         ("mongodb://", "mongodb://me:hunter22@", "LAKE_SOURCES__MONGO__URI"),
+        ("27017", "1/?tls=true&tlsCertificateKeyFilePassword=hunter22", "LAKE_SOURCES__MONGO__URI"),
+        ("27017", "1/?TLSCERTIFICATEKEYFILEPASSWORD=hunter22", "LAKE_SOURCES__MONGO__URI"),
+        (
+            "27017",
+            "1/?authMechanismProperties=A:b,AWS_SESSION_TOKEN:hunter22",
+            "LAKE_SOURCES__MONGO__URI",
+        ),
+        (
+            "27017",
+            "1/?authMechanismProperties=AWS_SESSION_TOKEN%3Ahunter22%2CA:b&w=1",
+            "LAKE_SOURCES__MONGO__URI",
+        ),
         ("http://127.0.0.1:9090", "http://me:hunter22@h", "LAKE_SOURCES__PROMETHEUS__URL"),
     ],
 )
@@ -251,6 +264,14 @@ def test_headers_without_secrets_may_stand_in_the_file(file):
     ("variable", "value"),
     [
         ("LAKE_SOURCES__MONGO__URI", "mongodb://me:p%40ss%2Fw0rd-1@h:1/?authSource=admin"),
+        (
+            "LAKE_SOURCES__MONGO__URI",
+            "mongodb://h:1/?w=1&tlsCertificateKeyFilePassword=p%40ss%2Fw0rd-1&appName=x",
+        ),
+        (
+            "LAKE_SOURCES__MONGO__URI",
+            "mongodb://h:1/?authMechanismProperties=AWS_SESSION_TOKEN:p%40ss%2Fw0rd-1,A:b",
+        ),
         ("LAKE_SOURCES__PROMETHEUS__URL", "https://me:p%40ss%2Fw0rd-1@h:1/prefix"),
         ("LAKE_SOURCES__LOKI__BEARER_TOKEN", "p@ss/w0rd-1"),
         ("LAKE_SOURCES__LOKI__HEADERS", json.dumps({"X-Api-Key": "p@ss/w0rd-1"})),
@@ -298,3 +319,28 @@ def test_datasets_by_name(file):
     with pytest.raises(UsageError) as caught:
         settings.datasets_named(("usage",))
     assert "usage_analytics, http_server_requests" in caught.value.parts["expected"]
+
+
+def test_options_of_a_uri_that_are_no_secrets_may_stand_in_the_file(file):
+    uri = "mongodb://h:1/?authMechanismProperties=SERVICE_NAME:x&tlsCertificateKeyFile=/a.pem"
+    replaced(file, "mongodb://127.0.0.1:27017", uri)
+    assert load(str(file), {}).sources.mongo.uri == uri
+    assert without_secrets(uri) == uri
+    secret = "tlsCertificateKeyFilePassword=x&authMechanismProperties=AWS_SESSION_TOKEN:y"
+    assert without_secrets(f"mongodb://u:p@h/d?w=1&{secret}") == "mongodb://h/d?w=1"
+    assert without_secrets(f"mongodb://u:p@h/d?{secret}") == "mongodb://h/d"
+
+
+@pytest.mark.parametrize("path", ["a..b", ".a", "a.", "$a", "a.$b", "."])
+def test_a_time_field_is_a_path(file, path):
+    new = f'collection = "usage_analytics"\ntime_field = "{path}"'
+    error = refusal(replaced(file, 'collection = "usage_analytics"', new))
+    assert error.what == "wrong value for 'time_field'"
+    assert "[[dataset]] usage_analytics" in error.parts["where"]
+    assert "joined by dots" in str(error)
+
+
+def test_a_time_field_may_go_through_sub_documents(file):
+    new = 'collection = "usage_analytics"\ntime_field = "meta.a$t"'
+    settings = load(str(replaced(file, 'collection = "usage_analytics"', new)), {})
+    assert settings.dataset[0].time_field == "meta.a$t"
