@@ -52,8 +52,10 @@ def status(
     empty      the same, with no rows
     missing    closed, but not exported
     late       the source has grown since; `lake export` mends it
-    differs    the source now counts fewer rows
+    differs    the source now counts fewer rows, or did not count these at the export
     damaged    the object is not what its manifest says; `lake export --force` mends it
+
+    An object's presence and size are looked at, not its content: `lake verify` reads it.
 
     The exit status is 1 if anything is neither verified nor empty. A source that can't be
     asked is named on standard error (and in `problem`); its days keep their last known state.
@@ -76,6 +78,8 @@ def status(
         click.echo(json.dumps({"datasets": [one.to_json() for one in found]}, indent=1))
     else:
         _print_status(found)
+    if not days and not any(dataset.days for dataset in found):
+        click.echo(f"nothing is exported yet at {settings.lake.root}", err=True)
     for problem in sorted({dataset.problem for dataset in found if dataset.problem}):
         click.echo(f"not recounted: {problem}", err=True)
     states = {one.state for dataset in found for one in dataset.days.values()}
@@ -139,6 +143,8 @@ def verify(
     config: str | None,
 ) -> None:
     """Reads the objects of the DATASETs back and compares them with their manifests.
+
+    Size, SHA-256, the rows of the Parquet footer, and what the source counted at the export.
 
     By default all datasets, and each day that has a manifest or an object.
 

@@ -159,8 +159,14 @@ def test_status_as_a_table(place, lake):
 
 
 def test_status_of_an_empty_lake(place, lake):
-    assert lake("status")[0] == 0
-    assert json.loads(lake("status", "--json")[1])["datasets"][0]["days"] == {}
+    code, _, err = lake("status")
+    assert (code, err) == (0, f"nothing is exported yet at {place.settings.lake.root}\n")
+    code, out, err = lake("status", "--json")
+    assert json.loads(out)["datasets"][0]["days"] == {}
+    assert "nothing is exported yet" in err
+    days_of(place, 9, 10, 5)
+    lake("export", "--day", "2026-07-09")
+    assert lake("status")[2] == ""
 
 
 def test_days_that_are_not_over_are_not_missed(place, lake):
