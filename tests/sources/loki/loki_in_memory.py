@@ -69,14 +69,14 @@ class FakeLoki:
         if end_ns - start_ns > self.widest_ns:
             raise TooWide("deadline exceeded")
         asked = self.limit.within(limit)
-        if asked > self.longest:
-            raise TooMany("message larger than max")
         found, start = [], start_ns
         while start < end_ns:
             end = min(end_ns, start - start % self.split_ns + self.split_ns)
             found += self._part(selector, start, end)
             start = end
         found.sort(key=lambda line: line.ts_ns)
+        if len(found[:asked]) > self.longest:
+            raise TooMany("message larger than max")
         return Page(_table(found[:asked], self.streams), asked)
 
     def _part(self, selector: Selector, start_ns: int, end_ns: int) -> list[Line]:
