@@ -50,9 +50,9 @@ def init(
     as_json: bool,
     config: str | None,
 ) -> None:
-    """Looks at the servers and writes a commented lake.toml that exports what they hold.
+    """Looks at servers and writes a lake.toml that exports them.
 
-    One server is enough. Secrets are not written: whatever an address or the environment
+    The file is commented and takes all that they hold. One server is enough. Secrets are not written: whatever an address or the environment
     (LAKE_SOURCES__MONGO__URI, LAKE_SOURCES__LOKI__BEARER_TOKEN, ...) tells of them stays
     in the environment.
     """
@@ -120,8 +120,11 @@ def _to_json(path: Path, written: LakeToml) -> dict[str, object]:
 
 
 def _print_found(path: Path, written: LakeToml) -> None:
+    from lake.discover.found import UNLIMITED_DAYS  # noqa: PLC0415
+
     for source in written.found:
-        kept = f"keeps {source.hot_days} days" if source.hot_days else source.hot_told
+        limited = source.hot_days not in (None, UNLIMITED_DAYS)
+        kept = f"keeps {source.hot_days} days" if limited else source.hot_told
         since = f", the oldest data of {source.oldest}" if source.oldest else ""
         click.echo(f"{source.told}: {kept}{since}")
     for name, table in written.tables():
@@ -146,7 +149,9 @@ def _tell_variables(found: list[FoundSource]) -> None:
 @json_option
 @config_option
 def doctor(as_json: bool, config: str | None) -> None:
-    """Checks configuration, store, sources, datasets, coverage and programs.
+    """Says what is wrong, and what mends it.
+
+    Checks configuration, store, sources, datasets, coverage and programs.
 
     A line each: ok, warn or fail, and for the last two the remedy. The exit status is 1 if
     anything fails. Nothing is changed, but for a probe object that is written and deleted.

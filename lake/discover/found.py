@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from lake.base.day import Day
 
 _LONGEST = 63
+UNLIMITED_DAYS = 3650  # `hot_days` where nothing expires by itself
 Value = str | int
 
 
@@ -33,7 +34,7 @@ class FoundTable:
 class FoundSource:
     """One server: its section, what it keeps, its tables.
 
-    `hot_days` is None where the server does not tell; `oldest` is the first UTC day of data
+    `hot_days` is None where it is not known; `oldest` is the first UTC day of data
     that was found. `variables` have to be set, for what they hold is secret.
     """
 

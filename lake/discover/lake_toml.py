@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from itertools import chain
 
 from lake.base.day import Day
+from lake.base.settings import HotSection
 from lake.discover.found import FoundSource, FoundTable, Value, unique_name
 
-_UNLIMITED_DAYS = 3650
 _OLDEST_DAYS = 3650  # an older first day comes from a mistake in the data
 _HEAD = """\
 # What is copied, from where to where. Written by `lake init` on {day} from what the servers
@@ -70,8 +70,11 @@ class LakeToml:
         lines = ["# For so many days each source keeps its data: lag alarms and checks rely on it."]
         lines.append("[hot]")
         for source in self.found:
-            days = source.hot_days or _UNLIMITED_DAYS
-            lines.append(f"{source.source} = {days}  # {_comment(source.hot_told)}")
+            days, told = source.hot_days, source.hot_told
+            if days is None:
+                days = HotSection.model_fields[source.source].default
+                told = f"unknown ({told}): the default, correct it"
+            lines.append(f"{source.source} = {days}  # {_comment(told)}")
         return "\n".join(lines) + "\n"
 
 

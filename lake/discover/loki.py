@@ -15,7 +15,7 @@ from lake.base.datasets import duration_ms
 from lake.base.day import Day
 from lake.base.errors import BadData, Refused
 from lake.base.settings import LokiSource
-from lake.discover.found import FoundSource, FoundTable, Value
+from lake.discover.found import UNLIMITED_DAYS, FoundSource, FoundTable, Value
 from lake.sources.http import Http, Params
 
 ATTEMPTS = 2  # who types a command waits for the answer
@@ -83,13 +83,14 @@ class LokiServer:
             return ""
 
     def kept_days(self) -> int | None:
-        """None where retention is off, or a gateway does not let one see."""
+        """None where Loki does not tell, or a gateway does not let one see."""
         try:
             text = self._http.get("/config", attempts=ATTEMPTS).content.decode(errors="replace")
         except Refused:
             return None
-        if configured(text, "compactor", "retention_enabled") != "true":
-            return None
+        enabled = configured(text, "compactor", "retention_enabled")
+        if enabled != "true":
+            return UNLIMITED_DAYS if enabled == "false" else None
         kept_ms = duration_ms(_go_duration(configured(text, "limits_config", "retention_period")))
         return max(1, kept_ms // _DAY_MS) if kept_ms else None
 
@@ -102,17 +103,26 @@ def look(section: LokiSource, keys: Mapping[str, Value]) -> FoundSource:
     with closing(Http(section, "loki")) as http:
         server = LokiServer(http)
         version, kept = server.version(), server.kept_days()
-        span = _span(server, kept or _UNKNOWN_DAYS)
+        expires = kept is not None and kept < UNLIMITED_DAYS
+        span = _span(server, kept if kept and expires else _UNKNOWN_DAYS)
         tables = _tables(server, span[1]) if span else ()
     return FoundSource(
         source="loki",
         section=keys,
         told=f"Loki {version}".rstrip() + ("" if span else ", no lines"),
         hot_days=kept,
-        hot_told="limits_config.retention_period" if kept else "no retention that Loki tells of",
+        hot_told=_told(kept),
         tables=tables,
         oldest=span[0] if span else None,
     )
+
+
+def _told(kept_days: int | None) -> str:
+    if kept_days is None:
+        return "Loki does not tell"
+    if kept_days == UNLIMITED_DAYS:
+        return "retention is not enabled: nothing expires by itself"
+    return "limits_config.retention_period"
 
 
 def _span(server: LokiServer, kept_days: int) -> tuple[Day, Day] | None:

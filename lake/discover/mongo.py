@@ -22,7 +22,7 @@ from pymongo.errors import ExecutionTimeout
 from lake.base.day import Day
 from lake.base.errors import UsageError
 from lake.base.settings import MongoSource
-from lake.discover.found import FoundSource, FoundTable, Value
+from lake.discover.found import UNLIMITED_DAYS, FoundSource, FoundTable, Value
 from lake.sources.mongo.connection import Client, connect, explained
 
 _SYSTEM = frozenset({"admin", "config", "local"})
@@ -82,21 +82,36 @@ def look(section: MongoSource, database: str | None, uri: str) -> FoundSource:
         version = str(client.server_info()["version"])
         name = database or _database(client, section)
         collections = database_of(client, name)
-        kinds = {one["name"]: one["type"] for one in collections.list_collections()}
+        listed = list(collections.list_collections())
+        kinds = {one["name"]: one["type"] for one in listed}
+        # Time series collections expire without an index.
+        expiring = any("expireAfterSeconds" in one.get("options", {}) for one in listed) or any(
+            _lets_expire(collections[name]) for name, kind in kinds.items() if kind == "collection"
+        )
         looked = [
             _collection(collections[one], kinds[one])
             for one in sorted(kinds)
             if not one.startswith("system.")
         ]
-    hot = min((kept for _, kept, _ in looked if kept), default=None)
+    otherwise = None if expiring else UNLIMITED_DAYS
+    told = "no TTL index: nothing expires by itself"
+    if expiring:
+        told = "a TTL that is not on the documents' own time"
+    shortest = min((kept for _, kept, _ in looked if kept), default=None)
     return FoundSource(
         source="mongo",
         section={"uri": uri, "database": name},
         told=f"MongoDB {version}, {len(looked)} collections",
-        hot_days=hot,
-        hot_told="the shortest TTL index" if hot else "no TTL index: nothing expires by itself",
+        hot_days=shortest or otherwise,
+        hot_told="the shortest TTL index" if shortest else told,
         tables=tuple(table for table, _, _ in looked),
         oldest=min((day for _, _, day in looked if day), default=None),
+    )
+
+
+def _lets_expire(collection: Collection[Document]) -> bool:
+    return any(
+        index.get("expireAfterSeconds", _HELD) < _HELD for index in collection.list_indexes()
     )
 
 

@@ -100,7 +100,7 @@ def look(section: PrometheusSource, keys: Mapping[str, Value]) -> FoundSource:
         section=keys,
         told=f"Prometheus API {version}".rstrip() + ("" if oldest else ", no metrics"),
         hot_days=kept,
-        hot_told="storage.tsdb.retention.time" if kept else "the server does not tell; correct it",
+        hot_told="storage.tsdb.retention.time" if kept else "the server does not tell",
         tables=tables,
         oldest=oldest,
     )

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from lake.base.datasets import LokiDataset, duration_ms
 from lake.base.day import Day
 from lake.base.settings import Settings
+from lake.discover.found import UNLIMITED_DAYS
 from lake.discover.loki import ATTEMPTS, LokiServer
 from lake.doctor.check import Check, guarded, http_clock, kept_check
 from lake.sources.http import Http, Rejected
@@ -32,7 +33,9 @@ def check(settings: Settings) -> Iterator[Check]:
             "loki", "ok", f"Loki {server.version() or 'of unknown version'}, answers queries"
         )
         yield from http_clock("loki", answer.headers.get("Date"), before)
-        yield from kept_check("loki", "loki", server.kept_days(), settings.hot.loki)
+        kept = server.kept_days()
+        if kept != UNLIMITED_DAYS:
+            yield from kept_check("loki", "loki", kept, settings.hot.loki)
         told = Api(http, Limit()).limits(section.tenant).get("max_query_lookback", "0s")
         yield from _looks_back(str(told), settings.hot.loki)
         for dataset in settings.dataset:

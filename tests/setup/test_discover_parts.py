@@ -4,14 +4,16 @@ import re
 import tomllib
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lake.base.day import Day
+from lake.base.errors import Refused
 from lake.discover import loki, periods
-from lake.discover.found import FoundSource, FoundTable, unique_name
+from lake.discover.found import UNLIMITED_DAYS, FoundSource, FoundTable, unique_name
 from lake.discover.lake_toml import LakeToml, toml
 from lake.discover.mongo import DateField
 from lake.discover.prometheus import group, pattern
@@ -138,7 +140,8 @@ def test_odd_names_and_comments_make_a_file_that_loads(tmp_path):
     found = tomllib.loads(written.render())
     assert [d["collection"] for d in found["dataset"]] == ["a\"b'\n", "größe 日"]
     assert [d["name"] for d in found["dataset"]] == ["a", "b"]
-    assert found["hot"] == {"mongo": 5, "loki": 3650}
+    assert found["hot"] == {"mongo": 5, "loki": 30}
+    assert "loki = 30  # unknown (?): the default, correct it" in written.render()
     assert "first_day" not in found["lake"]  # 1970 is a mistake in the data
     assert "LAKE_X holds what is secret" in written.render()
 
@@ -151,3 +154,24 @@ def test_clocks():
     assert "600 s apart" in late.found
     assert [c.state for c in http_clock("x", format_datetime(now), now)] == ["ok"]
     assert list(http_clock("x", None, now)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "days"),
+    [
+        ("compactor:\n  retention_enabled: false\n", UNLIMITED_DAYS),
+        ("compactor:\n  retention_enabled: true\nlimits_config:\n  retention_period: 48h\n", 2),
+        ("compactor:\n  retention_enabled: true\n", None),
+        ("<html>log in</html>", None),
+        (Refused("not for you"), None),
+    ],
+)
+def test_how_long_loki_keeps_lines(text, days):
+    class Answering:
+        def get(self, path, attempts):
+            assert path == "/config"
+            if isinstance(text, Refused):
+                raise text
+            return SimpleNamespace(content=text.encode())
+
+    assert loki.LokiServer(Answering()).kept_days() == days

@@ -103,6 +103,28 @@ def test_collections_and_their_time_fields(lake, collections, tmp_path):
     assert load(str(tmp_path / "lake.toml"), {}).hot.mongo == 30
 
 
+@pytest.mark.parametrize(
+    ("index", "hot", "told"),
+    [
+        ({}, 3650, "nothing expires by itself"),
+        ({"expireAfterSeconds": 2**31 - 1}, 3650, "nothing expires by itself"),
+        ({"expireAfterSeconds": 0}, 90, "unknown"),
+        ({"expireAfterSeconds": 7 * 86_400}, 7, "shortest TTL"),
+    ],
+)
+def test_what_expires(lake, mongo_uri, mongo_database, tmp_path, index, hot, told):
+    now = datetime.now(UTC)
+    name = "at" if hot == 7 else "expireAt"
+    with pymongo.MongoClient(mongo_uri) as client:
+        kept = client[mongo_database].kept
+        kept.insert_one({"at": now, "expireAt": now + timedelta(days=9)})
+        kept.create_index(name, **index)
+    assert lake("init", "--mongo", f"{mongo_uri}/{mongo_database}")[0] == 0
+    assert read(tmp_path / "lake.toml")["hot"] == {"mongo": hot}
+    line = next(x for x in (tmp_path / "lake.toml").read_text().splitlines() if "mongo = " in x)
+    assert told in line
+
+
 def test_the_database_has_to_be_clear(lake, filled, mongo_uri, collections):
     with pymongo.MongoClient(mongo_uri) as client:
         client["another_of_init"].x.insert_one({"at": datetime.now(UTC)})
