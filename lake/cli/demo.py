@@ -42,7 +42,7 @@ _INTERRUPTED = 130
 @click.option("--serve", is_flag=True, help="Keeps servers and Dagster's UI up until Ctrl-C.")
 @json_option
 def demo(directory: Path, days: int | None, fresh: bool, serve: bool, as_json: bool) -> None:
-    """The main job on real local servers, with the history of a made-up service.
+    """The main job on real local servers.
 
     Starts Prometheus, Loki, a MongoDB server and an S3 server, fills them, exports every
     day through a Dagster backfill, proves that the lake equals its sources, and plots the

@@ -55,10 +55,10 @@ def export(
 ) -> None:
     """Copies closed UTC days into the lake.
 
-    Of each DATASET, of all where none is named. A day that is there is skipped; inside its source's lateness window it is counted
-    again first, and rewritten if it grew. An update that leaves a day's count as it was is
-    not noticed: --force takes it. A day that fails leaves what was there before
-    and does not stop the others; the exit status is 1 at the end.
+    Of each DATASET, of all where none is named. A day that is there is skipped; inside its
+    source's lateness window it is counted again first, and rewritten if it grew. An update
+    that leaves a day's count as it was is not noticed: --force takes it. A day that fails
+    leaves what was there before and does not stop the others; the exit status is 1 at the end.
     """
     from lake.base.settings import load  # noqa: PLC0415
     from lake.export import Exporter, refuse_open_day  # noqa: PLC0415

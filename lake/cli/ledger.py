@@ -142,7 +142,7 @@ def verify(
     as_json: bool,
     config: str | None,
 ) -> None:
-    """Reads the objects of the DATASETs back and compares them with their manifests.
+    """Reads objects back and compares them with their manifests.
 
     Size, SHA-256, the rows of the Parquet footer, and what the source counted at the export.
 

@@ -83,9 +83,9 @@ def trend(
     as_json: bool,
     config: str | None,
 ) -> None:
-    """Shows how something went over a long time; without NAME: what there is to show.
+    """Shows how something went over a long time.
 
-    Without days it is the last 92 that are over.
+    Without NAME: what there is to show. Without days it is the last 92 that are over.
     """
     from lake.query import connect  # noqa: PLC0415
     from lake.trends import all_trends, ask, draw, trend_named  # noqa: PLC0415
@@ -111,7 +111,9 @@ def trend(
 @json_option
 @config_option
 def catalog(file: Path, as_json: bool, config: str | None) -> None:
-    """Writes the lake's tables and macros to a DuckDB file, without data or credentials.
+    """Writes the lake's tables and macros to a DuckDB file.
+
+    It holds no data and no credentials.
 
     Any DuckDB opens it: DBeaver, Metabase, duckdb itself. It shows the days that are in
     the lake now; write it again after an export.

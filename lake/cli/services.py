@@ -23,7 +23,10 @@ _INTERRUPTED = 130
 
 @click.group()
 def services() -> None:
-    """Real servers on this machine, loopback only: mongo, prometheus, loki, s3."""
+    """Real servers here: mongo, prometheus, loki, s3.
+
+    They listen on the loopback only.
+    """
 
 
 @services.command("list")

@@ -52,9 +52,9 @@ def init(
 ) -> None:
     """Looks at servers and writes a lake.toml that exports them.
 
-    The file is commented and takes all that they hold. One server is enough. Secrets are not written: whatever an address or the environment
-    (LAKE_SOURCES__MONGO__URI, LAKE_SOURCES__LOKI__BEARER_TOKEN, ...) tells of them stays
-    in the environment.
+    The file is commented and takes all that they hold. One server is enough. Secrets are not
+    written: whatever an address or the environment (LAKE_SOURCES__MONGO__URI,
+    LAKE_SOURCES__LOKI__BEARER_TOKEN, ...) tells of them stays in the environment.
     """
     from lake.base.settings import DEFAULT_FILE  # noqa: PLC0415
     from lake.discover import LakeToml, look  # noqa: PLC0415

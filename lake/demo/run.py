@@ -31,6 +31,7 @@ from lake.export import Exporter
 from lake.query import connect
 from lake.servers import SERVER_NAMES, Stack, start
 from lake.servers.dagster import Dagster, start_dagster
+from lake.servers.progress import shown
 from lake.status import DatasetStatus, read_status
 from lake.trends.asking import ask
 from lake.trends.files import all_trends
@@ -63,10 +64,8 @@ def run_demo(
     Raises LakeError; Incomplete where the lake and its sources differ.
     """
     window = place.prepare(days, fresh=fresh)
-    with teller.step("Prometheus, Loki, a MongoDB server and an S3 server"):
-        stack = start(
-            SERVER_NAMES, place.servers, lambda name, text: teller.say(f"  {name}: {text}")
-        )
+    with teller.step("Prometheus, Loki, a MongoDB server and an S3 server"), shown() as progress:
+        stack = start(SERVER_NAMES, place.servers, progress)
     with stack:
         _speak_to_s3(stack, place)
         _fill(stack, place, window, teller)
