@@ -10,6 +10,7 @@ they are done, bad ones are not, and the run fails at its end naming each bad da
 # No `from __future__ import annotations` here: Dagster reads the asset's annotations as types.
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import dagster as dg
 
@@ -74,10 +75,16 @@ def export_asset(
     ) -> Iterator[Event]:
         days = [(dataset, Day.parse(key)) for key in context.partition_keys]
         failures: dict[Day, LakeError] = {}
-        with lake.exporter(settings) as exporter:
-            for result in export_many(
-                exporter, days, jobs=_JOBS, force=config.force, allow_shrink=config.allow_shrink
-            ):
+        with (
+            lake.exporter(settings) as exporter,
+            # An interrupt here must not let the days that still wait run on.
+            closing(
+                export_many(
+                    exporter, days, jobs=_JOBS, force=config.force, allow_shrink=config.allow_shrink
+                )
+            ) as results,
+        ):
+            for result in results:
                 try:
                     yield from _proven(exporter, dataset, result)
                 except LakeError as error:
