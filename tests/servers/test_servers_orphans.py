@@ -15,8 +15,13 @@ import pytest
 from looking import exists, ports_listened_on, within
 
 START = """
-import json, os, sys, threading, time
+import json, os, signal, sys, threading, time
 from lake.servers import start
+
+# Whoever runs the tests may have signals ignored (nohup, a shell's background job).
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for number in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)
 
 def main():
     stack = start(["prometheus", "loki"])
