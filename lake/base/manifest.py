@@ -102,18 +102,6 @@ def read_ledger(
         return dict(zip(keys, pool.map(read, keys.values()), strict=True))
 
 
-def read_manifests(
-    store: Store, dataset: str, start: Day | None = None, end: Day | None = None
-) -> dict[Day, Manifest]:
-    """All manifests of a dataset with start <= day < end, by day. Raises BadData."""
-    manifests = {}
-    for day, found in read_ledger(store, dataset, start, end).items():
-        if isinstance(found, BadData):
-            raise found
-        manifests[day] = found
-    return manifests
-
-
 def _checked(store: Store, key: str, text: Raw) -> Manifest:
     """The manifest, if it is that of its own place."""
     manifest = Manifest.from_bytes(text, store.url(key))

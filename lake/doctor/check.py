@@ -36,10 +36,15 @@ def guarded(subject: str, checks: Iterable[Check]) -> Iterator[Check]:
     try:
         yield from checks
     except LakeError as error:
-        parts = dict(error.parts)
-        remedy = parts.pop("remedy", "")
-        found = "; ".join([error.what, *(f"{name}: {part}" for name, part in parts.items())])
-        yield Check(subject, "fail", found, remedy)
+        yield failed(subject, error)
+
+
+def failed(subject: str, error: LakeError) -> Check:
+    """An error as a check."""
+    parts = dict(error.parts)
+    remedy = parts.pop("remedy", "")
+    found = "; ".join([error.what, *(f"{name}: {part}" for name, part in parts.items())])
+    return Check(subject, "fail", found, remedy)
 
 
 def clock(subject: str, server: datetime, before: datetime) -> Check:

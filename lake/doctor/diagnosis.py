@@ -12,7 +12,7 @@ from lake.base.overrides import PREFIX
 from lake.base.settings import Settings, find_file, load
 from lake.base.store import open_store
 from lake.doctor import lag, loki, mongo, prometheus, store, tools
-from lake.doctor.check import Check, guarded
+from lake.doctor.check import Check, failed, guarded
 
 
 def diagnose(config: str | None, env: Mapping[str, str]) -> Iterator[Check]:
@@ -20,7 +20,7 @@ def diagnose(config: str | None, env: Mapping[str, str]) -> Iterator[Check]:
     try:
         settings = load(config, env)
     except ConfigError as error:
-        yield from guarded("configuration", _failed(error))
+        yield failed("configuration", error)
         return
     yield _configuration(settings, config, env)
     yield from guarded("store", store.check(settings))
@@ -34,11 +34,6 @@ def diagnose(config: str | None, env: Mapping[str, str]) -> Iterator[Check]:
             yield from guarded(source, check(settings))
     yield from guarded("coverage", lag.check(settings, open_store(settings)))
     yield from tools.check(settings)
-
-
-def _failed(error: ConfigError) -> Iterator[Check]:
-    raise error
-    yield  # makes it an iterator
 
 
 def _configuration(settings: Settings, config: str | None, env: Mapping[str, str]) -> Check:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import signal
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from command_line import runner
 from fake_source import FakeSource
 
 from lake.base.day import Day
 from lake.base.settings import Settings, load
 from lake.base.store import Store, open_store
-from lake.cli import main
 from lake.export import Exporter
 
 TODAY = "2026-07-10"
@@ -77,17 +75,5 @@ def place(tmp_path, monkeypatch) -> Place:
 def lake(place, monkeypatch, capsys):
     """Runs the command line: exit status, standard output, standard error."""
     monkeypatch.setenv("LAKE_CONFIG", str(place.config))
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["lake", *arguments])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as done:
-            main()
-        out, err = capsys.readouterr()
-        return done.value.code, out, err
-
-    yield run
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    with runner(monkeypatch, capsys) as run:
+        yield run

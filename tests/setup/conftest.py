@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
-import sys
 from collections.abc import Iterator
 
 import pytest
+from command_line import runner
 
 from lake.base.day import Day
-from lake.cli import main
 from lake.demo.load import Loaded, load
 from lake.servers import Stack, start
 
@@ -37,17 +35,5 @@ def lake(tmp_path, monkeypatch, capsys):
     for name in [name for name in os.environ if name.startswith("LAKE_") and "CACHE" not in name]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["lake", *arguments])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as done:
-            main()
-        out, err = capsys.readouterr()
-        return done.value.code, out, err
-
-    yield run
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    with runner(monkeypatch, capsys) as run:
+        yield run
