@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,7 +126,7 @@ class Peak:
 
 
 @contextmanager
-def watched(pid: int | None = None):
+def watched(pid: int | None = None) -> Iterator[Peak]:
     """Watches a process's memory (this one's by default) while the block runs."""
     peak, done = Peak(pid or os.getpid()), threading.Event()
 
