@@ -27,6 +27,7 @@ layers: $(READY)
 
 servers: $(READY)
 	$(BIN)/lake services install
+	$(BIN)/lake services install prometheus3 thanos
 	sh scripts/install-chromium.sh
 
 $(READY): requirements.lock pyproject.toml

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import boto3
 import pymongo
 import pytest
 
 from lake.base.errors import LakeError
-from lake.servers import SERVER_NAMES, Stack, start
+from lake.servers import SERVER_NAMES, Stack, find, start
 from lake.servers.s3 import REGION
 
 
@@ -30,6 +31,28 @@ def stack() -> Iterator[Stack]:
         pytest.skip(f"the servers can't be started\n{error}")
     with running:
         yield running
+
+
+def needed(name: str) -> Path:
+    """A program that comes on request only; without it the test fails in CI, and skips elsewhere."""
+    binary = find(name)
+    if binary is None:
+        missing = f"no usable {name} here: `lake services install {name}` gets one"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(missing)
+    return binary.path
+
+
+@pytest.fixture(scope="session")
+def prometheus3_url() -> Iterator[str]:
+    """The newest Prometheus, beside Debian's."""
+    needed("prometheus3")
+    with start(["prometheus3"]) as running:
+        yield running.endpoints["prometheus3"]["url"]
+
+
+@pytest.fixture(scope="session")
+def thanos_program() -> Path:
+    return needed("thanos")
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,8 @@ _INTERRUPTED = 130
 def services() -> None:
     """Real servers here: mongo, prometheus, loki, s3.
 
-    They listen on the loopback only.
+    They listen on the loopback only. On request there are also prometheus3 (the newest
+    Prometheus, where Debian's is 2.42), and the programs promtool3, thanos and logcli.
     """
 
 
@@ -33,10 +34,11 @@ def services() -> None:
 @json_option
 def list_(as_json: bool) -> None:
     """Where each server's program is, or how it would be installed."""
-    from lake.servers import PROGRAM_NAMES, find  # noqa: PLC0415
+    from lake.servers import EXTRA_PROGRAMS, PROGRAM_NAMES, find  # noqa: PLC0415
     from lake.servers.installing import how_installed  # noqa: PLC0415
 
     found = {name: find(name) for name in PROGRAM_NAMES}
+    found |= {name: there for name in EXTRA_PROGRAMS if (there := find(name))}
     if as_json:
         rows = {name: _row(one) | {"install": how_installed(name)} for name, one in found.items()}
         click.echo(json.dumps(rows, indent=2))
@@ -50,7 +52,11 @@ def list_(as_json: bool) -> None:
 @click.argument("name", nargs=-1)
 @json_option
 def install(name: tuple[str, ...], as_json: bool) -> None:
-    """Installs the programs NAME (default: all) that are missing."""
+    """Installs the programs NAME that are missing.
+
+    Without a NAME those of the four servers; prometheus3, thanos and logcli take some
+    minutes each and come by name only.
+    """
     from lake.servers import PROGRAM_NAMES  # noqa: PLC0415
     from lake.servers import install as install_one  # noqa: PLC0415
     from lake.servers.binaries import check_program  # noqa: PLC0415
@@ -77,10 +83,10 @@ def install(name: tuple[str, ...], as_json: bool) -> None:
 )
 @json_option
 def up(name: tuple[str, ...], directory: Path | None, as_json: bool) -> None:  # noqa: ARG001
-    """Starts the servers NAME (default: all) and runs them until SIGINT or SIGTERM.
+    """Starts the servers NAME and runs them until SIGINT or SIGTERM.
 
-    Installs what is missing. When all are ready, one JSON object on standard output
-    says how to reach each of them.
+    Without a NAME: mongo, prometheus, loki, s3. Installs what is missing. When all are
+    ready, one JSON object on standard output says how to reach each of them.
     """
     from lake.servers import SERVER_NAMES, start  # noqa: PLC0415
     from lake.servers.progress import shown  # noqa: PLC0415

