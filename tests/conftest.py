@@ -34,7 +34,7 @@ def stack() -> Iterator[Stack]:
 
 
 def needed(name: str) -> Path:
-    """A program that comes on request only; without it the test fails in CI, and skips elsewhere."""
+    """A program that comes on request only. Without it a test fails in CI and skips elsewhere."""
     binary = find(name)
     if binary is None:
         missing = f"no usable {name} here: `lake services install {name}` gets one"
