@@ -16,8 +16,10 @@ import pyarrow.parquet as pq
 from lake.base.store import Upload
 from lake.base.table import TableStream
 
-_GROUP_ROWS = 262_144
-_GROUP_BYTES = 48 << 20  # what is held in memory before it is encoded
+# What is held in memory before it is encoded. Twice as many rows cost 90 MB more at the
+# peak of a day of samples and save 1.5% of its bytes.
+_GROUP_ROWS = 131_072
+_GROUP_BYTES = 24 << 20
 _PIECE_ROWS = 256  # a group ends between pieces: few enough rows that 100 KB each do no harm
 
 
@@ -40,8 +42,9 @@ def write_parquet(stream: TableStream, upload: Upload) -> Written:
     rows = 0
     with pq.ParquetWriter(sink, stream.schema, **_options(stream)) as writer:
         for group in _row_groups(stream.batches):
-            writer.write_batch(group, row_group_size=group.num_rows)
             rows += group.num_rows
+            writer.write_batch(group, row_group_size=group.num_rows)
+            del group  # or it would stay while the next one is gathered
     return Written(rows, sink.size, sink.sha256.hexdigest(), stream.schema)
 
 
@@ -68,10 +71,17 @@ def _row_groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         # Not nbytes, which tells how the piece came about, too.
         size += pa.ipc.get_record_batch_size(piece)
         if rows >= _GROUP_ROWS or size >= _GROUP_BYTES:
-            yield pa.concat_batches(held)
-            held, rows, size = [], 0, 0
+            yield _taken(held)
+            rows = size = 0
     if held:
-        yield pa.concat_batches(held)
+        yield _taken(held)
+
+
+def _taken(held: list[pa.RecordBatch]) -> pa.RecordBatch:
+    """All of them as one; the list is empty afterwards, so that they are not kept twice."""
+    joined = pa.concat_batches(held)
+    held.clear()
+    return joined
 
 
 def _pieces(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
