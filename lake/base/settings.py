@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from lake.base.datasets import Dataset
+from lake.base.datasets import Dataset, duration_ms
 from lake.base.errors import ConfigError, UsageError
 from lake.base.explain import explain
 from lake.base.overrides import apply_environment, refuse_secrets, register_secrets
@@ -51,8 +51,15 @@ def _escaped(url: str) -> str:
     return url
 
 
+def _latency(text: str) -> str:
+    if text and not duration_ms(text):
+        raise ValueError('a latency lies above 0; "" turns the watching off')
+    return text
+
+
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 MongoUri = Annotated[str, AfterValidator(_mongo_uri)]
+Latency = Annotated[str, AfterValidator(_latency)]
 
 
 class _Section(BaseModel):
@@ -76,7 +83,19 @@ class S3Section(_Section):
     kms_key_id: str | None = None
 
 
-class MongoSource(_Section):
+class _Source(_Section):
+    """What every `[sources.…]` has: how gently it is read."""
+
+    max_parallel: Annotated[int, Field(ge=1, le=64)] = 4
+    slow_down_at: Latency = "1s"
+
+    @property
+    def slow_down_at_s(self) -> float | None:
+        """Seconds that a small question may take; None: it is not watched."""
+        return duration_ms(self.slow_down_at) / 1000 if self.slow_down_at else None
+
+
+class MongoSource(_Source):
     """`[sources.mongo]`."""
 
     uri: MongoUri
@@ -85,14 +104,13 @@ class MongoSource(_Section):
     timeout_s: Annotated[float, Field(gt=0)] = 60
 
 
-class _HttpSource(_Section):
+class _HttpSource(_Source):
     url: HttpUrl
     tenant: str = ""
     headers: dict[str, str] = {}
     username: str = ""
     password: SecretStr = SecretStr("")
     bearer_token: SecretStr = SecretStr("")
-    max_parallel: Annotated[int, Field(ge=1, le=64)] = 4
     timeout_s: Annotated[float, Field(gt=0)] = 150
 
 

@@ -33,6 +33,7 @@ from urllib3.exceptions import ReadTimeoutError
 
 from lake.base.errors import BadData, LakeError, PermanentError, Refused, TransientError
 from lake.base.settings import LokiSource, PrometheusSource
+from lake.sources.pace import Pace, Slowing
 
 _LOG = logging.getLogger(__name__)
 _ATTEMPTS = 5
@@ -90,6 +91,7 @@ class Tally:
 
     requests: int = 0
     retries: int = 0
+    slowing: Slowing = field(default_factory=Slowing)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     def add(self, *, retry: bool) -> None:
@@ -127,6 +129,7 @@ class Http:
     """A server's address with its sessions: at most `max_parallel` requests at a time.
 
     `name` is the section in lake.toml (`prometheus`, `loki`): errors name its variables.
+    Fewer run while `probe`, a small question, takes over the section's `slow_down_at`.
     Safe to use from several threads.
     """
 
@@ -135,6 +138,7 @@ class Http:
         section: PrometheusSource | LokiSource,
         name: str,
         *,
+        probe: tuple[str, Params] | None = None,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._name = name
@@ -151,11 +155,11 @@ class Http:
         self._headers = {"Accept-Encoding": "identity", **section.headers}
         if section.tenant:
             self._headers["X-Scope-OrgID"] = section.tenant
-        # The queue is the bound on parallel requests, too.
         self._idle: queue.LifoQueue[requests.Session] = queue.LifoQueue()
-        for _ in range(section.max_parallel):
-            self._idle.put(self._session())
         self.max_parallel = section.max_parallel
+        self._probe_path, self._probe_params = probe or ("", {})
+        slow_at_s = section.slow_down_at_s if probe else None
+        self._pace = Pace(section.max_parallel, slow_at_s, self._probe, name=name)
 
     def url(self, path: str) -> str:
         """The address of a path such as `/api/v1/query`; without credentials."""
@@ -191,7 +195,8 @@ class Http:
             if tally is not None:
                 tally.add(retry=attempt > 1)
             try:
-                return self._once(method, path, headers or {}, max_bytes, payload)
+                with self._pace.turn(tally.slowing if tally is not None else None):
+                    return self._once(method, path, headers or {}, max_bytes, payload)
             except TransientError as error:
                 slow = isinstance(error, Overloaded) and error.status != 429
                 if attempt >= (attempts_if_slow or attempts if slow else attempts):
@@ -206,6 +211,7 @@ class Http:
 
     def close(self) -> None:
         """Ends the connections that are not in use."""
+        self._pace.close()
         while not self._idle.empty():
             self._idle.get().close()
 
@@ -215,9 +221,16 @@ class Http:
         session.headers.update(self._headers)
         return session
 
+    def _probe(self) -> None:
+        """Beside the turns: it measures what they do to others."""
+        self._once("GET", self._probe_path, {}, None, {"params": self._probe_params})
+
     @contextmanager
     def _borrowed(self) -> Iterator[requests.Session]:
-        session = self._idle.get()
+        try:
+            session = self._idle.get_nowait()
+        except queue.Empty:
+            session = self._session()
         try:
             yield session
         finally:

@@ -28,6 +28,9 @@ from lake.sources.loki.selector import Selector
 from lake.sources.loki.spool import RunWriter, Spool
 from lake.sources.loki.table import partition
 
+# Looks at no stream, and goes through the same queue as every query.
+_PROBE = ("/loki/api/v1/query", {"query": "vector(1)"})
+
 
 class LokiReader:
     """Reads `[sources.loki]`; see `Source`."""
@@ -38,7 +41,7 @@ class LokiReader:
     def __init__(self, section: LokiSource) -> None:
         self.lateness_days = section.lateness_days
         self._tenant = section.tenant
-        self._http = Http(section, "loki")
+        self._http = Http(section, "loki", probe=_PROBE)
         self._limit = Limit()
         self._lines: dict[str, Bound] = {}
 
@@ -69,6 +72,7 @@ class LokiReader:
             "limit": self._limit.usual,
             "requests": api.tally.requests,
             "retries": api.tally.retries,
+            "pace": api.tally.slowing.details(),
         }
         yield partition(spool.sorted_batches(), api.streams.labels(), details)
 

@@ -29,6 +29,7 @@ from lake.sources.mongo.layout import dictionary_columns, encodings, sorted_by
 from lake.sources.mongo.scan import MalformedError, document_starts, elements
 from lake.sources.mongo.schema import Learner
 from lake.sources.mongo.spool import Spool
+from lake.sources.pace import Pace, Slowing
 
 _DATE, _OBJECT_ID, _DOCUMENT = 0x09, 0x07, 0x03
 _int64 = Struct("<q").unpack_from
@@ -51,13 +52,15 @@ class MongoReader:
         self._section = section
         self._lock = threading.Lock()
         self._client: Client | None = None
+        self._pace = Pace(section.max_parallel, section.slow_down_at_s, self._ping, name="mongo")
 
     @contextmanager
     def read(self, dataset: Dataset, day: Day, scratch: Path) -> Iterator[TableStream]:
         """See Source. Raises Missing where there is no such collection."""
         asked = _mongo(dataset)
         with Spool(scratch, day.start_ms) as spool:
-            self._fetch(asked, day, spool)
+            slowing = Slowing()
+            self._fetch(asked, day, spool, slowing)
             if not spool.documents:
                 self._require_collection(asked)
             learner = Learner(asked.time_field)
@@ -65,7 +68,11 @@ class MongoReader:
                 learner.learn(data, starts)
             columns = learner.columns()
             builder = Builder(learner.paths, columns)
-            details = {"documents": spool.documents, "spooled_bytes": spool.size_bytes}
+            details = {
+                "documents": spool.documents,
+                "spooled_bytes": spool.size_bytes,
+                "pace": slowing.details(),
+            }
             yield TableStream(
                 schema=builder.schema,
                 batches=_batches(builder, spool, details),
@@ -95,6 +102,7 @@ class MongoReader:
 
     def close(self) -> None:
         """See Source."""
+        self._pace.close()
         with self._lock:
             if self._client is not None:
                 self._client.close()
@@ -117,14 +125,26 @@ class MongoReader:
             self._require_collection(asked)
         return rows
 
-    def _fetch(self, asked: MongoDataset, day: Day, spool: Spool) -> None:
+    def _ping(self) -> None:
+        with explained(self._section, "ping"):
+            self._connected().admin.command("ping")
+
+    def _paced(self, cursor: Iterator[Any], slowing: Slowing) -> Iterator[bytes]:
+        while True:
+            with self._pace.turn(slowing):
+                batch = next(cursor, None)
+            if batch is None:
+                return
+            yield batch
+
+    def _fetch(self, asked: MongoDataset, day: Day, spool: Spool, slowing: Slowing) -> None:
         collection = self._connected()[self._section.database][asked.collection]
         where = f"{self._section.uri}, {self._section.database}.{asked.collection}"
         with (
             explained(self._section, f"collection {asked.collection}"),
             collection.find_raw_batches(_of_day(asked, day)) as cursor,
         ):
-            for batch in cursor:
+            for batch in self._paced(cursor, slowing):
                 try:
                     _spool(batch, asked, day, spool)
                 except MalformedError as error:

@@ -26,6 +26,7 @@ from lake.sources.prometheus.api import Questions
 from lake.sources.prometheus.rows import ENCODINGS, SORTED_BY, Rows, SeriesIds
 
 _LOG = logging.getLogger(__name__)
+_PROBE = ("/api/v1/query", {"query": "1"})  # looks at no series, and waits for its turn
 _LOOK_BACK_MS = 3_600_000  # names of a day's first steps may be older; the default is 5 min
 _RAW_SAMPLES_A_DAY = 5760  # a guess: one each 15 s; a denser series is halved when asked for
 _HOW: dict[str, dict[str, Any]] = {
@@ -45,7 +46,7 @@ class PrometheusReader:
 
     def __init__(self, section: PrometheusSource) -> None:
         self.lateness_days = section.lateness_days
-        self._http = Http(section, "prometheus")
+        self._http = Http(section, "prometheus", probe=_PROBE)
 
     @contextmanager
     def read(self, dataset: Dataset, day: Day, scratch: Path) -> Iterator[TableStream]:
@@ -70,6 +71,7 @@ class PrometheusReader:
                 "series": len(label_sets),
                 "requests": questions.tally.requests,
                 "retries": questions.tally.retries,
+                "pace": questions.tally.slowing.details(),
                 **({"remarks": sorted(questions.remarks)} if questions.remarks else {}),
             },
         )
