@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import requests
@@ -125,6 +125,16 @@ class Answer:
             ) from None
 
 
+class Sink(Protocol):
+    """Takes a body piece by piece, so that it need not be in memory."""
+
+    def begin(self, headers: Mapping[str, str]) -> None:
+        """A 2xx answer comes; after a repetition what came before is void."""
+
+    def feed(self, piece: bytes) -> None:
+        """The next bytes of its body. May raise TransientError: the request is repeated."""
+
+
 class Http:
     """A server's address with its sessions: at most `max_parallel` requests at a time.
 
@@ -183,9 +193,10 @@ class Http:
         attempts: int = _ATTEMPTS,
         attempts_if_slow: int | None = None,
         tally: Tally | None = None,
+        sink: Sink | None = None,
         **payload: Any,
     ) -> Answer:
-        """A 2xx answer.
+        """A 2xx answer; with a sink its body goes there, and the answer's is empty.
 
         429, 5xx, time-outs and broken connections are tried again, `attempts` times in all.
         Where asking for less may help, 5xx and time-outs get only `attempts_if_slow`.
@@ -196,7 +207,7 @@ class Http:
                 tally.add(retry=attempt > 1)
             try:
                 with self._pace.turn(tally.slowing if tally is not None else None):
-                    return self._once(method, path, headers or {}, max_bytes, payload)
+                    return self._once(method, path, headers or {}, max_bytes, payload, sink)
             except TransientError as error:
                 slow = isinstance(error, Overloaded) and error.status != 429
                 if attempt >= (attempts_if_slow or attempts if slow else attempts):
@@ -243,6 +254,7 @@ class Http:
         headers: Mapping[str, str],
         max_bytes: int | None,
         payload: dict[str, Any],
+        sink: Sink | None = None,
     ) -> Answer:
         url = self.url(path)
         try:
@@ -258,7 +270,8 @@ class Http:
                     **payload,
                 ) as response,
             ):
-                body = _read_body(response, url, max_bytes)
+                told = sink if response.status_code // 100 == 2 else None
+                body = _read_body(response, url, max_bytes, told)
         except requests.RequestException as error:
             if _timed_out(error):
                 raise Overloaded(
@@ -345,10 +358,16 @@ def _without_userinfo(url: str) -> tuple[str, str, str]:
     )
 
 
-def _read_body(response: requests.Response, url: str, max_bytes: int | None) -> bytes:
-    pieces, size = [], 0
+def _read_body(
+    response: requests.Response, url: str, max_bytes: int | None, sink: Sink | None
+) -> bytes:
+    pieces: list[bytes] = []
+    size, take = 0, pieces.append
+    if sink is not None:
+        sink.begin(response.headers)
+        take = sink.feed
     for piece in response.iter_content(_PIECE_BYTES):
-        pieces.append(piece)
+        take(piece)
         size += len(piece)
         if max_bytes is not None and size > max_bytes:
             raise TooLarge("the answer is too large", where=url, expected=f"≤ {max_bytes} bytes")
