@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lake.base.errors import Refused, TransientError
+from lake.base.settings import PrometheusSource
+from lake.sources.http import Http, Tally
 from lake.sources.pace import Pace, Slowing
 
 
@@ -128,3 +130,45 @@ def test_a_probe_that_is_refused_ends_the_probing_with_a_warning(
         time.sleep(0.4)
     assert "slow_down_at is idle" in caplog.text
     assert most_at_a_time(watched, 16) == 4
+
+
+def test_a_server_that_slows_down_is_asked_less_and_the_work_is_told(scripted, told) -> None:
+    """The probe is slow as soon as two real questions run at a time."""
+    inside, most_late, lock = [0], [0], threading.Lock()
+    begun = time.monotonic()
+
+    def answer(asked):
+        if asked.path == "/probe":
+            time.sleep(0.1 if inside[0] > 1 else 0)
+            return told()
+        with lock:
+            inside[0] += 1
+            if time.monotonic() - begun > 1.5:
+                most_late[0] = max(most_late[0], inside[0])
+        time.sleep(0.05)
+        with lock:
+            inside[0] -= 1
+        return told()
+
+    scripted.answer = answer
+    section = PrometheusSource(url=scripted.url, max_parallel=8, slow_down_at="50ms")
+    http, tally = Http(section, "prometheus", probe=("/probe", {})), Tally()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: http.get("/x", tally=tally), range(60)))
+    http.close()
+    assert tally.requests == 60
+    pace_told = tally.slowing.details()
+    assert pace_told["least_parallel"] <= 2
+    assert pace_told["paused_s"] > 0
+    assert pace_told["slowest_probe_ms"] >= 100
+    assert 1 <= most_late[0] <= 3  # it creeps up now and then, and is cut back
+
+
+def test_without_a_limit_no_probe_is_sent(scripted) -> None:
+    section = PrometheusSource(url=scripted.url, slow_down_at="")
+    http = Http(section, "prometheus", probe=("/probe", {}))
+    for _ in range(3):
+        http.get("/x")
+        time.sleep(0.1)
+    http.close()
+    assert {asked.path for asked in scripted.asked} == {"/x"}
