@@ -134,6 +134,9 @@ class Sink(Protocol):
     def feed(self, piece: bytes) -> None:
         """The next bytes of its body. May raise TransientError: the request is repeated."""
 
+    def end(self) -> None:
+        """The body is whole. May raise TransientError, too."""
+
 
 class Http:
     """A server's address with its sessions: at most `max_parallel` requests at a time.
@@ -371,6 +374,8 @@ def _read_body(
         size += len(piece)
         if max_bytes is not None and size > max_bytes:
             raise TooLarge("the answer is too large", where=url, expected=f"≤ {max_bytes} bytes")
+    if sink is not None:
+        sink.end()
     return b"".join(pieces)
 
 
