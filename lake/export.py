@@ -9,31 +9,48 @@ from __future__ import annotations
 import logging
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Lock
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 
 from lake import __version__
 from lake.base.datasets import Dataset
 from lake.base.day import Day
-from lake.base.errors import BadData, Incomplete, LakeError, PermanentError, UsageError
-from lake.base.layout import manifest_key, table_key
-from lake.base.manifest import Manifest, read_manifest, write_manifest
+from lake.base.errors import (
+    BadData,
+    Conflict,
+    Incomplete,
+    LakeError,
+    PermanentError,
+    TransientError,
+    UsageError,
+)
+from lake.base.fingerprint import Fingerprint
+from lake.base.layout import manifest_key, pending_key, table_key, table_prefix
+from lake.base.manifest import (
+    Manifest,
+    Standing,
+    read_ledger,
+    settle,
+    write_manifest,
+    write_pending,
+)
 from lake.base.parquet import Written, write_parquet
 from lake.base.scratch import explained_full_disk, read_back
 from lake.base.settings import Settings
 from lake.base.store import Store, open_store
-from lake.base.table import TableStream, schema_to_json
+from lake.base.table import schema_to_json
 from lake.sources import Count, Source, is_whole, open_source
 
 _LOG = logging.getLogger(__name__)
 _TRIES = 3  # reads of one day before a difference between rows and count is believed
+_RACES = 3  # exports of one day before other runs' being faster is an error
 
 
 @dataclass(frozen=True)
@@ -49,12 +66,25 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Before:
-    """What was there. `rows` is None where nothing tells."""
+    """What was there: object and manifest by their etags, "" where there was none.
 
+    `rows` is None where nothing tells, `manifest` where there is none that can be read.
+    """
+
+    object: str
+    stored: str
     manifest: Manifest | None = None
-    there: bool = False
     rows: int | None = None
     told: str = ""
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """What an export was asked to do. See Exporter.export."""
+
+    force: bool
+    allow_shrink: bool
+    recheck: bool
 
 
 class _Differs(Incomplete):
@@ -113,76 +143,146 @@ class Exporter:
         force: bool = False,
         open_day: bool = False,
         allow_shrink: bool = False,
+        recheck: bool = False,
     ) -> Outcome:
         """Writes the partition unless it is there and still complete.
 
         A day inside the source's lateness window is counted again and rewritten if it
-        grew. Raises LakeError, and then object and manifest are as they were before.
+        grew. One that shrank is left as it is, with `recheck` an error, and rewritten if it may
+        shrink. Another run of the same partition is noticed: what it has written is looked at
+        anew. Raises LakeError, and then object and manifest are as they were before.
         """
         if not open_day:
             refuse_open_day(day)
+        rules = _Rules(force=force, allow_shrink=allow_shrink, recheck=recheck)
+        for _ in range(_RACES - 1):
+            with suppress(Conflict):
+                return self._export(dataset, day, rules)
+        return self._export(dataset, day, rules)
+
+    def _export(self, dataset: Dataset, day: Day, rules: _Rules) -> Outcome:
         begun = time.monotonic()
-        old = self._manifest(dataset, day, force=force)
-        if old and not force:
+        standing = settle(self.store, dataset.name, day)
+        old = _readable(standing, force=rules.force)
+        if old and not rules.force:
             _refuse_other_definition(dataset, day, old)
-            if not self._is_stale(dataset, day, old):
+            if not self._is_stale(dataset, day, old, rules):
                 return Outcome(dataset.name, day, "skipped", old, time.monotonic() - begun)
-        before = self._before(dataset, day, old)
+        before = self._before(dataset, day, standing.etag, old)
         for _ in range(_TRIES - 1):
             with suppress(_Differs):
-                new = self._attempt(dataset, day, before, allow_shrink=allow_shrink)
+                new = self._attempt(dataset, day, before, allow_shrink=rules.allow_shrink)
                 break
         else:
-            new = self._attempt(dataset, day, before, allow_shrink=allow_shrink)
+            new = self._attempt(dataset, day, before, allow_shrink=rules.allow_shrink)
         state: Literal["rewritten", "exported"] = "rewritten" if old else "exported"
         return Outcome(dataset.name, day, state, new, time.monotonic() - begun)
 
-    def _manifest(self, dataset: Dataset, day: Day, *, force: bool) -> Manifest | None:
-        try:
-            return read_manifest(self.store, dataset.name, day)
-        except BadData:
-            if force:
-                return None  # what can't be read is replaced
-            raise
+    def complete(self, dataset: Dataset, days: Sequence[Day]) -> dict[Day, Manifest]:
+        """Those of the days that an export would skip without asking the source.
 
-    def _before(self, dataset: Dataset, day: Day, old: Manifest | None) -> _Before:
+        The store is asked for two listings and the days' manifests, whatever their number.
+        """
+        section = getattr(self.settings.sources, dataset.source)
+        if section is None or not days:
+            return {}
+        ledger = read_ledger(self.store, dataset.name, min(days), max(days).plus(1))
+        sizes = {one.key: one.bytes for one in self.store.list(table_prefix(dataset.name))}
+        return {
+            day: manifest
+            for day in days
+            if isinstance(manifest := ledger.get(day), Manifest)
+            and day.days_until(Day.today()) > section.lateness_days
+            and sizes.get(manifest.key) == manifest.bytes
+            and not _changed_keys(dataset, manifest)
+        }
+
+    def _before(self, dataset: Dataset, day: Day, etag: str, old: Manifest | None) -> _Before:
         """Without a manifest an object speaks for itself, as far as it can be read."""
-        if old:
-            return _Before(old, there=True, rows=old.rows, told=f"as exported {old.created_at}")
         key = table_key(dataset.name, day)
-        if self.store.stat(key) is None:
-            return _Before()
+        stat = self.store.stat(key)
+        found = stat.etag if stat else ""
+        if old:
+            return _Before(found, etag, old, old.rows, f"as exported {old.created_at}")
+        if stat is None:
+            return _Before(found, etag)
         rows = read_back(self.store, key).rows
-        return _Before(there=True, rows=rows, told="as in the object that is there")
+        return _Before(found, etag, None, rows, "as in the object that is there")
 
-    def _is_stale(self, dataset: Dataset, day: Day, old: Manifest) -> bool:
+    def _is_stale(self, dataset: Dataset, day: Day, old: Manifest, rules: _Rules) -> bool:
         stat = self.store.stat(old.key)
         if stat is None or stat.bytes != old.bytes:
             return True  # lost or cut: the manifest's claim does not hold
         source = self.source(dataset.source)
         if day.days_until(Day.today()) > source.lateness_days:
             return False
-        return source.count(dataset, day).rows > old.source_count
+        count = source.count(dataset, day)
+        if count.rows >= old.source_count or rules.allow_shrink:
+            return count.rows != old.source_count
+        if rules.recheck:
+            raise Incomplete(
+                "the source counts fewer rows than when the day was exported",
+                where=f"{dataset.name} {day}",
+                expected=f"at least {old.source_count} rows, as counted {old.created_at}",
+                found=f"{count.rows} rows ({count.method})",
+                remedy="if rows were deleted on purpose: --allow-shrink",
+            )
+        return False
 
     def _attempt(
         self, dataset: Dataset, day: Day, before: _Before, *, allow_shrink: bool
     ) -> Manifest:
         """Streams the day into its object; an error before the end leaves the old one."""
         source, key = self.source(dataset.source), table_key(dataset.name, day)
+        pending, announced = pending_key(dataset.name, day), False
         with (
             explained_full_disk(),
             tempfile.TemporaryDirectory(prefix="lake-") as scratch,
             source.read(dataset, day, Path(scratch)) as stream,
         ):
-            with self.store.upload(key) as upload:
-                batches = self._until_stopped(stream.batches)
-                written = write_parquet(replace(stream, batches=batches), upload)
-                count = source.count(dataset, day)
-                self._check(dataset, day, written, count, before, allow_shrink=allow_shrink)
-                manifest = _manifest_of(dataset, day, key, written, count, stream)
-                manifest.to_bytes()  # fails here, if at all, and not with the object replaced
-            self._claim(manifest, day, before)
+            try:
+                with self.store.upload(key, before.object) as upload:
+                    seen = Fingerprint()
+                    batches = seen.watching(self._until_stopped(stream.batches))
+                    written = write_parquet(replace(stream, batches=batches), upload)
+                    count = source.count(dataset, day)
+                    self._check(dataset, day, written, count, before, allow_shrink=allow_shrink)
+                    manifest = _manifest_of(dataset, day, written, count, stream.details)
+                    manifest = replace(
+                        manifest,
+                        fingerprint=str(seen),
+                        history=before.manifest.as_history() if before.manifest else [],
+                    )
+                    manifest.to_bytes()  # fails here, if at all, and not with the object replaced
+                    self._announce(pending, manifest)
+                    announced = True
+            except BaseException as error:
+                if announced:
+                    self._withdraw(pending, error)
+                raise
+        self._claim(manifest, pending, before, upload.etag)
         return manifest
+
+    def _announce(self, pending: str, manifest: Manifest) -> None:
+        try:
+            write_pending(self.store, pending, manifest)
+        except BaseException:
+            self._remove(pending)  # it may have arrived all the same
+            raise
+
+    def _withdraw(self, pending: str, error: BaseException) -> None:
+        """The object was not replaced, unless that was done and its answer lost."""
+        if isinstance(error, TransientError) and not isinstance(error, Conflict):
+            _LOG.warning("%s stays: it is not known whether the object was replaced", pending)
+            return
+        self._remove(pending)
+
+    def _remove(self, pending: str) -> None:
+        """What goes wrong here hides no other error: what is left says nothing wrong."""
+        try:
+            self.store.delete(pending)
+        except LakeError as error:
+            _LOG.warning("%s stays behind: %s", pending, error)
 
     def _until_stopped(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
@@ -190,23 +290,44 @@ class Exporter:
                 raise PermanentError("stopped on request", remedy="run it again")
             yield batch
 
-    def _claim(self, new: Manifest, day: Day, before: _Before) -> None:
-        """The manifest goes last. Without it an object where none was has no claim to stay."""
+    def _claim(self, new: Manifest, pending: str, before: _Before, etag: str) -> None:
+        """The manifest goes last. Where it can't be written, the pending one speaks for a
+        replaced object; one that is new goes, as if nothing had been.
+
+        Raises Conflict where another run has replaced the object since.
+        """
         try:
-            write_manifest(self.store, new)
+            self._write_manifest(new, before.stored, etag)
+        except Conflict:
+            self._remove(pending)
+            raise
         except BaseException:
-            where = f"{new.dataset} {day}"
-            if before.there:
-                told = "old manifest" if before.manifest else "no manifest"
-                _LOG.warning("%s: new object, %s: export it again", where, told)
+            where = f"{new.dataset} {new.day}"
+            if before.object:
+                _LOG.warning("%s: new object, its manifest is pending: export it again", where)
                 raise
             try:
                 # It may have arrived all the same, with its answer lost.
-                self.store.delete(manifest_key(new.dataset, day))
+                self.store.delete(manifest_key(new.dataset, Day.parse(new.day)))
                 self.store.delete(new.key)
+                self.store.delete(pending)
             except LakeError as error:
                 _LOG.warning("%s: an object without a manifest stays behind: %s", where, error)
             raise
+        self._remove(pending)
+
+    def _write_manifest(self, new: Manifest, replaces: str, etag: str) -> None:
+        """As long as the object is ours the manifest is ours to write, whoever wrote it since."""
+        key = manifest_key(new.dataset, Day.parse(new.day))
+        for _ in range(_RACES):
+            with suppress(Conflict):
+                write_manifest(self.store, new, replaces)
+                return
+            stat, found = self.store.stat(key), self.store.stat(new.key)
+            if found is None or found.etag != etag:
+                break
+            replaces = stat.etag if stat else ""
+        raise Conflict("another run has replaced the object", where=self.store.url(new.key))
 
     def _check(
         self,
@@ -248,16 +369,33 @@ class Exporter:
             )
 
 
-def _refuse_other_definition(dataset: Dataset, day: Day, old: Manifest) -> None:
-    """Raises PermanentError: rows of two definitions under one name would answer as one.
+def _readable(standing: Standing, *, force: bool) -> Manifest | None:
+    """The manifest that holds. Raises BadData where it can't be read and is not to be replaced."""
+    if isinstance(standing.manifest, BadData):
+        if not force:
+            raise standing.manifest
+        return None
+    return standing.manifest
 
-    A key that only one of both has is at its default in the other.
-    """
-    fields, now = type(dataset).model_fields, dataset.model_dump()
+
+def _definitions(dataset: Dataset, old: Manifest) -> tuple[dict[str, Any], dict[str, Any]]:
+    """As it was and as it is. A key that only one of both has is at its default in the other."""
+    fields = type(dataset).model_fields
     defaults = {name: field.default for name, field in fields.items() if not field.is_required()}
-    was, now = defaults | old.definition, defaults | now
-    changed = sorted(name for name in was.keys() | now if was.get(name) != now.get(name))
-    if old.definition and changed:
+    return defaults | old.definition, defaults | dataset.model_dump()
+
+
+def _changed_keys(dataset: Dataset, old: Manifest) -> list[str]:
+    """The keys in which the definitions differ; none where nothing is known of the old one."""
+    was, now = _definitions(dataset, old)
+    changed = [name for name in was.keys() | now if was.get(name) != now.get(name)]
+    return sorted(changed) if old.definition else []
+
+
+def _refuse_other_definition(dataset: Dataset, day: Day, old: Manifest) -> None:
+    """Raises PermanentError: rows of two definitions under one name would answer as one."""
+    was, now = _definitions(dataset, old)
+    if changed := _changed_keys(dataset, old):
         raise PermanentError(
             "exported under another definition",
             where=f"{dataset.name} {day}",
@@ -268,13 +406,13 @@ def _refuse_other_definition(dataset: Dataset, day: Day, old: Manifest) -> None:
 
 
 def _manifest_of(
-    dataset: Dataset, day: Day, key: str, written: Written, count: Count, stream: TableStream
+    dataset: Dataset, day: Day, written: Written, count: Count, details: dict[str, Any]
 ) -> Manifest:
     return Manifest(
         dataset=dataset.name,
         day=str(day),
         source=dataset.source,
-        key=key,
+        key=table_key(dataset.name, day),
         rows=written.rows,
         bytes=written.bytes,
         sha256=written.sha256,
@@ -285,5 +423,5 @@ def _manifest_of(
         created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         version=__version__,
         definition=dataset.model_dump(),
-        details=stream.details,
+        details=details,
     )

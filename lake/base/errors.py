@@ -9,6 +9,7 @@ LakeError
 │   ├── Incomplete            a read smaller than the source's own count, suspicious shrinkage
 │   └── Missing               an object, manifest, server binary or port is not there
 └── TransientError            a retry may mend it: unreachable, timeout, 5xx, 429
+    └── Conflict              somebody else has written the object meanwhile
 
 Belongs here: the tree and how a message reads. Does not: who raises what.
 """
@@ -76,3 +77,7 @@ class Missing(PermanentError):
 
 class TransientError(LakeError):
     """A retry may mend it: unreachable, timed out, overloaded."""
+
+
+class Conflict(TransientError):
+    """The object is no longer the one that was to be replaced: somebody else wrote it."""

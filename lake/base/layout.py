@@ -5,11 +5,14 @@ Belongs here: keys, to and from. Does not: what the objects hold.
 
 from __future__ import annotations
 
+import uuid
+
 from lake.base.day import Day
 from lake.base.errors import UsageError
 
 TABLES = "tables/"
 MANIFESTS = "manifests/"
+_PENDING = ".next"
 
 
 def table_prefix(dataset: str) -> str:
@@ -30,6 +33,21 @@ def manifest_prefix(dataset: str) -> str:
 def manifest_key(dataset: str, day: Day) -> str:
     """The manifest of a partition."""
     return f"{manifest_prefix(dataset)}{day}.json"
+
+
+def pending_key(dataset: str, day: Day) -> str:
+    """One run's own place for what is to become the manifest of a partition.
+
+    No pattern for manifests matches it.
+    """
+    return f"{manifest_prefix(dataset)}{day}.{uuid.uuid4().hex[:12]}{_PENDING}"
+
+
+def partition_of_pending(key: str) -> tuple[str, Day] | None:
+    """Dataset and day of a pending manifest's key, None for other objects."""
+    if not key.endswith(_PENDING):
+        return None
+    return partition_of_manifest(key.removesuffix(_PENDING).rpartition(".")[0] + ".json")
 
 
 def partition_of_manifest(key: str) -> tuple[str, Day] | None:

@@ -2,6 +2,7 @@ import io
 import threading
 from dataclasses import replace
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -14,7 +15,8 @@ from lake.base.errors import (
     TransientError,
     UsageError,
 )
-from lake.base.manifest import write_manifest
+from lake.base.fingerprint import Fingerprint
+from lake.base.manifest import read_ledger, read_manifest, write_manifest
 from lake.base.store.directory import DirectoryStore
 from lake.runs import export_many
 
@@ -55,7 +57,41 @@ def test_a_day_becomes_one_object_and_its_manifest(place):
             "time_fallback": None,
         },
         "details": {"batches": 3},
+        "fingerprint": manifest["fingerprint"],
+        "history": [],
     }
+    assert manifest["fingerprint"] == fingerprint(table)
+
+
+def fingerprint(table: pa.Table) -> str:
+    found = Fingerprint()
+    for batch in table.to_batches():
+        found.add(batch)
+    return str(found)
+
+
+def test_the_claims_that_were_replaced_stay_in_the_history(place):
+    for rows in (10, 12, 12, 15):
+        place.source.rows[LATE] = rows
+        place.export(LATE, force=rows == 12)
+    manifest = place.manifest(LATE)
+    assert [one["rows"] for one in manifest["history"]] == [10, 12, 12]
+    assert {*manifest["history"][0]} == {
+        "created_at", "rows", "source_count", "sha256", "fingerprint", "version"
+    }  # fmt: skip
+    first, second, third = (one["fingerprint"] for one in manifest["history"])
+    assert first != second == third != manifest["fingerprint"]
+    times = [one["created_at"] for one in [*manifest["history"], manifest]]
+    assert times == sorted(times)
+
+
+def test_a_long_history_keeps_its_end(place):
+    place.source.rows[LATE] = 1
+    manifest = replace(place.export(LATE).manifest, history=[{"rows": n} for n in range(100)])
+    write_manifest(place.store, manifest)
+    place.export(LATE, force=True)
+    history = place.manifest(LATE)["history"]
+    assert (len(history), history[0], history[-1]["rows"]) == (100, {"rows": 1}, 1)
 
 
 def test_what_is_there_is_skipped_unasked_and_force_writes_the_same_bytes(place):
@@ -235,14 +271,16 @@ def test_a_day_that_is_not_over(place):
 
 
 class Unwritable(DirectoryStore):
-    """Takes no manifests, or not even deletions."""
+    """Takes no manifests but pending ones, or not even deletions."""
 
     def __init__(self, root, *, deletes: bool):
         super().__init__(root)
         self.deletes = deletes
 
-    def write(self, key, data):
-        raise TransientError("the store went away")
+    def write(self, key, data, replaces=None):
+        if key.endswith(".json"):
+            raise TransientError("the store went away")
+        super().write(key, data, replaces)
 
     def delete(self, key):
         if not self.deletes:
@@ -262,9 +300,10 @@ def test_a_manifest_whose_answer_was_lost_goes_first(place):
     class Unsure(DirectoryStore):
         deleted: list[str] = []  # noqa: RUF012
 
-        def write(self, key, data):
-            super().write(key, data)
-            raise TransientError("no answer")
+        def write(self, key, data, replaces=None):
+            super().write(key, data, replaces)
+            if key.endswith(".json"):
+                raise TransientError("no answer")
 
         def delete(self, key):
             self.deleted.append(key)
@@ -275,7 +314,8 @@ def test_a_manifest_whose_answer_was_lost_goes_first(place):
     with pytest.raises(TransientError, match="no answer"):
         place.export(DAY)
     assert place.files() == {}
-    assert Unsure.deleted == [MANIFEST, TABLE]
+    assert Unsure.deleted[:2] == [MANIFEST, TABLE]
+    assert [key.endswith(".next") for key in Unsure.deleted[2:]] == [True]
 
 
 def test_where_it_has_to_stay_that_is_said_and_the_next_export_mends_it(place, caplog):
@@ -286,10 +326,12 @@ def test_where_it_has_to_stay_that_is_said_and_the_next_export_mends_it(place, c
         place.export(DAY)
     assert "stays behind" in caplog.text
     place.exporter.store = good
-    assert place.export(DAY).state == "exported"
+    assert place.export(DAY).state == "skipped"  # it was whole, but for its manifest's place
+    assert set(place.files()) == {TABLE, MANIFEST}
+    assert place.manifest(DAY)["rows"] == 10
 
 
-def test_a_replaced_object_with_its_old_manifest_is_mended_by_the_next_export(place, caplog):
+def test_a_replaced_object_speaks_through_its_pending_manifest(place, caplog):
     place.source.rows[LATE] = 10
     place.export(LATE)
     place.source.rows[LATE] = 2000
@@ -300,8 +342,11 @@ def test_a_replaced_object_with_its_old_manifest_is_mended_by_the_next_export(pl
     assert "export it again" in caplog.text
     place.exporter.store = good
     assert place.manifest(LATE)["rows"] == 10
-    assert place.export(LATE).state == "rewritten"
+    assert read_manifest(place.store, "events", Day.parse(LATE)).rows == 2000
+    assert read_ledger(place.store, "events")[Day.parse(LATE)].rows == 2000
+    assert place.export(LATE).state == "skipped"
     assert place.manifest(LATE)["rows"] == 2000
+    assert [one["rows"] for one in place.manifest(LATE)["history"]] == [10]
 
 
 def test_details_that_are_no_json_fail_before_the_object_is_replaced(place):
@@ -386,8 +431,8 @@ def test_an_object_that_was_there_before_stays_though_its_manifest_fails(place, 
     place.exporter.store = Unwritable(place.store.root, deletes=True)
     with pytest.raises(TransientError):
         place.export(DAY)
-    assert place.files() == before
-    assert "new object, no manifest" in caplog.text
+    assert {key: before[key] for key in place.files() if not key.endswith(".next")} == before
+    assert "its manifest is pending" in caplog.text
 
 
 def test_another_definition_is_not_skipped_silently(place):

@@ -6,18 +6,22 @@ Belongs here: files and their atomic replacement. Does not: other stores.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
 
-from lake.base.errors import LakeError, Missing, PermanentError, Refused
-from lake.base.store.face import ObjectStat, Upload
+from lake.base.errors import Conflict, LakeError, Missing, PermanentError, Refused
+from lake.base.faults import point
+from lake.base.store.face import ObjectStat, Unfinished, Upload
 
 _CHUNK = 4 << 20
 _PARTS = ".parts"  # files being written, all in one folder: no glob over tables meets them
+_SLASH = "!"  # in a part's name, which begins with its object's key
 
 
 class DirectoryStore:
@@ -41,7 +45,9 @@ class DirectoryStore:
                 found = path.stat()
         except Missing:
             return None
-        return ObjectStat(key, found.st_size, f"{found.st_mtime_ns}-{found.st_size}")
+        # Clocks of file systems tick slowly: two files within a tick differ in their inode.
+        etag = f"{found.st_mtime_ns}-{found.st_size}-{found.st_ino}"
+        return ObjectStat(key, found.st_size, etag)
 
     def list(self, prefix: str) -> Iterator[ObjectStat]:
         """See Store."""
@@ -67,54 +73,122 @@ class DirectoryStore:
             while chunk := file.read(_CHUNK):
                 yield chunk
 
-    def write(self, key: str, data: bytes) -> None:
+    def write(self, key: str, data: bytes, replaces: str | None = None) -> None:
         """See Store."""
-        with self.upload(key) as upload:
+        with self.upload(key, replaces) as upload:
             upload.write(data)
 
     @contextmanager
-    def upload(self, key: str) -> Iterator[Upload]:
-        """See Store: written elsewhere under the root, flushed to disk, then renamed."""
+    def upload(self, key: str, replaces: str | None = None) -> Iterator[Upload]:
+        """See Store: written elsewhere under the root, flushed to disk, then renamed.
+
+        The part is locked while its writer lives: what an ended one left can be told from it.
+        """
         path, parts = self._path(key), self.root / _PARTS
+        point("begin", key)
         with _explaining(path):
             parts.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(dir=parts)
+            with self._alone():
+                begin = f"{key.replace('/', _SLASH)[-160:]}."
+                descriptor, name = tempfile.mkstemp(dir=parts, prefix=begin)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
         part = Path(name)
         try:
             with os.fdopen(descriptor, "wb", buffering=0) as file:
-                yield _FileUpload(file, path)
+                upload = _FileUpload(file, path, key)
+                yield upload
                 with _explaining(path):
                     os.fsync(descriptor)
-            with _explaining(path):
-                part.chmod(0o644)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                part.replace(path)
-                _sync_folder(path.parent)
+                    part.chmod(0o644)
+                    point("complete", key)
+                    upload.etag = self._rename(part, key, replaces)
+                    point("done", key)
+                    _sync_folder(path.parent)
         finally:
             part.unlink(missing_ok=True)
+
+    def _rename(self, part: Path, key: str, replaces: str | None) -> str:
+        path = self._path(key)
+        with self._alone():
+            if replaces is not None:
+                there = self.stat(key)
+                if replaces != (there.etag if there else ""):
+                    raise Conflict("somebody else has written it meanwhile", where=path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part.replace(path)
+            written = self.stat(key)
+        return written.etag if written else ""
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """No other writer looks at names or changes them in the meantime."""
+        descriptor = os.open(self.root / _PARTS, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def delete(self, key: str) -> None:
         """See Store. Folders that this leaves empty go, too."""
         path = self._path(key)
+        point("delete", key)
         with _explaining(path):
-            path.unlink(missing_ok=True)
-        folder = path.parent
-        with suppress(OSError):  # not empty: stays
-            while folder != self.root:
-                folder.rmdir()
-                folder = folder.parent
+            if not self.root.is_dir():
+                return
+            (self.root / _PARTS).mkdir(exist_ok=True)
+            with self._alone():
+                path.unlink(missing_ok=True)
+                point("deleted", key)
+                folder = path.parent
+                with suppress(OSError):  # not empty: stays
+                    while folder != self.root:
+                        folder.rmdir()
+                        folder = folder.parent
+
+    def unfinished(self, prefix: str) -> tuple[Unfinished, ...]:
+        """See Store."""
+        begins, found = prefix.replace("/", _SLASH), []
+        with suppress(FileNotFoundError), self._alone():
+            for part in sorted((self.root / _PARTS).iterdir()):
+                key = part.name.rpartition(".")[0].replace(_SLASH, "/")
+                # A part whose name is too long, or not from here, belongs to every prefix.
+                if part.name.startswith(begins) or not key or _SLASH not in part.name:
+                    begun = datetime.fromtimestamp(part.stat().st_mtime, UTC)
+                    found.append(Unfinished(key, part.name, begun, _is_locked(part)))
+        return tuple(found)
+
+    def abandon(self, upload: Unfinished) -> None:
+        """See Store."""
+        part = self.root / _PARTS / upload.id
+        with _explaining(part):
+            part.unlink(missing_ok=True)
+
+
+def _is_locked(file: Path) -> bool:
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 class _FileUpload:
-    def __init__(self, file: FileIO, path: Path) -> None:
+    def __init__(self, file: FileIO, path: Path, key: str) -> None:
         self._file = file
         self._path = path
+        self._key = key
+        self.etag = ""
 
     def write(self, data: bytes | memoryview) -> int:
         left = memoryview(data)
         with _explaining(self._path):
             while left:  # a nearly full disk takes a part of it before it refuses
                 left = left[self._file.write(left) :]
+        point("part", self._key)
         return len(data)
 
 

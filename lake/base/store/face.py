@@ -8,20 +8,39 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 
 @dataclass(frozen=True)
 class ObjectStat:
-    """An object as a listing shows it. `etag` changes when the content does."""
+    """An object as a listing shows it. `etag` changes with every write of other content."""
 
     key: str
     bytes: int
     etag: str
 
 
+@dataclass(frozen=True)
+class Unfinished:
+    """An upload that has not ended. `id` is the store's own name of it, `begun` UTC.
+
+    `alive` says whether its writer still runs, None where that can't be known.
+    """
+
+    key: str
+    id: str
+    begun: datetime
+    alive: bool | None
+
+
 class Upload(Protocol):
-    """An object being written: invisible until the `with` block ends without an error."""
+    """An object being written: invisible until the `with` block ends without an error.
+
+    After that `etag` is the object's.
+    """
+
+    etag: str
 
     def write(self, data: bytes | memoryview) -> int:
         """Appends; returns the number of bytes taken."""
@@ -30,6 +49,9 @@ class Upload(Protocol):
 class Store(Protocol):
     """Objects by key. Every method raises Refused (credentials, permissions),
     Missing (bucket, object) or TransientError (unreachable, overloaded, timed out).
+
+    Where `replaces` is given, only the object with that etag is replaced, with "" none at
+    all; else Conflict is raised, and what somebody else has written stays.
     """
 
     def url(self, key: str) -> str:
@@ -47,11 +69,17 @@ class Store(Protocol):
     def chunks(self, key: str) -> Iterator[bytes]:
         """The object in pieces of a few MiB. Raises Missing."""
 
-    def write(self, key: str, data: bytes) -> None:
+    def write(self, key: str, data: bytes, replaces: str | None = None) -> None:
         """Creates or replaces the object at once."""
 
-    def upload(self, key: str) -> AbstractContextManager[Upload]:
+    def upload(self, key: str, replaces: str | None = None) -> AbstractContextManager[Upload]:
         """Creates or replaces the object when the block ends; an error leaves the old one."""
 
     def delete(self, key: str) -> None:
         """Removes the object; nothing happens where there is none."""
+
+    def unfinished(self, prefix: str) -> tuple[Unfinished, ...]:
+        """Uploads of keys that begin so, whose writers still run or did not come to an end."""
+
+    def abandon(self, upload: Unfinished) -> None:
+        """Removes what an upload has sent so far."""

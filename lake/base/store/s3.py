@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -29,9 +30,17 @@ from botocore.exceptions import (
     SSOError,
 )
 
-from lake.base.errors import LakeError, Missing, PermanentError, Refused, TransientError
+from lake.base.errors import (
+    Conflict,
+    LakeError,
+    Missing,
+    PermanentError,
+    Refused,
+    TransientError,
+)
+from lake.base.faults import point
 from lake.base.settings import S3Section
-from lake.base.store.face import ObjectStat, Upload
+from lake.base.store.face import ObjectStat, Unfinished, Upload
 
 _LOG = logging.getLogger(__name__)
 _PART_BYTES = 8 << 20  # S3 takes parts of 5 MiB and more, 10,000 of them: 80 GB an object
@@ -51,6 +60,8 @@ _REFUSED = frozenset(
     }
 )
 _ABSENT = frozenset({"NoSuchKey", "NotFound", "404"})
+_CHANGED = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
+_MARK = "lake-upload"  # metadata of an object: which upload it came from
 _UNREACHABLE = (ConnectionError, HTTPClientError, IncompleteReadError)
 _NO_CREDENTIALS = (
     CredentialRetrievalError,
@@ -164,17 +175,16 @@ class S3Store:
             answer = self._client.get_object(Bucket=self.bucket, Key=self._prefix + key)
             yield from answer["Body"].iter_chunks(_CHUNK)
 
-    def write(self, key: str, data: bytes) -> None:
+    def write(self, key: str, data: bytes, replaces: str | None = None) -> None:
         """See Store."""
-        with self._errors(key):
-            self._client.put_object(
-                Bucket=self.bucket, Key=self._prefix + key, Body=data, **self._put_options
-            )
+        with self.upload(key, replaces) as upload:
+            upload.write(data)
 
     @contextmanager
-    def upload(self, key: str) -> Iterator[Upload]:
+    def upload(self, key: str, replaces: str | None = None) -> Iterator[Upload]:
         """See Store: one PUT for what fits a part, else a multipart upload."""
-        upload = _S3Upload(self, key)
+        upload = _S3Upload(self, key, replaces)
+        point("begin", key)
         try:
             yield upload
             upload.finish()
@@ -184,8 +194,31 @@ class S3Store:
 
     def delete(self, key: str) -> None:
         """See Store."""
+        point("delete", key)
         with self._errors(key):
             self._client.delete_object(Bucket=self.bucket, Key=self._prefix + key)
+        point("deleted", key)
+
+    def unfinished(self, prefix: str) -> tuple[Unfinished, ...]:
+        """See Store: multipart uploads. S3 does not tell whose they are."""
+        with self._errors(prefix):
+            pages = self._client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self.bucket, Prefix=self._prefix + prefix
+            )
+            return tuple(
+                Unfinished(
+                    one["Key"].removeprefix(self._prefix), one["UploadId"], one["Initiated"], None
+                )
+                for page in pages
+                for one in page.get("Uploads", ())
+            )
+
+    def abandon(self, upload: Unfinished) -> None:
+        """See Store."""
+        with self._errors(upload.key):
+            self._client.abort_multipart_upload(
+                Bucket=self.bucket, Key=self._prefix + upload.key, UploadId=upload.id
+            )
 
     def _where(self, key: str) -> str:
         return f"{self.url(key)} at {self.section.endpoint_url or 'AWS'}"
@@ -228,6 +261,8 @@ class S3Store:
             return self._no_bucket()
         if code in _ABSENT:
             return Missing("no such object", where=where)
+        if code in _CHANGED or status == 412:
+            return Conflict("somebody else has written it meanwhile", where=where)
         if code in _REFUSED:
             return Refused(
                 "S3 refused",
@@ -243,12 +278,25 @@ class S3Store:
 
 
 class _S3Upload:
-    def __init__(self, store: S3Store, key: str) -> None:
+    """Its parts, and at the end the object.
+
+    The object bears the upload's mark: where the answer to the last request is lost, or a
+    repeated one meets what the first has done, the mark tells whether it arrived.
+    """
+
+    def __init__(self, store: S3Store, key: str, replaces: str | None) -> None:
         self._store = store
         self._key = key
         self._buffer = io.BytesIO()
         self._id: str | None = None
         self._parts: list[dict[str, Any]] = []
+        self._mark = uuid.uuid4().hex
+        self._begin: dict[str, Any] = {**store._put_options, "Metadata": {_MARK: self._mark}}
+        self._condition: dict[str, str] = {}
+        if replaces is not None:
+            matching = {"IfMatch": f'"{replaces}"'}
+            self._condition = matching if replaces else {"IfNoneMatch": "*"}
+        self.etag = ""
 
     @property
     def _target(self) -> dict[str, str]:
@@ -264,7 +312,7 @@ class _S3Upload:
         store = self._store
         with store._errors(self._key):
             if self._id is None:
-                begun = store._client.create_multipart_upload(**self._target, **store._put_options)
+                begun = store._client.create_multipart_upload(**self._target, **self._begin)
                 self._id = begun["UploadId"]
             number = len(self._parts) + 1
             part = store._client.upload_part(
@@ -272,17 +320,42 @@ class _S3Upload:
             )
         self._parts.append({"ETag": part["ETag"], "PartNumber": number})
         self._buffer = io.BytesIO()
+        point("part", self._key)
 
     def finish(self) -> None:
-        if self._id is None:
-            self._store.write(self._key, self._buffer.getvalue())
-            return
-        if self._buffer.tell():
+        if self._id is not None and self._buffer.tell():
             self._send_part()
-        with self._store._errors(self._key):
-            self._store._client.complete_multipart_upload(
-                **self._target, UploadId=self._id, MultipartUpload={"Parts": self._parts}
-            )
+        point("complete", self._key)
+        try:
+            with self._store._errors(self._key):
+                self.etag = (self._put if self._id is None else self._complete)()["ETag"].strip('"')
+        except LakeError:
+            if not self._arrived():
+                raise
+        point("done", self._key)
+
+    def _put(self) -> Any:
+        return self._store._client.put_object(
+            **self._target, **self._begin, **self._condition, Body=self._buffer.getvalue()
+        )
+
+    def _complete(self) -> Any:
+        return self._store._client.complete_multipart_upload(
+            **self._target,
+            **self._condition,
+            UploadId=self._id,
+            MultipartUpload={"Parts": self._parts},
+        )
+
+    def _arrived(self) -> bool:
+        """Whether the object is from this upload. What goes wrong here hides no other error."""
+        try:
+            with self._store._errors(self._key):
+                found = self._store._client.head_object(**self._target)
+        except LakeError:
+            return False
+        self.etag = found["ETag"].strip('"')
+        return bool(found.get("Metadata", {}).get(_MARK) == self._mark)
 
     def abort(self) -> None:
         """A multipart upload left open is billed and invisible.
