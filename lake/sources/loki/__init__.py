@@ -8,7 +8,8 @@ paging     an hour, page by page  crowd     one very full instant
 counting   Loki's own count       missing   lines that Loki counts and does not give
 api        a request, an answer   answer    JSON → Arrow rows
 spool      rows on disk, sorted   table     the columns of the partition
-selector   LogQL text
+selector   LogQL text             cover     selectors that together take all streams
+narrowing  halves of a question   split     where Loki cuts queries in parts
 """
 
 from lake.sources.loki.reader import LokiReader

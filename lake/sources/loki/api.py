@@ -156,6 +156,31 @@ class Api:
             raise BadData("the answer has no series", where=self._http.url("/loki/api/v1/series"))
         return sorted(streams, key=lambda labels: sorted(labels.items()))
 
+    def label_names(self, start_ns: int, end_ns: int) -> list[str]:
+        """Those of all streams of [start, end), perhaps of a few more."""
+        params = {"start": str(start_ns), "end": str(end_ns - 1)}
+        with _translated():
+            body = self._send("labels", params, _FRESH).json()
+        names = body.get("data", []) if isinstance(body, dict) else None
+        if not isinstance(names, list):
+            raise BadData("the answer has no labels", where=self._http.url("/loki/api/v1/labels"))
+        return sorted(names)
+
+    def configuration(self) -> str:
+        """What Loki tells of its configuration, tenants' overrides too; perhaps nothing.
+
+        Loki's own pages, which a gateway may hide, and which no error is worth.
+        """
+        return "\n".join(map(self._page_text, ("/config", "/runtime_config")))
+
+    def _page_text(self, path: str) -> str:
+        try:
+            answer = self._http.get(path, attempts=2, max_bytes=_PAGE_BYTES, tally=self.tally)
+        except LakeError as error:
+            _LOG.info("loki does not tell %s: %s", path, error.what)
+            return ""
+        return answer.content.decode("utf-8", "replace")
+
     def limits(self, tenant: str) -> Mapping[str, Any]:
         """What Loki (3.5 or later) tells about a tenant's limits; empty where it does not."""
         try:
@@ -230,7 +255,7 @@ def _explained(error: Rejected, query: str) -> Refused:
     if "empty-compatible" in error.text:
         remedy = (
             'Loki wants one matcher that no empty value can match, such as {container=~".+"}: '
-            "choose a label that every wanted stream has"
+            "choose a label that every wanted stream has; or {} for all streams"
         )
     return Refused(
         "Loki rejects the query",

@@ -6,20 +6,27 @@ Does not: ordinary paging.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lake.base.errors import Incomplete
 from lake.sources.loki.api import Api, TooMany
+from lake.sources.loki.narrowing import DEEPEST, LINE, halves
 from lake.sources.loki.paging import lead_ns
 from lake.sources.loki.selector import Selector
 
 _RAISED_LIMIT = 100_000
+_SAMPLE = 20  # lines of a page that is too large a message
 _AROUND_NS = 1_000_000_000  # /series rounds to milliseconds, and fails on less than one
 
 
 class Crowd:
-    """Reads single instants: with the highest limit, else stream by stream."""
+    """Reads single instants: with the highest limit, else stream by stream, else by what
+    tells a stream's lines apart; then a stream's lines are no longer in the answer's order.
+    """
 
     def __init__(self, api: Api, selector: Selector) -> None:
         self._api = api
@@ -29,7 +36,7 @@ class Crowd:
         """All lines of that time. Raises Incomplete where Loki can't be made to give them."""
         limit = self._api.limit
         if limit.within(_RAISED_LIMIT) > limit.usual:
-            rows = self._whole(self._selector, ts_ns, lead_ns(ts_ns))
+            rows, _ = self._whole(self._selector, ts_ns, lead_ns(ts_ns))
             if rows is not None:
                 return rows
         series = streams_around(self._api, self._selector, ts_ns)
@@ -37,27 +44,37 @@ class Crowd:
             self._of_stream(self._selector.of_stream(labels, series), ts_ns) for labels in series
         )
 
-    def _of_stream(self, stream: Selector, ts_ns: int) -> pa.Table:
+    def _of_stream(self, stream: Selector, ts_ns: int, depth: int = 0) -> pa.Table:
         for lead in dict.fromkeys((lead_ns(ts_ns), 0)):
-            rows = self._whole(stream, ts_ns, lead)
+            rows, some = self._whole(stream, ts_ns, lead)
             if rows is not None:
                 return rows
-        raise Incomplete(
-            "one stream has more lines at one instant than Loki gives in one answer",
-            where=f"{stream} at {ts_ns} ns",
-            expected=f"fewer than {self._api.limit.within(_RAISED_LIMIT)} lines",
-            remedy="raise max_entries_limit_per_query in Loki's limits_config, or for this tenant",
-        )
+        parts = halves(stream, [_apart(row) for row in some.to_pylist()])
+        if parts is None or depth > DEEPEST:
+            raise Incomplete(
+                "one stream has more lines at one instant than Loki gives in one answer, and "
+                "nothing that tells them apart",
+                where=f"{stream} at {ts_ns} ns",
+                expected=f"fewer than {self._api.limit.within(_RAISED_LIMIT)} lines",
+                remedy="raise max_entries_limit_per_query in Loki's limits_config, or for this "
+                "tenant",
+            )
+        return pa.concat_tables(self._of_stream(part, ts_ns, depth + 1) for part in parts)
 
-    def _whole(self, selector: Selector, ts_ns: int, lead: int) -> pa.Table | None:
-        """The lines, or None where one answer can't hold them."""
+    def _whole(self, selector: Selector, ts_ns: int, lead: int) -> tuple[pa.Table | None, pa.Table]:
+        """The lines, or None where one answer can't hold them; and some of them in any case."""
+        start, end = ts_ns - lead, ts_ns + 1
         try:
-            page = self._api.page(selector, ts_ns - lead, ts_ns + 1, _RAISED_LIMIT)
+            page = self._api.page(selector, start, end, _RAISED_LIMIT)
         except TooMany:
-            return None
+            return None, self._api.page(selector, start, end, _SAMPLE).rows
         if page.full:
-            return None
-        return page.rows.filter(pc.equal(page.rows["ts_ns"], ts_ns))
+            return None, page.rows
+        return page.rows.filter(pc.equal(page.rows["ts_ns"], ts_ns)), page.rows
+
+
+def _apart(row: Mapping[str, Any]) -> dict[str, str]:
+    return {LINE: row["line"], **dict(row["metadata"])}
 
 
 def streams_around(api: Api, selector: Selector, ts_ns: int) -> list[dict[str, str]]:

@@ -3,14 +3,15 @@
 Belongs here: comparing what was read with Loki's count, and the other way to ask.
 Does not: the partition's own count, or paging.
 
-Loki 3.7 leaves out the last line of a chunk where it sits exactly at the start of a part
-into which its frontend splits queries: every full hour, unless configured otherwise.
+Loki 3.7 leaves out the last lines of a chunk where they sit exactly at the start of a part
+into which its frontend splits queries (`split`): every full hour, unless configured otherwise.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 
@@ -20,33 +21,51 @@ from lake.sources.loki.answer import ROWS
 from lake.sources.loki.api import Api, TooMany, TooWide
 from lake.sources.loki.counting import counted
 from lake.sources.loki.crowd import streams_around
-from lake.sources.loki.paging import HOUR, MS
+from lake.sources.loki.narrowing import DEEPEST, halves
+from lake.sources.loki.paging import HOUR, MS, SECOND
 from lake.sources.loki.selector import LINE_LABEL, NS_LABEL, Selector
+from lake.sources.loki.split import Split
 from lake.sources.loki.spool import Spool
 
-_HOUR_S = 3600
+_FEW_CUTS = 48  # a question each; for more, one over the whole day is cheaper
+_MOST_STEPS = 10_000  # of one query; Prometheus and Loki allow 11,000
+_SAMPLE = 10  # metrics
 _MOST_INSTANTS = 20  # more gaps than this are not Loki's flaw: late lines, say
 
 Between = Callable[[int, int], int]
 """start_ns, end_ns → a number of lines in [start, end)."""
+Metrics = list[tuple[dict[str, str], float]]
+"""Labels, and how many times."""
 
 
 class Recovery:
-    """Finds what a day's spool lacks."""
+    """Finds what a day's spool lacks. `split` says where the server cuts its queries."""
 
-    def __init__(self, api: Api, selector: Selector, day: Day, spool: Spool) -> None:
+    def __init__(
+        self,
+        api: Api,
+        selector: Selector,
+        day: Day,
+        spool: Spool,
+        split: Split,
+        parallel: int = 1,
+    ) -> None:
         self._api = api
         self._selector = selector
         self._day = day
         self._spool = spool
+        self._split = split
+        self._parallel = parallel
 
     def rows(self) -> pa.Table:
         """The missing rows, by time."""
-        found = {at: self._lacking(at) for at in self._short_hours()}
-        recovered = sum(rows.num_rows for rows in found.values())
         start, end = self._day.start_ns, self._day.end_ns
-        missing = self._counted(start, end) - self._spool.count(start, end) - recovered
-        if missing > 0:
+        counted_rows, read_rows = self._counted(start, end), self._spool.count(start, end)
+        found: dict[int, pa.Table] = {}
+        if counted_rows:
+            found = {at: self._lacking(at) for at in self._short_cuts()}
+        recovered = sum(rows.num_rows for rows in found.values())
+        if counted_rows > read_rows + recovered:
             gaps = short_milliseconds(self._counted, self._spool.count, start, end)
             for _, at in zip(range(_MOST_INSTANTS), gaps, strict=False):
                 if at not in found:
@@ -56,25 +75,39 @@ class Recovery:
     def _counted(self, start_ns: int, end_ns: int) -> int:
         return counted(self._api, self._selector, start_ns, end_ns)
 
-    def _short_hours(self) -> Iterator[int]:
-        """The full hours of the day at which lines are missing."""
-        for at, lines in self._counts_at_hours().items():
-            ours = self._day.start_ns <= at < self._day.end_ns
-            if ours and lines > self._spool.count(at - MS + 1, at + 1):
-                yield at
+    def _short_cuts(self) -> Iterator[int]:
+        """The cuts at which lines are missing.
 
-    def _counts_at_hours(self) -> dict[int, int]:
-        """Full hour in ns → lines in the millisecond that ends with it."""
+        A sum takes lines that differ in metadata only for one, so it is not compared with the
+        rows; at most it says at which of many cuts there is anything at all.
+        """
+        cuts: Sequence[int] = self._split.times(self._day.start_ns, self._day.end_ns)
+        if len(cuts) > _FEW_CUTS:
+            cuts = self._with_lines(cuts)
         query = self._selector.distinct_lines()
-        start, end = self._day.start_ns, self._day.end_ns
+        with ThreadPoolExecutor(self._parallel, "loki-cuts") as pool:
+            counts = pool.map(lambda at: self._api.vector(query, at), cuts)
+            for at, found in zip(cuts, counts, strict=True):
+                if sum(value for _, value in found) > self._spool.count(at - MS + 1, at + 1):
+                    yield at
+
+    def _with_lines(self, cuts: Sequence[int]) -> Sequence[int]:
+        """Those with lines in the millisecond that ends with them."""
         try:
-            counts = self._api.sum_at_steps(query, start, end, _HOUR_S)
-            return {second * 1000 * MS: count for second, count in counts.items()}
-        except TooWide:  # a frontend that does not split: hour by hour, then
-            return {
-                at: int(sum(value for _, value in self._api.vector(query, at)))
-                for at in range(start, end, HOUR)
-            }
+            return self._with_lines_of(cuts)
+        except TooWide:
+            per_hour = max(1, HOUR // (cuts[1] - cuts[0]))
+            hours = [cuts[at : at + per_hour] for at in range(0, len(cuts), per_hour)]
+            return [at for hour in hours for at in self._with_lines_of(hour)]
+
+    def _with_lines_of(self, cuts: Sequence[int]) -> list[int]:
+        query, found = self._selector.count(1), []
+        step_s = (cuts[1] - cuts[0]) // SECOND if len(cuts) > 1 else 1
+        for first in range(0, len(cuts), _MOST_STEPS):
+            some = cuts[first : first + _MOST_STEPS]
+            counts = self._api.sum_at_steps(query, some[0], some[-1], step_s)
+            found += [second * SECOND for second, count in counts.items() if count]
+        return sorted(found)
 
     def _lacking(self, at_ns: int) -> pa.Table:
         """The rows of the millisecond from `at_ns` on that the spool has not."""
@@ -106,24 +139,39 @@ class Recovery:
 
     def _of_stream(
         self, labels: dict[str, str], series: list[dict[str, str]], at_ns: int
-    ) -> list[tuple[dict[str, str], float]]:
+    ) -> Metrics:
         stream = self._selector.of_stream(labels, series)
+        return self._metrics(stream.lines_as_labels(), labels, at_ns)
+
+    def _metrics(
+        self, lines: Selector, labels: dict[str, str], at_ns: int, depth: int = 0
+    ) -> Metrics:
+        """Each line as a metric; by halves of halves where there are too many for one answer."""
         try:
-            return self._api.vector(stream.lines_as_labels(), at_ns + MS - 1)
+            return self._api.vector(lines.each_line(), at_ns + MS - 1)
         except TooMany as error:
-            raise Incomplete(
-                "more lines of one stream are missing than Loki tells in another way",
-                where=f"{stream}, the ms from {at_ns} ns",
-                found=error.parts.get("found"),
-                remedy="raise max_query_series in Loki's limits_config, or for this tenant",
-            ) from None
+            some = self._api.vector(lines.some_lines(_SAMPLE), at_ns + MS - 1)
+            apart = [
+                {name: value for name, value in metric.items() if name not in labels}
+                for metric, _ in some
+            ]
+            parts = halves(lines, apart)
+            if parts is None or depth > DEEPEST:
+                raise Incomplete(
+                    "more lines of one stream are missing than Loki tells in another way, and "
+                    "nothing tells them apart",
+                    where=f"{lines}, the ms from {at_ns} ns",
+                    found=error.parts.get("found"),
+                    remedy="raise max_query_series in Loki's limits_config, or for this tenant",
+                ) from None
+        return [row for part in parts for row in self._metrics(part, labels, at_ns, depth + 1)]
 
     def _concerned(self, series: list[dict[str, str]], at_ns: int) -> list[dict[str, str]]:
         """The streams that may have lines in that millisecond."""
         if self._selector.pipeline:  # which may rename labels
             return series
         try:
-            found = self._api.vector(self._selector.lines_as_labels(), at_ns + MS - 1)
+            found = self._api.vector(self._selector.lines_as_labels().each_line(), at_ns + MS - 1)
         except TooMany:  # over 500 different lines
             return series
         return [

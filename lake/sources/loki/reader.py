@@ -6,8 +6,10 @@ Does not: paging, LogQL, the table's columns.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,11 +23,13 @@ from lake.sources.face import Count
 from lake.sources.http import Http
 from lake.sources.loki.api import Api, Limit
 from lake.sources.loki.counting import counted
+from lake.sources.loki.cover import cover
 from lake.sources.loki.missing import Recovery
 from lake.sources.loki.paging import Bound
 from lake.sources.loki.reading import Reading, page_lines
 from lake.sources.loki.selector import Selector
-from lake.sources.loki.spool import RunWriter, Spool
+from lake.sources.loki.split import Split
+from lake.sources.loki.spool import RunWriter, Spool, Stretch
 from lake.sources.loki.table import partition
 
 # Looks at no stream, and goes through the same queue as every query.
@@ -44,6 +48,7 @@ class LokiReader:
         self._http = Http(section, "loki", probe=_PROBE)
         self._limit = Limit()
         self._lines: dict[str, Bound] = {}
+        self._split: Split | None = None
 
     @contextmanager
     def read(self, dataset: Dataset, day: Day, scratch: Path) -> Iterator[TableStream]:
@@ -54,36 +59,44 @@ class LokiReader:
         """
         selector = _selector(dataset)
         api = Api(self._http, self._limit)
-        details = self._reach(api, day)
-        lines = self._lines.setdefault(str(selector), page_lines())
-        reading = Reading(api, selector, day, scratch, self._http.max_parallel, lines)
-        stretches = reading.stretches()
-        spool = Spool(stretches)
-        lost = Recovery(api, selector, day, spool).rows()
-        if lost.num_rows:
-            late = RunWriter(scratch / "recovered.arrow")
-            late.add(lost)
-            # First, for such a line is the last of its chunk.
-            spool = Spool([late.close(), *stretches])
+        details = self._reach(api, day) | {"split_interval": self._split_of(api).told}
+        parts = [self._part(api, part, day, scratch) for part in _parts(api, selector, day)]
+        spool = Spool([stretch for part in parts for stretch in part.stretches])
         details |= {
-            "pages": reading.pages,
-            "recovered_lines": lost.num_rows,
+            "selectors": len(parts),
+            "pages": sum(part.pages for part in parts),
+            "recovered_lines": sum(part.recovered for part in parts),
             "streams": len(api.streams.labels()),
             "limit": self._limit.usual,
             "requests": api.tally.requests,
             "retries": api.tally.retries,
-            "pace": api.tally.slowing.details(),
         }
         yield partition(spool.sorted_batches(), api.streams.labels(), details)
+
+    def _part(self, api: Api, selector: Selector, day: Day, scratch: Path) -> _Part:
+        """The lines of one selector that Loki takes, those that it leaves out included."""
+        folder = Path(tempfile.mkdtemp(dir=scratch))
+        lines = self._lines.setdefault(str(selector), page_lines())
+        reading = Reading(api, selector, day, folder, self._http.max_parallel, lines)
+        stretches = reading.stretches()
+        split, parallel = self._split_of(api), self._http.max_parallel
+        lost = Recovery(api, selector, day, Spool(stretches), split, parallel).rows()
+        if lost.num_rows:
+            late = RunWriter(folder / "recovered.arrow")
+            late.add(lost)
+            # First, for such a line is the last of its chunk.
+            stretches = [late.close(), *stretches]
+        return _Part(stretches, reading.pages, lost.num_rows)
 
     def count(self, dataset: Dataset, day: Day) -> Count:
         """By a metric query over the day, or over parts of it where the day is too much."""
         selector = _selector(dataset)
         api = Api(self._http, self._limit)
-        return Count(
-            counted(api, selector, day.start_ns, day.end_ns),
-            selector.count(day.end_ms - day.start_ms),
-        )
+        rows = [counted(api, part, day.start_ns, day.end_ns) for part in _parts(api, selector, day)]
+        method = selector.count(day.end_ms - day.start_ms)
+        if selector.everything:
+            method += f", for {{}} {len(rows)} selectors that share out all streams"
+        return Count(sum(rows), method)
 
     def undated(self, dataset: Dataset) -> int | None:
         """None: every line has a time."""
@@ -92,6 +105,12 @@ class LokiReader:
     def close(self) -> None:
         """Ends the connections."""
         self._http.close()
+
+    def _split_of(self, api: Api) -> Split:
+        """Asked for once: it takes a restart, or nearly one, to change it."""
+        if self._split is None:
+            self._split = Split.of(api.configuration())
+        return self._split
 
     def _reach(self, api: Api, day: Day) -> dict[str, Any]:
         """What Loki tells of how far it keeps and looks back.
@@ -114,6 +133,30 @@ class LokiReader:
                 remedy="raise max_query_lookback in Loki's limits_config for this export",
             )
         return known
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What was read of one selector, and how."""
+
+    stretches: list[Stretch]
+    pages: int
+    recovered: int
+
+
+def _parts(api: Api, selector: Selector, day: Day) -> Iterator[Selector]:
+    """The selector, or for `{}` those that share out all streams.
+
+    Streams with labels of new names that come up in the meantime have theirs at the end.
+    """
+    if not selector.everything:
+        yield selector
+        return
+    done: list[str] = []
+    while new := list(cover(selector, api.label_names(day.start_ns, day.end_ns), done)):
+        for name, part in new:
+            yield part
+            done.append(name)
 
 
 def _duration_ms(told: str) -> int:

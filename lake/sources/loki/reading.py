@@ -11,11 +11,12 @@ from pathlib import Path
 from threading import Event
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lake.base.day import Day
 from lake.sources.loki.api import FIRST_LIMIT, Api, Page, TooMany, TooWide
 from lake.sources.loki.crowd import Crowd
-from lake.sources.loki.paging import HOUR, Bound, pages
+from lake.sources.loki.paging import HOUR, Bound, lead_ns, pages
 from lake.sources.loki.selector import Selector
 from lake.sources.loki.spool import RunWriter, Stretch
 
@@ -70,13 +71,14 @@ class Reading:
         self.pages += 1
         limit = self._lines.value
         try:
-            page = self._ask(self._day.start_ns, self._day.end_ns, limit)
+            start = self._day.start_ns
+            page = self._ask(start - lead_ns(start), self._day.end_ns, limit)
         except TooWide:
             return None
         except TooMany as error:
             self._lines.shrink(limit, error.times)
             return None
-        return None if page.full else page.rows
+        return None if page.full else page.rows.filter(pc.field("ts_ns") >= start)
 
     def _hour(self, start_ns: int) -> tuple[Stretch, int]:
         """The rows of [start, start + 1 h), and how many pages they took."""

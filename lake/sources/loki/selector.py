@@ -19,6 +19,8 @@ _PARTS = re.compile(
 )
 LINE_LABEL = "monitoring_lake_line"
 NS_LABEL = "monitoring_lake_ns"
+# A line that a parser stumbled over is a line, but makes a metric query fail.
+_NO_ERRORS = "| drop __error__, __error_details__"
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,16 @@ class Selector:
     def __str__(self) -> str:
         return f"{self.matchers} {self.pipeline}".strip()
 
+    @property
+    def everything(self) -> bool:
+        """Whether it is `{}`: all streams, for which `cover` has selectors that Loki takes."""
+        return not self.matchers[1:-1].strip()
+
+    def piped(self, stage: str) -> Selector:
+        """With one more stage at the pipeline's end."""
+        # On a line of its own, for the pipeline may end in a comment.
+        return Selector(self.matchers, f"{self.pipeline}\n{stage}".strip())
+
     def of_stream(self, labels: Mapping[str, str], others: Iterable[Mapping[str, str]]) -> Selector:
         """The same lines of this one stream, whatever other streams there are beside it."""
         absent = {name for other in others if labels.items() < other.items() for name in other}
@@ -57,27 +69,31 @@ class Selector:
         duration = f"{milliseconds}ms" if rest else f"{hours}h"
         return f"sum(count_over_time({self._for_metrics()} [{duration}]))"
 
-    def lines_as_labels(self) -> str:
-        """The lines of the last millisecond, each with its labels, text and time as a metric."""
+    def lines_as_labels(self) -> Selector:
+        """The same lines, each with its text and its time as labels."""
         spelled = (
             f"| label_format {LINE_LABEL}=`{{{{__line__}}}}`, "
             f"{NS_LABEL}=`{{{{__timestamp__ | unixEpochNanos}}}}`"
         )
-        return f"count_over_time({self._for_metrics()} {spelled} [1ms])"
+        return (self.piped(_NO_ERRORS) if self.pipeline else self).piped(spelled)
+
+    def each_line(self) -> str:
+        """The lines of the last millisecond as metrics; of `lines_as_labels`."""
+        return f"count_over_time({self} [1ms])"
+
+    def some_lines(self, number: int) -> str:
+        """At most so many of `each_line`."""
+        return f"topk({number}, {self.each_line()})"
 
     def distinct_lines(self) -> str:
         """The number of lines in the last millisecond, those that differ in metadata only too.
 
         A plain count takes equal lines of a stream at one time, from different chunks, for one.
         """
-        return f"count({self.lines_as_labels()})"
+        return f"count({self.lines_as_labels().each_line()})"
 
     def _for_metrics(self) -> str:
-        """A line that a parser stumbled over is a line, but makes a metric query fail."""
-        if not self.pipeline:
-            return self.matchers
-        # On lines of its own, for the pipeline may end in a comment.
-        return f"{self}\n| drop __error__, __error_details__\n"
+        return str(self.piped(_NO_ERRORS)) if self.pipeline else self.matchers
 
 
 def _quoted(value: str) -> str:

@@ -1,11 +1,13 @@
 """A Loki in memory, behind the face of `Api`, with the flaws that matter to paging.
 
-Kept from the real one: start <= ts < end, forward, the limit and its cap, the split at full
-hours, the line left out at a part's start, how a count rounds. Not kept: everything else.
+Kept from the real one: start <= ts < end, forward, the limit and its cap, the split into
+parts, the line left out at a part's start, how a count rounds, filters by line and label.
+Not kept: everything else.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field
@@ -46,10 +48,11 @@ class FakeLoki:
 
     lines: list[Line]
     cap: int = 5000
-    split_ns: int = HOUR
+    split_ns: int = HOUR  # of no split: longer than the day
     widest_ns: int = 24 * HOUR
     longest: int = 1_000_000
     low_count: bool = False
+    most_series: int = 12
     streams: Streams = field(default_factory=Streams)
     tally: Tally = field(default_factory=Tally)
     limit: Limit = field(default_factory=Limit)
@@ -96,6 +99,7 @@ class FakeLoki:
             line
             for line in self.lines
             if all(labels_of(line.stream).get(name, "") == value for name, value in wanted.items())
+            and _passes(line, selector.pipeline)
         ]
 
     def series(self, selector: Selector, start_ns: int, end_ns: int) -> list[dict[str, str]]:
@@ -109,7 +113,8 @@ class FakeLoki:
         range_ns = int(width[1]) * (MS if width[2] == "ms" else HOUR)
         if range_ns > self.widest_ns:
             raise TooWide("deadline exceeded")
-        selector = Selector.parse(re.search(r"\{.*?\}", query)[0])  # type: ignore[index]
+        pipeline = query[query.index("}") + 1 : query.rindex("[")]
+        selector = Selector(query[query.index("{") : query.index("}") + 1], pipeline)
         found = [line for line in self._of(selector) if at_ns - range_ns < line.ts_ns <= at_ns]
         if query.startswith("sum("):
             if self.low_count:
@@ -117,29 +122,42 @@ class FakeLoki:
                     {(line.stream, line.ts_ns, line.text): line for line in found}.values()
                 )
             return [({}, len(found))] if found else []
-        metrics = Counter(
-            frozenset(
-                {
-                    **labels_of(line.stream),
-                    **dict(line.metadata),
-                    NS_LABEL: str(line.ts_ns),
-                    **({LINE_LABEL: line.text} if line.text else {}),
-                }.items()
-            )
-            for line in found
-        )
+        metrics = Counter(frozenset(_metric(line).items()) for line in found)
         if query.startswith("count("):
             return [({}, len(metrics))] if metrics else []
-        if len(metrics) > 5:
-            raise TooMany("maximum of series (5) reached for a single query")
-        return [(dict(metric), times) for metric, times in metrics.items()]
+        some = re.match(r"topk\((\d+)", query)
+        shown = list(metrics.items())[: int(some[1]) if some else None]
+        if len(shown) > self.most_series:
+            raise TooMany("maximum of series reached for a single query")
+        return [(dict(metric), times) for metric, times in shown]
 
     def sum_at_steps(self, query: str, start_ns: int, end_ns: int, step_s: int) -> dict[int, int]:
         counts: dict[int, int] = {}
-        for at in range(start_ns, end_ns + 1, step_s * 1000 * MS):
+        step = step_s * 1000 * MS
+        near = {start_ns - (start_ns - line.ts_ns) // step * step for line in self.lines}
+        for at in sorted(at for at in near if start_ns <= at <= end_ns):
             for _, value in self.vector(query, at):
                 counts[at // (1000 * MS)] = int(value)
         return counts
+
+
+def _metric(line: Line) -> dict[str, str]:
+    metric = {**labels_of(line.stream), **dict(line.metadata), NS_LABEL: str(line.ts_ns)}
+    return metric | ({LINE_LABEL: line.text} if line.text else {})
+
+
+def _passes(line: Line, pipeline: str) -> bool:
+    for name, operator, quoted in re.findall(
+        r'(?:\| (\w+) |\|)?(=~|!~|~) ("(?:[^"\\]|\\.)*")', pipeline
+    ):
+        pattern = re.sub(
+            r"\\x\{(\w+)\}", lambda found: f"\\U{int(found[1], 16):08x}", json.loads(quoted)
+        )
+        value = _metric(line).get(name, "") if name else line.text
+        found = re.fullmatch(pattern, value) if name else re.search(pattern, value)
+        if (found is None) != (operator == "!~"):
+            return False
+    return True
 
 
 def _table(lines: list[Line], streams: Streams) -> pa.Table:

@@ -16,19 +16,24 @@ from lake.base.errors import Incomplete, TransientError
 from lake.sources.loki.missing import Recovery, short_milliseconds
 from lake.sources.loki.reading import Reading, page_lines
 from lake.sources.loki.selector import Selector
+from lake.sources.loki.split import Split
 from lake.sources.loki.spool import RunWriter, Spool
 
 DAY = Day.parse("2026-03-01")
 SELECTOR = Selector.parse('{job="fake"}')
 
 
-def read(loki: FakeLoki) -> tuple[pa.Table, list[int]]:
-    """The day's rows, and the times of those that were recovered."""
+def read(loki: FakeLoki, split: Split | None = None) -> tuple[pa.Table, list[int]]:
+    """The day's rows, and the times of those that were recovered.
+
+    What is known of the server's split is the truth, unless said otherwise.
+    """
+    split = split or Split(loki.split_ns, "")
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         reading = Reading(loki, SELECTOR, DAY, scratch, 2, page_lines())  # type: ignore[arg-type]
         stretches = reading.stretches()
-        lost = Recovery(loki, SELECTOR, DAY, Spool(stretches)).rows()  # type: ignore[arg-type]
+        lost = Recovery(loki, SELECTOR, DAY, Spool(stretches), split).rows()  # type: ignore[arg-type]
         late = RunWriter(scratch / "recovered.arrow")
         late.add(lost)
         spool = Spool([late.close(), *stretches])
@@ -88,16 +93,19 @@ def fullest(loki: FakeLoki) -> int:
     kept=st.lists(lines, max_size=60),
     cap=st.integers(1, 30),
     widest_ns=st.sampled_from([24 * HOUR, HOUR, HOUR // 7]),
-    split_ns=st.sampled_from([HOUR, HOUR // 4]),
+    split_ns=st.sampled_from([HOUR, HOUR // 4, 2 * HOUR, 1000 * HOUR]),
+    known=st.booleans(),
 )
-@settings(max_examples=40, deadline=None)
-def test_every_line_comes_once(kept: list[Line], cap: int, widest_ns: int, split_ns: int) -> None:
+@settings(max_examples=60, deadline=None)
+def test_every_line_comes_once(
+    kept: list[Line], cap: int, widest_ns: int, split_ns: int, known: bool
+) -> None:
     kept = stored_once(kept)
     loki = FakeLoki(kept, cap=cap, widest_ns=widest_ns, split_ns=split_ns)
     try:
-        rows, _ = read(loki)
+        rows, _ = read(loki, None if known else Split.of(""))
     except Incomplete:
-        assert fullest(loki) >= cap
+        assert cap == 1  # a single line does not show what tells it from others
         return
     assert sorted(found(rows)) == expected(loki)
     order = [(row["stream_id"], row["ts_ns"]) for row in rows.to_pylist()]
@@ -171,14 +179,24 @@ def test_a_line_left_out_at_a_full_hour_is_recovered_in_its_place() -> None:
 def test_more_lines_left_out_than_one_metric_query_tells() -> None:
     at = DAY.start_ns + 5 * HOUR
     kept = [Line(s, 0, at - MS * 2, "before") for s in range(3)]
-    kept += [Line(s, 0, at, f"{n}") for s in range(3) for n in range(4)]
-    rows, recovered = read(FakeLoki(kept))
-    assert recovered == [at] * 12
-    assert rows.num_rows == 15
+    kept += [Line(s, 0, at, f"{n % 30}", (("n", f"{n}"),)) for s in range(3) for n in range(40)]
+    loki = FakeLoki(kept)
+    rows, recovered = read(loki)
+    assert recovered == [at] * 120
+    assert sorted(found(rows)) == expected(loki)
 
 
-def test_one_stream_with_more_lines_at_one_instant_than_the_cap_fails_loudly() -> None:
-    kept = [Line(0, 0, DAY.start_ns + 1, f"{n}") for n in range(20)]
+def test_one_stream_with_more_lines_at_one_instant_than_the_cap() -> None:
+    at = DAY.start_ns + MS
+    kept = [Line(0, 0, at, "x" * 1500 + f"{n}") for n in range(50)]
+    kept += [Line(0, 0, at, "equal", (("trace", f"{n}"),)) for n in range(50)]
+    loki = FakeLoki([*kept, Line(0, 0, at, ""), Line(0, 0, at - 1, "before")], cap=7)
+    rows, _ = read(loki)
+    assert sorted(found(rows)) == expected(loki)
+
+
+def test_lines_that_nothing_tells_apart_fail_loudly() -> None:
+    kept = [Line(0, 0, DAY.start_ns + 1, "x") for _ in range(20)]
     with pytest.raises(Incomplete) as caught:
         read(FakeLoki(kept, cap=10))
     assert "max_entries_limit_per_query" in str(caught.value)
@@ -218,5 +236,5 @@ def test_what_arrived_since_it_was_read_is_added_once() -> None:
         spool = Spool(reading.stretches())
         late = [Line(0, 1, at, "late"), Line(0, 1, at + 5, "later"), Line(0, 1, at + MS, "last")]
         now = FakeLoki([*loki.lines, *late], streams=loki.streams)
-        lost = Recovery(now, SELECTOR, DAY, spool).rows()  # type: ignore[arg-type]
+        lost = Recovery(now, SELECTOR, DAY, spool, Split(HOUR, "")).rows()  # type: ignore[arg-type]
     assert lost["line"].to_pylist() == ["late", "later", "last"]

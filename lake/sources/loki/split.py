@@ -1,0 +1,51 @@
+"""At which times Loki's frontend cuts queries in parts, where a line may fall in between.
+
+Belongs here: what the server tells of its split interval, and what is assumed where it does
+not. Does not: looking for lines there (missing).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from lake.base.datasets import duration_ms
+
+_MINUTE_NS = 60 * 10**9
+_SECOND_NS = 10**9
+# In /config (`1h`), and in what overrides it for tenants. Go writes `1h0m0s`, too.
+_INTERVAL = re.compile(
+    r"^\s*split(?:_ingester)?_queries_by_interval:\s*\"?([0-9a-z.]+)", re.MULTILINE
+)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Queries are cut at multiples of `interval_ns` since the epoch; 0: not at all."""
+
+    interval_ns: int
+    told: str
+
+    @classmethod
+    def of(cls, configuration: str) -> Split:
+        """From the server's own texts; the finest grid that holds all intervals they name.
+
+        Where they tell nothing, every whole minute may be a cut.
+        """
+        told = list(dict.fromkeys(_INTERVAL.findall(configuration)))
+        try:
+            found = [duration_ms(text) * 10**6 for text in told]
+        except ValueError:
+            found = []
+        interval = math.gcd(*found) if found else _MINUTE_NS  # gcd(x, 0) is x
+        if interval % _SECOND_NS:  # no one has parts that short
+            interval = _SECOND_NS
+        return cls(interval, f"{interval // _SECOND_NS}s" if found else "unknown")
+
+    def times(self, start_ns: int, end_ns: int) -> range:
+        """The cuts in [start, end)."""
+        if not self.interval_ns:
+            return range(0)
+        first = -(-start_ns // self.interval_ns) * self.interval_ns
+        return range(first, end_ns, self.interval_ns)
