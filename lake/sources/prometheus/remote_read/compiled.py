@@ -1,0 +1,451 @@
+"""Loops over bytes, compiled: frames and their checksums, protobuf, XOR chunks.
+
+Belongs here: what touches each byte. Does not: what follows from it. Imported where it is
+used only: numba takes its time to load. Nothing here looks outside the arrays it was given,
+whatever they hold; each function says by a code what was wrong.
+
+Sources: prompb/remote.proto, prompb/types.proto (messages); storage/remote's chunked stream
+(uvarint length, CRC32C big-endian, message); the XOR chunk of tsdb/docs/format/chunks.md.
+"""
+
+# Types are in numba's signatures, which mypy does not read.
+# mypy: ignore-errors
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+
+OK = 0
+MORE = 1  # the buffer ends before its last frame does
+BAD_LENGTH = 2  # a frame longer than any server sends
+BAD_CHECKSUM = 3
+BAD_MESSAGE = 4  # no protobuf message, or one of another kind
+BAD_CHUNK = 5  # a chunk that ends too early, or can't be
+UNKNOWN_ENCODING = 6
+
+XOR, HISTOGRAM, FLOAT_HISTOGRAM = 1, 2, 3
+LARGEST_FRAME = 64 << 20
+ROW_FIELDS = 7
+LABELS_START, LABELS_END, CHUNKS_START, CHUNKS_END, SAMPLES, ENCODINGS, NO_SERIES = range(7)
+
+_U8 = types.Array(types.uint8, 1, "C")
+_U32_2 = types.Array(types.uint32, 2, "C")
+_U64 = types.Array(types.uint64, 1, "C")
+_I64 = types.Array(types.int64, 1, "C")
+_I64_2 = types.Array(types.int64, 2, "C")
+_int = types.int64
+_CASTAGNOLI = 0x82F63B78  # reflected
+
+
+def _compiled(signature: Any, *, inline: bool = False) -> Any:
+    return njit(signature, cache=True, nogil=True, inline="always" if inline else "never")
+
+
+def _tables() -> np.ndarray[Any, Any]:
+    """tables[k][b]: the CRC of byte b followed by k zero bytes."""
+    tables = np.zeros((8, 256), np.uint32)
+    for byte in range(256):
+        crc = byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (_CASTAGNOLI if crc & 1 else 0)
+        tables[0, byte] = crc
+    for k in range(1, 8):
+        tables[k] = (tables[k - 1] >> 8) ^ tables[0, tables[k - 1] & 0xFF]
+    return tables
+
+
+CRC_TABLES = _tables()
+
+
+@_compiled(types.uint32(_U8, _int, _int, _U32_2))
+def crc32c(data: Any, start: int, end: int, tables: Any) -> Any:
+    """CRC-32C (Castagnoli) of data[start:end], eight bytes a step."""
+    crc = np.uint32(0xFFFFFFFF)
+    at = start
+    while at + 8 <= end:
+        low = crc ^ (
+            np.uint32(data[at])
+            | np.uint32(data[at + 1]) << np.uint32(8)
+            | np.uint32(data[at + 2]) << np.uint32(16)
+            | np.uint32(data[at + 3]) << np.uint32(24)
+        )
+        crc = np.uint32(
+            tables[7, low & np.uint32(0xFF)]
+            ^ tables[6, (low >> np.uint32(8)) & np.uint32(0xFF)]
+            ^ tables[5, (low >> np.uint32(16)) & np.uint32(0xFF)]
+            ^ tables[4, low >> np.uint32(24)]
+            ^ tables[3, data[at + 4]]
+            ^ tables[2, data[at + 5]]
+            ^ tables[1, data[at + 6]]
+            ^ tables[0, data[at + 7]]
+        )
+        at += 8
+    while at < end:
+        crc = np.uint32(
+            tables[0, (crc ^ np.uint32(data[at])) & np.uint32(0xFF)] ^ (crc >> np.uint32(8))
+        )
+        at += 1
+    return ~crc
+
+
+@_compiled(types.UniTuple(_int, 2)(_U8, _int, _int))
+def uvarint(data: Any, at: int, end: int) -> tuple[int, int]:
+    """The number at `at` (its low 64 bits, as int64) and where it ends; -1 where it does not."""
+    number = np.int64(0)
+    for byte in range(10):
+        if at + byte >= end:
+            return number, -1
+        part = np.int64(data[at + byte])
+        number |= (part & 0x7F) << (7 * byte)
+        if part < 0x80:
+            return number, at + byte + 1
+    return number, -1
+
+
+@_compiled(types.UniTuple(_int, 4)(_U8, _int, _int))
+def field(data: Any, at: int, end: int) -> tuple[int, int, int, int]:
+    """A protobuf field: its tag, where its content starts and ends, its number if a varint.
+
+    The tag is -1 where there is no field, or one that does not fit.
+    """
+    tag, at = uvarint(data, at, end)
+    if at < 0 or tag < 8:
+        return -1, 0, 0, 0
+    kind = tag & 7
+    if kind == 0:
+        number, stop = uvarint(data, at, end)
+        return (tag if stop >= 0 else -1), at, stop, number
+    if kind == 2:
+        size, at = uvarint(data, at, end)
+        if at < 0 or size < 0 or size > end - at:
+            return -1, 0, 0, 0
+        return tag, at, at + size, 0
+    size = 8 if kind == 1 else 4
+    if kind not in (1, 5) or size > end - at:
+        return -1, 0, 0, 0
+    return tag, at, at + size, 0
+
+
+@_compiled(types.UniTuple(_int, 5)(_U8, _int, _int))
+def chunk(data: Any, at: int, end: int) -> tuple[int, int, int, int, int]:
+    """A Chunk message: a code, its encoding, where its data start and end, its samples."""
+    encoding, start, stop = 0, at, at
+    while at < end:
+        tag, content, at, number = field(data, at, end)
+        if tag < 0:
+            return BAD_MESSAGE, 0, 0, 0, 0
+        if tag == 0x18:
+            encoding = number
+        elif tag == 0x22:
+            start, stop = content, at
+    if stop - start < 2:
+        return BAD_CHUNK, encoding, start, stop, 0
+    samples = (np.int64(data[start]) << 8) | np.int64(data[start + 1])
+    return OK, encoding, start, stop, samples
+
+
+@_compiled(_int(_U8, _int, _int, _U8, _int, _I64))
+def _series(data: Any, at: int, end: int, kept: Any, kept_at: int, row: Any) -> int:
+    """A ChunkedSeries message into one row; its chunks are copied to `kept` as they stand."""
+    row[LABELS_START] = row[LABELS_END] = at
+    row[CHUNKS_START] = row[CHUNKS_END] = kept_at
+    row[SAMPLES] = row[ENCODINGS] = row[NO_SERIES] = 0
+    while at < end:
+        begun = at
+        tag, content, at, _ = field(data, at, end)
+        if tag == 0x0A:
+            # Labels come first and in one piece: that piece is what a series is known by.
+            if row[LABELS_END] != begun or row[CHUNKS_END] > row[CHUNKS_START]:
+                return BAD_MESSAGE
+            row[LABELS_END] = at
+        elif tag == 0x12:
+            code, encoding, _, _, samples = chunk(data, content, at)
+            if code != OK:
+                return code
+            if encoding < XOR or encoding > FLOAT_HISTOGRAM:
+                row[ENCODINGS] = encoding
+                return UNKNOWN_ENCODING
+            row[ENCODINGS] |= 1 << encoding
+            row[SAMPLES] += samples
+            for i in range(at - begun):
+                kept[row[CHUNKS_END] + i] = data[begun + i]
+            row[CHUNKS_END] += at - begun
+        else:
+            return BAD_MESSAGE
+    return OK
+
+
+@_compiled(types.UniTuple(_int, 4)(_U8, _int, _int, _U32_2, _U8, _I64_2))
+def scan(
+    data: Any, at: int, end: int, tables: Any, kept: Any, rows: Any
+) -> tuple[int, int, int, int]:
+    """Whole frames of data[at:end]: a code, where it stopped, bytes kept, rows.
+
+    A row is one ChunkedSeries message: its labels in `data`, its chunks in `kept`, which
+    has to be as long as data. MORE: call again with the rest and what follows it, or,
+    where nothing was used up, with a larger buffer; also where `rows` are full.
+    """
+    kept_at, count = 0, 0
+    while True:
+        size, start = uvarint(data, at, end)
+        if start < 0:
+            return (BAD_LENGTH if end - at >= 10 else MORE), at, kept_at, count
+        if size < 0 or size > LARGEST_FRAME:
+            return BAD_LENGTH, at, kept_at, count
+        start += 4
+        stop = start + size
+        if stop > end or count + 64 > len(rows):
+            return MORE, at, kept_at, count
+        told = np.uint32(0)
+        for i in range(4):
+            told = (told << np.uint32(8)) | np.uint32(data[start - 4 + i])
+        if crc32c(data, start, stop, tables) != told:
+            return BAD_CHECKSUM, at, kept_at, count
+        inside = start
+        while inside < stop:
+            tag, content, inside, _ = field(data, inside, stop)
+            if tag == 0x0A:
+                if count == len(rows):
+                    return BAD_MESSAGE, at, kept_at, count  # a frame of more series than usual
+                code = _series(data, content, inside, kept, kept_at, rows[count])
+                if code != OK:
+                    return code, at, kept_at, count
+                kept_at = rows[count, CHUNKS_END]
+                count += 1
+            elif tag != 0x10:  # query_index: there is one query
+                return BAD_MESSAGE, at, kept_at, count
+        at = stop
+
+
+@_compiled(types.UniTuple(_int, 4)(_U8, _int, _int, _U8, _I64_2))
+def scan_samples(data: Any, at: int, end: int, kept: Any, rows: Any) -> tuple[int, int, int, int]:
+    """Series of a QueryResult, data[at:end]: a code, where it stopped, bytes kept, rows.
+
+    As `scan`, with one row a TimeSeries message, whose samples are kept. MORE: `rows` were
+    full.
+    """
+    kept_at, count = 0, 0
+    while at < end:
+        tag, content, stop, _ = field(data, at, end)
+        if tag != 0x0A:
+            return BAD_MESSAGE, at, kept_at, count
+        if count == len(rows):
+            return MORE, at, kept_at, count
+        row = rows[count]
+        row[LABELS_START] = row[LABELS_END] = content
+        row[CHUNKS_START] = row[CHUNKS_END] = kept_at
+        row[SAMPLES], row[ENCODINGS] = 0, 1
+        inside = content
+        while inside < stop:
+            begun = inside
+            tag, _, inside, _ = field(data, inside, stop)
+            if tag == 0x0A:
+                if row[LABELS_END] != begun or row[CHUNKS_END] > row[CHUNKS_START]:
+                    return BAD_MESSAGE, at, kept_at, count
+                row[LABELS_END] = inside
+            elif tag == 0x12:
+                row[SAMPLES] += 1
+                for i in range(inside - begun):
+                    kept[row[CHUNKS_END] + i] = data[begun + i]
+                row[CHUNKS_END] += inside - begun
+            elif tag == 0x22:
+                row[ENCODINGS] = HISTOGRAM
+                return UNKNOWN_ENCODING, at, kept_at, count
+            elif tag < 0:
+                return BAD_MESSAGE, at, kept_at, count
+        kept_at = row[CHUNKS_END]
+        count += 1
+        at = stop
+    return OK, at, kept_at, count
+
+
+_BITS = types.Tuple((types.uint64, _int, types.uint64, _int))
+
+
+@_compiled(_BITS(_U8, _int, _int, types.uint64, _int, _int))
+def take(
+    data: Any, at: int, end: int, held: Any, valid: int, wanted: int
+) -> tuple[Any, int, Any, int]:
+    """The next 0 … 32 bits, and the reader after them: next byte, held bits, how many.
+
+    The next byte lies behind `end` once there were too few bits.
+    """
+    if valid < wanted:
+        while valid <= 56 and at < end:
+            held = (held << np.uint64(8)) | np.uint64(data[at])
+            at += 1
+            valid += 8
+        if valid < wanted:
+            return np.uint64(0), end + 1, np.uint64(0), 0
+    valid -= wanted
+    bits = (held >> np.uint64(valid)) & ((np.uint64(1) << np.uint64(wanted)) - np.uint64(1))
+    return bits, at, held, valid
+
+
+@_compiled(_BITS(_U8, _int, _int, types.uint64, _int, _int))
+def take_long(
+    data: Any, at: int, end: int, held: Any, valid: int, wanted: int
+) -> tuple[Any, int, Any, int]:
+    """The same for 0 … 64 bits."""
+    high = np.uint64(0)
+    if wanted > 32:
+        high, at, held, valid = take(data, at, end, held, valid, wanted - 32)
+        wanted = 32
+    low, at, held, valid = take(data, at, end, held, valid, wanted)
+    return (high << np.uint64(32)) | low, at, held, valid
+
+
+@_compiled(types.UniTuple(_int, 2)(_U8, _int, _int, _int, _int, _int, _I64, _U64, _int))
+def xor_chunk(
+    data: Any,
+    at: int,
+    end: int,
+    samples: int,
+    first_ms: int,
+    end_ms: int,
+    ts: Any,
+    values: Any,
+    filled: int,
+) -> tuple[int, int]:
+    """The samples of one chunk's data[at:end] with first_ms <= ts < end_ms.
+
+    Written to ts (ms) and values (the double's bits) from `filled` on. Returns a code and
+    how far they are filled now.
+    """
+    if samples == 0:
+        return OK, filled
+    if filled + samples > len(ts) or filled + samples > len(values):
+        return BAD_CHUNK, filled
+    at += 2
+    number, at = uvarint(data, at, end)
+    if at < 0 or at + 8 > end:
+        return BAD_CHUNK, filled
+    time = np.int64((number >> 1) & 0x7FFFFFFFFFFFFFFF) ^ -(number & 1)
+    bits = np.uint64(0)
+    for i in range(8):
+        bits = (bits << np.uint64(8)) | np.uint64(data[at + i])
+    at += 8
+    ts[filled], values[filled] = time, bits
+    filled += first_ms <= time < end_ms
+    if samples == 1:
+        return OK, filled
+    delta, at = uvarint(data, at, end)
+    if at < 0:
+        return BAD_CHUNK, filled
+    held, valid = np.uint64(0), 0
+    leading, trailing = 0, 0
+    for sample in range(1, samples):
+        if sample > 1:
+            # Delta of deltas: 0, or 10, 110, 1110, 1111 before 14, 17, 20, 64 bits.
+            bit, at, held, valid = take(data, at, end, held, valid, 1)
+            if bit:
+                width = 14
+                bit, at, held, valid = take(data, at, end, held, valid, 1)
+                if bit:
+                    width = 17
+                    bit, at, held, valid = take(data, at, end, held, valid, 1)
+                    if bit:
+                        width = 20
+                        bit, at, held, valid = take(data, at, end, held, valid, 1)
+                        if bit:
+                            width = 64
+                change, at, held, valid = take_long(data, at, end, held, valid, width)
+                signed = np.int64(change)
+                if width < 64 and signed > (np.int64(1) << (width - 1)):
+                    signed -= np.int64(1) << width
+                delta += signed
+        time += delta
+        bit, at, held, valid = take(data, at, end, held, valid, 1)
+        if bit:
+            bit, at, held, valid = take(data, at, end, held, valid, 1)
+            if bit:
+                both, at, held, valid = take(data, at, end, held, valid, 11)
+                leading = np.int64(both >> np.uint64(6))
+                width = np.int64(both & np.uint64(63))
+                if width == 0:
+                    width = 64
+                trailing = 64 - leading - width
+                if trailing < 0:
+                    return BAD_CHUNK, filled
+            change, at, held, valid = take_long(data, at, end, held, valid, 64 - leading - trailing)
+            bits ^= change << np.uint64(trailing)
+        if at > end:
+            return BAD_CHUNK, filled
+        ts[filled], values[filled] = time, bits
+        filled += first_ms <= time < end_ms
+    return OK, filled
+
+
+@_compiled(types.void(_I64, _U64, _int, _int, _I64))
+def _tell(ts: Any, values: Any, begun: int, filled: int, row: Any) -> None:
+    """How many samples, whether some do not ascend in time (0 or 1), how many are NaN."""
+    disorder, nans = 0, 0
+    for i in range(begun, filled):
+        disorder |= i > begun and ts[i] <= ts[i - 1]
+        nans += (values[i] & np.uint64(0x7FFFFFFFFFFFFFFF)) > np.uint64(0x7FF0000000000000)
+    row[0], row[1], row[2] = filled - begun, disorder, nans
+
+
+@_compiled(_int(_U8, _I64_2, _int, _int, _I64, _U64, _I64_2))
+def floats(
+    data: Any, regions: Any, first_ms: int, end_ms: int, ts: Any, values: Any, told: Any
+) -> int:
+    """The samples of series whose chunks stand in data[start:stop] of each region.
+
+    One after another in ts (ms) and values (bits). `told` has a row a region, see _tell.
+    """
+    filled = 0
+    for region in range(len(regions)):
+        at, stop = regions[region, 0], regions[region, 1]
+        begun = filled
+        if at < 0 or stop > len(data):
+            return BAD_MESSAGE
+        while at < stop:
+            tag, content, at, _ = field(data, at, stop)
+            if tag != 0x12:
+                return BAD_MESSAGE
+            code, encoding, start, end, samples = chunk(data, content, at)
+            if code == OK and encoding == XOR:
+                code, filled = xor_chunk(
+                    data, start, end, samples, first_ms, end_ms, ts, values, filled
+                )
+            elif code == OK:
+                code = UNKNOWN_ENCODING
+            if code != OK:
+                return code
+        _tell(ts, values, begun, filled, told[region])
+    return OK
+
+
+@_compiled(_int(_U8, _I64_2, _int, _int, _I64, _U64, _I64_2))
+def sampled(
+    data: Any, regions: Any, first_ms: int, end_ms: int, ts: Any, values: Any, told: Any
+) -> int:
+    """The same as `floats` where samples stand in data, not chunks. A zero is not written."""
+    filled = 0
+    for region in range(len(regions)):
+        at, stop = regions[region, 0], regions[region, 1]
+        begun = filled
+        if at < 0 or stop > len(data):
+            return BAD_MESSAGE
+        while at < stop:
+            tag, inside, at, _ = field(data, at, stop)
+            if tag != 0x12 or filled >= len(ts) or filled >= len(values):
+                return BAD_MESSAGE
+            time, bits = np.int64(0), np.uint64(0)
+            while inside < at:
+                tag, content, inside, number = field(data, inside, at)
+                if tag == 0x09:
+                    bits = np.uint64(0)
+                    for i in range(8):
+                        bits |= np.uint64(data[content + i]) << np.uint64(8 * i)
+                elif tag == 0x10:
+                    time = number
+                elif tag < 0:
+                    return BAD_MESSAGE
+            ts[filled], values[filled] = time, bits
+            filled += first_ms <= time < end_ms
+        _tell(ts, values, begun, filled, told[region])
+    return OK

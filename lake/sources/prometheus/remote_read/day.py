@@ -1,0 +1,138 @@
+"""A day of stored samples by remote read: read, and counted.
+
+Belongs here: the steps. Does not: how each is done (asking, reading).
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from lake.base.datasets import PrometheusDataset
+from lake.base.day import Day
+from lake.base.errors import BadData
+from lake.base.table import TableStream
+from lake.sources.http import Http
+from lake.sources.prometheus.api import Questions
+from lake.sources.prometheus.plan import Window
+from lake.sources.prometheus.remote_read.asking import RemoteRead
+from lake.sources.prometheus.remote_read.reading import STALE, Decide, Reading, Samples
+from lake.sources.prometheus.rows import ENCODINGS, SORTED_BY, Rows
+
+_NAN = -1
+HOW = {True: "remote read, chunks", False: "remote read, samples (-0 comes as 0)"}
+
+
+def table_stream(
+    http: Http, questions: Questions, dataset: PrometheusDataset, day: Day, scratch: Path
+) -> TableStream:
+    """The day's stored samples, fetched into `scratch` until they are taken.
+
+    Raises Unavailable where this server's remote read won't do.
+    """
+    remote = RemoteRead.open(http, questions, dataset, day)
+    reading = _read(remote, questions, day, scratch)
+    rows = Rows(reading.label_sets)
+    details: dict[str, Any] = {
+        "mode": "raw",
+        "read_by": HOW[remote.streamed],
+        "series": len(reading.label_sets),
+        "requests": questions.tally.requests,
+        "retries": questions.tally.retries,
+        "pace": questions.tally.slowing.details(),
+    }
+    if remote.external:
+        details["external_labels_left_out"] = remote.external
+    return TableStream(
+        schema=rows.schema,
+        batches=_batches(reading, rows, details),
+        sorted_by=SORTED_BY,
+        encodings=ENCODINGS,
+        dictionary=rows.dictionary,
+        details=details,
+    )
+
+
+def stale_markers(http: Http, questions: Questions, dataset: PrometheusDataset, day: Day) -> int:
+    """How many stale markers the day has: PromQL can't tell. Raises Unavailable."""
+    remote = RemoteRead.open(http, questions, dataset, day)
+    with tempfile.TemporaryDirectory(prefix="lake-") as scratch:
+        reading = _read(remote, questions, day, Path(scratch))
+        for _ in reading.batches():
+            pass
+        return reading.stale
+
+
+def _read(remote: RemoteRead, questions: Questions, day: Day, scratch: Path) -> Reading:
+    names = questions.metric_names(day.start_ms, day.end_ms - 1)
+    spools = remote.fetch(day, names, scratch)
+    reading = Reading(spools, remote.external, day, _decider(questions))
+    remote.check_names({name for one in reading.label_sets.values() for name in one}, day)
+    return reading
+
+
+def _batches(reading: Reading, rows: Rows, details: dict[str, Any]) -> Iterator[pa.RecordBatch]:
+    """Record batches of the table; the next one is decoded while one is written."""
+    decoded = (_labelled(rows, one) for one in reading.batches())
+    with ThreadPoolExecutor(1, "remote-read") as pool:
+        ahead = pool.submit(next, decoded, None)
+        while (batch := ahead.result()) is not None:
+            ahead = pool.submit(next, decoded, None)
+            yield batch
+    details["stale_markers"] = reading.stale
+
+
+def _labelled(rows: Rows, one: Samples) -> pa.RecordBatch:
+    there = one.counts > 0
+    return rows.labelled(one.columns, one.places[there], one.counts[there])
+
+
+def _decider(questions: Questions) -> Decide:
+    """Asks the server's query API which of several values it has for a time."""
+
+    def decide(labels: Mapping[str, str], at_ms: int, candidates: Sequence[int]) -> int:
+        exact = ",".join(f"{name}={_quoted(value)}" for name, value in labels.items())
+        answer = questions.range_vector(f"{{{exact}}}", Window(at_ms, 1, 1)).json()
+        told = {
+            _comparable(_bits(float(value)))
+            for one in questions.checked(answer)["data"]["result"]
+            for time, value in one.get("values", ())
+            if round(time * 1000) == at_ms
+        }
+        for one in candidates:
+            if _comparable(one) in told or (not told and one == STALE):
+                return one
+        raise BadData(
+            "one time has several values, none of them the query API's",
+            where=f"{{{exact}}}",
+            expected=f"one of {[_double(one) for one in candidates]} at {at_ms} ms since 1970",
+            found=[_double(one) for one in told - {_NAN}] or "nothing, or NaN",
+        )
+
+    return decide
+
+
+def _comparable(bits: int) -> int:
+    """NaN is NaN to the query API, whatever its payload."""
+    return _NAN if math.isnan(_double(bits)) and bits != STALE else bits
+
+
+def _bits(double: float) -> int:
+    return int.from_bytes(struct.pack(">d", double))
+
+
+def _double(bits: int) -> float:
+    value: float = struct.unpack(">d", bits.to_bytes(8))[0]
+    return value
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'

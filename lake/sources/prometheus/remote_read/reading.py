@@ -1,0 +1,267 @@
+"""Spools read back: the day's samples in the order of (series_id, ts).
+
+Belongs here: which series there are, decoding, samples that come twice. Does not: HTTP,
+the table's columns.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lake.base.day import Day
+from lake.base.errors import BadData
+from lake.sources.labels import series_id
+from lake.sources.prometheus.answer import HISTOGRAM_TYPE, TS_TYPE
+from lake.sources.prometheus.remote_read import compiled, histograms, label_sets
+from lake.sources.prometheus.remote_read.request import SAMPLED, STREAMED
+from lake.sources.prometheus.remote_read.selector import NAME
+from lake.sources.prometheus.remote_read.stream import Spool, read_pieces, unreadable
+
+STALE = 0x7FF0000000000002  # the one NaN that ends a series
+_BATCH_SAMPLES = 131_072
+_PLAIN = (1 << compiled.XOR, 1)  # encodings: floats only
+_CHUNKS = 0x12  # of a ChunkedSeries: field 2, with a length
+_COLUMNS = ("ts", "value", "nan", "histogram")
+
+Numbers = np.ndarray[Any, Any]
+Decide = Callable[[Mapping[str, str], int, Sequence[int]], int]
+"""Of a series' labels, a time in ms and several doubles' bits: which one the server gives."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples of consecutive series: `counts[i]` of them belong to the series at `places[i]`."""
+
+    places: Numbers
+    counts: Numbers
+    columns: dict[str, pa.Array]  # ts, value, nan, histogram
+
+
+class Reading:
+    """What was spooled of a day. `decide` is asked where one time has two different values."""
+
+    def __init__(
+        self, spools: Sequence[Spool], external: Mapping[str, str], day: Day, decide: Decide
+    ) -> None:
+        self._spools = spools
+        self._day = day
+        self._decide = decide
+        self.stale = 0
+        """How many stale markers were among the samples that `batches` gave."""
+        known: dict[bytes, int] = {}
+        by_id: dict[int, dict[str, str]] = {}
+        for written in (one for spool in spools for one in spool.labels):
+            if written not in known:
+                labels = label_sets.without(external, label_sets.parsed(written))
+                known[written] = one = series_id(labels, labels.get(NAME, ""))
+                if by_id.setdefault(one, labels) != labels:
+                    raise BadData("two series have the same id", found=f"{labels} and {by_id[one]}")
+        self.label_sets = dict(sorted(by_id.items()))
+        self._index(known)
+
+    def _index(self, known: Mapping[bytes, int]) -> None:
+        """One entry a piece of a spool, by ascending id."""
+        ids = np.array([known[one] for spool in self._spools for one in spool.labels], np.int64)
+        columns = [
+            np.repeat(np.arange(len(self._spools)), [len(one.labels) for one in self._spools]),
+            *(
+                np.concatenate([np.zeros(0, np.int64), *(np.array(getattr(one, name)) for one in
+                                                         self._spools)])
+                for name in ("start", "stop", "samples", "encodings")
+            ),
+        ]  # fmt: skip
+        order = np.argsort(ids, kind="stable")
+        distinct, places = np.unique(ids[order], return_inverse=True)
+        if len(distinct) != len(self.label_sets):
+            raise BadData("series and their ids disagree")
+        self._places = places
+        self._plain = np.isin(columns[4][order], _PLAIN)
+        self._pieces = np.stack([column[order] for column in columns], axis=1).astype(np.int64)
+
+    def batches(self) -> Iterator[Samples]:
+        """All samples of the day, by ascending (id, ts), some 100,000 at a time."""
+        with ExitStack() as stack:
+            files = []
+            for spool in self._spools:
+                file = os.open(spool.path, os.O_RDONLY)
+                stack.callback(os.close, file)
+                files.append(file)
+            for start, stop in self._runs():
+                yield self._decoded(files, start, stop)
+
+    def _runs(self) -> Iterator[tuple[int, int]]:
+        """Entries that are decoded at once: many series of one kind, or all of a single one."""
+        places, samples = self._places, self._pieces[:, 3]
+        # Entries that go with the one before them: not a series' second piece, or a first one.
+        single = np.ones(len(places), bool)
+        single[1:] &= places[1:] != places[:-1]
+        single[:-1] &= places[1:] != places[:-1]
+        easy = single & self._plain
+        joins = np.zeros(len(places), bool)
+        joins[1:] = easy[1:] & easy[:-1] & (self._pieces[1:, 0] == self._pieces[:-1, 0])
+        joins[1:] |= places[1:] == places[:-1]
+        at, held = 0, 0
+        for end in range(len(places)):
+            full = easy[end] and held + samples[end] > _BATCH_SAMPLES
+            if end > at and (not joins[end] or full):
+                yield at, end
+                at, held = end, 0
+            held += samples[end]
+        if len(places):
+            yield at, len(places)
+
+    def _decoded(self, files: Sequence[int], start: int, stop: int) -> Samples:
+        places, pieces = self._places[start:stop], self._pieces[start:stop]
+        several = stop - start > 1 and places[0] == places[1]
+        if several or not self._plain[start]:
+            return self._mixed(files, places[0], pieces)
+        spool = pieces[0, 0]
+        data = read_pieces(files[spool], pieces[:, 1:3].tolist())
+        ts, values, told = self._floats(self._spools[spool].form, data, pieces)
+        return self._ordered(places, ts, values, told)
+
+    def _floats(self, form: str, data: Numbers, pieces: Numbers) -> tuple[Numbers, ...]:
+        sizes = pieces[:, 2] - pieces[:, 1]
+        ends = np.cumsum(sizes)
+        regions = np.ascontiguousarray(np.stack([ends - sizes, ends], axis=1))
+        room = int(pieces[:, 3].sum())
+        ts, values = np.empty(room, np.int64), np.empty(room, np.uint64)
+        told = np.zeros((len(pieces), 3), np.int64)
+        decode = compiled.floats if form == STREAMED else compiled.sampled
+        if decode(data, regions, self._day.start_ms, self._day.end_ms, ts, values, told):
+            raise unreadable("a chunk of samples")
+        filled = int(told[:, 0].sum())
+        return ts[:filled], values[:filled], told
+
+    def _ordered(self, places: Numbers, ts: Numbers, values: Numbers, told: Numbers) -> Samples:
+        counts = told[:, 0]
+        if told[:, 1].any():
+            ends = np.cumsum(counts)[:-1]
+            parts = [
+                self._merged(place, *both) if disorder else both
+                for place, disorder, *both in zip(
+                    places, told[:, 1], np.split(ts, ends), np.split(values, ends), strict=True
+                )
+            ]
+            ts = np.concatenate([part[0] for part in parts])
+            values = np.concatenate([part[1] for part in parts])
+            counts = np.array([len(part[0]) for part in parts])
+        columns = self._columns(ts, values, nans=bool(told[:, 2].any()))
+        self.stale += int((values == STALE).sum()) if told[:, 2].any() else 0
+        return Samples(places, counts, columns)
+
+    def _merged(self, place: int, ts: Numbers, values: Numbers) -> tuple[Numbers, Numbers]:
+        """One series' samples by time, each time once."""
+        order = np.argsort(ts, kind="stable")
+        ts, values = ts[order], values[order]
+        first = np.concatenate([[True], ts[1:] != ts[:-1]]) if len(ts) else np.zeros(0, bool)
+        begins = np.flatnonzero(first)
+        differ = np.flatnonzero(~first[1:] & (values[1:] != values[:-1])) + 1
+        for at in np.unique(np.searchsorted(begins, differ, side="right") - 1).tolist():
+            begin = begins[at]
+            end = begins[at + 1] if at + 1 < len(begins) else len(ts)
+            candidates = list(dict.fromkeys(values[begin:end].tolist()))
+            values[begin] = self._decide(self._labels(place), int(ts[begin]), candidates)
+        return ts[first], values[first]
+
+    def _labels(self, place: int) -> Mapping[str, str]:
+        return list(self.label_sets.values())[place]
+
+    def _columns(self, ts: Numbers, values: Numbers, *, nans: bool) -> dict[str, pa.Array]:
+        value = pa.array(values.view(np.float64))
+        nan: pa.Array = pa.nulls(len(ts), pa.string())
+        if nans:
+            is_nan = np.isnan(values.view(np.float64))
+            stale = values == STALE
+            value = pa.array(values.view(np.float64), mask=is_nan)
+            nan = pa.DictionaryArray.from_arrays(
+                pa.array(stale.astype(np.int8), mask=~is_nan), pa.array(["nan", "stale"])
+            ).cast(pa.string())
+        return {
+            "ts": pa.array(ts).cast(TS_TYPE),
+            "value": value,
+            "nan": nan,
+            "histogram": pa.nulls(len(ts), HISTOGRAM_TYPE),
+        }
+
+    def _mixed(self, files: Sequence[int], place: int, pieces: Numbers) -> Samples:
+        """All of one series that has histograms, or lies in several answers."""
+        tables = []
+        for at, (spool, start, stop, *_) in enumerate(pieces.tolist()):
+            data = read_pieces(files[spool], [(start, stop)])
+            if self._spools[spool].form == STREAMED:
+                tables += [self._chunk(data, *where) for where in _chunks(data)]
+            else:
+                ts, values, _ = self._floats(SAMPLED, data, pieces[at : at + 1])
+                tables.append(pa.table({**self._columns(ts, values, nans=True), "bits": values}))
+        found = pa.concat_tables(tables).sort_by("ts").combine_chunks()
+        found = self._once_each(place, found)
+        self.stale += pc.sum(pc.equal(found["nan"], "stale")).as_py() or 0
+        columns = {name: found[name].combine_chunks() for name in _COLUMNS}
+        return Samples(np.array([place]), np.array([found.num_rows]), columns)
+
+    def _chunk(self, data: Numbers, encoding: int, start: int, stop: int, samples: int) -> pa.Table:
+        """One chunk's samples of the day."""
+        if encoding == compiled.XOR:
+            ts, values = np.empty(samples, np.int64), np.empty(samples, np.uint64)
+            code, filled = compiled.xor_chunk(
+                data, start, stop, samples, self._day.start_ms, self._day.end_ms, ts, values, 0
+            )
+            if code != compiled.OK:
+                raise unreadable("a chunk of samples")
+            ts, values = ts[:filled], values[:filled]
+            return pa.table({**self._columns(ts, values, nans=True), "bits": values})
+        is_float = encoding == compiled.FLOAT_HISTOGRAM
+        found = histograms.decode(data, start, stop, samples, is_float=is_float)
+        nothing = pa.nulls(samples, pa.float64())
+        nan = pc.if_else(pa.array(found.stale), "stale", pa.scalar(None, pa.string()))
+        table = pa.table(
+            [pa.array(found.ts).cast(TS_TYPE), nothing, nan, found.histogram,
+             pa.nulls(samples, pa.uint64())],
+            names=[*_COLUMNS, "bits"],
+        )  # fmt: skip
+        return table.filter((found.ts >= self._day.start_ms) & (found.ts < self._day.end_ms))
+
+    def _once_each(self, place: int, found: pa.Table) -> pa.Table:
+        """Without samples that came twice; of different ones the server's."""
+        at_ms = found["ts"].cast(pa.int64()).to_numpy()
+        repeats = np.flatnonzero(at_ms[1:] == at_ms[:-1]) + 1
+        if not len(repeats):
+            return found
+        keep = np.ones(len(at_ms), bool)
+        keep[repeats] = False
+        for time in np.unique(at_ms[repeats]).tolist():
+            places = np.flatnonzero(at_ms == time).tolist()
+            rows = found.take(places).to_pylist()
+            if any(row["histogram"] != rows[0]["histogram"] for row in rows):
+                raise BadData(
+                    "one time has different histograms",
+                    where=dict(self._labels(place)),
+                    found=f"{time} ms since 1970",
+                )
+            bits = list(dict.fromkeys(row["bits"] for row in rows))
+            if len(bits) > 1:
+                kept = self._decide(self._labels(place), time, bits)
+                keep[places] = False
+                keep[places[[row["bits"] for row in rows].index(kept)]] = True
+        return found.filter(keep)
+
+
+def _chunks(data: Numbers) -> Iterator[tuple[int, int, int, int]]:
+    """Of chunks as they were kept: encoding, where the data start and stop, samples."""
+    at = 0
+    while at < len(data):
+        tag, content, stop, _ = compiled.field(data, at, len(data))
+        code, *chunk = compiled.chunk(data, content, stop) if tag == _CHUNKS else (1,)
+        if code != compiled.OK:
+            raise unreadable("a chunk")
+        yield chunk[0], chunk[1], chunk[2], chunk[3]
+        at = stop
