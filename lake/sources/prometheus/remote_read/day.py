@@ -21,12 +21,14 @@ from lake.base.errors import BadData
 from lake.base.table import TableStream
 from lake.sources.http import Http
 from lake.sources.prometheus.api import Questions
+from lake.sources.prometheus.blocks import SampleTable, label_columns
 from lake.sources.prometheus.plan import Window
 from lake.sources.prometheus.remote_read.asking import RemoteRead
-from lake.sources.prometheus.remote_read.reading import STALE, Decide, Reading, Samples
-from lake.sources.prometheus.rows import ENCODINGS, SORTED_BY, Rows
+from lake.sources.prometheus.remote_read.reading import STALE, Decide, Reading
 
 _NAN = -1
+_SORTED_BY = ("series_id", "ts")
+_ENCODINGS = {"ts": "DELTA_BINARY_PACKED", "value": "BYTE_STREAM_SPLIT"}
 HOW = {True: "remote read, chunks", False: "remote read, samples (-0 comes as 0)"}
 
 
@@ -39,11 +41,11 @@ def table_stream(
     """
     remote = RemoteRead.open(http, questions, dataset, day)
     reading = _read(remote, questions, day, scratch)
-    rows = Rows(reading.label_sets)
+    table = SampleTable(label_columns(name for one in reading.labels for name in one))
     details: dict[str, Any] = {
         "mode": "raw",
         "read_by": HOW[remote.streamed],
-        "series": len(reading.label_sets),
+        "series": len(reading.labels),
         "requests": questions.tally.requests,
         "retries": questions.tally.retries,
         "pace": questions.tally.slowing.details(),
@@ -51,11 +53,11 @@ def table_stream(
     if remote.external:
         details["external_labels_left_out"] = remote.external
     return TableStream(
-        schema=rows.schema,
-        batches=_batches(reading, rows, details),
-        sorted_by=SORTED_BY,
-        encodings=ENCODINGS,
-        dictionary=rows.dictionary,
+        schema=table.schema,
+        batches=_batches(reading, table, details),
+        sorted_by=_SORTED_BY,
+        encodings=_ENCODINGS,
+        dictionary=table.dictionary,
         details=details,
     )
 
@@ -65,7 +67,7 @@ def stale_markers(http: Http, questions: Questions, dataset: PrometheusDataset, 
     remote = RemoteRead.open(http, questions, dataset, day)
     with tempfile.TemporaryDirectory(prefix="lake-") as scratch:
         reading = _read(remote, questions, day, Path(scratch))
-        for _ in reading.batches():
+        for _ in reading.blocks():
             pass
         return reading.stale
 
@@ -74,24 +76,21 @@ def _read(remote: RemoteRead, questions: Questions, day: Day, scratch: Path) -> 
     names = questions.metric_names(day.start_ms, day.end_ms - 1)
     spools = remote.fetch(day, names, scratch)
     reading = Reading(spools, remote.external, day, _decider(questions))
-    remote.check_names({name for one in reading.label_sets.values() for name in one}, day)
+    remote.check_names({name for one in reading.labels for name in one}, day)
     return reading
 
 
-def _batches(reading: Reading, rows: Rows, details: dict[str, Any]) -> Iterator[pa.RecordBatch]:
+def _batches(
+    reading: Reading, table: SampleTable, details: dict[str, Any]
+) -> Iterator[pa.RecordBatch]:
     """Record batches of the table; the next one is decoded while one is written."""
-    decoded = (_labelled(rows, one) for one in reading.batches())
+    decoded = table.batches(reading.blocks())
     with ThreadPoolExecutor(1, "remote-read") as pool:
         ahead = pool.submit(next, decoded, None)
         while (batch := ahead.result()) is not None:
             ahead = pool.submit(next, decoded, None)
             yield batch
     details["stale_markers"] = reading.stale
-
-
-def _labelled(rows: Rows, one: Samples) -> pa.RecordBatch:
-    there = one.counts > 0
-    return rows.labelled(one.columns, one.places[there], one.counts[there])
 
 
 def _decider(questions: Questions) -> Decide:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -26,7 +25,7 @@ from lake.sources.prometheus.remote_read import compiled
 
 _CUSTOM = -53  # the schema of buckets with bounds of their own
 _SCHEMAS = range(-4, 9)
-_STALE = 0x7FF0000000000002
+_STALE, _NAN = 0x7FF0000000000002, 0x7FF8000000000001
 _HEADER_BYTES = 3  # how many samples, flags
 _MOST_BUCKETS = 100_000
 _OPEN_LEFT, _OPEN_RIGHT, _OPEN, _CLOSED = range(4)
@@ -34,17 +33,13 @@ _OPEN_LEFT, _OPEN_RIGHT, _OPEN, _CLOSED = range(4)
 Numbers = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True)
-class Decoded:
-    """A chunk's samples: times in ms, histograms (NULL for a stale marker), which are stale."""
+def decode(
+    data: Numbers, start: int, end: int, count: int, *, is_float: bool
+) -> tuple[Numbers, Numbers, pa.Array]:
+    """A chunk's data[start:end]: times in ms, bits of NaNs, histograms.
 
-    ts: Numbers
-    histogram: pa.Array
-    stale: Numbers
-
-
-def decode(data: Numbers, start: int, end: int, count: int, *, is_float: bool) -> Decoded:
-    """The chunk's data[start:end]. Raises BadData where it is none."""
+    A stale marker has that NaN's bits and no histogram. Raises BadData for what is no chunk.
+    """
     from lake.sources.prometheus.remote_read import histogram_loops as loops  # noqa: PLC0415
 
     try:
@@ -65,7 +60,8 @@ def decode(data: Numbers, start: int, end: int, count: int, *, is_float: bool) -
         axis=1,
     )
     histogram = _arrays(layout, counts[:, loops.COUNT], sums, by_place, stale)
-    return Decoded(ts, histogram, stale)
+    bits = np.where(stale, np.uint64(_STALE), np.uint64(_NAN))
+    return ts, bits, histogram
 
 
 def _arrays(

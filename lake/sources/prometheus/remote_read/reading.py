@@ -9,17 +9,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lake.base.day import Day
 from lake.base.errors import BadData
 from lake.sources.labels import series_id
-from lake.sources.prometheus.answer import HISTOGRAM_TYPE, TS_TYPE
+from lake.sources.prometheus.answer import HISTOGRAM_TYPE
+from lake.sources.prometheus.blocks import MOST_SERIES, Block
 from lake.sources.prometheus.remote_read import compiled, histograms, label_sets
 from lake.sources.prometheus.remote_read.request import SAMPLED, STREAMED
 from lake.sources.prometheus.remote_read.selector import NAME
@@ -29,20 +29,10 @@ STALE = 0x7FF0000000000002  # the one NaN that ends a series
 _BATCH_SAMPLES = 131_072
 _PLAIN = (1 << compiled.XOR, 1)  # encodings: floats only
 _CHUNKS = 0x12  # of a ChunkedSeries: field 2, with a length
-_COLUMNS = ("ts", "value", "nan", "histogram")
 
 Numbers = np.ndarray[Any, Any]
 Decide = Callable[[Mapping[str, str], int, Sequence[int]], int]
 """Of a series' labels, a time in ms and several doubles' bits: which one the server gives."""
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Samples of consecutive series: `counts[i]` of them belong to the series at `places[i]`."""
-
-    places: Numbers
-    counts: Numbers
-    columns: dict[str, pa.Array]  # ts, value, nan, histogram
 
 
 class Reading:
@@ -55,7 +45,7 @@ class Reading:
         self._day = day
         self._decide = decide
         self.stale = 0
-        """How many stale markers were among the samples that `batches` gave."""
+        """How many stale markers were among the samples that `blocks` gave."""
         known: dict[bytes, int] = {}
         by_id: dict[int, dict[str, str]] = {}
         for written in (one for spool in spools for one in spool.labels):
@@ -64,7 +54,9 @@ class Reading:
                 known[written] = one = series_id(labels, labels.get(NAME, ""))
                 if by_id.setdefault(one, labels) != labels:
                     raise BadData("two series have the same id", found=f"{labels} and {by_id[one]}")
-        self.label_sets = dict(sorted(by_id.items()))
+        self._ids = np.array(sorted(by_id), np.int64)
+        self.labels = [by_id[one] for one in self._ids.tolist()]
+        """Of each series, by ascending id."""
         self._index(known)
 
     def _index(self, known: Mapping[bytes, int]) -> None:
@@ -80,13 +72,13 @@ class Reading:
         ]  # fmt: skip
         order = np.argsort(ids, kind="stable")
         distinct, places = np.unique(ids[order], return_inverse=True)
-        if len(distinct) != len(self.label_sets):
+        if len(distinct) != len(self._ids):
             raise BadData("series and their ids disagree")
         self._places = places
         self._plain = np.isin(columns[4][order], _PLAIN)
         self._pieces = np.stack([column[order] for column in columns], axis=1).astype(np.int64)
 
-    def batches(self) -> Iterator[Samples]:
+    def blocks(self) -> Iterator[Block]:
         """All samples of the day, by ascending (id, ts), some 100,000 at a time."""
         with ExitStack() as stack:
             files = []
@@ -95,7 +87,8 @@ class Reading:
                 stack.callback(os.close, file)
                 files.append(file)
             for start, stop in self._runs():
-                yield self._decoded(files, start, stop)
+                if block := self._decoded(files, start, stop):
+                    yield block
 
     def _runs(self) -> Iterator[tuple[int, int]]:
         """Entries that are decoded at once: many series of one kind, or all of a single one."""
@@ -110,7 +103,7 @@ class Reading:
         joins[1:] |= places[1:] == places[:-1]
         at, held = 0, 0
         for end in range(len(places)):
-            full = easy[end] and held + samples[end] > _BATCH_SAMPLES
+            full = easy[end] and (held + samples[end] > _BATCH_SAMPLES or end - at >= MOST_SERIES)
             if end > at and (not joins[end] or full):
                 yield at, end
                 at, held = end, 0
@@ -118,7 +111,7 @@ class Reading:
         if len(places):
             yield at, len(places)
 
-    def _decoded(self, files: Sequence[int], start: int, stop: int) -> Samples:
+    def _decoded(self, files: Sequence[int], start: int, stop: int) -> Block | None:
         places, pieces = self._places[start:stop], self._pieces[start:stop]
         several = stop - start > 1 and places[0] == places[1]
         if several or not self._plain[start]:
@@ -141,7 +134,9 @@ class Reading:
         filled = int(told[:, 0].sum())
         return ts[:filled], values[:filled], told
 
-    def _ordered(self, places: Numbers, ts: Numbers, values: Numbers, told: Numbers) -> Samples:
+    def _ordered(
+        self, places: Numbers, ts: Numbers, values: Numbers, told: Numbers
+    ) -> Block | None:
         counts = told[:, 0]
         if told[:, 1].any():
             ends = np.cumsum(counts)[:-1]
@@ -154,9 +149,24 @@ class Reading:
             ts = np.concatenate([part[0] for part in parts])
             values = np.concatenate([part[1] for part in parts])
             counts = np.array([len(part[0]) for part in parts])
-        columns = self._columns(ts, values, nans=bool(told[:, 2].any()))
-        self.stale += int((values == STALE).sum()) if told[:, 2].any() else 0
-        return Samples(places, counts, columns)
+        return self._block(places, counts, ts, values, nans=bool(told[:, 2].any()))
+
+    def _block(
+        self, places: Numbers, counts: Numbers, ts: Numbers, bits: Numbers, *, nans: bool
+    ) -> Block | None:
+        there = counts > 0
+        if not there.any():
+            return None
+        stale = bits == STALE if nans else None
+        self.stale += int(stale.sum()) if stale is not None else 0
+        return Block(
+            self._ids[places[there]],
+            [self.labels[place] for place in places[there].tolist()],
+            counts[there],
+            ts,
+            bits.view(np.float64),
+            stale=stale,
+        )
 
     def _merged(self, place: int, ts: Numbers, values: Numbers) -> tuple[Numbers, Numbers]:
         """One series' samples by time, each time once."""
@@ -169,90 +179,76 @@ class Reading:
             begin = begins[at]
             end = begins[at + 1] if at + 1 < len(begins) else len(ts)
             candidates = list(dict.fromkeys(values[begin:end].tolist()))
-            values[begin] = self._decide(self._labels(place), int(ts[begin]), candidates)
+            values[begin] = self._decide(self.labels[place], int(ts[begin]), candidates)
         return ts[first], values[first]
 
-    def _labels(self, place: int) -> Mapping[str, str]:
-        return list(self.label_sets.values())[place]
-
-    def _columns(self, ts: Numbers, values: Numbers, *, nans: bool) -> dict[str, pa.Array]:
-        value = pa.array(values.view(np.float64))
-        nan: pa.Array = pa.nulls(len(ts), pa.string())
-        if nans:
-            is_nan = np.isnan(values.view(np.float64))
-            stale = values == STALE
-            value = pa.array(values.view(np.float64), mask=is_nan)
-            nan = pa.DictionaryArray.from_arrays(
-                pa.array(stale.astype(np.int8), mask=~is_nan), pa.array(["nan", "stale"])
-            ).cast(pa.string())
-        return {
-            "ts": pa.array(ts).cast(TS_TYPE),
-            "value": value,
-            "nan": nan,
-            "histogram": pa.nulls(len(ts), HISTOGRAM_TYPE),
-        }
-
-    def _mixed(self, files: Sequence[int], place: int, pieces: Numbers) -> Samples:
+    def _mixed(self, files: Sequence[int], place: int, pieces: Numbers) -> Block | None:
         """All of one series that has histograms, or lies in several answers."""
-        tables = []
+        parts = []
         for at, (spool, start, stop, *_) in enumerate(pieces.tolist()):
             data = read_pieces(files[spool], [(start, stop)])
             if self._spools[spool].form == STREAMED:
-                tables += [self._chunk(data, *where) for where in _chunks(data)]
+                parts += [self._chunk(data, *where) for where in _chunks(data)]
             else:
                 ts, values, _ = self._floats(SAMPLED, data, pieces[at : at + 1])
-                tables.append(pa.table({**self._columns(ts, values, nans=True), "bits": values}))
-        found = pa.concat_tables(tables).sort_by("ts").combine_chunks()
-        found = self._once_each(place, found)
-        self.stale += pc.sum(pc.equal(found["nan"], "stale")).as_py() or 0
-        columns = {name: found[name].combine_chunks() for name in _COLUMNS}
-        return Samples(np.array([place]), np.array([found.num_rows]), columns)
+                parts.append(_Part(ts, values, pa.nulls(len(ts), HISTOGRAM_TYPE)))
+        found = _Part(
+            np.concatenate([part.ts for part in parts]),
+            np.concatenate([part.bits for part in parts]),
+            pa.concat_arrays([part.histograms for part in parts]),
+        )
+        found = found.taken((found.ts >= self._day.start_ms) & (found.ts < self._day.end_ms))
+        found = self._once_each(place, found.taken(np.argsort(found.ts, kind="stable")))
+        where, counts = np.array([place]), np.array([len(found.ts)])
+        block = self._block(where, counts, found.ts, found.bits, nans=True)
+        return block and replace(block, histograms=found.histograms)
 
-    def _chunk(self, data: Numbers, encoding: int, start: int, stop: int, samples: int) -> pa.Table:
-        """One chunk's samples of the day."""
-        if encoding == compiled.XOR:
-            ts, values = np.empty(samples, np.int64), np.empty(samples, np.uint64)
-            code, filled = compiled.xor_chunk(
-                data, start, stop, samples, self._day.start_ms, self._day.end_ms, ts, values, 0
-            )
-            if code != compiled.OK:
-                raise unreadable("a chunk of samples")
-            ts, values = ts[:filled], values[:filled]
-            return pa.table({**self._columns(ts, values, nans=True), "bits": values})
-        is_float = encoding == compiled.FLOAT_HISTOGRAM
-        found = histograms.decode(data, start, stop, samples, is_float=is_float)
-        nothing = pa.nulls(samples, pa.float64())
-        nan = pc.if_else(pa.array(found.stale), "stale", pa.scalar(None, pa.string()))
-        table = pa.table(
-            [pa.array(found.ts).cast(TS_TYPE), nothing, nan, found.histogram,
-             pa.nulls(samples, pa.uint64())],
-            names=[*_COLUMNS, "bits"],
-        )  # fmt: skip
-        return table.filter((found.ts >= self._day.start_ms) & (found.ts < self._day.end_ms))
+    def _chunk(self, data: Numbers, encoding: int, start: int, stop: int, samples: int) -> _Part:
+        if encoding != compiled.XOR:
+            is_float = encoding == compiled.FLOAT_HISTOGRAM
+            return _Part(*histograms.decode(data, start, stop, samples, is_float=is_float))
+        ts, bits = np.empty(samples, np.int64), np.empty(samples, np.uint64)
+        code, filled = compiled.xor_chunk(
+            data, start, stop, samples, self._day.start_ms, self._day.end_ms, ts, bits, 0
+        )
+        if code != compiled.OK:
+            raise unreadable("a chunk of samples")
+        return _Part(ts[:filled], bits[:filled], pa.nulls(filled, HISTOGRAM_TYPE))
 
-    def _once_each(self, place: int, found: pa.Table) -> pa.Table:
+    def _once_each(self, place: int, found: _Part) -> _Part:
         """Without samples that came twice; of different ones the server's."""
-        at_ms = found["ts"].cast(pa.int64()).to_numpy()
-        repeats = np.flatnonzero(at_ms[1:] == at_ms[:-1]) + 1
-        if not len(repeats):
-            return found
-        keep = np.ones(len(at_ms), bool)
+        repeats = np.flatnonzero(found.ts[1:] == found.ts[:-1]) + 1
+        keep = np.ones(len(found.ts), bool)
         keep[repeats] = False
-        for time in np.unique(at_ms[repeats]).tolist():
-            places = np.flatnonzero(at_ms == time).tolist()
-            rows = found.take(places).to_pylist()
-            if any(row["histogram"] != rows[0]["histogram"] for row in rows):
+        for time in np.unique(found.ts[repeats]).tolist():
+            rows = np.flatnonzero(found.ts == time)
+            if len(set(map(str, found.histograms.take(pa.array(rows)).to_pylist()))) > 1:
                 raise BadData(
                     "one time has different histograms",
-                    where=dict(self._labels(place)),
+                    where=self.labels[place],
                     found=f"{time} ms since 1970",
                 )
-            bits = list(dict.fromkeys(row["bits"] for row in rows))
-            if len(bits) > 1:
-                kept = self._decide(self._labels(place), time, bits)
-                keep[places] = False
-                keep[places[[row["bits"] for row in rows].index(kept)]] = True
-        return found.filter(keep)
+            bits = found.bits[rows].tolist()
+            if len(set(bits)) > 1:
+                kept = self._decide(self.labels[place], time, list(dict.fromkeys(bits)))
+                keep[rows] = False
+                keep[rows[bits.index(kept)]] = True
+        return found.taken(keep)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Samples of one series. `bits` are a NaN's where there is a histogram."""
+
+    ts: Numbers
+    bits: Numbers
+    histograms: pa.Array
+
+    def taken(self, which: Numbers) -> _Part:
+        """Those in this order, or those for which a flag is set."""
+        chosen = np.flatnonzero(which) if which.dtype == bool else which
+        histograms = self.histograms.take(pa.array(chosen))
+        return _Part(self.ts[chosen], self.bits[chosen], histograms)
 
 
 def _chunks(data: Numbers) -> Iterator[tuple[int, int, int, int]]:
