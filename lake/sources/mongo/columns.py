@@ -12,15 +12,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from lake.sources.mongo.extended import UnsayableError, extended
-from lake.sources.mongo.kinds import Int64s, Kind, Kinds, Values, classify
-from lake.sources.mongo.scan import Bools, Node, Paths, Tokens, scan
+from lake.sources.mongo.kinds import Int32s, Kind, UInt8s, Values
+from lake.sources.mongo.loops import fill
+from lake.sources.mongo.loops.paths import FLAGS, OPENS_ARRAYS, OPENS_DOCUMENTS, ROOT
+from lake.sources.mongo.paths import Paths
+from lake.sources.mongo.scan import Tokens, scan
 from lake.sources.mongo.schema import Column, arrow_schema
-from lake.sources.mongo.settle import Layout, Settled, settle
-
-_HEX = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), np.uint16)
+from lake.sources.mongo.settle import Held, settle
 
 
 @dataclass
@@ -39,177 +41,185 @@ class Builder:
         self._columns = tuple(columns)
         self.schema = arrow_schema(self._columns)
         self.tally = Tally()
-        parts = [part for column in self._columns for part in column.all()]
-        self._kinds = {part.node.id: part.kind for part in parts}
-        for node in paths.all():
-            # What no column needs is not looked into.
-            node.opens_documents = self._kinds.get(node.id) == Kind.STRUCT
-            node.opens_arrays = self._kinds.get(node.id) == Kind.LIST
-        paths.root.opens_documents = True
+        self._kinds = np.zeros(len(paths), np.int8)
+        for column in self._columns:
+            for part in column.all():
+                self._kinds[part.node.id] = part.kind
+        # What no column needs is not looked into.
+        flags = paths.table[:, FLAGS]
+        flags &= ~(OPENS_DOCUMENTS | OPENS_ARRAYS)
+        flags[np.flatnonzero(self._kinds == Kind.STRUCT)] |= OPENS_DOCUMENTS
+        flags[np.flatnonzero(self._kinds == Kind.LIST)] |= OPENS_ARRAYS
+        flags[ROOT] |= OPENS_DOCUMENTS
 
-    def batch(self, data: bytes, starts: list[int]) -> pa.RecordBatch:
+    def batch(self, data: Any, starts: Sequence[int] | npt.NDArray[np.int64]) -> pa.RecordBatch:
         """One row a document, in their order."""
         tokens = scan(data, starts, self._paths)
-        classified = classify(tokens, self._paths)
-        chosen = np.array([self._kinds.get(n.id, Kind.NONE) for n in self._paths.all()], np.int8)
-        layout = Layout.of(tokens, self._paths)
-        settled = settle(tokens, layout, _fits(classified.kind, chosen[tokens.path], layout))
-        rest, told = self._rest(tokens, settled)
-        raw = [
-            tokens.document(row) if untold else None
-            for row, untold in enumerate(classified.untold | ~told)
-        ]
+        chosen = np.zeros(len(self._paths), np.int8)
+        chosen[: len(self._kinds)] = self._kinds
+        held = settle(tokens, self._paths, chosen)
+        rest, raw = self._left_over(tokens, held)
         self._paths.forget_surplus()
-        self.tally.with_rest += sum(text is not None for text in rest)
-        self.tally.with_raw += sum(bson is not None for bson in raw)
-        gather = _Gather(tokens, classified.kind, settled, len(chosen))
+        gather = _Gather(tokens, held)
         arrays = [gather.top(column) for column in self._columns]
-        fixed = [pa.array(rest, pa.string()), pa.array(raw, pa.binary())]
-        return pa.record_batch([*arrays, *fixed], schema=self.schema)
+        return pa.record_batch([*arrays, rest, raw], schema=self.schema)
 
-    def _rest(self, tokens: Tokens, settled: Settled) -> tuple[list[str | None], Bools]:
-        """Each row's `_rest`, and whether it tells all that is left over."""
+    def _left_over(self, tokens: Tokens, held: Held) -> tuple[pa.Array, pa.Array]:
+        """The columns `_rest` and `_raw`."""
+        rest, told = self._rest(tokens, held)
+        rows = np.flatnonzero(tokens.untold.astype(np.bool_) | ~told).tolist()
+        self.tally.with_rest += len(rest)
+        self.tally.with_raw += len(rows)
+        raw = {row: tokens.document(row) for row in rows}
+        return _sparse(rest, tokens.rows, pa.string()), _sparse(raw, tokens.rows, pa.binary())
+
+    def _rest(self, tokens: Tokens, held: Held) -> tuple[dict[int, str], npt.NDArray[np.bool_]]:
+        """The rows that have a `_rest`, and for each row whether it tells all that is left."""
         objects: dict[int, dict[str, Any]] = {}
         told = np.ones(tokens.rows, np.bool_)
-        nodes = list(self._paths.all())
-        for entry in np.flatnonzero(settled.left).tolist():
+        document, last = b"", -1
+        for entry in held.left.tolist():
             row = int(tokens.row[entry])
+            if row != last:
+                document, last = tokens.document(row), row
+            at = int(tokens.at[entry] - tokens.starts[row])
             try:
-                value = extended(tokens.data, int(tokens.tag[entry]), int(tokens.at[entry]))
+                value = extended(document, int(tokens.tag[entry]), at)
             except UnsayableError:
                 told[row] = False
                 continue
-            _put(objects.setdefault(row, {}), nodes[tokens.path[entry]], value)
-        rest: list[str | None] = [None] * tokens.rows
-        for row, content in objects.items():
-            rest[row] = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
-        return rest, told
+            _put(objects.setdefault(row, {}), self._paths.steps(int(tokens.path[entry])), value)
+        return {
+            row: json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+            for row, content in objects.items()
+        }, told
 
 
-def _put(content: dict[str, Any], node: Node, value: Any) -> None:
-    *parents, name = node.steps
+def _put(content: dict[str, Any], steps: list[str | None], value: Any) -> None:
+    *parents, name = steps
     for parent in parents:
         content = content.setdefault(str(parent), {})
     if name is not None:
         content[name] = value
 
 
-def _fits(kind: Kinds, chosen: Kinds, layout: Layout) -> Bools:
-    """Which values their column holds, looked at one by one."""
-    fits: Bools = (kind == chosen) & (kind != Kind.NONE)
-    fits |= layout.is_item & (chosen != Kind.NONE) & (kind == Kind.NULL)
-    fits |= layout.is_item & (chosen == Kind.STRUCT) & (kind == Kind.EMPTY)
-    return fits
+def _sparse(values: dict[int, Any], rows: int, type_: pa.DataType) -> pa.Array:
+    """An array with these values in these rows, NULL in all others."""
+    if not values:
+        return pa.nulls(rows, type_)
+    places = np.zeros(rows, np.int64)
+    absent = np.ones(rows, np.bool_)
+    where = np.fromiter(values, np.int64, len(values))
+    places[where] = np.arange(len(values))
+    absent[where] = False
+    return pa.array(list(values.values()), type_).take(pa.array(places, mask=absent))
 
 
 class _Gather:
     """Builds the arrays of one batch. A slot is a row, or an element of a list."""
 
-    def __init__(self, tokens: Tokens, kind: Kinds, settled: Settled, paths: int) -> None:
+    def __init__(self, tokens: Tokens, held: Held) -> None:
         self._tokens = tokens
-        self._kind = kind
-        self._values = Values(tokens.data)
-        held = np.flatnonzero(settled.held)
-        self._order = held[np.argsort(tokens.path[held], kind="stable")]
-        self._bounds = np.searchsorted(tokens.path[self._order], np.arange(paths + 1))
-        self._slot = tokens.row.astype(np.int64)
+        self._held = held
+        self._slot = tokens.row.copy()
 
     def top(self, column: Column) -> pa.Array:
         """A column of the table."""
         return self._array(column, self._tokens.rows)
 
-    def _entries(self, column: Column) -> Int64s:
-        path = column.node.id
-        return self._order[self._bounds[path] : self._bounds[path + 1]]
-
     def _array(self, column: Column, slots: int) -> pa.Array:
-        entries = self._entries(column)
-        if column.kind == Kind.STRUCT:
-            return self._struct(column, entries, slots)
-        entries = entries[self._kind[entries] == column.kind]  # not a list's null elements
-        if column.kind == Kind.LIST:
-            return self._list(column, entries, slots)
-        return self._plain(column, entries, slots)
-
-    def _struct(self, column: Column, entries: Int64s, slots: int) -> pa.Array:
-        members = []
-        for child in column.children:
-            mine = self._entries(child)
-            self._slot[mine] = self._slot[self._tokens.owner[mine]]
-            members.append(self._array(child, slots))
-        present = np.zeros(slots, np.bool_)
-        if column.node.name is None:
-            present[self._slot[entries[self._kind[entries] != Kind.NULL]]] = True
-        for member in members:
-            present |= member.is_valid().to_numpy(zero_copy_only=False)
-        fields = [child.field for child in column.children]
-        return pa.StructArray.from_arrays(members, fields=fields, mask=pa.array(~present))
-
-    def _list(self, column: Column, entries: Int64s, slots: int) -> pa.Array:
-        items = self._entries(column.children[0])
-        self._slot[items] = np.arange(len(items))
-        owners = np.searchsorted(entries, self._tokens.owner[items])
-        lengths = np.zeros(slots, np.int64)
-        lengths[self._slot[entries]] = np.bincount(owners, minlength=len(entries))
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-        elements = self._array(column.children[0], len(items))
-        absent = np.ones(slots, np.bool_)
-        absent[self._slot[entries]] = False
-        return pa.ListArray.from_arrays(
-            pa.array(offsets), elements, type=column.field.type, mask=pa.array(absent)
-        )
-
-    def _plain(self, column: Column, entries: Int64s, slots: int) -> pa.Array:
-        values = self._packed(column, entries)
-        if len(entries) == slots:
-            return values
-        source = np.zeros(slots, np.int64)
-        absent = np.ones(slots, np.bool_)
-        where = self._slot[entries]
-        source[where] = np.arange(len(entries))
-        absent[where] = False
-        return values.take(pa.array(source, mask=absent))
-
-    def _packed(self, column: Column, entries: Int64s) -> pa.Array:
-        """The values without gaps."""
-        at, values = self._tokens.at[entries], self._values
+        entries = self._held.of(column.node.id)
+        valid = np.zeros((slots + 7) // 8, np.uint8)
         match column.kind:
-            case Kind.INT:
-                return pa.array(self._integers(entries), pa.int64())
-            case Kind.DOUBLE:
-                return pa.array(values.doubles(at), pa.float64())
-            case Kind.DATE:
-                return pa.array(values.integers(at, 8), pa.int64()).cast(column.field.type)
-            case Kind.BOOL:
-                return pa.array(values.fixed(at, 1)[:, 0] == 1, pa.bool_())
-            case Kind.STRING:
-                return values.strings(at).cast(pa.string())
-            case Kind.BINARY:
-                return values.binaries(at)
-            case Kind.OBJECT_ID:
-                return _hexadecimal(values.fixed(at, 12))
+            case Kind.STRUCT:
+                return self._struct(column, entries, slots, valid)
+            case Kind.LIST:
+                return self._list(column, entries, slots, valid)
             case Kind.DECIMAL:
-                return self._decimals(column, entries)
-        raise AssertionError(column.kind)
+                return self._decimals(column, entries, slots, valid)
+            case Kind.STRING | Kind.BINARY | Kind.OBJECT_ID:
+                filled, buffers = self._texts(column.kind, entries, slots, valid)
+            case _:
+                filled, buffers = self._fixed(column.kind, entries, slots, valid)
+        return _made(column.field.type, slots, valid, filled, buffers)
 
-    def _integers(self, entries: Int64s) -> Int64s:
-        at, wide = self._tokens.at[entries], self._tokens.tag[entries] == 0x12
-        numbers = np.empty(len(entries), np.int64)
-        numbers[wide] = self._values.integers(at[wide], 8)
-        numbers[~wide] = self._values.integers(at[~wide], 4)
-        return numbers
+    def _fixed(
+        self, kind: Kind, entries: Int32s, slots: int, valid: UInt8s
+    ) -> tuple[int, list[Any]]:
+        tokens, slot = self._tokens, self._slot
+        if kind == Kind.BOOL:
+            bits = np.zeros_like(valid)
+            known = (tokens.data, tokens.at, tokens.kind, int(kind), entries, slot, bits, valid)
+            return fill.bools(*known), [bits]
+        out = np.zeros(slots, np.int64)
+        if kind == Kind.INT:
+            types = (tokens.data, tokens.at, tokens.tag, tokens.kind)
+            return fill.integers(*types, int(kind), entries, slot, out, valid), [out]
+        where = (tokens.data, tokens.at, tokens.kind)
+        return fill.words(*where, int(kind), entries, slot, out, valid), [out]
 
-    def _decimals(self, column: Column, entries: Int64s) -> pa.Array:
-        parts = self._values.decimals(self._tokens.at[entries])
+    def _texts(
+        self, kind: Kind, entries: Int32s, slots: int, valid: UInt8s
+    ) -> tuple[int, list[Any]]:
+        offsets = np.empty(slots + 1, np.int32)
+        where = (self._tokens.data, self._tokens.at, self._tokens.kind, int(kind))
+        if kind == Kind.OBJECT_ID:
+            out = np.empty(24 * len(entries), np.uint8)
+            filled = fill.object_ids(*where, entries, self._slot, offsets, out, valid)
+        else:
+            spare = 1 if kind == Kind.STRING else 0
+            out = np.empty(fill.size_of_all(*where, spare, entries), np.uint8)
+            filled = fill.strings(*where, spare, entries, self._slot, offsets, out, valid)
+        return filled, [offsets, out]
+
+    def _decimals(self, column: Column, entries: Int32s, slots: int, valid: UInt8s) -> pa.Array:
+        entries = entries[self._tokens.kind[entries] == column.kind]
+        parts = Values(self._tokens.data).decimals(self._tokens.at[entries])
         low = np.where(parts.negative, ~parts.low + np.uint64(1), parts.low)
         carry = (parts.low == 0).astype(np.uint64)
         high = np.where(parts.negative, ~parts.high + carry, parts.high)
-        buffer = pa.py_buffer(np.stack([low, high], axis=1).tobytes())
-        return pa.Array.from_buffers(column.field.type, len(entries), [None, buffer])
+        out = np.zeros((slots, 2), np.uint64)
+        out[self._slot[entries]] = np.stack([low, high], axis=1)
+        there = np.zeros(slots, np.bool_)
+        there[self._slot[entries]] = True
+        valid[:] = np.packbits(there, bitorder="little")
+        return _made(column.field.type, slots, valid, len(entries), [out])
+
+    def _struct(self, column: Column, entries: Int32s, slots: int, valid: UInt8s) -> pa.Array:
+        """Present where a member is; as an element of a list also where it has none."""
+        members = []
+        for child in column.children:
+            fill.inherit(self._tokens.owner, self._held.of(child.node.id), self._slot)
+            members.append(self._array(child, slots))
+        if column.node.name is None:
+            fill.documents(self._tokens.kind, entries, self._slot, valid)
+        for member in members:
+            bitmap = member.buffers()[0]
+            valid |= np.uint8(255) if bitmap is None else np.frombuffer(bitmap, np.uint8)
+        return _made(column.field.type, slots, valid, None, [], members)
+
+    def _list(self, column: Column, entries: Int32s, slots: int, valid: UInt8s) -> pa.Array:
+        (element,) = column.children
+        items = self._held.of(element.node.id)
+        offsets = np.empty(slots + 1, np.int32)
+        filled = fill.lists(
+            self._tokens.owner, self._tokens.kind, int(column.kind), entries, items, self._slot,
+            offsets, valid,
+        )  # fmt: skip
+        elements = self._array(element, len(items))
+        return _made(column.field.type, slots, valid, filled, [offsets], [elements])
 
 
-def _hexadecimal(ids: Any) -> pa.Array:
-    text = _HEX[ids].tobytes()
-    offsets = np.arange(len(ids) + 1, dtype=np.int32) * 24
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(text)]
-    return pa.Array.from_buffers(pa.string(), len(ids), buffers)
+def _made(
+    type_: pa.DataType,
+    slots: int,
+    valid: UInt8s,
+    filled: int | None,
+    buffers: list[Any],
+    children: Sequence[pa.Array] = (),
+) -> pa.Array:
+    """The Arrow array of these buffers; `filled` of its slots are valid (None: not known)."""
+    bitmap = None if filled == slots else pa.py_buffer(valid)
+    held = [bitmap, *map(pa.py_buffer, buffers)]
+    nulls = -1 if filled is None else slots - filled
+    return pa.Array.from_buffers(type_, slots, held, nulls, children=list(children))

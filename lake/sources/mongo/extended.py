@@ -15,8 +15,8 @@ from typing import Any
 
 from bson.decimal128 import Decimal128
 
-from lake.sources.mongo.kinds import EXTENDED_NAMES
-from lake.sources.mongo.scan import MalformedError, elements
+from lake.sources.mongo.elements import MalformedError, elements
+from lake.sources.mongo.names import EXTENDED_NAMES
 
 _int32 = Struct("<i").unpack_from
 _int64 = Struct("<q").unpack_from

@@ -1,6 +1,7 @@
-"""Which kind of typed column would hold a value exactly.
+"""The kinds of typed columns, and plain values read out of a batch.
 
-Belongs here: from BSON types and bytes to kinds. Does not: which kind a column gets.
+Belongs here: which BSON types a kind has, numpy's view of values. Does not: which kind a
+value is (scan), which kind a column gets (schema).
 """
 
 from __future__ import annotations
@@ -12,23 +13,18 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lake.sources.mongo.scan import Bools, Int32s, Paths, Tokens
-
+Bools = npt.NDArray[np.bool_]
+Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 UInt64s = npt.NDArray[np.uint64]
 Kinds = npt.NDArray[np.int8]
+UInt8s = npt.NDArray[np.uint8]
 
-# Names that make an object look like Extended JSON, of either version.
-EXTENDED_NAMES = frozenset(
-    b"$oid $symbol $numberInt $numberLong $numberDouble $numberDecimal $binary $uuid $code "
-    b"$scope $timestamp $regularExpression $regex $options $dbPointer $date $ref $id $db "
-    b"$minKey $maxKey $undefined $type".split()
-)
 # Years 1 to 9999, in milliseconds: DuckDB holds more, Python and JSON readers do not.
 FIRST_DATE_MS, LAST_DATE_MS = -62_135_596_800_000, 253_402_300_799_999
-_PLAIN_NAN = 0x7FF8000000000000
+PLAIN_NAN = 0x7FF8000000000000
 _DECIMAL_EXPONENT_BIAS = 6176
-_LARGEST_COEFFICIENT = 10**34 - 1
+LARGEST_COEFFICIENT = divmod(10**34 - 1, 1 << 64)
 
 
 class Kind(IntEnum):
@@ -49,7 +45,7 @@ class Kind(IntEnum):
     EMPTY = 12  # {}: the same
 
 
-_KIND_OF_TAG = np.zeros(256, np.int8)
+KIND_OF_TAG = np.zeros(256, np.int8)
 for _tag, _kind in {
     0x01: Kind.DOUBLE,
     0x02: Kind.STRING,
@@ -64,27 +60,23 @@ for _tag, _kind in {
     0x12: Kind.INT,
     0x13: Kind.DECIMAL,
 }.items():
-    _KIND_OF_TAG[_tag] = _kind
+    KIND_OF_TAG[_tag] = _kind
 
 
 @dataclass(frozen=True)
 class Decimals:
-    """Decimal128 values as sign, coefficient (two halves) and exponent.
-
-    `exact` is false for NaN, the infinities, −0 and unusual encodings.
-    """
+    """Decimal128 values of Kind.DECIMAL as sign, coefficient (two halves) and exponent."""
 
     negative: Bools
     high: UInt64s
     low: UInt64s
     exponent: Int64s
-    exact: Bools
 
 
 class Values:
     """Reads plain values out of a batch's bytes, many at a time."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: UInt8s) -> None:
         self._bytes = np.frombuffer(data, np.uint8)
         self._buffer = pa.py_buffer(data)
 
@@ -127,118 +119,4 @@ class Values:
         high = top & np.uint64((1 << 49) - 1)
         negative = (top >> np.uint64(63)).astype(np.bool_)
         exponent = ((top >> np.uint64(49)) & np.uint64(0x3FFF)).astype(np.int64)
-        zero = (high == 0) & (low == 0)
-        limit_high, limit_low = divmod(_LARGEST_COEFFICIENT, 1 << 64)
-        canonical = (high < limit_high) | ((high == limit_high) & (low <= limit_low))
-        special = (top >> np.uint64(61)) & np.uint64(3) == 3
-        exact = canonical & ~special & ~(zero & negative)
-        return Decimals(negative, high, low, exponent - _DECIMAL_EXPONENT_BIAS, exact)
-
-
-@dataclass(frozen=True)
-class Classified:
-    """The kind of each value, and the rows that Extended JSON can't tell for a reason that
-    no single value shows: a name twice, a name that is no text, a name such as `$oid`.
-    """
-
-    kind: Kinds
-    untold: Bools
-
-
-def classify(tokens: Tokens, paths: Paths) -> Classified:
-    """Kind.NONE stands for all that no typed column holds exactly."""
-    values = Values(tokens.data)
-    kind = _KIND_OF_TAG[tokens.tag]
-    for tag, check in _CHECKS.items():
-        found = np.flatnonzero(tokens.tag == tag)
-        if len(found):
-            wrong = ~check(values, tokens.at[found])
-            kind[found[wrong]] = Kind.NONE
-    documents = np.flatnonzero(kind == Kind.STRUCT)
-    kind[documents[values.integers(tokens.at[documents], 4) == 5]] = Kind.EMPTY
-    untold = np.zeros(tokens.rows, np.bool_)
-    untold[list(tokens.malformed)] = True
-    _mark_names(tokens, paths, kind, untold)
-    return Classified(kind, untold)
-
-
-def _mark_names(tokens: Tokens, paths: Paths, kind: Kinds, untold: Bools) -> None:
-    nodes = list(paths.all())
-    extended = np.array([node.name in EXTENDED_NAMES for node in nodes])[tokens.path]
-    no_text = np.array([node.name is not None and node.text is None for node in nodes])
-    is_item = np.array([node.name is None for node in nodes])[tokens.path]
-    odd = no_text[tokens.path] | extended
-    odd[_repeated(tokens, is_item)] = True
-    kind[odd] = Kind.NONE
-    # What lies in such an object goes with it: a DBRef is one value.
-    owners = tokens.owner[extended]
-    kind[owners[owners >= 0]] = Kind.NONE
-    odd[extended & (tokens.owner >= 0)] = False
-    untold[tokens.row[odd]] = True
-
-
-def _repeated(tokens: Tokens, is_item: Bools) -> Int64s:
-    """The entries whose name stands twice in their document."""
-    order = np.argsort(tokens.path, kind="stable")
-    path, owner, row = tokens.path[order], tokens.owner[order], tokens.row[order]
-    same = (path[1:] == path[:-1]) & (owner[1:] == owner[:-1]) & (row[1:] == row[:-1])
-    same &= ~is_item[order[1:]]
-    second = np.flatnonzero(same) + 1
-    return order[np.union1d(second, second - 1)]
-
-
-def _plain_doubles(values: Values, at: Int32s) -> Bools:
-    numbers = values.doubles(at)
-    bits = values.fixed(at, 8).view("<u8")[:, 0]
-    plain: Bools = ~np.isnan(numbers) | (bits == _PLAIN_NAN)
-    return plain
-
-
-def _proper_strings(values: Values, at: Int32s) -> Bools:
-    lengths = values.integers(at, 4)
-    proper: Bools = lengths >= 1
-    ends = at + 3 + np.where(proper, lengths, 1).astype(np.int32)
-    proper &= values.fixed(ends, 1)[:, 0] == 0
-    if proper.all() and _is_utf8(values.strings(at)):
-        return proper
-    for index in np.flatnonzero(proper):
-        proper[index] = _is_utf8(values.strings(at[index : index + 1]))
-    return proper
-
-
-def _is_utf8(strings: pa.Array) -> bool:
-    try:
-        strings.cast(pa.string())
-    except pa.ArrowInvalid:
-        return False
-    return True
-
-
-def _proper_bools(values: Values, at: Int32s) -> Bools:
-    proper: Bools = values.fixed(at, 1)[:, 0] <= 1
-    return proper
-
-
-def _plain_binaries(values: Values, at: Int32s) -> Bools:
-    plain: Bools = values.fixed(at + 4, 1)[:, 0] == 0
-    return plain
-
-
-def _near_dates(values: Values, at: Int32s) -> Bools:
-    dates = values.integers(at, 8)
-    near: Bools = (dates >= FIRST_DATE_MS) & (dates <= LAST_DATE_MS)
-    return near
-
-
-def _exact_decimals(values: Values, at: Int32s) -> Bools:
-    return values.decimals(at).exact
-
-
-_CHECKS = {
-    0x01: _plain_doubles,
-    0x02: _proper_strings,
-    0x05: _plain_binaries,
-    0x08: _proper_bools,
-    0x09: _near_dates,
-    0x13: _exact_decimals,
-}
+        return Decimals(negative, high, low, exponent - _DECIMAL_EXPONENT_BIAS)

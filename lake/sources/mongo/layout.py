@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 
 from lake.base.datasets import MongoDataset
 from lake.sources.mongo.kinds import Kind
-from lake.sources.mongo.schema import REST, Column
+from lake.sources.mongo.names import REST
+from lake.sources.mongo.schema import Column
 
 # Above such a share of different values a dictionary costs more than it saves.
 _DICTIONARY_UP_TO = {Kind.STRING: 0.9, Kind.DOUBLE: 0.1, Kind.DECIMAL: 1.0}

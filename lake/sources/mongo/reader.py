@@ -10,10 +10,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from struct import Struct
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 from bson import ObjectId
 from bson.datetime_ms import DatetimeMS
 
@@ -23,16 +21,13 @@ from lake.base.errors import BadData, UsageError
 from lake.base.settings import MongoSource
 from lake.base.table import TableStream
 from lake.sources.face import Count
-from lake.sources.mongo.columns import Builder
 from lake.sources.mongo.connection import Client, connect, explained, require_collection
-from lake.sources.mongo.layout import dictionary_columns, encodings, sorted_by
-from lake.sources.mongo.scan import MalformedError, document_starts, elements
-from lake.sources.mongo.schema import Learner
-from lake.sources.mongo.spool import Spool
+from lake.sources.mongo.elements import MalformedError
 from lake.sources.pace import Pace, Slowing
 
-_DATE, _OBJECT_ID, _DOCUMENT = 0x09, 0x07, 0x03
-_int64 = Struct("<q").unpack_from
+if TYPE_CHECKING:
+    from lake.sources.mongo.table import DayTable
+
 _MAX_OBJECT_ID_S = 1 << 32  # ObjectIds count seconds in 32 bits
 
 
@@ -57,30 +52,14 @@ class MongoReader:
     @contextmanager
     def read(self, dataset: Dataset, day: Day, scratch: Path) -> Iterator[TableStream]:
         """See Source. Raises Missing where there is no such collection."""
-        asked = _mongo(dataset)
-        with Spool(scratch, day.start_ms) as spool:
-            slowing = Slowing()
-            self._fetch(asked, day, spool, slowing)
-            if not spool.documents:
+        from lake.sources.mongo.table import DayTable  # noqa: PLC0415  compiled code
+
+        asked, slowing = _mongo(dataset), Slowing()
+        with DayTable(asked, day, scratch) as table:
+            self._fetch(asked, day, table, slowing)
+            if not table.documents:
                 self._require_collection(asked)
-            learner = Learner(asked.time_field)
-            for data, starts in spool.batches():
-                learner.learn(data, starts)
-            columns = learner.columns()
-            builder = Builder(learner.paths, columns)
-            details = {
-                "documents": spool.documents,
-                "spooled_bytes": spool.size_bytes,
-                "pace": slowing.details(),
-            }
-            yield TableStream(
-                schema=builder.schema,
-                batches=_batches(builder, spool, details),
-                sorted_by=sorted_by(columns, asked),
-                encodings=encodings(columns),
-                dictionary=dictionary_columns(columns),
-                details=details,
-            )
+            yield table.stream(pace=slowing.details())
 
     def count(self, dataset: Dataset, day: Day) -> Count:
         """See Source. Raises Missing where there is no such collection."""
@@ -137,7 +116,7 @@ class MongoReader:
                 return
             yield batch
 
-    def _fetch(self, asked: MongoDataset, day: Day, spool: Spool, slowing: Slowing) -> None:
+    def _fetch(self, asked: MongoDataset, day: Day, table: DayTable, slowing: Slowing) -> None:
         collection = self._connected()[self._section.database][asked.collection]
         where = f"{self._section.uri}, {self._section.database}.{asked.collection}"
         with (
@@ -146,7 +125,7 @@ class MongoReader:
         ):
             for batch in self._paced(cursor, slowing):
                 try:
-                    _spool(batch, asked, day, spool)
+                    table.add(batch)
                 except MalformedError as error:
                     raise BadData("a document that is no BSON", where=where, found=error) from error
 
@@ -188,60 +167,3 @@ def _no_array(path: str) -> dict[str, Any]:
 
 def _first_id(second: int) -> ObjectId:
     return ObjectId(second.to_bytes(4, "big") + bytes(8))
-
-
-def _spool(batch: Any, asked: MongoDataset, day: Day, spool: Spool) -> None:
-    view = memoryview(batch)
-    steps = asked.time_field.encode().split(b".")
-    starts = document_starts(batch)
-    for start, end in zip(starts, [*starts[1:], len(batch)], strict=True):
-        time, id_ = _locate(batch, start, steps)
-        time_ms = None
-        if time and time[0] == _DATE:
-            time_ms = _int64(batch, time[1])[0]
-        elif asked.time_fallback and id_ and id_[0] == _OBJECT_ID:
-            time_ms = int.from_bytes(batch[id_[1] : id_[1] + 4], "big") * 1000
-        if time_ms is None or not day.start_ms <= time_ms < day.end_ms:
-            raise BadData(
-                "MongoDB answered with a document of another day",
-                where=f"collection {asked.collection}",
-                expected=f"{asked.time_field} within {day}",
-                found=f"{time_ms} ms since 1970" if time_ms is not None else "no date",
-            )
-        id_bytes = bytes([id_[0]]) + batch[id_[1] : id_[1] + 15] if id_ else b""
-        spool.add(view[start:end], time_ms, id_bytes)
-
-
-_Place = tuple[int, int]  # BSON type, where the value begins
-
-
-def _locate(data: bytes, start: int, steps: list[bytes]) -> tuple[_Place | None, _Place | None]:
-    """The time field and `_id` of the document that begins at `start`."""
-    time = id_ = None
-    for tag, name, begin, _ in elements(data, start):
-        if name == steps[0] and time is None:
-            time = (tag, begin) if len(steps) == 1 else _inner(data, tag, begin, steps[1:])
-        if name == b"_id" and id_ is None:
-            id_ = (tag, begin)
-        if time and id_:
-            break
-    return time, id_
-
-
-def _inner(data: bytes, tag: int, begin: int, steps: list[bytes]) -> _Place | None:
-    for step in steps:
-        if tag != _DOCUMENT:
-            return None
-        found = (e for e in elements(data, begin) if e[1] == step)
-        element = next(found, None)
-        if element is None:
-            return None
-        tag, _, begin, _ = element
-    return tag, begin
-
-
-def _batches(builder: Builder, spool: Spool, details: dict[str, Any]) -> Iterator[pa.RecordBatch]:
-    for data, starts in spool.batches():
-        yield builder.batch(data, starts)
-        details["documents_with_rest"] = builder.tally.with_rest
-        details["documents_with_raw"] = builder.tally.with_raw

@@ -14,7 +14,7 @@ from bson import json_util
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.decimal128 import Decimal128, create_decimal128_context
 
-from lake.sources.mongo.schema import FIXED_NAMES, OBJECT_ID_METADATA, RAW, REST
+from lake.sources.mongo.names import FIXED_NAMES, OBJECT_ID_METADATA, RAW, REST
 
 _OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(
     datetime_conversion=DatetimeConversion.DATETIME_MS

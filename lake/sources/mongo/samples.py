@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from lake.sources.mongo.kinds import Kind, Kinds, Values
-from lake.sources.mongo.scan import Bools, Int32s, Tokens
+from lake.sources.mongo.kinds import Int32s, Kind, Values
+from lake.sources.mongo.scan import Tokens
+from lake.sources.mongo.settle import Held
 
 _ENOUGH = 20_000  # values of a path that are looked at
 _TOO_FEW = 32  # of a path in one batch: they tell nothing
@@ -26,12 +27,16 @@ class Samples:
         self._seen: defaultdict[int, int] = defaultdict(int)
         self._different: defaultdict[int, int] = defaultdict(int)
 
-    def add(self, tokens: Tokens, kind: Kinds, held: Bools) -> None:
+    def add(self, tokens: Tokens, held: Held) -> None:
         """Looks at a batch's strings and doubles, within the batch only."""
         values = Values(tokens.data)
-        for sampled in _SAMPLED:
-            entries = np.flatnonzero(held & (kind == sampled))
-            for path, mine in tokens.by_path(entries):
+        sizes = np.diff(held.bounds)
+        for path in np.flatnonzero(sizes >= _TOO_FEW).tolist():
+            if self._seen[path] >= _ENOUGH:
+                continue
+            entries = held.of(path)
+            for sampled in _SAMPLED:
+                mine = entries[tokens.kind[entries] == sampled]
                 if len(mine) >= _TOO_FEW and self._seen[path] < _ENOUGH:
                     self._seen[path] += len(mine)
                     self._different[path] += _different(values, sampled, tokens.at[mine])

@@ -13,21 +13,21 @@ levels, 4,000 leaf columns (else the deepest levels go to `_rest`), names of 1,0
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lake.sources.mongo.kinds import EXTENDED_NAMES, Kind, Kinds, Values, classify
+from lake.sources.mongo.kinds import Kind, Values
+from lake.sources.mongo.loops.paths import ROOT
+from lake.sources.mongo.names import EXTENDED_NAMES, FIXED_NAMES, OBJECT_ID_METADATA, RAW, REST
+from lake.sources.mongo.paths import Node, Paths
 from lake.sources.mongo.samples import Samples
-from lake.sources.mongo.scan import Node, Paths, Tokens, scan
-from lake.sources.mongo.settle import Layout, Settled, mixed_arrays, settle
-
-REST, RAW = "_rest", "_raw"
-FIXED_NAMES = frozenset({"day", REST, RAW})
-OBJECT_ID_METADATA = {"bson": "objectId"}
+from lake.sources.mongo.scan import Tokens, scan
+from lake.sources.mongo.settle import Held, count
 
 _MAX_COLUMNS = 1000
 _MAX_MEMBERS = 256
@@ -98,45 +98,31 @@ class Learner:
         self._votes = np.zeros((1024, len(Kind)), np.int64)
         self._decimals: dict[int, _Decimals] = {}
         self._samples = Samples()
-        self._id = self.paths.field(self.paths.root, b"_id")
-        self._time = []
-        node = self.paths.root
+        self._nodes: list[Node] = []
+        self._id_path = self.paths.field(ROOT, b"_id")
+        self._time_paths = []
+        path = ROOT
         for name in time_field.encode().split(b"."):
-            node = self.paths.field(node, name)
-            self._time.append(node)
+            path = self.paths.field(path, name)
+            self._time_paths.append(path)
 
-    def learn(self, data: bytes, starts: list[int]) -> None:
+    def learn(self, data: Any, starts: Sequence[int] | npt.NDArray[np.int64]) -> None:
         """Counts these documents in."""
         tokens = scan(data, starts, self.paths)
-        kind = classify(tokens, self.paths).kind
-        layout = Layout.of(tokens, self.paths)
-        may_be_item = (kind == Kind.NULL) | (kind == Kind.EMPTY)
-        fits = np.where(may_be_item, layout.is_item, kind != Kind.NONE)
-        arrays, element_kind, mixed = mixed_arrays(tokens, layout, kind)
-        fits[arrays[mixed]] = False
-        settled = settle(tokens, layout, fits)
-        values = settled.held & ~layout.is_item
-        voting = settled.held[arrays]
-        items = np.array([node.item.id if node.item else 0 for node in self.paths.all()])
-        self._count(tokens.path[values], kind[values])
-        self._count(items[tokens.path[arrays[voting]]], element_kind[voting])
-        self._note_decimals(tokens, kind, settled)
-        self._samples.add(tokens, kind, settled.held)
+        while len(self._votes) < len(self.paths):
+            self._votes = np.concatenate([self._votes, np.zeros_like(self._votes)])
+        held = count(tokens, self.paths, self._votes)
+        self._note_decimals(tokens, held)
+        self._samples.add(tokens, held)
         self.paths.forget_surplus()
 
-    def _count(self, path: npt.NDArray[np.integer], kind: Kinds) -> None:
-        size = len(self._votes)
-        if len(self.paths) > size:
-            grown = np.zeros((max(2 * size, len(self.paths)), len(Kind)), np.int64)
-            grown[:size] = self._votes
-            self._votes = grown
-        flat = path.astype(np.int64) * len(Kind) + kind
-        counts = np.bincount(flat, minlength=self._votes.size)
-        self._votes += counts.reshape(self._votes.shape)
-
-    def _note_decimals(self, tokens: Tokens, kind: Kinds, settled: Settled) -> None:
+    def _note_decimals(self, tokens: Tokens, held: Held) -> None:
         values = Values(tokens.data)
-        for path, mine in tokens.by_path(np.flatnonzero(settled.held & (kind == Kind.DECIMAL))):
+        for path in np.unique(tokens.path[tokens.kind == Kind.DECIMAL]).tolist():
+            mine = held.of(path)
+            mine = mine[tokens.kind[mine] == Kind.DECIMAL]
+            if not len(mine):
+                continue
             parts = values.decimals(tokens.at[mine])
             noted = self._decimals.setdefault(path, _Decimals())
             noted.exponents.update(np.unique(parts.exponent).tolist())
@@ -146,6 +132,7 @@ class Learner:
 
     def columns(self) -> tuple[Column, ...]:
         """The table's typed columns: `_id`, the time field, the others as first met."""
+        self._nodes = self.paths.nodes()
         for depth in range(_MAX_DEPTH, 0, -1):
             columns = self._choose_all(depth)
             leaves = sum(not part.children for column in columns for part in column.all())
@@ -154,8 +141,8 @@ class Learner:
         return columns
 
     def _choose_all(self, depth: int) -> tuple[Column, ...]:
-        root = self.paths.root
-        forced = [self._id] if self._time[0] is self._id else [self._id, self._time[0]]
+        root = self._nodes[ROOT]
+        forced = [self._nodes[path] for path in dict.fromkeys([self._id_path, self._time_paths[0]])]
         forced = [node for node in forced if node.text and node.text.lower() not in FIXED_NAMES]
         allowed = self._allowed(root, keep=forced)
         others = [node for node in allowed if node not in forced]
@@ -167,27 +154,27 @@ class Learner:
 
     def _allowed(self, parent: Node, keep: list[Node]) -> list[Node]:
         """The members whose names can be columns. DuckDB does not tell "a" from "A"."""
-        folded = Counter(node.text.casefold() for node in parent.children.values() if node.text)
+        folded = Counter(node.text.casefold() for node in parent.children if node.text)
         return [
             node
-            for node in parent.children.values()
+            for node in parent.children
             if node in keep
             or (
                 node.text
                 and node.name not in EXTENDED_NAMES
                 and len(node.name or b"") <= _MAX_NAME_BYTES
                 and folded[node.text.casefold()] == 1
-                and not (parent is self.paths.root and node.text.lower() in FIXED_NAMES)
+                and not (parent.id == ROOT and node.text.lower() in FIXED_NAMES)
             )
         ]
 
     def _forced(self, node: Node, depth: int) -> Column:
         """`_id` and the time field have a column whatever the day holds."""
-        if node not in self._time:
+        if node.id not in self._time_paths:
             return self._choose(node, depth) or _column(node, Kind.OBJECT_ID, pa.string())
-        if node is self._time[-1]:
+        if node.id == self._time_paths[-1]:
             return _column(node, Kind.DATE, _PLAIN_TYPES[Kind.DATE])
-        inner = self._time[self._time.index(node) + 1]
+        inner = self._nodes[self._time_paths[self._time_paths.index(node.id) + 1]]
         members = [self._forced(inner, depth)]
         if node.opens_documents:
             allowed = (n for n in self._allowed(node, keep=[inner]) if n is not inner)

@@ -1,7 +1,8 @@
 """Which values stay in typed columns, and which are left over.
 
 Belongs here: the rule that an array is held whole or not at all, that what lies in
-something left over goes with it. Does not: which column a path has.
+something left over goes with it; counting what columns would hold. Does not: which column
+a path gets (schema).
 """
 
 from __future__ import annotations
@@ -9,75 +10,50 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from lake.sources.mongo.kinds import Kind, Kinds
-from lake.sources.mongo.scan import Bools, Int32s, Paths, Tokens
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What is known of the paths of a batch's values, one entry a value."""
-
-    in_list: Bools
-    is_item: Bools
-
-    @classmethod
-    def of(cls, tokens: Tokens, paths: Paths) -> Layout:
-        """Looks up each value's path."""
-        nodes = list(paths.all())
-        in_list = np.array([node.in_list for node in nodes])
-        is_item = np.array([node.name is None for node in nodes])
-        return cls(in_list[tokens.path], is_item[tokens.path])
+from lake.sources.mongo.kinds import Int32s, Int64s, Kinds, UInt8s
+from lake.sources.mongo.loops import settle as loops
+from lake.sources.mongo.paths import Paths
+from lake.sources.mongo.scan import Tokens
 
 
 @dataclass(frozen=True)
-class Settled:
-    """`held`: values in typed columns. `left`: the outermost values that are not."""
+class Held:
+    """The entries in typed columns: those of path p are order[bounds[p]:bounds[p + 1]].
 
-    held: Bools
-    left: Bools
+    `left` are the outermost entries that are in no column.
+    """
 
+    order: Int32s
+    bounds: Int64s
+    left: Int32s
 
-def settle(tokens: Tokens, layout: Layout, fits: Bools) -> Settled:
-    """From "this value fits its column by itself" to what is really kept there."""
-    bad = ~fits
-    _spread_up(tokens, layout, bad)
-    covered = _spread_down(tokens, bad)
-    inner = tokens.owner >= 0
-    left = covered.copy()
-    left[inner] &= ~covered[tokens.owner[inner]]
-    return Settled(~covered, left)
+    def of(self, path: int) -> Int32s:
+        """Those of one path, in the order of their bytes."""
+        return self.order[self.bounds[path] : self.bounds[path + 1]]
 
 
-def _spread_up(tokens: Tokens, layout: Layout, bad: Bools) -> None:
-    """One misfit anywhere within an array, and the whole outermost array is one."""
-    found: npt.NDArray[np.integer] = np.flatnonzero(bad & layout.in_list)
-    while len(found):
-        owners = np.unique(tokens.owner[found])
-        bad[owners] = True
-        found = owners[layout.in_list[owners]]
+def count(tokens: Tokens, paths: Paths, votes: Int64s) -> Held:
+    """Adds to votes[path, kind] how many values a column of that kind would hold.
+
+    An array adds one, for its elements' path and kind, if all are of one kind.
+    """
+    bad = np.zeros(len(tokens.path), np.uint8)
+    loops.misfits_anywhere(paths.table, tokens.path, tokens.owner, tokens.kind, bad, votes)
+    return _held(tokens, paths, bad)
 
 
-def _spread_down(tokens: Tokens, bad: Bools) -> Bools:
-    covered = bad.copy()
-    inner = np.flatnonzero(tokens.owner >= 0)
-    owners = tokens.owner[inner]
-    while True:
-        fresh = inner[covered[owners] & ~covered[inner]]
-        if not len(fresh):
-            return covered
-        covered[fresh] = True
+def settle(tokens: Tokens, paths: Paths, chosen: Kinds) -> Held:
+    """`chosen` is the kind of column that each path has."""
+    bad = np.zeros(len(tokens.path), np.uint8)
+    loops.misfits_of(paths.table, tokens.path, tokens.owner, tokens.kind, chosen, bad)
+    return _held(tokens, paths, bad)
 
 
-def mixed_arrays(tokens: Tokens, layout: Layout, kind: Kinds) -> tuple[Int32s, Kinds, Bools]:
-    """For each array with elements other than null: its entry, their kind, whether they differ."""
-    items = np.flatnonzero(layout.is_item & (kind != Kind.NULL))
-    kinds = np.where(kind[items] == Kind.EMPTY, Kind.STRUCT, kind[items]).astype(np.int8)
-    owners = tokens.owner[items]
-    lowest = np.full(len(kind), 127, np.int8)
-    highest = np.full(len(kind), -1, np.int8)
-    np.minimum.at(lowest, owners, kinds)
-    np.maximum.at(highest, owners, kinds)
-    arrays = np.flatnonzero(highest >= 0).astype(np.int32)
-    return arrays, lowest[arrays], lowest[arrays] != highest[arrays]
+def _held(tokens: Tokens, paths: Paths, bad: UInt8s) -> Held:
+    bounds = np.zeros(len(paths) + 1, np.int64)
+    left = np.empty(len(bad), np.int32)
+    many = loops.count_held(tokens.path, tokens.owner, bad, bounds, left)
+    order = np.empty(bounds[-1], np.int32)
+    loops.sort(tokens.path, bad, bounds[:-1].copy(), order)
+    return Held(order, bounds, left[:many])

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+import struct
 from pathlib import Path
 
 import bson
+import numpy as np
 import pytest
 from strategies import DAY_START_MS
 
 from lake.sources.mongo import spool
+from lake.sources.mongo.locate import LOCATED, Located
 from lake.sources.mongo.spool import Spool
 
 HOUR_MS = 3_600_000
@@ -27,13 +30,24 @@ def documents() -> list[tuple[int, bytes, bytes]]:
     ]
 
 
+def located(documents: list[tuple[int, bytes, bytes]]) -> Located:
+    rows, begin = [], 0
+    for time, id_, document in documents:
+        high, low = struct.unpack(">QQ", id_[:16].ljust(16, b"\0"))
+        rows.append((begin, len(document), time, high, low))
+        begin += len(document)
+    data = np.frombuffer(b"".join(document for _, _, document in documents), np.uint8)
+    return Located(data, np.array(rows, LOCATED), np.ones(len(rows), np.bool_))
+
+
 def spooled(folder: Path, order: list[tuple[int, bytes, bytes]]) -> list[bytes]:
     with Spool(folder, DAY_START_MS) as held:
-        for time, id_, document in order:
-            held.add(memoryview(document), time, id_)
+        for part in (order[: len(order) // 2], order[len(order) // 2 :]):
+            if part:
+                held.add(located(part))
         assert held.documents == len(order)
         assert held.size_bytes == sum(len(document) for _, _, document in order)
-        first, second = list(held.batches()), list(held.batches())
+        first, second = ([(d.tobytes(), s.tolist()) for d, s in held.batches()] for _ in "12")
     assert first == second
     assert not list(folder.iterdir())
     found = []

@@ -1,0 +1,162 @@
+"""Compiled loops from a batch's bytes into Arrow buffers.
+
+Belongs here: copying values of one kind to their places. Does not: which values (settle),
+what arrays are made of the buffers (columns).
+
+`entries` are a path's held entries in the order of their bytes, `slot` says for every entry
+which place of its array it has, ascending with the entries. Values of another kind than
+`wanted` (a list's null elements) are left out: their bit of `valid`, an Arrow bitmap, stays 0.
+Each returns how many were filled.
+"""
+
+# Types are in numba's signatures, which mypy does not read.
+# mypy: ignore-errors
+# ruff: noqa: ANN001, ANN201
+from __future__ import annotations
+
+from lake.sources.mongo.kinds import Kind
+from lake.sources.mongo.loops.compiled import (
+    BYTES,
+    I8S,
+    I32S,
+    I64,
+    I64S,
+    U8S,
+    compiled,
+    copy,
+    load8,
+    load32,
+    load64,
+    load_int32,
+)
+
+_NULL = int(Kind.NULL)
+_HEX = b"0123456789abcdef"
+
+
+@compiled(I64, BYTES, I32S, U8S, I8S, I64, I32S, I32S, I64S, U8S)
+def integers(data, at, tag, kind, wanted, entries, slot, out, valid):
+    """int32 and int64, as int64."""
+    filled = 0
+    for entry in entries:
+        if kind[entry] == wanted:
+            place, begin = slot[entry], at[entry]
+            narrow = tag[entry] == 0x10
+            out[place] = load_int32(data, begin) if narrow else load64(data, begin)
+            valid[place >> 3] |= 1 << (place & 7)
+            filled += 1
+    return filled
+
+
+@compiled(I64, BYTES, I32S, I8S, I64, I32S, I32S, I64S, U8S)
+def words(data, at, kind, wanted, entries, slot, out, valid):
+    """Doubles and dates: eight bytes as they are."""
+    filled = 0
+    for entry in entries:
+        if kind[entry] == wanted:
+            place = slot[entry]
+            out[place] = load64(data, at[entry])
+            valid[place >> 3] |= 1 << (place & 7)
+            filled += 1
+    return filled
+
+
+@compiled(I64, BYTES, I32S, I8S, I64, I32S, I32S, U8S, U8S)
+def bools(data, at, kind, wanted, entries, slot, out, valid):
+    """A bit each, as Arrow has them."""
+    filled = 0
+    for entry in entries:
+        if kind[entry] == wanted:
+            place = slot[entry]
+            out[place >> 3] |= load8(data, at[entry]) << (place & 7)
+            valid[place >> 3] |= 1 << (place & 7)
+            filled += 1
+    return filled
+
+
+@compiled(I64, BYTES, I32S, I8S, I64, I64, I32S)
+def size_of_all(data, at, kind, wanted, spare, entries):
+    """How long the strings (spare = 1: their closing zero) or binaries (0) are together."""
+    total = 0
+    for entry in entries:
+        if kind[entry] == wanted:
+            total += load32(data, at[entry]) - spare
+    return total
+
+
+@compiled(I64, BYTES, I32S, I8S, I64, I64, I32S, I32S, I32S, U8S, U8S)
+def strings(data, at, kind, wanted, spare, entries, slot, offsets, out, valid):
+    """Strings or binaries one behind the other, and where each begins."""
+    filled = end = 0
+    following = 0  # the first slot that has no offset yet
+    for entry in entries:
+        if kind[entry] == wanted:
+            place, begin = slot[entry], at[entry]
+            offsets[following : place + 1] = end
+            following = place + 1
+            size = load32(data, begin) - spare
+            copy(out, end, data, begin + 5 - spare, size)
+            end += size
+            valid[place >> 3] |= 1 << (place & 7)
+            filled += 1
+    offsets[following:] = end
+    return filled
+
+
+@compiled(I64, BYTES, I32S, I8S, I64, I32S, I32S, I32S, U8S, U8S)
+def object_ids(data, at, kind, wanted, entries, slot, offsets, out, valid):
+    """24 hexadecimal digits each, one behind the other."""
+    filled = following = end = 0
+    for entry in entries:
+        if kind[entry] == wanted:
+            place = slot[entry]
+            offsets[following : place + 1] = end
+            following = place + 1
+            for index in range(12):
+                byte = load8(data, at[entry] + index)
+                out[end + 2 * index] = _HEX[byte >> 4]
+                out[end + 2 * index + 1] = _HEX[byte & 15]
+            end += 24
+            valid[place >> 3] |= 1 << (place & 7)
+            filled += 1
+    offsets[following:] = end
+    return filled
+
+
+@compiled(I64, I32S, I8S, I64, I32S, I32S, I32S, I32S, U8S)
+def lists(owner, kind, wanted, entries, items, slot, offsets, valid):
+    """Where each array's elements begin; gives the elements (`items`) their slots."""
+    filled = following = 0
+    taken = 0
+    for entry in entries:
+        if kind[entry] == wanted:
+            place = slot[entry]
+            offsets[following : place + 1] = taken
+            following = place + 1
+            while taken < len(items) and owner[items[taken]] == entry:
+                slot[items[taken]] = taken
+                taken += 1
+            valid[place >> 3] |= 1 << (place & 7)
+            filled += 1
+    offsets[following:] = taken
+    return filled
+
+
+@compiled(I64, I32S, I32S, I32S)
+def inherit(owner, entries, slot):
+    """Members have the slot of the document that they lie in."""
+    for entry in entries:
+        slot[entry] = slot[owner[entry]]
+    return len(entries)
+
+
+@compiled(I64, I8S, I32S, I32S, U8S)
+def documents(kind, entries, slot, valid):
+    """Marks the elements of a list that are documents."""
+    filled = 0
+    for entry in entries:
+        if kind[entry] != _NULL:
+            place = slot[entry]
+            valid[place >> 3] |= 1 << (place & 7)
+            filled += 1
+    return filled
