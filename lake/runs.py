@@ -14,6 +14,7 @@ from typing import Any
 from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.errors import LakeError, PermanentError
+from lake.base.manifest import Manifest
 from lake.export import Exporter, Outcome
 
 _LOG = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class Result:
                 "rows": manifest.rows,
                 "bytes": manifest.bytes,
                 "source_count": manifest.source_count,
+                "fingerprint": manifest.fingerprint,
                 "seconds": round(self.outcome.seconds, 3),
             }
         if self.error:
@@ -61,22 +63,26 @@ def export_many(
     force: bool = False,
     open_day: bool = False,
     allow_shrink: bool = False,
+    recheck: bool = False,
 ) -> Generator[Result, None, None]:
     """Exports the partitions, `jobs` at once; yields results as they come.
 
-    Whoever stops listening (Ctrl-C, too) stops the exports that are running.
-    """
+    What is there and needs no recount is known from a listing, and comes first. Whoever
+    stops listening (Ctrl-C, too) stops the exports that are running."""
+    complete = {} if force else _complete(exporter, partitions)
+    for (name, day), manifest in complete.items():
+        yield Result(name, day, Outcome(name, day, "skipped", manifest, 0.0))
+    waiting = [(one, day) for one, day in partitions if (one.name, day) not in complete]
+    options = {
+        "force": force,
+        "open_day": open_day,
+        "allow_shrink": allow_shrink,
+        "recheck": recheck,
+    }
     with ThreadPoolExecutor(jobs) as pool:
         running = {
-            pool.submit(
-                exporter.export,
-                dataset,
-                day,
-                force=force,
-                open_day=open_day,
-                allow_shrink=allow_shrink,
-            ): (dataset.name, day)
-            for dataset, day in partitions
+            pool.submit(exporter.export, dataset, day, **options): (dataset.name, day)
+            for dataset, day in waiting
         }
         try:
             for done in as_completed(running):
@@ -87,8 +93,27 @@ def export_many(
             exporter.stop()
             raise
         finally:
-            for waiting in running:
-                waiting.cancel()
+            for one in running:
+                one.cancel()
+
+
+def _complete(
+    exporter: Exporter, partitions: Sequence[tuple[Dataset, Day]]
+) -> dict[tuple[str, Day], Manifest]:
+    """Empty where the store can't be asked: each partition then fails with that by itself."""
+    days: dict[str, list[Day]] = {}
+    datasets = {dataset.name: dataset for dataset, _ in partitions}
+    for dataset, day in partitions:
+        days.setdefault(dataset.name, []).append(day)
+    try:
+        return {
+            (name, day): manifest
+            for name, asked in days.items()
+            for day, manifest in exporter.complete(datasets[name], asked).items()
+        }
+    except LakeError as error:
+        _LOG.debug("no listing: %s", error)
+        return {}
 
 
 def _explained(error: BaseException) -> LakeError:

@@ -40,6 +40,9 @@ class DayStatus:
     source_count: int | None = None
     recount: int | None = None
     created_at: str | None = None
+    version: str | None = None
+    fingerprint: str | None = None
+    history: list[dict[str, Any]] | None = None
 
 
 @dataclass
@@ -115,6 +118,9 @@ def _from_manifest(manifest: Manifest | BadData | None, sizes: dict[str, int]) -
         manifest.bytes,
         manifest.source_count,
         created_at=manifest.created_at,
+        version=manifest.version,
+        fingerprint=manifest.fingerprint or None,
+        history=manifest.history,
     )
 
 

@@ -1,21 +1,25 @@
 """Does the object hold what its manifest claims, and does the source still agree?
 
-Belongs here: reading objects back and comparing. Does not: mending, or the ledger's overview.
+Belongs here: reading objects back, reading a source's day again, and comparing. Does not:
+mending, or the ledger's overview.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from lake.base.datasets import Dataset
+from lake.base.datasets import Dataset, MongoDataset
 from lake.base.day import Day
 from lake.base.errors import BadData, LakeError, Missing
+from lake.base.fingerprint import Fingerprint, HourlyFingerprint
 from lake.base.layout import partition_of_table, table_prefix
 from lake.base.manifest import Manifest, read_ledger
-from lake.base.scratch import read_back
+from lake.base.scratch import explained_full_disk, read_back
 from lake.base.settings import Settings
 from lake.base.store import Store
 from lake.sources import Source, count_problem
@@ -24,17 +28,29 @@ _PARALLEL = 4
 
 
 @dataclass(frozen=True)
+class Partition:
+    """One to be checked, with what the ledger says of it."""
+
+    dataset: Dataset
+    day: Day
+    manifest: Manifest | BadData | None
+
+
+@dataclass(frozen=True)
 class Finding:
     """One partition checked. `problems` is empty where all holds.
 
-    `source_count` is None where the source was not asked.
+    `fingerprint` is the manifest's, "" where it has none. `source_count` is None where the
+    source was not asked, `source_fingerprint` "" where it was not read again.
     """
 
     dataset: str
     day: Day
     rows: int = 0
     bytes: int = 0
+    fingerprint: str = ""
     source_count: int | None = None
+    source_fingerprint: str = ""
     problems: tuple[str, ...] = ()
 
     @property
@@ -50,41 +66,26 @@ class Finding:
             "ok": self.ok,
             "rows": self.rows,
             "bytes": self.bytes,
+            "fingerprint": self.fingerprint,
             "source_count": self.source_count,
+            "source_fingerprint": self.source_fingerprint,
             "problems": list(self.problems),
         }
 
 
-def verify_many(
-    settings: Settings,
-    store: Store,
-    datasets: Sequence[Dataset],
-    days: Sequence[Day] | None,
-    source_of: Callable[[str], Source] | None,
-) -> Iterator[Finding]:
-    """Checks the days, by default every day that has a manifest or an object, in their order.
+def to_verify(
+    store: Store, datasets: Sequence[Dataset], days: Sequence[Day] | None
+) -> list[Partition]:
+    """The days, by default every day that has a manifest or an object, in their order.
 
-    With `source_of` the days that the source still keeps whole are counted there again.
-    A partition that can't be checked is a finding, too. Raises what listing the store raises.
+    Raises what listing the store raises.
     """
-
-    def check(dataset: Dataset, day: Day, manifest: Manifest | BadData | None) -> Finding:
-        kept = day.days_until(Day.today()) < getattr(settings.hot, dataset.source)
-        try:
-            if isinstance(manifest, BadData):
-                raise manifest
-            source = source_of(dataset.source) if source_of and kept else None
-            return verify_partition(store, dataset, day, manifest, source)
-        except LakeError as error:
-            return Finding(dataset.name, day, problems=(str(error),))
-
-    with ThreadPoolExecutor(_PARALLEL) as pool:
-        for dataset in datasets:
-            ledger = read_ledger(store, dataset.name)
-            chosen = sorted({*ledger, *_stored_days(store, dataset)}) if days is None else days
-            yield from pool.map(
-                lambda day, d=dataset, ml=ledger: check(d, day, ml.get(day)), chosen
-            )
+    found = []
+    for dataset in datasets:
+        ledger = read_ledger(store, dataset.name)
+        chosen = sorted({*ledger, *_stored_days(store, dataset)}) if days is None else days
+        found += [Partition(dataset, day, ledger.get(day)) for day in chosen]
+    return found
 
 
 def _stored_days(store: Store, dataset: Dataset) -> Iterator[Day]:
@@ -93,10 +94,44 @@ def _stored_days(store: Store, dataset: Dataset) -> Iterator[Day]:
             yield partition[1]
 
 
+def verify_many(
+    settings: Settings,
+    store: Store,
+    partitions: Sequence[Partition],
+    source_of: Callable[[str], Source] | None,
+    *,
+    deep: bool = False,
+) -> Iterator[Finding]:
+    """Checks the partitions, in their order.
+
+    With `source_of` the days that the source still keeps whole are counted there again, with
+    `deep` they are read again. A partition that can't be checked is a finding, too.
+    """
+
+    def check(one: Partition) -> Finding:
+        kept = one.day.days_until(Day.today()) < getattr(settings.hot, one.dataset.source)
+        try:
+            if isinstance(one.manifest, BadData):
+                raise one.manifest
+            source = source_of(one.dataset.source) if source_of and kept else None
+            return verify_partition(store, one.dataset, one.day, one.manifest, source, deep=deep)
+        except LakeError as error:
+            return Finding(one.dataset.name, one.day, problems=(str(error),))
+
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        yield from pool.map(check, partitions)
+
+
 def verify_partition(
-    store: Store, dataset: Dataset, day: Day, manifest: Manifest | None, source: Source | None
+    store: Store,
+    dataset: Dataset,
+    day: Day,
+    manifest: Manifest | None,
+    source: Source | None,
+    *,
+    deep: bool = False,
 ) -> Finding:
-    """Reads the whole object; with a source, counts the day there again.
+    """Reads the whole object; with a source, counts the day there again or reads it, too.
 
     Raises what the store and the source raise; a difference is a finding, not an error.
     """
@@ -105,7 +140,7 @@ def verify_partition(
         return Finding(dataset.name, day, problems=tuple(problems))
     if problem := count_problem(manifest):
         problems.append(problem)
-    counted = None
+    counted, read = None, ""
     if source:
         count = source.count(dataset, day)
         counted = count.rows
@@ -114,15 +149,30 @@ def verify_partition(
             problems.append(
                 f"the source counts {counted} rows ({count.method}), the lake has {manifest.rows}"
             )
-    return Finding(dataset.name, day, manifest.rows, manifest.bytes, counted, tuple(problems))
+        if deep:
+            now = _read_again(source, dataset, day)
+            read = str(now)
+            if problem := _content_problem(store, dataset, day, manifest, now):
+                problems.append(problem)
+    return Finding(
+        dataset.name,
+        day,
+        manifest.rows,
+        manifest.bytes,
+        manifest.fingerprint,
+        counted,
+        read,
+        tuple(problems),
+    )
 
 
 def object_problems(store: Store, manifest: Manifest | None) -> list[str]:
-    """Reads the object back: what of it is not as its manifest claims."""
+    """Reads the object back and decodes its rows: what of it is not as its manifest claims."""
     if manifest is None:
         return ["no manifest: the day is not exported"]
+    rows = Fingerprint()
     try:
-        found = read_back(store, manifest.key)
+        found = read_back(store, manifest.key, rows if manifest.fingerprint else None)
     except Missing:
         return ["the object is gone"]
     if found.bytes != manifest.bytes:
@@ -133,4 +183,45 @@ def object_problems(store: Store, manifest: Manifest | None) -> list[str]:
         return ["the object is no Parquet file"]
     if found.rows != manifest.rows:
         return [f"the object has {found.rows} rows, its manifest says {manifest.rows}"]
+    if manifest.fingerprint and str(rows) != manifest.fingerprint:
+        return [f"the object's rows are {rows}, those that were read {manifest.fingerprint}"]
     return []
+
+
+def _read_again(source: Source, dataset: Dataset, day: Day) -> HourlyFingerprint:
+    """What the source has now, on the path that an export takes; nothing is written."""
+    found = _by_hour(dataset, day)
+    with (
+        explained_full_disk(),
+        tempfile.TemporaryDirectory(prefix="lake-") as scratch,
+        source.read(dataset, day, Path(scratch)) as stream,
+    ):
+        for batch in stream.batches:
+            found.add(batch)
+    return found
+
+
+def _by_hour(dataset: Dataset, day: Day) -> HourlyFingerprint:
+    column = dataset.time_field if isinstance(dataset, MongoDataset) else "ts"
+    return HourlyFingerprint(column, day.start_ns)
+
+
+def _content_problem(
+    store: Store, dataset: Dataset, day: Day, manifest: Manifest, now: HourlyFingerprint
+) -> str:
+    """How the rows differ, if they do. Where the manifest has no fingerprint the object has."""
+    if str(now) == manifest.fingerprint:
+        return ""
+    stored = _by_hour(dataset, day)
+    try:
+        read_back(store, manifest.key, stored)
+    except Missing:
+        return ""  # said already
+    if not (hours := stored.difference(now)):
+        return ""
+    told = [
+        f"{'no hour of the day' if hour == 24 else f'{hour:02}:00'}: {had} rows, now {has}"
+        for hour, had, has in hours[:3]
+    ]
+    more = f", and {len(hours) - 3} hours more" if len(hours) > 3 else ""
+    return f"the source's rows are others now ({', '.join(told)}{more})"

@@ -68,6 +68,51 @@ class Fingerprint:
         return f"{VERSION}:{self.total:032x}"
 
 
+class HourlyFingerprint:
+    """The fingerprints of a day's hours, to tell where two readings of it differ.
+
+    `column` has the rows' times; rows without one, or of another day, count as the 25th hour.
+    """
+
+    def __init__(self, column: str, start_ns: int) -> None:
+        self._column, self._start_ns = column, start_ns
+        self.totals = [0] * 25
+        self.rows = [0] * 25
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Takes a batch's rows. Raises TypeError."""
+        hours = self._hours(batch)
+        for hour, total in enumerate(by_bucket(batch, hours, 25)):
+            self.totals[hour] = (self.totals[hour] + total) & _MASK
+        for hour, rows in enumerate(np.bincount(hours, minlength=25)):
+            self.rows[hour] += int(rows)
+
+    def _hours(self, batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
+        nowhere = np.full(batch.num_rows, 24, np.int64)
+        if self._column not in batch.schema.names:
+            return nowhere
+        times = batch.column(self._column)
+        if not pa.types.is_timestamp(times.type):
+            return nowhere
+        ticks = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[times.type.unit]
+        since = (
+            times.cast(pa.int64()).to_numpy(zero_copy_only=False) - self._start_ns * ticks / 10**9
+        )
+        hours = np.nan_to_num(np.floor_divide(since, 3600 * ticks), nan=24)
+        return np.where((hours >= 0) & (hours < 24), hours, 24).astype(np.int64)
+
+    def difference(self, other: HourlyFingerprint) -> list[tuple[int, int, int]]:
+        """The hours that differ, each with its rows here and there."""
+        return [
+            (hour, self.rows[hour], other.rows[hour])
+            for hour in range(25)
+            if (self.totals[hour], self.rows[hour]) != (other.totals[hour], other.rows[hour])
+        ]
+
+    def __str__(self) -> str:
+        return f"{VERSION}:{sum(self.totals) & _MASK:032x}"
+
+
 def by_bucket(batch: pa.RecordBatch, buckets: npt.NDArray[np.int64], count: int) -> list[int]:
     """The sums of `count` parts of a batch; `buckets` has each row's part, or -1."""
     from lake.base import fingerprint_loops as loops  # noqa: PLC0415

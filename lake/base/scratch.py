@@ -11,10 +11,15 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from lake.base.errors import PermanentError
 from lake.base.store import Store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_BATCH_ROWS = 65_536
 
 
 @dataclass(frozen=True)
@@ -26,24 +31,38 @@ class ReadBack:
     rows: int | None
 
 
-def read_back(store: Store, key: str) -> ReadBack:
-    """Reads the whole object, through a work file. Raises what the store raises."""
+class Watcher(Protocol):
+    """Who looks at the rows of an object: a fingerprint."""
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Takes some of them."""
+
+
+def read_back(store: Store, key: str, watcher: Watcher | None = None) -> ReadBack:
+    """Reads the whole object, through a work file, and shows the watcher its rows.
+
+    `rows` is None, too, where they can't all be read. Raises what the store raises.
+    """
     digest, size = hashlib.sha256(), 0
     with explained_full_disk(), tempfile.TemporaryFile(prefix="lake-") as file:
         for chunk in store.chunks(key):
             digest.update(chunk)
             size += file.write(chunk)
         file.flush()
-        return ReadBack(size, digest.hexdigest(), _footer_rows(file))
+        return ReadBack(size, digest.hexdigest(), _rows(file, watcher))
 
 
-def _footer_rows(file: BinaryIO) -> int | None:
+def _rows(file: BinaryIO, watcher: Watcher | None) -> int | None:
     import pyarrow as pa  # noqa: PLC0415  not every command that reads the lake needs it
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     file.seek(0)
     try:
-        return int(pq.ParquetFile(file).metadata.num_rows)
+        parquet = pq.ParquetFile(file)
+        if watcher:
+            for batch in parquet.iter_batches(_BATCH_ROWS):
+                watcher.add(batch)
+        return int(parquet.metadata.num_rows)
     except (pa.ArrowException, OSError):  # OSError: bytes that are no footer, to Arrow
         return None
 

@@ -1,4 +1,4 @@
-"""`lake export`.
+"""`lake export` and `lake recheck`.
 
 Belongs here: options, progress and the report of an export. Does not: the export.
 """
@@ -21,24 +21,32 @@ from lake.cli.options import chosen_days, config_option, days_options, json_opti
 from lake.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
+    from lake.base.datasets import Dataset
+    from lake.base.settings import Settings
     from lake.runs import Result
 
 _JOBS = max(1, min(4, os.cpu_count() or 1))
 
 
-@click.command()
-@click.argument("dataset", nargs=-1)
-@days_options
-@click.option("--force", is_flag=True, help="Rewrites days that are there and complete, too.")
-@click.option(
+_jobs_option = click.option(
     "--jobs",
     default=_JOBS,
     show_default=True,
     type=click.IntRange(1, 64),
     help="So many partitions at once.",
 )
+_shrink_option = click.option(
+    "--allow-shrink", is_flag=True, help="Lets a day end up with fewer rows than before."
+)
+
+
+@click.command()
+@click.argument("dataset", nargs=-1)
+@days_options
+@click.option("--force", is_flag=True, help="Rewrites days that are there and complete, too.")
+@_jobs_option
 @click.option("--open-day", is_flag=True, help="Takes a day that is not over, too.")
-@click.option("--allow-shrink", is_flag=True, help="Lets a day end up with fewer rows than before.")
+@_shrink_option
 @json_option
 @config_option
 def export(
@@ -61,8 +69,7 @@ def export(
     leaves what was there before and does not stop the others; the exit status is 1 at the end.
     """
     from lake.base.settings import load  # noqa: PLC0415
-    from lake.export import Exporter, refuse_open_day  # noqa: PLC0415
-    from lake.runs import export_many  # noqa: PLC0415
+    from lake.export import refuse_open_day  # noqa: PLC0415
 
     days = chosen_days(day, start, end)
     if days is None:
@@ -71,21 +78,64 @@ def export(
     datasets = settings.datasets_named(dataset)
     if not open_day:
         refuse_open_day(days[-1])
-    partitions = [(one, on) for on in days for one in datasets]
+    _run(
+        settings,
+        [(one, on) for on in days for one in datasets],
+        jobs=jobs,
+        as_json=as_json,
+        force=force,
+        open_day=open_day,
+        allow_shrink=allow_shrink,
+    )
+
+
+@click.command()
+@click.argument("dataset", nargs=-1)
+@_jobs_option
+@_shrink_option
+@json_option
+@config_option
+def recheck(
+    dataset: tuple[str, ...], jobs: int, allow_shrink: bool, as_json: bool, config: str | None
+) -> None:
+    """Counts the days that may still change again, and rewrites those that grew.
+
+    These are the closed days inside the lateness window of each DATASET's source, as far as
+    the source keeps them; those that are not exported yet are exported. The old counts
+    stay in the manifest's history. A day that shrank, or of which nothing is left, is a
+    failure and stays as it is, unless --allow-shrink is given.
+    """
+    from lake.base.settings import load  # noqa: PLC0415
+    from lake.recheck import late_partitions  # noqa: PLC0415
+
+    settings = load(config)
+    _run(
+        settings,
+        late_partitions(settings, settings.datasets_named(dataset)),
+        jobs=jobs,
+        as_json=as_json,
+        allow_shrink=allow_shrink,
+        recheck=True,
+    )
+
+
+def _run(
+    settings: Settings,
+    partitions: list[tuple[Dataset, Day]],
+    *,
+    jobs: int,
+    as_json: bool,
+    **rules: bool,
+) -> None:
+    """Exports them, telling each as it is done and all at the end; exits with 1 if one fails."""
+    from lake.export import Exporter  # noqa: PLC0415
+    from lake.runs import export_many  # noqa: PLC0415
+
     results: list[Result] = []
     stop_on_signals("stopping the running exports; once more ends them at once")
     with (
         closing(Exporter(settings)) as exporter,
-        closing(
-            export_many(
-                exporter,
-                partitions,
-                jobs=jobs,
-                force=force,
-                open_day=open_day,
-                allow_shrink=allow_shrink,
-            )
-        ) as running,
+        closing(export_many(exporter, partitions, jobs=jobs, **rules)) as running,
         _progress(len(partitions)) as tell,
     ):
         for result in running:
@@ -158,4 +208,4 @@ def _report(results: list[Result], *, as_json: bool) -> None:
     told = ", ".join(f"{number} {state}" for state, number in counts.items() if number)
     if new:
         told += f": {sum(m.rows for m in new):,} rows, {sum(m.bytes for m in new):,} bytes"
-    click.echo(told or "no datasets in lake.toml: nothing to export")
+    click.echo(told or "nothing to export: no datasets in lake.toml, or no days to recheck")

@@ -18,6 +18,7 @@ from lake.cli.options import chosen_days, config_option, days_options, json_opti
 
 if TYPE_CHECKING:
     from lake.status import DatasetStatus
+    from lake.verify import Finding
 
 _WIDE = 200
 _COLOURS = {
@@ -35,6 +36,12 @@ _COLOURS = {
 @click.option(
     "--no-sources", is_flag=True, help="Asks the lake only: no recounts, no undated rows."
 )
+@click.option(
+    "--repair",
+    "mend",
+    is_flag=True,
+    help="Finishes or removes what killed runs have left behind, first.",
+)
 @json_option
 @config_option
 def status(
@@ -42,6 +49,7 @@ def status(
     start: Day | None,
     end: Day | None,
     no_sources: bool,
+    mend: bool,
     as_json: bool,
     config: str | None,
 ) -> None:
@@ -56,17 +64,20 @@ def status(
     damaged    the object is not what its manifest says; `lake export --force` mends it
 
     An object's presence and size are looked at, not its content: `lake verify` reads it.
+    Orphans are told, too: what belongs to no partition because its run was killed.
 
     The exit status is 1 if anything is neither verified nor empty. A source that can't be
     asked is named on standard error (and in `problem`); its days keep their last known state.
     """
     from lake.base.settings import load  # noqa: PLC0415
     from lake.export import Exporter  # noqa: PLC0415
+    from lake.repair import find_orphans, repair  # noqa: PLC0415
     from lake.status import read_status  # noqa: PLC0415
 
     settings = load(config)
     days = chosen_days(day, start, end)
     with closing(Exporter(settings)) as exporter:
+        orphans = (repair if mend else find_orphans)(settings, exporter.store)
         found = read_status(
             settings,
             exporter.store,
@@ -75,9 +86,17 @@ def status(
             days[-1].plus(1) if days else None,
         )
     if as_json:
-        click.echo(json.dumps({"datasets": [one.to_json() for one in found]}, indent=1))
+        told = {
+            "datasets": [one.to_json() for one in found],
+            "orphans": [one.to_json() for one in orphans],
+        }
+        click.echo(json.dumps(told, indent=1))
     else:
         _print_status(found)
+    for orphan in orphans:
+        remedy = "; `lake status --repair` mends it" if orphan.state == "left" else ""
+        line = f"{orphan.kind} {orphan.state}: {orphan.key}: {orphan.why}{remedy}"
+        click.echo(line, err=True)
     if not days and not any(dataset.days for dataset in found):
         click.echo(f"nothing is exported yet at {settings.lake.root}", err=True)
     for problem in sorted({dataset.problem for dataset in found if dataset.problem}):
@@ -131,6 +150,11 @@ def _span(days: list[Day]) -> str:
     is_flag=True,
     help="Also counts each day that its source still keeps whole there again.",
 )
+@click.option(
+    "--deep",
+    is_flag=True,
+    help="Also reads each of these days again and compares fingerprints. Implies --source.",
+)
 @json_option
 @config_option
 def verify(
@@ -139,12 +163,15 @@ def verify(
     start: Day | None,
     end: Day | None,
     ask_source: bool,
+    deep: bool,
     as_json: bool,
     config: str | None,
 ) -> None:
     """Reads objects back and compares them with their manifests.
 
-    Size, SHA-256, the rows of the Parquet footer, and what the source counted at the export.
+    Size, SHA-256, the number and the fingerprint of the rows that the object decodes to, and
+    what the source counted at the export. --deep reads the source's days again, as an export
+    does, without writing anything, and tells the hours in which rows differ.
 
     By default all datasets, and each day that has a manifest or an object.
 
@@ -152,23 +179,17 @@ def verify(
     """
     from lake.base.settings import load  # noqa: PLC0415
     from lake.export import Exporter  # noqa: PLC0415
-    from lake.verify import verify_many  # noqa: PLC0415
+    from lake.verify import to_verify, verify_many  # noqa: PLC0415
 
     settings = load(config)
     days = chosen_days(day, start, end)
     findings = []
     with closing(Exporter(settings)) as exporter:
-        for finding in verify_many(
-            settings,
-            exporter.store,
-            settings.datasets_named(dataset),
-            days,
-            exporter.source if ask_source else None,
-        ):
+        partitions = to_verify(exporter.store, settings.datasets_named(dataset), days)
+        source_of = exporter.source if ask_source or deep else None
+        for finding in verify_many(settings, exporter.store, partitions, source_of, deep=deep):
             findings.append(finding)
-            verdict = "ok" if finding.ok else "; ".join(finding.problems)
-            line = f"{finding.dataset} {finding.day} {finding.rows:,} rows: {verdict}"
-            click.echo(line, err=as_json)
+            click.echo(f"[{len(findings)}/{len(partitions)}] {_line(finding)}", err=as_json)
     bad = sum(not finding.ok for finding in findings)
     if as_json:
         click.echo(json.dumps({"partitions": [f.to_json() for f in findings]}, indent=1))
@@ -176,3 +197,8 @@ def verify(
         click.echo(f"{len(findings)} partitions, {bad} with a difference")
     if bad:
         sys.exit(1)
+
+
+def _line(finding: Finding) -> str:
+    verdict = "ok" if finding.ok else "; ".join(finding.problems)
+    return f"{finding.dataset} {finding.day} {finding.rows:,} rows: {verdict}"

@@ -20,10 +20,11 @@ import duckdb
 
 from lake.base.day import Day
 from lake.base.errors import Missing
-from lake.base.layout import manifest_prefix, partition_of_manifest
-from lake.base.manifest import Manifest
+from lake.base.layout import manifest_prefix, partition_of_manifest, partition_of_pending
+from lake.base.manifest import Manifest, read_manifest
 from lake.base.resources import resource_path
 from lake.base.settings import Settings
+from lake.base.store import open_store
 from lake.query.failures import explained
 from lake.query.kinds import quoted_text
 from lake.query.s3 import secret_statement
@@ -170,23 +171,29 @@ class Lake:
         )
 
     def _table(self, dataset: str) -> Table:
-        schemas = {}
+        schemas, unsettled = {}, set()
         for key, text in self._manifests(dataset):
-            partition = partition_of_manifest(key)
-            if partition:
+            if pending := partition_of_pending(key):
+                unsettled.add(pending[1])
+            elif partition := partition_of_manifest(key):
                 schemas[partition[1]] = Manifest.from_bytes(text, self._url(key)).schema
+        for day in unsettled:  # a run is writing there, or was killed: the object tells which holds
+            schemas.pop(day, None)
+            if manifest := read_manifest(open_store(self.settings), dataset, day):
+                schemas[day] = manifest.schema
         return Table(dataset, schemas, self._url)
 
     def _url(self, key: str) -> str:
         return f"{self.settings.lake.root.rstrip('/')}/{key}"
 
     def _manifests(self, dataset: str) -> Iterator[tuple[str, bytes]]:
-        """Key and content of each manifest. DuckDB reads them: it is here, boto3 not yet."""
+        """Key and content of each manifest, pending ones, too. DuckDB reads them: it is here, boto3 not yet."""
         prefix = manifest_prefix(dataset)
-        pattern = f"{without_patterns(self._url(prefix)).rstrip('/')}/*.json"
+        pattern = f"{without_patterns(self._url(prefix)).rstrip('/')}/*"
         with explained(self._url(prefix)), ThreadPoolExecutor(_CONNECTIONS) as pool:
             found = self.connection.execute("SELECT file FROM glob(?)", [pattern]).fetchall()
-            files = [without_patterns(file) for (file,) in found]
+            wanted = (file for (file,) in found if file.endswith((".json", ".next")))
+            files = [without_patterns(file) for file in wanted]
             # One call reads one file after the other.
             for part in pool.map(self._read, [files[n::_CONNECTIONS] for n in range(_CONNECTIONS)]):
                 for file, content in part:

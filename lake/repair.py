@@ -1,0 +1,134 @@
+"""What killed and failed runs have left in the store: found, told, finished or removed.
+
+Belongs here: which objects are orphans and what may become of each. Does not: the state of
+days (status), the content of objects (verify).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from lake.base.day import Day
+from lake.base.errors import Conflict
+from lake.base.layout import (
+    MANIFESTS,
+    TABLES,
+    partition_of_manifest,
+    partition_of_pending,
+    partition_of_table,
+)
+from lake.base.manifest import Pending, Standing, read_standing, settle
+from lake.base.scratch import read_back
+from lake.base.settings import Settings
+from lake.base.store import Store, Unfinished
+
+_UPLOAD_AGE = timedelta(hours=1)  # S3 does not tell whether an upload still goes on
+_Partition = tuple[str, Day]
+Kind = Literal["object", "pending", "upload", "unknown"]
+State = Literal["left", "removed", "finished", "kept"]
+
+
+@dataclass(frozen=True)
+class Orphan:
+    """Something that belongs to no partition.
+
+    object: a table's object without a manifest · pending: a manifest of a run that did not
+    come to its end · upload: what one has sent so far · unknown: not the lake's, below tables/.
+    left: --repair mends it · removed, finished: it did · kept: it does not, for `why`.
+    """
+
+    kind: Kind
+    key: str
+    state: State
+    why: str
+
+    def to_json(self) -> dict[str, str]:
+        """For `--json`."""
+        return asdict(self)
+
+
+def find_orphans(settings: Settings, store: Store) -> list[Orphan]:
+    """All of them, in the order of kinds and keys. Running exports have none."""
+    return list(_orphans(settings, store, mend=False))
+
+
+def repair(settings: Settings, store: Store) -> list[Orphan]:
+    """Finishes or removes them, and returns what became of each.
+
+    A pending manifest that its object bears out becomes the manifest. An object without a manifest
+    is removed if its day can be exported again; where the source no longer keeps the day,
+    rows that can be read are kept: they may be the only ones.
+    """
+    return list(_orphans(settings, store, mend=True))
+
+
+def _orphans(settings: Settings, store: Store, *, mend: bool) -> Iterator[Orphan]:
+    # Tables first: whoever puts an object there has said so below manifests/ before.
+    tables = [one.key for one in store.list(TABLES)]
+    manifests = [one.key for one in store.list(MANIFESTS)]
+    claimed = {partition_of_manifest(key) for key in manifests}
+    begun = {found for key in manifests if (found := partition_of_pending(key))}
+    for dataset, day in sorted(begun):
+        standing = read_standing(store, dataset, day)
+        yield from _pending(store, (dataset, day), standing, mend=mend)
+        if standing.manifest is not None or any(not one.over for one in standing.pending):
+            claimed.add((dataset, day))
+    for key in tables:
+        if (partition := partition_of_table(key)) is None:
+            yield Orphan("unknown", key, "kept", "it is not the lake's: remove it by hand")
+        elif partition not in claimed:
+            yield _unclaimed(settings, store, partition, key, mend=mend)
+    for upload in store.unfinished(TABLES):
+        yield from _upload(store, upload, mend=mend)
+
+
+def _pending(
+    store: Store, partition: _Partition, standing: Standing, *, mend: bool
+) -> Iterator[Orphan]:
+    over = [one for one in standing.pending if one.over]
+    left = {one.key for one in over}
+    if mend and over:
+        with suppress(Conflict):  # an export has been faster: it settles it
+            left = {one.key for one in settle(store, *partition).pending}
+    for one in over:
+        done: State = "finished" if one.manifest is standing.manifest else "removed"
+        state: State = "left" if one.key in left else done
+        yield Orphan("pending", one.key, state, _why_pending(one, standing))
+
+
+def _why_pending(one: Pending, standing: Standing) -> str:
+    if one.manifest is None:
+        return "it can't be read"
+    if one.manifest is standing.manifest:
+        return "its run was killed after it replaced the object, which bears it out"
+    return "its run was killed before it replaced the object"
+
+
+def _unclaimed(
+    settings: Settings, store: Store, partition: _Partition, key: str, *, mend: bool
+) -> Orphan:
+    dataset, day = partition
+    known = {one.name: one.source for one in settings.dataset}
+    why = "no manifest: queries do not see it"
+    kept = dataset in known and day.days_until(Day.today()) < getattr(settings.hot, known[dataset])
+    if not kept and read_back(store, key).rows is not None:
+        why = "no manifest, and the source no longer keeps the day: these rows may be the only ones"
+        return Orphan("object", key, "kept", why)
+    if mend:
+        store.delete(key)
+    return Orphan("object", key, "removed" if mend else "left", why)
+
+
+def _upload(store: Store, upload: Unfinished, *, mend: bool) -> Iterator[Orphan]:
+    age = datetime.now(UTC) - upload.begun
+    if upload.alive or (upload.alive is None and age < _UPLOAD_AGE):
+        return
+    if mend:
+        store.abandon(upload)
+    where = f"{upload.key or 'an unknown key'} ({upload.id})"
+    why = f"begun {upload.begun.astimezone(UTC).isoformat(timespec='seconds')} and not finished"
+    yield Orphan("upload", where, "removed" if mend else "left", why)
