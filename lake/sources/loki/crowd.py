@@ -45,11 +45,15 @@ class Crowd:
         )
 
     def _of_stream(self, stream: Selector, ts_ns: int, depth: int = 0) -> pa.Table:
-        for lead in dict.fromkeys((lead_ns(ts_ns), 0)):
-            rows, some = self._whole(stream, ts_ns, lead)
+        lead = lead_ns(ts_ns)
+        rows, some = self._whole(stream, ts_ns, lead)
+        if rows is not None:
+            return rows
+        parts = halves(stream, [_apart(row) for row in some.to_pylist()])
+        if parts is None and lead:  # all are alike, and of both times
+            rows, _ = self._whole(stream, ts_ns, 0)
             if rows is not None:
                 return rows
-        parts = halves(stream, [_apart(row) for row in some.to_pylist()])
         if parts is None or depth > DEEPEST:
             raise Incomplete(
                 "one stream has more lines at one instant than Loki gives in one answer, and "

@@ -27,7 +27,9 @@ from lake.sources.loki.selector import LINE_LABEL, NS_LABEL, Selector
 from lake.sources.loki.split import Split
 from lake.sources.loki.spool import Spool
 
-_FEW_CUTS = 48  # a question each; for more, one over the whole day is cheaper
+# A question each; for more cuts, or in few rows, one over the whole day is cheaper.
+_FEW_CUTS = 48
+_FEW_ROWS = 20_000
 _MOST_STEPS = 10_000  # of one query; Prometheus and Loki allow 11,000
 _SAMPLE = 10  # metrics
 _MOST_INSTANTS = 20  # more gaps than this are not Loki's flaw: late lines, say
@@ -82,7 +84,8 @@ class Recovery:
         rows; at most it says at which of many cuts there is anything at all.
         """
         cuts: Sequence[int] = self._split.times(self._day.start_ns, self._day.end_ns)
-        if len(cuts) > _FEW_CUTS:
+        few_rows = self._spool.count(self._day.start_ns, self._day.end_ns) <= _FEW_ROWS
+        if len(cuts) > _FEW_CUTS or (cuts and few_rows):
             cuts = self._with_lines(cuts)
         query = self._selector.distinct_lines()
         with ThreadPoolExecutor(self._parallel, "loki-cuts") as pool:

@@ -19,6 +19,7 @@ _PARTS = re.compile(
 )
 LINE_LABEL = "monitoring_lake_line"
 NS_LABEL = "monitoring_lake_ns"
+_ONE_LABEL = "monitoring_lake_one"
 # A line that a parser stumbled over is a line, but makes a metric query fail.
 _NO_ERRORS = "| drop __error__, __error_details__"
 
@@ -82,8 +83,13 @@ class Selector:
         return f"count_over_time({self} [1ms])"
 
     def some_lines(self, number: int) -> str:
-        """At most so many of `each_line`."""
-        return f"topk({number}, {self.each_line()})"
+        """At most so many of `each_line`, whatever their values.
+
+        Loki shares out a count among shards, each of which then has too many lines to tell of;
+        a variance it can't.
+        """
+        ones = self.piped(f"| label_format {_ONE_LABEL}=`1` | unwrap {_ONE_LABEL}")
+        return f"topk({number}, stdvar_over_time({ones} [1ms]))"
 
     def distinct_lines(self) -> str:
         """The number of lines in the last millisecond, those that differ in metadata only too.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -69,3 +70,15 @@ class LokiClient:
         while (seen := self.count(selector, end_ns, "24h")) != lines:
             assert time.monotonic() < deadline, f"{seen} of {lines} lines are visible"
             time.sleep(0.2)
+
+    def store(self) -> None:
+        """Ends all chunks of all tenants and waits until none is in memory."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            self.flush()
+            metrics = self._session.get(f"{self.url}/metrics", timeout=60).text
+            held = re.search(r"^loki_ingester_memory_chunks (\S+)$", metrics, re.MULTILINE)
+            if held and float(held[1]) == 0:
+                return
+            assert time.monotonic() < deadline, f"{held and held[1]} chunks are in memory"
+            time.sleep(0.1)

@@ -1,0 +1,61 @@
+"""A Loki with tight limits, several tenants and short-lived chunks, beside the shared one."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from loki_client import LokiClient
+
+from lake.base.errors import LakeError
+from lake.servers import Stack, start
+
+OWN_LIMITS = {
+    "split-15m": {"split_queries_by_interval": "15m"},
+    "split-2h": {"split_queries_by_interval": "2h"},
+    "split-none": {"split_queries_by_interval": "0s"},
+    "plain-labels": {"discover_service_name": []},
+}
+"""Tenants with limits of their own."""
+
+
+@pytest.fixture
+def loki(loki_url: str) -> LokiClient:
+    return LokiClient(loki_url)
+
+
+@pytest.fixture
+def job() -> str:
+    """A label value that nobody else uses."""
+    return f"job-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="session")
+def small_loki(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Tenants, at most 100 lines an answer, queries cut at every half hour, short-lived chunks."""
+    overrides: Path = tmp_path_factory.mktemp("loki") / "overrides.json"  # JSON is YAML
+    overrides.write_text(json.dumps({"overrides": OWN_LIMITS}))
+    try:
+        running = start(
+            ["loki"],
+            loki_multi_tenant=True,
+            loki_limits={"max_entries_limit_per_query": 100, "split_queries_by_interval": "30m"},
+            loki_config={
+                "ingester": {"flush_check_period": "100ms"},
+                "querier": {"multi_tenant_queries_enabled": True},
+                "runtime_config": {"file": str(overrides)},
+            },
+        )
+    except LakeError as error:
+        pytest.skip(f"Loki can't be started\n{error}")
+    with running:
+        yield running
+
+
+@pytest.fixture
+def small(small_loki: Stack, job: str) -> LokiClient:
+    """A tenant of its own."""
+    return LokiClient(small_loki.endpoints["loki"]["url"], tenant=job)
