@@ -171,33 +171,35 @@ class Lake:
         )
 
     def _table(self, dataset: str) -> Table:
-        schemas, unsettled = {}, set()
+        schemas = {}
         for key, text in self._manifests(dataset):
-            if pending := partition_of_pending(key):
-                unsettled.add(pending[1])
+            if text is None:  # a run writes there, or was killed: the object says which one holds
+                _, day = partition_of_pending(key) or ("", None)
+                if day and (held := read_manifest(open_store(self.settings), dataset, day)):
+                    schemas[day] = held.schema
             elif partition := partition_of_manifest(key):
                 schemas[partition[1]] = Manifest.from_bytes(text, self._url(key)).schema
-        for day in unsettled:  # a run is writing there, or was killed: the object tells which holds
-            schemas.pop(day, None)
-            if manifest := read_manifest(open_store(self.settings), dataset, day):
-                schemas[day] = manifest.schema
         return Table(dataset, schemas, self._url)
 
     def _url(self, key: str) -> str:
         return f"{self.settings.lake.root.rstrip('/')}/{key}"
 
-    def _manifests(self, dataset: str) -> Iterator[tuple[str, bytes]]:
-        """Key and content of each manifest, pending ones, too. DuckDB reads them: it is here, boto3 not yet."""
+    def _manifests(self, dataset: str) -> Iterator[tuple[str, bytes | None]]:
+        """Key and content of each manifest, then the keys of pending ones.
+
+        DuckDB reads them: it is here, boto3 not yet.
+        """
         prefix = manifest_prefix(dataset)
         pattern = f"{without_patterns(self._url(prefix)).rstrip('/')}/*"
         with explained(self._url(prefix)), ThreadPoolExecutor(_CONNECTIONS) as pool:
             found = self.connection.execute("SELECT file FROM glob(?)", [pattern]).fetchall()
-            wanted = (file for (file,) in found if file.endswith((".json", ".next")))
-            files = [without_patterns(file) for file in wanted]
+            files = [without_patterns(file) for (file,) in found if file.endswith(".json")]
             # One call reads one file after the other.
             for part in pool.map(self._read, [files[n::_CONNECTIONS] for n in range(_CONNECTIONS)]):
                 for file, content in part:
                     yield prefix + file.rpartition("/")[2], content
+        keys = (prefix + file.rpartition("/")[2] for (file,) in found)
+        yield from ((key, None) for key in keys if partition_of_pending(key))
 
     def _read(self, files: list[str]) -> list[tuple[str, bytes]]:
         if not files:
