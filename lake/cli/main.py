@@ -34,6 +34,9 @@ _COMMANDS = {
     "query": "lake.cli.query:query",
     "trend": "lake.cli.query:trend",
     "catalog": "lake.cli.query:catalog",
+    "snapshot": "lake.cli.snapshot:snapshot",
+    "snapshots": "lake.cli.snapshot:snapshots",
+    "restore": "lake.cli.restore:restore",
 }
 
 

@@ -1,0 +1,186 @@
+"""`lake restore`.
+
+Belongs here: options, and what is printed for the person and the program that asked.
+Does not: restoring, servers.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lake.base.day import Day
+from lake.base.errors import UsageError
+from lake.cli.options import DayType, config_option, json_option
+from lake.cli.signals import end_on_signals
+from lake.cli.sizes import size
+from lake.cli.snapshot import reading
+
+if TYPE_CHECKING:
+    from lake.base.settings import Settings
+    from lake.serve import Served
+    from lake.snapshots.manifest import SnapshotManifest
+
+_INTERRUPTED = 130
+
+
+@click.command()
+@click.argument("system", type=click.Choice(["mongo", "prometheus", "loki"]))
+@click.option("--day", type=DayType(), help="The UTC day of the snapshot.")
+@click.option(
+    "--into",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="A new or empty directory; or one where the same restore was interrupted.",
+)
+@click.option("--serve", is_flag=True, help="Starts the server on it, until Ctrl-C.")
+@click.option("--down", is_flag=True, help="Ends the server there and removes the directory.")
+@click.option(
+    "--grafana",
+    metavar="URL",
+    help="Adds the server as a data source of this Grafana while it runs; GRAFANA_TOKEN "
+    "in the environment is the service account's token.",
+)
+@json_option
+@config_option
+def restore(
+    system: str,
+    day: Day | None,
+    into: Path,
+    serve: bool,
+    down: bool,
+    grafana: str | None,
+    as_json: bool,
+    config: str | None,
+) -> None:
+    """Brings the snapshot of SYSTEM back: mongo, prometheus or loki.
+
+    Each object is checked while it downloads; one that is missing or altered is named. An
+    interrupted restore goes on where it was. With --serve a temporary server holds the data,
+    is compared with the snapshot's counts, and its address is printed as JSON.
+    """
+    if down:
+        _down(system, into)
+        return
+    if day is None:
+        raise UsageError("no day", expected="--day D", remedy="`lake snapshots` lists them")
+    if grafana and not serve:
+        raise UsageError("--grafana needs --serve")
+    from lake.base.settings import load  # noqa: PLC0415
+    from lake.base.store import open_store  # noqa: PLC0415
+    from lake.compose import write_compose  # noqa: PLC0415
+    from lake.restore import restore_files  # noqa: PLC0415
+    from lake.serve import BELOW  # noqa: PLC0415
+    from lake.servers.progress import shown  # noqa: PLC0415
+    from lake.snapshots.manifest import read_snapshot  # noqa: PLC0415
+
+    settings = load(config)
+    store = open_store(settings)
+    end_on_signals(_INTERRUPTED)
+    manifest = read_snapshot(store, system, day)
+    with shown(sys.stderr) as progress:
+        tell = reading(progress, f"{system} {day}", manifest.bytes)
+        restored = restore_files(store, manifest, into, BELOW[system], tell)
+    compose = write_compose(manifest, into)
+    report = {
+        "system": system,
+        "day": str(day),
+        "directory": str(restored.directory),
+        "files": restored.files,
+        "bytes": restored.bytes,
+        "fetched_bytes": restored.fetched_bytes,
+        "compose": str(compose),
+    }
+    click.echo(
+        f"{restored.files} files, {size(restored.bytes)}, each as its sha256 says, are in "
+        f"{restored.directory}",
+        err=True,
+    )
+    if serve:
+        _serve(settings, manifest, into, grafana, as_json=as_json)
+    elif as_json:
+        click.echo(json.dumps(report))
+    else:
+        click.echo(f"next: lake restore {system} --day {day} --into {into} --serve")
+        click.echo(f"or, with Docker: docker compose -f {compose} up")
+
+
+def _serve(
+    settings: Settings,
+    manifest: SnapshotManifest,
+    into: Path,
+    grafana: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    from lake.grafana import added_to  # noqa: PLC0415
+    from lake.serve import serve as start_serving  # noqa: PLC0415
+    from lake.servers.progress import shown  # noqa: PLC0415
+    from lake.serving import serving  # noqa: PLC0415
+
+    loki = settings.sources.loki
+    tenant = loki.tenant if loki else ""
+    with shown(sys.stderr) as progress:
+        served = start_serving(manifest, into, tenant, progress)
+    with (
+        served.stack,
+        serving(into),
+        added_to(grafana, manifest.system, manifest.day, served.endpoint, tenant),
+    ):
+        click.echo(json.dumps({manifest.system: served.endpoint}))
+        if not as_json:
+            _print_next(served, manifest, into)
+        with suppress(SystemExit):
+            served.stack.wait()
+
+
+def _print_next(served: Served, manifest: SnapshotManifest, into: Path) -> None:
+    """On standard error: the JSON has standard output for itself."""
+    for name, value in served.checked.items():
+        click.echo(f"as in the snapshot: {name} = {value}", err=True)
+    for remark in served.remarks:
+        click.echo(f"note: {remark}", err=True)
+    for line in next_steps(manifest, served.endpoint):
+        click.echo(line, err=True)
+    click.echo(
+        f"Ctrl-C stops it; `lake restore {manifest.system} --into {into} --down` stops it "
+        "and removes the directory",
+        err=True,
+    )
+
+
+def next_steps(manifest: SnapshotManifest, endpoint: dict[str, str]) -> list[str]:
+    """What a person types next."""
+    if manifest.system == "mongo":
+        uri, database = endpoint["uri"], manifest.details["database"]
+        return [
+            "point the service's /metrics/* API at it:",
+            f"  SPRING_DATA_MONGODB_URI={uri}/{database}",
+            f"or look yourself: mongosh {uri}/{database}",
+        ]
+    url, day = endpoint["url"], manifest.day
+    if manifest.system == "prometheus":
+        question = (
+            f"curl -G {url}/api/v1/query --data-urlencode 'query=count({{__name__=~\".+\"}})'"
+        )
+        return [f"ask it: {question} -d time={day}T12:00:00Z", f"in Grafana: Prometheus at {url}"]
+    question = f"logcli --addr={url} query --from={day}T00:00:00Z --to={day}T23:59:59Z"
+    return [f"ask it: {question} '{{service_name=~\".+\"}}'", f"in Grafana: Loki at {url}"]
+
+
+def _down(system: str, into: Path) -> None:
+    from lake.restore import restored_snapshot  # noqa: PLC0415
+    from lake.serving import bring_down  # noqa: PLC0415
+
+    found = restored_snapshot(into)
+    if found["system"] != system:
+        raise UsageError(
+            "another system was restored there", where=into, expected=system, found=found["system"]
+        )
+    stopped = bring_down(into)
+    click.echo(f"{'server stopped, ' if stopped else ''}{into} removed", err=True)

@@ -1,0 +1,18 @@
+"""Bytes as people read them.
+
+Belongs here: numbers with units. Does not: tables.
+"""
+
+from __future__ import annotations
+
+_UNITS = ("bytes", "kB", "MB", "GB", "TB")
+
+
+def size(count: int) -> str:
+    """Three digits and a decimal unit: 1.24 GB."""
+    number = float(count)
+    for unit in _UNITS[:-1]:
+        if number < 999.5:
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:,.4g} {_UNITS[-1]}"

@@ -1,0 +1,235 @@
+"""`lake snapshot` and `lake snapshots`.
+
+Belongs here: options, progress and reports. Does not: taking snapshots.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import click
+
+from lake.base.day import Day
+from lake.cli.options import DayType, config_option, json_option
+from lake.cli.signals import end_on_signals
+from lake.cli.sizes import size
+
+if TYPE_CHECKING:
+    from lake.servers.progress import Progress
+    from lake.snapshots.manifest import SnapshotManifest
+
+_INTERRUPTED = 130
+_SYSTEM = click.Choice(["mongo", "prometheus", "loki"])
+
+
+@click.command()
+@click.argument("system", type=_SYSTEM)
+@click.option("--day", type=DayType(), help="The UTC day that it is filed under; yesterday.")
+@json_option
+@config_option
+def snapshot(system: str, day: Day | None, as_json: bool, config: str | None) -> None:
+    """A raw backup of SYSTEM as it is now: mongo, prometheus or loki.
+
+    What an earlier snapshot has stored already does not travel again. Prometheus and Loki
+    are read from the disk: [snapshots.prometheus] and [snapshots.loki] say where. An
+    interrupted snapshot counts for nothing; the next one goes on from what it has stored.
+    """
+    from lake.base.settings import load  # noqa: PLC0415
+    from lake.base.store import open_store  # noqa: PLC0415
+    from lake.servers.progress import shown  # noqa: PLC0415
+    from lake.snapshot import take_snapshot  # noqa: PLC0415
+
+    settings = load(config)
+    end_on_signals(_INTERRUPTED)
+    chosen = day or Day.today().plus(-1)
+    with shown(sys.stderr) as progress:
+        outcome = take_snapshot(
+            settings,
+            open_store(settings),
+            system,
+            chosen,
+            lambda files, stored: progress(system, f"{files} files, {size(stored)}"),
+        )
+    if as_json:
+        click.echo(json.dumps(outcome.to_json()))
+        return
+    manifest = outcome.manifest
+    click.echo(
+        f"{system} {manifest.day}: {len(manifest.files)} files, {size(manifest.bytes)}, "
+        f"of which {size(outcome.sent_bytes)} were new, in {outcome.seconds:.1f} s"
+    )
+    click.echo(f"it comes back by: {manifest.restore}")
+
+
+@click.group(invoke_without_command=True)
+@json_option
+@config_option
+@click.pass_context
+def snapshots(ctx: click.Context, as_json: bool, config: str | None) -> None:
+    """Lists the snapshots; `verify`, `remove` and `clean` look after them."""
+    if ctx.invoked_subcommand is None:
+        _list(as_json=as_json, config=config)
+
+
+def _list(*, as_json: bool, config: str | None) -> None:
+    from lake.base.settings import load  # noqa: PLC0415
+    from lake.base.store import open_store  # noqa: PLC0415
+    from lake.snapshot import list_snapshots  # noqa: PLC0415
+    from lake.snapshots.manifest import SYSTEMS  # noqa: PLC0415
+
+    found = list(list_snapshots(open_store(load(config)), SYSTEMS))
+    if as_json:
+        click.echo(json.dumps([_row(one) for one in found], indent=1))
+        return
+    if not found:
+        click.echo("no snapshots yet: `lake snapshot mongo|prometheus|loki` takes one")
+    for one in found:
+        server = f"{one.server.get('name')} {one.server.get('version')}"
+        click.echo(
+            f"{one.system:<11} {one.day}  {len(one.files):>6} files  {size(one.bytes):>9}  "
+            f"{server}, taken {one.created_at[:16]}Z"
+        )
+
+
+@snapshots.command()
+@click.argument("system", type=_SYSTEM, required=False)
+@click.option("--day", type=DayType(), help="Only the snapshot of this UTC day.")
+@click.option(
+    "--sample",
+    default="100%",
+    show_default=True,
+    metavar="N%",
+    help="So many of the objects, chosen at random, at least one; sizes of all are compared.",
+)
+@click.option("--seed", type=int, help="Makes the choice repeatable.")
+@json_option
+@config_option
+def verify(
+    system: str | None,
+    day: Day | None,
+    sample: str,
+    seed: int | None,
+    as_json: bool,
+    config: str | None,
+) -> None:
+    """Reads objects back and compares their sha256 with the manifests.
+
+    Exits with 1 where an object is missing or altered.
+    """
+    from lake.base.errors import UsageError  # noqa: PLC0415
+    from lake.base.settings import load  # noqa: PLC0415
+    from lake.base.store import open_store  # noqa: PLC0415
+    from lake.servers.progress import shown  # noqa: PLC0415
+    from lake.snapshot import list_snapshots, verify_snapshot  # noqa: PLC0415
+    from lake.snapshots.manifest import SYSTEMS, read_snapshot  # noqa: PLC0415
+
+    percent = _percent(sample)
+    store = open_store(load(config))
+    systems = (system,) if system else SYSTEMS
+    if day and not system:
+        raise UsageError("--day needs a system", expected="lake snapshots verify SYSTEM --day D")
+    chosen = (
+        [read_snapshot(store, systems[0], day)] if day else list(list_snapshots(store, systems))
+    )
+    findings = []
+    with shown(sys.stderr) as progress:
+        for one in chosen:
+            tell = reading(progress, f"{one.system} {one.day}", one.bytes)
+            findings.append(
+                verify_snapshot(store, one, sample_percent=percent, seed=seed, told=tell)
+            )
+            if not as_json:
+                _print_finding(findings[-1].to_json())
+    if as_json:
+        click.echo(json.dumps([finding.to_json() for finding in findings], indent=1))
+    if any(finding.problems for finding in findings):
+        sys.exit(1)
+
+
+@snapshots.command()
+@click.argument("system", type=_SYSTEM)
+@click.option("--day", type=DayType(), required=True, help="The UTC day.")
+@json_option
+@config_option
+def remove(system: str, day: Day, as_json: bool, config: str | None) -> None:
+    """Removes one snapshot; objects that another one needs stay."""
+    from lake.base.settings import load  # noqa: PLC0415
+    from lake.base.store import open_store  # noqa: PLC0415
+    from lake.snapshot import remove_snapshot  # noqa: PLC0415
+
+    freed = remove_snapshot(open_store(load(config)), system, day)
+    if as_json:
+        click.echo(json.dumps({"system": system, "day": str(day), "freed_bytes": freed}))
+    else:
+        click.echo(f"{system} {day} removed, {size(freed)} freed")
+
+
+@snapshots.command()
+@json_option
+@config_option
+def clean(as_json: bool, config: str | None) -> None:
+    """Removes what interrupted or replaced snapshots left behind, when it is a day old."""
+    from lake.base.settings import load  # noqa: PLC0415
+    from lake.base.store import open_store  # noqa: PLC0415
+    from lake.snapshot import clean as clean_up  # noqa: PLC0415
+    from lake.snapshots.manifest import SYSTEMS  # noqa: PLC0415
+
+    store = open_store(load(config))
+    freed = {system: clean_up(store, system) for system in SYSTEMS}
+    if as_json:
+        click.echo(json.dumps({"freed_bytes": freed}))
+    else:
+        click.echo(f"{size(sum(freed.values()))} freed")
+
+
+def reading(progress: Progress, name: str, total: int) -> Callable[[int], None]:
+    """Tells how many bytes of a total have come; safe across threads."""
+    done, lock = [0], Lock()
+
+    def tell(more: int) -> None:
+        with lock:
+            done[0] += more
+        progress(name, f"{size(done[0])} of {size(total)}")
+
+    return tell
+
+
+def _percent(text: str) -> float:
+    from lake.base.errors import UsageError  # noqa: PLC0415
+
+    try:
+        percent = float(text.removesuffix("%"))
+    except ValueError:
+        percent = -1
+    if not 0 < percent <= 100:
+        raise UsageError("not a share", expected="--sample 10%, above 0 and up to 100", found=text)
+    return percent
+
+
+def _print_finding(finding: dict[str, object]) -> None:
+    told = "ok" if finding["ok"] else "DAMAGED"
+    click.echo(
+        f"{finding['system']:<11} {finding['day']}  {told}  "
+        f"{finding['checked_objects']} objects, {size(int(str(finding['checked_bytes'])))}"
+    )
+    for problem in finding["problems"]:  # type: ignore[attr-defined]
+        click.echo(f"  {problem}")
+
+
+def _row(one: SnapshotManifest) -> dict[str, object]:
+    return {
+        "system": one.system,
+        "day": one.day,
+        "created_at": one.created_at,
+        "files": len(one.files),
+        "objects": len(one.objects),
+        "bytes": one.bytes,
+        "server": one.server,
+        "window": one.window,
+        "counts": one.counts,
+        "restore": one.restore,
+    }

@@ -1,0 +1,89 @@
+"""A compose.yaml beside restored files, for machines that have Docker and not the server.
+
+Belongs here: images, mounts, flags that keep the data alive. Does not: running anything.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lake.snapshots.loki import CONFIG
+from lake.snapshots.loki_config import is_multi_tenant, restored_config
+from lake.snapshots.manifest import SnapshotManifest
+
+FILE = "compose.yaml"
+_IMAGES = {
+    "prometheus": "prom/prometheus:v{}",
+    "loki": "grafana/loki:{}",
+    "mongo": "mongo:{}",
+}
+_PORTS = {"prometheus": 9090, "loki": 3100, "mongo": 27017}
+
+
+def write_compose(manifest: SnapshotManifest, into: Path) -> Path:
+    """Writes DIR/compose.yaml with one service of the snapshot's own version."""
+    system = manifest.system
+    service: dict[str, Any] = {
+        "image": _IMAGES[system].format(_tag(manifest)),
+        "user": "0:0",  # the files belong to whoever restored them
+        "ports": [f"127.0.0.1:{_PORTS[system]}:{_PORTS[system]}"],
+    }
+    service |= {"prometheus": _prometheus, "loki": _loki, "mongo": _mongo}[system](into)
+    if system == "loki":
+        _write_loki_config(manifest, into)
+    path = into / FILE
+    head = f"# {system} of {manifest.day}: docker compose up\n"
+    text = yaml.safe_dump({"services": {system: service}}, sort_keys=False)
+    path.write_text(head + text, encoding="utf-8")
+    return path
+
+
+def _tag(manifest: SnapshotManifest) -> str:
+    version = str(manifest.server["version"]).partition("+")[0].removeprefix("v")
+    return ".".join(version.split(".")[:2]) if manifest.system == "mongo" else version
+
+
+def _prometheus(_into: Path) -> dict[str, Any]:
+    # The default retention of 15 days would remove the blocks at once.
+    flags = ["--storage.tsdb.path=/prometheus", "--storage.tsdb.retention.time=100y"]
+    return {
+        "command": ["--config.file=/etc/prometheus/prometheus.yml", *flags],
+        "volumes": ["./prometheus/data:/prometheus"],
+    }
+
+
+def _loki(_into: Path) -> dict[str, Any]:
+    return {
+        "command": ["-config.file=/etc/loki/restored.yml"],
+        "volumes": ["./loki/data:/loki", "./loki/restored.yml:/etc/loki/restored.yml:ro"],
+    }
+
+
+def _write_loki_config(manifest: SnapshotManifest, into: Path) -> None:
+    source = into / "loki" / CONFIG
+    config = restored_config(source, str(manifest.details["data_dir"]), Path("/loki"))
+    common = config.setdefault("common", {})
+    common |= {"path_prefix": "/loki", "replication_factor": 1}
+    common["ring"] = {"kvstore": {"store": "inmemory"}}
+    config["auth_enabled"] = is_multi_tenant(source)
+    config["server"] = {"http_listen_port": _PORTS["loki"]}
+    config.setdefault("querier", {})["query_ingesters_within"] = "0s"
+    (into / "loki" / "restored.yml").write_text(json.dumps(config, indent=1), encoding="utf-8")
+
+
+def _mongo(_into: Path) -> dict[str, Any]:
+    # The TTL monitor would remove what mongorestore has just brought back.
+    return {
+        "command": ["--setParameter", "ttlMonitorEnabled=false"],
+        "volumes": ["./dump:/dump:ro"],
+        "post_start": [
+            {
+                "command": "sh -c 'until mongosh --quiet --eval 1; do sleep 1; done; "
+                "mongorestore --gzip --stopOnError /dump'"
+            }
+        ],
+    }

@@ -1,0 +1,116 @@
+"""A restored server as a data source of Grafana.
+
+Belongs here: the provisioning file, Grafana's HTTP API for data sources. Does not: servers.
+
+Sources: https://grafana.com/docs/grafana/latest/administration/provisioning/#data-sources
+and https://grafana.com/docs/grafana/latest/developers/http_api/data_source/
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+import yaml
+
+from lake.base.errors import LakeError, PermanentError, Refused, TransientError
+from lake.base.redaction import register_secret
+
+TOKEN_VARIABLE = "GRAFANA_TOKEN"  # noqa: S105  the variable's name
+_TYPES = {"prometheus": "prometheus", "loki": "loki"}
+_TIMEOUT_S = 15
+
+
+def data_source(system: str, day: str, url: str, tenant: str = "") -> dict[str, Any]:
+    """What Grafana is told of it; the same in a provisioning file and in the API."""
+    source: dict[str, Any] = {
+        "name": f"lake {system} {day}",
+        "uid": f"lake-{system}-{day}",
+        "type": _TYPES[system],
+        "access": "proxy",
+        "url": url,
+        "jsonData": {},
+    }
+    if tenant:
+        source["jsonData"] = {"httpHeaderName1": "X-Scope-OrgID"}
+        source["secureJsonData"] = {"httpHeaderValue1": tenant}
+    return source
+
+
+def write_provisioning(path: Path, system: str, day: str, url: str, tenant: str = "") -> None:
+    """A file for Grafana's `provisioning/datasources/`."""
+    source = data_source(system, day, url, tenant) | {"orgId": 1, "editable": False}
+    path.write_text(
+        yaml.safe_dump({"apiVersion": 1, "datasources": [source]}, sort_keys=False), "utf-8"
+    )
+
+
+def write_removal(path: Path, system: str, day: str) -> None:
+    """The file that takes it away again."""
+    name = f"lake {system} {day}"
+    told = {"apiVersion": 1, "deleteDatasources": [{"name": name, "orgId": 1}]}
+    path.write_text(yaml.safe_dump(told, sort_keys=False), "utf-8")
+
+
+@contextmanager
+def added_to(
+    grafana: str | None,
+    system: str,
+    day: str,
+    endpoint: Mapping[str, str],
+    tenant: str = "",
+    env: Mapping[str, str] = os.environ,
+) -> Iterator[None]:
+    """The data source is in that Grafana while the block runs. None: nothing happens.
+
+    Raises Refused, TransientError, PermanentError; MongoDB is no data source of Grafana's.
+    """
+    if grafana is None:
+        yield
+        return
+    if system not in _TYPES:
+        raise PermanentError(f"Grafana has no data source for {system}", remedy="omit --grafana")
+    api = _Api(grafana, env.get(TOKEN_VARIABLE, ""))
+    source = data_source(system, day, endpoint["url"], tenant)
+    api.remove(source["uid"])  # what an interrupted restore left
+    api.ask("POST", "/api/datasources", source)
+    try:
+        yield
+    finally:
+        api.remove(source["uid"])
+
+
+class _Api:
+    def __init__(self, url: str, token: str) -> None:
+        self._url = url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        if token:
+            register_secret(token)
+
+    def remove(self, uid: str) -> None:
+        """Nothing happens where there is none."""
+        self.ask("DELETE", f"/api/datasources/uid/{uid}", fine=(404,))
+
+    def ask(
+        self, method: str, path: str, body: dict[str, Any] | None = None, fine: tuple[int, ...] = ()
+    ) -> None:
+        where = self._url + path
+        try:
+            answer = requests.request(
+                method, where, json=body, headers=self._headers, timeout=_TIMEOUT_S
+            )
+        except requests.RequestException as error:
+            raise TransientError("Grafana can't be reached", where=where, found=error) from None
+        if not answer.ok and answer.status_code not in fine:
+            raise self._refusal(answer, where)
+
+    def _refusal(self, answer: requests.Response, where: str) -> LakeError:
+        found = f"HTTP {answer.status_code} {answer.text[:200]}"
+        if answer.status_code in (401, 403):
+            remedy = f"set {TOKEN_VARIABLE} to a service account's token that may edit data sources"
+            return Refused("Grafana refused", where=where, found=found, remedy=remedy)
+        return PermanentError("Grafana did not take the data source", where=where, found=found)

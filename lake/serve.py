@@ -1,0 +1,148 @@
+"""A temporary server on restored files, held against what its snapshot said.
+
+Belongs here: what keeps restored data alive, the questions asked first.
+Does not: restoring files (lake.restore), how servers run (lake.servers).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pymongo
+
+from lake.base.datasets import Dataset
+from lake.base.day import Day
+from lake.base.errors import Incomplete, PermanentError
+from lake.base.settings import LokiSource, PrometheusSource
+from lake.servers import Stack, find, start
+from lake.servers.installing import how_installed
+from lake.servers.progress import Progress
+from lake.snapshots.loki import ALL_STREAMS, CONFIG
+from lake.snapshots.loki_config import is_multi_tenant, restored_config
+from lake.snapshots.manifest import SnapshotManifest
+from lake.snapshots.mongo_load import load_dump
+from lake.snapshots.prometheus import ALL_SERIES
+from lake.sources import Source
+from lake.sources.loki import LokiReader
+from lake.sources.prometheus import PrometheusReader
+
+# Where a system's files lie below the directory, so that its server finds them.
+BELOW = {"prometheus": "prometheus/data", "loki": "loki", "mongo": "dump"}
+_LOADED = "loaded.json"
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running server; `checked` is what was compared with the snapshot's manifest."""
+
+    stack: Stack
+    endpoint: dict[str, str]
+    checked: dict[str, Any]
+    remarks: list[str] = field(default_factory=list)
+
+
+def serve(
+    manifest: SnapshotManifest, into: Path, tenant: str = "", progress: Progress | None = None
+) -> Served:
+    """Starts the server on what was restored and asks it what the snapshot counted.
+
+    `tenant`: whose lines are counted, where Loki has tenants. Raises PermanentError where
+    its program is missing or it does not start (with its log), Incomplete where it does
+    not hold what the manifest says. On an error nothing is left running.
+    """
+    _require_program(manifest.system, into)
+    options = _options(manifest, into)
+    stack = start([manifest.system], into, progress, **options)
+    try:
+        endpoint = stack.endpoints[manifest.system]
+        checked, remarks = _checked(manifest, into, endpoint, tenant)
+    except BaseException:
+        stack.stop()
+        raise
+    return Served(stack, endpoint, checked, remarks)
+
+
+def _require_program(system: str, into: Path) -> None:
+    if find(system) is None:
+        raise PermanentError(
+            f"no usable {system} on this machine",
+            remedy=f"`lake services install {system}` gets {how_installed(system)}; or "
+            f"`docker compose up` in {into}",
+        )
+
+
+def _options(manifest: SnapshotManifest, into: Path) -> dict[str, Any]:
+    if manifest.system == "mongo":
+        return {"mongo_ttl": False}
+    if manifest.system == "loki":
+        file = into / BELOW["loki"] / CONFIG
+        source_dir = str(manifest.details["data_dir"])
+        config = restored_config(file, source_dir, into / BELOW["loki"] / "data")
+        return {"loki_config": config, "loki_multi_tenant": is_multi_tenant(file)}
+    return {}
+
+
+def _checked(
+    manifest: SnapshotManifest, into: Path, endpoint: dict[str, str], tenant: str
+) -> tuple[dict[str, Any], list[str]]:
+    if manifest.system == "mongo":
+        return _loaded(manifest, into, endpoint["uri"])
+    if manifest.system == "loki":
+        reader: Source = LokiReader(LokiSource(url=endpoint["url"], tenant=tenant))
+        return _same(manifest, "day_lines", _counted(reader, ALL_STREAMS)), []
+    reader = PrometheusReader(PrometheusSource(url=endpoint["url"]))
+    return _same(manifest, "day_samples", _counted(reader, ALL_SERIES)), []
+
+
+def _counted(reader: Source, dataset: Dataset) -> Callable[[Day], int]:
+    def count(day: Day) -> int:
+        try:
+            return reader.count(dataset, day).rows
+        finally:
+            reader.close()
+
+    return count
+
+
+def _same(manifest: SnapshotManifest, name: str, count: Callable[[Day], int]) -> dict[str, Any]:
+    expected = manifest.counts.get(name)
+    found = count(Day.parse(manifest.day))
+    if found != expected:
+        raise _differs(manifest, f"{name} = {expected}", f"{name} = {found}")
+    return {name: found}
+
+
+def _loaded(manifest: SnapshotManifest, into: Path, uri: str) -> tuple[dict[str, Any], list[str]]:
+    """Loads the dump, unless an earlier start has; then counts each collection."""
+    mark = into / "mongo" / _LOADED
+    if mark.exists():
+        remarks: list[str] = json.loads(mark.read_text("utf-8"))
+    else:
+        remarks = load_dump(uri, into / BELOW["mongo"], hold_ttl=True).remarks
+        mark.write_text(json.dumps(remarks), encoding="utf-8")
+    expected: dict[str, int] = manifest.counts["documents"]
+    with pymongo.MongoClient[dict[str, Any]](uri) as client:
+        database = client[str(manifest.details["database"])]
+        found = {name: database[name].count_documents({}) for name in expected}
+    if found != expected:
+        wrong = sorted(name for name in expected if found[name] != expected[name])
+        raise _differs(
+            manifest,
+            ", ".join(f"{name} = {expected[name]}" for name in wrong),
+            ", ".join(f"{name} = {found[name]}" for name in wrong),
+        )
+    return {"documents": found}, remarks
+
+
+def _differs(manifest: SnapshotManifest, expected: str, found: str) -> Incomplete:
+    return Incomplete(
+        "the restored server does not hold what the snapshot's manifest says",
+        where=f"{manifest.system} {manifest.day}",
+        expected=expected,
+        found=found,
+        remedy="`lake snapshots verify` tells whether objects were altered",
+    )

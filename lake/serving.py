@@ -1,0 +1,76 @@
+"""A directory whose server runs, and how another process ends it.
+
+Belongs here: the note of who serves, ending them. Does not: starting servers.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lake.base.errors import PermanentError, TransientError, UsageError
+
+_NOTE = "serving.pid"
+_ENDS_WITHIN_S = 60.0
+_LOOK_S = 0.1
+
+
+@contextmanager
+def serving(directory: Path) -> Iterator[None]:
+    """Notes that this process serves the directory, while the block runs."""
+    note = directory / _NOTE
+    note.write_text(f"{os.getpid()} {_started(os.getpid())}\n", encoding="ascii")
+    try:
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+
+
+def bring_down(directory: Path) -> bool:
+    """Ends the process that serves the directory, if one does, and removes the directory.
+
+    Returns whether there was one. Raises TransientError where it does not end,
+    PermanentError where the directory can't be removed.
+    """
+    pid = _server(directory)
+    if pid is not None:
+        os.kill(pid, signal.SIGTERM)
+        end = time.monotonic() + _ENDS_WITHIN_S
+        while _server(directory) == pid:
+            if time.monotonic() > end:
+                raise TransientError(
+                    "the server does not end", where=directory, found=f"process {pid}"
+                )
+            time.sleep(_LOOK_S)
+    try:
+        shutil.rmtree(directory)
+    except OSError as error:
+        raise PermanentError(
+            "the directory can't be removed", where=directory, found=error.strerror
+        ) from error
+    return pid is not None
+
+
+def _server(directory: Path) -> int | None:
+    """The process that the note names, if it is that process still."""
+    try:
+        pid, started = (directory / _NOTE).read_text("ascii").split()
+        return int(pid) if _started(int(pid)) == started else None
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise UsageError("not a note of who serves", where=directory / _NOTE) from error
+
+
+def _started(pid: int) -> str:
+    """When a process began, in the kernel's ticks: a pid alone may be another's by now."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text("ascii", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return text.rpartition(")")[2].split()[19]

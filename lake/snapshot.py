@@ -1,0 +1,211 @@
+"""One system's raw snapshot of a day: taken, listed, verified, removed.
+
+Belongs here: the order of the steps. Does not: what a system's files are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from lake import __version__
+from lake.base.day import Day
+from lake.base.errors import LakeError, TransientError
+from lake.base.settings import Settings
+from lake.base.store import Store
+from lake.snapshots.collecting import Collector, Told, known_to
+from lake.snapshots.face import open_snapshotter
+from lake.snapshots.manifest import (
+    SnapshotManifest,
+    StoredObject,
+    read_snapshot,
+    snapshot_days,
+    snapshot_manifest_key,
+    snapshot_prefix,
+)
+
+_PARALLEL = 4
+_UNFINISHED_AFTER_S = 86_400  # objects without a manifest may belong to a run until then
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A snapshot taken: what travelled and what was stored already, in bytes. Wall seconds."""
+
+    manifest: SnapshotManifest
+    sent_bytes: int
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "system": self.manifest.system,
+            "day": self.manifest.day,
+            "files": len(self.manifest.files),
+            "bytes": self.manifest.bytes,
+            "sent_bytes": self.sent_bytes,
+            "counts": self.manifest.counts,
+            "window": self.manifest.window,
+            "details": self.manifest.details,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def take_snapshot(
+    settings: Settings, store: Store, system: str, day: Day, told: Told = lambda _f, _b: None
+) -> Outcome:
+    """Takes it and writes its manifest last. Raises what the system and the store raise."""
+    begun = time.monotonic()
+    snapshotter = open_snapshotter(system, settings)
+    try:
+        known = known_to(store, system, day)
+        with Collector(store, system, day, known, told) as collector:
+            taken = snapshotter.take(day, collector)
+            files, objects = collector.finish()
+    finally:
+        snapshotter.close()
+    manifest = SnapshotManifest(
+        system=system,
+        day=str(day),
+        created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        version=__version__,
+        server=taken.server,
+        window=taken.window,
+        counts=taken.counts,
+        objects=objects,
+        files=files,
+        restore=f"lake restore {system} --day {day} --into DIR --serve",
+        details=taken.details,
+    )
+    _require_objects(store, manifest)
+    store.write(snapshot_manifest_key(system, day), manifest.to_bytes())
+    collector.clear_journal()
+    return Outcome(manifest, collector.sent_bytes, time.monotonic() - begun)
+
+
+def _require_objects(store: Store, manifest: SnapshotManifest) -> None:
+    """Somebody may have removed an old snapshot while this one relied on its objects."""
+    lost = missing_objects(store, manifest)
+    if lost:
+        raise TransientError(
+            "objects of an earlier snapshot went away meanwhile",
+            where=store.url(lost[0].key),
+            found=f"{len(lost)} objects gone or of another size",
+            remedy="take the snapshot again",
+        )
+
+
+def missing_objects(store: Store, manifest: SnapshotManifest) -> list[StoredObject]:
+    """Those that are gone, or of another size, by a listing."""
+    prefixes = {"/".join(one.key.split("/")[:5]) + "/" for one in manifest.objects}
+    there = {stat.key: stat.bytes for prefix in sorted(prefixes) for stat in store.list(prefix)}
+    return [one for one in manifest.objects if there.get(one.key) != one.bytes]
+
+
+def list_snapshots(store: Store, systems: tuple[str, ...]) -> Iterator[SnapshotManifest]:
+    """All manifests, by system and day. Raises BadData for one that can't be read."""
+    for system in systems:
+        for day in snapshot_days(store, system):
+            yield read_snapshot(store, system, day)
+
+
+@dataclass(frozen=True)
+class SnapshotFinding:
+    """One snapshot's objects read back. `problems` is empty where all holds."""
+
+    system: str
+    day: str
+    checked: int
+    bytes: int
+    problems: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "system": self.system,
+            "day": self.day,
+            "ok": not self.problems,
+            "checked_objects": self.checked,
+            "checked_bytes": self.bytes,
+            "problems": list(self.problems),
+        }
+
+
+def verify_snapshot(
+    store: Store,
+    manifest: SnapshotManifest,
+    *,
+    sample_percent: float = 100,
+    seed: int | None = None,
+    told: Callable[[int], None] = lambda _bytes: None,
+) -> SnapshotFinding:
+    """Reads objects back against their sha256; with a sample at least one, and all are listed."""
+    problems = [
+        f"{one.key}: gone, or not of {one.bytes} bytes" for one in missing_objects(store, manifest)
+    ]
+    lost = {one.key for one in missing_objects(store, manifest)}
+    chosen = [one for one in manifest.objects if one.key not in lost]
+    if sample_percent < 100 and chosen:
+        wanted = max(1, round(len(chosen) * sample_percent / 100))
+        chosen = random.Random(seed).sample(chosen, wanted)  # noqa: S311  picks what to look at
+
+    def check(one: StoredObject) -> str:
+        digest = hashlib.sha256()
+        try:
+            for chunk in store.chunks(one.key):
+                digest.update(chunk)
+                told(len(chunk))
+        except LakeError as error:
+            return f"{one.key}: {error}"
+        return "" if digest.hexdigest() == one.sha256 else f"{one.key}: another sha256"
+
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        problems += [problem for problem in pool.map(check, chosen) if problem]
+    checked = sum(one.bytes for one in chosen)
+    return SnapshotFinding(manifest.system, manifest.day, len(chosen), checked, tuple(problems))
+
+
+def remove_snapshot(store: Store, system: str, day: Day) -> int:
+    """The manifest first, then the objects that no other snapshot needs; bytes freed.
+
+    Raises Missing where there is no such snapshot.
+    """
+    read_snapshot(store, system, day)
+    store.delete(snapshot_manifest_key(system, day))
+    return clean(store, system, at_once={day})
+
+
+def clean(store: Store, system: str, at_once: set[Day] | None = None) -> int:
+    """Removes objects that no manifest of the system needs; bytes freed.
+
+    Objects that a run may still be about to claim stay for a day, save those of the days
+    `at_once`.
+    """
+    needed = {one.key for manifest in list_snapshots(store, (system,)) for one in manifest.objects}
+    freed = 0
+    prefixes = tuple(snapshot_prefix(system, day) for day in at_once or ())
+    for stat in list(store.list(f"{system}/")):
+        parts = stat.key.split("/")
+        of_a_run = len(parts) > 5 and _age_s(parts[4]) is not None
+        if not of_a_run or stat.key in needed:
+            continue
+        old = (_age_s(parts[4]) or 0) > _UNFINISHED_AFTER_S
+        if old or (prefixes and stat.key.startswith(prefixes)):
+            store.delete(stat.key)
+            freed += stat.bytes
+    return freed
+
+
+def _age_s(run: str) -> float | None:
+    """Seconds since a run's folder was named, None for a folder that is none."""
+    try:
+        at = datetime.strptime(run.partition("-")[0], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return (datetime.now(UTC) - at).total_seconds()

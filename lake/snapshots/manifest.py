@@ -1,0 +1,135 @@
+"""The JSON claim about a snapshot. Written last, removed first.
+
+Belongs here: its fields and where it lies. Does not: taking or restoring a snapshot.
+
+`<system>/YYYY/MM/DD/manifest.json` lists files; a file's object may lie under an earlier
+day's folder, for each content is stored once. The objects of one run lie in a folder of
+their own, so that two runs of one day never write the same key.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from lake.base.day import Day
+from lake.base.errors import BadData, Missing, UsageError
+from lake.base.store import Store
+
+SYSTEMS = ("mongo", "prometheus", "loki")
+_MANIFEST = re.compile(r"(\w+)/(\d{4})/(\d\d)/(\d\d)/manifest\.json")
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file: `path` is where it is restored, its content `bytes` of `key` from `offset` on."""
+
+    path: str
+    bytes: int
+    sha256: str
+    key: str
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object that the snapshot needs."""
+
+    key: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class SnapshotManifest:
+    """What a snapshot holds. `window` is half-open, ISO 8601 UTC; NULL where nothing tells it.
+
+    `server` is its name and version; `counts` are the server's own, to be held against a
+    restored one; `restore` is the command that brings it back.
+    """
+
+    system: str
+    day: str
+    created_at: str
+    version: str
+    server: dict[str, str]
+    window: dict[str, str | None]
+    counts: dict[str, Any]
+    objects: list[StoredObject]
+    files: list[StoredFile]
+    restore: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """UTF-8 JSON, readable by people."""
+        return (json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n").encode()
+
+    @property
+    def bytes(self) -> int:
+        """Of all files, restored."""
+        return sum(file.bytes for file in self.files)
+
+
+def snapshot_prefix(system: str, day: Day) -> str:
+    """The folder of a day's snapshot."""
+    year, month, number = str(day).split("-")
+    return f"{system}/{year}/{month}/{number}/"
+
+
+def snapshot_manifest_key(system: str, day: Day) -> str:
+    """Where its manifest lies."""
+    return snapshot_prefix(system, day) + "manifest.json"
+
+
+def read_snapshot(store: Store, system: str, day: Day) -> SnapshotManifest:
+    """The manifest. Raises Missing, naming the days that there are; BadData."""
+    key = snapshot_manifest_key(system, day)
+    if store.stat(key) is None:
+        days = [str(found) for found in snapshot_days(store, system)]
+        raise Missing(
+            f"no snapshot of {system} for {day}",
+            where=store.url(key),
+            expected="one of " + ", ".join(days[-10:]) if days else "there is none at all",
+            remedy=f"`lake snapshots` lists them; `lake snapshot {system}` takes one",
+        )
+    return _parsed(store.read(key), store.url(key), system, day)
+
+
+def snapshot_days(store: Store, system: str) -> list[Day]:
+    """The days that have a manifest, oldest first."""
+    return sorted(_days(store, system))
+
+
+def _days(store: Store, system: str) -> Iterator[Day]:
+    for stat in store.list(f"{system}/"):
+        match = _MANIFEST.fullmatch(stat.key)
+        if match:
+            try:
+                yield Day.parse("-".join(match.groups()[1:]))
+            except UsageError:
+                continue  # a folder that is no day
+
+
+def _parsed(text: bytes, where: str, system: str, day: Day) -> SnapshotManifest:
+    try:
+        fields = json.loads(text)
+        objects = [StoredObject(**one) for one in fields.pop("objects")]
+        files = [StoredFile(**one) for one in fields.pop("files")]
+        manifest = SnapshotManifest(**fields, objects=objects, files=files)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _unreadable(where, error) from error
+    if (manifest.system, manifest.day) != (system, str(day)):
+        raise _unreadable(where, f"that of {manifest.system} {manifest.day}")
+    return manifest
+
+
+def _unreadable(where: str, found: object) -> BadData:
+    return BadData(
+        "a snapshot's manifest that can't be believed",
+        where=where,
+        found=found,
+        remedy="take the snapshot again; or restore another day",
+    )
