@@ -64,6 +64,8 @@ def elements(data: bytes, start: int) -> Iterator[tuple[int, bytes, int, int]]:
             stop = data.index(0, pos + 1)
             name = data[pos + 1 : stop]
             pos = value_end(data, tag, stop + 1)
+            if pos >= end or pos >= len(data):
+                _fail("a value's length", stop + 1)
             yield tag, name, stop + 1, pos
     except (IndexError, StructError, ValueError) as error:
         raise MalformedError(str(error)) from error

@@ -11,6 +11,7 @@ import base64
 import math
 from collections.abc import Callable
 from struct import Struct
+from struct import error as StructError  # noqa: N812
 from typing import Any
 
 from bson.decimal128 import Decimal128
@@ -40,19 +41,31 @@ def extended(data: bytes, tag: int, at: int, depth: int = 0) -> Any:
     that is not UTF-8, a NaN's payload, the types that bson.json_util does not give back
     (symbol, undefined, DBPointer), unusual encodings, more than 200 levels.
     """
-    if tag in {0x03, 0x04}:
-        if depth > _MAX_DEPTH:
-            raise UnsayableError("too many levels")
-        try:
+    if depth > _MAX_DEPTH:
+        raise UnsayableError("too many levels")
+    try:
+        if tag in {0x03, 0x04}:
             return (_document if tag == 0x03 else _array)(data, at, depth + 1)
-        except MalformedError as error:
-            raise UnsayableError(str(error)) from error
-    if tag == 0x0F:
-        return _code_with_scope(data, at, depth + 1)
-    say = _SAY.get(tag)
-    if say is None:
-        raise UnsayableError(f"type 0x{tag:02x}")
-    return say(data, at)
+        if tag == 0x0F:
+            return _code_with_scope(data, at, depth + 1)
+        say = _SAY.get(tag)
+        if say is None:
+            raise UnsayableError(f"type 0x{tag:02x}")
+        return say(data, at)
+    except (MalformedError, IndexError, StructError) as error:
+        raise UnsayableError(str(error)) from error
+
+
+def extended_line(document: bytes) -> dict[str, Any]:
+    """The same for a whole document that is to stand alone, as a line of JSON does.
+
+    It must not look like a value in Extended JSON either, as a document with `$ref` and
+    `$id` would. Raises UnsayableError.
+    """
+    told: dict[str, Any] = extended(document, 0x03, 0)
+    if not EXTENDED_NAMES.isdisjoint(name.encode() for name in told):
+        raise UnsayableError("looks like Extended JSON")
+    return told
 
 
 def _document(data: bytes, at: int, depth: int) -> dict[str, Any]:

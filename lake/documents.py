@@ -1,0 +1,99 @@
+"""A partition's documents again, one line of JSON each.
+
+Belongs here: from the stored object to canonical Extended JSON. Does not: the rule by which a
+row becomes a document (sources.mongo.rebuild), printing.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lake.base.datasets import Dataset, MongoDataset
+from lake.base.day import Day
+from lake.base.errors import BadData, Missing, UsageError
+from lake.base.manifest import Manifest, read_manifest
+from lake.base.scratch import explained_full_disk
+from lake.base.store import Store
+from lake.sources.mongo import rebuild
+from lake.sources.mongo.extended import UnsayableError, extended_line
+
+_ROWS = 1024  # at once in memory
+_RAW = "$raw"
+
+
+def documents(store: Store, dataset: Dataset, day: Day) -> Iterator[str]:
+    """The documents of a day in the table's order, each as canonical Extended JSON.
+
+    What Extended JSON can't say is `{"$raw": {"$binary": …}}`: the document's BSON, of
+    subtype 00. A document that has a field `$raw` itself is told that way too, so a line
+    means that if and only if `$raw` is its only key.
+
+    The object is compared with its manifest before the first document is handed out. Raises
+    UsageError (not of MongoDB), Missing, BadData and what the store raises.
+    """
+    if not isinstance(dataset, MongoDataset):
+        raise UsageError(
+            f"{dataset.name!r} has no documents",
+            expected='a dataset with source = "mongo"',
+            found=f'source = "{dataset.source}"',
+        )
+    manifest = read_manifest(store, dataset.name, day)
+    if manifest is None:
+        raise Missing(
+            f"{day} is not in the lake",
+            where=f"dataset {dataset.name}",
+            remedy=f"lake export {dataset.name} --day {day}",
+        )
+    with explained_full_disk(), tempfile.TemporaryFile(prefix="lake-") as file:
+        _copy(store, manifest, file)
+        yield from _lines(file, store.url(manifest.key))
+
+
+def _copy(store: Store, manifest: Manifest, file: BinaryIO) -> None:
+    """Raises BadData where the object is not the one that the manifest claims."""
+    digest = hashlib.sha256()
+    for chunk in store.chunks(manifest.key):
+        digest.update(chunk)
+        file.write(chunk)
+    if digest.hexdigest() != manifest.sha256:
+        raise BadData(
+            "the object is not what its manifest says",
+            where=store.url(manifest.key),
+            expected=f"SHA-256 {manifest.sha256}",
+            found=digest.hexdigest(),
+            remedy=f"lake export {manifest.dataset} --day {manifest.day} --force",
+        )
+    file.seek(0)
+
+
+def _lines(file: BinaryIO, where: str) -> Iterator[str]:
+    try:
+        opened = pq.ParquetFile(file)
+        for batch in opened.iter_batches(_ROWS):
+            for row in batch.to_pylist():
+                yield _line(rebuild(row, opened.schema_arrow))
+    except pa.ArrowException as error:
+        raise BadData("the object is no Parquet of ours", where=where, found=error) from error
+
+
+def _line(document: bytes) -> str:
+    try:
+        told = extended_line(document)
+        if _RAW not in told:
+            return _json(told)
+    except UnsayableError:
+        pass
+    encoded = base64.b64encode(document).decode("ascii")
+    return _json({_RAW: {"$binary": {"base64": encoded, "subType": "00"}}})
+
+
+def _json(told: dict[str, Any]) -> str:
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
