@@ -1,26 +1,25 @@
-"""A matrix in JSON turned into Arrow, without a Python object a sample.
+"""A matrix in JSON turned into arrays, without a Python object a sample.
 
 Belongs here: the JSON of range queries, how times and values are written in it.
-Does not: HTTP, envelopes' meaning (api), labels' columns.
-
-Servers write this JSON without white space and in one order, so samples are cut out as
-text and parsed as CSV. An answer of any other shape is brought into that one first.
+Does not: HTTP, envelopes' meaning (api), the loops over bytes (scan), labels' columns.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from pyarrow import csv
 
 from lake.base.errors import BadData
 from lake.sources.http import Answer, shortened
+from lake.sources.prometheus.plan import Window
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 TS_TYPE = pa.timestamp("ms", tz="UTC")
 HISTOGRAM_TYPE = pa.struct(
@@ -43,100 +42,103 @@ HISTOGRAM_TYPE = pa.struct(
         ),
     ]
 )
-FLOATS = pa.schema([("ts", TS_TYPE), ("value", pa.float64())])
-MIXED = pa.schema([*FLOATS, ("histogram", HISTOGRAM_TYPE)])
 
 _RESULT = b'"result":['
-_SERIES = re.compile(rb'\{"metric":(\{(?:"(?:[^"\\]|\\.)*"|[:,])*\})')
-_VALUES = b',"values":[['
-_HISTOGRAMS = b',"histograms":[['
-_READ = csv.ReadOptions(column_names=["ts", "value"], use_threads=False)
-_CONVERT = csv.ConvertOptions(
-    column_types={"ts": pa.float64(), "value": pa.float64()},
-    null_values=["NaN"],
-    strings_can_be_null=True,
-)
+_SHORTEST_SERIES = len(b'{"metric":{},"values":[[1,"2"]]}')
+_SHORTEST_SAMPLE = len(b'1,"2"],[')
 
 
 @dataclass(frozen=True)
-class RawSeries:
-    """One series as it stands in the JSON: labels (an object), samples without their brackets."""
+class Matrix:
+    """An answer's series. Samples lie one after another, series by series, by time in each.
 
-    labels: bytes
-    values: bytes
-    histograms: bytes
-
-
-def split(answer: Answer) -> tuple[Any, list[RawSeries]]:
-    """The envelope with an empty result, and the series.
-
-    Raises TransientError where the body broke off, BadData where it is no matrix.
+    `labels` holds each series' JSON object, `rows` how many samples it has. `step_of` is
+    whole steps since the window's start, `values` NaN where a sample is a histogram;
+    `histograms` is None where no sample is one.
     """
-    found = _scan(answer.content)
+
+    envelope: Any
+    labels: Sequence[bytes]
+    rows: npt.NDArray[np.int64]
+    step_of: npt.NDArray[np.int32]
+    values: npt.NDArray[np.float64]
+    histograms: pa.Array | None = None
+
+
+def matrix(answer: Answer, window: Window, *, clip: bool = False) -> Matrix:
+    """All of an answer; `clip` passes over samples from before the window.
+
+    Times are exact to the ms, values are the doubles that are written, with infinities
+    and −0; every NaN is the same. Raises TransientError where the body broke off, BadData
+    where it is no matrix, or has other times than the window's steps, each series' ascending.
+    """
+    found = _scanned(answer.content, window, clip=clip)
     if found is None:
         envelope = answer.json()
         if isinstance(envelope, dict) and envelope.get("status") == "error":
-            return envelope, []
-        found = _scan(_compacted(envelope))
+            return Matrix(envelope, [], np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0))
+        found = _scanned(_compacted(envelope), window, clip=clip)
     if found is None:
         raise BadData(
             "not an answer to a range query",
             where=answer.url,
-            expected="series with metric, values, histograms",
+            expected="series with metric, values, histograms; numbers as samples",
             found=shortened(answer.content[:2000].decode(errors="replace")),
         )
     return found
 
 
-def samples(series: Sequence[RawSeries]) -> tuple[pa.Table, list[int]]:
-    """Their samples one after another, as FLOATS or MIXED, and how many each has.
+def _scanned(body: bytes, window: Window, *, clip: bool) -> Matrix | None:
+    """None where the body has another shape, or is broken. A bytes object ends with a NUL."""
+    from lake.sources.prometheus import scan  # noqa: PLC0415  compiled code
 
-    Times are exact to the ms. NaN becomes a NULL, infinities and -0 stay. Raises BadData.
-    """
-    try:
-        if any(one.histograms for one in series):
-            tables = [_mixed(one) for one in series]
-            return pa.concat_tables(tables), [table.num_rows for table in tables]
-        return _floats([one.values for one in series])
-    except (pa.ArrowInvalid, ValueError, KeyError, TypeError) as error:
-        raise BadData("samples that can't be read", found=shortened(str(error))) from error
-
-
-def _scan(body: bytes) -> tuple[Any, list[RawSeries]] | None:
-    """None where the body has another shape, or is broken."""
     start = body.find(_RESULT) + len(_RESULT)
     if start < len(_RESULT):
         return None
-    series: list[RawSeries] = []
-    at = start
-    while match := _SERIES.match(body, at):
-        values, at = _cut(body, match.end(), _VALUES, b"]]")
-        # Nothing but a histogram's end and the list's is written like this.
-        histograms, at = _cut(body, at, _HISTOGRAMS, b"}]]")
-        series.append(RawSeries(match[1], values, histograms))
-        if not body.startswith(b"}", at) or not (values or histograms):
-            return None
-        at += 1
-        if not body.startswith(b",", at):
-            break
-        at += 1
-    if not body.startswith(b"]", at):
+    # Room for whatever may come; what is not used is never touched.
+    most, room = len(body) // _SHORTEST_SERIES + 1, len(body) // _SHORTEST_SAMPLE + 1
+    spans, texts = np.empty((most, 3), np.int64), np.empty((most, 2), np.int64)
+    step_of, values = np.empty(room, np.int32), np.empty(room, np.float64)
+    text = np.frombuffer(body, np.uint8)
+    how, series, samples, left_over, end = scan.matrix(
+        text, start, window.start_ms, window.step_ms, window.steps, clip,
+        spans, texts, step_of, values,
+    )  # fmt: skip
+    if how == scan.OTHER_TIMES:
+        _refuse_times(body, end, window)
+    if how != scan.DONE:
         return None
     try:
-        return json.loads(body[:start] + body[at:]), series
+        envelope = json.loads(body[:start] + body[end:])
     except ValueError:
         return None
+    step_of, values, spans, texts = (
+        step_of[:samples], values[:samples], spans[:series], texts[:series],
+    )  # fmt: skip
+    if left_over:
+        _read_one_by_one(body, values, scan.PLACE)
+    labels = [body[begin:stop] for begin, stop in spans[:, :2].tolist()]
+    matrix = Matrix(envelope, labels, spans[:, 2], step_of, values)
+    if not texts.any():
+        return matrix
+    return _with_histograms(matrix, body, texts.tolist(), window, clip=clip)
 
 
-def _cut(body: bytes, at: int, head: bytes, tail: bytes) -> tuple[bytes, int]:
-    """What stands between head and the list's end, and where it goes on; empty if no head."""
-    if not body.startswith(head, at):
-        return b"", at
-    end = body.find(tail, at)
-    if end < 0:
-        return b"", at
-    end += len(tail)
-    return body[at + len(head) : end - 2], end
+def _read_one_by_one(body: bytes, values: npt.NDArray[np.float64], place: np.uint64) -> None:
+    """Numbers whose place in the text is known instead of their value."""
+    bits = values.view(np.uint64)
+    for row in np.flatnonzero(bits >= place).tolist():
+        at = int(bits[row] - place)
+        values[row] = float(body[at : body.index(b'"', at)])
+
+
+def _refuse_times(body: bytes, end: int, window: Window) -> None:
+    raise BadData(
+        "an answer with other times than those asked for",
+        expected=f"{window.steps} steps of {window.step_ms} ms from {window.start_ms} on",
+        found=shortened(body[max(0, end - 60) : end + 1].decode(errors="replace")),
+        remedy="turn off whatever aligns queries with their step in front of the server",
+    )
 
 
 def _compacted(envelope: Any) -> bytes:
@@ -154,39 +156,50 @@ def _compacted(envelope: Any) -> bytes:
     return json.dumps(envelope, separators=(",", ":")).encode()
 
 
-def _floats(values: Sequence[bytes]) -> tuple[pa.Table, list[int]]:
-    lines = [text.replace(b"],[", b"\n") for text in values]
-    counts = [text.count(b"\n") + 1 for text in lines]
-    if not lines:
-        return FLOATS.empty_table(), []
-    text = b"\n".join(lines).replace(b'"+Inf"', b'"inf"')
-    read = csv.read_csv(pa.BufferReader(text), read_options=_READ, convert_options=_CONVERT)
-    table = pa.table([_times(read["ts"]), read["value"]], schema=FLOATS)
-    if table.num_rows != sum(counts):
-        raise ValueError(f"{sum(counts)} samples in the text, {table.num_rows} read")
-    return table, counts
+def _with_histograms(
+    floats: Matrix, body: bytes, texts: list[list[int]], window: Window, *, clip: bool
+) -> Matrix:
+    """Histograms and floats of each series in the order of time. Raises BadData."""
+    step_of, rows, entries = [], [], []
+    sources = []  # row of `floats`, or where NaN is appended to it
+    ends = np.cumsum(floats.rows)
+    for (begin, stop), end, count in zip(texts, ends, floats.rows, strict=True):
+        own = np.arange(end - count, end)
+        found = _histograms_in(body[begin:stop], window, clip=clip) if stop else []
+        steps = np.array([step for step, _ in found], np.int32)
+        both = np.concatenate([floats.step_of[own], steps])
+        order = np.argsort(both, kind="stable")
+        if (np.diff(both[order]) <= 0).any():
+            raise BadData("two samples of a series at one time", found=shortened(str(texts)))
+        sources.append(np.concatenate([own, np.full(len(found), len(floats.values))])[order])
+        entries += [None if at < count else found[at - count][1] for at in order.tolist()]
+        step_of.append(both[order])
+        rows.append(len(both))
+    values = np.append(floats.values, np.nan)[np.concatenate(sources)]
+    return Matrix(
+        floats.envelope, floats.labels, np.array(rows), np.concatenate(step_of), values,
+        pa.array(entries, HISTOGRAM_TYPE),
+    )  # fmt: skip
 
 
-def _times(seconds: pa.ChunkedArray) -> pa.ChunkedArray:
-    # A double's seconds are off by less than 10⁻⁶ s, so the nearest ms is the one written.
-    return pc.cast(pc.cast(pc.round(pc.multiply(seconds, 1000.0)), pa.int64()), TS_TYPE)
-
-
-def _mixed(series: RawSeries) -> pa.Table:
-    """One series with histograms, and perhaps floats between them, in the order of time."""
-    tables = []
-    if series.values:
-        floats, _ = _floats([series.values])
-        nothing = pa.nulls(floats.num_rows, HISTOGRAM_TYPE)
-        tables.append(floats.append_column(MIXED.field("histogram"), nothing))
-    if series.histograms:
-        entries = json.loads(b"[[" + series.histograms + b"]]")
-        times = pa.chunked_array([pa.array([float(at) for at, _ in entries], pa.float64())])
-        found = pa.array([_histogram(entry) for _, entry in entries], HISTOGRAM_TYPE)
-        tables.append(
-            pa.table([_times(times), pa.nulls(len(found), pa.float64()), found], schema=MIXED)
-        )
-    return pa.concat_tables(tables).sort_by("ts")
+def _histograms_in(text: bytes, window: Window, *, clip: bool) -> list[tuple[int, dict[str, Any]]]:
+    """Steps and histograms. Raises BadData."""
+    try:
+        entries = [
+            (round(float(at) * 1000), _histogram(entry))
+            for at, entry in json.loads(b"[[" + text + b"]]")
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadData("histograms that can't be read", found=shortened(str(error))) from error
+    found = []
+    for at_ms, entry in entries:
+        step, off = divmod(at_ms - window.start_ms, window.step_ms)
+        if off or not 0 <= step < window.steps:
+            if clip and step < 0:
+                continue
+            _refuse_times(str(at_ms).encode(), 60, window)
+        found.append((step, entry))
+    return found
 
 
 def _histogram(entry: dict[str, Any]) -> dict[str, Any]:

@@ -8,20 +8,36 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
 from lake.base.datasets import PrometheusDataset
 from lake.base.errors import BadData, Refused, TransientError
 from lake.sources.http import Answer, Http, Overloaded, Params, Rejected, Tally, TooLarge, shortened
-from lake.sources.prometheus.plan import MAX_STEPS, Window, of_metrics, splittable
+from lake.sources.prometheus.narrowing import Piece, pieces
+from lake.sources.prometheus.plan import (
+    MAX_STEPS,
+    Window,
+    is_selector,
+    matcher,
+    narrowed,
+    of_metrics,
+    splittable,
+)
 
 _LOG = logging.getLogger(__name__)
-_MOST_BYTES = 32 << 20  # a larger answer is asked for in halves
+_MOST_BYTES = 16 << 20  # a larger answer is asked for in pieces
+_MOST_LISTED_BYTES = 1 << 20
+_PIECES = 4  # of what is too much, by label
+_MOST_CUTS = 8  # by one label after the other, even if a server lists the same ones again
+_UNKNOWN_SERIES = 1_000_000  # of a metric that can't even be counted
+_LOOK_BACK_MS = 3_600_000  # what a window's first steps see may be older; the default is 5 min
+_PLAIN = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _LONGEST_URL = 2000
 _MOST_ANNOTATIONS = 20
-_HOUR_MS = 3_600_000
+_LOOKED_AT_EVERY_MS = 6 * 3_600_000
 _TERMS = 20  # of a sum over metrics
 # A store of Thanos that is away must be an error, its replicas are one, and downsampled
 # blocks are no samples; other servers pass over these parameters.
@@ -55,6 +71,36 @@ class Questions:
         first, second = window.halves()
         return [*self.in_parts(first, ask), *self.in_parts(second, ask)]
 
+    def covered(
+        self,
+        query: str,
+        window: Window,
+        ask: Callable[[str, Window], Result],
+        *,
+        cuts: int = _MOST_CUTS,
+    ) -> list[Result]:
+        """The answers for a selector and a window, each in pieces as small as need be.
+
+        By metric name, then by label, then by time: what the server or we can't bear.
+        """
+        try:
+            return [ask(query, window)]
+        except (TooLarge, Rejected, Overloaded) as error:
+            if not _less_may_help(error):
+                raise
+            whole = Piece(query, _PIECES * 1000)
+            parts = pieces(self, whole, window, whole.series // _PIECES) if cuts else []
+            if not parts and window.steps == 1:
+                raise
+            if not parts:
+                self.check_splittable()
+            _LOG.info("%s: asking for less: %s", self._dataset.name, error.what)
+        if parts:
+            found = (self.covered(part.query, window, ask, cuts=cuts - 1) for part in parts)
+            return [one for answers in found for one in answers]
+        # What no label tells apart now, none will in less time.
+        return [one for half in window.halves() for one in self.covered(query, half, ask, cuts=0)]
+
     def check_splittable(self) -> None:
         """Raises Refused where parts of a day would not add up."""
         if not splittable(self._dataset.query):
@@ -74,14 +120,14 @@ class Questions:
             "step": f"{window.step_ms}ms",
             **_THANOS,
         }
-        halvable = window.steps > 1 and splittable(self._dataset.query)
+        divisible = is_selector(query) or (window.steps > 1 and splittable(query))
         return self._ask(
             "/api/v1/query_range",
             params,
             # GET where it will do: read-only access may be limited to it.
             form=len(query) > _LONGEST_URL,
-            max_bytes=_MOST_BYTES if halvable else None,
-            attempts_if_slow=2 if halvable else None,
+            max_bytes=_MOST_BYTES if divisible else None,
+            attempts_if_slow=2 if divisible else None,
         )
 
     def _instant(self, query: str, at_ms: int, *, max_bytes: int | None = None) -> Answer:
@@ -134,39 +180,118 @@ class Questions:
 
     def total(self, day: Window) -> int:
         """How many samples all steps of the day give: PromQL's own count of each step."""
-        parts = list(day.parts(MAX_STEPS))
-        if len(parts) > 1:
+        windows = list(day.parts(MAX_STEPS))
+        if len(windows) > 1:
             self.check_splittable()
         series = [
             found
-            for part in parts
-            for answer in self.in_parts(part, lambda part: self._counts("", part))
+            for window in windows
+            for answer in self.covered(self._dataset.query, window, partial(self._counts, ""))
             for found in answer
         ]
         return sum(int(float(value)) for found in series for _, value in found["values"])
 
     def sizes(self, day: Window) -> dict[str, int]:
-        """About how many series each metric has (`""`: without a name), looked at hourly."""
-        step_ms = max(_HOUR_MS, day.step_ms)
-        hourly = Window(day.start_ms, (day.end_ms - day.start_ms) // step_ms + 1, step_ms)
+        """About how many series each metric has (`""`: without a name), looked at now and then."""
+        step_ms = max(_LOOKED_AT_EVERY_MS, day.step_ms)
+        looks = Window(day.start_ms, (day.end_ms - day.start_ms) // step_ms + 1, step_ms)
+        ask = partial(self._counts, "by (__name__) ", self._dataset.query)
+        try:
+            answers = self.in_parts(looks, ask)
+        except (TooLarge, Rejected, Overloaded) as error:
+            if not (_less_may_help(error) and is_selector(self._dataset.query)):
+                raise
+            return self._sizes_one_by_one(looks)
+        return _largest(found for answer in answers for found in answer)
+
+    def _sizes_one_by_one(self, looks: Window) -> dict[str, int]:
+        """The same of a server that can't count all of them at once."""
         sizes: dict[str, int] = {}
-        for answer in self.in_parts(hourly, lambda part: self._counts("by (__name__) ", part)):
-            for found in answer:
-                name = found["metric"].get("__name__", "")
-                most = max(int(float(value)) for _, value in found["values"])
-                sizes[name] = max(most, sizes.get(name, 0))
+        for name in self.label_values("__name__", self._dataset.query, looks):
+            query = of_metrics(self._dataset.query, [name])
+            try:
+                counts = self._counts("by (__name__) ", query, looks)
+            except (TooLarge, Rejected, Overloaded) as error:
+                if not _less_may_help(error):
+                    raise
+                sizes[name] = _UNKNOWN_SERIES
+            else:
+                sizes |= _largest(counts)
         return sizes
 
     def metric_names(self, start_ms: int, end_ms: int) -> list[str]:
         """All that the selector matches in that time, and perhaps a few more."""
+        window = Window(start_ms, 2, max(1, end_ms - start_ms))
+        return self._listed("label/__name__/values", self._dataset.query, window, None)
+
+    def sizes_by(self, label: str, query: str, window: Window) -> dict[str, int]:
+        """About how many series have each value of the label: at three times of the window."""
+        step_ms = max(1, (window.steps - 1) // 2) * window.step_ms
+        looks = Window(window.start_ms, min(3, window.steps), step_ms)
+        return _largest(self._counts(f"by ({label}) ", query, looks), label)
+
+    def label_names(self, query: str, window: Window) -> list[str]:
+        """All that the selector's series have in that time, and perhaps a few more."""
+        return [name for name in self._listed("labels", query, window) if _PLAIN.fullmatch(name)]
+
+    def label_values(self, label: str, query: str, window: Window) -> list[str]:
+        """Those of the selector's series in that time, and perhaps a few more.
+
+        Raises TooLarge where they are more than a request could name.
+        """
+        return self._listed(f"label/{label}/values", query, window)
+
+    def seen_labels(self, day: Window) -> set[str] | None:
+        """The names of the labels that some step of the day has, if the server can tell.
+
+        It lists those of neighbouring days, too: each must be seen, at one of three times
+        or else in a count of all steps.
+        """
+        query = self._dataset.query
+        if not is_selector(query):
+            return None
+        try:
+            left = set(self._listed("labels", query, day)) - {"__name__"}
+            if not all(_PLAIN.fullmatch(name) for name in left):
+                return None
+            seen: set[str] = set()
+            for step in (day.steps // 2, 0, day.steps - 1):
+                if not left:
+                    break
+                at = Window(day.start_ms + step * day.step_ms, 1, day.step_ms)
+                terms = [
+                    f'label_replace(count({_having(query, name)}),"name","{name}","","")'
+                    for name in sorted(left)
+                ]
+                found = self._result(self.matrix(" or ".join(terms), at), "matrix")
+                names = {one["metric"]["name"] for one in found}
+                seen, left = seen | names, left - names
+            for name in sorted(left):
+                for part in day.parts(MAX_STEPS):
+                    if self._counts("", _having(query, name), part):
+                        seen.add(name)
+                        break
+        except (Rejected, Overloaded, TooLarge, Refused, BadData) as error:
+            _LOG.info("%s: labels are not known at first: %s", self._dataset.name, error.what)
+            return None
+        return seen
+
+    def _listed(
+        self, path: str, query: str, window: Window, max_bytes: int | None = _MOST_LISTED_BYTES
+    ) -> list[str]:
+        params = {
+            "match[]": query,
+            "start": _seconds(window.start_ms - _LOOK_BACK_MS),
+            "end": _seconds(window.end_ms),
+            "partial_response": "false",
+        }
         answer = self._ask(
-            "/api/v1/label/__name__/values",
-            {
-                "match[]": self._dataset.query,
-                "start": _seconds(start_ms),
-                "end": _seconds(end_ms),
-                "partial_response": "false",
-            },
+            f"/api/v1/{path}",
+            params,
+            # Values are told to GET alone.
+            form=path == "labels" and len(query) > _LONGEST_URL,
+            max_bytes=max_bytes,
+            attempts_if_slow=2,
         )
         return [str(name) for name in self.checked(answer.json())["data"] or ()]
 
@@ -215,14 +340,14 @@ class Questions:
             self.remarks.update(warnings)
         return envelope
 
-    def _counts(self, grouping: str, window: Window) -> list[dict[str, Any]]:
+    def _counts(self, grouping: str, query: str, window: Window) -> list[dict[str, Any]]:
         try:
-            answer = self.matrix(f"count {grouping}({self._dataset.query}\n)", window)
+            answer = self.matrix(f"count {grouping}({query}\n)", window)
         except Refused as error:
             # A number is no vector, which is what count takes.
             if "scalar" not in error.parts.get("found", ""):
                 raise
-            answer = self.matrix(f"count {grouping}(vector({self._dataset.query}\n))", window)
+            answer = self.matrix(f"count {grouping}(vector({query}\n))", window)
         return self._result(answer, "matrix")
 
     def _sum(self, answer: Answer) -> int:
@@ -264,6 +389,20 @@ def _less_may_help(error: TooLarge | Rejected | Overloaded) -> bool:
     if isinstance(error, Rejected):
         return error.status in (413, 422)
     return not (isinstance(error, Overloaded) and error.status == 429)
+
+
+def _having(query: str, label: str) -> str:
+    return narrowed(query, matcher(label, [""], but=True))
+
+
+def _largest(counts: Iterable[dict[str, Any]], label: str = "__name__") -> dict[str, int]:
+    """The largest count of each of the label's values."""
+    sizes: dict[str, int] = {}
+    for found in counts:
+        value = found["metric"].get(label, "")
+        most = max(int(float(number)) for _, number in found["values"])
+        sizes[value] = max(most, sizes.get(value, 0))
+    return sizes
 
 
 def _seconds(ms: int) -> str:

@@ -1,13 +1,14 @@
 """A day and a query cut into requests of a bearable size.
 
-Belongs here: steps, windows, plain selectors, shards of metrics. Does not: HTTP.
+Belongs here: steps, windows, selectors and what narrows them, shards of metrics.
+Does not: HTTP, which labels a server knows (narrowing).
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Self
@@ -17,12 +18,19 @@ from lake.sources.labels import metric_bucket
 
 MAX_STEPS = 11_000  # more a request is a 400
 _TARGET_SAMPLES = 150_000  # about 4 MB of JSON
+_LABELS_AS_SAMPLES = 14  # a series' labels are about as long as so many samples
 _MAX_NAMES = 64
 
 _STRING = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`"""
 _MATCHER = rf"[a-zA-Z_][a-zA-Z0-9_]*\s*(?:=~|!~|!=|=)\s*(?:{_STRING})"
-_BRACES = re.compile(rf"\s*\{{\s*(?P<matchers>{_MATCHER}(?:\s*,\s*{_MATCHER})*)\s*,?\s*\}}\s*")
+_MATCHERS = rf"{_MATCHER}(?:\s*,\s*{_MATCHER})*"
+_SELECTOR = re.compile(
+    rf"\s*(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)?\s*"
+    rf"(?P<braces>\{{\s*(?:(?P<matchers>{_MATCHERS})\s*,?\s*)?\}})?\s*"
+)
+_NUMBERS = ("inf", "nan")
 _DEPENDS_ON_WINDOW = re.compile(r"@\s*(?:start|end)\s*\(")
+_PLAIN = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _RE2_SPECIAL = re.compile(r"([\\.+*?()|\[\]{}^$])")
 
 
@@ -68,8 +76,34 @@ class Shard:
 
 
 def is_selector(query: str) -> bool:
-    """Whether the query is `{…}` with matchers alone: it can be asked metric by metric."""
-    return _BRACES.fullmatch(query) is not None
+    """Whether the query is `name{…}` or a part of that: further matchers can narrow it."""
+    return _matchers(query) is not None
+
+
+def narrowed(query: str, *matchers: str) -> str:
+    """The selector with these matchers, too; a query that is no selector as it is."""
+    held = _matchers(query)
+    return query if held is None else "{" + ",".join([*held, *matchers]) + "}"
+
+
+def matcher(label: str, values: Sequence[str], *, but: bool = False) -> str:
+    """One that takes these values of a label alone, or all others and its absence, too."""
+    name = label if _PLAIN.fullmatch(label) else _quoted(label)
+    if len(values) == 1:
+        return f"{name}{'!=' if but else '='}{_quoted(values[0])}"
+    either = "|".join(_RE2_SPECIAL.sub(r"\\\1", value) for value in values)
+    return f"{name}{'!~' if but else '=~'}{_quoted(either)}"
+
+
+def _matchers(query: str) -> list[str] | None:
+    """Of a selector, its name among them; None where the query is something else."""
+    found = _SELECTOR.fullmatch(query)
+    if found is None or (found["name"] or "").lower() in _NUMBERS:
+        return None
+    held = [f"__name__={_quoted(found['name'])}"] if found["name"] else []
+    if found["matchers"]:
+        held.append(found["matchers"])
+    return held or None
 
 
 def splittable(query: str) -> bool:
@@ -92,28 +126,27 @@ def shards(query: str, series_by_metric: Mapping[str, int], samples_each: int) -
         Shard(of_metrics(query, names), sum(sizes[name] for name in names))
         for names in _grouped(
             [list(names) for _, names in by_bucket],
-            lambda names: sum(sizes[name] for name in names) * samples_each <= _TARGET_SAMPLES,
+            lambda names: sum(sizes[name] for name in names) <= bearable_series(samples_each),
         )
     ]
 
 
 def of_metrics(query: str, names: list[str]) -> str:
-    """The query for these metrics only; as it is where it is no `{…}` with matchers alone."""
-    braces = _BRACES.fullmatch(query)
-    if braces is None:
-        return query
-    if len(names) == 1:
-        return f"{{{braces['matchers']},__name__={_quoted(names[0])}}}"
-    either = "|".join(_RE2_SPECIAL.sub(r"\\\1", name) for name in names)
-    return f"{{{braces['matchers']},__name__=~{_quoted(either)}}}"
+    """The query for these metrics only; as it is where it is no selector."""
+    return narrowed(query, matcher("__name__", names))
 
 
-def windows(day: Window, shard: Shard, longest: int, samples_each: int) -> list[Window]:
-    """The day in parts of at most `longest` steps, each of a bearable size.
+def bearable_series(samples_each: int) -> int:
+    """How many series one answer may have, each with so many samples."""
+    return max(1, _TARGET_SAMPLES // (samples_each + _LABELS_AS_SAMPLES))
+
+
+def windows(day: Window, series: int, longest: int, samples_each: int) -> list[Window]:
+    """The day in parts of at most `longest` steps, each of a bearable size for so many series.
 
     `samples_each` is how many samples a series has in the longest.
     """
-    bearable = longest * _TARGET_SAMPLES // (max(1, shard.series) * samples_each)
+    bearable = longest * _TARGET_SAMPLES // (max(1, series) * samples_each)
     return list(day.parts(max(1, min(longest, bearable))))
 
 
