@@ -89,12 +89,12 @@ class PrometheusReader:
         if dataset.mode == "raw":
             from lake.sources.prometheus import remote_read  # noqa: PLC0415  as below
 
-            rows, method = questions.stored(window), _COUNTED
-            try:
-                rows += remote_read.stale_markers(self._http, questions, dataset, day)
-                return Count(rows, f"{method}, and the stale markers, by remote read")
+            try:  # first, for it tells at once where a query is no selector
+                stale = remote_read.stale_markers(self._http, questions, dataset, day)
             except remote_read.Unavailable:
-                return Count(rows, method)
+                return Count(questions.stored(window), _COUNTED)
+            method = f"{_COUNTED}, and the stale markers, by remote read"
+            return Count(questions.stored(window) + stale, method)
         method = f"sum over the day's steps of query_range count(QUERY), step {dataset.step}"
         return Count(questions.total(window), method)
 

@@ -212,12 +212,6 @@ def test_raw_day_is_half_open_to_the_ms(reader, scratch):
     assert reader.count(day_before, DAY.plus(1)).rows == 0
 
 
-def test_raw_takes_selectors_only(reader, scratch):
-    for ask in (read, lambda *a, **k: reader.count(dataset(a[2], **k), DAY)):
-        with pytest.raises(Refused, match="dataset t"):
-            ask(reader, scratch, "sum(app_odd)", mode="raw")
-
-
 def test_no_server_is_an_error_that_names_it(scratch):
     reader = PrometheusReader(PrometheusSource(url="http://127.0.0.1:9/prefix"))
     reader._http._pause = lambda _: None

@@ -134,7 +134,7 @@ class RemoteRead:
         spooler = Spooler(Path("/dev/null"), self._http.url(PATH))
         try:
             # One millisecond: what counts is who answers.
-            self._post(self._asked, day.start_ms, day.start_ms, spooler, attempts_if_slow=1)
+            self._post(self._asked, day.start_ms, day.start_ms, spooler, attempts_if_slow=3)
         except (Refused, BadData) as error:
             raise Unavailable(error.parts.get("found", error.what)) from error
         except Overloaded as error:

@@ -10,6 +10,7 @@ import struct
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,26 +97,35 @@ def _batches(
 def _decider(questions: Questions) -> Decide:
     """Asks the server's query API which of several values it has for a time."""
 
-    def decide(labels: Mapping[str, str], at_ms: int, candidates: Sequence[int]) -> int:
-        exact = ",".join(f"{name}={_quoted(value)}" for name, value in labels.items())
-        answer = questions.range_vector(f"{{{exact}}}", Window(at_ms, 1, 1)).json()
-        told = {
-            _comparable(_bits(float(value)))
-            for one in questions.checked(answer)["data"]["result"]
-            for time, value in one.get("values", ())
-            if round(time * 1000) == at_ms
+    def decide(
+        labels: Mapping[str, str], several: Mapping[int, Sequence[int]]
+    ) -> Mapping[int, int]:
+        exact = "{" + ",".join(f"{name}={_quoted(value)}" for name, value in labels.items()) + "}"
+        window = Window(min(several), max(several) - min(several) + 1, 1)
+        told: dict[int, int] = {}
+        for answer in questions.in_parts(window, partial(questions.range_vector, exact)):
+            for one in questions.checked(answer.json())["data"]["result"]:
+                for time, value in one.get("values", ()):
+                    told[round(time * 1000)] = _comparable(_bits(float(value)))
+        return {
+            at_ms: _chosen(exact, at_ms, candidates, told.get(at_ms, STALE))
+            for at_ms, candidates in several.items()
         }
-        for one in candidates:
-            if _comparable(one) in told or (not told and one == STALE):
-                return one
-        raise BadData(
-            "one time has several values, none of them the query API's",
-            where=f"{{{exact}}}",
-            expected=f"one of {[_double(one) for one in candidates]} at {at_ms} ms since 1970",
-            found=[_double(one) for one in told - {_NAN}] or "nothing, or NaN",
-        )
 
     return decide
+
+
+def _chosen(series: str, at_ms: int, candidates: Sequence[int], told: int) -> int:
+    """The candidate that the query API tells; it tells nothing where a stale marker is."""
+    for one in candidates:
+        if _comparable(one) == told:
+            return one
+    raise BadData(
+        "one time has several values, none of them the query API's",
+        where=series,
+        expected=f"one of {[_double(one) for one in candidates]} at {at_ms} ms since 1970",
+        found="NaN" if told == _NAN else "nothing" if told == STALE else _double(told),
+    )
 
 
 def _comparable(bits: int) -> int:

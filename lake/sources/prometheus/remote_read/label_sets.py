@@ -16,7 +16,7 @@ from lake.base.errors import BadData
 from lake.sources.prometheus.remote_read.selector import Matcher
 
 _KEY = re.compile(r"^(?P<indent> *)external_labels:[ \t]*$", re.MULTILINE)
-_ENTRY = re.compile(r"(?P<indent> +)(?P<name>[^\s:'\"]+): ?(?P<value>.*)")
+_ENTRY = re.compile(r"""(?P<indent> +)(?P<name>[^\s:'"]+|"[^"\\]*"|'[^']*'): ?(?P<value>.*)""")
 _PLAIN = re.compile(r"[\w./][\w./:@+-]*")
 
 
@@ -47,7 +47,7 @@ def external_labels(config_yaml: str) -> dict[str, str]:
         entry = _ENTRY.fullmatch(line)
         if entry is None:
             raise Unclear(f"external_labels has a line of another kind: {line.strip()!r}")
-        found[entry["name"]] = _scalar(entry["value"])
+        found[entry["name"].strip("'\"")] = _scalar(entry["value"])
     return found
 
 

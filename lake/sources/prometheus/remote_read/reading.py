@@ -31,8 +31,8 @@ _PLAIN = (1 << compiled.XOR, 1)  # encodings: floats only
 _CHUNKS = 0x12  # of a ChunkedSeries: field 2, with a length
 
 Numbers = np.ndarray[Any, Any]
-Decide = Callable[[Mapping[str, str], int, Sequence[int]], int]
-"""Of a series' labels, a time in ms and several doubles' bits: which one the server gives."""
+Decide = Callable[[Mapping[str, str], Mapping[int, Sequence[int]]], Mapping[int, int]]
+"""Of a series' labels and, by time in ms, several doubles' bits: which ones the server gives."""
 
 
 class Reading:
@@ -151,6 +151,9 @@ class Reading:
             counts = np.array([len(part[0]) for part in parts])
         return self._block(places, counts, ts, values, nans=bool(told[:, 2].any()))
 
+    def _decided(self, place: int, several: Mapping[int, Sequence[int]]) -> Mapping[int, int]:
+        return self._decide(self.labels[place], several) if several else {}
+
     def _block(
         self, places: Numbers, counts: Numbers, ts: Numbers, bits: Numbers, *, nans: bool
     ) -> Block | None:
@@ -175,11 +178,13 @@ class Reading:
         first = np.concatenate([[True], ts[1:] != ts[:-1]]) if len(ts) else np.zeros(0, bool)
         begins = np.flatnonzero(first)
         differ = np.flatnonzero(~first[1:] & (values[1:] != values[:-1])) + 1
-        for at in np.unique(np.searchsorted(begins, differ, side="right") - 1).tolist():
-            begin = begins[at]
-            end = begins[at + 1] if at + 1 < len(begins) else len(ts)
-            candidates = list(dict.fromkeys(values[begin:end].tolist()))
-            values[begin] = self._decide(self.labels[place], int(ts[begin]), candidates)
+        ends = np.append(begins[1:], len(ts))
+        several = {
+            int(ts[begins[at]]): list(dict.fromkeys(values[begins[at] : ends[at]].tolist()))
+            for at in np.unique(np.searchsorted(begins, differ, side="right") - 1).tolist()
+        }
+        for time, kept in self._decided(place, several).items():
+            values[np.searchsorted(ts, time)] = kept
         return ts[first], values[first]
 
     def _mixed(self, files: Sequence[int], place: int, pieces: Numbers) -> Block | None:
@@ -220,6 +225,7 @@ class Reading:
         repeats = np.flatnonzero(found.ts[1:] == found.ts[:-1]) + 1
         keep = np.ones(len(found.ts), bool)
         keep[repeats] = False
+        several = {}
         for time in np.unique(found.ts[repeats]).tolist():
             rows = np.flatnonzero(found.ts == time)
             if len(set(map(str, found.histograms.take(pa.array(rows)).to_pylist()))) > 1:
@@ -228,11 +234,11 @@ class Reading:
                     where=self.labels[place],
                     found=f"{time} ms since 1970",
                 )
-            bits = found.bits[rows].tolist()
-            if len(set(bits)) > 1:
-                kept = self._decide(self.labels[place], time, list(dict.fromkeys(bits)))
-                keep[rows] = False
-                keep[rows[bits.index(kept)]] = True
+            if len(bits := dict.fromkeys(found.bits[rows].tolist())) > 1:
+                several[time] = list(bits)
+        for time, kept in self._decided(place, several).items():
+            keep[found.ts == time] = False
+            keep[np.flatnonzero((found.ts == time) & (found.bits == kept))[0]] = True
         return found.taken(keep)
 
 
