@@ -82,8 +82,9 @@ def _orphans(settings: Settings, store: Store, *, mend: bool) -> Iterator[Orphan
             yield Orphan("unknown", key, "kept", "it is not the lake's: remove it by hand")
         elif partition not in claimed:
             yield _unclaimed(settings, store, partition, key, mend=mend)
-    for upload in store.unfinished(TABLES):
-        yield from _upload(store, upload, mend=mend)
+    for prefix in (TABLES, MANIFESTS):
+        for upload in store.unfinished(prefix):
+            yield from _upload(store, upload, mend=mend)
 
 
 def _pending(
