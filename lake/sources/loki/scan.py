@@ -1,0 +1,313 @@
+"""Streams in JSON, scanned in one go by compiled code: no Python object a line.
+
+Belongs here: the loops over an answer's bytes. Does not: what the columns mean (answer).
+
+Loki writes this JSON without white space and with its members in one order; text of any
+other shape is not taken, and the caller reads it by slower means.
+"""
+
+# mypy: disallow-untyped-decorators=False
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numba.core.types import Array, UniTuple, boolean, int32, int64, uint8
+
+_STREAM = np.frombuffer(b'{"stream":{', np.uint8)
+_VALUES = np.frombuffer(b',"values":[', np.uint8)
+_STRUCTURED = np.frombuffer(b'"structuredMetadata":{', np.uint8)
+_PARSED = np.frombuffer(b'"parsed":{', np.uint8)
+_QUOTE, _BACKSLASH, _COMMA, _COLON = ord('"'), ord("\\"), ord(","), ord(":")
+_OPEN, _CLOSE, _LIST, _END = ord("{"), ord("}"), ord("["), ord("]")
+
+LEAST_LINE = 12
+"""Bytes: `["1","",{}],`."""
+LEAST_ITEM = 7
+"""Bytes: `"":"x",` of metadata."""
+LEAST_STREAM = 24
+"""Bytes: `{"stream":{},"values":[]}`, without the last."""
+
+_TEXT = Array(uint8, 1, "C", readonly=True)
+_BYTES, _I32, _I64 = Array(uint8, 1, "C"), Array(int32, 1, "C"), Array(int64, 1, "C")
+_SPANS = Array(int32, 2, "C")
+_FOUND: Any = UniTuple(int64, 4)  # type: ignore[no-untyped-call]
+
+
+@njit(inline="always")
+def _stands(text: Any, at: Any, pattern: Any) -> Any:
+    if at + len(pattern) > len(text):
+        return False
+    for i in range(len(pattern)):  # noqa: SIM110  numba knows no all()
+        if text[at + i] != pattern[i]:
+            return False
+    return True
+
+
+@njit(inline="always")
+def _is(text: Any, at: Any, character: Any) -> Any:
+    return at < len(text) and text[at] == character
+
+
+@njit(int64(_TEXT, int64), nogil=True, cache=True)
+def _string_end(text: Any, at: Any) -> Any:
+    """Where the closing quote is of a string whose text begins at `at`.
+
+    Negative where there are escapes in it; 0 where it has no end.
+    """
+    escaped = False
+    while at < len(text):
+        if text[at] == _QUOTE:
+            return -at if escaped else at
+        if text[at] == _BACKSLASH:
+            escaped = True
+            at += 1
+        at += 1
+    return 0
+
+
+@njit(boolean(_TEXT, _SPANS, int64, int64), nogil=True, cache=True)
+def _before(text: Any, items: Any, one: Any, other: Any) -> Any:
+    """Whether an item's name is less than another's."""
+    a, b = items[one, 0], items[other, 0]
+    while a < items[one, 1] and b < items[other, 1]:
+        if text[a] != text[b]:
+            return text[a] < text[b]
+        a += 1
+        b += 1
+    return a == items[one, 1] and b < items[other, 1]
+
+
+@njit(int64(_TEXT, _SPANS, int64, int64), nogil=True, cache=True)
+def _sort(text: Any, items: Any, first: Any, end: Any) -> Any:
+    """Sorts an entry's items by name, of equal names keeps the last; where they end now."""
+    for new in range(first + 1, end):
+        at = new
+        while at > first and _before(text, items, at, at - 1):
+            for part in range(4):
+                items[at, part], items[at - 1, part] = items[at - 1, part], items[at, part]
+            at -= 1
+    kept = first
+    for one in range(first, end):
+        if one + 1 < end and not _before(text, items, one, one + 1):
+            continue
+        for part in range(4):
+            items[kept, part] = items[one, part]
+        kept += 1
+    return kept
+
+
+@njit(_FOUND(_TEXT, int64, _SPANS, _I64, _SPANS, _I32, _SPANS), nogil=True, cache=True)
+def scan(
+    text: Any, at: Any, streams: Any, times: Any, lines: Any, item_ends: Any, items: Any
+) -> Any:
+    """Takes the array of streams whose first member begins at `at`.
+
+    Fills for each stream where its labels begin and end and how many lines there are before
+    its own's end; for each line its time, where it begins and ends (negative: with escapes),
+    where its items end; for each item where name and value begin and end (the value's end
+    like a line's). Gives the place behind the array, or 0 where the text is of another shape,
+    and the numbers of streams, lines and items.
+    """
+    wrong = (int64(0), int64(0), int64(0), int64(0))
+    n_streams = int64(0)
+    n_lines = int64(0)
+    n_items = int64(0)
+    item_ends[0] = 0
+    if _is(text, at, _END):
+        return at + 1, n_streams, n_lines, n_items
+    while True:
+        if not _stands(text, at, _STREAM):
+            return wrong
+        at += len(_STREAM)
+        streams[n_streams, 0] = at - 1
+        while not _is(text, at, _CLOSE):
+            if at >= len(text):
+                return wrong
+            if text[at] == _QUOTE:
+                at = abs(_string_end(text, at + 1))
+                if at == 0:
+                    return wrong
+            at += 1
+        at += 1
+        streams[n_streams, 1] = at
+        if not _stands(text, at, _VALUES):
+            return wrong
+        at += len(_VALUES)
+        more = not _is(text, at, _END)
+        while more:
+            if not (_is(text, at, _LIST) and _is(text, at + 1, _QUOTE)):
+                return wrong
+            at += 2
+            time = int64(0)
+            digits = int64(0)
+            while at < len(text) and 48 <= text[at] <= 57:
+                time = time * 10 + (int64(text[at]) - 48)
+                digits += 1
+                at += 1
+            if digits == 0 or digits > 19 or not _is(text, at, _QUOTE):
+                return wrong
+            times[n_lines] = time
+            if not (_is(text, at + 1, _COMMA) and _is(text, at + 2, _QUOTE)):
+                return wrong
+            at += 3
+            end = _string_end(text, at)
+            if end == 0:
+                return wrong
+            lines[n_lines, 0], lines[n_lines, 1] = at, end
+            at = abs(end) + 1
+            if not (_is(text, at, _COMMA) and _is(text, at + 1, _OPEN)):
+                return wrong
+            at += 2
+            first = n_items
+            while not _is(text, at, _CLOSE):
+                if _stands(text, at, _STRUCTURED):
+                    at += len(_STRUCTURED)
+                elif _stands(text, at, _PARSED):
+                    at += len(_PARSED)
+                else:
+                    return wrong
+                while not _is(text, at, _CLOSE):
+                    if not _is(text, at, _QUOTE):
+                        return wrong
+                    name = at + 1
+                    end = _string_end(text, name)
+                    # A name with escapes could not be compared with others.
+                    if end <= 0 or not (
+                        _is(text, end + 1, _COLON) and _is(text, end + 2, _QUOTE)
+                    ):
+                        return wrong
+                    value = end + 3
+                    items[n_items, 0], items[n_items, 1] = name, end
+                    end = _string_end(text, value)
+                    if end == 0:
+                        return wrong
+                    items[n_items, 2], items[n_items, 3] = value, end
+                    n_items += 1
+                    at = abs(end) + 1
+                    if _is(text, at, _COMMA):
+                        at += 1
+                at += 1
+                if _is(text, at, _COMMA):
+                    at += 1
+            if not _is(text, at + 1, _END):
+                return wrong
+            at += 2
+            n_items = _sort(text, items, first, n_items)
+            n_lines += 1
+            item_ends[n_lines] = n_items
+            more = _is(text, at, _COMMA)
+            if more:
+                at += 1
+        streams[n_streams, 2] = n_lines
+        n_streams += 1
+        if not (_is(text, at, _END) and _is(text, at + 1, _CLOSE)):
+            return wrong
+        at += 2
+        if _is(text, at, _END):
+            return at + 1, n_streams, n_lines, n_items
+        if not _is(text, at, _COMMA):
+            return wrong
+        at += 1
+
+
+@njit(int64(_TEXT, int64), nogil=True, cache=True)
+def _hex(text: Any, at: Any) -> Any:
+    """Four hexadecimal digits, or -1."""
+    number = int64(0)
+    for i in range(4):
+        digit = int64(text[at + i])
+        if 48 <= digit <= 57:
+            digit -= 48
+        elif 97 <= digit | 32 <= 102:
+            digit = (digit | 32) - 87
+        else:
+            return int64(-1)
+        number = number * 16 + digit
+    return number
+
+
+@njit(int64(_TEXT, int64, int64, _BYTES, int64), nogil=True, cache=True)
+def _unescaped(text: Any, at: Any, end: Any, out: Any, to: Any) -> Any:
+    """Writes a string's text as UTF-8; where it ends in `out`, or -1 where it is no JSON."""
+    while at < end:
+        character = int64(text[at])
+        at += 1
+        if character != _BACKSLASH:
+            out[to] = character
+            to += 1
+            continue
+        kind = text[at]
+        at += 1
+        if kind != 117:  # u
+            if kind == _QUOTE or kind == _BACKSLASH or kind == 47:
+                plain = int64(kind)
+            elif kind == 98:
+                plain = int64(8)
+            elif kind == 102:
+                plain = int64(12)
+            elif kind == 110:
+                plain = int64(10)
+            elif kind == 114:
+                plain = int64(13)
+            elif kind == 116:
+                plain = int64(9)
+            else:
+                return int64(-1)
+            out[to] = plain
+            to += 1
+            continue
+        if at + 4 > end:
+            return int64(-1)
+        point = _hex(text, at)
+        at += 4
+        if 0xD800 <= point < 0xDC00 and at + 6 <= end and text[at] == _BACKSLASH:
+            low = _hex(text, at + 2) if text[at + 1] == 117 else int64(-1)
+            if not 0xDC00 <= low < 0xE000:
+                return int64(-1)
+            point = 0x10000 + ((point - 0xD800) << 10) + (low - 0xDC00)
+            at += 6
+        if point < 0 or 0xD800 <= point < 0xE000:  # half a character has no UTF-8
+            return int64(-1)
+        if point < 0x80:
+            out[to] = point
+        elif point < 0x800:
+            out[to] = 0xC0 | point >> 6
+        elif point < 0x10000:
+            out[to] = 0xE0 | point >> 12
+            to += 1
+            out[to] = 0x80 | point >> 6 & 63
+        else:
+            out[to] = 0xF0 | point >> 18
+            to += 1
+            out[to] = 0x80 | point >> 12 & 63
+            to += 1
+            out[to] = 0x80 | point >> 6 & 63
+        if point >= 0x80:
+            to += 1
+            out[to] = 0x80 | point & 63
+        to += 1
+    return to
+
+
+@njit(int64(_TEXT, _SPANS, int64, int64, _I32, _BYTES), nogil=True, cache=True)
+def gather(text: Any, spans: Any, column: Any, rows: Any, offsets: Any, out: Any) -> Any:
+    """The strings of `spans[:, column]` to `spans[:, column + 1]`, one after the other.
+
+    Fills `offsets` (one more than rows) and `out`. Gives the bytes, or -1 where one is no JSON.
+    """
+    to = int64(0)
+    offsets[0] = 0
+    for row in range(rows):
+        at, end = int64(spans[row, column]), int64(spans[row, column + 1])
+        if end < 0:
+            to = _unescaped(text, at, -end, out, to)
+            if to < 0:
+                return int64(-1)
+        else:
+            for i in range(at, end):
+                out[to] = text[i]
+                to += 1
+        offsets[row + 1] = to
+    return to
