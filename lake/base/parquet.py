@@ -5,6 +5,7 @@ Belongs here: how a table is laid out in Parquet. Does not: where it comes from 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,16 +37,34 @@ class Written:
 def write_parquet(stream: TableStream, upload: Upload) -> Written:
     """Takes all batches; the same rows give the same bytes, however they were cut.
 
-    Raises what the stream and the upload raise.
+    Columns of a dictionary's type are written from their codes, and read as plain ones; their
+    bytes follow their dictionaries. Raises what the stream and the upload raise.
     """
     sink = _HashingSink(upload)
     rows = 0
+    schema = _plain(stream.schema)
     with pq.ParquetWriter(sink, stream.schema, **_options(stream)) as writer:
+        # What the writer stores itself would tell how columns came, not what they are.
+        writer.add_key_value_metadata({"ARROW:schema": base64.b64encode(schema.serialize())})
         for group in _row_groups(stream.batches):
             rows += group.num_rows
             writer.write_batch(group, row_group_size=group.num_rows)
             del group  # or it would stay while the next one is gathered
-    return Written(rows, sink.size, sink.sha256.hexdigest(), stream.schema)
+    return Written(rows, sink.size, sink.sha256.hexdigest(), schema)
+
+
+def _has_codes(schema: pa.Schema) -> bool:
+    return any(map(pa.types.is_dictionary, schema.types))
+
+
+def _plain(schema: pa.Schema) -> pa.Schema:
+    return pa.schema(
+        [
+            field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
+            for field in schema
+        ],
+        schema.metadata,
+    )
 
 
 def _options(stream: TableStream) -> dict[str, Any]:
@@ -58,6 +77,11 @@ def _options(stream: TableStream) -> dict[str, Any]:
         "column_encoding": dict(stream.encodings) or None,
         "sorting_columns": pq.SortingColumn.from_ordering(stream.schema, order) or None,
         "write_page_index": True,
+        "store_schema": False,
+        # Each write of codes looks at all of a dictionary: rather few and long ones.
+        "write_batch_size": 16_384
+        if any(map(pa.types.is_dictionary, stream.schema.types))
+        else None,
     }
 
 
@@ -65,16 +89,35 @@ def _row_groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """One batch a row group, bounded in rows and in bytes by what the rows hold alone."""
     held: list[pa.RecordBatch] = []
     rows = size = 0
-    for piece in _pieces(batches):
-        held.append(piece)
-        rows += piece.num_rows
-        # Not nbytes, which tells how the piece came about, too.
-        size += pa.ipc.get_record_batch_size(piece)
-        if rows >= _GROUP_ROWS or size >= _GROUP_BYTES:
-            yield _taken(held)
-            rows = size = 0
+    for aligned in _aligned(batches):
+        at = 0
+        while at < aligned.num_rows:
+            if not held and _is_whole_group(group := aligned.slice(at, _GROUP_ROWS)):
+                yield group
+                at += group.num_rows
+                continue
+            piece = aligned.slice(at, _PIECE_ROWS)
+            at += piece.num_rows
+            held.append(piece)
+            rows += piece.num_rows
+            # Not nbytes, which tells how the piece came about, too.
+            size += pa.ipc.get_record_batch_size(piece)
+            if rows >= _GROUP_ROWS or size >= _GROUP_BYTES:
+                yield _taken(held)
+                rows = size = 0
     if held:
         yield _taken(held)
+
+
+def _is_whole_group(group: pa.RecordBatch) -> bool:
+    """Whether its pieces, put together, would be this very group: no need to cut it then."""
+    if group.num_rows < _GROUP_ROWS:
+        return False
+    frame = pa.ipc.get_record_batch_size(group.slice(0, 0))
+    pieces = _GROUP_ROWS // _PIECE_ROWS
+    # Each piece has a frame, and may be padded by less than another one.
+    most: int = pa.ipc.get_record_batch_size(group) + 2 * pieces * frame
+    return most < _GROUP_BYTES
 
 
 def _taken(held: list[pa.RecordBatch]) -> pa.RecordBatch:
@@ -84,20 +127,27 @@ def _taken(held: list[pa.RecordBatch]) -> pa.RecordBatch:
     return joined
 
 
-def _pieces(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same rows, `_PIECE_ROWS` at a time, so that where batches ended does not show."""
+def _aligned(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows, a multiple of `_PIECE_ROWS` at a time, so that batches' ends do not show."""
     held: list[pa.RecordBatch] = []
     rows = 0
     for batch in batches:
         start = 0
-        while rows + batch.num_rows - start >= _PIECE_ROWS:
-            taken = batch.slice(start, _PIECE_ROWS - rows)
-            yield pa.concat_batches([*held, taken]) if held else taken
-            start += taken.num_rows
+        if held:
+            taken = batch.slice(0, _PIECE_ROWS - rows)
+            held.append(taken)
+            rows += taken.num_rows
+            start = taken.num_rows
+            if rows < _PIECE_ROWS:
+                continue
+            yield pa.concat_batches(held)
             held, rows = [], 0
-        if start < batch.num_rows:
-            held.append(batch.slice(start))
-            rows += batch.num_rows - start
+        whole = (batch.num_rows - start) // _PIECE_ROWS * _PIECE_ROWS
+        if whole:
+            yield batch.slice(start, whole)
+        if start + whole < batch.num_rows:
+            held.append(batch.slice(start + whole))
+            rows = batch.num_rows - start - whole
     if held:
         yield pa.concat_batches(held)
 

@@ -87,6 +87,31 @@ def test_the_same_rows_give_the_same_bytes_however_they_were_cut(lengths):
     assert (first.rows, first.bytes) == (1000, len(expected))
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(0, 999), max_size=8), st.sampled_from([512, 10_000]))
+def test_whole_groups_are_taken_as_they_come(lengths, frames):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parquet, "_GROUP_ROWS", 512)
+        patch.setattr(parquet, "_GROUP_BYTES", 4 * frames * 40)  # one of them ends by bytes
+        _, expected = written([WHOLE])
+        _, found = written(cut(WHOLE, lengths))
+    assert found == expected
+
+
+def test_codes_are_written_as_what_they_stand_for():
+    texts = pa.array(["a", None, "b", "a"] * 300)
+    codes = texts.dictionary_encode()
+    found = []
+    for column in (texts, codes):
+        batch = pa.record_batch([column], ["label"])
+        out = io.BytesIO()
+        told = write_parquet(TableStream(batch.schema, iter([batch]), dictionary=("label",)), out)
+        assert told.schema == pa.schema([("label", pa.string())])
+        found.append(pq.read_table(io.BytesIO(out.getvalue())))
+    assert found[0].schema == found[1].schema
+    assert found[0].equals(found[1])
+
+
 def test_rows_come_back_and_duckdb_agrees(tmp_path):
     whole = rows(1000)
     _, data = written([whole])
