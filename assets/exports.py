@@ -38,6 +38,8 @@ class ExportConfig(dg.Config):
     """Rewrites days that are there and complete, too."""
     allow_shrink: bool = False
     """Lets a day end up with fewer rows than before."""
+    recheck: bool = False
+    """Fails for a day that has shrunk instead of skipping it, as `lake recheck` does."""
 
 
 def partitions_of(settings: Settings) -> dg.DailyPartitionsDefinition:
@@ -80,7 +82,12 @@ def export_asset(
             # An interrupt here must not let the days that still wait run on.
             closing(
                 export_many(
-                    exporter, days, jobs=_JOBS, force=config.force, allow_shrink=config.allow_shrink
+                    exporter,
+                    days,
+                    jobs=_JOBS,
+                    force=config.force,
+                    allow_shrink=config.allow_shrink,
+                    recheck=config.recheck,
                 )
             ) as results,
         ):
@@ -132,6 +139,8 @@ def _metadata(exporter: Exporter, outcome: Outcome) -> dict[str, dg.MetadataValu
         "bytes": dg.MetadataValue.int(manifest.bytes),
         "seconds": dg.MetadataValue.float(round(outcome.seconds, 3)),
         "sha256": dg.MetadataValue.text(manifest.sha256),
+        "fingerprint": dg.MetadataValue.text(manifest.fingerprint),
+        "rewrites": dg.MetadataValue.int(len(manifest.history)),
         "window": dg.MetadataValue.text(f"{manifest.window['start']} – {manifest.window['end']}"),
         "object": dg.MetadataValue.path(exporter.store.url(manifest.key)),
         "manifest": dg.MetadataValue.path(exporter.store.url(key)),

@@ -11,6 +11,7 @@ import dagster as dg
 
 from lake.base.day import Day
 from lake.base.settings import Settings
+from lake.recheck import late_days
 
 EXPORT_JOB = dg.define_asset_job(
     "export",
@@ -30,9 +31,9 @@ EXPORT_SCHEDULE = dg.build_schedule_from_partitioned_job(
 
 
 def recount_schedule(settings: Settings) -> dg.ScheduleDefinition:
-    """Late rows: each source's closed days that may still grow are counted again.
+    """Late rows: what `lake recheck` does, a run for each source.
 
-    A day that has grown is rewritten; the others are skipped.
+    A day that has grown is rewritten, one that shrank fails; the others are skipped.
     """
 
     @dg.schedule(
@@ -45,18 +46,16 @@ def recount_schedule(settings: Settings) -> dg.ScheduleDefinition:
     )
     def recount(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
         today = Day(context.scheduled_execution_time.date())
-        for name in dict.fromkeys(dataset.source for dataset in settings.dataset):
-            lateness = getattr(settings.sources, name).lateness_days
-            first = max(today.plus(-lateness), Day(settings.lake.first_day))
-            if first < today:
+        for source in dict.fromkeys(dataset.source for dataset in settings.dataset):
+            names = [one.name for one in settings.dataset if one.source == source]
+            if days := late_days(settings, source, today):
                 yield dg.RunRequest(
-                    run_key=f"{name} {today}",
-                    asset_selection=[
-                        dg.AssetKey(one.name) for one in settings.dataset if one.source == name
-                    ],
+                    run_key=f"{source} {today}",
+                    asset_selection=[dg.AssetKey(name) for name in names],
+                    run_config={"ops": {name: {"config": {"recheck": True}} for name in names}},
                     tags={
-                        "dagster/asset_partition_range_start": str(first),
-                        "dagster/asset_partition_range_end": str(today.plus(-1)),
+                        "dagster/asset_partition_range_start": str(days[0]),
+                        "dagster/asset_partition_range_end": str(days[-1]),
                     },
                 )
 

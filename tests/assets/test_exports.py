@@ -56,6 +56,8 @@ def test_each_day_has_its_own_record(three_days):
             "source_count": number * 10,
             "bytes": manifest["bytes"],
             "sha256": manifest["sha256"],
+            "fingerprint": manifest["fingerprint"],
+            "rewrites": 0,
             "window": f"{day}T00:00:00+00:00 – {manifest['window']['end']}",
             "object": place.store.url(f"tables/events/day={day}/data.parquet"),
             "manifest": place.store.url(f"manifests/events/{day}.json"),
@@ -142,12 +144,8 @@ def test_only_what_may_pass_is_tried_again(three_days):
     assert place.source.asked.count(("read", DAYS[1])) == 3
 
 
-def test_a_day_that_grew_is_rewritten_by_the_nightly_recount(place, monkeypatch):
-    monkeypatch.setattr(Day, "today", classmethod(lambda cls: Day.parse("2026-07-04")))
-    place.source.lateness_days = 8
-    place.source.rows = dict.fromkeys(DAYS, 10)
-    place.run(DAYS[0], DAYS[-1])
-    place.source.rows[DAYS[1]] = 12
+def recount(place):
+    """What the nightly schedule does on 2026-07-04: states by day, and the run."""
     definitions = place.definitions
     with dg.build_schedule_context(
         instance=place.instance,
@@ -157,10 +155,42 @@ def test_a_day_that_grew_is_rewritten_by_the_nightly_recount(place, monkeypatch)
         schedule = definitions.resolve_schedule_def("recount_late_days")
         asked = schedule.evaluate_tick(context).run_requests[0]
     result = definitions.resolve_job_def("export").execute_in_process(
-        instance=place.instance, asset_selection=asked.asset_selection, tags=asked.tags
+        instance=place.instance,
+        run_config=asked.run_config,
+        asset_selection=asked.asset_selection,
+        tags=asked.tags,
+        raise_on_error=False,
     )
-    states = {day: event.metadata["state"].value for day, event in materializations(result).items()}
+    done = materializations(result)
+    return {day: event.metadata["state"].value for day, event in done.items()}, result
+
+
+def test_a_day_that_grew_is_rewritten_by_the_nightly_recount(place, monkeypatch):
+    monkeypatch.setattr(Day, "today", classmethod(lambda cls: Day.parse("2026-07-04")))
+    place.source.lateness_days = 8
+    place.source.rows = dict.fromkeys(DAYS, 10)
+    place.run(DAYS[0], DAYS[-1])
+    place.source.rows[DAYS[1]] = 12
+    states, result = recount(place)
     assert states == {DAYS[0]: "skipped", DAYS[1]: "rewritten", DAYS[2]: "skipped"}
+    shown = {day: one.metadata for day, one in materializations(result).items()}
+    assert {day: one["rewrites"].value for day, one in shown.items()} == dict(
+        zip(DAYS, (0, 1, 0), strict=True)
+    )
+    assert all(one["fingerprint"].value.startswith("v1:") for one in shown.values())
+
+
+def test_a_day_that_shrank_fails_in_the_nightly_recount(place, monkeypatch):
+    monkeypatch.setattr(Day, "today", classmethod(lambda cls: Day.parse("2026-07-04")))
+    place.source.lateness_days = 8
+    place.source.rows = dict.fromkeys(DAYS, 10)
+    place.run(DAYS[0], DAYS[-1])
+    place.source.rows[DAYS[1]] = 0
+    states, result = recount(place)
+    assert states == {DAYS[0]: "skipped", DAYS[2]: "skipped"}
+    told = failure_of(result).user_failure_data.description
+    assert "the source counts fewer rows than when the day was exported" in told
+    assert "--allow-shrink" in told
 
 
 class Once(dict):
