@@ -113,7 +113,8 @@ def _is_whole_group(group: pa.RecordBatch) -> bool:
     """Whether its pieces, put together, would be this very group: no need to cut it then."""
     if group.num_rows < _GROUP_ROWS:
         return False
-    frame = pa.ipc.get_record_batch_size(group.slice(0, 0))
+    # Not of a slice without rows: lists there are measured with all of their offsets.
+    frame = pa.ipc.get_record_batch_size(pa.RecordBatch.from_pylist([], group.schema))
     pieces = _GROUP_ROWS // _PIECE_ROWS
     # Each piece has a frame, and may be padded by less than another one.
     most: int = pa.ipc.get_record_batch_size(group) + 2 * pieces * frame
