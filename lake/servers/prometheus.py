@@ -27,6 +27,7 @@ def _launch(site: Site) -> Launch:
         "--web.enable-admin-api",
         "--web.enable-remote-write-receiver",
         "--enable-feature=native-histograms",
+        *site.options.prometheus_flags,
     ]
     pages = site.program.parent.parent / "share/prometheus/web"  # Debian's layout and flag
     if pages.is_dir() and site.program.parent.name == "bin":
@@ -41,6 +42,7 @@ def _launch(site: Site) -> Launch:
 def _config(site: Site) -> dict[str, object]:
     window = site.options.prometheus_out_of_order
     return {
+        "global": {"external_labels": dict(site.options.prometheus_external_labels)},
         "scrape_configs": [],
         "storage": {"tsdb": {"out_of_order_time_window": window}},
     }

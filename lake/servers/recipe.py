@@ -21,15 +21,19 @@ class Options:
     `loki_limits`: single keys of Loki's `limits_config`. `loki_config`: further
     sections, merged over ours. `loki_multi_tenant`: every request needs
     `X-Scope-OrgID`. `prometheus_out_of_order`: a Prometheus duration; how much
-    older than the newest a sample may be. `mongo_auth`: users must log in; the
-    endpoint's URI carries a user's name and password. `mongo_test_commands`:
-    failpoints. `mongo_ttl`: whether TTL indexes remove documents; SecantusDB always does.
+    older than the newest a sample may be. `prometheus_flags`: further ones of its
+    command line, such as limits. `prometheus_external_labels`: what Thanos tells its
+    replicas by. `mongo_auth`: users must log in; the endpoint's URI carries a user's
+    name and password. `mongo_test_commands`: failpoints. `mongo_ttl`: whether TTL
+    indexes remove documents; SecantusDB always does.
     """
 
     loki_limits: Mapping[str, Any] = field(default_factory=dict)
     loki_config: Mapping[str, Any] = field(default_factory=dict)
     loki_multi_tenant: bool = False
     prometheus_out_of_order: str = "0s"
+    prometheus_flags: tuple[str, ...] = ()
+    prometheus_external_labels: Mapping[str, str] = field(default_factory=dict)
     mongo_auth: bool = False
     mongo_test_commands: bool = False
     mongo_ttl: bool = True
