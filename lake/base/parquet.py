@@ -72,7 +72,7 @@ def _options(stream: TableStream) -> dict[str, Any]:
     return {
         "version": "2.6",
         "compression": "zstd",
-        "compression_level": 3,
+        "compression_level": dict(stream.zstd_levels) or 3,
         "use_dictionary": list(stream.dictionary),
         "column_encoding": dict(stream.encodings) or None,
         "sorting_columns": pq.SortingColumn.from_ordering(stream.schema, order) or None,

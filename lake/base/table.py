@@ -19,6 +19,7 @@ class TableStream:
 
     `encodings` maps a leaf column's path (`llm.totalTokens`) to a Parquet encoding;
     `dictionary` names the leaf columns that are dictionary-encoded, all others are not.
+    `zstd_levels` are those of leaf columns; where there are any, all others have zstd's own.
     `details` may be filled until the last batch has been taken: counts for the metadata.
     """
 
@@ -27,6 +28,7 @@ class TableStream:
     sorted_by: tuple[str, ...] = ()
     encodings: Mapping[str, str] = field(default_factory=dict)
     dictionary: tuple[str, ...] = ()
+    zstd_levels: Mapping[str, int] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
 
 
