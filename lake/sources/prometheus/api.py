@@ -58,6 +58,8 @@ class Questions:
         self._dataset = dataset
         self.tally = Tally()
         self.remarks: set[str] = set()
+        self.stores = 0
+        """How many stores Thanos knew when it was last asked."""
 
     def in_parts(self, window: Window, ask: Callable[[Window], Result]) -> list[Result]:
         """The answers for a window, halved as long as the server or we can't bear it."""
@@ -305,7 +307,9 @@ class Questions:
         except (Refused, BadData):  # only Thanos has this list
             _LOG.debug("%s: no list of stores", self._dataset.name)
             return
-        for store in _stores(answer):
+        stores = _stores(answer)
+        self.stores = len(stores)
+        for store in stores:
             if store.get("lastError") and (
                 store.get("minTime", start_ms) < end_ms and store.get("maxTime", end_ms) >= start_ms
             ):

@@ -119,11 +119,14 @@ class PrometheusReader:
 
 
 def _tallied(questions: Questions) -> dict[str, Any]:
-    told = {
+    told: dict[str, Any] = {
         "requests": questions.tally.requests,
         "retries": questions.tally.retries,
         "pace": questions.tally.slowing.details(),
     }
+    # Fewer than on other days: one has been away for so long that Thanos has forgotten it.
+    if questions.stores:
+        told["stores"] = questions.stores
     return told | ({"remarks": sorted(questions.remarks)} if questions.remarks else {})
 
 
