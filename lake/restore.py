@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -19,14 +20,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from lake.base.errors import BadData, Incomplete, PermanentError, UsageError
+from lake.base.errors import Incomplete, PermanentError, UsageError
 from lake.base.scratch import explained_full_disk
 from lake.base.store import Store
 from lake.snapshot import missing_objects
-from lake.snapshots.manifest import SnapshotManifest, StoredFile
+from lake.snapshots.arriving import RestoredFile, Wanted, restored_files
+from lake.snapshots.manifest import SnapshotManifest
 
 MARK = "restore.json"
+PARTS = ".parts"  # files that have not come whole
 _PARALLEL = 4
+_FAR = 4 << 20  # bytes that are skipped rather than asked for anew
 _SPARE = 1.02  # of the disk: directories and blocks that are not full
 Told = Callable[[int], None]  # bytes more
 
@@ -51,21 +55,21 @@ def restore_files(
     """Downloads to `into/below`, checks every byte, goes on where it was interrupted.
 
     Raises UsageError (the directory is in use), Incomplete (an object is missing or
-    altered; named), PermanentError (no room on the disk; before anything is fetched).
+    altered; named), BadData (a manifest that can't be believed), PermanentError (no room on
+    the disk; before anything is fetched).
     """
     _require_objects(store, manifest)
     target = into / below
+    files = restored_files(manifest, target, into / PARTS)
     _claim(into, manifest)
-    left = [file for file in manifest.files if not _is_there(target, file)]
-    _require_room(into, sum(file.bytes for file in left))
-    by_object: dict[str, list[StoredFile]] = defaultdict(list)
-    for file in left:
-        by_object[file.key].append(file)
     stop = Event()
     with explained_full_disk(), ThreadPoolExecutor(_PARALLEL) as pool:
+        left = [piece for found in pool.map(RestoredFile.begin, files) for piece in found]
+        fetched = sum(wanted.piece.bytes for wanted in left)
+        _require_room(into, fetched)
         running = [
-            pool.submit(_fetch, store, key, files, target, told, stop)
-            for key, files in by_object.items()
+            pool.submit(_fetch, store, key, pieces, told, stop)
+            for key, pieces in _by_object(left).items()
         ]
         try:
             for one in running:
@@ -75,8 +79,16 @@ def restore_files(
             for one in running:
                 one.cancel()
             raise
-    fetched = sum(file.bytes for file in left)
-    return Restored(target, len(manifest.files), manifest.bytes, fetched)
+    shutil.rmtree(into / PARTS, ignore_errors=True)
+    return Restored(target, len(files), manifest.bytes, fetched)
+
+
+def _by_object(left: list[Wanted]) -> dict[str, list[Wanted]]:
+    """Each object's pieces, in the order in which they lie in it."""
+    found: dict[str, list[Wanted]] = defaultdict(list)
+    for wanted in sorted(left, key=lambda one: (one.piece.key, one.piece.offset)):
+        found[wanted.piece.key].append(wanted)
+    return found
 
 
 def restored_snapshot(into: Path) -> dict[str, str]:
@@ -147,60 +159,45 @@ def _require_room(into: Path, needed: int) -> None:
         )
 
 
-def _is_there(target: Path, file: StoredFile) -> bool:
-    """Whether an earlier attempt has restored it already: by its bytes."""
-    path = _inside(target, file)
-    if not path.is_file() or path.stat().st_size != file.bytes:
-        return False
-    with path.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest() == file.sha256
-
-
-def _inside(target: Path, file: StoredFile) -> Path:
-    path = target / file.path
-    if not path.resolve().is_relative_to(target.resolve()):
-        raise BadData("a file's path leads out of the directory", where=target, found=file.path)
-    return path
-
-
-def _fetch(
-    store: Store, key: str, files: list[StoredFile], target: Path, told: Told, stop: Event
-) -> None:
-    """One object's files, in the order in which they lie in it."""
-    chunks = _Stream(store, key, stop)
-    for file in sorted(files, key=lambda one: one.offset):
-        path = _inside(target, file)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        digest = hashlib.sha256()
-        with part.open("wb") as out:
-            for piece in chunks.pieces(file.offset, file.bytes):
-                digest.update(piece)
-                out.write(piece)
-                told(len(piece))
-        if digest.hexdigest() != file.sha256:
-            part.unlink()
+def _fetch(store: Store, key: str, pieces: list[Wanted], told: Told, stop: Event) -> None:
+    """One object's pieces, in the order in which they lie in it."""
+    stream = _Stream(store, key, stop)
+    for wanted in pieces:
+        piece, digest = wanted.piece, hashlib.sha256()
+        with wanted.file.opened() as out:
+            at = piece.at
+            for part in stream.parts(piece.offset, piece.bytes):
+                digest.update(part)
+                at += os.pwrite(out, part, at)
+                told(len(part))
+        if digest.hexdigest() != piece.sha256:
             raise Incomplete(
                 "an object of the snapshot was altered",
                 where=store.url(key),
-                expected=f"sha256 {file.sha256} of {file.path}",
+                expected=f"sha256 {piece.sha256} of {piece.path}",
                 found=digest.hexdigest(),
                 remedy="restore another day: `lake snapshots` lists them",
             )
-        part.replace(path)
+        wanted.file.has_come(piece)
 
 
 class _Stream:
-    """An object read once, from its beginning on; stretches have to be asked in their order."""
+    """An object's stretches, asked in their order; what lies between them is skipped."""
 
     def __init__(self, store: Store, key: str, stop: Event) -> None:
-        self._chunks = store.chunks(key)
+        self._store = store
+        self._key = key
         self._stop = stop
-        self._at = 0
+        self._chunks: Iterator[bytes] = iter(())
+        self._at = -_FAR
         self._held = memoryview(b"")
 
-    def pieces(self, offset: int, size: int) -> Iterator[memoryview]:
-        for _ in self._taken(offset - self._at):
+    def parts(self, offset: int, size: int) -> Iterator[memoryview]:
+        """The bytes from `offset` on; fewer where the object is cut, which the sha256 tells."""
+        if size and not 0 <= offset - self._at < _FAR:
+            self._chunks = self._store.chunks(self._key, offset)
+            self._at, self._held = offset, memoryview(b"")
+        for _ in self._taken(offset - self._at if size else 0):
             pass
         yield from self._taken(size)
 
@@ -211,9 +208,9 @@ class _Stream:
             if not self._held:
                 chunk = next(self._chunks, None)
                 if chunk is None:
-                    return  # cut: the sha256 tells
+                    return
                 self._held = memoryview(chunk)
-            piece, self._held = self._held[:size], self._held[size:]
-            self._at += len(piece)
-            size -= len(piece)
-            yield piece
+            part, self._held = self._held[:size], self._held[size:]
+            self._at += len(part)
+            size -= len(part)
+            yield part

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lake.base.errors import PermanentError, TransientError, UsageError
+from lake.base.running import started
 
 _NOTE = "serving.pid"
 _ENDS_WITHIN_S = 60.0
@@ -24,7 +25,7 @@ _LOOK_S = 0.1
 def serving(directory: Path) -> Iterator[None]:
     """Notes that this process serves the directory, while the block runs."""
     note = directory / _NOTE
-    note.write_text(f"{os.getpid()} {_started(os.getpid())}\n", encoding="ascii")
+    note.write_text(f"{os.getpid()} {started(os.getpid())}\n", encoding="ascii")
     try:
         yield
     finally:
@@ -59,18 +60,9 @@ def bring_down(directory: Path) -> bool:
 def _server(directory: Path) -> int | None:
     """The process that the note names, if it is that process still."""
     try:
-        pid, started = (directory / _NOTE).read_text("ascii").split()
-        return int(pid) if _started(int(pid)) == started else None
+        pid, since = (directory / _NOTE).read_text("ascii").split()
+        return int(pid) if started(int(pid)) == since else None
     except FileNotFoundError:
         return None
     except ValueError as error:
         raise UsageError("not a note of who serves", where=directory / _NOTE) from error
-
-
-def _started(pid: int) -> str:
-    """When a process began, in the kernel's ticks: a pid alone may be another's by now."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text("ascii", errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-    return text.rpartition(")")[2].split()[19]

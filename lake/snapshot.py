@@ -10,17 +10,20 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from lake import __version__
 from lake.base.day import Day
-from lake.base.errors import LakeError, TransientError
+from lake.base.errors import BadData, Conflict, LakeError, TransientError
 from lake.base.settings import Settings
 from lake.base.store import Store
-from lake.snapshots.collecting import Collector, Told, known_to
+from lake.snapshots.collecting import Collector, Told
 from lake.snapshots.face import open_snapshotter
+from lake.snapshots.journal import journals
+from lake.snapshots.known import known_to
 from lake.snapshots.manifest import (
     SnapshotManifest,
     StoredObject,
@@ -47,7 +50,7 @@ class Outcome:
         return {
             "system": self.manifest.system,
             "day": self.manifest.day,
-            "files": len(self.manifest.files),
+            "files": self.manifest.paths,
             "bytes": self.manifest.bytes,
             "sent_bytes": self.sent_bytes,
             "counts": self.manifest.counts,
@@ -64,7 +67,7 @@ def take_snapshot(
     begun = time.monotonic()
     snapshotter = open_snapshotter(system, settings)
     try:
-        known = known_to(store, system, day)
+        known = known_to(store, system)
         with Collector(store, system, day, known, told) as collector:
             taken = snapshotter.take(day, collector)
             files, objects = collector.finish()
@@ -85,6 +88,7 @@ def take_snapshot(
     )
     _require_objects(store, manifest)
     store.write(snapshot_manifest_key(system, day), manifest.to_bytes())
+    _require_objects(store, manifest)  # a removal that began before could not see it
     collector.clear_journal()
     return Outcome(manifest, collector.sent_bytes, time.monotonic() - begun)
 
@@ -146,10 +150,9 @@ def verify_snapshot(
     told: Callable[[int], None] = lambda _bytes: None,
 ) -> SnapshotFinding:
     """Reads objects back against their sha256; with a sample at least one, and all are listed."""
-    problems = [
-        f"{one.key}: gone, or not of {one.bytes} bytes" for one in missing_objects(store, manifest)
-    ]
-    lost = {one.key for one in missing_objects(store, manifest)}
+    missing = missing_objects(store, manifest)
+    problems = [f"{one.key}: gone, or not of {one.bytes} bytes" for one in missing]
+    lost = {one.key for one in missing}
     chosen = [one for one in manifest.objects if one.key not in lost]
     if sample_percent < 100 and chosen:
         wanted = max(1, round(len(chosen) * sample_percent / 100))
@@ -174,9 +177,16 @@ def verify_snapshot(
 def remove_snapshot(store: Store, system: str, day: Day) -> int:
     """The manifest first, then the objects that no other snapshot needs; bytes freed.
 
-    Raises Missing where there is no such snapshot.
+    A manifest that can't be read is removed, too. Raises Missing where there is no such
+    snapshot, Conflict while one is being taken, BadData where another manifest can't be read,
+    for then nobody knows what it needs.
     """
-    read_snapshot(store, system, day)
+    with suppress(BadData):
+        read_snapshot(store, system, day)
+    _require_quiet(store, system)
+    for other in snapshot_days(store, system):
+        if other != day:
+            read_snapshot(store, system, other)
     store.delete(snapshot_manifest_key(system, day))
     return clean(store, system, at_once={day})
 
@@ -185,8 +195,10 @@ def clean(store: Store, system: str, at_once: set[Day] | None = None) -> int:
     """Removes objects that no manifest of the system needs; bytes freed.
 
     Objects that a run may still be about to claim stay for a day, save those of the days
-    `at_once`.
+    `at_once`. Raises Conflict while a snapshot is being taken, BadData where a manifest can't
+    be read.
     """
+    _require_quiet(store, system)
     needed = {one.key for manifest in list_snapshots(store, (system,)) for one in manifest.objects}
     freed = 0
     prefixes = tuple(snapshot_prefix(system, day) for day in at_once or ())
@@ -200,6 +212,19 @@ def clean(store: Store, system: str, at_once: set[Day] | None = None) -> int:
             store.delete(stat.key)
             freed += stat.bytes
     return freed
+
+
+def _require_quiet(store: Store, system: str) -> None:
+    """A run that goes on relies on objects that no manifest names yet."""
+    keys = [stat.key for stat in store.list(f"{system}/")]
+    running = [journal for journal in journals(store, keys) if journal.alive]
+    if running:
+        raise Conflict(
+            f"a snapshot of {system} is being taken",
+            where=store.url(running[0].key),
+            found=f"process {running[0].pid}, last heard of at {running[0].at}",
+            remedy="try again when it is done",
+        )
 
 
 def _age_s(run: str) -> float | None:

@@ -139,6 +139,7 @@ class MongoSnapshots(_Section):
     """`[snapshots.mongo]`."""
 
     tool: Literal["auto", "mongodump", "native"] = "auto"
+    scope: Literal["full", "day"] = "full"
 
 
 class PrometheusSnapshots(_Section):

@@ -59,7 +59,7 @@ def snapshot(system: str, day: Day | None, as_json: bool, config: str | None) ->
         return
     manifest = outcome.manifest
     click.echo(
-        f"{system} {manifest.day}: {len(manifest.files)} files, {size(manifest.bytes)}, "
+        f"{system} {manifest.day}: {manifest.paths} files, {size(manifest.bytes)}, "
         f"of which {size(outcome.sent_bytes)} were new, in {outcome.seconds:.1f} s"
     )
     click.echo(f"it comes back by: {manifest.restore}")
@@ -90,7 +90,7 @@ def _list(*, as_json: bool, config: str | None) -> None:
     for one in found:
         server = f"{one.server.get('name')} {one.server.get('version')}"
         click.echo(
-            f"{one.system:<11} {one.day}  {len(one.files):>6} files  {size(one.bytes):>9}  "
+            f"{one.system:<11} {one.day}  {one.paths:>6} files  {size(one.bytes):>9}  "
             f"{server}, taken {one.created_at[:16]}Z"
         )
 
@@ -225,7 +225,7 @@ def _row(one: SnapshotManifest) -> dict[str, object]:
         "system": one.system,
         "day": one.day,
         "created_at": one.created_at,
-        "files": len(one.files),
+        "files": one.paths,
         "objects": len(one.objects),
         "bytes": one.bytes,
         "server": one.server,

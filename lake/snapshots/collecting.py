@@ -1,95 +1,57 @@
-"""Files on their way into the store: each content once, small ones together.
+"""Files on their way into the store: each content once, small ones together, large ones in pieces.
 
-Belongs here: hashing, what need not travel, packs, the journal. Does not: which files.
-
-What an interrupted run has stored is known from its journal, an object beside its files,
-and need not travel again.
+Belongs here: hashing, what need not travel, packs, the journal's times. Does not: which files.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
-import json
+import logging
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock, Semaphore, Thread
 from types import TracebackType
 from typing import BinaryIO, Self
 
 from lake.base.day import Day
-from lake.base.errors import TransientError
+from lake.base.errors import LakeError, TransientError
 from lake.base.store import Store, Upload
-from lake.snapshots.manifest import (
-    StoredFile,
-    StoredObject,
-    read_snapshot,
-    snapshot_days,
-    snapshot_prefix,
-)
+from lake.snapshots.journal import JOURNAL, write_journal
+from lake.snapshots.known import Content, Known
+from lake.snapshots.manifest import StoredFile, StoredObject, snapshot_prefix
 
+_LOG = logging.getLogger(__name__)
 _CHUNK = 4 << 20
 _PARALLEL = 4
+_PIECE_BYTES = 64 << 20  # what a killed run sends again at most, and what travels side by side
 _PACK_BYTES = 32 << 20
 _SMALL_BYTES = 1 << 20  # smaller files are packed, where that is asked for
+_MEMBERS_AT_ONCE = 2 * _PARALLEL
+_LEVEL = 6  # of gzip: mongodump's
 _JOURNAL_EVERY_S = 5.0
-_EARLIER = 3  # manifests that are looked at for what is stored already
+_HEARTBEAT_S = 300.0
 _TRIES = 5
-JOURNAL = "journal.json"
 
-Content = tuple[str, int]  # sha256, bytes
 Told = Callable[[int, int], None]  # files so far, bytes so far
 
 
-@dataclass
-class Known:
-    """What is stored already: contents by sha256 and size, files by path."""
+@dataclass(frozen=True)
+class _Place:
+    """Where a content belongs: a file's path and the piece's number in it."""
 
-    contents: dict[Content, StoredFile] = field(default_factory=dict)
-    files: dict[str, StoredFile] = field(default_factory=dict)
-    objects: dict[str, StoredObject] = field(default_factory=dict)
-
-    def add(self, files: Iterable[StoredFile], objects: Iterable[StoredObject]) -> None:
-        """Takes what a manifest or a journal lists."""
-        for file in files:
-            self.contents[file.sha256, file.bytes] = file
-            self.files[file.path] = file
-        self.objects |= {one.key: one for one in objects}
-
-
-def known_to(store: Store, system: str, day: Day) -> Known:
-    """What the newest manifests and the journals of this day's unfinished runs tell.
-
-    Objects that are gone are left out.
-    """
-    known = Known()
-    for earlier in snapshot_days(store, system)[-_EARLIER:]:
-        manifest = read_snapshot(store, system, earlier)
-        known.add(manifest.files, manifest.objects)
-    for stat in store.list(snapshot_prefix(system, day)):
-        if stat.key.endswith(f"/{JOURNAL}"):
-            told = json.loads(store.read(stat.key))
-            known.add(
-                (StoredFile(**one) for one in told["files"]),
-                (StoredObject(**one) for one in told["objects"]),
-            )
-    _forget_lost(store, known)
-    return known
-
-
-def _forget_lost(store: Store, known: Known) -> None:
-    prefixes = {key.rpartition("/")[0].split("/files/")[0] + "/" for key in known.objects}
-    there = {stat.key: stat.bytes for prefix in sorted(prefixes) for stat in store.list(prefix)}
-    lost = {key for key, one in known.objects.items() if there.get(key) != one.bytes}
-    known.objects = {key: one for key, one in known.objects.items() if key not in lost}
-    for kept in (known.contents, known.files):
-        for name in [name for name, file in kept.items() if file.key in lost]:
-            del kept[name]  # type: ignore[arg-type]
+    path: str
+    number: int
+    at: int = 0
+    holds: str = ""
+    again: Callable[[], None] = field(default=lambda: None, compare=False)
 
 
 class Collector:
@@ -103,19 +65,24 @@ class Collector:
         self.prefix = f"{snapshot_prefix(system, day)}{self.run}/"
         self.known = known
         self.sent_bytes = 0
-        self.notes: dict[str, str] = {}
+        self._notes: dict[str, str] = {}
         self._store = store
         self._told = told
-        self._files: dict[str, StoredFile] = {}
-        self._objects: dict[str, StoredObject] = {}
+        self._pieces: dict[tuple[str, int], StoredFile] = {}
+        self._in_members: set[str] = set()
+        self._bytes = self._paths = 0
         self._lock = Lock()
-        self._pack: list[tuple[bytes, str, str]] = []
-        self._packs = self._pack_bytes = 0
-        self._journalled = time.monotonic()
+        self._coming: dict[Content, list[_Place]] = {}
+        self._pack: list[tuple[bytes, Content]] = []
+        self._pack_bytes = self._numbered = 0
         self._pool = ThreadPoolExecutor(_PARALLEL, "snapshot")
+        self._failed = Event()
         self._waiting: list[Future[None]] = []
+        self._journal = _Journalling(self._write_journal)
 
     def __enter__(self) -> Self:
+        self._write_journal()
+        self._journal.start()
         return self
 
     def __exit__(
@@ -125,40 +92,67 @@ class Collector:
         trace: TracebackType | None,
     ) -> None:
         self._pool.shutdown(cancel_futures=kind is not None)
+        self._journal.stop()
+        if error is not None:
+            self._tell_ended()
 
     def note(self, name: str, value: str) -> None:
         """Keeps a fact for whoever finds this run unfinished."""
-        self.notes[name] = value
+        with self._lock:
+            self._notes[name] = value
         self._write_journal()
 
-    def adopt(self, path: str, stored: StoredFile) -> None:
+    def adopt(self, path: str, pieces: Sequence[StoredFile]) -> None:
         """A file that is known to be the stored one."""
-        self._keep(StoredFile(path, stored.bytes, stored.sha256, stored.key, stored.offset))
+        for number, piece in enumerate(pieces):
+            self._keep(_Place(path, number, piece.at, piece.holds), piece)
 
     def file(self, source: Path, path: str, *, pack: bool = False) -> None:
         """A file as it is now, in the background; `pack`: small ones share an object."""
-        self._waiting.append(self._pool.submit(self._file, source, path, pack=pack))
+        self._submit(partial(self._file, source, path, pack=pack))
 
     def content(self, content: bytes, path: str) -> None:
         """A file that is not on any disk."""
-        digest = hashlib.sha256(content).hexdigest()
-        if not self._adopted(path, (digest, len(content))):
-            with self.stream(path) as upload:
-                upload.write(content)
+        self._submit(partial(self._packed, content, _Place(path, 0)))
+
+    @contextmanager
+    def members(self, path: str) -> Iterator[Callable[[bytes], None]]:
+        """A gzip file of which each call adds a member: those that are stored don't travel."""
+        self._in_members.add(path)
+        room, number = Semaphore(_MEMBERS_AT_ONCE), 0
+
+        def add(raw: bytes) -> None:
+            nonlocal number
+            room.acquire()
+            self._submit(partial(self._member, raw, path, number), room.release)
+            number += 1
+
+        yield add
+        if not number:
+            add(b"")
 
     def wait(self) -> None:
         """Until all that was given so far is stored. Raises what went wrong."""
-        waiting, self._waiting = self._waiting, []
-        for one in waiting:
-            one.result()
+        while True:
+            with self._lock:
+                waiting, self._waiting = self._waiting, []
+            if not waiting:
+                break
+            for one in waiting:
+                one.result()
         self._send_pack()
 
     def finish(self) -> tuple[list[StoredFile], list[StoredObject]]:
-        """All files, by path, and the objects that they need, by key."""
+        """All files' pieces, by path, and the objects that they need, by key."""
         self.wait()
-        files = [self._files[path] for path in sorted(self._files)]
+        files: list[StoredFile] = []
+        for (path, number), piece in sorted(self._pieces.items()):
+            before = files[-1] if number else None
+            in_members = before is not None and path in self._in_members
+            files.append(replace(piece, at=before.at + before.bytes) if in_members and before
+                         else piece)  # fmt: skip
         needed = sorted({file.key for file in files})
-        return files, [self._objects[key] for key in needed]
+        return files, [self.known.objects[key] for key in needed]
 
     @contextmanager
     def stream(self, path: str) -> Iterator[Hashing]:
@@ -167,48 +161,86 @@ class Collector:
         with self._store.upload(key) as upload:
             hashing = Hashing(upload)
             yield hashing
-        self._sent(StoredObject(key, hashing.size, hashing.sha256.hexdigest()))
-        self._keep(StoredFile(path, hashing.size, hashing.sha256.hexdigest(), key))
+        self._sent(StoredObject(key, hashing.size, hashing.digest))
+        self._keep(_Place(path, 0), StoredFile(path, hashing.size, hashing.digest, key))
+
+    def _submit(self, job: Callable[[], None], then: Callable[[], None] = lambda: None) -> None:
+        if self._failed.is_set():  # what comes after it is in vain
+            self.wait()
+
+        def done(ended: Future[None]) -> None:
+            if not ended.cancelled() and ended.exception():
+                self._failed.set()
+            then()
+
+        with self._lock:
+            running = self._pool.submit(job)
+            self._waiting.append(running)
+        running.add_done_callback(done)
 
     def _file(self, source: Path, path: str, *, pack: bool) -> None:
+        size = source.stat().st_size
+        with self._lock:  # copied again, it may have fewer pieces
+            number = 0
+            while before := self._pieces.pop((path, number), None):
+                self._bytes, number = self._bytes - before.bytes, number + 1
+            self._paths -= number > 0
+        if pack and size <= _SMALL_BYTES:
+            self._packed(_read(source, 0, size), _Place(path, 0))
+        elif size <= _PIECE_BYTES:
+            self._piece(source, _Place(path, 0), size)
+        else:
+            for number, at in enumerate(range(0, size, _PIECE_BYTES)):
+                part = min(_PIECE_BYTES, size - at)
+                self._submit(partial(self._piece, source, _Place(path, number, at), part))
+
+    def _piece(self, source: Path, place: _Place, size: int) -> None:
+        """So many bytes of the file, as they are now; what changes meanwhile is read again."""
+        place = replace(place, again=partial(self._piece, source, place, size))
         for _ in range(_TRIES):
-            size = source.stat().st_size
-            if pack and size <= _SMALL_BYTES:
-                content = source.read_bytes()
-                if len(content) >= size:
-                    self._packed(content[:size], path)
-                    return
-            elif self._sent_as_it_is(source, path, size):
+            content = _sha256(source, place.at, size)
+            if self._is_coming(content, place):
+                return
+            if self._upload_piece(source, place, content):
                 return
         raise TransientError(
             "a file changes faster than it can be copied", where=source, remedy="try again"
         )
 
-    def _sent_as_it_is(self, source: Path, path: str, size: int) -> bool:
-        """The first `size` bytes; False where they changed in the meantime."""
-        digest = _sha256(source, size)
-        if self._adopted(path, (digest, size)):
-            return True
-        key = f"{self.prefix}files/{path}"
+    def _upload_piece(self, source: Path, place: _Place, content: Content) -> bool:
+        key = f"{self.prefix}pieces/{self._number():06d}"
         try:
             with source.open("rb") as file, self._store.upload(key) as upload:
                 hashing = Hashing(upload)
-                for chunk in _chunks(file, size):
+                for chunk in _chunks(file, place.at, content[1]):
                     hashing.write(chunk)
-                if hashing.sha256.hexdigest() != digest:
+                if hashing.digest != content[0]:
                     raise _Changed
         except _Changed:
+            with self._lock:
+                others = self._coming.pop(content)[1:]
+            for other in others:
+                self._submit(other.again)
             return False
-        self._sent(StoredObject(key, size, digest))
-        self._keep(StoredFile(path, size, digest, key))
+        self._sent(StoredObject(key, content[1], content[0]))
+        self._arrived({content: (key, 0)})
         return True
 
-    def _packed(self, content: bytes, path: str) -> None:
-        digest = hashlib.sha256(content).hexdigest()
-        if self._adopted(path, (digest, len(content))):
+    def _member(self, raw: bytes, path: str, number: int) -> None:
+        digest = hashlib.sha256(raw).hexdigest()
+        place = _Place(path, number, holds=digest)
+        stored = self.known.holding.get(digest)
+        if stored:
+            self._keep(place, stored)
+        else:
+            self._packed(gzip.compress(raw, _LEVEL, mtime=0), place)
+
+    def _packed(self, content: bytes, place: _Place) -> None:
+        which = hashlib.sha256(content).hexdigest(), len(content)
+        if self._is_coming(which, place):
             return
         with self._lock:
-            self._pack.append((content, path, digest))
+            self._pack.append((content, which))
             self._pack_bytes += len(content)
             full = self._pack_bytes >= _PACK_BYTES
         if full:
@@ -217,56 +249,104 @@ class Collector:
     def _send_pack(self) -> None:
         with self._lock:
             pack, self._pack, self._pack_bytes = self._pack, [], 0
-            number = self._packs
-            self._packs += bool(pack)
         if not pack:
             return
-        key, offset, files = f"{self.prefix}packs/{number:06d}", 0, []
+        key = f"{self.prefix}packs/{self._number():06d}"
+        stored: dict[Content, tuple[str, int]] = {}
         with self._store.upload(key) as upload:
             hashing = Hashing(upload)
-            for content, path, digest in pack:
-                files.append(StoredFile(path, len(content), digest, key, offset))
-                offset += hashing.write(content)
-        self._sent(StoredObject(key, offset, hashing.sha256.hexdigest()))
-        for file in files:
-            self._keep(file)
+            for content, which in pack:
+                stored[which] = key, hashing.size
+                hashing.write(content)
+        self._sent(StoredObject(key, hashing.size, hashing.digest))
+        self._arrived(stored)
 
-    def _adopted(self, path: str, content: Content) -> bool:
-        stored = self.known.contents.get(content)
-        if stored is not None:
-            self.adopt(path, stored)
-        return stored is not None
+    def _number(self) -> int:
+        with self._lock:
+            self._numbered += 1
+            return self._numbered
+
+    def _is_coming(self, content: Content, place: _Place) -> bool:
+        """Whether it is stored, or on its way by somebody else; if not, it is now the caller's."""
+        with self._lock:
+            stored = self.known.contents.get(content)
+            if stored is None:
+                self._coming.setdefault(content, []).append(place)
+                return len(self._coming[content]) > 1
+        self._keep(place, stored)
+        return True
+
+    def _arrived(self, contents: dict[Content, tuple[str, int]]) -> None:
+        with self._lock:
+            kept = []
+            for content, (key, offset) in contents.items():
+                for place in self._coming.pop(content):
+                    piece = StoredFile(place.path, content[1], content[0], key, offset)
+                    kept.append((place, replace(piece, at=place.at, holds=place.holds)))
+            self.known.add(piece for _, piece in kept)
+        for place, piece in kept:
+            self._keep(place, piece)
 
     def _sent(self, one: StoredObject) -> None:
         with self._lock:
             self.sent_bytes += one.bytes
             self.known.objects[one.key] = one
 
-    def _keep(self, file: StoredFile) -> None:
+    def _keep(self, place: _Place, piece: StoredFile) -> None:
+        own = replace(piece, path=place.path, at=place.at, holds=place.holds)
         with self._lock:
-            self._files[file.path] = file
-            self._objects[file.key] = self.known.objects[file.key]
-            self.known.contents.setdefault((file.sha256, file.bytes), file)
-            due = time.monotonic() - self._journalled > _JOURNAL_EVERY_S
-            if due:
-                self._journalled = time.monotonic()
-            self._told(len(self._files), sum(one.bytes for one in self._files.values()))
-        if due:
-            self._write_journal()
+            before = self._pieces.get((place.path, place.number))
+            self._pieces[place.path, place.number] = own
+            self._bytes += own.bytes - (before.bytes if before else 0)
+            self._paths += before is None and place.number == 0
+            told = self._paths, self._bytes
+        self._told(*told)
 
-    def _write_journal(self) -> None:
+    def _tell_ended(self) -> None:
+        """The process may live on, the run does not."""
+        try:
+            self._write_journal(ended=True)
+        except LakeError as error:  # another one is on its way
+            _LOG.warning("the journal could not be written: %s", error)
+
+    def _write_journal(self, *, ended: bool = False) -> None:
         with self._lock:
-            own = [file for file in self._files.values() if file.key.startswith(self.prefix)]
-            told = {
-                "notes": self.notes,
-                "files": [asdict(file) for file in own],
-                "objects": [asdict(self._objects[key]) for key in sorted({f.key for f in own})],
-            }
-        self._store.write(self.prefix + JOURNAL, json.dumps(told).encode())
+            own = [piece for piece in self._pieces.values() if piece.key.startswith(self.prefix)]
+            objects = [self.known.objects[key] for key in sorted({piece.key for piece in own})]
+            notes = dict(self._notes)
+        write_journal(self._store, self.prefix + JOURNAL, notes, own, objects, ended=ended)
 
     def clear_journal(self) -> None:
         """The manifest tells all from now on."""
         self._store.delete(self.prefix + JOURNAL)
+
+
+class _Journalling:
+    """Writes the journal now and then, in the background, until it is stopped."""
+
+    def __init__(self, write: Callable[[], None]) -> None:
+        self._write = write
+        self._done = Event()
+        self._thread = Thread(target=self._run, name="journal", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        pause = _JOURNAL_EVERY_S
+        while not self._done.wait(pause):
+            begun = time.monotonic()
+            try:
+                self._write()
+            except LakeError as error:  # the run itself meets the same error, or none
+                _LOG.warning("the journal could not be written: %s", error)
+            # A long journal is written less often, but often enough to be taken for alive.
+            took = time.monotonic() - begun
+            pause = min(max(_JOURNAL_EVERY_S, 20 * took), _HEARTBEAT_S)
 
 
 class _Changed(Exception):
@@ -279,25 +359,38 @@ class Hashing:
     def __init__(self, upload: Upload) -> None:
         self._upload = upload
         self.size = 0
-        self.sha256 = hashlib.sha256()
+        self._sha256 = hashlib.sha256()
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of what went through so far."""
+        return self._sha256.hexdigest()
 
     def write(self, data: bytes | memoryview) -> int:
         """Appends; returns the number of bytes taken."""
-        self.sha256.update(data)
+        self._sha256.update(data)
         self.size += len(data)
         self._upload.write(data)
         return len(data)
 
 
-def _chunks(file: BinaryIO, size: int) -> Iterator[bytes]:
+def _chunks(file: BinaryIO, at: int, size: int) -> Iterator[bytes]:
+    file.seek(at)
     while size > 0 and (chunk := file.read(min(_CHUNK, size))):
         size -= len(chunk)
         yield chunk
 
 
-def _sha256(path: Path, size: int) -> str:
-    digest = hashlib.sha256()
+def _read(path: Path, at: int, size: int) -> bytes:
     with path.open("rb") as file:
-        for chunk in _chunks(file, size):
+        return b"".join(_chunks(file, at, size))
+
+
+def _sha256(path: Path, at: int, size: int) -> Content:
+    """Of at most so many bytes."""
+    digest, found = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        for chunk in _chunks(file, at, size):
             digest.update(chunk)
-    return digest.hexdigest()
+            found += len(chunk)
+    return digest.hexdigest(), found

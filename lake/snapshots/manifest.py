@@ -2,16 +2,16 @@
 
 Belongs here: its fields and where it lies. Does not: taking or restoring a snapshot.
 
-`<system>/YYYY/MM/DD/manifest.json` lists files; a file's object may lie under an earlier
-day's folder, for each content is stored once. The objects of one run lie in a folder of
-their own, so that two runs of one day never write the same key.
+`<system>/YYYY/MM/DD/manifest.json` lists files, large ones in pieces; a piece's object may lie
+under an earlier day's folder, for each content is stored once. The objects of one run lie in a
+folder of their own, so that two runs of one day never write the same key.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -25,13 +25,19 @@ _MANIFEST = re.compile(r"(\w+)/(\d{4})/(\d\d)/(\d\d)/manifest\.json")
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file: `path` is where it is restored, its content `bytes` of `key` from `offset` on."""
+    """A file, or a piece of one: `bytes` of `path` from `at` on.
+
+    They are those of the object `key` from `offset` on, and `sha256` is theirs. `holds` is the
+    SHA-256 of what a gzip member unpacks to, empty for everything else.
+    """
 
     path: str
     bytes: int
     sha256: str
     key: str
     offset: int = 0
+    at: int = 0
+    holds: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,11 @@ class SnapshotManifest:
         """Of all files, restored."""
         return sum(file.bytes for file in self.files)
 
+    @property
+    def paths(self) -> int:
+        """How many files there are, each counted once."""
+        return len({file.path for file in self.files})
+
 
 def snapshot_prefix(system: str, day: Day) -> str:
     """The folder of a day's snapshot."""
@@ -100,12 +111,17 @@ def read_snapshot(store: Store, system: str, day: Day) -> SnapshotManifest:
 
 def snapshot_days(store: Store, system: str) -> list[Day]:
     """The days that have a manifest, oldest first."""
-    return sorted(_days(store, system))
+    return days_among(stat.key for stat in store.list(f"{system}/"))
 
 
-def _days(store: Store, system: str) -> Iterator[Day]:
-    for stat in store.list(f"{system}/"):
-        match = _MANIFEST.fullmatch(stat.key)
+def days_among(keys: Iterable[str]) -> list[Day]:
+    """The days whose manifests are among the keys, oldest first."""
+    return sorted(_days(keys))
+
+
+def _days(keys: Iterable[str]) -> Iterator[Day]:
+    for key in keys:
+        match = _MANIFEST.fullmatch(key)
         if match:
             try:
                 yield Day.parse("-".join(match.groups()[1:]))

@@ -24,7 +24,7 @@ from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 from lake.base.errors import BadData, Incomplete, PermanentError
 from lake.servers.credentials import write_private
-from lake.snapshots.mongo import ARCHIVE
+from lake.snapshots.mongodump import OF_A_COLLECTION
 
 NEVER_S = 2147483647  # a TTL index that removes nothing
 _BATCH_BYTES = 8 << 20
@@ -48,8 +48,11 @@ def load_dump(uri: str, dump: Path, *, hold_ttl: bool) -> Loaded:
     Raises BadData (a file that is no dump), Incomplete (documents that were refused),
     PermanentError (an archive without mongorestore).
     """
-    if (dump / ARCHIVE).exists():
-        return _by_tool(uri, dump / ARCHIVE)
+    archives = sorted(dump.glob(f"*{OF_A_COLLECTION}"))
+    for archive in archives:
+        _by_tool(uri, archive)
+    if archives:
+        return Loaded(remarks=_held(uri) if hold_ttl else [])
     loaded = Loaded()
     with pymongo.MongoClient[dict[str, Any]](uri, tz_aware=True) as client:
         for folder in sorted(path for path in dump.iterdir() if path.is_dir()):
@@ -73,7 +76,7 @@ def _collection(
     name = metadata["collectionName"]
     where = f"{database.name}.{name}"
     try:
-        database.create_collection(name, **metadata.get("options", {}))
+        database.command({"create": name, **metadata.get("options", {})})
     except PyMongoError as error:
         raise Incomplete("a collection could not be made", where=where, found=error) from error
     if metadata["type"] == "view":
@@ -106,9 +109,7 @@ def _indexes(
         options = {key: value for key, value in index.items() if key not in _NOT_OPTIONS}
         if hold_ttl and "expireAfterSeconds" in options:
             was, options["expireAfterSeconds"] = options["expireAfterSeconds"], NEVER_S
-            loaded.remarks.append(
-                f"{name}: the TTL index {index['name']} removes nothing (it was {was} s)"
-            )
+            loaded.remarks.append(_remark(name, index["name"], was))
         try:
             database.command("createIndexes", name, indexes=[options])
         except OperationFailure as error:
@@ -152,7 +153,31 @@ def _documents(file: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
         yield head + rest
 
 
-def _by_tool(uri: str, archive: Path) -> Loaded:
+def _held(uri: str) -> list[str]:
+    """mongorestore makes TTL indexes as they were: they are held afterwards."""
+    remarks = []
+    with pymongo.MongoClient[dict[str, Any]](uri) as client:
+        for database in client.list_database_names():
+            if database in ("admin", "config", "local"):
+                continue
+            for one in client[database].list_collections(filter={"type": "collection"}):
+                name = one["name"]
+                for index, told in client[database][name].index_information().items():
+                    if told.get("expireAfterSeconds", NEVER_S) != NEVER_S:
+                        client[database].command(
+                            "collMod",
+                            name,
+                            index={"name": index, "expireAfterSeconds": NEVER_S},
+                        )
+                        remarks.append(_remark(name, index, told["expireAfterSeconds"]))
+    return remarks
+
+
+def _remark(collection: str, index: str, was: int) -> str:
+    return f"{collection}: the TTL index {index} removes nothing (it was {was} s)"
+
+
+def _by_tool(uri: str, archive: Path) -> None:
     tool = shutil.which("mongorestore")
     if tool is None:
         raise PermanentError(
@@ -172,4 +197,3 @@ def _by_tool(uri: str, archive: Path) -> Loaded:
             where=archive,
             found=f"exit status {done.returncode}: {done.stderr.strip()[-500:]}",
         )
-    return Loaded()

@@ -22,10 +22,13 @@ from lake.base.errors import BadData, Incomplete, PermanentError, Refused
 from lake.base.settings import PrometheusSource, Settings
 from lake.snapshots.collecting import Collector
 from lake.snapshots.face import Taken
+from lake.snapshots.journal import Journal
 from lake.sources import open_source
 from lake.sources.http import Http, NoSuchPath, Overloaded, Rejected
 
 _LOG = logging.getLogger(__name__)
+_NOTE = "server_directory"
+_REWRITTEN = ("meta.json", "tombstones")
 ALL_SERIES = PrometheusDataset(
     name="all", source="prometheus", query='{__name__=~".+"}', mode="raw"
 )
@@ -45,23 +48,65 @@ class PrometheusSnapshotter:
         """See Snapshotter."""
         version = self._version()
         self._require_disk()
-        directory = self._data_dir / "snapshots" / self._snapshot()
-        into.note("server_directory", str(directory))
+        self._tidy_up_after(into.known.dead)
+        before = self._samples(day)
+        directory = self._snapshots / self._snapshot()
+        into.note(_NOTE, str(directory))
         try:
             if not directory.is_dir():
                 raise self._unseen(directory)
             blocks = [self._block(path, into) for path in sorted(directory.iterdir())]
             into.wait()
         finally:
-            # Its hard links would pin blocks on the server's disk for ever.
-            shutil.rmtree(directory, ignore_errors=True)
-        if directory.exists():
-            _LOG.warning("%s could not be removed: it keeps old blocks on the disk", directory)
+            self._remove(directory)
+        counts = {"blocks": len(blocks), **_sums(blocks), "day_samples": before}
+        after = self._samples(day)
+        if after != before:  # writes go on: what the snapshot holds lies between
+            counts["day_samples_after"] = after
         return Taken(
             {"name": "Prometheus", "version": version},
             _window(blocks),
-            {"blocks": len(blocks), **_sums(blocks), "day_samples": self._samples(day)},
+            counts,
+            self._left_out(day, blocks, before),
         )
+
+    @property
+    def _snapshots(self) -> Path:
+        return self._data_dir / "snapshots"
+
+    def _remove(self, directory: Path) -> None:
+        """Its hard links would pin blocks on the server's disk for ever."""
+        shutil.rmtree(directory, ignore_errors=True)
+        if directory.exists():
+            _LOG.warning("%s could not be removed: it keeps old blocks on the disk", directory)
+
+    def _tidy_up_after(self, dead: list[Journal]) -> None:
+        """What runs that were killed have left on the server's disk."""
+        for journal in dead:
+            directory = Path(journal.notes.get(_NOTE, ""))
+            if directory.parent == self._snapshots and directory.is_dir():
+                _LOG.warning("removing %s, which an interrupted snapshot left", directory)
+                self._remove(directory)
+
+    def _left_out(self, day: Day, blocks: list[dict[str, Any]], counted: int) -> dict[str, Any]:
+        """Out-of-order samples in the head: the snapshot API takes its blocks without them.
+
+        The server keeps a log of them, whose size tells that there are some. How many of the
+        day's samples are missing is known where no block reaches over the day's ends.
+        """
+        log = self._data_dir / "wbl"
+        size = sum(file.stat().st_size for file in log.glob("*")) if log.is_dir() else 0
+        if not size:
+            return {}
+        told: dict[str, Any] = {"out_of_order_log_bytes": size}
+        of_day = [b for b in blocks if b["minTime"] < day.end_ms and b["maxTime"] > day.start_ms]
+        if all(day.start_ms <= b["minTime"] and b["maxTime"] <= day.end_ms for b in of_day):
+            told["out_of_order_left_out"] = max(0, counted - _sums(of_day)["samples"])
+        _LOG.warning(
+            "Prometheus' head holds out-of-order samples, which its snapshots leave out: take "
+            "the snapshot again when the head has become a block, at the next even hour"
+        )
+        return told
 
     def close(self) -> None:
         """See Snapshotter."""
@@ -120,15 +165,15 @@ class PrometheusSnapshotter:
             raise Incomplete("a block without a meta.json", where=path, found=error) from error
         files = sorted(file for file in path.rglob("*") if file.is_file())
         names = {file: f"{path.name}/{file.relative_to(path).as_posix()}" for file in files}
-        known = into.known.files
-        stored = {file: known.get(name) for file, name in names.items()}
-        same = all(one and one.bytes == file.stat().st_size for file, one in stored.items())
+        sizes = {file: file.stat().st_size for file in files}
+        stored = {file: into.known.files.get(name, []) for file, name in names.items()}
+        same = all(sizes[file] == sum(piece.bytes for piece in stored[file]) for file in files)
         for file, name in names.items():
-            one = stored[file]
-            if same and one:
-                into.adopt(name, one)
+            # Deletions rewrite the small ones, perhaps without changing their size.
+            if same and stored[file] and file.name not in _REWRITTEN:
+                into.adopt(name, stored[file])
             else:
-                into.file(file, name)
+                into.file(file, name, pack=True)
         return meta
 
 

@@ -66,10 +66,11 @@ class DirectoryStore:
         """See Store."""
         return b"".join(self.chunks(key))
 
-    def chunks(self, key: str) -> Iterator[bytes]:
+    def chunks(self, key: str, start: int = 0) -> Iterator[bytes]:
         """See Store."""
         path = self._path(key)
         with _explaining(path), path.open("rb") as file:
+            file.seek(start)
             while chunk := file.read(_CHUNK):
                 yield chunk
 

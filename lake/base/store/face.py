@@ -66,8 +66,8 @@ class Store(Protocol):
     def read(self, key: str) -> bytes:
         """The whole object. Raises Missing."""
 
-    def chunks(self, key: str) -> Iterator[bytes]:
-        """The object in pieces of a few MiB. Raises Missing."""
+    def chunks(self, key: str, start: int = 0) -> Iterator[bytes]:
+        """The object in pieces of a few MiB, from byte `start` on. Raises Missing."""
 
     def write(self, key: str, data: bytes, replaces: str | None = None) -> None:
         """Creates or replaces the object at once."""

@@ -169,10 +169,11 @@ class S3Store:
         """See Store."""
         return b"".join(self.chunks(key))
 
-    def chunks(self, key: str) -> Iterator[bytes]:
+    def chunks(self, key: str, start: int = 0) -> Iterator[bytes]:
         """See Store."""
+        stretch = {"Range": f"bytes={start}-"} if start else {}
         with self._errors(key):
-            answer = self._client.get_object(Bucket=self.bucket, Key=self._prefix + key)
+            answer = self._client.get_object(Bucket=self.bucket, Key=self._prefix + key, **stretch)
             yield from answer["Body"].iter_chunks(_CHUNK)
 
     def write(self, key: str, data: bytes, replaces: str | None = None) -> None:
@@ -296,6 +297,7 @@ class _S3Upload:
         if replaces is not None:
             matching = {"IfMatch": f'"{replaces}"'}
             self._condition = matching if replaces else {"IfNoneMatch": "*"}
+        self._failed: BaseException | None = None
         self.etag = ""
 
     @property
@@ -303,9 +305,15 @@ class _S3Upload:
         return {"Bucket": self._store.bucket, "Key": self._store._prefix + self._key}
 
     def write(self, data: bytes | memoryview) -> int:
+        if self._failed:  # writers that close after an error still have a footer to write
+            return len(data)
         taken = self._buffer.write(data)
         if self._buffer.tell() >= _PART_BYTES:
-            self._send_part()
+            try:
+                self._send_part()
+            except BaseException as error:
+                self._failed = error
+                raise
         return taken
 
     def _send_part(self) -> None:
@@ -323,6 +331,8 @@ class _S3Upload:
         point("part", self._key)
 
     def finish(self) -> None:
+        if self._failed:
+            raise self._failed
         if self._id is not None and self._buffer.tell():
             self._send_part()
         point("complete", self._key)
@@ -362,6 +372,7 @@ class _S3Upload:
 
         Called where an error is on its way already, which must not be hidden by another.
         """
+        self._failed = self._failed or PermanentError("the upload has ended")
         if self._id is None:
             return
         try:

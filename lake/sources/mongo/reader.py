@@ -64,7 +64,7 @@ class MongoReader:
     def count(self, dataset: Dataset, day: Day) -> Count:
         """See Source. Raises Missing where there is no such collection."""
         asked = _mongo(dataset)
-        rows = self._count(asked, _of_day(asked, day))
+        rows = self._count(asked, of_day(asked, day))
         return Count(rows, "count_documents over the same half-open range")
 
     def undated(self, dataset: Dataset) -> int | None:
@@ -121,7 +121,7 @@ class MongoReader:
         where = f"{self._section.uri}, {self._section.database}.{asked.collection}"
         with (
             explained(self._section, f"collection {asked.collection}"),
-            collection.find_raw_batches(_of_day(asked, day)) as cursor,
+            collection.find_raw_batches(of_day(asked, day)) as cursor,
         ):
             for batch in self._paced(cursor, slowing):
                 try:
@@ -140,7 +140,7 @@ def _type_of(path: str) -> dict[str, Any]:
     return {"$type": f"${path}"}
 
 
-def _of_day(asked: MongoDataset, day: Day) -> dict[str, Any]:
+def of_day(asked: MongoDataset, day: Day) -> dict[str, Any]:
     """The question for a day's documents; an index on the time field serves it."""
     between = {"$gte": DatetimeMS(day.start_ms), "$lt": DatetimeMS(day.end_ms)}
     is_date = [_type_of(asked.time_field), "date"]

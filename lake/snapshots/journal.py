@@ -1,0 +1,87 @@
+"""What a run that is not finished has stored, and whether it still runs.
+
+Belongs here: the journal's object and its reading. Does not: what is written when (collecting).
+
+`<system>/YYYY/MM/DD/<run>/journal.json` stands while its run lasts. What a killed run left
+behind is found by it: its objects need not travel again, and what it made on a server's disk
+can be removed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from lake.base.errors import Missing
+from lake.base.running import here, started
+from lake.base.store import Store
+from lake.snapshots.manifest import StoredFile, StoredObject
+
+_LOG = logging.getLogger(__name__)
+JOURNAL = "journal.json"
+_KEY = re.compile(r"\w+/\d{4}/\d\d/\d\d/([^/]+)/journal\.json")
+_SILENT = timedelta(hours=1)  # a run on another machine that said nothing for so long is dead
+
+
+@dataclass(frozen=True)
+class Journal:
+    """`at` is when it was last written, ISO 8601 UTC; `notes` are the system's own facts.
+
+    `pid` and `since` name the process on `host`; `since` is empty where the run has failed.
+    """
+
+    key: str
+    at: str
+    host: str
+    pid: int
+    since: str
+    notes: dict[str, str] = field(default_factory=dict)
+    files: list[StoredFile] = field(default_factory=list)
+    objects: list[StoredObject] = field(default_factory=list)
+
+    @property
+    def alive(self) -> bool:
+        """Whether its run goes on: by its process where that can be seen, else by its last word."""
+        if not self.since:
+            return False
+        if self.host == here():
+            return started(self.pid) == self.since
+        return datetime.now(UTC) - datetime.fromisoformat(self.at) < _SILENT
+
+
+def write_journal(
+    store: Store,
+    key: str,
+    notes: dict[str, str],
+    files: list[StoredFile],
+    objects: list[StoredObject],
+    *,
+    ended: bool,
+) -> None:
+    """Says what this process has stored so far, and whether the run has ended without success."""
+    pid = os.getpid()
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    since = "" if ended else started(pid)
+    one = Journal(key, at, here(), pid, since, notes, files, objects)
+    store.write(key, json.dumps(asdict(one)).encode())
+
+
+def journals(store: Store, keys: Iterable[str]) -> Iterator[Journal]:
+    """Those among the keys. One that can't be read tells nothing, and a warning says so."""
+    for key in keys:
+        if not _KEY.fullmatch(key):
+            continue
+        try:
+            told = json.loads(store.read(key))
+            files = [StoredFile(**one) for one in told.pop("files")]
+            objects = [StoredObject(**one) for one in told.pop("objects")]
+            yield Journal(**{**told, "key": key}, files=files, objects=objects)
+        except Missing:
+            continue  # its run has just ended
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            _LOG.warning("%s is no journal: %s", store.url(key), error)

@@ -1,0 +1,86 @@
+"""What is stored already, so that it need not travel again.
+
+Belongs here: reading manifests and journals for it. Does not: what is stored anew (collecting).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from lake.base.errors import BadData, Missing
+from lake.base.store import Store
+from lake.snapshots.journal import Journal, journals
+from lake.snapshots.manifest import (
+    SnapshotManifest,
+    StoredFile,
+    StoredObject,
+    days_among,
+    read_snapshot,
+)
+
+_LOG = logging.getLogger(__name__)
+_EARLIER = 3  # manifests that are looked at
+
+Content = tuple[str, int]  # sha256, bytes
+
+
+@dataclass
+class Known:
+    """Contents by sha256 and size; gzip members by what they hold; files by path.
+
+    `newest` is the last manifest that could be read; `dead` are the journals of runs that ended
+    without one.
+    """
+
+    contents: dict[Content, StoredFile] = field(default_factory=dict)
+    holding: dict[str, StoredFile] = field(default_factory=dict)
+    files: dict[str, list[StoredFile]] = field(default_factory=dict)
+    objects: dict[str, StoredObject] = field(default_factory=dict)
+    newest: SnapshotManifest | None = None
+    dead: list[Journal] = field(default_factory=list)
+
+    def add(self, pieces: Iterable[StoredFile]) -> None:
+        """Takes what is stored."""
+        for piece in pieces:
+            self.contents.setdefault((piece.sha256, piece.bytes), piece)
+            if piece.holds:
+                self.holding.setdefault(piece.holds, piece)
+
+
+def known_to(store: Store, system: str) -> Known:
+    """What the newest manifests and the journals of unfinished runs tell, as far as it is there."""
+    there = {stat.key: stat.bytes for stat in store.list(f"{system}/")}
+    known = Known()
+    pieces: list[StoredFile] = []
+    for day in days_among(there)[-_EARLIER:]:
+        try:
+            manifest = read_snapshot(store, system, day)
+        except (BadData, Missing) as error:
+            _LOG.warning("%s: nothing is taken from it: %s", store.url(""), error.what)
+            continue
+        known.newest = manifest
+        known.objects |= {one.key: one for one in manifest.objects}
+        pieces += manifest.files
+    for journal in journals(store, there):
+        known.objects |= {one.key: one for one in journal.objects}
+        pieces += journal.files
+        if not journal.alive:
+            known.dead.append(journal)
+    known.objects = {key: one for key, one in known.objects.items() if there.get(key) == one.bytes}
+    known.add(piece for piece in pieces if piece.key in known.objects)
+    known.files = _whole_files(known)
+    return known
+
+
+def _whole_files(known: Known) -> dict[str, list[StoredFile]]:
+    """The newest manifest's, those of which nothing is lost."""
+    files: dict[str, list[StoredFile]] = {}
+    for piece in known.newest.files if known.newest else ():
+        files.setdefault(piece.path, []).append(piece)
+    return {
+        path: pieces
+        for path, pieces in files.items()
+        if all(piece.key in known.objects for piece in pieces)
+    }
