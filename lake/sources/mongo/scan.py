@@ -63,9 +63,10 @@ def scan(data: Any, starts: Sequence[int] | npt.NDArray[np.int64], paths: Paths)
     untold = np.zeros(len(begins), np.uint8)
     paths.table[: len(paths), LAST] = -1
     done = np.zeros(2, np.int64)  # documents, entries
+    opened = np.empty((loop.LEVELS, 5), np.int64)
     while not loop.scan(
         content, begins, paths.table, paths.slots, paths.names, paths.state,
-        done, row, path, tag, at, owner, kind, untold,
+        done, row, path, tag, at, owner, kind, untold, opened,
     ):  # fmt: skip
         paths.grow()
     used = int(done[1])

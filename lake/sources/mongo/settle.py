@@ -39,7 +39,15 @@ def count(tokens: Tokens, paths: Paths, votes: Int64s) -> Held:
     An array adds one, for its elements' path and kind, if all are of one kind.
     """
     bad = np.zeros(len(tokens.path), np.uint8)
-    loops.misfits_anywhere(paths.table, tokens.path, tokens.owner, tokens.kind, bad, votes)
+    loops.misfits_anywhere(
+        paths.table,
+        tokens.path,
+        tokens.owner,
+        tokens.kind,
+        bad,
+        votes,
+        np.full(len(bad), -1, np.int8),
+    )
     return _held(tokens, paths, bad)
 
 

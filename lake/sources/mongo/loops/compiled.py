@@ -32,12 +32,21 @@ I32_ROWS, I64_ROWS = types.Array(types.int32, 2, "C"), types.Array(types.int64, 
 I64, BOOL = types.int64, types.boolean
 
 
-def compiled(returns: Any, *arguments: Any) -> Callable[[Function], Function]:
-    """Compiles for these types when the module is imported, or takes what was kept."""
+def compiled(returns: Any, *arguments: Any, inline: bool = False) -> Callable[[Function], Function]:
+    """Compiles for these types when the module is imported, or takes what was kept.
+
+    `inline`: becomes a part of its callers. There is no counting of references, which costs
+    more than the work does; so what is compiled here makes no arrays.
+    """
 
     def decorate(function: Function) -> Function:
         made: Function = numba.njit(
-            returns(*arguments), cache=True, nogil=True, error_model="numpy"
+            returns(*arguments),
+            cache=True,
+            nogil=True,
+            error_model="numpy",
+            forceinline=inline,
+            _nrt=False,
         )(function)
         return made
 

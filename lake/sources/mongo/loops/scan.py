@@ -22,6 +22,7 @@ from lake.sources.mongo.loops.compiled import (
     I32_ROWS,
     I32S,
     I64,
+    I64_ROWS,
     I64S,
     U8S,
     compiled,
@@ -47,16 +48,16 @@ from lake.sources.mongo.loops.paths import (
     field_of,
     item_of,
 )
-from lake.sources.mongo.loops.value import end_of, kind_of, zero_at
+from lake.sources.mongo.loops.value import end_and_kind, zero_at
 
 _NONE = int(Kind.NONE)
 _GUESSES = 4
 # What is remembered of each document that is open around the present place.
 _OPEN_NODE, _OPEN_OWNER, _OPEN_END, _OPEN_INDEX, _OPEN_BEFORE = range(5)
-_LEVELS = 64  # more than paths are ever opened
+LEVELS = 64  # more than paths are ever opened
 
 
-@compiled(BOOL, BYTES, I64, U8S, I64, I64)
+@compiled(BOOL, BYTES, I64, U8S, I64, I64, inline=True)
 def _is_name(data, at, names, name_at, size):
     """Whether the name and its closing zero stand at data[at:]; reads up to 8 bytes more."""
     for offset in range(0, size + 1, 8):
@@ -69,7 +70,7 @@ def _is_name(data, at, names, name_at, size):
     return True
 
 
-@compiled(I64, BYTES, I64, I64, I32_ROWS, U8S, I64, I64)
+@compiled(I64, BYTES, I64, I64, I32_ROWS, U8S, I64, I64, inline=True)
 def _guessed(data, at, last, table, names, node, before):
     """The member of `node` that came behind `before` earlier, if it stands here; else −1."""
     path = np.int64(table[before, NEXT] if before >= 0 else table[node, FIRST])
@@ -84,7 +85,7 @@ def _guessed(data, at, last, table, names, node, before):
     return -1
 
 
-@compiled(BOOL, BYTES, I64, I64, I64)
+@compiled(BOOL, BYTES, I64, I64, I64, inline=True)
 def _is_index(data, at, stop, index):
     """Whether data[at:stop] is the number as an array's key."""
     for place in range(stop - 1, at - 1, -1):
@@ -96,12 +97,28 @@ def _is_index(data, at, stop, index):
     return False
 
 
-@compiled(BOOL, BYTES, I64S, I32_ROWS, I32S, U8S, I64S, I64S, I32S, I32S, U8S, I32S, I32S, I8S, U8S)
+@compiled(
+    BOOL,
+    BYTES,
+    I64S,
+    I32_ROWS,
+    I32S,
+    U8S,
+    I64S,
+    I64S,
+    I32S,
+    I32S,
+    U8S,
+    I32S,
+    I32S,
+    I8S,
+    U8S,
+    I64_ROWS,
+)
 def scan(  # noqa: PLR0912, PLR0915  one loop: what it keeps stays in registers
-    data, starts, table, slots, names, state, done, row, path, tag, at, owner, kind, untold
+    data, starts, table, slots, names, state, done, row, path, tag, at, owner, kind, untold, opened
 ):
     """The documents from done[0] on, entries from done[1] on; False where paths are full."""
-    opened = np.empty((_LEVELS, 5), np.int64)
     entry = done[1]
     for number in range(done[0], len(starts)):
         first_entry = entry
@@ -159,12 +176,12 @@ def scan(  # noqa: PLR0912, PLR0915  one loop: what it keeps stays in registers
                 untold[number] = 0
                 done[0], done[1] = number, first_entry
                 return False
-            stop = end_of(data, type_, pos, last)
-            if stop < 0:
+            found = end_and_kind(data, type_, pos, last)
+            if found < 0:
                 fault = True
                 break
+            stop, found = found >> 4, found & 15
             flags = table[child, FLAGS]
-            found = kind_of(data, type_, pos, stop)
             row[entry], path[entry], tag[entry] = number, child, type_
             at[entry], owner[entry] = pos, own
             if flags & NO_TEXT:
@@ -189,7 +206,7 @@ def scan(  # noqa: PLR0912, PLR0915  one loop: what it keeps stays in registers
             opens = (type_ == 0x03 and flags & OPENS_DOCUMENTS) or (
                 type_ == 0x04 and flags & OPENS_ARRAYS
             )
-            if opens and level < _LEVELS:
+            if opens and level < LEVELS:
                 opened[level, _OPEN_NODE], opened[level, _OPEN_OWNER] = node, own
                 opened[level, _OPEN_END], opened[level, _OPEN_INDEX] = end, index
                 opened[level, _OPEN_BEFORE] = before

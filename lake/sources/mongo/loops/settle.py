@@ -53,10 +53,9 @@ def misfits_of(table, path, owner, kind, chosen, bad):
     return _spread(table, path, owner, bad)
 
 
-@compiled(I64, I32_ROWS, I32S, I32S, I8S, U8S, I64_ROWS)
-def misfits_anywhere(table, path, owner, kind, bad, votes):
+@compiled(I64, I32_ROWS, I32S, I32S, I8S, U8S, I64_ROWS, I8S)
+def misfits_anywhere(table, path, owner, kind, bad, votes, element):
     """Marks what no column holds, and counts what one would: see settle.count."""
-    element = np.full(len(path), -1, np.int8)
     for entry in range(len(path)):
         found = kind[entry]
         if table[path[entry], FLAGS] & IS_ITEM:
