@@ -1,0 +1,89 @@
+"""A proxy before the real S3 server that fails, cuts off or swallows some of the requests."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import requests
+
+_ERROR = "<Error><Code>{0}</Code><Message>told to fail</Message></Error>"
+_CODES = {500: "InternalError", 503: "SlowDown"}
+
+
+class S3Proxy:
+    """`fault` happens to requests whose "METHOD path?query" matches `pattern`, `times` at most.
+
+    A status: instead of an answer. "cut": the connection ends and nothing has arrived.
+    "lost": it has arrived, but the connection ends before the answer.
+    """
+
+    def __init__(self, target: str) -> None:
+        self.pattern, self.fault, self.times = "$^", 0, 0
+        self.hits = 0
+        proxy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def _pass(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                fault = proxy._fault(f"{self.command} {self.path}")
+                if isinstance(fault, int):
+                    text = _ERROR.format(_CODES[fault]).encode()
+                    return self._answer(fault, {"Content-Length": str(len(text))}, text)
+                if fault == "cut":
+                    return self._hang_up()
+                told = requests.request(
+                    self.command,
+                    target + self.path,
+                    data=body,
+                    headers=dict(self.headers),  # Host, too: it is signed
+                    timeout=60,
+                )
+                if fault == "lost":
+                    return self._hang_up()
+                return self._answer(told.status_code, told.headers, told.content)
+
+            do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _pass  # noqa: N815
+
+            def _hang_up(self) -> None:
+                self.close_connection = True
+                self.connection.close()
+
+            def _answer(self, status: int, headers, body: bytes) -> None:
+                self.send_response(status)
+                for name, value in headers.items():
+                    if name.lower() not in ("connection", "date", "server", "transfer-encoding"):
+                        self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *args: object) -> None:
+                """Silent."""
+
+        self._lock = threading.Lock()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def _fault(self, request: str) -> int | str | None:
+        with self._lock:
+            if self.times and re.search(self.pattern, request):
+                self.times -= 1
+                self.hits += 1
+                return self.fault
+        return None
+
+    @contextmanager
+    def running(self) -> Iterator[S3Proxy]:
+        thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._server.shutdown()
+            self._server.server_close()
+            thread.join()
