@@ -183,18 +183,23 @@ class _Layout:
             if index < 0:
                 return -math.inf
             return self._custom[index] if index < len(self._custom) else math.inf
-        if self.schema < 0:
-            exponent = index << -self.schema
-            fraction = 0.5
-        else:
-            exponent = index >> self.schema
-            fraction = _fractions(self.schema)[index & ((1 << self.schema) - 1)]
-        if fraction == 0.5 and exponent == 1024:
-            return np.finfo(np.float64).max  # infinities have the next bucket to themselves
-        try:
-            return math.ldexp(fraction, exponent + 1)
-        except OverflowError:
-            return math.inf
+        return exponential_bound(self.schema, index)
+
+
+def exponential_bound(schema: int, index: int) -> float:
+    """The upper bound of the positive bucket of this index, of a schema from -4 to 8."""
+    if schema < 0:
+        exponent = index << -schema
+        fraction = 0.5
+    else:
+        exponent = index >> schema
+        fraction = _fractions(schema)[index & ((1 << schema) - 1)]
+    if fraction == 0.5 and exponent == 1024:
+        return float(np.finfo(np.float64).max)  # infinities have the next bucket to themselves
+    try:
+        return math.ldexp(fraction, exponent + 1)
+    except OverflowError:
+        return math.inf
 
 
 @cache
