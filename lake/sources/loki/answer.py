@@ -142,7 +142,10 @@ def _scanned(content: bytes, streams: Streams) -> pa.Table | None:
     names, values = _strings(text, items, 0, n_items), _strings(text, items, 2, n_items)
     if texts is None or names is None or values is None:
         return None
-    ids = [streams.id_of_json(content[start:stop]) for start, stop in spans[:n_streams, :2]]
+    try:
+        ids = [streams.id_of_json(content[start:stop]) for start, stop in spans[:n_streams, :2]]
+    except ValueError:  # labels that are no JSON, or no text
+        return None
     counts = np.diff(spans[:n_streams, 2], prepend=0)
     metadata = pa.MapArray.from_arrays(pa.array(item_ends[: n_lines + 1]), names, values)
     columns = [

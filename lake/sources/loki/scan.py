@@ -19,8 +19,12 @@ _STREAM = np.frombuffer(b'{"stream":{', np.uint8)
 _VALUES = np.frombuffer(b',"values":[', np.uint8)
 _STRUCTURED = np.frombuffer(b'"structuredMetadata":{', np.uint8)
 _PARSED = np.frombuffer(b'"parsed":{', np.uint8)
-_QUOTE, _BACKSLASH, _COMMA, _COLON = ord('"'), ord("\\"), ord(","), ord(":")
+_QUOTE, _BACKSLASH, _COMMA, _COLON, _U = ord('"'), ord("\\"), ord(","), ord(":"), ord("u")
 _OPEN, _CLOSE, _LIST, _END = ord("{"), ord("}"), ord("["), ord("]")
+
+_PLAIN = np.full(256, -1, np.int16)  # what a backslash and a letter stand for
+for _letter, _meant in zip(b'"\\/bfnrt', b'"\\/\b\f\n\r\t', strict=True):
+    _PLAIN[_letter] = _meant
 
 LEAST_LINE = 12
 """Bytes: `["1","",{}],`."""
@@ -33,6 +37,7 @@ _TEXT = Array(uint8, 1, "C", readonly=True)
 _BYTES, _I32, _I64 = Array(uint8, 1, "C"), Array(int32, 1, "C"), Array(int64, 1, "C")
 _SPANS = Array(int32, 2, "C")
 _FOUND: Any = UniTuple(int64, 4)  # type: ignore[no-untyped-call]
+_PAIR: Any = UniTuple(int64, 2)  # type: ignore[no-untyped-call]
 
 
 @njit(inline="always")
@@ -98,118 +103,140 @@ def _sort(text: Any, items: Any, first: Any, end: Any) -> Any:
     return kept
 
 
+@njit(int64(_TEXT, int64), nogil=True, cache=True)
+def _labels_end(text: Any, at: Any) -> Any:
+    """The place behind the object of strings whose members begin at `at`; 0 without an end."""
+    while at < len(text) and text[at] != _CLOSE:
+        if text[at] == _QUOTE:
+            at = abs(_string_end(text, at + 1))
+            if at == 0:
+                return int64(0)
+        at += 1
+    return at + 1 if at < len(text) else int64(0)
+
+
+@njit(_PAIR(_TEXT, int64, _SPANS, int64), nogil=True, cache=True)
+def _members(text: Any, at: Any, items: Any, n_items: Any) -> Any:
+    """Takes the members of one category; the place behind its end, or 0, and how many items."""
+    while not _is(text, at, _CLOSE):
+        if not _is(text, at, _QUOTE):
+            return int64(0), n_items
+        name = at + 1
+        end = _string_end(text, name)
+        # A name with escapes could not be compared with others.
+        if end <= 0 or not (_is(text, end + 1, _COLON) and _is(text, end + 2, _QUOTE)):
+            return int64(0), n_items
+        items[n_items, 0], items[n_items, 1] = name, end
+        value = end + 3
+        end = _string_end(text, value)
+        if end == 0:
+            return int64(0), n_items
+        items[n_items, 2], items[n_items, 3] = value, end
+        n_items += 1
+        at = abs(end) + 1
+        if _is(text, at, _COMMA):
+            at += 1
+    return at + 1, n_items
+
+
+@njit(_PAIR(_TEXT, int64, _SPANS, int64), nogil=True, cache=True)
+def _categories(text: Any, at: Any, items: Any, n_items: Any) -> Any:
+    """Takes the object of categories that begins at `at`, its items sorted; like `_members`."""
+    if not _is(text, at, _OPEN):
+        return int64(0), n_items
+    at += 1
+    first = n_items
+    parsed = False
+    while not _is(text, at, _CLOSE):
+        if _stands(text, at, _STRUCTURED) and not parsed:  # whose items go before
+            at += len(_STRUCTURED)
+        elif _stands(text, at, _PARSED):
+            at += len(_PARSED)
+            parsed = True
+        else:
+            return int64(0), n_items
+        at, n_items = _members(text, at, items, n_items)
+        if at == 0:
+            return int64(0), n_items
+        if _is(text, at, _COMMA):
+            at += 1
+    return at + 1, _sort(text, items, first, n_items)
+
+
+@njit(_PAIR(_TEXT, int64), nogil=True, cache=True)
+def _time(text: Any, at: Any) -> Any:
+    """The place of a time's closing quote, or 0, and the time."""
+    time = int64(0)
+    first = at
+    while at < len(text) and 48 <= text[at] <= 57:
+        time = time * 10 + (int64(text[at]) - 48)
+        at += 1
+    if at == first or at - first > 19 or not _is(text, at, _QUOTE):
+        return int64(0), time
+    return at, time
+
+
+@njit(int64(_TEXT, int64, _I64, _SPANS, int64), nogil=True, cache=True)
+def _time_and_line(text: Any, at: Any, times: Any, lines: Any, row: Any) -> Any:
+    """Takes `["time","line",`; the place behind it, or 0."""
+    if not (_is(text, at, _LIST) and _is(text, at + 1, _QUOTE)):
+        return int64(0)
+    at, times[row] = _time(text, at + 2)
+    if at == 0 or not (_is(text, at + 1, _COMMA) and _is(text, at + 2, _QUOTE)):
+        return int64(0)
+    at += 3
+    end = _string_end(text, at)
+    if end == 0 or not _is(text, abs(end) + 1, _COMMA):
+        return int64(0)
+    lines[row, 0], lines[row, 1] = at, end
+    return abs(end) + 2
+
+
 @njit(_FOUND(_TEXT, int64, _SPANS, _I64, _SPANS, _I32, _SPANS), nogil=True, cache=True)
 def scan(
     text: Any, at: Any, streams: Any, times: Any, lines: Any, item_ends: Any, items: Any
 ) -> Any:
     """Takes the array of streams whose first member begins at `at`.
 
-    Fills for each stream where its labels begin and end and how many lines there are before
+    Fills for each stream where its labels begin and end and how many lines there are up to
     its own's end; for each line its time, where it begins and ends (negative: with escapes),
     where its items end; for each item where name and value begin and end (the value's end
     like a line's). Gives the place behind the array, or 0 where the text is of another shape,
     and the numbers of streams, lines and items.
     """
     wrong = (int64(0), int64(0), int64(0), int64(0))
-    n_streams = int64(0)
-    n_lines = int64(0)
-    n_items = int64(0)
+    n_streams, n_lines, n_items = int64(0), int64(0), int64(0)
     item_ends[0] = 0
-    if _is(text, at, _END):
-        return at + 1, n_streams, n_lines, n_items
-    while True:
+    more = not _is(text, at, _END)
+    while more:
         if not _stands(text, at, _STREAM):
             return wrong
-        at += len(_STREAM)
-        streams[n_streams, 0] = at - 1
-        while not _is(text, at, _CLOSE):
-            if at >= len(text):
-                return wrong
-            if text[at] == _QUOTE:
-                at = abs(_string_end(text, at + 1))
-                if at == 0:
-                    return wrong
-            at += 1
-        at += 1
-        streams[n_streams, 1] = at
-        if not _stands(text, at, _VALUES):
+        streams[n_streams, 0] = at + len(_STREAM) - 1
+        at = _labels_end(text, at + len(_STREAM))
+        if at == 0 or not _stands(text, at, _VALUES):
             return wrong
+        streams[n_streams, 1] = at
         at += len(_VALUES)
-        more = not _is(text, at, _END)
-        while more:
-            if not (_is(text, at, _LIST) and _is(text, at + 1, _QUOTE)):
+        line = not _is(text, at, _END)
+        while line:
+            at = _time_and_line(text, at, times, lines, n_lines)
+            if at != 0:
+                at, n_items = _categories(text, at, items, n_items)
+            if at == 0 or not _is(text, at, _END):
                 return wrong
-            at += 2
-            time = int64(0)
-            digits = int64(0)
-            while at < len(text) and 48 <= text[at] <= 57:
-                time = time * 10 + (int64(text[at]) - 48)
-                digits += 1
-                at += 1
-            if digits == 0 or digits > 19 or not _is(text, at, _QUOTE):
-                return wrong
-            times[n_lines] = time
-            if not (_is(text, at + 1, _COMMA) and _is(text, at + 2, _QUOTE)):
-                return wrong
-            at += 3
-            end = _string_end(text, at)
-            if end == 0:
-                return wrong
-            lines[n_lines, 0], lines[n_lines, 1] = at, end
-            at = abs(end) + 1
-            if not (_is(text, at, _COMMA) and _is(text, at + 1, _OPEN)):
-                return wrong
-            at += 2
-            first = n_items
-            while not _is(text, at, _CLOSE):
-                if _stands(text, at, _STRUCTURED):
-                    at += len(_STRUCTURED)
-                elif _stands(text, at, _PARSED):
-                    at += len(_PARSED)
-                else:
-                    return wrong
-                while not _is(text, at, _CLOSE):
-                    if not _is(text, at, _QUOTE):
-                        return wrong
-                    name = at + 1
-                    end = _string_end(text, name)
-                    # A name with escapes could not be compared with others.
-                    if end <= 0 or not (
-                        _is(text, end + 1, _COLON) and _is(text, end + 2, _QUOTE)
-                    ):
-                        return wrong
-                    value = end + 3
-                    items[n_items, 0], items[n_items, 1] = name, end
-                    end = _string_end(text, value)
-                    if end == 0:
-                        return wrong
-                    items[n_items, 2], items[n_items, 3] = value, end
-                    n_items += 1
-                    at = abs(end) + 1
-                    if _is(text, at, _COMMA):
-                        at += 1
-                at += 1
-                if _is(text, at, _COMMA):
-                    at += 1
-            if not _is(text, at + 1, _END):
-                return wrong
-            at += 2
-            n_items = _sort(text, items, first, n_items)
             n_lines += 1
             item_ends[n_lines] = n_items
-            more = _is(text, at, _COMMA)
-            if more:
-                at += 1
-        streams[n_streams, 2] = n_lines
-        n_streams += 1
+            line = _is(text, at + 1, _COMMA)
+            at += 2 if line else 1
         if not (_is(text, at, _END) and _is(text, at + 1, _CLOSE)):
             return wrong
-        at += 2
-        if _is(text, at, _END):
-            return at + 1, n_streams, n_lines, n_items
-        if not _is(text, at, _COMMA):
-            return wrong
-        at += 1
+        streams[n_streams, 2] = n_lines
+        n_streams += 1
+        more = _is(text, at + 2, _COMMA)
+        at += 3 if more else 2
+    if not _is(text, at, _END):
+        return wrong
+    return at + 1, n_streams, n_lines, n_items
 
 
 @njit(int64(_TEXT, int64), nogil=True, cache=True)
@@ -228,66 +255,63 @@ def _hex(text: Any, at: Any) -> Any:
     return number
 
 
+@njit(_PAIR(_TEXT, int64, int64), nogil=True, cache=True)
+def _point(text: Any, at: Any, end: Any) -> Any:
+    """The place behind `\\uXXXX` (or two, for one character) whose digits begin at `at`.
+
+    And the character, or -1 where it is none: half a one has no UTF-8.
+    """
+    if at + 4 > end:
+        return at, int64(-1)
+    point = _hex(text, at)
+    at += 4
+    if 0xD800 <= point < 0xDC00 and at + 6 <= end and text[at] == _BACKSLASH:
+        low = _hex(text, at + 2) if text[at + 1] == _U else int64(-1)
+        if not 0xDC00 <= low < 0xE000:
+            return at, int64(-1)
+        return at + 6, 0x10000 + ((point - 0xD800) << 10) + (low - 0xDC00)
+    return at, int64(-1) if 0xD800 <= point < 0xE000 else point
+
+
+@njit(int64(_BYTES, int64, int64), nogil=True, cache=True)
+def _put(out: Any, to: Any, point: Any) -> Any:
+    """Writes a character in UTF-8; the place behind it."""
+    if point < 0x80:
+        out[to] = point
+        return to + 1
+    if point < 0x800:
+        out[to] = 0xC0 | point >> 6
+    elif point < 0x10000:
+        out[to] = 0xE0 | point >> 12
+    else:
+        out[to] = 0xF0 | point >> 18
+        to += 1
+        out[to] = 0x80 | point >> 12 & 63
+    if point >= 0x800:
+        to += 1
+        out[to] = 0x80 | point >> 6 & 63
+    out[to + 1] = 0x80 | point & 63
+    return to + 2
+
+
 @njit(int64(_TEXT, int64, int64, _BYTES, int64), nogil=True, cache=True)
 def _unescaped(text: Any, at: Any, end: Any, out: Any, to: Any) -> Any:
     """Writes a string's text as UTF-8; where it ends in `out`, or -1 where it is no JSON."""
     while at < end:
-        character = int64(text[at])
-        at += 1
-        if character != _BACKSLASH:
-            out[to] = character
+        if text[at] != _BACKSLASH:
+            out[to] = text[at]
+            at += 1
             to += 1
             continue
-        kind = text[at]
-        at += 1
-        if kind != 117:  # u
-            if kind == _QUOTE or kind == _BACKSLASH or kind == 47:
-                plain = int64(kind)
-            elif kind == 98:
-                plain = int64(8)
-            elif kind == 102:
-                plain = int64(12)
-            elif kind == 110:
-                plain = int64(10)
-            elif kind == 114:
-                plain = int64(13)
-            elif kind == 116:
-                plain = int64(9)
-            else:
-                return int64(-1)
-            out[to] = plain
-            to += 1
-            continue
-        if at + 4 > end:
-            return int64(-1)
-        point = _hex(text, at)
-        at += 4
-        if 0xD800 <= point < 0xDC00 and at + 6 <= end and text[at] == _BACKSLASH:
-            low = _hex(text, at + 2) if text[at + 1] == 117 else int64(-1)
-            if not 0xDC00 <= low < 0xE000:
-                return int64(-1)
-            point = 0x10000 + ((point - 0xD800) << 10) + (low - 0xDC00)
-            at += 6
-        if point < 0 or 0xD800 <= point < 0xE000:  # half a character has no UTF-8
-            return int64(-1)
-        if point < 0x80:
-            out[to] = point
-        elif point < 0x800:
-            out[to] = 0xC0 | point >> 6
-        elif point < 0x10000:
-            out[to] = 0xE0 | point >> 12
-            to += 1
-            out[to] = 0x80 | point >> 6 & 63
+        kind = text[at + 1]
+        at += 2
+        if kind == _U:
+            at, point = _point(text, at, end)
         else:
-            out[to] = 0xF0 | point >> 18
-            to += 1
-            out[to] = 0x80 | point >> 12 & 63
-            to += 1
-            out[to] = 0x80 | point >> 6 & 63
-        if point >= 0x80:
-            to += 1
-            out[to] = 0x80 | point & 63
-        to += 1
+            point = int64(_PLAIN[kind])
+        if point < 0:
+            return int64(-1)
+        to = _put(out, to, point)
     return to
 
 
