@@ -32,25 +32,25 @@ I32_ROWS, I64_ROWS = types.Array(types.int32, 2, "C"), types.Array(types.int64, 
 I64, BOOL = types.int64, types.boolean
 
 
-def compiled(returns: Any, *arguments: Any, inline: bool = False) -> Callable[[Function], Function]:
-    """Compiles for these types when the module is imported, or takes what was kept.
+# No references are counted, which would cost more than the work does; so nothing that is
+# compiled here makes an array.
+_OPTIONS = {"nogil": True, "error_model": "numpy", "_nrt": False}
 
-    `inline`: becomes a part of its callers. There is no counting of references, which costs
-    more than the work does; so what is compiled here makes no arrays.
-    """
+
+def compiled(returns: Any, *arguments: Any) -> Callable[[Function], Function]:
+    """Compiles for these types when the module is imported, or takes what was kept."""
 
     def decorate(function: Function) -> Function:
-        made: Function = numba.njit(
-            returns(*arguments),
-            cache=True,
-            nogil=True,
-            error_model="numpy",
-            forceinline=inline,
-            _nrt=False,
-        )(function)
+        made: Function = numba.njit(returns(*arguments), cache=True, **_OPTIONS)(function)
         return made
 
     return decorate
+
+
+def inlined(function: Function) -> Function:
+    """Becomes a part of the compiled functions that call it."""
+    made: Function = numba.njit(forceinline=True, **_OPTIONS)(function)
+    return made
 
 
 def unwritable(data: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -17,6 +17,7 @@ from lake.sources.mongo.loops.compiled import (
     U8S,
     compiled,
     copy,
+    inlined,
     load8,
     load32,
     load64,
@@ -29,7 +30,7 @@ _KEY_BYTES = 16  # of an `_id`: its type, then its value's first
 _MALFORMED = -2
 
 
-@compiled(I64, BYTES, I64, I64, BYTES, I64)
+@inlined
 def _behind_name(data, at, last, names, begin):
     """Where the value begins if the name that is zero-ended at names[begin:] is here; else −1."""
     while at < last:
@@ -43,7 +44,7 @@ def _behind_name(data, at, last, names, begin):
     return -1
 
 
-@compiled(I64, BYTES, I64, I64, BYTES, I64)
+@inlined
 def _find(data, pos, end, names, name_at):
     """Where the next element of that name is, from the element at `pos` on, in a document
     that ends at `end`. −1: nowhere; _MALFORMED: no BSON before it was found.
@@ -61,7 +62,7 @@ def _find(data, pos, end, names, name_at):
     return -1 if pos == last and load8(data, last) == 0 else _MALFORMED
 
 
-@compiled(I64, BYTES, I64, I64, BYTES)
+@inlined
 def _find_path(data, begin, end, names):
     """The element that lies at the path `names` (each step zero-ended), else as `_find`.
 

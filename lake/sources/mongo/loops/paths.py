@@ -15,7 +15,6 @@ from __future__ import annotations
 import numpy as np
 
 from lake.sources.mongo.loops.compiled import (
-    BOOL,
     BYTES,
     I32_ROWS,
     I32S,
@@ -24,6 +23,7 @@ from lake.sources.mongo.loops.compiled import (
     U8S,
     compiled,
     copy,
+    inlined,
     load8,
 )
 from lake.sources.mongo.loops.value import is_utf8
@@ -46,7 +46,7 @@ for _number, _name in enumerate(sorted(EXTENDED_NAMES)):
 _HASH_FACTOR = 0x100000001B3
 
 
-@compiled(BOOL, BYTES, I64, I64)
+@inlined
 def _is_extended(data, begin, size):
     if size > _LONGEST_EXTENDED or size == 0 or load8(data, begin) != 0x24:
         return False
@@ -61,7 +61,7 @@ def _is_extended(data, begin, size):
     return False
 
 
-@compiled(I64, BYTES, I64, I64, I64)
+@inlined
 def _hashed(data, begin, size, parent):
     mixed = parent + 1
     for at in range(begin, begin + size):
@@ -69,7 +69,7 @@ def _hashed(data, begin, size, parent):
     return mixed ^ (mixed >> 29)
 
 
-@compiled(I64, I32_ROWS, I64S, I64, I64, I64, I64)
+@inlined
 def _add(table, state, parent, name_at, name_size, flags):
     path = state[PATHS]
     state[PATHS] += 1
@@ -124,7 +124,7 @@ def field_of(table, slots, names, state, data, begin, size, parent):
     return path
 
 
-@compiled(I64, I32_ROWS, I64S, I64)
+@inlined
 def item_of(table, state, parent):
     """The path of an array's elements, made where it is new; FULL where there is no room."""
     if table[parent, ITEM] < 0:

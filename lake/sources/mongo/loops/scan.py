@@ -21,11 +21,11 @@ from lake.sources.mongo.loops.compiled import (
     I8S,
     I32_ROWS,
     I32S,
-    I64,
     I64_ROWS,
     I64S,
     U8S,
     compiled,
+    inlined,
     load8,
     load32,
     load64,
@@ -57,7 +57,7 @@ _OPEN_NODE, _OPEN_OWNER, _OPEN_END, _OPEN_INDEX, _OPEN_BEFORE = range(5)
 LEVELS = 64  # more than paths are ever opened
 
 
-@compiled(BOOL, BYTES, I64, U8S, I64, I64, inline=True)
+@inlined
 def _is_name(data, at, names, name_at, size):
     """Whether the name and its closing zero stand at data[at:]; reads up to 8 bytes more."""
     for offset in range(0, size + 1, 8):
@@ -70,7 +70,7 @@ def _is_name(data, at, names, name_at, size):
     return True
 
 
-@compiled(I64, BYTES, I64, I64, I32_ROWS, U8S, I64, I64, inline=True)
+@inlined
 def _guessed(data, at, last, table, names, node, before):
     """The member of `node` that came behind `before` earlier, if it stands here; else −1."""
     path = np.int64(table[before, NEXT] if before >= 0 else table[node, FIRST])
@@ -85,7 +85,7 @@ def _guessed(data, at, last, table, names, node, before):
     return -1
 
 
-@compiled(BOOL, BYTES, I64, I64, I64, inline=True)
+@inlined
 def _is_index(data, at, stop, index):
     """Whether data[at:stop] is the number as an array's key."""
     for place in range(stop - 1, at - 1, -1):

@@ -23,13 +23,14 @@ from lake.sources.mongo.loops.compiled import (
     I64S,
     U8S,
     compiled,
+    inlined,
 )
 from lake.sources.mongo.loops.paths import FLAGS, IN_LIST, IS_ITEM, ITEM
 
 _NONE, _STRUCT, _NULL, _EMPTY = int(Kind.NONE), int(Kind.STRUCT), int(Kind.NULL), int(Kind.EMPTY)
 
 
-@compiled(I64, I32_ROWS, I32S, I32S, U8S)
+@inlined
 def _spread(table, path, owner, bad):
     """One misfit anywhere within an array, and all of the outermost array is one."""
     for entry in range(len(path) - 1, -1, -1):

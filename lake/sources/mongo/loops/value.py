@@ -19,7 +19,7 @@ from lake.sources.mongo.kinds import (
     PLAIN_NAN,
     Kind,
 )
-from lake.sources.mongo.loops.compiled import BOOL, BYTES, I64, compiled, load8, load32, load64
+from lake.sources.mongo.loops.compiled import inlined, load8, load32, load64
 
 _SIZES = np.array(elements.SIZES, np.int64)
 _PREFIXED, _SELF_SIZED, _BINARY = elements.PREFIXED, elements.SELF_SIZED, elements.BINARY
@@ -30,7 +30,7 @@ _LIMIT_HIGH, _LIMIT_LOW = LARGEST_COEFFICIENT
 _HIGH_BITS = -0x7F7F7F7F7F7F7F80  # 0x80 in each byte
 
 
-@compiled(BOOL, BYTES, I64, I64, inline=True)
+@inlined
 def is_utf8(data, begin, end):  # noqa: PLR0912  a table, as branches
     """Whether data[begin:end] is UTF-8, by the table of well-formed sequences (Unicode 3.9)."""
     at = begin
@@ -70,7 +70,7 @@ def is_utf8(data, begin, end):  # noqa: PLR0912  a table, as branches
     return True
 
 
-@compiled(I64, BYTES, I64, I64, inline=True)
+@inlined
 def zero_at(data, at, last):
     """Where the next zero byte is, before `last`; else −1."""
     while at < last:
@@ -80,7 +80,7 @@ def zero_at(data, at, last):
     return -1
 
 
-@compiled(I64, BYTES, I64, I64, I64, inline=True)
+@inlined
 def end_of(data, tag, at, last):
     """Where the value that begins at `at` ends; −1 where that is beyond `last`, or unknown."""
     size = _SIZES[tag]
@@ -103,7 +103,7 @@ def end_of(data, tag, at, last):
     return at + size if at + size <= last else -1
 
 
-@compiled(BOOL, I64, I64, inline=True)
+@inlined
 def _is_exact_decimal(low, top):
     """No NaN, infinity or −0, and its coefficient as it is usually encoded."""
     high = top & ((1 << 49) - 1)
@@ -112,7 +112,7 @@ def _is_exact_decimal(low, top):
     return high < _LIMIT_HIGH or (high == _LIMIT_HIGH and 0 <= low <= _LIMIT_LOW)
 
 
-@compiled(I64, BYTES, I64, I64, inline=True)
+@inlined
 def kind_of(data, tag, at):
     """The kind of column that holds the value exactly, for what end_and_kind leaves to it."""
     kind = np.int64(KIND_OF_TAG[tag])
@@ -134,7 +134,7 @@ def kind_of(data, tag, at):
     return kind
 
 
-@compiled(I64, BYTES, I64, I64, I64, inline=True)
+@inlined
 def end_and_kind(data, tag, at, last):
     """16 × end_of + kind_of, or −1; the commonest types first, each a branch of its own.
 
