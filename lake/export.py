@@ -15,9 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Lock
-from typing import Any, Literal
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, Literal
 
 from lake import __version__
 from lake.base.datasets import Dataset
@@ -31,7 +29,6 @@ from lake.base.errors import (
     TransientError,
     UsageError,
 )
-from lake.base.fingerprint import Fingerprint
 from lake.base.layout import manifest_key, pending_key, table_key, table_prefix
 from lake.base.manifest import (
     Manifest,
@@ -41,12 +38,15 @@ from lake.base.manifest import (
     write_manifest,
     write_pending,
 )
-from lake.base.parquet import Written, write_parquet
 from lake.base.scratch import explained_full_disk, read_back
 from lake.base.settings import Settings
 from lake.base.store import Store, open_store
-from lake.base.table import schema_to_json
 from lake.sources import Count, Source, is_whole, open_source
+
+if TYPE_CHECKING:  # a run that finds all days complete needs no Arrow: it is done in half the time
+    import pyarrow as pa
+
+    from lake.base.parquet import Written
 
 _LOG = logging.getLogger(__name__)
 _TRIES = 3  # reads of one day before a difference between rows and count is believed
@@ -233,6 +233,9 @@ class Exporter:
         self, dataset: Dataset, day: Day, before: _Before, *, allow_shrink: bool
     ) -> Manifest:
         """Streams the day into its object; an error before the end leaves the old one."""
+        from lake.base.fingerprint import Fingerprint  # noqa: PLC0415
+        from lake.base.parquet import write_parquet  # noqa: PLC0415
+
         source, key = self.source(dataset.source), table_key(dataset.name, day)
         pending, announced = pending_key(dataset.name, day), False
         with (
@@ -408,6 +411,8 @@ def _refuse_other_definition(dataset: Dataset, day: Day, old: Manifest) -> None:
 def _manifest_of(
     dataset: Dataset, day: Day, written: Written, count: Count, details: dict[str, Any]
 ) -> Manifest:
+    from lake.base.table import schema_to_json  # noqa: PLC0415
+
     return Manifest(
         dataset=dataset.name,
         day=str(day),

@@ -8,14 +8,16 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.errors import ConfigError
 from lake.base.manifest import Manifest
 from lake.base.settings import Settings
-from lake.base.table import TableStream
+
+if TYPE_CHECKING:
+    from lake.base.table import TableStream
 
 
 @dataclass(frozen=True)
