@@ -1,0 +1,107 @@
+"""`lake rehearse`.
+
+Belongs here: options, and what is printed. Does not: the rehearsal.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from lake.cli.options import config_option, json_option
+from lake.cli.signals import end_on_signals
+from lake.cli.sizes import size
+
+if TYPE_CHECKING:
+    from lake.rehearse.results import Rehearsal, Rehearsed
+
+_INTERRUPTED = 130
+
+
+@click.command()
+@click.argument("systems", nargs=-1, type=click.Choice(["mongo", "prometheus", "loki"]))
+@click.option("--seed", type=int, help="Makes the choice repeatable; the report tells it.")
+@click.option(
+    "--days",
+    default=1,
+    show_default=True,
+    type=click.IntRange(0),
+    help="So many snapshots of each system at random, besides the oldest and the newest.",
+)
+@click.option(
+    "--samples",
+    default=25,
+    show_default=True,
+    type=click.IntRange(0),
+    help="So many values of each partition one by one, besides counts, sums and fingerprints.",
+)
+@json_option
+@config_option
+def rehearse(
+    systems: tuple[str, ...],
+    seed: int | None,
+    days: int,
+    samples: int,
+    as_json: bool,
+    config: str | None,
+) -> None:
+    """Brings snapshots back on temporary servers and compares them with the lake.
+
+    Without SYSTEMS all that have snapshots. Writes reports/rehearsal/YYYY-MM-DD.json and
+    .html into the lake. Exits with 1 if a snapshot does not come back or anything differs.
+    """
+    from lake.base.settings import load  # noqa: PLC0415
+    from lake.base.store import open_store  # noqa: PLC0415
+    from lake.rehearse import rehearse as run  # noqa: PLC0415
+    from lake.rehearse.report import store_report  # noqa: PLC0415
+    from lake.servers.progress import shown  # noqa: PLC0415
+    from lake.snapshots.manifest import SYSTEMS  # noqa: PLC0415
+
+    settings = load(config)
+    store = open_store(settings)
+    end_on_signals(_INTERRUPTED)
+    with shown(sys.stderr) as progress:
+        rehearsal = run(
+            settings,
+            store,
+            systems=tuple(dict.fromkeys(systems)) or SYSTEMS,
+            seed=seed,
+            days=days,
+            samples=samples,
+            told=progress,
+        )
+    report = store_report(store, rehearsal)
+    if as_json:
+        click.echo(json.dumps(rehearsal.to_json() | {"report": report}, indent=1))
+    else:
+        _print(rehearsal, report)
+    if not rehearsal.ok:
+        sys.exit(1)
+
+
+def _print(rehearsal: Rehearsal, report: dict[str, str]) -> None:
+    for one in rehearsal.snapshots:
+        click.echo(_line(one))
+    for told in rehearsal.differences():
+        click.echo(told, err=True)
+    verdict = "nothing differs" if rehearsal.ok else "IT DIFFERS: see above"
+    click.echo(f"{verdict}; seed {rehearsal.seed}, {rehearsal.seconds:.1f} s")
+    click.echo(f"report: {report['html']}")
+
+
+def _line(one: Rehearsed) -> str:
+    state = "ok" if one.ok else "FAILED"
+    head = f"{one.system:<11} {one.day}  {one.chosen:<6}  {state:<6}"
+    if one.recovery is None:
+        return head
+    took = one.recovery
+    values = sum(check.compared for compared in one.compared for check in compared.checks)
+    newest = f", newest data {one.newest[:16]}Z" if one.newest else ""
+    return (
+        f"{head}  back in {took.total_s:.1f} s (download {took.download_s:.1f}, start "
+        f"{took.start_s:.1f}, first answer {took.first_answer_s:.1f}), {size(one.bytes)}, "
+        f"{values:,} comparisons{newest}"
+    )

@@ -1,0 +1,10 @@
+"""Rehearsals: snapshots brought back for a moment, and held against the tables.
+
+Belongs here: which snapshots, what is asked of both sides, times, the report. Does not:
+restoring and serving themselves (lake.restore, lake.serve), when rehearsals happen.
+"""
+
+from lake.rehearse.rehearsing import rehearse
+from lake.rehearse.results import Rehearsal
+
+__all__ = ["Rehearsal", "rehearse"]

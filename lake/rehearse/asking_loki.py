@@ -1,0 +1,160 @@
+"""What is asked of a restored Loki and of the lake's lines.
+
+Belongs here: LogQL over plain HTTP, on other paths than an export's. Does not: exports'
+own reading and counting (comparing).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from lake.base.settings import LokiSource
+from lake.rehearse.partition import Partition
+from lake.rehearse.results import Check
+from lake.sources.http import Http
+from lake.sources.loki.cover import cover
+from lake.sources.loki.selector import Selector
+
+_HOUR_NS = 3_600_000_000_000
+_NS = 1_000_000_000
+_BEFORE_NS = 1000  # Loki may leave out a line that lies at a query's very start
+_MOST_LINES = "5000"
+_LOOKED_BACK_DAYS = 30
+_EVERYTHING = Selector.parse("{}")
+_NO_ERRORS = "| drop __error__, __error_details__"
+_CATEGORISED = {"X-Loki-Response-Encoding-Flags": "categorize-labels"}
+
+
+class LokiQuestions:
+    """Asks a restored server on behalf of one tenant."""
+
+    def __init__(self, endpoint: Mapping[str, str], tenant: str) -> None:
+        self._http = Http(LokiSource(url=endpoint["url"], tenant=tenant), "loki")
+
+    def first_answer(self, taken: datetime) -> None:
+        """Something that only a Loki answers that has read its index."""
+        self._label_names(taken)
+
+    def close(self) -> None:
+        """Ends the connections."""
+        self._http.close()
+
+    def newest(self, end: datetime) -> datetime | None:
+        """Of all lines, if there is one in the 30 days before `end`."""
+        for days in range(_LOOKED_BACK_DAYS):
+            until = end - timedelta(days=days)
+            found = [
+                int(at)
+                for _, selector in cover(_EVERYTHING, self._label_names(until))
+                for stream in self._lines(str(selector), until - timedelta(days=1), until)
+                for at, *_ in stream["values"]
+            ]
+            if found:
+                return datetime.fromtimestamp(max(found) / _NS, UTC)
+        return None
+
+    def checks(self, part: Partition, seed: int, samples: int) -> Iterator[Check]:
+        """Bytes of all lines, and some lines one by one."""
+        yield self._hours(part)
+        yield self._sampled(part, seed, samples)
+
+    def _hours(self, part: Partition) -> Check:
+        """The bytes of every hour's lines."""
+        check = Check("the bytes of each hour's lines")
+        there: Counter[int] = Counter()
+        for selector in _selectors(part):
+            # A line that a parser stumbled over would make the whole query fail.
+            lines = selector.piped(_NO_ERRORS) if selector.pipeline else selector
+            query = f"sum(bytes_over_time({lines}[1h]))"
+            for start in range(part.day.start_ns, part.day.end_ns, _HOUR_NS):
+                at = str(start + _HOUR_NS - 1)  # a range is closed on its right
+                for one in self._ask("query", {"query": query, "time": at}):
+                    there[start] += round(float(one["value"][1]))
+        for row in part.rows("loki_hours"):
+            found = there.pop(row["at_ns"], 0)
+            if row["unclear"]:
+                check.remark = "left out: hours with lines that may have been no UTF-8"
+            else:
+                check.compare(_iso(row["at_ns"]), row["bytes"], found)
+        for at_ns, size in there.items():
+            check.differ(_iso(at_ns), "no lines", size)
+        return check
+
+    def _sampled(self, part: Partition, seed: int, samples: int) -> Check:
+        """All lines of some nanoseconds, with labels and metadata."""
+        check = Check("some lines with their labels and metadata, one by one")
+        here: dict[int, Counter[str]] = {}
+        for row in part.rows("loki_lines", seed=seed, wanted=samples):
+            told = _told(row["line"], part.labels(row), row["metadata"])
+            here.setdefault(row["ts_ns"], Counter())[told] += 1
+        for at, expected in here.items():
+            found: Counter[str] = Counter()
+            for selector in _selectors(part):
+                found += self._at(str(selector), at)
+            lost, extra = expected - found, found - expected
+            check.compared += expected.total()
+            for line, other in _pairs(lost, extra):
+                check.differ(_iso(at), line, other)
+        return check
+
+    def _at(self, selector: str, at_ns: int) -> Counter[str]:
+        asked = {"start": str(at_ns - _BEFORE_NS), "end": str(at_ns + 1), "direction": "forward"}
+        query = {"query": selector, "limit": _MOST_LINES, **asked}
+        found: Counter[str] = Counter()
+        for stream in self._ask("query_range", query):
+            for at, line, *categories in stream["values"]:
+                kinds = categories[0] if categories else {}
+                metadata = {**kinds.get("structuredMetadata", {}), **kinds.get("parsed", {})}
+                if int(at) == at_ns:
+                    found[_told(line, stream["stream"], metadata)] += 1
+        return found
+
+    def _lines(self, selector: str, start: datetime, end: datetime) -> list[dict[str, Any]]:
+        """The newest line of the stretch, if there is one."""
+        asked = {"start": _ns(start), "end": _ns(end), "direction": "backward", "limit": "1"}
+        return self._ask("query_range", {"query": selector, **asked})
+
+    def _label_names(self, until: datetime) -> list[str]:
+        asked = {"start": _ns(until - timedelta(days=1)), "end": _ns(until)}
+        answer = self._http.get("/loki/api/v1/labels", asked).json()
+        return sorted(answer.get("data") or [])
+
+    def _ask(self, path: str, params: Mapping[str, str]) -> list[dict[str, Any]]:
+        answer = self._http.get(f"/loki/api/v1/{path}", params, headers=_CATEGORISED).json()
+        result: list[dict[str, Any]] = answer["data"]["result"]
+        return result
+
+
+def _selectors(part: Partition) -> list[Selector]:
+    """The dataset's own; for `{}`, which Loki refuses, those that share out all its streams."""
+    selector = Selector.parse(part.dataset.selector)
+    if not selector.everything:
+        return [selector]
+    others = {name for row in part.rows("loki_label_names") for name in row["names"]}
+    return [one for _, one in cover(selector, [*part.label_names(), *others])]
+
+
+def _told(line: str, labels: Mapping[str, str], metadata: Mapping[str, str]) -> str:
+    return json.dumps([line, dict(labels), dict(metadata)], sort_keys=True, ensure_ascii=False)
+
+
+def _pairs(lost: Counter[str], extra: Counter[str]) -> Iterator[tuple[str, str]]:
+    ones, others = list(lost.elements()), list(extra.elements())
+    for number in range(max(len(ones), len(others))):
+        yield (
+            ones[number] if number < len(ones) else "no such line",
+            others[number] if number < len(others) else "no such line",
+        )
+
+
+def _ns(at: datetime) -> str:
+    return str(int(at.timestamp()) * _NS)
+
+
+def _iso(ns: int) -> str:
+    at = datetime.fromtimestamp(ns // _NS, UTC)
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{ns % _NS:09d}Z"

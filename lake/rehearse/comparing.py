@@ -1,0 +1,165 @@
+"""A restored server and a partition of the lake: are they the same?
+
+Belongs here: counts, all rows by their fingerprint, and what a snapshot of a day that
+still grew can tell. Does not: the questions of one system (asking_…).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from lake.base.fingerprint import Fingerprint
+from lake.base.parquet import write_parquet
+from lake.base.scratch import explained_full_disk
+from lake.base.store.directory import DirectoryStore
+from lake.rehearse.partition import Partition
+from lake.rehearse.results import Check, Compared
+from lake.sources import Source, is_whole
+
+_TOLD_ROWS = 5
+
+
+class Questions(Protocol):
+    """What is asked of one system's restored server."""
+
+    def first_answer(self, taken: datetime) -> None:
+        """Raises where the server does not answer."""
+
+    def newest(self, end: datetime) -> datetime | None:
+        """The newest timestamp before `end`, None where there is none to be found."""
+
+    def checks(self, part: Partition, seed: int, samples: int) -> Iterator[Check]:
+        """Sums over all and `samples` chosen values."""
+
+    def close(self) -> None:
+        """Ends the connections."""
+
+
+def compare(
+    part: Partition,
+    source: Source,
+    questions: Questions,
+    taken: datetime,
+    seed: int,
+    samples: int,
+) -> Compared:
+    """Asks both sides. `taken` is when the snapshot was. Raises what the server raises."""
+    compared = Compared(part.manifest.dataset, part.manifest.day, part.manifest.rows)
+    rows = Check("all rows, by their fingerprint")
+    count = Check("the server's own count of rows")
+    compared.checks += [count, rows]
+    found = _read(part, source)
+    if _is_earlier(part, found, rows):
+        return compared
+    if str(found) != _own(part):
+        _tell_rows(part, source, taken, rows)
+        if rows.remark:
+            return compared
+    rows.compared = part.manifest.rows
+    counted = source.count(part.dataset, part.day)
+    low = source.may_count_low
+    same = is_whole(part.manifest.rows, counted.rows, may_count_low=low)
+    count.compare(counted.method, part.manifest.rows, counted.rows, same=same)
+    if low and counted.rows != part.manifest.rows:
+        count.remark = "equal lines count once"
+    compared.checks += questions.checks(part, seed, samples)
+    return compared
+
+
+def _is_earlier(part: Partition, found: Fingerprint, check: Check) -> bool:
+    """Whether the server holds the day as the lake once had it."""
+    if str(found) == _own(part):
+        return False
+    for claim in part.manifest.history:
+        if claim.get("fingerprint") == str(found) and claim.get("rows") == found.rows:
+            check.compared = found.rows
+            check.remark = (
+                f"the snapshot holds the {found.rows} rows that the lake had as of "
+                f"{claim['created_at']}; the day was rewritten later"
+            )
+            return True
+    return False
+
+
+def _read(part: Partition, source: Source, to: Path | None = None) -> Fingerprint:
+    """The server's day on the path that an export takes; into a Parquet file if wanted."""
+    seen = Fingerprint()
+    with (
+        explained_full_disk(),
+        tempfile.TemporaryDirectory(prefix="lake-") as scratch,
+        source.read(part.dataset, part.day, Path(scratch)) as stream,
+    ):
+        if to is None:
+            for batch in stream.batches:
+                seen.add(batch)
+        else:
+            with DirectoryStore(to.parent).upload(to.name) as out:
+                write_parquet(stream, out)
+    return seen
+
+
+def _own(part: Partition) -> str:
+    """The partition's fingerprint; an older manifest has none, its object does."""
+    if part.manifest.fingerprint:
+        return part.manifest.fingerprint
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    seen = Fingerprint()
+    for batch in pq.ParquetFile(part.file).iter_batches():
+        seen.add(batch)
+    return str(seen)
+
+
+def _tell_rows(part: Partition, source: Source, taken: datetime, check: Check) -> None:
+    """Which rows differ; none may, save those that came after the snapshot was taken."""
+    with tempfile.TemporaryDirectory(prefix="lake-") as folder:
+        restored = Path(folder) / "restored.parquet"
+        _read(part, source, restored)
+        if not _same_columns(part, restored, check):
+            return
+        found = part.rows("rows_that_differ", restored=str(restored), wanted=_TOLD_ROWS)
+    lost = [one for one in found if one["side"] == "lake"]
+    extra = [one for one in found if one["side"] == "restored"]
+    written = datetime.fromisoformat(part.manifest.created_at)
+    grows_until = part.day.end + timedelta(days=source.lateness_days)
+    if lost and not extra and written > taken and taken < grows_until:
+        check.compared = part.manifest.rows - lost[0]["times"]
+        check.remark = (
+            f"all rows of the server are in the lake, which got {lost[0]['times']} more after "
+            "the snapshot was taken"
+        )
+        return
+    where = f"{part.manifest.key}"
+    for one, other in _paired(lost, extra):
+        check.differ(where, one, other)
+    check.wrong = max(
+        lost[0]["times"] if lost else 0, extra[0]["times"] if extra else 0, check.wrong
+    )
+    if not found:  # equal to SQL: another sign of zero, a NaN's bits
+        check.differ(where, _own(part), "rows that differ only in their bits")
+
+
+def _same_columns(part: Partition, restored: Path, check: Check) -> bool:
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    here, there = pq.read_schema(part.file), pq.read_schema(restored)
+    ours = {f"{one.name} {one.type}" for one in here}
+    theirs = {f"{one.name} {one.type}" for one in there}
+    if ours != theirs:
+        expected, found = ", ".join(sorted(ours - theirs)), ", ".join(sorted(theirs - ours))
+        check.differ(f"columns of {part.manifest.key}", expected or "none", found or "none")
+    return here.names == there.names and ours == theirs
+
+
+def _paired(
+    lost: list[dict[str, object]], extra: list[dict[str, object]]
+) -> Iterator[tuple[object, object]]:
+    for number in range(max(len(lost), len(extra))):
+        yield (
+            lost[number]["row"] if number < len(lost) else "no such row",
+            extra[number]["row"] if number < len(extra) else "no such row",
+        )

@@ -1,0 +1,174 @@
+"""A rehearsal for people: one HTML page that needs nothing else.
+
+Belongs here: what it says and how it looks. Does not: what is found (results), storing it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from html import escape
+from typing import Any
+
+from lake.base.resources import resource_path
+from lake.rehearse.plot import COLOURS, recovery_plot
+
+_NAMES = {"mongo": "MongoDB", "prometheus": "Prometheus", "loki": "Loki"}
+Report = Mapping[str, Any]
+
+
+def render(report: Report, earlier: Sequence[Report]) -> str:
+    """The page of a report; `earlier` ones, oldest first, are in the plot."""
+    template = resource_path("deploy/rehearsal/page.html").read_text("utf-8")
+    parts = {
+        "title": f"Rehearsal of {report['day']}",
+        "verdict": _verdict(report),
+        "cards": "".join(_cards(report)),
+        "plot": recovery_plot(_times([*earlier, report])) if _times([report]) else "",
+        "plot_note": _plot_note(earlier),
+        "differences": _differences(report),
+        "snapshots": "".join(map(_snapshot, report["snapshots"])),
+        "foot": (
+            f"begun {_time(report['begun_at'])}, {_seconds(report['seconds'])} in all; "
+            f"seed {report['seed']}; monitoring-lake {escape(report['version'])}"
+        ),
+    }
+    for name, text in parts.items():
+        template = template.replace(f"<!--{name}-->", text)
+    return template
+
+
+def _times(reports: Sequence[Report]) -> dict[str, list[tuple[date, float]]]:
+    """The slowest recovery of each system in each rehearsal."""
+    found: dict[str, list[tuple[date, float]]] = {}
+    for report in reports:
+        for system in COLOURS:
+            slowest = _slowest(report, system)
+            if slowest:
+                point = (date.fromisoformat(report["day"]), float(slowest["total_s"]))
+                found.setdefault(system, []).append(point)
+    return found
+
+
+def _slowest(report: Report, system: str) -> Mapping[str, float] | None:
+    times = [
+        one["recovery"]
+        for one in report["snapshots"]
+        if one["system"] == system and one["recovery"]
+    ]
+    return max(times, key=lambda one: float(one["total_s"]), default=None)
+
+
+def _verdict(report: Report) -> str:
+    number = len(report["snapshots"])
+    came = sum(1 for one in report["snapshots"] if one["recovery"])
+    if report["ok"]:
+        values = sum(check["compared"] for check in _checks(report))
+        return (
+            '<p class="verdict good">Everything came back, and nothing differs.</p>'
+            f"<p>{number} snapshots restored, {values:,} comparisons with the lake.</p>"
+        )
+    bad = sum(1 for one in report["snapshots"] if not one["ok"])
+    return (
+        f'<p class="verdict bad">{bad} of {number} snapshots failed the rehearsal.</p>'
+        f"<p>{came} of {number} came back; {len(report['differences'])} findings below.</p>"
+    )
+
+
+def _checks(report: Report) -> Iterator[Mapping[str, Any]]:
+    for one in report["snapshots"]:
+        for compared in one["compared"]:
+            yield from compared["checks"]
+
+
+def _cards(report: Report) -> Iterator[str]:
+    """Each system: how long it takes, and how old the newest data are."""
+    for system in COLOURS:
+        own = [one for one in report["snapshots"] if one["system"] == system]
+        if not own:
+            continue
+        slowest = _slowest(report, system)
+        newest = own[-1] if own[-1]["newest"] else None  # of the newest snapshot
+        state = "good" if all(one["ok"] for one in own) else "bad"
+        word = "as the lake says" if state == "good" else "differs or failed"
+        time = _seconds(slowest["total_s"]) if slowest else "did not come back"
+        split = (
+            f"download {_seconds(slowest['download_s'])} · start {_seconds(slowest['start_s'])}"
+            f" · first answer {_seconds(slowest['first_answer_s'])}"
+            if slowest
+            else ""
+        )
+        data = (
+            f"newest data recoverable: {_time(newest['newest'])}, "
+            f"{_age(newest['newest_age_s'])} old"
+            if newest
+            else "newest data recoverable: not known"
+        )
+        yield (
+            f'<div class="card" style="--colour:{COLOURS[system]}"><h3>{_NAMES[system]}</h3>'
+            f'<p class="time">{time}</p><p>{split}</p><p>{data}</p>'
+            f'<p class="{state}">{word}</p></div>'
+        )
+
+
+def _plot_note(earlier: Sequence[Report]) -> str:
+    if not earlier:
+        return "The first rehearsal: the line begins here."
+    return f"{len(earlier) + 1} rehearsals; the slowest recovery of each system."
+
+
+def _differences(report: Report) -> str:
+    if not report["differences"]:
+        return ""
+    told = "".join(f"<pre>{escape(one)}</pre>" for one in report["differences"])
+    return f"<h2>What differs</h2>{told}"
+
+
+def _snapshot(one: Mapping[str, Any]) -> str:
+    rows = "".join(
+        _row(compared, check) for compared in one["compared"] for check in compared["checks"]
+    )
+    remarks = "".join(f"<li>{escape(remark)}</li>" for remark in one["remarks"])
+    problem = f"<pre>{escape(one['problem'])}</pre>" if one["problem"] else ""
+    took = f"back in {_seconds(one['recovery']['total_s'])}" if one["recovery"] else "not back"
+    table = (
+        "<table><thead><tr><th>dataset</th><th>day</th><th>question</th>"
+        f"<th class=n>compared</th><th class=n>wrong</th></tr></thead><tbody>{rows}</tbody></table>"
+        if rows
+        else ""
+    )
+    state = "good" if one["ok"] else "bad"
+    return (
+        f"<details{'' if one['ok'] else ' open'}><summary><b>{_NAMES[one['system']]}</b> "
+        f'{one["day"]} <span class="quiet">{one["chosen"]} · {escape(one["versions"])} · '
+        f"{one['files']} files, {_size(one['bytes'])} · {took}</span> "
+        f'<span class="{state}">{"the same" if one["ok"] else "failed"}</span></summary>'
+        f"{problem}{table}{f'<ul>{remarks}</ul>' if remarks else ''}</details>"
+    )
+
+
+def _row(compared: Mapping[str, Any], check: Mapping[str, Any]) -> str:
+    remark = f'<br><span class="quiet">{escape(check["remark"])}</span>' if check["remark"] else ""
+    state = ' class="n bad"' if check["wrong"] else " class=n"
+    return (
+        f"<tr><td>{escape(compared['dataset'])}</td><td>{compared['day']}</td>"
+        f"<td>{escape(check['question'])}{remark}</td>"
+        f"<td class=n>{check['compared']:,}</td><td{state}>{check['wrong']:,}</td></tr>"
+    )
+
+
+def _time(text: str) -> str:
+    return f"{text[:16].replace('T', ' ')} UTC"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+
+
+def _age(seconds: float) -> str:
+    hours = seconds / 3600
+    return f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.1f} days"
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size < 1e9 else f"{size / 1e9:,.2f} GB"

@@ -1,0 +1,82 @@
+"""One partition of the lake on the local disk, proven and ready to be asked.
+
+Belongs here: fetching it, the questions of sql/rehearsal. Does not: the restored server.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from pydantic import BaseModel
+
+from lake.base.datasets import KINDS
+from lake.base.day import Day
+from lake.base.errors import BadData
+from lake.base.manifest import Manifest
+from lake.base.resources import resource_path
+from lake.base.scratch import explained_full_disk
+from lake.base.store import Store
+from lake.query import Lake
+
+_FIXED = {
+    "prometheus": {"ts", "metric", "value", "nan", "series_id", "histogram", "labels", "day"},
+    "loki": {"ts", "ts_ns", "stream_id", "line", "labels", "metadata", "day"},
+}
+
+
+@dataclass(frozen=True)
+class Partition:
+    """`file` is the object, byte for byte; `dataset` what it was exported as."""
+
+    dataset: Any
+    day: Day
+    manifest: Manifest
+    file: Path
+    lake: Lake
+
+    def rows(self, question: str, **params: Any) -> list[dict[str, Any]]:
+        """The answer to a statement of sql/rehearsal."""
+        sql = resource_path(f"sql/rehearsal/{question}.sql").read_text("utf-8")
+        return self.lake.rows(sql, {"object": str(self.file), **params})
+
+    def labels(self, row: Mapping[str, Any]) -> dict[str, str]:
+        """All labels of a row of Prometheus or Loki."""
+        own: dict[str, str] = {
+            name: row[name] for name in self.label_names() if row[name] is not None
+        }
+        if row.get("metric") is not None:
+            own["__name__"] = row["metric"]
+        return {**own, **row["labels"]}
+
+    def label_names(self) -> list[str]:
+        """Of the columns that labels have of their own."""
+        names = [str(column["name"]) for column in self.manifest.schema]
+        return [name for name in names if name not in _FIXED[self.manifest.source]]
+
+
+@contextmanager
+def fetched(store: Store, manifest: Manifest, lake: Lake) -> Iterator[Partition]:
+    """The partition, while the block runs. Raises BadData where the object was altered."""
+    with explained_full_disk(), TemporaryDirectory(prefix="lake-") as folder:
+        file, digest = Path(folder) / "data.parquet", hashlib.sha256()
+        with file.open("wb") as out:
+            for chunk in store.chunks(manifest.key):
+                digest.update(chunk)
+                out.write(chunk)
+        if digest.hexdigest() != manifest.sha256:
+            raise BadData(
+                "the lake's own object is not what its manifest says",
+                where=store.url(manifest.key),
+                expected=f"sha256 {manifest.sha256}",
+                found=digest.hexdigest(),
+                remedy=f"lake verify {manifest.dataset} --day {manifest.day}",
+            )
+        kind: type[BaseModel] = KINDS[manifest.source]
+        dataset = kind.model_validate(manifest.definition)
+        yield Partition(dataset, Day.parse(manifest.day), manifest, file, lake)

@@ -1,0 +1,154 @@
+"""The rehearsal: for each system some snapshots are brought back and held against the lake.
+
+Belongs here: the order of the steps. Does not: any step.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+
+from lake import __version__
+from lake.base.day import Day
+from lake.base.errors import LakeError, Missing
+from lake.base.manifest import Manifest, read_ledger
+from lake.base.settings import Settings
+from lake.base.store import Store
+from lake.query import Lake, connect
+from lake.rehearse.choosing import chosen_days, covered_days
+from lake.rehearse.comparing import compare
+from lake.rehearse.partition import fetched
+from lake.rehearse.recovering import Recovered, recovered
+from lake.rehearse.results import Compared, Rehearsal, Rehearsed
+from lake.snapshots.manifest import SYSTEMS, SnapshotManifest, read_snapshot, snapshot_days
+
+SAMPLES = 25
+_DAYS_EACH = 2  # of one snapshot: its own day and one more
+Told = Callable[[str, str], None]
+
+
+def rehearse(
+    settings: Settings,
+    store: Store,
+    *,
+    systems: Sequence[str] = SYSTEMS,
+    seed: int | None = None,
+    days: int = 1,
+    samples: int = SAMPLES,
+    told: Told = lambda _name, _text: None,
+) -> Rehearsal:
+    """Brings snapshots back and compares. Differences and failures are results, not errors.
+
+    `days`: so many snapshots of each system at random, besides the oldest and the newest;
+    `samples`: so many values of each partition one by one. Raises Missing where there is no
+    snapshot at all, and what listing them raises.
+    """
+    kept = {system: found for system in systems if (found := snapshot_days(store, system))}
+    if not kept:
+        raise Missing(
+            "there is no snapshot to rehearse with",
+            where=store.url(""),
+            expected=f"at least one of {', '.join(systems)}",
+            remedy=f"`lake snapshot {systems[0]}` takes one; Dagster takes one a day",
+        )
+    begun, clock = datetime.now(UTC), time.monotonic()
+    chosen_seed = random.randrange(2**31) if seed is None else seed  # noqa: S311
+    rehearsal = Rehearsal(
+        str(Day(begun.date())), begun.isoformat(timespec="seconds"), __version__, chosen_seed
+    )
+    with connect(settings) as lake:
+        ledgers = _ledgers(settings, store, list(kept))
+        for system, found in kept.items():
+            for day, why in chosen_days(found, days, chosen_seed).items():
+                one = Rehearsed(system, str(day), why)
+                rehearsal.snapshots.append(one)
+                told(f"{system} {day}", why)
+                trial = _Trial(settings, store, lake, ledgers, chosen_seed, samples, told)
+                trial.run(one)
+    rehearsal.seconds = time.monotonic() - clock
+    return rehearsal
+
+
+_Ledgers = dict[str, dict[str, dict[Day, Manifest]]]  # system → dataset → day
+
+
+def _ledgers(settings: Settings, store: Store, systems: Sequence[str]) -> _Ledgers:
+    """The exported days of each system's datasets."""
+    found: _Ledgers = {system: {} for system in systems}
+    for dataset in settings.dataset:
+        if dataset.source in found:
+            ledger = read_ledger(store, dataset.name)
+            found[dataset.source][dataset.name] = {
+                day: one for day, one in ledger.items() if isinstance(one, Manifest)
+            }
+    return found
+
+
+class _Trial:
+    """One snapshot: brought back, asked, gone again."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        lake: Lake,
+        ledgers: _Ledgers,
+        seed: int,
+        samples: int,
+        told: Told,
+    ) -> None:
+        self._settings, self._store, self._lake = settings, store, lake
+        self._ledgers, self._seed, self._samples, self._told = ledgers, seed, samples, told
+
+    def run(self, one: Rehearsed) -> None:
+        """Fills the record; what goes wrong is its problem."""
+        name = f"{one.system} {one.day}"
+        try:
+            manifest = read_snapshot(self._store, one.system, Day.parse(one.day))
+            one.taken, one.bytes = manifest.created_at, manifest.bytes
+            one.files = len(manifest.files)
+            one.versions = f"{manifest.server['name']} {manifest.server['version']}"
+            with recovered(
+                self._settings, self._store, manifest, lambda text: self._told(name, text)
+            ) as back:
+                one.recovery = back.times
+                one.remarks += back.served.remarks
+                self._newest(one, back)
+                for partition in self._partitions(manifest):
+                    self._told(name, f"{partition.dataset} {partition.day}")
+                    one.compared.append(self._compare(partition, back, manifest))
+        except LakeError as error:
+            one.problem = str(error)
+            return
+        if not one.compared:
+            one.problem = str(
+                Missing(
+                    "the snapshot came back, but there is nothing to hold it against",
+                    where=name,
+                    expected="an exported day that was over when the snapshot was taken",
+                    remedy=f"lake export --day {one.day}",
+                )
+            )
+
+    def _newest(self, one: Rehearsed, back: Recovered) -> None:
+        found = back.questions.newest(datetime.fromisoformat(one.taken))
+        if found:
+            one.newest = found.isoformat(timespec="milliseconds")
+            one.newest_age_s = round((datetime.now(UTC) - found).total_seconds(), 1)
+
+    def _partitions(self, manifest: SnapshotManifest) -> Iterator[Manifest]:
+        """Of each dataset the snapshot's own day and one other that it covers."""
+        for name, ledger in sorted(self._ledgers[manifest.system].items()):
+            days = covered_days(self._settings, manifest, sorted(ledger))
+            own = [day for day in days if str(day) == manifest.day]
+            others = [day for day in days if str(day) != manifest.day]
+            random.Random(f"{self._seed} {name}").shuffle(others)  # noqa: S311
+            for day in (own + others)[:_DAYS_EACH]:
+                yield ledger[day]
+
+    def _compare(self, found: Manifest, back: Recovered, manifest: SnapshotManifest) -> Compared:
+        with fetched(self._store, found, self._lake) as part:
+            taken = datetime.fromisoformat(manifest.created_at)
+            return compare(part, back.source, back.questions, taken, self._seed, self._samples)

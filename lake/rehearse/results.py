@@ -1,0 +1,194 @@
+"""What a rehearsal finds, as values and as the JSON that is kept.
+
+Belongs here: the record's shape. Does not: finding anything, or how it looks to people.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+MOST_TOLD = 10  # differences of one question; all are counted
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The restored server and the lake disagree on this."""
+
+    where: str
+    expected: str
+    found: str
+
+
+@dataclass
+class Check:
+    """One question to both sides: how many values were compared, and what differed.
+
+    `wrong` counts all differences, `differences` tells the first ones. `remark` says why
+    less than all could be compared.
+    """
+
+    question: str
+    compared: int = 0
+    wrong: int = 0
+    differences: list[Difference] = field(default_factory=list)
+    remark: str = ""
+
+    def compare(self, where: str, expected: Any, found: Any, *, same: bool | None = None) -> None:
+        """Counts it; `same` where equality is not `==`."""
+        self.compared += 1
+        if not (expected == found if same is None else same):
+            self.differ(where, expected, found)
+
+    def differ(self, where: str, expected: Any, found: Any, times: int = 1) -> None:
+        """Notes a difference; `expected` is the lake's, `found` the restored server's."""
+        self.wrong += times
+        if len(self.differences) < MOST_TOLD:
+            self.differences.append(Difference(where, _short(expected), _short(found)))
+
+    def to_json(self) -> dict[str, Any]:
+        """For the report."""
+        return {
+            "question": self.question,
+            "compared": self.compared,
+            "wrong": self.wrong,
+            "differences": [vars(one) for one in self.differences],
+            "remark": self.remark,
+        }
+
+
+@dataclass
+class Compared:
+    """One partition of the lake and the same day of the restored server."""
+
+    dataset: str
+    day: str
+    rows: int
+    checks: list[Check] = field(default_factory=list)
+
+    @property
+    def wrong(self) -> int:
+        """How many differences there are."""
+        return sum(check.wrong for check in self.checks)
+
+    def to_json(self) -> dict[str, Any]:
+        """For the report."""
+        return {
+            "dataset": self.dataset,
+            "day": self.day,
+            "rows": self.rows,
+            "ok": not self.wrong,
+            "checks": [check.to_json() for check in self.checks],
+        }
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """Wall seconds: the files, the server on them, its first answer."""
+
+    download_s: float
+    start_s: float
+    first_answer_s: float
+
+    @property
+    def total_s(self) -> float:
+        """From the command to the first answer."""
+        return self.download_s + self.start_s + self.first_answer_s
+
+    def to_json(self) -> dict[str, float]:
+        """For the report."""
+        told = {**vars(self), "total_s": self.total_s}
+        return {name: round(seconds, 3) for name, seconds in told.items()}
+
+
+@dataclass
+class Rehearsed:
+    """One snapshot. `chosen` says why it was: oldest, newest, random, or
+    only where there is no other.
+
+    `newest` is the newest timestamp in the restored server, ISO 8601 UTC. `problem` says why
+    it could not be brought back or compared, with where, expected and found.
+    """
+
+    system: str
+    day: str
+    chosen: str
+    taken: str = ""
+    bytes: int = 0
+    files: int = 0
+    versions: str = ""
+    recovery: Recovery | None = None
+    newest: str | None = None
+    newest_age_s: float | None = None
+    compared: list[Compared] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    problem: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it came back and nothing differs."""
+        return not self.problem and not any(one.wrong for one in self.compared)
+
+    def to_json(self) -> dict[str, Any]:
+        """For the report."""
+        told = {name: value for name, value in vars(self).items() if not name.startswith("_")}
+        return told | {
+            "ok": self.ok,
+            "recovery": self.recovery.to_json() if self.recovery else None,
+            "compared": [one.to_json() for one in self.compared],
+        }
+
+
+@dataclass
+class Rehearsal:
+    """All of one rehearsal; `seed` makes it choose the same again."""
+
+    day: str
+    begun_at: str
+    version: str
+    seed: int
+    snapshots: list[Rehearsed] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything came back and nothing differs."""
+        return all(one.ok for one in self.snapshots)
+
+    def differences(self) -> list[str]:
+        """Each problem and difference in words."""
+        told = []
+        for one in self.snapshots:
+            head = f"snapshot {one.system} {one.day}"
+            if one.problem:
+                told.append(f"{head}: {one.problem}")
+            for compared in one.compared:
+                for check in compared.checks:
+                    place = f"{head}, {compared.dataset} {compared.day}, {check.question}"
+                    told += [
+                        f"{place}\n  where: {found.where}\n  expected: {found.expected}"
+                        f"\n  found: {found.found}"
+                        for found in check.differences
+                    ]
+                    if check.wrong > len(check.differences):
+                        more = check.wrong - len(check.differences)
+                        told.append(f"{place}: {more} more differences")
+        return told
+
+    def to_json(self) -> dict[str, Any]:
+        """The report's and `--json`'s."""
+        return {
+            "day": self.day,
+            "begun_at": self.begun_at,
+            "version": self.version,
+            "seed": self.seed,
+            "ok": self.ok,
+            "seconds": round(self.seconds, 3),
+            "differences": self.differences(),
+            "snapshots": [one.to_json() for one in self.snapshots],
+        }
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 300 else text[:300] + " …"
