@@ -13,7 +13,7 @@ import requests
 from between import Proxy, Said
 from chunk_writing import XOR, chunk, frame, message, xor_chunk
 from raw_days import DAY, STALE, bits, dataset, expected_row, fresh_metric, rows_by
-from remote_writing import floats, series, write
+from remote_writing import floats, histogram, series, write
 
 from lake.base.errors import BadData, ConfigError, TransientError
 from lake.base.settings import PrometheusSource
@@ -100,17 +100,36 @@ def test_a_frame_that_is_lost_is_seen_by_the_count(proxy, metric, export):
         export(proxy.url, metric)
 
 
-def test_the_sampled_form(raw_url, metric, export, monkeypatch):
-    """What a server without chunks answers; its zeros have no sign."""
+@pytest.fixture
+def only_samples(monkeypatch):
+    """What a server without chunks answers."""
     asked = request.read_request
     monkeypatch.setattr(
         asking, "read_request", lambda *args, streamed: asked(*args, streamed=False)
     )
+
+
+def test_the_sampled_form(raw_url, metric, export, only_samples):
+    """Its zeros have no sign."""
     table, details = export(raw_url, metric)
     unsigned = [(at, bits(0.0) if value == bits(-0.0) else value) for at, value in WRITTEN]
     assert rows_by(table, "case") == rows(unsigned)
     assert details["read_by"] == "remote read, samples (-0 comes as 0)"
     assert details["stale_markers"] == 1
+
+
+def test_histograms_in_the_sampled_form_are_not_lost(version, in_order_url, export, only_samples):
+    if version == "prometheus":
+        pytest.skip("2.42 leaves histograms out of that form: its count tells")
+    name = fresh_metric()
+    one = {"schema": 0, "zero_threshold": 0.5, "zeros": 1, "sum": 3.0, "count": 4}
+    one |= {"positive_spans": [(0, 1)], "positive": [3], "negative_spans": [], "negative": []}
+    labels = {"__name__": name, "case": "a"}
+    write(in_order_url, series(labels, histogram(DAY.start_ms, one)))
+    table, details = export(in_order_url, name)
+    assert table["histogram"].to_pylist()[0]["count"] == 4
+    assert details["read_by"] == "range vectors"
+    assert "histograms" in details["remote_read"]
 
 
 def test_a_server_that_bears_little_is_asked_for_less(proxy, metric, raw_url, export):

@@ -10,7 +10,7 @@ https://github.com/prometheus/prometheus/tree/main/prompb (remote.proto, types.p
 https://prometheus.io/docs/prometheus/latest/querying/remote_read_api/
 """
 
-from lake.sources.prometheus.remote_read.asking import Unavailable
 from lake.sources.prometheus.remote_read.day import stale_markers, table_stream
+from lake.sources.prometheus.remote_read.stream import Unavailable
 
 __all__ = ["Unavailable", "stale_markers", "table_stream"]

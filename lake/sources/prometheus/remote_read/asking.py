@@ -21,15 +21,11 @@ from lake.sources.prometheus.api import Questions
 from lake.sources.prometheus.remote_read import label_sets
 from lake.sources.prometheus.remote_read.request import HEADERS, PATH, SAMPLED, read_request
 from lake.sources.prometheus.remote_read.selector import NAME, Matcher, NoSelector, matchers
-from lake.sources.prometheus.remote_read.stream import Spool, Spooler
+from lake.sources.prometheus.remote_read.stream import Spool, Spooler, Unavailable
 
 _MAX_NAMES = 32  # metrics of one request: what is repeated when an answer breaks off
 _RE2_SPECIAL = re.compile(r"([\\.+*?()|\[\]{}^$])")
 _FRESH = {"Cache-Control": "no-store"}
-
-
-class Unavailable(Exception):
-    """This server's remote read can't be used for this dataset; the text says why."""
 
 
 class RemoteRead:

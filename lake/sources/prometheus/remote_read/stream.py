@@ -28,6 +28,10 @@ _RESULTS = 0x0A  # of a ReadResponse: field 1, with a length
 _LARGEST_BODY = 1 << 30  # of the sampled form, uncompressed
 
 
+class Unavailable(Exception):
+    """This server's remote read can't be used for this dataset; the text says why."""
+
+
 @dataclass
 class Spool:
     """One answer in a file. Series by their place: labels as protobuf, where their data are.
@@ -63,7 +67,8 @@ class Spooler:
     """Takes the body of one request; a repetition begins anew.
 
     A sink of lake.sources.http; `spool` is there after `end`. Raises TransientError for a
-    body that broke off or was changed on its way, BadData for one that is something else.
+    body that broke off or was changed on its way, BadData for one that is something else,
+    Unavailable for native histograms in the sampled form.
     """
 
     spool: Spool
@@ -177,6 +182,8 @@ class Spooler:
 
     def _refuse(self, code: int, row: Any) -> None:
         """Raises what the code stands for."""
+        if code == compiled.UNKNOWN_ENCODING and self._spool.form == SAMPLED:
+            raise Unavailable("native histograms, without chunks")
         if code == compiled.UNKNOWN_ENCODING:
             raise unknown_encoding(int(row[compiled.ENCODINGS]), self._where)
         if code in (compiled.BAD_CHECKSUM, compiled.BAD_LENGTH):
