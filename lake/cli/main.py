@@ -37,6 +37,8 @@ _COMMANDS = {
     "snapshot": "lake.cli.snapshot:snapshot",
     "snapshots": "lake.cli.snapshot:snapshots",
     "restore": "lake.cli.restore:restore",
+    "replay": "lake.cli.replay:replay",
+    "rehearse": "lake.cli.rehearse:rehearse",
 }
 
 

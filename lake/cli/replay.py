@@ -1,0 +1,146 @@
+"""`lake replay`.
+
+Belongs here: options, and what is printed for the person and the program that asked.
+Does not: replaying, servers.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import ExitStack, nullcontext, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lake.base.day import Day
+from lake.base.errors import UsageError
+from lake.cli.options import chosen_days, config_option, days_options, json_option
+from lake.cli.signals import end_on_signals
+
+if TYPE_CHECKING:
+    from lake.replay import Replayed
+
+_INTERRUPTED = 130
+
+
+@click.command()
+@click.argument("datasets", nargs=-1, metavar="[DATASET]...")
+@days_options
+@click.option("--serve", is_flag=True, help="Keeps the servers up until Ctrl-C.")
+@click.option(
+    "--into",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="A new or empty directory that keeps the servers' data; the same replay finds them.",
+)
+@click.option("--allow-missing", is_flag=True, help="Passes over days that are not in the lake.")
+@click.option("--down", is_flag=True, help="Ends the servers of --into and removes the directory.")
+@json_option
+@config_option
+def replay(
+    datasets: tuple[str, ...],
+    day: Day | None,
+    start: Day | None,
+    end: Day | None,
+    serve: bool,
+    into: Path | None,
+    allow_missing: bool,
+    down: bool,
+    as_json: bool,
+    config: str | None,
+) -> None:
+    """Puts days of the tables back into a temporary Prometheus, Loki or MongoDB.
+
+    One server a system, all DATASETs at once (by default every one), without any snapshot. What
+    the servers then count is compared with the manifests. With --serve their addresses are
+    printed as JSON, and they stay up.
+    """
+    if down:
+        _down(into)
+        return
+    days = chosen_days(day, start, end)
+    if days is None:
+        raise UsageError("no days", expected="--from D --to D, or --day D")
+    if not serve and into is None:
+        raise UsageError("nothing would be left of it", expected="--serve, or --into DIR, or both")
+    from lake.base.settings import load  # noqa: PLC0415
+    from lake.base.store import open_store  # noqa: PLC0415
+    from lake.replay import find_partitions, replayed  # noqa: PLC0415
+    from lake.servers.progress import shown  # noqa: PLC0415
+
+    settings = load(config)
+    store = open_store(settings)
+    chosen = settings.datasets_named(datasets)
+    partitions = find_partitions(store, chosen, days, allow_missing=allow_missing)
+    end_on_signals(_INTERRUPTED)
+    with ExitStack() as running:
+        with shown(sys.stderr) as progress:
+            told = replayed(settings, store, partitions, into, progress)
+            result = running.enter_context(told)
+        _tell(result)
+        if serve:
+            _serve(result, into, as_json=as_json)
+        elif as_json:
+            click.echo(json.dumps(_report(result) | {"directory": str(into)}))
+    if not serve:
+        click.echo(f"next: the same command with --serve; {into} has the data", err=True)
+
+
+def _serve(result: Replayed, into: Path | None, *, as_json: bool) -> None:
+    from lake.serving import serving  # noqa: PLC0415
+
+    with serving(into) if into else nullcontext(), suppress(SystemExit):
+        click.echo(json.dumps(result.endpoints | (_report(result) if as_json else {})))
+        for line in _next_steps(result):
+            click.echo(line, err=True)
+        down = f"; `lake replay --into {into} --down` also removes the directory" if into else ""
+        click.echo(f"Ctrl-C stops it{down}", err=True)
+        result.stack.wait()
+
+
+def _report(result: Replayed) -> dict[str, Any]:
+    return {
+        "datasets": [{"dataset": name, "days": days} for name, days in result.days.items()],
+        "remarks": result.remarks,
+        "seconds": round(result.seconds, 3),
+    }
+
+
+def _tell(result: Replayed) -> None:
+    for name, days in result.days.items():
+        rows = sum(one["rows"] for one in days.values())
+        click.echo(f"{name}: {len(days)} days, {rows:,} rows, counted by the server", err=True)
+    for remark in result.remarks:
+        click.echo(f"note: {remark}", err=True)
+
+
+def _next_steps(result: Replayed) -> list[str]:
+    """What a person types next."""
+    day = max(day for days in result.days.values() for day in days)
+    steps = []
+    for system, endpoint in result.endpoints.items():
+        if system == "mongo":
+            steps.append(f"ask it: mongosh {endpoint['uri']}/{result.database}")
+        elif system == "prometheus":
+            steps.append(
+                f"ask it: curl -G {endpoint['url']}/api/v1/query --data-urlencode "
+                f"'query=count({{__name__=~\".+\"}})' -d time={day}T12:00:00Z"
+            )
+        else:
+            steps.append(
+                f"ask it: logcli --addr={endpoint['url']} query --from={day}T00:00:00Z "
+                f"--to={day}T23:59:59Z '{{service_name=~\".+\"}}'"
+            )
+    return steps
+
+
+def _down(into: Path | None) -> None:
+    from lake.replay import require_replay  # noqa: PLC0415
+    from lake.serving import bring_down  # noqa: PLC0415
+
+    if into is None:
+        raise UsageError("--down needs --into DIR")
+    require_replay(into)
+    stopped = bring_down(into)
+    click.echo(f"{'servers stopped, ' if stopped else ''}{into} removed", err=True)

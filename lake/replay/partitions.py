@@ -1,0 +1,129 @@
+"""Which partitions are replayed, and their rows, proven against the manifests.
+
+Belongs here: days without a manifest, the object's SHA-256, reading it batch by batch.
+Does not: what a row means to a server.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lake.base.datasets import Dataset
+from lake.base.day import Day
+from lake.base.errors import BadData, Missing
+from lake.base.manifest import Manifest, read_ledger
+from lake.base.scratch import explained_full_disk
+from lake.base.store import Store
+
+_SHOWN_DAYS = 10
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A dataset's day that is in the lake."""
+
+    dataset: Dataset
+    day: Day
+    manifest: Manifest
+
+
+def find_partitions(
+    store: Store, datasets: Sequence[Dataset], days: Sequence[Day], *, allow_missing: bool
+) -> list[Partition]:
+    """The partitions of these days (one or more, ascending), by day, then by dataset.
+
+    Raises Missing for days without a manifest, or with `allow_missing` where there is none
+    at all; BadData for a manifest that can't be read; what the store raises.
+    """
+    found: list[Partition] = []
+    missing: dict[str, list[Day]] = {}
+    for dataset in datasets:
+        ledger = read_ledger(store, dataset.name, days[0], days[-1].plus(1))
+        for day in days:
+            manifest = ledger.get(day)
+            if isinstance(manifest, BadData):
+                raise manifest
+            if manifest is None:
+                missing.setdefault(dataset.name, []).append(day)
+            else:
+                found.append(Partition(dataset, day, manifest))
+    if missing and not (allow_missing and found):
+        raise Missing(
+            "days that are not in the lake",
+            where=store.url(""),
+            found="; ".join(f"{name}: {_listed(those)}" for name, those in missing.items()),
+            remedy="`lake export` them, or replay the others with --allow-missing",
+        )
+    order = {dataset.name: number for number, dataset in enumerate(datasets)}
+    return sorted(found, key=lambda one: (one.day, order[one.dataset.name]))
+
+
+def _listed(days: Sequence[Day]) -> str:
+    more = f" and {len(days) - _SHOWN_DAYS} more" if len(days) > _SHOWN_DAYS else ""
+    return ", ".join(map(str, days[:_SHOWN_DAYS])) + more
+
+
+def batches_of(
+    store: Store, manifest: Manifest, rows: int, coded: Sequence[str] = ()
+) -> Iterator[pa.RecordBatch]:
+    """The object's rows, at most so many at a time, none across two row groups.
+
+    `coded` columns come with the dictionary's type. The whole object is compared with its
+    manifest before the first batch is handed out. Raises BadData, Missing, and what the
+    store raises.
+    """
+    with explained_full_disk(), tempfile.TemporaryFile(prefix="lake-") as file:
+        _copy(store, manifest, file)
+        taken = 0
+        try:
+            opened = pq.ParquetFile(file, read_dictionary=list(coded))
+            for group in range(opened.num_row_groups):
+                for batch in opened.iter_batches(rows, row_groups=[group]):
+                    taken += batch.num_rows
+                    yield batch
+        except (pa.ArrowException, OSError) as error:  # OSError: bytes that are no Parquet
+            raise _altered(store, manifest, "Parquet of ours", error) from error
+        if taken != manifest.rows:
+            raise _altered(store, manifest, f"{manifest.rows} rows", f"{taken} rows")
+
+
+def _copy(store: Store, manifest: Manifest, file: BinaryIO) -> None:
+    digest = hashlib.sha256()
+    try:
+        for chunk in store.chunks(manifest.key):
+            digest.update(chunk)
+            file.write(chunk)
+    except Missing as error:
+        raise Missing(
+            f"the object of {manifest.dataset} {manifest.day} is gone",
+            where=store.url(manifest.key),
+            remedy=_remedy(manifest),
+        ) from error
+    if digest.hexdigest() != manifest.sha256:
+        found = digest.hexdigest()
+        raise _altered(store, manifest, f"SHA-256 {manifest.sha256}", found)
+    file.seek(0)
+
+
+def _altered(store: Store, manifest: Manifest, expected: str, found: object) -> BadData:
+    return BadData(
+        f"the object of {manifest.dataset} {manifest.day} is not what its manifest says",
+        where=store.url(manifest.key),
+        expected=expected,
+        found=found,
+        remedy=_remedy(manifest),
+    )
+
+
+def _remedy(manifest: Manifest) -> str:
+    return (
+        f"lake export {manifest.dataset} --day {manifest.day} --force, while the source keeps the "
+        "day; else restore a snapshot"
+    )

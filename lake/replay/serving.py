@@ -1,0 +1,302 @@
+"""Partitions in running servers: started, loaded, compared, kept in a directory or thrown away.
+
+Belongs here: the order of the steps, what a directory's mark says. Does not: how each system is
+written to (a module each), options of the command line.
+
+A directory holds `replay.json`, which says what was replayed into it (each partition with its
+SHA-256), in which folder below it the servers' data are, and whether all of it is there. A
+replay that was interrupted begins again, in a folder of its own.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+from lake.base.datasets import MongoDataset
+from lake.base.errors import Incomplete, PermanentError, UsageError
+from lake.base.settings import Settings
+from lake.base.store import Store
+from lake.replay.face import Loaded, Loader, Remarks
+from lake.replay.partitions import Partition
+from lake.servers import Stack, find, start
+from lake.servers.installing import how_installed
+from lake.servers.progress import Progress, silent
+
+MARK = "replay.json"
+_LOCK = "replay.lock"
+SYSTEMS = ("prometheus", "loki", "mongo")
+_SHOWN = 10
+
+
+@dataclass
+class Replayed:
+    """Running servers and what they hold.
+
+    `days` has, by dataset and day, the table's `rows`, how many of them a question can count
+    (`countable`: stale markers are none of these) and how many the server `found`.
+    """
+
+    stack: Stack
+    database: str = ""
+    days: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def endpoints(self) -> dict[str, dict[str, str]]:
+        """As `lake services up` tells them."""
+        return self.stack.endpoints
+
+
+@contextmanager
+def replayed(
+    settings: Settings,
+    store: Store,
+    partitions: Sequence[Partition],
+    into: Path | None = None,
+    progress: Progress = silent,
+) -> Iterator[Replayed]:
+    """One server a system, loaded with the partitions and compared with their counts.
+
+    The servers run until the block ends. With `into` their data stay there, and the same
+    replay finds them loaded; without it they are thrown away. Raises Incomplete where a
+    server does not hold what the manifests say; UsageError for a directory of something
+    else; PermanentError where a server's program is missing; what store and servers raise.
+    """
+    systems = [name for name in SYSTEMS if any(p.dataset.source == name for p in partitions)]
+    _require_programs(systems)
+    if any(name == "mongo" for name in systems):
+        from lake.replay import mongo  # noqa: PLC0415
+
+        mongo.check([one.dataset for one in partitions])
+    place = _Place(into, partitions) if into else None
+    options = _options(partitions)
+    began = time.monotonic()
+    with (
+        closing(place) if place else nullcontext(),
+        start(systems, place.folder if place else None, progress, **options) as stack,
+    ):
+        result = Replayed(stack, database_of(settings))
+        if place and place.loaded:
+            loaded, result.remarks = place.loaded, place.remarks
+        else:
+            loaded, result.remarks = _load(settings, store, partitions, stack, progress)
+        result.days = _compared(settings, store, partitions, stack, loaded, progress)
+        if place:
+            place.finished(loaded, result.remarks)
+        result.seconds = time.monotonic() - began
+        yield result
+
+
+Key = tuple[str, str]  # dataset, day
+
+
+def _load(
+    settings: Settings,
+    store: Store,
+    partitions: Sequence[Partition],
+    stack: Stack,
+    progress: Progress,
+) -> tuple[dict[Key, Loaded], list[str]]:
+    remarks = Remarks()
+    loaded: dict[Key, Loaded] = {}
+    for system in stack.endpoints:
+        with closing(_loader(system, settings, store, partitions, stack, remarks)) as loader:
+            mine = sorted(
+                (one for one in partitions if one.dataset.source == system), key=loader.order_of
+            )
+            for number, one in enumerate(mine, 1):
+                progress(system, f"{one.dataset.name} {one.day} ({number} of {len(mine)})")
+                loaded[one.dataset.name, str(one.day)] = loader.load(one)
+                if number == len(mine) or mine[number].day != one.day:
+                    loader.end_of_day()
+            loader.finish()
+    return loaded, remarks.told()
+
+
+def _compared(
+    settings: Settings,
+    store: Store,
+    partitions: Sequence[Partition],
+    stack: Stack,
+    loaded: dict[Key, Loaded],
+    progress: Progress,
+) -> dict[str, dict[str, dict[str, int]]]:
+    """What the servers find. Raises Incomplete, naming the partitions that differ."""
+    days: dict[str, dict[str, dict[str, int]]] = {}
+    wrong = []
+    with ExitStack() as open_loaders:
+        loaders = {
+            system: open_loaders.enter_context(
+                closing(_loader(system, settings, store, partitions, stack, Remarks()))
+            )
+            for system in stack.endpoints
+        }
+        for day in sorted({one.day for one in partitions}):
+            for system, loader in loaders.items():
+                mine = {
+                    one.dataset.name: loaded[one.dataset.name, str(day)]
+                    for one in partitions
+                    if one.day == day and one.dataset.source == system
+                }
+                if not mine:
+                    continue
+                progress(system, f"counting {day}")
+                for name, found in loader.found(day, mine).items():
+                    one = mine[name]
+                    counts = {"rows": one.rows, "countable": one.countable, "found": found}
+                    days.setdefault(name, {})[str(day)] = counts
+                    if not one.at_least <= found <= one.countable:
+                        wrong.append(f"{name} {day}: {found}, not {one.countable}")
+    if wrong:
+        more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+        raise Incomplete(
+            "the temporary servers do not hold what the manifests say",
+            where=", ".join(stack.endpoints),
+            found="; ".join(wrong[:_SHOWN]) + more,
+            remedy="replay again, into a new directory",
+        )
+    return days
+
+
+def _loader(
+    system: str,
+    settings: Settings,
+    store: Store,
+    partitions: Sequence[Partition],
+    stack: Stack,
+    remarks: Remarks,
+) -> Loader:
+    """Imported where used: each brings its own client library."""
+    endpoint = stack.endpoints[system]
+    if system == "prometheus":
+        from lake.replay.prometheus import PrometheusLoader  # noqa: PLC0415
+
+        return PrometheusLoader(store, endpoint["url"], remarks)
+    if system == "loki":
+        from lake.replay.loki import LokiLoader  # noqa: PLC0415
+
+        return LokiLoader(store, endpoint["url"], remarks)
+    from lake.replay.mongo import MongoLoader  # noqa: PLC0415
+
+    datasets = [one.dataset for one in partitions if isinstance(one.dataset, MongoDataset)]
+    return MongoLoader(store, endpoint["uri"], database_of(settings), datasets, remarks)
+
+
+def database_of(settings: Settings) -> str:
+    """The source's, which the temporary server has, too; "" without MongoDB."""
+    return settings.sources.mongo.database if settings.sources.mongo else ""
+
+
+def _options(partitions: Sequence[Partition]) -> dict[str, Any]:
+    options: dict[str, Any] = {"mongo_ttl": False}
+    days = [one.day for one in partitions if one.dataset.source == "loki"]
+    if days:
+        from lake.replay.loki import server_options  # noqa: PLC0415
+
+        options |= server_options(min(days))
+    return options
+
+
+def _require_programs(systems: Sequence[str]) -> None:
+    for system in systems:
+        if find(system) is None:
+            raise PermanentError(
+                f"no usable {system} on this machine",
+                remedy=f"`lake services install {system}` gets {how_installed(system)}",
+            )
+
+
+class _Place:
+    """A directory that keeps what was replayed: its mark, and the folder of the servers."""
+
+    def __init__(self, into: Path, partitions: Sequence[Partition]) -> None:
+        self._into = into
+        _told(into)  # before anything is made there
+        self._lock = _locked(into)
+        self._wanted = [[one.dataset.name, str(one.day), one.manifest.sha256] for one in partitions]
+        told = _told(into)
+        if told is not None and told["partitions"] != self._wanted:
+            raise UsageError(
+                "something else was replayed there",
+                where=into,
+                expected="a new or empty directory, or one of the same datasets and days",
+                found=", ".join(sorted({name for name, _, _ in told["partitions"]})),
+                remedy="name another directory, or `lake replay --into DIR --down` first",
+            )
+        self.loaded: dict[Key, Loaded] = {}
+        self.remarks: list[str] = []
+        if told is not None and "loaded" in told:
+            self.folder = into / told["folder"]
+            self.loaded = {(name, day): Loaded(**one) for name, day, one in told["loaded"]}
+            self.remarks = told["remarks"]
+            return
+        if told is not None:  # a server that is ending may still write there
+            shutil.rmtree(into / told["folder"], ignore_errors=True)
+        self.folder = into / f"servers-{uuid.uuid4().hex[:8]}"
+        self._mark({})
+
+    def finished(self, loaded: dict[Key, Loaded], remarks: list[str]) -> None:
+        """All of it is there and was compared."""
+        listed = [[name, day, asdict(one)] for (name, day), one in loaded.items()]
+        self._mark({"loaded": listed, "remarks": remarks})
+
+    def _mark(self, more: dict[str, Any]) -> None:
+        told = {"partitions": self._wanted, "folder": self.folder.name, **more}
+        half = self._into / f"{MARK}.tmp"
+        half.write_text(json.dumps(told) + "\n", encoding="utf-8")
+        half.replace(self._into / MARK)
+
+    def close(self) -> None:
+        """Another process may use it."""
+        self._lock.close()
+
+
+def _locked(into: Path) -> TextIO:
+    """Held by this process until it ends or the file is closed. Raises UsageError."""
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        file = (into / _LOCK).open("w", encoding="ascii")
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise UsageError(
+            "another replay uses the directory", where=into, remedy="end it, or name another one"
+        ) from error
+    except OSError as error:
+        raise UsageError("the directory can't be used", where=into, found=error.strerror) from error
+    return file
+
+
+def _told(into: Path) -> dict[str, Any] | None:
+    """The directory's mark; None where it is new or empty. Raises UsageError."""
+    mark = into / MARK
+    if mark.exists():
+        try:
+            told: dict[str, Any] = json.loads(mark.read_text("utf-8"))
+            _ = told["partitions"], told["folder"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UsageError("not a replay's mark", where=mark, found=error) from error
+        return told
+    if into.exists() and (not into.is_dir() or {one.name for one in into.iterdir()} - {_LOCK}):
+        raise UsageError(
+            "the directory is not empty",
+            where=into,
+            expected="a new or empty directory, or one of the same replay",
+            remedy="name another one",
+        )
+    return None
+
+
+def require_replay(into: Path) -> None:
+    """Raises UsageError where nothing was replayed there."""
+    if _told(into) is None:
+        raise UsageError("nothing was replayed there", where=into, expected=f"a file {MARK}")
