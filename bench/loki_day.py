@@ -54,7 +54,9 @@ class BusyLoki:
 @contextmanager
 def busy_loki(lines: int) -> Iterator[BusyLoki]:
     """At least so many lines: as many such services as it takes, in the same eight streams."""
-    with start(["loki"]) as stack:
+    # Loki's own default: what is older is read from the chunks, and not by way of the ingester.
+    config = {"querier": {"query_ingesters_within": "3h"}}
+    with start(["loki"], loki_config=config) as stack:
         endpoint = stack.endpoints["loki"]
         http = Http(LokiSource(url=endpoint["url"]), "loki")
         pushed = text = 0
