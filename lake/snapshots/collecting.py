@@ -10,7 +10,7 @@ import hashlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -115,6 +115,10 @@ class Collector:
         """A file that is not on any disk."""
         self._submit(partial(self._packed, content, _Place(path, 0)))
 
+    def fetched(self, chunks: Callable[[], Iterable[bytes]], size: int, path: str) -> None:
+        """A file that is an object elsewhere, in the background; small ones share an object."""
+        self._submit(partial(self._fetched, chunks, size, path))
+
     @contextmanager
     def members(self, path: str) -> Iterator[Callable[[bytes], None]]:
         """A gzip file of which each call adds a member: those that are stored don't travel."""
@@ -193,6 +197,18 @@ class Collector:
             for number, at in enumerate(range(0, size, _PIECE_BYTES)):
                 part = min(_PIECE_BYTES, size - at)
                 self._submit(partial(self._piece, source, _Place(path, number, at), part))
+
+    def _fetched(self, chunks: Callable[[], Iterable[bytes]], size: int, path: str) -> None:
+        if size <= _SMALL_BYTES:
+            self._packed(b"".join(chunks()), _Place(path, 0))
+            return
+        key = f"{self.prefix}pieces/{self._number():06d}"
+        with self._store.upload(key) as upload:
+            hashing = Hashing(upload)
+            for chunk in chunks():
+                hashing.write(chunk)
+        self._sent(StoredObject(key, hashing.size, hashing.digest))
+        self._keep(_Place(path, 0), StoredFile(path, hashing.size, hashing.digest, key))
 
     def _piece(self, source: Path, place: _Place, size: int) -> None:
         """So many bytes of the file, as they are now; what changes meanwhile is read again."""

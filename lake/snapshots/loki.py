@@ -1,7 +1,7 @@
-"""Loki on a file system: its directory and its configuration.
+"""Loki: its directory, its configuration, and its bucket where it stores in S3.
 
 Belongs here: which files, in which order, and what was not flushed yet.
-Does not: how files travel (collecting).
+Does not: how files travel (collecting), names in S3 (loki_s3).
 
 The order WAL, active index, index, chunks: a reference that was copied before its chunk
 resolves, for the chunk was there already. Chunks are written in place, so those that
@@ -14,7 +14,9 @@ import logging
 import re
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from lake.base.datasets import LokiDataset
 from lake.base.day import Day
@@ -22,6 +24,8 @@ from lake.base.errors import LakeError, PermanentError
 from lake.base.settings import LokiSource, Settings
 from lake.snapshots.collecting import Collector
 from lake.snapshots.face import Taken
+from lake.snapshots.loki_config import LokiPlaces, places, read_config, without_secrets
+from lake.snapshots.loki_s3 import bucket_stores, objects
 from lake.sources import open_source
 from lake.sources.http import Http
 
@@ -31,19 +35,21 @@ ALL_STREAMS = LokiDataset(name="all", source="loki", selector="{}")
 _FLUSHED_WITHIN_S = 15.0
 _LOOK_S = 0.25
 _PASSES = 5  # over files that changed while they were copied
-# The first part of a path, or what it contains, in the order of copying; chunks go last.
-_ORDER = ("wal", "active", "index", "compactor", "")
-_NOT_KEPT = ("cache", ".part", ".tmp", ".lock")
+_WAL, _ACTIVE, _INDEX, _OTHER, _CHUNKS = range(5)  # the order of copying
+_DATA = PurePosixPath("data")
 
 
 class LokiSnapshotter:
     """See Snapshotter. Loki's directory has to be on a disk that is seen from here."""
+
+    _places: LokiPlaces
 
     def __init__(self, settings: Settings) -> None:
         section = settings.sources.loki
         assert isinstance(section, LokiSource)  # noqa: S101  open_snapshotter looked
         self._http = Http(section, "loki")
         self._settings = settings
+        self._tenant = section.tenant
         self._data_dir = Path(settings.snapshots.loki.data_dir)
         self._config = Path(settings.snapshots.loki.config_file)
 
@@ -51,16 +57,28 @@ class LokiSnapshotter:
         """See Snapshotter."""
         build = self._http.get("/loki/api/v1/status/buildinfo").json()
         self._require_disk()
+        config = read_config(self._config)
+        self._places = places(config, self._data_dir, self._config)
         unflushed = self._flush()
-        into.file(self._config, CONFIG)
+        before = self._lines(day)
+        own = self._config.read_text("utf-8")
+        into.content(without_secrets(own).encode(), CONFIG)
         copied = self._copy(into)
-        return Taken(
-            {"name": "Loki", "version": str(build["version"])},
-            {"start": None, "end": None},
-            {"files": copied, "day_lines": self._lines(day)},
+        if self._places.s3 is not None:
+            copied += self._copy_bucket(self._places.s3, into)
+        counts = {"files": copied, "day_lines": before}
+        after = self._lines(day)
+        if after != before:  # writes go on: what the snapshot holds lies between
+            counts["day_lines_after"] = after
+        details = {
             # In memory and in the WAL, whose copy is a part of the snapshot.
-            {"chunks_in_memory": unflushed, "data_dir": str(self._data_dir)},
-        )
+            "chunks_in_memory": unflushed,
+            "data_dir": str(self._data_dir),
+            "tenant": self._tenant,
+            "stored_in": "s3" if self._places.s3 is not None else "filesystem",
+        }
+        server = {"name": "Loki", "version": str(build["version"])}
+        return Taken(server, {"start": None, "end": None}, counts, details)
 
     def close(self) -> None:
         """See Snapshotter."""
@@ -118,28 +136,64 @@ class LokiSnapshotter:
                     into.wait()  # one kind after the other
                 rank = self._rank(path)
                 done[path] = mark
-                self._file(path, into)
+                self._file(path, mark[0], into)
             into.wait()
         return len(done)
 
-    def _file(self, path: Path, into: Collector) -> None:
-        name = path.relative_to(self._data_dir).as_posix()
-        into.file(path, f"data/{name}", pack=True)
+    def _file(self, path: Path, size: int, into: Collector) -> None:
+        name = (_DATA / self._restored(path)).as_posix()
+        stored = into.known.files.get(name)
+        # A chunk's name has its checksum: of the same size it is the same.
+        if stored and self._rank(path) == _CHUNKS and sum(p.bytes for p in stored) == size:
+            into.adopt(name, stored)
+        else:
+            into.file(path, name, pack=True)
+
+    def _copy_bucket(self, section: dict[str, Any], into: Collector) -> int:
+        """Index first: what it refers to was there before it. New objects only."""
+        found, was_chunk = list(objects(bucket_stores(section, self._config))), False
+        for one in found:
+            if one.is_chunk and not was_chunk:
+                into.wait()
+            was_chunk = one.is_chunk
+            name = (_DATA / self._places.chunks / one.name).as_posix()
+            stored = into.known.files.get(name)
+            if one.is_chunk and stored and sum(p.bytes for p in stored) == one.stat.bytes:
+                into.adopt(name, stored)
+            else:
+                into.fetched(partial(one.store.chunks, one.stat.key), one.stat.bytes, name)
+        into.wait()
+        return len(found)
+
+    def _restored(self, path: Path) -> PurePosixPath:
+        """Its name in a data directory whose Loki stores in the file system."""
+        name = PurePosixPath(path.relative_to(self._data_dir).as_posix())
+        if self._places.s3 is None or not any(map(name.is_relative_to, self._places.active)):
+            return name
+        periods = self._places.periods
+        renamed = {f"{store}_{start}": f"filesystem_{start}" for store, start in periods}
+        return PurePosixPath(*(renamed.get(part, part) for part in name.parts))
 
     def _files(self) -> Iterator[tuple[Path, tuple[int, int]]]:
         """Each file with its size and time of change, in the order of copying."""
-        found = (path for path in self._data_dir.rglob("*") if path.is_file())
-        for path in sorted(found, key=lambda path: (self._rank(path), path)):
-            name = path.relative_to(self._data_dir).as_posix()
-            if any(part in name for part in _NOT_KEPT):
-                continue
+        files = (path for path in self._data_dir.rglob("*") if path.is_file())
+        ranked = ((self._rank(path), path) for path in files)
+        for _, path in sorted((rank, path) for rank, path in ranked if rank is not None):
             try:
                 stat = path.stat()
             except FileNotFoundError:
                 continue  # flushed and gone: what it held is in a later file
             yield path, (stat.st_size, stat.st_mtime_ns)
 
-    def _rank(self, path: Path) -> int:
-        name = path.relative_to(self._data_dir).as_posix()
-        ranks = [rank for rank, part in enumerate(_ORDER) if part and part in name]
-        return ranks[0] if ranks else len(_ORDER)
+    def _rank(self, path: Path) -> int | None:
+        """When its turn is; None for what is not kept: caches, what is being written."""
+        name = PurePosixPath(path.relative_to(self._data_dir).as_posix())
+        if name.is_relative_to(self._places.chunks):
+            return _INDEX if name.parts[len(self._places.chunks.parts)] == "index" else _CHUNKS
+        if any(map(name.is_relative_to, self._places.caches)):
+            return None
+        if any(part.endswith(".tmp") for part in name.parts):
+            return None
+        if name.is_relative_to(self._places.wal):
+            return _WAL
+        return _ACTIVE if any(map(name.is_relative_to, self._places.active)) else _OTHER

@@ -1,0 +1,74 @@
+"""All that a server holds, asked by its own means and in nobody's code under test."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pymongo
+import requests
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+
+from lake.base.day import Day
+
+
+def prometheus_samples(url: str, day: Day) -> dict[tuple, list]:
+    """Every series' stored samples of the day, by a range vector."""
+    answer = requests.get(
+        f"{url}/api/v1/query",
+        params={"query": '{__name__=~".+"}[1d]', "time": (day.end_ms - 1) / 1000},
+        timeout=60,
+    )
+    answer.raise_for_status()
+    result = answer.json()["data"]["result"]
+    return {tuple(sorted(one["metric"].items())): one["values"] for one in result}
+
+
+def loki_lines(url: str, day: Day, tenant: str = "") -> list:
+    """Every line with its labels and metadata, an hour at a time."""
+    headers = {"X-Loki-Response-Encoding-Flags": "categorize-labels"}
+    if tenant:
+        headers["X-Scope-OrgID"] = tenant
+    lines = []
+    for hour in range(24):
+        start = day.start_ms * 1_000_000 + hour * 3_600_000_000_000
+        answer = requests.get(
+            f"{url}/loki/api/v1/query_range",
+            params={
+                "query": '{job=~".+"}',
+                "start": start - 1,
+                "end": start + 3_600_000_000_000,
+                "limit": 5000,
+                "direction": "forward",
+            },
+            headers=headers,
+            timeout=60,
+        )
+        answer.raise_for_status()
+        for one in answer.json()["data"]["result"]:
+            labels = tuple(sorted(one["stream"].items()))
+            for ts, line, more in one["values"]:
+                if start <= int(ts):
+                    metadata = tuple(sorted(more.get("structuredMetadata", {}).items()))
+                    lines.append((labels, ts, line, metadata))
+    return sorted(lines)
+
+
+def mongo_database(uri: str, name: str) -> dict[str, Any]:
+    """Every document's bytes; options and indexes of every collection."""
+    with pymongo.MongoClient(uri) as client:
+        database = client[name]
+        found = {}
+        for one in database.list_collections():
+            raw = database.get_collection(
+                one["name"], codec_options=CodecOptions(document_class=RawBSONDocument)
+            )
+            found[one["name"]] = {
+                "type": one["type"],
+                "options": one["options"],
+                "documents": sorted(document.raw for document in raw.find({})),
+                "indexes": None
+                if one["type"] == "view"
+                else sorted(map(repr, database[one["name"]].list_indexes())),
+            }
+        return found

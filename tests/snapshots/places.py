@@ -1,0 +1,56 @@
+"""A configuration, and the short ways to take, restore and serve what it names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lake.base.day import Day
+from lake.base.settings import Settings, load
+from lake.base.store import Store, open_store
+from lake.restore import Restored, restore_files
+from lake.serve import BELOW, Served, serve
+from lake.snapshot import Outcome, take_snapshot
+from lake.snapshots.manifest import SnapshotManifest, read_snapshot
+
+DAY = Day.today().plus(-1)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A configuration, its store, a folder to restore into."""
+
+    config: Path
+    folder: Path
+
+    @property
+    def settings(self) -> Settings:
+        return load(str(self.config), {})
+
+    @property
+    def store(self) -> Store:
+        return open_store(self.settings)
+
+    def take(self, system: str, day: Day = DAY) -> Outcome:
+        return take_snapshot(self.settings, self.store, system, day)
+
+    def manifest(self, system: str, day: Day = DAY) -> SnapshotManifest:
+        return read_snapshot(self.store, system, day)
+
+    def restore(self, system: str, into: Path | None = None, day: Day = DAY) -> Restored:
+        manifest = self.manifest(system, day)
+        return restore_files(self.store, manifest, into or self.folder / "into", BELOW[system])
+
+    def serve(self, system: str, into: Path | None = None, day: Day = DAY) -> Served:
+        tenant = self.settings.sources.loki.tenant if self.settings.sources.loki else ""
+        return serve(self.manifest(system, day), into or self.folder / "into", tenant)
+
+    @contextmanager
+    def served(self, system: str, into: Path | None = None, day: Day = DAY) -> Iterator[Served]:
+        """Killed at the end: quicker than stopping, and nobody needs the data again."""
+        served = self.serve(system, into, day)
+        with served.stack:
+            yield served
+            served.stack[system].kill()

@@ -1,0 +1,217 @@
+"""From a loaded server through a store to a temporary server: the same answers."""
+
+from __future__ import annotations
+
+import pymongo
+from answers import loki_lines, mongo_database, prometheus_samples
+from places import DAY
+from system_loading import load_loki, load_mongo
+
+from lake.base.errors import Incomplete
+from lake.servers import start
+from lake.snapshot import list_snapshots, take_snapshot, verify_snapshot
+from lake.snapshots.mongo_load import NEVER_S
+
+
+def test_metrics(place, root, own_prometheus):
+    endpoint = own_prometheus.endpoints["prometheus"]
+    here = place(
+        **root,
+        sources__prometheus={"url": endpoint["url"]},
+        snapshots__prometheus={"data_dir": endpoint["data_dir"]},
+    )
+    taken = here.take("prometheus")
+    expected = prometheus_samples(endpoint["url"], DAY)
+    assert sum(map(len, expected.values())) == taken.manifest.counts["day_samples"] == 6 * 1440
+    (listed,) = list_snapshots(here.store, ("prometheus",))
+    assert listed == taken.manifest
+    assert verify_snapshot(here.store, listed).problems == ()
+    here.restore("prometheus")
+    with here.served("prometheus") as served:
+        assert served.checked == {"day_samples": 6 * 1440}
+        assert prometheus_samples(served.endpoint["url"], DAY) == expected
+    again = here.take("prometheus")
+    assert again.sent_bytes < 4000  # the head is a new block with the same chunks
+
+
+def test_logs(place, root, own_loki):
+    endpoint = own_loki.endpoints["loki"]
+    here = place(
+        **root,
+        sources__loki={"url": endpoint["url"]},
+        snapshots__loki={name: endpoint[name] for name in ("data_dir", "config_file")},
+    )
+    taken = here.take("loki")
+    expected = loki_lines(endpoint["url"], DAY)
+    assert len(expected) == taken.manifest.counts["day_lines"] == 900
+    assert expected[0][3]  # with metadata
+    here.restore("loki")
+    with here.served("loki") as served:
+        assert loki_lines(served.endpoint["url"], DAY) == expected
+    assert verify_snapshot(here.store, here.manifest("loki")).problems == ()
+
+
+def test_documents(place, root, mongo_uri, app_database):
+    with pymongo.MongoClient(mongo_uri) as client:
+        load_mongo(client[app_database])
+        expected = mongo_database(mongo_uri, app_database)
+        here = place(**root, sources__mongo={"uri": mongo_uri, "database": app_database})
+        taken = here.take("mongo")
+        assert taken.manifest.counts["documents"]["events"] == 3000
+        here.restore("mongo")
+        with here.served("mongo") as served:
+            found = mongo_database(served.endpoint["uri"], app_database)
+        (remark,) = served.remarks
+        assert "at_1 removes nothing (it was 7776000 s)" in remark
+        kept = found["events"].pop("indexes")
+        held = [index.replace(str(NEVER_S), str(90 * 86_400)) for index in kept]
+        assert held == expected["events"].pop("indexes")
+        assert found == expected
+        # Nothing but a metadata file or a member around what changed travels again.
+        assert here.take("mongo").sent_bytes == 0
+        client[app_database].events.delete_one({"n": 1})
+        client[app_database].events.insert_one({"n": -1})
+        assert here.take("mongo").manifest.counts["documents"]["events"] == 3000
+
+
+def test_the_temporary_server_goes_on_with_what_was_loaded(place, mongo_uri, app_database):
+    with pymongo.MongoClient(mongo_uri) as client:
+        client[app_database].a.insert_many([{"_id": number} for number in range(10)])
+    here = place(sources__mongo={"uri": mongo_uri, "database": app_database})
+    here.take("mongo")
+    here.restore("mongo")
+    # As after a kill in the middle: half of it is there, and no word that it is whole.
+    with start(["mongo"], here.folder / "into") as half:
+        with pymongo.MongoClient(half.endpoints["mongo"]["uri"]) as client:
+            client[app_database].a.insert_many([{"_id": 1}, {"_id": 99}])
+    with here.served("mongo") as served, pymongo.MongoClient(served.endpoint["uri"]) as client:
+        assert client[app_database].a.distinct("_id") == list(range(10))
+        client[app_database].a.insert_one({"_id": 99})
+        assert (here.folder / "into/mongo/loaded.json").exists()
+    with pytest.raises(Incomplete, match="does not hold what") as failed:
+        here.serve("mongo")  # not loaded again, so what was added is found
+    assert failed.value.parts["expected"] == "a = 10"
+    assert failed.value.parts["found"] == "a = 11"
+
+
+def test_one_day_of_documents(place, mongo_uri, app_database):
+    with pymongo.MongoClient(mongo_uri) as client:
+        database = client[app_database]
+        rows = [
+            {"_id": number, "at": DAY.plus(number % 3 - 1).start, "x": "y" * 99}
+            for number in range(300)
+        ]
+        database.events.insert_many([*rows, {"_id": "none"}, {"_id": "text", "at": "today"}])
+        database.other.insert_one({"_id": 1})
+        database.events.create_index("at")
+    here = place(
+        sources__mongo={"uri": mongo_uri, "database": app_database},
+        snapshots__mongo={"scope": "day"},
+        dataset=[
+            {"name": "e", "source": "mongo", "collection": "events", "time_field": "at"},
+        ],
+    )
+    taken = here.take("mongo").manifest
+    assert taken.counts == {"documents": {"events": 100}}
+    assert taken.window == {"start": DAY.start.isoformat(), "end": DAY.end.isoformat()}
+    here.restore("mongo")
+    with (
+        here.served("mongo") as served,
+        pymongo.MongoClient(served.endpoint["uri"]) as client,
+    ):
+        found = client[app_database]
+        assert {one["_id"] for one in found.events.find()} == {
+            number for number in range(300) if number % 3 == 1
+        }
+        assert found.list_collection_names() == ["events"]
+        assert "at_1" in found.events.index_information()
+    assert here.take("mongo", DAY.plus(1)).manifest.counts == {"documents": {"events": 100}}
+    assert here.take("mongo", DAY.plus(5)).manifest.counts == {"documents": {"events": 0}}
+
+
+def test_a_mongo_that_wants_a_log_in(place):
+    with start(["mongo"], mongo_auth=True) as own:
+        uri = own.endpoints["mongo"]["uri"]
+        with pymongo.MongoClient(uri) as client:
+            client.app.a.insert_many([{"_id": number} for number in range(9)])
+        here = place(sources__mongo={"uri": "mongodb://127.0.0.1:1", "database": "app"})
+        settings = here.settings
+        mongo = settings.sources.mongo.model_copy(update={"uri": uri})
+        sources = settings.sources.model_copy(update={"mongo": mongo})
+        settings = settings.model_copy(update={"sources": sources})
+        take_snapshot(settings, here.store, "mongo", DAY)
+    password = uri.split(":")[2].split("@")[0]
+    for stat in here.store.list(""):
+        assert password.encode() not in here.store.read(stat.key)
+    here.restore("mongo")
+    with (
+        here.served("mongo") as served,
+        pymongo.MongoClient(served.endpoint["uri"]) as client,
+    ):
+        assert client.app.a.count_documents({}) == 9
+
+
+def test_a_loki_with_tenants(place):
+    with start(
+        ["loki"], loki_multi_tenant=True, loki_config={"ingester": {"flush_check_period": "100ms"}}
+    ) as own:
+        endpoint = own.endpoints["loki"]
+        load_loki(endpoint["url"], "one", 50, "first")
+        load_loki(endpoint["url"], "two", 70, "second")
+        expected = {name: loki_lines(endpoint["url"], DAY, name) for name in ("one", "two")}
+        here = place(
+            sources__loki={"url": endpoint["url"], "tenant": "two"},
+            snapshots__loki={name: endpoint[name] for name in ("data_dir", "config_file")},
+        )
+        taken = here.take("loki").manifest
+    assert taken.counts["day_lines"] == 210
+    assert taken.details["tenant"] == "two"
+    here.restore("loki")
+    with here.served("loki") as served:  # both are there, whichever was counted
+        url = served.endpoint["url"]
+        assert {name: loki_lines(url, DAY, name) for name in expected} == expected
+        assert len(expected["one"]) == 150
+
+
+def test_a_loki_that_stores_in_s3(place, s3, monkeypatch):
+    keys = {"access_key_id": s3["access_key"], "secret_access_key": s3["secret_key"]}
+    section = {
+        "bucketnames": s3["bucket"],
+        "endpoint": s3["endpoint_url"].removeprefix("http://"),
+        "region": s3["region"],
+        "insecure": True,
+        "s3forcepathstyle": True,
+        **keys,
+    }
+    period = {
+        "from": "2020-01-01",
+        "store": "tsdb",
+        "object_store": "s3",
+        "schema": "v13",
+        "index": {"prefix": "index_", "period": "24h"},
+    }
+    config = {
+        "ingester": {"flush_check_period": "100ms"},
+        "schema_config": {"configs": [period]},
+        "storage_config": {"aws": section},
+    }
+    with start(["loki"], loki_config=config) as own:
+        endpoint = own.endpoints["loki"]
+        load_loki(endpoint["url"], lines=100)
+        here = place(
+            sources__loki={"url": endpoint["url"]},
+            snapshots__loki={name: endpoint[name] for name in ("data_dir", "config_file")},
+        )
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(name)  # Loki's own configuration has them
+        taken = here.take("loki").manifest
+        expected = loki_lines(endpoint["url"], DAY)
+        assert here.take("loki").sent_bytes < 100_000
+    assert taken.details["stored_in"] == "s3"
+    assert any("/chunks/fake/" in one.path for one in taken.files)
+    stored = b"".join(here.store.read(stat.key) for stat in here.store.list(""))
+    assert s3["secret_key"].encode() not in stored
+    here.restore("loki")
+    with here.served("loki") as served:
+        assert loki_lines(served.endpoint["url"], DAY) == expected
+    assert len(expected) == 300
