@@ -95,11 +95,10 @@ class HourlyFingerprint:
         if not pa.types.is_timestamp(times.type):
             return nowhere
         ticks = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[times.type.unit]
-        since = (
-            times.cast(pa.int64()).to_numpy(zero_copy_only=False) - self._start_ns * ticks / 10**9
-        )
-        hours = np.nan_to_num(np.floor_divide(since, 3600 * ticks), nan=24)
-        return np.where((hours >= 0) & (hours < 24), hours, 24).astype(np.int64)
+        start = self._start_ns * ticks // 10**9
+        since = times.cast(pa.int64()).fill_null(start - 1).to_numpy() - start
+        hours = since // (3600 * ticks)
+        return np.where((hours >= 0) & (hours < 24), hours, nowhere)
 
     def difference(self, other: HourlyFingerprint) -> list[tuple[int, int, int]]:
         """The hours that differ, each with its rows here and there."""

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lake.base.fingerprint import Fingerprint, by_bucket
+from lake.base.fingerprint import Fingerprint, HourlyFingerprint, by_bucket
 from lake.base.fingerprint_loops import murmur as compiled_murmur
 
 _64, _128 = (1 << 64) - 1, (1 << 128) - 1
@@ -148,7 +148,7 @@ def kinds() -> st.SearchStrategy:
     """Pairs of a type and a strategy of its values."""
     plain_kinds = st.one_of(
         st.sampled_from(INTEGERS).map(lambda kind: (kind, integers(kind))),
-        st.sampled_from(TIMES).map(lambda kind: (kind, st.integers(0, 86_000_000))),
+        st.sampled_from(TIMES).map(lambda kind: (kind, st.integers(0, 80_000))),
         st.just((pa.bool_(), st.booleans())),
         st.just((pa.float64(), st.floats(allow_nan=False))),
         st.just((pa.float32(), st.floats(width=32, allow_nan=False))),
@@ -276,6 +276,48 @@ def test_parts_add_up():
     for bucket, found in enumerate(sums):
         chosen = table.filter(pa.array(buckets == bucket))
         assert f"v1:{found:032x}" == fingerprint(chosen) == expected(chosen)
+
+
+HOURS = {0: 3, 5: 2, 23: 1}
+START = 1_783_209_600  # 2026-07-05
+
+
+def day_of(unit: str, *, off_by_one: bool = False, extra: bool = True) -> pa.Table:
+    ticks = {"s": 1, "ms": 1000, "us": 10**6, "ns": 10**9}[unit]
+    times = [
+        (START + 3600 * h + 599 * n) * ticks for h, count in HOURS.items() for n in range(count)
+    ]
+    times[-1] = (START + 86_400) * ticks - 1  # the last moment
+    outside = [START * ticks - 1, (START + 86_400) * ticks, None] if extra else []
+    values = list(range(len(times) + len(outside)))
+    values[4] += off_by_one
+    return pa.table({"ts": pa.array([*times, *outside], pa.timestamp(unit, "UTC")), "v": values})
+
+
+def hourly(table: pa.Table, column: str = "ts") -> HourlyFingerprint:
+    found = HourlyFingerprint(column, START * 10**9)
+    for batch in table.to_batches(max_chunksize=4):
+        found.add(batch)
+    return found
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_the_hours_of_a_day(unit):
+    table = day_of(unit)
+    found = hourly(table)
+    assert str(found) == fingerprint(table)
+    assert {hour: rows for hour, rows in enumerate(found.rows) if rows} == {**HOURS, 24: 3}
+    assert found.difference(hourly(table)) == []
+    assert hourly(table).difference(hourly(day_of(unit, off_by_one=True))) == [(5, 2, 2)]
+    assert hourly(table).difference(hourly(day_of(unit, extra=False))) == [(24, 3, 0)]
+
+
+@pytest.mark.parametrize("column", ["v", "none"])
+def test_rows_without_a_time_have_no_hour(column):
+    table = day_of("ms")
+    found = hourly(table, column)
+    assert str(found) == fingerprint(table)
+    assert found.rows[24] == table.num_rows
 
 
 def test_a_number_that_stays():

@@ -101,6 +101,13 @@ def test_a_day_goes_to_s3_and_is_proven(on_s3, lake, bucket, events, tmp_path):
     assert status["days"][DAY]["state"] == "verified"
     assert status["undated"] == 1
     assert lake("verify", "--source")[0] == 0
+    first = events.find_one({"n": 61})
+    assert lake("verify", "--deep")[0] == 0
+    events.update_one({"_id": first["_id"]}, {"$set": {"n": 60_061}})
+    assert lake("verify", "--source")[0] == 0
+    code, out, _ = lake("verify", "--deep")
+    assert code == 1
+    assert "the source's rows are others now (01:00: 60 rows, now 60)" in out
 
 
 def test_damage_on_s3_is_found_and_mended(on_s3, lake, bucket):
