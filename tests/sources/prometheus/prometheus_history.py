@@ -36,6 +36,19 @@ def _gauge_with_gaps(start_ms: int, end_ms: int) -> Iterator[str]:
         at += luck.choice([15_000, 15_000, 15_000, 180_000, 299_999, 300_000, 1_200_000])
 
 
+def _latency(start_ms: int, end_ms: int) -> Iterator[str]:
+    """A classic histogram, metric by metric, as the format wants it."""
+    bounds = ["0.1", "0.5", "2.5", "+Inf"]
+    scrapes = range(start_ms, end_ms, 15_000)
+    for place, bound in enumerate(bounds):
+        for n, at in enumerate(scrapes):
+            yield _line("app_latency_bucket", f'job="t",le="{bound}"', n * (place + 2) // 3, at)
+    for n, at in enumerate(scrapes):
+        yield _line("app_latency_count", 'job="t"', n * 5 // 3, at)
+    for n, at in enumerate(scrapes):
+        yield _line("app_latency_sum", 'job="t"', n * 0.37, at)
+
+
 def history() -> Iterator[str]:
     begin, end = DAY.start_ms - 600_000, DAY.end_ms + 600_000
     yield _line("app_before", 'job="t"', 1, DAY.start_ms - 120_000)
@@ -46,6 +59,7 @@ def history() -> Iterator[str]:
     for number in range(MANY_NAMES):
         at = DAY.start_ms + number * 600_123
         yield _line(f"app_many_{number}", 'job="t"', number, at)
+    yield from _latency(begin, begin + 7_200_000)
     yield _line("app_next", 'job="t"', 1, DAY.end_ms)
     for number in range(200):
         value = ODD_VALUES[number % len(ODD_VALUES)]

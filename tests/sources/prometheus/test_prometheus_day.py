@@ -84,6 +84,14 @@ def as_asked(table: pa.Table) -> list[tuple[Any, ...]]:
         'app_requests_total{path!=""}',
         "sum by (method) (rate(app_requests_total[5m])) # with a comment",
         "1 / 3",
+        "sum(rate(app_requests_total[5m]))",
+        "histogram_quantile(0.9, sum by (le) (rate(app_latency_bucket[5m])))",
+        "app_latency_sum / app_latency_count",
+        'label_replace(app_odd, "__name__", "Renamed:odd", "", "")',
+        'count_values("Value", round(app_gappy))',
+        "topk(2, app_requests_total)",
+        "app_requests_total offset 1h > 10",
+        "time() % 3600",
         '{job="t"} unless {job="t",__name__!="app_odd"}',
     ],
 )
@@ -92,6 +100,22 @@ def test_same_samples_as_one_direct_request(reader, url, scratch, query):
     assert expected
     assert as_asked(read(reader, scratch, query)) == expected
     assert reader.count(dataset(query), DAY).rows == len(expected)
+
+
+def test_a_result_without_a_name_has_an_id_of_its_labels(reader, scratch):
+    query = "sum by (method, Zone) (rate(app_requests_total[5m]))"
+    table = read(reader, scratch, query)
+    assert table["metric"].null_count == table.num_rows > 0
+    found = {
+        (row["series_id"], row["method"], tuple(row["labels"]))
+        for row in table.select(["series_id", "method", "labels"]).to_pylist()
+    }
+    expected = [{"Zone": "kr"}, {"method": "get"}, {}]
+    assert found == {
+        (series_id(labels, ""), labels.get("method"),
+         tuple((k, v) for k, v in labels.items() if k == "Zone"))
+        for labels in expected
+    }  # fmt: skip
 
 
 def test_many_parts_give_the_same_table(reader, url, scratch, tmp_path, monkeypatch):
@@ -239,4 +263,4 @@ def test_parquet_is_laid_out_for_series(reader, scratch, tmp_path):
         "count(*) FILTER (labels['Zone'] = 'kr') > 0 FROM read_parquet(?)",
         params=[str(path)],
     ).fetchone()
-    assert found == (written.rows, 9 + MANY_NAMES, DAY.end_ms - 15_000, True)
+    assert found == (written.rows, 15 + MANY_NAMES, DAY.end_ms - 15_000, True)
