@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from lake.base.errors import BadData, UsageError
 from lake.base.settings import MongoSource
 from lake.base.table import TableStream
 from lake.sources.face import Count
+from lake.sources.mongo.ahead import one_ahead
 from lake.sources.mongo.connection import Client, connect, explained, require_collection
 from lake.sources.mongo.elements import MalformedError
 from lake.sources.pace import Pace, Slowing
@@ -122,8 +123,9 @@ class MongoReader:
         with (
             explained(self._section, f"collection {asked.collection}"),
             collection.find_raw_batches(of_day(asked, day)) as cursor,
+            closing(one_ahead(self._paced(cursor, slowing))) as answers,
         ):
-            for batch in self._paced(cursor, slowing):
+            for batch in answers:
                 try:
                     table.add(batch)
                 except MalformedError as error:

@@ -7,7 +7,6 @@ any of the steps. Imported where documents are read: it takes the compiled loops
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from lake.base.datasets import MongoDataset
 from lake.base.day import Day
 from lake.base.errors import BadData
 from lake.base.table import TableStream
+from lake.sources.mongo.ahead import one_ahead
 from lake.sources.mongo.columns import Builder
 from lake.sources.mongo.layout import dictionary_columns, encodings, sorted_by
 from lake.sources.mongo.locate import locate
@@ -69,7 +69,7 @@ class DayTable:
         columns = learner.columns()
         builder = Builder(learner.paths, columns)
         told = {"documents": self.documents, "spooled_bytes": self._spool.size_bytes, **details}
-        self._batches = _one_ahead(_batches(builder, self._spool, told))
+        self._batches = one_ahead(_batches(builder, self._spool, told))
         return TableStream(
             schema=builder.schema,
             batches=self._batches,
@@ -86,12 +86,3 @@ def _batches(builder: Builder, spool: Spool, details: dict[str, Any]) -> Iterato
         details["documents_with_rest"] = builder.tally.with_rest
         details["documents_with_raw"] = builder.tally.with_raw
         yield batch
-
-
-def _one_ahead(batches: Iterator[pa.RecordBatch]) -> Generator[pa.RecordBatch]:
-    """The same; the next one is made while the last one is written."""
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, batches, None)
-        while (batch := coming.result()) is not None:
-            coming = pool.submit(next, batches, None)
-            yield batch
