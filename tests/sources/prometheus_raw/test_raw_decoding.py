@@ -42,11 +42,13 @@ def decoded(data: bytes, count: int, room: int | None = None):
     return code, list(zip(ts[:filled].tolist(), values[:filled].tolist(), strict=True))
 
 
+@settings(deadline=None)
 @given(samples())
 def test_a_chunk_gives_back_what_was_written(written):
     assert decoded(xor_chunk(written), len(written)) == (compiled.OK, written)
 
 
+@settings(deadline=None)
 @given(samples().filter(len), st.data())
 def test_a_chunk_that_is_cut_is_told(written, data):
     whole = xor_chunk(written)
@@ -54,7 +56,7 @@ def test_a_chunk_that_is_cut_is_told(written, data):
     assert decoded(cut, len(written))[0] == compiled.BAD_CHUNK
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(samples().filter(len), st.data())
 def test_a_damaged_chunk_is_told_or_gives_as_many_samples(written, data):
     damaged = bytearray(xor_chunk(written))
@@ -71,6 +73,7 @@ def test_no_more_samples_than_there_is_room_for():
     assert decoded(xor_chunk(written), 10, room=9)[0] == compiled.BAD_CHUNK
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=100))
 def test_checksums(data):
     array = np.frombuffer(bytearray(data), np.uint8)
@@ -98,6 +101,7 @@ SERIES = [
 BODY = b"".join(frame(message(labels, chunks)) for labels, chunks in SERIES)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, len(BODY)), max_size=20).map(sorted))
 def test_pieces_of_any_length(tmp_path_factory, cuts):
     tmp_path = tmp_path_factory.getbasetemp()
@@ -107,6 +111,7 @@ def test_pieces_of_any_length(tmp_path_factory, cuts):
     assert spool.path.read_bytes() == b"".join(b"".join(chunks) for _, chunks in SERIES)
 
 
+@settings(deadline=None)
 @given(st.integers(1, len(BODY) - 1))
 def test_a_body_that_ends_early_is_told(tmp_path_factory, length):
     tmp_path = tmp_path_factory.getbasetemp()
@@ -121,6 +126,7 @@ def test_a_body_that_ends_early_is_told(tmp_path_factory, length):
             spooled(tmp_path, BODY[:length], [])
 
 
+@settings(deadline=None)
 @given(st.integers(0, 8 * len(BODY) - 1))
 def test_a_flipped_bit_is_told(tmp_path_factory, bit):
     damaged = bytearray(BODY)
@@ -129,7 +135,7 @@ def test_a_flipped_bit_is_told(tmp_path_factory, bit):
         spooled(tmp_path_factory.getbasetemp(), bytes(damaged), [])
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_a_damaged_message_with_a_right_checksum(tmp_path_factory, data):
     damaged = bytearray(message(*SERIES[3]))

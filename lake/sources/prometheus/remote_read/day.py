@@ -42,11 +42,11 @@ def table_stream(
     """
     remote = RemoteRead.open(http, questions, dataset, day)
     reading = _read(remote, questions, day, scratch)
-    table = SampleTable(label_columns(name for one in reading.labels for name in one))
+    table = SampleTable(label_columns(reading.names))
     details: dict[str, Any] = {
         "mode": "raw",
         "read_by": HOW[remote.streamed],
-        "series": len(reading.labels),
+        "series": len(reading),
         "requests": questions.tally.requests,
         "retries": questions.tally.retries,
         "pace": questions.tally.slowing.details(),
@@ -77,7 +77,7 @@ def _read(remote: RemoteRead, questions: Questions, day: Day, scratch: Path) -> 
     names = questions.metric_names(day.start_ms, day.end_ms - 1)
     spools = remote.fetch(day, names, scratch)
     reading = Reading(spools, remote.external, day, _decider(questions))
-    remote.check_names({name for one in reading.labels for name in one}, day)
+    remote.check_names(reading.names, day)
     return reading
 
 

@@ -7,6 +7,7 @@ the table's columns.
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -47,22 +48,38 @@ class Reading:
         self._decide = decide
         self.stale = 0
         """How many stale markers were among the samples that `blocks` gave."""
-        known: dict[bytes, int] = {}
-        by_id: dict[int, dict[str, str]] = {}
+        self._external = dict(external)
+        self.names: set[str] = set()
+        """Of all labels that the series have."""
+        ids = array("q")
+        # Labels stay as they were written until they are wanted: a tenth of what dicts take.
+        by_id: dict[int, bytes] = {}
         for written in (one for spool in spools for one in spool.labels):
-            if written not in known:
-                labels = label_sets.without(external, label_sets.parsed(written))
-                known[written] = one = series_id(labels, labels.get(NAME, ""))
-                if by_id.setdefault(one, labels) != labels:
-                    raise BadData("two series have the same id", found=f"{labels} and {by_id[one]}")
+            labels = self._parsed(written)
+            one = series_id(labels, labels.get(NAME, ""))
+            ids.append(one)
+            self.names.update(labels)
+            before = by_id.setdefault(one, written)
+            if before != written and self._parsed(before) != labels:
+                raise BadData(
+                    "two series have the same id", found=f"{labels} and {self._parsed(before)}"
+                )
         self._ids = np.array(sorted(by_id), np.int64)
-        self.labels = [by_id[one] for one in self._ids.tolist()]
-        """Of each series, by ascending id."""
-        self._index(known)
+        self._written = [by_id[one] for one in self._ids.tolist()]
+        self._index(np.array(ids, np.int64))
 
-    def _index(self, known: Mapping[bytes, int]) -> None:
+    def __len__(self) -> int:
+        """How many series there are."""
+        return len(self._ids)
+
+    def _parsed(self, written: bytes) -> dict[str, str]:
+        return label_sets.without(self._external, label_sets.parsed(written))
+
+    def _labels(self, place: int) -> dict[str, str]:
+        return self._parsed(self._written[place])
+
+    def _index(self, ids: Numbers) -> None:
         """One entry a piece of a spool, by ascending id."""
-        ids = np.array([known[one] for spool in self._spools for one in spool.labels], np.int64)
         columns = [
             np.repeat(np.arange(len(self._spools)), [len(one.labels) for one in self._spools]),
             *(
@@ -172,7 +189,7 @@ class Reading:
         return self._block(places, counts, ts, values, nans=bool(told[:, 2].any()))
 
     def _decided(self, place: int, several: Mapping[int, Sequence[int]]) -> Mapping[int, int]:
-        return self._decide(self.labels[place], several) if several else {}
+        return self._decide(self._labels(place), several) if several else {}
 
     def _block(
         self, places: Numbers, counts: Numbers, ts: Numbers, bits: Numbers, *, nans: bool
@@ -184,7 +201,7 @@ class Reading:
         self.stale += int(stale.sum()) if stale is not None else 0
         return Block(
             self._ids[places[there]],
-            [self.labels[place] for place in places[there].tolist()],
+            [self._labels(place) for place in places[there].tolist()],
             counts[there],
             ts,
             bits.view(np.float64),
@@ -251,7 +268,7 @@ class Reading:
             if len(set(map(str, found.histograms.take(pa.array(rows)).to_pylist()))) > 1:
                 raise BadData(
                     "one time has different histograms",
-                    where=self.labels[place],
+                    where=self._labels(place),
                     found=f"{time} ms since 1970",
                 )
             if len(bits := dict.fromkeys(found.bits[rows].tolist())) > 1:
