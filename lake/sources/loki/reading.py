@@ -20,7 +20,7 @@ from lake.sources.loki.paging import HOUR, Bound, lead_ns, pages
 from lake.sources.loki.selector import Selector
 from lake.sources.loki.spool import RunWriter, Stretch
 
-_RUN_BYTES = 24 << 20  # held in memory by all hours together, before they are sorted
+_RUN_BYTES = 12 << 20  # held in memory by all hours together, before they are sorted
 
 
 def page_lines() -> Bound:

@@ -26,7 +26,7 @@ from lake.sources.loki.answer import ROWS
 _COMPRESSED = pa.ipc.IpcWriteOptions(compression="lz4")
 _ORDER = [("stream_id", "ascending"), ("ts_ns", "ascending")]
 _RUN_BYTES = 64 << 20
-_READ_BYTES = 64 << 10  # of one batch; while reading back, one of every run is held
+_READ_BYTES = 32 << 10  # of one batch; while reading back, one of every run is held
 _BATCH_ROWS = 8192
 _BATCH_BYTES = 8 << 20
 
@@ -70,6 +70,8 @@ class RunWriter:
             self._writer.write_batch(batch)
             self._starts.append(self._starts[-1] + batch.num_rows)
         self._held, self._held_bytes = [], 0
+        del rows, batch
+        pa.default_memory_pool().release_unused()  # which a thread's own heap would keep
 
 
 def _slices_of(rows: pa.Table, run: int, at: int) -> np.ndarray:

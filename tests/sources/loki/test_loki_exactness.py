@@ -77,6 +77,7 @@ def test_lines_left_out_wherever_the_server_cuts(
     assert sorted(rows_of(table)) == expected
 
 
+@pytest.mark.slow
 def test_everything_is_every_stream_once(
     tenant: Callable[[str], LokiClient], job: str, tmp_path: Path
 ) -> None:
