@@ -1,9 +1,10 @@
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lake.base.errors import Missing, PermanentError, Refused
+from lake.base.errors import Conflict, Missing, PermanentError, Refused
 from lake.base.store.directory import DirectoryStore
 
 
@@ -124,6 +125,50 @@ def test_a_full_disk(small_disk):
     assert files(store) == {"a"}
     store.write("a", b"new")
     assert store.read("a") == b"new"
+
+
+def test_only_what_was_looked_at_is_replaced(store):
+    store.write("a", b"one", replaces="")
+    first = store.stat("a").etag
+    store.write("a", b"two", replaces=first)
+    for stale in ("", first):
+        with pytest.raises(Conflict):
+            store.write("a", b"six", replaces=stale)
+    assert store.read("a") == b"two"
+    assert files(store) == {"a"}
+
+
+def test_of_many_writers_one_wins(store):
+    """Each adds one to what it has read; nobody's addition is lost."""
+    store.write("n", b"0")
+
+    def add(_):
+        while True:
+            etag, number = store.stat("n").etag, int(store.read("n"))
+            try:
+                store.write("n", str(number + 1).encode(), replaces=etag)
+            except Conflict:
+                continue
+            return
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, range(200)))
+    assert store.read("n") == b"200"
+    assert files(store) == {"n"}
+
+
+def test_uploads_that_did_not_end_are_told_from_those_that_go_on(store):
+    assert store.unfinished("") == ()
+    with store.upload("tables/a/b") as upload:
+        upload.write(b"1")
+        (one,) = store.unfinished("tables/")
+        assert (one.key, one.alive) == ("tables/a/b", True)
+        assert store.unfinished("manifests/") == ()
+    (store.root / ".parts" / "tables!a!b.xyz").write_bytes(b"half")
+    (one,) = store.unfinished("tables/")
+    assert (one.key, one.alive) == ("tables/a/b", False)
+    store.abandon(one)
+    assert files(store) == {"tables/a/b"}
 
 
 def test_no_permission(store):

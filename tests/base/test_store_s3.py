@@ -3,7 +3,7 @@ import threading
 import boto3
 import pytest
 
-from lake.base.errors import Missing, PermanentError, Refused, TransientError
+from lake.base.errors import Conflict, Missing, PermanentError, Refused, TransientError
 from lake.base.redaction import redact
 from lake.base.settings import S3Section
 from lake.base.store.s3 import S3Store
@@ -96,6 +96,20 @@ def test_an_upload_that_vanished_says_so_and_not_that_aborting_failed(store, cli
         vanishing()
     assert "upload" in caught.value.parts["found"].lower()
     assert store.stat("t/x") is None
+
+
+@pytest.mark.parametrize("size", [1, 9 * MIB])
+def test_only_what_was_looked_at_is_replaced(store, size):
+    store.write("a", b"1" * size, replaces="")
+    first = store.stat("a").etag
+    with store.upload("a", first) as upload:
+        upload.write(b"2" * size)
+    assert upload.etag == store.stat("a").etag != first
+    for stale in ("", first):
+        with pytest.raises(Conflict):
+            store.write("a", b"3" * size, replaces=stale)
+    assert store.read("a") == b"2" * size
+    assert store.unfinished("") == ()
 
 
 def test_many_threads_open_one_client(store):

@@ -21,6 +21,7 @@ from lake.base.store.face import ObjectStat, Unfinished, Upload
 
 _CHUNK = 4 << 20
 _PARTS = ".parts"  # files being written, all in one folder: no glob over tables meets them
+_LOCK = ".lock"
 _SLASH = "!"  # in a part's name, which begins with its object's key
 
 
@@ -122,12 +123,20 @@ class DirectoryStore:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """No other writer looks at names or changes them in the meantime."""
-        descriptor = os.open(self.root / _PARTS, os.O_RDONLY)
+        """No other writer looks at names or changes them in the meantime.
+
+        A lock on a file, not on the folder: network file systems have no other. Its file goes
+        with it, so whoever waited for one that has gone takes the next.
+        """
+        path = self.root / _PARTS / _LOCK
+        descriptor = _locked(path)
+        while not _is_same(descriptor, path):
+            os.close(descriptor)
+            descriptor = _locked(path)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
+            path.unlink(missing_ok=True)
             os.close(descriptor)
 
     def delete(self, key: str) -> None:
@@ -152,6 +161,8 @@ class DirectoryStore:
         begins, found = prefix.replace("/", _SLASH), []
         with suppress(FileNotFoundError), self._alone():
             for part in sorted((self.root / _PARTS).iterdir()):
+                if part.name == _LOCK:
+                    continue
                 key = part.name.rpartition(".")[0].replace(_SLASH, "/")
                 # A part whose name is too long, or not from here, belongs to every prefix.
                 if part.name.startswith(begins) or not key or _SLASH not in part.name:
@@ -164,6 +175,20 @@ class DirectoryStore:
         part = self.root / _PARTS / upload.id
         with _explaining(part):
             part.unlink(missing_ok=True)
+
+
+def _locked(file: Path) -> int:
+    """A descriptor that holds its lock."""
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor
+
+
+def _is_same(descriptor: int, file: Path) -> bool:
+    try:
+        return os.fstat(descriptor).st_ino == file.stat().st_ino
+    except FileNotFoundError:
+        return False
 
 
 def _is_locked(file: Path) -> bool:
