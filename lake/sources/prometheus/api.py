@@ -186,12 +186,19 @@ class Questions:
         if len(windows) > 1:
             self.check_splittable()
         series = [
-            found
-            for window in windows
-            for answer in self.covered(self._dataset.query, window, partial(self._counts, ""))
-            for found in answer
+            found for window in windows for answer in self._counted(window) for found in answer
         ]
         return sum(int(float(value)) for found in series for _, value in found["values"])
+
+    def _counted(self, window: Window) -> list[list[dict[str, Any]]]:
+        """Counts of each step: by time where that will do, so that no shard of ours is in them."""
+        query = self._dataset.query
+        try:
+            return self.in_parts(window, partial(self._counts, "", query))
+        except (TooLarge, Rejected, Overloaded) as error:
+            if not (_less_may_help(error) and is_selector(query)):
+                raise
+            return self.covered(query, window, partial(self._counts, ""))
 
     def sizes(self, day: Window) -> dict[str, int]:
         """About how many series each metric has (`""`: without a name), looked at now and then."""
