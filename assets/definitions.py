@@ -12,23 +12,48 @@ import dagster as dg
 from assets.loki import loki_asset
 from assets.mongo import mongo_asset
 from assets.prometheus import prometheus_asset
+from assets.rehearsal import rehearsal_asset
 from assets.resources import LakeResource
-from assets.schedules import EXPORT_JOB, EXPORT_SCHEDULE, recount_schedule
+from assets.schedules import (
+    EXPORT_JOB,
+    EXPORT_SCHEDULE,
+    REHEARSAL_JOB,
+    REHEARSAL_SCHEDULE,
+    SNAPSHOT_JOB,
+    recount_schedule,
+    snapshot_schedule,
+)
+from assets.snapshots import configured_systems, snapshot_asset
 from lake.base.datasets import Dataset, LokiDataset, MongoDataset
 from lake.base.settings import Settings, load
 
 
 def build(settings: Settings, lake: LakeResource | None = None) -> dg.Definitions:
-    """One partitioned asset a dataset, their job and its schedules. Asks nothing of any server."""
+    """Assets of the datasets, the snapshots and the rehearsal, their jobs and schedules.
+
+    Asks nothing of any server.
+    """
     with warnings.catch_warnings():
         # Backfill policies and check results by partition: there is no older way to have them.
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
         assets = [_asset(settings, dataset) for dataset in settings.dataset]
+        assets += [snapshot_asset(settings, system) for system in configured_systems(settings)]
+        assets.append(rehearsal_asset(settings))
+    # A job that selects nothing would keep all the rest from being loaded.
+    exports, snapshots = bool(settings.dataset), bool(configured_systems(settings))
     return dg.Definitions(
         assets=assets,
-        jobs=[EXPORT_JOB],
-        schedules=[EXPORT_SCHEDULE, recount_schedule(settings)],
+        jobs=[
+            *([EXPORT_JOB] if exports else []),
+            *([SNAPSHOT_JOB] if snapshots else []),
+            REHEARSAL_JOB,
+        ],
+        schedules=[
+            *([EXPORT_SCHEDULE, recount_schedule(settings)] if exports else []),
+            *([snapshot_schedule(settings)] if snapshots else []),
+            REHEARSAL_SCHEDULE,
+        ],
         resources={"lake": lake or LakeResource.of(settings)},
         # The work of a run is threads waiting for servers: a process a step costs 5 s each.
         executor=dg.in_process_executor,

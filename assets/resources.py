@@ -25,7 +25,10 @@ from lake.export import Exporter
 
 
 class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Opens exporters. `s3`: endpoint, region and credentials; unused for a root in a directory."""
+    """Opens the store and exporters.
+
+    `s3`: endpoint, region and credentials; unused for a root in a directory.
+    """
 
     s3: S3Resource
 
@@ -39,12 +42,12 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     @contextmanager
     def exporter(self, settings: Settings) -> Iterator[Exporter]:
         """An exporter for one step; its connections end with the block."""
-        _log_without_secrets()
         with closing(Exporter(settings, self.store(settings))) as exporter:
             yield exporter
 
     def store(self, settings: Settings) -> Store:
         """The store of `lake.root`."""
+        _log_without_secrets()
         if not settings.lake.root.startswith("s3://"):
             return open_store(settings)
         section = S3Section(

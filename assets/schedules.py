@@ -9,14 +9,41 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from assets.rehearsal import NAME as REHEARSAL
+from assets.snapshots import GROUP as SNAPSHOTS
+from assets.snapshots import daily_systems, snapshot_name
 from lake.base.day import Day
 from lake.base.settings import Settings
 from lake.recheck import late_days
 
 EXPORT_JOB = dg.define_asset_job(
     "export",
-    selection=dg.AssetSelection.all(),
+    selection=dg.AssetSelection.all()
+    - dg.AssetSelection.groups(SNAPSHOTS)
+    - dg.AssetSelection.groups(REHEARSAL),
     description="All datasets of one closed UTC day.",
+)
+
+SNAPSHOT_JOB = dg.define_asset_job(
+    "snapshot",
+    selection=dg.AssetSelection.groups(SNAPSHOTS),
+    description="Raw snapshots of all systems, filed under one closed UTC day.",
+)
+
+REHEARSAL_JOB = dg.define_asset_job(
+    "rehearse",
+    selection=dg.AssetSelection.groups(REHEARSAL),
+    description="Snapshots brought back and held against the tables.",
+)
+
+# On the first of a month: the report's plot has a point a month.
+REHEARSAL_SCHEDULE = dg.ScheduleDefinition(
+    name="rehearse_monthly",
+    cron_schedule="0 5 1 * *",
+    execution_timezone="UTC",
+    job=REHEARSAL_JOB,
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="On the first of every month at 05:00 UTC.",
 )
 
 # Half an hour after midnight: what the sources still had in their queues has arrived.
@@ -60,3 +87,29 @@ def recount_schedule(settings: Settings) -> dg.ScheduleDefinition:
                 )
 
     return recount
+
+
+def snapshot_schedule(settings: Settings) -> dg.ScheduleDefinition:
+    """A run for each system, so that one which fails stops no other."""
+
+    @dg.schedule(
+        name="snapshot_daily",
+        # After the export: what it holds is then a part of the snapshot as well.
+        cron_schedule="30 1 * * *",
+        execution_timezone="UTC",
+        job=SNAPSHOT_JOB,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Every day at 01:30 UTC: raw snapshots, filed under the day just closed.",
+    )
+    def snapshots(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+        day = Day(context.scheduled_execution_time.date()).plus(-1)
+        if day < Day(settings.lake.first_day):
+            return
+        for system in daily_systems(settings):
+            yield dg.RunRequest(
+                run_key=f"snapshot {system} {day}",
+                asset_selection=[dg.AssetKey(snapshot_name(system))],
+                partition_key=str(day),
+            )
+
+    return snapshots

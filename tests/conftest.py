@@ -14,6 +14,7 @@ from pathlib import Path
 import boto3
 import pymongo
 import pytest
+from loaded_site import Site, running_site
 
 from lake.base.errors import LakeError
 from lake.servers import SERVER_NAMES, Stack, find, start
@@ -98,3 +99,10 @@ def s3(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 def s3_root(s3: dict[str, str]) -> str:
     """A lake's root in a fresh bucket."""
     return f"s3://{s3['bucket']}"
+
+
+@pytest.fixture(scope="session")
+def site(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Three servers with two days of the demo, exported and with snapshots: not to be changed."""
+    with running_site(tmp_path_factory.mktemp("loaded")) as running:
+        yield running

@@ -6,11 +6,12 @@ still grew can tell. Does not: the questions of one system (asking_…).
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from lake.base.fingerprint import Fingerprint
 from lake.base.parquet import write_parquet
@@ -21,6 +22,7 @@ from lake.rehearse.results import Check, Compared
 from lake.sources import Source, is_whole
 
 _TOLD_ROWS = 5
+_KEYS = ("_id", "ts", "ts_ns", "metric", "series_id", "stream_id")
 
 
 class Questions(Protocol):
@@ -133,9 +135,9 @@ def _tell_rows(part: Partition, source: Source, taken: datetime, check: Check) -
             "the snapshot was taken"
         )
         return
-    where = f"{part.manifest.key}"
-    for one, other in _paired(lost, extra):
-        check.differ(where, one, other)
+    where = part.manifest.key
+    for at, one, other in _paired(lost, extra):
+        check.differ(f"{where} {at}".strip(), one, other)
     check.wrong = max(
         lost[0]["times"] if lost else 0, extra[0]["times"] if extra else 0, check.wrong
     )
@@ -156,10 +158,23 @@ def _same_columns(part: Partition, restored: Path, check: Check) -> bool:
 
 
 def _paired(
-    lost: list[dict[str, object]], extra: list[dict[str, object]]
-) -> Iterator[tuple[object, object]]:
-    for number in range(max(len(lost), len(extra))):
-        yield (
-            lost[number]["row"] if number < len(lost) else "no such row",
-            extra[number]["row"] if number < len(extra) else "no such row",
-        )
+    lost: list[dict[str, Any]], extra: list[dict[str, Any]]
+) -> Iterator[tuple[str, str, str]]:
+    """Which row, and what differs in it; rows that are most alike are taken to be the same."""
+    others: list[dict[str, Any]] = [json.loads(one["row"]) for one in extra]
+    for row in (json.loads(one["row"]) for one in lost):
+        if not others:
+            yield "", _json(row), "no such row"
+            continue
+        like = max(others, key=lambda other: sum(other[name] == row[name] for name in row))
+        others.remove(like)
+        differing = [name for name in row if row[name] != like[name]]
+        same = {name: row[name] for name in _KEYS if name in row and name not in differing}
+        ours, theirs = ({name: one[name] for name in differing} for one in (row, like))
+        yield _json(same), _json(ours), _json(theirs)
+    for other in others:
+        yield "", "no such row", _json(other)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

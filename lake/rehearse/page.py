@@ -11,9 +11,8 @@ from html import escape
 from typing import Any
 
 from lake.base.resources import resource_path
-from lake.rehearse.plot import COLOURS, recovery_plot
+from lake.rehearse.plot import COLOURS, NAMES, recovery_plot
 
-_NAMES = {"mongo": "MongoDB", "prometheus": "Prometheus", "loki": "Loki"}
 Report = Mapping[str, Any]
 
 
@@ -66,12 +65,13 @@ def _verdict(report: Report) -> str:
         values = sum(check["compared"] for check in _checks(report))
         return (
             '<p class="verdict good">Everything came back, and nothing differs.</p>'
-            f"<p>{number} snapshots restored, {values:,} comparisons with the lake.</p>"
+            f"<p>{_number(number, 'snapshot')} restored, {values:,} comparisons with the lake.</p>"
         )
     bad = sum(1 for one in report["snapshots"] if not one["ok"])
     return (
-        f'<p class="verdict bad">{bad} of {number} snapshots failed the rehearsal.</p>'
-        f"<p>{came} of {number} came back; {len(report['differences'])} findings below.</p>"
+        f'<p class="verdict bad">{bad} of {_number(number, "snapshot")} failed the rehearsal.</p>'
+        f"<p>{came} of {number} came back; "
+        f"{_number(len(report['differences']), 'finding')} below.</p>"
     )
 
 
@@ -105,7 +105,7 @@ def _cards(report: Report) -> Iterator[str]:
             else "newest data recoverable: not known"
         )
         yield (
-            f'<div class="card" style="--colour:{COLOURS[system]}"><h3>{_NAMES[system]}</h3>'
+            f'<div class="card" style="--colour:{COLOURS[system]}"><h3>{NAMES[system]}</h3>'
             f'<p class="time">{time}</p><p>{split}</p><p>{data}</p>'
             f'<p class="{state}">{word}</p></div>'
         )
@@ -139,7 +139,7 @@ def _snapshot(one: Mapping[str, Any]) -> str:
     )
     state = "good" if one["ok"] else "bad"
     return (
-        f"<details{'' if one['ok'] else ' open'}><summary><b>{_NAMES[one['system']]}</b> "
+        f"<details{'' if one['ok'] else ' open'}><summary><b>{NAMES[one['system']]}</b> "
         f'{one["day"]} <span class="quiet">{one["chosen"]} · {escape(one["versions"])} · '
         f"{one['files']} files, {_size(one['bytes'])} · {took}</span> "
         f'<span class="{state}">{"the same" if one["ok"] else "failed"}</span></summary>'
@@ -157,11 +157,17 @@ def _row(compared: Mapping[str, Any], check: Mapping[str, Any]) -> str:
     )
 
 
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def _time(text: str) -> str:
     return f"{text[:16].replace('T', ' ')} UTC"
 
 
 def _seconds(seconds: float) -> str:
+    if seconds < 0.95:
+        return f"{seconds * 1000:.0f} ms"
     return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 # Told apart by people who see no red or no green, too (Okabe and Ito's palette).
 COLOURS = {"mongo": "#009E73", "prometheus": "#D55E00", "loki": "#0072B2"}
+NAMES = {"mongo": "MongoDB", "prometheus": "Prometheus", "loki": "Loki"}
 _QUIET = "#5b6770"
 _INCHES = (9.2, 3.4)
 
@@ -27,20 +28,23 @@ def recovery_plot(times: Mapping[str, Sequence[tuple[date, float]]]) -> str:
         figure = Figure(_INCHES, layout="constrained")
         FigureCanvasSVG(figure)
         axes: Any = figure.subplots()
+        top = max(seconds for points in times.values() for _, seconds in points) * 1.15
+        heights = _apart({name: points[-1][1] for name, points in times.items()}, top * 0.07)
         for system, points in sorted(times.items()):
             days = [day for day, _ in points]
             seconds = [one for _, one in points]
             colour = COLOURS[system]
-            axes.plot(days, seconds, color=colour, lw=2, marker="o", ms=5, label=system)
+            axes.plot(days, seconds, color=colour, lw=2, marker="o", ms=5)
             axes.annotate(
-                f"{system} {seconds[-1]:.1f} s",
-                (days[-1], seconds[-1]),
+                f"{NAMES[system]} {seconds[-1]:.1f} s",
+                (days[-1], heights[system]),
                 xytext=(9, 0),
                 textcoords="offset points",
                 va="center",
                 color=colour,
                 fontsize=10,
             )
+        axes.set_ylim(0, top)
         _dress(axes, [day for points in times.values() for day, _ in points])
         out = io.StringIO()
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
@@ -48,10 +52,22 @@ def recovery_plot(times: Mapping[str, Sequence[tuple[date, float]]]) -> str:
     return text[text.index("<svg") :]
 
 
-def _dress(axes: Any, days: Sequence[date]) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter  # noqa: PLC0415
+def _apart(heights: Mapping[str, float], least: float) -> dict[str, float]:
+    """Where names stand, so that none covers another: each at least so much above the last."""
+    placed: dict[str, float] = {}
+    below = float("-inf")
+    for name, height in sorted(heights.items(), key=lambda one: one[1]):
+        below = placed[name] = max(height, below + least)
+    return placed
 
-    axes.set_ylim(bottom=0)
+
+def _dress(axes: Any, days: Sequence[date]) -> None:
+    from matplotlib.dates import (  # noqa: PLC0415
+        AutoDateLocator,
+        ConciseDateFormatter,
+        date2num,
+    )
+
     axes.yaxis.set_major_formatter("{x:g} s")
     axes.grid(axis="y", color="#e3e7ea", lw=0.8)
     axes.set_axisbelow(True)
@@ -64,8 +80,14 @@ def _dress(axes: Any, days: Sequence[date]) -> None:
         margin = timedelta(days=15)
     else:
         locator = AutoDateLocator(minticks=3, maxticks=9)  # type: ignore[no-untyped-call]
-        axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+        formatter = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
+        ticks = locator.tick_values(_midnight(first), _midnight(last))  # type: ignore[no-untyped-call]
+        inside = [tick for tick in ticks if date2num(first) <= tick <= date2num(last)]  # type: ignore[no-untyped-call]
+        axes.set_xticks(inside, formatter.format_ticks(inside))  # type: ignore[no-untyped-call]
         margin = (last - first) / 12
     # To the right there is room for the names.
     axes.set_xlim(first - margin / 2, last + margin * 2.4)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -6,6 +6,7 @@ Belongs here: the order of the steps. Does not: any step.
 from __future__ import annotations
 
 import random
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -58,7 +59,7 @@ def rehearse(
     rehearsal = Rehearsal(
         str(Day(begun.date())), begun.isoformat(timespec="seconds"), __version__, chosen_seed
     )
-    with connect(settings) as lake:
+    with _session(settings) as lake:
         ledgers = _ledgers(settings, store, list(kept))
         for system, found in kept.items():
             for day, why in chosen_days(found, days, chosen_seed).items():
@@ -69,6 +70,12 @@ def rehearse(
                 trial.run(one)
     rehearsal.seconds = time.monotonic() - clock
     return rehearsal
+
+
+def _session(settings: Settings) -> Lake:
+    """For objects that have been fetched: it needs no table and no credentials."""
+    here = settings.lake.model_copy(update={"root": tempfile.gettempdir()})
+    return connect(settings.model_copy(update={"lake": here, "dataset": ()}))
 
 
 _Ledgers = dict[str, dict[str, dict[Day, Manifest]]]  # system → dataset → day

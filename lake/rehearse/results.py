@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MOST_TOLD = 10  # differences of one question; all are counted
+_CHARS = 300  # of a value that is told
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Check:
         """Notes a difference; `expected` is the lake's, `found` the restored server's."""
         self.wrong += times
         if len(self.differences) < MOST_TOLD:
-            self.differences.append(Difference(where, _short(expected), _short(found)))
+            self.differences.append(Difference(where, *_short(str(expected), str(found))))
 
     def to_json(self) -> dict[str, Any]:
         """For the report."""
@@ -189,6 +190,16 @@ class Rehearsal:
         }
 
 
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 300 else text[:300] + " …"
+def _short(one: str, other: str) -> tuple[str, str]:
+    """Long texts from shortly before where they differ."""
+    if max(len(one), len(other)) <= _CHARS:
+        return one, other
+    pairs = zip(one, other, strict=False)
+    same = next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+    begin = max(0, same - _CHARS // 4)
+    return _cut(one, begin), _cut(other, begin)
+
+
+def _cut(text: str, begin: int) -> str:
+    end = begin + _CHARS
+    return f"{'… ' if begin else ''}{text[begin:end]}{' …' if end < len(text) else ''}"

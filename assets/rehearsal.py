@@ -1,0 +1,89 @@
+"""The monthly rehearsal as an asset: its times become lines in Dagster's plots.
+
+Belongs here: what Dagster keeps of a rehearsal. Does not: the rehearsal (lake.rehearse).
+"""
+
+# No `from __future__ import annotations` here: Dagster reads the asset's annotations as types.
+
+import dagster as dg
+
+from assets.resources import LakeResource
+from lake.base.errors import LakeError, TransientError
+from lake.base.settings import Settings
+from lake.rehearse import Rehearsal, rehearse
+from lake.rehearse.report import store_report
+
+NAME = "rehearsal"
+_TOLD = 20  # differences in Dagster; the report has more
+
+
+class RehearsalConfig(dg.Config):
+    """What may be set in the launchpad, as with `lake rehearse`."""
+
+    seed: int | None = None
+    """Chooses the same snapshots and values again."""
+    days: int = 1
+    """So many snapshots of each system at random, besides the oldest and the newest."""
+
+
+def rehearsal_asset(settings: Settings) -> dg.AssetsDefinition:
+    """Not partitioned: a rehearsal is of the day on which it is held."""
+
+    @dg.asset(
+        name=NAME,
+        description=(
+            "Snapshots brought back on temporary servers and held against the tables. Fails "
+            "on any difference; the report is written all the same."
+        ),
+        group_name=NAME,
+        owners=["team:monitoring"],
+        metadata={"root": settings.lake.root},
+    )
+    def rehearsal(
+        context: dg.AssetExecutionContext, config: RehearsalConfig, lake: LakeResource
+    ) -> dg.MaterializeResult[None]:
+        store = lake.store(settings)
+        try:
+            held = rehearse(
+                settings,
+                store,
+                seed=config.seed,
+                days=config.days,
+                told=lambda name, text: context.log.info("%s: %s", name, text),
+            )
+            report = store_report(store, held)
+        except LakeError as error:
+            retry = isinstance(error, TransientError)
+            raise dg.Failure(str(error), allow_retries=retry) from None
+        metadata = _metadata(held, report)
+        if not held.ok:
+            told = "\n".join(held.differences()[:_TOLD])
+            raise dg.Failure(
+                f"the rehearsal failed; seed {held.seed}\n{told}",
+                metadata=metadata,
+                allow_retries=False,
+            )
+        return dg.MaterializeResult(metadata=metadata)
+
+    return rehearsal
+
+
+def _metadata(held: Rehearsal, report: dict[str, str]) -> dict[str, dg.MetadataValue]:
+    """Of each system the slowest recovery and the age of the newest snapshot's data."""
+    told: dict[str, dg.MetadataValue] = {
+        "report": dg.MetadataValue.path(report["html"]),
+        "report_json": dg.MetadataValue.path(report["json"]),
+        "seed": dg.MetadataValue.int(held.seed),
+        "snapshots": dg.MetadataValue.int(len(held.snapshots)),
+        "differences": dg.MetadataValue.int(len(held.differences())),
+        "seconds": dg.MetadataValue.float(round(held.seconds, 3)),
+    }
+    slowest: dict[str, float] = {}
+    for one in held.snapshots:
+        if one.recovery:
+            slowest[one.system] = max(slowest.get(one.system, 0), one.recovery.total_s)
+        if one.newest_age_s is not None and one.chosen in ("newest", "only"):
+            told[f"{one.system}_newest_age_s"] = dg.MetadataValue.float(one.newest_age_s)
+    for system, seconds in slowest.items():
+        told[f"{system}_recovery_s"] = dg.MetadataValue.float(round(seconds, 3))
+    return told

@@ -1,0 +1,173 @@
+"""Snapshots and rehearsals as Dagster has them: definitions, schedules, runs on real servers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from loaded_site import SYSTEMS, Site
+
+from assets.definitions import build
+from lake.base.settings import load
+from lake.snapshots.manifest import read_snapshot
+
+
+def evaluated(settings, schedule: str, at: datetime) -> list[dg.RunRequest]:
+    definitions = build(settings)
+    found = definitions.resolve_schedule_def(schedule)
+    assert found.default_status == dg.DefaultScheduleStatus.RUNNING
+    assert found.execution_timezone == "UTC"
+    with (
+        dg.DagsterInstance.ephemeral() as instance,
+        dg.build_schedule_context(
+            instance=instance,
+            scheduled_execution_time=at,
+            repository_def=definitions.get_repository_def(),
+        ) as context,
+    ):
+        return found.evaluate_tick(context).run_requests
+
+
+def test_one_asset_a_system_beside_the_datasets(settings):
+    specs = {spec.key.to_user_string(): spec for spec in build(settings).resolve_all_asset_specs()}
+    snapshots = {name for name, spec in specs.items() if spec.group_name == "snapshots"}
+    assert snapshots == {f"snapshot_{system}" for system in SYSTEMS}
+    days = specs["snapshot_loki"].partitions_def
+    with dg.partition_loading_context(datetime(2026, 7, 3, 12, tzinfo=UTC)):
+        assert list(days.get_partition_keys()) == ["2026-07-01", "2026-07-02"]
+    assert specs["rehearsal"].partitions_def is None
+
+
+def test_a_system_that_is_not_configured_has_none(tmp_path):
+    file = tmp_path / "lake.toml"
+    file.write_text('[lake]\nroot = "lake"\n[sources.loki]\nurl = "http://127.0.0.1:1"\n')
+    keys = build(load(str(file), {})).resolve_asset_graph().get_all_asset_keys()
+    assert {key.to_user_string() for key in keys} == {"snapshot_loki", "rehearsal"}
+
+
+def test_an_export_takes_no_snapshot(settings):
+    definitions = build(settings)
+    selected = definitions.resolve_job_def("export").asset_layer.selected_asset_keys
+    assert {key.to_user_string() for key in selected} == {d.name for d in settings.dataset}
+    for one in evaluated(settings, "recount_late_days", datetime(2026, 7, 5, 3, 30, tzinfo=UTC)):
+        assert not any("snapshot" in key.to_user_string() for key in one.asset_selection)
+
+
+def systems_of(requests: list[dg.RunRequest]) -> list[str]:
+    return [one.asset_selection[0].to_user_string() for one in requests]
+
+
+def test_every_night_snapshots_of_what_is_seen_or_meant(settings, config, tmp_path):
+    at = datetime(2026, 7, 10, 1, 30, tzinfo=UTC)
+    asked = evaluated(settings, "snapshot_daily", at)
+    assert {one.partition_key for one in asked} == {"2026-07-09"}
+    # Neither /prometheus nor /loki is there, and the file does not name them.
+    assert systems_of(asked) == ["snapshot_mongo"]
+    config.write_text(
+        f'{config.read_text()}\n[snapshots.prometheus]\ndata_dir = "{tmp_path}/not/there"\n'
+    )
+    asked = evaluated(load(str(config), {}), "snapshot_daily", at)
+    assert systems_of(asked) == ["snapshot_mongo", "snapshot_prometheus"]
+    first = datetime(2026, 7, 1, 1, 30, tzinfo=UTC)
+    assert evaluated(settings, "snapshot_daily", first) == []
+
+
+def test_every_month_a_rehearsal(settings):
+    asked = evaluated(settings, "rehearse_monthly", datetime(2026, 8, 1, 5, tzinfo=UTC))
+    assert len(asked) == 1
+    assert build(settings).resolve_schedule_def("rehearse_monthly").cron_schedule == "0 5 1 * *"
+
+
+@pytest.fixture
+def own(site: Site, tmp_path: Path) -> Site:
+    return site.copy(tmp_path / "own")
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+def materialise(
+    site: Site, instance: dg.DagsterInstance, asset: str, day: str | None = None, **config: int
+) -> dg.ExecuteInProcessResult:
+    job = "rehearse" if asset == "rehearsal" else "snapshot"
+    return (
+        build(site.settings)
+        .resolve_job_def(job)
+        .execute_in_process(
+            instance=instance,
+            asset_selection=[dg.AssetKey(asset)],
+            partition_key=day,
+            run_config={"ops": {asset: {"config": config}}} if config else None,
+            raise_on_error=False,
+        )
+    )
+
+
+def failure_of(result: dg.ExecuteInProcessResult, asset: str) -> dg.Failure:
+    return result.failure_data_for_node(asset).user_failure_data
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_snapshot_is_recorded_with_what_it_holds(own, instance, system):
+    day = str(own.first)
+    result = materialise(own, instance, f"snapshot_{system}", day)
+    assert result.success
+    [event] = result.asset_materializations_for_node(f"snapshot_{system}")
+    assert event.partition == day
+    told = {name: value.value for name, value in event.metadata.items()}
+    manifest = read_snapshot(own.store, system, own.first)
+    assert told["bytes"] == manifest.bytes > 0
+    assert told["counts"] == manifest.counts
+    assert told["files"] > 0
+    # The last day's snapshot holds nearly all of it.
+    assert told["sent_bytes"] < told["bytes"]
+    assert Path(told["manifest"]).is_file()
+
+
+def test_what_is_not_seen_fails_with_the_librarys_words(own, instance):
+    text = own.config.read_text()
+    own.config.write_text(text.replace(own.endpoints["prometheus"]["data_dir"], "/not/there"))
+    result = materialise(own, instance, "snapshot_prometheus", str(own.first))
+    assert not result.success
+    told = failure_of(result, "snapshot_prometheus").description
+    assert "not on this machine's disks" in told
+    assert "backup_monitoring_to_s3.sh" in told
+    assert instance.get_materialized_partitions(dg.AssetKey("snapshot_prometheus")) == set()
+
+
+@pytest.mark.slow
+def test_a_rehearsal_is_recorded_with_its_times(own, instance):
+    result = materialise(own, instance, "rehearsal", seed=5, days=0)
+    assert result.success
+    [event] = result.asset_materializations_for_node("rehearsal")
+    told = {name: value.value for name, value in event.metadata.items()}
+    assert told["seed"] == 5
+    assert told["snapshots"] == 3
+    assert told["differences"] == 0
+    report = json.loads(Path(told["report_json"]).read_text())
+    for one in report["snapshots"]:
+        assert told[f"{one['system']}_recovery_s"] == one["recovery"]["total_s"]
+        assert told[f"{one['system']}_newest_age_s"] == one["newest_age_s"]
+    assert "<svg" in Path(told["report"]).read_text()
+
+
+def test_a_rehearsal_that_fails_is_red_and_has_its_report(own, instance):
+    for system in ("mongo", "loki"):
+        for file in (own.config.parent / "lake" / system).rglob("manifest.json"):
+            file.unlink()
+    manifest = read_snapshot(own.store, "prometheus", own.last)
+    (own.config.parent / "lake" / manifest.objects[0].key).unlink()
+    result = materialise(own, instance, "rehearsal")
+    assert not result.success
+    failure = failure_of(result, "rehearsal")
+    assert manifest.objects[0].key in failure.description
+    assert failure.metadata["differences"].value == 1
+    assert Path(failure.metadata["report"].value).is_file()
+    assert instance.get_latest_materialization_event(dg.AssetKey("rehearsal")) is None

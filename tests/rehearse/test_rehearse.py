@@ -1,0 +1,287 @@
+"""Real snapshots on real temporary servers, against a lake that is right and one that is not."""
+
+from __future__ import annotations
+
+import json
+import socket
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+import pymongo
+import pytest
+from changing import rewrite, with_value
+from command_line import runner
+from hand_made import hand_made_lake
+from loaded_site import SYSTEMS, Site
+
+from lake.base.manifest import read_manifest
+from lake.demo.into_mongo import DATABASE
+from lake.rehearse import recovering, rehearse
+from lake.serve import serve
+from lake.snapshots.manifest import read_snapshot
+
+
+@pytest.fixture
+def own(site: Site, tmp_path: Path) -> Site:
+    """The site's snapshots and tables, to be changed."""
+    return site.copy(tmp_path / "own")
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary directories are made in this test: empty at its end."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The addresses of all temporary servers that a test has started."""
+    found = []
+
+    def noted(*args, **options):
+        one = serve(*args, **options)
+        found.append(one.endpoint.get("url") or one.endpoint["uri"])
+        return one
+
+    monkeypatch.setattr(recovering, "serve", noted)
+    return found
+
+
+def is_up(url: str) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((urlsplit(url).hostname, urlsplit(url).port)) == 0
+
+
+def run(site: Site, *systems: str):
+    return rehearse(site.settings, site.store, systems=systems or SYSTEMS, seed=1, days=0)
+
+
+@pytest.mark.slow
+def test_everything_comes_back_as_the_lake_says(
+    own, temporary, served, monkeypatch, capsys, tmp_path
+):
+    earlier = own.config.parent / "lake/reports/rehearsal/2026-01-01.json"
+    earlier.parent.mkdir(parents=True)
+    with runner(monkeypatch, capsys) as lake:
+        command = ("rehearse", "--seed", "7", "--json", "--config", str(own.config))
+        earlier.write_text(
+            json.dumps({"day": "2026-01-01", "snapshots": []})
+        )  # one of a rehearsal that found nothing to bring back
+        status, out, err = lake(*command)
+    assert status == 0, err
+    told = json.loads(out)
+    assert told["ok"]
+    assert told["seed"] == 7
+    assert told["differences"] == []
+    assert [(one["system"], one["chosen"]) for one in told["snapshots"]] == [
+        (system, "only") for system in SYSTEMS
+    ]
+    for one in told["snapshots"]:
+        times = one["recovery"]
+        parts = times["download_s"] + times["start_s"] + times["first_answer_s"]
+        assert times["total_s"] == pytest.approx(parts, abs=0.01)
+        # The made-up history ends shortly before midnight of the last day.
+        newest = datetime.fromisoformat(one["newest"])
+        assert timedelta(0) < own.end.start - newest < timedelta(hours=2)
+        assert one["newest_age_s"] > 0
+        names = {d.name for d in own.settings.dataset if d.source == one["system"]}
+        compared = {(each["dataset"], each["day"]) for each in one["compared"]}
+        assert {(name, str(own.last)) for name in names} <= compared
+        for each in one["compared"]:
+            assert each["rows"] == sum_of(each, "all rows, by their fingerprint")
+            assert len(each["checks"]) == 4
+            assert all(check["compared"] > 0 for check in each["checks"])
+    assert json.loads(Path(told["report"]["json"]).read_text())["snapshots"] == told["snapshots"]
+    page = Path(told["report"]["html"]).read_text()
+    assert page.count("<svg") == 1
+    assert "Everything came back" in page
+    assert "<!--" not in page.split("<svg")[0]
+    assert len(served) == 3
+    assert not any(is_up(url) for url in served)
+    assert list(temporary.iterdir()) == []
+
+
+def sum_of(compared: dict, question: str) -> int:
+    return sum(one["compared"] for one in compared["checks"] if one["question"] == question)
+
+
+@pytest.mark.slow
+def test_one_changed_value_of_each_system_is_named(own, monkeypatch, capsys, temporary):
+    """A sample and a line in the lake's tables, a field in the restored MongoDB."""
+    rewrite(
+        own.store,
+        "raw_samples",
+        own.last,
+        lambda table: with_value(table, "value", 4321, 17.25),
+    )
+    was = {}
+
+    def shouted(table: pa.Table) -> pa.Table:
+        was["line"] = table["line"][1234].as_py()
+        return with_value(table, "line", 1234, was["line"].swapcase())  # as many bytes
+
+    rewrite(own.store, "container_logs", own.last, shouted)
+
+    def meddled(manifest, *args, **options):
+        one = serve(manifest, *args, **options)
+        if manifest.system == "mongo":
+            with pymongo.MongoClient(one.endpoint["uri"]) as client:
+                in_day = {"timestamp": {"$gte": own.last.start, "$lt": own.last.end}}
+                collection = client[DATABASE]["usage_analytics"]
+                found = collection.find_one_and_update(in_day, {"$inc": {"llm.totalTokens": 1}})
+                was["_id"] = str(found["_id"])
+        return one
+
+    monkeypatch.setattr(recovering, "serve", meddled)
+    with runner(monkeypatch, capsys) as lake:
+        status, out, err = lake("rehearse", "--days", "0", "--config", str(own.config))
+    assert status == 1
+    assert "IT DIFFERS" in out
+    told = err.split("\nsnapshot ")
+    sums = [one for one in told if "added up" in one]
+    rows = {one.split()[0]: one for one in told if "all rows" in one}
+    assert '{"value": 17.25}' in rows["prometheus"]
+    assert any("raw_samples" in one and "each hour" in one for one in sums)
+    assert json.dumps({"line": was["line"]}, ensure_ascii=False) in rows["loki"]
+    assert json.dumps({"line": was["line"].swapcase()}, ensure_ascii=False) in rows["loki"]
+    assert was["_id"] in rows["mongo"]
+    assert any("llm.totalTokens" in one for one in sums)
+    report = json.loads(next(own.config.parent.glob("lake/reports/rehearsal/*.json")).read_text())
+    wrong = {
+        (each["dataset"], check["question"], check["wrong"])
+        for one in report["snapshots"]
+        for each in one["compared"]
+        for check in each["checks"]
+        if check["wrong"] and "some" not in check["question"]
+    }
+    assert wrong == {
+        ("raw_samples", "all rows, by their fingerprint", 1),
+        ("raw_samples", "the samples of each hour, added up", 1),
+        ("container_logs", "all rows, by their fingerprint", 1),
+        ("usage_analytics", "all rows, by their fingerprint", 1),
+        ("usage_analytics", "the numbers of each field, added up", 1),
+    }
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("dataset", "column", "value"),
+    [("raw_samples", "value", 0.125), ("http_server_requests", "value", 99.5)],
+)
+def test_values_one_by_one_find_it_without_a_fingerprint(own, dataset, column, value, monkeypatch):
+    """Sampled questions alone: with as many as there are values, none can hide."""
+    monkeypatch.setattr("lake.rehearse.comparing._own", lambda _part: "v1:0")
+    monkeypatch.setattr("lake.rehearse.comparing._tell_rows", lambda *_: None)
+    rewrite(own.store, dataset, own.last, lambda table: with_value(table, column, 77, value))
+    found = rehearse(own.settings, own.store, systems=["prometheus"], seed=1, days=0, samples=1440)
+    [changed] = [one for one in found.snapshots[0].compared if one.wrong]
+    assert (changed.dataset, changed.day) == (dataset, str(own.last))
+    wrong = {check.question: check for check in changed.checks if check.wrong}
+    assert len(wrong) == 2
+    [sampled] = [check for question, check in wrong.items() if "value by value" in question]
+    assert sampled.wrong == 1
+    assert sampled.differences[0].expected == repr(value)
+
+
+def test_rows_that_came_after_the_snapshot_are_no_difference(own):
+    def late(table: pa.Table) -> pa.Table:
+        return pa.concat_tables([table, with_value(table.slice(0, 1), "value", 0, 4.0)])
+
+    new = rewrite(own.store, "raw_samples", own.last, late, created_at=soon())
+    [one] = run(own, "prometheus").snapshots
+    assert one.ok
+    remarks = remarks_on(one, "raw_samples", own)
+    assert any("which got 1 more" in remark for remark in remarks)
+
+    # The same rows, but written before the snapshot: it has lost one.
+    rewrite(own.store, "raw_samples", own.last, lambda table: table, created_at=new.window["end"])
+    [one] = run(own, "prometheus").snapshots
+    assert not one.ok
+
+
+def test_a_day_as_the_lake_once_had_it_is_no_difference(own):
+    old = read_manifest(own.store, "raw_samples", own.last)
+    claim = {"rows": old.rows, "fingerprint": old.fingerprint, "created_at": old.created_at}
+    rewrite(
+        own.store,
+        "raw_samples",
+        own.last,
+        lambda table: with_value(table, "value", 5, 1e9),
+        history=[claim],
+        created_at=soon(),
+    )
+    [one] = run(own, "prometheus").snapshots
+    assert one.ok
+    assert any("rewritten later" in remark for remark in remarks_on(one, "raw_samples", own))
+
+
+def soon() -> str:
+    return (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
+
+
+def remarks_on(rehearsed, dataset: str, site: Site) -> list[str]:
+    return [
+        check.remark
+        for each in rehearsed.compared
+        for check in each.checks
+        if (each.dataset, each.day) == (dataset, str(site.last))
+    ]
+
+
+def test_a_snapshot_that_does_not_come_back_is_named(own, temporary):
+    manifest = read_snapshot(own.store, "prometheus", own.last)
+    largest = max(manifest.objects, key=lambda one: one.bytes)
+    file = own.config.parent / "lake" / largest.key
+    altered = bytearray(file.read_bytes())
+    altered[-1] ^= 1
+    file.write_bytes(altered)
+    found = run(own, "prometheus")
+    assert not found.ok
+    assert largest.key in found.snapshots[0].problem
+    assert found.differences()[0].startswith(f"snapshot prometheus {own.last}: ")
+    assert list(temporary.iterdir()) == []
+
+
+def test_servers_stop_also_after_a_mistake_of_ours(own, served, temporary, monkeypatch):
+    def mistake(*_: object) -> None:
+        assert is_up(served[0])
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("lake.rehearse.rehearsing.compare", mistake)
+    with pytest.raises(ZeroDivisionError):
+        run(own, "prometheus")
+    assert len(served) == 1
+    assert not is_up(served[0])
+    assert list(temporary.iterdir()) == []
+
+
+def test_nothing_to_hold_it_against_is_no_success(own):
+    for dataset in ("raw_samples", "http_server_requests"):
+        for file in own.config.parent.glob(f"lake/manifests/{dataset}/*"):
+            file.unlink()
+    found = run(own, "prometheus")
+    assert not found.ok
+    assert f"lake export --day {own.last}" in found.snapshots[0].problem
+
+
+def test_without_any_snapshot_the_remedy_is_told(tmp_path, monkeypatch, capsys):
+    lake_without = hand_made_lake(tmp_path / "lake", "events")
+    with runner(monkeypatch, capsys) as lake:
+        status, out, err = lake("rehearse", "--config", str(lake_without.config))
+    assert (status, out) == (1, "")
+    assert "no snapshot" in err
+    assert "lake snapshot mongo" in err
+    assert not (tmp_path / "lake/lake/reports").exists()
+
+
+def test_the_manifest_of_a_snapshot_stays_what_it_is(own):
+    """A rehearsal reads: nothing in the lake but its report changes."""
+    before = {one.key: one.etag for one in own.store.list("")}
+    run(own, "prometheus")
+    assert {one.key: one.etag for one in own.store.list("")} == before
