@@ -22,7 +22,7 @@ _MIB = 2**20
 def main() -> None:
     """Prints the growth and the absolute peak."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--lines", type=int, default=120_000)
+    options.add_argument("--lines", type=int, default=150_000)
     options.add_argument("--url", help=argparse.SUPPRESS)
     given = options.parse_args()
     if given.url:
