@@ -207,6 +207,7 @@ class _FileUpload:
         self._file = file
         self._path = path
         self._key = key
+        self._begun = False
         self.etag = ""
 
     def write(self, data: bytes | memoryview) -> int:
@@ -214,7 +215,9 @@ class _FileUpload:
         with _explaining(self._path):
             while left:  # a nearly full disk takes a part of it before it refuses
                 left = left[self._file.write(left) :]
-        point("part", self._key)
+        if not self._begun:
+            self._begun = True
+            point("part", self._key)
         return len(data)
 
 
