@@ -17,7 +17,7 @@ from lake.base.settings import MongoSource
 
 Client = pymongo.MongoClient[RawBSONDocument]
 _SELECTION_S = 20  # how long to look for a server, at most
-_AUTHENTICATION_FAILED, _UNAUTHORIZED, _TIME_LIMIT = 18, 13, 50
+AUTHENTICATION_FAILED, _UNAUTHORIZED, _TIME_LIMIT = 18, 13, 50
 # Error codes after which the same question may be answered: the cursor is gone, the server
 # is shutting down, the primary has changed.
 _PASSING_CODES = frozenset(
@@ -77,7 +77,7 @@ def _explain(error: errors.PyMongoError, where: str, section: MongoSource) -> La
 
 def _explain_answer(error: errors.OperationFailure, where: str, section: MongoSource) -> LakeError:
     found = f"{_short(error)} (code {error.code})"
-    if error.code == _AUTHENTICATION_FAILED:
+    if error.code == AUTHENTICATION_FAILED:
         return Refused(
             "MongoDB did not accept the user name or password",
             where=where,

@@ -7,11 +7,12 @@ Does not: BSON's bytes (scan), columns (schema, columns), connections (connectio
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pymongo.errors
 from bson import ObjectId
 from bson.datetime_ms import DatetimeMS
 
@@ -22,13 +23,20 @@ from lake.base.settings import MongoSource
 from lake.base.table import TableStream
 from lake.sources.face import Count
 from lake.sources.mongo.ahead import one_ahead
-from lake.sources.mongo.connection import Client, connect, explained, require_collection
+from lake.sources.mongo.connection import (
+    AUTHENTICATION_FAILED,
+    Client,
+    connect,
+    explained,
+    require_collection,
+)
 from lake.sources.mongo.elements import MalformedError
 from lake.sources.pace import Pace, Slowing
 
 if TYPE_CHECKING:
     from lake.sources.mongo.table import DayTable
 
+_FIRST_INSTANT_MS = -(1 << 63)
 _MAX_OBJECT_ID_S = 1 << 32  # ObjectIds count seconds in 32 bits
 
 
@@ -75,6 +83,9 @@ class MongoReader:
         there is no such collection.
         """
         asked = _mongo(dataset)
+        by_index = _no_date_by_index(asked)
+        if self._is_exact(asked, by_index):
+            return self._count(asked, by_index)
         types: list[dict[str, Any]] = [{"$ne": [_type_of(asked.time_field), "date"]}]
         if asked.time_fallback:
             types.append({"$ne": [_type_of("_id"), "objectId"]})
@@ -104,6 +115,22 @@ class MongoReader:
         if not rows:
             self._require_collection(asked)
         return rows
+
+    def _is_exact(self, asked: MongoDataset, by_index: dict[str, Any]) -> bool:
+        """Whether an index serves that question, and has met no array.
+
+        Only then it is both quick and right. The other question looks at every document.
+        """
+        database = self._connected()[self._section.database]
+        counting = {"count": asked.collection, "query": by_index}
+        with explained(self._section, f"collection {asked.collection}"):
+            try:
+                told = database.command("explain", counting, verbosity="queryPlanner")
+            except pymongo.errors.OperationFailure as error:
+                if error.code == AUTHENTICATION_FAILED:
+                    raise
+                return False  # not every server explains, nor to every user
+        return is_index_without_arrays(dict(told).get("queryPlanner"))
 
     def _ping(self) -> None:
         with explained(self._section, "ping"):
@@ -136,6 +163,41 @@ def _mongo(dataset: Dataset) -> MongoDataset:
     if not isinstance(dataset, MongoDataset):
         raise UsageError(f"{dataset.name!r} is no dataset of MongoDB")
     return dataset
+
+
+def _no_date_by_index(asked: MongoDataset) -> dict[str, Any]:
+    """Documents without a date, where no path leads through an array: all but a date, by range."""
+    no_date: dict[str, Any] = {asked.time_field: {"$not": {"$gte": DatetimeMS(_FIRST_INSTANT_MS)}}}
+    return no_date | ({"_id": {"$not": {"$type": "objectId"}}} if asked.time_fallback else {})
+
+
+def is_index_without_arrays(planner: Any) -> bool:
+    """Whether MongoDB's plan reads indexes only, and none that has met an array or leaves
+    documents out.
+    """
+    if not isinstance(planner, Mapping) or "winningPlan" not in planner:
+        return False  # a sharded collection tells it otherwise
+    stages = list(_stages(planner["winningPlan"]))
+    scans = [stage for stage in stages if stage["stage"] in {"IXSCAN", "COUNT_SCAN"}]
+    whole = all(
+        stage.get("isMultiKey") is False
+        and not stage.get("isSparse")
+        and not stage.get("isPartial")
+        for stage in scans
+    )
+    return bool(scans) and whole and all(stage["stage"] != "COLLSCAN" for stage in stages)
+
+
+def _stages(plan: Any) -> Iterator[Mapping[str, Any]]:
+    """Each stage of a plan, however it is nested."""
+    if isinstance(plan, Mapping):
+        if isinstance(plan.get("stage"), str):
+            yield plan
+        for inner in plan.values():
+            yield from _stages(inner)
+    elif isinstance(plan, list):
+        for inner in plan:
+            yield from _stages(inner)
 
 
 def _type_of(path: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from lake.base.redaction import register_secret
 from lake.base.settings import MongoSource
 from lake.servers.ports import free_ports
 from lake.sources.mongo import MongoReader, rebuild
+from lake.sources.mongo.reader import _no_date_by_index, is_index_without_arrays
 
 DAY = Day.parse("2026-07-01")
 MIDNIGHT = DAY.start
@@ -258,3 +259,41 @@ def test_a_reader_can_be_closed_and_asked_again(mongo_uri: str) -> None:
     with pytest.raises(Missing):
         reader.count(dataset(), DAY)
     reader.close()
+
+
+def test_the_question_that_an_index_serves_is_the_same_without_arrays(
+    collection: Any, reader: MongoReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real server here knows no earlier dates, and no plan that would be believed."""
+    monkeypatch.setattr("lake.sources.mongo.reader._FIRST_INSTANT_MS", -62_135_596_800_000)
+    far = bson.datetime_ms.DatetimeMS(-62_135_596_800_000)
+    dated = [MIDNIGHT, far, DAY.end]
+    undated = [None, "x", 5, float("nan"), True, {}, {"a": MIDNIGHT}, bson.MinKey(), bson.MaxKey(),
+               bson.Timestamp(1, 1), bson.Regex("a"), bson.ObjectId(), b"x"]  # fmt: skip
+    collection.insert_many({"timestamp": value} for value in [*dated, *undated])
+    collection.insert_one({})
+    assert reader.undated(dataset()) == len(undated) + 1
+    asked = _no_date_by_index(dataset())
+    assert collection.count_documents(asked) == len(undated) + 1
+
+
+SCAN = {"stage": "IXSCAN", "isMultiKey": False, "isSparse": False, "isPartial": False}
+FETCH = {"stage": "FETCH", "inputStage": SCAN}
+
+
+@pytest.mark.parametrize(
+    ("planner", "exact"),
+    [
+        ({"winningPlan": {"stage": "COUNT", "inputStage": FETCH}}, True),
+        ({"winningPlan": {"queryPlan": FETCH, "isCached": False}}, True),
+        ({"winningPlan": {"stage": "COUNT", "inputStage": {"stage": "COLLSCAN"}}}, False),
+        ({"winningPlan": {"stage": "FETCH", "inputStage": SCAN | {"isMultiKey": True}}}, False),
+        ({"winningPlan": {"stage": "FETCH", "inputStage": SCAN | {"isSparse": True}}}, False),
+        ({"winningPlan": {"stage": "FETCH", "inputStage": SCAN | {"isPartial": True}}}, False),
+        ({"winningPlan": {"stage": "OR", "inputStages": [SCAN, {"stage": "COLLSCAN"}]}}, False),
+        ({"shards": []}, False),
+        (None, False),
+    ],
+)  # fmt: skip
+def test_plans_that_are_believed(planner: Any, exact: bool) -> None:
+    assert is_index_without_arrays(planner) is exact
