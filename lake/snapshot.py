@@ -67,8 +67,8 @@ def take_snapshot(
     begun = time.monotonic()
     snapshotter = open_snapshotter(system, settings)
     try:
-        known = known_to(store, system)
-        with Collector(store, system, day, known, told) as collector:
+        with Collector(store, system, day, told) as collector:
+            collector.known = known_to(store, system)  # no removal begins from here on
             taken = snapshotter.take(day, collector)
             files, objects = collector.finish()
     finally:
@@ -181,34 +181,33 @@ def remove_snapshot(store: Store, system: str, day: Day) -> int:
     snapshot, Conflict while one is being taken, BadData where another manifest can't be read,
     for then nobody knows what it needs.
     """
+    own: set[str] = set()
     with suppress(BadData):
-        read_snapshot(store, system, day)
+        own = {one.key for one in read_snapshot(store, system, day).objects}
     _require_quiet(store, system)
     for other in snapshot_days(store, system):
         if other != day:
             read_snapshot(store, system, other)
     store.delete(snapshot_manifest_key(system, day))
-    return clean(store, system, at_once={day})
+    folder = snapshot_prefix(system, day)
+    return _clean(store, system, lambda key: key in own or key.startswith(folder))
 
 
-def clean(store: Store, system: str, at_once: set[Day] | None = None) -> int:
+def clean(store: Store, system: str) -> int:
     """Removes objects that no manifest of the system needs; bytes freed.
 
-    Objects that a run may still be about to claim stay for a day, save those of the days
-    `at_once`. Raises Conflict while a snapshot is being taken, BadData where a manifest can't
-    be read.
+    Those of runs that began less than a day ago stay: they may be about to claim them. Raises
+    Conflict while a snapshot is being taken, BadData where a manifest can't be read.
     """
     _require_quiet(store, system)
+    return _clean(store, system, lambda key: (_age_s(key) or 0) > _UNFINISHED_AFTER_S)
+
+
+def _clean(store: Store, system: str, may_go: Callable[[str], bool]) -> int:
     needed = {one.key for manifest in list_snapshots(store, (system,)) for one in manifest.objects}
     freed = 0
-    prefixes = tuple(snapshot_prefix(system, day) for day in at_once or ())
     for stat in list(store.list(f"{system}/")):
-        parts = stat.key.split("/")
-        of_a_run = len(parts) > 5 and _age_s(parts[4]) is not None
-        if not of_a_run or stat.key in needed:
-            continue
-        old = (_age_s(parts[4]) or 0) > _UNFINISHED_AFTER_S
-        if old or (prefixes and stat.key.startswith(prefixes)):
+        if stat.key not in needed and _age_s(stat.key) is not None and may_go(stat.key):
             store.delete(stat.key)
             freed += stat.bytes
     return freed
@@ -227,10 +226,11 @@ def _require_quiet(store: Store, system: str) -> None:
         )
 
 
-def _age_s(run: str) -> float | None:
-    """Seconds since a run's folder was named, None for a folder that is none."""
+def _age_s(key: str) -> float | None:
+    """Seconds since the run began whose folder the object is in, None where it is in none."""
+    parts = key.split("/")
     try:
-        at = datetime.strptime(run.partition("-")[0], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
-    except ValueError:
+        at = datetime.strptime(parts[4].partition("-")[0], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    except (ValueError, IndexError):
         return None
     return (datetime.now(UTC) - at).total_seconds()

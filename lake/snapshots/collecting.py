@@ -58,12 +58,12 @@ class Collector:
     """The files of one run. A context manager: leaving it waits for what is on its way."""
 
     def __init__(
-        self, store: Store, system: str, day: Day, known: Known, told: Told = lambda _f, _b: None
+        self, store: Store, system: str, day: Day, told: Told = lambda _f, _b: None
     ) -> None:
         at = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         self.run = f"{at}-{secrets.token_hex(3)}"
         self.prefix = f"{snapshot_prefix(system, day)}{self.run}/"
-        self.known = known
+        self.known = Known()
         self.sent_bytes = 0
         self._notes: dict[str, str] = {}
         self._store = store

@@ -11,6 +11,7 @@ from typing import Any
 import pymongo
 import pytest
 from command_line import runner
+from folders import Folders
 from places import Place
 from system_loading import load_loki, load_prometheus
 
@@ -79,3 +80,19 @@ def app_database(mongo_uri: str) -> Iterator[str]:
     yield name
     with pymongo.MongoClient(mongo_uri) as client:
         client.drop_database(name)
+
+
+@pytest.fixture(params=["directory", "s3"])
+def folders(request: pytest.FixtureRequest, place: Callable[..., Place], tmp_path: Path) -> Folders:
+    """A folder to take snapshots of, and a lake in either kind of store."""
+    loki = {"url": "http://127.0.0.1:1"}
+    if request.param == "directory":
+        return Folders(place(sources__loki=loki).config, tmp_path / "source", {})
+    s3 = request.getfixturevalue("s3")
+    here = place(root=f"s3://{s3['bucket']}", s3=s3, sources__loki=loki)
+    keys = {
+        "AWS_ACCESS_KEY_ID": s3["access_key"],
+        "AWS_SECRET_ACCESS_KEY": s3["secret_key"],
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    return Folders(here.config, tmp_path / "source", keys)

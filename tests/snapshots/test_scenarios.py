@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pymongo
+import pytest
 from answers import loki_lines, mongo_database, prometheus_samples
 from places import DAY
 from system_loading import load_loki, load_mongo
@@ -81,9 +82,11 @@ def test_the_temporary_server_goes_on_with_what_was_loaded(place, mongo_uri, app
     here.take("mongo")
     here.restore("mongo")
     # As after a kill in the middle: half of it is there, and no word that it is whole.
-    with start(["mongo"], here.folder / "into") as half:
-        with pymongo.MongoClient(half.endpoints["mongo"]["uri"]) as client:
-            client[app_database].a.insert_many([{"_id": 1}, {"_id": 99}])
+    with (
+        start(["mongo"], here.folder / "into") as half,
+        pymongo.MongoClient(half.endpoints["mongo"]["uri"]) as client,
+    ):
+        client[app_database].a.insert_many([{"_id": 1}, {"_id": 99}])
     with here.served("mongo") as served, pymongo.MongoClient(served.endpoint["uri"]) as client:
         assert client[app_database].a.distinct("_id") == list(range(10))
         client[app_database].a.insert_one({"_id": 99})

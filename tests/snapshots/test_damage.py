@@ -1,0 +1,201 @@
+"""Objects and manifests that are not what they were; disks and directories that won't do."""
+
+from __future__ import annotations
+
+import json
+import resource
+import shutil
+
+import pytest
+from folders import DAY, PIECE, contents
+
+from lake.base.errors import BadData, Incomplete, PermanentError, UsageError
+from lake.restore import restore_files
+from lake.snapshot import list_snapshots, remove_snapshot, verify_snapshot
+from lake.snapshots.manifest import read_snapshot, snapshot_manifest_key
+
+KEY = snapshot_manifest_key("loki", DAY)
+pytestmark = pytest.mark.parametrize("folders", ["directory"], indirect=True)
+
+
+def bit_flipped(store, keys):
+    content = bytearray(store.read(keys[0]))
+    content[-1] ^= 1
+    store.write(keys[0], bytes(content))
+
+
+def truncated(store, keys):
+    store.write(keys[0], store.read(keys[0])[:-1])
+
+
+def missing(store, keys):
+    store.delete(keys[0])
+
+
+def swapped(store, keys):
+    store.write(keys[0], store.read(keys[1]))
+
+
+DAMAGES = {
+    bit_flipped: ("was altered", "another sha256"),
+    truncated: ("lost objects", "gone, or not of"),
+    missing: ("lost objects", "gone, or not of"),
+    swapped: ("was altered", "another sha256"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_object_is_named(folders, tmp_path, damage):
+    folders.fill(files=3, size=PIECE // 2)
+    folders.take()
+    (folders.source / "large-0").write_bytes(b"x" * (PIECE // 2))
+    folders.take(DAY.plus(1))  # another day's, of the same size
+    own = read_snapshot(folders.store, "loki", DAY).objects
+    other = read_snapshot(folders.store, "loki", DAY.plus(1)).objects
+    keys = [one.key for one in own if one.bytes == PIECE // 2 and one not in other]
+    keys += [one.key for one in other if one.bytes == PIECE // 2 and one not in own]
+    damage(folders.store, keys)
+    told, found = DAMAGES[damage]
+    manifest = read_snapshot(folders.store, "loki", DAY)
+    (problem,) = verify_snapshot(folders.store, manifest).problems
+    assert keys[0] in problem
+    assert found in problem
+    with pytest.raises(Incomplete, match=told) as failed:
+        folders.restore(tmp_path / "into")
+    assert keys[0] in failed.value.parts["where"]
+    assert not (tmp_path / "into/x/large-0").exists()
+    if damage in (truncated, missing):  # known before anything is fetched
+        assert not (tmp_path / "into").exists()
+    after = read_snapshot(folders.store, "loki", DAY.plus(1))
+    assert verify_snapshot(folders.store, after).problems == ()
+    assert folders.take(DAY).manifest.bytes  # the next one does not rely on it, or finds it
+
+
+def test_a_part_of_a_pack_that_is_altered_is_named(folders, tmp_path):
+    folders.fill(files=0)
+    folders.take()
+    manifest = read_snapshot(folders.store, "loki", DAY)
+    (pack,) = manifest.objects
+    content = bytearray(folders.store.read(pack.key))
+    victim = next(one for one in manifest.files if one.path.endswith("file-7"))
+    content[victim.offset] ^= 255
+    folders.store.write(pack.key, bytes(content))
+    with pytest.raises(Incomplete, match="altered") as failed:
+        folders.restore(tmp_path / "into")
+    assert "file-7" in failed.value.parts["expected"]
+
+
+GARBAGE = {
+    "no JSON": b"\x00\x01",
+    "another shape": b'{"system": "loki"}',
+    "a list": b"[]",
+    "another day's": None,
+    "an unknown field": None,
+}
+
+
+@pytest.mark.parametrize("kind", GARBAGE)
+def test_a_manifest_that_is_garbage(folders, tmp_path, kind):
+    folders.fill(files=1)
+    folders.take()
+    told = json.loads(folders.store.read(KEY))
+    if kind == "another day's":
+        told["day"] = "2020-01-01"
+    told["unheard_of"] = 1
+    content = GARBAGE[kind] or json.dumps(told).encode()
+    folders.store.write(KEY, content)
+    for read in (
+        lambda: read_snapshot(folders.store, "loki", DAY),
+        lambda: list(list_snapshots(folders.store, ("loki",))),
+        lambda: folders.restore(tmp_path / "into"),
+    ):
+        with pytest.raises(BadData, match="can't be believed") as failed:
+            read()
+        assert KEY in failed.value.parts["where"]
+    folders.take(DAY.plus(1))
+    with pytest.raises(BadData):  # nobody knows what it needs
+        remove_snapshot(folders.store, "loki", DAY.plus(1))
+    folders.take()
+    folders.restore(tmp_path / "into")
+    assert contents(tmp_path / "into/x") == contents(folders.source)
+    folders.store.write(KEY, content)
+    remove_snapshot(folders.store, "loki", DAY)
+    assert [one.day for one in list_snapshots(folders.store, ("loki",))] == [str(DAY.plus(1))]
+
+
+@pytest.mark.parametrize("path", ["../out", "/etc/out", "a/../../out", ""])
+def test_a_path_that_leads_out_is_refused(folders, tmp_path, path):
+    folders.fill(files=0)
+    folders.take()
+    told = json.loads(folders.store.read(KEY))
+    told["files"][-1]["path"] = path
+    folders.store.write(KEY, json.dumps(told).encode())
+    with pytest.raises(BadData, match="leads out"):
+        folders.restore(tmp_path / "into")
+
+
+def test_pieces_that_leave_a_gap_are_refused(folders, tmp_path):
+    folders.fill(files=1)
+    folders.take()
+    told = json.loads(folders.store.read(KEY))
+    told["files"] = [one for one in told["files"] if one["at"] != PIECE]
+    folders.store.write(KEY, json.dumps(told).encode())
+    with pytest.raises(BadData, match="gap"):
+        folders.restore(tmp_path / "into")
+
+
+def test_a_directory_in_use_is_refused(folders, tmp_path):
+    folders.fill(files=1)
+    folders.take()
+    folders.take(DAY.plus(1))
+    used = tmp_path / "used"
+    used.mkdir()
+    (used / "mine").write_text("keep")
+    with pytest.raises(UsageError, match="not empty"):
+        folders.restore(used)
+    assert (used / "mine").read_text() == "keep"
+    folders.restore(tmp_path / "into")
+    other = read_snapshot(folders.store, "loki", DAY.plus(1))
+    with pytest.raises(UsageError, match="another snapshot"):
+        restore_files(folders.store, other, tmp_path / "into", "x")
+    with pytest.raises(UsageError, match="can't be made"):
+        folders.restore(used / "mine/below")
+
+
+def test_too_little_room_is_told_before_anything_is_fetched(folders, tmp_path, monkeypatch):
+    folders.fill(files=1)
+    folders.take()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 1_000_000))
+    with pytest.raises(PermanentError, match="not enough room") as failed:
+        folders.restore(tmp_path / "into")
+    assert "1,000,000 bytes free" in failed.value.parts["found"]
+    assert not (tmp_path / "into/x").exists() or not contents(tmp_path / "into/x")
+
+
+def test_a_disk_that_gets_full(folders, tmp_path):
+    """Files may have 100 kB here."""
+    folders.fill(files=1)
+    folders.take()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(PermanentError, match="no space left"):
+            folders.restore(tmp_path / "into")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    folders.restore(tmp_path / "into")
+    assert contents(tmp_path / "into/x") == contents(folders.source)
+
+
+def test_a_sample_reads_so_many_objects_and_lists_all(folders):
+    folders.fill(files=10, size=PIECE // 2)
+    manifest = folders.take().manifest
+    found = verify_snapshot(folders.store, manifest, sample_percent=30, seed=1)
+    assert (found.checked, found.problems) == (3, ())
+    assert verify_snapshot(folders.store, manifest, sample_percent=0.01).checked == 1
+    for one in manifest.objects:
+        folders.store.write(one.key, bytes(one.bytes))
+    assert len(verify_snapshot(folders.store, manifest, sample_percent=30).problems) == 3
+    folders.store.delete(manifest.objects[0].key)
+    problems = verify_snapshot(folders.store, manifest, sample_percent=0.01).problems
+    assert any("gone" in problem for problem in problems)
