@@ -221,9 +221,20 @@ class _Place:
 
     def __init__(self, into: Path, partitions: Sequence[Partition]) -> None:
         self._into = into
+        self._wanted = [[one.dataset.name, str(one.day), one.manifest.sha256] for one in partitions]
+        self.loaded: dict[Key, Loaded] = {}
+        self.remarks: list[str] = []
         _told(into)  # before anything is made there
         self._lock = _locked(into)
-        self._wanted = [[one.dataset.name, str(one.day), one.manifest.sha256] for one in partitions]
+        try:
+            self.folder = self._begun()
+        except BaseException:
+            self.close()
+            raise
+
+    def _begun(self) -> Path:
+        """The folder of the servers: that of the same replay, or a new one."""
+        into = self._into
         told = _told(into)
         if told is not None and told["partitions"] != self._wanted:
             raise UsageError(
@@ -233,25 +244,23 @@ class _Place:
                 found=", ".join(sorted({name for name, _, _ in told["partitions"]})),
                 remedy="name another directory, or `lake replay --into DIR --down` first",
             )
-        self.loaded: dict[Key, Loaded] = {}
-        self.remarks: list[str] = []
         if told is not None and "loaded" in told:
-            self.folder = into / told["folder"]
             self.loaded = {(name, day): Loaded(**one) for name, day, one in told["loaded"]}
             self.remarks = told["remarks"]
-            return
+            return into / str(told["folder"])
         if told is not None:  # a server that is ending may still write there
             shutil.rmtree(into / told["folder"], ignore_errors=True)
-        self.folder = into / f"servers-{uuid.uuid4().hex[:8]}"
-        self._mark({})
+        folder = into / f"servers-{uuid.uuid4().hex[:8]}"
+        self._mark(folder, {})
+        return folder
 
     def finished(self, loaded: dict[Key, Loaded], remarks: list[str]) -> None:
         """All of it is there and was compared."""
         listed = [[name, day, asdict(one)] for (name, day), one in loaded.items()]
-        self._mark({"loaded": listed, "remarks": remarks})
+        self._mark(self.folder, {"loaded": listed, "remarks": remarks})
 
-    def _mark(self, more: dict[str, Any]) -> None:
-        told = {"partitions": self._wanted, "folder": self.folder.name, **more}
+    def _mark(self, folder: Path, more: dict[str, Any]) -> None:
+        told = {"partitions": self._wanted, "folder": folder.name, **more}
         half = self._into / f"{MARK}.tmp"
         half.write_text(json.dumps(told) + "\n", encoding="utf-8")
         half.replace(self._into / MARK)

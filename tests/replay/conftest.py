@@ -1,0 +1,34 @@
+"""A lake on S3 with two days of hostile data, and its replay: once for all tests of this folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_SOURCES = Path(__file__).parents[1] / "sources"
+# The other tests' own ways to write into servers.
+sys.path += [str(_SOURCES / name) for name in ("prometheus_raw", "loki", "mongo")]
+
+from replay_site import ReplaySite, running_site  # noqa: E402
+
+from lake.replay import Replayed, find_partitions, replayed  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def replay_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplaySite]:
+    """The source's servers and the lake."""
+    with running_site(tmp_path_factory.mktemp("replay")) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def again(replay_site: ReplaySite) -> Iterator[Replayed]:
+    """Everything replayed into servers that nobody writes to any more."""
+    settings, store = replay_site.settings, replay_site.store
+    chosen = settings.datasets_named(replay_site.disjoint)
+    partitions = find_partitions(store, chosen, replay_site.days, allow_missing=False)
+    with replayed(settings, store, partitions) as result:
+        yield result

@@ -1,0 +1,203 @@
+"""`lake replay`: what it prints, keeps, refuses, and how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pymongo
+import pytest
+from command_line import runner
+from hand_made import hand_made_lake
+
+DAYS = ("2026-03-14", "2026-03-15")
+
+
+def table(day, first, rows=500):
+    start = dt.datetime.fromisoformat(day)
+    return pa.table(
+        {
+            "_id": list(range(first, first + rows)),
+            "timestamp": pa.array(
+                [start + dt.timedelta(seconds=n) for n in range(rows)], pa.timestamp("ms", "UTC")
+            ),
+            "text": [f"document {n}" for n in range(rows)],
+            "_rest": pa.array([None] * rows, pa.string()),
+            "_raw": pa.array([None] * rows, pa.binary()),
+        }
+    )
+
+
+@pytest.fixture
+def events(tmp_path):
+    """Two days of 500 documents in a directory."""
+    made = hand_made_lake(tmp_path / "site", "events")
+    for number, day in enumerate(DAYS):
+        made.put("events", day, table(day, number * 500))
+    return made
+
+
+@pytest.fixture
+def lake(monkeypatch, capsys):
+    with runner(monkeypatch, capsys) as run:
+        yield run
+
+
+def asked(made, *more):
+    return ["--config", str(made.config), "replay", "events", "--from", DAYS[0], *more]
+
+
+def of_both_days(made, *more):
+    return asked(made, "--to", "2026-03-16", *more)
+
+
+def started(*arguments):
+    return subprocess.Popen(
+        [sys.executable, "-m", "lake", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@contextlib.contextmanager
+def serving(*arguments):
+    """What it printed, and the process; which has to end well."""
+    process = started(*arguments)
+    try:
+        line = process.stdout.readline()
+        assert line, process.stderr.read()
+        yield json.loads(line), process
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def ids(endpoint):
+    with pymongo.MongoClient(endpoint["uri"]) as client:
+        return sorted(one["_id"] for one in client["app"]["events"].find())
+
+
+def test_serve_prints_where_and_ends_with_a_signal(events):
+    with serving(*of_both_days(events, "--serve", "--json")) as (told, process):
+        assert ids(told["mongo"]) == list(range(1000))
+        assert told["datasets"][0]["days"][DAYS[1]] == {
+            "rows": 500, "countable": 500, "found": 500
+        }  # fmt: skip
+        assert any("order of fields" in remark for remark in told["remarks"])
+    assert process.stdout.closed
+    with (
+        pymongo.MongoClient(told["mongo"]["uri"], serverSelectionTimeoutMS=200) as client,
+        pytest.raises(pymongo.errors.PyMongoError),
+    ):
+        client.admin.command("ping")
+
+
+@pytest.mark.slow
+def test_a_directory_keeps_the_data_and_is_compared_again(events, lake, tmp_path):
+    into = tmp_path / "into"
+    status, out, _ = lake(*of_both_days(events, "--into", str(into), "--json"))
+    assert (status, json.loads(out)["directory"]) == (0, str(into))
+    with serving(*of_both_days(events, "--into", str(into), "--serve")) as (told, _):
+        assert set(told) == {"mongo"}
+        assert ids(told["mongo"]) == list(range(1000))
+        status, _, err = lake(*of_both_days(events, "--into", str(into)))
+        assert (status, "another replay uses the directory" in err) == (2, True)
+        with pymongo.MongoClient(told["mongo"]["uri"]) as client:
+            client["app"]["events"].delete_one({"_id": 700})
+    status, _, err = lake(*of_both_days(events, "--into", str(into), "--serve"))
+    assert status == 1
+    assert "events 2026-03-15: 499, not 500" in err
+    status, _, err = lake(*asked(events, "--to", DAYS[1], "--into", str(into)))
+    assert (status, "something else was replayed there" in err) == (2, True)
+    assert lake("replay", "--into", str(into), "--down")[0] == 0
+    assert not into.exists()
+
+
+def test_down_ends_the_one_that_serves(events, lake, tmp_path):
+    into = tmp_path / "into"
+    with serving(*of_both_days(events, "--into", str(into), "--serve")) as (_, process):
+        status, _, err = lake("replay", "--into", str(into), "--down")
+        assert (status, "servers stopped" in err) == (0, True)
+        assert process.wait(30) == 0
+    assert not into.exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/file").touch()
+    for folder in ("mine", "nowhere"):
+        assert lake("replay", "--into", str(tmp_path / folder), "--down")[0] == 2
+    assert (tmp_path / "mine/file").exists()
+
+
+@pytest.mark.slow
+def test_one_that_was_killed_begins_again(events, lake, tmp_path):
+    for number, day in enumerate(DAYS):
+        events.put("events", day, table(day, number * 20_000, 20_000))
+    into = tmp_path / "into"
+    process = started(*of_both_days(events, "--into", str(into)))
+    deadline = time.monotonic() + 60
+    while not (folders := list(into.glob("servers-*/mongo/data"))):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert "loaded" not in json.loads((into / "replay.json").read_text())
+    status, _, err = lake(*of_both_days(events, "--into", str(into)))
+    assert status == 0, err
+    assert "40,000 rows" in err
+    assert folders[0].parents[1] not in into.glob("servers-*")
+
+
+def test_days_that_are_not_in_the_lake_are_listed(events, lake, tmp_path):
+    into = ("--into", str(tmp_path / "into"))
+    status, _, err = lake(*asked(events, "--to", "2026-03-18", *into))
+    assert status == 1
+    assert "events: 2026-03-16, 2026-03-17" in err
+    assert not (tmp_path / "into").exists()
+    status, out, _ = lake(*asked(events, "--to", "2026-03-18", *into, "--allow-missing", "--json"))
+    assert status == 0
+    assert list(json.loads(out)["datasets"][0]["days"]) == list(DAYS)
+    none = ("--from", "2026-04-01", "--to", "2026-04-03", "--allow-missing", "--serve")
+    assert lake("--config", str(events.config), "replay", *none)[0] == 1
+
+
+def test_an_object_that_is_altered_or_gone_is_named(events, lake, tmp_path):
+    stored = Path(events.store.url(f"tables/events/day={DAYS[1]}/data.parquet"))
+    data = bytearray(stored.read_bytes())
+    data[len(data) // 2] ^= 1
+    stored.write_bytes(data)
+    status, _, err = lake(*of_both_days(events, "--serve"))
+    assert status == 1
+    assert f"the object of events {DAYS[1]} is not what its manifest says" in err
+    stored.unlink()
+    status, _, err = lake(*of_both_days(events, "--serve"))
+    assert (status, f"the object of events {DAYS[1]} is gone" in err) == (1, True)
+    assert str(stored) in err
+
+
+def test_wrong_usage(events, lake, tmp_path):
+    assert lake(*of_both_days(events))[0] == 2  # nothing would be left of it
+    assert lake("--config", str(events.config), "replay", "events", "--serve")[0] == 2
+    assert lake("--config", str(events.config), "replay", "no", "--day", DAYS[0], "--serve")[0] == 2
+    assert lake("replay", "--down")[0] == 2
+    (tmp_path / "file").touch()
+    assert lake(*of_both_days(events, "--into", str(tmp_path)))[0] == 2
+
+
+def test_of_a_document_in_two_days_the_one_exported_last_stays(events, lake):
+    """Its date was changed between the exports."""
+    moved = table(DAYS[1], 499, 500)  # 499 is in the first day, too
+    events.put("events", DAYS[1], moved)
+    with serving(*of_both_days(events, "--serve", "--json")) as (told, _):
+        assert ids(told["mongo"]) == list(range(999))
+        days = told["datasets"][0]["days"]
+        assert [one["found"] for one in days.values()] == [499, 500]
+        assert any("documents that are in two days" in remark for remark in told["remarks"])
