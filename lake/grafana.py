@@ -21,7 +21,9 @@ from lake.base.errors import LakeError, PermanentError, Refused, TransientError
 from lake.base.redaction import register_secret
 
 TOKEN_VARIABLE = "GRAFANA_TOKEN"  # noqa: S105  the variable's name
-_TYPES = {"prometheus": "prometheus", "loki": "loki"}
+SYSTEMS = ("prometheus", "loki")  # Grafana's own names of their types, too
+PROVISIONING = "grafana-datasource.yaml"
+REMOVAL = "grafana-datasource-removal.yaml"
 _TIMEOUT_S = 15
 
 
@@ -30,7 +32,7 @@ def data_source(system: str, day: str, url: str, tenant: str = "") -> dict[str, 
     source: dict[str, Any] = {
         "name": f"lake {system} {day}",
         "uid": f"lake-{system}-{day}",
-        "type": _TYPES[system],
+        "type": system,
         "access": "proxy",
         "url": url,
         "jsonData": {},
@@ -41,18 +43,28 @@ def data_source(system: str, day: str, url: str, tenant: str = "") -> dict[str, 
     return source
 
 
-def write_provisioning(path: Path, system: str, day: str, url: str, tenant: str = "") -> None:
-    """A file for Grafana's `provisioning/datasources/`."""
-    source = data_source(system, day, url, tenant) | {"orgId": 1, "editable": False}
-    path.write_text(
-        yaml.safe_dump({"apiVersion": 1, "datasources": [source]}, sort_keys=False), "utf-8"
-    )
+@contextmanager
+def write_provisioning(
+    folder: Path, system: str, day: str, endpoint: Mapping[str, str], tenant: str = ""
+) -> Iterator[None]:
+    """Files for Grafana's `provisioning/datasources/`: one that adds the source, one that removes.
+
+    The first is there while the block runs. Grafana has no data source for MongoDB: no files.
+    """
+    if system not in SYSTEMS:
+        yield
+        return
+    source = data_source(system, day, endpoint["url"], tenant) | {"orgId": 1, "editable": False}
+    gone = {"name": source["name"], "orgId": 1}
+    _write(folder / REMOVAL, {"apiVersion": 1, "deleteDatasources": [gone]})
+    _write(folder / PROVISIONING, {"apiVersion": 1, "datasources": [source]})
+    try:
+        yield
+    finally:
+        (folder / PROVISIONING).unlink(missing_ok=True)
 
 
-def write_removal(path: Path, system: str, day: str) -> None:
-    """The file that takes it away again."""
-    name = f"lake {system} {day}"
-    told = {"apiVersion": 1, "deleteDatasources": [{"name": name, "orgId": 1}]}
+def _write(path: Path, told: dict[str, Any]) -> None:
     path.write_text(yaml.safe_dump(told, sort_keys=False), "utf-8")
 
 
@@ -72,7 +84,7 @@ def added_to(
     if grafana is None:
         yield
         return
-    if system not in _TYPES:
+    if system not in SYSTEMS:
         raise PermanentError(f"Grafana has no data source for {system}", remedy="omit --grafana")
     api = _Api(grafana, env.get(TOKEN_VARIABLE, ""))
     source = data_source(system, day, endpoint["url"], tenant)

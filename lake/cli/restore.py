@@ -69,8 +69,11 @@ def restore(
         return
     if day is None:
         raise UsageError("no day", expected="--day D", remedy="`lake snapshots` lists them")
-    if grafana and not serve:
-        raise UsageError("--grafana needs --serve")
+    if grafana and (not serve or system == "mongo"):
+        raise UsageError(
+            "--grafana needs --serve, and a system that Grafana can ask",
+            expected="lake restore prometheus|loki … --serve --grafana URL",
+        )
     from lake.base.settings import load  # noqa: PLC0415
     from lake.base.store import open_store  # noqa: PLC0415
     from lake.compose import write_compose  # noqa: PLC0415
@@ -118,23 +121,25 @@ def _serve(
     *,
     as_json: bool,
 ) -> None:
-    from lake.grafana import added_to  # noqa: PLC0415
+    from lake.grafana import added_to, write_provisioning  # noqa: PLC0415
     from lake.serve import serve as start_serving  # noqa: PLC0415
     from lake.servers.progress import shown  # noqa: PLC0415
     from lake.serving import serving  # noqa: PLC0415
 
     loki = settings.sources.loki
-    tenant = loki.tenant if loki else ""
+    tenant = str(manifest.details.get("tenant", loki.tenant if loki else ""))
     with shown(sys.stderr) as progress:
         served = start_serving(manifest, into, tenant, progress)
     with (
         served.stack,
         serving(into),
+        write_provisioning(into, manifest.system, manifest.day, served.endpoint, tenant),
         added_to(grafana, manifest.system, manifest.day, served.endpoint, tenant),
     ):
         click.echo(json.dumps({manifest.system: served.endpoint}))
         if not as_json:
             _print_next(served, manifest, into)
+            _print_grafana(manifest, into, grafana)
         with suppress(SystemExit):
             served.stack.wait()
 
@@ -152,6 +157,19 @@ def _print_next(served: Served, manifest: SnapshotManifest, into: Path) -> None:
         "and removes the directory",
         err=True,
     )
+
+
+def _print_grafana(manifest: SnapshotManifest, into: Path, grafana: str | None) -> None:
+    from lake.grafana import PROVISIONING, SYSTEMS  # noqa: PLC0415
+
+    if grafana:
+        click.echo(f"it is a data source of {grafana} while this runs", err=True)
+    elif manifest.system in SYSTEMS:
+        click.echo(
+            f"for a Grafana on this machine: copy {into / PROVISIONING} into its "
+            "provisioning/datasources/, or add --grafana URL",
+            err=True,
+        )
 
 
 def next_steps(manifest: SnapshotManifest, endpoint: dict[str, str]) -> list[str]:

@@ -60,7 +60,7 @@ def snapshot(system: str, day: Day | None, as_json: bool, config: str | None) ->
     manifest = outcome.manifest
     click.echo(
         f"{system} {manifest.day}: {manifest.paths} files, {size(manifest.bytes)}, "
-        f"of which {size(outcome.sent_bytes)} were new, in {outcome.seconds:.1f} s"
+        f"of which {size(outcome.sent_bytes)} travelled, in {outcome.seconds:.1f} s"
     )
     click.echo(f"it comes back by: {manifest.restore}")
 

@@ -257,7 +257,7 @@ class _Cutter:
     def take(self, documents: bytes) -> int:
         """The number of documents. Raises MalformedError."""
         view, starts, begin = memoryview(documents), document_starts(documents), 0
-        ends = [*starts[1:], len(documents)]
+        ends = [*starts[1:], len(documents)] if starts else []
         for start, end in zip(starts, ends, strict=True):
             size = end - start
             mark = zlib.crc32(view[start + _LENGTH : min(start + _MARK, end)])

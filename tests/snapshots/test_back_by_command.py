@@ -1,0 +1,184 @@
+"""`lake snapshot`, `lake snapshots`, `lake restore`: what a person types, and what may go wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+import yaml
+from answers import prometheus_samples
+from places import DAY
+
+from lake.base.errors import PermanentError
+from lake.servers.ports import LOOPBACK
+
+D = str(DAY)
+
+
+@pytest.fixture
+def here(place, own_prometheus):
+    endpoint = own_prometheus.endpoints["prometheus"]
+    return place(
+        sources__prometheus={"url": endpoint["url"]},
+        snapshots__prometheus={"data_dir": endpoint["data_dir"]},
+    )
+
+
+@pytest.fixture
+def restored(here):
+    here.take("prometheus")
+    here.restore("prometheus")
+    return here
+
+
+def test_the_commands_from_end_to_end(here, lake, own_prometheus, tmp_path):
+    config = ("--config", str(here.config))
+    code, out, _ = lake("snapshots", *config)
+    assert (code, "no snapshots yet" in out) == (0, True)
+    code, out, err = lake("snapshot", "prometheus", "--day", D, "--json", *config)
+    assert code == 0, err
+    told = json.loads(out)
+    assert (told["system"], told["day"], told["counts"]["day_samples"]) == ("prometheus", D, 8640)
+    assert 0 < told["sent_bytes"] == told["bytes"]
+    code, out, _ = lake("snapshot", "prometheus", "--day", D, *config)
+    assert f"lake restore prometheus --day {D} --into DIR --serve" in out
+    (row,) = json.loads(lake("snapshots", "--json", *config)[1])
+    assert row["restore"] == f"lake restore prometheus --day {D} --into DIR --serve"
+    assert D in lake("snapshots", *config)[1]
+    code, out, _ = lake("snapshots", "verify", "--json", *config)
+    assert (code, json.loads(out)[0]["ok"]) == (0, True)
+    code, out, _ = lake("snapshots", "verify", "prometheus", "--sample", "10%", *config)
+    assert (code, "ok  1 objects" in out) == (0, True)
+    into = tmp_path / "back"
+    code, out, _ = lake("restore", "prometheus", "--day", D, "--into", str(into), *config)
+    assert code == 0
+    assert "--serve" in out
+    assert "docker compose -f" in out
+    serving = subprocess.Popen(
+        [sys.executable, "-m", "lake", "restore", "prometheus", "--day", D, "--into", str(into),
+         "--serve", *config],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    url = json.loads(serving.stdout.readline())["prometheus"]["url"]
+    expected = own_prometheus.endpoints["prometheus"]["url"]
+    assert prometheus_samples(url, DAY) == prometheus_samples(expected, DAY)
+    source = yaml.safe_load((into / "grafana-datasource.yaml").read_text())["datasources"][0]
+    assert source["url"] == url
+    code, _, err = lake("restore", "prometheus", "--into", str(into), "--down")
+    assert (code, "server stopped" in err) == (0, True)
+    assert serving.wait(20) == 0
+    assert "as in the snapshot: day_samples = 8640" in serving.stderr.read()
+    assert not into.exists()
+    with pytest.raises(requests.ConnectionError):
+        requests.get(url, timeout=5)
+    code, out, _ = lake("snapshots", "remove", "prometheus", "--day", D, "--json", *config)
+    assert json.loads(out)["freed_bytes"] > 0
+    assert lake("snapshots", "clean", *config)[0] == 0
+    assert not [one for one in here.store.list("prometheus/") if "journal" not in one.key]
+
+
+def test_damage_is_found_by_the_commands(here, lake, tmp_path):
+    config = ("--config", str(here.config))
+    here.take("prometheus")
+    key = here.manifest("prometheus").objects[0].key
+    content = bytearray(here.store.read(key))
+    content[9] ^= 1
+    here.store.write(key, bytes(content))
+    code, out, _ = lake("snapshots", "verify", *config)
+    assert (code, "DAMAGED" in out, key in out) == (1, True, True)
+    code, _, err = lake(
+        "restore", "prometheus", "--day", D, "--into", str(tmp_path / "back"), *config
+    )
+    assert (code, key in err) == (1, True)
+    here.store.write(f"prometheus/{D.replace('-', '/')}/manifest.json", b"{")
+    for command in (("snapshots",), ("snapshots", "verify")):
+        code, out, err = lake(*command, *config)
+        assert (code, "can't be believed" in out + err) == (1, True)
+    code, _, err = lake("snapshots", "verify", "--sample", "0%", *config)
+    assert (code, "not a share" in err) == (2, True)
+    assert lake("snapshots", "verify", "--day", D, *config)[0] == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("restore", "prometheus", "--into", "x"),
+        ("restore", "prometheus", "--day", D, "--into", "x", "--grafana", "http://g"),
+        ("restore", "mongo", "--day", D, "--into", "x", "--serve", "--grafana", "http://g"),
+        ("restore", "prometheus", "--down", "--into", "nowhere"),
+        ("snapshot", "mongo"),
+    ],
+)
+def test_wrong_usage(here, lake, arguments, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    config = () if "--down" in arguments else ("--config", str(here.config))
+    assert lake(*arguments, *config)[0] == 2
+    assert not (tmp_path / "x").exists()
+
+
+def test_down_leaves_other_directories_alone(restored, lake, tmp_path):
+    into = restored.folder / "into"
+    code, _, err = lake("restore", "loki", "--into", str(into), "--down")
+    assert (code, "another system" in err) == (2, True)
+    assert into.exists()
+    assert lake("restore", "prometheus", "--into", str(tmp_path), "--down")[0] == 2
+    assert into.exists()
+    assert lake("restore", "prometheus", "--into", str(into), "--down")[0] == 0
+    assert not into.exists()
+
+
+def test_a_port_that_is_taken(restored):
+    with restored.served("prometheus") as served:
+        port = int(served.endpoint["url"].rpartition(":")[2])
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind((LOOPBACK, port))
+        other.listen()
+        with restored.served("prometheus") as served:
+            assert served.endpoint["url"] != f"http://{LOOPBACK}:{port}"
+            assert served.checked == {"day_samples": 8640}
+
+
+def test_a_server_that_can_t_start_shows_its_log(restored):
+    (restored.folder / "into/prometheus/data/wal").write_text("no directory")
+    with pytest.raises(PermanentError, match="ended while it was starting") as failed:
+        restored.serve("prometheus")
+    assert "not a directory" in failed.value.parts["found"]
+    assert "server.log" in failed.value.parts["where"]
+
+
+def test_a_machine_without_the_server(restored, lake, monkeypatch, tmp_path):
+    into = restored.folder / "into"
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    monkeypatch.setenv("LAKE_CACHE_DIR", str(tmp_path / "empty"))
+    code, _, err = lake(
+        "restore", "prometheus", "--day", D, "--into", str(into), "--serve",
+        "--config", str(restored.config),
+    )  # fmt: skip
+    assert code == 1
+    assert "lake services install prometheus" in err
+    assert "docker compose up" in err
+    service = yaml.safe_load((into / "compose.yaml").read_text())["services"]["prometheus"]
+    assert service["image"] == "prom/prometheus:v2.42.0"
+    (volume,) = service["volumes"]
+    assert (into / volume.partition(":")[0] / "").is_dir()
+    assert "--storage.tsdb.retention.time=100y" in service["command"]
+
+
+def test_an_interrupted_snapshot_ends_in_order(here):
+    """SIGTERM while it is stopped in the middle: nothing stays, not even on the server's disk."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lake", "snapshot", "prometheus", "--config", str(here.config)],
+        env={**os.environ, "LAKE_FAULT": "SIGTERM begin prometheus/*/packs/*"},
+    )
+    assert process.wait(60) == 130
+    assert not [one for one in here.store.list("") if "manifest" in one.key]
+    data = Path(here.settings.snapshots.prometheus.data_dir)
+    assert list((data / "snapshots").iterdir()) == []

@@ -1,0 +1,177 @@
+"""mongodump and mongorestore as programs on PATH: fakes that record how they are called."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from pathlib import Path
+
+import pymongo
+import pytest
+from places import DAY
+
+from lake.base.errors import ConfigError, Incomplete, Missing, PermanentError
+from lake.base.settings import MongoSource
+from lake.snapshots.mongodump import _uri
+
+FAKE = """#!{python}
+import gzip, json, os, sys, stat, pathlib
+import pymongo
+from bson import json_util
+here = pathlib.Path(__file__).parent
+name = pathlib.Path(__file__).name
+argv = sys.argv[1:]
+option = lambda key: next((a.split("=", 1)[1] for a in argv if a.startswith(key + "=")), "")
+config = pathlib.Path(option("--config"))
+uri = json.loads(config.read_text())["uri"]
+told = {{"argv": argv, "mode": stat.S_IMODE(config.stat().st_mode), "uri": uri,
+        "cmdline": pathlib.Path("/proc/self/cmdline").read_text(), "config": str(config)}}
+with (here / "calls").open("a") as calls:
+    calls.write(json.dumps([name, told]) + "\\n")
+behave = json.loads((here / "behave").read_text())
+client = pymongo.MongoClient(uri)
+if name == "mongodump":
+    database = client.get_default_database()
+    query = option("--queryFile")
+    question = json_util.loads(pathlib.Path(query).read_text()) if query else {{}}
+    names = [option("--collection")] if query else database.list_collection_names()
+    rows = [[database.name, n, list(database[n].find(question))] for n in sorted(names)]
+    sys.stdout.buffer.write(gzip.compress(json_util.dumps(rows).encode()))
+    sys.stdout.flush()
+    print("done dumping", file=sys.stderr)
+else:
+    archive = option("--archive")
+    for database, collection, rows in json_util.loads(gzip.decompress(open(archive, "rb").read())):
+        client[database].create_collection(collection)
+        if rows:
+            client[database][collection].insert_many(rows)
+    print(behave.get("told", "0 document(s) failed to restore."), file=sys.stderr)
+sys.exit(behave.get(name, 0))
+"""
+
+
+class Tools:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in ("mongodump", "mongorestore"):
+            (folder / name).write_text(FAKE.format(python=sys.executable))
+            (folder / name).chmod(0o755)
+        self.behave()
+
+    def behave(self, **how) -> None:
+        (self.folder / "behave").write_text(json.dumps(how))
+
+    @property
+    def calls(self) -> list:
+        return [json.loads(line) for line in (self.folder / "calls").read_text().splitlines()]
+
+
+@pytest.fixture
+def tools(tmp_path, monkeypatch) -> Tools:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return Tools(folder)
+
+
+@pytest.fixture
+def here(place, mongo_uri, app_database):
+    with pymongo.MongoClient(mongo_uri) as client:
+        client[app_database].a.insert_many(
+            [{"_id": n, "at": DAY.plus(n % 2).start} for n in range(20)]
+        )
+        client[app_database].b.insert_one({"_id": 1})
+    return place(
+        sources__mongo={"uri": mongo_uri, "database": app_database},
+        dataset=[{"name": "a", "source": "mongo", "collection": "a", "time_field": "at"}],
+    )
+
+
+def test_its_archive_goes_to_the_store_and_comes_back(here, tools, app_database, monkeypatch):
+    manifest = here.take("mongo").manifest
+    assert [one.path for one in manifest.files] == ["mongodump.archive.gz"]
+    assert manifest.details["written_by"] == "mongodump"
+    assert manifest.counts == {"documents": {"a": 20, "b": 1}}
+    ((name, call),) = tools.calls
+    assert name == "mongodump"
+    assert sorted(call["argv"]) == sorted(["--archive", "--gzip", f"--config={call['config']}"])
+    assert call["mode"] == stat.S_IRUSR | stat.S_IWUSR
+    assert "mongodb://" not in call["cmdline"]
+    assert not Path(call["config"]).exists()
+    here.restore("mongo")
+    with here.served("mongo") as served, pymongo.MongoClient(served.endpoint["uri"]) as client:
+        assert served.checked == {"documents": {"a": 20, "b": 1}}
+        assert client[app_database].a.count_documents({}) == 20
+    assert "--stopOnError" in tools.calls[-1][1]["argv"]
+
+
+def test_the_days_documents_by_collection(here, tools, app_database, monkeypatch):
+    monkeypatch.setenv("LAKE_SNAPSHOTS__MONGO__SCOPE", "day")
+    settings = here.settings
+    mongo = settings.snapshots.mongo.model_copy(update={"scope": "day"})
+    snapshots = settings.snapshots.model_copy(update={"mongo": mongo})
+    monkeypatch.setattr(
+        type(here),
+        "settings",
+        property(lambda _: settings.model_copy(update={"snapshots": snapshots})),
+    )
+    manifest = here.take("mongo").manifest
+    assert [one.path for one in manifest.files] == ["a.archive.gz"]
+    assert manifest.counts == {"documents": {"a": 10}}
+    here.restore("mongo")
+    with here.served("mongo") as served, pymongo.MongoClient(served.endpoint["uri"]) as client:
+        assert client[app_database].a.distinct("_id") == list(range(0, 20, 2))
+
+
+def test_a_dump_that_fails_leaves_nothing(here, tools):
+    tools.behave(mongodump=3)
+    with pytest.raises(Incomplete, match="mongodump failed") as failed:
+        here.take("mongo")
+    assert "3" in failed.value.parts["found"]
+    assert "done dumping" in failed.value.parts["found"]
+    with pytest.raises(Missing):
+        here.manifest("mongo")
+    assert not [one for one in here.store.list("") if "archive" in one.key]
+
+
+@pytest.mark.parametrize(
+    "how", [{"mongorestore": 1}, {"told": "2 document(s) failed to restore."}], ids=["exit", "told"]
+)
+def test_a_restore_that_fails_is_told(here, tools, how):
+    here.take("mongo")
+    here.restore("mongo")
+    tools.behave(**how)
+    with pytest.raises(Incomplete, match="mongorestore failed"):
+        here.serve("mongo")
+
+
+def test_without_the_programs(place, tools, here, monkeypatch):
+    here.take("mongo")
+    here.restore("mongo")
+    (tools.folder / "mongodump").unlink()
+    (tools.folder / "mongorestore").unlink()
+    with pytest.raises(PermanentError, match="mongorestore is not on PATH"):
+        here.serve("mongo")
+    wanting = place(
+        sources__mongo={"uri": "mongodb://127.0.0.1:1", "database": "x"},
+        snapshots__mongo={"tool": "mongodump"},
+    )
+    with pytest.raises(ConfigError, match="mongodump is not on PATH"):
+        wanting.take("mongo")
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("mongodb://h:1", "mongodb://h:1/app"),
+        ("mongodb://h:1/other?tls=true", "mongodb://h:1/app?tls=true"),
+        ("mongodb://u:p%2F@h:1/users", "mongodb://u:p%2F@h:1/app?authSource=users"),
+        ("mongodb://u:p@h:1", "mongodb://u:p@h:1/app?authSource=admin"),
+        ("mongodb://u:p@h/x?authSource=y", "mongodb://u:p@h/app?authSource=y"),
+        ("mongodb://u:p@a:1,b:2/?replicaSet=r", "mongodb://u:p@a:1,b:2/app?replicaSet=r&authSource=admin"),
+    ],
+)  # fmt: skip
+def test_the_uri_names_the_database_and_whose_users(uri, expected):
+    assert _uri(MongoSource(uri=uri, database="app")) == expected

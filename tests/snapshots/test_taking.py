@@ -1,0 +1,204 @@
+"""What servers do while a snapshot is taken, and what snapshots leave on their disks."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+
+import pymongo
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as some
+from places import DAY
+from system_loading import load_prometheus
+
+from lake.base.errors import PermanentError
+from lake.servers import start
+from lake.snapshots.loki_config import REMOVED, places, without_secrets
+from lake.snapshots.mongo import MongoSnapshotter, _Cutter
+
+
+def prometheus_place(place, endpoint, **more):
+    return place(
+        sources__prometheus={"url": endpoint["url"]},
+        snapshots__prometheus={"data_dir": endpoint["data_dir"], **more},
+    )
+
+
+def test_what_a_killed_snapshot_left_on_the_servers_disk_is_removed(place, own_prometheus):
+    endpoint = own_prometheus.endpoints["prometheus"]
+    here = prometheus_place(place, endpoint)
+    killed = subprocess.run(
+        [sys.executable, "-m", "lake", "snapshot", "prometheus", "--config", str(here.config)],
+        env={**os.environ, "LAKE_FAULT": "SIGKILL begin prometheus/*/packs/*"},
+        capture_output=True,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    snapshots = own_prometheus["prometheus"].home / "data/snapshots"
+    assert len(list(snapshots.iterdir())) == 1
+    here.take("prometheus")
+    assert list(snapshots.iterdir()) == []
+
+
+def test_a_failed_snapshot_leaves_nothing_on_the_servers_disk(place, own_prometheus, monkeypatch):
+    here = prometheus_place(place, own_prometheus.endpoints["prometheus"])
+    monkeypatch.setattr("lake.snapshots.prometheus.PrometheusSnapshotter._block", _full)
+    with pytest.raises(PermanentError, match="no space left"):
+        here.take("prometheus")
+    assert list((own_prometheus["prometheus"].home / "data/snapshots").iterdir()) == []
+
+
+def _full(*_):
+    raise PermanentError("no space left")
+
+
+def test_a_prometheus_elsewhere(place, own_prometheus, tmp_path):
+    endpoint = own_prometheus.endpoints["prometheus"]
+    for folder in (tmp_path / "none", tmp_path):
+        here = prometheus_place(place, {**endpoint, "data_dir": str(folder)})
+        with pytest.raises(PermanentError, match="not on this machine's disks") as failed:
+            here.take("prometheus")
+        assert "run this command on its host" in failed.value.parts["remedy"]
+    for left in (own_prometheus["prometheus"].home / "data/snapshots").iterdir():
+        shutil.rmtree(left)  # whose disk is not seen can't be tidied up
+
+
+def test_out_of_order_samples_are_told(place):
+    with start(["prometheus"], prometheus_out_of_order="30d") as own:
+        endpoint = own.endpoints["prometheus"]
+        load_prometheus(endpoint["url"], series=2)
+        here = prometheus_place(place, endpoint)
+        assert "out_of_order_log_bytes" not in here.take("prometheus").manifest.details
+        load_prometheus(endpoint["url"], series=1, start_ms=DAY.start_ms + 1)  # between the others
+        taken = here.take("prometheus").manifest
+    assert taken.counts["day_samples"] == 2880 + 1440
+    assert taken.details["out_of_order_log_bytes"] > 0
+    assert taken.details["out_of_order_left_out"] == 1439  # the last one came in order
+    here.restore("prometheus")
+    with here.served("prometheus") as served:
+        assert served.checked == {"day_samples": 2881}
+        assert served.remarks[0].startswith("1439 of 4320 samples are not there: out-of-order")
+
+
+def test_documents_that_are_written_meanwhile(place, mongo_uri, app_database):
+    stop, written = threading.Event(), []
+
+    def write():
+        with pymongo.MongoClient(mongo_uri) as client:
+            while not stop.is_set():
+                written.append(client[app_database].a.insert_one({"x": "y" * 500}).inserted_id)
+
+    writer = threading.Thread(target=write)
+    with pymongo.MongoClient(mongo_uri) as client:
+        client[app_database].a.insert_many([{"x": "y" * 500} for _ in range(6_000)])
+    here = place(sources__mongo={"uri": mongo_uri, "database": app_database})
+    writer.start()
+    try:
+        manifest = here.take("mongo").manifest
+    finally:
+        stop.set()
+        writer.join()
+    assert written
+    assert 6_000 <= manifest.counts["documents"]["a"] <= 6_000 + len(written)
+    here.restore("mongo")
+    with here.served("mongo") as served:  # exactly as many as were dumped
+        assert served.checked == {"documents": manifest.counts["documents"]}
+
+
+def test_a_collection_whose_dbhash_is_the_last_one_is_not_read(
+    place, mongo_uri, app_database, monkeypatch
+):
+    """The command is missing where mongod's stand-in runs: its answer is made up here."""
+    with pymongo.MongoClient(mongo_uri) as client:
+        client[app_database].a.insert_many([{"_id": n, "x": "y" * 99} for n in range(100)])
+        client[app_database].b.insert_one({"_id": 1})
+        raw = b"".join(
+            client[app_database].a.find_raw_batches({}, sort=[("_id", 1)])  # as mongod hashes it
+        )
+    here = place(sources__mongo={"uri": mongo_uri, "database": app_database})
+    first = here.take("mongo").manifest
+    hashes = {"a": hashlib.md5(raw).hexdigest(), "b": "0" * 32}
+    monkeypatch.setattr(MongoSnapshotter, "_hashes", lambda *_: hashes)
+    read = []
+    original = MongoSnapshotter._documents
+
+    def documents(self, job, path, into):
+        read.append(job.name)
+        return original(self, job, path, into)
+
+    monkeypatch.setattr(MongoSnapshotter, "_documents", documents)
+    second = here.take("mongo").manifest
+    assert read == ["b"]
+    assert [one for one in second.files if "a.bson" in one.path] == [
+        one for one in first.files if "a.bson" in one.path
+    ]
+    assert second.counts == first.counts
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    some.lists(some.integers(5, 3000), max_size=200),
+    some.lists(some.integers(1, 20), max_size=200),
+    some.randoms(use_true_random=False),
+)
+def test_members_are_cut_by_the_documents_alone(sizes, batches, chance):
+    """However the server's answers are cut, the members are the same, and lose nothing."""
+    documents = [size.to_bytes(4, "little") + chance.randbytes(size - 4) for size in sizes]
+
+    def cut(amounts):
+        cutter, members, rest = _Cutter(), [], list(documents)
+        for amount in [*amounts, len(documents) + 1]:
+            batch, rest = rest[:amount], rest[amount:]
+            assert cutter.take(b"".join(batch)) == len(batch)
+            members += cutter.members()
+        return [*members, *cutter.rest()]
+
+    whole = cut([])
+    assert b"".join(whole) == b"".join(documents)
+    assert cut(batches) == whole
+    if len(documents) > 1:  # without the first, the others' members are the same
+        del documents[0]
+        assert set(cut([])) >= set(whole[1:])
+
+
+LOKI = """
+# the keys
+common:
+  path_prefix: /loki
+storage_config:
+  aws: {s3: "s3://key:pa%2Fss@host/bucket", secret_access_key: 's3cr3t', region: eu}
+  tsdb_shipper:
+    active_index_directory: /loki/active
+schema_config:
+  configs:
+    - {from: 2024-01-01, store: tsdb, object_store: OBJECTS, schema: v13}
+"""
+
+
+def test_secrets_of_lokis_configuration_are_not_stored():
+    text = without_secrets(LOKI)
+    assert "s3cr3t" not in text
+    assert "pa%2Fss" not in text
+    assert text == LOKI.replace("key:pa%2Fss", REMOVED).replace("s3cr3t", REMOVED)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("OBJECTS", "gcs", "can't be copied from here"),
+        ("/loki/active", "/elsewhere", "outside of its data directory"),
+        ("v13", "v11", "can't be restored into a file system"),
+    ],
+)
+def test_a_loki_that_can_t_be_copied_says_why(tmp_path, old, new, told):
+    text = LOKI.replace(old, new).replace("OBJECTS", "s3")
+    with pytest.raises(PermanentError, match=told) as failed:
+        places(yaml.safe_load(text), tmp_path, tmp_path / "loki.yml")
+    assert failed.value.parts["remedy"]
