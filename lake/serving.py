@@ -38,11 +38,13 @@ def bring_down(directory: Path) -> bool:
     Returns whether there was one. Raises TransientError where it does not end,
     PermanentError where the directory can't be removed.
     """
-    pid = _server(directory)
-    if pid is not None:
+    found = _server(directory)
+    if found is not None:
+        pid, since = found
         os.kill(pid, signal.SIGTERM)
         end = time.monotonic() + _ENDS_WITHIN_S
-        while _server(directory) == pid:
+        # The note goes first, and the server may still write while it stops.
+        while started(pid) == since:
             if time.monotonic() > end:
                 raise TransientError(
                     "the server does not end", where=directory, found=f"process {pid}"
@@ -54,14 +56,14 @@ def bring_down(directory: Path) -> bool:
         raise PermanentError(
             "the directory can't be removed", where=directory, found=error.strerror
         ) from error
-    return pid is not None
+    return found is not None
 
 
-def _server(directory: Path) -> int | None:
-    """The process that the note names, if it is that process still."""
+def _server(directory: Path) -> tuple[int, str] | None:
+    """The process that the note names and when it began, if it is that process still."""
     try:
         pid, since = (directory / _NOTE).read_text("ascii").split()
-        return int(pid) if started(int(pid)) == since else None
+        return (int(pid), since) if started(int(pid)) == since else None
     except FileNotFoundError:
         return None
     except ValueError as error:
