@@ -30,7 +30,7 @@ from lake.sources.prometheus.runs import Room, Runs
 _LOG = logging.getLogger(__name__)
 _LOOK_BACK_MS = 3_600_000  # names of a day's first steps may be older; the default is 5 min
 _RAW_SAMPLES_A_DAY = 5760  # a guess: one each 15 s; a denser series is halved when asked for
-_ROOM = 48 << 20  # bytes of answers that wait in memory; what is more waits in files
+_ROOM = 24 << 20  # bytes of answers that wait in memory; what is more waits in files
 _AHEAD = 3  # answers that are asked for or wait, for each request that may run
 _MOST_CUTS = 6  # by one label after the other, before the server has refused anything
 
@@ -157,8 +157,9 @@ class PromqlDay:
     def _blocks_of(self, shards: Iterator[_Shard]) -> Iterator[Block]:
         for shard in shards:
             _wait(shard)
-            self.series += shard.runs.series()
-            yield from shard.runs.blocks()
+            for block in shard.runs.blocks():
+                self.series += len(block.ids)
+                yield block
             shard.runs.close()
 
 

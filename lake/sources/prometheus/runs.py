@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
 _NAME = "__name__"
 _BLOCK_ROWS = 65_536
-_MOST_KNOWN = 50_000  # series whose ids are remembered; the others' are hashed again
+_MOST_KNOWN = 20_000  # series whose ids are remembered; the others' are hashed again
 _SAMPLE_BYTES = 12
+_SERIES_BYTES = 120  # its numbers and its text's object
 
 
 class Room:
@@ -112,10 +113,6 @@ class Runs:
         for part in _parts(ids[order], rows[order]):
             chosen = order[part]
             yield self._block(runs, ids[chosen], of_run[chosen], within[chosen])
-
-    def series(self) -> int:
-        """How many there are."""
-        return len(np.unique(np.concatenate([run.ids for run in self._runs]))) if self._runs else 0
 
     def close(self) -> None:
         """Frees memory and file."""
@@ -278,7 +275,7 @@ def _sorted_run(matrix: Matrix, window: Window, ids: Ints) -> _Run:
     texts = [matrix.labels[at] for at in order.tolist()]
     text_ends = np.cumsum([len(text) for text in texts])
     hashes = np.array([hash(text) for text in texts], np.int64)
-    taken = size * _SAMPLE_BYTES + int(text_ends[-1] if texts else 0) + 64 * len(texts)
+    taken = size * _SAMPLE_BYTES + int(text_ends[-1] if texts else 0) + _SERIES_BYTES * len(texts)
     if histograms is not None:
         taken += histograms.nbytes
     return _Run(window, ids, np.cumsum(rows), texts, text_ends, hashes, step_of, values,
@@ -290,25 +287,22 @@ def _check_same(runs: list[_Run], ids: Ints, order: Ints) -> None:
     if len(runs) < 2:
         return
     hashes = np.concatenate([run.hashes for run in runs])[order]
-    same = ids[order][1:] == ids[order][:-1]
+    ids = ids[order]
+    same = ids[1:] == ids[:-1]
     if (same & (hashes[1:] != hashes[:-1])).any():
         raise BadData("two series have the same id, or one is written in two ways")
 
 
 def _parts(ids: Ints, rows: Ints) -> Iterator[slice]:
     """Neighbouring series together, each whole: bounded in rows, and in how many there are."""
-    new = np.flatnonzero(np.diff(ids, prepend=ids[0] - 1))
-    sums = np.add.reduceat(rows, new)
-    ends = np.append(new[1:], len(ids))
-    begin = held = many = 0
-    for size, end in zip(sums.tolist(), ends.tolist(), strict=True):
-        held += size
-        many += 1
-        if held >= _BLOCK_ROWS or many >= MOST_SERIES:
-            yield slice(begin, end)
-            begin, held, many = end, 0, 0
-    if many:
-        yield slice(begin, len(ids))
+    first = np.flatnonzero(np.diff(ids, prepend=ids[0] - 1))
+    upto = np.cumsum(np.add.reduceat(rows, first))
+    begin = done = 0
+    while begin < len(first):
+        full = int(np.searchsorted(upto, done + _BLOCK_ROWS)) + 1
+        end = min(full, begin + MOST_SERIES, len(first))
+        yield slice(int(first[begin]), int(first[end]) if end < len(first) else len(ids))
+        begin, done = end, int(upto[end - 1])
 
 
 def _joined(pieces: list[Any]) -> Any:
