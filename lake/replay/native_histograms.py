@@ -23,7 +23,6 @@ import pyarrow as pa
 
 from lake.replay.face import Remarks
 from lake.replay.label_sets import field, varint
-from lake.sources.prometheus.remote_read.histograms import exponential_bound
 
 _FINEST, _COARSEST = 8, -4
 _BOTH_CLOSED = 3
@@ -45,6 +44,13 @@ class _Layout:
     zero_at: int
     negative: tuple[int, ...]  # indexes of buckets, in the list's order
     positive: tuple[int, ...]
+
+
+def _bound(schema: int, index: int) -> float:
+    """Imported when there is a histogram: it brings compiled code along."""
+    from lake.sources.prometheus.remote_read.histograms import exponential_bound  # noqa: PLC0415
+
+    return exponential_bound(schema, index)
 
 
 class HistogramWriter:
@@ -116,7 +122,7 @@ def _layout(edges: Edges) -> _Layout | None:
             lower
             for side, indexes in zip((below, above), sides, strict=True)
             for (lower, _), index in zip(side, indexes, strict=True)
-            if index is not None and lower > exponential_bound(schema, index - 1)
+            if index is not None and lower > _bound(schema, index - 1)
         ]
         if any(lower != (threshold or cut[0]) for lower in cut):
             continue
@@ -137,8 +143,8 @@ def _index(schema: int, lower: float, upper: float) -> int | None:
     finite = min(upper, float(np.finfo(np.float64).max))
     near = math.ceil(math.log2(finite) * 2.0**schema)
     for index in range(near - 1, near + 3):
-        if exponential_bound(schema, index) == upper:
-            return index if exponential_bound(schema, index - 1) <= lower else None
+        if _bound(schema, index) == upper:
+            return index if _bound(schema, index - 1) <= lower else None
     return None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -23,6 +24,7 @@ from lake.base.scratch import explained_full_disk
 from lake.base.store import Store
 
 _SHOWN_DAYS = 10
+_PARALLEL = 16
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ def find_partitions(
     """The partitions of these days (one or more, ascending), by day, then by dataset.
 
     Raises Missing for days without a manifest, or with `allow_missing` where there is none
-    at all; BadData for a manifest that can't be read; what the store raises.
+    at all, and for an object that is gone; BadData for a manifest that can't be read and for
+    an object of another size; what the store raises.
     """
     found: list[Partition] = []
     missing: dict[str, list[Day]] = {}
@@ -61,8 +64,20 @@ def find_partitions(
             found="; ".join(f"{name}: {_listed(those)}" for name, those in missing.items()),
             remedy="`lake export` them, or replay the others with --allow-missing",
         )
+    _require_objects(store, [one.manifest for one in found])
     order = {dataset.name: number for number, dataset in enumerate(datasets)}
     return sorted(found, key=lambda one: (one.day, order[one.dataset.name]))
+
+
+def _require_objects(store: Store, manifests: Sequence[Manifest]) -> None:
+    """Before any server is started: what is seen without reading them."""
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        stats = pool.map(store.stat, [one.key for one in manifests])
+        for manifest, stat in zip(manifests, stats, strict=True):
+            if stat is None:
+                raise _gone(store, manifest)
+            if stat.bytes != manifest.bytes:
+                raise _altered(store, manifest, f"{manifest.bytes} bytes", f"{stat.bytes} bytes")
 
 
 def _listed(days: Sequence[Day]) -> str:
@@ -101,15 +116,19 @@ def _copy(store: Store, manifest: Manifest, file: BinaryIO) -> None:
             digest.update(chunk)
             file.write(chunk)
     except Missing as error:
-        raise Missing(
-            f"the object of {manifest.dataset} {manifest.day} is gone",
-            where=store.url(manifest.key),
-            remedy=_remedy(manifest),
-        ) from error
+        raise _gone(store, manifest) from error
     if digest.hexdigest() != manifest.sha256:
         found = digest.hexdigest()
         raise _altered(store, manifest, f"SHA-256 {manifest.sha256}", found)
     file.seek(0)
+
+
+def _gone(store: Store, manifest: Manifest) -> Missing:
+    return Missing(
+        f"the object of {manifest.dataset} {manifest.day} is gone",
+        where=store.url(manifest.key),
+        remedy=_remedy(manifest),
+    )
 
 
 def _altered(store: Store, manifest: Manifest, expected: str, found: object) -> BadData:

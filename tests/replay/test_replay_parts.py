@@ -1,0 +1,123 @@
+"""Partitions made by hand: old days, streams without labels, and what the comparison notices."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+import requests
+from loki_client import LokiClient
+from raw_days import bits
+from remote_writing import floats, series, write
+
+from lake.base.datasets import LokiDataset, PrometheusDataset
+from lake.base.day import Day
+from lake.base.layout import table_key
+from lake.base.manifest import Manifest, write_manifest
+from lake.base.parquet import write_parquet
+from lake.base.settings import LakeSection, MongoSource, Settings, SourcesSection
+from lake.base.store.directory import DirectoryStore
+from lake.base.table import TableStream, schema_to_json
+from lake.replay import Partition, replayed
+from lake.replay import loki as replay_loki
+from lake.replay.face import Loaded, Remarks
+from lake.replay.prometheus import PrometheusLoader
+
+PAIRS = pa.map_(pa.string(), pa.string())
+LINES = LokiDataset(name="lines", source="loki", selector='{a=~".+"}')
+SAMPLES = PrometheusDataset(name="samples", source="prometheus", query="up", step="12h")
+SETTINGS = Settings(
+    lake=LakeSection(root="lake"),
+    sources=SourcesSection(mongo=MongoSource(uri="mongodb://127.0.0.1", database="app")),
+)
+
+
+def put(store, dataset, day, table):
+    key = table_key(dataset.name, day)
+    with store.upload(key) as upload:
+        written = write_parquet(TableStream(table.schema, iter(table.to_batches())), upload)
+    manifest = Manifest(
+        dataset=dataset.name, day=str(day), source=dataset.source, key=key, rows=written.rows,
+        bytes=written.bytes, sha256=written.sha256, source_count=written.rows, count_method="made",
+        window={}, schema=schema_to_json(table.schema), created_at="2026-11-01T00:00:00+00:00",
+        version="0", definition=dataset.model_dump(),
+    )  # fmt: skip
+    write_manifest(store, manifest)
+    return Partition(dataset, day, manifest)
+
+
+def lines(day, number=3):
+    return pa.table(
+        {
+            "ts": pa.array([day.start_ms * 1000] * number).cast(pa.timestamp("us", "UTC")),
+            "ts_ns": [day.start_ns + n for n in range(number)],
+            "stream_id": [1, *[2] * (number - 1)],
+            "line": [f"line {n}" for n in range(number)],
+            "a": pa.array([None, *["x"] * (number - 1)], pa.string()),
+            "labels": pa.array([[]] * number, PAIRS),
+            "metadata": pa.array([[]] * number, PAIRS),
+        }
+    )
+
+
+def samples(day):
+    return pa.table(
+        {
+            "ts": pa.array([day.start_ms, day.start_ms + 43_200_000]).cast(
+                pa.timestamp("ms", "UTC")
+            ),
+            "metric": ["up", "up"],
+            "value": [1.5, None],
+            "nan": [None, "nan"],
+            "series_id": [5, 5],
+            "histogram": pa.nulls(2, pa.struct([("count", pa.float64())])),
+            "labels": pa.array([[("A", "b")]] * 2, PAIRS),
+        }
+    )
+
+
+@pytest.fixture
+def made(tmp_path):
+    """A Loki before its schema's usual first day, a Prometheus at the epoch; and an empty day."""
+    store = DirectoryStore(tmp_path / "lake")
+    days = [Day.parse(text) for text in ("1970-01-02", "2015-07-01", "2015-07-02")]
+    partitions = [put(store, SAMPLES, day, samples(day)) for day in days[:2]]
+    partitions.append(put(store, SAMPLES, days[2], samples(days[2]).slice(0, 0)))
+    partitions += [put(store, LINES, day, lines(day)) for day in days[1:]]
+    return store, sorted(partitions, key=lambda one: one.day)
+
+
+def test_old_days_and_what_the_comparison_notices(made, monkeypatch):
+    store, partitions = made
+    old, empty = partitions[1].day, partitions[-1].day
+    with replayed(SETTINGS, store, partitions) as result:
+        url, loki = result.endpoints["prometheus"]["url"], result.endpoints["loki"]["url"]
+        assert result.days["samples"][str(empty)] == {"rows": 0, "countable": 0, "found": 0}
+        assert any("12h-step" in remark for remark in result.remarks)
+        assert any("without a label" in remark for remark in result.remarks)
+        assert any(
+            "payload" in remark and remark.endswith("2 samples") for remark in result.remarks
+        )
+        told = requests.get(
+            f"{url}/api/v1/query", {"query": "up", "time": 86_400 + 43_200}, timeout=30
+        ).json()["data"]["result"]
+        assert told == [{"metric": {"__name__": "up", "A": "b"}, "value": [129_600, "NaN"]}]
+        window = {"query": '{service_name="unknown_service"}', "start": old.start_ns,
+                  "end": old.end_ns}  # fmt: skip
+        streams = requests.get(f"{loki}/loki/api/v1/query_range", window, timeout=30).json()
+        assert [one["values"][0][1] for one in streams["data"]["result"]] == ["line 0"]
+
+        write(url, series({"__name__": "up", "x": "y"}, floats([(old.end_ms - 5, bits(1.0))])))
+        loader = PrometheusLoader(store, url, Remarks())
+        loaded = {"samples": Loaded(2, 2, 2, {"up": 2})}
+        assert loader.found(old, loaded) == {"samples": 3}
+        assert loader.found(partitions[0].day, loaded) == {"samples": 2}
+        loader.close()
+
+        client = LokiClient(loki)
+        client.push({"a": "x"}, [(old.start_ns + 9, "more", {})])
+        client.flush()
+        client.wait_for('{a="x"}', old.end_ns, 3)
+        monkeypatch.setattr(replay_loki, "_APPEARS_WITHIN_S", 0.5)
+        reader = replay_loki.LokiLoader(store, loki, Remarks())
+        assert reader.found(old, {"lines": Loaded(3, 3, 3)}) == {"lines": 4}
+        reader.close()
