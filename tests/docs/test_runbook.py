@@ -1,0 +1,188 @@
+"""docs/runbook-restore.md: its commands are run, and print what it says.
+
+Compared are the fixed parts: numbers, sizes and addresses differ from day to day. Commands that
+serve run in the background, as in a second terminal; the address that they print takes the
+place of the one on the page.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from loaded_site import Site
+
+pytestmark = pytest.mark.slow
+TEXT = (Path(__file__).parents[2] / "docs/runbook-restore.md").read_text("utf-8")
+_BLOCK = re.compile(
+    r"<!-- (?P<how>run|serve): (?P<name>[\w-]+)(?: exit=(?P<status>\d))? -->\n"
+    r"```sh\n(?P<command>.*?)```\n```\n(?P<prints>.*?)```\n",
+    re.DOTALL,
+)
+_ADDRESS = re.compile(r"(?:http|mongodb)://127\.0\.0\.1:\d+")
+_WITHIN_S = 90
+
+
+@dataclass(frozen=True)
+class Block:
+    """A marked command of the page, and the output below it."""
+
+    how: str
+    name: str
+    status: int
+    command: str
+    prints: list[str]
+
+
+BLOCKS = [
+    Block(
+        found["how"],
+        found["name"],
+        int(found["status"] or 0),
+        found["command"],
+        found["prints"].splitlines(),
+    )
+    for found in _BLOCK.finditer(TEXT)
+]
+
+
+class Terminal:
+    """A shell in which the page's days, directory and addresses are this test's."""
+
+    def __init__(self, site: Site, directory: Path) -> None:
+        self._names = {
+            "2026-11-21": str(site.first),
+            "2026-11-22": str(site.last),
+            "2026-11-23": str(site.end),
+            "/tmp/incident": str(directory),
+        }
+        self._env = os.environ | {
+            "LAKE_CONFIG": str(site.config),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        }
+        self._serving: subprocess.Popen[str] | None = None
+        self._address = ""
+
+    def run(self, block: Block) -> str:
+        done = subprocess.run(
+            ["bash", "-c", self._mine(block.command)],
+            env=self._env,
+            capture_output=True,
+            text=True,
+            timeout=_WITHIN_S,
+            check=False,
+        )
+        assert done.returncode == block.status, done.stderr
+        return done.stdout + done.stderr
+
+    def serve(self, block: Block) -> str:
+        """Returns when all that the page shows has been printed, or too late."""
+        lines: list[str] = []
+        self._serving = subprocess.Popen(
+            ["bash", "-c", f"exec {self._mine(block.command)}"],
+            env=self._env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        reader = threading.Thread(target=lambda: lines.extend(self._serving.stdout), daemon=True)
+        reader.start()
+        last = shape(self._mine(block.prints[-1]))
+        end = time.monotonic() + _WITHIN_S
+        while time.monotonic() < end and self._serving.poll() is None:
+            if any(shape(line) == last for line in list(lines)):
+                break
+            time.sleep(0.05)
+        text = "".join(lines)
+        found = _ADDRESS.search(text)
+        assert found, text
+        self._address = found[0]
+        return text
+
+    def ended(self) -> bool:
+        """Whether what served has ended, and no trouble."""
+        assert self._serving is not None
+        return self._serving.wait(_WITHIN_S) == 0
+
+    def close(self) -> None:
+        if self._serving and self._serving.poll() is None:
+            self._serving.send_signal(signal.SIGTERM)
+            self._serving.wait(_WITHIN_S)
+
+    def expected(self, block: Block) -> list[str]:
+        return [shape(self._mine(line)) for line in block.prints]
+
+    def _mine(self, text: str) -> str:
+        for name, mine in self._names.items():
+            text = text.replace(name, mine)
+        return _ADDRESS.sub(self._address, text) if self._address else text
+
+
+def shape(line: str) -> str:
+    """The line without what differs from day to day."""
+    line = _ADDRESS.sub("ADDRESS", line.strip())
+    line = re.sub(r"servers-[0-9a-f]+", "servers-ID", line)
+    line = re.sub(r"\b(bytes|kB|MB|GB)\b", "SIZE", line)
+    line = re.sub(r"\d+(?:[.,:]\d+)*", "#", line)
+    return re.sub(r"\s+", " ", line)
+
+
+@pytest.fixture(scope="module")
+def terminal(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
+    missing = [name for name in ("bash", "curl", "date", "grep") if shutil.which(name) is None]
+    if missing:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"no {', '.join(missing)} here")
+    folder = tmp_path_factory.mktemp("runbook")
+    one = Terminal(site.copy(folder / "own"), folder / "incident")
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="module")
+def told() -> dict[str, str]:
+    """What the blocks so far have printed."""
+    return {}
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=[block.name for block in BLOCKS])
+def test_what_the_page_shows_is_what_happens(block, terminal, told):
+    """In the page's order: a block may need the ones before it."""
+    told[block.name] = terminal.serve(block) if block.how == "serve" else terminal.run(block)
+    printed = [shape(line) for line in told[block.name].splitlines()]
+    lost = [line for line in terminal.expected(block) if line not in printed]
+    assert lost == [], told[block.name]
+    if block.name.endswith("-down"):
+        assert terminal.ended()
+        assert not Path(terminal._names["/tmp/incident"]).exists()
+
+
+@pytest.mark.parametrize("name", ["logs", "metrics"])
+def test_both_sides_of_a_verification_say_the_same(name, told):
+    there = re.findall(r'"(\d+)"\]', told[f"{name}-there"])
+    here = told[f"{name}-here"].split()[1:]
+    assert there == here
+    assert int(here[0]) > 0
+
+
+def test_the_one_liners_are_the_scenarios_commands():
+    found = re.search(r"<!-- one-liners -->\n```sh\n(.*?)```", TEXT, re.DOTALL)
+    lines = [line.partition("#")[0].split() for line in found[1].splitlines()]
+    served = [block.command.split() for block in BLOCKS if block.how == "serve"]
+    assert lines == served[:3]
+
+
+def test_everything_that_is_served_is_ended():
+    names = [block.name for block in BLOCKS]
+    served = [block.name for block in BLOCKS if block.how == "serve"]
+    assert len(served) == 4
+    assert all(names.index(f"{name}-down") > names.index(name) for name in served)
