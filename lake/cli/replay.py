@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,9 +88,7 @@ def replay(
 
 
 def _serve(result: Replayed, into: Path | None, *, as_json: bool) -> None:
-    from lake.serving import serving  # noqa: PLC0415
-
-    with serving(into) if into else nullcontext(), suppress(SystemExit):
+    with suppress(SystemExit):
         click.echo(json.dumps(result.endpoints | (_report(result) if as_json else {})))
         for line in _next_steps(result):
             click.echo(line, err=True)

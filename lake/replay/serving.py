@@ -30,6 +30,7 @@ from lake.replay.partitions import Partition
 from lake.servers import Stack, find, start
 from lake.servers.installing import how_installed
 from lake.servers.progress import Progress, silent
+from lake.serving import serving
 
 MARK = "replay.json"
 _LOCK = "replay.lock"
@@ -83,6 +84,7 @@ def replayed(
     began = time.monotonic()
     with (
         closing(place) if place else nullcontext(),
+        serving(into) if into else nullcontext(),
         start(systems, place.folder if place else None, progress, **options) as stack,
     ):
         result = Replayed(stack, database_of(settings))
