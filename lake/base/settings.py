@@ -118,6 +118,7 @@ class PrometheusSource(_HttpSource):
     """`[sources.prometheus]`: Thanos Query and Mimir too."""
 
     lateness_days: Annotated[int, Field(ge=0)] = 2
+    min_stores: Annotated[int, Field(ge=0)] = 0
 
 
 class LokiSource(_HttpSource):

@@ -53,9 +53,10 @@ Result = TypeVar("Result")
 class Questions:
     """One dataset's questions; `tally` and `remarks` gather what is worth telling."""
 
-    def __init__(self, http: Http, dataset: PrometheusDataset) -> None:
+    def __init__(self, http: Http, dataset: PrometheusDataset, min_stores: int = 0) -> None:
         self._http = http
         self._dataset = dataset
+        self._min_stores = min_stores
         self.tally = Tally()
         self.remarks: set[str] = set()
         self.stores = 0
@@ -312,15 +313,18 @@ class Questions:
     def check_stores(self, start_ms: int, end_ms: int) -> None:
         """Raises TransientError where a Thanos store that should know the time is away.
 
-        Without this its samples would be missing and no warning would say so.
+        Without this its samples would be missing and no warning would say so. After some
+        minutes Thanos forgets a store that is away: `min_stores` notices that, too.
         """
         try:
             answer = self._ask("/api/v1/stores", {}, attempts_if_slow=2).json()
         except (Refused, BadData):  # only Thanos has this list
             _LOG.debug("%s: no list of stores", self._dataset.name)
+            self._require_stores()
             return
         stores = _stores(answer)
         self.stores = len(stores)
+        self._require_stores()
         for store in stores:
             if store.get("lastError") and (
                 store.get("minTime", start_ms) < end_ms and store.get("maxTime", end_ms) >= start_ms
@@ -331,6 +335,16 @@ class Questions:
                     found=store["lastError"],
                     remedy="bring the store back, or take it out of Thanos Query",
                 )
+
+    def _require_stores(self) -> None:
+        if self.stores < self._min_stores:
+            raise TransientError(
+                "Thanos knows fewer stores than it should, so the answer would have holes",
+                where=self._where,
+                expected=f"{self._min_stores} ([sources.prometheus] min_stores)",
+                found=self.stores,
+                remedy="bring the stores back, or lower min_stores",
+            )
 
     def checked(self, envelope: Any) -> dict[str, Any]:
         """A successful and whole answer. Raises BadData, Refused, TransientError."""

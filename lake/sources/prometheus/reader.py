@@ -45,13 +45,14 @@ class PrometheusReader:
 
     def __init__(self, section: PrometheusSource) -> None:
         self.lateness_days = section.lateness_days
+        self._min_stores = section.min_stores
         self._http = Http(section, "prometheus", probe=_PROBE)
 
     @contextmanager
     def read(self, dataset: Dataset, day: Day, scratch: Path) -> Iterator[TableStream]:
         """All samples of the day, asked for while they are taken; `scratch` holds what waits."""
         dataset = _checked(dataset)
-        questions = Questions(self._http, dataset)
+        questions = Questions(self._http, dataset, self._min_stores)
         questions.check_stores(day.start_ms, day.end_ms)
         why_not: dict[str, str] = {}
         if dataset.mode == "raw":
@@ -84,7 +85,7 @@ class PrometheusReader:
     def count(self, dataset: Dataset, day: Day) -> Count:
         """PromQL's own count of each step, added up: neither shards nor our parser."""
         dataset = _checked(dataset)
-        questions = Questions(self._http, dataset)
+        questions = Questions(self._http, dataset, self._min_stores)
         window = _window(dataset, day)
         if dataset.mode == "raw":
             from lake.sources.prometheus import remote_read  # noqa: PLC0415  as below

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 
 import pyarrow as pa
 import pytest
@@ -175,6 +176,19 @@ def test_a_store_of_thanos_that_is_away(fake, fake_reader, scratch):
         read(fake_reader, scratch)
     fake.stores = {"store": [store("gone", 0, DAY.start_ms - 1), store(None, 0, 2**62)]}
     assert read(fake_reader, scratch)[0].num_rows == 5760
+
+
+@pytest.mark.parametrize("known", [None, {"store": [store(None, 0, 2**62)]}])
+def test_a_store_that_thanos_has_forgotten(fake, scripted, scratch, known):
+    fake.stores = known
+    scripted.answer = fake.answer
+    section = PrometheusSource(url=scripted.url, min_stores=2)
+    with closing(PrometheusReader(section)) as reader, pytest.raises(TransientError) as told:
+        read(reader, scratch)
+    assert "min_stores" in str(told.value)
+    fake.stores = {"store": [store(None, 0, 2**62), store(None, 0, 2**62)]}
+    with closing(PrometheusReader(section)) as reader:
+        assert read(reader, scratch)[0].num_rows == 5760
 
 
 def test_a_store_that_goes_away_while_we_read(fake, fake_reader, scratch, scripted):
