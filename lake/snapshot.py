@@ -120,6 +120,27 @@ def list_snapshots(store: Store, systems: tuple[str, ...]) -> Iterator[SnapshotM
 
 
 @dataclass(frozen=True)
+class Unreadable:
+    """A snapshot whose manifest can't be believed, and why."""
+
+    system: str
+    day: str
+    problem: str
+
+
+def every_snapshot(
+    store: Store, systems: tuple[str, ...]
+) -> Iterator[SnapshotManifest | Unreadable]:
+    """All manifests, by system and day: one that can't be read hides none of the others."""
+    for system in systems:
+        for day in snapshot_days(store, system):
+            try:
+                yield read_snapshot(store, system, day)
+            except BadData as error:
+                yield Unreadable(system, str(day), f"{error.what}: {error.parts.get('found')}")
+
+
+@dataclass(frozen=True)
 class SnapshotFinding:
     """One snapshot's objects read back. `problems` is empty where all holds."""
 

@@ -78,21 +78,27 @@ def snapshots(ctx: click.Context, as_json: bool, config: str | None) -> None:
 def _list(*, as_json: bool, config: str | None) -> None:
     from lake.base.settings import load  # noqa: PLC0415
     from lake.base.store import open_store  # noqa: PLC0415
-    from lake.snapshot import list_snapshots  # noqa: PLC0415
+    from lake.snapshot import Unreadable, every_snapshot  # noqa: PLC0415
     from lake.snapshots.manifest import SYSTEMS  # noqa: PLC0415
 
-    found = list(list_snapshots(open_store(load(config)), SYSTEMS))
+    found = list(every_snapshot(open_store(load(config)), SYSTEMS))
+    damaged = any(isinstance(one, Unreadable) for one in found)
     if as_json:
-        click.echo(json.dumps([_row(one) for one in found], indent=1))
-        return
+        rows = [vars(one) if isinstance(one, Unreadable) else _row(one) for one in found]
+        click.echo(json.dumps(rows, indent=1))
+        sys.exit(int(damaged))
     if not found:
         click.echo("no snapshots yet: `lake snapshot mongo|prometheus|loki` takes one")
     for one in found:
+        if isinstance(one, Unreadable):
+            click.echo(f"{one.system:<11} {one.day}  DAMAGED  {one.problem}")
+            continue
         server = f"{one.server.get('name')} {one.server.get('version')}"
         click.echo(
             f"{one.system:<11} {one.day}  {one.paths:>6} files  {size(one.bytes):>9}  "
             f"{server}, taken {one.created_at[:16]}Z"
         )
+    sys.exit(int(damaged))
 
 
 @snapshots.command()
@@ -124,7 +130,12 @@ def verify(
     from lake.base.settings import load  # noqa: PLC0415
     from lake.base.store import open_store  # noqa: PLC0415
     from lake.servers.progress import shown  # noqa: PLC0415
-    from lake.snapshot import list_snapshots, verify_snapshot  # noqa: PLC0415
+    from lake.snapshot import (  # noqa: PLC0415
+        SnapshotFinding,
+        Unreadable,
+        every_snapshot,
+        verify_snapshot,
+    )
     from lake.snapshots.manifest import SYSTEMS, read_snapshot  # noqa: PLC0415
 
     percent = _percent(sample)
@@ -133,11 +144,16 @@ def verify(
     if day and not system:
         raise UsageError("--day needs a system", expected="lake snapshots verify SYSTEM --day D")
     chosen = (
-        [read_snapshot(store, systems[0], day)] if day else list(list_snapshots(store, systems))
+        [read_snapshot(store, systems[0], day)] if day else list(every_snapshot(store, systems))
     )
     findings = []
     with shown(sys.stderr) as progress:
         for one in chosen:
+            if isinstance(one, Unreadable):
+                findings.append(SnapshotFinding(one.system, one.day, 0, 0, (one.problem,)))
+                if not as_json:
+                    _print_finding(findings[-1].to_json())
+                continue
             tell = reading(progress, f"{one.system} {one.day}", one.bytes)
             findings.append(
                 verify_snapshot(store, one, sample_percent=percent, seed=seed, told=tell)

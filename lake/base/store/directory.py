@@ -19,7 +19,7 @@ from lake.base.errors import Conflict, LakeError, Missing, PermanentError, Refus
 from lake.base.faults import point
 from lake.base.store.face import ObjectStat, Unfinished, Upload
 
-_CHUNK = 4 << 20
+_CHUNK = 1 << 20
 _PARTS = ".parts"  # files being written, all in one folder: no glob over tables meets them
 _LOCK = ".lock"
 _SLASH = "!"  # in a part's name, which begins with its object's key
