@@ -26,7 +26,6 @@ from lake.base.errors import (
     Incomplete,
     LakeError,
     PermanentError,
-    TransientError,
     UsageError,
 )
 from lake.base.layout import manifest_key, pending_key, table_key, table_prefix
@@ -181,12 +180,14 @@ class Exporter:
     def complete(self, dataset: Dataset, days: Sequence[Day]) -> dict[Day, Manifest]:
         """Those of the days that an export would skip without asking the source.
 
-        The store is asked for two listings and the days' manifests, whatever their number.
+        Not those with a pending manifest: an export settles it. The store is asked for two
+        listings and the days' manifests, whatever their number.
         """
         section = getattr(self.settings.sources, dataset.source)
         if section is None or not days:
             return {}
-        ledger = read_ledger(self.store, dataset.name, min(days), max(days).plus(1))
+        around = min(days), max(days).plus(1)
+        ledger = read_ledger(self.store, dataset.name, *around, settled=True)
         sizes = {one.key: one.bytes for one in self.store.list(table_prefix(dataset.name))}
         return {
             day: manifest
@@ -261,7 +262,7 @@ class Exporter:
                     announced = True
             except BaseException as error:
                 if announced:
-                    self._withdraw(pending, error)
+                    self._withdraw(key, pending, before.object, error)
                 raise
         self._claim(manifest, pending, before, upload.etag)
         return manifest
@@ -273,12 +274,25 @@ class Exporter:
             self._remove(pending)  # it may have arrived all the same
             raise
 
-    def _withdraw(self, pending: str, error: BaseException) -> None:
-        """The object was not replaced, unless that was done and its answer lost."""
-        if isinstance(error, TransientError) and not isinstance(error, Conflict):
+    def _withdraw(self, key: str, pending: str, replaced: str, error: BaseException) -> None:
+        """Without the object's being replaced the pending manifest goes. Where that may have
+        happened it stays: an answer was lost, an interrupt came meanwhile, a step behind it failed.
+        """
+        if isinstance(error, Conflict) or (
+            isinstance(error, PermanentError) and self._has_etag(key, replaced)
+        ):
+            self._remove(pending)
+        else:
             _LOG.warning("%s stays: it is not known whether the object was replaced", pending)
-            return
-        self._remove(pending)
+
+    def _has_etag(self, key: str, etag: str) -> bool:
+        """Whether that is the object in this place; "" where none is to be. No if unknown."""
+        try:
+            stat = self.store.stat(key)
+        except LakeError as error:
+            _LOG.debug("not looked at: %s", error)
+            return False
+        return (stat.etag if stat else "") == etag
 
     def _remove(self, pending: str) -> None:
         """What goes wrong here hides no other error: what is left says nothing wrong."""
@@ -309,6 +323,8 @@ class Exporter:
             if before.object:
                 _LOG.warning("%s: new object, its manifest is pending: export it again", where)
                 raise
+            if not self._has_etag(new.key, etag):
+                raise  # another run's by now, or not known: what stays speaks for itself
             try:
                 # It may have arrived all the same, with its answer lost.
                 self.store.delete(manifest_key(new.dataset, Day.parse(new.day)))

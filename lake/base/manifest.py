@@ -175,17 +175,25 @@ def settle(store: Store, dataset: str, day: Day) -> Standing:
 
 
 def read_ledger(
-    store: Store, dataset: str, start: Day | None = None, end: Day | None = None
+    store: Store,
+    dataset: str,
+    start: Day | None = None,
+    end: Day | None = None,
+    *,
+    settled: bool = False,
 ) -> dict[Day, Manifest | BadData]:
     """All manifests of a dataset with start <= day < end, by day.
 
-    A manifest that can't be read stands there as its error.
+    A manifest that can't be read stands there as its error. `settled`: without the days of which
+    there is a pending one.
     """
     keys: dict[Day, list[str]] = {}
     for stat in store.list(manifest_prefix(dataset)):
         partition = partition_of_manifest(stat.key) or partition_of_pending(stat.key)
         if partition and (not start or partition[1] >= start) and (not end or partition[1] < end):
             keys.setdefault(partition[1], []).append(stat.key)
+    if settled:
+        keys = {day: of_day for day, of_day in keys.items() if not any(map(_is_pending, of_day))}
 
     def read(day: Day) -> Manifest | BadData | None:
         return _standing(store, [_read(store, key) for key in keys[day]]).manifest
@@ -195,6 +203,10 @@ def read_ledger(
         return {day: manifest for day, manifest in found if manifest is not None}
 
 
+def _is_pending(key: str) -> bool:
+    return partition_of_pending(key) is not None
+
+
 def _read(store: Store, key: str) -> Pending | Manifest | BadData | None:
     """What one key holds, None where it has gone meanwhile."""
     try:
@@ -202,13 +214,13 @@ def _read(store: Store, key: str) -> Pending | Manifest | BadData | None:
     except Missing:
         return None
     try:
-        if partition_of_pending(key) is None:
+        if not _is_pending(key):
             return _checked(store, key, text)
         claim = json.loads(text)
         manifest = json.dumps(claim["manifest"]).encode()
         return Pending(key, Manifest.from_bytes(manifest, store.url(key)), claim["writer"])
     except BadData as error:
-        return error if partition_of_pending(key) is None else Pending(key, None)
+        return Pending(key, None) if _is_pending(key) else error
     except (KeyError, TypeError, ValueError):
         return Pending(key, None)
 

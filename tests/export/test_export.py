@@ -9,6 +9,7 @@ import pytest
 from lake.base.day import Day
 from lake.base.errors import (
     BadData,
+    Conflict,
     Incomplete,
     PermanentError,
     Refused,
@@ -16,9 +17,12 @@ from lake.base.errors import (
     UsageError,
 )
 from lake.base.fingerprint import Fingerprint
+from lake.base.layout import table_key
 from lake.base.manifest import read_ledger, read_manifest, write_manifest
 from lake.base.store.directory import DirectoryStore
+from lake.export import Exporter
 from lake.runs import export_many
+from lake.verify import object_problems
 
 DAY = "2026-07-05"  # closed for five days: the source's lateness window of three is over
 LATE = "2026-07-08"
@@ -347,6 +351,88 @@ def test_a_replaced_object_speaks_through_its_pending_manifest(place, caplog):
     assert place.export(LATE).state == "skipped"
     assert place.manifest(LATE)["rows"] == 2000
     assert [one["rows"] for one in place.manifest(LATE)["history"]] == [10]
+
+
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt(), PermanentError("no sync"), TransientError("no answer")]
+)
+@pytest.mark.parametrize("before", [0, 10])
+def test_what_comes_between_after_the_object_is_replaced(place, before, error):
+    class Interrupted(DirectoryStore):
+        def _rename(self, part, key, replaces):
+            etag = super()._rename(part, key, replaces)
+            if key == table_key("events", Day.parse(LATE)):
+                raise error
+            return etag
+
+    if before:
+        place.source.rows[LATE] = before
+        place.export(LATE)
+    place.source.rows[LATE] = 2000
+    good, place.exporter.store = place.exporter.store, Interrupted(place.store.root)
+    with pytest.raises(type(error)):
+        place.export(LATE)
+    found = read_manifest(good, "events", Day.parse(LATE))
+    assert (found.rows, object_problems(good, found)) == (2000, [])
+    place.exporter.store = good
+    assert place.export(LATE).state == "skipped"
+    assert len(place.files()) == 2
+
+
+@pytest.mark.parametrize("error", [PermanentError("refused"), Conflict("another")])
+def test_what_comes_between_before_the_object_is_replaced(place, error):
+    class Refusing(DirectoryStore):
+        def _rename(self, part, key, replaces):
+            if key == table_key("events", Day.parse(LATE)):
+                raise error
+            return super()._rename(part, key, replaces)
+
+    place.source.rows[LATE] = 10
+    place.export(LATE)
+    before = place.files()
+    place.source.rows[LATE] = 2000
+    place.exporter.store = Refusing(place.store.root)
+    with pytest.raises(type(error)):
+        place.export(LATE)
+    assert place.files() == before
+
+
+def test_a_day_that_a_killed_run_left_half_done_is_not_taken_for_complete(place):
+    older = "2026-06-20"  # after the lateness window: a listing tells that it is complete
+    place.source.rows[older] = 10
+    place.export(older)
+    place.source.rows[older] = 2000
+    good = place.exporter.store
+    place.exporter.store = Unwritable(good.root, deletes=True)
+    with pytest.raises(TransientError):
+        place.export(older, force=True)
+    place.exporter.store = good
+    dataset, day = place.settings.dataset_named("events"), Day.parse(older)
+    (result,) = export_many(place.exporter, [(dataset, day)], jobs=1)
+    assert result.state == "skipped"
+    assert place.manifest(older)["rows"] == 2000
+    assert len(place.files()) == 2
+    assert place.exporter.complete(dataset, [day]).keys() == {day}
+
+
+def test_a_failing_run_leaves_alone_what_another_has_written_meanwhile(place):
+    """Both found nothing there; this one can't write its manifest any more."""
+
+    class Overtaken(DirectoryStore):
+        def write(self, key, data, replaces=None):
+            if key.endswith(".json"):
+                place.source.rows[DAY] = 20
+                other.export(place.settings.dataset_named("events"), Day.parse(DAY), force=True)
+                raise TransientError("the store went away")
+            super().write(key, data, replaces)
+
+    other = Exporter(place.settings, place.exporter.store, {"mongo": place.source})
+    place.source.rows[DAY] = 10
+    place.exporter.store = Overtaken(place.store.root)
+    with pytest.raises(TransientError, match="went away"):
+        place.export(DAY)
+    found = read_manifest(place.store, "events", Day.parse(DAY))
+    assert (found.rows, object_problems(place.store, found)) == (20, [])
 
 
 def test_details_that_are_no_json_fail_before_the_object_is_replaced(place):
