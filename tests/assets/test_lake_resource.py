@@ -33,7 +33,8 @@ def on_s3(settings: Settings) -> Settings:
 def lake_logger() -> Iterator[logging.Logger]:
     logger = logging.getLogger("lake")
     before = logger.handlers, logger.propagate
-    logger.handlers = []
+    # As in a new process; pytest listens to loggers that do not propagate.
+    logger.handlers, logger.propagate = [], True
     yield logger
     logger.handlers, logger.propagate = before
 
