@@ -6,6 +6,7 @@ Belongs here: images, mounts, flags that keep the data alive. Does not: running 
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import yaml
 from lake.snapshots.loki import CONFIG
 from lake.snapshots.loki_config import is_multi_tenant, restored_config
 from lake.snapshots.manifest import SnapshotManifest
+from lake.snapshots.mongodump import OF_A_COLLECTION
 
 FILE = "compose.yaml"
 _IMAGES = {
@@ -75,15 +77,21 @@ def _write_loki_config(manifest: SnapshotManifest, into: Path) -> None:
     (into / "loki" / "restored.yml").write_text(json.dumps(config, indent=1), encoding="utf-8")
 
 
-def _mongo(_into: Path) -> dict[str, Any]:
+def _mongo(into: Path) -> dict[str, Any]:
+    archives = sorted(path.name for path in (into / "dump").glob(f"*{OF_A_COLLECTION}"))
+    sources = [f"--archive=/dump/{shlex.quote(name)}" for name in archives] or ["/dump"]
+    loads = " && ".join(f"mongorestore --gzip --stopOnError {source}" for source in sources)
     # The TTL monitor would remove what mongorestore has just brought back.
     return {
         "command": ["--setParameter", "ttlMonitorEnabled=false"],
         "volumes": ["./dump:/dump:ro"],
         "post_start": [
             {
-                "command": "sh -c 'until mongosh --quiet --eval 1; do sleep 1; done; "
-                "mongorestore --gzip --stopOnError /dump'"
+                "command": [
+                    "sh",
+                    "-c",
+                    f"until mongosh --quiet --eval 1; do sleep 1; done; {loads}",
+                ]
             }
         ],
     }

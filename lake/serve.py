@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,10 @@ from lake.snapshots.loki import ALL_STREAMS, CONFIG
 from lake.snapshots.loki_config import is_multi_tenant, restored_config
 from lake.snapshots.manifest import SnapshotManifest
 from lake.snapshots.mongo_load import load_dump
-from lake.snapshots.prometheus import ALL_SERIES
+from lake.snapshots.prometheus import day_samples
 from lake.sources import Source
+from lake.sources.http import Http
 from lake.sources.loki import LokiReader
-from lake.sources.prometheus import PrometheusReader
 
 # Where a system's files lie below the directory, so that its server finds them.
 BELOW = {"prometheus": "prometheus/data", "loki": "loki", "mongo": "dump"}
@@ -96,8 +97,11 @@ def _checked(
         counted = str(manifest.details.get("tenant", tenant))
         reader: Source = LokiReader(LokiSource(url=endpoint["url"], tenant=counted))
         return _same(manifest, "day_lines", _counted(reader, ALL_STREAMS)), []
-    reader = PrometheusReader(PrometheusSource(url=endpoint["url"]))
-    return _samples(manifest, _counted(reader, ALL_SERIES))
+    http = Http(PrometheusSource(url=endpoint["url"]), "prometheus")
+    try:
+        return _samples(manifest, partial(day_samples, http))
+    finally:
+        http.close()
 
 
 def _counted(reader: Source, dataset: Dataset) -> Callable[[Day], int]:

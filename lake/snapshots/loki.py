@@ -23,6 +23,7 @@ from lake.base.day import Day
 from lake.base.errors import LakeError, PermanentError
 from lake.base.settings import LokiSource, Settings
 from lake.snapshots.collecting import Collector
+from lake.snapshots.disk_state import STATE, Counting, disk_state
 from lake.snapshots.face import Taken
 from lake.snapshots.loki_config import LokiPlaces, places, read_config, without_secrets
 from lake.snapshots.loki_s3 import bucket_stores, objects
@@ -59,23 +60,30 @@ class LokiSnapshotter:
         self._require_disk()
         config = read_config(self._config)
         self._places = places(config, self._data_dir, self._config)
-        unflushed = self._flush()
-        before = self._lines(day)
+        last = into.known.newest
+        counting = Counting(
+            "day_lines",
+            day,
+            last if last and last.details.get("tenant") == self._tenant else None,
+            lambda: self._state(config),
+            lambda: self._lines(day),
+        )
+        # Nothing was written since the last one, which has flushed.
+        unflushed = self._metric("memory_chunks") if counting.unchanged else self._flush()
+        counting.begin()
         own = self._config.read_text("utf-8")
         into.content(without_secrets(own).encode(), CONFIG)
         copied = self._copy(into)
         if self._places.s3 is not None:
             copied += self._copy_bucket(self._places.s3, into)
-        counts = {"files": copied, "day_lines": before}
-        after = self._lines(day)
-        if after != before:  # writes go on: what the snapshot holds lies between
-            counts["day_lines_after"] = after
+        counts = {"files": copied, **counting.counts()}
         details = {
             # In memory and in the WAL, whose copy is a part of the snapshot.
             "chunks_in_memory": unflushed,
             "data_dir": str(self._data_dir),
             "tenant": self._tenant,
             "stored_in": "s3" if self._places.s3 is not None else "filesystem",
+            STATE: counting.state,
         }
         server = {"name": "Loki", "version": str(build["version"])}
         return Taken(server, {"start": None, "end": None}, counts, details)
@@ -83,6 +91,12 @@ class LokiSnapshotter:
     def close(self) -> None:
         """See Snapshotter."""
         self._http.close()
+
+    def _state(self, config: dict[str, Any]) -> str:
+        """Without a log on the disk nothing tells what is in memory: no state is like another."""
+        wal = (config.get("ingester") or {}).get("wal") or {}
+        own = [] if wal.get("enabled", True) else [(Path(), (0, time.time_ns()))]
+        return disk_state([*self._files(), *own])
 
     def _require_disk(self) -> None:
         for path, key in ((self._data_dir, "data_dir"), (self._config, "config_file")):
