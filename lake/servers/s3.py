@@ -38,6 +38,9 @@ def _launch(site: Site) -> Launch:
         f"-s3.config={config_file}",
         "-s3.allowDeleteBucketNotEmpty=false",
         "-s3.autoCreateBucket=false",
+        # A bucket takes volumes of its own; by itself it allows as many as the free disk
+        # holds when they are full, which few buckets use up.
+        "-volume.max=10000",
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
         # Relative to the home: a socket's path may have 107 bytes only.
