@@ -258,7 +258,7 @@ def test_a_port_taken_in_between_is_no_failure(monkeypatch: pytest.MonkeyPatch) 
 def test_an_unknown_name_names_the_servers() -> None:
     with pytest.raises(UsageError) as told:
         start(["mongo", "grafana"])
-    assert told.value.parts["expected"] == "mongo, prometheus, loki, s3"
+    assert told.value.parts["expected"] == "mongo, prometheus, loki, s3, prometheus3"
 
 
 def test_a_server_whose_supervisor_was_killed_ends_too(own: Stack) -> None:

@@ -228,7 +228,7 @@ GOOD = {"query": "http_server_requests_seconds_count", "mode": "range", "selecto
         ({"query": "sum(up)", "mode": "raw"}, "dataset metrics", "fail", "selectors only"),
         ({"selector": '{container=~".+"}'}, "dataset lines", "ok", "finds lines"),
         ({"selector": '{none="x"}'}, "dataset lines", "warn", "no line since yesterday"),
-        ({"selector": "{container="}, "dataset lines", "fail", "correct `selector`"),
+        ({"selector": "{container="}, "dataset lines", "fail", "not a log selector"),
     ],
 )
 def test_queries_and_selectors(doctor, endpoints, changes, subject, state, text):
