@@ -151,24 +151,34 @@ def _loaded(manifest: SnapshotManifest, into: Path, uri: str) -> tuple[dict[str,
     """Loads the dump, unless an earlier start has; then counts each collection."""
     mark, database = into / "mongo" / _LOADED, str(manifest.details["database"])
     with pymongo.MongoClient[dict[str, Any]](uri) as client:
+        remarks, problem = [], "nothing was loaded"
         if mark.exists():
-            remarks: list[str] = json.loads(mark.read_text("utf-8"))
-        else:
+            remarks = json.loads(mark.read_text("utf-8"))
+            # A server that was killed may have lost some of it.
+            problem = _difference(manifest, client[database])[0]
+        if problem:
             client.drop_database(database)  # half of it, where a start was interrupted
             remarks = load_dump(uri, into / BELOW["mongo"], hold_ttl=True).remarks
             mark.write_text(json.dumps(remarks), encoding="utf-8")
-        expected: dict[str, int] = manifest.counts["documents"]
-        after: dict[str, int] = manifest.counts.get("documents_after", expected)
-        found = {name: client[database][name].count_documents({}) for name in expected}
-    bounds = {name: sorted((expected[name], after.get(name, 0))) for name in expected}
-    wrong = [name for name, (low, high) in bounds.items() if not low <= found[name] <= high]
-    if wrong:
-        raise _differs(
-            manifest,
-            ", ".join(f"{name} = {_between(*bounds[name])}" for name in wrong),
-            ", ".join(f"{name} = {found[name]}" for name in wrong),
-        )
-    return {"documents": found}, remarks
+        expected, found = _difference(manifest, client[database])
+        if expected:
+            raise _differs(manifest, expected, found)
+        names = manifest.counts["documents"]
+        return {"documents": {n: client[database][n].count_documents({}) for n in names}}, remarks
+
+
+def _difference(manifest: SnapshotManifest, database: Any) -> tuple[str, str]:
+    """What is expected and found of the collections that have other counts; both '' if none."""
+    before: dict[str, int] = manifest.counts["documents"]
+    after: dict[str, int] = manifest.counts.get("documents_after", before)
+    expected, wrong = [], []
+    for name, count in before.items():
+        low, high = sorted((count, after.get(name, 0)))
+        found = database[name].count_documents({})
+        if not low <= found <= high:
+            expected.append(f"{name} = {_between(low, high)}")
+            wrong.append(f"{name} = {found}")
+    return ", ".join(expected), ", ".join(wrong)
 
 
 def _differs(manifest: SnapshotManifest, expected: str, found: str) -> Incomplete:

@@ -14,6 +14,7 @@ from places import DAY
 
 from lake.base.errors import ConfigError, Incomplete, Missing, PermanentError
 from lake.base.settings import MongoSource
+from lake.snapshots.mongo_load import load_dump
 from lake.snapshots.mongodump import _uri
 
 FAKE = """#!{python}
@@ -139,21 +140,23 @@ def test_a_dump_that_fails_leaves_nothing(here, tools):
 @pytest.mark.parametrize(
     "how", [{"mongorestore": 1}, {"told": "2 document(s) failed to restore."}], ids=["exit", "told"]
 )
-def test_a_restore_that_fails_is_told(here, tools, how):
+def test_a_restore_that_fails_is_told(here, tools, how, mongo_uri, app_database):
     here.take("mongo")
-    here.restore("mongo")
+    dump = here.restore("mongo").directory
+    with pymongo.MongoClient(mongo_uri) as client:
+        client.drop_database(app_database)
     tools.behave(**how)
     with pytest.raises(Incomplete, match="mongorestore failed"):
-        here.serve("mongo")
+        load_dump(mongo_uri, dump, hold_ttl=False)
 
 
 def test_without_the_programs(place, tools, here, monkeypatch):
     here.take("mongo")
-    here.restore("mongo")
+    dump = here.restore("mongo").directory
     (tools.folder / "mongodump").unlink()
     (tools.folder / "mongorestore").unlink()
     with pytest.raises(PermanentError, match="mongorestore is not on PATH"):
-        here.serve("mongo")
+        load_dump("mongodb://127.0.0.1:1", dump, hold_ttl=False)
     wanting = place(
         sources__mongo={"uri": "mongodb://127.0.0.1:1", "database": "x"},
         snapshots__mongo={"tool": "mongodump"},
