@@ -220,8 +220,8 @@ def _content_problem(
     if not (hours := stored.difference(now)):
         return ""
     told = [
-        f"{'no hour of the day' if hour == 24 else f'{hour:02}:00'}: {had} rows, now {has}"
+        f"{'no hour of the day' if hour == 24 else f'{hour:02}:00'}: {had} rows exported, {has} now"
         for hour, had, has in hours[:3]
     ]
     more = f", and {len(hours) - 3} hours more" if len(hours) > 3 else ""
-    return f"the source's rows are others now ({', '.join(told)}{more})"
+    return f"the source's rows have changed ({', '.join(told)}{more})"

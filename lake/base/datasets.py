@@ -32,7 +32,7 @@ def duration_ms(text: str) -> int:
     """
     match = _DURATION.fullmatch(text)
     if match is None or not text:
-        raise ValueError(f"not a Prometheus duration such as 15s or 1m30s: {text!r}")
+        raise ValueError(f"a Prometheus duration such as 15s or 1m30s, not {text!r}")
     return sum(
         int(number) * _UNITS_MS[unit] for unit, number in match.groupdict().items() if number
     )
@@ -81,7 +81,7 @@ class PrometheusDataset(_Dataset):
     @classmethod
     def _step_is_a_duration(cls, step: str) -> str:
         if not 0 < duration_ms(step) <= _UNITS_MS["d"]:
-            raise ValueError(f"a step lies above 0 and is at most 1d, found {step!r}")
+            raise ValueError(f"a step above 0 and of at most 1d, not {step!r}")
         return step
 
     @property

@@ -53,7 +53,7 @@ def _escaped(url: str) -> str:
 
 def _latency(text: str) -> str:
     if text and not duration_ms(text):
-        raise ValueError('a latency lies above 0; "" turns the watching off')
+        raise ValueError('a latency above 0, or "", which turns the watching off')
     return text
 
 

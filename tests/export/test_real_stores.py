@@ -107,7 +107,7 @@ def test_a_day_goes_to_s3_and_is_proven(on_s3, lake, bucket, events, tmp_path):
     assert lake("verify", "--source")[0] == 0
     code, out, _ = lake("verify", "--deep")
     assert code == 1
-    assert "the source's rows are others now (01:00: 60 rows, now 60)" in out
+    assert "the source's rows have changed (01:00: 60 rows exported, 60 now)" in out
 
 
 def test_damage_on_s3_is_found_and_mended(on_s3, lake, bucket):

@@ -143,7 +143,7 @@ def test_deep_finds_one_cell_that_no_count_shows(place, lake):
     changed(place, "text", "another text")
     assert lake("verify", "events", "--source")[0] == 0
     assert deep(lake, "--day", DAY)[DAY] == [
-        "the source's rows are others now (no hour of the day: 30 rows, now 30)"
+        "the source's rows have changed (no hour of the day: 30 rows exported, 30 now)"
     ]
 
 

@@ -108,10 +108,6 @@ class Values:
         """The bytes of BSON strings, without their closing zero."""
         return self.pieces(at + 4, at + 3 + self.integers(at, 4).astype(np.int32))
 
-    def binaries(self, at: Int32s) -> pa.Array:
-        """The bytes of BSON binaries of subtype 0."""
-        return self.pieces(at + 5, at + 5 + self.integers(at, 4).astype(np.int32))
-
     def decimals(self, at: Int32s) -> Decimals:
         """Decimal128 taken apart."""
         halves = self.fixed(at, 16).view("<u8")
