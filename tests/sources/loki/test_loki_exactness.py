@@ -112,6 +112,18 @@ def test_everything_is_every_stream_once(
     assert table.num_rows == 11
 
 
+@pytest.mark.parametrize("edge_ns", [DAY.start_ns, DAY.start_ns + 12 * HOUR - 1, DAY.end_ns - 1])
+def test_a_stream_of_a_single_instant_is_part_of_everything(
+    tenant: Callable[[str], LokiClient], job: str, edge_ns: int, tmp_path: Path
+) -> None:
+    """`/labels` rounds to milliseconds: the last one of the day has names of its own, too."""
+    client = tenant(job)
+    client.push({"only": job}, [(edge_ns, "alone", {})])
+    client.wait_for('{only=~".+"}', DAY.end_ns, 1)
+    table, _ = read(client, "{}", tmp_path)
+    assert rows_of(table) == pushed({"only": job}, [(edge_ns, "alone", {})])
+
+
 def test_several_tenants_at_once(
     tenant: Callable[[str], LokiClient], job: str, tmp_path: Path
 ) -> None:
