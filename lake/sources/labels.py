@@ -4,7 +4,8 @@ Belongs here: which label gets a column, the MAP of the others, the hash of all 
 Does not: fixed columns, or how an answer is parsed.
 
 A label has a column of its own if its name is lower case and no fixed column's, decided by
-the name alone and never by what else a day holds. Every other label is in the MAP `labels`,
+the name alone and never by what else a day holds. Nor has one with a NUL in its name, which
+no SQL can say. Every other label is in the MAP `labels`,
 and only there; where there is none, the map is empty, never NULL. A label with an empty
 value is an absent label: NULL in its column, no entry in the map, no part of the hash.
 """
@@ -23,7 +24,7 @@ _LOW_BITS = 52
 
 def has_column(name: str, fixed: Collection[str]) -> bool:
     """Whether a label of this name has its own column beside the fixed ones."""
-    return name == name.lower() and name not in fixed
+    return name == name.lower() and name not in fixed and "\0" not in name
 
 
 def column_names(names: Iterable[str], fixed: Collection[str]) -> tuple[str, ...]:

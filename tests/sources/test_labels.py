@@ -25,6 +25,7 @@ def test_the_name_alone_decides():
     names = ["pod", "Pod", "ts", "day", "_1", "service.name", "ÄB", "äb", "pod"]
     assert column_names(names, FIXED) == ("_1", "pod", "service.name", "äb")
     assert not has_column("Day", FIXED)
+    assert not has_column("a\0b", FIXED)  # no SQL could name it
 
 
 @given(st.lists(LABELS, max_size=6))
