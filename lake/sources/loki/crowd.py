@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from lake.base.errors import Incomplete
 from lake.sources.loki.api import Api, TooMany
 from lake.sources.loki.narrowing import DEEPEST, LINE, halves
-from lake.sources.loki.paging import lead_ns
+from lake.sources.loki.paging import HOUR, lead_ns
 from lake.sources.loki.selector import Selector
 
 _RAISED_LIMIT = 100_000
@@ -40,6 +40,14 @@ class Crowd:
             if rows is not None:
                 return rows
         series = streams_around(self._api, self._selector, ts_ns)
+        if not series:
+            raise Incomplete(
+                "Loki gives lines of an instant, but does not list their streams",
+                where=f"{self._selector} at {ts_ns} ns",
+                expected="at least one stream in the answer of /loki/api/v1/series",
+                remedy="raise max_entries_limit_per_query in Loki's limits_config, or for this "
+                "tenant",
+            )
         return pa.concat_tables(
             self._of_stream(self._selector.of_stream(labels, series), ts_ns) for labels in series
         )
@@ -82,5 +90,10 @@ def _apart(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def streams_around(api: Api, selector: Selector, ts_ns: int) -> list[dict[str, str]]:
-    """The label sets of the streams that have lines about that time."""
-    return api.series(selector, ts_ns - _AROUND_NS, ts_ns + _AROUND_NS)
+    """The label sets of the streams that have lines about that time.
+
+    Not beyond a whole hour: Loki's frontend cuts the question at midnight, by default, and
+    leaves out the last millisecond before.
+    """
+    end_ns = min(ts_ns + _AROUND_NS, (ts_ns // HOUR + 1) * HOUR)
+    return api.series(selector, ts_ns - _AROUND_NS, end_ns)

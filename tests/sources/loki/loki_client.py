@@ -82,3 +82,21 @@ class LokiClient:
                 return
             assert time.monotonic() < deadline, f"{held and held[1]} chunks are in memory"
             time.sleep(0.1)
+
+    def forget(self, start_ns: int, end_ns: int) -> None:
+        """Stores everything and waits until no label of [start, end) is listed from memory."""
+        self.store()
+        deadline = time.monotonic() + _PATIENCE_S
+        params = {"start": start_ns, "end": end_ns - 1}
+        while True:
+            answer = self._session.get(
+                f"{self.url}/loki/api/v1/labels",
+                params=params,
+                headers={"Cache-Control": "no-cache"},
+                timeout=60,
+            )
+            answer.raise_for_status()
+            if not answer.json().get("data"):
+                return
+            assert time.monotonic() < deadline, f"{answer.json()['data']} are listed"
+            time.sleep(0.5)
