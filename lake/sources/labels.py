@@ -37,14 +37,9 @@ def label_fields(columns: Sequence[str]) -> list[pa.Field]:
     return [*(pa.field(name, pa.string()) for name in columns), pa.field(MAP_COLUMN, MAP_TYPE)]
 
 
-def label_arrays(
-    label_sets: Sequence[Mapping[str, str]], columns: Sequence[str], hidden: Collection[str] = ()
-) -> list[pa.Array]:
-    """One row a label set, one array a field of `label_fields(columns)`.
-
-    `hidden` labels are neither in a column nor in the map (they have a fixed column).
-    """
-    own = set(columns) | set(hidden)
+def label_arrays(label_sets: Sequence[Mapping[str, str]], columns: Sequence[str]) -> list[pa.Array]:
+    """One row a label set, one array a field of `label_fields(columns)`."""
+    own = set(columns)
     rest = [
         sorted((k, v) for k, v in labels.items() if k not in own and v) for labels in label_sets
     ]
