@@ -164,7 +164,7 @@ def test_faults_on_the_way_lose_nothing(small: LokiClient, job: str, tmp_path: P
     proxy = FaultyProxy(small.url, lambda _, number: faults.get(number))
     with proxy.running():
         through = LokiClient(proxy.url, small.tenant)
-        table, details = read(through, SELECTOR, tmp_path, timeout_s=2)
+        table, details = read(through, SELECTOR, tmp_path, small, timeout_s=2)
     assert sorted(rows_of(table)) == sorted(everything)
     assert {fault for _, fault in proxy.done} >= set(faults.values())
     assert details["retries"] or details["requests"]
