@@ -155,8 +155,9 @@ class Lake:
     def _define(self, names: set[str]) -> None:
         for name in sorted(names):
             table = self._table(name)
-            for statement in table.definitions():
-                self.connection.execute(statement)
+            with explained(self.settings.lake.root):
+                for statement in table.definitions():
+                    self.connection.execute(statement)
             self._days[name] = set(table.schemas)
 
     @property
