@@ -19,7 +19,7 @@ from lake.cli.options import DayType, config_option, json_option
 @json_option
 @config_option
 def documents(dataset: str, day: Day, as_json: bool, config: str | None) -> None:  # noqa: ARG001
-    """Prints the documents of a MongoDB dataset's day as they were exported.
+    """Prints a day's MongoDB documents as they were exported.
 
     Canonical Extended JSON, one document a line, with or without --json. A document that it
     can't say is {"$raw": {"$binary": ...}} with its BSON.

@@ -98,7 +98,7 @@ def export(
 def recheck(
     dataset: tuple[str, ...], jobs: int, allow_shrink: bool, as_json: bool, config: str | None
 ) -> None:
-    """Counts the days that may still change again, and rewrites those that grew.
+    """Counts late days again and rewrites those that grew.
 
     These are the closed days inside the lateness window of each DATASET's source, as far as
     the source keeps them; those that are not exported yet are exported. The old counts

@@ -71,6 +71,7 @@ def root(config_of_group: str | None, verbose: bool) -> None:  # noqa: ARG001  r
     First time:   lake init, lake doctor, lake export --day YYYY-MM-DD
     Every day:    Dagster runs the export; lake status shows what is covered
     Questions:    lake query "SELECT ...", lake trend
+    At night:     lake restore SYSTEM --day YYYY-MM-DD --into DIR --serve
     Try it:       lake demo
 
     Exit status: 0 done, 1 failed or found a difference, 2 wrong usage or configuration.

@@ -48,7 +48,7 @@ def rehearse(
     as_json: bool,
     config: str | None,
 ) -> None:
-    """Brings snapshots back on temporary servers and compares them with the lake.
+    """Proves that snapshots come back as the lake says.
 
     Without SYSTEMS all that have snapshots. Writes reports/rehearsal/YYYY-MM-DD.json and
     .html into the lake. Exits with 1 if a snapshot does not come back or anything differs.

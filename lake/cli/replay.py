@@ -50,7 +50,7 @@ def replay(
     as_json: bool,
     config: str | None,
 ) -> None:
-    """Puts days of the tables back into a temporary Prometheus, Loki or MongoDB.
+    """Fills temporary servers from the tables of some days.
 
     One server a system, all DATASETs at once (by default every one), without any snapshot. What
     the servers then count is compared with the manifests. With --serve their addresses are

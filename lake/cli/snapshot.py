@@ -70,7 +70,7 @@ def snapshot(system: str, day: Day | None, as_json: bool, config: str | None) ->
 @config_option
 @click.pass_context
 def snapshots(ctx: click.Context, as_json: bool, config: str | None) -> None:
-    """Lists the snapshots; `verify`, `remove` and `clean` look after them."""
+    """Lists snapshots; verifies, removes, cleans up."""
     if ctx.invoked_subcommand is None:
         _list(as_json=as_json, config=config)
 
