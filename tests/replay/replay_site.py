@@ -113,9 +113,9 @@ def running_site(folder: Path) -> Iterator[ReplaySite]:
         s3 = stack.endpoints["s3"]
         environment.setenv("AWS_ACCESS_KEY_ID", s3["access_key"])
         environment.setenv("AWS_SECRET_ACCESS_KEY", s3["secret_key"])
-        boto3.client("s3", endpoint_url=s3["endpoint_url"], region_name=REGION).create_bucket(
-            Bucket="replay"
-        )
+        # A session of its own: the default one keeps the keys that it has seen first.
+        session = boto3.Session(region_name=REGION)
+        session.client("s3", endpoint_url=s3["endpoint_url"]).create_bucket(Bucket="replay")
         config = folder / "lake.toml"
         told = {name: one.get("url", one.get("uri")) for name, one in stack.endpoints.items()}
         told |= {"s3": s3["endpoint_url"], "region": REGION, "rates": RATES}
