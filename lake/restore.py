@@ -51,8 +51,11 @@ def restore_files(
     into: Path,
     below: str,
     told: Told = lambda _bytes: None,
+    claimed: Callable[[], object] = lambda: None,
 ) -> Restored:
     """Downloads to `into/below`, checks every byte, goes on where it was interrupted.
+
+    `claimed` is called when `into` is this snapshot's, before anything else is done there.
 
     Raises UsageError (the directory is in use), Incomplete (an object is missing or
     altered; named), BadData (a manifest that can't be believed), PermanentError (no room on
@@ -62,6 +65,7 @@ def restore_files(
     target = into / below
     files = restored_files(manifest, target, into / PARTS)
     _claim(into, manifest)
+    claimed()
     stop = Event()
     with explained_full_disk(), ThreadPoolExecutor(_PARALLEL) as pool:
         left = [piece for found in pool.map(RestoredFile.begin, files) for piece in found]

@@ -1,10 +1,11 @@
-"""A directory whose server runs, and how another process ends it.
+"""A directory that a process fills or serves, and how another process ends it.
 
-Belongs here: the note of who serves, ending them. Does not: starting servers.
+Belongs here: one process at a time, the note of who it is, ending it. Does not: starting servers.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -12,24 +13,50 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from lake.base.errors import PermanentError, TransientError, UsageError
 from lake.base.running import started
 
 _NOTE = "serving.pid"
+_LOCK = "serving.lock"
 _ENDS_WITHIN_S = 60.0
 _LOOK_S = 0.1
 
 
 @contextmanager
 def serving(directory: Path) -> Iterator[None]:
-    """Notes that this process serves the directory, while the block runs."""
-    note = directory / _NOTE
-    note.write_text(f"{os.getpid()} {started(os.getpid())}\n", encoding="ascii")
+    """Nobody else fills or serves the directory while the block runs; notes who does.
+
+    Raises UsageError where another process does.
+    """
+    with locked(directory / _LOCK):
+        note = directory / _NOTE
+        note.write_text(f"{os.getpid()} {started(os.getpid())}\n", encoding="ascii")
+        try:
+            yield
+        finally:
+            note.unlink(missing_ok=True)
+
+
+def locked(path: Path) -> TextIO:
+    """Held by this process until it ends or the file is closed. Raises UsageError."""
     try:
-        yield
-    finally:
-        note.unlink(missing_ok=True)
+        file = path.open("w", encoding="ascii")
+    except OSError as error:
+        raise UsageError(
+            "the directory can't be used", where=path.parent, found=error.strerror
+        ) from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise UsageError(
+            "another process uses the directory",
+            where=path.parent,
+            remedy="use the server that it runs, end it (--down), or name another directory",
+        ) from error
+    return file
 
 
 def bring_down(directory: Path) -> bool:

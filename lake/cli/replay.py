@@ -57,7 +57,7 @@ def replay(
     printed as JSON, and they stay up.
     """
     if down:
-        _down(into)
+        _down(into, as_json=as_json)
         return
     days = chosen_days(day, start, end)
     if days is None:
@@ -133,7 +133,7 @@ def _next_steps(result: Replayed) -> list[str]:
     return steps
 
 
-def _down(into: Path | None) -> None:
+def _down(into: Path | None, *, as_json: bool) -> None:
     from lake.replay import require_replay  # noqa: PLC0415
     from lake.serving import bring_down  # noqa: PLC0415
 
@@ -142,3 +142,5 @@ def _down(into: Path | None) -> None:
     require_replay(into)
     stopped = bring_down(into)
     click.echo(f"{'servers stopped, ' if stopped else ''}{into} removed", err=True)
+    if as_json:
+        click.echo(json.dumps({"directory": str(into), "stopped": stopped}))

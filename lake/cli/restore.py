@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ from lake.cli.snapshot import reading
 
 if TYPE_CHECKING:
     from lake.base.settings import Settings
+    from lake.base.store import Store
+    from lake.restore import Restored
     from lake.serve import Served
     from lake.snapshots.manifest import SnapshotManifest
 
@@ -65,7 +68,7 @@ def restore(
     is compared with the snapshot's counts, and its address is printed as JSON.
     """
     if down:
-        _down(system, into)
+        _down(system, into, as_json=as_json)
         return
     if day is None:
         raise UsageError("no day", expected="--day D", remedy="`lake snapshots` lists them")
@@ -77,40 +80,53 @@ def restore(
     from lake.base.settings import load  # noqa: PLC0415
     from lake.base.store import open_store  # noqa: PLC0415
     from lake.compose import write_compose  # noqa: PLC0415
-    from lake.restore import restore_files  # noqa: PLC0415
-    from lake.serve import BELOW  # noqa: PLC0415
-    from lake.servers.progress import shown  # noqa: PLC0415
+    from lake.serving import serving  # noqa: PLC0415
     from lake.snapshots.manifest import read_snapshot  # noqa: PLC0415
 
     settings = load(config)
     store = open_store(settings)
     end_on_signals(_INTERRUPTED)
     manifest = read_snapshot(store, system, day)
+    with ExitStack() as running:
+        # From the first byte on `--down` finds this process, and no other one writes there.
+        restored = _files(store, manifest, into, lambda: running.enter_context(serving(into)))
+        compose = write_compose(manifest, into)
+        if serve:
+            _serve(settings, manifest, into, grafana, as_json=as_json)
+            return
+    if as_json:
+        report = {
+            "system": system,
+            "day": str(day),
+            "directory": str(restored.directory),
+            "files": restored.files,
+            "bytes": restored.bytes,
+            "fetched_bytes": restored.fetched_bytes,
+            "compose": str(compose),
+        }
+        click.echo(json.dumps(report))
+    else:
+        click.echo(f"next: lake restore {system} --day {day} --into {into} --serve")
+        click.echo(f"or, with Docker: docker compose -f {compose} up")
+
+
+def _files(
+    store: Store, manifest: SnapshotManifest, into: Path, claimed: Callable[[], object]
+) -> Restored:
+    from lake.restore import restore_files  # noqa: PLC0415
+    from lake.serve import BELOW  # noqa: PLC0415
+    from lake.servers.progress import shown  # noqa: PLC0415
+
     with shown(sys.stderr) as progress:
-        tell = reading(progress, f"{system} {day}", manifest.bytes)
-        restored = restore_files(store, manifest, into, BELOW[system], tell)
-    compose = write_compose(manifest, into)
-    report = {
-        "system": system,
-        "day": str(day),
-        "directory": str(restored.directory),
-        "files": restored.files,
-        "bytes": restored.bytes,
-        "fetched_bytes": restored.fetched_bytes,
-        "compose": str(compose),
-    }
+        tell = reading(progress, f"{manifest.system} {manifest.day}", manifest.bytes)
+        below = BELOW[manifest.system]
+        restored = restore_files(store, manifest, into, below, tell, claimed)
     click.echo(
         f"{restored.files} files, {size(restored.bytes)}, each as its sha256 says, are in "
         f"{restored.directory}",
         err=True,
     )
-    if serve:
-        _serve(settings, manifest, into, grafana, as_json=as_json)
-    elif as_json:
-        click.echo(json.dumps(report))
-    else:
-        click.echo(f"next: lake restore {system} --day {day} --into {into} --serve")
-        click.echo(f"or, with Docker: docker compose -f {compose} up")
+    return restored
 
 
 def _serve(
@@ -124,7 +140,6 @@ def _serve(
     from lake.grafana import added_to, write_provisioning  # noqa: PLC0415
     from lake.serve import serve as start_serving  # noqa: PLC0415
     from lake.servers.progress import shown  # noqa: PLC0415
-    from lake.serving import serving  # noqa: PLC0415
 
     loki = settings.sources.loki
     tenant = str(manifest.details.get("tenant", loki.tenant if loki else ""))
@@ -132,11 +147,11 @@ def _serve(
         served = start_serving(manifest, into, tenant, progress)
     with (
         served.stack,
-        serving(into),
         write_provisioning(into, manifest.system, manifest.day, served.endpoint, tenant),
         added_to(grafana, manifest.system, manifest.day, served.endpoint, tenant),
     ):
         click.echo(json.dumps({manifest.system: served.endpoint}))
+        _print_checked(served)
         if not as_json:
             _print_next(served, manifest, into)
             _print_grafana(manifest, into, grafana)
@@ -144,12 +159,15 @@ def _serve(
             served.stack.wait()
 
 
-def _print_next(served: Served, manifest: SnapshotManifest, into: Path) -> None:
+def _print_checked(served: Served) -> None:
     """On standard error: the JSON has standard output for itself."""
     for name, value in served.checked.items():
         click.echo(f"as in the snapshot: {name} = {value}", err=True)
     for remark in served.remarks:
         click.echo(f"note: {remark}", err=True)
+
+
+def _print_next(served: Served, manifest: SnapshotManifest, into: Path) -> None:
     for line in next_steps(manifest, served.endpoint):
         click.echo(line, err=True)
     click.echo(
@@ -191,7 +209,7 @@ def next_steps(manifest: SnapshotManifest, endpoint: dict[str, str]) -> list[str
     return [f"ask it: {question} '{{service_name=~\".+\"}}'", f"in Grafana: Loki at {url}"]
 
 
-def _down(system: str, into: Path) -> None:
+def _down(system: str, into: Path, *, as_json: bool) -> None:
     from lake.restore import restored_snapshot  # noqa: PLC0415
     from lake.serving import bring_down  # noqa: PLC0415
 
@@ -202,3 +220,5 @@ def _down(system: str, into: Path) -> None:
         )
     stopped = bring_down(into)
     click.echo(f"{'server stopped, ' if stopped else ''}{into} removed", err=True)
+    if as_json:
+        click.echo(json.dumps({"directory": str(into), "stopped": stopped}))

@@ -10,7 +10,6 @@ replay that was interrupted begins again, in a folder of its own.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 import time
@@ -30,7 +29,7 @@ from lake.replay.partitions import Partition
 from lake.servers import Stack, find, start
 from lake.servers.installing import how_installed
 from lake.servers.progress import Progress, silent
-from lake.serving import serving
+from lake.serving import locked, serving
 
 MARK = "replay.json"
 _LOCK = "replay.lock"
@@ -276,15 +275,9 @@ def _locked(into: Path) -> TextIO:
     """Held by this process until it ends or the file is closed. Raises UsageError."""
     try:
         into.mkdir(parents=True, exist_ok=True)
-        file = (into / _LOCK).open("w", encoding="ascii")
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise UsageError(
-            "another replay uses the directory", where=into, remedy="end it, or name another one"
-        ) from error
     except OSError as error:
         raise UsageError("the directory can't be used", where=into, found=error.strerror) from error
-    return file
+    return locked(into / _LOCK)
 
 
 def _told(into: Path) -> dict[str, Any] | None:

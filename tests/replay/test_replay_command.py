@@ -112,7 +112,7 @@ def test_a_directory_keeps_the_data_and_is_compared_again(events, lake, tmp_path
         assert set(told) == {"mongo"}
         assert ids(told["mongo"]) == list(range(1000))
         status, _, err = lake(*of_both_days(events, "--into", str(into)))
-        assert (status, "another replay uses the directory" in err) == (2, True)
+        assert (status, "another process uses the directory" in err) == (2, True)
         with pymongo.MongoClient(told["mongo"]["uri"]) as client:
             client["app"]["events"].delete_one({"_id": 700})
     status, _, err = lake(*of_both_days(events, "--into", str(into), "--serve"))
