@@ -17,7 +17,7 @@ from typing import Any
 
 from lake import __version__
 from lake.base.day import Day
-from lake.base.errors import BadData, Conflict, LakeError, TransientError
+from lake.base.errors import BadData, Conflict, LakeError, TransientError, UsageError
 from lake.base.settings import Settings
 from lake.base.store import Store
 from lake.snapshots.collecting import Collector, Told
@@ -61,14 +61,27 @@ class Outcome:
 
 
 def take_snapshot(
-    settings: Settings, store: Store, system: str, day: Day, told: Told = lambda _f, _b: None
+    settings: Settings,
+    store: Store,
+    system: str,
+    day: Day,
+    told: Told = lambda _f, _b: None,
+    *,
+    fresh: bool = False,
 ) -> Outcome:
-    """Takes it and writes its manifest last. Raises what the system and the store raise."""
+    """Takes it and writes its manifest last. Raises what the system and the store raise.
+
+    `fresh`: nothing that is stored already is relied on. Raises UsageError for a day to come.
+    """
+    if day > Day.today():
+        raise UsageError("a day to come", expected="a day up to today, UTC", found=day)
     begun = time.monotonic()
     snapshotter = open_snapshotter(system, settings)
     try:
         with Collector(store, system, day, told) as collector:
             collector.known = known_to(store, system)  # no removal begins from here on
+            if fresh:
+                collector.known.forget()
             taken = snapshotter.take(day, collector)
             files, objects = collector.finish()
     finally:

@@ -29,9 +29,12 @@ _SYSTEM = click.Choice(["mongo", "prometheus", "loki"])
 @click.command()
 @click.argument("system", type=_SYSTEM)
 @click.option("--day", type=DayType(), help="The UTC day that it is filed under; yesterday.")
+@click.option(
+    "--fresh", is_flag=True, help="Stores everything anew, for what is stored is damaged."
+)
 @json_option
 @config_option
-def snapshot(system: str, day: Day | None, as_json: bool, config: str | None) -> None:
+def snapshot(system: str, day: Day | None, fresh: bool, as_json: bool, config: str | None) -> None:
     """A raw backup of SYSTEM as it is now: mongo, prometheus or loki.
 
     What an earlier snapshot has stored already does not travel again. Prometheus and Loki
@@ -53,6 +56,7 @@ def snapshot(system: str, day: Day | None, as_json: bool, config: str | None) ->
             system,
             chosen,
             lambda files, stored: progress(system, f"{files} files, {size(stored)}"),
+            fresh=fresh,
         )
     if as_json:
         click.echo(json.dumps(outcome.to_json()))
@@ -162,8 +166,10 @@ def verify(
                 _print_finding(findings[-1].to_json())
     if as_json:
         click.echo(json.dumps([finding.to_json() for finding in findings], indent=1))
-    if any(finding.problems for finding in findings):
-        sys.exit(1)
+    damaged = sorted({finding.system for finding in findings if finding.problems})
+    for name in damaged:
+        click.echo(f"`lake snapshot {name} --fresh` makes one without what is damaged", err=True)
+    sys.exit(int(bool(damaged)))
 
 
 @snapshots.command()

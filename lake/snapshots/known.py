@@ -30,8 +30,8 @@ Content = tuple[str, int]  # sha256, bytes
 class Known:
     """Contents by sha256 and size; gzip members by what they hold; files by path.
 
-    `newest` is the last manifest that could be read; `dead` are the journals of runs that ended
-    without one.
+    `newest` is the manifest of the last run, of those that could be read; `dead` are the
+    journals of runs that ended without one.
     """
 
     contents: dict[Content, StoredFile] = field(default_factory=dict)
@@ -42,32 +42,38 @@ class Known:
     dead: list[Journal] = field(default_factory=list)
 
     def add(self, pieces: Iterable[StoredFile]) -> None:
-        """Takes what is stored."""
+        """Takes what is stored; the later of two pieces with the same content counts."""
         for piece in pieces:
-            self.contents.setdefault((piece.sha256, piece.bytes), piece)
+            self.contents[piece.sha256, piece.bytes] = piece
             if piece.holds:
-                self.holding.setdefault(piece.holds, piece)
+                self.holding[piece.holds] = piece
+
+    def forget(self) -> None:
+        """Everything travels anew: what is stored may be damaged."""
+        for stored in (self.contents, self.holding, self.files, self.objects):
+            stored.clear()
 
 
 def known_to(store: Store, system: str) -> Known:
     """What the newest manifests and the journals of unfinished runs tell, as far as it is there."""
     there = {stat.key: stat.bytes for stat in store.list(f"{system}/")}
     known = Known()
-    pieces: list[StoredFile] = []
+    manifests: list[SnapshotManifest] = []
     for day in days_among(there)[-_EARLIER:]:
         try:
-            manifest = read_snapshot(store, system, day)
+            manifests.append(read_snapshot(store, system, day))
         except (BadData, Missing) as error:
             _LOG.warning("%s: nothing is taken from it: %s", store.url(""), error.what)
-            continue
-        known.newest = manifest
-        known.objects |= {one.key: one for one in manifest.objects}
-        pieces += manifest.files
+    pieces: list[StoredFile] = []
     for journal in journals(store, there):
         known.objects |= {one.key: one for one in journal.objects}
         pieces += journal.files
         if not journal.alive:
             known.dead.append(journal)
+    for manifest in sorted(manifests, key=lambda one: one.created_at):
+        known.newest = manifest
+        known.objects |= {one.key: one for one in manifest.objects}
+        pieces += manifest.files
     known.objects = {key: one for key, one in known.objects.items() if there.get(key) == one.bytes}
     known.add(piece for piece in pieces if piece.key in known.objects)
     known.files = _whole_files(known)

@@ -96,6 +96,8 @@ def _run(environment: dict[str, str], what, *arguments) -> None:
 def take_until(folders: Folders, fault: str, day: Day = DAY) -> None:
     """A snapshot; LAKE_FAULT ends or stops it."""
     os.environ["LAKE_FAULT"] = fault
+    if fault.startswith("SIGSTOP"):  # else another thread may hold the directory's lock, for ever
+        collecting._PARALLEL = 1
     folders.take(day, stepwise=True)
 
 

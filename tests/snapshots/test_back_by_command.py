@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from places import DAY
 
 from lake.base.errors import PermanentError
 from lake.servers.ports import LOOPBACK
+from lake.serving import bring_down
 
 D = str(DAY)
 
@@ -70,8 +72,12 @@ def test_the_commands_from_end_to_end(here, lake, own_prometheus, tmp_path):
     assert prometheus_samples(url, DAY) == prometheus_samples(expected, DAY)
     source = yaml.safe_load((into / "grafana-datasource.yaml").read_text())["datasources"][0]
     assert source["url"] == url
-    code, _, err = lake("restore", "prometheus", "--into", str(into), "--down")
+    code, _, err = lake("restore", "prometheus", "--day", D, "--into", str(into), *config)
+    assert (code, "another process uses the directory" in err) == (2, True)
+    assert prometheus_samples(url, DAY) == prometheus_samples(expected, DAY)
+    code, out, err = lake("restore", "prometheus", "--into", str(into), "--down", "--json")
     assert (code, "server stopped" in err) == (0, True)
+    assert json.loads(out) == {"directory": str(into), "stopped": True}
     assert serving.wait(20) == 0
     assert "as in the snapshot: day_samples = 8640" in serving.stderr.read()
     assert not into.exists()
@@ -81,6 +87,40 @@ def test_the_commands_from_end_to_end(here, lake, own_prometheus, tmp_path):
     assert json.loads(out)["freed_bytes"] > 0
     assert lake("snapshots", "clean", *config)[0] == 0
     assert not [one for one in here.store.list("prometheus/") if "journal" not in one.key]
+
+
+def test_down_ends_a_restore_that_still_goes_on(here, tmp_path):
+    here.take("prometheus")
+    into, note = tmp_path / "back", tmp_path / "back/serving.pid"
+    restoring = subprocess.Popen(
+        [sys.executable, "-m", "lake", "restore", "prometheus", "--day", D, "--into", str(into),
+         "--serve", "--config", str(here.config)],
+    )  # fmt: skip
+    while not (note.exists() and note.read_text()):
+        assert restoring.poll() is None
+        time.sleep(0.01)
+    assert bring_down(into)
+    restoring.wait(20)
+    assert not into.exists()
+
+
+def test_what_is_damaged_is_not_relied_on_by_a_fresh_snapshot(here, lake):
+    config = ("--config", str(here.config))
+    here.take("prometheus", DAY.plus(-1))
+    biggest = max(here.manifest("prometheus", DAY.plus(-1)).objects, key=lambda one: one.bytes)
+    content = bytearray(here.store.read(biggest.key))
+    content[len(content) // 2] ^= 1
+    here.store.write(biggest.key, bytes(content))
+    again = here.take("prometheus").manifest
+    assert biggest in again.objects
+    code, _, err = lake("snapshots", "verify", "prometheus", "--day", D, *config)
+    assert (code, "lake snapshot prometheus --fresh" in err) == (1, True)
+    assert lake("snapshot", "prometheus", "--day", D, "--fresh", *config)[0] == 0
+    assert biggest not in here.manifest("prometheus").objects
+    # Those after it rely on the sound ones, though a damaged one is still listed.
+    here.take("prometheus")
+    assert biggest not in here.manifest("prometheus").objects
+    assert lake("snapshots", "verify", "prometheus", "--day", D, *config)[0] == 0
 
 
 def test_damage_is_found_by_the_commands(here, lake, tmp_path):
@@ -113,6 +153,7 @@ def test_damage_is_found_by_the_commands(here, lake, tmp_path):
         ("restore", "mongo", "--day", D, "--into", "x", "--serve", "--grafana", "http://g"),
         ("restore", "prometheus", "--down", "--into", "nowhere"),
         ("snapshot", "mongo"),
+        ("snapshot", "prometheus", "--day", str(DAY.plus(2))),
     ],
 )
 def test_wrong_usage(here, lake, arguments, monkeypatch, tmp_path):
