@@ -145,7 +145,7 @@ def test_one_day_of_documents(place, mongo_uri, app_database):
         assert found.list_collection_names() == ["events"]
         assert "at_1" in found.events.index_information()
     assert here.take("mongo", DAY.plus(1)).manifest.counts == {"documents": {"events": 100}}
-    assert here.take("mongo", DAY.plus(5)).manifest.counts == {"documents": {"events": 0}}
+    assert here.take("mongo", DAY.plus(-5)).manifest.counts == {"documents": {"events": 0}}
 
 
 @pytest.mark.slow
