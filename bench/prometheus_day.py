@@ -13,6 +13,7 @@ import pyarrow as pa
 import requests
 
 from lake.base.day import Day
+from lake.base.protobuf import field, varint
 
 STEP_MS = 15_000
 SAMPLES = 86_400_000 // STEP_MS
@@ -69,7 +70,7 @@ def load_day(
     for number, array in enumerate(values):
         own = labels[number] if labels else labels_of(number, metrics)
         body = _labels(own) + _samples(times[: len(array)], array)
-        parts.append(b"\x0a" + _varint(len(body)) + body)
+        parts.append(b"\x0a" + varint(len(body)) + body)
         held, total, written = held + len(body), total + len(array), written + 1
         if held > 16 << 20:
             _send(url, snappy.compress(b"".join(parts), asbytes=True))
@@ -96,7 +97,7 @@ def _send(url: str, body: bytes) -> None:
 
 def _labels(labels: Mapping[str, str]) -> bytes:
     return b"".join(
-        _field(0x0A, _field(0x0A, name.encode()) + _field(0x12, value.encode()))
+        field(0x0A, field(0x0A, name.encode()) + field(0x12, value.encode()))
         for name, value in sorted(labels.items())
     )
 
@@ -108,16 +109,3 @@ def _samples(times: np.ndarray, values: np.ndarray) -> bytes:
     for byte in range(6):  # a time of our days takes six bytes of seven bits
         made["ts"][:, byte] = (times >> (7 * byte)) & 0x7F | (0x80 if byte < 5 else 0)
     return made.tobytes()
-
-
-def _field(tag: int, content: bytes) -> bytes:
-    return bytes([tag]) + _varint(len(content)) + content
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)

@@ -7,7 +7,6 @@ row becomes a document (sources.mongo.rebuild), printing.
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import tempfile
 from collections.abc import Iterator
@@ -19,7 +18,8 @@ import pyarrow.parquet as pq
 from lake.base.datasets import Dataset, MongoDataset
 from lake.base.day import Day
 from lake.base.errors import BadData, Missing, UsageError
-from lake.base.manifest import Manifest, read_manifest
+from lake.base.manifest import read_manifest
+from lake.base.partition import fetch
 from lake.base.scratch import explained_full_disk
 from lake.base.store import Store
 from lake.sources.mongo import rebuild
@@ -53,25 +53,8 @@ def documents(store: Store, dataset: Dataset, day: Day) -> Iterator[str]:
             remedy=f"lake export {dataset.name} --day {day}",
         )
     with explained_full_disk(), tempfile.TemporaryFile(prefix="lake-") as file:
-        _copy(store, manifest, file)
+        fetch(store, manifest, file)
         yield from _lines(file, store.url(manifest.key))
-
-
-def _copy(store: Store, manifest: Manifest, file: BinaryIO) -> None:
-    """Raises BadData where the object is not the one that the manifest claims."""
-    digest = hashlib.sha256()
-    for chunk in store.chunks(manifest.key):
-        digest.update(chunk)
-        file.write(chunk)
-    if digest.hexdigest() != manifest.sha256:
-        raise BadData(
-            "the object is not what its manifest says",
-            where=store.url(manifest.key),
-            expected=f"SHA-256 {manifest.sha256}",
-            found=digest.hexdigest(),
-            remedy=f"lake export {manifest.dataset} --day {manifest.day} --force",
-        )
-    file.seek(0)
 
 
 def _lines(file: BinaryIO, where: str) -> Iterator[str]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lake import __version__
 from lake.base.datasets import Dataset
 from lake.base.day import Day
+from lake.base.definition import changed_keys, refuse_other_definition
 from lake.base.errors import (
     BadData,
     Conflict,
@@ -164,7 +165,7 @@ class Exporter:
         standing = settle(self.store, dataset.name, day)
         old = _readable(standing, force=rules.force)
         if old and not rules.force:
-            _refuse_other_definition(dataset, day, old)
+            refuse_other_definition(dataset, day, old)
             if not self._is_stale(dataset, day, old, rules):
                 return Outcome(dataset.name, day, "skipped", old, time.monotonic() - begun)
         before = self._before(dataset, day, standing.etag, old)
@@ -195,7 +196,7 @@ class Exporter:
             if isinstance(manifest := ledger.get(day), Manifest)
             and day.days_until(Day.today()) > section.lateness_days
             and sizes.get(manifest.key) == manifest.bytes
-            and not _changed_keys(dataset, manifest)
+            and not changed_keys(dataset, manifest)
         }
 
     def _before(self, dataset: Dataset, day: Day, etag: str, old: Manifest | None) -> _Before:
@@ -395,33 +396,6 @@ def _readable(standing: Standing, *, force: bool) -> Manifest | None:
             raise standing.manifest
         return None
     return standing.manifest
-
-
-def _definitions(dataset: Dataset, old: Manifest) -> tuple[dict[str, Any], dict[str, Any]]:
-    """As it was and as it is. A key that only one of both has is at its default in the other."""
-    fields = type(dataset).model_fields
-    defaults = {name: field.default for name, field in fields.items() if not field.is_required()}
-    return defaults | old.definition, defaults | dataset.model_dump()
-
-
-def _changed_keys(dataset: Dataset, old: Manifest) -> list[str]:
-    """The keys in which the definitions differ; none where nothing is known of the old one."""
-    was, now = _definitions(dataset, old)
-    changed = [name for name in was.keys() | now if was.get(name) != now.get(name)]
-    return sorted(changed) if old.definition else []
-
-
-def _refuse_other_definition(dataset: Dataset, day: Day, old: Manifest) -> None:
-    """Raises PermanentError: rows of two definitions under one name would answer as one."""
-    was, now = _definitions(dataset, old)
-    if changed := _changed_keys(dataset, old):
-        raise PermanentError(
-            "exported under another definition",
-            where=f"{dataset.name} {day}",
-            expected=", ".join(f"{name} = {now.get(name)!r}" for name in changed),
-            found=", ".join(f"{name} = {was.get(name)!r}" for name in changed),
-            remedy="--force exports it as it is defined now; or restore the definition",
-        )
 
 
 def _manifest_of(

@@ -18,6 +18,7 @@ from functools import cache, partial
 import pyarrow as pa
 
 from lake.base.day import Day
+from lake.base.protobuf import field, varint
 from lake.base.settings import PrometheusSource
 from lake.demo.metrics import MetricsDay, SeriesDay, metrics_of
 from lake.demo.scenario import Scenario
@@ -72,7 +73,7 @@ def _count(http: Http, name: str, day: Day) -> int:
 def _write_request(day: MetricsDay) -> bytes:
     times = [_sample_head(at_ms) for at_ms in day.scrapes]
     return b"".join(
-        _field(_SERIES, _labels(series.name, series.labels) + _samples(series, times))
+        field(_SERIES, _labels(series.name, series.labels) + _samples(series, times))
         for series in day.series
     )
 
@@ -88,27 +89,14 @@ def _samples(series: SeriesDay, times: list[bytes]) -> bytes:
 
 def _sample_head(at_ms: int) -> bytes:
     """A sample up to its value, which follows as nine bytes."""
-    timestamp = bytes([_TIMESTAMP]) + _varint(at_ms)
-    return bytes([_SAMPLES]) + _varint(len(timestamp) + 9) + timestamp
+    timestamp = bytes([_TIMESTAMP]) + varint(at_ms)
+    return bytes([_SAMPLES]) + varint(len(timestamp) + 9) + timestamp
 
 
 @cache
 def _labels(name: str, labels: str) -> bytes:
     pairs = sorted([("__name__", name), *_LABEL.findall(labels)])
     return b"".join(
-        _field(_LABELS, _field(_LABEL_NAME, key.encode()) + _field(_LABEL_VALUE, value.encode()))
+        field(_LABELS, field(_LABEL_NAME, key.encode()) + field(_LABEL_VALUE, value.encode()))
         for key, value in pairs
     )
-
-
-def _field(tag: int, content: bytes) -> bytes:
-    return bytes([tag]) + _varint(len(content)) + content
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)

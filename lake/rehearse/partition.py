@@ -5,7 +5,6 @@ Belongs here: fetching it, the questions of sql/rehearsal. Does not: the restore
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,8 +16,8 @@ from pydantic import BaseModel
 
 from lake.base.datasets import KINDS
 from lake.base.day import Day
-from lake.base.errors import BadData
 from lake.base.manifest import Manifest
+from lake.base.partition import fetch
 from lake.base.resources import resource_path
 from lake.base.scratch import explained_full_disk
 from lake.base.store import Store
@@ -62,21 +61,11 @@ class Partition:
 
 @contextmanager
 def fetched(store: Store, manifest: Manifest, lake: Lake) -> Iterator[Partition]:
-    """The partition, while the block runs. Raises BadData where the object was altered."""
+    """The partition, while the block runs. Raises what `fetch` raises."""
     with explained_full_disk(), TemporaryDirectory(prefix="lake-") as folder:
-        file, digest = Path(folder) / "data.parquet", hashlib.sha256()
+        file = Path(folder) / "data.parquet"
         with file.open("wb") as out:
-            for chunk in store.chunks(manifest.key):
-                digest.update(chunk)
-                out.write(chunk)
-        if digest.hexdigest() != manifest.sha256:
-            raise BadData(
-                "the lake's own object is not what its manifest says",
-                where=store.url(manifest.key),
-                expected=f"sha256 {manifest.sha256}",
-                found=digest.hexdigest(),
-                remedy=f"lake verify {manifest.dataset} --day {manifest.day}",
-            )
+            fetch(store, manifest, out)
         kind: type[BaseModel] = KINDS[manifest.source]
         dataset = kind.model_validate(manifest.definition)
         yield Partition(dataset, Day.parse(manifest.day), manifest, file, lake)

@@ -38,19 +38,3 @@ def label_sets(batch: pa.RecordBatch, rows: Integers, columns: Sequence[str]) ->
     for texts, rest in zip(own, others, strict=True):
         pairs = [(name, text) for name, text in zip(columns, texts, strict=True) if text]
         yield pairs + rest if rest else pairs
-
-
-def field(tag: int, content: bytes) -> bytes:
-    """A protobuf field with a length."""
-    return bytes([tag]) + varint(len(content)) + content
-
-
-def varint(number: int) -> bytes:
-    """Base 128, the lowest first; two's complement of 64 bits."""
-    number &= 0xFFFF_FFFF_FFFF_FFFF
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)

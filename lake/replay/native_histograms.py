@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from lake.base.protobuf import field, varint
 from lake.replay.face import Remarks
-from lake.replay.label_sets import field, varint
 
 _FINEST, _COARSEST = 8, -4
 _BOTH_CLOSED = 3

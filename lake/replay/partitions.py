@@ -6,12 +6,10 @@ Does not: what a row means to a server.
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +18,7 @@ from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.errors import BadData, Missing
 from lake.base.manifest import Manifest, read_ledger
+from lake.base.partition import altered, fetch, gone
 from lake.base.scratch import explained_full_disk
 from lake.base.store import Store
 
@@ -75,9 +74,9 @@ def _require_objects(store: Store, manifests: Sequence[Manifest]) -> None:
         stats = pool.map(store.stat, [one.key for one in manifests])
         for manifest, stat in zip(manifests, stats, strict=True):
             if stat is None:
-                raise _gone(store, manifest)
+                raise gone(store, manifest)
             if stat.bytes != manifest.bytes:
-                raise _altered(store, manifest, f"{manifest.bytes} bytes", f"{stat.bytes} bytes")
+                raise altered(store, manifest, f"{manifest.bytes} bytes", f"{stat.bytes} bytes")
 
 
 def _listed(days: Sequence[Day]) -> str:
@@ -95,7 +94,7 @@ def batches_of(
     store raises.
     """
     with explained_full_disk(), tempfile.TemporaryFile(prefix="lake-") as file:
-        _copy(store, manifest, file)
+        fetch(store, manifest, file)
         taken = 0
         try:
             opened = pq.ParquetFile(file, read_dictionary=list(coded))
@@ -104,45 +103,6 @@ def batches_of(
                     taken += batch.num_rows
                     yield batch
         except (pa.ArrowException, OSError) as error:  # OSError: bytes that are no Parquet
-            raise _altered(store, manifest, "Parquet of ours", error) from error
+            raise altered(store, manifest, "Parquet of ours", error) from error
         if taken != manifest.rows:
-            raise _altered(store, manifest, f"{manifest.rows} rows", f"{taken} rows")
-
-
-def _copy(store: Store, manifest: Manifest, file: BinaryIO) -> None:
-    digest = hashlib.sha256()
-    try:
-        for chunk in store.chunks(manifest.key):
-            digest.update(chunk)
-            file.write(chunk)
-    except Missing as error:
-        raise _gone(store, manifest) from error
-    if digest.hexdigest() != manifest.sha256:
-        found = digest.hexdigest()
-        raise _altered(store, manifest, f"SHA-256 {manifest.sha256}", found)
-    file.seek(0)
-
-
-def _gone(store: Store, manifest: Manifest) -> Missing:
-    return Missing(
-        f"the object of {manifest.dataset} {manifest.day} is gone",
-        where=store.url(manifest.key),
-        remedy=_remedy(manifest),
-    )
-
-
-def _altered(store: Store, manifest: Manifest, expected: str, found: object) -> BadData:
-    return BadData(
-        f"the object of {manifest.dataset} {manifest.day} is not what its manifest says",
-        where=store.url(manifest.key),
-        expected=expected,
-        found=found,
-        remedy=_remedy(manifest),
-    )
-
-
-def _remedy(manifest: Manifest) -> str:
-    return (
-        f"lake export {manifest.dataset} --day {manifest.day} --force, while the source keeps the "
-        "day; else restore a snapshot"
-    )
+            raise altered(store, manifest, f"{manifest.rows} rows", f"{taken} rows")

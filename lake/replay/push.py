@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from lake.base.protobuf import field, varint
 from lake.replay import compiled
-from lake.replay.label_sets import Integers, field, varint
+from lake.replay.label_sets import Integers
 
 HEADERS = {"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy"}
 _STREAM, _LABELS = 0x0A, 0x0A

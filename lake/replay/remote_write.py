@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lake.replay.label_sets import Integers, field, starts_of, varint
+from lake.base.protobuf import field, varint
+from lake.replay.label_sets import Integers, starts_of
 
 NAN, STALE = 0x7FF8000000000001, 0x7FF0000000000002  # as Prometheus itself writes them
 HEADERS = {

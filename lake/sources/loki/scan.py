@@ -15,6 +15,8 @@ import numpy as np
 from numba import njit
 from numba.core.types import Array, UniTuple, boolean, int32, int64, uint8
 
+from lake.sources.text_loops import stands
+
 _STREAM = np.frombuffer(b'{"stream":{', np.uint8)
 _VALUES = np.frombuffer(b',"values":[', np.uint8)
 _STRUCTURED = np.frombuffer(b'"structuredMetadata":{', np.uint8)
@@ -38,16 +40,6 @@ _BYTES, _I32, _I64 = Array(uint8, 1, "C"), Array(int32, 1, "C"), Array(int64, 1,
 _SPANS = Array(int32, 2, "C")
 _FOUND: Any = UniTuple(int64, 4)  # type: ignore[no-untyped-call]
 _PAIR: Any = UniTuple(int64, 2)  # type: ignore[no-untyped-call]
-
-
-@njit(inline="always")
-def _stands(text: Any, at: Any, pattern: Any) -> Any:
-    if at + len(pattern) > len(text):
-        return False
-    for i in range(len(pattern)):  # noqa: SIM110  numba knows no all()
-        if text[at + i] != pattern[i]:
-            return False
-    return True
 
 
 @njit(inline="always")
@@ -148,9 +140,9 @@ def _categories(text: Any, at: Any, items: Any, n_items: Any) -> Any:
     first = n_items
     parsed = False
     while not _is(text, at, _CLOSE):
-        if _stands(text, at, _STRUCTURED) and not parsed:  # whose items go before
+        if stands(text, at, _STRUCTURED) and not parsed:  # whose items go before
             at += len(_STRUCTURED)
-        elif _stands(text, at, _PARSED):
+        elif stands(text, at, _PARSED):
             at += len(_PARSED)
             parsed = True
         else:
@@ -209,11 +201,11 @@ def scan(
     item_ends[0] = 0
     more = not _is(text, at, _END)
     while more:
-        if not _stands(text, at, _STREAM):
+        if not stands(text, at, _STREAM):
             return wrong
         streams[n_streams, 0] = at + len(_STREAM) - 1
         at = _labels_end(text, at + len(_STREAM))
-        if at == 0 or not _stands(text, at, _VALUES):
+        if at == 0 or not stands(text, at, _VALUES):
             return wrong
         streams[n_streams, 1] = at
         at += len(_VALUES)

@@ -16,6 +16,7 @@ from numba import njit
 from numba.core.types import Array, UniTuple, float64, int32, int64, uint8, void
 
 from lake.sources.prometheus.decimals import LEFT_OVER, WRONG, number
+from lake.sources.text_loops import stands
 
 # What a scan found.
 DONE, OTHER_SHAPE, OTHER_TIMES = 0, 1, 2
@@ -32,16 +33,6 @@ _TEXT = Array(uint8, 1, "C", readonly=True)
 _I32, _I64, _F64 = Array(int32, 1, "C"), Array(int64, 1, "C"), Array(float64, 1, "C")
 _TABLE = Array(int64, 2, "C")
 _FOUND: Any = UniTuple(int64, 5)  # type: ignore[no-untyped-call]
-
-
-@njit(inline="always")
-def _stands(text: Any, at: Any, pattern: Any) -> Any:
-    if at + len(pattern) > len(text):
-        return False
-    for i in range(len(pattern)):  # noqa: SIM110  numba knows no all()
-        if text[at + i] != pattern[i]:
-            return False
-    return True
 
 
 @njit(inline="always")
@@ -109,7 +100,7 @@ def matrix(  # noqa: PLR0912, PLR0915
     if text[at] == 93:
         return DONE, 0, 0, 0, at
     while True:
-        if not _stands(text, at, _METRIC):
+        if not stands(text, at, _METRIC):
             return OTHER_SHAPE, series, samples, left_over, at
         at += len(_METRIC)
         spans[series, 0] = at - 1
@@ -132,7 +123,7 @@ def matrix(  # noqa: PLR0912, PLR0915
         spans[series, 1] = at
         first = samples
         some = False
-        if _stands(text, at, _VALUES):
+        if stands(text, at, _VALUES):
             some = True
             at += len(_VALUES)
             last = np.int64(-1)
@@ -182,11 +173,11 @@ def matrix(  # noqa: PLR0912, PLR0915
                 break
         spans[series, 2] = samples - first
         histograms[series, 0] = histograms[series, 1] = 0
-        if _stands(text, at, _HISTOGRAMS):
+        if stands(text, at, _HISTOGRAMS):
             some = True
             at += len(_HISTOGRAMS)
             histograms[series, 0] = at
-            while not _stands(text, at, _END_OF_HISTOGRAMS):
+            while not stands(text, at, _END_OF_HISTOGRAMS):
                 at += 1
                 if at >= size:
                     return OTHER_SHAPE, series, samples, left_over, at

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from lake.base.protobuf import field, varint
 from lake.sources.prometheus.remote_read.selector import OPERATORS, Matcher
 
 PATH = "/api/v1/read"
@@ -39,10 +40,10 @@ def read_request(
     query = (
         _varint_field(_START, start_ms)
         + _varint_field(_END, end_ms)
-        + b"".join(_field(_MATCHERS, _matcher(one)) for one in matchers)
+        + b"".join(field(_MATCHERS, _matcher(one)) for one in matchers)
     )
     accepted = [_STREAMED_XOR_CHUNKS, _SAMPLES] if streamed else [_SAMPLES]
-    body = _field(_QUERIES, query) + _field(_ACCEPTED, bytes(accepted))
+    body = field(_QUERIES, query) + field(_ACCEPTED, bytes(accepted))
     compressed: bytes = pa.Codec("snappy").compress(body, asbytes=True)
     return compressed
 
@@ -50,23 +51,10 @@ def read_request(
 def _matcher(one: Matcher) -> bytes:
     return (
         _varint_field(_TYPE, OPERATORS.index(one.operator))
-        + _field(_NAME, one.name.encode())
-        + _field(_VALUE, one.value.encode())
+        + field(_NAME, one.name.encode())
+        + field(_VALUE, one.value.encode())
     )
 
 
-def _field(tag: int, content: bytes) -> bytes:
-    return bytes([tag]) + _varint(len(content)) + content
-
-
 def _varint_field(tag: int, number: int) -> bytes:
-    return bytes([tag]) + _varint(number & 0xFFFF_FFFF_FFFF_FFFF)
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
+    return bytes([tag]) + varint(number)

@@ -1,0 +1,40 @@
+"""Whether a partition was exported as its dataset is defined now.
+
+Belongs here: comparing a dataset with a manifest's `definition`. Does not: what follows from it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lake.base.datasets import Dataset
+from lake.base.day import Day
+from lake.base.errors import PermanentError
+from lake.base.manifest import Manifest
+
+
+def changed_keys(dataset: Dataset, manifest: Manifest) -> list[str]:
+    """The keys in which both differ; none where nothing is known of the old definition."""
+    was, now = _both(dataset, manifest)
+    changed = [name for name in was.keys() | now if was.get(name) != now.get(name)]
+    return sorted(changed) if manifest.definition else []
+
+
+def refuse_other_definition(dataset: Dataset, day: Day, manifest: Manifest) -> None:
+    """Raises PermanentError: rows of two definitions under one name would answer as one."""
+    was, now = _both(dataset, manifest)
+    if changed := changed_keys(dataset, manifest):
+        raise PermanentError(
+            "exported under another definition",
+            where=f"{dataset.name} {day}",
+            expected=", ".join(f"{name} = {now.get(name)!r}" for name in changed),
+            found=", ".join(f"{name} = {was.get(name)!r}" for name in changed),
+            remedy="--force exports it as it is defined now; or restore the definition",
+        )
+
+
+def _both(dataset: Dataset, manifest: Manifest) -> tuple[dict[str, Any], dict[str, Any]]:
+    """As it was and as it is. A key that only one of both has is at its default in the other."""
+    fields = type(dataset).model_fields
+    defaults = {name: field.default for name, field in fields.items() if not field.is_required()}
+    return defaults | manifest.definition, defaults | dataset.model_dump()
