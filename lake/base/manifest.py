@@ -28,8 +28,8 @@ from lake.base.layout import (
     partition_of_manifest,
     partition_of_pending,
 )
+from lake.base.running import is_alive, this_writer
 from lake.base.store import Store
-from lake.base.writers import is_alive, this_writer
 
 Raw = bytes  # `Manifest.bytes` hides the name
 _PARALLEL_READS = 16

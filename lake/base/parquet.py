@@ -79,9 +79,7 @@ def _options(stream: TableStream) -> dict[str, Any]:
         "write_page_index": True,
         "store_schema": False,
         # Each write of codes looks at all of a dictionary: rather few and long ones.
-        "write_batch_size": 16_384
-        if any(map(pa.types.is_dictionary, stream.schema.types))
-        else None,
+        "write_batch_size": 16_384 if _has_codes(stream.schema) else None,
     }
 
 

@@ -1,10 +1,11 @@
 """Which process is meant, and whether it still runs.
 
-Belongs here: the mark of a process and of the machine it runs on. Does not: ending any.
+Belongs here: the name of a process across machines, and looking it up. Does not: ending any.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 from functools import cache
 from pathlib import Path
@@ -30,3 +31,18 @@ def here() -> str:
     since = boot.read_text("ascii").strip() if boot.exists() else ""
     namespace = Path("/proc/self/ns/pid")
     return f"{socket.gethostname()} {since} {namespace.readlink() if namespace.exists() else ''}"
+
+
+def this_writer() -> str:
+    """This process: its place, process id and when it began. "" where that can't be known."""
+    begun = started(os.getpid())
+    return f"{here()} {os.getpid()} {begun}" if begun else ""
+
+
+def is_alive(writer: str) -> bool | None:
+    """Whether it still runs; None where that can't be known: another machine or container."""
+    place, _, begun = writer.rpartition(" ")
+    place, _, process = place.rpartition(" ")
+    if place != here() or not process.isdigit():
+        return None
+    return started(int(process)) == begun

@@ -115,7 +115,7 @@ class _Trial:
         try:
             manifest = read_snapshot(self._store, one.system, Day.parse(one.day))
             one.taken, one.bytes = manifest.created_at, manifest.bytes
-            one.files = len(manifest.files)
+            one.files = manifest.paths
             one.versions = f"{manifest.server['name']} {manifest.server['version']}"
             with recovered(
                 self._settings, self._store, manifest, lambda text: self._told(name, text)

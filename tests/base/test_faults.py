@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from lake.base.writers import is_alive, this_writer
+from lake.base.running import is_alive, this_writer
 
 PROGRAM = """
 import sys
@@ -58,7 +58,7 @@ def test_a_writer_is_known_while_it_lives():
         [
             sys.executable,
             "-c",
-            "from lake.base.writers import this_writer; print(this_writer(), flush=True); input()",
+            "from lake.base.running import this_writer; print(this_writer(), flush=True); input()",
         ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
