@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, TypeVar
 
 from lake.base.datasets import PrometheusDataset
 from lake.base.errors import BadData, Refused, TransientError
 from lake.sources.http import Answer, Http, Overloaded, Params, Rejected, Tally, TooLarge, shortened
+from lake.sources.prometheus import stores
 from lake.sources.prometheus.narrowing import Piece, pieces
 from lake.sources.prometheus.plan import (
     MAX_STEPS,
@@ -311,40 +312,17 @@ class Questions:
         return [str(name) for name in self.checked(answer.json())["data"] or ()]
 
     def check_stores(self, start_ms: int, end_ms: int) -> None:
-        """Raises TransientError where a Thanos store that should know the time is away.
-
-        Without this its samples would be missing and no warning would say so. After some
-        minutes Thanos forgets a store that is away: `min_stores` notices that, too.
-        """
+        """Raises TransientError where a Thanos store that should know the time is away."""
         try:
             answer = self._ask("/api/v1/stores", {}, attempts_if_slow=2).json()
         except (Refused, BadData):  # only Thanos has this list
             _LOG.debug("%s: no list of stores", self._dataset.name)
-            self._require_stores()
-            return
-        stores = _stores(answer)
-        self.stores = len(stores)
-        self._require_stores()
-        for store in stores:
-            if store.get("lastError") and (
-                store.get("minTime", start_ms) < end_ms and store.get("maxTime", end_ms) >= start_ms
-            ):
-                raise TransientError(
-                    "a store of Thanos is away, so the answer would have holes",
-                    where=store.get("name"),
-                    found=store["lastError"],
-                    remedy="bring the store back, or take it out of Thanos Query",
-                )
-
-    def _require_stores(self) -> None:
-        if self.stores < self._min_stores:
-            raise TransientError(
-                "Thanos knows fewer stores than it should, so the answer would have holes",
-                where=self._where,
-                expected=f"{self._min_stores} ([sources.prometheus] min_stores)",
-                found=self.stores,
-                remedy="bring the stores back, or lower min_stores",
-            )
+            found = []
+        else:
+            found = stores.listed(answer)
+        self.stores = len(found)
+        stores.require(found, self._min_stores, self._where)
+        stores.refuse_holes(found, start_ms, end_ms)
 
     def checked(self, envelope: Any) -> dict[str, Any]:
         """A successful and whole answer. Raises BadData, Refused, TransientError."""
@@ -446,11 +424,3 @@ def _message(text: str) -> str:
     except (ValueError, KeyError, TypeError):
         said = text
     return shortened(str(said))
-
-
-def _stores(answer: Any) -> list[Mapping[str, Any]]:
-    """Of all kinds, as Thanos lists them."""
-    kinds = answer.get("data") if isinstance(answer, dict) else None
-    if not isinstance(kinds, dict):
-        return []
-    return [store for stores in kinds.values() for store in stores or ()]
