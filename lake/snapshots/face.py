@@ -6,6 +6,7 @@ Belongs here: the protocol and the choice by a system's name. Does not: any syst
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from lake.base.day import Day
@@ -23,6 +24,11 @@ class Taken:
     window: dict[str, str | None]
     counts: dict[str, Any]
     details: dict[str, Any] = field(default_factory=dict)
+
+
+def everything_until(at: datetime) -> dict[str, str | None]:
+    """The window of a system whose files are all that it keeps; later rows may be among them."""
+    return {"start": None, "end": at.isoformat(timespec="milliseconds")}
 
 
 class Snapshotter(Protocol):

@@ -14,6 +14,7 @@ import logging
 import re
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -24,7 +25,7 @@ from lake.base.errors import LakeError, PermanentError
 from lake.base.settings import LokiSource, Settings
 from lake.snapshots.collecting import Collector
 from lake.snapshots.disk_state import STATE, Counting, disk_state
-from lake.snapshots.face import Taken
+from lake.snapshots.face import Taken, everything_until
 from lake.snapshots.loki_config import LokiPlaces, places, read_config, without_secrets
 from lake.snapshots.loki_s3 import bucket_stores, objects
 from lake.sources import open_source
@@ -57,6 +58,7 @@ class LokiSnapshotter:
     def take(self, day: Day, into: Collector) -> Taken:
         """See Snapshotter."""
         build = self._http.get("/loki/api/v1/status/buildinfo").json()
+        window = everything_until(datetime.now(UTC))
         self._require_disk()
         config = read_config(self._config)
         self._places = places(config, self._data_dir, self._config)
@@ -86,7 +88,7 @@ class LokiSnapshotter:
             STATE: counting.state,
         }
         server = {"name": "Loki", "version": str(build["version"])}
-        return Taken(server, {"start": None, "end": None}, counts, details)
+        return Taken(server, window, counts, details)
 
     def close(self) -> None:
         """See Snapshotter."""

@@ -51,7 +51,8 @@ class StoredObject:
 
 @dataclass(frozen=True)
 class SnapshotManifest:
-    """What a snapshot holds. `window` is half-open, ISO 8601 UTC; NULL where nothing tells it.
+    """What a snapshot holds. `window` is half-open, ISO 8601 UTC; `start` NULL: all that the
+    system kept; both NULL: it held nothing.
 
     `server` is its name and version; `counts` are the server's own, to be held against a
     restored one; `restore` is the command that brings it back.

@@ -19,6 +19,7 @@ import hashlib
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from bson import json_util
@@ -31,7 +32,7 @@ from lake.base.day import Day
 from lake.base.errors import BadData, ConfigError
 from lake.base.settings import MongoSource, Settings
 from lake.snapshots.collecting import Collector
-from lake.snapshots.face import Taken
+from lake.snapshots.face import Taken, everything_until
 from lake.snapshots.mongodump import dump_archive, file_name, mongodump
 from lake.sources.mongo.connection import connect, explained, require_collection
 from lake.sources.mongo.elements import MalformedError, document_starts
@@ -76,6 +77,7 @@ class MongoSnapshotter:
     def take(self, day: Day, into: Collector) -> Taken:
         """See Snapshotter. With `scope = "full"` the database is of now, whatever the day."""
         tool = mongodump(self._settings.snapshots.mongo.tool)
+        window = everything_until(datetime.now(UTC))
         with explained(self._section, "its version"):
             version = str(self._client.server_info()["version"])
         jobs = self._jobs_of(day) if self._scope == "day" else self._jobs()
@@ -87,7 +89,6 @@ class MongoSnapshotter:
             hashes: dict[str, str] = {}
             counts = {"documents": self._dump(jobs, into, hashes)}
             details |= {"written_by": "native", "md5": hashes}
-        window: dict[str, str | None] = {"start": None, "end": None}
         if self._scope == "day":
             window = {"start": day.start.isoformat(), "end": day.end.isoformat()}
         return Taken({"name": "MongoDB", "version": version}, window, counts, details)

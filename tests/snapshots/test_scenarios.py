@@ -1,6 +1,7 @@
 """From a loaded server through a store to a temporary server: the same answers."""
 
-from __future__ import annotations
+from __future__ from datetime import UTC, datetime
+import annotations
 
 import pymongo
 import pytest
@@ -59,8 +60,12 @@ def test_documents(place, root, mongo_uri, app_database):
         load_mongo(client[app_database])
         expected = mongo_database(mongo_uri, app_database)
         here = place(**root, sources__mongo={"uri": mongo_uri, "database": app_database})
+        begun = datetime.now(UTC).isoformat(timespec="milliseconds")
         taken = here.take("mongo")
         assert taken.manifest.counts["documents"]["events"] == 3000
+        window = taken.manifest.window
+        assert window["start"] is None
+        assert begun <= window["end"] <= taken.manifest.created_at
         here.restore("mongo")
         with here.served("mongo") as served:
             found = mongo_database(served.endpoint["uri"], app_database)
@@ -185,6 +190,8 @@ def test_a_loki_with_tenants(place):
         )
         taken = here.take("loki").manifest
     assert taken.counts["day_lines"] == 210
+    assert taken.window["start"] is None
+    assert taken.window["end"] <= taken.created_at
     assert taken.details["tenant"] == "two"
     here.restore("loki")
     with here.served("loki") as served:  # both are there, whichever was counted
