@@ -1,7 +1,8 @@
 """From a loaded server through a store to a temporary server: the same answers."""
 
-from __future__ from datetime import UTC, datetime
-import annotations
+from __future__ import annotations
+
+from datetime import UTC, datetime
 
 import pymongo
 import pytest
