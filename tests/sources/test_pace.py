@@ -152,10 +152,13 @@ def test_a_server_that_slows_down_is_asked_less_and_the_work_is_told(scripted, t
     scripted.answer = answer
     section = PrometheusSource(url=scripted.url, max_parallel=8, slow_down_at="50ms")
     http, tally = Http(section, "prometheus", probe=("/probe", {})), Tally()
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: http.get("/x", tally=tally), range(60)))
+    asked, deadline = 0, time.monotonic() + 30
+    with ThreadPoolExecutor(8) as pool:  # a busy machine may be late with its probes
+        while (tally.slowing.least_parallel or 8) > 2 and time.monotonic() < deadline:
+            list(pool.map(lambda _: http.get("/x", tally=tally), range(20)))
+            asked += 20
     http.close()
-    assert tally.requests == 60
+    assert tally.requests == asked
     pace_told = tally.slowing.details()
     assert pace_told["least_parallel"] <= 2
     assert pace_told["paused_s"] > 0

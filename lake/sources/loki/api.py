@@ -37,6 +37,9 @@ _TOO_MANY = re.compile("larger than (the )?max|ResourceExhausted")
 _SIZES = re.compile(r"\((\d+) vs\.? (\d+)\)")
 _TOO_MANY_SERIES = re.compile(r"maximum (number )?of series")
 _FRESH = {"Cache-Control": "no-cache"}  # Loki caches counts, and that there was nothing
+NARROWEST_NS = 1_000_000_000
+"""A question about less than this is not made smaller."""
+_SLOW_ATTEMPTS = 2  # after the first one
 _CATEGORIZED = {"X-Loki-Response-Encoding-Flags": "categorize-labels", **_FRESH}
 
 
@@ -114,7 +117,8 @@ class Api:
                 "direction": "forward",
             }
             try:
-                answer = self._ask("query_range", params, _CATEGORIZED)
+                smallest = end_ns - start_ns <= NARROWEST_NS
+                answer = self._ask("query_range", params, _CATEGORIZED, smallest=smallest)
             except Rejected as error:
                 cap = _CAP.search(error.text)
                 if cap is None or int(cap[1]) >= asked:
@@ -126,10 +130,15 @@ class Api:
             _check(answer, rows, start_ns, end_ns, asked)
             return Page(rows, asked)
 
-    def vector(self, query: str, at_ns: int) -> list[tuple[dict[str, str], float]]:
-        """An instant query's series, each with its value; never from a cache."""
+    def vector(
+        self, query: str, at_ns: int, *, smallest: bool = False
+    ) -> list[tuple[dict[str, str], float]]:
+        """An instant query's series, each with its value; never from a cache.
+
+        `smallest`: the question can't be made smaller, so it is repeated after a time-out.
+        """
         params = {"query": query, "time": str(at_ns)}
-        result = data_of(self._metric("query", params), "vector")
+        result = data_of(self._metric("query", params, smallest=smallest), "vector")
         return [(series["metric"], float(series["value"][1])) for series in result]
 
     def sum_at_steps(self, query: str, start_ns: int, end_ns: int, step_s: int) -> dict[int, int]:
@@ -201,17 +210,31 @@ class Api:
         limits = body.get("limits")
         return limits if isinstance(limits, dict) else {}
 
-    def _metric(self, name: str, params: dict[str, str]) -> Answer:
+    def _metric(self, name: str, params: dict[str, str], *, smallest: bool = False) -> Answer:
         try:
-            return self._ask(name, params, _FRESH)
+            return self._ask(name, params, _FRESH, smallest=smallest)
         except Rejected as error:
             raise _explained(error, params["query"]) from None
 
-    def _ask(self, name: str, params: dict[str, str], headers: Mapping[str, str]) -> Answer:
+    def _ask(
+        self,
+        name: str,
+        params: dict[str, str],
+        headers: Mapping[str, str],
+        *,
+        smallest: bool = False,
+    ) -> Answer:
         with _translated():
-            return self._send(name, params, headers)
+            return self._send(name, params, headers, smallest=smallest)
 
-    def _send(self, name: str, params: dict[str, str], headers: Mapping[str, str]) -> Answer:
+    def _send(
+        self,
+        name: str,
+        params: dict[str, str],
+        headers: Mapping[str, str],
+        *,
+        smallest: bool = False,
+    ) -> Answer:
         """Tries again what a retry can mend, but not what wants a smaller question."""
         path = f"/loki/api/v1/{name}"
         long = sum(map(len, params.values())) > _LONG_QUERY
@@ -222,8 +245,11 @@ class Api:
         try:
             return send(path, params, attempts=1, **options)
         except Overloaded as error:
-            if error.status in (None, 504) or _TOO_MANY.search(error.text):
+            slow = error.status in (None, 504)
+            if (slow and not smallest) or _TOO_MANY.search(error.text):
                 raise
+            if slow:
+                options["attempts"] = _SLOW_ATTEMPTS
             _LOG.info("loki: %s; trying again", error.what)
         except TransientError as error:
             _LOG.info("loki: %s; trying again", error.what)

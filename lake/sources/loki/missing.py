@@ -89,7 +89,7 @@ class Recovery:
             cuts = self._with_lines(cuts)
         query = self._selector.distinct_lines()
         with ThreadPoolExecutor(self._parallel, "loki-cuts") as pool:
-            counts = pool.map(lambda at: self._api.vector(query, at), cuts)
+            counts = pool.map(lambda at: self._api.vector(query, at, smallest=True), cuts)
             for at, found in zip(cuts, counts, strict=True):
                 if sum(value for _, value in found) > self._spool.count(at - MS + 1, at + 1):
                     yield at
@@ -151,9 +151,9 @@ class Recovery:
     ) -> Metrics:
         """Each line as a metric; by halves of halves where there are too many for one answer."""
         try:
-            return self._api.vector(lines.each_line(), at_ns + MS - 1)
+            return self._api.vector(lines.each_line(), at_ns + MS - 1, smallest=True)
         except TooMany as error:
-            some = self._api.vector(lines.some_lines(_SAMPLE), at_ns + MS - 1)
+            some = self._api.vector(lines.some_lines(_SAMPLE), at_ns + MS - 1, smallest=True)
             apart = [
                 {name: value for name, value in metric.items() if name not in labels}
                 for metric, _ in some
@@ -174,7 +174,9 @@ class Recovery:
         if self._selector.pipeline:  # which may rename labels
             return series
         try:
-            found = self._api.vector(self._selector.lines_as_labels().each_line(), at_ns + MS - 1)
+            found = self._api.vector(
+                self._selector.lines_as_labels().each_line(), at_ns + MS - 1, smallest=True
+            )
         except TooMany:  # over 500 different lines
             return series
         return [

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pyarrow as pa
 
-from lake.sources.loki.api import Page, TooMany, TooWide
+from lake.sources.loki.api import NARROWEST_NS, Page, TooMany, TooWide
 
 MS = 1_000_000
 SECOND = 1000 * MS
@@ -80,7 +80,7 @@ def pages(
     `ask` may raise TooWide and TooMany, which are answered by asking for less; what cannot
     be asked for in smaller parts is raised.
     """
-    width = Bound(end_ns - start_ns, SECOND, patience=4)
+    width = Bound(end_ns - start_ns, NARROWEST_NS, patience=4)
     here = start_ns
     while here < end_ns:
         # An odd number of ns, so that the page after this one needs no lead.

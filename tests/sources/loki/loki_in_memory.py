@@ -107,7 +107,9 @@ class FakeLoki:
         found = {line.stream for line in self._of(selector) if start_ns <= line.ts_ns < end_ns}
         return [labels_of(stream) for stream in sorted(found)]
 
-    def vector(self, query: str, at_ns: int) -> list[tuple[dict[str, str], float]]:
+    def vector(
+        self, query: str, at_ns: int, *, smallest: bool = False
+    ) -> list[tuple[dict[str, str], float]]:
         width = re.search(r"\[(\d+)(ms|h)\]", query)
         assert width is not None
         range_ns = int(width[1]) * (MS if width[2] == "ms" else HOUR)

@@ -13,7 +13,7 @@ import pytest
 from lake.base.errors import BadData, LakeError, Refused, TransientError
 from lake.base.settings import LokiSource
 from lake.sources.http import Http, Overloaded
-from lake.sources.loki.api import Api, Limit, TooMany, TooWide
+from lake.sources.loki.api import NARROWEST_NS, Api, Limit, TooMany, TooWide
 from lake.sources.loki.selector import Selector
 
 SELECTOR = Selector.parse('{job="x"}')
@@ -91,7 +91,7 @@ def test_the_cap_is_learned_from_the_refusal(api: Api, script: Script) -> None:
         (500, "rpc error: code = ResourceExhausted desc = grpc: received message larger than max "
               "(5242880 vs. 4194304)", TooMany, 1),
         (500, "response larger than the max message size (5 vs 4)", TooMany, 1),
-        (504, "context deadline exceeded", TooWide, 1),
+        (504, "context deadline exceeded", TooWide, 3),
         (503, "no ingester", TooWide, 6),
         (429, "too many outstanding requests", Overloaded, 6),
         (400, "the query would read too many bytes (query: 1TB, limit: 1GB)", TooWide, 1),
@@ -117,6 +117,18 @@ def test_what_no_page_can_be_made_of(
     with pytest.raises(error):
         api.page(SELECTOR, 1000, 2000, 5000)
     assert len(script.asked) == requests == api.tally.requests
+
+
+def test_a_stretch_that_can_be_made_shorter_is_not_asked_twice(api: Api, script: Script) -> None:
+    script.answers = [(504, b"context deadline exceeded")]
+    with pytest.raises(TooWide):
+        api.page(SELECTOR, 0, 2 * NARROWEST_NS, 5000)
+    assert len(script.asked) == 1
+
+
+def test_the_smallest_question_survives_a_time_out(api: Api, script: Script) -> None:
+    script.answers = [(504, b"context deadline exceeded"), (200, streams(LINE))]
+    assert api.page(SELECTOR, 1000, 2000, 5000).rows["line"].to_pylist() == ["line"]
 
 
 def test_a_passing_failure_is_tried_again(api: Api, script: Script) -> None:
