@@ -25,15 +25,22 @@ _QUARTER = re.compile(r"(\d{4})Q([1-4])", re.IGNORECASE)
 _DEFAULT_DAYS = 92
 
 csv_option = click.option("--csv", "as_csv", is_flag=True, help="CSV with a header.")
+rows_option = click.option(
+    "--rows",
+    metavar="N",
+    type=click.IntRange(min=0),
+    help="Number of rows to show on a terminal (0: all). Default: 100 lines' worth.",
+)
 
 
 # SQL may begin with a comment, which looks like an option.
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("sql")
+@rows_option
 @csv_option
 @json_option
 @config_option
-def query(sql: str, as_csv: bool, as_json: bool, config: str | None) -> None:
+def query(sql: str, rows: int | None, as_csv: bool, as_json: bool, config: str | None) -> None:
     """Asks the lake in DuckDB's SQL. A file's name ending in .sql, or - for standard input,
     stands for the SQL in it.
 
@@ -47,6 +54,7 @@ def query(sql: str, as_csv: bool, as_json: bool, config: str | None) -> None:
     A field whose type changed between days is shown in the wider type, or as JSON text.
     It is one statement, and one that reads: nothing in the lake is changed. For a file,
     redirect --csv or --json. Days that are missing are told on standard error.
+    A terminal shows the first rows; a pipe gets all of them.
 
     JSON is a list of row objects: integers and decimals with all digits, times in ISO 8601
     UTC, bytes as base64, NaN and Infinity as strings. In CSV a NULL is an empty field and
@@ -59,7 +67,7 @@ def query(sql: str, as_csv: bool, as_json: bool, config: str | None) -> None:
     with connect(config) as lake:
         answer = lake.ask(statement)
         _tell_holes(lake, statement)
-        _write(answer, as_csv, as_json)
+        _write(answer, as_csv, as_json, rows)
 
 
 @click.command()
@@ -70,6 +78,7 @@ def query(sql: str, as_csv: bool, as_json: bool, config: str | None) -> None:
 @click.option(
     "--png", type=click.Path(dir_okay=False, path_type=Path), help="Plots it, 1200 × 700 pixels."
 )
+@rows_option
 @csv_option
 @json_option
 @config_option
@@ -79,6 +88,7 @@ def trend(
     start: Day | None,
     end: Day | None,
     png: Path | None,
+    rows: int | None,
     as_csv: bool,
     as_json: bool,
     config: str | None,
@@ -92,7 +102,7 @@ def trend(
 
     _one_form(as_csv, as_json)
     if name is None:
-        _write(_list(all_trends()), as_csv, as_json)
+        _write(_list(all_trends()), as_csv, as_json, rows)
         return
     first, last = _range(quarter, start, end)
     chosen = trend_named(name)
@@ -103,7 +113,7 @@ def trend(
         draw(chosen, answer, first, last, png)
         click.echo(str(png), err=True)
     if not png or as_csv or as_json:
-        _write(answer, as_csv, as_json)
+        _write(answer, as_csv, as_json, rows)
 
 
 @click.command()
@@ -211,7 +221,7 @@ def _tell_days(dataset: str, missing: list[Day], wanted: str) -> None:
     click.echo(text, err=True)
 
 
-def _write(answer: Answer, as_csv: bool, as_json: bool) -> None:
+def _write(answer: Answer, as_csv: bool, as_json: bool, shown: int | None) -> None:
     from lake.cli import rows  # noqa: PLC0415
 
     if as_json:
@@ -219,4 +229,6 @@ def _write(answer: Answer, as_csv: bool, as_json: bool) -> None:
     elif as_csv:
         rows.write_csv(answer)
     else:
-        rows.write_table(answer)
+        from lake.cli.tables import write_table  # noqa: PLC0415
+
+        write_table(answer, shown)

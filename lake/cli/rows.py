@@ -1,6 +1,6 @@
-"""Answers of SQL on standard output: as JSON, as CSV, as a table for people.
+"""Answers of SQL on standard output as JSON or CSV, and how each value is written.
 
-Belongs here: how each value is written. Does not: asking.
+Belongs here: values as text, complete answers. Does not: tables for people (tables), asking.
 """
 
 from __future__ import annotations
@@ -14,26 +14,17 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from itertools import chain, islice
+from itertools import chain
 from tempfile import SpooledTemporaryFile, gettempdir
 from typing import TYPE_CHECKING
-
-import click
 
 from lake.base.errors import PermanentError
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.text import Text
-
     from lake.query import Answer
 
-_SHOWN_ROWS = 1000
 _IN_MEMORY = 16 * 2**20  # bytes of an answer; a longer one waits on disk
-_FOLDED = 24  # a column's text is still read when it is folded to this width
-_NUMBERS = ("INT", "DECIMAL", "DOUBLE", "FLOAT", "HUGEINT")
 _SPECIAL = re.compile(r'[",\r\n]|^\s|\s$')
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def write_json(answer: Answer) -> None:
@@ -41,7 +32,7 @@ def write_json(answer: Answer) -> None:
 
     Nothing is written where the answer breaks off. Raises LakeError.
     """
-    _write_whole(_json_pieces(answer))
+    write_whole(_json_pieces(answer))
 
 
 def write_csv(answer: Answer) -> None:
@@ -49,7 +40,7 @@ def write_csv(answer: Answer) -> None:
 
     Nothing is written where the answer breaks off. Raises LakeError.
     """
-    _write_whole(
+    write_whole(
         ",".join(map(_csv_field, row)) + "\n" for row in chain([answer.columns], answer.rows)
     )
 
@@ -64,8 +55,11 @@ def _json_pieces(answer: Answer) -> Iterator[str]:
     yield "[]\n" if before == "[" else "\n]\n"
 
 
-def _write_whole(pieces: Iterable[str]) -> None:
-    """A query may fail at its last row: half an answer must not look like one."""
+def write_whole(pieces: Iterable[str]) -> None:
+    """Writes the pieces to standard output once the last one is there.
+
+    A query may fail at its last row: half an answer must not look like one. Raises LakeError.
+    """
     with SpooledTemporaryFile(_IN_MEMORY, "w+", encoding="utf-8", newline="") as spool:
         try:
             for piece in pieces:
@@ -79,73 +73,6 @@ def _write_whole(pieces: Iterable[str]) -> None:
                 remedy="make room there, or set TMPDIR to another directory",
             ) from error
         shutil.copyfileobj(spool, sys.stdout)
-
-
-def write_table(answer: Answer) -> None:
-    """For people: columns side by side where they fit, else a line a field; 1,000 rows at most."""
-    from rich.console import Console  # noqa: PLC0415
-
-    taken = list(islice(answer.rows, _SHOWN_ROWS + 1))
-    cells = [[_cell(value) for value in row] for row in taken[:_SHOWN_ROWS]]
-    console = Console(highlight=False)
-    widths = [
-        max(column.cell_len for column in columns)
-        for columns in zip(*[map(_cell, answer.columns), *cells], strict=True)
-    ]
-    if not console.is_terminal:
-        console.width = sum(widths) + 3 * len(widths)  # for grep and less -S: nothing is folded
-    fits = sum(min(width, _FOLDED) + 2 for width in widths) <= console.width
-    console.print((_side_by_side if fits else _records)(answer, cells))
-    more = "more than " if len(taken) > _SHOWN_ROWS else ""
-    click.echo(f"{more}{len(cells):,} row{'' if len(cells) == 1 else 's'}", err=True)
-    if more:
-        click.echo("--csv and --json write all of them", err=True)
-
-
-def _side_by_side(answer: Answer, cells: Sequence[Sequence[Text]]) -> RenderableType:
-    from rich.table import Table  # noqa: PLC0415
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, kind in zip(answer.columns, answer.types, strict=True):
-        number = kind.endswith(_NUMBERS) or kind.startswith(_NUMBERS)
-        table.add_column(_cell(name), justify="right" if number else "left", overflow="fold")
-    for row in cells:
-        table.add_row(*row)
-    return table
-
-
-def _records(answer: Answer, cells: Sequence[Sequence[Text]]) -> RenderableType:
-    """One field a line, a heading a row."""
-    from rich.console import Group  # noqa: PLC0415
-    from rich.rule import Rule  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    parts: list[RenderableType] = []
-    for number, row in enumerate(cells, 1):
-        fields = Table(box=None, pad_edge=False, show_header=False)
-        fields.add_column(style="bold", no_wrap=True)
-        fields.add_column(overflow="fold")
-        for name, cell in zip(answer.columns, row, strict=True):
-            fields.add_row(_cell(name), cell)
-        parts += [Rule(f"row {number}", align="left"), fields]
-    return Group(*parts)
-
-
-def _cell(value: object) -> Text:
-    """Control characters are shown as escapes: a log line must not steer the terminal."""
-    from rich.text import Text  # noqa: PLC0415
-
-    if value is None:
-        return Text("NULL", style="dim italic")
-    text = _rounded(value) if isinstance(value, float) else as_text(value)
-    return Text(_CONTROL.sub(lambda sign: repr(sign[0])[1:-1], text))
-
-
-def _rounded(value: float) -> str:
-    """Four digits after the point are enough to read; the other forms have all of them."""
-    if not 1e-3 <= abs(value) < 1e15:
-        return as_text(value)
-    return f"{value:.4f}".rstrip("0").rstrip(".")
 
 
 def as_json(value: object) -> str:

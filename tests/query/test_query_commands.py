@@ -5,13 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import pty
 import subprocess
 import sys
+import termios
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
 import duckdb
 import pytest
+from rich.cells import cell_len
 
 _VALUES = """
 SELECT 9007199254740993 AS big, 12345678901234567890.10::DECIMAL(38, 2) AS exact, 0.1::DOUBLE AS f,
@@ -73,23 +78,60 @@ def test_a_table_for_people(lake, run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (status, err) == (0, "3 rows\n")
     assert out.splitlines()[0].split() == ["day", "n", "line", "more"]
     assert out.splitlines()[1].split() == ["2026-07-01", "0", r"a\x1b[31mred\nline", "NULL"]
-    # More than fits a terminal: a line a field.
-    monkeypatch.setenv("TTY_COMPATIBLE", "1")
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setenv("COLUMNS", "60")
-    wide = ", ".join(f"'{'x' * 40}' AS column_{number}" for number in range(9))
-    out = run("query", f"SELECT {wide}", "--config", lake.config)[1]
-    assert "row 1" in out
-    assert sum("column_" in line for line in out.splitlines()) == 9
 
 
-def test_many_rows_are_cut_for_people_only(lake, run) -> None:
-    question = "SELECT i FROM range(2500) t(i)"
+def test_a_pipe_gets_every_row_aligned(lake, run) -> None:
+    question = "SELECT i, repeat('가', (i % 3)::BIGINT) || 'x' AS t, i AS j FROM range(2500) t(i)"
     _, out, err = run("query", question, "--config", lake.config)
-    assert len(out.splitlines()) == 1001
-    assert "more than 1,000 rows" in err
+    lines = out.splitlines()
+    assert err == "2,500 rows\n"
+    assert [line.split() for line in lines[1:]] == [
+        [str(i), "가" * (i % 3) + "x", str(i)] for i in range(2500)
+    ]
+    # Of the first rows, whose widths decide, every line ends in the same column of a terminal.
+    assert len({cell_len(line) for line in lines[:1000]}) == 1
     assert len(run("query", question, "--csv", "--config", lake.config)[1].splitlines()) == 2501
     assert len(json.loads(run("query", question, "--json", "--config", lake.config)[1])) == 2500
+
+
+def on_a_terminal(*arguments: object, columns: int = 100) -> tuple[list[str], int]:
+    """The lines that `lake` writes to a terminal of that width, and its exit status."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (40, columns))
+    command = [sys.executable, "-m", "lake", *map(str, arguments)]
+    environment = {**os.environ, "TERM": "dumb"}
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        written = b""
+        # A pseudo-terminal that nobody writes to any more ends in EIO.
+        with suppress(OSError):
+            while piece := os.read(ours, 65_536):
+                written += piece
+        status = process.wait(60)
+    os.close(ours)
+    return written.decode().splitlines(), status
+
+
+def test_a_terminal_shows_the_first_rows_and_says_so(lake) -> None:
+    config = ("--config", lake.config)
+    question = "SELECT i FROM range(2500) t(i)"
+    lines, status = on_a_terminal("query", question, *config)
+    assert status == 0
+    assert [line.strip() for line in lines[:-1]] == ["i", *map(str, range(100))]
+    assert "The first 100 rows of more. --rows 0 shows all" in lines[-1]
+    all_of_them, _ = on_a_terminal("query", question, "--rows", 0, *config)
+    assert [line.strip() for line in all_of_them] == ["i", *map(str, range(2500)), "2,500 rows"]
+    three, _ = on_a_terminal("query", question, "--rows", 3, *config)
+    assert [line.strip() for line in three[:-1]] == ["i", "0", "1", "2"]
+
+
+def test_a_terminal_too_narrow_gets_a_line_a_field(lake) -> None:
+    wide = ", ".join(f"'{'x' * 40}' AS column_{number}" for number in range(9))
+    question = f"SELECT {wide} FROM range(2500)"
+    lines, _ = on_a_terminal("query", question, "--config", lake.config, columns=60)
+    assert sum("column_" in line for line in lines) == 10 * 9
+    assert sum(line.startswith("row ") for line in lines) == 10
+    assert "The first 10 rows of more" in "".join(lines[-2:])
 
 
 def test_sql_from_a_file_and_from_standard_input(lake, run, tmp_path: Path, monkeypatch) -> None:
@@ -158,7 +200,7 @@ def test_holes_are_told(make_lake, table, run) -> None:
     assert told("SELECT 1") == []
 
 
-@pytest.mark.parametrize("form", ["--json", "--csv"])
+@pytest.mark.parametrize("form", ["--json", "--csv", "--rows=0"])
 def test_half_an_answer_is_none(lake, run, form: str) -> None:
     question = "SELECT CASE WHEN i = 300000 THEN error('boom') ELSE i END FROM range(400000) t(i)"
     status, out, err = run("query", question, form, "--config", lake.config)
