@@ -55,6 +55,7 @@ class Outcome:
             "sent_bytes": self.sent_bytes,
             "counts": self.manifest.counts,
             "window": self.manifest.window,
+            "whole_days": [str(day) for day in self.manifest.held_days()],
             "details": self.manifest.details,
             "seconds": round(self.seconds, 3),
         }
@@ -98,6 +99,7 @@ def take_snapshot(
         files=files,
         restore=f"lake restore {system} --day {day} --into DIR --serve",
         details=taken.details,
+        whole_days=None if taken.whole_days is None else [str(one) for one in taken.whole_days],
     )
     _require_objects(store, manifest)
     store.write(snapshot_manifest_key(system, day), manifest.to_bytes())

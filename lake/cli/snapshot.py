@@ -252,6 +252,7 @@ def _row(one: SnapshotManifest) -> dict[str, object]:
         "bytes": one.bytes,
         "server": one.server,
         "window": one.window,
+        "whole_days": [str(day) for day in one.held_days()],
         "counts": one.counts,
         "restore": one.restore,
     }

@@ -31,9 +31,13 @@ def chosen_days(days: Sequence[Day], wanted: int, seed: int) -> dict[Day, str]:
 def covered_days(settings: Settings, manifest: SnapshotManifest, days: Sequence[Day]) -> list[Day]:
     """Those of the exported `days` that the snapshot holds whole, its own day first if it does.
 
-    A day is whole if it was over when the snapshot was taken, and nothing of it was due to
-    be removed: by the snapshot's window where it has one, else by `[hot]`.
+    Manifests of earlier versions do not list them: then a day is whole if it was over when the
+    snapshot was taken, and nothing of it was due to be removed, by the snapshot's window where
+    it has one, else by `[hot]`.
     """
+    if manifest.whole_days is not None:
+        held = set(manifest.held_days())
+        return [day for day in days if day in held]
     taken = datetime.fromisoformat(manifest.created_at)
     start = manifest.window.get("start")
     if start:

@@ -26,7 +26,7 @@ from lake.rehearse.results import Compared, Rehearsal, Rehearsed
 from lake.snapshots.manifest import SYSTEMS, SnapshotManifest, read_snapshot, snapshot_days
 
 SAMPLES = 25
-_DAYS_EACH = 2  # of one snapshot: its own day and one more
+_DAYS_EACH = 2  # of one snapshot: its newest day and one more
 Told = Callable[[str, str], None]
 
 
@@ -146,13 +146,13 @@ class _Trial:
             one.newest_age_s = round((datetime.now(UTC) - found).total_seconds(), 1)
 
     def _partitions(self, manifest: SnapshotManifest) -> Iterator[Manifest]:
-        """Of each dataset the snapshot's own day and one other that it covers."""
+        """Of each dataset the newest day that the snapshot covers, and one other."""
         for name, ledger in sorted(self._ledgers[manifest.system].items()):
             days = covered_days(self._settings, manifest, sorted(ledger))
-            own = [day for day in days if str(day) == manifest.day]
-            others = [day for day in days if str(day) != manifest.day]
+            newest = [max(days)] if days else []
+            others = [day for day in days if day not in newest]
             random.Random(f"{self._seed} {name}").shuffle(others)  # noqa: S311
-            for day in (own + others)[:_DAYS_EACH]:
+            for day in (newest + others)[:_DAYS_EACH]:
                 yield ledger[day]
 
     def _compare(self, found: Manifest, back: Recovered, manifest: SnapshotManifest) -> Compared:

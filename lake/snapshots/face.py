@@ -24,6 +24,7 @@ class Taken:
     window: dict[str, str | None]
     counts: dict[str, Any]
     details: dict[str, Any] = field(default_factory=dict)
+    whole_days: list[Day] | None = None
 
 
 def everything_until(at: datetime) -> dict[str, str | None]:

@@ -2,14 +2,11 @@
 
 Belongs here: which bucket, which names. Does not: the order of a snapshot (loki).
 
-Source of the names: Loki's storage client; a chunk is `tenant/fingerprint/from:through:checksum`
-in S3, and on a file system the last part is in base64, for a colon is not allowed everywhere.
+On a file system a chunk's key is in base64, for a colon is not allowed everywhere.
 """
 
 from __future__ import annotations
 
-import base64
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +16,7 @@ from urllib.parse import unquote, urlsplit
 from lake.base.errors import PermanentError
 from lake.base.settings import S3Section
 from lake.base.store import ObjectStat, Store
-
-_CHUNK = re.compile(r"[^/]+/[0-9a-f]{1,16}/[0-9a-f]+:[0-9a-f]+:[0-9a-f]+")
+from lake.snapshots.loki_chunks import file_name, is_chunk
 
 
 @dataclass(frozen=True)
@@ -36,18 +32,11 @@ class LokiObject:
 def objects(stores: list[Store]) -> Iterator[LokiObject]:
     """All of them, index first. Chunks are immutable: the checksum is in their names."""
     found = [
-        LokiObject(store, stat, _name(stat.key), bool(_CHUNK.fullmatch(stat.key)))
+        LokiObject(store, stat, file_name(stat.key), is_chunk(stat.key))
         for store in stores
         for stat in store.list("")
     ]
     yield from sorted(found, key=lambda one: (one.is_chunk, one.name))
-
-
-def _name(key: str) -> str:
-    if not _CHUNK.fullmatch(key):
-        return key
-    folder, _, name = key.rpartition("/")
-    return f"{folder}/{base64.b64encode(name.encode()).decode()}"
 
 
 def bucket_stores(section: dict[str, Any], file: Path) -> list[Store]:

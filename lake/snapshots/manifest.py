@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
 from lake.base.day import Day
@@ -55,7 +56,8 @@ class SnapshotManifest:
     system kept; both NULL: it held nothing.
 
     `server` is its name and version; `counts` are the server's own, to be held against a
-    restored one; `restore` is the command that brings it back.
+    restored one; `restore` is the command that brings it back. `whole_days`: the days of which
+    it holds everything that the server had, oldest first; None in manifests of earlier versions.
     """
 
     system: str
@@ -69,6 +71,7 @@ class SnapshotManifest:
     files: list[StoredFile]
     restore: str
     details: dict[str, Any] = field(default_factory=dict)
+    whole_days: list[str] | None = None
 
     def to_bytes(self) -> bytes:
         """UTF-8 JSON, readable by people."""
@@ -78,6 +81,21 @@ class SnapshotManifest:
     def bytes(self) -> int:
         """Of all files, restored."""
         return sum(file.bytes for file in self.files)
+
+    def held_days(self) -> list[Day]:
+        """The days that it holds whole, oldest first.
+
+        An earlier version's snapshot was filed under the day that it was wanted for: it holds
+        that day if the day was over, else the day before.
+        """
+        if self.whole_days is not None:
+            return [Day.parse(day) for day in self.whole_days]
+        own, taken = Day.parse(self.day), datetime.fromisoformat(self.created_at)
+        day = own if own.end <= taken else own.plus(-1)
+        start, end = self.window.get("start"), self.window.get("end")
+        starts_later = start is not None and datetime.fromisoformat(start) >= day.end
+        ends_before = end is None or datetime.fromisoformat(end) <= day.start
+        return [] if starts_later or ends_before else [day]
 
     @property
     def paths(self) -> int:
@@ -136,7 +154,10 @@ def _parsed(text: bytes, where: str, system: str, day: Day) -> SnapshotManifest:
         objects = [StoredObject(**one) for one in fields.pop("objects")]
         files = [StoredFile(**one) for one in fields.pop("files")]
         manifest = SnapshotManifest(**fields, objects=objects, files=files)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        if not isinstance(manifest.whole_days, list | None):
+            raise TypeError(f"whole_days is no list: {manifest.whole_days}")
+        manifest.held_days()
+    except (ValueError, TypeError, KeyError, AttributeError, UsageError) as error:
         raise _unreadable(where, error) from error
     if (manifest.system, manifest.day) != (system, str(day)):
         raise _unreadable(where, f"that of {manifest.system} {manifest.day}")

@@ -13,18 +13,21 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from lake.base.datasets import PrometheusDataset
+import yaml
+
+from lake.base.datasets import PrometheusDataset, duration_ms
 from lake.base.day import Day
-from lake.base.errors import BadData, Incomplete, PermanentError, Refused
+from lake.base.errors import BadData, Incomplete, LakeError, PermanentError, Refused
 from lake.base.settings import PrometheusSource, Settings
 from lake.snapshots.collecting import Collector
 from lake.snapshots.disk_state import STATE, Counting, disk_state
 from lake.snapshots.face import Taken
 from lake.snapshots.journal import Journal
+from lake.snapshots.whole_days import days_of_blocks
 from lake.sources.http import Http, NoSuchPath, Overloaded, Rejected
 from lake.sources.prometheus.api import Questions
 from lake.sources.prometheus.plan import whole_day
@@ -60,6 +63,7 @@ class PrometheusSnapshotter:
             lambda: day_samples(self._http, day),
         )
         counting.begin()
+        taken = datetime.now(UTC)  # what is written later may be in it or not
         directory = self._snapshots / self._snapshot()
         into.note(_NOTE, str(directory))
         try:
@@ -71,11 +75,13 @@ class PrometheusSnapshotter:
             self._remove(directory)
         counts = {"blocks": len(blocks), **_sums(blocks), **counting.counts()}
         left_out = self._left_out(day, blocks, counts["day_samples"])
+        settled = self._settled_until(taken) if left_out else None
         return Taken(
             {"name": "Prometheus", "version": version},
             _window(blocks),
             counts,
             {STATE: counting.state, **left_out},
+            days_of_blocks(blocks, taken, settled),
         )
 
     @property
@@ -115,6 +121,17 @@ class PrometheusSnapshotter:
             "the snapshot again when the head has become a block, at the next even hour"
         )
         return told
+
+    def _settled_until(self, taken: datetime) -> datetime:
+        """Until when out-of-order samples were too old to be accepted."""
+        try:
+            text = self._http.get("/api/v1/status/config").json()["data"]["yaml"]
+            window = yaml.safe_load(text)["storage"]["tsdb"]["out_of_order_time_window"]
+            window_ms = duration_ms(str(window))
+        except (LakeError, yaml.YAMLError, LookupError, TypeError, ValueError) as error:
+            _LOG.warning("Prometheus' out_of_order_time_window can't be read: %s", error)
+            return datetime.fromtimestamp(0, UTC)
+        return taken - timedelta(milliseconds=window_ms)
 
     def close(self) -> None:
         """See Snapshotter."""

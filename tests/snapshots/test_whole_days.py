@@ -1,0 +1,120 @@
+"""Which days a snapshot holds whole: by what was removed, what is missing, what was not over."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lake.base.day import Day
+from lake.base.errors import BadData
+from lake.base.store import Store
+from lake.base.store.directory import DirectoryStore
+from lake.snapshots.manifest import SnapshotManifest, read_snapshot, snapshot_manifest_key
+from lake.snapshots.whole_days import days_of_blocks, days_of_chunks
+
+D = [Day.parse("2026-03-01").plus(number) for number in range(6)]
+HOUR = 3_600_000
+NOON = D[4].start + timedelta(hours=12)
+
+
+def block(start_ms: int, end_ms: int) -> dict[str, int]:
+    return {"minTime": start_ms, "maxTime": end_ms}
+
+
+def two_hours(first: Day, hours_from: int, hours_to: int) -> list[dict[str, int]]:
+    starts = range(hours_from, hours_to, 2)
+    return [block(first.start_ms + at * HOUR, first.start_ms + (at + 2) * HOUR) for at in starts]
+
+
+def test_all_days_that_are_over():
+    assert days_of_blocks(two_hours(D[0], -2, 110), NOON) == D[:4]
+
+
+def test_a_day_that_retention_has_begun_to_remove_is_not_whole():
+    assert days_of_blocks(two_hours(D[0], 4, 110), NOON) == D[1:4]
+
+
+def test_the_day_on_which_the_server_began_is_whole():
+    first_scrape = block(D[0].start_ms + 5 * HOUR + 3217, D[0].start_ms + 6 * HOUR)
+    assert days_of_blocks([first_scrape, *two_hours(D[0], 6, 110)], NOON) == D[:4]
+
+
+def test_a_day_without_any_block_is_not_listed():
+    blocks = two_hours(D[0], 0, 24) + two_hours(D[2], 0, 24)
+    assert days_of_blocks(blocks, NOON) == [D[0], D[2]]
+    assert days_of_blocks([], NOON) == []
+
+
+def test_days_that_may_lack_samples_are_not_whole():
+    blocks = two_hours(D[0], 0, 110)
+    assert days_of_blocks(blocks, NOON, D[2].start + timedelta(hours=1)) == D[:2]
+
+
+@given(st.lists(st.tuples(st.integers(0, 120), st.integers(0, 40)), max_size=12))
+def test_chunks_by_their_first_and_last_line(spans):
+    """Against every hour by itself."""
+    chunks = [
+        (D[0].start_ms + at * HOUR, D[0].start_ms + (at + hours) * HOUR) for at, hours in spans
+    ]
+    touched = {D[0].plus((at + hour) // 24) for at, hours in spans for hour in range(hours + 1)}
+    expected = sorted(day for day in touched if day < D[4])
+    assert days_of_chunks(chunks, NOON, None) == expected
+    kept = timedelta(days=2)
+    assert days_of_chunks(chunks, NOON, kept) == [day for day in expected if day > D[2]]
+
+
+def manifest(**fields) -> SnapshotManifest:
+    plain = {
+        "system": "loki", "day": "2026-03-02", "created_at": "2026-03-03T00:10:00.000+00:00",
+        "version": "0", "server": {"name": "Loki", "version": "3.7.6"}, "counts": {},
+        "window": {"start": None, "end": "2026-03-03T00:09:00.000+00:00"},
+        "objects": [], "files": [], "restore": "",
+    }  # fmt: skip
+    return SnapshotManifest(**(plain | fields))
+
+
+@pytest.mark.parametrize(
+    ("fields", "held"),
+    [
+        ({}, [D[1]]),
+        ({"created_at": "2026-03-02T13:00:00.000+00:00"}, [D[0]]),
+        ({"window": {"start": None, "end": None}}, []),
+        ({"window": {"start": "2026-03-02T00:00:01+00:00", "end": "2026-03-03T00:01:00+00:00"}},
+         [D[1]]),
+        ({"window": {"start": "2026-03-03T00:00:00+00:00", "end": "2026-03-03T00:01:00+00:00"}},
+         []),
+        ({"whole_days": []}, []),
+        ({"whole_days": ["2026-02-28", "2026-03-01"]}, [D[0].plus(-1), D[0]]),
+    ],
+)  # fmt: skip
+def test_manifests_of_every_version(fields, held):
+    assert manifest(**fields).held_days() == held
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    return DirectoryStore(tmp_path)
+
+
+def test_a_manifest_without_the_field_is_readable(store):
+    day = Day.parse("2026-03-02")
+    fields = json.loads(manifest(whole_days=["2026-03-01"]).to_bytes())
+    key = snapshot_manifest_key("loki", day)
+    store.write(key, json.dumps(fields).encode())
+    assert read_snapshot(store, "loki", day).held_days() == [D[0]]
+    del fields["whole_days"]
+    store.write(key, json.dumps(fields).encode())
+    assert read_snapshot(store, "loki", day).held_days() == [day]
+
+
+@pytest.mark.parametrize("days", [["2026-02-30"], "2026-03-01", [None], {"from": "2026-03-01"}])
+def test_days_that_are_none_make_the_manifest_invalid(store, days):
+    day = Day.parse("2026-03-02")
+    fields = json.loads(manifest().to_bytes()) | {"whole_days": days}
+    store.write(snapshot_manifest_key("loki", day), json.dumps(fields).encode())
+    with pytest.raises(BadData):
+        read_snapshot(store, "loki", day)
