@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lake.cli.hints import lake_command
 from lake.cli.options import json_option
 from lake.cli.signals import end_on_signals
 
@@ -110,15 +111,15 @@ def _print(report: Report) -> None:
 
 
 def _print_next(place: Place) -> None:
-    config = place.config
+    config, lake = place.config, lake_command()
     example = "FROM usage_analytics ORDER BY timestamp LIMIT 3"
     click.echo(
         f"""
 The servers have stopped; the lake is in {place.lake}. Go on with:
-  lake status --config {config} --no-sources
-  lake trend daily_requests --config {config}
-  lake query --config {config} "{example}"
-  lake demo --dir {place.root} --serve      the same data, with Dagster's UI"""
+  {lake} status --config {config} --no-sources
+  {lake} trend daily_requests --config {config}
+  {lake} query --config {config} "{example}"
+  {lake} demo --dir {place.root} --serve      the same data, with Dagster's UI"""
     )
 
 
@@ -130,7 +131,7 @@ def _print_served(stack: Stack, dagster_url: str, place: Place) -> None:
         f"""
 In another terminal:
   source {place.environment}
-  lake status
+  {lake_command()} status
 
 Ctrl-C stops everything."""
     )

@@ -16,6 +16,7 @@ import click
 
 from lake.base.day import Day
 from lake.base.errors import UsageError
+from lake.cli.hints import logcli
 from lake.cli.options import chosen_days, config_option, days_options, json_option
 from lake.cli.signals import end_on_signals
 
@@ -126,10 +127,7 @@ def _next_steps(result: Replayed) -> list[str]:
                 f"'query=count({{__name__=~\".+\"}})' -d time={day}T12:00:00Z"
             )
         else:
-            steps.append(
-                f"ask it: logcli --addr={endpoint['url']} query --from={day}T00:00:00Z "
-                f"--to={day}T23:59:59Z '{{service_name=~\".+\"}}'"
-            )
+            steps.append(f"ask it: {logcli(endpoint['url'], Day.parse(day))}")
     return steps
 
 

@@ -17,6 +17,7 @@ import click
 
 from lake.base.day import Day
 from lake.base.errors import UsageError
+from lake.cli.hints import lake_command, logcli
 from lake.cli.options import DayType, config_option, json_option
 from lake.cli.signals import end_on_signals
 from lake.cli.sizes import size
@@ -171,8 +172,8 @@ def _print_next(served: Served, manifest: SnapshotManifest, into: Path) -> None:
     for line in next_steps(manifest, served.endpoint):
         click.echo(line, err=True)
     click.echo(
-        f"Ctrl-C stops it; `lake restore {manifest.system} --into {into} --down` stops it "
-        "and removes the directory",
+        f"Ctrl-C stops it; `{lake_command()} restore {manifest.system} --into {into} --down` "
+        "stops it and removes the directory",
         err=True,
     )
 
@@ -205,8 +206,7 @@ def next_steps(manifest: SnapshotManifest, endpoint: dict[str, str]) -> list[str
             f"curl -G {url}/api/v1/query --data-urlencode 'query=count({{__name__=~\".+\"}})'"
         )
         return [f"ask it: {question} -d time={day}T12:00:00Z", f"in Grafana: Prometheus at {url}"]
-    question = f"logcli --addr={url} query --from={day}T00:00:00Z --to={day}T23:59:59Z"
-    return [f"ask it: {question} '{{service_name=~\".+\"}}'", f"in Grafana: Loki at {url}"]
+    return [f"ask it: {logcli(url, Day.parse(day))}", f"in Grafana: Loki at {url}"]
 
 
 def _down(system: str, into: Path, *, as_json: bool) -> None:

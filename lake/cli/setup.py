@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING
 import click
 
 from lake.base.day import Day
-from lake.base.errors import UsageError
+from lake.base.errors import LakeError, UsageError
+from lake.cli.hints import lake_command
 from lake.cli.options import config_option, json_option
 
 if TYPE_CHECKING:
+    from lake.base.store.s3 import S3Store
     from lake.discover import FoundSource, LakeToml
 
 _DEFAULT_ROOT = "lake-data"
@@ -36,6 +38,9 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
     show_default=True,
     help="Where the lake will be: s3://bucket[/prefix] or a directory.",
 )
+@click.option("--s3-endpoint", metavar="URL", help="S3 server of the root (default: AWS).")
+@click.option("--s3-region", metavar="NAME", help="Region of the bucket.")
+@click.option("--create-bucket", is_flag=True, help="Creates the root's bucket if it is missing.")
 @click.option("--output", metavar="FILE", help="Where to write; else as --config says.")
 @click.option("--force", is_flag=True, help="Replaces a file that is there.")
 @json_option
@@ -45,6 +50,9 @@ def init(
     prometheus: str | None,
     loki: str | None,
     root: str,
+    s3_endpoint: str | None,
+    s3_region: str | None,
+    create_bucket: bool,
     output: str | None,
     force: bool,
     as_json: bool,
@@ -61,14 +69,16 @@ def init(
 
     path = Path(output or config or os.environ.get("LAKE_CONFIG") or DEFAULT_FILE)
     _check_writable(path, force=force)
+    s3 = _s3_keys(os.environ, root, s3_endpoint, s3_region, create_bucket=create_bucket)
     found = look({"mongo": mongo, "prometheus": prometheus, "loki": loki}, os.environ)
-    written = LakeToml(_root_seen_from(path, root), found, _s3_keys(os.environ))
+    written = LakeToml(_root_seen_from(path, root), found, s3)
     _write(path, written.render())
     if as_json:
         click.echo(json.dumps(_to_json(path, written), indent=1))
     else:
         _print_found(path, written)
     _tell_variables(found)
+    _see_to_bucket(path, create=create_bucket)
 
 
 def _check_writable(path: Path, *, force: bool) -> None:
@@ -89,10 +99,69 @@ def _root_seen_from(path: Path, root: str) -> str:
     return str(Path(root).expanduser().absolute())
 
 
-def _s3_keys(env: Mapping[str, str]) -> dict[str, str]:
-    """What the environment says of [s3]: none of it is secret."""
+def _s3_keys(
+    env: Mapping[str, str],
+    root: str,
+    endpoint: str | None,
+    region: str | None,
+    *,
+    create_bucket: bool,
+) -> dict[str, str]:
+    """The keys of [s3]: the options', else what the environment has of them. None is secret."""
+    given = {"endpoint_url": endpoint, "region": region}
+    if (endpoint or region or create_bucket) and not root.startswith("s3://"):
+        raise UsageError(
+            "the S3 options need a root on S3",
+            where="--root",
+            expected="s3://bucket[/prefix]",
+            found=root,
+        )
     prefix = "LAKE_S3__"
-    return {k.removeprefix(prefix).lower(): v for k, v in env.items() if k.startswith(prefix)}
+    known = {k.removeprefix(prefix).lower(): v for k, v in env.items() if k.startswith(prefix)}
+    return known | {key: value for key, value in given.items() if value}
+
+
+def _see_to_bucket(path: Path, *, create: bool) -> None:
+    """Says whether the root's bucket exists; creates it on request."""
+    from lake.base.settings import load  # noqa: PLC0415
+
+    settings = load(str(path))
+    if not settings.lake.root.startswith("s3://"):
+        return
+    from lake.base.store.s3 import S3Store  # noqa: PLC0415  boto3 takes 0.3 s to import
+
+    store = S3Store(settings.lake.root, settings.s3)
+    if create:
+        _create_bucket(store)
+        return
+    try:
+        exists = store.bucket_exists()
+    except LakeError as error:
+        click.echo(
+            f"The bucket could not be looked at; `lake doctor` checks it.\n{error}", err=True
+        )
+        return
+    if not exists:
+        click.echo(
+            f"Bucket {store.bucket} does not exist yet. Create it with the same command plus "
+            f"--create-bucket --force, or with\n  {_by_aws(store)}",
+            err=True,
+        )
+
+
+def _create_bucket(store: S3Store) -> None:
+    if store.bucket_exists():
+        click.echo(f"Bucket {store.bucket} exists.", err=True)
+    else:
+        store.create_bucket()
+        click.echo(f"Bucket {store.bucket} created.", err=True)
+
+
+def _by_aws(store: S3Store) -> str:
+    """The AWS command line's way to create the bucket."""
+    endpoint, region = store.section.endpoint_url, store.section.region
+    where = f" --endpoint-url {endpoint}" if endpoint else ""
+    return f"aws s3 mb s3://{store.bucket}{where}{f' --region {region}' if region else ''}"
 
 
 def _write(path: Path, text: str) -> None:
@@ -132,12 +201,12 @@ def _print_found(path: Path, written: LakeToml) -> None:
         click.echo(f"  {name}: {told}")
     click.echo(f"\nWritten: {path}. Read it, then go on with:")
     option = "" if path == Path("lake.toml") else f" --config {path}"
-    yesterday, first = Day.today().plus(-1), written.first_day()
-    click.echo(f"  lake doctor{option}")
-    click.echo(f"  lake export{option} --day {yesterday}")
+    lake, yesterday, first = lake_command(), Day.today().plus(-1), written.first_day()
+    click.echo(f"  {lake} doctor{option}")
+    click.echo(f"  {lake} export{option} --day {yesterday}")
     if first and first < yesterday:
-        click.echo(f"  lake export{option} --from {first} --to {Day.today()}")
-    click.echo(f"  lake status{option}")
+        click.echo(f"  {lake} export{option} --from {first} --to {Day.today()}")
+    click.echo(f"  {lake} status{option}")
 
 
 def _tell_variables(found: list[FoundSource]) -> None:

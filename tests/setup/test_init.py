@@ -3,6 +3,7 @@ import tomllib
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote_plus
 
+import boto3
 import pymongo
 import pytest
 
@@ -165,6 +166,53 @@ def test_s3_settings_of_the_environment_are_written(lake, collections, tmp_path,
     monkeypatch.setenv("LAKE_S3__ENDPOINT_URL", "http://127.0.0.1:8333")
     assert lake("init", "--mongo", collections, "--root", "s3://bucket/x")[0] == 0
     assert read(tmp_path / "lake.toml")["s3"] == {"endpoint_url": "http://127.0.0.1:8333"}
+
+
+def test_s3_options_and_the_bucket(lake, collections, tmp_path, s3):
+    """A missing bucket is explained, then created; what is written is what doctor needs."""
+    bucket = f"new-{s3['bucket']}"
+    arguments = ("--mongo", collections, "--root", f"s3://{bucket}/x")
+    options = ("--s3-endpoint", s3["endpoint_url"], "--s3-region", s3["region"])
+    code, _, err = lake("init", *arguments, *options)
+    assert code == 0
+    assert read(tmp_path / "lake.toml")["s3"] == {
+        "endpoint_url": s3["endpoint_url"],
+        "region": s3["region"],
+    }
+    assert f"Bucket {bucket} does not exist yet" in err
+    assert f"aws s3 mb s3://{bucket} --endpoint-url {s3['endpoint_url']}" in err
+    client = boto3.client("s3", endpoint_url=s3["endpoint_url"], region_name=s3["region"])
+    assert bucket not in {found["Name"] for found in client.list_buckets()["Buckets"]}
+
+    for told in ("created", "exists"):  # the second time it is there
+        code, _, err = lake("init", *arguments, *options, "--create-bucket", "--force")
+        assert (code, err.splitlines()[-1]) == (0, f"Bucket {bucket} {told}.")
+    assert bucket in {found["Name"] for found in client.list_buckets()["Buckets"]}
+    code, _, err = lake("init", *arguments, *options, "--force")
+    assert (code, "Bucket" in err) == (0, False)
+    checks = json.loads(lake("doctor", "--json")[1])["checks"]
+    assert next(c["state"] for c in checks if c["subject"] == "store") == "ok"
+
+
+@pytest.mark.parametrize(
+    "option", [("--s3-endpoint", "http://127.0.0.1:1"), ("--s3-region", "x"), ("--create-bucket",)]
+)
+def test_s3_options_need_a_root_on_s3(lake, tmp_path, option):
+    code, _, err = lake("init", "--mongo", "mongodb://127.0.0.1:1/x", "--root", "data", *option)
+    assert code == 2
+    assert "s3://bucket" in err
+    assert not (tmp_path / "lake.toml").exists()
+
+
+def test_an_s3_server_that_is_away_does_not_lose_the_file(lake, collections, tmp_path, s3):
+    away = f"http://127.0.0.1:{free_ports(['s3'])['s3']}"
+    code, _, err = lake(
+        "init", "--mongo", collections, "--root", "s3://bucket", "--s3-endpoint", away
+    )
+    assert code == 0
+    assert read(tmp_path / "lake.toml")["s3"] == {"endpoint_url": away}
+    assert "could not be looked at" in err
+    assert away in err
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ from lake.base.store.face import ObjectStat, Unfinished, Upload
 _LOG = logging.getLogger(__name__)
 _PART_BYTES = 8 << 20  # S3 takes parts of 5 MiB and more, 10,000 of them: 80 GB an object
 _CHUNK = 4 << 20
+_DEFAULT_REGION = "us-east-1"
 _REFUSED = frozenset(
     {
         "403",
@@ -115,7 +116,7 @@ class S3Store:
             s3={"addressing_style": "path" if self.section.endpoint_url else "auto"},
         )
         # With an endpoint of one's own the region is only part of the signature.
-        region = self.section.region or self.session.region_name or "us-east-1"
+        region = self.section.region or self.session.region_name or _DEFAULT_REGION
         return self.session.client(
             "s3", endpoint_url=self.section.endpoint_url, region_name=region, config=config
         )
@@ -150,6 +151,23 @@ class S3Store:
             except Missing:
                 raise self._no_bucket() from None
             self._bucket_seen = True
+
+    def bucket_exists(self) -> bool:
+        """Raises LakeError where S3 does not answer or refuses."""
+        try:
+            self._check_bucket()
+        except Missing:
+            return False
+        return True
+
+    def create_bucket(self) -> None:
+        """Creates the root's bucket in the region of the settings. Raises LakeError."""
+        region = self._client.meta.region_name
+        # AWS refuses the name of its default region here; other servers have one region only.
+        elsewhere = not self.section.endpoint_url and region != _DEFAULT_REGION
+        place = {"CreateBucketConfiguration": {"LocationConstraint": region}} if elsewhere else {}
+        with self._errors(""):
+            self._client.create_bucket(Bucket=self.bucket, **place)
 
     def list(self, prefix: str) -> Iterator[ObjectStat]:
         """See Store. Sorted here: not every S3 server lists in the order of bytes."""
