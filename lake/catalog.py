@@ -6,12 +6,12 @@ Belongs here: writing the file, and how it is opened. Does not: the tables' SQL 
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from pathlib import Path
 
 import duckdb
 
 from lake.base.errors import PermanentError, UsageError
+from lake.base.scratch import scratch_directory
 from lake.base.settings import Settings
 from lake.query import Lake
 from lake.query.kinds import quoted_text
@@ -30,8 +30,8 @@ def write_catalog(lake: Lake, file: Path) -> None:
     statements += macro_statements()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{file.name}-", dir=file.parent) as scratch:
-            part = Path(scratch) / file.name
+        with scratch_directory(f".{file.name}-", file.parent) as scratch:
+            part = scratch / file.name
             _write(part, statements, s3=lake.settings.lake.root.startswith("s3://"))
             part.replace(file)
     except OSError as error:

@@ -7,13 +7,11 @@ Does not: how sources are asked, how Parquet is written, where objects lie.
 from __future__ import annotations
 
 import logging
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -38,7 +36,7 @@ from lake.base.manifest import (
     write_manifest,
     write_pending,
 )
-from lake.base.scratch import explained_full_disk, read_back
+from lake.base.scratch import explained_full_disk, read_back, scratch_directory
 from lake.base.settings import Settings
 from lake.base.store import Store, open_store
 from lake.sources import Count, Source, is_whole, open_source
@@ -242,8 +240,8 @@ class Exporter:
         pending, announced = pending_key(dataset.name, day), False
         with (
             explained_full_disk(),
-            tempfile.TemporaryDirectory(prefix="lake-") as scratch,
-            source.read(dataset, day, Path(scratch)) as stream,
+            scratch_directory() as scratch,
+            source.read(dataset, day, scratch) as stream,
         ):
             try:
                 with self.store.upload(key, before.object) as upload:

@@ -6,11 +6,9 @@ mending, or the ledger's overview.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from lake.base.datasets import Dataset, MongoDataset
@@ -19,7 +17,7 @@ from lake.base.errors import BadData, LakeError, Missing
 from lake.base.fingerprint import Fingerprint, HourlyFingerprint
 from lake.base.layout import partition_of_table, table_prefix
 from lake.base.manifest import Manifest, read_ledger
-from lake.base.scratch import explained_full_disk, read_back
+from lake.base.scratch import explained_full_disk, read_back, scratch_directory
 from lake.base.settings import Settings
 from lake.base.store import Store
 from lake.sources import Source, count_problem
@@ -193,8 +191,8 @@ def _read_again(source: Source, dataset: Dataset, day: Day) -> HourlyFingerprint
     found = _by_hour(dataset, day)
     with (
         explained_full_disk(),
-        tempfile.TemporaryDirectory(prefix="lake-") as scratch,
-        source.read(dataset, day, Path(scratch)) as stream,
+        scratch_directory() as scratch,
+        source.read(dataset, day, scratch) as stream,
     ):
         for batch in stream.batches:
             found.add(batch)

@@ -1,16 +1,23 @@
 """Work files on the local disk, and stored objects looked at through one.
 
-Belongs here: reading an object back, and what a full disk means. Does not: what is made of it.
+Belongs here: directories for work files, reading an object back, and what a full disk means.
+Does not: what is made of it.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
+import os
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from lake.base.errors import PermanentError
@@ -20,6 +27,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _BATCH_ROWS = 65_536
+_PREFIX = "lake-"
+_OWNER = "owner.lock"
+_YOUNG_S = 60.0  # a directory so young may not have its owner's lock yet
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,52 @@ def _rows(file: BinaryIO, watcher: Watcher | None) -> int | None:
         return int(parquet.metadata.num_rows)
     except (pa.ArrowException, OSError):  # OSError: bytes that are no footer, to Arrow
         return None
+
+
+@contextmanager
+def scratch_directory(prefix: str = _PREFIX, parent: Path | None = None) -> Iterator[Path]:
+    """An empty directory below `parent` (default: TMPDIR) that is removed at the end.
+
+    The first one of a process also removes what killed processes have left there. Its owner
+    holds a lock on a file in it while it lives, so nobody removes it before.
+    """
+    beside = parent or Path(tempfile.gettempdir())
+    remove_abandoned(beside, prefix)
+    with (
+        tempfile.TemporaryDirectory(prefix=prefix, dir=beside) as name,
+        (Path(name) / _OWNER).open("w") as owner,
+    ):
+        fcntl.flock(owner, fcntl.LOCK_EX)
+        work = Path(name) / "work"
+        work.mkdir()
+        yield work
+
+
+@cache
+def remove_abandoned(parent: Path, prefix: str = _PREFIX) -> None:
+    """Removes scratch directories of this user whose owners have ended."""
+    try:
+        found = [Path(entry.path) for entry in os.scandir(parent) if _is_ours(entry, prefix)]
+    except OSError:
+        return  # a parent that can't be listed holds nothing that could be removed
+    for directory in found:
+        try:
+            owner = (directory / _OWNER).open("r+")
+        except OSError:
+            continue  # not made here, or gone meanwhile
+        with owner:
+            try:
+                fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def _is_ours(entry: os.DirEntry[str], prefix: str) -> bool:
+    if not entry.name.startswith(prefix) or not entry.is_dir(follow_symlinks=False):
+        return False
+    known = entry.stat(follow_symlinks=False)
+    return known.st_uid == os.getuid() and time.time() - known.st_mtime > _YOUNG_S
 
 
 @contextmanager

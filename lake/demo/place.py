@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from lake.base.day import Day, day_range
 from lake.base.errors import UsageError
+from lake.base.scratch import scratch_directory
 from lake.demo.datasets import DATABASE, demo_datasets
 
 BUCKET = "monitoring-lake-demo"
@@ -154,8 +154,8 @@ class Place:
     @contextmanager
     def history_in_memory(self) -> Iterator[Path]:
         """The history in a directory in memory, where the system has one; kept at the end."""
-        with TemporaryDirectory(prefix="lake-", dir=_MEMORY if _MEMORY.is_dir() else None) as name:
-            working = Path(name) / "history"
+        with scratch_directory(parent=_MEMORY if _MEMORY.is_dir() else None) as folder:
+            working = folder / "history"
             if self.history.exists():
                 shutil.copytree(self.history, working)
             working.mkdir(exist_ok=True)

@@ -7,7 +7,6 @@ still grew can tell. Does not: the questions of one system (asking_…).
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any, Protocol
 
 from lake.base.fingerprint import Fingerprint
 from lake.base.parquet import write_parquet
-from lake.base.scratch import explained_full_disk
+from lake.base.scratch import explained_full_disk, scratch_directory
 from lake.base.store.directory import DirectoryStore
 from lake.rehearse.partition import Partition
 from lake.rehearse.results import Check, Compared
@@ -92,8 +91,8 @@ def _read(part: Partition, source: Source, to: Path | None = None) -> Fingerprin
     seen = Fingerprint()
     with (
         explained_full_disk(),
-        tempfile.TemporaryDirectory(prefix="lake-") as scratch,
-        source.read(part.dataset, part.day, Path(scratch)) as stream,
+        scratch_directory() as scratch,
+        source.read(part.dataset, part.day, scratch) as stream,
     ):
         if to is None:
             for batch in stream.batches:
@@ -118,8 +117,8 @@ def _own(part: Partition) -> str:
 
 def _tell_rows(part: Partition, source: Source, taken: datetime, check: Check) -> None:
     """Which rows differ; none may, save those that came after the snapshot was taken."""
-    with tempfile.TemporaryDirectory(prefix="lake-") as folder:
-        restored = Path(folder) / "restored.parquet"
+    with scratch_directory() as folder:
+        restored = folder / "restored.parquet"
         _read(part, source, restored)
         if not _same_columns(part, restored, check):
             return

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from pydantic import BaseModel
@@ -19,7 +18,7 @@ from lake.base.day import Day
 from lake.base.manifest import Manifest
 from lake.base.partition import fetch
 from lake.base.resources import resource_path
-from lake.base.scratch import explained_full_disk
+from lake.base.scratch import explained_full_disk, scratch_directory
 from lake.base.store import Store
 from lake.query import Lake
 
@@ -62,8 +61,8 @@ class Partition:
 @contextmanager
 def fetched(store: Store, manifest: Manifest, lake: Lake) -> Iterator[Partition]:
     """The partition, while the block runs. Raises what `fetch` raises."""
-    with explained_full_disk(), TemporaryDirectory(prefix="lake-") as folder:
-        file = Path(folder) / "data.parquet"
+    with explained_full_disk(), scratch_directory() as folder:
+        file = folder / "data.parquet"
         with file.open("wb") as out:
             fetch(store, manifest, out)
         kind: type[BaseModel] = KINDS[manifest.source]

@@ -5,15 +5,14 @@ Belongs here: that nothing is left behind, whatever happens. Does not: what is a
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from lake.base.datasets import MongoDataset
+from lake.base.scratch import scratch_directory
 from lake.base.settings import LokiSource, MongoSource, PrometheusSource, Settings
 from lake.base.store import Store
 from lake.rehearse.asking_loki import LokiQuestions
@@ -52,8 +51,8 @@ def recovered(
     """
     loki = settings.sources.loki
     tenant = loki.tenant if loki else ""
-    with tempfile.TemporaryDirectory(prefix="lake-rehearsal-") as folder:
-        into, begun = Path(folder) / "restored", time.monotonic()
+    with scratch_directory("lake-rehearsal-") as folder:
+        into, begun = folder / "restored", time.monotonic()
         told("downloading")
         restore_files(store, manifest, into, BELOW[manifest.system])
         downloaded = time.monotonic()

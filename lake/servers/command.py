@@ -7,12 +7,12 @@ Does not: which commands install what.
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from lake.base.errors import PermanentError
+from lake.base.scratch import scratch_directory
 from lake.servers.process import Process
 
 _LOOK_S = 0.3
@@ -36,11 +36,11 @@ def run(
     last lines that it printed.
     """
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="lake-") as scratch:
-        output = Path(scratch) / "output"
+    with scratch_directory() as scratch:
+        output = scratch / "output"
         process = Process(
             list(command),
-            home=directory or Path(scratch),
+            home=directory or scratch,
             log=output,
             environment={**os.environ, **(environment or {})},
             grace_s=0,

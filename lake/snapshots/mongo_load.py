@@ -11,7 +11,6 @@ import json
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 from lake.base.errors import BadData, Incomplete, PermanentError
+from lake.base.scratch import scratch_directory
 from lake.servers.credentials import write_private
 from lake.snapshots.mongodump import OF_A_COLLECTION
 
@@ -185,8 +185,8 @@ def _by_tool(uri: str, archive: Path) -> None:
             where=archive,
             remedy="install the MongoDB database tools",
         )
-    with tempfile.TemporaryDirectory(prefix="lake-") as folder:
-        config = Path(folder) / "mongorestore.yaml"
+    with scratch_directory() as folder:
+        config = folder / "mongorestore.yaml"
         write_private(config, json.dumps({"uri": uri}))
         command = [tool, f"--config={config}", f"--archive={archive}", "--gzip", "--stopOnError"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

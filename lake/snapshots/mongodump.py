@@ -11,14 +11,13 @@ import hashlib
 import json
 import shutil
 import subprocess
-import tempfile
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus, urlsplit, urlunsplit
 
 from bson import json_util
 
 from lake.base.errors import ConfigError, Incomplete
+from lake.base.scratch import scratch_directory
 from lake.base.settings import MongoSource
 from lake.servers.credentials import write_private
 from lake.snapshots.collecting import Collector
@@ -54,8 +53,7 @@ def dump_archive(
     It is complete only if the program ended well. Raises Incomplete, with what it said.
     """
     path = file_name(collection) + OF_A_COLLECTION if collection else ARCHIVE
-    with tempfile.TemporaryDirectory(prefix="lake-") as name, into.stream(path) as out:
-        folder = Path(name)
+    with scratch_directory() as folder, into.stream(path) as out:
         # The arguments of a process are for all to see; this file is not.
         config = folder / "mongodump.yaml"
         write_private(config, json.dumps({"uri": _uri(section)}))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import struct
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -20,6 +19,7 @@ import pyarrow as pa
 from lake.base.datasets import PrometheusDataset
 from lake.base.day import Day
 from lake.base.errors import BadData
+from lake.base.scratch import scratch_directory
 from lake.base.table import TableStream
 from lake.sources.http import Http
 from lake.sources.prometheus.api import Questions
@@ -66,8 +66,8 @@ def table_stream(
 def stale_markers(http: Http, questions: Questions, dataset: PrometheusDataset, day: Day) -> int:
     """How many stale markers the day has: PromQL can't tell. Raises Unavailable."""
     remote = RemoteRead.open(http, questions, dataset, day)
-    with tempfile.TemporaryDirectory(prefix="lake-") as scratch:
-        reading = _read(remote, questions, day, Path(scratch))
+    with scratch_directory() as scratch:
+        reading = _read(remote, questions, day, scratch)
         for _ in reading.blocks():
             pass
         return reading.stale
