@@ -23,6 +23,7 @@ from assets.schedules import (
     recount_schedule,
     snapshot_schedule,
 )
+from assets.sensors import manifest_sensor
 from assets.snapshots import configured_systems, snapshot_asset
 from lake.base.datasets import Dataset, LokiDataset, MongoDataset
 from lake.base.settings import Settings, load
@@ -54,6 +55,7 @@ def build(settings: Settings, lake: LakeResource | None = None) -> dg.Definition
             *([snapshot_schedule(settings)] if snapshots else []),
             REHEARSAL_SCHEDULE,
         ],
+        sensors=[manifest_sensor(settings)] if exports else [],
         resources={"lake": lake or LakeResource.of(settings)},
         # The work of a run is threads waiting for servers: a process a step costs 5 s each.
         executor=dg.in_process_executor,

@@ -20,11 +20,13 @@ from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.errors import BadData, LakeError, TransientError
 from lake.base.layout import manifest_key
+from lake.base.manifest import Manifest
 from lake.base.settings import Settings
+from lake.base.store import Store
 from lake.export import Exporter, Outcome
 from lake.runs import Result, export_many
 
-Event = dg.AssetMaterialization | dg.AssetCheckEvaluation | dg.Output[None]
+Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation | dg.Output[None]
 
 DAYS_A_RUN = 31  # a run's process costs 5 s: many days share it, but a month can be repeated
 _JOBS = 2  # so many days of one dataset at once; a second step may run beside it
@@ -95,6 +97,11 @@ def export_asset(
                 try:
                     yield from _proven(exporter, dataset, result)
                 except LakeError as error:
+                    last_try = context.retry_number >= RETRIES.max_retries
+                    if config.recheck and last_try and _stands(exporter, dataset, result, error):
+                        context.log.warning("%s %s: %s", dataset.name, result.day, error)
+                        yield _not_recounted(dataset, result.day, error)
+                        continue
                     # Its text says all there is to know; a traceback says nothing to an operator.
                     context.log.error("%s %s failed: %s", dataset.name, result.day, error)  # noqa: TRY400
                     failures[result.day] = error
@@ -120,6 +127,26 @@ def _proven(exporter: Exporter, dataset: Dataset, result: Result) -> Iterator[Ev
     )
 
 
+def _stands(exporter: Exporter, dataset: Dataset, result: Result, error: LakeError) -> bool:
+    """Whether only the recount failed: its source does not answer, the partition is proven."""
+    if not isinstance(error, TransientError):
+        return False
+    try:
+        verdicts = check_partition(exporter.store, dataset, result.day)
+    except LakeError:
+        return False  # the day fails with the first error: without the store nothing is proven
+    return all(verdict.passed for verdict in verdicts)
+
+
+def _not_recounted(dataset: Dataset, day: Day, error: LakeError) -> dg.AssetObservation:
+    return dg.AssetObservation(
+        dataset.name,
+        partition=str(day),
+        description="Not recounted: the source did not answer. The partition is as it was.",
+        metadata={"problem": dg.MetadataValue.text(str(error))},
+    )
+
+
 def _not_proven(exporter: Exporter, result: Result, verdicts: tuple[Verdict, ...]) -> BadData:
     return BadData(
         "the partition is stored, but it does not hold what it should",
@@ -130,20 +157,26 @@ def _not_proven(exporter: Exporter, result: Result, verdicts: tuple[Verdict, ...
 
 
 def _metadata(exporter: Exporter, outcome: Outcome) -> dict[str, dg.MetadataValue]:
-    manifest = outcome.manifest
-    key = manifest_key(outcome.dataset, outcome.day)
     return {
         "state": dg.MetadataValue.text(outcome.state),
+        "seconds": dg.MetadataValue.float(round(outcome.seconds, 3)),
+        **manifest_metadata(exporter.store, outcome.manifest),
+    }
+
+
+def manifest_metadata(store: Store, manifest: Manifest) -> dict[str, dg.MetadataValue]:
+    """What Dagster shows of a partition, from its manifest alone."""
+    key = manifest_key(manifest.dataset, Day.parse(manifest.day))
+    return {
         "rows": dg.MetadataValue.int(manifest.rows),
         "source_count": dg.MetadataValue.int(manifest.source_count),
         "bytes": dg.MetadataValue.int(manifest.bytes),
-        "seconds": dg.MetadataValue.float(round(outcome.seconds, 3)),
         "sha256": dg.MetadataValue.text(manifest.sha256),
         "fingerprint": dg.MetadataValue.text(manifest.fingerprint),
         "rewrites": dg.MetadataValue.int(len(manifest.history)),
         "window": dg.MetadataValue.text(f"{manifest.window['start']} – {manifest.window['end']}"),
-        "object": dg.MetadataValue.path(exporter.store.url(manifest.key)),
-        "manifest": dg.MetadataValue.path(exporter.store.url(key)),
+        "object": dg.MetadataValue.path(store.url(manifest.key)),
+        "manifest": dg.MetadataValue.path(store.url(key)),
         "dagster/row_count": dg.MetadataValue.int(manifest.rows),  # what Dagster itself shows
     }
 

@@ -25,7 +25,6 @@ from lake.base.errors import (
     Incomplete,
     LakeError,
     PermanentError,
-    UsageError,
 )
 from lake.base.layout import manifest_key, pending_key, table_key, table_prefix
 from lake.base.manifest import (
@@ -39,6 +38,7 @@ from lake.base.manifest import (
 from lake.base.scratch import explained_full_disk, read_back, scratch_directory
 from lake.base.settings import Settings
 from lake.base.store import Store, open_store
+from lake.coverage import refuse_day
 from lake.sources import Count, Source, is_whole, open_source
 
 if TYPE_CHECKING:  # a run that finds all days complete needs no Arrow: it is done in half the time
@@ -87,16 +87,6 @@ class _Rules:
 
 class _Differs(Incomplete):
     """The rows read and the source's count differ: to be believed when it stays so."""
-
-
-def refuse_open_day(day: Day) -> None:
-    """Raises UsageError for a day that is not over."""
-    if not day.closed:
-        raise UsageError(
-            f"{day} is not over",
-            expected=f"a UTC day before {Day.today()}",
-            remedy="--open-day exports it all the same",
-        )
 
 
 class Exporter:
@@ -150,8 +140,7 @@ class Exporter:
         shrink. Another run of the same partition is noticed: what it has written is looked at
         anew. Raises LakeError, and then object and manifest are as they were before.
         """
-        if not open_day:
-            refuse_open_day(day)
+        refuse_day(self.settings, day, open_day=open_day)
         rules = _Rules(force=force, allow_shrink=allow_shrink, recheck=recheck)
         for _ in range(_RACES - 1):
             with suppress(Conflict):

@@ -18,6 +18,7 @@ from lake.base.layout import table_prefix
 from lake.base.manifest import Manifest, read_ledger
 from lake.base.settings import Settings
 from lake.base.store import Store
+from lake.coverage import expected_days, first_expected
 from lake.sources import Source, count_problem
 
 State = Literal["verified", "missing", "empty", "late", "differs", "damaged"]
@@ -47,13 +48,20 @@ class DayStatus:
 
 @dataclass
 class DatasetStatus:
-    """One dataset. `undated` is None where the source has no such rows or can't be asked."""
+    """One dataset.
+
+    `undated` rows have no day, `outside` rows are dated before the first expected day or
+    after the current one; None where the source has no such rows or did not answer.
+    `problem` is why the source was not counted; `broken` that a retry does not mend it.
+    """
 
     dataset: str
     source: str
     days: dict[Day, DayStatus] = field(default_factory=dict)
     undated: int | None = None
+    outside: int | None = None
     problem: str | None = None
+    broken: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The contract's shape."""
@@ -61,6 +69,7 @@ class DatasetStatus:
             "dataset": self.dataset,
             "source": self.source,
             "undated": self.undated,
+            "outside": self.outside,
             "problem": self.problem,
             "days": {
                 str(day): {k: v for k, v in asdict(status).items() if v is not None}
@@ -76,17 +85,21 @@ def read_status(
     start: Day | None = None,
     end: Day | None = None,
 ) -> list[DatasetStatus]:
-    """The state of every dataset and closed day from start (the lake's oldest) to end (today).
+    """The state of every dataset and closed day from start to end (exclusive).
 
-    Days that are not over are in it only where they have been exported.
+    Without `start` that is the first expected day (lake.coverage), without `end` today. Days
+    before the one and after the other are included where they have been exported.
 
-    With `source_of` the days inside the source's lateness window are counted again and the
-    undated rows are counted; a source that can't be asked is named in `problem`.
+    With `source_of` the days inside the source's lateness window are counted again, and so
+    are undated rows and rows dated outside of the lake's days; a source that does not answer
+    is named in `problem`.
     """
     ledgers = {d.name: read_ledger(store, d.name, start, end) for d in settings.dataset}
-    oldest = min((min(days) for days in ledgers.values() if days), default=None)
-    first, last = start or oldest, min(end or Day.today(), Day.today())
-    expected = list(day_range(first, last)) if first else []
+    held = {day for ledger in ledgers.values() for day in ledger}
+    if start:
+        expected = list(day_range(start, min(end or Day.today(), Day.today())))
+    else:
+        expected = [day for day in expected_days(settings, held) if not end or day < end]
     found = []
     for dataset in settings.dataset:
         manifests = ledgers[dataset.name]
@@ -98,9 +111,18 @@ def read_status(
     if source_of:
         names = sorted({one.source for one in found})
         groups = [[one for one in found if one.source == name] for name in names]
+        window = _window(settings, held) if not (start or end) else None
         with ThreadPoolExecutor(len(groups) or 1) as pool:
-            list(pool.map(lambda group: _ask_source(settings, group, source_of), groups))
+            list(pool.map(lambda group: _ask_source(settings, group, source_of, window), groups))
     return found
+
+
+def _window(settings: Settings, held: set[Day]) -> tuple[Day, Day] | None:
+    """The lake's days, half-open, the current one included; None in an empty lake."""
+    first = first_expected(settings, held)
+    if first is None:
+        return None
+    return min({first, *held}), max({Day.today(), *held}).plus(1)
 
 
 def _from_manifest(manifest: Manifest | BadData | None, sizes: dict[str, int]) -> DayStatus:
@@ -125,23 +147,30 @@ def _from_manifest(manifest: Manifest | BadData | None, sizes: dict[str, int]) -
 
 
 def _ask_source(
-    settings: Settings, datasets: list[DatasetStatus], source_of: Callable[[str], Source]
+    settings: Settings,
+    datasets: list[DatasetStatus],
+    source_of: Callable[[str], Source],
+    window: tuple[Day, Day] | None,
 ) -> None:
     """One source's datasets in turn: where it can't be reached, the others need not try."""
     for number, status in enumerate(datasets):
         try:
-            _ask(settings, status, source_of(status.source))
+            _ask(settings, status, source_of(status.source), window)
         except TransientError as error:
             for unasked in datasets[number:]:
                 unasked.problem = str(error)
             return
         except LakeError as error:
-            status.problem = str(error)
+            status.problem, status.broken = str(error), True
 
 
-def _ask(settings: Settings, status: DatasetStatus, source: Source) -> None:
+def _ask(
+    settings: Settings, status: DatasetStatus, source: Source, window: tuple[Day, Day] | None
+) -> None:
     dataset = settings.dataset_named(status.dataset)
     status.undated = source.undated(dataset)
+    if window:
+        status.outside = source.outside(dataset, *window)
     # A day that the source no longer keeps whole would only look as if it had shrunk.
     watched = min(source.lateness_days, getattr(settings.hot, dataset.source) - 1)
     for day, known in status.days.items():

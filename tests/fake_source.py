@@ -69,5 +69,9 @@ class FakeSource:
             raise self.undated_rows
         return self.undated_rows
 
+    def outside(self, dataset: Dataset, start: Day, end: Day) -> int | None:
+        """Those of `rows` whose days are outside."""
+        return sum(n for day, n in self.rows.items() if not start <= Day.parse(day) < end)
+
     def close(self) -> None:
         self.asked.append(("close", ""))

@@ -74,6 +74,11 @@ class LakeSection(_Section):
     # out of Dagster's history, and two processes could disagree on it around midnight.
     first_day: date = date(2024, 1, 1)
 
+    @property
+    def expected_from(self) -> date | None:
+        """`first_day` where it is configured; without it the lake's oldest day is the first."""
+        return self.first_day if "first_day" in self.model_fields_set else None
+
 
 class S3Section(_Section):
     """`[s3]`: what differs from the AWS defaults."""

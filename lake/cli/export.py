@@ -69,15 +69,15 @@ def export(
     leaves what was there before and does not stop the others; the exit status is 1 at the end.
     """
     from lake.base.settings import load  # noqa: PLC0415
-    from lake.export import refuse_open_day  # noqa: PLC0415
+    from lake.coverage import refuse_day  # noqa: PLC0415
 
     days = chosen_days(day, start, end)
     if days is None:
         raise UsageError("no day", expected="--day D, or --from D --to D", remedy="name the days")
     settings = load(config)
     datasets = settings.datasets_named(dataset)
-    if not open_day:
-        refuse_open_day(days[-1])
+    for edge in (days[0], days[-1]):
+        refuse_day(settings, edge, open_day=open_day)
     _run(
         settings,
         [(one, on) for on in days for one in datasets],

@@ -66,8 +66,9 @@ def status(
     An object's presence and size are looked at, not its content: `lake verify` reads it.
     Orphans are told, too: what belongs to no partition because its run was killed.
 
-    The exit status is 1 if anything is neither verified nor empty. A source that can't be
-    asked is named on standard error (and in `problem`); its days keep their last known state.
+    The exit status is 1 if anything is neither verified nor empty, and where a dataset can't
+    be counted for a reason that lasts, such as a wrong selector. A source that does not answer
+    is named on standard error (and in `problem`); its days keep their last known state.
     """
     from lake.base.settings import load  # noqa: PLC0415
     from lake.export import Exporter  # noqa: PLC0415
@@ -97,13 +98,23 @@ def status(
         remedy = "; `lake status --repair` mends it" if orphan.state == "left" else ""
         line = f"{orphan.kind} {orphan.state}: {orphan.key}: {orphan.why}{remedy}"
         click.echo(line, err=True)
+    for dataset in found:
+        if dataset.outside:
+            click.echo(_outside(dataset), err=True)
     if not days and not any(dataset.days for dataset in found):
         click.echo(f"nothing is exported yet at {settings.lake.root}", err=True)
     for problem in sorted({dataset.problem for dataset in found if dataset.problem}):
         click.echo(f"not recounted: {problem}", err=True)
     states = {one.state for dataset in found for one in dataset.days.values()}
-    if states - {"verified", "empty"}:
+    if states - {"verified", "empty"} or any(dataset.broken for dataset in found):
         sys.exit(1)
+
+
+def _outside(dataset: DatasetStatus) -> str:
+    rows = "1 row is" if dataset.outside == 1 else f"{dataset.outside:,} rows are"
+    first = min(dataset.days, default=Day.today())
+    last = max({*dataset.days, Day.today()})
+    return f"{dataset.dataset}: {rows} dated before {first} or after {last}, in no exported day"
 
 
 def _print_status(found: list[DatasetStatus]) -> None:

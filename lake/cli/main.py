@@ -30,6 +30,7 @@ _COMMANDS = {
     "recheck": "lake.cli.export:recheck",
     "status": "lake.cli.ledger:status",
     "verify": "lake.cli.ledger:verify",
+    "drop": "lake.cli.drop:drop",
     "documents": "lake.cli.documents:documents",
     "query": "lake.cli.query:query",
     "trend": "lake.cli.query:trend",

@@ -8,22 +8,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lake.base.datasets import Dataset
-from lake.base.day import Day, day_range
+from lake.base.day import Day
 from lake.base.manifest import Manifest, read_ledger
 from lake.base.settings import Settings
 from lake.base.store import Store
+from lake.coverage import expected_days
 from lake.doctor.check import Check
 
 
 def check(settings: Settings, store: Store) -> Iterator[Check]:
     """One check a dataset, or one for all before the first export. Raises what the store raises."""
     covered = {dataset: _covered(store, dataset) for dataset in settings.dataset}
-    if not any(covered.values()):
+    held = {day for days in covered.values() for day in days}
+    if not held:
         remedy = f"lake export --day {Day.today().plus(-1)}"
         yield Check("coverage", "warn", "nothing is exported yet", remedy)
         return
+    expected = expected_days(settings, held)
     for dataset, days in covered.items():
-        yield _coverage(dataset, days, getattr(settings.hot, dataset.source))
+        yield _coverage(dataset, expected, days, getattr(settings.hot, dataset.source))
 
 
 def _covered(store: Store, dataset: Dataset) -> set[Day]:
@@ -31,20 +34,15 @@ def _covered(store: Store, dataset: Dataset) -> set[Day]:
     return {day for day, found in ledger.items() if isinstance(found, Manifest)}
 
 
-def _coverage(dataset: Dataset, covered: set[Day], hot_days: int) -> Check:
+def _coverage(dataset: Dataset, expected: list[Day], covered: set[Day], hot_days: int) -> Check:
     subject, today = f"dataset {dataset.name}", Day.today()
     yesterday = today.plus(-1)
-    if not covered:
-        return Check(
-            subject,
-            "warn",
-            "nothing is exported yet",
-            f"lake export {dataset.name} --day {yesterday}",
-        )
-    missing = [day for day in day_range(min(covered), today) if day not in covered]
+    missing = [day for day in expected if day not in covered]
     if not missing:
-        return Check(subject, "ok", f"exported from {min(covered)} to {yesterday}")
-    found = f"{len(missing)} days are not exported, the first is {missing[0]}"
+        first = f"exported from {expected[0]} to {yesterday}" if expected else "exported"
+        return Check(subject, "ok", first)
+    days = "1 day is" if len(missing) == 1 else f"{len(missing)} days are"
+    found = f"{days} not exported, the first is {missing[0]}"
     remedy = f"lake export {dataset.name} --from {missing[0]} --to {today}"
     left = hot_days - missing[0].days_until(today)
     if left < 0:

@@ -57,6 +57,11 @@ class Source(Protocol):
     def undated(self, dataset: Dataset) -> int | None:
         """Rows that belong to no day; None where the system knows no such rows."""
 
+    def outside(self, dataset: Dataset, start: Day, end: Day) -> int | None:
+        """Rows dated before `start` or from `end` on; None where the system has no such rows:
+        where what it keeps is bounded by time anyway, an old row is no mistake.
+        """
+
     def close(self) -> None:
         """Ends the connections."""
 

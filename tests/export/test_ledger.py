@@ -71,6 +71,9 @@ def test_export_json_and_a_failure_that_stops_nobody(place, lake):
         (("export", "--from", DAY), "belong together"),
         (("export", "--from", DAY, "--to", DAY), "empty range"),
         (("export", "--day", "2026-07-10"), "is not over"),
+        (("export", "--day", "2026-07-11", "--open-day"), "has not begun"),
+        (("export", "--day", "2023-12-31"), "before the lake's first day"),
+        (("export", "--from", "2020-01-01", "--to", "2026-07-02"), "from 2024-01-01 on"),
         (("export", "--from", DAY, "--to", "2026-07-11"), "2026-07-10 is not over"),
         (("export", "nobody", "--day", DAY), "one of events, users"),
         (("export", "--day", DAY, "--jobs", "0"), "--jobs"),
@@ -305,3 +308,41 @@ def test_a_well_hashed_object_that_is_no_parquet(exported, lake):
     exported.store.write(key, b"text")
     claim(exported, DAY, bytes=4, sha256=hashlib.sha256(b"text").hexdigest())
     assert problems(lake)["events", DAY] == ["the object is no Parquet file"]
+
+
+def test_a_configured_first_day_is_the_first_that_is_expected(place, lake):
+    file = place.config.read_text()
+    place.config.write_text(file.replace("[lake]", '[lake]\nfirst_day = "2026-07-03"'))
+    days_of(place, 5, 10, 5)
+    assert lake("export", "events", "--from", DAY, "--to", "2026-07-10")[0] == 0
+    code, out, _ = lake("status", "--json")
+    events, users = json.loads(out)["datasets"]
+    assert code == 1
+    assert [day for day, one in events["days"].items() if one["state"] == "missing"] == [
+        "2026-07-03",
+        "2026-07-04",
+    ]
+    assert {one["state"] for one in users["days"].values()} == {"missing"}
+    assert len(users["days"]) == 7
+    assert lake("export", "events", "--day", "2026-07-02")[0] == 2
+
+
+def test_rows_dated_outside_of_the_lakes_days_are_counted(place, lake):
+    days_of(place, 5, 10, 5)
+    lake("export", "--from", DAY, "--to", "2026-07-10")
+    place.source.rows |= {"1970-01-01": 2, "2062-01-01": 1, "2026-07-10": 7}
+    code, out, err = lake("status", "--json")
+    assert code == 0
+    assert [one["outside"] for one in json.loads(out)["datasets"]] == [3, 3]
+    told = f"events: 3 rows are dated before {DAY} or after 2026-07-10, in no exported day"
+    assert told in err
+
+
+def test_a_source_that_refuses_a_dataset_is_exit_1(place, lake):
+    days_of(place, 5, 10, 5)
+    lake("export", "--from", DAY, "--to", "2026-07-10")
+    place.source.undated_rows = Refused("the selector is wrong")
+    code, out, err = lake("status", "--json")
+    assert code == 1
+    assert json.loads(out)["datasets"][0]["problem"] == "the selector is wrong"
+    assert "not recounted: the selector is wrong" in err

@@ -91,6 +91,14 @@ class MongoReader:
             types.append({"$ne": [_type_of("_id"), "objectId"]})
         return self._count(asked, {"$expr": {"$and": types}})
 
+    def outside(self, dataset: Dataset, start: Day, end: Day) -> int | None:
+        """See Source. Raises Missing where there is no such collection."""
+        asked = _mongo(dataset)
+        before = dated_between(asked, None, start.start_ms)
+        return self._count(asked, before) + self._count(
+            asked, dated_between(asked, end.start_ms, None)
+        )
+
     def close(self) -> None:
         """See Source."""
         self._pace.close()
@@ -206,12 +214,19 @@ def _type_of(path: str) -> dict[str, Any]:
 
 def of_day(asked: MongoDataset, day: Day) -> dict[str, Any]:
     """The question for a day's documents; an index on the time field serves it."""
-    between = {"$gte": DatetimeMS(day.start_ms), "$lt": DatetimeMS(day.end_ms)}
-    is_date = [_type_of(asked.time_field), "date"]
-    dated = {asked.time_field: between, **_no_array(asked.time_field)}
-    start_s, end_s = day.start_ms // 1000, day.end_ms // 1000
+    return dated_between(asked, day.start_ms, day.end_ms)
+
+
+def dated_between(asked: MongoDataset, start_ms: int | None, end_ms: int | None) -> dict[str, Any]:
+    """The question for the documents of [start, end), ms since the epoch; None: unbounded."""
+    between = {"$gte": start_ms, "$lt": end_ms}
+    times = {name: DatetimeMS(ms) for name, ms in between.items() if ms is not None}
+    dated = {asked.time_field: times, **_no_array(asked.time_field)}
+    start_s = 0 if start_ms is None else start_ms // 1000
+    end_s = _MAX_OBJECT_ID_S if end_ms is None else end_ms // 1000
     if not asked.time_fallback or not 0 <= start_s < end_s <= _MAX_OBJECT_ID_S:
         return dated
+    is_date = [_type_of(asked.time_field), "date"]
     of_id: dict[str, Any] = {"$gte": _first_id(start_s)}
     if end_s < _MAX_OBJECT_ID_S:
         of_id["$lt"] = _first_id(end_s)

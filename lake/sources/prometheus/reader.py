@@ -102,6 +102,10 @@ class PrometheusReader:
     def undated(self, dataset: Dataset) -> None:
         """Every sample has its time."""
 
+    def outside(self, dataset: Dataset, start: Day, end: Day) -> int | None:
+        """None: the server drops old rows by itself, and refuses those of days to come."""
+        return None
+
     def close(self) -> None:
         """Ends the connections."""
         self._http.close()

@@ -297,3 +297,23 @@ FETCH = {"stage": "FETCH", "inputStage": SCAN}
 )  # fmt: skip
 def test_plans_that_are_believed(planner: Any, exact: bool) -> None:
     assert is_index_without_arrays(planner) is exact
+
+
+def test_documents_dated_outside_of_a_range(collection, reader):
+    """Dates of any year; an array of dates and a missing date are undated, not outside."""
+    dates = [dt.datetime(1970, 1, 1), dt.datetime(2062, 3, 4), DAY.start - MS, DAY.end]  # noqa: DTZ001
+    inside = [DAY.start, DAY.end - MS]
+    collection.insert_many({"timestamp": at} for at in [*dates, *inside])
+    collection.insert_many([{"timestamp": dates}, {"timestamp": "1970-01-01"}, {}])
+    assert reader.outside(dataset(), DAY, DAY.plus(1)) == len(dates)
+    assert reader.outside(dataset(), DAY.plus(-1), DAY.plus(2)) == 2
+    assert reader.undated(dataset()) == 3
+
+
+def test_documents_outside_by_their_object_ids(collection, reader):
+    old = bson.ObjectId.from_datetime(DAY.start - MS * 1000)
+    new = bson.ObjectId.from_datetime(DAY.start)
+    collection.insert_many([{"_id": old}, {"_id": new}, {"timestamp": DAY.start - MS}])
+    asked = dataset(time_fallback="_id")
+    assert reader.outside(asked, DAY, DAY.plus(1)) == 2
+    assert reader.outside(dataset(), DAY, DAY.plus(1)) == 1

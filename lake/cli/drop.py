@@ -1,0 +1,108 @@
+"""`lake drop`.
+
+Belongs here: options, the question before a forced removal. Does not: what may be removed.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import click
+
+from lake.base.day import Day
+from lake.base.errors import LakeError, UsageError
+from lake.cli.options import chosen_days, config_option, days_options, json_option
+
+if TYPE_CHECKING:
+    from lake.base.store import Store
+    from lake.drop import Dropped, Partition
+
+
+@click.command()
+@click.argument("dataset")
+@days_options
+@click.option("--force", is_flag=True, help="Also removes days that can't be exported again.")
+@click.option("--yes", is_flag=True, help="Answers the question that --force asks.")
+@json_option
+@config_option
+def drop(
+    dataset: str,
+    day: Day | None,
+    start: Day | None,
+    end: Day | None,
+    force: bool,
+    yes: bool,
+    as_json: bool,
+    config: str | None,
+) -> None:
+    """Removes a dataset's partitions from the lake: manifest first, then object.
+
+    Removes a day only where it has no rows, or where the source still holds at least as many
+    as the lake. --force removes other days, too, after a question. With --from and --to, days
+    that are not in the lake are passed over.
+
+    \b
+    Example:  lake drop container_logs --day 2026-11-01
+
+    The exit status is 1 if a day was not removed.
+    """
+    from lake.base.settings import load  # noqa: PLC0415
+    from lake.drop import drop as remove  # noqa: PLC0415
+    from lake.drop import inspect  # noqa: PLC0415
+    from lake.export import Exporter  # noqa: PLC0415
+
+    days = chosen_days(day, start, end)
+    if days is None:
+        raise UsageError("no day", expected="--day D, or --from D --to D", remedy="name the days")
+    settings = load(config)
+    chosen = settings.dataset_named(dataset)
+    dropped: list[Dropped] = []
+    failed: list[LakeError] = []
+    with closing(Exporter(settings)) as exporter:
+        if day is None:
+            days = _held(exporter.store, dataset, days)
+        for one in days:
+            try:
+                partition = inspect(settings, exporter.store, exporter.source, chosen, one)
+                if partition.reason and force and not yes:
+                    _confirm(partition)
+                dropped.append(remove(exporter.store, partition, force=force))
+            except LakeError as error:
+                failed.append(error)
+                click.echo(f"lake: {error}", err=True)
+            else:
+                click.echo(_line(dropped[-1]), err=as_json)
+    if as_json:
+        click.echo(json.dumps({"dropped": [one.to_json() for one in dropped]}, indent=1))
+    elif not days:
+        click.echo(f"{dataset} has no partition from {start} to {end} (exclusive)")
+    if failed:
+        sys.exit(1)
+
+
+def _held(store: Store, dataset: str, days: list[Day]) -> list[Day]:
+    from lake.base.manifest import read_ledger  # noqa: PLC0415
+
+    return sorted(read_ledger(store, dataset, days[0], days[-1].plus(1)))
+
+
+def _confirm(partition: Partition) -> None:
+    """Raises UsageError where nobody can be asked, click.Abort for anything but yes."""
+    rows = "an unknown number of rows" if partition.rows is None else f"{partition.rows:,} rows"
+    question = f"{partition.dataset} {partition.day}, {rows}: {partition.reason}. Remove it?"
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "a forced removal needs an answer",
+            where=question,
+            expected="a terminal, or --yes",
+            remedy="add --yes",
+        )
+    click.confirm(question, abort=True, err=True)
+
+
+def _line(dropped: Dropped) -> str:
+    rows = "unknown rows" if dropped.rows is None else f"{dropped.rows:,} rows"
+    return f"{dropped.dataset} {dropped.day} dropped: {rows}, {dropped.bytes:,} bytes"

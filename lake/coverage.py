@@ -1,0 +1,53 @@
+"""Which days the lake is expected to hold.
+
+Belongs here: the range of expected days, and the days that no export accepts. Does not: the
+state of a day (status), days that may still grow (recheck).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lake.base.day import Day, day_range
+from lake.base.errors import UsageError
+from lake.base.settings import Settings
+
+
+def first_expected(settings: Settings, held: Iterable[Day]) -> Day | None:
+    """The first day that every dataset is expected to have; None in an empty lake.
+
+    `[lake] first_day` where it is configured, else the oldest day that any dataset has
+    (`held`): a dataset that begins later has a gap, not a later beginning.
+    """
+    configured = settings.lake.expected_from
+    return Day(configured) if configured else min(held, default=None)
+
+
+def expected_days(settings: Settings, held: Iterable[Day]) -> list[Day]:
+    """The closed days from `first_expected` to yesterday."""
+    first = first_expected(settings, held)
+    return list(day_range(first, Day.today())) if first else []
+
+
+def refuse_day(settings: Settings, day: Day, *, open_day: bool = False) -> None:
+    """Raises UsageError for a day that no export accepts.
+
+    These are days before `[lake] first_day`, days that have not begun, and, unless
+    `open_day`, the current day.
+    """
+    first, today = Day(settings.lake.first_day), Day.today()
+    if day < first:
+        raise UsageError(
+            f"{day} is before the lake's first day",
+            expected=f"a UTC day from {first} on ([lake] first_day)",
+            found=day,
+            remedy="correct the day, or set [lake] first_day to an earlier one",
+        )
+    if day > today:
+        raise UsageError(f"{day} has not begun", expected=f"a UTC day before {today}", found=day)
+    if not day.closed and not open_day:
+        raise UsageError(
+            f"{day} is not over",
+            expected=f"a UTC day before {today}",
+            remedy="--open-day exports the current, unfinished day",
+        )

@@ -1,0 +1,107 @@
+"""Takes a partition out of the lake: its manifest first, then its object.
+
+Belongs here: which partitions may go, and in what order. Does not: asking the user, retention
+by age.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lake.base.datasets import Dataset
+from lake.base.day import Day
+from lake.base.errors import Conflict, LakeError, Missing, PermanentError
+from lake.base.layout import manifest_key, table_key
+from lake.base.manifest import Manifest, settle
+from lake.base.settings import Settings
+from lake.base.store import Store
+from lake.sources import Source
+
+_Open = Callable[[str], Source]
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A partition that is gone. `rows` is None where its manifest was unreadable or missing."""
+
+    dataset: str
+    day: str
+    rows: int | None
+    bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Partition:
+    """What the store holds of one partition. `reason` says why only force removes it, or is ""."""
+
+    dataset: str
+    day: Day
+    rows: int | None
+    bytes: int
+    reason: str
+
+
+def inspect(
+    settings: Settings, store: Store, source_of: _Open, dataset: Dataset, day: Day
+) -> Partition:
+    """Raises Missing where there is no such partition, Conflict while an export writes it."""
+    standing = settle(store, dataset.name, day)
+    if any(not pending.over for pending in standing.pending):
+        raise Conflict(
+            "the partition is being exported",
+            where=f"{dataset.name} {day}",
+            found=standing.pending[0].writer,
+            remedy="drop it when that export has ended",
+        )
+    stat = store.stat(table_key(dataset.name, day))
+    if standing.manifest is None and stat is None:
+        raise Missing(
+            "no such partition",
+            where=store.url(manifest_key(dataset.name, day)),
+            expected="a day that `lake status` lists as exported",
+            found="neither a manifest nor an object",
+        )
+    rows = standing.manifest.rows if isinstance(standing.manifest, Manifest) else None
+    reason = "" if rows == 0 else _reason(settings, source_of, dataset, day, rows)
+    return Partition(dataset.name, day, rows, stat.bytes if stat else 0, reason)
+
+
+def _reason(
+    settings: Settings, source_of: _Open, dataset: Dataset, day: Day, rows: int | None
+) -> str:
+    """Why the source can't provide the day again; empty where it can."""
+    if rows is None:
+        return "the number of rows that it held is unknown"
+    kept = getattr(settings.hot, dataset.source)
+    if day.days_until(Day.today()) >= kept:
+        return f"the source keeps {kept} days ([hot] {dataset.source}): this may be the only copy"
+    try:
+        counted = source_of(dataset.source).count(dataset, day).rows
+    except LakeError as error:
+        return f"the source could not be counted ({error.what})"
+    return "" if counted >= rows else f"it has {rows} rows, the source counts {counted}"
+
+
+def drop(store: Store, partition: Partition, *, force: bool = False) -> Dropped:
+    """Removes the manifest, then the object: without a manifest no query reads the object.
+
+    Raises PermanentError where the source does not hold the day any more, unless `force`.
+    """
+    where = f"{partition.dataset} {partition.day}"
+    if partition.reason and not force:
+        raise PermanentError(
+            "the partition may not be removed",
+            where=where,
+            expected="a partition without rows, or one whose source still holds all of them",
+            found=partition.reason,
+            remedy="--force removes it all the same; its rows can't be exported again",
+        )
+    store.delete(manifest_key(partition.dataset, partition.day))
+    store.delete(table_key(partition.dataset, partition.day))
+    return Dropped(partition.dataset, str(partition.day), partition.rows, partition.bytes)
