@@ -15,10 +15,14 @@ import boto3
 import pymongo
 import pytest
 from loaded_site import Site, running_site
+from loki_versions import loki_program, pytest_generate_tests, pytest_terminal_summary
 
 from lake.base.errors import LakeError
-from lake.servers import SERVER_NAMES, Stack, find, start
+from lake.servers import SERVER_NAMES, Binary, Stack, find, start
 from lake.servers.s3 import REGION
+
+# Hooks and fixtures that pytest finds here.
+__all__ = ["loki_program", "pytest_generate_tests", "pytest_terminal_summary"]
 
 
 @pytest.fixture(scope="session")
@@ -76,8 +80,15 @@ def prometheus_url(stack: Stack) -> str:
 
 
 @pytest.fixture(scope="session")
-def loki_url(stack: Stack) -> str:
-    return stack.endpoints["loki"]["url"]
+def loki_stack(loki_program: Binary) -> Iterator[Stack]:
+    """A Loki of each version (see loki_versions): tests run over all of them."""
+    with start(["loki"], programs={"loki": loki_program}) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def loki_url(loki_stack: Stack) -> str:
+    return loki_stack.endpoints["loki"]["url"]
 
 
 @pytest.fixture

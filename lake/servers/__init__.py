@@ -9,7 +9,15 @@ Does not: asking them for data (lake.sources), writing data into them.
 
 from __future__ import annotations
 
-from lake.servers.binaries import EXTRA_PROGRAMS, PROGRAM_NAMES, SERVER_NAMES, Binary, find
+from lake.servers.binaries import (
+    EXTRA_PROGRAMS,
+    PROGRAM_NAMES,
+    SERVER_NAMES,
+    Binary,
+    find,
+    find_all,
+    has_version,
+)
 from lake.servers.installing import install
 from lake.servers.recipe import Options
 from lake.servers.server import Server
@@ -24,6 +32,8 @@ __all__ = [
     "Server",
     "Stack",
     "find",
+    "find_all",
+    "has_version",
     "install",
     "start",
 ]

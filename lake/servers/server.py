@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lake.base.errors import PermanentError, TransientError
+from lake.servers.binaries import Binary
 from lake.servers.ports import LOOPBACK, free_ports, is_free
 from lake.servers.process import Process, log_tail
 from lake.servers.recipe import Launch, Options, Recipe, Site
@@ -31,7 +32,7 @@ class Server:
     """
 
     name: str
-    program: Path
+    program: Binary
     recipe: Recipe
     home: Path
     options: Options
@@ -134,7 +135,7 @@ class Server:
         return [port for port in self.ports.values() if not is_free(port)]
 
     def _run(self) -> None:
-        site = Site(self.program, self.home, self.ports, self.options)
+        site = Site(self.program.path, self.program.version, self.home, self.ports, self.options)
         self._launch = self.recipe.launch(site)
         scratch = self.home / "tmp"
         shutil.rmtree(scratch, ignore_errors=True)

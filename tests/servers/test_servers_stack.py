@@ -20,7 +20,7 @@ import requests
 from looking import exists, listening, within
 
 from lake.base.errors import PermanentError, UsageError
-from lake.servers import SERVER_NAMES, Stack, server, start
+from lake.servers import SERVER_NAMES, Binary, Stack, server, start
 from lake.servers.ports import LOOPBACK
 
 DAY_S = 86_400
@@ -37,8 +37,8 @@ def s3_client(endpoint: dict[str, str]):
 
 
 def push(url: str, label: str, lines: dict[int, str], **headers: str) -> requests.Response:
-    """Pushes lines by their time in ns, each with structured metadata."""
-    values = [[str(ns), line, {"trace": str(ns)}] for ns, line in lines.items()]
+    """Pushes lines by their time in ns."""
+    values = [[str(ns), line] for ns, line in lines.items()]
     body = {"streams": [{"stream": {"job": label}, "values": values}]}
     return requests.post(f"{url}/loki/api/v1/push", json=body, headers=headers, timeout=10)
 
@@ -110,14 +110,47 @@ def test_prometheus_takes_writes_and_scrapes_nothing(prometheus_url: str) -> Non
     assert targets["activeTargets"] == []
 
 
-def test_loki_takes_old_lines_in_any_order_and_returns_them_at_once(loki_url: str) -> None:
+def old_lines() -> dict[int, str]:
     now = time.time_ns()
-    ages_days = (0, 300, 8, 100, 1)  # unsorted on purpose
-    lines = {now - age * DAY_S * 10**9: f"{age} days old" for age in ages_days}
+    return {now - age * DAY_S * 10**9: f"{age} days old" for age in (300, 100, 8, 1, 0)}
+
+
+def pushed_and_read(url: str, label: str, lines: dict[int, str]) -> None:
     for ns, line in lines.items():
-        assert push(loki_url, "any_order", {ns: line}).status_code == 204
+        assert push(url, label, {ns: line}).status_code == 204
     for ns, line in lines.items():
-        assert lines_of(loki_url, "any_order", ns - 10**9, ns + 10**9) == {ns: line}
+        assert lines_of(url, label, ns - 10**9, ns + 10**9) == {ns: line}
+
+
+def test_loki_takes_old_lines_and_returns_them_at_once(loki_url: str) -> None:
+    pushed_and_read(loki_url, "old", old_lines())
+
+
+@pytest.mark.loki(at_least="2.4")
+def test_loki_takes_lines_in_any_order(loki_url: str) -> None:
+    lines = old_lines()
+    pushed_and_read(loki_url, "any_order", dict(reversed(lines.items())))
+
+
+@pytest.mark.loki(at_least="3.0")
+def test_loki_takes_structured_metadata(loki_url: str) -> None:
+    now = time.time_ns()
+    body = {"streams": [{"stream": {"job": "m"}, "values": [[str(now), "x", {"trace": "7"}]]}]}
+    assert requests.post(f"{loki_url}/loki/api/v1/push", json=body, timeout=10).status_code == 204
+    parameters = {"query": '{job="m"} | trace="7"', "start": now - 1000, "end": now + 1000}
+    answer = requests.get(f"{loki_url}/loki/api/v1/query_range", params=parameters, timeout=10)
+    (stream,) = answer.json()["data"]["result"]
+    assert stream["values"] == [[str(now), "x"]]
+
+
+def test_a_loki_of_each_version_restarts_with_its_data(loki_program: Binary) -> None:
+    with start(["loki"], programs={"loki": loki_program}) as stack:
+        url, lines = stack.endpoints["loki"]["url"], old_lines()
+        pushed_and_read(url, "kept", lines)
+        stack["loki"].kill()  # it lives from its write-ahead log
+        stack["loki"].start()
+        for ns, line in lines.items():
+            assert lines_of(url, "kept", ns - 10**9, ns + 10**9) == {ns: line}
 
 
 def test_loki_keeps_its_default_page_limit(loki_url: str) -> None:
@@ -125,9 +158,12 @@ def test_loki_keeps_its_default_page_limit(loki_url: str) -> None:
     answer = requests.get(f"{loki_url}/loki/api/v1/query_range", params=parameters, timeout=5)
     assert answer.status_code == 400
     assert "5000" in answer.text
-    volume = requests.get(
-        f"{loki_url}/loki/api/v1/index/volume", params={"query": '{job="x"}'}, timeout=5
-    )
+
+
+@pytest.mark.loki(at_least="2.9")
+def test_loki_reports_volumes(loki_url: str) -> None:
+    parameters = {"query": '{job="x"}'}
+    volume = requests.get(f"{loki_url}/loki/api/v1/index/volume", params=parameters, timeout=5)
     assert volume.status_code == 200
 
 

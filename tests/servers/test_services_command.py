@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from looking import ports_listened_on, within
+from looking import listener, ports_listened_on, within
 
 from lake.servers import EXTRA_PROGRAMS, PROGRAM_NAMES
 
@@ -76,13 +77,13 @@ def test_up_ends_when_a_server_does(tmp_path: Path) -> None:
     command = [*LAKE, "up", "loki", "--dir", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as up:
         assert up.stdout is not None
-        url = json.loads(up.stdout.readline())["loki"]["url"]
-        assert requests.post(f"{url}/ingester/shutdown?terminate=true", timeout=30).ok
+        port = int(json.loads(up.stdout.readline())["loki"]["url"].rpartition(":")[2])
+        os.kill(listener(port), signal.SIGTERM)
         _, told = up.communicate(timeout=60)
     assert up.returncode == 1
     assert "loki is not running" in told
     assert str(tmp_path / "loki/server.log") in told
-    assert within(5, lambda: int(url.rpartition(":")[2]) not in ports_listened_on())
+    assert within(5, lambda: port not in ports_listened_on())
 
 
 @pytest.mark.parametrize("command", ["up", "install"])
