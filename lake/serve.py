@@ -34,6 +34,7 @@ from lake.sources.loki import LokiReader
 # Where a system's files lie below the directory, so that its server finds them.
 BELOW = {"prometheus": "prometheus/data", "loki": "loki", "mongo": "dump"}
 _LOADED = "loaded.json"
+_PROGRAMS = {"mongo": "mongod", "prometheus": "prometheus", "loki": "loki"}
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,10 @@ def serve(
 def _require_program(system: str, into: Path) -> None:
     if find(system) is None:
         raise PermanentError(
-            f"no usable {system} on this machine",
-            remedy=f"`lake services install {system}` gets {how_installed(system)}; or "
-            f"`docker compose up` in {into}",
+            f"no usable {_PROGRAMS[system]} on this machine",
+            expected=f"{_PROGRAMS[system]} on PATH, or installed by `lake services`",
+            remedy=f"`lake services install {system}` gets {how_installed(system)}; or put "
+            f"{_PROGRAMS[system]} on PATH; or `docker compose up` in {into}",
         )
 
 

@@ -1,0 +1,35 @@
+"""A machine on which no server is installed yet: what people are told to do."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from lake.base.errors import PermanentError
+from lake.serve import _require_program
+from lake.servers import find
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As after `pip install monitoring-lake`: nothing on PATH, beside Python or in the cache."""
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.setenv("PATH", str(empty))
+    monkeypatch.setenv("LAKE_CACHE_DIR", str(empty))
+    monkeypatch.setattr(sys, "executable", str(empty / "python"))
+
+
+@pytest.mark.parametrize(
+    ("system", "program"), [("mongo", "mongod"), ("prometheus", "prometheus"), ("loki", "loki")]
+)
+def test_serving_a_restored_system_names_every_way_to_a_server(bare, system, program, tmp_path):
+    assert find(system) is None
+    with pytest.raises(PermanentError, match=f"no usable {program} on this machine") as failed:
+        _require_program(system, tmp_path)
+    remedy = failed.value.parts["remedy"]
+    assert f"`lake services install {system}` gets" in remedy
+    assert f"put {program} on PATH" in remedy
+    assert f"`docker compose up` in {tmp_path}" in remedy
