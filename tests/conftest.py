@@ -14,6 +14,7 @@ from pathlib import Path
 import boto3
 import pymongo
 import pytest
+from browsing import browser
 from loaded_site import Site, running_site
 from loki_versions import loki_program, pytest_generate_tests, pytest_terminal_summary
 
@@ -22,7 +23,7 @@ from lake.servers import SERVER_NAMES, Binary, Stack, find, start
 from lake.servers.s3 import REGION
 
 # Hooks and fixtures that pytest finds here.
-__all__ = ["loki_program", "pytest_generate_tests", "pytest_terminal_summary"]
+__all__ = ["browser", "loki_program", "pytest_generate_tests", "pytest_terminal_summary"]
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ def render(report: Report, earlier: Sequence[Report]) -> str:
         "title": f"Rehearsal of {report['day']}",
         "verdict": _verdict(report),
         "cards": "".join(_cards(report)),
-        "plot": recovery_plot(_times([*earlier, report])) if _times([report]) else "",
+        "plot": _plots(_times([*earlier, report])) if _times([report]) else "",
         "plot_note": _plot_note(earlier),
         "differences": _differences(report),
         "snapshots": "".join(map(_snapshot, report["snapshots"])),
@@ -35,6 +35,14 @@ def render(report: Report, earlier: Sequence[Report]) -> str:
     for name, text in parts.items():
         template = template.replace(f"<!--{name}-->", text)
     return template
+
+
+def _plots(times: Mapping[str, Sequence[tuple[date, float]]]) -> str:
+    """One of them is shown, by the page's width."""
+    return "".join(
+        f'<div class="{name}">{recovery_plot(times, narrow=name == "narrow")}</div>'
+        for name in ("wide", "narrow")
+    )
 
 
 def _times(reports: Sequence[Report]) -> dict[str, list[tuple[date, float]]]:

@@ -14,18 +14,26 @@ from typing import Any
 COLOURS = {"mongo": "#009E73", "prometheus": "#D55E00", "loki": "#0072B2"}
 NAMES = {"mongo": "MongoDB", "prometheus": "Prometheus", "loki": "Loki"}
 _QUIET = "#5b6770"
-_INCHES = (9.2, 3.4)
+# A plot is scaled to the page's width: on a phone the wide one's text would be 4 px high.
+_WIDE, _NARROW = (9.2, 3.4), (4.4, 3.4)
 
 
-def recovery_plot(times: Mapping[str, Sequence[tuple[date, float]]]) -> str:
-    """An `<svg>` element: a line a system, of (day of the rehearsal, seconds)."""
+def recovery_plot(
+    times: Mapping[str, Sequence[tuple[date, float]]], *, narrow: bool = False
+) -> str:
+    """An `<svg>` element: a line a system, of (day of the rehearsal, seconds).
+
+    `narrow`: for a page of a phone's width.
+    """
     # The figure alone, no window system and no state of pyplot.
     import matplotlib as mpl  # noqa: PLC0415  0.4 s
     from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    with mpl.rc_context({"svg.hashsalt": "lake", "svg.fonttype": "none", "font.family": "sans"}):
-        figure = Figure(_INCHES, layout="constrained")
+    with mpl.rc_context(
+        {"svg.hashsalt": f"lake{narrow}", "svg.fonttype": "none", "font.family": "sans"}
+    ):
+        figure = Figure(_NARROW if narrow else _WIDE, layout="constrained")
         FigureCanvasSVG(figure)
         axes: Any = figure.subplots()
         top = max(seconds for points in times.values() for _, seconds in points) * 1.15
@@ -45,7 +53,7 @@ def recovery_plot(times: Mapping[str, Sequence[tuple[date, float]]]) -> str:
                 fontsize=10,
             )
         axes.set_ylim(0, top)
-        _dress(axes, [day for points in times.values() for day, _ in points])
+        _dress(axes, [day for points in times.values() for day, _ in points], narrow=narrow)
         out = io.StringIO()
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     text = out.getvalue()
@@ -61,7 +69,7 @@ def _apart(heights: Mapping[str, float], least: float) -> dict[str, float]:
     return placed
 
 
-def _dress(axes: Any, days: Sequence[date]) -> None:
+def _dress(axes: Any, days: Sequence[date], *, narrow: bool) -> None:
     from matplotlib.dates import (  # noqa: PLC0415
         AutoDateLocator,
         ConciseDateFormatter,
@@ -79,14 +87,15 @@ def _dress(axes: Any, days: Sequence[date]) -> None:
         axes.set_xticks([first], [str(first)])
         margin = timedelta(days=15)
     else:
-        locator = AutoDateLocator(minticks=3, maxticks=9)  # type: ignore[no-untyped-call]
+        locator = AutoDateLocator(minticks=2, maxticks=4 if narrow else 9)  # type: ignore[no-untyped-call]
         formatter = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
         ticks = locator.tick_values(_midnight(first), _midnight(last))  # type: ignore[no-untyped-call]
         inside = [tick for tick in ticks if date2num(first) <= tick <= date2num(last)]  # type: ignore[no-untyped-call]
         axes.set_xticks(inside, formatter.format_ticks(inside))  # type: ignore[no-untyped-call]
         margin = (last - first) / 12
     # To the right there is room for the names.
-    axes.set_xlim(first - margin / 2, last + margin * 2.4)
+    before = margin * (1.2 if narrow else 0.5)
+    axes.set_xlim(first - before, last + margin * (7 if narrow and first != last else 2.4))
 
 
 def _midnight(day: date) -> datetime:

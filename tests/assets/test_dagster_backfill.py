@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import re
-import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -19,7 +17,7 @@ import pyarrow.parquet as pq
 import pymongo
 import pytest
 import yaml
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from lake.base.day import Day
 from lake.base.errors import ConfigError, PermanentError, Refused
@@ -31,16 +29,6 @@ pytestmark = pytest.mark.slow
 
 ARTEFACTS = Path(__file__).parents[2] / "test-artefacts"
 MEMORY = Path("/dev/shm")
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 TOML = """
 [lake]
 root = "s3://{bucket}"
@@ -171,17 +159,6 @@ def launched(dagster: Dagster) -> dict[str, str]:
         "good": dagster.api.launch_backfill(["usage_analytics"], [str(day) for day in BY_API]),
         "bad": dagster.api.launch_backfill(["absent"], [str(day) for day in BAD]),
     }
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if program is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("no Chromium on PATH")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        yield running
-        running.close()
 
 
 @pytest.fixture

@@ -1,0 +1,97 @@
+"""The rehearsal's report as a phone and a desk show it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from lake.rehearse.page import render
+
+PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
+SYSTEMS = ("mongo", "prometheus", "loki")
+LEAST_PX = 9  # of a line of text
+BOXES = """() => [...document.querySelectorAll("svg text")].map(text => {
+    const box = text.getBoundingClientRect();
+    return {text: text.textContent, left: box.left, right: box.right, top: box.top,
+            bottom: box.bottom, shown: text.checkVisibility()};
+}).filter(one => one.shown)"""
+
+
+def report(day: str, seconds: float) -> dict[str, Any]:
+    """A rehearsal of all three systems; the second one's time is close to the first one's."""
+    times = dict(zip(SYSTEMS, (seconds, seconds * 1.02, 34.1), strict=True))
+    check = {"question": "the server's own count of rows", "compared": 1, "wrong": 0, "remark": ""}
+    return {
+        "day": day,
+        "begun_at": f"{day}T03:00:00+00:00",
+        "version": "0.1.0",
+        "seed": 4,
+        "ok": True,
+        "seconds": 61.4,
+        "differences": [],
+        "snapshots": [
+            {
+                "system": system,
+                "day": day,
+                "chosen": "newest",
+                "ok": True,
+                "versions": "taken with 3.7.8, restored with 3.7.8",
+                "files": 1473,
+                "bytes": 86_500_000,
+                "recovery": {
+                    "download_s": 1.0, "start_s": 2.0, "first_answer_s": 0.4, "total_s": total,
+                },
+                "newest": f"{day}T23:59:00+00:00",
+                "newest_age_s": 90_000,
+                "problem": "",
+                "remarks": [],
+                "compared": [
+                    {"dataset": "http_server_requests", "day": day, "rows": 9, "checks": [check]}
+                ],
+            }
+            for system, total in times.items()
+        ],
+    }  # fmt: skip
+
+
+@pytest.fixture(params=["a year", "the first"])
+def file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    earlier = [report(f"2026-{month:02}-01", 2.0 + month / 5) for month in range(1, 12)]
+    page = tmp_path / "page.html"
+    page.write_text(render(report("2026-12-01", 4.6), earlier if request.param == "a year" else []))
+    return page
+
+
+def opened(browser: Browser, file: Path, viewport: dict[str, int]) -> Page:
+    page = browser.new_context(viewport=viewport).new_page()
+    page.goto(file.as_uri())
+    return page
+
+
+@pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
+def test_the_plot_is_readable(browser: Browser, file: Path, viewport: dict[str, int]) -> None:
+    page = opened(browser, file, viewport)
+    texts = page.evaluate(BOXES)
+    shown = {one["text"] for one in texts}
+    assert {text.split()[0] for text in shown} >= {"MongoDB", "Prometheus", "Loki"}
+    for one in texts:
+        assert one["bottom"] - one["top"] >= LEAST_PX, one
+        assert 0 <= one["left"] < one["right"] <= viewport["width"], one
+    for number, one in enumerate(texts):
+        for other in texts[number + 1 :]:
+            apart = (
+                one["right"] <= other["left"] or other["right"] <= one["left"]
+                or one["bottom"] <= other["top"] + 2 or other["bottom"] <= one["top"] + 2
+            )  # fmt: skip
+            assert apart, (one, other)
+    page.context.close()
+
+
+def test_a_phone_does_not_scroll_sideways(browser: Browser, file: Path) -> None:
+    page = opened(browser, file, PHONE)
+    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    page.context.close()
