@@ -57,7 +57,11 @@ def demo(directory: Path, days: int | None, fresh: bool, serve: bool, as_json: b
 
     def keep_up(stack: Stack, dagster_url: str, report: Report) -> None:
         if as_json:
-            served = {"config": report.config, "dagster": {"url": dagster_url}, **stack.endpoints}
+            served = {
+                "config": str(place.serving),
+                "dagster": {"url": dagster_url},
+                **stack.endpoints,
+            }
             click.echo(json.dumps(served))
         else:
             _print(report)

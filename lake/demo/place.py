@@ -58,12 +58,17 @@ class Place:
 
     @property
     def config(self) -> Path:
-        """The configuration that every `lake` command takes."""
+        """The configuration that every `lake` command takes; its root is the copy in `lake`."""
         return self.root / "lake.toml"
 
     @property
+    def serving(self) -> Path:
+        """The configuration while the servers run: its root is on their S3."""
+        return self.root / "serving.toml"
+
+    @property
     def environment(self) -> Path:
-        """What a shell sources to speak to the running demo. Holds keys: mode 0600."""
+        """What a shell sources to use the running demo. Holds keys: mode 0600."""
         return self.root / "env.sh"
 
     @property
@@ -135,7 +140,7 @@ class Place:
         for folder in (self.servers, self.dagster, self.history, self.lake, self.trends):
             if folder.exists():
                 shutil.rmtree(folder)
-        for file in (self.config, self.environment):
+        for file in (self.config, self.serving, self.environment):
             file.unlink(missing_ok=True)
 
     def mark_loaded(self, window: Window) -> None:
@@ -143,13 +148,18 @@ class Place:
         mark = {**_SIGNATURE, "first": str(window.first), "days": window.days}
         self.marker.write_text(json.dumps(mark) + "\n", "utf-8")
 
-    def write_config(
-        self, root: str, first: Day, endpoints: Mapping[str, Mapping[str, str]]
-    ) -> None:
-        """lake.toml with that `[lake] root`; Dagster's partitions begin at `first`."""
-        part = self.config.with_suffix(".part")
-        part.write_text(_toml(root, first, endpoints), "utf-8")
-        part.replace(self.config)
+    def write_serving(self, first: Day, endpoints: Mapping[str, Mapping[str, str]]) -> None:
+        """The lake on S3; Dagster's partitions begin at `first`."""
+        _replace(self.serving, _toml(f"s3://{BUCKET}", first, endpoints))
+
+    def write_config(self, first: Day, endpoints: Mapping[str, Mapping[str, str]]) -> None:
+        """The lake in the directory, which needs no server."""
+        _replace(self.config, _toml(self.lake.name, first, endpoints))
+
+    def end_serving(self) -> None:
+        """What only a running demo can be reached by goes."""
+        for file in (self.serving, self.environment):
+            file.unlink(missing_ok=True)
 
     @contextmanager
     def history_in_memory(self) -> Iterator[Path]:
@@ -173,6 +183,12 @@ class Place:
         self.environment.touch(mode=0o600)
         lines = [f"export {name}='{value}'\n" for name, value in variables.items()]
         self.environment.write_text("".join(lines), "utf-8")
+
+
+def _replace(file: Path, text: str) -> None:
+    part = file.with_suffix(".part")
+    part.write_text(text, "utf-8")
+    part.replace(file)
 
 
 def _toml(root: str, first: Day, endpoints: Mapping[str, Mapping[str, str]]) -> str:

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -59,18 +59,22 @@ def run_demo(
     teller: Teller,
     serve: Callable[[Stack, str, Report], None] | None,
 ) -> Report:
-    """Runs it whole; `serve` is called while servers and Dagster are up and ends when told to.
+    """Runs it whole; `serve` is called while servers and Dagster are up and ends on a signal.
 
+    Before that the lake is copied into the directory, so it answers however the servers end.
     Raises LakeError; Incomplete where the lake and its sources differ.
     """
     window = place.prepare(days, fresh=fresh)
+    place.end_serving()  # of a demo that was killed
     with teller.step("Prometheus, Loki, a MongoDB server and an S3 server"), shown() as progress:
         stack = start(SERVER_NAMES, place.servers, progress)
-    with stack:
+    with ExitStack() as at_the_end:
+        at_the_end.callback(place.end_serving)
+        at_the_end.enter_context(stack)
         _speak_to_s3(stack, place)
         _fill(stack, place, window, teller)
-        place.write_config(f"s3://{BUCKET}", window.first, stack.endpoints)
-        settings = load(str(place.config))
+        place.write_serving(window.first, stack.endpoints)
+        settings = load(str(place.serving))
         with place.history_in_memory() as history, _dagster(place, history, teller) as dagster:
             _export(dagster, settings, window.each_day(), teller)
             report = Report(
@@ -82,10 +86,11 @@ def run_demo(
                 trends=_plots(settings, place, window.each_day(), teller),
                 seconds=round(teller.seconds, 1),
             )
+            _keep(settings, place, window, stack, teller)
             if serve:
                 dagster.start_daemon()
                 serve(stack, dagster.url, report)
-        _keep(settings, place, window, stack, teller)
+                _keep(settings, place, window, stack, teller)
     return report
 
 
@@ -100,7 +105,7 @@ def _speak_to_s3(stack: Stack, place: Place) -> None:
     for inherited in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
         os.environ.pop(inherited, None)
     os.environ.update(variables)
-    place.write_environment({"LAKE_CONFIG": str(place.config.absolute()), **variables})
+    place.write_environment({"LAKE_CONFIG": str(place.serving.absolute()), **variables})
     client = boto3.client("s3", endpoint_url=s3["endpoint_url"], region_name="us-east-1")
     if BUCKET not in {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}:
         client.create_bucket(Bucket=BUCKET)
@@ -118,7 +123,7 @@ def _fill(stack: Stack, place: Place, window: Window, teller: Teller) -> None:
 
 def _dagster(place: Place, history: Path, teller: Teller) -> Dagster:
     with teller.step("Dagster"):
-        return start_dagster(place.dagster, place.config, {}, daemon=False, history=history)
+        return start_dagster(place.dagster, place.serving, {}, daemon=False, history=history)
 
 
 def _export(dagster: Dagster, settings: Settings, window: list[Day], teller: Teller) -> None:
@@ -216,4 +221,4 @@ def _keep(settings: Settings, place: Place, window: Window, stack: Stack, teller
     with teller.step(f"Copying the lake from S3 to {place.lake}"):
         objects, size = mirror(open_store(settings), DirectoryStore(place.lake))
         teller.say(f"  {objects:,} objects, {size:,} bytes")
-    place.write_config(place.lake.name, window.first, stack.endpoints)
+    place.write_config(window.first, stack.endpoints)
