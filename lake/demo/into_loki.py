@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from lake.base.day import Day
+from lake.base.errors import Refused
 from lake.base.settings import LokiSource
 from lake.demo.dialogue import requests_of
 from lake.demo.logs import Line, Stream, lines_of
@@ -29,10 +30,16 @@ def load_lines(url: str, scenario: Scenario, step: Callable[[], None]) -> int:
     Incomplete when the last day does not appear; Refused or TransientError from the server.
     """
     http = Http(LokiSource(url=url), "loki")
+    metadata = _takes_metadata(http)
     total = pushed = 0
     for day in scenario.each_day():
         streams = lines_of(scenario, day, requests_of(scenario, day))
-        http.request("POST", "/loki/api/v1/push", data=_push_request(streams), headers=_HEADERS)
+        http.request(
+            "POST",
+            "/loki/api/v1/push",
+            data=_push_request(streams, metadata=metadata),
+            headers=_HEADERS,
+        )
         # Chunks of one day each: a query of a day then decodes no other one's lines.
         http.request("POST", "/flush")
         pushed = sum(len(lines) for lines in streams.values())
@@ -44,12 +51,24 @@ def load_lines(url: str, scenario: Scenario, step: Callable[[], None]) -> int:
     return total
 
 
-def _push_request(streams: Mapping[Stream, Sequence[Line]]) -> bytes:
+def _takes_metadata(http: Http) -> bool:
+    """From 3.0 on. Before, a line's ids are in its text alone."""
+    try:
+        version = str(http.get("/loki/api/v1/status/buildinfo").json().get("version", ""))
+    except Refused:
+        return False
+    return not version.startswith(("0", "1", "2", "v2"))
+
+
+def _push_request(streams: Mapping[Stream, Sequence[Line]], *, metadata: bool) -> bytes:
     body = {
         "streams": [
             {
                 "stream": stream.labels,
-                "values": [[str(line.ts_ns), line.text, line.metadata] for line in lines],
+                "values": [
+                    [str(line.ts_ns), line.text, *([line.metadata] if metadata else [])]
+                    for line in lines
+                ],
             }
             for stream, lines in streams.items()
         ]

@@ -156,6 +156,15 @@ def test_nothing_of_a_request_leaves_its_day(scenario: Scenario) -> None:
 
 
 @windows
+def test_no_two_streams_hold_the_same_line_at_one_instant(scenario: Scenario) -> None:
+    """Loki 2.2 returns one of them only."""
+    for day in scenario.each_day():
+        streams = lines_of(scenario, day, requests_of(scenario, day)).values()
+        distinct = [{(line.ts_ns, line.text) for line in lines} for lines in streams]
+        assert len(set().union(*distinct)) == sum(map(len, distinct)) == sum(map(len, streams))
+
+
+@windows
 def test_counters_start_again_at_the_two_restarts_only(scenario: Scenario) -> None:
     fallen = set()
     end: dict[str, float] = {}

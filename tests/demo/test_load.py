@@ -13,13 +13,14 @@ import requests
 
 from lake.base.day import Day
 from lake.base.errors import Refused
+from lake.demo import totals
 from lake.demo.dialogue import Request, requests_of
 from lake.demo.documents import COLLECTIONS, documents_of
 from lake.demo.load import SOURCES, Loaded, load
 from lake.demo.logs import lines_of
 from lake.demo.metrics import metrics_of
 from lake.demo.scenario import Scenario
-from lake.servers import Stack, start
+from lake.servers import Binary, start
 
 pytestmark = pytest.mark.slow
 SCENARIO = Scenario(Day.parse("2026-06-30"), 2)  # deploy and outage on the second day
@@ -47,10 +48,9 @@ class Filled:
 
 
 @pytest.fixture(scope="module")
-def filled(stack: Stack) -> Iterator[Filled]:
-    # `stack` says whether servers can be started. These are our own: the names of the
-    # demo's database and metrics are not ours to choose.
-    with start(SOURCES) as own:
+def filled(loki_program: Binary) -> Iterator[Filled]:
+    # Servers of our own: the names of the demo's database and metrics are not ours to choose.
+    with start(SOURCES, programs={"loki": loki_program}) as own:
         told: list[tuple[str, int, int]] = []
         loaded = load(
             own.endpoints,
@@ -159,13 +159,36 @@ def test_logql_counts_the_requests(filled: Filled, history: dict[Day, list[Reque
             assert float(filled.loki(query, day.end_ns - 1)[0]["value"][1]) == expected, query
 
 
+def test_a_request_is_found_by_its_id(filled: Filled, history: dict[Day, list[Request]]) -> None:
+    assert_found(filled, history, '|= "{0.request_id}"')
+
+
+@pytest.mark.loki(at_least="3.0")
 def test_a_request_is_found_by_its_metadata(
     filled: Filled, history: dict[Day, list[Request]]
 ) -> None:
+    assert_found(filled, history, '| trace_id="{0.trace_id}"')
+
+
+def assert_found(filled: Filled, history: dict[Day, list[Request]], pipeline: str) -> None:
     day = SCENARIO.outage_day
     failed = next(request for request in history[day] if request.failure)
-    query = f'sum(count_over_time({{service="api"}} | trace_id="{failed.trace_id}" [24h]))'
+    query = f'sum(count_over_time({{service="api"}} {pipeline.format(failed)} [24h]))'
     assert filled.loki(query, day.end_ns - 1)[0]["value"][1] == "3"  # received, failed, finished
+
+
+def test_the_servers_answer_the_demos_totals(
+    filled: Filled, history: dict[Day, list[Request]]
+) -> None:
+    expected = totals.Totals(
+        sum(map(len, history.values())),
+        sum(request.failure is not None for day in history.values() for request in day),
+        sum(request.total_tokens for day in history.values() for request in day),
+    )
+    ends, days = filled.endpoints, list(history)
+    assert totals.of_mongo(ends["mongo"]["uri"]) == expected
+    assert totals.of_prometheus(ends["prometheus"]["url"], days) == expected
+    assert totals.of_loki(ends["loki"]["url"], days) == expected
 
 
 def test_when_one_loader_fails_the_others_stop(filled: Filled) -> None:
