@@ -12,8 +12,7 @@ from typing import Any
 
 import yaml
 
-from lake.snapshots.loki import CONFIG
-from lake.snapshots.loki_config import is_multi_tenant, restored_config
+from lake.snapshots.loki_restored import LOKI_PORT, restored_places, standalone_config, version_of
 from lake.snapshots.manifest import SnapshotManifest
 from lake.snapshots.mongodump import OF_A_COLLECTION
 
@@ -23,7 +22,7 @@ _IMAGES = {
     "loki": "grafana/loki:{}",
     "mongo": "mongo:{}",
 }
-_PORTS = {"prometheus": 9090, "loki": 3100, "mongo": 27017}
+_PORTS = {"prometheus": 9090, "loki": LOKI_PORT, "mongo": 27017}
 
 
 def write_compose(manifest: SnapshotManifest, into: Path) -> Path:
@@ -66,14 +65,9 @@ def _loki(_into: Path) -> dict[str, Any]:
 
 
 def _write_loki_config(manifest: SnapshotManifest, into: Path) -> None:
-    source = into / "loki" / CONFIG
-    config = restored_config(source, str(manifest.details["data_dir"]), Path("/loki"))
-    common = config.setdefault("common", {})
-    common |= {"path_prefix": "/loki", "replication_factor": 1}
-    common["ring"] = {"kvstore": {"store": "inmemory"}}
-    config["auth_enabled"] = is_multi_tenant(source)
-    config["server"] = {"http_listen_port": _PORTS["loki"]}
-    config.setdefault("querier", {})["query_ingesters_within"] = "0s"
+    places = restored_places(manifest, into / "loki")
+    version = version_of(str(manifest.server["version"]))
+    config = standalone_config(places, Path("/loki"), version)
     (into / "loki" / "restored.yml").write_text(json.dumps(config, indent=1), encoding="utf-8")
 
 

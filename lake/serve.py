@@ -7,7 +7,9 @@ Does not: restoring files (lake.restore), how servers run (lake.servers).
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,19 +17,22 @@ from typing import Any
 
 import pymongo
 
-from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.errors import Incomplete, PermanentError
 from lake.base.settings import LokiSource, PrometheusSource
-from lake.servers import Stack, find, start
+from lake.servers import Binary, Stack, closest, find, other_version, start
 from lake.servers.installing import how_installed
 from lake.servers.progress import Progress
-from lake.snapshots.loki import ALL_STREAMS, CONFIG
-from lake.snapshots.loki_config import is_multi_tenant, restored_config
+from lake.snapshots.loki import ALL_STREAMS
+from lake.snapshots.loki_restored import (
+    require_readable,
+    restored_config,
+    restored_places,
+    version_of,
+)
 from lake.snapshots.manifest import SnapshotManifest
 from lake.snapshots.mongo_load import load_dump
 from lake.snapshots.prometheus import day_samples
-from lake.sources import Source
 from lake.sources.http import Http
 from lake.sources.loki import LokiReader
 
@@ -35,6 +40,8 @@ from lake.sources.loki import LokiReader
 BELOW = {"prometheus": "prometheus/data", "loki": "loki", "mongo": "dump"}
 _LOADED = "loaded.json"
 _PROGRAMS = {"mongo": "mongod", "prometheus": "prometheus", "loki": "loki"}
+_INDEX_READ_WITHIN_S = 90.0  # old versions read it once a minute
+_LOOK_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -56,36 +63,43 @@ def serve(
     its program is missing or it does not start (with its log), Incomplete where it does
     not hold what the manifest says. On an error nothing is left running.
     """
-    _require_program(manifest.system, into)
-    options = _options(manifest, into)
-    stack = start([manifest.system], into, progress, **options)
+    system, version = manifest.system, str(manifest.server["version"])
+    program = _program(system, version, into)
+    options = _options(manifest, into, program)
+    stack = start([system], into, progress, programs={system: program}, **options)
     try:
-        endpoint = stack.endpoints[manifest.system]
+        endpoint = stack.endpoints[system]
         checked, remarks = _checked(manifest, into, endpoint, tenant)
     except BaseException:
         stack.stop()
         raise
-    return Served(stack, endpoint, checked, remarks)
+    # MongoDB's documents are loaded anew, by any version.
+    other = "" if system == "mongo" else other_version(manifest.server["name"], version, program)
+    return Served(stack, endpoint, checked, [*([other] if other else []), *remarks])
 
 
-def _require_program(system: str, into: Path) -> None:
-    if find(system) is None:
+def _program(system: str, version: str, into: Path) -> Binary:
+    """That of the version that the data came from, where it is on this machine."""
+    program = find(system) if system == "mongo" else closest(system, version)
+    if program is None:
         raise PermanentError(
             f"no usable {_PROGRAMS[system]} on this machine",
             expected=f"{_PROGRAMS[system]} on PATH, or installed by `lake services`",
             remedy=f"`lake services install {system}` gets {how_installed(system)}; or put "
             f"{_PROGRAMS[system]} on PATH; or `docker compose up` in {into}",
         )
+    return program
 
 
-def _options(manifest: SnapshotManifest, into: Path) -> dict[str, Any]:
+def _options(manifest: SnapshotManifest, into: Path, program: Binary) -> dict[str, Any]:
     if manifest.system == "mongo":
         return {"mongo_ttl": False}
     if manifest.system == "loki":
-        file = into / BELOW["loki"] / CONFIG
-        source_dir = str(manifest.details["data_dir"])
-        config = restored_config(file, source_dir, into / BELOW["loki"] / "data")
-        return {"loki_config": config, "loki_multi_tenant": is_multi_tenant(file)}
+        places = restored_places(manifest, into / BELOW["loki"])
+        version = version_of(program.version)
+        require_readable(places, version, str(program.path))
+        config = restored_config(places, into / BELOW["loki"] / "data", version)
+        return {"loki_config": config, "loki_multi_tenant": places.multi_tenant}
     return {}
 
 
@@ -97,8 +111,7 @@ def _checked(
     if manifest.system == "loki":
         # Whose lines the snapshot counted, not whose are read today.
         counted = str(manifest.details.get("tenant", tenant))
-        reader: Source = LokiReader(LokiSource(url=endpoint["url"], tenant=counted))
-        return _same(manifest, "day_lines", _counted(reader, ALL_STREAMS)), []
+        return _lines(manifest, LokiSource(url=endpoint["url"], tenant=counted)), []
     http = Http(PrometheusSource(url=endpoint["url"]), "prometheus")
     try:
         return _samples(manifest, partial(day_samples, http))
@@ -106,14 +119,24 @@ def _checked(
         http.close()
 
 
-def _counted(reader: Source, dataset: Dataset) -> Callable[[Day], int]:
-    def count(day: Day) -> int:
-        try:
-            return reader.count(dataset, day).rows
-        finally:
-            reader.close()
+def _lines(manifest: SnapshotManifest, section: LokiSource) -> dict[str, int]:
+    """Waits for an index that is not in use at once.
 
-    return count
+    More than were counted are right where the copied chunks hold them: the source may have
+    counted while chunks that were just flushed were in no answer.
+    """
+    expected, day = manifest.counts["day_lines"], Day.parse(manifest.day)
+    after = manifest.counts.get("day_lines_after", expected)
+    low = min(expected, after)
+    high = max(expected, after, manifest.details.get("lines_in_chunks", 0))
+    deadline = time.monotonic() + _INDEX_READ_WITHIN_S
+    with closing(LokiReader(section)) as reader:
+        while not low <= (found := reader.count(ALL_STREAMS, day).rows) <= high:
+            if found > high or time.monotonic() > deadline:
+                told = f"day_lines = {_between(expected, after)}"
+                raise _differs(manifest, told, f"day_lines = {found}")
+            time.sleep(_LOOK_S)
+    return {"day_lines": found}
 
 
 def _same(manifest: SnapshotManifest, name: str, count: Callable[[Day], int]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from lake.servers.binaries import (
     find_all,
     has_version,
 )
+from lake.servers.closest import closest, other_version
 from lake.servers.installing import install
 from lake.servers.recipe import Options
 from lake.servers.server import Server
@@ -31,9 +32,11 @@ __all__ = [
     "Options",
     "Server",
     "Stack",
+    "closest",
     "find",
     "find_all",
     "has_version",
     "install",
+    "other_version",
     "start",
 ]

@@ -45,6 +45,11 @@ class Counting:
         self.unchanged = known and last is not None and f"{name}_after" not in last.counts
         self._before = int(last.counts[name]) if last and self.unchanged else -1
 
+    @property
+    def before(self) -> int:
+        """The count at the beginning."""
+        return self._before
+
     def begin(self) -> None:
         """Before anything is copied."""
         if not self.unchanged:

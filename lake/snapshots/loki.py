@@ -13,27 +13,41 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import yaml
+
 from lake.base.datasets import LokiDataset
 from lake.base.day import Day
-from lake.base.errors import LakeError, PermanentError
+from lake.base.errors import Incomplete, LakeError, PermanentError
 from lake.base.settings import LokiSource, Settings
 from lake.snapshots.collecting import Collector
 from lake.snapshots.disk_state import STATE, Counting, disk_state
 from lake.snapshots.face import Taken, everything_until
-from lake.snapshots.loki_config import LokiPlaces, places, read_config, without_secrets
+from lake.snapshots.loki_account import ChunkFile, InBucket, LinesInChunks, OnDisk
+from lake.snapshots.loki_chunks import ChunkName, parsed
+from lake.snapshots.loki_config import (
+    LokiPlaces,
+    places,
+    read_config,
+    running_config,
+    without_secrets,
+)
+from lake.snapshots.loki_restored import CONFIG, LAYOUT, version_of
+from lake.snapshots.loki_retention import kept_for
 from lake.snapshots.loki_s3 import bucket_stores, objects
+from lake.snapshots.whole_days import days_of_chunks
 from lake.sources import open_source
-from lake.sources.http import Http
+from lake.sources.http import Http, NoSuchPath
 
 _LOG = logging.getLogger(__name__)
-CONFIG = "source-config.yml"
 ALL_STREAMS = LokiDataset(name="all", source="loki", selector="{}")
+_ONLY_TENANT = "fake"  # what Loki calls it where there are none
+_COUNTS_WHAT_IS_FLUSHED = (2, 4)  # the lowest version that does so at once
 _FLUSHED_WITHIN_S = 15.0
 _LOOK_S = 0.25
 _PASSES = 5  # over files that changed while they were copied
@@ -45,6 +59,8 @@ class LokiSnapshotter:
     """See Snapshotter. Loki's directory has to be on a disk that is seen from here."""
 
     _places: LokiPlaces
+    _can_flush = True
+    _chunks: dict[str, ChunkFile]  # all that were copied, by their names in the snapshot
 
     def __init__(self, settings: Settings) -> None:
         section = settings.sources.loki
@@ -57,27 +73,31 @@ class LokiSnapshotter:
 
     def take(self, day: Day, into: Collector) -> Taken:
         """See Snapshotter."""
-        build = self._http.get("/loki/api/v1/status/buildinfo").json()
-        window = everything_until(datetime.now(UTC))
+        version = self._version()
+        taken = datetime.now(UTC)
         self._require_disk()
-        config = read_config(self._config)
-        self._places = places(config, self._data_dir, self._config)
+        written = read_config(self._config)
+        running = running_config(self._page("/config")) or written
+        self._places = places(running, self._data_dir, self._config, written)
         last = into.known.newest
         counting = Counting(
             "day_lines",
             day,
             last if last and last.details.get("tenant") == self._tenant else None,
-            lambda: self._state(config),
+            self._state,
             lambda: self._lines(day),
         )
+        # Before 2.4 lines that were flushed are in no count for up to a minute.
+        count_first = version_of(version) < _COUNTS_WHAT_IS_FLUSHED
+        if count_first:
+            counting.begin()
         # Nothing was written since the last one, which has flushed.
         unflushed = self._metric("memory_chunks") if counting.unchanged else self._flush()
-        counting.begin()
-        own = self._config.read_text("utf-8")
-        into.content(without_secrets(own).encode(), CONFIG)
-        copied = self._copy(into)
-        if self._places.s3 is not None:
-            copied += self._copy_bucket(self._places.s3, into)
+        if not count_first:
+            counting.begin()
+        into.content(without_secrets(self._config.read_text("utf-8")).encode(), CONFIG)
+        copied = self._copy_all(into)
+        held = self._account_for(day, counting.before, into)
         counts = {"files": copied, **counting.counts()}
         details = {
             # In memory and in the WAL, whose copy is a part of the snapshot.
@@ -85,19 +105,83 @@ class LokiSnapshotter:
             "data_dir": str(self._data_dir),
             "tenant": self._tenant,
             "stored_in": "s3" if self._places.s3 is not None else "filesystem",
+            "lines_in_chunks": held,  # of that day; those of several replicas count each
+            LAYOUT: self._places.to_json(),
             STATE: counting.state,
         }
-        server = {"name": "Loki", "version": str(build["version"])}
-        return Taken(server, window, counts, details)
+        server = {"name": "Loki", "version": version}
+        return Taken(
+            server, everything_until(taken), counts, details, self._whole_days(running, taken)
+        )
 
     def close(self) -> None:
         """See Snapshotter."""
         self._http.close()
 
-    def _state(self, config: dict[str, Any]) -> str:
+    def _version(self) -> str:
+        """Releases before 2.3 have it in their metrics only."""
+        try:
+            return str(self._http.get("/loki/api/v1/status/buildinfo").json()["version"])
+        except NoSuchPath:
+            found = re.search(
+                r'(?m)^loki_build_info\{[^}]*\bversion="([^"]*)"', self._page("/metrics")
+            )
+            return found[1] if found else "unknown"
+
+    def _page(self, path: str) -> str:
+        """One of Loki's own pages; '' where there is none, or a gateway hides it."""
+        try:
+            return self._http.get(path, attempts=2).content.decode("utf-8", "replace")
+        except LakeError as error:
+            _LOG.info("Loki's %s can't be read: %s", path, error)
+            return ""
+
+    @property
+    def _tenants(self) -> frozenset[str]:
+        return frozenset(self._tenant.split("|") if self._places.multi_tenant else [_ONLY_TENANT])
+
+    def _whole_days(self, running: Mapping[str, Any], taken: datetime) -> list[Day]:
+        try:
+            overrides = yaml.safe_load(self._page("/runtime_config"))
+        except yaml.YAMLError:
+            overrides = None
+        kept = kept_for(running, overrides, self._tenants)
+        own = (one.name for one in self._chunks.values() if one.name.tenant in self._tenants)
+        return days_of_chunks(((one.start_ms, one.end_ms) for one in own), taken, kept)
+
+    def _account_for(self, day: Day, counted: int, into: Collector) -> int:
+        """The most lines that the copied chunks hold of the day.
+
+        Raises Incomplete where lines that were counted are in none of them. Where Loki could not
+        be asked to flush they may be in its WAL, which is a part of the snapshot.
+        """
+        lines = LinesInChunks(self._tenants)
+        deadline = time.monotonic() + _FLUSHED_WITHIN_S
+        while (held := lines.of(day, self._chunks.values())) < counted:
+            if not self._can_flush and self._places.wal is not None:
+                _LOG.warning("%d lines of %s may be in Loki's WAL only", counted - held, day)
+                break
+            if time.monotonic() > deadline:
+                raise self._unaccounted(day, counted, held)
+            self._flush()  # what came after the first one
+            self._copy_all(into)
+        return held
+
+    def _unaccounted(self, day: Day, counted: int, held: int) -> Incomplete:
+        places = self._places
+        where = str(self._data_dir / (places.own_chunks or places.chunks))
+        return Incomplete(
+            "Loki's chunks do not account for the lines that it counted",
+            where=f"bucket {places.s3.get('bucketnames')}" if places.s3 is not None else where,
+            expected=f"{counted} lines of {day}",
+            found=f"{held} lines of {day} in {len(self._chunks)} chunks",
+            remedy="set [snapshots.loki] config_file to the configuration that this Loki runs "
+            "with, and data_dir to its data directory; if it was not flushed, see the log",
+        )
+
+    def _state(self) -> str:
         """Without a log on the disk nothing tells what is in memory: no state is like another."""
-        wal = (config.get("ingester") or {}).get("wal") or {}
-        own = [] if wal.get("enabled", True) else [(Path(), (0, time.time_ns()))]
+        own = [(Path(), (0, time.time_ns()))] if self._places.wal is None else []
         return disk_state([*self._files(), *own])
 
     def _require_disk(self) -> None:
@@ -123,6 +207,7 @@ class LokiSnapshotter:
         try:
             self._http.post("/flush", attempts=1)
         except LakeError as error:
+            self._can_flush = False
             _LOG.warning("Loki was not flushed, its WAL has what is missing: %s", error)
         end = time.monotonic() + _FLUSHED_WITHIN_S
         time.sleep(2 * _LOOK_S)  # until they have been queued
@@ -132,13 +217,16 @@ class LokiSnapshotter:
 
     def _metric(self, name: str) -> int | None:
         """Of its ingester, summed."""
-        try:
-            text = self._http.get("/metrics", attempts=1).content.decode()
-        except LakeError as error:
-            _LOG.warning("Loki's own metrics can't be read: %s", error)
-            return None
+        text = self._page("/metrics")
         found = re.findall(rf"(?m)^loki_ingester_{name}(?:\{{[^}}]*\}})? (\S+)$", text)
         return int(sum(map(float, found))) if found else None
+
+    def _copy_all(self, into: Collector) -> int:
+        self._chunks = {}
+        copied = self._copy(into)
+        if self._places.s3 is not None:
+            copied += self._copy_bucket(self._places.s3, into)
+        return copied
 
     def _copy(self, into: Collector) -> int:
         done: dict[Path, tuple[int, int]] = {}
@@ -159,13 +247,16 @@ class LokiSnapshotter:
     def _file(self, path: Path, size: int, into: Collector) -> None:
         name = (_DATA / self._restored(path)).as_posix()
         stored = into.known.files.get(name)
+        chunk = self._chunk(path)
+        if chunk is not None:
+            self._chunks[name] = OnDisk(chunk, path)
         # A chunk's name has its checksum: of the same size it is the same.
-        if stored and self._rank(path) == _CHUNKS and sum(p.bytes for p in stored) == size:
+        if stored and chunk is not None and sum(p.bytes for p in stored) == size:
             into.adopt(name, stored)
         else:
             into.file(path, name, pack=True)
 
-    def _copy_bucket(self, section: dict[str, Any], into: Collector) -> int:
+    def _copy_bucket(self, section: Mapping[str, Any], into: Collector) -> int:
         """Index first: what it refers to was there before it. New objects only."""
         found, was_chunk = list(objects(bucket_stores(section, self._config))), False
         for one in found:
@@ -174,6 +265,9 @@ class LokiSnapshotter:
             was_chunk = one.is_chunk
             name = (_DATA / self._places.chunks / one.name).as_posix()
             stored = into.known.files.get(name)
+            chunk = parsed(one.name) if one.is_chunk else None
+            if chunk is not None:
+                self._chunks[name] = InBucket(chunk, one.store, one.stat.key, one.stat.bytes)
             if one.is_chunk and stored and sum(p.bytes for p in stored) == one.stat.bytes:
                 into.adopt(name, stored)
             else:
@@ -183,12 +277,23 @@ class LokiSnapshotter:
 
     def _restored(self, path: Path) -> PurePosixPath:
         """Its name in a data directory whose Loki stores in the file system."""
-        name = PurePosixPath(path.relative_to(self._data_dir).as_posix())
-        if self._places.s3 is None or not any(map(name.is_relative_to, self._places.active)):
+        name, own = self._name(path), self._places.own_chunks
+        if own is not None and name.is_relative_to(own):
+            return self._places.chunks / name.relative_to(own)
+        active = self._places.active.values()
+        if self._places.s3 is None or not any(map(name.is_relative_to, active)):
             return name
         periods = self._places.periods
-        renamed = {f"{store}_{start}": f"filesystem_{start}" for store, start in periods}
+        renamed = {f"{p['object_store']}_{p['from']}": f"filesystem_{p['from']}" for p in periods}
         return PurePosixPath(*(renamed.get(part, part) for part in name.parts))
+
+    def _name(self, path: Path) -> PurePosixPath:
+        return PurePosixPath(path.relative_to(self._data_dir).as_posix())
+
+    def _chunk(self, path: Path) -> ChunkName | None:
+        name, own = self._name(path), self._places.own_chunks
+        inside = own is not None and name.is_relative_to(own)
+        return parsed(name.relative_to(own).as_posix()) if inside and own is not None else None
 
     def _files(self) -> Iterator[tuple[Path, tuple[int, int]]]:
         """Each file with its size and time of change, in the order of copying."""
@@ -203,13 +308,15 @@ class LokiSnapshotter:
 
     def _rank(self, path: Path) -> int | None:
         """When its turn is; None for what is not kept: caches, what is being written."""
-        name = PurePosixPath(path.relative_to(self._data_dir).as_posix())
-        if name.is_relative_to(self._places.chunks):
-            return _INDEX if name.parts[len(self._places.chunks.parts)] == "index" else _CHUNKS
-        if any(map(name.is_relative_to, self._places.caches)):
+        name, places = self._name(path), self._places
+        if places.own_chunks is not None and name.is_relative_to(places.own_chunks):
+            return _INDEX if self._chunk(path) is None else _CHUNKS
+        if any(map(name.is_relative_to, places.caches)):
+            return None
+        if path.samefile(self._config):  # it is taken without its secrets
             return None
         if any(part.endswith(".tmp") for part in name.parts):
             return None
-        if name.is_relative_to(self._places.wal):
+        if places.wal is not None and name.is_relative_to(places.wal):
             return _WAL
-        return _ACTIVE if any(map(name.is_relative_to, self._places.active)) else _OTHER
+        return _ACTIVE if any(map(name.is_relative_to, places.active.values())) else _OTHER

@@ -1,14 +1,19 @@
-"""A Loki's configuration, as far as it says where its data are and how they are to be read.
+"""A Loki's configuration, as far as it contains where its data are and how to read them.
 
-Belongs here: directories, object store, which sections a restored server needs.
-Does not: copying files (loki), starting a server.
+Belongs here: directories, object stores, schema periods, taking secrets out. Does not: copying
+files (loki), the configuration of a restored server (loki_restored).
+
+The running server's `/config` has every default and flag in it, but not the secrets; the file
+has those. Loki has two families of storage clients: the older ones (`filesystem.directory`,
+`aws`) and, with `use_thanos_objstore`, those below `object_store`.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,31 +21,39 @@ import yaml
 
 from lake.base.errors import BadData, PermanentError
 
-# Section → keys that belong to the data; everything else belongs to the old server's place.
-_KEPT: dict[str, tuple[str, ...]] = {
-    "schema_config": (),
-    "storage_config": ("filesystem", "tsdb_shipper", "boltdb_shipper", "boltdb"),
-    "common": ("storage",),
-    "ingester": ("wal",),
+_STORES = {  # index store → section and key of its active directory, name below Loki's prefix
+    "tsdb": ("storage_config.tsdb_shipper.active_index_directory", "tsdb-shipper-active"),
+    "boltdb-shipper": (
+        "storage_config.boltdb_shipper.active_index_directory",
+        "boltdb-shipper-active",
+    ),
+    "boltdb": ("storage_config.boltdb.directory", "index"),
 }
-_WAL = "ingester.wal.dir"
-# Where data are that a snapshot needs; without the key Loki takes the last part below its prefix.
-_DIRECTORIES = (
-    ("common.storage.filesystem.chunks_directory", None),
-    ("storage_config.filesystem.directory", None),
-    ("storage_config.tsdb_shipper.active_index_directory", "tsdb-shipper-active"),
-    ("storage_config.boltdb_shipper.active_index_directory", "boltdb-shipper-active"),
-    (_WAL, "wal"),
-)
 _CACHES = (
     ("storage_config.tsdb_shipper.cache_location", "tsdb-shipper-cache"),
     ("storage_config.boltdb_shipper.cache_location", "boltdb-shipper-cache"),
 )
-_CHUNKS = "chunks"
+# Of each family of clients the first that is there.
+_CHUNKS = (
+    "storage_config.filesystem.directory",
+    "common.storage.filesystem.chunks_directory",
+)
+_THANOS_CHUNKS = (
+    "storage_config.object_store.filesystem.dir",
+    "common.storage.object_store.filesystem.dir",
+)
+_S3_SECTIONS = ("storage_config.aws", "common.storage.s3")
+_THANOS_S3_SECTIONS = ("storage_config.object_store.s3", "common.storage.object_store.s3")
+_INDEX_PREFIXES = (
+    "storage_config.tsdb_shipper.shared_store_key_prefix",
+    "storage_config.boltdb_shipper.shared_store_key_prefix",
+)
+_WAL = "ingester.wal.dir"
 _S3 = ("s3", "aws")
-_LOWEST_SCHEMA = 12  # of which chunks' names in S3 can be told in a file system
+_RESTORED_CHUNKS = "chunks"  # where objects of a bucket are in a restored data directory
 _SECRET = re.compile(r"(?i)secret|password|token|account_key|credentials")
 _IN_URL = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]+(?=@)")
+_MASKED = re.compile(r"\*+|<secret>")
 REMOVED = "REMOVED"
 
 
@@ -48,26 +61,73 @@ REMOVED = "REMOVED"
 class LokiPlaces:
     """Where a Loki's data are, relative to its data directory, and in which object store.
 
-    `chunks` holds chunks and index; for S3 they get there by the restore. `periods` are the
-    schema's: object store and first day.
+    `chunks` holds chunks and index in a restored directory; `own_chunks` is their directory in
+    the source's, None where all of them are in S3. `wal` is None without one. `active` is by
+    index store. `s3` is the section of the client (`prefix`: of its keys). `periods` are the
+    schema's.
     """
 
     chunks: PurePosixPath
-    wal: PurePosixPath
-    active: tuple[PurePosixPath, ...]
-    caches: tuple[PurePosixPath, ...]
-    s3: dict[str, Any] | None
-    periods: tuple[tuple[str, str], ...]
+    own_chunks: PurePosixPath | None
+    wal: PurePosixPath | None
+    active: Mapping[str, PurePosixPath]
+    periods: tuple[Mapping[str, Any], ...]
+    multi_tenant: bool
+    index_prefix: str = ""
+    caches: tuple[PurePosixPath, ...] = ()
+    s3: Mapping[str, Any] | None = field(default=None, repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """What a restore needs, for the manifest."""
+        return {
+            "chunks": str(self.chunks),
+            "wal": None if self.wal is None else str(self.wal),
+            "active": {store: str(path) for store, path in self.active.items()},
+            "periods": [dict(period) for period in self.periods],
+            "multi_tenant": self.multi_tenant,
+            "index_prefix": self.index_prefix,
+        }
+
+    @classmethod
+    def of_json(cls, layout: Mapping[str, Any], where: str) -> LokiPlaces:
+        """The way back of `to_json`. Raises BadData."""
+        try:
+            chunks = PurePosixPath(layout["chunks"])
+            return cls(
+                chunks=chunks,
+                own_chunks=chunks,
+                wal=None if layout["wal"] is None else PurePosixPath(layout["wal"]),
+                active={one: PurePosixPath(path) for one, path in layout["active"].items()},
+                periods=tuple(layout["periods"]),
+                multi_tenant=bool(layout["multi_tenant"]),
+                index_prefix=str(layout["index_prefix"]),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise BadData("invalid layout of a Loki snapshot", where=where, found=error) from error
 
 
 def read_config(file: Path) -> dict[str, Any]:
-    """Raises BadData where it is no Loki configuration."""
+    """The file's. Raises BadData where it is no Loki configuration."""
     try:
-        config: dict[str, Any] = yaml.safe_load(file.read_text("utf-8"))
-        for period in config["schema_config"]["configs"]:
-            _ = period["object_store"], period["from"], period["schema"]
+        return _parsed(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
         raise BadData("not a Loki configuration", where=file, found=error) from error
+
+
+def running_config(text: str) -> dict[str, Any] | None:
+    """What `/config` returned, None where it is no Loki configuration (a gateway's page)."""
+    try:
+        config = _parsed(text)
+    except (yaml.YAMLError, KeyError, TypeError):
+        return None
+    config.setdefault("auth_enabled", False)  # old versions leave out what is false
+    return config
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    config: dict[str, Any] = yaml.safe_load(text)
+    for period in config["schema_config"]["configs"]:
+        _ = period["object_store"], period["from"], period["schema"]
     return config
 
 
@@ -102,8 +162,14 @@ def _redacted(value: Any, secrets: list[str], *, secret: bool = False) -> Any:
     return value
 
 
-def places(config: dict[str, Any], data_dir: Path, file: Path) -> LokiPlaces:
-    """Raises PermanentError where data are kept elsewhere than below `data_dir`, or in S3."""
+def places(
+    config: Mapping[str, Any], data_dir: Path, file: Path, secrets: Mapping[str, Any] | None = None
+) -> LokiPlaces:
+    """Where the data of a Loki of this configuration are.
+
+    `secrets` is the file's configuration, where `config` is the running server's. Raises
+    PermanentError where data are elsewhere than below `data_dir`, or in S3.
+    """
     periods = config["schema_config"]["configs"]
     stores = {str(period["object_store"]) for period in periods}
     if elsewhere := stores - {"filesystem", *_S3}:
@@ -114,70 +180,83 @@ def places(config: dict[str, Any], data_dir: Path, file: Path) -> LokiPlaces:
             found=", ".join(sorted(elsewhere)),
             remedy="copy its bucket with its provider's tools; `lake export` works with any store",
         )
-    roots = [root for root in (_prefix(config), str(data_dir)) if root]
-    found: dict[str, PurePosixPath] = {}
-    for path, default in (*_DIRECTORIES, *_CACHES):
-        value = _get(config, path)
-        if value is None and default is None:
-            continue
-        found[path] = PurePosixPath(default or "") if value is None else _below(
-            str(value), roots, path, file
-        )  # fmt: skip
-    chunks = [found[path] for path, default in _DIRECTORIES if default is None and path in found]
+    thanos = get(config, "storage_config.use_thanos_objstore") is True
+    directories = _directories(config, periods, thanos=thanos, file=file)
+    roots = _roots(config, data_dir, directories)
+    found = {
+        key: PurePosixPath(default) if value is None else _below(value, roots, key, file)
+        for key, (value, default) in directories.items()
+    }
     on_s3 = bool(stores & set(_S3))
-    if on_s3:
-        _require_schema(periods, file)
+    own = next((path for key, path in found.items() if key in (*_CHUNKS, *_THANOS_CHUNKS)), None)
     return LokiPlaces(
-        chunks=PurePosixPath(_CHUNKS) if on_s3 or not chunks else chunks[-1],
-        wal=found[_WAL],
-        active=tuple(found[path] for path, name in _DIRECTORIES if name and name != "wal"),
-        caches=tuple(found[path] for path, _ in _CACHES),
-        s3=_s3(config) if on_s3 else None,
-        periods=tuple((str(one["object_store"]), str(one["from"])) for one in periods),
+        chunks=PurePosixPath(_RESTORED_CHUNKS) if on_s3 or own is None else own,
+        own_chunks=own,
+        wal=found.get(_WAL),
+        active={store: found[key] for store, (key, _) in _STORES.items() if key in found},
+        periods=tuple(_period(period) for period in periods),
+        multi_tenant=bool(config.get("auth_enabled", True)),
+        index_prefix=next((str(one) for key in _INDEX_PREFIXES if (one := get(config, key))), ""),
+        caches=tuple(_caches(config, roots)),
+        s3=_s3(config, secrets or config, thanos=thanos) if on_s3 else None,
     )
 
 
-def restored_config(file: Path, source_dir: str, data_dir: Path) -> dict[str, Any]:
-    """What a server on restored files needs, its directories moved to `data_dir`; retention off.
-
-    What was in S3 is in the file system now. Raises BadData where it is no Loki configuration,
-    PermanentError where it names directories outside of the old data directory `source_dir`.
-    """
-    config = read_config(file)
-    found = places(config, Path(source_dir), file)
-    roots = [root.rstrip("/") for root in (_prefix(config), source_dir) if root]
-    kept: dict[str, Any] = {}
-    for section, keys in _KEPT.items():
-        old = config.get(section) or {}
-        part = {key: old[key] for key in keys if key in old} if keys else old
-        if part:
-            kept[section] = _moved(part, roots, str(data_dir))
-    if found.s3 is not None:
-        kept.get("common", {}).pop("storage", None)
-        for period in kept["schema_config"]["configs"]:
-            period["object_store"] = "filesystem"
-    storage = kept.setdefault("storage_config", {})
-    storage["filesystem"] = {"directory": str(data_dir / found.chunks)}
-    # Retention would remove what has just come back.
-    kept["compactor"] = {"retention_enabled": False}
-    kept["limits_config"] = {"retention_period": "0s"}
-    return kept
+def _directories(
+    config: Mapping[str, Any], periods: list[Mapping[str, Any]], *, thanos: bool, file: Path
+) -> dict[str, tuple[str | None, str]]:
+    """Of what a snapshot needs: key → its value, and its name where there is none."""
+    found: dict[str, tuple[str | None, str]] = {}
+    if any(period["object_store"] == "filesystem" for period in periods):
+        keys = _THANOS_CHUNKS if thanos else _CHUNKS
+        key = next((one for one in keys if get(config, one)), None)
+        if key is None:
+            raise PermanentError(
+                "Loki's configuration names no directory for its chunks",
+                where=f"{file}: {keys[0]}",
+                expected="a directory; without one Loki writes to the directory it was started in",
+                remedy="set it in Loki's configuration",
+            )
+        found[key] = (str(get(config, key)), "")
+    if get(config, "ingester.wal.enabled") is not False:
+        found[_WAL] = (get(config, _WAL), "wal")
+    for store in {str(period.get("store")) for period in periods} & set(_STORES):
+        key, name = _STORES[store]
+        found[key] = (get(config, key), name)
+    return found
 
 
-def is_multi_tenant(file: Path) -> bool:
-    """Whether its requests need a tenant: Loki's default."""
-    config = yaml.safe_load(file.read_text("utf-8"))
-    return bool(config.get("auth_enabled", True))
+def _caches(config: Mapping[str, Any], roots: list[str]) -> Iterator[PurePosixPath]:
+    for key, name in _CACHES:
+        value = PurePosixPath(str(get(config, key) or name))
+        if not value.is_absolute():
+            yield value
+        for root in roots:
+            if value.is_relative_to(root):
+                yield value.relative_to(root)
 
 
-def _prefix(config: dict[str, Any]) -> str:
-    return str(_get(config, "common.path_prefix") or "")
+def _roots(
+    config: Mapping[str, Any], data_dir: Path, directories: Mapping[str, tuple[str | None, str]]
+) -> list[str]:
+    """What the data directory is called in the configuration."""
+    own = [root for root in (str(get(config, "common.path_prefix") or ""), str(data_dir)) if root]
+    told = [PurePosixPath(value) for value, _ in directories.values() if value is not None]
+    if not told or any(one.is_relative_to(root) for one in told for root in own):
+        return own
+    if not all(one.is_absolute() for one in told):
+        return own
+    # A container's, mounted here at another place: its own name where the same folders are there.
+    common = PurePosixPath(os.path.commonpath([one.parent for one in told]))
+    same = all((data_dir / one.relative_to(common)).is_dir() for one in told)
+    return [*own, str(common)] if same else own
 
 
-def _get(config: Any, path: str) -> Any:
+def get(config: Any, path: str) -> Any:
+    """The value below these sections; None for what is not there or empty."""
     for name in path.split("."):
-        config = (config or {}).get(name)
-    return config or None
+        config = config.get(name) if isinstance(config, Mapping) else None
+    return None if config in ("", {}, []) else config
 
 
 def _below(value: str, roots: list[str], key: str, file: Path) -> PurePosixPath:
@@ -194,31 +273,47 @@ def _below(value: str, roots: list[str], key: str, file: Path) -> PurePosixPath:
     )
 
 
-def _require_schema(periods: list[dict[str, Any]], file: Path) -> None:
-    for period in periods:
-        version = int(str(period["schema"]).removeprefix("v"))
-        if version < _LOWEST_SCHEMA:
-            raise PermanentError(
-                "chunks of this schema can't be restored into a file system",
-                where=f"{file}: schema_config",
-                expected=f"schema v{_LOWEST_SCHEMA} or newer",
-                found=f"v{version} from {period['from']}",
-                remedy="`lake export` and `lake replay` work with any schema",
-            )
+def _period(period: Mapping[str, Any]) -> dict[str, Any]:
+    """What every version understands of a schema's period."""
+    kept: dict[str, Any] = {
+        name: str(period[name]) for name in ("from", "store", "object_store", "schema")
+        if name in period
+    }  # fmt: skip
+    for name in ("index", "chunks"):
+        table = period.get(name) or {}
+        if table.get("prefix"):
+            kept[name] = {key: table[key] for key in ("prefix", "period") if table.get(key)}
+        if name == "index" and table.get("path_prefix"):
+            kept.setdefault(name, {})["path_prefix"] = table["path_prefix"]
+    if period.get("row_shards"):
+        kept["row_shards"] = int(period["row_shards"])
+    return kept
 
 
-def _s3(config: dict[str, Any]) -> dict[str, Any]:
-    return dict(_get(config, "storage_config.aws") or _get(config, "common.storage.s3") or {})
+def _s3(config: Mapping[str, Any], secrets: Mapping[str, Any], *, thanos: bool) -> dict[str, Any]:
+    """The client's section, with the secrets that the file has; both families' keys alike."""
+    sections = _THANOS_S3_SECTIONS if thanos else _S3_SECTIONS
+    own = next((one for path in sections if (one := _set(get(secrets, path)))), {})
+    running = next((one for path in sections if (one := _set(get(config, path)))), {})
+    section = running | {
+        key: value
+        for key, value in own.items()
+        if key not in running or key == "s3" or _SECRET.search(key) or key == "access_key_id"
+    }
+    if "bucket_name" in section:
+        section["bucketnames"] = section.pop("bucket_name")
+    prefixes = (
+        "storage_config.object_store.storage_prefix" if thanos else "storage_config.object_prefix",
+        "common.storage.object_store.storage_prefix" if thanos else "storage_config.object_prefix",
+    )
+    section["prefix"] = next((str(one) for path in prefixes if (one := get(config, path))), "")
+    return section
 
 
-def _moved(value: Any, old: list[str], new: str) -> Any:
-    if isinstance(value, dict):
-        return {key: _moved(one, old, new) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_moved(one, old, new) for one in value]
-    if isinstance(value, date):
-        return value.isoformat()  # what it was in the file
-    for root in old:
-        if isinstance(value, str) and (value == root or value.startswith(root + "/")):
-            return new + value[len(root) :]
-    return value
+def _set(section: Any) -> dict[str, Any]:
+    """Without what is empty or masked."""
+    return {
+        key: value
+        for key, value in (section or {}).items()
+        if value not in (None, "", {}, []) and not _MASKED.fullmatch(str(value))
+    }

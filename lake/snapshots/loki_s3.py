@@ -7,7 +7,7 @@ On a file system a chunk's key is in base64, for a colon is not allowed everywhe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,9 +39,9 @@ def objects(stores: list[Store]) -> Iterator[LokiObject]:
     yield from sorted(found, key=lambda one: (one.is_chunk, one.name))
 
 
-def bucket_stores(section: dict[str, Any], file: Path) -> list[Store]:
-    """Its buckets, from Loki's own `s3` section; keys that are not in it come from the
-    AWS default chain. Raises PermanentError where it names no bucket.
+def bucket_stores(section: Mapping[str, Any], file: Path) -> list[Store]:
+    """Its buckets, from Loki's own `s3` section (`LokiPlaces.s3`); keys that are not in it come
+    from the AWS default chain. Raises PermanentError where it names no bucket.
     """
     import boto3  # noqa: PLC0415  takes its time
 
@@ -53,9 +53,9 @@ def bucket_stores(section: dict[str, Any], file: Path) -> list[Store]:
     if not buckets:
         raise PermanentError(
             "Loki's configuration names no bucket",
-            where=f"{file}: storage_config.aws, common.storage.s3",
-            expected="bucketnames, or s3://region/bucket",
-            remedy="write the bucket there; a flag of Loki's is not seen from here",
+            where=f"{file}: storage_config.aws, storage_config.object_store.s3, common.storage",
+            expected="bucketnames, bucket_name, or s3://region/bucket",
+            remedy="write the bucket there",
         )
     host = url.hostname or ""
     has_port = "." in host or url.port
@@ -73,4 +73,5 @@ def bucket_stores(section: dict[str, Any], file: Path) -> list[Store]:
     own: dict[str, Any] = {**keys, "region_name": region}
     session = boto3.Session(**own) if len(keys) > 1 else None
     where = S3Section(endpoint_url=endpoint or None, region=region)
-    return [S3Store(f"s3://{bucket}", where, session) for bucket in buckets]
+    prefix = f"/{section['prefix']}".rstrip("/") if section.get("prefix") else ""
+    return [S3Store(f"s3://{bucket}{prefix}", where, session) for bucket in buckets]

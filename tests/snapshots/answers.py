@@ -47,9 +47,10 @@ def loki_lines(url: str, day: Day, tenant: str = "") -> list:
         answer.raise_for_status()
         for one in answer.json()["data"]["result"]:
             labels = tuple(sorted(one["stream"].items()))
-            for ts, line, more in one["values"]:
+            for ts, line, *more in one["values"]:
                 if start <= int(ts):
-                    metadata = tuple(sorted(more.get("structuredMetadata", {}).items()))
+                    own = more[0].get("structuredMetadata", {}) if more else {}
+                    metadata = tuple(sorted(own.items()))
                     lines.append((labels, ts, line, metadata))
     return sorted(lines)
 

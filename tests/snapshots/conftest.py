@@ -13,9 +13,9 @@ import pytest
 from command_line import runner
 from folders import Folders
 from places import Place
-from system_loading import load_loki, load_prometheus
+from system_loading import load_loki, load_prometheus, takes_metadata
 
-from lake.servers import Stack, start
+from lake.servers import Binary, Stack, start
 from lake.servers.s3 import REGION
 
 
@@ -67,9 +67,10 @@ def own_prometheus() -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
-def own_loki() -> Iterator[Stack]:
-    with start(["loki"], loki_config={"ingester": {"flush_check_period": "100ms"}}) as running:
-        load_loki(running.endpoints["loki"]["url"])
+def own_loki(loki_program: Binary) -> Iterator[Stack]:
+    programs, quick = {"loki": loki_program}, {"ingester": {"flush_check_period": "100ms"}}
+    with start(["loki"], programs=programs, loki_config=quick) as running:
+        load_loki(running.endpoints["loki"]["url"], metadata=takes_metadata(loki_program))
         yield running
 
 

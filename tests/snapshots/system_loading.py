@@ -12,6 +12,9 @@ from bson.datetime_ms import DatetimeMS
 from places import DAY
 from series_writing import write_request
 
+from lake.servers import Binary as Program
+from lake.servers import has_version
+
 
 def load_prometheus(url: str, series: int = 6, base: float = 0.0, start_ms: int = 0) -> None:
     begin = start_ms or DAY.start_ms
@@ -39,7 +42,19 @@ def load_prometheus(url: str, series: int = 6, base: float = 0.0, start_ms: int 
     assert answer.status_code < 300, answer.text
 
 
-def load_loki(url: str, tenant: str = "", lines: int = 300, prefix: str = "line") -> None:
+def takes_metadata(program: Program) -> bool:
+    """Whether this Loki stores structured metadata."""
+    return not has_version(program, "2")
+
+
+def load_loki(
+    url: str,
+    tenant: str = "",
+    lines: int = 300,
+    prefix: str = "line",
+    *,
+    metadata: bool = True,
+) -> None:
     headers = {"X-Scope-OrgID": tenant} if tenant else {}
     begin = DAY.start_ms * 1_000_000
     for stream in range(3):
@@ -47,7 +62,7 @@ def load_loki(url: str, tenant: str = "", lines: int = 300, prefix: str = "line"
             [
                 str(begin + number * 200_000_000_000 + stream),
                 f"{prefix} {number} ü\n\t{stream}",
-                {"trace": f"t{number}", "a_b": "x"},
+                *([{"trace": f"t{number}", "a_b": "x"}] if metadata else []),
             ]
             for number in range(lines)
         ]

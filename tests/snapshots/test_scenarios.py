@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pymongo
 import pytest
 from answers import loki_lines, mongo_database, prometheus_samples
 from places import DAY
-from system_loading import load_loki, load_mongo
+from system_loading import load_loki, load_mongo, takes_metadata
 
 from lake.base.errors import Incomplete
-from lake.servers import start
+from lake.servers import Binary, has_version, start
 from lake.snapshot import list_snapshots, take_snapshot, verify_snapshot
 from lake.snapshots.manifest import snapshot_manifest_key
 from lake.snapshots.mongo_load import NEVER_S
@@ -38,7 +39,7 @@ def test_metrics(place, root, own_prometheus):
     assert again.sent_bytes < 4000  # the head is a new block with the same chunks
 
 
-def test_logs(place, root, own_loki):
+def test_logs(place, root, own_loki, loki_program):
     endpoint = own_loki.endpoints["loki"]
     here = place(
         **root,
@@ -48,10 +49,13 @@ def test_logs(place, root, own_loki):
     taken = here.take("loki")
     expected = loki_lines(endpoint["url"], DAY)
     assert len(expected) == taken.manifest.counts["day_lines"] == 900
-    assert expected[0][3]  # with metadata
+    assert bool(expected[0][3]) == takes_metadata(loki_program)
+    assert DAY in taken.manifest.held_days()
+    assert taken.manifest.server == {"name": "Loki", "version": loki_program.version}
     here.restore("loki")
     with here.served("loki") as served:
         assert loki_lines(served.endpoint["url"], DAY) == expected
+        assert served.remarks == []  # of the version that the data came from
     assert verify_snapshot(here.store, here.manifest("loki")).problems == ()
 
 
@@ -177,13 +181,16 @@ def test_a_mongo_that_wants_a_log_in(place):
         assert client.app.a.count_documents({}) == 9
 
 
-def test_a_loki_with_tenants(place):
+def test_a_loki_with_tenants(place, loki_program):
     with start(
-        ["loki"], loki_multi_tenant=True, loki_config={"ingester": {"flush_check_period": "100ms"}}
+        ["loki"],
+        programs={"loki": loki_program},
+        loki_multi_tenant=True,
+        loki_config={"ingester": {"flush_check_period": "100ms"}},
     ) as own:
-        endpoint = own.endpoints["loki"]
-        load_loki(endpoint["url"], "one", 50, "first")
-        load_loki(endpoint["url"], "two", 70, "second")
+        endpoint, metadata = own.endpoints["loki"], takes_metadata(loki_program)
+        load_loki(endpoint["url"], "one", 50, "first", metadata=metadata)
+        load_loki(endpoint["url"], "two", 70, "second", metadata=metadata)
         expected = {name: loki_lines(endpoint["url"], DAY, name) for name in ("one", "two")}
         here = place(
             sources__loki={"url": endpoint["url"], "tenant": "two"},
@@ -201,16 +208,53 @@ def test_a_loki_with_tenants(place):
         assert len(expected["one"]) == 150
 
 
-def test_a_loki_that_stores_in_s3(place, s3, monkeypatch):
+def test_a_loki_that_stores_in_s3(place, s3, monkeypatch, loki_program):
+    from_s3_and_back(place, s3, monkeypatch, loki_program, "old")
+
+
+@pytest.mark.loki(at_least="3.3")
+def test_a_loki_that_stores_in_s3_by_its_newer_clients(place, s3, monkeypatch, loki_program):
+    from_s3_and_back(place, s3, monkeypatch, loki_program, "new")
+
+
+def from_s3_and_back(place, s3, monkeypatch, loki_program, clients):
+    config = in_s3(s3, loki_program, clients)
+    with start(["loki"], programs={"loki": loki_program}, loki_config=config) as own:
+        endpoint = own.endpoints["loki"]
+        load_loki(endpoint["url"], lines=100, metadata=takes_metadata(loki_program))
+        here = place(
+            sources__loki={"url": endpoint["url"]},
+            snapshots__loki={name: endpoint[name] for name in ("data_dir", "config_file")},
+        )
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(name)  # Loki's own configuration has them
+        expected = loki_lines(endpoint["url"], DAY)
+        taken = here.take("loki").manifest
+        assert here.take("loki").sent_bytes < 100_000
+    assert taken.details["stored_in"] == "s3"
+    assert taken.details["lines_in_chunks"] == taken.counts["day_lines"] == len(expected) == 300
+    stored = b"".join(here.store.read(stat.key) for stat in here.store.list(""))
+    assert s3["secret_key"].encode() not in stored
+    here.restore("loki")
+    with here.served("loki") as served:
+        assert loki_lines(served.endpoint["url"], DAY) == expected
+
+
+def in_s3(s3: dict[str, str], program: Binary, clients: str) -> dict[str, Any]:
+    """Sections of a Loki that stores in this bucket, by either family of storage clients."""
     keys = {"access_key_id": s3["access_key"], "secret_access_key": s3["secret_key"]}
-    section = {
-        "bucketnames": s3["bucket"],
-        "endpoint": s3["endpoint_url"].removeprefix("http://"),
-        "region": s3["region"],
-        "insecure": True,
-        "s3forcepathstyle": True,
-        **keys,
+    endpoint = s3["endpoint_url"].removeprefix("http://")
+    common = {"endpoint": endpoint, "region": s3["region"], "insecure": True, **keys}
+    old = {"aws": {**common, "bucketnames": s3["bucket"], "s3forcepathstyle": True}}
+    new = {
+        "use_thanos_objstore": True,
+        "object_store": {
+            "s3": {**common, "bucket_name": s3["bucket"], "bucket_lookup_type": "path"}
+        },
     }
+    storage: dict[str, Any] = old if clients == "old" else new
+    if clients == "old" and has_version(program, "3"):
+        storage["use_thanos_objstore"] = False  # whichever is this version's default
     period = {
         "from": "2020-01-01",
         "store": "tsdb",
@@ -218,28 +262,14 @@ def test_a_loki_that_stores_in_s3(place, s3, monkeypatch):
         "schema": "v13",
         "index": {"prefix": "index_", "period": "24h"},
     }
-    config = {
+    if not takes_metadata(program):
+        period |= {"store": "boltdb-shipper", "schema": "v11"}
+        storage["boltdb_shipper"] = {"shared_store": "s3"}
+    sections = {
         "ingester": {"flush_check_period": "100ms"},
         "schema_config": {"configs": [period]},
-        "storage_config": {"aws": section},
+        "storage_config": storage,
     }
-    with start(["loki"], loki_config=config) as own:
-        endpoint = own.endpoints["loki"]
-        load_loki(endpoint["url"], lines=100)
-        here = place(
-            sources__loki={"url": endpoint["url"]},
-            snapshots__loki={name: endpoint[name] for name in ("data_dir", "config_file")},
-        )
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            monkeypatch.delenv(name)  # Loki's own configuration has them
-        taken = here.take("loki").manifest
-        expected = loki_lines(endpoint["url"], DAY)
-        assert here.take("loki").sent_bytes < 100_000
-    assert taken.details["stored_in"] == "s3"
-    assert any("/chunks/fake/" in one.path for one in taken.files)
-    stored = b"".join(here.store.read(stat.key) for stat in here.store.list(""))
-    assert s3["secret_key"].encode() not in stored
-    here.restore("loki")
-    with here.served("loki") as served:
-        assert loki_lines(served.endpoint["url"], DAY) == expected
-    assert len(expected) == 300
+    return (
+        sections if takes_metadata(program) else {**sections, "compactor": {"shared_store": "s3"}}
+    )

@@ -194,7 +194,6 @@ def test_secrets_of_lokis_configuration_are_not_stored():
     [
         ("OBJECTS", "gcs", "can't be copied from here"),
         ("/loki/active", "/elsewhere", "outside of its data directory"),
-        ("v13", "v11", "can't be restored into a file system"),
     ],
 )
 def test_a_loki_that_can_t_be_copied_says_why(tmp_path, old, new, told):

@@ -19,6 +19,7 @@ from lake.sources.loki.selector import Selector
 
 _LEFT_OUT = frozenset(
     {
+        "__name__",  # which Loki before 2.3 lists and no stream has
         "__aggregated_metric__",
         "__pattern__",
         "__tenant_id__",  # which Loki adds where several are asked: no stream has it alone

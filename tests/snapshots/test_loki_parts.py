@@ -1,0 +1,251 @@
+"""Loki's files and configurations of every kind, by themselves: no server is needed."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import struct
+from datetime import timedelta
+from pathlib import Path, PurePosixPath
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lake.base.errors import BadData, PermanentError
+from lake.snapshots.loki_chunks import blocks, file_name, lines_between, parsed
+from lake.snapshots.loki_config import LokiPlaces, places, running_config
+from lake.snapshots.loki_restored import require_readable, restored_config, version_of
+from lake.snapshots.loki_retention import duration, kept_for
+
+FILE = Path("loki.yml")
+
+
+def varint(value: int) -> bytes:
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def zigzag(value: int) -> bytes:
+    return varint(value << 1 if value >= 0 else (-value << 1) - 1)
+
+
+def chunk(version: int, found: list[tuple[int, int, int]]) -> bytes:
+    """As Loki's chunkenc writes one; the blocks' own content does not matter."""
+    data = b"\x01\x2e\xe5\x6a" + bytes([version]) + (b"\x05" if version > 1 else b"")
+    data += b"metadata" * (version >= 4) + b"block" * len(found)
+    at = len(data)
+    section = varint(len(found))
+    for lines, start, end in found:
+        section += varint(lines) + zigzag(start) + zigzag(end) + varint(9)
+        section += varint(70_000) * (version >= 3) + varint(5)
+    data += section + b"CRC!"
+    if version >= 4:
+        data += struct.pack(">QQQ", 8, 6, len(section))
+    data += struct.pack(">Q", at)
+    head = b"snappy and JSON"
+    return struct.pack(">I", len(head) + 4) + head + struct.pack(">I", len(data)) + data
+
+
+NS = st.integers(0, 2**62)
+
+
+@given(st.integers(1, 4), st.lists(st.tuples(st.integers(1, 2**31), NS, NS), max_size=300))
+def test_the_lines_of_a_chunk_of_every_version(version, found):
+    data = chunk(version, found)
+    read = blocks(lambda at, length: data[at : at + length], len(data))
+    assert [(one.lines, one.start_ns, one.end_ns) for one in read] == found
+
+
+@pytest.mark.parametrize("data", [b"", b"x" * 20, b"x" * 2000, bytes(2000), b"\xff" * 2000])
+def test_what_is_no_chunk_is_refused(data):
+    with pytest.raises(BadData, match="not a chunk"):
+        blocks(lambda at, length: data[at : at + length], len(data))
+
+
+def test_lines_of_a_day_count_with_the_blocks_that_reach_into_it():
+    data = chunk(4, [(1, 0, 9), (20, 5, 10), (300, 10, 19), (4000, 19, 20), (50000, 20, 30)])
+    read = blocks(lambda at, length: data[at : at + length], len(data))
+    assert lines_between(read, 10, 20) == 20 + 300 + 4000
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("fake/e230/1a21:1a22:7e", "fake/e230/" + base64.b64encode(b"1a21:1a22:7e").decode()),
+        ("fake/e230:1a21:1a22:7e", base64.b64encode(b"fake/e230:1a21:1a22:7e").decode()),
+        ("index/index_20784/1-loki.gz", "index/index_20784/1-loki.gz"),
+    ],
+)
+def test_names_of_objects_on_a_file_system(key, name):
+    assert file_name(key) == name
+    found = parsed(name)
+    assert found is None if key.startswith("index") else (found.start_ms, found.end_ms) == (
+        0x1A21, 0x1A22,
+    )  # fmt: skip
+
+
+OLD = {  # as /config of 2.2.1 and of 3.7 has it, in parts
+    "schema_config": {
+        "configs": [
+            {
+                "from": "2020-01-01", "store": "boltdb-shipper", "object_store": "filesystem",
+                "schema": "v11", "index": {"prefix": "index_", "period": "1d", "tags": {}},
+                "chunks": {"prefix": "", "period": "0s", "tags": {}}, "row_shards": 16,
+            }
+        ]
+    },
+    "storage_config": {
+        "filesystem": {"directory": "/loki/chunks"},
+        "boltdb": {"directory": ""},
+        "boltdb_shipper": {
+            "active_index_directory": "/loki/active", "cache_location": "/loki/cache",
+            "shared_store": "filesystem",
+        },
+    },
+    "ingester": {"wal": {"enabled": False, "dir": "wal"}},
+}  # fmt: skip
+NEW = {
+    "auth_enabled": True,
+    "common": {"path_prefix": "/loki"},
+    "schema_config": {
+        "configs": [
+            {
+                "from": "2024-01-01", "store": "tsdb", "object_store": "filesystem",
+                "schema": "v13",
+                "index": {"path_prefix": "index/", "prefix": "index_", "period": "24h"},
+            }
+        ]
+    },
+    "storage_config": {
+        "use_thanos_objstore": True,
+        "filesystem": {"directory": "/loki/not-used"},
+        "object_store": {"filesystem": {"dir": "/loki/objects"}},
+        "tsdb_shipper": {"active_index_directory": "/loki/tsdb", "cache_location": "/loki/cache"},
+    },
+    "ingester": {"wal": {"enabled": True, "dir": "/loki/wal"}},
+}  # fmt: skip
+
+
+def changed(config: dict, path: str, value: object) -> dict:
+    found = copy.deepcopy(config)
+    *sections, key = path.split(".")
+    inner = found
+    for name in sections:
+        inner = inner.setdefault(name, {})
+    inner[key] = value
+    return found
+
+
+def test_the_running_configuration_is_read_in_any_layout():
+    for text in (yaml.safe_dump(OLD), yaml.safe_dump(NEW, indent=4)):
+        config = running_config("# a page\n" + text)
+        assert config is not None
+        assert config["auth_enabled"] is ("auth_enabled: true" in text)
+    assert running_config("<html>log in</html>") is None
+    assert running_config("") is None
+
+
+def test_the_newer_clients_directory_is_the_one_in_use():
+    found = places(NEW, Path("/loki"), FILE)
+    assert found.own_chunks == PurePosixPath("objects")
+    assert found.multi_tenant
+    older = changed(NEW, "storage_config.use_thanos_objstore", False)
+    assert places(older, Path("/loki"), FILE).own_chunks == PurePosixPath("not-used")
+
+
+def test_directories_that_are_not_in_use_do_not_matter():
+    found = places(OLD, Path("/loki"), FILE)
+    assert found.wal is None
+    assert found.active == {"boltdb-shipper": PurePosixPath("active")}
+
+
+@pytest.mark.parametrize(
+    ("config", "path", "value", "message"),
+    [
+        (NEW, "storage_config.object_store.filesystem.dir", "/elsewhere", "outside of its data"),
+        (NEW, "storage_config.object_store.filesystem.dir", "", "names no directory"),
+        (NEW, "storage_config.object_store.filesystem.dir", "chunks", "outside of its data"),
+        (OLD, "ingester.wal.enabled", True, "outside of its data"),
+    ],
+)
+def test_data_elsewhere_are_refused(config, path, value, message):
+    with pytest.raises(PermanentError, match=message) as failed:
+        places(changed(config, path, value), Path("/loki"), FILE)
+    assert path.rpartition(".")[0] in str(failed.value.parts["where"])
+    assert failed.value.parts["remedy"]
+
+
+def test_a_volume_that_is_mounted_at_another_place(tmp_path):
+    with pytest.raises(PermanentError, match="outside of its data"):
+        places(OLD, tmp_path, FILE)
+    for name in ("chunks", "active"):
+        (tmp_path / name).mkdir()
+    assert places(OLD, tmp_path, FILE).own_chunks == PurePosixPath("chunks")
+
+
+def test_the_secrets_of_a_bucket_come_from_the_file():
+    file = changed(NEW, "schema_config.configs", [NEW["schema_config"]["configs"][0] | {
+        "object_store": "s3"}])  # fmt: skip
+    own = {"bucket_name": "logs", "secret_access_key": "s3cr3t", "access_key_id": "id"}
+    file = changed(file, "common.storage.object_store", {"s3": own, "storage_prefix": "x"})
+    running = changed(
+        file, "storage_config.object_store.s3",
+        {**own, "secret_access_key": "********", "endpoint": "by-a-flag:1", "region": ""},
+    )  # fmt: skip
+    found = places(running, Path("/loki"), FILE, file)
+    assert found.s3 == {
+        "bucketnames": "logs", "secret_access_key": "s3cr3t", "access_key_id": "id",
+        "endpoint": "by-a-flag:1", "prefix": "x",
+    }  # fmt: skip
+    assert "s3cr3t" not in repr(found)
+    assert "s3cr3t" not in str(found.to_json())
+
+
+@pytest.mark.parametrize("config", [OLD, NEW])
+def test_a_layout_comes_back_from_the_manifest(config):
+    found = places(config, Path("/loki"), FILE)
+    again = LokiPlaces.of_json(found.to_json(), "manifest")
+    for version in ((2, 9), (3, 0), (3, 7)):
+        there = Path("/restored")
+        assert restored_config(again, there, version) == restored_config(found, there, version)
+    with pytest.raises(BadData):
+        LokiPlaces.of_json({"chunks": "chunks"}, "manifest")
+
+
+def test_tsdb_is_not_for_an_old_loki():
+    new, old = (places(one, Path("/loki"), FILE) for one in (NEW, OLD))
+    with pytest.raises(PermanentError, match="too old"):
+        require_readable(new, version_of("2.2.1"), "loki")
+    require_readable(new, version_of("3.7.9-main"), "loki")
+    require_readable(old, version_of("2.2.1"), "loki")
+    require_readable(old, version_of("3.7.6"), "loki")
+
+
+@pytest.mark.parametrize(
+    ("text", "hours"),
+    [("744h0m0s", 744), ("31d", 744), ("1w", 168), ("30m", 0.5), ("0s", 0), ("", 0), ("ever", 0)],
+)
+def test_durations(text, hours):
+    assert duration(text) == timedelta(hours=hours)
+
+
+def test_the_shortest_retention_counts():
+    limits = {
+        "retention_period": "744h",
+        "retention_stream": [{"selector": "{a=\"b\"}", "period": "96h"}],
+    }  # fmt: skip
+    config = {"compactor": {"retention_enabled": True}, "limits_config": limits}
+    mine = frozenset(["me"])
+    assert kept_for(config, None, mine) == timedelta(hours=96)
+    overrides = {
+        "overrides": {"me": {"retention_period": "1d"}, "other": {"retention_period": "1h"}}
+    }
+    assert kept_for(config, overrides, mine) == timedelta(days=1)
+    assert kept_for({**config, "compactor": {"retention_enabled": False}}, None, mine) is None
+    tables = {"retention_deletes_enabled": True, "retention_period": "48h"}
+    assert kept_for({"table_manager": tables}, None, mine) == timedelta(days=2)
