@@ -1,0 +1,242 @@
+#!/usr/bin/env python3
+"""Lays a monitoring-lake snapshot out as files. Needs Python 3.8 or newer and nothing else.
+
+A bucket's `mongo/`, `prometheus/` and `loki/` folders hold raw snapshots. Fetch such a folder with
+any S3 client, then let this script check every byte and put the files where mongorestore,
+Prometheus or Loki expects them:
+
+    aws s3 sync s3://BUCKET/prometheus lake/prometheus
+    python3 restore.py prometheus --objects lake --day 2026-11-22 --into incident
+
+To fetch no more than is needed, fetch the manifests first and let the script list the rest:
+
+    aws s3 sync s3://BUCKET/prometheus lake/prometheus --exclude '*' --include '*/manifest.json'
+    python3 restore.py prometheus --objects lake --day 2026-11-22 --list
+
+Nothing is written outside of the directory that --into names, and no file appears there before
+its SHA-256 is checked. Exit status: 0 done, 1 failed, 2 wrong usage.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import pathlib
+import re
+import sys
+
+SYSTEMS = ("mongo", "prometheus", "loki")
+BELOW = {"mongo": "dump", "prometheus": "prometheus/data", "loki": "loki"}
+DATA_DIR = "{data_dir}"  # in a stored Loki configuration: where the files are restored
+CHUNK = 1 << 20
+
+
+class Failure(Exception):
+    """Ends the script with its text and exit status 1."""
+
+
+def manifests(objects, system):
+    """All manifests of the system under the directory, newest first."""
+    found = []
+    for file in (objects / system).glob("*/*/*/manifest.json"):
+        if re.fullmatch(r"\d{4}/\d\d/\d\d", file.parent.relative_to(objects / system).as_posix()):
+            try:
+                found.append(json.loads(file.read_text(encoding="utf-8")))
+            except ValueError as error:
+                print(f"note: {file} is not a manifest ({error})", file=sys.stderr)
+    if not found:
+        raise Failure(
+            f"no manifest of a {system} snapshot below {objects / system}\n"
+            f"expected: {objects / system}/YYYY/MM/DD/manifest.json, as in the bucket"
+        )
+    return sorted(found, key=lambda manifest: manifest["created_at"], reverse=True)
+
+
+def chosen(found, day, snapshot):
+    """The manifest of that name, or the newest that holds the whole day."""
+    for manifest in found:
+        if manifest["day"] == snapshot or (not snapshot and day in whole_days(manifest)):
+            return manifest
+    lines = [f"  {manifest['day']}: {described(manifest)}" for manifest in found]
+    wanted = f"named {snapshot}" if snapshot else f"that holds the whole of {day}"
+    raise Failure(f"no snapshot {wanted}; there are\n" + "\n".join(lines))
+
+
+def whole_days(manifest):
+    """The data days that the snapshot holds whole; older manifests name the day they cover."""
+    return manifest.get("whole_days") or [manifest["day"]]
+
+
+def described(manifest):
+    days = sorted(whole_days(manifest))
+    return f"holds {days[0]} to {days[-1]}, taken {manifest['created_at']}"
+
+
+def files_of(manifest):
+    """Path → its pieces in order. Refuses paths that lead out of the target, and gaps."""
+    files = {}
+    for piece in sorted(manifest["files"], key=lambda one: one["at"]):
+        path = pathlib.PurePosixPath(piece["path"])
+        if path.is_absolute() or ".." in path.parts or not path.parts:
+            raise Failure(f"a path of the manifest leads out of the directory: {path}")
+        pieces = files.setdefault(path, [])
+        if piece["at"] != sum(one["bytes"] for one in pieces):
+            raise Failure(f"pieces of {path} leave a gap at byte {piece['at']}")
+        pieces.append(piece)
+    return files
+
+
+def check_objects(objects, manifest):
+    """Every object's size and SHA-256."""
+    for number, one in enumerate(manifest["objects"], 1):
+        file = objects / one["key"]
+        progress(f"checking objects: {number} of {len(manifest['objects'])}")
+        if not file.is_file():
+            raise Failure(f"an object is missing: fetch {one['key']}")
+        digest, size = hashlib.sha256(), 0
+        with file.open("rb") as source:
+            for chunk in iter(lambda: source.read(CHUNK), b""):
+                digest.update(chunk)
+                size += len(chunk)
+        if (size, digest.hexdigest()) != (one["bytes"], one["sha256"]):
+            raise Failure(
+                f"{one['key']} is not the stored object\n"
+                f"expected: {one['bytes']} bytes, sha256 {one['sha256']}\n"
+                f"found: {size} bytes, sha256 {digest.hexdigest()}\n"
+                "Fetch it again; if it stays so, restore another snapshot."
+            )
+
+
+def write_files(objects, target, files):
+    """Each file under a name of its own until all of its pieces are checked."""
+    for number, (path, pieces) in enumerate(sorted(files.items()), 1):
+        progress(f"writing files: {number} of {len(files)}")
+        file = target / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = target / f".part-{number}"
+        with part.open("wb") as out:
+            for piece in pieces:
+                copy_piece(objects / piece["key"], piece, out)
+        part.replace(file)
+
+
+def copy_piece(source_file, piece, out):
+    digest, left = hashlib.sha256(), piece["bytes"]
+    with source_file.open("rb") as source:
+        source.seek(piece.get("offset", 0))
+        while left:
+            chunk = source.read(min(CHUNK, left))
+            if not chunk:
+                break
+            digest.update(chunk)
+            out.write(chunk)
+            left -= len(chunk)
+    if left or digest.hexdigest() != piece["sha256"]:
+        raise Failure(f"{piece['path']}: bytes from {piece['at']} on are not those of the manifest")
+
+
+def next_steps(manifest, target):
+    """The command that starts the system's own program on the files."""
+    return {"mongo": mongo, "prometheus": prometheus, "loki": loki}[manifest["system"]](
+        manifest, target
+    )
+
+
+def mongo(_manifest, target):
+    archives = sorted(target.rglob("*.archive.gz")) + sorted(target.rglob("*.archive"))
+    host = "--uri=mongodb://127.0.0.1:27017"
+    ttl = "Start that mongod with --setParameter ttlMonitorEnabled=false, or old documents expire."
+    common = f"mongorestore {host} --stopOnError --bypassDocumentValidation"
+    for archive in archives:
+        gzip = "--gzip " if archive.suffix == ".gz" else ""
+        return [f"{common} {gzip}--archive={archive}", ttl]
+    gzip = "--gzip " if any(target.rglob("*.bson.gz")) else ""
+    return [f"{common} {gzip}{target}", ttl]
+
+
+def prometheus(manifest, target):
+    config = target.parent / "prometheus.yml"
+    config.write_text("{}\n", encoding="utf-8")
+    version = manifest.get("server", {}).get("version", "")
+    return [
+        f"prometheus --config.file={config} --storage.tsdb.path={target} "
+        "--storage.tsdb.retention.time=100y --web.listen-address=127.0.0.1:9090",
+        f"The snapshot is of version {version}: take that one or a newer one.",
+    ]
+
+
+def loki(manifest, target):
+    stored = manifest.get("details", {}).get("restored_config")
+    original = target / "loki-config.yml"
+    version = manifest.get("server", {}).get("version", "")
+    hint = f"The snapshot is of version {version}: take that one or a newer one."
+    if stored is None:
+        return [
+            f"Copy {original}, point its directories below {target / 'data'}, turn retention off.",
+            hint,
+        ]
+    # JSON is YAML. A path may hold what JSON has to escape.
+    text = json.dumps(stored, indent=1).replace(DATA_DIR, json.dumps(str(target / "data"))[1:-1])
+    config = target / "loki-restored.yml"
+    config.write_text(text + "\n", encoding="utf-8")
+    return [f"loki -config.file={config}", hint, "It listens on 127.0.0.1:3100."]
+
+
+def progress(text):
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def parsed(arguments):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("system", choices=SYSTEMS)
+    parser.add_argument(
+        "--objects",
+        required=True,
+        type=pathlib.Path,
+        metavar="DIR",
+        help="directory that holds the bucket's objects under their keys",
+    )
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--day", metavar="D", help="UTC data day: the newest snapshot that holds it")
+    which.add_argument("--snapshot", metavar="D", help="UTC day on which a snapshot was taken")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--into", type=pathlib.Path, metavar="DIR", help="new or empty directory")
+    what.add_argument("--list", action="store_true", help="prints the keys of the objects needed")
+    return parser.parse_args(arguments)
+
+
+def main(arguments=None):
+    asked = parsed(arguments)
+    manifest = chosen(manifests(asked.objects, asked.system), asked.day, asked.snapshot)
+    if asked.list:
+        print("\n".join(one["key"] for one in manifest["objects"]))
+        return
+    if asked.into.exists() and any(asked.into.iterdir()):
+        raise Failure(f"{asked.into} is not empty: name a new directory")
+    files = files_of(manifest)
+    check_objects(asked.objects, manifest)
+    target = (asked.into / BELOW[asked.system]).absolute()
+    target.mkdir(parents=True, exist_ok=True)
+    write_files(asked.objects, target, files)
+    progress("")
+    size = sum(one["bytes"] for one in manifest["files"])
+    print(f"{asked.system} snapshot of {manifest['day']}: {described(manifest)}")
+    print(f"{len(files)} files, {size:,} bytes restored to {target}, checksums verified")
+    for line in next_steps(manifest, target):
+        print(line)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Failure as failure:
+        progress("")
+        sys.exit(f"restore.py: {failure}")
+    except OSError as failure:
+        progress("")
+        sys.exit(f"restore.py: {failure.strerror}: {failure.filename}")
+    except KeyboardInterrupt:
+        os._exit(130)
