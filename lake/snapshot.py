@@ -32,6 +32,7 @@ from lake.snapshots.manifest import (
     snapshot_manifest_key,
     snapshot_prefix,
 )
+from lake.snapshots.standalone import store_script
 
 _PARALLEL = 4
 _UNFINISHED_AFTER_S = 86_400  # objects without a manifest may belong to a run until then
@@ -102,6 +103,7 @@ def take_snapshot(
         whole_days=None if taken.whole_days is None else [str(one) for one in taken.whole_days],
     )
     _require_objects(store, manifest)
+    store_script(store, system)
     store.write(snapshot_manifest_key(system, day), manifest.to_bytes())
     _require_objects(store, manifest)  # a removal that began before could not see it
     collector.clear_journal()
