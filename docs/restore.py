@@ -23,6 +23,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import sys
 
 SYSTEMS = ("mongo", "prometheus", "loki")
@@ -149,9 +150,9 @@ def mongo(_manifest, target):
     common = f"mongorestore {host} --stopOnError --bypassDocumentValidation"
     for archive in archives:
         gzip = "--gzip " if archive.suffix == ".gz" else ""
-        return [f"{common} {gzip}--archive={archive}", ttl]
+        return [f"{common} {gzip}--archive={quoted(archive)}", ttl]
     gzip = "--gzip " if any(target.rglob("*.bson.gz")) else ""
-    return [f"{common} {gzip}{target}", ttl]
+    return [f"{common} {gzip}{quoted(target)}", ttl]
 
 
 def prometheus(manifest, target):
@@ -159,7 +160,7 @@ def prometheus(manifest, target):
     config.write_text("{}\n", encoding="utf-8")
     version = manifest.get("server", {}).get("version", "")
     return [
-        f"prometheus --config.file={config} --storage.tsdb.path={target} "
+        f"prometheus --config.file={quoted(config)} --storage.tsdb.path={quoted(target)} "
         "--storage.tsdb.retention.time=100y --web.listen-address=127.0.0.1:9090",
         f"The snapshot is of version {version}: take that one or a newer one.",
     ]
@@ -179,7 +180,12 @@ def loki(manifest, target):
     text = json.dumps(stored, indent=1).replace(DATA_DIR, json.dumps(str(target / "data"))[1:-1])
     config = target / "loki-restored.yml"
     config.write_text(text + "\n", encoding="utf-8")
-    return [f"loki -config.file={config}", hint, "It listens on 127.0.0.1:3100."]
+    return [f"loki -config.file={quoted(config)}", hint, "It listens on 127.0.0.1:3100."]
+
+
+def quoted(path):
+    """As a shell takes it."""
+    return shlex.quote(str(path))
 
 
 def progress(text):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -74,16 +75,16 @@ def test_it_lists_the_objects_that_it_needs(site, objects, tmp_path, system):
         (tmp_path / "some" / key).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(objects / key, tmp_path / "some" / key)
     done = run(
-        system, "--objects", tmp_path / "some", "--day", site.last, "--into", tmp_path / "into"
+        system, "--objects", tmp_path / "some", "--day", site.last, "--into", tmp_path / "in to"
     )
     assert done.returncode == 0, done.stderr
-    files = [file for file in (tmp_path / "into").rglob("*") if file.is_file()]
+    files = [file for file in (tmp_path / "in to").rglob("*") if file.is_file()]
     assert len(files) >= manifest.paths
 
 
 def test_mongo_is_what_mongorestore_takes(site, objects, tmp_path):
     """Every document of the server, byte for byte; by mongorestore itself where it is here."""
-    done = run("mongo", "--objects", objects, "--day", site.last, "--into", tmp_path / "into")
+    done = run("mongo", "--objects", objects, "--day", site.last, "--into", tmp_path / "in to")
     assert done.returncode == 0, done.stderr
     (dump,) = (tmp_path / "into/dump").iterdir()
     with pymongo.MongoClient(site.endpoints["mongo"]["uri"]) as client:
@@ -105,8 +106,10 @@ def _mongorestore(command: str, site: Site, database: str) -> None:
 
     with start(["mongo"], mongo_ttl=False) as stack:
         uri = stack.endpoints["mongo"]["uri"]
-        there = command.replace("mongodb://127.0.0.1:27017", uri).split()
-        done = subprocess.run(there, capture_output=True, text=True, timeout=120, check=False)
+        there = command.replace("mongodb://127.0.0.1:27017", uri)
+        done = subprocess.run(
+            shlex.split(there), capture_output=True, text=True, timeout=120, check=False
+        )
         assert done.returncode == 0, done.stderr
         with (
             pymongo.MongoClient(uri) as restored,
@@ -118,11 +121,11 @@ def _mongorestore(command: str, site: Site, database: str) -> None:
 
 
 def test_prometheus_starts_on_it_by_the_printed_command(site, objects, tmp_path):
-    done = run("prometheus", "--objects", objects, "--day", site.last, "--into", tmp_path / "into")
+    done = run("prometheus", "--objects", objects, "--day", site.last, "--into", tmp_path / "in to")
     assert done.returncode == 0, done.stderr
-    command = next(line for line in done.stdout.splitlines() if line.startswith("prometheus "))
+    command = next(line for line in done.stdout.splitlines() if line.startswith("prometheus --"))
     port = free_ports(["http"])["http"]
-    query = {"query": 'count_over_time({__name__=~".+"}[1d])', "time": site.last.end_ms / 1000}
+    query = {"query": '{__name__=~".+"}[1d]', "time": (site.last.end_ms - 1) / 1000}
     expected = _samples(site.endpoints["prometheus"]["url"], query)
     with running(command, "prometheus", {"127.0.0.1:9090": f"127.0.0.1:{port}"}):
         wait_for(f"http://127.0.0.1:{port}/-/ready")
@@ -138,7 +141,7 @@ def running(command: str, program: str, other: Mapping[str, str]) -> Iterator[No
     binary = find(program)
     assert binary is not None
     started = subprocess.Popen(
-        [str(binary.path), *command.split()[1:]],
+        [str(binary.path), *shlex.split(command)[1:]],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -162,9 +165,9 @@ def wait_for(url: str) -> None:
     pytest.fail(f"{url} does not answer")
 
 
-def _samples(url: str, query: dict[str, object]) -> dict[str, str]:
+def _samples(url: str, query: dict[str, object]) -> dict[str, list[list[object]]]:
     answer = requests.get(f"{url}/api/v1/query", params=query, timeout=30).json()
-    return {json.dumps(one["metric"]): one["value"][1] for one in answer["data"]["result"]}
+    return {json.dumps(one["metric"]): one["values"] for one in answer["data"]["result"]}
 
 
 class Damage:
