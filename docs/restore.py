@@ -28,7 +28,7 @@ import sys
 
 SYSTEMS = ("mongo", "prometheus", "loki")
 BELOW = {"mongo": "dump", "prometheus": "prometheus/data", "loki": "loki"}
-DATA_DIR = "{data_dir}"  # in a stored Loki configuration: where the files are restored
+DIRECTORY = "{directory}"  # in a stored Loki configuration: where the files are restored
 CHUNK = 1 << 20
 
 
@@ -168,7 +168,7 @@ def prometheus(manifest, target):
 
 def loki(manifest, target):
     stored = manifest.get("details", {}).get("restored_config")
-    original = target / "loki-config.yml"
+    original = target / "source-config.yml"
     version = manifest.get("server", {}).get("version", "")
     hint = f"The snapshot is of version {version}: take that one or a newer one."
     if stored is None:
@@ -177,7 +177,7 @@ def loki(manifest, target):
             hint,
         ]
     # JSON is YAML. A path may hold what JSON has to escape.
-    text = json.dumps(stored, indent=1).replace(DATA_DIR, json.dumps(str(target / "data"))[1:-1])
+    text = json.dumps(stored, indent=1).replace(DIRECTORY, json.dumps(str(target))[1:-1])
     config = target / "loki-restored.yml"
     config.write_text(text + "\n", encoding="utf-8")
     return [f"loki -config.file={quoted(config)}", hint, "It listens on 127.0.0.1:3100."]

@@ -86,7 +86,7 @@ def test_mongo_is_what_mongorestore_takes(site, objects, tmp_path):
     """Every document of the server, byte for byte; by mongorestore itself where it is here."""
     done = run("mongo", "--objects", objects, "--day", site.last, "--into", tmp_path / "in to")
     assert done.returncode == 0, done.stderr
-    (dump,) = (tmp_path / "into/dump").iterdir()
+    (dump,) = (tmp_path / "in to/dump").iterdir()
     with pymongo.MongoClient(site.endpoints["mongo"]["uri"]) as client:
         raw = bson.codec_options.CodecOptions(document_class=bson.raw_bson.RawBSONDocument)
         for name in client[dump.name].list_collection_names():
