@@ -1,0 +1,148 @@
+"""Snapshots of one Loki in another, and of a Loki whose chunks are not where they seem to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from answers import loki_lines
+from loki_versions import PINNED, found
+from places import DAY
+from system_loading import load_loki, takes_metadata
+
+import lake.serve
+from lake.base.errors import Incomplete, PermanentError
+from lake.servers import Binary, Stack, install, start
+from lake.servers.binaries import identify
+from lake.snapshots import loki
+
+QUICK = {"flush_check_period": "100ms"}
+
+
+def place_of(place, stack: Stack, **snapshots):
+    endpoint = stack.endpoints["loki"]
+    own = {name: endpoint[name] for name in ("data_dir", "config_file")}
+    return place(sources__loki={"url": endpoint["url"]}, snapshots__loki={**own, **snapshots})
+
+
+def pinned_program() -> Binary:
+    return found().get(PINNED) or install("loki", version=PINNED)
+
+
+@pytest.fixture(scope="module")
+def pinned() -> Iterator[Stack]:
+    """The oldest Loki, with a day of lines."""
+    programs = {"loki": pinned_program()}
+    with start(["loki"], programs=programs, loki_config={"ingester": QUICK}) as running:
+        load_loki(running.endpoints["loki"]["url"], metadata=False)
+        yield running
+
+
+def served_by(monkeypatch: pytest.MonkeyPatch, program: Binary) -> None:
+    monkeypatch.setattr(lake.serve, "closest", lambda *_: program)
+
+
+@pytest.mark.slow
+@pytest.mark.loki(at_least="3.0")
+def test_an_old_snapshot_in_a_newer_loki(place, pinned, loki_program, monkeypatch):
+    here = place_of(place, pinned)
+    here.take("loki")
+    expected = loki_lines(pinned.endpoints["loki"]["url"], DAY)
+    here.restore("loki")
+    served_by(monkeypatch, loki_program)
+    with here.served("loki") as served:
+        assert loki_lines(served.endpoint["url"], DAY) == expected
+        (remark,) = served.remarks
+        assert PINNED in remark
+        assert loki_program.version in remark
+    assert len(expected) == 900
+
+
+@pytest.mark.loki(at_least="3.0")
+def test_a_new_snapshot_where_only_an_old_loki_is(place, own_loki, monkeypatch):
+    here = place_of(place, own_loki)
+    here.take("loki")
+    here.restore("loki")
+    served_by(monkeypatch, pinned_program())
+    with pytest.raises(PermanentError, match="too old") as failed:
+        here.serve("loki")
+    assert PINNED.rpartition(".")[0] in str(failed.value.parts["found"])
+
+
+@pytest.mark.loki(at_least="3.3")
+@pytest.mark.parametrize("newer", [True, False])
+def test_a_loki_whose_default_are_other_clients(
+    place, own_loki, loki_program, monkeypatch, tmp_path, newer
+):
+    """A flag overrides the configuration, as another default would."""
+    wrapper = tmp_path / "bin" / "loki"
+    wrapper.parent.mkdir()
+    flag = f"-use-thanos-objstore={str(newer).lower()}"
+    wrapper.write_text(f'#!/bin/sh\nexec {loki_program.path} {flag} "$@"\n')
+    wrapper.chmod(0o755)
+    here = place_of(place, own_loki)
+    here.take("loki")
+    here.restore("loki")
+    served_by(monkeypatch, identify("loki", wrapper))
+    with here.served("loki") as served:
+        expected = loki_lines(own_loki.endpoints["loki"]["url"], DAY)
+        assert loki_lines(served.endpoint["url"], DAY) == expected
+
+
+@pytest.mark.loki(at_least="3.3")
+@pytest.mark.parametrize("inside", [True, False])
+def test_the_newer_clients_directory(place, loki_program, tmp_path, inside):
+    directory = tmp_path / ("srv/loki/data/objects" if inside else "elsewhere")
+    storage = {"use_thanos_objstore": True, "object_store": {"filesystem": {"dir": str(directory)}}}
+    config = {"ingester": QUICK, "storage_config": storage}
+    with start(
+        ["loki"], tmp_path / "srv", programs={"loki": loki_program}, loki_config=config
+    ) as own:
+        load_loki(own.endpoints["loki"]["url"])
+        here = place_of(place, own)
+        if not inside:
+            with pytest.raises(PermanentError, match="outside of its data") as failed:
+                here.take("loki")
+            assert failed.value.parts["found"] == str(directory)
+            return
+        expected = loki_lines(own.endpoints["loki"]["url"], DAY)
+        here.take("loki")
+    here.restore("loki")
+    with here.served("loki") as served:
+        assert loki_lines(served.endpoint["url"], DAY) == expected
+
+
+@pytest.mark.slow
+def test_chunks_that_do_not_account_for_the_lines(place, loki_program, monkeypatch):
+    """Loki still has in its memory what is gone from its disk, so its count is right."""
+    monkeypatch.setattr(loki, "_FLUSHED_WITHIN_S", 1.0)
+    config = {"ingester": {**QUICK, "chunk_retain_period": "10m"}}
+    with start(["loki"], programs={"loki": loki_program}, loki_config=config) as own:
+        endpoint = own.endpoints["loki"]
+        load_loki(endpoint["url"], metadata=takes_metadata(loki_program))
+        here = place_of(place, own)
+        taken = here.take("loki").manifest
+        assert taken.details["lines_in_chunks"] == taken.counts["day_lines"] == 900
+        chunks = Path(endpoint["data_dir"]) / "chunks"
+        one = next(path for path in chunks.rglob("*") if path.is_file() and len(path.name) > 30)
+        one.unlink()
+        with pytest.raises(Incomplete, match="do not account for") as failed:
+            here.take("loki")
+    assert "900 lines" in str(failed.value.parts["expected"])
+    assert "600 lines" in str(failed.value.parts["found"])
+    assert here.manifest("loki") == taken
+
+
+def test_a_configuration_inside_the_data_directory_keeps_its_secrets(place, own_loki, tmp_path):
+    endpoint = own_loki.endpoints["loki"]
+    config = Path(endpoint["data_dir"]) / "loki.yml"
+    own = Path(endpoint["config_file"]).read_text()
+    config.write_text(own + "\n# not used\n")
+    here = place_of(place, own_loki, config_file=str(config))
+    try:
+        files = [one.path for one in here.take("loki").manifest.files]
+    finally:
+        config.unlink()
+    assert "source-config.yml" in files
+    assert "data/loki.yml" not in files
