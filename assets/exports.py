@@ -15,6 +15,7 @@ from contextlib import closing
 import dagster as dg
 
 from assets.checks import Verdict, check_partition, check_specs, evaluations
+from assets.failing import as_failures
 from assets.resources import LakeResource
 from lake.base.datasets import Dataset
 from lake.base.day import Day
@@ -80,6 +81,7 @@ def export_asset(
         days = [(dataset, Day.parse(key)) for key in context.partition_keys]
         failures: dict[Day, LakeError] = {}
         with (
+            as_failures(),
             lake.exporter(settings) as exporter,
             # An interrupt here must not let the days that still wait run on.
             closing(

@@ -7,8 +7,8 @@ Belongs here: what Dagster keeps of a rehearsal. Does not: the rehearsal (lake.r
 
 import dagster as dg
 
+from assets.failing import as_failures
 from assets.resources import LakeResource
-from lake.base.errors import LakeError, TransientError
 from lake.base.settings import Settings
 from lake.rehearse import Rehearsal, rehearse
 from lake.rehearse.report import store_report
@@ -42,8 +42,8 @@ def rehearsal_asset(settings: Settings) -> dg.AssetsDefinition:
     def rehearsal(
         context: dg.AssetExecutionContext, config: RehearsalConfig, lake: LakeResource
     ) -> dg.MaterializeResult[None]:
-        store = lake.store(settings)
-        try:
+        with as_failures():
+            store = lake.store(settings)
             held = rehearse(
                 settings,
                 store,
@@ -52,9 +52,6 @@ def rehearsal_asset(settings: Settings) -> dg.AssetsDefinition:
                 told=lambda name, text: context.log.info("%s: %s", name, text),
             )
             report = store_report(store, held)
-        except LakeError as error:
-            retry = isinstance(error, TransientError)
-            raise dg.Failure(str(error), allow_retries=retry) from None
         metadata = _metadata(held, report)
         if not held.ok:
             told = "\n".join(held.differences()[:_TOLD])

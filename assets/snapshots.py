@@ -11,9 +11,9 @@ from pathlib import Path
 import dagster as dg
 
 from assets.exports import RETRIES, partitions_of
+from assets.failing import as_failures
 from assets.resources import LakeResource
 from lake.base.day import Day
-from lake.base.errors import LakeError, TransientError
 from lake.base.settings import Settings
 from lake.snapshot import Outcome, take_snapshot
 from lake.snapshots.manifest import SYSTEMS, snapshot_manifest_key
@@ -68,12 +68,9 @@ def snapshot_asset(settings: Settings, system: str) -> dg.AssetsDefinition:
     def snapshot(
         context: dg.AssetExecutionContext, lake: LakeResource
     ) -> dg.MaterializeResult[None]:
-        store = lake.store(settings)
-        try:
+        with as_failures():
+            store = lake.store(settings)
             outcome = take_snapshot(settings, store, system, Day.parse(context.partition_key))
-        except LakeError as error:
-            retry = isinstance(error, TransientError)
-            raise dg.Failure(str(error), allow_retries=retry) from None
         key = snapshot_manifest_key(system, Day.parse(outcome.manifest.day))
         return dg.MaterializeResult(metadata=_metadata(outcome, store.url(key)))
 

@@ -7,7 +7,8 @@ LakeError
 │   ├── Refused               the other side said no: credentials, permission, 4xx
 │   ├── BadData               an answer or object that can't be what it claims to be
 │   ├── Incomplete            a read smaller than the source's own count, suspicious shrinkage
-│   └── Missing               an object, manifest, server binary or port is not there
+│   ├── Missing               an object, manifest, server binary or port is not there
+│   └── Stopped               the work was ended on request
 └── TransientError            a retry may mend it: unreachable, timeout, 5xx, 429
     └── Conflict              somebody else has written the object meanwhile
 
@@ -15,6 +16,8 @@ Belongs here: the tree and how a message reads. Does not: who raises what.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from lake.base.redaction import redact
 
@@ -73,6 +76,13 @@ class Incomplete(PermanentError):
 
 class Missing(PermanentError):
     """Something that has to be there is not."""
+
+
+class Stopped(PermanentError):
+    """The work was ended on request, before it was done."""
+
+    def __init__(self, what: str = "stopped on request", **parts: Any) -> None:
+        super().__init__(what, **parts)
 
 
 class TransientError(LakeError):

@@ -10,11 +10,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from lake.base.datasets import KINDS
 from lake.base.errors import ConfigError
-from lake.base.overrides import Key, variable_of
+from lake.base.overrides import Key, is_secret, variable_of
 
 _SHOWN_CHARS = 200
 
@@ -30,7 +30,9 @@ def explain(
     # A key that is unknown goes first: the one that is missing is often what was meant.
     finding = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     key, kind = _key(finding["loc"], data)
-    origins = [place for found, place in origin.items() if found[: len(key)] == key]
+    if key[-1] == "[key]":  # a name in a table, where it has been confused with its value
+        key = key[:-2]
+    origins = [place for found, place in origin.items() if key[: len(found)] == found[: len(key)]]
     where = origins[0] if origins else f"{path}: {_section(key[:-1])}"
     name = key[-1]
     if finding["type"] == "extra_forbidden":
@@ -56,7 +58,8 @@ def explain(
         f"wrong value for {name!r}",
         where=where,
         expected=finding["msg"].removeprefix("Value error, "),
-        found=_shown(name, finding["input"]),
+        found=_shown(key, finding["input"]),
+        remedy=_remedy(key, finding["input"]),
     )
 
 
@@ -99,7 +102,18 @@ def _valid_names(model: type[BaseModel], section: Key, kind: str) -> list[str]:
     return list(model.model_fields)
 
 
-def _shown(name: str, value: object) -> str | None:
+def _shown(key: Key, value: object) -> str | None:
     """The value, unless it is or may hold a secret."""
-    secret = name in ("password", "bearer_token") or "@" in str(value)
-    return None if secret else repr(value)[:_SHOWN_CHARS]
+    hidden = is_secret(key) or "headers" in key or key[-1] in ("uri", "url") or "@" in str(value)
+    return None if hidden else repr(value)[:_SHOWN_CHARS]
+
+
+def _remedy(key: Key, value: object) -> str | None:
+    """For what is not shown: what is wrong with it where that is easily overlooked."""
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    if not isinstance(value, str) or _shown(key, value):
+        return None
+    if "\n" in value.strip() or "\r" in value.strip():
+        return "its value has a line break in the middle: set the value alone, on one line"
+    return None

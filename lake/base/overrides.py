@@ -22,7 +22,12 @@ _SECRET_OPTION = re.compile(
     r"|AWS_SESSION_TOKEN(?::|%3A)((?:(?!%2C)[^,&;])+)",
     re.IGNORECASE,
 )
-_AWS_SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+_AWS_SECRETS = (
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+)
+_AWS_KEYS = ("AWS_ACCESS_KEY_ID", *_AWS_SECRETS)  # what ends up in a header
 
 Key = tuple[str, ...]  # ("sources", "mongo", "uri"), ("dataset", "container_logs", "selector")
 
@@ -136,6 +141,21 @@ def register_secrets(data: dict[str, Any], env: Mapping[str, str]) -> None:
         register_secret(env.get(variable, ""))
 
 
+def refuse_unusable_aws_secrets(env: Mapping[str, str]) -> None:
+    """Raises ConfigError where a variable of the AWS chain can't be sent: it is not shown.
+
+    The AWS library reads these variables by itself, so a line break can't be taken off here.
+    """
+    for variable in _AWS_KEYS:
+        if re.search(r"[^\x21-\x7e]", env.get(variable, "")):
+            raise ConfigError(
+                f"{variable} can't be a key",
+                where=_where(variable),
+                expected="printable ASCII without blanks or line breaks",
+                remedy=f'set it without them, such as {variable}="$(cat FILE)"',
+            )
+
+
 def _overridable(key: Key) -> Key:
     """Headers are set all at once."""
     return key[: key.index("headers") + 1] if "headers" in key else key
@@ -147,9 +167,15 @@ def _secrets(table: Mapping[str, Any], key: Key) -> Iterator[tuple[Key, str]]:
         path = (*key, name)
         if isinstance(value, dict):
             yield from _secrets(value, path)
-        elif isinstance(value, str) and value:
-            of_header = "headers" in key and _SECRET_HEADER.search(name)
-            if name in _SECRET_KEYS or of_header:
-                yield path, value
-            else:
-                yield from ((path, secret) for secret in secrets_of(value))
+        elif is_secret(path):
+            if value and not isinstance(value, list):
+                yield path, str(value)
+        elif isinstance(value, str):
+            yield from ((path, secret) for secret in secrets_of(value))
+
+
+def is_secret(key: Key) -> bool:
+    """Whether the key's value is a secret as a whole."""
+    return key[-1] in _SECRET_KEYS or (
+        "headers" in key[:-1] and _SECRET_HEADER.search(key[-1]) is not None
+    )

@@ -12,17 +12,23 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from lake.base.datasets import Dataset, duration_ms
 from lake.base.errors import ConfigError, UsageError
 from lake.base.explain import explain
-from lake.base.overrides import apply_environment, refuse_secrets, register_secrets
+from lake.base.overrides import (
+    apply_environment,
+    refuse_secrets,
+    refuse_unusable_aws_secrets,
+    register_secrets,
+)
 
 DEFAULT_FILE = "lake.toml"
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
@@ -30,16 +36,60 @@ _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 _ODD_IN_ROOT = re.compile(r"[*?\[\]{}=\\\x00-\x1f]")
 
 
+_ASCII_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# What http.client can send: http.client's and requests' own errors show the whole value.
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def _line(text: str) -> str:
+    """Without the line break that a mounted secret or a shell's output ends with."""
+    text = text.strip("\r\n")
+    if _ASCII_CONTROL.search(text):
+        raise ValueError("one line of text without control characters")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("text encoded as UTF-8") from None
+    return text
+
+
+def _header_value(text: str) -> str:
+    text = text.strip()
+    if not _HEADER_VALUE.fullmatch(text):
+        raise ValueError("one line of Latin-1 text without control characters")
+    return text
+
+
+def _secret(check: Callable[[str], str]) -> Callable[[SecretStr], SecretStr]:
+    return lambda secret: SecretStr(check(secret.get_secret_value()))
+
+
+def _header_name(name: str) -> str:
+    if not _HEADER_NAME.fullmatch(name):
+        raise ValueError("a header's name: letters, digits and hyphens")
+    return name
+
+
 def _mongo_uri(uri: str) -> str:
+    uri = _line(uri)
+    if _ASCII_CONTROL.search(unquote(uri)):
+        raise ValueError("a URI without percent-encoded line breaks (%0A)")
     if not uri.startswith(("mongodb://", "mongodb+srv://")):
         raise ValueError("a URI begins with mongodb:// or mongodb+srv://")
     return _escaped(uri)
 
 
 def _http_url(url: str) -> str:
+    url = _line(url)
     if not re.match(r"https?://[^/?#]", url):
         raise ValueError("a URL begins with http:// or https:// and has a host")
-    return _escaped(url)
+    _escaped(url)
+    try:
+        urlsplit(url).port  # noqa: B018  it is looked at when it is read
+    except ValueError:
+        raise ValueError("a URL with a host and a port of 1 to 65535") from None
+    return url
 
 
 def _escaped(url: str) -> str:
@@ -57,13 +107,18 @@ def _latency(text: str) -> str:
     return text
 
 
+Line = Annotated[str, AfterValidator(_line)]
+HeaderName = Annotated[str, AfterValidator(_header_name)]
+HeaderValue = Annotated[str, AfterValidator(_header_value)]
+Password = Annotated[SecretStr, AfterValidator(_secret(_line))]
+Token = Annotated[SecretStr, AfterValidator(_secret(_header_value))]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 MongoUri = Annotated[str, AfterValidator(_mongo_uri)]
 Latency = Annotated[str, AfterValidator(_latency)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class LakeSection(_Section):
@@ -84,8 +139,8 @@ class S3Section(_Section):
     """`[s3]`: what differs from the AWS defaults."""
 
     endpoint_url: HttpUrl | None = None
-    region: str | None = None
-    kms_key_id: str | None = None
+    region: Line | None = None
+    kms_key_id: Line | None = None
 
 
 class _Source(_Section):
@@ -111,11 +166,12 @@ class MongoSource(_Source):
 
 class _HttpSource(_Source):
     url: HttpUrl
-    tenant: str = ""
-    headers: dict[str, str] = {}
-    username: str = ""
-    password: SecretStr = SecretStr("")
-    bearer_token: SecretStr = SecretStr("")
+    tenant: HeaderValue = ""
+    headers: dict[HeaderName, HeaderValue] = {}
+    username: Line = ""
+    password: Password = SecretStr("")
+    bearer_token: Token = SecretStr("")
+    ca_file: Line = ""
     timeout_s: Annotated[float, Field(gt=0)] = 150
 
 
@@ -223,7 +279,7 @@ def load(given: str | None = None, env: Mapping[str, str] = os.environ) -> Setti
     path = find_file(given, env)
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise ConfigError("not a readable TOML file", where=path, found=error) from error
     refuse_secrets(data, path)
     origin = apply_environment(data, env)
@@ -234,6 +290,8 @@ def load(given: str | None = None, env: Mapping[str, str] = os.environ) -> Setti
         raise explain(error, Settings, data, path, origin) from None
     _check_datasets(settings, path)
     root = _absolute_root(settings.lake.root, path)
+    if root.startswith("s3://"):
+        refuse_unusable_aws_secrets(env)
     return settings.model_copy(update={"lake": settings.lake.model_copy(update={"root": root})})
 
 

@@ -1,7 +1,7 @@
 """One HTTP server asked politely: authentication, retries, limits, what each refusal means.
 
 Belongs here: everything that Prometheus' and Loki's APIs share below JSON.
-Does not: any path, parameter or answer of theirs.
+Does not: any path, parameter or answer of theirs, what a failure means (http_failures).
 
 What a request may raise:
 Refused          credentials (401, 403)
@@ -10,6 +10,8 @@ Refused          credentials (401, 403)
 TooLarge         the body is over the caller's `max_bytes`: ask for less
 TransientError   unreachable, or the body broke off, after retries
 └── Overloaded   429, 5xx or a time-out, after retries: later, or ask for less
+ConfigError      an address, header or CA file that can't be used
+Stopped          `stop` was called
 """
 
 from __future__ import annotations
@@ -19,20 +21,32 @@ import json
 import logging
 import queue
 import random
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Lock
+from http.client import HTTPException
+from threading import Event, Lock, Timer
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import requests
 from requests.auth import AuthBase
-from urllib3.exceptions import ReadTimeoutError
+from urllib3.exceptions import HTTPError
 
-from lake.base.errors import BadData, LakeError, PermanentError, Refused, TransientError
+from lake.base.errors import BadData, Stopped, TransientError
+from lake.base.redaction import register_secret
 from lake.base.settings import LokiSource, PrometheusSource
+from lake.sources.http_failures import (
+    NoSuchPath,
+    Overloaded,
+    Rejected,
+    TooLarge,
+    overdue,
+    refusal,
+    shortened,
+    unanswered,
+)
+from lake.sources.http_session import Session
 from lake.sources.pace import Pace, Slowing
 
 _LOG = logging.getLogger(__name__)
@@ -42,47 +56,23 @@ _LONGEST_PAUSE_S = 20.0
 _LONGEST_RETRY_AFTER_S = 60.0
 _CONNECT_S = 10.0
 _PIECE_BYTES = 1 << 18
-_SHOWN_CHARS = 500
+_OPENING_BYTES = 64
+_UNSENT = (requests.RequestException, HTTPError, HTTPException, OSError, ValueError)
+
+__all__ = [
+    "Answer",
+    "Http",
+    "NoSuchPath",
+    "Overloaded",
+    "Params",
+    "Rejected",
+    "Sink",
+    "Tally",
+    "TooLarge",
+    "shortened",
+]
 
 Params = Mapping[str, "str | list[str]"]
-
-
-class NoSuchPath(Refused):
-    """404, or sent on to another address."""
-
-
-class Rejected(Refused):
-    """The server won't take this very request. `status` and `text` say why."""
-
-    def __init__(self, what: str, *, status: int, text: str, **parts: Any) -> None:
-        super().__init__(what, **parts)
-        self.status = status
-        self.text = text
-
-
-class Overloaded(TransientError):
-    """429, 5xx or a time-out. `status` is None and `text` empty for a time-out.
-
-    `retry_after_s` is how long the server wants to be left alone.
-    """
-
-    def __init__(
-        self,
-        what: str,
-        *,
-        status: int | None = None,
-        text: str = "",
-        retry_after_s: float = 0.0,
-        **parts: Any,
-    ) -> None:
-        super().__init__(what, **parts)
-        self.status = status
-        self.text = text
-        self.retry_after_s = retry_after_s
-
-
-class TooLarge(PermanentError):
-    """The body is larger than the caller allowed."""
 
 
 @dataclass
@@ -121,7 +111,8 @@ class Answer:
                 "the answer is no JSON",
                 where=self.url,
                 found=shortened(self.content.decode(errors="replace")),
-                remedy="does url name the server itself, and no login page before it?",
+                remedy="set url to the server itself; a login page in front of it needs "
+                "credentials that it accepts",
             ) from None
 
 
@@ -152,12 +143,15 @@ class Http:
         name: str,
         *,
         probe: tuple[str, Params] | None = None,
-        pause: Callable[[float], None] = time.sleep,
+        pause: Callable[[float], object] | None = None,
     ) -> None:
         self._name = name
         self._base, user, password = _without_userinfo(section.url)
         self._timeout = (min(_CONNECT_S, section.timeout_s), section.timeout_s)
-        self._pause = pause
+        self._stopped = Event()
+        self._pause = pause or self._stopped.wait
+        # None leaves it to REQUESTS_CA_BUNDLE; a file of its own goes before that.
+        self._ca_file = section.ca_file or None
         self._auth = _Auth(
             section.username or user,
             section.password.get_secret_value() or password,
@@ -168,7 +162,9 @@ class Http:
         self._headers = {"Accept-Encoding": "identity", **section.headers}
         if section.tenant:
             self._headers["X-Scope-OrgID"] = section.tenant
-        self._idle: queue.LifoQueue[requests.Session] = queue.LifoQueue()
+        self._idle: queue.LifoQueue[Session] = queue.LifoQueue()
+        self._busy: set[Session] = set()
+        self._lock = Lock()
         self.max_parallel = section.max_parallel
         self._probe_path, self._probe_params = probe or ("", {})
         slow_at_s = section.slow_down_at_s if probe else None
@@ -197,11 +193,13 @@ class Http:
         attempts_if_slow: int | None = None,
         tally: Tally | None = None,
         sink: Sink | None = None,
+        check: Callable[[Answer], object] | None = None,
         **payload: Any,
     ) -> Answer:
         """A 2xx answer; with a sink its body goes there, and the answer's is empty.
 
-        429, 5xx, time-outs and broken connections are tried again, `attempts` times in all.
+        429, 5xx, time-outs, broken connections and answers that were cut short are tried
+        again, `attempts` times in all. So is an answer for which `check` raises TransientError.
         Where asking for less may help, 5xx and time-outs get only `attempts_if_slow`.
         Raises what the head of this module lists.
         """
@@ -210,7 +208,9 @@ class Http:
                 tally.add(retry=attempt > 1)
             try:
                 with self._pace.turn(tally.slowing if tally is not None else None):
-                    return self._once(method, path, headers or {}, max_bytes, payload, sink)
+                    answer = self._once(method, path, headers or {}, max_bytes, payload, sink)
+                if check is not None:
+                    check(answer)
             except TransientError as error:
                 slow = isinstance(error, Overloaded) and error.status != 429
                 if attempt >= (attempts_if_slow or attempts if slow else attempts):
@@ -221,7 +221,17 @@ class Http:
                     self._name, error.what, attempt, attempts, wait,
                 )  # fmt: skip
                 self._pause(wait)
+            else:
+                return answer
         raise ValueError(f"attempts is at least 1, not {attempts}")
+
+    def stop(self) -> None:
+        """Ends the requests that are running and refuses others: each raises Stopped."""
+        self._stopped.set()
+        self._pace.close()
+        with self._lock:
+            for session in self._busy:
+                session.end()
 
     def close(self) -> None:
         """Ends the connections that are not in use."""
@@ -229,8 +239,8 @@ class Http:
         while not self._idle.empty():
             self._idle.get().close()
 
-    def _session(self) -> requests.Session:
-        session = requests.Session()
+    def _session(self) -> Session:
+        session = Session()
         session.auth = self._auth
         session.headers.update(self._headers)
         return session
@@ -240,15 +250,50 @@ class Http:
         self._once("GET", self._probe_path, {}, None, {"params": self._probe_params})
 
     @contextmanager
-    def _borrowed(self) -> Iterator[requests.Session]:
+    def _borrowed(self) -> Iterator[Session]:
         try:
             session = self._idle.get_nowait()
         except queue.Empty:
             session = self._session()
+        with self._lock:
+            self._busy.add(session)
         try:
+            if self._stopped.is_set():
+                raise Stopped(remedy="run it again")
             yield session
         finally:
-            self._idle.put(session)
+            with self._lock:
+                self._busy.discard(session)
+            if session.ended:
+                session.close()
+            else:
+                self._idle.put(session)
+
+    @contextmanager
+    def _bounded(self) -> Iterator[Session]:
+        """A session for one request, which ends after `timeout_s` whatever comes meanwhile."""
+        with self._borrowed() as session:
+            timer = Timer(self._timeout[1], session.end)
+            timer.daemon = True
+            timer.start()
+            try:
+                yield session
+            finally:
+                timer.cancel()
+
+    @contextmanager
+    def _explained(self, session: Session, url: str) -> Iterator[None]:
+        try:
+            yield
+        except _UNSENT as error:
+            if session.ended:
+                raise self._ended(url, "still incomplete") from None
+            raise unanswered(error, self._name, url, self._timeout[1]) from None
+
+    def _ended(self, url: str, found: str) -> Overloaded | Stopped:
+        if self._stopped.is_set():
+            return Stopped(where=url, remedy="run it again")
+        return overdue(self._name, url, self._timeout[1], found)
 
     def _once(
         self,
@@ -260,93 +305,69 @@ class Http:
         sink: Sink | None = None,
     ) -> Answer:
         url = self.url(path)
-        try:
-            with (
-                self._borrowed() as session,
-                session.request(
+        with self._bounded() as session:
+            with self._explained(session, url):
+                response = session.request(
                     method,
                     url,
                     headers=dict(headers),
                     timeout=self._timeout,
+                    verify=self._ca_file,
                     allow_redirects=False,
                     stream=True,
                     **payload,
-                ) as response,
-            ):
-                told = sink if response.status_code // 100 == 2 else None
-                body = _read_body(response, url, max_bytes, told)
-        except requests.RequestException as error:
-            if _timed_out(error):
-                raise Overloaded(
-                    f"no answer within {self._timeout[1]:g} s",
-                    where=url,
-                    found=_cause(error),
-                    remedy=f"raise timeout_s in [sources.{self._name}], or look at its load",
-                ) from None
-            # Truncated bodies, too: urllib3 holds each body against its Content-Length.
+                )
+            good = response.status_code // 100 == 2
+            with response:
+                pieces = self._pieces(session, response, url)
+                content = _taken(pieces, response, url, max_bytes, sink if good else None)
+        if not good:
+            raise refusal(self._name, response, url, content.decode(errors="replace"))
+        if _cut_short(content):
             raise TransientError(
-                "the connection failed or broke off",
+                "the answer broke off",
                 where=url,
-                found=_cause(error),
-                remedy=f"is the server up, and url right in [sources.{self._name}]?",
-            ) from None
-        if response.status_code // 100 != 2:
-            raise self._refusal(response, url, body.decode(errors="replace"))
-        return Answer(url, response.status_code, response.headers, body)
-
-    def _refusal(self, response: requests.Response, url: str, text: str) -> LakeError:
-        status = response.status_code
-        answer: dict[str, Any] = {"where": url, "found": f"HTTP {status} {shortened(text)}".strip()}
-        if status in (401, 403):
-            return Refused("the server refused our credentials", **answer, remedy=self._login())
-        if status == 404 or status < 400:
-            where_to = response.headers.get("Location")
-            return NoSuchPath(
-                "no such API at this address",
-                where=url,
-                found=f"HTTP {status}, sent on to {where_to}" if where_to else answer["found"],
-                remedy=f"url in [sources.{self._name}] needs the server's path prefix, if it has "
-                "one, and nothing of the API's own path",
+                expected="whole JSON",
+                found=f"{len(content):,} bytes, the last: {content[-40:]!r}",
+                remedy="check the proxy in front of the server",
             )
-        if status == 429 or status >= 500:
-            return Overloaded(
-                f"the server answered {status}",
-                status=status,
-                text=text,
-                retry_after_s=_retry_after_s(response.headers),
-                **answer,
-            )
-        return Rejected(
-            f"the server rejected the request ({status})", status=status, text=text, **answer
-        )
+        return Answer(url, response.status_code, response.headers, content)
 
-    def _login(self) -> str:
-        prefix = f"LAKE_SOURCES__{self._name.upper()}__"
-        return (
-            f"set {prefix}BEARER_TOKEN, or {prefix}USERNAME and {prefix}PASSWORD; "
-            f"a server with tenants needs tenant in [sources.{self._name}]"
-        )
+    def _pieces(self, session: Session, response: requests.Response, url: str) -> Iterator[bytes]:
+        """The body. Errors of whoever takes them are not looked at here."""
+        pieces = response.iter_content(_PIECE_BYTES)
+        while True:
+            with self._explained(session, url):
+                piece = next(pieces, None)
+            if session.ended:  # a body without a length looks complete
+                raise self._ended(url, "still incomplete")
+            if piece is None:
+                return
+            yield piece
 
 
-def shortened(text: str) -> str:
-    """What is shown of a body in a message, on one line."""
-    line = " ".join(text[: 2 * _SHOWN_CHARS].split())
-    return line if len(line) <= _SHOWN_CHARS else line[:_SHOWN_CHARS] + "…"
+def _cut_short(content: bytes) -> bool:
+    """Whether JSON ends early although the framing is complete: seen at its last byte."""
+    first = content[:_OPENING_BYTES].lstrip()[:1]
+    last = content[-_OPENING_BYTES:].rstrip()[-1:]
+    return (first, last) not in ((b"{", b"}"), (b"[", b"]")) and first in (b"{", b"[")
 
 
 class _Auth(AuthBase):
     """Always set, so that requests never takes credentials from a .netrc file instead."""
 
     def __init__(self, username: str, password: str, bearer_token: str) -> None:
-        self._basic = (username, password) if username else None
         self._bearer_token = bearer_token
+        self._basic = ""
+        if username:
+            self._basic = base64.b64encode(f"{username}:{password}".encode()).decode()
+            register_secret(self._basic)
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         if self._bearer_token:
             request.headers["Authorization"] = f"Bearer {self._bearer_token}"
         elif self._basic:
-            pair = base64.b64encode(":".join(self._basic).encode()).decode()
-            request.headers["Authorization"] = f"Basic {pair}"
+            request.headers["Authorization"] = f"Basic {self._basic}"
         return request
 
 
@@ -361,28 +382,27 @@ def _without_userinfo(url: str) -> tuple[str, str, str]:
     )
 
 
-def _read_body(
-    response: requests.Response, url: str, max_bytes: int | None, sink: Sink | None
+def _taken(
+    pieces: Iterator[bytes],
+    response: requests.Response,
+    url: str,
+    max_bytes: int | None,
+    sink: Sink | None,
 ) -> bytes:
-    pieces: list[bytes] = []
-    size, take = 0, pieces.append
+    """The whole body; empty where a sink takes it."""
+    kept: list[bytes] = []
+    size, take = 0, kept.append
     if sink is not None:
         sink.begin(response.headers)
         take = sink.feed
-    for piece in response.iter_content(_PIECE_BYTES):
+    for piece in pieces:
         take(piece)
         size += len(piece)
         if max_bytes is not None and size > max_bytes:
             raise TooLarge("the answer is too large", where=url, expected=f"≤ {max_bytes} bytes")
     if sink is not None:
         sink.end()
-    return b"".join(pieces)
-
-
-def _timed_out(error: requests.RequestException) -> bool:
-    """While connecting, waiting, or (which requests calls a ConnectionError) within the body."""
-    cause = error.args[0] if error.args else None
-    return isinstance(error, requests.Timeout) or isinstance(cause, ReadTimeoutError)
+    return b"".join(kept)
 
 
 def _pause_s(attempt: int, retry_after_s: float) -> float:
@@ -390,13 +410,3 @@ def _pause_s(attempt: int, retry_after_s: float) -> float:
     backoff = min(_FIRST_PAUSE_S * 2.0 ** (attempt - 1), _LONGEST_PAUSE_S)
     jittered = backoff * random.uniform(0.5, 1.0)  # noqa: S311 (spreads load, keeps no secret)
     return max(jittered, min(retry_after_s, _LONGEST_RETRY_AFTER_S))
-
-
-def _retry_after_s(headers: Mapping[str, str]) -> float:
-    """Seconds only: the form with a date is not sent by these servers."""
-    text = headers.get("Retry-After", "")
-    return float(text) if text.isdecimal() else 0.0
-
-
-def _cause(error: BaseException) -> str:
-    return shortened(f"{type(error).__name__}: {error}")

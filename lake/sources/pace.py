@@ -110,8 +110,10 @@ class Pace:
                 slowing.note(paused_s, parallel, self._last_probe_s)
 
     def close(self) -> None:
-        """Ends the probing."""
+        """Ends the probing, and every wait for a turn."""
         self._closed.set()
+        with self._changed:
+            self._changed.notify_all()
 
     def judge(self, probe_s: float) -> None:
         """Takes what a probe took, and decides what it means for the next turns."""
@@ -140,6 +142,8 @@ class Pace:
         with self._changed:
             while True:
                 rest_s = self._not_before - self._clock()
+                if self._closed.is_set():
+                    break
                 if self._running >= int(self._allowed):
                     held_back = self._running < self._max_parallel
                     begun = self._clock()

@@ -12,6 +12,7 @@ import pytest
 
 from lake.base.day import Day
 from lake.base.errors import Missing, TransientError
+from lake.base.redaction import register_secret
 from lake.base.store import Store
 
 DAYS = ["2026-07-01", "2026-07-02", "2026-07-03"]
@@ -223,6 +224,25 @@ def test_secrets_are_not_told(three_days):
     result = place.run(DAYS[0], DAYS[0])
     assert "hunter22" not in "".join(str(event) for event in result.all_events)
     assert "***@127.0.0.1" in failure_of(result).user_failure_data.description
+
+
+def test_secrets_of_what_was_not_foreseen_are_not_told(three_days, monkeypatch):
+    place = three_days
+    register_secret("hunter2-token")
+
+    def broken(*_: object) -> None:
+        try:
+            raise ValueError("Invalid header value b'Bearer hunter2-token\\n'")
+        except ValueError as error:
+            raise RuntimeError("hunter2-token") from error
+
+    monkeypatch.setattr("assets.exports.check_partition", broken)
+    result = place.run(DAYS[0], DAYS[0])
+    told = failure_of(result).user_failure_data.description
+    assert "Invalid header value b'Bearer ***" in told
+    kept = [str(event) for event in result.all_events]
+    kept += [str(one) for one in place.instance.all_logs(result.run_id)]
+    assert "hunter2-token" not in "".join(kept)
 
 
 @dataclass

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from lake.base.errors import LakeError
@@ -37,3 +39,30 @@ def test_short_strings_are_no_secrets():
     register_secret("a")
     register_secret("")
     assert redact("a banana") == "a banana"
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "ValueError: Invalid header value b'Bearer p\\xe9\"ss\\\\w0rd\\n'",
+        "b'p\\xc3\\xa9\"ss\\\\w0rd'",
+        repr('pé"ss\\w0rd\n'),
+        json.dumps({"token": 'pé"ss\\w0rd\n'}),
+        json.dumps('pé"ss\\w0rd', ensure_ascii=False),
+        "p%C3%A9%22ss%5Cw0rd",
+        'pé"ss\\w0rd',
+    ],
+)
+def test_a_secret_is_replaced_as_literals_write_it(shown):
+    register_secret('pé"ss\\w0rd\n')
+    assert "w0rd" not in redact(shown)
+
+
+def test_each_line_of_a_secret_is_replaced():
+    register_secret("-----BEGIN\nMIIEvQIBADAN\nqhkiG9w0BAQE\n")
+    assert redact("key: qhkiG9w0BAQE") == "key: ***"
+
+
+def test_a_secret_that_is_not_utf8_can_be_registered():
+    register_secret("byt\udce9s-of-latin1")
+    assert "latin1" not in redact("byt\udce9s-of-latin1")

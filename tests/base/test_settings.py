@@ -344,3 +344,97 @@ def test_a_time_field_may_go_through_sub_documents(file):
     new = 'collection = "usage_analytics"\ntime_field = "meta.a$t"'
     settings = load(str(replaced(file, 'collection = "usage_analytics"', new)), {})
     assert settings.dataset[0].time_field == "meta.a$t"
+
+
+TOKEN = "T0k3n/T0k3n"
+_PROMETHEUS = "LAKE_SOURCES__PROMETHEUS__"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "read", "expected"),
+    [
+        ("BEARER_TOKEN", TOKEN + "\n", lambda s: s.bearer_token.get_secret_value(), TOKEN),
+        ("BEARER_TOKEN", f"\ufeff {TOKEN}\r\n", lambda s: s.bearer_token.get_secret_value(), None),
+        ("PASSWORD", " pä: \r\n", lambda s: s.password.get_secret_value(), " pä: "),
+        ("USERNAME", "me\n", lambda s: s.username, "me"),
+        ("TENANT", "team-a\n", lambda s: s.tenant, "team-a"),
+        (
+            "HEADERS",
+            json.dumps({"X-Api-Key": TOKEN + "\n"}),
+            lambda s: s.headers,
+            {"X-Api-Key": TOKEN},
+        ),
+        ("URL", f"http://me:{TOKEN.replace('/', '%2F')}@h:1\n", lambda s: s.url[-4:], "@h:1"),
+        ("CA_FILE", "/etc/ca.pem\n", lambda s: s.ca_file, "/etc/ca.pem"),
+    ],
+)
+def test_a_line_break_at_the_end_of_a_secret_is_stripped(file, variable, value, read, expected):
+    if expected is None:  # a byte order mark is no part of Latin-1
+        assert "T0k3n" not in str(refusal(file, {_PROMETHEUS + variable: value}))
+    else:
+        assert read(load(str(file), {_PROMETHEUS + variable: value}).sources.prometheus) == expected
+
+
+def test_a_line_break_at_the_end_of_a_mongo_uri_is_stripped(file):
+    uri = "mongodb://me:p%40ss@h:1/?authSource=admin"
+    assert load(str(file), {"LAKE_SOURCES__MONGO__URI": uri + "\n"}).sources.mongo.uri == uri
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        (_PROMETHEUS + "BEARER_TOKEN", "T0k3n\nT0k3n"),
+        (_PROMETHEUS + "BEARER_TOKEN", "T0k3n\u2028T0k3n"),
+        (_PROMETHEUS + "BEARER_TOKEN", "T0k3n Ω"),
+        (_PROMETHEUS + "BEARER_TOKEN", "T0k3n\udce9"),  # bytes that are not UTF-8
+        (_PROMETHEUS + "PASSWORD", "T0k3n\udce9"),
+        (_PROMETHEUS + "PASSWORD", "T0k3n\rT0k3n"),
+        (_PROMETHEUS + "USERNAME", "T0k3n\nT0k3n"),
+        (_PROMETHEUS + "HEADERS", json.dumps({"X-Api-Key": "T0k3n\nT0k3n"})),
+        (_PROMETHEUS + "HEADERS", json.dumps({"X-Team": "T0k3nΩ"})),
+        (_PROMETHEUS + "HEADERS", json.dumps({"X-Api-Key: T0k3n": ""})),
+        (_PROMETHEUS + "HEADERS", json.dumps({"X-Api-Key": ["T0k3n"]})),
+        (_PROMETHEUS + "HEADERS", json.dumps({"X-Api-Key": 12345678})),
+        (_PROMETHEUS + "HEADERS", '{"X-Api-Key": "T0k3n'),
+        (_PROMETHEUS + "URL", "T0k3n@host"),
+        (_PROMETHEUS + "URL", "http://me:T0k3n@host:99999"),
+        (_PROMETHEUS + "URL", "http://me:T0k3n@[::1"),
+        ("LAKE_SOURCES__MONGO__URI", "mongodb://me:T0k3n%0A@h:1/"),
+        ("LAKE_SOURCES__MONGO__URI", "mongodb://me:T0k3n\n@h:1/"),
+        ("LAKE_SOURCES__MONGO__URI", "mongodb:/me:T0k3n"),
+        ("LAKE_SOURCES__MONGO__URI", "mongodb://h/?tlsCertificateKeyFilePassword=T0k3n%0D%0A"),
+    ],
+)
+def test_a_secret_that_cannot_be_sent_is_refused_and_not_shown(file, variable, value):
+    error = refusal(file, {variable: value})
+    assert "T0k3n" not in str(error)
+    assert "12345678" not in str(error)
+    assert variable in error.parts["where"]
+    assert error.parts["expected"]
+
+
+@pytest.mark.parametrize(
+    "variable",
+    ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+     "AWS_CONTAINER_AUTHORIZATION_TOKEN"],
+)  # fmt: skip
+@pytest.mark.parametrize("end", ["\n", " ", "é"])
+def test_aws_keys_with_a_line_break_are_refused_and_not_shown(file, variable, end):
+    env = {variable: "T0k3nT0k3n" + end}
+    error = refusal(file, {**env, "LAKE_LAKE__ROOT": "s3://bucket"})
+    assert "T0k3n" not in str(error)
+    assert variable in error.parts["where"]
+    assert f'{variable}="$(cat FILE)"' in error.parts["remedy"]
+    load(str(file), env)  # a root in a directory needs no keys
+
+
+def test_a_secret_of_the_file_that_is_no_text_is_not_shown(file):
+    replaced(file, 'tenant = "t1"', "headers = {X-Api-Key = 12345678}")
+    assert "12345678" not in str(refusal(file))
+
+
+def test_a_number_too_long_for_python_is_no_traceback(tmp_path):
+    file = tmp_path / "lake.toml"
+    for text in ("[hot]\nloki = " + "9" * 5000, "a = " + "[" * 5000, "a = 2026-02-30"):
+        file.write_text(text)
+        assert refusal(file).what == "not a readable TOML file"

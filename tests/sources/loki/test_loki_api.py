@@ -99,7 +99,7 @@ def test_the_cap_is_learned_from_the_refusal(api: Api, script: Script) -> None:
         (400, "parse error at line 1", Refused, 1),
         (401, "no org id", Refused, 1),
         (200, '{"status":"success","data":{"resultType":"streams","result":[{"str',
-              TransientError, 1),
+              TransientError, 6),
         (200, "<html>log in</html>", BadData, 1),
         (200, '{"status":"success","data":{"resultType":"matrix","result":[]}}', BadData, 1),
         (200, '{"status":"success"}', BadData, 1),

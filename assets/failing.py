@@ -1,0 +1,33 @@
+"""What Dagster keeps of an error: its text in the run's log, in the database, in the UI.
+
+Belongs here: errors as Failures, without secrets. Does not: which errors there are.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from lake.base.errors import LakeError, TransientError
+from lake.base.redaction import redact
+
+
+@contextmanager
+def as_failures() -> Iterator[None]:
+    """Within the block errors become Failures; those that a retry can't mend allow none.
+
+    Dagster stores the texts of an exception and of its causes as they are. LakeErrors contain
+    no secrets; an exception that nobody foresaw may.
+    """
+    try:
+        yield
+    except (dg.Failure, dg.RetryRequested, dg.DagsterError):
+        raise
+    except LakeError as error:
+        raise dg.Failure(str(error), allow_retries=isinstance(error, TransientError)) from None
+    except Exception as error:  # noqa: BLE001  whatever it is
+        text = redact("".join(traceback.format_exception(error)))
+        raise dg.Failure(f"an unforeseen error\n{text}", allow_retries=False) from None
