@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 DEMO := .demo
+# Test files that run at a time, each worker with servers of its own: they mostly wait.
+WORKERS := 4
 
 .PHONY: demo test lint types layers servers clean lock
 .DELETE_ON_ERROR:
@@ -13,7 +15,7 @@ demo: $(READY)  ## the main job on real local servers, a quarter of data
 	$(BIN)/lake demo --dir $(DEMO) --fresh
 
 test: $(READY) lint types layers servers  ## every test
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import boto3
@@ -17,13 +18,20 @@ import pytest
 from browsing import browser
 from loaded_site import Site, running_site
 from loki_versions import loki_program, pytest_generate_tests, pytest_terminal_summary
+from slow_first import pytest_collection_modifyitems
 
 from lake.base.errors import LakeError
 from lake.servers import SERVER_NAMES, Binary, Stack, find, start
 from lake.servers.s3 import REGION
 
 # Hooks and fixtures that pytest finds here.
-__all__ = ["browser", "loki_program", "pytest_generate_tests", "pytest_terminal_summary"]
+__all__ = [
+    "browser",
+    "loki_program",
+    "pytest_collection_modifyitems",
+    "pytest_generate_tests",
+    "pytest_terminal_summary",
+]
 
 
 @pytest.fixture(scope="session")
@@ -81,10 +89,23 @@ def prometheus_url(stack: Stack) -> str:
 
 
 @pytest.fixture(scope="session")
-def loki_stack(loki_program: Binary) -> Iterator[Stack]:
+def loki_of() -> Iterator[Callable[[Binary], Stack]]:
+    """A running Loki of a program, started once, for tests change from version to version."""
+    with ExitStack() as running:
+        stacks: dict[Binary, Stack] = {}
+
+        def of(program: Binary) -> Stack:
+            if program not in stacks:
+                stacks[program] = running.enter_context(start(["loki"], programs={"loki": program}))
+            return stacks[program]
+
+        yield of
+
+
+@pytest.fixture(scope="session")
+def loki_stack(loki_program: Binary, loki_of: Callable[[Binary], Stack]) -> Stack:
     """A Loki of each version (see loki_versions): tests run over all of them."""
-    with start(["loki"], programs={"loki": loki_program}) as running:
-        yield running
+    return loki_of(loki_program)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
 """`lake --help` is quick, for nothing heavy is imported before a command needs it."""
 
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 LAKE = Path(sys.executable).with_name("lake")
@@ -38,12 +38,18 @@ def test_help_and_its_commands_import_nothing_heavy():
         assert HEAVY & set(done.stderr.split()) == set()
 
 
+def cpu_seconds() -> float:
+    """Of all children that have ended: other work on the machine does not count."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_help_takes_half_a_second_at_most():
     seconds = []
     for _ in range(5):
-        began = time.monotonic()
+        began = cpu_seconds()
         assert run(str(LAKE), "--help").returncode == 0
-        seconds.append(time.monotonic() - began)
+        seconds.append(cpu_seconds() - began)
     assert min(seconds) <= 0.5, seconds
 
 
