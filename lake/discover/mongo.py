@@ -13,22 +13,22 @@ from datetime import datetime
 from typing import Any, cast
 
 from bson import ObjectId
-from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.datetime_ms import DatetimeMS
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import ExecutionTimeout
+from pymongo.errors import ExecutionTimeout, OperationFailure
 
 from lake.base.day import Day
 from lake.base.errors import UsageError
 from lake.base.settings import MongoSource
 from lake.discover.found import UNLIMITED_DAYS, FoundSource, FoundTable, Value
-from lake.sources.mongo.connection import Client, connect, explained
+from lake.sources.mongo.connection import TOLERANT, Client, connect, explained
 
 _SYSTEM = frozenset({"admin", "config", "local"})
 _SAMPLED = 50  # of the oldest, and again of the newest documents
 _FEW = 200_000  # so many documents are quickly searched without an index
 _PATIENCE_MS = 10_000
+_NO_SUCH_NAMESPACE, _NOT_OF_A_VIEW = 26, 166
 _DAY_S = 86_400
 _HELD = 2**31 - 1  # expireAfterSeconds of an index that lets nothing expire
 _EVENT = re.compile(
@@ -82,10 +82,10 @@ def look(section: MongoSource, database: str | None, uri: str) -> FoundSource:
         version = str(client.server_info()["version"])
         name = database or _database(client, section)
         collections = database_of(client, name)
-        listed = list(collections.list_collections())
-        kinds = {one["name"]: one["type"] for one in listed}
+        entries = listed(collections, "listCollections")
+        kinds = {one["name"]: one["type"] for one in entries}
         # Time series collections expire without an index.
-        expiring = any("expireAfterSeconds" in one.get("options", {}) for one in listed) or any(
+        expiring = any("expireAfterSeconds" in one.get("options", {}) for one in entries) or any(
             _lets_expire(collections[name]) for name, kind in kinds.items() if kind == "collection"
         )
         looked = [
@@ -110,9 +110,7 @@ def look(section: MongoSource, database: str | None, uri: str) -> FoundSource:
 
 
 def _lets_expire(collection: Collection[Document]) -> bool:
-    return any(
-        index.get("expireAfterSeconds", _HELD) < _HELD for index in collection.list_indexes()
-    )
+    return any(index.get("expireAfterSeconds", _HELD) < _HELD for index in indexes_of(collection))
 
 
 def _database(client: Client, section: MongoSource) -> str:
@@ -168,6 +166,16 @@ def _undated(
     return FoundTable(name, keys, seen if sample else (), why)
 
 
+def indexes_of(collection: Collection[Document]) -> list[Document]:
+    """Those of the collection; none of a view, or where it is gone."""
+    try:
+        return listed(collection.database, "listIndexes", collection.name)
+    except OperationFailure as error:
+        if error.code not in (_NO_SUCH_NAMESPACE, _NOT_OF_A_VIEW):
+            raise
+        return []
+
+
 def sampled(collection: Collection[Document]) -> list[Document]:
     """Some of the oldest and of the newest documents."""
     newest = collection.find(limit=_SAMPLED, sort=[("_id", -1)])
@@ -175,17 +183,24 @@ def sampled(collection: Collection[Document]) -> list[Document]:
 
 
 def database_of(client: Client, name: str) -> Database[Document]:
-    """The database with documents as dicts, dates out of Python's range included."""
-    options: CodecOptions[Document] = CodecOptions(
-        datetime_conversion=DatetimeConversion.DATETIME_AUTO
-    )
-    return cast("Database[Document]", client.get_database(name, options))
+    """The database with documents as dicts, whatever they hold."""
+    return cast("Database[Document]", client.get_database(name, TOLERANT))
+
+
+def listed(database: Database[Document], kind: str, name: int | str = 1) -> list[Document]:
+    """The reply of listCollections or listIndexes.
+
+    pymongo's own methods decode these strictly, but views and partial indexes hold values of
+    their owner's.
+    """
+    command: dict[str, Any] = {kind: name, "cursor": {}}
+    return list(database.cursor_command(command, codec_options=TOLERANT))
 
 
 def date_fields(collection: Collection[Document], sample: list[Document]) -> Iterator[DateField]:
     """Every field that holds a date in some document of the sample."""
     indexes: dict[str, int | None] = {}
-    for index in collection.list_indexes():
+    for index in indexes_of(collection):
         first = next(iter(index["key"]))
         ttl = index.get("expireAfterSeconds")
         indexes[first] = indexes.get(first) if ttl is None else int(ttl)

@@ -5,7 +5,7 @@ Belongs here: collections, time fields, indexes, time to live. Does not: reading
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
@@ -15,11 +15,12 @@ from pymongo.database import Database
 
 from lake.base.datasets import MongoDataset
 from lake.base.settings import MongoSource, Settings
-from lake.discover.mongo import DateField, database_of, date_fields, sampled
-from lake.doctor.check import Check, clock, kept_check
+from lake.discover.mongo import DateField, database_of, date_fields, listed, sampled
+from lake.doctor.check import Check, clock, guarded, kept_check
 from lake.sources.mongo.connection import Client, connect, explained, require_collection
+from lake.sources.mongo.uri import unknown_options
 
-_PATIENCE_S = 10.0
+_PATIENCE_S = 5.0
 
 
 def check(settings: Settings) -> Iterator[Check]:
@@ -33,12 +34,32 @@ def check(settings: Settings) -> Iterator[Check]:
         before = datetime.now(UTC)
         database = database_of(client, section.database)
         greeting: dict[str, Any] = dict(database.command("hello"))
-        database.list_collection_names()
+        kinds = {one["name"]: one["type"] for one in listed(database, "listCollections")}
         yield Check("mongo", "ok", f"MongoDB {version}, may read {section.database!r}")
+        yield from _options(section)
         yield clock("mongo", greeting["localTime"].replace(tzinfo=UTC), before)
         for dataset in settings.dataset:
             if isinstance(dataset, MongoDataset):
-                yield from _dataset(client, database, section, dataset, settings.hot.mongo)
+                subject = f"dataset {dataset.name}"
+                found = _dataset(client, database, section, dataset, settings.hot.mongo, kinds)
+                yield from guarded(subject, _explained(section, dataset, found))
+
+
+def _options(section: MongoSource) -> Iterator[Check]:
+    if unknown := unknown_options(section.uri):
+        yield Check(
+            "mongo",
+            "warn",
+            f"the URI has options that have no effect here: {', '.join(unknown)}",
+            "remove them from sources.mongo.uri",
+        )
+
+
+def _explained(
+    section: MongoSource, dataset: MongoDataset, checks: Iterator[Check]
+) -> Iterator[Check]:
+    with explained(section, f"collection {dataset.collection}"):
+        yield from checks
 
 
 def _dataset(
@@ -47,6 +68,7 @@ def _dataset(
     section: MongoSource,
     dataset: MongoDataset,
     hot_days: int,
+    kinds: Mapping[str, str],
 ) -> Iterator[Check]:
     subject = f"dataset {dataset.name}"
     require_collection(client, section, dataset.collection)
@@ -67,7 +89,10 @@ def _dataset(
         )
         return
     yield _dated(subject, dataset, field, fallback=bool(fallback))
-    yield _indexed(subject, dataset, field)
+    if field and kinds.get(dataset.collection) == "view":
+        yield Check(subject, "ok", f"{dataset.collection!r} is a view: it has no index of its own")
+    elif field:
+        yield _indexed(subject, dataset, field)
     if field:
         yield from kept_check(subject, "mongo", field.kept_days, hot_days)
 
@@ -87,12 +112,12 @@ def _dated(
     )
 
 
-def _indexed(subject: str, dataset: MongoDataset, field: DateField | None) -> Check:
-    if field and field.indexed:
+def _indexed(subject: str, dataset: MongoDataset, field: DateField) -> Check:
+    if field.indexed:
         return Check(subject, "ok", f"{dataset.time_field!r} is indexed")
     return Check(
         subject,
         "warn",
         f"no index on {dataset.time_field!r}: each day is searched for in all documents",
-        f"db.{dataset.collection}.createIndex({{{dataset.time_field!r}: 1}})",
+        f"db.getCollection({dataset.collection!r}).createIndex({{{dataset.time_field!r}: 1}})",
     )

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pymongo
 import pytest
+from rewriting_proxy import rewriting
 
 from lake.base.day import Day
 from lake.base.layout import manifest_key
@@ -34,7 +35,7 @@ def doctor(lake, tmp_path):
     def run(text: str) -> tuple[int, dict[str, list[tuple[str, str]]]]:
         (tmp_path / "lake.toml").write_text(text)
         code, out, err = lake("doctor", "--json")
-        assert err == ""
+        assert all("does not answer" in line for line in err.splitlines())
         answer = json.loads(out)
         found: dict[str, list[tuple[str, str]]] = {}
         for check in answer["checks"]:
@@ -159,11 +160,54 @@ def test_a_mongo_that_is_away_stops_no_other_check(doctor, mongo, mongo_uri, mon
     assert "programs" in checks
 
 
-def test_a_collection_that_is_not_there(doctor, mongo):
-    _, checks = doctor(mongo.replace('collection = "events"', 'collection = "event"'))
-    line = told(checks, "mongo", "fail")
+def test_a_collection_that_is_not_there_stops_no_other_check(doctor, mongo):
+    second = mongo[mongo.index("[[dataset]]") :].replace('name = "events"', 'name = "others"')
+    first = mongo.replace('collection = "events"', 'collection = "event"')
+    _, checks = doctor(first + second)
+    line = told(checks, "dataset events", "fail")
     assert "no collection 'event'" in line
     assert "one of events" in line
+    assert [state for state, _ in checks["dataset others"]] == ["ok", "ok"]
+
+
+def test_a_view_gets_no_advice_to_index_it(doctor, mongo, events):
+    events.database.command({"create": "v", "viewOn": "events", "pipeline": []})
+    _, checks = doctor(mongo.replace('collection = "events"', 'collection = "v"'))
+    assert [state for state, _ in checks["dataset events"]] == ["ok", "ok"]
+    assert "createIndex" not in str(checks)
+
+
+def test_a_field_that_no_document_has_gets_no_advice_to_index_it(doctor, mongo):
+    text = mongo.replace('time_field = "at"', 'time_field = "b"\ntime_fallback = "_id"')
+    code, checks = doctor(text)
+    assert code == 0
+    assert "createIndex" not in str(checks["dataset events"])
+
+
+def test_options_of_the_uri(doctor, mongo, mongo_uri):
+    _, checks = doctor(mongo.replace(mongo_uri, f"{mongo_uri}/?useUnifiedTopology=true"))
+    assert "useUnifiedTopology" in told(checks, "mongo", "warn")
+    _, checks = doctor(mongo.replace(mongo_uri, f"{mongo_uri}/?tlsCAFil=/x"))
+    assert "did you mean tlscafile?" in told(checks, "mongo", "fail")
+    _, checks = doctor(mongo.replace(mongo_uri, f"{mongo_uri}/?tls=true&tlsCAFile=/nowhere"))
+    assert "the file of tlsCAFile can't be read" in told(checks, "mongo", "fail")
+    assert "programs" in checks
+
+
+def test_documents_that_python_cannot_decode(doctor, lake, mongo, events, mongo_uri, tmp_path):
+    events.insert_one({"at": datetime.now(UTC), "text": "MARKERBADUTF8"})
+    mark = datetime(2001, 2, 3, 4, 5, 6, 789000, tzinfo=UTC)
+    pipeline = [{"$match": {"seen": {"$gt": mark}}}]
+    events.database.command({"create": "v", "viewOn": "events", "pipeline": pipeline})
+    far = {round(mark.timestamp() * 1000).to_bytes(8, "little"): bytes(7) + b"\x80"}
+    with rewriting(mongo_uri, {b"MARKERBADUTF8": b"caf\xe9 \xff\xfe BINxx", **far}) as uri:
+        code, checks = doctor(mongo.replace(mongo_uri, uri))
+        assert code == 0, checks
+        assert "a date in 100%" in str(checks["dataset events"])
+        database = events.database.name
+        code, _, err = lake("init", "--mongo", f"{uri}/{database}", "--output", str(tmp_path / "x"))
+    assert code == 0, err
+    assert 'time_field = "at"' in (tmp_path / "x").read_text()
 
 
 def test_time_fields(doctor, mongo, events):
@@ -182,7 +226,9 @@ def test_time_fields(doctor, mongo, events):
 def test_indexes_and_time_to_live(doctor, mongo, events):
     events.drop_index("at_1")
     _, checks = doctor(mongo)
-    assert "db.events.createIndex({'at': 1})" in told(checks, "dataset events", "warn")
+    assert "db.getCollection('events').createIndex({'at': 1})" in told(
+        checks, "dataset events", "warn"
+    )
     events.create_index("at", expireAfterSeconds=5 * 86_400)
     code, checks = doctor(mongo)
     assert code == 1
@@ -293,7 +339,7 @@ def test_a_damaged_manifest_covers_nothing(doctor, mongo, tmp_path):
         write_manifest(store, Manifest(day=str(today.plus(-back)), **FIELDS))
     store.write(manifest_key("events", today.plus(-2)), b"{")
     _, checks = doctor(mongo)
-    assert "1 days are not exported" in told(checks, "dataset events", "warn")
+    assert "1 day is not exported" in told(checks, "dataset events", "warn")
 
 
 def test_mongodump_where_it_is_wanted(doctor, monkeypatch):

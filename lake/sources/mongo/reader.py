@@ -25,6 +25,7 @@ from lake.sources.face import Count
 from lake.sources.mongo.ahead import one_ahead
 from lake.sources.mongo.connection import (
     AUTHENTICATION_FAILED,
+    TOLERANT,
     Client,
     connect,
     explained,
@@ -133,7 +134,10 @@ class MongoReader:
         counting = {"count": asked.collection, "query": by_index}
         with explained(self._section, f"collection {asked.collection}"):
             try:
-                told = database.command("explain", counting, verbosity="queryPlanner")
+                # The plan repeats the question, and so a date that Python can't hold.
+                told = database.command(
+                    "explain", counting, verbosity="queryPlanner", codec_options=TOLERANT
+                )
             except pymongo.errors.OperationFailure as error:
                 if error.code == AUTHENTICATION_FAILED:
                     raise

@@ -1,0 +1,54 @@
+"""A proxy in front of MongoDB that swaps bytes in replies: what the stand-in refuses to store."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+
+
+@contextmanager
+def rewriting(
+    uri: str, swaps: Mapping[bytes, bytes], *, asked: Mapping[bytes, bytes] | None = None
+) -> Iterator[str]:
+    """A URI; both sides of a swap are of the same length. `asked`: in requests."""
+    host, port = uri.removeprefix("mongodb://").split("/")[0].split(":")
+    opened: list[socket.socket] = []
+
+    def whole(source: socket.socket, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            piece = source.recv(size - len(data))
+            if not piece:
+                raise OSError("closed")
+            data += piece
+        return data
+
+    def pump(source: socket.socket, target: socket.socket, *, replies: bool) -> None:
+        with suppress(OSError):
+            while True:
+                head = whole(source, 4)
+                message = head + whole(source, int.from_bytes(head, "little") - 4)
+                for old, new in (swaps if replies else asked or {}).items():
+                    message = message.replace(old, new)
+                target.sendall(message)
+
+    def accept(listening: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listening.accept()
+                server = socket.create_connection((host, int(port)))
+                opened.extend((client, server))
+                for ends, replies in (((client, server), False), ((server, client), True)):
+                    threading.Thread(
+                        target=pump, args=ends, kwargs={"replies": replies}, daemon=True
+                    ).start()
+
+    assert all(len(old) == len(new) for old, new in swaps.items())
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=accept, args=(listening,), daemon=True).start()
+        yield f"mongodb://127.0.0.1:{listening.getsockname()[1]}"
+    for one in opened:
+        with suppress(OSError):
+            one.close()
