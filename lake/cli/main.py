@@ -26,6 +26,7 @@ _COMMANDS = {
     "services": "lake.cli.services:services",
     "init": "lake.cli.setup:init",
     "doctor": "lake.cli.setup:doctor",
+    "dagster": "lake.cli.dagster:dagster",
     "export": "lake.cli.export:export",
     "recheck": "lake.cli.export:recheck",
     "status": "lake.cli.ledger:status",
