@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import stat
 import subprocess
@@ -23,33 +24,77 @@ def lake(*arguments: str, timeout: float = _TIMEOUT_S) -> subprocess.CompletedPr
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(_TIMEOUT_S * 2)
-def test_serves_until_interrupted_and_leaves_a_lake_that_answers(tmp_path):
-    place = tmp_path / "demo"
-    command = [sys.executable, "-m", "lake", "demo", "--dir", str(place)]
-    demo = subprocess.Popen(
-        [*command, "--days", str(DAYS), "--serve", "--json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+class Served:
+    """A demo that serves; `served` is what it has printed."""
+
+    def __init__(self, place: Path) -> None:
+        command = [sys.executable, "-m", "lake", "demo", "--dir", str(place)]
+        self.process = subprocess.Popen(
+            [*command, "--days", str(DAYS), "--serve", "--json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        line = self.process.stdout.readline()
+        assert line, self.process.communicate()[1]
+        self.served = json.loads(line)
+
+    def end(self, number: int) -> tuple[int, str]:
+        """Its exit status after the signal and what it wrote."""
+        self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=_TIMEOUT_S)
+        assert out == ""
+        return self.process.returncode, err
+
+
+def kill_server(place: Path, name: str) -> None:
+    """As the system does when memory runs out."""
+    home = str(place / "servers" / name)
+    pids = [
+        int(file.parent.name)
+        for file in Path("/proc").glob("[0-9]*/cmdline")
+        if home.encode() in read(file) and b"supervisor.py" not in read(file)
+    ]
+    assert len(pids) == 1
+    os.kill(pids[0], signal.SIGKILL)
+
+
+def read(file: Path) -> bytes:
     try:
-        line = demo.stdout.readline()
-        assert line, demo.communicate()[1]
-        served = json.loads(line)
-        with pymongo.MongoClient(served["mongo"]["uri"]) as client:
+        return file.read_bytes()
+    except OSError:
+        return b""  # the process has ended
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(_TIMEOUT_S * 4)
+def test_however_a_demo_ends_it_leaves_a_lake_that_answers(tmp_path):
+    place = tmp_path / "demo"
+    demo = Served(place)
+    try:
+        with pymongo.MongoClient(demo.served["mongo"]["uri"]) as client:
             documents = client["miyou"]["usage_analytics"].count_documents({})
-        page = requests.get(served["dagster"]["url"], timeout=30)
-        while_served = tomllib.loads(Path(served["config"]).read_text())
+        page = requests.get(demo.served["dagster"]["url"], timeout=30)
+        while_served = tomllib.loads(Path(demo.served["config"]).read_text())
+        mode = stat.S_IMODE((place / "env.sh").stat().st_mode)
     finally:
-        demo.send_signal(signal.SIGINT)
-        rest, told = demo.communicate(timeout=_TIMEOUT_S)
-    assert (demo.returncode, rest) == (0, ""), told
+        status, told = demo.end(signal.SIGINT)
+    assert status == 0, told
     assert page.status_code == 200
     assert while_served["lake"]["root"].startswith("s3://")
-    assert stat.S_IMODE((place / "env.sh").stat().st_mode) == 0o600
+    assert mode == 0o600
     assert_answers_without_servers(place, documents)
+
+    demo = Served(place)  # the same data, its servers started again
+    kill_server(place, "loki")
+    _, told = demo.process.communicate(timeout=_TIMEOUT_S)
+    assert demo.process.returncode == 1
+    assert "loki is not running" in told
+    assert not (place / "serving.toml").exists()
+    assert_counts(place, documents)
+
+    assert Served(place).end(signal.SIGKILL)[0] == -signal.SIGKILL
+    assert_counts(place, documents)
 
 
 def assert_answers_without_servers(place: Path, documents: int) -> None:
@@ -63,7 +108,11 @@ def assert_answers_without_servers(place: Path, documents: int) -> None:
     ]
     assert states == ["verified"] * 7 * DAYS
     assert lake("verify", "--config", config).returncode == 0
-    query = "SELECT count(*) AS n FROM usage_analytics"
-    asked = lake("query", query, "--json", "--config", config)
-    assert json.loads(asked.stdout) == [{"n": documents}]
+    assert_counts(place, documents)
     assert len(list((place / "trends").glob("*.png"))) == 5
+
+
+def assert_counts(place: Path, documents: int) -> None:
+    query = "SELECT count(*) AS n FROM usage_analytics"
+    asked = lake("query", query, "--json", "--config", str(place / "lake.toml"))
+    assert json.loads(asked.stdout) == [{"n": documents}]
