@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import statistics
 from collections import Counter, defaultdict
 from datetime import date, timedelta
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lake.base.day import Day
 from lake.base.errors import Missing, UsageError
+from lake.base.layout import table_key
 from lake.demo.dialogue import requests_of
 from lake.demo.logs import lines_of
 from lake.query import Lake
@@ -138,6 +141,33 @@ def test_log_volume(history) -> None:
             counts["bytes"],
             counts["errors"],
         )
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_log_volume_of_a_loki_without_metadata(history, make_lake, labelled: bool) -> None:
+    """As Loki 2.2 exports it. Without a label `level` a stack trace's lines have none."""
+    day = history.scenario.outage_day
+    older = make_lake("container_logs")
+    key = table_key("container_logs", day)
+    rows = pq.read_table(io.BytesIO(history.lake.store.read(key)))
+    metadata = pa.nulls(rows.num_rows, rows.schema.field("metadata").type)
+    rows = rows.set_column(rows.schema.get_field_index("metadata"), "metadata", metadata)
+    older.put("container_logs", str(day), rows if labelled else rows.drop_columns(["level"]))
+    trend = trend_named("log_volume")
+
+    def asked(lake) -> dict[str, tuple[int, int]]:
+        with lake.connect() as session:
+            answer = ask(session, trend, day, day.plus(1))
+        found = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+        return {row["container"]: (row["lines"], row["error_lines"]) for row in found}
+
+    expected = asked(history.lake)
+    if not labelled:
+        failed = [request.failure for on, request in history.requests() if on == day]
+        stages = sum(failure is not None for failure in failed)
+        # Of each failed stage, its head alone.
+        expected["miyou-pipeline"] = (expected["miyou-pipeline"][0], stages)
+    assert asked(older) == expected
 
 
 def _increase(lake: Lake, samples: list[tuple[int, int, float | None]]) -> list[float]:

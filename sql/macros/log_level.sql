@@ -1,0 +1,49 @@
+-- The level of a log line: what Loki has detected, else what the line itself contains
+--
+-- grain:      one text a line: trace, debug, info, warn, error, critical or fatal; NULL where
+--             the line contains none
+-- parameters: log_text      the line
+--             log_metadata  its structured metadata (MAP), NULL where Loki has none
+--
+-- Of metadata `detected_level` counts, unless Loki reports `unknown`, then `level` and
+-- `severity`. Of the line: a JSON object's level, severity, lvl, loglevel, levelname or
+-- log.level, MongoDB's `s`, and the numbers of pino and bunyan; logfmt's level, lvl or
+-- severity; else the upper-case or bracketed word behind the time at the line's start, as Spring
+-- Boot and nginx write it. A stack trace's lines contain none: where streams have a label `level`, prefer it.
+CREATE OR REPLACE MACRO log_level(log_text, log_metadata) AS
+coalesce(
+    level_name(log_metadata['detected_level']),
+    level_name(log_metadata['level']),
+    level_name(log_metadata['severity']),
+    CASE
+        WHEN log_text[1] = '{' AND json_valid(log_text) THEN list_extract(
+            list_filter(
+                list_transform(
+                    json_extract_string(
+                        log_text,
+                        ['$.level', '$.severity', '$.lvl', '$.loglevel', '$.levelname',
+                         '$."log.level"', '$.log.level', '$.LEVEL', '$.Level', '$.s']
+                    ),
+                    lambda found: level_name(found)
+                ),
+                lambda found: found IS NOT NULL
+            ),
+            1
+        )
+        ELSE coalesce(
+            level_name(
+                regexp_extract(log_text, '(?:^|[\s,])(?:level|lvl|severity)="?([A-Za-z]+)', 1)
+            ),
+            level_name(
+                trim(
+                    regexp_extract(
+                        log_text,
+                        '^\[?(?:\d{4}[-/]\d\d[-/]\d\d[T ])?(?:\d\d:\d\d:\d\d[^\s\]]*)?\]?\s*(\[[A-Za-z]{3,}\]|[A-Z]{3,}\b|[A-Za-z]{3,}:)',
+                        1
+                    ),
+                    '[]:'
+                )
+            )
+        )
+    END
+);
