@@ -27,6 +27,7 @@ from lake.replay.face import Loaded, Remarks
 from lake.replay.label_sets import Integers, Pairs, label_columns, label_sets, starts_of
 from lake.replay.partitions import Partition, batches_of
 from lake.replay.sending import Sending
+from lake.snapshots.loki_restored import version_of
 from lake.sources.http import Http, Rejected
 from lake.sources.loki import LokiReader
 from lake.sources.loki.selector import Selector
@@ -34,6 +35,9 @@ from lake.sources.loki.selector import Selector
 _FIXED = frozenset({"day", "ts", "ts_ns", "stream_id", "line", "metadata"})
 _ROWS = 32_768
 _MANY = 1_000_000
+_METADATA = (3, 0)  # the lowest version
+_COUNTS_ITS_END = (3, 0)  # 2.2 leaves the last ns of a range out of its counts
+_SCHEMA, _OLD_SCHEMA = ("tsdb", "v13"), ("boltdb-shipper", "v11")
 _OLDEST_SCHEMA = Day.parse("2020-01-01")
 _APPEARS_WITHIN_S = 60.0
 _LOOK_S = 0.2
@@ -44,42 +48,55 @@ _PIPELINE = (
     "found in a line are structured metadata"
 )
 _LABELLESS = 'streams without a label got service_name="unknown_service": {}'
+_NO_METADATA = (
+    "{} lines have structured metadata, which Loki VERSION does not store: it is in the tables, "
+    "and a Loki 3.x on PATH would hold it"
+)
 _REPEATED = (
     "lines that repeat another of the same stream, time and text: Loki may count them once: {}"
 )
 
 
-def server_options(first_day: Day) -> dict[str, Any]:
-    """Of a Loki that takes the lines as they are, from this day on."""
-    options: dict[str, Any] = {
-        "loki_limits": {
+def server_options(first_day: Day, version: str) -> dict[str, Any]:
+    """Of a Loki of this version that takes the lines as they are, from this day on."""
+    limits: dict[str, Any] = {
+        "max_line_size": 0,
+        "max_label_names_per_series": _MANY,
+        "max_label_name_length": _MANY,
+        "max_label_value_length": _MANY,
+    }
+    if stores_metadata(version):
+        limits |= {
             "discover_service_name": [],
             "discover_log_levels": False,
-            "max_line_size": 0,
-            "max_label_names_per_series": _MANY,
-            "max_label_name_length": _MANY,
-            "max_label_value_length": _MANY,
             "max_structured_metadata_size": "1GB",
             "max_structured_metadata_entries_count": _MANY,
         }
-    }
+    options: dict[str, Any] = {"loki_limits": limits}
     if first_day < _OLDEST_SCHEMA:
-        schema = {
+        store, schema = _SCHEMA if stores_metadata(version) else _OLD_SCHEMA
+        period = {
             "from": str(first_day),
-            "store": "tsdb",
+            "store": store,
             "object_store": "filesystem",
-            "schema": "v13",
+            "schema": schema,
             "index": {"prefix": "index_", "period": "24h"},
         }
-        options["loki_config"] = {"schema_config": {"configs": [schema]}}
+        options["loki_config"] = {"schema_config": {"configs": [period]}}
     return options
+
+
+def stores_metadata(version: str) -> bool:
+    """Whether this Loki, as it is started here, stores structured metadata."""
+    return version_of(version) >= _METADATA
 
 
 class LokiLoader:
     """See Loader. For one server that nobody else writes to, started with `server_options`."""
 
-    def __init__(self, store: Store, url: str, remarks: Remarks) -> None:
+    def __init__(self, store: Store, url: str, version: str, remarks: Remarks) -> None:
         self._store = store
+        self._version = version
         section = LokiSource(url=url, slow_down_at="")
         self._http = Http(section, "loki")
         self._reader = LokiReader(section)
@@ -103,19 +120,22 @@ class LokiLoader:
         where = f"{dataset.name} {partition.day}"
         columns = label_columns([one["name"] for one in manifest.schema], _FIXED)
         seen: list[Integers] = []
-        repeats = _Repeats()
+        repeats, uncounted = _Repeats(), 0
         for batch in batches_of(self._store, manifest, _ROWS, columns):
             ids = batch["stream_id"].to_numpy()
             starts = starts_of(ids)
             seen.append(ids[starts])
             labels = [self._labels(pairs) for pairs in label_sets(batch, starts, columns)]
             repeats.add(batch, ids)
-            for body in push.requests(batch, starts, labels):
+            if version_of(self._version) < _COUNTS_ITS_END:
+                uncounted += int(np.sum(batch["ts_ns"].to_numpy() == partition.day.end_ns - 1))
+            for body in push.requests(self._storable(batch), starts, labels):
                 self._sending.send(partial(self._push, body, where))
         self._own(dataset.name, np.unique(np.concatenate([np.empty(0, np.int64), *seen])))
         if repeats.number:
             self._remarks.add(_REPEATED, repeats.number)
-        return Loaded(manifest.rows, manifest.rows, manifest.rows - repeats.number)
+        at_least = manifest.rows - repeats.number - uncounted
+        return Loaded(manifest.rows, manifest.rows, at_least)
 
     def end_of_day(self) -> None:
         """See Loader. Ends the day's chunks, so that a question decodes no other day's lines."""
@@ -146,6 +166,19 @@ class LokiLoader:
         self._sending.close()
         self._reader.close()
         self._http.close()
+
+    def _storable(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Without metadata where this Loki takes none; how many lines had some is reported."""
+        metadata = batch["metadata"]
+        having = int(np.count_nonzero(np.diff(np.asarray(metadata.offsets))))
+        if not having or stores_metadata(self._version):
+            return batch
+        self._remarks.add(_NO_METADATA.replace("VERSION", self._version), having)
+        none = pa.MapArray.from_arrays(
+            pa.array(np.zeros(len(batch) + 1, np.int32)), metadata.keys[:0], metadata.items[:0]
+        )
+        at = batch.schema.get_field_index("metadata")
+        return batch.set_column(at, "metadata", none)
 
     def _labels(self, pairs: Pairs) -> bytes:
         if not pairs:

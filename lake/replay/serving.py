@@ -11,10 +11,11 @@ replay that was interrupted begins again, in a folder of its own.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,13 +27,14 @@ from lake.base.settings import Settings
 from lake.base.store import Store
 from lake.replay.face import Loaded, Loader, Remarks
 from lake.replay.partitions import Partition
-from lake.servers import Stack, find, start
+from lake.servers import Binary, Stack, closest, find, other_version, start
 from lake.servers.installing import how_installed
 from lake.servers.progress import Progress, silent
 from lake.serving import locked, serving
 
 MARK = "replay.json"
 _LOCK = "replay.lock"
+SERVER_VERSION = "server_version"  # in a manifest's details
 SYSTEMS = ("prometheus", "loki", "mongo")
 _SHOWN = 10
 
@@ -73,27 +75,29 @@ def replayed(
     else; PermanentError where a server's program is missing; what store and servers raise.
     """
     systems = [name for name in SYSTEMS if any(p.dataset.source == name for p in partitions)]
-    _require_programs(systems)
     if any(name == "mongo" for name in systems):
         from lake.replay import mongo  # noqa: PLC0415
 
         mongo.check([one.dataset for one in partitions])
     place = _Place(into, partitions) if into else None
-    options = _options(partitions)
+    programs, other_versions = _programs(systems, partitions)
+    options = _options(partitions, programs)
+    folder = place.folder if place else None
     began = time.monotonic()
     with (
         closing(place) if place else nullcontext(),
         serving(into) if into else nullcontext(),
-        start(systems, place.folder if place else None, progress, **options) as stack,
+        start(systems, folder, progress, programs=programs, **options) as stack,
     ):
         result = Replayed(stack, database_of(settings))
         if place and place.loaded:
-            loaded, result.remarks = place.loaded, place.remarks
+            loaded, remarks = place.loaded, place.remarks
         else:
-            loaded, result.remarks = _load(settings, store, partitions, stack, progress)
-        result.days = _compared(settings, store, partitions, stack, loaded, progress)
+            loaded, remarks = _load(settings, store, partitions, stack, programs, progress)
+        result.days = _compared(settings, store, partitions, stack, programs, loaded, progress)
         if place:
-            place.finished(loaded, result.remarks)
+            place.finished(loaded, remarks)
+        result.remarks = [*other_versions, *remarks]
         result.seconds = time.monotonic() - began
         yield result
 
@@ -106,12 +110,14 @@ def _load(
     store: Store,
     partitions: Sequence[Partition],
     stack: Stack,
+    programs: Mapping[str, Binary],
     progress: Progress,
 ) -> tuple[dict[Key, Loaded], list[str]]:
     remarks = Remarks()
     loaded: dict[Key, Loaded] = {}
     for system in stack.endpoints:
-        with closing(_loader(system, settings, store, partitions, stack, remarks)) as loader:
+        opened = _loader(system, settings, store, partitions, stack, programs, remarks)
+        with closing(opened) as loader:
             mine = sorted(
                 (one for one in partitions if one.dataset.source == system), key=loader.order_of
             )
@@ -129,6 +135,7 @@ def _compared(
     store: Store,
     partitions: Sequence[Partition],
     stack: Stack,
+    programs: Mapping[str, Binary],
     loaded: dict[Key, Loaded],
     progress: Progress,
 ) -> dict[str, dict[str, dict[str, int]]]:
@@ -138,7 +145,7 @@ def _compared(
     with ExitStack() as open_loaders:
         loaders = {
             system: open_loaders.enter_context(
-                closing(_loader(system, settings, store, partitions, stack, Remarks()))
+                closing(_loader(system, settings, store, partitions, stack, programs, Remarks()))
             )
             for system in stack.endpoints
         }
@@ -175,6 +182,7 @@ def _loader(
     store: Store,
     partitions: Sequence[Partition],
     stack: Stack,
+    programs: Mapping[str, Binary],
     remarks: Remarks,
 ) -> Loader:
     """Imported where used: each brings its own client library."""
@@ -186,7 +194,7 @@ def _loader(
     if system == "loki":
         from lake.replay.loki import LokiLoader  # noqa: PLC0415
 
-        return LokiLoader(store, endpoint["url"], remarks)
+        return LokiLoader(store, endpoint["url"], programs[system].version, remarks)
     from lake.replay.mongo import MongoLoader  # noqa: PLC0415
 
     datasets = [one.dataset for one in partitions if isinstance(one.dataset, MongoDataset)]
@@ -198,23 +206,42 @@ def database_of(settings: Settings) -> str:
     return settings.sources.mongo.database if settings.sources.mongo else ""
 
 
-def _options(partitions: Sequence[Partition]) -> dict[str, Any]:
+def _options(partitions: Sequence[Partition], programs: Mapping[str, Binary]) -> dict[str, Any]:
     options: dict[str, Any] = {"mongo_ttl": False}
     days = [one.day for one in partitions if one.dataset.source == "loki"]
     if days:
         from lake.replay.loki import server_options  # noqa: PLC0415
 
-        options |= server_options(min(days))
+        options |= server_options(min(days), programs["loki"].version)
     return options
 
 
-def _require_programs(systems: Sequence[str]) -> None:
+def _programs(
+    systems: Sequence[str], partitions: Sequence[Partition]
+) -> tuple[dict[str, Binary], list[str]]:
+    """Of the versions that the data came from, where they are on this machine.
+
+    And what to report where they are not. Raises PermanentError where a system has no program.
+    """
+    programs, remarks = {}, []
     for system in systems:
-        if find(system) is None:
+        version = _newest_version(one for one in partitions if one.dataset.source == system)
+        program = closest(system, version) if version else find(system)
+        if program is None:
             raise PermanentError(
                 f"no usable {system} on this machine",
                 remedy=f"`lake services install {system}` gets {how_installed(system)}",
             )
+        programs[system] = program
+        if version and (remark := other_version(system, version, program)):
+            remarks.append(remark)
+    return programs, remarks
+
+
+def _newest_version(partitions: Iterable[Partition]) -> str:
+    """Of the servers that were exported; '' where no manifest has it."""
+    found = {str(one.manifest.details.get(SERVER_VERSION, "")) for one in partitions}
+    return max(found, key=lambda one: [int(part) for part in re.findall(r"\d+", one)[:3]])
 
 
 class _Place:

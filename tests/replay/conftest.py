@@ -12,9 +12,11 @@ _SOURCES = Path(__file__).parents[1] / "sources"
 # The other tests' own ways to write into servers.
 sys.path += [str(_SOURCES / name) for name in ("prometheus_raw", "loki", "mongo")]
 
+from log_site import LogSite, running_log_site  # noqa: E402
 from replay_site import ReplaySite, running_site  # noqa: E402
 
 from lake.replay import Replayed, find_partitions, replayed  # noqa: E402
+from lake.servers import Binary  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -31,4 +33,18 @@ def again(replay_site: ReplaySite) -> Iterator[Replayed]:
     chosen = settings.datasets_named(replay_site.disjoint)
     partitions = find_partitions(store, chosen, replay_site.days, allow_missing=False)
     with replayed(settings, store, partitions) as result:
+        yield result
+
+
+@pytest.fixture(scope="session")
+def log_site(loki_program: Binary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LogSite]:
+    """A Loki of each version and a lake of its lines."""
+    with running_log_site(tmp_path_factory.mktemp("logs"), loki_program) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def logs_again(log_site: LogSite) -> Iterator[Replayed]:
+    """Its lines replayed."""
+    with log_site.replay() as result:
         yield result

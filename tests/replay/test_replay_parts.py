@@ -21,6 +21,7 @@ from lake.replay import Partition, replayed
 from lake.replay import loki as replay_loki
 from lake.replay.face import Loaded, Remarks
 from lake.replay.prometheus import PrometheusLoader
+from lake.servers import find
 
 PAIRS = pa.map_(pa.string(), pa.string())
 LINES = LokiDataset(name="lines", source="loki", selector='{a=~".+"}')
@@ -118,6 +119,6 @@ def test_old_days_and_what_the_comparison_notices(made, monkeypatch):
         client.flush()
         client.wait_for('{a="x"}', old.end_ns, 3)
         monkeypatch.setattr(replay_loki, "_APPEARS_WITHIN_S", 0.5)
-        reader = replay_loki.LokiLoader(store, loki, Remarks())
+        reader = replay_loki.LokiLoader(store, loki, find("loki").version, Remarks())
         assert reader.found(old, {"lines": Loaded(3, 3, 3)}) == {"lines": 4}
         reader.close()
