@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from lake.base.errors import PermanentError
-from lake.serve import _require_program
+from lake.serve import serve
 from lake.servers import find
 
 
@@ -27,8 +28,9 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 )
 def test_serving_a_restored_system_names_every_way_to_a_server(bare, system, program, tmp_path):
     assert find(system) is None
+    manifest = SimpleNamespace(system=system, server={"name": system, "version": "2.2.1"})
     with pytest.raises(PermanentError, match=f"no usable {program} on this machine") as failed:
-        _require_program(system, tmp_path)
+        serve(manifest, tmp_path)
     remedy = failed.value.parts["remedy"]
     assert f"`lake services install {system}` gets" in remedy
     assert f"put {program} on PATH" in remedy
