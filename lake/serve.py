@@ -46,10 +46,14 @@ _LOOK_S = 0.5
 
 @dataclass(frozen=True)
 class Served:
-    """A running server; `checked` is what was compared with the snapshot's manifest."""
+    """A running server; `checked` is what was compared with the snapshot's manifest.
+
+    `version` is the running program's, which may be another one than the data came from.
+    """
 
     stack: Stack
     endpoint: dict[str, str]
+    version: str
     checked: dict[str, Any]
     remarks: list[str] = field(default_factory=list)
 
@@ -75,7 +79,9 @@ def serve(
         raise
     # MongoDB's documents are loaded anew, by any version.
     other = "" if system == "mongo" else other_version(manifest.server["name"], version, program)
-    return Served(stack, endpoint, checked, [*([other] if other else []), *remarks])
+    return Served(
+        stack, endpoint, program.version, checked, [*([other] if other else []), *remarks]
+    )
 
 
 def _program(system: str, version: str, into: Path) -> Binary:

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
+from lake.base.day import Day
 from lake.base.settings import LokiSource
 from lake.rehearse.partition import Partition
 from lake.rehearse.results import Check
-from lake.sources.http import Http
+from lake.snapshots.loki_restored import version_of
+from lake.sources.http import Http, Rejected
 from lake.sources.loki.cover import cover
 from lake.sources.loki.selector import Selector
 
@@ -23,17 +26,26 @@ _HOUR_NS = 3_600_000_000_000
 _NS = 1_000_000_000
 _BEFORE_NS = 1000  # Loki may leave out a line that lies at a query's very start
 _MOST_LINES = "5000"
+_HOUR_S = 3600
+_BY_SELECTOR = (3, 0)  # the lowest version that never merges equal lines
+_AT_ONCE = 8
 _LOOKED_BACK_DAYS = 30
 _EVERYTHING = Selector.parse("{}")
+Found = TypeVar("Found")
 _NO_ERRORS = "| drop __error__, __error_details__"
 _CATEGORISED = {"X-Loki-Response-Encoding-Flags": "categorize-labels"}
 
 
 class LokiQuestions:
-    """Asks a restored server on behalf of one tenant."""
+    """Sends queries to a restored server on behalf of one tenant.
 
-    def __init__(self, endpoint: Mapping[str, str], tenant: str) -> None:
+    Before 3.0 a query over several streams may return equal lines of one instant once, in sums
+    too. So such a server gets each query for each stream by itself.
+    """
+
+    def __init__(self, endpoint: Mapping[str, str], version: str, tenant: str) -> None:
         self._http = Http(LokiSource(url=endpoint["url"], tenant=tenant), "loki")
+        self._by_stream = version_of(version) < _BY_SELECTOR
 
     def first_answer(self, taken: datetime) -> None:
         """Something that only a Loki answers that has read its index."""
@@ -66,34 +78,68 @@ class LokiQuestions:
         """The bytes of every hour's lines."""
         check = Check("the bytes of each hour's lines")
         there: Counter[int] = Counter()
-        for selector in _selectors(part):
-            # A line that a parser stumbled over would make the whole query fail.
-            lines = selector.piped(_NO_ERRORS) if selector.pipeline else selector
-            query = f"sum(bytes_over_time({lines}[1h]))"
-            for start in range(part.day.start_ns, part.day.end_ns, _HOUR_NS):
-                at = str(start + _HOUR_NS - 1)  # a range is closed on its right
-                for one in self._ask("query", {"query": query, "time": at}):
-                    there[start] += round(float(one["value"][1]))
+        try:
+            for found in self._each(self._hours_of, self._selectors(part), part.day):
+                there.update(found)
+        except Rejected as error:
+            if not self._by_stream:
+                raise
+            check.remark = f"left out: this version refuses the query: {error.text}"
+            return check
         for row in part.rows("loki_hours"):
-            found = there.pop(row["at_ns"], 0)
+            found_bytes = there.pop(row["at_ns"], 0)
             if row["unclear"]:
                 check.remark = "left out: hours with lines that may have been no UTF-8"
+            elif self._by_stream and row["at_end"]:
+                check.remark = "left out: hours with lines in their last ns, which 2.2 never counts"
             else:
-                check.compare(_iso(row["at_ns"]), row["bytes"], found)
+                check.compare(_iso(row["at_ns"]), row["bytes"], found_bytes)
         for at_ns, size in there.items():
             check.differ(_iso(at_ns), "no lines", size)
         return check
+
+    def _hours_of(self, selector: Selector, day: Day) -> Counter[int]:
+        """Hour → bytes; one request a stream, or one an hour where all streams are in it."""
+        # A line that a parser stumbled over would make the whole query fail.
+        drops = selector.pipeline and not self._by_stream
+        lines = selector.piped(_NO_ERRORS) if drops else selector
+        query = f"sum(bytes_over_time({lines}[1h]))"
+        first, found = day.start_ns + _HOUR_NS - 1, Counter[int]()  # closed on its right
+        if self._by_stream:
+            asked = {"start": str(first), "end": str(day.end_ns - 1), "step": str(_HOUR_S)}
+            for one in self._ask("query_range", {"query": query, **asked}):
+                for at_s, value in one["values"]:
+                    found[int(at_s) // _HOUR_S * _HOUR_NS] += round(float(value))
+            return found
+        for at in range(first, day.end_ns, _HOUR_NS):
+            for one in self._ask("query", {"query": query, "time": str(at)}):
+                found[at - _HOUR_NS + 1] += round(float(one["value"][1]))
+        return found
+
+    def _each(
+        self, what: Callable[[Selector, Day], Found], selectors: Sequence[Selector], day: Day
+    ) -> Iterator[Found]:
+        with ThreadPoolExecutor(_AT_ONCE if self._by_stream else 1) as pool:
+            yield from pool.map(lambda one: what(one, day), selectors)
 
     def _sampled(self, part: Partition, seed: int, samples: int) -> Check:
         """All lines of some nanoseconds, with labels and metadata."""
         check = Check("some lines with their labels and metadata, one by one")
         here: dict[int, Counter[str]] = {}
+        streams: dict[int, dict[str, Selector]] = {}
+        names = self._names(part) if self._by_stream else set()
+        all_selectors = [] if self._by_stream else self._selectors(part)
+        all_lines = Selector.parse(part.dataset.selector)
         for row in part.rows("loki_lines", seed=seed, wanted=samples):
-            told = _told(row["line"], part.labels(row), row["metadata"])
-            here.setdefault(row["ts_ns"], Counter())[told] += 1
+            labels = part.labels(row)
+            here.setdefault(row["ts_ns"], Counter())[
+                self._told(row["line"], labels, row["metadata"] or {})
+            ] += 1
+            selector = _of_stream(all_lines, labels, names)
+            streams.setdefault(row["ts_ns"], {})[str(selector)] = selector
         for at, expected in here.items():
             found: Counter[str] = Counter()
-            for selector in _selectors(part):
+            for selector in streams[at].values() if self._by_stream else all_selectors:
                 found += self._at(str(selector), at)
             lost, extra = expected - found, found - expected
             check.compared += expected.total()
@@ -110,8 +156,32 @@ class LokiQuestions:
                 kinds = categories[0] if categories else {}
                 metadata = {**kinds.get("structuredMetadata", {}), **kinds.get("parsed", {})}
                 if int(at) == at_ns:
-                    found[_told(line, stream["stream"], metadata)] += 1
+                    found[self._told(line, stream["stream"], metadata)] += 1
         return found
+
+    def _told(self, line: str, labels: Mapping[str, str], metadata: Mapping[str, str]) -> str:
+        """One text for equal lines; old answers do not tell labels from what a parser found."""
+        own, other = dict(labels), dict(metadata)
+        parts = [line, {**own, **other}, {}] if self._by_stream else [line, own, other]
+        return json.dumps(parts, sort_keys=True, ensure_ascii=False)
+
+    def _selectors(self, part: Partition) -> list[Selector]:
+        """The dataset's own; for `{}`, which Loki refuses, those that share out all its streams."""
+        selector = Selector.parse(part.dataset.selector)
+        if self._by_stream:
+            names = self._names(part)
+            rows = part.rows("loki_streams")
+            return [_of_stream(selector, part.labels(row), names) for row in rows]
+        if not selector.everything:
+            return [selector]
+        others = {name for row in part.rows("loki_label_names") for name in row["names"]}
+        return [one for _, one in cover(selector, [*part.label_names(), *others])]
+
+    def _names(self, part: Partition) -> set[str]:
+        """Of all labels that a stream of the day may have."""
+        others = {name for row in part.rows("loki_label_names") for name in row["names"]}
+        there = set(self._label_names(part.day.end)) - {"__name__"}
+        return {*part.label_names(), *others, *there}
 
     def _lines(self, selector: str, start: datetime, end: datetime) -> list[dict[str, Any]]:
         """The newest line of the stretch, if there is one."""
@@ -129,17 +199,9 @@ class LokiQuestions:
         return result
 
 
-def _selectors(part: Partition) -> list[Selector]:
-    """The dataset's own; for `{}`, which Loki refuses, those that share out all its streams."""
-    selector = Selector.parse(part.dataset.selector)
-    if not selector.everything:
-        return [selector]
-    others = {name for row in part.rows("loki_label_names") for name in row["names"]}
-    return [one for _, one in cover(selector, [*part.label_names(), *others])]
-
-
-def _told(line: str, labels: Mapping[str, str], metadata: Mapping[str, str]) -> str:
-    return json.dumps([line, dict(labels), dict(metadata)], sort_keys=True, ensure_ascii=False)
+def _of_stream(all_lines: Selector, labels: Mapping[str, str], names: Iterable[str]) -> Selector:
+    """Of the stream with these labels and no other ones of `names`."""
+    return all_lines.of_stream(labels, [{**dict.fromkeys(names, "any"), **labels}])
 
 
 def _pairs(lost: Counter[str], extra: Counter[str]) -> Iterator[tuple[str, str]]:

@@ -77,7 +77,7 @@ def _both(
         return PrometheusReader(prometheus), PrometheusQuestions(endpoint)
     if manifest.system == "loki":
         loki = LokiSource(url=endpoint["url"], tenant=tenant, slow_down_at="")
-        return LokiReader(loki), LokiQuestions(endpoint, tenant)
+        return LokiReader(loki), LokiQuestions(endpoint, served.version, tenant)
     database = str(manifest.details["database"])
     mongo = MongoSource(uri=endpoint["uri"], database=database, slow_down_at="")
     datasets = [one for one in settings.dataset if isinstance(one, MongoDataset)]
