@@ -133,6 +133,9 @@ def shape(line: str) -> str:
     line = _ADDRESS.sub("ADDRESS", line.strip())
     line = re.sub(r"servers-[0-9a-f]+", "servers-ID", line)
     line = re.sub(r"\b(bytes|kB|MB|GB)\b", "SIZE", line)
+    line = re.sub(
+        r"\b(\d+\.\d+\.\d+)[-+][\w.+-]*\w", r"\1", line
+    )  # 3.7.9-main, a build of one's own
     line = re.sub(r"\d+(?:[.,:]\d+)*", "#", line)
     return re.sub(r"\s+", " ", line)
 

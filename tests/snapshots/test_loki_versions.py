@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from answers import loki_lines
 from loki_versions import PINNED, found
 from places import DAY
@@ -13,6 +16,7 @@ from system_loading import load_loki, takes_metadata
 
 import lake.serve
 from lake.base.errors import Incomplete, PermanentError
+from lake.compose import write_compose
 from lake.servers import Binary, Stack, install, start
 from lake.servers.binaries import identify
 from lake.snapshots import loki
@@ -146,3 +150,26 @@ def test_a_configuration_inside_the_data_directory_keeps_its_secrets(place, own_
         config.unlink()
     assert "source-config.yml" in files
     assert "data/loki.yml" not in files
+
+
+def test_a_container_of_the_datas_version_takes_the_configuration(place, own_loki, loki_program):
+    """By the program of that version itself, which refuses keys that it does not know."""
+    here = place_of(place, own_loki)
+    manifest = here.take("loki").manifest
+    into = here.folder / "into"
+    here.restore("loki")
+    write_compose(manifest, into)
+    service = yaml.safe_load((into / "compose.yaml").read_text())["services"]["loki"]
+    assert service["image"] == f"grafana/loki:{loki_program.version}"
+    checked = subprocess.run(
+        [loki_program.path, f"-config.file={into}/loki/restored.yml", "-verify-config"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert checked.returncode == 0, checked.stderr
+    unknown = json.loads((into / "loki/restored.yml").read_text()) | {"unknown": 1}
+    (into / "wrong.yml").write_text(json.dumps(unknown))
+    wrong = [loki_program.path, f"-config.file={into}/wrong.yml", "-verify-config"]
+    assert subprocess.run(wrong, capture_output=True, check=False, timeout=60).returncode != 0

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from places import DAY
 
 from lake.base.day import Day
 from lake.base.errors import BadData
@@ -118,3 +119,13 @@ def test_days_that_are_none_make_the_manifest_invalid(store, days):
     store.write(snapshot_manifest_key("loki", day), json.dumps(fields).encode())
     with pytest.raises(BadData):
         read_snapshot(store, "loki", day)
+
+
+def test_of_a_real_prometheus(place, own_prometheus):
+    """It began on that day, and the scrape of today is not over."""
+    endpoint = own_prometheus.endpoints["prometheus"]
+    here = place(
+        sources__prometheus={"url": endpoint["url"]},
+        snapshots__prometheus={"data_dir": endpoint["data_dir"]},
+    )
+    assert here.take("prometheus").manifest.held_days() == [DAY]
