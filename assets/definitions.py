@@ -18,15 +18,16 @@ from assets.schedules import (
     EXPORT_JOB,
     EXPORT_SCHEDULE,
     REHEARSAL_JOB,
-    REHEARSAL_SCHEDULE,
     SNAPSHOT_JOB,
     recount_schedule,
+    rehearsal_schedule,
     snapshot_schedule,
 )
 from assets.sensors import manifest_sensor
-from assets.snapshots import configured_systems, snapshot_asset
+from assets.snapshots import snapshot_asset
 from lake.base.datasets import Dataset, LokiDataset, MongoDataset
 from lake.base.settings import Settings, load
+from lake.snapshots.face import configured_systems
 
 
 def build(settings: Settings, lake: LakeResource | None = None) -> dg.Definitions:
@@ -53,7 +54,7 @@ def build(settings: Settings, lake: LakeResource | None = None) -> dg.Definition
         schedules=[
             *([EXPORT_SCHEDULE, recount_schedule(settings)] if exports else []),
             *([snapshot_schedule(settings)] if snapshots else []),
-            REHEARSAL_SCHEDULE,
+            rehearsal_schedule(settings),
         ],
         sensors=[manifest_sensor(settings)] if exports else [],
         resources={"lake": lake or LakeResource.of(settings)},

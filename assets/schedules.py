@@ -10,11 +10,14 @@ from collections.abc import Iterator
 import dagster as dg
 
 from assets.rehearsal import NAME as REHEARSAL
+from assets.resources import LakeResource
 from assets.snapshots import GROUP as SNAPSHOTS
 from assets.snapshots import daily_systems, snapshot_name
 from lake.base.day import Day
 from lake.base.settings import Settings
 from lake.recheck import late_days
+from lake.snapshots.face import configured_systems
+from lake.snapshots.manifest import snapshot_days
 
 EXPORT_JOB = dg.define_asset_job(
     "export",
@@ -27,23 +30,13 @@ EXPORT_JOB = dg.define_asset_job(
 SNAPSHOT_JOB = dg.define_asset_job(
     "snapshot",
     selection=dg.AssetSelection.groups(SNAPSHOTS),
-    description="Raw snapshots of all systems, filed under one closed UTC day.",
+    description="Raw snapshots of all systems as they are now.",
 )
 
 REHEARSAL_JOB = dg.define_asset_job(
     "rehearse",
     selection=dg.AssetSelection.groups(REHEARSAL),
     description="Snapshots brought back and held against the tables.",
-)
-
-# On the first of a month: the report's plot has a point a month.
-REHEARSAL_SCHEDULE = dg.ScheduleDefinition(
-    name="rehearse_monthly",
-    cron_schedule="0 5 1 * *",
-    execution_timezone="UTC",
-    job=REHEARSAL_JOB,
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="On the first of every month at 05:00 UTC.",
 )
 
 # Half an hour after midnight: what the sources still had in their queues has arrived.
@@ -99,17 +92,37 @@ def snapshot_schedule(settings: Settings) -> dg.ScheduleDefinition:
         execution_timezone="UTC",
         job=SNAPSHOT_JOB,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Every day at 01:30 UTC: raw snapshots, filed under the day just closed.",
+        description="Every day at 01:30 UTC: raw snapshots as the systems are then.",
     )
     def snapshots(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
-        day = Day(context.scheduled_execution_time.date()).plus(-1)
-        if day < Day(settings.lake.first_day):
-            return
+        night = Day(context.scheduled_execution_time.date())
         for system in daily_systems(settings):
             yield dg.RunRequest(
-                run_key=f"snapshot {system} {day}",
+                run_key=f"snapshot {system} {night}",
                 asset_selection=[dg.AssetKey(snapshot_name(system))],
-                partition_key=str(day),
             )
 
     return snapshots
+
+
+def rehearsal_schedule(settings: Settings) -> dg.ScheduleDefinition:
+    """On the first of a month, as the report's plot has one point per month."""
+
+    @dg.schedule(
+        name="rehearse_monthly",
+        cron_schedule="0 5 1 * *",
+        execution_timezone="UTC",
+        job=REHEARSAL_JOB,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="On the first of every month at 05:00 UTC, where there is a snapshot.",
+    )
+    def rehearsals(
+        context: dg.ScheduleEvaluationContext, lake: LakeResource
+    ) -> dg.RunRequest | dg.SkipReason:
+        store, systems = lake.store(settings), configured_systems(settings)
+        if not any(snapshot_days(store, system) for system in systems):
+            names = ", ".join(systems) or "no configured system"
+            return dg.SkipReason(f"no snapshot of {names} in {settings.lake.root} to rehearse with")
+        return dg.RunRequest(run_key=f"rehearsal {context.scheduled_execution_time:%Y-%m}")
+
+    return rehearsals

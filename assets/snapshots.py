@@ -1,4 +1,4 @@
-"""Raw snapshots, a system an asset, one partition a UTC day.
+"""Raw snapshots, one asset per system. Not partitioned: a snapshot is of now.
 
 Belongs here: which systems have one, what Dagster keeps of each. Does not: taking snapshots
 (lake.snapshot), when that happens (schedules).
@@ -10,13 +10,15 @@ from pathlib import Path
 
 import dagster as dg
 
-from assets.exports import RETRIES, partitions_of
+from assets.exports import RETRIES
 from assets.failing import as_failures
 from assets.resources import LakeResource
 from lake.base.day import Day
 from lake.base.settings import Settings
 from lake.snapshot import Outcome, take_snapshot
-from lake.snapshots.manifest import SYSTEMS, snapshot_manifest_key
+from lake.snapshots.face import configured_systems
+from lake.snapshots.holding import spans
+from lake.snapshots.manifest import snapshot_manifest_key
 
 GROUP = "snapshots"
 
@@ -26,9 +28,11 @@ def snapshot_name(system: str) -> str:
     return f"snapshot_{system}"
 
 
-def configured_systems(settings: Settings) -> list[str]:
-    """Those with a `[sources.…]`."""
-    return [system for system in SYSTEMS if getattr(settings.sources, system) is not None]
+class SnapshotConfig(dg.Config):
+    """Settings of the launchpad, as with `lake snapshot`."""
+
+    allow_shrink: bool = False
+    """Accepts a snapshot that holds less than half of the one before."""
 
 
 def daily_systems(settings: Settings) -> list[str]:
@@ -53,24 +57,21 @@ def snapshot_asset(settings: Settings, system: str) -> dg.AssetsDefinition:
     @dg.asset(
         name=snapshot_name(system),
         description=(
-            f"A raw backup of {system} as it is when this runs, filed under a day. What is "
-            "stored already does not travel again."
+            f"A raw backup of {system} as it is when this runs, filed under that UTC day. What "
+            "an earlier one has stored is not uploaded again."
         ),
         group_name=GROUP,
         kinds={"mongodb" if system == "mongo" else system},
         tags={"source": system},
         owners=["team:monitoring"],
         metadata={"root": settings.lake.root},
-        partitions_def=partitions_of(settings),
         pool=system,
         retry_policy=RETRIES,
     )
-    def snapshot(
-        context: dg.AssetExecutionContext, lake: LakeResource
-    ) -> dg.MaterializeResult[None]:
+    def snapshot(config: SnapshotConfig, lake: LakeResource) -> dg.MaterializeResult[None]:
         with as_failures():
             store = lake.store(settings)
-            outcome = take_snapshot(settings, store, system, Day.parse(context.partition_key))
+            outcome = take_snapshot(settings, store, system, allow_shrink=config.allow_shrink)
         key = snapshot_manifest_key(system, Day.parse(outcome.manifest.day))
         return dg.MaterializeResult(metadata=_metadata(outcome, store.url(key)))
 
@@ -80,6 +81,9 @@ def snapshot_asset(settings: Settings, system: str) -> dg.AssetsDefinition:
 def _metadata(outcome: Outcome, url: str) -> dict[str, dg.MetadataValue]:
     told = outcome.to_json()
     return {
+        "day": dg.MetadataValue.text(told["day"]),
+        "holds": dg.MetadataValue.text(spans(outcome.manifest.held_days())),
+        "whole_days": dg.MetadataValue.int(len(told["whole_days"])),
         "files": dg.MetadataValue.int(told["files"]),
         "bytes": dg.MetadataValue.int(told["bytes"]),
         "sent_bytes": dg.MetadataValue.int(told["sent_bytes"]),

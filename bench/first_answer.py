@@ -57,7 +57,7 @@ def compare(place: Path, promtool: Path, series: int, rounds: int) -> None:
             f'[snapshots.prometheus]\ndata_dir = "{endpoint["data_dir"]}"\n'
         )
         settings = load(str(config), {})
-        take_snapshot(settings, open_store(settings), "prometheus", DAY)
+        take_snapshot(settings, open_store(settings), "prometheus")
         if answer(endpoint["url"]) != total:
             raise SystemExit("the source does not hold what was written")
     text = place / "day.txt"

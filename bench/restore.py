@@ -33,7 +33,6 @@ from lake.base.store import open_store
 from lake.snapshots.collecting import Collector
 from lake.snapshots.face import Taken
 
-DAY = Day.parse("2026-07-05")
 _LARGE = 60_000_000
 _SMALL = 100_000
 
@@ -71,7 +70,7 @@ def compare(place: Path, total: int, small: int, rounds: int) -> None:
     config.write_text('[lake]\nroot = "lake"\n[sources.prometheus]\nurl = "http://127.0.0.1:1"\n')
     lake.snapshot.open_snapshotter = lambda *_: _Folder(source)
     settings = load(str(config), {})
-    lake.snapshot.take_snapshot(settings, open_store(settings), "prometheus", DAY)
+    lake.snapshot.take_snapshot(settings, open_store(settings), "prometheus")
     repository = Repository(restic_program(), place / "repository")
     repository("init")
     repository("backup", str(source))
@@ -81,13 +80,13 @@ def compare(place: Path, total: int, small: int, rounds: int) -> None:
         subprocess.run(command, check=True, capture_output=True)
 
     def verified() -> None:
-        ours("snapshots", "verify", "prometheus", "--day", str(DAY))
+        ours("snapshots", "verify", "prometheus", "--day", str(Day.today()))
 
     numbers = count()
 
     def restored() -> None:
         into = place / f"ours-{next(numbers)}"
-        ours("restore", "prometheus", "--day", str(DAY), "--into", str(into))
+        ours("restore", "prometheus", "--snapshot", str(Day.today()), "--into", str(into))
 
     def restored_by_restic() -> None:
         repository("restore", "latest", "--target", str(place / f"theirs-{next(numbers)}"))

@@ -57,19 +57,19 @@ def compare(place: Path, system: str, stack: Stack, rounds: int) -> None:
     sent: dict[str, int] = {}
 
     def take(name: str) -> None:
-        outcome = take_snapshot(settings, store, system, DAY)
+        outcome = take_snapshot(settings, store, system)
         sent[name] = outcome.sent_bytes
 
     def first() -> None:
         if sent:
-            remove_snapshot(store, system, DAY)
+            remove_snapshot(store, system, Day.today())
         take("first")
 
     seconds = interleave({"first": first}, 1)
     for _ in range(rounds):
         for name, what in (("again", lambda: take("again")), ("first", first)):
             seconds.setdefault(name, []).extend(interleave({name: what}, 1)[name])
-    problems = verify_snapshot(store, read_snapshot(store, system, DAY)).problems
+    problems = verify_snapshot(store, read_snapshot(store, system, Day.today())).problems
     if problems:
         raise SystemExit("\n".join(problems))
     for what, ours, peer, unit, target in (
@@ -103,9 +103,9 @@ def prometheus(place: Path, series: int) -> Stack:
         endpoint = source.endpoints["prometheus"]
         load_day(endpoint["url"], DAY, integer_counters(series))
         settings = configured(place, "prometheus", endpoint, "before")
-        take_snapshot(settings, open_store(settings), "prometheus", DAY)
+        take_snapshot(settings, open_store(settings), "prometheus")
     store = open_store(settings)
-    manifest = read_snapshot(store, "prometheus", DAY)
+    manifest = read_snapshot(store, "prometheus", Day.today())
     restore_files(store, manifest, place / "served", BELOW["prometheus"])
     return serve(manifest, place / "served").stack
 

@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from lake.snapshots.loki_restored import (
 )
 from lake.snapshots.manifest import SnapshotManifest
 from lake.snapshots.mongo_load import load_dump
+from lake.snapshots.mongo_loading import Loaded
 from lake.snapshots.prometheus import day_samples
 from lake.sources.http import Http
 from lake.sources.loki import LokiReader
@@ -131,7 +132,7 @@ def _lines(manifest: SnapshotManifest, section: LokiSource) -> dict[str, int]:
     More than were counted are right where the copied chunks hold them: the source may have
     counted while chunks that were just flushed were in no answer.
     """
-    expected, day = manifest.counts["day_lines"], Day.parse(manifest.day)
+    expected, day = manifest.counts["day_lines"], manifest.counted_day()
     after = manifest.counts.get("day_lines_after", expected)
     low = min(expected, after)
     high = max(expected, after, manifest.details.get("lines_in_chunks", 0))
@@ -149,7 +150,7 @@ def _same(manifest: SnapshotManifest, name: str, count: Callable[[Day], int]) ->
     """Exactly as many, or between both counts where writes went on during the snapshot."""
     expected = manifest.counts[name]
     after = manifest.counts.get(f"{name}_after", expected)
-    found = count(Day.parse(manifest.day))
+    found = count(manifest.counted_day())
     if not min(expected, after) <= found <= max(expected, after):
         raise _differs(manifest, f"{name} = {_between(expected, after)}", f"{name} = {found}")
     return {name: found}
@@ -161,7 +162,7 @@ def _samples(
     """Fewer are right only where the snapshot itself said that the server left some out."""
     if "out_of_order_log_bytes" not in manifest.details:
         return _same(manifest, "day_samples", count), []
-    found, expected = count(Day.parse(manifest.day)), manifest.counts["day_samples"]
+    found, expected = count(manifest.counted_day()), manifest.counts["day_samples"]
     after = manifest.counts.get("day_samples_after", expected)
     left_out = manifest.details.get("out_of_order_left_out", expected)
     if not expected - left_out <= found <= max(expected, after):
@@ -182,28 +183,37 @@ def _loaded(manifest: SnapshotManifest, into: Path, uri: str) -> tuple[dict[str,
     """Loads the dump, unless an earlier start has; then counts each collection."""
     mark, database = into / "mongo" / _LOADED, str(manifest.details["database"])
     with pymongo.MongoClient[dict[str, Any]](uri) as client:
-        remarks, problem = [], "nothing was loaded"
+        loaded, problem = Loaded(), "nothing was loaded"
         if mark.exists():
-            remarks = json.loads(mark.read_text("utf-8"))
+            loaded = _marked(mark)
             # A server that was killed may have lost some of it.
-            problem = _difference(manifest, client[database])[0]
+            problem = _difference(manifest, client[database], loaded)[0]
         if problem:
             client.drop_database(database)  # half of it, where a start was interrupted
-            remarks = load_dump(uri, into / BELOW["mongo"], hold_ttl=True).remarks
-            mark.write_text(json.dumps(remarks), encoding="utf-8")
-        expected, found = _difference(manifest, client[database])
+            loaded = load_dump(uri, into / BELOW["mongo"], hold_ttl=True)
+            mark.write_text(json.dumps(asdict(loaded)), encoding="utf-8")
+        expected, found = _difference(manifest, client[database], loaded)
         if expected:
             raise _differs(manifest, expected, found)
-        names = manifest.counts["documents"]
-        return {"documents": {n: client[database][n].count_documents({}) for n in names}}, remarks
+        names = [one for one in manifest.counts["documents"] if one not in loaded.left_out]
+        counted = {n: client[database][n].count_documents({}) for n in names}
+        return {"documents": counted}, loaded.remarks
 
 
-def _difference(manifest: SnapshotManifest, database: Any) -> tuple[str, str]:
+def _marked(mark: Path) -> Loaded:
+    told = json.loads(mark.read_text("utf-8"))
+    # An earlier version wrote the remarks alone.
+    return Loaded(remarks=told) if isinstance(told, list) else Loaded(**told)
+
+
+def _difference(manifest: SnapshotManifest, database: Any, loaded: Loaded) -> tuple[str, str]:
     """What is expected and found of the collections that have other counts; both '' if none."""
     before: dict[str, int] = manifest.counts["documents"]
     after: dict[str, int] = manifest.counts.get("documents_after", before)
     expected, wrong = [], []
     for name, count in before.items():
+        if name in loaded.left_out:
+            continue
         low, high = sorted((count, after.get(name, 0)))
         found = database[name].count_documents({})
         if not low <= found <= high:

@@ -1,4 +1,4 @@
-"""One system's raw snapshot of a day: taken, listed, verified, removed.
+"""One system's raw snapshot: taken, listed, verified, removed.
 
 Belongs here: the order of the steps. Does not: what a system's files are.
 """
@@ -17,7 +17,7 @@ from typing import Any
 
 from lake import __version__
 from lake.base.day import Day
-from lake.base.errors import BadData, Conflict, LakeError, TransientError, UsageError
+from lake.base.errors import BadData, Conflict, LakeError, TransientError
 from lake.base.settings import Settings
 from lake.base.store import Store
 from lake.snapshots.collecting import Collector, Told
@@ -25,6 +25,7 @@ from lake.snapshots.face import open_snapshotter
 from lake.snapshots.journal import journals
 from lake.snapshots.known import known_to
 from lake.snapshots.manifest import (
+    COUNTED_DAY,
     SnapshotManifest,
     StoredObject,
     read_snapshot,
@@ -32,10 +33,15 @@ from lake.snapshots.manifest import (
     snapshot_manifest_key,
     snapshot_prefix,
 )
+from lake.snapshots.shrinkage import require_no_shrinkage
 from lake.snapshots.standalone import store_script
 
 _PARALLEL = 4
 _UNFINISHED_AFTER_S = 86_400  # objects without a manifest may belong to a run until then
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
@@ -66,48 +72,57 @@ def take_snapshot(
     settings: Settings,
     store: Store,
     system: str,
-    day: Day,
     told: Told = lambda _f, _b: None,
     *,
     fresh: bool = False,
+    allow_shrink: bool = False,
+    clock: Callable[[], datetime] = _now,
 ) -> Outcome:
-    """Takes it and writes its manifest last. Raises what the system and the store raise.
+    """Takes one of now, filed under today's UTC day, and writes its manifest last.
 
-    `fresh`: nothing that is stored already is relied on. Raises UsageError for a day to come.
+    It replaces an earlier one of the same day. The system counts its last closed day, which a
+    restored server is compared by. `fresh`: nothing that is stored already is relied on.
+    Raises Incomplete where it holds much less than the one before, unless `allow_shrink`, and
+    what the system and the store raise.
     """
-    if day > Day.today():
-        raise UsageError("a day to come", expected="a day up to today, UTC", found=day)
-    begun = time.monotonic()
+    begun, today = time.monotonic(), Day(clock().date())
+    counted = today.plus(-1)
     snapshotter = open_snapshotter(system, settings)
     try:
-        with Collector(store, system, day, told) as collector:
+        with Collector(store, system, today, told) as collector:
             collector.known = known_to(store, system)  # no removal begins from here on
             if fresh:
                 collector.known.forget()
-            taken = snapshotter.take(day, collector)
+            taken = snapshotter.take(counted, collector)
             files, objects = collector.finish()
+            manifest = SnapshotManifest(
+                system=system,
+                day=str(today),
+                created_at=clock().isoformat(timespec="milliseconds"),
+                version=__version__,
+                server=taken.server,
+                window=taken.window,
+                counts=taken.counts,
+                objects=objects,
+                files=files,
+                restore=f"lake restore {system} --snapshot {today} --into DIR --serve",
+                details=taken.details | {COUNTED_DAY: str(counted)},
+                whole_days=_texts(taken.whole_days),
+            )
+            if not allow_shrink:
+                require_no_shrinkage(settings, collector.known.newest, manifest)
     finally:
         snapshotter.close()
-    manifest = SnapshotManifest(
-        system=system,
-        day=str(day),
-        created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        version=__version__,
-        server=taken.server,
-        window=taken.window,
-        counts=taken.counts,
-        objects=objects,
-        files=files,
-        restore=f"lake restore {system} --day {day} --into DIR --serve",
-        details=taken.details,
-        whole_days=None if taken.whole_days is None else [str(one) for one in taken.whole_days],
-    )
     _require_objects(store, manifest)
     store_script(store, system)
-    store.write(snapshot_manifest_key(system, day), manifest.to_bytes())
+    store.write(snapshot_manifest_key(system, today), manifest.to_bytes())
     _require_objects(store, manifest)  # a removal that began before could not see it
     collector.clear_journal()
     return Outcome(manifest, collector.sent_bytes, time.monotonic() - begun)
+
+
+def _texts(days: list[Day] | None) -> list[str] | None:
+    return None if days is None else [str(day) for day in days]
 
 
 def _require_objects(store: Store, manifest: SnapshotManifest) -> None:

@@ -38,7 +38,7 @@ RAW = {
 
 @dataclass(frozen=True)
 class Site:
-    """`config` is its lake.toml; the days [first, end) are exported, the last has snapshots."""
+    """`config` is its lake.toml; the days [first, end) are exported, snapshots taken on `end`."""
 
     config: Path
     endpoints: Mapping[str, Mapping[str, str]]
@@ -55,7 +55,7 @@ class Site:
 
     @property
     def last(self) -> Day:
-        """The day that has snapshots."""
+        """The last day that the snapshots hold whole."""
         return self.end.plus(-1)
 
     def copy(self, to: Path) -> Site:
@@ -81,7 +81,7 @@ def running_site(folder: Path) -> Iterator[Site]:
                 if result.error:
                     raise result.error
         for system in SYSTEMS:
-            take_snapshot(site.settings, site.store, system, site.last)
+            take_snapshot(site.settings, site.store, system)
         yield site
 
 

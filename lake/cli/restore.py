@@ -21,7 +21,7 @@ from lake.cli.hints import lake_command, logcli
 from lake.cli.options import DayType, config_option, json_option
 from lake.cli.signals import end_on_signals
 from lake.cli.sizes import size
-from lake.cli.snapshot import reading
+from lake.cli.snapshot import plural, reading
 
 if TYPE_CHECKING:
     from lake.base.settings import Settings
@@ -35,7 +35,8 @@ _INTERRUPTED = 130
 
 @click.command()
 @click.argument("system", type=click.Choice(["mongo", "prometheus", "loki"]))
-@click.option("--day", type=DayType(), help="The UTC day of the snapshot.")
+@click.option("--day", type=DayType(), help="UTC day of data: the newest snapshot that holds it.")
+@click.option("--snapshot", type=DayType(), help="UTC day on which the snapshot was taken.")
 @click.option(
     "--into",
     type=click.Path(file_okay=False, path_type=Path),
@@ -55,6 +56,7 @@ _INTERRUPTED = 130
 def restore(
     system: str,
     day: Day | None,
+    snapshot: Day | None,
     into: Path,
     serve: bool,
     down: bool,
@@ -62,17 +64,24 @@ def restore(
     as_json: bool,
     config: str | None,
 ) -> None:
-    """Brings the snapshot of SYSTEM back: mongo, prometheus or loki.
+    """Brings a snapshot of SYSTEM back: mongo, prometheus or loki.
 
-    Each object is checked while it downloads; one that is missing or altered is named. An
-    interrupted restore goes on where it was. With --serve a temporary server holds the data,
-    is compared with the snapshot's counts, and its address is printed as JSON.
+    --day chooses the newest snapshot that holds this day of data whole; --snapshot names one by
+    the day on which it was taken. Each object is checked while it downloads; one that is missing
+    or altered is named. An interrupted restore goes on where it was. With --serve a temporary
+    server holds the data, is compared with the snapshot's counts, and its address is printed as
+    JSON.
     """
     if down:
         _down(system, into, as_json=as_json)
         return
-    if day is None:
-        raise UsageError("no day", expected="--day D", remedy="`lake snapshots` lists them")
+    if (day is None) == (snapshot is None):
+        raise UsageError(
+            "which snapshot?",
+            expected="either --day D, a day of data, or --snapshot DAY, when it was taken",
+            found="both" if day else "neither",
+            remedy="`lake snapshots` lists them with the days that they hold",
+        )
     if grafana and (not serve or system == "mongo"):
         raise UsageError(
             "--grafana needs --serve, and a system that Grafana can ask",
@@ -82,23 +91,32 @@ def restore(
     from lake.base.store import open_store  # noqa: PLC0415
     from lake.compose import write_compose  # noqa: PLC0415
     from lake.serving import serving  # noqa: PLC0415
+    from lake.snapshots.holding import snapshot_holding  # noqa: PLC0415
     from lake.snapshots.manifest import read_snapshot  # noqa: PLC0415
 
     settings = load(config)
     store = open_store(settings)
     end_on_signals(_INTERRUPTED)
-    manifest = read_snapshot(store, system, day)
+    if snapshot is not None:
+        manifest = read_snapshot(store, system, snapshot)
+        shown_day, option = manifest.counted_day(), f"--snapshot {snapshot}"
+    else:
+        assert day is not None  # noqa: S101  looked at above
+        manifest = snapshot_holding(store, system, day)
+        shown_day, option = day, f"--day {day}"
+        click.echo(f"{day} is whole in the snapshot of {manifest.day}", err=True)
     with ExitStack() as running:
         # From the first byte on `--down` finds this process, and no other one writes there.
         restored = _files(store, manifest, into, lambda: running.enter_context(serving(into)))
         compose = write_compose(manifest, into)
         if serve:
-            _serve(settings, manifest, into, grafana, as_json=as_json)
+            _serve(settings, manifest, into, grafana, shown_day, as_json=as_json)
             return
     if as_json:
         report = {
             "system": system,
-            "day": str(day),
+            "day": str(day or manifest.day),
+            "snapshot": manifest.day,
             "directory": str(restored.directory),
             "files": restored.files,
             "bytes": restored.bytes,
@@ -107,7 +125,7 @@ def restore(
         }
         click.echo(json.dumps(report))
     else:
-        click.echo(f"next: lake restore {system} --day {day} --into {into} --serve")
+        click.echo(f"next: {lake_command()} restore {system} {option} --into {into} --serve")
         click.echo(f"or, with Docker: docker compose -f {compose} up")
 
 
@@ -123,8 +141,8 @@ def _files(
         below = BELOW[manifest.system]
         restored = restore_files(store, manifest, into, below, tell, claimed)
     click.echo(
-        f"{restored.files} files, {size(restored.bytes)}, each as its sha256 says, are in "
-        f"{restored.directory}",
+        f"{restored.files} {plural(restored.files, 'file')}, {size(restored.bytes)} restored to "
+        f"{restored.directory}, checksums verified",
         err=True,
     )
     return restored
@@ -135,6 +153,7 @@ def _serve(
     manifest: SnapshotManifest,
     into: Path,
     grafana: str | None,
+    day: Day,
     *,
     as_json: bool,
 ) -> None:
@@ -154,7 +173,7 @@ def _serve(
         click.echo(json.dumps({manifest.system: served.endpoint}))
         _print_checked(served)
         if not as_json:
-            _print_next(served, manifest, into)
+            _print_next(served, manifest, into, day)
             _print_grafana(manifest, into, grafana)
         with suppress(SystemExit):
             served.stack.wait()
@@ -168,8 +187,8 @@ def _print_checked(served: Served) -> None:
         click.echo(f"note: {remark}", err=True)
 
 
-def _print_next(served: Served, manifest: SnapshotManifest, into: Path) -> None:
-    for line in next_steps(manifest, served.endpoint):
+def _print_next(served: Served, manifest: SnapshotManifest, into: Path, day: Day) -> None:
+    for line in next_steps(manifest, served.endpoint, day):
         click.echo(line, err=True)
     click.echo(
         f"Ctrl-C stops it; `{lake_command()} restore {manifest.system} --into {into} --down` "
@@ -191,8 +210,8 @@ def _print_grafana(manifest: SnapshotManifest, into: Path, grafana: str | None) 
         )
 
 
-def next_steps(manifest: SnapshotManifest, endpoint: dict[str, str]) -> list[str]:
-    """What a person types next."""
+def next_steps(manifest: SnapshotManifest, endpoint: dict[str, str], day: Day) -> list[str]:
+    """What a person types next, to look at a day of data."""
     if manifest.system == "mongo":
         uri, database = endpoint["uri"], manifest.details["database"]
         return [
@@ -200,13 +219,13 @@ def next_steps(manifest: SnapshotManifest, endpoint: dict[str, str]) -> list[str
             f"  SPRING_DATA_MONGODB_URI={uri}/{database}",
             f"or look yourself: mongosh {uri}/{database}",
         ]
-    url, day = endpoint["url"], manifest.day
+    url = endpoint["url"]
     if manifest.system == "prometheus":
         question = (
             f"curl -G {url}/api/v1/query --data-urlencode 'query=count({{__name__=~\".+\"}})'"
         )
         return [f"ask it: {question} -d time={day}T12:00:00Z", f"in Grafana: Prometheus at {url}"]
-    return [f"ask it: {logcli(url, Day.parse(day))}", f"in Grafana: Loki at {url}"]
+    return [f"ask it: {logcli(url, day)}", f"in Grafana: Loki at {url}"]
 
 
 def _down(system: str, into: Path, *, as_json: bool) -> None:

@@ -28,45 +28,78 @@ _SYSTEM = click.Choice(["mongo", "prometheus", "loki"])
 
 @click.command()
 @click.argument("system", type=_SYSTEM)
-@click.option("--day", type=DayType(), help="The UTC day that it is filed under; yesterday.")
+@click.option("--day", type=DayType(), hidden=True, help="The current UTC day only.")
+@click.option("--fresh", is_flag=True, help="Stores everything anew; for damaged stored objects.")
 @click.option(
-    "--fresh", is_flag=True, help="Stores everything anew, for what is stored is damaged."
+    "--allow-shrink",
+    is_flag=True,
+    help="Accepts a snapshot that holds less than half of the one before.",
 )
 @json_option
 @config_option
-def snapshot(system: str, day: Day | None, fresh: bool, as_json: bool, config: str | None) -> None:
-    """A raw backup of SYSTEM as it is now: mongo, prometheus or loki.
+def snapshot(
+    system: str,
+    day: Day | None,
+    fresh: bool,
+    allow_shrink: bool,
+    as_json: bool,
+    config: str | None,
+) -> None:
+    """Takes a raw backup of SYSTEM as it is now: mongo, prometheus or loki.
 
-    What an earlier snapshot has stored already does not travel again. Prometheus and Loki
-    are read from the disk: [snapshots.prometheus] and [snapshots.loki] say where. An
-    interrupted snapshot counts for nothing; the next one goes on from what it has stored.
+    It is filed under the current UTC day and replaces an earlier one of that day, unless it
+    holds less than half of it. Its manifest lists the days of data that it holds whole. What
+    an earlier snapshot has stored is not uploaded again. Prometheus and Loki are read from the
+    disk: [snapshots.prometheus] and [snapshots.loki] name the directories. An interrupted
+    snapshot is ignored; the next one goes on from what it has stored.
     """
     from lake.base.settings import load  # noqa: PLC0415
     from lake.base.store import open_store  # noqa: PLC0415
     from lake.servers.progress import shown  # noqa: PLC0415
     from lake.snapshot import take_snapshot  # noqa: PLC0415
+    from lake.snapshots.holding import spans  # noqa: PLC0415
 
+    _require_today(system, day)
     settings = load(config)
     end_on_signals(_INTERRUPTED)
-    chosen = day or Day.today().plus(-1)
     with shown(sys.stderr) as progress:
         outcome = take_snapshot(
             settings,
             open_store(settings),
             system,
-            chosen,
-            lambda files, stored: progress(system, f"{files} files, {size(stored)}"),
+            lambda files, stored: progress(
+                system, f"{files} {plural(files, 'file')}, {size(stored)}"
+            ),
             fresh=fresh,
+            allow_shrink=allow_shrink,
         )
     if as_json:
         click.echo(json.dumps(outcome.to_json()))
         return
     manifest = outcome.manifest
     click.echo(
-        f"{system} {manifest.day}: {manifest.paths} files, {size(manifest.bytes)}, "
-        f"of which {size(outcome.sent_bytes)} travelled, in {outcome.seconds:.1f} s"
+        f"{system} {manifest.day}: {manifest.paths} {plural(manifest.paths, 'file')}, "
+        f"{size(manifest.bytes)}; {size(outcome.sent_bytes)} uploaded in {outcome.seconds:.1f} s"
     )
-    click.echo(f"it comes back by: {manifest.restore}")
+    click.echo(f"holds whole: {spans(manifest.held_days())}")
+    click.echo(f"restore with: {manifest.restore}")
+
+
+def _require_today(system: str, day: Day | None) -> None:
+    from lake.base.errors import UsageError  # noqa: PLC0415
+
+    if day is not None and day != Day.today():
+        raise UsageError(
+            "a snapshot is of now and is filed under the current UTC day",
+            expected=f"no --day (today is {Day.today()})",
+            found=f"--day {day}",
+            remedy=f"`lake restore {system} --day {day}` finds the snapshot that holds that day",
+        )
+
+
+def plural(number: int, word: str) -> str:
+    """The word as it stands behind the number."""
+    return word if number == 1 else f"{word}s"
 
 
 @click.group(invoke_without_command=True)
@@ -74,7 +107,7 @@ def snapshot(system: str, day: Day | None, fresh: bool, as_json: bool, config: s
 @config_option
 @click.pass_context
 def snapshots(ctx: click.Context, as_json: bool, config: str | None) -> None:
-    """Lists snapshots; verifies, removes, cleans up."""
+    """Lists snapshots and the days that they hold; verifies, removes, cleans up."""
     if ctx.invoked_subcommand is None:
         _list(as_json=as_json, config=config)
 
@@ -83,6 +116,7 @@ def _list(*, as_json: bool, config: str | None) -> None:
     from lake.base.settings import load  # noqa: PLC0415
     from lake.base.store import open_store  # noqa: PLC0415
     from lake.snapshot import Unreadable, every_snapshot  # noqa: PLC0415
+    from lake.snapshots.holding import spans  # noqa: PLC0415
     from lake.snapshots.manifest import SYSTEMS  # noqa: PLC0415
 
     found = list(every_snapshot(open_store(load(config)), SYSTEMS))
@@ -99,23 +133,24 @@ def _list(*, as_json: bool, config: str | None) -> None:
             continue
         server = f"{one.server.get('name')} {one.server.get('version')}"
         click.echo(
-            f"{one.system:<11} {one.day}  {one.paths:>6} files  {size(one.bytes):>9}  "
-            f"{server}, taken {one.created_at[:16]}Z"
+            f"{one.system:<11} {one.day}  {one.paths:>6} {plural(one.paths, 'file'):<5}  "
+            f"{size(one.bytes):>9}  {server}, taken {one.created_at[:16]}Z, "
+            f"holds {spans(one.held_days())}"
         )
     sys.exit(int(damaged))
 
 
 @snapshots.command()
 @click.argument("system", type=_SYSTEM, required=False)
-@click.option("--day", type=DayType(), help="Only the snapshot of this UTC day.")
+@click.option("--day", type=DayType(), help="Only the snapshot that was taken on this UTC day.")
 @click.option(
     "--sample",
     default="100%",
     show_default=True,
     metavar="N%",
-    help="So many of the objects, chosen at random, at least one; sizes of all are compared.",
+    help="Share of the objects to read back, at random, at least one; all sizes are compared.",
 )
-@click.option("--seed", type=int, help="Makes the choice repeatable.")
+@click.option("--seed", type=int, help="Random seed.")
 @json_option
 @config_option
 def verify(
@@ -174,7 +209,7 @@ def verify(
 
 @snapshots.command()
 @click.argument("system", type=_SYSTEM)
-@click.option("--day", type=DayType(), required=True, help="The UTC day.")
+@click.option("--day", type=DayType(), required=True, help="UTC day on which it was taken.")
 @json_option
 @config_option
 def remove(system: str, day: Day, as_json: bool, config: str | None) -> None:

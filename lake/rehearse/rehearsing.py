@@ -23,6 +23,7 @@ from lake.rehearse.comparing import compare
 from lake.rehearse.partition import fetched
 from lake.rehearse.recovering import Recovered, recovered
 from lake.rehearse.results import Compared, Rehearsal, Rehearsed
+from lake.snapshots.face import configured_systems
 from lake.snapshots.manifest import SYSTEMS, SnapshotManifest, read_snapshot, snapshot_days
 
 SAMPLES = 25
@@ -48,12 +49,7 @@ def rehearse(
     """
     kept = {system: found for system in systems if (found := snapshot_days(store, system))}
     if not kept:
-        raise Missing(
-            "there is no snapshot to rehearse with",
-            where=store.url(""),
-            expected=f"at least one of {', '.join(systems)}",
-            remedy=f"`lake snapshot {systems[0]}` takes one; Dagster takes one a day",
-        )
+        raise _nothing(settings, store, systems)
     begun, clock = datetime.now(UTC), time.monotonic()
     chosen_seed = random.randrange(2**31) if seed is None else seed  # noqa: S311
     rehearsal = Rehearsal(
@@ -72,10 +68,27 @@ def rehearse(
     return rehearsal
 
 
+def _nothing(settings: Settings, store: Store, systems: Sequence[str]) -> Missing:
+    configured = configured_systems(settings)
+    wanted = [system for system in systems if system in configured]
+    return Missing(
+        "there is no snapshot to rehearse with",
+        where=store.url(""),
+        expected=f"at least one of {', '.join(wanted or systems or SYSTEMS)}",
+        remedy=f"`lake snapshot {wanted[0]}` takes one; Dagster takes one every night"
+        if wanted
+        else "configure a [sources.…] in lake.toml: then `lake snapshot` takes one",
+    )
+
+
 def _session(settings: Settings) -> Lake:
     """For objects that have been fetched: it needs no table and no credentials."""
     here = settings.lake.model_copy(update={"root": tempfile.gettempdir()})
     return connect(settings.model_copy(update={"lake": here, "dataset": ()}))
+
+
+def _newest_day(manifest: SnapshotManifest) -> Day:
+    return max(manifest.held_days(), default=manifest.counted_day())
 
 
 _Ledgers = dict[str, dict[str, dict[Day, Manifest]]]  # system → dataset → day
@@ -135,7 +148,7 @@ class _Trial:
                     "the snapshot came back, but there is nothing to hold it against",
                     where=name,
                     expected="an exported day that was over when the snapshot was taken",
-                    remedy=f"lake export --day {one.day}",
+                    remedy=f"lake export --day {_newest_day(manifest)}",
                 )
             )
 

@@ -96,6 +96,11 @@ class Collector:
         if error is not None:
             self._tell_ended()
 
+    @property
+    def store(self) -> Store:
+        """Where all goes."""
+        return self._store
+
     def note(self, name: str, value: str) -> None:
         """Keeps a fact for whoever finds this run unfinished."""
         with self._lock:

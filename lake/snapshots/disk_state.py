@@ -26,7 +26,8 @@ def disk_state(files: Iterable[tuple[Path, tuple[int, int]]]) -> str:
 class Counting:
     """A day's count before and after, asked again only where the server has written meanwhile.
 
-    `last` is the newest snapshot: one of the same day and state has the count already.
+    `last` is the newest snapshot: one that counted the same day, in the same state, has the
+    count already.
     """
 
     def __init__(
@@ -41,7 +42,10 @@ class Counting:
         self._state = state
         self._count = count
         self.state = state()
-        known = last is not None and (last.day, last.details.get(STATE)) == (str(day), self.state)
+        known = last is not None and (last.counted_day(), last.details.get(STATE)) == (
+            day,
+            self.state,
+        )
         self.unchanged = known and last is not None and f"{name}_after" not in last.counts
         self._before = int(last.counts[name]) if last and self.unchanged else -1
 

@@ -39,10 +39,18 @@ class Snapshotter(Protocol):
     """
 
     def take(self, day: Day, into: Collector) -> Taken:
-        """Hands all files to the collector. What it made on the server is removed again."""
+        """Hands all files to the collector. What it made on the server is removed again.
+
+        `day` is the last closed day: the one that `counts` is about.
+        """
 
     def close(self) -> None:
         """Ends the connections."""
+
+
+def configured_systems(settings: Settings) -> list[str]:
+    """Those with a `[sources.…]`."""
+    return [system for system in SYSTEMS if getattr(settings.sources, system) is not None]
 
 
 def open_snapshotter(system: str, settings: Settings) -> Snapshotter:

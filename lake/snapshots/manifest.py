@@ -21,6 +21,7 @@ from lake.base.errors import BadData, Missing, UsageError
 from lake.base.store import Store
 
 SYSTEMS = ("mongo", "prometheus", "loki")
+COUNTED_DAY = "counted_day"  # in `details`
 _MANIFEST = re.compile(r"(\w+)/(\d{4})/(\d\d)/(\d\d)/manifest\.json")
 
 
@@ -96,6 +97,10 @@ class SnapshotManifest:
         starts_later = start is not None and datetime.fromisoformat(start) >= day.end
         ends_before = end is None or datetime.fromisoformat(end) <= day.start
         return [] if starts_later or ends_before else [day]
+
+    def counted_day(self) -> Day:
+        """The day of data that `counts` is about, where it counts one."""
+        return Day.parse(str(self.details.get(COUNTED_DAY, self.day)))
 
     @property
     def paths(self) -> int:

@@ -1,7 +1,7 @@
 """A dump into a MongoDB server, with its options, indexes and views.
 
-Belongs here: reading mongodump's layout, or handing its archive to mongorestore.
-Does not: writing dumps (mongo).
+Belongs here: reading mongodump's layout or archive, or handing the archive to mongorestore.
+Does not: writing dumps (mongo_native), what is done with a collection (mongo_loading).
 """
 
 from __future__ import annotations
@@ -9,139 +9,90 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import secrets
 import shutil
 import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import unquote_plus
 
 import pymongo
-from bson import json_util
-from bson.raw_bson import RawBSONDocument
-from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
-from lake.base.errors import BadData, Incomplete, PermanentError
+from lake.base.errors import BadData, Incomplete
 from lake.base.scratch import scratch_directory
 from lake.servers.credentials import write_private
-from lake.snapshots.mongodump import OF_A_COLLECTION
+from lake.snapshots.mongo_archive import BUCKETS, Described, MongoArchive, plain_name
+from lake.snapshots.mongo_loading import NEVER_S, Loaded, Loader, keeps_buckets, removes_nothing
+from lake.snapshots.mongo_metadata import loads
+from lake.snapshots.mongodump import OF_A_COLLECTION, file_name
 
-NEVER_S = 2147483647  # a TTL index that removes nothing
-_BATCH_BYTES = 8 << 20
 _METADATA = ".metadata.json.gz"
 _FAILED = re.compile(r"(\d+) document\(s\) failed to restore")
-# What listIndexes tells and createIndexes does not take.
-_NOT_OPTIONS = ("ns", "v")
-
-
-@dataclass
-class Loaded:
-    """Documents by collection; `remarks` for what is not as it was."""
-
-    documents: dict[str, int] = field(default_factory=dict)
-    remarks: list[str] = field(default_factory=list)
+_SERVERS_OWN = ("admin", "config", "local")
+Client = pymongo.MongoClient[dict[str, Any]]
 
 
 def load_dump(uri: str, dump: Path, *, hold_ttl: bool) -> Loaded:
     """Loads a dump's directory into the server. `hold_ttl`: TTL indexes remove nothing.
 
-    Raises BadData (a file that is no dump), Incomplete (documents that were refused),
-    PermanentError (an archive without mongorestore).
+    Archives go through mongorestore where it is on PATH. Raises BadData (a file that is no
+    dump), Incomplete (documents that were refused).
     """
-    archives = sorted(dump.glob(f"*{OF_A_COLLECTION}"))
-    for archive in archives:
-        _by_tool(uri, archive)
-    if archives:
-        return Loaded(remarks=_held(uri) if hold_ttl else [])
     loaded = Loaded()
-    with pymongo.MongoClient[dict[str, Any]](uri, tz_aware=True) as client:
+    archives = sorted(dump.glob(f"*{OF_A_COLLECTION}"))
+    with Client(uri) as client:
+        for archive in archives:
+            _add(loaded, _archive(client, uri, archive, hold_ttl=hold_ttl))
+        if archives and hold_ttl:
+            loaded.remarks += _held(client)
         for folder in sorted(path for path in dump.iterdir() if path.is_dir()):
-            files = sorted(folder.glob(f"*{_METADATA}"))
-            told = [(path, _metadata(path)) for path in files]
-            # Views last: they need not be there, but what they look at should.
-            for path, metadata in sorted(told, key=lambda one: one[1]["type"] == "view"):
-                _collection(client[_database(folder)], path, metadata, loaded, hold_ttl=hold_ttl)
+            _add(loaded, _folder(client, folder, hold_ttl=hold_ttl))
     return loaded
 
 
-def _database(folder: Path) -> str:
-    from urllib.parse import unquote_plus  # noqa: PLC0415
-
-    return unquote_plus(folder.name)
-
-
-def _collection(
-    database: Any, path: Path, metadata: dict[str, Any], loaded: Loaded, *, hold_ttl: bool
-) -> None:
-    name = metadata["collectionName"]
-    where = f"{database.name}.{name}"
-    try:
-        database.command({"create": name, **metadata.get("options", {})})
-    except PyMongoError as error:
-        raise Incomplete("a collection could not be made", where=where, found=error) from error
-    if metadata["type"] == "view":
-        return
-    documents = path.with_name(path.name.removesuffix(_METADATA) + ".bson.gz")
-    loaded.documents[name] = 0
-    for batch in _batches(documents):
-        try:
-            database[name].insert_many(batch, ordered=False)
-        except BulkWriteError as error:
-            failed = error.details["writeErrors"]
-            raise Incomplete(
-                "documents were refused by the server",
-                where=where,
-                found=f"{len(failed)} of {len(batch)}: {failed[0].get('errmsg')}",
-                remedy="a real mongod on PATH takes what its stand-in refuses",
-            ) from error
-        except PyMongoError as error:
-            raise Incomplete("the load was interrupted", where=where, found=error) from error
-        loaded.documents[name] += len(batch)
-    _indexes(database, name, metadata.get("indexes", []), loaded, hold_ttl=hold_ttl)
+def _add(loaded: Loaded, more: Loaded) -> None:
+    loaded.documents |= more.documents
+    loaded.remarks += more.remarks
+    loaded.left_out += more.left_out
 
 
-def _indexes(
-    database: Any, name: str, indexes: list[dict[str, Any]], loaded: Loaded, *, hold_ttl: bool
-) -> None:
-    for index in indexes:
-        if index["name"] == "_id_":
-            continue
-        options = {key: value for key, value in index.items() if key not in _NOT_OPTIONS}
-        if hold_ttl and "expireAfterSeconds" in options:
-            was, options["expireAfterSeconds"] = options["expireAfterSeconds"], NEVER_S
-            loaded.remarks.append(_remark(name, index["name"], was))
-        try:
-            database.command("createIndexes", name, indexes=[options])
-        except OperationFailure as error:
-            loaded.remarks.append(f"{name}: the index {index['name']} was refused: {error}")
+def _folder(client: Client, folder: Path, *, hold_ttl: bool) -> Loaded:
+    loader = Loader(client, unquote_plus(folder.name), hold_ttl=hold_ttl)
+    told = [_metadata(path) for path in sorted(folder.glob(f"*{_METADATA}"))]
+    for metadata in told:
+        loader.define(metadata)
+    for metadata in told:
+        name = metadata["collectionName"]
+        buckets = _bson(folder, BUCKETS + name)
+        if metadata["type"] != "view":
+            # An earlier version kept measurements under the collection's own name.
+            path = buckets if buckets.exists() else _bson(folder, name)
+            loader.add(name, _read(path))
+    return loader.finish()
+
+
+def _bson(folder: Path, name: str) -> Path:
+    return folder / f"{file_name(name)}.bson.gz"
 
 
 def _metadata(path: Path) -> dict[str, Any]:
     try:
-        text = gzip.decompress(path.read_bytes()).decode()
-        found: dict[str, Any] = json_util.loads(text)
+        found = loads(gzip.decompress(path.read_bytes()))
         found.setdefault("type", "collection")
         found["collectionName"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, ValueError, KeyError, zlib.error) as error:
         raise BadData("not mongodump's metadata", where=path, found=error) from error
     return found
 
 
-def _batches(path: Path) -> Iterator[list[RawBSONDocument]]:
-    batch: list[RawBSONDocument] = []
-    size = 0
+def _read(path: Path) -> Iterator[bytes]:
     try:
         with gzip.open(path, "rb") as file:
-            for document in _documents(file):
-                batch.append(RawBSONDocument(document))
-                size += len(document)
-                if size >= _BATCH_BYTES:
-                    yield batch
-                    batch, size = [], 0
-    except (OSError, EOFError) as error:
+            yield from _documents(file)
+    except (OSError, EOFError, zlib.error) as error:
         raise BadData("not a dump's documents", where=path, found=error) from error
-    if batch:
-        yield batch
 
 
 def _documents(file: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
@@ -153,42 +104,88 @@ def _documents(file: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
         yield head + rest
 
 
-def _held(uri: str) -> list[str]:
+def _archive(client: Client, uri: str, archive: Path, *, hold_ttl: bool) -> Loaded:
+    """By mongorestore, but for what it would not bring back into this server."""
+    tool = shutil.which("mongorestore")
+    with MongoArchive(archive) as opened:
+        own = [one for one in opened.collections if tool is None or _only_here(client, one)]
+        if tool is not None:
+            _by_tool(tool, uri, archive, own)
+        if not own:
+            return Loaded()
+        names = list(dict.fromkeys(one.database for one in own))
+        loaders = {name: Loader(client, name, hold_ttl=hold_ttl) for name in names}
+        for one in own:
+            loaders[one.database].define(one.metadata)
+        wanted = {(one.database, one.name) for one in own}
+        for (database, name), documents in opened.documents():
+            if (database, plain_name(name)) in wanted:
+                loaders[database].add(name, documents)
+    loaded = Loaded()
+    for loader in loaders.values():
+        _add(loaded, loader.finish())
+    return loaded
+
+
+def _only_here(client: Client, one: Described) -> bool:
+    """A time-series collection, where the dump or the server has no buckets of it.
+
+    mongorestore takes the documents for buckets, by the collection's options alone.
+    """
+    series = one.metadata.get("options", {}).get("timeseries")
+    if series is None:
+        return False
+    return one.metadata["type"] != "timeseries" or not _has_time_series(client)
+
+
+def _has_time_series(client: Client) -> bool:
+    """Tried in a database of its own: versions tell nothing about a stand-in."""
+    name = f"lake_probe_{secrets.token_hex(4)}"
+    try:
+        client[name].create_collection("probe", timeseries={"timeField": "at"})
+        return keeps_buckets(client[name], "probe")
+    except pymongo.errors.OperationFailure:
+        return False
+    finally:
+        client.drop_database(name)
+
+
+def _held(client: Client) -> list[str]:
     """mongorestore makes TTL indexes as they were: they are held afterwards."""
     remarks = []
-    with pymongo.MongoClient[dict[str, Any]](uri) as client:
-        for database in client.list_database_names():
-            if database in ("admin", "config", "local"):
+    for database in client.list_database_names():
+        if database in _SERVERS_OWN:
+            continue
+        for one in client[database].list_collections():
+            name, options = one["name"], one.get("options", {})
+            if one.get("type") == "view" or str(name).startswith("system."):
                 continue
-            for one in client[database].list_collections(filter={"type": "collection"}):
-                name = one["name"]
-                for index, told in client[database][name].index_information().items():
-                    if told.get("expireAfterSeconds", NEVER_S) != NEVER_S:
-                        client[database].command(
-                            "collMod",
-                            name,
-                            index={"name": index, "expireAfterSeconds": NEVER_S},
-                        )
-                        remarks.append(_remark(name, index, told["expireAfterSeconds"]))
+            if options.get("expireAfterSeconds", NEVER_S) != NEVER_S:
+                client[database].command("collMod", name, expireAfterSeconds="off")
+                remarks.append(removes_nothing(name, "the option", options["expireAfterSeconds"]))
+            for index, told in client[database][name].index_information().items():
+                seconds = told.get("expireAfterSeconds", NEVER_S)
+                if seconds != NEVER_S:
+                    held = {"name": index, "expireAfterSeconds": NEVER_S}
+                    client[database].command("collMod", name, index=held)
+                    remarks.append(removes_nothing(name, f"the TTL index {index}", seconds))
     return remarks
 
 
-def _remark(collection: str, index: str, was: int) -> str:
-    return f"{collection}: the TTL index {index} removes nothing (it was {was} s)"
-
-
-def _by_tool(uri: str, archive: Path) -> None:
-    tool = shutil.which("mongorestore")
-    if tool is None:
-        raise PermanentError(
-            "the snapshot is mongodump's archive, and mongorestore is not on PATH",
-            where=archive,
-            remedy="install the MongoDB database tools",
-        )
+def _by_tool(tool: str, uri: str, archive: Path, without: Sequence[Described]) -> None:
     with scratch_directory() as folder:
         config = folder / "mongorestore.yaml"
         write_private(config, json.dumps({"uri": uri}))
-        command = [tool, f"--config={config}", f"--archive={archive}", "--gzip", "--stopOnError"]
+        command = [
+            tool,
+            f"--config={config}",
+            f"--archive={archive}",
+            "--gzip",
+            "--stopOnError",
+            "--maintainInsertionOrder",  # capped collections
+            "--bypassDocumentValidation",  # documents older than their validator
+            *(f"--nsExclude={_pattern(one)}" for one in without),
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     failed = _FAILED.search(done.stderr)
     if done.returncode or (failed and int(failed[1])):
@@ -196,4 +193,9 @@ def _by_tool(uri: str, archive: Path) -> None:
             "mongorestore failed",
             where=archive,
             found=f"exit status {done.returncode}: {done.stderr.strip()[-500:]}",
+            remedy="without mongorestore on PATH `lake restore` reads the archive itself",
         )
+
+
+def _pattern(one: Described) -> str:
+    return f"{one.database}.{one.name}".replace("\\", "\\\\").replace("*", "\\*")

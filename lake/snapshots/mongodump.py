@@ -9,24 +9,33 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import shutil
 import subprocess
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
-from urllib.parse import quote_plus, urlsplit, urlunsplit
+from urllib.parse import quote, quote_plus, urlsplit, urlunsplit
 
 from bson import json_util
+from pymongo.errors import ConfigurationError
+from pymongo.uri_parser import parse_uri
 
 from lake.base.errors import ConfigError, Incomplete
 from lake.base.scratch import scratch_directory
 from lake.base.settings import MongoSource
 from lake.servers.credentials import write_private
 from lake.snapshots.collecting import Collector
+from lake.sources.mongo.connection import explained
 
 ARCHIVE = "mongodump.archive.gz"
 OF_A_COLLECTION = ".archive.gz"
 _CHUNK = 1 << 20
 _NAME_CHARS = 208
 _TOLD_LINES = 3
+_NAMED = re.compile(r"(^|[&;])authsource=", re.IGNORECASE)
+# Mechanisms whose users are not in any database.
+_EXTERNAL = frozenset({"MONGODB-X509", "MONGODB-AWS", "MONGODB-OIDC", "GSSAPI"})
 
 
 def mongodump(wanted: str) -> str | None:
@@ -89,13 +98,35 @@ def dump_archive(
 
 
 def _uri(section: MongoSource) -> str:
-    """With the database to dump in it: mongodump takes no other one beside it."""
+    """The source's URI with the database to dump in its path: mongodump accepts no other place.
+
+    The path may have named the database of the users, so authSource is always set. Raises
+    ConfigError.
+    """
     parts = urlsplit(section.uri)
     query = parts.query
-    if "@" in parts.netloc and "authSource=" not in query:
-        users = parts.path.strip("/") or "admin"
-        query = f"{query}&authSource={users}".lstrip("&")
+    with explained(section, "the URI for mongodump"):
+        told = parse_uri(section.uri.replace("+srv", "", 1), validate=False)
+    named = bool(_NAMED.search(query))
+    if parts.scheme.endswith("+srv") and not named:
+        # Its TXT record may name authSource. Where there is no record, mongodump finds none either.
+        with suppress(ConfigurationError):
+            told = parse_uri(section.uri, validate=False)
+    source = _auth_source(told)
+    if source and not named:
+        query = f"{query}&authSource={quote(source, safe='$')}".lstrip("&")
     return urlunsplit((parts.scheme, parts.netloc, f"/{quote_plus(section.database)}", query, ""))
+
+
+def _auth_source(told: Mapping[str, Any]) -> str:
+    """As drivers choose it; `told` is the parsed URI, with the options of its TXT record."""
+    mechanism = str(told["options"].get("authMechanism", "")).upper()
+    given, database = told["options"].get("authSource"), told["database"]
+    if mechanism in _EXTERNAL:
+        return str(given or "$external")
+    if mechanism == "PLAIN":
+        return str(given or database or "$external")
+    return str(given or database or "admin") if told["username"] else ""
 
 
 def file_name(name: str) -> str:

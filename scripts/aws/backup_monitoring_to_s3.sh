@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 #
 # A night's backup of monitoring data to S3, for cron on a host without Dagster: yesterday's
-# export, the days that may still change, a raw snapshot of each system, a look at what is
-# stored. Each step is a command of `lake`; one that fails stops no other.
+# export, the days that may still change, a raw snapshot of each system as it is now, a look at
+# what is stored. Each step is a command of `lake`; one that fails stops no other.
 #
 #   5 1 * * *  BACKUP_ENV_FILE=/etc/monitoring-lake/env /opt/monitoring-lake/scripts/aws/backup_monitoring_to_s3.sh
 #
@@ -15,7 +15,7 @@
 #                          readable by its owner alone
 #   BACKUP_LAKE            the `lake` program; else .venv/bin/lake beside this script's project,
 #                          else the one on PATH
-#   BACKUP_DAY             the UTC day YYYY-MM-DD; else yesterday
+#   BACKUP_DAY             the UTC day YYYY-MM-DD to export; else yesterday
 #   BACKUP_SYSTEMS         of which snapshots are taken, such as "mongo loki"; else each
 #                          [sources.…] of lake.toml; "none": of none
 #   BACKUP_VERIFY_SAMPLE   the share of each snapshot's objects that is read back; 5%
@@ -104,7 +104,7 @@ lock=${BACKUP_LOCK:-$log.lock}
 
 steps=("export --day $day" "recheck")
 for system in "${systems[@]}"; do
-    steps+=("snapshot $system --day $day")
+    steps+=("snapshot $system")
 done
 if [ ${#systems[@]} -gt 0 ]; then
     steps+=("snapshots verify --sample ${BACKUP_VERIFY_SAMPLE:-5%}")

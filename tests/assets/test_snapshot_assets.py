@@ -26,20 +26,19 @@ def evaluated(settings, schedule: str, at: datetime) -> list[dg.RunRequest]:
         dg.build_schedule_context(
             instance=instance,
             scheduled_execution_time=at,
+            resources=definitions.resources,
             repository_def=definitions.get_repository_def(),
         ) as context,
     ):
-        return found.evaluate_tick(context).run_requests
+        return found.evaluate_tick(context).run_requests or []
 
 
 def test_one_asset_a_system_beside_the_datasets(settings):
     specs = {spec.key.to_user_string(): spec for spec in build(settings).resolve_all_asset_specs()}
     snapshots = {name for name, spec in specs.items() if spec.group_name == "snapshots"}
     assert snapshots == {f"snapshot_{system}" for system in SYSTEMS}
-    days = specs["snapshot_loki"].partitions_def
-    with dg.partition_loading_context(datetime(2026, 7, 3, 12, tzinfo=UTC)):
-        assert list(days.get_partition_keys()) == ["2026-07-01", "2026-07-02"]
-    assert specs["rehearsal"].partitions_def is None
+    for name in (*snapshots, "rehearsal"):  # of now: no day is missing, none can be backfilled
+        assert specs[name].partitions_def is None
 
 
 def test_a_system_that_is_not_configured_has_none(tmp_path):
@@ -64,7 +63,8 @@ def systems_of(requests: list[dg.RunRequest]) -> list[str]:
 def test_every_night_snapshots_of_what_is_seen_or_meant(settings, config, tmp_path):
     at = datetime(2026, 7, 10, 1, 30, tzinfo=UTC)
     asked = evaluated(settings, "snapshot_daily", at)
-    assert {one.partition_key for one in asked} == {"2026-07-09"}
+    assert {one.partition_key for one in asked} == {None}
+    assert [one.run_key for one in asked] == ["snapshot mongo 2026-07-10"]
     # Neither /prometheus nor /loki is there, and the file does not name them.
     assert systems_of(asked) == ["snapshot_mongo"]
     config.write_text(
@@ -72,13 +72,17 @@ def test_every_night_snapshots_of_what_is_seen_or_meant(settings, config, tmp_pa
     )
     asked = evaluated(load(str(config), {}), "snapshot_daily", at)
     assert systems_of(asked) == ["snapshot_mongo", "snapshot_prometheus"]
-    first = datetime(2026, 7, 1, 1, 30, tzinfo=UTC)
-    assert evaluated(settings, "snapshot_daily", first) == []
 
 
-def test_every_month_a_rehearsal(settings):
-    asked = evaluated(settings, "rehearse_monthly", datetime(2026, 8, 1, 5, tzinfo=UTC))
-    assert len(asked) == 1
+def test_every_month_a_rehearsal(settings, tmp_path):
+    at = datetime(2026, 8, 1, 5, tzinfo=UTC)
+    assert evaluated(settings, "rehearse_monthly", at) == []  # there is no snapshot
+    manifest = tmp_path / "lake/mongo/2026/07/31/manifest.json"
+    assert settings.lake.root == str(tmp_path / "lake")
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text("{}")
+    asked = evaluated(settings, "rehearse_monthly", at)
+    assert [one.run_key for one in asked] == ["rehearsal 2026-08"]
     assert build(settings).resolve_schedule_def("rehearse_monthly").cron_schedule == "0 5 1 * *"
 
 
@@ -94,7 +98,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def materialise(
-    site: Site, instance: dg.DagsterInstance, asset: str, day: str | None = None, **config: int
+    site: Site, instance: dg.DagsterInstance, asset: str, **config: int
 ) -> dg.ExecuteInProcessResult:
     job = "rehearse" if asset == "rehearsal" else "snapshot"
     return (
@@ -103,7 +107,6 @@ def materialise(
         .execute_in_process(
             instance=instance,
             asset_selection=[dg.AssetKey(asset)],
-            partition_key=day,
             run_config={"ops": {asset: {"config": config}}} if config else None,
             raise_on_error=False,
         )
@@ -116,17 +119,18 @@ def failure_of(result: dg.ExecuteInProcessResult, asset: str) -> dg.Failure:
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_a_snapshot_is_recorded_with_what_it_holds(own, instance, system):
-    day = str(own.first)
-    result = materialise(own, instance, f"snapshot_{system}", day)
+    result = materialise(own, instance, f"snapshot_{system}")
     assert result.success
     [event] = result.asset_materializations_for_node(f"snapshot_{system}")
-    assert event.partition == day
+    assert event.partition is None
     told = {name: value.value for name, value in event.metadata.items()}
-    manifest = read_snapshot(own.store, system, own.first)
+    manifest = read_snapshot(own.store, system, own.end)
+    assert told["day"] == str(own.end)
+    assert str(own.last) in told["holds"]
     assert told["bytes"] == manifest.bytes > 0
     assert told["counts"] == manifest.counts
     assert told["files"] > 0
-    # The last day's snapshot holds nearly all of it.
+    # The earlier snapshot holds nearly all of it.
     assert told["sent_bytes"] < told["bytes"]
     assert Path(told["manifest"]).is_file()
 
@@ -134,12 +138,12 @@ def test_a_snapshot_is_recorded_with_what_it_holds(own, instance, system):
 def test_what_is_not_seen_fails_with_the_librarys_words(own, instance):
     text = own.config.read_text()
     own.config.write_text(text.replace(own.endpoints["prometheus"]["data_dir"], "/not/there"))
-    result = materialise(own, instance, "snapshot_prometheus", str(own.first))
+    result = materialise(own, instance, "snapshot_prometheus")
     assert not result.success
     told = failure_of(result, "snapshot_prometheus").description
     assert "not on this machine's disks" in told
     assert "backup_monitoring_to_s3.sh" in told
-    assert instance.get_materialized_partitions(dg.AssetKey("snapshot_prometheus")) == set()
+    assert instance.get_latest_materialization_event(dg.AssetKey("snapshot_prometheus")) is None
 
 
 def only_prometheus(site: Site) -> None:
@@ -167,7 +171,7 @@ def test_a_rehearsal_is_recorded_with_its_times(own, instance):
 
 def test_a_rehearsal_that_fails_is_red_and_has_its_report(own, instance):
     only_prometheus(own)
-    manifest = read_snapshot(own.store, "prometheus", own.last)
+    manifest = read_snapshot(own.store, "prometheus", own.end)
     (own.config.parent / "lake" / manifest.objects[0].key).unlink()
     result = materialise(own, instance, "rehearsal")
     assert not result.success

@@ -64,6 +64,7 @@ class Terminal:
             "2026-11-21": str(site.first),
             "2026-11-22": str(site.last),
             "2026-11-23": str(site.end),
+            **{day: str(site.first) for day in ("2026-08-24", "2026-11-08", "2026-10-24")},
             "/tmp/incident": str(directory),
         }
         self._env = os.environ | {
@@ -132,6 +133,7 @@ def shape(line: str) -> str:
     """The line without what differs from day to day."""
     line = _ADDRESS.sub("ADDRESS", line.strip())
     line = re.sub(r"servers-[0-9a-f]+", "servers-ID", line)
+    line = re.sub(r"\b(MongoDB|Prometheus|Loki) \d[^\s,]*", r"\1 VERSION", line)
     line = re.sub(r"\b(bytes|kB|MB|GB)\b", "SIZE", line)
     line = re.sub(
         r"\b(\d+\.\d+\.\d+)[-+][\w.+-]*\w", r"\1", line

@@ -186,7 +186,7 @@ def test_values_one_by_one_find_it_without_a_fingerprint(own, monkeypatch):
     changed = {one.dataset: one for one in found.snapshots[0].compared if one.wrong}
     assert changed.keys() == values.keys()
     for dataset, one in changed.items():
-        assert one.day == str(own.last)
+        assert one.day == str(own.end)
         wrong = {check.question: check for check in one.checks if check.wrong}
         assert len(wrong) == 2
         [sampled] = [check for question, check in wrong.items() if "value by value" in question]
@@ -245,7 +245,7 @@ def remarks_on(rehearsed, dataset: str, site: Site) -> list[str]:
 
 
 def test_a_snapshot_that_does_not_come_back_is_named(own, temporary):
-    manifest = read_snapshot(own.store, "prometheus", own.last)
+    manifest = read_snapshot(own.store, "prometheus", own.end)
     largest = max(manifest.objects, key=lambda one: one.bytes)
     file = own.config.parent / "lake" / largest.key
     altered = bytearray(file.read_bytes())
@@ -254,7 +254,7 @@ def test_a_snapshot_that_does_not_come_back_is_named(own, temporary):
     found = run(own, "prometheus")
     assert not found.ok
     assert largest.key in found.snapshots[0].problem
-    assert found.differences()[0].startswith(f"snapshot prometheus {own.last}: ")
+    assert found.differences()[0].startswith(f"snapshot prometheus {own.end}: ")
     assert list(temporary.iterdir()) == []
 
 

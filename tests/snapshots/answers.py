@@ -11,6 +11,8 @@ from bson.raw_bson import RawBSONDocument
 
 from lake.base.day import Day
 
+_OF_TOOLS = ("name", "ns")  # mongorestore adds the namespace
+
 
 def prometheus_samples(url: str, day: Day) -> dict[tuple, list]:
     """Every series' stored samples of the day, by a range vector."""
@@ -70,6 +72,15 @@ def mongo_database(uri: str, name: str) -> dict[str, Any]:
                 "documents": sorted(document.raw for document in raw.find({})),
                 "indexes": None
                 if one["type"] == "view"
-                else sorted(map(repr, database[one["name"]].list_indexes())),
+                else {
+                    index["name"]: _comparable(index)
+                    for index in database[one["name"]].list_indexes()
+                },
             }
         return found
+
+
+def _comparable(index: Any) -> dict[str, Any]:
+    """Options in any order, the key's fields in their own."""
+    found = {name: value for name, value in index.items() if name not in _OF_TOOLS}
+    return found | {"key": list(index["key"].items())}

@@ -9,6 +9,8 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+from places import noon
+
 import lake.snapshot
 from lake.base.day import Day
 from lake.base.settings import load
@@ -74,7 +76,9 @@ class Folders:
         collecting._PIECE_BYTES, collecting._SMALL_BYTES = PIECE, 4096
         lake.snapshot.open_snapshotter = lambda *_: FolderSnapshotter(self.source, stepwise)
         try:
-            return take_snapshot(load(str(self.config), {}), self.store, "loki", day)
+            return take_snapshot(
+                load(str(self.config), {}), self.store, "loki", clock=lambda: noon(day)
+            )
         finally:
             collecting._PIECE_BYTES, collecting._SMALL_BYTES = kept
             lake.snapshot.open_snapshotter = opened

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from lake.base.day import Day
 from lake.base.settings import Settings, load
@@ -15,7 +17,13 @@ from lake.serve import BELOW, Served, serve
 from lake.snapshot import Outcome, take_snapshot
 from lake.snapshots.manifest import SnapshotManifest, read_snapshot
 
-DAY = Day.today().plus(-1)
+DAY = Day.today().plus(-1)  # of data
+TODAY = DAY.plus(1)
+
+
+def noon(day: Day) -> datetime:
+    """A clock for snapshots of another day than today."""
+    return day.start + timedelta(hours=12)
 
 
 @dataclass(frozen=True)
@@ -33,22 +41,25 @@ class Place:
     def store(self) -> Store:
         return open_store(self.settings)
 
-    def take(self, system: str, day: Day = DAY) -> Outcome:
-        return take_snapshot(self.settings, self.store, system, day)
+    def take(self, system: str, on: Day = TODAY, **how: Any) -> Outcome:
+        """Of now; `on` another day the clock shows noon."""
+        if on != TODAY:
+            how["clock"] = lambda: noon(on)
+        return take_snapshot(self.settings, self.store, system, **how)
 
-    def manifest(self, system: str, day: Day = DAY) -> SnapshotManifest:
+    def manifest(self, system: str, day: Day = TODAY) -> SnapshotManifest:
         return read_snapshot(self.store, system, day)
 
-    def restore(self, system: str, into: Path | None = None, day: Day = DAY) -> Restored:
+    def restore(self, system: str, into: Path | None = None, day: Day = TODAY) -> Restored:
         manifest = self.manifest(system, day)
         return restore_files(self.store, manifest, into or self.folder / "into", BELOW[system])
 
-    def serve(self, system: str, into: Path | None = None, day: Day = DAY) -> Served:
+    def serve(self, system: str, into: Path | None = None, day: Day = TODAY) -> Served:
         tenant = self.settings.sources.loki.tenant if self.settings.sources.loki else ""
         return serve(self.manifest(system, day), into or self.folder / "into", tenant)
 
     @contextmanager
-    def served(self, system: str, into: Path | None = None, day: Day = DAY) -> Iterator[Served]:
+    def served(self, system: str, into: Path | None = None, day: Day = TODAY) -> Iterator[Served]:
         """Killed at the end: quicker than stopping, and nobody needs the data again."""
         served = self.serve(system, into, day)
         with served.stack:

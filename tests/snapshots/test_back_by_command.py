@@ -14,13 +14,13 @@ import pytest
 import requests
 import yaml
 from answers import prometheus_samples
-from places import DAY
+from places import DAY, TODAY
 
 from lake.base.errors import PermanentError
 from lake.servers.ports import LOOPBACK
 from lake.serving import bring_down
 
-D = str(DAY)
+D, T = str(DAY), str(TODAY)  # of data, of the snapshot
 
 
 @pytest.fixture
@@ -43,16 +43,18 @@ def test_the_commands_from_end_to_end(here, lake, own_prometheus, tmp_path):
     config = ("--config", str(here.config))
     code, out, _ = lake("snapshots", *config)
     assert (code, "no snapshots yet" in out) == (0, True)
-    code, out, err = lake("snapshot", "prometheus", "--day", D, "--json", *config)
+    code, out, err = lake("snapshot", "prometheus", "--json", *config)
     assert code == 0, err
     told = json.loads(out)
-    assert (told["system"], told["day"], told["counts"]["day_samples"]) == ("prometheus", D, 8640)
+    assert (told["system"], told["day"], told["counts"]["day_samples"]) == ("prometheus", T, 8640)
+    assert told["whole_days"] == [D]
     assert 0 < told["sent_bytes"] == told["bytes"]
-    code, out, _ = lake("snapshot", "prometheus", "--day", D, *config)
-    assert f"lake restore prometheus --day {D} --into DIR --serve" in out
+    code, out, _ = lake("snapshot", "prometheus", "--day", T, *config)
+    assert f"restore with: lake restore prometheus --snapshot {T} --into DIR --serve" in out
+    assert f"holds whole: {D}" in out
     (row,) = json.loads(lake("snapshots", "--json", *config)[1])
-    assert row["restore"] == f"lake restore prometheus --day {D} --into DIR --serve"
-    assert D in lake("snapshots", *config)[1]
+    assert row["restore"] == f"lake restore prometheus --snapshot {T} --into DIR --serve"
+    assert f"holds {D}" in lake("snapshots", *config)[1]
     code, out, _ = lake("snapshots", "verify", "--json", *config)
     assert (code, json.loads(out)[0]["ok"]) == (0, True)
     code, out, _ = lake("snapshots", "verify", "prometheus", "--sample", "10%", *config)
@@ -83,10 +85,11 @@ def test_the_commands_from_end_to_end(here, lake, own_prometheus, tmp_path):
     assert not into.exists()
     with pytest.raises(requests.ConnectionError):
         requests.get(url, timeout=5)
-    code, out, _ = lake("snapshots", "remove", "prometheus", "--day", D, "--json", *config)
+    code, out, _ = lake("snapshots", "remove", "prometheus", "--day", T, "--json", *config)
     assert json.loads(out)["freed_bytes"] > 0
     assert lake("snapshots", "clean", *config)[0] == 0
-    assert not [one for one in here.store.list("prometheus/") if "journal" not in one.key]
+    left = [one.key for one in here.store.list("prometheus/") if "journal" not in one.key]
+    assert left == ["prometheus/restore.py"]
 
 
 def test_down_ends_a_restore_that_still_goes_on(here, tmp_path):
@@ -106,21 +109,21 @@ def test_down_ends_a_restore_that_still_goes_on(here, tmp_path):
 
 def test_what_is_damaged_is_not_relied_on_by_a_fresh_snapshot(here, lake):
     config = ("--config", str(here.config))
-    here.take("prometheus", DAY.plus(-1))
-    biggest = max(here.manifest("prometheus", DAY.plus(-1)).objects, key=lambda one: one.bytes)
+    here.take("prometheus", DAY)
+    biggest = max(here.manifest("prometheus", DAY).objects, key=lambda one: one.bytes)
     content = bytearray(here.store.read(biggest.key))
     content[len(content) // 2] ^= 1
     here.store.write(biggest.key, bytes(content))
     again = here.take("prometheus").manifest
     assert biggest in again.objects
-    code, _, err = lake("snapshots", "verify", "prometheus", "--day", D, *config)
+    code, _, err = lake("snapshots", "verify", "prometheus", "--day", T, *config)
     assert (code, "lake snapshot prometheus --fresh" in err) == (1, True)
-    assert lake("snapshot", "prometheus", "--day", D, "--fresh", *config)[0] == 0
+    assert lake("snapshot", "prometheus", "--fresh", *config)[0] == 0
     assert biggest not in here.manifest("prometheus").objects
     # Those after it rely on the sound ones, though a damaged one is still listed.
     here.take("prometheus")
     assert biggest not in here.manifest("prometheus").objects
-    assert lake("snapshots", "verify", "prometheus", "--day", D, *config)[0] == 0
+    assert lake("snapshots", "verify", "prometheus", "--day", T, *config)[0] == 0
 
 
 def test_damage_is_found_by_the_commands(here, lake, tmp_path):
@@ -136,7 +139,7 @@ def test_damage_is_found_by_the_commands(here, lake, tmp_path):
         "restore", "prometheus", "--day", D, "--into", str(tmp_path / "back"), *config
     )
     assert (code, key in err) == (1, True)
-    here.store.write(f"prometheus/{D.replace('-', '/')}/manifest.json", b"{")
+    here.store.write(f"prometheus/{T.replace('-', '/')}/manifest.json", b"{")
     for command in (("snapshots",), ("snapshots", "verify")):
         code, out, err = lake(*command, *config)
         assert (code, "can't be believed" in out + err) == (1, True)
@@ -153,7 +156,8 @@ def test_damage_is_found_by_the_commands(here, lake, tmp_path):
         ("restore", "mongo", "--day", D, "--into", "x", "--serve", "--grafana", "http://g"),
         ("restore", "prometheus", "--down", "--into", "nowhere"),
         ("snapshot", "mongo"),
-        ("snapshot", "prometheus", "--day", str(DAY.plus(2))),
+        ("snapshot", "prometheus", "--day", D),
+        ("restore", "prometheus", "--day", D, "--snapshot", T, "--into", "x"),
     ],
 )
 def test_wrong_usage(here, lake, arguments, monkeypatch, tmp_path):

@@ -113,7 +113,7 @@ def test_removing_leaves_what_another_one_needs(folders, tmp_path):
     assert 2 * PIECE < freed < 3 * PIECE  # large-0 alone
     assert verify_snapshot(folders.store, second.manifest).problems == ()
     assert remove_snapshot(folders.store, "loki", DAY.plus(1)) > 13 * PIECE
-    assert list(folders.store.list("loki/")) == []
+    assert [one.key for one in folders.store.list("loki/")] == ["loki/restore.py"]
 
 
 def test_clean_waits_for_a_day(folders, monkeypatch):
@@ -126,7 +126,7 @@ def test_clean_waits_for_a_day(folders, monkeypatch):
     monkeypatch.setattr("lake.snapshot._UNFINISHED_AFTER_S", 0)
     time.sleep(1)  # a run's name tells the second
     assert clean(folders.store, "loki") == sum(stat.bytes for stat in left)
-    assert list(folders.store.list("loki/")) == []
+    assert [one.key for one in folders.store.list("loki/")] == ["loki/restore.py"]
 
 
 def test_a_replaced_snapshot_is_cleaned(folders, monkeypatch):
@@ -150,6 +150,7 @@ def test_equal_contents_are_stored_once_however_many_travel_at_a_time(folders):
     outcome = folders.take()
     stored = {stat.key: stat.bytes for stat in folders.store.list("loki/")}
     objects = {one.key: one.bytes for one in outcome.manifest.objects}
+    del stored["loki/restore.py"]
     assert {key: size for key, size in stored.items() if "manifest" not in key} == objects
     assert sum(objects.values()) == outcome.sent_bytes == 2 * PIECE + 700
     assert outcome.manifest.paths == 25

@@ -12,16 +12,19 @@ import pymongo
 import pytest
 from places import DAY
 
-from lake.base.errors import ConfigError, Incomplete, Missing, PermanentError
+from lake.base.errors import ConfigError, Incomplete, Missing
 from lake.base.settings import MongoSource
 from lake.snapshots.mongo_load import load_dump
 from lake.snapshots.mongodump import _uri
 
+TESTS = str(Path(__file__).parent)
 FAKE = """#!{python}
-import gzip, json, os, sys, stat, pathlib
+import json, os, sys, stat, pathlib
 import pymongo
 from bson import json_util
 here = pathlib.Path(__file__).parent
+sys.path.insert(0, {tests!r})
+from mongo_archives import described, read, written
 name = pathlib.Path(__file__).name
 argv = sys.argv[1:]
 option = lambda key: next((a.split("=", 1)[1] for a in argv if a.startswith(key + "=")), "")
@@ -38,16 +41,14 @@ if name == "mongodump":
     query = option("--queryFile")
     question = json_util.loads(pathlib.Path(query).read_text()) if query else {{}}
     names = [option("--collection")] if query else database.list_collection_names()
-    rows = [[database.name, n, list(database[n].find(question))] for n in sorted(names)]
-    sys.stdout.buffer.write(gzip.compress(json_util.dumps(rows).encode()))
+    rows = [(database.name, n, list(database[n].find(question))) for n in sorted(names)]
+    sys.stdout.buffer.write(written([described(d, n) for d, n, _ in rows], rows))
     sys.stdout.flush()
     print("done dumping", file=sys.stderr)
 else:
     archive = option("--archive")
-    for database, collection, rows in json_util.loads(gzip.decompress(open(archive, "rb").read())):
-        client[database].create_collection(collection)
-        if rows:
-            client[database][collection].insert_many(rows)
+    for database, collection, rows in read(open(archive, "rb").read()):
+        client[database][collection].insert_many(rows)
     print(behave.get("told", "0 document(s) failed to restore."), file=sys.stderr)
 sys.exit(behave.get(name, 0))
 """
@@ -57,7 +58,7 @@ class Tools:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         for name in ("mongodump", "mongorestore"):
-            (folder / name).write_text(FAKE.format(python=sys.executable))
+            (folder / name).write_text(FAKE.format(python=sys.executable, tests=TESTS))
             (folder / name).chmod(0o755)
         self.behave()
 
@@ -105,7 +106,8 @@ def test_its_archive_goes_to_the_store_and_comes_back(here, tools, app_database,
     with here.served("mongo") as served, pymongo.MongoClient(served.endpoint["uri"]) as client:
         assert served.checked == {"documents": {"a": 20, "b": 1}}
         assert client[app_database].a.count_documents({}) == 20
-    assert "--stopOnError" in tools.calls[-1][1]["argv"]
+    for option in ("--stopOnError", "--bypassDocumentValidation", "--maintainInsertionOrder"):
+        assert option in tools.calls[-1][1]["argv"]
 
 
 def test_the_days_documents_by_collection(here, tools, app_database, monkeypatch):
@@ -150,13 +152,15 @@ def test_a_restore_that_fails_is_told(here, tools, how, mongo_uri, app_database)
         load_dump(mongo_uri, dump, hold_ttl=False)
 
 
-def test_without_the_programs(place, tools, here, monkeypatch):
+def test_without_the_programs(place, tools, here, app_database, monkeypatch):
+    """Its archive comes back all the same; a new one can't be made."""
     here.take("mongo")
-    dump = here.restore("mongo").directory
-    (tools.folder / "mongodump").unlink()
-    (tools.folder / "mongorestore").unlink()
-    with pytest.raises(PermanentError, match="mongorestore is not on PATH"):
-        load_dump("mongodb://127.0.0.1:1", dump, hold_ttl=False)
+    here.restore("mongo")
+    monkeypatch.setenv("PATH", "")
+    with here.served("mongo") as served, pymongo.MongoClient(served.endpoint["uri"]) as client:
+        assert served.checked == {"documents": {"a": 20, "b": 1}}
+        assert client[app_database].a.distinct("_id") == list(range(20))
+    assert [name for name, _ in tools.calls] == ["mongodump"]
     wanting = place(
         sources__mongo={"uri": "mongodb://127.0.0.1:1", "database": "x"},
         snapshots__mongo={"tool": "mongodump"},
@@ -173,8 +177,45 @@ def test_without_the_programs(place, tools, here, monkeypatch):
         ("mongodb://u:p%2F@h:1/users", "mongodb://u:p%2F@h:1/app?authSource=users"),
         ("mongodb://u:p@h:1", "mongodb://u:p@h:1/app?authSource=admin"),
         ("mongodb://u:p@h/x?authSource=y", "mongodb://u:p@h/app?authSource=y"),
+        ("mongodb://u:p@h/x?authsource=y", "mongodb://u:p@h/app?authsource=y"),
+        ("mongodb://u:p@h/?w=1;AUTHSOURCE=y", "mongodb://u:p@h/app?w=1;AUTHSOURCE=y"),
+        ("mongodb://CN%3Da@h/?authMechanism=MONGODB-X509&tls=true", "mongodb://CN%3Da@h/app?authMechanism=MONGODB-X509&tls=true&authSource=$external"),
+        ("mongodb://h/?authMechanism=MONGODB-X509", "mongodb://h/app?authMechanism=MONGODB-X509&authSource=$external"),
+        ("mongodb://K:s%2F@h/x?authMechanism=MONGODB-AWS", "mongodb://K:s%2F@h/app?authMechanism=MONGODB-AWS&authSource=$external"),
+        ("mongodb://u%40R@h/?authmechanism=GSSAPI", "mongodb://u%40R@h/app?authmechanism=GSSAPI&authSource=$external"),
+        ("mongodb://u:p@h/ldap?authMechanism=PLAIN", "mongodb://u:p@h/app?authMechanism=PLAIN&authSource=ldap"),
+        ("mongodb://u:p@h/?authMechanism=PLAIN", "mongodb://u:p@h/app?authMechanism=PLAIN&authSource=$external"),
         ("mongodb://u:p@a:1,b:2/?replicaSet=r", "mongodb://u:p@a:1,b:2/app?replicaSet=r&authSource=admin"),
     ],
 )  # fmt: skip
 def test_the_uri_names_the_database_and_whose_users(uri, expected):
+    assert _uri(MongoSource(uri=uri, database="app")) == expected
+
+
+class Records:
+    """DNS of one cluster."""
+
+    def __init__(self, text: str | None) -> None:
+        self.text = text
+
+    def get_hosts(self) -> list[tuple[str, int]]:
+        return [("node0.example.net", 27017)]
+
+    def get_options(self) -> str | None:
+        return self.text
+
+
+@pytest.mark.parametrize(
+    ("text", "query", "expected"),
+    [
+        ("authSource=people&replicaSet=r", "", "?authSource=people"),
+        ("replicaSet=r", "", "?authSource=users"),
+        (None, "", "?authSource=users"),
+        ("authSource=people", "?authsource=own", "?authsource=own"),  # the URI comes first
+    ],
+)
+def test_whose_users_a_cluster_s_records_name(monkeypatch, text, query, expected):
+    monkeypatch.setattr("pymongo.synchronous.uri_parser._SrvResolver", lambda *_: Records(text))
+    uri = f"mongodb+srv://u:p@cluster.example.net/users{query}"
+    expected = f"mongodb+srv://u:p@cluster.example.net/app{expected}"
     assert _uri(MongoSource(uri=uri, database="app")) == expected

@@ -21,7 +21,7 @@ from system_loading import load_prometheus
 from lake.base.errors import PermanentError
 from lake.servers import start
 from lake.snapshots.loki_config import REMOVED, places, without_secrets
-from lake.snapshots.mongo import MongoSnapshotter, _Cutter
+from lake.snapshots.mongo_native import NativeDump, _Cutter
 
 
 def prometheus_place(place, endpoint, **more):
@@ -98,7 +98,10 @@ def test_documents_that_are_written_meanwhile(place, mongo_uri, app_database):
     writer = threading.Thread(target=write)
     with pymongo.MongoClient(mongo_uri) as client:
         client[app_database].a.insert_many([{"x": "y" * 500} for _ in range(6_000)])
-    here = place(sources__mongo={"uri": mongo_uri, "database": app_database})
+    here = place(
+        sources__mongo={"uri": mongo_uri, "database": app_database},
+        snapshots__mongo={"tool": "native"},
+    )
     writer.start()
     try:
         manifest = here.take("mongo").manifest
@@ -122,18 +125,21 @@ def test_a_collection_whose_dbhash_is_the_last_one_is_not_read(
         raw = b"".join(
             client[app_database].a.find_raw_batches({}, sort=[("_id", 1)])  # as mongod hashes it
         )
-    here = place(sources__mongo={"uri": mongo_uri, "database": app_database})
+    here = place(
+        sources__mongo={"uri": mongo_uri, "database": app_database},
+        snapshots__mongo={"tool": "native"},
+    )
     first = here.take("mongo").manifest
     hashes = {"a": hashlib.md5(raw).hexdigest(), "b": "0" * 32}
-    monkeypatch.setattr(MongoSnapshotter, "_hashes", lambda *_: hashes)
+    monkeypatch.setattr(NativeDump, "_hashes", lambda *_: hashes)
     read = []
-    original = MongoSnapshotter._documents
+    original = NativeDump._documents
 
-    def documents(self, job, path, into):
+    def documents(self, job, path):
         read.append(job.name)
-        return original(self, job, path, into)
+        return original(self, job, path)
 
-    monkeypatch.setattr(MongoSnapshotter, "_documents", documents)
+    monkeypatch.setattr(NativeDump, "_documents", documents)
     second = here.take("mongo").manifest
     assert read == ["b"]
     assert [one for one in second.files if "a.bson" in one.path] == [

@@ -1,0 +1,61 @@
+"""The snapshot that holds a day of data, by the manifests' `whole_days`.
+
+Belongs here: the choice, and how days are written in messages. Does not: restoring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lake.base.day import Day
+from lake.base.errors import BadData, Missing
+from lake.base.store import Store
+from lake.snapshots.manifest import SnapshotManifest, read_snapshot, snapshot_days
+
+_LISTED = 10
+_SPANS = 4
+
+
+def snapshot_holding(store: Store, system: str, day: Day) -> SnapshotManifest:
+    """The newest snapshot that holds the day whole. Raises Missing, listing what there is.
+
+    One that can't be read is passed over.
+    """
+    days = snapshot_days(store, system)
+    listed: list[str] = []
+    for taken in reversed(days):
+        try:
+            manifest = read_snapshot(store, system, taken)
+        except (BadData, Missing) as error:
+            listed.append(f"{taken}: {error.what}")
+            continue
+        held = manifest.held_days()
+        if day in held:
+            return manifest
+        listed.append(f"{taken} holds {spans(held)}")
+    more = len(listed) - _LISTED
+    raise Missing(
+        f"no snapshot of {system} holds {day} whole",
+        where=store.url(f"{system}/"),
+        expected=f"a UTC day that was over when a snapshot was taken, and that {system} still "
+        "kept then",
+        found="; ".join(listed[:_LISTED]) + (f"; {more} older ones" if more > 0 else "")
+        or f"no snapshot at all: `lake snapshot {system}` takes one",
+        remedy=f"`lake restore {system} --snapshot DAY` brings one of these back as it is; "
+        "`lake replay` brings days back from the tables"
+        if listed
+        else "`lake replay` brings days back from the tables",
+    )
+
+
+def spans(days: Sequence[Day]) -> str:
+    """Days in a row as their first and last, such as 2026-07-01 … 2026-07-05."""
+    found: list[list[Day]] = []
+    for day in sorted(days):
+        if found and found[-1][1].plus(1) == day:
+            found[-1][1] = day
+        else:
+            found.append([day, day])
+    told = [str(first) if first == last else f"{first} … {last}" for first, last in found]
+    shown = told if len(told) <= _SPANS else [*told[:1], "…", *told[-_SPANS + 1 :]]
+    return ", ".join(shown) or "no whole day"

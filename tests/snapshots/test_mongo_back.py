@@ -1,0 +1,263 @@
+"""A MongoDB snapshot is of now, holds what it claims, and comes back as it was."""
+
+from __future__ import annotations
+
+import random
+from shutil import which
+
+import pymongo
+import pytest
+from answers import mongo_database
+from bson import Code
+from mongo_archives import described, written
+from places import DAY, TODAY
+
+from lake.base.day import Day
+from lake.base.errors import Incomplete, Missing
+from lake.snapshots.holding import snapshot_holding
+from lake.snapshots.manifest import read_snapshot, snapshot_manifest_key
+from lake.snapshots.mongo_load import load_dump
+
+WAYS = ["native", "mongodump", "without mongorestore"]
+
+
+@pytest.fixture(params=WAYS)
+def way(request, monkeypatch) -> str:
+    """Our own layout; the real programs; their archive on a machine without them."""
+    if request.param != "native" and not (which("mongodump") and which("mongorestore")):
+        pytest.skip("mongodump and mongorestore are not on PATH")
+    return request.param
+
+
+@pytest.fixture
+def here(place, mongo_uri, app_database):
+    return place(
+        sources__mongo={"uri": mongo_uri, "database": app_database},
+        snapshots__mongo={"tool": "native"},
+        dataset=[{"name": "d", "source": "mongo", "collection": "a", "time_field": "at"}],
+    )
+
+
+@pytest.fixture
+def database(mongo_uri, app_database):
+    with pymongo.MongoClient(mongo_uri) as client:
+        yield client[app_database]
+
+
+def filled(database) -> list[int]:
+    """What other tools have been seen to lose. The order of the capped collection."""
+    database.req.insert_many([{"path": one} for one in ("/api/a", "/api/health", "/web")])
+    shown = {"path": {"$regex": "^/api", "$ne": "/api/health"}}
+    database.command({"create": "api", "viewOn": "req", "pipeline": [{"$match": shown}]})
+    rule = {"email": {"$regex": "@example", "$exists": True, "$type": "string"}}
+    database.create_collection("users", validator=rule)
+    database.old.insert_one({"_id": 1, "name": "older than the rule"})
+    database.command("collMod", "old", validator={"$jsonSchema": {"required": ["email"]}})
+    database["system.js"].insert_one({"_id": "f", "value": Code("function(x) { return x }")})
+    database.create_collection("audit", capped=True, size=100_000)
+    order = random.Random(4).sample(range(50), 50)
+    for number in order:
+        database.audit.insert_one({"_id": number})
+    series = {"timeField": "at", "metaField": "host"}
+    database.create_collection("series", timeseries=series, expireAfterSeconds=30 * 86_400)
+    rows = [{"at": DAY.start, "host": f"h{number % 3}", "v": number / 2} for number in range(200)]
+    database.series.insert_many(rows)
+    return order
+
+
+def without_ttl(found: dict) -> dict:
+    found["series"]["options"].pop("expireAfterSeconds", None)
+    return found
+
+
+@pytest.mark.slow
+def test_nothing_of_a_database_is_lost_or_changed(
+    here, place, mongo_uri, app_database, database, way, monkeypatch
+):
+    order = filled(database)
+    expected = without_ttl(mongo_database(mongo_uri, app_database))
+    if way != "native":
+        here = place(
+            sources__mongo={"uri": mongo_uri, "database": app_database},
+            snapshots__mongo={"tool": "mongodump"},
+        )
+    here.take("mongo")
+    here.restore("mongo")
+    if way == "without mongorestore":
+        monkeypatch.setenv("PATH", "")
+    with here.served("mongo") as served, pymongo.MongoClient(served.endpoint["uri"]) as client:
+        found = without_ttl(mongo_database(served.endpoint["uri"], app_database))
+        back = client[app_database]
+        assert [one["_id"] for one in back.audit.find()] == order
+        assert [one["path"] for one in back.api.find()] == ["/api/a"]
+        assert back.series.count_documents({"v": {"$gte": 50}}) == 100
+        options = next(back.list_collections(filter={"name": "series"}))["options"]
+        assert options.get("expireAfterSeconds", "off") == "off"  # nothing expires here
+    assert served.checked["documents"]["series"] == 200
+    assert any("series" in remark for remark in served.remarks)
+    assert found == expected
+
+
+@pytest.mark.skipif(not which("mongorestore"), reason="mongorestore is not on PATH")
+def test_our_layout_is_what_mongorestore_takes(here, database, mongo_uri, app_database):
+    import subprocess  # noqa: PLC0415
+
+    filled(database)
+    expected = mongo_database(mongo_uri, app_database)
+    here.take("mongo")
+    dump = here.restore("mongo").directory
+    target = f"{app_database}_back"
+    names = [f"--nsFrom={app_database}.*", f"--nsTo={target}.*"]
+    done = subprocess.run(
+        ["mongorestore", "--uri", mongo_uri, "--gzip", "--bypassDocumentValidation",
+         "--maintainInsertionOrder", *names, str(dump)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    found = mongo_database(mongo_uri, target)
+    database.client.drop_database(target)
+    assert done.returncode == 0, done.stderr
+    # A bucket for each host: MongoDB itself would now show 200 measurements.
+    assert len(found.pop("system.buckets.series")["documents"]) == 3
+    series, before = found.pop("series"), expected.pop("series")
+    assert series["options"]["timeseries"] == before["options"]["timeseries"]
+    assert found == expected
+
+
+def test_a_database_that_is_gone_leaves_the_good_snapshot(here, database, mongo_uri):
+    database.a.insert_many([{"_id": number, "at": DAY.start} for number in range(50)])
+    good = here.take("mongo").manifest
+    database.client.drop_database(database.name)
+    database.client.other.a.insert_one({"_id": 1})
+    try:
+        with pytest.raises(Missing, match=f"no database '{database.name}'") as failed:
+            here.take("mongo")
+    finally:
+        database.client.drop_database("other")
+    assert "other" in failed.value.parts["found"]
+    assert "[sources.mongo]" in failed.value.parts["remedy"]
+    assert here.manifest("mongo") == good
+
+
+@pytest.mark.parametrize("later", [0, 1])
+def test_a_much_smaller_snapshot_takes_no_place(here, database, later):
+    """Neither that of the same day nor, on a later one, that of the newest."""
+    database.a.insert_many([{"_id": number, "at": DAY.start} for number in range(50)])
+    database.b.insert_many([{"_id": number} for number in range(500)])
+    good = here.take("mongo").manifest
+    on = TODAY.plus(later)
+    database.a.delete_many({"_id": {"$gte": 24}})  # of a dataset; of all it is little
+    with pytest.raises(Incomplete, match="much less") as failed:
+        here.take("mongo", on)
+    assert failed.value.parts["expected"].startswith("documents of a: about 50")
+    assert failed.value.parts["found"] == "24"
+    database.a.insert_one({"_id": 25, "at": DAY.start})
+    database.b.delete_many({"_id": {"$gte": 5}})
+    with pytest.raises(Incomplete, match="much less") as failed:
+        here.take("mongo", on)
+    assert failed.value.parts["expected"].startswith("documents: about 550")
+    assert "--allow-shrink" in failed.value.parts["remedy"]
+    assert here.manifest("mongo") == good
+    assert [one.key for one in here.store.list("mongo/") if "manifest" in one.key] == [
+        snapshot_manifest_key("mongo", TODAY)
+    ]
+    smaller = here.take("mongo", on, allow_shrink=True).manifest
+    assert smaller.counts == {"documents": {"a": 25, "b": 5}}
+    assert here.take("mongo", on).manifest.counts == smaller.counts
+
+
+def test_the_counts_by_day_are_the_sources(here, database):
+    """Counted by the server in another way, over documents of every kind."""
+    chance = random.Random(7)
+    rows = [{"at": chance.choice([DAY, DAY.plus(-1), DAY.plus(-3)]).start} for _ in range(60)]
+    others = [{"at": "text"}, {}, {"at": [DAY.start]}, {"at": TODAY.start}, {"at": None}]
+    database.a.insert_many(rows + others)
+    manifest = here.take("mongo").manifest
+    expected = {}
+    for ago in range(1, 6):
+        day = TODAY.plus(-ago)
+        found = sum(one["at"] == day.start for one in rows)
+        if found:
+            expected[str(day)] = found
+    assert manifest.details["documents_by_day"] == {"d": expected}
+    assert manifest.whole_days == [str(DAY.plus(-ago)) for ago in (3, 2, 1, 0)]
+
+
+def test_counts_where_the_server_lacks_the_operators(here, database, monkeypatch):
+    database.a.insert_many([{"at": DAY.start}, {"at": DAY.plus(-2).start}, {"at": 5}])
+    expected = here.take("mongo").manifest.details["documents_by_day"]
+    monkeypatch.setattr("lake.snapshots.mongo_days._pipeline", lambda _: [{"$nonsense": 1}])
+    assert here.take("mongo").manifest.details["documents_by_day"] == expected
+
+
+def test_a_ttl_index_takes_days_from_the_claim(here, database):
+    database.a.insert_many([{"at": DAY.plus(-ago).start} for ago in range(5)])
+    database.a.create_index("at", expireAfterSeconds=3 * 86_400)
+    held = here.take("mongo").manifest.whole_days
+    assert held in ([str(DAY.plus(-1)), str(DAY)], [str(DAY)])  # the latter shortly after midnight
+
+
+def test_the_snapshot_that_holds_a_day(here, database):
+    """The newest that holds it whole, though a newer one is there."""
+    database.a.insert_many([{"at": DAY.plus(-ago).start} for ago in range(5)])
+    full = here.take("mongo", TODAY.plus(-1), allow_shrink=True).manifest
+    oldest = DAY.plus(-4)
+    assert str(oldest) in full.whole_days
+    database.a.delete_many({"at": oldest.start})
+    now = here.take("mongo").manifest
+    assert snapshot_holding(here.store, "mongo", oldest) == full
+    assert snapshot_holding(here.store, "mongo", DAY.plus(-1)) == now
+    for day in (TODAY, DAY.plus(-9)):
+        with pytest.raises(Missing, match=f"no snapshot of mongo holds {day} whole") as failed:
+            snapshot_holding(here.store, "mongo", day)
+        told = failed.value.parts["found"]
+        assert f"{TODAY} holds {DAY.plus(-3)} … {DAY}" in told
+        assert f"{TODAY.plus(-1)} holds {oldest} … {DAY.plus(-1)}" in told
+        assert "--snapshot" in failed.value.parts["remedy"]
+
+
+def test_a_manifest_of_an_earlier_version(here, database):
+    """It was filed under the day that it was wanted for, and lists no days."""
+    database.a.insert_one({"_id": 1, "at": DAY.start})
+    manifest = here.take("mongo").manifest
+    text = manifest.to_bytes().replace(f'"day": "{TODAY}"'.encode(), f'"day": "{DAY}"'.encode())
+    start = text.index(b',\n "whole_days"')
+    old = text[:start] + text[text.index(b"]", start) + 1 :]
+    here.store.delete(snapshot_manifest_key("mongo", TODAY))
+    here.store.write(snapshot_manifest_key("mongo", DAY), old)
+    found = snapshot_holding(here.store, "mongo", DAY)
+    assert found == read_snapshot(here.store, "mongo", DAY)
+    assert found.whole_days is None
+
+
+def test_buckets_that_nothing_here_unpacks_are_left_out_and_said(
+    mongo_uri, app_database, tmp_path, monkeypatch
+):
+    """MongoDB compresses its own buckets; its stand-in has none."""
+    bucket = {"_id": 1, "control": {"version": 2}, "data": {"at": b"x"}}
+    options = {"timeseries": {"timeField": "at"}}
+    archive = written(
+        [described(app_database, "t", "timeseries", options=options), described(app_database, "a")],
+        [(app_database, "a", [{"_id": 1}]), (app_database, "system.buckets.t", [bucket])],
+    )
+    (tmp_path / "mongodump.archive.gz").write_bytes(archive)
+    monkeypatch.setenv("PATH", "")
+    loaded = load_dump(mongo_uri, tmp_path, hold_ttl=True)
+    assert (loaded.documents, loaded.left_out) == ({"t": 0, "a": 1}, ["t"])
+    assert "buckets of version 2" in loaded.remarks[0]
+
+
+def test_what_can_be_asked_for(here, database, lake, tmp_path):
+    database.a.insert_one({"_id": 1, "at": DAY.start})
+    config = ("--config", str(here.config))
+    for day in (DAY, TODAY.plus(1)):
+        code, _, err = lake("snapshot", "mongo", "--day", str(day), *config)
+        assert (code, f"lake restore mongo --day {day}" in err) == (2, True)
+    assert lake("snapshot", "mongo", *config)[0] == 0
+    code, _, err = lake(
+        "restore", "mongo", "--day", str(Day.today()), "--into", str(tmp_path / "x"), *config
+    )
+    assert code == 1
+    assert f"{TODAY} holds {DAY}" in err
+    assert not (tmp_path / "x").exists()
+    assert lake("restore", "mongo", "--snapshot", str(TODAY), "--into", str(tmp_path / "x"),
+                *config)[0] == 0  # fmt: skip
