@@ -6,7 +6,11 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 DEMO := .demo
 # Test files that run at a time, each worker with servers of its own: they mostly wait.
-WORKERS := 4
+WORKERS := 3
+
+# Container images like to set it. Each of some hundred programs that the tests and the demo
+# start would then compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test lint types layers servers clean lock
 .DELETE_ON_ERROR:
