@@ -1,4 +1,4 @@
-"""Loki as a single process that starts at once and takes old lines.
+"""Loki as a single process that starts at once and takes old lines; every version from 2.2 on.
 
 Belongs here: its configuration. Does not: building the binary.
 """
@@ -6,7 +6,8 @@ Belongs here: its configuration. Does not: building the binary.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lake.servers.ports import LOOPBACK
@@ -15,7 +16,12 @@ from lake.servers.recipe import Launch, Recipe, Site, answers
 _MESSAGE_BYTES = 128 * 1024 * 1024
 _AT_ONCE = "200ms"
 _TEN_YEARS = "87600h"
-_CACHED = ("index_stats", "volume", "instant_metric", "series", "label")
+_MEMORY = {"kvstore": {"store": "inmemory"}}
+_CACHED_SINCE_3 = ("volume", "instant_metric", "series", "label")
+_LAST = (99, 0)
+
+Sections = dict[str, Any]
+_Version = tuple[int, int]
 
 
 def _launch(site: Site) -> Launch:
@@ -29,73 +35,78 @@ def _launch(site: Site) -> Launch:
     )
 
 
-def configuration(site: Site) -> dict[str, Any]:
+def configuration(site: Site) -> Sections:
     """The whole configuration of its version, with the caller's options merged over it."""
-    old = version_of(site) < (2, 3)
-    sections = _old_sections(site) if old else _sections(site)
-    merged = _merge(sections, site.options.loki_config)
+    major, minor = (int(part) for part in re.findall(r"\d+", site.version)[:2])
+    merged: Sections = {}
+    for since, below, sections in _parts(site):
+        if since <= (major, minor) < below:
+            merged = _merge(merged, sections)
+    merged = _merge(merged, site.options.loki_config)
     return _merge(merged, {"limits_config": site.options.loki_limits})
 
 
-def version_of(site: Site) -> tuple[int, ...]:
-    """Major and minor."""
-    return tuple(int(part) for part in site.version.split(".")[:2])
+def _parts(site: Site) -> Iterator[tuple[_Version, _Version, Sections]]:
+    """Sections with the versions that take them: from the first, below the second.
+
+    A Loki ends at once when its configuration has a key that it does not know.
+    """
+    yield (2, 2), _LAST, _process(site)
+    yield (2, 2), _LAST, _queries()
+    yield (2, 2), _LAST, {"limits_config": _limits()}
+    yield (2, 2), (2, 4), {"ingester": {"lifecycler": {"address": LOOPBACK}}}
+    yield (2, 2), (3, 0), _write_ahead_log(site)
+    yield (2, 2), (2, 8), _storage(site, "boltdb-shipper", "v11", shared=True)
+    yield (2, 8), (3, 0), _storage(site, "tsdb", "v12", shared=True)
+    yield (3, 0), _LAST, _storage(site, "tsdb", "v13", shared=False)
+    yield (2, 2), (3, 0), {"limits_config": {"enforce_metric_name": False}}
+    yield (2, 4), _LAST, _one_process(site)
+    rates = {"per_stream_rate_limit": "1GB", "per_stream_rate_limit_burst": "1GB"}
+    yield (2, 4), _LAST, {"limits_config": rates}
+    yield (2, 5), _LAST, {"common": {"instance_addr": LOOPBACK}}
+    yield (2, 5), _LAST, {"analytics": {"reporting_enabled": False}}
+    # A quick backfill must not gain labels.
+    yield (2, 7), _LAST, {"limits_config": {"shard_streams": {"enabled": False}}}
+    yield (2, 9), _LAST, {"limits_config": {"volume_enabled": True}}
+    yield (2, 9), _LAST, {"query_range": {"cache_index_stats_results": False}}
+    uncached = {f"cache_{kind}_results": False for kind in _CACHED_SINCE_3}
+    yield (3, 0), _LAST, {"query_range": uncached}
+    yield (3, 0), _LAST, {"limits_config": {"allow_structured_metadata": True}}
 
 
-def _sections(site: Site) -> dict[str, Any]:
-    return _start_sections(site) | _storage_sections(site) | _query_sections()
-
-
-def _old_sections(site: Site) -> dict[str, Any]:
-    """Of 2.2: no section `common`, so every directory and the ring by themselves."""
+def _process(site: Site) -> Sections:
+    """Loopback only, no ring to wait for: ready in half a second instead of fifteen."""
     return {
         "auth_enabled": site.options.loki_multi_tenant,
-        "server": _server(site),
+        "server": {
+            "http_listen_address": LOOPBACK,
+            "http_listen_port": site.ports["http"],
+            "grpc_listen_address": LOOPBACK,
+            "grpc_listen_port": site.ports["grpc"],
+            "grpc_server_max_recv_msg_size": _MESSAGE_BYTES,
+            "grpc_server_max_send_msg_size": _MESSAGE_BYTES,
+            "log_level": "warn",
+        },
         "ingester": {
-            "lifecycler": _lifecycler() | {"address": LOOPBACK},
-            "max_chunk_age": _TEN_YEARS,  # nothing is flushed for its age while a test runs
-            "max_transfer_retries": 0,  # it ends at once with another value beside the WAL
-            "wal": {"enabled": True, "dir": str(site.data / "wal")},
-        },
-        "schema_config": {"configs": [_period("boltdb-shipper", "v11")]},
-        "storage_config": {
-            "boltdb_shipper": {
-                "active_index_directory": str(site.data / "boltdb-shipper-active"),
-                "cache_location": str(site.data / "boltdb-shipper-cache"),
-                "shared_store": "filesystem",
+            "lifecycler": {
+                "min_ready_duration": "0s",
+                "final_sleep": "0s",
+                "ring": {**_MEMORY, "replication_factor": 1},
             },
-            "filesystem": {"directory": str(site.data / "chunks")},
-        },
-        "compactor": {
-            "working_directory": str(site.data / "compactor"),
-            "shared_store": "filesystem",
-        },
-        "limits_config": {
-            "enforce_metric_name": False,
-            "reject_old_samples": False,
-            "ingestion_rate_mb": 1024,
-            "ingestion_burst_size_mb": 1024,
-            "max_streams_per_user": 0,
+            # From 2.4 on a stream takes lines up to half of this older than its newest line;
+            # in all versions nothing is flushed for its age.
+            "max_chunk_age": _TEN_YEARS,
         },
     }
 
 
-def _start_sections(site: Site) -> dict[str, Any]:
-    """Loopback only, no ring to wait for: ready in half a second instead of fifteen."""
+def _one_process(site: Site) -> Sections:
+    """From 2.4 on queries go through a frontend, which finds the querier by an address."""
     return {
-        "auth_enabled": site.options.loki_multi_tenant,
-        "analytics": {"reporting_enabled": False},
-        "server": _server(site),
         "common": {
             "path_prefix": str(site.data),
             "replication_factor": 1,
-            "instance_addr": LOOPBACK,
-            "ring": {"kvstore": {"store": "inmemory"}, "instance_addr": LOOPBACK},
-        },
-        "ingester": {
-            "lifecycler": _lifecycler(),
-            # A stream takes lines up to half of this older than its newest line.
-            "max_chunk_age": _TEN_YEARS,
+            "ring": {**_MEMORY, "instance_addr": LOOPBACK},
         },
         "frontend": {"address": LOOPBACK, "scheduler_dns_lookup_period": _AT_ONCE},
         "query_scheduler": {"use_scheduler_ring": False},
@@ -106,74 +117,60 @@ def _start_sections(site: Site) -> dict[str, Any]:
     }
 
 
-def _server(site: Site) -> dict[str, Any]:
-    return {
-        "http_listen_address": LOOPBACK,
-        "http_listen_port": site.ports["http"],
-        "grpc_listen_address": LOOPBACK,
-        "grpc_listen_port": site.ports["grpc"],
-        "grpc_server_max_recv_msg_size": _MESSAGE_BYTES,
-        "grpc_server_max_send_msg_size": _MESSAGE_BYTES,
-        "log_level": "warn",
-    }
+def _write_ahead_log(site: Site) -> Sections:
+    """Beside it these versions refuse to start with `max_transfer_retries` above 0."""
+    wal = {"enabled": True, "dir": str(site.data / "wal")}
+    return {"ingester": {"max_transfer_retries": 0, "wal": wal}}
 
 
-def _lifecycler() -> dict[str, Any]:
-    return {
-        "min_ready_duration": "0s",
-        "final_sleep": "0s",
-        "ring": {"kvstore": {"store": "inmemory"}, "replication_factor": 1},
-    }
-
-
-def _period(store: str, schema: str) -> dict[str, Any]:
-    return {
+def _storage(site: Site, store: str, schema: str, *, shared: bool) -> Sections:
+    """On the file system; `shared`: whether index and compactor name their object store."""
+    shared_store = {"shared_store": "filesystem"} if shared else {}
+    period = {
         "from": "2020-01-01",
         "store": store,
         "object_store": "filesystem",
         "schema": schema,
         "index": {"prefix": "index_", "period": "24h"},
     }
-
-
-def _storage_sections(site: Site) -> dict[str, Any]:
+    index = store.removesuffix("-shipper")
+    shipper = {
+        "active_index_directory": str(site.data / f"{index}-shipper-active"),
+        "cache_location": str(site.data / f"{index}-shipper-cache"),
+        **shared_store,
+    }
     return {
-        "schema_config": {
-            "configs": [_period("tsdb", "v13")],
+        "schema_config": {"configs": [period]},
+        "storage_config": {
+            "filesystem": {"directory": str(site.data / "chunks")},
+            f"{index}_shipper": shipper,
         },
-        "storage_config": {"filesystem": {"directory": str(site.data / "chunks")}},
-        "compactor": {
-            "working_directory": str(site.data / "compactor"),
-            "retention_enabled": False,
-        },
+        "compactor": {"working_directory": str(site.data / "compactor"), **shared_store},
     }
 
 
-def _query_sections() -> dict[str, Any]:
-    """Answers from what is stored now, never from a cache; limits that suit a backfill."""
+def _queries() -> Sections:
+    """Answers from what is stored now, never from a cache."""
     return {
         "querier": {"query_ingesters_within": "0s"},  # old lines wait in the ingester, too
-        "query_range": {
-            "cache_results": False,
-            **{f"cache_{kind}_results": False for kind in _CACHED},
-        },
-        "limits_config": {
-            "allow_structured_metadata": True,
-            "volume_enabled": True,
-            "reject_old_samples": False,
-            "max_query_lookback": "0s",
-            "max_query_length": "0s",
-            "ingestion_rate_mb": 1024,
-            "ingestion_burst_size_mb": 1024,
-            "per_stream_rate_limit": "1GB",
-            "per_stream_rate_limit_burst": "1GB",
-            "max_global_streams_per_user": 0,
-            "shard_streams": {"enabled": False},  # a quick backfill must not gain labels
-        },
+        "query_range": {"cache_results": False},
     }
 
 
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def _limits() -> Sections:
+    """Limits that suit a backfill."""
+    return {
+        "reject_old_samples": False,
+        "max_query_lookback": "0s",
+        "max_query_length": "0s",
+        "ingestion_rate_mb": 1024,
+        "ingestion_burst_size_mb": 1024,
+        "max_streams_per_user": 0,
+        "max_global_streams_per_user": 0,
+    }
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Sections:
     """Sections key by key, everything else replaced."""
     merged = dict(base)
     for key, value in over.items():
