@@ -79,7 +79,7 @@ def serve(
         stack.stop()
         raise
     # MongoDB's documents are loaded anew, by any version.
-    other = "" if system == "mongo" else other_version(manifest.server["name"], version, program)
+    other = "" if system == "mongo" else other_version(system, version, program)
     return Served(
         stack, endpoint, program.version, checked, [*([other] if other else []), *remarks]
     )

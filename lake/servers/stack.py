@@ -148,7 +148,7 @@ def _make(directory: Path) -> None:
 
 def _recipe(name: str) -> Recipe:
     """That of the module of this name; their clients are imported for servers that are used."""
-    module = {"prometheus3": "prometheus"}.get(name, name)
+    module = {"prometheus3": "prometheus", "loki2": "loki"}.get(name, name)
     recipe: Recipe = importlib.import_module(f"lake.servers.{module}").RECIPE
     return recipe
 

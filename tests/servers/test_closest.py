@@ -10,25 +10,35 @@ from lake.servers import Binary, closest, other_version
 
 
 def binaries(*versions: str) -> list[Binary]:
-    return [Binary(Path(f"/bin/loki-{one}"), one, "PATH") for one in versions]
+    return [Binary(Path(f"/bin/{one}"), one, "PATH") for one in versions]
 
 
 @pytest.mark.parametrize(
-    ("there", "wanted", "chosen"),
+    ("name", "there", "wanted", "chosen"),
     [
-        (["3.7.6", "2.2.1"], "2.2.1", "2.2.1"),
-        (["3.7.6", "2.2.1"], "2.9.3", "2.2.1"),
-        (["2.2.1", "3.5.1", "3.7.6"], "3.5.9", "3.5.1"),
-        (["2.2.1", "3.5.1", "3.7.6"], "3.6.0", "3.7.6"),
-        (["2.2.1", "3.7.6"], "3.7.9-main+a1b2", "3.7.6"),
-        (["2.2.1", "3.7.6"], "v3.7.6", "3.7.6"),
-        (["2.2.1", "3.7.6"], "main-a1b2", "3.7.6"),
-        (["2.2.1"], "3.7.6", "2.2.1"),
+        ("loki", ["3.7.6", "2.2.1"], "2.2.1", "2.2.1"),
+        ("loki", ["3.7.6", "2.2.1"], "2.2.0", "2.2.1"),
+        # 2.2 can't read what 2.9 wrote, 3.7 can.
+        ("loki", ["3.7.6", "2.2.1"], "2.9.3", "3.7.6"),
+        ("loki", ["2.2.1", "3.5.1", "3.7.6"], "3.5.9", "3.5.1"),
+        ("loki", ["2.2.1", "3.5.1", "3.7.6"], "3.6.0", "3.7.6"),
+        ("loki", ["2.2.1", "3.5.1", "3.7.6"], "3.4.0", "3.5.1"),
+        ("loki", ["2.2.1", "3.5.1", "3.7.6"], "3.8.0", "3.7.6"),
+        ("loki", ["3.7.6", "2.2.1"], "3.7.9-main+a1b2", "3.7.6"),
+        ("loki", ["2.2.1", "3.7.6"], "v3.7.6", "3.7.6"),
+        ("loki", ["3.7.6", "2.2.1"], "main-a1b2", "3.7.6"),
+        ("loki", ["2.2.1"], "3.7.6", "2.2.1"),
+        ("prometheus", ["2.42.0", "3.16.0"], "3.16.0", "3.16.0"),
+        ("prometheus", ["2.42.0", "3.16.0"], "3.5.1", "3.16.0"),
+        ("prometheus", ["2.42.0", "3.16.0"], "3.20.0", "3.16.0"),
+        ("prometheus", ["3.16.0", "2.42.0"], "2.53.1", "2.42.0"),
+        ("prometheus", ["3.5.0", "3.16.0"], "2.42.0", "3.5.0"),
+        ("prometheus", ["2.42.0"], "3.16.0", "2.42.0"),
     ],
 )
-def test_the_closest_version_is_chosen(monkeypatch, there, wanted, chosen):
+def test_the_closest_version_is_chosen(monkeypatch, name, there, wanted, chosen):
     monkeypatch.setitem(closest.__globals__, "find_all", lambda _name: binaries(*there))
-    assert closest("loki", wanted).version == chosen
+    assert closest(name, wanted).version == chosen
 
 
 def test_none_where_there_is_none(monkeypatch):
@@ -36,8 +46,41 @@ def test_none_where_there_is_none(monkeypatch):
     assert closest("loki", "3.7.6") is None
 
 
-def test_another_version_is_reported():
-    (program,) = binaries("3.7.6")
-    assert other_version("Loki", "3.7.6+abc", program) == ""
-    assert "2.2.1" in other_version("Loki", "2.2.1", program)
-    assert "3.7.6" in other_version("Loki", "2.2.1", program)
+@pytest.mark.parametrize(
+    ("name", "version", "program"),
+    [
+        ("loki", "3.7.6+abc", "3.7.6"),
+        ("loki", "2.2.0", "2.2.1"),
+        ("loki", "3.5.1", "3.7.6"),
+        ("loki", "main-a1b2", "3.7.6"),
+        ("prometheus", "2.42.0+ds", "2.53.1"),
+        ("prometheus", "", "2.42.0"),
+    ],
+)
+def test_nothing_is_reported_of_a_version_that_serves_all_of_it(name, version, program):
+    assert other_version(name, version, *binaries(program)) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "program", "remedy"),
+    [
+        ("prometheus", "3.16.0", "2.42.0", "`lake services install prometheus3`"),
+        ("prometheus", "3.20.0", "3.16.0", "Put the `prometheus` of that version on PATH"),
+        ("prometheus", "2.42.0", "3.16.0", "`lake services install prometheus` gets"),
+        ("loki", "2.2.1", "3.7.6", "`lake services install loki2`"),
+        ("loki", "2.9.3", "3.7.6", "Put the `loki` of that version on PATH"),
+        ("loki", "3.7.6", "2.2.1", "Put the `loki` of that version on PATH"),
+        ("loki", "v3.8.0", "3.7.6", "Put the `loki` of that version on PATH"),
+    ],
+)
+def test_another_version_is_reported_with_a_remedy(name, version, program, remedy):
+    report = other_version(name, version, *binaries(program))
+    assert f"came from {name.title()} {version.removeprefix('v')}" in report
+    assert f"{name.title()} {program} serves them" in report
+    assert remedy in report
+
+
+def test_what_an_older_prometheus_cannot_do_is_reported():
+    report = other_version("prometheus", "3.16.0", *binaries("2.42.0"))
+    assert "quoted names" in report
+    assert "native histograms with custom buckets" in report
