@@ -32,8 +32,7 @@ layers: $(READY)
 	$(BIN)/lint-imports
 
 servers: $(READY)
-	$(BIN)/lake services install
-	$(BIN)/lake services install prometheus3 thanos
+	$(BIN)/lake services install mongo prometheus promtool s3 loki loki2 prometheus3 ferretdb thanos
 	sh scripts/install-chromium.sh
 
 $(READY): requirements.lock pyproject.toml

@@ -26,7 +26,8 @@ def services() -> None:
     """Real servers here: mongo, prometheus, loki, s3.
 
     They listen on the loopback only. On request there are also prometheus3 (the newest
-    Prometheus, where Debian's is 2.42), and the programs promtool3, thanos and logcli.
+    Prometheus, where Debian's is 2.42), loki2 (2.2.1, where a newer Loki is on PATH),
+    ferretdb, and the programs promtool3, thanos and logcli.
     """
 
 
@@ -54,18 +55,18 @@ def list_(as_json: bool) -> None:
 def install(name: tuple[str, ...], as_json: bool) -> None:
     """Installs the programs NAME that are missing.
 
-    Without a NAME those of the four servers; prometheus3, thanos and logcli take some
-    minutes each and come by name only.
+    Without a NAME those of the four servers; prometheus3, thanos, ferretdb and logcli take
+    some minutes each and are installed by name only.
     """
     from lake.servers import PROGRAM_NAMES  # noqa: PLC0415
-    from lake.servers import install as install_one  # noqa: PLC0415
     from lake.servers.binaries import check_program  # noqa: PLC0415
+    from lake.servers.installing import install_all  # noqa: PLC0415
     from lake.servers.progress import shown  # noqa: PLC0415
 
     end_on_signals(_INTERRUPTED)
     chosen = [check_program(one) for one in name or PROGRAM_NAMES]
     with shown(sys.stderr) as progress:
-        installed = {one: install_one(one, progress) for one in chosen}
+        installed = install_all(chosen, progress)
     if as_json:
         click.echo(json.dumps({one: _row(binary) for one, binary in installed.items()}, indent=2))
         return

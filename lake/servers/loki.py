@@ -59,6 +59,7 @@ def _parts(site: Site) -> Iterator[tuple[_Version, _Version, Sections]]:
     yield (2, 2), (2, 8), _storage(site, "boltdb-shipper", "v11", shared=True)
     yield (2, 8), (3, 0), _storage(site, "tsdb", "v12", shared=True)
     yield (3, 0), _LAST, _storage(site, "tsdb", "v13", shared=False)
+    yield (3, 3), _LAST, _one_client(site)
     yield (2, 2), (3, 0), {"limits_config": {"enforce_metric_name": False}}
     yield (2, 4), _LAST, _one_process(site)
     rates = {"per_stream_rate_limit": "1GB", "per_stream_rate_limit_burst": "1GB"}
@@ -147,6 +148,13 @@ def _storage(site: Site, store: str, schema: str, *, shared: bool) -> Sections:
         },
         "compactor": {"working_directory": str(site.data / "compactor"), **shared_store},
     }
+
+
+def _one_client(site: Site) -> Sections:
+    """Of two families of storage clients the one that all versions have; later ones prefer the
+    other, whose directory is named, too, for callers who choose it."""
+    directory = {"filesystem": {"dir": str(site.data / "chunks")}}
+    return {"storage_config": {"use_thanos_objstore": False, "object_store": directory}}
 
 
 def _queries() -> Sections:

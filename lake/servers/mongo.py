@@ -33,7 +33,7 @@ def _launch(site: Site) -> Launch:
     return Launch(
         command=[str(site.program), *flags, *(["--auth"] if log_in else [])],
         endpoint={"uri": uri},
-        ready=lambda: _answers(uri),
+        ready=lambda: answers_ping(uri),
         provision=lambda: site.options.mongo_auth and _made_user(uri, password_file),
     )
 
@@ -67,7 +67,8 @@ def _secantus(site: Site) -> list[str]:
     return flags
 
 
-def _answers(uri: str) -> bool:
+def answers_ping(uri: str) -> bool:
+    """Whether a server answers there now."""
     try:
         with pymongo.MongoClient[dict[str, object]](
             uri, serverSelectionTimeoutMS=300, directConnection=True

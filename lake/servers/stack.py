@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +20,7 @@ from typing import Any, NoReturn, Self
 
 from lake.base.errors import UsageError
 from lake.servers.binaries import Binary, check_server, identify
-from lake.servers.installing import install
+from lake.servers.installing import install_all
 from lake.servers.progress import Progress, silent
 from lake.servers.recipe import Options, Recipe
 from lake.servers.server import Server
@@ -45,7 +45,7 @@ class Stack:
         options: Options,
     ) -> None:
         chosen = [check_server(name) for name in dict.fromkeys(names)]
-        binaries = {name: _program(name, programs.get(name), progress) for name in chosen}
+        binaries = _programs(chosen, programs, progress)
         self._throw_away = directory is None
         self.directory = (directory or Path(tempfile.mkdtemp(prefix="lake-"))).absolute()
         _make(self.directory)
@@ -153,10 +153,17 @@ def _recipe(name: str) -> Recipe:
     return recipe
 
 
-def _program(name: str, given: Binary | Path | None, progress: Progress) -> Binary:
-    if given is None:
-        return install(name, progress)
-    return given if isinstance(given, Binary) else identify(name, given)
+def _programs(
+    names: Sequence[str], given: Mapping[str, Binary | Path], progress: Progress
+) -> dict[str, Binary]:
+    """Those that the caller chose, and of the others the preferred ones."""
+    chosen = {
+        name: one if isinstance(one, Binary) else identify(name, one)
+        for name, one in given.items()
+        if name in names
+    }
+    others = install_all([name for name in names if name not in chosen], progress)
+    return {name: (chosen | others)[name] for name in names}
 
 
 def start(

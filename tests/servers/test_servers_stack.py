@@ -17,6 +17,7 @@ import pyarrow as pa
 import pymongo
 import pytest
 import requests
+from conftest import needed
 from looking import exists, listening, within
 
 from lake.base.errors import PermanentError, UsageError
@@ -142,6 +143,20 @@ def test_loki_takes_structured_metadata(loki_url: str) -> None:
     answer = requests.get(f"{loki_url}/loki/api/v1/query_range", params=parameters, timeout=10)
     (stream,) = answer.json()["data"]["result"]
     assert stream["values"] == [[str(now), "x"]]
+
+
+def test_ferretdb_keeps_documents_over_a_restart() -> None:
+    needed("ferretdb")
+    with start(["ferretdb"]) as stack:
+        uri = stack.endpoints["ferretdb"]["uri"]
+        with pymongo.MongoClient(uri) as client:
+            client.kept.documents.insert_many([{"_id": n, "n": n * 1.5} for n in range(10)])
+            assert client.server_info()["version"].startswith("7.")
+        assert set(listening(stack["ferretdb"].pid).values()) == {LOOPBACK}
+        stack["ferretdb"].restart()
+        with pymongo.MongoClient(uri) as client:
+            found = client.kept.documents.find({"n": {"$gte": 12}}, sort=[("_id", 1)])
+            assert list(found) == [{"_id": 8, "n": 12.0}, {"_id": 9, "n": 13.5}]
 
 
 def test_a_loki_of_each_version_restarts_with_its_data(loki_program: Binary) -> None:
@@ -295,7 +310,9 @@ def test_a_port_taken_in_between_is_no_failure(monkeypatch: pytest.MonkeyPatch) 
 def test_an_unknown_name_names_the_servers() -> None:
     with pytest.raises(UsageError) as told:
         start(["mongo", "grafana"])
-    assert told.value.parts["expected"] == "mongo, prometheus, loki, s3, prometheus3, loki2"
+    assert (
+        told.value.parts["expected"] == "mongo, prometheus, loki, s3, prometheus3, loki2, ferretdb"
+    )
 
 
 def test_a_server_whose_supervisor_was_killed_ends_too(own: Stack) -> None:

@@ -24,6 +24,7 @@ from lake.sources.prometheus import plan
 from lake.sources.prometheus.api import Questions
 from lake.sources.prometheus.blocks import ENCODINGS, SORTED_BY
 from lake.sources.prometheus.promql_day import PromqlDay
+from lake.sources.prometheus.server import server_details
 
 _LOG = logging.getLogger(__name__)
 _PROBE = ("/api/v1/query", {"query": "1"})  # looks at no series, and waits for its turn
@@ -47,6 +48,7 @@ class PrometheusReader:
         self.lateness_days = section.lateness_days
         self._min_stores = section.min_stores
         self._http = Http(section, "prometheus", probe=_PROBE)
+        self._server: dict[str, str] | None = None
 
     @contextmanager
     def read(self, dataset: Dataset, day: Day, scratch: Path) -> Iterator[TableStream]:
@@ -54,16 +56,18 @@ class PrometheusReader:
         dataset = _checked(dataset)
         questions = Questions(self._http, dataset, self._min_stores)
         questions.check_stores(day.start_ms, day.end_ms)
+        server = self._built()
         why_not: dict[str, str] = {}
         if dataset.mode == "raw":
             stored, why_not = self._by_remote_read(questions, dataset, day, scratch)
             if stored is not None:
+                stored.details.update(server)
                 yield stored
                 return
         raw = dataset.mode == "raw"
         asking = PromqlDay(questions, dataset.query, _window(dataset, day), scratch, raw=raw)
         table, batches = asking.table(self._http.max_parallel)
-        details: dict[str, Any] = {**_HOW[dataset.mode], **why_not}
+        details: dict[str, Any] = {**_HOW[dataset.mode], **why_not, **server}
         if not raw:
             details["step"] = dataset.step
 
@@ -109,6 +113,12 @@ class PrometheusReader:
     def close(self) -> None:
         """Ends the connections."""
         self._http.close()
+
+    def _built(self) -> dict[str, str]:
+        """The server's version, for those who bring the day back; {} where it has none."""
+        if self._server is None:
+            self._server = server_details(self._http)
+        return self._server
 
     def _by_remote_read(
         self, questions: Questions, dataset: PrometheusDataset, day: Day, scratch: Path

@@ -25,6 +25,7 @@ class FakePrometheus:
         self.most_steps = 10**9
         self.refusal = told(json.dumps({"error": "too many samples"}).encode(), 422)
         self.stores: object = None
+        self.built: object = None  # as buildinfo reports it
         scripted.answer = self.answer
 
     def answer(self, asked):
@@ -32,6 +33,8 @@ class FakePrometheus:
             if self.stores is None:
                 return self.told(b"404 page not found", 404)
             return self.told(json.dumps({"status": "success", "data": self.stores}).encode())
+        if asked.path.endswith("/buildinfo"):
+            return self.envelope(self.built) if self.built else self.told(b"not found", 404)
         if asked.path.endswith("/values"):
             return self.envelope(["m"] if "__name__" in asked.path else ["a"])
         if asked.path.endswith("/labels"):
@@ -77,7 +80,11 @@ def test_asks_below_the_prefix_and_wants_no_partial_answer(fake, fake_reader, sc
     table, details = read(fake_reader, scratch)
     assert table["value"].to_pylist() == list(range(DAY.start_ms, DAY.end_ms, 15_000))
     assert fake_reader.count(dataset(SELECTOR), DAY).rows == 5760
-    probes = [asked for asked in fake.scripted.asked if asked.params.get("query") == "1"]
+    probes = [
+        asked
+        for asked in fake.scripted.asked
+        if asked.params.get("query") == "1" or asked.path.endswith("/buildinfo")
+    ]
     assert details["requests"] + 1 == len(fake.scripted.asked) - len(probes)
     assert {asked.path.rpartition("/api/")[0] for asked in fake.scripted.asked} == {"/prefix"}
     for asked in fake.scripted.asked:
@@ -86,6 +93,24 @@ def test_asks_below_the_prefix_and_wants_no_partial_answer(fake, fake_reader, sc
             assert asked.params["partial_response"] == "false"
             assert asked.params["dedup"] == "true"
             assert asked.params["max_source_resolution"] == "0s"
+
+
+@pytest.mark.parametrize(
+    ("built", "version", "application"),
+    [
+        ({"version": "3.16.0", "revision": "1"}, "3.16.0", None),
+        ({"version": "2.17.1", "application": "Grafana Mimir"}, "2.17.1", "Grafana Mimir"),
+        (None, None, None),
+        ([], None, None),
+    ],
+)
+def test_the_manifest_has_the_server_s_version(
+    fake, fake_reader, scratch, built, version, application
+):
+    fake.built = built
+    _, details = read(fake_reader, scratch)
+    assert details.get("server_version") == version
+    assert details.get("server_application") == application
 
 
 @pytest.mark.parametrize("status", [422, 413, 503])
