@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from lake.base.errors import Incomplete
 
-_WITHIN_S = 60.0
+_WITHIN_S = 120.0  # Loki 2.2 reads the index of past days once a minute
 _LOOK_S = 0.25
 
 
