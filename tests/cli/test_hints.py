@@ -13,7 +13,7 @@ import requests
 
 from lake.base.day import Day
 from lake.cli.hints import lake_command, logcli
-from lake.servers import start
+from lake.servers import Binary, start
 
 PROGRAMS = Path(sys.executable).parent
 
@@ -54,11 +54,11 @@ def test_without_a_program_the_module_is_run(monkeypatch, tmp_path: Path):
     assert lake_command() == f"'{python}' -m lake"
 
 
-def test_the_logcli_query_covers_the_whole_day():
+def test_the_logcli_query_covers_the_whole_day(loki_program: Binary):
     """A line in the last microsecond of the day, in a stream without any well-known label."""
     day = Day.today().plus(-1)
     at = [day.start_ns, day.end_ns - 1000, day.end_ns]
-    with start(["loki"]) as stack:
+    with start(["loki"], programs={"loki": loki_program}) as stack:
         url = stack.endpoints["loki"]["url"]
         values = [[str(ns), f"line {number}"] for number, ns in enumerate(at)]
         body = {"streams": [{"stream": {"pod": "a"}, "values": values}]}
