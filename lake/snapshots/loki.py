@@ -70,6 +70,7 @@ class LokiSnapshotter:
         self._tenant = section.tenant
         self._data_dir = Path(settings.snapshots.loki.data_dir)
         self._config = Path(settings.snapshots.loki.config_file)
+        self._own_config = _name_below(self._data_dir, self._config)
 
     def take(self, day: Day, into: Collector) -> Taken:
         """See Snapshotter."""
@@ -152,15 +153,22 @@ class LokiSnapshotter:
     def _account_for(self, day: Day, counted: int, into: Collector) -> int:
         """The most lines that the copied chunks hold of the day.
 
-        Raises Incomplete where lines that were counted are in none of them. Where Loki could not
-        be asked to flush they may be in its WAL, which is a part of the snapshot.
+        Raises Incomplete where lines that were counted are in none of them and no more arrive.
+        Where Loki refuses to flush they may be in its WAL, which is a part of the snapshot.
         """
         lines = LinesInChunks(self._tenants)
-        deadline = time.monotonic() + _FLUSHED_WITHIN_S
+        most, deadline = -1, 0.0
         while (held := lines.of(day, self._chunks.values())) < counted:
-            if not self._can_flush and self._places.wal is not None:
-                _LOG.warning("%d lines of %s may be in Loki's WAL only", counted - held, day)
+            missing = f"{counted - held} lines of {day}"
+            if lines.unreadable:
+                told = f"in no readable chunk; {lines.unreadable} chunks have an unknown format"
+                _LOG.warning("%s are %s", missing, told)
                 break
+            if not self._can_flush and self._places.wal is not None:
+                _LOG.warning("%s may be in Loki's WAL only", missing)
+                break
+            if held > most:  # it is still flushing
+                most, deadline = held, time.monotonic() + _FLUSHED_WITHIN_S
             if time.monotonic() > deadline:
                 raise self._unaccounted(day, counted, held)
             self._flush()  # what came after the first one
@@ -313,10 +321,16 @@ class LokiSnapshotter:
             return _INDEX if self._chunk(path) is None else _CHUNKS
         if any(map(name.is_relative_to, places.caches)):
             return None
-        if path.samefile(self._config):  # it is taken without its secrets
+        if name == self._own_config:  # it is taken without its secrets
             return None
         if any(part.endswith(".tmp") for part in name.parts):
             return None
         if places.wal is not None and name.is_relative_to(places.wal):
             return _WAL
         return _ACTIVE if any(map(name.is_relative_to, places.active.values())) else _OTHER
+
+
+def _name_below(directory: Path, file: Path) -> PurePosixPath | None:
+    """The file's name below the directory, None where it is elsewhere."""
+    own, root = file.resolve(), directory.resolve()
+    return PurePosixPath(own.relative_to(root).as_posix()) if own.is_relative_to(root) else None

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Protocol
 
 from lake.base.day import Day
+from lake.base.errors import BadData, Missing
 from lake.base.store import Store
-from lake.snapshots.loki_chunks import Block, ChunkName, blocks, lines_between
+from lake.snapshots.loki_chunks import Block, ChunkName, lines_between
+from lake.snapshots.loki_chunks import blocks as blocks_of
 
 _AT_ONCE = 16
 _TAIL_BYTES = 64 << 10
@@ -50,7 +52,7 @@ class OnDisk:
                 file.seek(at)
                 return file.read(length)
 
-            return blocks(read, file.seek(0, 2))
+            return blocks_of(read, file.seek(0, 2))
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class InBucket:
                 return tail[at - tail_at :][:length]
             return b"".join(self._from(at, length))[:length]
 
-        return blocks(read, self.size)
+        return blocks_of(read, self.size)
 
     def _from(self, at: int, length: int) -> Iterator[bytes]:
         for chunk in self.store.chunks(self.key, at):
@@ -83,14 +85,19 @@ class InBucket:
 
 
 class LinesInChunks:
-    """The most lines that the chunks of some tenants hold of a day; each chunk is read once."""
+    """The most lines that the chunks of some tenants hold of a day; each chunk is read once.
+
+    `unreadable` is the number of chunks, at the last look, of an unknown format, or that were
+    not written to their ends.
+    """
 
     def __init__(self, tenants: Iterable[str]) -> None:
+        self.unreadable = 0
         self._tenants = frozenset(tenants)
         self._blocks: dict[ChunkFile, list[Block]] = {}
 
     def of(self, day: Day, chunks: Iterable[ChunkFile]) -> int:
-        """Of these chunks. Raises BadData for one of an unknown format."""
+        """Of these chunks. One that retention has removed meanwhile has no lines."""
         mine = [
             one
             for one in chunks
@@ -100,5 +107,18 @@ class LinesInChunks:
         ]
         new = [one for one in mine if one not in self._blocks]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            self._blocks |= zip(new, pool.map(lambda one: one.blocks(), new), strict=True)
-        return sum(lines_between(self._blocks[one], day.start_ns, day.end_ns) for one in mine)
+            found = dict(zip(new, pool.map(_blocks, new), strict=True))
+        self._blocks |= {one: blocks for one, blocks in found.items() if blocks is not None}
+        self.unreadable = sum(blocks is None for blocks in found.values())
+        known = (self._blocks.get(one, []) for one in mine)
+        return sum(lines_between(blocks, day.start_ns, day.end_ns) for blocks in known)
+
+
+def _blocks(chunk: ChunkFile) -> list[Block] | None:
+    """None where they can't be read."""
+    try:
+        return chunk.blocks()
+    except (FileNotFoundError, Missing):
+        return []
+    except BadData:
+        return None

@@ -94,7 +94,7 @@ def log_site(loki_program: Binary, tmp_path: Path) -> Iterator[LogSite]:
             for result in export_many(exporter, pairs, jobs=1):
                 if result.error:
                     raise result.error
-        take_snapshot(site.settings, site.store, "loki", DAY)
+        take_snapshot(site.settings, site.store, "loki")
         yield site
 
 

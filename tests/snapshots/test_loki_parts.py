@@ -13,13 +13,16 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lake.base.day import Day
 from lake.base.errors import BadData, PermanentError
-from lake.snapshots.loki_chunks import blocks, file_name, lines_between, parsed
+from lake.snapshots.loki_account import LinesInChunks, OnDisk
+from lake.snapshots.loki_chunks import ChunkName, blocks, file_name, lines_between, parsed
 from lake.snapshots.loki_config import LokiPlaces, places, running_config
 from lake.snapshots.loki_restored import require_readable, restored_config, version_of
 from lake.snapshots.loki_retention import duration, kept_for
 
 FILE = Path("loki.yml")
+DAY = Day.parse("2026-03-01")
 
 
 def varint(value: int) -> bytes:
@@ -249,3 +252,23 @@ def test_the_shortest_retention_counts():
     assert kept_for({**config, "compactor": {"retention_enabled": False}}, None, mine) is None
     tables = {"retention_deletes_enabled": True, "retention_period": "48h"}
     assert kept_for({"table_manager": tables}, None, mine) == timedelta(days=2)
+
+
+def on_disk(path: Path, data: bytes | None) -> OnDisk:
+    if data is not None:
+        path.write_bytes(data)
+    return OnDisk(ChunkName("fake", DAY.start_ms, DAY.end_ms - 1), path)
+
+
+def test_the_lines_of_a_day_in_chunk_files(tmp_path):
+    first = on_disk(tmp_path / "a", chunk(4, [(7, DAY.start_ns, DAY.end_ns - 1)]))
+    gone = on_disk(tmp_path / "b", None)
+    half = on_disk(tmp_path / "c", b"half of a chunk")
+    other = OnDisk(ChunkName("other", DAY.start_ms, DAY.end_ms), tmp_path / "a")
+    earlier = OnDisk(ChunkName("fake", 0, DAY.start_ms - 1), tmp_path / "a")
+    lines = LinesInChunks(["fake"])
+    assert lines.of(DAY, [first, gone, half, other, earlier]) == 7
+    assert lines.unreadable == 1
+    on_disk(tmp_path / "c", chunk(3, [(30, DAY.start_ns, DAY.start_ns)]))  # written to its end
+    assert lines.of(DAY, [first, gone, half, other, earlier]) == 37
+    assert lines.unreadable == 0
