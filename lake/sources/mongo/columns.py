@@ -16,19 +16,25 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lake.sources.mongo.extended import UnsayableError, extended
-from lake.sources.mongo.kinds import Int32s, Kind, UInt8s, Values
+from lake.sources.mongo.kinds import Int32s, Kind, UInt8s
+from lake.sources.mongo.left_out import LeftOut
 from lake.sources.mongo.loops import fill
 from lake.sources.mongo.loops.paths import FLAGS, OPENS_ARRAYS, OPENS_DOCUMENTS, ROOT
 from lake.sources.mongo.paths import Paths
 from lake.sources.mongo.scan import Tokens, scan
 from lake.sources.mongo.schema import Column, arrow_schema
-from lake.sources.mongo.settle import Held, settle
+from lake.sources.mongo.settle import Chosen, Held, settle
+
+# Of values that are written as digits: where their bytes begin, how many they are, and how many
+# characters that makes.
+_DIGITS = {Kind.OBJECT_ID: (0, 12, 24), Kind.UUID: (5, 16, 36), Kind.BINARY3: (5, 16, 32)}
 
 
 @dataclass
 class Tally:
     """What went through a Builder."""
 
+    left_out: LeftOut
     with_rest: int = 0
     with_raw: int = 0
 
@@ -37,29 +43,32 @@ class Builder:
     """Makes record batches of `schema` out of BSON documents."""
 
     def __init__(self, paths: Paths, columns: Sequence[Column]) -> None:
-        self._paths = paths
+        self.paths = paths
         self._columns = tuple(columns)
         self.schema = arrow_schema(self._columns)
-        self.tally = Tally()
-        self._kinds = np.zeros(len(paths), np.int8)
+        self._chosen = Chosen.none(len(paths))
         for column in self._columns:
             for part in column.all():
-                self._kinds[part.node.id] = part.kind
+                self._chosen.kinds[part.node.id] = part.kind
+                if part.kind == Kind.DECIMAL:
+                    self._chosen.scales[part.node.id] = part.field.type.scale
+                    self._chosen.precisions[part.node.id] = part.field.type.precision
+        self.tally = Tally(LeftOut(self._chosen.kinds))
         # What no column needs is not looked into.
         flags = paths.table[:, FLAGS]
         flags &= ~(OPENS_DOCUMENTS | OPENS_ARRAYS)
-        flags[np.flatnonzero(self._kinds == Kind.STRUCT)] |= OPENS_DOCUMENTS
-        flags[np.flatnonzero(self._kinds == Kind.LIST)] |= OPENS_ARRAYS
+        flags[np.flatnonzero(self._chosen.kinds == Kind.STRUCT)] |= OPENS_DOCUMENTS
+        flags[np.flatnonzero(self._chosen.kinds == Kind.LIST)] |= OPENS_ARRAYS
         flags[ROOT] |= OPENS_DOCUMENTS
 
     def batch(self, data: Any, starts: Sequence[int] | npt.NDArray[np.int64]) -> pa.RecordBatch:
         """One row a document, in their order."""
-        tokens = scan(data, starts, self._paths)
-        chosen = np.zeros(len(self._paths), np.int8)
-        chosen[: len(self._kinds)] = self._kinds
-        held = settle(tokens, self._paths, chosen)
+        tokens = scan(data, starts, self.paths)
+        chosen = self._chosen.grown(len(self.paths))
+        held = settle(tokens, self.paths, chosen)
+        self.tally.left_out.add(tokens, held, self.paths)
         rest, raw = self._left_over(tokens, held)
-        self._paths.forget_surplus()
+        self.paths.forget_surplus()
         gather = _Gather(tokens, held)
         arrays = [gather.top(column) for column in self._columns]
         return pa.record_batch([*arrays, rest, raw], schema=self.schema)
@@ -88,7 +97,7 @@ class Builder:
             except UnsayableError:
                 told[row] = False
                 continue
-            _put(objects.setdefault(row, {}), self._paths.steps(int(tokens.path[entry])), value)
+            _put(objects.setdefault(row, {}), self.paths.steps(int(tokens.path[entry])), value)
         return {
             row: json.dumps(content, ensure_ascii=False, separators=(",", ":"))
             for row, content in objects.items()
@@ -137,7 +146,7 @@ class _Gather:
                 return self._list(column, entries, slots, valid)
             case Kind.DECIMAL:
                 return self._decimals(column, entries, slots, valid)
-            case Kind.STRING | Kind.BINARY | Kind.OBJECT_ID:
+            case Kind.STRING | Kind.BINARY | Kind.OBJECT_ID | Kind.UUID | Kind.BINARY3:
                 filled, buffers = self._texts(column.kind, entries, slots, valid)
             case _:
                 filled, buffers = self._fixed(column.kind, entries, slots, valid)
@@ -151,21 +160,25 @@ class _Gather:
             bits = np.zeros_like(valid)
             known = (tokens.data, tokens.at, tokens.kind, int(kind), entries, slot, bits, valid)
             return fill.bools(*known), [bits]
+        types = (tokens.data, tokens.at, tokens.tag, tokens.kind)
+        if kind == Kind.DOUBLE:
+            numbers = np.zeros(slots, np.float64)
+            return fill.doubles(*types, int(kind), entries, slot, numbers, valid), [numbers]
         out = np.zeros(slots, np.int64)
         if kind == Kind.INT:
-            types = (tokens.data, tokens.at, tokens.tag, tokens.kind)
             return fill.integers(*types, int(kind), entries, slot, out, valid), [out]
         where = (tokens.data, tokens.at, tokens.kind)
-        return fill.words(*where, int(kind), entries, slot, out, valid), [out]
+        return fill.dates(*where, int(kind), entries, slot, out, valid), [out]
 
     def _texts(
         self, kind: Kind, entries: Int32s, slots: int, valid: UInt8s
     ) -> tuple[int, list[Any]]:
         offsets = np.empty(slots + 1, np.int32)
         where = (self._tokens.data, self._tokens.at, self._tokens.kind, int(kind))
-        if kind == Kind.OBJECT_ID:
-            out = np.empty(24 * len(entries), np.uint8)
-            filled = fill.object_ids(*where, entries, self._slot, offsets, out, valid)
+        if kind in _DIGITS:
+            begin, size, width = _DIGITS[kind]
+            out = np.empty(width * len(entries), np.uint8)
+            filled = fill.digits(*where, begin, size, entries, self._slot, offsets, out, valid)
         else:
             spare = 1 if kind == Kind.STRING else 0
             out = np.empty(fill.size_of_all(*where, spare, entries), np.uint8)
@@ -173,17 +186,13 @@ class _Gather:
         return filled, [offsets, out]
 
     def _decimals(self, column: Column, entries: Int32s, slots: int, valid: UInt8s) -> pa.Array:
-        entries = entries[self._tokens.kind[entries] == column.kind]
-        parts = Values(self._tokens.data).decimals(self._tokens.at[entries])
-        low = np.where(parts.negative, ~parts.low + np.uint64(1), parts.low)
-        carry = (parts.low == 0).astype(np.uint64)
-        high = np.where(parts.negative, ~parts.high + carry, parts.high)
-        out = np.zeros((slots, 2), np.uint64)
-        out[self._slot[entries]] = np.stack([low, high], axis=1)
-        there = np.zeros(slots, np.bool_)
-        there[self._slot[entries]] = True
-        valid[:] = np.packbits(there, bitorder="little")
-        return _made(column.field.type, slots, valid, len(entries), [out])
+        tokens, type_ = self._tokens, column.field.type
+        out = np.zeros((slots, 2), np.int64)
+        filled = fill.decimals(
+            tokens.data, tokens.at, tokens.tag, tokens.kind, type_.scale, type_.precision,
+            entries, self._slot, out, valid,
+        )  # fmt: skip
+        return _made(type_, slots, valid, filled, [out])
 
     def _struct(self, column: Column, entries: Int32s, slots: int, valid: UInt8s) -> pa.Array:
         """Present where a member is; as an element of a list also where it has none."""

@@ -6,7 +6,6 @@ value is (scan), which kind a column gets (schema).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
@@ -16,19 +15,18 @@ import pyarrow as pa
 Bools = npt.NDArray[np.bool_]
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
-UInt64s = npt.NDArray[np.uint64]
 Kinds = npt.NDArray[np.int8]
 UInt8s = npt.NDArray[np.uint8]
 
 # Years 1 to 9999, in milliseconds: DuckDB holds more, Python and JSON readers do not.
 FIRST_DATE_MS, LAST_DATE_MS = -62_135_596_800_000, 253_402_300_799_999
 PLAIN_NAN = 0x7FF8000000000000
-_DECIMAL_EXPONENT_BIAS = 6176
+DECIMAL_EXPONENT_BIAS = 6176
 LARGEST_COEFFICIENT = divmod(10**34 - 1, 1 << 64)
 
 
 class Kind(IntEnum):
-    """Kinds of columns; in a tie between the commonest the first wins."""
+    """Kinds of columns; in a tie between the commonest the first wins. Numbers: see numbers."""
 
     NONE = 0
     STRUCT = 1
@@ -41,8 +39,18 @@ class Kind(IntEnum):
     BOOL = 8
     DECIMAL = 9
     BINARY = 10
-    NULL = 11  # no column's kind: what an element of a list may be as well
-    EMPTY = 12  # {}: the same
+    UUID = 11  # binary subtype 4, 16 bytes
+    BINARY3 = 12  # binary subtype 3, 16 bytes: a UUID in one of several byte orders
+    NULL = 13  # no column's kind: what an element of a list may be as well
+    EMPTY = 14  # {}: the same
+
+
+# Votes for number columns distinguish two more classes of values, which no value has as its kind.
+BIG_INT = 15  # an integer beyond ±2^53: not every double column's
+WHOLE_DOUBLE = 16  # a double that an int64 holds exactly
+VOTES = 17
+LARGEST_INT_IN_DOUBLE = 1 << 53
+LARGEST_PRECISION = 38
 
 
 KIND_OF_TAG = np.zeros(256, np.int8)
@@ -61,16 +69,6 @@ for _tag, _kind in {
     0x13: Kind.DECIMAL,
 }.items():
     KIND_OF_TAG[_tag] = _kind
-
-
-@dataclass(frozen=True)
-class Decimals:
-    """Decimal128 values of Kind.DECIMAL as sign, coefficient (two halves) and exponent."""
-
-    negative: Bools
-    high: UInt64s
-    low: UInt64s
-    exponent: Int64s
 
 
 class Values:
@@ -107,12 +105,3 @@ class Values:
     def strings(self, at: Int32s) -> pa.Array:
         """The bytes of BSON strings, without their closing zero."""
         return self.pieces(at + 4, at + 3 + self.integers(at, 4).astype(np.int32))
-
-    def decimals(self, at: Int32s) -> Decimals:
-        """Decimal128 taken apart."""
-        halves = self.fixed(at, 16).view("<u8")
-        low, top = halves[:, 0], halves[:, 1]
-        high = top & np.uint64((1 << 49) - 1)
-        negative = (top >> np.uint64(63)).astype(np.bool_)
-        exponent = ((top >> np.uint64(49)) & np.uint64(0x3FFF)).astype(np.int64)
-        return Decimals(negative, high, low, exponent - _DECIMAL_EXPONENT_BIAS)

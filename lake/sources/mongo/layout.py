@@ -16,13 +16,15 @@ from lake.sources.mongo.names import REST
 from lake.sources.mongo.schema import Column
 
 # Above such a share of different values a dictionary costs more than it saves.
-_DICTIONARY_UP_TO = {Kind.STRING: 0.9, Kind.DOUBLE: 0.1, Kind.DECIMAL: 1.0}
+_DICTIONARY_UP_TO = {Kind.STRING: 0.9, Kind.DOUBLE: 0.1, Kind.DECIMAL: 1.0, Kind.UUID: 0.9}
 _ENCODINGS = {
     Kind.INT: "DELTA_BINARY_PACKED",
     Kind.DATE: "DELTA_BINARY_PACKED",
     Kind.DOUBLE: "BYTE_STREAM_SPLIT",
     Kind.STRING: "DELTA_BYTE_ARRAY",
     Kind.OBJECT_ID: "DELTA_BYTE_ARRAY",  # neighbours begin alike: seconds, then the process
+    Kind.UUID: "DELTA_BYTE_ARRAY",
+    Kind.BINARY3: "DELTA_BYTE_ARRAY",
 }
 
 

@@ -22,7 +22,6 @@ from lake.sources.mongo.loops.paths import (
     ITEM,
     LAST,
     MAX_PATHS,
-    MEMBERS,
     NAME_AT,
     NAME_SIZE,
     NAMES_USED,
@@ -51,16 +50,15 @@ class Node:
 
 
 class Paths:
-    """The table. A document whose members go by more than `max_members` names is a map
-    rather than a record: it is not looked into. Nor is what lies deeper than `max_depth`.
-    Paths beyond `max_paths` live no longer than `forget_surplus` lets them.
+    """The table. What lies deeper than `max_depth` is not looked into. Paths beyond
+    `max_paths` live no longer than `forget_surplus` lets them.
     """
 
-    def __init__(self, max_depth: int, max_members: int, max_paths: int) -> None:
+    def __init__(self, max_depth: int, max_paths: int) -> None:
         self.table = np.full((256, COLUMNS), -1, np.int32)
         self.slots = np.full(1024, -1, np.int32)
         self.names = np.zeros(8192, np.uint8)
-        self.state = np.array([0, 0, max_depth, max_members, max_paths], np.int64)
+        self.state = np.array([0, 0, max_depth, max_paths], np.int64)
         self._steps: dict[int, list[str | None]] = {}
         self.table[ROOT] = 0
         self.table[ROOT, [PARENT, ITEM, FIRST, NEXT, LAST]] = -1
@@ -105,7 +103,6 @@ class Paths:
             return
         surplus = self.table[kept : len(self)]
         named = surplus[surplus[:, FLAGS] & IS_ITEM == 0]
-        np.subtract.at(self.table[:, MEMBERS], named[:, PARENT], 1)
         self.state[NAMES_USED] = named[:, NAME_AT].min(initial=int(self.state[NAMES_USED]))
         self._steps = {path: steps for path, steps in self._steps.items() if path < kept}
         self.state[PATHS] = kept

@@ -5,7 +5,7 @@ Belongs here: the rule of `_raw`, typed columns and `_rest`. Does not: reading r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import bson
@@ -14,7 +14,7 @@ from bson import json_util
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.decimal128 import Decimal128, create_decimal128_context
 
-from lake.sources.mongo.names import FIXED_NAMES, OBJECT_ID_METADATA, RAW, REST
+from lake.sources.mongo.names import BINARY3, BSON, FIXED_NAMES, OBJECT_ID, RAW, REST, UUID
 
 _OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(
     datetime_conversion=DatetimeConversion.DATETIME_MS
@@ -24,7 +24,11 @@ _JSON = json_util.JSONOptions(
     datetime_conversion=DatetimeConversion.DATETIME_MS,
     tz_aware=False,
 )
-_OBJECT_ID = {key.encode(): value.encode() for key, value in OBJECT_ID_METADATA.items()}
+_FROM_TEXT: dict[bytes, Callable[[str], Any]] = {
+    OBJECT_ID.encode(): bson.ObjectId,
+    UUID.encode(): lambda text: bson.Binary(bytes.fromhex(text.replace("-", "")), 4),
+    BINARY3.encode(): lambda text: bson.Binary(bytes.fromhex(text), 3),
+}
 
 
 def rebuild(row: Mapping[str, Any], schema: pa.Schema) -> bytes:
@@ -77,9 +81,8 @@ def _members(value: Mapping[str, Any], column: pa.Field) -> dict[str, Any]:
 def _plain(value: Any, column: pa.Field) -> Any:
     if pa.types.is_decimal(column.type):
         return Decimal128(create_decimal128_context().create_decimal(value))
-    if column.metadata and _OBJECT_ID.items() <= column.metadata.items():
-        return bson.ObjectId(value)
-    return value
+    from_text = _FROM_TEXT.get((column.metadata or {}).get(BSON.encode(), b""))
+    return from_text(value) if from_text else value
 
 
 def _merge(document: dict[str, Any], rest: Mapping[str, Any]) -> None:

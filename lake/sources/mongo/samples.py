@@ -17,7 +17,7 @@ from lake.sources.mongo.settle import Held
 
 _ENOUGH = 20_000  # values of a path that are looked at
 _TOO_FEW = 32  # of a path in one batch: they tell nothing
-_SAMPLED = (Kind.STRING, Kind.DOUBLE)
+_SAMPLED = (Kind.STRING, Kind.DOUBLE, Kind.UUID)
 
 
 class Samples:
@@ -28,7 +28,7 @@ class Samples:
         self._different: defaultdict[int, int] = defaultdict(int)
 
     def add(self, tokens: Tokens, held: Held) -> None:
-        """Looks at a batch's strings and doubles, within the batch only."""
+        """Looks at a batch's strings, doubles and UUIDs, within the batch only."""
         values = Values(tokens.data)
         sizes = np.diff(held.bounds)
         for path in np.flatnonzero(sizes >= _TOO_FEW).tolist():
@@ -49,5 +49,7 @@ class Samples:
 def _different(values: Values, kind: Kind, at: Int32s) -> int:
     if kind == Kind.STRING:
         return int(pc.count_distinct(values.strings(at)).as_py())
+    if kind == Kind.UUID:
+        return len(np.unique(values.fixed(at + 5, 16).view("V16")))
     bits: npt.NDArray[np.float64] = values.doubles(at)
     return len(np.unique(bits.view(np.uint64)))

@@ -20,6 +20,7 @@ from lake.sources.mongo.ahead import one_ahead
 from lake.sources.mongo.columns import Builder
 from lake.sources.mongo.layout import dictionary_columns, encodings, sorted_by
 from lake.sources.mongo.locate import locate
+from lake.sources.mongo.names import TYPING
 from lake.sources.mongo.schema import Learner
 from lake.sources.mongo.spool import Spool
 
@@ -68,7 +69,13 @@ class DayTable:
             learner.learn(data, starts)
         columns = learner.columns()
         builder = Builder(learner.paths, columns)
-        told = {"documents": self.documents, "spooled_bytes": self._spool.size_bytes, **details}
+        told = {
+            "documents": self.documents,
+            "spooled_bytes": self._spool.size_bytes,
+            "typing": TYPING,
+            "left_out": {},
+            **details,
+        }
         self._batches = one_ahead(_batches(builder, self._spool, told))
         return TableStream(
             schema=builder.schema,
@@ -86,3 +93,7 @@ def _batches(builder: Builder, spool: Spool, details: dict[str, Any]) -> Iterato
         details["documents_with_rest"] = builder.tally.with_rest
         details["documents_with_raw"] = builder.tally.with_raw
         yield batch
+    told = builder.tally.left_out.told(builder.paths)
+    details["left_out"] = told.paths
+    if told.others:
+        details["left_out_others"] = told.others

@@ -15,6 +15,7 @@ import bson
 import numpy as np
 
 from lake.sources.mongo.elements import MalformedError
+from lake.sources.mongo.kinds import VOTES
 from lake.sources.mongo.locate import locate
 from lake.sources.mongo.paths import Paths
 from lake.sources.mongo.scan import scan
@@ -35,7 +36,7 @@ def main() -> None:
         ctypes.c_void_p(address + PAGE), ctypes.c_size_t(PAGE), 0
     ) == 0  # fmt: skip
     page = np.frombuffer(memory, np.uint8, PAGE)
-    chance, paths = random.Random(7), Paths(12, 256, 2000)
+    chance, paths = random.Random(7), Paths(12, 2000)
     malformed = 0
     for number in range(4000):
         data = bytearray(DOCUMENT)
@@ -48,7 +49,8 @@ def main() -> None:
         edge = page[PAGE - len(data) :]
         edge[:] = np.frombuffer(bytes(data), np.uint8)
         tokens = scan(edge, [0], paths)
-        count(tokens, paths, np.zeros((len(paths), 13), np.int64))
+        votes, bounds = np.zeros((len(paths), VOTES), np.int64), np.zeros((len(paths), 2), np.int64)
+        count(tokens, paths, votes, bounds)
         malformed += int(tokens.untold[0])
         paths.forget_surplus()
         try:

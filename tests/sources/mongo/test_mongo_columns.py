@@ -61,9 +61,10 @@ def test_natural_types(value: Any, type_: pa.DataType) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [None, {}, [], [None], [1, "x"], [1, 1.0], {"a": None}, bson.Regex("a"), bson.MinKey(),
-     bson.Timestamp(1, 2), bson.Binary(b"x" * 16, 4), bson.DBRef("c", 1), bson.Code("f"),
-     Decimal128("NaN"), Decimal128("-0.00"), Decimal128("1E+3"), Decimal128("1E-39"),
+    [None, {}, [], [None], [1, "x"], {"a": None}, bson.Regex("a"), bson.MinKey(),
+     bson.Timestamp(1, 2), bson.Binary(b"x" * 15, 4), bson.DBRef("c", 1), bson.Code("f"),
+     bson.Binary(b"x" * 16, 5), Decimal128("NaN"), Decimal128("-0.00"), Decimal128("Infinity"),
+     Decimal128("1E+38"), Decimal128("1E-39"), Decimal128("1E+6111"), [1.5, 2**53 + 1],
      bson.datetime_ms.DatetimeMS(253402300800000), [[1], ["x"]], [{"a": None}], [{"a": {}}]],
 )  # fmt: skip
 def test_what_no_column_holds(value: Any) -> None:
@@ -74,10 +75,12 @@ def test_what_no_column_holds(value: Any) -> None:
 
 
 def test_the_commonest_exact_fit_wins() -> None:
-    type_, values, rest = column("x", 1, 2, 2.0, None, 3)
+    type_, values, rest = column("x", 1, 2, MIDNIGHT, None, 3)
     assert type_ == pa.int64()
     assert values == [None, 1, 2, None, None, 3]
-    assert rest == ["x", None, None, {"$numberDouble": "2.0"}, None, None]
+    assert rest == ["x", None, None, {"$date": {"$numberLong": str(DAY_START_MS)}}, None, None]
+    assert column(*["x"] * 3, 1, 2.0, Decimal128("1"), 7)[0] == pa.float64()
+    assert column(*["x"] * 3, 1, 2)[0] == pa.string()
 
 
 def test_an_array_counts_once() -> None:
@@ -98,7 +101,7 @@ def test_elements_of_lists() -> None:
     assert type_ == pa.list_(pa.field("element", pa.struct(fields)))
     none = dict.fromkeys("abc")
     assert values[0] == [none | {"a": 1, "b": "x"}, None, none]
-    assert values[1:3] == [None, None]
+    assert values[1:3] == [[none | {"a": 1}], None]
     assert values[3] == [none | {"a": 5, "c": 1}, none]
     assert rest[1] == [{"a": {"$numberInt": "1"}, "b": None}]
     assert rest[2] == [{"a": "x"}]
@@ -118,9 +121,23 @@ def test_decimals_of_one_exponent() -> None:
 
 
 def test_decimals_of_several_exponents() -> None:
-    type_, _, rest = column(Decimal128("1.50"), Decimal128("1.5"))
-    assert type_ is None
-    assert rest == [{"$numberDecimal": "1.50"}, {"$numberDecimal": "1.5"}]
+    numbers = ["19.99", "5.5", "1E+3", "-7", "0E+7"]
+    type_, values, rest = column(*map(Decimal128, numbers))
+    assert type_ == pa.decimal128(6, 2)
+    assert values == list(map(Decimal, numbers))
+    assert rest == [None, *({"$numberDecimal": str(Decimal128(n))} for n in numbers[1:])]
+    assert column(Decimal128("1.50"), Decimal128("1.500000"))[0] == pa.decimal128(7, 6)
+
+
+def test_decimals_that_no_precision_holds_together() -> None:
+    """The scale with which most fit: 38 digits are too few for all."""
+    many = [Decimal128(n) for n in ("1E+30", "2E+30", "3E+30")]
+    type_, values, rest = column(*many, Decimal128("0.123456789"))
+    assert type_ == pa.decimal128(31, 0)
+    assert values == [*(Decimal(10) ** 30 * n for n in (1, 2, 3)), None]
+    assert rest[3] == {"$numberDecimal": "0.123456789"}
+    padded = [Decimal128("1." + "0" * 33), Decimal128("12345678")]
+    assert column(*padded)[:2] == (pa.decimal128(8, 0), [1, 12345678])
 
 
 def test_object_ids_say_so_at_every_level() -> None:
@@ -145,11 +162,13 @@ def test_names_that_are_no_columns() -> None:
     fields = {"day": 1, "Day": 2, "_rest": 3, "_RAW": 4, "": 5, "a": 6, "A": 7, "É": 8, "é": 9,
               "_ID": 10, "Timestamp": 11, "x" * 1025: 12,
               "s": {"b": 1, "B": 2, "c": 3, "": 4}}  # fmt: skip
-    made = table(fields)
-    assert made.schema.names == ["_id", "timestamp", "s", "_rest", "_raw"]
-    assert made.schema.field("s").type == pa.struct([("c", pa.int64())])
+    made = table(fields, {"a": 1, "É": 2, "s": {"b": 3}})
+    assert made.schema.names == ["_id", "timestamp", "a", "É", "s", "_rest", "_raw"]
+    assert made.schema.field("s").type == pa.struct([("b", pa.int64()), ("c", pa.int64())])
     rest = json_util.loads(made["_rest"][0].as_py())
-    assert rest == {**fields, "s": {"b": 1, "B": 2, "": 4}}
+    taken = {name: value for name, value in fields.items() if name not in ("a", "É")}
+    assert rest == {**taken, "s": {"B": 2, "": 4}}
+    assert made["_rest"][1].as_py() is None
 
 
 def test_names_that_are_columns() -> None:
@@ -169,7 +188,7 @@ def test_a_time_field_with_a_fixed_columns_name(name: str) -> None:
 
 def test_the_time_field_is_a_timestamp_whatever_it_holds() -> None:
     made = table({"at": "x"}, {"at": 5}, {"Meta": 1, "meta": {"at": "x"}}, time_field="at")
-    assert made.schema.names == ["_id", "at", "timestamp", "_rest", "_raw"]
+    assert made.schema.names == ["_id", "at", "timestamp", "Meta", "_rest", "_raw"]
     assert made.schema.field("at").type == TIME
     nested = table({"meta": "x"}, {"meta": 5}, {"META": 1}, time_field="meta.at")
     assert nested.schema.field("meta").type == pa.struct([("at", TIME)])

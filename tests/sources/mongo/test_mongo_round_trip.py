@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -43,11 +44,19 @@ def stream(documents: list[bytes], time_field: str = "timestamp") -> TableStream
         learner.learn(data, starts)
     columns = learner.columns()
     builder = Builder(learner.paths, columns)
+    details: dict[str, Any] = {}
+
+    def built() -> Iterator[pa.RecordBatch]:
+        for data, starts in batches:
+            yield builder.batch(data, starts)
+        details["left_out"] = builder.tally.left_out.told(builder.paths).paths
+
     return TableStream(
         schema=builder.schema,
-        batches=(builder.batch(data, starts) for data, starts in batches),
+        batches=built(),
         encodings=encodings(columns),
         dictionary=dictionary_columns(columns),
+        details=details,
     )
 
 
@@ -65,10 +74,13 @@ class RoundTrip:
         self._folder = folder
         self._connection = connection
         self._trips = 0
+        self.left_out: dict[str, int] = {}
 
     def __call__(self, documents: list[bytes], time_field: str = "timestamp") -> pa.Table:
         sink = io.BytesIO()
-        write_parquet(stream(documents, time_field), sink)
+        made = stream(documents, time_field)
+        write_parquet(made, sink)
+        self.left_out = made.details["left_out"]
         self._trips += 1  # DuckDB remembers files by their names
         path = self._folder / f"{self._trips}" / "day=2026-07-01" / "data.parquet"
         path.parent.mkdir(parents=True)
@@ -137,22 +149,41 @@ def test_a_wide_collection_keeps_its_commonest_columns(round_trip: RoundTrip) ->
     assert rest == {f"key5_{i}": {"$numberInt": str(i)} for i in range(400)}
 
 
-def test_an_object_with_data_for_names_goes_to_rest_whole(round_trip: RoundTrip) -> None:
-    def by_user(first: int, many: int) -> Value:
-        return (0x03, document([(b"user%d" % i, integer(i)) for i in range(first, first + many)]))
+def test_an_object_with_data_for_names_keeps_its_commonest_members(round_trip: RoundTrip) -> None:
+    def by_user(row: int) -> Value:
+        members = [(b"user%d" % i, integer(i)) for i in range(200 * row, 200 * row + 200)]
+        return (0x03, document([*members, (b"region", (0x02, string(b"eu")))]))
 
-    documents = [_document((b"m", by_user(200 * row, 200)), (b"n", integer(1))) for row in (0, 1)]
-    table = round_trip(documents)
-    assert table.schema.names == ["_id", "timestamp", "n", "_rest", "_raw"]
-    few = round_trip([_document((b"m", by_user(0, 256)))])
-    assert few.schema.field("m").type.num_fields == 256
+    rows = 20
+    documents = [_document((b"m", by_user(row)), (b"n", integer(1))) for row in range(rows)]
+    table, left_out = round_trip(documents), round_trip.left_out
+    assert table.schema.field("m").type.num_fields == 256
+    assert [m["region"] for m in table["m"].to_pylist()] == ["eu"] * rows
+    assert left_out == {"m.*": rows * 200 - 255}
 
 
-def test_nesting_stops_where_there_would_be_too_many_leaves(round_trip: RoundTrip) -> None:
+def test_names_that_differ_in_case_only(round_trip: RoundTrip) -> None:
+    """The commonest spelling has the column, at the top and in a STRUCT."""
+
+    def row(name: bytes) -> bytes:
+        return _document((name, integer(1)), (b"s", (0x03, document([(name, integer(2))]))))
+
+    table = round_trip([row(b"userid"), *[row(b"userId")] * 5, row(b"USERID")])
+    assert table.schema.names == ["_id", "timestamp", "userId", "s", "_rest", "_raw"]
+    assert table["userId"].to_pylist() == [None, *[1] * 5, None]
+    assert table["s"].to_pylist() == [None, *[{"userId": 2}] * 5, None]
+    assert round_trip.left_out == {"userid": 1, "USERID": 1, "s.userid": 1, "s.USERID": 1}
+
+
+def test_the_commonest_leaves_of_very_many(round_trip: RoundTrip) -> None:
     inner = (0x03, document([(b"i%d" % i, integer(i)) for i in range(80)]))
     outer = (0x03, document([(b"o%d" % i, inner) for i in range(80)]))
-    table = round_trip([_document((b"m", outer), (b"n", (0x03, document([(b"k", integer(1))]))))])
-    assert table.schema.names == ["_id", "timestamp", "n", "_rest", "_raw"]
+    plain_row = _document((b"n", (0x03, document([(b"k", integer(1))]))))
+    table = round_trip([_document((b"m", outer)), plain_row, plain_row])
+    members = table.schema.field("m").type
+    assert sum(member.type.num_fields for member in members) == 4000 - 3
+    assert table["n"].to_pylist() == [None, {"k": 1}, {"k": 1}]
+    assert sum(round_trip.left_out.values()) == 6400 - 3997
 
 
 def test_more_paths_than_are_learned(

@@ -29,7 +29,7 @@ U8S, I8S, I32S, I64S, F64S = (
     for kind in (types.uint8, types.int8, types.int32, types.int64, types.float64)
 )
 I32_ROWS, I64_ROWS = types.Array(types.int32, 2, "C"), types.Array(types.int64, 2, "C")
-I64, BOOL = types.int64, types.boolean
+I64, U64, F64, BOOL = types.int64, types.uint64, types.float64, types.boolean
 
 
 # No references are counted, which would cost more than the work does; so nothing that is
@@ -82,6 +82,32 @@ load8 = _loading(8, signed=False)
 load32 = _loading(32, signed=False)
 load_int32 = _loading(32, signed=True)
 load64 = _loading(64, signed=True)
+
+
+@intrinsic
+def load_double(typing_context: Any, data: Any, at: Any) -> Any:  # noqa: ARG001
+    """A little-endian double, loaded like the integers."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        place = builder.gep(array.data, [arguments[1]])
+        loaded = builder.load(builder.bitcast(place, ir.DoubleType().as_pointer()))
+        loaded.align = 1
+        return loaded
+
+    return types.float64(data, types.int64), generate
+
+
+@intrinsic
+def high_product(typing_context: Any, left: Any, right: Any) -> Any:  # noqa: ARG001
+    """The upper 64 bits of the product of two uint64."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
+        wide = ir.IntType(128)
+        product = builder.mul(*(builder.zext(factor, wide) for factor in arguments))
+        return builder.trunc(builder.lshr(product, ir.Constant(wide, 64)), ir.IntType(64))
+
+    return types.uint64(types.uint64, types.uint64), generate
 
 
 @intrinsic

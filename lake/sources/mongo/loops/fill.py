@@ -4,7 +4,8 @@ Belongs here: copying values of one kind to their places. Does not: which values
 what arrays are made of the buffers (columns).
 
 `entries` are a path's held entries in the order of their bytes, `slot` says for every entry
-which place of its array it has, ascending with the entries. Values of another kind than
+which place of its array it has, ascending with the entries. Numbers of another kind than the
+column's become its own, which settle has found to be exact. Other values of another kind than
 `wanted` (a list's null elements) are left out: their bit of `valid`, an Arrow bitmap, stays 0.
 Each returns how many were filled.
 """
@@ -14,12 +15,16 @@ Each returns how many were filled.
 # ruff: noqa: ANN001, ANN201
 from __future__ import annotations
 
+import numpy as np
+
 from lake.sources.mongo.kinds import Kind
 from lake.sources.mongo.loops.compiled import (
     BYTES,
+    F64S,
     I8S,
     I32S,
     I64,
+    I64_ROWS,
     I64S,
     U8S,
     compiled,
@@ -27,30 +32,70 @@ from lake.sources.mongo.loops.compiled import (
     load8,
     load32,
     load64,
-    load_int32,
+    load_double,
 )
+from lake.sources.mongo.loops.numbers import as_decimal, as_double, as_integer, integer_at
 
-_NULL = int(Kind.NULL)
+_NULL, _UUID = int(Kind.NULL), int(Kind.UUID)
+_INT, _DOUBLE, _DECIMAL = int(Kind.INT), int(Kind.DOUBLE), int(Kind.DECIMAL)
+_HYPHEN = ord("-")
 _HEX = b"0123456789abcdef"
 
 
 @compiled(I64, BYTES, I32S, U8S, I8S, I64, I32S, I32S, I64S, U8S)
 def integers(data, at, tag, kind, wanted, entries, slot, out, valid):
-    """int32 and int64, as int64."""
+    """Of int32, int64 and other numbers the int64."""
     filled = 0
     for entry in entries:
-        if kind[entry] == wanted:
-            place, begin = slot[entry], at[entry]
-            narrow = tag[entry] == 0x10
-            out[place] = load_int32(data, begin) if narrow else load64(data, begin)
+        found = kind[entry]
+        place, begin = slot[entry], at[entry]
+        if found == wanted:
+            out[place] = integer_at(data, begin, tag[entry])
+        elif found in (_DOUBLE, _DECIMAL):
+            _, out[place] = as_integer(data, begin, found)
+        else:
+            continue
+        valid[place >> 3] |= 1 << (place & 7)
+        filled += 1
+    return filled
+
+
+@compiled(I64, BYTES, I32S, U8S, I8S, I64, I32S, I32S, F64S, U8S)
+def doubles(data, at, tag, kind, wanted, entries, slot, out, valid):
+    """Doubles with their very bits, and other numbers as doubles."""
+    filled = 0
+    for entry in entries:
+        found = kind[entry]
+        place, begin = slot[entry], at[entry]
+        if found == wanted:
+            out[place] = load_double(data, begin)
+        elif found in (_INT, _DECIMAL):
+            _, out[place] = as_double(data, begin, tag[entry], found)
+        else:
+            continue
+        valid[place >> 3] |= 1 << (place & 7)
+        filled += 1
+    return filled
+
+
+@compiled(I64, BYTES, I32S, U8S, I8S, I64, I64, I32S, I32S, I64_ROWS, U8S)
+def decimals(data, at, tag, kind, scale, precision, entries, slot, out, valid):
+    """Numbers times 10^scale, the lower half of 128 bits first."""
+    filled = 0
+    for entry in entries:
+        found = kind[entry]
+        if found in (_INT, _DOUBLE, _DECIMAL):
+            place = slot[entry]
+            _, high, low = as_decimal(data, at[entry], tag[entry], found, scale, precision)
+            out[place, 0], out[place, 1] = np.int64(low), np.int64(high)
             valid[place >> 3] |= 1 << (place & 7)
             filled += 1
     return filled
 
 
 @compiled(I64, BYTES, I32S, I8S, I64, I32S, I32S, I64S, U8S)
-def words(data, at, kind, wanted, entries, slot, out, valid):
-    """Doubles and dates: eight bytes as they are."""
+def dates(data, at, kind, wanted, entries, slot, out, valid):
+    """Eight bytes as they are."""
     filled = 0
     for entry in entries:
         if kind[entry] == wanted:
@@ -103,20 +148,23 @@ def strings(data, at, kind, wanted, spare, entries, slot, offsets, out, valid):
     return filled
 
 
-@compiled(I64, BYTES, I32S, I8S, I64, I32S, I32S, I32S, U8S, U8S)
-def object_ids(data, at, kind, wanted, entries, slot, offsets, out, valid):
-    """24 hexadecimal digits each, one behind the other."""
+@compiled(I64, BYTES, I32S, I8S, I64, I64, I64, I32S, I32S, I32S, U8S, U8S)
+def digits(data, at, kind, wanted, begin, size, entries, slot, offsets, out, valid):
+    """Of each value `size` bytes from `begin` on, in hexadecimal, one behind the other."""
     filled = following = end = 0
     for entry in entries:
         if kind[entry] == wanted:
             place = slot[entry]
             offsets[following : place + 1] = end
             following = place + 1
-            for index in range(12):
-                byte = load8(data, at[entry] + index)
-                out[end + 2 * index] = _HEX[byte >> 4]
-                out[end + 2 * index + 1] = _HEX[byte & 15]
-            end += 24
+            for index in range(size):
+                byte = load8(data, at[entry] + begin + index)
+                out[end] = _HEX[byte >> 4]
+                out[end + 1] = _HEX[byte & 15]
+                end += 2
+                if wanted == _UUID and index in (3, 5, 7, 9):
+                    out[end] = _HYPHEN
+                    end += 1
             valid[place >> 3] |= 1 << (place & 7)
             filled += 1
     offsets[following:] = end

@@ -31,11 +31,11 @@ from lake.sources.mongo.names import EXTENDED_NAMES
 
 # Columns of the table. FIRST and NEXT say which member came first in a document of that path,
 # and which came behind this one; LAST is the last entry of a batch that had this path.
-PARENT, NAME_AT, NAME_SIZE, DEPTH, ITEM, MEMBERS, FLAGS, FIRST, NEXT, LAST = range(10)
-COLUMNS = 10
+PARENT, NAME_AT, NAME_SIZE, DEPTH, ITEM, FLAGS, FIRST, NEXT, LAST = range(9)
+COLUMNS = 9
 OPENS_DOCUMENTS, OPENS_ARRAYS, IS_ITEM, IN_LIST, EXTENDED, NO_TEXT = 1, 2, 4, 8, 16, 32
 # Cells of `state`.
-PATHS, NAMES_USED, MAX_DEPTH, MAX_MEMBERS, MAX_PATHS = range(5)
+PATHS, NAMES_USED, MAX_DEPTH, MAX_PATHS = range(4)
 FULL = -1
 ROOT = 0
 
@@ -80,7 +80,7 @@ def _add(table, state, parent, name_at, name_size, flags):
         flags |= IN_LIST
     table[path, PARENT], table[path, DEPTH] = parent, depth
     table[path, NAME_AT], table[path, NAME_SIZE] = name_at, name_size
-    table[path, MEMBERS], table[path, FLAGS] = 0, flags
+    table[path, FLAGS] = flags
     table[path, ITEM] = table[path, FIRST] = table[path, NEXT] = table[path, LAST] = -1
     return path
 
@@ -118,9 +118,6 @@ def field_of(table, slots, names, state, data, begin, size, parent):
         flags |= NO_TEXT
     slots[slot] = path
     _add(table, state, parent, used, size, flags)
-    table[parent, MEMBERS] += 1
-    if parent != ROOT and table[parent, MEMBERS] > state[MAX_MEMBERS]:
-        table[parent, FLAGS] &= ~OPENS_DOCUMENTS
     return path
 
 

@@ -48,9 +48,9 @@ from lake.sources.mongo.loops.paths import (
     field_of,
     item_of,
 )
-from lake.sources.mongo.loops.value import end_and_kind, zero_at
+from lake.sources.mongo.loops.value import ODD_NAN, end_and_kind, zero_at
 
-_NONE = int(Kind.NONE)
+_NONE, _DOUBLE = int(Kind.NONE), int(Kind.DOUBLE)
 _GUESSES = 4
 # What is remembered of each document that is open around the present place.
 _OPEN_NODE, _OPEN_OWNER, _OPEN_END, _OPEN_INDEX, _OPEN_BEFORE = range(5)
@@ -184,6 +184,9 @@ def scan(  # noqa: PLR0912, PLR0915  one loop: what it keeps stays in registers
             flags = table[child, FLAGS]
             row[entry], path[entry], tag[entry] = number, child, type_
             at[entry], owner[entry] = pos, own
+            if found == ODD_NAN:
+                found = _DOUBLE
+                untold[number] = 1
             if flags & NO_TEXT:
                 found = _NONE
                 untold[number] = 1

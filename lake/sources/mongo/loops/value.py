@@ -26,6 +26,8 @@ _PREFIXED, _SELF_SIZED, _BINARY = elements.PREFIXED, elements.SELF_SIZED, elemen
 _REGEX, _DB_POINTER = elements.REGEX, elements.DB_POINTER
 _NONE, _EMPTY, _STRING = int(Kind.NONE), int(Kind.EMPTY), int(Kind.STRING)
 _INT, _DOUBLE = int(Kind.INT), int(Kind.DOUBLE)
+_UUID, _BINARY3 = int(Kind.UUID), int(Kind.BINARY3)
+ODD_NAN = 15  # a NaN with a sign or payload: a double, whose bits only `_raw` keeps for sure
 _LIMIT_HIGH, _LIMIT_LOW = LARGEST_COEFFICIENT
 _HIGH_BITS = -0x7F7F7F7F7F7F7F80  # 0x80 in each byte
 
@@ -127,8 +129,11 @@ def kind_of(data, tag, at):
         if load8(data, at) > 1:
             return _NONE
     elif tag == 0x05:
-        if load8(data, at + 4):
+        subtype = load8(data, at + 4)
+        if subtype and load32(data, at) != 16:
             return _NONE
+        if subtype:
+            return _UUID if subtype == 4 else _BINARY3 if subtype == 3 else _NONE
     elif tag == 0x13 and not _is_exact_decimal(load64(data, at), load64(data, at + 8)):
         return _NONE
     return kind
@@ -136,7 +141,7 @@ def kind_of(data, tag, at):
 
 @inlined
 def end_and_kind(data, tag, at, last):
-    """16 × end_of + kind_of, or −1; the commonest types first, each a branch of its own.
+    """16 × end_of + kind_of (or ODD_NAN), or −1; the commonest types first, each a branch.
 
     A processor foresees branches, but has to wait for the size in a table.
     """
@@ -156,6 +161,6 @@ def end_and_kind(data, tag, at, last):
             return -1
         bits = load64(data, at)
         odd = (bits & 0x7FFFFFFFFFFFFFFF) > 0x7FF0000000000000 and bits != PLAIN_NAN
-        return (at + 8) << 4 | (_NONE if odd else _DOUBLE)
+        return (at + 8) << 4 | (ODD_NAN if odd else _DOUBLE)
     end = end_of(data, tag, at, last)
     return end << 4 | kind_of(data, tag, at) if end >= 0 else -1
