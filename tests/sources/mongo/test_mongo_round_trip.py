@@ -169,7 +169,7 @@ def test_names_that_differ_in_case_only(round_trip: RoundTrip) -> None:
         return _document((name, integer(1)), (b"s", (0x03, document([(name, integer(2))]))))
 
     table = round_trip([row(b"userid"), *[row(b"userId")] * 5, row(b"USERID")])
-    assert table.schema.names == ["_id", "timestamp", "userId", "s", "_rest", "_raw"]
+    assert table.schema.names == ["_id", "timestamp", "s", "userId", "_rest", "_raw"]
     assert table["userId"].to_pylist() == [None, *[1] * 5, None]
     assert table["s"].to_pylist() == [None, *[{"userId": 2}] * 5, None]
     assert round_trip.left_out == {"userid": 1, "USERID": 1, "s.userid": 1, "s.USERID": 1}
