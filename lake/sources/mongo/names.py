@@ -12,7 +12,7 @@ FIXED_NAMES = frozenset({"day", REST, RAW})
 BSON = "bson"
 OBJECT_ID, UUID, BINARY3 = "objectId", "uuid", "binary3"
 # The rules by which a day's columns get their types, in the manifest's `details.typing`.
-# 2: numbers unify, UUIDs are columns, rare names hide nothing (ADR 0016). Absent: older rules.
+# 2: numbers unify, UUIDs are columns, rare names hide nothing. Absent: older rules.
 TYPING = 2
 
 # Names that make an object look like Extended JSON, of either version.
