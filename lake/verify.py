@@ -20,6 +20,7 @@ from lake.base.manifest import Manifest, read_ledger
 from lake.base.scratch import explained_full_disk, read_back, scratch_directory
 from lake.base.settings import Settings
 from lake.base.store import Store
+from lake.retype import documents_of, has_older_typing, source_documents, typing_of
 from lake.sources import Source, count_problem
 
 _PARALLEL = 4
@@ -39,7 +40,8 @@ class Finding:
     """One partition checked. `problems` is empty where all holds.
 
     `fingerprint` is the manifest's, "" where it has none. `source_count` is None where the
-    source was not asked, `source_fingerprint` "" where it was not read again.
+    source was not asked, `source_fingerprint` "" where it was not read again. `typing` is the
+    version of the rules that typed a MongoDB day: see retype.
     """
 
     dataset: str
@@ -49,6 +51,8 @@ class Finding:
     fingerprint: str = ""
     source_count: int | None = None
     source_fingerprint: str = ""
+    typing: int | None = None
+    older_typing: bool = False
     problems: tuple[str, ...] = ()
 
     @property
@@ -67,6 +71,8 @@ class Finding:
             "fingerprint": self.fingerprint,
             "source_count": self.source_count,
             "source_fingerprint": self.source_fingerprint,
+            "typing": self.typing,
+            "older_typing": self.older_typing,
             "problems": list(self.problems),
         }
 
@@ -147,7 +153,10 @@ def verify_partition(
             problems.append(
                 f"the source counts {counted} rows ({count.method}), the lake has {manifest.rows}"
             )
-        if deep:
+        if deep and has_older_typing(manifest):
+            # Typed anew, the same documents have another fingerprint.
+            problems += _documents_problems(store, source, dataset, day, manifest)
+        elif deep:
             now = _read_again(source, dataset, day)
             read = str(now)
             if problem := _content_problem(store, dataset, day, manifest, now):
@@ -160,6 +169,8 @@ def verify_partition(
         manifest.fingerprint,
         counted,
         read,
+        typing_of(manifest),
+        has_older_typing(manifest),
         tuple(problems),
     )
 
@@ -184,6 +195,20 @@ def object_problems(store: Store, manifest: Manifest | None) -> list[str]:
     if manifest.fingerprint and str(rows) != manifest.fingerprint:
         return [f"the object's rows are {rows}, those that were read {manifest.fingerprint}"]
     return []
+
+
+def _documents_problems(
+    store: Store, source: Source, dataset: Dataset, day: Day, manifest: Manifest
+) -> list[str]:
+    with explained_full_disk(), scratch_directory() as scratch:
+        now = source_documents(source, dataset, day, scratch)
+    try:
+        stored = documents_of(store, manifest)
+    except Missing:
+        return []  # reported already
+    if now == stored:
+        return []
+    return [f"the source's documents have changed: {stored.count} exported, {now.count} now"]
 
 
 def _read_again(source: Source, dataset: Dataset, day: Day) -> HourlyFingerprint:

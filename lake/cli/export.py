@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from itertools import count
 from typing import TYPE_CHECKING
@@ -23,7 +23,9 @@ from lake.cli.signals import stop_on_signals
 if TYPE_CHECKING:
     from lake.base.datasets import Dataset
     from lake.base.settings import Settings
+    from lake.base.store import Store
     from lake.runs import Result
+    from lake.sources import Source
 
 _JOBS = max(1, min(4, os.cpu_count() or 1))
 
@@ -47,6 +49,11 @@ _shrink_option = click.option(
 @_jobs_option
 @click.option("--open-day", is_flag=True, help="Takes a day that is not over, too.")
 @_shrink_option
+@click.option(
+    "--retype",
+    is_flag=True,
+    help="Rewrites days that older rules typed, from their own rows.",
+)
 @json_option
 @config_option
 def export(
@@ -58,6 +65,7 @@ def export(
     jobs: int,
     open_day: bool,
     allow_shrink: bool,
+    retype: bool,
     as_json: bool,
     config: str | None,
 ) -> None:
@@ -67,15 +75,24 @@ def export(
     source's lateness window it is counted again first, and rewritten if it grew. An update
     that leaves a day's count as it was is not noticed: --force takes it. A day that fails
     leaves what was there before and does not stop the others; the exit status is 1 at the end.
+
+    --retype gives MongoDB days that an earlier version exported the columns of this version.
+    It reads the lake only, proves that the documents stay the same, and by default takes all
+    such days.
     """
     from lake.base.settings import load  # noqa: PLC0415
     from lake.coverage import refuse_day  # noqa: PLC0415
 
     days = chosen_days(day, start, end)
-    if days is None:
-        raise UsageError("no day", expected="--day D, or --from D --to D", remedy="name the days")
+    if retype and (force or allow_shrink or open_day):
+        raise UsageError("--retype excludes --force, --allow-shrink and --open-day")
     settings = load(config)
     datasets = settings.datasets_named(dataset)
+    if retype:
+        _retype(settings, datasets, days, jobs=jobs, as_json=as_json)
+        return
+    if days is None:
+        raise UsageError("no day", expected="--day D, or --from D --to D", remedy="name the days")
     for edge in (days[0], days[-1]):
         refuse_day(settings, edge, open_day=open_day)
     _run(
@@ -86,6 +103,31 @@ def export(
         force=force,
         open_day=open_day,
         allow_shrink=allow_shrink,
+    )
+
+
+def _retype(
+    settings: Settings,
+    datasets: Sequence[Dataset],
+    days: list[Day] | None,
+    *,
+    jobs: int,
+    as_json: bool,
+) -> None:
+    from lake.base.store import open_store  # noqa: PLC0415
+    from lake.retype import StoredDocuments, older_partitions  # noqa: PLC0415
+
+    store = open_store(settings)
+    _run(
+        settings,
+        older_partitions(store, datasets, days),
+        jobs=jobs,
+        as_json=as_json,
+        store=store,
+        sources={"mongo": StoredDocuments(store)},
+        force=True,
+        open_day=True,
+        allow_shrink=True,  # the number of documents is proven
     )
 
 
@@ -125,6 +167,8 @@ def _run(
     *,
     jobs: int,
     as_json: bool,
+    store: Store | None = None,
+    sources: Mapping[str, Source] | None = None,
     **rules: bool,
 ) -> None:
     """Exports them, telling each as it is done and all at the end; exits with 1 if one fails."""
@@ -134,7 +178,7 @@ def _run(
     results: list[Result] = []
     stop_on_signals("stopping the running exports; once more ends them at once")
     with (
-        closing(Exporter(settings)) as exporter,
+        closing(Exporter(settings, store, sources)) as exporter,
         closing(export_many(exporter, partitions, jobs=jobs, **rules)) as running,
         _progress(len(partitions)) as tell,
     ):

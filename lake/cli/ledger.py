@@ -206,10 +206,17 @@ def verify(
         click.echo(json.dumps({"partitions": [f.to_json() for f in findings]}, indent=1))
     else:
         click.echo(f"{len(findings)} partitions, {bad} with a difference")
+    if older := sum(finding.older_typing for finding in findings):
+        noun = "partition was" if older == 1 else "partitions were"
+        click.echo(
+            f"{older} {noun} typed by older rules; `lake export --retype` rewrites", err=True
+        )
     if bad:
         sys.exit(1)
 
 
 def _line(finding: Finding) -> str:
     verdict = "ok" if finding.ok else "; ".join(finding.problems)
+    if finding.older_typing:
+        verdict += " (typed by older rules)"
     return f"{finding.dataset} {finding.day} {finding.rows:,} rows: {verdict}"

@@ -1,0 +1,194 @@
+"""Days that older rules typed: finding them, and typing them anew from their own rows.
+
+Belongs here: a partition's documents as a source, and the proof that they are the same
+afterwards. Does not: the rules (sources.mongo), how a partition is replaced (export).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lake.base.datasets import Dataset, MongoDataset
+from lake.base.day import Day
+from lake.base.definition import refuse_other_definition
+from lake.base.errors import BadData, Missing, UsageError
+from lake.base.manifest import Manifest, read_ledger, read_manifest
+from lake.base.partition import fetch
+from lake.base.scratch import explained_full_disk
+from lake.base.store import Store
+from lake.sources import Count, Source
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lake.base.table import TableStream
+    from lake.sources.mongo.same import Documents
+
+_ROWS = 1024  # at once in memory
+
+
+def typing_of(manifest: Manifest) -> int | None:
+    """The version of the rules that typed a MongoDB day; None for other sources.
+
+    Manifests from before there were versions have 1.
+    """
+    if manifest.source != "mongo":
+        return None
+    found = manifest.details.get("typing", 1)
+    return found if isinstance(found, int) else 1
+
+
+def has_older_typing(manifest: Manifest) -> bool:
+    """Whether today's rules may type the day otherwise."""
+    typing = typing_of(manifest)
+    if typing is None:
+        return False
+    from lake.sources.mongo.names import TYPING  # noqa: PLC0415  brings pymongo
+
+    return typing < TYPING
+
+
+def older_partitions(
+    store: Store, datasets: Sequence[Dataset], days: Sequence[Day] | None
+) -> list[tuple[Dataset, Day]]:
+    """Those of the days (None: all) that older rules typed. Raises what listing the store raises,
+    and UsageError without any dataset of MongoDB.
+    """
+    chosen = [dataset for dataset in datasets if isinstance(dataset, MongoDataset)]
+    if not chosen:
+        raise UsageError("only MongoDB datasets have typed documents", remedy="name one of those")
+    return [
+        (dataset, day)
+        for dataset in chosen
+        for day, manifest in sorted(read_ledger(store, dataset.name).items())
+        if (days is None or day in days)
+        and isinstance(manifest, Manifest)
+        and has_older_typing(manifest)
+    ]
+
+
+class StoredDocuments:
+    """The lake's own partitions as a Source of MongoDB: their documents, rebuilt."""
+
+    lateness_days = 0
+    may_count_low = False
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @contextmanager
+    def read(self, dataset: Dataset, day: Day, scratch: Path) -> Iterator[TableStream]:
+        """See Source. The stream ends with BadData unless its rows rebuild to the documents that
+        went in. Raises Missing, BadData and PermanentError (exported under another definition).
+        """
+        from lake.sources.mongo.same import Documents  # noqa: PLC0415  pyarrow, compiled code
+        from lake.sources.mongo.table import DayTable  # noqa: PLC0415
+
+        manifest = self._manifest(dataset, day)
+        refuse_other_definition(dataset, day, manifest)
+        if not isinstance(dataset, MongoDataset):
+            raise UsageError(f"{dataset.name!r} is not a MongoDB dataset")
+        stored = Documents()
+        with DayTable(dataset, day, scratch) as table:
+            for documents in stored_documents(self._store, manifest):
+                for document in documents:
+                    stored.add(document)
+                table.add(b"".join(documents))
+            earlier = {name: getattr(manifest, name) for name in ("created_at", "sha256")}
+            stream = table.stream(retyped_from=earlier | {"typing": typing_of(manifest)})
+            yield replace(stream, batches=_proven(stream.batches, stored, manifest))
+
+    def count(self, dataset: Dataset, day: Day) -> Count:
+        """What the source counted at the export."""
+        manifest = self._manifest(dataset, day)
+        return Count(manifest.source_count, manifest.count_method)
+
+    def undated(self, dataset: Dataset) -> int | None:
+        """Stored documents belong to their day."""
+        return None
+
+    def outside(self, dataset: Dataset, start: Day, end: Day) -> int | None:
+        """The same."""
+        return None
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _manifest(self, dataset: Dataset, day: Day) -> Manifest:
+        manifest = read_manifest(self._store, dataset.name, day)
+        if manifest is None:
+            raise Missing(f"{day} is not in the lake", where=f"dataset {dataset.name}")
+        return manifest
+
+
+def stored_documents(store: Store, manifest: Manifest) -> Iterator[list[bytes]]:
+    """A partition's documents, rebuilt. Raises Missing, BadData and what the store raises."""
+    import tempfile  # noqa: PLC0415
+
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    with explained_full_disk(), tempfile.TemporaryFile(prefix="lake-") as file:
+        fetch(store, manifest, file)
+        try:
+            for batch in pq.ParquetFile(file).iter_batches(_ROWS):
+                yield _rebuilt(batch)
+        except pa.ArrowException as error:
+            where = store.url(manifest.key)
+            raise BadData("not a Parquet file of the lake", where=where, found=error) from error
+
+
+def source_documents(source: Source, dataset: Dataset, day: Day, scratch: Path) -> Documents:
+    """What the source has now, on the path that an export takes. Raises what the source raises."""
+    from lake.sources.mongo.same import Documents  # noqa: PLC0415
+
+    found = Documents()
+    with source.read(dataset, day, scratch) as stream:
+        for batch in stream.batches:
+            _add(found, batch)
+    return found
+
+
+def documents_of(store: Store, manifest: Manifest) -> Documents:
+    """The partition's. Raises as `stored_documents`."""
+    from lake.sources.mongo.same import Documents  # noqa: PLC0415
+
+    found = Documents()
+    for documents in stored_documents(store, manifest):
+        for document in documents:
+            found.add(document)
+    return found
+
+
+def _proven(
+    batches: Iterator[pa.RecordBatch], stored: Documents, manifest: Manifest
+) -> Iterator[pa.RecordBatch]:
+    """The same batches; an error behind the last one where they are other documents."""
+    typed: Any = type(stored)()
+    for batch in batches:
+        _add(typed, batch)
+        yield batch
+    if typed != stored:
+        raise BadData(
+            "the retyped rows do not rebuild to the stored documents",
+            where=f"{manifest.dataset} {manifest.day}",
+            expected=f"{stored.count} documents, {stored.total:032x}",
+            found=f"{typed.count} documents, {typed.total:032x}",
+            remedy="the stored partition stays as it is and answers as before; report this",
+        )
+
+
+def _add(documents: Documents, batch: pa.RecordBatch) -> None:
+    for begin in range(0, batch.num_rows, _ROWS):
+        for document in _rebuilt(batch.slice(begin, _ROWS)):
+            documents.add(document)
+
+
+def _rebuilt(batch: pa.RecordBatch) -> list[bytes]:
+    from lake.sources.mongo import rebuild  # noqa: PLC0415
+
+    return [rebuild(row, batch.schema) for row in batch.to_pylist()]
