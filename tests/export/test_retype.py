@@ -1,0 +1,181 @@
+"""Days that older rules typed: they are reported, stay readable, and are typed anew."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import bson
+import pyarrow as pa
+import pytest
+from bson import Decimal128, Int64, json_util
+from command_line import runner
+from hand_made import HandMadeLake, hand_made_lake
+
+from lake.base.day import Day
+from lake.base.manifest import Manifest, read_manifest
+from lake.documents import documents
+from lake.sources.mongo import rebuild
+from lake.sources.mongo.same import Documents
+
+DAY = "2026-07-01"
+MIDNIGHT = dt.datetime(2026, 7, 1, tzinfo=dt.UTC)
+UUID = bson.Binary(bytes(range(16)), 4)
+STORED: list[dict[str, Any]] = [
+    {"_id": 1, "timestamp": MIDNIGHT, "cost": 1, "s": {"n": 2.5}, "l": [1, 2]},
+    {"_id": 2, "timestamp": MIDNIGHT, "cost": 2.5, "s": {"n": Int64(3)}, "l": [1, 2.5]},
+    {"_id": 3, "timestamp": MIDNIGHT, "cost": 3, "id": UUID, "price": Decimal128("19.99")},
+    {"_id": 4, "timestamp": MIDNIGHT, "cost": None, "price": Decimal128("5.5"), "userid": "x"},
+]
+# As the rules before `typing` stored these: one BSON type and exponent a column.
+_SCHEMA = pa.schema(
+    [
+        ("_id", pa.int64()),
+        ("timestamp", pa.timestamp("ms", "UTC")),
+        ("cost", pa.int64()),
+        ("s", pa.struct([("n", pa.float64())])),
+        ("l", pa.list_(pa.int64())),
+        ("_rest", pa.string()),
+        ("_raw", pa.binary()),
+    ]
+)
+_COLUMNS = [
+    {"cost": 1, "s": {"n": 2.5}, "l": [1, 2]},
+    {},
+    {"cost": 3},
+    {},
+]
+_REST: list[dict[str, Any]] = [
+    {},
+    {"cost": 2.5, "s": {"n": Int64(3)}, "l": [1, 2.5]},
+    {"id": UUID, "price": Decimal128("19.99")},
+    {"cost": None, "price": Decimal128("5.5"), "userid": "x"},
+]
+
+
+def older_table() -> pa.Table:
+    rows = []
+    for number, (columns, rest) in enumerate(zip(_COLUMNS, _REST, strict=True), 1):
+        text = json_util.dumps(rest, json_options=json_util.CANONICAL_JSON_OPTIONS)
+        own = {"_id": number, "timestamp": MIDNIGHT, "_rest": text if rest else None}
+        rows.append(own | columns)
+    return pa.Table.from_pylist(rows, _SCHEMA)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> HandMadeLake:
+    made = hand_made_lake(tmp_path, "orders", "other")
+    made.put("orders", DAY, older_table())
+    return made
+
+
+@pytest.fixture
+def run(
+    lake: HandMadeLake, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., tuple[int, str, str]]]:
+    with runner(monkeypatch, capsys) as command:
+        yield lambda *arguments: command(*arguments, "--config", str(lake.config))
+
+
+def manifest_of(lake: HandMadeLake) -> Manifest:
+    found = read_manifest(lake.store, "orders", Day.parse(DAY))
+    assert found is not None
+    return found
+
+
+def decoded(lake: HandMadeLake) -> list[dict[str, Any]]:
+    (dataset,) = lake.settings.datasets_named(("orders",))
+    return [json_util.loads(line) for line in documents(lake.store, dataset, Day.parse(DAY))]
+
+
+def test_older_days_are_reported_and_retyped(lake: HandMadeLake, run: Any) -> None:
+    status, out, err = run("verify", "orders")
+    assert (status, "ok (typed by older rules)" in out) == (0, True)
+    assert "1 partition was typed by older rules" in err
+    before, old = decoded(lake), manifest_of(lake)
+    assert before == [json_util.loads(json_util.dumps(one)) for one in STORED]
+
+    status, out, _ = run("export", "--retype", "--json")
+    assert status == 0
+    assert json.loads(out)["rewritten"] == 1
+    assert decoded(lake) == before
+    new = manifest_of(lake)
+    assert new.details["typing"] == 2
+    assert new.details["left_out"] == {}
+    assert new.details["retyped_from"] == {
+        "created_at": old.created_at, "sha256": old.sha256, "typing": 1,
+    }  # fmt: skip
+    assert (new.source_count, new.count_method) == (4, "the test's own")
+    assert [earlier["sha256"] for earlier in new.history] == [old.sha256]
+    kinds = {column["name"]: column["type"] for column in new.schema}
+    assert kinds["cost"] == "double"
+    assert kinds["price"] == "decimal128(4, 2)"
+    with lake.connect() as session:
+        (row,) = session.rows(
+            "SELECT sum(cost) AS cost, sum(price) AS price, sum(s.n) AS n, "
+            "sum(list_sum(l)) AS l, max(id) AS id FROM orders"
+        )
+    assert (row["cost"], float(row["price"]), row["n"], row["l"]) == (6.5, 25.49, 5.5, 6.5)
+    assert row["id"] == "00010203-0405-0607-0809-0a0b0c0d0e0f"
+
+    status, out, err = run("verify", "--json")
+    (found,) = json.loads(out)["partitions"]
+    assert (found["ok"], found["typing"], found["older_typing"]) == (True, 2, False)
+    assert "older" not in err
+    assert run("export", "--retype")[1].startswith("nothing to export")
+
+
+def test_only_the_days_that_are_named(lake: HandMadeLake, run: Any) -> None:
+    assert json.loads(run("export", "other", "--retype", "--json")[1])["rewritten"] == 0
+    assert (
+        json.loads(run("export", "--retype", "--day", "2026-07-02", "--json")[1])["partitions"]
+        == []
+    )
+    assert run("export", "--retype", "--force")[0] == 2
+    assert "typing" not in manifest_of(lake).details
+    assert json.loads(run("export", "--retype", "--day", DAY, "--json")[1])["rewritten"] == 1
+
+
+def test_other_documents_replace_nothing(
+    lake: HandMadeLake, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault in typing or rebuilding leaves object and manifest as they were."""
+    old = manifest_of(lake)
+    stored = lake.store.read(old.key)
+
+    def wrong(row: Any, schema: pa.Schema) -> bytes:
+        if schema.field("cost").type == pa.float64():
+            row = row | {"cost": 7.0, "_rest": None}
+        return rebuild(row, schema)
+
+    monkeypatch.setattr("lake.sources.mongo.rebuild", wrong)
+    status, out, _ = run("export", "--retype", "--json")
+    (failed,) = json.loads(out)["partitions"]
+    assert (status, failed["state"]) == (1, "failed")
+    assert "do not rebuild" in failed["error"]["what"]
+    assert manifest_of(lake) == old
+    assert lake.store.read(old.key) == stored
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ({"a": 1, "b": {"x": 1, "y": 2}}, {"b": {"y": Int64(2), "x": 1}, "a": Int64(1)}, True),
+        ({"l": [{"a": 1, "b": 2}]}, {"l": [{"b": 2, "a": 1}]}, True),
+        ({"l": [1, 2]}, {"l": [2, 1]}, False),
+        ({"a": 1}, {"a": 1.0}, False),
+        ({"a": 0.0}, {"a": -0.0}, False),
+        ({"a": Decimal128("1.0")}, {"a": Decimal128("1.00")}, False),
+        ({"a": None}, {}, False),
+        ({"a": {}}, {"a": []}, False),
+        ({"a": {"b": 1}, "c": 2}, {"a": {"b": 1, "c": 2}}, False),
+    ],
+)
+def test_same_documents(one: dict[str, Any], other: dict[str, Any], same: bool) -> None:
+    sums = [Documents(), Documents()]
+    for documents_, content in zip(sums, (one, other), strict=True):
+        documents_.add(bson.encode(content))
+    assert (sums[0] == sums[1]) == same
