@@ -5,9 +5,9 @@ are left out (settle), what the manifest says besides.
 
 A value counts that is in no column and only in `_rest` or `_raw`: a question in SQL would miss
 it. A null does not, nor does an empty sub-document where the column is a STRUCT or there is none:
-they hold nothing. An array counts once, at
-its own path; so does a sub-document that is left out whole. Where more than 20 names of one
-sub-document have no column (or of the top), their sum is at `<its path>.*` (or `*`).
+they hold nothing. An array counts once, at its own path; so does a sub-document that is left out
+whole. Where more than 20 names of one sub-document have no column (or of the top), their sum is at
+`<its path>.*` (or `*`).
 """
 
 from __future__ import annotations
