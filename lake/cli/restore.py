@@ -169,14 +169,14 @@ def _serve(
         served.stack,
         write_provisioning(into, manifest.system, manifest.day, served.endpoint, tenant),
         added_to(grafana, manifest.system, manifest.day, served.endpoint, tenant),
+        suppress(SystemExit),  # a signal is the orderly end from the first word on
     ):
         click.echo(json.dumps({manifest.system: served.endpoint}))
         _print_checked(served)
         if not as_json:
             _print_next(served, manifest, into, day)
             _print_grafana(manifest, into, grafana)
-        with suppress(SystemExit):
-            served.stack.wait()
+        served.stack.wait()
 
 
 def _print_checked(served: Served) -> None:

@@ -24,6 +24,7 @@ SERVER_APPLICATION = "server_application"
 _TAIL = 1 << 16
 _FOOTER_END = 8  # its length, and Parquet's mark
 _HISTOGRAMS = "histogram."
+_CATEGORISED = "3"
 _NATIVE = "3"  # the first version with native histograms of every kind
 
 
@@ -67,6 +68,8 @@ def _came_from(system: str, partitions: Sequence[Partition]) -> str:
 
 def _needed(system: str, store: Store, partitions: Sequence[Partition]) -> str:
     """Manifests of earlier versions do not contain the server's version."""
+    if system == "loki" and not any(SERVER_VERSION in one.manifest.details for one in partitions):
+        return _CATEGORISED  # those versions exported from no older one
     needs = system == "prometheus" and any(_has_histograms(store, one) for one in partitions)
     return _NATIVE if needs else ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -105,6 +106,18 @@ def test_down_ends_a_restore_that_still_goes_on(here, tmp_path):
     assert bring_down(into)
     restoring.wait(20)
     assert not into.exists()
+
+
+def test_a_signal_right_after_the_address_is_the_orderly_end(restored):
+    serving = subprocess.Popen(
+        [sys.executable, "-m", "lake", "restore", "prometheus", "--snapshot", str(TODAY),
+         "--into", str(restored.folder / "into"), "--serve", "--config", str(restored.config)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert serving.stdout.readline()
+    serving.send_signal(signal.SIGINT)
+    _, err = serving.communicate(timeout=60)
+    assert serving.returncode == 0, err
 
 
 def test_what_is_damaged_is_not_relied_on_by_a_fresh_snapshot(here, lake):
