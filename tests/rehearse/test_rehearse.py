@@ -186,7 +186,7 @@ def test_values_one_by_one_find_it_without_a_fingerprint(own, monkeypatch):
     changed = {one.dataset: one for one in found.snapshots[0].compared if one.wrong}
     assert changed.keys() == values.keys()
     for dataset, one in changed.items():
-        assert one.day == str(own.end)
+        assert one.day == str(own.last)
         wrong = {check.question: check for check in one.checks if check.wrong}
         assert len(wrong) == 2
         [sampled] = [check for question, check in wrong.items() if "value by value" in question]
