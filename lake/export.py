@@ -25,6 +25,7 @@ from lake.base.errors import (
     Incomplete,
     LakeError,
     PermanentError,
+    TransientError,
 )
 from lake.base.layout import manifest_key, pending_key, table_key, table_prefix
 from lake.base.manifest import (
@@ -39,7 +40,7 @@ from lake.base.scratch import explained_full_disk, read_back, scratch_directory
 from lake.base.settings import Settings
 from lake.base.store import Store, open_store
 from lake.coverage import refuse_day
-from lake.sources import Count, Source, is_whole, open_source
+from lake.sources import Count, Source, accounted, is_whole, open_source
 
 if TYPE_CHECKING:  # a run that finds all days complete needs no Arrow: it is done in half the time
     import pyarrow as pa
@@ -238,7 +239,9 @@ class Exporter:
                     batches = seen.watching(self._until_stopped(stream.batches))
                     written = write_parquet(replace(stream, batches=batches), upload)
                     count = source.count(dataset, day)
-                    self._check(dataset, day, written, count, before, allow_shrink=allow_shrink)
+                    rows = accounted(written.rows, stream.details)
+                    self._check_count(dataset, day, rows, count)
+                    self._check(dataset, day, written, before, allow_shrink=allow_shrink)
                     manifest = _manifest_of(dataset, day, written, count, stream.details)
                     manifest = replace(
                         manifest,
@@ -336,27 +339,23 @@ class Exporter:
             replaces = stat.etag if stat else ""
         raise Conflict("another run has replaced the object", where=self.store.url(new.key))
 
+    def _check_count(self, dataset: Dataset, day: Day, rows: int, count: Count) -> None:
+        """Raises Incomplete where the rows are not all that the source counts."""
+        low_is_fine = self.source(dataset.source).may_count_low
+        if not is_whole(rows, count.rows, may_count_low=low_is_fine):
+            raise _Differs(
+                "the rows read are not those that the source counts",
+                where=f"{dataset.name} {day}",
+                expected=f"{count.rows} rows ({count.method})",
+                found=f"{rows} rows",
+                remedy="try again; if it stays so, the source is losing or still taking rows",
+            )
+
     def _check(
-        self,
-        dataset: Dataset,
-        day: Day,
-        written: Written,
-        count: Count,
-        before: _Before,
-        *,
-        allow_shrink: bool,
+        self, dataset: Dataset, day: Day, written: Written, before: _Before, *, allow_shrink: bool
     ) -> None:
         """What may not replace what is there. Raises Incomplete."""
         where = f"{dataset.name} {day}"
-        low_is_fine = self.source(dataset.source).may_count_low
-        if not is_whole(written.rows, count.rows, may_count_low=low_is_fine):
-            raise _Differs(
-                "the rows read are not those that the source counts",
-                where=where,
-                expected=f"{count.rows} rows ({count.method})",
-                found=f"{written.rows} rows",
-                remedy="try again; if it stays so, the source is losing or still taking rows",
-            )
         if before.rows is not None and written.rows < before.rows and not allow_shrink:
             raise Incomplete(
                 "the day has fewer rows than before",
@@ -365,8 +364,19 @@ class Exporter:
                 found=f"{written.rows} rows",
                 remedy="if rows were deleted on purpose: --allow-shrink",
             )
+        if written.rows or allow_shrink:
+            return
+        if unseen := self.source(dataset.source).unseen(dataset, day):
+            raise TransientError(
+                "the day is late: the source lists streams of it, but returns no rows yet",
+                where=where,
+                expected="rows",
+                found=f"{unseen} streams without rows",
+                remedy="export the day again later (Loki shows lines of past days once they are "
+                "flushed); if the streams have no lines of this day: --allow-shrink",
+            )
         kept = getattr(self.settings.hot, dataset.source)
-        if not written.rows and not allow_shrink and day.days_until(Day.today()) >= kept:
+        if day.days_until(Day.today()) >= kept:
             raise Incomplete(
                 "no rows from a day that the source no longer keeps whole",
                 where=where,

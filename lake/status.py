@@ -29,7 +29,8 @@ class DayStatus:
     """One partition.
 
     verified: as many rows as the source counted · empty: the same, with no rows ·
-    missing: closed, but no manifest · late: the source has grown since ·
+    missing: closed, but no manifest · late: the source has grown since, or lists streams of a
+    day without rows or manifest that it does not show yet ·
     differs: the source now counts fewer, or by the manifest counted otherwise ·
     damaged: the object is gone or of another size than the manifest says (its content is
     verify's matter), or the manifest can't be read.
@@ -174,8 +175,12 @@ def _ask(
     # A day that the source no longer keeps whole would only look as if it had shrunk.
     watched = min(source.lateness_days, getattr(settings.hot, dataset.source) - 1)
     for day, known in status.days.items():
-        if known.state in ("verified", "empty") and day.days_until(Day.today()) <= watched:
-            status.days[day] = _recounted(dataset, day, known, source)
+        if day.days_until(Day.today()) > watched:
+            continue
+        if known.state in ("verified", "empty"):
+            known = status.days[day] = _recounted(dataset, day, known, source)  # noqa: PLW2901
+        if known.state in ("missing", "empty") and source.unseen(dataset, day):
+            status.days[day] = replace(known, state="late")
 
 
 def _recounted(dataset: Dataset, day: Day, known: DayStatus, source: Source) -> DayStatus:

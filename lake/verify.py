@@ -21,7 +21,7 @@ from lake.base.scratch import explained_full_disk, read_back, scratch_directory
 from lake.base.settings import Settings
 from lake.base.store import Store
 from lake.retype import documents_of, has_older_typing, source_documents, typing_of
-from lake.sources import Source, count_problem
+from lake.sources import Source, accounted, count_problem
 
 _PARALLEL = 4
 
@@ -149,7 +149,7 @@ def verify_partition(
         count = source.count(dataset, day)
         counted = count.rows
         # Where the count may be below the rows, it may also lie anywhere between the two.
-        if not manifest.source_count <= counted <= manifest.rows:
+        if not manifest.source_count <= counted <= accounted(manifest.rows, manifest.details):
             problems.append(
                 f"the source counts {counted} rows ({count.method}), the lake has {manifest.rows}"
             )

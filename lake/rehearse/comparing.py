@@ -18,7 +18,7 @@ from lake.base.scratch import explained_full_disk, scratch_directory
 from lake.base.store.directory import DirectoryStore
 from lake.rehearse.partition import Partition
 from lake.rehearse.results import Check, Compared
-from lake.sources import Source, is_whole
+from lake.sources import Source, accounted, is_whole
 
 _TOLD_ROWS = 5
 _KEYS = ("_id", "ts", "ts_ns", "metric", "series_id", "stream_id")
@@ -63,7 +63,8 @@ def compare(
     rows.compared = part.manifest.rows
     counted = source.count(part.dataset, part.day)
     low = source.may_count_low
-    same = is_whole(part.manifest.rows, counted.rows, may_count_low=low)
+    expected = accounted(part.manifest.rows, part.manifest.details)
+    same = is_whole(expected, counted.rows, may_count_low=low)
     count.compare(counted.method, part.manifest.rows, counted.rows, same=same)
     if low and counted.rows != part.manifest.rows:
         count.remark = "equal lines count once"

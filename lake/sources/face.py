@@ -5,6 +5,7 @@ Belongs here: the protocol and the choice by a dataset's kind. Does not: any sys
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,17 @@ class Count:
 
     rows: int
     method: str
+
+
+MERGED_LINES = "merged_lines"
+"""In a manifest's details: lines that are in the source's count and, for the dataset's own
+pipeline made them equal, one line in the source's answer."""
+
+
+def accounted(rows: int, details: Mapping[str, Any]) -> int:
+    """The rows, and those that the source counts although it does not give them."""
+    merged = details.get(MERGED_LINES, 0)
+    return rows + (merged if isinstance(merged, int) else 0)
 
 
 def is_whole(rows: int, counted: int, *, may_count_low: bool) -> bool:
@@ -62,6 +74,13 @@ class Source(Protocol):
         where what it keeps is bounded by time anyway, an old row is no mistake.
         """
 
+    def unseen(self, dataset: Dataset, day: Day) -> int:
+        """How much the source lists of a day of which it shows no row yet.
+
+        Above 0 the day is not empty but late. 0 where the system lists nothing that it does
+        not show.
+        """
+
     def close(self) -> None:
         """Ends the connections."""
 
@@ -77,7 +96,7 @@ def open_source(name: str, settings: Settings) -> Source:
 
 def count_problem(manifest: Manifest) -> str:
     """How a manifest's rows and its source's count disagree; empty where they do not."""
-    rows, counted = manifest.rows, manifest.source_count
+    rows, counted = accounted(manifest.rows, manifest.details), manifest.source_count
     if is_whole(rows, counted, may_count_low=_reader(manifest.source).may_count_low):
         return ""
     return f"{rows} rows are stored, the source counted {counted}"

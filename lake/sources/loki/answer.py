@@ -1,20 +1,24 @@
-"""Loki's categorised answer, from JSON to Arrow rows.
+"""Loki's answers, from JSON to Arrow rows.
 
 Belongs here: what an answer has to look like, and the columns of a row on its way.
 Does not: asking, or the columns of the partition.
+
+From 3.0 on an answer tells a stream's labels from a line's metadata. Older versions, and
+proxies that remove the request's header, mix them: see `mixed_rows`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from threading import Lock
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from lake.base.errors import BadData
+from lake.base.errors import BadData, TransientError
 from lake.sources.http import Answer, shortened
 from lake.sources.labels import labels_id
 
@@ -28,10 +32,19 @@ ROWS = pa.schema(
     ]
 )
 _FLAG = "categorize-labels"
+_PARTIAL = re.compile(r"\bpartial|incomplete", re.IGNORECASE)
 _HEAD = (
     b'{"status":"success","data":{"resultType":"streams",'
     b'"encodingFlags":["categorize-labels"],"result":['
 )
+
+
+Resolve = Callable[[Mapping[str, str]], tuple[int, dict[str, str]]]
+"""An answer's labels → the stream's id, and the metadata among them."""
+
+
+class Mixed(BadData):
+    """The answer has lines, and does not tell labels from metadata."""
 
 
 class Streams:
@@ -74,7 +87,12 @@ class Streams:
 
 
 def data_of(answer: Answer, result_type: str) -> list[Any]:
-    """The result of a query's answer. Raises TransientError (cut off) and BadData."""
+    """The result of a query's answer. Raises TransientError (cut off, partial) and BadData."""
+    result: list[Any] = _data(answer, result_type)["result"]
+    return result
+
+
+def _data(answer: Answer, result_type: str) -> dict[str, Any]:
     try:
         # A metadata value may hold bytes that are no UTF-8; lines come with them replaced.
         body = json.loads(answer.content.decode("utf-8", "replace"))
@@ -90,28 +108,58 @@ def data_of(answer: Answer, result_type: str) -> list[Any]:
             expected=f"{result_type}: a log selector gives lines, an expression does not",
             found=data.get("resultType"),
         )
-    if result_type == "streams" and data["result"] and _FLAG not in data.get("encodingFlags", ()):
-        raise _odd(
-            answer,
-            "labels and structured metadata come mixed",
-            expected="an answer to the header X-Loki-Response-Encoding-Flags: " + _FLAG,
-            remedy="Loki 3.0 or later, behind proxies that pass the header on",
+    if marks := _partial_marks(body):
+        raise TransientError(
+            "the answer is marked as partial",
+            where=answer.url,
+            expected="all of the data",
+            found=shortened("; ".join(marks)),
+            remedy="try again when every component of Loki is up",
         )
-    result: list[Any] = data["result"]
-    return result
+    return data
+
+
+def _partial_marks(body: Mapping[str, Any]) -> list[str]:
+    """How the answer says that it is not whole: servers and gateways differ in their words."""
+    marks = [f"{name}: true" for name in ("isPartial", "partial") if body.get(name) is True]
+    for part in (body, body["data"]):
+        warnings = part.get("warnings")
+        found = warnings if isinstance(warnings, list) else ()
+        marks += [str(warning) for warning in found if _PARTIAL.search(str(warning))]
+    return marks
 
 
 def rows_of(answer: Answer, streams: Streams) -> pa.Table:
     """One row a line, with the schema `ROWS`; a stream's lines in the answer's order.
 
-    Raises TransientError (cut off) and BadData.
+    Raises Mixed, TransientError (cut off, or partial) and BadData.
     """
     rows = _scanned(answer.content, streams)
     if rows is not None:
         return rows
+    data = _data(answer, "streams")
+    if data["result"] and _FLAG not in (data.get("encodingFlags") or ()):
+        raise Mixed(
+            "labels and structured metadata are mixed in the answer",
+            where=answer.url,
+            expected="an answer to the header X-Loki-Response-Encoding-Flags: " + _FLAG,
+        )
+    return _rows(answer, lambda: _table(data["result"], streams))
+
+
+def mixed_rows(answer: Answer, resolve: Resolve, *, metadata: bool) -> pa.Table:
+    """The same for answers that mix labels and metadata.
+
+    `metadata`: whether a line without any has an empty map, not NULL.
+    Raises TransientError (cut off, or partial) and BadData.
+    """
     result = data_of(answer, "streams")
+    return _rows(answer, lambda: _mixed_table(result, resolve, metadata=metadata))
+
+
+def _rows(answer: Answer, made: Callable[[], pa.Table]) -> pa.Table:
     try:
-        return _table(result, streams)
+        return made()
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _odd(
             answer,
@@ -167,12 +215,11 @@ def _is_utf8(content: bytes) -> bool:
 
 
 def _ends_well(rest: bytes) -> bool:
-    """What comes behind the streams is all of the answer's own end."""
+    """What comes behind the streams is all of the answer's own end, and no mark of a part."""
     try:
-        json.loads(b'{"data":{"result":[]' + rest)
+        return not _partial_marks(json.loads(b'{"data":{"result":[]' + rest))
     except ValueError:
         return False
-    return True
 
 
 def _strings(text: np.ndarray, spans: np.ndarray, column: int, rows: int) -> pa.Array | None:
@@ -208,6 +255,25 @@ def _table(result: list[Any], streams: Streams) -> pa.Table:
         pa.array(ends, pa.int32()), pa.array(keys, pa.string()), pa.array(values, pa.string())
     )
     return pa.table([pa.array(ids, pa.int64()), pa.array(times, pa.int64()), lines, metadata], ROWS)
+
+
+def _mixed_table(result: list[Any], resolve: Resolve, *, metadata: bool) -> pa.Table:
+    ids: list[int] = []
+    times: list[int] = []
+    lines: list[str] = []
+    items: list[list[tuple[str, str]] | None] = []
+    for stream in result:
+        number, rest = resolve(stream["stream"])
+        for ts, line, *categories in stream["values"]:
+            found = {**rest, **(dict(_metadata(categories[0])) if categories else {})}
+            ids.append(number)
+            times.append(int(ts))
+            lines.append(line)
+            items.append(sorted(found.items()) if found or metadata else None)
+    return pa.table(
+        [pa.array(ids, pa.int64()), pa.array(times, pa.int64()), lines, pa.array(items, METADATA)],
+        ROWS,
+    )
 
 
 def _metadata(categories: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, str]]:

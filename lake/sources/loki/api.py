@@ -22,14 +22,16 @@ import pyarrow as pa
 
 from lake.base.errors import BadData, LakeError, PermanentError, Refused, TransientError
 from lake.sources.http import Answer, Http, Overloaded, Rejected, Tally, TooLarge
-from lake.sources.loki.answer import Streams, data_of, rows_of
+from lake.sources.loki.answer import Mixed, Resolve, Streams, data_of, mixed_rows, rows_of
 from lake.sources.loki.selector import Selector
+from lake.sources.loki.version import Dialect
 
 _LOG = logging.getLogger(__name__)
 _PAGE_BYTES = 16 << 20  # of one answer, which stands in memory as a whole
+_SERIES_BYTES = 256 << 20  # a million streams
 _LONG_QUERY = 2000  # characters; longer ones do not go into a URL
 FIRST_LIMIT = 5000  # Loki's default max_entries_limit_per_query
-_CAP = re.compile(r"max_entries_limit_per_query \(\d+ > (\d+)\)")
+_CAP = re.compile(r"max_entries_limit(?:_per_query)? \(\d+ > (\d+)\)")
 _TOO_WIDE = re.compile(
     "would read too many bytes|too large to execute|time range exceeds the limit|deadline exceeded"
 )
@@ -93,12 +95,13 @@ class Limit:
 class Api:
     """Questions on behalf of one piece of work; safe to use from several threads.
 
-    `limit` outlives it: what the server allows is found out once.
+    `limit` and `dialect` outlive it: what the server allows and does is found out once.
     """
 
-    def __init__(self, http: Http, limit: Limit) -> None:
+    def __init__(self, http: Http, limit: Limit, dialect: Dialect | None = None) -> None:
         self._http = http
         self.limit = limit
+        self.dialect = dialect or Dialect()
         self.streams = Streams()
         self.tally = Tally()
 
@@ -126,9 +129,23 @@ class Api:
                 _LOG.info("loki: at most %s lines a page", cap[1])
                 self.limit.learn(int(cap[1]))
                 continue
-            rows = rows_of(answer, self.streams)
+            rows = self._rows(answer)
             _check(answer, rows, start_ns, end_ns, asked)
             return Page(rows, asked)
+
+    def resolving(self, resolve: Resolve) -> Api:
+        """The same for answers that mix labels and metadata: `resolve` tells them apart."""
+        return _ResolvingApi(self, resolve)
+
+    def _rows(self, answer: Answer) -> pa.Table:
+        try:
+            rows = rows_of(answer, self.streams)
+        except Mixed:
+            self.dialect.learn(categorized=False)
+            raise
+        if rows.num_rows:
+            self.dialect.learn(categorized=True)
+        return rows
 
     def vector(
         self, query: str, at_ns: int, *, smallest: bool = False
@@ -159,8 +176,8 @@ class Api:
         """The label sets of the streams; the stretch has to be some milliseconds long."""
         params = {"match[]": selector.matchers, "start": str(start_ns), "end": str(end_ns)}
         with _translated():
-            body = self._send("series", params, {}).json()
-        streams = body.get("data")
+            body = self._send("series", params, {}, max_bytes=_SERIES_BYTES).json()
+        streams = body.get("data", []) if isinstance(body, dict) else None
         if not isinstance(streams, list):
             raise BadData("the answer has no series", where=self._http.url("/loki/api/v1/series"))
         return sorted(streams, key=lambda labels: sorted(labels.items()))
@@ -234,13 +251,14 @@ class Api:
         headers: Mapping[str, str],
         *,
         smallest: bool = False,
+        max_bytes: int = _PAGE_BYTES,
     ) -> Answer:
         """Tries again what a retry can mend, but not what wants a smaller question."""
         path = f"/loki/api/v1/{name}"
         long = sum(map(len, params.values())) > _LONG_QUERY
         send = self._http.post if long else self._http.get
         options: dict[str, Any] = {
-            "headers": headers, "max_bytes": _PAGE_BYTES, "tally": self.tally
+            "headers": headers, "max_bytes": max_bytes, "tally": self.tally
         }  # fmt: skip
         try:
             return send(path, params, attempts=1, **options)
@@ -254,6 +272,19 @@ class Api:
         except TransientError as error:
             _LOG.info("loki: %s; trying again", error.what)
         return send(path, params, **options)
+
+
+class _ResolvingApi(Api):
+    """Shares everything with the Api that it was made of."""
+
+    def __init__(self, api: Api, resolve: Resolve) -> None:
+        super().__init__(api._http, api.limit, api.dialect)
+        self.streams, self.tally = api.streams, api.tally
+        self._resolve = resolve
+
+    def _rows(self, answer: Answer) -> pa.Table:
+        metadata = self.dialect.version.knows_metadata
+        return mixed_rows(answer, self._resolve, metadata=metadata)
 
 
 @contextmanager

@@ -86,7 +86,7 @@ class Crowd:
 
 
 def _apart(row: Mapping[str, Any]) -> dict[str, str]:
-    return {LINE: row["line"], **dict(row["metadata"])}
+    return {LINE: row["line"], **dict(row["metadata"] or ())}
 
 
 def streams_around(api: Api, selector: Selector, ts_ns: int) -> list[dict[str, str]]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pyarrow as pa
 
@@ -22,8 +23,9 @@ from lake.sources.loki.api import Api, TooMany, TooWide
 from lake.sources.loki.counting import counted
 from lake.sources.loki.crowd import streams_around
 from lake.sources.loki.narrowing import DEEPEST, halves
+from lake.sources.loki.originals import passing
 from lake.sources.loki.paging import HOUR, MS, SECOND
-from lake.sources.loki.selector import LINE_LABEL, NS_LABEL, Selector
+from lake.sources.loki.selector import ERROR_LABELS, LINE_LABEL, NS_LABEL, Selector
 from lake.sources.loki.split import Split
 from lake.sources.loki.spool import Spool
 
@@ -32,6 +34,7 @@ _FEW_CUTS = 48
 _FEW_ROWS = 20_000
 _MOST_STEPS = 10_000  # of one query; Prometheus and Loki allow 11,000
 _SAMPLE = 10  # metrics
+_CONTROLS = 5  # instants at which both ways to ask are compared
 _MOST_INSTANTS = 20  # more gaps than this are not Loki's flaw: late lines, say
 
 Between = Callable[[int, int], int]
@@ -58,6 +61,10 @@ class Recovery:
         self._spool = spool
         self._split = split
         self._parallel = parallel
+        self._checked = selector.filters_only
+        self._alike = 0
+        self.merged = 0
+        """Lines that are counted and that the pipeline makes equal to others in the answer."""
 
     def rows(self) -> pa.Table:
         """The missing rows, by time."""
@@ -67,12 +74,21 @@ class Recovery:
         if counted_rows:
             found = {at: self._lacking(at) for at in self._short_cuts()}
         recovered = sum(rows.num_rows for rows in found.values())
-        if counted_rows > read_rows + recovered:
+        self.merged = self._merged(counted_rows - read_rows - recovered, read_rows)
+        if counted_rows > read_rows + recovered + self.merged:
             gaps = short_milliseconds(self._counted, self._spool.count, start, end)
             for _, at in zip(range(_MOST_INSTANTS), gaps, strict=False):
                 if at not in found:
                     found[at] = self._lacking(at)
         return pa.concat_tables([ROWS.empty_table(), *found.values()]).sort_by("ts_ns")
+
+    def _merged(self, short: int, read: int) -> int:
+        """`short` where lines made equal by the pipeline explain it, else 0."""
+        if short <= 0 or self._selector.filters_only:
+            return 0
+        limit = self._api.limit.usual
+        answered = passing(self._api, self._selector, self._day, self._parallel, limit)
+        return short if answered - read + self._alike >= short else 0
 
     def _counted(self, start_ns: int, end_ns: int) -> int:
         return counted(self._api, self._selector, start_ns, end_ns)
@@ -113,15 +129,47 @@ class Recovery:
         return sorted(found)
 
     def _lacking(self, at_ns: int) -> pa.Table:
-        """The rows of the millisecond from `at_ns` on that the spool has not."""
-        present = Counter(map(_key, self._spool.between(at_ns, at_ns + MS).to_pylist()))
-        lacking = []
+        """The rows of the millisecond from `at_ns` on that the spool has not.
+
+        Behind a pipeline a row that is there stands for all that the pipeline makes equal to it.
+        """
+        here = Counter(map(_key, self._spool.between(at_ns, at_ns + MS).to_pylist()))
+        present, lacking = here.copy(), []
         for row in self._all_of(at_ns):
-            if present[_key(row)]:
-                present[_key(row)] -= 1
+            key = _key(row)
+            if present[key]:
+                present[key] -= 1
+            elif here[key] and not self._selector.filters_only:
+                self._alike += 1
             else:
                 lacking.append(row)
+        if +present and lacking:
+            raise self._unfaithful(at_ns)
+        if lacking and not self._checked:
+            self._check_faithful()
         return pa.Table.from_pylist(sorted(lacking, key=_key), ROWS)
+
+    def _check_faithful(self) -> None:
+        """Compares both ways to ask where both give lines. Raises Incomplete.
+
+        Loki may skip stages of a pipeline in metric queries, and those may be what masks lines.
+        """
+        for at_ns in self._spool.some_times(_CONTROLS):
+            at_ms = at_ns // MS * MS
+            present = set(map(_key, self._spool.between(at_ms, at_ms + MS).to_pylist()))
+            if not present <= set(map(_key, self._all_of(at_ms))):
+                raise self._unfaithful(at_ms)
+        self._checked = True
+
+    def _unfaithful(self, at_ns: int) -> Incomplete:
+        return Incomplete(
+            "lines are missing, and Loki's metric queries do not give them as its log queries do",
+            where=f"{self._selector}, the ms from {at_ns} ns",
+            expected="the same lines by both kinds of query",
+            found="other lines",
+            remedy="use the stages of the pipeline that parse or format lines in queries of the "
+            "lake instead; keep line filters in `selector`",
+        )
 
     def _all_of(self, at_ns: int) -> Iterator[dict[str, object]]:
         """The lines of the millisecond from `at_ns` on, by a metric query.
@@ -131,7 +179,7 @@ class Recovery:
         series = streams_around(self._api, self._selector, at_ns)
         for labels in self._concerned(series, at_ns):
             for metric, times in self._of_stream(labels, series, at_ns):
-                kept = {name: metric[name] for name in labels if name in metric}
+                kept = {n: value for n, value in labels.items() if metric.get(n) == value}
                 row = {
                     "stream_id": self._api.streams.id_of(kept),
                     "ts_ns": int(metric.pop(NS_LABEL)),
@@ -200,5 +248,7 @@ def short_milliseconds(
     yield from short_milliseconds(expected, present, middle, end_ns)
 
 
-def _key(row: dict[str, object]) -> tuple[object, ...]:
-    return row["stream_id"], row["ts_ns"], row["line"], tuple(row["metadata"])  # type: ignore[arg-type]
+def _key(row: dict[str, Any]) -> tuple[Any, ...]:
+    """What makes a row this one; without errors of parsers, which no metric can have."""
+    items = [item for item in row["metadata"] or () if item[0] not in ERROR_LABELS]
+    return row["stream_id"], row["ts_ns"], row["line"], tuple(sorted(items))

@@ -6,12 +6,14 @@ Does not: paging, LogQL, the table's columns.
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from lake.base.datasets import Dataset, LokiDataset, duration_ms
@@ -19,10 +21,12 @@ from lake.base.day import Day
 from lake.base.errors import Incomplete, UsageError
 from lake.base.settings import LokiSource
 from lake.base.table import TableStream
-from lake.sources.face import Count
+from lake.sources.face import MERGED_LINES, Count
 from lake.sources.http import Http
+from lake.sources.loki.answer import Mixed
 from lake.sources.loki.api import Api, Limit
-from lake.sources.loki.counting import counted
+from lake.sources.loki.by_stream import ByStream
+from lake.sources.loki.counting import counted, counted_streams
 from lake.sources.loki.cover import cover
 from lake.sources.loki.missing import Recovery
 from lake.sources.loki.paging import Bound
@@ -30,10 +34,13 @@ from lake.sources.loki.reading import Reading, page_lines
 from lake.sources.loki.selector import Selector
 from lake.sources.loki.split import Split
 from lake.sources.loki.spool import RunWriter, Spool, Stretch
+from lake.sources.loki.stream_set import streams_between
 from lake.sources.loki.table import partition
+from lake.sources.loki.version import Dialect, reported_version
 
-# Looks at no stream, and goes through the same queue as every query.
-_PROBE = ("/loki/api/v1/query", {"query": "vector(1)"})
+_LOG = logging.getLogger(__name__)
+# Looks at no stream, goes through the same queue as every query, and is LogQL in each version.
+_PROBE = ("/loki/api/v1/query", {"query": "1"})
 
 
 class LokiReader:
@@ -49,6 +56,8 @@ class LokiReader:
         self._limit = Limit()
         self._lines: dict[str, Bound] = {}
         self._split: Split | None = None
+        self._dialect: Dialect | None = None
+        self._lock = Lock()
 
     @contextmanager
     def read(self, dataset: Dataset, day: Day, scratch: Path) -> Iterator[TableStream]:
@@ -58,45 +67,116 @@ class LokiReader:
         Raises Incomplete where Loki does not look back as far as this day.
         """
         selector = _selector(dataset)
-        api = Api(self._http, self._limit)
+        api = self._api()
         details = self._reach(api, day) | {"split_interval": self._split_of(api).told}
         parts = [self._part(api, part, day, scratch) for part in _parts(api, selector, day)]
         spool = Spool([stretch for part in parts for stretch in part.stretches])
         details |= {
+            "server_version": str(api.dialect.version),
             "selectors": len(parts),
             "pages": sum(part.pages for part in parts),
             "recovered_lines": sum(part.recovered for part in parts),
+            MERGED_LINES: sum(part.merged for part in parts),
             "streams": len(api.streams.labels()),
             "limit": self._limit.usual,
             "requests": api.tally.requests,
             "retries": api.tally.retries,
         }
+        if api.dialect.by_stream:
+            details["streams_read_alone"] = sum(part.alone for part in parts)
+            if not api.dialect.version.knows_metadata:
+                details["structured_metadata"] = "not known to this version"
         yield partition(spool.sorted_batches(), api.streams.labels(), details)
 
     def _part(self, api: Api, selector: Selector, day: Day, scratch: Path) -> _Part:
         """The lines of one selector that Loki takes, those that it leaves out included."""
+        if not api.dialect.by_stream:
+            try:
+                return self._together(api, selector, day, scratch)
+            except Mixed:
+                _LOG.info("loki: answers mix labels and metadata: the day is read by streams")
+        return self._by_stream(api, selector, day, scratch)
+
+    def _together(self, api: Api, selector: Selector, day: Day, scratch: Path) -> _Part:
         folder = Path(tempfile.mkdtemp(dir=scratch))
         lines = self._lines.setdefault(str(selector), page_lines())
         reading = Reading(api, selector, day, folder, self._http.max_parallel, lines)
         stretches = reading.stretches()
+        return self._completed(api, selector, day, folder, _Part(stretches, reading.pages))
+
+    def _by_stream(self, api: Api, selector: Selector, day: Day, scratch: Path) -> _Part:
+        folder = Path(tempfile.mkdtemp(dir=scratch))
+        lines = self._lines.setdefault(str(selector), page_lines())
+        reading = ByStream(api, selector, day, folder, self._http.max_parallel, lines)
+        stretches = reading.stretches()
+        return _Part(stretches, reading.pages, merged=reading.merged, alone=reading.alone)
+
+    def _completed(
+        self, api: Api, selector: Selector, day: Day, folder: Path, part: _Part
+    ) -> _Part:
+        """With the lines that Loki counts and gives to no ordinary query."""
         split, parallel = self._split_of(api), self._http.max_parallel
-        lost = Recovery(api, selector, day, Spool(stretches), split, parallel).rows()
+        recovery = Recovery(api, selector, day, Spool(part.stretches), split, parallel)
+        lost = recovery.rows()
+        stretches = part.stretches
         if lost.num_rows:
             late = RunWriter(folder / "recovered.arrow")
             late.add(lost)
             # First, for such a line is the last of its chunk.
             stretches = [late.close(), *stretches]
-        return _Part(stretches, reading.pages, lost.num_rows)
+        return replace(part, stretches=stretches, recovered=lost.num_rows, merged=recovery.merged)
 
     def count(self, dataset: Dataset, day: Day) -> Count:
-        """By a metric query over the day, or over parts of it where the day is too much."""
+        """By a metric query over the day, or over parts of it where the day is too much.
+
+        Stream by stream where a Loki before 3.0 may take lines of several for one.
+        """
         selector = _selector(dataset)
-        api = Api(self._http, self._limit)
-        rows = [counted(api, part, day.start_ns, day.end_ns) for part in _parts(api, selector, day)]
+        api = self._api()
+        parts = list(_parts(api, selector, day))
         method = selector.count(day.end_ms - day.start_ms)
+        if self._counts_by_stream(api, parts, day):
+            counts = [self._count_streams(api, part, day) for part in parts]
+            method += f", for each of {sum(map(len, counts))} streams by itself"
+            return Count(sum(sum(rows.values()) for rows in counts), method)
+        rows = [counted(api, part, day.start_ns, day.end_ns) for part in parts]
         if selector.everything:
             method += f", for {{}} {len(rows)} selectors that share out all streams"
         return Count(sum(rows), method)
+
+    def _counts_by_stream(self, api: Api, parts: list[Selector], day: Day) -> bool:
+        """A server that reports no version shows by a line which kind it is."""
+        for part in parts:
+            if api.dialect.by_stream is not None:
+                break
+            with suppress(Mixed):
+                api.page(part, day.start_ns, day.end_ns, 1)
+        return api.dialect.by_stream is not False
+
+    def _count_streams(self, api: Api, selector: Selector, day: Day) -> dict[int, int]:
+        streams = streams_between(api, selector, day.start_ns, day.end_ns)
+        selectors = {n: streams.selector(of, selector) for n, of in streams.all().items()}
+        parallel = self._http.max_parallel
+        return counted_streams(api, selectors, day.start_ns, day.end_ns, parallel)
+
+    def unseen(self, dataset: Dataset, day: Day) -> int:
+        """Streams that `/series` lists for a day of which queries show no line at all.
+
+        Lines are listed before they are found: those of past days until they are flushed and
+        the index is read again. 0 where there is any line, whatever the pipeline leaves of it.
+        """
+        api, found = self._api(), 0
+        for part in _parts(api, replace(_selector(dataset), pipeline=""), day):
+            if counted(api, part, day.start_ns, day.end_ns):
+                return 0
+            found += len(streams_between(api, part, day.start_ns, day.end_ns))
+        return found
+
+    def _api(self) -> Api:
+        with self._lock:
+            if self._dialect is None:
+                self._dialect = Dialect(reported_version(self._http))
+        return Api(self._http, self._limit, self._dialect)
 
     def undated(self, dataset: Dataset) -> int | None:
         """None: every line has a time."""
@@ -145,7 +225,9 @@ class _Part:
 
     stretches: list[Stretch]
     pages: int
-    recovered: int
+    recovered: int = 0
+    merged: int = 0
+    alone: int = 0
 
 
 def _parts(api: Api, selector: Selector, day: Day) -> Iterator[Selector]:

@@ -20,8 +20,16 @@ _PARTS = re.compile(
 LINE_LABEL = "monitoring_lake_line"
 NS_LABEL = "monitoring_lake_ns"
 _ONE_LABEL = "monitoring_lake_one"
+_ORIGINAL_LABEL = "monitoring_lake_original"
+# Strings and comments, in which no stage begins.
+_TEXTS = re.compile(r'"(?:[^"\\]|\\.)*"|`[^`]*`|#[^\n]*')
+_STAGE = re.compile(r"\|(?![=~>])")
+# In metric queries Loki leaves out a line_format that no parser or line filter follows, and
+# with it whatever it masks. A line filter that every line passes keeps it.
+_KEEP_FORMAT = '|= ""'
 # A line that a parser stumbled over is a line, but makes a metric query fail.
-_NO_ERRORS = "| drop __error__, __error_details__"
+ERROR_LABELS = ("__error__", "__error_details__")
+_NO_ERRORS = f"| drop {', '.join(ERROR_LABELS)}"
 
 
 @dataclass(frozen=True)
@@ -57,18 +65,37 @@ class Selector:
         # On a line of its own, for the pipeline may end in a comment.
         return Selector(self.matchers, f"{self.pipeline}\n{stage}".strip())
 
-    def of_stream(self, labels: Mapping[str, str], others: Iterable[Mapping[str, str]]) -> Selector:
-        """The same lines of this one stream, whatever other streams there are beside it."""
-        absent = {name for other in others if labels.items() < other.items() for name in other}
+    @property
+    def filters_only(self) -> bool:
+        """Whether the pipeline has line filters alone: labels and lines are as stored."""
+        return _STAGE.search(_TEXTS.sub("", self.pipeline)) is None
+
+    def originals(self) -> Selector:
+        """The lines that pass the pipeline, each with its text from before the pipeline.
+
+        Lines that the pipeline makes equal stay different. Only fit for counting: the pipeline
+        may be there to hide that text.
+        """
+        saved = f"| regexp `(?P<{_ORIGINAL_LABEL}>(?s:.*))`"
+        kept = Selector(self.matchers, f"{saved}\n{self.pipeline}".strip())
+        return kept.piped(f"| line_format `{{{{.{_ORIGINAL_LABEL}}}}}`")
+
+    def exactly(self, labels: Mapping[str, str], absent: Iterable[str]) -> Selector:
+        """The same lines of the one stream with these labels and without the absent ones."""
         wanted = dict.fromkeys(absent, "") | dict(labels)
         pairs = (f"{name}={_quoted(wanted[name])}" for name in sorted(wanted))
         return Selector("{" + ", ".join(pairs) + "}", self.pipeline)
 
-    def count(self, milliseconds: int) -> str:
-        """The number of lines in the last so many milliseconds."""
+    def of_stream(self, labels: Mapping[str, str], others: Iterable[Mapping[str, str]]) -> Selector:
+        """The same lines of this one stream, whatever other streams there are beside it."""
+        absent = {name for other in others if labels.items() < other.items() for name in other}
+        return self.exactly(labels, absent)
+
+    def count(self, milliseconds: int, *, drops: bool = True) -> str:
+        """The number of lines in the last so many milliseconds. `drops`: see Dialect."""
         hours, rest = divmod(milliseconds, 3_600_000)
         duration = f"{milliseconds}ms" if rest else f"{hours}h"
-        return f"sum(count_over_time({self._for_metrics()} [{duration}]))"
+        return f"sum(count_over_time({self._for_metrics(drops)} [{duration}]))"
 
     def lines_as_labels(self) -> Selector:
         """The same lines, each with its text and its time as labels."""
@@ -76,7 +103,9 @@ class Selector:
             f"| label_format {LINE_LABEL}=`{{{{__line__}}}}`, "
             f"{NS_LABEL}=`{{{{__timestamp__ | unixEpochNanos}}}}`"
         )
-        return (self.piped(_NO_ERRORS) if self.pipeline else self).piped(spelled)
+        if not self.pipeline:
+            return self.piped(spelled)
+        return self.piped(_NO_ERRORS).piped(_KEEP_FORMAT).piped(spelled)
 
     def each_line(self) -> str:
         """The lines of the last millisecond as metrics; of `lines_as_labels`."""
@@ -98,8 +127,10 @@ class Selector:
         """
         return f"count({self.lines_as_labels().each_line()})"
 
-    def _for_metrics(self) -> str:
-        return str(self.piped(_NO_ERRORS)) if self.pipeline else self.matchers
+    def _for_metrics(self, drops: bool) -> str:
+        if self.filters_only or not drops:
+            return str(self)
+        return str(self.piped(_NO_ERRORS))
 
 
 def _quoted(value: str) -> str:

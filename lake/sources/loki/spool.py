@@ -11,7 +11,7 @@ found later overlap: those few slices are sorted together.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +93,11 @@ class Stretch:
     slices: np.ndarray
     starts: np.ndarray
 
+    def without(self, streams: Collection[int]) -> Stretch:
+        """The same but for the rows of these streams."""
+        left_out = np.isin(self.slices["stream"], np.array(sorted(streams), np.int64))
+        return Stretch(self.path, self.slices[~left_out], self.starts)
+
 
 class _Cursor:
     """Reads one file's rows; keeps the batch last used, for the next rows are likely there."""
@@ -138,6 +143,16 @@ class Spool:
             reaching = (slices["first"] < end_ns) & (slices["last"] >= start_ns)
             found.append(_cut(stretch, slices[reaching], start_ns, end_ns))
         return pa.concat_tables(found)
+
+    def some_times(self, number: int) -> list[int]:
+        """Times of about so many rows, spread over the streams."""
+        slices = [stretch.slices for stretch in self._stretches if len(stretch.slices)]
+        if not slices:
+            return []
+        every = np.concatenate(slices)
+        every = every[np.argsort(every["stream"], kind="stable")]
+        picked = np.unique(np.linspace(0, len(every) - 1, number).astype(int))
+        return sorted({int(at) for at in every["first"][picked]})
 
     def sorted_batches(self) -> Iterator[pa.RecordBatch]:
         """All rows by stream and time, in batches of some thousand rows."""

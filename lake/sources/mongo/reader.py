@@ -100,6 +100,10 @@ class MongoReader:
             asked, dated_between(asked, end.start_ms, None)
         )
 
+    def unseen(self, dataset: Dataset, day: Day) -> int:
+        """0: what is listed is shown."""
+        return 0
+
     def close(self) -> None:
         """See Source."""
         self._pace.close()

@@ -1,0 +1,34 @@
+"""Lines that a pipeline makes equal, and that Loki's answer then holds once.
+
+Belongs here: how many lines pass a pipeline. Does not: reading them.
+
+A count takes lines as they are stored, a log query as the pipeline leaves them: of two lines
+of one stream and one time that a mask makes equal, and that lie in different chunks, the
+answer has one. So the same lines are asked for with the texts that they had before the
+pipeline. They are counted, and none of them is kept.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from lake.base.day import Day
+from lake.sources.loki.api import Api
+from lake.sources.loki.crowd import Crowd
+from lake.sources.loki.paging import HOUR, Bound, pages
+from lake.sources.loki.selector import Selector
+
+
+def passing(api: Api, selector: Selector, day: Day, parallel: int, limit: int) -> int:
+    """How many lines pass the selector's pipeline and are in Loki's answers."""
+    originals = selector.originals()
+    crowd, lines = Crowd(api, originals), Bound(limit, 1, patience=50)
+
+    def of_hour(start_ns: int) -> int:
+        ask = partial(api.page, originals)
+        found = pages(ask, crowd.at, start_ns, start_ns + HOUR, lines)
+        return sum(table.num_rows for table in found)
+
+    with ThreadPoolExecutor(min(parallel, 24), "loki-originals") as pool:
+        return sum(pool.map(of_hour, range(day.start_ns, day.end_ns, HOUR)))
