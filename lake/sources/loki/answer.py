@@ -147,6 +147,11 @@ def rows_of(answer: Answer, streams: Streams) -> pa.Table:
     return _rows(answer, lambda: _table(data["result"], streams))
 
 
+def categorizes(answer: Answer) -> bool:
+    """Whether the answer declares that it tells labels from metadata; it may have no lines."""
+    return answer.content.startswith(_HEAD)
+
+
 def mixed_rows(answer: Answer, resolve: Resolve, *, metadata: bool) -> pa.Table:
     """The same for answers that mix labels and metadata.
 

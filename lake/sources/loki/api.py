@@ -22,7 +22,15 @@ import pyarrow as pa
 
 from lake.base.errors import BadData, LakeError, PermanentError, Refused, TransientError
 from lake.sources.http import Answer, Http, Overloaded, Rejected, Tally, TooLarge
-from lake.sources.loki.answer import Mixed, Resolve, Streams, data_of, mixed_rows, rows_of
+from lake.sources.loki.answer import (
+    Mixed,
+    Resolve,
+    Streams,
+    categorizes,
+    data_of,
+    mixed_rows,
+    rows_of,
+)
 from lake.sources.loki.selector import Selector
 from lake.sources.loki.version import Dialect
 
@@ -30,6 +38,7 @@ _LOG = logging.getLogger(__name__)
 _PAGE_BYTES = 16 << 20  # of one answer, which stands in memory as a whole
 _SERIES_BYTES = 256 << 20  # a million streams
 _LONG_QUERY = 2000  # characters; longer ones do not go into a URL
+_INDEX_LABEL = "__name__"  # of the older index itself, no stream's
 FIRST_LIMIT = 5000  # Loki's default max_entries_limit_per_query
 _CAP = re.compile(r"max_entries_limit(?:_per_query)? \(\d+ > (\d+)\)")
 _TOO_WIDE = re.compile(
@@ -143,7 +152,7 @@ class Api:
         except Mixed:
             self.dialect.learn(categorized=False)
             raise
-        if rows.num_rows:
+        if rows.num_rows or categorizes(answer):
             self.dialect.learn(categorized=True)
         return rows
 
@@ -175,8 +184,11 @@ class Api:
     def series(self, selector: Selector, start_ns: int, end_ns: int) -> list[dict[str, str]]:
         """The label sets of the streams; the stretch has to be some milliseconds long."""
         params = {"match[]": selector.matchers, "start": str(start_ns), "end": str(end_ns)}
-        with _translated():
-            body = self._send("series", params, {}, max_bytes=_SERIES_BYTES).json()
+        try:
+            with _translated():
+                body = self._send("series", params, {}, max_bytes=_SERIES_BYTES).json()
+        except Rejected as error:
+            raise _explained(error, selector.matchers) from None
         streams = body.get("data", []) if isinstance(body, dict) else None
         if not isinstance(streams, list):
             raise BadData("the answer has no series", where=self._http.url("/loki/api/v1/series"))
@@ -194,7 +206,8 @@ class Api:
         names = body.get("data", []) if isinstance(body, dict) else None
         if not isinstance(names, list):
             raise BadData("the answer has no labels", where=self._http.url("/loki/api/v1/labels"))
-        return sorted(names)
+        own = set() if self.dialect.version.categorizes else {_INDEX_LABEL}
+        return sorted(set(names) - own)
 
     def configuration(self) -> str:
         """What Loki tells of its configuration, tenants' overrides too; perhaps nothing.

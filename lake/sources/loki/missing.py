@@ -62,7 +62,6 @@ class Recovery:
         self._split = split
         self._parallel = parallel
         self._checked = selector.filters_only
-        self._alike = 0
         self.merged = 0
         """Lines that are counted and that the pipeline makes equal to others in the answer."""
 
@@ -73,22 +72,36 @@ class Recovery:
         found: dict[int, pa.Table] = {}
         if counted_rows:
             found = {at: self._lacking(at) for at in self._short_cuts()}
-        recovered = sum(rows.num_rows for rows in found.values())
-        self.merged = self._merged(counted_rows - read_rows - recovered, read_rows)
-        if counted_rows > read_rows + recovered + self.merged:
+        short = counted_rows - read_rows - _rows(found)
+        self.merged = self._merged(short)
+        if short > self.merged:
             gaps = short_milliseconds(self._counted, self._spool.count, start, end)
             for _, at in zip(range(_MOST_INSTANTS), gaps, strict=False):
                 if at not in found:
                     found[at] = self._lacking(at)
+            self.merged = self._merged(counted_rows - read_rows - _rows(found))
         return pa.concat_tables([ROWS.empty_table(), *found.values()]).sort_by("ts_ns")
 
-    def _merged(self, short: int, read: int) -> int:
-        """`short` where lines made equal by the pipeline explain it, else 0."""
+    def _merged(self, short: int) -> int:
+        """`short` where lines that the pipeline makes equal explain it, else 0.
+
+        At the cuts, where answers lack lines, they are counted by metrics.
+        """
         if short <= 0 or self._selector.filters_only:
             return 0
+        cuts = list(self._cuts())
+        if len(cuts) > _FEW_CUTS:
+            cuts = []
+        alike = sum(self._alike_at(at) for at in cuts)
         limit = self._api.limit.usual
-        answered = passing(self._api, self._selector, self._day, self._parallel, limit)
-        return short if answered - read + self._alike >= short else 0
+        passed = passing(self._api, self._selector, self._day, self._parallel, limit, cuts)
+        read = self._spool.count(self._day.start_ns, self._day.end_ns)
+        read -= sum(self._spool.count(at, at + 1) for at in cuts)
+        return short if passed - read + alike >= short else 0
+
+    def _alike_at(self, ts_ns: int) -> int:
+        keys = [_key(row) for row in self._all_of(ts_ns) if row["ts_ns"] == ts_ns]
+        return len(keys) - len(set(keys))
 
     def _counted(self, start_ns: int, end_ns: int) -> int:
         return counted(self._api, self._selector, start_ns, end_ns)
@@ -99,16 +112,21 @@ class Recovery:
         A sum takes lines that differ in metadata only for one, so it is not compared with the
         rows; at most it says at which of many cuts there is anything at all.
         """
-        cuts: Sequence[int] = self._split.times(self._day.start_ns, self._day.end_ns)
-        few_rows = self._spool.count(self._day.start_ns, self._day.end_ns) <= _FEW_ROWS
-        if len(cuts) > _FEW_CUTS or (cuts and few_rows):
-            cuts = self._with_lines(cuts)
+        cuts = self._cuts()
         query = self._selector.distinct_lines()
         with ThreadPoolExecutor(self._parallel, "loki-cuts") as pool:
             counts = pool.map(lambda at: self._api.vector(query, at, smallest=True), cuts)
             for at, found in zip(cuts, counts, strict=True):
                 if sum(value for _, value in found) > self._spool.count(at - MS + 1, at + 1):
                     yield at
+
+    def _cuts(self) -> Sequence[int]:
+        """Where lines may be missing; of many, or where it is cheap, those with lines."""
+        cuts: Sequence[int] = self._split.times(self._day.start_ns, self._day.end_ns)
+        few_rows = self._spool.count(self._day.start_ns, self._day.end_ns) <= _FEW_ROWS
+        if len(cuts) > _FEW_CUTS or (cuts and few_rows):
+            cuts = self._with_lines(cuts)
+        return cuts
 
     def _with_lines(self, cuts: Sequence[int]) -> Sequence[int]:
         """Those with lines in the millisecond that ends with them."""
@@ -131,23 +149,24 @@ class Recovery:
     def _lacking(self, at_ns: int) -> pa.Table:
         """The rows of the millisecond from `at_ns` on that the spool has not.
 
-        Behind a pipeline a row that is there stands for all that the pipeline makes equal to it.
+        Lines of one stream and time that a pipeline makes equal are one line in Loki's answers.
         """
         here = Counter(map(_key, self._spool.between(at_ns, at_ns + MS).to_pylist()))
-        present, lacking = here.copy(), []
+        lacking: dict[Any, list[dict[str, Any]]] = {}
+        given = set()
         for row in self._all_of(at_ns):
             key = _key(row)
-            if present[key]:
-                present[key] -= 1
-            elif here[key] and not self._selector.filters_only:
-                self._alike += 1
-            else:
-                lacking.append(row)
-        if +present and lacking:
+            given.add(key)
+            if here[key] and self._selector.filters_only:
+                here[key] -= 1
+            elif self._selector.filters_only or not (here[key] or key in lacking):
+                lacking.setdefault(key, []).append(row)
+        if lacking and not here.keys() <= given:
             raise self._unfaithful(at_ns)
         if lacking and not self._checked:
             self._check_faithful()
-        return pa.Table.from_pylist(sorted(lacking, key=_key), ROWS)
+        rows = [row for key in sorted(lacking) for row in lacking[key]]
+        return pa.Table.from_pylist(rows, ROWS)
 
     def _check_faithful(self) -> None:
         """Compares both ways to ask where both give lines. Raises Incomplete.
@@ -179,6 +198,9 @@ class Recovery:
         series = streams_around(self._api, self._selector, at_ns)
         for labels in self._concerned(series, at_ns):
             for metric, times in self._of_stream(labels, series, at_ns):
+                for own, name in ERROR_LABELS.items():
+                    if own in metric:
+                        metric[name] = metric.pop(own)
                 kept = {n: value for n, value in labels.items() if metric.get(n) == value}
                 row = {
                     "stream_id": self._api.streams.id_of(kept),
@@ -234,6 +256,10 @@ class Recovery:
         ]
 
 
+def _rows(found: dict[int, pa.Table]) -> int:
+    return sum(rows.num_rows for rows in found.values())
+
+
 def short_milliseconds(
     expected: Between, present: Between, start_ns: int, end_ns: int
 ) -> Iterator[int]:
@@ -249,6 +275,4 @@ def short_milliseconds(
 
 
 def _key(row: dict[str, Any]) -> tuple[Any, ...]:
-    """What makes a row this one; without errors of parsers, which no metric can have."""
-    items = [item for item in row["metadata"] or () if item[0] not in ERROR_LABELS]
-    return row["stream_id"], row["ts_ns"], row["line"], tuple(sorted(items))
+    return row["stream_id"], row["ts_ns"], row["line"], tuple(row["metadata"] or ())

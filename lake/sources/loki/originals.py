@@ -10,8 +10,11 @@ pipeline. They are counted, and none of them is kept.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+
+import numpy as np
 
 from lake.base.day import Day
 from lake.sources.loki.api import Api
@@ -20,15 +23,21 @@ from lake.sources.loki.paging import HOUR, Bound, pages
 from lake.sources.loki.selector import Selector
 
 
-def passing(api: Api, selector: Selector, day: Day, parallel: int, limit: int) -> int:
-    """How many lines pass the selector's pipeline and are in Loki's answers."""
+def passing(
+    api: Api, selector: Selector, day: Day, parallel: int, limit: int, without: Sequence[int] = ()
+) -> int:
+    """How many lines pass the selector's pipeline and are in Loki's answers.
+
+    Those of the times in `without` are left out.
+    """
     originals = selector.originals()
     crowd, lines = Crowd(api, originals), Bound(limit, 1, patience=50)
 
     def of_hour(start_ns: int) -> int:
         ask = partial(api.page, originals)
         found = pages(ask, crowd.at, start_ns, start_ns + HOUR, lines)
-        return sum(table.num_rows for table in found)
+        times = (table["ts_ns"].to_numpy() for table in found)
+        return sum(int((~np.isin(some, without)).sum()) for some in times)
 
     with ThreadPoolExecutor(min(parallel, 24), "loki-originals") as pool:
         return sum(pool.map(of_hour, range(day.start_ns, day.end_ns, HOUR)))

@@ -28,8 +28,15 @@ _STAGE = re.compile(r"\|(?![=~>])")
 # with it whatever it masks. A line filter that every line passes keeps it.
 _KEEP_FORMAT = '|= ""'
 # A line that a parser stumbled over is a line, but makes a metric query fail.
-ERROR_LABELS = ("__error__", "__error_details__")
-_NO_ERRORS = f"| drop {', '.join(ERROR_LABELS)}"
+ERROR_LABELS = {
+    "monitoring_lake_error": "__error__",
+    "monitoring_lake_error_details": "__error_details__",
+}
+"""Names under which `lines_as_labels` has what parsers stumbled over: own names → Loki's."""
+_NO_ERRORS = f"| drop {', '.join(ERROR_LABELS.values())}"
+_SAVE_ERRORS = "| label_format " + ", ".join(
+    f"{own}=`{{{{.{name}}}}}`" for own, name in ERROR_LABELS.items()
+)
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,8 @@ class Selector:
         )
         if not self.pipeline:
             return self.piped(spelled)
-        return self.piped(_NO_ERRORS).piped(_KEEP_FORMAT).piped(spelled)
+        errors = self.piped(_SAVE_ERRORS).piped(_NO_ERRORS)
+        return errors.piped(_KEEP_FORMAT).piped(spelled)
 
     def each_line(self) -> str:
         """The lines of the last millisecond as metrics; of `lines_as_labels`."""
