@@ -30,6 +30,7 @@ class FakeSource:
     counts: dict[str, Iterator[int]] = field(default_factory=dict)
     faults: dict[str, BaseException] = field(default_factory=dict)
     undated_rows: int | BaseException | None = 0
+    unseen_streams: dict[str, int] = field(default_factory=dict)
     lateness_days: int = 3
     may_count_low: bool = False
     asked: list[tuple[str, str]] = field(default_factory=list)
@@ -72,6 +73,9 @@ class FakeSource:
     def outside(self, dataset: Dataset, start: Day, end: Day) -> int | None:
         """Those of `rows` whose days are outside."""
         return sum(n for day, n in self.rows.items() if not start <= Day.parse(day) < end)
+
+    def unseen(self, dataset: Dataset, day: Day) -> int:
+        return self.unseen_streams.get(str(day), 0)
 
     def close(self) -> None:
         self.asked.append(("close", ""))
