@@ -5,21 +5,22 @@ Belongs here: the choice of selectors. Does not: reading lines (lake.sources).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
-from lake.base.datasets import duration_ms
 from lake.base.day import Day
 from lake.base.errors import BadData, Refused
 from lake.base.settings import LokiSource
 from lake.discover.found import UNLIMITED_DAYS, FoundSource, FoundTable, Value
 from lake.sources.http import Http, Params
+from lake.sources.loki.api import INDEX_LABEL, Api, Limit
+from lake.sources.loki.config import LokiConfig, shortest_days
+from lake.sources.loki.version import Version, reported_version
 
 ATTEMPTS = 2  # who types a command waits for the answer
-_DAY_MS = 86_400_000
 _LONGEST_DAYS = 30  # Loki answers no longer question, by default
 _UNKNOWN_DAYS = 400  # so far back is looked where Loki does not tell how long it keeps
 # What people name first when they look for a log; then the alphabet.
@@ -33,8 +34,9 @@ Labels = dict[str, str]
 class LokiServer:
     """What this look asks of the HTTP API."""
 
-    def __init__(self, http: Http) -> None:
+    def __init__(self, http: Http, tenant: str = "") -> None:
         self._http = http
+        self._tenant = tenant
 
     def get(self, path: str, params: Params) -> Any:
         """The answer's JSON object."""
@@ -47,7 +49,9 @@ class LokiServer:
     def labels(self, start: Day, end: Day) -> list[str]:
         """The label names of [start, end), and those of any other lines not yet flushed."""
         found = self.get("labels", _between(start, end)).get("data") or ()
-        return sorted(set(found) - _INTERNAL, key=lambda label: (_liking(label), label))
+        return sorted(
+            set(found) - _INTERNAL - {INDEX_LABEL}, key=lambda label: (_liking(label), label)
+        )
 
     def lines(self, selector: str, start: Day, end: Day, direction: str = "backward") -> list[int]:
         """The times, in ns, of the first (`forward`) or the last lines of [start, end)."""
@@ -75,24 +79,37 @@ class LokiServer:
             return None
         return int(found["entries"]) if "entries" in found else None
 
-    def version(self) -> str:
-        """Empty where it is not told."""
-        try:
-            return str(self.get("status/buildinfo", {}).get("version", ""))
-        except Refused:
-            return ""
+    def version(self) -> Version:
+        """As the server reports it, if it does."""
+        return reported_version(self._http)
+
+    def limit(self, name: str) -> str | None:
+        """A limit of the tenant's, such as `max_query_lookback`; None where it is not shown."""
+        found = self._limits.get(name)
+        return self._config.limit(name, self._tenant) if found is None else str(found)
 
     def kept_days(self) -> int | None:
-        """None where Loki does not tell, or a gateway does not let one see."""
+        """None where Loki does not report it, or a gateway hides it."""
+        days = self._config.kept_days(self._tenant)
+        if days != 0:
+            # A tenant's own period, and all there is where a gateway hides the configuration.
+            own = shortest_days([str(self._limits.get("retention_period", ""))])
+            days = min(days or own, own) if own else days
+        return UNLIMITED_DAYS if days == 0 else days
+
+    @cached_property
+    def _limits(self) -> Mapping[str, Any]:
+        return Api(self._http, Limit()).limits(self._tenant)
+
+    @cached_property
+    def _config(self) -> LokiConfig:
+        return LokiConfig.parse(self._page("/config"), self._page("/runtime_config"))
+
+    def _page(self, path: str) -> str:
         try:
-            text = self._http.get("/config", attempts=ATTEMPTS).content.decode(errors="replace")
+            return self._http.get(path, attempts=ATTEMPTS).content.decode(errors="replace")
         except Refused:
-            return None
-        enabled = configured(text, "compactor", "retention_enabled")
-        if enabled != "true":
-            return UNLIMITED_DAYS if enabled == "false" else None
-        kept_ms = duration_ms(_go_duration(configured(text, "limits_config", "retention_period")))
-        return max(1, kept_ms // _DAY_MS) if kept_ms else None
+            return ""
 
 
 def look(section: LokiSource, keys: Mapping[str, Value]) -> FoundSource:
@@ -101,7 +118,7 @@ def look(section: LokiSource, keys: Mapping[str, Value]) -> FoundSource:
     `keys` may stand in a file. Raises what lake.sources.http raises.
     """
     with closing(Http(section, "loki")) as http:
-        server = LokiServer(http)
+        server = LokiServer(http, section.tenant)
         version, kept = server.version(), server.kept_days()
         expires = kept is not None and kept < UNLIMITED_DAYS
         span = _span(server, kept if kept and expires else _UNKNOWN_DAYS)
@@ -109,7 +126,7 @@ def look(section: LokiSource, keys: Mapping[str, Value]) -> FoundSource:
     return FoundSource(
         source="loki",
         section=keys,
-        told=f"Loki {version}".rstrip() + ("" if span else ", no lines"),
+        told=version.described + ("" if span else ", no lines"),
         hot_days=kept,
         hot_told=_told(kept),
         tables=tables,
@@ -122,7 +139,7 @@ def _told(kept_days: int | None) -> str:
         return "Loki does not tell"
     if kept_days == UNLIMITED_DAYS:
         return "retention is not enabled: nothing expires by itself"
-    return "limits_config.retention_period"
+    return "Loki's retention period"
 
 
 def _span(server: LokiServer, kept_days: int) -> tuple[Day, Day] | None:
@@ -188,15 +205,3 @@ def _between(start: Day, end: Day) -> dict[str, str]:
 
 def _some(values: list[str]) -> str:
     return ", ".join(values[:5]) + (f" and {len(values) - 5} more" if len(values) > 5 else "")
-
-
-def configured(text: str, section: str, key: str) -> str:
-    """A plain value two levels deep in Loki's own rendering of its configuration; else empty."""
-    body = re.search(rf"^{section}:\n((?:[ #-].*\n|\n)*)", text, re.MULTILINE)
-    value = re.search(rf"^  {key}: (\S+)$", body[1], re.MULTILINE) if body else None
-    return value[1] if value else ""
-
-
-def _go_duration(text: str) -> str:
-    """Go writes `744h0m0s`, or nothing at all."""
-    return text if re.fullmatch(r"(\d+[a-z]+)+", text) else "0s"

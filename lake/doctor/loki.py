@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 
-from lake.base.datasets import LokiDataset, duration_ms
+from lake.base.datasets import LokiDataset
 from lake.base.day import Day
 from lake.base.settings import Settings
 from lake.discover.found import UNLIMITED_DAYS
 from lake.discover.loki import ATTEMPTS, LokiServer
 from lake.doctor.check import Check, guarded, http_clock, kept_check
 from lake.sources.http import Http, Rejected
-from lake.sources.loki.api import Api, Limit
+from lake.sources.loki.config import milliseconds
 from lake.sources.loki.selector import Selector
 
 _DAY_MS = 86_400_000
@@ -28,17 +28,14 @@ def check(settings: Settings) -> Iterator[Check]:
     if section is None:
         return
     with closing(Http(section, "loki")) as http:
-        server, before = LokiServer(http), datetime.now(UTC)
+        server, before = LokiServer(http, section.tenant), datetime.now(UTC)
         answer = http.get("/loki/api/v1/labels", attempts=ATTEMPTS)
-        yield Check(
-            "loki", "ok", f"Loki {server.version() or 'of unknown version'}, answers queries"
-        )
+        yield Check("loki", "ok", f"{server.version().described}, answers queries")
         yield from http_clock("loki", answer.headers.get("Date"), before)
         kept = server.kept_days()
         if kept != UNLIMITED_DAYS:
             yield from kept_check("loki", "loki", kept, settings.hot.loki)
-        told = Api(http, Limit()).limits(section.tenant).get("max_query_lookback", "0s")
-        yield from _looks_back(str(told), settings.hot.loki)
+        yield from _looks_back(server.limit("max_query_lookback") or "", settings.hot.loki)
         for dataset in settings.dataset:
             if isinstance(dataset, LokiDataset):
                 subject = f"dataset {dataset.name}"
@@ -46,7 +43,7 @@ def check(settings: Settings) -> Iterator[Check]:
 
 
 def _looks_back(lookback: str, hot_days: int) -> Iterator[Check]:
-    days = duration_ms(lookback) // _DAY_MS
+    days = (milliseconds(lookback) or 0) // _DAY_MS
     if 0 < days < hot_days:
         yield Check(
             "loki",

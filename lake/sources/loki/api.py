@@ -31,6 +31,7 @@ from lake.sources.loki.answer import (
     mixed_rows,
     rows_of,
 )
+from lake.sources.loki.config import LokiConfig
 from lake.sources.loki.selector import Selector
 from lake.sources.loki.version import Dialect
 
@@ -38,7 +39,7 @@ _LOG = logging.getLogger(__name__)
 _PAGE_BYTES = 16 << 20  # of one answer, which stands in memory as a whole
 _SERIES_BYTES = 256 << 20  # a million streams
 _LONG_QUERY = 2000  # characters; longer ones do not go into a URL
-_INDEX_LABEL = "__name__"  # of the older index itself, no stream's
+INDEX_LABEL = "__name__"  # of the older index itself, no stream's
 FIRST_LIMIT = 5000  # Loki's default max_entries_limit_per_query
 _CAP = re.compile(r"max_entries_limit(?:_per_query)? \(\d+ > (\d+)\)")
 _TOO_WIDE = re.compile(
@@ -206,15 +207,15 @@ class Api:
         names = body.get("data", []) if isinstance(body, dict) else None
         if not isinstance(names, list):
             raise BadData("the answer has no labels", where=self._http.url("/loki/api/v1/labels"))
-        own = set() if self.dialect.version.categorizes else {_INDEX_LABEL}
+        own = set() if self.dialect.version.categorizes else {INDEX_LABEL}
         return sorted(set(names) - own)
 
-    def configuration(self) -> str:
-        """What Loki tells of its configuration, tenants' overrides too; perhaps nothing.
+    def configuration(self) -> LokiConfig:
+        """What Loki shows of its configuration, tenants' overrides too; perhaps nothing.
 
         Loki's own pages, which a gateway may hide, and which no error is worth.
         """
-        return "\n".join(map(self._page_text, ("/config", "/runtime_config")))
+        return LokiConfig.parse(*map(self._page_text, ("/config", "/runtime_config")))
 
     def _page_text(self, path: str) -> str:
         try:
@@ -325,19 +326,54 @@ def _times_too_large(text: str) -> float:
 
 
 def _explained(error: Rejected, query: str) -> Refused:
-    remedy = "correct the selector of the [[dataset]]"
-    if "empty-compatible" in error.text:
-        remedy = (
-            'Loki wants one matcher that no empty value can match, such as {container=~".+"}: '
-            "choose a label that every wanted stream has; or {} for all streams"
-        )
     return Refused(
         "Loki rejects the query",
         where=error.parts.get("where"),
         expected="a log selector in LogQL",
         found=f"{error.text.strip()} (query: {query})",
-        remedy=remedy,
+        remedy=remedy_for(error.text),
     )
+
+
+_REMEDIES = (
+    (
+        re.compile("empty-compatible|must contain metric name"),
+        'use at least one matcher that no empty value can match, such as {container=~".+"}, with '
+        "a label that every wanted stream has; or {} for all streams",
+    ),
+    (
+        re.compile("missing required matchers"),
+        "add a matcher for each label in `required_labels` of Loki's limits_config to the "
+        'selector, such as {namespace=~".+"}; or remove it for this tenant',
+    ),
+    (
+        re.compile("less label matchers than required|required number of label matchers"),
+        "add matchers to the selector until there are `minimum_labels_number` (limits_config); "
+        "or lower it for this tenant",
+    ),
+    (
+        re.compile("max streams matchers per query"),
+        "raise max_streams_matchers_per_query in Loki's limits_config, or for this tenant: a "
+        "stream is selected by all its labels",
+    ),
+    (
+        re.compile("pipeline error"),
+        'append | __error__="" to the selector, or | __error__!="" for the lines that do not '
+        "parse: this version counts no lines that a parser fails on",
+    ),
+    (
+        re.compile("query time range exceeds|max_query_length|too long"),
+        "raise max_query_length in Loki's limits_config to 1d or more",
+    ),
+)
+
+
+def remedy_for(refusal: str) -> str:
+    """What helps against a refusal of Loki's, by its words."""
+    for words, remedy in _REMEDIES:
+        if words.search(refusal):
+            return remedy
+    return "correct the selector of the [[dataset]]"
 
 
 def _check(answer: Answer, rows: pa.Table, start_ns: int, end_ns: int, limit: int) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from lake.base.datasets import Dataset, LokiDataset, duration_ms
+from lake.base.datasets import Dataset, LokiDataset
 from lake.base.day import Day
 from lake.base.errors import Incomplete, UsageError
 from lake.base.settings import LokiSource
@@ -26,6 +26,7 @@ from lake.sources.http import Http
 from lake.sources.loki.answer import Mixed
 from lake.sources.loki.api import Api, Limit
 from lake.sources.loki.by_stream import ByStream
+from lake.sources.loki.config import LokiConfig, milliseconds
 from lake.sources.loki.counting import counted, counted_streams
 from lake.sources.loki.cover import cover
 from lake.sources.loki.missing import Recovery
@@ -55,7 +56,7 @@ class LokiReader:
         self._http = Http(section, "loki", probe=_PROBE)
         self._limit = Limit()
         self._lines: dict[str, Bound] = {}
-        self._split: Split | None = None
+        self._config: LokiConfig | None = None
         self._dialect: Dialect | None = None
         self._lock = Lock()
 
@@ -190,23 +191,28 @@ class LokiReader:
         """Ends the connections."""
         self._http.close()
 
+    def _config_of(self, api: Api) -> LokiConfig:
+        """Read once: it takes a restart, or nearly one, to change it."""
+        if self._config is None:
+            self._config = api.configuration()
+        return self._config
+
     def _split_of(self, api: Api) -> Split:
-        """Asked for once: it takes a restart, or nearly one, to change it."""
-        if self._split is None:
-            self._split = Split.of(api.configuration())
-        return self._split
+        return Split.of(self._config_of(api))
 
     def _reach(self, api: Api, day: Day) -> dict[str, Any]:
         """What Loki tells of how far it keeps and looks back.
 
         Beyond max_query_lookback its answers are cut silently, and its counts with them.
         """
-        told = api.limits(self._tenant)
+        limits = api.limits(self._tenant)
         known = {
-            name: str(told.get(name, "unknown"))
+            name: str(
+                limits.get(name) or self._config_of(api).limit(name, self._tenant) or "unknown"
+            )
             for name in ("max_query_lookback", "retention_period")
         }
-        lookback_ms = _duration_ms(known["max_query_lookback"])
+        lookback_ms = milliseconds(known["max_query_lookback"]) or 0
         oldest = datetime.now(UTC) - timedelta(milliseconds=lookback_ms)
         if lookback_ms and day.start < oldest:
             raise Incomplete(
@@ -243,14 +249,6 @@ def _parts(api: Api, selector: Selector, day: Day) -> Iterator[Selector]:
         for name, part in new:
             yield part
             done.append(name)
-
-
-def _duration_ms(told: str) -> int:
-    """0 for what is no duration."""
-    try:
-        return duration_ms(told)
-    except ValueError:
-        return 0
 
 
 def _selector(dataset: Dataset) -> Selector:

@@ -7,17 +7,12 @@ not. Does not: looking for lines there (missing).
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 
-from lake.base.datasets import duration_ms
+from lake.sources.loki.config import LokiConfig, milliseconds
 
 _MINUTE_NS = 60 * 10**9
 _SECOND_NS = 10**9
-# In /config (`1h`), and in what overrides it for tenants. Go writes `1h0m0s`, too.
-_INTERVAL = re.compile(
-    r"^\s*split(?:_ingester)?_queries_by_interval:\s*\"?([0-9a-z.]+)", re.MULTILINE
-)
 
 
 @dataclass(frozen=True)
@@ -28,15 +23,14 @@ class Split:
     told: str
 
     @classmethod
-    def of(cls, configuration: str) -> Split:
-        """From the server's own texts; the finest grid that holds all intervals they name.
+    def of(cls, config: LokiConfig) -> Split:
+        """From the server's own configuration; the finest grid that holds all its intervals.
 
-        Where they tell nothing, every whole minute may be a cut.
+        Where it is not shown, every whole minute may be a cut.
         """
-        told = list(dict.fromkeys(_INTERVAL.findall(configuration)))
-        try:
-            found = [duration_ms(text) * 10**6 for text in told]
-        except ValueError:
+        reported = [milliseconds(text) for text in config.split_intervals()]
+        found = [ms * 10**6 for ms in reported if ms is not None]
+        if None in reported:
             found = []
         interval = math.gcd(*found) if found else _MINUTE_NS  # gcd(x, 0) is x
         if interval % _SECOND_NS:  # no one has parts that short

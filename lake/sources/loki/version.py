@@ -49,6 +49,13 @@ class Version:
     def __str__(self) -> str:
         return self.reported or "unknown"
 
+    @property
+    def described(self) -> str:
+        """For people."""
+        if not self.reported:
+            return "Loki of unknown version (it reports none: 2.x, or behind a gateway)"
+        return f"Loki {self.reported}"
+
 
 def reported_version(http: Http, tally: Tally | None = None) -> Version:
     """What the server reports about itself. Raises what lake.sources.http raises but refusals."""
