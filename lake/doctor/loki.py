@@ -16,6 +16,7 @@ from lake.discover.found import UNLIMITED_DAYS
 from lake.discover.loki import ATTEMPTS, LokiServer
 from lake.doctor.check import Check, guarded, http_clock, kept_check
 from lake.sources.http import Http, Rejected
+from lake.sources.loki.api import remedy_for
 from lake.sources.loki.config import milliseconds
 from lake.sources.loki.selector import Selector
 
@@ -65,7 +66,7 @@ def _dataset(server: LokiServer, subject: str, dataset: LokiDataset) -> Iterator
             subject,
             "fail",
             f"Loki does not accept the selector: {error.text.strip()}",
-            "correct `selector`",
+            remedy_for(error.text),
         )
         return
     if found:

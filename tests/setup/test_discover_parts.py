@@ -59,17 +59,6 @@ def test_labels_that_cover_all_streams(streams, labels):
     assert loki.covering(streams) == labels
 
 
-def test_lokis_configuration_as_it_renders_it():
-    text = (
-        "table_manager:\n  retention_period: 1s\nlimits_config:\n  a: 1\n  nested:\n    b: 2\n"
-        "- list\n  retention_period: 744h0m0s\ncompactor:\n  retention_enabled: true\n"
-    )
-    assert loki.configured(text, "limits_config", "retention_period") == "744h0m0s"
-    assert loki.configured(text, "compactor", "retention_enabled") == "true"
-    assert loki.configured(text, "compactor", "none") == ""
-    assert loki.configured(text, "none", "none") == ""
-
-
 @pytest.mark.parametrize("first", [0, 1, 17, 399])
 @pytest.mark.parametrize("length", [1, 2, 5, 100])
 def test_periods(first, length):
@@ -157,21 +146,28 @@ def test_clocks():
 
 
 @pytest.mark.parametrize(
-    ("text", "days"),
+    ("config", "limits", "days"),
     [
-        ("compactor:\n  retention_enabled: false\n", UNLIMITED_DAYS),
-        ("compactor:\n  retention_enabled: true\nlimits_config:\n  retention_period: 48h\n", 2),
-        ("compactor:\n  retention_enabled: true\n", None),
-        ("<html>log in</html>", None),
-        (Refused("not for you"), None),
+        ("compactor:\n  retention_enabled: false\n", {}, UNLIMITED_DAYS),
+        ("compactor:\n  retention_enabled: false\n", {"retention_period": "2d"}, UNLIMITED_DAYS),
+        ("compactor:\n  retention_enabled: true\nlimits_config:\n  retention_period: 48h\n", {}, 2),
+        ("compactor:\n    retention_enabled: true\n", {"retention_period": "168h"}, 7),
+        ("compactor:\n    retention_enabled: true\nlimits_config:\n    retention_period: 31d\n",
+         {"retention_period": "1w"}, 7),
+        ("compactor:\n  retention_enabled: true\n", {}, None),
+        ("<html>log in</html>", {}, None),
+        ("<html>log in</html>", {"retention_period": "0s"}, None),
+        (None, {"retention_period": "1w"}, 7),
+        (None, {}, None),
     ],
-)
-def test_how_long_loki_keeps_lines(text, days):
+)  # fmt: skip
+def test_how_long_loki_keeps_lines(config, limits, days):
     class Answering:
-        def get(self, path, attempts):
-            assert path == "/config"
-            if isinstance(text, Refused):
-                raise text
-            return SimpleNamespace(content=text.encode())
+        def get(self, path, **_):
+            if path == "/loki/api/v1/drilldown-limits":
+                return SimpleNamespace(json=lambda: {"limits": limits})
+            if path != "/config" or config is None:
+                raise Refused("not for you")
+            return SimpleNamespace(content=config.encode())
 
     assert loki.LokiServer(Answering()).kept_days() == days

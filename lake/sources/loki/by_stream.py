@@ -59,6 +59,7 @@ class ByStream:
         """Everything Loki gives of each stream. Where that is short of the count, it stays so."""
         streams = streams_between(self.api, self.selector, self.day.start_ns, self.day.end_ns)
         if not self.selector.filters_only:  # labels may come changed, so that they name no stream
+            self._try(streams)
             return self._one_by_one(streams, self._counted(streams))
         together = self._together(streams)
         read = rows_by_stream(together)
@@ -71,6 +72,11 @@ class ByStream:
         }
         kept = [stretch.without(unclear | again.keys()) for stretch in together]
         return [*kept, *self._one_by_one(streams, again)]
+
+    def _try(self, streams: StreamSet) -> None:
+        """Raises Refused for what is no selector, even on a day without streams."""
+        api = self.api.resolving(streams.resolve)
+        api.page(self.selector, self.day.start_ns, self.day.end_ns, 1)
 
     @property
     def _may_have_metadata(self) -> bool:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 from loki_client import LokiClient
+from loki_versions import NO_NEWEST
 
 from lake.base.errors import LakeError
-from lake.servers import Stack, start
+from lake.servers import Stack, find_all, has_version, start
 
 OWN_LIMITS = {
     "split-15m": {"split_queries_by_interval": "15m"},
@@ -35,12 +36,19 @@ def job() -> str:
 
 @pytest.fixture(scope="session")
 def small_loki(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Tenants, at most 100 lines an answer, queries cut at every half hour, short-lived chunks."""
+    """Tenants, at most 100 lines an answer, queries cut at every half hour, short-lived chunks.
+
+    A Loki 3, which alone cuts queries, takes old lines at any time, and has metadata.
+    """
+    newest = [program for program in find_all("loki") if has_version(program, "3")]
+    if not newest:
+        pytest.skip(NO_NEWEST)
     overrides: Path = tmp_path_factory.mktemp("loki") / "overrides.json"  # JSON is YAML
     overrides.write_text(json.dumps({"overrides": OWN_LIMITS}))
     try:
         running = start(
             ["loki"],
+            programs={"loki": newest[0]},
             loki_multi_tenant=True,
             loki_limits={"max_entries_limit_per_query": 100, "split_queries_by_interval": "30m"},
             loki_config={

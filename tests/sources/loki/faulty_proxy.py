@@ -21,6 +21,7 @@ class FaultyProxy:
     def __init__(self, target: str, fault: Callable[[str, int], Fault]) -> None:
         self.fault = fault
         self.done: list[tuple[str, Fault]] = []
+        self.without_headers: set[str] = set()
         self.before: Callable[[str], None] = lambda path: None
         self._lock = threading.Lock()
         proxy = self
@@ -42,7 +43,7 @@ class FaultyProxy:
                 headers = {
                     name: value
                     for name, value in self.headers.items()
-                    if name not in ("Host", "Content-Length", "Connection")
+                    if name not in {"Host", "Content-Length", "Connection", *proxy.without_headers}
                 }
                 told = requests.request(
                     self.command, target + self.path, data=body, headers=headers, timeout=60

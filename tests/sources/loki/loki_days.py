@@ -41,9 +41,10 @@ def read(
         with reader.read(dataset, DAY, scratch) as stream:
             table = pa.Table.from_batches(stream.batches, stream.schema)
         rows = reader.count(dataset, DAY).rows
-        if not selector.startswith("{}"):  # which Loki itself does not take
+        # Loki itself does not take {}, and 2.2 counts equal lines of several streams once.
+        if not selector.startswith("{}") and (direct or loki).takes_metadata:
             assert rows == (direct or loki).count(selector, DAY.end_ns, "24h")
-        assert rows <= table.num_rows
+        assert rows <= table.num_rows + stream.details["merged_lines"]
     finally:
         reader.close()
     return table, stream.details
@@ -72,7 +73,7 @@ def rows_of(table: pa.Table) -> list[Row]:
         assert row["ts"].microsecond == row["ts_ns"] // 1000 % 1_000_000
         order.append((row["stream_id"], row["ts_ns"]))
         labels.pop("service_name", None)
-        metadata = dict(row["metadata"])
+        metadata = dict(row["metadata"] or ())
         assert [*metadata] == sorted(metadata)
         metadata.pop("detected_level", None)
         rows.append((pairs(labels), row["ts_ns"], row["line"], pairs(metadata)))

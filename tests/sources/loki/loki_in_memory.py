@@ -19,6 +19,7 @@ from lake.sources.http import Tally
 from lake.sources.loki.answer import ROWS, Streams
 from lake.sources.loki.api import Limit, Page, TooMany, TooWide
 from lake.sources.loki.selector import LINE_LABEL, NS_LABEL, Selector
+from lake.sources.loki.version import Dialect
 
 MS = 1_000_000
 HOUR = 3600 * 1000 * MS
@@ -56,6 +57,7 @@ class FakeLoki:
     streams: Streams = field(default_factory=Streams)
     tally: Tally = field(default_factory=Tally)
     limit: Limit = field(default_factory=Limit)
+    dialect: Dialect = field(default_factory=Dialect)
 
     def __post_init__(self) -> None:
         self.lines = sorted(self.lines, key=lambda line: (line.stream, line.chunk, line.ts_ns))

@@ -13,6 +13,7 @@ from loki_in_memory import HOUR, MS, FakeLoki, Line, labels_of
 
 from lake.base.day import Day
 from lake.base.errors import Incomplete, TransientError
+from lake.sources.loki.config import LokiConfig
 from lake.sources.loki.missing import Recovery, short_milliseconds
 from lake.sources.loki.reading import Reading, page_lines
 from lake.sources.loki.selector import Selector
@@ -103,7 +104,7 @@ def test_every_line_comes_once(
     kept = stored_once(kept)
     loki = FakeLoki(kept, cap=cap, widest_ns=widest_ns, split_ns=split_ns)
     try:
-        rows, _ = read(loki, None if known else Split.of(""))
+        rows, _ = read(loki, None if known else Split.of(LokiConfig()))
     except Incomplete:
         assert cap == 1  # a single line does not show what tells it from others
         return

@@ -1,0 +1,299 @@
+"""Days on which a query of several streams, or a masked line, is not what it seems: exactly."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from faulty_proxy import FaultyProxy
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from loki_client import Entry, Labels, LokiClient
+from loki_days import DAY, HOUR, MS, Row, pairs, pushed, read, rows_of
+
+from lake.base.datasets import LokiDataset
+from lake.base.errors import Incomplete
+from lake.base.settings import LokiSource
+from lake.servers import Binary, Stack, start
+from lake.sources.loki import LokiReader
+
+SECOND = 1000 * MS
+MASK = '| json msg="msg" | line_format "{{.msg}}"'
+OLD = pytest.mark.loki(below="3.0")
+
+
+@pytest.fixture(scope="session")
+def chunky(loki_program: Binary) -> Iterator[Stack]:
+    """Small answers; chunks are stored as soon as they are flushed."""
+    with start(
+        ["loki"],
+        programs={"loki": loki_program},
+        loki_multi_tenant=True,
+        loki_limits={"max_entries_limit_per_query": 300},
+        loki_config={"ingester": {"flush_check_period": "100ms", "chunk_retain_period": "0s"}},
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def server(chunky: Stack, job: str) -> LokiClient:
+    """A tenant of its own."""
+    return LokiClient(chunky.endpoints["loki"]["url"], tenant=job)
+
+
+def test_streams_that_end_at_one_instant(loki: LokiClient, job: str, tmp_path: Path) -> None:
+    """600 streams write the same line at the same nanosecond, which is on a full hour."""
+    everything: list[Row] = []
+    for number in range(600):
+        labels = {"job": job, "pod": f"pod-{number}"}
+        entries: list[Entry] = [
+            (DAY.start_ns + 5 * HOUR + number * 1_000_003, f"begin {number}", {}),
+            (DAY.start_ns + 6 * HOUR, "end", {}),
+        ]
+        loki.push(labels, entries)
+        everything += pushed(labels, entries)
+    loki.wait_for(f'{{job="{job}"}}', DAY.end_ns, 1200)
+    table, details = read(loki, f'{{job="{job}"}}', tmp_path)
+    assert sorted(rows_of(table)) == sorted(everything)
+    assert details["streams"] == 600
+    assert details["requests"] < 1400
+
+
+@pytest.mark.slow
+def test_long_streams_with_lines_in_common(server: LokiClient, job: str, tmp_path: Path) -> None:
+    """Streams longer than an answer, some labels of one in another's, lines on full hours."""
+    everything: list[Row] = []
+    streams: list[Labels] = [{"job": job}, {"job": job, "pod": "a"}, {"job": job, "pod": 'b"\\'}]
+    for number, labels in enumerate(streams):
+        entries: list[Entry] = [
+            (DAY.start_ns + n * 20 * SECOND, "tick" if n % 3 else f"{number}", {})
+            for n in range(1500)
+        ]
+        entries += [(DAY.end_ns - 5, f"burst {n}", {}) for n in range(700)]
+        server.push(labels, entries)
+        everything += pushed(labels, entries)
+    server.wait_for(f'{{job="{job}"}}', DAY.end_ns, len(everything))
+    for selector in (f'{{job="{job}"}}', "{}"):
+        table, details = read(server, selector, tmp_path)
+        assert sorted(rows_of(table)) == sorted(everything)
+        assert details["limit"] == 300
+    table, _ = read(server, f'{{job="{job}"}} |= "tick" != "burst"', tmp_path)
+    assert sorted(rows_of(table)) == sorted(row for row in everything if row[2] == "tick")
+
+
+@OLD
+def test_what_an_old_version_can_not_have(loki: LokiClient, job: str, tmp_path: Path) -> None:
+    loki.push({"job": job}, [(DAY.start_ns, '{"a": "1"}', {}), (DAY.start_ns + 1, "x", {})])
+    table, details = read(loki, f'{{job="{job}"}}', tmp_path)
+    assert details["server_version"] == "2.2.1"
+    assert details["structured_metadata"] == "not known to this version"
+    assert table["metadata"].to_pylist() == [None, None]
+    table, _ = read(loki, f'{{job="{job}"}} | json', tmp_path)
+    assert table["metadata"].to_pylist() == [[("a", "1")], [("__error__", "JSONParserErr")]]
+
+
+@OLD
+def test_a_line_that_is_pushed_twice(server: LokiClient, job: str, tmp_path: Path) -> None:
+    """The same line twice at one ns, in a chunk and over two: what Loki stores of it."""
+    at = DAY.start_ns + HOUR
+    server.push({"job": job}, [(at, "twice", {}), (at, "twice", {}), (at, "other", {})])
+    server.store()
+    server.push({"job": job}, [(at, "twice", {}), (at + 1, "last", {})])
+    server.store()
+    table, _ = read(server, f'{{job="{job}"}}', tmp_path)
+    given = server.lines(f'{{job="{job}"}}', DAY.start_ns, DAY.end_ns)
+    assert sorted(table["line"].to_pylist()) == sorted(given) == ["last", "other", "twice"]
+
+
+def of_user(user: str, text: str = "request handled") -> str:
+    return json.dumps({"msg": text, "user": f"{user}@example.test"})
+
+
+def chunks_of(server: LokiClient, labels: Labels, *chunks: list[Entry]) -> None:
+    """Each is a chunk of its own, and all are out of memory."""
+    for chunk in chunks:
+        server.push(labels, chunk)
+        server.store()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "pipeline",
+    [
+        MASK,
+        '| json | line_format "{{.msg}}" | label_format user="x"',
+        '| json | line_format "{{.msg}}" # | json',
+        '|= "msg" | json msg="msg" | line_format "{{.msg}}" |= "x" or "request"',
+        '| regexp `"msg": "(?P<msg>[^"]*)"` | line_format `{{ .msg | replace "request" "r" }}`',
+        '| json msg="msg" | line_format `{"_entry": "{{.msg}}"}` | unpack',
+    ],
+)
+def test_masked_lines_stay_masked(
+    server: LokiClient, job: str, tmp_path: Path, pipeline: str
+) -> None:
+    """Two lines alike once masked, in one chunk and over two; lines on full hours."""
+    at, selector = DAY.start_ns, f'{{job="{job}"}} {pipeline}'
+    if " or " in pipeline and not server.takes_metadata:
+        selector = selector.replace(' or "request"', "").replace('|= "x"', '|~ "x|request"')
+    hour, second = at + 3 * HOUR, at + 5 * HOUR
+    first: list[Entry] = [
+        (at + SECOND, of_user("kim"), {}),
+        (at + SECOND, of_user("lee"), {}),
+        (at + 2 * SECOND, of_user("kim"), {}),
+        (hour - MS, of_user("ann"), {}),
+        (hour, of_user("eve", "x on the hour"), {}),
+        (hour, of_user("bob", "x another"), {}),
+    ]
+    next_one: list[Entry] = [
+        (hour, of_user("joe", "x another"), {}),
+        (hour + 1, of_user("joe"), {}),
+        (second, of_user("joe", "x last"), {}),
+    ]
+    chunks_of(server, {"job": job}, first, next_one, [(second + SECOND, of_user("kim"), {})])
+    wait_until(lambda: len(server.lines(selector, at, DAY.end_ns)) >= 6)
+    table, details = read(server, selector, tmp_path)
+    given = server.lines(selector, at, DAY.end_ns)
+    lines = table["line"].to_pylist()
+    assert not [line for line in lines if "@" in line]
+    kept = [*first, *next_one, (second + SECOND, of_user("kim"), {})]
+    request = "r handled" if "replace" in pipeline else "request handled"
+    expected = {
+        (ts, json.loads(line)["msg"].replace("request handled", request)) for ts, line, _ in kept
+    }
+    assert {(row["ts_ns"], row["line"]) for row in table.to_pylist()} == expected
+    # What the lake has beside Loki's own answer is what Loki leaves out on full hours.
+    answered, extra = list(lines), []
+    for line in given:
+        answered.remove(line)
+    extra = answered
+    assert len(extra) == details["recovered_lines"]
+    assert all(line.startswith("x ") for line in extra)
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+
+
+@pytest.mark.loki(at_least="3.0")
+def test_a_metric_query_that_masks_otherwise_is_no_way_to_ask(
+    server: LokiClient, job: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the filter that keeps a line_format, originals would come: that fails loudly."""
+    monkeypatch.setattr("lake.sources.loki.selector._KEEP_FORMAT", "")
+    hour = DAY.start_ns + 3 * HOUR
+    first: list[Entry] = [(hour - MS, of_user("ann"), {}), (hour, of_user("eve"), {})]
+    chunks_of(server, {"job": job}, first, [(hour + SECOND, of_user("joe"), {})])
+    selector = f'{{job="{job}"}} {MASK}'
+    wait_until(lambda: len(server.lines(selector, DAY.start_ns, DAY.end_ns)) == 2)
+    with pytest.raises(Incomplete, match="metric queries do not give"):
+        read(server, selector, tmp_path)
+
+
+@pytest.mark.loki(at_least="3.0")
+def test_answers_that_mix_labels_and_metadata(server: LokiClient, job: str, tmp_path: Path) -> None:
+    """As 2.9 gives them: here a proxy takes the header away that asks for more."""
+    at = DAY.start_ns + HOUR
+    streams: list[tuple[Labels, list[Entry]]] = [
+        ({"job": job}, [(at, "end", {"pod": "a"}), (at + 1, "x", {}), (at + 2, "x", {"t": "1"})]),
+        ({"job": job, "pod": "a"}, [(at, "end", {}), (at + 3, "y", {"t": "2"})]),
+        ({"job": job, "zone": "z"}, [(at, "end", {"t": "3"})]),
+    ]
+    for labels, entries in streams:
+        server.push(labels, entries)
+    server.wait_for(f'{{job="{job}"}}', DAY.end_ns, 6)
+    expected = sorted(row for labels, entries in streams for row in pushed(labels, entries))
+    proxy = FaultyProxy(server.url, lambda path, _: None)
+    proxy.without_headers = {"X-Loki-Response-Encoding-Flags"}
+    with proxy.running():
+        mixed = LokiClient(proxy.url, server.tenant)
+        table, details = read(mixed, f'{{job="{job}"}}', tmp_path)
+        parsed, _ = read(mixed, f'{{job="{job}"}} | logfmt', tmp_path)
+    assert sorted(rows_of(table)) == expected
+    assert details["streams_read_alone"] == 2  # those whose labels are some of the other's
+    plain, _ = read(server, f'{{job="{job}"}} | logfmt', tmp_path)
+    assert sorted(rows_of(parsed)) == sorted(rows_of(plain))
+
+
+@OLD
+@pytest.mark.slow
+def test_streams_that_are_listed_before_their_lines_are_found(
+    loki_program: Binary, job: str, tmp_path: Path
+) -> None:
+    """Of old lines that are in memory this version shows streams, and no line."""
+    with start(
+        ["loki"],
+        programs={"loki": loki_program},
+        loki_config={"ingester": {"query_store_max_look_back_period": "0s"}},
+    ) as running:
+        loki = LokiClient(running.endpoints["loki"]["url"])
+        loki.push({"job": job}, [(DAY.start_ns + HOUR, "not yet", {})])
+        reader = LokiReader(LokiSource(url=loki.url))
+        unseen = {
+            selector: reader.unseen(dataset_of(selector.format(job)), DAY)
+            for selector in ('{{job="{}"}}', '{{job="{}"}} |= "x"', '{{job="no-{}"}}', "{{}}")
+        }
+        reader.close()
+    assert list(unseen.values()) == [1, 1, 0, 1]
+
+
+def test_a_day_whose_lines_a_pipeline_leaves_out_is_empty(loki: LokiClient, job: str) -> None:
+    loki.push({"job": job}, [(DAY.start_ns + HOUR, "there", {})])
+    loki.wait_for(f'{{job="{job}"}}', DAY.end_ns, 1)
+    reader = LokiReader(LokiSource(url=loki.url))
+    assert reader.unseen(dataset_of(f'{{job="{job}"}} |= "not there"'), DAY) == 0
+    reader.close()
+
+
+def dataset_of(selector: str) -> LokiDataset:
+    return LokiDataset(name="logs", source="loki", selector=selector)
+
+
+_streams = st.lists(
+    st.fixed_dictionaries(
+        {}, optional={"pod": st.sampled_from("ab"), "Zone": st.sampled_from(["x", 'ü`"\\\n'])}
+    ),
+    min_size=1,
+    max_size=4,
+    unique_by=pairs,
+)
+_lines = st.lists(
+    st.tuples(
+        st.sampled_from([0, 1, MS, HOUR - 1, HOUR, HOUR + MS, 5 * HOUR, 24 * HOUR - 1]),
+        st.sampled_from(["", "end", "a", '{"msg": "m"}', "\x00é💥"]),
+    ),
+    min_size=1,
+    max_size=20,
+)
+
+
+@pytest.mark.slow
+@OLD
+@given(labels=_streams, data=st.data())
+@settings(
+    max_examples=15, deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)  # fmt: skip
+def test_any_day_of_few_lines_in_several_streams(
+    chunky: Stack, tmp_path: Path, labels: list[dict[str, str]], data: st.DataObject
+) -> None:
+    """Lines that are alike at times that are alike, on whole hours and at the day's edges."""
+    run = f"any-{time.monotonic_ns()}"
+    server = LokiClient(chunky.endpoints["loki"]["url"], tenant=run)
+    expected: set[Row] = set()
+    for of in labels:
+        entries: list[Entry] = sorted(
+            {(DAY.start_ns + at, line): {} for at, line in data.draw(_lines)}
+        )  # type: ignore[assignment]
+        entries = [(ts, line, {}) for ts, line in entries]  # type: ignore[misc]
+        server.push({"job": run, **of}, entries)
+        expected |= set(pushed({"job": run, **of}, entries))
+        if data.draw(st.booleans()):
+            server.store()
+    table, _ = read(server, f'{{job="{run}"}}', tmp_path)
+    assert sorted(rows_of(table)) == sorted(expected)
