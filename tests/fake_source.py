@@ -14,6 +14,7 @@ from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.table import TableStream
 from lake.sources import Count
+from lake.sources.face import MERGED_LINES
 
 SCHEMA = pa.schema([("_id", pa.int64()), ("text", pa.string())])
 
@@ -30,6 +31,7 @@ class FakeSource:
     counts: dict[str, Iterator[int]] = field(default_factory=dict)
     faults: dict[str, BaseException] = field(default_factory=dict)
     undated_rows: int | BaseException | None = 0
+    merged_lines: int = 0
     unseen_streams: dict[str, int] = field(default_factory=dict)
     lateness_days: int = 3
     may_count_low: bool = False
@@ -44,7 +46,7 @@ class FakeSource:
     def read(self, dataset: Dataset, day: Day, scratch: Path) -> Iterator[TableStream]:
         self.asked.append(("read", str(day)))
         assert list(scratch.iterdir()) == []
-        details: dict[str, int] = {}
+        details: dict[str, int] = {MERGED_LINES: self.merged_lines} if self.merged_lines else {}
         yield TableStream(
             SCHEMA, self._batches(str(day), details), sorted_by=("_id",), details=details
         )

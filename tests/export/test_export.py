@@ -238,6 +238,28 @@ def test_a_source_that_may_count_low(place):
     assert (place.manifest(DAY)["rows"], place.manifest(DAY)["source_count"]) == (10, 9)
 
 
+def test_lines_that_the_dataset_itself_made_equal_are_accounted_for(place):
+    place.source.rows[DAY] = 10
+    place.source.merged_lines = 2
+    place.source.counted(DAY, 13)
+    refused(place)
+    place.source.counted(DAY, 12)
+    place.export(DAY)
+    manifest = place.manifest(DAY)
+    assert (manifest["rows"], manifest["source_count"]) == (10, 12)
+    assert manifest["details"]["merged_lines"] == 2
+
+
+def test_a_day_of_which_only_streams_are_listed_is_late(place):
+    place.source.unseen_streams[DAY] = 3
+    with pytest.raises(TransientError, match="late") as caught:
+        place.export(DAY)
+    assert "3 streams" in caught.value.parts["found"]
+    assert place.files() == {}
+    place.export(DAY, allow_shrink=True)
+    assert place.manifest(DAY)["rows"] == 0
+
+
 @pytest.mark.parametrize("rows", [9, 0])
 def test_a_day_does_not_shrink_unless_told(place, rows):
     place.source.rows[DAY] = 10

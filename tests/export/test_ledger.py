@@ -99,6 +99,16 @@ def test_a_wrong_configuration_is_exit_2(place, lake):
         assert "unknown key 'colour'" in err
 
 
+def test_days_of_which_only_streams_are_listed_are_late(place, lake):
+    assert lake("export", "--from", "2026-07-06", "--to", "2026-07-10")[0] == 0
+    place.store.delete("manifests/events/2026-07-08.json")
+    place.source.unseen_streams = dict.fromkeys(("2026-07-01", "2026-07-08", "2026-07-09"), 2)
+    code, out, _ = lake("status", "--json")
+    events = {one["dataset"]: one for one in json.loads(out)["datasets"]}["events"]
+    states = {day[-2:]: one["state"] for day, one in events["days"].items()}
+    assert (code, states["07"], states["08"], states["09"]) == (1, "empty", "late", "late")
+
+
 def test_status_knows_every_state(place, lake):
     days_of(place, 1, 10, 5)
     place.source.rows["2026-07-04"] = 0

@@ -121,8 +121,9 @@ def _data(answer: Answer, result_type: str) -> dict[str, Any]:
 
 def _partial_marks(body: Mapping[str, Any]) -> list[str]:
     """How the answer says that it is not whole: servers and gateways differ in their words."""
-    marks = [f"{name}: true" for name in ("isPartial", "partial") if body.get(name) is True]
+    marks = []
     for part in (body, body["data"]):
+        marks += [f"{name}: true" for name in ("isPartial", "partial") if part.get(name) is True]
         warnings = part.get("warnings")
         found = warnings if isinstance(warnings, list) else ()
         marks += [str(warning) for warning in found if _PARTIAL.search(str(warning))]

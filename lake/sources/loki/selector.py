@@ -137,7 +137,7 @@ class Selector:
 
     def _for_metrics(self, drops: bool) -> str:
         if self.filters_only or not drops:
-            return str(self)
+            return f"{self}\n" if "#" in self.pipeline else str(self)  # it may end in a comment
         return str(self.piped(_NO_ERRORS))
 
 

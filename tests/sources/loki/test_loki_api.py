@@ -152,6 +152,62 @@ def test_a_long_query_goes_into_the_body(api: Api, script: Script) -> None:
     assert "x" * 3000 in form
 
 
+@pytest.mark.parametrize(
+    "mark",
+    [
+        {"isPartial": True},
+        {"partial": True},
+        {"warnings": ["maximum number of series (500) reached; returning partial results"]},
+        {"warnings": [1, "incomplete: an ingester is down"]},
+    ],
+)
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_part_that_is_marked_so_is_no_answer(
+    api: Api, script: Script, mark: dict[str, Any], inside: bool
+) -> None:
+    """In the body, in data, as Loki writes it and as others may."""
+    body = json.loads(streams(LINE))
+    (body["data"] if inside else body).update(mark)
+    for separators in ((",", ":"), (", ", ": ")):
+        script.answers = [(200, json.dumps(body, separators=separators).encode())]
+        with pytest.raises(TransientError, match="partial"):
+            api.page(SELECTOR, 1000, 2000, 5000)
+    whole = {**json.loads(streams(LINE)), "warnings": ["deprecated"], "isPartial": False}
+    script.answers = [(200, json.dumps(whole).encode())]
+    assert api.page(SELECTOR, 1000, 2000, 5000).rows.num_rows == 1
+
+
+@pytest.mark.parametrize(
+    ("refusal", "remedy"),
+    [
+        ("stream selector is missing required matchers [namespace]", "required_labels"),
+        ("stream selector has less label matchers than required: (present: [a])", "minimum_labels"),
+        ("max streams matchers per query exceeded, matchers-count > limit (9 > 2)",
+         "raise max_streams_matchers_per_query"),
+        ("queries require at least one regexp or equality matcher that does not have an "
+         "empty-compatible value", "or {} for all streams"),
+        ("pipeline error: 'JSONParserErr' for series", '__error__=""'),
+        ("parse error at line 1, col 3", "correct the selector"),
+    ],
+)  # fmt: skip
+def test_a_remedy_fits_the_refusal(api: Api, script: Script, refusal: str, remedy: str) -> None:
+    script.answers = [(400, refusal.encode())]
+    for ask in (
+        lambda: api.page(SELECTOR, 1000, 2000, 5000),
+        lambda: api.vector("x", 1),
+        lambda: api.series(SELECTOR, 0, 10**9),
+    ):
+        with pytest.raises(Refused) as caught:
+            ask()
+        assert remedy in caught.value.parts["remedy"]
+
+
+def test_the_cap_as_old_versions_word_it(api: Api, script: Script) -> None:
+    old = "max entries limit per query exceeded, limit > max_entries_limit (5000 > 100)"
+    script.answers = [(400, old.encode()), (200, streams(LINE))]
+    assert api.page(SELECTOR, 1000, 2000, 5000).limit == 100
+
+
 def test_limits_that_are_not_told(api: Api, script: Script) -> None:
     script.answers = [(404, b"404 page not found")]
     assert api.limits("") == {}

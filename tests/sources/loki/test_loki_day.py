@@ -263,5 +263,5 @@ def test_a_day_beyond_the_look_back_is_no_empty_day(
     with start(["loki"], programs={"loki": loki_program}, loki_limits=limits) as running:
         loki = LokiClient(running.endpoints["loki"]["url"])
         loki.push({"job": job}, [(DAY.start_ns, "too old to be seen", {})])
-        with pytest.raises(Incomplete, match="max_query_lookback = (10d|240h)"):
+        with pytest.raises(Incomplete, match="max_query_lookback = "):
             read(loki, f'{{job="{job}"}}', tmp_path)
