@@ -66,7 +66,7 @@ class LokiClient:
         return [value[1] for s in answer.json()["data"]["result"] for value in s["values"]]
 
     def count(self, selector: str, end_ns: int, duration: str) -> int:
-        query = f"sum(count_over_time({selector}[{duration}]))"
+        query = f"sum(count_over_time({selector}\n[{duration}]))"  # it may end in a comment
         answer = self._session.get(
             f"{self.url}/loki/api/v1/query",
             params={"query": query, "time": end_ns - 1},
