@@ -115,6 +115,10 @@ class StoredDocuments:
         """The same."""
         return None
 
+    def unseen(self, dataset: Dataset, day: Day) -> int:
+        """0: what is listed is shown."""
+        return 0
+
     def close(self) -> None:
         """Nothing is open."""
 
