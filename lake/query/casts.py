@@ -1,79 +1,149 @@
-"""SQL that turns a value of one kind into the kind that unites it with others.
+"""SQL that turns a file's value into the type that the days asked for have in common.
 
-Belongs here: expressions over one value. Does not: which kinds are united (kinds), files.
+Belongs here: the type to read a file with, expressions over one value. Does not: which types
+are united (merged), files.
+
+A value beside values of other types is plain text, so that `status = 'error'` finds it on any
+day: numbers without trailing zeros (5, 5.0 and 5.00 are equal), true and false, times in ISO
+8601, bytes in base64. A sub-document or an array beside scalars is JSON text.
 """
 
 from __future__ import annotations
 
 from lake.query.kinds import (
+    NOTHING,
     Kind,
     ListOf,
     Plain,
     Struct,
     by_name,
     folded,
+    quoted_name,
     quoted_text,
     sql_type,
 )
+from lake.query.merged import LIST, STRUCT, TEXT, Node
+from lake.query.texts import Text, choose, joined
 
-_INSTANT = "'%Y-%m-%dT%H:%M:%S.%fZ'"
+_INSTANT = "'%Y-%m-%dT%H:%M:%S.%gZ'"
+_FLOATING = ("FLOAT", "DOUBLE")
 
 
-def read_directly(source: Kind, target: Kind) -> bool:
-    """Whether the Parquet reader can be told `target` where the file has `source`.
+def read_type(node: Node, kind: Kind | None) -> Kind:
+    """The type with which a file is read that has `kind` there, None where it has nothing.
 
-    It fills in the members that a STRUCT lacks. Other differences are not left to it: it
-    would compare `c < -3.5` in a file of integers as `c < -4`.
+    The reader fills in what is missing and leaves out members that are not named. Other
+    differences are not left to it: it would compare `c < -3.5` in a file of integers as
+    `c < -4`. So a STRUCT has the table's members, each of the file's type where days differ,
+    and the file's own rare ones.
     """
-    match source, target:
-        case Struct(mine), Struct(theirs):
-            wanted = by_name(theirs)
-            return all(read_directly(kind, wanted[folded(name)]) for name, kind in mine)
-        case ListOf(mine), ListOf(theirs):
-            return read_directly(mine, theirs)
-    return source == target
+    if not node.special:
+        return node.kind
+    match kind:
+        case Struct(members):
+            mine = by_name(members)
+            kept = [
+                (member.name, read_type(member, mine.get(key)))
+                for key, member in node.members.items()
+            ]
+            rare = [part for part in members if folded(part[0]) not in node.members]
+            return Struct((*kept, *rare))
+        case ListOf(item) if node.item:
+            return ListOf(read_type(node.item, item))
+    return NOTHING if kind is None else kind
 
 
-def cast(value: str, source: Kind, target: Kind, depth: int = 0) -> str:
-    """The expression `value`, of kind `source`, as `target`."""
-    if source == target:
-        return value
-    match source, target:
-        case Plain("nothing"), _:
-            return f"CAST(NULL AS {sql_type(target)})"
-        case _, Plain("mixed"):
-            return f"CAST({_json(value, source, depth)} AS VARCHAR)"
-        case Struct(mine), Struct(theirs):
-            had = by_name(mine)
-            members = ", ".join(
-                f"{quoted_text(name)}: {_member(value, name, had.get(folded(name)), kind, depth)}"
-                for name, kind in theirs
+def type_of(node: Node) -> Text:
+    """DuckDB's name of the type that the days have in common."""
+    return choose(node, lambda form: _type_as(node, form))
+
+
+def _type_as(node: Node, form: str) -> Text:
+    if form == STRUCT:
+        members = (
+            (quoted_name(member.name), " ", *type_of(member)) for member in node.members.values()
+        )
+        return ("STRUCT(", *joined(", ", members), ")")
+    if form == LIST and node.item:
+        return (*type_of(node.item), "[]")
+    return ("VARCHAR" if form == TEXT else form,)
+
+
+def cast(value: str, source: Kind, node: Node, depth: int = 0) -> Text:
+    """The expression `value`, read as `source`, in the type that the days have in common."""
+    if not node.special:
+        return (value,)
+    if source == NOTHING:
+        return ("CAST(NULL AS ", *type_of(node), ")")
+    return choose(node, lambda form: _as(value, source, node, form, depth), node.bit(source))
+
+
+def _as(value: str, source: Kind, node: Node, form: str, depth: int) -> Text:
+    if form == TEXT:
+        return (plain_text(value, source, depth),)
+    match source:
+        case Struct(members):
+            if not any(member.special for member in node.members.values()):
+                return (f"CAST({value} AS ", *_type_as(node, form), ")")
+            mine = by_name(members)
+            inner = (
+                (
+                    f"{quoted_text(member.name)}: ",
+                    *cast(member_of(value, member.name), mine[key], member, depth),
+                )
+                for key, member in node.members.items()
             )
-            return f"CASE WHEN {value} IS NOT NULL THEN {{{members}}} END"
-        case ListOf(mine), ListOf(theirs):
-            item = f"v{depth}"
-            inner = cast(item, mine, theirs, depth + 1)
-            return f"list_transform({value}, lambda {item}: {inner})"
-    return f"CAST({value} AS {sql_type(target)})"
+            return (f"CASE WHEN {value} IS NOT NULL THEN {{", *joined(", ", inner), "} END")
+        case ListOf(item) if node.item:
+            one = f"v{depth}"
+            inner_text = cast(one, item, node.item, depth + 1)
+            if inner_text == (one,):
+                return (value,)
+            return (f"list_transform({value}, lambda {one}: ", *inner_text, ")")
+    return (value if sql_type(source) == form else f"CAST({value} AS {form})",)
 
 
-def _member(value: str, name: str, source: Kind | None, target: Kind, depth: int) -> str:
-    if source is None:
-        return f"CAST(NULL AS {sql_type(target)})"
-    return cast(f"struct_extract({value}, {quoted_text(name)})", source, target, depth)
+def member_of(value: str, name: str) -> str:
+    """A STRUCT's member."""
+    return f"struct_extract({value}, {quoted_text(name)})"
+
+
+def plain_text(value: str, kind: Kind, depth: int = 0) -> str:
+    """An expression of type VARCHAR, NULL where the value is NULL."""
+    match kind:
+        case Plain("VARCHAR"):
+            return value
+        case Plain(name) if name in _FLOATING:
+            text = f"CAST({value} AS VARCHAR)"
+            return (
+                f"CASE WHEN {value} = trunc({value}) AND abs({value}) < 1e18 "
+                f"THEN CAST(CAST({value} AS BIGINT) AS VARCHAR) WHEN isfinite({value}) THEN {text} "
+                f"WHEN isnan({value}) THEN 'NaN' WHEN {value} > 0 THEN 'Infinity' "
+                f"WHEN {value} < 0 THEN '-Infinity' END"
+            )
+        case Plain(name) if name.startswith("DECIMAL") and not name.endswith(",0)"):
+            return f"rtrim(rtrim(CAST({value} AS VARCHAR), '0'), '.')"
+        case Plain("TIMESTAMP WITH TIME ZONE"):
+            return f"strftime({value} AT TIME ZONE 'UTC', {_INSTANT})"
+        case Plain("TIMESTAMP"):
+            return f"strftime({value}, {_INSTANT[:-2]}')"
+        case Plain("BLOB"):
+            return f"base64({value})"
+        case Plain(name) if not name.startswith("MAP"):
+            return f"CAST({value} AS VARCHAR)"
+    return f"CAST({_json(value, kind, depth)} AS VARCHAR)"
 
 
 def _json(value: str, kind: Kind, depth: int) -> str:
     """An expression of type JSON, NULL where the value is NULL.
 
-    Members that are NULL are left out, items are not. Times are UTC in ISO 8601, bytes
-    base64, and a number that JSON does not know is a string.
+    Members that are NULL are left out, items are not. Numbers and booleans are JSON's own,
+    with all their digits; other scalars are strings of their plain text.
     """
     match kind:
         case Struct(members):
             pairs = ", ".join(
-                f"{quoted_text(name)}, "
-                + _json(f"struct_extract({value}, {quoted_text(name)})", part, depth)
+                f"{quoted_text(name)}, {_json(member_of(value, name), part, depth)}"
                 for name, part in members
             )
             # A merge patch leaves out what is null.
@@ -84,11 +154,9 @@ def _json(value: str, kind: Kind, depth: int) -> str:
             return (
                 f"to_json(list_transform({value}, lambda {item}: {_json(item, part, depth + 1)}))"
             )
-        case Plain("FLOAT" | "DOUBLE"):
-            text = f"to_json(CAST({value} AS VARCHAR))"
+        case Plain(name) if name in _FLOATING:
+            text = f"to_json({plain_text(value, kind)})"
             return f"CASE WHEN isfinite({value}) THEN to_json({value}) ELSE {text} END"
-        case Plain("TIMESTAMP WITH TIME ZONE"):
-            return f"to_json(strftime({value} AT TIME ZONE 'UTC', {_INSTANT}))"
-        case Plain("BLOB"):
-            return f"to_json(base64({value}))"
+        case Plain("TIMESTAMP WITH TIME ZONE" | "TIMESTAMP" | "BLOB"):
+            return f"to_json({plain_text(value, kind)})"
     return f"to_json({value})"

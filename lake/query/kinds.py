@@ -1,11 +1,9 @@
-"""Types of columns as the manifests tell them, and the one type that holds several of them.
+"""Types of columns as manifests describe them.
 
-Belongs here: reading a manifest's schema, which type unites two, and the SQL that turns a
-value of the one into the other. Does not: files, views, sessions.
+Belongs here: reading a manifest's schema, DuckDB's names of types, which number type holds
+others. Does not: what the days have in common (merged), casts, files.
 
-Two types that differ are united so that no value is lost: STRUCTs by the union of their
-members, LISTs by their items, numbers by the wider one; all else is shown as JSON in a
-VARCHAR. Names that differ only in case are one name, as in SQL.
+Names that differ only in case are one name, as in SQL.
 """
 
 from __future__ import annotations
@@ -59,9 +57,13 @@ _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 @dataclass(frozen=True)
 class Plain:
-    """A type without parts that matter here, by DuckDB's name."""
+    """A type without parts that matter here, by DuckDB's name.
+
+    `tag` is the Arrow field's metadata `bson`: what the text of a VARCHAR stands for.
+    """
 
     name: str
+    tag: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,6 @@ class ListOf:
 
 
 Kind = Plain | Struct | ListOf
-MIXED = Plain("mixed")  # JSON in a VARCHAR
 NOTHING = Plain("nothing")  # a column that is NULL in every row
 
 
@@ -94,7 +95,7 @@ def kind_of(described: Mapping[str, Any]) -> Kind:
         return Plain(f"MAP({sql_type(kind_of(described['key']))}, {_value(described)})")
     if name == "null":
         return NOTHING
-    return Plain(_plain_name(str(name)))
+    return Plain(_plain_name(str(name)), described.get("metadata", {}).get("bson", ""))
 
 
 def _value(described: Mapping[str, Any]) -> str:
@@ -124,58 +125,28 @@ def sql_type(kind: Kind) -> str:
             return f"STRUCT({inner})"
         case ListOf(item):
             return f"{sql_type(item)}[]"
-    return "VARCHAR" if kind in (MIXED, NOTHING) else kind.name
+    return "VARCHAR" if kind == NOTHING else kind.name
 
 
-def united(one: Kind, other: Kind) -> Kind:
-    """The kind that shows values of both."""
-    match one, other:
-        case _ if other in (one, NOTHING):
-            return one
-        case Plain("nothing"), _:
-            return other
-        case Struct(mine), Struct(theirs):
-            return Struct(tuple(united_members([mine, theirs])))
-        case ListOf(mine), ListOf(theirs):
-            return ListOf(united(mine, theirs))
-        case Plain(mine), Plain(theirs):
-            return Plain(_wider(mine, theirs) or MIXED.name)
-    return MIXED
-
-
-def united_members(schemas: list[tuple[tuple[str, Kind], ...]]) -> list[tuple[str, Kind]]:
-    """The members of all, each once. What only a later one has stands behind its neighbour."""
-    order: list[str] = []
-    spelled: dict[str, str] = {}
-    kinds: dict[str, list[Kind]] = {}
-    for schema in schemas:
-        place = 0
-        for name, kind in schema:
-            key = folded(name)
-            if key not in spelled:
-                spelled[key] = name
-                order.insert(place, key)
-            kinds.setdefault(key, []).append(kind)
-            place = order.index(key) + 1
-    return [(spelled[key], reduce(united, kinds[key])) for key in order]
-
-
-def _wider(one: str, other: str) -> str | None:
-    """The number type that takes both, None where one is no number."""
-    names = {one, other}
-    numbers = [_digits(name) for name in names]
+def widest(names: Iterable[str]) -> str | None:
+    """The number type that takes values of all these, None where one is no number."""
+    distinct = sorted(set(names))
+    numbers = [_digits(name) for name in distinct]
     if any(number is None for number in numbers):
         return None
-    if names & _FLOATING:
-        return "DOUBLE"
+    if _FLOATING.intersection(distinct):
+        return "DOUBLE" if len(distinct) > 1 else distinct[0]
+    if _DIGITS.keys() >= set(distinct):
+        return reduce(_wider_integer, distinct)
     whole = max(before for before, _ in filter(None, numbers))
     scale = max(after for _, after in filter(None, numbers))
-    if names <= _DIGITS.keys():
-        return _wider_integer(one, other)
     return f"DECIMAL({whole + scale},{scale})" if whole + scale <= _MOST_DIGITS else "DOUBLE"
 
 
 def _wider_integer(one: str, other: str) -> str:
+    """`one` or `other` where it takes both, else a wider one."""
+    if one == other:
+        return one
     narrow, wide = sorted((one, other), key=list(_DIGITS).index)
     if wide in _SIGNED and (narrow in _SIGNED or _DIGITS[narrow] < _DIGITS[wide]):
         return wide

@@ -158,7 +158,7 @@ class Lake:
             with explained(self.settings.lake.root):
                 for statement in table.definitions():
                     self.connection.execute(statement)
-            self._days[name] = set(table.schemas)
+            self._days[name] = set(table.manifests)
 
     @property
     def _undefined(self) -> set[str]:
@@ -172,15 +172,15 @@ class Lake:
         )
 
     def _table(self, dataset: str) -> Table:
-        schemas = {}
+        manifests = {}
         for key, text in self._manifests(dataset):
             if text is None:  # a run writes there, or was killed: the object says which one holds
                 _, day = partition_of_pending(key) or ("", None)
                 if day and (held := read_manifest(open_store(self.settings), dataset, day)):
-                    schemas[day] = held.schema
+                    manifests[day] = held
             elif partition := partition_of_manifest(key):
-                schemas[partition[1]] = Manifest.from_bytes(text, self._url(key)).schema
-        return Table(dataset, schemas, self._url)
+                manifests[partition[1]] = Manifest.from_bytes(text, self._url(key))
+        return Table(dataset, manifests, self._url)
 
     def _url(self, key: str) -> str:
         return f"{self.settings.lake.root.rstrip('/')}/{key}"

@@ -6,76 +6,166 @@ their manifests alone. Does not: reading manifests, connections.
 No Parquet footer is opened to learn a schema: each column's name and type are given to
 `read_parquet`, which fills in what a file lacks. In there columns bear neutral names, so that
 a field may be called whatever it likes, `filename` and `from_day` included.
+
+The macro makes its statement of the days that it is called with: a column that has one type on
+those days has that type, whatever other days hold. The view is the macro over all days.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from lake.base.day import Day
 from lake.base.layout import table_key
-from lake.query.casts import cast, read_directly
-from lake.query.exact import rest_with_exact
+from lake.base.manifest import Manifest
+from lake.query.casts import cast, read_type, type_of
+from lake.query.exact import Rest, Value
 from lake.query.kinds import (
+    NOTHING,
     Kind,
+    Plain,
+    Struct,
     by_name,
     folded,
     kind_of,
     quoted_name,
     quoted_text,
     sql_type,
-    united_members,
 )
+from lake.query.merged import REST, Node, merge
+from lake.query.texts import Text, expression, joined, resolved
 
-Columns = tuple[tuple[str, Kind], ...]
 _DAY = "CAST(substr(filename, -23, 10) AS DATE)"  # …/day=YYYY-MM-DD/data.parquet
-_REST = "_rest"  # of MongoDB's tables: what their typed columns can't hold
 _GLOB = re.compile(r"[*?\[]")
+# Beyond so many columns in all its SELECTs together a union names absent columns only once.
+_DENSE = 5000
 
 
 @dataclass(frozen=True)
 class Table:
-    """One dataset: the schemas of its days, and where the objects are.
-
-    `schemas` maps each day that has a manifest to its `Manifest.schema`; `url` is the
-    store's.
-    """
+    """One dataset: the manifests of its days, and where the objects are; `url` is the store's."""
 
     dataset: str
-    schemas: Mapping[Day, list[dict[str, Any]]]
+    manifests: Mapping[Day, Manifest]
     url: Callable[[str], str]
 
     def definitions(self) -> list[str]:
-        """CREATE statements of the view and the macro. Raises BadData."""
-        columns_of = self._columns_by_day()
-        # The newest day first: its order of columns is the one people know.
-        newest_first = list(dict.fromkeys(columns_of[day] for day in sorted(columns_of)[::-1]))
-        columns = tuple(united_members(newest_first))
-        empty = _empty_select(columns)
-        groups = _groups(columns_of, columns)
-        all_days = " UNION ALL ".join(self._select(*group) for group in groups) or empty
-        between = f"{quoted_name(f'{self.dataset}_between')}(from_day, to_day)"
-        asked_days = f"FROM query({self._statement_between(groups, empty)})"
+        """CREATE statements of the view and the macro. No object is looked for.
+
+        Raises BadData.
+        """
+        macro = quoted_name(f"{self.dataset}_between")
+        masks = {node.number: (1 << len(node.variants)) - 1 for node in self._varying}
+        empty = resolved(self._empty, masks)
         return [
-            f"CREATE OR REPLACE VIEW {quoted_name(self.dataset)} AS {all_days}",
-            f"CREATE OR REPLACE MACRO {between} AS TABLE {asked_days}",
+            # The view is bound to a macro that reads nothing, then the macro gets its objects.
+            f"CREATE OR REPLACE MACRO {macro}(from_day, to_day) AS TABLE {empty}",
+            self.view(),
+            f"CREATE OR REPLACE MACRO {macro}(from_day, to_day) AS TABLE FROM query("
+            f"{self._statement()})",
         ]
 
-    def _columns_by_day(self) -> dict[Day, Columns]:
-        parsed: dict[str, Columns] = {}  # the same schema on many days is read once
-        for text in (texts := {day: json.dumps(s) for day, s in self.schemas.items()}).values():
-            if text not in parsed:
-                parsed[text] = tuple((c["name"], kind_of(c)) for c in json.loads(text))
-        return {day: parsed[text] for day, text in texts.items()}
+    def view(self, start: str = "0001-01-01", end: str = "9999-12-31") -> str:
+        """The CREATE statement of the view, over the days in [start, end)."""
+        between = quoted_name(f"{self.dataset}_between")
+        days = f"DATE {quoted_text(start)}, DATE {quoted_text(end)}"
+        return f"CREATE OR REPLACE VIEW {quoted_name(self.dataset)} AS FROM {between}({days})"
 
-    def _select(self, days: list[Day], select: str, schema: str) -> str:
+    @cached_property
+    def _days(self) -> list[Day]:
+        return sorted(self.manifests)
+
+    @cached_property
+    def _schemas(self) -> dict[Struct, int]:
+        """Each distinct schema with its days as bits, newest first."""
+        read: dict[str, Struct] = {}  # the same schema on many days is read once
+        found: dict[Struct, int] = {}
+        for number in reversed(range(len(self._days))):
+            described = self.manifests[self._days[number]].schema
+            text = json.dumps(described)
+            if text not in read:
+                read[text] = Struct(tuple((c["name"], kind_of(c)) for c in described))
+            found[read[text]] = found.get(read[text], 0) | 1 << number
+        return found
+
+    @cached_property
+    def tree(self) -> Node:
+        """The columns over all days."""
+        return merge(self._schemas)
+
+    @cached_property
+    def _varying(self) -> list[Node]:
+        return list(self.tree.varying_nodes())
+
+    @cached_property
+    def _empty(self) -> Text:
+        columns = (
+            ("CAST(NULL AS ", *type_of(node), f") AS {quoted_name(node.name)}")
+            for node in self.tree.members.values()
+        )
+        return ("SELECT ", *joined(", ", [("CAST(NULL AS DATE) AS day",), *columns]), " WHERE false")
+
+    def _statement(self) -> str:
+        """An expression of the macro's parameters: the statement that reads their days.
+
+        It is put together where no column is in sight, so no field's name can be taken for
+        a parameter, and it names the files of those days only.
+        """
+        groups = _groups(self.tree, self._schemas)
+        empty = expression(self._empty, "m")
+        if not groups:
+            return empty
+        sparse = len(groups) > 1 and len(groups) * len(self.tree.members) > _DENSE
+        listed = ", ".join(self._select(group, sparse=sparse) for group in groups)
+        selects = f"list_transform([{listed}], lambda g: g['before'] || {self._files()} || g['after'])"
+        if sparse:
+            union = quoted_text(" UNION ALL BY NAME ")
+            statement = f"array_to_string(list_concat([{empty}], {selects}), {union})"
+        else:
+            union = quoted_text(" UNION ALL ")
+            statement = f"coalesce(nullif(array_to_string({selects}, {union}), ''), {empty})"
+        if not self._varying:
+            return statement
+        masks = ", ".join(self._mask(node) for node in self._varying)
+        return f"list_transform([[{masks}]], lambda m: {statement})[1]"
+
+    def _mask(self, node: Node) -> str:
+        """An expression: which of the node's variants the days have, as bits."""
+        stretches: dict[int, list[str]] = {}
+        for first, last, variant in node.runs():
+            days = f"[{quoted_text(str(self._days[first]))}, {quoted_text(str(self._days[last]))}]"
+            stretches.setdefault(variant, []).append(days)
+        return " + ".join(
+            f"CAST(len(list_filter(CAST([{', '.join(those)}] AS DATE[][]), lambda r: "
+            "r[1] < CAST(to_day AS DATE) AND r[2] >= CAST(from_day AS DATE))) > 0 AS BIGINT) "
+            f"* {1 << variant}"
+            for variant, those in sorted(stretches.items())
+        )
+
+    def _select(self, group: _Group, *, sparse: bool) -> str:
+        before, after = _reading(self.tree, group, sparse=sparse)
+        days = [day for number, day in enumerate(self._days) if group.days >> number & 1]
+        dates = ", ".join(quoted_text(str(day)) for day in days)
+        return (
+            f"{{before: {expression(before, 'm')}, days: CAST([{dates}] AS DATE[]), "
+            f"after: {quoted_text(after)}}}"
+        )
+
+    def _files(self) -> str:
+        """An expression: a group's files in the range as SQL strings; NULL without any."""
         before, after = self._url_around_day()
-        files = ", ".join(quoted_text(f"{before}{day}{after}") for day in days)
-        return f"{select}[{files}]{schema}"
+        # Each file is to become an SQL string inside the statement, which is one itself.
+        opened, closed = quoted_text(before)[:-1], quoted_text(after)[1:]
+        files = (
+            "list_transform(list_filter(g['days'], "
+            "lambda d: d >= CAST(from_day AS DATE) AND d < CAST(to_day AS DATE)), "
+            f"lambda d: concat({quoted_text(opened)}, d, {quoted_text(closed)}))"
+        )
+        return f"nullif(array_to_string({files}, ', '), '')"
 
     def _url_around_day(self) -> tuple[str, str]:
         """What stands before and after the day in an object's URL.
@@ -86,83 +176,76 @@ class Table:
         before, _, after = self.url(table_key(self.dataset, day)).rpartition(str(day))
         return without_patterns(before), after
 
-    def _statement_between(self, groups: list[tuple[list[Day], str, str]], empty: str) -> str:
-        """An expression of the macro's parameters: the statement that reads their days.
-
-        It is put together where no column is in sight, so no field's name can be taken for
-        a parameter, and it names the files of those days only.
-        """
-        if not groups:
-            return quoted_text(empty)
-        selects = ", ".join(self._select_between(*group) for group in groups)
-        return f"coalesce(nullif(concat_ws(' UNION ALL ', {selects}), ''), {quoted_text(empty)})"
-
-    def _select_between(self, days: list[Day], select: str, schema: str) -> str:
-        """NULL where none of the group's days is in the range."""
-        dates = ", ".join(quoted_text(str(day)) for day in days)
-        before, after = self._url_around_day()
-        # Each file is to become an SQL string inside the statement, which is one itself.
-        opened, closed = quoted_text(before)[:-1], quoted_text(after)[1:]
-        files = (
-            f"list_transform(list_filter(CAST([{dates}] AS DATE[]), "
-            "lambda d: d >= CAST(from_day AS DATE) AND d < CAST(to_day AS DATE)), "
-            f"lambda d: concat({quoted_text(opened)}, d, {quoted_text(closed)}))"
-        )
-        listed = f"nullif(array_to_string({files}, ', '), '')"
-        return f"{quoted_text(select + '[')} || {listed} || {quoted_text(']' + schema)}"
-
 
 def without_patterns(path: str) -> str:
     """The path as a glob that matches it alone."""
     return _GLOB.sub(r"[\g<0>]", path)
 
 
-def _groups(
-    columns_of: Mapping[Day, Columns], columns: Columns
-) -> list[tuple[list[Day], str, str]]:
-    """Days that one `read_parquet` can read, with the SQL before and after its files.
+@dataclass
+class _Group:
+    """Days that one `read_parquet` reads.
 
-    Days differ in group only by columns that the reader can't turn into the common type
-    by itself.
+    `sources` has the types in these files of the special columns, by folded name, `rare` the
+    files' columns that the table does not have.
     """
-    targets = by_name(columns)
-    days_of: dict[Columns, list[Day]] = {}
-    for day, had in sorted(columns_of.items()):
-        cast_here = tuple(
-            (folded(name), kind)
-            for name, kind in had
-            if not read_directly(kind, targets[folded(name)])
+
+    sources: Mapping[str, Kind]
+    rare: tuple[Value, ...]
+    days: int = field(default=0)
+
+
+def _groups(tree: Node, schemas: Mapping[Struct, int]) -> list[_Group]:
+    """Days differ in group only by what the reader can't turn into the table by itself."""
+    groups: dict[tuple[tuple[tuple[str, Kind], ...], tuple[Value, ...]], _Group] = {}
+    special = {key: node for key, node in tree.members.items() if node.special}
+    for schema, days in schemas.items():
+        had = by_name(schema.members)
+        sources = tuple((key, read_type(node, had.get(key))) for key, node in special.items())
+        rare = tuple(
+            (name, kind)
+            for name, kind in schema.members
+            if folded(name) not in tree.members and kind != NOTHING
         )
-        days_of.setdefault(tuple(sorted(cast_here, key=lambda c: c[0])), []).append(day)
-    return [(days, *_reading(columns, dict(sources))) for sources, days in days_of.items()]
+        group = groups.setdefault((sources, rare), _Group(dict(sources), rare))
+        group.days |= days
+    return sorted(groups.values(), key=lambda group: group.days & -group.days)
 
 
-def _reading(columns: Columns, sources: Mapping[str, Kind]) -> tuple[str, str]:
-    """SELECT … FROM read_parquet( and its options.
+def _reading(tree: Node, group: _Group, *, sparse: bool) -> tuple[Text, str]:
+    """SELECT … FROM read_parquet([ and what follows its files."""
+    rest = Rest("r")
+    shown: list[Text] = [(f"{_DAY} AS day",)]
+    schema: list[tuple[str, str, Kind]] = []
+    for number, (key, node) in enumerate(tree.members.items()):
+        if sparse and not node.days & group.days:
+            continue
+        inside = "r" if _holds_rest(key, node) else f"c{number}"
+        source = group.sources.get(key, NOTHING) if node.special else node.kind
+        schema.append((node.name, inside, source))
+        if inside != "r":
+            rest.add_column(node.name, inside, source, node)
+            shown.append((*cast(inside, source, node), f" AS {quoted_name(node.name)}"))
+        else:
+            place = len(shown)
+    rare = [f"r{number}" for number in range(len(group.rare))]
+    schema += [(name, value, kind) for (name, kind), value in zip(group.rare, rare, strict=True)]
+    if any(inside == "r" for _, inside, _ in schema):
+        rest.add_rare(group.rare, rare)
+        shown.insert(place, (*rest.text(), f" AS {quoted_name(REST)}"))
+    select = ("SELECT ", *joined(", ", shown), " FROM read_parquet([")
+    return select, f"], filename = true{_schema_option(schema)})"
 
-    `sources` has the types in these files of the columns that need a cast, by folded name.
-    """
-    read = [
-        (name, f"c{number}", sources.get(folded(name), target), target)
-        for number, (name, target) in enumerate(columns)
-    ]
-    casts = [column for column in read if folded(column[0]) in sources]
-    shown, schema = [f"{_DAY} AS day"], []
-    for name, inside, source, target in read:
-        value = cast(inside, source, target)
-        if name == _REST and source == target:
-            value = rest_with_exact(value, casts)
-        shown.append(f"{value} AS {quoted_name(name)}")
-        schema.append(
-            f"{quoted_text(name)}: {{name: {quoted_text(inside)}, "
-            f"type: {quoted_text(sql_type(source))}, default_value: NULL}}"
-        )
-    # A table without columns (no field at all) still has its rows.
-    options = f", schema = MAP {{{', '.join(schema)}}}" if schema else ""
-    select = f"SELECT {', '.join(shown)} FROM read_parquet("  # noqa: S608  all names are quoted
-    return select, f", filename = true{options})"
+
+def _holds_rest(key: str, node: Node) -> bool:
+    return key == REST and not node.special and node.kind == Plain("VARCHAR")
 
 
-def _empty_select(columns: Columns) -> str:
-    typed = (f"CAST(NULL AS {sql_type(kind)}) AS {quoted_name(name)}" for name, kind in columns)
-    return f"SELECT {', '.join(['CAST(NULL AS DATE) AS day', *typed])} WHERE false"
+def _schema_option(columns: Sequence[tuple[str, str, Kind]]) -> str:
+    if not columns:  # a table without columns (no field at all) still has its rows
+        return ""
+    # One constant for all: thousands of expressions would take seconds to bind.
+    entries = json.dumps([[name, inside, sql_type(kind)] for name, inside, kind in columns])
+    entry = "(c[1], {name: c[2], type: c[3], default_value: NULL})"
+    listed = f"from_json({quoted_text(entries)}, '[[\"VARCHAR\"]]')"
+    return f", schema = map_from_entries(list_transform({listed}, lambda c: {entry}))"

@@ -220,7 +220,7 @@ def test_a_number_that_a_wider_type_rounds_is_exact_in_rest(make_lake, table) ->
             assert [row["_rest"] for row in session.rows(f"FROM {source} WHERE x = 0.5")] == [None]
 
 
-def test_types_that_conflict_are_shown_as_json(make_lake, table) -> None:
+def test_values_of_several_types_are_plain_text(make_lake, table) -> None:
     lake = make_lake("events")
     at = datetime(2026, 7, 1, 1, 2, 3, 456000, tzinfo=UTC)
     millis = pa.timestamp("ms", "UTC")
@@ -238,13 +238,13 @@ def test_types_that_conflict_are_shown_as_json(make_lake, table) -> None:
         lake.put("events", day, table(x=(value, kind), s=(inside,), n=[1]))
     lake.put("events", "2026-07-08", table(x=([None], pa.string()), n=[1]))
     expected = [
-        '"plain"',
+        "plain",
         "9007199254740993",
-        '"nan"',
-        '"2026-07-01T01:02:03.456000Z"',
-        '"/wA="',
-        '[{"n":1,"at":"2026-07-01T01:02:03.456000Z"},null]',
-        "12345678901234567890.10",
+        "NaN",
+        "2026-07-01T01:02:03.456Z",
+        "/wA=",
+        '[{"n":1,"at":"2026-07-01T01:02:03.456Z"},null]',
+        "12345678901234567890.1",
         None,
     ]
     with lake.connect() as session:
@@ -257,8 +257,6 @@ def test_types_that_conflict_are_shown_as_json(make_lake, table) -> None:
             types = dict(zip(relation.columns, relation.types, strict=True))
             assert str(types["x"]) == "VARCHAR"
             assert str(types["s"]) == "STRUCT(x VARCHAR)"
-    for text in filter(None, expected):
-        json.loads(text)
 
 
 _HOSTILE = (
@@ -283,7 +281,7 @@ def test_fields_may_have_any_name(make_lake, table) -> None:
             )
             for name, value in fields.items():
                 assert first[name] == first["sub"][name] == str(value)
-                assert second[name] == second["sub"][name] == f'"{value}"'
+                assert second[name] == second["sub"][name] == str(value)
 
 
 def test_names_that_differ_in_case_from_day_to_day(make_lake) -> None:

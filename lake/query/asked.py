@@ -1,0 +1,319 @@
+"""What a statement reads of each dataset: which days, which columns.
+
+Belongs here: DuckDB's parsed statement, the days that range macros and filters on `day` name.
+Does not: tables, running the statement.
+
+What is found is never less than what the statement reads: what is not understood counts as
+every day and every column.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import duckdb
+
+from lake.base.day import Day
+
+_REST = "_rest"
+_BETWEEN = "_between"
+_KNOWN_FUNCTIONS = frozenset({"range", "generate_series", "unnest"})
+_KNOWN_TABLES = frozenset(
+    {"BASE_TABLE", "TABLE_FUNCTION", "JOIN", "SUBQUERY", "EMPTY", "EXPRESSION_LIST"}
+)
+# The comparison that says the same with its sides exchanged.
+_TURNED = {
+    "COMPARE_GREATERTHAN": "COMPARE_LESSTHAN",
+    "COMPARE_GREATERTHANOREQUALTO": "COMPARE_LESSTHANOREQUALTO",
+    "COMPARE_LESSTHAN": "COMPARE_GREATERTHAN",
+    "COMPARE_LESSTHANOREQUALTO": "COMPARE_GREATERTHANOREQUALTO",
+    "COMPARE_EQUAL": "COMPARE_EQUAL",
+}
+
+
+@dataclass(frozen=True)
+class Range:
+    """Days in [start, end); None where it is open on that side."""
+
+    start: Day | None = None
+    end: Day | None = None
+
+    def within(self, start: Day | None, end: Day | None) -> Range:
+        """The part of it in [start, end)."""
+        starts = [day for day in (self.start, start) if day]
+        ends = [day for day in (self.end, end) if day]
+        return Range(max(starts, default=None), min(ends, default=None))
+
+
+@dataclass
+class Asked:
+    """What is read of one dataset.
+
+    `views` and `ranges`: the days of each mention as a view and as a range macro.
+    """
+
+    views: list[Range] = field(default_factory=list)
+    ranges: list[Range] = field(default_factory=list)
+
+    def view_range(self) -> Range:
+        """The days of all mentions as a view."""
+        starts, ends = [r.start for r in self.views], [r.end for r in self.views]
+        return Range(
+            None if None in starts else min(filter(None, starts), default=None),
+            None if None in ends else max(filter(None, ends), default=None),
+        )
+
+
+@dataclass
+class Question:
+    """A statement as far as it is understood.
+
+    `understood`: nothing in it reads a dataset but what `datasets` has. `columns` has the
+    paths of all column references, lower case. `every_column`: there may be more.
+    """
+
+    datasets: dict[str, Asked] = field(default_factory=dict)
+    columns: set[tuple[str, ...]] = field(default_factory=set)
+    every_column: bool = False
+    understood: bool = True
+
+    @property
+    def reads_rest(self) -> bool:
+        """Whether the statement may read `_rest`."""
+        return self.every_column or any(_REST in path for path in self.columns)
+
+
+def understand(
+    connection: duckdb.DuckDBPyConnection, sql: str, params: Any, datasets: Iterable[str]
+) -> Question:
+    """What the statement reads."""
+    serialized = connection.execute(
+        "SELECT json_serialize_sql(?, skip_empty := true, skip_null := true)", [sql]
+    ).fetchone()
+    parsed = json.loads(serialized[0]) if serialized else {"error": True}
+    if parsed["error"] or len(parsed["statements"]) != 1:
+        return Question(understood=False, every_column=True)
+    reader = _Reader(set(datasets), _Constants(connection, params))
+    reader.node(parsed["statements"][0])
+    return reader.found
+
+
+class _Constants:
+    """Values of expressions without columns, as DuckDB computes them."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, params: Any) -> None:
+        self._connection = connection
+        self._params = params if isinstance(params, Mapping) else {}
+
+    def value(self, expression: Mapping[str, Any]) -> Any:
+        """Raises _UnknownError where it has none before the statement runs."""
+        names = set()
+        for part in _parts(expression):
+            if part.get("class") in ("COLUMN_REF", "SUBQUERY", "STAR", "WINDOW"):
+                raise _UnknownError
+            if part.get("class") == "PARAMETER":
+                names.add(part["identifier"])
+        if not names <= self._params.keys():
+            raise _UnknownError
+        node = {"type": "SELECT_NODE", "select_list": [{**expression, "alias": ""}]}
+        node |= {"from_table": {"type": "EMPTY"}, "aggregate_handling": "STANDARD_HANDLING"}
+        places = [{"key": name, "value": n + 1} for n, name in enumerate(sorted(names))]
+        statement = {"node": node, "named_param_map": places}
+        text = json.dumps({"error": False, "statements": [statement]})
+        try:
+            cursor = self._connection.cursor()
+            (sql,) = cursor.execute("SELECT json_deserialize_sql(?::JSON)", [text]).fetchone() or ()
+            values = {name: self._params[name] for name in names}
+            (value,) = cursor.execute(sql, values or None).fetchone() or ()
+        except (duckdb.Error, ValueError) as error:
+            raise _UnknownError from error
+        return value
+
+
+class _UnknownError(Exception):
+    """A value that only the running statement has."""
+
+
+class _Reader:
+    def __init__(self, names: set[str], constants: _Constants) -> None:
+        self.found = Question()
+        self._names = names
+        self._constants = constants
+        self._queries: set[str] = set()  # names of WITH
+
+    def node(self, node: Any) -> None:
+        """Everything below."""
+        for part in _parts(node):
+            for query in part.get("cte_map", {}).get("map", []):
+                self._queries.add(query["key"].lower())
+        if self._queries & self._names:
+            self._give_up()
+        for part in _parts(node):
+            self._expression(part)
+            if "from_table" in part:
+                self._from(part["from_table"], list(_conjuncts(part.get("where_clause"))))
+
+    def _give_up(self) -> None:
+        self.found.understood = False
+        self.found.every_column = True
+
+    def _expression(self, part: Mapping[str, Any]) -> None:
+        match part.get("class"):
+            case "STAR" | "POSITIONAL_REFERENCE":
+                self.found.every_column = True
+            case "COLUMN_REF":
+                self.found.columns.add(tuple(name.lower() for name in part["column_names"]))
+        if part.get("ref_type") == "NATURAL" or _REST in part.get("using_columns", []):
+            self.found.every_column = True
+
+    def _from(self, table: Mapping[str, Any], conditions: list[Mapping[str, Any]]) -> None:
+        tables = list(_joined(table))
+        for one in tables:
+            if one["type"] not in _KNOWN_TABLES or one.get("column_name_alias"):
+                self._give_up()
+            elif one["type"] == "BASE_TABLE":
+                self._base_table(one, conditions, alone=len(tables) == 1)
+            elif one["type"] == "TABLE_FUNCTION":
+                self._function(one)
+
+    def _base_table(
+        self, table: Mapping[str, Any], conditions: list[Mapping[str, Any]], *, alone: bool
+    ) -> None:
+        name = table["table_name"].lower()
+        alias = table.get("alias", name).lower()
+        self.found.every_column |= (alias,) in self.found.columns or self._mentions_row(alias)
+        if name in self._queries:
+            return
+        if name not in self._names:
+            self._give_up()
+            return
+        qualified = [[alias, "day"], *([["day"]] if alone else [])]
+        days = Range()
+        for condition in conditions:
+            start, end = self._days_of(condition, qualified)
+            days = days.within(start, end)
+        self._asked(name).views.append(days)
+
+    def _mentions_row(self, alias: str) -> bool:
+        """Whether the alias may stand for a whole row."""
+        return any(path == (alias,) for path in self.found.columns)
+
+    def _function(self, table: Mapping[str, Any]) -> None:
+        call = table["function"]
+        name = call["function_name"].lower()
+        dataset = name.removesuffix(_BETWEEN)
+        alias = table.get("alias", name).lower()
+        self.found.every_column |= self._mentions_row(alias)
+        if dataset in self._names and name != dataset:
+            arguments = call.get("children", [])
+            named = {a.get("alias", "").lower(): a for a in arguments}
+            start, end = (
+                self._day(named.get(parameter) or (arguments[n] if n < len(arguments) else {}))
+                for n, parameter in enumerate(("from_day", "to_day"))
+            )
+            self._asked(dataset).ranges.append(Range(start, end))
+        elif name not in _KNOWN_FUNCTIONS:
+            self._give_up()
+
+    def _asked(self, dataset: str) -> Asked:
+        return self.found.datasets.setdefault(dataset, Asked())
+
+    def _day(self, expression: Mapping[str, Any]) -> Day | None:
+        try:
+            return Day(_moment(self._constants.value(expression)).date())
+        except _UnknownError:
+            return None
+
+    def _days_of(
+        self, condition: Mapping[str, Any], qualified: list[list[str]]
+    ) -> tuple[Day | None, Day | None]:
+        """The days that the condition leaves, as far as it is about days."""
+
+        def is_day(part: Mapping[str, Any]) -> bool:
+            return [name.lower() for name in part.get("column_names", [])] in qualified
+
+        try:
+            match condition["type"]:
+                case "COMPARE_BETWEEN" if is_day(condition["input"]):
+                    lower, upper = (self._moment(condition[side]) for side in ("lower", "upper"))
+                    return Day(lower.date()), _after(upper)
+                case "COMPARE_IN" if is_day(condition["children"][0]):
+                    moments = [self._moment(item) for item in condition["children"][1:]]
+                    return Day(min(moments).date()), _after(max(moments))
+                case kind if kind in _TURNED:
+                    left, right = condition["left"], condition["right"]
+                    if is_day(right):
+                        left, right, kind = right, left, _TURNED[kind]
+                    if is_day(left):
+                        return _compared(kind, self._moment(right))
+        except _UnknownError:
+            pass  # the condition may leave any day
+        return None, None
+
+    def _moment(self, expression: Mapping[str, Any]) -> datetime:
+        return _moment(self._constants.value(expression))
+
+
+def _compared(kind: str, moment: datetime) -> tuple[Day | None, Day | None]:
+    start, end = Day(moment.date()), _after(moment)
+    if kind == "COMPARE_EQUAL":
+        return start, end
+    if kind == "COMPARE_LESSTHAN" and moment == start.start:
+        return None, start
+    if kind.startswith("COMPARE_LESS"):
+        return None, end
+    return (end if kind == "COMPARE_GREATERTHAN" else start), None
+
+
+def _after(moment: datetime) -> Day:
+    """The day after the moment's own."""
+    return Day(moment.date()).plus(1)
+
+
+def _moment(value: Any) -> datetime:
+    """What a DATE is compared with, as an instant. Raises _UnknownError for what is none."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError as error:
+            raise _UnknownError from error
+    if isinstance(value, datetime):
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+    raise _UnknownError
+
+
+def _parts(node: Any) -> Iterator[dict[str, Any]]:
+    """All objects of a parsed statement."""
+    pending = [node]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, dict):
+            yield part
+            pending.extend(part.values())
+        elif isinstance(part, list):
+            pending.extend(part)
+
+
+def _joined(table: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The tables of a FROM, joins taken apart."""
+    if table["type"] == "JOIN":
+        yield from _joined(table["left"])
+        yield from _joined(table["right"])
+    else:
+        yield table
+
+
+def _conjuncts(condition: Mapping[str, Any] | None) -> Iterator[Mapping[str, Any]]:
+    if condition is None:
+        return
+    if condition.get("type") == "CONJUNCTION_AND":
+        for child in condition["children"]:
+            yield from _conjuncts(child)
+    else:
+        yield condition
