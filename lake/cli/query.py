@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lake.base.day import Day, day_range
+from lake.base.day import Day
 from lake.base.errors import UsageError
 from lake.cli.options import DayType, config_option, json_option
 
@@ -51,9 +51,11 @@ def query(sql: str, rows: int | None, as_csv: bool, as_json: bool, config: str |
         FROM usage_analytics_between(DATE '2026-07-01', DATE '2026-10-01')
         FROM usage_analytics WHERE day >= '2026-07-01' AND day < '2026-10-01'
 
-    A field whose type changed between days is shown in the wider type, or as JSON text.
-    It is one statement, and one that reads: nothing in the lake is changed. For a file,
-    redirect --csv or --json. Days that are missing are told on standard error.
+    A field whose type differs between the days of the query is widened: numbers to the wider
+    number, other scalars to plain text, sub-documents beside scalars to JSON text.
+    The SQL is one statement that only reads. For a file, redirect --csv or --json.
+    Standard error lists days of the range that are not in the lake, and values that a column
+    of the query leaves out.
     A terminal shows the first rows; a pipe gets all of them.
 
     JSON is a list of row objects: integers and decimals with all digits, times in ISO 8601
@@ -66,7 +68,8 @@ def query(sql: str, rows: int | None, as_csv: bool, as_json: bool, config: str |
     statement = _statement(sql)
     with connect(config) as lake:
         answer = lake.ask(statement)
-        _tell_holes(lake, statement)
+        for note in answer.notes:
+            click.echo(note, err=True)
         _write(answer, as_csv, as_json, rows)
 
 
@@ -193,32 +196,13 @@ def _list(trends: list[Trend]) -> Answer:
     return Answer(("trend", "shows", "reads"), ("VARCHAR",) * 3, rows)
 
 
-def _tell_holes(lake: Lake, statement: str) -> None:
-    """Which of the datasets that it names have no day, or lack some between first and last."""
-    for dataset in lake.mentioned(statement):
-        had = lake.days(dataset)
-        if not had:
-            click.echo(f"{dataset}: no day is in the lake yet", err=True)
-            continue
-        first, last = min(had), max(had)
-        missing = [day for day in day_range(first, last) if day not in had]
-        if missing:
-            wanted = f"{first.days_until(last) + 1} days from {first} to {last}"
-            _tell_days(dataset, missing, wanted)
-
-
 def _tell_missing(lake: Lake, chosen: Trend, first: Day, last: Day) -> None:
     """A hole in the lake must not look like a quiet day."""
-    from lake.trends import missing_days  # noqa: PLC0415
+    from lake.query.notes import missing_days  # noqa: PLC0415
+    from lake.trends import missing_days as missing_of  # noqa: PLC0415
 
-    for dataset, days in missing_days(lake, chosen, first, last).items():
-        _tell_days(dataset, days, f"{first.days_until(last)} days")
-
-
-def _tell_days(dataset: str, missing: list[Day], wanted: str) -> None:
-    some = ", ".join(map(str, missing[:3])) + (", …" if missing[3:] else "")
-    text = f"{dataset}: {len(missing)} of {wanted} are not in the lake ({some})"
-    click.echo(text, err=True)
+    for dataset, days in missing_of(lake, chosen, first, last).items():
+        click.echo(missing_days(dataset, days, f"{first.days_until(last)} days"), err=True)
 
 
 def _write(answer: Answer, as_csv: bool, as_json: bool, shown: int | None) -> None:

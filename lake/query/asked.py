@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 import duckdb
@@ -91,15 +91,18 @@ def understand(
     connection: duckdb.DuckDBPyConnection, sql: str, params: Any, datasets: Iterable[str]
 ) -> Question:
     """What the statement reads."""
-    serialized = connection.execute(
-        "SELECT json_serialize_sql(?, skip_empty := true, skip_null := true)", [sql]
-    ).fetchone()
-    parsed = json.loads(serialized[0]) if serialized else {"error": True}
+    parsed = _parsed(connection, sql)
     if parsed["error"] or len(parsed["statements"]) != 1:
         return Question(understood=False, every_column=True)
     reader = _Reader(set(datasets), _Constants(connection, params))
     reader.node(parsed["statements"][0])
     return reader.found
+
+
+def _parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
+    found = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
+    parsed: dict[str, Any] = json.loads(found[0]) if found else {"error": True}
+    return parsed
 
 
 class _Constants:
@@ -119,14 +122,16 @@ class _Constants:
                 names.add(part["identifier"])
         if not names <= self._params.keys():
             raise _UnknownError
-        node = {"type": "SELECT_NODE", "select_list": [{**expression, "alias": ""}]}
-        node |= {"from_table": {"type": "EMPTY"}, "aggregate_handling": "STANDARD_HANDLING"}
-        places = [{"key": name, "value": n + 1} for n, name in enumerate(sorted(names))]
-        statement = {"node": node, "named_param_map": places}
-        text = json.dumps({"error": False, "statements": [statement]})
+        question = _parsed(self._connection, "SELECT 1")
+        statement = question["statements"][0]
+        statement["node"]["select_list"] = [{**expression, "alias": ""}]
+        statement["named_param_map"] = [
+            {"key": name, "value": place + 1} for place, name in enumerate(sorted(names))
+        ]
         try:
             cursor = self._connection.cursor()
-            (sql,) = cursor.execute("SELECT json_deserialize_sql(?::JSON)", [text]).fetchone() or ()
+            text = [json.dumps(question)]
+            (sql,) = cursor.execute("SELECT json_deserialize_sql(?::JSON)", text).fetchone() or ()
             values = {name: self._params[name] for name in names}
             (value,) = cursor.execute(sql, values or None).fetchone() or ()
         except (duckdb.Error, ValueError) as error:
@@ -144,18 +149,20 @@ class _Reader:
         self._names = names
         self._constants = constants
         self._queries: set[str] = set()  # names of WITH
+        self._rows: set[str] = set()  # names that may stand for whole rows
 
     def node(self, node: Any) -> None:
         """Everything below."""
         for part in _parts(node):
-            for query in part.get("cte_map", {}).get("map", []):
+            for query in (part.get("cte_map") or {}).get("map", []):
                 self._queries.add(query["key"].lower())
         if self._queries & self._names:
             self._give_up()
         for part in _parts(node):
             self._expression(part)
-            if "from_table" in part:
+            if part.get("from_table"):
                 self._from(part["from_table"], list(_conjuncts(part.get("where_clause"))))
+        self.found.every_column |= any(path[-1] in self._rows for path in self.found.columns)
 
     def _give_up(self) -> None:
         self.found.understood = False
@@ -167,7 +174,7 @@ class _Reader:
                 self.found.every_column = True
             case "COLUMN_REF":
                 self.found.columns.add(tuple(name.lower() for name in part["column_names"]))
-        if part.get("ref_type") == "NATURAL" or _REST in part.get("using_columns", []):
+        if part.get("ref_type") == "NATURAL" or _REST in (part.get("using_columns") or []):
             self.found.every_column = True
 
     def _from(self, table: Mapping[str, Any], conditions: list[Mapping[str, Any]]) -> None:
@@ -184,8 +191,8 @@ class _Reader:
         self, table: Mapping[str, Any], conditions: list[Mapping[str, Any]], *, alone: bool
     ) -> None:
         name = table["table_name"].lower()
-        alias = table.get("alias", name).lower()
-        self.found.every_column |= (alias,) in self.found.columns or self._mentions_row(alias)
+        alias = (table.get("alias") or name).lower()
+        self._rows.add(alias)
         if name in self._queries:
             return
         if name not in self._names:
@@ -198,16 +205,11 @@ class _Reader:
             days = days.within(start, end)
         self._asked(name).views.append(days)
 
-    def _mentions_row(self, alias: str) -> bool:
-        """Whether the alias may stand for a whole row."""
-        return any(path == (alias,) for path in self.found.columns)
-
     def _function(self, table: Mapping[str, Any]) -> None:
         call = table["function"]
         name = call["function_name"].lower()
         dataset = name.removesuffix(_BETWEEN)
-        alias = table.get("alias", name).lower()
-        self.found.every_column |= self._mentions_row(alias)
+        self._rows.add((table.get("alias") or name).lower())
         if dataset in self._names and name != dataset:
             arguments = call.get("children", [])
             named = {a.get("alias", "").lower(): a for a in arguments}
@@ -250,7 +252,7 @@ class _Reader:
                         left, right, kind = right, left, _TURNED[kind]
                     if is_day(left):
                         return _compared(kind, self._moment(right))
-        except _UnknownError:
+        except (_UnknownError, OverflowError):
             pass  # the condition may leave any day
         return None, None
 

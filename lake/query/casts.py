@@ -29,27 +29,29 @@ _INSTANT = "'%Y-%m-%dT%H:%M:%S.%gZ'"
 _FLOATING = ("FLOAT", "DOUBLE")
 
 
-def read_type(node: Node, kind: Kind | None) -> Kind:
+def read_type(node: Node, kind: Kind | None, *, with_rare: bool) -> Kind:
     """The type with which a file is read that has `kind` there, None where it has nothing.
 
     The reader fills in what is missing and leaves out members that are not named. Other
     differences are not left to it: it would compare `c < -3.5` in a file of integers as
     `c < -4`. So a STRUCT has the table's members, each of the file's type where days differ,
-    and the file's own rare ones.
+    and `with_rare` the file's own rare ones.
     """
     if not node.special:
         return node.kind
+    # A STRUCT that is shown as text, beside other types, shows all its members.
+    with_rare = with_rare or node.varying
     match kind:
         case Struct(members):
             mine = by_name(members)
             kept = [
-                (member.name, read_type(member, mine.get(key)))
+                (member.name, read_type(member, mine.get(key), with_rare=with_rare))
                 for key, member in node.members.items()
             ]
             rare = [part for part in members if folded(part[0]) not in node.members]
-            return Struct((*kept, *rare))
+            return Struct((*kept, *(rare if with_rare else ())))
         case ListOf(item) if node.item:
-            return ListOf(read_type(node.item, item))
+            return ListOf(read_type(node.item, item, with_rare=with_rare))
     return NOTHING if kind is None else kind
 
 
@@ -83,17 +85,7 @@ def _as(value: str, source: Kind, node: Node, form: str, depth: int) -> Text:
         return (plain_text(value, source, depth),)
     match source:
         case Struct(members):
-            if not any(member.special for member in node.members.values()):
-                return (f"CAST({value} AS ", *_type_as(node, form), ")")
-            mine = by_name(members)
-            inner = (
-                (
-                    f"{quoted_text(member.name)}: ",
-                    *cast(member_of(value, member.name), mine[key], member, depth),
-                )
-                for key, member in node.members.items()
-            )
-            return (f"CASE WHEN {value} IS NOT NULL THEN {{", *joined(", ", inner), "} END")
+            return _as_struct(value, members, node, depth)
         case ListOf(item) if node.item:
             one = f"v{depth}"
             inner_text = cast(one, item, node.item, depth + 1)
@@ -101,6 +93,24 @@ def _as(value: str, source: Kind, node: Node, form: str, depth: int) -> Text:
                 return (value,)
             return (f"list_transform({value}, lambda {one}: ", *inner_text, ")")
     return (value if sql_type(source) == form else f"CAST({value} AS {form})",)
+
+
+def _as_struct(
+    value: str, members: tuple[tuple[str, Kind], ...], node: Node, depth: int
+) -> Text:
+    mine = by_name(members)
+    inner: list[Text] = []
+    same = len(members) == len(node.members)
+    for key, member in node.members.items():
+        inside = member_of(value, member.name)
+        shown = cast(inside, mine[key], member, depth)
+        same &= shown == (inside,)
+        inner.append((f"{quoted_text(member.name)}: ", *shown))
+    if same:
+        return (value,)
+    if not any(member.special for member in node.members.values()):
+        return (f"CAST({value} AS ", *_type_as(node, STRUCT), ")")
+    return (f"CASE WHEN {value} IS NOT NULL THEN {{", *joined(", ", inner), "} END")
 
 
 def member_of(value: str, name: str) -> str:

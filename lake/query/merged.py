@@ -18,6 +18,7 @@ STRUCT, LIST, TEXT = "struct", "list", "text"
 REST = "_rest"  # of MongoDB's tables: what their typed columns can't hold
 MAX_COLUMNS = 1000
 MAX_MEMBERS = 256
+_SPELLED_NAMES = 4000  # in all SELECTs of a statement, where names are without bound
 _MAX_VARIANTS = 48  # bits of a BIGINT, with room
 
 
@@ -69,15 +70,15 @@ class Node:
             self.members[key].add(kind, days)
             before = key
 
-    def finish(self, bound: int) -> None:
+    def finish(self, bound: int, number_of_days: int) -> None:
         """Call once, after the last `add`: applies bounds, compares the days' types."""
         self._merge_decimals()
         ordered = list(self._in_order())
-        kept = _commonest(self.members, ordered, bound)
+        kept = _commonest(self.members, ordered, bound, number_of_days)
         self.members = {key: self.members[key] for key in kept}
         below = [*self.members.values(), *([self.item] if self.item else [])]
         for node in below:
-            node.finish(MAX_MEMBERS)
+            node.finish(MAX_MEMBERS, number_of_days)
         self.forms = {mask: self._form(mask) for mask in self._masks()}
         rare = len(kept) < len(ordered)
         sources = {name: form for name, form in self._class_of.items() if name != form}
@@ -191,18 +192,26 @@ def merge(schemas: Mapping[Struct, int]) -> Node:
     for schema, days in schemas.items():
         root.add(schema, days)
     # Without `_rest` there is no other place for a rare name's values.
-    root.finish(MAX_COLUMNS if REST in root.members else len(root.members))
+    bound = MAX_COLUMNS if REST in root.members else len(root.members)
+    root.finish(bound, max(1, root.days.bit_count()))
     for number, node in enumerate(root.varying_nodes()):
         node.number = number
     return root
 
 
-def _commonest(members: Mapping[str, Node], ordered: list[str], bound: int) -> list[str]:
-    """Of too many names those of most days, in a tie the newest; in their order."""
+def _commonest(
+    members: Mapping[str, Node], ordered: list[str], bound: int, days: int
+) -> list[str]:
+    """Of too many names those of most days, in a tie the newest; in their order.
+
+    Each SELECT of a statement spells all names, and each day with rare names has its own: so
+    names of a single day get the less room the more days there are.
+    """
     if len(ordered) <= bound:
         return ordered
     by_days = sorted(ordered, key=lambda key: _weight(members[key]), reverse=True)
-    kept = set(by_days[:bound])
+    several = sum(members[key].days.bit_count() > 1 for key in ordered)
+    kept = set(by_days[: min(bound, max(several, _SPELLED_NAMES // days))])
     return [key for key in ordered if key in kept]
 
 

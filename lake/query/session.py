@@ -25,8 +25,10 @@ from lake.base.manifest import Manifest, read_manifest
 from lake.base.resources import resource_path
 from lake.base.settings import Settings
 from lake.base.store import open_store
+from lake.query.asked import Question, Range, understand
 from lake.query.failures import explained
 from lake.query.kinds import quoted_text
+from lake.query.notes import notes
 from lake.query.s3 import secret_statement
 from lake.query.statements import refuse_outward, require_one_reading
 from lake.query.tables import Table, without_patterns
@@ -40,12 +42,22 @@ _CONNECTIONS = 16  # at once, to S3
 class Answer:
     """A table: column names, DuckDB's names of their types, rows as Python values.
 
-    Rows of `Lake.ask` can be taken once, and before the next question.
+    Rows of `Lake.ask` can be taken once, and before the next question. `notes`: what the
+    answer lacks, one sentence each (lake.query.notes).
     """
 
     columns: tuple[str, ...]
     types: tuple[str, ...]
     rows: Iterable[tuple[Any, ...]]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """How a dataset is defined: with the whole of `_rest`, and the days of its view."""
+
+    with_rest: bool = True
+    days: Range = Range()
 
 
 class Lake:
@@ -61,7 +73,9 @@ class Lake:
     def __init__(self, settings: Settings) -> None:
         """Raises Refused (credentials), Missing (the httpfs extension)."""
         self.settings = settings
-        self._days: dict[str, set[Day]] = {}  # of the datasets that are defined
+        self._tables: dict[str, Table] = {}  # of the datasets that are defined
+        self._shapes: dict[str, _Shape] = {}
+        self._shared = False  # whether relations may be outstanding that read the definitions
         self.connection = _connect()
         if settings.lake.root.startswith("s3://"):
             load_httpfs(self.connection)
@@ -81,7 +95,9 @@ class Lake:
         """
         with explained(self.settings.lake.root, self._hint()):
             refuse_outward(self.connection, query)
-        return self._ask(query, lambda: self.connection.sql(query, params=params))
+        self._shared = True
+        unknown = Question(understood=False, every_column=True)
+        return self._ask(query, unknown, lambda: self.connection.sql(query, params=params))
 
     def ask(self, query: str, params: Any = None) -> Answer:
         """The answer as it is computed, of one statement that reads; `params` as for `sql`.
@@ -89,12 +105,14 @@ class Lake:
         """
         with explained(self.settings.lake.root, self._hint()):
             require_one_reading(self.connection, query)
-        answer = self._ask(query, lambda: self.connection.execute(query, params))
+            question = understand(self.connection, query, params, self._names)
+        answer = self._ask(query, question, lambda: self.connection.execute(query, params))
         described = answer.description or ()
         return Answer(
             columns=tuple(column[0] for column in described),
             types=tuple(str(column[1]) for column in described),
             rows=self._fetch(answer),
+            notes=tuple(self._notes(query, question)),
         )
 
     def rows(self, query: str, params: Any = None) -> list[dict[str, Any]]:
@@ -105,18 +123,21 @@ class Lake:
     def mentioned(self, query: str) -> list[str]:
         """The datasets that the SQL names, in the configuration's order."""
         words = set(_WORD.findall(query.lower()))
-        names = [dataset.name for dataset in self.settings.dataset]
-        return [name for name in names if words & {name, f"{name}_between"}]
+        return [name for name in self._names if words & {name, f"{name}_between"}]
 
     def days(self, dataset: str) -> set[Day]:
         """The days of a dataset that are in the lake. Raises LakeError."""
-        if dataset not in self._days:
-            self._define({dataset})
-        return self._days[dataset]
+        return set(self.table(dataset).manifests)
+
+    def table(self, dataset: str) -> Table:
+        """A dataset as its manifests describe it. Raises LakeError."""
+        if dataset not in self._tables:
+            self._tables[dataset] = self._table(dataset)
+        return self._tables[dataset]
 
     def tables(self) -> list[Table]:
-        """All datasets of the configuration, as their manifests tell them. Raises LakeError."""
-        return [self._table(dataset.name) for dataset in self.settings.dataset]
+        """All datasets of the configuration. Raises LakeError."""
+        return [self.table(name) for name in self._names]
 
     def close(self) -> None:
         """Ends the session."""
@@ -128,10 +149,10 @@ class Lake:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _ask(self, query: str, run: Callable[[], Any]) -> Any:
-        mentioned = self._undefined.intersection(self.mentioned(query))
+    def _ask(self, query: str, question: Question, run: Callable[[], Any]) -> Any:
+        mentioned = self._undefined.union(self._shapes).intersection(self.mentioned(query))
         # A statement that names no table may ask for their list.
-        self._define(mentioned if mentioned or self._days else self._undefined)
+        self._define(mentioned if mentioned or self._shapes else self._undefined, question)
         where = self.settings.lake.root
         with explained(where, self._hint()):
             try:
@@ -140,7 +161,7 @@ class Lake:
                 # A name may be put together by the SQL itself.
                 if not self._undefined:
                     raise
-        self._define(self._undefined)
+        self._define(self._undefined, question)
         with explained(where, self._hint()):
             return run()
 
@@ -152,21 +173,51 @@ class Lake:
                 return
             yield from rows
 
-    def _define(self, names: set[str]) -> None:
+    def _define(self, names: set[str], question: Question) -> None:
+        """Makes the tables as the statement needs them.
+
+        One that is understood gets a view of only the days that its filters leave, of their
+        types, and `_rest` where it reads it. Relations are computed later, when the next
+        statement may have made other definitions: where there may be any, they stay whole.
+        """
         for name in sorted(names):
-            table = self._table(name)
-            with explained(self.settings.lake.root):
-                for statement in table.definitions():
-                    self.connection.execute(statement)
-            self._days[name] = set(table.manifests)
+            shape = _Shape()
+            if question.understood and not self._shared:
+                asked = question.datasets.get(name)
+                days = asked.view_range() if asked and asked.views else Range()
+                shape = _Shape(question.reads_rest, days)
+            self._shape(name, shape)
+
+    def _shape(self, name: str, shape: _Shape) -> None:
+        before = self._shapes.get(name)
+        if before == shape:
+            return
+        table = self.table(name)
+        statements = []
+        if before is None or before.with_rest != shape.with_rest:
+            statements = table.definitions(with_rest=shape.with_rest)
+        if shape.days != (before.days if before and not statements else Range()):
+            statements.append(table.view(shape.days.start, shape.days.end))
+        with explained(self.settings.lake.root):
+            for statement in statements:
+                self.connection.execute(statement)
+        self._shapes[name] = shape
+
+    @property
+    def _names(self) -> list[str]:
+        return [dataset.name for dataset in self.settings.dataset]
 
     @property
     def _undefined(self) -> set[str]:
-        return {dataset.name for dataset in self.settings.dataset} - self._days.keys()
+        return set(self._names) - self._shapes.keys()
+
+    def _notes(self, query: str, question: Question) -> Iterator[str]:
+        for name in self.mentioned(query):
+            yield from notes(self.table(name), question.datasets.get(name), question)
 
     def _hint(self) -> str:
-        names = ", ".join(dataset.name for dataset in self.settings.dataset)
-        empty = [name for name, days in self._days.items() if not days]
+        names = ", ".join(self._names)
+        empty = [name for name, table in self._tables.items() if not table.manifests]
         return f"the tables are {names}; each is a NAME_between(DATE, DATE), too" + "".join(
             f"; {name} has no day in the lake yet" for name in empty
         )

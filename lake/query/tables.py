@@ -53,10 +53,11 @@ class Table:
     manifests: Mapping[Day, Manifest]
     url: Callable[[str], str]
 
-    def definitions(self) -> list[str]:
+    def definitions(self, *, with_rest: bool = True) -> list[str]:
         """CREATE statements of the view and the macro. No object is looked for.
 
-        Raises BadData.
+        Without `with_rest` the column `_rest` lacks what the files have in columns: for
+        statements that do not read it. Raises BadData.
         """
         macro = quoted_name(f"{self.dataset}_between")
         masks = {node.number: (1 << len(node.variants)) - 1 for node in self._varying}
@@ -66,13 +67,13 @@ class Table:
             f"CREATE OR REPLACE MACRO {macro}(from_day, to_day) AS TABLE {empty}",
             self.view(),
             f"CREATE OR REPLACE MACRO {macro}(from_day, to_day) AS TABLE FROM query("
-            f"{self._statement()})",
+            f"{self._statement(with_rest=with_rest)})",
         ]
 
-    def view(self, start: str = "0001-01-01", end: str = "9999-12-31") -> str:
+    def view(self, start: Day | None = None, end: Day | None = None) -> str:
         """The CREATE statement of the view, over the days in [start, end)."""
         between = quoted_name(f"{self.dataset}_between")
-        days = f"DATE {quoted_text(start)}, DATE {quoted_text(end)}"
+        days = f"DATE '{start or '0001-01-01'}', DATE '{end or '9999-12-31'}'"
         return f"CREATE OR REPLACE VIEW {quoted_name(self.dataset)} AS FROM {between}({days})"
 
     @cached_property
@@ -109,13 +110,13 @@ class Table:
         )
         return ("SELECT ", *joined(", ", [("CAST(NULL AS DATE) AS day",), *columns]), " WHERE false")
 
-    def _statement(self) -> str:
+    def _statement(self, *, with_rest: bool) -> str:
         """An expression of the macro's parameters: the statement that reads their days.
 
         It is put together where no column is in sight, so no field's name can be taken for
         a parameter, and it names the files of those days only.
         """
-        groups = _groups(self.tree, self._schemas)
+        groups = _groups(self.tree, self._schemas, with_rest=with_rest)
         empty = expression(self._empty, "m")
         if not groups:
             return empty
@@ -195,16 +196,19 @@ class _Group:
     days: int = field(default=0)
 
 
-def _groups(tree: Node, schemas: Mapping[Struct, int]) -> list[_Group]:
+def _groups(tree: Node, schemas: Mapping[Struct, int], *, with_rest: bool) -> list[_Group]:
     """Days differ in group only by what the reader can't turn into the table by itself."""
     groups: dict[tuple[tuple[tuple[str, Kind], ...], tuple[Value, ...]], _Group] = {}
     special = {key: node for key, node in tree.members.items() if node.special}
     for schema, days in schemas.items():
         had = by_name(schema.members)
-        sources = tuple((key, read_type(node, had.get(key))) for key, node in special.items())
+        sources = tuple(
+            (key, read_type(node, had.get(key), with_rare=with_rest))
+            for key, node in special.items()
+        )
         rare = tuple(
             (name, kind)
-            for name, kind in schema.members
+            for name, kind in (schema.members if with_rest else ())
             if folded(name) not in tree.members and kind != NOTHING
         )
         group = groups.setdefault((sources, rare), _Group(dict(sources), rare))
