@@ -326,4 +326,13 @@ def _absolute_root(root: str, path: Path) -> str:
         )
     if scheme:
         return "s3://" + "/".join([bucket, *filter(None, prefix)])
-    return str((path.parent / Path(root).expanduser()).resolve())
+    try:
+        folder = Path(root).expanduser()
+    except RuntimeError as error:  # ~name of a user that does not exist
+        raise ConfigError(
+            "[lake] root names the home of a user that this machine does not have",
+            where=f"{path}: [lake] root",
+            expected="a directory; ~ is your own home, ./~name a folder of that name",
+            found=root,
+        ) from error
+    return str((path.parent / folder).resolve())

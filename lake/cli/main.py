@@ -34,6 +34,7 @@ _COMMANDS = {
     "drop": "lake.cli.drop:drop",
     "documents": "lake.cli.documents:documents",
     "query": "lake.cli.query:query",
+    "describe": "lake.cli.describe:describe",
     "trend": "lake.cli.query:trend",
     "catalog": "lake.cli.query:catalog",
     "snapshot": "lake.cli.snapshot:snapshot",

@@ -35,12 +35,14 @@ rows_option = click.option(
 
 # SQL may begin with a comment, which looks like an option.
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("sql")
+@click.argument("sql", nargs=-1, required=True)
 @rows_option
 @csv_option
 @json_option
 @config_option
-def query(sql: str, rows: int | None, as_csv: bool, as_json: bool, config: str | None) -> None:
+def query(
+    sql: tuple[str, ...], rows: int | None, as_csv: bool, as_json: bool, config: str | None
+) -> None:
     """Asks the lake in DuckDB's SQL. A file's name ending in .sql, or - for standard input,
     stands for the SQL in it.
 
@@ -65,7 +67,7 @@ def query(sql: str, rows: int | None, as_csv: bool, as_json: bool, config: str |
     from lake.query import connect  # noqa: PLC0415
 
     _one_form(as_csv, as_json)
-    statement = _statement(sql)
+    statement = _statement(_one_argument(sql))
     with connect(config) as lake:
         answer = lake.ask(statement)
         for note in answer.notes:
@@ -143,6 +145,19 @@ def catalog(file: Path, as_json: bool, config: str | None) -> None:
         click.echo(json.dumps(told, ensure_ascii=False))
     else:
         click.echo(opening_script(lake.settings, file))
+
+
+def _one_argument(arguments: tuple[str, ...]) -> str:
+    """The SQL. What looks like an option is one that does not exist, or a comment."""
+    if len(arguments) == 1:
+        return arguments[0]
+    option = next((a for a in arguments if a.startswith("-")), None)
+    raise UsageError(
+        f"no such option: {option}" if option else "the SQL is more than one argument",
+        expected="lake query [--csv | --json] SQL > FILE" if option else "one argument",
+        found=None if option else f"{len(arguments)} arguments",
+        remedy="`lake query --help` lists the options" if option else "put the SQL in quotes",
+    )
 
 
 def _statement(sql: str) -> str:

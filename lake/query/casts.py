@@ -95,9 +95,7 @@ def _as(value: str, source: Kind, node: Node, form: str, depth: int) -> Text:
     return (value if sql_type(source) == form else f"CAST({value} AS {form})",)
 
 
-def _as_struct(
-    value: str, members: tuple[tuple[str, Kind], ...], node: Node, depth: int
-) -> Text:
+def _as_struct(value: str, members: tuple[tuple[str, Kind], ...], node: Node, depth: int) -> Text:
     mine = by_name(members)
     inner: list[Text] = []
     same = len(members) == len(node.members)

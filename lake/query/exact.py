@@ -50,11 +50,11 @@ class Rest:
     def add_rare(self, columns: Sequence[Value], values: Sequence[str]) -> None:
         """The file's columns that the table does not have."""
         flat, nested = _by_class(zip(columns, values, strict=True))
-        for kind, same in flat:
+        for scalar, same in flat:
             names = quoted_text(json.dumps([name for (name, _), _ in same]))
             listed = f"from_json({names}, '[\"VARCHAR\"]')"
             pairs = f"MAP({listed}, [{', '.join(value for _, value in same)}])"
-            self._patches.append((self._flat(pairs, kind, ()),))
+            self._patches.append((self._flat(pairs, scalar, ()),))
         for (name, kind), value in nested:
             self._patches.append((self._whole(value, kind, (name,)),))
 
@@ -94,11 +94,11 @@ class Rest:
         self, value: str, rare: Sequence[Value], path: tuple[str, ...]
     ) -> Iterable[Text]:
         flat, nested = _by_class((member, "") for member in rare)
-        for kind, same in flat:
-            type_ = sql_type(kind)
+        for scalar, same in flat:
+            type_ = sql_type(scalar)
             members = ", ".join(f"{quoted_name(name)} {type_}" for (name, _), _ in same)
             pairs = f"CAST(CAST({value} AS STRUCT({members})) AS MAP(VARCHAR, {type_}))"
-            yield (self._flat(pairs, kind, path),)
+            yield (self._flat(pairs, scalar, path),)
         for (name, kind), _ in nested:
             yield (self._whole(member_of(value, name), kind, (*path, name)),)
 
@@ -112,7 +112,9 @@ class Rest:
         members = f"coalesce(array_to_string(list_transform({entries}, {each}), ','), '')"
         before = "".join(f"{json.dumps(name, ensure_ascii=False)}:{{" for name in path)
         whole = f"concat({quoted_text('{' + before)}, t, {quoted_text('}' * (len(path) + 1))})"
-        return f"list_transform([{members}], lambda t: CASE t WHEN '' THEN '{{}}' ELSE {whole} END)[1]"
+        return (
+            f"list_transform([{members}], lambda t: CASE t WHEN '' THEN '{{}}' ELSE {whole} END)[1]"
+        )
 
     def _whole(self, value: str, kind: Kind, path: tuple[str, ...]) -> str:
         """The patch of one value; '{}' where it is NULL."""

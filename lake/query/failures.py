@@ -5,8 +5,10 @@ Belongs here: DuckDB's exceptions to the lake's. Does not: asking.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import duckdb
 
@@ -29,7 +31,69 @@ _WRONG_SQL = (
 )
 # What DuckDB puts before the cause of an error that comes while rows are fetched.
 _PENDING = "Attempting to execute an unsuccessful or closed pending query result\nError: "
-_CONNECTING = ("Could not establish connection", "Could not connect", "Connection error")
+_CONNECTION = "check [s3] endpoint_url and the network, and that the server is up; then try again"
+# What S3, or DuckDB for it, reports: class, what happened, remedy.
+_REPORTED: dict[str, tuple[type[LakeError], str, str]] = {
+    "RequestTimeTooSkewed": (
+        Refused,
+        "S3 refused: the clocks differ",
+        "set this machine's clock (NTP): S3 takes signatures of the last 15 minutes",
+    ),
+    "ExpiredToken": (
+        Refused,
+        "the AWS session has expired",
+        "renew it, such as by `aws sso login`, or set new AWS_* variables",
+    ),
+    "InvalidToken": (
+        Refused,
+        "S3 refused the session token",
+        "set AWS_SESSION_TOKEN to the token that belongs to the keys, or unset it",
+    ),
+    "InvalidAccessKeyId": (
+        Refused,
+        "S3 does not have this access key",
+        "correct AWS_ACCESS_KEY_ID or the profile; check that [s3] endpoint_url is its server",
+    ),
+    "SignatureDoesNotMatch": (
+        Refused,
+        "S3 refused the signature",
+        "correct AWS_SECRET_ACCESS_KEY or the profile",
+    ),
+    "AuthorizationHeaderMalformed": (
+        Refused,
+        "S3 refused: the bucket is in another region",
+        "set [s3] region to the bucket's region",
+    ),
+    "HTTP 301": (
+        PermanentError,
+        "the bucket is in another region or at another address",
+        "set [s3] region to the bucket's region; check [s3] endpoint_url",
+    ),
+    "NoSuchBucket": (Missing, "no such bucket", "create it or correct [lake] root"),
+    "Could not resolve hostname": (
+        TransientError,
+        "the host of S3 has no address",
+        "correct [s3] endpoint_url, or [s3] region; check DNS and the network",
+    ),
+    "SSL connect error": (
+        PermanentError,
+        "no TLS connection to S3",
+        "if the server speaks plain HTTP, write http:// in [s3] endpoint_url; check the port",
+    ),
+    "SSL peer certificate": (
+        PermanentError,
+        "the certificate of S3 is not trusted",
+        "install the CA's certificate in the system's store, or set SSL_CERT_FILE to it",
+    ),
+    "Could not establish connection": (TransientError, "S3 can't be reached", _CONNECTION),
+    "Could not connect": (TransientError, "S3 can't be reached", _CONNECTION),
+    "Connection error": (TransientError, "S3 can't be reached", _CONNECTION),
+    "Timeout was reached": (TransientError, "S3 did not answer in time", _CONNECTION),
+}
+# DuckDB's own advice, which is about DuckDB's settings.
+_ADVICE = re.compile(r"\n\n(?:LINE \d|Authentication Failure|Bad Request).*", re.DOTALL)
+_NEAR = re.compile(r'syntax error at or near "(\w+)"')
+_OF_TEXT = re.compile(r"No function matches .*\((?:[^)]*, )?VARCHAR[,)]")
 
 
 @contextmanager
@@ -40,7 +104,9 @@ def explained(where: str, hint: str | None = None) -> Iterator[None]:
     try:
         yield
     except _WRONG_SQL as error:
-        raise UsageError("the SQL is wrong", found=_message(error), remedy=hint) from error
+        message = _message(error)
+        remedy = _remedy_of(message) or hint
+        raise UsageError("the SQL is wrong", found=message, remedy=remedy) from error
     except duckdb.Error as error:
         raise _failed(error, where) from error
 
@@ -50,24 +116,44 @@ def _failed(error: duckdb.Error, where: str) -> LakeError:
     if not isinstance(error, duckdb.IOException) and ".parquet" not in message:
         return PermanentError("the query failed", found=message)
     kind, what, remedy = _failed_read(message, status)
-    # Which place of the SQL made DuckDB read is of no help.
-    return kind(what, where=where, found=message.partition("\n\nLINE ")[0], remedy=remedy)
+    return kind(what, where=where, found=_ADVICE.sub("", message), remedy=remedy)
 
 
 def _failed_read(message: str, status: int) -> tuple[type[LakeError], str, str]:
     """Class, what happened, and the remedy."""
+    for reported, failure in _REPORTED.items():
+        if reported in message:
+            return failure
     if status in (401, 403):
         remedy = "check the credentials and that they may read and list there"
         return Refused, "S3 refused", remedy
-    if "NoSuchBucket" in message:
-        return Missing, "no such bucket", "create it or correct [lake] root"
-    if status == 429 or status >= 500 or any(text in message for text in _CONNECTING):
-        remedy = "check [s3] endpoint_url and region, and that the server is up; then try again"
-        return TransientError, "S3 can't be read", remedy
-    remedy = "`lake verify` tells which objects are missing or damaged"
+    if status == 429 or status >= 500:
+        return TransientError, "S3 is overloaded or fails", "try again later"
+    remedy = "`lake verify` lists the objects that are missing or damaged"
     if status == 404 or "No files found" in message:
         return Missing, "an object is not there", remedy
     return PermanentError, "a read failed", remedy
+
+
+def _remedy_of(message: str) -> str | None:
+    """What mends SQL of a common mistake."""
+    if (near := _NEAR.search(message)) and near[1].lower() in _reserved():
+        return f'if {near[1]} is a name, quote it: "{near[1]}"'
+    if _OF_TEXT.search(message):
+        return (
+            "a column of several types over the days is text: TRY_CAST(x AS DOUBLE) takes its "
+            "numbers; a range of days of one type has that type"
+        )
+    return None
+
+
+@cache
+def _reserved() -> frozenset[str]:
+    """Words that SQL takes for names only where they are quoted."""
+    words = duckdb.sql(
+        "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category = 'reserved'"
+    ).fetchall()
+    return frozenset(word for (word,) in words)
 
 
 def _message(error: duckdb.Error) -> str:

@@ -82,9 +82,7 @@ class Node:
         self.forms = {mask: self._form(mask) for mask in self._masks()}
         rare = len(kept) < len(ordered)
         sources = {name: form for name, form in self._class_of.items() if name != form}
-        self.special = (
-            self.varying or rare or bool(sources) or any(node.special for node in below)
-        )
+        self.special = self.varying or rare or bool(sources) or any(node.special for node in below)
 
     def _in_order(self) -> Iterator[str]:
         key = self._next[None]
@@ -144,6 +142,10 @@ class Node:
             return names[0]
         return widest(names) or TEXT
 
+    def mask(self, days: int) -> int:
+        """The variants on these days, as bits."""
+        return sum(1 << number for number, had in enumerate(self.variants.values()) if had & days)
+
     def _masks(self) -> set[int]:
         """The sets of variants that a range of days can have."""
         masks = {0, (1 << len(self.variants)) - 1}
@@ -168,9 +170,7 @@ class Node:
             return []
         starts = [0, *(n + 1 for n, (a, b) in enumerate(pairwise(dated)) if a[1] != b[1])]
         ends = [*(start - 1 for start in starts[1:]), len(dated) - 1]
-        return [
-            (dated[a][0], dated[b][0], dated[a][1]) for a, b in zip(starts, ends, strict=True)
-        ]
+        return [(dated[a][0], dated[b][0], dated[a][1]) for a, b in zip(starts, ends, strict=True)]
 
     def varying_nodes(self) -> Iterator[Node]:
         """This one and those below whose type depends on the range."""
@@ -199,9 +199,7 @@ def merge(schemas: Mapping[Struct, int]) -> Node:
     return root
 
 
-def _commonest(
-    members: Mapping[str, Node], ordered: list[str], bound: int, days: int
-) -> list[str]:
+def _commonest(members: Mapping[str, Node], ordered: list[str], bound: int, days: int) -> list[str]:
     """Of too many names those of most days, in a tie the newest; in their order.
 
     Each SELECT of a statement spells all names, and each day with rare names has its own: so

@@ -8,12 +8,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from lake.base.errors import Refused
 from lake.base.redaction import register_secret
 from lake.base.settings import S3Section
 from lake.query.kinds import quoted_text
+
+_REGION = "us-east-1"  # boto3's, where nothing names one
+_AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn")
 
 
 @dataclass(frozen=True)
@@ -45,9 +50,50 @@ def secret_statement(root: str, section: S3Section, env: Mapping[str, str] = os.
 
 
 def with_endpoint(section: S3Section, env: Mapping[str, str] = os.environ) -> S3Section:
-    """The section with the endpoint that boto3 takes where [s3] names none."""
+    """The section with the endpoint that boto3 takes where [s3] names none: that of the
+    environment, else of the AWS configuration file. Raises Refused.
+    """
+    if section.endpoint_url or env.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
+        return section
     inherited = env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL")
-    return section.model_copy(update={"endpoint_url": section.endpoint_url or inherited})
+    if not inherited and _configures_endpoint(env):
+        inherited = _endpoint_of_chain(section)
+    return section.model_copy(update={"endpoint_url": inherited})
+
+
+def _configures_endpoint(env: Mapping[str, str]) -> bool:
+    """Whether the configuration file may name an endpoint: boto3 takes longer than a query."""
+    file = Path(env.get("AWS_CONFIG_FILE") or "~/.aws/config").expanduser()
+    try:
+        return "endpoint_url" in file.read_text("utf-8", errors="replace")
+    except OSError:
+        return False  # boto3 goes on without a file that it can't read
+
+
+def _endpoint_of_chain(section: S3Section) -> str | None:
+    """The endpoint of the profile, None for AWS's own."""
+    session = _session("[s3]", section)
+    client = session.client("s3", region_name=section.region or session.region_name or _REGION)
+    url = str(client.meta.endpoint_url)
+    return None if (urlsplit(url).hostname or "").endswith(_AWS_HOSTS) else url
+
+
+def _session(where: str, section: S3Section) -> Any:
+    """boto3's session. Raises Refused, such as for a profile that does not exist."""
+    import boto3  # noqa: PLC0415  0.6 s
+    from botocore.exceptions import BotoCoreError, ProfileNotFound  # noqa: PLC0415
+
+    try:
+        return boto3.Session(region_name=section.region)
+    except ProfileNotFound as error:
+        raise Refused(
+            "AWS_PROFILE names a profile that is not in the AWS configuration files",
+            where=where,
+            found=error,
+            remedy="correct AWS_PROFILE, or unset it; `aws configure list-profiles` lists them",
+        ) from error
+    except BotoCoreError as error:
+        raise Refused("the AWS configuration can't be read", where=where, found=error) from error
 
 
 def addressing(section: S3Section, bucket: str) -> str:
@@ -66,18 +112,16 @@ def _keys_of_environment(section: S3Section, env: Mapping[str, str]) -> _Keys | 
     key_id, secret = env.get("AWS_ACCESS_KEY_ID"), env.get("AWS_SECRET_ACCESS_KEY")
     region = section.region or env.get("AWS_DEFAULT_REGION")
     if section.endpoint_url and not region:
-        region = "us-east-1"
+        region = _REGION
     if not (key_id and secret and region):
         return None
     return _Keys(key_id, secret, env.get("AWS_SESSION_TOKEN"), region)
 
 
 def _keys_of_chain(root: str, section: S3Section) -> _Keys:
-    from botocore.exceptions import BotoCoreError  # noqa: PLC0415  0.6 s
+    from botocore.exceptions import BotoCoreError  # noqa: PLC0415
 
-    from lake.base.store.s3 import S3Store  # noqa: PLC0415
-
-    session = S3Store(root, section).session
+    session = _session(root, section)
     try:
         credentials = session.get_credentials()
         frozen = credentials.get_frozen_credentials() if credentials else None
@@ -89,5 +133,5 @@ def _keys_of_chain(root: str, section: S3Section) -> _Keys:
             where=root,
             remedy="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or a role",
         )
-    region = section.region or session.region_name or "us-east-1"
+    region = section.region or session.region_name or _REGION
     return _Keys(frozen.access_key, frozen.secret_key, frozen.token, region)

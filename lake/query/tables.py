@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -108,7 +108,11 @@ class Table:
             ("CAST(NULL AS ", *type_of(node), f") AS {quoted_name(node.name)}")
             for node in self.tree.members.values()
         )
-        return ("SELECT ", *joined(", ", [("CAST(NULL AS DATE) AS day",), *columns]), " WHERE false")
+        return (
+            "SELECT ",
+            *joined(", ", [("CAST(NULL AS DATE) AS day",), *columns]),
+            " WHERE false",
+        )
 
     def _statement(self, *, with_rest: bool) -> str:
         """An expression of the macro's parameters: the statement that reads their days.
@@ -122,7 +126,9 @@ class Table:
             return empty
         sparse = len(groups) > 1 and len(groups) * len(self.tree.members) > _DENSE
         listed = ", ".join(self._select(group, sparse=sparse) for group in groups)
-        selects = f"list_transform([{listed}], lambda g: g['before'] || {self._files()} || g['after'])"
+        selects = (
+            f"list_transform([{listed}], lambda g: g['before'] || {self._files()} || g['after'])"
+        )
         if sparse:
             union = quoted_text(" UNION ALL BY NAME ")
             statement = f"array_to_string(list_concat([{empty}], {selects}), {union})"

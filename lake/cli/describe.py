@@ -1,0 +1,85 @@
+"""`lake describe`.
+
+Belongs here: its options, and what is printed. Does not: what is described (lake.describe).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from lake.base.day import Day
+from lake.base.errors import UsageError
+from lake.cli.options import DayType, config_option, json_option
+
+if TYPE_CHECKING:
+    from lake.describe import Description
+
+
+@click.command()
+@click.argument("dataset", required=False)
+@click.option("--from", "start", type=DayType(), help="First UTC day.")
+@click.option("--to", "end", type=DayType(), help="End day (exclusive).")
+@json_option
+@config_option
+def describe(
+    dataset: str | None, start: Day | None, end: Day | None, as_json: bool, config: str | None
+) -> None:
+    """Lists the columns of DATASET, or of every dataset, over the newest 31 days.
+
+    Each column or member has its type, the number of days and rows with a value, the number
+    of values that it leaves out (they are in _rest) and an example, cut to 80 characters.
+
+    Rows are counted from Parquet statistics; only columns that are lists are read.
+    """
+    from lake.describe import as_json as described_as_json  # noqa: PLC0415
+    from lake.describe import describe as describe_dataset  # noqa: PLC0415
+    from lake.query import connect  # noqa: PLC0415
+
+    with connect(config) as lake:
+        names = [one.name for one in lake.settings.dataset]
+        if dataset and dataset not in names:
+            raise UsageError("no such dataset", expected=", ".join(names), found=dataset)
+        wanted = [dataset] if dataset else names
+        described = [describe_dataset(lake, name, start, end) for name in wanted]
+    if as_json:
+        click.echo(json.dumps([described_as_json(one) for one in described], ensure_ascii=False))
+        return
+    for one in described:
+        _print(one)
+
+
+def _print(described: Description) -> None:
+    from lake.cli.rows import as_text  # noqa: PLC0415
+
+    if not described.first or not described.last:
+        click.echo(f"{described.dataset}: no day is in the lake yet")
+        return
+    click.echo(
+        f"{described.dataset}: {described.rows:,} rows on {described.days} days, "
+        f"{described.first} to {described.last}"
+    )
+    heads = ("column", "type", "days", "rows", "left out", "example")
+    lines = [heads] + [
+        (
+            as_text(column.path),
+            column.type,
+            _share(column.days, described.days),
+            _share(column.rows, described.rows),
+            f"{column.left_out:,}" if column.left_out else "",
+            as_text(column.example or ""),
+        )
+        for column in described.columns
+    ]
+    widths = [min(40, max(len(line[place]) for line in lines)) for place in range(5)]
+    for line in lines:
+        padded = (text.ljust(width) for text, width in zip(line, widths, strict=False))
+        click.echo("  " + "  ".join([*padded, line[-1]]).rstrip())
+    for path, number in sorted(described.without_column.items()):
+        click.echo(f"  {number:,} values without a column: {as_text(path)}")
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.4g} %" if whole else "0 %"

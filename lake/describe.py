@@ -1,0 +1,202 @@
+"""What a dataset's columns hold: types, how many days and rows have them, what they leave out.
+
+Belongs here: putting it together from manifests and Parquet statistics. Does not: printing.
+
+Rows are counted from the statistics in the objects' footers; only columns that are LISTs are
+read. An example comes from the first rows of the newest day that has any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lake.base.day import Day
+from lake.base.layout import table_key
+from lake.base.manifest import Manifest
+from lake.query import Lake
+from lake.query.casts import type_of
+from lake.query.kinds import quoted_name, quoted_text
+from lake.query.merged import STRUCT, Node
+from lake.query.tables import Table, without_patterns
+from lake.query.texts import resolved
+
+DAYS = 31  # that are described where no range is given
+_SAMPLE_ROWS = 2048
+_EXAMPLE_CHARS = 80
+_COLUMNS = 1000  # that are described at most
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column, or a member of a STRUCT by its path.
+
+    `days` and `rows` have a value there; `left_out` values are in `_rest` only.
+    """
+
+    path: str
+    type: str
+    days: int
+    rows: int
+    left_out: int
+    example: str | None
+
+
+@dataclass(frozen=True)
+class Description:
+    """A dataset over [first, last]; both None where the lake has no day of it.
+
+    `without_column` are the values under names that have no column, by path.
+    """
+
+    dataset: str
+    first: Day | None
+    last: Day | None
+    days: int
+    rows: int
+    columns: tuple[Column, ...] = ()
+    without_column: dict[str, int] = field(default_factory=dict)
+
+
+def describe(
+    lake: Lake, dataset: str, start: Day | None = None, end: Day | None = None
+) -> Description:
+    """The dataset over [start, end); the newest DAYS days where both are None. Raises LakeError."""
+    whole = lake.table(dataset).manifests
+    chosen = sorted(d for d in whole if (not start or d >= start) and (not end or d < end))
+    if not start and not end:
+        chosen = chosen[-DAYS:]
+    if not chosen:
+        return Description(dataset, None, None, 0, 0)
+    table = lake.table(dataset)
+    days = sorted(whole)
+    window = sum(1 << number for number, day in enumerate(days) if day in set(chosen))
+    has_rows = sum(1 << number for number, day in enumerate(days) if whole[day].rows) & window
+    filled = [day for day in chosen if whole[day].rows]
+    leaves = [leaf for leaf in _leaves(table.tree, ()) if leaf[1].days & window][:_COLUMNS]
+    left_out = _left_out([whole[day] for day in chosen])
+    rows = _rows(lake, table, filled, leaves)
+    examples = _examples(lake, dataset, filled[-1], leaves) if filled else {}
+    masks = {node.number: node.mask(window) for node in table.tree.varying_nodes()}
+    columns = tuple(
+        Column(
+            path=".".join(path),
+            type=resolved(type_of(node), masks),
+            days=(node.days & has_rows).bit_count(),
+            rows=rows.get(path, 0),
+            left_out=left_out.pop(".".join(path), 0),
+            example=examples.get(path),
+        )
+        for path, node in leaves
+    )
+    total = sum(whole[day].rows for day in chosen)
+    return Description(dataset, chosen[0], chosen[-1], len(chosen), total, columns, left_out)
+
+
+Leaf = tuple[tuple[str, ...], Node]
+
+
+def _leaves(node: Node, path: tuple[str, ...]) -> Iterator[Leaf]:
+    """Columns and members that are no STRUCTs themselves."""
+    for member in node.members.values():
+        inner = (*path, member.name)
+        if member.form == STRUCT:
+            yield from _leaves(member, inner)
+        else:
+            yield inner, member
+
+
+def _left_out(manifests: Sequence[Manifest]) -> dict[str, int]:
+    sums: dict[str, int] = {}
+    for manifest in manifests:
+        found = manifest.details.get("left_out")
+        for path, number in found.items() if isinstance(found, dict) else ():
+            sums[path] = sums.get(path, 0) + int(number)
+    return sums
+
+
+def _rows(
+    lake: Lake, table: Table, days: Sequence[Day], leaves: Sequence[Leaf]
+) -> dict[tuple[str, ...], int]:
+    """Rows with a value, by path."""
+    if not days:
+        return {}
+    files = ", ".join(
+        quoted_text(without_patterns(table.url(table_key(table.dataset, day)))) for day in days
+    )
+    counted = lake.rows(
+        "SELECT lower(path_in_schema) AS path, "  # noqa: S608  all names are quoted
+        "CAST(sum(num_values - stats_null_count) AS BIGINT) AS n, "
+        "count(*) = count(stats_null_count) AS whole "
+        f"FROM parquet_metadata([{files}]) GROUP BY ALL"
+    )
+    found = {row["path"]: row["n"] for row in counted if row["whole"]}
+    rows = {path: found[_key(path)] for path, _ in leaves if _key(path) in found}
+    others = [(path, node) for path, node in leaves if path not in rows]
+    if others:
+        rows |= _counted(lake, table.dataset, days, others)
+    return rows
+
+
+def _key(path: tuple[str, ...]) -> str:
+    return ", ".join(path).lower()
+
+
+def _counted(
+    lake: Lake, dataset: str, days: Sequence[Day], leaves: Sequence[Leaf]
+) -> dict[tuple[str, ...], int]:
+    counts = ", ".join(f"count({_expression(path)}) AS c{n}" for n, (path, _) in enumerate(leaves))
+    between = quoted_name(f"{dataset}_between")
+    (row,) = lake.rows(
+        f"SELECT {counts} FROM {between}(DATE '{days[0]}', DATE '{days[-1].plus(1)}')"  # noqa: S608
+    )
+    return {path: row[f"c{n}"] for n, (path, _) in enumerate(leaves)}
+
+
+def _examples(
+    lake: Lake, dataset: str, day: Day, leaves: Sequence[Leaf]
+) -> dict[tuple[str, ...], str]:
+    """A short value of each column."""
+    between = quoted_name(f"{dataset}_between")
+    values = ", ".join(
+        f"left(CAST(any_value({_expression(path)}) AS VARCHAR), {_EXAMPLE_CHARS}) AS c{n}"
+        for n, (path, _) in enumerate(leaves)
+    )
+    (row,) = lake.rows(
+        f"SELECT {values} FROM (FROM {between}(DATE '{day}', DATE '{day.plus(1)}') "  # noqa: S608
+        f"LIMIT {_SAMPLE_ROWS})"
+    )
+    found = {path: row[f"c{n}"] for n, (path, _) in enumerate(leaves)}
+    return {path: value for path, value in found.items() if value is not None}
+
+
+def _expression(path: tuple[str, ...]) -> str:
+    first, *members = path
+    text = quoted_name(first)
+    for name in members:
+        text = f"struct_extract({text}, {quoted_text(name)})"
+    return text
+
+
+def as_json(described: Description) -> dict[str, Any]:
+    """The description as `lake describe --json` prints it."""
+    return {
+        "dataset": described.dataset,
+        "from": str(described.first) if described.first else None,
+        "to": str(described.last.plus(1)) if described.last else None,
+        "days": described.days,
+        "rows": described.rows,
+        "columns": [
+            {
+                "column": column.path,
+                "type": column.type,
+                "days": column.days,
+                "rows": column.rows,
+                "left_out": column.left_out,
+                "example": column.example,
+            }
+            for column in described.columns
+        ],
+        "without_column": described.without_column,
+    }
