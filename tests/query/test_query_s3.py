@@ -156,3 +156,12 @@ print("boto3" in sys.modules)
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert ran.stdout == "False\n"
+
+
+def test_a_prefix_that_xml_escapes(make_lake, table, s3) -> None:
+    section = _SECTION.format(s3["endpoint_url"], s3["region"])
+    lake = make_lake("events", root=f"s3://{s3['bucket']}/R&D", s3=section)
+    for number in range(2):
+        lake.put("events", f"2026-07-0{number + 1}", table(n=[number + 1]))
+    with lake.connect() as session:
+        assert session.rows("SELECT sum(n) AS n FROM events") == [{"n": 3}]
