@@ -42,9 +42,7 @@ def required(go_mod: Path) -> set[str]:
         if "=>" in words:
             at = words.index("=>")
             replaced[words[0].removeprefix("replace")] = tuple(words[at + 1 :])
-        elif (words and words[-1].startswith("v") and "/" in words[-2]) or "." in "".join(
-            words[-2:-1]
-        ):
+        elif len(words) > 1 and words[-1].startswith("v") and "." in words[-2]:
             wanted[words[-2]] = words[-1]
     return {" ".join(replaced.get(path, (path, version))) for path, version in wanted.items()}
 
