@@ -18,10 +18,11 @@ import pytest
 from browsing import browser
 from loaded_site import Site, running_site
 from loki_versions import loki_program, pytest_generate_tests, pytest_terminal_summary
+from on_request import needed
 from slow_first import pytest_collection_modifyitems
 
 from lake.base.errors import LakeError
-from lake.servers import SERVER_NAMES, Binary, Stack, find, start
+from lake.servers import SERVER_NAMES, Binary, Stack, start
 from lake.servers.s3 import REGION
 
 # Hooks and fixtures that pytest finds here.
@@ -45,15 +46,6 @@ def stack() -> Iterator[Stack]:
         pytest.skip(f"the servers can't be started\n{error}")
     with running:
         yield running
-
-
-def needed(name: str) -> Path:
-    """A program that comes on request only. Without it a test fails in CI and skips elsewhere."""
-    binary = find(name)
-    if binary is None:
-        missing = f"no usable {name} here: `lake services install {name}` gets one"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(missing)
-    return binary.path
 
 
 @pytest.fixture(scope="session")

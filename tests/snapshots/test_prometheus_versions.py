@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import requests
-from conftest import needed
+from on_request import needed
 from places import DAY, Place
 from series_writing import write_request
 
@@ -55,6 +55,7 @@ def get(url: str, path: str, **params: str) -> requests.Response:
 
 @pytest.mark.slow
 def test_it_comes_back_in_prometheus_3(taken: Place) -> None:
+    taken.restore("prometheus")
     with taken.served("prometheus") as served:
         url = served.endpoint["url"]
         version = get(url, "status/buildinfo").json()["data"]["version"]
@@ -74,6 +75,7 @@ def test_an_older_one_in_its_stead_is_reported(
     if old is None:
         pytest.skip("no Prometheus 2 here: the one on PATH is newer")
     monkeypatch.setitem(closest.__globals__, "find_all", lambda _name: [old])
+    taken.restore("prometheus", tmp_path / "older")
     with taken.served("prometheus", tmp_path / "older") as served:
         pass
     (remark,) = served.remarks
