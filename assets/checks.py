@@ -69,21 +69,21 @@ def _rows(manifest: Manifest | None) -> Verdict:
     )
 
 
-def check_specs(dataset: str, partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetCheckSpec]:
+def check_specs(asset: str, partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetCheckSpec]:
     """The checks that an asset declares, one result a partition."""
     return [
-        dg.AssetCheckSpec(name, asset=dataset, description=description, partitions_def=partitions)
+        dg.AssetCheckSpec(name, asset=asset, description=description, partitions_def=partitions)
         for name, description in _DESCRIPTIONS.items()
     ]
 
 
 def evaluations(
-    dataset: str, day: Day, verdicts: tuple[Verdict, ...]
+    asset: str, day: Day, verdicts: tuple[Verdict, ...]
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """What Dagster keeps of the verdicts on one partition."""
     for verdict in verdicts:
         yield dg.AssetCheckEvaluation(
-            asset_key=dg.AssetKey(dataset),
+            asset_key=dg.AssetKey(asset),
             check_name=verdict.name,
             passed=verdict.passed,
             description=verdict.problem or None,

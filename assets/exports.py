@@ -16,6 +16,7 @@ import dagster as dg
 
 from assets.checks import Verdict, check_partition, check_specs, evaluations
 from assets.failing import as_failures
+from assets.names import asset_name
 from assets.resources import LakeResource
 from lake.base.datasets import Dataset
 from lake.base.day import Day
@@ -57,10 +58,10 @@ def export_asset(
 ) -> dg.AssetsDefinition:
     """The asset of a dataset, one partition a UTC day."""
     partitions = partitions_of(settings)
-    checks = check_specs(dataset.name, partitions)
+    checks = check_specs(asset_name(dataset.name), partitions)
 
     @dg.asset(
-        name=dataset.name,
+        name=asset_name(dataset.name),
         description=description,
         group_name=dataset.source,
         kinds={kind, "parquet"},
@@ -121,11 +122,13 @@ def _proven(exporter: Exporter, dataset: Dataset, result: Result) -> Iterator[Ev
         raise result.error
     assert result.outcome is not None  # noqa: S101  a result has the one or the other
     verdicts = check_partition(exporter.store, dataset, result.day)
-    yield from evaluations(dataset.name, result.day, verdicts)
+    yield from evaluations(asset_name(dataset.name), result.day, verdicts)
     if not all(verdict.passed for verdict in verdicts):
         raise _not_proven(exporter, result, verdicts)
     yield dg.AssetMaterialization(
-        dataset.name, partition=str(result.day), metadata=_metadata(exporter, result.outcome)
+        asset_name(dataset.name),
+        partition=str(result.day),
+        metadata=_metadata(exporter, result.outcome),
     )
 
 
@@ -142,7 +145,7 @@ def _stands(exporter: Exporter, dataset: Dataset, result: Result, error: LakeErr
 
 def _not_recounted(dataset: Dataset, day: Day, error: LakeError) -> dg.AssetObservation:
     return dg.AssetObservation(
-        dataset.name,
+        asset_name(dataset.name),
         partition=str(day),
         description="Not recounted: the source did not answer. The partition is as it was.",
         metadata={"problem": dg.MetadataValue.text(str(error))},

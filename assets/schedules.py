@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from assets.names import asset_name
 from assets.rehearsal import NAME as REHEARSAL
 from assets.resources import LakeResource
 from assets.snapshots import GROUP as SNAPSHOTS
@@ -67,7 +68,7 @@ def recount_schedule(settings: Settings) -> dg.ScheduleDefinition:
     def recount(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
         today = Day(context.scheduled_execution_time.date())
         for source in dict.fromkeys(dataset.source for dataset in settings.dataset):
-            names = [one.name for one in settings.dataset if one.source == source]
+            names = [asset_name(one.name) for one in settings.dataset if one.source == source]
             if days := late_days(settings, source, today):
                 yield dg.RunRequest(
                     run_key=f"{source} {today}",

@@ -18,6 +18,7 @@ import dagster as dg
 
 from assets.checks import OBJECT_MATCHES_MANIFEST
 from assets.exports import manifest_metadata, partitions_of
+from assets.names import asset_name
 from assets.resources import LakeResource
 from lake.base.datasets import Dataset
 from lake.base.day import Day
@@ -81,7 +82,7 @@ class _Partitions:
         self._store = store
         self._instance = instance
         self._dataset = dataset
-        self._key = dg.AssetKey(dataset.name)
+        self._key = dg.AssetKey(asset_name(dataset.name))
         self._first = Day.parse(partitions_of(settings).start.date().isoformat())
 
     def report(self, cursor: _Cursor, most: int) -> list[Event]:

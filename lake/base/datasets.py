@@ -6,6 +6,7 @@ Does not: how a source is asked.
 
 from __future__ import annotations
 
+import keyword
 import re
 from typing import Annotated, Literal
 
@@ -21,6 +22,17 @@ _UNITS_MS = {
     "ms": 1,
 }
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")  # a table, a folder and part of a variable's name
+# Datasets may have these names, but Dagster keeps them for itself, or they are names of our own
+# definitions there: such an asset gets another name, and `lake init` writes none of them.
+RESERVED_NAMES = frozenset(
+    [
+        *(word for word in keyword.kwlist if word.islower()),
+        *("arg_dict", "bool", "conf", "config", "context", "dict", "float", "input"),
+        *("input_arg_dict", "int", "meta", "output", "output_arg_dict", "str", "type"),
+        *("export", "rehearsal", "rehearse", "snapshot"),
+        *("snapshot_loki", "snapshot_mongo", "snapshot_prometheus"),
+    ]
+)
 _DURATION = re.compile("".join(rf"(?:(?P<{unit}>\d+){unit})?" for unit in _UNITS_MS), re.ASCII)
 
 

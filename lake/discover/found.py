@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from lake.base.datasets import RESERVED_NAMES
 from lake.base.day import Day
 
 _LONGEST = 63
@@ -48,11 +49,16 @@ class FoundSource:
     variables: tuple[str, ...] = ()
 
 
-def unique_name(wish: str, taken: Collection[str]) -> str:
-    """A dataset's name: `usageAnalytics` becomes `usage_analytics`, a second one `…_2`."""
+def unique_name(wish: str, taken: Collection[str], rows: str = "rows") -> str:
+    """A dataset's name: `usageAnalytics` becomes `usage_analytics`, a second one `…_2`.
+
+    A name that Dagster reserves gets the name of its `rows` behind it: `config_metrics`.
+    """
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", wish).lower()
     plain = re.sub(r"[^a-z0-9]+", "_", words).strip("_") or "dataset"
     base = (plain if plain[0].isalpha() else f"t_{plain}")[:_LONGEST]
+    if base in RESERVED_NAMES:
+        base = f"{base}_{rows}"
     name, number = base, 1
     while name in taken:
         number += 1

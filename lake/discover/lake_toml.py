@@ -15,6 +15,7 @@ from lake.base.settings import HotSection
 from lake.discover.found import FoundSource, FoundTable, Value, unique_name
 
 _OLDEST_DAYS = 3650  # an older first day comes from a mistake in the data
+_ROWS = {"mongo": "documents", "prometheus": "metrics", "loki": "logs"}
 _HEAD = """\
 # What is copied, from where to where. Written by `lake init` on {day} from what the servers
 # held on that day: read it, correct it, then `lake doctor`.
@@ -37,7 +38,8 @@ class LakeToml:
         """Every table that was found, with the name it gets."""
         named: dict[str, FoundTable] = {}
         for table in chain.from_iterable(source.tables for source in self.found):
-            named[unique_name(table.name, named)] = table
+            rows = _ROWS[str(table.keys["source"])]
+            named[unique_name(table.name, named, rows)] = table
         return list(named.items())
 
     def datasets(self) -> list[str]:

@@ -93,6 +93,9 @@ def test_toml_values_come_back(value):
         ("日本", (), "dataset"),
         ("x", ("x", "x_2"), "x_3"),
         ("y" * 80, ("y" * 63,), "y" * 61 + "_2"),
+        ("config", (), "config_rows"),
+        ("Import", ("import_rows",), "import_rows_2"),
+        ("snapshot_prometheus", (), "snapshot_prometheus_rows"),
     ],
 )
 def test_names(wish, taken, name):
