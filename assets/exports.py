@@ -82,7 +82,7 @@ def export_asset(
         days = [(dataset, Day.parse(key)) for key in context.partition_keys]
         failures: dict[Day, LakeError] = {}
         with (
-            as_failures(),
+            as_failures(context.run_id),
             lake.exporter(settings) as exporter,
             # An interrupt here must not let the days that still wait run on.
             closing(

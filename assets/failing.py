@@ -14,16 +14,24 @@ import dagster as dg
 from lake.base.errors import LakeError, TransientError
 from lake.base.redaction import redact
 
+_interrupted: set[str] = set()  # ids of runs of this process
+
 
 @contextmanager
-def as_failures() -> Iterator[None]:
+def as_failures(run_id: str) -> Iterator[None]:
     """Within the block errors become Failures; those that a retry can't mend allow none.
 
     Dagster stores the texts of an exception and of its causes as they are. LakeErrors contain
-    no secrets; an exception that nobody foresaw may.
+    no secrets; an exception that nobody foresaw may. Left alone, an interrupt makes Dagster
+    retry the step after the retry policy's delay, and go on with the run's other steps.
     """
+    if run_id in _interrupted:
+        raise dg.Failure("the run was interrupted", allow_retries=False)
     try:
         yield
+    except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
+        _interrupted.add(run_id)
+        raise dg.Failure("the run was interrupted", allow_retries=False) from None
     except (dg.Failure, dg.RetryRequested, dg.DagsterError):
         raise
     except LakeError as error:

@@ -43,7 +43,7 @@ def rehearsal_asset(settings: Settings) -> dg.AssetsDefinition:
     def rehearsal(
         context: dg.AssetExecutionContext, config: RehearsalConfig, lake: LakeResource
     ) -> dg.MaterializeResult[None]:
-        with as_failures():
+        with as_failures(context.run_id):
             store = lake.store(settings)
             held = rehearse(
                 settings,

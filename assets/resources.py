@@ -54,6 +54,7 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             endpoint_url=self.s3.endpoint_url,
             region=self.s3.region_name,
             kms_key_id=settings.s3.kms_key_id,
+            ca_file=settings.s3.ca_file,
         )
         return S3Store(settings.lake.root, section, self._session(settings.lake.root))
 

@@ -68,8 +68,10 @@ def snapshot_asset(settings: Settings, system: str) -> dg.AssetsDefinition:
         pool=system,
         retry_policy=RETRIES,
     )
-    def snapshot(config: SnapshotConfig, lake: LakeResource) -> dg.MaterializeResult[None]:
-        with as_failures():
+    def snapshot(
+        context: dg.AssetExecutionContext, config: SnapshotConfig, lake: LakeResource
+    ) -> dg.MaterializeResult[None]:
+        with as_failures(context.run_id):
             store = lake.store(settings)
             outcome = take_snapshot(settings, store, system, allow_shrink=config.allow_shrink)
         key = snapshot_manifest_key(system, Day.parse(outcome.manifest.day))

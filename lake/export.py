@@ -25,6 +25,7 @@ from lake.base.errors import (
     Incomplete,
     LakeError,
     PermanentError,
+    Stopped,
     TransientError,
 )
 from lake.base.layout import manifest_key, pending_key, table_key, table_prefix
@@ -109,15 +110,24 @@ class Exporter:
         self._stopping = Event()
 
     def source(self, name: str) -> Source:
-        """One source a name, opened when first asked for."""
+        """One source a name, opened when first asked for. Raises Stopped after `stop`."""
         with self._lock:
+            if self._stopping.is_set():
+                raise Stopped(remedy="run it again")
             if name not in self._sources:
                 self._sources[name] = open_source(name, self.settings)
             return self._sources[name]
 
     def stop(self) -> None:
-        """Exports that are running end at their next batch and leave all as it was."""
+        """Exports that are running end at once and leave all as it was.
+
+        Each source's requests are ended, too: one may hang for as long as its time-out.
+        """
         self._stopping.set()
+        with self._lock:
+            sources = list(self._sources.values())
+        for source in sources:
+            source.stop()
 
     def close(self) -> None:
         """Ends the sources' connections."""
@@ -295,7 +305,7 @@ class Exporter:
     def _until_stopped(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             if self._stopping.is_set():
-                raise PermanentError("stopped on request", remedy="run it again")
+                raise Stopped(remedy="run it again")
             yield batch
 
     def _claim(self, new: Manifest, pending: str, before: _Before, etag: str) -> None:

@@ -79,5 +79,8 @@ class FakeSource:
     def unseen(self, dataset: Dataset, day: Day) -> int:
         return self.unseen_streams.get(str(day), 0)
 
+    def stop(self) -> None:
+        self.asked.append(("stop", ""))
+
     def close(self) -> None:
         self.asked.append(("close", ""))

@@ -10,9 +10,17 @@ from contextlib import contextmanager, suppress
 
 @contextmanager
 def rewriting(
-    uri: str, swaps: Mapping[bytes, bytes], *, asked: Mapping[bytes, bytes] | None = None
+    uri: str,
+    swaps: Mapping[bytes, bytes],
+    *,
+    asked: Mapping[bytes, bytes] | None = None,
+    swallowed: bytes | None = None,
 ) -> Iterator[str]:
-    """A URI; both sides of a swap are of the same length. `asked`: in requests."""
+    """A URI; both sides of a swap are of the same length. `asked`: in requests.
+
+    A request that contains `swallowed` gets no reply, nor does any after it.
+    """
+    hangs = threading.Event()
     host, port = uri.removeprefix("mongodb://").split("/")[0].split(":")
     opened: list[socket.socket] = []
 
@@ -32,7 +40,10 @@ def rewriting(
                 message = head + whole(source, int.from_bytes(head, "little") - 4)
                 for old, new in (swaps if replies else asked or {}).items():
                     message = message.replace(old, new)
-                target.sendall(message)
+                if swallowed and not replies and swallowed in message:
+                    hangs.set()
+                if not hangs.is_set():
+                    target.sendall(message)
 
     def accept(listening: socket.socket) -> None:
         with suppress(OSError):

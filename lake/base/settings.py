@@ -140,6 +140,7 @@ class S3Section(_Section):
 
     endpoint_url: HttpUrl | None = None
     region: Line | None = None
+    ca_file: Line | None = None
     kms_key_id: Line | None = None
 
 

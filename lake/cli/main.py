@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import logging
 import os
-import signal
 import sys
 import traceback
 from types import TracebackType
@@ -19,6 +18,7 @@ import click
 from lake import __version__
 from lake.base.errors import LakeError, UsageError
 from lake.base.redaction import RedactingFormatter, redact
+from lake.cli.signals import prompt_interrupts
 
 # Name → module and attribute, in the order of --help. Imported when called for.
 _COMMANDS = {
@@ -88,11 +88,11 @@ def root(config_of_group: str | None, verbose: bool) -> None:  # noqa: ARG001  r
 
 def main() -> None:
     """Runs the command and exits. An error is told on standard error, without a traceback."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as orderly as Ctrl-C
     sys.excepthook = _redacting_excepthook
     try:
-        status = root.main(standalone_mode=False)
-        sys.stdout.flush()
+        with prompt_interrupts():
+            status = root.main(standalone_mode=False)
+            sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -18,7 +18,9 @@ import requests
 from lake.base.errors import LakeError, PermanentError
 from lake.base.settings import Settings
 from lake.base.store import Store, open_store
+from lake.base.store.s3 import S3Store
 from lake.doctor.check import Check, http_clock
+from lake.query.failures import explained
 from lake.query.session import Lake
 
 _PROBES = "reports/doctor-"  # beside the tables, where no query looks
@@ -30,6 +32,18 @@ _PATIENCE_S = 10
 def check(settings: Settings) -> Iterator[Check]:
     """A probe object goes in and out. Raises what the store raises."""
     store = open_store(settings)
+    try:
+        yield from _round_trip(settings, store)
+    except LakeError:
+        yield from _endpoint_clock(store, settings)  # a wrong one is a reason to be refused
+        raise
+    if not settings.lake.root.startswith("s3://"):
+        yield from _disk(Path(settings.lake.root))
+        return
+    yield from _endpoint_clock(store, settings)
+
+
+def _round_trip(settings: Settings, store: Store) -> Iterator[Check]:
     with _Probe(store) as key:
         store.write(key, key.encode())
         if store.read(key) != key.encode():
@@ -43,10 +57,6 @@ def check(settings: Settings) -> Iterator[Check]:
             remedy="check that the credentials may delete",
         )
     yield Check("store", "ok", f"{settings.lake.root}: written, read, listed, deleted")
-    if settings.lake.root.startswith("s3://"):
-        yield from _endpoint_clock(settings.s3.endpoint_url)
-    else:
-        yield from _disk(Path(settings.lake.root))
 
 
 class _Probe:
@@ -70,7 +80,11 @@ class _Probe:
 def check_queries(settings: Settings) -> Iterator[Check]:
     """DuckDB has credentials and an extension of its own. Raises what queries raise."""
     store = open_store(settings)
-    with _Probe(store) as key, closing(Lake(settings).connection) as connection:
+    with (
+        _Probe(store) as key,
+        explained(settings.lake.root),
+        closing(Lake(settings).connection) as connection,
+    ):
         store.write(key, b"12345")
         found = connection.execute("SELECT size FROM read_blob(?)", [store.url(key)]).fetchone()
     if found != (5,):
@@ -78,12 +92,16 @@ def check_queries(settings: Settings) -> Iterator[Check]:
     yield Check("queries", "ok", "DuckDB reads the store's objects")
 
 
-def _endpoint_clock(endpoint_url: str | None) -> Iterator[Check]:
+def _endpoint_clock(store: Store, settings: Settings) -> Iterator[Check]:
+    if not isinstance(store, S3Store):
+        return
     before = datetime.now(UTC)
     try:
-        answer = requests.head(endpoint_url or "https://s3.amazonaws.com", timeout=_PATIENCE_S)
-    except requests.RequestException:
-        return  # the probe went through; perhaps only by a proxy of the AWS settings
+        address = store.endpoint_url or "https://s3.amazonaws.com"
+        answer = requests.head(address, timeout=_PATIENCE_S, verify=settings.s3.ca_file or None)
+    # The probe object says whether S3 can be used: perhaps only by the AWS settings' own proxy.
+    except (LakeError, OSError, ValueError):
+        return
     yield from http_clock("store", answer.headers.get("Date"), before)
 
 

@@ -81,6 +81,9 @@ class Source(Protocol):
         not show.
         """
 
+    def stop(self) -> None:
+        """Ends whatever runs or waits, within a second or so: it raises. Nothing runs after it."""
+
     def close(self) -> None:
         """Ends the connections."""
 

@@ -14,9 +14,9 @@ import requests
 from urllib3.exceptions import LocationValueError, NameResolutionError, ReadTimeoutError
 
 from lake.base.errors import ConfigError, LakeError, PermanentError, Refused, TransientError
+from lake.base.tls import reason
 
 _SHOWN_CHARS = 500
-_NOT_TLS = re.compile(r"WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|UNKNOWN_PROTOCOL|HTTP_REQUEST")
 _LOGIN = re.compile(r"(?i)\b(?:log|sign)[-_ ]?(?:in|on)\b|oauth|saml|\bsso\b|authori[sz]e|\bauth\b")
 _WANTS_TLS = re.compile(
     r"(?i)HTTP request to an? HTTPS server|plain HTTP request was sent to HTTPS"
@@ -214,32 +214,34 @@ def _later(name: str, status: int) -> str:
 
 
 def _without_tls(error: Exception, section: str, url: str) -> LakeError:
-    text = str(error)
-    if _NOT_TLS.search(text.upper().replace(" ", "_")):
+    why = reason(str(error))
+    if why == "no tls":
         return ConfigError(
             "the server does not speak TLS at this address",
             where=url,
             found=_cause(error),
             remedy=f"write http:// in url of {section}, or correct its port",
         )
-    if "X509" in text or "PEM" in text:
+    if why == "ca file":
         return _bad_ca_file(error, section, url)
-    if "CERTIFICATE" not in text.upper():  # a connection that ended within the handshake
+    if not why:
         return TransientError(
             "the TLS connection failed or broke off",
             where=url,
             found=_cause(error),
             remedy=_unreachable(error, section),
         )
-    remedy = f"set ca_file in {section} to the PEM file of the authority that signed it"
-    if "mismatch" in text or "doesn't match" in text:
-        remedy = f"use a host name of the certificate in url of {section}"
-    elif "expired" in text or "not yet valid" in text:
-        remedy = "renew the server's certificate; check this machine's clock"
-    elif "REQUIRED" in text.upper():
-        remedy = "client certificates are not supported: use another way to authenticate"
+    remedies = {
+        "host name": f"use a host name of the certificate in url of {section}",
+        "expired": "renew the server's certificate; check this machine's clock",
+        "client": "client certificates are not supported: use another way to authenticate",
+        "authority": f"set ca_file in {section} to the PEM file of the authority that signed it",
+    }
     return Refused(
-        "the server's certificate is not accepted", where=url, found=_cause(error), remedy=remedy
+        "the server's certificate is not accepted",
+        where=url,
+        found=_cause(error),
+        remedy=remedies[why],
     )
 
 

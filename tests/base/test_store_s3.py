@@ -176,9 +176,10 @@ def test_no_credentials(store, monkeypatch, tmp_path, call):
 
 def test_an_unknown_profile(store, monkeypatch):
     monkeypatch.setenv("AWS_PROFILE", "nobody")
-    with pytest.raises(Refused, match="no AWS credentials") as caught:
+    with pytest.raises(Refused, match="no such AWS profile") as caught:
         S3Store(store.root, store.section).stat("a")
     assert "nobody" in caught.value.parts["found"]
+    assert "AWS_PROFILE" in caught.value.parts["remedy"]
 
 
 def test_an_endpoint_that_is_down(store, monkeypatch):

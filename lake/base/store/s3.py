@@ -14,63 +14,27 @@ from contextlib import contextmanager
 from functools import cached_property
 from threading import Lock
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionError,  # noqa: A004  botocore's own: refused, timed out, TLS, proxy
-    CredentialRetrievalError,
-    HTTPClientError,
-    IncompleteReadError,
-    NoCredentialsError,
-    PartialCredentialsError,
-    ProfileNotFound,
-    SSOError,
-)
+from botocore.exceptions import BotoCoreError, ClientError
 
-from lake.base.errors import (
-    Conflict,
-    LakeError,
-    Missing,
-    PermanentError,
-    Refused,
-    TransientError,
-)
+from lake.base.errors import LakeError, Missing, PermanentError
 from lake.base.faults import point
 from lake.base.settings import S3Section
 from lake.base.store.face import ObjectStat, Unfinished, Upload
+from lake.base.store.s3_failures import code_of, explained, no_answer_of_s3, unusable
 
 _LOG = logging.getLogger(__name__)
 _PART_BYTES = 8 << 20  # S3 takes parts of 5 MiB and more, 10,000 of them: 80 GB an object
 _CHUNK = 4 << 20
 _DEFAULT_REGION = "us-east-1"
-_REFUSED = frozenset(
-    {
-        "403",
-        "AccessDenied",
-        "AllAccessDisabled",
-        "ExpiredToken",
-        "Forbidden",
-        "InvalidAccessKeyId",
-        "InvalidToken",
-        "KMS.AccessDeniedException",
-        "RequestTimeTooSkewed",
-        "SignatureDoesNotMatch",
-    }
-)
-_ABSENT = frozenset({"NoSuchKey", "NotFound", "404"})
-_CHANGED = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
+_AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn")
 _MARK = "lake-upload"  # metadata of an object: which upload it came from
-_UNREACHABLE = (ConnectionError, HTTPClientError, IncompleteReadError)
-_NO_CREDENTIALS = (
-    CredentialRetrievalError,
-    NoCredentialsError,
-    PartialCredentialsError,
-    ProfileNotFound,
-    SSOError,
-)
+# Of HEAD, whose answers have no body: the reason comes with another question.
+_WITHOUT_REASON = frozenset({"301", "307", "400", "403"})
+_OPERATION_OF_HEAD = ("HeadObject", "HeadBucket")
 
 
 class S3Store:
@@ -107,19 +71,49 @@ class S3Store:
             self._opened = self._opened or self._open()
         return self._opened
 
+    @property
+    def endpoint_url(self) -> str | None:
+        """The server's address where it is not AWS: of [s3], the environment or a profile.
+
+        Raises LakeError where the AWS settings can't be used.
+        """
+        with self._errors(""):
+            address = str(self._client.meta.endpoint_url)
+        host = urlsplit(address).hostname or ""
+        return None if host.endswith(_AWS_HOSTS) else address
+
     def _open(self) -> Any:
+        address = self.section.endpoint_url
+        opened = self._made(address, "path" if address else "auto")
+        host = urlsplit(str(opened.meta.endpoint_url)).hostname or ""
+        if address or host.endswith(_AWS_HOSTS):
+            return opened
+        # Other servers seldom have a host name for each bucket.
+        return self._made(None, "path")
+
+    def _made(self, address: str | None, addressing: str) -> Any:
         config = Config(
             retries={"mode": "standard", "max_attempts": 4},
             connect_timeout=5,
             read_timeout=60,
             max_pool_connections=32,
-            s3={"addressing_style": "path" if self.section.endpoint_url else "auto"},
+            s3={"addressing_style": addressing},
         )
         # With an endpoint of one's own the region is only part of the signature.
-        region = self.section.region or self.session.region_name or _DEFAULT_REGION
-        return self.session.client(
-            "s3", endpoint_url=self.section.endpoint_url, region_name=region, config=config
-        )
+        region = self.section.region or self.session.region_name or "us-east-1"
+        try:
+            return self.session.client(
+                "s3",
+                endpoint_url=address,
+                region_name=region,
+                config=config,
+                verify=self.section.ca_file or None,
+            )
+        except BotoCoreError:
+            raise
+        # What botocore does not expect in its files and variables.
+        except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+            raise unusable(error, self._where("")) from error
 
     def url(self, key: str) -> str:
         """`s3://bucket/…`."""
@@ -131,16 +125,20 @@ class S3Store:
             yield
         except (ClientError, BotoCoreError) as error:
             raise self._explained(error, key) from error
+        except KeyError as error:
+            raise no_answer_of_s3(self._where(key), f"an answer without {error}") from error
+        except RecursionError as error:  # botocore follows a redirect that is none of S3's
+            raise no_answer_of_s3(self._where(key), "a redirect") from error
 
     def stat(self, key: str) -> ObjectStat | None:
         """See Store."""
         try:
             with self._errors(key):
                 head = self._client.head_object(Bucket=self.bucket, Key=self._prefix + key)
+                return ObjectStat(key, head["ContentLength"], head["ETag"].strip('"'))
         except Missing:
             self._check_bucket()
             return None
-        return ObjectStat(key, head["ContentLength"], head["ETag"].strip('"'))
 
     def _check_bucket(self) -> None:
         """A HEAD has no body: its 404 means the object or the whole bucket."""
@@ -177,6 +175,7 @@ class S3Store:
                 Bucket=self.bucket, Prefix=self._prefix + prefix
             )
             for page in pages:
+                page["IsTruncated"]  # a web page would else be an empty list
                 found += [
                     ObjectStat(o["Key"].removeprefix(self._prefix), o["Size"], o["ETag"].strip('"'))
                     for o in page.get("Contents", ())
@@ -192,6 +191,7 @@ class S3Store:
         stretch = {"Range": f"bytes={start}-"} if start else {}
         with self._errors(key):
             answer = self._client.get_object(Bucket=self.bucket, Key=self._prefix + key, **stretch)
+            answer["ETag"]
             yield from answer["Body"].iter_chunks(_CHUNK)
 
     def write(self, key: str, data: bytes, replaces: str | None = None) -> None:
@@ -240,7 +240,10 @@ class S3Store:
             )
 
     def _where(self, key: str) -> str:
-        return f"{self.url(key)} at {self.section.endpoint_url or 'AWS'}"
+        address = self.section.endpoint_url or "AWS"
+        if self._opened is not None:
+            address = str(self._opened.meta.endpoint_url)
+        return f"{self.url(key)} at {address}"
 
     def _no_bucket(self) -> Missing:
         return Missing(
@@ -252,48 +255,21 @@ class S3Store:
 
     def _explained(self, error: ClientError | BotoCoreError, key: str) -> LakeError:
         if isinstance(error, ClientError):
-            return self._answered(error, key)
-        where = self._where(key)
-        if isinstance(error, _NO_CREDENTIALS):
-            return Refused(
-                "no AWS credentials",
-                where=where,
-                found=error,
-                remedy="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or a role",
-            )
-        if isinstance(error, _UNREACHABLE):
-            return TransientError(
-                "S3 can't be reached",
-                where=where,
-                found=error,
-                remedy="check [s3] endpoint_url and region, and that the server is up",
-            )
-        return PermanentError(
-            "S3 can't be asked", where=where, found=error, remedy="check [s3] and the AWS settings"
-        )
+            if error.operation_name in _OPERATION_OF_HEAD and code_of(error) in _WITHOUT_REASON:
+                error = self._with_reason(error)
+            if code_of(error) == "NoSuchBucket":
+                return self._no_bucket()
+        return explained(error, self._where(key))
 
-    def _answered(self, error: ClientError, key: str) -> LakeError:
-        where = self._where(key)
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if code == "NoSuchBucket":
-            return self._no_bucket()
-        if code in _ABSENT:
-            return Missing("no such object", where=where)
-        if code in _CHANGED or status == 412:
-            return Conflict("somebody else has written it meanwhile", where=where)
-        if code in _REFUSED:
-            return Refused(
-                "S3 refused",
-                where=where,
-                found=error,
-                remedy="check the credentials and that they may read, write and list there",
-            )
-        if status >= 500 or status == 429 or code == "RequestTimeout":
-            return TransientError("S3 failed", where=where, found=error, remedy="try again")
-        return PermanentError(
-            "S3 refused", where=where, found=error, remedy="check [s3] region and [lake] root"
-        )
+    def _with_reason(self, error: ClientError) -> ClientError:
+        """The same refusal with S3's code; as it is where a question with a body is answered."""
+        try:
+            self._client.list_objects_v2(Bucket=self.bucket, Prefix=self._prefix, MaxKeys=1)
+        except ClientError as told:
+            return told
+        except (BotoCoreError, RecursionError) as other:
+            _LOG.debug("no reason: %s", other)
+        return error
 
 
 class _S3Upload:
@@ -382,7 +358,7 @@ class _S3Upload:
                 found = self._store._client.head_object(**self._target)
         except LakeError:
             return False
-        self.etag = found["ETag"].strip('"')
+        self.etag = str(found.get("ETag", "")).strip('"')
         return bool(found.get("Metadata", {}).get(_MARK) == self._mark)
 
     def abort(self) -> None:

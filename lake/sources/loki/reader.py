@@ -187,6 +187,10 @@ class LokiReader:
         """None: the server drops old rows by itself, and refuses those of days to come."""
         return None
 
+    def stop(self) -> None:
+        """See Source."""
+        self._http.stop()
+
     def close(self) -> None:
         """Ends the connections."""
         self._http.close()

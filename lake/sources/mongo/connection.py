@@ -23,7 +23,15 @@ from pymongo.monitoring import (
     ServerHeartbeatSucceededEvent,
 )
 
-from lake.base.errors import BadData, ConfigError, LakeError, Missing, Refused, TransientError
+from lake.base.errors import (
+    BadData,
+    ConfigError,
+    LakeError,
+    Missing,
+    Refused,
+    Stopped,
+    TransientError,
+)
 from lake.base.settings import MongoSource
 from lake.sources.mongo.uri import checked
 
@@ -75,6 +83,20 @@ def connect(section: MongoSource) -> Client:
     # A wrong port is a ValueError, the rest a ConfigurationError.
     except (errors.PyMongoError, ValueError, TypeError) as error:
         raise ConfigError("not a usable MongoDB URI", where=section.uri, found=error) from error
+
+
+def interrupt(client: Client) -> None:
+    """Ends the operations that run, and lets none begin: each raises.
+
+    pymongo's close waits for operations, and on a server that hangs first ends its sessions
+    there. Its topology, which is not public, closes at once; its pools can cancel what runs.
+    """
+    topology = client._topology
+    pools = [server.pool for server in list(topology._servers.values())]
+    topology.close()
+    for pool in pools:
+        for context in list(pool.active_contexts):
+            context.cancel()
 
 
 class _Watch(ServerHeartbeatListener):
@@ -129,6 +151,8 @@ def explained(section: MongoSource, place: str = "") -> Iterator[None]:
 def _explain(error: errors.PyMongoError, where: str, section: MongoSource) -> LakeError:
     if isinstance(error, errors.OperationFailure):
         return _explain_answer(error, where, section)
+    if isinstance(error, errors.InvalidOperation) and "after close" in str(error):
+        return Stopped(where=where, remedy="run it again")
     if isinstance(error, errors.ConfigurationError):
         return ConfigError("not a usable MongoDB URI", where=where, found=error)
     if isinstance(error, errors.ServerSelectionTimeoutError):

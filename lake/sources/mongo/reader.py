@@ -18,7 +18,7 @@ from bson.datetime_ms import DatetimeMS
 
 from lake.base.datasets import Dataset, MongoDataset
 from lake.base.day import Day
-from lake.base.errors import BadData, UsageError
+from lake.base.errors import BadData, Stopped, UsageError
 from lake.base.settings import MongoSource
 from lake.base.table import TableStream
 from lake.sources.face import Count
@@ -29,6 +29,7 @@ from lake.sources.mongo.connection import (
     Client,
     connect,
     explained,
+    interrupt,
     require_collection,
 )
 from lake.sources.mongo.elements import MalformedError
@@ -57,6 +58,7 @@ class MongoReader:
         self._section = section
         self._lock = threading.Lock()
         self._client: Client | None = None
+        self._stopped = False
         self._pace = Pace(section.max_parallel, section.slow_down_at_s, self._ping, name="mongo")
 
     @contextmanager
@@ -104,6 +106,14 @@ class MongoReader:
         """0: what is listed is shown."""
         return 0
 
+    def stop(self) -> None:
+        """See Source."""
+        self._pace.close()
+        with self._lock:
+            self._stopped = True
+            if self._client is not None:
+                interrupt(self._client)
+
     def close(self) -> None:
         """See Source."""
         self._pace.close()
@@ -114,6 +124,8 @@ class MongoReader:
 
     def _connected(self) -> Client:
         with self._lock:
+            if self._stopped:
+                raise Stopped(remedy="run it again")
             if self._client is None:
                 self._client = connect(self._section)
             return self._client

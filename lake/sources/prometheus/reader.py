@@ -114,6 +114,10 @@ class PrometheusReader:
         """0: what is listed is shown."""
         return 0
 
+    def stop(self) -> None:
+        """See Source."""
+        self._http.stop()
+
     def close(self) -> None:
         """Ends the connections."""
         self._http.close()
