@@ -15,12 +15,13 @@ def rewriting(
     *,
     asked: Mapping[bytes, bytes] | None = None,
     swallowed: bytes | None = None,
+    hangs: threading.Event | None = None,
 ) -> Iterator[str]:
     """A URI; both sides of a swap are of the same length. `asked`: in requests.
 
-    A request that contains `swallowed` gets no reply, nor does any after it.
+    A request that contains `swallowed` gets no reply, nor does any after it: `hangs` is set.
     """
-    hangs = threading.Event()
+    hangs = hangs or threading.Event()
     host, port = uri.removeprefix("mongodb://").split("/")[0].split(":")
     opened: list[socket.socket] = []
 

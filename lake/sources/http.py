@@ -24,6 +24,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from http.client import HTTPException
 from threading import Event, Lock, Timer
 from typing import Any, Protocol
@@ -102,6 +103,10 @@ class Answer:
 
     def json(self) -> Any:
         """The body as JSON. Raises TransientError where it broke off, BadData where it is none."""
+        return self._parsed
+
+    @cached_property
+    def _parsed(self) -> Any:
         try:
             return json.loads(self.content)
         except ValueError as error:

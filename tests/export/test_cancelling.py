@@ -94,18 +94,27 @@ def test_stop_ends_what_waits_for_a_mongodb_that_hangs(mongo_uri, mongo_database
         client[mongo_database].events.insert_one({"timestamp": datetime.now(UTC)})
     dataset = MongoDataset(name="events", source="mongo", collection="events")
     word = b"aggregate" if asked == "count" else b"find"
-    with rewriting(mongo_uri, {}, swallowed=word) as uri:
+    hangs = threading.Event()
+    with rewriting(mongo_uri, {}, swallowed=word, hangs=hangs) as uri:
         reader = MongoReader(MongoSource(uri=uri, database=mongo_database, timeout_s=60))
-        _ends_promptly(reader, dataset, asked, tmp_path)
+        _ends_promptly(reader, dataset, asked, tmp_path, hangs)
 
 
 def test_stop_ends_what_waits_for_a_mongodb_that_is_down(tmp_path):
     dataset = MongoDataset(name="events", source="mongo", collection="events")
     reader = MongoReader(MongoSource(uri="mongodb://127.0.0.1:1", database="d"))
-    _ends_promptly(reader, dataset, "count", tmp_path)
+    waits = threading.Event()
+    threading.Timer(0.5, waits.set).start()
+    _ends_promptly(reader, dataset, "count", tmp_path, waits)
 
 
-def _ends_promptly(reader: MongoReader, dataset: MongoDataset, asked: str, scratch: Path) -> None:
+def _ends_promptly(
+    reader: MongoReader,
+    dataset: MongoDataset,
+    asked: str,
+    scratch: Path,
+    waits: threading.Event,
+) -> None:
     errors: list[BaseException] = []
 
     def ask() -> None:
@@ -120,7 +129,8 @@ def _ends_promptly(reader: MongoReader, dataset: MongoDataset, asked: str, scrat
 
     thread = threading.Thread(target=ask)
     thread.start()
-    time.sleep(1.0)
+    assert waits.wait(100)
+    time.sleep(0.5)
     assert thread.is_alive()
     begun = time.monotonic()
     reader.stop()

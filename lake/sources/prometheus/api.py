@@ -43,10 +43,15 @@ _TERMS = 20  # of a sum over metrics
 # A store of Thanos that is away must be an error, its replicas are one, and downsampled
 # blocks are no samples; other servers pass over these parameters.
 _THANOS = {"partial_response": "false", "dedup": "true", "max_source_resolution": "0s"}
+# VictoriaMetrics' cluster, too, can be asked for an error instead.
+_WHOLE = {**_THANOS, "deny_partial_response": "1"}
 # Caches in front of Thanos and Mimir may hold an answer from before late samples came.
 _FRESH = {"Cache-Control": "no-store"}
 # The engine's remarks on a query; whatever else is a warning says that data is missing.
 _REMARKS = ("PromQL info:", "PromQL warning:")
+
+# In the words of Mimir, Cortex, VictoriaMetrics and proxies: the query is right, but too large.
+_TOO_MUCH = re.compile(r"(?i)exceed|too (?:many|large|long|big)|limit")
 
 Result = TypeVar("Result")
 
@@ -115,14 +120,14 @@ class Questions:
                 remedy="name the time itself, or choose a larger step",
             )
 
-    def matrix(self, query: str, window: Window) -> Answer:
+    def matrix(self, query: str, window: Window, **options: Any) -> Answer:
         """The body of `query_range`; its envelope is not checked yet."""
         params = {
             "query": query,
             "start": _seconds(window.start_ms),
             "end": _seconds(window.end_ms),
             "step": f"{window.step_ms}ms",
-            **_THANOS,
+            **_WHOLE,
         }
         divisible = is_selector(query) or (window.steps > 1 and splittable(query))
         return self._ask(
@@ -132,25 +137,26 @@ class Questions:
             form=len(query) > _LONGEST_URL,
             max_bytes=_MOST_BYTES if divisible else None,
             attempts_if_slow=2 if divisible else None,
+            **options,
         )
 
-    def _instant(self, query: str, at_ms: int, *, max_bytes: int | None = None) -> Answer:
+    def _instant(self, query: str, at_ms: int, **options: Any) -> Answer:
         return self._ask(
             "/api/v1/query",
-            {"query": query, "time": _seconds(at_ms), **_THANOS},
+            {"query": query, "time": _seconds(at_ms), **_WHOLE},
             form=len(query) > _LONGEST_URL,
-            max_bytes=max_bytes,
             attempts_if_slow=2,
+            **options,
         )
 
-    def range_vector(self, selector: str, window: Window) -> Answer:
+    def range_vector(self, selector: str, window: Window, **options: Any) -> Answer:
         """The stored samples at the window's ms, and up to version 2 also at the ms before it.
 
         Ranges hold their first ms up to version 2 and leave it out from version 3 on.
         The envelope is not checked yet.
         """
         query = f"{selector}\n[{window.steps}ms]"
-        return self._instant(query, window.end_ms, max_bytes=_MOST_BYTES)
+        return self._instant(query, window.end_ms, max_bytes=_MOST_BYTES, **options)
 
     def stored(self, day: Window) -> int:
         """How many samples the day's ms have: PromQL's own count of them."""
@@ -300,6 +306,7 @@ class Questions:
             "start": _seconds(window.start_ms - _LOOK_BACK_MS),
             "end": _seconds(window.end_ms),
             "partial_response": "false",
+            "deny_partial_response": "1",
         }
         answer = self._ask(
             f"/api/v1/{path}",
@@ -334,6 +341,14 @@ class Questions:
             )
         if envelope["status"] != "success" or "data" not in envelope:
             raise Refused("the query failed", where=self._where, found=envelope.get("error"))
+        if envelope.get("isPartial"):  # VictoriaMetrics: some of its storage nodes are away
+            raise TransientError(
+                "the answer is partial",
+                where=self._where,
+                expected='no "isPartial": true',
+                found='"isPartial": true',
+                remedy="look at the storage nodes behind the server",
+            )
         warnings = [*(envelope.get("warnings") or ()), *(envelope.get("infos") or ())]
         missing = [text for text in warnings if not text.startswith(_REMARKS)]
         if missing:
@@ -375,10 +390,12 @@ class Questions:
 
     def _ask(self, path: str, params: Params, *, form: bool = False, **options: Any) -> Answer:
         ask = self._http.post if form else self._http.get
+        # Answers that were cut short within their framing are no JSON: asked for again.
+        options.setdefault("check", Answer.json)
         try:
             return ask(path, params, headers=_FRESH, tally=self.tally, **options)
         except Rejected as error:
-            if error.status != 400:
+            if error.status != 400 or _TOO_MUCH.search(error.text):
                 raise
             raise Refused(
                 "the server does not accept the query",
@@ -395,7 +412,7 @@ class Questions:
 
 def _less_may_help(error: TooLarge | Rejected | Overloaded) -> bool:
     if isinstance(error, Rejected):
-        return error.status in (413, 422)
+        return error.status in (400, 413, 422)
     return not (isinstance(error, Overloaded) and error.status == 429)
 
 

@@ -15,20 +15,13 @@ from typing import Self
 
 from lake.base.day import Day
 from lake.sources.labels import metric_bucket
+from lake.sources.prometheus import selector
 
 MAX_STEPS = 11_000  # more a request is a 400
 _TARGET_SAMPLES = 150_000  # about 4 MB of JSON
 _LABELS_AS_SAMPLES = 14  # a series' labels are about as long as so many samples
 _MAX_NAMES = 64
 
-_STRING = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`"""
-_MATCHER = rf"[a-zA-Z_][a-zA-Z0-9_]*\s*(?:=~|!~|!=|=)\s*(?:{_STRING})"
-_MATCHERS = rf"{_MATCHER}(?:\s*,\s*{_MATCHER})*"
-_SELECTOR = re.compile(
-    rf"\s*(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)?\s*"
-    rf"(?P<braces>\{{\s*(?:(?P<matchers>{_MATCHERS})\s*,?\s*)?\}})?\s*"
-)
-_NUMBERS = ("inf", "nan")
 _DEPENDS_ON_WINDOW = re.compile(r"@\s*(?:start|end)\s*\(")
 _PLAIN = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _RE2_SPECIAL = re.compile(r"([\\.+*?()|\[\]{}^$])")
@@ -88,7 +81,7 @@ def narrowed(query: str, *matchers: str) -> str:
 
 def matcher(label: str, values: Sequence[str], *, but: bool = False) -> str:
     """One that takes these values of a label alone, or all others and its absence, too."""
-    name = label if _PLAIN.fullmatch(label) else _quoted(label)
+    name = _name(label)
     if len(values) == 1:
         return f"{name}{'!=' if but else '='}{_quoted(values[0])}"
     either = "|".join(_RE2_SPECIAL.sub(r"\\\1", value) for value in values)
@@ -96,14 +89,21 @@ def matcher(label: str, values: Sequence[str], *, but: bool = False) -> str:
 
 
 def _matchers(query: str) -> list[str] | None:
-    """Of a selector, its name among them; None where the query is something else."""
-    found = _SELECTOR.fullmatch(query)
-    if found is None or (found["name"] or "").lower() in _NUMBERS:
+    """Of a selector, its name among them; None where the query is something else.
+
+    Read, not copied: a comment in the selector would swallow what is put behind it, and a
+    quoted name is a matcher like others.
+    """
+    try:
+        found = selector.matchers(query)
+    except selector.NoSelector:
         return None
-    held = [f"__name__={_quoted(found['name'])}"] if found["name"] else []
-    if found["matchers"]:
-        held.append(found["matchers"])
+    held = [f"{_name(one.name)}{one.operator}{_quoted(one.value)}" for one in found]
     return held or None
+
+
+def _name(label: str) -> str:
+    return label if _PLAIN.fullmatch(label) else _quoted(label)
 
 
 def splittable(query: str) -> bool:

@@ -20,8 +20,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from lake.sources.http import Answer
 from lake.sources.prometheus import plan
-from lake.sources.prometheus.answer import matrix
+from lake.sources.prometheus.answer import Matrix, matrix
 from lake.sources.prometheus.api import Questions
 from lake.sources.prometheus.blocks import Block, SampleTable, label_columns
 from lake.sources.prometheus.narrowing import Piece, pieces
@@ -150,9 +151,15 @@ class PromqlDay:
 
     def _fetch_part(self, runs: Runs, query: str, window: plan.Window) -> None:
         ask = self._questions.range_vector if self._raw else self._questions.matrix
-        found = matrix(ask(query, window), window, clip=self._raw)
-        self._questions.checked(found.envelope)
-        runs.add(found, window)
+        kept: list[Matrix] = []
+
+        def parse(answer: Answer) -> None:
+            """Within the attempt: an answer that was cut short is asked for again."""
+            kept[:] = [matrix(answer, window, clip=self._raw)]
+
+        ask(query, window, check=parse)
+        self._questions.checked(kept[0].envelope)
+        runs.add(kept[0], window)
 
     def _blocks_of(self, shards: Iterator[_Shard]) -> Iterator[Block]:
         for shard in shards:

@@ -125,6 +125,60 @@ def test_asks_for_less_where_the_server_can_bear_no_more(
     assert fake_reader.count(dataset(SELECTOR), DAY).rows == 5760
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the query time range exceeds the limit (query length: 24h0m0s, limit: 12h0m0s)",
+        "too many points for the given step",
+        "query processing would load too many samples into memory",
+    ],
+)
+def test_asks_for_less_where_a_400_says_that_it_is_too_much(
+    fake, fake_reader, scratch, told, text
+):  # fmt: skip
+    whole, _ = read(fake_reader, scratch)
+    fake.most_steps = 700
+    fake.refusal = told(json.dumps({"status": "error", "error": text}).encode(), 400)
+    again, _ = read(fake_reader, scratch)
+    assert again.equals(whole)
+    assert fake_reader.count(dataset(SELECTOR), DAY).rows == 5760
+
+
+@pytest.mark.parametrize("end", [b'"b":{}', b'"],[1'])
+def test_an_answer_cut_short_with_its_framing_intact_is_asked_again(
+    fake, fake_reader, scratch, told, end
+):
+    whole, _ = read(fake_reader, scratch)
+    answers = fake.scripted.answer
+    cut: list[str] = []
+
+    def once(asked):
+        answer = answers(asked)
+        if asked.path.endswith("query_range") and asked.params["query"] not in cut:
+            cut.append(asked.params["query"])
+            return told(answer.body[: len(answer.body) // 2] + end)
+        return answer
+
+    fake.scripted.answer = once
+    again, details = read(fake_reader, scratch)
+    assert again.equals(whole)
+    assert details["retries"] == len(cut) > 0
+    cut.clear()
+    assert fake_reader.count(dataset(SELECTOR), DAY).rows == 5760
+
+
+def test_an_answer_that_is_marked_as_partial_is_none(fake, fake_reader, scratch):
+    fake.more = {"isPartial": False}
+    read(fake_reader, scratch)
+    fake.more = {"isPartial": True}
+    with pytest.raises(TransientError, match="partial"):
+        read(fake_reader, scratch)
+    with pytest.raises(TransientError, match="partial"):
+        fake_reader.count(dataset(SELECTOR), DAY)
+    ranges = [one for one in fake.scripted.asked if one.path.endswith("query_range")]
+    assert {one.params["deny_partial_response"] for one in ranges} == {"1"}
+
+
 def test_asks_for_less_where_the_answer_is_too_large(fake, fake_reader, scratch, monkeypatch):
     whole, _ = read(fake_reader, scratch)
     monkeypatch.setattr(api, "_MOST_BYTES", 20_000)

@@ -176,3 +176,26 @@ def test_non_stale_samples_are_those_of_a_range_vector(raw_url, export):
             if nan != "stale"]  # fmt: skip
     assert left == [(round(at * 1000), repr(float(value))) for at, value in told]
     assert details["stale_markers"] == len(rows) - len(left) > 0
+
+
+@pytest.mark.parametrize(
+    ("query", "versions"),
+    [
+        ('{{__name__=~"{a}|{b}"}} # both of them', ("prometheus", "prometheus3")),
+        ("{{__name__=~'{a}|{b}',\n # in the braces, too: }}\n case='c'}} #", None),
+        ('{{"__name__"=~"{a}|{b}"}}', ("prometheus3",)),
+        ('{{"__name__"=~`{a}|{b}`, "case"="c"}} # quoted', ("prometheus3",)),
+    ],
+)
+def test_several_metrics_of_equal_labels(raw_url, version, export, query, versions):
+    """Without their names, which functions drop, these series are one: PromQL refuses that."""
+    if versions and version not in versions:
+        pytest.skip("names are quoted from Prometheus 3 on")
+    names = sorted([fresh_metric(), fresh_metric()])
+    samples = [(DAY.start_ms + 15_000 * i, bits(float(i))) for i in range(40)]
+    for name in names:
+        write(raw_url, series({"__name__": name, "case": "c"}, floats(samples)))
+    table, _ = export(raw_url, query.format(a=names[0], b=names[1]))
+    assert rows_by(table, "metric") == {
+        name: [expected_row(*one) for one in samples] for name in names
+    }

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lake.servers import find, start
-from lake.sources.prometheus.remote_read.selector import NAME, Matcher, NoSelector, matchers
+from lake.sources.prometheus.selector import NAME, Matcher, NoSelector, matchers
 
 
 @pytest.fixture(scope="module")

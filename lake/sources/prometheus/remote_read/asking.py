@@ -20,8 +20,8 @@ from lake.sources.labels import metric_bucket
 from lake.sources.prometheus.api import Questions
 from lake.sources.prometheus.remote_read import label_sets
 from lake.sources.prometheus.remote_read.request import HEADERS, PATH, SAMPLED, read_request
-from lake.sources.prometheus.remote_read.selector import NAME, Matcher, NoSelector, matchers
 from lake.sources.prometheus.remote_read.stream import Spool, Spooler, Unavailable
+from lake.sources.prometheus.selector import NAME, Matcher, NoSelector, matchers
 
 _MAX_NAMES = 32  # metrics of one request: what is repeated when an answer breaks off
 _RE2_SPECIAL = re.compile(r"([\\.+*?()|\[\]{}^$])")

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from lake.base.errors import BadData
-from lake.sources.prometheus.remote_read.selector import Matcher
+from lake.sources.prometheus.selector import Matcher
 
 _KEY = re.compile(r"^(?P<indent> *)external_labels:[ \t]*$", re.MULTILINE)
 _ENTRY = re.compile(r"""(?P<indent> +)(?P<name>[^\s:'"]+|"[^"\\]*"|'[^']*'): ?(?P<value>.*)""")

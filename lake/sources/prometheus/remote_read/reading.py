@@ -23,8 +23,8 @@ from lake.sources.prometheus.answer import HISTOGRAM_TYPE
 from lake.sources.prometheus.blocks import MOST_SERIES, Block
 from lake.sources.prometheus.remote_read import compiled, histograms, label_sets
 from lake.sources.prometheus.remote_read.request import SAMPLED, STREAMED
-from lake.sources.prometheus.remote_read.selector import NAME
 from lake.sources.prometheus.remote_read.stream import Spool, read_pieces, unreadable
+from lake.sources.prometheus.selector import NAME
 
 STALE = 0x7FF0000000000002  # the one NaN that ends a series
 _BATCH_SAMPLES = 131_072

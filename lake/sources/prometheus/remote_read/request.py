@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from lake.base.protobuf import field, varint
-from lake.sources.prometheus.remote_read.selector import OPERATORS, Matcher
+from lake.sources.prometheus.selector import OPERATORS, Matcher
 
 PATH = "/api/v1/read"
 HEADERS = {
