@@ -119,6 +119,9 @@ class StoredDocuments:
         """0: what is listed is shown."""
         return 0
 
+    def stop(self) -> None:
+        """Nothing waits: rows come from the lake, whose reading ends at the next batch."""
+
     def close(self) -> None:
         """Nothing is open."""
 
