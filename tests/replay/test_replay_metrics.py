@@ -121,8 +121,10 @@ def test_the_replayed_server_exports_the_same_rows(replay_site, again, tmp_path)
 def test_what_is_counted_and_what_is_said(again):
     odd = again.days["odd"][str(DAYS[0])]
     assert odd["found"] == odd["countable"] == odd["rows"] - 9  # three series' stale markers
-    for days in again.days.values():
+    for name, days in again.days.items():
         assert list(days) == [str(day) for day in DAYS]
-        assert all(one["found"] == one["countable"] > 0 for one in days.values())
+        # A Loki before 3.0 leaves a line at the day's last nanosecond out of its counts.
+        uncounted = int(name == "logs" and again.stack["loki"].program.version < "3")
+        assert all(one["found"] == one["countable"] - uncounted > 0 for one in days.values())
     assert any("native histograms" in remark for remark in again.remarks)
     assert any("range mode" in remark for remark in again.remarks)
