@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -32,6 +33,7 @@ class FakeSource:
     faults: dict[str, BaseException] = field(default_factory=dict)
     undated_rows: int | BaseException | None = 0
     merged_lines: int = 0
+    left_out: dict[str, dict[str, int]] = field(default_factory=dict)
     unseen_streams: dict[str, int] = field(default_factory=dict)
     lateness_days: int = 3
     may_count_low: bool = False
@@ -46,12 +48,14 @@ class FakeSource:
     def read(self, dataset: Dataset, day: Day, scratch: Path) -> Iterator[TableStream]:
         self.asked.append(("read", str(day)))
         assert list(scratch.iterdir()) == []
-        details: dict[str, int] = {MERGED_LINES: self.merged_lines} if self.merged_lines else {}
+        details: dict[str, Any] = {MERGED_LINES: self.merged_lines} if self.merged_lines else {}
+        if str(day) in self.left_out:
+            details["left_out"] = self.left_out[str(day)]
         yield TableStream(
             SCHEMA, self._batches(str(day), details), sorted_by=("_id",), details=details
         )
 
-    def _batches(self, day: str, details: dict[str, int]) -> Iterator[pa.RecordBatch]:
+    def _batches(self, day: str, details: dict[str, Any]) -> Iterator[pa.RecordBatch]:
         number = self.rows.get(day, 0)
         for start in range(0, number, self.batch_rows):
             ids = range(start, min(number, start + self.batch_rows))

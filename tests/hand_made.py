@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +36,15 @@ class HandMadeLake:
     settings: Settings
     store: Store
 
-    def put(self, dataset: str, day: str, table: pa.Table, *, manifest: bool = True) -> str:
+    def put(
+        self,
+        dataset: str,
+        day: str,
+        table: pa.Table,
+        *,
+        manifest: bool = True,
+        left_out: Mapping[str, int] | None = None,
+    ) -> str:
         """Writes the object, then its manifest; returns the object's key."""
         one = Day.parse(day)
         key = table_key(dataset, one)
@@ -58,6 +67,7 @@ class HandMadeLake:
                     schema=schema_to_json(table.schema),
                     created_at="2026-11-01T00:00:00+00:00",
                     version="0",
+                    details={} if left_out is None else {"left_out": dict(left_out)},
                 ),
             )
         return key

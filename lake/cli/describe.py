@@ -38,6 +38,12 @@ def describe(
     from lake.describe import describe as describe_dataset  # noqa: PLC0415
     from lake.query import connect  # noqa: PLC0415
 
+    if start and end and start >= end:
+        raise UsageError(
+            "not a range of days",
+            expected="--from before --to, which is exclusive",
+            found=f"--from {start}, --to {end}",
+        )
     with connect(config) as lake:
         names = [one.name for one in lake.settings.dataset]
         if dataset and dataset not in names:
@@ -48,14 +54,14 @@ def describe(
         click.echo(json.dumps([described_as_json(one) for one in described], ensure_ascii=False))
         return
     for one in described:
-        _print(one)
+        _print(one, start, end)
 
 
-def _print(described: Description) -> None:
+def _print(described: Description, start: Day | None, end: Day | None) -> None:
     from lake.cli.rows import as_text  # noqa: PLC0415
 
     if not described.first or not described.last:
-        click.echo(f"{described.dataset}: no day is in the lake yet")
+        click.echo(f"{described.dataset}: {_no_day(start, end)}")
         return
     click.echo(
         f"{described.dataset}: {described.rows:,} rows on {described.days} days, "
@@ -79,6 +85,14 @@ def _print(described: Description) -> None:
         click.echo("  " + "  ".join([*padded, line[-1]]).rstrip())
     for path, number in sorted(described.without_column.items()):
         click.echo(f"  {number:,} values without a column: {as_text(path)}")
+
+
+def _no_day(start: Day | None, end: Day | None) -> str:
+    if not start and not end:
+        return "no day is in the lake yet"
+    if start and end:
+        return f"no day from {start} to {end.plus(-1)} is in the lake"
+    return f"no day {f'from {start} on' if start else f'before {end}'} is in the lake"
 
 
 def _share(part: int, whole: int) -> str:

@@ -31,6 +31,11 @@ _WRONG_SQL = (
 )
 # What DuckDB puts before the cause of an error that comes while rows are fetched.
 _PENDING = "Attempting to execute an unsuccessful or closed pending query result\nError: "
+# Cancelling the other threads may overtake the error of the thread that failed.
+_INTERRUPTED = (
+    "run the query again: when a thread fails, DuckDB may report that the others were "
+    "interrupted instead of the error"
+)
 _CONNECTION = "check [s3] endpoint_url and the network, and that the server is up; then try again"
 # What S3, or DuckDB for it, reports: class, what happened, remedy.
 _REPORTED: dict[str, tuple[type[LakeError], str, str]] = {
@@ -113,6 +118,8 @@ def explained(where: str, hint: str | None = None) -> Iterator[None]:
 
 def _failed(error: duckdb.Error, where: str) -> LakeError:
     message, status = _message(error), getattr(error, "status_code", 0)
+    if isinstance(error, duckdb.InterruptException):
+        return PermanentError("the query failed", found=message, remedy=_INTERRUPTED)
     if not isinstance(error, duckdb.IOException) and ".parquet" not in message:
         return PermanentError("the query failed", found=message)
     kind, what, remedy = _failed_read(message, status)

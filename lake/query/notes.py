@@ -72,12 +72,12 @@ def left_out_sentence(dataset: str, path: str, values: int, days: int) -> str:
     """What a column leaves out."""
     are = "value is" if values == 1 else "values are"
     on = "1 day" if days == 1 else f"{days} days"
-    there = "in `_rest` or `_raw`"
+    there = f"{'it is' if values == 1 else 'they are'} in `_rest` or `_raw`"
     if path.endswith(_ANY_NAME):
         where = f"under {path.removesuffix(_ANY_NAME).removesuffix('.')}" if "." in path else ""
         names = f"names without a column {where}".rstrip()
-        return f"{dataset}: {values:,} {are} under {names} on {on}; they are {there}"
-    return f"{dataset}: {values:,} {are} not in the column {path} on {on}; they are {there}"
+        return f"{dataset}: {values:,} {are} under {names} on {on}; {there}"
+    return f"{dataset}: {values:,} {are} not in the column {path} on {on}; {there}"
 
 
 def _has(days: Range, day: Day) -> bool:

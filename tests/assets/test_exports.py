@@ -56,6 +56,7 @@ def test_each_day_has_its_own_record(three_days):
             "dagster/row_count": number * 10,
             "source_count": number * 10,
             "bytes": manifest["bytes"],
+            "left_out": {},
             "sha256": manifest["sha256"],
             "fingerprint": manifest["fingerprint"],
             "rewrites": 0,
@@ -63,6 +64,16 @@ def test_each_day_has_its_own_record(three_days):
             "object": place.store.url(f"tables/events/day={day}/data.parquet"),
             "manifest": place.store.url(f"manifests/events/{day}.json"),
         }
+
+
+def test_values_left_out_are_recorded_day_by_day(three_days):
+    three_days.source.left_out = {DAYS[1]: {"status": 1, "request.size": 20}}
+    recorded = materializations(three_days.run(DAYS[0], DAYS[-1]))
+    assert {day: event.metadata["left_out"].value for day, event in recorded.items()} == {
+        DAYS[0]: {},
+        DAYS[1]: {"status": 1, "request.size": 20},
+        DAYS[2]: {},
+    }
 
 
 def test_checks_are_recorded_day_by_day(three_days):

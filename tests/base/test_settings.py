@@ -217,6 +217,13 @@ def test_odd_roots_are_refused(file, root):
     assert "s3://bucket" in error.parts["expected"]
 
 
+def test_the_home_of_an_unknown_user_is_no_root(file):
+    root = "~no-such-user-of-this-machine/x"
+    error = refusal(file, {"LAKE_LAKE__ROOT": root})
+    assert "home of a user" in error.what
+    assert error.parts["found"] == root
+
+
 @pytest.mark.parametrize("root", ["../lake", "~/lake", "."])
 def test_a_relative_root_starts_where_the_file_lies(file, monkeypatch, root):
     monkeypatch.chdir("/")

@@ -205,7 +205,11 @@ def test_half_an_answer_is_none(lake, run, form: str) -> None:
     question = "SELECT CASE WHEN i = 300000 THEN error('boom') ELSE i END FROM range(400000) t(i)"
     status, out, err = run("query", question, form, "--config", lake.config)
     assert (status, out) == (1, "")
-    assert err.splitlines()[1].strip() == "found: Invalid Input Error: boom"
+    found, *remedy = (line.strip() for line in err.splitlines()[1:])
+    if found == "found: INTERRUPT Error: Interrupted!":  # DuckDB's own race, in 1 of 40 runs
+        assert remedy[0].startswith("remedy: run the query again")
+    else:
+        assert (found, remedy) == ("found: Invalid Input Error: boom", [])
 
 
 @pytest.mark.parametrize("form", ["--json", "--csv"])

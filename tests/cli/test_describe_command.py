@@ -1,0 +1,100 @@
+"""`lake describe` as one types it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from command_line import runner
+from hand_made import HandMadeLake, hand_made_lake
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> HandMadeLake:
+    """3 days of events, one of them without rows; no day of others."""
+    made = hand_made_lake(tmp_path, "events", "others")
+    first = pa.table({"status": ["new", None, "paid"], "s": [{"x": 1}, {"x": None}, {"x": 3}]})
+    second = pa.table({"status": ["x" * 200], "late": [1.5], "tags": [["a", "b"]]})
+    made.put("events", "2026-07-01", first, left_out={"status": 1, "gone.*": 4})
+    made.put("events", "2026-07-02", second, left_out={"status": 1_000})
+    made.put("events", "2026-07-04", first.slice(0, 0))
+    return made
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    with runner(monkeypatch, capsys) as call:
+        yield call
+
+
+def test_json(lake: HandMadeLake, run) -> None:
+    status, out, err = run("describe", "events", "--json", "--config", str(lake.config))
+    assert (status, err) == (0, "")
+    (described,) = json.loads(out)
+    assert {k: v for k, v in described.items() if k != "columns"} == {
+        "dataset": "events",
+        "from": "2026-07-01",
+        "to": "2026-07-05",
+        "days": 3,
+        "rows": 4,
+        "without_column": {"gone.*": 4},
+    }
+    assert {column.pop("column"): column for column in described["columns"]} == {
+        "status": {
+            "type": "VARCHAR", "days": 2, "rows": 3, "left_out": 1_001, "example": "x" * 80,
+        },
+        "s.x": {"type": "BIGINT", "days": 1, "rows": 2, "left_out": 0, "example": None},
+        "late": {"type": "DOUBLE", "days": 1, "rows": 1, "left_out": 0, "example": "1.5"},
+        "tags": {"type": "VARCHAR[]", "days": 1, "rows": 1, "left_out": 0, "example": "[a, b]"},
+    }  # fmt: skip
+
+
+def test_for_people(lake: HandMadeLake, run) -> None:
+    status, out, err = run("describe", "--config", str(lake.config))
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == "events: 4 rows on 3 days, 2026-07-01 to 2026-07-04"
+    assert lines[1].split() == ["column", "type", "days", "rows", "left", "out", "example"]
+    (row,) = [line.split() for line in lines if line.split()[0] == "status"]
+    assert row == ["status", "VARCHAR", "66.67", "%", "75", "%", "1,001", "x" * 80]
+    assert "  4 values without a column: gone.*" in lines
+    assert lines[-1] == "others: no day is in the lake yet"
+
+
+def test_a_range(lake: HandMadeLake, run) -> None:
+    arguments = ("events", "--json", "--config", str(lake.config))
+    (described,) = json.loads(run("describe", "--to", "2026-07-02", *arguments)[1])
+    assert (described["days"], described["rows"], described["to"]) == (1, 3, "2026-07-02")
+    assert {column["column"] for column in described["columns"]} == {"status", "s.x"}
+    assert described["columns"][0]["left_out"] == 1
+
+
+def test_a_range_without_a_day(lake: HandMadeLake, run) -> None:
+    """The lake has days of the dataset, but none there."""
+    arguments = ("events", "--from", "2026-07-05", "--config", str(lake.config))
+    assert run("describe", *arguments) == (
+        0, "events: no day from 2026-07-05 on is in the lake\n", ""
+    )  # fmt: skip
+    status, out, err = run("describe", "--to", "2026-07-05", *arguments)
+    assert (status, out) == (2, "")
+    assert "not a range of days" in err
+
+
+def test_an_empty_lake(tmp_path: Path, run) -> None:
+    lake = hand_made_lake(tmp_path, "events")
+    out = "events: no day is in the lake yet\n"
+    assert run("describe", "--config", str(lake.config)) == (0, out, "")
+    (described,) = json.loads(run("describe", "--json", "--config", str(lake.config))[1])
+    assert described == {
+        "dataset": "events", "from": None, "to": None, "days": 0, "rows": 0, "columns": [],
+        "without_column": {},
+    }  # fmt: skip
+
+
+def test_an_unknown_dataset(lake: HandMadeLake, run) -> None:
+    status, out, err = run("describe", "event", "--config", str(lake.config))
+    assert (status, out) == (2, "")
+    assert "no such dataset" in err
+    assert "events, others" in err

@@ -1,0 +1,165 @@
+"""What an answer lacks: days that are not in the lake, values that a column leaves out."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import bson
+import pymongo
+import pytest
+
+from lake.base.day import Day
+from lake.base.settings import load
+from lake.export import Exporter
+from lake.query import connect
+
+_DAYS = ("2026-06-28", "2026-06-29", "2026-07-02")
+_MONGO = """
+[lake]
+root = "lake"
+[sources.mongo]
+uri = "{uri}"
+database = "{database}"
+[[dataset]]
+name = "orders"
+source = "mongo"
+collection = "orders"
+"""
+
+
+@pytest.fixture
+def holed(make_lake, table):
+    lake = make_lake("events", "others")
+    for day in _DAYS:
+        lake.put("events", day, table(n=[1]))
+    lake.put("others", "2026-07-01", table(n=[1]))
+    return lake
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        (
+            "SELECT n FROM events_between(DATE '2026-07-01', DATE '2026-07-04')",
+            ["events: 2 of 3 days from 2026-07-01 to 2026-07-03 are not in the lake "
+             "(2026-07-01, 2026-07-03)"],
+        ),
+        ("SELECT n FROM events_between(DATE '2026-06-28', DATE '2026-06-30')", []),
+        (
+            "SELECT n FROM events WHERE day >= '2026-06-29' AND day < '2026-07-03'",
+            ["events: 2 of 4 days from 2026-06-29 to 2026-07-02 are not in the lake "
+             "(2026-06-30, 2026-07-01)"],
+        ),
+        ("SELECT n FROM events WHERE day < '2026-06-30'", []),
+        (
+            "SELECT n FROM events WHERE day = '2026-07-01'",
+            ["events: 1 of 1 day is not in the lake (2026-07-01)"],
+        ),
+        ("SELECT n FROM events WHERE day = '2026-07-02'", []),
+        (
+            "SELECT n FROM events WHERE day >= '2026-08-01'",
+            ["events: no day from 2026-08-01 on is in the lake"],
+        ),
+        (
+            "SELECT n FROM events WHERE day < '2026-01-01'",
+            ["events: no day before 2026-01-01 is in the lake"],
+        ),
+        (
+            "SELECT n FROM events_between(DATE '2026-07-02', DATE '2026-07-04') "
+            "UNION ALL SELECT n FROM others_between(DATE '2026-07-01', DATE '2026-07-02')",
+            ["events: 1 of 2 days from 2026-07-02 to 2026-07-03 is not in the lake (2026-07-03)"],
+        ),
+    ],
+)  # fmt: skip
+def test_missing_days_of_the_range(holed, question: str, expected: list[str]) -> None:
+    with holed.connect() as session:
+        assert list(session.ask(question).notes) == expected
+
+
+def test_notes_are_on_standard_error_only(holed, run) -> None:
+    question = "SELECT n FROM events_between(DATE '2026-07-01', DATE '2026-07-03')"
+    note = "events: 1 of 2 days from 2026-07-01 to 2026-07-02 is not in the lake (2026-07-01)\n"
+    assert run("query", question, "--json", "--config", holed.config)[2] == note
+    status, out, err = run("query", question, "--csv", "--config", holed.config)
+    assert (status, out, err) == (0, "n\n1\n", note)
+    out = run("query", question, "--json", "--config", holed.config)[1]
+    assert json.loads(out) == [{"n": 1}]
+
+
+@pytest.fixture
+def orders(tmp_path: Path, mongo_uri: str, mongo_database: str) -> Path:
+    """The configuration of a lake with 2 days; the first has a number among texts."""
+    config = tmp_path / "lake.toml"
+    config.write_text(_MONGO.format(uri=mongo_uri, database=mongo_database))
+    days = {"2026-07-01": ["new", "paid", 7, "sent", "back"], "2026-07-02": ["new", "paid"]}
+    with pymongo.MongoClient(mongo_uri) as client:
+        for day, values in days.items():
+            noon = datetime.fromisoformat(f"{day}T12:00:00").replace(tzinfo=UTC)
+            client[mongo_database]["orders"].insert_many(
+                {
+                    "_id": bson.ObjectId.from_datetime(noon).binary.hex() + str(number),
+                    "timestamp": noon,
+                    "status": value,
+                    "n": number,
+                }
+                for number, value in enumerate(values)
+            )
+    settings = load(str(config), {})
+    exporter = Exporter(settings)
+    try:
+        for day in days:
+            exporter.export(settings.dataset_named("orders"), Day.parse(day))
+    finally:
+        exporter.close()
+    return config
+
+
+def test_values_left_out_of_a_column_that_is_read(orders: Path, run) -> None:
+    note = "orders: 1 value is not in the column status on 1 day; it is in `_rest` or `_raw`"
+    with connect(str(orders)) as session:
+        for question in (
+            "SELECT status, count(*) AS n FROM orders GROUP BY status",
+            "FROM orders",
+            "SELECT o.status FROM orders o WHERE day = '2026-07-01'",
+            "SELECT n FROM orders WHERE status = 'new'",
+        ):
+            assert list(session.ask(question).notes) == [note], question
+        for question in (
+            "SELECT sum(n) AS n FROM orders",
+            "SELECT count(*) AS n FROM orders",
+            "SELECT status FROM orders WHERE day = '2026-07-02'",
+        ):
+            assert list(session.ask(question).notes) == [], question
+    status, out, err = run(
+        "query", "SELECT count(status) AS n FROM orders", "--json", "--config", orders
+    )
+    assert (status, json.loads(out)) == (0, [{"n": 6}])  # 7 documents, one without a text
+    assert "orders: 1 value is not in the column status on 1 day" in err
+
+
+def test_describe_counts_values_left_out(orders: Path, run) -> None:
+    out = run("describe", "orders", "--json", "--config", orders)[1]
+    (described,) = json.loads(out)
+    columns = {column["column"]: column for column in described["columns"]}
+    assert (described["days"], described["rows"]) == (2, 7)
+    assert {k: columns["status"][k] for k in ("days", "rows", "left_out")} == {
+        "days": 2, "rows": 6, "left_out": 1
+    }  # fmt: skip
+    assert {k: columns["n"][k] for k in ("days", "rows", "left_out")} == {
+        "days": 2, "rows": 7, "left_out": 0
+    }  # fmt: skip
+
+
+def test_the_columns_with_most_values_left_out_are_named(make_lake, table) -> None:
+    lake = make_lake("events")
+    left_out = {f"c{number}": number + 1 for number in range(12)} | {"a.*": 100, "*": 50}
+    lake.put("events", "2026-07-01", table(n=[1]), left_out=left_out)
+    with lake.connect() as session:
+        notes = list(session.ask("FROM events").notes)
+    assert notes[0].startswith("events: 100 values are under names without a column under a on")
+    assert notes[1].startswith("events: 50 values are under names without a column on 1 day")
+    assert notes[2].startswith("events: 12 values are not in the column c11 on 1 day")
+    # 8 of the 12 columns are named: 1 + 2 + 3 + 4 values are in the others.
+    assert notes[10:] == ["events: 4 more columns leave out 10 values"]
