@@ -89,10 +89,10 @@ class MongoReader:
         by_index = _no_date_by_index(asked)
         if self._is_exact(asked, by_index):
             return self._count(asked, by_index)
-        types: list[dict[str, Any]] = [{"$ne": [_type_of(asked.time_field), "date"]}]
+        dated = [_is_date(asked.time_field)]
         if asked.time_fallback:
-            types.append({"$ne": [_type_of("_id"), "objectId"]})
-        return self._count(asked, {"$expr": {"$and": types}})
+            dated.append({"_id": {"$type": "objectId"}})
+        return self._count(asked, {"$nor": dated})
 
     def outside(self, dataset: Dataset, start: Day, end: Day) -> int | None:
         """See Source. Raises Missing where there is no such collection."""
@@ -228,8 +228,18 @@ def _stages(plan: Any) -> Iterator[Mapping[str, Any]]:
             yield from _stages(inner)
 
 
-def _type_of(path: str) -> dict[str, Any]:
-    return {"$type": f"${path}"}
+def _is_date(path: str) -> dict[str, Any]:
+    """The question for documents with a date at that path, and no array on the way there.
+
+    Without `$expr`: not every server evaluates it.
+    """
+    return {"$and": [{path: {"$type": "date"}}, *_without_arrays(path)]}
+
+
+def _without_arrays(path: str) -> list[dict[str, Any]]:
+    steps = path.split(".")
+    prefixes = (".".join(steps[:end]) for end in range(1, len(steps) + 1))
+    return [{prefix: {"$not": {"$type": "array"}}} for prefix in prefixes]
 
 
 def of_day(asked: MongoDataset, day: Day) -> dict[str, Any]:
@@ -246,11 +256,10 @@ def dated_between(asked: MongoDataset, start_ms: int | None, end_ms: int | None)
     end_s = _MAX_OBJECT_ID_S if end_ms is None else end_ms // 1000
     if not asked.time_fallback or not 0 <= start_s < end_s <= _MAX_OBJECT_ID_S:
         return dated
-    is_date = [_type_of(asked.time_field), "date"]
     of_id: dict[str, Any] = {"$gte": _first_id(start_s)}
     if end_s < _MAX_OBJECT_ID_S:
         of_id["$lt"] = _first_id(end_s)
-    return {"$or": [dated, {"_id": of_id, "$expr": {"$ne": is_date}}]}
+    return {"$or": [dated, {"_id": of_id, "$nor": [_is_date(asked.time_field)]}]}
 
 
 def _no_array(path: str) -> dict[str, Any]:
@@ -260,7 +269,7 @@ def _no_array(path: str) -> dict[str, Any]:
     each sub-document may be an array as well, which only the type tells.
     """
     if "." in path:
-        return {"$expr": {"$eq": [_type_of(path), "date"]}}
+        return {"$and": _without_arrays(path)}
     return {f"{path}.0": {"$exists": False}}
 
 
