@@ -167,7 +167,7 @@ def prometheus(manifest, target):
 
 
 def loki(manifest, target):
-    stored = manifest.get("details", {}).get("restored_config")
+    stored = manifest.get("details", {}).get("standalone_config")
     original = target / "source-config.yml"
     version = manifest.get("server", {}).get("version", "")
     hint = f"The snapshot is of version {version}: take that one or a newer one."
@@ -176,6 +176,8 @@ def loki(manifest, target):
             f"Copy {original}, point its directories below {target / 'data'}, turn retention off.",
             hint,
         ]
+    # Of the machine's addresses only the one that nobody else reaches.
+    stored["server"].update(http_listen_address="127.0.0.1", grpc_listen_address="127.0.0.1")
     # JSON is YAML. A path may hold what JSON has to escape.
     text = json.dumps(stored, indent=1).replace(DIRECTORY, json.dumps(str(target))[1:-1])
     config = target / "loki-restored.yml"

@@ -37,9 +37,10 @@ from lake.snapshots.loki_config import (
     running_config,
     without_secrets,
 )
-from lake.snapshots.loki_restored import CONFIG, LAYOUT, version_of
+from lake.snapshots.loki_restored import CONFIG, LAYOUT, standalone_config, version_of
 from lake.snapshots.loki_retention import kept_for
 from lake.snapshots.loki_s3 import bucket_stores, objects
+from lake.snapshots.standalone import RESTORED_DATA, STANDALONE
 from lake.snapshots.whole_days import days_of_chunks
 from lake.sources import open_source
 from lake.sources.http import Http, NoSuchPath
@@ -108,6 +109,8 @@ class LokiSnapshotter:
             "stored_in": "s3" if self._places.s3 is not None else "filesystem",
             "lines_in_chunks": held,  # of that day; those of several replicas count each
             LAYOUT: self._places.to_json(),
+            # For a restore without this package, which can't read the source's YAML.
+            STANDALONE: standalone_config(self._places, RESTORED_DATA, version_of(version)),
             STATE: counting.state,
         }
         server = {"name": "Loki", "version": version}

@@ -23,6 +23,7 @@ LAYOUT = "layout"  # of a manifest's details
 LOKI_PORT = 3100
 Version = tuple[int, ...]
 _FILESYSTEM = "filesystem"
+_LOOPBACK = "127.0.0.1"
 _SHIPPERS = {"tsdb": "tsdb_shipper", "boltdb-shipper": "boltdb_shipper"}
 _CACHES = {"tsdb": "tsdb-shipper-cache", "boltdb-shipper": "boltdb-shipper-cache"}
 # The lowest versions of …
@@ -136,10 +137,18 @@ def standalone_config(found: LokiPlaces, data_dir: Path, version: Version) -> di
     """A whole configuration: for a container, or for a Loki started by hand."""
     config = restored_config(found, data_dir, version)
     ring = {"kvstore": {"store": "inmemory"}}
+    # One process waits for no other: it answers at once, and ends at once.
+    lifecycler: dict[str, Any] = {"min_ready_duration": "0s", "final_sleep": "0s"}
+    config["ingester"]["lifecycler"] = lifecycler
     if version >= _COMMON:
-        config["common"] = {"path_prefix": str(data_dir), "replication_factor": 1, "ring": ring}
+        config["common"] = {
+            "path_prefix": str(data_dir),
+            "replication_factor": 1,
+            "ring": ring,
+            "instance_addr": _LOOPBACK,  # its parts reach each other, whatever it listens on
+        }
     else:
-        config["ingester"]["lifecycler"] = {"ring": {**ring, "replication_factor": 1}}
+        lifecycler |= {"address": _LOOPBACK, "ring": {**ring, "replication_factor": 1}}
     config["auth_enabled"] = found.multi_tenant
     config["server"] = {"http_listen_port": LOKI_PORT}
     config["querier"] = {"query_ingesters_within": "0s"}

@@ -5,10 +5,14 @@ Belongs here: keeping the stored copy current. Does not: the script (docs/restor
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from lake.base.resources import resource_path
 from lake.base.store import Store
 
 SCRIPT = "docs/restore.py"
+STANDALONE = "standalone_config"  # of a Loki manifest's details: a configuration for restored files
+RESTORED_DATA = Path("{directory}/data")  # in it, the script replaces {directory}
 
 
 def script_key(system: str) -> str:

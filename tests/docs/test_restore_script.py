@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -133,6 +134,33 @@ def test_prometheus_starts_on_it_by_the_printed_command(site, objects, tmp_path)
     assert expected
 
 
+def test_loki_starts_on_it_by_the_printed_command(site, objects, tmp_path):
+    done = run("loki", "--objects", objects, "--day", site.last, "--into", tmp_path / "in to")
+    assert done.returncode == 0, done.stderr
+    command = next(line for line in done.stdout.splitlines() if line.startswith("loki -"))
+    expected = _lines(site.endpoints["loki"]["url"], site)
+    ports = free_ports(["http", "grpc"])
+    config = tmp_path / "in to/loki/loki-restored.yml"
+    fields = json.loads(config.read_text())
+    fields["server"] |= {"http_listen_port": ports["http"], "grpc_listen_port": ports["grpc"]}
+    config.write_text(json.dumps(fields))
+    url = f"http://127.0.0.1:{ports['http']}"
+    with running(command, "loki", {}):
+        wait_for(f"{url}/ready")
+        assert _lines(url, site) == expected
+    assert expected
+
+
+def _lines(url: str, site: Site) -> dict[str, str]:
+    """How many of the day, by container."""
+    params = {
+        "query": 'sum by (container) (count_over_time({container=~".+"}[24h]))',
+        "time": str(site.last.end_ns - 1),
+    }
+    answer = requests.get(f"{url}/loki/api/v1/query", params=params, timeout=30).json()
+    return {one["metric"]["container"]: one["value"][1] for one in answer["data"]["result"]}
+
+
 @contextmanager
 def running(command: str, program: str, other: Mapping[str, str]) -> Iterator[None]:
     """The printed command, with the program that is here and an address that is free."""
@@ -168,6 +196,32 @@ def wait_for(url: str) -> None:
 def _samples(url: str, query: dict[str, object]) -> dict[str, list[list[object]]]:
     answer = requests.get(f"{url}/api/v1/query", params=query, timeout=30).json()
     return {json.dumps(one["metric"]): one["values"] for one in answer["data"]["result"]}
+
+
+def test_the_runbooks_way_without_the_package(site, objects, tmp_path):
+    """Its commands as they stand, but for the client that fetches, the day and the address."""
+    page = resource_path("docs/runbook-restore.md").read_text("utf-8")
+    found = re.search(
+        r"<!-- without: restore -->\n```sh\n(.*?)\n```\n```\n(.*?)```", page, re.DOTALL
+    )
+    assert "aws s3 sync s3://" in page
+    shutil.copytree(objects / "prometheus", tmp_path / "lake/prometheus")
+    command = shlex.split(found[1].replace("2026-11-22", str(site.last)))
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", *command[1:]],
+        cwd=tmp_path,
+        env={},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    shapes = [
+        [re.sub(r"\S*\d\S*|\S*/incident/\S*", "#", line) for line in text.splitlines()]
+        for text in (done.stdout, found[2])
+    ]
+    assert shapes[0] == shapes[1]
 
 
 class Damage:

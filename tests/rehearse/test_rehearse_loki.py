@@ -98,7 +98,6 @@ def log_site(loki_program: Binary, tmp_path: Path) -> Iterator[LogSite]:
         yield site
 
 
-@pytest.mark.loki(at_least="3.0")
 @pytest.mark.slow
 def test_every_line_is_compared(log_site, monkeypatch):
     found = rehearse(log_site.settings, log_site.store, systems=["loki"], seed=3, samples=40)

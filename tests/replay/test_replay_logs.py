@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 import requests
+from loki_versions import PINNED, found
 from replay_site import DAYS
 
-pytestmark = pytest.mark.loki(at_least="3.0")
+import lake.replay.programs
+from lake.servers import install
 
 
 def ask(url, path, **params):
@@ -87,3 +89,25 @@ def test_the_version_that_the_data_came_from_is_started(log_site, logs_again):
         f'version="{log_site.program.version}"' in requests.get(f"{url}/metrics", timeout=60).text
     )
     assert not any(log_site.program.version in remark for remark in logs_again.remarks)
+
+
+@pytest.mark.loki(at_least="3.0")
+def test_metadata_that_an_old_loki_does_not_store_is_reported(log_site, monkeypatch):
+    pinned = found().get(PINNED) or install("loki")
+    for name in ("closest", "find"):
+        monkeypatch.setattr(lake.replay.programs, name, lambda *_: pinned)
+    with log_site.replay() as again:
+        url = again.endpoints["loki"]["url"]
+        texts = sorted(
+            line for values in lines(url, '{app="odd"}', DAYS[0]).values() for _, line in values
+        )
+        (told,) = [one for one in again.remarks if "structured metadata" in one]
+    theirs = lines(log_site.url, '{app="odd"}', DAYS[0])
+    having = sum(bool(more.get("structuredMetadata")) for v in theirs.values() for *_, more in v)
+    own = sorted(line for values in theirs.values() for _, line, _ in values)
+    assert len(own) == 10
+    own.remove("same")  # twice at one instant, and different in their metadata only
+    assert texts == own
+    assert having > 0
+    assert PINNED in told
+    assert any(log_site.program.version in remark for remark in again.remarks)
