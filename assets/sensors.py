@@ -4,42 +4,44 @@ Belongs here: comparing manifests with Dagster's events. Does not: events of Dag
 (exports).
 
 Dagster shows what its events say, the lake is what its manifests say. An event is missing
-after `lake export`, stale after a rewrite, and wrong after `lake drop`.
+after `lake export`, stale after a rewrite, and wrong after `lake drop`: a partition's events
+can't be removed, so that one is observed to be gone. (Nor can checks be reported from here: Dagster 1.13
+refuses the second result of a check and partition that belongs to no run.)
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from assets.checks import OBJECT_MATCHES_MANIFEST
 from assets.exports import manifest_metadata, partitions_of
 from assets.names import asset_name
 from assets.resources import LakeResource
 from lake.base.datasets import Dataset
 from lake.base.day import Day
-from lake.base.layout import manifest_prefix
-from lake.base.manifest import Manifest, read_ledger
+from lake.base.errors import BadData
+from lake.base.layout import manifest_prefix, partition_of_manifest
+from lake.base.manifest import Manifest, read_manifest
 from lake.base.settings import Settings
 from lake.base.store import Store
 
 NAME = "report_manifests"
 _INTERVAL_S = 60
-_MOST = 500  # events a tick: a sensor's tick has a time limit
+_MOST = 500  # a tick has a time limit
+_ETAG_CHARACTERS = 12  # enough to tell two manifests of a day apart
 _YOUNG = timedelta(minutes=1)  # a run of Dagster's own records such a manifest itself
 
-Event = dg.AssetMaterialization | dg.AssetCheckEvaluation
+Event = dg.AssetMaterialization | dg.AssetObservation
 
 
 @dataclass
 class _Cursor:
-    """What earlier ticks have seen: by dataset the listing's digest, and reported removals."""
+    """What earlier ticks have seen: by dataset and day the manifest's etag, and what is gone."""
 
-    digests: dict[str, str] = field(default_factory=dict)
+    seen: dict[str, dict[str, str]] = field(default_factory=dict)
     dropped: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
@@ -47,7 +49,7 @@ class _Cursor:
         return cls(**json.loads(text)) if text else cls()
 
     def to_json(self) -> str:
-        return json.dumps({"digests": self.digests, "dropped": self.dropped})
+        return json.dumps({"seen": self.seen, "dropped": self.dropped}, separators=(",", ":"))
 
 
 def manifest_sensor(settings: Settings) -> dg.SensorDefinition:
@@ -65,9 +67,8 @@ def manifest_sensor(settings: Settings) -> dg.SensorDefinition:
         store = lake.store(settings)
         events: list[Event] = []
         for dataset in settings.dataset:
-            events += _Partitions(settings, store, context.instance, dataset).report(
-                cursor, _MOST - len(events)
-            )
+            partitions = _Partitions(settings, store, context.instance, dataset)
+            events += partitions.report(cursor, _MOST - len(events))
         return dg.SensorResult(asset_events=events, cursor=cursor.to_json())
 
     return report
@@ -86,39 +87,48 @@ class _Partitions:
         self._first = Day.parse(partitions_of(settings).start.date().isoformat())
 
     def report(self, cursor: _Cursor, most: int) -> list[Event]:
-        """At most so many events; the cursor moves on where nothing is left to report."""
-        name, digest = self._dataset.name, self._digest()
-        if most <= 0 or cursor.digests.get(name) == digest:
-            return []
-        now = datetime.now(UTC)
-        ledger = read_ledger(self._store, name, self._first, Day.today())
-        held = {day: one for day, one in ledger.items() if isinstance(one, Manifest)}
+        """At most so many changed manifests; what is left waits for the next tick."""
+        name = self._dataset.name
+        seen = cursor.seen.setdefault(name, {})
+        listed = self._listed()
+        changed = [day for day, etag in sorted(listed.items()) if seen.get(str(day)) != etag]
         known = {Day.parse(one) for one in self._instance.get_materialized_partitions(self._key)}
-        events: list[Event] = []
-        waiting = False
-        for day, manifest in sorted(held.items()):
-            if day in known and self._recorded(day) == manifest.sha256:
-                continue
-            if now - datetime.fromisoformat(manifest.created_at) < _YOUNG:
-                waiting = True
-            elif len(events) < most:
-                events.append(self._materialized(day, manifest))
-            else:
-                waiting = True
-        gone = sorted(str(day) for day in known - ledger.keys())
-        reported = set(cursor.dropped.get(name, ()))
-        events += [self._dropped(day) for day in gone if day not in reported]
-        cursor.dropped[name] = gone
-        if not waiting:
-            cursor.digests[name] = digest
+        gone = {str(day) for day in known - listed.keys() if self._first <= day < Day.today()}
+        before = set(cursor.dropped.get(name, ()))
+        events: list[Event] = [self._dropped(day) for day in sorted(gone - before)]
+        for day in changed[: max(most, 0)]:
+            found = self._changed(day, known, back=str(day) in before)
+            if found is not None:
+                events += found
+                seen[str(day)] = listed[day]
+        for old in [one for one in seen if Day.parse(one) not in listed]:
+            del seen[old]
+        waiting = {str(day) for day in changed if str(day) not in seen}
+        cursor.dropped[name] = sorted(gone | (before & waiting))
         return events
 
-    def _digest(self) -> str:
-        """Changes whenever a manifest is written or removed."""
-        digest = hashlib.sha256()
+    def _listed(self) -> dict[Day, str]:
+        """The days that have a manifest, with the head of its etag."""
+        listed = {}
         for stat in self._store.list(manifest_prefix(self._dataset.name)):
-            digest.update(f"{stat.key} {stat.etag}\n".encode())
-        return digest.hexdigest()
+            partition = partition_of_manifest(stat.key)
+            if partition and self._first <= partition[1] < Day.today():
+                listed[partition[1]] = stat.etag[-_ETAG_CHARACTERS:]
+        return listed
+
+    def _changed(self, day: Day, known: set[Day], *, back: bool) -> list[Event] | None:
+        """The events of one manifest, None where it is too early to tell."""
+        try:
+            manifest = read_manifest(self._store, self._dataset.name, day)
+        except BadData:
+            return []  # `lake status` and the checks report it
+        if manifest is None:
+            return None
+        if day in known and not back and self._recorded(day) == manifest.sha256:
+            return []
+        if datetime.now(UTC) - datetime.fromisoformat(manifest.created_at) < _YOUNG:
+            return None
+        return [self._materialized(day, manifest)]
 
     def _recorded(self, day: Day) -> str:
         """The SHA-256 that the partition's newest event names."""
@@ -139,11 +149,9 @@ class _Partitions:
             metadata=manifest_metadata(self._store, manifest),
         )
 
-    def _dropped(self, day: str) -> dg.AssetCheckEvaluation:
-        return dg.AssetCheckEvaluation(
-            asset_key=self._key,
-            check_name=OBJECT_MATCHES_MANIFEST,
-            passed=False,
-            description="The partition is no longer in the lake: it has no manifest.",
+    def _dropped(self, day: str) -> dg.AssetObservation:
+        return dg.AssetObservation(
+            self._key,
             partition=day,
+            description="The partition is no longer in the lake: it has no manifest.",
         )

@@ -18,6 +18,7 @@ its SHA-256 is checked. Exit status: 0 done, 1 failed, 2 wrong usage.
 """
 
 import argparse
+import datetime as dt
 import hashlib
 import json
 import os
@@ -30,6 +31,8 @@ SYSTEMS = ("mongo", "prometheus", "loki")
 BELOW = {"mongo": "dump", "prometheus": "prometheus/data", "loki": "loki"}
 DIRECTORY = "{directory}"  # in a stored Loki configuration: where the files are restored
 CHUNK = 1 << 20
+ONE_DAY = dt.timedelta(days=1)
+FIELDS = ("system", "day", "created_at", "objects", "files")
 
 
 class Failure(Exception):
@@ -42,9 +45,15 @@ def manifests(objects, system):
     for file in (objects / system).glob("*/*/*/manifest.json"):
         if re.fullmatch(r"\d{4}/\d\d/\d\d", file.parent.relative_to(objects / system).as_posix()):
             try:
-                found.append(json.loads(file.read_text(encoding="utf-8")))
-            except ValueError as error:
+                manifest = json.loads(file.read_text(encoding="utf-8"))
+                missing = [name for name in FIELDS if name not in manifest]
+                if missing:
+                    raise ValueError("without " + ", ".join(missing))
+                whole_days(manifest)
+            except (ValueError, TypeError, AttributeError) as error:
                 print(f"note: {file} is not a manifest ({error})", file=sys.stderr)
+            else:
+                found.append(manifest)
     if not found:
         raise Failure(
             f"no manifest of a {system} snapshot below {objects / system}\n"
@@ -64,13 +73,36 @@ def chosen(found, day, snapshot):
 
 
 def whole_days(manifest):
-    """The data days that the snapshot holds whole; older manifests name the day they cover."""
-    return manifest.get("whole_days") or [manifest["day"]]
+    """The data days that the snapshot holds whole, oldest first.
+
+    Early manifests do not list them: such a snapshot was filed under the day that it was wanted
+    for. It holds that day if the day was over, else the day before.
+    """
+    days = manifest.get("whole_days")
+    if days is not None:
+        return sorted(days)
+    own = dt.date.fromisoformat(manifest["day"])
+    taken = moment(manifest["created_at"])
+    day = own if midnight(own + ONE_DAY) <= taken else own - ONE_DAY
+    window = manifest.get("window") or {}
+    start, end = window.get("start"), window.get("end")
+    starts_later = start is not None and moment(start) >= midnight(day + ONE_DAY)
+    ends_before = end is None or moment(end) <= midnight(day)
+    return [] if starts_later or ends_before else [day.isoformat()]
+
+
+def moment(text):
+    return dt.datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def midnight(day):
+    return dt.datetime.combine(day, dt.time(), dt.timezone.utc)
 
 
 def described(manifest):
-    days = sorted(whole_days(manifest))
-    return f"holds {days[0]} to {days[-1]}, taken {manifest['created_at']}"
+    days = whole_days(manifest)
+    held = f"holds {days[0]} to {days[-1]}" if days else "holds no whole day"
+    return f"{held}, taken {manifest['created_at']}"
 
 
 def files_of(manifest):
@@ -115,10 +147,14 @@ def write_files(objects, target, files):
         file = target / path
         file.parent.mkdir(parents=True, exist_ok=True)
         part = target / f".part-{number}"
-        with part.open("wb") as out:
-            for piece in pieces:
-                copy_piece(objects / piece["key"], piece, out)
-        part.replace(file)
+        try:
+            with part.open("wb") as out:
+                for piece in pieces:
+                    copy_piece(objects / piece["key"], piece, out)
+            part.replace(file)
+        finally:
+            if part.exists():
+                part.unlink()
 
 
 def copy_piece(source_file, piece, out):
@@ -195,6 +231,13 @@ def progress(text):
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
+def day(text):
+    """A day as the manifests have it."""
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+        raise argparse.ArgumentTypeError(f"expected YYYY-MM-DD, found {text}")
+    return text
+
+
 def parsed(arguments):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -208,8 +251,12 @@ def parsed(arguments):
         help="directory that holds the bucket's objects under their keys",
     )
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--day", metavar="D", help="UTC data day: the newest snapshot that holds it")
-    which.add_argument("--snapshot", metavar="D", help="UTC day on which a snapshot was taken")
+    which.add_argument(
+        "--day", type=day, metavar="D", help="UTC data day: the newest snapshot that holds it"
+    )
+    which.add_argument(
+        "--snapshot", type=day, metavar="D", help="UTC day on which a snapshot was taken"
+    )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--into", type=pathlib.Path, metavar="DIR", help="new or empty directory")
     what.add_argument("--list", action="store_true", help="prints the keys of the objects needed")

@@ -30,12 +30,8 @@ def expected_days(settings: Settings, held: Iterable[Day]) -> list[Day]:
 
 
 def refuse_day(settings: Settings, day: Day, *, open_day: bool = False) -> None:
-    """Raises UsageError for a day that no export accepts.
-
-    These are days before `[lake] first_day`, days that have not begun, and, unless
-    `open_day`, the current day.
-    """
-    first, today = Day(settings.lake.first_day), Day.today()
+    """Raises UsageError for a day before `[lake] first_day`, and as refuse_unfinished."""
+    first = Day(settings.lake.first_day)
     if day < first:
         raise UsageError(
             f"{day} is before the lake's first day",
@@ -43,6 +39,12 @@ def refuse_day(settings: Settings, day: Day, *, open_day: bool = False) -> None:
             found=day,
             remedy="correct the day, or set [lake] first_day to an earlier one",
         )
+    refuse_unfinished(day, open_day=open_day)
+
+
+def refuse_unfinished(day: Day, *, open_day: bool = False) -> None:
+    """Raises UsageError for a day that has not begun and, unless `open_day`, the current one."""
+    today = Day.today()
     if day > today:
         raise UsageError(f"{day} has not begun", expected=f"a UTC day before {today}", found=day)
     if not day.closed and not open_day:

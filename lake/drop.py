@@ -12,9 +12,10 @@ from typing import Any
 
 from lake.base.datasets import Dataset
 from lake.base.day import Day
+from lake.base.definition import changed_keys
 from lake.base.errors import Conflict, LakeError, Missing, PermanentError
 from lake.base.layout import manifest_key, table_key
-from lake.base.manifest import Manifest, settle
+from lake.base.manifest import Manifest, Standing, settle
 from lake.base.settings import Settings
 from lake.base.store import Store
 from lake.sources import Source
@@ -38,27 +39,24 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Partition:
-    """What the store holds of one partition. `reason` says why only force removes it, or is ""."""
+    """What the store holds of one partition. `reason` says why only force removes it, or is "".
+
+    `etags` are those of manifest and object, "" where there is none.
+    """
 
     dataset: str
     day: Day
     rows: int | None
     bytes: int
     reason: str
+    etags: tuple[str, str]
 
 
 def inspect(
     settings: Settings, store: Store, source_of: _Open, dataset: Dataset, day: Day
 ) -> Partition:
     """Raises Missing where there is no such partition, Conflict while an export writes it."""
-    standing = settle(store, dataset.name, day)
-    if any(not pending.over for pending in standing.pending):
-        raise Conflict(
-            "the partition is being exported",
-            where=f"{dataset.name} {day}",
-            found=standing.pending[0].writer,
-            remedy="drop it when that export has ended",
-        )
+    standing = _quiet(store, dataset.name, day)
     stat = store.stat(table_key(dataset.name, day))
     if standing.manifest is None and stat is None:
         raise Missing(
@@ -67,17 +65,41 @@ def inspect(
             expected="a day that `lake status` lists as exported",
             found="neither a manifest nor an object",
         )
-    rows = standing.manifest.rows if isinstance(standing.manifest, Manifest) else None
-    reason = "" if rows == 0 else _reason(settings, source_of, dataset, day, rows)
-    return Partition(dataset.name, day, rows, stat.bytes if stat else 0, reason)
+    manifest = standing.manifest if isinstance(standing.manifest, Manifest) else None
+    rows = manifest.rows if manifest else None
+    reason = _reason(settings, source_of, dataset, day, manifest)
+    etags = standing.etag, stat.etag if stat else ""
+    return Partition(dataset.name, day, rows, stat.bytes if stat else 0, reason, etags)
+
+
+def _quiet(store: Store, dataset: str, day: Day) -> Standing:
+    """What is stored of a partition that no export is writing."""
+    standing = settle(store, dataset, day)
+    if any(not pending.over for pending in standing.pending):
+        raise Conflict(
+            "the partition is being exported",
+            where=f"{dataset} {day}",
+            found=standing.pending[0].writer,
+            remedy="drop it when that export has ended",
+        )
+    return standing
 
 
 def _reason(
-    settings: Settings, source_of: _Open, dataset: Dataset, day: Day, rows: int | None
+    settings: Settings,
+    source_of: _Open,
+    dataset: Dataset,
+    day: Day,
+    manifest: Manifest | None,
 ) -> str:
-    """Why the source can't provide the day again; empty where it can."""
-    if rows is None:
+    """Why the source can't provide the day again; empty where it can, or nothing is lost."""
+    if manifest is None:
         return "the number of rows that it held is unknown"
+    rows = manifest.rows
+    if not rows:
+        return ""
+    if changed := changed_keys(dataset, manifest):
+        return f"it was exported under another definition ({', '.join(changed)})"
     kept = getattr(settings.hot, dataset.source)
     if day.days_until(Day.today()) >= kept:
         return f"the source keeps {kept} days ([hot] {dataset.source}): this may be the only copy"
@@ -91,7 +113,8 @@ def _reason(
 def drop(store: Store, partition: Partition, *, force: bool = False) -> Dropped:
     """Removes the manifest, then the object: without a manifest no query reads the object.
 
-    Raises PermanentError where the source does not hold the day any more, unless `force`.
+    Raises PermanentError where the source does not hold the day any more, unless `force`;
+    Conflict where the partition was replaced since it was inspected.
     """
     where = f"{partition.dataset} {partition.day}"
     if partition.reason and not force:
@@ -101,6 +124,12 @@ def drop(store: Store, partition: Partition, *, force: bool = False) -> Dropped:
             expected="a partition without rows, or one whose source still holds all of them",
             found=partition.reason,
             remedy="--force removes it all the same; its rows can't be exported again",
+        )
+    standing = _quiet(store, partition.dataset, partition.day)
+    stat = store.stat(table_key(partition.dataset, partition.day))
+    if (standing.etag, stat.etag if stat else "") != partition.etags:
+        raise Conflict(
+            "the partition was replaced meanwhile", where=where, remedy="inspect it again"
         )
     store.delete(manifest_key(partition.dataset, partition.day))
     store.delete(table_key(partition.dataset, partition.day))

@@ -40,7 +40,7 @@ from lake.base.manifest import (
 from lake.base.scratch import explained_full_disk, read_back, scratch_directory
 from lake.base.settings import Settings
 from lake.base.store import Store, open_store
-from lake.coverage import refuse_day
+from lake.coverage import refuse_unfinished
 from lake.sources import Count, Source, accounted, is_whole, open_source
 
 if TYPE_CHECKING:  # a run that finds all days complete needs no Arrow: it is done in half the time
@@ -151,7 +151,7 @@ class Exporter:
         shrink. Another run of the same partition is noticed: what it has written is looked at
         anew. Raises LakeError, and then object and manifest are as they were before.
         """
-        refuse_day(self.settings, day, open_day=open_day)
+        refuse_unfinished(day, open_day=open_day)
         rules = _Rules(force=force, allow_shrink=allow_shrink, recheck=recheck)
         for _ in range(_RACES - 1):
             with suppress(Conflict):

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -64,16 +65,15 @@ def drop(
     with closing(Exporter(settings)) as exporter:
         if day is None:
             days = _held(exporter.store, dataset, days)
+        found: list[Partition] = []
         for one in days:
-            try:
-                partition = inspect(settings, exporter.store, exporter.source, chosen, one)
-                if partition.reason and force and not yes:
-                    _confirm(partition)
+            with _reported(failed):
+                found.append(inspect(settings, exporter.store, exporter.source, chosen, one))
+        if force and not yes:
+            _confirm([partition for partition in found if partition.reason])
+        for partition in found:
+            with _reported(failed):
                 dropped.append(remove(exporter.store, partition, force=force))
-            except LakeError as error:
-                failed.append(error)
-                click.echo(f"lake: {error}", err=True)
-            else:
                 click.echo(_line(dropped[-1]), err=as_json)
     if as_json:
         click.echo(json.dumps({"dropped": [one.to_json() for one in dropped]}, indent=1))
@@ -89,10 +89,22 @@ def _held(store: Store, dataset: str, days: list[Day]) -> list[Day]:
     return sorted(read_ledger(store, dataset, days[0], days[-1].plus(1)))
 
 
-def _confirm(partition: Partition) -> None:
-    """Raises UsageError where nobody can be asked, click.Abort for anything but yes."""
-    rows = "an unknown number of rows" if partition.rows is None else f"{partition.rows:,} rows"
-    question = f"{partition.dataset} {partition.day}, {rows}: {partition.reason}. Remove it?"
+@contextmanager
+def _reported(failed: list[LakeError]) -> Iterator[None]:
+    """A day that fails is reported and does not stop the others."""
+    try:
+        yield
+    except LakeError as error:
+        failed.append(error)
+        click.echo(f"lake: {error}", err=True)
+
+
+def _confirm(lost: list[Partition]) -> None:
+    """Asks once. Raises UsageError without a terminal, click.Abort for anything but yes."""
+    if not lost:
+        return
+    listed = [f"  {one.dataset} {one.day}, {_rows(one.rows)}: {one.reason}" for one in lost]
+    question = "\n".join(["These can't be exported again:", *listed, "Remove them?"])
     if not sys.stdin.isatty():
         raise UsageError(
             "a forced removal needs an answer",
@@ -103,6 +115,11 @@ def _confirm(partition: Partition) -> None:
     click.confirm(question, abort=True, err=True)
 
 
+def _rows(rows: int | None) -> str:
+    return "an unknown number of rows" if rows is None else f"{rows:,} rows"
+
+
 def _line(dropped: Dropped) -> str:
-    rows = "unknown rows" if dropped.rows is None else f"{dropped.rows:,} rows"
-    return f"{dropped.dataset} {dropped.day} dropped: {rows}, {dropped.bytes:,} bytes"
+    return (
+        f"{dropped.dataset} {dropped.day} dropped: {_rows(dropped.rows)}, {dropped.bytes:,} bytes"
+    )

@@ -43,6 +43,10 @@ def tick(place, cursor: str | None = None) -> tuple[list, str]:
     return list(result.asset_events), result.cursor
 
 
+def materialized(events: list) -> list[dg.AssetMaterialization]:
+    return [event for event in events if isinstance(event, dg.AssetMaterialization)]
+
+
 def export(outside, day: str, **options) -> None:
     dataset = outside.settings.dataset_named("events")
     outside.export(dataset, Day.parse(day), **options)
@@ -54,7 +58,7 @@ def test_a_partition_exported_by_the_command_line_appears(place, outside):
     assert place.recorded() == []
     events, cursor = tick(place)
     assert place.recorded() == DAYS
-    assert [event.metadata["rows"].value for event in events] == [10, 20, 30]
+    assert [event.metadata["rows"].value for event in materialized(events)] == [10, 20, 30]
     assert tick(place, cursor)[0] == []
     assert tick(place)[0] == []  # nor without the cursor: the events are there
 
@@ -63,7 +67,7 @@ def test_what_a_run_recorded_is_not_reported_again(place, outside):
     place.run(DAYS[0], DAYS[1])
     export(outside, DAYS[2])
     events, _ = tick(place)
-    assert [event.partition for event in events] == [DAYS[2]]
+    assert [event.partition for event in materialized(events)] == [DAYS[2]]
 
 
 def test_a_rewrite_outside_is_reported(place, outside):
@@ -72,21 +76,36 @@ def test_a_rewrite_outside_is_reported(place, outside):
     place.source.rows[DAYS[1]] = 25
     export(outside, DAYS[1], force=True)
     events, cursor = tick(place, cursor)
-    assert [(event.partition, event.metadata["rows"].value) for event in events] == [(DAYS[1], 25)]
+    assert [(event.partition, event.metadata["rows"].value) for event in materialized(events)] == [
+        (DAYS[1], 25)
+    ]
     assert tick(place, cursor)[0] == []
 
 
-def test_a_dropped_partition_fails_its_check_once(place, outside):
+def test_a_dropped_partition_is_reported_once(place, outside):
     place.run(DAYS[0], DAYS[-1])
     _, cursor = tick(place)
     place.store.delete(f"manifests/events/{DAYS[1]}.json")
     place.store.delete(f"tables/events/day={DAYS[1]}/data.parquet")
     events, cursor = tick(place, cursor)
-    assert [(e.check_name, e.partition, e.passed) for e in events] == [
-        ("object_matches_manifest", DAYS[1], False)
-    ]
-    export(outside, DAYS[2], force=True)  # the listing changes, the removal is known
-    assert [event.partition for event in tick(place, cursor)[0]] == []
+    (event,) = events
+    assert isinstance(event, dg.AssetObservation)
+    assert (event.partition, "no longer in the lake" in event.description) == (DAYS[1], True)
+    events, cursor = tick(place, cursor)  # the removal is known
+    assert events == []
+    export(outside, DAYS[1])  # the same rows, and so the same object
+    events, cursor = tick(place, cursor)
+    assert [event.partition for event in materialized(events)] == [DAYS[1]]
+    assert tick(place, cursor)[0] == []
+
+
+def test_days_before_a_later_first_day_are_not_reported(place, outside, monkeypatch):
+    place.run(DAYS[0], DAYS[-1])
+    monkeypatch.setattr(
+        "assets.sensors.partitions_of",
+        lambda _: dg.DailyPartitionsDefinition(start_date=DAYS[2], timezone="UTC"),
+    )
+    assert tick(place)[0] == []
 
 
 def test_a_manifest_that_a_run_may_be_about_to_record_waits(place, outside, monkeypatch):
@@ -95,7 +114,7 @@ def test_a_manifest_that_a_run_may_be_about_to_record_waits(place, outside, monk
     events, cursor = tick(place)
     assert events == []
     monkeypatch.setattr("assets.sensors._YOUNG", timedelta(0))
-    assert [event.partition for event in tick(place, cursor)[0]] == [DAYS[0]]
+    assert [one.partition for one in materialized(tick(place, cursor)[0])] == [DAYS[0]]
 
 
 def test_many_manifests_take_several_ticks(place, outside, monkeypatch):
@@ -104,7 +123,7 @@ def test_many_manifests_take_several_ticks(place, outside, monkeypatch):
         export(outside, day)
     first, cursor = tick(place)
     second, cursor = tick(place, cursor)
-    assert [event.partition for event in (*first, *second)] == DAYS
+    assert [event.partition for event in materialized([*first, *second])] == DAYS
     assert tick(place, cursor)[0] == []
 
 

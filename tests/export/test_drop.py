@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lake.base.day import Day
-from lake.base.errors import TransientError
+from lake.base.errors import Conflict, TransientError
 from lake.drop import drop, inspect
 
 DAY = "2026-07-05"
@@ -62,7 +62,7 @@ def test_a_source_that_does_not_answer_proves_nothing(held, lake, monkeypatch):
 def test_force_asks_and_yes_answers(held, lake, monkeypatch):
     held.source.rows[DAY] = 0
     code, _, err = lake("drop", "events", "--day", DAY, "--force")
-    assert code == 1
+    assert code == 2
     assert "add --yes" in err
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     monkeypatch.setattr("click.termui.visible_prompt_func", lambda _: "n")
@@ -120,3 +120,22 @@ def test_the_manifest_goes_first(held, monkeypatch):
         drop(held.store, partition)
     assert removed == [f"manifests/events/{DAY}.json", f"tables/events/day={DAY}/data.parquet"]
     assert keys(held, DAY) == [f"tables/events/day={DAY}/data.parquet"]
+
+
+def test_a_changed_definition_is_not_the_same_day(held, lake):
+    text = held.config.read_text()
+    held.config.write_text(text.replace('collection = "events"', 'collection = "other"'))
+    code, _, err = lake("drop", "events", "--day", DAY)
+    assert code == 1
+    assert "another definition (collection)" in err
+
+
+def test_a_partition_that_was_replaced_since_stays(held, lake):
+    dataset, day = held.settings.dataset_named("events"), Day.parse(DAY)
+    partition = inspect(held.settings, held.store, lambda _: held.source, dataset, day)
+    held.source.rows[DAY] = 4
+    assert lake("export", "events", "--day", DAY, "--force")[0] == 0
+    with pytest.raises(Conflict):
+        drop(held.store, partition)
+    assert held.manifest(DAY)["rows"] == 4
+    assert len(keys(held, DAY)) == 2

@@ -186,7 +186,8 @@ def ranges(days: Sequence[object]) -> list[tuple[Day, Day]]:
     return single if len(days) == 1 else [*single, (FIRST, end)]
 
 
-@examples(25)
+@examples(10)
+@pytest.mark.slow
 @given(days_of_documents())
 def test_answers(databases, days):
     uri, collection = databases
