@@ -33,7 +33,7 @@ from lake.snapshots.manifest import (
     snapshot_manifest_key,
     snapshot_prefix,
 )
-from lake.snapshots.shrinkage import require_no_shrinkage
+from lake.snapshots.shrinkage import SHRINK_ALLOWED, require_no_shrinkage
 from lake.snapshots.standalone import store_script
 
 _PARALLEL = 4
@@ -106,11 +106,13 @@ def take_snapshot(
                 objects=objects,
                 files=files,
                 restore=f"lake restore {system} --snapshot {today} --into DIR --serve",
-                details=taken.details | {COUNTED_DAY: str(counted)},
+                details=taken.details
+                | {COUNTED_DAY: str(counted)}
+                | ({SHRINK_ALLOWED: True} if allow_shrink else {}),
                 whole_days=_texts(taken.whole_days),
             )
             if not allow_shrink:
-                require_no_shrinkage(settings, collector.known.newest, manifest)
+                require_no_shrinkage(settings, collector.known.recent, manifest)
     finally:
         snapshotter.close()
     _require_objects(store, manifest)

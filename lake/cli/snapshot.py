@@ -33,7 +33,7 @@ _SYSTEM = click.Choice(["mongo", "prometheus", "loki"])
 @click.option(
     "--allow-shrink",
     is_flag=True,
-    help="Accepts a snapshot that holds less than half of the one before.",
+    help="Accepts a snapshot that holds less than half of an earlier one, or lacks a collection.",
 )
 @json_option
 @config_option

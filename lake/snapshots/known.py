@@ -30,8 +30,8 @@ Content = tuple[str, int]  # sha256, bytes
 class Known:
     """Contents by sha256 and size; gzip members by what they hold; files by path.
 
-    `newest` is the manifest of the last run, of those that could be read; `dead` are the
-    journals of runs that ended without one.
+    `newest` is the manifest of the last run, of those that could be read; `recent` are the last
+    few, newest first; `dead` are the journals of runs that ended without one.
     """
 
     contents: dict[Content, StoredFile] = field(default_factory=dict)
@@ -39,6 +39,7 @@ class Known:
     files: dict[str, list[StoredFile]] = field(default_factory=dict)
     objects: dict[str, StoredObject] = field(default_factory=dict)
     newest: SnapshotManifest | None = None
+    recent: list[SnapshotManifest] = field(default_factory=list)
     dead: list[Journal] = field(default_factory=list)
 
     def add(self, pieces: Iterable[StoredFile]) -> None:
@@ -72,6 +73,7 @@ def known_to(store: Store, system: str) -> Known:
             known.dead.append(journal)
     for manifest in sorted(manifests, key=lambda one: one.created_at):
         known.newest = manifest
+        known.recent.insert(0, manifest)
         known.objects |= {one.key: one for one in manifest.objects}
         pieces += manifest.files
     known.objects = {key: one for key, one in known.objects.items() if there.get(key) == one.bytes}

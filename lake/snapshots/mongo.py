@@ -124,7 +124,9 @@ class MongoSnapshotter:
         """All collections, and of the server's own the stored functions, as mongodump has it."""
         database = self._client.get_database(self._section.database, codec_options=PLAIN)
         with explained(self._section, "its collections"):
-            found = [dict(one) for one in database.list_collections()]
+            # pymongo's list_collections decodes dates strictly; definitions may have any date.
+            command = {"listCollections": 1, "cursor": {}}
+            found = [dict(one) for one in database.cursor_command(command, codec_options=PLAIN)]
         named = sorted(found, key=lambda one: str(one["name"]))
         # The definitions of views are in their own metadata; buckets are read as measurements.
         return [

@@ -24,11 +24,14 @@ from lake.base.settings import MongoSource, Settings
 from lake.base.store import Store
 from lake.snapshots.mongo_metadata import PLAIN
 from lake.sources.mongo.connection import Client, explained
-from lake.sources.mongo.reader import of_day
+from lake.sources.mongo.reader import dated_between, of_day
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_MS = 86_400_000
 _NEVER_S = 2_147_483_647  # a TTL index that removes nothing
+# Error codes of servers that lack an operator: BadValue, FailedToParse, CommandNotFound,
+# CommandNotSupported, InvalidPipelineOperator, NotImplemented, unknown expression or stage.
+_NO_SUCH_OPERATOR = frozenset({2, 9, 59, 115, 168, 238, 15999, 16436, 31325, 40324})
 
 ByDay = dict[Day, int]
 
@@ -71,9 +74,15 @@ def counted_by_day(
     collection = client[section.database].get_collection(dataset.collection, codec_options=PLAIN)
     with explained(section, f"collection {dataset.collection}"):
         try:
-            answer = list(collection.aggregate(_pipeline(dataset), allowDiskUse=True))
-        except OperationFailure:
-            return _one_by_one(collection, dataset, among)  # not every server has the operators
+            answer = list(
+                collection.aggregate(
+                    _pipeline(dataset, among), allowDiskUse=True, maxTimeMS=_limit_ms(section)
+                )
+            )
+        except OperationFailure as error:
+            if error.code not in _NO_SUCH_OPERATOR:
+                raise
+            return _one_by_one(collection, dataset, among, _limit_ms(section))
     low, high = _number(among.since), _number(among.today)
     numbered = ((one["_id"], int(one["n"])) for one in answer)
     return {
@@ -87,7 +96,12 @@ def _number(day: Day) -> int:
     return day.start_ms // _DAY_MS
 
 
-def _pipeline(dataset: MongoDataset) -> list[dict[str, Any]]:
+def _limit_ms(section: MongoSource) -> int:
+    """The server ends the operation when the client gives up on it."""
+    return 1000 * section.timeout_s
+
+
+def _pipeline(dataset: MongoDataset, among: Candidates) -> list[dict[str, Any]]:
     at: Any = f"${dataset.time_field}"
     other = {"$cond": [{"$eq": [{"$type": "$_id"}, "objectId"]}, {"$toDate": "$_id"}, None]}
     own = {
@@ -98,13 +112,16 @@ def _pipeline(dataset: MongoDataset) -> list[dict[str, Any]]:
         ]
     }
     number = {"$floor": {"$divide": [{"$subtract": [own, _EPOCH]}, _DAY_MS]}}
-    return [{"$group": {"_id": number, "n": {"$sum": 1}}}]
+    wanted = dated_between(dataset, among.since.start_ms, among.today.start_ms)
+    return [{"$match": wanted}, {"$group": {"_id": number, "n": {"$sum": 1}}}]
 
 
-def _one_by_one(collection: Any, dataset: MongoDataset, among: Candidates) -> ByDay:
-    days = day_range(among.since, among.today)
-    counts = ((day, int(collection.count_documents(of_day(dataset, day)))) for day in days)
-    return {day: count for day, count in counts if count}
+def _one_by_one(collection: Any, dataset: MongoDataset, among: Candidates, limit_ms: int) -> ByDay:
+    counts = {
+        day: int(collection.count_documents(of_day(dataset, day), maxTimeMS=limit_ms))
+        for day in day_range(among.since, among.today)
+    }
+    return {day: count for day, count in counts.items() if count}
 
 
 @dataclass(frozen=True)
@@ -138,10 +155,13 @@ def whole_days(
 ) -> list[Day]:
     """The days of which every dataset's documents are in the dump, oldest first.
 
-    They begin with the first day that has documents; without any it is the last closed day.
+    They begin with the first day that has documents. A collection without any document may have
+    been emptied: of it only those days are whole that the lake has with 0 rows. Without a
+    dataset nothing proves any day.
     """
-    last = among.today.plus(-1)
-    first = min((day for one in kept for day in one.before), default=last)
+    if not kept:
+        return []
+    first = min((day for one in kept for day in one.before), default=among.since)
     found = list(day_range(max(first, among.since), among.today))
     for one in kept:
         exported = among.exported[one.dataset.name]
@@ -156,4 +176,6 @@ def _is_whole(settings: Settings, one: Kept, exported: ByDay, day: Day, ended: d
     expired = one.ttl_s is not None and day.start < ended - timedelta(seconds=one.ttl_s)
     if day in exported:
         return before >= exported[day] and not (expired and exported[day])
+    if not one.before:
+        return False
     return not expired and day.start >= ended - timedelta(days=settings.hot.mongo)

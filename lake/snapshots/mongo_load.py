@@ -27,6 +27,7 @@ from lake.snapshots.mongo_archive import BUCKETS, Described, MongoArchive, plain
 from lake.snapshots.mongo_loading import NEVER_S, Loaded, Loader, keeps_buckets, removes_nothing
 from lake.snapshots.mongo_metadata import loads
 from lake.snapshots.mongodump import OF_A_COLLECTION, file_name
+from lake.sources.mongo.connection import TOLERANT
 
 _METADATA = ".metadata.json.gz"
 _FAILED = re.compile(r"(\d+) document\(s\) failed to restore")
@@ -150,23 +151,29 @@ def _has_time_series(client: Client) -> bool:
         client.drop_database(name)
 
 
+def _listed(client: Client, database: str, command: str, name: Any) -> list[dict[str, Any]]:
+    """A reply decoded tolerantly: definitions of views and partial indexes may have any date."""
+    question = {command: name, "cursor": {}}
+    return list(client[database].cursor_command(question, codec_options=TOLERANT))
+
+
 def _held(client: Client) -> list[str]:
     """mongorestore makes TTL indexes as they were: they are held afterwards."""
     remarks = []
     for database in client.list_database_names():
         if database in _SERVERS_OWN:
             continue
-        for one in client[database].list_collections():
+        for one in _listed(client, database, "listCollections", 1):
             name, options = one["name"], one.get("options", {})
             if one.get("type") == "view" or str(name).startswith("system."):
                 continue
             if options.get("expireAfterSeconds", NEVER_S) != NEVER_S:
                 client[database].command("collMod", name, expireAfterSeconds="off")
                 remarks.append(removes_nothing(name, "the option", options["expireAfterSeconds"]))
-            for index, told in client[database][name].index_information().items():
-                seconds = told.get("expireAfterSeconds", NEVER_S)
+            for index in _listed(client, database, "listIndexes", name):
+                seconds = index.get("expireAfterSeconds", NEVER_S)
                 if seconds != NEVER_S:
-                    held = {"name": index, "expireAfterSeconds": NEVER_S}
+                    held = {"name": index["name"], "expireAfterSeconds": NEVER_S}
                     client[database].command("collMod", name, index=held)
                     remarks.append(removes_nothing(name, f"the TTL index {index}", seconds))
     return remarks

@@ -4,12 +4,14 @@ Belongs here: what is compared of each system, and the refusal. Does not: taking
 
 A dropped database, an empty volume or a wrong directory make a snapshot that succeeds and holds
 nothing. As the newest one it would be what people restore, and within a day it would replace a
-good one.
+good one. A collection that had documents and now has none counts as lost, whatever its size.
+The last few snapshots are compared, not only the newest: repeated losses of a little less than
+half add up. The comparison ends with a snapshot taken with --allow-shrink.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -20,27 +22,49 @@ from lake.snapshots.loki_chunks import parsed
 from lake.snapshots.manifest import SnapshotManifest
 
 LEAST_SHARE = 0.5
+SHRINK_ALLOWED = "shrink_allowed"  # in `details`
 
 
 def require_no_shrinkage(
-    settings: Settings, before: SnapshotManifest | None, now: SnapshotManifest
+    settings: Settings, recent: Sequence[SnapshotManifest], now: SnapshotManifest
 ) -> None:
-    """Raises Incomplete where `now` holds less than half of what `before` holds."""
-    if before is None or not _comparable(before, now):
-        return
+    """Raises Incomplete where `now` holds less than half of what one of `recent` holds.
+
+    `recent` is newest first; those before one whose shrinkage was allowed don't count.
+    """
+    for before in recent:
+        if _comparable(before, now):
+            _require_no_less(settings, before, now)
+        if before.details.get(SHRINK_ALLOWED):
+            return
+
+
+def _require_no_less(settings: Settings, before: SnapshotManifest, now: SnapshotManifest) -> None:
+    for name, expected, found in _losses(settings, before, now):
+        raise Incomplete(
+            "the snapshot holds much less than an earlier one, and is not kept",
+            where=f"{now.system}, {_place(now)}",
+            expected=f"{name}: about {expected:,}, as in the snapshot of {before.day} "
+            f"({_place(before)})",
+            found=f"{found:,}",
+            remedy="check that the source is the right one and has its data; where it has "
+            f"become smaller for good: lake snapshot {now.system} --allow-shrink",
+        )
+
+
+def _losses(
+    settings: Settings, before: SnapshotManifest, now: SnapshotManifest
+) -> Iterator[tuple[str, int, int]]:
+    """What is missing: its name, how much the earlier snapshot holds, how much this one holds."""
     own = dict(_measured(settings, now))
     for name, expected in _measured(settings, before):
         found = own.get(name, 0)
         if found < expected * LEAST_SHARE:
-            raise Incomplete(
-                "the snapshot holds much less than the one before, which stays as it is",
-                where=f"{now.system}, {_place(now)}",
-                expected=f"{name}: about {expected:,}, as in the snapshot of {before.day} "
-                f"({_place(before)})",
-                found=f"{found:,}",
-                remedy="check that the source is the right one and has its data; where it has "
-                f"become smaller for good: lake snapshot {now.system} --allow-shrink",
-            )
+            yield name, expected, found
+    documents = now.counts.get("documents", {})
+    for name, expected in before.counts.get("documents", {}).items():
+        if expected and not documents.get(name):
+            yield f"documents of {name}", expected, 0
 
 
 def _comparable(before: SnapshotManifest, now: SnapshotManifest) -> bool:

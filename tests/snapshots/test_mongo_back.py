@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime
 from shutil import which
 
 import pymongo
@@ -11,9 +12,10 @@ from answers import mongo_database
 from bson import Code
 from mongo_archives import described, written
 from places import DAY, TODAY
+from rewriting_proxy import rewriting
 
 from lake.base.day import Day
-from lake.base.errors import Incomplete, Missing
+from lake.base.errors import Incomplete, Missing, TransientError
 from lake.snapshots.holding import snapshot_holding
 from lake.snapshots.manifest import read_snapshot, snapshot_manifest_key
 from lake.snapshots.mongo_load import load_dump
@@ -185,8 +187,60 @@ def test_the_counts_by_day_are_the_sources(here, database):
 def test_counts_where_the_server_lacks_the_operators(here, database, monkeypatch):
     database.a.insert_many([{"at": DAY.start}, {"at": DAY.plus(-2).start}, {"at": 5}])
     expected = here.take("mongo").manifest.details["documents_by_day"]
-    monkeypatch.setattr("lake.snapshots.mongo_days._pipeline", lambda _: [{"$nonsense": 1}])
+    monkeypatch.setattr("lake.snapshots.mongo_days._pipeline", lambda *_: [{"$nonsense": 1}])
     assert here.take("mongo").manifest.details["documents_by_day"] == expected
+
+
+def test_an_operation_that_takes_too_long_is_not_tried_in_another_way(here, database, monkeypatch):
+    """Only a missing operator is a reason to count day by day."""
+    database.a.insert_one({"at": DAY.start})
+    expired = pymongo.errors.ExecutionTimeout("operation exceeded time limit", 50)
+
+    def fails(*_, **__):
+        raise expired
+
+    monkeypatch.setattr(pymongo.collection.Collection, "aggregate", fails)
+    with pytest.raises(TransientError):
+        here.take("mongo")
+
+
+def test_a_collection_that_no_dataset_names_is_missed(here, database):
+    """However few documents it had, whether it was dropped or emptied."""
+    database.a.insert_many([{"_id": number, "at": DAY.start} for number in range(50)])
+    database.settings.insert_one({"_id": 1})
+    here.take("mongo")
+    for remove in (lambda: database.settings.delete_many({}), database.settings.drop):
+        remove()
+        with pytest.raises(Incomplete, match="much less") as failed:
+            here.take("mongo", TODAY.plus(1))
+        assert failed.value.parts["expected"].startswith("documents of settings: about 1")
+    here.take("mongo", TODAY.plus(1), allow_shrink=True)
+    here.take("mongo", TODAY.plus(2))
+
+
+def test_losses_of_several_days_add_up(here, database):
+    database.a.insert_many([{"_id": number, "at": DAY.start} for number in range(100)])
+    here.take("mongo")
+    database.a.delete_many({"_id": {"$gte": 60}})
+    here.take("mongo", TODAY.plus(1))
+    database.a.delete_many({"_id": {"$gte": 40}})  # of 60 a third, of 100 more than half
+    with pytest.raises(Incomplete, match="much less") as failed:
+        here.take("mongo", TODAY.plus(2))
+    assert failed.value.parts["expected"].startswith("documents: about 100")
+    here.take("mongo", TODAY.plus(2), allow_shrink=True)
+    database.a.delete_many({"_id": {"$gte": 30}})  # the larger ones don't count any more
+    here.take("mongo", TODAY.plus(3))
+
+
+def test_a_view_with_a_date_that_python_cannot_hold(place, database, mongo_uri):
+    mark = datetime(2001, 2, 3, 4, 5, 6, 789000, tzinfo=UTC)
+    database.a.insert_one({"_id": 1, "at": DAY.start})
+    pipeline = [{"$match": {"seen": {"$gt": mark}}}]
+    database.command({"create": "v", "viewOn": "a", "pipeline": pipeline})
+    far = {round(mark.timestamp() * 1000).to_bytes(8, "little"): bytes(7) + b"\x80"}
+    with rewriting(mongo_uri, far) as uri:
+        here = place(sources__mongo={"uri": uri, "database": database.name})
+        assert here.take("mongo").manifest.counts == {"documents": {"a": 1}}
 
 
 def test_a_ttl_index_takes_days_from_the_claim(here, database):

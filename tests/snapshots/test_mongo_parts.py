@@ -250,7 +250,16 @@ def ago(**counts: int) -> dict:
 
 def test_whole_days_reach_from_the_first_document_to_yesterday():
     assert held(kept(ago(d4=5, d2=1))) == [4, 3, 2, 1]  # a day without documents, too
-    assert held(kept({})) == [1]
+
+
+def test_a_collection_without_documents_proves_no_day():
+    """It may have been emptied; only the lake's partitions show that a day had no rows."""
+    assert held(kept({})) == []
+    assert held(kept({}), ago(d3=5, d2=0, d1=1)) == [2]
+    among = Candidates({"d": {}}, TODAY.plus(-60), TODAY)
+    now = TODAY.start + timedelta(hours=2)
+    assert whole_days(site(), among, [], now) == []
+    assert whole_days(site(), among, [kept(ago(d3=1)), kept({})], now) == []
 
 
 def test_a_day_of_which_the_lake_has_more_is_not_whole():
