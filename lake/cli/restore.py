@@ -99,11 +99,11 @@ def restore(
     end_on_signals(_INTERRUPTED)
     if snapshot is not None:
         manifest = read_snapshot(store, system, snapshot)
-        shown_day, option = manifest.counted_day(), f"--snapshot {snapshot}"
+        shown_day = manifest.counted_day()
     else:
         assert day is not None  # noqa: S101  looked at above
         manifest = snapshot_holding(store, system, day)
-        shown_day, option = day, f"--day {day}"
+        shown_day = day
         click.echo(f"{day} is whole in the snapshot of {manifest.day}", err=True)
     with ExitStack() as running:
         # From the first byte on `--down` finds this process, and no other one writes there.
@@ -125,7 +125,9 @@ def restore(
         }
         click.echo(json.dumps(report))
     else:
-        click.echo(f"next: {lake_command()} restore {system} {option} --into {into} --serve")
+        # Not --day: a later snapshot may hold that day, too, and can't be served from there.
+        again = f"restore {system} --snapshot {manifest.day} --into {into} --serve"
+        click.echo(f"next: {lake_command()} {again}")
         click.echo(f"or, with Docker: docker compose -f {compose} up")
 
 

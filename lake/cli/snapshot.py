@@ -82,6 +82,8 @@ def snapshot(
         f"{size(manifest.bytes)}; {size(outcome.sent_bytes)} uploaded in {outcome.seconds:.1f} s"
     )
     click.echo(f"holds whole: {spans(manifest.held_days())}")
+    for warning in manifest.warnings():
+        click.echo(f"warning: {warning}")
     click.echo(f"restore with: {manifest.restore}")
 
 
@@ -137,6 +139,8 @@ def _list(*, as_json: bool, config: str | None) -> None:
             f"{size(one.bytes):>9}  {server}, taken {one.created_at[:16]}Z, "
             f"holds {spans(one.held_days())}"
         )
+        for warning in one.warnings():
+            click.echo(f"{'':<11} warning: {warning}")
     sys.exit(int(damaged))
 
 
@@ -289,5 +293,6 @@ def _row(one: SnapshotManifest) -> dict[str, object]:
         "window": one.window,
         "whole_days": [str(day) for day in one.held_days()],
         "counts": one.counts,
+        "warnings": one.warnings(),
         "restore": one.restore,
     }

@@ -5,6 +5,7 @@ Belongs here: the choice of selectors. Does not: reading lines (lake.sources).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from lake.base.day import Day
-from lake.base.errors import BadData, Refused
+from lake.base.errors import BadData, LakeError, Refused
 from lake.base.settings import LokiSource
 from lake.discover.found import UNLIMITED_DAYS, FoundSource, FoundTable, Value
 from lake.sources.http import Http, Params
@@ -20,6 +21,7 @@ from lake.sources.loki.api import INDEX_LABEL, Api, Limit
 from lake.sources.loki.config import LokiConfig, shortest_days
 from lake.sources.loki.version import Version, reported_version
 
+_LOG = logging.getLogger(__name__)
 ATTEMPTS = 2  # who types a command waits for the answer
 _LONGEST_DAYS = 30  # Loki answers no longer question, by default
 _UNKNOWN_DAYS = 400  # so far back is looked where Loki does not tell how long it keeps
@@ -106,9 +108,11 @@ class LokiServer:
         return LokiConfig.parse(self._page("/config"), self._page("/runtime_config"))
 
     def _page(self, path: str) -> str:
+        """Loki's own page; a gateway may hide it, and no error is worth it."""
         try:
             return self._http.get(path, attempts=ATTEMPTS).content.decode(errors="replace")
-        except Refused:
+        except LakeError as error:
+            _LOG.info("loki: %s can't be read: %s", path, error.what)
             return ""
 
 

@@ -17,10 +17,10 @@ from lake.base.day import Day
 from lake.base.settings import LokiSource
 from lake.rehearse.partition import Partition
 from lake.rehearse.results import Check
-from lake.snapshots.loki_restored import version_of
 from lake.sources.http import Http, Rejected
 from lake.sources.loki.cover import cover
 from lake.sources.loki.selector import Selector
+from lake.sources.loki.version import Version
 
 _HOUR_NS = 3_600_000_000_000
 _NS = 1_000_000_000
@@ -45,7 +45,8 @@ class LokiQuestions:
 
     def __init__(self, endpoint: Mapping[str, str], version: str, tenant: str) -> None:
         self._http = Http(LokiSource(url=endpoint["url"], tenant=tenant), "loki")
-        self._by_stream = version_of(version) < _BY_SELECTOR
+        numbers = Version(version).numbers  # an unknown version counts as old
+        self._by_stream = numbers is None or numbers < _BY_SELECTOR
 
     def first_answer(self, taken: datetime) -> None:
         """Something that only a Loki answers that has read its index."""

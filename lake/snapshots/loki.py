@@ -40,10 +40,12 @@ from lake.snapshots.loki_config import (
 from lake.snapshots.loki_restored import CONFIG, LAYOUT, standalone_config, version_of
 from lake.snapshots.loki_retention import kept_for
 from lake.snapshots.loki_s3 import bucket_stores, objects
+from lake.snapshots.manifest import UNACCOUNTED, UNREADABLE
 from lake.snapshots.standalone import RESTORED_DATA, STANDALONE
 from lake.snapshots.whole_days import days_of_chunks
 from lake.sources import open_source
-from lake.sources.http import Http, NoSuchPath
+from lake.sources.http import Http
+from lake.sources.loki.version import Version, reported_version
 
 _LOG = logging.getLogger(__name__)
 ALL_STREAMS = LokiDataset(name="all", source="loki", selector="{}")
@@ -75,7 +77,7 @@ class LokiSnapshotter:
 
     def take(self, day: Day, into: Collector) -> Taken:
         """See Snapshotter."""
-        version = self._version()
+        version = reported_version(self._http)
         taken = datetime.now(UTC)
         self._require_disk()
         written = read_config(self._config)
@@ -90,7 +92,7 @@ class LokiSnapshotter:
             lambda: self._lines(day),
         )
         # Before 2.4 lines that were flushed are in no count for up to a minute.
-        count_first = version_of(version) < _COUNTS_WHAT_IS_FLUSHED
+        count_first = counts_late(version)
         if count_first:
             counting.begin()
         # Nothing was written since the last one, which has flushed.
@@ -99,7 +101,7 @@ class LokiSnapshotter:
             counting.begin()
         into.content(without_secrets(self._config.read_text("utf-8")).encode(), CONFIG)
         copied = self._copy_all(into)
-        held = self._account_for(day, counting.before, into)
+        unaccounted = self._account_for(day, counting.before, into)
         counts = {"files": copied, **counting.counts()}
         details = {
             # In memory and in the WAL, whose copy is a part of the snapshot.
@@ -107,30 +109,21 @@ class LokiSnapshotter:
             "data_dir": str(self._data_dir),
             "tenant": self._tenant,
             "stored_in": "s3" if self._places.s3 is not None else "filesystem",
-            "lines_in_chunks": held,  # of that day; those of several replicas count each
+            **unaccounted,
             LAYOUT: self._places.to_json(),
             # For a restore without this package, which can't read the source's YAML.
-            STANDALONE: standalone_config(self._places, RESTORED_DATA, version_of(version)),
+            STANDALONE: standalone_config(self._places, RESTORED_DATA, version_of(str(version))),
             STATE: counting.state,
         }
-        server = {"name": "Loki", "version": version}
-        return Taken(
-            server, everything_until(taken), counts, details, self._whole_days(running, taken)
-        )
+        server = {"name": "Loki", "version": str(version)}
+        whole = self._whole_days(running, taken)
+        if UNREADABLE in details and UNACCOUNTED in details:
+            whole = [one for one in whole if one != day]
+        return Taken(server, everything_until(taken), counts, details, whole)
 
     def close(self) -> None:
         """See Snapshotter."""
         self._http.close()
-
-    def _version(self) -> str:
-        """Releases before 2.3 have it in their metrics only."""
-        try:
-            return str(self._http.get("/loki/api/v1/status/buildinfo").json()["version"])
-        except NoSuchPath:
-            found = re.search(
-                r'(?m)^loki_build_info\{[^}]*\bversion="([^"]*)"', self._page("/metrics")
-            )
-            return found[1] if found else "unknown"
 
     def _page(self, path: str) -> str:
         """One of Loki's own pages; '' where there is none, or a gateway hides it."""
@@ -153,8 +146,8 @@ class LokiSnapshotter:
         own = (one.name for one in self._chunks.values() if one.name.tenant in self._tenants)
         return days_of_chunks(((one.start_ms, one.end_ms) for one in own), taken, kept)
 
-    def _account_for(self, day: Day, counted: int, into: Collector) -> int:
-        """The most lines that the copied chunks hold of the day.
+    def _account_for(self, day: Day, counted: int, into: Collector) -> dict[str, int]:
+        """Details: the most lines that the copied chunks hold of the day, and what is not proved.
 
         Raises Incomplete where lines that were counted are in none of them and no more arrive.
         Where Loki refuses to flush they may be in its WAL, which is a part of the snapshot.
@@ -163,20 +156,25 @@ class LokiSnapshotter:
         most, deadline = -1, 0.0
         while (held := lines.of(day, self._chunks.values())) < counted:
             missing = f"{counted - held} lines of {day}"
-            if lines.unreadable:
-                told = f"in no readable chunk; {lines.unreadable} chunks have an unknown format"
-                _LOG.warning("%s are %s", missing, told)
-                break
             if not self._can_flush and self._places.wal is not None:
                 _LOG.warning("%s may be in Loki's WAL only", missing)
                 break
             if held > most:  # it is still flushing
                 most, deadline = held, time.monotonic() + _FLUSHED_WITHIN_S
             if time.monotonic() > deadline:
+                if lines.unreadable:  # they are in the snapshot, but nothing proves their lines
+                    break
                 raise self._unaccounted(day, counted, held)
             self._flush()  # what came after the first one
             self._copy_all(into)
-        return held
+        # Of that day; those of several replicas count each.
+        details = {"lines_in_chunks": held}
+        if held < counted:
+            details[UNACCOUNTED] = counted - held
+        if lines.unreadable:
+            details[UNREADABLE] = lines.unreadable
+            _LOG.warning("chunks of %s that can't be read: %s", day, lines.unreadable)
+        return details
 
     def _unaccounted(self, day: Day, counted: int, held: int) -> Incomplete:
         places = self._places
@@ -331,6 +329,11 @@ class LokiSnapshotter:
         if places.wal is not None and name.is_relative_to(places.wal):
             return _WAL
         return _ACTIVE if any(map(name.is_relative_to, places.active.values())) else _OTHER
+
+
+def counts_late(version: Version) -> bool:
+    """Whether lines that are being flushed may be in no count; an unknown version counts as old."""
+    return version.numbers is None or version.numbers < _COUNTS_WHAT_IS_FLUSHED
 
 
 def _name_below(directory: Path, file: Path) -> PurePosixPath | None:

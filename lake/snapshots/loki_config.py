@@ -51,8 +51,13 @@ _INDEX_PREFIXES = (
 _WAL = "ingester.wal.dir"
 _S3 = ("s3", "aws")
 _RESTORED_CHUNKS = "chunks"  # where objects of a bucket are in a restored data directory
-_SECRET = re.compile(r"(?i)secret|password|token|account_key|credentials")
-_IN_URL = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]+(?=@)")
+_SECRET = re.compile(
+    r"(?i)secret|passw|pwd|token|credential|connection_?string|service_?account|authorization"
+    r"|(^|[_-])sas([_-]|$)|key([_-]?(id|base64|data))?$"
+)
+_NO_SECRETS = frozenset({"num_tokens", "tokens_file_path"})  # of a ring
+# Users and passwords in a URL; the signature of a shared access URL.
+_IN_URL = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]+(?=@)|(?<=[?&]sig=)[^&\s]+")
 _MASKED = re.compile(r"\*+|<secret>")
 REMOVED = "REMOVED"
 
@@ -132,34 +137,30 @@ def _parsed(text: str) -> dict[str, Any]:
 
 
 def without_secrets(text: str) -> str:
-    """The configuration with passwords, keys and tokens taken out, else as it was written."""
-    secrets: list[str] = []
-    wanted = _redacted(yaml.safe_load(text), secrets)
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, REMOVED)
-    try:
-        same = yaml.safe_load(text) == wanted
-    except yaml.YAMLError:
-        same = False
-    # A secret in several lines, or one that is a word of the configuration, takes the long way.
-    return text if same else yaml.safe_dump(wanted, sort_keys=False)
+    """The configuration without passwords, keys and tokens, and without comments.
+
+    Comments may contain secrets that were in use once.
+    """
+    return str(yaml.safe_dump(_redacted(yaml.safe_load(text)), sort_keys=False))
 
 
-def _redacted(value: Any, secrets: list[str], *, secret: bool = False) -> Any:
+def _redacted(value: Any, *, secret: bool = False) -> Any:
     if isinstance(value, dict):
         return {
-            key: _redacted(one, secrets, secret=secret or bool(_SECRET.search(str(key))))
-            for key, one in value.items()
+            key: _redacted(below, secret=secret or _is_secret(str(key)))
+            for key, below in value.items()
         }
     if isinstance(value, list):
-        return [_redacted(one, secrets, secret=secret) for one in value]
-    if not isinstance(value, str) or not value:
+        return [_redacted(below, secret=secret) for below in value]
+    if value is None or value == "":
         return value
-    found = [value] if secret else _IN_URL.findall(value)
-    secrets += found
-    for one in found:
-        value = value.replace(one, REMOVED)
-    return value
+    if secret:
+        return REMOVED
+    return _IN_URL.sub(REMOVED, value) if isinstance(value, str) else value
+
+
+def _is_secret(key: str) -> bool:
+    return bool(_SECRET.search(key)) and key not in _NO_SECRETS
 
 
 def places(
@@ -298,7 +299,7 @@ def _s3(config: Mapping[str, Any], secrets: Mapping[str, Any], *, thanos: bool) 
     section = running | {
         key: value
         for key, value in own.items()
-        if key not in running or key == "s3" or _SECRET.search(key) or key == "access_key_id"
+        if key not in running or key == "s3" or _is_secret(key)
     }
     if "bucket_name" in section:
         section["bucketnames"] = section.pop("bucket_name")

@@ -21,7 +21,9 @@ from lake.base.errors import BadData, Missing, UsageError
 from lake.base.store import Store
 
 SYSTEMS = ("mongo", "prometheus", "loki")
-COUNTED_DAY = "counted_day"  # in `details`
+# In `details`: the day that `counts` is about; lines of it that Loki counted and that are in no
+# copied chunk; chunks of it that can't be read.
+COUNTED_DAY, UNACCOUNTED, UNREADABLE = "counted_day", "unaccounted_lines", "unreadable_chunks"
 _MANIFEST = re.compile(r"(\w+)/(\d{4})/(\d\d)/(\d\d)/manifest\.json")
 
 
@@ -101,6 +103,18 @@ class SnapshotManifest:
     def counted_day(self) -> Day:
         """The day of data that `counts` is about, where it counts one."""
         return Day.parse(str(self.details.get(COUNTED_DAY, self.day)))
+
+    def warnings(self) -> list[str]:
+        """What the snapshot does not prove to hold."""
+        day, found = self.counted_day(), []
+        if lines := self.details.get(UNACCOUNTED):
+            where = (
+                "readable chunk" if self.details.get(UNREADABLE) else "chunk, perhaps in the WAL"
+            )
+            found.append(f"{lines} lines of {day} are in no {where}")
+        if chunks := self.details.get(UNREADABLE):
+            found.append(f"chunks of {day} that can't be read: {chunks}")
+        return found
 
     @property
     def paths(self) -> int:

@@ -98,7 +98,7 @@ def _number(day: Day) -> int:
 
 def _limit_ms(section: MongoSource) -> int:
     """The server ends the operation when the client gives up on it."""
-    return 1000 * section.timeout_s
+    return max(1, int(1000 * section.timeout_s))
 
 
 def _pipeline(dataset: MongoDataset, among: Candidates) -> list[dict[str, Any]]:

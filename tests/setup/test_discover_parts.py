@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lake.base.day import Day
-from lake.base.errors import Refused
+from lake.base.errors import Refused, TransientError
 from lake.discover import loki, periods
 from lake.discover.found import UNLIMITED_DAYS, FoundSource, FoundTable, unique_name
 from lake.discover.lake_toml import LakeToml, toml
@@ -174,3 +174,13 @@ def test_how_long_loki_keeps_lines(config, limits, days):
             return SimpleNamespace(content=config.encode())
 
     assert loki.LokiServer(Answering()).kept_days() == days
+
+
+def test_a_gateway_that_cannot_reach_lokis_configuration():
+    """A 502 or 503 is as good as no answer: nobody needs the page."""
+
+    class Failing:
+        def get(self, path, **_):
+            raise TransientError(f"{path}: 503")
+
+    assert loki.LokiServer(Failing()).kept_days() is None

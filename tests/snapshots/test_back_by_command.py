@@ -63,7 +63,7 @@ def test_the_commands_from_end_to_end(here, lake, own_prometheus, tmp_path):
     into = tmp_path / "back"
     code, out, _ = lake("restore", "prometheus", "--day", D, "--into", str(into), *config)
     assert code == 0
-    assert "--serve" in out
+    assert f"restore prometheus --snapshot {T} --into {into} --serve" in out
     assert "docker compose -f" in out
     serving = subprocess.Popen(
         [sys.executable, "-m", "lake", "restore", "prometheus", "--day", D, "--into", str(into),

@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 
 from lake.base.day import Day
 from lake.base.errors import BadData, PermanentError
+from lake.snapshots.loki import counts_late
 from lake.snapshots.loki_account import LinesInChunks, OnDisk
 from lake.snapshots.loki_chunks import ChunkName, blocks, file_name, lines_between, parsed
 from lake.snapshots.loki_config import LokiPlaces, places, running_config
 from lake.snapshots.loki_restored import require_readable, restored_config, version_of
 from lake.snapshots.loki_retention import duration, kept_for
+from lake.sources.loki.version import Version
 
 FILE = Path("loki.yml")
 DAY = Day.parse("2026-03-01")
@@ -272,3 +274,12 @@ def test_the_lines_of_a_day_in_chunk_files(tmp_path):
     on_disk(tmp_path / "c", chunk(3, [(30, DAY.start_ns, DAY.start_ns)]))  # written to its end
     assert lines.of(DAY, [first, gone, half, other, earlier]) == 37
     assert lines.unreadable == 0
+
+
+@pytest.mark.parametrize(
+    ("version", "late"),
+    [("2.2.1", True), ("2.3.0", True), ("2.4.0", False), ("3.7.9-main", False), ("", True),
+     ("main-1a2b3c", True)],
+)  # fmt: skip
+def test_an_unknown_version_counts_before_the_flush(version, late):
+    assert counts_late(Version(version)) is late

@@ -130,6 +130,17 @@ def test_chunks_that_do_not_account_for_the_lines(place, loki_program, monkeypat
         assert taken.details["lines_in_chunks"] == taken.counts["day_lines"] == 900
         chunks = Path(endpoint["data_dir"]) / "chunks"
         one = next(path for path in chunks.rglob("*") if path.is_file() and len(path.name) > 30)
+        whole = one.read_bytes()
+        one.write_bytes(bytes(len(whole) + 1))  # no chunk any more: its lines are in no count
+        damaged = here.take("loki", allow_shrink=True).manifest
+        assert damaged.details["unaccounted_lines"] == 300
+        assert damaged.details["unreadable_chunks"] == 1
+        assert DAY in taken.held_days()
+        assert DAY not in damaged.held_days()
+        assert [str(DAY) in warning for warning in damaged.warnings()] == [True, True]
+        one.write_bytes(whole)
+        taken = here.take("loki").manifest
+        assert taken.warnings() == []
         one.unlink()
         with pytest.raises(Incomplete, match="do not account for") as failed:
             here.take("loki")
