@@ -1,7 +1,7 @@
 """What is wrong with this set-up, and what mends it.
 
-store, mongo, prometheus, loki, lag, tools   the checks
-check                                        what a check says
+store, mongo, prometheus, loki, lag, snapshots, tools   the checks
+check                                                   what a check says
 
 Belongs here: looking at everything that lake.toml names. Does not: mending.
 """

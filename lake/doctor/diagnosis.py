@@ -11,7 +11,7 @@ from lake.base.errors import ConfigError
 from lake.base.overrides import PREFIX
 from lake.base.settings import Settings, find_file, load
 from lake.base.store import open_store
-from lake.doctor import lag, loki, mongo, prometheus, store, tools
+from lake.doctor import lag, loki, mongo, prometheus, snapshots, store, tools
 from lake.doctor.check import Check, failed, guarded
 
 
@@ -33,6 +33,7 @@ def diagnose(config: str | None, env: Mapping[str, str]) -> Iterator[Check]:
         if getattr(settings.sources, source):
             yield from guarded(source, check(settings))
     yield from guarded("coverage", lag.check(settings, open_store(settings)))
+    yield from snapshots.check(settings)
     yield from tools.check(settings)
 
 

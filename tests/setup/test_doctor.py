@@ -1,6 +1,8 @@
 import json
 import os
+import threading
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pymongo
 import pytest
@@ -300,6 +302,63 @@ def test_retention_shorter_than_configured(doctor, endpoints):
     _, checks = doctor(HTTP.format(**endpoints, **GOOD) + hot)
     line = told(checks, "prometheus", "fail")
     assert "keeps 36500 days only" in line
+
+
+def test_what_snapshots_read(doctor, filled, endpoints, tmp_path):
+    """Warnings: exports need none of it."""
+    plain = HTTP.format(**endpoints, **GOOD)
+    own = {name: filled[0].endpoints[name] for name in ("prometheus", "loki")}
+    section = "[snapshots.{0}]\ndata_dir = '{1}'\n"
+    good = section.format("prometheus", own["prometheus"]["data_dir"])
+    good += section.format("loki", own["loki"]["data_dir"])
+    good += f"config_file = '{own['loki']['config_file']}'\n"
+    _, checks = doctor(plain + good)
+    lines = checks["snapshots of prometheus"] + checks["snapshots of loki"]
+    assert [state for state, _ in lines] == ["ok"] * 4
+    away = section.format("prometheus", tmp_path / "p") + section.format("loki", tmp_path / "l")
+    _, checks = doctor(plain + away + f"config_file = '{tmp_path / 'c.yml'}'\n")
+    line = told(checks, "snapshots of prometheus", "warn")
+    assert f"[snapshots.prometheus] data_dir: no such directory: {tmp_path / 'p'}" in line
+    assert "mount the volume here (writable)" in line
+    (_, directory), (_, file) = checks["snapshots of loki"]
+    assert "mount the volume here (read-only), or run `lake snapshot loki`" in directory
+    assert "set [snapshots.loki] config_file to the server's file" in file
+
+
+class Flags(BaseHTTPRequestHandler):
+    """A Prometheus as far as its flags."""
+
+    answer = b""
+
+    def do_GET(self) -> None:
+        found = self.path.startswith("/api/v1/status/flags") and self.answer
+        self.send_response(200 if found else 503)
+        self.end_headers()
+        self.wfile.write(self.answer if found else b"")
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (b'{"data": {"web.enable-admin-api": "false"}}', "admin API is off"),
+        (b'{"data": {"web.enable-admin-api": "true"}}', "admin API is on"),
+        (b'{"data": {}}', "can't be read"),
+        (b"", "can't be read"),
+    ],
+)
+def test_the_admin_api(doctor, monkeypatch, answer, text):
+    monkeypatch.setattr(Flags, "answer", answer)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Flags) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        _, checks = doctor(f"[lake]\nroot = 'data'\n[sources.prometheus]\nurl = '{url}'\n")
+        server.shutdown()
+    state, line = checks["snapshots of prometheus"][1]
+    assert text in line
+    assert (state == "ok") == (text == "admin API is on")
 
 
 FIELDS = {
