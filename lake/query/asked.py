@@ -33,6 +33,14 @@ _TURNED = {
     "COMPARE_LESSTHANOREQUALTO": "COMPARE_GREATERTHANOREQUALTO",
     "COMPARE_EQUAL": "COMPARE_EQUAL",
 }
+# Joins that WHERE's conditions on a side may precede: (left, right). Comparisons reject NULL, so
+# the rows that an outer join adds for want of a match are not in the answer either way.
+_NEITHER = (False, False)
+_PRECEDED = {
+    **dict.fromkeys(("INNER", "LEFT", "RIGHT", "FULL"), (True, True)),
+    **dict.fromkeys(("SEMI", "ANTI"), (True, False)),
+}
+_UNORDERED = frozenset({"REGULAR", "NATURAL", "CROSS"})
 
 
 @dataclass(frozen=True)
@@ -161,7 +169,9 @@ class _Reader:
         for part in _parts(node):
             self._expression(part)
             if part.get("from_table"):
-                self._from(part["from_table"], list(_conjuncts(part.get("where_clause"))))
+                # A sample is drawn before the conditions hold.
+                where = None if part.get("sample") else part.get("where_clause")
+                self._from(part["from_table"], list(_conjuncts(where)))
         self.found.every_column |= any(path[-1] in self._rows for path in self.found.columns)
 
     def _give_up(self) -> None:
@@ -179,11 +189,12 @@ class _Reader:
 
     def _from(self, table: Mapping[str, Any], conditions: list[Mapping[str, Any]]) -> None:
         tables = list(_joined(table))
-        for one in tables:
+        for one, preceded in tables:
             if one["type"] not in _KNOWN_TABLES or one.get("column_name_alias"):
                 self._give_up()
             elif one["type"] == "BASE_TABLE":
-                self._base_table(one, conditions, alone=len(tables) == 1)
+                usable = conditions if preceded and not one.get("sample") else []
+                self._base_table(one, usable, alone=len(tables) == 1)
             elif one["type"] == "TABLE_FUNCTION":
                 self._function(one)
 
@@ -283,6 +294,8 @@ def _moment(value: Any) -> datetime:
             value = datetime.fromisoformat(value)
         except ValueError as error:
             raise _UnknownError from error
+        if value.tzinfo:
+            raise _UnknownError  # whether the offset counts depends on the type it is cast to
     if isinstance(value, datetime):
         return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
     if isinstance(value, date):
@@ -302,13 +315,24 @@ def _parts(node: Any) -> Iterator[dict[str, Any]]:
             pending.extend(part)
 
 
-def _joined(table: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The tables of a FROM, joins taken apart."""
+def _joined(
+    table: Mapping[str, Any], *, preceded: bool = True
+) -> Iterator[tuple[Mapping[str, Any], bool]]:
+    """The tables of a FROM, joins taken apart; whether WHERE's conditions on the table can be
+    applied to it before the joins without a change of the answer.
+    """
     if table["type"] == "JOIN":
-        yield from _joined(table["left"])
-        yield from _joined(table["right"])
+        for side, may in zip(("left", "right"), _sides(table), strict=True):
+            yield from _joined(table[side], preceded=preceded and may)
     else:
-        yield table
+        yield table, preceded
+
+
+def _sides(join: Mapping[str, Any]) -> tuple[bool, bool]:
+    if join.get("ref_type") in _UNORDERED:
+        return _PRECEDED.get(join.get("join_type", ""), _NEITHER)
+    # ASOF chooses among all rows of its right side; POSITIONAL counts the rows of both.
+    return (True, False) if join.get("ref_type") == "ASOF" else _NEITHER
 
 
 def _conjuncts(condition: Mapping[str, Any] | None) -> Iterator[Mapping[str, Any]]:
