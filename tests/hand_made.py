@@ -44,6 +44,7 @@ class HandMadeLake:
         *,
         manifest: bool = True,
         left_out: Mapping[str, int] | None = None,
+        details: Mapping[str, object] | None = None,
     ) -> str:
         """Writes the object, then its manifest; returns the object's key."""
         one = Day.parse(day)
@@ -67,7 +68,10 @@ class HandMadeLake:
                     schema=schema_to_json(table.schema),
                     created_at="2026-11-01T00:00:00+00:00",
                     version="0",
-                    details={} if left_out is None else {"left_out": dict(left_out)},
+                    details={
+                        **({} if left_out is None else {"left_out": dict(left_out)}),
+                        **(details or {}),
+                    },
                 ),
             )
         return key

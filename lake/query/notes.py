@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from lake.base.day import Day, day_range
+from lake.base.manifest import Manifest
 from lake.query.asked import Asked, Question, Range
+from lake.query.kinds import folded
+from lake.query.merged import Node
 from lake.query.tables import Table
 
 _NAMED_DAYS = 3
@@ -52,52 +55,92 @@ def missing_days(dataset: str, missing: Sequence[Day], wanted: str) -> str:
 def _left_out(table: Table, ranges: Sequence[Range], question: Question) -> Iterator[str]:
     values: dict[str, int] = {}
     days: dict[str, int] = {}
-    for day, manifest in table.manifests.items():
-        left_out = manifest.details.get("left_out")
-        if not isinstance(left_out, dict) or not any(_has(one, day) for one in ranges):
+    unnamed = {"paths": 0, "values": 0}
+    for number_of_day, (day, manifest) in enumerate(sorted(table.manifests.items())):
+        if not any(_has(one, day) for one in ranges):
             continue
-        for path, number in left_out.items():
-            if isinstance(number, int) and number and _touches(question, path):
+        for path, number in _numbers(manifest, "left_out"):
+            if number and _touches(question, path, table.tree, 1 << number_of_day):
                 values[path] = values.get(path, 0) + number
                 days[path] = days.get(path, 0) + 1
+        others = dict(_numbers(manifest, "left_out_others"))
+        unnamed["values"] += others.get("values", 0)
+        # Other days' may be the same ones.
+        unnamed["paths"] = max(unnamed["paths"], others.get("paths", 0))
     most_first = sorted(values, key=lambda path: (-values[path], path))
     for path in most_first[:_NAMED_PATHS]:
         yield left_out_sentence(table.dataset, path, values[path], days[path])
-    if others := most_first[_NAMED_PATHS:]:
-        number = sum(values[path] for path in others)
-        yield f"{table.dataset}: {len(others)} more columns leave out {number:,} values"
+    if more := most_first[_NAMED_PATHS:]:
+        number = sum(values[path] for path in more)
+        yield f"{table.dataset}: {others_sentence(len(more), number)}"
+    # Their names are not in the manifest: the statement may read them.
+    if unnamed["values"] and (question.every_column or question.columns):
+        yield f"{table.dataset}: {others_sentence(**unnamed)} (paths not in the manifest)"
+
+
+def _numbers(manifest: Manifest, detail: str) -> Iterator[tuple[str, int]]:
+    found = manifest.details.get(detail)
+    for key, number in found.items() if isinstance(found, dict) else ():
+        if isinstance(number, int):
+            yield key, number
+
+
+def others_sentence(paths: int, values: int) -> str:
+    """What paths leave out that are not named one by one."""
+    leave = "path leaves" if paths == 1 else "paths leave"
+    return f"{paths:,} more {leave} out {_values(values)}"
 
 
 def left_out_sentence(dataset: str, path: str, values: int, days: int) -> str:
     """What a column leaves out."""
-    are = "value is" if values == 1 else "values are"
-    on = "1 day" if days == 1 else f"{days} days"
-    there = f"{'it is' if values == 1 else 'they are'} in `_rest` or `_raw`"
-    if path.endswith(_ANY_NAME):
-        where = f"under {path.removesuffix(_ANY_NAME).removesuffix('.')}" if "." in path else ""
-        names = f"names without a column {where}".rstrip()
-        return f"{dataset}: {values:,} {are} under {names} on {on}; {there}"
-    return f"{dataset}: {values:,} {are} not in the column {path} on {on}; {there}"
+    where = f"{_values(values)} on {days:,} {'day' if days == 1 else 'days'} (see _rest, _raw)"
+    if _is_wildcard(path):
+        return f"{dataset}: names without a column ({path}) leave out {where}"
+    return f"{dataset}: column {path} leaves out {where}"
+
+
+def _values(number: int) -> str:
+    return f"{number:,} {'value' if number == 1 else 'values'}"
 
 
 def _has(days: Range, day: Day) -> bool:
     return (not days.start or day >= days.start) and (not days.end or day < days.end)
 
 
-def _touches(question: Question, path: str) -> bool:
-    """Whether the statement reads the path, or something above or below it."""
+def _touches(question: Question, path: str, tree: Node, day: int) -> bool:
+    """Whether the statement reads the path, or something above or below it; `day` as a bit."""
     if question.every_column:
         return True
-    steps = tuple(path.lower().split("."))
     # The first step of a reference may be the table's name.
     return any(
-        _related(steps, reference[first:])
+        _related(path.lower(), reference[first:], tree, day)
         for reference in question.columns
         for first in range(min(2, len(reference)))
     )
 
 
-def _related(path: tuple[str, ...], reference: tuple[str, ...]) -> bool:
-    if not reference or (path[-1] == _ANY_NAME and len(reference) >= len(path)):
-        return False
-    return all(a == b for a, b in zip(path, reference, strict=False))
+def _related(path: str, reference: tuple[str, ...], tree: Node, day: int) -> bool:
+    """Paths are compared as texts: a field's name may have dots itself.
+
+    A wildcard holds the names that are columns on other days only.
+    """
+    read = ".".join(reference)
+    if not _is_wildcard(path):
+        return bool(reference) and (_below(path, read) or _below(read, path))
+    parent = path.removesuffix(_ANY_NAME).removesuffix(".")
+    if reference and _below(parent, read):
+        return True
+    node: Node | None = tree
+    for place, name in enumerate(reference):
+        node = node.members.get(folded(name)) if node else None
+        if node and ".".join(reference[:place]) == parent:
+            return not node.days & day
+    return False
+
+
+def _is_wildcard(path: str) -> bool:
+    return path == _ANY_NAME or path.endswith(f".{_ANY_NAME}")
+
+
+def _below(path: str, parent: str) -> bool:
+    return path == parent or path.startswith(f"{parent}.")

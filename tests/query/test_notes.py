@@ -117,7 +117,7 @@ def orders(tmp_path: Path, mongo_uri: str, mongo_database: str) -> Path:
 
 
 def test_values_left_out_of_a_column_that_is_read(orders: Path, run) -> None:
-    note = "orders: 1 value is not in the column status on 1 day; it is in `_rest` or `_raw`"
+    note = "orders: column status leaves out 1 value on 1 day (see _rest, _raw)"
     with connect(str(orders)) as session:
         for question in (
             "SELECT status, count(*) AS n FROM orders GROUP BY status",
@@ -136,7 +136,7 @@ def test_values_left_out_of_a_column_that_is_read(orders: Path, run) -> None:
         "query", "SELECT count(status) AS n FROM orders", "--json", "--config", orders
     )
     assert (status, json.loads(out)) == (0, [{"n": 6}])  # 7 documents, one without a text
-    assert "orders: 1 value is not in the column status on 1 day" in err
+    assert "orders: column status leaves out 1 value on 1 day" in err
 
 
 def test_describe_counts_values_left_out(orders: Path, run) -> None:
@@ -158,8 +158,57 @@ def test_the_columns_with_most_values_left_out_are_named(make_lake, table) -> No
     lake.put("events", "2026-07-01", table(n=[1]), left_out=left_out)
     with lake.connect() as session:
         notes = list(session.ask("FROM events").notes)
-    assert notes[0].startswith("events: 100 values are under names without a column under a on")
-    assert notes[1].startswith("events: 50 values are under names without a column on 1 day")
-    assert notes[2].startswith("events: 12 values are not in the column c11 on 1 day")
+    assert notes[:3] == [
+        "events: names without a column (a.*) leave out 100 values on 1 day (see _rest, _raw)",
+        "events: names without a column (*) leave out 50 values on 1 day (see _rest, _raw)",
+        "events: column c11 leaves out 12 values on 1 day (see _rest, _raw)",
+    ]
     # 8 of the 12 columns are named: 1 + 2 + 3 + 4 values are in the others.
-    assert notes[10:] == ["events: 4 more columns leave out 10 values"]
+    assert notes[10:] == ["events: 4 more paths leave out 10 values"]
+
+
+def test_names_that_are_columns_on_other_days(make_lake, table) -> None:
+    """`meta.*` and `*` stand for many names; those that the day has as columns are not left out."""
+    lake = make_lake("events")
+    lake.put("events", "2026-07-01", table(n=[1], meta=[{"a": 1}]), left_out={"meta.*": 3, "*": 2})
+    lake.put("events", "2026-07-02", table(n=[1], meta=[{"a": 1, "k7": 2}], x=[1]))
+    below = "events: names without a column (meta.*) leave out 3 values on 1 day (see _rest, _raw)"
+    top = "events: names without a column (*) leave out 2 values on 1 day (see _rest, _raw)"
+    with lake.connect() as session:
+        for question, expected in (
+            ("SELECT meta.k7 FROM events", [below]),
+            ("SELECT e.meta.k7 FROM events e", [below]),
+            ("SELECT meta FROM events", [below]),
+            ("SELECT x FROM events", [top]),
+            ("SELECT events.x FROM events", [top]),
+            ("SELECT meta.k7, x FROM events", [below, top]),
+            ("SELECT meta.a FROM events", []),
+            ("SELECT e.n, day FROM events e", []),
+            ("SELECT count(*) AS total FROM events ORDER BY total", []),
+            ("SELECT meta.k7, x FROM events WHERE day = '2026-07-02'", []),
+        ):
+            assert list(session.ask(question).notes) == expected, question
+
+
+def test_a_field_whose_name_has_a_dot(make_lake, table) -> None:
+    lake = make_lake("events")
+    lake.put("events", "2026-07-01", table(**{"n": [1], "a.b": ["x"]}), left_out={"a.b": 2_000})
+    with lake.connect() as session:
+        for question in ('SELECT "a.b" FROM events', 'SELECT e."A.b" FROM events e'):
+            (note,) = session.ask(question).notes
+            assert note == "events: column a.b leaves out 2,000 values on 1 day (see _rest, _raw)"
+        assert list(session.ask("SELECT n FROM events").notes) == []
+
+
+def test_paths_that_the_manifest_does_not_name(make_lake, table) -> None:
+    lake = make_lake("events")
+    for day, others in (("2026-07-01", 1), ("2026-07-02", 3)):
+        details = {"left_out": {"n": 1}, "left_out_others": {"paths": others, "values": 600}}
+        lake.put("events", day, table(n=[1]), details=details)
+    with lake.connect() as session:
+        first, second = session.ask("SELECT n FROM events").notes
+        assert first == "events: column n leaves out 2 values on 2 days (see _rest, _raw)"
+        assert second == "events: 3 more paths leave out 1,200 values (paths not in the manifest)"
+        (_, second) = session.ask("SELECT n FROM events WHERE day = '2026-07-01'").notes
+        assert second == "events: 1 more path leaves out 600 values (paths not in the manifest)"
+        assert list(session.ask("SELECT count(*) FROM events").notes) == []

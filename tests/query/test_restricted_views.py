@@ -101,7 +101,7 @@ def _same(made: HandMadeLake, whole: duckdb.DuckDBPyConnection, statement: str) 
     """A statement that DuckDB refuses has no rows to compare."""
     try:
         expected = Counter(whole.execute(statement).fetchall())
-    except duckdb.BinderException:
+    except (duckdb.BinderException, duckdb.ParserException, duckdb.NotImplementedException):
         return
     with made.connect() as session:
         assert Counter(session.ask(statement).rows) == expected, statement
@@ -128,7 +128,7 @@ def test_conditions(three, whole, condition: str) -> None:
     _same(three, whole, f"FROM a WHERE n > 1 AND NOT day {condition}")
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(
     joins=st.tuples(st.sampled_from(_JOINS), st.sampled_from(_JOINS)),
     nested=st.booleans(),
