@@ -7,12 +7,12 @@ Loki before 2.6 takes equal lines of different streams at one time for one line,
 queries and in counts alike. A query of one stream is exact. So each stream is counted by
 itself, many in one request; the day is read for all streams together, and those streams that
 came out short are read again, one by one. Lines that a pipeline makes equal are one line in
-Loki's answer, while a count takes them as they were: see `_merged`.
+Loki's answer, while a count takes them as they were: see `_whole`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,13 +24,15 @@ import numpy as np
 import pyarrow as pa
 
 from lake.base.day import Day
+from lake.base.errors import Incomplete
 from lake.sources.loki.api import Api, Page, TooMany, TooWide
 from lake.sources.loki.counting import counted_streams
 from lake.sources.loki.crowd import Crowd
+from lake.sources.loki.originals import merged_rows
 from lake.sources.loki.paging import Bound, lead_ns, pages
 from lake.sources.loki.reading import Reading
 from lake.sources.loki.selector import Selector
-from lake.sources.loki.spool import RunWriter, Stretch
+from lake.sources.loki.spool import KEYS, RunWriter, Spool, Stretch, keys_of
 from lake.sources.loki.stream_set import StreamSet, resolve_one, streams_between
 
 _RUN_BYTES = 12 << 20  # held in memory by all threads together
@@ -109,45 +111,73 @@ class ByStream:
         labels = streams.all()
         wanted = {number: rows for number, rows in counts.items() if rows}
         self.alone += len(wanted)
+        found, short = self._read_alone(streams, wanted)
+        if not short:
+            return found
+        again, still = self._read_alone(streams, {number: wanted[number] for number in short})
+        for number, rows in still.items():
+            raise Incomplete(
+                "lines of a stream that Loki counts are in none of its answers",
+                where=f"{streams.selector(labels[number], self.selector)} {self.day}",
+                expected=f"{wanted[number]} lines",
+                found=f"{rows} lines, in two reads",
+                remedy="run the export again; if that does not help, keep only line filters in "
+                "`selector`",
+            )
+        return [*(stretch.without(short.keys()) for stretch in found), *again]
+
+    def _read_alone(
+        self, streams: StreamSet, counts: Mapping[int, int]
+    ) -> tuple[list[Stretch], dict[int, int]]:
+        """What is read of each stream, and how many rows of those with too few."""
+        labels, wanted = streams.all(), dict(counts)
+        short: dict[int, int] = {}
         long = sorted(wanted, key=lambda n: -wanted[n])[:_MOST_IN_HOURS]
         long = [number for number in long if wanted[number] > _MANY_LINES]
         found: list[Stretch] = []
         for number in long:
-            found += self._in_hours(streams, labels[number], wanted.pop(number))
+            stretches, missing = self._in_hours(streams, labels[number], wanted.pop(number))
+            found += stretches
+            short |= {} if missing is None else {number: missing}
         writers = _Writers(self._folder("alone"), _RUN_BYTES // self.parallel)
         with ThreadPoolExecutor(self.parallel, "loki-streams") as pool:
-            tasks = [
-                pool.submit(self._alone, streams, labels[number], rows, writers)
+            tasks = {
+                number: pool.submit(self._alone, streams, labels[number], rows, writers)
                 for number, rows in wanted.items()
-            ]
+            }
             try:
-                for task in tasks:
-                    task.result()
+                for number, task in tasks.items():
+                    missing = task.result()
+                    short |= {} if missing is None else {number: missing}
             finally:
                 pool.shutdown(cancel_futures=True)
-        return [*found, *writers.close()]
+        return [*found, *writers.close()], short
 
-    def _in_hours(self, streams: StreamSet, labels: dict[str, str], rows: int) -> list[Stretch]:
+    def _in_hours(
+        self, streams: StreamSet, labels: dict[str, str], rows: int
+    ) -> tuple[list[Stretch], int | None]:
+        """The rows of one stream, and their number if there are too few."""
         api = self.api.resolving(resolve_one(self.api.streams, labels))
         one = streams.selector(labels, self.selector)
         folder = self._folder("hours")
         reading = Reading(api, one, self.day, folder, self.parallel, self.lines)
         found = reading.stretches()
-        read = sum(rows_by_stream(found).values())
-        self._note(reading.pages, self._merged(api, one, read, rows))
-        return found
+        keys = Spool(found).keys(self.day.start_ns, self.day.end_ns)
+        whole = self._whole(api, one, keys, rows, reading.pages)
+        return found, None if whole else len(keys)
 
     def _alone(
         self, streams: StreamSet, labels: dict[str, str], rows: int, writers: _Writers
-    ) -> None:
+    ) -> int | None:
+        """Writes the rows of one stream; returns their number if there are too few."""
         api = self.api.resolving(resolve_one(self.api.streams, labels))
         one = streams.selector(labels, self.selector)
-        read = taken = 0
+        keys = [np.empty(0, KEYS)]
         for table in self._tables(api, one, rows):
             writers.mine().add(table)
-            read += table.num_rows
-            taken += 1
-        self._note(taken, self._merged(api, one, read, rows))
+            keys.append(keys_of(table))
+        read = np.concatenate(keys)
+        return None if self._whole(api, one, read, rows, len(keys) - 1) else len(read)
 
     def _tables(self, api: Api, one: Selector, rows: int) -> Iterator[pa.Table]:
         """All rows of a stream by time: in one page if they fit into it."""
@@ -165,21 +195,26 @@ class ByStream:
                     return
         yield from pages(ask, Crowd(api, one).at, start, end, self.lines)
 
-    def _merged(self, api: Api, one: Selector, read: int, counted: int) -> int:
-        """How many lines the pipeline made equal to others: 0 unless that explains it all.
+    def _whole(self, api: Api, one: Selector, read: np.ndarray, counted: int, pages: int) -> bool:
+        """Whether the rows with these KEYS, and those that the pipeline merges, are all.
 
-        Asks for the same lines with the texts that they had before the pipeline, none of
-        which is kept: as many as are counted.
+        Requests the same lines with the texts that they had before the pipeline, none of
+        which is kept. Each of their times has to have a row.
         """
-        if read >= counted or one.filters_only:
-            return 0
-        originals = sum(table.num_rows for table in self._tables(api, one.originals(), counted))
-        return counted - read if originals == counted else 0
-
-    def _note(self, pages: int, merged: int) -> None:
+        short = max(0, counted - len(read))
+        whole = not short
+        if short and not one.filters_only:
+            tables = self._tables(api, one.originals(), counted)
+            originals = np.concatenate([np.empty(0, KEYS), *map(keys_of, tables)])
+            originals["stream"] = 0  # a pipeline may change labels
+            here = read.copy()
+            here["stream"] = 0
+            most, lost = merged_rows(originals, here)
+            whole = short <= most and not len(lost)
         with self._lock:
             self.pages += pages
-            self.merged += merged
+            self.merged += short if whole else 0
+        return whole
 
     def _folder(self, name: str) -> Path:
         for number in numbers():

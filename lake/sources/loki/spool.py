@@ -30,6 +30,7 @@ _READ_BYTES = 32 << 10  # of one batch; while reading back, one of every run is 
 _BATCH_ROWS = 8192
 _BATCH_BYTES = 8 << 20
 
+KEYS = np.dtype([("stream", "i8"), ("ts_ns", "i8")])
 # One stream's rows in one run: which run, the times, how many, at which row of the file.
 _SLICE = np.dtype([(name, "i8") for name in ("stream", "run", "first", "last", "rows", "at")])
 
@@ -144,6 +145,15 @@ class Spool:
             found.append(_cut(stretch, slices[reaching], start_ns, end_ns))
         return pa.concat_tables(found)
 
+    def keys(self, start_ns: int, end_ns: int) -> np.ndarray:
+        """Stream and time (KEYS) of each row of [start, end), in no order."""
+        found = [np.empty(0, KEYS)]
+        for stretch in self._stretches:
+            slices = stretch.slices
+            reaching = (slices["first"] < end_ns) & (slices["last"] >= start_ns)
+            found += map(keys_of, _cuts(stretch, slices[reaching], start_ns, end_ns))
+        return np.concatenate(found)
+
     def some_times(self, number: int) -> list[int]:
         """Times of about so many rows, spread over the streams."""
         slices = [stretch.slices for stretch in self._stretches if len(stretch.slices)]
@@ -217,17 +227,26 @@ def _pairs(
         yield from zip(number[some].tolist(), slices[some].tolist(), strict=True)
 
 
+def keys_of(rows: pa.Table) -> np.ndarray:
+    """Stream and time (KEYS) of each row."""
+    keys = np.empty(rows.num_rows, KEYS)
+    keys["stream"], keys["ts_ns"] = rows["stream_id"].to_numpy(), rows["ts_ns"].to_numpy()
+    return keys
+
+
 def _cut(stretch: Stretch, slices: np.ndarray, start_ns: int, end_ns: int) -> pa.Table:
     """The rows of these slices that lie in [start, end)."""
-    found = [ROWS.empty_table()]
+    return pa.concat_tables([ROWS.empty_table(), *_cuts(stretch, slices, start_ns, end_ns)])
+
+
+def _cuts(stretch: Stretch, slices: np.ndarray, start_ns: int, end_ns: int) -> Iterator[pa.Table]:
     with pa.OSFile(str(stretch.path)) as file:
         cursor = _Cursor(pa.ipc.open_file(file), stretch.starts)
         for one in slices:
             for batch in cursor.rows(int(one["at"]), int(one["rows"])):
                 times = batch["ts_ns"].to_numpy()
                 inside = pa.array((times >= start_ns) & (times < end_ns))
-                found.append(pa.Table.from_batches([batch.filter(inside)]))
-    return pa.concat_tables(found)
+                yield pa.Table.from_batches([batch.filter(inside)])
 
 
 def _joined(tables: list[pa.Table]) -> list[pa.RecordBatch]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote_plus
 
 import requests
 
@@ -22,6 +23,8 @@ class FaultyProxy:
         self.fault = fault
         self.done: list[tuple[str, Fault]] = []
         self.without_headers: set[str] = set()
+        self.edit: Callable[[str, bytes], bytes] = lambda url, answer: answer
+        """Path with its parameters, answer → the answer that is sent."""
         self.before: Callable[[str], None] = lambda path: None
         self._lock = threading.Lock()
         proxy = self
@@ -49,7 +52,10 @@ class FaultyProxy:
                     self.command, target + self.path, data=body, headers=headers, timeout=60
                 )
                 proxy.before(path)
-                self._answer(told.status_code, told.content, {}, cut=fault == "cut")
+                asked = unquote_plus(f"{self.path} {body.decode()}")
+                self._answer(
+                    told.status_code, proxy.edit(asked, told.content), {}, cut=fault == "cut"
+                )
 
             do_POST = do_GET  # noqa: N815
 
