@@ -177,6 +177,7 @@ def manifest_metadata(store: Store, manifest: Manifest) -> dict[str, dg.Metadata
         "source_count": dg.MetadataValue.int(manifest.source_count),
         "bytes": dg.MetadataValue.int(manifest.bytes),
         "left_out": dg.MetadataValue.json(manifest.details.get("left_out") or {}),
+        "left_out_others": dg.MetadataValue.json(manifest.details.get("left_out_others") or {}),
         "sha256": dg.MetadataValue.text(manifest.sha256),
         "fingerprint": dg.MetadataValue.text(manifest.fingerprint),
         "rewrites": dg.MetadataValue.int(len(manifest.history)),

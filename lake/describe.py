@@ -19,6 +19,7 @@ from lake.query import Lake
 from lake.query.casts import type_of
 from lake.query.kinds import quoted_name, quoted_text
 from lake.query.merged import STRUCT, Node
+from lake.query.notes import left_out_others
 from lake.query.tables import Table, without_patterns
 from lake.query.texts import resolved
 
@@ -47,7 +48,9 @@ class Column:
 class Description:
     """A dataset over [first, last]; both None where the lake has no day of it.
 
-    `without_column` are the values under names that have no column, by path.
+    `without_column` are the values under names that have no column, by path; `others` sums the
+    paths that the manifests do not name: `paths` and `values`. `held` are the lake's first and
+    last day of the dataset.
     """
 
     dataset: str
@@ -57,6 +60,8 @@ class Description:
     rows: int
     columns: tuple[Column, ...] = ()
     without_column: dict[str, int] = field(default_factory=dict)
+    others: dict[str, int] = field(default_factory=dict)
+    held: tuple[Day, Day] | None = None
 
 
 def describe(
@@ -67,8 +72,9 @@ def describe(
     chosen = sorted(d for d in whole if (not start or d >= start) and (not end or d < end))
     if not start and not end:
         chosen = chosen[-DAYS:]
+    held = (min(whole), max(whole)) if whole else None
     if not chosen:
-        return Description(dataset, None, None, 0, 0)
+        return Description(dataset, None, None, 0, 0, held=held)
     table = lake.table(dataset)
     days = sorted(whole)
     window = sum(1 << number for number, day in enumerate(days) if day in set(chosen))
@@ -91,7 +97,10 @@ def describe(
         for path, node in leaves
     )
     total = sum(whole[day].rows for day in chosen)
-    return Description(dataset, chosen[0], chosen[-1], len(chosen), total, columns, left_out)
+    others = left_out_others([whole[day] for day in chosen])
+    return Description(
+        dataset, chosen[0], chosen[-1], len(chosen), total, columns, left_out, others, held
+    )
 
 
 Leaf = tuple[tuple[str, ...], Node]
@@ -199,4 +208,5 @@ def as_json(described: Description) -> dict[str, Any]:
             for column in described.columns
         ],
         "without_column": described.without_column,
+        "others": described.others,
     }

@@ -59,9 +59,10 @@ def describe(
 
 def _print(described: Description, start: Day | None, end: Day | None) -> None:
     from lake.cli.rows import as_text  # noqa: PLC0415
+    from lake.query.notes import others_sentence  # noqa: PLC0415
 
     if not described.first or not described.last:
-        click.echo(f"{described.dataset}: {_no_day(start, end)}")
+        click.echo(f"{described.dataset}: {_no_day(described, start, end)}")
         return
     click.echo(
         f"{described.dataset}: {described.rows:,} rows on {described.days} days, "
@@ -85,14 +86,19 @@ def _print(described: Description, start: Day | None, end: Day | None) -> None:
         click.echo("  " + "  ".join([*padded, line[-1]]).rstrip())
     for path, number in sorted(described.without_column.items()):
         click.echo(f"  {number:,} values without a column: {as_text(path)}")
+    if described.others:
+        click.echo(f"  {others_sentence(**described.others)}")
 
 
-def _no_day(start: Day | None, end: Day | None) -> str:
-    if not start and not end:
+def _no_day(described: Description, start: Day | None, end: Day | None) -> str:
+    if not described.held:
         return "no day is in the lake yet"
     if start and end:
-        return f"no day from {start} to {end.plus(-1)} is in the lake"
-    return f"no day {f'from {start} on' if start else f'before {end}'} is in the lake"
+        wanted = f"from {start} to {end.plus(-1)}"
+    else:
+        wanted = f"from {start} on" if start else f"before {end}"
+    first, last = described.held
+    return f"no day {wanted} is in the lake (it has {first} … {last})"
 
 
 def _share(part: int, whole: int) -> str:

@@ -43,8 +43,8 @@ rows_option = click.option(
 def query(
     sql: tuple[str, ...], rows: int | None, as_csv: bool, as_json: bool, config: str | None
 ) -> None:
-    """Asks the lake in DuckDB's SQL. A file's name ending in .sql, or - for standard input,
-    stands for the SQL in it.
+    """Runs a DuckDB SQL query on the lake. SQL is the text itself, a file's name ending in .sql,
+    or - for standard input.
 
     Each dataset is a table of its name with its fields and `day` (DATE). Naming the days
     reads those days' objects only:
@@ -77,11 +77,13 @@ def query(
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--quarter", metavar="2026Q3", help="A whole quarter of UTC days.")
-@click.option("--from", "start", type=DayType(), help="From this UTC day on.")
-@click.option("--to", "end", type=DayType(), help="Up to and without this UTC day.")
+@click.option("--quarter", metavar="2026Q3", help="Calendar quarter (UTC).")
+@click.option("--from", "start", type=DayType(), help="First UTC day.")
+@click.option("--to", "end", type=DayType(), help="End day (exclusive).")
 @click.option(
-    "--png", type=click.Path(dir_okay=False, path_type=Path), help="Plots it, 1200 × 700 pixels."
+    "--png",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File for the plot, 1200 × 700 pixels.",
 )
 @rows_option
 @csv_option
@@ -98,9 +100,9 @@ def trend(
     as_json: bool,
     config: str | None,
 ) -> None:
-    """Shows how something went over a long time.
+    """Runs a predefined trend query.
 
-    Without NAME: what there is to show. Without days it is the last 92 that are over.
+    Without NAME: lists the trends. Default range: the last 92 closed UTC days.
     """
     from lake.query import connect  # noqa: PLC0415
     from lake.trends import all_trends, ask, draw, trend_named  # noqa: PLC0415

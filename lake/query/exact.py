@@ -3,8 +3,10 @@
 Belongs here: SQL that finds integers and decimals which a DOUBLE rounds and values under names
 that have no column, and writes them as canonical Extended JSON. Does not: the casts themselves.
 
-A document that is rebuilt from a view is exact that way: `_rest` is merged over the typed
-columns, so the rounded number in the column gives way to the exact one. What `_rest` has of a
+A document is rebuilt from a view by merging `_rest` over the typed columns, so the rounded
+number in the column gives way to the exact one. That is not exact for a column that is text
+over several types (scalars of different types, sub-documents beside scalars): the view has
+the value's text, and `_rest` does not repeat the typed value. What `_rest` has of a
 path in the file is exact already and stays. Nothing of this is computed unless `_rest` is read.
 """
 

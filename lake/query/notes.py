@@ -6,7 +6,7 @@ Does not: reading the statement (asked), printing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from lake.base.day import Day, day_range
 from lake.base.manifest import Manifest
@@ -55,7 +55,6 @@ def missing_days(dataset: str, missing: Sequence[Day], wanted: str) -> str:
 def _left_out(table: Table, ranges: Sequence[Range], question: Question) -> Iterator[str]:
     values: dict[str, int] = {}
     days: dict[str, int] = {}
-    unnamed = {"paths": 0, "values": 0}
     for number_of_day, (day, manifest) in enumerate(sorted(table.manifests.items())):
         if not any(_has(one, day) for one in ranges):
             continue
@@ -63,10 +62,6 @@ def _left_out(table: Table, ranges: Sequence[Range], question: Question) -> Iter
             if number and _touches(question, path, table.tree, 1 << number_of_day):
                 values[path] = values.get(path, 0) + number
                 days[path] = days.get(path, 0) + 1
-        others = dict(_numbers(manifest, "left_out_others"))
-        unnamed["values"] += others.get("values", 0)
-        # Other days' may be the same ones.
-        unnamed["paths"] = max(unnamed["paths"], others.get("paths", 0))
     most_first = sorted(values, key=lambda path: (-values[path], path))
     for path in most_first[:_NAMED_PATHS]:
         yield left_out_sentence(table.dataset, path, values[path], days[path])
@@ -74,8 +69,20 @@ def _left_out(table: Table, ranges: Sequence[Range], question: Question) -> Iter
         number = sum(values[path] for path in more)
         yield f"{table.dataset}: {others_sentence(len(more), number)}"
     # Their names are not in the manifest: the statement may read them.
-    if unnamed["values"] and (question.every_column or question.columns):
+    read = [m for day, m in table.manifests.items() if any(_has(one, day) for one in ranges)]
+    unnamed = left_out_others(read)
+    if unnamed and (question.every_column or question.columns):
         yield f"{table.dataset}: {others_sentence(**unnamed)} (paths not in the manifest)"
+
+
+def left_out_others(manifests: Iterable[Manifest]) -> dict[str, int]:
+    """`paths` and `values` of what the manifests do not name; empty where there is nothing.
+
+    Different days' paths may be the same: the number of paths is the largest of a day.
+    """
+    found = [dict(_numbers(manifest, "left_out_others")) for manifest in manifests]
+    values = sum(one.get("values", 0) for one in found)
+    return {"paths": max(one.get("paths", 0) for one in found), "values": values} if values else {}
 
 
 def _numbers(manifest: Manifest, detail: str) -> Iterator[tuple[str, int]]:

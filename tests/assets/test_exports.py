@@ -57,6 +57,7 @@ def test_each_day_has_its_own_record(three_days):
             "source_count": number * 10,
             "bytes": manifest["bytes"],
             "left_out": {},
+            "left_out_others": {},
             "sha256": manifest["sha256"],
             "fingerprint": manifest["fingerprint"],
             "rewrites": 0,

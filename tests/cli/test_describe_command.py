@@ -18,7 +18,13 @@ def lake(tmp_path: Path) -> HandMadeLake:
     first = pa.table({"status": ["new", None, "paid"], "s": [{"x": 1}, {"x": None}, {"x": 3}]})
     second = pa.table({"status": ["x" * 200], "late": [1.5], "tags": [["a", "b"]]})
     made.put("events", "2026-07-01", first, left_out={"status": 1, "gone.*": 4})
-    made.put("events", "2026-07-02", second, left_out={"status": 1_000})
+    made.put(
+        "events",
+        "2026-07-02",
+        second,
+        left_out={"status": 1_000},
+        details={"left_out_others": {"paths": 3, "values": 1_200}},
+    )
     made.put("events", "2026-07-04", first.slice(0, 0))
     return made
 
@@ -40,6 +46,7 @@ def test_json(lake: HandMadeLake, run) -> None:
         "days": 3,
         "rows": 4,
         "without_column": {"gone.*": 4},
+        "others": {"paths": 3, "values": 1_200},
     }
     assert {column.pop("column"): column for column in described["columns"]} == {
         "status": {
@@ -60,6 +67,7 @@ def test_for_people(lake: HandMadeLake, run) -> None:
     (row,) = [line.split() for line in lines if line.split()[0] == "status"]
     assert row == ["status", "VARCHAR", "66.67", "%", "75", "%", "1,001", "x" * 80]
     assert "  4 values without a column: gone.*" in lines
+    assert "  3 more paths leave out 1,200 values" in lines
     assert lines[-1] == "others: no day is in the lake yet"
 
 
@@ -75,7 +83,7 @@ def test_a_range_without_a_day(lake: HandMadeLake, run) -> None:
     """The lake has days of the dataset, but none there."""
     arguments = ("events", "--from", "2026-07-05", "--config", str(lake.config))
     assert run("describe", *arguments) == (
-        0, "events: no day from 2026-07-05 on is in the lake\n", ""
+        0, "events: no day from 2026-07-05 on is in the lake (it has 2026-07-01 … 2026-07-04)\n", ""
     )  # fmt: skip
     status, out, err = run("describe", "--to", "2026-07-05", *arguments)
     assert (status, out) == (2, "")
@@ -89,7 +97,7 @@ def test_an_empty_lake(tmp_path: Path, run) -> None:
     (described,) = json.loads(run("describe", "--json", "--config", str(lake.config))[1])
     assert described == {
         "dataset": "events", "from": None, "to": None, "days": 0, "rows": 0, "columns": [],
-        "without_column": {},
+        "without_column": {}, "others": {},
     }  # fmt: skip
 
 
