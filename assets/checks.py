@@ -25,7 +25,7 @@ OBJECT_MATCHES_MANIFEST = "object_matches_manifest"
 ROWS_EQUAL_SOURCE = "rows_equal_source"
 _DESCRIPTIONS = {
     OBJECT_MATCHES_MANIFEST: "The stored object has its manifest's size, SHA-256 and rows.",
-    ROWS_EQUAL_SOURCE: "The stored rows are those that the source counted on a path of its own.",
+    ROWS_EQUAL_SOURCE: "The stored rows equal the source's count, taken independently of the read.",
 }
 
 

@@ -24,7 +24,7 @@ class RehearsalConfig(dg.Config):
     seed: int | None = None
     """Chooses the same snapshots and values again."""
     days: int = 1
-    """So many snapshots of each system at random, besides the oldest and the newest."""
+    """Number of random snapshots of each system, besides the oldest and the newest."""
 
 
 def rehearsal_asset(settings: Settings) -> dg.AssetsDefinition:

@@ -58,7 +58,7 @@ def restore_files(
     `claimed` is called when `into` is this snapshot's, before anything else is done there.
 
     Raises UsageError (the directory is in use), Incomplete (an object is missing or
-    altered; named), BadData (a manifest that can't be believed), PermanentError (no room on
+    altered; named), BadData (an invalid manifest), PermanentError (no room on
     the disk; before anything is fetched).
     """
     _require_objects(store, manifest)

@@ -155,7 +155,7 @@ def list_snapshots(store: Store, systems: tuple[str, ...]) -> Iterator[SnapshotM
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A snapshot whose manifest can't be believed, and why."""
+    """A snapshot whose manifest is invalid, and why."""
 
     system: str
     day: str

@@ -262,7 +262,7 @@ def _checked(store: Store, key: str, text: Raw) -> Manifest:
 
 def _unreadable(where: str, found: object) -> BadData:
     return BadData(
-        "a manifest that can't be believed",
+        "invalid manifest",
         where=where,
         found=found,
         remedy="export the day again with --force",

@@ -37,7 +37,7 @@ _INTERRUPTED = 130
 @click.option(
     "--days",
     type=click.IntRange(1, 400),
-    help="So many UTC days, up to yesterday; 92, or those that DIR holds.",
+    help="Number of UTC days, ending yesterday; 92, or those that DIR holds.",
 )
 @click.option("--fresh", is_flag=True, help="Makes the data and the export in DIR anew.")
 @click.option("--serve", is_flag=True, help="Keeps servers and Dagster's UI up until Ctrl-C.")

@@ -35,7 +35,7 @@ _jobs_option = click.option(
     default=_JOBS,
     show_default=True,
     type=click.IntRange(1, 64),
-    help="So many partitions at once.",
+    help="Number of partitions to export in parallel.",
 )
 _shrink_option = click.option(
     "--allow-shrink", is_flag=True, help="Lets a day end up with fewer rows than before."

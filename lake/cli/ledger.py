@@ -34,7 +34,7 @@ _COLOURS = {
 @click.command()
 @days_options
 @click.option(
-    "--no-sources", is_flag=True, help="Asks the lake only: no recounts, no undated rows."
+    "--no-sources", is_flag=True, help="Reads only the lake: no recounts, no undated rows."
 )
 @click.option(
     "--repair",

@@ -57,8 +57,8 @@ def json_option(command: Command) -> Command:
 def days_options(command: Command) -> Command:
     """`--day D` or `--from D --to D` (exclusive), passed as `day`, `start` and `end`."""
     for option in (
-        click.option("--to", "end", type=DayType(), help="Up to and without this UTC day."),
-        click.option("--from", "start", type=DayType(), help="From this UTC day on."),
+        click.option("--to", "end", type=DayType(), help="End day (UTC, exclusive)."),
+        click.option("--from", "start", type=DayType(), help="First day (UTC)."),
         click.option("--day", type=DayType(), help="One UTC day."),
     ):
         command = option(command)

@@ -23,20 +23,20 @@ _INTERRUPTED = 130
 
 @click.command()
 @click.argument("systems", nargs=-1, type=click.Choice(["mongo", "prometheus", "loki"]))
-@click.option("--seed", type=int, help="Makes the choice repeatable; the report tells it.")
+@click.option("--seed", type=int, help="Random seed; recorded in the report.")
 @click.option(
     "--days",
     default=1,
     show_default=True,
     type=click.IntRange(0),
-    help="So many snapshots of each system at random, besides the oldest and the newest.",
+    help="Number of random snapshots of each system, besides the oldest and the newest.",
 )
 @click.option(
     "--samples",
     default=25,
     show_default=True,
     type=click.IntRange(0),
-    help="So many values of each partition one by one, besides counts, sums and fingerprints.",
+    help="Number of values of each partition compared one by one, besides counts and sums.",
 )
 @json_option
 @config_option

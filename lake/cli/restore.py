@@ -77,7 +77,7 @@ def restore(
         return
     if (day is None) == (snapshot is None):
         raise UsageError(
-            "which snapshot?",
+            "no snapshot chosen, or two",
             expected="either --day D, a day of data, or --snapshot DAY, when it was taken",
             found="both" if day else "neither",
             remedy="`lake snapshots` lists them with the days that they hold",

@@ -29,7 +29,9 @@ _SYSTEM = click.Choice(["mongo", "prometheus", "loki"])
 @click.command()
 @click.argument("system", type=_SYSTEM)
 @click.option("--day", type=DayType(), hidden=True, help="The current UTC day only.")
-@click.option("--fresh", is_flag=True, help="Stores everything anew; for damaged stored objects.")
+@click.option(
+    "--fresh", is_flag=True, help="Re-uploads everything; use it when stored objects are damaged."
+)
 @click.option(
     "--allow-shrink",
     is_flag=True,

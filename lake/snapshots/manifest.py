@@ -185,7 +185,7 @@ def _parsed(text: bytes, where: str, system: str, day: Day) -> SnapshotManifest:
 
 def _unreadable(where: str, found: object) -> BadData:
     return BadData(
-        "a snapshot's manifest that can't be believed",
+        "invalid snapshot manifest",
         where=where,
         found=found,
         remedy="take the snapshot again; or restore another day",

@@ -244,7 +244,7 @@ def test_verify_finds_each_damage(exported, lake):
     assert f"has {len(cut)} bytes" in told.pop("2026-07-02")
     assert told.pop("2026-07-03") == "the object is gone"
     assert "no manifest" in told.pop("2026-07-04")
-    assert "can't be believed" in told.pop("2026-07-06")
+    assert "invalid manifest" in told.pop("2026-07-06")
     assert told == {}
     assert lake("verify", "users")[0] == 0
     assert lake("verify", "events", "--day", "2026-07-01")[0] == 0

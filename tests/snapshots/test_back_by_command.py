@@ -155,7 +155,7 @@ def test_damage_is_found_by_the_commands(here, lake, tmp_path):
     here.store.write(f"prometheus/{T.replace('-', '/')}/manifest.json", b"{")
     for command in (("snapshots",), ("snapshots", "verify")):
         code, out, err = lake(*command, *config)
-        assert (code, "can't be believed" in out + err) == (1, True)
+        assert (code, "invalid snapshot manifest" in out + err) == (1, True)
     code, _, err = lake("snapshots", "verify", "--sample", "0%", *config)
     assert (code, "not a share" in err) == (2, True)
     assert lake("snapshots", "verify", "--day", D, *config)[0] == 2

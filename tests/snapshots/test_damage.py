@@ -109,7 +109,7 @@ def test_a_manifest_that_is_garbage(folders, tmp_path, kind):
         lambda: list(list_snapshots(folders.store, ("loki",))),
         lambda: folders.restore(tmp_path / "into"),
     ):
-        with pytest.raises(BadData, match="can't be believed") as failed:
+        with pytest.raises(BadData, match="invalid snapshot manifest") as failed:
             read()
         assert KEY in failed.value.parts["where"]
     folders.take(DAY.plus(1))
