@@ -10,6 +10,7 @@ import pytest
 from lake.base.day import Day
 from lake.base.settings import load
 from lake.servers import start
+from lake.servers.binaries import find
 from lake.servers.ports import free_ports
 
 
@@ -290,7 +291,7 @@ def test_passwords_and_tenants(lake, tmp_path, monkeypatch):
         text = (tmp_path / "lake.toml").read_text()
         assert read(tmp_path / "lake.toml")["sources"]["loki"] == {"url": url, "tenant": "chat"}
         assert "s3cr3t-t0ken" not in text + out + err
-        assert "Loki 3" in out
+        assert f"Loki {find('loki').version}" in out
         assert "no lines" in out
 
 
