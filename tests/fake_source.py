@@ -16,6 +16,7 @@ from lake.base.day import Day
 from lake.base.table import TableStream
 from lake.sources import Count
 from lake.sources.face import MERGED_LINES
+from lake.sources.mongo.names import TYPING
 
 SCHEMA = pa.schema([("_id", pa.int64()), ("text", pa.string())])
 
@@ -48,7 +49,8 @@ class FakeSource:
     def read(self, dataset: Dataset, day: Day, scratch: Path) -> Iterator[TableStream]:
         self.asked.append(("read", str(day)))
         assert list(scratch.iterdir()) == []
-        details: dict[str, Any] = {MERGED_LINES: self.merged_lines} if self.merged_lines else {}
+        details: dict[str, Any] = {"typing": TYPING}  # as MongoDB's days have it
+        details |= {MERGED_LINES: self.merged_lines} if self.merged_lines else {}
         if str(day) in self.left_out:
             details["left_out"] = self.left_out[str(day)]
         yield TableStream(
