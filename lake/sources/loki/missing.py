@@ -10,10 +10,12 @@ into which its frontend splits queries (`split`): every full hour, unless config
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from lake.base.day import Day
@@ -23,11 +25,11 @@ from lake.sources.loki.api import Api, TooMany, TooWide
 from lake.sources.loki.counting import counted
 from lake.sources.loki.crowd import streams_around
 from lake.sources.loki.narrowing import DEEPEST, halves
-from lake.sources.loki.originals import passing
+from lake.sources.loki.originals import merged_rows_of_day
 from lake.sources.loki.paging import HOUR, MS, SECOND
 from lake.sources.loki.selector import ERROR_LABELS, LINE_LABEL, NS_LABEL, Selector
 from lake.sources.loki.split import Split
-from lake.sources.loki.spool import Spool
+from lake.sources.loki.spool import Spool, keys_of
 
 # A question each; for more cuts, or in few rows, one over the whole day is cheaper.
 _FEW_CUTS = 48
@@ -36,6 +38,7 @@ _MOST_STEPS = 10_000  # of one query; Prometheus and Loki allow 11,000
 _SAMPLE = 10  # metrics
 _CONTROLS = 5  # instants at which both ways to ask are compared
 _MOST_INSTANTS = 20  # more gaps than this are not Loki's flaw: late lines, say
+_ROUNDS = 3  # of looking for lines that are lost
 
 Between = Callable[[int, int], int]
 """start_ns, end_ns → a number of lines in [start, end)."""
@@ -73,31 +76,62 @@ class Recovery:
         if counted_rows:
             found = {at: self._lacking(at) for at in self._short_cuts()}
         short = counted_rows - read_rows - _rows(found)
-        self.merged = self._merged(short)
-        if short > self.merged:
-            gaps = short_milliseconds(self._counted, self._spool.count, start, end)
-            for _, at in zip(range(_MOST_INSTANTS), gaps, strict=False):
+        if short > 0 and self._selector.filters_only:
+            for at in islice(self._gaps(), _MOST_INSTANTS):
                 if at not in found:
                     found[at] = self._lacking(at)
-            self.merged = self._merged(counted_rows - read_rows - _rows(found))
+        elif short > 0:
+            self.merged = self._explained(found, counted_rows - read_rows)
         return pa.concat_tables([ROWS.empty_table(), *found.values()]).sort_by("ts_ns")
 
-    def _merged(self, short: int) -> int:
-        """`short` where lines that the pipeline makes equal explain it, else 0.
+    def _gaps(self) -> Iterator[int]:
+        start, end = self._day.start_ns, self._day.end_ns
+        return short_milliseconds(self._counted, self._spool.count, start, end)
+
+    def _explained(self, found: dict[int, pa.Table], short: int) -> int:
+        """How many of `short` lines the pipeline merges, once the others are in `found`.
+
+        0 where that does not explain all of them. Raises Incomplete where lines are lost.
+        """
+        for _ in range(_ROUNDS):
+            rest = short - _rows(found)
+            merged, lost = self._merged_and_lost(found)
+            if rest <= merged and not len(lost):
+                return max(rest, 0)
+            times = {int(ts) // MS * MS for ts in lost["ts_ns"]} or self._gaps()
+            new = list(islice((at for at in times if at not in found), _MOST_INSTANTS + 1))
+            if not new or len(new) > _MOST_INSTANTS:
+                break
+            found |= {at: self._lacking(at) for at in new}
+        raise Incomplete(
+            "lines that Loki counts are neither read nor merged by the pipeline",
+            where=f"{self._selector} {self._day}",
+            expected=f"{short} lines beside those that were read",
+            found=f"{_rows(found)} of them by metric queries, at most {merged} merged, "
+            f"{len(lost)} instants without a row",
+            remedy="run the export again; if that does not help, keep only line filters in "
+            "`selector` and use the other stages in queries of the lake",
+        )
+
+    def _merged_and_lost(self, found: Mapping[int, pa.Table]) -> tuple[int, np.ndarray]:
+        """The most lines that the pipeline merges, and the keys of those without any row.
 
         At the cuts, where answers lack lines, they are counted by metrics.
         """
-        if short <= 0 or self._selector.filters_only:
-            return 0
         cuts = list(self._cuts())
         if len(cuts) > _FEW_CUTS:
             cuts = []
-        alike = sum(self._alike_at(at) for at in cuts)
-        limit = self._api.limit.usual
-        passed = passing(self._api, self._selector, self._day, self._parallel, limit, cuts)
-        read = self._spool.count(self._day.start_ns, self._day.end_ns)
-        read -= sum(self._spool.count(at, at + 1) for at in cuts)
-        return short if passed - read + alike >= short else 0
+        more = keys_of(pa.concat_tables([ROWS.empty_table(), *found.values()]))
+
+        def present(start_ns: int, end_ns: int) -> np.ndarray:
+            inside = (more["ts_ns"] >= start_ns) & (more["ts_ns"] < end_ns)
+            keys = np.concatenate([self._spool.keys(start_ns, end_ns), more[inside]])
+            return keys[~np.isin(keys["ts_ns"], cuts)]
+
+        merged, lost = merged_rows_of_day(
+            self._api, self._selector, self._day, self._parallel, present, cuts
+        )
+        return merged + sum(self._alike_at(at) for at in cuts), lost
 
     def _alike_at(self, ts_ns: int) -> int:
         keys = [_key(row) for row in self._all_of(ts_ns) if row["ts_ns"] == ts_ns]
@@ -186,8 +220,8 @@ class Recovery:
             where=f"{self._selector}, the ms from {at_ns} ns",
             expected="the same lines by both kinds of query",
             found="other lines",
-            remedy="use the stages of the pipeline that parse or format lines in queries of the "
-            "lake instead; keep line filters in `selector`",
+            remedy="keep only line filters in `selector`; use the other stages, such as parsers, "
+            "line_format and keep, in queries of the lake instead",
         )
 
     def _all_of(self, at_ns: int) -> Iterator[dict[str, object]]:

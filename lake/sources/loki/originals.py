@@ -11,7 +11,7 @@ merged, at least one row is left: a time without a row has lost its lines.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -22,6 +22,7 @@ from lake.sources.loki.api import Api
 from lake.sources.loki.crowd import Crowd
 from lake.sources.loki.paging import HOUR, Bound, pages
 from lake.sources.loki.selector import Selector
+from lake.sources.loki.spool import KEYS, keys_of
 
 
 def merged_rows(originals: np.ndarray, present: np.ndarray) -> tuple[int, np.ndarray]:
@@ -37,21 +38,28 @@ def merged_rows(originals: np.ndarray, present: np.ndarray) -> tuple[int, np.nda
     return int(merged.sum()), keys[(before > 0) & (after == 0)]
 
 
-def passing(
-    api: Api, selector: Selector, day: Day, parallel: int, limit: int, without: Sequence[int] = ()
-) -> int:
-    """How many lines pass the selector's pipeline and are in Loki's answers.
+def merged_rows_of_day(
+    api: Api,
+    selector: Selector,
+    day: Day,
+    parallel: int,
+    present: Callable[[int, int], np.ndarray],
+    without: Sequence[int] = (),
+) -> tuple[int, np.ndarray]:
+    """See `merged_rows`. `present` returns the keys of the rows of [start, end).
 
-    Those of the times in `without` are left out.
+    The times in `without` are left out.
     """
     originals = selector.originals()
-    crowd, lines = Crowd(api, originals), Bound(limit, 1, patience=50)
+    crowd, lines = Crowd(api, originals), Bound(api.limit.usual, 1, patience=50)
 
-    def of_hour(start_ns: int) -> int:
+    def of_hour(start_ns: int) -> tuple[int, np.ndarray]:
         ask = partial(api.page, originals)
         found = pages(ask, crowd.at, start_ns, start_ns + HOUR, lines)
-        times = (table["ts_ns"].to_numpy() for table in found)
-        return sum(int((~np.isin(some, without)).sum()) for some in times)
+        keys = np.concatenate([np.empty(0, KEYS), *map(keys_of, found)])
+        keys = keys[~np.isin(keys["ts_ns"], without)]
+        return merged_rows(keys, present(start_ns, start_ns + HOUR))
 
     with ThreadPoolExecutor(min(parallel, 24), "loki-originals") as pool:
-        return sum(pool.map(of_hour, range(day.start_ns, day.end_ns, HOUR)))
+        hours = list(pool.map(of_hour, range(day.start_ns, day.end_ns, HOUR)))
+    return sum(merged for merged, _ in hours), np.concatenate([lost for _, lost in hours])

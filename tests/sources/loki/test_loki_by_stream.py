@@ -174,7 +174,6 @@ def test_masked_lines_stay_masked(
     assert all(line.startswith("x ") for line in extra)
 
 
-@OLD
 @pytest.mark.slow
 @pytest.mark.parametrize("always", [False, True])
 def test_a_lost_line_is_not_taken_for_a_merged_one(
