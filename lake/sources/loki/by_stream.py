@@ -58,7 +58,7 @@ class ByStream:
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     def stretches(self) -> list[Stretch]:
-        """Everything Loki gives of each stream. Where that is short of the count, it stays so."""
+        """All lines of each stream. Raises Incomplete where they stay below its count."""
         streams = streams_between(self.api, self.selector, self.day.start_ns, self.day.end_ns)
         if not self.selector.filters_only:  # labels may come changed, so that they name no stream
             self._try(streams)
