@@ -171,11 +171,7 @@ def test_what_the_page_shows_is_what_happens(block, terminal, told):
         assert not Path(terminal._names["/tmp/incident"]).exists()
 
 
-# Open fault: a restored Loki 2.2.1 counts some lines more than the lake holds (4865, 4860).
-_LOGS = pytest.param("logs", marks=pytest.mark.xfail(reason="Loki 2.2.1: counts differ, open"))
-
-
-@pytest.mark.parametrize("name", [_LOGS, "metrics"])
+@pytest.mark.parametrize("name", ["logs", "metrics"])
 def test_both_sides_of_a_verification_say_the_same(name, told):
     there = re.findall(r'"(\d+)"\]', told[f"{name}-there"])
     here = told[f"{name}-here"].split()[1:]
