@@ -26,8 +26,8 @@ def write_catalog(lake: Lake, file: Path) -> None:
     than a catalog, LakeError where a manifest can't be read.
     """
     _refuse_other_files(file)
-    statements = [text for table in lake.tables() for text in table.definitions()]
-    statements += macro_statements()
+    statements = macro_statements()  # first: views of levels are bound to some of them
+    statements += [text for table in lake.tables() for text in table.definitions()]
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with scratch_directory(f".{file.name}-", file.parent) as scratch:

@@ -18,6 +18,15 @@ from lake.base.table import TableStream, schema_to_json
 from lake.query import Lake, connect
 
 _DATASET = '[[dataset]]\nname = "{0}"\nsource = "mongo"\ncollection = "{0}"\n'
+_LOGS = "container_logs"  # a dataset of this name is one of Loki
+_LOGS_DATASET = """
+[sources.loki]
+url = "http://127.0.0.1:3100"
+[[dataset]]
+name = "container_logs"
+source = "loki"
+selector = '{container=~".+"}'
+"""
 _CONFIG = """
 [lake]
 root = "{root}"
@@ -88,6 +97,7 @@ def hand_made_lake(
     where.mkdir(parents=True, exist_ok=True)
     config = where / "lake.toml"
     text = _CONFIG.format(root=root or "lake", s3=s3)
-    config.write_text(text + "".join(map(_DATASET.format, datasets)))
+    text += "".join(_DATASET.format(name) for name in datasets if name != _LOGS)
+    config.write_text(text + (_LOGS_DATASET if _LOGS in datasets else ""))
     settings = load(str(config), {})
     return HandMadeLake(config, settings, open_store(settings))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import keyword
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -107,6 +107,24 @@ class LokiDataset(_Dataset):
 
     source: Literal["loki"]
     selector: Annotated[str, Field(min_length=1)]
+    # Where queries look for a line's level first. What is exported does not depend on it, so it
+    # is no part of the definition that manifests record.
+    level_from: Annotated[tuple[str, ...], Field(exclude=True)] = ()
+
+    @field_validator("level_from", mode="before")
+    @classmethod
+    def _one_place_is_a_list(cls, places: Any) -> Any:
+        return (places,) if isinstance(places, str) else places
+
+    @field_validator("level_from")
+    @classmethod
+    def _places_have_names(cls, places: tuple[str, ...]) -> tuple[str, ...]:
+        if "" in places or len(set(places)) < len(places):
+            raise ValueError(
+                'names of labels or metadata keys, or "line", each once and none empty: '
+                f"{list(places)!r}"
+            )
+        return places
 
 
 Dataset = Annotated[MongoDataset | PrometheusDataset | LokiDataset, Field(discriminator="source")]

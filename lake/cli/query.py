@@ -53,6 +53,9 @@ def query(
         FROM usage_analytics_between(DATE '2026-07-01', DATE '2026-10-01')
         FROM usage_analytics WHERE day >= '2026-07-01' AND day < '2026-10-01'
 
+    Datasets of Loki have the level of each line as the column `level` of
+    NAME_with_level and NAME_with_level_between.
+
     A field whose type differs between the days of the query is widened: numbers to the wider
     number, other scalars to plain text, sub-documents beside scalars to JSON text.
     The SQL is one statement that only reads. For a file, redirect --csv or --json.

@@ -10,7 +10,7 @@ every day and every column.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
@@ -96,13 +96,13 @@ class Question:
 
 
 def understand(
-    connection: duckdb.DuckDBPyConnection, sql: str, params: Any, datasets: Iterable[str]
+    connection: duckdb.DuckDBPyConnection, sql: str, params: Any, views: Mapping[str, str]
 ) -> Question:
-    """What the statement reads."""
+    """What the statement reads; `views` has each view's name and its dataset."""
     parsed = _parsed(connection, sql)
     if parsed["error"] or len(parsed["statements"]) != 1:
         return Question(understood=False, every_column=True)
-    reader = _Reader(set(datasets), _Constants(connection, params))
+    reader = _Reader(views, _Constants(connection, params))
     reader.node(parsed["statements"][0])
     return reader.found
 
@@ -152,9 +152,9 @@ class _UnknownError(Exception):
 
 
 class _Reader:
-    def __init__(self, names: set[str], constants: _Constants) -> None:
+    def __init__(self, views: Mapping[str, str], constants: _Constants) -> None:
         self.found = Question()
-        self._names = names
+        self._views = views
         self._constants = constants
         self._queries: set[str] = set()  # names of WITH
         self._rows: set[str] = set()  # names that may stand for whole rows
@@ -164,7 +164,7 @@ class _Reader:
         for part in _parts(node):
             for query in (part.get("cte_map") or {}).get("map", []):
                 self._queries.add(query["key"].lower())
-        if self._queries & self._names:
+        if self._queries & self._views.keys():
             self._give_up()
         for part in _parts(node):
             self._expression(part)
@@ -206,7 +206,7 @@ class _Reader:
         self._rows.add(alias)
         if name in self._queries:
             return
-        if name not in self._names:
+        if name not in self._views:
             self._give_up()
             return
         qualified = [[alias, "day"], *([["day"]] if alone else [])]
@@ -214,21 +214,21 @@ class _Reader:
         for condition in conditions:
             start, end = self._days_of(condition, qualified)
             days = days.within(start, end)
-        self._asked(name).views.append(days)
+        self._asked(self._views[name]).views.append(days)
 
     def _function(self, table: Mapping[str, Any]) -> None:
         call = table["function"]
         name = call["function_name"].lower()
-        dataset = name.removesuffix(_BETWEEN)
+        view = name.removesuffix(_BETWEEN)
         self._rows.add((table.get("alias") or name).lower())
-        if dataset in self._names and name != dataset:
+        if view in self._views and name != view:
             arguments = call.get("children", [])
             named = {a.get("alias", "").lower(): a for a in arguments}
             start, end = (
                 self._day(named.get(parameter) or (arguments[n] if n < len(arguments) else {}))
                 for n, parameter in enumerate(("from_day", "to_day"))
             )
-            self._asked(dataset).ranges.append(Range(start, end))
+            self._asked(self._views[view]).ranges.append(Range(start, end))
         elif name not in _KNOWN_FUNCTIONS:
             self._give_up()
 

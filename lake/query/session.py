@@ -11,7 +11,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from lake.base.store import open_store
 from lake.query.asked import Question, Range, understand
 from lake.query.failures import explained
 from lake.query.kinds import quoted_text
+from lake.query.levels import level_places, with_level
 from lake.query.notes import notes
 from lake.query.s3 import secret_statement
 from lake.query.statements import refuse_outward, require_one_reading
@@ -55,10 +56,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class _Shape:
-    """How a dataset is defined: with the whole of `_rest`, and the days of its view."""
+    """How a dataset is defined: with the whole of `_rest`, and the days of its views.
+
+    As a wish, days of None leave the views as they are: they are not read. A view is bound when
+    it is made, and that opens an object.
+    """
 
     with_rest: bool = True
-    days: Range = field(default_factory=Range)
+    days: Range | None = field(default_factory=Range)
 
 
 class Lake:
@@ -68,7 +73,8 @@ class Lake:
     Each dataset of the configuration is a view of its name and a table macro
     `NAME_between(from_day, to_day)`, a half-open range of DATEs that reads only those days'
     objects. Every table has `day`. Only days with a manifest are seen, as they are when a
-    dataset is first mentioned. Times are UTC.
+    dataset is first mentioned. Times are UTC. Those of Loki have both a second time, as
+    `NAME_with_level` and `NAME_with_level_between`: with the lines' level.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -76,6 +82,7 @@ class Lake:
         self.settings = settings
         self._tables: dict[str, Table] = {}  # of the datasets that are defined
         self._shapes: dict[str, _Shape] = {}
+        self._level_places = level_places(settings.dataset)
         self._shared = False  # whether relations may be outstanding that read the definitions
         self.connection = _connect()
         if settings.lake.root.startswith("s3://"):
@@ -106,7 +113,7 @@ class Lake:
         """
         with explained(self.settings.lake.root, self._hint()):
             require_one_reading(self.connection, query)
-            question = understand(self.connection, query, params, self._names)
+            question = understand(self.connection, query, params, self._views)
         answer = self._ask(query, question, lambda: self.connection.execute(query, params))
         described = answer.description or ()
         return Answer(
@@ -124,7 +131,10 @@ class Lake:
     def mentioned(self, query: str) -> list[str]:
         """The datasets that the SQL names, in the configuration's order."""
         words = set(_WORD.findall(query.lower()))
-        return [name for name in self._names if words & {name, f"{name}_between"}]
+        found = {
+            dataset for view, dataset in self._views.items() if words & {view, f"{view}_between"}
+        }
+        return [name for name in self._names if name in found]
 
     def days(self, dataset: str) -> set[Day]:
         """The days of a dataset that are in the lake. Raises LakeError."""
@@ -185,20 +195,21 @@ class Lake:
             shape = _Shape()
             if question.understood and not self._shared:
                 asked = question.datasets.get(name)
-                days = asked.view_range() if asked and asked.views else Range()
+                days = asked.view_range() if asked and asked.views else None
                 shape = _Shape(question.reads_rest, days)
             self._shape(name, shape)
 
     def _shape(self, name: str, shape: _Shape) -> None:
         before = self._shapes.get(name)
-        if before == shape:
-            return
         table = self.table(name)
         statements = []
         if before is None or before.with_rest != shape.with_rest:
             statements = table.definitions(with_rest=shape.with_rest)
-        if shape.days != (before.days if before and not statements else Range()):
-            statements.append(table.view(shape.days.start, shape.days.end))
+        defined = before.days if before and not statements else Range()
+        if shape.days is None:
+            shape = replace(shape, days=defined)
+        elif shape.days != defined:
+            statements += table.views(shape.days.start, shape.days.end)
         with explained(self.settings.lake.root):
             for statement in statements:
                 self.connection.execute(statement)
@@ -207,6 +218,12 @@ class Lake:
     @property
     def _names(self) -> list[str]:
         return [dataset.name for dataset in self.settings.dataset]
+
+    @property
+    def _views(self) -> dict[str, str]:
+        """Each view's name and its dataset."""
+        levels = {with_level(name): name for name in self._level_places}
+        return levels | {name: name for name in self._names}
 
     @property
     def _undefined(self) -> set[str]:
@@ -219,8 +236,11 @@ class Lake:
     def _hint(self) -> str:
         names = ", ".join(self._names)
         empty = [name for name, table in self._tables.items() if not table.manifests]
-        return f"the tables are {names}; each is a NAME_between(DATE, DATE), too" + "".join(
-            f"; {name} has no day in the lake yet" for name in empty
+        levels = ", ".join(map(with_level, self._level_places))
+        with_levels = f"; {levels} with the lines' level" if levels else ""
+        return (
+            f"the tables are {names}{with_levels}; each is a NAME_between(DATE, DATE), too"
+            + "".join(f"; {name} has no day in the lake yet" for name in empty)
         )
 
     def _table(self, dataset: str) -> Table:
@@ -232,7 +252,7 @@ class Lake:
                     manifests[day] = held
             elif partition := partition_of_manifest(key):
                 manifests[partition[1]] = Manifest.from_bytes(text, self._url(key))
-        return Table(dataset, manifests, self._url)
+        return Table(dataset, manifests, self._url, self._level_places.get(dataset))
 
     def _url(self, key: str) -> str:
         return f"{self.settings.lake.root.rstrip('/')}/{key}"

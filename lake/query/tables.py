@@ -1,4 +1,4 @@
-"""A dataset's days as one view and one table macro.
+"""A dataset's days as a view and a table macro; log lines with their level as another pair.
 
 Belongs here: the SQL that reads partitions of different schemas as one table, made from
 their manifests alone. Does not: reading manifests, connections.
@@ -36,6 +36,7 @@ from lake.query.kinds import (
     quoted_text,
     sql_type,
 )
+from lake.query.levels import level_expression, with_level
 from lake.query.merged import REST, Node, merge
 from lake.query.texts import Text, expression, joined, resolved
 
@@ -47,14 +48,19 @@ _DENSE = 5000
 
 @dataclass(frozen=True)
 class Table:
-    """One dataset: the manifests of its days, and where the objects are; `url` is the store's."""
+    """One dataset: the manifests of its days, and where the objects are; `url` is the store's.
+
+    `level_from`: where a line's level is looked for first; None for a table without the views
+    of levels (lake.query.levels).
+    """
 
     dataset: str
     manifests: Mapping[Day, Manifest]
     url: Callable[[str], str]
+    level_from: Sequence[str] | None = None
 
     def definitions(self, *, with_rest: bool = True) -> list[str]:
-        """CREATE statements of the view and the macro. No object is looked for.
+        """CREATE statements of the views and the macros. No object is looked for.
 
         Without `with_rest` the column `_rest` lacks what the files have in columns: for
         statements that do not read it. Raises BadData.
@@ -63,18 +69,35 @@ class Table:
         masks = {node.number: (1 << len(node.variants)) - 1 for node in self._varying}
         empty = resolved(self._empty, masks)
         return [
-            # The view is bound to a macro that reads nothing, then the macro gets its objects.
+            # Views are bound to a macro that reads nothing, then the macro gets its objects.
             f"CREATE OR REPLACE MACRO {macro}(from_day, to_day) AS TABLE {empty}",
-            self.view(),
+            *self._level_macro(),
+            *self.views(),
             f"CREATE OR REPLACE MACRO {macro}(from_day, to_day) AS TABLE FROM query("
             f"{self._statement(with_rest=with_rest)})",
         ]
 
-    def view(self, start: Day | None = None, end: Day | None = None) -> str:
-        """The CREATE statement of the view, over the days in [start, end)."""
-        between = quoted_name(f"{self.dataset}_between")
+    def views(self, start: Day | None = None, end: Day | None = None) -> list[str]:
+        """The CREATE statements of the views, over the days in [start, end)."""
         days = f"DATE '{start or '0001-01-01'}', DATE '{end or '9999-12-31'}'"
-        return f"CREATE OR REPLACE VIEW {quoted_name(self.dataset)} AS FROM {between}({days})"
+        names = [self.dataset, *([] if self.level_from is None else [with_level(self.dataset)])]
+        return [
+            f"CREATE OR REPLACE VIEW {quoted_name(name)} AS "
+            f"FROM {quoted_name(f'{name}_between')}({days})"
+            for name in names
+        ]
+
+    def _level_macro(self) -> list[str]:
+        """The CREATE statement of the range macro whose rows have a level, where there is one."""
+        if self.level_from is None:
+            return []
+        columns = {node.name for node in self.tree.members.values()}
+        level = f"{level_expression(columns, self.level_from)} AS level"
+        shown = f"* REPLACE ({level})" if "level" in columns else f"*, {level}"
+        macro = quoted_name(f"{with_level(self.dataset)}_between")
+        between = quoted_name(f"{self.dataset}_between")
+        select = ("SELECT", shown, "FROM", f"{between}(from_day, to_day) AS logs")
+        return [f"CREATE OR REPLACE MACRO {macro}(from_day, to_day) AS TABLE {' '.join(select)}"]
 
     @cached_property
     def _days(self) -> list[Day]:

@@ -9,7 +9,8 @@
 -- `severity`. Of the line: a JSON object's level, severity, lvl, loglevel, levelname or
 -- log.level, MongoDB's `s`, and the numbers of pino and bunyan; logfmt's level, lvl or
 -- severity; else the upper-case or bracketed word behind the time at the line's start, as Spring
--- Boot and nginx write it. A stack trace's lines contain none: where streams have a label `level`, prefer it.
+-- Boot and nginx write it. A stack trace's lines contain none. Tables of Loki have the level as a
+-- column in NAME_with_level, which looks at the label `level` too.
 CREATE OR REPLACE MACRO log_level(log_text, log_metadata) AS
 coalesce(
     level_name(log_metadata['detected_level']),

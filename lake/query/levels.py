@@ -1,0 +1,81 @@
+"""The level of log lines as a column: the views `NAME_with_level` of Loki's datasets.
+
+Belongs here: their names, and where a level is looked for. Does not: reading levels in texts
+(sql/macros/log_level.sql, level_name.sql).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+from lake.base.datasets import Dataset, LokiDataset
+from lake.query.kinds import quoted_name, quoted_text
+
+LINE = "line"
+"""In `level_from`: the text of the line."""
+_SUFFIX = "_with_level"
+_USUAL_KEYS = ("detected_level", "level", "severity")  # of structured metadata
+_USUAL_LABEL = "level"
+_NO_LABELS = frozenset({"day", "ts", "ts_ns", "stream_id", "line", "labels", "metadata"})
+
+
+def with_level(dataset: str) -> str:
+    """The name of the view, and of the range macro without `_between`."""
+    return f"{dataset}{_SUFFIX}"
+
+
+def level_places(datasets: Iterable[Dataset]) -> Mapping[str, Sequence[str]]:
+    """`level_from` of each dataset that has the views; of Loki's all but those whose view's name
+    is another dataset's.
+    """
+    known = list(datasets)
+    names = {one.name for one in known}
+    return {
+        one.name: one.level_from
+        for one in known
+        if isinstance(one, LokiDataset) and with_level(one.name) not in names
+    }
+
+
+def level_expression(columns: Collection[str], level_from: Sequence[str]) -> str:
+    """SQL of a row of `logs`: the first place that has a level; NULL where none has.
+
+    The places of `level_from`, then structured metadata, the label, the line.
+    """
+    named = (level for place in level_from for level in _named(columns, place))
+    found = list(dict.fromkeys([*named, *_usual(columns)]))
+    return f"coalesce({', '.join(['CAST(NULL AS VARCHAR)', *found])})"
+
+
+def _named(columns: Collection[str], place: str) -> Iterator[str]:
+    """A table that has no day yet has none of these columns."""
+    if place == LINE:
+        yield from _line(columns)
+        return
+    yield from _entry(columns, "metadata", place)
+    yield from _label(columns, place)
+
+
+def _usual(columns: Collection[str]) -> Iterator[str]:
+    for key in _USUAL_KEYS:
+        yield from _entry(columns, "metadata", key)
+    yield from _label(columns, _USUAL_LABEL)
+    yield from _line(columns)
+
+
+def _label(columns: Collection[str], name: str) -> Iterator[str]:
+    """A label has a column or is in `labels`, by its name alone."""
+    if name in columns and name not in _NO_LABELS:
+        yield f"level_name(logs.{quoted_name(name)})"
+    else:
+        yield from _entry(columns, "labels", name)
+
+
+def _entry(columns: Collection[str], column: str, key: str) -> Iterator[str]:
+    if column in columns:
+        yield f"level_name(logs.{column}[{quoted_text(key)}])"
+
+
+def _line(columns: Collection[str]) -> Iterator[str]:
+    if LINE in columns:
+        yield "log_level(logs.line, NULL)"
