@@ -190,7 +190,7 @@ class _Reader:
     def _from(self, table: Mapping[str, Any], conditions: list[Mapping[str, Any]]) -> None:
         tables = list(_joined(table))
         for one, preceded in tables:
-            if one["type"] not in _KNOWN_TABLES or one.get("column_name_alias"):
+            if one["type"] not in _KNOWN_TABLES or _renames(one):
                 self._give_up()
             elif one["type"] == "BASE_TABLE":
                 usable = conditions if preceded and not one.get("sample") else []
@@ -326,6 +326,12 @@ def _joined(
             yield from _joined(table[side], preceded=preceded and may)
     else:
         yield table, preceded
+
+
+def _renames(table: Mapping[str, Any]) -> bool:
+    """Whether it gives a dataset's columns other names: those of `unnest(…) AS u(v)` are none."""
+    function = (table.get("function") or {}).get("function_name", "").lower()
+    return bool(table.get("column_name_alias")) and function not in _KNOWN_FUNCTIONS
 
 
 def _sides(join: Mapping[str, Any]) -> tuple[bool, bool]:
