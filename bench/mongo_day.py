@@ -139,6 +139,17 @@ class Replayed:
         """See Source."""
         return 0
 
+    def outside(self, dataset: Dataset, start: Day, end: Day) -> int | None:
+        """See Source."""
+        return 0
+
+    def unseen(self, dataset: Dataset, day: Day) -> int:
+        """See Source."""
+        return 0
+
+    def stop(self) -> None:
+        """See Source."""
+
     def close(self) -> None:
         """See Source."""
 

@@ -15,7 +15,7 @@ from lake.base.scratch import scratch_directory
 from lake.base.settings import Settings
 from lake.query import Lake
 from lake.query.kinds import quoted_text
-from lake.query.s3 import addressing, with_endpoint
+from lake.query.s3 import addressing, authority_statements, with_endpoint
 from lake.query.session import httpfs_path, load_httpfs, macro_statements
 
 
@@ -81,6 +81,7 @@ def opening_statements(settings: Settings, file: Path) -> list[str]:
         statements = [
             "INSTALL httpfs",
             "LOAD httpfs",
+            *authority_statements(settings.s3),
             f"CREATE SECRET lake (TYPE s3, SCOPE {quoted_text(f's3://{bucket}')}, "
             f"{addressing(with_endpoint(settings.s3), bucket)}{region}KEY_ID '…', SECRET '…')",
         ]

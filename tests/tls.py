@@ -1,10 +1,17 @@
-"""A certificate authority and a server's certificate, made for one test run by openssl."""
+"""A certificate authority and a server's certificate, made for one test run by openssl; TLS in
+front of a server that speaks plain HTTP.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
+import socket
+import ssl
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,3 +51,38 @@ def certificates(folder: Path) -> Certificates:
 
 def _openssl(folder: Path, arguments: str) -> None:
     subprocess.run(["openssl", *arguments.split()], cwd=folder, check=True, capture_output=True)
+
+
+@contextmanager
+def tls_in_front_of(server: tuple[str, int], certificate: Path) -> Iterator[int]:
+    """The port of a proxy that takes TLS and passes what it unpacks to the server."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=_accept, args=(listener, server, context), daemon=True).start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+
+
+def _accept(listener: socket.socket, server: tuple[str, int], context: ssl.SSLContext) -> None:
+    with suppress(OSError):  # closed at the end
+        while True:
+            client, _ = listener.accept()
+            threading.Thread(target=_serve, args=(client, server, context), daemon=True).start()
+
+
+def _serve(client: socket.socket, server: tuple[str, int], context: ssl.SSLContext) -> None:
+    with suppress(OSError), client:  # a client that does not trust the certificate hangs up
+        near = context.wrap_socket(client, server_side=True)
+        with near, socket.create_connection(server) as far:
+            threading.Thread(target=_pass, args=(far, near), daemon=True).start()
+            _pass(near, far)
+
+
+def _pass(one: socket.socket, other: socket.socket) -> None:
+    with suppress(OSError):
+        while data := one.recv(65_536):
+            other.sendall(data)
+        other.shutdown(socket.SHUT_WR)

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 _QUARTER = re.compile(r"(\d{4})Q([1-4])", re.IGNORECASE)
 _DEFAULT_DAYS = 92
+_OPTION = re.compile(r"-[a-z]|--[a-z][a-z-]*(=.*)?", re.DOTALL)  # or a comment of one word
+_WRITES_PARQUET = (
+    "a Parquet file is written by Python: `from lake.query import connect`, then "
+    "`connect().sql(SQL).write_parquet(FILE)`"
+)
 
 csv_option = click.option("--csv", "as_csv", is_flag=True, help="CSV with a header.")
 rows_option = click.option(
@@ -106,6 +111,8 @@ def trend(
     """Runs a predefined trend query.
 
     Without NAME: lists the trends. Default range: the last 92 closed UTC days.
+    Standard error lists days of the range that are not in the lake, and values that a column
+    of the trend leaves out.
     """
     from lake.query import connect  # noqa: PLC0415
     from lake.trends import all_trends, ask, draw, trend_named  # noqa: PLC0415
@@ -119,6 +126,8 @@ def trend(
     with connect(config) as lake:
         answer = ask(lake, chosen, first, last)
         _tell_missing(lake, chosen, first, last)
+        for note in answer.left_out:
+            click.echo(note, err=True)
     if png:
         draw(chosen, answer, first, last, png)
         click.echo(str(png), err=True)
@@ -153,15 +162,22 @@ def catalog(file: Path, as_json: bool, config: str | None) -> None:
 
 
 def _one_argument(arguments: tuple[str, ...]) -> str:
-    """The SQL. What looks like an option is one that does not exist, or a comment."""
-    if len(arguments) == 1:
+    """The SQL. Raises UsageError for an option that does not exist, and for several arguments."""
+    option = next((a for a in arguments if _OPTION.fullmatch(a)), None)
+    if option is None and len(arguments) == 1:
         return arguments[0]
-    option = next((a for a in arguments if a.startswith("-")), None)
+    if option is None:
+        raise UsageError(
+            "the SQL is more than one argument",
+            expected="one argument",
+            found=f"{len(arguments)} arguments",
+            remedy="put the SQL in quotes",
+        )
+    name = option.partition("=")[0]
     raise UsageError(
-        f"no such option: {option}" if option else "the SQL is more than one argument",
-        expected="lake query [--csv | --json] SQL > FILE" if option else "one argument",
-        found=None if option else f"{len(arguments)} arguments",
-        remedy="`lake query --help` lists the options" if option else "put the SQL in quotes",
+        f"no such option: {name}",
+        expected="lake query [--csv | --json] SQL > FILE",
+        remedy=_WRITES_PARQUET if name == "--parquet" else "`lake query --help` lists the options",
     )
 
 

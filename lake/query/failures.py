@@ -88,7 +88,7 @@ _REPORTED: dict[str, tuple[type[LakeError], str, str]] = {
     "SSL peer certificate": (
         PermanentError,
         "the certificate of S3 is not trusted",
-        "install the CA's certificate in the system's store, or set SSL_CERT_FILE to it",
+        "set ca_file in [s3] to the PEM file of the authority that signed it",
     ),
     "Could not establish connection": (TransientError, "S3 can't be reached", _CONNECTION),
     "Could not connect": (TransientError, "S3 can't be reached", _CONNECTION),

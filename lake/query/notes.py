@@ -20,15 +20,22 @@ _NAMED_PATHS = 10
 _ANY_NAME = "*"  # of a path in `left_out`: many names together
 
 
-def notes(table: Table, asked: Asked | None, question: Question) -> Iterator[str]:
-    """Sentences about one dataset; `asked` is None where the statement is not understood."""
+def missing(table: Table, asked: Asked | None, question: Question) -> Iterator[str]:
+    """Sentences about a dataset's days; `asked` is None where the statement is not understood."""
     if not table.manifests:
         yield f"{table.dataset}: no day is in the lake yet"
         return
-    ranges = [*asked.ranges, *asked.views] if asked and question.understood else [Range()]
-    for days in dict.fromkeys(ranges):
+    for days in dict.fromkeys(_ranges(asked, question)):
         yield from _missing(table, days)
-    yield from _left_out(table, ranges, question)
+
+
+def left_out(table: Table, asked: Asked | None, question: Question) -> Iterator[str]:
+    """Sentences about the values that a dataset's columns leave out; `asked` as for `missing`."""
+    yield from _left_out(table, _ranges(asked, question), question)
+
+
+def _ranges(asked: Asked | None, question: Question) -> list[Range]:
+    return [*asked.ranges, *asked.views] if asked and question.understood else [Range()]
 
 
 def _missing(table: Table, days: Range) -> Iterator[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from lake.base.errors import Refused
+from lake.base.errors import Refused, UsageError
 from lake.base.redaction import register_secret
 from lake.base.settings import S3Section
 from lake.query.kinds import quoted_text
@@ -47,6 +47,25 @@ def secret_statement(root: str, section: S3Section, env: Mapping[str, str] = os.
         f"CREATE SECRET lake (TYPE s3, SCOPE {quoted_text(f's3://{bucket}')}, "
         f"{addressing(section, bucket)}{text})"
     )
+
+
+def authority_statements(section: S3Section, env: Mapping[str, str] = os.environ) -> list[str]:
+    """SET statements for [s3] ca_file, else AWS_CA_BUNDLE: what boto3 takes. Raises UsageError."""
+    name = section.ca_file or env.get("AWS_CA_BUNDLE")
+    if not name or (with_endpoint(section, env).endpoint_url or "").startswith("http://"):
+        return []
+    if not os.access(name, os.R_OK) or not Path(name).is_file():
+        raise UsageError(
+            "the file of certificate authorities can't be read",
+            where="ca_file of [s3], or AWS_CA_BUNDLE",
+            found=name,
+            remedy="name a readable PEM file",
+        )
+    # Global: cursors read manifests. Of DuckDB's HTTP clients one verifies only where it is set.
+    return [
+        f"SET GLOBAL ca_cert_file = {quoted_text(name)}",
+        "SET GLOBAL enable_server_cert_verification = true",
+    ]
 
 
 def with_endpoint(section: S3Section, env: Mapping[str, str] = os.environ) -> S3Section:

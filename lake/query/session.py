@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -25,12 +27,12 @@ from lake.base.manifest import Manifest, read_manifest
 from lake.base.resources import resource_path
 from lake.base.settings import Settings
 from lake.base.store import open_store
-from lake.query.asked import Question, Range, understand
+from lake.query import notes
+from lake.query.asked import Asked, Question, Range, understand
 from lake.query.failures import explained
 from lake.query.kinds import quoted_text
 from lake.query.levels import level_places, with_level
-from lake.query.notes import notes
-from lake.query.s3 import secret_statement
+from lake.query.s3 import authority_statements, secret_statement
 from lake.query.statements import refuse_outward, require_one_reading
 from lake.query.tables import Table, without_patterns
 
@@ -38,6 +40,7 @@ _WORD = re.compile(r"\w+")
 _ESCAPED = re.compile(r"^s3://.*[&<>\"']")  # in XML
 _FETCH_ROWS = 2048
 _CONNECTIONS = 16  # at once, to S3
+_SPILL = "lake-query-"  # and the process: a directory in TMPDIR
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,14 @@ class Answer:
     """A table: column names, DuckDB's names of their types, rows as Python values.
 
     Rows of `Lake.ask` can be taken once, and before the next question. `notes`: what the
-    answer lacks, one sentence each (lake.query.notes).
+    answer lacks, one sentence each (lake.query.notes); `left_out`: those of them about values.
     """
 
     columns: tuple[str, ...]
     types: tuple[str, ...]
     rows: Iterable[tuple[Any, ...]]
     notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ class Lake:
     """
 
     def __init__(self, settings: Settings) -> None:
-        """Raises Refused (credentials), Missing (the httpfs extension)."""
+        """Raises Refused (credentials), Missing (the httpfs extension), UsageError (ca_file)."""
         self.settings = settings
         self._tables: dict[str, Table] = {}  # of the datasets that are defined
         self._shapes: dict[str, _Shape] = {}
@@ -87,6 +91,8 @@ class Lake:
         self.connection = _connect()
         if settings.lake.root.startswith("s3://"):
             load_httpfs(self.connection)
+            for statement in authority_statements(settings.s3):
+                self.connection.execute(statement)
             self.connection.execute(secret_statement(settings.lake.root, settings.s3))
             # A thread mostly waits for S3: with one a core most of a quarter is waiting.
             self.connection.execute(f"SET threads = {max(_CONNECTIONS, os.cpu_count() or 1)}")
@@ -116,11 +122,13 @@ class Lake:
             question = understand(self.connection, query, params, self._views)
         answer = self._ask(query, question, lambda: self.connection.execute(query, params))
         described = answer.description or ()
+        left_out = tuple(self._notes(notes.left_out, query, question))
         return Answer(
             columns=tuple(column[0] for column in described),
             types=tuple(str(column[1]) for column in described),
             rows=self._fetch(answer),
-            notes=tuple(self._notes(query, question)),
+            notes=(*self._notes(notes.missing, query, question), *left_out),
+            left_out=left_out,
         )
 
     def rows(self, query: str, params: Any = None) -> list[dict[str, Any]]:
@@ -229,9 +237,14 @@ class Lake:
     def _undefined(self) -> set[str]:
         return set(self._names) - self._shapes.keys()
 
-    def _notes(self, query: str, question: Question) -> Iterator[str]:
+    def _notes(
+        self,
+        kind: Callable[[Table, Asked | None, Question], Iterator[str]],
+        query: str,
+        question: Question,
+    ) -> Iterator[str]:
         for name in self.mentioned(query):
-            yield from notes(self.table(name), question.datasets.get(name), question)
+            yield from kind(self.table(name), question.datasets.get(name), question)
 
     def _hint(self) -> str:
         names = ", ".join(self._names)
@@ -295,7 +308,9 @@ class Lake:
 
 def _connect() -> duckdb.DuckDBPyConnection:
     """In memory; nothing is downloaded, and nothing read from the user's DuckDB directory."""
-    spill = Path(tempfile.gettempdir()) / f"lake-query-{os.getpid()}"  # made when it is needed
+    temporary = Path(tempfile.gettempdir())
+    _remove_abandoned(temporary)
+    spill = temporary / f"{_SPILL}{os.getpid()}"  # made when it is needed
     connection = duckdb.connect(
         config={
             "allow_persistent_secrets": False,
@@ -306,6 +321,29 @@ def _connect() -> duckdb.DuckDBPyConnection:
     )
     connection.execute("SET TimeZone = 'UTC'")
     return connection
+
+
+@cache
+def _remove_abandoned(parent: Path) -> None:
+    """Removes spill directories of this user whose processes have ended."""
+    for folder in parent.glob(f"{_SPILL}*"):
+        process = folder.name.removeprefix(_SPILL)
+        try:
+            mine = folder.lstat().st_uid == os.getuid() and not folder.is_symlink()
+        except FileNotFoundError:
+            continue  # another process removes them, too
+        if process.isdecimal() and mine and not _is_running(int(process)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def load_httpfs(connection: duckdb.DuckDBPyConnection) -> None:

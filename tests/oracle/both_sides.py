@@ -175,7 +175,7 @@ def plain(value: Any) -> float:
 def exact(value: Any) -> Any:
     """Equal for numbers that are equal, whatever their types."""
     if isinstance(value, Decimal128):
-        return value.to_decimal().normalize()
+        return value.to_decimal()
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         return value
     return Decimal(value)

@@ -5,10 +5,12 @@ Belongs here: what the three oracles share. Does not: content, questions.
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -23,6 +25,8 @@ from lake.query import Lake
 
 # Many more by hand: LAKE_ORACLE_EXAMPLES=2000.
 EXAMPLES = int(os.environ.get("LAKE_ORACLE_EXAMPLES", "0"))
+
+_NUMBERS = itertools.count(1)
 
 
 def examples(usual: int) -> settings:
@@ -40,6 +44,8 @@ def examples(usual: int) -> settings:
 @contextmanager
 def exported(sections: str, days: Sequence[Day]) -> Iterator[Lake]:
     """A lake with these days of every dataset, open for questions; gone afterwards."""
+    if EXAMPLES:
+        print(f"lake {next(_NUMBERS)} at {time.time():.0f}", flush=True)  # pytest -s: how far it is
     folder = Path(tempfile.mkdtemp(prefix="oracle-"))
     try:
         config = folder / "lake.toml"

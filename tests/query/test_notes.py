@@ -212,3 +212,22 @@ def test_paths_that_the_manifest_does_not_name(make_lake, table) -> None:
         (_, second) = session.ask("SELECT n FROM events WHERE day = '2026-07-01'").notes
         assert second == "events: 1 more path leaves out 600 values (paths not in the manifest)"
         assert list(session.ask("SELECT count(*) FROM events").notes) == []
+
+
+def test_names_given_to_the_columns_of_unnest(make_lake, table) -> None:
+    """The statement is understood: only the days and columns that it reads are reported."""
+    lake = make_lake("events")
+    for day in ("2026-07-01", "2026-07-02"):
+        lake.put("events", day, table(n=[1], items=[[1, 2]]), left_out={"n": 4, "items": 2})
+    days = "events_between(DATE '2026-07-01', DATE '2026-07-02')"
+    with lake.connect() as session:
+        inner = session.ask(f"SELECT (SELECT sum(v) FROM unnest(items) AS u(v)) FROM {days}")
+        assert (list(inner.rows), inner.notes) == (
+            [(3,)],
+            ("events: column items leaves out 2 values on 1 day (see _rest, _raw)",),
+        )
+        joined = session.ask(f"SELECT sum(v) FROM {days}, unnest(items) AS u(v)")
+        assert (list(joined.rows), joined.notes) == ([(3,)], inner.notes)
+        # Columns of a dataset under other names: any of them may be meant.
+        renamed = session.ask(f"SELECT count(a) FROM {days} AS e(a)")
+        assert len(renamed.notes) == 2

@@ -15,6 +15,7 @@ from datetime import date
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 from rich.cells import cell_len
 
@@ -170,6 +171,30 @@ def test_wrong_usage(lake, run, arguments: list[str], told: str) -> None:
     assert told in err
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--parquet", "out.parquet", "SELECT 1"],
+        ["SELECT 1", "--parquet", "out.parquet"],
+        ["SELECT 1", "--parquet=out.parquet"],
+        ["--parquet"],
+    ],
+)
+def test_parquet_is_no_option(lake, run, arguments: list[str], tmp_path: Path) -> None:
+    status, out, err = run("query", *arguments, "--config", lake.config)
+    assert (status, out) == (2, "")
+    assert "no such option: --parquet\n" in err
+    assert "write_parquet" in err
+    with lake.connect() as session:  # the way that the remedy names
+        session.sql("SELECT 7 AS n").write_parquet(str(tmp_path / "out.parquet"))
+    assert pq.read_table(tmp_path / "out.parquet").to_pylist() == [{"n": 7}]
+
+
+def test_a_comment_of_one_word_may_precede_the_sql(lake, run) -> None:
+    status, out, _ = run("query", "--note\nSELECT 7 AS n", "--csv", "--config", lake.config)
+    assert (status, out) == (0, "n\n7\n")
+
+
 def test_a_read_that_fails_is_no_wrong_usage(lake, run) -> None:
     lake.store.write("tables/events/day=2026-07-02/data.parquet", b"broken")
     status, _, err = run("query", "SELECT sum(n) FROM events", "--config", lake.config)
@@ -248,6 +273,20 @@ def test_trend(history, run, tmp_path: Path) -> None:
     status, _, err = run("trend", "daily_requests", *days, "--png", nowhere, *config)
     assert status == 1
     assert "the plot can't be written" in err
+
+
+def test_a_trend_reports_values_that_its_columns_leave_out(make_lake, table, run) -> None:
+    lake = make_lake("usage_analytics")
+    row = table(userId=["u"], response=[{"totalLatencyMs": 7}])
+    left_out = {"response.totalLatencyMs": 3}
+    lake.put("usage_analytics", "2026-07-01", row, left_out=left_out)
+    days = ["--from", "2026-07-01", "--to", "2026-07-02"]
+    status, out, err = run("trend", "daily_requests", *days, "--json", "--config", lake.config)
+    assert (status, len(json.loads(out))) == (0, 1)
+    assert err == (
+        "usage_analytics: column response.totalLatencyMs leaves out 3 values on 1 day "
+        "(see _rest, _raw)\n"
+    )
 
 
 def test_trends_are_listed(lake, run) -> None:

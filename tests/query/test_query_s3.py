@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import duckdb
 import pytest
+from tls import certificates, tls_in_front_of
 
-from lake.base.errors import Missing, Refused, TransientError
+from lake.base.errors import Missing, PermanentError, Refused, TransientError, UsageError
 from lake.base.settings import S3Section
 from lake.catalog import opening_script, opening_statements, write_catalog
 from lake.query import connect
@@ -165,3 +170,52 @@ def test_a_prefix_that_xml_escapes(make_lake, table, s3) -> None:
         lake.put("events", f"2026-07-0{number + 1}", table(n=[number + 1]))
     with lake.connect() as session:
         assert session.rows("SELECT sum(n) AS n FROM events") == [{"n": 3}]
+
+
+@pytest.fixture
+def tls_endpoint(s3, tmp_path) -> Iterator[tuple[str, Path]]:
+    """The S3 server behind TLS, with a certificate of a private authority: URL, its PEM file."""
+    made = certificates(tmp_path)
+    plain = urlsplit(s3["endpoint_url"])
+    with tls_in_front_of((str(plain.hostname), int(plain.port or 0)), made.server) as port:
+        yield f"https://127.0.0.1:{port}", made.ca
+
+
+@pytest.mark.parametrize("by", ["section", "environment"])
+def test_a_private_authority(s3, make_lake, table, tls_endpoint, monkeypatch, by: str) -> None:
+    url, ca = tls_endpoint
+    root = f"s3://{s3['bucket']}/lake"
+    writer = make_lake("events", root=root, s3=_SECTION.format(s3["endpoint_url"], "us-east-1"))
+    writer.put("events", "2026-07-01", table(n=[7]))
+    section = _SECTION.format(url, "us-east-1")
+    with (
+        pytest.raises(PermanentError, match="not trusted") as caught,
+        make_lake("events", where="without", root=root, s3=section).connect() as session,
+    ):
+        session.rows("SELECT n FROM events")
+    assert "ca_file in [s3]" in caught.value.parts["remedy"]
+    if by == "section":
+        section += f'ca_file = "{ca}"\n'
+    else:
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(ca))
+    lake = make_lake("events", where="with", root=root, s3=section)
+    with lake.connect() as session:
+        assert session.rows("SELECT n FROM events") == [{"n": 7}]
+        file = lake.config.parent / "lake.duckdb"
+        write_catalog(session, file)
+    opening = opening_statements(lake.settings, file)
+    with contextlib.closing(duckdb.connect()) as other:
+        load_httpfs(other)
+        for statement in opening[2:]:  # the catalog is bound to no installation of httpfs
+            other.execute(
+                statement.replace("…", s3["access_key"], 1).replace("…", s3["secret_key"])
+            )
+        assert other.execute("SELECT n FROM events").fetchall() == [(7,)]
+
+
+def test_a_file_of_authorities_that_is_not_there(make_lake, tmp_path, s3) -> None:
+    gone = tmp_path / "gone.pem"
+    section = _SECTION.format("https://127.0.0.1:1", "x") + f'ca_file = "{gone}"\n'
+    with pytest.raises(UsageError, match="can't be read") as caught:
+        make_lake("events", root="s3://bucket/x", s3=section).connect()
+    assert caught.value.parts["found"] == str(gone)

@@ -1,0 +1,70 @@
+"""Where a query spills to disk, and what a killed one leaves there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+
+def _ended() -> int:
+    """The id of a process that has ended."""
+    command = [sys.executable, "-c", "import os; print(os.getpid())"]
+    return int(subprocess.run(command, capture_output=True, check=True).stdout)
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def test_what_killed_queries_left_is_removed(make_lake, table, temporary) -> None:
+    left = temporary / f"lake-query-{_ended()}"
+    running = temporary / f"lake-query-{os.getppid()}"
+    somebody = temporary / "lake-query-report"
+    elsewhere = temporary.parent / "elsewhere"
+    for folder in (left, running, somebody, elsewhere):
+        folder.mkdir()
+        (folder / "duckdb_temp_storage-0.tmp").write_bytes(b"x")
+    link = temporary / f"lake-query-{_ended()}"
+    link.symlink_to(elsewhere)
+    lake = make_lake("events")
+    lake.put("events", "2026-07-01", table(n=[1]))
+    with lake.connect() as opened:
+        assert opened.rows("SELECT n FROM events") == [{"n": 1}]
+        (spill,) = opened.connection.execute("SELECT current_setting('temp_directory')").fetchone()
+    assert spill == str(temporary / f"lake-query-{os.getpid()}")
+    assert not left.exists()
+    assert all(folder.exists() for folder in (running, somebody, link))
+    assert list(elsewhere.iterdir())
+
+
+def test_a_killed_query_and_the_next(make_lake, tmp_path: Path) -> None:
+    """DuckDB spills a sort that has too little memory; the process is killed then."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    lake = make_lake("events")
+    script = f"""
+import os, signal
+from lake.query import connect
+with connect({str(lake.config)!r}) as lake:
+    lake.connection.execute("SET memory_limit = '60MB'; SET threads = 1")
+    lake.connection.execute("CREATE TABLE t AS SELECT hash(i) AS h FROM range(3000000) r(i)")
+    lake.connection.execute("CREATE TABLE u AS SELECT h FROM t ORDER BY h")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    env = {**os.environ, "TMPDIR": str(folder)}
+    command = [sys.executable, "-c", script]
+    killed = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert killed.returncode == -9, killed.stderr
+    assert [one.name for one in folder.glob("lake-query-*")], "nothing was spilled"
+    after = "from lake.query import connect; connect({0!r}).rows('SELECT 1')"
+    subprocess.run([sys.executable, "-c", after.format(str(lake.config))], env=env, check=True)
+    assert not list(folder.glob("lake-query-*"))
