@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from lake.base.datasets import Dataset, MongoDataset
 from lake.base.day import Day
@@ -85,22 +85,16 @@ class StoredDocuments:
         """See Source. The stream ends with BadData unless its rows rebuild to the documents that
         went in. Raises Missing, BadData and PermanentError (exported under another definition).
         """
-        from lake.sources.mongo.same import Documents  # noqa: PLC0415  pyarrow, compiled code
-        from lake.sources.mongo.table import DayTable  # noqa: PLC0415
+        import tempfile  # noqa: PLC0415
 
         manifest = self._manifest(dataset, day)
         refuse_other_definition(dataset, day, manifest)
         if not isinstance(dataset, MongoDataset):
             raise UsageError(f"{dataset.name!r} is not a MongoDB dataset")
-        stored = Documents()
-        with DayTable(dataset, day, scratch) as table:
-            for documents in stored_documents(self._store, manifest):
-                for document in documents:
-                    stored.add(document)
-                table.add(b"".join(documents))
-            earlier = {name: getattr(manifest, name) for name in ("created_at", "sha256")}
-            stream = table.stream(retyped_from=earlier | {"typing": typing_of(manifest)})
-            yield replace(stream, batches=_proven(stream.batches, stored, manifest))
+        with explained_full_disk(), tempfile.TemporaryFile(prefix="lake-") as file:
+            fetch(self._store, manifest, file)
+            with retyped(file, dataset, manifest, scratch) as stream:
+                yield stream
 
     def count(self, dataset: Dataset, day: Day) -> Count:
         """What the source counted at the export."""
@@ -132,21 +126,46 @@ class StoredDocuments:
         return manifest
 
 
+@contextmanager
+def retyped(
+    file: Path | IO[bytes], dataset: MongoDataset, manifest: Manifest, scratch: Path
+) -> Iterator[TableStream]:
+    """A partition's object, typed by today's rules. The stream ends with BadData unless its rows
+    rebuild to the documents that went in.
+    """
+    from lake.sources.mongo.same import Documents  # noqa: PLC0415  pyarrow, compiled code
+    from lake.sources.mongo.table import DayTable  # noqa: PLC0415
+
+    stored = Documents()
+    with DayTable(dataset, Day.parse(manifest.day), scratch) as table:
+        for documents in _documents_in(file, manifest.key):
+            for document in documents:
+                stored.add(document)
+            table.add(b"".join(documents))
+        earlier = {name: getattr(manifest, name) for name in ("created_at", "sha256")}
+        stream = table.stream(retyped_from=earlier | {"typing": typing_of(manifest)})
+        yield replace(stream, batches=_proven(stream.batches, stored, manifest))
+
+
 def stored_documents(store: Store, manifest: Manifest) -> Iterator[list[bytes]]:
     """A partition's documents, rebuilt. Raises Missing, BadData and what the store raises."""
     import tempfile  # noqa: PLC0415
 
+    with explained_full_disk(), tempfile.TemporaryFile(prefix="lake-") as file:
+        fetch(store, manifest, file)
+        yield from _documents_in(file, store.url(manifest.key))
+
+
+def _documents_in(file: Path | IO[bytes], where: str) -> Iterator[list[bytes]]:
+    """The documents of a table of the lake, rebuilt. Raises BadData."""
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    with explained_full_disk(), tempfile.TemporaryFile(prefix="lake-") as file:
-        fetch(store, manifest, file)
-        try:
-            for batch in pq.ParquetFile(file).iter_batches(_ROWS):
-                yield _rebuilt(batch)
-        except pa.ArrowException as error:
-            where = store.url(manifest.key)
-            raise BadData("not a Parquet file of the lake", where=where, found=error) from error
+    try:
+        for batch in pq.ParquetFile(file).iter_batches(_ROWS):
+            yield _rebuilt(batch)
+    except pa.ArrowException as error:
+        raise BadData("not a Parquet file of the lake", where=where, found=error) from error
 
 
 def source_documents(source: Source, dataset: Dataset, day: Day, scratch: Path) -> Documents:

@@ -34,6 +34,7 @@ _PLAIN: CodecOptions[dict[str, Any]] = CodecOptions(
     datetime_conversion=DatetimeConversion.DATETIME_MS
 )
 _DATE = "date"
+_NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
 _Path = tuple[str, ...]
 
 
@@ -78,9 +79,9 @@ class MongoQuestions:
     def _sums(self, part: Partition) -> Check:
         """Every number of every document, added up by the field that it is in."""
         check = Check("the numbers of each field, added up")
-        here, left_out = _summed(pq.ParquetFile(part.file))
-        if left_out:
-            check.remark = "left out, for the table says them in _rest or _raw: " + left_out
+        here, without = _summed(pq.ParquetFile(part.file), part.manifest.details)
+        if without:
+            check.remark = "not compared, their columns do not hold all values: " + without
         if part.dataset.time_fallback:
             check.remark, here = "not asked: the dataset falls back on _id for its days", {}
         if not here:
@@ -94,7 +95,7 @@ class MongoQuestions:
             ]
             found = list(self._collection(part.dataset.collection).aggregate(pipeline))
         for number, (path, (total, size)) in enumerate(here.items()):
-            there = float(found[0][f"s{number}"]) if found else 0.0
+            there = _as_float(found[0][f"s{number}"]) if found else 0.0
             same = (math.isnan(total) and math.isnan(there)) or math.isclose(
                 total, there, rel_tol=0, abs_tol=_TOLERANCE * size
             )
@@ -138,29 +139,44 @@ def _rebuilt(opened: pq.ParquetFile, wanted: Sequence[int]) -> Iterator[bytes]:
         begin += batch.num_rows
 
 
-def _summed(opened: pq.ParquetFile) -> tuple[dict[_Path, tuple[float, float]], str]:
-    """Each numeric path with its sum and the sum of magnitudes; what had to be left out."""
+def _summed(
+    opened: pq.ParquetFile, details: Mapping[str, Any]
+) -> tuple[dict[_Path, tuple[float, float]], str]:
+    """Each numeric path with its sum and the sum of magnitudes; the paths that were passed over:
+    some of their values are only in `_rest` or `_raw`.
+    """
     paths = [path for field in opened.schema_arrow for path in _numeric(field, ())]
+    if opened.metadata.num_rows and _has_raw(opened):
+        return {}, "all"  # a field that a document has twice may be one of them
+    kept = [path for path in paths if not _is_left_out(path, details)]
     totals: dict[_Path, list[list[float]]] = defaultdict(list)
-    elsewhere: set[str] = set()
-    raw = False
     for batch in opened.iter_batches(_ROWS):
-        for text in pc.drop_null(batch.column("_rest")).to_pylist():
-            elsewhere |= json_util.loads(text).keys()
-        raw = raw or batch.column("_raw").null_count < batch.num_rows
-        for path in paths:
+        for path in kept:
             column = batch.column(path[0])
             values = pc.struct_field(column, list(path[1:])) if path[1:] else column
             numbers = pc.drop_null(values).cast(pa.float64(), safe=False).to_pylist()
             totals[path].append([math.fsum(numbers), math.fsum(map(abs, numbers))])
-    if raw:
-        return {}, "all"
-    kept = {
-        path: (math.fsum(one for one, _ in sums), math.fsum(size for _, size in sums))
-        for path, sums in totals.items()
-        if path[0] not in elsewhere
+    sums = {
+        path: (math.fsum(one for one, _ in parts), math.fsum(size for _, size in parts))
+        for path, parts in totals.items()
     }
-    return kept, ", ".join(sorted({path[0] for path in totals} & elsewhere))
+    return sums, ", ".join(sorted(".".join(path) for path in paths if path not in kept))
+
+
+def _has_raw(opened: pq.ParquetFile) -> bool:
+    batches = opened.iter_batches(_ROWS, columns=["_raw"])
+    return any(batch.column(0).null_count < batch.num_rows for batch in batches)
+
+
+def _is_left_out(path: _Path, details: Mapping[str, Any]) -> bool:
+    """Whether values of the path, or of one above it, are in no column, by the manifest."""
+    left_out = details.get("left_out", {})
+    above = {".".join(path[:length]) for length in range(1, len(path) + 1)}
+    return bool(details.get("left_out_others")) or not above.isdisjoint(left_out)
+
+
+def _as_float(number: Any) -> float:
+    return float(number.to_decimal() if isinstance(number, bson.Decimal128) else number)
 
 
 def _numeric(field: pa.Field, above: _Path) -> Iterator[_Path]:
@@ -171,7 +187,7 @@ def _numeric(field: pa.Field, above: _Path) -> Iterator[_Path]:
     if pa.types.is_struct(field.type):
         for number in range(field.type.num_fields):
             yield from _numeric(field.type.field(number), path)
-    elif pa.types.is_integer(field.type) or pa.types.is_floating(field.type):
+    elif any(is_kind(field.type) for is_kind in _NUMBERS):
         yield path
 
 

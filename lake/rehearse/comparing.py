@@ -18,6 +18,7 @@ from lake.base.scratch import explained_full_disk, scratch_directory
 from lake.base.store.directory import DirectoryStore
 from lake.rehearse.partition import Partition
 from lake.rehearse.results import Check, Compared
+from lake.rehearse.retyped import of_present_typing
 from lake.sources import Source, accounted, is_whole
 
 _TOLD_ROWS = 5
@@ -48,7 +49,22 @@ def compare(
     seed: int,
     samples: int,
 ) -> Compared:
-    """Asks both sides. `taken` is when the snapshot was. Raises what the server raises."""
+    """Asks both sides. `taken` is when the snapshot was. Raises what the server raises.
+
+    A day that older rules typed is compared as today's rules type it, as the server's day is.
+    """
+    with of_present_typing(part) as comparable:
+        return _compare(comparable, source, questions, taken, seed, samples)
+
+
+def _compare(
+    part: Partition,
+    source: Source,
+    questions: Questions,
+    taken: datetime,
+    seed: int,
+    samples: int,
+) -> Compared:
     compared = Compared(part.manifest.dataset, part.manifest.day, part.manifest.rows)
     rows = Check("all rows, by their fingerprint")
     count = Check("the server's own count of rows")

@@ -65,6 +65,14 @@ def fetched(store: Store, manifest: Manifest, lake: Lake) -> Iterator[Partition]
         file = folder / "data.parquet"
         with file.open("wb") as out:
             fetch(store, manifest, out)
-        kind: type[BaseModel] = KINDS[manifest.source]
-        dataset = kind.model_validate(manifest.definition)
-        yield Partition(dataset, Day.parse(manifest.day), manifest, file, lake)
+        day = Day.parse(manifest.day)
+        yield Partition(_dataset(manifest, lake), day, manifest, file, lake)
+
+
+def _dataset(manifest: Manifest, lake: Lake) -> Any:
+    """As it was exported; manifests of early versions have no definition."""
+    if not manifest.definition:
+        (configured,) = lake.settings.datasets_named((manifest.dataset,))
+        return configured
+    kind: type[BaseModel] = KINDS[manifest.source]
+    return kind.model_validate(manifest.definition)
