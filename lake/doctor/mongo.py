@@ -36,6 +36,13 @@ def check(settings: Settings) -> Iterator[Check]:
         greeting: dict[str, Any] = dict(database.command("hello"))
         kinds = {one["name"]: one["type"] for one in listed(database, "listCollections")}
         yield Check("mongo", "ok", f"MongoDB {version}, may read {section.database!r}")
+        if not kinds:
+            yield Check(
+                "mongo",
+                "fail",
+                f"no database {section.database!r}, or it has no collection",
+                "correct `database` of [sources.mongo] or `uri`: a snapshot is refused",
+            )
         yield from _options(section)
         yield clock("mongo", greeting["localTime"].replace(tzinfo=UTC), before)
         for dataset in settings.dataset:

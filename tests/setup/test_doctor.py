@@ -245,6 +245,16 @@ def test_an_empty_collection(doctor, mongo, events):
     assert "empty" in told(doctor(mongo)[1], "dataset events", "warn")
 
 
+def test_a_database_that_is_gone(doctor, mongo, events, lake):
+    events.database.client.drop_database(events.database.name)
+    text = mongo.partition("[[dataset]]")[0]
+    status, checks = doctor(text)
+    assert status == 1
+    line = told(checks, "mongo", "fail")
+    assert f"no database {events.database.name!r}" in line
+    assert "correct `database`" in line
+
+
 HTTP = """
 [lake]
 root = "data"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import uuid
 from decimal import Decimal
 from typing import Any
 
 import bson
+import duckdb
 import pyarrow as pa
 import pytest
 from bson import Decimal128, Int64, ObjectId, json_util
@@ -156,6 +158,42 @@ def test_object_ids_say_so_at_every_level() -> None:
         {"o": str(OBJECT_ID)},
         [str(OBJECT_ID)],
     )
+
+
+UUID = uuid.UUID("00112233-4455-6677-8899-aabbccddeeff")
+
+
+@pytest.mark.parametrize(
+    ("subtype", "text", "kind"), [(4, str(UUID), b"uuid"), (3, UUID.hex, b"binary3")]
+)
+def test_uuids_say_so_at_every_level(subtype: int, text: str, kind: bytes) -> None:
+    value = bson.Binary(UUID.bytes, subtype)
+    made = table({"x": value, "s": {"x": value}, "l": [value, value]})
+    fields = [
+        made.schema.field("x"), made.schema.field("s").type.field("x"),
+        made.schema.field("l").type.value_field,
+    ]  # fmt: skip
+    assert [field.type for field in fields] == [pa.string()] * 3
+    assert [field.metadata for field in fields] == [{b"bson": kind}] * 3
+    (row,) = made.to_pylist()
+    assert (row["x"], row["s"], row["l"]) == (text, {"x": text}, [text, text])
+    assert (row["_rest"], row["_raw"]) == (None, None)
+
+
+def test_uuids_beside_others() -> None:
+    """Of two subtypes, and of bytes of another length, the commonest has the column."""
+    common, other = bson.Binary(UUID.bytes, 4), bson.Binary(UUID.bytes, 3)
+    type_, values, rest = column(common, common, other, bson.Binary(b"short", 4), "text")
+    assert (type_, values) == (pa.string(), [str(UUID), str(UUID), None, None, None])
+    assert [text is None for text in rest] == [True, True, False, False, False]
+
+
+def test_uuids_join_documents() -> None:
+    ids = [bson.Binary(uuid.UUID(int=n).bytes, 4) for n in range(3)]
+    users = table(*({"user": one, "name": f"u{n}"} for n, one in enumerate(ids)))  # noqa: F841
+    orders = table(*({"of": ids[n], "cost": n} for n in (2, 2, 0)))  # noqa: F841  DuckDB
+    joined = "FROM orders JOIN users ON orders.of = users.user GROUP BY name ORDER BY name"
+    assert duckdb.sql(f"SELECT name, sum(cost) {joined}").fetchall() == [("u0", 0), ("u2", 4)]
 
 
 def test_names_that_are_no_columns() -> None:
