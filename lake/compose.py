@@ -17,11 +17,13 @@ from lake.snapshots.manifest import SnapshotManifest
 from lake.snapshots.mongodump import OF_A_COLLECTION
 
 FILE = "compose.yaml"
-_IMAGES = {
+IMAGES = {
     "prometheus": "prom/prometheus:v{}",
     "loki": "grafana/loki:{}",
     "mongo": "mongo:{}",
 }
+"""By the system, with the version's place. Only the user's own Docker pulls one (see
+docs/third-party.md, which lists each with its licence)."""
 _PORTS = {"prometheus": 9090, "loki": LOKI_PORT, "mongo": 27017}
 
 
@@ -29,7 +31,7 @@ def write_compose(manifest: SnapshotManifest, into: Path) -> Path:
     """Writes DIR/compose.yaml with one service of the snapshot's own version."""
     system = manifest.system
     service: dict[str, Any] = {
-        "image": _IMAGES[system].format(_tag(manifest)),
+        "image": IMAGES[system].format(_tag(manifest)),
         "user": "0:0",  # the files belong to whoever restored them
         "ports": [f"127.0.0.1:{_PORTS[system]}:{_PORTS[system]}"],
     }

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from lake.compose import IMAGES
 from lake.servers import EXTRA_PROGRAMS, PROGRAM_NAMES
 from lake.servers.binaries import pinned_version, server_of
+from lake.snapshots.manifest import SYSTEMS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/third-party.md").read_text(encoding="utf-8")
@@ -77,9 +79,25 @@ def test_every_module_is_listed_with_its_version(file: Path) -> None:
     assert all(f"{module} v" in PAGE for module in tools)
 
 
+def images() -> list[list[str]]:
+    """The page's rows about images, which are installed by nobody but the user."""
+    found = re.search(r"(?ms)^## Images in compose\.yaml$(.*?)^## ", PAGE)
+    assert found, "docs/third-party.md says nothing about images"
+    return [row for row in rows(found[1]) if row[0].startswith("`")]
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_every_image_of_a_compose_file_is_listed(system: str) -> None:
+    name, _, version = IMAGES[system].partition(":")
+    assert "{}" in version
+    assert [row[3] for row in images() if row[0] == f"`{name}`"] == ["the user"]
+
+
 def test_every_licence_is_named_and_none_is_one_that_may_not_be_installed() -> None:
     for row in rows():
         assert row[2], row
+        if row in images():
+            continue
         assert not FORBIDDEN.search(row[2]), row
         assert "GPL" not in row[2] or row[0].lower().startswith("secantusdb"), row
     families = re.findall(r"(?m)^\*\*(.+?)\*\*", PAGE)

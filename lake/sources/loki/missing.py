@@ -141,18 +141,25 @@ class Recovery:
         return counted(self._api, self._selector, start_ns, end_ns)
 
     def _short_cuts(self) -> Iterator[int]:
-        """The cuts at which lines are missing.
+        """The cuts at which lines are missing, or may be.
 
         A sum takes lines that differ in metadata only for one, so it is not compared with the
         rows; at most it says at which of many cuts there is anything at all.
         """
         cuts = self._cuts()
-        query = self._selector.distinct_lines()
         with ThreadPoolExecutor(self._parallel, "loki-cuts") as pool:
-            counts = pool.map(lambda at: self._api.vector(query, at, smallest=True), cuts)
+            counts = pool.map(self._distinct_lines, cuts)
             for at, found in zip(cuts, counts, strict=True):
-                if sum(value for _, value in found) > self._spool.count(at - MS + 1, at + 1):
+                if found is None or found > self._spool.count(at - MS + 1, at + 1):
                     yield at
+
+    def _distinct_lines(self, at_ns: int) -> float | None:
+        """Lines in the millisecond that ends with `at_ns`; None for more than one query counts."""
+        query = self._selector.distinct_lines()
+        try:
+            return sum(value for _, value in self._api.vector(query, at_ns, smallest=True))
+        except TooMany:
+            return None
 
     def _cuts(self) -> Sequence[int]:
         """Where lines may be missing; of many, or where it is cheap, those with lines."""
