@@ -378,12 +378,14 @@ class Exporter:
             return
         if unseen := self.source(dataset.source).unseen(dataset, day):
             raise TransientError(
-                "the day is late: the source lists streams of it, but returns no rows yet",
+                "the day is late: the source lists streams of it, but returns no rows of them yet",
                 where=where,
-                expected="rows",
-                found=f"{unseen} streams without rows",
-                remedy="export the day again later (Loki shows lines of past days once they are "
-                "flushed); if the streams have no lines of this day: --allow-shrink",
+                expected="rows of the listed streams, or no stream",
+                found=f"{unseen} {'stream' if unseen == 1 else 'streams'} without rows",
+                remedy="export the day again later: Loki returns lines of past days after it has "
+                "flushed their chunks (at once by `POST /flush`) and read its index again, once "
+                "a minute. If the streams have no lines of this day, --allow-shrink exports it "
+                "as empty",
             )
         kept = getattr(self.settings.hot, dataset.source)
         if day.days_until(Day.today()) >= kept:

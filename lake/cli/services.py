@@ -23,18 +23,21 @@ _INTERRUPTED = 130
 
 @click.group()
 def services() -> None:
-    """Real servers here: mongo, prometheus, loki, s3.
+    """Finds, installs and starts the real servers mongo, prometheus, loki and s3.
 
-    They listen on the loopback only. On request there are also prometheus3 (the newest
-    Prometheus, where Debian's is 2.42), loki2 (2.2.1, where a newer Loki is on PATH),
-    ferretdb, and the programs promtool3, thanos and logcli.
+    They listen on the loopback interface only. By name only: prometheus3 (Prometheus 3, beside
+    Debian's 2.42), loki2, ferretdb, and the programs promtool3, thanos and logcli.
+
+    loki is any Loki from 2.2 on: the one on PATH, else the installed Loki 2.2.1. loki2 is
+    Loki 2.2.1 alone, also where a newer one is on PATH: restore, replay and rehearsal use it
+    for data that came from Loki 2.2. No newer Loki is installed: those are under the AGPL.
     """
 
 
 @services.command("list")
 @json_option
 def list_(as_json: bool) -> None:
-    """Where each server's program is, or how it would be installed."""
+    """Lists each server's program and version, or how it would be installed."""
     from lake.servers import EXTRA_PROGRAMS, PROGRAM_NAMES, find  # noqa: PLC0415
     from lake.servers.installing import how_installed  # noqa: PLC0415
 
@@ -55,8 +58,9 @@ def list_(as_json: bool) -> None:
 def install(name: tuple[str, ...], as_json: bool) -> None:
     """Installs the programs NAME that are missing.
 
-    Without a NAME those of the four servers; prometheus3, thanos, ferretdb and logcli take
-    some minutes each and are installed by name only.
+    Without a NAME those of the four servers; prometheus3, loki2, thanos, ferretdb and logcli
+    take some minutes each and are installed by name only. loki installs nothing where a Loki
+    is on PATH; loki2 installs Loki 2.2.1 beside it.
     """
     from lake.servers import PROGRAM_NAMES  # noqa: PLC0415
     from lake.servers.binaries import check_program  # noqa: PLC0415
@@ -80,14 +84,14 @@ def install(name: tuple[str, ...], as_json: bool) -> None:
     "--dir",
     "directory",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Keeps data, ports and keys there for the next time; without it they are thrown away.",
+    help="Directory that keeps data, ports and keys; without it they are removed at the end.",
 )
 @json_option
 def up(name: tuple[str, ...], directory: Path | None, as_json: bool) -> None:  # noqa: ARG001
     """Starts the servers NAME and runs them until SIGINT or SIGTERM.
 
     Without a NAME: mongo, prometheus, loki, s3. Installs what is missing. When all are
-    ready, one JSON object on standard output says how to reach each of them.
+    ready, one JSON object on standard output has the address of each.
     """
     from lake.servers import SERVER_NAMES, start  # noqa: PLC0415
     from lake.servers.progress import shown  # noqa: PLC0415

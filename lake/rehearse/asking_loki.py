@@ -45,7 +45,8 @@ class LokiQuestions:
 
     def __init__(self, endpoint: Mapping[str, str], version: str, tenant: str) -> None:
         self._http = Http(LokiSource(url=endpoint["url"], tenant=tenant), "loki")
-        numbers = Version(version).numbers  # an unknown version counts as old
+        self._version = Version(version)
+        numbers = self._version.numbers  # an unknown version counts as old
         self._by_stream = numbers is None or numbers < _BY_SELECTOR
 
     def first_answer(self, taken: datetime) -> None:
@@ -85,14 +86,17 @@ class LokiQuestions:
         except Rejected as error:
             if not self._by_stream:
                 raise
-            check.remark = f"left out: this version refuses the query: {error.text}"
+            check.remark = f"left out: Loki {self._version} refuses the query: {error.text}"
             return check
         for row in part.rows("loki_hours"):
             found_bytes = there.pop(row["at_ns"], 0)
             if row["unclear"]:
                 check.remark = "left out: hours with lines that may have been no UTF-8"
             elif self._by_stream and row["at_end"]:
-                check.remark = "left out: hours with lines in their last ns, which 2.2 never counts"
+                check.remark = (
+                    "left out: hours with lines in their last ns, which this version of Loki "
+                    f"({self._version}) may leave out of its counts, as all before 3.0"
+                )
             else:
                 check.compare(_iso(row["at_ns"]), row["bytes"], found_bytes)
         for at_ns, size in there.items():

@@ -39,7 +39,12 @@ def programs_for(
     remarks = []
     for system in systems:
         mine = [one for one in partitions if one.dataset.source == system]
-        version = _came_from(system, mine) or _needed(system, store, mine)
+        versions = _versions(system, mine)
+        numbered = [one for one in versions if version_parts(one)[:1] >= (2,)]
+        newest = max(numbered, key=version_parts, default="")
+        # A version without a number chooses nothing, but gets a remark.
+        others = [one for one in versions if not version_parts(one)]
+        version = newest or _needed(system, store, mine) or next(iter(others), "")
         program = closest(system, version) if version else find(system)
         if program is None:
             raise PermanentError(
@@ -52,18 +57,17 @@ def programs_for(
     return chosen, remarks
 
 
-def _came_from(system: str, partitions: Sequence[Partition]) -> str:
-    """The newest of the servers that the partitions were exported from; '' where none is known."""
+def _versions(system: str, partitions: Sequence[Partition]) -> list[str]:
+    """The versions of the servers that the partitions were exported from, where recorded."""
     if system == "mongo":  # documents go into any version
-        return ""
+        return []
     versions = [
         str(one.manifest.details.get(SERVER_VERSION, ""))
         for one in partitions
         # Mimir and others of Prometheus' API have versions of their own.
         if SERVER_APPLICATION not in one.manifest.details
     ]
-    known = [one for one in versions if version_parts(one)[:1] >= (2,)]
-    return max(known, key=version_parts, default="")
+    return [one for one in versions if one]
 
 
 def _needed(system: str, store: Store, partitions: Sequence[Partition]) -> str:

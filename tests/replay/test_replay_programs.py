@@ -34,3 +34,29 @@ def test_the_loki_that_the_lines_came_from(monkeypatch, details, program):
     ]
     chosen, _ = programs.programs_for(None, partitions, ["loki"])
     assert chosen == {"loki": program}
+
+
+@pytest.mark.parametrize(
+    ("system", "versions", "remark"),
+    [
+        ("loki", ["main-a1b2"], "came from Loki main-a1b2, and Loki 2.2.1 serves them"),
+        ("loki", ["unknown", ""], "came from Loki of unknown version"),
+        ("loki", ["2.2.1", "main-a1b2"], None),  # the newest that can be compared
+        ("prometheus", [""], None),
+        ("prometheus", ["0.42.1"], None),  # of a server that is no Prometheus
+    ],
+)
+def test_the_remark_on_versions_without_a_number(monkeypatch, system, versions, remark):
+    monkeypatch.setitem(programs.closest.__globals__, "find_all", lambda _name: [OLD])
+    monkeypatch.setattr(programs, "find", lambda _name: OLD)
+    monkeypatch.setattr(programs, "_has_histograms", lambda *_: False)
+    partitions = [
+        SimpleNamespace(
+            dataset=SimpleNamespace(source=system),
+            manifest=SimpleNamespace(details={"server_version": one}),
+        )
+        for one in versions
+    ]
+    _, remarks = programs.programs_for(None, partitions, [system])
+    assert len(remarks) == bool(remark)
+    assert not remark or remark in remarks[0]

@@ -52,7 +52,6 @@ def test_none_where_there_is_none(monkeypatch):
         ("loki", "3.7.6+abc", "3.7.6"),
         ("loki", "2.2.0", "2.2.1"),
         ("loki", "3.5.1", "3.7.6"),
-        ("loki", "main-a1b2", "3.7.6"),
         ("prometheus", "2.42.0+ds", "2.53.1"),
         ("prometheus", "", "2.42.0"),
     ],
@@ -66,7 +65,7 @@ def test_nothing_is_reported_of_a_version_that_serves_all_of_it(name, version, p
     [
         ("prometheus", "3.16.0", "2.42.0", "`lake services install prometheus3`"),
         ("prometheus", "3.20.0", "3.16.0", "Put the `prometheus` of that version on PATH"),
-        ("prometheus", "2.42.0", "3.16.0", "`lake services install prometheus` gets"),
+        ("prometheus", "2.42.0", "3.16.0", "`lake services install prometheus` installs"),
         ("loki", "2.2.1", "3.7.6", "`lake services install loki2`"),
         ("loki", "2.9.3", "3.7.6", "Put the `loki` of that version on PATH"),
         ("loki", "3.7.6", "2.2.1", "Put the `loki` of that version on PATH"),
@@ -78,6 +77,22 @@ def test_another_version_is_reported_with_a_remedy(name, version, program, remed
     assert f"came from {name.title()} {version.removeprefix('v')}" in report
     assert f"{name.title()} {program} serves them" in report
     assert remedy in report
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "came"),
+    [
+        ("loki", "main-a1b2", "came from Loki main-a1b2, and Loki 3.7.6 serves them"),
+        ("loki", "k250", "came from Loki k250, and Loki 3.7.6 serves them"),
+        ("loki", "unknown", "came from Loki of unknown version, and Loki 3.7.6 serves them"),
+        ("prometheus", "HEAD", "came from Prometheus HEAD, and Prometheus 3.7.6 serves them"),
+    ],
+)
+def test_a_build_without_a_number_is_reported(name, version, came):
+    report = other_version(name, version, *binaries("3.7.6"))
+    assert came in report
+    assert "can't be compared" in report
+    assert f"put the `{name}` that wrote the data on PATH" in report
 
 
 def test_what_an_older_prometheus_cannot_do_is_reported():

@@ -12,7 +12,8 @@ Loki's answer, while a count takes them as they were: see `_whole`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import logging
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -35,6 +36,8 @@ from lake.sources.loki.selector import Selector
 from lake.sources.loki.spool import KEYS, RunWriter, Spool, Stretch, keys_of
 from lake.sources.loki.stream_set import StreamSet, resolve_one, streams_between
 
+_LOG = logging.getLogger(__name__)
+_ROUNDS = 3  # of reading streams that appear during the read
 _RUN_BYTES = 12 << 20  # held in memory by all threads together
 _MANY_LINES = 100_000  # of a stream; its hours are read in parallel
 _MOST_IN_HOURS = 8  # streams; each of them has 24 files open in the end
@@ -58,8 +61,33 @@ class ByStream:
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     def stretches(self) -> list[Stretch]:
-        """All lines of each stream. Raises Incomplete where they stay below its count."""
-        streams = streams_between(self.api, self.selector, self.day.start_ns, self.day.end_ns)
+        """All lines of each stream, streams that appear during the read included.
+
+        Raises Incomplete where they stay below its count, or new streams go on to appear.
+        """
+        streams = self._listed()
+        found = self._read(streams)
+        for _ in range(_ROUNDS):
+            touched = streams.add_all(self._listed(), metadata=self._may_have_metadata)
+            if not touched:
+                return found
+            _LOG.info("loki: new streams during the read; %s streams are read again", len(touched))
+            counts = self._counted(streams, touched)
+            kept = [stretch.without(touched) for stretch in found]
+            found = [*kept, *self._one_by_one(streams, counts)]
+        raise Incomplete(
+            "new streams appear faster than they are read",
+            where=f"{self.selector} {self.day}",
+            expected="no new stream in the answer of /loki/api/v1/series after a read",
+            found=f"new streams after each of {_ROUNDS} further reads",
+            remedy="export the day again when it is over and its late lines have arrived",
+        )
+
+    def _listed(self) -> StreamSet:
+        return streams_between(self.api, self.selector, self.day.start_ns, self.day.end_ns)
+
+    def _read(self, streams: StreamSet) -> list[Stretch]:
+        """All lines of these streams."""
         if not self.selector.filters_only:  # labels may come changed, so that they name no stream
             self._try(streams)
             return self._one_by_one(streams, self._counted(streams))
@@ -86,7 +114,7 @@ class ByStream:
         return version.numbers is None or version.knows_metadata
 
     def _together(self, streams: StreamSet) -> list[Stretch]:
-        """The day for all streams at once. Streams that come up meanwhile are added to the set."""
+        """The day for all streams at once. Streams that its rows show are added to the set."""
         folder = self._folder("together")
         api = self.api.resolving(streams.resolve)
         reading = Reading(api, self.selector, self.day, folder, self.parallel, self.lines)
@@ -97,11 +125,12 @@ class ByStream:
             streams.add(labels[number])
         return found
 
-    def _counted(self, streams: StreamSet) -> dict[int, int]:
-        """Id → lines of the day, as Loki counts each stream."""
+    def _counted(self, streams: StreamSet, wanted: Collection[int] | None = None) -> dict[int, int]:
+        """Id → lines of the day, as Loki counts each stream; of all, or of those wanted."""
         selectors = {
             number: streams.selector(labels, self.selector)
             for number, labels in streams.all().items()
+            if wanted is None or number in wanted
         }
         start, end = self.day.start_ns, self.day.end_ns
         return counted_streams(self.api, selectors, start, end, self.parallel)

@@ -30,7 +30,7 @@ from lake.sources.loki.config import LokiConfig, milliseconds
 from lake.sources.loki.counting import counted, counted_streams
 from lake.sources.loki.cover import cover
 from lake.sources.loki.missing import Recovery
-from lake.sources.loki.paging import Bound
+from lake.sources.loki.paging import MS, Bound
 from lake.sources.loki.reading import Reading, page_lines
 from lake.sources.loki.selector import Selector
 from lake.sources.loki.split import Split
@@ -161,17 +161,33 @@ class LokiReader:
         return counted_streams(api, selectors, day.start_ns, day.end_ns, parallel)
 
     def unseen(self, dataset: Dataset, day: Day) -> int:
-        """Streams that `/series` lists for a day of which queries show no line at all.
+        """Streams that `/series` lists for a day of which queries return no line at all.
 
-        Lines are listed before they are found: those of past days until they are flushed and
+        Lines are listed before they are returned: those of past days until they are flushed and
         the index is read again. 0 where there is any line, whatever the pipeline leaves of it.
+
+        A stream is also listed where the day before or after has its line, and a chunk's time,
+        rounded to milliseconds, touches the day: such streams are left out.
         """
         api, found = self._api(), 0
         for part in _parts(api, replace(_selector(dataset), pipeline=""), day):
             if counted(api, part, day.start_ns, day.end_ns):
                 return 0
-            found += len(streams_between(api, part, day.start_ns, day.end_ns))
+            listed = streams_between(api, part, day.start_ns, day.end_ns)
+            inside = streams_between(api, part, day.start_ns + MS, day.end_ns - MS).all()
+            edge = {n: listed.selector(of, part) for n, of in listed.all().items()
+                    if n not in inside}  # fmt: skip
+            if edge and any(self._lines_of(api, edge, day.end_ns - MS).values()):
+                return 0  # a count by all streams may leave out the last ns
+            for start_ns in (day.start_ns - MS, day.end_ns) if edge else ():
+                lines = self._lines_of(api, edge, start_ns)
+                edge = {number: one for number, one in edge.items() if not lines[number]}
+            found += len(inside) + len(edge)
         return found
+
+    def _lines_of(self, api: Api, streams: dict[int, Selector], start_ns: int) -> dict[int, int]:
+        """The lines of each stream in the millisecond from `start_ns` on."""
+        return counted_streams(api, streams, start_ns, start_ns + MS, self._http.max_parallel)
 
     def _api(self) -> Api:
         with self._lock:

@@ -39,6 +39,20 @@ class StreamSet:
         self._by_names.setdefault(frozenset(name for name, _ in key), set()).add(key)
         self._ids[key] = self._streams.id_of(dict(key))
 
+    def add_all(self, listed: StreamSet, *, metadata: bool) -> set[int]:
+        """Adds the streams of a later list; returns the ids of those whose rows it concerns.
+
+        These are the new ones, those whose selector matched a new one too, and, where lines
+        may have `metadata`, those whose rows may be a new one's.
+        """
+        new = listed._ids.keys() - self._ids.keys()
+        wider = {n for key, n in self._ids.items() if any(key < longer for longer in new)}
+        before = self.ambiguous() if metadata and new else set()
+        for key in new:
+            self.add(dict(key))
+        unclear = self.ambiguous() - before if metadata and new else set()
+        return {self._ids[key] for key in new} | wider | unclear
+
     def all(self) -> dict[int, dict[str, str]]:
         """Id → labels, in the order of the ids."""
         return dict(sorted((number, dict(sorted(key))) for key, number in self._ids.items()))

@@ -332,6 +332,53 @@ def test_answers_that_mix_labels_and_metadata(server: LokiClient, job: str, tmp_
 
 
 @OLD
+@pytest.mark.parametrize("pipeline", ["", '|= "e"', "| json"])
+def test_streams_that_appear_during_the_read(
+    loki: LokiClient, job: str, tmp_path: Path, pipeline: str
+) -> None:
+    """After the first list of streams: one whose labels contain another's, one whose line a
+    joint query merges with another's.
+    """
+    at, line = DAY.start_ns + HOUR, '{"e": "same"}'
+    early: list[Labels] = [{"job": job}, {"job": job, "pod": "a"}]
+    late: list[Labels] = [{"job": job, "zone": "z"}, {"job": job, "pod": "b"}]
+
+    def push_late(path: str) -> None:
+        if path.endswith("/series") and not arrived:
+            arrived.append(path)
+            for labels in late:
+                loki.push(labels, [(at, line, {})])
+
+    for labels in early:
+        loki.push(labels, [(at, line, {})])
+    arrived: list[str] = []
+    proxy = FaultyProxy(loki.url, lambda path, _: None)
+    proxy.before = push_late
+    with proxy.running():
+        table, details = read(LokiClient(proxy.url), f'{{job="{job}"}} {pipeline}', tmp_path, loki)
+    assert arrived
+    found = sorted(row[:3] for row in rows_of(table))
+    assert found == sorted((pairs(labels), at, line) for labels in [*early, *late])
+    assert details["streams"] == 4
+
+
+@OLD
+def test_streams_that_appear_for_ever(loki: LokiClient, job: str, tmp_path: Path) -> None:
+    def push_another(path: str) -> None:
+        if path.endswith("/series"):
+            arrived.append(path)
+            loki.push({"job": job, "n": f"{len(arrived)}"}, [(DAY.start_ns, "x", {})])
+
+    arrived: list[str] = []
+    proxy = FaultyProxy(loki.url, lambda path, _: None)
+    proxy.before = push_another
+    with proxy.running(), pytest.raises(Incomplete, match="appear faster") as error:
+        read(LokiClient(proxy.url), f'{{job="{job}"}} | logfmt', tmp_path)
+    assert job in str(error.value)
+    assert len(arrived) < 10
+
+
+@OLD
 @pytest.mark.slow
 def test_streams_that_are_listed_before_their_lines_are_found(
     loki_program: Binary, job: str, tmp_path: Path
@@ -351,6 +398,27 @@ def test_streams_that_are_listed_before_their_lines_are_found(
         }
         reader.close()
     assert list(unseen.values()) == [1, 1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        (DAY.start_ns - HOUR, DAY.start_ns - 1),  # Loki 3.7 lists this chunk for DAY
+        (DAY.start_ns - HOUR, DAY.start_ns - MS),
+        (DAY.end_ns, DAY.end_ns + HOUR),
+        (DAY.end_ns - 1,),  # of DAY, and left out of a count by 2.2
+    ],
+)
+def test_a_chunk_that_ends_or_begins_at_midnight_makes_no_day_late(
+    server: LokiClient, job: str, times: tuple[int, ...]
+) -> None:
+    server.push({"job": job}, [(ts, f"at {ts}", {}) for ts in times])
+    server.store()
+    wait_until(lambda: len(server.lines(f'{{job="{job}"}}', times[0], times[-1] + 1)) > 0)
+    reader = LokiReader(LokiSource(url=server.url, tenant=server.tenant))
+    assert reader.unseen(dataset_of(f'{{job="{job}"}}'), DAY) == 0
+    assert reader.unseen(dataset_of("{}"), DAY) == 0
+    reader.close()
 
 
 def test_a_day_whose_lines_a_pipeline_leaves_out_is_empty(loki: LokiClient, job: str) -> None:
