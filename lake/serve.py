@@ -85,6 +85,21 @@ def serve(
     )
 
 
+def serving_remark(manifest: SnapshotManifest) -> str:
+    """The remark for a restore that starts no server: whether one of the data's version is here.
+
+    '' where it is, and for MongoDB, whose documents any version loads.
+    """
+    system, version = manifest.system, str(manifest.server["version"])
+    program = find(system) if system == "mongo" else closest(system, version)
+    if program is None:
+        return (
+            f"no usable {_PROGRAMS[system]} on this machine: `lake services install {system}` "
+            f"installs {how_installed(system)}"
+        )
+    return "" if system == "mongo" else other_version(system, version, program)
+
+
 def _program(system: str, version: str, into: Path) -> Binary:
     """That of the version that the data came from, where it is on this machine."""
     program = find(system) if system == "mongo" else closest(system, version)

@@ -82,6 +82,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     skipped = sum(NO_NEWEST in str(report.longrepr) for report in reports)
     if skipped:
         terminalreporter.write_line(
-            f"{skipped} tests of Loki {NEWEST} skipped: {NO_NEWEST}",
+            f"{skipped} {'test' if skipped == 1 else 'tests'} of Loki {NEWEST} skipped: "
+            f"{NO_NEWEST}; put one there to run them",
             yellow=True,
         )

@@ -90,6 +90,7 @@ def restore(
     from lake.base.settings import load  # noqa: PLC0415
     from lake.base.store import open_store  # noqa: PLC0415
     from lake.compose import write_compose  # noqa: PLC0415
+    from lake.serve import serving_remark  # noqa: PLC0415
     from lake.serving import serving  # noqa: PLC0415
     from lake.snapshots.holding import snapshot_holding  # noqa: PLC0415
     from lake.snapshots.manifest import read_snapshot  # noqa: PLC0415
@@ -112,6 +113,8 @@ def restore(
         if serve:
             _serve(settings, manifest, into, grafana, shown_day, as_json=as_json)
             return
+    if remark := serving_remark(manifest):
+        click.echo(f"note: {remark}", err=True)
     if as_json:
         report = {
             "system": system,

@@ -64,7 +64,7 @@ class Source(Protocol):
         """All rows of [00:00, 24:00) UTC. `scratch` is an empty directory for spooling."""
 
     def count(self, dataset: Dataset, day: Day) -> Count:
-        """Asked on another path than `read` takes."""
+        """The number of rows, by another request than those of `read`."""
 
     def undated(self, dataset: Dataset) -> int | None:
         """Rows that belong to no day; None where the system knows no such rows."""
@@ -75,10 +75,9 @@ class Source(Protocol):
         """
 
     def unseen(self, dataset: Dataset, day: Day) -> int:
-        """How much the source lists of a day of which it shows no row yet.
+        """The number of streams that the source lists for a day whose rows it does not return yet.
 
-        Above 0 the day is not empty but late. 0 where the system lists nothing that it does
-        not show.
+        Above 0 the day is not empty but late. 0 for systems that list nothing of the kind.
         """
 
     def stop(self) -> None:

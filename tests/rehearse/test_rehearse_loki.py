@@ -99,7 +99,7 @@ def log_site(loki_program: Binary, tmp_path: Path) -> Iterator[LogSite]:
 
 
 @pytest.mark.slow
-def test_every_line_is_compared(log_site, monkeypatch):
+def test_every_line_is_compared(log_site, loki_program):
     found = rehearse(log_site.settings, log_site.store, systems=["loki"], seed=3, samples=40)
     assert found.differences() == []
     (one,) = found.snapshots
@@ -111,4 +111,7 @@ def test_every_line_is_compared(log_site, monkeypatch):
         assert checks["all rows"].compared == each.rows
         hours = checks["the bytes of each hour's lines"]
         assert hours.compared >= 20, hours.remark
+        expected = "" if has_version(loki_program, "3") else f"({loki_program.version})"
+        assert expected in hours.remark
+        assert bool(hours.remark) == bool(expected)
         assert checks["some lines with their labels and metadata"].compared > 40

@@ -8,9 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
+import lake.serve
 from lake.base.errors import PermanentError
-from lake.serve import serve
-from lake.servers import find
+from lake.serve import serve, serving_remark
+from lake.servers import Binary, find
 
 
 @pytest.fixture
@@ -35,3 +36,21 @@ def test_serving_a_restored_system_names_every_way_to_a_server(bare, system, pro
     assert f"`lake services install {system}` gets" in remedy
     assert f"put {program} on PATH" in remedy
     assert f"`docker compose up` in {tmp_path}" in remedy
+    assert f"no usable {program} on this machine: `lake services install {system}`" in (
+        serving_remark(manifest)
+    )
+
+
+@pytest.mark.parametrize(
+    ("here", "remark"),
+    [
+        ("2.2.1", "the data came from Loki 3.5.0, and Loki 2.2.1 serves them"),
+        ("3.7.8", ""),
+    ],
+)
+def test_a_restore_without_a_server_names_the_version_that_is_missing(monkeypatch, here, remark):
+    program = Binary(Path("/bin/loki"), here, "PATH")
+    monkeypatch.setattr(lake.serve, "closest", lambda *_: program)
+    manifest = SimpleNamespace(system="loki", server={"name": "loki", "version": "3.5.0"})
+    assert serving_remark(manifest).startswith(remark)
+    assert bool(serving_remark(manifest)) == bool(remark)

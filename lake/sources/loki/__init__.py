@@ -4,8 +4,8 @@ Belongs here: Loki's HTTP API, LogQL, paging, and the Arrow form of streams and 
 Does not: retries and credentials (lake.sources.http), the columns of labels (lake.sources.labels).
 
 reader     the steps              reading   one day, hour by hour in parallel
-paging     an hour, page by page  crowd     one very full instant
-counting   Loki's own count       missing   lines that Loki counts and does not give
+paging     an hour, page by page  crowd     an instant with more lines than a page
+counting   Loki's own count       missing   lines that are counted and not returned
 api        a request, an answer   answer    JSON → Arrow rows
 spool      rows on disk, sorted   table     the columns of the partition
 selector   LogQL text             cover     selectors that together take all streams

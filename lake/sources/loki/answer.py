@@ -1,9 +1,9 @@
 """Loki's answers, from JSON to Arrow rows.
 
 Belongs here: what an answer has to look like, and the columns of a row on its way.
-Does not: asking, or the columns of the partition.
+Does not: requests, or the columns of the partition.
 
-From 3.0 on an answer tells a stream's labels from a line's metadata. Older versions, and
+From 3.0 on an answer lists a stream's labels and a line's metadata apart. Older versions, and
 proxies that remove the request's header, mix them: see `mixed_rows`.
 """
 
@@ -44,7 +44,7 @@ Resolve = Callable[[Mapping[str, str]], tuple[int, dict[str, str]]]
 
 
 class Mixed(BadData):
-    """The answer has lines, and does not tell labels from metadata."""
+    """The answer has lines, with labels and metadata mixed."""
 
 
 class Streams:
@@ -97,15 +97,15 @@ def _data(answer: Answer, result_type: str) -> dict[str, Any]:
         # A metadata value may hold bytes that are no UTF-8; lines come with them replaced.
         body = json.loads(answer.content.decode("utf-8", "replace"))
     except json.JSONDecodeError:
-        body = answer.json()  # which tells apart what broke off and what is no JSON
+        body = answer.json()  # its error distinguishes a cut answer from one that is no JSON
     data = body.get("data") if isinstance(body, dict) else None
     if not isinstance(data, dict) or not isinstance(data.get("result"), list):
         raise _odd(answer, "the answer has no result", found=shortened(str(body)))
     if data.get("resultType") != result_type:
         raise _odd(
             answer,
-            "the answer is of another kind",
-            expected=f"{result_type}: a log selector gives lines, an expression does not",
+            "the answer has the wrong result type",
+            expected=f"{result_type}, as for a log selector; a metric expression returns no lines",
             found=data.get("resultType"),
         )
     if marks := _partial_marks(body):
@@ -114,13 +114,13 @@ def _data(answer: Answer, result_type: str) -> dict[str, Any]:
             where=answer.url,
             expected="all of the data",
             found=shortened("; ".join(marks)),
-            remedy="try again when every component of Loki is up",
+            remedy="run it again when all components of Loki are up",
         )
     return data
 
 
 def _partial_marks(body: Mapping[str, Any]) -> list[str]:
-    """How the answer says that it is not whole: servers and gateways differ in their words."""
+    """The marks of a partial answer: servers and gateways use different ones."""
     marks = []
     for part in (body, body["data"]):
         marks += [f"{name}: true" for name in ("isPartial", "partial") if part.get(name) is True]
@@ -149,7 +149,7 @@ def rows_of(answer: Answer, streams: Streams) -> pa.Table:
 
 
 def categorizes(answer: Answer) -> bool:
-    """Whether the answer declares that it tells labels from metadata; it may have no lines."""
+    """Whether the answer declares that it lists labels and metadata apart; it may have no lines."""
     return answer.content.startswith(_HEAD)
 
 
@@ -169,14 +169,14 @@ def _rows(answer: Answer, made: Callable[[], pa.Table]) -> pa.Table:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _odd(
             answer,
-            "the answer's streams are not of the known form",
+            "the streams in the answer have an unexpected format",
             expected="[time, line, {categories}]",
             found=f"{type(error).__name__}: {error}",
         ) from error
 
 
 def _scanned(content: bytes, streams: Streams) -> pa.Table | None:
-    """The same by compiled code; None where that does not know the answer's form."""
+    """The same by compiled code; None for a format that the code does not parse."""
     from lake.sources.loki import scan  # noqa: PLC0415  compiled code, which only reading needs
 
     if not content.startswith(_HEAD) or not _is_utf8(content):

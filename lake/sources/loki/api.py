@@ -1,11 +1,11 @@
-"""Loki's HTTP API: one question, its answer, and what its refusals mean.
+"""Loki's HTTP API: one request, its answer, and the meaning of its errors.
 
-Belongs here: paths, parameters, how Loki words what it will not do.
-Does not: which questions to ask, and in what order.
+Belongs here: paths, parameters, the texts of Loki's errors.
+Does not: which requests to send, and in what order.
 
 Above what lake.sources.http raises:
-TooWide     the stretch of time is too much for the server: ask for a shorter one
-TooMany     the page is too large a message: ask for fewer lines
+TooWide     the time range is too long for the server: request a shorter one
+TooMany     the page is too large a message: request fewer lines
 """
 
 from __future__ import annotations
@@ -50,17 +50,17 @@ _SIZES = re.compile(r"\((\d+) vs\.? (\d+)\)")
 _TOO_MANY_SERIES = re.compile(r"maximum (number )?of series")
 _FRESH = {"Cache-Control": "no-cache"}  # Loki caches counts, and that there was nothing
 NARROWEST_NS = 1_000_000_000
-"""A question about less than this is not made smaller."""
+"""Shorter time ranges are not split."""
 _SLOW_ATTEMPTS = 2  # after the first one
 _CATEGORIZED = {"X-Loki-Response-Encoding-Flags": "categorize-labels", **_FRESH}
 
 
 class TooWide(TransientError):
-    """Over a shorter stretch of time the server may answer."""
+    """The server may answer for a shorter time range."""
 
 
 class TooMany(PermanentError):
-    """With fewer lines, or series, the server may answer; `times` fewer, at a guess."""
+    """The server may answer with fewer lines or series: an estimated `times` fewer."""
 
     def __init__(self, what: str, *, times: float = 2.0, **parts: Any) -> None:
         super().__init__(what, **parts)
@@ -69,7 +69,7 @@ class TooMany(PermanentError):
 
 @dataclass(frozen=True)
 class Page:
-    """Lines, and the limit that was asked for: a page of that length may not be all."""
+    """Lines, and the requested limit: a page of that length may not be all."""
 
     rows: pa.Table
     limit: int
@@ -82,7 +82,7 @@ class Page:
 
 @dataclass
 class Limit:
-    """The most lines that this server gives in one answer, as far as is known."""
+    """The highest number of lines in one answer of this server, as far as it is known."""
 
     cap: int | None = None
     _lock: Lock = field(default_factory=Lock, repr=False)
@@ -92,20 +92,20 @@ class Limit:
         return wanted if self.cap is None else min(wanted, self.cap)
 
     def learn(self, cap: int) -> None:
-        """The server has named its cap."""
+        """The server has reported its cap."""
         with self._lock:
             self.cap = cap
 
     @property
     def usual(self) -> int:
-        """What to ask for where there is no reason to ask for more."""
+        """The limit of ordinary requests."""
         return self.within(FIRST_LIMIT)
 
 
 class Api:
-    """Questions on behalf of one piece of work; safe to use from several threads.
+    """Requests of one task; safe to use from several threads.
 
-    `limit` and `dialect` outlive it: what the server allows and does is found out once.
+    `limit` and `dialect` outlive it: the server's limits and features are detected once.
     """
 
     def __init__(self, http: Http, limit: Limit, dialect: Dialect | None = None) -> None:
@@ -136,7 +136,7 @@ class Api:
                 cap = _CAP.search(error.text)
                 if cap is None or int(cap[1]) >= asked:
                     raise _explained(error, str(selector)) from None
-                _LOG.info("loki: at most %s lines a page", cap[1])
+                _LOG.info("loki: max_entries_limit_per_query is %s lines", cap[1])
                 self.limit.learn(int(cap[1]))
                 continue
             rows = self._rows(answer)
@@ -144,7 +144,7 @@ class Api:
             return Page(rows, asked)
 
     def resolving(self, resolve: Resolve) -> Api:
-        """The same for answers that mix labels and metadata: `resolve` tells them apart."""
+        """The same for answers that mix labels and metadata: `resolve` separates them."""
         return _ResolvingApi(self, resolve)
 
     def _rows(self, answer: Answer) -> pa.Table:
@@ -162,7 +162,7 @@ class Api:
     ) -> list[tuple[dict[str, str], float]]:
         """An instant query's series, each with its value; never from a cache.
 
-        `smallest`: the question can't be made smaller, so it is repeated after a time-out.
+        `smallest`: the query can't be split, so it is repeated after a timeout.
         """
         params = {"query": query, "time": str(at_ns)}
         result = data_of(self._metric("query", params, smallest=smallest), "vector")
@@ -183,7 +183,7 @@ class Api:
         return {int(at): int(float(value)) for s in result for at, value in s["values"]}
 
     def series(self, selector: Selector, start_ns: int, end_ns: int) -> list[dict[str, str]]:
-        """The label sets of the streams; the stretch has to be some milliseconds long."""
+        """The label sets of the streams; the range has to be some milliseconds long."""
         params = {"match[]": selector.matchers, "start": str(start_ns), "end": str(end_ns)}
         try:
             with _translated():
@@ -192,28 +192,32 @@ class Api:
             raise _explained(error, selector.matchers) from None
         streams = body.get("data", []) if isinstance(body, dict) else None
         if not isinstance(streams, list):
-            raise BadData("the answer has no series", where=self._http.url("/loki/api/v1/series"))
+            raise BadData(
+                "the answer has no list of series", where=self._http.url("/loki/api/v1/series")
+            )
         return sorted(streams, key=lambda labels: sorted(labels.items()))
 
     def label_names(self, start_ns: int, end_ns: int) -> list[str]:
         """Those of all streams of [start, end), two midnights; perhaps of a few more.
 
-        Loki leaves out what lies in the last millisecond before `end`, unless that is a
-        midnight, at which the frontend cuts these questions; then it must not be later.
+        Loki leaves out the last millisecond before `end`, unless that is a midnight, at which
+        the frontend splits these requests; then it must not be later.
         """
         params = {"start": str(start_ns), "end": str(end_ns)}
         with _translated():
             body = self._send("labels", params, _FRESH).json()
         names = body.get("data", []) if isinstance(body, dict) else None
         if not isinstance(names, list):
-            raise BadData("the answer has no labels", where=self._http.url("/loki/api/v1/labels"))
+            raise BadData(
+                "the answer has no list of labels", where=self._http.url("/loki/api/v1/labels")
+            )
         own = set() if self.dialect.version.categorizes else {INDEX_LABEL}
         return sorted(set(names) - own)
 
     def configuration(self) -> LokiConfig:
-        """What Loki shows of its configuration, tenants' overrides too; perhaps nothing.
+        """Loki's configuration with the tenants' overrides, as far as its pages show it.
 
-        Loki's own pages, which a gateway may hide, and which no error is worth.
+        A gateway may hide those pages; that is no error.
         """
         return LokiConfig.parse(*map(self._page_text, ("/config", "/runtime_config")))
 
@@ -221,22 +225,22 @@ class Api:
         try:
             answer = self._http.get(path, attempts=2, max_bytes=_PAGE_BYTES, tally=self.tally)
         except LakeError as error:
-            _LOG.info("loki does not tell %s: %s", path, error.what)
+            _LOG.info("loki: %s is not available: %s", path, error.what)
             return ""
         return answer.content.decode("utf-8", "replace")
 
     def limits(self, tenant: str) -> Mapping[str, Any]:
-        """What Loki (3.5 or later) tells about a tenant's limits; empty where it does not."""
+        """A tenant's limits, as Loki reports them from 3.5 on; empty where it does not."""
         try:
             body = self._http.get(
                 "/loki/api/v1/drilldown-limits",
-                # Asked for even where there are no tenants; "fake" is what Loki calls that one.
+                # Required even without tenants; "fake" is Loki's name for that tenant.
                 headers={"X-Scope-OrgID": tenant or "fake"},
                 attempts=2,
                 tally=self.tally,
             ).json()
         except LakeError as error:  # an older Loki, or a gateway that hides it or fails at it
-            _LOG.info("loki does not tell its limits: %s", error.what)
+            _LOG.info("loki: the tenant's limits are not available: %s", error.what)
             return {}
         limits = body.get("limits")
         return limits if isinstance(limits, dict) else {}
@@ -267,7 +271,7 @@ class Api:
         smallest: bool = False,
         max_bytes: int = _PAGE_BYTES,
     ) -> Answer:
-        """Tries again what a retry can mend, but not what wants a smaller question."""
+        """Retries failures that a retry can mend, but not those that a smaller request mends."""
         path = f"/loki/api/v1/{name}"
         long = sum(map(len, params.values())) > _LONG_QUERY
         send = self._http.post if long else self._http.get
@@ -303,7 +307,7 @@ class _ResolvingApi(Api):
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Refusals that ask for less, as what they ask for."""
+    """Turns errors that a smaller request mends into TooMany and TooWide."""
     try:
         yield
     except (TooLarge, Overloaded, Rejected) as error:
@@ -369,11 +373,11 @@ _REMEDIES = (
 
 
 def remedy_for(refusal: str) -> str:
-    """What helps against a refusal of Loki's, by its words."""
+    """The remedy for a refused query, by the text of Loki's error."""
     for words, remedy in _REMEDIES:
         if words.search(refusal):
             return remedy
-    return "correct the selector of the [[dataset]]"
+    return "correct the selector of the [[dataset]] in lake.toml"
 
 
 def _check(answer: Answer, rows: pa.Table, start_ns: int, end_ns: int, limit: int) -> None:
@@ -383,7 +387,7 @@ def _check(answer: Answer, rows: pa.Table, start_ns: int, end_ns: int, limit: in
         rows.num_rows and not (start_ns <= times.min() and times.max() < end_ns)
     ):
         raise BadData(
-            "lines that were not asked for",
+            "the answer has lines outside the requested range or beyond the limit",
             where=answer.url,
             expected=f"at most {limit} lines of [{start_ns}, {end_ns})",
             found=f"{rows.num_rows} lines of [{times.min()}, {times.max()}]",

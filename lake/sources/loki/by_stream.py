@@ -3,11 +3,11 @@
 Belongs here: which streams are read together and which alone, and how that is proven.
 Does not: paging, LogQL, counting.
 
-Loki before 2.6 takes equal lines of different streams at one time for one line, in log
-queries and in counts alike. A query of one stream is exact. So each stream is counted by
-itself, many in one request; the day is read for all streams together, and those streams that
-came out short are read again, one by one. Lines that a pipeline makes equal are one line in
-Loki's answer, while a count takes them as they were: see `_whole`.
+Loki before 2.6 merges equal lines of different streams at one time, in log queries and in
+counts alike. A query of one stream is exact. So each stream is counted separately, many in one
+request; the day is read for all streams together, and streams with too few lines are read
+again, one by one. Lines that a pipeline makes equal are one line in Loki's answer, while a
+count includes each of them: see `_whole`.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class ByStream:
         again, still = self._read_alone(streams, {number: wanted[number] for number in short})
         for number, rows in still.items():
             raise Incomplete(
-                "lines of a stream that Loki counts are in none of its answers",
+                "a stream has more lines by Loki's count than Loki's log queries return",
                 where=f"{streams.selector(labels[number], self.selector)} {self.day}",
                 expected=f"{wanted[number]} lines",
                 found=f"{rows} lines, in two reads",

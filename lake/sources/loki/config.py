@@ -1,4 +1,4 @@
-"""What a Loki's own pages say of its configuration: `/config`, `/runtime_config`, limits.
+"""Loki's configuration by its own pages: `/config`, `/runtime_config`, limits.
 
 Belongs here: the pages as YAML, and the settings that reading and retention depend on.
 Does not: directories and object stores (lake.snapshots.loki_config).
@@ -61,7 +61,7 @@ class LokiConfig:
 
     def kept_days(self, tenant: str) -> int | None:
         """The days after which Loki deletes lines, of the stream that it keeps for the
-        shortest time; 0 where it deletes none, None where the pages do not say.
+        shortest time; 0 where it deletes none, None where the pages do not contain it.
         """
         by_compactor = self.get("compactor", "retention_enabled")
         by_tables = self.get("table_manager", "retention_deletes_enabled")

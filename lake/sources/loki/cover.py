@@ -1,7 +1,7 @@
 """Selectors that together take every stream, each once.
 
-Belongs here: `selector = "{}"`, which Loki itself refuses: it wants one matcher that no
-empty value can match. Does not: asking for label names.
+Belongs here: `selector = "{}"`, which Loki itself refuses: it requires one matcher that no
+empty value can match. Does not: requests for label names.
 
 A stream has at least one label. So for labels a, b, c: {a=~".+"}, {a="", b=~".+"},
 {a="", b="", c=~".+"}. A label that is new goes to the end and changes nothing before it.
@@ -22,7 +22,7 @@ _LEFT_OUT = frozenset(
         "__name__",  # which Loki before 2.3 lists and no stream has
         "__aggregated_metric__",
         "__pattern__",
-        "__tenant_id__",  # which Loki adds where several are asked: no stream has it alone
+        "__tenant_id__",  # which Loki adds to answers for several tenants: no stream has it alone
     }
 )
 # What most streams are likely to have; the rest of the selectors then find little.

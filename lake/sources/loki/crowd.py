@@ -1,6 +1,6 @@
-"""All lines of one instant, where a page holds nothing else.
+"""All lines of an instant that has more of them than a page.
 
-Belongs here: the ways to get more than a page's worth of lines of one time.
+Belongs here: requests that return more than one page of lines of one time.
 Does not: ordinary paging.
 """
 
@@ -24,8 +24,8 @@ _AROUND_NS = 1_000_000_000  # /series rounds to milliseconds, and fails on less 
 
 
 class Crowd:
-    """Reads single instants: with the highest limit, else stream by stream, else by what
-    tells a stream's lines apart; then a stream's lines are no longer in the answer's order.
+    """Reads single instants: with the highest limit, else stream by stream, else by the texts and
+    metadata in which a stream's lines differ; these are no longer in the answer's order.
     """
 
     def __init__(self, api: Api, selector: Selector) -> None:
@@ -33,7 +33,7 @@ class Crowd:
         self._selector = selector
 
     def at(self, ts_ns: int) -> pa.Table:
-        """All lines of that time. Raises Incomplete where Loki can't be made to give them."""
+        """All lines of that time. Raises Incomplete where no request returns them."""
         limit = self._api.limit
         if limit.within(_RAISED_LIMIT) > limit.usual:
             rows, _ = self._whole(self._selector, ts_ns, lead_ns(ts_ns))
@@ -42,9 +42,10 @@ class Crowd:
         series = streams_around(self._api, self._selector, ts_ns)
         if not series:
             raise Incomplete(
-                "Loki gives lines of an instant, but does not list their streams",
+                "Loki returns lines of an instant, but /loki/api/v1/series lists no stream of them",
                 where=f"{self._selector} at {ts_ns} ns",
-                expected="at least one stream in the answer of /loki/api/v1/series",
+                expected="at least one stream",
+                found="no stream",
                 remedy="raise max_entries_limit_per_query in Loki's limits_config, or for this "
                 "tenant",
             )
@@ -64,8 +65,8 @@ class Crowd:
                 return rows
         if parts is None or depth > DEEPEST:
             raise Incomplete(
-                "one stream has more lines at one instant than Loki gives in one answer, and "
-                "nothing that tells them apart",
+                "one stream has more lines at one instant than Loki returns in one answer, and "
+                "they differ in nothing that a query can select",
                 where=f"{stream} at {ts_ns} ns",
                 expected=f"fewer than {self._api.limit.within(_RAISED_LIMIT)} lines",
                 remedy="raise max_entries_limit_per_query in Loki's limits_config, or for this "
@@ -92,7 +93,7 @@ def _apart(row: Mapping[str, Any]) -> dict[str, str]:
 def streams_around(api: Api, selector: Selector, ts_ns: int) -> list[dict[str, str]]:
     """The label sets of the streams that have lines about that time.
 
-    Not beyond a whole hour: Loki's frontend cuts the question at midnight, by default, and
+    Not beyond a full hour: Loki's frontend splits the request at midnight, by default, and
     leaves out the last millisecond before.
     """
     end_ns = min(ts_ns + _AROUND_NS, (ts_ns // HOUR + 1) * HOUR)

@@ -1,6 +1,6 @@
-"""Lines that Loki counts and gives to no ordinary query: found and asked for another way.
+"""Lines that Loki counts and that no log query returns: found, and read by metric queries.
 
-Belongs here: comparing what was read with Loki's count, and the other way to ask.
+Belongs here: comparing the rows with Loki's count, reading lines by metric queries.
 Does not: the partition's own count, or paging.
 
 Loki 3.7 leaves out the last lines of a chunk where they sit exactly at the start of a part
@@ -31,13 +31,13 @@ from lake.sources.loki.selector import ERROR_LABELS, LINE_LABEL, NS_LABEL, Selec
 from lake.sources.loki.split import Split
 from lake.sources.loki.spool import Spool, keys_of
 
-# A question each; for more cuts, or in few rows, one over the whole day is cheaper.
+# One query for each; for more cuts, or few rows, one query over the whole day is cheaper.
 _FEW_CUTS = 48
 _FEW_ROWS = 20_000
 _MOST_STEPS = 10_000  # of one query; Prometheus and Loki allow 11,000
 _SAMPLE = 10  # metrics
-_CONTROLS = 5  # instants at which both ways to ask are compared
-_MOST_INSTANTS = 20  # more gaps than this are not Loki's flaw: late lines, say
+_CONTROLS = 5  # instants at which log and metric queries are compared
+_MOST_INSTANTS = 20  # more gaps have another cause, such as late lines
 _ROUNDS = 3  # of looking for lines that are lost
 
 Between = Callable[[int, int], int]
@@ -47,7 +47,7 @@ Metrics = list[tuple[dict[str, str], float]]
 
 
 class Recovery:
-    """Finds what a day's spool lacks. `split` says where the server cuts its queries."""
+    """Finds the lines that a day's spool lacks. `split`: where the server splits its queries."""
 
     def __init__(
         self,
@@ -104,11 +104,11 @@ class Recovery:
                 break
             found |= {at: self._lacking(at) for at in new}
         raise Incomplete(
-            "lines that Loki counts are neither read nor merged by the pipeline",
+            "Loki counts more lines than it returns, and the pipeline does not explain all of them",
             where=f"{self._selector} {self._day}",
-            expected=f"{short} lines beside those that were read",
-            found=f"{_rows(found)} of them by metric queries, at most {merged} merged, "
-            f"{len(lost)} instants without a row",
+            expected=f"{short} more lines than the log queries return",
+            found=f"{_rows(found)} by metric queries, at most {merged} that the pipeline makes "
+            f"equal to others, {len(lost)} instants without a row",
             remedy="run the export again; if that does not help, keep only line filters in "
             "`selector` and use the other stages in queries of the lake",
         )
@@ -143,8 +143,8 @@ class Recovery:
     def _short_cuts(self) -> Iterator[int]:
         """The cuts at which lines are missing, or may be.
 
-        A sum takes lines that differ in metadata only for one, so it is not compared with the
-        rows; at most it says at which of many cuts there is anything at all.
+        A sum counts lines that differ only in metadata once, so it is not compared with the
+        rows; it shows only at which of many cuts there are lines at all.
         """
         cuts = self._cuts()
         with ThreadPoolExecutor(self._parallel, "loki-cuts") as pool:
@@ -210,9 +210,9 @@ class Recovery:
         return pa.Table.from_pylist(rows, ROWS)
 
     def _check_faithful(self) -> None:
-        """Compares both ways to ask where both give lines. Raises Incomplete.
+        """Compares log and metric queries where both return lines. Raises Incomplete.
 
-        Loki may skip stages of a pipeline in metric queries, and those may be what masks lines.
+        Loki may skip stages of a pipeline in metric queries, and these may mask lines.
         """
         for at_ns in self._spool.some_times(_CONTROLS):
             at_ms = at_ns // MS * MS
@@ -223,10 +223,10 @@ class Recovery:
 
     def _unfaithful(self, at_ns: int) -> Incomplete:
         return Incomplete(
-            "lines are missing, and Loki's metric queries do not give them as its log queries do",
+            "log queries do not return all lines, and metric queries return them with other texts",
             where=f"{self._selector}, the ms from {at_ns} ns",
-            expected="the same lines by both kinds of query",
-            found="other lines",
+            expected="the same lines by log and metric queries",
+            found="different lines",
             remedy="keep only line filters in `selector`; use the other stages, such as parsers, "
             "line_format and keep, in queries of the lake instead",
         )
@@ -234,7 +234,7 @@ class Recovery:
     def _all_of(self, at_ns: int) -> Iterator[dict[str, object]]:
         """The lines of the millisecond from `at_ns` on, by a metric query.
 
-        A metric does not tell labels from metadata, so each stream is asked by itself.
+        A metric mixes labels and metadata, so there is a query for each stream.
         """
         series = streams_around(self._api, self._selector, at_ns)
         for labels in self._concerned(series, at_ns):
@@ -272,8 +272,8 @@ class Recovery:
             parts = halves(lines, apart)
             if parts is None or depth > DEEPEST:
                 raise Incomplete(
-                    "more lines of one stream are missing than Loki tells in another way, and "
-                    "nothing tells them apart",
+                    "log queries lack more lines of one stream than a metric query returns, and "
+                    "the lines differ in nothing that a query can select",
                     where=f"{lines}, the ms from {at_ns} ns",
                     found=error.parts.get("found"),
                     remedy="raise max_query_series in Loki's limits_config, or for this tenant",

@@ -1,11 +1,11 @@
-"""A question whose answer is too long, in two that share out its lines.
+"""Splits a query whose answer is too long into two that together return its lines.
 
-Belongs here: what tells lines apart, as filters of LogQL. Does not: asking.
+Belongs here: LogQL filters that select some of several lines. Does not: requests.
 
 Lines of one stream at one time differ in their text or in their metadata; two that differ in
-neither are one line to Loki. So a few lines out of the answer show a character by which the
-lines can be shared out: those that have a certain character or a higher one at a certain
-place, and all others. Each half holds at least one of those lines.
+neither are one line to Loki. So a few lines of the answer show a character by which the lines
+can be split: those with a certain character or a higher one at a certain place, and all
+others. Each half has at least one of those lines.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from lake.sources.loki.selector import Selector
 LINE = ""
 """Instead of a name: the line itself."""
 DEEPEST = 60
-"""Halves of halves: more than so many are a sign of halving without an effect."""
+"""The highest number of halvings; more would mean that they have no effect."""
 
 Sample = Sequence[Mapping[str, str]]
-"""Lines as what tells them apart: the text under LINE, metadata by name."""
+"""The properties in which lines may differ: the text under LINE, metadata by name."""
 _MOST_REPEATED = 1000  # in one {…} of RE2
 
 

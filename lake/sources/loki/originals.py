@@ -2,9 +2,9 @@
 
 Belongs here: how many rows a pipeline merges, and where it leaves none. Does not: reading them.
 
-A count takes lines as they are stored, a log query as the pipeline leaves them: of two lines
+A count includes lines as they are stored, a log query as the pipeline leaves them: of two lines
 of one stream and one time that a mask makes equal, and that lie in different chunks, the
-answer has one. So the same lines are asked for with the texts that they had before the
+answer has one. So the same lines are requested with the texts that they had before the
 pipeline. They are counted for each stream and time, and none of them is kept. Where lines are
 merged, at least one row is left: a time without a row has lost its lines.
 """

@@ -3,7 +3,7 @@
 Belongs here: where the next page starts, how wide and how long it may be.
 Does not: HTTP, or what is in a line.
 
-Loki has no pages of its own: a query gives the first `limit` lines of [start, end). A full
+Loki has no pages of its own: a query returns the first `limit` lines of [start, end). A full
 page may have been cut within its last instant, so the rows of that instant are dropped and
 the next page starts there. That needs no comparison of lines, of which equal ones may exist.
 """
@@ -28,20 +28,20 @@ Instant = Callable[[int], pa.Table]
 
 
 def lead_ns(start_ns: int) -> int:
-    """How much earlier a page has to be asked for, to begin whole at `start_ns`.
+    """How much earlier a page has to start, to be complete from `start_ns` on.
 
     Loki 3.7 leaves out the last line of a chunk where it sits exactly at a query's start and
-    that is a whole millisecond: 1 ns earlier mends it. Not where Loki's frontend cuts the
-    query in two anyway; there `missing` looks after such lines.
+    that is a whole millisecond: 1 ns earlier mends it. Not where Loki's frontend splits the
+    query anyway; there `missing` finds such lines.
     """
     return 1 if start_ns % MS == 0 else 0
 
 
 class Bound:
-    """Less when the server has had too much, doubled after `patience` good answers.
+    """A limit that shrinks when a request is too large, and doubles after `patience` good answers.
 
-    A refusal may take Loki 20 s, so each makes it more patient. Threads may share one: at
-    worst a few answers more or less are waited for.
+    A refusal may take Loki 20 s, so each doubles `patience`. Threads may share one: the number
+    of answers is then approximate.
     """
 
     def __init__(self, value: int, floor: int, patience: int) -> None:
@@ -51,7 +51,7 @@ class Bound:
         self._good = 0
 
     def shrink(self, tried: int, times: float = 2.0) -> bool:
-        """`tried` was so many times too much; whether anything less is left."""
+        """`tried` was `times` too large; returns whether a smaller value is left."""
         self._good = 0
         self._patience *= 2
         if tried <= self._floor:
@@ -77,8 +77,8 @@ def pages(
 ) -> Iterator[pa.Table]:
     """Tables of rows, each wholly later than the one before, together all of [start, end).
 
-    `ask` may raise TooWide and TooMany, which are answered by asking for less; what cannot
-    be asked for in smaller parts is raised.
+    After TooWide and TooMany of `ask` a smaller page is requested; they are raised where a page
+    can't be smaller.
     """
     width = Bound(end_ns - start_ns, NARROWEST_NS, patience=4)
     here = start_ns

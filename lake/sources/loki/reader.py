@@ -65,7 +65,7 @@ class LokiReader:
         """Columns: ts, ts_ns, stream_id, line, labels of lower case by name, labels, metadata.
 
         Sorted by stream_id and ts_ns; lines of one ns keep the order of Loki's answer.
-        Raises Incomplete where Loki does not look back as far as this day.
+        Raises Incomplete where Loki's max_query_lookback excludes a part of this day.
         """
         selector = _selector(dataset)
         api = self._api()
@@ -86,16 +86,16 @@ class LokiReader:
         if api.dialect.by_stream:
             details["streams_read_alone"] = sum(part.alone for part in parts)
             if not api.dialect.version.knows_metadata:
-                details["structured_metadata"] = "not known to this version"
+                details["structured_metadata"] = "not supported by this version"
         yield partition(spool.sorted_batches(), api.streams.labels(), details)
 
     def _part(self, api: Api, selector: Selector, day: Day, scratch: Path) -> _Part:
-        """The lines of one selector that Loki takes, those that it leaves out included."""
+        """The lines of one selector, those that log queries leave out included."""
         if not api.dialect.by_stream:
             try:
                 return self._together(api, selector, day, scratch)
             except Mixed:
-                _LOG.info("loki: answers mix labels and metadata: the day is read by streams")
+                _LOG.info("loki: answers mix labels and metadata; the day is read stream by stream")
         return self._by_stream(api, selector, day, scratch)
 
     def _together(self, api: Api, selector: Selector, day: Day, scratch: Path) -> _Part:
@@ -115,7 +115,7 @@ class LokiReader:
     def _completed(
         self, api: Api, selector: Selector, day: Day, folder: Path, part: _Part
     ) -> _Part:
-        """With the lines that Loki counts and gives to no ordinary query."""
+        """With the lines that Loki counts and that no log query returns."""
         split, parallel = self._split_of(api), self._http.max_parallel
         recovery = Recovery(api, selector, day, Spool(part.stretches), split, parallel)
         lost = recovery.rows()
@@ -128,9 +128,9 @@ class LokiReader:
         return replace(part, stretches=stretches, recovered=lost.num_rows, merged=recovery.merged)
 
     def count(self, dataset: Dataset, day: Day) -> Count:
-        """By a metric query over the day, or over parts of it where the day is too much.
+        """By a metric query over the day, or over parts of it where the day is too large.
 
-        Stream by stream where a Loki before 3.0 may take lines of several for one.
+        Stream by stream where a Loki before 3.0 may merge lines of several.
         """
         selector = _selector(dataset)
         api = self._api()
@@ -138,15 +138,15 @@ class LokiReader:
         method = selector.count(day.end_ms - day.start_ms)
         if self._counts_by_stream(api, parts, day):
             counts = [self._count_streams(api, part, day) for part in parts]
-            method += f", for each of {sum(map(len, counts))} streams by itself"
+            method += f", separately for each of {sum(map(len, counts))} streams"
             return Count(sum(sum(rows.values()) for rows in counts), method)
         rows = [counted(api, part, day.start_ns, day.end_ns) for part in parts]
         if selector.everything:
-            method += f", for {{}} {len(rows)} selectors that share out all streams"
+            method += f"; {{}} as {len(rows)} selectors that together match each stream once"
         return Count(sum(rows), method)
 
     def _counts_by_stream(self, api: Api, parts: list[Selector], day: Day) -> bool:
-        """A server that reports no version shows by a line which kind it is."""
+        """Where the server reports no version, the format of its answers decides."""
         for part in parts:
             if api.dialect.by_stream is not None:
                 break
@@ -200,7 +200,7 @@ class LokiReader:
         return None
 
     def outside(self, dataset: Dataset, start: Day, end: Day) -> int | None:
-        """None: the server drops old rows by itself, and refuses those of days to come."""
+        """None: the server deletes old rows itself, and refuses those of future days."""
         return None
 
     def stop(self) -> None:
@@ -221,9 +221,9 @@ class LokiReader:
         return Split.of(self._config_of(api))
 
     def _reach(self, api: Api, day: Day) -> dict[str, Any]:
-        """What Loki tells of how far it keeps and looks back.
+        """Loki's retention and max_query_lookback, as far as it reports them.
 
-        Beyond max_query_lookback its answers are cut silently, and its counts with them.
+        Beyond max_query_lookback its answers and counts lack lines, without an error.
         """
         limits = api.limits(self._tenant)
         known = {
@@ -236,7 +236,7 @@ class LokiReader:
         oldest = datetime.now(UTC) - timedelta(milliseconds=lookback_ms)
         if lookback_ms and day.start < oldest:
             raise Incomplete(
-                "Loki does not look back to the whole of this day",
+                "Loki's max_query_lookback excludes a part of this day",
                 where=f"{self._http.url('')} {day}",
                 expected=f"a day after {oldest:%Y-%m-%dT%H:%M:%SZ}",
                 found=f"max_query_lookback = {known['max_query_lookback']}",
@@ -257,7 +257,7 @@ class _Part:
 
 
 def _parts(api: Api, selector: Selector, day: Day) -> Iterator[Selector]:
-    """The selector, or for `{}` those that share out all streams.
+    """The selector, or for `{}` those that together match each stream once.
 
     Streams with labels of new names that come up in the meantime have theirs at the end.
     """

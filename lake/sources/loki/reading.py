@@ -24,7 +24,7 @@ _RUN_BYTES = 12 << 20  # held in memory by all hours together, before they are s
 
 
 def page_lines() -> Bound:
-    """How many lines a page may have, before anything is known of them."""
+    """The number of lines of the first page."""
     return Bound(FIRST_LIMIT, 1, patience=50)
 
 
@@ -48,7 +48,7 @@ class Reading:
         self.pages = 0
 
     def stretches(self) -> list[Stretch]:
-        """Everything Loki's log queries give, in the order of time."""
+        """All lines that Loki's log queries return, in the order of time."""
         rows = self._whole_day()
         self._lines.at_most(self._api.limit.usual)
         if rows is not None:

@@ -1,7 +1,7 @@
 """LogQL as text: the parts of a log selector, and what is built around them.
 
-Belongs here: quoting, taking a selector apart, the queries that the reader asks.
-Does not: sending them.
+Belongs here: quoting, parsing a selector, the queries that the reader sends.
+Does not: requests.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Selector:
         return self.exactly(labels, absent)
 
     def count(self, milliseconds: int, *, drops: bool = True) -> str:
-        """The number of lines in the last so many milliseconds. `drops`: see Dialect."""
+        """The number of lines in the last `milliseconds`. `drops`: see Dialect."""
         hours, rest = divmod(milliseconds, 3_600_000)
         duration = f"{milliseconds}ms" if rest else f"{hours}h"
         return f"sum(count_over_time({self._for_metrics(drops)} [{duration}]))"
@@ -120,10 +120,10 @@ class Selector:
         return f"count_over_time({self} [1ms])"
 
     def some_lines(self, number: int) -> str:
-        """At most so many of `each_line`, whatever their values.
+        """At most `number` of `each_line`, whatever their values.
 
-        Loki shares out a count among shards, each of which then has too many lines to tell of;
-        a variance it can't.
+        Loki splits a count among shards, each of which then returns too many lines; it does not
+        split a variance.
         """
         ones = self.piped(f"| label_format {_ONE_LABEL}=`1` | unwrap {_ONE_LABEL}")
         return f"topk({number}, stdvar_over_time({ones} [1ms]))"
@@ -131,7 +131,7 @@ class Selector:
     def distinct_lines(self) -> str:
         """The number of lines in the last millisecond, those that differ in metadata only too.
 
-        A plain count takes equal lines of a stream at one time, from different chunks, for one.
+        A plain count includes equal lines of a stream at one time, from different chunks, once.
         """
         return f"count({self.lines_as_labels().each_line()})"
 

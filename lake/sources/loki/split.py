@@ -1,7 +1,7 @@
-"""At which times Loki's frontend cuts queries in parts, where a line may fall in between.
+"""The times at which Loki's frontend splits queries, and where log queries may lack lines.
 
-Belongs here: what the server tells of its split interval, and what is assumed where it does
-not. Does not: looking for lines there (missing).
+Belongs here: the server's split interval, and the assumption where it is not reported.
+Does not: finding lines there (missing).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SECOND_NS = 10**9
 
 @dataclass(frozen=True)
 class Split:
-    """Queries are cut at multiples of `interval_ns` since the epoch; 0: not at all."""
+    """Queries are split at multiples of `interval_ns` since the epoch; 0: not at all."""
 
     interval_ns: int
     told: str

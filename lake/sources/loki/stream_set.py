@@ -1,6 +1,6 @@
 """The streams of a day as `/series` lists them, and which of them an answer's labels name.
 
-Belongs here: selectors of single streams, labels told from metadata. Does not: requests.
+Belongs here: selectors of single streams, separating labels and metadata. Does not: requests.
 
 An answer of Loki before 3.0 mixes a stream's labels with what a line has beside them
 (structured metadata from 2.9 on, and whatever a pipeline adds). The stream is the one whose

@@ -43,7 +43,7 @@ class Version:
 
     @property
     def categorizes(self) -> bool | None:
-        """Whether answers tell labels from metadata (from 3.0 on); None where it is not known."""
+        """Whether answers list labels and metadata apart (from 3.0 on); None: not known."""
         return None if self.numbers is None else self.numbers >= (3, 0)
 
     def __str__(self) -> str:
@@ -51,7 +51,7 @@ class Version:
 
     @property
     def described(self) -> str:
-        """For people."""
+        """A phrase for messages."""
         if not self.reported:
             return "Loki of unknown version (it reports none: 2.x, or behind a gateway)"
         return f"Loki {self.reported}"
@@ -78,9 +78,9 @@ def reported_version(http: Http, tally: Tally | None = None) -> Version:
 
 @dataclass
 class Dialect:
-    """What is known of a server's answers and its LogQL; outlives one piece of work.
+    """The format of a server's answers and its LogQL; outlives one task.
 
-    `categorized` is what the answers themselves show, None before the first line.
+    `categorized`: as the answers show, None before the first line.
     `drops`: LogQL has the stage `| drop`.
     """
 

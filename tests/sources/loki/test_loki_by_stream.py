@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -127,7 +128,7 @@ def test_what_an_old_version_can_not_have(loki: LokiClient, job: str, tmp_path: 
     loki.push({"job": job}, [(DAY.start_ns, '{"a": "1"}', {}), (DAY.start_ns + 1, "x", {})])
     table, details = read(loki, f'{{job="{job}"}}', tmp_path)
     assert details["server_version"] == "2.2.1"
-    assert details["structured_metadata"] == "not known to this version"
+    assert details["structured_metadata"] == "not supported by this version"
     assert table["metadata"].to_pylist() == [None, None]
     table, _ = read(loki, f'{{job="{job}"}} | json', tmp_path)
     assert table["metadata"].to_pylist() == [[("a", "1")], [("__error__", "JSONParserErr")]]
@@ -247,7 +248,7 @@ def test_a_lost_line_is_not_taken_for_a_merged_one(
     with proxy.running():
         through = LokiClient(proxy.url, server.tenant)
         if always and not server.takes_metadata:
-            with pytest.raises(Incomplete, match="none of its answers") as error:
+            with pytest.raises(Incomplete, match="log queries return") as error:
                 read(through, selector, tmp_path, server)
             assert job in str(error.value)
             return
@@ -419,6 +420,37 @@ def test_a_chunk_that_ends_or_begins_at_midnight_makes_no_day_late(
     assert reader.unseen(dataset_of(f'{{job="{job}"}}'), DAY) == 0
     assert reader.unseen(dataset_of("{}"), DAY) == 0
     reader.close()
+
+
+@OLD
+def test_a_stored_chunk_that_begins_at_midnight_makes_no_day_late(
+    loki: LokiClient, job: str
+) -> None:
+    """2.2.1 lists it for the day before, once it is stored and out of memory: after minutes, so
+    that a proxy adds it to the list here. Lists that end 1 ms earlier do not have it.
+    """
+    stream = {"job": job}
+    loki.push(stream, [(DAY.end_ns, "at midnight", {})])
+
+    def with_stream(url: str, answer: bytes) -> bytes:
+        end = re.search(r"\bend=(\d+)", url)
+        if "/series" not in url or not end or int(end[1]) <= DAY.end_ns - MS:
+            return answer
+        listed.append(url)
+        return json.dumps({"status": "success", "data": [stream, *others]}).encode()
+
+    listed: list[str] = []
+    others: list[Labels] = []
+    proxy = FaultyProxy(loki.url, lambda path, _: None)
+    proxy.edit = with_stream
+    with proxy.running():
+        reader = LokiReader(LokiSource(url=proxy.url))
+        dataset = dataset_of(f'{{job="{job}"}}')
+        assert reader.unseen(dataset, DAY) == 0
+        others.append({"job": job, "pod": "hidden"})  # has no line at midnight to show
+        assert reader.unseen(dataset, DAY) == 1
+        reader.close()
+    assert listed
 
 
 def test_a_day_whose_lines_a_pipeline_leaves_out_is_empty(loki: LokiClient, job: str) -> None:
