@@ -18,7 +18,7 @@ from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.manifest import Manifest, read_manifest
 from lake.base.store import Store
-from lake.sources import count_problem
+from lake.systems.registry import count_problem
 from lake.verify import object_problems
 
 OBJECT_MATCHES_MANIFEST = "object_matches_manifest"

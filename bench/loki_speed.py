@@ -28,7 +28,7 @@ from lake.base.day import Day
 from lake.base.settings import LakeSection, LokiSource, Settings, SourcesSection
 from lake.export import Exporter
 from lake.servers.installing import install
-from lake.sources.http import Http
+from lake.http.client import Http
 
 _PARALLEL = 4
 _MODES = ("raw", "default", "jsonl")

@@ -26,7 +26,7 @@ from lake.base.day import Day
 from lake.base.parquet import write_parquet
 from lake.base.settings import PrometheusSource
 from lake.servers import start
-from lake.sources.prometheus import PrometheusReader
+from lake.systems.prometheus.reading import PrometheusReader
 
 DAY = Day.parse("2026-03-14")
 FEW_STEPS = 8 * 3_600_000

@@ -36,7 +36,7 @@ from lake.base.store import open_store
 from lake.documents import documents
 from lake.export import Exporter
 from lake.servers import start
-from lake.sources.mongo import MongoReader
+from lake.systems.mongo.reading import MongoReader
 
 _CONFIG = """
 source:

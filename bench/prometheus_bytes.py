@@ -32,7 +32,7 @@ from lake.base.settings import PrometheusSource
 from lake.demo.into_prometheus import load_samples
 from lake.demo.scenario import Scenario
 from lake.servers import start
-from lake.sources.prometheus import PrometheusReader
+from lake.systems.prometheus.reading import PrometheusReader
 
 DAY = Day.parse("2026-09-14")
 DATASET = PrometheusDataset(name="bench", source="prometheus", query='{__name__!=""}', mode="raw")

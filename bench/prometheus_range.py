@@ -35,8 +35,8 @@ from lake.base.day import Day
 from lake.base.parquet import write_parquet
 from lake.base.settings import PrometheusSource
 from lake.servers import start
-from lake.sources.http import Http
-from lake.sources.prometheus import PrometheusReader
+from lake.http.client import Http
+from lake.systems.prometheus.reading import PrometheusReader
 
 DAY = Day.parse("2026-03-14")
 QUERY = '{job="miyou"}'

@@ -31,7 +31,7 @@ from lake.base.day import Day
 from lake.base.parquet import write_parquet
 from lake.base.settings import PrometheusSource
 from lake.servers import start
-from lake.sources.prometheus import PrometheusReader
+from lake.systems.prometheus.reading import PrometheusReader
 
 DAY = Day.parse("2026-09-14")
 DATASET = PrometheusDataset(name="bench", source="prometheus", query='{job="miyou"}', mode="raw")

@@ -39,8 +39,8 @@ from lake.base.store.directory import DirectoryStore
 from lake.base.table import TableStream, schema_to_json
 from lake.replay import Partition, replayed
 from lake.servers import find, start
-from lake.sources.labels import labels_id, series_id
-from lake.sources.prometheus.blocks import ENCODINGS, SORTED_BY, Block, SampleTable, label_columns
+from lake.systems.labels import labels_id, series_id
+from lake.systems.prometheus.reading.blocks import ENCODINGS, SORTED_BY, Block, SampleTable, label_columns
 
 DAY = Day.parse("2026-03-14")
 SAMPLES_OF = PrometheusDataset(name="samples", source="prometheus", query="up", mode="raw")

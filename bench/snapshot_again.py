@@ -23,8 +23,8 @@ from prometheus_day import integer_counters, load_day
 from lake.base.day import Day
 from lake.base.settings import Settings, load
 from lake.base.store import open_store
-from lake.restore import restore_files
-from lake.serve import BELOW, serve
+from lake.restore.files import restore_files
+from lake.restore.server import BELOW, serve
 from lake.servers import Stack, start
 from lake.snapshot import remove_snapshot, take_snapshot, verify_snapshot
 from lake.snapshots.manifest import read_snapshot

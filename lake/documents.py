@@ -22,8 +22,8 @@ from lake.base.manifest import read_manifest
 from lake.base.partition import fetch
 from lake.base.scratch import explained_full_disk
 from lake.base.store import Store
-from lake.sources.mongo import rebuild
-from lake.sources.mongo.extended import UnsayableError, extended_line
+from lake.systems.mongo.reading import rebuild
+from lake.systems.mongo.reading.extended import UnsayableError, extended_line
 
 _ROWS = 1024  # at once in memory
 _RAW = "$raw"

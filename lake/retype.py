@@ -20,13 +20,13 @@ from lake.base.manifest import Manifest, read_ledger, read_manifest
 from lake.base.partition import fetch
 from lake.base.scratch import explained_full_disk
 from lake.base.store import Store
-from lake.sources import Count, Source
+from lake.systems.source import Count, Source
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from lake.base.table import TableStream
-    from lake.sources.mongo.same import Documents
+    from lake.systems.mongo.reading.same import Documents
 
 _ROWS = 1024  # at once in memory
 
@@ -47,7 +47,7 @@ def has_older_typing(manifest: Manifest) -> bool:
     typing = typing_of(manifest)
     if typing is None:
         return False
-    from lake.sources.mongo.names import TYPING  # noqa: PLC0415  brings pymongo
+    from lake.systems.mongo.reading.names import TYPING  # noqa: PLC0415  brings pymongo
 
     return typing < TYPING
 
@@ -133,8 +133,8 @@ def retyped(
     """A partition's object, typed by today's rules. The stream ends with BadData unless its rows
     rebuild to the documents that went in.
     """
-    from lake.sources.mongo.same import Documents  # noqa: PLC0415  pyarrow, compiled code
-    from lake.sources.mongo.table import DayTable  # noqa: PLC0415
+    from lake.systems.mongo.reading.same import Documents  # noqa: PLC0415  pyarrow, compiled code
+    from lake.systems.mongo.reading.table import DayTable  # noqa: PLC0415
 
     stored = Documents()
     with DayTable(dataset, Day.parse(manifest.day), scratch) as table:
@@ -170,7 +170,7 @@ def _documents_in(file: Path | IO[bytes], where: str) -> Iterator[list[bytes]]:
 
 def source_documents(source: Source, dataset: Dataset, day: Day, scratch: Path) -> Documents:
     """What the source has now, on the path that an export takes. Raises what the source raises."""
-    from lake.sources.mongo.same import Documents  # noqa: PLC0415
+    from lake.systems.mongo.reading.same import Documents  # noqa: PLC0415
 
     found = Documents()
     with source.read(dataset, day, scratch) as stream:
@@ -181,7 +181,7 @@ def source_documents(source: Source, dataset: Dataset, day: Day, scratch: Path) 
 
 def documents_of(store: Store, manifest: Manifest) -> Documents:
     """The partition's. Raises as `stored_documents`."""
-    from lake.sources.mongo.same import Documents  # noqa: PLC0415
+    from lake.systems.mongo.reading.same import Documents  # noqa: PLC0415
 
     found = Documents()
     for documents in stored_documents(store, manifest):
@@ -215,6 +215,6 @@ def _add(documents: Documents, batch: pa.RecordBatch) -> None:
 
 
 def _rebuilt(batch: pa.RecordBatch) -> list[bytes]:
-    from lake.sources.mongo import rebuild  # noqa: PLC0415
+    from lake.systems.mongo.reading import rebuild  # noqa: PLC0415
 
     return [rebuild(row, batch.schema) for row in batch.to_pylist()]

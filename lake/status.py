@@ -19,7 +19,8 @@ from lake.base.manifest import Manifest, read_ledger
 from lake.base.settings import Settings
 from lake.base.store import Store
 from lake.coverage import expected_days, first_expected
-from lake.sources import Source, count_problem
+from lake.systems.registry import count_problem
+from lake.systems.source import Source
 
 State = Literal["verified", "missing", "empty", "late", "differs", "damaged"]
 

@@ -21,7 +21,8 @@ from lake.base.scratch import explained_full_disk, read_back, scratch_directory
 from lake.base.settings import Settings
 from lake.base.store import Store
 from lake.retype import documents_of, has_older_typing, source_documents, typing_of
-from lake.sources import Source, accounted, count_problem
+from lake.systems.registry import count_problem
+from lake.systems.source import Source, accounted
 
 _PARALLEL = 4
 

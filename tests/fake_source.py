@@ -14,9 +14,9 @@ import pyarrow as pa
 from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.table import TableStream
-from lake.sources import Count
-from lake.sources.face import MERGED_LINES
-from lake.sources.mongo.names import TYPING
+from lake.systems.source import Count
+from lake.systems.source import MERGED_LINES
+from lake.systems.mongo.reading.names import TYPING
 
 SCHEMA = pa.schema([("_id", pa.int64()), ("text", pa.string())])
 

@@ -16,7 +16,7 @@ from lake.cli.signals import end_on_signals
 from lake.cli.sizes import size
 
 if TYPE_CHECKING:
-    from lake.rehearse.results import Rehearsal, Rehearsed
+    from lake.systems.comparison import Rehearsal, Rehearsed
 
 _INTERRUPTED = 130
 

@@ -133,7 +133,7 @@ def _next_steps(result: Replayed) -> list[str]:
 
 def _down(into: Path | None, *, as_json: bool) -> None:
     from lake.replay import require_replay  # noqa: PLC0415
-    from lake.serving import bring_down  # noqa: PLC0415
+    from lake.restore.directory import bring_down  # noqa: PLC0415
 
     if into is None:
         raise UsageError("--down needs --into DIR")

@@ -26,8 +26,8 @@ from lake.cli.snapshot import plural, reading
 if TYPE_CHECKING:
     from lake.base.settings import Settings
     from lake.base.store import Store
-    from lake.restore import Restored
-    from lake.serve import Served
+    from lake.restore.files import Restored
+    from lake.restore.server import Served
     from lake.snapshots.manifest import SnapshotManifest
 
 _INTERRUPTED = 130
@@ -89,9 +89,9 @@ def restore(
         )
     from lake.base.settings import load  # noqa: PLC0415
     from lake.base.store import open_store  # noqa: PLC0415
-    from lake.compose import write_compose  # noqa: PLC0415
-    from lake.serve import serving_remark  # noqa: PLC0415
-    from lake.serving import serving  # noqa: PLC0415
+    from lake.restore.compose import write_compose  # noqa: PLC0415
+    from lake.restore.server import serving_remark  # noqa: PLC0415
+    from lake.restore.directory import serving  # noqa: PLC0415
     from lake.snapshots.holding import snapshot_holding  # noqa: PLC0415
     from lake.snapshots.manifest import read_snapshot  # noqa: PLC0415
 
@@ -137,8 +137,8 @@ def restore(
 def _files(
     store: Store, manifest: SnapshotManifest, into: Path, claimed: Callable[[], object]
 ) -> Restored:
-    from lake.restore import restore_files  # noqa: PLC0415
-    from lake.serve import BELOW  # noqa: PLC0415
+    from lake.restore.files import restore_files  # noqa: PLC0415
+    from lake.restore.server import BELOW  # noqa: PLC0415
     from lake.servers.progress import shown  # noqa: PLC0415
 
     with shown(sys.stderr) as progress:
@@ -162,8 +162,8 @@ def _serve(
     *,
     as_json: bool,
 ) -> None:
-    from lake.grafana import added_to, write_provisioning  # noqa: PLC0415
-    from lake.serve import serve as start_serving  # noqa: PLC0415
+    from lake.restore.grafana import added_to, write_provisioning  # noqa: PLC0415
+    from lake.restore.server import serve as start_serving  # noqa: PLC0415
     from lake.servers.progress import shown  # noqa: PLC0415
 
     loki = settings.sources.loki
@@ -203,7 +203,7 @@ def _print_next(served: Served, manifest: SnapshotManifest, into: Path, day: Day
 
 
 def _print_grafana(manifest: SnapshotManifest, into: Path, grafana: str | None) -> None:
-    from lake.grafana import PROVISIONING, SYSTEMS  # noqa: PLC0415
+    from lake.restore.grafana import PROVISIONING, SYSTEMS  # noqa: PLC0415
 
     if grafana:
         click.echo(f"it is a data source of {grafana} while this runs", err=True)
@@ -234,8 +234,8 @@ def next_steps(manifest: SnapshotManifest, endpoint: dict[str, str], day: Day) -
 
 
 def _down(system: str, into: Path, *, as_json: bool) -> None:
-    from lake.restore import restored_snapshot  # noqa: PLC0415
-    from lake.serving import bring_down  # noqa: PLC0415
+    from lake.restore.files import restored_snapshot  # noqa: PLC0415
+    from lake.restore.directory import bring_down  # noqa: PLC0415
 
     found = restored_snapshot(into)
     if found["system"] != system:

@@ -189,7 +189,7 @@ def _to_json(path: Path, written: LakeToml) -> dict[str, object]:
 
 
 def _print_found(path: Path, written: LakeToml) -> None:
-    from lake.discover.found import UNLIMITED_DAYS  # noqa: PLC0415
+    from lake.systems.found import UNLIMITED_DAYS  # noqa: PLC0415
 
     for source in written.found:
         limited = source.hot_days not in (None, UNLIMITED_DAYS)

@@ -18,7 +18,7 @@ from lake.demo.dialogue import requests_of
 from lake.demo.logs import Line, Stream, lines_of
 from lake.demo.scenario import Scenario
 from lake.demo.settled import wait_until
-from lake.sources.http import Http
+from lake.http.client import Http
 
 _HEADERS = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
 

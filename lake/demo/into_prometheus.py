@@ -23,7 +23,7 @@ from lake.base.settings import PrometheusSource
 from lake.demo.metrics import MetricsDay, SeriesDay, metrics_of
 from lake.demo.scenario import Scenario
 from lake.demo.settled import wait_until
-from lake.sources.http import Http
+from lake.http.client import Http
 
 _HEADERS = {
     "Content-Encoding": "snappy",

@@ -8,7 +8,7 @@ Belongs here: looking at servers that nobody has described yet.
 Does not: reading their data (lake.sources), the shell's options (lake.cli).
 """
 
-from lake.discover.found import FoundSource, FoundTable
+from lake.systems.found import FoundSource, FoundTable
 from lake.discover.lake_toml import LakeToml
 from lake.discover.servers import look
 

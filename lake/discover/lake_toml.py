@@ -12,7 +12,7 @@ from itertools import chain
 
 from lake.base.day import Day
 from lake.base.settings import HotSection
-from lake.discover.found import FoundSource, FoundTable, Value, unique_name
+from lake.systems.found import FoundSource, FoundTable, Value, unique_name
 
 _OLDEST_DAYS = 3650  # an older first day comes from a mistake in the data
 _ROWS = {"mongo": "documents", "prometheus": "metrics", "loki": "logs"}

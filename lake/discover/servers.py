@@ -25,8 +25,10 @@ from lake.base.overrides import (
     without_secrets,
 )
 from lake.base.settings import LokiSource, PrometheusSource, Settings, SourcesSection
-from lake.discover import loki, mongo, prometheus
-from lake.discover.found import FoundSource, Value
+from lake.systems.loki import discovery as loki
+from lake.systems.mongo import discovery as mongo
+from lake.systems.prometheus import discovery as prometheus
+from lake.systems.found import FoundSource, Value
 
 _OURS = "LAKE_SOURCES__"
 _ADDRESS = {"mongo": "uri", "prometheus": "url", "loki": "url"}

@@ -6,7 +6,7 @@ check                                                   what a check says
 Belongs here: looking at everything that lake.toml names. Does not: mending.
 """
 
-from lake.doctor.check import Check
+from lake.systems.check import Check
 from lake.doctor.diagnosis import diagnose
 
 __all__ = ["Check", "diagnose"]

@@ -11,8 +11,11 @@ from lake.base.errors import ConfigError
 from lake.base.overrides import PREFIX
 from lake.base.settings import Settings, find_file, load
 from lake.base.store import open_store
-from lake.doctor import lag, loki, mongo, prometheus, snapshots, store, tools
-from lake.doctor.check import Check, failed, guarded
+from lake.doctor import lag, snapshots, store, tools
+from lake.systems.loki import diagnosis as loki
+from lake.systems.mongo import diagnosis as mongo
+from lake.systems.prometheus import diagnosis as prometheus
+from lake.systems.check import Check, failed, guarded
 
 
 def diagnose(config: str | None, env: Mapping[str, str]) -> Iterator[Check]:

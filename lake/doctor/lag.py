@@ -13,7 +13,7 @@ from lake.base.manifest import Manifest, read_ledger
 from lake.base.settings import Settings
 from lake.base.store import Store
 from lake.coverage import expected_days
-from lake.doctor.check import Check
+from lake.systems.check import Check
 
 
 def check(settings: Settings, store: Store) -> Iterator[Check]:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from lake.base.errors import LakeError
 from lake.base.settings import Settings
-from lake.discover.prometheus import ATTEMPTS
-from lake.doctor.check import Check, failed
-from lake.sources.http import Http
+from lake.systems.prometheus.discovery import ATTEMPTS
+from lake.systems.check import Check, failed
+from lake.http.client import Http
 
 _UNREAD = "whether its admin API is on can't be read"
 _MOUNT = (

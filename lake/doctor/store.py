@@ -19,7 +19,7 @@ from lake.base.errors import LakeError, PermanentError
 from lake.base.settings import Settings
 from lake.base.store import Store, open_store
 from lake.base.store.s3 import S3Store
-from lake.doctor.check import Check, http_clock
+from lake.systems.check import Check, http_clock
 from lake.query.failures import explained
 from lake.query.session import Lake
 

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 
 from lake.base.settings import Settings
-from lake.doctor.check import Check
+from lake.systems.check import Check
 from lake.servers import PROGRAM_NAMES, find
 
 _MONGO_TOOLS = ("mongodump", "mongorestore")

@@ -16,10 +16,10 @@ from lake.base.fingerprint import Fingerprint
 from lake.base.parquet import write_parquet
 from lake.base.scratch import explained_full_disk, scratch_directory
 from lake.base.store.directory import DirectoryStore
-from lake.rehearse.partition import Partition
-from lake.rehearse.results import Check, Compared
+from lake.systems.rehearsed import Partition
+from lake.systems.comparison import Check, Compared
 from lake.rehearse.retyped import of_present_typing
-from lake.sources import Source, accounted, is_whole
+from lake.systems.source import Source, accounted, is_whole
 
 _TOLD_ROWS = 5
 _KEYS = ("_id", "ts", "ts_ns", "metric", "series_id", "stream_id")

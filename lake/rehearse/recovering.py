@@ -15,18 +15,18 @@ from lake.base.datasets import MongoDataset
 from lake.base.scratch import scratch_directory
 from lake.base.settings import LokiSource, MongoSource, PrometheusSource, Settings
 from lake.base.store import Store
-from lake.rehearse.asking_loki import LokiQuestions
-from lake.rehearse.asking_mongo import MongoQuestions
-from lake.rehearse.asking_prometheus import PrometheusQuestions
+from lake.systems.loki.rehearsal import LokiQuestions
+from lake.systems.mongo.rehearsal import MongoQuestions
+from lake.systems.prometheus.rehearsal import PrometheusQuestions
 from lake.rehearse.comparing import Questions
-from lake.rehearse.results import Recovery
-from lake.restore import restore_files
-from lake.serve import BELOW, Served, serve
+from lake.systems.comparison import Recovery
+from lake.restore.files import restore_files
+from lake.restore.server import BELOW, Served, serve
 from lake.snapshots.manifest import SnapshotManifest
-from lake.sources import Source
-from lake.sources.loki import LokiReader
-from lake.sources.mongo import MongoReader
-from lake.sources.prometheus import PrometheusReader
+from lake.systems.source import Source
+from lake.systems.loki.reading import LokiReader
+from lake.systems.mongo.reading import MongoReader
+from lake.systems.prometheus.reading import PrometheusReader
 
 Told = Callable[[str], None]
 

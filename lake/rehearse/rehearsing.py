@@ -20,9 +20,9 @@ from lake.base.store import Store
 from lake.query import Lake, connect
 from lake.rehearse.choosing import chosen_days, covered_days
 from lake.rehearse.comparing import compare
-from lake.rehearse.partition import fetched
+from lake.systems.rehearsed import fetched
 from lake.rehearse.recovering import Recovered, recovered
-from lake.rehearse.results import Compared, Rehearsal, Rehearsed
+from lake.systems.comparison import Compared, Rehearsal, Rehearsed
 from lake.snapshots.face import configured_systems
 from lake.snapshots.manifest import SYSTEMS, SnapshotManifest, read_snapshot, snapshot_days
 

@@ -12,7 +12,7 @@ from typing import Any
 from lake.base.errors import BadData
 from lake.base.store import Store
 from lake.rehearse.page import render
-from lake.rehearse.results import Rehearsal
+from lake.systems.comparison import Rehearsal
 
 _PREFIX = "reports/rehearsal/"
 _KEY = re.compile(re.escape(_PREFIX) + r"(\d{4}-\d\d-\d\d)\.json")

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from lake.base.errors import PermanentError
 from lake.base.store import Store
-from lake.replay.partitions import Partition
+from lake.systems.partitions import Partition
 from lake.servers import Binary, closest, find, other_version
 from lake.servers.binaries import version_parts
 from lake.servers.installing import how_installed

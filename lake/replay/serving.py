@@ -24,12 +24,12 @@ from lake.base.datasets import MongoDataset
 from lake.base.errors import Incomplete, UsageError
 from lake.base.settings import Settings
 from lake.base.store import Store
-from lake.replay.face import Loaded, Loader, Remarks
-from lake.replay.partitions import Partition
+from lake.systems.loading import Loaded, Loader, Remarks
+from lake.systems.partitions import Partition
 from lake.replay.programs import programs_for
 from lake.servers import Binary, Stack, start
 from lake.servers.progress import Progress, silent
-from lake.serving import locked, serving
+from lake.restore.directory import locked, serving
 
 MARK = "replay.json"
 _LOCK = "replay.lock"
@@ -74,7 +74,7 @@ def replayed(
     """
     systems = [name for name in SYSTEMS if any(p.dataset.source == name for p in partitions)]
     if any(name == "mongo" for name in systems):
-        from lake.replay import mongo  # noqa: PLC0415
+        from lake.systems.mongo.replay import loader as mongo  # noqa: PLC0415
 
         mongo.check([one.dataset for one in partitions])
     place = _Place(into, partitions) if into else None
@@ -186,14 +186,14 @@ def _loader(
     """Imported where used: each brings its own client library."""
     endpoint = stack.endpoints[system]
     if system == "prometheus":
-        from lake.replay.prometheus import PrometheusLoader  # noqa: PLC0415
+        from lake.systems.prometheus.replay.loader import PrometheusLoader  # noqa: PLC0415
 
         return PrometheusLoader(store, endpoint["url"], remarks)
     if system == "loki":
-        from lake.replay.loki import LokiLoader  # noqa: PLC0415
+        from lake.systems.loki.replay.loader import LokiLoader  # noqa: PLC0415
 
         return LokiLoader(store, endpoint["url"], programs[system].version, remarks)
-    from lake.replay.mongo import MongoLoader  # noqa: PLC0415
+    from lake.systems.mongo.replay.loader import MongoLoader  # noqa: PLC0415
 
     datasets = [one.dataset for one in partitions if isinstance(one.dataset, MongoDataset)]
     return MongoLoader(store, endpoint["uri"], database_of(settings), datasets, remarks)
@@ -208,7 +208,7 @@ def _options(partitions: Sequence[Partition], programs: Mapping[str, Binary]) ->
     options: dict[str, Any] = {"mongo_ttl": False}
     days = [one.day for one in partitions if one.dataset.source == "loki"]
     if days:
-        from lake.replay.loki import server_options  # noqa: PLC0415
+        from lake.systems.loki.replay.loader import server_options  # noqa: PLC0415
 
         options |= server_options(min(days), programs["loki"].version)
     return options

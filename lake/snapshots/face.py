@@ -60,13 +60,13 @@ def open_snapshotter(system: str, settings: Settings) -> Snapshotter:
     if getattr(settings.sources, system) is None:
         raise ConfigError(f"[sources.{system}] is not configured")
     if system == "prometheus":
-        from lake.snapshots.prometheus import PrometheusSnapshotter  # noqa: PLC0415
+        from lake.systems.prometheus.snapshot.taking import PrometheusSnapshotter  # noqa: PLC0415
 
         return PrometheusSnapshotter(settings)
     if system == "loki":
-        from lake.snapshots.loki import LokiSnapshotter  # noqa: PLC0415
+        from lake.systems.loki.snapshot.taking import LokiSnapshotter  # noqa: PLC0415
 
         return LokiSnapshotter(settings)
-    from lake.snapshots.mongo import MongoSnapshotter  # noqa: PLC0415
+    from lake.systems.mongo.snapshot.taking import MongoSnapshotter  # noqa: PLC0415
 
     return MongoSnapshotter(settings)

@@ -18,7 +18,7 @@ from typing import Any
 from lake.base.datasets import MongoDataset
 from lake.base.errors import Incomplete
 from lake.base.settings import Settings
-from lake.snapshots.loki_chunks import parsed
+from lake.systems.loki.snapshot.chunks import parsed
 from lake.snapshots.manifest import SnapshotManifest
 
 LEAST_SHARE = 0.5

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lake.compose import IMAGES
+from lake.restore.compose import IMAGES
 from lake.servers import EXTRA_PROGRAMS, PROGRAM_NAMES
 from lake.servers.binaries import pinned_version, server_of
 from lake.snapshots.manifest import SYSTEMS

@@ -21,7 +21,7 @@ from lake.base.datasets import MongoDataset
 from lake.base.day import Day
 from lake.base.errors import LakeError, Stopped
 from lake.base.settings import MongoSource
-from lake.sources.mongo import MongoReader
+from lake.systems.mongo.reading import MongoReader
 
 DAY = Day.today().plus(-2)
 

@@ -22,7 +22,7 @@ from lake.base.manifest import read_ledger, read_manifest, write_manifest
 from lake.base.store.directory import DirectoryStore
 from lake.export import Exporter
 from lake.runs import export_many
-from lake.sources.mongo.names import TYPING
+from lake.systems.mongo.reading.names import TYPING
 from lake.verify import object_problems
 
 DAY = "2026-07-05"  # closed for five days: the source's lateness window of three is over

@@ -13,7 +13,7 @@ import pymongo
 import pytest
 
 from lake.servers.ports import free_ports
-from lake.sources import open_source
+from lake.systems.registry import open_source
 
 DAY = "2026-07-05"
 FILE = """

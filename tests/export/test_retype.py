@@ -18,8 +18,8 @@ from older_typing import DAY, STORED, older_table
 from lake.base.day import Day
 from lake.base.manifest import Manifest, read_manifest
 from lake.documents import documents
-from lake.sources.mongo import rebuild
-from lake.sources.mongo.same import Documents
+from lake.systems.mongo.reading import rebuild
+from lake.systems.mongo.reading.same import Documents
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_other_documents_replace_nothing(
             row = row | {"cost": 7.0, "_rest": None}
         return rebuild(row, schema)
 
-    monkeypatch.setattr("lake.sources.mongo.rebuild", wrong)
+    monkeypatch.setattr("lake.systems.mongo.reading.rebuild", wrong)
     status, out, _ = run("export", "--retype", "--json")
     (failed,) = json.loads(out)["partitions"]
     assert (status, failed["state"]) == (1, "failed")

@@ -18,11 +18,11 @@ from older_typing import DAY, MIDNIGHT, STORED, older_table
 from lake.base.day import Day
 from lake.base.manifest import read_manifest
 from lake.base.settings import MongoSource
-from lake.rehearse.asking_mongo import MongoQuestions
+from lake.systems.mongo.rehearsal import MongoQuestions
 from lake.rehearse.comparing import compare
-from lake.rehearse.partition import fetched
-from lake.rehearse.results import Compared
-from lake.sources.mongo import MongoReader
+from lake.systems.rehearsed import fetched
+from lake.systems.comparison import Compared
+from lake.systems.mongo.reading import MongoReader
 
 Collection = pymongo.collection.Collection[dict[str, Any]]
 

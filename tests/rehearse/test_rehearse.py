@@ -21,7 +21,7 @@ from loaded_site import SYSTEMS, Site
 from lake.base.manifest import read_manifest
 from lake.demo.into_mongo import DATABASE
 from lake.rehearse import recovering, rehearse
-from lake.serve import serve
+from lake.restore.server import serve
 from lake.snapshots.manifest import read_snapshot
 
 

@@ -10,7 +10,7 @@ from replay_site import DAYS, RATES
 
 from lake.base.datasets import PrometheusDataset
 from lake.base.settings import PrometheusSource
-from lake.sources.prometheus import PrometheusReader
+from lake.systems.prometheus.reading import PrometheusReader
 
 START, END = DAYS[0].start_ms // 1000, DAYS[-1].end_ms // 1000
 

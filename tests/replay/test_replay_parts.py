@@ -18,9 +18,9 @@ from lake.base.settings import LakeSection, MongoSource, Settings, SourcesSectio
 from lake.base.store.directory import DirectoryStore
 from lake.base.table import TableStream, schema_to_json
 from lake.replay import Partition, replayed
-from lake.replay import loki as replay_loki
-from lake.replay.face import Loaded, Remarks
-from lake.replay.prometheus import PrometheusLoader
+from lake.systems.loki.replay import loader as replay_loki
+from lake.systems.loading import Loaded, Remarks
+from lake.systems.prometheus.replay.loader import PrometheusLoader
 from lake.servers import find
 
 PAIRS = pa.map_(pa.string(), pa.string())

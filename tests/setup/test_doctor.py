@@ -155,7 +155,7 @@ def test_what_killed_exports_left(doctor, tmp_path):
 def test_a_mongo_that_is_away_stops_no_other_check(doctor, mongo, mongo_uri, monkeypatch):
     port = free_ports(["mongo"])["mongo"]
     away = mongo.replace(mongo_uri, f"mongodb://127.0.0.1:{port}/?serverSelectionTimeoutMS=300")
-    monkeypatch.setattr("lake.doctor.mongo._PATIENCE_S", 1.0)
+    monkeypatch.setattr("lake.systems.mongo.diagnosis._PATIENCE_S", 1.0)
     _, checks = doctor(away)
     assert "no MongoDB server answers" in told(checks, "mongo", "fail")
     assert "store" in checks

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-import lake.serve
+import lake.restore.server
 from lake.base.errors import PermanentError
-from lake.serve import serve, serving_remark
+from lake.restore.server import serve, serving_remark
 from lake.servers import Binary, find
 
 
@@ -50,7 +50,7 @@ def test_serving_a_restored_system_names_every_way_to_a_server(bare, system, pro
 )
 def test_a_restore_without_a_server_names_the_version_that_is_missing(monkeypatch, here, remark):
     program = Binary(Path("/bin/loki"), here, "PATH")
-    monkeypatch.setattr(lake.serve, "closest", lambda *_: program)
+    monkeypatch.setattr(lake.restore.server, "closest", lambda *_: program)
     manifest = SimpleNamespace(system="loki", server={"name": "loki", "version": "3.5.0"})
     assert serving_remark(manifest).startswith(remark)
     assert bool(serving_remark(manifest)) == bool(remark)

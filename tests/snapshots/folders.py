@@ -15,7 +15,7 @@ import lake.snapshot
 from lake.base.day import Day
 from lake.base.settings import load
 from lake.base.store import Store, open_store
-from lake.restore import restore_files
+from lake.restore.files import restore_files
 from lake.snapshot import Outcome, take_snapshot
 from lake.snapshots import collecting
 from lake.snapshots.face import Taken

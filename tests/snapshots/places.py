@@ -12,8 +12,8 @@ from typing import Any
 from lake.base.day import Day
 from lake.base.settings import Settings, load
 from lake.base.store import Store, open_store
-from lake.restore import Restored, restore_files
-from lake.serve import BELOW, Served, serve
+from lake.restore.files import Restored, restore_files
+from lake.restore.server import BELOW, Served, serve
 from lake.snapshot import Outcome, take_snapshot
 from lake.snapshots.manifest import SnapshotManifest, read_snapshot
 

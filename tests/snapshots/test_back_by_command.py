@@ -19,7 +19,7 @@ from places import DAY, TODAY
 
 from lake.base.errors import PermanentError
 from lake.servers.ports import LOOPBACK
-from lake.serving import bring_down
+from lake.restore.directory import bring_down
 
 D, T = str(DAY), str(TODAY)  # of data, of the snapshot
 

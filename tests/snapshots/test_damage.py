@@ -10,7 +10,7 @@ import pytest
 from folders import DAY, PIECE, contents
 
 from lake.base.errors import BadData, Incomplete, PermanentError, UsageError
-from lake.restore import restore_files
+from lake.restore.files import restore_files
 from lake.snapshot import list_snapshots, remove_snapshot, verify_snapshot
 from lake.snapshots.manifest import read_snapshot, snapshot_manifest_key
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from lake.base.errors import PermanentError, Refused, TransientError
-from lake.grafana import PROVISIONING, REMOVAL, added_to, write_provisioning
+from lake.restore.grafana import PROVISIONING, REMOVAL, added_to, write_provisioning
 
 URL = {"url": "http://127.0.0.1:9"}
 

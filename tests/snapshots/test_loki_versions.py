@@ -14,12 +14,12 @@ from loki_versions import PINNED, found
 from places import DAY
 from system_loading import load_loki, takes_metadata
 
-import lake.serve
+import lake.restore.server
 from lake.base.errors import Incomplete, PermanentError
-from lake.compose import write_compose
+from lake.restore.compose import write_compose
 from lake.servers import Binary, Stack, install, start
 from lake.servers.binaries import identify
-from lake.snapshots import loki
+from lake.systems.loki.snapshot import taking as loki
 
 QUICK = {"flush_check_period": "100ms"}
 
@@ -44,7 +44,7 @@ def pinned() -> Iterator[Stack]:
 
 
 def served_by(monkeypatch: pytest.MonkeyPatch, program: Binary) -> None:
-    monkeypatch.setattr(lake.serve, "closest", lambda *_: program)
+    monkeypatch.setattr(lake.restore.server, "closest", lambda *_: program)
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from lake.base.day import Day
 from lake.base.errors import Incomplete, Missing, TransientError
 from lake.snapshots.holding import snapshot_holding
 from lake.snapshots.manifest import read_snapshot, snapshot_manifest_key
-from lake.snapshots.mongo_load import load_dump
+from lake.systems.mongo.snapshot.load import load_dump
 
 WAYS = ["native", "mongodump", "without mongorestore"]
 
@@ -187,7 +187,7 @@ def test_the_counts_by_day_are_the_sources(here, database):
 def test_counts_where_the_server_lacks_the_operators(here, database, monkeypatch):
     database.a.insert_many([{"at": DAY.start}, {"at": DAY.plus(-2).start}, {"at": 5}])
     expected = here.take("mongo").manifest.details["documents_by_day"]
-    monkeypatch.setattr("lake.snapshots.mongo_days._pipeline", lambda *_: [{"$nonsense": 1}])
+    monkeypatch.setattr("lake.systems.mongo.snapshot.days._pipeline", lambda *_: [{"$nonsense": 1}])
     assert here.take("mongo").manifest.details["documents_by_day"] == expected
 
 

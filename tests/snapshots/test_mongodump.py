@@ -14,8 +14,8 @@ from places import DAY
 
 from lake.base.errors import ConfigError, Incomplete, Missing
 from lake.base.settings import MongoSource
-from lake.snapshots.mongo_load import load_dump
-from lake.snapshots.mongodump import _uri
+from lake.systems.mongo.snapshot.load import load_dump
+from lake.systems.mongo.snapshot.mongodump import _uri
 
 TESTS = str(Path(__file__).parent)
 FAKE = """#!{python}

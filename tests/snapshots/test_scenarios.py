@@ -16,7 +16,7 @@ from lake.base.errors import Incomplete
 from lake.servers import Binary, has_version, start
 from lake.snapshot import list_snapshots, take_snapshot, verify_snapshot
 from lake.snapshots.manifest import snapshot_manifest_key
-from lake.snapshots.mongo_loading import NEVER_S
+from lake.systems.mongo.snapshot.loading import NEVER_S
 
 
 def test_metrics(place, root, own_prometheus):

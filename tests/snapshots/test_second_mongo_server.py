@@ -21,7 +21,7 @@ from places import DAY, TODAY
 from lake.base.datasets import MongoDataset
 from lake.base.settings import MongoSource
 from lake.servers import start
-from lake.sources.mongo import MongoReader
+from lake.systems.mongo.reading import MongoReader
 
 HOUR = timedelta(hours=1)
 NOON = DAY.start + 12 * HOUR

@@ -1,0 +1,4 @@
+"""HTTP as all sources speak it: sessions, retries, failures as errors.
+
+Belongs here: the client. Does not: any system's API.
+"""

@@ -1,0 +1,10 @@
+"""A snapshot back on disk, and as a running server.
+
+files       objects fetched, checked, laid out
+server      a server on the files, compared with the manifest
+directory   one process at a time uses a directory
+compose     compose.yaml for machines with Docker
+grafana     the server as a data source of Grafana
+
+Belongs here: bringing snapshots back. Does not: taking them (lake.snapshot).
+"""

@@ -1,0 +1,211 @@
+"""A look at Loki: labels, selectors that take every stream once, retention.
+
+Belongs here: the choice of selectors. Does not: reading lines (lake.sources).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import closing
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from lake.base.day import Day
+from lake.base.errors import BadData, LakeError, Refused
+from lake.base.settings import LokiSource
+from lake.systems.found import UNLIMITED_DAYS, FoundSource, FoundTable, Value
+from lake.http.client import Http, Params
+from lake.systems.loki.reading.api import INDEX_LABEL, Api, Limit
+from lake.systems.loki.reading.config import LokiConfig, shortest_days
+from lake.systems.loki.reading.version import Version, reported_version
+
+_LOG = logging.getLogger(__name__)
+ATTEMPTS = 2  # who types a command waits for the answer
+_LONGEST_DAYS = 30  # Loki answers no longer question, by default
+_UNKNOWN_DAYS = 400  # so far back is looked where Loki does not tell how long it keeps
+# What people name first when they look for a log; then the alphabet.
+_PREFERRED = ("container", "service_name", "app", "job", "namespace", "filename")
+# Loki's own streams, not anybody's logs.
+_INTERNAL = frozenset({"__aggregated_metric__", "__pattern__"})
+
+Labels = dict[str, str]
+
+
+class LokiServer:
+    """What this look asks of the HTTP API."""
+
+    def __init__(self, http: Http, tenant: str = "") -> None:
+        self._http = http
+        self._tenant = tenant
+
+    def get(self, path: str, params: Params) -> Any:
+        """The answer's JSON object."""
+        answer = self._http.get(f"/loki/api/v1/{path}", params, attempts=ATTEMPTS)
+        body = answer.json()
+        if not isinstance(body, dict) or body.get("status", "success") != "success":
+            raise BadData("not an answer of Loki's API", where=answer.url)
+        return body
+
+    def labels(self, start: Day, end: Day) -> list[str]:
+        """The label names of [start, end), and those of any other lines not yet flushed."""
+        found = self.get("labels", _between(start, end)).get("data") or ()
+        return sorted(
+            set(found) - _INTERNAL - {INDEX_LABEL}, key=lambda label: (_liking(label), label)
+        )
+
+    def lines(self, selector: str, start: Day, end: Day, direction: str = "backward") -> list[int]:
+        """The times, in ns, of the first (`forward`) or the last lines of [start, end)."""
+        params = {"query": selector, "limit": "1", "direction": direction}
+        found = self.get("query_range", {**params, **_between(start, end)})["data"]["result"]
+        return [int(stream["values"][0][0]) for stream in found]
+
+    def edge(self, label: str, start: Day, end: Day, direction: str) -> Day | None:
+        """The day of the first (`forward`) or last (`backward`) line of [start, end)."""
+        at_ns = self.lines(f'{{{label}=~".+"}}', start, end, direction)
+        return Day(datetime.fromtimestamp(at_ns[0] / 1e9, UTC).date()) if at_ns else None
+
+    def streams(self, labels: list[str], day: Day) -> list[Labels]:
+        """The label sets of a day's streams."""
+        matchers = [f'{{{label}=~".+"}}' for label in labels]
+        params: Params = {"match[]": matchers, **_between(day, day.plus(1))}
+        found = self.get("series", params).get("data") or ()
+        return [stream for stream in found if not _INTERNAL & stream.keys()]
+
+    def entries(self, selector: str, day: Day) -> int | None:
+        """About how many lines a day has; None where Loki does not say."""
+        try:
+            found = self.get("index/stats", {"query": selector, **_between(day, day.plus(1))})
+        except Refused:
+            return None
+        return int(found["entries"]) if "entries" in found else None
+
+    def version(self) -> Version:
+        """As the server reports it, if it does."""
+        return reported_version(self._http)
+
+    def limit(self, name: str) -> str | None:
+        """A limit of the tenant's, such as `max_query_lookback`; None where it is not shown."""
+        found = self._limits.get(name)
+        return self._config.limit(name, self._tenant) if found is None else str(found)
+
+    def kept_days(self) -> int | None:
+        """None where Loki does not report it, or a gateway hides it."""
+        days = self._config.kept_days(self._tenant)
+        if days != 0:
+            # A tenant's own period, and all there is where a gateway hides the configuration.
+            own = shortest_days([str(self._limits.get("retention_period", ""))])
+            days = min(days or own, own) if own else days
+        return UNLIMITED_DAYS if days == 0 else days
+
+    @cached_property
+    def _limits(self) -> Mapping[str, Any]:
+        return Api(self._http, Limit()).limits(self._tenant)
+
+    @cached_property
+    def _config(self) -> LokiConfig:
+        return LokiConfig.parse(self._page("/config"), self._page("/runtime_config"))
+
+    def _page(self, path: str) -> str:
+        """Loki's own page; a gateway may hide it, and no error is worth it."""
+        try:
+            return self._http.get(path, attempts=ATTEMPTS).content.decode(errors="replace")
+        except LakeError as error:
+            _LOG.info("loki: %s can't be read: %s", path, error.what)
+            return ""
+
+
+def look(section: LokiSource, keys: Mapping[str, Value]) -> FoundSource:
+    """Tables that together take every stream, each once.
+
+    `keys` may stand in a file. Raises what lake.http.client raises.
+    """
+    with closing(Http(section, "loki")) as http:
+        server = LokiServer(http, section.tenant)
+        version, kept = server.version(), server.kept_days()
+        expires = kept is not None and kept < UNLIMITED_DAYS
+        span = _span(server, kept if kept and expires else _UNKNOWN_DAYS)
+        tables = _tables(server, span[1]) if span else ()
+    return FoundSource(
+        source="loki",
+        section=keys,
+        told=version.described + ("" if span else ", no lines"),
+        hot_days=kept,
+        hot_told=_told(kept),
+        tables=tables,
+        oldest=span[0] if span else None,
+    )
+
+
+def _told(kept_days: int | None) -> str:
+    if kept_days is None:
+        return "Loki does not tell"
+    if kept_days == UNLIMITED_DAYS:
+        return "retention is not enabled: nothing expires by itself"
+    return "Loki's retention period"
+
+
+def _span(server: LokiServer, kept_days: int) -> tuple[Day, Day] | None:
+    """The first and the last day with lines of the label that most streams are likely to have.
+
+    Goes back in stretches; a stretch without lines is taken for the beginning.
+    """
+    first = last = None
+    end = Day.today().plus(1)
+    furthest = end.plus(-kept_days - 1)
+    while end > furthest:
+        start = max(end.plus(-_LONGEST_DAYS), furthest)
+        labels = server.labels(start, end)
+        oldest = server.edge(labels[0], start, end, "forward") if labels else None
+        if oldest:
+            first = oldest
+            last = last or server.edge(labels[0], start, end, "backward")
+        elif first:
+            break
+        end = start
+    return (first, last) if first and last else None
+
+
+def _tables(server: LokiServer, day: Day) -> tuple[FoundTable, ...]:
+    """Of the streams of that day."""
+    streams = server.streams(server.labels(day, day.plus(1)), day)
+    tables, before = [], ""
+    for label in covering(streams):
+        taken = [stream for stream in streams if label in stream]
+        streams = [stream for stream in streams if label not in stream]
+        selector = f'{{{before}{label}=~".+"}}'
+        before += f'{label}="", '
+        entries = server.entries(selector, day)
+        values = sorted({stream[label] for stream in taken})
+        seen = [f"{len(taken)} streams" + (f", about {entries:,} lines" if entries else "")]
+        seen[0] += f" on {day}"
+        seen.append(f"{label}: {_some(values)}")
+        name = f"{label.removesuffix('_name')}_logs"
+        tables.append(FoundTable(name, {"source": "loki", "selector": selector}, tuple(seen)))
+    return tuple(tables)
+
+
+def covering(streams: list[Labels]) -> list[str]:
+    """Labels so that each stream has one of them: the fewest, as far as that is quickly found."""
+    chosen = []
+    while streams:
+        counts: dict[str, int] = {}
+        for label in (label for stream in streams for label in stream):
+            counts[label] = counts.get(label, 0) + 1
+        best = min(counts, key=lambda label: (-counts[label], _liking(label), label))
+        chosen.append(best)
+        streams = [stream for stream in streams if best not in stream]
+    return chosen
+
+
+def _liking(label: str) -> int:
+    return _PREFERRED.index(label) if label in _PREFERRED else len(_PREFERRED)
+
+
+def _between(start: Day, end: Day) -> dict[str, str]:
+    return {"start": str(start.start_ns), "end": str(end.start_ns - 1)}
+
+
+def _some(values: list[str]) -> str:
+    return ", ".join(values[:5]) + (f" and {len(values) - 5} more" if len(values) > 5 else "")

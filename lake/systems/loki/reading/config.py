@@ -1,0 +1,114 @@
+"""Loki's configuration by its own pages: `/config`, `/runtime_config`, limits.
+
+Belongs here: the pages as YAML, and the settings that reading and retention depend on.
+Does not: directories and object stores (lake.systems.loki.snapshot.config).
+
+Versions indent and order these pages differently, so they are parsed, never searched as
+text. Secrets are masked in them by Loki itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from lake.base.datasets import duration_ms
+
+_SPLITS = ("split_queries_by_interval", "split_ingester_queries_by_interval")
+_DURATION = re.compile(r"(\d+[a-z]+)+")
+_DAY_MS = 86_400_000
+_NOT_PRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True)
+class LokiConfig:
+    """`config` and `overrides` (tenant → limits) are empty where the pages are not shown."""
+
+    config: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, config: str, runtime_config: str = "") -> LokiConfig:
+        """What is no configuration counts as none: a gateway may answer with anything."""
+        overrides = _mapping(runtime_config).get("overrides")
+        return cls(_mapping(config), overrides if isinstance(overrides, Mapping) else {})
+
+    def get(self, *path: str) -> str | None:
+        """A plain value; None where it is absent."""
+        found: Any = self.config
+        for name in path:
+            found = found.get(name) if isinstance(found, Mapping) else None
+        return None if found is None or isinstance(found, Mapping | list) else str(found)
+
+    def limit(self, name: str, tenant: str) -> str | None:
+        """A tenant's limit: its own, or everybody's."""
+        own = self.overrides.get(tenant or "fake")
+        found = own.get(name) if isinstance(own, Mapping) else None
+        return self.get("limits_config", name) if found is None else str(found)
+
+    def split_intervals(self) -> list[str]:
+        """Every interval into which queries may be cut, each once: of all tenants."""
+        found = [self.get("limits_config", name) for name in _SPLITS]
+        found.append(self.get("query_range", _SPLITS[0]))
+        for limits in self.overrides.values():
+            if isinstance(limits, Mapping):
+                found += [str(limits[name]) for name in _SPLITS if limits.get(name) is not None]
+        return [one for one in dict.fromkeys(found) if one]
+
+    def kept_days(self, tenant: str) -> int | None:
+        """The days after which Loki deletes lines, of the stream that it keeps for the
+        shortest time; 0 where it deletes none, None where the pages do not contain it.
+        """
+        by_compactor = self.get("compactor", "retention_enabled")
+        by_tables = self.get("table_manager", "retention_deletes_enabled")
+        if "true" not in (by_compactor, by_tables):
+            return 0 if "false" in (by_compactor, by_tables) else None
+        periods = []
+        if by_compactor == "true":
+            periods += [self.limit("retention_period", tenant), *self._of_streams(tenant)]
+        if by_tables == "true":
+            periods.append(self.get("table_manager", "retention_period"))
+        return shortest_days(one for one in periods if one is not None)
+
+    def _of_streams(self, tenant: str) -> Iterator[str]:
+        own = self.overrides.get(tenant or "fake")
+        sections = (own, self.config.get("limits_config"))
+        for section in sections:
+            rules = section.get("retention_stream") if isinstance(section, Mapping) else None
+            if isinstance(rules, list):
+                yield from (str(one.get("period")) for one in rules if isinstance(one, Mapping))
+                return
+
+
+def shortest_days(periods: Iterable[str]) -> int | None:
+    """Whole days of the shortest; 0 where all are 0, for ever; None where none is a duration."""
+    found = [ms for ms in map(milliseconds, periods) if ms is not None]
+    if not found:
+        return None
+    limited = [ms for ms in found if ms]
+    return max(1, min(limited) // _DAY_MS) if limited else 0
+
+
+def milliseconds(duration: str) -> int | None:
+    """Of Go's `744h0m0s` and Prometheus' `31d`; None for anything else."""
+    if duration == "0":
+        return 0
+    if not _DURATION.fullmatch(duration):
+        return None
+    try:
+        return duration_ms(duration)
+    except ValueError:
+        return None
+
+
+def _mapping(text: str) -> Mapping[str, Any]:
+    """Values stay text. YAML takes no control characters, which no setting here needs."""
+    try:
+        found = yaml.load(_NOT_PRINTABLE.sub("", text), yaml.CBaseLoader)  # noqa: S506  (makes strings, lists and dicts only)
+    except (yaml.YAMLError, RecursionError):
+        return {}
+    return found if isinstance(found, Mapping) else {}

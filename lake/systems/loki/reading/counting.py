@@ -1,0 +1,159 @@
+"""Loki's own count of lines, which no paging and no limit can cut.
+
+Belongs here: counting a stretch of time. Does not: what a difference means.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from lake.base.errors import Refused
+from lake.systems.loki.reading.api import Api, TooMany, TooWide
+from lake.systems.loki.reading.crowd import Crowd
+from lake.systems.loki.reading.paging import HOUR, MS, SECOND, Bound, pages
+from lake.systems.loki.reading.selector import Selector
+
+_TOGETHER = 50  # streams in one request: Loki 2.2 counts them one after the other
+_NUMBER = "monitoring_lake_number"
+_UNPARSED = re.compile("parse error")
+
+
+def counted(api: Api, selector: Selector, start_ns: int, end_ns: int) -> int:
+    """The lines of [start, end), both whole milliseconds; in parts where that is too much."""
+    try:
+        return _counted_at_once(api, selector, start_ns, end_ns)
+    except TooWide:
+        if end_ns - start_ns <= SECOND:
+            raise
+    # First by hours, into which Loki's frontend cuts its work, then by halves.
+    half = (end_ns - start_ns) // MS // 2 * MS
+    part = HOUR if end_ns - start_ns > HOUR else half
+    starts = range(start_ns, end_ns, part)
+    return sum(counted(api, selector, at, min(at + part, end_ns)) for at in starts)
+
+
+def _counted_at_once(api: Api, selector: Selector, start_ns: int, end_ns: int) -> int:
+    # A range is open on the left and closed on the right.
+    duration_ms, drops = (end_ns - start_ns) // MS, api.dialect.drops
+    try:
+        vector = api.vector(selector.count(duration_ms, drops=drops), end_ns - 1)
+    except Refused as error:
+        plain = selector.count(duration_ms, drops=False)
+        if not drops or not _is_unparsed(error) or plain == selector.count(duration_ms):
+            raise
+        vector = api.vector(plain, end_ns - 1)  # the same error where the selector is wrong
+        api.dialect.learn_no_drop()
+    return int(sum(value for _, value in vector))
+
+
+def counted_streams(
+    api: Api, selectors: Mapping[int, Selector], start_ns: int, end_ns: int, parallel: int
+) -> dict[int, int]:
+    """The lines of [start, end) of each single stream by its id, many in one request."""
+    counts = _counted_groups(api, selectors, start_ns, end_ns, parallel)
+    for number, rows in uncounted(api, selectors, end_ns, parallel).items():
+        counts[number] += rows
+    return counts
+
+
+def uncounted(
+    api: Api, selectors: Mapping[int, Selector], end_ns: int, parallel: int
+) -> dict[int, int]:
+    """The lines of each single stream at `end_ns` - 1 that a count up to there leaves out.
+
+    A range is open at both ends in Loki 2.2. So a count that ends 1 ns later shows the
+    streams that may have such lines; of these the last millisecond is read.
+    """
+    if api.dialect.by_stream is False:
+        return {}
+    later = _counted_groups(api, selectors, end_ns + 1 - MS, end_ns + 1, parallel)
+    some = {number: selectors[number] for number, rows in later.items() if rows}
+    counts = _counted_groups(api, some, end_ns - MS, end_ns, parallel)
+    with ThreadPoolExecutor(parallel, "loki-ends") as pool:
+        reads = pool.map(lambda one: _read_at_end(api, one, end_ns), some.values())
+        return {
+            number: min(last, max(0, rows - counts[number]))
+            for number, (rows, last) in zip(some, reads, strict=True)
+        }
+
+
+def _read_at_end(api: Api, one: Selector, end_ns: int) -> tuple[int, int]:
+    """How many lines of a single stream are read in the last ms, and in its last ns.
+
+    With the texts from before a pipeline, which may make lines equal: a count has them all.
+    """
+    api = api.resolving(lambda labels: (0, dict(labels)))
+    lines = one if one.filters_only else one.originals()
+    bound = Bound(api.limit.usual, 1, patience=50)
+    found = pages(partial(api.page, lines), Crowd(api, lines).at, end_ns - MS, end_ns, bound)
+    times = [table["ts_ns"].to_numpy() for table in found]
+    return sum(map(len, times)), sum(int((some == end_ns - 1).sum()) for some in times)
+
+
+def _counted_groups(
+    api: Api, selectors: Mapping[int, Selector], start_ns: int, end_ns: int, parallel: int
+) -> dict[int, int]:
+    items = list(selectors.items())
+    groups = [dict(items[at : at + _TOGETHER]) for at in range(0, len(items), _TOGETHER)]
+    with ThreadPoolExecutor(parallel, "loki-counts") as pool:
+        counts = pool.map(lambda group: _counted_group(api, group, start_ns, end_ns), groups)
+        return {number: rows for group in counts for number, rows in group.items()}
+
+
+def _counted_group(
+    api: Api, group: Mapping[int, Selector], start_ns: int, end_ns: int
+) -> dict[int, int]:
+    if len(group) == 1:
+        return {
+            number: _counted_stream(api, one, start_ns, end_ns) for number, one in group.items()
+        }
+    duration_ms, drops = (end_ns - start_ns) // MS, api.dialect.drops
+    names = {f"{at}": number for at, number in enumerate(group)}
+    query = " or ".join(
+        f'label_replace({one.count(duration_ms, drops=drops)}, "{_NUMBER}", "{at}", "", "")'
+        for at, one in enumerate(group.values())
+    )
+    try:
+        vector = api.vector(query, end_ns - 1)
+    except (TooWide, TooMany):
+        pass
+    except Refused as error:
+        # Loki 2.2 now and then fails to parse a long query that it parses in two parts.
+        if not _is_unparsed(error):
+            raise
+    else:
+        found = {names[metric[_NUMBER]]: int(value) for metric, value in vector}
+        return {number: found.get(number, 0) for number in group}
+    items = list(group.items())
+    half = len(items) // 2
+    return {
+        number: rows
+        for part in (items[:half], items[half:])
+        for number, rows in _counted_group(api, dict(part), start_ns, end_ns).items()
+    }
+
+
+def _counted_stream(api: Api, one: Selector, start_ns: int, end_ns: int) -> int:
+    """As `counted`, with the lines between two parts; those at the end are `uncounted`."""
+    try:
+        return _counted_at_once(api, one, start_ns, end_ns)
+    except TooWide:
+        if end_ns - start_ns <= SECOND:
+            raise
+    middle = _middle(start_ns, end_ns)
+    parts = [(start_ns, middle), (middle, end_ns)]
+    between = sum(uncounted(api, {0: one}, middle, 1).values())
+    return between + sum(_counted_stream(api, one, *part) for part in parts)
+
+
+def _middle(start_ns: int, end_ns: int) -> int:
+    """A full hour where there is one, for Loki's frontend cuts its work there."""
+    unit = HOUR if end_ns - start_ns > HOUR else MS
+    return start_ns + max(1, (end_ns - start_ns) // unit // 2) * unit
+
+
+def _is_unparsed(error: Refused) -> bool:
+    return bool(_UNPARSED.search(str(error.parts.get("found"))))

@@ -1,0 +1,319 @@
+"""Lines that Loki counts and that no log query returns: found, and read by metric queries.
+
+Belongs here: comparing the rows with Loki's count, reading lines by metric queries.
+Does not: the partition's own count, or paging.
+
+Loki 3.7 leaves out the last lines of a chunk where they sit exactly at the start of a part
+into which its frontend splits queries (`split`): every full hour, unless configured otherwise.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lake.base.day import Day
+from lake.base.errors import Incomplete
+from lake.systems.loki.reading.answer import ROWS
+from lake.systems.loki.reading.api import Api, TooMany, TooWide
+from lake.systems.loki.reading.counting import counted
+from lake.systems.loki.reading.crowd import streams_around
+from lake.systems.loki.reading.narrowing import DEEPEST, halves
+from lake.systems.loki.reading.originals import merged_rows_of_day
+from lake.systems.loki.reading.paging import HOUR, MS, SECOND
+from lake.systems.loki.reading.selector import ERROR_LABELS, LINE_LABEL, NS_LABEL, Selector
+from lake.systems.loki.reading.split import Split
+from lake.systems.loki.reading.spool import Spool, keys_of
+
+# One query for each; for more cuts, or few rows, one query over the whole day is cheaper.
+_FEW_CUTS = 48
+_FEW_ROWS = 20_000
+_MOST_STEPS = 10_000  # of one query; Prometheus and Loki allow 11,000
+_SAMPLE = 10  # metrics
+_CONTROLS = 5  # instants at which log and metric queries are compared
+_MOST_INSTANTS = 20  # more gaps have another cause, such as late lines
+_ROUNDS = 3  # of looking for lines that are lost
+
+Between = Callable[[int, int], int]
+"""start_ns, end_ns → a number of lines in [start, end)."""
+Metrics = list[tuple[dict[str, str], float]]
+"""Labels, and how many times."""
+
+
+class Recovery:
+    """Finds the lines that a day's spool lacks. `split`: where the server splits its queries."""
+
+    def __init__(
+        self,
+        api: Api,
+        selector: Selector,
+        day: Day,
+        spool: Spool,
+        split: Split,
+        parallel: int = 1,
+    ) -> None:
+        self._api = api
+        self._selector = selector
+        self._day = day
+        self._spool = spool
+        self._split = split
+        self._parallel = parallel
+        self._checked = selector.filters_only
+        self.merged = 0
+        """Lines that are counted and that the pipeline makes equal to others in the answer."""
+
+    def rows(self) -> pa.Table:
+        """The missing rows, by time."""
+        start, end = self._day.start_ns, self._day.end_ns
+        counted_rows, read_rows = self._counted(start, end), self._spool.count(start, end)
+        found: dict[int, pa.Table] = {}
+        if counted_rows:
+            found = {at: self._lacking(at) for at in self._short_cuts()}
+        short = counted_rows - read_rows - _rows(found)
+        if short > 0 and self._selector.filters_only:
+            for at in islice(self._gaps(), _MOST_INSTANTS):
+                if at not in found:
+                    found[at] = self._lacking(at)
+        elif short > 0:
+            self.merged = self._explained(found, counted_rows - read_rows)
+        return pa.concat_tables([ROWS.empty_table(), *found.values()]).sort_by("ts_ns")
+
+    def _gaps(self) -> Iterator[int]:
+        start, end = self._day.start_ns, self._day.end_ns
+        return short_milliseconds(self._counted, self._spool.count, start, end)
+
+    def _explained(self, found: dict[int, pa.Table], short: int) -> int:
+        """How many of `short` lines the pipeline merges, once the others are in `found`.
+
+        0 where that does not explain all of them. Raises Incomplete where lines are lost.
+        """
+        for _ in range(_ROUNDS):
+            rest = short - _rows(found)
+            merged, lost = self._merged_and_lost(found)
+            if rest <= merged and not len(lost):
+                return max(rest, 0)
+            times = {int(ts) // MS * MS for ts in lost["ts_ns"]} or self._gaps()
+            new = list(islice((at for at in times if at not in found), _MOST_INSTANTS + 1))
+            if not new or len(new) > _MOST_INSTANTS:
+                break
+            found |= {at: self._lacking(at) for at in new}
+        raise Incomplete(
+            "Loki counts more lines than it returns, and the pipeline does not explain all of them",
+            where=f"{self._selector} {self._day}",
+            expected=f"{short} more lines than the log queries return",
+            found=f"{_rows(found)} by metric queries, at most {merged} that the pipeline makes "
+            f"equal to others, {len(lost)} instants without a row",
+            remedy="run the export again; if that does not help, keep only line filters in "
+            "`selector` and use the other stages in queries of the lake",
+        )
+
+    def _merged_and_lost(self, found: Mapping[int, pa.Table]) -> tuple[int, np.ndarray]:
+        """The most lines that the pipeline merges, and the keys of those without any row.
+
+        At the cuts, where answers lack lines, they are counted by metrics.
+        """
+        cuts = list(self._cuts())
+        if len(cuts) > _FEW_CUTS:
+            cuts = []
+        more = keys_of(pa.concat_tables([ROWS.empty_table(), *found.values()]))
+
+        def present(start_ns: int, end_ns: int) -> np.ndarray:
+            inside = (more["ts_ns"] >= start_ns) & (more["ts_ns"] < end_ns)
+            keys = np.concatenate([self._spool.keys(start_ns, end_ns), more[inside]])
+            return keys[~np.isin(keys["ts_ns"], cuts)]
+
+        merged, lost = merged_rows_of_day(
+            self._api, self._selector, self._day, self._parallel, present, cuts
+        )
+        return merged + sum(self._alike_at(at) for at in cuts), lost
+
+    def _alike_at(self, ts_ns: int) -> int:
+        keys = [_key(row) for row in self._all_of(ts_ns) if row["ts_ns"] == ts_ns]
+        return len(keys) - len(set(keys))
+
+    def _counted(self, start_ns: int, end_ns: int) -> int:
+        return counted(self._api, self._selector, start_ns, end_ns)
+
+    def _short_cuts(self) -> Iterator[int]:
+        """The cuts at which lines are missing, or may be.
+
+        A sum counts lines that differ only in metadata once, so it is not compared with the
+        rows; it shows only at which of many cuts there are lines at all.
+        """
+        cuts = self._cuts()
+        with ThreadPoolExecutor(self._parallel, "loki-cuts") as pool:
+            counts = pool.map(self._distinct_lines, cuts)
+            for at, found in zip(cuts, counts, strict=True):
+                if found is None or found > self._spool.count(at - MS + 1, at + 1):
+                    yield at
+
+    def _distinct_lines(self, at_ns: int) -> float | None:
+        """Lines in the millisecond that ends with `at_ns`; None for more than one query counts."""
+        query = self._selector.distinct_lines()
+        try:
+            return sum(value for _, value in self._api.vector(query, at_ns, smallest=True))
+        except TooMany:
+            return None
+
+    def _cuts(self) -> Sequence[int]:
+        """Where lines may be missing; of many, or where it is cheap, those with lines."""
+        cuts: Sequence[int] = self._split.times(self._day.start_ns, self._day.end_ns)
+        few_rows = self._spool.count(self._day.start_ns, self._day.end_ns) <= _FEW_ROWS
+        if len(cuts) > _FEW_CUTS or (cuts and few_rows):
+            cuts = self._with_lines(cuts)
+        return cuts
+
+    def _with_lines(self, cuts: Sequence[int]) -> Sequence[int]:
+        """Those with lines in the millisecond that ends with them."""
+        try:
+            return self._with_lines_of(cuts)
+        except TooWide:
+            per_hour = max(1, HOUR // (cuts[1] - cuts[0]))
+            hours = [cuts[at : at + per_hour] for at in range(0, len(cuts), per_hour)]
+            return [at for hour in hours for at in self._with_lines_of(hour)]
+
+    def _with_lines_of(self, cuts: Sequence[int]) -> list[int]:
+        query, found = self._selector.count(1), []
+        step_s = (cuts[1] - cuts[0]) // SECOND if len(cuts) > 1 else 1
+        for first in range(0, len(cuts), _MOST_STEPS):
+            some = cuts[first : first + _MOST_STEPS]
+            counts = self._api.sum_at_steps(query, some[0], some[-1], step_s)
+            found += [second * SECOND for second, count in counts.items() if count]
+        return sorted(found)
+
+    def _lacking(self, at_ns: int) -> pa.Table:
+        """The rows of the millisecond from `at_ns` on that the spool has not.
+
+        Lines of one stream and time that a pipeline makes equal are one line in Loki's answers.
+        """
+        here = Counter(map(_key, self._spool.between(at_ns, at_ns + MS).to_pylist()))
+        lacking: dict[Any, list[dict[str, Any]]] = {}
+        given = set()
+        for row in self._all_of(at_ns):
+            key = _key(row)
+            given.add(key)
+            if here[key] and self._selector.filters_only:
+                here[key] -= 1
+            elif self._selector.filters_only or not (here[key] or key in lacking):
+                lacking.setdefault(key, []).append(row)
+        if lacking and not here.keys() <= given:
+            raise self._unfaithful(at_ns)
+        if lacking and not self._checked:
+            self._check_faithful()
+        rows = [row for key in sorted(lacking) for row in lacking[key]]
+        return pa.Table.from_pylist(rows, ROWS)
+
+    def _check_faithful(self) -> None:
+        """Compares log and metric queries where both return lines. Raises Incomplete.
+
+        Loki may skip stages of a pipeline in metric queries, and these may mask lines.
+        """
+        for at_ns in self._spool.some_times(_CONTROLS):
+            at_ms = at_ns // MS * MS
+            present = set(map(_key, self._spool.between(at_ms, at_ms + MS).to_pylist()))
+            if not present <= set(map(_key, self._all_of(at_ms))):
+                raise self._unfaithful(at_ms)
+        self._checked = True
+
+    def _unfaithful(self, at_ns: int) -> Incomplete:
+        return Incomplete(
+            "log queries do not return all lines, and metric queries return them with other texts",
+            where=f"{self._selector}, the ms from {at_ns} ns",
+            expected="the same lines by log and metric queries",
+            found="different lines",
+            remedy="keep only line filters in `selector`; use the other stages, such as parsers, "
+            "line_format and keep, in queries of the lake instead",
+        )
+
+    def _all_of(self, at_ns: int) -> Iterator[dict[str, object]]:
+        """The lines of the millisecond from `at_ns` on, by a metric query.
+
+        A metric mixes labels and metadata, so there is a query for each stream.
+        """
+        series = streams_around(self._api, self._selector, at_ns)
+        for labels in self._concerned(series, at_ns):
+            for metric, times in self._of_stream(labels, series, at_ns):
+                for own, name in ERROR_LABELS.items():
+                    if own in metric:
+                        metric[name] = metric.pop(own)
+                kept = {n: value for n, value in labels.items() if metric.get(n) == value}
+                row = {
+                    "stream_id": self._api.streams.id_of(kept),
+                    "ts_ns": int(metric.pop(NS_LABEL)),
+                    "line": metric.pop(LINE_LABEL, ""),
+                    "metadata": sorted(item for item in metric.items() if item[0] not in kept),
+                }
+                yield from [row] * int(times)
+
+    def _of_stream(
+        self, labels: dict[str, str], series: list[dict[str, str]], at_ns: int
+    ) -> Metrics:
+        stream = self._selector.of_stream(labels, series)
+        return self._metrics(stream.lines_as_labels(), labels, at_ns)
+
+    def _metrics(
+        self, lines: Selector, labels: dict[str, str], at_ns: int, depth: int = 0
+    ) -> Metrics:
+        """Each line as a metric; by halves of halves where there are too many for one answer."""
+        try:
+            return self._api.vector(lines.each_line(), at_ns + MS - 1, smallest=True)
+        except TooMany as error:
+            some = self._api.vector(lines.some_lines(_SAMPLE), at_ns + MS - 1, smallest=True)
+            apart = [
+                {name: value for name, value in metric.items() if name not in labels}
+                for metric, _ in some
+            ]
+            parts = halves(lines, apart)
+            if parts is None or depth > DEEPEST:
+                raise Incomplete(
+                    "log queries lack more lines of one stream than a metric query returns, and "
+                    "the lines differ in nothing that a query can select",
+                    where=f"{lines}, the ms from {at_ns} ns",
+                    found=error.parts.get("found"),
+                    remedy="raise max_query_series in Loki's limits_config, or for this tenant",
+                ) from None
+        return [row for part in parts for row in self._metrics(part, labels, at_ns, depth + 1)]
+
+    def _concerned(self, series: list[dict[str, str]], at_ns: int) -> list[dict[str, str]]:
+        """The streams that may have lines in that millisecond."""
+        if self._selector.pipeline:  # which may rename labels
+            return series
+        try:
+            found = self._api.vector(
+                self._selector.lines_as_labels().each_line(), at_ns + MS - 1, smallest=True
+            )
+        except TooMany:  # over 500 different lines
+            return series
+        return [
+            labels
+            for labels in series
+            if any(labels.items() <= metric.items() for metric, _ in found)
+        ]
+
+
+def _rows(found: dict[int, pa.Table]) -> int:
+    return sum(rows.num_rows for rows in found.values())
+
+
+def short_milliseconds(
+    expected: Between, present: Between, start_ns: int, end_ns: int
+) -> Iterator[int]:
+    """The milliseconds of [start, end) in which there are fewer than expected, by halves."""
+    if expected(start_ns, end_ns) <= present(start_ns, end_ns):
+        return
+    if end_ns - start_ns <= MS:
+        yield start_ns
+        return
+    middle = start_ns + (end_ns - start_ns) // MS // 2 * MS
+    yield from short_milliseconds(expected, present, start_ns, middle)
+    yield from short_milliseconds(expected, present, middle, end_ns)
+
+
+def _key(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["stream_id"], row["ts_ns"], row["line"], tuple(row["metadata"] or ())

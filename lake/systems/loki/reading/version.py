@@ -1,0 +1,108 @@
+"""The version of a Loki, and what follows from it.
+
+Belongs here: where a server reports its version, and which versions can do what.
+Does not: how a day is read from them.
+
+`/loki/api/v1/status/buildinfo` reports the version from Loki 2.3 on, `/metrics` from all
+versions where no gateway hides it. A server that reports none counts as old.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass, field
+from threading import Lock
+
+from lake.base.errors import LakeError
+from lake.http.client import Http, Tally
+
+_LOG = logging.getLogger(__name__)
+_BUILD_INFO = "/loki/api/v1/status/buildinfo"
+_METRIC = re.compile(r'^loki_build_info\{[^}]*\bversion="([^"]*)"', re.MULTILINE)
+_NUMBERS = re.compile(r"v?(\d+)\.(\d+)(\.|-|$)")
+_METRICS_BYTES = 32 << 20
+
+
+@dataclass(frozen=True)
+class Version:
+    """What the server reports; empty where it reports nothing."""
+
+    reported: str = ""
+
+    @property
+    def numbers(self) -> tuple[int, int] | None:
+        """Major and minor; None for what is no release (`main-1a2b3c`, `k250`)."""
+        found = _NUMBERS.match(self.reported)
+        return (int(found[1]), int(found[2])) if found else None
+
+    @property
+    def knows_metadata(self) -> bool:
+        """Whether lines can have structured metadata (from 2.9 on)."""
+        return self.numbers is not None and self.numbers >= (2, 9)
+
+    @property
+    def categorizes(self) -> bool | None:
+        """Whether answers list labels and metadata apart (from 3.0 on); None: not known."""
+        return None if self.numbers is None else self.numbers >= (3, 0)
+
+    def __str__(self) -> str:
+        return self.reported or "unknown"
+
+    @property
+    def described(self) -> str:
+        """A phrase for messages."""
+        if not self.reported:
+            return "Loki of unknown version (it reports none: 2.x, or behind a gateway)"
+        return f"Loki {self.reported}"
+
+
+def reported_version(http: Http, tally: Tally | None = None) -> Version:
+    """What the server reports about itself. Raises what lake.http.client raises but refusals."""
+    try:
+        body = http.get(_BUILD_INFO, attempts=2, tally=tally).json()
+        data = body.get("data", body) if isinstance(body, dict) else {}
+        reported = data.get("version") if isinstance(data, dict) else None
+        if isinstance(reported, str) and reported:
+            return Version(reported)
+    except LakeError as error:
+        _LOG.info("loki: no build information: %s", error.what)
+    try:
+        answer = http.get("/metrics", attempts=1, max_bytes=_METRICS_BYTES, tally=tally)
+    except LakeError as error:
+        _LOG.info("loki: no metrics: %s", error.what)
+        return Version()
+    found = _METRIC.search(answer.content.decode("utf-8", "replace"))
+    return Version(found[1] if found else "")
+
+
+@dataclass
+class Dialect:
+    """The format of a server's answers and its LogQL; outlives one task.
+
+    `categorized`: as the answers show, None before the first line.
+    `drops`: LogQL has the stage `| drop`.
+    """
+
+    version: Version = field(default_factory=Version)
+    categorized: bool | None = None
+    drops: bool = True
+    _lock: Lock = field(default_factory=Lock, repr=False)
+
+    def learn(self, *, categorized: bool) -> None:
+        """An answer with lines has come."""
+        with self._lock:
+            self.categorized = categorized
+
+    def learn_no_drop(self) -> None:
+        """The server does not parse `| drop`."""
+        with self._lock:
+            self.drops = False
+
+    @property
+    def by_stream(self) -> bool | None:
+        """Whether a day has to be read and counted stream by stream; None: not known yet."""
+        if self.categorized is not None:
+            return not self.categorized
+        categorizes = self.version.categorizes
+        return None if categorizes is None else not categorizes

@@ -1,0 +1,130 @@
+"""Is MongoDB reachable, and can each of its datasets be exported day by day?
+
+Belongs here: collections, time fields, indexes, time to live. Does not: reading days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Any
+
+from bson import ObjectId
+from pymongo.database import Database
+
+from lake.base.datasets import MongoDataset
+from lake.base.settings import MongoSource, Settings
+from lake.systems.mongo.discovery import DateField, database_of, date_fields, listed, sampled
+from lake.systems.check import Check, clock, guarded, kept_check
+from lake.systems.mongo.reading.connection import Client, connect, explained, require_collection
+from lake.systems.mongo.reading.uri import unknown_options
+
+_PATIENCE_S = 5.0
+
+
+def check(settings: Settings) -> Iterator[Check]:
+    """Raises what lake.systems.mongo.reading raises."""
+    section = settings.sources.mongo
+    if section is None:
+        return
+    section = section.model_copy(update={"timeout_s": min(section.timeout_s, _PATIENCE_S)})
+    with explained(section), closing(connect(section)) as client:
+        version = str(client.server_info()["version"])
+        before = datetime.now(UTC)
+        database = database_of(client, section.database)
+        greeting: dict[str, Any] = dict(database.command("hello"))
+        kinds = {one["name"]: one["type"] for one in listed(database, "listCollections")}
+        yield Check("mongo", "ok", f"MongoDB {version}, may read {section.database!r}")
+        if not kinds:
+            yield Check(
+                "mongo",
+                "fail",
+                f"no database {section.database!r}, or it has no collection",
+                "correct `database` of [sources.mongo] or `uri`: a snapshot is refused",
+            )
+        yield from _options(section)
+        yield clock("mongo", greeting["localTime"].replace(tzinfo=UTC), before)
+        for dataset in settings.dataset:
+            if isinstance(dataset, MongoDataset):
+                subject = f"dataset {dataset.name}"
+                found = _dataset(client, database, section, dataset, settings.hot.mongo, kinds)
+                yield from guarded(subject, _explained(section, dataset, found))
+
+
+def _options(section: MongoSource) -> Iterator[Check]:
+    if unknown := unknown_options(section.uri):
+        yield Check(
+            "mongo",
+            "warn",
+            f"the URI has options that have no effect here: {', '.join(unknown)}",
+            "remove them from sources.mongo.uri",
+        )
+
+
+def _explained(
+    section: MongoSource, dataset: MongoDataset, checks: Iterator[Check]
+) -> Iterator[Check]:
+    with explained(section, f"collection {dataset.collection}"):
+        yield from checks
+
+
+def _dataset(
+    client: Client,
+    database: Database[dict[str, Any]],
+    section: MongoSource,
+    dataset: MongoDataset,
+    hot_days: int,
+    kinds: Mapping[str, str],
+) -> Iterator[Check]:
+    subject = f"dataset {dataset.name}"
+    require_collection(client, section, dataset.collection)
+    collection = database[dataset.collection]
+    sample = sampled(collection)
+    if not sample:
+        yield Check(subject, "warn", "the collection is empty", "is it the right one?")
+        return
+    fields = {field.path: field for field in date_fields(collection, sample)}
+    field = fields.get(dataset.time_field)
+    fallback = dataset.time_fallback and all(isinstance(d.get("_id"), ObjectId) for d in sample)
+    if field is None and not fallback:
+        yield Check(
+            subject,
+            "fail",
+            f"none of {len(sample)} sampled documents has a date in {dataset.time_field!r}",
+            "correct time_field; dates are in: " + (", ".join(sorted(fields)) or "no field"),
+        )
+        return
+    yield _dated(subject, dataset, field, fallback=bool(fallback))
+    if field and kinds.get(dataset.collection) == "view":
+        yield Check(subject, "ok", f"{dataset.collection!r} is a view: it has no index of its own")
+    elif field:
+        yield _indexed(subject, dataset, field)
+    if field:
+        yield from kept_check(subject, "mongo", field.kept_days, hot_days)
+
+
+def _dated(
+    subject: str, dataset: MongoDataset, field: DateField | None, *, fallback: bool
+) -> Check:
+    share = field.share if field else 0.0
+    found = f"{dataset.time_field!r} is a date in {share:.0%} of a sample"
+    if share == 1 or fallback:
+        return Check(subject, "ok", found)
+    return Check(
+        subject,
+        "warn",
+        found,
+        'the others are of no day: `lake status` counts them, time_fallback = "_id" exports them',
+    )
+
+
+def _indexed(subject: str, dataset: MongoDataset, field: DateField) -> Check:
+    if field.indexed:
+        return Check(subject, "ok", f"{dataset.time_field!r} is indexed")
+    return Check(
+        subject,
+        "warn",
+        f"no index on {dataset.time_field!r}: each day is searched for in all documents",
+        f"db.getCollection({dataset.collection!r}).createIndex({{{dataset.time_field!r}: 1}})",
+    )

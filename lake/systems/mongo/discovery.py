@@ -1,0 +1,246 @@
+"""A look at MongoDB: collections, their date fields, indexes, time to live.
+
+Belongs here: which field looks like the event's time. Does not: reading days (lake.sources).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from bson import ObjectId
+from bson.datetime_ms import DatetimeMS
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import ExecutionTimeout, OperationFailure
+
+from lake.base.day import Day
+from lake.base.errors import UsageError
+from lake.base.settings import MongoSource
+from lake.systems.found import UNLIMITED_DAYS, FoundSource, FoundTable, Value
+from lake.systems.mongo.reading.connection import TOLERANT, Client, connect, explained
+
+_SYSTEM = frozenset({"admin", "config", "local"})
+_SAMPLED = 50  # of the oldest, and again of the newest documents
+_FEW = 200_000  # so many documents are quickly searched without an index
+_PATIENCE_MS = 10_000
+_NO_SUCH_NAMESPACE, _NOT_OF_A_VIEW = 26, 166
+_DAY_S = 86_400
+_HELD = 2**31 - 1  # expireAfterSeconds of an index that lets nothing expire
+_EVENT = re.compile(
+    r"(^|[._])(timestamp|ts|time|date|at|when)$|created|occurred|event", re.IGNORECASE
+)
+_NOT_EVENT = re.compile(
+    r"expir|delete|remove|updat|modif|last|next|until|valid|birth", re.IGNORECASE
+)
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class DateField:
+    """A field that held dates in the sample. `ttl_s` is None without a TTL index."""
+
+    path: str
+    share: float
+    indexed: bool
+    ttl_s: int | None
+
+    @property
+    def kept_days(self) -> int | None:
+        """For how many days a TTL index on it keeps a document; None where it lets none expire."""
+        if not self.ttl_s or self.ttl_s >= _HELD:
+            return None
+        return max(1, self.ttl_s // _DAY_S)
+
+    @property
+    def rank(self) -> tuple[Any, ...]:
+        """The greater, the likelier is it the event's time."""
+        return (
+            self.ttl_s != 0,
+            not _NOT_EVENT.search(self.path),
+            self.share == 1,
+            self.ttl_s is not None,
+            self.indexed,
+            bool(_EVENT.search(self.path)),
+            self.share,
+            -self.path.count("."),
+        )
+
+
+def look(section: MongoSource, database: str | None, uri: str) -> FoundSource:
+    """The collections of the database, by default of the URI's or of the only one.
+
+    `uri` is what may stand in a file. Raises UsageError where the database is not clear,
+    and what lake.systems.mongo.reading raises.
+    """
+    with explained(section), closing(connect(section)) as client:
+        version = str(client.server_info()["version"])
+        name = database or _database(client, section)
+        collections = database_of(client, name)
+        entries = listed(collections, "listCollections")
+        kinds = {one["name"]: one["type"] for one in entries}
+        # Time series collections expire without an index.
+        expiring = any("expireAfterSeconds" in one.get("options", {}) for one in entries) or any(
+            _lets_expire(collections[name]) for name, kind in kinds.items() if kind == "collection"
+        )
+        looked = [
+            _collection(collections[one], kinds[one])
+            for one in sorted(kinds)
+            if not one.startswith("system.")
+        ]
+    otherwise = None if expiring else UNLIMITED_DAYS
+    told = "no TTL index: nothing expires by itself"
+    if expiring:
+        told = "a TTL that is not on the documents' own time"
+    shortest = min((kept for _, kept, _ in looked if kept), default=None)
+    return FoundSource(
+        source="mongo",
+        section={"uri": uri, "database": name},
+        told=f"MongoDB {version}, {len(looked)} collections",
+        hot_days=shortest or otherwise,
+        hot_told="the shortest TTL index" if shortest else told,
+        tables=tuple(table for table, _, _ in looked),
+        oldest=min((day for _, _, day in looked if day), default=None),
+    )
+
+
+def _lets_expire(collection: Collection[Document]) -> bool:
+    return any(index.get("expireAfterSeconds", _HELD) < _HELD for index in indexes_of(collection))
+
+
+def _database(client: Client, section: MongoSource) -> str:
+    named = client.get_default_database("admin").name
+    if named not in _SYSTEM:
+        return named
+    found = [name for name in client.list_database_names() if name not in _SYSTEM]
+    if len(found) != 1:
+        raise UsageError(
+            "which database?" if found else "the server has no database",
+            where=section.uri,
+            expected="one of " + ", ".join(sorted(found)) if found else None,
+            remedy="name it in the URI, mongodb://host:27017/DATABASE",
+        )
+    return found[0]
+
+
+def _collection(
+    collection: Collection[Document], kind: str
+) -> tuple[FoundTable, int | None, Day | None]:
+    """The table, for how many days its documents are kept, its oldest day."""
+    name = collection.name
+    if kind == "view":
+        why = "a view: its base collection has the same documents, and the index"
+        return FoundTable(name, {"source": "mongo", "collection": name}, (), why), None, None
+    documents = collection.estimated_document_count()
+    sample = sampled(collection)
+    fields = sorted(date_fields(collection, sample), key=lambda one: one.rank, reverse=True)
+    keys: dict[str, Value] = {"source": "mongo", "collection": name}
+    if not fields:
+        return _undated(name, keys, documents, sample), None, None
+    best = fields[0]
+    oldest = _oldest(collection, best, documents)
+    seen = [f"{documents:,} documents" + (f", the oldest of {oldest}" if oldest else "")]
+    seen.append(f"{best.path}: a date in {best.share:.0%} of a sample, {_index_told(best)}")
+    if best.share < 1:
+        seen.append('time_fallback = "_id" would export the others on their ObjectId\'s day')
+    if others := [one.path for one in fields[1:]]:
+        seen.append("other dates: " + ", ".join(others))
+    keys["time_field"] = best.path
+    return FoundTable(name, keys, tuple(seen)), best.kept_days, oldest
+
+
+def _undated(
+    name: str, keys: dict[str, Value], documents: int, sample: list[Document]
+) -> FoundTable:
+    seen = (f"{documents:,} documents, none of the sample with a date",)
+    if sample and all(isinstance(document.get("_id"), ObjectId) for document in sample):
+        return FoundTable(
+            name, {**keys, "time_fallback": "_id"}, (*seen, "so their ObjectId's day")
+        )
+    why = "no date and no ObjectId that would tell a document's day" if sample else "it is empty"
+    return FoundTable(name, keys, seen if sample else (), why)
+
+
+def indexes_of(collection: Collection[Document]) -> list[Document]:
+    """Those of the collection; none of a view, or where it is gone."""
+    try:
+        return listed(collection.database, "listIndexes", collection.name)
+    except OperationFailure as error:
+        if error.code not in (_NO_SUCH_NAMESPACE, _NOT_OF_A_VIEW):
+            raise
+        return []
+
+
+def sampled(collection: Collection[Document]) -> list[Document]:
+    """Some of the oldest and of the newest documents."""
+    newest = collection.find(limit=_SAMPLED, sort=[("_id", -1)])
+    return [*collection.find(limit=_SAMPLED), *newest]
+
+
+def database_of(client: Client, name: str) -> Database[Document]:
+    """The database with documents as dicts, whatever they hold."""
+    return cast("Database[Document]", client.get_database(name, TOLERANT))
+
+
+def listed(database: Database[Document], kind: str, name: int | str = 1) -> list[Document]:
+    """The reply of listCollections or listIndexes.
+
+    pymongo's own methods decode these strictly, but views and partial indexes hold values of
+    their owner's.
+    """
+    command: dict[str, Any] = {kind: name, "cursor": {}}
+    return list(database.cursor_command(command, codec_options=TOLERANT))
+
+
+def date_fields(collection: Collection[Document], sample: list[Document]) -> Iterator[DateField]:
+    """Every field that holds a date in some document of the sample."""
+    indexes: dict[str, int | None] = {}
+    for index in indexes_of(collection):
+        first = next(iter(index["key"]))
+        ttl = index.get("expireAfterSeconds")
+        indexes[first] = indexes.get(first) if ttl is None else int(ttl)
+    found: dict[str, int] = {}
+    for document in sample:
+        for path in _dates(document):
+            found[path] = found.get(path, 0) + 1
+    for path, times in found.items():
+        yield DateField(path, times / len(sample), path in indexes, indexes.get(path))
+
+
+def _dates(document: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in document.items():
+        if "." in name or name.startswith("$"):
+            continue  # such a name is no path that could be asked for
+        if isinstance(value, datetime | DatetimeMS):
+            yield prefix + name
+        elif isinstance(value, Mapping):
+            yield from _dates(value, f"{prefix}{name}.")
+
+
+def _index_told(best: DateField) -> str:
+    if best.ttl_s is not None:
+        return "TTL index, held" if best.ttl_s >= _HELD else f"TTL {best.ttl_s / _DAY_S:g} days"
+    if best.indexed:
+        return "indexed"
+    return "NOT indexed: each day would be searched for in all documents"
+
+
+def _oldest(collection: Collection[Document], best: DateField, documents: int) -> Day | None:
+    """None where it can't be told, or not quickly."""
+    if not best.indexed and documents > _FEW:
+        return None
+    try:
+        found = collection.find_one(
+            {best.path: {"$type": "date"}}, sort=[(best.path, 1)], max_time_ms=_PATIENCE_MS
+        )
+    except ExecutionTimeout:
+        return None
+    value: Any = found
+    for step in best.path.split("."):
+        value = value.get(step) if isinstance(value, Mapping) else None
+    return Day(value.date()) if isinstance(value, datetime) else None

@@ -1,0 +1,181 @@
+"""Which days a MongoDB snapshot holds whole, from the counts by day of each dataset.
+
+Belongs here: counting documents by UTC day, and what the counts prove. Does not: dumping.
+
+A closed day is whole where nothing of it had been removed: the collection counts at least as
+many documents as the day's partition holds, or, where the day is not exported, its documents
+were not due to be removed by a TTL index or by `[hot] mongo`. The counts are taken before and
+after the dump; what vanished meanwhile is not whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+
+from pymongo.errors import OperationFailure
+
+from lake.base.datasets import MongoDataset
+from lake.base.day import Day, day_range
+from lake.base.manifest import Manifest, read_ledger
+from lake.base.settings import MongoSource, Settings
+from lake.base.store import Store
+from lake.systems.mongo.snapshot.metadata import PLAIN
+from lake.systems.mongo.reading.connection import Client, explained
+from lake.systems.mongo.reading.reader import dated_between, of_day
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY_MS = 86_400_000
+_NEVER_S = 2_147_483_647  # a TTL index that removes nothing
+# Error codes of servers that lack an operator: BadValue, FailedToParse, CommandNotFound,
+# CommandNotSupported, InvalidPipelineOperator, NotImplemented, unknown expression or stage.
+_NO_SUCH_OPERATOR = frozenset({2, 9, 59, 115, 168, 238, 15999, 16436, 31325, 40324})
+
+ByDay = dict[Day, int]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The closed days that may be whole: those exported, and those that `[hot]` keeps.
+
+    `exported` is the number of rows by dataset and day.
+    """
+
+    exported: dict[str, ByDay]
+    since: Day
+    today: Day
+
+    @classmethod
+    def of(cls, settings: Settings, store: Store, today: Day) -> Self:
+        """From lake.toml and the partitions' manifests."""
+        exported = {
+            one.name: {
+                day: row.rows
+                for day, row in read_ledger(store, one.name).items()
+                if isinstance(row, Manifest)
+            }
+            for one in mongo_datasets(settings)
+        }
+        since = min((min(days) for days in exported.values() if days), default=today)
+        return cls(exported, min(since, today.plus(-settings.hot.mongo)), today)
+
+
+def mongo_datasets(settings: Settings) -> list[MongoDataset]:
+    """Those of lake.toml."""
+    return [one for one in settings.dataset if isinstance(one, MongoDataset)]
+
+
+def counted_by_day(
+    client: Client, section: MongoSource, dataset: MongoDataset, among: Candidates
+) -> ByDay:
+    """Documents of each of those days; days without any are left out."""
+    collection = client[section.database].get_collection(dataset.collection, codec_options=PLAIN)
+    with explained(section, f"collection {dataset.collection}"):
+        try:
+            answer = list(
+                collection.aggregate(
+                    _pipeline(dataset, among), allowDiskUse=True, maxTimeMS=_limit_ms(section)
+                )
+            )
+        except OperationFailure as error:
+            if error.code not in _NO_SUCH_OPERATOR:
+                raise
+            return _one_by_one(collection, dataset, among, _limit_ms(section))
+    low, high = _number(among.since), _number(among.today)
+    numbered = ((one["_id"], int(one["n"])) for one in answer)
+    return {
+        Day(_EPOCH.date() + timedelta(days=int(number))): count
+        for number, count in numbered
+        if number is not None and low <= number < high
+    }
+
+
+def _number(day: Day) -> int:
+    return day.start_ms // _DAY_MS
+
+
+def _limit_ms(section: MongoSource) -> int:
+    """The server ends the operation when the client gives up on it."""
+    return max(1, int(1000 * section.timeout_s))
+
+
+def _pipeline(dataset: MongoDataset, among: Candidates) -> list[dict[str, Any]]:
+    at: Any = f"${dataset.time_field}"
+    other = {"$cond": [{"$eq": [{"$type": "$_id"}, "objectId"]}, {"$toDate": "$_id"}, None]}
+    own = {
+        "$cond": [
+            {"$eq": [{"$type": at}, "date"]},
+            at,
+            other if dataset.time_fallback else None,
+        ]
+    }
+    number = {"$floor": {"$divide": [{"$subtract": [own, _EPOCH]}, _DAY_MS]}}
+    wanted = dated_between(dataset, among.since.start_ms, among.today.start_ms)
+    return [{"$match": wanted}, {"$group": {"_id": number, "n": {"$sum": 1}}}]
+
+
+def _one_by_one(collection: Any, dataset: MongoDataset, among: Candidates, limit_ms: int) -> ByDay:
+    counts = {
+        day: int(collection.count_documents(of_day(dataset, day), maxTimeMS=limit_ms))
+        for day in day_range(among.since, among.today)
+    }
+    return {day: count for day, count in counts.items() if count}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is known about one dataset's collection: counts by day, and how long it keeps them.
+
+    `ttl_s`: after so many seconds a TTL index removes documents; None without one.
+    """
+
+    dataset: MongoDataset
+    before: ByDay
+    after: ByDay
+    ttl_s: int | None
+
+
+def ttl_of(dataset: MongoDataset, options: Mapping[str, Any], indexes: Sequence[Any]) -> int | None:
+    """The shortest time after which the time field makes documents expire."""
+    found = [
+        int(index["expireAfterSeconds"])
+        for index in indexes
+        if "expireAfterSeconds" in index and list(index["key"]) == [dataset.time_field]
+    ]
+    if options.get("timeseries", {}).get("timeField") == dataset.time_field:
+        found += [int(options[name]) for name in ("expireAfterSeconds",) if name in options]
+    found = [seconds for seconds in found if seconds < _NEVER_S]
+    return min(found, default=None)
+
+
+def whole_days(
+    settings: Settings, among: Candidates, kept: Sequence[Kept], ended: datetime
+) -> list[Day]:
+    """The days of which every dataset's documents are in the dump, oldest first.
+
+    They begin with the first day that has documents. A collection without any document may have
+    been emptied: of it only those days are whole that the lake has with 0 rows. Without a
+    dataset nothing proves any day.
+    """
+    if not kept:
+        return []
+    first = min((day for one in kept for day in one.before), default=among.since)
+    found = list(day_range(max(first, among.since), among.today))
+    for one in kept:
+        exported = among.exported[one.dataset.name]
+        found = [day for day in found if _is_whole(settings, one, exported, day, ended)]
+    return found
+
+
+def _is_whole(settings: Settings, one: Kept, exported: ByDay, day: Day, ended: datetime) -> bool:
+    before, after = one.before.get(day, 0), one.after.get(day, 0)
+    if after < before:
+        return False
+    expired = one.ttl_s is not None and day.start < ended - timedelta(seconds=one.ttl_s)
+    if day in exported:
+        return before >= exported[day] and not (expired and exported[day])
+    if not one.before:
+        return False
+    return not expired and day.start >= ended - timedelta(days=settings.hot.mongo)

@@ -1,0 +1,278 @@
+"""Our own writer of mongodump's layout, `mongodump --gzip`.
+
+Belongs here: collections as files, metadata, what need not be read again. Does not: which
+collections are dumped (mongo), mongodump itself (mongodump).
+
+`<database>/<collection>.bson.gz` holds the documents one after the other, in the order of `_id`
+(a capped collection's in natural order), `<collection>.metadata.json.gz` the definition. A
+time-series collection lies in `system.buckets.<collection>.bson.gz`, as its buckets. Source:
+https://www.mongodb.com/docs/database-tools/mongodump/
+
+The documents are cut into gzip members of about 4 MiB where their own bytes say so, so that
+documents that were added or removed change the members around them only, and the others need
+not be uploaded again. A collection whose `dbHash` is that of the last snapshot is not even read.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from pymongo.errors import OperationFailure
+
+from lake.base.errors import BadData
+from lake.base.settings import MongoSource
+from lake.snapshots.collecting import Collector
+from lake.systems.mongo.snapshot.archive import BUCKETS
+from lake.systems.mongo.snapshot.buckets import Shape, buckets
+from lake.systems.mongo.snapshot.metadata import PLAIN, dumps
+from lake.systems.mongo.snapshot.mongodump import file_name
+from lake.systems.mongo.reading.connection import Client, explained
+from lake.systems.mongo.reading.elements import MalformedError, document_starts
+
+_LEVEL = 6
+_MEMBER_BITS = 22  # members of 4 MiB on average
+_MOST_BYTES = 32 << 20
+_LENGTH, _MARK = 4, 24  # behind its length, a document begins with the type, name and value of _id
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A collection to dump: its listCollections entry and which of its documents."""
+
+    told: dict[str, Any]
+    question: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The collection's."""
+        return str(self.told["name"])
+
+    @property
+    def is_view(self) -> bool:
+        """Whether it has no documents of its own."""
+        return self.told.get("type") == "view"
+
+    @property
+    def is_time_series(self) -> bool:
+        """Whether mongorestore expects its buckets."""
+        return "timeseries" in self.told.get("options", {})
+
+    @property
+    def data_name(self) -> str:
+        """The name that its documents' file has."""
+        return f"{BUCKETS}{self.name}" if self.is_time_series else self.name
+
+    @property
+    def has_natural_order(self) -> bool:
+        """Whether the order of its documents is a part of it, or is the one to read them in."""
+        return bool(self.told.get("options", {}).get("capped")) or self.is_time_series
+
+
+def indexes_of(client: Client, section: MongoSource, name: str) -> list[Any]:
+    """As listIndexes returns them."""
+    database = client.get_database(section.database, codec_options=PLAIN)
+    with explained(section, f"collection {name}"):
+        answer = database.command("listIndexes", name, cursor={"batchSize": 1000})
+        return list(answer["cursor"]["firstBatch"])
+
+
+class NativeDump:
+    """One dump of a database's collections; `whole`: of all of their documents."""
+
+    def __init__(
+        self, client: Client, section: MongoSource, into: Collector, *, whole: bool
+    ) -> None:
+        self._client, self._section = client, section
+        self._into, self._whole = into, whole
+        self.hashes: dict[str, str] = {}
+
+    def run(self, jobs: list[Job]) -> dict[str, int]:
+        """The number of documents of each collection; `hashes` are their MD5."""
+        counts: dict[str, int] = {}
+        into, hashes = self._into, self.hashes
+        unchanged = self._unchanged(jobs)
+        for job in jobs:
+            into.content(self._metadata(job), self._path(job.name, "metadata.json"))
+            if job.is_view:
+                continue
+            path = self._path(job.data_name, "bson")
+            if job.is_time_series:
+                with explained(self._section, f"collection {job.name}"):
+                    counts[job.name], hashes[job.name] = self._measurements(job, path)
+            elif job.name in unchanged:
+                into.adopt(path, into.known.files[path])
+                counts[job.name], hashes[job.name] = unchanged[job.name]
+            else:
+                with explained(self._section, f"collection {job.name}"):
+                    counts[job.name], hashes[job.name] = self._documents(job, path)
+        into.wait()
+        return counts
+
+    def _unchanged(self, jobs: list[Job]) -> dict[str, tuple[int, str]]:
+        """Collections whose documents are those of the last snapshot, by the server's own hash.
+
+        dbHash is the MD5 over the documents in the order of `_id`, which is that of our file.
+        """
+        into = self._into
+        last = into.known.newest
+        if last is None or not self._whole or last.details.get("scope") != "full":
+            return {}
+        if last.details.get("database") != self._section.database:
+            return {}
+        known: dict[str, str] = last.details.get("md5", {})
+        names = [
+            job.name
+            for job in jobs
+            if job.name in known and self._path(job.name, "bson") in into.known.files
+        ]
+        if not names:
+            return {}
+        database = self._client.get_database(self._section.database, codec_options=PLAIN)
+        with explained(self._section, "dbHash"):
+            found = self._hashes(database, names)
+        counts = last.counts["documents"]
+        return {
+            name: (counts[name], known[name]) for name in names if found.get(name) == known[name]
+        }
+
+    @staticmethod
+    def _hashes(database: Any, names: list[str]) -> dict[str, str]:
+        try:
+            answer = database.command("dbHash", collections=names)
+        except OperationFailure:  # not every server has it, and not every user may ask
+            return {}
+        return dict(answer.get("collections", {}))
+
+    def _path(self, collection: str, kind: str) -> str:
+        return f"{file_name(self._section.database)}/{file_name(collection)}.{kind}.gz"
+
+    def _metadata(self, job: Job) -> bytes:
+        """As mongodump writes it: options, indexes, UUID, name and type."""
+        indexes = [] if job.is_view else indexes_of(self._client, self._section, job.name)
+        told: dict[str, Any] = {
+            "indexes": indexes,
+            "collectionName": job.name,
+            "type": "timeseries" if job.is_time_series else str(job.told.get("type", "collection")),
+        }
+        if "uuid" in job.told.get("info", {}):
+            told["uuid"] = job.told["info"]["uuid"].hex()
+        told["options"] = job.told.get("options", {})
+        return gzip.compress(dumps(told), _LEVEL, mtime=0)
+
+    def _documents(self, job: Job, path: str) -> tuple[int, str]:
+        """Streams the collection; the same documents give the same bytes. Their number and MD5."""
+        digest = hashlib.md5(usedforsecurity=False)
+        cut, rows = _Cutter(), 0
+        with closing(self._read(job)) as batches, self._into.members(path) as add:
+            for documents in batches:
+                digest.update(documents)
+                rows += self._checked(job, partial(cut.take, documents))
+                for member in cut.members():
+                    add(member)
+            for member in cut.rest():
+                add(member)
+        return rows, digest.hexdigest()
+
+    def _measurements(self, job: Job, path: str) -> tuple[int, str]:
+        """A time-series collection as its buckets. The number of measurements and no MD5."""
+        counting = _Counting(self._read(job))
+        cut = _Cutter()
+        packed = buckets(counting, Shape.of(job.told["options"]["timeseries"]))
+        with closing(counting.batches), self._into.members(path) as add:
+            while bucket := self._checked(job, partial(next, packed, b"")):
+                cut.take(bucket)
+                for member in cut.members():
+                    add(member)
+            for member in cut.rest():
+                add(member)
+        return counting.documents, ""
+
+    def _checked(self, job: Job, step: Callable[[], _Result]) -> _Result:
+        try:
+            return step()
+        except MalformedError as error:
+            raise BadData("no BSON", where=f"collection {job.name}", found=error) from error
+
+    def _read(self, job: Job) -> Generator[bytes]:
+        """Batches of documents, in the collection's natural order where it has one, else by _id."""
+        collection = self._client[self._section.database].get_collection(
+            job.name, codec_options=CodecOptions(document_class=RawBSONDocument)
+        )
+        order = [("$natural", 1)] if job.has_natural_order else [("_id", 1)]
+        # The cursor hands out bytes, whatever its type says.
+        cursor: Any = collection.find_raw_batches(job.question, sort=order, allow_disk_use=True)
+        with cursor:
+            yield from cursor
+
+
+class _Counting:
+    """The documents of batches, one by one; `documents` is how many there have been."""
+
+    def __init__(self, batches: Generator[bytes]) -> None:
+        self.batches = batches
+        self.documents = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for batch in self.batches:
+            starts = document_starts(batch)
+            for start, end in zip(starts, [*starts[1:], len(batch)], strict=True):
+                self.documents += 1
+                yield bytes(batch[start:end])
+
+
+class _Cutter:
+    """Cuts a stream of documents behind those whose own bytes say so.
+
+    The chance grows with a document's size, so that members have the same size on average,
+    whatever the documents' size.
+    """
+
+    def __init__(self) -> None:
+        self._held: list[memoryview] = []
+        self._held_bytes = 0
+        self._ready: list[bytes] = []
+
+    def take(self, documents: bytes) -> int:
+        """The number of documents. Raises MalformedError."""
+        view, starts, begin = memoryview(documents), document_starts(documents), 0
+        ends = [*starts[1:], len(documents)] if starts else []
+        for start, end in zip(starts, ends, strict=True):
+            size = end - start
+            mark = zlib.crc32(view[start + _LENGTH : min(start + _MARK, end)])
+            full = self._held_bytes + end - begin >= _MOST_BYTES
+            if full or mark < size << (32 - _MEMBER_BITS):
+                self._hold(view[begin:end])
+                self._close()
+                begin = end
+        self._hold(view[begin:])
+        return len(starts)
+
+    def _hold(self, part: memoryview) -> None:
+        if part:
+            self._held.append(part)
+            self._held_bytes += len(part)
+
+    def _close(self) -> None:
+        self._ready.append(b"".join(self._held))
+        self._held, self._held_bytes = [], 0
+
+    def members(self) -> Iterator[bytes]:
+        """Those that are whole."""
+        ready, self._ready = self._ready, []
+        yield from ready
+
+    def rest(self) -> Iterator[bytes]:
+        """What is left at the end."""
+        if self._held:
+            self._close()
+        yield from self.members()

@@ -1,0 +1,185 @@
+"""MongoDB: the whole configured database, or its datasets' documents of one day.
+
+Belongs here: which collections are dumped, the counts, the days that the dump holds whole.
+Does not: our own writer (mongo_native), mongodump (mongodump), how files travel (collecting),
+loading a dump (mongo_load).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from pymongo.errors import PyMongoError
+
+from lake.base.datasets import MongoDataset
+from lake.base.day import Day
+from lake.base.errors import ConfigError, Missing
+from lake.base.settings import MongoSource, Settings
+from lake.snapshots.collecting import Collector
+from lake.snapshots.face import Taken, everything_until
+from lake.systems.mongo.snapshot.days import (
+    ByDay,
+    Candidates,
+    Kept,
+    counted_by_day,
+    mongo_datasets,
+    ttl_of,
+    whole_days,
+)
+from lake.systems.mongo.snapshot.metadata import PLAIN
+from lake.systems.mongo.snapshot.native import Job, NativeDump, indexes_of
+from lake.systems.mongo.snapshot.mongodump import dump_archive, mongodump
+from lake.systems.mongo.reading.connection import connect, explained, require_collection
+from lake.systems.mongo.reading.reader import of_day
+
+STORED_FUNCTIONS = "system.js"
+
+
+class MongoSnapshotter:
+    """See Snapshotter: the whole configured database, or its datasets' documents of one day."""
+
+    def __init__(self, settings: Settings) -> None:
+        section = settings.sources.mongo
+        assert isinstance(section, MongoSource)  # noqa: S101  open_snapshotter looked
+        self._section = section
+        self._settings = settings
+        self._scope = settings.snapshots.mongo.scope
+        self._client = connect(section)
+
+    def take(self, day: Day, into: Collector) -> Taken:
+        """See Snapshotter. With `scope = "day"` only the documents of that day."""
+        tool = mongodump(self._settings.snapshots.mongo.tool)
+        window = everything_until(datetime.now(UTC))
+        with explained(self._section, "its version"):
+            version = str(self._client.server_info()["version"])
+        self._require_database()
+        among = Candidates.of(self._settings, into.store, day.plus(1))
+        before = self._by_day(among)
+        jobs = self._jobs_of(day) if self._scope == "day" else self._jobs()
+        details: dict[str, Any] = {"database": self._section.database, "scope": self._scope}
+        if tool:
+            counts = self._dump_by_tool(tool, jobs, into)
+            details["written_by"] = "mongodump"
+        else:
+            whole_database = self._scope == "full"
+            native = NativeDump(self._client, self._section, into, whole=whole_database)
+            counts = {"documents": native.run(jobs)}
+            details |= {"written_by": "native", "md5": native.hashes}
+        ended, after = datetime.now(UTC), self._by_day(among)
+        kept = [self._kept(one, before, after) for one in mongo_datasets(self._settings)]
+        whole = whole_days(self._settings, among, kept, ended)
+        details["documents_by_day"] = _texts(before)
+        if self._scope == "day":
+            window = {"start": day.start.isoformat(), "end": day.end.isoformat()}
+            whole = [one for one in whole if one == day]
+        return Taken({"name": "MongoDB", "version": version}, window, counts, details, whole)
+
+    def close(self) -> None:
+        """See Snapshotter."""
+        self._client.close()
+
+    def _require_database(self) -> None:
+        """Raises Missing: a dump of a database that is not there would be empty and succeed."""
+        name = self._section.database
+        with explained(self._section, "its collections"):
+            if self._client[name].list_collection_names(authorizedCollections=True):
+                return
+        raise Missing(
+            f"no database {name!r}, or it has no collection",
+            where=self._section.uri,
+            expected=f"the database that [sources.mongo] names: {name}",
+            found=self._databases(),
+            remedy="correct `database` of [sources.mongo] or `uri`; where the database was "
+            "dropped: `lake snapshots` lists the snapshots of it",
+        )
+
+    def _databases(self) -> str:
+        try:
+            names = sorted(self._client.list_database_names())
+        except PyMongoError as error:
+            return f"the server does not list its databases: {error}"
+        return "the databases " + ", ".join(names) if names else "no database"
+
+    def _by_day(self, among: Candidates) -> dict[str, ByDay]:
+        return {
+            one.name: counted_by_day(self._client, self._section, one, among)
+            for one in mongo_datasets(self._settings)
+        }
+
+    def _kept(
+        self, dataset: MongoDataset, before: dict[str, ByDay], after: dict[str, ByDay]
+    ) -> Kept:
+        job = next((one for one in self._jobs() if one.name == dataset.collection), None)
+        ttl = None
+        if job is not None and not job.is_view:
+            ttl = ttl_of(
+                dataset,
+                job.told.get("options", {}),
+                indexes_of(self._client, self._section, job.name),
+            )
+        return Kept(dataset, before[dataset.name], after[dataset.name], ttl)
+
+    def _jobs(self) -> list[Job]:
+        """All collections, and of the server's own the stored functions, as mongodump has it."""
+        database = self._client.get_database(self._section.database, codec_options=PLAIN)
+        with explained(self._section, "its collections"):
+            # pymongo's list_collections decodes dates strictly; definitions may have any date.
+            command = {"listCollections": 1, "cursor": {}}
+            found = [dict(one) for one in database.cursor_command(command, codec_options=PLAIN)]
+        named = sorted(found, key=lambda one: str(one["name"]))
+        # The definitions of views are in their own metadata; buckets are read as measurements.
+        return [
+            Job(one)
+            for one in named
+            if one["name"] == STORED_FUNCTIONS or not str(one["name"]).startswith("system.")
+        ]
+
+    def _jobs_of(self, day: Day) -> list[Job]:
+        """The collections that datasets name. Raises ConfigError where there is none, Missing."""
+        asked: dict[str, list[dict[str, Any]]] = {}
+        for dataset in self._settings.dataset:
+            if isinstance(dataset, MongoDataset):
+                questions = asked.setdefault(dataset.collection, [])
+                questions += [of_day(dataset, day)]
+        if not asked:
+            raise ConfigError(
+                "no collection has documents of a day",
+                where='[snapshots.mongo] scope = "day"',
+                expected='a [[dataset]] with source = "mongo", whose time_field tells the day',
+                remedy='add one, or set scope = "full"',
+            )
+        for name in asked:
+            require_collection(self._client, self._section, name)
+        return [
+            Job(job.told, asked[job.name][0] if len(asked[job.name]) == 1 else
+                {"$or": asked[job.name]})
+            for job in self._jobs()
+            if job.name in asked
+        ]  # fmt: skip
+
+    def _dump_by_tool(self, tool: str, jobs: list[Job], into: Collector) -> dict[str, Any]:
+        """Counted before and after: mongodump itself tells nothing, and writes may go on."""
+        before = self._counts(jobs)
+        for job in jobs if self._scope == "day" else [None]:
+            if job is None:
+                dump_archive(tool, self._section, into)
+            elif not job.is_view:
+                dump_archive(tool, self._section, into, job.name, job.question)
+        after = self._counts(jobs)
+        return {"documents": before} | ({} if after == before else {"documents_after": after})
+
+    def _counts(self, jobs: list[Job]) -> dict[str, int]:
+        database, counts = self._client[self._section.database], {}
+        for job in jobs:
+            if not job.is_view:
+                with explained(self._section, f"collection {job.name}"):
+                    counts[job.name] = int(database[job.name].count_documents(job.question))
+        return counts
+
+
+def _texts(by_day: dict[str, ByDay]) -> dict[str, dict[str, int]]:
+    return {
+        name: {str(day): count for day, count in sorted(days.items())}
+        for name, days in by_day.items()
+    }

@@ -1,0 +1,73 @@
+"""Is Prometheus reachable, and does it accept and answer each dataset's query?
+
+Belongs here: version, retention, clock, queries. Does not: reading samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+
+from lake.base.datasets import PrometheusDataset
+from lake.base.settings import Settings
+from lake.systems.prometheus.discovery import ATTEMPTS, PrometheusServer
+from lake.systems.check import Check, guarded, http_clock, kept_check
+from lake.http.client import Http, Rejected
+
+_DAY_S = 86_400
+
+
+def check(settings: Settings) -> Iterator[Check]:
+    """Raises what lake.http.client raises."""
+    section = settings.sources.prometheus
+    if section is None:
+        return
+    with closing(Http(section, "prometheus")) as http:
+        server, before = PrometheusServer(http), datetime.now(UTC)
+        answer = http.get("/api/v1/query", {"query": "vector(1)"}, attempts=ATTEMPTS)
+        version = server.version() or "of unknown version"
+        yield Check("prometheus", "ok", f"Prometheus API {version}, answers queries")
+        yield from http_clock("prometheus", answer.headers.get("Date"), before)
+        kept = server.kept_days()
+        yield from kept_check("prometheus", "prometheus", kept, settings.hot.prometheus)
+        for dataset in settings.dataset:
+            if isinstance(dataset, PrometheusDataset):
+                subject = f"dataset {dataset.name}"
+                yield from guarded(subject, _dataset(server, subject, dataset))
+
+
+def _dataset(server: PrometheusServer, subject: str, dataset: PrometheusDataset) -> Iterator[Check]:
+    try:
+        matched = _matched(server, dataset)
+    except Rejected as error:
+        yield Check(
+            subject,
+            "fail",
+            f"the server does not accept the query: {error.text.strip()}",
+            "correct `query`"
+            + ("; mode raw takes selectors only" if dataset.mode == "raw" else ""),
+        )
+        return
+    if matched:
+        yield Check(subject, "ok", f"the query gives {matched:,} series")
+    else:
+        yield Check(subject, "warn", "the query gives nothing now", "is `query` right?")
+
+
+def _matched(server: PrometheusServer, dataset: PrometheusDataset) -> int:
+    """Series now, else within the last day."""
+    now_s = datetime.now(UTC).timestamp()
+    if dataset.mode == "raw":
+        return _count(server, f"count(last_over_time({dataset.query}\n[1d]))", now_s)
+    try:
+        found = _count(server, f"count({dataset.query}\n)", now_s)
+    except Rejected as error:
+        if "scalar" not in error.text:
+            raise
+        return len(server.vector(f"vector({dataset.query}\n)", now_s))
+    return found or _count(server, f"count({dataset.query}\n)", now_s // _DAY_S * _DAY_S - 1)
+
+
+def _count(server: PrometheusServer, query: str, at_s: float) -> int:
+    return sum(int(float(one["value"][1])) for one in server.vector(query, at_s))

@@ -1,0 +1,221 @@
+"""A look at Prometheus, or what speaks its API: metric families, scrape interval, retention.
+
+Belongs here: how metrics are grouped into datasets. Does not: reading samples (lake.sources).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from contextlib import closing
+from datetime import UTC, datetime
+from itertools import pairwise, takewhile
+from statistics import median
+from typing import Any
+
+from lake.base.datasets import duration_ms
+from lake.base.day import Day
+from lake.base.errors import BadData, Refused, TransientError
+from lake.base.settings import PrometheusSource
+from lake.systems.found import FoundSource, FoundTable, Value
+from lake.systems.periods import first_day, last_day
+from lake.http.client import Http, NoSuchPath, Params
+
+ATTEMPTS = 2  # who types a command waits for the answer
+_DAY_S = 86_400
+_DEFAULT_KEPT_DAYS = 15
+_DEFAULT_STEP_S = 15
+_FEW = 3  # metrics that make a family worth a table of its own
+_MOST_TABLES = 20
+_SUFFIX = re.compile(r"_(total|sum|count|bucket|max|min|created|info)$")
+_UNITS = frozenset({"bytes", "milliseconds", "ms", "ratio", "seconds"})
+# Words that say how a metric is carried, not what it is of: http_server is a family, http is not.
+_CARRIERS = frozenset({"http", "grpc", "rpc", "db"})
+
+
+class PrometheusServer:
+    """What this look asks of the HTTP API."""
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+
+    def data(self, path: str, params: Params | None = None) -> Any:
+        """The answer's `data`. Raises BadData where it is none of this API."""
+        answer = self._http.get(f"/api/v1/{path}", params, attempts=ATTEMPTS)
+        body = answer.json()
+        if not isinstance(body, dict) or body.get("status") != "success" or "data" not in body:
+            raise BadData("not an answer of Prometheus' API", where=answer.url)
+        return body["data"]
+
+    def optional(self, path: str) -> Mapping[str, Any]:
+        """Empty where the server has no such page, as Thanos and Mimir."""
+        try:
+            data = self.data(path)
+        except (Refused, BadData):
+            return {}
+        return data if isinstance(data, dict) else {}
+
+    def version(self) -> str:
+        """Empty where it is not told."""
+        return str(self.optional("status/buildinfo").get("version", ""))
+
+    def kept_days(self) -> int | None:
+        """None where the server does not tell, or keeps by size."""
+        flags = self.optional("status/flags")
+        text = flags.get("storage.tsdb.retention.time")
+        if text is None:
+            return None
+        kept_ms = duration_ms(str(text))
+        # 0 stands for the default, unless a size was given; then nobody can say how long.
+        if not kept_ms and flags.get("storage.tsdb.retention.size", "0B") != "0B":
+            return None
+        return max(1, kept_ms // (_DAY_S * 1000)) if kept_ms else _DEFAULT_KEPT_DAYS
+
+    def names(self, start: Day, end: Day) -> list[str]:
+        """The metrics of [start, end), and perhaps a few more."""
+        params = {"start": str(start.start_ms // 1000), "end": str(end.start_ms // 1000 - 1)}
+        return [str(name) for name in self.data("label/__name__/values", params) or ()]
+
+    def vector(self, query: str, at_s: float) -> list[dict[str, Any]]:
+        """An instant query's result."""
+        found: list[dict[str, Any]] = self.data("query", {"query": query, "time": f"{at_s:.3f}"})[
+            "result"
+        ]
+        return found
+
+
+def look(section: PrometheusSource, keys: Mapping[str, Value]) -> FoundSource:
+    """One table a metric family; together they hold every metric, each once.
+
+    `keys` may stand in a file. Raises what lake.http.client raises.
+    """
+    with closing(Http(section, "prometheus")) as http:
+        server = PrometheusServer(http)
+        version, kept = server.version(), server.kept_days()
+        oldest = first_day(lambda start, end: bool(server.names(start, end)), kept)
+        tables = _tables(server, oldest) if oldest else ()
+    return FoundSource(
+        source="prometheus",
+        section=keys,
+        told=f"Prometheus API {version}".rstrip() + ("" if oldest else ", no metrics"),
+        hot_days=kept,
+        hot_told="storage.tsdb.retention.time" if kept else "the server does not tell",
+        tables=tables,
+        oldest=oldest,
+    )
+
+
+def _tables(server: PrometheusServer, oldest: Day) -> tuple[FoundTable, ...]:
+    last = last_day(lambda start, end: bool(server.names(start, end)), oldest)
+    names = server.names(oldest, Day.today().plus(1))
+    at_s = _last_sample_s(server, names, last)
+    series = _series(server, at_s)
+    families = group(names)
+    ranked = sorted(families, key=lambda prefix: -sum(series.get(n, 0) for n in families[prefix]))
+    own = [prefix for prefix in ranked if len(families[prefix]) >= _FEW][:_MOST_TABLES]
+    tables = [
+        _table(server, prefix, f'{{__name__=~"{pattern(prefix)}"}}', families[prefix], series, at_s)
+        for prefix in sorted(own)
+    ]
+    if rest := [name for prefix in families if prefix not in own for name in families[prefix]]:
+        known = "|".join(pattern(prefix) for prefix in sorted(own))
+        query = f'{{__name__=~".+", __name__!~"{known}"}}' if own else '{__name__=~".+"}'
+        name = "other_metrics" if own else "metrics"
+        tables.append(_table(server, name, query, rest, series, at_s))
+    return tuple(tables)
+
+
+def group(names: list[str]) -> dict[str, list[str]]:
+    """Metrics by what their names begin with; no such prefix begins another's names.
+
+    jvm_memory_used_bytes and jvm_gc_pause_seconds_sum are of `jvm`,
+    http_server_requests_seconds_count and …_sum of `http_server_requests`.
+    """
+    kin: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for name in names:
+        words = name.split("_")
+        kin[tuple(words[: 2 if words[0] in _CARRIERS else 1])].append(name)
+    return {_prefix(key, members): sorted(members) for key, members in kin.items()}
+
+
+def _prefix(key: tuple[str, ...], names: list[str]) -> str:
+    """The words that all begin with, without units and what a histogram adds; at least the key."""
+    bases = [_SUFFIX.sub("", name).split("_") for name in names]
+    same = takewhile(lambda words: len(set(words)) == 1, zip(*bases, strict=False))
+    prefix = [words[0] for words in same]
+    while len(prefix) > len(key) and prefix[-1] in _UNITS:
+        prefix.pop()
+    return "_".join(prefix if len(prefix) >= len(key) else key)
+
+
+def pattern(prefix: str) -> str:
+    """The regular expression of a family, as it stands between PromQL's quotes."""
+    return re.sub(r"[^\w]", lambda odd: f"[{odd[0]}]", prefix, flags=re.ASCII) + "(_.*)?"
+
+
+def _table(
+    server: PrometheusServer,
+    name: str,
+    query: str,
+    metrics: list[str],
+    series: Mapping[str, int],
+    at_s: float,
+) -> FoundTable:
+    interval = _interval_s(server, metrics, series, at_s)
+    seen = [f"{len(metrics)} metrics, {sum(series.get(one, 0) for one in metrics):,} series"]
+    seen.append(
+        f"a sample every {interval} s" if interval else "too few samples to tell the interval"
+    )
+    keys: dict[str, Value] = {
+        "source": "prometheus",
+        "query": query,
+        "mode": "range",
+        "step": f"{interval or _DEFAULT_STEP_S}s",
+    }
+    return FoundTable(name, keys, tuple(seen))
+
+
+def _last_sample_s(server: PrometheusServer, names: list[str], last: Day) -> float:
+    """About when the newest samples are from, in seconds since the epoch."""
+    now_s = datetime.now(UTC).timestamp()
+    few = "|".join(re.escape(name).replace("\\", "\\\\") for name in names[:5])
+    end_s = min(now_s, last.end_ms / 1000 - 1)
+    params = {
+        "query": f'count({{__name__=~"{few}"}})',
+        "start": f"{last.start_ms / 1000:.3f}",
+        "end": f"{end_s:.3f}",
+        "step": "60s",
+    }
+    points = [
+        point for one in server.data("query_range", params)["result"] for point in one["values"]
+    ]
+    return float(points[-1][0]) if points else end_s
+
+
+def _series(server: PrometheusServer, at_s: float) -> dict[str, int]:
+    """How many series each metric has; empty where that is too much for the server."""
+    try:
+        found = server.vector('count by (__name__) ({__name__=~".+"})', at_s)
+    except (Refused, TransientError) as error:
+        if isinstance(error, NoSuchPath):
+            raise
+        return {}
+    return {one["metric"].get("__name__", ""): int(float(one["value"][1])) for one in found}
+
+
+def _interval_s(
+    server: PrometheusServer, metrics: list[str], series: Mapping[str, int], at_s: float
+) -> int | None:
+    """The usual distance between samples in whole seconds, of the metric with fewest series."""
+    alive = [name for name in metrics if series.get(name)]
+    if not alive:
+        return None
+    name = min(alive, key=lambda one: series[one])
+    found = server.vector(f'{{__name__="{name}"}}[30m]', at_s)
+    gaps = [
+        after[0] - before[0]
+        for one in found
+        for before, after in pairwise(one.get("values") or one.get("histograms") or ())
+    ]
+    return max(1, round(median(gaps))) if gaps else None

@@ -1,0 +1,15 @@
+"""Prometheus and what speaks its HTTP API (Thanos Query, Mimir): a day of one query.
+
+reader      the steps                      remote_read  stored samples as chunks
+promql_day  a day by PromQL, in shards     plan         a day cut into requests
+api         a question, what it may mean   narrowing    a selector in pieces, by label
+answer      JSON → arrays                  scan         its compiled loops
+decimals    a number's text → a double     runs         answers that wait, in order
+blocks      series → the table's batches
+
+Belongs here: PromQL's HTTP API, remote read. Does not: snapshots, or where the rows go.
+"""
+
+from lake.systems.prometheus.reading.reader import PrometheusReader
+
+__all__ = ["PrometheusReader"]

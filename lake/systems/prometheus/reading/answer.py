@@ -1,0 +1,213 @@
+"""A matrix in JSON turned into arrays, without a Python object a sample.
+
+Belongs here: the JSON of range queries, how times and values are written in it.
+Does not: HTTP, envelopes' meaning (api), the loops over bytes (scan), labels' columns.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from lake.base.errors import BadData
+from lake.http.client import Answer, shortened
+from lake.systems.prometheus.reading.plan import Window
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+TS_TYPE = pa.timestamp("ms", tz="UTC")
+HISTOGRAM_TYPE = pa.struct(
+    [
+        ("count", pa.float64()),
+        ("sum", pa.float64()),
+        (
+            "buckets",
+            pa.list_(
+                pa.struct(
+                    [
+                        ("lower", pa.float64()),
+                        ("upper", pa.float64()),
+                        ("count", pa.float64()),
+                        # 0: open left, 1: open right, 2: both open, 3: both closed
+                        ("bounds", pa.int8()),
+                    ]
+                )
+            ),
+        ),
+    ]
+)
+
+_RESULT = b'"result":['
+_SHORTEST_SERIES = len(b'{"metric":{},"values":[[1,"2"]]}')
+_SHORTEST_SAMPLE = len(b'1,"2"],[')
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """An answer's series. Samples lie one after another, series by series, by time in each.
+
+    `labels` holds each series' JSON object, `rows` how many samples it has. `step_of` is
+    whole steps since the window's start, `values` NaN where a sample is a histogram;
+    `histograms` is None where no sample is one.
+    """
+
+    envelope: Any
+    labels: Sequence[bytes]
+    rows: npt.NDArray[np.int64]
+    step_of: npt.NDArray[np.int32]
+    values: npt.NDArray[np.float64]
+    histograms: pa.Array | None = None
+
+
+def matrix(answer: Answer, window: Window, *, clip: bool = False) -> Matrix:
+    """All of an answer; `clip` passes over samples from before the window.
+
+    Times are exact to the ms, values are the doubles that are written, with infinities
+    and −0; every NaN is the same. Raises TransientError where the body broke off, BadData
+    where it is no matrix, or has other times than the window's steps, each series' ascending.
+    """
+    found = _scanned(answer.content, window, clip=clip)
+    if found is None:
+        envelope = answer.json()
+        if isinstance(envelope, dict) and envelope.get("status") == "error":
+            return Matrix(envelope, [], np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0))
+        found = _scanned(_compacted(envelope), window, clip=clip)
+    if found is None:
+        raise BadData(
+            "not an answer to a range query",
+            where=answer.url,
+            expected="series with metric, values, histograms; numbers as samples",
+            found=shortened(answer.content[:2000].decode(errors="replace")),
+        )
+    return found
+
+
+def _scanned(body: bytes, window: Window, *, clip: bool) -> Matrix | None:
+    """None where the body has another shape, or is broken. A bytes object ends with a NUL."""
+    from lake.systems.prometheus.reading import scan  # noqa: PLC0415  compiled code
+
+    start = body.find(_RESULT) + len(_RESULT)
+    if start < len(_RESULT):
+        return None
+    # Room for whatever may come; what is not used is never touched.
+    most, room = len(body) // _SHORTEST_SERIES + 1, len(body) // _SHORTEST_SAMPLE + 1
+    spans, texts = np.empty((most, 3), np.int64), np.empty((most, 2), np.int64)
+    step_of, values = np.empty(room, np.int32), np.empty(room, np.float64)
+    text = np.frombuffer(body, np.uint8)
+    how, series, samples, left_over, end = scan.matrix(
+        text, start, window.start_ms, window.step_ms, window.steps, clip,
+        spans, texts, step_of, values,
+    )  # fmt: skip
+    if how == scan.OTHER_TIMES:
+        _refuse_times(body, end, window)
+    if how != scan.DONE:
+        return None
+    try:
+        envelope = json.loads(body[:start] + body[end:])
+    except ValueError:
+        return None
+    step_of, values, spans, texts = (
+        step_of[:samples], values[:samples], spans[:series], texts[:series],
+    )  # fmt: skip
+    if left_over:
+        _read_one_by_one(body, values, scan.PLACE)
+    labels = [body[begin:stop] for begin, stop in spans[:, :2].tolist()]
+    matrix = Matrix(envelope, labels, spans[:, 2], step_of, values)
+    if not texts.any():
+        return matrix
+    return _with_histograms(matrix, body, texts.tolist(), window, clip=clip)
+
+
+def _read_one_by_one(body: bytes, values: npt.NDArray[np.float64], place: np.uint64) -> None:
+    """Numbers whose place in the text is known instead of their value."""
+    bits = values.view(np.uint64)
+    for row in np.flatnonzero(bits >= place).tolist():
+        at = int(bits[row] - place)
+        values[row] = float(body[at : body.index(b'"', at)])
+
+
+def _refuse_times(body: bytes, end: int, window: Window) -> None:
+    raise BadData(
+        "an answer with other times than those asked for",
+        expected=f"{window.steps} steps of {window.step_ms} ms from {window.start_ms} on",
+        found=shortened(body[max(0, end - 60) : end + 1].decode(errors="replace")),
+        remedy="turn off whatever aligns queries with their step in front of the server",
+    )
+
+
+def _compacted(envelope: Any) -> bytes:
+    """The same answer as the usual servers write it."""
+    data = envelope.get("data") if isinstance(envelope, dict) else None
+    if isinstance(data, dict) and isinstance(data.get("result"), list):
+        order = ("metric", "values", "histograms")
+        result = [
+            {key: one[key] for key in order if one.get(key) or key == "metric"}
+            for one in data["result"]
+            if isinstance(one, dict) and "metric" in one
+        ]
+        if len(result) == len(data["result"]):
+            envelope = {**envelope, "data": {**data, "result": result}}
+    return json.dumps(envelope, separators=(",", ":")).encode()
+
+
+def _with_histograms(
+    floats: Matrix, body: bytes, texts: list[list[int]], window: Window, *, clip: bool
+) -> Matrix:
+    """Histograms and floats of each series in the order of time. Raises BadData."""
+    step_of, rows, entries = [], [], []
+    sources = []  # row of `floats`, or where NaN is appended to it
+    ends = np.cumsum(floats.rows)
+    for (begin, stop), end, count in zip(texts, ends, floats.rows, strict=True):
+        own = np.arange(end - count, end)
+        found = _histograms_in(body[begin:stop], window, clip=clip) if stop else []
+        steps = np.array([step for step, _ in found], np.int32)
+        both = np.concatenate([floats.step_of[own], steps])
+        order = np.argsort(both, kind="stable")
+        if (np.diff(both[order]) <= 0).any():
+            raise BadData("two samples of a series at one time", found=shortened(str(texts)))
+        sources.append(np.concatenate([own, np.full(len(found), len(floats.values))])[order])
+        entries += [None if at < count else found[at - count][1] for at in order.tolist()]
+        step_of.append(both[order])
+        rows.append(len(both))
+    values = np.append(floats.values, np.nan)[np.concatenate(sources)]
+    return Matrix(
+        floats.envelope, floats.labels, np.array(rows), np.concatenate(step_of), values,
+        pa.array(entries, HISTOGRAM_TYPE),
+    )  # fmt: skip
+
+
+def _histograms_in(text: bytes, window: Window, *, clip: bool) -> list[tuple[int, dict[str, Any]]]:
+    """Steps and histograms. Raises BadData."""
+    try:
+        entries = [
+            (round(float(at) * 1000), _histogram(entry))
+            for at, entry in json.loads(b"[[" + text + b"]]")
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadData("histograms that can't be read", found=shortened(str(error))) from error
+    found = []
+    for at_ms, entry in entries:
+        step, off = divmod(at_ms - window.start_ms, window.step_ms)
+        if off or not 0 <= step < window.steps:
+            if clip and step < 0:
+                continue
+            _refuse_times(str(at_ms).encode(), 60, window)
+        found.append((step, entry))
+    return found
+
+
+def _histogram(entry: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "count": float(entry["count"]),
+        "sum": float(entry["sum"]),
+        "buckets": [
+            {"lower": float(lower), "upper": float(upper), "count": float(n), "bounds": bounds}
+            for bounds, lower, upper, n in entry.get("buckets", ())
+        ],
+    }

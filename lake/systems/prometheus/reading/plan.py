@@ -1,0 +1,173 @@
+"""A day and a query cut into requests of a bearable size.
+
+Belongs here: steps, windows, selectors and what narrows them, shards of metrics.
+Does not: HTTP, which labels a server knows (narrowing).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Self
+
+from lake.base.day import Day
+from lake.systems.labels import metric_bucket
+from lake.systems.prometheus.reading import selector
+
+MAX_STEPS = 11_000  # more a request is a 400
+_TARGET_SAMPLES = 150_000  # about 4 MB of JSON
+_LABELS_AS_SAMPLES = 14  # a series' labels are about as long as so many samples
+_MAX_NAMES = 64
+
+_DEPENDS_ON_WINDOW = re.compile(r"@\s*(?:start|end)\s*\(")
+_PLAIN = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_RE2_SPECIAL = re.compile(r"([\\.+*?()|\[\]{}^$])")
+
+
+@dataclass(frozen=True)
+class Window:
+    """Consecutive steps: the first, in ms since the epoch, and how many."""
+
+    start_ms: int
+    steps: int
+    step_ms: int
+
+    @property
+    def end_ms(self) -> int:
+        """The last step itself, as `query_range` wants it."""
+        return self.start_ms + (self.steps - 1) * self.step_ms
+
+    def parts(self, most_steps: int) -> Iterator[Self]:
+        """The same steps in windows of at most so many."""
+        for done in range(0, self.steps, most_steps):
+            yield type(self)(
+                self.start_ms + done * self.step_ms,
+                min(most_steps, self.steps - done),
+                self.step_ms,
+            )
+
+    def halves(self) -> tuple[Self, Self]:
+        """Two windows, for two steps or more."""
+        first, second = self.parts((self.steps + 1) // 2)
+        return first, second
+
+
+def whole_day(day: Day, step_ms: int) -> Window:
+    """Every step from 00:00 on that lies before 24:00."""
+    return Window(day.start_ms, -((day.start_ms - day.end_ms) // step_ms), step_ms)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A query whose series' ids lie between those of the shards before and after it."""
+
+    query: str
+    series: int
+
+
+def is_selector(query: str) -> bool:
+    """Whether the query is `name{…}` or a part of that: further matchers can narrow it."""
+    return _matchers(query) is not None
+
+
+def narrowed(query: str, *matchers: str) -> str:
+    """The selector with these matchers, too; a query that is no selector as it is."""
+    held = _matchers(query)
+    return query if held is None else "{" + ",".join([*held, *matchers]) + "}"
+
+
+def matcher(label: str, values: Sequence[str], *, but: bool = False) -> str:
+    """One that takes these values of a label alone, or all others and its absence, too."""
+    name = _name(label)
+    if len(values) == 1:
+        return f"{name}{'!=' if but else '='}{_quoted(values[0])}"
+    either = "|".join(_RE2_SPECIAL.sub(r"\\\1", value) for value in values)
+    return f"{name}{'!~' if but else '=~'}{_quoted(either)}"
+
+
+def _matchers(query: str) -> list[str] | None:
+    """Of a selector, its name among them; None where the query is something else.
+
+    Read, not copied: a comment in the selector would swallow what is put behind it, and a
+    quoted name is a matcher like others.
+    """
+    try:
+        found = selector.matchers(query)
+    except selector.NoSelector:
+        return None
+    held = [f"{_name(one.name)}{one.operator}{_quoted(one.value)}" for one in found]
+    return held or None
+
+
+def _name(label: str) -> str:
+    return label if _PLAIN.fullmatch(label) else _quoted(label)
+
+
+def splittable(query: str) -> bool:
+    """Whether parts of a day add up to the whole day: not with `@ start()` or `@ end()`."""
+    return _DEPENDS_ON_WINDOW.search(query) is None
+
+
+def shards(query: str, series_by_metric: Mapping[str, int], samples_each: int) -> list[Shard]:
+    """Groups of metrics in the order of their series' ids, each of a bearable size.
+
+    `series_by_metric` holds every metric's name and about how many series it has, each with
+    so many samples in the longest window; series without a name are asked for, too.
+    A query that is no selector stays whole.
+    """
+    if not is_selector(query):
+        return [Shard(query, max(1, sum(series_by_metric.values())))]
+    sizes = {"": 1, **series_by_metric}
+    by_bucket = groupby(sorted(sizes, key=_by_bucket), key=metric_bucket)
+    return [
+        Shard(of_metrics(query, names), sum(sizes[name] for name in names))
+        for names in _grouped(
+            [list(names) for _, names in by_bucket],
+            lambda names: sum(sizes[name] for name in names) <= bearable_series(samples_each),
+        )
+    ]
+
+
+def of_metrics(query: str, names: list[str]) -> str:
+    """The query for these metrics only; as it is where it is no selector."""
+    return narrowed(query, matcher("__name__", names))
+
+
+def bearable_series(samples_each: int) -> int:
+    """How many series one answer may have, each with so many samples."""
+    return max(1, _TARGET_SAMPLES // (samples_each + _LABELS_AS_SAMPLES))
+
+
+def windows(day: Window, series: int, longest: int, samples_each: int) -> list[Window]:
+    """The day in parts of at most `longest` steps, each of a bearable size for so many series.
+
+    `samples_each` is how many samples a series has in the longest.
+    """
+    bearable = longest * _TARGET_SAMPLES // (max(1, series) * samples_each)
+    return list(day.parts(max(1, min(longest, bearable))))
+
+
+def _by_bucket(name: str) -> tuple[int, str]:
+    return metric_bucket(name), name
+
+
+def _grouped(
+    buckets: list[list[str]], bearable: Callable[[list[str]], bool]
+) -> Iterator[list[str]]:
+    """Neighbouring buckets together while that is bearable; a bucket is never cut."""
+    held: list[str] = []
+    for names in buckets:
+        if held and not (len(held) + len(names) <= _MAX_NAMES and bearable(held + names)):
+            yield held
+            held = []
+        held = held + names
+    if held:
+        yield held
+
+
+def _quoted(text: str) -> str:
+    """As a PromQL string: its escapes are those of JSON."""
+    return json.dumps(text, ensure_ascii=False)

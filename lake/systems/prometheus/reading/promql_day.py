@@ -1,0 +1,184 @@
+"""A day by PromQL: asked shard by shard, written while the next ones are on their way.
+
+Belongs here: what is asked, in which order, how much at a time.
+Does not: how a question is put (api), what becomes of an answer (runs, blocks).
+
+Shards come in the order of their series' ids, so the rows of one can be written as soon as
+all its answers are there. That takes the table's columns to be known before: where the
+server can't tell its labels' names, every answer is there before the first row is written.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+
+from lake.http.client import Answer
+from lake.systems.prometheus.reading import plan
+from lake.systems.prometheus.reading.answer import Matrix, matrix
+from lake.systems.prometheus.reading.api import Questions
+from lake.systems.prometheus.reading.blocks import Block, SampleTable, label_columns
+from lake.systems.prometheus.reading.narrowing import Piece, pieces
+from lake.systems.prometheus.reading.runs import Room, Runs
+
+_LOG = logging.getLogger(__name__)
+_LOOK_BACK_MS = 3_600_000  # names of a day's first steps may be older; the default is 5 min
+_RAW_SAMPLES_A_DAY = 5760  # a guess: one each 15 s; a denser series is halved when asked for
+_ROOM = 24 << 20  # bytes of answers that wait in memory; what is more waits in files
+_AHEAD = 3  # answers that are asked for or wait, for each request that may run
+_MOST_CUTS = 6  # by one label after the other, before the server has refused anything
+
+
+@dataclass
+class _Shard:
+    """What is asked for, and the answers as they come."""
+
+    runs: Runs
+    asked: list[Future[None]]
+
+
+class PromqlDay:
+    """One dataset's day; `raw`: stored samples by range vectors, a window a ms a step."""
+
+    def __init__(
+        self, questions: Questions, query: str, day: plan.Window, scratch: Path, *, raw: bool
+    ) -> None:
+        self._questions = questions
+        self._query = query
+        self._day = day
+        self._scratch = scratch
+        self._raw = raw
+        self._room = Room(_ROOM)
+        self.series = 0
+        """How many series were written so far."""
+
+    def table(self, max_parallel: int) -> tuple[SampleTable, Iterator[pa.RecordBatch]]:
+        """The columns, and the rows in the order of (series_id, ts)."""
+        pool = ThreadPoolExecutor(max_parallel, "prometheus")
+        try:
+            # A day of raw samples has too many ms to look at each.
+            names = None if self._raw else self._questions.seen_labels(self._day)
+            planned = self._planned()
+            if names is None:
+                _LOG.info("all answers are waited for: only they tell the labels' names")
+                shards = [self._asked(pool, *one) for one in planned]
+                for shard in shards:
+                    _wait(shard)
+                names = {name for shard in shards for name in shard.runs.names}
+                given = self._blocks_of(iter(shards))
+            else:
+                given = self._blocks_of(self._asked_ahead(pool, planned, _AHEAD * max_parallel))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+        table = SampleTable(label_columns(names))
+        return table, table.batches(_closing(given, pool))
+
+    def _planned(self) -> Iterator[tuple[Piece, int]]:
+        """Shards in the order of their ids, and how many steps may be asked for at once."""
+        sizes = self._questions.sizes(self._day)
+        if plan.is_selector(self._query):
+            day = self._day
+            names = self._questions.metric_names(day.start_ms - _LOOK_BACK_MS, day.end_ms)
+            sizes = {**dict.fromkeys(names, 1), **sizes}
+        longest, samples_each = self._longest()
+        shards = plan.shards(self._query, sizes, samples_each)
+        _LOG.debug("%d metrics in %d shards", len(sizes), len(shards))
+        if not plan.splittable(self._query) and self._day.steps > longest:
+            self._questions.check_splittable()
+        return iter([(Piece(shard.query, shard.series), longest) for shard in shards])
+
+    def _longest(self) -> tuple[int, int]:
+        """Steps of the longest window that may be asked for; samples that a series has in it."""
+        if self._raw:
+            return self._day.steps, _RAW_SAMPLES_A_DAY
+        steps = min(self._day.steps, plan.MAX_STEPS)
+        return steps, steps
+
+    def _requests(self, shard: Piece, longest: int) -> Iterator[tuple[str, plan.Window]]:
+        """A shard by label, each piece of it by time."""
+        _, samples_each = self._longest()
+        if not plan.splittable(self._query):
+            yield shard.query, self._day
+            return
+        most = plan.bearable_series(samples_each)
+        for piece in self._narrow(shard, most, _MOST_CUTS):
+            windows = plan.windows(self._day, piece.series, longest, samples_each)
+            yield from ((piece.query, window) for window in windows)
+
+    def _narrow(self, shard: Piece, most: int, cuts: int) -> Iterator[Piece]:
+        if shard.series <= most or not cuts:
+            yield shard
+            return
+        parts = pieces(self._questions, shard, self._day, most)
+        if not parts:
+            yield shard
+        for part in parts:
+            yield from self._narrow(part, most, cuts - 1)
+
+    def _asked(self, pool: ThreadPoolExecutor, shard: Piece, longest: int) -> _Shard:
+        runs = Runs(self._scratch, self._room)
+        requests = self._requests(shard, longest)
+        return _Shard(runs, [pool.submit(self._fetch, runs, *one) for one in requests])
+
+    def _asked_ahead(
+        self, pool: ThreadPoolExecutor, planned: Iterator[tuple[Piece, int]], most: int
+    ) -> Iterator[_Shard]:
+        """Shards in their order; behind the one that is given others are asked for already."""
+        ahead: deque[_Shard] = deque()
+        waiting = 0
+        more = True
+        while more or ahead:
+            while more and (waiting < most or not ahead):
+                planned_next = next(planned, None)
+                more = planned_next is not None
+                if planned_next is not None:
+                    ahead.append(self._asked(pool, *planned_next))
+                    waiting += len(ahead[-1].asked)
+            if ahead:
+                waiting -= len(ahead[0].asked)
+                yield ahead.popleft()
+
+    def _fetch(self, runs: Runs, query: str, window: plan.Window) -> None:
+        self._questions.covered(query, window, partial(self._fetch_part, runs))
+
+    def _fetch_part(self, runs: Runs, query: str, window: plan.Window) -> None:
+        ask = self._questions.range_vector if self._raw else self._questions.matrix
+        kept: list[Matrix] = []
+
+        def parse(answer: Answer) -> None:
+            """Within the attempt: an answer that was cut short is asked for again."""
+            kept[:] = [matrix(answer, window, clip=self._raw)]
+
+        ask(query, window, check=parse)
+        self._questions.checked(kept[0].envelope)
+        runs.add(kept[0], window)
+
+    def _blocks_of(self, shards: Iterator[_Shard]) -> Iterator[Block]:
+        for shard in shards:
+            _wait(shard)
+            for block in shard.runs.blocks():
+                self.series += len(block.ids)
+                yield block
+            shard.runs.close()
+
+
+def _wait(shard: _Shard) -> None:
+    for future in shard.asked:
+        future.result()
+    shard.asked.clear()
+
+
+def _closing(blocks: Iterator[Block], pool: ThreadPoolExecutor) -> Iterator[Block]:
+    """Ends the pool with the blocks, whether they were all taken or not."""
+    try:
+        yield from blocks
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,164 @@
+"""The Prometheus source.
+
+Belongs here: what reading and counting a day means, step by step.
+Does not: how each step is done (promql_day, remote_read).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from lake.base.datasets import Dataset, PrometheusDataset
+from lake.base.day import Day
+from lake.base.settings import PrometheusSource
+from lake.base.table import TableStream
+from lake.systems.source import Count
+from lake.http.client import Http
+from lake.systems.prometheus.reading import plan
+from lake.systems.prometheus.reading.api import Questions
+from lake.systems.prometheus.reading.blocks import ENCODINGS, SORTED_BY
+from lake.systems.prometheus.reading.promql_day import PromqlDay
+from lake.systems.prometheus.reading.server import server_details
+
+_LOG = logging.getLogger(__name__)
+_PROBE = ("/api/v1/query", {"query": "1"})  # looks at no series, and waits for its turn
+_COUNTED = "sum over metrics of sum(count_over_time(QUERY[1d]))"
+_HOW: dict[str, dict[str, Any]] = {
+    "range": {"mode": "range"},
+    "raw": {"mode": "raw", "read_by": "range vectors", "stale_markers": "left out by the server"},
+}
+
+
+class PrometheusReader:
+    """Days of Prometheus, Thanos Query or Mimir.
+
+    `mode = "range"` asks range queries; `mode = "raw"` the stored samples: by remote read, or
+    where there is none by range vectors, which leave stale markers out.
+    """
+
+    may_count_low = False
+
+    def __init__(self, section: PrometheusSource) -> None:
+        self.lateness_days = section.lateness_days
+        self._min_stores = section.min_stores
+        self._http = Http(section, "prometheus", probe=_PROBE)
+        self._server: dict[str, str] | None = None
+
+    @contextmanager
+    def read(self, dataset: Dataset, day: Day, scratch: Path) -> Iterator[TableStream]:
+        """All samples of the day, asked for while they are taken; `scratch` holds what waits."""
+        dataset = _checked(dataset)
+        questions = Questions(self._http, dataset, self._min_stores)
+        questions.check_stores(day.start_ms, day.end_ms)
+        server = self._built()
+        why_not: dict[str, str] = {}
+        if dataset.mode == "raw":
+            stored, why_not = self._by_remote_read(questions, dataset, day, scratch)
+            if stored is not None:
+                stored.details.update(server)
+                yield stored
+                return
+        raw = dataset.mode == "raw"
+        asking = PromqlDay(questions, dataset.query, _window(dataset, day), scratch, raw=raw)
+        table, batches = asking.table(self._http.max_parallel)
+        details: dict[str, Any] = {**_HOW[dataset.mode], **why_not, **server}
+        if not raw:
+            details["step"] = dataset.step
+
+        def told() -> Iterator[pa.RecordBatch]:
+            """Until the last row is there, a store may go away, and remarks come."""
+            yield from batches
+            questions.check_stores(day.start_ms, day.end_ms)
+            details.update(_tallied(questions), series=asking.series)
+
+        yield TableStream(
+            schema=table.schema,
+            batches=told(),
+            sorted_by=SORTED_BY,
+            encodings=ENCODINGS,
+            dictionary=table.dictionary,
+            details=details,
+        )
+
+    def count(self, dataset: Dataset, day: Day) -> Count:
+        """PromQL's own count of each step, added up: neither shards nor our parser."""
+        dataset = _checked(dataset)
+        questions = Questions(self._http, dataset, self._min_stores)
+        window = _window(dataset, day)
+        if dataset.mode == "raw":
+            from lake.systems.prometheus.reading import remote_read  # noqa: PLC0415  as below
+
+            try:  # first, for it tells at once where a query is no selector
+                stale = remote_read.stale_markers(self._http, questions, dataset, day)
+            except remote_read.Unavailable:
+                return Count(questions.stored(window), _COUNTED)
+            method = f"{_COUNTED}, and the stale markers, by remote read"
+            return Count(questions.stored(window) + stale, method)
+        method = f"sum over the day's steps of query_range count(QUERY), step {dataset.step}"
+        return Count(questions.total(window), method)
+
+    def undated(self, dataset: Dataset) -> None:
+        """Every sample has its time."""
+
+    def outside(self, dataset: Dataset, start: Day, end: Day) -> int | None:
+        """None: the server drops old rows by itself, and refuses those of days to come."""
+        return None
+
+    def unseen(self, dataset: Dataset, day: Day) -> int:
+        """0: what is listed is shown."""
+        return 0
+
+    def stop(self) -> None:
+        """See Source."""
+        self._http.stop()
+
+    def close(self) -> None:
+        """Ends the connections."""
+        self._http.close()
+
+    def _built(self) -> dict[str, str]:
+        """The server's version, for those who bring the day back; {} where it has none."""
+        if self._server is None:
+            self._server = server_details(self._http)
+        return self._server
+
+    def _by_remote_read(
+        self, questions: Questions, dataset: PrometheusDataset, day: Day, scratch: Path
+    ) -> tuple[TableStream | None, dict[str, str]]:
+        """The day, or why not. Imported here: numba takes its time."""
+        from lake.systems.prometheus.reading import remote_read  # noqa: PLC0415
+
+        try:
+            return remote_read.table_stream(self._http, questions, dataset, day, scratch), {}
+        except remote_read.Unavailable as error:
+            _LOG.warning("%s: no remote read, so no stale markers: %s", dataset.name, error)
+            return None, {"remote_read": str(error)}
+
+
+def _tallied(questions: Questions) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "requests": questions.tally.requests,
+        "retries": questions.tally.retries,
+        "pace": questions.tally.slowing.details(),
+    }
+    # Fewer than on other days: one has been away for so long that Thanos has forgotten it.
+    if questions.stores:
+        told["stores"] = questions.stores
+    return told | ({"remarks": sorted(questions.remarks)} if questions.remarks else {})
+
+
+def _window(dataset: PrometheusDataset, day: Day) -> plan.Window:
+    """Stored samples may have any ms of the day."""
+    return plan.whole_day(day, 1 if dataset.mode == "raw" else dataset.step_ms)
+
+
+def _checked(dataset: Dataset) -> PrometheusDataset:
+    if not isinstance(dataset, PrometheusDataset):
+        raise TypeError(f"not a Prometheus dataset: {dataset.name}")
+    return dataset

@@ -1,0 +1,16 @@
+"""Prometheus' remote read: the stored samples themselves, as the chunks they lie in.
+
+`request` asks for a selector's matchers, `stream` takes the answer apart and
+keeps it on disk, `reading` gives it back series by series; `compiled` has the loops over
+bytes, `histograms` what native histograms add, `external` the labels that are no series' own.
+Belongs here: POST /api/v1/read. Does not: PromQL, what a table looks like.
+
+Source of the messages, their field numbers and the stream's framing:
+https://github.com/prometheus/prometheus/tree/main/prompb (remote.proto, types.proto) and
+https://prometheus.io/docs/prometheus/latest/querying/remote_read_api/
+"""
+
+from lake.systems.prometheus.reading.remote_read.day import stale_markers, table_stream
+from lake.systems.prometheus.reading.remote_read.stream import Unavailable
+
+__all__ = ["Unavailable", "stale_markers", "table_stream"]

@@ -1,0 +1,156 @@
+"""A day of stored samples by remote read: read, and counted.
+
+Belongs here: the steps. Does not: how each is done (asking, reading).
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lake.base.datasets import PrometheusDataset
+from lake.base.day import Day
+from lake.base.errors import BadData
+from lake.base.scratch import scratch_directory
+from lake.base.table import TableStream
+from lake.http.client import Http
+from lake.systems.prometheus.reading.api import Questions
+from lake.systems.prometheus.reading.blocks import SampleTable, label_columns
+from lake.systems.prometheus.reading.plan import Window
+from lake.systems.prometheus.reading.remote_read.asking import RemoteRead
+from lake.systems.prometheus.reading.remote_read.reading import STALE, Decide, Reading
+
+_NAN = -1
+_SORTED_BY = ("series_id", "ts")
+HOW = {True: "remote read, chunks", False: "remote read, samples (-0 comes as 0)"}
+
+
+def table_stream(
+    http: Http, questions: Questions, dataset: PrometheusDataset, day: Day, scratch: Path
+) -> TableStream:
+    """The day's stored samples, fetched into `scratch` until they are taken.
+
+    Raises Unavailable where this server's remote read won't do.
+    """
+    remote = RemoteRead.open(http, questions, dataset, day)
+    reading = _read(remote, questions, day, scratch)
+    table = SampleTable(label_columns(reading.names))
+    details: dict[str, Any] = {
+        "mode": "raw",
+        "read_by": HOW[remote.streamed],
+        "series": len(reading),
+        "requests": questions.tally.requests,
+        "retries": questions.tally.retries,
+        "pace": questions.tally.slowing.details(),
+    }
+    if remote.external:
+        details["external_labels_left_out"] = remote.external
+    return TableStream(
+        schema=table.schema,
+        batches=_batches(reading, table, details),
+        sorted_by=_SORTED_BY,
+        encodings={"ts": "DELTA_BINARY_PACKED", "value": _encoding(reading.some_values())},
+        dictionary=table.dictionary,
+        details=details,
+    )
+
+
+def stale_markers(http: Http, questions: Questions, dataset: PrometheusDataset, day: Day) -> int:
+    """How many stale markers the day has: PromQL can't tell. Raises Unavailable."""
+    remote = RemoteRead.open(http, questions, dataset, day)
+    with scratch_directory() as scratch:
+        reading = _read(remote, questions, day, scratch)
+        for _ in reading.blocks():
+            pass
+        return reading.stale
+
+
+def _read(remote: RemoteRead, questions: Questions, day: Day, scratch: Path) -> Reading:
+    names = questions.metric_names(day.start_ms, day.end_ms - 1)
+    spools = remote.fetch(day, names, scratch)
+    reading = Reading(spools, remote.external, day, _decider(questions))
+    remote.check_names(reading.names, day)
+    return reading
+
+
+def _encoding(values: np.ndarray[Any, Any]) -> str:
+    """Counters are smaller with their bytes apart, numbers that repeat with them together."""
+    zstd = pa.Codec("zstd", 3)
+    together = values.view(np.uint8)
+    apart = np.ascontiguousarray(together.reshape(-1, 8).T)
+    sizes = [zstd.compress(pa.py_buffer(one)).size for one in (together, apart)]
+    return "PLAIN" if sizes[0] < sizes[1] else "BYTE_STREAM_SPLIT"
+
+
+def _batches(
+    reading: Reading, table: SampleTable, details: dict[str, Any]
+) -> Iterator[pa.RecordBatch]:
+    """Record batches of the table; the next one is decoded while one is written."""
+    decoded = table.batches(reading.blocks())
+    with ThreadPoolExecutor(1, "remote-read") as pool:
+        ahead = pool.submit(next, decoded, None)
+        while (batch := ahead.result()) is not None:
+            ahead = pool.submit(next, decoded, None)
+            yield batch
+    details["stale_markers"] = reading.stale
+
+
+def _decider(questions: Questions) -> Decide:
+    """Asks the server's query API which of several values it has for a time."""
+
+    def decide(
+        labels: Mapping[str, str], several: Mapping[int, Sequence[int]]
+    ) -> Mapping[int, int]:
+        exact = "{" + ",".join(f"{name}={_quoted(value)}" for name, value in labels.items()) + "}"
+        window = Window(min(several), max(several) - min(several) + 1, 1)
+        told: dict[int, int] = {}
+        for answer in questions.in_parts(window, partial(questions.range_vector, exact)):
+            for one in questions.checked(answer.json())["data"]["result"]:
+                for time, value in one.get("values", ()):
+                    told[round(time * 1000)] = _comparable(_bits(float(value)))
+        return {
+            at_ms: _chosen(exact, at_ms, candidates, told.get(at_ms, STALE))
+            for at_ms, candidates in several.items()
+        }
+
+    return decide
+
+
+def _chosen(series: str, at_ms: int, candidates: Sequence[int], told: int) -> int:
+    """The candidate that the query API tells; it tells nothing where a stale marker is."""
+    for one in candidates:
+        if _comparable(one) == told:
+            return one
+    raise BadData(
+        "one time has several values, none of them the query API's",
+        where=series,
+        expected=f"one of {[_double(one) for one in candidates]} at {at_ms} ms since 1970",
+        found="NaN" if told == _NAN else "nothing" if told == STALE else _double(told),
+    )
+
+
+def _comparable(bits: int) -> int:
+    """NaN is NaN to the query API, whatever its payload."""
+    return _NAN if math.isnan(_double(bits)) and bits != STALE else bits
+
+
+def _bits(double: float) -> int:
+    return int.from_bytes(struct.pack(">d", double))
+
+
+def _double(bits: int) -> float:
+    value: float = struct.unpack(">d", bits.to_bytes(8))[0]
+    return value
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'

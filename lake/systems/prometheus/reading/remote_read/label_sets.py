@@ -1,0 +1,121 @@
+"""The labels of series as remote read tells them, and which of them are no series' own.
+
+Belongs here: labels out of protobuf, external labels. Does not: columns of labels.
+
+A Prometheus adds its `external_labels` to what it gives away by remote read, and to nothing
+that its query API answers. A series must have one id on both paths, so they are taken off.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+
+from lake.base.errors import BadData
+from lake.systems.prometheus.reading.selector import Matcher
+
+_KEY = re.compile(r"^(?P<indent> *)external_labels:[ \t]*$", re.MULTILINE)
+_ENTRY = re.compile(r"""(?P<indent> +)(?P<name>[^\s:'"]+|"[^"\\]*"|'[^']*'): ?(?P<value>.*)""")
+_PLAIN = re.compile(r"[\w./][\w./:@+-]*")
+
+
+class Unclear(ValueError):
+    """External labels that can't be told from a series' own; the text says why."""
+
+
+def parsed(written: bytes) -> dict[str, str]:
+    """Label fields (name 1, value 2) as a dict. Raises BadData."""
+    try:
+        return dict(map(_label, _contents(written, 0x0A)))
+    except (IndexError, ValueError) as error:
+        raise BadData("labels that can't be read", found=repr(written[:200])) from error
+
+
+def external_labels(config_yaml: str) -> dict[str, str]:
+    """Those in a configuration as `/api/v1/status/config` writes it. Raises Unclear.
+
+    That text is made by the server, in one style: block mappings, a scalar a line.
+    """
+    key = _KEY.search(config_yaml)
+    if key is None:
+        return {}
+    found: dict[str, str] = {}
+    for line in config_yaml[key.end() :].removeprefix("\n").split("\n"):
+        if len(line) - len(line.lstrip(" ")) <= len(key["indent"]):
+            break
+        entry = _ENTRY.fullmatch(line)
+        if entry is None:
+            raise Unclear(f"external_labels has a line of another kind: {line.strip()!r}")
+        found[entry["name"].strip("'\"")] = _scalar(entry["value"])
+    return found
+
+
+def check_clear(
+    external: Mapping[str, str], matchers: Sequence[Matcher], own_values: Mapping[str, list[str]]
+) -> None:
+    """Raises Unclear where a series' own labels could be taken for external ones.
+
+    `own_values`: of each external label's name, the values that series have themselves.
+    """
+    for name, value in external.items():
+        if value in own_values.get(name, ()):
+            raise Unclear(f"series have the label {name}={value!r} that is external, too")
+        if Matcher(name, "=", value) in matchers:  # the server asks its storage for name=""
+            raise Unclear(f"the query asks for the external label {name}={value!r}")
+
+
+def without(external: Mapping[str, str], labels: Mapping[str, str]) -> dict[str, str]:
+    """The series' own labels. A label of its own hides the external one of that name."""
+    return {name: value for name, value in labels.items() if external.get(name) != value}
+
+
+def _contents(message: bytes, tag: int) -> list[bytes]:
+    """Of fields with a length that all have this tag."""
+    found, at = [], 0
+    while at < len(message):
+        if message[at] != tag:
+            raise ValueError(f"tag {message[at]}")
+        size, at = _size(message, at + 1)
+        if at + size > len(message):
+            raise ValueError("a field that is too long")
+        found.append(message[at : at + size])
+        at += size
+    return found
+
+
+def _label(message: bytes) -> tuple[str, str]:
+    parts = {0x0A: b"", 0x12: b""}
+    at = 0
+    while at < len(message):
+        tag = message[at]
+        size, at = _size(message, at + 1)
+        if tag not in parts or at + size > len(message):
+            raise ValueError(f"tag {tag}")
+        parts[tag] = message[at : at + size]
+        at += size
+    return parts[0x0A].decode(), parts[0x12].decode()
+
+
+def _size(message: bytes, at: int) -> tuple[int, int]:
+    size = shift = 0
+    while True:
+        byte = message[at]
+        size |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 0x80:
+            return size, at
+
+
+def _scalar(text: str) -> str:
+    if text.startswith('"'):
+        try:
+            value = json.loads(text)
+        except ValueError:
+            raise Unclear(f"external_labels has a value in another style: {text}") from None
+        return str(value)
+    if len(text) >= 2 and text[0] == text[-1] == "'":
+        return text[1:-1].replace("''", "'")
+    if _PLAIN.fullmatch(text):
+        return text
+    raise Unclear(f"external_labels has a value in another style: {text}")

@@ -1,0 +1,204 @@
+"""What is asked of a restored Prometheus and of the lake's samples.
+
+Belongs here: PromQL over plain HTTP, on other paths than an export's. Does not: exports'
+own reading and counting (comparing).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from lake.base.settings import PrometheusSource
+from lake.systems.rehearsed import Partition
+from lake.systems.comparison import Check
+from lake.http.client import Http
+
+_MOST_STEPS = 10_000  # Prometheus' limit of one query_range is 11,000
+_HOUR_MS = 3_600_000
+_TOLERANCE = 1e-9  # both add floats, in another order
+_PROBE_MS = 300_000
+_LONGEST_MS = 30 * 86_400_000
+
+
+class PrometheusQuestions:
+    """Asks a restored server."""
+
+    def __init__(self, endpoint: Mapping[str, str]) -> None:
+        self._http = Http(PrometheusSource(url=endpoint["url"]), "prometheus")
+
+    def first_answer(self, _taken: datetime) -> None:
+        """Something that only a working server answers."""
+        self._ask("query", query="1", time="0")
+
+    def close(self) -> None:
+        """Ends the connections."""
+        self._http.close()
+
+    def newest(self, end: datetime) -> datetime | None:
+        """Of all samples, if there is one in the 30 days before `end`."""
+        end_ms = round(end.timestamp() * 1000)
+        length = _PROBE_MS
+        while not self._any(end_ms, length):
+            if length >= _LONGEST_MS:
+                return None
+            length = min(length * 4, _LONGEST_MS)
+        without = 0  # so long before the end there is no sample
+        while length - without > 1:
+            half = (length + without) // 2
+            length, without = (half, without) if self._any(end_ms, half) else (length, half)
+        closed = self._major() < 3  # before, a range held its left end
+        return datetime.fromtimestamp((end_ms - length - closed) / 1000, UTC)
+
+    def _any(self, end_ms: int, length_ms: int) -> bool:
+        """Whether a sample lies so shortly before the end."""
+        # last_over_time keeps the metrics' names; timestamp() would make equal label sets.
+        query = f'count(last_over_time({{__name__=~".+"}}[{length_ms}ms]))'
+        return bool(self._ask("query", query=query, time=_s(end_ms - 1)))
+
+    def checks(self, part: Partition, seed: int, samples: int) -> Iterator[Check]:
+        """Sums over all, and some values one by one."""
+        if part.dataset.mode == "raw":
+            yield self._hours(part)
+            yield self._series(part, seed, samples)
+        else:
+            yield self._steps(part)
+            yield self._vectors(part, seed, samples)
+
+    def _steps(self, part: Partition) -> Check:
+        """The sum of every step of the day."""
+        check = Check("the values of each step, added up")
+        query, step_ms = f"sum({part.dataset.query})", part.dataset.step_ms
+        there: dict[int, float] = {}
+        for start in range(part.day.start_ms, part.day.end_ms, step_ms * _MOST_STEPS):
+            end = min(start + step_ms * _MOST_STEPS, part.day.end_ms) - step_ms
+            asked = {"start": _s(start), "end": _s(end), "step": _s(step_ms)}
+            for series in self._ask("query_range", query=query, **asked):
+                there |= {round(at * 1000): float(v) for at, v in series.get("values", [])}
+        _compare_sums(check, part.rows("prometheus_steps"), there)
+        return check
+
+    def _hours(self, part: Partition) -> Check:
+        """The sum of every hour of the day."""
+        check = Check("the samples of each hour, added up")
+        # A range is open on its left since version 3, and was closed before.
+        length = _HOUR_MS if self._major() >= 3 else _HOUR_MS - 1
+        query = f"sum(sum_over_time({part.dataset.query}[{length}ms]))"
+        there = {}
+        for start in range(part.day.start_ms, part.day.end_ms, _HOUR_MS):
+            for series in self._ask("query", query=query, time=_s(start + _HOUR_MS - 1)):
+                if "value" in series:
+                    there[start] = float(series["value"][1])
+        _compare_sums(check, part.rows("prometheus_hours"), there)
+        return check
+
+    def _vectors(self, part: Partition, seed: int, samples: int) -> Check:
+        """All series at some steps, the first and the last among them."""
+        check = Check("every series at some steps, value by value")
+        step_ms = part.dataset.step_ms
+        steps = range(part.day.start_ms, part.day.end_ms, step_ms)
+        picked = random.Random(seed).sample(steps, min(samples, len(steps)))  # noqa: S311
+        chosen = sorted({steps[0], steps[-1], *picked})
+        here: dict[int, dict[str, str]] = {at: {} for at in chosen}
+        for row in part.rows("prometheus_at", steps=chosen):
+            if row["histogram"] is None:
+                here[row["at_ms"]][_series(part.labels(row))] = _value(row)
+        for at in chosen:
+            found = self._ask("query", query=part.dataset.query, time=_s(at))
+            there = {_series(one["metric"]): one["value"][1] for one in found if "value" in one}
+            _compare_values(check, _iso(at), here[at], there)
+        return check
+
+    def _series(self, part: Partition, seed: int, samples: int) -> Check:
+        """All samples of some series."""
+        check = Check("every sample of some series, value by value")
+        here: dict[str, dict[str, str]] = {}
+        labels: dict[str, dict[str, str]] = {}
+        for row in part.rows("prometheus_series", seed=seed, wanted=samples):
+            if row["histogram"] is None:
+                name = _series(part.labels(row))
+                labels[name] = part.labels(row)
+                here.setdefault(name, {})[str(row["at_ms"])] = _value(row)
+        for name, values in here.items():
+            query = f"{_selector(labels[name])}[{part.day.end_ms - part.day.start_ms}ms]"
+            there: dict[str, str] = {}
+            for one in self._ask("query", query=query, time=_s(part.day.end_ms - 1)):
+                if _series(one["metric"]) == name:
+                    told = ((round(at * 1000), v) for at, v in one.get("values", []))
+                    there |= {str(at): v for at, v in told if at >= part.day.start_ms}
+            _compare_values(check, name, values, there)
+        return check
+
+    def _major(self) -> int:
+        build = self._http.get("/api/v1/status/buildinfo").json()["data"]
+        return int(str(build["version"]).removeprefix("v").split(".")[0])
+
+    def _ask(self, path: str, **params: str) -> list[dict[str, Any]]:
+        answer = self._http.post(f"/api/v1/{path}", params).json()
+        result: list[dict[str, Any]] = answer["data"]["result"]
+        return result if answer["data"]["resultType"] != "scalar" else []
+
+
+def _compare_sums(check: Check, rows: Sequence[Mapping[str, Any]], there: dict[int, float]) -> None:
+    for row in rows:
+        found = there.pop(row["at_ms"], None)
+        if row["histograms"]:
+            check.remark = "sums leave out where there are native histograms"
+            continue
+        expected = math.nan if row["nans"] else row["total"]
+        same = found is not None and _is_close(expected, found, row["size"])
+        check.compare(_iso(row["at_ms"]), expected, found, same=same)
+    for at, value in there.items():
+        check.differ(_iso(at), "no samples", value)
+
+
+def _is_close(one: float, other: float, size: float | None) -> bool:
+    if math.isnan(one) or math.isnan(other):
+        return math.isnan(one) and math.isnan(other)
+    return one == other or math.isclose(one, other, rel_tol=0, abs_tol=_TOLERANCE * (size or 0))
+
+
+def _compare_values(
+    check: Check, where: str, here: Mapping[str, str], there: Mapping[str, str]
+) -> None:
+    """Values as text: of the lake by `repr`, of Prometheus as it writes them."""
+    for name, value in here.items():
+        found = there.get(name)
+        same = found is not None and _same_float(value, found)
+        check.compare(f"{where} {name}", value, "no sample" if found is None else found, same=same)
+    for name in there.keys() - here.keys():
+        check.differ(f"{where} {name}", "no sample", there[name])
+
+
+def _same_float(one: str, other: str) -> bool:
+    here, there = float(one), float(other)
+    if math.isnan(here) or math.isnan(there):
+        return math.isnan(here) and math.isnan(there)
+    return here == there and math.copysign(1, here) == math.copysign(1, there)
+
+
+def _value(row: Mapping[str, Any]) -> str:
+    return "NaN" if row["nan"] is not None else repr(row["value"])
+
+
+def _series(labels: Mapping[str, str]) -> str:
+    """A label set as a name: the same for the same labels."""
+    return _selector({k: labels[k] for k in sorted(labels)})
+
+
+def _selector(labels: Mapping[str, str]) -> str:
+    """By equality; PromQL's escapes are Go's, which has all that JSON's writer uses."""
+    pairs = (f"{name}={json.dumps(text, ensure_ascii=False)}" for name, text in labels.items())
+    return "{" + ",".join(pairs) + "}"
+
+
+def _s(ms: int) -> str:
+    return f"{ms / 1000:.3f}"
+
+
+def _iso(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,4 @@
+"""Prometheus's raw files: taken, and made ready for a server.
+
+Belongs here: what a backup of Prometheus consists of. Does not: where objects go (lake.snapshots).
+"""
