@@ -9,9 +9,7 @@ import warnings
 
 import dagster as dg
 
-from assets.loki import loki_asset
-from assets.mongo import mongo_asset
-from assets.prometheus import prometheus_asset
+from assets.exports import export_asset
 from assets.rehearsal import rehearsal_asset
 from assets.resources import LakeResource
 from assets.schedules import (
@@ -25,9 +23,8 @@ from assets.schedules import (
 )
 from assets.sensors import manifest_sensor
 from assets.snapshots import snapshot_asset
-from lake.base.datasets import Dataset, LokiDataset, MongoDataset
 from lake.base.settings import Settings, load
-from lake.snapshots.face import configured_systems
+from lake.systems.registry import configured_systems
 
 
 def build(settings: Settings, lake: LakeResource | None = None) -> dg.Definitions:
@@ -39,7 +36,7 @@ def build(settings: Settings, lake: LakeResource | None = None) -> dg.Definition
         # Backfill policies and check results by partition: there is no older way to have them.
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
-        assets = [_asset(settings, dataset) for dataset in settings.dataset]
+        assets = [export_asset(settings, dataset) for dataset in settings.dataset]
         assets += [snapshot_asset(settings, system) for system in configured_systems(settings)]
         assets.append(rehearsal_asset(settings))
     # A job that selects nothing would keep all the rest from being loaded.
@@ -61,14 +58,6 @@ def build(settings: Settings, lake: LakeResource | None = None) -> dg.Definition
         # The work of a run is threads waiting for servers: a process a step costs 5 s each.
         executor=dg.in_process_executor,
     )
-
-
-def _asset(settings: Settings, dataset: Dataset) -> dg.AssetsDefinition:
-    if isinstance(dataset, MongoDataset):
-        return mongo_asset(settings, dataset)
-    if isinstance(dataset, LokiDataset):
-        return loki_asset(settings, dataset)
-    return prometheus_asset(settings, dataset)
 
 
 @dg.definitions

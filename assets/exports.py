@@ -27,6 +27,7 @@ from lake.base.settings import Settings
 from lake.base.store import Store
 from lake.export import Exporter, Outcome
 from lake.runs import Result, export_many
+from lake.systems.registry import system
 
 Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation | dg.Output[None]
 
@@ -53,18 +54,17 @@ def partitions_of(settings: Settings) -> dg.DailyPartitionsDefinition:
     )
 
 
-def export_asset(
-    settings: Settings, dataset: Dataset, *, kind: str, description: str
-) -> dg.AssetsDefinition:
+def export_asset(settings: Settings, dataset: Dataset) -> dg.AssetsDefinition:
     """The asset of a dataset, one partition a UTC day."""
+    source = system(dataset.source)
     partitions = partitions_of(settings)
     checks = check_specs(asset_name(dataset.name), partitions)
 
     @dg.asset(
         name=asset_name(dataset.name),
-        description=description,
+        description=source.describe(dataset),
         group_name=dataset.source,
-        kinds={kind, "parquet"},
+        kinds={source.title.lower(), "parquet"},
         tags={"source": dataset.source},
         owners=["team:monitoring"],
         metadata=dataset.model_dump(exclude={"name", "source"}, exclude_none=True)

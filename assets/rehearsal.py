@@ -12,7 +12,7 @@ from assets.resources import LakeResource
 from lake.base.settings import Settings
 from lake.rehearse import Rehearsal, rehearse
 from lake.rehearse.report import store_report
-from lake.snapshots.face import configured_systems
+from lake.systems.registry import configured_systems
 
 NAME = "rehearsal"
 _TOLD = 20  # differences in Dagster; the report has more

@@ -17,8 +17,8 @@ from assets.snapshots import daily_systems, snapshot_name
 from lake.base.day import Day
 from lake.base.settings import Settings
 from lake.recheck import late_days
-from lake.snapshots.face import configured_systems
 from lake.snapshots.manifest import snapshot_days
+from lake.systems.registry import configured_systems
 
 EXPORT_JOB = dg.define_asset_job(
     "export",

@@ -6,8 +6,6 @@ Belongs here: which systems have one, what Dagster keeps of each. Does not: taki
 
 # No `from __future__ import annotations` here: Dagster reads the asset's annotations as types.
 
-from pathlib import Path
-
 import dagster as dg
 
 from assets.exports import RETRIES
@@ -16,9 +14,9 @@ from assets.resources import LakeResource
 from lake.base.day import Day
 from lake.base.settings import Settings
 from lake.snapshot import Outcome, take_snapshot
-from lake.snapshots.face import configured_systems
 from lake.snapshots.holding import spans
 from lake.snapshots.manifest import snapshot_manifest_key
+from lake.systems.registry import configured_systems, system
 
 GROUP = "snapshots"
 
@@ -41,31 +39,29 @@ def daily_systems(settings: Settings) -> list[str]:
     A system with a `[snapshots.…]` of its own in lake.toml is meant, whether its files are
     seen or not: then the run fails and says so. One without is meant where its files are.
     """
-    sections = settings.snapshots
-    seen = {
-        "mongo": True,
-        "prometheus": Path(sections.prometheus.data_dir).is_dir(),
-        "loki": Path(sections.loki.data_dir).is_dir(),
-    }
-    meant = sections.model_fields_set
-    return [one for one in configured_systems(settings) if one in meant or seen[one]]
+    meant = settings.snapshots.model_fields_set
+    return [
+        name
+        for name in configured_systems(settings)
+        if name in meant or system(name).files_are_here(settings)
+    ]
 
 
-def snapshot_asset(settings: Settings, system: str) -> dg.AssetsDefinition:
+def snapshot_asset(settings: Settings, name: str) -> dg.AssetsDefinition:
     """The asset of a system's snapshots."""
 
     @dg.asset(
-        name=snapshot_name(system),
+        name=snapshot_name(name),
         description=(
-            f"A raw backup of {system} as it is when this runs, filed under that UTC day. What "
-            "an earlier one has stored is not uploaded again."
+            f"A raw backup of {system(name).title} as it is when this runs, filed under that UTC "
+            "day. What an earlier one has stored is not uploaded again."
         ),
         group_name=GROUP,
-        kinds={"mongodb" if system == "mongo" else system},
-        tags={"source": system},
+        kinds={system(name).title.lower()},
+        tags={"source": name},
         owners=["team:monitoring"],
         metadata={"root": settings.lake.root},
-        pool=system,
+        pool=name,
         retry_policy=RETRIES,
     )
     def snapshot(
@@ -73,8 +69,8 @@ def snapshot_asset(settings: Settings, system: str) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         with as_failures(context.run_id):
             store = lake.store(settings)
-            outcome = take_snapshot(settings, store, system, allow_shrink=config.allow_shrink)
-        key = snapshot_manifest_key(system, Day.parse(outcome.manifest.day))
+            outcome = take_snapshot(settings, store, name, allow_shrink=config.allow_shrink)
+        key = snapshot_manifest_key(name, Day.parse(outcome.manifest.day))
         return dg.MaterializeResult(metadata=_metadata(outcome, store.url(key)))
 
     return snapshot

@@ -22,8 +22,8 @@ from lake.base.settings import LokiSource
 from lake.demo.dialogue import requests_of
 from lake.demo.logs import Line, Stream, lines_of
 from lake.demo.scenario import SEED, Scenario
-from lake.servers import start
 from lake.http.client import Http
+from lake.servers import start
 
 DAY = Day.parse("2026-03-01")
 DATASET = LokiDataset(name="container_logs", source="loki", selector='{container=~".+"}')

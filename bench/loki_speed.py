@@ -27,8 +27,8 @@ from measuring import best, interleave, machine, report
 from lake.base.day import Day
 from lake.base.settings import LakeSection, LokiSource, Settings, SourcesSection
 from lake.export import Exporter
-from lake.servers.installing import install
 from lake.http.client import Http
+from lake.servers.installing import install
 
 _PARALLEL = 4
 _MODES = ("raw", "default", "jsonl")

@@ -23,8 +23,8 @@ from lake.base.datasets import Dataset, MongoDataset
 from lake.base.day import Day
 from lake.base.settings import Settings
 from lake.base.table import TableStream
-from lake.systems.source import Count
 from lake.systems.mongo.reading.table import DayTable
+from lake.systems.source import Count
 
 DAY = Day.parse("2026-07-01")
 DATASET = MongoDataset(name="events", source="mongo", collection="events")

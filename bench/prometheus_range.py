@@ -34,8 +34,8 @@ from lake.base.datasets import PrometheusDataset
 from lake.base.day import Day
 from lake.base.parquet import write_parquet
 from lake.base.settings import PrometheusSource
-from lake.servers import start
 from lake.http.client import Http
+from lake.servers import start
 from lake.systems.prometheus.reading import PrometheusReader
 
 DAY = Day.parse("2026-03-14")

@@ -40,7 +40,13 @@ from lake.base.table import TableStream, schema_to_json
 from lake.replay import Partition, replayed
 from lake.servers import find, start
 from lake.systems.labels import labels_id, series_id
-from lake.systems.prometheus.reading.blocks import ENCODINGS, SORTED_BY, Block, SampleTable, label_columns
+from lake.systems.prometheus.reading.blocks import (
+    ENCODINGS,
+    SORTED_BY,
+    Block,
+    SampleTable,
+    label_columns,
+)
 
 DAY = Day.parse("2026-03-14")
 SAMPLES_OF = PrometheusDataset(name="samples", source="prometheus", query="up", mode="raw")

@@ -31,7 +31,7 @@ from lake.base.day import Day
 from lake.base.settings import load
 from lake.base.store import open_store
 from lake.snapshots.collecting import Collector
-from lake.snapshots.face import Taken
+from lake.snapshots.taken import Taken
 
 _LARGE = 60_000_000
 _SMALL = 100_000

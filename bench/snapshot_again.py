@@ -24,10 +24,11 @@ from lake.base.day import Day
 from lake.base.settings import Settings, load
 from lake.base.store import open_store
 from lake.restore.files import restore_files
-from lake.restore.server import BELOW, serve
+from lake.restore.server import serve
 from lake.servers import Stack, start
 from lake.snapshot import remove_snapshot, take_snapshot, verify_snapshot
 from lake.snapshots.manifest import read_snapshot
+from lake.systems.prometheus.system import SYSTEM
 
 DAY = Day.today().plus(-1)
 
@@ -106,7 +107,7 @@ def prometheus(place: Path, series: int) -> Stack:
         take_snapshot(settings, open_store(settings), "prometheus")
     store = open_store(settings)
     manifest = read_snapshot(store, "prometheus", Day.today())
-    restore_files(store, manifest, place / "served", BELOW["prometheus"])
+    restore_files(store, manifest, place / "served", SYSTEM.restored_below)
     return serve(manifest, place / "served").stack
 
 

@@ -18,7 +18,7 @@ from lake.base.layout import manifest_key, table_key
 from lake.base.manifest import Manifest, Standing, settle
 from lake.base.settings import Settings
 from lake.base.store import Store
-from lake.systems.source import Source
+from lake.systems.protocol import Source
 
 _Open = Callable[[str], Source]
 

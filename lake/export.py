@@ -41,8 +41,9 @@ from lake.base.scratch import explained_full_disk, read_back, scratch_directory
 from lake.base.settings import Settings
 from lake.base.store import Store, open_store
 from lake.coverage import refuse_unfinished
+from lake.systems.protocol import Source
 from lake.systems.registry import open_source
-from lake.systems.source import Count, Source, accounted, is_whole
+from lake.systems.source import Count, accounted, is_whole
 
 if TYPE_CHECKING:  # a run that finds all days complete needs no Arrow: it is done in half the time
     import pyarrow as pa

@@ -20,7 +20,8 @@ from lake.base.manifest import Manifest, read_ledger, read_manifest
 from lake.base.partition import fetch
 from lake.base.scratch import explained_full_disk
 from lake.base.store import Store
-from lake.systems.source import Count, Source
+from lake.systems.protocol import Source
+from lake.systems.source import Count
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -20,8 +20,8 @@ from lake.base.day import Day
 from lake.base.errors import BadData, Conflict, LakeError, TransientError
 from lake.base.settings import Settings
 from lake.base.store import Store
+from lake.shrinkage import SHRINK_ALLOWED, require_no_shrinkage
 from lake.snapshots.collecting import Collector, Told
-from lake.snapshots.face import open_snapshotter
 from lake.snapshots.journal import journals
 from lake.snapshots.known import known_to
 from lake.snapshots.manifest import (
@@ -33,8 +33,8 @@ from lake.snapshots.manifest import (
     snapshot_manifest_key,
     snapshot_prefix,
 )
-from lake.snapshots.shrinkage import SHRINK_ALLOWED, require_no_shrinkage
 from lake.snapshots.standalone import store_script
+from lake.systems.registry import open_snapshotter
 
 _PARALLEL = 4
 _UNFINISHED_AFTER_S = 86_400  # objects without a manifest may belong to a run until then

@@ -19,8 +19,8 @@ from lake.base.manifest import Manifest, read_ledger
 from lake.base.settings import Settings
 from lake.base.store import Store
 from lake.coverage import expected_days, first_expected
+from lake.systems.protocol import Source
 from lake.systems.registry import count_problem
-from lake.systems.source import Source
 
 State = Literal["verified", "missing", "empty", "late", "differs", "damaged"]
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from lake.base.datasets import Dataset, MongoDataset
+from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.errors import BadData, LakeError, Missing
 from lake.base.fingerprint import Fingerprint, HourlyFingerprint
@@ -21,8 +21,9 @@ from lake.base.scratch import explained_full_disk, read_back, scratch_directory
 from lake.base.settings import Settings
 from lake.base.store import Store
 from lake.retype import documents_of, has_older_typing, source_documents, typing_of
-from lake.systems.registry import count_problem
-from lake.systems.source import Source, accounted
+from lake.systems.protocol import Source
+from lake.systems.registry import count_problem, system
+from lake.systems.source import accounted
 
 _PARALLEL = 4
 
@@ -226,7 +227,7 @@ def _read_again(source: Source, dataset: Dataset, day: Day) -> HourlyFingerprint
 
 
 def _by_hour(dataset: Dataset, day: Day) -> HourlyFingerprint:
-    column = dataset.time_field if isinstance(dataset, MongoDataset) else "ts"
+    column = system(dataset.source).time_column(dataset)
     return HourlyFingerprint(column, day.start_ns)
 
 

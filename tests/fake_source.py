@@ -14,9 +14,8 @@ import pyarrow as pa
 from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.table import TableStream
-from lake.systems.source import Count
-from lake.systems.source import MERGED_LINES
 from lake.systems.mongo.reading.names import TYPING
+from lake.systems.source import MERGED_LINES, Count
 
 SCHEMA = pa.schema([("_id", pa.int64()), ("text", pa.string())])
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lake.base.settings import Settings
     from lake.base.store import Store
     from lake.runs import Result
-    from lake.systems.source import Source
+    from lake.systems.protocol import Source
 
 _JOBS = max(1, min(4, os.cpu_count() or 1))
 

@@ -14,6 +14,7 @@ import click
 from lake.cli.options import config_option, json_option
 from lake.cli.signals import end_on_signals
 from lake.cli.sizes import size
+from lake.systems import SYSTEMS
 
 if TYPE_CHECKING:
     from lake.systems.comparison import Rehearsal, Rehearsed
@@ -22,7 +23,7 @@ _INTERRUPTED = 130
 
 
 @click.command()
-@click.argument("systems", nargs=-1, type=click.Choice(["mongo", "prometheus", "loki"]))
+@click.argument("systems", nargs=-1, type=click.Choice(SYSTEMS))
 @click.option("--seed", type=int, help="Random seed; recorded in the report.")
 @click.option(
     "--days",
@@ -58,7 +59,6 @@ def rehearse(
     from lake.rehearse import rehearse as run  # noqa: PLC0415
     from lake.rehearse.report import store_report  # noqa: PLC0415
     from lake.servers.progress import shown  # noqa: PLC0415
-    from lake.snapshots.manifest import SYSTEMS  # noqa: PLC0415
 
     settings = load(config)
     store = open_store(settings)

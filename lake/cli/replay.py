@@ -16,7 +16,6 @@ import click
 
 from lake.base.day import Day
 from lake.base.errors import UsageError
-from lake.cli.hints import logcli
 from lake.cli.options import chosen_days, config_option, days_options, json_option
 from lake.cli.signals import end_on_signals
 
@@ -116,19 +115,14 @@ def _tell(result: Replayed) -> None:
 
 def _next_steps(result: Replayed) -> list[str]:
     """What a person types next."""
-    day = max(day for days in result.days.values() for day in days)
-    steps = []
-    for system, endpoint in result.endpoints.items():
-        if system == "mongo":
-            steps.append(f"ask it: mongosh {endpoint['uri']}/{result.database}")
-        elif system == "prometheus":
-            steps.append(
-                f"ask it: curl -G {endpoint['url']}/api/v1/query --data-urlencode "
-                f"'query=count({{__name__=~\".+\"}})' -d time={day}T12:00:00Z"
-            )
-        else:
-            steps.append(f"ask it: {logcli(endpoint['url'], Day.parse(day))}")
-    return steps
+    from lake.systems.registry import system  # noqa: PLC0415
+
+    day = Day.parse(max(day for days in result.days.values() for day in days))
+    return [
+        line
+        for name, endpoint in result.endpoints.items()
+        for line in system(name).next_steps(endpoint, day, result.database)
+    ]
 
 
 def _down(into: Path | None, *, as_json: bool) -> None:

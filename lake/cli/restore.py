@@ -17,11 +17,12 @@ import click
 
 from lake.base.day import Day
 from lake.base.errors import UsageError
-from lake.cli.hints import lake_command, logcli
+from lake.cli.hints import lake_command
 from lake.cli.options import DayType, config_option, json_option
 from lake.cli.signals import end_on_signals
 from lake.cli.sizes import size
 from lake.cli.snapshot import plural, reading
+from lake.systems import SYSTEMS
 
 if TYPE_CHECKING:
     from lake.base.settings import Settings
@@ -34,7 +35,7 @@ _INTERRUPTED = 130
 
 
 @click.command()
-@click.argument("system", type=click.Choice(["mongo", "prometheus", "loki"]))
+@click.argument("system", type=click.Choice(SYSTEMS))
 @click.option("--day", type=DayType(), help="UTC day of data: the newest snapshot that holds it.")
 @click.option("--snapshot", type=DayType(), help="UTC day on which the snapshot was taken.")
 @click.option(
@@ -82,16 +83,16 @@ def restore(
             found="both" if day else "neither",
             remedy="`lake snapshots` lists them with the days that they hold",
         )
-    if grafana and (not serve or system == "mongo"):
+    if grafana and not serve:
         raise UsageError(
-            "--grafana needs --serve, and a system that Grafana can ask",
+            "--grafana needs --serve",
             expected="lake restore prometheus|loki … --serve --grafana URL",
         )
     from lake.base.settings import load  # noqa: PLC0415
     from lake.base.store import open_store  # noqa: PLC0415
     from lake.restore.compose import write_compose  # noqa: PLC0415
-    from lake.restore.server import serving_remark  # noqa: PLC0415
     from lake.restore.directory import serving  # noqa: PLC0415
+    from lake.restore.server import serving_remark  # noqa: PLC0415
     from lake.snapshots.holding import snapshot_holding  # noqa: PLC0415
     from lake.snapshots.manifest import read_snapshot  # noqa: PLC0415
 
@@ -138,12 +139,12 @@ def _files(
     store: Store, manifest: SnapshotManifest, into: Path, claimed: Callable[[], object]
 ) -> Restored:
     from lake.restore.files import restore_files  # noqa: PLC0415
-    from lake.restore.server import BELOW  # noqa: PLC0415
     from lake.servers.progress import shown  # noqa: PLC0415
+    from lake.systems.registry import system  # noqa: PLC0415
 
     with shown(sys.stderr) as progress:
         tell = reading(progress, f"{manifest.system} {manifest.day}", manifest.bytes)
-        below = BELOW[manifest.system]
+        below = system(manifest.system).restored_below
         restored = restore_files(store, manifest, into, below, tell, claimed)
     click.echo(
         f"{restored.files} {plural(restored.files, 'file')}, {size(restored.bytes)} restored to "
@@ -193,7 +194,10 @@ def _print_checked(served: Served) -> None:
 
 
 def _print_next(served: Served, manifest: SnapshotManifest, into: Path, day: Day) -> None:
-    for line in next_steps(manifest, served.endpoint, day):
+    from lake.systems.registry import system  # noqa: PLC0415
+
+    database = str(manifest.details.get("database", ""))
+    for line in system(manifest.system).next_steps(served.endpoint, day, database):
         click.echo(line, err=True)
     click.echo(
         f"Ctrl-C stops it; `{lake_command()} restore {manifest.system} --into {into} --down` "
@@ -203,11 +207,12 @@ def _print_next(served: Served, manifest: SnapshotManifest, into: Path, day: Day
 
 
 def _print_grafana(manifest: SnapshotManifest, into: Path, grafana: str | None) -> None:
-    from lake.restore.grafana import PROVISIONING, SYSTEMS  # noqa: PLC0415
+    from lake.restore.grafana import PROVISIONING  # noqa: PLC0415
+    from lake.systems.registry import system  # noqa: PLC0415
 
     if grafana:
         click.echo(f"it is a data source of {grafana} while this runs", err=True)
-    elif manifest.system in SYSTEMS:
+    elif system(manifest.system).grafana_type:
         click.echo(
             f"for a Grafana on this machine: copy {into / PROVISIONING} into its "
             "provisioning/datasources/, or add --grafana URL",
@@ -215,27 +220,9 @@ def _print_grafana(manifest: SnapshotManifest, into: Path, grafana: str | None) 
         )
 
 
-def next_steps(manifest: SnapshotManifest, endpoint: dict[str, str], day: Day) -> list[str]:
-    """What a person types next, to look at a day of data."""
-    if manifest.system == "mongo":
-        uri, database = endpoint["uri"], manifest.details["database"]
-        return [
-            "point the service's /metrics/* API at it:",
-            f"  SPRING_DATA_MONGODB_URI={uri}/{database}",
-            f"or look yourself: mongosh {uri}/{database}",
-        ]
-    url = endpoint["url"]
-    if manifest.system == "prometheus":
-        question = (
-            f"curl -G {url}/api/v1/query --data-urlencode 'query=count({{__name__=~\".+\"}})'"
-        )
-        return [f"ask it: {question} -d time={day}T12:00:00Z", f"in Grafana: Prometheus at {url}"]
-    return [f"ask it: {logcli(url, day)}", f"in Grafana: Loki at {url}"]
-
-
 def _down(system: str, into: Path, *, as_json: bool) -> None:
-    from lake.restore.files import restored_snapshot  # noqa: PLC0415
     from lake.restore.directory import bring_down  # noqa: PLC0415
+    from lake.restore.files import restored_snapshot  # noqa: PLC0415
 
     found = restored_snapshot(into)
     if found["system"] != system:

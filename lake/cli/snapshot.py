@@ -17,13 +17,14 @@ from lake.base.day import Day
 from lake.cli.options import DayType, config_option, json_option
 from lake.cli.signals import end_on_signals
 from lake.cli.sizes import size
+from lake.systems import SYSTEMS
 
 if TYPE_CHECKING:
     from lake.servers.progress import Progress
     from lake.snapshots.manifest import SnapshotManifest
 
 _INTERRUPTED = 130
-_SYSTEM = click.Choice(["mongo", "prometheus", "loki"])
+_SYSTEM = click.Choice(SYSTEMS)
 
 
 @click.command()
@@ -121,7 +122,6 @@ def _list(*, as_json: bool, config: str | None) -> None:
     from lake.base.store import open_store  # noqa: PLC0415
     from lake.snapshot import Unreadable, every_snapshot  # noqa: PLC0415
     from lake.snapshots.holding import spans  # noqa: PLC0415
-    from lake.snapshots.manifest import SYSTEMS  # noqa: PLC0415
 
     found = list(every_snapshot(open_store(load(config)), SYSTEMS))
     damaged = any(isinstance(one, Unreadable) for one in found)
@@ -181,7 +181,7 @@ def verify(
         every_snapshot,
         verify_snapshot,
     )
-    from lake.snapshots.manifest import SYSTEMS, read_snapshot  # noqa: PLC0415
+    from lake.snapshots.manifest import read_snapshot  # noqa: PLC0415
 
     percent = _percent(sample)
     store = open_store(load(config))
@@ -239,7 +239,6 @@ def clean(as_json: bool, config: str | None) -> None:
     from lake.base.settings import load  # noqa: PLC0415
     from lake.base.store import open_store  # noqa: PLC0415
     from lake.snapshot import clean as clean_up  # noqa: PLC0415
-    from lake.snapshots.manifest import SYSTEMS  # noqa: PLC0415
 
     store = open_store(load(config))
     freed = {system: clean_up(store, system) for system in SYSTEMS}

@@ -5,11 +5,11 @@ found                     what they tell
 lake_toml                 how it is written down
 
 Belongs here: looking at servers that nobody has described yet.
-Does not: reading their data (lake.sources), the shell's options (lake.cli).
+Does not: reading their data (lake.systems), the shell's options (lake.cli).
 """
 
-from lake.systems.found import FoundSource, FoundTable
 from lake.discover.lake_toml import LakeToml
 from lake.discover.servers import look
+from lake.systems.found import FoundSource, FoundTable
 
 __all__ = ["FoundSource", "FoundTable", "LakeToml", "look"]

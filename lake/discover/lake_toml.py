@@ -13,9 +13,9 @@ from itertools import chain
 from lake.base.day import Day
 from lake.base.settings import HotSection
 from lake.systems.found import FoundSource, FoundTable, Value, unique_name
+from lake.systems.registry import system
 
 _OLDEST_DAYS = 3650  # an older first day comes from a mistake in the data
-_ROWS = {"mongo": "documents", "prometheus": "metrics", "loki": "logs"}
 _HEAD = """\
 # What is copied, from where to where. Written by `lake init` on {day} from what the servers
 # held on that day: read it, correct it, then `lake doctor`.
@@ -38,7 +38,7 @@ class LakeToml:
         """Every table that was found, with the name it gets."""
         named: dict[str, FoundTable] = {}
         for table in chain.from_iterable(source.tables for source in self.found):
-            rows = _ROWS[str(table.keys["source"])]
+            rows = system(str(table.keys["source"])).rows
             named[unique_name(table.name, named, rows)] = table
         return list(named.items())
 

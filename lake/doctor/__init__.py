@@ -1,12 +1,12 @@
 """What is wrong with this set-up, and what mends it.
 
-store, mongo, prometheus, loki, lag, snapshots, tools   the checks
-check                                                   what a check says
+diagnosis           all checks in their order; those of a system are its own
+store, lag, tools   checks of no system
 
 Belongs here: looking at everything that lake.toml names. Does not: mending.
 """
 
-from lake.systems.check import Check
 from lake.doctor.diagnosis import diagnose
+from lake.systems.check import Check
 
 __all__ = ["Check", "diagnose"]

@@ -11,11 +11,9 @@ from lake.base.errors import ConfigError
 from lake.base.overrides import PREFIX
 from lake.base.settings import Settings, find_file, load
 from lake.base.store import open_store
-from lake.doctor import lag, snapshots, store, tools
-from lake.systems.loki import diagnosis as loki
-from lake.systems.mongo import diagnosis as mongo
-from lake.systems.prometheus import diagnosis as prometheus
+from lake.doctor import lag, store, tools
 from lake.systems.check import Check, failed, guarded
+from lake.systems.registry import configured_systems, system
 
 
 def diagnose(config: str | None, env: Mapping[str, str]) -> Iterator[Check]:
@@ -28,15 +26,11 @@ def diagnose(config: str | None, env: Mapping[str, str]) -> Iterator[Check]:
     yield _configuration(settings, config, env)
     yield from guarded("store", store.check(settings))
     yield from guarded("queries", store.check_queries(settings))
-    for source, check in (
-        ("mongo", mongo.check),
-        ("prometheus", prometheus.check),
-        ("loki", loki.check),
-    ):
-        if getattr(settings.sources, source):
-            yield from guarded(source, check(settings))
+    for name in configured_systems(settings):
+        yield from guarded(name, system(name).diagnose(settings))
     yield from guarded("coverage", lag.check(settings, open_store(settings)))
-    yield from snapshots.check(settings)
+    for name in configured_systems(settings):
+        yield from system(name).diagnose_snapshots(settings)
     yield from tools.check(settings)
 
 

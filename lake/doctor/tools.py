@@ -9,8 +9,8 @@ import shutil
 from collections.abc import Iterator
 
 from lake.base.settings import Settings
-from lake.systems.check import Check
 from lake.servers import PROGRAM_NAMES, find
+from lake.systems.check import Check
 
 _MONGO_TOOLS = ("mongodump", "mongorestore")
 

@@ -1,7 +1,7 @@
 """One HTTP server asked politely: authentication, retries, limits, what each refusal means.
 
 Belongs here: everything that Prometheus' and Loki's APIs share below JSON.
-Does not: any path, parameter or answer of theirs, what a failure means (http_failures).
+Does not: any path, parameter or answer of theirs, what a failure means (failures).
 
 What a request may raise:
 Refused          credentials (401, 403)
@@ -48,7 +48,7 @@ from lake.http.failures import (
     unanswered,
 )
 from lake.http.session import Session
-from lake.systems.pace import Pace, Slowing
+from lake.pace import Pace, Slowing
 
 _LOG = logging.getLogger(__name__)
 _ATTEMPTS = 5

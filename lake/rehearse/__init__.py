@@ -1,7 +1,7 @@
 """Rehearsals: snapshots brought back for a moment, and held against the tables.
 
 Belongs here: which snapshots, what is asked of both sides, times, the report. Does not:
-restoring and serving themselves (lake.restore.files, lake.restore.server), when rehearsals happen.
+restoring and serving themselves (lake.restore), when rehearsals happen.
 """
 
 from lake.rehearse.rehearsing import rehearse

@@ -10,35 +10,20 @@ import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from lake.base.fingerprint import Fingerprint
 from lake.base.parquet import write_parquet
 from lake.base.scratch import explained_full_disk, scratch_directory
 from lake.base.store.directory import DirectoryStore
-from lake.systems.rehearsed import Partition
-from lake.systems.comparison import Check, Compared
 from lake.rehearse.retyped import of_present_typing
-from lake.systems.source import Source, accounted, is_whole
+from lake.systems.comparison import Check, Compared
+from lake.systems.protocol import Questions, Source
+from lake.systems.rehearsed import Partition
+from lake.systems.source import accounted, is_whole
 
 _TOLD_ROWS = 5
 _KEYS = ("_id", "ts", "ts_ns", "metric", "series_id", "stream_id")
-
-
-class Questions(Protocol):
-    """What is asked of one system's restored server."""
-
-    def first_answer(self, taken: datetime) -> None:
-        """Raises where the server does not answer."""
-
-    def newest(self, end: datetime) -> datetime | None:
-        """The newest timestamp before `end`, None where there is none to be found."""
-
-    def checks(self, part: Partition, seed: int, samples: int) -> Iterator[Check]:
-        """Sums over all and `samples` chosen values."""
-
-    def close(self) -> None:
-        """Ends the connections."""
 
 
 def compare(

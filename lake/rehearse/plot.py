@@ -10,9 +10,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-# Told apart by people who see no red or no green, too (Okabe and Ito's palette).
-COLOURS = {"mongo": "#009E73", "prometheus": "#D55E00", "loki": "#0072B2"}
-NAMES = {"mongo": "MongoDB", "prometheus": "Prometheus", "loki": "Loki"}
+from lake.systems import SYSTEMS
+from lake.systems.registry import system as registered
+
+# Distinct for people who see no red or no green, too (Okabe and Ito's palette).
+COLOURS = dict(zip(SYSTEMS, ("#009E73", "#D55E00", "#0072B2"), strict=True))
+NAMES = {name: registered(name).title for name in SYSTEMS}
 _QUIET = "#5b6770"
 # A plot is scaled to the page's width: on a phone the wide one's text would be 4 px high.
 _WIDE, _NARROW = (9.2, 3.4), (4.4, 3.4)

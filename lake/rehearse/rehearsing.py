@@ -20,11 +20,12 @@ from lake.base.store import Store
 from lake.query import Lake, connect
 from lake.rehearse.choosing import chosen_days, covered_days
 from lake.rehearse.comparing import compare
-from lake.systems.rehearsed import fetched
 from lake.rehearse.recovering import Recovered, recovered
+from lake.snapshots.manifest import SnapshotManifest, read_snapshot, snapshot_days
+from lake.systems import SYSTEMS
 from lake.systems.comparison import Compared, Rehearsal, Rehearsed
-from lake.snapshots.face import configured_systems
-from lake.snapshots.manifest import SYSTEMS, SnapshotManifest, read_snapshot, snapshot_days
+from lake.systems.registry import configured_systems, system
+from lake.systems.rehearsed import fetched
 
 SAMPLES = 25
 _DAYS_EACH = 2  # of one snapshot: its newest day and one more
@@ -169,6 +170,7 @@ class _Trial:
                 yield ledger[day]
 
     def _compare(self, found: Manifest, back: Recovered, manifest: SnapshotManifest) -> Compared:
-        with fetched(self._store, found, self._lake) as part:
+        fixed = system(found.source).label_free
+        with fetched(self._store, found, self._lake, fixed) as part:
             taken = datetime.fromisoformat(manifest.created_at)
             return compare(part, back.source, back.questions, taken, self._seed, self._samples)

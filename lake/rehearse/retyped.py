@@ -15,8 +15,8 @@ from lake.base.parquet import write_parquet
 from lake.base.scratch import explained_full_disk, scratch_directory
 from lake.base.store.directory import DirectoryStore
 from lake.base.table import schema_to_json
-from lake.systems.rehearsed import Partition
 from lake.retype import has_older_typing, retyped
+from lake.systems.rehearsed import Partition
 
 _NAME = "retyped.parquet"
 

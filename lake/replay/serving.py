@@ -20,20 +20,21 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from lake.base.datasets import MongoDataset
 from lake.base.errors import Incomplete, UsageError
 from lake.base.settings import Settings
 from lake.base.store import Store
-from lake.systems.loading import Loaded, Loader, Remarks
-from lake.systems.partitions import Partition
 from lake.replay.programs import programs_for
+from lake.restore.directory import locked, serving
 from lake.servers import Binary, Stack, start
 from lake.servers.progress import Progress, silent
-from lake.restore.directory import locked, serving
+from lake.systems import SYSTEMS
+from lake.systems.loading import Loaded, Remarks
+from lake.systems.partitions import Partition
+from lake.systems.protocol import Loader
+from lake.systems.registry import system
 
 MARK = "replay.json"
 _LOCK = "replay.lock"
-SYSTEMS = ("prometheus", "loki", "mongo")
 _SHOWN = 10
 
 
@@ -73,10 +74,8 @@ def replayed(
     else; PermanentError where a server's program is missing; what store and servers raise.
     """
     systems = [name for name in SYSTEMS if any(p.dataset.source == name for p in partitions)]
-    if any(name == "mongo" for name in systems):
-        from lake.systems.mongo.replay import loader as mongo  # noqa: PLC0415
-
-        mongo.check([one.dataset for one in partitions])
+    for name in systems:
+        system(name).require_replayable([one.dataset for one in partitions])
     place = _Place(into, partitions) if into else None
     programs, other_versions = programs_for(store, partitions, systems)
     options = _options(partitions, programs)
@@ -113,14 +112,14 @@ def _load(
 ) -> tuple[dict[Key, Loaded], list[str]]:
     remarks = Remarks()
     loaded: dict[Key, Loaded] = {}
-    for system in stack.endpoints:
-        opened = _loader(system, settings, store, partitions, stack, programs, remarks)
+    for name in stack.endpoints:
+        opened = _loader(name, settings, store, partitions, stack, programs, remarks)
         with closing(opened) as loader:
             mine = sorted(
-                (one for one in partitions if one.dataset.source == system), key=loader.order_of
+                (one for one in partitions if one.dataset.source == name), key=loader.order_of
             )
             for number, one in enumerate(mine, 1):
-                progress(system, f"{one.dataset.name} {one.day} ({number} of {len(mine)})")
+                progress(name, f"{one.dataset.name} {one.day} ({number} of {len(mine)})")
                 loaded[one.dataset.name, str(one.day)] = loader.load(one)
                 if number == len(mine) or mine[number].day != one.day:
                     loader.end_of_day()
@@ -142,21 +141,21 @@ def _compared(
     wrong = []
     with ExitStack() as open_loaders:
         loaders = {
-            system: open_loaders.enter_context(
-                closing(_loader(system, settings, store, partitions, stack, programs, Remarks()))
+            server: open_loaders.enter_context(
+                closing(_loader(server, settings, store, partitions, stack, programs, Remarks()))
             )
-            for system in stack.endpoints
+            for server in stack.endpoints
         }
         for day in sorted({one.day for one in partitions}):
-            for system, loader in loaders.items():
+            for server, loader in loaders.items():
                 mine = {
                     one.dataset.name: loaded[one.dataset.name, str(day)]
                     for one in partitions
-                    if one.day == day and one.dataset.source == system
+                    if one.day == day and one.dataset.source == server
                 }
                 if not mine:
                     continue
-                progress(system, f"counting {day}")
+                progress(server, f"counting {day}")
                 for name, found in loader.found(day, mine).items():
                     one = mine[name]
                     counts = {"rows": one.rows, "countable": one.countable, "found": found}
@@ -175,7 +174,7 @@ def _compared(
 
 
 def _loader(
-    system: str,
+    name: str,
     settings: Settings,
     store: Store,
     partitions: Sequence[Partition],
@@ -183,20 +182,9 @@ def _loader(
     programs: Mapping[str, Binary],
     remarks: Remarks,
 ) -> Loader:
-    """Imported where used: each brings its own client library."""
-    endpoint = stack.endpoints[system]
-    if system == "prometheus":
-        from lake.systems.prometheus.replay.loader import PrometheusLoader  # noqa: PLC0415
-
-        return PrometheusLoader(store, endpoint["url"], remarks)
-    if system == "loki":
-        from lake.systems.loki.replay.loader import LokiLoader  # noqa: PLC0415
-
-        return LokiLoader(store, endpoint["url"], programs[system].version, remarks)
-    from lake.systems.mongo.replay.loader import MongoLoader  # noqa: PLC0415
-
-    datasets = [one.dataset for one in partitions if isinstance(one.dataset, MongoDataset)]
-    return MongoLoader(store, endpoint["uri"], database_of(settings), datasets, remarks)
+    return system(name).open_loader(
+        settings, store, partitions, stack.endpoints[name], programs[name], remarks
+    )
 
 
 def database_of(settings: Settings) -> str:
@@ -205,12 +193,10 @@ def database_of(settings: Settings) -> str:
 
 
 def _options(partitions: Sequence[Partition], programs: Mapping[str, Binary]) -> dict[str, Any]:
-    options: dict[str, Any] = {"mongo_ttl": False}
-    days = [one.day for one in partitions if one.dataset.source == "loki"]
-    if days:
-        from lake.systems.loki.replay.loader import server_options  # noqa: PLC0415
-
-        options |= server_options(min(days), programs["loki"].version)
+    options: dict[str, Any] = {}
+    for name, program in programs.items():
+        mine = [one for one in partitions if one.dataset.source == name]
+        options |= system(name).replay_options(mine, program)
     return options
 
 

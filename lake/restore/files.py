@@ -1,7 +1,7 @@
 """A snapshot's files back on a disk, each one proven.
 
 Belongs here: what is refused, resuming, verifying while downloading. Does not: starting
-servers on the files (lake.restore.server), or what the files mean.
+servers on the files (server), or what the files mean.
 
 A directory being restored holds `restore.json`, which names the snapshot: with it an
 interrupted restore goes on, and another snapshot is refused.

@@ -19,20 +19,20 @@ import yaml
 
 from lake.base.errors import LakeError, PermanentError, Refused, TransientError
 from lake.base.redaction import register_secret
+from lake.systems.registry import system as registered
 
 TOKEN_VARIABLE = "GRAFANA_TOKEN"  # noqa: S105  the variable's name
-SYSTEMS = ("prometheus", "loki")  # Grafana's own names of their types, too
 PROVISIONING = "grafana-datasource.yaml"
 REMOVAL = "grafana-datasource-removal.yaml"
 _TIMEOUT_S = 15
 
 
 def data_source(system: str, day: str, url: str, tenant: str = "") -> dict[str, Any]:
-    """What Grafana is told of it; the same in a provisioning file and in the API."""
+    """The same in a provisioning file and in the API."""
     source: dict[str, Any] = {
         "name": f"lake {system} {day}",
         "uid": f"lake-{system}-{day}",
-        "type": system,
+        "type": registered(system).grafana_type,
         "access": "proxy",
         "url": url,
         "jsonData": {},
@@ -51,7 +51,7 @@ def write_provisioning(
 
     The first is there while the block runs. Grafana has no data source for MongoDB: no files.
     """
-    if system not in SYSTEMS:
+    if not registered(system).grafana_type:
         yield
         return
     source = data_source(system, day, endpoint["url"], tenant) | {"orgId": 1, "editable": False}
@@ -84,7 +84,7 @@ def added_to(
     if grafana is None:
         yield
         return
-    if system not in SYSTEMS:
+    if not registered(system).grafana_type:
         raise PermanentError(f"Grafana has no data source for {system}", remedy="omit --grafana")
     api = _Api(grafana, env.get(TOKEN_VARIABLE, ""))
     source = data_source(system, day, endpoint["url"], tenant)

@@ -4,7 +4,7 @@ Prometheus, Loki, a server that speaks MongoDB's protocol, an S3 server: for the
 demo, the tests, restore, replay and rehearsal.
 
 Belongs here: their programs, configuration and processes.
-Does not: asking them for data (lake.sources), writing data into them.
+Does not: reading data from them (lake.systems), writing data into them.
 """
 
 from __future__ import annotations

@@ -20,7 +20,6 @@ from lake.base.day import Day
 from lake.base.errors import BadData, Missing, UsageError
 from lake.base.store import Store
 
-SYSTEMS = ("mongo", "prometheus", "loki")
 # In `details`: the day that `counts` is about; lines of it that Loki counted and that are in no
 # copied chunk; chunks of it that can't be read.
 COUNTED_DAY, UNACCOUNTED, UNREADABLE = "counted_day", "unaccounted_lines", "unreadable_chunks"

@@ -1,5 +1,10 @@
 """The systems: a folder each, with rooms of the same names.
 
-Belongs here: what only one system knows, and what all of them have to offer.
+protocol    what each of them offers to the use cases
+registry    the system of a name, loaded where it is used
+
+Belongs here: what only one system knows, and what several of them share.
 Does not: use cases, which know no system by name.
 """
+
+SYSTEMS = ("mongo", "prometheus", "loki")

@@ -5,10 +5,12 @@ Belongs here: the type, and errors and clocks as checks. Does not: any check.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Literal
 
 from lake.base.errors import LakeError
@@ -65,6 +67,32 @@ def http_clock(subject: str, date_header: str | None, before: datetime) -> Itera
     """The same for an HTTP answer; nothing where it has no date."""
     if date_header:
         yield clock(subject, parsedate_to_datetime(date_header), before)
+
+
+_MOUNT = (
+    "where it is in a container's volume, mount the volume here ({mode}), or run "
+    "`lake snapshot {system}` on the server's host"
+)
+
+
+def snapshot_path(
+    system: str, key: str, path: Path, mode: Literal["read-only", "writable"]
+) -> Check:
+    """Whether `[snapshots.SYSTEM] KEY` names what a snapshot can read, or write, too."""
+    kind = "directory" if key == "data_dir" else "file"
+    there = path.is_dir() if kind == "directory" else path.is_file()
+    setting = f"[snapshots.{system}] {key}"
+    subject = f"snapshots of {system}"
+    mount = _MOUNT.format(mode=mode, system=system)
+    if not there:
+        remedy = f"set {setting} to the server's {kind} as it is seen from here; {mount}"
+        return Check(subject, "warn", f"{setting}: no such {kind}: {path}", remedy)
+    needed = os.R_OK | (os.X_OK if kind == "directory" else 0)
+    needed |= os.W_OK if mode == "writable" else 0
+    if not os.access(path, needed):
+        remedy = f"let this user {'read and write' if needed & os.W_OK else 'read'} it; {mount}"
+        return Check(subject, "warn", f"{setting}: {path} is not accessible to this user", remedy)
+    return Check(subject, "ok", f"{setting}: {path}")
 
 
 def kept_check(subject: str, source: str, kept_days: int | None, hot_days: int) -> Iterator[Check]:

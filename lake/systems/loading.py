@@ -1,16 +1,12 @@
-"""What each system's loader does, and what it tells.
+"""What a replayed partition gave its server.
 
-Belongs here: the protocol between the run and the systems. Does not: any system.
+Belongs here: counts and remarks. Does not: any system (its `replay`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
-
-from lake.base.day import Day
-from lake.systems.partitions import Partition
 
 
 @dataclass
@@ -41,31 +37,3 @@ class Remarks:
     def told(self) -> list[str]:
         """For people."""
         return [text.replace("{}", f"{number:,}") for text, number in self._found.items()]
-
-
-class Loader(Protocol):
-    """Writes partitions into one running server and asks it what it holds.
-
-    Every method may raise what the server's refusals mean.
-    """
-
-    def order_of(self, partition: Partition) -> str:
-        """Partitions come sorted by this."""
-
-    def load(self, partition: Partition) -> Loaded:
-        """All rows of a partition; they may still be on their way when it returns."""
-
-    def end_of_day(self) -> None:
-        """Returns once all that was loaded was accepted."""
-
-    def finish(self) -> None:
-        """After the last partition."""
-
-    def found(self, day: Day, loaded: Mapping[str, Loaded]) -> dict[str, int]:
-        """Of each dataset (by name) that has the day: how much of `countable` the server finds.
-
-        Needs no earlier `load`: an earlier process may have done that.
-        """
-
-    def close(self) -> None:
-        """Ends the connections; what is on its way is given up."""

@@ -22,6 +22,9 @@ from lake.base.partition import altered, fetch, gone
 from lake.base.scratch import explained_full_disk
 from lake.base.store import Store
 
+# In a manifest's details.
+SERVER_VERSION = "server_version"
+SERVER_APPLICATION = "server_application"
 _SHOWN_DAYS = 10
 _PARALLEL = 16
 

@@ -22,21 +22,20 @@ from lake.base.scratch import explained_full_disk, scratch_directory
 from lake.base.store import Store
 from lake.query import Lake
 
-_FIXED = {
-    "prometheus": {"ts", "metric", "value", "nan", "series_id", "histogram", "labels", "day"},
-    "loki": {"ts", "ts_ns", "stream_id", "line", "labels", "metadata", "day"},
-}
-
 
 @dataclass(frozen=True)
 class Partition:
-    """`file` is the object, byte for byte; `dataset` what it was exported as."""
+    """`file` is the object, byte for byte; `dataset` what it was exported as.
+
+    `fixed` are the columns that are no labels.
+    """
 
     dataset: Any
     day: Day
     manifest: Manifest
     file: Path
     lake: Lake
+    fixed: frozenset[str]
 
     def rows(self, question: str, **params: Any) -> list[dict[str, Any]]:
         """The answer to a statement of sql/rehearsal."""
@@ -55,18 +54,20 @@ class Partition:
     def label_names(self) -> list[str]:
         """Of the columns that labels have of their own."""
         names = [str(column["name"]) for column in self.manifest.schema]
-        return [name for name in names if name not in _FIXED[self.manifest.source]]
+        return [name for name in names if name not in self.fixed]
 
 
 @contextmanager
-def fetched(store: Store, manifest: Manifest, lake: Lake) -> Iterator[Partition]:
+def fetched(
+    store: Store, manifest: Manifest, lake: Lake, fixed: frozenset[str]
+) -> Iterator[Partition]:
     """The partition, while the block runs. Raises what `fetch` raises."""
     with explained_full_disk(), scratch_directory() as folder:
         file = folder / "data.parquet"
         with file.open("wb") as out:
             fetch(store, manifest, out)
         day = Day.parse(manifest.day)
-        yield Partition(_dataset(manifest, lake), day, manifest, file, lake)
+        yield Partition(_dataset(manifest, lake), day, manifest, file, lake, fixed)
 
 
 def _dataset(manifest: Manifest, lake: Lake) -> Any:

@@ -12,8 +12,9 @@ import pytest
 import requests
 
 from lake.base.day import Day
-from lake.cli.hints import lake_command, logcli
+from lake.cli.hints import lake_command
 from lake.servers import Binary, start
+from lake.systems.loki.restored import next_steps
 
 PROGRAMS = Path(sys.executable).parent
 
@@ -63,7 +64,7 @@ def test_the_logcli_query_covers_the_whole_day(loki_program: Binary):
         values = [[str(ns), f"line {number}"] for number, ns in enumerate(at)]
         body = {"streams": [{"stream": {"pod": "a"}, "values": values}]}
         requests.post(f"{url}/loki/api/v1/push", json=body, timeout=30).raise_for_status()
-        program, *options, selector = shlex.split(logcli(url, day))
+        program, *options, selector = shlex.split(next_steps(url, day)[0].removeprefix("ask it: "))
         given = dict(option.lstrip("-").split("=", 1) for option in options if "=" in option)
         params = {"query": selector, "start": given["from"], "end": given["to"]}
         answer = requests.get(f"{given['addr']}/loki/api/v1/query_range", params, timeout=30).json()

@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 from lake.base.errors import UsageError
 from lake.replay import find_partitions, replayed
 from lake.systems.loki.replay import push
-from lake.systems.prometheus.replay.remote_write import STALE, Samples, labels_field, request, with_gaps_marked
+from lake.systems.prometheus.replay.remote_write import (
+    STALE,
+    Samples,
+    labels_field,
+    request,
+    with_gaps_marked,
+)
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 NAMES = st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_]{0,6}", fullmatch=True)

@@ -18,10 +18,10 @@ from lake.base.settings import LakeSection, MongoSource, Settings, SourcesSectio
 from lake.base.store.directory import DirectoryStore
 from lake.base.table import TableStream, schema_to_json
 from lake.replay import Partition, replayed
-from lake.systems.loki.replay import loader as replay_loki
-from lake.systems.loading import Loaded, Remarks
-from lake.systems.prometheus.replay.loader import PrometheusLoader
 from lake.servers import find
+from lake.systems.loading import Loaded, Remarks
+from lake.systems.loki.replay import loader as replay_loki
+from lake.systems.prometheus.replay.loader import PrometheusLoader
 
 PAIRS = pa.map_(pa.string(), pa.string())
 LINES = LokiDataset(name="lines", source="loki", selector='{a=~".+"}')

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from lake.base.day import Day
 from lake.base.errors import Refused, TransientError
-from lake.discover import loki, periods
-from lake.systems.found import UNLIMITED_DAYS, FoundSource, FoundTable, unique_name
 from lake.discover.lake_toml import LakeToml, toml
+from lake.systems import periods
+from lake.systems.check import clock, http_clock
+from lake.systems.found import UNLIMITED_DAYS, FoundSource, FoundTable, unique_name
+from lake.systems.loki import discovery as loki
 from lake.systems.mongo.discovery import DateField
 from lake.systems.prometheus.discovery import group, pattern
-from lake.systems.check import clock, http_clock
 
 WORDS = st.sampled_from(["http", "server", "client", "requests", "jvm", "up", "total", "seconds",
                          "count", "bucket", "sum", "job:x", "a.b", "db", "2"])  # fmt: skip

@@ -18,8 +18,8 @@ from lake.base.store import Store, open_store
 from lake.restore.files import restore_files
 from lake.snapshot import Outcome, take_snapshot
 from lake.snapshots import collecting
-from lake.snapshots.face import Taken
 from lake.snapshots.manifest import read_snapshot
+from lake.snapshots.taken import Taken
 
 DAY = Day.parse("2026-07-05")
 PIECE = 1 << 20

@@ -13,9 +13,10 @@ from lake.base.day import Day
 from lake.base.settings import Settings, load
 from lake.base.store import Store, open_store
 from lake.restore.files import Restored, restore_files
-from lake.restore.server import BELOW, Served, serve
+from lake.restore.server import Served, serve
 from lake.snapshot import Outcome, take_snapshot
 from lake.snapshots.manifest import SnapshotManifest, read_snapshot
+from lake.systems.registry import system as registered
 
 DAY = Day.today().plus(-1)  # of data
 TODAY = DAY.plus(1)
@@ -52,7 +53,9 @@ class Place:
 
     def restore(self, system: str, into: Path | None = None, day: Day = TODAY) -> Restored:
         manifest = self.manifest(system, day)
-        return restore_files(self.store, manifest, into or self.folder / "into", BELOW[system])
+        return restore_files(
+            self.store, manifest, into or self.folder / "into", registered(system).restored_below
+        )
 
     def serve(self, system: str, into: Path | None = None, day: Day = TODAY) -> Served:
         tenant = self.settings.sources.loki.tenant if self.settings.sources.loki else ""

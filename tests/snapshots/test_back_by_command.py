@@ -18,8 +18,8 @@ from answers import prometheus_samples
 from places import DAY, TODAY
 
 from lake.base.errors import PermanentError
-from lake.servers.ports import LOOPBACK
 from lake.restore.directory import bring_down
+from lake.servers.ports import LOOPBACK
 
 D, T = str(DAY), str(TODAY)  # of data, of the snapshot
 

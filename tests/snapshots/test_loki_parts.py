@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 from lake.base.day import Day
 from lake.base.errors import BadData, PermanentError
-from lake.systems.loki.snapshot.taking import counts_late
+from lake.systems.loki.reading.version import Version
 from lake.systems.loki.snapshot.account import LinesInChunks, OnDisk
 from lake.systems.loki.snapshot.chunks import ChunkName, blocks, file_name, lines_between, parsed
 from lake.systems.loki.snapshot.config import LokiPlaces, places, running_config
 from lake.systems.loki.snapshot.restored import require_readable, restored_config, version_of
 from lake.systems.loki.snapshot.retention import duration, kept_for
-from lake.systems.loki.reading.version import Version
+from lake.systems.loki.snapshot.taking import counts_late
 
 FILE = Path("loki.yml")
 DAY = Day.parse("2026-03-01")

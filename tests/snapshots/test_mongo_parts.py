@@ -20,12 +20,12 @@ from places import DAY, TODAY
 from lake.base.datasets import MongoDataset
 from lake.base.errors import BadData
 from lake.base.settings import Settings
-from lake.systems.mongo.snapshot.crc64 import crc64 as compiled_crc64
+from lake.systems.mongo.reading.elements import MalformedError
 from lake.systems.mongo.snapshot.archive import MongoArchive
 from lake.systems.mongo.snapshot.buckets import CompressedError, Shape, buckets, measurements
+from lake.systems.mongo.snapshot.crc64 import crc64 as compiled_crc64
 from lake.systems.mongo.snapshot.days import Candidates, Kept, ttl_of, whole_days
 from lake.systems.mongo.snapshot.metadata import PLAIN, dumps, loads
-from lake.systems.mongo.reading.elements import MalformedError
 
 NAMES = ["$regex", "$options", "$ne", "$type", "$exists", "$gt", "$in", "a"]
 VALUES = some.one_of(

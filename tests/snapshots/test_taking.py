@@ -49,7 +49,9 @@ def test_what_a_killed_snapshot_left_on_the_servers_disk_is_removed(place, own_p
 
 def test_a_failed_snapshot_leaves_nothing_on_the_servers_disk(place, own_prometheus, monkeypatch):
     here = prometheus_place(place, own_prometheus.endpoints["prometheus"])
-    monkeypatch.setattr("lake.systems.prometheus.snapshot.taking.PrometheusSnapshotter._block", _full)
+    monkeypatch.setattr(
+        "lake.systems.prometheus.snapshot.taking.PrometheusSnapshotter._block", _full
+    )
     with pytest.raises(PermanentError, match="no space left"):
         here.take("prometheus")
     assert list((own_prometheus["prometheus"].home / "data/snapshots").iterdir()) == []

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lake.base.errors import Refused, TransientError
 from lake.base.settings import PrometheusSource
 from lake.http.client import Http, Tally
-from lake.systems.pace import Pace, Slowing
+from lake.pace import Pace, Slowing
 
 
 def pace(max_parallel: int = 4, slow_at_s: float | None = 0.1, probe=lambda: None) -> Pace:

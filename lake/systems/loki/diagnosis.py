@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 
 from lake.base.datasets import LokiDataset
 from lake.base.day import Day
 from lake.base.settings import Settings
+from lake.http.client import Http, Rejected
+from lake.systems.check import Check, guarded, http_clock, kept_check, snapshot_path
 from lake.systems.found import UNLIMITED_DAYS
 from lake.systems.loki.discovery import ATTEMPTS, LokiServer
-from lake.systems.check import Check, guarded, http_clock, kept_check
-from lake.http.client import Http, Rejected
 from lake.systems.loki.reading.api import remedy_for
 from lake.systems.loki.reading.config import milliseconds
 from lake.systems.loki.reading.selector import Selector
@@ -24,7 +25,7 @@ _DAY_MS = 86_400_000
 
 
 def check(settings: Settings) -> Iterator[Check]:
-    """Raises what lake.http.client raises."""
+    """Raises what lake.http raises."""
     section = settings.sources.loki
     if section is None:
         return
@@ -75,3 +76,10 @@ def _dataset(server: LokiServer, subject: str, dataset: LokiDataset) -> Iterator
         yield Check(
             subject, "warn", "the selector finds no line since yesterday", "is `selector` right?"
         )
+
+
+def check_snapshots(settings: Settings) -> Iterator[Check]:
+    """What a snapshot reads: files of the server."""
+    own = settings.snapshots.loki
+    yield snapshot_path("loki", "data_dir", Path(own.data_dir), "read-only")
+    yield snapshot_path("loki", "config_file", Path(own.config_file), "read-only")

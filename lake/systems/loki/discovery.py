@@ -1,6 +1,6 @@
 """A look at Loki: labels, selectors that take every stream once, retention.
 
-Belongs here: the choice of selectors. Does not: reading lines (lake.sources).
+Belongs here: the choice of selectors. Does not: reading lines (reading).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 from lake.base.day import Day
 from lake.base.errors import BadData, LakeError, Refused
 from lake.base.settings import LokiSource
-from lake.systems.found import UNLIMITED_DAYS, FoundSource, FoundTable, Value
 from lake.http.client import Http, Params
+from lake.systems.found import UNLIMITED_DAYS, FoundSource, FoundTable, Value
 from lake.systems.loki.reading.api import INDEX_LABEL, Api, Limit
 from lake.systems.loki.reading.config import LokiConfig, shortest_days
 from lake.systems.loki.reading.version import Version, reported_version
@@ -119,7 +119,7 @@ class LokiServer:
 def look(section: LokiSource, keys: Mapping[str, Value]) -> FoundSource:
     """Tables that together take every stream, each once.
 
-    `keys` may stand in a file. Raises what lake.http.client raises.
+    `keys` may stand in a file. Raises what lake.http raises.
     """
     with closing(Http(section, "loki")) as http:
         server = LokiServer(http, section.tenant)

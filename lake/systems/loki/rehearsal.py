@@ -15,12 +15,12 @@ from typing import Any, TypeVar
 
 from lake.base.day import Day
 from lake.base.settings import LokiSource
-from lake.systems.rehearsed import Partition
-from lake.systems.comparison import Check
 from lake.http.client import Http, Rejected
+from lake.systems.comparison import Check
 from lake.systems.loki.reading.cover import cover
 from lake.systems.loki.reading.selector import Selector
 from lake.systems.loki.reading.version import Version
+from lake.systems.rehearsed import Partition
 
 _HOUR_NS = 3_600_000_000_000
 _NS = 1_000_000_000

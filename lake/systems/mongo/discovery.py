@@ -1,6 +1,6 @@
 """A look at MongoDB: collections, their date fields, indexes, time to live.
 
-Belongs here: which field looks like the event's time. Does not: reading days (lake.sources).
+Belongs here: which field looks like the event's time. Does not: reading days (reading).
 """
 
 from __future__ import annotations

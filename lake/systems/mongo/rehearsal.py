@@ -23,10 +23,10 @@ from bson.raw_bson import RawBSONDocument
 
 from lake.base.datasets import MongoDataset
 from lake.base.settings import MongoSource
-from lake.systems.rehearsed import Partition
 from lake.systems.comparison import Check
 from lake.systems.mongo.reading import rebuild
 from lake.systems.mongo.reading.connection import connect, explained
+from lake.systems.rehearsed import Partition
 
 _ROWS = 8192
 _TOLERANCE = 1e-9  # both add floats, in another order

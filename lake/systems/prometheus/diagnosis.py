@@ -8,18 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 
 from lake.base.datasets import PrometheusDataset
+from lake.base.errors import LakeError
 from lake.base.settings import Settings
-from lake.systems.prometheus.discovery import ATTEMPTS, PrometheusServer
-from lake.systems.check import Check, guarded, http_clock, kept_check
 from lake.http.client import Http, Rejected
+from lake.systems.check import Check, failed, guarded, http_clock, kept_check, snapshot_path
+from lake.systems.prometheus.discovery import ATTEMPTS, PrometheusServer
 
 _DAY_S = 86_400
 
 
 def check(settings: Settings) -> Iterator[Check]:
-    """Raises what lake.http.client raises."""
+    """Raises what lake.http raises."""
     section = settings.sources.prometheus
     if section is None:
         return
@@ -71,3 +73,33 @@ def _matched(server: PrometheusServer, dataset: PrometheusDataset) -> int:
 
 def _count(server: PrometheusServer, query: str, at_s: float) -> int:
     return sum(int(float(one["value"][1])) for one in server.vector(query, at_s))
+
+
+def check_snapshots(settings: Settings) -> Iterator[Check]:
+    """What a snapshot needs: its directory, and the admin API."""
+    # Removing the snapshot's hard links afterwards is a write.
+    yield snapshot_path(
+        "prometheus", "data_dir", Path(settings.snapshots.prometheus.data_dir), "writable"
+    )
+    yield _admin_api(settings)
+
+
+def _admin_api(settings: Settings) -> Check:
+    """By the server's flags: a call of the API would take a snapshot."""
+    section, subject = settings.sources.prometheus, "snapshots of prometheus"
+    assert section is not None  # noqa: S101  the caller looked
+    remedy = "start Prometheus with --web.enable-admin-api"
+    try:
+        with closing(Http(section, "prometheus")) as http:
+            flags = http.get("/api/v1/status/flags", attempts=ATTEMPTS).json()["data"]
+            enabled = flags["web.enable-admin-api"]
+    except LakeError as error:
+        reason = failed(subject, error).found
+        return Check(
+            subject, "warn", f"whether its admin API is on can't be read: {reason}", remedy
+        )
+    except (KeyError, TypeError):
+        return Check(subject, "warn", "whether its admin API is on can't be read", remedy)
+    if enabled != "true":
+        return Check(subject, "warn", "Prometheus' admin API is off", remedy)
+    return Check(subject, "ok", "Prometheus' admin API is on")

@@ -1,6 +1,6 @@
 """A look at Prometheus, or what speaks its API: metric families, scrape interval, retention.
 
-Belongs here: how metrics are grouped into datasets. Does not: reading samples (lake.sources).
+Belongs here: how metrics are grouped into datasets. Does not: reading samples (reading).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from lake.base.datasets import duration_ms
 from lake.base.day import Day
 from lake.base.errors import BadData, Refused, TransientError
 from lake.base.settings import PrometheusSource
+from lake.http.client import Http, NoSuchPath, Params
 from lake.systems.found import FoundSource, FoundTable, Value
 from lake.systems.periods import first_day, last_day
-from lake.http.client import Http, NoSuchPath, Params
 
 ATTEMPTS = 2  # who types a command waits for the answer
 _DAY_S = 86_400
@@ -88,7 +88,7 @@ class PrometheusServer:
 def look(section: PrometheusSource, keys: Mapping[str, Value]) -> FoundSource:
     """One table a metric family; together they hold every metric, each once.
 
-    `keys` may stand in a file. Raises what lake.http.client raises.
+    `keys` may stand in a file. Raises what lake.http raises.
     """
     with closing(Http(section, "prometheus")) as http:
         server = PrometheusServer(http)

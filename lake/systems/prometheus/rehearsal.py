@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lake.base.settings import PrometheusSource
-from lake.systems.rehearsed import Partition
-from lake.systems.comparison import Check
 from lake.http.client import Http
+from lake.systems.comparison import Check
+from lake.systems.rehearsed import Partition
 
 _MOST_STEPS = 10_000  # Prometheus' limit of one query_range is 11,000
 _HOUR_MS = 3_600_000

@@ -3,7 +3,7 @@
 Belongs here: paths, parameters, the texts of Loki's errors.
 Does not: which requests to send, and in what order.
 
-Above what lake.http.client raises:
+Above what lake.http raises:
 TooWide     the time range is too long for the server: request a shorter one
 TooMany     the page is too large a message: request fewer lines
 """

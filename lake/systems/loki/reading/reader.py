@@ -21,7 +21,6 @@ from lake.base.day import Day
 from lake.base.errors import Incomplete, UsageError
 from lake.base.settings import LokiSource
 from lake.base.table import TableStream
-from lake.systems.source import MERGED_LINES, Count
 from lake.http.client import Http
 from lake.systems.loki.reading.answer import Mixed
 from lake.systems.loki.reading.api import Api, Limit
@@ -38,6 +37,7 @@ from lake.systems.loki.reading.spool import RunWriter, Spool, Stretch
 from lake.systems.loki.reading.stream_set import streams_between
 from lake.systems.loki.reading.table import partition
 from lake.systems.loki.reading.version import Dialect, reported_version
+from lake.systems.source import MERGED_LINES, Count
 
 _LOG = logging.getLogger(__name__)
 # Looks at no stream, goes through the same queue as every query, and is LogQL in each version.

@@ -58,7 +58,7 @@ class Version:
 
 
 def reported_version(http: Http, tally: Tally | None = None) -> Version:
-    """What the server reports about itself. Raises what lake.http.client raises but refusals."""
+    """What the server reports about itself. Raises what lake.http raises but refusals."""
     try:
         body = http.get(_BUILD_INFO, attempts=2, tally=tally).json()
         data = body.get("data", body) if isinstance(body, dict) else {}

@@ -10,7 +10,7 @@ label; `detected_level`, metadata) is in the table, and goes back as it is.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,19 +22,20 @@ from lake.base.day import Day
 from lake.base.errors import Incomplete, UsageError
 from lake.base.settings import LokiSource
 from lake.base.store import Store
-from lake.systems.loki.replay import push
-from lake.systems.loading import Loaded, Remarks
-from lake.systems.label_sets import Integers, Pairs, label_columns, label_sets, starts_of
-from lake.systems.partitions import Partition, batches_of
-from lake.systems.sending import Sending
-from lake.systems.loki.snapshot.restored import version_of
 from lake.http.client import Http, Rejected
+from lake.systems.label_sets import Integers, Pairs, label_columns, label_sets, starts_of
+from lake.systems.loading import Loaded, Remarks
 from lake.systems.loki.reading import LokiReader
 from lake.systems.loki.reading.selector import Selector
+from lake.systems.loki.replay import push
+from lake.systems.loki.snapshot.restored import version_of
+from lake.systems.partitions import SERVER_VERSION, Partition, batches_of
+from lake.systems.sending import Sending
 
 _FIXED = frozenset({"day", "ts", "ts_ns", "stream_id", "line", "metadata"})
 _ROWS = 32_768
 _MANY = 1_000_000
+_CATEGORISED = "3"
 _METADATA = (3, 0)  # the lowest version
 _COUNTS_ITS_END = (3, 0)  # older ones may leave the last ns of a range out of their counts
 _SCHEMA, _OLD_SCHEMA = ("tsdb", "v13"), ("boltdb-shipper", "v11")
@@ -55,6 +56,11 @@ _NO_METADATA = (
 _REPEATED = (
     "lines that repeat another of the same stream, time and text: Loki may count them once: {}"
 )
+
+
+def needed_version(partitions: Sequence[Partition]) -> str:
+    """Manifests of earlier versions do not contain the server's: they exported from 3.x only."""
+    return "" if any(SERVER_VERSION in one.manifest.details for one in partitions) else _CATEGORISED
 
 
 def server_options(first_day: Day, version: str) -> dict[str, Any]:

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from lake.base.protobuf import field, varint
-from lake.systems.loki.replay import entries as compiled
 from lake.systems.label_sets import Integers
+from lake.systems.loki.replay import entries as compiled
 
 HEADERS = {"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy"}
 _STREAM, _LABELS = 0x0A, 0x0A

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from lake.base.errors import PermanentError
-from lake.systems.loki.snapshot.config import LokiPlaces, places, read_config
 from lake.snapshots.manifest import SnapshotManifest
+from lake.systems.loki.snapshot.config import LokiPlaces, places, read_config
 
 CONFIG = "source-config.yml"
 LAYOUT = "layout"  # of a manifest's details

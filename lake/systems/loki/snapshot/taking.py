@@ -25,9 +25,14 @@ from lake.base.datasets import LokiDataset
 from lake.base.day import Day
 from lake.base.errors import Incomplete, LakeError, PermanentError
 from lake.base.settings import LokiSource, Settings
+from lake.http.client import Http
 from lake.snapshots.collecting import Collector
 from lake.snapshots.disk_state import STATE, Counting, disk_state
-from lake.snapshots.face import Taken, everything_until
+from lake.snapshots.manifest import UNACCOUNTED, UNREADABLE
+from lake.snapshots.standalone import RESTORED_DATA, STANDALONE
+from lake.snapshots.taken import Taken, everything_until
+from lake.snapshots.whole_days import days_of_chunks
+from lake.systems.loki.reading.version import Version, reported_version
 from lake.systems.loki.snapshot.account import ChunkFile, InBucket, LinesInChunks, OnDisk
 from lake.systems.loki.snapshot.chunks import ChunkName, parsed
 from lake.systems.loki.snapshot.config import (
@@ -40,12 +45,7 @@ from lake.systems.loki.snapshot.config import (
 from lake.systems.loki.snapshot.restored import CONFIG, LAYOUT, standalone_config, version_of
 from lake.systems.loki.snapshot.retention import kept_for
 from lake.systems.loki.snapshot.s3 import bucket_stores, objects
-from lake.snapshots.manifest import UNACCOUNTED, UNREADABLE
-from lake.snapshots.standalone import RESTORED_DATA, STANDALONE
-from lake.snapshots.whole_days import days_of_chunks
 from lake.systems.registry import open_source
-from lake.http.client import Http
-from lake.systems.loki.reading.version import Version, reported_version
 
 _LOG = logging.getLogger(__name__)
 ALL_STREAMS = LokiDataset(name="all", source="loki", selector="{}")

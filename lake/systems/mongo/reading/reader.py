@@ -21,7 +21,7 @@ from lake.base.day import Day
 from lake.base.errors import BadData, Stopped, UsageError
 from lake.base.settings import MongoSource
 from lake.base.table import TableStream
-from lake.systems.source import Count
+from lake.pace import Pace, Slowing
 from lake.systems.mongo.reading.ahead import one_ahead
 from lake.systems.mongo.reading.connection import (
     AUTHENTICATION_FAILED,
@@ -33,7 +33,7 @@ from lake.systems.mongo.reading.connection import (
     require_collection,
 )
 from lake.systems.mongo.reading.elements import MalformedError
-from lake.systems.pace import Pace, Slowing
+from lake.systems.source import Count
 
 if TYPE_CHECKING:
     from lake.systems.mongo.reading.table import DayTable
@@ -43,7 +43,7 @@ _MAX_OBJECT_ID_S = 1 << 32  # ObjectIds count seconds in 32 bits
 
 
 class MongoReader:
-    """Reads collections day by day (a lake.sources.Source).
+    """Reads collections day by day (a lake.systems.protocol.Source).
 
     A document belongs to the UTC day of its time field, where that is a date; a name with
     dots goes through sub-documents. An array of dates is no date, though `$gte` would match

@@ -23,9 +23,9 @@ from lake.base.errors import Incomplete, UsageError
 from lake.base.settings import MongoSource
 from lake.base.store import Store
 from lake.systems.loading import Loaded, Remarks
+from lake.systems.mongo.reading import MongoReader, rebuild
 from lake.systems.partitions import Partition, batches_of
 from lake.systems.sending import Sending
-from lake.systems.mongo.reading import MongoReader, rebuild
 
 _ROWS = 2000
 _DUPLICATE_KEY = 11000

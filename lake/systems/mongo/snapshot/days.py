@@ -22,9 +22,9 @@ from lake.base.day import Day, day_range
 from lake.base.manifest import Manifest, read_ledger
 from lake.base.settings import MongoSource, Settings
 from lake.base.store import Store
-from lake.systems.mongo.snapshot.metadata import PLAIN
 from lake.systems.mongo.reading.connection import Client, explained
 from lake.systems.mongo.reading.reader import dated_between, of_day
+from lake.systems.mongo.snapshot.metadata import PLAIN
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_MS = 86_400_000

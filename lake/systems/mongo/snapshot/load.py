@@ -23,11 +23,17 @@ import pymongo
 from lake.base.errors import BadData, Incomplete
 from lake.base.scratch import scratch_directory
 from lake.servers.credentials import write_private
+from lake.systems.mongo.reading.connection import TOLERANT
 from lake.systems.mongo.snapshot.archive import BUCKETS, Described, MongoArchive, plain_name
-from lake.systems.mongo.snapshot.loading import NEVER_S, Loaded, Loader, keeps_buckets, removes_nothing
+from lake.systems.mongo.snapshot.loading import (
+    NEVER_S,
+    Loaded,
+    Loader,
+    keeps_buckets,
+    removes_nothing,
+)
 from lake.systems.mongo.snapshot.metadata import loads
 from lake.systems.mongo.snapshot.mongodump import OF_A_COLLECTION, file_name
-from lake.systems.mongo.reading.connection import TOLERANT
 
 _METADATA = ".metadata.json.gz"
 _FAILED = re.compile(r"(\d+) document\(s\) failed to restore")

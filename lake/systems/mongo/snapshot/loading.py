@@ -15,9 +15,9 @@ from pymongo import MongoClient
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 from lake.base.errors import BadData, Incomplete
+from lake.systems.mongo.reading.elements import MalformedError, elements
 from lake.systems.mongo.snapshot.archive import BUCKETS, plain_name
 from lake.systems.mongo.snapshot.buckets import CompressedError, Shape, measurements
-from lake.systems.mongo.reading.elements import MalformedError, elements
 
 NEVER_S = 2147483647  # a TTL index that removes nothing
 _BATCH_BYTES = 8 << 20

@@ -31,12 +31,12 @@ from pymongo.errors import OperationFailure
 from lake.base.errors import BadData
 from lake.base.settings import MongoSource
 from lake.snapshots.collecting import Collector
+from lake.systems.mongo.reading.connection import Client, explained
+from lake.systems.mongo.reading.elements import MalformedError, document_starts
 from lake.systems.mongo.snapshot.archive import BUCKETS
 from lake.systems.mongo.snapshot.buckets import Shape, buckets
 from lake.systems.mongo.snapshot.metadata import PLAIN, dumps
 from lake.systems.mongo.snapshot.mongodump import file_name
-from lake.systems.mongo.reading.connection import Client, explained
-from lake.systems.mongo.reading.elements import MalformedError, document_starts
 
 _LEVEL = 6
 _MEMBER_BITS = 22  # members of 4 MiB on average

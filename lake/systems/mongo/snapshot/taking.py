@@ -17,7 +17,9 @@ from lake.base.day import Day
 from lake.base.errors import ConfigError, Missing
 from lake.base.settings import MongoSource, Settings
 from lake.snapshots.collecting import Collector
-from lake.snapshots.face import Taken, everything_until
+from lake.snapshots.taken import Taken, everything_until
+from lake.systems.mongo.reading.connection import connect, explained, require_collection
+from lake.systems.mongo.reading.reader import of_day
 from lake.systems.mongo.snapshot.days import (
     ByDay,
     Candidates,
@@ -28,10 +30,8 @@ from lake.systems.mongo.snapshot.days import (
     whole_days,
 )
 from lake.systems.mongo.snapshot.metadata import PLAIN
-from lake.systems.mongo.snapshot.native import Job, NativeDump, indexes_of
 from lake.systems.mongo.snapshot.mongodump import dump_archive, mongodump
-from lake.systems.mongo.reading.connection import connect, explained, require_collection
-from lake.systems.mongo.reading.reader import of_day
+from lake.systems.mongo.snapshot.native import Job, NativeDump, indexes_of
 
 STORED_FUNCTIONS = "system.js"
 

@@ -18,13 +18,13 @@ from lake.base.datasets import Dataset, PrometheusDataset
 from lake.base.day import Day
 from lake.base.settings import PrometheusSource
 from lake.base.table import TableStream
-from lake.systems.source import Count
 from lake.http.client import Http
 from lake.systems.prometheus.reading import plan
 from lake.systems.prometheus.reading.api import Questions
 from lake.systems.prometheus.reading.blocks import ENCODINGS, SORTED_BY
 from lake.systems.prometheus.reading.promql_day import PromqlDay
 from lake.systems.prometheus.reading.server import server_details
+from lake.systems.source import Count
 
 _LOG = logging.getLogger(__name__)
 _PROBE = ("/api/v1/query", {"query": "1"})  # looks at no series, and waits for its turn

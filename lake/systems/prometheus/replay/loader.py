@@ -24,10 +24,12 @@ from lake.base.day import Day
 from lake.base.errors import Incomplete, UsageError
 from lake.base.settings import PrometheusSource
 from lake.base.store import Store
-from lake.systems.loading import Loaded, Remarks
+from lake.http.client import Http, Rejected
 from lake.systems.label_sets import Integers, label_columns, label_sets, starts_of
-from lake.systems.prometheus.replay.native_histograms import HistogramWriter
+from lake.systems.labels import series_id
+from lake.systems.loading import Loaded, Remarks
 from lake.systems.partitions import Partition, batches_of
+from lake.systems.prometheus.replay.native_histograms import HistogramWriter
 from lake.systems.prometheus.replay.remote_write import (
     HEADERS,
     NAN,
@@ -39,8 +41,6 @@ from lake.systems.prometheus.replay.remote_write import (
     with_gaps_marked,
 )
 from lake.systems.sending import Sending
-from lake.http.client import Http, Rejected
-from lake.systems.labels import series_id
 
 _NAME = "__name__"
 _FIXED = frozenset({"day", "ts", "metric", "value", "nan", "series_id", "histogram"})

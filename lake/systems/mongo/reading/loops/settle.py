@@ -26,7 +26,13 @@ from lake.systems.mongo.reading.loops.compiled import (
     compiled,
     inlined,
 )
-from lake.systems.mongo.reading.loops.numbers import MISFIT, OTHER_TYPE, class_of, fit_of, integer_at
+from lake.systems.mongo.reading.loops.numbers import (
+    MISFIT,
+    OTHER_TYPE,
+    class_of,
+    fit_of,
+    integer_at,
+)
 from lake.systems.mongo.reading.loops.paths import FLAGS, IN_LIST, IS_ITEM, ITEM
 
 _NONE, _STRUCT, _NULL, _EMPTY = int(Kind.NONE), int(Kind.STRUCT), int(Kind.NULL), int(Kind.EMPTY)

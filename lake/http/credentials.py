@@ -1,0 +1,32 @@
+"""Which keys of an HTTP section may stand in a file, and which may not.
+
+Belongs here: the rule. Does not: looking secrets up (lake.base.overrides), sending them (client).
+"""
+
+from __future__ import annotations
+
+import re
+
+from lake.base.overrides import Key, password_of, without_secrets
+from lake.base.settings import LokiSource, PrometheusSource
+
+
+def public_keys(section: PrometheusSource | LokiSource) -> dict[str, str | int]:
+    """What of the section may stand in a file."""
+    user = re.match(r"\w+://([^/?#:@]*)(?::[^/?#]*)?@", section.url)
+    keys: dict[str, str | int] = {"url": without_secrets(section.url)}
+    if username := section.username or (user[1] if user else ""):
+        keys["username"] = username
+    if section.tenant:
+        keys["tenant"] = section.tenant
+    return keys
+
+
+def secret_keys(section: PrometheusSource | LokiSource) -> list[Key]:
+    """Those that are set."""
+    with_password = section.password.get_secret_value() or password_of(section.url)
+    return [
+        *([("password",)] if with_password else []),
+        *([("bearer_token",)] if section.bearer_token.get_secret_value() else []),
+        *([("headers",)] if section.headers else []),
+    ]

@@ -1,0 +1,159 @@
+"""Prometheus, Thanos Query and Mimir as a system: each room where it is used.
+
+Belongs here: the protocol's methods, one call each. Does not: any room's own work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lake.base.datasets import Dataset, PrometheusDataset
+from lake.base.day import Day
+from lake.base.overrides import Key
+from lake.base.settings import PrometheusSource, Settings
+from lake.base.store import Store
+from lake.snapshots.manifest import SnapshotManifest
+from lake.systems.loading import Remarks
+from lake.systems.protocol import Loader, Questions, Snapshotter, Source, System
+
+if TYPE_CHECKING:
+    from lake.servers import Binary
+    from lake.systems.check import Check
+    from lake.systems.found import FoundSource
+    from lake.systems.partitions import Partition
+
+
+class Prometheus:
+    """See lake.systems.protocol.System."""
+
+    name = "prometheus"
+    title = "Prometheus"
+    program = "prometheus"
+    rows = "metrics"
+    address = "url"
+    may_count_low = False
+    restored_below = "prometheus/data"
+    reads_other_versions = False
+    image = "prom/prometheus:v{}"
+    grafana_type = "prometheus"
+    label_free = frozenset(
+        ("ts", "metric", "value", "nan", "series_id", "histogram", "labels", "day")
+    )
+    placeholders: Mapping[str, str] = {}
+
+    def open_source(self, section: PrometheusSource) -> Source:
+        from lake.systems.prometheus.reading import PrometheusReader
+
+        return PrometheusReader(section)
+
+    def time_column(self, dataset: Dataset) -> str:
+        return "ts"
+
+    def describe(self, dataset: Dataset) -> str:
+        assert isinstance(dataset, PrometheusDataset)  # noqa: S101  the registry's choice
+        how = "Stored samples" if dataset.mode == "raw" else f"Values every {dataset.step}"
+        return f"{how} of\n```\n{dataset.query}\n```"
+
+    def open_snapshotter(self, settings: Settings) -> Snapshotter:
+        from lake.systems.prometheus.snapshot.taking import PrometheusSnapshotter
+
+        return PrometheusSnapshotter(settings)
+
+    def files_are_here(self, settings: Settings) -> bool:
+        return Path(settings.snapshots.prometheus.data_dir).is_dir()
+
+    def amounts(self, settings: Settings, one: SnapshotManifest) -> Iterator[tuple[str, int]]:
+        yield "samples", int(one.counts.get("samples", 0))
+
+    def origin(self, manifest: SnapshotManifest) -> str:
+        name = manifest.server.get("name")
+        return str(manifest.details.get("data_dir") or f"{name}'s data")
+
+    def server_options(
+        self, manifest: SnapshotManifest, into: Path, program: Binary
+    ) -> dict[str, Any]:
+        return {}
+
+    def check_restored(
+        self, manifest: SnapshotManifest, into: Path, endpoint: Mapping[str, str], tenant: str
+    ) -> tuple[dict[str, Any], list[str]]:
+        from lake.systems.prometheus.restored import samples
+
+        return samples(manifest, endpoint["url"])
+
+    def image_tag(self, version: str) -> str:
+        return version.partition("+")[0].removeprefix("v")
+
+    def compose_service(self, manifest: SnapshotManifest, into: Path) -> dict[str, Any]:
+        from lake.systems.prometheus.restored import compose_service
+
+        return compose_service()
+
+    def next_steps(self, endpoint: Mapping[str, str], day: Day, database: str) -> list[str]:
+        from lake.systems.prometheus.restored import next_steps
+
+        return next_steps(endpoint["url"], day)
+
+    def require_replayable(self, datasets: Sequence[Dataset]) -> None:
+        return
+
+    def needed_version(self, store: Store, partitions: Sequence[Partition]) -> str:
+        from lake.systems.prometheus.replay.versions import needed_version
+
+        return needed_version(store, partitions)
+
+    def replay_options(self, partitions: Sequence[Partition], program: Binary) -> dict[str, Any]:
+        return {}
+
+    def open_loader(
+        self,
+        settings: Settings,
+        store: Store,
+        partitions: Sequence[Partition],
+        endpoint: Mapping[str, str],
+        program: Binary,
+        remarks: Remarks,
+    ) -> Loader:
+        from lake.systems.prometheus.replay.loader import PrometheusLoader
+
+        return PrometheusLoader(store, endpoint["url"], remarks)
+
+    def recovered(
+        self,
+        settings: Settings,
+        manifest: SnapshotManifest,
+        endpoint: Mapping[str, str],
+        version: str,
+        tenant: str,
+    ) -> tuple[Source, Questions]:
+        from lake.systems.prometheus.reading import PrometheusReader
+        from lake.systems.prometheus.rehearsal import PrometheusQuestions
+
+        section = PrometheusSource(url=endpoint["url"], slow_down_at="")
+        return PrometheusReader(section), PrometheusQuestions(endpoint)
+
+    def look(self, section: PrometheusSource) -> FoundSource:
+        from lake.http.credentials import public_keys
+        from lake.systems.prometheus.discovery import look
+
+        return look(section, public_keys(section))
+
+    def secret_keys(self, section: PrometheusSource) -> list[Key]:
+        from lake.http.credentials import secret_keys
+
+        return secret_keys(section)
+
+    def diagnose(self, settings: Settings) -> Iterator[Check]:
+        from lake.systems.prometheus.diagnosis import check
+
+        return check(settings)
+
+    def diagnose_snapshots(self, settings: Settings) -> Iterator[Check]:
+        from lake.systems.prometheus.diagnosis import check_snapshots
+
+        return check_snapshots(settings)
+
+
+SYSTEM: System = Prometheus()

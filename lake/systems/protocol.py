@@ -1,0 +1,269 @@
+"""What a system offers to the use cases.
+
+Belongs here: protocols. Does not: any system, which systems exist (registry).
+
+A system is a folder below lake/systems. Its `system.py` has one object, `SYSTEM`, that implements
+`System` and imports each room where it is used: `lake query` loads no client library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lake.base.datasets import Dataset
+from lake.base.day import Day
+
+if TYPE_CHECKING:
+    from lake.base.overrides import Key
+    from lake.base.settings import Settings
+    from lake.base.store import Store
+    from lake.base.table import TableStream
+    from lake.servers import Binary
+    from lake.snapshots.collecting import Collector
+    from lake.snapshots.manifest import SnapshotManifest
+    from lake.snapshots.taken import Taken
+    from lake.systems.check import Check
+    from lake.systems.comparison import Check as RehearsalCheck
+    from lake.systems.found import FoundSource
+    from lake.systems.loading import Loaded, Remarks
+    from lake.systems.partitions import Partition
+    from lake.systems.rehearsed import Partition as RehearsedPartition
+    from lake.systems.source import Count
+
+
+class Source(Protocol):
+    """A monitoring system that is read day by day.
+
+    Every method may raise Refused, BadData, Incomplete (PermanentError) and TransientError.
+    Safe to use from several threads.
+    """
+
+    lateness_days: int
+    """For so many days after its end a day may still grow."""
+
+    may_count_low: bool
+    """Whether the count can be below the rows of a complete read (equal lines count once)."""
+
+    def read(
+        self, dataset: Dataset, day: Day, scratch: Path
+    ) -> AbstractContextManager[TableStream]:
+        """All rows of [00:00, 24:00) UTC. `scratch` is an empty directory for spooling."""
+
+    def count(self, dataset: Dataset, day: Day) -> Count:
+        """The number of rows, by another request than those of `read`."""
+
+    def undated(self, dataset: Dataset) -> int | None:
+        """Rows that belong to no day; None where the system knows no such rows."""
+
+    def outside(self, dataset: Dataset, start: Day, end: Day) -> int | None:
+        """Rows dated before `start` or from `end` on; None where the system has no such rows:
+        where what it keeps is bounded by time anyway, an old row is no mistake.
+        """
+
+    def unseen(self, dataset: Dataset, day: Day) -> int:
+        """The number of streams that the source lists for a day whose rows it does not return yet.
+
+        Above 0 the day is not empty but late. 0 for systems that list nothing of the kind.
+        """
+
+    def stop(self) -> None:
+        """Ends whatever runs or waits, within a second or so: it raises. Nothing runs after it."""
+
+    def close(self) -> None:
+        """Ends the connections."""
+
+
+class Snapshotter(Protocol):
+    """One system, as raw files.
+
+    Raises Refused, Incomplete, BadData, Missing (PermanentError) and TransientError.
+    """
+
+    def take(self, day: Day, into: Collector) -> Taken:
+        """Hands all files to the collector. What it made on the server is removed again.
+
+        `day` is the last closed day: the one that `counts` is about.
+        """
+
+    def close(self) -> None:
+        """Ends the connections."""
+
+
+class Loader(Protocol):
+    """Writes partitions into one running server and counts what the server holds.
+
+    Every method may raise what the server's refusals mean.
+    """
+
+    def order_of(self, partition: Partition) -> str:
+        """Partitions come sorted by this."""
+
+    def load(self, partition: Partition) -> Loaded:
+        """All rows of a partition; they may still be on their way when it returns."""
+
+    def end_of_day(self) -> None:
+        """Returns once all that was loaded was accepted."""
+
+    def finish(self) -> None:
+        """After the last partition."""
+
+    def found(self, day: Day, loaded: Mapping[str, Loaded]) -> dict[str, int]:
+        """Of each dataset (by name) that has the day: how much of `countable` the server finds.
+
+        Needs no earlier `load`: an earlier process may have done that.
+        """
+
+    def close(self) -> None:
+        """Ends the connections; what is on its way is given up."""
+
+
+class Questions(Protocol):
+    """Queries for one system's restored server, and the same ones for the lake."""
+
+    def first_answer(self, taken: datetime) -> None:
+        """Raises where the server does not answer."""
+
+    def newest(self, end: datetime) -> datetime | None:
+        """The newest timestamp before `end`, None where there is none to be found."""
+
+    def checks(self, part: RehearsedPartition, seed: int, samples: int) -> Iterator[RehearsalCheck]:
+        """Sums over all and `samples` chosen values."""
+
+    def close(self) -> None:
+        """Ends the connections."""
+
+
+class System(Protocol):
+    """Everything that differs from system to system, by use case."""
+
+    name: str
+    """In lake.toml, in object keys and in commands: `mongo`."""
+    title: str
+    """For people: `MongoDB`."""
+    program: str
+    """The server's program: `mongod`."""
+    rows: str
+    """What its datasets hold, one word: `documents`."""
+    address: str
+    """The key of `[sources.NAME]` with the server's address: `uri`."""
+
+    # export, verify, status, recheck
+
+    may_count_low: bool
+    """As `Source.may_count_low`."""
+
+    def open_source(self, section: Any) -> Source:
+        """Reads the server of a `[sources.NAME]` section; sends nothing yet."""
+
+    def time_column(self, dataset: Dataset) -> str:
+        """The column by which a row belongs to its day, dotted where it is nested."""
+
+    def describe(self, dataset: Dataset) -> str:
+        """What the dataset holds, in Markdown."""
+
+    # snapshot
+
+    def open_snapshotter(self, settings: Settings) -> Snapshotter:
+        """Sends nothing yet."""
+
+    def files_are_here(self, settings: Settings) -> bool:
+        """Whether this machine can take a snapshot, as far as that shows without a request."""
+
+    def amounts(self, settings: Settings, one: SnapshotManifest) -> Iterator[tuple[str, int]]:
+        """How much a snapshot holds, by name: what a server does not change by itself."""
+
+    def origin(self, manifest: SnapshotManifest) -> str:
+        """Where a snapshot comes from, for people."""
+
+    # restore
+
+    restored_below: str
+    """Below the directory of a restore: where the files lie, so that the server finds them."""
+    reads_other_versions: bool
+    """Whether any version of the server takes what a snapshot holds."""
+
+    def server_options(
+        self, manifest: SnapshotManifest, into: Path, program: Binary
+    ) -> dict[str, Any]:
+        """For lake.servers.start. Raises PermanentError where the program can't read the files."""
+
+    def check_restored(
+        self, manifest: SnapshotManifest, into: Path, endpoint: Mapping[str, str], tenant: str
+    ) -> tuple[dict[str, Any], list[str]]:
+        """What was compared with the manifest, and remarks. Raises Incomplete on a difference."""
+
+    image: str
+    """The server's Docker image, with the version's place, for compose.yaml. Only the user's own
+    Docker pulls it: docs/third-party.md lists each with its licence."""
+
+    def image_tag(self, version: str) -> str:
+        """Of the image, for the version of the server that the snapshot was taken of."""
+
+    def compose_service(self, manifest: SnapshotManifest, into: Path) -> dict[str, Any]:
+        """All but the image and the user; writes the configuration that the service mounts."""
+
+    grafana_type: str
+    """Grafana's name of the data source; "" where it has none."""
+
+    def next_steps(self, endpoint: Mapping[str, str], day: Day, database: str) -> list[str]:
+        """What a person types next, to look at a day of data on a running server."""
+
+    # replay
+
+    def require_replayable(self, datasets: Sequence[Dataset]) -> None:
+        """Raises UsageError where the datasets can't be replayed into one server."""
+
+    def needed_version(self, store: Store, partitions: Sequence[Partition]) -> str:
+        """The lowest version for partitions whose manifests name none; "" where any will do."""
+
+    def replay_options(self, partitions: Sequence[Partition], program: Binary) -> dict[str, Any]:
+        """For lake.servers.start."""
+
+    def open_loader(
+        self,
+        settings: Settings,
+        store: Store,
+        partitions: Sequence[Partition],
+        endpoint: Mapping[str, str],
+        program: Binary,
+        remarks: Remarks,
+    ) -> Loader:
+        """Writes into the running server of that endpoint."""
+
+    # rehearse
+
+    label_free: frozenset[str]
+    """The columns of a table that are no labels; empty for systems without labels."""
+
+    def recovered(
+        self,
+        settings: Settings,
+        manifest: SnapshotManifest,
+        endpoint: Mapping[str, str],
+        version: str,
+        tenant: str,
+    ) -> tuple[Source, Questions]:
+        """Both ways to read a restored server."""
+
+    # init
+
+    placeholders: Mapping[str, str]
+    """Values of required keys that `look` finds out by itself."""
+
+    def look(self, section: Any) -> FoundSource:
+        """What the server holds. Raises what its requests raise."""
+
+    def secret_keys(self, section: Any) -> list[Key]:
+        """Of the section: those whose values may not stand in a file."""
+
+    # doctor
+
+    def diagnose(self, settings: Settings) -> Iterator[Check]:
+        """Of the source and its datasets. Raises what its requests raise."""
+
+    def diagnose_snapshots(self, settings: Settings) -> Iterator[Check]:
+        """Of what a snapshot reads beside the source."""

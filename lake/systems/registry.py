@@ -1,0 +1,55 @@
+"""Which systems there are, and the one of a name.
+
+Belongs here: names, loading a system where it is used. Does not: what a system offers (protocol).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from lake.base.errors import ConfigError, UsageError
+from lake.base.manifest import Manifest
+from lake.base.settings import Settings
+from lake.systems import SYSTEMS
+from lake.systems.protocol import Snapshotter, Source, System
+from lake.systems.source import accounted, is_whole
+
+
+def system(name: str) -> System:
+    """The system of that name. Raises UsageError for an unknown one."""
+    if name not in SYSTEMS:
+        raise UsageError("no such system", expected=", ".join(SYSTEMS), found=name)
+    found: System = import_module(f"lake.systems.{name}.system").SYSTEM
+    return found
+
+
+def configured_systems(settings: Settings) -> list[str]:
+    """Those with a `[sources.…]`."""
+    return [name for name in SYSTEMS if getattr(settings.sources, name) is not None]
+
+
+def open_source(name: str, settings: Settings) -> Source:
+    """The source of that name; sends nothing yet. Raises ConfigError."""
+    return system(name).open_source(_section(name, settings))
+
+
+def open_snapshotter(name: str, settings: Settings) -> Snapshotter:
+    """The system's. Raises UsageError for an unknown one, ConfigError for one without settings."""
+    found = system(name)
+    _section(name, settings)
+    return found.open_snapshotter(settings)
+
+
+def count_problem(manifest: Manifest) -> str:
+    """How a manifest's rows and its source's count disagree; empty where they do not."""
+    rows, counted = accounted(manifest.rows, manifest.details), manifest.source_count
+    if is_whole(rows, counted, may_count_low=system(manifest.source).may_count_low):
+        return ""
+    return f"{rows} rows are stored, the source counted {counted}"
+
+
+def _section(name: str, settings: Settings) -> object:
+    section: object = getattr(settings.sources, name)
+    if section is None:
+        raise ConfigError(f"[sources.{name}] is not configured")
+    return section
