@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-_SOURCES = Path(__file__).parents[1] / "sources"
+_SOURCES = Path(__file__).parents[1] / "systems"
 # The other tests' own ways to write into servers.
 sys.path += [str(_SOURCES / name) for name in ("prometheus_raw", "loki", "mongo")]
 
