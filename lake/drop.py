@@ -18,6 +18,7 @@ from lake.base.layout import manifest_key, table_key
 from lake.base.manifest import Manifest, Standing, settle
 from lake.base.settings import Settings
 from lake.base.store import Store
+from lake.hot import hot_days
 from lake.systems.protocol import Source
 
 _Open = Callable[[str], Source]
@@ -100,9 +101,10 @@ def _reason(
         return ""
     if changed := changed_keys(dataset, manifest):
         return f"it was exported under another definition ({', '.join(changed)})"
-    kept = getattr(settings.hot, dataset.source)
-    if day.days_until(Day.today()) >= kept:
-        return f"the source keeps {kept} days ([hot] {dataset.source}): this may be the only copy"
+    hot = hot_days(settings, dataset.source)
+    if not hot.keeps(day):
+        kept = f"the source keeps {hot.kept_days} days ([hot] {dataset.source})"
+        return f"{kept}: this may be the only copy"
     try:
         counted = source_of(dataset.source).count(dataset, day).rows
     except LakeError as error:

@@ -41,6 +41,7 @@ from lake.base.scratch import explained_full_disk, read_back, scratch_directory
 from lake.base.settings import Settings
 from lake.base.store import Store, open_store
 from lake.coverage import refuse_unfinished
+from lake.hot import hot_days
 from lake.systems.protocol import Source
 from lake.systems.registry import open_source
 from lake.systems.source import Count, accounted, is_whole
@@ -184,9 +185,9 @@ class Exporter:
         Not those with a pending manifest: an export settles it. The store is asked for two
         listings and the days' manifests, whatever their number.
         """
-        section = getattr(self.settings.sources, dataset.source)
-        if section is None or not days:
+        if getattr(self.settings.sources, dataset.source) is None or not days:
             return {}
+        hot = hot_days(self.settings, dataset.source)
         around = min(days), max(days).plus(1)
         ledger = read_ledger(self.store, dataset.name, *around, settled=True)
         sizes = {one.key: one.bytes for one in self.store.list(table_prefix(dataset.name))}
@@ -194,7 +195,7 @@ class Exporter:
             day: manifest
             for day in days
             if isinstance(manifest := ledger.get(day), Manifest)
-            and day.days_until(Day.today()) > section.lateness_days
+            and not hot.may_grow(day)
             and sizes.get(manifest.key) == manifest.bytes
             and not changed_keys(dataset, manifest)
         }
@@ -216,7 +217,8 @@ class Exporter:
         if stat is None or stat.bytes != old.bytes:
             return True  # lost or cut: the manifest's claim does not hold
         source = self.source(dataset.source)
-        if day.days_until(Day.today()) > source.lateness_days:
+        lateness = source.lateness_days
+        if not hot_days(self.settings, dataset.source, lateness_days=lateness).may_grow(day):
             return False
         count = source.count(dataset, day)
         if count.rows >= old.source_count or rules.allow_shrink:
@@ -389,12 +391,12 @@ class Exporter:
                 "a minute. If the streams have no lines of this day, --allow-shrink exports it "
                 "as empty",
             )
-        kept = getattr(self.settings.hot, dataset.source)
-        if day.days_until(Day.today()) >= kept:
+        hot = hot_days(self.settings, dataset.source)
+        if not hot.keeps(day):
             raise Incomplete(
                 "no rows from a day that the source no longer keeps whole",
                 where=where,
-                expected=f"a day of the last {kept} days ([hot] {dataset.source})",
+                expected=f"a day of the last {hot.kept_days} days ([hot] {dataset.source})",
                 found="0 rows",
                 remedy=f"raise [hot] {dataset.source} if the source keeps more, or --allow-shrink",
             )

@@ -25,6 +25,7 @@ from lake.base.manifest import Pending, Standing, read_standing, settle
 from lake.base.scratch import read_back
 from lake.base.settings import Settings
 from lake.base.store import Store, Unfinished
+from lake.hot import hot_days
 
 _UPLOAD_AGE = timedelta(hours=1)  # S3 does not tell whether an upload still goes on
 _Partition = tuple[str, Day]
@@ -115,7 +116,7 @@ def _unclaimed(
     dataset, day = partition
     known = {one.name: one.source for one in settings.dataset}
     why = "no manifest: queries do not see it"
-    kept = dataset in known and day.days_until(Day.today()) < getattr(settings.hot, known[dataset])
+    kept = dataset in known and hot_days(settings, known[dataset]).keeps(day)
     if not kept and read_back(store, key).rows is not None:
         why = "no manifest, and the source no longer keeps the day: these rows may be the only ones"
         return Orphan("object", key, "kept", why)

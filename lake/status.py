@@ -19,6 +19,7 @@ from lake.base.manifest import Manifest, read_ledger
 from lake.base.settings import Settings
 from lake.base.store import Store
 from lake.coverage import expected_days, first_expected
+from lake.hot import hot_days
 from lake.systems.protocol import Source
 from lake.systems.registry import count_problem
 
@@ -173,10 +174,9 @@ def _ask(
     status.undated = source.undated(dataset)
     if window:
         status.outside = source.outside(dataset, *window)
-    # A day that the source no longer keeps whole would only look as if it had shrunk.
-    watched = min(source.lateness_days, getattr(settings.hot, dataset.source) - 1)
+    hot = hot_days(settings, dataset.source, lateness_days=source.lateness_days)
     for day, known in status.days.items():
-        if day.days_until(Day.today()) > watched:
+        if not hot.is_recounted(day):
             continue
         if known.state in ("verified", "empty"):
             known = status.days[day] = _recounted(dataset, day, known, source)  # noqa: PLW2901

@@ -20,6 +20,7 @@ from lake.base.manifest import Manifest, read_ledger
 from lake.base.scratch import explained_full_disk, read_back, scratch_directory
 from lake.base.settings import Settings
 from lake.base.store import Store
+from lake.hot import hot_days
 from lake.retype import documents_of, has_older_typing, source_documents, typing_of
 from lake.systems.protocol import Source
 from lake.systems.registry import count_problem, system
@@ -115,7 +116,7 @@ def verify_many(
     """
 
     def check(one: Partition) -> Finding:
-        kept = one.day.days_until(Day.today()) < getattr(settings.hot, one.dataset.source)
+        kept = hot_days(settings, one.dataset.source).keeps(one.day)
         try:
             if isinstance(one.manifest, BadData):
                 raise one.manifest

@@ -148,7 +148,7 @@ def recheck(
     failure and stays as it is, unless --allow-shrink is given.
     """
     from lake.base.settings import load  # noqa: PLC0415
-    from lake.recheck import late_partitions  # noqa: PLC0415
+    from lake.hot import late_partitions  # noqa: PLC0415
 
     settings = load(config)
     _run(

@@ -13,6 +13,7 @@ from lake.base.manifest import Manifest, read_ledger
 from lake.base.settings import Settings
 from lake.base.store import Store
 from lake.coverage import expected_days
+from lake.hot import HotDays, hot_days
 from lake.systems.check import Check
 
 
@@ -26,7 +27,7 @@ def check(settings: Settings, store: Store) -> Iterator[Check]:
         return
     expected = expected_days(settings, held)
     for dataset, days in covered.items():
-        yield _coverage(dataset, expected, days, getattr(settings.hot, dataset.source))
+        yield _coverage(dataset, expected, days, hot_days(settings, dataset.source))
 
 
 def _covered(store: Store, dataset: Dataset) -> set[Day]:
@@ -34,8 +35,8 @@ def _covered(store: Store, dataset: Dataset) -> set[Day]:
     return {day for day, found in ledger.items() if isinstance(found, Manifest)}
 
 
-def _coverage(dataset: Dataset, expected: list[Day], covered: set[Day], hot_days: int) -> Check:
-    subject, today = f"dataset {dataset.name}", Day.today()
+def _coverage(dataset: Dataset, expected: list[Day], covered: set[Day], hot: HotDays) -> Check:
+    subject, today = f"dataset {dataset.name}", hot.today
     yesterday = today.plus(-1)
     missing = [day for day in expected if day not in covered]
     if not missing:
@@ -44,11 +45,11 @@ def _coverage(dataset: Dataset, expected: list[Day], covered: set[Day], hot_days
     days = "1 day is" if len(missing) == 1 else f"{len(missing)} days are"
     found = f"{days} not exported, the first is {missing[0]}"
     remedy = f"lake export {dataset.name} --from {missing[0]} --to {today}"
-    left = hot_days - missing[0].days_until(today)
-    if left < 0:
-        return Check(subject, "fail", f"{found}, older than the {hot_days} days kept", remedy)
+    left = hot.days_left(missing[0])
+    if not hot.keeps(missing[0]):
+        return Check(subject, "fail", f"{found}, older than the {hot.kept_days} days kept", remedy)
     # A fifth of the time is left for someone to notice and act.
-    state = "fail" if left < max(1, hot_days // 5) else "warn"
+    state = "fail" if left < max(1, hot.kept_days // 5) else "warn"
     if missing == [yesterday] and state == "warn":
         return Check(subject, "ok", "exported but for yesterday")
     return Check(

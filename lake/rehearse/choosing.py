@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from lake.base.day import Day
 from lake.base.settings import Settings
+from lake.hot import hot_days
 from lake.snapshots.manifest import SnapshotManifest
 
 _LOOKBACK = timedelta(minutes=5)  # a range query's first steps look at the day before
@@ -43,7 +44,8 @@ def covered_days(settings: Settings, manifest: SnapshotManifest, days: Sequence[
     if start:
         oldest = datetime.fromisoformat(start) + _LOOKBACK
     else:
-        oldest = taken - timedelta(days=getattr(settings.hot, manifest.system) - 1)
+        kept = hot_days(settings, manifest.system).kept_days
+        oldest = taken - timedelta(days=kept - 1)
     whole = [day for day in days if day.end <= taken and day.start >= oldest]
     own = Day.parse(manifest.day)
     first = [day for day in days if day == own and day.end <= taken]

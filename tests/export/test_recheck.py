@@ -9,7 +9,7 @@ import pytest
 from lake.base.day import Day
 from lake.base.errors import TransientError
 from lake.base.manifest import read_manifest, write_manifest, write_pending
-from lake.recheck import late_days
+from lake.hot import late_days
 
 DAY = "2026-07-05"
 LATE = "2026-07-08"

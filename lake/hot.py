@@ -1,0 +1,78 @@
+"""What a source still has of a day, and whether the day may still change there.
+
+Belongs here: every decision by `[hot]` and `lateness_days`. Does not: counting, exporting, what
+follows from a decision.
+
+A source keeps the last `[hot] SOURCE` days whole. For `lateness_days` after its end a day may
+still grow; it is counted again while the source keeps it whole, for a day that is being deleted
+would only look as if it had shrunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lake.base.datasets import Dataset
+from lake.base.day import Day, day_range
+from lake.base.settings import Settings
+
+
+@dataclass(frozen=True)
+class HotDays:
+    """The days of one source, as of `today`."""
+
+    kept_days: int
+    lateness_days: int
+    today: Day
+
+    def keeps(self, day: Day) -> bool:
+        """Whether the source has all of the day, as far as `[hot]` says."""
+        return self.days_left(day) > 0
+
+    def days_left(self, day: Day) -> int:
+        """For so many days, today included, the source keeps the day whole; negative afterwards."""
+        return self.kept_days - day.days_until(self.today)
+
+    def may_grow(self, day: Day) -> bool:
+        """Whether late rows may still arrive."""
+        return day.days_until(self.today) <= self.lateness_days
+
+    def is_recounted(self, day: Day) -> bool:
+        """Whether another count of the day says something."""
+        return self.may_grow(day) and self.keeps(day)
+
+    def recounted(self, first: Day) -> list[Day]:
+        """The closed days from `first` on that are recounted, oldest first."""
+        watched = min(self.lateness_days, self.kept_days - 1)
+        return list(day_range(max(self.today.plus(-watched), first), self.today))
+
+
+def hot_days(
+    settings: Settings,
+    source: str,
+    *,
+    today: Day | None = None,
+    lateness_days: int | None = None,
+) -> HotDays:
+    """Those of the source of that name; `lateness_days` by default of its section, else 0."""
+    if lateness_days is None:
+        section = getattr(settings.sources, source)
+        lateness_days = section.lateness_days if section else 0
+    return HotDays(getattr(settings.hot, source), lateness_days, today or Day.today())
+
+
+def late_days(settings: Settings, source: str, today: Day | None = None) -> list[Day]:
+    """The closed days that may still grow and that the source keeps whole, oldest first.
+
+    Days that are not exported yet are among them. None before `[lake] first_day`; none where
+    the source is not configured.
+    """
+    if getattr(settings.sources, source) is None:
+        return []
+    return hot_days(settings, source, today=today).recounted(Day(settings.lake.first_day))
+
+
+def late_partitions(settings: Settings, datasets: Sequence[Dataset]) -> list[tuple[Dataset, Day]]:
+    """The late days of each of the datasets."""
+    return [(one, day) for one in datasets for day in late_days(settings, one.source)]
