@@ -83,9 +83,11 @@ def restore(
             found="both" if day else "neither",
             remedy="`lake snapshots` lists them with the days that they hold",
         )
-    if grafana and not serve:
+    from lake.systems.registry import system as registered  # noqa: PLC0415
+
+    if grafana and not (serve and registered(system).grafana_type):
         raise UsageError(
-            "--grafana needs --serve",
+            "--grafana needs --serve, and a system that Grafana has a data source for",
             expected="lake restore prometheus|loki … --serve --grafana URL",
         )
     from lake.base.settings import load  # noqa: PLC0415

@@ -53,7 +53,7 @@ def compared(
         manifest = read_manifest(lake.store, "orders", Day.parse(DAY))
         assert manifest is not None
         reader = MongoReader(section)
-        with lake.connect() as session, fetched(lake.store, manifest, session) as part:
+        with lake.connect() as session, fetched(lake.store, manifest, session, frozenset()) as part:
             questions = MongoQuestions(section, [part.dataset])
             try:
                 return compare(part, reader, questions, datetime.now(UTC), seed=1, samples=9)
