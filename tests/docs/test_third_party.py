@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from lake.restore.compose import IMAGES
 from lake.servers import EXTRA_PROGRAMS, PROGRAM_NAMES
 from lake.servers.binaries import pinned_version, server_of
 from lake.snapshots.manifest import SYSTEMS
+from lake.systems.registry import system as registered
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/third-party.md").read_text(encoding="utf-8")
@@ -88,7 +88,7 @@ def images() -> list[list[str]]:
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_every_image_of_a_compose_file_is_listed(system: str) -> None:
-    name, _, version = IMAGES[system].partition(":")
+    name, _, version = registered(system).image.partition(":")
     assert "{}" in version
     assert [row[3] for row in images() if row[0] == f"`{name}`"] == ["the user"]
 
