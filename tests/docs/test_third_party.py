@@ -10,7 +10,7 @@ import pytest
 
 from lake.servers import EXTRA_PROGRAMS, PROGRAM_NAMES
 from lake.servers.binaries import pinned_version, server_of
-from lake.snapshots.manifest import SYSTEMS
+from lake.systems import SYSTEMS
 from lake.systems.registry import system as registered
 
 ROOT = Path(__file__).parents[2]

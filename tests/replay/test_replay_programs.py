@@ -9,6 +9,7 @@ import pytest
 
 from lake.replay import programs
 from lake.servers import Binary
+from lake.systems.prometheus.replay import versions as versions_of_prometheus
 
 OLD, NEW = (Binary(Path(f"/bin/{one}"), one, "PATH") for one in ("2.2.1", "3.7.6"))
 
@@ -49,7 +50,7 @@ def test_the_loki_that_the_lines_came_from(monkeypatch, details, program):
 def test_the_remark_on_versions_without_a_number(monkeypatch, system, versions, remark):
     monkeypatch.setitem(programs.closest.__globals__, "find_all", lambda _name: [OLD])
     monkeypatch.setattr(programs, "find", lambda _name: OLD)
-    monkeypatch.setattr(programs, "_has_histograms", lambda *_: False)
+    monkeypatch.setattr(versions_of_prometheus, "_has_histograms", lambda *_: False)
     partitions = [
         SimpleNamespace(
             dataset=SimpleNamespace(source=system),
