@@ -363,6 +363,34 @@ def test_streams_that_appear_during_the_read(
     assert details["streams"] == 4
 
 
+@pytest.mark.loki(at_least="3.0")
+def test_a_new_stream_whose_metadata_look_like_anothers_label(
+    server: LokiClient, job: str, tmp_path: Path
+) -> None:
+    """In a mixed answer the new stream's line has the labels of the one that was listed."""
+    at = DAY.start_ns + HOUR
+    listed: list[Entry] = [(at, "listed", {})]
+    late: list[Entry] = [(at + 1, "late", {"pod": "a"})]
+
+    def push_late(path: str) -> None:
+        if path.endswith("/series") and not arrived:
+            arrived.append(path)
+            server.push({"job": job}, late)
+            server.wait_for(f'{{job="{job}"}}', DAY.end_ns, 2)
+
+    server.push({"job": job, "pod": "a"}, listed)
+    server.wait_for(f'{{job="{job}"}}', DAY.end_ns, 1)
+    arrived: list[str] = []
+    proxy = FaultyProxy(server.url, lambda path, _: None)
+    proxy.without_headers = {"X-Loki-Response-Encoding-Flags"}
+    proxy.before = push_late
+    with proxy.running():
+        table, _ = read(LokiClient(proxy.url, server.tenant), f'{{job="{job}"}}', tmp_path)
+    assert arrived
+    expected = [*pushed({"job": job, "pod": "a"}, listed), *pushed({"job": job}, late)]
+    assert sorted(rows_of(table)) == sorted(expected)
+
+
 @OLD
 def test_streams_that_appear_for_ever(loki: LokiClient, job: str, tmp_path: Path) -> None:
     def push_another(path: str) -> None:
