@@ -14,7 +14,8 @@ from places import DAY
 
 from lake.base.errors import ConfigError, Incomplete, Missing
 from lake.base.settings import MongoSource
-from lake.systems.mongo.snapshot.load import load_dump
+from lake.servers import start
+from lake.systems.mongo.snapshot.load import _held, load_dump
 from lake.systems.mongo.snapshot.mongodump import _uri
 
 TESTS = str(Path(__file__).parent)
@@ -219,3 +220,20 @@ def test_whose_users_a_cluster_s_records_name(monkeypatch, text, query, expected
     uri = f"mongodb+srv://u:p@cluster.example.net/users{query}"
     expected = f"mongodb+srv://u:p@cluster.example.net/app{expected}"
     assert _uri(MongoSource(uri=uri, database="app")) == expected
+
+
+def test_what_a_tool_restored_expires_no_more() -> None:
+    """mongorestore makes TTL indexes as they were; each is held, and named in a remark."""
+    with start(["mongo"]) as own, pymongo.MongoClient(own.endpoints["mongo"]["uri"]) as client:
+        for database, seconds in (("app", 60), ("other", 90)):
+            client[database].events.create_index("at", expireAfterSeconds=seconds)
+            client[database].events.create_index("n")
+        assert sorted(_held(client)) == [
+            "events: the TTL index at_1 removes nothing (it was 60 s)",
+            "events: the TTL index at_1 removes nothing (it was 90 s)",
+        ]
+        for database in ("app", "other"):
+            found = client[database].events.index_information()
+            assert found["at_1"]["expireAfterSeconds"] == 2**31 - 1
+            assert "expireAfterSeconds" not in found["n_1"]
+        assert _held(client) == []

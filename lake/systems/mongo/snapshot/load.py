@@ -181,7 +181,7 @@ def _held(client: Client) -> list[str]:
                 if seconds != NEVER_S:
                     held = {"name": index["name"], "expireAfterSeconds": NEVER_S}
                     client[database].command("collMod", name, index=held)
-                    remarks.append(removes_nothing(name, f"the TTL index {index}", seconds))
+                    remarks.append(removes_nothing(name, f"the TTL index {index['name']}", seconds))
     return remarks
 
 
