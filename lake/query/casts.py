@@ -10,6 +10,8 @@ day: numbers without trailing zeros (5, 5.0 and 5.00 are equal), true and false,
 
 from __future__ import annotations
 
+import re
+
 from lake.query.kinds import (
     NOTHING,
     Kind,
@@ -27,6 +29,9 @@ from lake.query.texts import Text, choose, joined
 
 _INSTANT = "'%Y-%m-%dT%H:%M:%S.%gZ'"
 _FLOATING = ("FLOAT", "DOUBLE")
+_DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
+_EXACT_DIGITS = 15  # of an integer that is a double
+_EXACT_SCALE = 22  # of a power of ten that is one
 
 
 def read_type(node: Node, kind: Kind | None, *, with_rare: bool) -> Kind:
@@ -92,7 +97,19 @@ def _as(value: str, source: Kind, node: Node, form: str, depth: int) -> Text:
             if inner_text == (one,):
                 return (value,)
             return (f"list_transform({value}, lambda {one}: ", *inner_text, ")")
-    return (value if sql_type(source) == form else f"CAST({value} AS {form})",)
+    return (value if sql_type(source) == form else number_as(value, sql_type(source), form),)
+
+
+def number_as(value: str, source: str, form: str) -> str:
+    """A number in another type. DuckDB casts a DECIMAL by a division of doubles, which is not the
+    nearest double where one of the two is rounded itself; its reading of text is.
+    """
+    decimal = _DECIMAL.fullmatch(source)
+    if form == "DOUBLE" and decimal:
+        digits, scale = map(int, decimal.groups())
+        if digits > _EXACT_DIGITS or scale > _EXACT_SCALE:
+            return f"CAST(CAST({value} AS VARCHAR) AS DOUBLE)"
+    return f"CAST({value} AS {form})"
 
 
 def _as_struct(value: str, members: tuple[tuple[str, Kind], ...], node: Node, depth: int) -> Text:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
-from lake.query.casts import member_of
+from lake.query.casts import member_of, number_as
 from lake.query.kinds import (
     NOTHING,
     Kind,
@@ -177,7 +177,8 @@ def _is_lossy(value: str, source: Kind, node: Node, depth: int) -> Text:
             return choose(node, lambda form: found if form == LIST else _NEVER, bit)
         case Plain(name) if name in _WHOLE or name.startswith("DECIMAL"):
             back = name if name.startswith("DECIMAL") else "HUGEINT"
-            rounded = f"(TRY_CAST(CAST({value} AS DOUBLE) AS {back}) IS DISTINCT FROM {value})"
+            double = number_as(value, name, "DOUBLE")
+            rounded = f"(TRY_CAST({double} AS {back}) IS DISTINCT FROM {value})"
             return choose(node, lambda form: (rounded,) if form == "DOUBLE" else _NEVER, bit)
     return _NEVER
 

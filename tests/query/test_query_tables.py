@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -218,6 +219,30 @@ def test_a_number_that_a_wider_type_rounds_is_exact_in_rest(make_lake, table) ->
             }
             assert second["_rest"] is None
             assert [row["_rest"] for row in session.rows(f"FROM {source} WHERE x = 0.5")] == [None]
+
+
+@pytest.mark.parametrize(
+    ("digits", "scale"), [(15, 2), (16, 2), (18, 2), (38, 2), (25, 22), (25, 23), (38, 30)]
+)
+def test_decimals_beside_doubles_are_the_nearest_double(
+    make_lake, table, digits: int, scale: int
+) -> None:
+    chance = random.Random(digits)
+    numbers = [Decimal(chance.randrange(10 ** (1 + n % digits))) for n in range(300)]
+    values = [number.scaleb(-scale) for number in [*numbers, Decimal(10**scale // 10)]]
+    type_ = pa.decimal128(digits, scale)
+    struct = pa.array([{"n": value} for value in values], pa.struct([("n", type_)]))
+    lists = pa.array([[value] for value in values], pa.list_(type_))
+    day = pa.table({"i": range(len(values)), "x": pa.array(values, type_), "s": struct, "l": lists})
+    lake = make_lake("events")
+    lake.put("events", JULY[0], day)
+    lake.put("events", JULY[1], table(i=[-1], x=[0.5], s=[{"n": 0.5}], l=[[0.5]]))
+    with lake.connect() as session:
+        rows = session.rows("SELECT x, s.n AS n, l[1] AS l FROM events WHERE i >= 0 ORDER BY i")
+    expected = [float(value) for value in values]
+    assert [row["x"] for row in rows] == expected
+    assert [row["n"] for row in rows] == expected
+    assert [row["l"] for row in rows] == expected
 
 
 def test_values_of_several_types_are_plain_text(make_lake, table) -> None:
