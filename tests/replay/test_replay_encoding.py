@@ -170,31 +170,6 @@ def test_a_push_request_has_the_lines(lines, skipped, most_bytes):
     assert found == wanted
 
 
-def test_label_values_of_any_text_come_back_from_servers(again):
-    """Loki reads them as a selector, and is the judge of the quoting."""
-    odd = ["\x7f", "\u2028", "a\\b", '"', "\x00", "\U0010ffff", "'`{}", "\r\n"]
-    import requests as http  # noqa: PLC0415
-
-    url = again.endpoints["loki"]["url"]
-    for number, value in enumerate(odd):
-        batch = pa.record_batch(
-            {
-                "ts_ns": [1_700_000_000_000_000_000 + number],
-                "line": ["x"],
-                "metadata": pa.array([[]], pa.map_(pa.string(), pa.string())),
-            }
-        )
-        labels = [push.stream_labels([("odd_value", value)])]
-        for sent in push.requests(batch, np.array([0]), labels):
-            answer = http.post(
-                f"{url}/loki/api/v1/push", data=sent, headers=push.HEADERS, timeout=30
-            )
-            assert answer.status_code == 204, (value, answer.text)
-    window = {"start": 1_699_999_999 * 10**9, "end": 1_700_000_001 * 10**9}
-    told = http.get(f"{url}/loki/api/v1/series", window, timeout=30).json()["data"]
-    assert sorted(one["odd_value"] for one in told) == sorted(odd)
-
-
 @pytest.mark.parametrize("names", [("odd", "same_again"), ("logs", "few_logs")])
 def test_datasets_that_share_series_or_streams_are_refused(replay_site, names):
     store, chosen = replay_site.store, replay_site.settings.datasets_named(names)

@@ -123,8 +123,7 @@ def test_what_is_counted_and_what_is_said(again):
     assert odd["found"] == odd["countable"] == odd["rows"] - 9  # three series' stale markers
     for name, days in again.days.items():
         assert list(days) == [str(day) for day in DAYS]
-        # A Loki before 3.0 leaves a line at the day's last nanosecond out of its counts.
-        uncounted = int(name == "logs" and again.stack["loki"].program.version < "3")
-        assert all(one["found"] == one["countable"] - uncounted > 0 for one in days.values())
+        # "logs" has a line at each day's last nanosecond, which Loki 2.2 itself does not count.
+        assert all(one["found"] == one["countable"] > 0 for one in days.values()), name
     assert any("native histograms" in remark for remark in again.remarks)
     assert any("range mode" in remark for remark in again.remarks)

@@ -6,44 +6,20 @@ import pyarrow as pa
 import pytest
 import requests
 from loki_client import LokiClient
+from made_partitions import LINES, PAIRS, SETTINGS, put
 from raw_days import bits
 from remote_writing import floats, series, write
 
-from lake.base.datasets import LokiDataset, PrometheusDataset
+from lake.base.datasets import PrometheusDataset
 from lake.base.day import Day
-from lake.base.layout import table_key
-from lake.base.manifest import Manifest, write_manifest
-from lake.base.parquet import write_parquet
-from lake.base.settings import LakeSection, MongoSource, Settings, SourcesSection
 from lake.base.store.directory import DirectoryStore
-from lake.base.table import TableStream, schema_to_json
-from lake.replay import Partition, replayed
+from lake.replay import replayed
 from lake.servers import find
 from lake.systems.loading import Loaded, Remarks
 from lake.systems.loki.replay import loader as replay_loki
 from lake.systems.prometheus.replay.loader import PrometheusLoader
 
-PAIRS = pa.map_(pa.string(), pa.string())
-LINES = LokiDataset(name="lines", source="loki", selector='{a=~".+"}')
 SAMPLES = PrometheusDataset(name="samples", source="prometheus", query="up", step="12h")
-SETTINGS = Settings(
-    lake=LakeSection(root="lake"),
-    sources=SourcesSection(mongo=MongoSource(uri="mongodb://127.0.0.1", database="app")),
-)
-
-
-def put(store, dataset, day, table):
-    key = table_key(dataset.name, day)
-    with store.upload(key) as upload:
-        written = write_parquet(TableStream(table.schema, iter(table.to_batches())), upload)
-    manifest = Manifest(
-        dataset=dataset.name, day=str(day), source=dataset.source, key=key, rows=written.rows,
-        bytes=written.bytes, sha256=written.sha256, source_count=written.rows, count_method="made",
-        window={}, schema=schema_to_json(table.schema), created_at="2026-11-01T00:00:00+00:00",
-        version="0", definition=dataset.model_dump(),
-    )  # fmt: skip
-    write_manifest(store, manifest)
-    return Partition(dataset, day, manifest)
 
 
 def lines(day, number=3):

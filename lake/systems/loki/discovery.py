@@ -29,6 +29,7 @@ _UNKNOWN_DAYS = 400  # so far back is looked where Loki does not tell how long i
 _PREFERRED = ("container", "service_name", "app", "job", "namespace", "filename")
 # Loki's own streams, not anybody's logs.
 _INTERNAL = frozenset({"__aggregated_metric__", "__pattern__"})
+_WITH_BREAKS = "(?s:.+)"  # Loki 2 takes `.` for any character but a line break
 
 Labels = dict[str, str]
 
@@ -68,7 +69,7 @@ class LokiServer:
 
     def streams(self, labels: list[str], day: Day) -> list[Labels]:
         """The label sets of a day's streams."""
-        matchers = [f'{{{label}=~".+"}}' for label in labels]
+        matchers = [f'{{{label}=~"{_WITH_BREAKS}"}}' for label in labels]
         params: Params = {"match[]": matchers, **_between(day, day.plus(1))}
         found = self.get("series", params).get("data") or ()
         return [stream for stream in found if not _INTERNAL & stream.keys()]
@@ -174,10 +175,11 @@ def _tables(server: LokiServer, day: Day) -> tuple[FoundTable, ...]:
     for label in covering(streams):
         taken = [stream for stream in streams if label in stream]
         streams = [stream for stream in streams if label not in stream]
-        selector = f'{{{before}{label}=~".+"}}'
+        values = sorted({stream[label] for stream in taken})
+        pattern = _WITH_BREAKS if any("\n" in value for value in values) else ".+"
+        selector = f'{{{before}{label}=~"{pattern}"}}'
         before += f'{label}="", '
         entries = server.entries(selector, day)
-        values = sorted({stream[label] for stream in taken})
         seen = [f"{len(taken)} streams" + (f", about {entries:,} lines" if entries else "")]
         seen[0] += f" on {day}"
         seen.append(f"{label}: {_some(values)}")

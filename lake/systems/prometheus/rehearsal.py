@@ -6,7 +6,6 @@ own reading and counting (comparing).
 
 from __future__ import annotations
 
-import json
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 from lake.base.settings import PrometheusSource
 from lake.http.client import Http
 from lake.systems.comparison import Check
+from lake.systems.prometheus.reading.quoting import quoted
 from lake.systems.rehearsed import Partition
 
 _MOST_STEPS = 10_000  # Prometheus' limit of one query_range is 11,000
@@ -191,8 +191,8 @@ def _series(labels: Mapping[str, str]) -> str:
 
 
 def _selector(labels: Mapping[str, str]) -> str:
-    """By equality; PromQL's escapes are Go's, which has all that JSON's writer uses."""
-    pairs = (f"{name}={json.dumps(text, ensure_ascii=False)}" for name, text in labels.items())
+    """By equality."""
+    pairs = (f"{name}={quoted(text)}" for name, text in labels.items())
     return "{" + ",".join(pairs) + "}"
 
 

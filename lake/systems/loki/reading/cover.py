@@ -3,8 +3,8 @@
 Belongs here: `selector = "{}"`, which Loki itself refuses: it requires one matcher that no
 empty value can match. Does not: requests for label names.
 
-A stream has at least one label. So for labels a, b, c: {a=~".+"}, {a="", b=~".+"},
-{a="", b="", c=~".+"}. A label that is new goes to the end and changes nothing before it.
+A stream has at least one label. So for labels a, b, c: {a=~"(?s:.+)"}, {a="", b=~"(?s:.+)"},
+{a="", b="", c=~"(?s:.+)"}. A label that is new goes to the end and changes nothing before it.
 
 Loki's own streams, no one's logs, have no other label than `__aggregated_metric__` or
 `__pattern__`: leaving that name out leaves them out. (Loki 3.7 answers with nothing at all
@@ -40,7 +40,8 @@ def cover(
     wanted = set(names) - _LEFT_OUT - set(done)
     for name in sorted(wanted, key=lambda name: (_liking(name), name)):
         absent = [f'{other}=""' for other in before]
-        matchers = ", ".join([f'{name}=~".+"', *absent])
+        # Loki 2 takes `.` for any character but a line break.
+        matchers = ", ".join([f'{name}=~"(?s:.+)"', *absent])
         yield name, Selector("{" + matchers + "}", everything.pipeline)
         before.append(name)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from lake.systems.loading import Loaded, Remarks
 from lake.systems.loki.reading import LokiReader
 from lake.systems.loki.reading.selector import Selector
 from lake.systems.loki.replay import push
+from lake.systems.loki.replay.label_values import REPLACEMENT, parses_again
 from lake.systems.loki.snapshot.restored import version_of
 from lake.systems.partitions import SERVER_VERSION, Partition, batches_of
 from lake.systems.sending import Sending
@@ -37,10 +38,9 @@ _ROWS = 32_768
 _MANY = 1_000_000
 _CATEGORISED = "3"
 _METADATA = (3, 0)  # the lowest version
-_COUNTS_ITS_END = (3, 0)  # older ones may leave the last ns of a range out of their counts
 _SCHEMA, _OLD_SCHEMA = ("tsdb", "v13"), ("boltdb-shipper", "v11")
 _OLDEST_SCHEMA = Day.parse("2020-01-01")
-_APPEARS_WITHIN_S = 60.0
+_APPEARS_WITHIN_S = 150.0  # Loki 2.2 reads the index in use once a minute
 _LOOK_S = 0.2
 _EVERYTHING = LokiDataset(name="everything", source="loki", selector="{}")
 _NO_LABELS: Pairs = [("service_name", "unknown_service")]  # as Loki itself calls such streams
@@ -53,6 +53,17 @@ _NO_METADATA = (
     "{} lines have structured metadata, which Loki VERSION does not store: it is in the tables, "
     "and a Loki 3.x on PATH would hold it"
 )
+_UNPARSED = (
+    "{} lines are not replayed: Loki VERSION cannot parse a value of their label NAME (it ends in "
+    "a character that is not printable, or has one before a quote or a backslash): they are in "
+    "the tables, and a Loki 3.x on PATH would hold them"
+)
+_REPLACED = (
+    "{} lines are not replayed: no Loki stores a label value with U+FFFD, such as those of their "
+    "label NAME: they are in the tables"
+)
+# A stream without lines: the labels are parsed, and nothing is stored.
+_ESCAPE_AT_THE_END = push.without_lines(r'{monitoring_lake="\u0001"}')
 _REPEATED = (
     "lines that repeat another of the same stream, time and text: Loki may count them once: {}"
 )
@@ -126,22 +137,22 @@ class LokiLoader:
         where = f"{dataset.name} {partition.day}"
         columns = label_columns([one["name"] for one in manifest.schema], _FIXED)
         seen: list[Integers] = []
-        repeats, uncounted = _Repeats(), 0
+        repeats, countable = _Repeats(), 0
         for batch in batches_of(self._store, manifest, _ROWS, columns):
             ids = batch["stream_id"].to_numpy()
-            starts = starts_of(ids)
-            seen.append(ids[starts])
-            labels = [self._labels(pairs) for pairs in label_sets(batch, starts, columns)]
-            repeats.add(batch, ids)
-            if version_of(self._version) < _COUNTS_ITS_END:
-                uncounted += int(np.sum(batch["ts_ns"].to_numpy() == partition.day.end_ns - 1))
-            for body in push.requests(self._storable(batch), starts, labels):
+            seen.append(ids[starts_of(ids)])
+            lines, labels = self._parsable(batch, columns)
+            if not len(lines):
+                continue
+            countable += len(lines)
+            ids = lines["stream_id"].to_numpy()
+            repeats.add(lines, ids)
+            for body in push.requests(self._storable(lines), starts_of(ids), labels):
                 self._sending.send(partial(self._push, body, where))
         self._own(dataset.name, np.unique(np.concatenate([np.empty(0, np.int64), *seen])))
         if repeats.number:
             self._remarks.add(_REPEATED, repeats.number)
-        at_least = manifest.rows - repeats.number - uncounted
-        return Loaded(manifest.rows, manifest.rows, at_least)
+        return Loaded(manifest.rows, countable, countable - repeats.number)
 
     def end_of_day(self) -> None:
         """See Loader. Ends the day's chunks, so that a question decodes no other day's lines."""
@@ -185,6 +196,47 @@ class LokiLoader:
         )
         at = batch.schema.get_field_index("metadata")
         return batch.set_column(at, "metadata", none)
+
+    def _parsable(
+        self, batch: pa.RecordBatch, columns: list[str]
+    ) -> tuple[pa.RecordBatch, list[bytes]]:
+        """The lines of streams whose labels this Loki can parse, and those labels.
+
+        The number of the other lines is reported: one such label would have the request refused.
+        """
+        starts = starts_of(batch["stream_id"].to_numpy())
+        lengths = np.diff(starts, append=len(batch))
+        sets = list(label_sets(batch, starts, columns))
+        unparsed = [self._unparsed(pairs) for pairs in sets]
+        for remark, number in zip(unparsed, lengths.tolist(), strict=True):
+            if remark:
+                self._remarks.add(remark, number)
+        labels = [self._labels(pairs) for pairs, no in zip(sets, unparsed, strict=True) if not no]
+        if len(labels) == len(sets):
+            return batch, labels
+        kept = np.repeat(np.array([not one for one in unparsed]), lengths)
+        return batch.filter(pa.array(kept)), labels
+
+    def _unparsed(self, pairs: Pairs) -> str:
+        """Why this Loki refuses a stream with these labels; '' where it takes it."""
+        for name, value in pairs:
+            if REPLACEMENT in value:
+                return _REPLACED.replace("NAME", name)
+            # Nearly all values are printable: the server is not even asked about its parser.
+            if not value.isprintable() and not parses_again(value, skips=self._skips):
+                return _UNPARSED.replace("VERSION", self._version).replace("NAME", name)
+        return ""
+
+    @cached_property
+    def _skips(self) -> bool:
+        """Whether the parser skips what follows a numeric escape; see label_values."""
+        try:
+            self._http.request(
+                "POST", "/loki/api/v1/push", data=_ESCAPE_AT_THE_END, headers=push.HEADERS
+            )
+        except Rejected:
+            return True
+        return False
 
     def _labels(self, pairs: Pairs) -> bytes:
         if not pairs:

@@ -15,6 +15,7 @@ import pyarrow as pa
 from lake.base.protobuf import field, varint
 from lake.systems.label_sets import Integers
 from lake.systems.loki.replay import entries as compiled
+from lake.systems.loki.replay.label_values import quoted
 
 HEADERS = {"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy"}
 _STREAM, _LABELS = 0x0A, 0x0A
@@ -23,21 +24,15 @@ _MOST_BYTES = 4 << 20  # of a request before it is compressed; a longer line has
 
 def stream_labels(pairs: Sequence[tuple[str, str]]) -> bytes:
     """The field `labels` of a StreamAdapter: `{name="value"}`, quoted as Go reads it."""
-    told = ", ".join(f"{name}={_quoted(value)}" for name, value in sorted(pairs))
+    told = ", ".join(f"{name}={quoted(value)}" for name, value in sorted(pairs))
     return field(_LABELS, f"{{{told}}}".encode())
 
 
-def _quoted(value: str) -> str:
-    """Everything but plain ASCII is escaped: Loki's lexer refuses some characters as they are."""
-    if value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
-        return f'"{value}"'
-    return '"' + "".join(map(_character, value)) + '"'
-
-
-def _character(one: str) -> str:
-    if one.isascii() and one.isprintable() and one not in '"\\':
-        return one
-    return f"\\U{ord(one):08x}"
+def without_lines(labels: str) -> bytes:
+    """A PushRequest of one stream that has no lines."""
+    body = field(_STREAM, field(_LABELS, labels.encode()))
+    compressed: bytes = pa.Codec("snappy").compress(body, asbytes=True)
+    return compressed
 
 
 def requests(batch: pa.RecordBatch, starts: Integers, labels: Sequence[bytes]) -> Iterator[bytes]:

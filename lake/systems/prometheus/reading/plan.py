@@ -6,7 +6,6 @@ Does not: HTTP, which labels a server knows (narrowing).
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Self
 from lake.base.day import Day
 from lake.systems.labels import metric_bucket
 from lake.systems.prometheus.reading import selector
+from lake.systems.prometheus.reading.quoting import quoted
 
 MAX_STEPS = 11_000  # more a request is a 400
 _TARGET_SAMPLES = 150_000  # about 4 MB of JSON
@@ -83,9 +83,9 @@ def matcher(label: str, values: Sequence[str], *, but: bool = False) -> str:
     """One that takes these values of a label alone, or all others and its absence, too."""
     name = _name(label)
     if len(values) == 1:
-        return f"{name}{'!=' if but else '='}{_quoted(values[0])}"
+        return f"{name}{'!=' if but else '='}{quoted(values[0])}"
     either = "|".join(_RE2_SPECIAL.sub(r"\\\1", value) for value in values)
-    return f"{name}{'!~' if but else '=~'}{_quoted(either)}"
+    return f"{name}{'!~' if but else '=~'}{quoted(either)}"
 
 
 def _matchers(query: str) -> list[str] | None:
@@ -98,12 +98,12 @@ def _matchers(query: str) -> list[str] | None:
         found = selector.matchers(query)
     except selector.NoSelector:
         return None
-    held = [f"{_name(one.name)}{one.operator}{_quoted(one.value)}" for one in found]
+    held = [f"{_name(one.name)}{one.operator}{quoted(one.value)}" for one in found]
     return held or None
 
 
 def _name(label: str) -> str:
-    return label if _PLAIN.fullmatch(label) else _quoted(label)
+    return label if _PLAIN.fullmatch(label) else quoted(label)
 
 
 def splittable(query: str) -> bool:
@@ -166,8 +166,3 @@ def _grouped(
         held = held + names
     if held:
         yield held
-
-
-def _quoted(text: str) -> str:
-    """As a PromQL string: its escapes are those of JSON."""
-    return json.dumps(text, ensure_ascii=False)

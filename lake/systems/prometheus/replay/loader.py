@@ -9,7 +9,6 @@ what Prometheus takes: half of its head's range (two days here) before its newes
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -29,6 +28,7 @@ from lake.systems.label_sets import Integers, label_columns, label_sets, starts_
 from lake.systems.labels import series_id
 from lake.systems.loading import Loaded, Remarks
 from lake.systems.partitions import Partition, batches_of
+from lake.systems.prometheus.reading.quoting import quoted
 from lake.systems.prometheus.replay.native_histograms import HistogramWriter
 from lake.systems.prometheus.replay.remote_write import (
     HEADERS,
@@ -142,8 +142,7 @@ class PrometheusLoader:
         if self._surplus_ms is None:
             # The bounds of this range are two steps; a version that leaves one out counts 1.
             self._surplus_ms = self._sum("count_over_time(vector(1)[1s:1s])", day.start_ms) - 1
-        # JSON's escapes are among PromQL's.
-        selector = f"{{__name__={json.dumps(metric)}}}"
+        selector = f"{{__name__={quoted(metric)}}}"
         window = f"{86_400_000 - self._surplus_ms}ms"
         return self._sum(f"sum(count_over_time({selector}[{window}]))", day.end_ms - 1)
 

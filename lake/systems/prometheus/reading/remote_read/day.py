@@ -25,6 +25,7 @@ from lake.http.client import Http
 from lake.systems.prometheus.reading.api import Questions
 from lake.systems.prometheus.reading.blocks import SampleTable, label_columns
 from lake.systems.prometheus.reading.plan import Window
+from lake.systems.prometheus.reading.quoting import quoted
 from lake.systems.prometheus.reading.remote_read.asking import RemoteRead
 from lake.systems.prometheus.reading.remote_read.reading import STALE, Decide, Reading
 
@@ -109,7 +110,7 @@ def _decider(questions: Questions) -> Decide:
     def decide(
         labels: Mapping[str, str], several: Mapping[int, Sequence[int]]
     ) -> Mapping[int, int]:
-        exact = "{" + ",".join(f"{name}={_quoted(value)}" for name, value in labels.items()) + "}"
+        exact = "{" + ",".join(f"{name}={quoted(value)}" for name, value in labels.items()) + "}"
         window = Window(min(several), max(several) - min(several) + 1, 1)
         told: dict[int, int] = {}
         for answer in questions.in_parts(window, partial(questions.range_vector, exact)):
@@ -149,8 +150,3 @@ def _bits(double: float) -> int:
 def _double(bits: int) -> float:
     value: float = struct.unpack(">d", bits.to_bytes(8))[0]
     return value
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
