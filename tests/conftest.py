@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import boto3
+import patience
 import pymongo
 import pytest
 from browsing import browser
@@ -29,6 +30,7 @@ from lake.servers.s3 import REGION
 __all__ = [
     "browser",
     "loki_program",
+    "patience",
     "pytest_collection_modifyitems",
     "pytest_generate_tests",
     "pytest_terminal_summary",

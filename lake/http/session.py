@@ -12,6 +12,7 @@ import socket
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
+from threading import Lock
 from typing import Any
 
 import requests
@@ -28,17 +29,21 @@ class Session(requests.Session):
         self.ended = False
         """Whatever is read from then on may be cut short, even if it looks complete."""
         self._sockets: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._lock = Lock()  # a set that grows meanwhile can't be listed
         for scheme in ("http://", "https://"):
             self.mount(scheme, _Adapter(self._opened))
 
     def end(self) -> None:
         """Ends every connection; a read that is waiting returns at once."""
         self.ended = True
-        for one in list(self._sockets):
+        with self._lock:
+            sockets = list(self._sockets)
+        for one in sockets:
             _shut(one)
 
     def _opened(self, sock: Any) -> None:
-        self._sockets.add(sock)
+        with self._lock:
+            self._sockets.add(sock)
         if self.ended:
             _shut(sock)
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pymongo
 import pytest
 import yaml
+from browsing import new_page
 from playwright.sync_api import Browser, Page, expect
 
 from lake.base.day import Day
@@ -164,14 +165,13 @@ def launched(dagster: Dagster) -> dict[str, str]:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     ARTEFACTS.mkdir(exist_ok=True)
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, timezone_id="UTC")
-    opened = context.new_page()
-    opened.set_default_timeout(60_000)
-    yield opened
-    opened.screenshot(path=ARTEFACTS / "dagster-last-page.png")
-    context.close()
+    size = {"width": 1280, "height": 900}
+    with new_page(browser, viewport=size, timezone_id="UTC") as opened:
+        yield opened
+        opened.screenshot(path=ARTEFACTS / "dagster-last-page.png")
 
 
+@pytest.mark.timeout(900)
 def test_a_backfill_by_browser_turns_green(dagster, launched, site, page):
     first, last = BY_BROWSER[0], BY_BROWSER[-1]
     page.goto(f"{dagster.url}/assets/usage_analytics?view=partitions")
@@ -184,13 +184,13 @@ def test_a_backfill_by_browser_turns_green(dagster, launched, site, page):
     expect(page.get_by_text(f"{len(BY_BROWSER)} partitions", exact=True)).to_be_visible()
     page.screenshot(path=ARTEFACTS / "dagster-launch.png")
     launch.click()
-    expect(page.get_by_text("Created backfill")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Created backfill")).to_be_visible()
 
     dagster.start_daemon()
     page.goto(f"{dagster.url}/assets/usage_analytics?view=partitions&partition={last}")
-    expect(page.get_by_text(f"Materialized ({len(DAYS)})")).to_be_visible(timeout=180_000)
+    expect(page.get_by_text(f"Materialized ({len(DAYS)})")).to_be_visible(timeout=300_000)
     expect(page.get_by_text("Failed (0)")).to_be_visible()
-    expect(page.get_by_text("Materializing (0)")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Materializing (0)")).to_be_visible()
     page.reload()
     expect(page.get_by_text(f"s3://{site.bucket}/tables/usage_analytics")).to_be_visible()
     page.wait_for_load_state("networkidle")
@@ -222,6 +222,7 @@ def test_a_failed_day_says_why_and_leaves_nothing(dagster, launched, site):
     assert site.keys("tables/absent/") == site.keys("manifests/absent/") == []
 
 
+@pytest.mark.timeout(900)
 def test_a_failed_day_is_red_in_the_browser(dagster, launched, page):
     dagster.start_daemon()
     dagster.api.wait_backfill(launched["bad"], [("absent", str(day)) for day in BAD])

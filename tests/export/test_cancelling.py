@@ -24,6 +24,8 @@ from lake.base.settings import MongoSource
 from lake.systems.mongo.reading import MongoReader
 
 DAY = Day.today().plus(-2)
+# By default. What ends well before them was ended.
+HTTP_TIME_OUT_S, MONGO_TIME_OUT_S = 150, 60
 
 
 @pytest.fixture
@@ -56,8 +58,8 @@ def ended_by(number: int, came: threading.Event, folder: Path, *arguments: str) 
         time.sleep(0.5)
         begun = time.monotonic()
         process.send_signal(number)
-        _, err = process.communicate(timeout=60)
-        assert time.monotonic() - begun < 15
+        _, err = process.communicate(timeout=2 * HTTP_TIME_OUT_S)
+        assert time.monotonic() - begun < HTTP_TIME_OUT_S - 20
     return process.returncode, err
 
 
@@ -134,10 +136,10 @@ def _ends_promptly(
     assert thread.is_alive()
     begun = time.monotonic()
     reader.stop()
-    thread.join(30)
+    thread.join(2 * MONGO_TIME_OUT_S)
     reader.close()
-    assert time.monotonic() - begun < 8
-    assert len(errors) == 1
+    assert time.monotonic() - begun < MONGO_TIME_OUT_S - 10
+    assert [type(error) for error in errors] == [Stopped]
     with pytest.raises(Stopped):
         reader.count(dataset, DAY)
 
@@ -174,6 +176,6 @@ def test_dagster_ends_a_run_whose_source_hangs(silent, tmp_path):
         time.sleep(0.5)
         begun = time.monotonic()
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=100)
-        assert time.monotonic() - begun < 40
+        process.communicate(timeout=2 * HTTP_TIME_OUT_S)
+        assert time.monotonic() - begun < HTTP_TIME_OUT_S - 20
     assert process.returncode != 0

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browsing import new_page
 from playwright.sync_api import Browser, Page
 
 from lake.rehearse.page import render
@@ -65,16 +68,17 @@ def file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return page
 
 
-def opened(browser: Browser, file: Path, viewport: dict[str, int]) -> Page:
-    page = browser.new_context(viewport=viewport).new_page()
-    page.goto(file.as_uri())
-    return page
+@contextmanager
+def opened(browser: Browser, file: Path, viewport: dict[str, int]) -> Iterator[Page]:
+    with new_page(browser, viewport=viewport) as page:
+        page.goto(file.as_uri())
+        yield page
 
 
 @pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
 def test_the_plot_is_readable(browser: Browser, file: Path, viewport: dict[str, int]) -> None:
-    page = opened(browser, file, viewport)
-    texts = page.evaluate(BOXES)
+    with opened(browser, file, viewport) as page:
+        texts = page.evaluate(BOXES)
     shown = {one["text"] for one in texts}
     assert {text.split()[0] for text in shown} >= {"MongoDB", "Prometheus", "Loki"}
     for one in texts:
@@ -87,11 +91,9 @@ def test_the_plot_is_readable(browser: Browser, file: Path, viewport: dict[str, 
                 or one["bottom"] <= other["top"] + 2 or other["bottom"] <= one["top"] + 2
             )  # fmt: skip
             assert apart, (one, other)
-    page.context.close()
 
 
 def test_a_phone_does_not_scroll_sideways(browser: Browser, file: Path) -> None:
-    page = opened(browser, file, PHONE)
-    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    page.context.close()
+    with opened(browser, file, PHONE) as page:
+        page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -119,20 +118,18 @@ def test_what_is_there_is_not_installed_again(
     stack: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lake.servers.installing.install_once", None)
-    started = time.monotonic()
     binaries = [install(name) for name in ("mongo", "prometheus", "promtool", "loki", "s3")]
     assert all(binary.path.exists() for binary in binaries)
-    assert time.monotonic() - started < 5
 
 
 def test_an_installer_ends_with_its_parent(tmp_path: Path) -> None:
     script = "from lake.servers.command import run; run(['sleep', '86399'], remedy='')"
     parent = subprocess.Popen([sys.executable, "-c", script])
     try:
-        assert within(10, lambda: bool(_sleepers()))
+        assert within(60, lambda: bool(_sleepers()))
         (sleeper,) = _sleepers()
         parent.kill()
-        assert within(5, lambda: not exists(sleeper))
+        assert within(60, lambda: not exists(sleeper))
     finally:
         parent.send_signal(signal.SIGKILL)
         parent.wait()

@@ -78,12 +78,12 @@ def raw_server(sends: list[bytes], every_s: float = 0.0) -> Iterator[str]:
 )
 def test_a_time_out_bounds_an_answer_that_drips(start):
     piece = b"1\r\n1\r\n" if b"chunked" in start else b"1"
-    sends = [start, *[piece] * 400]
+    sends = [start, *[piece] * 2000]  # for 100 s
     with raw_server(sends, every_s=0.05) as url, client(url, timeout_s=0.5) as http:
         begun = time.monotonic()
         with pytest.raises(Overloaded, match=r"no complete answer within 0\.5 s") as caught:
             http.get("/x", attempts=1)
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 50
     assert "timeout_s in [sources.prometheus]" in caught.value.parts["remedy"]
 
 
@@ -107,8 +107,8 @@ def test_stop_ends_a_request_that_waits(sends):
         begun = time.monotonic()
         http.stop()
         for thread in threads:
-            thread.join(20)
-        assert time.monotonic() - begun < 5
+            thread.join(60)
+        assert time.monotonic() - begun < 50  # timeout_s is 60
         assert [type(error) for error in errors] == [Stopped] * 6
         with pytest.raises(Stopped):
             http.get("/x")
@@ -121,7 +121,7 @@ def test_stop_ends_the_pause_before_the_next_attempt(scripted, told):
     begun = time.monotonic()
     with pytest.raises(Stopped):
         http.get("/x")
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 50  # the pause is 60 s
     http.close()
 
 
@@ -297,17 +297,24 @@ def test_basic_credentials_that_a_server_echoes_are_not_shown(scripted, told):
 
 
 def test_stop_ends_requests_through_tls(scripted_tls, authority, told):
-    release = threading.Event()
+    came, release, answered = threading.Event(), threading.Event(), threading.Event()
 
     def wait(_: object):
-        release.wait(30)
+        came.set()
+        release.wait(120)
+        answered.set()
         return told()
 
+    def stop() -> None:
+        came.wait(60)
+        asking.stop()
+
     scripted_tls.answer = wait
-    with client(scripted_tls.url, ca_file=str(authority.ca), timeout_s=60) as asking:
-        threading.Timer(0.4, asking.stop).start()
-        begun = time.monotonic()
-        with pytest.raises(Stopped):
-            asking.get("/x")
-        assert time.monotonic() - begun < 10
-    release.set()
+    with client(scripted_tls.url, ca_file=str(authority.ca), timeout_s=100) as asking:
+        threading.Thread(target=stop, daemon=True).start()
+        try:
+            with pytest.raises(Stopped):
+                asking.get("/x")
+            assert not answered.is_set()
+        finally:
+            release.set()

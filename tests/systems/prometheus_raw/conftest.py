@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,12 @@ from lake.base.parquet import write_parquet
 from lake.base.settings import PrometheusSource
 from lake.servers import find, start
 from lake.systems.prometheus.reading import PrometheusReader
+
+
+def shortly(seconds: float) -> None:
+    """Before the next attempt. Without any pause a busy server gets all attempts at once."""
+    time.sleep(min(seconds, 0.5))
+
 
 Exported = tuple[pa.Table, dict[str, object]]
 
@@ -47,7 +54,7 @@ def export(tmp_path: Path) -> Iterator[Callable[..., Exported]]:
 
     def run(url: str, query: str, day=DAY) -> Exported:
         reader = PrometheusReader(PrometheusSource(url=url))
-        reader._http._pause = lambda _: None
+        reader._http._pause = shortly
         readers.append(reader)
         scratch, path = tmp_path / f"scratch{len(readers)}", tmp_path / f"{len(readers)}.parquet"
         scratch.mkdir()
