@@ -111,6 +111,15 @@ TEXTS = st.text(ODD | st.characters(max_codepoint=0x5FF, exclude_categories=["Cn
 @given(TEXTS)
 @example('\x7f\\"')
 @example("\x7f\x7f\\")
+@example("\x1f\\0")
+@example("\x1f\\0123")
+@example("\x1f\\477 ")
+@example("\x1f\\udabc ")
+@example("\x1f\\U0010ffff ")
+@example("\x1f\\U0000d800 ")
+@example("\x1f\\U00110000 ")
+@example("\x1f\\x41z")
+@example("\x1f\\q")
 @settings(deadline=None, max_examples=200)
 def test_loki_itself_refuses_exactly_these(loki_program, loki_url, value):
     answer = requests.post(

@@ -11,12 +11,22 @@ request is refused.
 
 from __future__ import annotations
 
+import re
+
 _SHORT = {
     "\a": r"\a", "\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\v": r"\v",
     "\\": r"\\", '"': r"\"",
 }  # fmt: skip
 _SHORT_ESCAPES = str.maketrans(_SHORT)
-_NUMERIC = {"x": 2, "u": 4, "U": 8}  # and their number of digits
+_HEX = "[0-9a-fA-F]"
+_NO_SURROGATE = "(?![dD][89a-fA-F])"
+# What the old parser takes for one string; it reads what follows a backslash by its own rules.
+_OLD_STRING = re.compile(
+    r'(?:[^"\\]|\\[abfnrtv\\"]|\\(?:[0-3][0-7]{2}'
+    rf"|x{_HEX}{{2}}|u{_NO_SURROGATE}{_HEX}{{4}}"
+    rf"|U0000{_NO_SURROGATE}{_HEX}{{4}}|U00(?:0[1-9a-fA-F]|10){_HEX}{{4}})"
+    r'(?s:.))*"'
+)
 REPLACEMENT = "\ufffd"
 
 
@@ -29,7 +39,11 @@ def parses_again(value: str, *, skips: bool) -> bool:
     """Whether Loki parses its own spelling of this value. `skips`: it has the old parser."""
     if REPLACEMENT in value:
         return False
-    return not skips or value.isprintable() or _closes(_as_go_quotes(value) + '"')
+    return (
+        not skips
+        or value.isprintable()
+        or (_OLD_STRING.fullmatch(_as_go_quotes(value) + '"') is not None)
+    )
 
 
 def _as_go_quotes(value: str) -> str:
@@ -43,15 +57,3 @@ def _character(one: str) -> str:
     if number < 0x80:
         return f"\\x{number:02x}"
     return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
-
-
-def _closes(text: str) -> bool:
-    """Whether the old parser takes the last quote, and no other one, for the end."""
-    at = 0
-    while at < len(text):
-        if text[at] == '"':
-            return at == len(text) - 1
-        digits = _NUMERIC.get(text[at + 1]) if text[at] == "\\" else None
-        # After the digits it skips one more character.
-        at += 2 + digits + 1 if digits else 2 if text[at] == "\\" else 1
-    return False
