@@ -24,7 +24,7 @@ from assets.schedules import (
 from assets.sensors import manifest_sensor
 from assets.snapshots import snapshot_asset
 from lake.base.settings import Settings, load
-from lake.systems.registry import configured_systems
+from lake.systems.registry import backed_up_systems
 
 
 def build(settings: Settings, lake: LakeResource | None = None) -> dg.Definitions:
@@ -37,10 +37,10 @@ def build(settings: Settings, lake: LakeResource | None = None) -> dg.Definition
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
         assets = [export_asset(settings, dataset) for dataset in settings.dataset]
-        assets += [snapshot_asset(settings, system) for system in configured_systems(settings)]
+        assets += [snapshot_asset(settings, system) for system in backed_up_systems(settings)]
         assets.append(rehearsal_asset(settings))
     # A job that selects nothing would keep all the rest from being loaded.
-    exports, snapshots = bool(settings.dataset), bool(configured_systems(settings))
+    exports, snapshots = bool(settings.dataset), bool(backed_up_systems(settings))
     return dg.Definitions(
         assets=assets,
         jobs=[

@@ -16,7 +16,7 @@ import dagster as dg
 
 from assets.checks import Verdict, check_partition, check_specs, evaluations
 from assets.failing import as_failures
-from assets.names import asset_name
+from assets.names import asset_name, kind_of
 from assets.resources import LakeResource
 from lake.base.datasets import Dataset
 from lake.base.day import Day
@@ -64,7 +64,7 @@ def export_asset(settings: Settings, dataset: Dataset) -> dg.AssetsDefinition:
         name=asset_name(dataset.name),
         description=source.describe(dataset),
         group_name=dataset.source,
-        kinds={source.title.lower(), "parquet"},
+        kinds={kind_of(source.title), "parquet"},
         tags={"source": dataset.source},
         owners=["team:monitoring"],
         metadata=dataset.model_dump(exclude={"name", "source"}, exclude_none=True)

@@ -1,6 +1,6 @@
-"""Names of the assets.
+"""Names of assets and of their kinds.
 
-Belongs here: a dataset's name as Dagster takes it. Does not: which names are valid in lake.toml.
+Belongs here: names as Dagster takes them. Does not: which names are valid in lake.toml.
 
 One name that Dagster refuses, or that two definitions have, keeps the whole code location from
 being loaded: no schedule runs any more.
@@ -8,9 +8,16 @@ being loaded: no schedule runs any more.
 
 from __future__ import annotations
 
+import re
+
 from lake.base.datasets import RESERVED_NAMES
 
 
 def asset_name(dataset: str) -> str:
     """The dataset's name; `config` becomes `Config`, which no other dataset can have."""
     return dataset.capitalize() if dataset in RESERVED_NAMES else dataset
+
+
+def kind_of(title: str) -> str:
+    """A system's title as a kind, for which Dagster has icons: `mongodb`."""
+    return re.sub("[^a-z0-9_]+", "_", title.lower())

@@ -12,7 +12,7 @@ from assets.resources import LakeResource
 from lake.base.settings import Settings
 from lake.rehearse import Rehearsal, rehearse
 from lake.rehearse.report import store_report
-from lake.systems.registry import configured_systems
+from lake.systems.registry import backed_up_systems
 
 NAME = "rehearsal"
 _TOLD = 20  # differences in Dagster; the report has more
@@ -48,7 +48,7 @@ def rehearsal_asset(settings: Settings) -> dg.AssetsDefinition:
             held = rehearse(
                 settings,
                 store,
-                systems=configured_systems(settings),
+                systems=backed_up_systems(settings),
                 seed=config.seed,
                 days=config.days,
                 told=lambda name, text: context.log.info("%s: %s", name, text),

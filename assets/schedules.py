@@ -18,7 +18,7 @@ from lake.base.day import Day
 from lake.base.settings import Settings
 from lake.hot import late_days
 from lake.snapshots.manifest import snapshot_days
-from lake.systems.registry import configured_systems
+from lake.systems.registry import backed_up_systems
 
 EXPORT_JOB = dg.define_asset_job(
     "export",
@@ -120,7 +120,7 @@ def rehearsal_schedule(settings: Settings) -> dg.ScheduleDefinition:
     def rehearsals(
         context: dg.ScheduleEvaluationContext, lake: LakeResource
     ) -> dg.RunRequest | dg.SkipReason:
-        store, systems = lake.store(settings), configured_systems(settings)
+        store, systems = lake.store(settings), backed_up_systems(settings)
         if not any(snapshot_days(store, system) for system in systems):
             names = ", ".join(systems) or "no configured system"
             return dg.SkipReason(f"no snapshot of {names} in {settings.lake.root} to rehearse with")

@@ -10,13 +10,14 @@ import dagster as dg
 
 from assets.exports import RETRIES
 from assets.failing import as_failures
+from assets.names import kind_of
 from assets.resources import LakeResource
 from lake.base.day import Day
 from lake.base.settings import Settings
 from lake.snapshot import Outcome, take_snapshot
 from lake.snapshots.holding import spans
 from lake.snapshots.manifest import snapshot_manifest_key
-from lake.systems.registry import configured_systems, system
+from lake.systems.registry import backed_up_systems, system
 
 GROUP = "snapshots"
 
@@ -42,7 +43,7 @@ def daily_systems(settings: Settings) -> list[str]:
     meant = settings.snapshots.model_fields_set
     return [
         name
-        for name in configured_systems(settings)
+        for name in backed_up_systems(settings)
         if name in meant or system(name).files_are_here(settings)
     ]
 
@@ -57,7 +58,7 @@ def snapshot_asset(settings: Settings, name: str) -> dg.AssetsDefinition:
             "day. What an earlier one has stored is not uploaded again."
         ),
         group_name=GROUP,
-        kinds={system(name).title.lower()},
+        kinds={kind_of(system(name).title)},
         tags={"source": name},
         owners=["team:monitoring"],
         metadata={"root": settings.lake.root},

@@ -16,14 +16,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lake.base.datasets import LokiDataset
 from lake.base.day import Day
-from lake.base.settings import LokiSource
 from lake.demo.dialogue import requests_of
 from lake.demo.logs import Line, Stream, lines_of
 from lake.demo.scenario import SEED, Scenario
 from lake.http.client import Http
 from lake.servers import start
+from lake.systems.loki.config import LokiDataset, LokiSource
 
 DAY = Day.parse("2026-03-01")
 DATASET = LokiDataset(name="container_logs", source="loki", selector='{container=~".+"}')

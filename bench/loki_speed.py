@@ -25,10 +25,11 @@ from loki_day import DATASET, DAY, BusyLoki, busy_loki
 from measuring import best, interleave, machine, report
 
 from lake.base.day import Day
-from lake.base.settings import LakeSection, LokiSource, Settings, SourcesSection
+from lake.base.settings import LakeSection, Settings, SourcesSection
 from lake.export import Exporter
 from lake.http.client import Http
 from lake.servers.installing import install
+from lake.systems.loki.config import LokiSource
 
 _PARALLEL = 4
 _MODES = ("raw", "default", "jsonl")

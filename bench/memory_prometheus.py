@@ -21,11 +21,10 @@ import numpy as np
 from measuring import in_a_process, machine, report, watched
 from prometheus_day import integer_counters, load_day
 
-from lake.base.datasets import PrometheusDataset
 from lake.base.day import Day
 from lake.base.parquet import write_parquet
-from lake.base.settings import PrometheusSource
 from lake.servers import start
+from lake.systems.prometheus.config import PrometheusDataset, PrometheusSource
 from lake.systems.prometheus.reading import PrometheusReader
 
 DAY = Day.parse("2026-03-14")

@@ -19,10 +19,11 @@ from pathlib import Path
 import bson
 from bson import Int64, ObjectId
 
-from lake.base.datasets import Dataset, MongoDataset
+from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.settings import Settings
 from lake.base.table import TableStream
+from lake.systems.mongo.config import MongoDataset
 from lake.systems.mongo.reading.table import DayTable
 from lake.systems.source import Count
 

@@ -30,12 +30,11 @@ import requests
 from measuring import best, interleave, machine, report
 from prometheus_day import STEP_MS, integer_counters, load_day
 
-from lake.base.datasets import PrometheusDataset
 from lake.base.day import Day
 from lake.base.parquet import write_parquet
-from lake.base.settings import PrometheusSource
 from lake.http.client import Http
 from lake.servers import start
+from lake.systems.prometheus.config import PrometheusDataset, PrometheusSource
 from lake.systems.prometheus.reading import PrometheusReader
 
 DAY = Day.parse("2026-03-14")

@@ -26,11 +26,10 @@ from measuring import best, in_a_process, interleave, machine, report, watched
 from prometheus_block import dump, dumped, promtool, snapshot
 from prometheus_day import integer_counters, load_day
 
-from lake.base.datasets import PrometheusDataset
 from lake.base.day import Day
 from lake.base.parquet import write_parquet
-from lake.base.settings import PrometheusSource
 from lake.servers import start
+from lake.systems.prometheus.config import PrometheusDataset, PrometheusSource
 from lake.systems.prometheus.reading import PrometheusReader
 
 DAY = Day.parse("2026-09-14")

@@ -28,18 +28,20 @@ import requests
 from measuring import best, interleave, machine, report
 from prometheus_day import SAMPLES, integer_counters, labels_of, scrape_times
 
-from lake.base.datasets import LokiDataset, MongoDataset, PrometheusDataset
 from lake.base.day import Day
 from lake.base.layout import table_key
 from lake.base.manifest import Manifest, write_manifest
 from lake.base.parquet import write_parquet
-from lake.base.settings import LakeSection, MongoSource, Settings, SourcesSection
+from lake.base.settings import LakeSection, Settings, SourcesSection
 from lake.base.store import Store
 from lake.base.store.directory import DirectoryStore
 from lake.base.table import TableStream, schema_to_json
 from lake.replay import Partition, replayed
 from lake.servers import find, start
 from lake.systems.labels import labels_id, series_id
+from lake.systems.loki.config import LokiDataset
+from lake.systems.mongo.config import MongoDataset, MongoSource
+from lake.systems.prometheus.config import PrometheusDataset
 from lake.systems.prometheus.reading.blocks import (
     ENCODINGS,
     SORTED_BY,

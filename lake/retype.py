@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from lake.base.datasets import Dataset, MongoDataset
+from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.definition import refuse_other_definition
 from lake.base.errors import BadData, Missing, UsageError
@@ -20,6 +20,7 @@ from lake.base.manifest import Manifest, read_ledger, read_manifest
 from lake.base.partition import fetch
 from lake.base.scratch import explained_full_disk
 from lake.base.store import Store
+from lake.systems.mongo.config import MongoDataset
 from lake.systems.protocol import Source
 from lake.systems.source import Count
 

@@ -7,9 +7,9 @@ import click
 import pytest
 from pydantic import BaseModel
 
-from lake.base.datasets import KINDS
 from lake.base.manifest import Manifest
 from lake.base.settings import Settings
+from lake.base.systems import configs
 from lake.cli.main import root
 
 TEXT = (Path(__file__).parents[1] / "docs/reference.md").read_text("utf-8")
@@ -93,9 +93,9 @@ def test_every_key_and_no_other(name):
     assert rows(section(f"### [{name}]")) == SECTIONS[name]
 
 
-@pytest.mark.parametrize("source", KINDS)
+@pytest.mark.parametrize("source", configs())
 def test_every_key_of_a_dataset_and_no_other(source):
-    assert rows(section(f'#### source = "{source}"')) == set(KINDS[source].model_fields)
+    assert rows(section(f'#### source = "{source}"')) == set(configs()[source].dataset.model_fields)
 
 
 def test_every_field_of_a_manifest_and_no_other():

@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from lake.base.datasets import KINDS
 from lake.base.errors import ConfigError
 from lake.base.overrides import Key, is_secret, variable_of
+from lake.base.systems import configs, packages
 
 _SHOWN_CHARS = 200
 
@@ -42,12 +42,12 @@ def explain(
         return ConfigError(
             f"{wanted[-1]!r} is not set",
             where=f"{path}: {_section(wanted[:-1])}",
-            expected="one of " + ", ".join(KINDS) if wanted is not key else None,
+            expected="one of " + ", ".join(packages()) if wanted is not key else None,
             remedy=f"set it there, or by {variable_of(wanted)}",
         )
     if finding["type"] == "union_tag_invalid":
         where = origin.get((*key, "source"), f"{path}: {_section(key)}")
-        return _unknown(finding["ctx"]["tag"], where, list(KINDS), "source")
+        return _unknown(finding["ctx"]["tag"], where, list(packages()), "source")
     if key == ("dataset",):
         return ConfigError(
             "'dataset' is no list of tables",
@@ -94,7 +94,7 @@ def _unknown(name: str, where: str, valid: list[str], kind: str = "key") -> Conf
 
 def _valid_names(model: type[BaseModel], section: Key, kind: str) -> list[str]:
     if section[:1] == ("dataset",):
-        return list(KINDS[kind].model_fields)
+        return list(configs()[kind].dataset.model_fields)
     for step in section:
         annotation: Any = model.model_fields[step].annotation
         models = getattr(annotation, "__args__", (annotation,))  # X | None

@@ -12,15 +12,14 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING, Annotated, Any, Union
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import Field, ValidationError, create_model
 
-from lake.base.datasets import Dataset, duration_ms
+from lake.base.datasets import Dataset
 from lake.base.errors import ConfigError, UsageError
 from lake.base.explain import explain
 from lake.base.overrides import (
@@ -29,6 +28,8 @@ from lake.base.overrides import (
     refuse_unusable_aws_secrets,
     register_secrets,
 )
+from lake.base.sections import HttpUrl, Line, Section
+from lake.base.systems import configs
 
 DEFAULT_FILE = "lake.toml"
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
@@ -36,92 +37,7 @@ _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 _ODD_IN_ROOT = re.compile(r"[*?\[\]{}=\\\x00-\x1f]")
 
 
-_ASCII_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-# What http.client can send: http.client's and requests' own errors show the whole value.
-_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-
-
-def _line(text: str) -> str:
-    """Without the line break that a mounted secret or a shell's output ends with."""
-    text = text.strip("\r\n")
-    if _ASCII_CONTROL.search(text):
-        raise ValueError("one line of text without control characters")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError("text encoded as UTF-8") from None
-    return text
-
-
-def _header_value(text: str) -> str:
-    text = text.strip()
-    if not _HEADER_VALUE.fullmatch(text):
-        raise ValueError("one line of Latin-1 text without control characters")
-    return text
-
-
-def _secret(check: Callable[[str], str]) -> Callable[[SecretStr], SecretStr]:
-    return lambda secret: SecretStr(check(secret.get_secret_value()))
-
-
-def _header_name(name: str) -> str:
-    if not _HEADER_NAME.fullmatch(name):
-        raise ValueError("a header's name: letters, digits and hyphens")
-    return name
-
-
-def _mongo_uri(uri: str) -> str:
-    uri = _line(uri)
-    if _ASCII_CONTROL.search(unquote(uri)):
-        raise ValueError("a URI without percent-encoded line breaks (%0A)")
-    if not uri.startswith(("mongodb://", "mongodb+srv://")):
-        raise ValueError("a URI begins with mongodb:// or mongodb+srv://")
-    return _escaped(uri)
-
-
-def _http_url(url: str) -> str:
-    url = _line(url)
-    if not re.match(r"https?://[^/?#]", url):
-        raise ValueError("a URL begins with http:// or https:// and has a host")
-    _escaped(url)
-    try:
-        urlsplit(url).port  # noqa: B018  it is looked at when it is read
-    except ValueError:
-        raise ValueError("a URL with a host and a port of 1 to 65535") from None
-    return url
-
-
-def _escaped(url: str) -> str:
-    """A raw / ? or # in a password ends the host's part of the URL early."""
-    authority, _, rest = re.split(r"([/?#]|$)", url.partition("://")[2], maxsplit=1)
-    hosts = re.sub(r"\[[^]]*\]", "", authority)  # IPv6
-    if "@" in rest and "@" not in authority and re.search(r":\D", hosts):
-        raise ValueError("percent-encode the password (/ is %2F, ? is %3F, # is %23, @ is %40)")
-    return url
-
-
-def _latency(text: str) -> str:
-    if text and not duration_ms(text):
-        raise ValueError('a latency above 0, or "", which turns the watching off')
-    return text
-
-
-Line = Annotated[str, AfterValidator(_line)]
-HeaderName = Annotated[str, AfterValidator(_header_name)]
-HeaderValue = Annotated[str, AfterValidator(_header_value)]
-Password = Annotated[SecretStr, AfterValidator(_secret(_line))]
-Token = Annotated[SecretStr, AfterValidator(_secret(_header_value))]
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-MongoUri = Annotated[str, AfterValidator(_mongo_uri)]
-Latency = Annotated[str, AfterValidator(_latency)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class LakeSection(_Section):
+class LakeSection(Section):
     """`[lake]`: where the objects are, and from which UTC day on days are expected."""
 
     root: Annotated[str, Field(min_length=1)]
@@ -135,7 +51,7 @@ class LakeSection(_Section):
         return self.first_day if "first_day" in self.model_fields_set else None
 
 
-class S3Section(_Section):
+class S3Section(Section):
     """`[s3]`: what differs from the AWS defaults."""
 
     endpoint_url: HttpUrl | None = None
@@ -144,97 +60,53 @@ class S3Section(_Section):
     kms_key_id: Line | None = None
 
 
-class _Source(_Section):
-    """What every `[sources.…]` has: how gently it is read."""
-
-    max_parallel: Annotated[int, Field(ge=1, le=64)] = 4
-    slow_down_at: Latency = "1s"
-
-    @property
-    def slow_down_at_s(self) -> float | None:
-        """Seconds that a small question may take; None: it is not watched."""
-        return duration_ms(self.slow_down_at) / 1000 if self.slow_down_at else None
+def _sections(doc: str, fields: dict[str, Any]) -> type[Section]:
+    """A table with a key for each system."""
+    return create_model("Sections", __base__=Section, __doc__=doc, **fields)
 
 
-class MongoSource(_Source):
-    """`[sources.mongo]`."""
+# Which systems there are is known at run time only: a plug-in may add some.
+if TYPE_CHECKING:
 
-    uri: MongoUri
-    database: Annotated[str, Field(min_length=1)]
-    lateness_days: Annotated[int, Field(ge=0)] = 8
-    timeout_s: Annotated[float, Field(gt=0)] = 60
+    class SourcesSection(Section):
+        """`[sources]`: the systems that are read."""
 
+        def __getattr__(self, name: str) -> Any: ...
 
-class _HttpSource(_Source):
-    url: HttpUrl
-    tenant: HeaderValue = ""
-    headers: dict[HeaderName, HeaderValue] = {}
-    username: Line = ""
-    password: Password = SecretStr("")
-    bearer_token: Token = SecretStr("")
-    ca_file: Line = ""
-    timeout_s: Annotated[float, Field(gt=0)] = 150
+    class SnapshotsSection(Section):
+        """`[snapshots]`: where the raw data of each system lies."""
 
+        def __getattr__(self, name: str) -> Any: ...
 
-class PrometheusSource(_HttpSource):
-    """`[sources.prometheus]`: Thanos Query and Mimir too."""
+    class HotSection(Section):
+        """`[hot]`: how many days each source keeps."""
 
-    lateness_days: Annotated[int, Field(ge=0)] = 2
-    min_stores: Annotated[int, Field(ge=0)] = 0
+        def __getattr__(self, name: str) -> Any: ...
 
-
-class LokiSource(_HttpSource):
-    """`[sources.loki]`."""
-
-    # reject_old_samples_max_age is one week by default: until then a day can grow.
-    lateness_days: Annotated[int, Field(ge=0)] = 8
-
-
-class SourcesSection(_Section):
-    """`[sources]`: the systems that are read."""
-
-    mongo: MongoSource | None = None
-    prometheus: PrometheusSource | None = None
-    loki: LokiSource | None = None
-
-
-class MongoSnapshots(_Section):
-    """`[snapshots.mongo]`."""
-
-    tool: Literal["auto", "mongodump", "native"] = "auto"
-    scope: Literal["full", "day"] = "full"
+    AnyDataset = Dataset
+else:
+    SourcesSection = _sections(
+        "`[sources]`: the systems that are read.",
+        {name: (config.source | None, None) for name, config in configs().items()},
+    )
+    SnapshotsSection = _sections(
+        "`[snapshots]`: where the raw data of each system lies.",
+        {name: (config.snapshots, config.snapshots()) for name, config in configs().items()},
+    )
+    HotSection = _sections(
+        "`[hot]`: how many days each source keeps.",
+        {
+            name: (Annotated[int, Field(ge=1)], config.hot_days)
+            for name, config in configs().items()
+        },
+    )
+    AnyDataset = Annotated[
+        Union[tuple(config.dataset for config in configs().values())],  # noqa: UP007  at run time
+        Field(discriminator="source"),
+    ]
 
 
-class PrometheusSnapshots(_Section):
-    """`[snapshots.prometheus]`."""
-
-    data_dir: str = "/prometheus"
-
-
-class LokiSnapshots(_Section):
-    """`[snapshots.loki]`."""
-
-    data_dir: str = "/loki"
-    config_file: str = "/etc/loki/loki-config.yml"
-
-
-class SnapshotsSection(_Section):
-    """`[snapshots]`: where the raw data of each system lies."""
-
-    mongo: MongoSnapshots = MongoSnapshots()
-    prometheus: PrometheusSnapshots = PrometheusSnapshots()
-    loki: LokiSnapshots = LokiSnapshots()
-
-
-class HotSection(_Section):
-    """`[hot]`: how many days each source keeps."""
-
-    mongo: Annotated[int, Field(ge=1)] = 90
-    prometheus: Annotated[int, Field(ge=1)] = 15
-    loki: Annotated[int, Field(ge=1)] = 30
-
-
-class Settings(_Section):
+class Settings(Section):
     """All of lake.toml."""
 
     lake: LakeSection
@@ -242,7 +114,7 @@ class Settings(_Section):
     sources: SourcesSection = SourcesSection()
     snapshots: SnapshotsSection = SnapshotsSection()
     hot: HotSection = HotSection()
-    dataset: tuple[Dataset, ...] = ()
+    dataset: tuple[AnyDataset, ...] = ()
 
     def dataset_named(self, name: str) -> Dataset:
         """The dataset of that name. Raises UsageError naming the valid ones."""

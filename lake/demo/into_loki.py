@@ -13,12 +13,12 @@ from functools import partial
 
 from lake.base.day import Day
 from lake.base.errors import Refused
-from lake.base.settings import LokiSource
 from lake.demo.dialogue import requests_of
 from lake.demo.logs import Line, Stream, lines_of
 from lake.demo.scenario import Scenario
 from lake.demo.settled import wait_until
 from lake.http.client import Http
+from lake.systems.loki.config import LokiSource
 
 _HEADERS = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
 

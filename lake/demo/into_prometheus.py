@@ -19,11 +19,11 @@ import pyarrow as pa
 
 from lake.base.day import Day
 from lake.base.protobuf import field, varint
-from lake.base.settings import PrometheusSource
 from lake.demo.metrics import MetricsDay, SeriesDay, metrics_of
 from lake.demo.scenario import Scenario
 from lake.demo.settled import wait_until
 from lake.http.client import Http
+from lake.systems.prometheus.config import PrometheusSource
 
 _HEADERS = {
     "Content-Encoding": "snappy",

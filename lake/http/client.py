@@ -36,7 +36,7 @@ from urllib3.exceptions import HTTPError
 
 from lake.base.errors import BadData, Stopped, TransientError
 from lake.base.redaction import register_secret
-from lake.base.settings import LokiSource, PrometheusSource
+from lake.base.sections import HttpSection
 from lake.http.failures import (
     NoSuchPath,
     Overloaded,
@@ -144,7 +144,7 @@ class Http:
 
     def __init__(
         self,
-        section: PrometheusSource | LokiSource,
+        section: HttpSection,
         name: str,
         *,
         probe: tuple[str, Params] | None = None,

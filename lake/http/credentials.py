@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 
 from lake.base.overrides import Key, password_of, without_secrets
-from lake.base.settings import LokiSource, PrometheusSource
+from lake.base.sections import HttpSection
 
 
-def public_keys(section: PrometheusSource | LokiSource) -> dict[str, str | int]:
+def public_keys(section: HttpSection) -> dict[str, str | int]:
     """What of the section may stand in a file."""
     user = re.match(r"\w+://([^/?#:@]*)(?::[^/?#]*)?@", section.url)
     keys: dict[str, str | int] = {"url": without_secrets(section.url)}
@@ -22,7 +22,7 @@ def public_keys(section: PrometheusSource | LokiSource) -> dict[str, str | int]:
     return keys
 
 
-def secret_keys(section: PrometheusSource | LokiSource) -> list[Key]:
+def secret_keys(section: HttpSection) -> list[Key]:
     """Those that are set."""
     with_password = section.password.get_secret_value() or password_of(section.url)
     return [

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from lake.base.datasets import Dataset, LokiDataset
+from lake.base.datasets import Dataset
 from lake.query.kinds import quoted_name, quoted_text
 
 LINE = "line"
@@ -25,15 +25,16 @@ def with_level(dataset: str) -> str:
 
 
 def level_places(datasets: Iterable[Dataset]) -> Mapping[str, Sequence[str]]:
-    """`level_from` of each dataset that has the views; of Loki's all but those whose view's name
-    is another dataset's.
+    """`level_from` of each dataset that has the views: all of log lines, which have this key, but
+    those whose view's name is another dataset's.
     """
     known = list(datasets)
     names = {one.name for one in known}
     return {
-        one.name: one.level_from
+        one.name: places
         for one in known
-        if isinstance(one, LokiDataset) and with_level(one.name) not in names
+        if (places := getattr(one, "level_from", None)) is not None
+        and with_level(one.name) not in names
     }
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from itertools import cycle
 from typing import Any
 
 from lake.systems import SYSTEMS
 from lake.systems.registry import system as registered
 
 # Distinct for people who see no red or no green, too (Okabe and Ito's palette).
-COLOURS = dict(zip(SYSTEMS, ("#009E73", "#D55E00", "#0072B2"), strict=True))
+_PALETTE = ("#009E73", "#D55E00", "#0072B2", "#CC79A7", "#56B4E9", "#E69F00")
+COLOURS = dict(zip(SYSTEMS, cycle(_PALETTE), strict=False))
 NAMES = {name: registered(name).title for name in SYSTEMS}
 _QUIET = "#5b6770"
 # A plot is scaled to the page's width: on a phone the wide one's text would be 4 px high.

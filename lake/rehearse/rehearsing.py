@@ -24,7 +24,7 @@ from lake.rehearse.recovering import Recovered, recovered
 from lake.snapshots.manifest import SnapshotManifest, read_snapshot, snapshot_days
 from lake.systems import SYSTEMS
 from lake.systems.comparison import Compared, Rehearsal, Rehearsed
-from lake.systems.registry import configured_systems, system
+from lake.systems.registry import backed_up_systems, system
 from lake.systems.rehearsed import fetched
 
 SAMPLES = 25
@@ -70,7 +70,7 @@ def rehearse(
 
 
 def _nothing(settings: Settings, store: Store, systems: Sequence[str]) -> Missing:
-    configured = configured_systems(settings)
+    configured = backed_up_systems(settings)
     wanted = [system for system in systems if system in configured]
     return Missing(
         "there is no snapshot to rehearse with",

@@ -12,10 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lake.base.datasets import Dataset
 from lake.base.day import Day
+from lake.base.errors import UsageError
 
 if TYPE_CHECKING:
     from lake.base.overrides import Key
@@ -138,13 +140,16 @@ class Questions(Protocol):
 
 
 class System(Protocol):
-    """Everything that differs from system to system, by use case."""
+    """Everything that differs from system to system, by use case.
+
+    A system without snapshots, say, inherits what says so.
+    """
 
     name: str
     """In lake.toml, in object keys and in commands: `mongo`."""
     title: str
     """For people: `MongoDB`."""
-    program: str
+    program: str = ""
     """The server's program: `mongod`."""
     rows: str
     """What its datasets hold, one word: `documents`."""
@@ -153,7 +158,7 @@ class System(Protocol):
 
     # export, verify, status, recheck
 
-    may_count_low: bool
+    may_count_low: bool = False
     """As `Source.may_count_low`."""
 
     def open_source(self, section: Any) -> Source:
@@ -161,67 +166,83 @@ class System(Protocol):
 
     def time_column(self, dataset: Dataset) -> str:
         """The column by which a row belongs to its day, dotted where it is nested."""
+        return "ts"
 
     def describe(self, dataset: Dataset) -> str:
         """What the dataset holds, in Markdown."""
 
     # snapshot
 
+    has_snapshots: bool = False
+    """Whether `open_snapshotter` and what belongs to it are there."""
+
     def open_snapshotter(self, settings: Settings) -> Snapshotter:
         """Sends nothing yet."""
+        raise lacks(self, "snapshots")
 
     def files_are_here(self, settings: Settings) -> bool:
         """Whether this machine can take a snapshot, as far as that shows without a request."""
+        return False
 
     def amounts(self, settings: Settings, one: SnapshotManifest) -> Iterator[tuple[str, int]]:
         """How much a snapshot holds, by name: what a server does not change by itself."""
+        return iter(())
 
     def origin(self, manifest: SnapshotManifest) -> str:
         """Where a snapshot comes from, for people."""
+        return manifest.system
 
     # restore
 
-    restored_below: str
+    restored_below: str = ""
     """Below the directory of a restore: where the files lie, so that the server finds them."""
-    reads_other_versions: bool
+    reads_other_versions: bool = False
     """Whether any version of the server takes what a snapshot holds."""
 
     def server_options(
         self, manifest: SnapshotManifest, into: Path, program: Binary
     ) -> dict[str, Any]:
         """For lake.servers.start. Raises PermanentError where the program can't read the files."""
+        raise lacks(self, "snapshots")
 
     def check_restored(
         self, manifest: SnapshotManifest, into: Path, endpoint: Mapping[str, str], tenant: str
     ) -> tuple[dict[str, Any], list[str]]:
         """What was compared with the manifest, and remarks. Raises Incomplete on a difference."""
+        raise lacks(self, "snapshots")
 
-    image: str
+    image: str = ""
     """The server's Docker image, with the version's place, for compose.yaml. Only the user's own
     Docker pulls it: docs/third-party.md lists each with its licence."""
 
     def image_tag(self, version: str) -> str:
         """Of the image, for the version of the server that the snapshot was taken of."""
+        return version
 
     def compose_service(self, manifest: SnapshotManifest, into: Path) -> dict[str, Any]:
         """All but the image and the user; writes the configuration that the service mounts."""
+        raise lacks(self, "snapshots")
 
-    grafana_type: str
+    grafana_type: str = ""
     """Grafana's name of the data source; "" where it has none."""
 
     def next_steps(self, endpoint: Mapping[str, str], day: Day, database: str) -> list[str]:
         """What a person types next, to look at a day of data on a running server."""
+        return []
 
     # replay
 
     def require_replayable(self, datasets: Sequence[Dataset]) -> None:
         """Raises UsageError where the datasets can't be replayed into one server."""
+        raise lacks(self, "replay")
 
     def needed_version(self, store: Store, partitions: Sequence[Partition]) -> str:
         """The lowest version for partitions whose manifests name none; "" where any will do."""
+        return ""
 
     def replay_options(self, partitions: Sequence[Partition], program: Binary) -> dict[str, Any]:
         """For lake.servers.start."""
+        return {}
 
     def open_loader(
         self,
@@ -233,10 +254,11 @@ class System(Protocol):
         remarks: Remarks,
     ) -> Loader:
         """Writes into the running server of that endpoint."""
+        raise lacks(self, "replay")
 
     # rehearse
 
-    label_free: frozenset[str]
+    label_free: frozenset[str] = frozenset()
     """The columns of a table that are no labels; empty for systems without labels."""
 
     def recovered(
@@ -248,22 +270,32 @@ class System(Protocol):
         tenant: str,
     ) -> tuple[Source, Questions]:
         """Both ways to read a restored server."""
+        raise lacks(self, "snapshots")
 
     # init
 
-    placeholders: Mapping[str, str]
+    placeholders: Mapping[str, str] = MappingProxyType({})
     """Values of required keys that `look` finds out by itself."""
 
     def look(self, section: Any) -> FoundSource:
         """What the server holds. Raises what its requests raise."""
+        raise lacks(self, "discovery")
 
     def secret_keys(self, section: Any) -> list[Key]:
         """Of the section: those whose values may not stand in a file."""
+        return []
 
     # doctor
 
     def diagnose(self, settings: Settings) -> Iterator[Check]:
         """Of the source and its datasets. Raises what its requests raise."""
+        return iter(())
 
     def diagnose_snapshots(self, settings: Settings) -> Iterator[Check]:
         """Of what a snapshot reads beside the source."""
+        return iter(())
+
+
+def lacks(system: System, what: str) -> UsageError:
+    """The error where a system does not offer something."""
+    return UsageError(f"{system.title} has no {what}", where=f"[sources.{system.name}]")

@@ -5,11 +5,10 @@ Belongs here: names, loading a system where it is used. Does not: what a system 
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from lake.base.errors import ConfigError, UsageError
 from lake.base.manifest import Manifest
 from lake.base.settings import Settings
+from lake.base.systems import load
 from lake.systems import SYSTEMS
 from lake.systems.protocol import Snapshotter, Source, System
 from lake.systems.source import accounted, is_whole
@@ -19,13 +18,18 @@ def system(name: str) -> System:
     """The system of that name. Raises UsageError for an unknown one."""
     if name not in SYSTEMS:
         raise UsageError("no such system", expected=", ".join(SYSTEMS), found=name)
-    found: System = import_module(f"lake.systems.{name}.system").SYSTEM
+    found: System = load(name, "system").SYSTEM
     return found
 
 
 def configured_systems(settings: Settings) -> list[str]:
     """Those with a `[sources.…]`."""
     return [name for name in SYSTEMS if getattr(settings.sources, name) is not None]
+
+
+def backed_up_systems(settings: Settings) -> list[str]:
+    """Those of them that have snapshots."""
+    return [name for name in configured_systems(settings) if system(name).has_snapshots]
 
 
 def open_source(name: str, settings: Settings) -> Source:

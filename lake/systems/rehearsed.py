@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
-from lake.base.datasets import KINDS
 from lake.base.day import Day
 from lake.base.manifest import Manifest
 from lake.base.partition import fetch
 from lake.base.resources import resource_path
 from lake.base.scratch import explained_full_disk, scratch_directory
 from lake.base.store import Store
+from lake.base.systems import configs
 from lake.query import Lake
 
 
@@ -75,5 +73,4 @@ def _dataset(manifest: Manifest, lake: Lake) -> Any:
     if not manifest.definition:
         (configured,) = lake.settings.datasets_named((manifest.dataset,))
         return configured
-    kind: type[BaseModel] = KINDS[manifest.source]
-    return kind.model_validate(manifest.definition)
+    return configs()[manifest.source].dataset.model_validate(manifest.definition)

@@ -17,10 +17,9 @@ import pymongo
 import pytest
 from rewriting_proxy import rewriting
 
-from lake.base.datasets import MongoDataset
 from lake.base.day import Day
 from lake.base.errors import LakeError, Stopped
-from lake.base.settings import MongoSource
+from lake.systems.mongo.config import MongoDataset, MongoSource
 from lake.systems.mongo.reading import MongoReader
 
 DAY = Day.today().plus(-2)

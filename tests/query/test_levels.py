@@ -16,7 +16,6 @@ import pytest
 import requests
 from hand_made import HandMadeLake
 
-from lake.base.datasets import LokiDataset
 from lake.base.day import Day
 from lake.base.definition import changed_keys
 from lake.base.errors import ConfigError, UsageError
@@ -26,6 +25,7 @@ from lake.base.store import open_store
 from lake.catalog import opening_statements, write_catalog
 from lake.export import Exporter
 from lake.query import Lake, connect
+from lake.systems.loki.config import LokiDataset
 
 DAY = Day.parse("2026-03-01")
 SPRING = "2026-03-01T09:00:00.123+09:00  WARN 1 --- [main] c.m.Application : slow start"

@@ -17,9 +17,9 @@ from older_typing import DAY, MIDNIGHT, STORED, older_table
 
 from lake.base.day import Day
 from lake.base.manifest import read_manifest
-from lake.base.settings import MongoSource
 from lake.rehearse.comparing import compare
 from lake.systems.comparison import Compared
+from lake.systems.mongo.config import MongoSource
 from lake.systems.mongo.reading import MongoReader
 from lake.systems.mongo.rehearsal import MongoQuestions
 from lake.systems.rehearsed import fetched

@@ -6,15 +6,17 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from lake.base.datasets import Dataset, LokiDataset
+from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.layout import table_key
 from lake.base.manifest import Manifest, write_manifest
 from lake.base.parquet import write_parquet
-from lake.base.settings import LakeSection, MongoSource, Settings, SourcesSection
+from lake.base.settings import LakeSection, Settings, SourcesSection
 from lake.base.store import Store
 from lake.base.table import TableStream, schema_to_json
 from lake.replay import Partition
+from lake.systems.loki.config import LokiDataset
+from lake.systems.mongo.config import MongoSource
 
 PAIRS = pa.map_(pa.string(), pa.string())
 LINES = LokiDataset(name="lines", source="loki", selector='{a=~".+"}')

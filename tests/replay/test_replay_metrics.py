@@ -8,8 +8,7 @@ import pytest
 import requests
 from replay_site import DAYS, RATES
 
-from lake.base.datasets import PrometheusDataset
-from lake.base.settings import PrometheusSource
+from lake.systems.prometheus.config import PrometheusDataset, PrometheusSource
 from lake.systems.prometheus.reading import PrometheusReader
 
 START, END = DAYS[0].start_ms // 1000, DAYS[-1].end_ms // 1000

@@ -10,13 +10,13 @@ from made_partitions import LINES, PAIRS, SETTINGS, put
 from raw_days import bits
 from remote_writing import floats, series, write
 
-from lake.base.datasets import PrometheusDataset
 from lake.base.day import Day
 from lake.base.store.directory import DirectoryStore
 from lake.replay import replayed
 from lake.servers import find
 from lake.systems.loading import Loaded, Remarks
 from lake.systems.loki.replay import loader as replay_loki
+from lake.systems.prometheus.config import PrometheusDataset
 from lake.systems.prometheus.replay.loader import PrometheusLoader
 
 SAMPLES = PrometheusDataset(name="samples", source="prometheus", query="up", step="12h")

@@ -17,9 +17,9 @@ from hypothesis import strategies as some
 from mongo_archives import crc64, described, written
 from places import DAY, TODAY
 
-from lake.base.datasets import MongoDataset
 from lake.base.errors import BadData
 from lake.base.settings import Settings
+from lake.systems.mongo.config import MongoDataset
 from lake.systems.mongo.reading.elements import MalformedError
 from lake.systems.mongo.snapshot.archive import MongoArchive
 from lake.systems.mongo.snapshot.buckets import CompressedError, Shape, buckets, measurements

@@ -13,8 +13,8 @@ import pytest
 from places import DAY
 
 from lake.base.errors import ConfigError, Incomplete, Missing
-from lake.base.settings import MongoSource
 from lake.servers import start
+from lake.systems.mongo.config import MongoSource
 from lake.systems.mongo.snapshot.load import _held, load_dump
 from lake.systems.mongo.snapshot.mongodump import _uri
 

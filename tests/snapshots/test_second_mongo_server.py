@@ -18,9 +18,8 @@ from bson import json_util
 from on_request import needed
 from places import DAY, TODAY
 
-from lake.base.datasets import MongoDataset
-from lake.base.settings import MongoSource
 from lake.servers import start
+from lake.systems.mongo.config import MongoDataset, MongoSource
 from lake.systems.mongo.reading import MongoReader
 
 HOUR = timedelta(hours=1)

@@ -12,8 +12,8 @@ import pytest
 
 from lake.base.errors import BadData, Refused, TransientError
 from lake.base.redaction import register_secret
-from lake.base.settings import PrometheusSource
 from lake.http.client import Http, NoSuchPath, Overloaded, Rejected, Tally, TooLarge
+from lake.systems.prometheus.config import PrometheusSource
 
 
 @pytest.fixture

@@ -19,8 +19,9 @@ from lake.base.errors import (
     Stopped,
     TransientError,
 )
-from lake.base.settings import LokiSource, PrometheusSource
 from lake.http.client import Http, NoSuchPath, Overloaded
+from lake.systems.loki.config import LokiSource
+from lake.systems.prometheus.config import PrometheusSource
 
 SECTIONS = {"prometheus": PrometheusSource, "loki": LokiSource}
 

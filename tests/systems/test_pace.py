@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lake.base.errors import Refused, TransientError
-from lake.base.settings import PrometheusSource
 from lake.http.client import Http, Tally
 from lake.pace import Pace, Slowing
+from lake.systems.prometheus.config import PrometheusSource
 
 
 def pace(max_parallel: int = 4, slow_at_s: float | None = 0.1, probe=lambda: None) -> Pace:

@@ -10,12 +10,12 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lake.base.datasets import LokiDataset
 from lake.base.day import Day
 from lake.base.settings import Settings
 from lake.http.client import Http, Rejected
 from lake.systems.check import Check, guarded, http_clock, kept_check, snapshot_path
 from lake.systems.found import UNLIMITED_DAYS
+from lake.systems.loki.config import LokiDataset
 from lake.systems.loki.discovery import ATTEMPTS, LokiServer
 from lake.systems.loki.reading.api import remedy_for
 from lake.systems.loki.reading.config import milliseconds

@@ -14,9 +14,9 @@ from typing import Any
 
 from lake.base.day import Day
 from lake.base.errors import BadData, LakeError, Refused
-from lake.base.settings import LokiSource
 from lake.http.client import Http, Params
 from lake.systems.found import UNLIMITED_DAYS, FoundSource, FoundTable, Value
+from lake.systems.loki.config import LokiSource
 from lake.systems.loki.reading.api import INDEX_LABEL, Api, Limit
 from lake.systems.loki.reading.config import LokiConfig, shortest_days
 from lake.systems.loki.reading.version import Version, reported_version

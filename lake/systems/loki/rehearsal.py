@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from lake.base.day import Day
-from lake.base.settings import LokiSource
 from lake.http.client import Http, Rejected
 from lake.systems.comparison import Check
+from lake.systems.loki.config import LokiSource
 from lake.systems.loki.reading.cover import cover
 from lake.systems.loki.reading.selector import Selector
 from lake.systems.loki.reading.version import Version

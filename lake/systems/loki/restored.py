@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from lake.base.day import Day
-from lake.base.settings import LokiSource
 from lake.servers import Binary
 from lake.servers.recipe import ask
 from lake.snapshots.manifest import SnapshotManifest
+from lake.systems.loki.config import LokiSource
 from lake.systems.loki.reading import LokiReader
 from lake.systems.loki.snapshot.restored import (
     LOKI_PORT,

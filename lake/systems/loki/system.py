@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from lake.base.datasets import Dataset, LokiDataset
+from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.overrides import Key
-from lake.base.settings import LokiSource, Settings
+from lake.base.settings import Settings
 from lake.base.store import Store
 from lake.snapshots.manifest import SnapshotManifest
 from lake.systems.loading import Remarks
+from lake.systems.loki.config import LokiDataset, LokiSource
 from lake.systems.protocol import Loader, Questions, Snapshotter, Source, System
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from lake.systems.partitions import Partition
 
 
-class Loki:
+class Loki(System):
     """See lake.systems.protocol.System."""
 
     name = "loki"
@@ -34,20 +35,17 @@ class Loki:
     rows = "logs"
     address = "url"
     may_count_low = True
+    has_snapshots = True
     restored_below = "loki"
     reads_other_versions = False
     image = "grafana/loki:{}"
     grafana_type = "loki"
     label_free = frozenset(("ts", "ts_ns", "stream_id", "line", "labels", "metadata", "day"))
-    placeholders: Mapping[str, str] = {}
 
     def open_source(self, section: LokiSource) -> Source:
         from lake.systems.loki.reading import LokiReader
 
         return LokiReader(section)
-
-    def time_column(self, dataset: Dataset) -> str:
-        return "ts"
 
     def describe(self, dataset: Dataset) -> str:
         assert isinstance(dataset, LokiDataset)  # noqa: S101  the registry's choice
@@ -163,4 +161,4 @@ class Loki:
         return check_snapshots(settings)
 
 
-SYSTEM: System = Loki()
+SYSTEM = Loki()

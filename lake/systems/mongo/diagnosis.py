@@ -13,9 +13,9 @@ from typing import Any
 from bson import ObjectId
 from pymongo.database import Database
 
-from lake.base.datasets import MongoDataset
-from lake.base.settings import MongoSource, Settings
+from lake.base.settings import Settings
 from lake.systems.check import Check, clock, guarded, kept_check
+from lake.systems.mongo.config import MongoDataset, MongoSource
 from lake.systems.mongo.discovery import DateField, database_of, date_fields, listed, sampled
 from lake.systems.mongo.reading.connection import Client, connect, explained, require_collection
 from lake.systems.mongo.reading.uri import unknown_options

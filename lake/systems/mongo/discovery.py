@@ -20,8 +20,8 @@ from pymongo.errors import ExecutionTimeout, OperationFailure
 
 from lake.base.day import Day
 from lake.base.errors import UsageError
-from lake.base.settings import MongoSource
 from lake.systems.found import UNLIMITED_DAYS, FoundSource, FoundTable, Value
+from lake.systems.mongo.config import MongoSource
 from lake.systems.mongo.reading.connection import TOLERANT, Client, connect, explained
 
 _SYSTEM = frozenset({"admin", "config", "local"})

@@ -21,9 +21,8 @@ from bson import json_util
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
 
-from lake.base.datasets import MongoDataset
-from lake.base.settings import MongoSource
 from lake.systems.comparison import Check
+from lake.systems.mongo.config import MongoDataset, MongoSource
 from lake.systems.mongo.reading import rebuild
 from lake.systems.mongo.reading.connection import connect, explained
 from lake.systems.rehearsed import Partition

@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lake.base.datasets import Dataset, MongoDataset
+from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.overrides import Key, without_secrets
-from lake.base.settings import MongoSource, Settings
+from lake.base.settings import Settings
 from lake.base.store import Store
 from lake.snapshots.manifest import SnapshotManifest
 from lake.systems.loading import Remarks
+from lake.systems.mongo.config import MongoDataset, MongoSource
 from lake.systems.protocol import Loader, Questions, Snapshotter, Source, System
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _TO_BE_FOUND = "/"  # no database is called so
 
 
-class Mongo:
+class Mongo(System):
     """See lake.systems.protocol.System."""
 
     name = "mongo"
@@ -35,12 +36,10 @@ class Mongo:
     program = "mongod"
     rows = "documents"
     address = "uri"
-    may_count_low = False
+    has_snapshots = True
     restored_below = "dump"
     reads_other_versions = True  # documents are loaded, not files opened
     image = "mongo:{}"
-    grafana_type = ""
-    label_free: frozenset[str] = frozenset()
     placeholders: Mapping[str, str] = {"database": _TO_BE_FOUND}
 
     def open_source(self, section: MongoSource) -> Source:
@@ -108,9 +107,6 @@ class Mongo:
 
         check(datasets)
 
-    def needed_version(self, store: Store, partitions: Sequence[Partition]) -> str:
-        return ""
-
     def replay_options(self, partitions: Sequence[Partition], program: Binary) -> dict[str, Any]:
         return {"mongo_ttl": False}
 
@@ -159,12 +155,9 @@ class Mongo:
 
         return check(settings)
 
-    def diagnose_snapshots(self, settings: Settings) -> Iterator[Check]:
-        return iter(())  # a dump comes through the connection
-
 
 def _datasets(settings: Settings) -> list[MongoDataset]:
     return [one for one in settings.dataset if isinstance(one, MongoDataset)]
 
 
-SYSTEM: System = Mongo()
+SYSTEM = Mongo()

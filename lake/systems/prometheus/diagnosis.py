@@ -10,11 +10,11 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lake.base.datasets import PrometheusDataset
 from lake.base.errors import LakeError
 from lake.base.settings import Settings
 from lake.http.client import Http, Rejected
 from lake.systems.check import Check, failed, guarded, http_clock, kept_check, snapshot_path
+from lake.systems.prometheus.config import PrometheusDataset
 from lake.systems.prometheus.discovery import ATTEMPTS, PrometheusServer
 
 _DAY_S = 86_400

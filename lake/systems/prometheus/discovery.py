@@ -17,10 +17,10 @@ from typing import Any
 from lake.base.datasets import duration_ms
 from lake.base.day import Day
 from lake.base.errors import BadData, Refused, TransientError
-from lake.base.settings import PrometheusSource
 from lake.http.client import Http, NoSuchPath, Params
 from lake.systems.found import FoundSource, FoundTable, Value
 from lake.systems.periods import first_day, last_day
+from lake.systems.prometheus.config import PrometheusSource
 
 ATTEMPTS = 2  # who types a command waits for the answer
 _DAY_S = 86_400

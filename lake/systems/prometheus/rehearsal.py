@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from lake.base.settings import PrometheusSource
 from lake.http.client import Http
 from lake.systems.comparison import Check
+from lake.systems.prometheus.config import PrometheusSource
 from lake.systems.prometheus.reading.quoting import quoted
 from lake.systems.rehearsed import Partition
 

@@ -10,9 +10,9 @@ from functools import partial
 from typing import Any
 
 from lake.base.day import Day
-from lake.base.settings import PrometheusSource
 from lake.http.client import Http
 from lake.snapshots.manifest import SnapshotManifest
+from lake.systems.prometheus.config import PrometheusSource
 from lake.systems.prometheus.snapshot.taking import day_samples
 from lake.systems.prometheus.system import SYSTEM
 from lake.systems.restored import differs, require_same

@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lake.base.datasets import Dataset, PrometheusDataset
+from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.overrides import Key
-from lake.base.settings import PrometheusSource, Settings
+from lake.base.settings import Settings
 from lake.base.store import Store
 from lake.snapshots.manifest import SnapshotManifest
 from lake.systems.loading import Remarks
+from lake.systems.prometheus.config import PrometheusDataset, PrometheusSource
 from lake.systems.protocol import Loader, Questions, Snapshotter, Source, System
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from lake.systems.partitions import Partition
 
 
-class Prometheus:
+class Prometheus(System):
     """See lake.systems.protocol.System."""
 
     name = "prometheus"
@@ -33,7 +34,7 @@ class Prometheus:
     program = "prometheus"
     rows = "metrics"
     address = "url"
-    may_count_low = False
+    has_snapshots = True
     restored_below = "prometheus/data"
     reads_other_versions = False
     image = "prom/prometheus:v{}"
@@ -41,15 +42,11 @@ class Prometheus:
     label_free = frozenset(
         ("ts", "metric", "value", "nan", "series_id", "histogram", "labels", "day")
     )
-    placeholders: Mapping[str, str] = {}
 
     def open_source(self, section: PrometheusSource) -> Source:
         from lake.systems.prometheus.reading import PrometheusReader
 
         return PrometheusReader(section)
-
-    def time_column(self, dataset: Dataset) -> str:
-        return "ts"
 
     def describe(self, dataset: Dataset) -> str:
         assert isinstance(dataset, PrometheusDataset)  # noqa: S101  the registry's choice
@@ -104,9 +101,6 @@ class Prometheus:
 
         return needed_version(store, partitions)
 
-    def replay_options(self, partitions: Sequence[Partition], program: Binary) -> dict[str, Any]:
-        return {}
-
     def open_loader(
         self,
         settings: Settings,
@@ -156,4 +150,4 @@ class Prometheus:
         return check_snapshots(settings)
 
 
-SYSTEM: System = Prometheus()
+SYSTEM = Prometheus()

@@ -10,10 +10,9 @@ import pyarrow as pa
 import pytest
 from loki_client import Entry, Labels, LokiClient
 
-from lake.base.datasets import LokiDataset
 from lake.base.day import Day
-from lake.base.settings import LokiSource
 from lake.systems.labels import labels_id
+from lake.systems.loki.config import LokiDataset, LokiSource
 from lake.systems.loki.reading import LokiReader
 
 DAY = Day.parse("2026-03-01")

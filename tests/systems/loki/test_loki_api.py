@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from lake.base.errors import BadData, LakeError, Refused, TransientError
-from lake.base.settings import LokiSource
 from lake.http.client import Http, Overloaded
+from lake.systems.loki.config import LokiSource
 from lake.systems.loki.reading.api import NARROWEST_NS, Api, Limit, TooMany, TooWide
 from lake.systems.loki.reading.selector import Selector
 

@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 from loki_client import Entry, Labels, LokiClient
 from loki_days import DAY, HOUR, MS, Row, pairs, pushed, read, rows_of
 
-from lake.base.datasets import LokiDataset
 from lake.base.errors import Incomplete
-from lake.base.settings import LokiSource
 from lake.servers import Binary, Stack, start
+from lake.systems.loki.config import LokiDataset, LokiSource
 from lake.systems.loki.reading import LokiReader
 
 SECOND = 1000 * MS

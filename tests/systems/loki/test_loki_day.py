@@ -9,11 +9,10 @@ import pytest
 from loki_client import Entry, LokiClient
 from loki_days import DAY, HOUR, MS, Row, pushed, read, rows_of
 
-from lake.base.datasets import LokiDataset
 from lake.base.errors import Incomplete, LakeError, Refused
 from lake.base.parquet import write_parquet
-from lake.base.settings import LokiSource
 from lake.servers import Binary, start
+from lake.systems.loki.config import LokiDataset, LokiSource
 from lake.systems.loki.reading import LokiReader
 
 

@@ -14,7 +14,7 @@ from rewriting_proxy import rewriting
 from test_mongo_days import DAY, dataset
 
 from lake.base.errors import BadData, ConfigError, LakeError, Refused, TransientError
-from lake.base.settings import MongoSource
+from lake.systems.mongo.config import MongoSource
 from lake.systems.mongo.reading import MongoReader
 from lake.systems.mongo.reading.connection import connect, explained
 

@@ -15,12 +15,11 @@ from bson.raw_bson import RawBSONDocument
 from bson_values import plain
 from pymongo.collection import Collection
 
-from lake.base.datasets import MongoDataset
 from lake.base.day import Day
 from lake.base.errors import LakeError, Missing, Refused, TransientError
 from lake.base.redaction import register_secret
-from lake.base.settings import MongoSource
 from lake.servers.ports import free_ports
+from lake.systems.mongo.config import MongoDataset, MongoSource
 from lake.systems.mongo.reading import MongoReader, rebuild
 from lake.systems.mongo.reading.reader import _no_date_by_index, is_index_without_arrays
 

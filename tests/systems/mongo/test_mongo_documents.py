@@ -27,16 +27,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import DAY_START_MS, date, document, integer, odd_days, sayable_days, string
 
-from lake.base.datasets import MongoDataset
 from lake.base.day import Day
 from lake.base.layout import table_key
 from lake.base.manifest import Manifest, write_manifest
 from lake.base.parquet import write_parquet
-from lake.base.settings import MongoSource, Settings
+from lake.base.settings import Settings
 from lake.base.store import Store, open_store
 from lake.base.table import schema_to_json
 from lake.documents import documents
 from lake.export import Exporter
+from lake.systems.mongo.config import MongoDataset, MongoSource
 from lake.systems.mongo.reading import MongoReader
 from lake.systems.mongo.reading.table import DayTable
 

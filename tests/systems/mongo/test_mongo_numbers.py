@@ -26,9 +26,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_mongo_round_trip import stream
 
-from lake.base.datasets import MongoDataset
 from lake.base.day import Day
-from lake.base.settings import MongoSource
+from lake.systems.mongo.config import MongoDataset, MongoSource
 from lake.systems.mongo.reading import MongoReader, rebuild
 
 MIDNIGHT = dt.datetime(2026, 7, 1, tzinfo=dt.UTC)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from prometheus_history import history
 
-from lake.base.settings import PrometheusSource
 from lake.servers import install, start
+from lake.systems.prometheus.config import PrometheusSource
 from lake.systems.prometheus.reading import PrometheusReader
 
 

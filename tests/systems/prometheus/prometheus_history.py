@@ -6,8 +6,8 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from lake.base.datasets import PrometheusDataset
 from lake.base.day import Day
+from lake.systems.prometheus.config import PrometheusDataset
 
 DAY = Day.parse("2026-03-14")
 ODD_VALUES = ["NaN", "+Inf", "-Inf", "-0", "5e-324", "1.7976931348623157e+308", "0.1", "1e+06"]

@@ -17,8 +17,8 @@ from prometheus_history import DAY, MANY_NAMES, dataset, history
 
 from lake.base.errors import Refused
 from lake.base.parquet import write_parquet
-from lake.base.settings import PrometheusSource
 from lake.systems.labels import series_id
+from lake.systems.prometheus.config import PrometheusSource
 from lake.systems.prometheus.reading import PrometheusReader, plan
 
 FIXED = ["ts", "metric", "value", "nan", "series_id", "histogram"]

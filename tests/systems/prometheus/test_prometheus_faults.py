@@ -10,7 +10,7 @@ import pytest
 from prometheus_history import DAY, dataset
 
 from lake.base.errors import BadData, Refused, TransientError
-from lake.base.settings import PrometheusSource
+from lake.systems.prometheus.config import PrometheusSource
 from lake.systems.prometheus.reading import PrometheusReader, api
 
 SELECTOR = '{job="t"}'

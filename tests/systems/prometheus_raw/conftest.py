@@ -12,8 +12,8 @@ import pytest
 from raw_days import DAY, dataset
 
 from lake.base.parquet import write_parquet
-from lake.base.settings import PrometheusSource
 from lake.servers import find, start
+from lake.systems.prometheus.config import PrometheusSource
 from lake.systems.prometheus.reading import PrometheusReader
 
 

@@ -8,8 +8,8 @@ import uuid
 
 import pyarrow as pa
 
-from lake.base.datasets import PrometheusDataset
 from lake.base.day import Day
+from lake.systems.prometheus.config import PrometheusDataset
 
 DAY = Day.parse("2026-03-14")
 STALE = 0x7FF0000000000002

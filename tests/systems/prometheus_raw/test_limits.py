@@ -10,11 +10,10 @@ import pytest
 from raw_days import DAY, bits
 from remote_writing import floats, series, write
 
-from lake.base.datasets import PrometheusDataset
 from lake.base.errors import Refused
 from lake.base.parquet import write_parquet
-from lake.base.settings import PrometheusSource
 from lake.servers import start
+from lake.systems.prometheus.config import PrometheusDataset, PrometheusSource
 from lake.systems.prometheus.reading import PrometheusReader
 
 METRICS, PODS, PATHS = 2, 40, 5

@@ -12,9 +12,8 @@ import requests
 from raw_days import DAY, bits, fresh_metric
 from remote_writing import floats, histogram, series, write
 
-from lake.base.datasets import PrometheusDataset
 from lake.base.parquet import write_parquet
-from lake.base.settings import PrometheusSource
+from lake.systems.prometheus.config import PrometheusDataset, PrometheusSource
 from lake.systems.prometheus.reading import PrometheusReader
 
 STEP_MS = 60_000

@@ -16,8 +16,8 @@ from raw_days import DAY, STALE, bits, dataset, expected_row, fresh_metric, rows
 from remote_writing import floats, histogram, series, write
 
 from lake.base.errors import BadData, ConfigError, TransientError
-from lake.base.settings import PrometheusSource
 from lake.servers import start
+from lake.systems.prometheus.config import PrometheusSource
 from lake.systems.prometheus.reading import PrometheusReader
 from lake.systems.prometheus.reading.remote_read import asking, request
 

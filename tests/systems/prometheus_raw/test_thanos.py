@@ -16,13 +16,12 @@ import requests
 from raw_days import bits
 from remote_writing import floats, series, write
 
-from lake.base.datasets import PrometheusDataset
 from lake.base.day import Day
 from lake.base.errors import LakeError, TransientError
-from lake.base.settings import PrometheusSource
 from lake.servers import start
 from lake.servers.ports import free_ports
 from lake.servers.process import Process
+from lake.systems.prometheus.config import PrometheusDataset, PrometheusSource
 from lake.systems.prometheus.reading import PrometheusReader
 
 pytestmark = pytest.mark.slow

@@ -17,14 +17,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lake.base.datasets import LokiDataset
 from lake.base.day import Day
 from lake.base.errors import Incomplete, UsageError
-from lake.base.settings import LokiSource
 from lake.base.store import Store
 from lake.http.client import Http, Rejected
 from lake.systems.label_sets import Integers, Pairs, label_columns, label_sets, starts_of
 from lake.systems.loading import Loaded, Remarks
+from lake.systems.loki.config import LokiDataset, LokiSource
 from lake.systems.loki.reading import LokiReader
 from lake.systems.loki.reading.selector import Selector
 from lake.systems.loki.replay import push

@@ -21,10 +21,9 @@ from typing import Any
 
 import yaml
 
-from lake.base.datasets import LokiDataset
 from lake.base.day import Day
 from lake.base.errors import Incomplete, LakeError, PermanentError
-from lake.base.settings import LokiSource, Settings
+from lake.base.settings import Settings
 from lake.http.client import Http
 from lake.snapshots.collecting import Collector
 from lake.snapshots.disk_state import STATE, Counting, disk_state
@@ -32,6 +31,7 @@ from lake.snapshots.manifest import UNACCOUNTED, UNREADABLE
 from lake.snapshots.standalone import RESTORED_DATA, STANDALONE
 from lake.snapshots.taken import Taken, everything_until
 from lake.snapshots.whole_days import days_of_chunks
+from lake.systems.loki.config import LokiDataset, LokiSource
 from lake.systems.loki.reading.version import Version, reported_version
 from lake.systems.loki.snapshot.account import ChunkFile, InBucket, LinesInChunks, OnDisk
 from lake.systems.loki.snapshot.chunks import ChunkName, parsed

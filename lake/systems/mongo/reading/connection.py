@@ -32,7 +32,7 @@ from lake.base.errors import (
     Stopped,
     TransientError,
 )
-from lake.base.settings import MongoSource
+from lake.systems.mongo.config import MongoSource
 from lake.systems.mongo.reading.uri import checked
 
 Client = pymongo.MongoClient[RawBSONDocument]

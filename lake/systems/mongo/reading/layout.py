@@ -10,7 +10,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from lake.base.datasets import MongoDataset
+from lake.systems.mongo.config import MongoDataset
 from lake.systems.mongo.reading.kinds import Kind
 from lake.systems.mongo.reading.names import REST
 from lake.systems.mongo.reading.schema import Column

@@ -12,10 +12,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from lake.base.datasets import MongoDataset
 from lake.base.day import Day
 from lake.base.errors import BadData
 from lake.base.table import TableStream
+from lake.systems.mongo.config import MongoDataset
 from lake.systems.mongo.reading.ahead import one_ahead
 from lake.systems.mongo.reading.columns import Builder
 from lake.systems.mongo.reading.layout import dictionary_columns, encodings, sorted_by

@@ -17,11 +17,11 @@ from typing import Any, Self
 
 from pymongo.errors import OperationFailure
 
-from lake.base.datasets import MongoDataset
 from lake.base.day import Day, day_range
 from lake.base.manifest import Manifest, read_ledger
-from lake.base.settings import MongoSource, Settings
+from lake.base.settings import Settings
 from lake.base.store import Store
+from lake.systems.mongo.config import MongoDataset, MongoSource
 from lake.systems.mongo.reading.connection import Client, explained
 from lake.systems.mongo.reading.reader import dated_between, of_day
 from lake.systems.mongo.snapshot.metadata import PLAIN

@@ -23,9 +23,9 @@ from pymongo.uri_parser import parse_uri
 
 from lake.base.errors import ConfigError, Incomplete
 from lake.base.scratch import scratch_directory
-from lake.base.settings import MongoSource
 from lake.servers.credentials import write_private
 from lake.snapshots.collecting import Collector
+from lake.systems.mongo.config import MongoSource
 from lake.systems.mongo.reading.connection import explained
 
 ARCHIVE = "mongodump.archive.gz"

@@ -29,8 +29,8 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.errors import OperationFailure
 
 from lake.base.errors import BadData
-from lake.base.settings import MongoSource
 from lake.snapshots.collecting import Collector
+from lake.systems.mongo.config import MongoSource
 from lake.systems.mongo.reading.connection import Client, explained
 from lake.systems.mongo.reading.elements import MalformedError, document_starts
 from lake.systems.mongo.snapshot.archive import BUCKETS

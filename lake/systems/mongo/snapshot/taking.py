@@ -12,12 +12,12 @@ from typing import Any
 
 from pymongo.errors import PyMongoError
 
-from lake.base.datasets import MongoDataset
 from lake.base.day import Day
 from lake.base.errors import ConfigError, Missing
-from lake.base.settings import MongoSource, Settings
+from lake.base.settings import Settings
 from lake.snapshots.collecting import Collector
 from lake.snapshots.taken import Taken, everything_until
+from lake.systems.mongo.config import MongoDataset, MongoSource
 from lake.systems.mongo.reading.connection import connect, explained, require_collection
 from lake.systems.mongo.reading.reader import of_day
 from lake.systems.mongo.snapshot.days import (

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, TypeVar
 
-from lake.base.datasets import PrometheusDataset
 from lake.base.errors import BadData, Refused, TransientError
 from lake.http.client import Answer, Http, Overloaded, Params, Rejected, Tally, TooLarge, shortened
+from lake.systems.prometheus.config import PrometheusDataset
 from lake.systems.prometheus.reading import stores
 from lake.systems.prometheus.reading.narrowing import Piece, pieces
 from lake.systems.prometheus.reading.plan import (

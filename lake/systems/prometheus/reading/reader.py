@@ -14,11 +14,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from lake.base.datasets import Dataset, PrometheusDataset
+from lake.base.datasets import Dataset
 from lake.base.day import Day
-from lake.base.settings import PrometheusSource
 from lake.base.table import TableStream
 from lake.http.client import Http
+from lake.systems.prometheus.config import PrometheusDataset, PrometheusSource
 from lake.systems.prometheus.reading import plan
 from lake.systems.prometheus.reading.api import Questions
 from lake.systems.prometheus.reading.blocks import ENCODINGS, SORTED_BY

@@ -21,13 +21,13 @@ import pyarrow.compute as pc
 from lake.base.datasets import duration_ms
 from lake.base.day import Day
 from lake.base.errors import Incomplete, UsageError
-from lake.base.settings import PrometheusSource
 from lake.base.store import Store
 from lake.http.client import Http, Rejected
 from lake.systems.label_sets import Integers, label_columns, label_sets, starts_of
 from lake.systems.labels import series_id
 from lake.systems.loading import Loaded, Remarks
 from lake.systems.partitions import Partition, batches_of
+from lake.systems.prometheus.config import PrometheusSource
 from lake.systems.prometheus.reading.quoting import quoted
 from lake.systems.prometheus.replay.native_histograms import HistogramWriter
 from lake.systems.prometheus.replay.remote_write import (

@@ -19,16 +19,17 @@ from typing import Any
 
 import yaml
 
-from lake.base.datasets import PrometheusDataset, duration_ms
+from lake.base.datasets import duration_ms
 from lake.base.day import Day
 from lake.base.errors import BadData, Incomplete, LakeError, PermanentError, Refused
-from lake.base.settings import PrometheusSource, Settings
+from lake.base.settings import Settings
 from lake.http.client import Http, NoSuchPath, Overloaded, Rejected
 from lake.snapshots.collecting import Collector
 from lake.snapshots.disk_state import STATE, Counting, disk_state
 from lake.snapshots.journal import Journal
 from lake.snapshots.taken import Taken
 from lake.snapshots.whole_days import days_of_blocks
+from lake.systems.prometheus.config import PrometheusDataset, PrometheusSource
 from lake.systems.prometheus.reading.api import Questions
 from lake.systems.prometheus.reading.plan import whole_day
 

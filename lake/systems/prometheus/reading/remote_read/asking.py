@@ -12,11 +12,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from lake.base.datasets import PrometheusDataset
 from lake.base.day import Day
 from lake.base.errors import BadData, ConfigError, Refused
 from lake.http.client import Answer, Http, NoSuchPath, Overloaded, Rejected, TooLarge
 from lake.systems.labels import metric_bucket
+from lake.systems.prometheus.config import PrometheusDataset
 from lake.systems.prometheus.reading.api import Questions
 from lake.systems.prometheus.reading.remote_read import label_sets
 from lake.systems.prometheus.reading.remote_read.request import HEADERS, PATH, SAMPLED, read_request

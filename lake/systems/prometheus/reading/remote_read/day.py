@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lake.base.datasets import PrometheusDataset
 from lake.base.day import Day
 from lake.base.errors import BadData
 from lake.base.scratch import scratch_directory
 from lake.base.table import TableStream
 from lake.http.client import Http
+from lake.systems.prometheus.config import PrometheusDataset
 from lake.systems.prometheus.reading.api import Questions
 from lake.systems.prometheus.reading.blocks import SampleTable, label_columns
 from lake.systems.prometheus.reading.plan import Window

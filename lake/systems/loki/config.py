@@ -1,0 +1,55 @@
+"""Loki in lake.toml.
+
+Belongs here: keys, defaults, rules. Does not: using them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from lake.base.datasets import Dataset
+from lake.base.sections import HttpSection, Section, SystemConfig
+
+
+class LokiSource(HttpSection):
+    """`[sources.loki]`."""
+
+    # reject_old_samples_max_age is one week by default: until then a day can grow.
+    lateness_days: Annotated[int, Field(ge=0)] = 8
+
+
+class LokiSnapshots(Section):
+    """`[snapshots.loki]`."""
+
+    data_dir: str = "/loki"
+    config_file: str = "/etc/loki/loki-config.yml"
+
+
+class LokiDataset(Dataset):
+    """The lines of all streams that a selector matches."""
+
+    source: Literal["loki"]
+    selector: Annotated[str, Field(min_length=1)]
+    # Where queries look for a line's level first. What is exported does not depend on it, so it
+    # is no part of the definition that manifests record.
+    level_from: Annotated[tuple[str, ...], Field(exclude=True)] = ()
+
+    @field_validator("level_from", mode="before")
+    @classmethod
+    def _one_place_is_a_list(cls, places: Any) -> Any:
+        return (places,) if isinstance(places, str) else places
+
+    @field_validator("level_from")
+    @classmethod
+    def _places_have_names(cls, places: tuple[str, ...]) -> tuple[str, ...]:
+        if "" in places or len(set(places)) < len(places):
+            raise ValueError(
+                'names of labels or metadata keys, or "line", each once and none empty: '
+                f"{list(places)!r}"
+            )
+        return places
+
+
+CONFIG = SystemConfig(LokiSource, LokiDataset, hot_days=30, snapshots=LokiSnapshots)
