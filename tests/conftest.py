@@ -13,14 +13,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import boto3
-import patience
 import pymongo
 import pytest
-from browsing import browser
-from loaded_site import Site, running_site
-from loki_versions import loki_program, pytest_generate_tests, pytest_terminal_summary
-from on_request import needed
-from slow_first import pytest_collection_modifyitems
+from support import patience
+from support.browsing import browser
+from support.loaded_site import Site, running_site
+from support.loki_versions import loki_program, pytest_generate_tests, pytest_terminal_summary
+from support.on_request import needed
+from support.slow_first import pytest_collection_modifyitems
 
 from lake.base.errors import LakeError
 from lake.servers import SERVER_NAMES, Binary, Stack, start

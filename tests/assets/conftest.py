@@ -10,7 +10,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster_aws.s3 import S3Resource
-from fake_source import FakeSource
+from support.fake_source import FakeSource
 
 from assets.definitions import build
 from assets.resources import LakeResource

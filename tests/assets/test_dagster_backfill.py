@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 import pymongo
 import pytest
 import yaml
-from browsing import new_page
 from playwright.sync_api import Browser, Page, expect
+from support.browsing import new_page
 
 from lake.base.day import Day
 from lake.base.errors import ConfigError, PermanentError, Refused

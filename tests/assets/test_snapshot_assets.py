@@ -9,7 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from loaded_site import SYSTEMS, Site
+from support.loaded_site import SYSTEMS, Site
 
 from assets.definitions import build
 from lake.base.settings import load

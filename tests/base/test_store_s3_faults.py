@@ -13,7 +13,7 @@ from pathlib import Path
 
 import boto3
 import pytest
-from tls import Certificates, certificates
+from support.tls import Certificates, certificates
 
 from lake.base.errors import LakeError, PermanentError, Refused, TransientError
 from lake.base.settings import S3Section

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from command_line import runner
-from hand_made import HandMadeLake, hand_made_lake
+from support.command_line import runner
+from support.hand_made import HandMadeLake, hand_made_lake
 
 
 @pytest.fixture

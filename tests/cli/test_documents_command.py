@@ -10,7 +10,7 @@ import sys
 import bson
 import pymongo
 import pytest
-from command_line import runner
+from support.command_line import runner
 
 DAY = "2026-07-05"
 MIDNIGHT = dt.datetime(2026, 7, 5, tzinfo=dt.UTC)

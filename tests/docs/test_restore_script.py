@@ -18,7 +18,7 @@ import bson
 import pymongo
 import pytest
 import requests
-from loaded_site import Site
+from support.loaded_site import Site
 
 from lake.base.resources import resource_path
 from lake.servers import find

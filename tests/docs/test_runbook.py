@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from loaded_site import Site
+from support.loaded_site import Site
 
 pytestmark = pytest.mark.slow
 TEXT = (Path(__file__).parents[2] / "docs/runbook-restore.md").read_text("utf-8")

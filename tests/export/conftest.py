@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from command_line import runner
-from fake_source import FakeSource
+from support.command_line import runner
+from support.fake_source import FakeSource
 
 from lake.base.day import Day
 from lake.base.settings import Settings, load

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pymongo
 import pytest
-from rewriting_proxy import rewriting
+from support.rewriting_proxy import rewriting
 
 from lake.base.day import Day
 from lake.base.errors import LakeError, Stopped

@@ -19,7 +19,7 @@ WEEK = ("--from", "2026-07-01", "--to", "2026-07-08")
 ENDLESS = """
 import json, sys
 import lake.export
-from fake_source import FakeSource
+from support.fake_source import FakeSource
 from lake.base.day import Day
 
 class Endless(FakeSource):
@@ -85,7 +85,7 @@ def test_an_interrupted_export(place, lake, number, arguments):
 STUCK = """
 import sys, threading
 import lake.export
-from fake_source import FakeSource
+from support.fake_source import FakeSource
 
 class Stuck(FakeSource):
     def read(self, *arguments):

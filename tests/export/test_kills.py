@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from killed import DAY, KEY, MANIFEST, Plain, Run
+from support.killed import DAY, KEY, MANIFEST, Plain, Run
 
 import lake.repair
 from lake.base.manifest import read_ledger, read_manifest

@@ -11,9 +11,9 @@ import bson
 import pyarrow as pa
 import pytest
 from bson import Decimal128, Int64, json_util
-from command_line import runner
-from hand_made import HandMadeLake, hand_made_lake
-from older_typing import DAY, STORED, older_table
+from support.command_line import runner
+from support.hand_made import HandMadeLake, hand_made_lake
+from support.older_typing import DAY, STORED, older_table
 
 from lake.base.day import Day
 from lake.base.manifest import Manifest, read_manifest

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import boto3
 import pytest
-from killed import DAY, KEY, MANIFEST, PART, Plain, Run
-from s3_proxy import S3Proxy
+from support.killed import DAY, KEY, MANIFEST, PART, Plain, Run
+from support.s3_proxy import S3Proxy
 
 from lake.base.errors import TransientError
 from lake.base.manifest import read_manifest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from demo_history import History, week_of_history
+from support.demo_history import History, week_of_history
 
 
 @pytest.fixture(scope="session")

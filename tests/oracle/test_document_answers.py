@@ -15,13 +15,13 @@ from typing import Any
 
 import pymongo
 import pytest
-from both_sides import Both, Part, exact, left_out
-from documents import DATES, FIRST, NAMES, UUIDS, WORDS, Document, days_of_documents
 from hypothesis import given
 from hypothesis import strategies as st
-from lakes import examples, exported, same_number
-from on_request import needed
 from pymongo.collection import Collection
+from support.both_sides import Both, Part, exact, left_out
+from support.documents import DATES, FIRST, NAMES, UUIDS, WORDS, Document, days_of_documents
+from support.lakes import examples, exported, same_number
+from support.on_request import needed
 
 from lake.base.day import Day, day_range
 from lake.servers import start

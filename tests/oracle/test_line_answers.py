@@ -8,7 +8,7 @@ from typing import Any
 import requests
 from hypothesis import given
 from hypothesis import strategies as st
-from lakes import differences, examples, exported
+from support.lakes import differences, examples, exported
 
 from lake.base.day import Day
 

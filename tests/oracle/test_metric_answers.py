@@ -14,8 +14,8 @@ import pytest
 import requests
 from hypothesis import given
 from hypothesis import strategies as st
-from lakes import differences, examples, exported
-from series_writing import write_request
+from support.lakes import differences, examples, exported
+from support.series_writing import write_request
 
 from lake.base.day import Day
 from lake.servers import start

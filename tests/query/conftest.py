@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from demo_history import History, week_of_history
-from hand_made import HandMadeLake, hand_made_lake
+from support.demo_history import History, week_of_history
+from support.hand_made import HandMadeLake, hand_made_lake
 
 from lake.cli import main
 

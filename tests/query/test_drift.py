@@ -11,9 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hand_made import HandMadeLake, hand_made_lake
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.hand_made import HandMadeLake, hand_made_lake
 
 from lake.base.errors import Missing, PermanentError, UsageError
 from lake.catalog import write_catalog

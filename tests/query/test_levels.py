@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 import requests
-from hand_made import HandMadeLake
+from support.hand_made import HandMadeLake
 
 from lake.base.day import Day
 from lake.base.definition import changed_keys

@@ -45,7 +45,7 @@ DETECTED = [
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory):
-    from hand_made import hand_made_lake  # noqa: PLC0415
+    from support.hand_made import hand_made_lake  # noqa: PLC0415
 
     with hand_made_lake(tmp_path_factory.mktemp("levels"), "events").connect() as session:
         yield session

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import duckdb
 import pytest
-from tls import certificates, tls_in_front_of
+from support.tls import certificates, tls_in_front_of
 
 from lake.base.errors import Missing, PermanentError, Refused, TransientError, UsageError
 from lake.base.settings import S3Section

@@ -12,9 +12,9 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pytest
-from hand_made import HandMadeLake, hand_made_lake
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from support.hand_made import HandMadeLake, hand_made_lake
 
 from lake.base.day import Day
 from lake.base.layout import table_key

@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pymongo
 import pytest
-from command_line import runner
-from hand_made import HandMadeLake, hand_made_lake
-from older_typing import DAY, MIDNIGHT, STORED, older_table
+from support.command_line import runner
+from support.hand_made import HandMadeLake, hand_made_lake
+from support.older_typing import DAY, MIDNIGHT, STORED, older_table
 
 from lake.base.day import Day
 from lake.base.manifest import read_manifest

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import new_page
 from playwright.sync_api import Browser, Page
+from support.browsing import new_page
 
 from lake.rehearse.page import render
 

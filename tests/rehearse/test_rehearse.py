@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pymongo
 import pytest
-from changing import rewrite, with_value
-from command_line import runner
-from hand_made import hand_made_lake
-from loaded_site import SYSTEMS, Site
+from support.changing import rewrite, with_value
+from support.command_line import runner
+from support.hand_made import hand_made_lake
+from support.loaded_site import SYSTEMS, Site
 
 from lake.base.manifest import read_manifest
 from lake.demo.into_mongo import DATABASE

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from support.log_site import LogSite, running_log_site
+from support.replay_site import ReplaySite, running_site
 
-_SOURCES = Path(__file__).parents[1] / "systems"
-# The other tests' own ways to write into servers.
-sys.path += [str(_SOURCES / name) for name in ("prometheus_raw", "loki", "mongo")]
-
-from log_site import LogSite, running_log_site  # noqa: E402
-from replay_site import ReplaySite, running_site  # noqa: E402
-
-from lake.replay import Replayed, find_partitions, replayed  # noqa: E402
-from lake.servers import Binary  # noqa: E402
+from lake.replay import Replayed, find_partitions, replayed
+from lake.servers import Binary
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import pytest
 import requests
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from made_partitions import LINES, PAIRS, SETTINGS, put
+from support.made_partitions import LINES, PAIRS, SETTINGS, put
 
 from lake.base.day import Day
 from lake.base.store.directory import DirectoryStore

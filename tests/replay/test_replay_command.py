@@ -15,8 +15,8 @@ from pathlib import Path
 import pyarrow as pa
 import pymongo
 import pytest
-from command_line import runner
-from hand_made import hand_made_lake
+from support.command_line import runner
+from support.hand_made import hand_made_lake
 
 from lake.base.day import Day
 from lake.replay import find_partitions, replayed

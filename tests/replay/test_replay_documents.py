@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pymongo
 from bson.raw_bson import RawBSONDocument
-from bson_values import plain
-from replay_site import DAYS
+from support.bson_values import plain
+from support.replay_site import DAYS
 
 
 def documents(uri, question=None):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import requests
-from loki_versions import PINNED, found
-from replay_site import DAYS
+from support.loki_versions import PINNED, found
+from support.replay_site import DAYS
 
 import lake.replay.programs
 from lake.servers import install

@@ -6,7 +6,7 @@ import random
 
 import pytest
 import requests
-from replay_site import DAYS, RATES
+from support.replay_site import DAYS, RATES
 
 from lake.systems.prometheus.config import PrometheusDataset, PrometheusSource
 from lake.systems.prometheus.reading import PrometheusReader

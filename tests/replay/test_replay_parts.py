@@ -5,10 +5,10 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 import requests
-from loki_client import LokiClient
-from made_partitions import LINES, PAIRS, SETTINGS, put
-from raw_days import bits
-from remote_writing import floats, series, write
+from support.loki_client import LokiClient
+from support.made_partitions import LINES, PAIRS, SETTINGS, put
+from support.raw_days import bits
+from support.remote_writing import floats, series, write
 
 from lake.base.day import Day
 from lake.base.store.directory import DirectoryStore

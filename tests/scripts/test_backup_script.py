@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from loaded_site import SYSTEMS, Site
+from support.loaded_site import SYSTEMS, Site
 
 from lake.base.day import Day
 from lake.snapshots.manifest import snapshot_days

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from looking import exists, within
+from support.looking import exists, within
 
 from lake.base.errors import PermanentError
 from lake.servers import install

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from looking import exists, ports_listened_on, within
+from support.looking import exists, ports_listened_on, within
 
 START = """
 import json, os, signal, sys, threading, time

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pymongo
 import pytest
 import requests
-from looking import exists, listening, within
-from on_request import needed
+from support.looking import exists, listening, within
+from support.on_request import needed
 
 from lake.base.errors import PermanentError, UsageError
 from lake.servers import SERVER_NAMES, Binary, Stack, server, start

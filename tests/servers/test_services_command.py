@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from looking import listener, ports_listened_on, within
+from support.looking import listener, ports_listened_on, within
 
 from lake.servers import EXTRA_PROGRAMS, PROGRAM_NAMES
 

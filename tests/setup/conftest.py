@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from command_line import runner
+from support.command_line import runner
 
 from lake.base.day import Day
 from lake.demo.load import Loaded, load

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pymongo
 import pytest
-from rewriting_proxy import rewriting
+from support.rewriting_proxy import rewriting
 
 from lake.base.day import Day
 from lake.base.layout import manifest_key

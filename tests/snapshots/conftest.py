@@ -10,10 +10,10 @@ from typing import Any
 
 import pymongo
 import pytest
-from command_line import runner
-from folders import Folders
-from places import Place
-from system_loading import load_loki, load_prometheus, takes_metadata
+from support.command_line import runner
+from support.folders import Folders
+from support.places import Place
+from support.system_loading import load_loki, load_prometheus, takes_metadata
 
 from lake.servers import Binary, Stack, start
 from lake.servers.s3 import REGION

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import requests
 import yaml
-from answers import prometheus_samples
-from places import DAY, TODAY
+from support.answers import prometheus_samples
+from support.places import DAY, TODAY
 
 from lake.base.errors import PermanentError
 from lake.restore.directory import bring_down

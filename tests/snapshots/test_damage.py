@@ -7,7 +7,7 @@ import resource
 import shutil
 
 import pytest
-from folders import DAY, PIECE, contents
+from support.folders import DAY, PIECE, contents
 
 from lake.base.errors import BadData, Incomplete, PermanentError, UsageError
 from lake.restore.files import restore_files

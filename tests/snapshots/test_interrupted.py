@@ -7,8 +7,8 @@ import signal
 import time
 
 import pytest
-from folders import DAY, PIECE, contents, restore_until, take_until
-from waiting import wait_until_stopped
+from support.folders import DAY, PIECE, contents, restore_until, take_until
+from support.waiting import wait_until_stopped
 
 from lake.base.errors import Conflict, Missing
 from lake.snapshot import clean, list_snapshots, remove_snapshot, verify_snapshot

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from answers import loki_lines
-from loki_versions import PINNED, found
-from places import DAY
-from system_loading import load_loki, takes_metadata
+from support.answers import loki_lines
+from support.loki_versions import PINNED, found
+from support.places import DAY
+from support.system_loading import load_loki, takes_metadata
 
 import lake.restore.server
 from lake.base.errors import Incomplete, PermanentError

@@ -8,11 +8,11 @@ from shutil import which
 
 import pymongo
 import pytest
-from answers import mongo_database
 from bson import Code
-from mongo_archives import described, written
-from places import DAY, TODAY
-from rewriting_proxy import rewriting
+from support.answers import mongo_database
+from support.mongo_archives import described, written
+from support.places import DAY, TODAY
+from support.rewriting_proxy import rewriting
 
 from lake.base.day import Day
 from lake.base.errors import Incomplete, Missing, TransientError

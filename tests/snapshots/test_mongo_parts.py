@@ -14,8 +14,8 @@ from bson import Binary, Code, Decimal128, Int64, MaxKey, MinKey, ObjectId, Rege
 from bson.datetime_ms import DatetimeMS
 from hypothesis import given, settings
 from hypothesis import strategies as some
-from mongo_archives import crc64, described, written
-from places import DAY, TODAY
+from support.mongo_archives import crc64, described, written
+from support.places import DAY, TODAY
 
 from lake.base.errors import BadData
 from lake.base.settings import Settings

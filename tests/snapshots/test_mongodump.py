@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pymongo
 import pytest
-from places import DAY
+from support.places import DAY
 
 from lake.base.errors import ConfigError, Incomplete, Missing
 from lake.servers import start
@@ -18,14 +18,14 @@ from lake.systems.mongo.config import MongoSource
 from lake.systems.mongo.snapshot.load import _held, load_dump
 from lake.systems.mongo.snapshot.mongodump import _uri
 
-TESTS = str(Path(__file__).parent)
+TESTS = str(Path(__file__).parents[1])
 FAKE = """#!{python}
 import json, os, sys, stat, pathlib
 import pymongo
 from bson import json_util
 here = pathlib.Path(__file__).parent
 sys.path.insert(0, {tests!r})
-from mongo_archives import described, read, written
+from support.mongo_archives import described, read, written
 name = pathlib.Path(__file__).name
 argv = sys.argv[1:]
 option = lambda key: next((a.split("=", 1)[1] for a in argv if a.startswith(key + "=")), "")

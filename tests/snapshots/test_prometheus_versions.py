@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import requests
-from on_request import needed
-from places import DAY, Place
-from series_writing import write_request
+from support.on_request import needed
+from support.places import DAY, Place
+from support.series_writing import write_request
 
 from lake.servers import find, start
 from lake.servers.closest import closest

@@ -8,9 +8,9 @@ from typing import Any
 
 import pymongo
 import pytest
-from answers import loki_lines, mongo_database, prometheus_samples
-from places import DAY, TODAY
-from system_loading import load_loki, load_mongo, takes_metadata
+from support.answers import loki_lines, mongo_database, prometheus_samples
+from support.places import DAY, TODAY
+from support.system_loading import load_loki, load_mongo, takes_metadata
 
 from lake.base.errors import Incomplete
 from lake.servers import Binary, has_version, start

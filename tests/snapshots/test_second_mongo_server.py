@@ -13,10 +13,10 @@ from typing import Any
 import bson
 import pymongo
 import pytest
-from answers import mongo_database
 from bson import json_util
-from on_request import needed
-from places import DAY, TODAY
+from support.answers import mongo_database
+from support.on_request import needed
+from support.places import DAY, TODAY
 
 from lake.servers import start
 from lake.systems.mongo.config import MongoDataset, MongoSource

@@ -15,8 +15,8 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as some
-from places import DAY
-from system_loading import load_prometheus
+from support.places import DAY
+from support.system_loading import load_prometheus
 
 from lake.base.errors import PermanentError
 from lake.servers import start

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from places import DAY
+from support.places import DAY
 
 from lake.base.day import Day
 from lake.base.errors import BadData

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from tls import Certificates, certificates
+from support.tls import Certificates, certificates
 
 
 @dataclass(frozen=True)

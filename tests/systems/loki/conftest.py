@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from loki_client import LokiClient
-from loki_versions import NO_NEWEST
+from support.loki_client import LokiClient
+from support.loki_versions import NO_NEWEST
 
 from lake.base.errors import LakeError
 from lake.servers import Stack, find_all, has_version, start

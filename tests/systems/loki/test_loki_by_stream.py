@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from faulty_proxy import FaultyProxy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from loki_client import Entry, Labels, LokiClient
-from loki_days import DAY, HOUR, MS, Row, pairs, pushed, read, rows_of
+from support.faulty_proxy import FaultyProxy
+from support.loki_client import Entry, Labels, LokiClient
+from support.loki_days import DAY, HOUR, MS, Row, pairs, pushed, read, rows_of
 
 from lake.base.errors import Incomplete
 from lake.servers import Binary, Stack, start

@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from loki_client import Entry, LokiClient
-from loki_days import DAY, HOUR, MS, Row, pushed, read, rows_of
+from support.loki_client import Entry, LokiClient
+from support.loki_days import DAY, HOUR, MS, Row, pushed, read, rows_of
 
 from lake.base.errors import Incomplete, LakeError, Refused
 from lake.base.parquet import write_parquet

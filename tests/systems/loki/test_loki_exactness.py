@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from faulty_proxy import Fault, FaultyProxy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from loki_client import Entry, LokiClient
-from loki_days import DAY, HOUR, MS, Row, pairs, pushed, read, rows_of
+from support.faulty_proxy import Fault, FaultyProxy
+from support.loki_client import Entry, LokiClient
+from support.loki_days import DAY, HOUR, MS, Row, pairs, pushed, read, rows_of
 
 from lake.base.errors import LakeError, TransientError
 from lake.servers import Stack

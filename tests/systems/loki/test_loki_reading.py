@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loki_in_memory import HOUR, MS, FakeLoki, Line, labels_of
+from support.loki_in_memory import HOUR, MS, FakeLoki, Line, labels_of
 
 from lake.base.day import Day
 from lake.base.errors import Incomplete, TransientError

@@ -10,7 +10,7 @@ import pytest
 from bson.datetime_ms import DatetimeMS
 from bson.errors import InvalidBSON
 from pymongo import errors
-from rewriting_proxy import rewriting
+from support.rewriting_proxy import rewriting
 from test_mongo_days import DAY, dataset
 
 from lake.base.errors import BadData, ConfigError, LakeError, Refused, TransientError

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pymongo
 import pytest
 from bson.raw_bson import RawBSONDocument
-from bson_values import plain
 from pymongo.collection import Collection
+from support.bson_values import plain
 
 from lake.base.day import Day
 from lake.base.errors import LakeError, Missing, Refused, TransientError

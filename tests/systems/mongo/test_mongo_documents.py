@@ -22,10 +22,10 @@ from bson import json_util
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
-from bson_values import plain
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from strategies import DAY_START_MS, date, document, integer, odd_days, sayable_days, string
+from support.bson_values import plain
+from support.strategies import DAY_START_MS, date, document, integer, odd_days, sayable_days, string
 
 from lake.base.day import Day
 from lake.base.layout import table_key

@@ -10,10 +10,10 @@ import bson
 import pyarrow as pa
 import pytest
 from bson.codec_options import CodecOptions, DatetimeConversion
-from bson_values import plain
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import date, document, integer, odd_days
+from support.bson_values import plain
+from support.strategies import date, document, integer, odd_days
 from test_mongo_round_trip import stream
 
 from lake.systems.mongo.reading.elements import MalformedError
@@ -85,7 +85,7 @@ def test_answers_that_are_cut_or_torn(answer: bytes) -> None:
 @pytest.mark.slow
 def test_no_byte_beyond_the_end_is_read() -> None:
     """The batch ends where a page ends that may not be touched: reading on is a SIGSEGV."""
-    script = Path(__file__).with_name("at_the_edge.py")
+    script = Path(__file__).parents[2] / "support/at_the_edge.py"
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[0]) > 1000

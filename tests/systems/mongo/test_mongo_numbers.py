@@ -21,9 +21,9 @@ import pyarrow as pa
 import pymongo
 import pytest
 from bson import Decimal128, Int64
-from bson_values import plain
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.bson_values import plain
 from test_mongo_round_trip import stream
 
 from lake.base.day import Day

@@ -12,9 +12,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from bson_values import plain
 from hypothesis import HealthCheck, given, settings
-from strategies import (
+from support.bson_values import plain
+from support.strategies import (
     DAY_START_MS,
     Value,
     array,

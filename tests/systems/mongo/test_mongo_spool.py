@@ -9,7 +9,7 @@ from pathlib import Path
 import bson
 import numpy as np
 import pytest
-from strategies import DAY_START_MS
+from support.strategies import DAY_START_MS
 
 from lake.systems.mongo.reading import spool
 from lake.systems.mongo.reading.locate import LOCATED, Located

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from prometheus_history import history
+from support.prometheus_history import history
 
 from lake.servers import install, start
 from lake.systems.prometheus.config import PrometheusSource

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import requests
-from prometheus_history import DAY, MANY_NAMES, dataset, history
+from support.prometheus_history import DAY, MANY_NAMES, dataset, history
 
 from lake.base.errors import Refused
 from lake.base.parquet import write_parquet

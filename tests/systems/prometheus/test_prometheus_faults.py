@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pyarrow as pa
 import pytest
-from prometheus_history import DAY, dataset
+from support.prometheus_history import DAY, dataset
 
 from lake.base.errors import BadData, Refused, TransientError
 from lake.systems.prometheus.config import PrometheusSource

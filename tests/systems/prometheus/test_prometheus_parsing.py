@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_history import DAY
+from support.prometheus_history import DAY
 
 from lake.base.datasets import duration_ms
 from lake.base.errors import BadData, TransientError

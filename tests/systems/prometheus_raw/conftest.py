@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from raw_days import DAY, dataset
+from support.raw_days import DAY, dataset
 
 from lake.base.parquet import write_parquet
 from lake.servers import find, start

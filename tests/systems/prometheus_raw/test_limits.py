@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from raw_days import DAY, bits
-from remote_writing import floats, series, write
+from support.raw_days import DAY, bits
+from support.remote_writing import floats, series, write
 
 from lake.base.errors import Refused
 from lake.base.parquet import write_parquet

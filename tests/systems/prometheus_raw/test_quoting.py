@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import requests
-from raw_days import DAY, bits, fresh_metric
-from remote_writing import floats, series, write
+from support.raw_days import DAY, bits, fresh_metric
+from support.remote_writing import floats, series, write
 
 from lake.systems.prometheus.reading.quoting import quoted
 

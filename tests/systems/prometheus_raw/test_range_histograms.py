@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import requests
-from raw_days import DAY, bits, fresh_metric
-from remote_writing import floats, histogram, series, write
+from support.raw_days import DAY, bits, fresh_metric
+from support.remote_writing import floats, histogram, series, write
 
 from lake.base.parquet import write_parquet
 from lake.systems.prometheus.config import PrometheusDataset, PrometheusSource

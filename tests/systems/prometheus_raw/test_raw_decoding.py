@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chunk_writing import XOR, chunk, crc32c, frame, message, xor_chunk
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from remote_writing import varint
+from support.chunk_writing import XOR, chunk, crc32c, frame, message, xor_chunk
+from support.remote_writing import varint
 
 from lake.base.errors import BadData, LakeError, TransientError
 from lake.systems.prometheus.reading.remote_read import compiled

@@ -12,8 +12,8 @@ import pytest
 import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from raw_days import DAY, NAN, STALE, bits, double, expected_row, fresh_metric, rows_by
-from remote_writing import floats, series, write
+from support.raw_days import DAY, NAN, STALE, bits, double, expected_row, fresh_metric, rows_by
+from support.remote_writing import floats, series, write
 
 from lake.servers import find
 from lake.systems.labels import series_id

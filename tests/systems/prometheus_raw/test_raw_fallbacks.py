@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import requests
-from between import Proxy, Said
-from chunk_writing import XOR, chunk, frame, message, xor_chunk
-from raw_days import DAY, STALE, bits, dataset, expected_row, fresh_metric, rows_by
-from remote_writing import floats, histogram, series, write
+from support.between import Proxy, Said
+from support.chunk_writing import XOR, chunk, frame, message, xor_chunk
+from support.raw_days import DAY, STALE, bits, dataset, expected_row, fresh_metric, rows_by
+from support.remote_writing import floats, histogram, series, write
 
 from lake.base.errors import BadData, ConfigError, TransientError
 from lake.servers import start

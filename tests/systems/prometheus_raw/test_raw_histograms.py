@@ -6,8 +6,8 @@ import random
 
 import pytest
 import requests
-from raw_days import DAY, STALE, bits, double, fresh_metric
-from remote_writing import floats, histogram, series, write
+from support.raw_days import DAY, STALE, bits, double, fresh_metric
+from support.remote_writing import floats, histogram, series, write
 
 
 def told(url, metric):

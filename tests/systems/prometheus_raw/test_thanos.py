@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import requests
-from raw_days import bits
-from remote_writing import floats, series, write
+from support.raw_days import bits
+from support.remote_writing import floats, series, write
 
 from lake.base.day import Day
 from lake.base.errors import LakeError, TransientError

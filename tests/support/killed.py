@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
-from fake_source import SCHEMA, FakeSource
 
 from lake.base.day import Day
 from lake.base.settings import Settings, load
 from lake.base.store import open_store, s3
 from lake.export import Exporter
+from support.fake_source import SCHEMA, FakeSource
 
 DAY = Day.parse("2026-07-05")
 KEY = f"tables/events/day={DAY}/data.parquet"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from remote_writing import field, varint, zigzag
+from support.remote_writing import field, varint, zigzag
 
 XOR = 1
 

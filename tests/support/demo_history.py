@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from hand_made import HandMadeLake, hand_made_lake
 
 from lake.base.day import Day
 from lake.demo.dialogue import Request, requests_of
@@ -17,6 +16,7 @@ from lake.demo.documents import documents_of
 from lake.demo.logs import lines_of
 from lake.demo.metrics import MetricsDay, metrics_of
 from lake.demo.scenario import Scenario
+from support.hand_made import HandMadeLake, hand_made_lake
 
 DATASETS = (
     "usage_analytics",

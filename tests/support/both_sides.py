@@ -16,11 +16,11 @@ from typing import Any
 
 import duckdb
 from bson import Decimal128
-from documents import FIRST, Document
 from pymongo.collection import Collection
 
 from lake.base.day import Day, day_range
 from lake.query import Answer, Lake
+from support.documents import FIRST, Document
 
 _LEFT_OUT = re.compile(r"column (\S+) leaves out ([\d,]+) values?")
 

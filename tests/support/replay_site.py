@@ -16,9 +16,6 @@ import bson
 import pymongo
 import pytest
 from bson.raw_bson import RawBSONDocument
-from loki_client import LokiClient
-from raw_days import NAN, STALE, bits
-from remote_writing import floats, histogram, series, write
 
 from lake.base.day import Day
 from lake.base.settings import Settings, load
@@ -27,6 +24,9 @@ from lake.export import Exporter
 from lake.runs import export_many
 from lake.servers import start
 from lake.servers.s3 import REGION
+from support.loki_client import LokiClient
+from support.raw_days import NAN, STALE, bits
+from support.remote_writing import floats, histogram, series, write
 
 FIRST = Day.parse("2026-03-14")
 DAYS = [FIRST, FIRST.plus(1)]

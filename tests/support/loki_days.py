@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from loki_client import Entry, Labels, LokiClient
 
 from lake.base.day import Day
 from lake.systems.labels import labels_id
 from lake.systems.loki.config import LokiDataset, LokiSource
 from lake.systems.loki.reading import LokiReader
+from support.loki_client import Entry, Labels, LokiClient
 
 DAY = Day.parse("2026-03-01")
 MS = 1_000_000

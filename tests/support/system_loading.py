@@ -9,11 +9,11 @@ import pyarrow as pa
 import requests
 from bson import Binary, Code, Decimal128, Int64, MinKey, ObjectId, Regex, Timestamp
 from bson.datetime_ms import DatetimeMS
-from places import DAY
-from series_writing import write_request
 
 from lake.servers import Binary as Program
 from lake.servers import has_version
+from support.places import DAY
+from support.series_writing import write_request
 
 
 def load_prometheus(url: str, series: int = 6, base: float = 0.0, start_ms: int = 0) -> None:

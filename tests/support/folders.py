@@ -9,8 +9,6 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-from places import noon
-
 import lake.snapshot
 from lake.base.day import Day
 from lake.base.settings import load
@@ -20,6 +18,7 @@ from lake.snapshot import Outcome, take_snapshot
 from lake.snapshots import collecting
 from lake.snapshots.manifest import read_snapshot
 from lake.snapshots.taken import Taken
+from support.places import noon
 
 DAY = Day.parse("2026-07-05")
 PIECE = 1 << 20
