@@ -24,10 +24,14 @@ _COMMAND = ("dev", "--module-name", "assets.definitions")
 @json_option
 @config_option
 def dagster(directory: Path, as_json: bool, config: str | None) -> None:
-    """Prepares DIRECTORY as Dagster's home and prints how to start Dagster.
+    """Prepares a Dagster home for scheduled exports.
 
-    Writes dagster.yaml there unless there is one. Dagster then keeps its runs and schedules in
-    DIRECTORY and exports the datasets of lake.toml; it can be started from any directory.
+    Writes DIRECTORY/dagster.yaml unless it exists, and prints how to start Dagster. Dagster
+    stores its runs and schedules in DIRECTORY and exports the datasets of lake.toml. It can be
+    started from any directory.
+
+    \b
+    Example:  lake dagster ~/dagster-lake
     """
     from lake.base.settings import find_file, load  # noqa: PLC0415
 

@@ -32,22 +32,29 @@ _INTERRUPTED = 130
     default=".demo",
     show_default=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where everything of the demo goes.",
+    help="Directory for the data, the lake and the configuration.",
 )
 @click.option(
     "--days",
     type=click.IntRange(1, 400),
-    help="Number of UTC days, ending yesterday; 92, or those that DIR holds.",
+    metavar="N",
+    help="Number of UTC days, ending yesterday (default: those in DIR, else 92).",
 )
-@click.option("--fresh", is_flag=True, help="Makes the data and the export in DIR anew.")
-@click.option("--serve", is_flag=True, help="Keeps servers and Dagster's UI up until Ctrl-C.")
+@click.option("--fresh", is_flag=True, help="Discards what DIR holds and starts over.")
+@click.option(
+    "--serve", is_flag=True, help="Keeps the servers and Dagster's UI running until Ctrl-C."
+)
 @json_option
 def demo(directory: Path, days: int | None, fresh: bool, serve: bool, as_json: bool) -> None:
-    """The main job on real local servers.
+    """Exports and queries generated data on real local servers.
 
-    Starts Prometheus, Loki, a MongoDB server and an S3 server, fills them, exports every
-    day through a Dagster backfill, proves that the lake equals its sources, and plots the
-    quarter. Leaves DIR/lake.toml, which every other command takes by --config.
+    Starts Prometheus, Loki, a MongoDB server and an S3 server, loads a quarter of data, exports
+    every day in one Dagster backfill, verifies that the lake's totals equal its sources', and
+    plots the quarter. Writes DIR/lake.toml; pass it to other commands with --config. Takes
+    about three minutes; the first run also installs the servers.
+
+    \b
+    Example:  lake demo --serve
     """
     from lake.demo.place import Place  # noqa: PLC0415
     from lake.demo.run import run_demo  # noqa: PLC0415

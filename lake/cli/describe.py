@@ -20,19 +20,23 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("dataset", required=False)
-@click.option("--from", "start", type=DayType(), help="First UTC day.")
-@click.option("--to", "end", type=DayType(), help="End day (exclusive).")
+@click.option("--from", "start", type=DayType(), help="Start day (UTC).")
+@click.option("--to", "end", type=DayType(), help="End day (UTC, exclusive).")
 @json_option
 @config_option
 def describe(
     dataset: str | None, start: Day | None, end: Day | None, as_json: bool, config: str | None
 ) -> None:
-    """Lists the columns of DATASET, or of every dataset, over the newest 31 days.
+    """Lists a dataset's columns with types, coverage and examples.
 
-    Each column or member has its type, the number of days and rows with a value, the number
-    of values that it leaves out (they are in _rest) and an example, cut to 80 characters.
+    Shows all datasets if none is named. Prints for each column and nested field its type, the
+    share of days and rows with a value, the number of values that it does not include (they are
+    in _rest), and an example cut to 80 characters. The default range is the newest 31 days.
 
-    Rows are counted from Parquet statistics; only columns that are lists are read.
+    Rows are counted from Parquet statistics; only list columns are read.
+
+    \b
+    Example:  lake describe usage_analytics --from 2026-10-01 --to 2026-11-01
     """
     from lake.describe import as_json as described_as_json  # noqa: PLC0415
     from lake.describe import describe as describe_dataset  # noqa: PLC0415

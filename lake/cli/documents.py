@@ -15,16 +15,19 @@ from lake.cli.options import DayType, config_option, json_option
 
 @click.command()
 @click.argument("dataset")
-@click.option("--day", type=DayType(), required=True, help="The UTC day.")
+@click.option("--day", type=DayType(), required=True, help="UTC day to print.")
 @json_option
 @config_option
 def documents(dataset: str, day: Day, as_json: bool, config: str | None) -> None:  # noqa: ARG001
-    """Prints a day's MongoDB documents as they were exported.
+    """Prints the MongoDB documents of one exported day.
 
-    Canonical Extended JSON, one document a line, with or without --json. A document that it
-    can't say is {"$raw": {"$binary": ...}} with its BSON.
+    Prints canonical Extended JSON, one document per line, with or without --json. A document
+    that Extended JSON can't represent is printed as {"$raw": {"$binary": ...}} with its BSON.
 
-    Fields have the values they had; only their order and the width of an integer may differ.
+    Values are those of the source; the order of fields and the width of integers may differ.
+
+    \b
+    Example:  lake documents usage_analytics --day 2026-11-01 > documents.jsonl
     """
     from lake.base.settings import load  # noqa: PLC0415
     from lake.base.store import open_store  # noqa: PLC0415

@@ -25,8 +25,12 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("dataset")
 @days_options
-@click.option("--force", is_flag=True, help="Also removes days that can't be exported again.")
-@click.option("--yes", is_flag=True, help="Answers the question that --force asks.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Also removes days that can't be exported again; asks for confirmation.",
+)
+@click.option("--yes", is_flag=True, help="Skips the confirmation.")
 @json_option
 @config_option
 def drop(
@@ -39,16 +43,16 @@ def drop(
     as_json: bool,
     config: str | None,
 ) -> None:
-    """Removes a dataset's partitions from the lake: manifest first, then object.
+    """Removes days of a dataset from the lake.
 
-    Removes a day only where it has no rows, or where the source still holds at least as many
-    as the lake. --force removes other days, too, after a question. With --from and --to, days
-    that are not in the lake are passed over.
+    Only days that can be exported again are removed: those without rows, and those of which
+    the source still counts at least as many rows as the lake. --force removes the others, too.
+    With --from and --to, days that are not in the lake are skipped.
+
+    Exit status: 1 if a day was not removed.
 
     \b
     Example:  lake drop container_logs --day 2026-11-01
-
-    The exit status is 1 if a day was not removed.
     """
     from lake.base.settings import load  # noqa: PLC0415
     from lake.drop import drop as remove  # noqa: PLC0415

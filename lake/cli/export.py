@@ -33,26 +33,27 @@ _JOBS = max(1, min(4, os.cpu_count() or 1))
 _jobs_option = click.option(
     "--jobs",
     default=_JOBS,
+    metavar="N",
     show_default=True,
     type=click.IntRange(1, 64),
     help="Number of partitions to export in parallel.",
 )
 _shrink_option = click.option(
-    "--allow-shrink", is_flag=True, help="Lets a day end up with fewer rows than before."
+    "--allow-shrink", is_flag=True, help="Allows a day to be replaced by fewer rows."
 )
 
 
 @click.command()
 @click.argument("dataset", nargs=-1)
 @days_options
-@click.option("--force", is_flag=True, help="Rewrites days that are there and complete, too.")
+@click.option("--force", is_flag=True, help="Also rewrites complete days.")
 @_jobs_option
-@click.option("--open-day", is_flag=True, help="Takes a day that is not over, too.")
+@click.option("--open-day", is_flag=True, help="Also exports the current, unfinished day.")
 @_shrink_option
 @click.option(
     "--retype",
     is_flag=True,
-    help="Rewrites days that older rules typed, from their own rows.",
+    help="Converts MongoDB days of earlier versions to the current column types.",
 )
 @json_option
 @config_option
@@ -69,16 +70,20 @@ def export(
     as_json: bool,
     config: str | None,
 ) -> None:
-    """Copies closed UTC days into the lake.
+    """Exports closed UTC days to the lake.
 
-    Of each DATASET, of all where none is named. A day that is there is skipped; inside its
-    source's lateness window it is counted again first, and rewritten if it grew. An update
-    that leaves a day's count as it was is not noticed: --force takes it. A day that fails
-    leaves what was there before and does not stop the others; the exit status is 1 at the end.
+    Exports the named datasets (default: all). Days that are already in the lake are skipped;
+    inside the source's lateness window they are re-counted first and rewritten if they grew.
+    An update that does not change a day's count goes unnoticed; use --force to export it. A
+    day that fails keeps its previous partition and does not stop the other days.
 
-    --retype gives MongoDB days that an earlier version exported the columns of this version.
-    It reads the lake only, proves that the documents stay the same, and by default takes all
-    such days.
+    --retype reads the lake only, verifies that the documents stay the same, and covers all
+    days of earlier versions unless days are named.
+
+    Exit status: 1 if a day failed.
+
+    \b
+    Example:  lake export --from 2026-08-01 --to 2026-11-01 --jobs 4
     """
     from lake.base.settings import load  # noqa: PLC0415
     from lake.coverage import refuse_day  # noqa: PLC0415
@@ -140,12 +145,17 @@ def _retype(
 def recheck(
     dataset: tuple[str, ...], jobs: int, allow_shrink: bool, as_json: bool, config: str | None
 ) -> None:
-    """Counts late days again and rewrites those that grew.
+    """Re-counts recent days and rewrites those that grew.
 
-    These are the closed days inside the lateness window of each DATASET's source, as far as
-    the source keeps them; those that are not exported yet are exported. The old counts
-    stay in the manifest's history. A day that shrank, or of which nothing is left, is a
-    failure and stays as it is, unless --allow-shrink is given.
+    Covers the lateness window of the named datasets (default: all), as far back as their
+    sources keep data. Missing days are exported. Earlier counts stay in the manifest's history.
+    A day that shrank is reported as a failure and left unchanged, unless --allow-shrink is
+    given.
+
+    Exit status: 1 if a day failed.
+
+    \b
+    Example:  lake recheck usage_analytics
     """
     from lake.base.settings import load  # noqa: PLC0415
     from lake.hot import late_partitions  # noqa: PLC0415

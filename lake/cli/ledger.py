@@ -34,13 +34,13 @@ _COLOURS = {
 @click.command()
 @days_options
 @click.option(
-    "--no-sources", is_flag=True, help="Reads only the lake: no recounts, no undated rows."
+    "--no-sources", is_flag=True, help="Reads the lake only: no re-counts at the sources."
 )
 @click.option(
     "--repair",
     "mend",
     is_flag=True,
-    help="Finishes or removes what killed runs have left behind, first.",
+    help="First completes or removes what killed runs left behind.",
 )
 @json_option
 @config_option
@@ -53,22 +53,26 @@ def status(
     as_json: bool,
     config: str | None,
 ) -> None:
-    """The ledger: the state of each dataset and closed UTC day.
+    """Shows the state of each dataset and closed UTC day.
 
     \b
-    verified   as many rows as the source counted
-    empty      the same, with no rows
+    verified   row count equals the source's count
+    empty      verified, with no rows
     missing    closed, but not exported
-    late       the source has grown since; `lake export` mends it
-    differs    the source now counts fewer rows, or did not count these at the export
-    damaged    the object is not what its manifest says; `lake export --force` mends it
+    late       the source has grown since the export; fix: lake export
+    differs    the source now counts fewer rows, or its count differed at the export
+    damaged    the object does not match its manifest; fix: lake export --force
 
-    An object's presence and size are looked at, not its content: `lake verify` reads it.
-    Orphans are told, too: what belongs to no partition because its run was killed.
+    Compares presence and size of each object, not its content; `lake verify` reads it. Days
+    inside the lateness window are re-counted at the source. If a source is unreachable, a
+    message on standard error names it, and its days keep their last known state. Files that
+    killed runs left behind are listed as orphans.
 
-    The exit status is 1 if anything is neither verified nor empty, and where a dataset can't
-    be counted for a reason that lasts, such as a wrong selector. A source that does not answer
-    is named on standard error (and in `problem`); its days keep their last known state.
+    Exit status: 1 if a day is neither verified nor empty, or if a dataset can't be counted for
+    a permanent reason, such as an invalid selector.
+
+    \b
+    Example:  lake status --from 2026-11-01 --to 2026-12-01
     """
     from lake.base.settings import load  # noqa: PLC0415
     from lake.export import Exporter  # noqa: PLC0415
@@ -159,12 +163,13 @@ def _span(days: list[Day]) -> str:
     "--source",
     "ask_source",
     is_flag=True,
-    help="Also counts each day that its source still keeps whole there again.",
+    help="Also re-counts each day at its source, if the source still keeps it.",
 )
 @click.option(
     "--deep",
     is_flag=True,
-    help="Also reads each of these days again and compares fingerprints. Implies --source.",
+    help="Also re-reads each of these days from its source and compares fingerprints; "
+    "implies --source.",
 )
 @json_option
 @config_option
@@ -178,15 +183,29 @@ def verify(
     as_json: bool,
     config: str | None,
 ) -> None:
-    """Reads objects back and compares them with their manifests.
+    """Verifies that exported days are intact and complete.
 
-    Size, SHA-256, the number and the fingerprint of the rows that the object decodes to, and
-    what the source counted at the export. --deep reads the source's days again, as an export
-    does, without writing anything, and tells the hours in which rows differ.
+    \b
+    Checks, for each day of the named datasets (default: all):
+      1. the object exists, and its size and SHA-256 match the manifest;
+      2. it decodes to the manifest's number of rows, with the same fingerprint;
+      3. the source counted that many rows when the day was exported;
+      --source  the source counts as many rows now;
+      --deep    the source's rows have the same fingerprint now; a mismatch is
+                located by hour.
 
-    By default all datasets, and each day that has a manifest or an object.
+    \b
+    Cost:
+      default   downloads and decodes each object once; no request to a source.
+      --source  adds one counting query per day.
+      --deep    adds as much load on the source as exporting these days.
 
-    The exit status is 1 if anything differs.
+    Writes nothing. Days that the source no longer keeps are checked without it.
+
+    Exit status: 1 if anything differs.
+
+    \b
+    Example:  lake verify --from 2026-11-01 --to 2026-11-08 --source
     """
     from lake.base.settings import load  # noqa: PLC0415
     from lake.export import Exporter  # noqa: PLC0415

@@ -63,21 +63,24 @@ class _Root(click.Group):
     "--config",
     "config_of_group",
     metavar="FILE",
-    help="The configuration; else LAKE_CONFIG, else ./lake.toml.",
+    help="Configuration file (default: $LAKE_CONFIG, else ./lake.toml).",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Says on standard error what is asked of whom.")
-@click.version_option(__version__, prog_name="monitoring-lake")
+@click.option("-v", "--verbose", is_flag=True, help="Logs every request to standard error.")
+@click.version_option(__version__, prog_name="monitoring-lake", help="Shows the version and exits.")
 def root(config_of_group: str | None, verbose: bool) -> None:  # noqa: ARG001  read by config_option
-    """Closed UTC days of MongoDB, Prometheus and Loki as verified Parquet on S3.
+    """Archives MongoDB, Prometheus and Loki as verified Parquet on S3.
 
     \b
-    First time:   lake init, lake doctor, lake export --day YYYY-MM-DD
-    Every day:    Dagster runs the export; lake status shows what is covered
-    Questions:    lake query "SELECT ...", lake trend
-    At night:     lake restore SYSTEM --day YYYY-MM-DD --into DIR --serve
-    Try it:       lake demo
+    Try it:         lake demo
+    Set up:         lake init, lake doctor, lake export --day YYYY-MM-DD
+    Scheduled runs: lake dagster DIRECTORY
+    Check:          lake status, lake verify
+    Query:          lake query "SELECT ...", lake trend
+    Recover:        lake restore SYSTEM --day YYYY-MM-DD --into DIR --serve
 
-    Exit status: 0 done, 1 failed or found a difference, 2 wrong usage or configuration.
+    \b
+    Exit status: 0 success; 1 failure, or a difference was found;
+    2 wrong usage or configuration; 130 interrupted.
     """
     level = logging.DEBUG if verbose else logging.WARNING
     handler = logging.StreamHandler(sys.stderr)
@@ -87,7 +90,7 @@ def root(config_of_group: str | None, verbose: bool) -> None:  # noqa: ARG001  r
 
 
 def main() -> None:
-    """Runs the command and exits. An error is told on standard error, without a traceback."""
+    """Runs the command and exits. An error goes to standard error, without a traceback."""
     sys.excepthook = _redacting_excepthook
     try:
         with prompt_interrupts():
@@ -100,13 +103,13 @@ def main() -> None:
         click.echo("interrupted", err=True)
         sys.exit(130)
     except BrokenPipeError:
-        # The reader has gone (`lake query … | head`): nothing is left to say.
+        # The reader has closed the pipe (`lake query … | head`).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except LakeError as error:
         click.echo(f"lake: {error}", err=True)
         if isinstance(error, UsageError):
-            click.echo("`lake --help` and `lake COMMAND --help` tell what there is.", err=True)
+            click.echo("`lake COMMAND --help` lists the arguments and options.", err=True)
         sys.exit(error.exit_code)
     sys.exit(status if isinstance(status, int) else 0)  # click's own, of --help and the like
 

@@ -43,14 +43,14 @@ def config_option(command: Command) -> Command:
         "--config",
         metavar="FILE",
         callback=_config_of_group,
-        help="The configuration; else LAKE_CONFIG, else ./lake.toml.",
+        help="Configuration file (default: $LAKE_CONFIG, else ./lake.toml).",
     )(command)
 
 
 def json_option(command: Command) -> Command:
     """`--json`, passed as `as_json`."""
     return click.option(
-        "--json", "as_json", is_flag=True, help="JSON on standard output, and nothing else there."
+        "--json", "as_json", is_flag=True, help="Prints JSON to standard output, and nothing else."
     )(command)
 
 
@@ -58,8 +58,8 @@ def days_options(command: Command) -> Command:
     """`--day D` or `--from D --to D` (exclusive), passed as `day`, `start` and `end`."""
     for option in (
         click.option("--to", "end", type=DayType(), help="End day (UTC, exclusive)."),
-        click.option("--from", "start", type=DayType(), help="First day (UTC)."),
-        click.option("--day", type=DayType(), help="One UTC day."),
+        click.option("--from", "start", type=DayType(), help="Start day (UTC)."),
+        click.option("--day", type=DayType(), help="A single UTC day."),
     ):
         command = option(command)
     return command

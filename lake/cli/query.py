@@ -29,12 +29,12 @@ _WRITES_PARQUET = (
     "`connect().sql(SQL).write_parquet(FILE)`"
 )
 
-csv_option = click.option("--csv", "as_csv", is_flag=True, help="CSV with a header.")
+csv_option = click.option("--csv", "as_csv", is_flag=True, help="Prints CSV with a header.")
 rows_option = click.option(
     "--rows",
     metavar="N",
     type=click.IntRange(min=0),
-    help="Number of rows to show on a terminal (0: all). Default: 100 lines' worth.",
+    help="Number of rows to show on a terminal, 0 for all (default: 100 lines' worth).",
 )
 
 
@@ -48,29 +48,26 @@ rows_option = click.option(
 def query(
     sql: tuple[str, ...], rows: int | None, as_csv: bool, as_json: bool, config: str | None
 ) -> None:
-    """Runs a DuckDB SQL query on the lake. SQL is the text itself, a file's name ending in .sql,
-    or - for standard input.
+    """Runs a DuckDB SQL query on the lake.
 
-    Each dataset is a table of its name with its fields and `day` (DATE). Naming the days
-    reads those days' objects only:
+    SQL is one read-only statement: its text, the name of a .sql file, or - for standard input.
+    Each dataset is a table with its fields and `day` (DATE). A condition on `day`, or the
+    function NAME_between(from, to), limits the query to the objects of those days.
 
     \b
-        FROM usage_analytics_between(DATE '2026-07-01', DATE '2026-10-01')
-        FROM usage_analytics WHERE day >= '2026-07-01' AND day < '2026-10-01'
+    Example:  lake query "SELECT day, count(*) FROM usage_analytics
+                          WHERE day >= '2026-07-01' AND day < '2026-10-01' GROUP BY day"
 
-    Datasets of Loki have the level of each line as the column `level` of
-    NAME_with_level and NAME_with_level_between.
+    Tables of log lines have the variants NAME_with_level and NAME_with_level_between, which
+    add the column `level`.
 
-    A field whose type differs between the days of the query is widened: numbers to the wider
-    number, other scalars to plain text, sub-documents beside scalars to JSON text.
-    The SQL is one statement that only reads. For a file, redirect --csv or --json.
-    Standard error lists days of the range that are not in the lake, and values that a column
-    of the query leaves out.
-    A terminal shows the first rows; a pipe gets all of them.
+    If a field's type differs between days, it is widened: numbers to the wider type, other
+    scalars to text, sub-documents beside scalars to JSON text. Standard error lists days of
+    the range that are not in the lake, and values that a column does not include.
 
-    JSON is a list of row objects: integers and decimals with all digits, times in ISO 8601
-    UTC, bytes as base64, NaN and Infinity as strings. In CSV a NULL is an empty field and
-    an empty text is "".
+    A terminal shows the first rows, a pipe or file gets all of them. JSON is a list of row
+    objects: integers and decimals with all digits, times in ISO 8601 (UTC), bytes in base64,
+    NaN and Infinity as strings. In CSV, NULL is an empty field and an empty string is "".
     """
     from lake.query import connect  # noqa: PLC0415
 
@@ -86,12 +83,12 @@ def query(
 @click.command()
 @click.argument("name", required=False)
 @click.option("--quarter", metavar="2026Q3", help="Calendar quarter (UTC).")
-@click.option("--from", "start", type=DayType(), help="First UTC day.")
-@click.option("--to", "end", type=DayType(), help="End day (exclusive).")
+@click.option("--from", "start", type=DayType(), help="Start day (UTC).")
+@click.option("--to", "end", type=DayType(), help="End day (UTC, exclusive).")
 @click.option(
     "--png",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File for the plot, 1200 × 700 pixels.",
+    help="File for a plot (1200 × 700 pixels).",
 )
 @rows_option
 @csv_option
@@ -108,11 +105,14 @@ def trend(
     as_json: bool,
     config: str | None,
 ) -> None:
-    """Runs a predefined trend query.
+    """Runs a predefined trend query, and plots it with --png.
 
-    Without NAME: lists the trends. Default range: the last 92 closed UTC days.
+    Lists the trends if NAME is omitted. The default range is the last 92 closed UTC days.
     Standard error lists days of the range that are not in the lake, and values that a column
-    of the trend leaves out.
+    does not include.
+
+    \b
+    Example:  lake trend stage_latency --quarter 2026Q3 --png latency.png
     """
     from lake.query import connect  # noqa: PLC0415
     from lake.trends import all_trends, ask, draw, trend_named  # noqa: PLC0415
@@ -140,12 +140,14 @@ def trend(
 @json_option
 @config_option
 def catalog(file: Path, as_json: bool, config: str | None) -> None:
-    """Writes the lake's tables and macros to a DuckDB file.
+    """Writes a DuckDB file with views of the lake's tables.
 
-    It holds no data and no credentials.
+    The file is for other clients of DuckDB: duckdb itself, DBeaver, Metabase. It holds no data
+    and no credentials. It covers the days that are in the lake now; write it again after an
+    export.
 
-    Any DuckDB opens it: DBeaver, Metabase, duckdb itself. It shows the days that are in
-    the lake now; write it again after an export.
+    \b
+    Example:  lake catalog lake.duckdb
     """
     from lake.catalog import opening_script, opening_statements, write_catalog  # noqa: PLC0415
     from lake.query import connect  # noqa: PLC0415

@@ -24,20 +24,22 @@ _INTERRUPTED = 130
 
 @click.command()
 @click.argument("systems", nargs=-1, type=click.Choice(SYSTEMS))
-@click.option("--seed", type=int, help="Random seed; recorded in the report.")
+@click.option("--seed", type=int, metavar="N", help="Random seed; recorded in the report.")
 @click.option(
     "--days",
     default=1,
     show_default=True,
     type=click.IntRange(0),
-    help="Number of random snapshots of each system, besides the oldest and the newest.",
+    metavar="N",
+    help="Number of random snapshots per system, besides the oldest and the newest.",
 )
 @click.option(
     "--samples",
     default=25,
     show_default=True,
     type=click.IntRange(0),
-    help="Number of values of each partition compared one by one, besides counts and sums.",
+    metavar="N",
+    help="Number of values per partition to compare one by one, besides counts and sums.",
 )
 @json_option
 @config_option
@@ -49,10 +51,17 @@ def rehearse(
     as_json: bool,
     config: str | None,
 ) -> None:
-    """Proves that snapshots come back as the lake says.
+    """Restores snapshots and compares them with the lake.
 
-    Without SYSTEMS all that have snapshots. Writes reports/rehearsal/YYYY-MM-DD.json and
-    .html into the lake. Exits with 1 if a snapshot does not come back or anything differs.
+    A rehearsal of recovery: restores snapshots of the named systems (default: all that have
+    snapshots) into temporary servers, one after the other, compares the data with the exported
+    days, and measures the time to recover. Writes reports/rehearsal/YYYY-MM-DD.json and .html
+    to the lake.
+
+    Exit status: 1 if a snapshot can't be restored or anything differs.
+
+    \b
+    Example:  lake rehearse prometheus --days 3
     """
     from lake.base.settings import load  # noqa: PLC0415
     from lake.base.store import open_store  # noqa: PLC0415

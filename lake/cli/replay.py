@@ -28,14 +28,14 @@ _INTERRUPTED = 130
 @click.command()
 @click.argument("datasets", nargs=-1, metavar="[DATASET]...")
 @days_options
-@click.option("--serve", is_flag=True, help="Keeps the servers up until Ctrl-C.")
+@click.option("--serve", is_flag=True, help="Keeps the servers running until Ctrl-C.")
 @click.option(
     "--into",
     type=click.Path(file_okay=False, path_type=Path),
-    help="A new or empty directory that keeps the servers' data; the same replay finds them.",
+    help="New or empty directory for the servers' data; the same replay reuses it.",
 )
-@click.option("--allow-missing", is_flag=True, help="Passes over days that are not in the lake.")
-@click.option("--down", is_flag=True, help="Ends the servers of --into and removes the directory.")
+@click.option("--allow-missing", is_flag=True, help="Skips days that are not in the lake.")
+@click.option("--down", is_flag=True, help="Stops the servers of --into and removes the directory.")
 @json_option
 @config_option
 def replay(
@@ -50,11 +50,15 @@ def replay(
     as_json: bool,
     config: str | None,
 ) -> None:
-    """Fills temporary servers from the tables of some days.
+    """Loads exported days into temporary servers.
 
-    One server a system, all DATASETs at once (by default every one), without any snapshot. What
-    the servers then count is compared with the manifests. With --serve their addresses are
-    printed as JSON, and they stay up.
+    PromQL, LogQL and MongoDB queries then work on any days of the lake. Needs no snapshot:
+    reads the named datasets (default: all) from the lake and starts one server per system. The
+    servers' counts are compared with the manifests. With --serve, prints the servers' addresses
+    as JSON.
+
+    \b
+    Example:  lake replay http_server_requests --from 2026-09-01 --to 2026-09-08 --serve
     """
     if down:
         _down(into, as_json=as_json)

@@ -36,21 +36,29 @@ _INTERRUPTED = 130
 
 @click.command()
 @click.argument("system", type=click.Choice(SYSTEMS))
-@click.option("--day", type=DayType(), help="UTC day of data: the newest snapshot that holds it.")
-@click.option("--snapshot", type=DayType(), help="UTC day on which the snapshot was taken.")
+@click.option(
+    "--day",
+    type=DayType(),
+    help="UTC day of data; selects the newest snapshot that holds it in full.",
+)
+@click.option(
+    "--snapshot",
+    type=DayType(),
+    help="UTC day on which the snapshot was taken; selects that snapshot.",
+)
 @click.option(
     "--into",
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
-    help="A new or empty directory; or one where the same restore was interrupted.",
+    help="New or empty directory, or that of the same, interrupted restore.",
 )
-@click.option("--serve", is_flag=True, help="Starts the server on it, until Ctrl-C.")
-@click.option("--down", is_flag=True, help="Ends the server there and removes the directory.")
+@click.option("--serve", is_flag=True, help="Runs a server on the restored data until Ctrl-C.")
+@click.option("--down", is_flag=True, help="Stops the server of --into and removes the directory.")
 @click.option(
     "--grafana",
     metavar="URL",
-    help="Adds the server as a data source of this Grafana while it runs; GRAFANA_TOKEN "
-    "in the environment is the service account's token.",
+    help="Grafana in which the server is a data source while it runs; the environment "
+    "variable GRAFANA_TOKEN holds a service account's token.",
 )
 @json_option
 @config_option
@@ -65,13 +73,15 @@ def restore(
     as_json: bool,
     config: str | None,
 ) -> None:
-    """Brings a snapshot of SYSTEM back: mongo, prometheus or loki.
+    """Restores a snapshot, and runs a server on it with --serve.
 
-    --day chooses the newest snapshot that holds this day of data whole; --snapshot names one by
-    the day on which it was taken. Each object is checked while it downloads; one that is missing
-    or altered is named. An interrupted restore goes on where it was. With --serve a temporary
-    server holds the data, is compared with the snapshot's counts, and its address is printed as
-    JSON.
+    Select the snapshot with --day or --snapshot. Checksums are verified during the download;
+    missing and altered objects are listed. An interrupted restore resumes where it stopped.
+    With --serve, a temporary server runs on the restored data, its counts are compared with the
+    snapshot's, and its address is printed as JSON.
+
+    \b
+    Example:  lake restore prometheus --day 2026-11-22 --into /tmp/incident --serve
     """
     if down:
         _down(system, into, as_json=as_json)

@@ -23,21 +23,30 @@ _INTERRUPTED = 130
 
 @click.group()
 def services() -> None:
-    """Finds, installs and starts the real servers mongo, prometheus, loki and s3.
+    """Installs and runs local servers: mongo, prometheus, loki, s3.
 
-    They listen on the loopback interface only. By name only: prometheus3 (Prometheus 3, beside
-    Debian's 2.42), loki2, ferretdb, and the programs promtool3, thanos and logcli.
+    The servers listen on the loopback interface only. Further programs, by name: prometheus3
+    (Prometheus 3, beside Debian's 2.42), loki2, ferretdb, promtool3, thanos and logcli.
 
-    loki is any Loki from 2.2 on: the one on PATH, else the installed Loki 2.2.1. loki2 is
-    Loki 2.2.1 alone, also where a newer one is on PATH: restore, replay and rehearsal use it
-    for data that came from Loki 2.2. No newer Loki is installed: those are under the AGPL.
+    loki is the Loki on PATH (2.2 or newer), else an installed Loki 2.2.1. loki2 is always
+    Loki 2.2.1: restore, replay and rehearse use it for data from Loki 2.2. Newer versions of
+    Loki are never installed, because of their licence (AGPL).
+
+    \b
+    Example:  lake services up prometheus loki
     """
 
 
 @services.command("list")
 @json_option
 def list_(as_json: bool) -> None:
-    """Lists each server's program and version, or how it would be installed."""
+    """Lists each program with its version and path.
+
+    For a missing program: how it would be installed.
+
+    \b
+    Example:  lake services list
+    """
     from lake.servers import EXTRA_PROGRAMS, PROGRAM_NAMES, find  # noqa: PLC0415
     from lake.servers.installing import how_installed  # noqa: PLC0415
 
@@ -56,11 +65,14 @@ def list_(as_json: bool) -> None:
 @click.argument("name", nargs=-1)
 @json_option
 def install(name: tuple[str, ...], as_json: bool) -> None:
-    """Installs the programs NAME that are missing.
+    """Installs missing programs.
 
-    Without a NAME those of the four servers; prometheus3, loki2, thanos, ferretdb and logcli
-    take some minutes each and are installed by name only. loki installs nothing where a Loki
-    is on PATH; loki2 installs Loki 2.2.1 beside it.
+    Default: those of the four servers. prometheus3, loki2, thanos, ferretdb and logcli take
+    some minutes each and are installed only when named. loki is skipped if a Loki is on PATH;
+    loki2 installs Loki 2.2.1 beside it.
+
+    \b
+    Example:  lake services install prometheus3
     """
     from lake.servers import PROGRAM_NAMES  # noqa: PLC0415
     from lake.servers.binaries import check_program  # noqa: PLC0415
@@ -84,14 +96,18 @@ def install(name: tuple[str, ...], as_json: bool) -> None:
     "--dir",
     "directory",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Directory that keeps data, ports and keys; without it they are removed at the end.",
+    help="Directory that keeps data, ports and keys (default: a temporary directory).",
 )
 @json_option
 def up(name: tuple[str, ...], directory: Path | None, as_json: bool) -> None:  # noqa: ARG001
-    """Starts the servers NAME and runs them until SIGINT or SIGTERM.
+    """Starts servers and runs them until Ctrl-C.
 
-    Without a NAME: mongo, prometheus, loki, s3. Installs what is missing. When all are
-    ready, one JSON object on standard output has the address of each.
+    Default: mongo, prometheus, loki and s3. Installs missing programs first. When all servers
+    are ready, prints one JSON object with the address of each to standard output. SIGINT or
+    SIGTERM stops them.
+
+    \b
+    Example:  lake services up mongo s3 --dir /tmp/servers
     """
     from lake.servers import SERVER_NAMES, start  # noqa: PLC0415
     from lake.servers.progress import shown  # noqa: PLC0415

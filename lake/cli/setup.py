@@ -29,20 +29,21 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 @click.command()
-@click.option("--mongo", metavar="URI", help="mongodb://host:27017/database")
-@click.option("--prometheus", metavar="URL", help="http://host:9090, with a path prefix if any")
-@click.option("--loki", metavar="URL", help="http://host:3100")
+@click.option("--mongo", metavar="URI", help="MongoDB server: mongodb://host:27017/database")
+@click.option("--prometheus", metavar="URL", help="Prometheus server: http://host:9090[/prefix]")
+@click.option("--loki", metavar="URL", help="Loki server: http://host:3100[/prefix]")
 @click.option(
     "--root",
     default=_DEFAULT_ROOT,
     show_default=True,
-    help="Where the lake will be: s3://bucket[/prefix] or a directory.",
+    metavar="ROOT",
+    help="Location of the lake: s3://bucket[/prefix] or a directory.",
 )
-@click.option("--s3-endpoint", metavar="URL", help="S3 server of the root (default: AWS).")
-@click.option("--s3-region", metavar="NAME", help="Region of the bucket.")
-@click.option("--create-bucket", is_flag=True, help="Creates the root's bucket if it is missing.")
-@click.option("--output", metavar="FILE", help="Where to write; else as --config says.")
-@click.option("--force", is_flag=True, help="Replaces a file that is there.")
+@click.option("--s3-endpoint", metavar="URL", help="S3 endpoint (default: AWS).")
+@click.option("--s3-region", metavar="NAME", help="Region of the S3 bucket.")
+@click.option("--create-bucket", is_flag=True, help="Creates the S3 bucket if it does not exist.")
+@click.option("--output", metavar="FILE", help="File to write (default: that of --config).")
+@click.option("--force", is_flag=True, help="Overwrites an existing file.")
 @json_option
 @config_option
 def init(
@@ -58,11 +59,14 @@ def init(
     as_json: bool,
     config: str | None,
 ) -> None:
-    """Looks at servers and writes a lake.toml that exports them.
+    """Inspects servers and writes a lake.toml that exports them.
 
-    The file is commented and takes all that they hold. One server is enough. Secrets are not
-    written: whatever an address or the environment (LAKE_SOURCES__MONGO__URI,
-    LAKE_SOURCES__LOKI__BEARER_TOKEN, ...) tells of them stays in the environment.
+    The file is commented and covers every collection, metric family and log stream found.
+    Name at least one server. Secrets are never written; pass them in the environment
+    (LAKE_SOURCES__MONGO__URI, LAKE_SOURCES__LOKI__BEARER_TOKEN, ...).
+
+    \b
+    Example:  lake init --prometheus http://127.0.0.1:9090 --root s3://my-bucket/lake
     """
     from lake.base.settings import DEFAULT_FILE  # noqa: PLC0415
     from lake.discover import LakeToml, look  # noqa: PLC0415
@@ -218,12 +222,16 @@ def _tell_variables(found: list[FoundSource]) -> None:
 @json_option
 @config_option
 def doctor(as_json: bool, config: str | None) -> None:
-    """Says what is wrong, and what mends it.
+    """Diagnoses problems and suggests fixes.
 
-    Checks configuration, store, sources, datasets, coverage and programs.
+    Checks the configuration, the store, the sources, the datasets, coverage and the installed
+    programs. Prints one line per check: ok, warn or fail, the last two with a remedy. Changes
+    nothing, except that it writes and deletes one probe object.
 
-    A line each: ok, warn or fail, and for the last two the remedy. The exit status is 1 if
-    anything fails. Nothing is changed, but for a probe object that is written and deleted.
+    Exit status: 1 if a check fails.
+
+    \b
+    Example:  lake doctor
     """
     from lake.doctor import diagnose  # noqa: PLC0415
 

@@ -36,7 +36,8 @@ _SYSTEM = click.Choice(SYSTEMS)
 @click.option(
     "--allow-shrink",
     is_flag=True,
-    help="Accepts a snapshot that holds less than half of an earlier one, or lacks a collection.",
+    help="Allows a snapshot of less than half of an earlier one, or without one of its "
+    "collections.",
 )
 @json_option
 @config_option
@@ -48,13 +49,18 @@ def snapshot(
     as_json: bool,
     config: str | None,
 ) -> None:
-    """Takes a raw backup of SYSTEM as it is now: mongo, prometheus or loki.
+    """Takes a raw backup of mongo, prometheus or loki as of now.
 
-    It is filed under the current UTC day and replaces an earlier one of that day, unless it
-    holds less than half of it. Its manifest lists the days of data that it holds whole. What
-    an earlier snapshot has stored is not uploaded again. Prometheus and Loki are read from the
-    disk: [snapshots.prometheus] and [snapshots.loki] name the directories. An interrupted
-    snapshot is ignored; the next one goes on from what it has stored.
+    The snapshot is filed under the current UTC day and replaces an earlier one of the same
+    day. It is refused if it holds less than half of an earlier one. Its manifest lists the days
+    of data that it holds in full. Objects that an earlier snapshot has stored are not uploaded
+    again. An interrupted snapshot is ignored; the next one resumes from the uploaded objects.
+
+    Prometheus and Loki are read from disk; [snapshots.prometheus] and [snapshots.loki] in
+    lake.toml name their directories.
+
+    \b
+    Example:  lake snapshot prometheus
     """
     from lake.base.settings import load  # noqa: PLC0415
     from lake.base.store import open_store  # noqa: PLC0415
@@ -112,7 +118,13 @@ def plural(number: int, word: str) -> str:
 @config_option
 @click.pass_context
 def snapshots(ctx: click.Context, as_json: bool, config: str | None) -> None:
-    """Lists snapshots and the days that they hold; verifies, removes, cleans up."""
+    """Lists, verifies and removes snapshots.
+
+    Without a command: lists the snapshots with the days of data that each holds in full.
+
+    \b
+    Example:  lake snapshots
+    """
     if ctx.invoked_subcommand is None:
         _list(as_json=as_json, config=config)
 
@@ -148,15 +160,19 @@ def _list(*, as_json: bool, config: str | None) -> None:
 
 @snapshots.command()
 @click.argument("system", type=_SYSTEM, required=False)
-@click.option("--day", type=DayType(), help="Only the snapshot that was taken on this UTC day.")
+@click.option(
+    "--day",
+    type=DayType(),
+    help="UTC day on which the snapshot was taken (default: all snapshots).",
+)
 @click.option(
     "--sample",
     default="100%",
     show_default=True,
     metavar="N%",
-    help="Share of the objects to read back, at random, at least one; all sizes are compared.",
+    help="Share of the objects to read back, chosen at random (at least one).",
 )
-@click.option("--seed", type=int, help="Random seed.")
+@click.option("--seed", type=int, metavar="N", help="Random seed of --sample.")
 @json_option
 @config_option
 def verify(
@@ -167,9 +183,15 @@ def verify(
     as_json: bool,
     config: str | None,
 ) -> None:
-    """Reads objects back and compares their sha256 with the manifests.
+    """Verifies that snapshots are intact (default: all).
 
-    Exits with 1 where an object is missing or altered.
+    Checks that every object exists with the manifest's size, and reads the sampled objects
+    (default: all) to compare their SHA-256. Cost: one listing, and the download of the sample.
+
+    Exit status: 1 if an object is missing or altered.
+
+    \b
+    Example:  lake snapshots verify loki --sample 5%
     """
     from lake.base.errors import UsageError  # noqa: PLC0415
     from lake.base.settings import load  # noqa: PLC0415
@@ -215,11 +237,19 @@ def verify(
 
 @snapshots.command()
 @click.argument("system", type=_SYSTEM)
-@click.option("--day", type=DayType(), required=True, help="UTC day on which it was taken.")
+@click.option(
+    "--day", type=DayType(), required=True, help="UTC day on which the snapshot was taken."
+)
 @json_option
 @config_option
 def remove(system: str, day: Day, as_json: bool, config: str | None) -> None:
-    """Removes one snapshot; objects that another one needs stay."""
+    """Removes one snapshot.
+
+    Objects that other snapshots need are kept.
+
+    \b
+    Example:  lake snapshots remove loki --day 2026-11-01
+    """
     from lake.base.settings import load  # noqa: PLC0415
     from lake.base.store import open_store  # noqa: PLC0415
     from lake.snapshot import remove_snapshot  # noqa: PLC0415
@@ -235,7 +265,13 @@ def remove(system: str, day: Day, as_json: bool, config: str | None) -> None:
 @json_option
 @config_option
 def clean(as_json: bool, config: str | None) -> None:
-    """Removes what interrupted or replaced snapshots left behind, when it is a day old."""
+    """Removes unused objects of snapshots.
+
+    Interrupted and replaced snapshots leave them behind. Only those older than a day are removed.
+
+    \b
+    Example:  lake snapshots clean
+    """
     from lake.base.settings import load  # noqa: PLC0415
     from lake.base.store import open_store  # noqa: PLC0415
     from lake.snapshot import clean as clean_up  # noqa: PLC0415
