@@ -11,6 +11,8 @@ import re
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
+from lake.base.systems import packages
+
 _UNITS_MS = {
     "y": 365 * 86_400_000,
     "w": 7 * 86_400_000,
@@ -29,6 +31,7 @@ RESERVED_NAMES = frozenset(
         *("arg_dict", "bool", "conf", "config", "context", "dict", "float", "input"),
         *("input_arg_dict", "int", "meta", "output", "output_arg_dict", "str", "type"),
         *("export", "rehearsal", "rehearse", "snapshot"),
+        *(f"snapshot_{name}" for name in packages()),
     ]
 )
 _DURATION = re.compile("".join(rf"(?:(?P<{unit}>\d+){unit})?" for unit in _UNITS_MS), re.ASCII)
