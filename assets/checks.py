@@ -16,7 +16,8 @@ import dagster as dg
 
 from lake.base.datasets import Dataset
 from lake.base.day import Day
-from lake.base.manifest import Manifest, read_manifest
+from lake.base.ledger import read_manifest
+from lake.base.manifest import Manifest
 from lake.base.store import Store
 from lake.systems.registry import count_problem
 from lake.verify import object_problems

@@ -24,7 +24,8 @@ from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.errors import BadData
 from lake.base.layout import manifest_prefix, partition_of_manifest
-from lake.base.manifest import Manifest, read_manifest
+from lake.base.ledger import read_manifest
+from lake.base.manifest import Manifest
 from lake.base.settings import Settings
 from lake.base.store import Store
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.errors import BadData, Missing, UsageError
-from lake.base.manifest import read_manifest
+from lake.base.ledger import read_manifest
 from lake.base.partition import fetch
 from lake.base.scratch import explained_full_disk
 from lake.base.store import Store

@@ -1,7 +1,7 @@
-"""Takes a partition out of the lake: its manifest first, then its object.
+"""Removes a partition from the lake.
 
-Belongs here: which partitions may go, and in what order. Does not: asking the user, retention
-by age.
+Belongs here: which partitions may be removed. Does not: removing one (replacement), asking the
+user, retention by age.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import Any
 from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.definition import changed_keys
-from lake.base.errors import Conflict, LakeError, Missing, PermanentError
+from lake.base.errors import LakeError, Missing, PermanentError
 from lake.base.layout import manifest_key, table_key
-from lake.base.manifest import Manifest, Standing, settle
+from lake.base.manifest import Manifest
+from lake.base.replacement import Etags, remove, settle_idle
 from lake.base.settings import Settings
 from lake.base.store import Store
 from lake.hot import hot_days
@@ -42,7 +43,7 @@ class Dropped:
 class Partition:
     """What the store holds of one partition. `reason` says why only force removes it, or is "".
 
-    `etags` are those of manifest and object, "" where there is none.
+    `etags` are those that `drop` expects to find.
     """
 
     dataset: str
@@ -50,14 +51,14 @@ class Partition:
     rows: int | None
     bytes: int
     reason: str
-    etags: tuple[str, str]
+    etags: Etags
 
 
 def inspect(
     settings: Settings, store: Store, source_of: _Open, dataset: Dataset, day: Day
 ) -> Partition:
     """Raises Missing where there is no such partition, Conflict while an export writes it."""
-    standing = _quiet(store, dataset.name, day)
+    standing = settle_idle(store, dataset.name, day)
     stat = store.stat(table_key(dataset.name, day))
     if standing.manifest is None and stat is None:
         raise Missing(
@@ -69,21 +70,8 @@ def inspect(
     manifest = standing.manifest if isinstance(standing.manifest, Manifest) else None
     rows = manifest.rows if manifest else None
     reason = _reason(settings, source_of, dataset, day, manifest)
-    etags = standing.etag, stat.etag if stat else ""
+    etags = Etags(stat.etag if stat else "", standing.etag)
     return Partition(dataset.name, day, rows, stat.bytes if stat else 0, reason, etags)
-
-
-def _quiet(store: Store, dataset: str, day: Day) -> Standing:
-    """What is stored of a partition that no export is writing."""
-    standing = settle(store, dataset, day)
-    if any(not pending.over for pending in standing.pending):
-        raise Conflict(
-            "the partition is being exported",
-            where=f"{dataset} {day}",
-            found=standing.pending[0].writer,
-            remedy="drop it when that export has ended",
-        )
-    return standing
 
 
 def _reason(
@@ -113,26 +101,18 @@ def _reason(
 
 
 def drop(store: Store, partition: Partition, *, force: bool = False) -> Dropped:
-    """Removes the manifest, then the object: without a manifest no query reads the object.
+    """Removes the partition as it was inspected.
 
     Raises PermanentError where the source does not hold the day any more, unless `force`;
     Conflict where the partition was replaced since it was inspected.
     """
-    where = f"{partition.dataset} {partition.day}"
     if partition.reason and not force:
         raise PermanentError(
             "the partition may not be removed",
-            where=where,
+            where=f"{partition.dataset} {partition.day}",
             expected="a partition without rows, or one whose source still holds all of them",
             found=partition.reason,
             remedy="--force removes it all the same; its rows can't be exported again",
         )
-    standing = _quiet(store, partition.dataset, partition.day)
-    stat = store.stat(table_key(partition.dataset, partition.day))
-    if (standing.etag, stat.etag if stat else "") != partition.etags:
-        raise Conflict(
-            "the partition was replaced meanwhile", where=where, remedy="inspect it again"
-        )
-    store.delete(manifest_key(partition.dataset, partition.day))
-    store.delete(table_key(partition.dataset, partition.day))
+    remove(store, partition.dataset, partition.day, partition.etags)
     return Dropped(partition.dataset, str(partition.day), partition.rows, partition.bytes)

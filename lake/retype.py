@@ -16,7 +16,8 @@ from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.definition import refuse_other_definition
 from lake.base.errors import BadData, Missing, UsageError
-from lake.base.manifest import Manifest, read_ledger, read_manifest
+from lake.base.ledger import read_ledger, read_manifest
+from lake.base.manifest import Manifest
 from lake.base.partition import fetch
 from lake.base.scratch import explained_full_disk
 from lake.base.store import Store

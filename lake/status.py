@@ -15,7 +15,8 @@ from lake.base.datasets import Dataset
 from lake.base.day import Day, day_range
 from lake.base.errors import BadData, LakeError, TransientError
 from lake.base.layout import table_prefix
-from lake.base.manifest import Manifest, read_ledger
+from lake.base.ledger import read_ledger
+from lake.base.manifest import Manifest
 from lake.base.settings import Settings
 from lake.base.store import Store
 from lake.coverage import expected_days, first_expected

@@ -16,7 +16,8 @@ from lake.base.day import Day
 from lake.base.errors import BadData, LakeError, Missing
 from lake.base.fingerprint import Fingerprint, HourlyFingerprint
 from lake.base.layout import partition_of_table, table_prefix
-from lake.base.manifest import Manifest, read_ledger
+from lake.base.ledger import read_ledger
+from lake.base.manifest import Manifest
 from lake.base.scratch import explained_full_disk, read_back, scratch_directory
 from lake.base.settings import Settings
 from lake.base.store import Store

@@ -88,7 +88,7 @@ def drop(
 
 
 def _held(store: Store, dataset: str, days: list[Day]) -> list[Day]:
-    from lake.base.manifest import read_ledger  # noqa: PLC0415
+    from lake.base.ledger import read_ledger  # noqa: PLC0415
 
     return sorted(read_ledger(store, dataset, days[0], days[-1].plus(1)))
 

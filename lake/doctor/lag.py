@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 from lake.base.datasets import Dataset
 from lake.base.day import Day
-from lake.base.manifest import Manifest, read_ledger
+from lake.base.ledger import read_ledger
+from lake.base.manifest import Manifest
 from lake.base.settings import Settings
 from lake.base.store import Store
 from lake.coverage import expected_days

@@ -23,7 +23,8 @@ import duckdb
 from lake.base.day import Day
 from lake.base.errors import Missing
 from lake.base.layout import manifest_prefix, partition_of_manifest, partition_of_pending
-from lake.base.manifest import Manifest, read_manifest
+from lake.base.ledger import read_manifest
+from lake.base.manifest import Manifest
 from lake.base.resources import resource_path
 from lake.base.settings import Settings
 from lake.base.store import open_store

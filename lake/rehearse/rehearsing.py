@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from lake import __version__
 from lake.base.day import Day
 from lake.base.errors import LakeError, Missing
-from lake.base.manifest import Manifest, read_ledger
+from lake.base.ledger import read_ledger
+from lake.base.manifest import Manifest
 from lake.base.settings import Settings
 from lake.base.store import Store
 from lake.query import Lake, connect

@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.errors import BadData, Missing
-from lake.base.manifest import Manifest, read_ledger
+from lake.base.ledger import read_ledger
+from lake.base.manifest import Manifest
 from lake.base.partition import altered, fetch, gone
 from lake.base.scratch import explained_full_disk
 from lake.base.store import Store

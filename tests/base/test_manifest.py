@@ -5,12 +5,8 @@ import pytest
 from lake.base.day import Day
 from lake.base.errors import BadData
 from lake.base.layout import partition_of_manifest, partition_of_table, table_key
-from lake.base.manifest import (
-    Manifest,
-    read_ledger,
-    read_manifest,
-    write_manifest,
-)
+from lake.base.ledger import read_ledger, read_manifest
+from lake.base.manifest import Manifest, write_manifest
 from lake.base.store.directory import DirectoryStore
 
 FIELDS = {

@@ -18,7 +18,8 @@ from lake.base.errors import (
 )
 from lake.base.fingerprint import Fingerprint
 from lake.base.layout import table_key
-from lake.base.manifest import read_ledger, read_manifest, write_manifest
+from lake.base.ledger import read_ledger, read_manifest
+from lake.base.manifest import write_manifest
 from lake.base.store.directory import DirectoryStore
 from lake.export import Exporter
 from lake.runs import export_many

@@ -11,7 +11,7 @@ import pytest
 from support.killed import DAY, KEY, MANIFEST, Plain, Run
 
 import lake.repair
-from lake.base.manifest import read_ledger, read_manifest
+from lake.base.ledger import read_ledger, read_manifest
 from lake.base.store import open_store
 from lake.base.store.copying import mirror
 from lake.query import connect

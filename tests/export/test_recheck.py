@@ -8,7 +8,9 @@ import pytest
 
 from lake.base.day import Day
 from lake.base.errors import TransientError
-from lake.base.manifest import read_manifest, write_manifest, write_pending
+from lake.base.ledger import read_manifest
+from lake.base.manifest import write_manifest
+from lake.base.replacement import write_pending
 from lake.hot import late_days
 
 DAY = "2026-07-05"

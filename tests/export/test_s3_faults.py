@@ -11,7 +11,7 @@ from support.killed import DAY, KEY, MANIFEST, PART, Plain, Run
 from support.s3_proxy import S3Proxy
 
 from lake.base.errors import TransientError
-from lake.base.manifest import read_manifest
+from lake.base.ledger import read_manifest
 from lake.base.store import open_store
 from lake.repair import find_orphans
 

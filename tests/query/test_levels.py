@@ -19,7 +19,7 @@ from support.hand_made import HandMadeLake
 from lake.base.day import Day
 from lake.base.definition import changed_keys
 from lake.base.errors import ConfigError, UsageError
-from lake.base.manifest import read_manifest
+from lake.base.ledger import read_manifest
 from lake.base.settings import Settings, load
 from lake.base.store import open_store
 from lake.catalog import opening_statements, write_catalog

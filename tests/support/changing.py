@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from lake.base.day import Day
 from lake.base.fingerprint import Fingerprint
-from lake.base.manifest import Manifest, read_manifest, write_manifest
+from lake.base.ledger import read_manifest
+from lake.base.manifest import Manifest, write_manifest
 from lake.base.parquet import write_parquet
 from lake.base.store import Store
 from lake.base.table import TableStream

@@ -18,7 +18,8 @@ from typing import Any, Self
 from pymongo.errors import OperationFailure
 
 from lake.base.day import Day, day_range
-from lake.base.manifest import Manifest, read_ledger
+from lake.base.ledger import read_ledger
+from lake.base.manifest import Manifest
 from lake.base.settings import Settings
 from lake.base.store import Store
 from lake.systems.mongo.config import MongoDataset, MongoSource

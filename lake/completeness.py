@@ -1,0 +1,141 @@
+"""Whether an exported day is still complete, and whether rows may replace it.
+
+Belongs here: the rules by which an export skips, rewrites or refuses a day. Does not: reading
+and writing it (export), what a source still keeps (hot).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lake.base.datasets import Dataset
+from lake.base.day import Day
+from lake.base.definition import changed_keys
+from lake.base.errors import Incomplete, TransientError
+from lake.base.layout import table_prefix
+from lake.base.ledger import read_ledger
+from lake.base.manifest import Manifest
+from lake.base.settings import Settings
+from lake.base.store import Store
+from lake.hot import hot_days
+from lake.systems.protocol import Source
+from lake.systems.source import Count, is_whole
+
+
+@dataclass(frozen=True)
+class Least:
+    """The fewest rows that may replace a partition, None if any number may. `reason` is theirs."""
+
+    rows: int | None = None
+    reason: str = ""
+
+
+class Differs(Incomplete):
+    """The rows read and the source's count differ: an error only if it stays so."""
+
+
+def complete_days(
+    settings: Settings, store: Store, dataset: Dataset, days: Sequence[Day]
+) -> dict[Day, Manifest]:
+    """Those of the days that an export would skip without a request to the source.
+
+    Not those with a pending manifest: an export settles it. The store gets requests for two
+    listings and the days' manifests, whatever their number.
+    """
+    if getattr(settings.sources, dataset.source) is None or not days:
+        return {}
+    hot = hot_days(settings, dataset.source)
+    around = min(days), max(days).plus(1)
+    ledger = read_ledger(store, dataset.name, *around, settled=True)
+    sizes = {stat.key: stat.bytes for stat in store.list(table_prefix(dataset.name))}
+    return {
+        day: manifest
+        for day in days
+        if isinstance(manifest := ledger.get(day), Manifest)
+        and not hot.may_grow(day)
+        and sizes.get(manifest.key) == manifest.bytes
+        and not changed_keys(dataset, manifest)
+    }
+
+
+def is_stale(
+    settings: Settings,
+    source: Source,
+    dataset: Dataset,
+    day: Day,
+    old: Manifest,
+    *,
+    allow_shrink: bool,
+    recheck: bool,
+) -> bool:
+    """Whether the source now counts other rows of a day that may still grow.
+
+    A day that shrank is stale only if it may shrink. With `recheck` it raises Incomplete.
+    """
+    lateness = source.lateness_days
+    if not hot_days(settings, dataset.source, lateness_days=lateness).may_grow(day):
+        return False
+    count = source.count(dataset, day)
+    if count.rows >= old.source_count or allow_shrink:
+        return count.rows != old.source_count
+    if recheck:
+        raise Incomplete(
+            "the source counts fewer rows than when the day was exported",
+            where=f"{dataset.name} {day}",
+            expected=f"at least {old.source_count} rows, as counted {old.created_at}",
+            found=f"{count.rows} rows ({count.method})",
+            remedy="if rows were deleted on purpose: --allow-shrink",
+        )
+    return False
+
+
+def require_whole(source: Source, dataset: Dataset, day: Day, rows: int, count: Count) -> None:
+    """Raises Differs where the rows are not all that the source counts."""
+    if not is_whole(rows, count.rows, may_count_low=source.may_count_low):
+        raise Differs(
+            "the rows read are not those that the source counts",
+            where=f"{dataset.name} {day}",
+            expected=f"{count.rows} rows ({count.method})",
+            found=f"{rows} rows",
+            remedy="try again; if it stays so, the source is losing or still taking rows",
+        )
+
+
+def require_no_loss(
+    settings: Settings, source: Source, dataset: Dataset, day: Day, rows: int, least: Least
+) -> None:
+    """Raises Incomplete for fewer rows than before, and for none from a day that is not kept;
+    TransientError for none from a day that has streams.
+    """
+    where = f"{dataset.name} {day}"
+    if least.rows is not None and rows < least.rows:
+        raise Incomplete(
+            "the day has fewer rows than before",
+            where=where,
+            expected=f"at least {least.rows} rows, {least.reason}",
+            found=f"{rows} rows",
+            remedy="if rows were deleted on purpose: --allow-shrink",
+        )
+    if rows:
+        return
+    if unseen := source.unseen(dataset, day):
+        raise TransientError(
+            "the day is late: the source lists streams of it, but returns no rows of them yet",
+            where=where,
+            expected="rows of the listed streams, or no stream",
+            found=f"{unseen} {'stream' if unseen == 1 else 'streams'} without rows",
+            remedy="export the day again later: Loki returns lines of past days after it has "
+            "flushed their chunks (at once by `POST /flush`) and read its index again, once "
+            "a minute. If the streams have no lines of this day, --allow-shrink exports it "
+            "as empty",
+        )
+    hot = hot_days(settings, dataset.source)
+    if not hot.keeps(day):
+        raise Incomplete(
+            "no rows from a day that the source no longer keeps whole",
+            where=where,
+            expected=f"a day of the last {hot.kept_days} days ([hot] {dataset.source})",
+            found="0 rows",
+            remedy=f"raise [hot] {dataset.source} if the source keeps more, or --allow-shrink",
+        )
