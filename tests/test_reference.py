@@ -1,5 +1,6 @@
 """docs/reference.md names every command, option, key, variable, field: no more and no fewer."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -7,10 +8,12 @@ import click
 import pytest
 from pydantic import BaseModel
 
+import lake
 from lake.base.manifest import Manifest
 from lake.base.settings import Settings
 from lake.base.systems import configs
 from lake.cli.main import root
+from lake.query import Lake
 
 TEXT = (Path(__file__).parents[1] / "docs/reference.md").read_text("utf-8")
 # On every command, and described once.
@@ -108,3 +111,26 @@ def test_every_variable_and_no_other():
     for path in code.rglob("*.py"):
         named |= set(re.findall(r'"(LAKE_[A-Z]+(?:_[A-Z]+)*)"', path.read_text("utf-8")))
     assert rows(section("## Environment")) == named
+
+
+def test_every_public_name_and_no_other():
+    text = section("## From Python")
+    own, of_class = text.split("### lake.DataLake")
+    assert rows(own) == {name for name in lake.__all__ if not name.startswith("_")}
+    members = {name for name in dir(lake.DataLake) if not name.startswith("_")} | {"settings"}
+    assert rows(of_class) == members
+
+
+def test_the_example_uses_names_that_exist():
+    (program,) = re.findall(r"```python\n(.*?)```", section("## From Python"), re.DOTALL)
+    tree = ast.parse(program)
+    used = {
+        (node.value.id, node.attr)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+    }
+    kinds = {"lake": lake, "data": lake.DataLake, "session": Lake}
+    assert used
+    assert [
+        name for name in used if name[0] in kinds and not hasattr(kinds[name[0]], name[1])
+    ] == []

@@ -29,13 +29,13 @@ def test_committed_without_outputs(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_imports_only_the_query_side(path: Path) -> None:
+def test_imports_only_the_public_module(path: Path) -> None:
     for cell in _code(nbformat.read(path, 4)):
         for node in ast.walk(ast.parse(cell.source)):
-            if isinstance(node, ast.ImportFrom):
-                assert node.module == "lake.query"
-            elif isinstance(node, ast.Import):
-                assert all(name.name.startswith("matplotlib") for name in node.names)
+            assert not isinstance(node, ast.ImportFrom)
+            if isinstance(node, ast.Import):
+                names = [name.name for name in node.names]
+                assert all(n == "lake" or n.startswith("matplotlib") for n in names)
 
 
 @pytest.mark.slow
