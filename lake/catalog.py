@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 
+from lake.base.causes import cause
 from lake.base.errors import PermanentError, UsageError
 from lake.base.scratch import scratch_directory
 from lake.base.settings import Settings
@@ -34,8 +35,13 @@ def write_catalog(lake: Lake, file: Path) -> None:
             part = scratch / file.name
             _write(part, statements, s3=lake.settings.lake.root.startswith("s3://"))
             part.replace(file)
-    except OSError as error:
-        raise PermanentError("the catalog can't be written", where=file, found=error) from error
+    except (OSError, duckdb.IOException) as error:
+        raise PermanentError(
+            "the catalog can't be written",
+            where=file,
+            found=cause(error),
+            remedy="free some space there, or write it to another directory",
+        ) from error
 
 
 def _write(part: Path, statements: list[str], *, s3: bool) -> None:

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Condition, Event, Lock, Thread
 
-from lake.base.errors import LakeError, PermanentError
+from lake.base.errors import LakeError, PermanentError, Stopped
 
 _LOG = logging.getLogger(__name__)
 _FIRST_REST = 0.5  # of the time that the request took
@@ -177,6 +177,8 @@ class Pace:
             begun = self._clock()
             try:
                 self._probe()
+            except Stopped:
+                return  # the source is being closed
             except PermanentError as error:
                 _LOG.warning("%s: no probe is answered, so slow_down_at is idle: %s",
                              self._name, error)  # fmt: skip

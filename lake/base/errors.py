@@ -10,7 +10,7 @@ LakeError
 │   ├── Missing               an object, manifest, server binary or port is not there
 │   └── Stopped               the work was ended on request
 └── TransientError            a retry may mend it: unreachable, timeout, 5xx, 429
-    └── Conflict              somebody else has written the object meanwhile
+    └── Conflict              modified by another writer
 
 Belongs here: the tree and how a message reads. Does not: who raises what.
 """
@@ -23,7 +23,7 @@ from lake.base.redaction import redact
 
 
 class LakeError(Exception):
-    """Something went wrong, told as what, where, expected, found and remedy.
+    """A failure, described by what, where, expected, found and remedy.
 
     `str(error)` is ready for people: known secrets are already replaced.
     """
@@ -49,13 +49,16 @@ class LakeError(Exception):
 
 
 class UsageError(LakeError):
-    """The command line asks for something that does not exist."""
+    """A wrong command line. `shows_help`: whether the command's help lists what is right."""
 
     exit_code = 2
+    shows_help = True
 
 
 class ConfigError(UsageError):
     """lake.toml or an environment variable is wrong."""
+
+    shows_help = False
 
 
 class PermanentError(LakeError):
@@ -90,4 +93,4 @@ class TransientError(LakeError):
 
 
 class Conflict(TransientError):
-    """The object is no longer the one that was to be replaced: somebody else wrote it."""
+    """The object to replace has been modified by another writer."""

@@ -17,6 +17,16 @@ from lake.base.overrides import Key, is_secret, variable_of
 from lake.base.systems import configs, packages
 
 _SHOWN_CHARS = 200
+_NOUNS = {  # beginnings of pydantic's types of errors
+    "int_": "an integer",
+    "float_": "a number",
+    "bool_": "true or false",
+    "string_type": "text",
+    "list_": "a list",
+    "tuple_": "a list",
+    "dict_": "a table",
+    "model_": "a table",
+}
 
 
 def explain(
@@ -57,10 +67,24 @@ def explain(
     return ConfigError(
         f"wrong value for {name!r}",
         where=where,
-        expected=finding["msg"].removeprefix("Value error, "),
+        expected=_expected(finding),
         found=_shown(key, finding["input"]),
         remedy=_remedy(key, finding["input"]),
     )
+
+
+def _expected(finding: Mapping[str, Any]) -> str:
+    """What the value has to be, without pydantic's sentence around it."""
+    kind, context = finding["type"], finding.get("ctx", {})
+    for prefix, noun in _NOUNS.items():
+        if kind.startswith(prefix):
+            return noun
+    if kind == "greater_than_equal":
+        return f"at least {context['ge']}"
+    if kind == "less_than_equal":
+        return f"at most {context['le']}"
+    text: str = finding["msg"]
+    return text.removeprefix("Value error, ").removeprefix("Input should be ")
 
 
 def _key(loc: tuple[int | str, ...], data: Mapping[str, Any]) -> tuple[Key, str]:

@@ -56,14 +56,14 @@ def _mongo_uri(uri: str) -> str:
     if _ASCII_CONTROL.search(unquote(uri)):
         raise ValueError("a URI without percent-encoded line breaks (%0A)")
     if not uri.startswith(("mongodb://", "mongodb+srv://")):
-        raise ValueError("a URI begins with mongodb:// or mongodb+srv://")
+        raise ValueError("a URI that begins with mongodb:// or mongodb+srv://")
     return _escaped(uri)
 
 
 def _http_url(url: str) -> str:
     url = _line(url)
     if not re.match(r"https?://[^/?#]", url):
-        raise ValueError("a URL begins with http:// or https:// and has a host")
+        raise ValueError("a URL that begins with http:// or https:// and has a host")
     _escaped(url)
     try:
         urlsplit(url).port  # noqa: B018  it is looked at when it is read

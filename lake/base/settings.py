@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Union
 
 from pydantic import Field, ValidationError, create_model
 
+from lake.base.causes import cause
 from lake.base.datasets import Dataset
 from lake.base.errors import ConfigError, UsageError
 from lake.base.explain import explain
@@ -135,7 +136,11 @@ class Settings(Section):
 def find_file(given: str | None = None, env: Mapping[str, str] = os.environ) -> Path:
     """`--config`, else LAKE_CONFIG, else lake.toml here. Raises ConfigError."""
     path = Path(given or env.get("LAKE_CONFIG") or DEFAULT_FILE)
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError as error:  # such as a directory without permission
+        raise _unreadable(path, error) from error
+    if not there:
         raise ConfigError(
             "no configuration file",
             where=path.absolute(),
@@ -152,7 +157,9 @@ def load(given: str | None = None, env: Mapping[str, str] = os.environ) -> Setti
     path = find_file(given, env)
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError, OSError) as error:
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except (ValueError, RecursionError) as error:
         raise ConfigError("not a readable TOML file", where=path, found=error) from error
     refuse_secrets(data, path)
     origin = apply_environment(data, env)
@@ -166,6 +173,15 @@ def load(given: str | None = None, env: Mapping[str, str] = os.environ) -> Setti
     if root.startswith("s3://"):
         refuse_unusable_aws_secrets(env)
     return settings.model_copy(update={"lake": settings.lake.model_copy(update={"root": root})})
+
+
+def _unreadable(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(
+        "the configuration file can't be read",
+        where=path.absolute(),
+        found=cause(error),
+        remedy="give this user permission to read it, or name another file by --config",
+    )
 
 
 def _check_datasets(settings: Settings, path: Path) -> None:

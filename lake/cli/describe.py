@@ -50,9 +50,7 @@ def describe(
         )
     with connect(config) as lake:
         names = [one.name for one in lake.settings.dataset]
-        if dataset and dataset not in names:
-            raise UsageError("no such dataset", expected=", ".join(names), found=dataset)
-        wanted = [dataset] if dataset else names
+        wanted = [lake.settings.dataset_named(dataset).name] if dataset else names
         described = [describe_dataset(lake, name, start, end) for name in wanted]
     if as_json:
         click.echo(json.dumps([described_as_json(one) for one in described], ensure_ascii=False))

@@ -224,7 +224,8 @@ def verify(
     if as_json:
         click.echo(json.dumps({"partitions": [f.to_json() for f in findings]}, indent=1))
     else:
-        click.echo(f"{len(findings)} partitions, {bad} with a difference")
+        noun = "partition" if len(findings) == 1 else "partitions"
+        click.echo(f"{len(findings)} {noun}, {bad} with a difference")
     if older := sum(finding.older_typing for finding in findings):
         noun = "partition was" if older == 1 else "partitions were"
         click.echo(

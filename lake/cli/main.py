@@ -108,10 +108,16 @@ def main() -> None:
         sys.exit(0)
     except LakeError as error:
         click.echo(f"lake: {error}", err=True)
-        if isinstance(error, UsageError):
-            click.echo("`lake COMMAND --help` lists the arguments and options.", err=True)
+        if isinstance(error, UsageError) and error.shows_help and "remedy" not in error.parts:
+            click.echo(f"`{_called()} --help` lists the arguments and options.", err=True)
         sys.exit(error.exit_code)
     sys.exit(status if isinstance(status, int) else 0)  # click's own, of --help and the like
+
+
+def _called() -> str:
+    """The command that was called: `lake export`."""
+    name = next((word for word in sys.argv[1:] if word in _COMMANDS), "COMMAND")
+    return f"lake {name}"
 
 
 def _redacting_excepthook(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lake.base.causes import cause
 from lake.base.day import Day
 from lake.base.errors import UsageError
 from lake.cli.options import DayType, config_option, json_option
@@ -192,7 +193,12 @@ def _statement(sql: str) -> str:
     try:
         return Path(sql).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError("not a readable SQL file", where=sql, found=error) from error
+        raise UsageError(
+            "not a readable SQL file",
+            where=sql,
+            found=cause(error),
+            remedy="correct the path; SQL that is not a file must not end in .sql",
+        ) from error
 
 
 def _one_form(as_csv: bool, as_json: bool) -> None:

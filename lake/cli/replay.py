@@ -67,7 +67,9 @@ def replay(
     if days is None:
         raise UsageError("no days", expected="--from D --to D, or --day D")
     if not serve and into is None:
-        raise UsageError("nothing would be left of it", expected="--serve, or --into DIR, or both")
+        raise UsageError(
+            "the loaded data would be discarded", expected="--serve, or --into DIR, or both"
+        )
     from lake.base.settings import load  # noqa: PLC0415
     from lake.base.store import open_store  # noqa: PLC0415
     from lake.replay import find_partitions, replayed  # noqa: PLC0415

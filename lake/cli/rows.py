@@ -18,6 +18,7 @@ from itertools import chain
 from tempfile import SpooledTemporaryFile, gettempdir
 from typing import TYPE_CHECKING
 
+from lake.base.causes import cause
 from lake.base.errors import PermanentError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def write_whole(pieces: Iterable[str]) -> None:
             raise PermanentError(
                 "the answer can't be kept until it is complete",
                 where=gettempdir(),
-                found=error,
+                found=cause(error),
                 remedy="make room there, or set TMPDIR to another directory",
             ) from error
         shutil.copyfileobj(spool, sys.stdout)

@@ -304,7 +304,11 @@ def _percent(text: str) -> float:
     except ValueError:
         percent = -1
     if not 0 < percent <= 100:
-        raise UsageError("not a share", expected="--sample 10%, above 0 and up to 100", found=text)
+        raise UsageError(
+            "invalid --sample",
+            expected="a percentage above 0 and up to 100, such as 10%",
+            found=text,
+        )
     return percent
 
 

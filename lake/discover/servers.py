@@ -54,7 +54,7 @@ def _sources(addresses: Mapping[str, str | None], env: Mapping[str, str]) -> Sou
     named = {name: tables[name] for name in SYSTEMS if name in tables}
     if not any(system(name).address in table for name, table in named.items()):
         raise UsageError(
-            "no server to look at",
+            "no server is named",
             expected="--mongo URI, --prometheus URL or --loki URL, one or more of them",
             remedy="name a server; a secret is safer in "
             + variable_of(("sources", "mongo", "uri")),

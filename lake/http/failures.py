@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import LocationValueError, NameResolutionError, ReadTimeoutError
 
+from lake.base.causes import cause
 from lake.base.errors import ConfigError, LakeError, PermanentError, Refused, TransientError
 from lake.base.tls import reason
 
@@ -277,4 +278,4 @@ def _retry_after_s(headers: Mapping[str, str]) -> float:
 
 
 def _cause(error: BaseException) -> str:
-    return shortened(f"{type(error).__name__}: {error}")
+    return shortened(cause(error))

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import NamedTuple
 
 import duckdb
 
@@ -97,21 +98,45 @@ _REPORTED: dict[str, tuple[type[LakeError], str, str]] = {
 }
 # DuckDB's own advice, which is about DuckDB's settings.
 _ADVICE = re.compile(r"\n\n(?:LINE \d|Authentication Failure|Bad Request).*", re.DOTALL)
+_REQUEST = re.compile(r" error for HTTP [A-Z]+ to '[^']*'")
+_CLASS = re.compile(r"^(?:[A-Z][A-Za-z]* )+Error: ")
+_DID_YOU_MEAN = re.compile(r'\nDid you mean "([^"\n]+)[^\n]*')
+_COLUMNS = re.compile(r"\nCandidate bindings: ([^\n]+)")
+_TABLES = re.compile(r"\nCandidate tables: [^\n]+")
+_CALLS = re.compile(r"\n\t?Candidate macros:((?:\n\t[^\n]*)+)")
+_OVERLOADS = re.compile(r"\n\t?Candidate functions:(?:\n\t[^\n]*)+")
+_PLACE = re.compile(r"\s*\n(?=LINE \d+:)")
+_CLAUSES = frozenset(("from", "where", "group", "having", "limit", "union", "select", "join", "on"))
+_NO_TABLE = re.compile(r"^Table (?:Function )?with name \S+ does not exist|^Referenced table ")
 _NEAR = re.compile(r'syntax error at or near "(\w+)"')
 _OF_TEXT = re.compile(r"No function matches .*\((?:[^)]*, )?VARCHAR[,)]")
 
 
+class Hint(NamedTuple):
+    """What helps against an unknown name: the tables, and those without a day so far."""
+
+    tables: str
+    empty: str = ""
+
+
+class WrongSQL(UsageError):
+    """SQL that DuckDB does not accept."""
+
+    shows_help = False
+
+
 @contextmanager
-def explained(where: str, hint: str | None = None) -> Iterator[None]:
-    """Raises UsageError for wrong SQL; Refused, Missing, TransientError or PermanentError
-    for what could not be read or computed. `hint` is the remedy for wrong SQL.
+def explained(where: str, hint: Hint | None = None) -> Iterator[None]:
+    """Raises WrongSQL; Refused, Missing, TransientError or PermanentError for what could not
+    be read or computed.
     """
     try:
         yield
     except _WRONG_SQL as error:
         message = _message(error)
-        remedy = _remedy_of(message) or hint
-        raise UsageError("the SQL is wrong", found=message, remedy=remedy) from error
+        raise WrongSQL(
+            "the SQL is wrong", found=_without_advice(message), remedy=_remedy_of(message, hint)
+        ) from error
     except duckdb.Error as error:
         raise _failed(error, where) from error
 
@@ -121,9 +146,16 @@ def _failed(error: duckdb.Error, where: str) -> LakeError:
     if isinstance(error, duckdb.InterruptException):
         return PermanentError("the query failed", found=message, remedy=_INTERRUPTED)
     if not isinstance(error, duckdb.IOException) and ".parquet" not in message:
-        return PermanentError("the query failed", found=message)
+        return PermanentError("the query failed", found=_without_advice(message))
+    if "No files found" in message and where not in message:
+        return Missing(
+            "the query reads a file that does not exist",
+            found=message,
+            remedy="correct the path; a dataset is read by its name, without a path",
+        )
     kind, what, remedy = _failed_read(message, status)
-    return kind(what, where=where, found=_ADVICE.sub("", message), remedy=remedy)
+    found = _REQUEST.sub("", _ADVICE.sub("", message))
+    return kind(what, where=where, found=" ".join(found.split()), remedy=remedy)
 
 
 def _failed_read(message: str, status: int) -> tuple[type[LakeError], str, str]:
@@ -142,10 +174,30 @@ def _failed_read(message: str, status: int) -> tuple[type[LakeError], str, str]:
     return PermanentError, "a read failed", remedy
 
 
-def _remedy_of(message: str) -> str | None:
+def _without_advice(message: str) -> str:
+    """DuckDB's finding with the place in the SQL; its suggestions are in the remedy."""
+    for advice in (_DID_YOU_MEAN, _COLUMNS, _TABLES, _CALLS, _OVERLOADS):
+        message = advice.sub("", message)
+    return _PLACE.sub("\n", message).replace("\n", "\n    ")
+
+
+def _remedy_of(message: str, hint: Hint | None) -> str | None:
     """What mends SQL of a common mistake."""
+    hint = hint or Hint("")
+    meant = _DID_YOU_MEAN.search(message)
+    suggestion = f"did you mean {meant[1]}?" if meant else ""
+    if _NO_TABLE.search(message):
+        return "; ".join(filter(None, (suggestion, hint.tables, hint.empty))) or None
+    if calls := _CALLS.search(message):
+        return "call it as " + " or ".join(call.strip() for call in calls[1].strip().split("\n"))
+    if columns := _COLUMNS.search(message):
+        similar = f"similar columns: {columns[1]}"
+        return "; ".join(filter(None, (similar, "`lake describe` lists all columns", hint.empty)))
+    if suggestion:
+        return suggestion
     if (near := _NEAR.search(message)) and near[1].lower() in _reserved():
-        return f'if {near[1]} is a name, quote it: "{near[1]}"'
+        check = f"check the text before {near[1]}; " if near[1].lower() in _CLAUSES else ""
+        return f'{check}if {near[1]} is a name, quote it: "{near[1]}"'
     if _OF_TEXT.search(message):
         return (
             "a column of several types over the days is text: TRY_CAST(x AS DOUBLE) takes its "
@@ -164,5 +216,5 @@ def _reserved() -> frozenset[str]:
 
 
 def _message(error: duckdb.Error) -> str:
-    """DuckDB's own words; they show the place in the SQL."""
-    return str(error).rpartition(_PENDING)[2].strip()
+    """DuckDB's text without the name of its exception; it shows the place in the SQL."""
+    return _CLASS.sub("", str(error).rpartition(_PENDING)[2].strip())

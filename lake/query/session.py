@@ -30,7 +30,7 @@ from lake.base.settings import Settings
 from lake.base.store import open_store
 from lake.query import notes
 from lake.query.asked import Asked, Question, Range, understand
-from lake.query.failures import explained
+from lake.query.failures import Hint, explained
 from lake.query.kinds import quoted_text
 from lake.query.levels import level_places, with_level
 from lake.query.s3 import authority_statements, secret_statement
@@ -247,14 +247,14 @@ class Lake:
         for name in self.mentioned(query):
             yield from kind(self.table(name), question.datasets.get(name), question)
 
-    def _hint(self) -> str:
+    def _hint(self) -> Hint:
         names = ", ".join(self._names)
         empty = [name for name, table in self._tables.items() if not table.manifests]
         levels = ", ".join(map(with_level, self._level_places))
-        with_levels = f"; {levels} with the lines' level" if levels else ""
-        return (
-            f"the tables are {names}{with_levels}; each is a NAME_between(DATE, DATE), too"
-            + "".join(f"; {name} has no day in the lake yet" for name in empty)
+        with_levels = f"; with the level of log lines: {levels}" if levels else ""
+        return Hint(
+            f"the tables are {names}{with_levels}; for a range of days: NAME_between(DATE, DATE)",
+            "; ".join(f"{name} has no day in the lake yet" for name in empty),
         )
 
     def _table(self, dataset: str) -> Table:

@@ -28,12 +28,12 @@ def require_one_reading(connection: duckdb.DuckDBPyConnection, sql: str) -> None
     """Raises UsageError where the SQL is not one statement that reads; DuckDB's own errors."""
     statements = _reading(connection, sql)
     if not statements:
-        raise UsageError("no SQL", found=repr(sql))
+        raise UsageError("no SQL", expected="one SELECT statement", found=repr(sql))
     if len(statements) > 1:
         raise UsageError(
             "one statement at a time",
             found=f"{len(statements)} statements",
-            remedy="ask them one after the other, or join their answers with UNION ALL",
+            remedy="run them one after the other, or combine their results with UNION ALL",
         )
 
 
@@ -81,7 +81,7 @@ def _refuse_log_files(sql: str) -> None:
 
 def _refused(found: str) -> UsageError:
     return UsageError(
-        "only statements that read are asked",
+        "only statements that read are allowed",
         expected=_READING,
         found=found,
         remedy="for a file: `lake query --csv SQL > FILE`, or --json",

@@ -140,7 +140,8 @@ def read_snapshot(store: Store, system: str, day: Day) -> SnapshotManifest:
         raise Missing(
             f"no snapshot of {system} for {day}",
             where=store.url(key),
-            expected="one of " + ", ".join(days[-10:]) if days else "there is none at all",
+            expected="one of " + ", ".join(days[-10:]) if days else None,
+            found=None if days else f"no snapshot of {system}",
             remedy=f"`lake snapshots` lists them; `lake snapshot {system}` takes one",
         )
     return _parsed(store.read(key), store.url(key), system, day)

@@ -63,7 +63,7 @@ def trend_named(name: str) -> Trend:
         raise UsageError(
             f"no trend {name!r}",
             expected="one of " + ", ".join(trends),
-            remedy="`lake trend` tells what each shows",
+            remedy="`lake trend` lists them with descriptions",
         )
     return trends[name]
 

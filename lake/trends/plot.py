@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from lake.base.causes import cause
 from lake.base.day import Day
 from lake.base.errors import Missing, PermanentError
 from lake.query import Answer
@@ -59,7 +60,12 @@ def draw(trend: Trend, answer: Answer, start: Day, end: Day, file: Path) -> None
     try:
         figure.savefig(file, format="png", metadata={"Software": None})
     except OSError as error:
-        raise PermanentError("the plot can't be written", where=file, found=error) from error
+        raise PermanentError(
+            "the plot can't be written",
+            where=file,
+            found=cause(error),
+            remedy="free some space there, or write it to another directory",
+        ) from error
 
 
 class _Colours:

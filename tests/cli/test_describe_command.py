@@ -104,5 +104,5 @@ def test_an_empty_lake(tmp_path: Path, run) -> None:
 def test_an_unknown_dataset(lake: HandMadeLake, run) -> None:
     status, out, err = run("describe", "event", "--config", str(lake.config))
     assert (status, out) == (2, "")
-    assert "no such dataset" in err
+    assert "no dataset 'event'" in err
     assert "events, others" in err

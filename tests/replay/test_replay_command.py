@@ -186,7 +186,7 @@ def test_an_object_that_is_altered_or_gone_is_named(events, lake, tmp_path):
 
 
 def test_wrong_usage(events, lake, tmp_path):
-    assert lake(*of_both_days(events))[0] == 2  # nothing would be left of it
+    assert lake(*of_both_days(events))[0] == 2  # neither --serve nor --into
     assert lake("--config", str(events.config), "replay", "events", "--serve")[0] == 2
     assert lake("--config", str(events.config), "replay", "no", "--day", DAYS[0], "--serve")[0] == 2
     assert lake("replay", "--down")[0] == 2

@@ -157,7 +157,7 @@ def test_damage_is_found_by_the_commands(here, lake, tmp_path):
         code, out, err = lake(*command, *config)
         assert (code, "invalid snapshot manifest" in out + err) == (1, True)
     code, _, err = lake("snapshots", "verify", "--sample", "0%", *config)
-    assert (code, "not a share" in err) == (2, True)
+    assert (code, "invalid --sample" in err) == (2, True)
     assert lake("snapshots", "verify", "--day", D, *config)[0] == 2
 
 

@@ -115,7 +115,7 @@ class DirectoryStore:
             if replaces is not None:
                 there = self.stat(key)
                 if replaces != (there.etag if there else ""):
-                    raise Conflict("somebody else has written it meanwhile", where=path)
+                    raise Conflict("modified by another writer", where=path)
             path.parent.mkdir(parents=True, exist_ok=True)
             part.replace(path)
             written = self.stat(key)

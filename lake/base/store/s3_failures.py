@@ -27,6 +27,7 @@ from botocore.exceptions import (
     TokenRetrievalError,
 )
 
+from lake.base.causes import cause
 from lake.base.errors import Conflict, LakeError, Missing, PermanentError, Refused, TransientError
 from lake.base.tls import reason
 
@@ -79,16 +80,16 @@ def explained(error: ClientError | BotoCoreError, where: str) -> LakeError:
         return Refused(
             "no such AWS profile",
             where=where,
-            found=error,
+            found=_found(error),
             remedy="correct AWS_PROFILE; `aws configure list-profiles` lists the profiles",
         )
     if isinstance(error, SSOError | TokenRetrievalError):
-        return Refused("the AWS login has expired", where=where, found=error, remedy=_RENEW)
+        return Refused("the AWS login has expired", where=where, found=_found(error), remedy=_RENEW)
     if isinstance(error, _NO_CREDENTIALS):
         return Refused(
             "no AWS credentials",
             where=where,
-            found=error,
+            found=_found(error),
             remedy="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or a role",
         )
     if isinstance(error, SSLError):
@@ -97,14 +98,14 @@ def explained(error: ClientError | BotoCoreError, where: str) -> LakeError:
         return TransientError(
             "the HTTP proxy can't be used",
             where=where,
-            found=error,
+            found=_found(error),
             remedy="check HTTP_PROXY and HTTPS_PROXY, or add the host to NO_PROXY",
         )
     if isinstance(error, _UNREACHABLE):
         return TransientError(
             "S3 can't be reached",
             where=where,
-            found=error,
+            found=_found(error),
             remedy="check [s3] endpoint_url and region, and that the server is up",
         )
     remedy = "check [s3] and the AWS settings"
@@ -112,7 +113,7 @@ def explained(error: ClientError | BotoCoreError, where: str) -> LakeError:
         remedy = "correct region of [s3], or AWS_DEFAULT_REGION"
     elif isinstance(error, ConfigParseError | ConfigNotFound):
         remedy = "correct the AWS configuration file, or AWS_CONFIG_FILE"
-    return PermanentError("S3 can't be asked", where=where, found=error, remedy=remedy)
+    return PermanentError("S3 can't be asked", where=where, found=_found(error), remedy=remedy)
 
 
 def unusable(error: Exception, where: str) -> LakeError:
@@ -136,6 +137,15 @@ def no_answer_of_s3(where: str, found: object) -> LakeError:
     )
 
 
+def _found(error: ClientError | BotoCoreError) -> str:
+    """The reason alone: S3's code and message, or why there is no connection."""
+    if isinstance(error, ClientError):
+        message = str(error.response.get("Error", {}).get("Message", ""))
+        return f"{code_of(error)}: {message}".strip(": ") or f"HTTP {status_of(error)}"
+    reason_of = error.kwargs.get("error")
+    return cause(reason_of) if isinstance(reason_of, BaseException) else str(error)
+
+
 def _without_tls(error: SSLError, where: str) -> LakeError:
     why = reason(str(error))
     remedies = {
@@ -150,10 +160,12 @@ def _without_tls(error: SSLError, where: str) -> LakeError:
         return TransientError(
             "S3 can't be reached",
             where=where,
-            found=error,
+            found=_found(error),
             remedy="check [s3] endpoint_url, and that the server is up",
         )
-    return PermanentError("no TLS connection to S3", where=where, found=error, remedy=remedies[why])
+    return PermanentError(
+        "no TLS connection to S3", where=where, found=_found(error), remedy=remedies[why]
+    )
 
 
 def _answered(error: ClientError, where: str) -> LakeError:
@@ -163,38 +175,41 @@ def _answered(error: ClientError, where: str) -> LakeError:
     if code in _CHANGED or status == 412:
         return Conflict("modified by another writer", where=where)
     if code in _REGION:
-        return Refused("S3 refused", where=where, found=error, remedy=_region(error))
+        return Refused("S3 refused", where=where, found=_found(error), remedy=_region(error))
     if code.startswith("KMS."):
         return Refused(
             "S3 refused",
             where=where,
-            found=error,
+            found=_found(error),
             remedy="check kms_key_id in [s3], and that the credentials may use the key: "
             "kms:GenerateDataKey and kms:Decrypt",
         )
     if code in _REMEDIES:
-        return Refused("S3 refused", where=where, found=error, remedy=_REMEDIES[code])
+        return Refused("S3 refused", where=where, found=_found(error), remedy=_REMEDIES[code])
     if code in _BUSY or status in (429, 503):
         return TransientError(
             "S3 is overloaded or not ready",
             where=where,
-            found=error,
+            found=_found(error),
             remedy="try again later, with fewer exports at a time (--jobs)",
         )
     if status == 507 or "Quota" in code or "Storage" in code:
         return PermanentError(
-            "S3 has no room", where=where, found=error, remedy="free space, or raise the quota"
+            "S3 has no room",
+            where=where,
+            found=_found(error),
+            remedy="free space, or raise the quota",
         )
     if status >= 500 or code == "RequestTimeout":
-        return TransientError("S3 failed", where=where, found=error, remedy="try again")
+        return TransientError("S3 failed", where=where, found=_found(error), remedy="try again")
     if status == 403:
-        return Refused("S3 refused", where=where, found=error, remedy=_REMEDIES["403"])
+        return Refused("S3 refused", where=where, found=_found(error), remedy=_REMEDIES["403"])
     if not code or code.isdigit():
-        return no_answer_of_s3(where, error)
+        return no_answer_of_s3(where, _found(error))
     return PermanentError(
         "S3 refused",
         where=where,
-        found=error,
+        found=_found(error),
         remedy="check endpoint_url and region of [s3], and [lake] root",
     )
 

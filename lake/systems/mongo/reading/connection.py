@@ -23,6 +23,7 @@ from pymongo.monitoring import (
     ServerHeartbeatSucceededEvent,
 )
 
+from lake.base.causes import cause, plain
 from lake.base.errors import (
     BadData,
     ConfigError,
@@ -77,7 +78,7 @@ def connect(section: MongoSource) -> Client:
         raise ConfigError(
             "a file of the MongoDB URI can't be used",
             where=section.uri,
-            found=error,
+            found=cause(error),
             remedy="correct tlsCAFile, tlsCertificateKeyFile or tlsCRLFile: a readable PEM file",
         ) from error
     # A wrong port is a ValueError, the rest a ConfigurationError.
@@ -160,7 +161,7 @@ def _explain(error: errors.PyMongoError, where: str, section: MongoSource) -> La
             "no MongoDB server answers",
             where=where,
             found=_short(error),
-            remedy=_unreachable(_short(error)),
+            remedy=_unreachable(_message(error)),
         )
     if isinstance(error, errors.ConnectionFailure | errors.WaitQueueTimeoutError):
         return TransientError(
@@ -186,7 +187,7 @@ def _unreachable(found: str) -> str:
         return "check that the server runs; if it expects TLS, add tls=true to sources.mongo.uri"
     if "replica set" in found.lower() or "primary" in found.lower():
         return "check replicaSet in sources.mongo.uri, and that the set has a primary"
-    return "check that it runs and that sources.mongo.uri names it"
+    return "check that the server is up, and uri in [sources.mongo]"
 
 
 def _explain_answer(error: errors.OperationFailure, where: str, section: MongoSource) -> LakeError:
@@ -212,7 +213,11 @@ def _explain_answer(error: errors.OperationFailure, where: str, section: MongoSo
 
 
 def _short(error: Exception) -> str:
-    """The message without the description of the whole topology."""
+    """The message without the description of the whole topology, in plain words."""
+    return plain(_message(error))
+
+
+def _message(error: Exception) -> str:
     return str(error).partition(", full error:")[0].partition(", Timeout:")[0]
 
 
@@ -227,6 +232,7 @@ def require_collection(client: Client, section: MongoSource, name: str) -> None:
         raise Missing(
             f"no collection {name!r}",
             where=f"{section.uri}, database {section.database}",
-            expected="one of " + (", ".join(sorted(names)) or "none: the database is empty"),
+            expected=f"one of {', '.join(sorted(names))}" if names else None,
+            found=None if names else "a database without collections",
             remedy="correct `collection` of the dataset or `database` of [sources.mongo]",
         )

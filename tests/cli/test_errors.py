@@ -1,0 +1,110 @@
+"""Errors as a shell shows them: no traceback, and --help is named only after wrong usage."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CONFIG = """
+[lake]
+root = "lake"
+[sources.mongo]
+uri = "mongodb://127.0.0.1:1"
+database = "d"
+timeout_s = 2
+[hot]
+mongo = 30
+[[dataset]]
+name = "events"
+source = "mongo"
+collection = "events"
+"""
+_SMALLEST_FILE = 4096
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    file = tmp_path / "lake.toml"
+    file.write_text(CONFIG)
+    return file
+
+
+def lake(*arguments: object, file_bytes: int | None = None) -> tuple[int, str]:
+    """Exit status and standard error; `file_bytes` is the size at which a file is full."""
+
+    def limit() -> None:
+        if file_bytes is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+
+    process = subprocess.run(
+        [sys.executable, "-m", "lake", *map(str, arguments)],
+        capture_output=True, text=True, check=False, preexec_fn=limit,
+    )  # fmt: skip
+    assert "Traceback" not in process.stderr
+    return process.returncode, process.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (["replay", "--day", "2026-07-01"], "replay"),
+        (["export", "--from", "2026-07-01"], "export"),
+    ],
+)
+def test_wrong_usage_names_the_help_of_its_command(config, arguments, command):
+    status, err = lake(*arguments, "--config", config)
+    assert status == 2
+    assert err.splitlines()[-1] == f"`lake {command} --help` lists the arguments and options."
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["query", "SELEC 1"], ["query", "FROM nowhere"], ["describe", "nothing_like_it"]],
+)
+def test_an_error_with_a_remedy_of_its_own_does_not_name_the_help(config, arguments):
+    status, err = lake(*arguments, "--config", config)
+    assert status == 2
+    assert "--help" not in err
+
+
+def test_a_syntax_error_does_not_list_the_tables(config):
+    assert "tables" not in lake("query", "SELEC 1", "--config", config)[1]
+    assert "the tables are events" in lake("query", "FROM nowhere", "--config", config)[1]
+
+
+@pytest.mark.parametrize(
+    ("file", "found"),
+    [("x" * 5000, "file name too long"), ("/proc/self/mem", "input/output error")],
+)
+def test_a_configuration_that_cant_be_read(file, found):
+    status, err = lake("status", "--config", file)
+    assert status == 2
+    assert "the configuration file can't be read" in err
+    assert f"found: {found}" in err
+    assert "--help" not in err
+
+
+def test_a_wrong_value_is_described_in_plain_words(config):
+    config.write_text(CONFIG.replace("mongo = 30", 'mongo = "x"'))
+    status, err = lake("status", "--config", config)
+    assert (status, "expected: an integer\n" in err) == (2, True)
+
+
+def test_a_catalog_for_which_there_is_no_room(config, tmp_path):
+    status, err = lake(
+        "catalog", tmp_path / "x.duckdb", "--config", config, file_bytes=_SMALLEST_FILE
+    )
+    assert status == 1
+    assert "the catalog can't be written" in err
+    assert "found: file too large" in err
+
+
+def test_a_plain_reason_for_a_server_that_is_down(config):
+    status, err = lake("export", "events", "--day", "2026-07-01", "--force", "--config", config)
+    assert status == 1
+    assert "found: 127.0.0.1:1: connection refused\n" in err
+    assert "stopped on request" not in err
