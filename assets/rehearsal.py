@@ -51,7 +51,7 @@ def rehearsal_asset(settings: Settings) -> dg.AssetsDefinition:
                 systems=backed_up_systems(settings),
                 seed=config.seed,
                 days=config.days,
-                told=lambda name, text: context.log.info("%s: %s", name, text),
+                progress=lambda name, text: context.log.info("%s: %s", name, text),
             )
             report = store_report(store, held)
         metadata = _metadata(held, report)

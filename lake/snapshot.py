@@ -18,10 +18,11 @@ from typing import Any
 from lake import __version__
 from lake.base.day import Day
 from lake.base.errors import BadData, Conflict, LakeError, TransientError
+from lake.base.progress import ByteProgress, silent_bytes
 from lake.base.settings import Settings
 from lake.base.store import Store
 from lake.shrinkage import SHRINK_ALLOWED, require_no_shrinkage
-from lake.snapshots.collecting import Collector, Told
+from lake.snapshots.collecting import Collector, UploadProgress
 from lake.snapshots.journal import journals
 from lake.snapshots.known import known_to
 from lake.snapshots.manifest import (
@@ -72,7 +73,7 @@ def take_snapshot(
     settings: Settings,
     store: Store,
     system: str,
-    told: Told = lambda _f, _b: None,
+    progress: UploadProgress = lambda _f, _b: None,
     *,
     fresh: bool = False,
     allow_shrink: bool = False,
@@ -89,7 +90,7 @@ def take_snapshot(
     counted = today.plus(-1)
     snapshotter = open_snapshotter(system, settings)
     try:
-        with Collector(store, system, today, told) as collector:
+        with Collector(store, system, today, progress) as collector:
             collector.known = known_to(store, system)  # no removal begins from here on
             if fresh:
                 collector.known.forget()
@@ -202,7 +203,7 @@ def verify_snapshot(
     *,
     sample_percent: float = 100,
     seed: int | None = None,
-    told: Callable[[int], None] = lambda _bytes: None,
+    progress: ByteProgress = silent_bytes,
 ) -> SnapshotFinding:
     """Reads objects back against their sha256; with a sample at least one, and all are listed."""
     missing = missing_objects(store, manifest)
@@ -218,7 +219,7 @@ def verify_snapshot(
         try:
             for chunk in store.chunks(one.key):
                 digest.update(chunk)
-                told(len(chunk))
+                progress(len(chunk))
         except LakeError as error:
             return f"{one.key}: {error}"
         return "" if digest.hexdigest() == one.sha256 else f"{one.key}: another sha256"

@@ -57,8 +57,8 @@ def demo(directory: Path, days: int | None, fresh: bool, serve: bool, as_json: b
     Example:  lake demo --serve
     """
     from lake.demo.place import Place  # noqa: PLC0415
+    from lake.demo.progress import Reporter  # noqa: PLC0415
     from lake.demo.run import run_demo  # noqa: PLC0415
-    from lake.demo.telling import Teller  # noqa: PLC0415
 
     end_on_signals(_INTERRUPTED)
 
@@ -81,7 +81,7 @@ def demo(directory: Path, days: int | None, fresh: bool, serve: bool, as_json: b
         place,
         days,
         fresh=fresh,
-        teller=Teller(),
+        reporter=Reporter(),
         serve=keep_up if serve else None,
     )
     if serve:

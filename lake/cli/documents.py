@@ -31,8 +31,8 @@ def documents(dataset: str, day: Day, as_json: bool, config: str | None) -> None
     """
     from lake.base.settings import load  # noqa: PLC0415
     from lake.base.store import open_store  # noqa: PLC0415
-    from lake.documents import documents as told  # noqa: PLC0415
+    from lake.documents import documents as rebuilt_documents  # noqa: PLC0415
 
     settings = load(config)
-    for line in told(open_store(settings), settings.dataset_named(dataset), day):
+    for line in rebuilt_documents(open_store(settings), settings.dataset_named(dataset), day):
         sys.stdout.write(line + "\n")

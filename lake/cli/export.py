@@ -181,7 +181,7 @@ def _run(
     sources: Mapping[str, Source] | None = None,
     **rules: bool,
 ) -> None:
-    """Exports them, telling each as it is done and all at the end; exits with 1 if one fails."""
+    """Exports them, reports each and then all; exits with 1 if one fails."""
     from lake.export import Exporter  # noqa: PLC0415
     from lake.runs import export_many  # noqa: PLC0415
 
@@ -190,11 +190,11 @@ def _run(
     with (
         closing(Exporter(settings, store, sources)) as exporter,
         closing(export_many(exporter, partitions, jobs=jobs, **rules)) as running,
-        _progress(len(partitions)) as tell,
+        _progress(len(partitions)) as report,
     ):
         for result in running:
             results.append(result)
-            tell(result)
+            report(result)
     _report(results, as_json=as_json)
     if any(result.error for result in results):
         sys.exit(1)
@@ -259,7 +259,7 @@ def _report(results: list[Result], *, as_json: bool) -> None:
         click.echo(json.dumps({**counts, "partitions": [r.to_json() for r in ordered]}, indent=1))
         return
     new = [r.outcome.manifest for r in results if r.outcome and r.state != "skipped"]
-    told = ", ".join(f"{number} {state}" for state, number in counts.items() if number)
+    summary = ", ".join(f"{number} {state}" for state, number in counts.items() if number)
     if new:
-        told += f": {sum(m.rows for m in new):,} rows, {sum(m.bytes for m in new):,} bytes"
-    click.echo(told or "nothing to export: no datasets in lake.toml, or no days to recheck")
+        summary += f": {sum(m.rows for m in new):,} rows, {sum(m.bytes for m in new):,} bytes"
+    click.echo(summary or "nothing to export: no datasets in lake.toml, or no days to recheck")

@@ -83,7 +83,7 @@ def status(
     days = chosen_days(day, start, end)
     with closing(Exporter(settings)) as exporter:
         orphans = (repair if mend else find_orphans)(settings, exporter.store)
-        found = read_status(
+        statuses = read_status(
             settings,
             exporter.store,
             None if no_sources else exporter.source,
@@ -91,26 +91,26 @@ def status(
             days[-1].plus(1) if days else None,
         )
     if as_json:
-        told = {
-            "datasets": [one.to_json() for one in found],
-            "orphans": [one.to_json() for one in orphans],
+        report = {
+            "datasets": [status.to_json() for status in statuses],
+            "orphans": [orphan.to_json() for orphan in orphans],
         }
-        click.echo(json.dumps(told, indent=1))
+        click.echo(json.dumps(report, indent=1))
     else:
-        _print_status(found)
+        _print_status(statuses)
     for orphan in orphans:
         remedy = "; `lake status --repair` mends it" if orphan.state == "left" else ""
         line = f"{orphan.kind} {orphan.state}: {orphan.key}: {orphan.why}{remedy}"
         click.echo(line, err=True)
-    for dataset in found:
+    for dataset in statuses:
         if dataset.outside:
             click.echo(_outside(dataset), err=True)
-    if not days and not any(dataset.days for dataset in found):
+    if not days and not any(dataset.days for dataset in statuses):
         click.echo(f"nothing is exported yet at {settings.lake.root}", err=True)
-    for problem in sorted({dataset.problem for dataset in found if dataset.problem}):
+    for problem in sorted({dataset.problem for dataset in statuses if dataset.problem}):
         click.echo(f"not recounted: {problem}", err=True)
-    states = {one.state for dataset in found for one in dataset.days.values()}
-    if states - {"verified", "empty"} or any(dataset.broken for dataset in found):
+    states = {of_day.state for dataset in statuses for of_day in dataset.days.values()}
+    if states - {"verified", "empty"} or any(dataset.broken for dataset in statuses):
         sys.exit(1)
 
 
@@ -121,7 +121,7 @@ def _outside(dataset: DatasetStatus) -> str:
     return f"{dataset.dataset}: {rows} dated before {first} or after {last}, in no exported day"
 
 
-def _print_status(found: list[DatasetStatus]) -> None:
+def _print_status(statuses: list[DatasetStatus]) -> None:
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
@@ -130,14 +130,14 @@ def _print_status(found: list[DatasetStatus]) -> None:
         table.add_column(heading, no_wrap=heading != "state")
     for heading in ("rows", "bytes", "undated"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for dataset in found:
+    for dataset in statuses:
         if not dataset.days:
             table.add_row(dataset.dataset, dataset.source, "none yet", "", "", "", "")
         runs = groupby(sorted(dataset.days.items()), key=lambda item: item[1].state)
         for number, (state, run) in enumerate(runs):
             items = list(run)
-            rows = sum(one.rows or 0 for _, one in items)
-            size = sum(one.bytes or 0 for _, one in items)
+            rows = sum(status.rows or 0 for _, status in items)
+            size = sum(status.bytes or 0 for _, status in items)
             undated = "" if dataset.undated is None or number else f"{dataset.undated:,}"
             table.add_row(
                 "" if number else dataset.dataset,

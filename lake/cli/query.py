@@ -126,7 +126,7 @@ def trend(
     chosen = trend_named(name)
     with connect(config) as lake:
         answer = ask(lake, chosen, first, last)
-        _tell_missing(lake, chosen, first, last)
+        _report_missing(lake, chosen, first, last)
         for note in answer.left_out:
             click.echo(note, err=True)
     if png:
@@ -158,8 +158,8 @@ def catalog(file: Path, as_json: bool, config: str | None) -> None:
     if as_json:
         tables = [dataset.name for dataset in lake.settings.dataset]
         opened = opening_statements(lake.settings, file)
-        told = {"file": str(file), "tables": tables, "open": opened}
-        click.echo(json.dumps(told, ensure_ascii=False))
+        catalog_file = {"file": str(file), "tables": tables, "open": opened}
+        click.echo(json.dumps(catalog_file, ensure_ascii=False))
     else:
         click.echo(opening_script(lake.settings, file))
 
@@ -236,11 +236,11 @@ def _quarter(text: str) -> tuple[Day, Day]:
 def _list(trends: list[Trend]) -> Answer:
     from lake.query import Answer  # noqa: PLC0415
 
-    rows = [(one.name, one.description, ", ".join(one.inputs)) for one in trends]
+    rows = [(t.name, t.description, ", ".join(t.inputs)) for t in trends]
     return Answer(("trend", "shows", "reads"), ("VARCHAR",) * 3, rows)
 
 
-def _tell_missing(lake: Lake, chosen: Trend, first: Day, last: Day) -> None:
+def _report_missing(lake: Lake, chosen: Trend, first: Day, last: Day) -> None:
     """A hole in the lake must not look like a quiet day."""
     from lake.query.notes import missing_days  # noqa: PLC0415
     from lake.trends import missing_days as missing_of  # noqa: PLC0415

@@ -80,7 +80,7 @@ def rehearse(
             seed=seed,
             days=days,
             samples=samples,
-            told=progress,
+            progress=progress,
         )
     report = store_report(store, rehearsal)
     if as_json:
@@ -92,10 +92,10 @@ def rehearse(
 
 
 def _print(rehearsal: Rehearsal, report: dict[str, str]) -> None:
-    for one in rehearsal.snapshots:
-        click.echo(_line(one))
-    for told in rehearsal.differences():
-        click.echo(told, err=True)
+    for rehearsed in rehearsal.snapshots:
+        click.echo(_line(rehearsed))
+    for difference in rehearsal.differences():
+        click.echo(difference, err=True)
     verdict = "nothing differs" if rehearsal.ok else "IT DIFFERS: see above"
     click.echo(f"{verdict}; seed {rehearsal.seed}, {rehearsal.seconds:.1f} s")
     click.echo(f"report: {report['html']}")

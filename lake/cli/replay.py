@@ -82,9 +82,9 @@ def replay(
     end_on_signals(_INTERRUPTED)
     with ExitStack() as running:
         with shown(sys.stderr) as progress:
-            told = replayed(settings, store, partitions, into, progress)
-            result = running.enter_context(told)
-        _tell(result)
+            servers = replayed(settings, store, partitions, into, progress)
+            result = running.enter_context(servers)
+        _report_counts(result)
         if serve:
             _serve(result, into, as_json=as_json)
         elif as_json:
@@ -111,7 +111,7 @@ def _report(result: Replayed) -> dict[str, Any]:
     }
 
 
-def _tell(result: Replayed) -> None:
+def _report_counts(result: Replayed) -> None:
     for name, days in result.days.items():
         rows = sum(one["rows"] for one in days.values())
         click.echo(f"{name}: {len(days)} days, {rows:,} rows, counted by the server", err=True)

@@ -155,9 +155,9 @@ def _files(
     from lake.systems.registry import system  # noqa: PLC0415
 
     with shown(sys.stderr) as progress:
-        tell = reading(progress, f"{manifest.system} {manifest.day}", manifest.bytes)
+        report = reading(progress, f"{manifest.system} {manifest.day}", manifest.bytes)
         below = system(manifest.system).restored_below
-        restored = restore_files(store, manifest, into, below, tell, claimed)
+        restored = restore_files(store, manifest, into, below, report, claimed)
     click.echo(
         f"{restored.files} {plural(restored.files, 'file')}, {size(restored.bytes)} restored to "
         f"{restored.directory}, checksums verified",

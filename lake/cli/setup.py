@@ -81,8 +81,8 @@ def init(
         click.echo(json.dumps(_to_json(path, written), indent=1))
     else:
         _print_found(path, written)
-    _tell_variables(found)
-    _see_to_bucket(path, create=create_bucket)
+    _report_variables(found)
+    _check_bucket(path, create=create_bucket)
 
 
 def _check_writable(path: Path, *, force: bool) -> None:
@@ -125,8 +125,8 @@ def _s3_keys(
     return known | {key: value for key, value in given.items() if value}
 
 
-def _see_to_bucket(path: Path, *, create: bool) -> None:
-    """Says whether the root's bucket exists; creates it on request."""
+def _check_bucket(path: Path, *, create: bool) -> None:
+    """Reports whether the root's bucket exists; creates it on request."""
     from lake.base.settings import load  # noqa: PLC0415
 
     settings = load(str(path))
@@ -201,8 +201,8 @@ def _print_found(path: Path, written: LakeToml) -> None:
         since = f", the oldest data of {source.oldest}" if source.oldest else ""
         click.echo(f"{source.told}: {kept}{since}")
     for name, table in written.tables():
-        told = f"left out, {table.why_not}" if table.why_not else "; ".join(table.seen)
-        click.echo(f"  {name}: {told}")
+        remark = f"left out, {table.why_not}" if table.why_not else "; ".join(table.seen)
+        click.echo(f"  {name}: {remark}")
     click.echo(f"\nWritten: {path}. Read it, then go on with:")
     option = "" if path == Path("lake.toml") else f" --config {path}"
     lake, yesterday, first = lake_command(), Day.today().plus(-1), written.first_day()
@@ -213,7 +213,7 @@ def _print_found(path: Path, written: LakeToml) -> None:
     click.echo(f"  {lake} status{option}")
 
 
-def _tell_variables(found: list[FoundSource]) -> None:
+def _report_variables(found: list[FoundSource]) -> None:
     for variable in (variable for source in found for variable in source.variables):
         click.echo(f"Secrets are not written: set {variable} wherever lake runs.", err=True)
 

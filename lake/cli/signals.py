@@ -65,16 +65,16 @@ def end_on_signals(status: int = 0) -> None:
         signal.signal(number, end)
 
 
-def stop_on_signals(told: str) -> None:
+def stop_on_signals(message: str) -> None:
     """For work that takes a while to stop: the first SIGINT or SIGTERM raises KeyboardInterrupt.
 
-    It says `told` on standard error. The second one ends the process at once.
+    Prints `message` to standard error. The second one ends the process at once.
     """
 
     def stop(_number: int, _frame: FrameType | None) -> NoReturn:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: os._exit(_INTERRUPTED))
-        click.echo(told, err=True)
+        click.echo(message, err=True)
         raise KeyboardInterrupt
 
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -221,9 +221,9 @@ def verify(
                 if not as_json:
                     _print_finding(findings[-1].to_json())
                 continue
-            tell = reading(progress, f"{one.system} {one.day}", one.bytes)
+            report = reading(progress, f"{one.system} {one.day}", one.bytes)
             findings.append(
-                verify_snapshot(store, one, sample_percent=percent, seed=seed, told=tell)
+                verify_snapshot(store, one, sample_percent=percent, seed=seed, progress=report)
             )
             if not as_json:
                 _print_finding(findings[-1].to_json())
@@ -285,15 +285,15 @@ def clean(as_json: bool, config: str | None) -> None:
 
 
 def reading(progress: Progress, name: str, total: int) -> Callable[[int], None]:
-    """Tells how many bytes of a total have come; safe across threads."""
+    """Reports how many bytes of a total have been read; safe across threads."""
     done, lock = [0], Lock()
 
-    def tell(more: int) -> None:
+    def report(more: int) -> None:
         with lock:
             done[0] += more
         progress(name, f"{size(done[0])} of {size(total)}")
 
-    return tell
+    return report
 
 
 def _percent(text: str) -> float:
@@ -313,10 +313,11 @@ def _percent(text: str) -> float:
 
 
 def _print_finding(finding: dict[str, object]) -> None:
-    told = "ok" if finding["ok"] else "DAMAGED"
+    verdict = "ok" if finding["ok"] else "DAMAGED"
+    objects, checked = (int(str(finding[f"checked_{key}"])) for key in ("objects", "bytes"))
     click.echo(
-        f"{finding['system']:<11} {finding['day']}  {told}  "
-        f"{finding['checked_objects']} objects, {size(int(str(finding['checked_bytes'])))}"
+        f"{finding['system']:<11} {finding['day']}  {verdict}  "
+        f"{objects} {plural(objects, 'object')}, {size(checked)}"
     )
     for problem in finding["problems"]:  # type: ignore[attr-defined]
         click.echo(f"  {problem}")

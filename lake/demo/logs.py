@@ -58,7 +58,7 @@ class Line(NamedTuple):
     metadata: Mapping[str, str]
 
 
-Told = Iterator[tuple[Stream, Line]]
+Entries = Iterator[tuple[Stream, Line]]
 _API = {level: Stream("miyou-api", level) for level in ("info", "warn", "error")}
 _PIPELINE = {level: Stream("miyou-pipeline", level) for level in ("info", "warn", "error")}
 _ACCESS, _GATEWAY_ERROR = Stream("gateway", "info"), Stream("gateway", "error")
@@ -79,7 +79,7 @@ def lines_of(scenario: Scenario, day: Day, requests: Sequence[Request]) -> dict[
     }
 
 
-def _request_lines(rng: random.Random, request: Request) -> Told:
+def _request_lines(rng: random.Random, request: Request) -> Entries:
     jitter_ns = rng.randint(1, 900_000)
     yield from _api_lines(request, jitter_ns)
     for stage in request.stages:
@@ -88,7 +88,7 @@ def _request_lines(rng: random.Random, request: Request) -> Told:
     yield _ACCESS, Line(at_ns, _access_line(rng, request), {})
 
 
-def _api_lines(request: Request, jitter_ns: int) -> Told:
+def _api_lines(request: Request, jitter_ns: int) -> Entries:
     ids = {"requestId": request.request_id, "userId": request.user_id, "uri": request.uri}
     metadata = {"trace_id": request.trace_id, "request_id": request.request_id}
     thread = f"http-nio-8080-exec-{1 + int(request.trace_id[:2], 16) % 10}"
@@ -116,7 +116,7 @@ def _api_lines(request: Request, jitter_ns: int) -> Told:
     yield _API["info"], line(finished, "info", controller, FINISHED, **outcome)
 
 
-def _stage_lines(request: Request, stage: Stage, jitter_ns: int) -> Told:
+def _stage_lines(request: Request, stage: Stage, jitter_ns: int) -> Entries:
     fields = f"stage={stage.name} duration_ms={stage.duration_ms} request_id={request.request_id}"
     at_ns = _ns(stage.finished_ms, jitter_ns)
     if stage.failed and request.failure:
@@ -156,7 +156,7 @@ def _access_line(rng: random.Random, request: Request) -> str:
     )
 
 
-def _background(rng: random.Random, scenario: Scenario, day: Day) -> Told:
+def _background(rng: random.Random, scenario: Scenario, day: Day) -> Entries:
     """What the containers say without being asked."""
     downtimes = [(restart.stop_ms, restart.ready_ms) for restart in scenario.restarts]
     for at_ms in range(day.start_ms + 7_000, day.end_ms, 5 * _MINUTE_MS):
@@ -169,7 +169,9 @@ def _background(rng: random.Random, scenario: Scenario, day: Day) -> Told:
             yield from _restart_lines(rng, restart.stop_ms, restart.ready_ms, restart.reason)
 
 
-def _service_background(rng: random.Random, scenario: Scenario, at_ms: int, jitter_ns: int) -> Told:
+def _service_background(
+    rng: random.Random, scenario: Scenario, at_ms: int, jitter_ns: int
+) -> Entries:
     text = _json(
         at_ms,
         "info",
@@ -188,7 +190,7 @@ def _service_background(rng: random.Random, scenario: Scenario, at_ms: int, jitt
         yield _PIPELINE[level], Line(_ns(at_ms + 400, jitter_ns), text, {})
 
 
-def _restart_lines(rng: random.Random, stop_ms: int, ready_ms: int, reason: str) -> Told:
+def _restart_lines(rng: random.Random, stop_ms: int, ready_ms: int, reason: str) -> Entries:
     application = "com.miyou.MiyouApplication"
     for at_ms, message in (
         (stop_ms, f"Shutting down: {reason}"),

@@ -26,7 +26,7 @@ from lake.base.store.directory import DirectoryStore
 from lake.demo import totals
 from lake.demo.load import load as load_servers
 from lake.demo.place import BUCKET, Place, Window
-from lake.demo.telling import Teller
+from lake.demo.progress import Reporter
 from lake.export import Exporter
 from lake.query import connect
 from lake.servers import SERVER_NAMES, Stack, start
@@ -56,7 +56,7 @@ def run_demo(
     days: int | None,
     *,
     fresh: bool,
-    teller: Teller,
+    reporter: Reporter,
     serve: Callable[[Stack, str, Report], None] | None,
 ) -> Report:
     """Runs it whole; `serve` is called while servers and Dagster are up and ends on a signal.
@@ -66,31 +66,31 @@ def run_demo(
     """
     window = place.prepare(days, fresh=fresh)
     place.end_serving()  # of a demo that was killed
-    with teller.step("Prometheus, Loki, a MongoDB server and an S3 server"), shown() as progress:
+    with reporter.step("Prometheus, Loki, a MongoDB server and an S3 server"), shown() as progress:
         stack = start(SERVER_NAMES, place.servers, progress)
     with ExitStack() as at_the_end:
         at_the_end.callback(place.end_serving)
         at_the_end.enter_context(stack)
         _speak_to_s3(stack, place)
-        _fill(stack, place, window, teller)
+        _fill(stack, place, window, reporter)
         place.write_serving(window.first, stack.endpoints)
         settings = load(str(place.serving))
-        with place.history_in_memory() as history, _dagster(place, history, teller) as dagster:
-            _export(dagster, settings, window.each_day(), teller)
+        with place.history_in_memory() as history, _dagster(place, history, reporter) as dagster:
+            _export(dagster, settings, window.each_day(), reporter)
             report = Report(
                 config=str(place.config),
                 first=str(window.first),
                 end=str(window.end),
-                datasets=_ledger(settings, window.each_day(), teller),
-                totals=_totals(stack, settings, window.each_day(), teller),
-                trends=_plots(settings, place, window.each_day(), teller),
-                seconds=round(teller.seconds, 1),
+                datasets=_ledger(settings, window.each_day(), reporter),
+                totals=_totals(stack, settings, window.each_day(), reporter),
+                trends=_plots(settings, place, window.each_day(), reporter),
+                seconds=round(reporter.seconds, 1),
             )
-            _keep(settings, place, window, stack, teller)
+            _keep(settings, place, window, stack, reporter)
             if serve:
                 dagster.start_daemon()
                 serve(stack, dagster.url, report)
-                _keep(settings, place, window, stack, teller)
+                _keep(settings, place, window, stack, reporter)
     return report
 
 
@@ -111,33 +111,33 @@ def _speak_to_s3(stack: Stack, place: Place) -> None:
         client.create_bucket(Bucket=BUCKET)
 
 
-def _fill(stack: Stack, place: Place, window: Window, teller: Teller) -> None:
+def _fill(stack: Stack, place: Place, window: Window, reporter: Reporter) -> None:
     what = f"{window.days} days of a voice-dialogue service, {window.first} … {window.end.plus(-1)}"
     if window.loaded:
-        teller.say(f"• {what}: there from before")
+        reporter.say(f"• {what}: there from before")
         return
-    with teller.step(what) as tell:
-        load_servers(stack.endpoints, window.first, window.days, tell)
+    with reporter.step(what) as report:
+        load_servers(stack.endpoints, window.first, window.days, report)
     place.mark_loaded(window)
 
 
-def _dagster(place: Place, history: Path, teller: Teller) -> Dagster:
-    with teller.step("Dagster"):
+def _dagster(place: Place, history: Path, reporter: Reporter) -> Dagster:
+    with reporter.step("Dagster"):
         return start_dagster(place.dagster, place.serving, {}, daemon=False, history=history)
 
 
-def _export(dagster: Dagster, settings: Settings, window: list[Day], teller: Teller) -> None:
+def _export(dagster: Dagster, settings: Settings, window: list[Day], reporter: Reporter) -> None:
     """One backfill over all datasets and days, unless they all are there."""
     names = [dataset.name for dataset in settings.dataset]
     known = read_status(settings, open_store(settings), None, window[0], window[-1].plus(1))
     if all(day.state == "verified" for dataset in known for day in dataset.days.values()):
-        teller.say(f"• {len(names)} datasets × {len(window)} days: exported before")
+        reporter.say(f"• {len(names)} datasets × {len(window)} days: exported before")
         return
-    with teller.step(f"Dagster backfill: {len(names)} datasets × {len(window)} days") as tell:
+    with reporter.step(f"Dagster backfill: {len(names)} datasets × {len(window)} days") as report:
         result = dagster.backfill(
             names,
             [str(day) for day in window],
-            lambda now: tell("partitions", now.done + now.failed, now.total),
+            lambda now: report("partitions", now.done + now.failed, now.total),
         )
     if not result.ok:
         raise Incomplete(
@@ -147,10 +147,10 @@ def _export(dagster: Dagster, settings: Settings, window: list[Day], teller: Tel
         )
 
 
-def _ledger(settings: Settings, window: list[Day], teller: Teller) -> list[dict[str, Any]]:
+def _ledger(settings: Settings, window: list[Day], reporter: Reporter) -> list[dict[str, Any]]:
     """Every partition has to be verified; sums up each dataset."""
     with (
-        teller.step("The ledger: every day counted by its source"),
+        reporter.step("The ledger: every day counted by its source"),
         closing(Exporter(settings)) as exporter,
     ):
         found = read_status(
@@ -179,11 +179,11 @@ def _summed(dataset: DatasetStatus) -> dict[str, Any]:
 
 
 def _totals(
-    stack: Stack, settings: Settings, window: list[Day], teller: Teller
+    stack: Stack, settings: Settings, window: list[Day], reporter: Reporter
 ) -> dict[str, dict[str, int]]:
     """The same totals from each source itself and from each table of the lake."""
     ends = stack.endpoints
-    with teller.step("The same totals, from each source and from the lake"):
+    with reporter.step("The same totals, from each source and from the lake"):
         with ThreadPoolExecutor() as pool:
             asked = {
                 "MongoDB, by aggregation": pool.submit(totals.of_mongo, ends["mongo"]["uri"]),
@@ -202,23 +202,27 @@ def _totals(
     return found
 
 
-def _plots(settings: Settings, place: Place, window: list[Day], teller: Teller) -> dict[str, str]:
+def _plots(
+    settings: Settings, place: Place, window: list[Day], reporter: Reporter
+) -> dict[str, str]:
     """A picture of each trend over the whole window."""
     start, end = window[0], window[-1].plus(1)
     place.trends.mkdir(exist_ok=True)
     files = {trend.name: place.trends / f"{trend.name}.png" for trend in all_trends()}
-    with teller.step(f"{len(files)} trends over {len(window)} days"), connect(settings) as lake:
+    with reporter.step(f"{len(files)} trends over {len(window)} days"), connect(settings) as lake:
         for trend in all_trends():
             begun = time.monotonic()
             answer = ask(lake, trend, start, end)
             draw(trend, answer, start, end, files[trend.name])
-            teller.say(f"  {trend.name}: {time.monotonic() - begun:.1f} s")
+            reporter.say(f"  {trend.name}: {time.monotonic() - begun:.1f} s")
     return {name: str(file) for name, file in files.items()}
 
 
-def _keep(settings: Settings, place: Place, window: Window, stack: Stack, teller: Teller) -> None:
+def _keep(
+    settings: Settings, place: Place, window: Window, stack: Stack, reporter: Reporter
+) -> None:
     """The objects as files, so that the lake answers after the S3 server has stopped."""
-    with teller.step(f"Copying the lake from S3 to {place.lake}"):
+    with reporter.step(f"Copying the lake from S3 to {place.lake}"):
         objects, size = mirror(open_store(settings), DirectoryStore(place.lake))
-        teller.say(f"  {objects:,} objects, {size:,} bytes")
+        reporter.say(f"  {objects:,} objects, {size:,} bytes")
     place.write_config(window.first, stack.endpoints)

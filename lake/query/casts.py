@@ -1,4 +1,4 @@
-"""SQL that turns a file's value into the type that the days asked for have in common.
+"""SQL that turns a file's value into the type that the days of the query have in common.
 
 Belongs here: the type to read a file with, expressions over one value. Does not: which types
 are united (merged), files.

@@ -1,6 +1,6 @@
-"""What DuckDB's errors mean to the one who asked.
+"""What DuckDB's errors mean, and what helps.
 
-Belongs here: DuckDB's exceptions to the lake's. Does not: asking.
+Belongs here: DuckDB's exceptions to the lake's. Does not: running queries.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What an answer lacks: days that are not in the lake, values that a column leaves out.
 
 Belongs here: comparing what a statement reads with what the manifests say, the sentences.
-Does not: reading the statement (asked), printing.
+Does not: reading the statement (question), printing.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from lake.base.day import Day, day_range
 from lake.base.manifest import Manifest
-from lake.query.asked import Asked, Question, Range
 from lake.query.kinds import folded
 from lake.query.merged import Node
+from lake.query.question import Question, Range, Reads
 from lake.query.tables import Table
 
 _NAMED_DAYS = 3
@@ -20,22 +20,22 @@ _NAMED_PATHS = 10
 _ANY_NAME = "*"  # of a path in `left_out`: many names together
 
 
-def missing(table: Table, asked: Asked | None, question: Question) -> Iterator[str]:
-    """Sentences about a dataset's days; `asked` is None where the statement is not understood."""
+def missing(table: Table, reads: Reads | None, question: Question) -> Iterator[str]:
+    """Sentences about a dataset's days; `reads` is None where the statement is not understood."""
     if not table.manifests:
         yield f"{table.dataset}: no day is in the lake yet"
         return
-    for days in dict.fromkeys(_ranges(asked, question)):
+    for days in dict.fromkeys(_ranges(reads, question)):
         yield from _missing(table, days)
 
 
-def left_out(table: Table, asked: Asked | None, question: Question) -> Iterator[str]:
-    """Sentences about the values that a dataset's columns leave out; `asked` as for `missing`."""
-    yield from _left_out(table, _ranges(asked, question), question)
+def left_out(table: Table, reads: Reads | None, question: Question) -> Iterator[str]:
+    """Sentences about the values that a dataset's columns leave out; `reads` as for `missing`."""
+    yield from _left_out(table, _ranges(reads, question), question)
 
 
-def _ranges(asked: Asked | None, question: Question) -> list[Range]:
-    return [*asked.ranges, *asked.views] if asked and question.understood else [Range()]
+def _ranges(reads: Reads | None, question: Question) -> list[Range]:
+    return [*reads.ranges, *reads.views] if reads and question.understood else [Range()]
 
 
 def _missing(table: Table, days: Range) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """A DuckDB session that knows the lake's tables.
 
-Belongs here: opening it, defining tables in it when they are first asked for.
+Belongs here: opening it, defining tables in it when they are first read.
 Does not: the tables' SQL, how answers are shown.
 """
 
@@ -29,10 +29,10 @@ from lake.base.resources import resource_path
 from lake.base.settings import Settings
 from lake.base.store import open_store
 from lake.query import notes
-from lake.query.asked import Asked, Question, Range, understand
 from lake.query.failures import Hint, explained
 from lake.query.kinds import quoted_text
 from lake.query.levels import level_places, with_level
+from lake.query.question import Question, Range, Reads, understand
 from lake.query.s3 import authority_statements, secret_statement
 from lake.query.statements import refuse_outward, require_one_reading
 from lake.query.tables import Table, without_patterns
@@ -203,8 +203,8 @@ class Lake:
         for name in sorted(names):
             shape = _Shape()
             if question.understood and not self._shared:
-                asked = question.datasets.get(name)
-                days = asked.view_range() if asked and asked.views else None
+                reads = question.datasets.get(name)
+                days = reads.view_range() if reads and reads.views else None
                 shape = _Shape(question.reads_rest, days)
             self._shape(name, shape)
 
@@ -240,7 +240,7 @@ class Lake:
 
     def _notes(
         self,
-        kind: Callable[[Table, Asked | None, Question], Iterator[str]],
+        kind: Callable[[Table, Reads | None, Question], Iterator[str]],
         query: str,
         question: Question,
     ) -> Iterator[str]:

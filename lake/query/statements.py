@@ -1,6 +1,6 @@
-"""Which statements may be asked.
+"""Which statements are allowed.
 
-Belongs here: telling statements that read from those that write. Does not: running them.
+Belongs here: the distinction of statements that read from those that write. Does not: running them.
 DuckDB can write to whatever it can read, and so can the credentials: what holds it back
 from the lake's objects is that such statements are not run.
 """

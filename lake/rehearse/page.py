@@ -128,8 +128,8 @@ def _plot_note(earlier: Sequence[Report]) -> str:
 def _differences(report: Report) -> str:
     if not report["differences"]:
         return ""
-    told = "".join(f"<pre>{escape(one)}</pre>" for one in report["differences"])
-    return f"<h2>What differs</h2>{told}"
+    listed = "".join(f"<pre>{escape(one)}</pre>" for one in report["differences"])
+    return f"<h2>What differs</h2>{listed}"
 
 
 def _snapshot(one: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ from lake.systems.comparison import Recovery
 from lake.systems.protocol import Questions, Source
 from lake.systems.registry import system
 
-Told = Callable[[str], None]
+StepProgress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Recovered:
 
 @contextmanager
 def recovered(
-    settings: Settings, store: Store, manifest: SnapshotManifest, told: Told
+    settings: Settings, store: Store, manifest: SnapshotManifest, progress: StepProgress
 ) -> Iterator[Recovered]:
     """The server, while the block runs. After it, or an error, server and files are gone.
 
@@ -47,10 +47,10 @@ def recovered(
     restored = system(manifest.system)
     with scratch_directory("lake-rehearsal-") as folder:
         into, begun = folder / "restored", time.monotonic()
-        told("downloading")
+        progress("downloading")
         restore_files(store, manifest, into, restored.restored_below)
         downloaded = time.monotonic()
-        told("starting the server")
+        progress("starting the server")
         served = serve(manifest, into, tenant)
         with served.stack:
             started = time.monotonic()

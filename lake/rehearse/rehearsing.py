@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from lake import __version__
@@ -16,6 +16,7 @@ from lake.base.day import Day
 from lake.base.errors import LakeError, Missing
 from lake.base.ledger import read_ledger
 from lake.base.manifest import Manifest
+from lake.base.progress import Progress, silent
 from lake.base.settings import Settings
 from lake.base.store import Store
 from lake.query import Lake, connect
@@ -30,7 +31,6 @@ from lake.systems.rehearsed import fetched
 
 SAMPLES = 25
 _DAYS_EACH = 2  # of one snapshot: its newest day and one more
-Told = Callable[[str, str], None]
 
 
 def rehearse(
@@ -41,7 +41,7 @@ def rehearse(
     seed: int | None = None,
     days: int = 1,
     samples: int = SAMPLES,
-    told: Told = lambda _name, _text: None,
+    progress: Progress = silent,
 ) -> Rehearsal:
     """Brings snapshots back and compares. Differences and failures are results, not errors.
 
@@ -63,8 +63,8 @@ def rehearse(
             for day, why in chosen_days(found, days, chosen_seed).items():
                 one = Rehearsed(system, str(day), why)
                 rehearsal.snapshots.append(one)
-                told(f"{system} {day}", why)
-                trial = _Trial(settings, store, lake, ledgers, chosen_seed, samples, told)
+                progress(f"{system} {day}", why)
+                trial = _Trial(settings, store, lake, ledgers, chosen_seed, samples, progress)
                 trial.run(one)
     rehearsal.seconds = time.monotonic() - clock
     return rehearsal
@@ -119,10 +119,10 @@ class _Trial:
         ledgers: _Ledgers,
         seed: int,
         samples: int,
-        told: Told,
+        progress: Progress,
     ) -> None:
         self._settings, self._store, self._lake = settings, store, lake
-        self._ledgers, self._seed, self._samples, self._told = ledgers, seed, samples, told
+        self._ledgers, self._seed, self._samples, self._progress = ledgers, seed, samples, progress
 
     def run(self, one: Rehearsed) -> None:
         """Fills the record; what goes wrong is its problem."""
@@ -133,13 +133,13 @@ class _Trial:
             one.files = manifest.paths
             one.versions = f"{manifest.server['name']} {manifest.server['version']}"
             with recovered(
-                self._settings, self._store, manifest, lambda text: self._told(name, text)
+                self._settings, self._store, manifest, lambda text: self._progress(name, text)
             ) as back:
                 one.recovery = back.times
                 one.remarks += back.served.remarks
                 self._newest(one, back)
                 for partition in self._partitions(manifest):
-                    self._told(name, f"{partition.dataset} {partition.day}")
+                    self._progress(name, f"{partition.dataset} {partition.day}")
                     one.compared.append(self._compare(partition, back, manifest))
         except LakeError as error:
             one.problem = str(error)

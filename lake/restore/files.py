@@ -21,6 +21,7 @@ from pathlib import Path
 from threading import Event
 
 from lake.base.errors import Incomplete, PermanentError, UsageError
+from lake.base.progress import ByteProgress, silent_bytes
 from lake.base.scratch import explained_full_disk
 from lake.base.store import Store
 from lake.snapshot import missing_objects
@@ -32,7 +33,6 @@ PARTS = ".parts"  # files that have not come whole
 _PARALLEL = 4
 _FAR = 4 << 20  # bytes that are skipped rather than asked for anew
 _SPARE = 1.02  # of the disk: directories and blocks that are not full
-Told = Callable[[int], None]  # bytes more
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def restore_files(
     manifest: SnapshotManifest,
     into: Path,
     below: str,
-    told: Told = lambda _bytes: None,
+    progress: ByteProgress = silent_bytes,
     claimed: Callable[[], object] = lambda: None,
 ) -> Restored:
     """Downloads to `into/below`, checks every byte, goes on where it was interrupted.
@@ -72,7 +72,7 @@ def restore_files(
         fetched = sum(wanted.piece.bytes for wanted in left)
         _require_room(into, fetched)
         running = [
-            pool.submit(_fetch, store, key, pieces, told, stop)
+            pool.submit(_fetch, store, key, pieces, progress, stop)
             for key, pieces in _by_object(left).items()
         ]
         try:
@@ -98,7 +98,7 @@ def _by_object(left: list[Wanted]) -> dict[str, list[Wanted]]:
 def restored_snapshot(into: Path) -> dict[str, str]:
     """What the directory's mark says: system, day, created_at. Raises UsageError."""
     try:
-        told: dict[str, str] = json.loads((into / MARK).read_text("utf-8"))
+        mark: dict[str, str] = json.loads((into / MARK).read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(
             "nothing was restored there",
@@ -107,7 +107,7 @@ def restored_snapshot(into: Path) -> dict[str, str]:
             found=error,
             remedy="name the directory that `lake restore … --into` was given",
         ) from error
-    return told
+    return mark
 
 
 def _claim(into: Path, manifest: SnapshotManifest) -> None:
@@ -163,7 +163,9 @@ def _require_room(into: Path, needed: int) -> None:
         )
 
 
-def _fetch(store: Store, key: str, pieces: list[Wanted], told: Told, stop: Event) -> None:
+def _fetch(
+    store: Store, key: str, pieces: list[Wanted], progress: ByteProgress, stop: Event
+) -> None:
     """One object's pieces, in the order in which they lie in it."""
     stream = _Stream(store, key, stop)
     for wanted in pieces:
@@ -173,7 +175,7 @@ def _fetch(store: Store, key: str, pieces: list[Wanted], told: Told, stop: Event
             for part in stream.parts(piece.offset, piece.bytes):
                 digest.update(part)
                 at += os.pwrite(out, part, at)
-                told(len(part))
+                progress(len(part))
         if digest.hexdigest() != piece.sha256:
             raise Incomplete(
                 "an object of the snapshot was altered",

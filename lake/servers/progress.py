@@ -1,25 +1,21 @@
-"""Tells people what takes its time while servers are installed and started.
+"""Shows progress on standard error: one moving line on a terminal, else lines.
 
-Belongs here: what a progress report is, and two ways to show it.
-Does not: what is reported, and any decision.
+Belongs here: two ways to show a progress report. Does not: its type (lake.base.progress).
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-Progress = Callable[[str, str], None]
-"""Called with a server's name and what is being done for it; as often as one likes."""
+from lake.base.progress import Progress, silent
+
+__all__ = ["PlainLines", "Progress", "shown", "silent"]
 
 _PLAIN_EVERY_S = 15.0
-
-
-def silent(_name: str, _text: str) -> None:
-    """Shows nothing."""
 
 
 @contextmanager

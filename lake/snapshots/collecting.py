@@ -40,7 +40,7 @@ _JOURNAL_EVERY_S = 5.0
 _HEARTBEAT_S = 300.0
 _TRIES = 5
 
-Told = Callable[[int, int], None]  # files so far, bytes so far
+UploadProgress = Callable[[int, int], None]  # files so far, bytes so far
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Collector:
     """The files of one run. A context manager: leaving it waits for what is on its way."""
 
     def __init__(
-        self, store: Store, system: str, day: Day, told: Told = lambda _f, _b: None
+        self, store: Store, system: str, day: Day, progress: UploadProgress = lambda _f, _b: None
     ) -> None:
         at = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         self.run = f"{at}-{secrets.token_hex(3)}"
@@ -67,7 +67,7 @@ class Collector:
         self.sent_bytes = 0
         self._notes: dict[str, str] = {}
         self._store = store
-        self._told = told
+        self._progress = progress
         self._pieces: dict[tuple[str, int], StoredFile] = {}
         self._in_members: set[str] = set()
         self._bytes = self._paths = 0
@@ -320,8 +320,8 @@ class Collector:
             self._pieces[place.path, place.number] = own
             self._bytes += own.bytes - (before.bytes if before else 0)
             self._paths += before is None and place.number == 0
-            told = self._paths, self._bytes
-        self._told(*told)
+            totals = self._paths, self._bytes
+        self._progress(*totals)
 
     def _tell_ended(self) -> None:
         """The process may live on, the run does not."""

@@ -58,7 +58,7 @@ class Range:
 
 
 @dataclass
-class Asked:
+class Reads:
     """What is read of one dataset.
 
     `views` and `ranges`: the days of each mention as a view and as a range macro.
@@ -84,7 +84,7 @@ class Question:
     paths of all column references, lower case. `every_column`: there may be more.
     """
 
-    datasets: dict[str, Asked] = field(default_factory=dict)
+    datasets: dict[str, Reads] = field(default_factory=dict)
     columns: set[tuple[str, ...]] = field(default_factory=set)
     every_column: bool = False
     understood: bool = True
@@ -214,7 +214,7 @@ class _Reader:
         for condition in conditions:
             start, end = self._days_of(condition, qualified)
             days = days.within(start, end)
-        self._asked(self._views[name]).views.append(days)
+        self._reads_of(self._views[name]).views.append(days)
 
     def _function(self, table: Mapping[str, Any]) -> None:
         call = table["function"]
@@ -228,12 +228,12 @@ class _Reader:
                 self._day(named.get(parameter) or (arguments[n] if n < len(arguments) else {}))
                 for n, parameter in enumerate(("from_day", "to_day"))
             )
-            self._asked(self._views[view]).ranges.append(Range(start, end))
+            self._reads_of(self._views[view]).ranges.append(Range(start, end))
         elif name not in _KNOWN_FUNCTIONS:
             self._give_up()
 
-    def _asked(self, dataset: str) -> Asked:
-        return self.found.datasets.setdefault(dataset, Asked())
+    def _reads_of(self, dataset: str) -> Reads:
+        return self.found.datasets.setdefault(dataset, Reads())
 
     def _day(self, expression: Mapping[str, Any]) -> Day | None:
         try:

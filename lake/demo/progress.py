@@ -1,4 +1,4 @@
-"""Tells people what the demo is doing and how far it is.
+"""Progress of the demo on standard error.
 
 Belongs here: steps with their times, counts on the way. Does not: what is done.
 """
@@ -20,13 +20,13 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-Tell = Callable[[str, int, int], None]
+CountProgress = Callable[[str, int, int], None]
 """Called with what is counted, how many are done, and how many there are."""
 
 _PLAIN_EVERY_S = 10.0
 
 
-class Teller:
+class Reporter:
     """Writes to standard error: bars on a terminal, lines elsewhere."""
 
     def __init__(self) -> None:
@@ -43,17 +43,17 @@ class Teller:
         self._console.print(text, markup=False)
 
     @contextmanager
-    def step(self, title: str) -> Iterator[Tell]:
-        """Says when a step begins and how long it took; yields what shows its progress."""
+    def step(self, title: str) -> Iterator[CountProgress]:
+        """Prints when a step begins and how long it took; yields what shows its progress."""
         begun = time.monotonic()
         self.say(f"• {title} …")
         if sys.stderr.isatty():
             yield from self._with_bars()
         else:
-            yield _PlainTell(self.say)
+            yield _PlainLines(self.say)
         self.say(f"  {time.monotonic() - begun:.1f} s")
 
-    def _with_bars(self) -> Iterator[Tell]:
+    def _with_bars(self) -> Iterator[CountProgress]:
         columns = (
             TextColumn("  {task.description:<24}"),
             BarColumn(),
@@ -63,15 +63,15 @@ class Teller:
         with Progress(*columns, console=self._console, transient=True) as progress:
             tasks: dict[str, TaskID] = {}
 
-            def tell(what: str, done: int, total: int) -> None:
+            def report(what: str, done: int, total: int) -> None:
                 if what not in tasks:
                     tasks[what] = progress.add_task(what, total=total)
                 progress.update(tasks[what], completed=done, total=total)
 
-            yield tell
+            yield report
 
 
-class _PlainTell:
+class _PlainLines:
     """A line for the last of each count, and now and then one on the way."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
