@@ -18,7 +18,7 @@ from lake.base.day import Day
 from lake.base.store.directory import DirectoryStore
 from lake.replay import replayed
 from lake.servers import Binary
-from lake.systems.loki.reading.selector import Selector
+from lake.systems.loki.reading.logql import Selector
 from lake.systems.loki.replay.label_values import parses_again
 from lake.systems.partitions import SERVER_VERSION
 

@@ -21,8 +21,15 @@ from lake.systems.mongo.discovery import DateField
 from lake.systems.prometheus.discovery import group, pattern
 
 WORDS = st.sampled_from(["http", "server", "client", "requests", "jvm", "up", "total", "seconds",
-                         "count", "bucket", "sum", "job:x", "a.b", "db", "2"])  # fmt: skip
-METRICS = st.lists(st.lists(WORDS, min_size=1, max_size=5).map("_".join), unique=True, min_size=1)
+                         "count", "bucket", "sum", "job:x", "a.b", "db", "2", "a b", '"', "\\", "^",
+                         "]", "-", "$1", "\n", "é"])  # fmt: skip
+METRICS = st.lists(
+    st.tuples(st.sampled_from("_."), st.lists(WORDS, min_size=1, max_size=5)).map(
+        lambda made: made[0].join(made[1])
+    ),
+    unique=True,
+    min_size=1,
+)
 
 
 @given(METRICS)
@@ -31,7 +38,7 @@ def test_each_metric_is_in_exactly_one_family(names):
     assert sorted(name for members in families.values() for name in members) == sorted(names)
     for prefix, members in families.items():
         if len(members) > 1 or prefix not in ("http", "db"):
-            expression = re.compile(pattern(prefix))
+            expression = re.compile(pattern(prefix, members), re.DOTALL)  # as Prometheus 3
             assert [name for name in sorted(names) if expression.fullmatch(name)] == members
 
 
@@ -44,7 +51,12 @@ def test_families_as_people_name_them():
         "http_server_requests", "http_client_requests", "jvm", "up", "go", "llm_tokens",
         "job:rate:5m",
     }  # fmt: skip
-    assert pattern("job:rate:5m") == "job[:]rate[:]5m(_.*)?"
+    dotted = ["http.server.request.duration_count", "http.server.request.duration_sum",
+              "jvm.memory", "jvm.gc_pause_sum", "http.client.open"]  # fmt: skip
+    assert set(group(dotted)) == {"http_server_request_duration", "jvm", "http_client_open"}
+    assert pattern("jvm", ["jvm.memory"]) == "jvm([_.].*)?"
+    assert pattern("http_server", ["http.server"]) == "http[_.]server([_.].*)?"
+    assert pattern("job:rate:5m", ["job:rate:5m"]) == "job[:]rate[:]5m(_.*)?"
 
 
 @pytest.mark.parametrize(

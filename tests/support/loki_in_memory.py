@@ -18,7 +18,7 @@ import pyarrow as pa
 from lake.http.client import Tally
 from lake.systems.loki.reading.answer import ROWS, Streams
 from lake.systems.loki.reading.api import Limit, Page, TooMany, TooWide
-from lake.systems.loki.reading.selector import LINE_LABEL, NS_LABEL, Selector
+from lake.systems.loki.reading.logql import LINE_LABEL, NS_LABEL, Selector
 from lake.systems.loki.reading.version import Dialect
 
 MS = 1_000_000

@@ -19,7 +19,7 @@ from lake.systems.loki.config import LokiDataset
 from lake.systems.loki.discovery import ATTEMPTS, LokiServer
 from lake.systems.loki.reading.api import remedy_for
 from lake.systems.loki.reading.config import milliseconds
-from lake.systems.loki.reading.selector import Selector
+from lake.systems.loki.reading.logql import Selector
 
 _DAY_MS = 86_400_000
 

@@ -19,6 +19,7 @@ from lake.systems.found import UNLIMITED_DAYS, FoundSource, FoundTable, Value
 from lake.systems.loki.config import LokiSource
 from lake.systems.loki.reading.api import INDEX_LABEL, Api, Limit
 from lake.systems.loki.reading.config import LokiConfig, shortest_days
+from lake.systems.loki.reading.logql import SOME, having
 from lake.systems.loki.reading.version import Version, reported_version
 
 _LOG = logging.getLogger(__name__)
@@ -29,7 +30,6 @@ _UNKNOWN_DAYS = 400  # so far back is looked where Loki does not tell how long i
 _PREFERRED = ("container", "service_name", "app", "job", "namespace", "filename")
 # Loki's own streams, not anybody's logs.
 _INTERNAL = frozenset({"__aggregated_metric__", "__pattern__"})
-_WITH_BREAKS = "(?s:.+)"  # Loki 2 takes `.` for any character but a line break
 
 Labels = dict[str, str]
 
@@ -64,12 +64,12 @@ class LokiServer:
 
     def edge(self, label: str, start: Day, end: Day, direction: str) -> Day | None:
         """The day of the first (`forward`) or last (`backward`) line of [start, end)."""
-        at_ns = self.lines(f'{{{label}=~".+"}}', start, end, direction)
+        at_ns = self.lines(having(label), start, end, direction)
         return Day(datetime.fromtimestamp(at_ns[0] / 1e9, UTC).date()) if at_ns else None
 
     def streams(self, labels: list[str], day: Day) -> list[Labels]:
         """The label sets of a day's streams."""
-        matchers = [f'{{{label}=~"{_WITH_BREAKS}"}}' for label in labels]
+        matchers = [having(label) for label in labels]
         params: Params = {"match[]": matchers, **_between(day, day.plus(1))}
         found = self.get("series", params).get("data") or ()
         return [stream for stream in found if not _INTERNAL & stream.keys()]
@@ -171,14 +171,15 @@ def _span(server: LokiServer, kept_days: int) -> tuple[Day, Day] | None:
 def _tables(server: LokiServer, day: Day) -> tuple[FoundTable, ...]:
     """Of the streams of that day."""
     streams = server.streams(server.labels(day, day.plus(1)), day)
-    tables, before = [], ""
+    tables: list[FoundTable] = []
+    before: list[str] = []
     for label in covering(streams):
         taken = [stream for stream in streams if label in stream]
         streams = [stream for stream in streams if label not in stream]
         values = sorted({stream[label] for stream in taken})
-        pattern = _WITH_BREAKS if any("\n" in value for value in values) else ".+"
-        selector = f'{{{before}{label}=~"{pattern}"}}'
-        before += f'{label}="", '
+        pattern = SOME if any("\n" in value for value in values) else ".+"
+        selector = having(label, before, pattern)
+        before.append(label)
         entries = server.entries(selector, day)
         seen = [f"{len(taken)} streams" + (f", about {entries:,} lines" if entries else "")]
         seen[0] += f" on {day}"

@@ -18,7 +18,7 @@ from lake.http.client import Http, Rejected
 from lake.systems.comparison import Check
 from lake.systems.loki.config import LokiSource
 from lake.systems.loki.reading.cover import cover
-from lake.systems.loki.reading.selector import Selector
+from lake.systems.loki.reading.logql import Selector
 from lake.systems.loki.reading.version import Version
 from lake.systems.rehearsed import Partition
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from itertools import pairwise, takewhile
@@ -21,6 +21,7 @@ from lake.http.client import Http, NoSuchPath, Params
 from lake.systems.found import FoundSource, FoundTable, Value
 from lake.systems.periods import first_day, last_day
 from lake.systems.prometheus.config import PrometheusSource
+from lake.systems.prometheus.reading.promql import NAME, exactly, literally, matcher, matching
 
 ATTEMPTS = 2  # who types a command waits for the answer
 _DAY_S = 86_400
@@ -28,7 +29,8 @@ _DEFAULT_KEPT_DAYS = 15
 _DEFAULT_STEP_S = 15
 _FEW = 3  # metrics that make a family worth a table of its own
 _MOST_TABLES = 20
-_SUFFIX = re.compile(r"_(total|sum|count|bucket|max|min|created|info)$")
+_SEPARATOR = re.compile(r"[_.]")  # of a name's words; OpenTelemetry's names have dots
+_SUFFIX = re.compile(r"[_.](total|sum|count|bucket|max|min|created|info)$")
 _UNITS = frozenset({"bytes", "milliseconds", "ms", "ratio", "seconds"})
 # Words that say how a metric is carried, not what it is of: http_server is a family, http is not.
 _CARRIERS = frozenset({"http", "grpc", "rpc", "db"})
@@ -114,13 +116,14 @@ def _tables(server: PrometheusServer, oldest: Day) -> tuple[FoundTable, ...]:
     families = group(names)
     ranked = sorted(families, key=lambda prefix: -sum(series.get(n, 0) for n in families[prefix]))
     own = [prefix for prefix in ranked if len(families[prefix]) >= _FEW][:_MOST_TABLES]
+    known = {prefix: pattern(prefix, families[prefix]) for prefix in sorted(own)}
     tables = [
-        _table(server, prefix, f'{{__name__=~"{pattern(prefix)}"}}', families[prefix], series, at_s)
-        for prefix in sorted(own)
+        _table(server, prefix, _selector(matching(NAME, known[prefix])), members, series, at_s)
+        for prefix, members in ((prefix, families[prefix]) for prefix in sorted(own))
     ]
     if rest := [name for prefix in families if prefix not in own for name in families[prefix]]:
-        known = "|".join(pattern(prefix) for prefix in sorted(own))
-        query = f'{{__name__=~".+", __name__!~"{known}"}}' if own else '{__name__=~".+"}'
+        others = [matching(NAME, "|".join(known.values()), but=True)] if own else []
+        query = _selector(matching(NAME, ".+"), *others)
         name = "other_metrics" if own else "metrics"
         tables.append(_table(server, name, query, rest, series, at_s))
     return tuple(tables)
@@ -134,14 +137,14 @@ def group(names: list[str]) -> dict[str, list[str]]:
     """
     kin: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for name in names:
-        words = name.split("_")
+        words = _SEPARATOR.split(name)
         kin[tuple(words[: 2 if words[0] in _CARRIERS else 1])].append(name)
     return {_prefix(key, members): sorted(members) for key, members in kin.items()}
 
 
 def _prefix(key: tuple[str, ...], names: list[str]) -> str:
     """The words that all begin with, without units and what a histogram adds; at least the key."""
-    bases = [_SUFFIX.sub("", name).split("_") for name in names]
+    bases = [_SEPARATOR.split(_SUFFIX.sub("", name)) for name in names]
     same = takewhile(lambda words: len(set(words)) == 1, zip(*bases, strict=False))
     prefix = [words[0] for words in same]
     while len(prefix) > len(key) and prefix[-1] in _UNITS:
@@ -149,9 +152,25 @@ def _prefix(key: tuple[str, ...], names: list[str]) -> str:
     return "_".join(prefix if len(prefix) >= len(key) else key)
 
 
-def pattern(prefix: str) -> str:
-    """The regular expression of a family, as it stands between PromQL's quotes."""
-    return re.sub(r"[^\w]", lambda odd: f"[{odd[0]}]", prefix, flags=re.ASCII) + "(_.*)?"
+def pattern(prefix: str, names: Collection[str]) -> str:
+    """The regular expression of a family whose metrics have these names."""
+    # A dot between words matches an underscore as well: both are of this family.
+    separator = "[_.]" if any("." in name for name in names) else "_"
+    words = (_word(word) for word in prefix.split("_"))
+    return f"{separator.join(words)}({separator}.*)?"
+
+
+def _word(text: str) -> str:
+    return re.sub(r"[^\w]", lambda odd: _odd(odd[0]), text, flags=re.ASCII)
+
+
+def _odd(character: str) -> str:
+    """In brackets where RE2 allows that: more legible between PromQL's quotes than backslashes."""
+    return literally(character) if character in "^\\]" else f"[{character}]"
+
+
+def _selector(*matchers: str) -> str:
+    return "{" + ", ".join(matchers) + "}"
 
 
 def _table(
@@ -179,10 +198,9 @@ def _table(
 def _last_sample_s(server: PrometheusServer, names: list[str], last: Day) -> float:
     """About when the newest samples are from, in seconds since the epoch."""
     now_s = datetime.now(UTC).timestamp()
-    few = "|".join(re.escape(name).replace("\\", "\\\\") for name in names[:5])
     end_s = min(now_s, last.end_ms / 1000 - 1)
     params = {
-        "query": f'count({{__name__=~"{few}"}})',
+        "query": f"count({_selector(matcher(NAME, names[:5]))})",
         "start": f"{last.start_ms / 1000:.3f}",
         "end": f"{end_s:.3f}",
         "step": "60s",
@@ -212,7 +230,7 @@ def _interval_s(
     if not alive:
         return None
     name = min(alive, key=lambda one: series[one])
-    found = server.vector(f'{{__name__="{name}"}}[30m]', at_s)
+    found = server.vector(f"{exactly({NAME: name})}[30m]", at_s)
     gaps = [
         after[0] - before[0]
         for one in found

@@ -15,13 +15,15 @@ from typing import Any
 from lake.http.client import Http
 from lake.systems.comparison import Check
 from lake.systems.prometheus.config import PrometheusSource
-from lake.systems.prometheus.reading.quoting import quoted
+from lake.systems.prometheus.reading.promql import NAME, exactly, of_metrics
 from lake.systems.rehearsed import Partition
 
 _MOST_STEPS = 10_000  # Prometheus' limit of one query_range is 11,000
 _HOUR_MS = 3_600_000
 _TOLERANCE = 1e-9  # both add floats, in another order
 _PROBE_MS = 300_000
+_TERMS = 20  # metrics in one query
+_TERM = "monitoring_lake_term"  # a label that no series has
 _LONGEST_MS = 30 * 86_400_000
 
 
@@ -87,14 +89,27 @@ class PrometheusQuestions:
         check = Check("the samples of each hour, added up")
         # A range is open on its left since version 3, and was closed before.
         length = _HOUR_MS if self._major() >= 3 else _HOUR_MS - 1
-        query = f"sum(sum_over_time({part.dataset.query}[{length}ms]))"
-        there = {}
-        for start in range(part.day.start_ms, part.day.end_ms, _HOUR_MS):
-            for series in self._ask("query", query=query, time=_s(start + _HOUR_MS - 1)):
-                if "value" in series:
-                    there[start] = float(series["value"][1])
+        day = part.day
+        asked = {"start": _s(day.start_ms + _HOUR_MS - 1), "end": _s(day.end_ms - 1), "step": "1h"}
+        there: dict[int, float] = {}
+        selectors = self._by_metric(part)
+        for first in range(0, len(selectors), _TERMS):
+            query = f"sum({_united(selectors[first : first + _TERMS], length)})"
+            for series in self._ask("query_range", query=query, **asked):
+                for at, value in series.get("values", ()):
+                    start = round(at * 1000) - _HOUR_MS + 1
+                    there[start] = there.get(start, 0.0) + float(value)
         _compare_sums(check, part.rows("prometheus_hours"), there)
         return check
+
+    def _by_metric(self, part: Partition) -> list[str]:
+        """The dataset's selector for each metric that the day has on the server."""
+        query, day = part.dataset.query, part.day
+        length = day.end_ms - day.start_ms
+        counted = f"count by (__name__) (last_over_time({query}[{length}ms]))"
+        found = self._ask("query", query=counted, time=_s(day.end_ms - 1))
+        names = sorted(one["metric"].get(NAME, "") for one in found)
+        return [of_metrics(query, [name]) for name in names]
 
     def _vectors(self, part: Partition, seed: int, samples: int) -> Check:
         """All series at some steps, the first and the last among them."""
@@ -124,7 +139,7 @@ class PrometheusQuestions:
                 labels[name] = part.labels(row)
                 here.setdefault(name, {})[str(row["at_ms"])] = _value(row)
         for name, values in here.items():
-            query = f"{_selector(labels[name])}[{part.day.end_ms - part.day.start_ms}ms]"
+            query = f"{exactly(labels[name])}[{part.day.end_ms - part.day.start_ms}ms]"
             there: dict[str, str] = {}
             for one in self._ask("query", query=query, time=_s(part.day.end_ms - 1)):
                 if _series(one["metric"]) == name:
@@ -141,6 +156,14 @@ class PrometheusQuestions:
         answer = self._http.post(f"/api/v1/{path}", params).json()
         result: list[dict[str, Any]] = answer["data"]["result"]
         return result if answer["data"]["resultType"] != "scalar" else []
+
+
+def _united(selectors: Sequence[str], length_ms: int) -> str:
+    """The sums over time of several metrics, which may differ in nothing but the name."""
+    return " or ".join(
+        f'label_replace(sum_over_time({one}[{length_ms}ms]),"{_TERM}","{number}","","")'
+        for number, one in enumerate(selectors)
+    )
 
 
 def _compare_sums(check: Check, rows: Sequence[Mapping[str, Any]], there: dict[int, float]) -> None:
@@ -187,13 +210,7 @@ def _value(row: Mapping[str, Any]) -> str:
 
 def _series(labels: Mapping[str, str]) -> str:
     """A label set as a name: the same for the same labels."""
-    return _selector({k: labels[k] for k in sorted(labels)})
-
-
-def _selector(labels: Mapping[str, str]) -> str:
-    """By equality."""
-    pairs = (f"{name}={quoted(text)}" for name, text in labels.items())
-    return "{" + ",".join(pairs) + "}"
+    return exactly({k: labels[k] for k in sorted(labels)})
 
 
 def _s(ms: int) -> str:

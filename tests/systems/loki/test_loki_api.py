@@ -14,7 +14,7 @@ from lake.base.errors import BadData, LakeError, Refused, TransientError
 from lake.http.client import Http, Overloaded
 from lake.systems.loki.config import LokiSource
 from lake.systems.loki.reading.api import NARROWEST_NS, Api, Limit, TooMany, TooWide
-from lake.systems.loki.reading.selector import Selector
+from lake.systems.loki.reading.logql import Selector
 
 SELECTOR = Selector.parse('{job="x"}')
 CAP = "max entries limit per query exceeded, limit > max_entries_limit_per_query (5000 > 100)"

@@ -296,7 +296,7 @@ def test_a_metric_query_that_masks_otherwise_is_no_way_to_ask(
     server: LokiClient, job: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without the filter that keeps a line_format, originals would come: that fails loudly."""
-    monkeypatch.setattr("lake.systems.loki.reading.selector._KEEP_FORMAT", "")
+    monkeypatch.setattr("lake.systems.loki.reading.logql._KEEP_FORMAT", "")
     hour = DAY.start_ns + 3 * HOUR
     first: list[Entry] = [(hour - MS, of_user("ann"), {}), (hour, of_user("eve"), {})]
     chunks_of(server, {"job": job}, first, [(hour + SECOND, of_user("joe"), {})])

@@ -14,9 +14,9 @@ from support.loki_in_memory import HOUR, MS, FakeLoki, Line, labels_of
 from lake.base.day import Day
 from lake.base.errors import Incomplete, TransientError
 from lake.systems.loki.reading.config import LokiConfig
+from lake.systems.loki.reading.logql import Selector
 from lake.systems.loki.reading.missing import Recovery, short_milliseconds
 from lake.systems.loki.reading.reading import Reading, page_lines
-from lake.systems.loki.reading.selector import Selector
 from lake.systems.loki.reading.split import Split
 from lake.systems.loki.reading.spool import RunWriter, Spool
 

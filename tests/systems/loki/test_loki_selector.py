@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lake.base.errors import ConfigError
-from lake.systems.loki.reading.selector import Selector
+from lake.systems.loki.reading.logql import Selector
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import requests
 from support.raw_days import DAY, bits, fresh_metric
 from support.remote_writing import floats, series, write
 
-from lake.systems.prometheus.reading.quoting import quoted
+from lake.systems.prometheus.reading.promql import quoted
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lake.servers import find, start
-from lake.systems.prometheus.reading.selector import NAME, Matcher, NoSelector, matchers
+from lake.systems.prometheus.reading.promql import NAME, Matcher, NoSelector, matchers
 
 
 @pytest.fixture(scope="module")

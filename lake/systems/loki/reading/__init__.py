@@ -8,7 +8,7 @@ paging     an hour, page by page  crowd     an instant with more lines than a pa
 counting   Loki's own count       missing   lines that are counted and not returned
 api        a request, an answer   answer    JSON → Arrow rows
 spool      rows on disk, sorted   table     the columns of the partition
-selector   LogQL text             cover     selectors that together take all streams
+logql      LogQL text             cover     selectors that together take all streams
 narrowing  halves of a question   split     where Loki cuts queries in parts
 """
 

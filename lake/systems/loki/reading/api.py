@@ -32,7 +32,7 @@ from lake.systems.loki.reading.answer import (
     rows_of,
 )
 from lake.systems.loki.reading.config import LokiConfig
-from lake.systems.loki.reading.selector import Selector
+from lake.systems.loki.reading.logql import Selector
 from lake.systems.loki.reading.version import Dialect
 
 _LOG = logging.getLogger(__name__)

@@ -29,10 +29,10 @@ from lake.base.errors import Incomplete
 from lake.systems.loki.reading.api import Api, Page, TooMany, TooWide
 from lake.systems.loki.reading.counting import counted_streams
 from lake.systems.loki.reading.crowd import Crowd
+from lake.systems.loki.reading.logql import Selector
 from lake.systems.loki.reading.originals import merged_rows
 from lake.systems.loki.reading.paging import Bound, lead_ns, pages
 from lake.systems.loki.reading.reading import Reading
-from lake.systems.loki.reading.selector import Selector
 from lake.systems.loki.reading.spool import KEYS, RunWriter, Spool, Stretch, keys_of
 from lake.systems.loki.reading.stream_set import StreamSet, resolve_one, streams_between
 

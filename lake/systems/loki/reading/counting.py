@@ -13,8 +13,8 @@ from functools import partial
 from lake.base.errors import Refused
 from lake.systems.loki.reading.api import Api, TooMany, TooWide
 from lake.systems.loki.reading.crowd import Crowd
+from lake.systems.loki.reading.logql import Selector
 from lake.systems.loki.reading.paging import HOUR, MS, SECOND, Bound, pages
-from lake.systems.loki.reading.selector import Selector
 
 _TOGETHER = 50  # streams in one request: Loki 2.2 counts them one after the other
 _NUMBER = "monitoring_lake_number"

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
-from lake.systems.loki.reading.selector import Selector
+from lake.systems.loki.reading.logql import Selector, having
 
 _LEFT_OUT = frozenset(
     {
@@ -39,10 +39,7 @@ def cover(
     before = list(done)
     wanted = set(names) - _LEFT_OUT - set(done)
     for name in sorted(wanted, key=lambda name: (_liking(name), name)):
-        absent = [f'{other}=""' for other in before]
-        # Loki 2 takes `.` for any character but a line break.
-        matchers = ", ".join([f'{name}=~"(?s:.+)"', *absent])
-        yield name, Selector("{" + matchers + "}", everything.pipeline)
+        yield name, Selector(having(name, before), everything.pipeline)
         before.append(name)
 
 

@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 
 from lake.base.errors import Incomplete
 from lake.systems.loki.reading.api import Api, TooMany
+from lake.systems.loki.reading.logql import Selector
 from lake.systems.loki.reading.narrowing import DEEPEST, LINE, halves
 from lake.systems.loki.reading.paging import HOUR, lead_ns
-from lake.systems.loki.reading.selector import Selector
 
 _RAISED_LIMIT = 100_000
 _SAMPLE = 20  # lines of a page that is too large a message

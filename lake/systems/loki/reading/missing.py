@@ -24,10 +24,10 @@ from lake.systems.loki.reading.answer import ROWS
 from lake.systems.loki.reading.api import Api, TooMany, TooWide
 from lake.systems.loki.reading.counting import counted
 from lake.systems.loki.reading.crowd import streams_around
+from lake.systems.loki.reading.logql import ERROR_LABELS, LINE_LABEL, NS_LABEL, Selector
 from lake.systems.loki.reading.narrowing import DEEPEST, halves
 from lake.systems.loki.reading.originals import merged_rows_of_day
 from lake.systems.loki.reading.paging import HOUR, MS, SECOND
-from lake.systems.loki.reading.selector import ERROR_LABELS, LINE_LABEL, NS_LABEL, Selector
 from lake.systems.loki.reading.split import Split
 from lake.systems.loki.reading.spool import Spool, keys_of
 

@@ -10,11 +10,10 @@ others. Each half has at least one of those lines.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from lake.systems.loki.reading.selector import Selector
+from lake.systems.loki.reading.logql import ANY, Selector, quoted
 
 LINE = ""
 """Instead of a name: the line itself."""
@@ -64,5 +63,5 @@ def _escaped(character: str) -> str:
 def _filter(name: str, operator: str, pattern: str) -> str:
     """A label filter's expression has to match the whole value, a line filter's any part."""
     if name == LINE:
-        return f"{operator.replace('=~', '|~')} {json.dumps('^' + pattern)}"
-    return f"| {name} {operator} {json.dumps(pattern + '(?s:.*)')}"
+        return f"{operator.replace('=~', '|~')} {quoted('^' + pattern)}"
+    return f"| {name} {operator} {quoted(pattern + ANY)}"

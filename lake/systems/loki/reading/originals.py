@@ -20,8 +20,8 @@ import numpy as np
 from lake.base.day import Day
 from lake.systems.loki.reading.api import Api
 from lake.systems.loki.reading.crowd import Crowd
+from lake.systems.loki.reading.logql import Selector
 from lake.systems.loki.reading.paging import HOUR, Bound, pages
-from lake.systems.loki.reading.selector import Selector
 from lake.systems.loki.reading.spool import KEYS, keys_of
 
 

@@ -28,10 +28,10 @@ from lake.systems.loki.reading.by_stream import ByStream
 from lake.systems.loki.reading.config import LokiConfig, milliseconds
 from lake.systems.loki.reading.counting import counted, counted_streams
 from lake.systems.loki.reading.cover import cover
+from lake.systems.loki.reading.logql import Selector
 from lake.systems.loki.reading.missing import Recovery
 from lake.systems.loki.reading.paging import MS, Bound
 from lake.systems.loki.reading.reading import Reading, page_lines
-from lake.systems.loki.reading.selector import Selector
 from lake.systems.loki.reading.split import Split
 from lake.systems.loki.reading.spool import RunWriter, Spool, Stretch
 from lake.systems.loki.reading.stream_set import streams_between

@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 from lake.base.day import Day
 from lake.systems.loki.reading.api import FIRST_LIMIT, Api, Page, TooMany, TooWide
 from lake.systems.loki.reading.crowd import Crowd
+from lake.systems.loki.reading.logql import Selector
 from lake.systems.loki.reading.paging import HOUR, Bound, lead_ns, pages
-from lake.systems.loki.reading.selector import Selector
 from lake.systems.loki.reading.spool import RunWriter, Stretch
 
 _RUN_BYTES = 12 << 20  # held in memory by all hours together, before they are sorted

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 
 from lake.systems.loki.reading.answer import Resolve, Streams
 from lake.systems.loki.reading.api import Api, TooMany, TooWide
+from lake.systems.loki.reading.logql import Selector
 from lake.systems.loki.reading.paging import HOUR
-from lake.systems.loki.reading.selector import Selector
 
 Labels = Mapping[str, str]
 _Key = frozenset[tuple[str, str]]

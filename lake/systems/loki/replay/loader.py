@@ -25,7 +25,7 @@ from lake.systems.label_sets import Integers, Pairs, label_columns, label_sets, 
 from lake.systems.loading import Loaded, Remarks
 from lake.systems.loki.config import LokiDataset, LokiSource
 from lake.systems.loki.reading import LokiReader
-from lake.systems.loki.reading.selector import Selector
+from lake.systems.loki.reading.logql import Selector
 from lake.systems.loki.replay import push
 from lake.systems.loki.replay.label_values import REPLACEMENT, parses_again
 from lake.systems.loki.snapshot.restored import version_of

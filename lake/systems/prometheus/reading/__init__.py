@@ -4,8 +4,8 @@ reader      the steps                      remote_read  stored samples as chunks
 promql_day  a day by PromQL, in shards     plan         a day cut into requests
 api         a question, what it may mean   narrowing    a selector in pieces, by label
 answer      JSON → arrays                  scan         its compiled loops
-decimals    a number's text → a double     runs         answers that wait, in order
-blocks      series → the table's batches   quoting      strings in PromQL
+runs        answers that wait, in order    blocks       series → the table's batches
+promql      its text: selectors, names     stores       the stores behind Thanos Query
 
 Belongs here: PromQL's HTTP API, remote read. Does not: snapshots, or where the rows go.
 """

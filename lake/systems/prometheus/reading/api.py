@@ -18,13 +18,15 @@ from lake.http.client import Answer, Http, Overloaded, Params, Rejected, Tally, 
 from lake.systems.prometheus.config import PrometheusDataset
 from lake.systems.prometheus.reading import stores
 from lake.systems.prometheus.reading.narrowing import Piece, pieces
-from lake.systems.prometheus.reading.plan import (
-    MAX_STEPS,
-    Window,
+from lake.systems.prometheus.reading.plan import MAX_STEPS, Window
+from lake.systems.prometheus.reading.promql import (
     is_selector,
     matcher,
+    name_in_path,
+    name_of,
     narrowed,
     of_metrics,
+    replacement,
     splittable,
 )
 
@@ -35,7 +37,6 @@ _PIECES = 4  # of what is too much, by label
 _MOST_CUTS = 8  # by one label after the other, even if a server lists the same ones again
 _UNKNOWN_SERIES = 1_000_000  # of a metric that can't even be counted
 _LOOK_BACK_MS = 3_600_000  # what a window's first steps see may be older; the default is 5 min
-_PLAIN = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _LONGEST_URL = 2000
 _MOST_ANNOTATIONS = 20
 _LOOKED_AT_EVERY_MS = 6 * 3_600_000
@@ -245,18 +246,18 @@ class Questions:
         """About how many series have each value of the label: at three times of the window."""
         step_ms = max(1, (window.steps - 1) // 2) * window.step_ms
         looks = Window(window.start_ms, min(3, window.steps), step_ms)
-        return _largest(self._counts(f"by ({label}) ", query, looks), label)
+        return _largest(self._counts(f"by ({name_of(label)}) ", query, looks), label)
 
     def label_names(self, query: str, window: Window) -> list[str]:
         """All that the selector's series have in that time, and perhaps a few more."""
-        return [name for name in self._listed("labels", query, window) if _PLAIN.fullmatch(name)]
+        return self._listed("labels", query, window)
 
     def label_values(self, label: str, query: str, window: Window) -> list[str]:
         """Those of the selector's series in that time, and perhaps a few more.
 
         Raises TooLarge where they are more than a request could name.
         """
-        return self._listed(f"label/{label}/values", query, window)
+        return self._listed(f"label/{name_in_path(label)}/values", query, window)
 
     def seen_labels(self, day: Window) -> set[str] | None:
         """The names of the labels that some step of the day has, if the server can tell.
@@ -269,8 +270,6 @@ class Questions:
             return None
         try:
             left = set(self._listed("labels", query, day)) - {"__name__"}
-            if not all(_PLAIN.fullmatch(name) for name in left):
-                return None
             noon = Window(day.start_ms + day.steps // 2 * day.step_ms, 1, day.step_ms)
             # Some series of each metric tell most. To ask for all that have a label is dear
             # where it has a million values.
@@ -282,7 +281,7 @@ class Questions:
                     break
                 at = Window(day.start_ms + step * day.step_ms, 1, day.step_ms)
                 terms = [
-                    f'label_replace(count({_having(query, name)}),"name","{name}","","")'
+                    f'label_replace(count({_having(query, name)}),"name",{replacement(name)},"","")'
                     for name in sorted(left)
                 ]
                 found = self._result(self.matrix(" or ".join(terms), at), "matrix")

@@ -16,9 +16,16 @@ from typing import Protocol
 
 from lake.base.errors import LakeError
 from lake.http.client import TooLarge
-from lake.systems.prometheus.reading.plan import Window, is_selector, matcher, narrowed
+from lake.systems.prometheus.reading.plan import Window
+from lake.systems.prometheus.reading.promql import (
+    NAME,
+    is_selector,
+    matcher,
+    matching,
+    name_of,
+    narrowed,
+)
 
-_NAME = "__name__"
 _MOST_VALUES = 2000  # named in one request's text
 _MOST_ENDINGS = 8
 _ENDINGS = ("[0-3]", "[4-7]", "[89]", "[a-f]", "[g-z]")  # of values that are too many to list
@@ -68,8 +75,8 @@ def _telling(labels: Labels, query: str, window: Window) -> tuple[str, list[str]
     """The label to cut by and its values, none where they are too many; "" without one."""
     best: tuple[str, list[str]] = ("", [])
     crowded = ""
-    names = [name for name in labels.label_names(query, window) if name != _NAME]
-    for name in [_NAME, *names]:
+    names = [name for name in labels.label_names(query, window) if name != NAME]
+    for name in [NAME, *names]:
         try:
             values = sorted({value for value in labels.label_values(name, query, window) if value})
         except TooLarge:
@@ -79,7 +86,7 @@ def _telling(labels: Labels, query: str, window: Window) -> tuple[str, list[str]
             crowded = crowded or name
         elif len(values) > max(1, len(best[1])):
             best = name, values
-            if name == _NAME:
+            if name == NAME:
                 break
     return best if best[0] else (crowded, [])
 
@@ -125,11 +132,11 @@ def _by_ending(whole: Piece, label: str) -> list[Piece]:
 
     That is what can be done without knowing the values.
     """
-    taken = whole.query.count(f'{label}=~"(?s:.*)[')
+    taken = whole.query.count(f'{name_of(label)}=~"(?s:.*)[')
     if taken == _MOST_ENDINGS:
         return []
     after = f"(?s:.{{{taken}}})" if taken else ""
-    by_ending = [f'{label}=~"(?s:.*){ending}{after}"' for ending in _ENDINGS]
-    others = f'{label}!~"(?s:.*)[0-9a-z]{after}"'
+    by_ending = [matching(label, f"(?s:.*){ending}{after}") for ending in _ENDINGS]
+    others = matching(label, f"(?s:.*)[0-9a-z]{after}", but=True)
     each = max(1, whole.series // len(_ENDINGS))
     return [Piece(narrowed(whole.query, one), each) for one in [*by_ending, others]]

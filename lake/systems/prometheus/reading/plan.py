@@ -1,30 +1,24 @@
 """A day and a query cut into requests of a bearable size.
 
-Belongs here: steps, windows, selectors and what narrows them, shards of metrics.
-Does not: HTTP, which labels a server knows (narrowing).
+Belongs here: steps, windows, shards of metrics.
+Does not: HTTP, PromQL's text (promql), which labels a server knows (narrowing).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Self
 
 from lake.base.day import Day
 from lake.systems.labels import metric_bucket
-from lake.systems.prometheus.reading import selector
-from lake.systems.prometheus.reading.quoting import quoted
+from lake.systems.prometheus.reading.promql import is_selector, of_metrics
 
 MAX_STEPS = 11_000  # more a request is a 400
 _TARGET_SAMPLES = 150_000  # about 4 MB of JSON
 _LABELS_AS_SAMPLES = 14  # a series' labels are about as long as so many samples
 _MAX_NAMES = 64
-
-_DEPENDS_ON_WINDOW = re.compile(r"@\s*(?:start|end)\s*\(")
-_PLAIN = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-_RE2_SPECIAL = re.compile(r"([\\.+*?()|\[\]{}^$])")
 
 
 @dataclass(frozen=True)
@@ -68,49 +62,6 @@ class Shard:
     series: int
 
 
-def is_selector(query: str) -> bool:
-    """Whether the query is `name{…}` or a part of that: further matchers can narrow it."""
-    return _matchers(query) is not None
-
-
-def narrowed(query: str, *matchers: str) -> str:
-    """The selector with these matchers, too; a query that is no selector as it is."""
-    held = _matchers(query)
-    return query if held is None else "{" + ",".join([*held, *matchers]) + "}"
-
-
-def matcher(label: str, values: Sequence[str], *, but: bool = False) -> str:
-    """One that takes these values of a label alone, or all others and its absence, too."""
-    name = _name(label)
-    if len(values) == 1:
-        return f"{name}{'!=' if but else '='}{quoted(values[0])}"
-    either = "|".join(_RE2_SPECIAL.sub(r"\\\1", value) for value in values)
-    return f"{name}{'!~' if but else '=~'}{quoted(either)}"
-
-
-def _matchers(query: str) -> list[str] | None:
-    """Of a selector, its name among them; None where the query is something else.
-
-    Read, not copied: a comment in the selector would swallow what is put behind it, and a
-    quoted name is a matcher like others.
-    """
-    try:
-        found = selector.matchers(query)
-    except selector.NoSelector:
-        return None
-    held = [f"{_name(one.name)}{one.operator}{quoted(one.value)}" for one in found]
-    return held or None
-
-
-def _name(label: str) -> str:
-    return label if _PLAIN.fullmatch(label) else quoted(label)
-
-
-def splittable(query: str) -> bool:
-    """Whether parts of a day add up to the whole day: not with `@ start()` or `@ end()`."""
-    return _DEPENDS_ON_WINDOW.search(query) is None
-
-
 def shards(query: str, series_by_metric: Mapping[str, int], samples_each: int) -> list[Shard]:
     """Groups of metrics in the order of their series' ids, each of a bearable size.
 
@@ -129,11 +80,6 @@ def shards(query: str, series_by_metric: Mapping[str, int], samples_each: int) -
             lambda names: sum(sizes[name] for name in names) <= bearable_series(samples_each),
         )
     ]
-
-
-def of_metrics(query: str, names: list[str]) -> str:
-    """The query for these metrics only; as it is where it is no selector."""
-    return narrowed(query, matcher("__name__", names))
 
 
 def bearable_series(samples_each: int) -> int:

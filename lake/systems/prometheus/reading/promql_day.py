@@ -21,7 +21,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from lake.http.client import Answer
-from lake.systems.prometheus.reading import plan
+from lake.systems.prometheus.reading import plan, promql
 from lake.systems.prometheus.reading.answer import Matrix, matrix
 from lake.systems.prometheus.reading.api import Questions
 from lake.systems.prometheus.reading.blocks import Block, SampleTable, label_columns
@@ -84,14 +84,14 @@ class PromqlDay:
     def _planned(self) -> Iterator[tuple[Piece, int]]:
         """Shards in the order of their ids, and how many steps may be asked for at once."""
         sizes = self._questions.sizes(self._day)
-        if plan.is_selector(self._query):
+        if promql.is_selector(self._query):
             day = self._day
             names = self._questions.metric_names(day.start_ms - _LOOK_BACK_MS, day.end_ms)
             sizes = {**dict.fromkeys(names, 1), **sizes}
         longest, samples_each = self._longest()
         shards = plan.shards(self._query, sizes, samples_each)
         _LOG.debug("%d metrics in %d shards", len(sizes), len(shards))
-        if not plan.splittable(self._query) and self._day.steps > longest:
+        if not promql.splittable(self._query) and self._day.steps > longest:
             self._questions.check_splittable()
         return iter([(Piece(shard.query, shard.series), longest) for shard in shards])
 
@@ -105,7 +105,7 @@ class PromqlDay:
     def _requests(self, shard: Piece, longest: int) -> Iterator[tuple[str, plan.Window]]:
         """A shard by label, each piece of it by time."""
         _, samples_each = self._longest()
-        if not plan.splittable(self._query):
+        if not promql.splittable(self._query):
             yield shard.query, self._day
             return
         most = plan.bearable_series(samples_each)

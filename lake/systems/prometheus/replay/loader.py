@@ -28,7 +28,7 @@ from lake.systems.labels import series_id
 from lake.systems.loading import Loaded, Remarks
 from lake.systems.partitions import Partition, batches_of
 from lake.systems.prometheus.config import PrometheusSource
-from lake.systems.prometheus.reading.quoting import quoted
+from lake.systems.prometheus.reading.promql import exactly
 from lake.systems.prometheus.replay.native_histograms import HistogramWriter
 from lake.systems.prometheus.replay.remote_write import (
     HEADERS,
@@ -142,7 +142,7 @@ class PrometheusLoader:
         if self._surplus_ms is None:
             # The bounds of this range are two steps; a version that leaves one out counts 1.
             self._surplus_ms = self._sum("count_over_time(vector(1)[1s:1s])", day.start_ms) - 1
-        selector = f"{{__name__={quoted(metric)}}}"
+        selector = exactly({_NAME: metric})
         window = f"{86_400_000 - self._surplus_ms}ms"
         return self._sum(f"sum(count_over_time({selector}[{window}]))", day.end_ms - 1)
 

@@ -12,8 +12,10 @@ import pyarrow.parquet as pq
 
 from lake.base.store import Store
 from lake.systems.partitions import Partition
+from lake.systems.prometheus.reading.promql import name_of
 
-_NATIVE = "3"  # the first version with native histograms of every kind
+# The first version with native histograms of every kind, and with queries for names in UTF-8.
+_NEWER = "3"
 _TAIL = 1 << 16
 _FOOTER_END = 8  # its length, and Parquet's mark
 _HISTOGRAMS = "histogram."
@@ -21,7 +23,14 @@ _HISTOGRAMS = "histogram."
 
 def needed_version(store: Store, partitions: Sequence[Partition]) -> str:
     """The lowest; "" where any will do. Raises what the store raises."""
-    return _NATIVE if any(_has_histograms(store, one) for one in partitions) else ""
+    needed = any(_has_quoted_names(one) or _has_histograms(store, one) for one in partitions)
+    return _NEWER if needed else ""
+
+
+def _has_quoted_names(partition: Partition) -> bool:
+    """Whether a label with a column has a name that only a quoted string can say."""
+    names = [str(column["name"]) for column in partition.manifest.schema]
+    return any(name_of(name) != name for name in names)
 
 
 def _has_histograms(store: Store, partition: Partition) -> bool:

@@ -5,7 +5,6 @@ Belongs here: requests, which of them together make a day. Does not: what is in 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
@@ -18,13 +17,19 @@ from lake.http.client import Answer, Http, NoSuchPath, Overloaded, Rejected, Too
 from lake.systems.labels import metric_bucket
 from lake.systems.prometheus.config import PrometheusDataset
 from lake.systems.prometheus.reading.api import Questions
+from lake.systems.prometheus.reading.promql import (
+    NAME,
+    Matcher,
+    NoSelector,
+    literally,
+    matchers,
+    name_in_path,
+)
 from lake.systems.prometheus.reading.remote_read import label_sets
 from lake.systems.prometheus.reading.remote_read.request import HEADERS, PATH, SAMPLED, read_request
 from lake.systems.prometheus.reading.remote_read.stream import Spool, Spooler, Unavailable
-from lake.systems.prometheus.reading.selector import NAME, Matcher, NoSelector, matchers
 
 _MAX_NAMES = 32  # metrics of one request: what is repeated when an answer breaks off
-_RE2_SPECIAL = re.compile(r"([\\.+*?()|\[\]{}^$])")
 _FRESH = {"Cache-Control": "no-store"}
 
 
@@ -122,7 +127,7 @@ class RemoteRead:
     def _matchers(self, names: Sequence[str]) -> tuple[Matcher, ...]:
         if not names:
             return self._asked
-        either = "|".join(_RE2_SPECIAL.sub(r"\\\1", name) for name in names)
+        either = "|".join(map(literally, names))
         return (*self._asked, Matcher(NAME, "=~", either))
 
     def _probe(self, day: Day) -> bool:
@@ -146,7 +151,10 @@ class RemoteRead:
             config = self._api("/api/v1/status/config", {})["yaml"]
             external = label_sets.external_labels(str(config))
             within = _within(self._dataset, day)
-            own = {name: self._api(f"/api/v1/label/{name}/values", within) for name in external}
+            own = {
+                name: self._api(f"/api/v1/label/{name_in_path(name)}/values", within)
+                for name in external
+            }
             label_sets.check_clear(external, self._asked, own)
         except (NoSuchPath, Rejected):
             self._told_external = False

@@ -25,7 +25,7 @@ from lake.systems.prometheus.config import PrometheusDataset
 from lake.systems.prometheus.reading.api import Questions
 from lake.systems.prometheus.reading.blocks import SampleTable, label_columns
 from lake.systems.prometheus.reading.plan import Window
-from lake.systems.prometheus.reading.quoting import quoted
+from lake.systems.prometheus.reading.promql import exactly
 from lake.systems.prometheus.reading.remote_read.asking import RemoteRead
 from lake.systems.prometheus.reading.remote_read.reading import STALE, Decide, Reading
 
@@ -110,7 +110,7 @@ def _decider(questions: Questions) -> Decide:
     def decide(
         labels: Mapping[str, str], several: Mapping[int, Sequence[int]]
     ) -> Mapping[int, int]:
-        exact = "{" + ",".join(f"{name}={quoted(value)}" for name, value in labels.items()) + "}"
+        exact = exactly(labels)
         window = Window(min(several), max(several) - min(several) + 1, 1)
         told: dict[int, int] = {}
         for answer in questions.in_parts(window, partial(questions.range_vector, exact)):

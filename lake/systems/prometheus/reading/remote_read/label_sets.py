@@ -8,16 +8,12 @@ that its query API answers. A series must have one id on both paths, so they are
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 
-from lake.base.errors import BadData
-from lake.systems.prometheus.reading.selector import Matcher
+import yaml
 
-_KEY = re.compile(r"^(?P<indent> *)external_labels:[ \t]*$", re.MULTILINE)
-_ENTRY = re.compile(r"""(?P<indent> +)(?P<name>[^\s:'"]+|"[^"\\]*"|'[^']*'): ?(?P<value>.*)""")
-_PLAIN = re.compile(r"[\w./][\w./:@+-]*")
+from lake.base.errors import BadData
+from lake.systems.prometheus.reading.promql import Matcher
 
 
 class Unclear(ValueError):
@@ -33,22 +29,19 @@ def parsed(written: bytes) -> dict[str, str]:
 
 
 def external_labels(config_yaml: str) -> dict[str, str]:
-    """Those in a configuration as `/api/v1/status/config` writes it. Raises Unclear.
-
-    That text is made by the server, in one style: block mappings, a scalar a line.
-    """
-    key = _KEY.search(config_yaml)
-    if key is None:
+    """Those in a configuration as `/api/v1/status/config` returns it. Raises Unclear."""
+    try:
+        # Every scalar stays text: `yes` and `1e3` are values of labels.
+        config = yaml.load(config_yaml, yaml.CBaseLoader)  # noqa: S506  makes strings, lists, dicts
+    except (yaml.YAMLError, RecursionError) as error:
+        raise Unclear(f"a configuration that is no YAML: {error}") from error
+    settings = config.get("global") if isinstance(config, dict) else None
+    labels = settings.get("external_labels") if isinstance(settings, dict) else None
+    if not labels:
         return {}
-    found: dict[str, str] = {}
-    for line in config_yaml[key.end() :].removeprefix("\n").split("\n"):
-        if len(line) - len(line.lstrip(" ")) <= len(key["indent"]):
-            break
-        entry = _ENTRY.fullmatch(line)
-        if entry is None:
-            raise Unclear(f"external_labels has a line of another kind: {line.strip()!r}")
-        found[entry["name"].strip("'\"")] = _scalar(entry["value"])
-    return found
+    if not isinstance(labels, dict) or not all(isinstance(one, str) for one in labels.values()):
+        raise Unclear("external_labels that are no texts by name")
+    return labels
 
 
 def check_clear(
@@ -105,17 +98,3 @@ def _size(message: bytes, at: int) -> tuple[int, int]:
         at, shift = at + 1, shift + 7
         if byte < 0x80:
             return size, at
-
-
-def _scalar(text: str) -> str:
-    if text.startswith('"'):
-        try:
-            value = json.loads(text)
-        except ValueError:
-            raise Unclear(f"external_labels has a value in another style: {text}") from None
-        return str(value)
-    if len(text) >= 2 and text[0] == text[-1] == "'":
-        return text[1:-1].replace("''", "'")
-    if _PLAIN.fullmatch(text):
-        return text
-    raise Unclear(f"external_labels has a value in another style: {text}")

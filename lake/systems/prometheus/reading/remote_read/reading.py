@@ -21,10 +21,10 @@ from lake.base.errors import BadData
 from lake.systems.labels import series_id
 from lake.systems.prometheus.reading.answer import HISTOGRAM_TYPE
 from lake.systems.prometheus.reading.blocks import MOST_SERIES, Block
+from lake.systems.prometheus.reading.promql import NAME
 from lake.systems.prometheus.reading.remote_read import compiled, histograms, label_sets
 from lake.systems.prometheus.reading.remote_read.request import SAMPLED, STREAMED
 from lake.systems.prometheus.reading.remote_read.stream import Spool, read_pieces, unreadable
-from lake.systems.prometheus.reading.selector import NAME
 
 STALE = 0x7FF0000000000002  # the one NaN that ends a series
 _BATCH_SAMPLES = 131_072

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from lake.base.protobuf import field, varint
-from lake.systems.prometheus.reading.selector import OPERATORS, Matcher
+from lake.systems.prometheus.reading.promql import OPERATORS, Matcher
 
 PATH = "/api/v1/read"
 HEADERS = {

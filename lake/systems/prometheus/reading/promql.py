@@ -1,14 +1,21 @@
-"""A PromQL vector selector as matchers.
+"""PromQL as text: what a selector says, and how names, values and selectors are written.
 
-Belongs here: the grammar of `metric{label="value", …}`. Does not: any other expression.
+Belongs here: quoting, escaping, the grammar of `metric{label="value", …}`, matchers that narrow
+a selector. Does not: requests, any other expression's grammar.
+
+From version 3 on, names of metrics and labels are any UTF-8 text. A name that earlier versions
+do not accept is quoted, as in `{"http.server.duration", "service.name"="api"}`; all others are
+written as these versions read them.
 
 Source: https://prometheus.io/docs/prometheus/latest/querying/basics/ (selectors, string
-literals) and the Go escapes that it refers to.
+literals) and the Go escapes that it refers to; for names in paths
+https://prometheus.io/docs/prometheus/latest/querying/api/ (label values).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 OPERATORS = ("=", "!=", "=~", "!~")  # at its place each has its number in remote read
@@ -17,12 +24,105 @@ NAME = "__name__"
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _OPERATOR = re.compile(r"=~|!~|!=|=")
+# Prometheus refuses a query with an unescaped U+FFFD as invalid UTF-8. Other characters need no
+# escape, and old versions (2.24) misread numeric ones.
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n", "\ufffd": r"\ufffd"})
+_RE2_SPECIAL = re.compile(r"([\\.+*?()|\[\]{}^$])")
+_DEPENDS_ON_WINDOW = re.compile(r"@\s*(?:start|end)\s*\(")
+_IN_PATH = "U__"  # begins a name in a path whose other characters are escaped
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _NUMBERS = ("inf", "nan")
 _ESCAPED = re.compile(
     rb"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3})|([abfnrtv\\'\"])|)"
 )
 _SIMPLE = dict(zip(b"abfnrtv\\'\"", b"\a\b\f\n\r\t\v\\'\"", strict=True))
+
+
+def quoted(text: str) -> str:
+    """The string that PromQL reads as this text."""
+    return f'"{text.translate(_ESCAPES)}"'
+
+
+def name_of(label: str) -> str:
+    """A label's name in a matcher or in `by (…)`."""
+    return label if _LABEL.fullmatch(label) else quoted(label)
+
+
+def literally(text: str) -> str:
+    """The regular expression that matches this text alone."""
+    return _RE2_SPECIAL.sub(r"\\\1", text)
+
+
+def replacement(text: str) -> str:
+    """The fourth argument of `label_replace` that gives this text, quoted."""
+    return quoted(text.replace("$", "$$"))
+
+
+def name_in_path(label: str) -> str:
+    """A label's name in `/api/v1/label/NAME/values`, which takes no `/`, however encoded."""
+    if _LABEL.fullmatch(label) and not label.startswith(_IN_PATH):
+        return label
+    return _IN_PATH + "".join(map(_in_path, label))
+
+
+def _in_path(character: str) -> str:
+    if character == "_":
+        return "__"
+    if _LABEL.fullmatch(character) or character in "0123456789":
+        return character
+    return f"_{ord(character):x}_"
+
+
+def exactly(labels: Mapping[str, str]) -> str:
+    """The selector of all series that have these labels."""
+    return "{" + ",".join(f"{name_of(name)}={quoted(labels[name])}" for name in labels) + "}"
+
+
+def matcher(label: str, values: Sequence[str], *, but: bool = False) -> str:
+    """One that takes these values of a label alone, or all others and its absence, too."""
+    if len(values) == 1:
+        return f"{name_of(label)}{'!=' if but else '='}{quoted(values[0])}"
+    return matching(label, "|".join(map(literally, values)), but=but)
+
+
+def matching(label: str, pattern: str, *, but: bool = False) -> str:
+    """One that takes the values that the regular expression matches, or all but these."""
+    return f"{name_of(label)}{'!~' if but else '=~'}{quoted(pattern)}"
+
+
+def is_selector(query: str) -> bool:
+    """Whether the query is `name{…}` or a part of that: further matchers can narrow it."""
+    return _matchers(query) is not None
+
+
+def narrowed(query: str, *matchers: str) -> str:
+    """The selector with these matchers, too; a query that is no selector as it is."""
+    held = _matchers(query)
+    return query if held is None else "{" + ",".join([*held, *matchers]) + "}"
+
+
+def of_metrics(query: str, names: list[str]) -> str:
+    """The query for these metrics only; as it is where it is no selector."""
+    return narrowed(query, matcher(NAME, names))
+
+
+def splittable(query: str) -> bool:
+    """Whether parts of a day add up to the whole day: not with `@ start()` or `@ end()`."""
+    return _DEPENDS_ON_WINDOW.search(query) is None
+
+
+def _matchers(query: str) -> list[str] | None:
+    """Of a selector, its name among them; None where the query is something else.
+
+    Read, not copied: a comment in the selector would swallow what is put behind it, and a
+    quoted name is a matcher like others.
+    """
+    try:
+        found = matchers(query)
+    except NoSelector:
+        return None
+    held = [f"{name_of(one.name)}{one.operator}{quoted(one.value)}" for one in found]
+    return held or None
 
 
 class NoSelector(ValueError):

@@ -1,4 +1,4 @@
-"""LogQL as text: the parts of a log selector, and what is built around them.
+"""LogQL as text: the parts of a log selector, strings, and what is built around them.
 
 Belongs here: quoting, parsing a selector, the queries that the reader sends.
 Does not: requests.
@@ -37,6 +37,22 @@ _NO_ERRORS = f"| drop {', '.join(ERROR_LABELS.values())}"
 _SAVE_ERRORS = "| label_format " + ", ".join(
     f"{own}=`{{{{.{name}}}}}`" for own, name in ERROR_LABELS.items()
 )
+# Loki 2 takes `.` for any character but a line break.
+ANY = "(?s:.*)"
+"""The regular expression that matches every value."""
+SOME = "(?s:.+)"
+"""The same but for the empty value, which stands for an absent label."""
+
+
+def quoted(value: str) -> str:
+    """A string in LogQL (Go's rules), which reads all that JSON writes."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def having(label: str, absent: Iterable[str] = (), pattern: str = SOME) -> str:
+    """The matchers of all streams whose label matches, and that lack the absent ones."""
+    lacking = (f'{name}=""' for name in absent)
+    return "{" + ", ".join([*lacking, f"{label}=~{quoted(pattern)}"]) + "}"
 
 
 @dataclass(frozen=True)
@@ -90,7 +106,7 @@ class Selector:
     def exactly(self, labels: Mapping[str, str], absent: Iterable[str]) -> Selector:
         """The same lines of the one stream with these labels and without the absent ones."""
         wanted = dict.fromkeys(absent, "") | dict(labels)
-        pairs = (f"{name}={_quoted(wanted[name])}" for name in sorted(wanted))
+        pairs = (f"{name}={quoted(wanted[name])}" for name in sorted(wanted))
         return Selector("{" + ", ".join(pairs) + "}", self.pipeline)
 
     def of_stream(self, labels: Mapping[str, str], others: Iterable[Mapping[str, str]]) -> Selector:
@@ -139,8 +155,3 @@ class Selector:
         if self.filters_only or not drops:
             return f"{self}\n" if "#" in self.pipeline else str(self)  # it may end in a comment
         return str(self.piped(_NO_ERRORS))
-
-
-def _quoted(value: str) -> str:
-    """A string in LogQL (Go's rules), which reads all that JSON writes."""
-    return json.dumps(value, ensure_ascii=False)
