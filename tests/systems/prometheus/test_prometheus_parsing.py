@@ -191,7 +191,7 @@ def test_members_that_nobody_asked_for_do_no_harm():
 
 @pytest.mark.parametrize(
     "values", ['[1,"x"]', '["y","1"]', "[1]", '[1,"1"],2', "[]", '[1,"1_0"]', '[1," 1"]',
-               '[1,""]', '[1,"."]', '[1,"1e"]', '[1,"0x1"]', '[1,"infinity"]', '[1,"1"],'],
+               '[1,""]', '[1,"."]', '[1,"1e"]', '[1,"0x1"]', '[1,"Infinite"]', '[1,"1"],'],
 )  # fmt: skip
 def test_values_that_are_no_numbers_are_refused(values):
     text = f'{{"status":"success","data":{{"result":[{{"metric":{{}},"values":[{values}]}}]}}}}'

@@ -15,24 +15,20 @@ import numpy as np
 from numba import njit
 from numba.core.types import Array, UniTuple, float64, int32, int64, uint8, void
 
-from lake.systems.prometheus.reading.decimals import LEFT_OVER, WRONG, number
 from lake.systems.text_loops import stands
 
 # What a scan found.
 DONE, OTHER_SHAPE, OTHER_TIMES = 0, 1, 2
-
-# In place of a value that is left over: a NaN that has its text's place in the low bits.
-PLACE = np.uint64(0xFFF8_0000_0000_0000)
 
 _METRIC = np.frombuffer(b'{"metric":{', np.uint8)
 _VALUES = np.frombuffer(b',"values":[[', np.uint8)
 _HISTOGRAMS = np.frombuffer(b',"histograms":[[', np.uint8)
 _END_OF_HISTOGRAMS = np.frombuffer(b"}]]", np.uint8)
 
-_TEXT = Array(uint8, 1, "C", readonly=True)
+_TEXT, _OUT = Array(uint8, 1, "C", readonly=True), Array(uint8, 1, "C")
 _I32, _I64, _F64 = Array(int32, 1, "C"), Array(int64, 1, "C"), Array(float64, 1, "C")
-_TABLE = Array(int64, 2, "C")
-_FOUND: Any = UniTuple(int64, 5)  # type: ignore[no-untyped-call]
+_TABLE, _READ = Array(int64, 2, "C"), Array(float64, 1, "C", readonly=True)
+_FOUND: Any = UniTuple(int64, 4)  # type: ignore[no-untyped-call]
 
 
 @njit(inline="always")
@@ -70,7 +66,7 @@ def _milliseconds(text: Any, at: Any) -> Any:
 
 @njit(
     _FOUND(
-        _TEXT, int64, int64, int64, int64, int64, _TABLE, _TABLE, _I32, _F64
+        _TEXT, int64, int64, int64, int64, int64, _TABLE, _TABLE, _I32, _OUT, _I32
     ),
     cache=True,
     nogil=True,
@@ -86,22 +82,25 @@ def matrix(  # noqa: PLR0912, PLR0915
     histograms: Any,
     step_of: Any,
     values: Any,
+    ends: Any,
 ) -> Any:
-    """(what was found, series, samples, values left over, where it ended).
+    """(what was found, series, samples, where it ended).
 
     `at` is behind the result's `[`, the end is at its `]`. Of each series `spans` holds where
     its labels begin and end, and how many floats it has; `histograms` where their text begins
-    and ends, both 0 where it has none. Floats lie in `step_of` (whole steps since `start_ms`)
-    and `values`, series by series. With `clip` samples before `start_ms` are passed over.
-    There must be room for all, and a NUL behind the text, where every loop here ends.
+    and ends, both 0 where it has none. Of the floats, series by series, `step_of` holds the whole
+    steps since `start_ms`, `values` the texts of all, and `ends` where each one's text ends; its
+    first entry is 0. With `clip` samples before `start_ms` are passed over. There must be room for
+    all, and a NUL behind the text, where every loop here ends.
     """
     size = len(text)
-    series = samples = left_over = 0
+    series = samples = 0
+    ends[0] = 0
     if text[at] == 93:
-        return DONE, 0, 0, 0, at
+        return DONE, 0, 0, at
     while True:
         if not stands(text, at, _METRIC):
-            return OTHER_SHAPE, series, samples, left_over, at
+            return OTHER_SHAPE, series, samples, at
         at += len(_METRIC)
         spans[series, 0] = at - 1
         quoted = False
@@ -119,7 +118,7 @@ def matrix(  # noqa: PLR0912, PLR0915
             at += 1
         at += 1
         if at >= size:
-            return OTHER_SHAPE, series, samples, left_over, at
+            return OTHER_SHAPE, series, samples, at
         spans[series, 1] = at
         first = samples
         some = False
@@ -130,37 +129,34 @@ def matrix(  # noqa: PLR0912, PLR0915
             due = start_ms
             while True:
                 if at >= size:
-                    return OTHER_SHAPE, series, samples, left_over, at
+                    return OTHER_SHAPE, series, samples, at
                 ms, at, good = _milliseconds(text, at)
                 if not good or text[at] != 44 or text[at + 1] != 34:
-                    return OTHER_SHAPE, series, samples, left_over, at
-                begun = at + 2
-                value, at, how = number(text, begun)
-                if how == WRONG or at >= size or text[at] != 34 or text[at + 1] != 93:
-                    return OTHER_SHAPE, series, samples, left_over, at
-                if how == LEFT_OVER:
-                    left_over += 1
-                    bits = PLACE | np.uint64(begun)
-                    values[samples : samples + 1].view(np.uint64)[0] = bits
-                else:
-                    values[samples] = value
+                    return OTHER_SHAPE, series, samples, at
+                at += 2
+                to = ends[samples]
+                while at < size and text[at] != 34:
+                    values[to] = text[at]
+                    to += 1
+                    at += 1
+                if at >= size or text[at + 1] != 93:
+                    return OTHER_SHAPE, series, samples, at
                 if ms != due:
                     step = (ms - start_ms) // step_ms
                     if step * step_ms + start_ms != ms:
-                        return OTHER_TIMES, series, samples, left_over, at
+                        return OTHER_TIMES, series, samples, at
                 else:
                     step = last + 1
                 due = ms + step_ms
                 if step > last:
                     if step >= steps:
-                        return OTHER_TIMES, series, samples, left_over, at
+                        return OTHER_TIMES, series, samples, at
                     step_of[samples] = step
                     samples += 1
+                    ends[samples] = to
                     last = step
                 elif clip == 0 or step >= 0 or last >= 0:
-                    return OTHER_TIMES, series, samples, left_over, at
-                elif how == LEFT_OVER:
-                    left_over -= 1
+                    return OTHER_TIMES, series, samples, at
                 if clip != 0 and step < 0:
                     due = start_ms
                 at += 2
@@ -168,7 +164,7 @@ def matrix(  # noqa: PLR0912, PLR0915
                     at += 2
                     continue
                 if text[at] != 93:
-                    return OTHER_SHAPE, series, samples, left_over, at
+                    return OTHER_SHAPE, series, samples, at
                 at += 1
                 break
         spans[series, 2] = samples - first
@@ -180,21 +176,21 @@ def matrix(  # noqa: PLR0912, PLR0915
             while not stands(text, at, _END_OF_HISTOGRAMS):
                 at += 1
                 if at >= size:
-                    return OTHER_SHAPE, series, samples, left_over, at
+                    return OTHER_SHAPE, series, samples, at
             histograms[series, 1] = at + 1
             at += len(_END_OF_HISTOGRAMS)
         if not some or text[at] != 125:
-            return OTHER_SHAPE, series, samples, left_over, at
+            return OTHER_SHAPE, series, samples, at
         at += 1
         series += 1
         if text[at] == 93:
-            return DONE, series, samples, left_over, at
+            return DONE, series, samples, at
         if text[at] != 44:
-            return OTHER_SHAPE, series, samples, left_over, at
+            return OTHER_SHAPE, series, samples, at
         at += 1
 
 
-@njit(void(_I64, _I64, _I32, _F64, _I32, _F64), cache=True, nogil=True)
+@njit(void(_I64, _I64, _I32, _READ, _I32, _F64), cache=True, nogil=True)
 def gather(
     starts: Any, rows: Any, step_of: Any, values: Any, steps_out: Any, values_out: Any
 ) -> None:
@@ -207,7 +203,7 @@ def gather(
             to += 1
 
 
-@njit(void(_I64, _I64, _I64, int64, _I32, _F64, _I64, _F64), cache=True, nogil=True)
+@njit(void(_I64, _I64, _I64, int64, _I32, _READ, _I64, _F64), cache=True, nogil=True)
 def gather_timed(
     starts: Any, rows: Any, from_ms: Any, step_ms: int, step_of: Any, values: Any,
     ms_out: Any, values_out: Any,
