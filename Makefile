@@ -1,5 +1,5 @@
-# Two commands: `make demo` and `make test`. Both install what is missing into .venv and
-# into the user's cache folder, and are quick the second time.
+# `make help` lists the targets. Each installs what is missing into .venv, `demo` and `test` also
+# into the user's cache folder, and is quick the second time.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,31 +7,39 @@ READY := $(VENV)/ready
 DEMO := .demo
 # Test files that run at a time, each worker with servers of its own: they mostly wait.
 WORKERS := 3
+# Tests without servers compute: one worker per core.
+PURE_WORKERS := 2
 
 # Container images like to set it. Each of some hundred programs that the tests and the demo
 # start would then compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint types layers servers clean lock
+.PHONY: demo test check help lint types layers servers clean lock
 .DELETE_ON_ERROR:
 
-demo: $(READY)  ## the main job on real local servers, a quarter of data
+demo: $(READY)  ## Runs the demo on real local servers: a quarter of data
 	$(BIN)/lake demo --dir $(DEMO) --fresh
 
-test: $(READY) lint types layers servers  ## every test
+test: $(READY) lint types layers servers  ## Runs every check and every test, on real servers
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
-lint: $(READY)
+check: $(READY) lint types layers  ## Lint, types, layers, and the quick tests that need no server
+	$(BIN)/python -m pytest -q -m pure -n $(PURE_WORKERS) --dist loadfile $(PYTEST_ARGS)
+
+help:  ## Lists the targets
+	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)$$/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
+
+lint: $(READY)  ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(READY)
+types: $(READY)  ## mypy, strict
 	$(BIN)/mypy
 
-layers: $(READY)
+layers: $(READY)  ## import-linter: imports point down only
 	$(BIN)/lint-imports
 
-servers: $(READY)
+servers: $(READY)  ## Installs the servers that the tests start
 	$(BIN)/lake services install mongo prometheus promtool s3 loki loki2 prometheus3 ferretdb thanos
 	sh scripts/install-chromium.sh
 
@@ -43,10 +51,10 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --editable '.[dev]'
 	@touch $(READY)
 
-lock:  ## pins again what pyproject.toml allows
+lock:  ## Writes requirements.lock again within the bounds of pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal pyproject.toml --extra dev --output-file requirements.lock
 
-clean:  ## removes what the two commands made here (not the cache folder)
+clean:  ## Removes what was made here (not the cache folder)
 	rm -rf $(VENV) $(DEMO) test-artefacts

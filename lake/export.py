@@ -22,8 +22,9 @@ from lake.base.errors import BadData, Conflict, Stopped
 from lake.base.layout import table_key
 from lake.base.ledger import Standing
 from lake.base.manifest import Manifest
+from lake.base.read_back import read_back
 from lake.base.replacement import Etags, Replacement, settle
-from lake.base.scratch import explained_full_disk, read_back, scratch_directory
+from lake.base.scratch import explained_full_disk, scratch_directory
 from lake.base.settings import Settings
 from lake.base.store import Store, Upload, open_store
 from lake.completeness import (

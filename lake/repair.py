@@ -22,8 +22,8 @@ from lake.base.layout import (
     partition_of_table,
 )
 from lake.base.ledger import Pending, Standing, read_standing
+from lake.base.read_back import read_back
 from lake.base.replacement import settle
-from lake.base.scratch import read_back
 from lake.base.settings import Settings
 from lake.base.store import Store, Unfinished
 from lake.hot import hot_days

@@ -18,7 +18,8 @@ from lake.base.fingerprint import Fingerprint, HourlyFingerprint
 from lake.base.layout import partition_of_table, table_prefix
 from lake.base.ledger import read_ledger
 from lake.base.manifest import Manifest
-from lake.base.scratch import explained_full_disk, read_back, scratch_directory
+from lake.base.read_back import read_back
+from lake.base.scratch import explained_full_disk, scratch_directory
 from lake.base.settings import Settings
 from lake.base.store import Store
 from lake.hot import hot_days

@@ -26,6 +26,7 @@ from lake.base.errors import LakeError
 from lake.servers import SERVER_NAMES, Binary, Stack, start
 from lake.servers.s3 import REGION
 
+pytest_plugins = ["support.pure"]
 # Hooks and fixtures that pytest finds here.
 __all__ = [
     "browser",

@@ -1,80 +1,27 @@
-"""Work files on the local disk, and stored objects looked at through one.
+"""Work files on the local disk.
 
-Belongs here: directories for work files, reading an object back, and what a full disk means.
-Does not: what is made of it.
+Belongs here: directories for work files, removing those of killed processes, what a full disk
+means. Does not: what is written there.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from lake.base.errors import PermanentError
-from lake.base.store import Store
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-_BATCH_ROWS = 65_536
 _PREFIX = "lake-"
 _OWNER = "owner.lock"
 _YOUNG_S = 60.0  # a directory so young may not have its owner's lock yet
-
-
-@dataclass(frozen=True)
-class ReadBack:
-    """What a stored object holds. `rows` is its Parquet footer's, None where there is none."""
-
-    bytes: int
-    sha256: str
-    rows: int | None
-
-
-class Watcher(Protocol):
-    """Who looks at the rows of an object: a fingerprint."""
-
-    def add(self, batch: pa.RecordBatch) -> None:
-        """Takes some of them."""
-
-
-def read_back(store: Store, key: str, watcher: Watcher | None = None) -> ReadBack:
-    """Reads the whole object, through a work file, and shows the watcher its rows.
-
-    `rows` is None, too, where they can't all be read. Raises what the store raises.
-    """
-    digest, size = hashlib.sha256(), 0
-    with explained_full_disk(), tempfile.TemporaryFile(prefix="lake-") as file:
-        for chunk in store.chunks(key):
-            digest.update(chunk)
-            size += file.write(chunk)
-        file.flush()
-        return ReadBack(size, digest.hexdigest(), _rows(file, watcher))
-
-
-def _rows(file: BinaryIO, watcher: Watcher | None) -> int | None:
-    import pyarrow as pa  # noqa: PLC0415  not every command that reads the lake needs it
-    import pyarrow.parquet as pq  # noqa: PLC0415
-
-    file.seek(0)
-    try:
-        parquet = pq.ParquetFile(file)
-        if watcher:
-            for batch in parquet.iter_batches(_BATCH_ROWS):
-                watcher.add(batch)
-        return int(parquet.metadata.num_rows)
-    except (pa.ArrowException, OSError):  # OSError: bytes that are no footer, to Arrow
-        return None
 
 
 @contextmanager
