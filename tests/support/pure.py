@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(map(item.get_closest_marker, ("slow", "servers"))):
             continue
-        if not any(_starts_server(function, set()) for function in _functions(item)):
+        if not any(starts_server(function, set()) for function in _functions(item)):
             item.add_marker("pure")
 
 
@@ -41,18 +41,18 @@ def _functions(item: pytest.Item) -> Iterator[Any]:
             yield from (fixture.func for fixture in fixtures)
 
 
-def _starts_server(function: Any, seen: set[Any]) -> bool:
+def starts_server(function: Any, seen: set[Any]) -> bool:
     """Whether it mentions what starts servers, by way of other code of the tests as well."""
     function = getattr(function, "__wrapped__", function)
     if isinstance(function, type):
-        return any(_starts_server(member, seen) for member in _members(function))
+        return any(starts_server(member, seen) for member in _members(function))
     if not isinstance(function, FunctionType) or function in seen:
         return False
     seen.add(function)
     if not Path(function.__code__.co_filename).is_relative_to(_TESTS):
         return False
     mentioned = list(_mentioned(function.__code__, function.__globals__))
-    return any(value in _SERVERS or _starts_server(value, seen) for value in mentioned)
+    return any(value in _SERVERS or starts_server(value, seen) for value in mentioned)
 
 
 def _members(kind: type) -> list[Any]:
