@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
-from lake.base.datasets import Dataset
 from lake.base.day import Day
-from lake.base.ledger import read_manifest
-from lake.base.manifest import Manifest
-from lake.base.store import Store
+from lake.config.datasets import Dataset
+from lake.partition.ledger import read_manifest
+from lake.partition.manifest import Manifest
+from lake.store import Store
 from lake.systems.registry import count_problem
 from lake.verify import object_problems
 

@@ -23,7 +23,7 @@ from assets.schedules import (
 )
 from assets.sensors import manifest_sensor
 from assets.snapshots import snapshot_asset
-from lake.base.settings import Settings, load
+from lake.config.settings import Settings, load
 from lake.systems.registry import backed_up_systems
 
 

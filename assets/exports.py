@@ -18,15 +18,15 @@ from assets.checks import Verdict, check_partition, check_specs, evaluations
 from assets.failing import as_failures
 from assets.names import asset_name, kind_of
 from assets.resources import LakeResource
-from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.errors import BadData, LakeError, TransientError
-from lake.base.layout import manifest_key
-from lake.base.manifest import Manifest
-from lake.base.settings import Settings
-from lake.base.store import Store
+from lake.config.datasets import Dataset
+from lake.config.settings import Settings
 from lake.export import Exporter, Outcome
+from lake.partition.layout import manifest_key
+from lake.partition.manifest import Manifest
 from lake.runs import Result, export_many
+from lake.store import Store
 from lake.systems.registry import system
 
 Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation | dg.Output[None]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from lake.base.datasets import RESERVED_NAMES
+from lake.config.datasets import RESERVED_NAMES
 
 
 def asset_name(dataset: str) -> str:

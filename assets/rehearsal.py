@@ -9,7 +9,7 @@ import dagster as dg
 
 from assets.failing import as_failures
 from assets.resources import LakeResource
-from lake.base.settings import Settings
+from lake.config.settings import Settings
 from lake.rehearse import Rehearsal, rehearse
 from lake.rehearse.report import store_report
 from lake.systems.registry import backed_up_systems

@@ -18,10 +18,10 @@ from dagster_aws.s3 import S3Resource
 
 from lake.base.errors import Refused
 from lake.base.redaction import RedactingFormatter
-from lake.base.settings import S3Section, Settings
-from lake.base.store import Store, open_store
-from lake.base.store.s3 import S3Store
+from lake.config.settings import S3Section, Settings
 from lake.export import Exporter
+from lake.store import Store, open_store
+from lake.store.s3 import S3Store
 
 
 class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]

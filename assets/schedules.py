@@ -15,7 +15,7 @@ from assets.resources import LakeResource
 from assets.snapshots import GROUP as SNAPSHOTS
 from assets.snapshots import daily_systems, snapshot_name
 from lake.base.day import Day
-from lake.base.settings import Settings
+from lake.config.settings import Settings
 from lake.hot import late_days
 from lake.snapshots.manifest import snapshot_days
 from lake.systems.registry import backed_up_systems

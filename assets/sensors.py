@@ -20,14 +20,14 @@ import dagster as dg
 from assets.exports import manifest_metadata, partitions_of
 from assets.names import asset_name
 from assets.resources import LakeResource
-from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.errors import BadData
-from lake.base.layout import manifest_prefix, partition_of_manifest
-from lake.base.ledger import read_manifest
-from lake.base.manifest import Manifest
-from lake.base.settings import Settings
-from lake.base.store import Store
+from lake.config.datasets import Dataset
+from lake.config.settings import Settings
+from lake.partition.layout import manifest_prefix, partition_of_manifest
+from lake.partition.ledger import read_manifest
+from lake.partition.manifest import Manifest
+from lake.store import Store
 
 NAME = "report_manifests"
 _INTERVAL_S = 60

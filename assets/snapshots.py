@@ -13,7 +13,7 @@ from assets.failing import as_failures
 from assets.names import kind_of
 from assets.resources import LakeResource
 from lake.base.day import Day
-from lake.base.settings import Settings
+from lake.config.settings import Settings
 from lake.snapshot import Outcome, take_snapshot
 from lake.snapshots.holding import spans
 from lake.snapshots.manifest import snapshot_manifest_key

@@ -25,10 +25,10 @@ from measuring import best, interleave, machine, report
 from prometheus_day import SAMPLES, integer_counters, labels_of, load_day, scrape_times
 
 from lake.base.day import Day
-from lake.base.settings import load
-from lake.base.store import open_store
+from lake.config.settings import load
 from lake.servers import find, start
 from lake.snapshot import take_snapshot
+from lake.store import open_store
 
 DAY = Day.today().plus(-1)
 QUESTION = 'sum(count_over_time({__name__=~".+"}[1d]))'

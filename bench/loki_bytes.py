@@ -17,7 +17,7 @@ from loki_day import DATASET, DAY, busy_loki
 from loki_speed import export
 from measuring import machine, report
 
-from lake.base.layout import table_key
+from lake.partition.layout import table_key
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ from loki_day import DATASET, DAY, BusyLoki, busy_loki
 from measuring import best, interleave, machine, report
 
 from lake.base.day import Day
-from lake.base.settings import LakeSection, Settings, SourcesSection
+from lake.config.settings import LakeSection, Settings, SourcesSection
 from lake.export import Exporter
 from lake.http.client import Http
 from lake.servers.installing import install

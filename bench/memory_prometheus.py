@@ -22,7 +22,7 @@ from measuring import in_a_process, machine, report, watched
 from prometheus_day import integer_counters, load_day
 
 from lake.base.day import Day
-from lake.base.parquet import write_parquet
+from lake.partition.parquet import write_parquet
 from lake.servers import start
 from lake.systems.prometheus.config import PrometheusDataset, PrometheusSource
 from lake.systems.prometheus.reading import PrometheusReader

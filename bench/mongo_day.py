@@ -19,10 +19,10 @@ from pathlib import Path
 import bson
 from bson import Int64, ObjectId
 
-from lake.base.datasets import Dataset
 from lake.base.day import Day
-from lake.base.settings import Settings
-from lake.base.table import TableStream
+from lake.config.datasets import Dataset
+from lake.config.settings import Settings
+from lake.partition.table import TableStream
 from lake.systems.mongo.config import MongoDataset
 from lake.systems.mongo.reading.table import DayTable
 from lake.systems.source import Count

@@ -19,9 +19,9 @@ from bson import json_util
 from measuring import best, interleave, machine, report
 from mongo_day import DATASET, DAY, Replayed, day_file, digest, settings
 
-from lake.base.store import open_store
 from lake.documents import documents
 from lake.export import Exporter
+from lake.store import open_store
 
 
 def export(source: Replayed, root: Path) -> None:

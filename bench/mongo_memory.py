@@ -15,8 +15,8 @@ from pathlib import Path
 from measuring import in_a_process, machine, report, watched
 from mongo_day import DATASET, DAY, Replayed, day_file, settings
 
-from lake.base.store import open_store
 from lake.export import Exporter
+from lake.store import open_store
 
 _SMALL = 2000
 _MIB = 2**20

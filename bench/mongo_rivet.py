@@ -31,10 +31,10 @@ from measuring import best, interleave, machine, report
 from mongo_day import DATASET, DAY, answers, day_file, digest, settings
 from replaying_mongo import replaying
 
-from lake.base.store import open_store
 from lake.documents import documents
 from lake.export import Exporter
 from lake.servers import start
+from lake.store import open_store
 from lake.systems.mongo.config import MongoSource
 from lake.systems.mongo.reading import MongoReader
 

@@ -26,9 +26,9 @@ from prometheus_block import dumped, promtool, snapshot
 from prometheus_day import integer_counters, load_day
 
 from lake.base.day import Day, day_range
-from lake.base.parquet import write_parquet
 from lake.demo.into_prometheus import load_samples
 from lake.demo.scenario import Scenario
+from lake.partition.parquet import write_parquet
 from lake.servers import start
 from lake.systems.prometheus.config import PrometheusDataset, PrometheusSource
 from lake.systems.prometheus.reading import PrometheusReader

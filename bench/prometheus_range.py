@@ -31,8 +31,8 @@ from measuring import best, interleave, machine, report
 from prometheus_day import STEP_MS, integer_counters, load_day
 
 from lake.base.day import Day
-from lake.base.parquet import write_parquet
 from lake.http.client import Http
+from lake.partition.parquet import write_parquet
 from lake.servers import start
 from lake.systems.prometheus.config import PrometheusDataset, PrometheusSource
 from lake.systems.prometheus.reading import PrometheusReader

@@ -27,7 +27,7 @@ from prometheus_block import dump, dumped, promtool, snapshot
 from prometheus_day import integer_counters, load_day
 
 from lake.base.day import Day
-from lake.base.parquet import write_parquet
+from lake.partition.parquet import write_parquet
 from lake.servers import start
 from lake.systems.prometheus.config import PrometheusDataset, PrometheusSource
 from lake.systems.prometheus.reading import PrometheusReader

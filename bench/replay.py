@@ -29,15 +29,15 @@ from measuring import best, interleave, machine, report
 from prometheus_day import SAMPLES, integer_counters, labels_of, scrape_times
 
 from lake.base.day import Day
-from lake.base.layout import table_key
-from lake.base.manifest import Manifest, write_manifest
-from lake.base.parquet import write_parquet
-from lake.base.settings import LakeSection, Settings, SourcesSection
-from lake.base.store import Store
-from lake.base.store.directory import DirectoryStore
-from lake.base.table import TableStream, schema_to_json
+from lake.config.settings import LakeSection, Settings, SourcesSection
+from lake.partition.layout import table_key
+from lake.partition.manifest import Manifest, write_manifest
+from lake.partition.parquet import write_parquet
+from lake.partition.table import TableStream, schema_to_json
 from lake.replay import Partition, replayed
 from lake.servers import find, start
+from lake.store import Store
+from lake.store.directory import DirectoryStore
 from lake.systems.labels import labels_id, series_id
 from lake.systems.loki.config import LokiDataset
 from lake.systems.mongo.config import MongoDataset, MongoSource

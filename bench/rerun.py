@@ -28,7 +28,7 @@ from measuring import machine, report
 from prometheus_day import integer_counters, load_day
 
 from lake.base.day import Day, day_range
-from lake.base.settings import load
+from lake.config.settings import load
 from lake.export import Exporter
 from lake.runs import export_many
 from lake.servers import start

@@ -28,10 +28,10 @@ from restic import Repository, restic_program
 
 import lake.snapshot
 from lake.base.day import Day
-from lake.base.settings import load
-from lake.base.store import open_store
+from lake.config.settings import load
 from lake.snapshots.collecting import Collector
 from lake.snapshots.taken import Taken
+from lake.store import open_store
 
 _LARGE = 60_000_000
 _SMALL = 100_000

@@ -21,13 +21,13 @@ from measuring import best, interleave, machine, report
 from prometheus_day import integer_counters, load_day
 
 from lake.base.day import Day
-from lake.base.settings import Settings, load
-from lake.base.store import open_store
+from lake.config.settings import Settings, load
 from lake.restore.files import restore_files
 from lake.restore.server import serve
 from lake.servers import Stack, start
 from lake.snapshot import remove_snapshot, take_snapshot, verify_snapshot
 from lake.snapshots.manifest import read_snapshot
+from lake.store import open_store
 from lake.systems.prometheus.system import SYSTEM
 
 DAY = Day.today().plus(-1)

@@ -10,18 +10,18 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.errors import BadData, LakeError, UsageError
-from lake.base.ledger import read_ledger, read_manifest
-from lake.base.manifest import Manifest
-from lake.base.settings import Settings, load
-from lake.base.store import Store, open_store
+from lake.config.datasets import Dataset
+from lake.config.settings import Settings, load
 from lake.export import Exporter, Outcome
+from lake.partition.ledger import read_ledger, read_manifest
+from lake.partition.manifest import Manifest
 from lake.query import connect
 from lake.query.failures import explained
 from lake.query.kinds import quoted_name
 from lake.status import DatasetStatus, read_status
+from lake.store import Store, open_store
 from lake.verify import Finding, to_verify, verify_many
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import duckdb
 
 from lake.base.causes import cause
 from lake.base.errors import PermanentError, UsageError
-from lake.base.scratch import scratch_directory
-from lake.base.settings import Settings
+from lake.config.settings import Settings
+from lake.process.scratch import scratch_directory
 from lake.query import Lake
 from lake.query.kinds import quoted_text
 from lake.query.s3 import addressing, authority_statements, with_endpoint

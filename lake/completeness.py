@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lake.base.datasets import Dataset
 from lake.base.day import Day
-from lake.base.definition import changed_keys
 from lake.base.errors import Incomplete, TransientError
-from lake.base.layout import table_prefix
-from lake.base.ledger import read_ledger
-from lake.base.manifest import Manifest
-from lake.base.settings import Settings
-from lake.base.store import Store
+from lake.config.datasets import Dataset
+from lake.config.settings import Settings
 from lake.hot import hot_days
+from lake.partition.definition import changed_keys
+from lake.partition.layout import table_prefix
+from lake.partition.ledger import read_ledger
+from lake.partition.manifest import Manifest
+from lake.store import Store
 from lake.systems.protocol import Source
 from lake.systems.source import Count, is_whole
 

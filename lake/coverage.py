@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from lake.base.day import Day, day_range
 from lake.base.errors import UsageError
-from lake.base.settings import Settings
+from lake.config.settings import Settings
 
 
 def first_expected(settings: Settings, held: Iterable[Day]) -> Day | None:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lake.base.day import Day
-from lake.base.layout import table_key
-from lake.base.manifest import Manifest
+from lake.partition.layout import table_key
+from lake.partition.manifest import Manifest
 from lake.query import Lake
 from lake.query.casts import type_of
 from lake.query.kinds import quoted_name, quoted_text

@@ -15,13 +15,13 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.errors import BadData, Missing, UsageError
-from lake.base.ledger import read_manifest
-from lake.base.partition import fetch
-from lake.base.scratch import explained_full_disk
-from lake.base.store import Store
+from lake.config.datasets import Dataset
+from lake.partition.content import fetch
+from lake.partition.ledger import read_manifest
+from lake.process.scratch import explained_full_disk
+from lake.store import Store
 from lake.systems.mongo.config import MongoDataset
 from lake.systems.mongo.reading import rebuild
 from lake.systems.mongo.reading.extended import UnsayableError, extended_line

@@ -10,16 +10,16 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lake.base.datasets import Dataset
 from lake.base.day import Day
-from lake.base.definition import changed_keys
 from lake.base.errors import LakeError, Missing, PermanentError
-from lake.base.layout import manifest_key, table_key
-from lake.base.manifest import Manifest
-from lake.base.replacement import Etags, remove, settle_idle
-from lake.base.settings import Settings
-from lake.base.store import Store
+from lake.config.datasets import Dataset
+from lake.config.settings import Settings
 from lake.hot import hot_days
+from lake.partition.definition import changed_keys
+from lake.partition.layout import manifest_key, table_key
+from lake.partition.manifest import Manifest
+from lake.partition.replacement import Etags, remove, settle_idle
+from lake.store import Store
 from lake.systems.protocol import Source
 
 _Open = Callable[[str], Source]

@@ -15,18 +15,8 @@ from threading import Event, Lock
 from typing import TYPE_CHECKING, Any, Literal
 
 from lake import __version__
-from lake.base.datasets import Dataset
 from lake.base.day import Day
-from lake.base.definition import refuse_other_definition
 from lake.base.errors import BadData, Conflict, Stopped
-from lake.base.layout import table_key
-from lake.base.ledger import Standing
-from lake.base.manifest import Manifest
-from lake.base.read_back import read_back
-from lake.base.replacement import Etags, Replacement, settle
-from lake.base.scratch import explained_full_disk, scratch_directory
-from lake.base.settings import Settings
-from lake.base.store import Store, Upload, open_store
 from lake.completeness import (
     Differs,
     Least,
@@ -35,7 +25,17 @@ from lake.completeness import (
     require_no_loss,
     require_whole,
 )
+from lake.config.datasets import Dataset
+from lake.config.settings import Settings
 from lake.coverage import refuse_unfinished
+from lake.partition.definition import refuse_other_definition
+from lake.partition.layout import table_key
+from lake.partition.ledger import Standing
+from lake.partition.manifest import Manifest
+from lake.partition.read_back import read_back
+from lake.partition.replacement import Etags, Replacement, settle
+from lake.process.scratch import explained_full_disk, scratch_directory
+from lake.store import Store, Upload, open_store
 from lake.systems.protocol import Source
 from lake.systems.registry import open_source
 from lake.systems.source import Count, accounted
@@ -43,8 +43,8 @@ from lake.systems.source import Count, accounted
 if TYPE_CHECKING:  # a run that finds all days complete needs no Arrow: it is done in half the time
     import pyarrow as pa
 
-    from lake.base.parquet import Written
-    from lake.base.table import TableStream
+    from lake.partition.parquet import Written
+    from lake.partition.table import TableStream
 
 _TRIES = 3  # reads of one day before a difference between rows and count is believed
 _RACES = 3  # exports of one day before other runs' being faster is an error
@@ -209,8 +209,8 @@ class Exporter:
 
     def _write(self, stream: TableStream, upload: Upload) -> tuple[Written, str]:
         """The Parquet file's numbers, and the fingerprint of its rows as they were read."""
-        from lake.base.fingerprint import Fingerprint  # noqa: PLC0415
-        from lake.base.parquet import write_parquet  # noqa: PLC0415
+        from lake.partition.fingerprint import Fingerprint  # noqa: PLC0415
+        from lake.partition.parquet import write_parquet  # noqa: PLC0415
 
         seen = Fingerprint()
         batches = seen.watching(self._until_stopped(stream.batches))
@@ -240,7 +240,7 @@ def _manifest_of(
     count: Count,
     details: dict[str, Any],
 ) -> Manifest:
-    from lake.base.table import schema_to_json  # noqa: PLC0415
+    from lake.partition.table import schema_to_json  # noqa: PLC0415
 
     return Manifest(
         dataset=dataset.name,

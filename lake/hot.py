@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lake.base.datasets import Dataset
 from lake.base.day import Day, day_range
-from lake.base.settings import Settings
+from lake.config.datasets import Dataset
+from lake.config.settings import Settings
 
 
 @dataclass(frozen=True)

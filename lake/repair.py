@@ -14,19 +14,19 @@ from typing import Literal
 
 from lake.base.day import Day
 from lake.base.errors import Conflict
-from lake.base.layout import (
+from lake.config.settings import Settings
+from lake.hot import hot_days
+from lake.partition.layout import (
     MANIFESTS,
     TABLES,
     partition_of_manifest,
     partition_of_pending,
     partition_of_table,
 )
-from lake.base.ledger import Pending, Standing, read_standing
-from lake.base.read_back import read_back
-from lake.base.replacement import settle
-from lake.base.settings import Settings
-from lake.base.store import Store, Unfinished
-from lake.hot import hot_days
+from lake.partition.ledger import Pending, Standing, read_standing
+from lake.partition.read_back import read_back
+from lake.partition.replacement import settle
+from lake.store import Store, Unfinished
 
 _UPLOAD_AGE = timedelta(hours=1)  # S3 does not tell whether an upload still goes on
 _Partition = tuple[str, Day]

@@ -12,15 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from lake.base.datasets import Dataset
 from lake.base.day import Day
-from lake.base.definition import refuse_other_definition
 from lake.base.errors import BadData, Missing, UsageError
-from lake.base.ledger import read_ledger, read_manifest
-from lake.base.manifest import Manifest
-from lake.base.partition import fetch
-from lake.base.scratch import explained_full_disk
-from lake.base.store import Store
+from lake.config.datasets import Dataset
+from lake.partition.content import fetch
+from lake.partition.definition import refuse_other_definition
+from lake.partition.ledger import read_ledger, read_manifest
+from lake.partition.manifest import Manifest
+from lake.process.scratch import explained_full_disk
+from lake.store import Store
 from lake.systems.mongo.config import MongoDataset
 from lake.systems.protocol import Source
 from lake.systems.source import Count
@@ -28,7 +28,7 @@ from lake.systems.source import Count
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lake.base.table import TableStream
+    from lake.partition.table import TableStream
     from lake.systems.mongo.reading.same import Documents
 
 _ROWS = 1024  # at once in memory

@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any
 
-from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.errors import LakeError, PermanentError
-from lake.base.manifest import Manifest
+from lake.config.datasets import Dataset
 from lake.export import Exporter, Outcome
+from lake.partition.manifest import Manifest
 
 _LOG = logging.getLogger(__name__)
 

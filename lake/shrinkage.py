@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lake.base.errors import Incomplete
-from lake.base.settings import Settings
+from lake.config.settings import Settings
 from lake.snapshots.manifest import SnapshotManifest
 from lake.systems.registry import system
 

@@ -19,8 +19,7 @@ from lake import __version__
 from lake.base.day import Day
 from lake.base.errors import BadData, Conflict, LakeError, TransientError
 from lake.base.progress import ByteProgress, silent_bytes
-from lake.base.settings import Settings
-from lake.base.store import Store
+from lake.config.settings import Settings
 from lake.shrinkage import SHRINK_ALLOWED, require_no_shrinkage
 from lake.snapshots.collecting import Collector, UploadProgress
 from lake.snapshots.journal import journals
@@ -35,6 +34,7 @@ from lake.snapshots.manifest import (
     snapshot_prefix,
 )
 from lake.snapshots.standalone import store_script
+from lake.store import Store
 from lake.systems.registry import open_snapshotter
 
 _PARALLEL = 4

@@ -11,16 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from lake.base.datasets import Dataset
 from lake.base.day import Day, day_range
 from lake.base.errors import BadData, LakeError, TransientError
-from lake.base.layout import table_prefix
-from lake.base.ledger import read_ledger
-from lake.base.manifest import Manifest
-from lake.base.settings import Settings
-from lake.base.store import Store
+from lake.config.datasets import Dataset
+from lake.config.settings import Settings
 from lake.coverage import expected_days, first_expected
 from lake.hot import hot_days
+from lake.partition.layout import table_prefix
+from lake.partition.ledger import read_ledger
+from lake.partition.manifest import Manifest
+from lake.store import Store
 from lake.systems.protocol import Source
 from lake.systems.registry import count_problem
 

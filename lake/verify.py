@@ -11,19 +11,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.errors import BadData, LakeError, Missing
-from lake.base.fingerprint import Fingerprint, HourlyFingerprint
-from lake.base.layout import partition_of_table, table_prefix
-from lake.base.ledger import read_ledger
-from lake.base.manifest import Manifest
-from lake.base.read_back import read_back
-from lake.base.scratch import explained_full_disk, scratch_directory
-from lake.base.settings import Settings
-from lake.base.store import Store
+from lake.config.datasets import Dataset
+from lake.config.settings import Settings
 from lake.hot import hot_days
+from lake.partition.fingerprint import Fingerprint, HourlyFingerprint
+from lake.partition.layout import partition_of_table, table_prefix
+from lake.partition.ledger import read_ledger
+from lake.partition.manifest import Manifest
+from lake.partition.read_back import read_back
+from lake.process.scratch import explained_full_disk, scratch_directory
 from lake.retype import documents_of, has_older_typing, source_documents, typing_of
+from lake.store import Store
 from lake.systems.protocol import Source
 from lake.systems.registry import count_problem, system
 from lake.systems.source import accounted

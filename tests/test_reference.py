@@ -9,10 +9,10 @@ import pytest
 from pydantic import BaseModel
 
 import lake
-from lake.base.manifest import Manifest
-from lake.base.settings import Settings
-from lake.base.systems import configs
 from lake.cli.main import root
+from lake.config.settings import Settings
+from lake.config.systems import configs
+from lake.partition.manifest import Manifest
 from lake.query import Lake
 
 TEXT = (Path(__file__).parents[1] / "docs/reference.md").read_text("utf-8")

@@ -1,5 +1,15 @@
-"""What every other part stands on: words of the domain, files and errors.
+"""What every other part uses.
 
-Belongs here: types without a network protocol of a monitoring system.
-Does not: anything that speaks to MongoDB, Prometheus or Loki.
+day        UTC days
+errors     the exceptions, and how a message reads
+redaction  secrets kept out of messages
+resources  files of the package
+faults     signals at points of writing, for the tests
+tls        errors of TLS
+protobuf   varints and fields
+causes     the reason in an exception's chain
+progress   how far a long task is
+
+Belongs here: modules that import nothing of `lake` but each other. Does not: configuration
+(lake.config), stored objects (lake.store, lake.partition), processes (lake.process).
 """

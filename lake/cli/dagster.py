@@ -33,7 +33,7 @@ def dagster(directory: Path, as_json: bool, config: str | None) -> None:
     \b
     Example:  lake dagster ~/dagster-lake
     """
-    from lake.base.settings import find_file, load  # noqa: PLC0415
+    from lake.config.settings import find_file, load  # noqa: PLC0415
 
     load(config)  # Dagster would report a wrong file in its UI only
     written = _write_instance(directory)

@@ -29,9 +29,9 @@ def documents(dataset: str, day: Day, as_json: bool, config: str | None) -> None
     \b
     Example:  lake documents usage_analytics --day 2026-11-01 > documents.jsonl
     """
-    from lake.base.settings import load  # noqa: PLC0415
-    from lake.base.store import open_store  # noqa: PLC0415
+    from lake.config.settings import load  # noqa: PLC0415
     from lake.documents import documents as rebuilt_documents  # noqa: PLC0415
+    from lake.store import open_store  # noqa: PLC0415
 
     settings = load(config)
     for line in rebuilt_documents(open_store(settings), settings.dataset_named(dataset), day):

@@ -18,8 +18,8 @@ from lake.base.errors import LakeError, UsageError
 from lake.cli.options import chosen_days, config_option, days_options, json_option
 
 if TYPE_CHECKING:
-    from lake.base.store import Store
     from lake.drop import Dropped, Partition
+    from lake.store import Store
 
 
 @click.command()
@@ -54,7 +54,7 @@ def drop(
     \b
     Example:  lake drop container_logs --day 2026-11-01
     """
-    from lake.base.settings import load  # noqa: PLC0415
+    from lake.config.settings import load  # noqa: PLC0415
     from lake.drop import drop as remove  # noqa: PLC0415
     from lake.drop import inspect  # noqa: PLC0415
     from lake.export import Exporter  # noqa: PLC0415
@@ -88,7 +88,7 @@ def drop(
 
 
 def _held(store: Store, dataset: str, days: list[Day]) -> list[Day]:
-    from lake.base.ledger import read_ledger  # noqa: PLC0415
+    from lake.partition.ledger import read_ledger  # noqa: PLC0415
 
     return sorted(read_ledger(store, dataset, days[0], days[-1].plus(1)))
 

@@ -21,10 +21,10 @@ from lake.cli.options import chosen_days, config_option, days_options, json_opti
 from lake.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
-    from lake.base.datasets import Dataset
-    from lake.base.settings import Settings
-    from lake.base.store import Store
+    from lake.config.datasets import Dataset
+    from lake.config.settings import Settings
     from lake.runs import Result
+    from lake.store import Store
     from lake.systems.protocol import Source
 
 _JOBS = max(1, min(4, os.cpu_count() or 1))
@@ -85,7 +85,7 @@ def export(
     \b
     Example:  lake export --from 2026-08-01 --to 2026-11-01 --jobs 4
     """
-    from lake.base.settings import load  # noqa: PLC0415
+    from lake.config.settings import load  # noqa: PLC0415
     from lake.coverage import refuse_day  # noqa: PLC0415
 
     days = chosen_days(day, start, end)
@@ -119,8 +119,8 @@ def _retype(
     jobs: int,
     as_json: bool,
 ) -> None:
-    from lake.base.store import open_store  # noqa: PLC0415
     from lake.retype import StoredDocuments, older_partitions  # noqa: PLC0415
+    from lake.store import open_store  # noqa: PLC0415
 
     store = open_store(settings)
     _run(
@@ -157,7 +157,7 @@ def recheck(
     \b
     Example:  lake recheck usage_analytics
     """
-    from lake.base.settings import load  # noqa: PLC0415
+    from lake.config.settings import load  # noqa: PLC0415
     from lake.hot import late_partitions  # noqa: PLC0415
 
     settings = load(config)

@@ -74,7 +74,7 @@ def status(
     \b
     Example:  lake status --from 2026-11-01 --to 2026-12-01
     """
-    from lake.base.settings import load  # noqa: PLC0415
+    from lake.config.settings import load  # noqa: PLC0415
     from lake.export import Exporter  # noqa: PLC0415
     from lake.repair import find_orphans, repair  # noqa: PLC0415
     from lake.status import read_status  # noqa: PLC0415
@@ -207,7 +207,7 @@ def verify(
     \b
     Example:  lake verify --from 2026-11-01 --to 2026-11-08 --source
     """
-    from lake.base.settings import load  # noqa: PLC0415
+    from lake.config.settings import load  # noqa: PLC0415
     from lake.export import Exporter  # noqa: PLC0415
     from lake.verify import to_verify, verify_many  # noqa: PLC0415
 

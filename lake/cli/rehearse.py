@@ -63,11 +63,11 @@ def rehearse(
     \b
     Example:  lake rehearse prometheus --days 3
     """
-    from lake.base.settings import load  # noqa: PLC0415
-    from lake.base.store import open_store  # noqa: PLC0415
+    from lake.config.settings import load  # noqa: PLC0415
     from lake.rehearse import rehearse as run  # noqa: PLC0415
     from lake.rehearse.report import store_report  # noqa: PLC0415
     from lake.servers.progress import shown  # noqa: PLC0415
+    from lake.store import open_store  # noqa: PLC0415
 
     settings = load(config)
     store = open_store(settings)

@@ -70,10 +70,10 @@ def replay(
         raise UsageError(
             "the loaded data would be discarded", expected="--serve, or --into DIR, or both"
         )
-    from lake.base.settings import load  # noqa: PLC0415
-    from lake.base.store import open_store  # noqa: PLC0415
+    from lake.config.settings import load  # noqa: PLC0415
     from lake.replay import find_partitions, replayed  # noqa: PLC0415
     from lake.servers.progress import shown  # noqa: PLC0415
+    from lake.store import open_store  # noqa: PLC0415
 
     settings = load(config)
     store = open_store(settings)

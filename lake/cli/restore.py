@@ -25,11 +25,11 @@ from lake.cli.snapshot import plural, reading
 from lake.systems import SYSTEMS
 
 if TYPE_CHECKING:
-    from lake.base.settings import Settings
-    from lake.base.store import Store
+    from lake.config.settings import Settings
     from lake.restore.files import Restored
     from lake.restore.server import Served
     from lake.snapshots.manifest import SnapshotManifest
+    from lake.store import Store
 
 _INTERRUPTED = 130
 
@@ -100,13 +100,13 @@ def restore(
             "--grafana needs --serve, and a system that Grafana has a data source for",
             expected="lake restore prometheus|loki … --serve --grafana URL",
         )
-    from lake.base.settings import load  # noqa: PLC0415
-    from lake.base.store import open_store  # noqa: PLC0415
+    from lake.config.settings import load  # noqa: PLC0415
     from lake.restore.compose import write_compose  # noqa: PLC0415
     from lake.restore.directory import serving  # noqa: PLC0415
     from lake.restore.server import serving_remark  # noqa: PLC0415
     from lake.snapshots.holding import snapshot_holding  # noqa: PLC0415
     from lake.snapshots.manifest import read_snapshot  # noqa: PLC0415
+    from lake.store import open_store  # noqa: PLC0415
 
     settings = load(config)
     store = open_store(settings)

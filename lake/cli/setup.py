@@ -21,8 +21,8 @@ from lake.cli.hints import lake_command
 from lake.cli.options import config_option, json_option
 
 if TYPE_CHECKING:
-    from lake.base.store.s3 import S3Store
     from lake.discover import FoundSource, LakeToml
+    from lake.store.s3 import S3Store
 
 _DEFAULT_ROOT = "lake-data"
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
@@ -68,7 +68,7 @@ def init(
     \b
     Example:  lake init --prometheus http://127.0.0.1:9090 --root s3://my-bucket/lake
     """
-    from lake.base.settings import DEFAULT_FILE  # noqa: PLC0415
+    from lake.config.settings import DEFAULT_FILE  # noqa: PLC0415
     from lake.discover import LakeToml, look  # noqa: PLC0415
 
     path = Path(output or config or os.environ.get("LAKE_CONFIG") or DEFAULT_FILE)
@@ -127,12 +127,12 @@ def _s3_keys(
 
 def _check_bucket(path: Path, *, create: bool) -> None:
     """Reports whether the root's bucket exists; creates it on request."""
-    from lake.base.settings import load  # noqa: PLC0415
+    from lake.config.settings import load  # noqa: PLC0415
 
     settings = load(str(path))
     if not settings.lake.root.startswith("s3://"):
         return
-    from lake.base.store.s3 import S3Store  # noqa: PLC0415  boto3 takes 0.3 s to import
+    from lake.store.s3 import S3Store  # noqa: PLC0415  boto3 takes 0.3 s to import
 
     store = S3Store(settings.lake.root, settings.s3)
     if create:
@@ -170,7 +170,7 @@ def _by_aws(store: S3Store) -> str:
 
 def _write(path: Path, text: str) -> None:
     """A file that could not be read back is not left there."""
-    from lake.base.settings import load  # noqa: PLC0415
+    from lake.config.settings import load  # noqa: PLC0415
 
     part = path.with_name(f".{path.name}.part")
     try:

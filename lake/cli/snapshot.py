@@ -62,11 +62,11 @@ def snapshot(
     \b
     Example:  lake snapshot prometheus
     """
-    from lake.base.settings import load  # noqa: PLC0415
-    from lake.base.store import open_store  # noqa: PLC0415
+    from lake.config.settings import load  # noqa: PLC0415
     from lake.servers.progress import shown  # noqa: PLC0415
     from lake.snapshot import take_snapshot  # noqa: PLC0415
     from lake.snapshots.holding import spans  # noqa: PLC0415
+    from lake.store import open_store  # noqa: PLC0415
 
     _require_today(system, day)
     settings = load(config)
@@ -130,10 +130,10 @@ def snapshots(ctx: click.Context, as_json: bool, config: str | None) -> None:
 
 
 def _list(*, as_json: bool, config: str | None) -> None:
-    from lake.base.settings import load  # noqa: PLC0415
-    from lake.base.store import open_store  # noqa: PLC0415
+    from lake.config.settings import load  # noqa: PLC0415
     from lake.snapshot import Unreadable, every_snapshot  # noqa: PLC0415
     from lake.snapshots.holding import spans  # noqa: PLC0415
+    from lake.store import open_store  # noqa: PLC0415
 
     found = list(every_snapshot(open_store(load(config)), SYSTEMS))
     damaged = any(isinstance(one, Unreadable) for one in found)
@@ -194,8 +194,7 @@ def verify(
     Example:  lake snapshots verify loki --sample 5%
     """
     from lake.base.errors import UsageError  # noqa: PLC0415
-    from lake.base.settings import load  # noqa: PLC0415
-    from lake.base.store import open_store  # noqa: PLC0415
+    from lake.config.settings import load  # noqa: PLC0415
     from lake.servers.progress import shown  # noqa: PLC0415
     from lake.snapshot import (  # noqa: PLC0415
         SnapshotFinding,
@@ -204,6 +203,7 @@ def verify(
         verify_snapshot,
     )
     from lake.snapshots.manifest import read_snapshot  # noqa: PLC0415
+    from lake.store import open_store  # noqa: PLC0415
 
     percent = _percent(sample)
     store = open_store(load(config))
@@ -250,9 +250,9 @@ def remove(system: str, day: Day, as_json: bool, config: str | None) -> None:
     \b
     Example:  lake snapshots remove loki --day 2026-11-01
     """
-    from lake.base.settings import load  # noqa: PLC0415
-    from lake.base.store import open_store  # noqa: PLC0415
+    from lake.config.settings import load  # noqa: PLC0415
     from lake.snapshot import remove_snapshot  # noqa: PLC0415
+    from lake.store import open_store  # noqa: PLC0415
 
     freed = remove_snapshot(open_store(load(config)), system, day)
     if as_json:
@@ -272,9 +272,9 @@ def clean(as_json: bool, config: str | None) -> None:
     \b
     Example:  lake snapshots clean
     """
-    from lake.base.settings import load  # noqa: PLC0415
-    from lake.base.store import open_store  # noqa: PLC0415
+    from lake.config.settings import load  # noqa: PLC0415
     from lake.snapshot import clean as clean_up  # noqa: PLC0415
+    from lake.store import open_store  # noqa: PLC0415
 
     store = open_store(load(config))
     freed = {system: clean_up(store, system) for system in SYSTEMS}

@@ -15,8 +15,8 @@ from typing import Any
 
 from lake.base.day import Day, day_range
 from lake.base.errors import UsageError
-from lake.base.scratch import scratch_directory
 from lake.demo.datasets import DATABASE, demo_datasets
+from lake.process.scratch import scratch_directory
 
 BUCKET = "monitoring-lake-demo"
 _MEMORY = Path("/dev/shm")  # noqa: S108  a quarter's backfill waits for the disk for a minute

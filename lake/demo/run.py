@@ -19,20 +19,20 @@ import boto3
 from lake.base.day import Day
 from lake.base.errors import Incomplete
 from lake.base.resources import resource_path
-from lake.base.settings import Settings, load
-from lake.base.store import open_store
-from lake.base.store.copying import mirror
-from lake.base.store.directory import DirectoryStore
+from lake.config.settings import Settings, load
 from lake.demo import totals
 from lake.demo.load import load as load_servers
 from lake.demo.place import BUCKET, Place, Window
 from lake.demo.progress import Reporter
 from lake.export import Exporter
+from lake.partition.copying import mirror
 from lake.query import connect
 from lake.servers import SERVER_NAMES, Stack, start
 from lake.servers.dagster import Dagster, start_dagster
 from lake.servers.progress import shown
 from lake.status import DatasetStatus, read_status
+from lake.store import open_store
+from lake.store.directory import DirectoryStore
 from lake.trends.asking import ask
 from lake.trends.files import all_trends
 from lake.trends.plot import draw

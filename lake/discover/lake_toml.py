@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from lake.base.day import Day
-from lake.base.settings import HotSection
+from lake.config.settings import HotSection
 from lake.systems.found import FoundSource, FoundTable, Value, unique_name
 from lake.systems.registry import system
 

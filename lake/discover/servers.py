@@ -15,13 +15,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from lake.base.errors import UsageError
-from lake.base.explain import explain
-from lake.base.overrides import (
+from lake.config.explain import explain
+from lake.config.overrides import (
     apply_environment,
     register_secrets,
     variable_of,
 )
-from lake.base.settings import Settings, SourcesSection
+from lake.config.settings import Settings, SourcesSection
 from lake.systems import SYSTEMS
 from lake.systems.found import FoundSource
 from lake.systems.registry import system

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from lake.base.errors import ConfigError
-from lake.base.overrides import PREFIX
-from lake.base.settings import Settings, find_file, load
-from lake.base.store import open_store
+from lake.config.overrides import PREFIX
+from lake.config.settings import Settings, find_file, load
 from lake.doctor import lag, store, tools
+from lake.store import open_store
 from lake.systems.check import Check, failed, guarded
 from lake.systems.registry import configured_systems, system
 

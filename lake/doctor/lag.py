@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lake.base.datasets import Dataset
 from lake.base.day import Day
-from lake.base.ledger import read_ledger
-from lake.base.manifest import Manifest
-from lake.base.settings import Settings
-from lake.base.store import Store
+from lake.config.datasets import Dataset
+from lake.config.settings import Settings
 from lake.coverage import expected_days
 from lake.hot import HotDays, hot_days
+from lake.partition.ledger import read_ledger
+from lake.partition.manifest import Manifest
+from lake.store import Store
 from lake.systems.check import Check
 
 

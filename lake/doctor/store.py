@@ -16,11 +16,11 @@ from pathlib import Path
 import requests
 
 from lake.base.errors import LakeError, PermanentError
-from lake.base.settings import Settings
-from lake.base.store import Store, open_store
-from lake.base.store.s3 import S3Store
+from lake.config.settings import Settings
 from lake.query.failures import explained
 from lake.query.session import Lake
+from lake.store import Store, open_store
+from lake.store.s3 import S3Store
 from lake.systems.check import Check, http_clock
 
 _PROBES = "reports/doctor-"  # beside the tables, where no query looks

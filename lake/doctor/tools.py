@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 
-from lake.base.settings import Settings
+from lake.config.settings import Settings
 from lake.servers import PROGRAM_NAMES, find
 from lake.systems.check import Check
 

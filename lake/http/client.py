@@ -36,7 +36,7 @@ from urllib3.exceptions import HTTPError
 
 from lake.base.errors import BadData, Stopped, TransientError
 from lake.base.redaction import register_secret
-from lake.base.sections import HttpSection
+from lake.config.sections import HttpSection
 from lake.http.failures import (
     NoSuchPath,
     Overloaded,

@@ -1,14 +1,14 @@
 """Which keys of an HTTP section may stand in a file, and which may not.
 
-Belongs here: the rule. Does not: looking secrets up (lake.base.overrides), sending them (client).
+Belongs here: the rule. Does not: looking secrets up (lake.config.overrides), sending them (client).
 """
 
 from __future__ import annotations
 
 import re
 
-from lake.base.overrides import Key, password_of, without_secrets
-from lake.base.sections import HttpSection
+from lake.config.overrides import Key, password_of, without_secrets
+from lake.config.sections import HttpSection
 
 
 def public_keys(section: HttpSection) -> dict[str, str | int]:

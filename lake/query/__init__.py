@@ -12,7 +12,7 @@ what the days' schemas have in common. Does not: the trends (lake.trends), the c
 
 from __future__ import annotations
 
-from lake.base.settings import Settings, load
+from lake.config.settings import Settings, load
 from lake.query.session import Answer, Lake
 
 __all__ = ["Answer", "Lake", "connect"]

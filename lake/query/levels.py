@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from lake.base.datasets import Dataset
+from lake.config.datasets import Dataset
 from lake.query.kinds import quoted_name, quoted_text
 
 LINE = "line"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from lake.base.day import Day, day_range
-from lake.base.manifest import Manifest
+from lake.partition.manifest import Manifest
 from lake.query.kinds import folded
 from lake.query.merged import Node
 from lake.query.question import Question, Range, Reads

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from lake.base.errors import Refused, UsageError
 from lake.base.redaction import register_secret
-from lake.base.settings import S3Section
+from lake.config.settings import S3Section
 from lake.query.kinds import quoted_text
 
 _REGION = "us-east-1"  # boto3's, where nothing names one

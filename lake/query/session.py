@@ -22,12 +22,11 @@ import duckdb
 
 from lake.base.day import Day
 from lake.base.errors import Missing
-from lake.base.layout import manifest_prefix, partition_of_manifest, partition_of_pending
-from lake.base.ledger import read_manifest
-from lake.base.manifest import Manifest
 from lake.base.resources import resource_path
-from lake.base.settings import Settings
-from lake.base.store import open_store
+from lake.config.settings import Settings
+from lake.partition.layout import manifest_prefix, partition_of_manifest, partition_of_pending
+from lake.partition.ledger import read_manifest
+from lake.partition.manifest import Manifest
 from lake.query import notes
 from lake.query.failures import Hint, explained
 from lake.query.kinds import quoted_text
@@ -36,6 +35,7 @@ from lake.query.question import Question, Range, Reads, understand
 from lake.query.s3 import authority_statements, secret_statement
 from lake.query.statements import refuse_outward, require_one_reading
 from lake.query.tables import Table, without_patterns
+from lake.store import open_store
 
 _WORD = re.compile(r"\w+")
 _ESCAPED = re.compile(r"^s3://.*[&<>\"']")  # in XML

@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from lake.base.day import Day
-from lake.base.layout import table_key
-from lake.base.manifest import Manifest
+from lake.partition.layout import table_key
+from lake.partition.manifest import Manifest
 from lake.query.casts import cast, read_type, type_of
 from lake.query.exact import Rest, Value
 from lake.query.kinds import (

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from lake.base.day import Day
-from lake.base.settings import Settings
+from lake.config.settings import Settings
 from lake.hot import hot_days
 from lake.snapshots.manifest import SnapshotManifest
 

@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from lake.base.fingerprint import Fingerprint
-from lake.base.parquet import write_parquet
-from lake.base.scratch import explained_full_disk, scratch_directory
-from lake.base.store.directory import DirectoryStore
+from lake.partition.fingerprint import Fingerprint
+from lake.partition.parquet import write_parquet
+from lake.process.scratch import explained_full_disk, scratch_directory
 from lake.rehearse.retyped import of_present_typing
+from lake.store.directory import DirectoryStore
 from lake.systems.comparison import Check, Compared
 from lake.systems.protocol import Questions, Source
 from lake.systems.rehearsed import Partition

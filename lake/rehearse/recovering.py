@@ -11,12 +11,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from lake.base.scratch import scratch_directory
-from lake.base.settings import Settings
-from lake.base.store import Store
+from lake.config.settings import Settings
+from lake.process.scratch import scratch_directory
 from lake.restore.files import restore_files
 from lake.restore.server import Served, serve
 from lake.snapshots.manifest import SnapshotManifest
+from lake.store import Store
 from lake.systems.comparison import Recovery
 from lake.systems.protocol import Questions, Source
 from lake.systems.registry import system

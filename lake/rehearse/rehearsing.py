@@ -14,16 +14,16 @@ from datetime import UTC, datetime
 from lake import __version__
 from lake.base.day import Day
 from lake.base.errors import LakeError, Missing
-from lake.base.ledger import read_ledger
-from lake.base.manifest import Manifest
 from lake.base.progress import Progress, silent
-from lake.base.settings import Settings
-from lake.base.store import Store
+from lake.config.settings import Settings
+from lake.partition.ledger import read_ledger
+from lake.partition.manifest import Manifest
 from lake.query import Lake, connect
 from lake.rehearse.choosing import chosen_days, covered_days
 from lake.rehearse.comparing import compare
 from lake.rehearse.recovering import Recovered, recovered
 from lake.snapshots.manifest import SnapshotManifest, read_snapshot, snapshot_days
+from lake.store import Store
 from lake.systems import SYSTEMS
 from lake.systems.comparison import Compared, Rehearsal, Rehearsed
 from lake.systems.registry import backed_up_systems, system

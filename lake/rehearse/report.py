@@ -10,8 +10,8 @@ import re
 from typing import Any
 
 from lake.base.errors import BadData
-from lake.base.store import Store
 from lake.rehearse.page import render
+from lake.store import Store
 from lake.systems.comparison import Rehearsal
 
 _PREFIX = "reports/rehearsal/"

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from lake.base.fingerprint import Fingerprint
-from lake.base.parquet import write_parquet
-from lake.base.scratch import explained_full_disk, scratch_directory
-from lake.base.store.directory import DirectoryStore
-from lake.base.table import schema_to_json
+from lake.partition.fingerprint import Fingerprint
+from lake.partition.parquet import write_parquet
+from lake.partition.table import schema_to_json
+from lake.process.scratch import explained_full_disk, scratch_directory
 from lake.retype import has_older_typing, retyped
+from lake.store.directory import DirectoryStore
 from lake.systems.rehearsed import Partition
 
 _NAME = "retyped.parquet"

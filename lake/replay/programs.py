@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lake.base.errors import PermanentError
-from lake.base.store import Store
 from lake.servers import Binary, closest, find, other_version
 from lake.servers.binaries import version_parts
 from lake.servers.installing import how_installed
+from lake.store import Store
 from lake.systems.partitions import SERVER_APPLICATION, SERVER_VERSION, Partition
 from lake.systems.registry import system as registered
 

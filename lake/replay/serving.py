@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from lake.base.errors import Incomplete, UsageError
-from lake.base.settings import Settings
-from lake.base.store import Store
+from lake.config.settings import Settings
 from lake.replay.programs import programs_for
 from lake.restore.directory import locked, serving
 from lake.servers import Binary, Stack, start
 from lake.servers.progress import Progress, silent
+from lake.store import Store
 from lake.systems import SYSTEMS
 from lake.systems.loading import Loaded, Remarks
 from lake.systems.partitions import Partition

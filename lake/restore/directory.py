@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TextIO
 
 from lake.base.errors import PermanentError, TransientError, UsageError
-from lake.base.running import started
+from lake.process.running import started
 
 _NOTE = "serving.pid"
 _LOCK = "serving.lock"

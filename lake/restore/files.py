@@ -22,11 +22,11 @@ from threading import Event
 
 from lake.base.errors import Incomplete, PermanentError, UsageError
 from lake.base.progress import ByteProgress, silent_bytes
-from lake.base.scratch import explained_full_disk
-from lake.base.store import Store
+from lake.process.scratch import explained_full_disk
 from lake.snapshot import missing_objects
 from lake.snapshots.arriving import RestoredFile, Wanted, restored_files
 from lake.snapshots.manifest import SnapshotManifest
+from lake.store import Store
 
 MARK = "restore.json"
 PARTS = ".parts"  # files that have not come whole

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from lake.base.errors import PermanentError
-from lake.base.scratch import scratch_directory
+from lake.process.scratch import scratch_directory
 from lake.servers.process import Process
 
 _LOOK_S = 0.3

@@ -19,7 +19,7 @@ from typing import Self
 
 from lake.base.errors import Missing, PermanentError, TransientError
 from lake.base.resources import resource_path
-from lake.base.settings import load
+from lake.config.settings import load
 from lake.servers.dagster_api import BackfillProgress, BackfillResult, DagsterApi
 from lake.servers.ports import LOOPBACK, free_ports, is_free
 from lake.servers.process import Process, log_tail

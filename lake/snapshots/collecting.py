@@ -23,10 +23,10 @@ from typing import BinaryIO, Self
 
 from lake.base.day import Day
 from lake.base.errors import LakeError, TransientError
-from lake.base.store import Store, Upload
 from lake.snapshots.journal import JOURNAL, write_journal
 from lake.snapshots.known import Content, Known
 from lake.snapshots.manifest import StoredFile, StoredObject, snapshot_prefix
+from lake.store import Store, Upload
 
 _LOG = logging.getLogger(__name__)
 _CHUNK = 4 << 20

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from lake.base.day import Day
 from lake.base.errors import BadData, Missing
-from lake.base.store import Store
 from lake.snapshots.manifest import SnapshotManifest, read_snapshot, snapshot_days
+from lake.store import Store
 
 _LISTED = 10
 _SPANS = 4

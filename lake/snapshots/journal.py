@@ -18,9 +18,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from lake.base.errors import Missing
-from lake.base.running import here, started
-from lake.base.store import Store
+from lake.process.running import here, started
 from lake.snapshots.manifest import StoredFile, StoredObject
+from lake.store import Store
 
 _LOG = logging.getLogger(__name__)
 JOURNAL = "journal.json"

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from lake.base.errors import BadData, Missing
-from lake.base.store import Store
 from lake.snapshots.journal import Journal, journals
 from lake.snapshots.manifest import (
     SnapshotManifest,
@@ -19,6 +18,7 @@ from lake.snapshots.manifest import (
     days_among,
     read_snapshot,
 )
+from lake.store import Store
 
 _LOG = logging.getLogger(__name__)
 _EARLIER = 3  # manifests that are looked at

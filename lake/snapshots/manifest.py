@@ -18,7 +18,7 @@ from typing import Any
 
 from lake.base.day import Day
 from lake.base.errors import BadData, Missing, UsageError
-from lake.base.store import Store
+from lake.store import Store
 
 # In `details`: the day that `counts` is about; lines of it that Loki counted and that are in no
 # copied chunk; chunks of it that can't be read.

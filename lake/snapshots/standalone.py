@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lake.base.resources import resource_path
-from lake.base.store import Store
+from lake.store import Store
 
 SCRIPT = "docs/restore.py"
 STANDALONE = "standalone_config"  # of a Loki manifest's details: a configuration for restored files

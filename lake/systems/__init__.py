@@ -7,6 +7,6 @@ Belongs here: what only one system knows, and what several of them share.
 Does not: use cases, which know no system by name.
 """
 
-from lake.base.systems import packages
+from lake.config.systems import packages
 
 SYSTEMS = tuple(packages())

@@ -9,8 +9,8 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from lake.base.datasets import RESERVED_NAMES
 from lake.base.day import Day
+from lake.config.datasets import RESERVED_NAMES
 
 _LONGEST = 63
 UNLIMITED_DAYS = 3650  # `hot_days` where nothing expires by itself

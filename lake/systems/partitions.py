@@ -14,14 +14,14 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.errors import BadData, Missing
-from lake.base.ledger import read_ledger
-from lake.base.manifest import Manifest
-from lake.base.partition import altered, fetch, gone
-from lake.base.scratch import explained_full_disk
-from lake.base.store import Store
+from lake.config.datasets import Dataset
+from lake.partition.content import altered, fetch, gone
+from lake.partition.ledger import read_ledger
+from lake.partition.manifest import Manifest
+from lake.process.scratch import explained_full_disk
+from lake.store import Store
 
 # In a manifest's details.
 SERVER_VERSION = "server_version"

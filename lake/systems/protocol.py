@@ -15,19 +15,19 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.errors import UsageError
+from lake.config.datasets import Dataset
 
 if TYPE_CHECKING:
-    from lake.base.overrides import Key
-    from lake.base.settings import Settings
-    from lake.base.store import Store
-    from lake.base.table import TableStream
+    from lake.config.overrides import Key
+    from lake.config.settings import Settings
+    from lake.partition.table import TableStream
     from lake.servers import Binary
     from lake.snapshots.collecting import Collector
     from lake.snapshots.manifest import SnapshotManifest
     from lake.snapshots.taken import Taken
+    from lake.store import Store
     from lake.systems.check import Check
     from lake.systems.comparison import Check as RehearsalCheck
     from lake.systems.found import FoundSource

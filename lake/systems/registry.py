@@ -6,9 +6,9 @@ Belongs here: names, loading a system where it is used. Does not: what a system 
 from __future__ import annotations
 
 from lake.base.errors import ConfigError, UsageError
-from lake.base.manifest import Manifest
-from lake.base.settings import Settings
-from lake.base.systems import load
+from lake.config.settings import Settings
+from lake.config.systems import load
+from lake.partition.manifest import Manifest
 from lake.systems import SYSTEMS
 from lake.systems.protocol import Snapshotter, Source, System
 from lake.systems.source import accounted, is_whole

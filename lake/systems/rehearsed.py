@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from lake.base.day import Day
-from lake.base.manifest import Manifest
-from lake.base.partition import fetch
 from lake.base.resources import resource_path
-from lake.base.scratch import explained_full_disk, scratch_directory
-from lake.base.store import Store
-from lake.base.systems import configs
+from lake.config.systems import configs
+from lake.partition.content import fetch
+from lake.partition.manifest import Manifest
+from lake.process.scratch import explained_full_disk, scratch_directory
 from lake.query import Lake
+from lake.store import Store
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from support.fake_source import FakeSource
 
 from assets.definitions import build
 from assets.resources import LakeResource
-from lake.base.settings import Settings, load
-from lake.base.store import Store, open_store
+from lake.config.settings import Settings, load
 from lake.export import Exporter
+from lake.store import Store, open_store
 
 FILE = """
 [lake]

@@ -10,8 +10,8 @@ from dagster._core.definitions.utils import DISALLOWED_NAMES
 
 from assets.definitions import build
 from assets.names import asset_name
-from lake.base.datasets import RESERVED_NAMES
-from lake.base.settings import Settings
+from lake.config.datasets import RESERVED_NAMES
+from lake.config.settings import Settings
 from lake.systems.loki.config import LokiDataset
 from lake.systems.mongo.config import MongoDataset
 

@@ -13,7 +13,7 @@ import pytest
 from lake.base.day import Day
 from lake.base.errors import Missing, TransientError
 from lake.base.redaction import register_secret
-from lake.base.store import Store
+from lake.store import Store
 
 DAYS = ["2026-07-01", "2026-07-02", "2026-07-03"]
 

@@ -12,9 +12,9 @@ from dagster_aws.s3 import S3Resource
 
 from assets.resources import LakeResource
 from lake.base.redaction import register_secret
-from lake.base.settings import Settings
-from lake.base.store.directory import DirectoryStore
-from lake.base.store.s3 import S3Store
+from lake.config.settings import Settings
+from lake.store.directory import DirectoryStore
+from lake.store.s3 import S3Store
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from support.loaded_site import SYSTEMS, Site
 
 from assets.definitions import build
-from lake.base.settings import load
+from lake.config.settings import load
 from lake.snapshots.manifest import read_snapshot
 
 

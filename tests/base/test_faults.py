@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from lake.base.running import is_alive, this_writer
+from lake.process.running import is_alive, this_writer
 
 PROGRAM = """
 import sys
@@ -58,7 +58,8 @@ def test_a_writer_is_known_while_it_lives():
         [
             sys.executable,
             "-c",
-            "from lake.base.running import this_writer; print(this_writer(), flush=True); input()",
+            "from lake.process.running import this_writer\n"
+            "print(this_writer(), flush=True)\ninput()",
         ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -12,7 +12,7 @@ import bson
 import pytest
 
 from lake.base.day import Day
-from lake.base.settings import Settings
+from lake.config.settings import Settings
 from lake.demo.datasets import demo_datasets
 from lake.demo.dialogue import STAGES, TTS, Request, requests_of
 from lake.demo.documents import COLLECTIONS, documents_of

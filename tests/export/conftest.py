@@ -11,9 +11,9 @@ from support.command_line import runner
 from support.fake_source import FakeSource
 
 from lake.base.day import Day
-from lake.base.settings import Settings, load
-from lake.base.store import Store, open_store
+from lake.config.settings import Settings, load
 from lake.export import Exporter
+from lake.store import Store, open_store
 
 TODAY = "2026-07-10"
 FILE = """

@@ -16,13 +16,13 @@ from lake.base.errors import (
     TransientError,
     UsageError,
 )
-from lake.base.fingerprint import Fingerprint
-from lake.base.layout import table_key
-from lake.base.ledger import read_ledger, read_manifest
-from lake.base.manifest import write_manifest
-from lake.base.store.directory import DirectoryStore
 from lake.export import Exporter
+from lake.partition.fingerprint import Fingerprint
+from lake.partition.layout import table_key
+from lake.partition.ledger import read_ledger, read_manifest
+from lake.partition.manifest import write_manifest
 from lake.runs import export_many
+from lake.store.directory import DirectoryStore
 from lake.systems.mongo.reading.names import TYPING
 from lake.verify import object_problems
 

@@ -11,12 +11,12 @@ import pytest
 from support.killed import DAY, KEY, MANIFEST, Plain, Run
 
 import lake.repair
-from lake.base.ledger import read_ledger, read_manifest
-from lake.base.store import open_store
-from lake.base.store.copying import mirror
+from lake.partition.copying import mirror
+from lake.partition.ledger import read_ledger, read_manifest
 from lake.query import connect
 from lake.repair import find_orphans, repair
 from lake.status import read_status
+from lake.store import open_store
 from lake.verify import to_verify, verify_many
 
 # S3 takes its time, and differs from a directory in its own steps only.

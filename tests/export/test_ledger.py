@@ -8,8 +8,8 @@ import pytest
 
 from lake.base.day import Day
 from lake.base.errors import Refused, TransientError
-from lake.base.ledger import read_manifest
-from lake.base.manifest import write_manifest
+from lake.partition.ledger import read_manifest
+from lake.partition.manifest import write_manifest
 
 DAY = "2026-07-05"
 LATE = "2026-07-08"

@@ -8,10 +8,10 @@ import pytest
 
 from lake.base.day import Day
 from lake.base.errors import TransientError
-from lake.base.ledger import read_manifest
-from lake.base.manifest import write_manifest
-from lake.base.replacement import write_pending
 from lake.hot import late_days
+from lake.partition.ledger import read_manifest
+from lake.partition.manifest import write_manifest
+from lake.partition.replacement import write_pending
 
 DAY = "2026-07-05"
 LATE = "2026-07-08"

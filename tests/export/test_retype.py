@@ -16,9 +16,9 @@ from support.hand_made import HandMadeLake, hand_made_lake
 from support.older_typing import DAY, STORED, older_table
 
 from lake.base.day import Day
-from lake.base.ledger import read_manifest
-from lake.base.manifest import Manifest
 from lake.documents import documents
+from lake.partition.ledger import read_manifest
+from lake.partition.manifest import Manifest
 from lake.systems.mongo.reading import rebuild
 from lake.systems.mongo.reading.same import Documents
 

@@ -11,9 +11,9 @@ from support.killed import DAY, KEY, MANIFEST, PART, Plain, Run
 from support.s3_proxy import S3Proxy
 
 from lake.base.errors import TransientError
-from lake.base.ledger import read_manifest
-from lake.base.store import open_store
+from lake.partition.ledger import read_manifest
 from lake.repair import find_orphans
+from lake.store import open_store
 
 OLD, NEW = 100, 720
 REQUESTS = {
@@ -36,7 +36,7 @@ def proxy(s3):
 @pytest.fixture
 def run(s3, s3_root, proxy, tmp_path, monkeypatch):
     """An export of NEW rows through the proxy, over one of OLD rows."""
-    monkeypatch.setattr("lake.base.store.s3._PART_BYTES", PART)
+    monkeypatch.setattr("lake.store.s3._PART_BYTES", PART)
     waiting = types.SimpleNamespace(sleep=lambda seconds: None)
     monkeypatch.setattr("botocore.endpoint.time", waiting)  # retries need not wait here
     Run(s3_root, s3["endpoint_url"], OLD).export(tmp_path)

@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from lake.base.errors import LakeError, Missing, PermanentError, Refused, TransientError, UsageError
-from lake.base.settings import S3Section
+from lake.config.settings import S3Section
 from lake.query import connect
 from lake.query.failures import explained
 from lake.query.s3 import with_endpoint

@@ -17,14 +17,14 @@ import requests
 from support.hand_made import HandMadeLake
 
 from lake.base.day import Day
-from lake.base.definition import changed_keys
 from lake.base.errors import ConfigError, UsageError
-from lake.base.ledger import read_manifest
-from lake.base.settings import Settings, load
-from lake.base.store import open_store
 from lake.catalog import opening_statements, write_catalog
+from lake.config.settings import Settings, load
 from lake.export import Exporter
+from lake.partition.definition import changed_keys
+from lake.partition.ledger import read_manifest
 from lake.query import Lake, connect
+from lake.store import open_store
 from lake.systems.loki.config import LokiDataset
 
 DAY = Day.parse("2026-03-01")

@@ -11,7 +11,7 @@ import pymongo
 import pytest
 
 from lake.base.day import Day
-from lake.base.settings import load
+from lake.config.settings import load
 from lake.export import Exporter
 from lake.query import connect
 

@@ -15,8 +15,8 @@ import pytest
 from support.tls import certificates, tls_in_front_of
 
 from lake.base.errors import Missing, PermanentError, Refused, TransientError, UsageError
-from lake.base.settings import S3Section
 from lake.catalog import opening_script, opening_statements, write_catalog
+from lake.config.settings import S3Section
 from lake.query import connect
 from lake.query.s3 import secret_statement
 from lake.query.session import load_httpfs

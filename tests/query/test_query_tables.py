@@ -12,7 +12,7 @@ import pytest
 
 from lake.base.day import Day
 from lake.base.errors import PermanentError, UsageError
-from lake.base.layout import manifest_key
+from lake.partition.layout import manifest_key
 
 JULY = [f"2026-07-{day:02d}" for day in range(1, 8)]
 _ALL = "(DATE '2026-07-01', DATE '2026-08-01')"

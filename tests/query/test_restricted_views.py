@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from support.hand_made import HandMadeLake, hand_made_lake
 
 from lake.base.day import Day
-from lake.base.layout import table_key
+from lake.partition.layout import table_key
 
 _DAYS = ("2026-07-01", "2026-07-02", "2026-07-03", "2026-07-04")
 _ROWS = {

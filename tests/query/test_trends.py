@@ -14,9 +14,9 @@ import pytest
 
 from lake.base.day import Day
 from lake.base.errors import Missing, UsageError
-from lake.base.layout import table_key
 from lake.demo.dialogue import requests_of
 from lake.demo.logs import lines_of
+from lake.partition.layout import table_key
 from lake.query import Lake
 from lake.trends import all_trends, ask, draw, missing_days, trend_named
 

@@ -16,7 +16,7 @@ from support.hand_made import HandMadeLake, hand_made_lake
 from support.older_typing import DAY, MIDNIGHT, STORED, older_table
 
 from lake.base.day import Day
-from lake.base.ledger import read_manifest
+from lake.partition.ledger import read_manifest
 from lake.rehearse.comparing import compare
 from lake.systems.comparison import Compared
 from lake.systems.mongo.config import MongoSource

@@ -18,8 +18,8 @@ from support.command_line import runner
 from support.hand_made import hand_made_lake
 from support.loaded_site import SYSTEMS, Site
 
-from lake.base.ledger import read_manifest
 from lake.demo.into_mongo import DATABASE
+from lake.partition.ledger import read_manifest
 from lake.rehearse import recovering, rehearse
 from lake.restore.server import serve
 from lake.snapshots.manifest import read_snapshot

@@ -13,13 +13,13 @@ import pytest
 import requests
 
 from lake.base.day import Day
-from lake.base.settings import Settings, load
-from lake.base.store import Store, open_store
+from lake.config.settings import Settings, load
 from lake.export import Exporter
 from lake.rehearse import rehearse
 from lake.runs import export_many
 from lake.servers import Binary, has_version, start
 from lake.snapshot import take_snapshot
+from lake.store import Store, open_store
 
 DAY = Day.today().plus(-1)
 HOUR = 3_600_000_000_000

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from support.made_partitions import LINES, PAIRS, SETTINGS, put
 
 from lake.base.day import Day
-from lake.base.store.directory import DirectoryStore
 from lake.replay import replayed
 from lake.servers import Binary
+from lake.store.directory import DirectoryStore
 from lake.systems.loki.reading.logql import Selector
 from lake.systems.loki.replay.label_values import parses_again
 from lake.systems.partitions import SERVER_VERSION

@@ -11,9 +11,9 @@ from support.raw_days import bits
 from support.remote_writing import floats, series, write
 
 from lake.base.day import Day
-from lake.base.store.directory import DirectoryStore
 from lake.replay import replayed
 from lake.servers import find
+from lake.store.directory import DirectoryStore
 from lake.systems.loading import Loaded, Remarks
 from lake.systems.loki.replay import loader as replay_loki
 from lake.systems.prometheus.config import PrometheusDataset

@@ -9,10 +9,10 @@ import pytest
 from support.rewriting_proxy import rewriting
 
 from lake.base.day import Day
-from lake.base.layout import manifest_key
-from lake.base.manifest import Manifest, write_manifest
-from lake.base.store.directory import DirectoryStore
+from lake.partition.layout import manifest_key
+from lake.partition.manifest import Manifest, write_manifest
 from lake.servers.ports import free_ports
+from lake.store.directory import DirectoryStore
 
 MONGO = """
 [lake]

@@ -8,7 +8,7 @@ import pymongo
 import pytest
 
 from lake.base.day import Day
-from lake.base.settings import load
+from lake.config.settings import load
 from lake.servers import start
 from lake.servers.binaries import find
 from lake.servers.ports import free_ports

@@ -18,7 +18,7 @@ from support.mongo_archives import crc64, described, written
 from support.places import DAY, TODAY
 
 from lake.base.errors import BadData
-from lake.base.settings import Settings
+from lake.config.settings import Settings
 from lake.systems.mongo.config import MongoDataset
 from lake.systems.mongo.reading.elements import MalformedError
 from lake.systems.mongo.snapshot.archive import MongoArchive

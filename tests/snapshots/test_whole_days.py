@@ -12,10 +12,10 @@ from support.places import DAY
 
 from lake.base.day import Day
 from lake.base.errors import BadData
-from lake.base.store import Store
-from lake.base.store.directory import DirectoryStore
 from lake.snapshots.manifest import SnapshotManifest, read_snapshot, snapshot_manifest_key
 from lake.snapshots.whole_days import days_of_blocks, days_of_chunks
+from lake.store import Store
+from lake.store.directory import DirectoryStore
 
 D = [Day.parse("2026-03-01").plus(number) for number in range(6)]
 HOUR = 3_600_000

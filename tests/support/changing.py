@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lake.base.day import Day
-from lake.base.fingerprint import Fingerprint
-from lake.base.ledger import read_manifest
-from lake.base.manifest import Manifest, write_manifest
-from lake.base.parquet import write_parquet
-from lake.base.store import Store
-from lake.base.table import TableStream
+from lake.partition.fingerprint import Fingerprint
+from lake.partition.ledger import read_manifest
+from lake.partition.manifest import Manifest, write_manifest
+from lake.partition.parquet import write_parquet
+from lake.partition.table import TableStream
+from lake.store import Store
 
 
 def rewrite(

@@ -11,9 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from lake.base.datasets import Dataset
 from lake.base.day import Day
-from lake.base.table import TableStream
+from lake.config.datasets import Dataset
+from lake.partition.table import TableStream
 from lake.systems.mongo.reading.names import TYPING
 from lake.systems.source import MERGED_LINES, Count
 

@@ -11,19 +11,19 @@ from pathlib import Path
 
 import lake.snapshot
 from lake.base.day import Day
-from lake.base.settings import load
-from lake.base.store import Store, open_store
+from lake.config.settings import load
 from lake.restore.files import restore_files
 from lake.snapshot import Outcome, take_snapshot
 from lake.snapshots import collecting
 from lake.snapshots.manifest import read_snapshot
 from lake.snapshots.taken import Taken
+from lake.store import Store, open_store
 from support.places import noon
 
 DAY = Day.parse("2026-07-05")
 PIECE = 1 << 20
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["folders", "lake.base.store.s3"])
+_PROCESSES.set_forkserver_preload(["folders", "lake.store.s3"])
 
 
 @dataclass(frozen=True)

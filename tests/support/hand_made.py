@@ -9,13 +9,13 @@ from pathlib import Path
 import pyarrow as pa
 
 from lake.base.day import Day
-from lake.base.layout import table_key
-from lake.base.manifest import Manifest, write_manifest
-from lake.base.parquet import write_parquet
-from lake.base.settings import Settings, load
-from lake.base.store import Store, open_store
-from lake.base.table import TableStream, schema_to_json
+from lake.config.settings import Settings, load
+from lake.partition.layout import table_key
+from lake.partition.manifest import Manifest, write_manifest
+from lake.partition.parquet import write_parquet
+from lake.partition.table import TableStream, schema_to_json
 from lake.query import Lake, connect
+from lake.store import Store, open_store
 
 _DATASET = '[[dataset]]\nname = "{0}"\nsource = "mongo"\ncollection = "{0}"\n'
 _LOGS = "container_logs"  # a dataset of this name is one of Loki

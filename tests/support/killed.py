@@ -17,9 +17,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from lake.base.day import Day
-from lake.base.settings import Settings, load
-from lake.base.store import open_store, s3
+from lake.config.settings import Settings, load
 from lake.export import Exporter
+from lake.store import open_store, s3
 from support.fake_source import SCHEMA, FakeSource
 
 DAY = Day.parse("2026-07-05")
@@ -43,7 +43,7 @@ collection = "events"
 
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(
-    ["killed", "lake.base.fingerprint_loops", "lake.base.store.s3", "pyarrow.parquet"]
+    ["killed", "lake.partition.fingerprint_loops", "lake.store.s3", "pyarrow.parquet"]
 )
 
 

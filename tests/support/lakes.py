@@ -19,7 +19,7 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, settings
 
 from lake.base.day import Day
-from lake.base.settings import Settings, load
+from lake.config.settings import Settings, load
 from lake.export import Exporter
 from lake.query import Lake
 

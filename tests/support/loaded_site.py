@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lake.base.day import Day, day_range
-from lake.base.settings import Settings, load
-from lake.base.store import Store, open_store
+from lake.config.settings import Settings, load
 from lake.demo.datasets import demo_datasets
 from lake.demo.into_mongo import DATABASE
 from lake.demo.load import load as load_servers
@@ -24,6 +23,7 @@ from lake.export import Exporter
 from lake.runs import export_many
 from lake.servers import start
 from lake.snapshot import take_snapshot
+from lake.store import Store, open_store
 
 DAYS = 2
 DATASETS = ("usage_analytics", "http_server_requests", "container_logs")

@@ -7,12 +7,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lake.base.settings import Settings, load
-from lake.base.store import Store, open_store
+from lake.config.settings import Settings, load
 from lake.export import Exporter
 from lake.replay import Replayed, find_partitions, replayed
 from lake.runs import export_many
 from lake.servers import Binary, has_version, start
+from lake.store import Store, open_store
 from support.loki_client import LokiClient
 from support.replay_site import DAYS, write_lines
 

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from lake.base.datasets import Dataset
 from lake.base.day import Day
-from lake.base.layout import table_key
-from lake.base.manifest import Manifest, write_manifest
-from lake.base.parquet import write_parquet
-from lake.base.settings import LakeSection, Settings, SourcesSection
-from lake.base.store import Store
-from lake.base.table import TableStream, schema_to_json
+from lake.config.datasets import Dataset
+from lake.config.settings import LakeSection, Settings, SourcesSection
+from lake.partition.layout import table_key
+from lake.partition.manifest import Manifest, write_manifest
+from lake.partition.parquet import write_parquet
+from lake.partition.table import TableStream, schema_to_json
 from lake.replay import Partition
+from lake.store import Store
 from lake.systems.loki.config import LokiDataset
 from lake.systems.mongo.config import MongoSource
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from lake.base.day import Day
-from lake.base.settings import Settings, load
-from lake.base.store import Store, open_store
+from lake.config.settings import Settings, load
 from lake.restore.files import Restored, restore_files
 from lake.restore.server import Served, serve
 from lake.snapshot import Outcome, take_snapshot
 from lake.snapshots.manifest import SnapshotManifest, read_snapshot
+from lake.store import Store, open_store
 from lake.systems.registry import system as registered
 
 DAY = Day.today().plus(-1)  # of data

@@ -18,12 +18,12 @@ import pytest
 from bson.raw_bson import RawBSONDocument
 
 from lake.base.day import Day
-from lake.base.settings import Settings, load
-from lake.base.store import Store, open_store
+from lake.config.settings import Settings, load
 from lake.export import Exporter
 from lake.runs import export_many
 from lake.servers import start
 from lake.servers.s3 import REGION
+from lake.store import Store, open_store
 from support.loki_client import LokiClient
 from support.raw_days import NAN, STALE, bits
 from support.remote_writing import floats, histogram, series, write

@@ -34,7 +34,7 @@ folder = "app"
 MATERIALISE = """
 import dagster as dg
 from assets.definitions import build
-from lake.base.settings import load
+from lake.config.settings import load
 definitions = build(load())
 asset = definitions.resolve_assets_def("app_lines")
 result = dg.materialize([asset], partition_key="2026-07-02")

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from lake.base.datasets import Dataset
-from lake.base.sections import HttpSection, Section, SystemConfig
+from lake.config.datasets import Dataset
+from lake.config.sections import HttpSection, Section, SystemConfig
 
 
 class LokiSource(HttpSection):

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lake.base.day import Day
-from lake.base.settings import Settings
+from lake.config.settings import Settings
 from lake.http.client import Http, Rejected
 from lake.systems.check import Check, guarded, http_clock, kept_check, snapshot_path
 from lake.systems.found import UNLIMITED_DAYS

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from lake.base.datasets import Dataset
 from lake.base.day import Day
-from lake.base.overrides import Key
-from lake.base.settings import Settings
-from lake.base.store import Store
+from lake.config.datasets import Dataset
+from lake.config.overrides import Key
+from lake.config.settings import Settings
 from lake.snapshots.manifest import SnapshotManifest
+from lake.store import Store
 from lake.systems.loading import Remarks
 from lake.systems.loki.config import LokiDataset, LokiSource
 from lake.systems.protocol import Loader, Questions, Snapshotter, Source, System

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from lake.base.datasets import Dataset
-from lake.base.sections import MongoUri, Section, SourceSection, SystemConfig
+from lake.config.datasets import Dataset
+from lake.config.sections import MongoUri, Section, SourceSection, SystemConfig
 
 
 class MongoSource(SourceSection):

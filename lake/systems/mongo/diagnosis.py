@@ -13,7 +13,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.database import Database
 
-from lake.base.settings import Settings
+from lake.config.settings import Settings
 from lake.systems.check import Check, clock, guarded, kept_check
 from lake.systems.mongo.config import MongoDataset, MongoSource
 from lake.systems.mongo.discovery import DateField, database_of, date_fields, listed, sampled

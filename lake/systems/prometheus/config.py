@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from lake.base.datasets import Dataset, duration_ms
-from lake.base.sections import HttpSection, Section, SystemConfig
+from lake.config.datasets import Dataset, duration_ms
+from lake.config.sections import HttpSection, Section, SystemConfig
 
 _DAY_MS = 86_400_000
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lake.base.errors import LakeError
-from lake.base.settings import Settings
+from lake.config.settings import Settings
 from lake.http.client import Http, Rejected
 from lake.systems.check import Check, failed, guarded, http_clock, kept_check, snapshot_path
 from lake.systems.prometheus.config import PrometheusDataset

@@ -14,9 +14,9 @@ from itertools import pairwise, takewhile
 from statistics import median
 from typing import Any
 
-from lake.base.datasets import duration_ms
 from lake.base.day import Day
 from lake.base.errors import BadData, Refused, TransientError
+from lake.config.datasets import duration_ms
 from lake.http.client import Http, NoSuchPath, Params
 from lake.systems.found import FoundSource, FoundTable, Value
 from lake.systems.periods import first_day, last_day

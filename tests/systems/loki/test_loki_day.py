@@ -10,7 +10,7 @@ from support.loki_client import Entry, LokiClient
 from support.loki_days import DAY, HOUR, MS, Row, pushed, read, rows_of
 
 from lake.base.errors import Incomplete, LakeError, Refused
-from lake.base.parquet import write_parquet
+from lake.partition.parquet import write_parquet
 from lake.servers import Binary, start
 from lake.systems.loki.config import LokiDataset, LokiSource
 from lake.systems.loki.reading import LokiReader

@@ -28,14 +28,14 @@ from support.bson_values import plain
 from support.strategies import DAY_START_MS, date, document, integer, odd_days, sayable_days, string
 
 from lake.base.day import Day
-from lake.base.layout import table_key
-from lake.base.manifest import Manifest, write_manifest
-from lake.base.parquet import write_parquet
-from lake.base.settings import Settings
-from lake.base.store import Store, open_store
-from lake.base.table import schema_to_json
+from lake.config.settings import Settings
 from lake.documents import documents
 from lake.export import Exporter
+from lake.partition.layout import table_key
+from lake.partition.manifest import Manifest, write_manifest
+from lake.partition.parquet import write_parquet
+from lake.partition.table import schema_to_json
+from lake.store import Store, open_store
 from lake.systems.mongo.config import MongoDataset, MongoSource
 from lake.systems.mongo.reading import MongoReader
 from lake.systems.mongo.reading.table import DayTable

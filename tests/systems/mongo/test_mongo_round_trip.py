@@ -26,8 +26,8 @@ from support.strategies import (
     string,
 )
 
-from lake.base.parquet import write_parquet
-from lake.base.table import TableStream
+from lake.partition.parquet import write_parquet
+from lake.partition.table import TableStream
 from lake.systems.mongo.reading import schema
 from lake.systems.mongo.reading.columns import Builder
 from lake.systems.mongo.reading.layout import dictionary_columns, encodings

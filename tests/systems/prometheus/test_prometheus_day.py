@@ -16,7 +16,7 @@ import requests
 from support.prometheus_history import DAY, MANY_NAMES, dataset, history
 
 from lake.base.errors import Refused
-from lake.base.parquet import write_parquet
+from lake.partition.parquet import write_parquet
 from lake.systems.labels import series_id
 from lake.systems.prometheus.config import PrometheusSource
 from lake.systems.prometheus.reading import PrometheusReader, plan

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.prometheus_history import DAY
 
-from lake.base.datasets import duration_ms
 from lake.base.errors import BadData, TransientError
+from lake.config.datasets import duration_ms
 from lake.http.client import Answer
 from lake.systems.labels import metric_bucket, series_id
 from lake.systems.prometheus.reading import plan, scan

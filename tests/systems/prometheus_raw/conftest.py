@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from support.raw_days import DAY, dataset
 
-from lake.base.parquet import write_parquet
+from lake.partition.parquet import write_parquet
 from lake.servers import find, start
 from lake.systems.prometheus.config import PrometheusSource
 from lake.systems.prometheus.reading import PrometheusReader

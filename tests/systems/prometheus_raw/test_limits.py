@@ -11,7 +11,7 @@ from support.raw_days import DAY, bits
 from support.remote_writing import floats, series, write
 
 from lake.base.errors import Refused
-from lake.base.parquet import write_parquet
+from lake.partition.parquet import write_parquet
 from lake.servers import start
 from lake.systems.prometheus.config import PrometheusDataset, PrometheusSource
 from lake.systems.prometheus.reading import PrometheusReader

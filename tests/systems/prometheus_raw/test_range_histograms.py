@@ -12,7 +12,7 @@ import requests
 from support.raw_days import DAY, bits, fresh_metric
 from support.remote_writing import floats, histogram, series, write
 
-from lake.base.parquet import write_parquet
+from lake.partition.parquet import write_parquet
 from lake.systems.prometheus.config import PrometheusDataset, PrometheusSource
 from lake.systems.prometheus.reading import PrometheusReader
 

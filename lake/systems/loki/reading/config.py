@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from lake.base.datasets import duration_ms
+from lake.config.datasets import duration_ms
 
 _SPLITS = ("split_queries_by_interval", "split_ingester_queries_by_interval")
 _DURATION = re.compile(r"(\d+[a-z]+)+")

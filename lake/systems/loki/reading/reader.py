@@ -16,11 +16,11 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.errors import Incomplete, UsageError
-from lake.base.table import TableStream
+from lake.config.datasets import Dataset
 from lake.http.client import Http
+from lake.partition.table import TableStream
 from lake.systems.loki.config import LokiDataset, LokiSource
 from lake.systems.loki.reading.answer import Mixed
 from lake.systems.loki.reading.api import Api, Limit

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lake.base.table import TableStream
+from lake.partition.table import TableStream
 from lake.systems.labels import column_names, label_arrays, label_fields
 from lake.systems.loki.reading.answer import METADATA
 

@@ -19,8 +19,8 @@ import pyarrow as pa
 
 from lake.base.day import Day
 from lake.base.errors import Incomplete, UsageError
-from lake.base.store import Store
 from lake.http.client import Http, Rejected
+from lake.store import Store
 from lake.systems.label_sets import Integers, Pairs, label_columns, label_sets, starts_of
 from lake.systems.loading import Loaded, Remarks
 from lake.systems.loki.config import LokiDataset, LokiSource

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from lake.base.day import Day
 from lake.base.errors import BadData, Missing
-from lake.base.store import Store
+from lake.store import Store
 from lake.systems.loki.snapshot.chunks import Block, ChunkName, lines_between
 from lake.systems.loki.snapshot.chunks import blocks as blocks_of
 

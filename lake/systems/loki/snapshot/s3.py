@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from lake.base.errors import PermanentError
-from lake.base.settings import S3Section
-from lake.base.store import ObjectStat, Store
+from lake.config.settings import S3Section
+from lake.store import ObjectStat, Store
 from lake.systems.loki.snapshot.chunks import file_name, is_chunk
 
 
@@ -45,7 +45,7 @@ def bucket_stores(section: Mapping[str, Any], file: Path) -> list[Store]:
     """
     import boto3  # noqa: PLC0415  takes its time
 
-    from lake.base.store.s3 import S3Store  # noqa: PLC0415  as above
+    from lake.store.s3 import S3Store  # noqa: PLC0415  as above
 
     url = urlsplit(str(section.get("s3") or ""))
     buckets = [name for name in str(section.get("bucketnames") or "").split(",") if name]

@@ -23,7 +23,7 @@ import yaml
 
 from lake.base.day import Day
 from lake.base.errors import Incomplete, LakeError, PermanentError
-from lake.base.settings import Settings
+from lake.config.settings import Settings
 from lake.http.client import Http
 from lake.snapshots.collecting import Collector
 from lake.snapshots.disk_state import STATE, Counting, disk_state

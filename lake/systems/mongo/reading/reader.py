@@ -16,11 +16,11 @@ import pymongo.errors
 from bson import ObjectId
 from bson.datetime_ms import DatetimeMS
 
-from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.errors import BadData, Stopped, UsageError
-from lake.base.table import TableStream
+from lake.config.datasets import Dataset
 from lake.pace import Pace, Slowing
+from lake.partition.table import TableStream
 from lake.systems.mongo.config import MongoDataset, MongoSource
 from lake.systems.mongo.reading.ahead import one_ahead
 from lake.systems.mongo.reading.connection import (

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from lake.base.day import Day
 from lake.base.errors import BadData
-from lake.base.table import TableStream
+from lake.partition.table import TableStream
 from lake.systems.mongo.config import MongoDataset
 from lake.systems.mongo.reading.ahead import one_ahead
 from lake.systems.mongo.reading.columns import Builder

@@ -16,7 +16,7 @@ from pymongo import common, errors
 from pymongo.uri_parser import split_options
 
 from lake.base.errors import ConfigError
-from lake.base.overrides import without_secrets
+from lake.config.overrides import without_secrets
 
 _LOG = logging.getLogger(__name__)
 _TYPO = 0.85  # how similar a name is to the one that was meant

@@ -17,10 +17,10 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
-from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.errors import Incomplete, UsageError
-from lake.base.store import Store
+from lake.config.datasets import Dataset
+from lake.store import Store
 from lake.systems.loading import Loaded, Remarks
 from lake.systems.mongo.config import MongoDataset, MongoSource
 from lake.systems.mongo.reading import MongoReader, rebuild

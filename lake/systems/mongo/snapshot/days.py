@@ -18,10 +18,10 @@ from typing import Any, Self
 from pymongo.errors import OperationFailure
 
 from lake.base.day import Day, day_range
-from lake.base.ledger import read_ledger
-from lake.base.manifest import Manifest
-from lake.base.settings import Settings
-from lake.base.store import Store
+from lake.config.settings import Settings
+from lake.partition.ledger import read_ledger
+from lake.partition.manifest import Manifest
+from lake.store import Store
 from lake.systems.mongo.config import MongoDataset, MongoSource
 from lake.systems.mongo.reading.connection import Client, explained
 from lake.systems.mongo.reading.reader import dated_between, of_day

@@ -21,7 +21,7 @@ from urllib.parse import unquote_plus
 import pymongo
 
 from lake.base.errors import BadData, Incomplete
-from lake.base.scratch import scratch_directory
+from lake.process.scratch import scratch_directory
 from lake.servers.credentials import write_private
 from lake.systems.mongo.reading.connection import TOLERANT
 from lake.systems.mongo.snapshot.archive import BUCKETS, Described, MongoArchive, plain_name

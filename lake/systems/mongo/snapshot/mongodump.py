@@ -22,7 +22,7 @@ from pymongo.errors import ConfigurationError
 from pymongo.uri_parser import parse_uri
 
 from lake.base.errors import ConfigError, Incomplete
-from lake.base.scratch import scratch_directory
+from lake.process.scratch import scratch_directory
 from lake.servers.credentials import write_private
 from lake.snapshots.collecting import Collector
 from lake.systems.mongo.config import MongoSource

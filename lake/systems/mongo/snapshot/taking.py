@@ -14,7 +14,7 @@ from pymongo.errors import PyMongoError
 
 from lake.base.day import Day
 from lake.base.errors import ConfigError, Missing
-from lake.base.settings import Settings
+from lake.config.settings import Settings
 from lake.snapshots.collecting import Collector
 from lake.snapshots.taken import Taken, everything_until
 from lake.systems.mongo.config import MongoDataset, MongoSource

@@ -14,10 +14,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from lake.base.datasets import Dataset
 from lake.base.day import Day
-from lake.base.table import TableStream
+from lake.config.datasets import Dataset
 from lake.http.client import Http
+from lake.partition.table import TableStream
 from lake.systems.prometheus.config import PrometheusDataset, PrometheusSource
 from lake.systems.prometheus.reading import plan
 from lake.systems.prometheus.reading.api import Questions

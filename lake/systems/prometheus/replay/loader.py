@@ -18,11 +18,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lake.base.datasets import duration_ms
 from lake.base.day import Day
 from lake.base.errors import Incomplete, UsageError
-from lake.base.store import Store
+from lake.config.datasets import duration_ms
 from lake.http.client import Http, Rejected
+from lake.store import Store
 from lake.systems.label_sets import Integers, label_columns, label_sets, starts_of
 from lake.systems.labels import series_id
 from lake.systems.loading import Loaded, Remarks

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import pyarrow.parquet as pq
 
-from lake.base.store import Store
+from lake.store import Store
 from lake.systems.partitions import Partition
 from lake.systems.prometheus.reading.promql import name_of
 

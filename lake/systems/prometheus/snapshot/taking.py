@@ -19,10 +19,10 @@ from typing import Any
 
 import yaml
 
-from lake.base.datasets import duration_ms
 from lake.base.day import Day
 from lake.base.errors import BadData, Incomplete, LakeError, PermanentError, Refused
-from lake.base.settings import Settings
+from lake.config.datasets import duration_ms
+from lake.config.settings import Settings
 from lake.http.client import Http, NoSuchPath, Overloaded, Rejected
 from lake.snapshots.collecting import Collector
 from lake.snapshots.disk_state import STATE, Counting, disk_state

@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-from lake.base.datasets import Dataset
-from lake.base.sections import SourceSection, SystemConfig
+from lake.config.datasets import Dataset
+from lake.config.sections import SourceSection, SystemConfig
 
 
 class LinesSource(SourceSection):

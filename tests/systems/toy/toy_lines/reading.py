@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from lake.base.day import Day
-from lake.base.table import TableStream
+from lake.partition.table import TableStream
 from lake.systems.protocol import Source
 from lake.systems.source import Count
 from toy_lines.config import LinesDataset, LinesSource

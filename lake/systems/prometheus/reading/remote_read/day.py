@@ -18,9 +18,9 @@ import pyarrow as pa
 
 from lake.base.day import Day
 from lake.base.errors import BadData
-from lake.base.scratch import scratch_directory
-from lake.base.table import TableStream
 from lake.http.client import Http
+from lake.partition.table import TableStream
+from lake.process.scratch import scratch_directory
 from lake.systems.prometheus.config import PrometheusDataset
 from lake.systems.prometheus.reading.api import Questions
 from lake.systems.prometheus.reading.blocks import SampleTable, label_columns

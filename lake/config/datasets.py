@@ -11,7 +11,7 @@ import re
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
-from lake.base.systems import packages
+from lake.config.systems import packages
 
 _UNITS_MS = {
     "y": 365 * 86_400_000,

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lake.base.errors import Conflict, LakeError, Missing, PermanentError, Refused
 from lake.base.faults import point
-from lake.base.store.face import ObjectStat, Unfinished, Upload
+from lake.store.protocol import ObjectStat, Unfinished, Upload
 
 _CHUNK = 1 << 20
 _PARTS = ".parts"  # files being written, all in one folder: no glob over tables meets them

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from lake.base.errors import ConfigError, LakeError, UsageError
-from lake.base.overrides import without_secrets
-from lake.base.settings import load
+from lake.config.overrides import without_secrets
+from lake.config.settings import load
 
 WHOLE = """
 [lake]

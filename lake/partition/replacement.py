@@ -19,11 +19,11 @@ from dataclasses import asdict, dataclass, replace
 
 from lake.base.day import Day
 from lake.base.errors import Conflict, LakeError, PermanentError
-from lake.base.layout import manifest_key, pending_key, table_key
-from lake.base.ledger import Standing, read_standing
-from lake.base.manifest import Manifest, write_manifest
-from lake.base.running import this_writer
-from lake.base.store import Store, Upload
+from lake.partition.layout import manifest_key, pending_key, table_key
+from lake.partition.ledger import Standing, read_standing
+from lake.partition.manifest import Manifest, write_manifest
+from lake.process.running import this_writer
+from lake.store import Store, Upload
 
 _LOG = logging.getLogger(__name__)
 _TRIES = 3  # writes of a manifest that another run writes at the same time

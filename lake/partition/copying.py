@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from lake.base.layout import MANIFESTS
-from lake.base.store.face import ObjectStat, Store
+from lake.partition.layout import MANIFESTS
+from lake.store.protocol import ObjectStat, Store
 
 _PARALLEL = 8
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lake.base.fingerprint import Fingerprint, HourlyFingerprint, by_bucket
-from lake.base.fingerprint_loops import murmur as compiled_murmur
+from lake.partition.fingerprint import Fingerprint, HourlyFingerprint, by_bucket
+from lake.partition.fingerprint_loops import murmur as compiled_murmur
 
 _64, _128 = (1 << 64) - 1, (1 << 128) - 1
 

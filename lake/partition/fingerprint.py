@@ -52,7 +52,7 @@ class Fingerprint:
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Takes a batch's rows. Raises TypeError for a type without a rule above."""
-        from lake.base import fingerprint_loops as loops  # noqa: PLC0415  compiled code
+        from lake.partition import fingerprint_loops as loops  # noqa: PLC0415  compiled code
 
         low, high = loops.sum_rows(row_digests(batch))
         self.total = (self.total + low + (high << 64)) & _MASK
@@ -114,7 +114,7 @@ class HourlyFingerprint:
 
 def by_bucket(batch: pa.RecordBatch, buckets: npt.NDArray[np.int64], count: int) -> list[int]:
     """The sums of `count` parts of a batch; `buckets` has each row's part, or -1."""
-    from lake.base import fingerprint_loops as loops  # noqa: PLC0415
+    from lake.partition import fingerprint_loops as loops  # noqa: PLC0415
 
     sums = loops.sum_buckets(row_digests(batch), buckets, count)
     return [int(low) | int(high) << 64 for low, high in sums]
@@ -129,14 +129,14 @@ def row_digests(batch: pa.RecordBatch) -> Digests:
 
 
 def _path(parent: bytes, name: bytes) -> bytes:
-    from lake.base import fingerprint_loops as loops  # noqa: PLC0415
+    from lake.partition import fingerprint_loops as loops  # noqa: PLC0415
 
     return loops.murmur(parent + name)
 
 
 def _add(array: pa.Array, path: bytes, sums: Digests) -> None:
     """Adds the digest of each of the array's values to the sum in its place."""
-    from lake.base import fingerprint_loops as loops  # noqa: PLC0415
+    from lake.partition import fingerprint_loops as loops  # noqa: PLC0415
 
     kind = array.type
     if isinstance(array, pa.ExtensionArray):
@@ -240,7 +240,7 @@ def path_words(path: bytes) -> npt.NDArray[np.uint64]:
 
 def _add_dictionary(array: pa.DictionaryArray, path: bytes, sums: Digests) -> None:
     """Each value of the dictionary is hashed once."""
-    from lake.base import fingerprint_loops as loops  # noqa: PLC0415
+    from lake.partition import fingerprint_loops as loops  # noqa: PLC0415
 
     values = np.zeros((len(array.dictionary), 2), np.uint64)
     _add(array.dictionary, path, values)
@@ -250,7 +250,7 @@ def _add_dictionary(array: pa.DictionaryArray, path: bytes, sums: Digests) -> No
 
 
 def _add_lists(array: pa.Array, path: bytes, sums: Digests) -> None:
-    from lake.base import fingerprint_loops as loops  # noqa: PLC0415
+    from lake.partition import fingerprint_loops as loops  # noqa: PLC0415
 
     offsets = _offsets(array, wide=pa.types.is_large_list(array.type))
     first, last = int(offsets[0]), int(offsets[-1])

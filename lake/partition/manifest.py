@@ -12,8 +12,8 @@ from typing import Any, get_origin, get_type_hints
 
 from lake.base.day import Day
 from lake.base.errors import BadData, UsageError
-from lake.base.layout import manifest_key
-from lake.base.store import Store
+from lake.partition.layout import manifest_key
+from lake.store import Store
 
 Raw = bytes  # `Manifest.bytes` hides the name
 _HISTORY = 100  # earlier manifests that are kept
@@ -25,8 +25,8 @@ class Manifest:
     """What a partition holds and how that was proven.
 
     `window` is half-open, ISO 8601 UTC. `source_count` is what the source said on a path
-    of its own, `count_method` how. `schema` is that of `lake.base.table.schema_to_json`.
-    `fingerprint` is that of `lake.base.fingerprint` over the rows as they were read, "" in
+    of its own, `count_method` how. `schema` is that of `lake.partition.table.schema_to_json`.
+    `fingerprint` is that of `lake.partition.fingerprint` over the rows as they were read, "" in
     manifests older than it. `history` has the claims that this one replaced, newest last:
     `created_at`, `rows`, `source_count`, `sha256`, `fingerprint`, `version`.
     """

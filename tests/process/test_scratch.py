@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from lake.base.scratch import remove_abandoned, scratch_directory
+from lake.process.scratch import remove_abandoned, scratch_directory
 
 _HOLDS_ONE = """
 import sys, time
 from pathlib import Path
-from lake.base.scratch import scratch_directory
+from lake.process.scratch import scratch_directory
 with scratch_directory(parent=Path(sys.argv[1])) as folder:
     (folder / "part").write_text("half")
     print(folder, flush=True)
@@ -97,7 +97,7 @@ def test_a_killed_export_leaves_nothing_for_good(tmp_path: Path) -> None:
     process.kill()
     process.wait()
     grow_old(left)
-    code = "from lake.base.scratch import scratch_directory\nwith scratch_directory(): pass"
+    code = "from lake.process.scratch import scratch_directory\nwith scratch_directory(): pass"
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=60)
     assert list(tmp_path.iterdir()) == []

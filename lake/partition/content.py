@@ -10,8 +10,8 @@ import hashlib
 from typing import BinaryIO
 
 from lake.base.errors import BadData, Missing
-from lake.base.manifest import Manifest
-from lake.base.store import Store
+from lake.partition.manifest import Manifest
+from lake.store import Store
 
 
 def fetch(store: Store, manifest: Manifest, file: BinaryIO) -> None:

@@ -20,17 +20,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Union
 from pydantic import Field, ValidationError, create_model
 
 from lake.base.causes import cause
-from lake.base.datasets import Dataset
 from lake.base.errors import ConfigError, UsageError
-from lake.base.explain import explain
-from lake.base.overrides import (
+from lake.config.datasets import Dataset
+from lake.config.explain import explain
+from lake.config.overrides import (
     apply_environment,
     refuse_secrets,
     refuse_unusable_aws_secrets,
     register_secrets,
 )
-from lake.base.sections import HttpUrl, Line, Section
-from lake.base.systems import configs
+from lake.config.sections import HttpUrl, Line, Section
+from lake.config.systems import configs
 
 DEFAULT_FILE = "lake.toml"
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")

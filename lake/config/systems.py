@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lake.base.errors import ConfigError
 
 if TYPE_CHECKING:
-    from lake.base.sections import SystemConfig
+    from lake.config.sections import SystemConfig
 
 ENTRY_POINTS = "monitoring_lake.systems"
 _OWN = {name: f"lake.systems.{name}" for name in ("mongo", "prometheus", "loki")}

@@ -22,9 +22,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lake.base.errors import LakeError, Missing, PermanentError
 from lake.base.faults import point
-from lake.base.settings import S3Section
-from lake.base.store.face import ObjectStat, Unfinished, Upload
-from lake.base.store.s3_failures import code_of, explained, no_answer_of_s3, unusable
+from lake.config.settings import S3Section
+from lake.store.protocol import ObjectStat, Unfinished, Upload
+from lake.store.s3_failures import code_of, explained, no_answer_of_s3, unusable
 
 _LOG = logging.getLogger(__name__)
 _PART_BYTES = 8 << 20  # S3 takes parts of 5 MiB and more, 10,000 of them: 80 GB an object

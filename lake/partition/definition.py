@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from lake.base.datasets import Dataset
 from lake.base.day import Day
 from lake.base.errors import PermanentError
-from lake.base.manifest import Manifest
+from lake.config.datasets import Dataset
+from lake.partition.manifest import Manifest
 
 
 def changed_keys(dataset: Dataset, manifest: Manifest) -> list[str]:

@@ -14,8 +14,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lake.base.store import Upload
-from lake.base.table import TableStream
+from lake.partition.table import TableStream
+from lake.store import Upload
 
 # What is held in memory before it is encoded. Twice as many rows cost 90 MB more at the
 # peak of a day of samples and save 1.5% of its bytes.

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lake.base.settings import Settings
-from lake.base.store.face import Store
+from lake.config.settings import Settings
+from lake.store.protocol import Store
 
 
 def open_store(settings: Settings) -> Store:
     """The store of `lake.root`; nothing is asked of it yet."""
     root = settings.lake.root
     if root.startswith("s3://"):
-        from lake.base.store.s3 import S3Store  # noqa: PLC0415  boto3 takes 0.3 s to import
+        from lake.store.s3 import S3Store  # noqa: PLC0415  boto3 takes 0.3 s to import
 
         return S3Store(root, settings.s3)
-    from lake.base.store.directory import DirectoryStore  # noqa: PLC0415
+    from lake.store.directory import DirectoryStore  # noqa: PLC0415
 
     return DirectoryStore(Path(root))

@@ -4,7 +4,7 @@ Belongs here: whole-object reads, atomic replacement, listing. Does not: what th
 mean (layout) or what the objects hold.
 """
 
-from lake.base.store.face import ObjectStat, Store, Unfinished, Upload
-from lake.base.store.opening import open_store
+from lake.store.opening import open_store
+from lake.store.protocol import ObjectStat, Store, Unfinished, Upload
 
 __all__ = ["ObjectStat", "Store", "Unfinished", "Upload", "open_store"]

@@ -13,8 +13,8 @@ from typing import Any
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from lake.base.errors import ConfigError
-from lake.base.overrides import Key, is_secret, variable_of
-from lake.base.systems import configs, packages
+from lake.config.overrides import Key, is_secret, variable_of
+from lake.config.systems import configs, packages
 
 _SHOWN_CHARS = 200
 _NOUNS = {  # beginnings of pydantic's types of errors

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
-from lake.base.datasets import Dataset, duration_ms
+from lake.config.datasets import Dataset, duration_ms
 
 _ASCII_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # What http.client can send: http.client's and requests' own errors show the whole value.

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from lake.base.errors import Conflict, Missing, PermanentError, Refused
-from lake.base.store.directory import DirectoryStore
+from lake.store.directory import DirectoryStore
 
 
 @pytest.fixture

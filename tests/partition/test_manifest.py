@@ -4,10 +4,10 @@ import pytest
 
 from lake.base.day import Day
 from lake.base.errors import BadData
-from lake.base.layout import partition_of_manifest, partition_of_table, table_key
-from lake.base.ledger import read_ledger, read_manifest
-from lake.base.manifest import Manifest, write_manifest
-from lake.base.store.directory import DirectoryStore
+from lake.partition.layout import partition_of_manifest, partition_of_table, table_key
+from lake.partition.ledger import read_ledger, read_manifest
+from lake.partition.manifest import Manifest, write_manifest
+from lake.store.directory import DirectoryStore
 
 FIELDS = {
     "dataset": "events", "day": "2026-07-05", "source": "mongo", "key": "tables/x", "rows": 1,

@@ -11,8 +11,8 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from lake.base.scratch import explained_full_disk
-from lake.base.store import Store
+from lake.process.scratch import explained_full_disk
+from lake.store import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lake.base import parquet
 from lake.base.errors import TransientError
-from lake.base.parquet import write_parquet
-from lake.base.table import TableStream, schema_to_json
+from lake.partition import parquet
+from lake.partition.parquet import write_parquet
+from lake.partition.table import TableStream, schema_to_json
 
 SCHEMA = pa.schema(
     [
@@ -187,8 +187,8 @@ def test_a_column_to_sort_by_has_to_exist():
 MEMORY = """
 import os, resource
 import pyarrow as pa
-from lake.base.parquet import write_parquet
-from lake.base.table import TableStream
+from lake.partition.parquet import write_parquet
+from lake.partition.table import TableStream
 
 class Nowhere:
     def write(self, data):

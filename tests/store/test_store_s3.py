@@ -5,9 +5,9 @@ import pytest
 
 from lake.base.errors import Conflict, Missing, PermanentError, Refused, TransientError
 from lake.base.redaction import redact
-from lake.base.settings import S3Section
-from lake.base.store.s3 import S3Store
+from lake.config.settings import S3Section
 from lake.servers.ports import free_ports
+from lake.store.s3 import S3Store
 
 MIB = 1 << 20
 

@@ -19,15 +19,15 @@ from datetime import UTC, datetime, timedelta
 
 from lake.base.day import Day
 from lake.base.errors import BadData, Missing
-from lake.base.layout import (
+from lake.partition.layout import (
     manifest_key,
     manifest_prefix,
     partition_of_manifest,
     partition_of_pending,
 )
-from lake.base.manifest import Manifest, parse_manifest
-from lake.base.running import is_alive
-from lake.base.store import Store
+from lake.partition.manifest import Manifest, parse_manifest
+from lake.process.running import is_alive
+from lake.store import Store
 
 _PARALLEL_READS = 16
 _COMMIT = timedelta(minutes=10)  # no run needs so long from its pending manifest to the real one

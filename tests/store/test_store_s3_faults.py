@@ -16,8 +16,8 @@ import pytest
 from support.tls import Certificates, certificates
 
 from lake.base.errors import LakeError, PermanentError, Refused, TransientError
-from lake.base.settings import S3Section
-from lake.base.store.s3 import S3Store
+from lake.config.settings import S3Section
+from lake.store.s3 import S3Store
 
 ROOT = "s3://bucket/x"
 
