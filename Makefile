@@ -9,6 +9,10 @@ DEMO := .demo
 WORKERS := 3
 # Tests without servers compute: one worker per core.
 PURE_WORKERS := 2
+# The folders of `make check`; `pytest -m pure` runs the others' tests without servers, too.
+PURE := tests/base tests/config tests/partition tests/process tests/store tests/export/test_export.py \
+    tests/export/test_drop.py tests/systems/prometheus tests/systems/mongo tests/test_hot.py \
+    tests/test_layers.py tests/test_pure.py tests/test_reference.py
 
 # Container images like to set it. Each of some hundred programs that the tests and the demo
 # start would then compile the package again.
@@ -24,7 +28,7 @@ test: $(READY) lint types layers servers  ## Runs every check and every test, on
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: $(READY) lint types layers  ## Lint, types, layers, and the quick tests that need no server
-	$(BIN)/python -m pytest -q -m pure -n $(PURE_WORKERS) --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q -m pure -n $(PURE_WORKERS) --dist loadfile $(PURE) $(PYTEST_ARGS)
 
 help:  ## Lists the targets
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)$$/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10

@@ -41,8 +41,9 @@ def test_what_starts_a_server_is_found(function, starts):
     assert pure.starts_server(function, set()) is starts
 
 
-def test_this_test_is_marked_and_may_start_no_program(request, tmp_path: Path):
+def test_this_test_is_marked_and_may_start_no_program(request, tmp_path: Path, monkeypatch):
     assert request.node.get_closest_marker("pure")
+    monkeypatch.setattr(pure, "_current", [request.node])
     with pytest.raises(pytest.fail.Exception, match="starts a program: mark it `servers`"):
         Process(["true"], home=tmp_path, log=tmp_path / "log", environment={}, grace_s=1,
                 throw_away=False)  # fmt: skip

@@ -22,6 +22,8 @@ from lake.systems.loki.reading.logql import Selector
 from lake.systems.loki.replay.label_values import parses_again
 from lake.systems.partitions import SERVER_VERSION
 
+pytestmark = pytest.mark.servers
+
 DAY = Day.parse("2026-03-14")
 STORED = [
     "plain", "café", "語", "😀", "C:\\", 'say "x"', '"', "'`{}", "a\\b", "\r\n", "\a", "\t",

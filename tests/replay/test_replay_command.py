@@ -21,6 +21,8 @@ from support.hand_made import hand_made_lake
 from lake.base.day import Day
 from lake.replay import find_partitions, replayed
 
+pytestmark = pytest.mark.servers
+
 DAYS = ("2026-03-14", "2026-03-15")
 
 

@@ -19,6 +19,8 @@ from lake.systems.loki.replay import loader as replay_loki
 from lake.systems.prometheus.config import PrometheusDataset
 from lake.systems.prometheus.replay.loader import PrometheusLoader
 
+pytestmark = pytest.mark.servers
+
 SAMPLES = PrometheusDataset(name="samples", source="prometheus", query="up", step="12h")
 
 

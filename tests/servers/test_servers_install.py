@@ -18,6 +18,8 @@ from lake.servers.cache import install_once, is_complete
 from lake.servers.command import run
 from lake.servers.progress import PlainLines, silent
 
+pytestmark = pytest.mark.servers
+
 TWO_PROCESSES = """
 import sys, time
 from pathlib import Path

@@ -15,6 +15,8 @@ from lake.snapshot import clean, list_snapshots, remove_snapshot, verify_snapsho
 from lake.snapshots import collecting
 from lake.snapshots.manifest import read_snapshot
 
+pytestmark = pytest.mark.servers
+
 
 def test_a_killed_snapshot_counts_for_nothing_and_its_objects_do_not_travel_again(folders):
     folders.fill()
