@@ -85,7 +85,7 @@ def next_steps(url: str, day: Day) -> list[str]:
     """Commands for a person; `--to` is exclusive."""
     selector = f'{{{_label(url, day)}=~".+"}}'
     query = f"query --from={day}T00:00:00Z --to={day.plus(1)}T00:00:00Z '{selector}'"
-    return [f"ask it: logcli --addr={url} {query}", f"in Grafana: Loki at {url}"]
+    return [f"query it: logcli --addr={url} {query}", f"in Grafana: Loki at {url}"]
 
 
 def _label(url: str, day: Day) -> str:

@@ -53,4 +53,4 @@ def compose_service() -> dict[str, Any]:
 def next_steps(url: str, day: Day) -> list[str]:
     """Commands for a person."""
     query = f"curl -G {url}/api/v1/query --data-urlencode 'query=count({{__name__=~\".+\"}})'"
-    return [f"ask it: {query} -d time={day}T12:00:00Z", f"in Grafana: Prometheus at {url}"]
+    return [f"query it: {query} -d time={day}T12:00:00Z", f"in Grafana: Prometheus at {url}"]
