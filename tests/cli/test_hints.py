@@ -64,7 +64,8 @@ def test_the_logcli_query_covers_the_whole_day(loki_program: Binary):
         values = [[str(ns), f"line {number}"] for number, ns in enumerate(at)]
         body = {"streams": [{"stream": {"pod": "a"}, "values": values}]}
         requests.post(f"{url}/loki/api/v1/push", json=body, timeout=30).raise_for_status()
-        program, *options, selector = shlex.split(next_steps(url, day)[0].removeprefix("query it: "))
+        step = next_steps(url, day)[0].removeprefix("query it: ")
+        program, *options, selector = shlex.split(step)
         given = dict(option.lstrip("-").split("=", 1) for option in options if "=" in option)
         params = {"query": selector, "start": given["from"], "end": given["to"]}
         answer = requests.get(f"{given['addr']}/loki/api/v1/query_range", params, timeout=30).json()
