@@ -46,7 +46,8 @@ TOLERANT: CodecOptions[dict[str, Any]] = CodecOptions(
 )
 _LOG = logging.getLogger(__name__)
 _SELECTION_S = 20  # how long to look for a server, at most: a new primary takes up to 12
-_CONNECT_S = 5
+# A heartbeat that takes longer cancels what runs: a busy server may be slow to answer.
+_CONNECT_S = 20
 AUTHENTICATION_FAILED, _UNAUTHORIZED, _TIME_LIMIT = 18, 13, 50
 # Error codes after which the same question may be answered: the cursor is gone, the server
 # is shutting down, the primary has changed.
