@@ -275,7 +275,7 @@ def test_documents_and_metrics_have_no_level(tmp_path: Path) -> None:
     more = '[[dataset]]\nname = "events"\nsource = "mongo"\ncollection = "events"\n'
     with hand_made(tmp_path, more=more).connect() as lake, pytest.raises(UsageError) as error:
         lake.rows("FROM events_with_level")
-    assert "logs_with_level with the lines' level" in str(error.value)
+    assert "with the level of log lines: logs_with_level" in str(error.value)
 
 
 def test_the_catalog_file_has_the_views(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_the_remark_on_versions_without_a_number(monkeypatch, system, versions, 
     partitions = [
         SimpleNamespace(
             dataset=SimpleNamespace(source=system),
-            manifest=SimpleNamespace(details={"server_version": one}),
+            manifest=SimpleNamespace(details={"server_version": one}, schema=[]),
         )
         for one in versions
     ]
