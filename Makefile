@@ -4,6 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+PIP := $(BIN)/python -m pip install --quiet --progress-bar off
+# Ten times as fast as pip, which takes over where uv does not get through: a mirror that only pip
+# is configured for, say.
+INSTALL := $(PIP) uv==0.13.9 && $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 DEMO := .demo
 # Test files that run at a time, each worker with servers of its own: they mostly wait.
 WORKERS := 3
@@ -49,10 +53,10 @@ servers: $(READY)  ## Installs the servers that the tests start
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, found " + sys.version.split()[0] + ": make PYTHON=python3.12 …")'
-	@echo "Installing the Python packages into $(VENV): one to two minutes the first time"
+	@echo "Installing the Python packages into $(VENV)"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --progress-bar off --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --editable '.[dev]'
+	$(INSTALL) --requirement requirements.lock || $(PIP) --requirement requirements.lock
+	$(PIP) --no-deps --editable '.[dev]'
 	@touch $(READY)
 
 lock:  ## Writes requirements.lock again within the bounds of pyproject.toml
