@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,11 +80,12 @@ def export_many(
         "recheck": recheck,
     }
     with ThreadPoolExecutor(jobs) as pool:
-        running = {
-            pool.submit(exporter.export, dataset, day, **options): (dataset.name, day)
-            for dataset, day in waiting
-        }
+        running: dict[Future[Outcome], tuple[str, Day]] = {}
         try:
+            # Inside: an interrupt may come as soon as the first one runs.
+            for dataset, day in waiting:
+                one = pool.submit(exporter.export, dataset, day, **options)
+                running[one] = (dataset.name, day)
             for done in as_completed(running):
                 error = done.exception()
                 outcome = None if error else done.result()
