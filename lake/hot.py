@@ -31,7 +31,7 @@ class HotDays:
         return self.days_left(day) > 0
 
     def days_left(self, day: Day) -> int:
-        """For so many days, today included, the source keeps the day whole; negative afterwards."""
+        """Days for which the source still keeps the day whole, today included; 0 or less: none."""
         return self.kept_days - day.days_until(self.today)
 
     def may_grow(self, day: Day) -> bool:

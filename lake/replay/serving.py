@@ -124,7 +124,7 @@ def _load(
                 if number == len(mine) or mine[number].day != one.day:
                     loader.end_of_day()
             loader.finish()
-    return loaded, remarks.told()
+    return loaded, remarks.texts()
 
 
 def _compared(

@@ -15,7 +15,7 @@ import os
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -71,17 +71,17 @@ def restore_files(
         left = [piece for found in pool.map(RestoredFile.begin, files) for piece in found]
         fetched = sum(wanted.piece.bytes for wanted in left)
         _require_room(into, fetched)
-        running = [
-            pool.submit(_fetch, store, key, pieces, progress, stop)
-            for key, pieces in _by_object(left).items()
-        ]
+        running: list[Future[None]] = []
         try:
-            for one in running:
-                one.result()
+            # Inside: an interrupt may come as soon as the first one runs.
+            for key, pieces in _by_object(left).items():
+                running.append(pool.submit(_fetch, store, key, pieces, progress, stop))
+            for fetch in running:
+                fetch.result()
         except BaseException:
             stop.set()
-            for one in running:
-                one.cancel()
+            for fetch in running:
+                fetch.cancel()
             raise
     shutil.rmtree(into / PARTS, ignore_errors=True)
     return Restored(target, len(files), manifest.bytes, fetched)

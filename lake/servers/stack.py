@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
@@ -84,10 +84,11 @@ class Stack:
         """Starts all of them, returns when all are ready. If one fails, none is left running."""
         try:
             with ThreadPoolExecutor(max_workers=len(self._servers) or 1) as pool:
-                futures = {
-                    name: pool.submit(server.start) for name, server in self._servers.items()
-                }
+                futures: dict[str, Future[None]] = {}
                 try:
+                    # Inside: an interrupt may come as soon as the first one starts.
+                    for name, server in self._servers.items():
+                        futures[name] = pool.submit(server.start)
                     for name, future in futures.items():
                         progress(name, "starting")
                         future.result()

@@ -34,6 +34,6 @@ class Remarks:
         """`{}` in the text stands for the sum of all numbers."""
         self._found[text] = self._found.get(text, 0) + number
 
-    def told(self) -> list[str]:
-        """For people."""
+    def texts(self) -> list[str]:
+        """Each remark once, with its number."""
         return [text.replace("{}", f"{number:,}") for text, number in self._found.items()]

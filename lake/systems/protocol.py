@@ -45,7 +45,7 @@ class Source(Protocol):
     """
 
     lateness_days: int
-    """For so many days after its end a day may still grow."""
+    """The number of days after its end in which a day may still grow."""
 
     may_count_low: bool
     """Whether the count can be below the rows of a complete read (equal lines count once)."""

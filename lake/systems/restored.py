@@ -41,5 +41,5 @@ def differs(manifest: SnapshotManifest, expected: str, found: str) -> Incomplete
         where=f"{manifest.system} {manifest.day}",
         expected=expected,
         found=found,
-        remedy="`lake snapshots verify` tells whether objects were altered",
+        remedy="`lake snapshots verify` checks the objects for changes",
     )

@@ -30,5 +30,5 @@ def accounted(rows: int, details: Mapping[str, Any]) -> int:
 
 
 def is_whole(rows: int, counted: int, *, may_count_low: bool) -> bool:
-    """Whether a read of so many rows is all that the source counted. See Source.may_count_low."""
+    """Whether a read that returned `rows` is complete. See Source.may_count_low."""
     return rows == counted or (may_count_low and rows > counted)

@@ -24,8 +24,8 @@ _MOST_BYTES = 4 << 20  # of a request before it is compressed; a longer line has
 
 def stream_labels(pairs: Sequence[tuple[str, str]]) -> bytes:
     """The field `labels` of a StreamAdapter: `{name="value"}`, quoted as Go reads it."""
-    told = ", ".join(f"{name}={quoted(value)}" for name, value in sorted(pairs))
-    return field(_LABELS, f"{{{told}}}".encode())
+    labels = ", ".join(f"{name}={quoted(value)}" for name, value in sorted(pairs))
+    return field(_LABELS, f"{{{labels}}}".encode())
 
 
 def without_lines(labels: str) -> bytes:

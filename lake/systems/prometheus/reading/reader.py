@@ -71,7 +71,7 @@ class PrometheusReader:
         if not raw:
             details["step"] = dataset.step
 
-        def told() -> Iterator[pa.RecordBatch]:
+        def checked() -> Iterator[pa.RecordBatch]:
             """Until the last row is there, a store may go away, and remarks come."""
             yield from batches
             questions.check_stores(day.start_ms, day.end_ms)
@@ -79,7 +79,7 @@ class PrometheusReader:
 
         yield TableStream(
             schema=table.schema,
-            batches=told(),
+            batches=checked(),
             sorted_by=SORTED_BY,
             encodings=ENCODINGS,
             dictionary=table.dictionary,
@@ -142,15 +142,15 @@ class PrometheusReader:
 
 
 def _tallied(questions: Questions) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    tallied: dict[str, Any] = {
         "requests": questions.tally.requests,
         "retries": questions.tally.retries,
         "pace": questions.tally.slowing.details(),
     }
     # Fewer than on other days: one has been away for so long that Thanos has forgotten it.
     if questions.stores:
-        told["stores"] = questions.stores
-    return told | ({"remarks": sorted(questions.remarks)} if questions.remarks else {})
+        tallied["stores"] = questions.stores
+    return tallied | ({"remarks": sorted(questions.remarks)} if questions.remarks else {})
 
 
 def _window(dataset: PrometheusDataset, day: Day) -> plan.Window:

@@ -39,8 +39,12 @@ def _has_histograms(store: Store, partition: Partition) -> bool:
     for group in (footer.row_group(number) for number in range(footer.num_row_groups)):
         for column in (group.column(number) for number in range(group.num_columns)):
             if column.path_in_schema.startswith(_HISTOGRAMS):
-                told = column.statistics
-                if told is None or not told.has_null_count or told.null_count < group.num_rows:
+                counts = column.statistics
+                if (
+                    counts is None
+                    or not counts.has_null_count
+                    or counts.null_count < group.num_rows
+                ):
                     return True
                 break  # one member of the STRUCT stands for all
     return False
