@@ -5,11 +5,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from lake.base.day import Day
+from lake.runs import export_many
 
 WEEK = ("--from", "2026-07-01", "--to", "2026-07-08")
 
@@ -80,6 +85,28 @@ def test_an_interrupted_export(place, lake, number, arguments):
     assert tables == manifests
     assert "2026-07-02" not in tables
     assert list((place.store.root / ".parts").iterdir()) == []
+
+
+class Interrupted:
+    """A dataset at whose submission Ctrl-C arrives: its name is read once before that."""
+
+    reads = 0
+
+    @property
+    def name(self) -> str:
+        self.reads += 1
+        if self.reads == 2:
+            raise KeyboardInterrupt
+        return "events"
+
+
+def test_an_interrupt_while_exports_are_submitted():
+    stopped = threading.Event()
+    exporter = SimpleNamespace(export=lambda *_, **_options: stopped.wait(20), stop=stopped.set)
+    pairs = [(SimpleNamespace(name="first"), Day.today()), (Interrupted(), Day.today())]
+    with pytest.raises(KeyboardInterrupt):
+        list(export_many(exporter, pairs, jobs=2, force=True))
+    assert stopped.is_set()
 
 
 STUCK = """
