@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 PIP := $(BIN)/python -m pip install --quiet --progress-bar off
-# Ten times as fast as pip, which takes over where uv does not get through: a mirror that only pip
+# Several times as fast as pip, which takes over where uv does not get through: a mirror that only pip
 # is configured for, say.
 INSTALL := $(PIP) uv==0.13.9 && $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 DEMO := .demo

@@ -28,7 +28,7 @@ from lake.servers import Binary, Stack, start
 from lake.servers.progress import Progress, silent
 from lake.store import Store
 from lake.systems import SYSTEMS
-from lake.systems.loading import Loaded, Remarks
+from lake.systems.loading import Loaded, Remarks, Target
 from lake.systems.partitions import Partition
 from lake.systems.protocol import Loader
 from lake.systems.registry import system
@@ -113,8 +113,9 @@ def _load(
     remarks = Remarks()
     loaded: dict[Key, Loaded] = {}
     for name in stack.endpoints:
-        opened = _loader(name, settings, store, partitions, stack, programs, remarks)
-        with closing(opened) as loader:
+        endpoint, program = stack.endpoints[name], programs[name]
+        target = Target(settings, store, partitions, endpoint, program, remarks)
+        with closing(system(name).open_loader(target)) as loader:
             mine = sorted(
                 (one for one in partitions if one.dataset.source == name), key=loader.order_of
             )
@@ -140,12 +141,11 @@ def _compared(
     days: dict[str, dict[str, dict[str, int]]] = {}
     wrong = []
     with ExitStack() as open_loaders:
-        loaders = {
-            server: open_loaders.enter_context(
-                closing(_loader(server, settings, store, partitions, stack, programs, Remarks()))
-            )
-            for server in stack.endpoints
-        }
+        loaders: dict[str, Loader] = {}
+        for server, endpoint in stack.endpoints.items():
+            target = Target(settings, store, partitions, endpoint, programs[server], Remarks())
+            loader = open_loaders.enter_context(closing(system(server).open_loader(target)))
+            loaders[server] = loader
         for day in sorted({one.day for one in partitions}):
             for server, loader in loaders.items():
                 mine = {
@@ -171,20 +171,6 @@ def _compared(
             remedy="replay again, into a new directory",
         )
     return days
-
-
-def _loader(
-    name: str,
-    settings: Settings,
-    store: Store,
-    partitions: Sequence[Partition],
-    stack: Stack,
-    programs: Mapping[str, Binary],
-    remarks: Remarks,
-) -> Loader:
-    return system(name).open_loader(
-        settings, store, partitions, stack.endpoints[name], programs[name], remarks
-    )
 
 
 def database_of(settings: Settings) -> str:

@@ -1,12 +1,19 @@
-"""What a replayed partition gave its server.
+"""What a replay fills a server with, and what the server got.
 
-Belongs here: counts and remarks. Does not: any system (its `replay`).
+Belongs here: the target, counts, remarks. Does not: any system (its `replay`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lake.config.settings import Settings
+    from lake.servers import Binary
+    from lake.store import Store
+    from lake.systems.partitions import Partition
 
 
 @dataclass
@@ -37,3 +44,15 @@ class Remarks:
     def texts(self) -> list[str]:
         """Each remark once, with its number."""
         return [text.replace("{}", f"{number:,}") for text, number in self._found.items()]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A running server that is filled, what it is filled with, and where remarks go."""
+
+    settings: Settings
+    store: Store
+    partitions: Sequence[Partition]
+    endpoint: Mapping[str, str]
+    program: Binary
+    remarks: Remarks

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from lake.systems.check import Check
     from lake.systems.comparison import Check as RehearsalCheck
     from lake.systems.found import FoundSource
-    from lake.systems.loading import Loaded, Remarks
+    from lake.systems.loading import Loaded, Target
     from lake.systems.partitions import Partition
     from lake.systems.rehearsed import Partition as RehearsedPartition
     from lake.systems.source import Count
@@ -244,16 +244,8 @@ class System(Protocol):
         """For lake.servers.start."""
         return {}
 
-    def open_loader(
-        self,
-        settings: Settings,
-        store: Store,
-        partitions: Sequence[Partition],
-        endpoint: Mapping[str, str],
-        program: Binary,
-        remarks: Remarks,
-    ) -> Loader:
-        """Writes into the running server of that endpoint."""
+    def open_loader(self, target: Target) -> Loader:
+        """Writes into the target's server."""
         raise lacks(self, "replay")
 
     # rehearse

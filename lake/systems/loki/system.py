@@ -15,7 +15,7 @@ from lake.config.overrides import Key
 from lake.config.settings import Settings
 from lake.snapshots.manifest import SnapshotManifest
 from lake.store import Store
-from lake.systems.loading import Remarks
+from lake.systems.loading import Target
 from lake.systems.loki.config import LokiDataset, LokiSource
 from lake.systems.protocol import Loader, Questions, Snapshotter, Source, System
 
@@ -112,18 +112,12 @@ class Loki(System):
 
         return server_options(min(one.day for one in partitions), program.version)
 
-    def open_loader(
-        self,
-        settings: Settings,
-        store: Store,
-        partitions: Sequence[Partition],
-        endpoint: Mapping[str, str],
-        program: Binary,
-        remarks: Remarks,
-    ) -> Loader:
+    def open_loader(self, target: Target) -> Loader:
         from lake.systems.loki.replay.loader import LokiLoader
 
-        return LokiLoader(store, endpoint["url"], program.version, remarks)
+        return LokiLoader(
+            target.store, target.endpoint["url"], target.program.version, target.remarks
+        )
 
     def recovered(
         self,

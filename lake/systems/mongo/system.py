@@ -14,8 +14,7 @@ from lake.config.datasets import Dataset
 from lake.config.overrides import Key, without_secrets
 from lake.config.settings import Settings
 from lake.snapshots.manifest import SnapshotManifest
-from lake.store import Store
-from lake.systems.loading import Remarks
+from lake.systems.loading import Target
 from lake.systems.mongo.config import MongoDataset, MongoSource
 from lake.systems.protocol import Loader, Questions, Snapshotter, Source, System
 
@@ -110,21 +109,15 @@ class Mongo(System):
     def replay_options(self, partitions: Sequence[Partition], program: Binary) -> dict[str, Any]:
         return {"mongo_ttl": False}
 
-    def open_loader(
-        self,
-        settings: Settings,
-        store: Store,
-        partitions: Sequence[Partition],
-        endpoint: Mapping[str, str],
-        program: Binary,
-        remarks: Remarks,
-    ) -> Loader:
+    def open_loader(self, target: Target) -> Loader:
         from lake.systems.mongo.replay.loader import MongoLoader
 
-        section = settings.sources.mongo
+        section = target.settings.sources.mongo
         database = section.database if section else ""
-        datasets = [one.dataset for one in partitions if isinstance(one.dataset, MongoDataset)]
-        return MongoLoader(store, endpoint["uri"], database, datasets, remarks)
+        datasets = [
+            one.dataset for one in target.partitions if isinstance(one.dataset, MongoDataset)
+        ]
+        return MongoLoader(target.store, target.endpoint["uri"], database, datasets, target.remarks)
 
     def recovered(
         self,

@@ -15,7 +15,7 @@ from lake.config.overrides import Key
 from lake.config.settings import Settings
 from lake.snapshots.manifest import SnapshotManifest
 from lake.store import Store
-from lake.systems.loading import Remarks
+from lake.systems.loading import Target
 from lake.systems.prometheus.config import PrometheusDataset, PrometheusSource
 from lake.systems.protocol import Loader, Questions, Snapshotter, Source, System
 
@@ -101,18 +101,10 @@ class Prometheus(System):
 
         return needed_version(store, partitions)
 
-    def open_loader(
-        self,
-        settings: Settings,
-        store: Store,
-        partitions: Sequence[Partition],
-        endpoint: Mapping[str, str],
-        program: Binary,
-        remarks: Remarks,
-    ) -> Loader:
+    def open_loader(self, target: Target) -> Loader:
         from lake.systems.prometheus.replay.loader import PrometheusLoader
 
-        return PrometheusLoader(store, endpoint["url"], remarks)
+        return PrometheusLoader(target.store, target.endpoint["url"], target.remarks)
 
     def recovered(
         self,
