@@ -1,7 +1,7 @@
 """A partition's documents again, one line of JSON each.
 
 Belongs here: from the stored object to canonical Extended JSON. Does not: the rule by which a
-row becomes a document (sources.mongo.rebuild), printing.
+row becomes a document (systems.mongo), printing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Days that older rules typed: finding them, and typing them anew from their own rows.
 
 Belongs here: a partition's documents as a source, and the proof that they are the same
-afterwards. Does not: the rules (sources.mongo), how a partition is replaced (export).
+afterwards. Does not: the rules (systems.mongo), how a partition is replaced (export).
 """
 
 from __future__ import annotations

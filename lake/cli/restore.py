@@ -178,9 +178,9 @@ def _serve(
     from lake.restore.grafana import added_to, write_provisioning  # noqa: PLC0415
     from lake.restore.server import serve as start_serving  # noqa: PLC0415
     from lake.servers.progress import shown  # noqa: PLC0415
+    from lake.systems.registry import tenant_of  # noqa: PLC0415
 
-    loki = settings.sources.loki
-    tenant = str(manifest.details.get("tenant", loki.tenant if loki else ""))
+    tenant = str(manifest.details.get("tenant", tenant_of(settings, manifest.system)))
     with shown(sys.stderr) as progress:
         served = start_serving(manifest, into, tenant, progress)
     with (

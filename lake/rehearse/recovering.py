@@ -19,7 +19,7 @@ from lake.snapshots.manifest import SnapshotManifest
 from lake.store import Store
 from lake.systems.comparison import Recovery
 from lake.systems.protocol import Questions, Source
-from lake.systems.registry import system
+from lake.systems.registry import system, tenant_of
 
 StepProgress = Callable[[str], None]
 
@@ -40,10 +40,9 @@ def recovered(
 ) -> Iterator[Recovered]:
     """The server, while the block runs. After it, or an error, server and files are gone.
 
-    Raises what restoring, serving and asking raise.
+    Raises what restoring, serving and reading raise.
     """
-    loki = settings.sources.loki
-    tenant = loki.tenant if loki else ""
+    tenant = tenant_of(settings, manifest.system)
     restored = system(manifest.system)
     with scratch_directory("lake-rehearsal-") as folder:
         into, begun = folder / "restored", time.monotonic()

@@ -32,6 +32,11 @@ def backed_up_systems(settings: Settings) -> list[str]:
     return [name for name in configured_systems(settings) if system(name).has_snapshots]
 
 
+def tenant_of(settings: Settings, name: str) -> str:
+    """The tenant of `[sources.NAME]`; "" where there is none."""
+    return str(getattr(getattr(settings.sources, name), "tenant", ""))
+
+
 def open_source(name: str, settings: Settings) -> Source:
     """The source of that name; sends nothing yet. Raises ConfigError."""
     return system(name).open_source(_section(name, settings))
