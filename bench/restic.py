@@ -11,8 +11,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from lake.base.cache import cache_dir
 from lake.base.errors import LakeError
-from lake.servers.cache import cache_dir, install_once
+from lake.servers.cache import install_once
 from lake.servers.command import run
 from lake.servers.progress import silent
 

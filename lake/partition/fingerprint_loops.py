@@ -15,10 +15,24 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import njit
-from numba.core.types import Array, UniTuple, boolean, int32, int64, uint8, uint64, void
-from numba.extending import intrinsic
+
+from lake.compiled import (
+    BOOL,
+    BYTES,
+    I64,
+    READ_I32S,
+    READ_I64S,
+    READ_U64S,
+    U64,
+    U64_ROWS,
+    VOID,
+    compiled,
+    equal_bytes,
+    inlined,
+    load_tail,
+    load_word,
+    several,
+)
 
 Words = Any  # uint64 arrays; numba's own types are in the signatures
 
@@ -28,28 +42,23 @@ _F1, _F2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
 _S33, _S31, _S30, _S27, _S3, _S8 = (np.uint64(n) for n in (33, 31, 30, 27, 3, 8))
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
 
-_U8 = Array(uint8, 1, "C", readonly=True)
-_U64 = Array(uint64, 1, "C", readonly=True)
-_I32 = Array(int32, 1, "C", readonly=True)
-_I64 = Array(int64, 1, "C", readonly=True)
-_DIGESTS = Array(uint64, 2, "C")
-_PAIR = UniTuple(uint64, 2)
-_OPTIONS = {"cache": True, "nogil": True}
+_DIGESTS = U64_ROWS
+_PAIR = several(U64, U64)
 
 
-@njit(inline="always")
+@inlined
 def _rotl(x, r):
     return (x << np.uint64(r)) | (x >> np.uint64(64 - r))
 
 
-@njit(inline="always")
+@inlined
 def _fmix(k):
     k = (k ^ (k >> _S33)) * _F1
     k = (k ^ (k >> _S33)) * _F2
     return k ^ (k >> _S33)
 
 
-@njit(inline="always")
+@inlined
 def _block(h1, h2, k1, k2):
     h1 ^= _rotl(k1 * _C1, 31) * _C2
     h1 = (_rotl(h1, 27) + h2) * _FIVE + _N1
@@ -58,7 +67,7 @@ def _block(h1, h2, k1, k2):
     return h1, h2
 
 
-@njit(inline="always")
+@inlined
 def _end(h1, h2, length):
     h1 ^= length
     h2 ^= length
@@ -69,57 +78,30 @@ def _end(h1, h2, length):
     return h1, h2 + h1
 
 
-@intrinsic
-def _word(typing_context, data, at):  # noqa: ARG001  as numba calls it
-    """Eight bytes of an array of bytes, wherever they begin, in one load."""
-
-    def load(context, builder, signature, arguments):
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        place = builder.gep(array.data, [arguments[1]])
-        pointer = builder.bitcast(place, ir.IntType(64).as_pointer())
-        return builder.load(pointer, align=1)
-
-    return uint64(data, int64), load
-
-
-@njit(inline="always")
-def _rest(data, at, count):
-    """Fewer than eight bytes: the end of the eight that end there, if the array has so many."""
-    if count == 0:
-        return _ZERO
-    end = at + count
-    if end >= 8:
-        return _word(data, end - 8) >> np.uint64(64 - 8 * count)
-    word = _ZERO
-    for n in range(count):
-        word |= np.uint64(data[at + n]) << np.uint64(8 * n)
-    return word
-
-
-@njit(_PAIR(_U8, int64, int64, uint64, uint64, uint64), **_OPTIONS)
+@compiled(_PAIR(BYTES, I64, I64, U64, U64, U64))
 def _hash(data, start, end, h1, h2, before):
     """Goes on from a state in which `before` bytes, a multiple of 16, are."""
     at = start
     while end - at >= 16:
-        h1, h2 = _block(h1, h2, _word(data, at), _word(data, at + 8))
+        h1, h2 = _block(h1, h2, load_word(data, at), load_word(data, at + 8))
         at += 16
     left = end - at
     if left > 8:
-        h2 ^= _rotl(_rest(data, at + 8, left - 8) * _C2, 33) * _C1
+        h2 ^= _rotl(load_tail(data, at + 8, left - 8) * _C2, 33) * _C1
     if left >= 8:
-        h1 ^= _rotl(_word(data, at) * _C1, 31) * _C2
+        h1 ^= _rotl(load_word(data, at) * _C1, 31) * _C2
     elif left > 0:
-        h1 ^= _rotl(_rest(data, at, left) * _C1, 31) * _C2
+        h1 ^= _rotl(load_tail(data, at, left) * _C1, 31) * _C2
     return _end(h1, h2, before + np.uint64(end - start))
 
 
-@njit(inline="always")
+@inlined
 def _after(path):
     """The state after a path."""
     return _block(_ZERO, _ZERO, path[0], path[1])
 
 
-@njit(inline="always")
+@inlined
 def _add(sums, row, low, high):
     before = sums[row, 0]
     sums[row, 0] = before + low
@@ -127,20 +109,21 @@ def _add(sums, row, low, high):
     sums[row, 1] += high + carry
 
 
-@njit(inline="always")
+@inlined
 def _is_null(valid, bit, nulls, row):
     at = bit + row
     return nulls and not (valid[at >> 3] >> np.uint8(at & 7)) & np.uint8(1)
 
 
-@njit(void(_U8, int64, _U8, int64, boolean, _U64, _DIGESTS), **_OPTIONS)
-def _add_words(data, width, valid, bit, nulls, path, sums):
+@compiled(VOID(BYTES, I64, BYTES, I64, BOOL, READ_U64S, _DIGESTS))
+def add_fixed(data, width, valid, bit, nulls, path, sums):
+    """Adds to each row the digest of its `width` bytes."""
     p1, p2 = _after(path)
     if width == 8:
         length = np.uint64(24)
         for row in range(sums.shape[0]):
             if not _is_null(valid, bit, nulls, row):
-                h1 = p1 ^ _rotl(_word(data, row * 8) * _C1, 31) * _C2
+                h1 = p1 ^ _rotl(load_word(data, row * 8) * _C1, 31) * _C2
                 low, high = _end(h1, p2, length)
                 _add(sums, row, low, high)
         return
@@ -150,17 +133,12 @@ def _add_words(data, width, valid, bit, nulls, path, sums):
             _add(sums, row, low, high)
 
 
-@njit(inline="always")
-def _same(data, one, other, size):
-    at = 0
-    while size - at >= 8:
-        if _word(data, one + at) != _word(data, other + at):
-            return False
-        at += 8
-    return _rest(data, one + at, size - at) == _rest(data, other + at, size - at)
-
-
-def _bytes_loop(data, offsets, valid, bit, nulls, path, sums):
+@compiled(
+    VOID(BYTES, READ_I32S, BYTES, I64, BOOL, READ_U64S, _DIGESTS),
+    VOID(BYTES, READ_I64S, BYTES, I64, BOOL, READ_U64S, _DIGESTS),
+)
+def add_bytes(data, offsets, valid, bit, nulls, path, sums):
+    """Adds to each row the digest of its bytes."""
     p1, p2 = _after(path)
     last, size = np.int64(0), np.int64(-1)  # the value that `low` and `high` are of
     low = high = _ZERO
@@ -169,18 +147,13 @@ def _bytes_loop(data, offsets, valid, bit, nulls, path, sums):
             continue
         start, end = np.int64(offsets[row]), np.int64(offsets[row + 1])
         # Sorted rows have the same labels many times over.
-        if end - start != size or not _same(data, start, last, size):
+        if end - start != size or not equal_bytes(data, start, data, last, size):
             low, high = _hash(data, start, end, p1, p2, np.uint64(16))
             last, size = start, end - start
         _add(sums, row, low, high)
 
 
-_BYTES = [void(_U8, kind, _U8, int64, boolean, _U64, _DIGESTS) for kind in (_I32, _I64)]
-add_bytes = njit(_BYTES, **_OPTIONS)(_bytes_loop)
-add_fixed = _add_words
-
-
-@njit(void(_DIGESTS, _I64, _U8, int64, boolean, _DIGESTS), **_OPTIONS)
+@compiled(VOID(_DIGESTS, READ_I64S, BYTES, I64, BOOL, _DIGESTS))
 def add_chosen(values, chosen, valid, bit, nulls, sums):
     """Adds to each row the digest that it chooses among the dictionary's."""
     for row in range(sums.shape[0]):
@@ -189,7 +162,7 @@ def add_chosen(values, chosen, valid, bit, nulls, sums):
             _add(sums, row, values[at, 0], values[at, 1])
 
 
-@njit(void(_DIGESTS, _U8, int64, boolean, _U64), **_OPTIONS)
+@compiled(VOID(_DIGESTS, BYTES, I64, BOOL, READ_U64S))
 def close_structs(sums, valid, bit, nulls, path):
     """In place: of the sums of members the digests of items, zeros for null."""
     p1, p2 = _after(path)
@@ -201,7 +174,12 @@ def close_structs(sums, valid, bit, nulls, path):
             sums[row, 0], sums[row, 1] = _end(h1, h2, np.uint64(32))
 
 
-def _lists_loop(items, offsets, valid, bit, nulls, path, sums):
+@compiled(
+    VOID(_DIGESTS, READ_I32S, BYTES, I64, BOOL, READ_U64S, _DIGESTS),
+    VOID(_DIGESTS, READ_I64S, BYTES, I64, BOOL, READ_U64S, _DIGESTS),
+)
+def add_lists(items, offsets, valid, bit, nulls, path, sums):
+    """Adds to each row the digest of its list of items, their order included."""
     first = offsets[0]
     for row in range(sums.shape[0]):
         if _is_null(valid, bit, nulls, row):
@@ -218,11 +196,7 @@ def _lists_loop(items, offsets, valid, bit, nulls, path, sums):
         _add(sums, row, low, high)
 
 
-_LISTS = [void(_DIGESTS, kind, _U8, int64, boolean, _U64, _DIGESTS) for kind in (_I32, _I64)]
-add_lists = njit(_LISTS, **_OPTIONS)(_lists_loop)
-
-
-@njit(_PAIR(_DIGESTS), **_OPTIONS)
+@compiled(_PAIR(_DIGESTS), allocates=True)
 def _sum_rows(sums):
     total = np.zeros((1, 2), np.uint64)
     for row in range(sums.shape[0]):
@@ -232,7 +206,7 @@ def _sum_rows(sums):
     return total[0, 0], total[0, 1]
 
 
-@njit(_DIGESTS(_DIGESTS, _I64, int64), **_OPTIONS)
+@compiled(_DIGESTS(_DIGESTS, READ_I64S, I64), allocates=True)
 def sum_buckets(sums, buckets, count):
     """The sum of the rows' digests by bucket, (count, 2); -1 is none."""
     totals = np.zeros((count, 2), np.uint64)

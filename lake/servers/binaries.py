@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lake.base.cache import cache_dir
 from lake.base.errors import UsageError
 from lake.base.resources import resource_path
-from lake.servers.cache import cache_dir, is_complete
+from lake.servers.cache import is_complete
 
 SERVER_NAMES = ("mongo", "prometheus", "loki", "s3")
 PROGRAM_NAMES = (*SERVER_NAMES, "promtool")

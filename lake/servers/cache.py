@@ -7,7 +7,6 @@ Does not: what is installed.
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -18,14 +17,6 @@ from lake.servers.progress import Progress
 
 _COMPLETE = ".complete"
 _LOOK_S = 0.5
-
-
-def cache_dir() -> Path:
-    """`LAKE_CACHE_DIR`, else `monitoring-lake` in `XDG_CACHE_HOME` or `~/.cache`."""
-    if own := os.environ.get("LAKE_CACHE_DIR"):
-        return Path(own).absolute()
-    parent = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(parent) / "monitoring-lake"
 
 
 def is_complete(directory: Path) -> bool:

@@ -15,9 +15,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from lake.base.cache import cache_dir
 from lake.base.resources import resource_path
 from lake.servers.binaries import pinned_module, pinned_version, version_parts
-from lake.servers.cache import cache_dir, install_once
+from lake.servers.cache import install_once
 from lake.servers.command import run
 from lake.servers.progress import Progress
 from lake.servers.pypi import virtual_environment

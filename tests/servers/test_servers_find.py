@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from lake.base.cache import cache_dir
 from lake.base.errors import UsageError
 from lake.base.resources import resource_path
 from lake.servers import EXTRA_PROGRAMS, PROGRAM_NAMES, SERVER_NAMES, Binary, find, find_all
 from lake.servers.binaries import identify, installation, pinned_version
-from lake.servers.cache import cache_dir
 
 
 def program(path: Path, says: str, status: int = 0) -> Path:

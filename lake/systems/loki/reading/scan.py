@@ -12,10 +12,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
-from numba.core.types import Array, UniTuple, boolean, int32, int64, uint8
 
-from lake.systems.text_loops import stands
+from lake.compiled import (
+    BOOL,
+    BYTES,
+    I32_ROWS,
+    I32S,
+    I64,
+    I64S,
+    U8S,
+    compiled,
+    inlined,
+    several,
+    starts_with,
+)
 
 _STREAM = np.frombuffer(b'{"stream":{', np.uint8)
 _VALUES = np.frombuffer(b',"values":[', np.uint8)
@@ -35,19 +45,16 @@ LEAST_ITEM = 7
 LEAST_STREAM = 24
 """Bytes: `{"stream":{},"values":[]}`, without the last."""
 
-_TEXT = Array(uint8, 1, "C", readonly=True)
-_BYTES, _I32, _I64 = Array(uint8, 1, "C"), Array(int32, 1, "C"), Array(int64, 1, "C")
-_SPANS = Array(int32, 2, "C")
-_FOUND: Any = UniTuple(int64, 4)  # type: ignore[no-untyped-call]
-_PAIR: Any = UniTuple(int64, 2)  # type: ignore[no-untyped-call]
+_SPANS = I32_ROWS
+_PAIR = several(I64, I64)
 
 
-@njit(inline="always")
+@inlined
 def _is(text: Any, at: Any, character: Any) -> Any:
     return at < len(text) and text[at] == character
 
 
-@njit(int64(_TEXT, int64), nogil=True, cache=True)
+@compiled(I64(BYTES, I64))
 def _string_end(text: Any, at: Any) -> Any:
     """Where the closing quote is of a string whose text begins at `at`.
 
@@ -64,7 +71,7 @@ def _string_end(text: Any, at: Any) -> Any:
     return 0
 
 
-@njit(boolean(_TEXT, _SPANS, int64, int64), nogil=True, cache=True)
+@compiled(BOOL(BYTES, _SPANS, I64, I64))
 def _before(text: Any, items: Any, one: Any, other: Any) -> Any:
     """Whether an item's name is less than another's."""
     a, b = items[one, 0], items[other, 0]
@@ -76,7 +83,7 @@ def _before(text: Any, items: Any, one: Any, other: Any) -> Any:
     return a == items[one, 1] and b < items[other, 1]
 
 
-@njit(int64(_TEXT, _SPANS, int64, int64), nogil=True, cache=True)
+@compiled(I64(BYTES, _SPANS, I64, I64))
 def _sort(text: Any, items: Any, first: Any, end: Any) -> Any:
     """Sorts an entry's items by name, of equal names keeps the last; where they end now."""
     for new in range(first + 1, end):
@@ -95,34 +102,34 @@ def _sort(text: Any, items: Any, first: Any, end: Any) -> Any:
     return kept
 
 
-@njit(int64(_TEXT, int64), nogil=True, cache=True)
+@compiled(I64(BYTES, I64))
 def _labels_end(text: Any, at: Any) -> Any:
     """The place behind the object of strings whose members begin at `at`; 0 without an end."""
     while at < len(text) and text[at] != _CLOSE:
         if text[at] == _QUOTE:
             at = abs(_string_end(text, at + 1))
             if at == 0:
-                return int64(0)
+                return np.int64(0)
         at += 1
-    return at + 1 if at < len(text) else int64(0)
+    return at + 1 if at < len(text) else np.int64(0)
 
 
-@njit(_PAIR(_TEXT, int64, _SPANS, int64), nogil=True, cache=True)
+@compiled(_PAIR(BYTES, I64, _SPANS, I64))
 def _members(text: Any, at: Any, items: Any, n_items: Any) -> Any:
     """Takes the members of one category; the place behind its end, or 0, and how many items."""
     while not _is(text, at, _CLOSE):
         if not _is(text, at, _QUOTE):
-            return int64(0), n_items
+            return np.int64(0), n_items
         name = at + 1
         end = _string_end(text, name)
         # A name with escapes could not be compared with others.
         if end <= 0 or not (_is(text, end + 1, _COLON) and _is(text, end + 2, _QUOTE)):
-            return int64(0), n_items
+            return np.int64(0), n_items
         items[n_items, 0], items[n_items, 1] = name, end
         value = end + 3
         end = _string_end(text, value)
         if end == 0:
-            return int64(0), n_items
+            return np.int64(0), n_items
         items[n_items, 2], items[n_items, 3] = value, end
         n_items += 1
         at = abs(end) + 1
@@ -131,60 +138,60 @@ def _members(text: Any, at: Any, items: Any, n_items: Any) -> Any:
     return at + 1, n_items
 
 
-@njit(_PAIR(_TEXT, int64, _SPANS, int64), nogil=True, cache=True)
+@compiled(_PAIR(BYTES, I64, _SPANS, I64))
 def _categories(text: Any, at: Any, items: Any, n_items: Any) -> Any:
     """Takes the object of categories that begins at `at`, its items sorted; like `_members`."""
     if not _is(text, at, _OPEN):
-        return int64(0), n_items
+        return np.int64(0), n_items
     at += 1
     first = n_items
     parsed = False
     while not _is(text, at, _CLOSE):
-        if stands(text, at, _STRUCTURED) and not parsed:  # whose items go before
+        if starts_with(text, at, _STRUCTURED) and not parsed:  # whose items go before
             at += len(_STRUCTURED)
-        elif stands(text, at, _PARSED):
+        elif starts_with(text, at, _PARSED):
             at += len(_PARSED)
             parsed = True
         else:
-            return int64(0), n_items
+            return np.int64(0), n_items
         at, n_items = _members(text, at, items, n_items)
         if at == 0:
-            return int64(0), n_items
+            return np.int64(0), n_items
         if _is(text, at, _COMMA):
             at += 1
     return at + 1, _sort(text, items, first, n_items)
 
 
-@njit(_PAIR(_TEXT, int64), nogil=True, cache=True)
+@compiled(_PAIR(BYTES, I64))
 def _time(text: Any, at: Any) -> Any:
     """The place of a time's closing quote, or 0, and the time."""
-    time = int64(0)
+    time = np.int64(0)
     first = at
     while at < len(text) and 48 <= text[at] <= 57:
-        time = time * 10 + (int64(text[at]) - 48)
+        time = time * 10 + (np.int64(text[at]) - 48)
         at += 1
     if at == first or at - first > 19 or not _is(text, at, _QUOTE):
-        return int64(0), time
+        return np.int64(0), time
     return at, time
 
 
-@njit(int64(_TEXT, int64, _I64, _SPANS, int64), nogil=True, cache=True)
+@compiled(I64(BYTES, I64, I64S, _SPANS, I64))
 def _time_and_line(text: Any, at: Any, times: Any, lines: Any, row: Any) -> Any:
     """Takes `["time","line",`; the place behind it, or 0."""
     if not (_is(text, at, _LIST) and _is(text, at + 1, _QUOTE)):
-        return int64(0)
+        return np.int64(0)
     at, times[row] = _time(text, at + 2)
     if at == 0 or not (_is(text, at + 1, _COMMA) and _is(text, at + 2, _QUOTE)):
-        return int64(0)
+        return np.int64(0)
     at += 3
     end = _string_end(text, at)
     if end == 0 or not _is(text, abs(end) + 1, _COMMA):
-        return int64(0)
+        return np.int64(0)
     lines[row, 0], lines[row, 1] = at, end
     return abs(end) + 2
 
 
-@njit(_FOUND(_TEXT, int64, _SPANS, _I64, _SPANS, _I32, _SPANS), nogil=True, cache=True)
+@compiled(several(I64, I64, I64, I64)(BYTES, I64, _SPANS, I64S, _SPANS, I32S, _SPANS))
 def scan(
     text: Any, at: Any, streams: Any, times: Any, lines: Any, item_ends: Any, items: Any
 ) -> Any:
@@ -196,16 +203,16 @@ def scan(
     like a line's). Gives the place behind the array, or 0 where the text is of another shape,
     and the numbers of streams, lines and items.
     """
-    wrong = (int64(0), int64(0), int64(0), int64(0))
-    n_streams, n_lines, n_items = int64(0), int64(0), int64(0)
+    wrong = (np.int64(0), np.int64(0), np.int64(0), np.int64(0))
+    n_streams, n_lines, n_items = np.int64(0), np.int64(0), np.int64(0)
     item_ends[0] = 0
     more = not _is(text, at, _END)
     while more:
-        if not stands(text, at, _STREAM):
+        if not starts_with(text, at, _STREAM):
             return wrong
         streams[n_streams, 0] = at + len(_STREAM) - 1
         at = _labels_end(text, at + len(_STREAM))
-        if at == 0 or not stands(text, at, _VALUES):
+        if at == 0 or not starts_with(text, at, _VALUES):
             return wrong
         streams[n_streams, 1] = at
         at += len(_VALUES)
@@ -231,41 +238,41 @@ def scan(
     return at + 1, n_streams, n_lines, n_items
 
 
-@njit(int64(_TEXT, int64), nogil=True, cache=True)
+@compiled(I64(BYTES, I64))
 def _hex(text: Any, at: Any) -> Any:
     """Four hexadecimal digits, or -1."""
-    number = int64(0)
+    number = np.int64(0)
     for i in range(4):
-        digit = int64(text[at + i])
+        digit = np.int64(text[at + i])
         if 48 <= digit <= 57:
             digit -= 48
         elif 97 <= digit | 32 <= 102:
             digit = (digit | 32) - 87
         else:
-            return int64(-1)
+            return np.int64(-1)
         number = number * 16 + digit
     return number
 
 
-@njit(_PAIR(_TEXT, int64, int64), nogil=True, cache=True)
+@compiled(_PAIR(BYTES, I64, I64))
 def _point(text: Any, at: Any, end: Any) -> Any:
     """The place behind `\\uXXXX` (or two, for one character) whose digits begin at `at`.
 
     And the character, or -1 where it is none: half a one has no UTF-8.
     """
     if at + 4 > end:
-        return at, int64(-1)
+        return at, np.int64(-1)
     point = _hex(text, at)
     at += 4
     if 0xD800 <= point < 0xDC00 and at + 6 <= end and text[at] == _BACKSLASH:
-        low = _hex(text, at + 2) if text[at + 1] == _U else int64(-1)
+        low = _hex(text, at + 2) if text[at + 1] == _U else np.int64(-1)
         if not 0xDC00 <= low < 0xE000:
-            return at, int64(-1)
+            return at, np.int64(-1)
         return at + 6, 0x10000 + ((point - 0xD800) << 10) + (low - 0xDC00)
-    return at, int64(-1) if 0xD800 <= point < 0xE000 else point
+    return at, np.int64(-1) if 0xD800 <= point < 0xE000 else point
 
 
-@njit(int64(_BYTES, int64, int64), nogil=True, cache=True)
+@compiled(I64(U8S, I64, I64))
 def _put(out: Any, to: Any, point: Any) -> Any:
     """Writes a character in UTF-8; the place behind it."""
     if point < 0x80:
@@ -286,7 +293,7 @@ def _put(out: Any, to: Any, point: Any) -> Any:
     return to + 2
 
 
-@njit(int64(_TEXT, int64, int64, _BYTES, int64), nogil=True, cache=True)
+@compiled(I64(BYTES, I64, I64, U8S, I64))
 def _unescaped(text: Any, at: Any, end: Any, out: Any, to: Any) -> Any:
     """Writes a string's text as UTF-8; where it ends in `out`, or -1 where it is no JSON."""
     while at < end:
@@ -300,27 +307,27 @@ def _unescaped(text: Any, at: Any, end: Any, out: Any, to: Any) -> Any:
         if kind == _U:
             at, point = _point(text, at, end)
         else:
-            point = int64(_PLAIN[kind])
+            point = np.int64(_PLAIN[kind])
         if point < 0:
-            return int64(-1)
+            return np.int64(-1)
         to = _put(out, to, point)
     return to
 
 
-@njit(int64(_TEXT, _SPANS, int64, int64, _I32, _BYTES), nogil=True, cache=True)
+@compiled(I64(BYTES, _SPANS, I64, I64, I32S, U8S))
 def gather(text: Any, spans: Any, column: Any, rows: Any, offsets: Any, out: Any) -> Any:
     """The strings of `spans[:, column]` to `spans[:, column + 1]`, one after the other.
 
     Fills `offsets` (one more than rows) and `out`. Gives the bytes, or -1 where one is no JSON.
     """
-    to = int64(0)
+    to = np.int64(0)
     offsets[0] = 0
     for row in range(rows):
-        at, end = int64(spans[row, column]), int64(spans[row, column + 1])
+        at, end = np.int64(spans[row, column]), np.int64(spans[row, column + 1])
         if end < 0:
             to = _unescaped(text, at, -end, out, to)
             if to < 0:
-                return int64(-1)
+                return np.int64(-1)
         else:
             for i in range(at, end):
                 out[to] = text[i]

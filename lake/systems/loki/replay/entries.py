@@ -9,31 +9,25 @@ structuredMetadata = 3}, Timestamp {seconds = 1, nanos = 2}, LabelPairAdapter {n
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, types
 from numpy.typing import NDArray
 
-_BYTES = types.Array(types.uint8, 1, "C", readonly=True)
-_OFFSETS = types.Array(types.int32, 1, "C", readonly=True)
-_TIMES = types.Array(types.int64, 1, "C", readonly=True)
-_OUT = types.Array(types.uint8, 1, "C")
-_ENDS = types.Array(types.int64, 1, "C")
+from lake.compiled import (
+    BYTES,
+    I64,
+    I64S,
+    READ_I32S,
+    READ_I64S,
+    U8S,
+    compiled,
+    inlined,
+    write_varint,
+)
 
 # Of an entry beside its texts: tags, lengths, a time. Of a pair likewise.
 ENTRY_OVERHEAD, PAIR_OVERHEAD = 40, 18
 
 
-@njit(types.int64(_OUT, types.int64, types.uint64), cache=True, nogil=True)
-def varint(out: NDArray[np.uint8], at: int, number: np.uint64) -> int:
-    """Writes a number; returns where it ends."""
-    while number > np.uint64(0x7F):
-        out[at] = np.uint8((number & np.uint64(0x7F)) | np.uint64(0x80))
-        number >>= np.uint64(7)
-        at += 1
-    out[at] = np.uint8(number)
-    return at + 1
-
-
-@njit(types.int64(types.int64), cache=True, nogil=True)
+@inlined
 def with_length(size: int) -> int:
     """How long a field of so many bytes is: tag, length, content."""
     head = 2
@@ -44,27 +38,23 @@ def with_length(size: int) -> int:
     return head + size
 
 
-@njit(
-    types.int64(_OUT, types.int64, types.int64, _BYTES, types.int64, types.int64),
-    cache=True, nogil=True,
-)  # fmt: skip
+@inlined
 def text(
     out: NDArray[np.uint8], at: int, tag: int, data: NDArray[np.uint8], start: int, end: int
 ) -> int:
     """Writes data[start:end] as a field; returns where it ends."""
     out[at] = tag
-    at = varint(out, at + 1, np.uint64(end - start))
+    at = write_varint(out, at + 1, np.uint64(end - start))
     for n in range(start, end):
         out[at] = data[n]
         at += 1
     return at
 
 
-@njit(
-    types.int64(
-        _TIMES, _OFFSETS, _BYTES, _OFFSETS, _OFFSETS, _BYTES, _OFFSETS, _BYTES, _OUT, _ENDS
-    ),
-    cache=True, nogil=True,
+@compiled(
+    I64(
+        READ_I64S, READ_I32S, BYTES, READ_I32S, READ_I32S, BYTES, READ_I32S, BYTES, U8S, I64S
+    )
 )  # fmt: skip
 def entries(
     ts_ns: NDArray[np.int64],
@@ -92,9 +82,9 @@ def entries(
         head = at + 12
         end = head
         out[end] = 0x08
-        end = varint(out, end + 1, np.uint64(seconds))
+        end = write_varint(out, end + 1, np.uint64(seconds))
         out[end] = 0x10
-        end = varint(out, end + 1, np.uint64(nanos))
+        end = write_varint(out, end + 1, np.uint64(nanos))
         time_size = end - head
         size = 2 + time_size + with_length(line_at[row + 1] - line_at[row])
         for pair in range(pairs_at[row], pairs_at[row + 1]):
@@ -103,7 +93,7 @@ def entries(
                 + with_length(value_at[pair + 1] - value_at[pair])
             )
         out[at] = 0x12
-        at = varint(out, at + 1, np.uint64(size))
+        at = write_varint(out, at + 1, np.uint64(size))
         out[at] = 0x0A
         out[at + 1] = time_size
         at += 2
@@ -113,7 +103,7 @@ def entries(
         at = text(out, at, 0x12, lines, line_at[row], line_at[row + 1])
         for pair in range(pairs_at[row], pairs_at[row + 1]):
             out[at] = 0x1A
-            at = varint(
+            at = write_varint(
                 out, at + 1,
                 np.uint64(
                     with_length(key_at[pair + 1] - key_at[pair])

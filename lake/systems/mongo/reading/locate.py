@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lake.compiled import read_only
 from lake.systems.mongo.reading.elements import MalformedError
 from lake.systems.mongo.reading.kinds import Bools, UInt8s
 from lake.systems.mongo.reading.loops import locate as loops
-from lake.systems.mongo.reading.loops.compiled import unwritable
 
 _DATE, _OBJECT_ID = 0x09, 0x07
 
@@ -42,7 +42,7 @@ def locate(data: Any, time_field: str, *, or_id: bool) -> Located:
 
     Raises MalformedError.
     """
-    content = unwritable(data)
+    content = read_only(data)
     most = len(content) // 5
     found = [np.empty(most, np.int64) for _ in range(5)]
     tags = np.empty((2, most), np.uint8)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from lake.systems.mongo.reading.loops.compiled import unwritable
+from lake.compiled import read_only
 from lake.systems.mongo.reading.loops.paths import (
     COLUMNS,
     DEPTH,
@@ -83,7 +83,7 @@ class Paths:
         while True:
             found = field_of(
                 self.table, self.slots, self.names, self.state,
-                unwritable(name + b"\0"), 0, len(name), parent,
+                read_only(name + b"\0"), 0, len(name), parent,
             )  # fmt: skip
             if found != FULL:
                 return int(found)

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lake.compiled import read_only
 from lake.systems.mongo.reading.kinds import Int32s, Kinds, UInt8s
 from lake.systems.mongo.reading.loops import scan as loop
-from lake.systems.mongo.reading.loops.compiled import unwritable
 from lake.systems.mongo.reading.loops.paths import LAST
 from lake.systems.mongo.reading.paths import Paths
 
@@ -56,7 +56,7 @@ class Tokens:
 
 def scan(data: Any, starts: Sequence[int] | npt.NDArray[np.int64], paths: Paths) -> Tokens:
     """Walks over the documents that begin at `starts`; adds new paths to `paths`."""
-    content, begins = unwritable(data), np.asarray(starts, np.int64)
+    content, begins = read_only(data), np.asarray(starts, np.int64)
     most = len(content) // 2 + 1  # a value takes two bytes at least; what isn't used isn't touched
     row, path, at, owner = (np.empty(most, np.int32) for _ in range(4))
     tag, kind = np.empty(most, np.uint8), np.empty(most, np.int8)

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lake.compiled import read_only
 from lake.systems.mongo.reading.kinds import Int64s, UInt8s
 from lake.systems.mongo.reading.locate import Located
-from lake.systems.mongo.reading.loops.compiled import unwritable
 from lake.systems.mongo.reading.loops.locate import gather
 
 _HOURS = 24
@@ -167,7 +167,7 @@ def _picked(file: BufferedRandom, begins: Int64s, sizes: Int64s) -> UInt8s:
     in this process's memory while it is.
     """
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        view = unwritable(content)
+        view = read_only(content)
         picked = _gathered(view, begins, sizes)
         del view  # or it could not be unmapped
     return picked

@@ -8,12 +8,10 @@ Belongs here: the table, the compiled loop. Does not: what is summed (mongo_arch
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
-from numba.core.types import Array, uint8, uint64
+
+from lake.compiled import BYTES, READ_U64S, U64, compiled
 
 _POLYNOMIAL = 0xC96C5795D7870F42
-_U8 = Array(uint8, 1, "C", readonly=True)
-_U64 = Array(uint64, 1, "C", readonly=True)
 
 
 def _table() -> np.ndarray:
@@ -28,11 +26,11 @@ def _table() -> np.ndarray:
     return table
 
 
-@njit(uint64(_U8, uint64, _U64), cache=True, nogil=True)
+@compiled(U64(BYTES, U64, READ_U64S))
 def _sum(data, before, table):  # noqa: ANN001, ANN202
     value = ~before
     for byte in data:
-        value = table[(value ^ uint64(byte)) & uint64(0xFF)] ^ (value >> uint64(8))
+        value = table[(value ^ np.uint64(byte)) & np.uint64(0xFF)] ^ (value >> np.uint64(8))
     return ~value
 
 

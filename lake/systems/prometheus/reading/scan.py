@@ -12,10 +12,22 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
-from numba.core.types import Array, UniTuple, float64, int32, int64, uint8, void
 
-from lake.systems.text_loops import stands
+from lake.compiled import (
+    BYTES,
+    F64S,
+    I32S,
+    I64,
+    I64_ROWS,
+    I64S,
+    READ_F64S,
+    U8S,
+    VOID,
+    compiled,
+    inlined,
+    several,
+    starts_with,
+)
 
 # What a scan found.
 DONE, OTHER_SHAPE, OTHER_TIMES = 0, 1, 2
@@ -25,13 +37,8 @@ _VALUES = np.frombuffer(b',"values":[[', np.uint8)
 _HISTOGRAMS = np.frombuffer(b',"histograms":[[', np.uint8)
 _END_OF_HISTOGRAMS = np.frombuffer(b"}]]", np.uint8)
 
-_TEXT, _OUT = Array(uint8, 1, "C", readonly=True), Array(uint8, 1, "C")
-_I32, _I64, _F64 = Array(int32, 1, "C"), Array(int64, 1, "C"), Array(float64, 1, "C")
-_TABLE, _READ = Array(int64, 2, "C"), Array(float64, 1, "C", readonly=True)
-_FOUND: Any = UniTuple(int64, 4)  # type: ignore[no-untyped-call]
 
-
-@njit(inline="always")
+@inlined
 def _milliseconds(text: Any, at: Any) -> Any:
     """A time in seconds as the nearest ms, where it ends, and whether it is a number."""
     negative = text[at] == 45
@@ -64,12 +71,10 @@ def _milliseconds(text: Any, at: Any) -> Any:
     return (-ms if negative else ms), at, True
 
 
-@njit(
-    _FOUND(
-        _TEXT, int64, int64, int64, int64, int64, _TABLE, _TABLE, _I32, _OUT, _I32
-    ),
-    cache=True,
-    nogil=True,
+@compiled(
+    several(I64, I64, I64, I64)(
+        BYTES, I64, I64, I64, I64, I64, I64_ROWS, I64_ROWS, I32S, U8S, I32S
+    )
 )  # fmt: skip
 def matrix(  # noqa: PLR0912, PLR0915
     text: Any,
@@ -99,7 +104,7 @@ def matrix(  # noqa: PLR0912, PLR0915
     if text[at] == 93:
         return DONE, 0, 0, at
     while True:
-        if not stands(text, at, _METRIC):
+        if not starts_with(text, at, _METRIC):
             return OTHER_SHAPE, series, samples, at
         at += len(_METRIC)
         spans[series, 0] = at - 1
@@ -122,7 +127,7 @@ def matrix(  # noqa: PLR0912, PLR0915
         spans[series, 1] = at
         first = samples
         some = False
-        if stands(text, at, _VALUES):
+        if starts_with(text, at, _VALUES):
             some = True
             at += len(_VALUES)
             last = np.int64(-1)
@@ -169,11 +174,11 @@ def matrix(  # noqa: PLR0912, PLR0915
                 break
         spans[series, 2] = samples - first
         histograms[series, 0] = histograms[series, 1] = 0
-        if stands(text, at, _HISTOGRAMS):
+        if starts_with(text, at, _HISTOGRAMS):
             some = True
             at += len(_HISTOGRAMS)
             histograms[series, 0] = at
-            while not stands(text, at, _END_OF_HISTOGRAMS):
+            while not starts_with(text, at, _END_OF_HISTOGRAMS):
                 at += 1
                 if at >= size:
                     return OTHER_SHAPE, series, samples, at
@@ -190,7 +195,7 @@ def matrix(  # noqa: PLR0912, PLR0915
         at += 1
 
 
-@njit(void(_I64, _I64, _I32, _READ, _I32, _F64), cache=True, nogil=True)
+@compiled(VOID(I64S, I64S, I32S, READ_F64S, I32S, F64S))
 def gather(
     starts: Any, rows: Any, step_of: Any, values: Any, steps_out: Any, values_out: Any
 ) -> None:
@@ -203,7 +208,7 @@ def gather(
             to += 1
 
 
-@njit(void(_I64, _I64, _I64, int64, _I32, _READ, _I64, _F64), cache=True, nogil=True)
+@compiled(VOID(I64S, I64S, I64S, I64, I32S, READ_F64S, I64S, F64S))
 def gather_timed(
     starts: Any, rows: Any, from_ms: Any, step_ms: int, step_of: Any, values: Any,
     ms_out: Any, values_out: Any,

@@ -17,8 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lake.systems.mongo.reading.kinds import Kind
-from lake.systems.mongo.reading.loops.compiled import (
+from lake.compiled import (
     BYTES,
     F64S,
     I8S,
@@ -34,6 +33,7 @@ from lake.systems.mongo.reading.loops.compiled import (
     load64,
     load_double,
 )
+from lake.systems.mongo.reading.kinds import Kind
 from lake.systems.mongo.reading.loops.numbers import as_decimal, as_double, as_integer, integer_at
 
 _NULL, _UUID = int(Kind.NULL), int(Kind.UUID)
@@ -42,7 +42,7 @@ _HYPHEN = ord("-")
 _HEX = b"0123456789abcdef"
 
 
-@compiled(I64, BYTES, I32S, U8S, I8S, I64, I32S, I32S, I64S, U8S)
+@compiled(I64(BYTES, I32S, U8S, I8S, I64, I32S, I32S, I64S, U8S))
 def integers(data, at, tag, kind, wanted, entries, slot, out, valid):
     """Of int32, int64 and other numbers the int64."""
     filled = 0
@@ -60,7 +60,7 @@ def integers(data, at, tag, kind, wanted, entries, slot, out, valid):
     return filled
 
 
-@compiled(I64, BYTES, I32S, U8S, I8S, I64, I32S, I32S, F64S, U8S)
+@compiled(I64(BYTES, I32S, U8S, I8S, I64, I32S, I32S, F64S, U8S))
 def doubles(data, at, tag, kind, wanted, entries, slot, out, valid):
     """Doubles with their very bits, and other numbers as doubles."""
     filled = 0
@@ -78,7 +78,7 @@ def doubles(data, at, tag, kind, wanted, entries, slot, out, valid):
     return filled
 
 
-@compiled(I64, BYTES, I32S, U8S, I8S, I64, I64, I32S, I32S, I64_ROWS, U8S)
+@compiled(I64(BYTES, I32S, U8S, I8S, I64, I64, I32S, I32S, I64_ROWS, U8S))
 def decimals(data, at, tag, kind, scale, precision, entries, slot, out, valid):
     """Numbers times 10^scale, the lower half of 128 bits first."""
     filled = 0
@@ -93,7 +93,7 @@ def decimals(data, at, tag, kind, scale, precision, entries, slot, out, valid):
     return filled
 
 
-@compiled(I64, BYTES, I32S, I8S, I64, I32S, I32S, I64S, U8S)
+@compiled(I64(BYTES, I32S, I8S, I64, I32S, I32S, I64S, U8S))
 def dates(data, at, kind, wanted, entries, slot, out, valid):
     """Eight bytes as they are."""
     filled = 0
@@ -106,7 +106,7 @@ def dates(data, at, kind, wanted, entries, slot, out, valid):
     return filled
 
 
-@compiled(I64, BYTES, I32S, I8S, I64, I32S, I32S, U8S, U8S)
+@compiled(I64(BYTES, I32S, I8S, I64, I32S, I32S, U8S, U8S))
 def bools(data, at, kind, wanted, entries, slot, out, valid):
     """A bit each, as Arrow has them."""
     filled = 0
@@ -119,7 +119,7 @@ def bools(data, at, kind, wanted, entries, slot, out, valid):
     return filled
 
 
-@compiled(I64, BYTES, I32S, I8S, I64, I64, I32S)
+@compiled(I64(BYTES, I32S, I8S, I64, I64, I32S))
 def size_of_all(data, at, kind, wanted, spare, entries):
     """How long the strings (spare = 1: their closing zero) or binaries (0) are together."""
     total = 0
@@ -129,7 +129,7 @@ def size_of_all(data, at, kind, wanted, spare, entries):
     return total
 
 
-@compiled(I64, BYTES, I32S, I8S, I64, I64, I32S, I32S, I32S, U8S, U8S)
+@compiled(I64(BYTES, I32S, I8S, I64, I64, I32S, I32S, I32S, U8S, U8S))
 def strings(data, at, kind, wanted, spare, entries, slot, offsets, out, valid):
     """Strings or binaries one behind the other, and where each begins."""
     filled = end = 0
@@ -148,7 +148,7 @@ def strings(data, at, kind, wanted, spare, entries, slot, offsets, out, valid):
     return filled
 
 
-@compiled(I64, BYTES, I32S, I8S, I64, I64, I64, I32S, I32S, I32S, U8S, U8S)
+@compiled(I64(BYTES, I32S, I8S, I64, I64, I64, I32S, I32S, I32S, U8S, U8S))
 def digits(data, at, kind, wanted, begin, size, entries, slot, offsets, out, valid):
     """Of each value `size` bytes from `begin` on, in hexadecimal, one behind the other."""
     filled = following = end = 0
@@ -171,7 +171,7 @@ def digits(data, at, kind, wanted, begin, size, entries, slot, offsets, out, val
     return filled
 
 
-@compiled(I64, I32S, I8S, I64, I32S, I32S, I32S, I32S, U8S)
+@compiled(I64(I32S, I8S, I64, I32S, I32S, I32S, I32S, U8S))
 def lists(owner, kind, wanted, entries, items, slot, offsets, valid):
     """Where each array's elements begin; gives the elements (`items`) their slots."""
     filled = following = 0
@@ -190,7 +190,7 @@ def lists(owner, kind, wanted, entries, items, slot, offsets, valid):
     return filled
 
 
-@compiled(I64, I32S, I32S, I32S)
+@compiled(I64(I32S, I32S, I32S))
 def inherit(owner, entries, slot):
     """Members have the slot of the document that they lie in."""
     for entry in entries:
@@ -198,7 +198,7 @@ def inherit(owner, entries, slot):
     return len(entries)
 
 
-@compiled(I64, I8S, I32S, I32S, U8S)
+@compiled(I64(I8S, I32S, I32S, U8S))
 def documents(kind, entries, slot, valid):
     """Marks the elements of a list that are documents."""
     filled = 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lake.systems.mongo.reading.loops.compiled import (
+from lake.compiled import (
     BYTES,
     I64,
     I64S,
@@ -91,7 +91,7 @@ def _find_path(data, begin, end, names):
         start = end_of(data, load8(data, first), value, end)
 
 
-@compiled(I64, BYTES, BYTES, I64S, I64S, I64S, I64S, I64S, U8S, U8S)
+@compiled(I64(BYTES, BYTES, I64S, I64S, I64S, I64S, I64S, U8S, U8S))
 def locate(data, names, begins, sizes, times, highs, lows, time_tags, id_tags):
     """How many documents; −1 − n where the one at byte n is malformed."""
     many, begin = 0, 0
@@ -124,7 +124,7 @@ def locate(data, names, begins, sizes, times, highs, lows, time_tags, id_tags):
     return many
 
 
-@compiled(I64, BYTES, I64S, I64S, U8S)
+@compiled(I64(BYTES, I64S, I64S, U8S))
 def gather(data, begins, sizes, out):
     """The pieces one behind the other; returns how long they are together."""
     end = 0

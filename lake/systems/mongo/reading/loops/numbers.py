@@ -15,17 +15,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import types
 
-from lake.systems.mongo.reading.kinds import (
-    BIG_INT,
-    DECIMAL_EXPONENT_BIAS,
-    LARGEST_INT_IN_DOUBLE,
-    LARGEST_PRECISION,
-    WHOLE_DOUBLE,
-    Kind,
-)
-from lake.systems.mongo.reading.loops.compiled import (
+from lake.compiled import (
+    BOOL,
     BYTES,
     F64,
     I32S,
@@ -38,6 +30,15 @@ from lake.systems.mongo.reading.loops.compiled import (
     load64,
     load_double,
     load_int32,
+    several,
+)
+from lake.systems.mongo.reading.kinds import (
+    BIG_INT,
+    DECIMAL_EXPONENT_BIAS,
+    LARGEST_INT_IN_DOUBLE,
+    LARGEST_PRECISION,
+    WHOLE_DOUBLE,
+    Kind,
 )
 
 _INT, _DOUBLE, _DECIMAL = int(Kind.INT), int(Kind.DOUBLE), int(Kind.DECIMAL)
@@ -64,8 +65,7 @@ _DIGITS_OF_DECIMAL128 = 34  # a value with more can't be a Decimal128 when it is
 _LARGEST_DOUBLE_INTEGER = np.uint64(1 << 53)
 _MOST_FIVES = 60  # 5^60 is beyond 128 bits
 
-_PAIR = types.UniTuple(types.uint64, 2)
-_TRIPLE = types.UniTuple(types.uint64, 3)
+_TRIPLE = several(U64, U64, U64)
 
 
 @inlined
@@ -95,7 +95,7 @@ def class_of(data, at, tag, kind):
     return np.int64(kind)
 
 
-@compiled(_TRIPLE, U64, U64, U64)
+@compiled(_TRIPLE(U64, U64, U64))
 def _times(high, low, factor):
     """The product, and 1 where it has more than 128 bits."""
     carry = high_product(low, factor)
@@ -104,7 +104,7 @@ def _times(high, low, factor):
     return _ONE if over else _ZERO, upper, low * factor
 
 
-@compiled(_TRIPLE, U64, U64, U64)
+@compiled(_TRIPLE(U64, U64, U64))
 def _over(high, low, divisor):
     """The remainder and the quotient; the divisor has at most 32 bits."""
     first = high >> _LIMBS
@@ -135,7 +135,7 @@ def _exponent(data, at):
     return np.int64(field) - DECIMAL_EXPONENT_BIAS
 
 
-@compiled(_TRIPLE, U64, U64)
+@compiled(_TRIPLE(U64, U64))
 def _without_zeros(high, low):
     """How many zeros a number ends with, and the number without them. 0 has none."""
     zeros = _ZERO
@@ -147,7 +147,7 @@ def _without_zeros(high, low):
     return zeros, high, low
 
 
-@compiled(I64, BYTES, I32S, I32S, I64_ROWS)
+@compiled(I64(BYTES, I32S, I32S, I64_ROWS))
 def shapes(data, at, entries, out):
     """Of Decimal128 values: exponent; exponent and digits of the number without end zeros.
 
@@ -168,7 +168,7 @@ def shapes(data, at, entries, out):
     return len(entries)
 
 
-@compiled(_TRIPLE, U64)
+@compiled(_TRIPLE(U64))
 def _double_as_decimal(bits):
     """Sign, exponent and so on: see _as_decimal. Sets the first to 2 where there is none."""
     none = np.uint64(2)
@@ -191,7 +191,7 @@ def _double_as_decimal(bits):
     return bits >> _SIGN, np.uint64(power + 1024), mantissa
 
 
-@compiled(_TRIPLE, BYTES, I64, I64, I64, I64, I64)
+@compiled(_TRIPLE(BYTES, I64, I64, I64, I64, I64))
 def as_decimal(data, at, tag, kind, scale, precision):  # noqa: PLR0912  flat is plainer
     """MISFIT, EXACT (a Decimal128 of that very exponent) or OTHER_TYPE, and the number times
     10^scale in two's complement.
@@ -243,7 +243,7 @@ def as_decimal(data, at, tag, kind, scale, precision):  # noqa: PLR0912  flat is
     return fit, high, low
 
 
-@compiled(types.Tuple((types.boolean, F64)), BYTES, I64, I64, I64)
+@compiled(several(BOOL, F64)(BYTES, I64, I64, I64))
 def as_double(data, at, tag, kind):
     """Whether a double column holds an integer or a Decimal128, and the double."""
     if kind == _INT:
@@ -277,7 +277,7 @@ def as_double(data, at, tag, kind):
     return True, -number if load64(data, at + 8) < 0 else number
 
 
-@compiled(types.Tuple((types.boolean, I64)), BYTES, I64, I64)
+@compiled(several(BOOL, I64)(BYTES, I64, I64))
 def as_integer(data, at, kind):
     """Whether an int64 holds a double or a Decimal128, and the integer."""
     if kind == _DOUBLE:
@@ -289,7 +289,7 @@ def as_integer(data, at, kind):
     return fit != np.uint64(MISFIT) and high == extended, np.int64(low)
 
 
-@compiled(I64, BYTES, I64, I64, I64, I64, I64, I64)
+@compiled(I64(BYTES, I64, I64, I64, I64, I64, I64))
 def fit_of(data, at, tag, kind, wanted, scale, precision):
     """MISFIT, EXACT or OTHER_TYPE: what a column of the kind `wanted` makes of a number."""
     if wanted == _DECIMAL:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lake.systems.mongo.reading.loops.compiled import (
+from lake.compiled import (
     BYTES,
     I32_ROWS,
     I32S,
@@ -85,7 +85,7 @@ def _add(table, state, parent, name_at, name_size, flags):
     return path
 
 
-@compiled(I64, I32_ROWS, I32S, U8S, I64S, BYTES, I64, I64, I64)
+@compiled(I64(I32_ROWS, I32S, U8S, I64S, BYTES, I64, I64, I64))
 def field_of(table, slots, names, state, data, begin, size, parent):
     """The path of the member data[begin:begin + size] of `parent`, made where it is new.
 
@@ -132,7 +132,7 @@ def item_of(table, state, parent):
     return np.int64(table[parent, ITEM])
 
 
-@compiled(I64, I32_ROWS, I32S, U8S, I64S)
+@compiled(I64(I32_ROWS, I32S, U8S, I64S))
 def index(table, slots, names, state):
     """Fills `slots` anew."""
     slots[:] = -1

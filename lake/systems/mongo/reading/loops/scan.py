@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lake.systems.mongo.reading.kinds import Kind
-from lake.systems.mongo.reading.loops.compiled import (
+from lake.compiled import (
     BOOL,
     BYTES,
     I8S,
@@ -30,6 +29,7 @@ from lake.systems.mongo.reading.loops.compiled import (
     load32,
     load64,
 )
+from lake.systems.mongo.reading.kinds import Kind
 from lake.systems.mongo.reading.loops.paths import (
     EXTENDED,
     FIRST,
@@ -98,22 +98,23 @@ def _is_index(data, at, stop, index):
 
 
 @compiled(
-    BOOL,
-    BYTES,
-    I64S,
-    I32_ROWS,
-    I32S,
-    U8S,
-    I64S,
-    I64S,
-    I32S,
-    I32S,
-    U8S,
-    I32S,
-    I32S,
-    I8S,
-    U8S,
-    I64_ROWS,
+    BOOL(
+        BYTES,
+        I64S,
+        I32_ROWS,
+        I32S,
+        U8S,
+        I64S,
+        I64S,
+        I32S,
+        I32S,
+        U8S,
+        I32S,
+        I32S,
+        I8S,
+        U8S,
+        I64_ROWS,
+    )
 )
 def scan(  # noqa: PLR0912, PLR0915  one loop: what it keeps stays in registers
     data, starts, table, slots, names, state, done, row, path, tag, at, owner, kind, untold, opened

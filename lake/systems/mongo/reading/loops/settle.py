@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lake.systems.mongo.reading.kinds import BIG_INT, VOTES, WHOLE_DOUBLE, Kind
-from lake.systems.mongo.reading.loops.compiled import (
+from lake.compiled import (
     BYTES,
     I8S,
     I32_ROWS,
@@ -26,6 +25,7 @@ from lake.systems.mongo.reading.loops.compiled import (
     compiled,
     inlined,
 )
+from lake.systems.mongo.reading.kinds import BIG_INT, VOTES, WHOLE_DOUBLE, Kind
 from lake.systems.mongo.reading.loops.numbers import (
     MISFIT,
     OTHER_TYPE,
@@ -72,7 +72,7 @@ def _spread(table, path, owner, bad):
     return 0
 
 
-@compiled(I64, BYTES, I32S, U8S, I32_ROWS, I32S, I32S, I8S, I8S, I8S, I8S, U8S, U8S)
+@compiled(I64(BYTES, I32S, U8S, I32_ROWS, I32S, I32S, I8S, I8S, I8S, I8S, U8S, U8S))
 def misfits_of(data, at, tag, table, path, owner, kind, chosen, scale, precision, bad, also):
     """Marks what the columns of kind chosen[path] do not hold (`bad`), and what they hold, but
     do not give back as it was (`also`): a number of another type, within an array a member
@@ -110,9 +110,7 @@ def misfits_of(data, at, tag, table, path, owner, kind, chosen, scale, precision
     return others
 
 
-@compiled(
-    I64, BYTES, I32S, U8S, I32_ROWS, I32S, I32S, I8S, U8S, I64_ROWS, I8S, I64_ROWS
-)  # fmt: skip
+@compiled(I64(BYTES, I32S, U8S, I32_ROWS, I32S, I32S, I8S, U8S, I64_ROWS, I8S, I64_ROWS))
 def misfits_anywhere(data, at, tag, table, path, owner, kind, bad, votes, element, bounds):
     """Marks what no column holds, and counts what one would: see settle.count."""
     for entry in range(len(path)):
@@ -144,7 +142,7 @@ def misfits_anywhere(data, at, tag, table, path, owner, kind, bad, votes, elemen
     return 0
 
 
-@compiled(I64, I32S, I32S, U8S, U8S, I64S, I32S)
+@compiled(I64(I32S, I32S, U8S, U8S, I64S, I32S))
 def count_held(path, owner, bad, also, bounds, left):
     """Where each path's entries begin when sorted; the outermost entries for `_rest`. Returns
     how many.
@@ -165,7 +163,7 @@ def count_held(path, owner, bad, also, bounds, left):
     return many
 
 
-@compiled(I64, I32S, U8S, I64S, I32S)
+@compiled(I64(I32S, U8S, I64S, I32S))
 def sort(path, bad, free, order):
     """Sorts the entries by path; `free` is where the next one of each goes."""
     for entry in range(len(path)):

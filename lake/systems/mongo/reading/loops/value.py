@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lake.compiled import inlined, load8, load32, load64
 from lake.systems.mongo.reading import elements
 from lake.systems.mongo.reading.kinds import (
     FIRST_DATE_MS,
@@ -19,7 +20,6 @@ from lake.systems.mongo.reading.kinds import (
     PLAIN_NAN,
     Kind,
 )
-from lake.systems.mongo.reading.loops.compiled import inlined, load8, load32, load64
 
 _SIZES = np.array(elements.SIZES, np.int64)
 _PREFIXED, _SELF_SIZED, _BINARY = elements.PREFIXED, elements.SELF_SIZED, elements.BINARY

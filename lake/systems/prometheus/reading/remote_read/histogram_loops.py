@@ -14,24 +14,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, types
 
-from lake.systems.prometheus.reading.remote_read.compiled import BAD_CHUNK, OK, take, take_long
+from lake.compiled import BOOL, I64, I64S, U8, U8S, U64, U64_ROWS, compiled, several
+from lake.systems.prometheus.reading.remote_read.loops import BAD_CHUNK, OK, take, take_long
 
-_U8 = types.Array(types.uint8, 1, "C")
-_U8_2 = types.Array(types.uint8, 2, "C")
-_U64 = types.Array(types.uint64, 1, "C")
-_U64_2 = types.Array(types.uint64, 2, "C")
-_I64 = types.Array(types.int64, 1, "C")
-_int = types.int64
-_STATE = types.Tuple((types.uint64, _int, types.uint64, _int))
+_STATE = several(U64, I64, U64, I64)
 _STALE = np.uint64(0x7FF0000000000002)
 
 COUNT, ZEROS, SUM = range(3)
 """The first columns of what `samples` fills; buckets follow, positive ones first."""
 
 
-@njit(_STATE(_U8, _int, _int, types.uint64, _int, types.boolean), cache=True, nogil=True)
+@compiled(_STATE(U8S, I64, I64, U64, I64, BOOL))
 def varbit(
     data: Any, at: int, end: int, held: Any, valid: int, signed: bool
 ) -> tuple[Any, int, Any, int]:
@@ -68,13 +62,7 @@ def varbit(
     return number, at, held, valid
 
 
-@njit(
-    types.Tuple((types.uint64, types.uint8, types.uint8, _int, types.uint64, _int))(
-        _U8, _int, _int, types.uint64, _int, types.uint64, types.uint8, types.uint8
-    ),
-    cache=True,
-    nogil=True,
-)
+@compiled(several(U64, U8, U8, I64, U64, I64)(U8S, I64, I64, U64, I64, U64, U8, U8))
 def xored(
     data: Any, at: int, end: int, held: Any, valid: int, before: Any, leading: Any, trailing: Any
 ) -> tuple[Any, Any, Any, int, Any, int]:
@@ -101,7 +89,7 @@ def xored(
     return before ^ (change << np.uint64(trailing)), leading, trailing, at, held, valid
 
 
-@njit(_int(_U8, _int, _int, types.boolean, _int, _I64, _U64_2), cache=True, nogil=True)
+@compiled(I64(U8S, I64, I64, BOOL, I64, I64S, U64_ROWS), allocates=True)
 def samples(  # noqa: PLR0912  a case each
     data: Any, bit: int, end: int, is_float: bool, positive: int, ts: Any, cells: Any
 ) -> int:

@@ -21,7 +21,6 @@ import pyarrow as pa
 
 from lake.base.errors import BadData
 from lake.systems.prometheus.reading.answer import HISTOGRAM_TYPE
-from lake.systems.prometheus.reading.remote_read import compiled
 
 _CUSTOM = -53  # the schema of buckets with bounds of their own
 _SCHEMAS = range(-4, 9)
@@ -40,7 +39,7 @@ def decode(
 
     A stale marker has that NaN's bits and no histogram. Raises BadData for what is no chunk.
     """
-    from lake.systems.prometheus.reading.remote_read import histogram_loops as loops  # noqa: PLC0415
+    from lake.systems.prometheus.reading.remote_read import histogram_loops, loops  # noqa: PLC0415
 
     try:
         layout = _Layout(_Bits(data[start + _HEADER_BYTES : end].tobytes()))
@@ -50,16 +49,20 @@ def decode(
     ts = np.empty(count, np.int64)
     cells = np.empty((count, 3 + positive + negative), np.uint64)
     first_bit = 8 * (start + _HEADER_BYTES) + layout.bits
-    if loops.samples(data, first_bit, end, is_float, positive, ts, cells) != compiled.OK:
+    if histogram_loops.samples(data, first_bit, end, is_float, positive, ts, cells) != loops.OK:
         raise BadData("a histogram chunk that ends too early, or can't be")
     counts = cells.view(np.float64) if is_float else cells.astype(np.float64)
-    stale = cells[:, loops.SUM] == _STALE
-    sums = cells[:, loops.SUM].copy().view(np.float64)
+    stale = cells[:, histogram_loops.SUM] == _STALE
+    sums = cells[:, histogram_loops.SUM].copy().view(np.float64)
     by_place = np.concatenate(
-        [counts[:, 3 + positive :][:, ::-1], counts[:, [loops.ZEROS]], counts[:, 3 : 3 + positive]],
+        [
+            counts[:, 3 + positive :][:, ::-1],
+            counts[:, [histogram_loops.ZEROS]],
+            counts[:, 3 : 3 + positive],
+        ],
         axis=1,
     )
-    histogram = _arrays(layout, counts[:, loops.COUNT], sums, by_place, stale)
+    histogram = _arrays(layout, counts[:, histogram_loops.COUNT], sums, by_place, stale)
     bits = np.where(stale, np.uint64(_STALE), np.uint64(_NAN))
     return ts, bits, histogram
 

@@ -22,14 +22,14 @@ from lake.systems.labels import series_id
 from lake.systems.prometheus.reading.answer import HISTOGRAM_TYPE
 from lake.systems.prometheus.reading.blocks import MOST_SERIES, Block
 from lake.systems.prometheus.reading.promql import NAME
-from lake.systems.prometheus.reading.remote_read import compiled, histograms, label_sets
+from lake.systems.prometheus.reading.remote_read import histograms, label_sets, loops
 from lake.systems.prometheus.reading.remote_read.request import SAMPLED, STREAMED
 from lake.systems.prometheus.reading.remote_read.stream import Spool, read_pieces, unreadable
 
 STALE = 0x7FF0000000000002  # the one NaN that ends a series
 _BATCH_SAMPLES = 131_072
 _SAMPLED_SERIES, _SAMPLED_VALUES = 64, 262_144
-_PLAIN = (1 << compiled.XOR, 1)  # encodings: floats only
+_PLAIN = (1 << loops.XOR, 1)  # encodings: floats only
 _CHUNKS = 0x12  # of a ChunkedSeries: field 2, with a length
 
 Numbers = np.ndarray[Any, Any]
@@ -165,7 +165,7 @@ class Reading:
         room = int(pieces[:, 3].sum())
         ts, values = np.empty(room, np.int64), np.empty(room, np.uint64)
         told = np.zeros((len(pieces), 3), np.int64)
-        decode = compiled.floats if form == STREAMED else compiled.sampled
+        decode = loops.floats if form == STREAMED else loops.sampled
         if decode(data, regions, self._day.start_ms, self._day.end_ms, ts, values, told):
             raise unreadable("a chunk of samples")
         filled = int(told[:, 0].sum())
@@ -246,14 +246,14 @@ class Reading:
         return block and replace(block, histograms=found.histograms)
 
     def _chunk(self, data: Numbers, encoding: int, start: int, stop: int, samples: int) -> _Part:
-        if encoding != compiled.XOR:
-            is_float = encoding == compiled.FLOAT_HISTOGRAM
+        if encoding != loops.XOR:
+            is_float = encoding == loops.FLOAT_HISTOGRAM
             return _Part(*histograms.decode(data, start, stop, samples, is_float=is_float))
         ts, bits = np.empty(samples, np.int64), np.empty(samples, np.uint64)
-        code, filled = compiled.xor_chunk(
+        code, filled = loops.xor_chunk(
             data, start, stop, samples, self._day.start_ms, self._day.end_ms, ts, bits, 0
         )
-        if code != compiled.OK:
+        if code != loops.OK:
             raise unreadable("a chunk of samples")
         return _Part(ts[:filled], bits[:filled], pa.nulls(filled, HISTOGRAM_TYPE))
 
@@ -298,9 +298,9 @@ def _chunks(data: Numbers) -> Iterator[tuple[int, int, int, int]]:
     """Of chunks as they were kept: encoding, where the data start and stop, samples."""
     at = 0
     while at < len(data):
-        tag, content, stop, _ = compiled.field(data, at, len(data))
-        code, *chunk = compiled.chunk(data, content, stop) if tag == _CHUNKS else (1,)
-        if code != compiled.OK:
+        tag, content, stop, _ = loops.field(data, at, len(data))
+        code, *chunk = loops.chunk(data, content, stop) if tag == _CHUNKS else (1,)
+        if code != loops.OK:
             raise unreadable("a chunk")
         yield chunk[0], chunk[1], chunk[2], chunk[3]
         at = stop

@@ -1,67 +1,33 @@
-"""How loops over bytes are compiled, and how compiled code reads and copies bytes.
+"""Bytes of arrays as numbers, copies and comparisons, in compiled code.
 
-Belongs here: the decorator, types of arguments, loads that numba has no word for.
-Does not: what is read (scan, locate, settle, fill).
-
-numba keeps the machine code beside the source and looks only at the time of that one source
-file: after a change here the other files' `__pycache__/*.nb*` have to go, too.
+Belongs here: what numba has no word for, or what costs a bounds check too many. Does not: what the
+bytes mean. Nothing here checks that a place lies in the array: the caller has done so.
 """
 
-# numba and llvmlite tell mypy little of what they take.
+# numba and llvmlite do not type what they take.
 # mypy: ignore-errors
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-Function = Callable[..., Any]
-
-BYTES = types.Array(types.uint8, 1, "C", readonly=True)
-U8S, I8S, I32S, I64S, F64S = (
-    types.Array(kind, 1, "C")
-    for kind in (types.uint8, types.int8, types.int32, types.int64, types.float64)
-)
-I32_ROWS, I64_ROWS = types.Array(types.int32, 2, "C"), types.Array(types.int64, 2, "C")
-I64, U64, F64, BOOL = types.int64, types.uint64, types.float64, types.boolean
+from lake.compiled.decorators import inlined
 
 
-# No references are counted, which would cost more than the work does; so nothing that is
-# compiled here makes an array.
-_OPTIONS = {"nogil": True, "error_model": "numpy", "_nrt": False}
+def read_only(data: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Anything that has bytes, as an array of them that loops only read (BYTES)."""
+    array = np.frombuffer(data, np.uint8)
+    array.flags.writeable = False
+    return array
 
 
-def compiled(returns: Any, *arguments: Any) -> Callable[[Function], Function]:
-    """Compiles for these types when the module is imported, or takes what was kept."""
-
-    def decorate(function: Function) -> Function:
-        made: Function = numba.njit(returns(*arguments), cache=True, **_OPTIONS)(function)
-        return made
-
-    return decorate
-
-
-def inlined(function: Function) -> Function:
-    """Becomes a part of the compiled functions that call it."""
-    made: Function = numba.njit(forceinline=True, **_OPTIONS)(function)
-    return made
-
-
-def unwritable(data: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Anything that has bytes, as an array of them that kernels only read (BYTES)."""
-    found = np.frombuffer(data, np.uint8)
-    found.flags.writeable = False
-    return found
-
-
-def _loading(bits: int, *, signed: bool) -> Any:
-    """A little-endian load without alignment, bounds check or negative index, as int64."""
+def _loading(bits: int, *, signed: bool = False, big: bool = False, to: Any = types.int64) -> Any:
+    """A load without alignment or negative index, widened to 64 bits; `big`: big-endian."""
 
     def load(typing_context: Any, data: Any, at: Any) -> Any:  # noqa: ARG001
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -70,18 +36,22 @@ def _loading(bits: int, *, signed: bool) -> Any:
             place = builder.bitcast(place, ir.IntType(bits).as_pointer())
             loaded = builder.load(place)
             loaded.align = 1
+            if big:
+                loaded = builder.bswap(loaded)
             wide = ir.IntType(64)
             return (builder.sext if signed else builder.zext)(loaded, wide) if bits < 64 else loaded
 
-        return types.int64(data, types.int64), generate
+        return to(data, types.int64), generate
 
     return intrinsic(load)
 
 
-load8 = _loading(8, signed=False)
-load32 = _loading(32, signed=False)
+load8, load32, load64 = (_loading(bits) for bits in (8, 32, 64))
 load_int32 = _loading(32, signed=True)
-load64 = _loading(64, signed=True)
+load_word = _loading(64, to=types.uint64)
+"""The same eight bytes as load64, as uint64."""
+load32_big = _loading(32, big=True)
+load_word_big = _loading(64, big=True, to=types.uint64)
 
 
 @intrinsic
@@ -131,3 +101,40 @@ def copy(
 
     index = types.int64
     return types.void(target, index, source, index, index), generate
+
+
+@inlined
+def load_tail(data: Any, at: int, size: int) -> Any:
+    """Fewer than eight bytes as uint64, little-endian; reads nothing behind them."""
+    if size == 0:
+        return np.uint64(0)
+    end = at + size
+    if end >= 8:
+        return load_word(data, end - 8) >> np.uint64(64 - 8 * size)
+    word = np.uint64(0)
+    for place in range(size):
+        word |= np.uint64(data[at + place]) << np.uint64(8 * place)
+    return word
+
+
+@inlined
+def equal_bytes(data: Any, at: int, others: Any, other_at: int, size: int) -> bool:
+    """Whether `size` bytes are the same; reads nothing behind them."""
+    done = 0
+    while size - done >= 8:
+        if load64(data, at + done) != load64(others, other_at + done):
+            return False
+        done += 8
+    left = size - done
+    return load_tail(data, at + done, left) == load_tail(others, other_at + done, left)
+
+
+@inlined
+def starts_with(text: Any, at: int, pattern: Any) -> bool:
+    """Whether the pattern's bytes stand at that place of the text; False where it ends before."""
+    if at + len(pattern) > len(text):
+        return False
+    for place in range(len(pattern)):  # noqa: SIM110  numba has no all()
+        if text[at + place] != pattern[place]:
+            return False
+    return True

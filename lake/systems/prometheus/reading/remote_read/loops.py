@@ -15,7 +15,25 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+
+from lake.compiled import (
+    I64,
+    I64_ROWS,
+    I64S,
+    U8S,
+    U32,
+    U32_ROWS,
+    U64,
+    U64S,
+    VOID,
+    compiled,
+    load32,
+    load32_big,
+    load_word,
+    load_word_big,
+    read_varint,
+    several,
+)
 
 OK = 0
 MORE = 1  # the buffer ends before its last frame does
@@ -30,17 +48,7 @@ LARGEST_FRAME = 64 << 20
 ROW_FIELDS = 7
 LABELS_START, LABELS_END, CHUNKS_START, CHUNKS_END, SAMPLES, ENCODINGS, NO_SERIES = range(7)
 
-_U8 = types.Array(types.uint8, 1, "C")
-_U32_2 = types.Array(types.uint32, 2, "C")
-_U64 = types.Array(types.uint64, 1, "C")
-_I64 = types.Array(types.int64, 1, "C")
-_I64_2 = types.Array(types.int64, 2, "C")
-_int = types.int64
 _CASTAGNOLI = 0x82F63B78  # reflected
-
-
-def _compiled(signature: Any, *, inline: bool = False) -> Any:
-    return njit(signature, cache=True, nogil=True, inline="always" if inline else "never")
 
 
 def _tables() -> np.ndarray[Any, Any]:
@@ -59,18 +67,13 @@ def _tables() -> np.ndarray[Any, Any]:
 CRC_TABLES = _tables()
 
 
-@_compiled(types.uint32(_U8, _int, _int, _U32_2))
+@compiled(U32(U8S, I64, I64, U32_ROWS))
 def crc32c(data: Any, start: int, end: int, tables: Any) -> Any:
     """CRC-32C (Castagnoli) of data[start:end], eight bytes a step."""
     crc = np.uint32(0xFFFFFFFF)
     at = start
     while at + 8 <= end:
-        low = crc ^ (
-            np.uint32(data[at])
-            | np.uint32(data[at + 1]) << np.uint32(8)
-            | np.uint32(data[at + 2]) << np.uint32(16)
-            | np.uint32(data[at + 3]) << np.uint32(24)
-        )
+        low = crc ^ np.uint32(load32(data, at))
         crc = np.uint32(
             tables[7, low & np.uint32(0xFF)]
             ^ tables[6, (low >> np.uint32(8)) & np.uint32(0xFF)]
@@ -90,35 +93,27 @@ def crc32c(data: Any, start: int, end: int, tables: Any) -> Any:
     return ~crc
 
 
-@_compiled(types.UniTuple(_int, 2)(_U8, _int, _int))
-def uvarint(data: Any, at: int, end: int) -> tuple[int, int]:
-    """The number at `at` (its low 64 bits, as int64) and where it ends; -1 where it does not."""
-    number = np.int64(0)
-    for byte in range(10):
-        if at + byte >= end:
-            return number, -1
-        part = np.int64(data[at + byte])
-        number |= (part & 0x7F) << (7 * byte)
-        if part < 0x80:
-            return number, at + byte + 1
-    return number, -1
+@compiled(several(I64, I64)(U8S, I64, I64))
+def varint(data: Any, at: int, end: int) -> tuple[int, int]:
+    """The number at `at` and where it ends, for callers that are not compiled."""
+    return read_varint(data, at, end)
 
 
-@_compiled(types.UniTuple(_int, 4)(_U8, _int, _int))
+@compiled(several(I64, I64, I64, I64)(U8S, I64, I64))
 def field(data: Any, at: int, end: int) -> tuple[int, int, int, int]:
     """A protobuf field: its tag, where its content starts and ends, its number if a varint.
 
     The tag is -1 where there is no field, or one that does not fit.
     """
-    tag, at = uvarint(data, at, end)
+    tag, at = read_varint(data, at, end)
     if at < 0 or tag < 8:
         return -1, 0, 0, 0
     kind = tag & 7
     if kind == 0:
-        number, stop = uvarint(data, at, end)
+        number, stop = read_varint(data, at, end)
         return (tag if stop >= 0 else -1), at, stop, number
     if kind == 2:
-        size, at = uvarint(data, at, end)
+        size, at = read_varint(data, at, end)
         if at < 0 or size < 0 or size > end - at:
             return -1, 0, 0, 0
         return tag, at, at + size, 0
@@ -128,7 +123,7 @@ def field(data: Any, at: int, end: int) -> tuple[int, int, int, int]:
     return tag, at, at + size, 0
 
 
-@_compiled(types.UniTuple(_int, 5)(_U8, _int, _int))
+@compiled(several(I64, I64, I64, I64, I64)(U8S, I64, I64))
 def chunk(data: Any, at: int, end: int) -> tuple[int, int, int, int, int]:
     """A Chunk message: a code, its encoding, where its data start and end, its samples."""
     encoding, start, stop = 0, at, at
@@ -146,7 +141,7 @@ def chunk(data: Any, at: int, end: int) -> tuple[int, int, int, int, int]:
     return OK, encoding, start, stop, samples
 
 
-@_compiled(_int(_U8, _int, _int, _U8, _int, _I64))
+@compiled(I64(U8S, I64, I64, U8S, I64, I64S))
 def _series(data: Any, at: int, end: int, kept: Any, kept_at: int, row: Any) -> int:
     """A ChunkedSeries message into one row; its chunks are copied to `kept` as they stand."""
     row[LABELS_START] = row[LABELS_END] = at
@@ -177,7 +172,7 @@ def _series(data: Any, at: int, end: int, kept: Any, kept_at: int, row: Any) -> 
     return OK
 
 
-@_compiled(types.UniTuple(_int, 4)(_U8, _int, _int, _U32_2, _U8, _I64_2))
+@compiled(several(I64, I64, I64, I64)(U8S, I64, I64, U32_ROWS, U8S, I64_ROWS))
 def scan(
     data: Any, at: int, end: int, tables: Any, kept: Any, rows: Any
 ) -> tuple[int, int, int, int]:
@@ -189,7 +184,7 @@ def scan(
     """
     kept_at, count = 0, 0
     while True:
-        size, start = uvarint(data, at, end)
+        size, start = read_varint(data, at, end)
         if start < 0:
             return (BAD_LENGTH if end - at >= 10 else MORE), at, kept_at, count
         if size < 0 or size > LARGEST_FRAME:
@@ -198,10 +193,8 @@ def scan(
         stop = start + size
         if stop > end or count + 64 > len(rows):
             return MORE, at, kept_at, count
-        told = np.uint32(0)
-        for i in range(4):
-            told = (told << np.uint32(8)) | np.uint32(data[start - 4 + i])
-        if crc32c(data, start, stop, tables) != told:
+        checksum = np.uint32(load32_big(data, start - 4))
+        if crc32c(data, start, stop, tables) != checksum:
             return BAD_CHECKSUM, at, kept_at, count
         inside = start
         while inside < stop:
@@ -219,7 +212,7 @@ def scan(
         at = stop
 
 
-@_compiled(types.UniTuple(_int, 4)(_U8, _int, _int, _U8, _I64_2))
+@compiled(several(I64, I64, I64, I64)(U8S, I64, I64, U8S, I64_ROWS))
 def scan_samples(data: Any, at: int, end: int, kept: Any, rows: Any) -> tuple[int, int, int, int]:
     """Series of a QueryResult, data[at:end]: a code, where it stopped, bytes kept, rows.
 
@@ -261,10 +254,10 @@ def scan_samples(data: Any, at: int, end: int, kept: Any, rows: Any) -> tuple[in
     return OK, at, kept_at, count
 
 
-_BITS = types.Tuple((types.uint64, _int, types.uint64, _int))
+_BITS = several(U64, I64, U64, I64)
 
 
-@_compiled(_BITS(_U8, _int, _int, types.uint64, _int, _int))
+@compiled(_BITS(U8S, I64, I64, U64, I64, I64))
 def take(
     data: Any, at: int, end: int, held: Any, valid: int, wanted: int
 ) -> tuple[Any, int, Any, int]:
@@ -284,7 +277,7 @@ def take(
     return bits, at, held, valid
 
 
-@_compiled(_BITS(_U8, _int, _int, types.uint64, _int, _int))
+@compiled(_BITS(U8S, I64, I64, U64, I64, I64))
 def take_long(
     data: Any, at: int, end: int, held: Any, valid: int, wanted: int
 ) -> tuple[Any, int, Any, int]:
@@ -297,7 +290,7 @@ def take_long(
     return (high << np.uint64(32)) | low, at, held, valid
 
 
-@_compiled(types.UniTuple(_int, 2)(_U8, _int, _int, _int, _int, _int, _I64, _U64, _int))
+@compiled(several(I64, I64)(U8S, I64, I64, I64, I64, I64, I64S, U64S, I64))
 def xor_chunk(
     data: Any,
     at: int,
@@ -319,19 +312,17 @@ def xor_chunk(
     if filled + samples > len(ts) or filled + samples > len(values):
         return BAD_CHUNK, filled
     at += 2
-    number, at = uvarint(data, at, end)
+    number, at = read_varint(data, at, end)
     if at < 0 or at + 8 > end:
         return BAD_CHUNK, filled
     time = np.int64((number >> 1) & 0x7FFFFFFFFFFFFFFF) ^ -(number & 1)
-    bits = np.uint64(0)
-    for i in range(8):
-        bits = (bits << np.uint64(8)) | np.uint64(data[at + i])
+    bits = load_word_big(data, at)
     at += 8
     ts[filled], values[filled] = time, bits
     filled += first_ms <= time < end_ms
     if samples == 1:
         return OK, filled
-    delta, at = uvarint(data, at, end)
+    delta, at = read_varint(data, at, end)
     if at < 0:
         return BAD_CHUNK, filled
     held, valid = np.uint64(0), 0
@@ -378,8 +369,8 @@ def xor_chunk(
     return OK, filled
 
 
-@_compiled(types.void(_I64, _U64, _int, _int, _I64))
-def _tell(ts: Any, values: Any, begun: int, filled: int, row: Any) -> None:
+@compiled(VOID(I64S, U64S, I64, I64, I64S))
+def _summary(ts: Any, values: Any, begun: int, filled: int, row: Any) -> None:
     """How many samples, whether some do not ascend in time (0 or 1), how many are NaN."""
     disorder, nans = 0, 0
     for i in range(begun, filled):
@@ -388,13 +379,13 @@ def _tell(ts: Any, values: Any, begun: int, filled: int, row: Any) -> None:
     row[0], row[1], row[2] = filled - begun, disorder, nans
 
 
-@_compiled(_int(_U8, _I64_2, _int, _int, _I64, _U64, _I64_2))
+@compiled(I64(U8S, I64_ROWS, I64, I64, I64S, U64S, I64_ROWS))
 def floats(
-    data: Any, regions: Any, first_ms: int, end_ms: int, ts: Any, values: Any, told: Any
+    data: Any, regions: Any, first_ms: int, end_ms: int, ts: Any, values: Any, summaries: Any
 ) -> int:
     """The samples of series whose chunks stand in data[start:stop] of each region.
 
-    One after another in ts (ms) and values (bits). `told` has a row a region, see _tell.
+    One after another in ts (ms) and values (bits). `summaries` has a row a region, see _summary.
     """
     filled = 0
     for region in range(len(regions)):
@@ -415,13 +406,13 @@ def floats(
                 code = UNKNOWN_ENCODING
             if code != OK:
                 return code
-        _tell(ts, values, begun, filled, told[region])
+        _summary(ts, values, begun, filled, summaries[region])
     return OK
 
 
-@_compiled(_int(_U8, _I64_2, _int, _int, _I64, _U64, _I64_2))
+@compiled(I64(U8S, I64_ROWS, I64, I64, I64S, U64S, I64_ROWS))
 def sampled(
-    data: Any, regions: Any, first_ms: int, end_ms: int, ts: Any, values: Any, told: Any
+    data: Any, regions: Any, first_ms: int, end_ms: int, ts: Any, values: Any, summaries: Any
 ) -> int:
     """The same as `floats` where samples stand in data, not chunks. A zero is not written."""
     filled = 0
@@ -438,14 +429,12 @@ def sampled(
             while inside < at:
                 tag, content, inside, number = field(data, inside, at)
                 if tag == 0x09:
-                    bits = np.uint64(0)
-                    for i in range(8):
-                        bits |= np.uint64(data[content + i]) << np.uint64(8 * i)
+                    bits = load_word(data, content)
                 elif tag == 0x10:
                     time = number
                 elif tag < 0:
                     return BAD_MESSAGE
             ts[filled], values[filled] = time, bits
             filled += first_ms <= time < end_ms
-        _tell(ts, values, begun, filled, told[region])
+        _summary(ts, values, begun, filled, summaries[region])
     return OK
