@@ -74,12 +74,13 @@ def _write_all(answer: Answer) -> None:
 
     def lines() -> Iterator[str]:
         nonlocal written
-        measured = [_texts(row) for row in islice(answer.rows, _MEASURED_ROWS)]
+        rows = iter(answer.rows)  # a list would begin anew
+        measured = [_texts(row) for row in islice(rows, _MEASURED_ROWS)]
         names = [_text(name) for name in answer.columns]
         widths = [max(map(_width, column)) for column in zip(names, *measured, strict=True)]
         right = [_is_number(kind) for kind in answer.types]
         yield _line(names, widths, right)
-        for row in chain(measured, map(_texts, answer.rows)):
+        for row in chain(measured, map(_texts, rows)):
             written += 1
             yield _line(row, widths, right)
 

@@ -278,6 +278,15 @@ def test_trend(history, run, tmp_path: Path) -> None:
     assert "the plot can't be written" in err
 
 
+def test_a_trend_writes_each_row_once_to_a_pipe(history, run) -> None:
+    days = ("--from", "2026-07-02", "--to", "2026-07-05", "--config", history.lake.config)
+    status, out, err = run("trend", "daily_requests", *days)
+    assert status == 0
+    shown = [line.split()[0] for line in out.splitlines()]
+    assert shown == ["day", "2026-07-02", "2026-07-03", "2026-07-04"]
+    assert "3 rows" in err
+
+
 def test_a_trend_reports_values_that_its_columns_leave_out(make_lake, table, run) -> None:
     lake = make_lake("usage_analytics")
     row = table(userId=["u"], response=[{"totalLatencyMs": 7}])
