@@ -89,7 +89,8 @@ def _labels(number: int) -> dict[str, str]:
     place = number // len(_OUTCOMES)
     return {
         "__name__": METRIC, "application": "miyou", "exception": "none",
-        "instance": f"10.0.0.{place % 4}:8080", "job": "miyou", "method": ("GET", "POST")[place % 2],
+        "instance": f"10.0.0.{place % 4}:8080", "job": "miyou",
+        "method": ("GET", "POST")[place % 2],
         "outcome": outcome, "status": status, "uri": f"/api/v1/dialogue/{place // 4:04d}",
     }  # fmt: skip
 

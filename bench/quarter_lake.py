@@ -77,8 +77,8 @@ def write_lake(folder: Path, size: Size, names: tuple[str, ...] = NAMES) -> Sett
         if size.series:
             table = SampleTable(label_columns(counters.names))
             samples = table.batches(counters.blocks(number, day))
-            put(store, settings.dataset_named(metrics), day,
-                TableStream(table.schema, samples, SORTED_BY, ENCODINGS, table.dictionary))  # fmt: skip
+            stream = TableStream(table.schema, samples, SORTED_BY, ENCODINGS, table.dictionary)
+            put(store, settings.dataset_named(metrics), day, stream)
         if size.lines:
             rows = partition(lines(size, number, day), streams(), {})
             put(store, settings.dataset_named(logs), day, rows)

@@ -1,0 +1,30 @@
+-- How much a counter grew each day, by the rollup of its dataset
+--
+-- grain:      one row a series and day with samples: day, series_id, metric, the labels, increase
+-- parameters: of_dataset     the dataset's name, a text
+--             of_metric      the metric's name, a text
+--             from_day       the first day, a DATE
+--             to_day         the day after the last one, a DATE
+--
+-- The sum of increase_by_hour: exact over the edges of hours and days.
+--
+--     SELECT day, status, sum(increase) FROM increase_by_day(
+--         'http_server_requests', 'http_server_requests_seconds_count',
+--         DATE '2026-07-01', DATE '2026-10-01') GROUP BY ALL
+CREATE OR REPLACE MACRO increase_by_day(of_dataset, of_metric, from_day, to_day) AS TABLE
+SELECT
+    * EXCLUDE (
+        hour, samples, first, first_ts, last, last_ts, min, max, sum, increase, resets, stale,
+        nans, histograms, histogram, grown
+    ),
+    sum(grown) AS increase
+FROM (
+    SELECT *, hour_growth(first, first_ts, last, increase, series_id) AS grown
+    FROM query(
+        'FROM "' || replace(of_dataset, '"', '""') || '_hourly_between"(DATE '''
+        || (CAST(from_day AS DATE) - 1) || ''', DATE ''' || CAST(to_day AS DATE) || ''')'
+    )
+    WHERE metric = of_metric AND first IS NOT NULL
+)
+WHERE day >= CAST(from_day AS DATE)
+GROUP BY ALL;
