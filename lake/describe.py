@@ -14,7 +14,7 @@ from typing import Any
 
 from lake.base.day import Day
 from lake.partition.layout import table_key
-from lake.partition.manifest import Manifest
+from lake.partition.rollups import AnyManifest
 from lake.query import Lake
 from lake.query.casts import type_of
 from lake.query.kinds import quoted_name, quoted_text
@@ -116,7 +116,7 @@ def _leaves(node: Node, path: tuple[str, ...]) -> Iterator[Leaf]:
             yield inner, member
 
 
-def _left_out(manifests: Sequence[Manifest]) -> dict[str, int]:
+def _left_out(manifests: Sequence[AnyManifest]) -> dict[str, int]:
     sums: dict[str, int] = {}
     for manifest in manifests:
         found = manifest.details.get("left_out")

@@ -1,4 +1,4 @@
-"""Exports one day of one dataset: read, count, compare, replace the partition.
+"""Exports one day of one dataset: read, count, compare, replace the partition and its rollup.
 
 Belongs here: the order of the steps. Does not: which rows are refused (completeness), how object
 and manifest are replaced (replacement), how sources are read, how Parquet is written.
@@ -35,6 +35,7 @@ from lake.partition.manifest import Manifest
 from lake.partition.read_back import read_back
 from lake.partition.replacement import Etags, Replacement, settle
 from lake.process.scratch import explained_full_disk, scratch_directory
+from lake.rollup.rollups import NONE, Rolled, Rollups
 from lake.store import Store, Upload, open_store
 from lake.systems.protocol import Source
 from lake.systems.registry import open_source
@@ -45,6 +46,7 @@ if TYPE_CHECKING:  # a run that finds all days complete needs no Arrow: it is do
 
     from lake.partition.parquet import Written
     from lake.partition.table import TableStream
+    from lake.rollup.rollups import Beside
 
 _TRIES = 3  # reads of one day before a difference between rows and count is believed
 _RACES = 3  # exports of one day before other runs' being faster is an error
@@ -52,13 +54,14 @@ _RACES = 3  # exports of one day before other runs' being faster is an error
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one partition. `seconds` is wall time."""
+    """What became of one partition and its rollup. `seconds` is wall time."""
 
     dataset: str
     day: Day
     state: Literal["exported", "rewritten", "skipped"]
     manifest: Manifest
     seconds: float
+    rollup: Rolled = NONE
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class Exporter:
         self.settings = settings
         self.store = store or open_store(settings)
         self._sources = dict(sources or {})
+        self._rollups = Rollups(settings, self.store)
         self._lock = Lock()
         self._stopping = Event()
 
@@ -129,6 +133,9 @@ class Exporter:
         grew. One that shrank is left as it is, with `recheck` an error, and rewritten if it may
         shrink. Where another run replaces the partition meanwhile, the export starts again from
         what that run has written. Raises LakeError, and then object and manifest are as before.
+
+        A rollup that is missing or stale is made, from the partition where that is skipped; one
+        that fails is in the outcome, with its error.
         """
         refuse_unfinished(day, open_day=open_day)
         rules = _Rules(force=force, allow_shrink=allow_shrink, recheck=recheck)
@@ -139,7 +146,9 @@ class Exporter:
 
     def complete(self, dataset: Dataset, days: Sequence[Day]) -> dict[Day, Manifest]:
         """Those of the days that need no export, by the store alone. See complete_days."""
-        return complete_days(self.settings, self.store, dataset, days)
+        complete = complete_days(self.settings, self.store, dataset, days)
+        current = self._rollups.current(dataset, complete)
+        return {day: manifest for day, manifest in complete.items() if day in current}
 
     def _export(self, dataset: Dataset, day: Day, rules: _Rules) -> Outcome:
         begun = time.monotonic()
@@ -148,20 +157,22 @@ class Exporter:
         if old and not rules.force:
             refuse_other_definition(dataset, day, old)
             if not self._is_stale(dataset, day, old, rules):
-                return Outcome(dataset.name, day, "skipped", old, time.monotonic() - begun)
+                rolled = self._rollups.mend(dataset, day, old)
+                seconds = time.monotonic() - begun
+                return Outcome(dataset.name, day, "skipped", old, seconds, rolled)
         stat = self.store.stat(table_key(dataset.name, day))
         expected = Etags(stat.etag if stat else "", standing.etag)
         least = Least() if rules.allow_shrink else self._least(dataset, day, old, expected)
         for attempt in range(1, _TRIES + 1):
             replacement = Replacement(self.store, dataset.name, day, expected, old)
             try:
-                new = self._replace(dataset, day, replacement, least, rules)
+                new, rolled = self._replace(dataset, day, replacement, least, rules)
                 break
             except Differs:
                 if attempt == _TRIES:
                     raise
         state: Literal["rewritten", "exported"] = "rewritten" if old else "exported"
-        return Outcome(dataset.name, day, state, new, time.monotonic() - begun)
+        return Outcome(dataset.name, day, state, new, time.monotonic() - begun, rolled)
 
     def _is_stale(self, dataset: Dataset, day: Day, old: Manifest, rules: _Rules) -> bool:
         stat = self.store.stat(old.key)
@@ -188,33 +199,39 @@ class Exporter:
 
     def _replace(
         self, dataset: Dataset, day: Day, replacement: Replacement, least: Least, rules: _Rules
-    ) -> Manifest:
-        """Streams the day into its object; an error before the end leaves the old one."""
-        source = self.source(dataset.source)
-        with (
-            explained_full_disk(),
-            scratch_directory() as scratch,
-            source.read(dataset, day, scratch) as stream,
-            replacement.upload() as upload,
-        ):
-            written, fingerprint = self._write(stream, upload)
-            count = source.count(dataset, day)
-            require_whole(source, dataset, day, accounted(written.rows, stream.details), count)
-            if not rules.allow_shrink:
-                require_no_loss(self.settings, source, dataset, day, written.rows, least)
-            replacement.announce(
-                _manifest_of(dataset, day, written, fingerprint, count, stream.details)
-            )
-        return replacement.commit()
+    ) -> tuple[Manifest, Rolled]:
+        """Streams the day into its object and its rollup, which is stored after it.
 
-    def _write(self, stream: TableStream, upload: Upload) -> tuple[Written, str]:
+        An error before the end leaves the old object; one of the rollup alone is its outcome.
+        """
+        source = self.source(dataset.source)
+        with self._rollups.beside(dataset, day) as beside:
+            with (
+                explained_full_disk(),
+                scratch_directory() as scratch,
+                source.read(dataset, day, scratch) as stream,
+                replacement.upload() as upload,
+            ):
+                written, fingerprint = self._write(stream, upload, beside)
+                count = source.count(dataset, day)
+                require_whole(source, dataset, day, accounted(written.rows, stream.details), count)
+                if not rules.allow_shrink:
+                    require_no_loss(self.settings, source, dataset, day, written.rows, least)
+                replacement.announce(
+                    _manifest_of(dataset, day, written, fingerprint, count, stream.details)
+                )
+            manifest = replacement.commit()
+            return manifest, beside.stored(manifest)
+
+    def _write(self, stream: TableStream, upload: Upload, beside: Beside) -> tuple[Written, str]:
         """The Parquet file's numbers, and the fingerprint of its rows as they were read."""
         from lake.partition.fingerprint import Fingerprint  # noqa: PLC0415
         from lake.partition.parquet import write_parquet  # noqa: PLC0415
 
         seen = Fingerprint()
         batches = seen.watching(self._until_stopped(stream.batches))
-        return write_parquet(replace(stream, batches=batches), upload), str(seen)
+        rolling = beside.watching(stream.schema, batches)
+        return write_parquet(replace(stream, batches=rolling), upload), str(seen)
 
     def _until_stopped(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:

@@ -22,7 +22,9 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one partition: an outcome or an error."""
+    """What became of one partition: an outcome or an error. A table whose rollup failed has
+    both: it is there.
+    """
 
     dataset: str
     day: Day
@@ -50,6 +52,8 @@ class Result:
                 "fingerprint": manifest.fingerprint,
                 "seconds": round(self.outcome.seconds, 3),
             }
+            if self.outcome.rollup.state != "none":
+                described["rollup"] = self.outcome.rollup.to_json()
         if self.error:
             described["error"] = {"what": self.error.what, **self.error.parts}
         return described
@@ -89,7 +93,8 @@ def export_many(
             for done in as_completed(running):
                 error = done.exception()
                 outcome = None if error else done.result()
-                yield Result(*running[done], outcome, _explained(error) if error else None)
+                failed = _explained(error) if error else outcome.rollup.error if outcome else None
+                yield Result(*running[done], outcome, failed)
         except BaseException:
             exporter.stop()
             raise

@@ -32,6 +32,7 @@ _COMMANDS = {
     "status": "lake.cli.ledger:status",
     "verify": "lake.cli.ledger:verify",
     "drop": "lake.cli.drop:drop",
+    "rollup": "lake.cli.rollup:rollup",
     "documents": "lake.cli.documents:documents",
     "query": "lake.cli.query:query",
     "describe": "lake.cli.describe:describe",

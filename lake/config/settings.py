@@ -39,12 +39,15 @@ _ODD_IN_ROOT = re.compile(r"[*?\[\]{}=\\\x00-\x1f]")
 
 
 class LakeSection(Section):
-    """`[lake]`: where the objects are, and from which UTC day on days are expected."""
+    """`[lake]`: where the objects are, from which UTC day on days are expected, and where the
+    user's own rollups are defined.
+    """
 
     root: Annotated[str, Field(min_length=1)]
     # A fixed day, not so many days before today: a start that moves would take old partitions
     # out of Dagster's history, and two processes could disagree on it around midnight.
     first_day: date = date(2024, 1, 1)
+    rollups: Annotated[str, Field(min_length=1)] = "rollups"
 
     @property
     def expected_from(self) -> date | None:
@@ -172,7 +175,9 @@ def load(given: str | None = None, env: Mapping[str, str] = os.environ) -> Setti
     root = _absolute_root(settings.lake.root, path)
     if root.startswith("s3://"):
         refuse_unusable_aws_secrets(env)
-    return settings.model_copy(update={"lake": settings.lake.model_copy(update={"root": root})})
+    rollups = str((path.parent / settings.lake.rollups).resolve())
+    section = settings.lake.model_copy(update={"root": root, "rollups": rollups})
+    return settings.model_copy(update={"lake": section})
 
 
 def _unreadable(path: Path, error: OSError) -> ConfigError:

@@ -12,6 +12,8 @@ from lake.base.errors import UsageError
 
 TABLES = "tables/"
 MANIFESTS = "manifests/"
+ROLLUPS = "rollups/"
+_ROLLUP_MANIFESTS = f"{MANIFESTS}{ROLLUPS}"
 _PENDING = ".next"
 
 
@@ -71,3 +73,33 @@ def partition_of_table(key: str) -> tuple[str, Day] | None:
     except UsageError:
         return None
     return (parts[0], day) if key == table_key(parts[0], day) else None
+
+
+def rollup_prefix(dataset: str) -> str:
+    """Where all rollups of a dataset lie."""
+    return f"{ROLLUPS}{dataset}/"
+
+
+def rollup_key(dataset: str, day: Day) -> str:
+    """The Parquet object of one day's rollup."""
+    return f"{rollup_prefix(dataset)}day={day}/data.parquet"
+
+
+def rollup_manifest_prefix(dataset: str) -> str:
+    """Where the manifests of a dataset's rollups lie.
+
+    One level below those of partitions: a dataset of the name `rollups` has its own beside them.
+    """
+    return f"{_ROLLUP_MANIFESTS}{dataset}/"
+
+
+def rollup_manifest_key(dataset: str, day: Day) -> str:
+    """The manifest of one day's rollup."""
+    return f"{rollup_manifest_prefix(dataset)}{day}.json"
+
+
+def rollup_of_manifest(key: str) -> tuple[str, Day] | None:
+    """Dataset and day of a rollup's manifest, None for other objects."""
+    if not key.startswith(_ROLLUP_MANIFESTS):
+        return None
+    return partition_of_manifest(MANIFESTS + key.removeprefix(_ROLLUP_MANIFESTS))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from lake.base.day import Day, day_range
-from lake.partition.manifest import Manifest
+from lake.partition.rollups import AnyManifest
 from lake.query.kinds import folded
 from lake.query.merged import Node
 from lake.query.question import Question, Range, Reads
@@ -22,7 +22,7 @@ _ANY_NAME = "*"  # of a path in `left_out`: many names together
 
 def missing(table: Table, reads: Reads | None, question: Question) -> Iterator[str]:
     """Sentences about a dataset's days; `reads` is None where the statement is not understood."""
-    if not table.manifests:
+    if not table.manifests and not table.unrolled:
         yield f"{table.dataset}: no day is in the lake yet"
         return
     for days in dict.fromkeys(_ranges(reads, question)):
@@ -40,23 +40,36 @@ def _ranges(reads: Reads | None, question: Question) -> list[Range]:
 
 def _missing(table: Table, days: Range) -> Iterator[str]:
     """An open side ends with the first or last day in the lake."""
-    start = days.start or min(table.manifests)
-    end = days.end or max(table.manifests).plus(1)
+    held = {*table.manifests, *table.unrolled}
+    start = days.start or min(held)
+    end = days.end or max(held).plus(1)
     if start >= end and not (days.start and days.end):
         beyond = f"from {start} on" if days.start else f"before {end}"
         yield f"{table.dataset}: no day {beyond} is in the lake"
-    missing = [day for day in day_range(start, end) if day not in table.manifests]
-    if missing:
-        number = start.days_until(end)
-        wanted = f"{number} days from {start} to {end.plus(-1)}" if number > 1 else "1 day"
+    number = start.days_until(end)
+    wanted = f"{number} days from {start} to {end.plus(-1)}" if number > 1 else "1 day"
+    if missing := [day for day in day_range(start, end) if day not in held]:
         yield missing_days(table.dataset, missing, wanted)
+    if unrolled := sorted(day for day in table.unrolled if start <= day < end):
+        yield _unrolled_days(table, unrolled, wanted)
+
+
+def _unrolled_days(table: Table, days: Sequence[Day], wanted: str) -> str:
+    have = "has" if len(days) == 1 else "have"
+    return (
+        f"{table.dataset}: {len(days)} of {wanted} {have} no current rollup ({_some(days)}); "
+        f"`lake rollup {table.rolled_up}` makes it"
+    )
 
 
 def missing_days(dataset: str, missing: Sequence[Day], wanted: str) -> str:
     """The sentence about days that are not in the lake."""
-    some = ", ".join(map(str, missing[:_NAMED_DAYS])) + (", …" if missing[_NAMED_DAYS:] else "")
     are = "is" if len(missing) == 1 else "are"
-    return f"{dataset}: {len(missing)} of {wanted} {are} not in the lake ({some})"
+    return f"{dataset}: {len(missing)} of {wanted} {are} not in the lake ({_some(missing)})"
+
+
+def _some(days: Sequence[Day]) -> str:
+    return ", ".join(map(str, days[:_NAMED_DAYS])) + (", …" if days[_NAMED_DAYS:] else "")
 
 
 def _left_out(table: Table, ranges: Sequence[Range], question: Question) -> Iterator[str]:
@@ -82,7 +95,7 @@ def _left_out(table: Table, ranges: Sequence[Range], question: Question) -> Iter
         yield f"{table.dataset}: {others_sentence(**unnamed)} (paths not in the manifest)"
 
 
-def left_out_others(manifests: Iterable[Manifest]) -> dict[str, int]:
+def left_out_others(manifests: Iterable[AnyManifest]) -> dict[str, int]:
     """`paths` and `values` of what the manifests do not name; empty where there is nothing.
 
     Different days' paths may be the same: the number of paths is the largest of a day.
@@ -92,7 +105,7 @@ def left_out_others(manifests: Iterable[Manifest]) -> dict[str, int]:
     return {"paths": max(one.get("paths", 0) for one in found), "values": values} if values else {}
 
 
-def _numbers(manifest: Manifest, detail: str) -> Iterator[tuple[str, int]]:
+def _numbers(manifest: AnyManifest, detail: str) -> Iterator[tuple[str, int]]:
     found = manifest.details.get(detail)
     for key, number in found.items() if isinstance(found, dict) else ():
         if isinstance(number, int):

@@ -24,11 +24,17 @@ from lake.base.day import Day
 from lake.base.errors import Missing
 from lake.base.resources import resource_path
 from lake.config.settings import Settings
-from lake.partition.layout import manifest_prefix, partition_of_manifest, partition_of_pending
+from lake.partition.layout import (
+    manifest_prefix,
+    partition_of_manifest,
+    partition_of_pending,
+    rollup_manifest_prefix,
+)
 from lake.partition.ledger import read_manifest
 from lake.partition.manifest import Manifest
 from lake.query import notes
 from lake.query.failures import Hint, explained
+from lake.query.hourly import hourly_table, hourly_views
 from lake.query.kinds import quoted_text
 from lake.query.levels import level_places, with_level
 from lake.query.question import Question, Range, Reads, understand
@@ -79,7 +85,8 @@ class Lake:
     `NAME_between(from_day, to_day)`, a half-open range of DATEs that reads only those days'
     objects. Every table has `day`. Only days with a manifest are seen, as they are when a
     dataset is first mentioned. Times are UTC. Those of Loki have both a second time, as
-    `NAME_with_level` and `NAME_with_level_between`: with the lines' level.
+    `NAME_with_level` and `NAME_with_level_between`: with the lines' level. Rollups are
+    `NAME_hourly` and `NAME_hourly_between`: of the days whose rollup is made from their table.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -88,8 +95,9 @@ class Lake:
         self._tables: dict[str, Table] = {}  # of the datasets that are defined
         self._shapes: dict[str, _Shape] = {}
         self._level_places = level_places(settings.dataset)
+        self._hourly = hourly_views(self._names)
         self._shared = False  # whether relations may be outstanding that read the definitions
-        self.connection = _connect()
+        self.connection = connect_duckdb()
         if settings.lake.root.startswith("s3://"):
             load_httpfs(self.connection)
             for statement in authority_statements(settings.s3):
@@ -143,21 +151,26 @@ class Lake:
         found = {
             dataset for view, dataset in self._views.items() if words & {view, f"{view}_between"}
         }
-        return [name for name in self._names if name in found]
+        return [name for name in (*self._names, *self._hourly) if name in found]
 
     def days(self, dataset: str) -> set[Day]:
         """The days of a dataset that are in the lake. Raises LakeError."""
         return set(self.table(dataset).manifests)
 
     def table(self, dataset: str) -> Table:
-        """A dataset as its manifests describe it. Raises LakeError."""
+        """A dataset, or its rollups by their view's name, as manifests describe it. Raises
+        LakeError.
+        """
         if dataset not in self._tables:
             self._tables[dataset] = self._table(dataset)
         return self._tables[dataset]
 
     def tables(self) -> list[Table]:
-        """All datasets of the configuration. Raises LakeError."""
-        return [self.table(name) for name in self._names]
+        """All datasets of the configuration, and the rollups of those that have any. Raises
+        LakeError.
+        """
+        rollups = [self.table(name) for name in self._hourly]
+        return [*map(self.table, self._names), *(one for one in rollups if one.manifests)]
 
     def close(self) -> None:
         """Ends the session."""
@@ -172,7 +185,7 @@ class Lake:
     def _ask(self, query: str, question: Question, run: Callable[[], Any]) -> Any:
         mentioned = self._undefined.union(self._shapes).intersection(self.mentioned(query))
         # A statement that names no table may ask for their list.
-        self._define(mentioned if mentioned or self._shapes else self._undefined, question)
+        self._define(mentioned if mentioned or self._shapes else self._listed, question)
         where = self.settings.lake.root
         with explained(where, self._hint()):
             try:
@@ -181,7 +194,7 @@ class Lake:
                 # A name may be put together by the SQL itself.
                 if not self._undefined:
                     raise
-        self._define(self._undefined, question)
+        self._define(self._listed, question)
         with explained(where, self._hint()):
             return run()
 
@@ -232,11 +245,20 @@ class Lake:
     def _views(self) -> dict[str, str]:
         """Each view's name and its dataset."""
         levels = {with_level(name): name for name in self._level_places}
-        return levels | {name: name for name in self._names}
+        return levels | {name: name for name in (*self._hourly, *self._names)}
 
     @property
     def _undefined(self) -> set[str]:
-        return set(self._names) - self._shapes.keys()
+        return {*self._names, *self._hourly} - self._shapes.keys()
+
+    @property
+    def _listed(self) -> set[str]:
+        """Those of the undefined that a list of tables shows: without rollups that no day has."""
+        return {
+            name
+            for name in self._undefined
+            if name not in self._hourly or self.table(name).manifests
+        }
 
     def _notes(
         self,
@@ -249,17 +271,25 @@ class Lake:
 
     def _hint(self) -> Hint:
         names = ", ".join(self._names)
-        empty = [name for name, table in self._tables.items() if not table.manifests]
+        empty = [
+            name
+            for name, table in self._tables.items()
+            if not table.manifests and not table.rolled_up
+        ]
         levels = ", ".join(map(with_level, self._level_places))
         with_levels = f"; with the level of log lines: {levels}" if levels else ""
         return Hint(
-            f"the tables are {names}{with_levels}; for a range of days: NAME_between(DATE, DATE)",
+            f"the tables are {names}{with_levels}; their rollups: NAME_hourly; for a range of "
+            "days: NAME_between(DATE, DATE)",
             "; ".join(f"{name} has no day in the lake yet" for name in empty),
         )
 
     def _table(self, dataset: str) -> Table:
+        if base := self._hourly.get(dataset):
+            found = self._manifests(rollup_manifest_prefix(base))
+            return hourly_table(self.table(base), ((k, t) for k, t in found if t), self._url)
         manifests = {}
-        for key, text in self._manifests(dataset):
+        for key, text in self._manifests(manifest_prefix(dataset)):
             if text is None:  # a run writes there, or was killed: the object says which one holds
                 _, day = partition_of_pending(key) or ("", None)
                 if day and (held := read_manifest(open_store(self.settings), dataset, day)):
@@ -271,15 +301,14 @@ class Lake:
     def _url(self, key: str) -> str:
         return f"{self.settings.lake.root.rstrip('/')}/{key}"
 
-    def _manifests(self, dataset: str) -> Iterator[tuple[str, bytes | None]]:
-        """Key and content of each manifest, then the keys of pending ones.
+    def _manifests(self, prefix: str) -> Iterator[tuple[str, bytes | None]]:
+        """Key and content of each manifest below the prefix, then the keys of pending ones.
 
         DuckDB reads them: it is here, boto3 not yet.
         """
         if _ESCAPED.search(self.settings.lake.root):
-            yield from self._listed_by_store(dataset)
+            yield from self._listed_by_store(prefix)
             return
-        prefix = manifest_prefix(dataset)
         pattern = f"{without_patterns(self._url(prefix)).rstrip('/')}/*"
         with explained(self._url(prefix)), ThreadPoolExecutor(_CONNECTIONS) as pool:
             found = self.connection.execute("SELECT file FROM glob(?)", [pattern]).fetchall()
@@ -291,11 +320,12 @@ class Lake:
         keys = (prefix + file.rpartition("/")[2] for (file,) in found)
         yield from ((key, None) for key in keys if partition_of_pending(key))
 
-    def _listed_by_store(self, dataset: str) -> Iterator[tuple[str, bytes | None]]:
+    def _listed_by_store(self, prefix: str) -> Iterator[tuple[str, bytes | None]]:
         """DuckDB does not take back what S3 escapes in the keys of a listing."""
         store = open_store(self.settings)
-        keys = [stat.key for stat in store.list(manifest_prefix(dataset))]
-        found = [key for key in keys if partition_of_manifest(key)]
+        below = (stat.key for stat in store.list(prefix))
+        keys = [key for key in below if "/" not in key.removeprefix(prefix)]
+        found = [key for key in keys if key.endswith(".json")]
         with ThreadPoolExecutor(_CONNECTIONS) as pool:
             yield from zip(found, pool.map(store.read, found), strict=True)
         yield from ((key, None) for key in keys if partition_of_pending(key))
@@ -307,7 +337,7 @@ class Lake:
         return cursor.execute("SELECT filename, content FROM read_blob(?)", [files]).fetchall()
 
 
-def _connect() -> duckdb.DuckDBPyConnection:
+def connect_duckdb() -> duckdb.DuckDBPyConnection:
     """In memory; nothing is downloaded, and nothing read from the user's DuckDB directory."""
     temporary = Path(tempfile.gettempdir())
     _remove_abandoned(temporary)

@@ -21,7 +21,7 @@ from functools import cached_property
 
 from lake.base.day import Day
 from lake.partition.layout import table_key
-from lake.partition.manifest import Manifest
+from lake.partition.rollups import AnyManifest
 from lake.query.casts import cast, read_type, type_of
 from lake.query.exact import Rest, Value
 from lake.query.kinds import (
@@ -51,13 +51,19 @@ class Table:
     """One dataset: the manifests of its days, and where the objects are; `url` is the store's.
 
     `level_from`: where a line's level is looked for first; None for a table without the views
-    of levels (lake.query.levels).
+    of levels (lake.query.levels). `key` is that of a day's object.
+
+    Of rollups (lake.query.hourly) `rolled_up` is the dataset, and `unrolled` has its days in the
+    lake that have no current rollup.
     """
 
     dataset: str
-    manifests: Mapping[Day, Manifest]
+    manifests: Mapping[Day, AnyManifest]
     url: Callable[[str], str]
     level_from: Sequence[str] | None = None
+    key: Callable[[str, Day], str] = table_key
+    rolled_up: str = ""
+    unrolled: frozenset[Day] = frozenset()
 
     def definitions(self, *, with_rest: bool = True) -> list[str]:
         """CREATE statements of the views and the macros. No object is looked for.
@@ -203,7 +209,7 @@ class Table:
         Brackets keep DuckDB from taking the lake's own path for a pattern.
         """
         day = Day.parse("2000-01-01")
-        before, _, after = self.url(table_key(self.dataset, day)).rpartition(str(day))
+        before, _, after = self.url(self.key(self.dataset, day)).rpartition(str(day))
         return without_patterns(before), after
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lake.systems.loading import Loaded, Target
     from lake.systems.partitions import Partition
     from lake.systems.rehearsed import Partition as RehearsedPartition
+    from lake.systems.rollup import Rollup
     from lake.systems.source import Count
 
 
@@ -170,6 +171,12 @@ class System(Protocol):
 
     def describe(self, dataset: Dataset) -> str:
         """What the dataset holds, in Markdown."""
+
+    # rollup
+
+    def rollup(self, dataset: Dataset) -> Rollup | None:
+        """What its days add up to; None where only a file of SQL defines a rollup."""
+        return None
 
     # snapshot
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lake.systems.check import Check
     from lake.systems.found import FoundSource
     from lake.systems.partitions import Partition
+    from lake.systems.rollup import Rollup
 
 
 class Prometheus(System):
@@ -52,6 +53,11 @@ class Prometheus(System):
         assert isinstance(dataset, PrometheusDataset)  # noqa: S101  the registry's choice
         how = "Stored samples" if dataset.mode == "raw" else f"Values every {dataset.step}"
         return f"{how} of\n```\n{dataset.query}\n```"
+
+    def rollup(self, dataset: Dataset) -> Rollup:
+        from lake.systems.prometheus.rollup import HourlySeries
+
+        return HourlySeries()
 
     def open_snapshotter(self, settings: Settings) -> Snapshotter:
         from lake.systems.prometheus.snapshot.taking import PrometheusSnapshotter

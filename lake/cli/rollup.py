@@ -1,0 +1,93 @@
+"""`lake rollup`.
+
+Belongs here: options, progress and the report. Does not: making rollups.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from lake.base.day import Day
+from lake.cli.options import chosen_days, config_option, days_options, json_option
+
+if TYPE_CHECKING:
+    from lake.rollup.many import RolledDay
+
+_STATES = ("made", "current", "overtaken", "failed")
+
+
+@click.command()
+@click.argument("dataset", nargs=-1)
+@days_options
+@click.option("--force", is_flag=True, help="Also makes rollups again that are current.")
+@click.option(
+    "--jobs",
+    default=max(1, min(4, os.cpu_count() or 1)),
+    metavar="N",
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="Number of rollups to make in parallel.",
+)
+@json_option
+@config_option
+def rollup(
+    dataset: tuple[str, ...],
+    day: Day | None,
+    start: Day | None,
+    end: Day | None,
+    force: bool,
+    jobs: int,
+    as_json: bool,
+    config: str | None,
+) -> None:
+    """Makes rollups from the tables in the lake.
+
+    A rollup is a small table for each day of a dataset: the view NAME_hourly. `lake export`
+    makes it with the day; this command makes those that are missing or stale, of the named
+    datasets (default: all that have one) and days (default: all in the lake). It sends no
+    request to a source.
+
+    Prometheus: one row for each series and hour. Loki: one row for each stream, hour and level.
+    Others: as a file of SQL defines, DATASET.sql in the directory of [lake] rollups.
+
+    Exit status: 1 if a rollup failed.
+
+    \b
+    Example:  lake rollup http_server_requests --from 2026-07-01 --to 2026-10-01
+    """
+    from lake.config.settings import load  # noqa: PLC0415
+    from lake.rollup.many import roll_up, with_rollups  # noqa: PLC0415
+    from lake.store import open_store  # noqa: PLC0415
+
+    days = chosen_days(day, start, end)
+    settings = load(config)
+    datasets = with_rollups(settings, dataset)
+    results: list[RolledDay] = []
+    for one in roll_up(settings, open_store(settings), datasets, days, jobs=jobs, force=force):
+        results.append(one)
+        if one.rolled.state != "current":
+            click.echo(_line(one), err=True)
+    counts = {state: sum(one.rolled.state == state for one in results) for state in _STATES}
+    if as_json:
+        ordered = sorted(results, key=lambda one: (one.dataset, one.day))
+        click.echo(json.dumps({**counts, "rollups": [one.to_json() for one in ordered]}, indent=1))
+    else:
+        summary = ", ".join(f"{number} {state}" for state, number in counts.items() if number)
+        click.echo(summary or "no day in the lake has a dataset with a rollup")
+    if counts["failed"]:
+        sys.exit(1)
+
+
+def _line(one: RolledDay) -> str:
+    head = f"{one.dataset} {one.day} {one.rolled.state}"
+    if one.rolled.error:
+        return f"{head}: {one.rolled.error}"
+    if not one.rolled.manifest:
+        return head
+    made = one.rolled.manifest
+    return f"{head}: {made.rows:,} rows, {made.bytes:,} bytes, {one.seconds:.1f} s"

@@ -1,0 +1,113 @@
+"""The JSON manifest of a rollup: what it was made from, and what its columns add up to.
+
+Belongs here: its fields, reading one and all of a dataset. Does not: making a rollup
+(lake.rollup), which columns it has (a system's `rollup`, a file of sql/rollups).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import Any, get_origin, get_type_hints
+
+from lake.base.day import Day
+from lake.base.errors import BadData, Missing, UsageError
+from lake.partition.layout import rollup_manifest_key, rollup_manifest_prefix, rollup_of_manifest
+from lake.partition.manifest import Manifest, Raw
+from lake.store import Store
+
+_PARALLEL_READS = 16
+
+
+@dataclass(frozen=True)
+class RollupManifest:
+    """One day's rollup.
+
+    `partition_sha256` is the SHA-256 of the table's object that it was made from: of another
+    object it is stale. `sums` has the sum over the rows of each column that `definition` lists as
+    `sums`. `definition` also has `kind` (a system's name, or `sql`), `version` of its rules,
+    `grain`, `keys`, `measures` and, of SQL, `sql_sha256`.
+    """
+
+    dataset: str
+    day: str
+    source: str
+    key: str
+    rows: int
+    bytes: int
+    sha256: str
+    partition_sha256: str
+    partition_rows: int
+    sums: dict[str, Any]
+    schema: list[dict[str, Any]]
+    created_at: str
+    version: str
+    definition: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def is_of(self, manifest: Manifest) -> bool:
+        """Whether it was made from the object that the partition's manifest describes."""
+        return self.partition_sha256 == manifest.sha256
+
+    def to_bytes(self) -> Raw:
+        """UTF-8 JSON, readable by people."""
+        return (json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n").encode()
+
+    @classmethod
+    def from_bytes(cls, data: Raw, where: str) -> RollupManifest:
+        """Raises BadData where it is no JSON object with these fields and types."""
+        try:
+            fields = json.loads(data)
+            manifest = cls(**{name: fields[name] for name in _KINDS if name in fields})
+            Day.parse(manifest.day)
+            for name, kind in _KINDS.items():
+                if not isinstance(getattr(manifest, name), kind):
+                    raise TypeError(f"{name} is not of type {kind.__name__}")
+        except (ValueError, TypeError, UsageError) as error:
+            raise _unreadable(where, error) from error
+        return manifest
+
+
+AnyManifest = Manifest | RollupManifest
+_KINDS = {name: get_origin(kind) or kind for name, kind in get_type_hints(RollupManifest).items()}
+
+
+def read_rollup(store: Store, dataset: str, day: Day) -> RollupManifest | BadData | None:
+    """The manifest of one day's rollup, None where there is none."""
+    key = rollup_manifest_key(dataset, day)
+    try:
+        return parse_rollup(key, store.read(key), store.url(key))
+    except Missing:
+        return None
+    except BadData as error:
+        return error
+
+
+def parse_rollup(key: str, text: Raw, where: str) -> RollupManifest:
+    """The manifest stored as `key`. Raises BadData where it is invalid or another rollup's."""
+    manifest = RollupManifest.from_bytes(text, where)
+    if rollup_manifest_key(manifest.dataset, Day.parse(manifest.day)) != key:
+        raise _unreadable(where, f"that of {manifest.dataset} {manifest.day}")
+    return manifest
+
+
+def read_rollups(
+    store: Store, dataset: str, days: Collection[Day] | None = None
+) -> Mapping[Day, RollupManifest | BadData]:
+    """The manifests of a dataset's rollups by day, of `days` or of all."""
+    found = (rollup_of_manifest(one.key) for one in store.list(rollup_manifest_prefix(dataset)))
+    chosen = [one[1] for one in found if one and (days is None or one[1] in days)]
+    with ThreadPoolExecutor(_PARALLEL_READS) as pool:
+        read = pool.map(lambda day: read_rollup(store, dataset, day), chosen)
+        return {day: manifest for day, manifest in zip(chosen, read, strict=True) if manifest}
+
+
+def _unreadable(where: str, found: object) -> BadData:
+    return BadData(
+        "invalid manifest of a rollup",
+        where=where,
+        found=found,
+        remedy="`lake rollup` with --force makes the rollup again",
+    )

@@ -1,0 +1,164 @@
+"""Runs a rollup's statement over the file of one partition.
+
+Belongs here: DuckDB, `day_rows`, checking what comes out. Does not: the file's header (sql),
+storing the result.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lake.base.errors import BadData
+from lake.partition.manifest import Manifest
+from lake.query.kinds import quoted_name, quoted_text
+from lake.query.session import connect_duckdb, macro_statements
+from lake.rollup.making import Made, written
+from lake.rollup.sql import Column, SqlRollup
+from lake.systems.rollup import ROWS, Layout
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_RESULT = "rolled_rows"
+_BATCH_ROWS = 65_536
+
+
+def executed(rollup: SqlRollup, table: Path, manifest: Manifest, scratch: Path) -> Made:
+    """The rollup of the table in that file. Raises BadData with file and line."""
+    with closing(connect_duckdb()) as connection:
+        run(connection, rollup, table, manifest)
+        keys = ", ".join(map(quoted_name, rollup.shape.keys))
+        names = ", ".join(map(quoted_name, (*rollup.shape.keys, *rollup.shape.measures)))
+        found = connection.execute(f"SELECT {names} FROM {_RESULT} ORDER BY {keys}")  # noqa: S608
+        reader = found.to_arrow_reader(_BATCH_ROWS)
+        schema = _plain(reader.schema)
+        batches = (batch.cast(schema) for batch in reader)
+        return written(rollup.shape, schema, _layout(schema), batches,
+                       scratch / "rollup.parquet")  # fmt: skip
+
+
+def run(connection: DuckDBPyConnection, rollup: SqlRollup, table: Path, manifest: Manifest) -> None:
+    """Leaves the statement's rows in the temporary table `rolled_rows`, checked."""
+    # One thread adds floats in one order: the same day gives the same bytes.
+    connection.execute("SET threads = 1")
+    for statement in macro_statements():
+        connection.execute(statement)
+    columns = rollup.columns or None
+    define_rows(connection, table, manifest, columns)
+    with _explained(rollup):
+        statements = connection.extract_statements(rollup.sql)
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            raise _wrong(rollup, "one SELECT statement", f"{len(statements)} statements")
+        # On one line with the file's first, a comment: its line numbers stay.
+        connection.execute(f"CREATE TEMP TABLE {_RESULT} AS {rollup.sql}")
+    _check(connection, rollup)
+
+
+def define_rows(
+    connection: DuckDBPyConnection,
+    table: Path,
+    manifest: Manifest,
+    columns: tuple[Column, ...] | None,
+) -> None:
+    """Makes `day_rows`: the columns, or without any the table's own; and `day`."""
+    source = f"read_parquet({quoted_text(str(table))}, hive_partitioning = false)"
+    day = f"DATE {quoted_text(manifest.day)} AS day"
+    if columns is None:
+        chosen = ["*", day]
+    else:
+        schema = pq.read_schema(table)
+        chosen = [day, *(_chosen(schema, one) for one in columns)]
+    select = f"SELECT {', '.join(chosen)} FROM {source} AS t"  # noqa: S608  names are quoted
+    connection.execute(f"CREATE TEMP VIEW {ROWS} AS {select}")
+
+
+def _chosen(schema: pa.Schema, column: Column) -> str:
+    value = "NULL"
+    if _has(schema, column.path):
+        value = "t." + ".".join(map(quoted_name, column.path))
+    return f"TRY_CAST({value} AS {column.type}) AS {quoted_name(column.name)}"
+
+
+def _has(schema: pa.Schema, path: tuple[str, ...]) -> bool:
+    """Whether the table has the column, and its members down to the last name."""
+    fields: Any = {one.name: one.type for one in schema}
+    for name in path:
+        if name not in fields:
+            return False
+        kind = fields[name]
+        fields = {one.name: one.type for one in kind} if pa.types.is_struct(kind) else {}
+    return True
+
+
+def _check(connection: DuckDBPyConnection, rollup: SqlRollup) -> None:
+    described = connection.execute(f"DESCRIBE {_RESULT}").fetchall()
+    names = [row[0] for row in described]
+    expected = [*rollup.shape.keys, *rollup.shape.measures]
+    if sorted(names) != sorted(expected):
+        raise _wrong(rollup, "the columns " + ", ".join(expected), ", ".join(names))
+    keys = ", ".join(map(quoted_name, rollup.shape.keys))
+    twice = connection.execute(
+        f"SELECT {keys} FROM {_RESULT} GROUP BY {keys} HAVING count(*) > 1 LIMIT 1"  # noqa: S608
+    ).fetchone()
+    if twice:
+        values = ", ".join(map(str, twice))
+        raise _wrong(rollup, f"one row for each {', '.join(rollup.shape.keys)}", f"two of {values}")
+
+
+def _plain(schema: pa.Schema) -> pa.Schema:
+    """DuckDB's Arrow types as the lake's tables have them: times in µs UTC, no views."""
+    return pa.schema([pa.field(one.name, _plain_type(one.type)) for one in schema])
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_timestamp(kind) and kind.tz:
+        return pa.timestamp(kind.unit, tz="UTC")
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return pa.string()
+    return kind
+
+
+def _layout(schema: pa.Schema) -> Layout:
+    texts = [one.name for one in schema if pa.types.is_string(one.type)]
+    floats = [one.name for one in schema if pa.types.is_floating(one.type)]
+    counts = [one.name for one in schema if pa.types.is_integer(one.type)]
+    times = [one.name for one in schema if pa.types.is_temporal(one.type)]
+    return Layout(
+        sorted_by=(),
+        encodings=dict.fromkeys(floats, "BYTE_STREAM_SPLIT"),
+        dictionary=(*texts, *counts, *times),
+    )
+
+
+@contextmanager
+def _explained(rollup: SqlRollup) -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        text = str(error).strip()
+        line = re.search(r"LINE (\d+):", text)
+        where = f"{rollup.path}, line {line[1]}" if line else str(rollup.path)
+        raise BadData(
+            "the rollup's statement fails",
+            where=where,
+            found=text.splitlines()[0] if text else type(error).__name__,
+            remedy="correct the file; `day_rows` has the columns that its header names",
+        ) from error
+
+
+def _wrong(rollup: SqlRollup, expected: str, found: str) -> BadData:
+    return BadData(
+        "the rollup's statement returns something else",
+        where=rollup.path,
+        expected=expected,
+        found=found,
+        remedy="correct the statement, or the header",
+    )

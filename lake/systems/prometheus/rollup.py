@@ -1,0 +1,350 @@
+"""A day of samples, summed up: a row for each series and hour.
+
+Belongs here: the rules of its columns, the pass over a table's batches. Does not: storing it
+(lake.rollup), computing it again (rollup_sql).
+
+A row's numbers are those of its samples with a number: floats that are not NaN, infinities and
+-0 included. NaN and stale markers are counted apart, as `nans` and `stale`, and are in nothing
+else. `increase` is the growth from each sample to the next one within the hour; a smaller value
+is a reset, so all of it is growth. Growth from one hour to the next is the difference of the
+later row's `first` and the earlier one's `last`. `sum` and `increase` are NULL where they are
+no number (+Inf and -Inf in one hour).
+
+Native histograms are in `histogram` alone: count and sum at the first and last sample, their
+growth, and resets, which are drops of the count. Buckets stay in the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lake.systems.labels import MAP_COLUMN, MAP_TYPE
+from lake.systems.rollup import Layout, Shape
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Ints = npt.NDArray[np.int64]
+    Floats = npt.NDArray[np.float64]
+
+_TS = pa.timestamp("ms", tz="UTC")
+_HOUR_MS = 3_600_000
+_HISTOGRAM = pa.struct(
+    [
+        ("samples", pa.int64()),
+        ("first_ts", _TS),
+        ("last_ts", _TS),
+        ("first_count", pa.float64()),
+        ("last_count", pa.float64()),
+        ("first_sum", pa.float64()),
+        ("last_sum", pa.float64()),
+        ("count_increase", pa.float64()),
+        ("sum_increase", pa.float64()),
+        ("resets", pa.int64()),
+    ]
+)
+_MEASURES = [
+    pa.field("samples", pa.int64()),
+    pa.field("first", pa.float64()),
+    pa.field("first_ts", _TS),
+    pa.field("last", pa.float64()),
+    pa.field("last_ts", _TS),
+    pa.field("min", pa.float64()),
+    pa.field("max", pa.float64()),
+    pa.field("sum", pa.float64()),
+    pa.field("increase", pa.float64()),
+    pa.field("resets", pa.int64()),
+    pa.field("stale", pa.int64()),
+    pa.field("nans", pa.int64()),
+    pa.field("histograms", pa.int64()),
+    pa.field("histogram", _HISTOGRAM),
+]
+_HEAD = [pa.field("hour", _TS), pa.field("series_id", pa.int64()), pa.field("metric", pa.string())]
+_NAMES = frozenset(one.name for one in (*_HEAD, *_MEASURES)) | {"day"}
+_OF_TABLE = frozenset(("ts", "metric", "value", "nan", "series_id", "histogram", MAP_COLUMN))
+_COUNTS = ("samples", "stale", "nans", "histograms")
+
+SHAPE = Shape(
+    kind="prometheus",
+    version=1,
+    grain="one row for each series and hour with a sample",
+    keys=("series_id", "hour"),
+    measures=tuple(one.name for one in _MEASURES),
+    sums=(*_COUNTS, "resets", "increase"),
+    rows=_COUNTS,
+)
+
+
+class HourlySeries:
+    """See lake.systems.rollup.Rollup."""
+
+    shape = SHAPE
+
+    def begin(self, schema: pa.Schema) -> SeriesRolling:
+        """See Rollup."""
+        return SeriesRolling(schema)
+
+    def statement(self, schema: pa.Schema) -> str:
+        """See Rollup."""
+        from lake.systems.prometheus.rollup_sql import statement  # noqa: PLC0415
+
+        return statement()
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Samples as arrays; `labels` has a row a group: metric, labels and their map."""
+
+    ids: Ints
+    ts_ms: Ints
+    values: Floats
+    stale: npt.NDArray[np.bool_]
+    histograms: npt.NDArray[np.bool_]
+    counts: Floats
+    sums: Floats
+
+    def from_row(self, start: int) -> _Rows:
+        """The rows from there on, without what is before them."""
+        return _Rows(*(one[start:].copy() for one in self._arrays()))
+
+    def after(self, before: _Rows) -> _Rows:
+        """All rows of the one, then these."""
+        pairs = zip(before._arrays(), self._arrays(), strict=True)
+        return _Rows(*(np.concatenate(pair) for pair in pairs))
+
+    def _arrays(self) -> tuple[Any, ...]:
+        return (self.ids, self.ts_ms, self.values, self.stale, self.histograms, self.counts,
+                self.sums)  # fmt: skip
+
+
+class SeriesRolling:
+    """See lake.systems.rollup.Rolling. Holds the rows of one series and hour at the most, beside
+    a batch.
+    """
+
+    def __init__(self, schema: pa.Schema) -> None:
+        labels = [one for one in schema.names if one not in _OF_TABLE]
+        self._own = [one for one in labels if one not in _NAMES]
+        self._colliding = [one for one in labels if one in _NAMES]
+        fields = [*_HEAD, *(pa.field(name, pa.string()) for name in self._own)]
+        self.schema = pa.schema([*fields, pa.field(MAP_COLUMN, MAP_TYPE), *_MEASURES])
+        self.layout = _layout(self._own)
+        self._held: tuple[_Rows, pa.RecordBatch] | None = None
+
+    def add(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """See Rolling."""
+        if not batch.num_rows:
+            return
+        rows, held_rows = _rows_of(batch), 0
+        if self._held:
+            held_rows = len(self._held[0].ids)
+            rows = rows.after(self._held[0])
+        starts = _starts(rows)
+        of_batch = starts[1:] if self._held else starts
+        labels = self._labels(batch, of_batch - held_rows)
+        if self._held:
+            labels = pa.concat_batches([self._held[1], labels])
+        last = int(starts[-1])
+        if len(starts) > 1:
+            whole = _Rows(*(one[:last] for one in rows._arrays()))
+            yield self._summed(whole, starts[:-1], labels.slice(0, len(starts) - 1))
+        self._held = rows.from_row(last), labels.slice(len(starts) - 1)
+
+    def finish(self) -> Iterator[pa.RecordBatch]:
+        """See Rolling."""
+        if self._held:
+            rows, labels = self._held
+            self._held = None
+            yield self._summed(rows, np.zeros(1, np.int64), labels)
+
+    def _labels(self, batch: pa.RecordBatch, at: Ints) -> pa.RecordBatch:
+        """Metric and labels of these rows, as strings: few rows, so no dictionaries."""
+        index = pa.array(at)
+
+        def taken(name: str) -> pa.Array:
+            return batch.column(name).take(index).cast(pa.string())
+
+        columns = {name: taken(name) for name in ("metric", *self._own)}
+        maps = batch.column(MAP_COLUMN).take(index)
+        if self._colliding:
+            maps = _with_entries(maps, {name: taken(name) for name in self._colliding})
+        return pa.record_batch({**columns, MAP_COLUMN: maps})
+
+    def _summed(self, rows: _Rows, starts: Ints, labels: pa.RecordBatch) -> pa.RecordBatch:
+        columns: dict[str, pa.Array] = {name: labels.column(name) for name in labels.schema.names}
+        hours = rows.ts_ms[starts] // _HOUR_MS * _HOUR_MS
+        columns["hour"] = pa.array(hours).view(_TS)
+        columns["series_id"] = pa.array(rows.ids[starts])
+        columns |= _measures(rows, starts)
+        return pa.record_batch([columns[one] for one in self.schema.names], schema=self.schema)
+
+
+def _layout(labels: list[str]) -> Layout:
+    floats = [one.name for one in _MEASURES if pa.types.is_floating(one.type)]
+    times = [one.name for one in _MEASURES if pa.types.is_timestamp(one.type)]
+    counts = [one.name for one in _MEASURES if pa.types.is_integer(one.type)]
+    entries = f"{MAP_COLUMN}.key_value"
+    return Layout(
+        sorted_by=("series_id", "hour"),
+        encodings=dict.fromkeys(floats, "BYTE_STREAM_SPLIT")
+        | dict.fromkeys(times, "DELTA_BINARY_PACKED"),
+        dictionary=("hour", "series_id", "metric", *labels, f"{entries}.key", f"{entries}.value",
+                    *counts),
+    )  # fmt: skip
+
+
+def _rows_of(batch: pa.RecordBatch) -> _Rows:
+    size = batch.num_rows
+    nan, histogram = batch.column("nan"), batch.column("histogram")
+    stale = np.zeros(size, bool)
+    if nan.null_count < size:
+        stale = (
+            pc.equal(nan.cast(pa.string()), "stale").fill_null(False).to_numpy(zero_copy_only=False)
+        )
+    has, counts, sums = np.zeros(size, bool), np.zeros(size), np.zeros(size)
+    if histogram.null_count < size:
+        has = histogram.is_valid().to_numpy(zero_copy_only=False)
+        numbers = histogram.flatten()  # members of a null struct are null
+        counts, sums = (_floats(numbers[at]) for at in (0, 1))
+    return _Rows(
+        batch.column("series_id").to_numpy(),
+        batch.column("ts").cast(pa.int64()).to_numpy(),
+        _floats(batch.column("value")),
+        stale,
+        has,
+        counts,
+        sums,
+    )
+
+
+def _floats(column: pa.Array) -> Floats:
+    """NaN where the column is NULL."""
+    found: Floats = column.to_numpy(zero_copy_only=False)
+    return found
+
+
+def _starts(rows: _Rows) -> Ints:
+    """The first row of each series and hour."""
+    hours = rows.ts_ms // _HOUR_MS
+    other = (rows.ids[1:] != rows.ids[:-1]) | (hours[1:] != hours[:-1])
+    return np.concatenate([np.zeros(1, np.int64), np.flatnonzero(other) + 1])
+
+
+def _measures(rows: _Rows, starts: Ints) -> dict[str, pa.Array]:
+    groups = len(starts)
+    group_of = np.repeat(np.arange(groups), np.diff(starts, append=len(rows.ids)))
+    missing = np.isnan(rows.values)
+    one = _Sampled(group_of, groups, np.flatnonzero(~missing))
+    growth, resets = one.growth(rows.values)
+    stale, has = np.bincount(group_of[rows.stale], minlength=groups), rows.histograms
+    histograms = np.bincount(group_of[has], minlength=groups)
+    nans = np.bincount(group_of[missing], minlength=groups) - stale - histograms
+    return {
+        "samples": pa.array(one.counts),
+        "first": one.column(one.first(rows.values)),
+        "first_ts": one.column(one.first(rows.ts_ms)).view(_TS),
+        "last": one.column(one.last(rows.values)),
+        "last_ts": one.column(one.last(rows.ts_ms)).view(_TS),
+        "min": one.column(one.reduced(np.minimum, rows.values)),
+        "max": one.column(one.reduced(np.maximum, rows.values)),
+        "sum": one.column(one.reduced(np.add, rows.values)),
+        "increase": one.column(growth),
+        "resets": pa.array(resets),
+        "stale": pa.array(stale),
+        "nans": pa.array(nans),
+        "histograms": pa.array(histograms),
+        "histogram": _histogram(rows, group_of, groups),
+    }
+
+
+def _histogram(rows: _Rows, group_of: Ints, groups: int) -> pa.Array:
+    if not rows.histograms.any():
+        return pa.nulls(groups, _HISTOGRAM)
+    one = _Sampled(group_of, groups, np.flatnonzero(rows.histograms))
+    count_growth, resets = one.growth(rows.counts)
+    sum_growth, _ = one.growth(rows.sums, by=rows.counts)
+    members = [
+        pa.array(one.counts),
+        one.column(one.first(rows.ts_ms)).view(_TS),
+        one.column(one.last(rows.ts_ms)).view(_TS),
+        *(
+            one.column(end(values))
+            for values in (rows.counts, rows.sums)
+            for end in (one.first, one.last)
+        ),
+        one.column(count_growth),
+        one.column(sum_growth),
+        pa.array(resets),
+    ]
+    mask = pa.array(one.counts == 0)
+    return pa.StructArray.from_arrays(members, fields=list(_HISTOGRAM), mask=mask)
+
+
+class _Sampled:
+    """The chosen rows of each group; `counts` has an entry a group, all else one a group that
+    has any.
+    """
+
+    def __init__(self, group_of: Ints, groups: int, chosen: Ints) -> None:
+        self._chosen = chosen
+        self._groups = group_of[chosen]
+        self.counts: Ints = np.bincount(self._groups, minlength=groups)
+        self._has = self.counts > 0
+        ends = np.cumsum(self.counts)[self._has]
+        self._first, self._last = ends - self.counts[self._has], ends - 1
+
+    def first(self, values: Any) -> Any:
+        return values[self._chosen[self._first]]
+
+    def last(self, values: Any) -> Any:
+        return values[self._chosen[self._last]]
+
+    def reduced(self, how: np.ufunc, values: Floats) -> Any:
+        if not len(self._chosen):
+            return values[:0]
+        with np.errstate(invalid="ignore", over="ignore"):
+            return how.reduceat(values[self._chosen], self._first)
+
+    def growth(self, values: Floats, by: Floats | None = None) -> tuple[Any, Ints]:
+        """The sum of what each value grew by, and the resets of each group; `by` decides which
+        value is a reset.
+        """
+        taken = values[self._chosen]
+        decides = taken if by is None else by[self._chosen]
+        inside = self._groups[1:] == self._groups[:-1]
+        smaller = decides[1:] < decides[:-1]
+        step = np.zeros(len(taken))
+        with np.errstate(invalid="ignore", over="ignore"):
+            grown = np.where(taken[1:] == taken[:-1], 0.0, taken[1:] - taken[:-1])
+        step[1:] = np.where(inside, np.where(smaller, taken[1:], grown), 0.0)
+        resets = np.bincount(self._groups[1:][inside & smaller], minlength=len(self.counts))
+        if not len(taken):
+            return step, resets
+        with np.errstate(invalid="ignore", over="ignore"):
+            return np.add.reduceat(step, self._first), resets
+
+    def column(self, found: Any) -> pa.Array:
+        """An entry a group: NULL where it has none of the rows, and where it is no number."""
+        values = np.zeros(len(self.counts), found.dtype)
+        values[self._has] = found
+        missing = ~self._has
+        if found.dtype == np.float64:
+            missing |= np.isnan(values)
+            values[missing] = 0
+        return pa.array(values, mask=missing)
+
+
+def _with_entries(maps: pa.Array, labels: dict[str, pa.Array]) -> pa.Array:
+    """The maps with these labels: their names are columns of the rollup."""
+    texts = {name: column.to_pylist() for name, column in labels.items()}
+    found = [
+        sorted([*entries, *((name, of[at]) for name, of in texts.items() if of[at] is not None)])
+        for at, entries in enumerate(maps.to_pylist())
+    ]
+    return pa.array(found, MAP_TYPE)

@@ -1,0 +1,118 @@
+"""A series' hour summed up sample by sample, in plain Python: what a rollup has to hold.
+
+Belongs here: samples as Python values, tables of them. Does not: any code of the lake.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import pyarrow as pa
+
+HOUR_MS = 3_600_000
+_TS = pa.timestamp("ms", tz="UTC")
+_BUCKET = pa.struct(
+    [("lower", pa.float64()), ("upper", pa.float64()), ("count", pa.float64()),
+     ("bounds", pa.int8())]
+)  # fmt: skip
+HISTOGRAM = pa.struct(
+    [("count", pa.float64()), ("sum", pa.float64()), ("buckets", pa.list_(_BUCKET))]
+)
+SCHEMA = pa.schema(
+    [
+        ("ts", _TS),
+        ("metric", pa.dictionary(pa.int32(), pa.string())),
+        ("value", pa.float64()),
+        ("nan", pa.dictionary(pa.int32(), pa.string())),
+        ("series_id", pa.int64()),
+        ("histogram", HISTOGRAM),
+        ("code", pa.dictionary(pa.int32(), pa.string())),
+        ("labels", pa.map_(pa.string(), pa.string())),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One of a series. `value` is None for a stale marker, a pair for a histogram."""
+
+    series: int
+    ts_ms: int
+    value: float | tuple[float, float] | None
+
+
+def table(samples: Iterable[Sample]) -> pa.Table:
+    """As the lake's table: sorted, NaN as NULL."""
+    rows = sorted(samples, key=lambda one: (one.series, one.ts_ms))
+
+    def number(one: Sample) -> float | None:
+        return one.value if isinstance(one.value, float) and not math.isnan(one.value) else None
+
+    def nan(one: Sample) -> str | None:
+        if one.value is None:
+            return "stale"
+        return "nan" if isinstance(one.value, float) and math.isnan(one.value) else None
+
+    def histogram(one: Sample) -> dict[str, Any] | None:
+        if not isinstance(one.value, tuple):
+            return None
+        return {"count": one.value[0], "sum": one.value[1], "buckets": []}
+
+    columns = {
+        "ts": [one.ts_ms for one in rows],
+        "metric": [f"m{one.series % 2}" if one.series else None for one in rows],
+        "value": [number(one) for one in rows],
+        "nan": [nan(one) for one in rows],
+        "series_id": [one.series for one in rows],
+        "histogram": [histogram(one) for one in rows],
+        "code": [str(one.series) for one in rows],
+        "labels": [[("Path", f"/{one.series}")] for one in rows],
+    }
+    return pa.table({name: pa.array(columns[name], SCHEMA.field(name).type) for name in columns})
+
+
+def summed(samples: Iterable[Sample]) -> dict[tuple[int, int], dict[str, Any]]:
+    """By series and hour (ms)."""
+    groups: dict[tuple[int, int], list[Sample]] = defaultdict(list)
+    for one in sorted(samples, key=lambda one: (one.series, one.ts_ms)):
+        groups[one.series, one.ts_ms // HOUR_MS * HOUR_MS].append(one)
+    return {key: _hour(group) for key, group in groups.items()}
+
+
+def _hour(group: list[Sample]) -> dict[str, Any]:
+    floats = [one for one in group if isinstance(one.value, float)]
+    numbers = [one for one in floats if not math.isnan(one.value)]
+    values = [one.value for one in numbers]
+    found: dict[str, Any] = {
+        "samples": len(numbers),
+        "nans": len(floats) - len(numbers),
+        "stale": sum(one.value is None for one in group),
+        "histograms": sum(isinstance(one.value, tuple) for one in group),
+        "resets": 0,
+    }
+    empty = ("first", "first_ts", "last", "last_ts", "min", "max", "sum", "increase")
+    if not numbers:
+        return found | dict.fromkeys(empty)
+    increase = 0.0
+    for before, value in pairwise(values):
+        if value < before:
+            found["resets"] += 1
+            increase += value
+        elif value != before:
+            increase += value - before
+    total = sum(values)
+    return found | {
+        "first": values[0],
+        "first_ts": numbers[0].ts_ms,
+        "last": values[-1],
+        "last_ts": numbers[-1].ts_ms,
+        "min": min(values),
+        "max": max(values),
+        "sum": None if math.isnan(total) else total,
+        "increase": None if math.isnan(increase) else increase,
+    }
