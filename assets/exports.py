@@ -118,9 +118,9 @@ def export_asset(settings: Settings, dataset: Dataset) -> dg.AssetsDefinition:
 
 def _proven(exporter: Exporter, dataset: Dataset, result: Result) -> Iterator[Event]:
     """The events of one day, its record last. Raises LakeError: then it has no record."""
-    if result.error:
+    if result.outcome is None:
+        assert result.error is not None  # noqa: S101  a result has the one or the other
         raise result.error
-    assert result.outcome is not None  # noqa: S101  a result has the one or the other
     verdicts = check_partition(exporter.store, dataset, result.day)
     yield from evaluations(asset_name(dataset.name), result.day, verdicts)
     if not all(verdict.passed for verdict in verdicts):

@@ -3,35 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 import requests
 from support.command_line import runner
+from support.rolled_lake import Place
 from support.series_writing import Series, write_request
 
-from lake.base.day import Day
-from lake.config.settings import Settings, load
-from lake.export import Exporter, Outcome
 from lake.servers import start
-from lake.store import Store, open_store
-
-
-class Place:
-    """A lake in a directory."""
-
-    def __init__(self, folder: Path, sections: str) -> None:
-        self.config = folder / "lake.toml"
-        self.config.write_text(f'[lake]\nroot = "lake"\n{sections}')
-        self.folder = folder
-        self.settings: Settings = load(str(self.config), {})
-        self.store: Store = open_store(self.settings)
-
-    def export(self, name: str, day: Day, **options: bool) -> Outcome:
-        with closing(Exporter(self.settings)) as exporter:
-            return exporter.export(self.settings.dataset_named(name), day, **options)
 
 
 @pytest.fixture(scope="session")
