@@ -19,8 +19,7 @@ from lake.base.errors import UsageError
 from lake.cli.options import DayType, config_option, json_option
 
 if TYPE_CHECKING:
-    from lake.query import Answer, Lake
-    from lake.trends import Trend
+    from lake.query import Answer
 
 _QUARTER = re.compile(r"(\d{4})Q([1-4])", re.IGNORECASE)
 _DEFAULT_DAYS = 92
@@ -86,6 +85,13 @@ def query(
 @click.option("--quarter", metavar="2026Q3", help="Calendar quarter (UTC).")
 @click.option("--from", "start", type=DayType(), help="Start day (UTC).")
 @click.option("--to", "end", type=DayType(), help="End day (UTC, exclusive).")
+@click.option("--compare", is_flag=True, help="Compares the range with the one before.")
+@click.option(
+    "--weekly", is_flag=True, help="One row a week, with the change from the week before."
+)
+@click.option("--metric", metavar="M", help="Metric, for trends that take one.")
+@click.option("--by", metavar="LABEL", help="Label, for trends that take one.")
+@click.option("--dataset", metavar="NAME", help="Dataset to read, if several fit.")
 @click.option(
     "--png",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -100,6 +106,11 @@ def trend(
     quarter: str | None,
     start: Day | None,
     end: Day | None,
+    compare: bool,
+    weekly: bool,
+    metric: str | None,
+    by: str | None,
+    dataset: str | None,
     png: Path | None,
     rows: int | None,
     as_csv: bool,
@@ -108,30 +119,30 @@ def trend(
 ) -> None:
     """Runs a predefined trend query, and plots it with --png.
 
-    Lists the trends if NAME is omitted. The default range is the last 92 closed UTC days.
+    Lists the trends if NAME is omitted: which dataset of this lake each reads, or what the lake
+    lacks. Trends find metrics, labels and fields under any dataset's name. They read rollups,
+    and the tables themselves on days without a current rollup: `lake rollup` makes them fast.
+    Files in `trends/` beside lake.toml are listed, too.
+
+    The default range is the last 92 closed UTC days. --compare compares it with the range before,
+    a quarter with the quarter before. --weekly shows the whole weeks that begin in the range.
     Standard error lists days of the range that are not in the lake, and values that a column
     does not include.
 
     \b
-    Example:  lake trend stage_latency --quarter 2026Q3 --png latency.png
+    Examples:  lake trend http_errors --quarter 2026Q3 --compare
+               lake trend counter --metric llm_tokens_total --by model --weekly
+               lake trend stage_latency --quarter 2026Q3 --png latency.png
     """
-    from lake.query import connect  # noqa: PLC0415
-    from lake.trends import all_trends, ask, draw, trend_named  # noqa: PLC0415
+    from lake.cli.trend import Asked, list_trends, show_trend  # noqa: PLC0415
 
     _one_form(as_csv, as_json)
     if name is None:
-        _write(_list(all_trends()), as_csv, as_json, rows)
+        _write(list_trends(config), as_csv, as_json, rows)
         return
-    first, last = _range(quarter, start, end)
-    chosen = trend_named(name)
-    with connect(config) as lake:
-        answer = ask(lake, chosen, first, last)
-        _report_missing(lake, chosen, first, last)
-        for note in answer.left_out:
-            click.echo(note, err=True)
-    if png:
-        draw(chosen, answer, first, last, png)
-        click.echo(str(png), err=True)
+    options = {key: value for key, value in (("metric", metric), ("by", by)) if value is not None}
+    asked = Asked(name, _range(quarter, start, end), compare, weekly, options, dataset, png)
+    answer = show_trend(asked, config)
     if not png or as_csv or as_json:
         _write(answer, as_csv, as_json, rows)
 
@@ -231,22 +242,6 @@ def _quarter(text: str) -> tuple[Day, Day]:
     following = (year, number * 3 + 1) if number < 4 else (year + 1, 1)
     starts = [f"{y:04d}-{m:02d}-01" for y, m in ((year, number * 3 - 2), following)]
     return Day.parse(starts[0]), Day.parse(starts[1])
-
-
-def _list(trends: list[Trend]) -> Answer:
-    from lake.query import Answer  # noqa: PLC0415
-
-    rows = [(t.name, t.description, ", ".join(t.inputs)) for t in trends]
-    return Answer(("trend", "shows", "reads"), ("VARCHAR",) * 3, rows)
-
-
-def _report_missing(lake: Lake, chosen: Trend, first: Day, last: Day) -> None:
-    """A hole in the lake must not look like a quiet day."""
-    from lake.query.notes import missing_days  # noqa: PLC0415
-    from lake.trends import missing_days as missing_of  # noqa: PLC0415
-
-    for dataset, days in missing_of(lake, chosen, first, last).items():
-        click.echo(missing_days(dataset, days, f"{first.days_until(last)} days"), err=True)
 
 
 def _write(answer: Answer, as_csv: bool, as_json: bool, shown: int | None) -> None:

@@ -40,7 +40,7 @@ _ODD_IN_ROOT = re.compile(r"[*?\[\]{}=\\\x00-\x1f]")
 
 class LakeSection(Section):
     """`[lake]`: where the objects are, from which UTC day on days are expected, and where the
-    user's own rollups are defined.
+    user's own rollups and trends are defined.
     """
 
     root: Annotated[str, Field(min_length=1)]
@@ -48,6 +48,7 @@ class LakeSection(Section):
     # out of Dagster's history, and two processes could disagree on it around midnight.
     first_day: date = date(2024, 1, 1)
     rollups: Annotated[str, Field(min_length=1)] = "rollups"
+    trends: Annotated[str, Field(min_length=1)] = "trends"
 
     @property
     def expected_from(self) -> date | None:
@@ -175,8 +176,11 @@ def load(given: str | None = None, env: Mapping[str, str] = os.environ) -> Setti
     root = _absolute_root(settings.lake.root, path)
     if root.startswith("s3://"):
         refuse_unusable_aws_secrets(env)
-    rollups = str((path.parent / settings.lake.rollups).resolve())
-    section = settings.lake.model_copy(update={"root": root, "rollups": rollups})
+    own = {
+        name: str((path.parent / getattr(settings.lake, name)).resolve())
+        for name in ("rollups", "trends")
+    }
+    section = settings.lake.model_copy(update={"root": root, **own})
     return settings.model_copy(update={"lake": section})
 
 

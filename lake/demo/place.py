@@ -92,9 +92,9 @@ class Place:
         return self.root / "lake"
 
     @property
-    def trends(self) -> Path:
-        """Plots."""
-        return self.root / "trends"
+    def plots(self) -> Path:
+        """Plots of the trends; `trends` is for the user's own SQL."""
+        return self.root / "plots"
 
     def prepare(self, days: int | None, *, fresh: bool) -> Window:
         """Makes the directory ready for that many days up to yesterday.
@@ -137,7 +137,7 @@ class Place:
     def _empty(self) -> None:
         """Removes what the demo makes, and nothing else."""
         self.root.mkdir(parents=True, exist_ok=True)
-        for folder in (self.servers, self.dagster, self.history, self.lake, self.trends):
+        for folder in (self.servers, self.dagster, self.history, self.lake, self.plots):
             if folder.exists():
                 shutil.rmtree(folder)
         for file in (self.config, self.serving, self.environment):

@@ -34,7 +34,7 @@ from lake.status import DatasetStatus, read_status
 from lake.store import open_store
 from lake.store.directory import DirectoryStore
 from lake.trends.asking import ask
-from lake.trends.files import all_trends
+from lake.trends.available import all_trends
 from lake.trends.plot import draw
 
 
@@ -207,10 +207,11 @@ def _plots(
 ) -> dict[str, str]:
     """A picture of each trend over the whole window."""
     start, end = window[0], window[-1].plus(1)
-    place.trends.mkdir(exist_ok=True)
-    files = {trend.name: place.trends / f"{trend.name}.png" for trend in all_trends()}
+    place.plots.mkdir(exist_ok=True)
+    trends = [trend for trend in all_trends() if not trend.options]
+    files = {trend.name: place.plots / f"{trend.name}.png" for trend in trends}
     with reporter.step(f"{len(files)} trends over {len(window)} days"), connect(settings) as lake:
-        for trend in all_trends():
+        for trend in trends:
             begun = time.monotonic()
             answer = ask(lake, trend, start, end)
             draw(trend, answer, start, end, files[trend.name])

@@ -1,13 +1,43 @@
-"""Ready-made questions about long ranges: sql/trends, one file each.
+"""Ready-made questions about long ranges: sql/trends and the user's own, one file each.
 
-Belongs here: which trends there are, asking one for a range of days, drawing its plot.
-Does not: their SQL, how tables are printed.
+available    which trends there are
+files        a file's header
+needs        what a trend reads, by content
+fitting      which datasets of a lake have it
+reading      inputs as SQL, by rollups or by the tables' rows
+asking       a trend's answer for a range of days
+comparing    the same against the range or the week before
+plot         its plot
+
+Belongs here: trends. Does not: their SQL, how tables are printed.
 """
 
 from __future__ import annotations
 
-from lake.trends.asking import ask, missing_days
-from lake.trends.files import Panel, Trend, all_trends, trend_named
+from lake.trends.asking import ask, ask_fitting, fitting, missing_days, missing_of
+from lake.trends.available import all_trends, trend_named
+from lake.trends.comparing import Days, before, by_week, compare, weeks
+from lake.trends.files import Panel, Trend
+from lake.trends.fitting import Choices, Fit, fit
 from lake.trends.plot import draw
 
-__all__ = ["Panel", "Trend", "all_trends", "ask", "draw", "missing_days", "trend_named"]
+__all__ = [
+    "Choices",
+    "Days",
+    "Fit",
+    "Panel",
+    "Trend",
+    "all_trends",
+    "ask",
+    "ask_fitting",
+    "before",
+    "by_week",
+    "compare",
+    "draw",
+    "fit",
+    "fitting",
+    "missing_days",
+    "missing_of",
+    "trend_named",
+    "weeks",
+]

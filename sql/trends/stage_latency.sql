@@ -1,8 +1,10 @@
 -- How long each stage of the pipeline takes, by week
 --
 -- grain:      one row a week (its Monday, UTC) and stage
--- inputs:     performance_metrics
--- parameters: from_day, to_day (DATE, half-open)
+-- input:      processed | documents
+-- column:     processed.stages ANY = stages
+-- parameters: from_day, to_day, every
+-- every:      week
 -- x:          week
 -- series:     stage
 -- panel:      median, ms | lines | p50_ms
@@ -12,10 +14,10 @@
 -- stage's own pace. The first and the last week have the days of the range only.
 WITH runs AS (
     SELECT day, unnest(stages) AS run
-    FROM performance_metrics_between($from_day, $to_day)
+    FROM processed
 )
 SELECT
-    CAST(date_trunc('week', day) AS DATE) AS week,
+    period_start(day, $every, $from_day) AS week,
     run.name AS stage,
     count(*) AS runs,
     count(*) FILTER (run.status = 'FAILED') AS failed,
@@ -23,5 +25,5 @@ SELECT
     quantile_cont(run."durationMs", 0.50) FILTER (run.status <> 'FAILED') AS p50_ms,
     quantile_cont(run."durationMs", 0.95) FILTER (run.status <> 'FAILED') AS p95_ms
 FROM runs
-GROUP BY week, stage
+GROUP BY ALL
 ORDER BY week, stage;

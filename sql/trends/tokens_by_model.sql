@@ -1,8 +1,14 @@
 -- Tokens and credits a day by model
 --
 -- grain:      one row a UTC day and model
--- inputs:     usage_analytics
--- parameters: from_day, to_day (DATE, half-open)
+-- input:      requests | documents
+-- column:     requests.model VARCHAR = llm.model
+-- column:     requests.prompt_tokens BIGINT = llm.promptTokens
+-- column:     requests.completion_tokens BIGINT = llm.completionTokens
+-- column:     requests.total_tokens BIGINT = llm.totalTokens
+-- optional:   requests.llm_credits DOUBLE = cost.llmCredits
+-- optional:   requests.total_credits DOUBLE = cost.totalCredits
+-- parameters: from_day, to_day, every
 -- x:          day
 -- series:     model
 -- panel:      tokens a day | stacked | total_tokens
@@ -10,14 +16,14 @@
 --
 -- A request whose LLM call failed counts with 0 tokens.
 SELECT
-    day,
-    llm.model AS model,
+    period_start(day, $every, $from_day) AS day,
+    model,
     count(*) AS requests,
-    CAST(coalesce(sum(llm."promptTokens"), 0) AS BIGINT) AS prompt_tokens,
-    CAST(coalesce(sum(llm."completionTokens"), 0) AS BIGINT) AS completion_tokens,
-    CAST(coalesce(sum(llm."totalTokens"), 0) AS BIGINT) AS total_tokens,
-    round(sum(cost."llmCredits"), 4) AS llm_credits,
-    round(sum(cost."totalCredits"), 4) AS total_credits
-FROM usage_analytics_between($from_day, $to_day)
-GROUP BY day, model
+    CAST(coalesce(sum(prompt_tokens), 0) AS BIGINT) AS prompt_tokens,
+    CAST(coalesce(sum(completion_tokens), 0) AS BIGINT) AS completion_tokens,
+    CAST(coalesce(sum(total_tokens), 0) AS BIGINT) AS total_tokens,
+    round(sum(llm_credits), 4) AS llm_credits,
+    round(sum(total_credits), 4) AS total_credits
+FROM requests
+GROUP BY ALL
 ORDER BY day, model;

@@ -109,7 +109,7 @@ def assert_answers_without_servers(place: Path, documents: int) -> None:
     assert states == ["verified"] * 7 * DAYS
     assert lake("verify", "--config", config).returncode == 0
     assert_counts(place, documents)
-    assert len(list((place / "trends").glob("*.png"))) == 5
+    assert len(list((place / "plots").glob("*.png"))) == 9
 
 
 def assert_counts(place: Path, documents: int) -> None:

@@ -165,7 +165,7 @@ def test_sql_from_a_file_and_from_standard_input(lake, run, tmp_path: Path, monk
             "--from before",
         ),
         (["trend", "x", "--from", "2026-07-02"], "--from before"),
-        (["trend", "daily_requests"], "no usage_analytics"),
+        (["trend", "daily_requests"], "no field userId"),
     ],
 )
 def test_wrong_usage(lake, run, arguments: list[str], told: str) -> None:
@@ -305,7 +305,10 @@ def test_trends_are_listed(lake, run) -> None:
     status, out, _ = run("trend", "--json", "--config", lake.config)
     listed = {row["trend"]: row for row in json.loads(out)}
     assert status == 0
-    assert listed["error_rate"]["reads"] == "http_server_requests"
+    assert listed["documents"]["reads"] == "events"
+    assert listed["error_rate"]["reads"] is None
+    assert listed["error_rate"]["lacks"] == "no dataset of metrics"
+    assert listed["daily_requests"]["lacks"] == "no field userId; no field response.totalLatencyMs"
     assert all(row["shows"] for row in listed.values())
 
 

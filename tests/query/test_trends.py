@@ -18,7 +18,16 @@ from lake.demo.dialogue import requests_of
 from lake.demo.logs import lines_of
 from lake.partition.layout import table_key
 from lake.query import Lake
-from lake.trends import all_trends, ask, draw, missing_days, trend_named
+from lake.trends import Choices, all_trends, ask, draw, missing_days, trend_named
+
+OPTIONS = {
+    "counter": {"metric": "llm_tokens_total", "by": "model"},
+    "log_lines": {"by": "container"},
+}
+
+
+def _choices(name: str) -> Choices:
+    return Choices(OPTIONS.get(name, {}))
 
 
 def _asked(history, name: str, start: Day | None = None) -> list[dict]:
@@ -39,7 +48,7 @@ def test_every_file_is_a_trend_that_answers(history) -> None:
     }
     with history.lake.connect() as lake:
         for trend in trends:
-            answer = ask(lake, trend, *history.range)
+            answer = ask(lake, trend, *history.range, _choices(trend.name))
             assert answer.rows
             named = {trend.x, *(c for panel in trend.panels for c in panel.columns)}
             assert named | ({trend.series} - {None}) <= set(answer.columns)
@@ -209,7 +218,7 @@ def test_a_trend_whose_dataset_is_not_configured(make_lake) -> None:
     day = Day.parse("2026-07-01")
     with (
         make_lake("usage_analytics").connect() as lake,
-        pytest.raises(UsageError, match="no http_server_requests"),
+        pytest.raises(UsageError, match="no day of usage_analytics"),
     ):
         ask(lake, trend_named("error_rate"), day, day.plus(1))
     with pytest.raises(UsageError, match=r"one of .*error_rate"):
@@ -223,7 +232,7 @@ def test_every_trend_is_drawn(history, name: str, tmp_path: Path) -> None:
     first, end = history.range
     trend, file = trend_named(name), tmp_path / f"{name}.png"
     with history.lake.connect() as lake:
-        answer = ask(lake, trend, first, end)
+        answer = ask(lake, trend, first, end, _choices(name))
     draw(trend, answer, first, end, file)
     pixels = matplotlib.image.imread(file)
     assert pixels.shape[:2] == (700, 1200)

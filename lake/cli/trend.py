@@ -1,0 +1,117 @@
+"""`lake trend`: one trend's answer, and the list of trends.
+
+Belongs here: what standard error reports beside an answer. Does not: options (query), trends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lake.base.day import Day
+from lake.base.errors import UsageError
+
+if TYPE_CHECKING:
+    from lake.query import Answer, Lake
+    from lake.trends import Days, Fit
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The command line of `lake trend NAME`."""
+
+    name: str
+    days: tuple[Day, Day]
+    compare: bool
+    weekly: bool
+    options: Mapping[str, str]
+    dataset: str | None
+    png: Path | None
+
+
+def show_trend(asked: Asked, config: str | None) -> Answer:
+    """The answer; notes go to standard error, a plot to its file. Raises LakeError."""
+    from lake.query import connect  # noqa: PLC0415
+    from lake.trends import Choices, Days, draw, fitting, trend_named  # noqa: PLC0415
+
+    _require_one(asked)
+    with connect(config) as lake:
+        trend = trend_named(asked.name, lake.settings)
+        choices = Choices(asked.options, asked.dataset)
+        days = Days(*asked.days)
+        found = fitting(lake, trend, days.start, days.end, choices)
+        answer = _answer(lake, found, asked, days)
+        _report(lake, found, asked, days)
+        for note in answer.left_out:
+            click.echo(note, err=True)
+    if asked.png:
+        draw(trend, answer, days.start, days.end, asked.png)
+        click.echo(str(asked.png), err=True)
+    return answer
+
+
+def _answer(lake: Lake, found: Fit, asked: Asked, days: Days) -> Answer:
+    from lake.trends import ask_fitting, by_week, compare  # noqa: PLC0415
+
+    if asked.compare:
+        return compare(lake, found, days)
+    if asked.weekly:
+        return by_week(lake, found, days)
+    return ask_fitting(lake, found, days.start, days.end)
+
+
+def _require_one(asked: Asked) -> None:
+    """Raises UsageError."""
+    if asked.compare and asked.weekly:
+        raise UsageError("--compare and --weekly exclude each other")
+    if asked.png and (asked.compare or asked.weekly):
+        raise UsageError("--png plots the trend alone, without --compare and --weekly")
+
+
+def _report(lake: Lake, found: Fit, asked: Asked, days: Days) -> None:
+    """A hole in the lake must not look like a quiet day."""
+    from lake.query.notes import missing_days  # noqa: PLC0415
+    from lake.trends import before, missing_of, weeks  # noqa: PLC0415
+
+    for source in found.sources:
+        if source.others:
+            others = ", ".join(source.others)
+            click.echo(
+                f"{found.trend.name} reads {source.dataset}; {others} would fit, too (--dataset)",
+                err=True,
+            )
+    ranges = [days]
+    if asked.compare:
+        ranges = [before(days), days]
+    elif asked.weekly:
+        ranges = [weeks(days)]
+    for one in ranges:
+        wanted = f"{one.start.days_until(one.end)} days"
+        if asked.compare:
+            wanted += f" from {one.start} to {one.end.plus(-1)}"
+        for dataset, missing in missing_of(lake, found, one.start, one.end).items():
+            click.echo(missing_days(dataset, missing, wanted), err=True)
+
+
+def list_trends(config: str | None) -> Answer:
+    """Each trend: what it shows, the datasets that it reads here, what the lake lacks."""
+    from lake.query import Answer, connect  # noqa: PLC0415
+    from lake.trends import Choices, all_trends, fit  # noqa: PLC0415
+
+    with connect(config) as lake:
+        fits = [fit(lake, trend, Choices()) for trend in all_trends(lake.settings)]
+    rows = [
+        (
+            one.trend.name,
+            one.trend.description,
+            None if one.lacks else ", ".join(one.datasets),
+            "; ".join(f"no {what}" for what in one.lacks) or None,
+        )
+        for one in fits
+    ]
+    rows.sort(key=lambda row: (row[3] is not None, row[0]))
+    return Answer(("trend", "shows", "reads", "lacks"), ("VARCHAR",) * 4, rows)

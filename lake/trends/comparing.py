@@ -1,0 +1,160 @@
+"""A trend against the time before: this range against the last, week over week.
+
+Belongs here: which days are compared, rows side by side. Does not: the trend's own answer
+(asking).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from lake.base.day import Day
+from lake.base.errors import UsageError
+from lake.query import Answer, Lake
+from lake.trends.asking import ask_fitting
+from lake.trends.files import Trend
+from lake.trends.fitting import Fit
+
+_WEEK = timedelta(days=7)
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Days:
+    """UTC days [start, end)."""
+
+    start: Day
+    end: Day
+
+
+def before(days: Days) -> Days:
+    """The range before: of whole months as many months, else as many days."""
+    months = _whole_months(days)
+    if months:
+        return Days(_months_earlier(days.start, months), days.start)
+    return Days(days.start.plus(-days.start.days_until(days.end)), days.start)
+
+
+def weeks(days: Days) -> Days:
+    """The whole weeks, Monday to Sunday, that begin in the range. Raises UsageError for none."""
+    start, end = _monday_from(days.start), _monday_from(days.end)
+    if start == end:
+        raise UsageError(
+            "no week begins in the range",
+            expected="a range with a Monday",
+            found=f"{days.start} … {days.end.plus(-1)}",
+        )
+    return Days(start, end)
+
+
+def compare(lake: Lake, found: Fit, days: Days) -> Answer:
+    """One row for each value of the trend's keys: the range's measures, those of the range
+    before, and the change in percent. Raises LakeError.
+    """
+    trend = found.trend
+    require_periods(trend, "--compare")
+    now = ask_fitting(lake, found, days.start, days.end, "range")
+    was = before(days)
+    then = ask_fitting(lake, found, was.start, was.end, "range")
+    keys, measures = _columns(trend, now)
+    ours, theirs = _by_keys(now, keys), _by_keys(then, keys)
+    rows = []
+    for key in dict.fromkeys([*ours, *theirs]):
+        row, old = ours.get(key, {}), theirs.get(key, {})
+        rows.append((*key, *(v for m in measures for v in _beside(row.get(m), old.get(m)))))
+    types = dict(zip(now.columns, now.types, strict=True))
+    return Answer(
+        (
+            *keys,
+            *(f"{m}{suffix}" for m in measures for suffix in ("", "_before", "_change_percent")),
+        ),
+        (*(types[k] for k in keys), *(t for m in measures for t in (types[m], types[m], "DOUBLE"))),
+        rows,
+        left_out=tuple(dict.fromkeys((*now.left_out, *then.left_out))),
+    )
+
+
+def by_week(lake: Lake, found: Fit, days: Days) -> Answer:
+    """One row for each week and value of the trend's keys, with the change in percent against the
+    week before. Raises LakeError, UsageError where no week begins in the range.
+    """
+    trend = found.trend
+    require_periods(trend, "--weekly")
+    whole = weeks(days)
+    asked = ask_fitting(lake, found, whole.start.plus(-7), whole.end, "week")
+    keys, measures = _columns(trend, asked)
+    every = {(row[trend.x], *key): row for key, row in _rows_by_keys(asked, keys)}
+    rows = []
+    for (week, *key), row in every.items():
+        if week < whole.start.date:
+            continue
+        old = every.get((week - _WEEK, *key), {})
+        changes = (v for m in measures for v in (row[m], _change(row[m], old.get(m))))
+        rows.append((week, *key, *changes))
+    types = dict(zip(asked.columns, asked.types, strict=True))
+    return Answer(
+        ("week", *keys, *(f"{m}{suffix}" for m in measures for suffix in ("", "_change_percent"))),
+        ("DATE", *(types[k] for k in keys), *(t for m in measures for t in (types[m], "DOUBLE"))),
+        rows,
+        left_out=asked.left_out,
+    )
+
+
+def require_periods(trend: Trend, option: str) -> None:
+    """Raises UsageError for a trend whose statement takes no period."""
+    if not trend.has_periods:
+        raise UsageError(
+            f"the trend {trend.name!r} has no other period: {option} does not apply",
+            where=trend.path,
+            expected="a statement with `$every`, and `every` among its header's parameters",
+        )
+
+
+def _columns(trend: Trend, answer: Answer) -> tuple[list[str], list[str]]:
+    keys = [name for name in answer.columns if name in trend.keys]
+    return keys, [name for name in answer.columns if name not in (trend.x, *keys)]
+
+
+def _rows_by_keys(answer: Answer, keys: list[str]) -> list[tuple[tuple[Any, ...], Row]]:
+    rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+    return [(tuple(row[key] for key in keys), row) for row in rows]
+
+
+def _by_keys(answer: Answer, keys: list[str]) -> dict[tuple[Any, ...], Row]:
+    return dict(_rows_by_keys(answer, keys))
+
+
+def _beside(now: Any, then: Any) -> tuple[Any, Any, float | None]:
+    return now, then, _change(now, then)
+
+
+def _change(now: Any, then: Any) -> float | None:
+    """In percent; None where there is nothing to compare with."""
+    if not _is_number(now) or not _is_number(then) or not then:
+        return None
+    return round(100 * (float(now) / float(then) - 1), 2)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+
+
+def _whole_months(days: Days) -> int:
+    start, end = days.start.date, days.end.date
+    if start.day != 1 or end.day != 1:
+        return 0
+    return (end.year - start.year) * 12 + end.month - start.month
+
+
+def _months_earlier(day: Day, months: int) -> Day:
+    first = day.date
+    number = first.year * 12 + first.month - 1 - months
+    return Day(date(number // 12, number % 12 + 1, 1))
+
+
+def _monday_from(day: Day) -> Day:
+    return day.plus(-day.date.weekday() % 7)

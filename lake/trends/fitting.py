@@ -1,0 +1,186 @@
+"""Which datasets of a lake have the content that a trend needs.
+
+Belongs here: what a dataset holds, by its manifests' schemas and the metrics of its newest day.
+Does not: SQL of an answer (reading).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lake.base.day import Day
+from lake.base.errors import UsageError
+from lake.query import Lake
+from lake.query.hourly import hourly
+from lake.query.kinds import folded, quoted_name, quoted_text
+from lake.query.merged import Node
+from lake.query.tables import Table
+from lake.trends.files import Trend
+from lake.trends.needs import Column, Input, Kind
+
+_SAMPLES = frozenset({"series_id", "metric", "value"})
+_LINES = frozenset({"stream_id", "line"})
+_MAP = "labels"
+_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the user has chosen: the options' values, and the dataset."""
+
+    options: Mapping[str, str] = field(default_factory=dict)
+    dataset: str | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """An input and the dataset that has its content; `others` have it, too."""
+
+    need: Input
+    dataset: str
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A trend on a lake: its sources, or what the lake lacks."""
+
+    trend: Trend
+    sources: tuple[Source, ...]
+    lacks: tuple[str, ...] = ()
+
+    @property
+    def datasets(self) -> list[str]:
+        """All that are read, each once."""
+        return list(dict.fromkeys([*(s.dataset for s in self.sources), *self.trend.inputs]))
+
+
+def fit(lake: Lake, trend: Trend, choices: Choices, days: tuple[Day, Day] | None = None) -> Fit:
+    """What fits, `days` [start, end) before others. Raises LakeError where a read fails."""
+    known = {dataset.name for dataset in lake.settings.dataset}
+    if choices.dataset is not None and choices.dataset not in known:
+        lake.settings.dataset_named(choices.dataset)  # raises, naming the valid ones
+    lacks = [f"dataset {name}" for name in trend.inputs if name not in known]
+    sources = []
+    for need in trend.needs:
+        found = _source(lake, need.filled(dict(choices.options)), choices.dataset, days)
+        if isinstance(found, Source):
+            sources.append(found)
+        else:
+            lacks.append(found)
+    return Fit(trend, tuple(sources), tuple(lacks))
+
+
+def require_fit(found: Fit) -> None:
+    """Raises UsageError where the lake lacks something."""
+    if found.lacks:
+        raise UsageError(
+            f"the trend {found.trend.name!r} does not fit this lake",
+            found=f"no {'; no '.join(found.lacks)}",
+            remedy="`lake trend` lists the trends that fit; `lake describe` lists columns",
+        )
+
+
+def _source(
+    lake: Lake, need: Input, chosen: str | None, days: tuple[Day, Day] | None
+) -> Source | str:
+    """A source, or what is lacking: of the dataset that lacks the least."""
+    names = [chosen] if chosen else [dataset.name for dataset in lake.settings.dataset]
+    fits, lacks = [], []
+    for name in names:
+        lacking = _lacking(lake, lake.table(name), need, days)
+        if not lacking:
+            fits.append(name)
+        else:
+            lacks.append(lacking)
+    if fits:
+        return Source(need, fits[0], tuple(fits[1:]))
+    return min(lacks, key=lambda one: one[0])[1] if lacks else _kinds(need.kind)
+
+
+def _lacking(
+    lake: Lake, table: Table, need: Input, days: tuple[Day, Day] | None
+) -> tuple[int, str] | None:
+    """How far the dataset is from fitting, and what it lacks; None where it fits."""
+    kind = kind_of(table)
+    if kind is None:
+        return 3, f"day of {table.dataset} in the lake"
+    if kind != need.kind:
+        return 4, _kinds(need.kind)
+    absent = [one for one in need.columns if one.needed and column_of(table, one) is None]
+    if need.metrics and not set(need.metrics) & (found := metrics_of(lake, table, days)):
+        shown = ", ".join(sorted(found)[:_SHOWN]) + (", …" if len(found) > _SHOWN else "")
+        return 2, f"metric {' or '.join(need.metrics)} (there are: {shown})"
+    if absent:
+        what = "; no ".join(one.describe() for one in absent)
+        return (1 if need.metrics or len(absent) < len(need.columns) else 2), what
+    return None
+
+
+def _kinds(kind: Kind) -> str:
+    return {"counter": "dataset of metrics", "lines": "dataset of log lines"}.get(
+        kind, "dataset of documents"
+    )
+
+
+def kind_of(table: Table) -> Kind | None:
+    """What its rows are; None where no day is in the lake."""
+    names = table.tree.members.keys()
+    if not table.manifests:
+        return None
+    if names >= _SAMPLES:
+        return "counter"
+    return "lines" if names >= _LINES else "documents"
+
+
+def column_of(table: Table, column: Column) -> str | None:
+    """SQL of the column's value in a row of the dataset; None where no day has it."""
+    if column.path:
+        return _field(table.tree, column)
+    found = [text for label in column.labels if (text := _label(table, label))]
+    return (f"coalesce({', '.join(found)})" if len(found) > 1 else found[0]) if found else None
+
+
+def _label(table: Table, label: str) -> str | None:
+    """A column where the name alone decides that the label has one, else an entry of the map."""
+    own = _own_columns(table)
+    if label == label.lower() and label not in own:
+        return quoted_name(label) if folded(label) in table.tree.members else None
+    return f"{_MAP}[{quoted_text(label)}]" if _MAP in table.tree.members else None
+
+
+def _own_columns(table: Table) -> frozenset[str]:
+    """The columns of a rollup that are no labels."""
+    for manifest in table.manifests.values():
+        definition = getattr(manifest, "definition", {})
+        if "measures" in definition:
+            return frozenset((*definition["keys"], *definition["measures"]))
+    return frozenset()
+
+
+def _field(tree: Node, column: Column) -> str | None:
+    names, node = [], tree
+    for name in column.path:
+        if folded(name) not in node.members:
+            return None
+        node = node.members[folded(name)]
+        names.append(quoted_name(node.name))
+    text = ".".join(names)
+    return text if column.type == "ANY" else f"TRY_CAST({text} AS {column.type})"
+
+
+def metrics_of(lake: Lake, table: Table, days: tuple[Day, Day] | None) -> set[str]:
+    """The metrics of the newest and the oldest day of the range, or of all."""
+    held = sorted(table.manifests)
+    inside = [day for day in held if days and days[0] <= day < days[1]] or held
+    rolled = lake.table(hourly(table.dataset)).manifests
+    found: set[str] = set()
+    for day in sorted({inside[0], inside[-1]}):
+        name = hourly(table.dataset) if day in rolled else table.dataset
+        answer = lake.ask(
+            f"SELECT DISTINCT metric FROM {quoted_name(f'{name}_between')}($day, $day + 1)",  # noqa: S608
+            {"day": day.date},
+        )
+        found |= {metric for (metric,) in answer.rows if metric is not None}
+    return found

@@ -1,0 +1,68 @@
+"""What a trend reads of a lake, by content instead of datasets' names.
+
+Belongs here: inputs and their columns as a trend's header describes them. Does not: reading
+headers (files), which dataset has the content (fitting).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Kind = Literal["counter", "lines", "documents"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of an input: of the first of the `labels`, or of documents' field at `path`.
+
+    `needed`: without it the lake does not fit; else it is NULL there.
+    """
+
+    name: str
+    needed: bool
+    labels: tuple[str, ...] = ()
+    type: str = "VARCHAR"
+    path: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """As a message names it."""
+        return "field " + ".".join(self.path) if self.path else "label " + " or ".join(self.labels)
+
+
+@dataclass(frozen=True)
+class Input:
+    """A table that the statement reads under `name`; `metrics` are those of a counter."""
+
+    name: str
+    kind: Kind
+    metrics: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
+
+    def with_column(self, column: Column) -> Input:
+        """The same with one more column."""
+        return replace(self, columns=(*self.columns, column))
+
+    @property
+    def options(self) -> set[str]:
+        """The options whose values are metrics or labels here."""
+        texts = (*self.metrics, *(label for column in self.columns for label in column.labels))
+        return {text.removeprefix("$") for text in texts if text.startswith("$")}
+
+    def filled(self, options: dict[str, str]) -> Input:
+        """With the options' values; a label of an option without a value is left out, and a
+        metric of one fits any.
+        """
+
+        def values(texts: tuple[str, ...]) -> tuple[str, ...]:
+            filled = (options.get(t[1:]) if t.startswith("$") else t for t in texts)
+            return tuple(text for text in filled if text)
+
+        columns = []
+        for column in self.columns:
+            labels = values(column.labels)
+            # A label that the user names has to be there.
+            needed = column.needed or any(label.startswith("$") for label in column.labels)
+            needed = needed and bool(labels or column.path)
+            columns.append(replace(column, labels=labels, needed=needed))
+        return replace(self, metrics=values(self.metrics), columns=tuple(columns))

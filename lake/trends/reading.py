@@ -1,0 +1,146 @@
+"""A trend's inputs as SQL: rollups where they are current, the tables' rows elsewhere.
+
+Belongs here: the statement's WITH, temporary tables of days without a rollup. Does not: which
+dataset is read (fitting), what the trend computes.
+
+The SQL stands in sql/inputs; here names of columns and tables are put into it, values are
+parameters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date
+from functools import cache
+from typing import Any
+
+import duckdb
+
+from lake.base.day import Day, day_range
+from lake.base.resources import resource_path
+from lake.query import Lake
+from lake.query.failures import explained
+from lake.query.hourly import hourly
+from lake.query.kinds import quoted_name
+from lake.query.levels import with_level
+from lake.query.tables import Table
+from lake.trends.fitting import Source, column_of
+
+Parameters = dict[str, Any]
+_PLACE = re.compile(r"\{(\w+)\}")
+_WITH = re.compile(r"with\b(\s+recursive\b)?", re.IGNORECASE)
+
+
+def with_inputs(
+    lake: Lake, sql: str, sources: Iterable[Source], start: Day, end: Day
+) -> tuple[str, Parameters]:
+    """The statement with its inputs as tables of WITH, and the inputs' parameters.
+
+    Days without a rollup are read here, one after the other.
+    """
+    tables, parameters = [], Parameters()
+    for source in sources:
+        text, more = _relation(lake, source, start, end)
+        tables.append(f"{quoted_name(source.need.name)} AS ({text})")
+        parameters |= more
+    return (_with(sql, ", ".join(tables)) if tables else sql), parameters
+
+
+def _with(sql: str, tables: str) -> str:
+    """On one line with the statement's first, so that DuckDB's line numbers are the file's."""
+    begin = duckdb.tokenize(sql)[0][0]  # after comments; an offset in bytes
+    encoded = sql.encode()
+    head, body = encoded[:begin].decode(), encoded[begin:].decode()
+    if match := _WITH.match(body):
+        return f"{head}{match[0]} {tables}, {body[match.end() :]}"
+    return f"{head}WITH {tables} {body}"
+
+
+def _relation(lake: Lake, source: Source, start: Day, end: Day) -> tuple[str, Parameters]:
+    match source.need.kind:
+        case "documents":
+            return _documents(lake, source), {}
+        case "counter":
+            rows, parameters = _rows(lake, source, start.plus(-1), end, "counter")
+            return _filled("counter", rows=rows), parameters
+        case "lines":
+            return _rows(lake, source, start, end, "lines")
+
+
+def _documents(lake: Lake, source: Source) -> str:
+    return _filled(
+        "documents",
+        columns=_columns(lake.table(source.dataset), source),
+        between=quoted_name(f"{source.dataset}_between"),
+    )
+
+
+def _rows(lake: Lake, source: Source, start: Day, end: Day, kind: str) -> tuple[str, Parameters]:
+    """Rows of the rollup, and those of a temporary table for the days without a current one."""
+    name = source.need.name
+    parameters = {f"{name}_{n}": metric for n, metric in enumerate(source.need.metrics)}
+    metrics = ", ".join(f"${key}" for key in parameters)
+    rollups = lake.table(hourly(source.dataset))
+    rolled = _filled(
+        f"{kind}_rolled",
+        columns=_columns(rollups, source),
+        hourly=quoted_name(f"{rollups.dataset}_between"),
+        metrics=metrics,
+    )
+    days = [day for day in day_range(start, end) if day in rollups.unrolled]
+    if not days:
+        return rolled, parameters
+    table = quoted_name(f"trend_input_{name}")
+    view = with_level(source.dataset) if kind == "lines" else source.dataset
+    statement = _filled(
+        f"{kind}_day",
+        columns=_columns(lake.table(source.dataset), source, aggregated=True),
+        between=quoted_name(f"{view}_between"),
+        metrics=metrics,
+    )
+    _fill(lake, table, statement, days, parameters)
+    from_temporary = f"FROM temp.{table}"
+    if not any(start <= day < end for day in rollups.manifests):
+        return from_temporary, {}
+    return f"{rolled} UNION ALL BY NAME {from_temporary}", parameters
+
+
+def _fill(
+    lake: Lake, table: str, statement: str, days: Iterable[Day], parameters: Mapping[str, Any]
+) -> None:
+    """The table of these days' rows; one day is in memory at a time."""
+    begin = f"CREATE OR REPLACE TEMP TABLE {table} AS"
+    for day in days:
+        given = {**parameters, **_days(day, day.plus(1))}
+        if begin.startswith("CREATE"):  # makes the session define what the statement reads
+            lake.ask(f"SELECT * FROM ({statement}) LIMIT 0", given)  # noqa: S608
+        with explained(lake.settings.lake.root):
+            lake.connection.execute(f"{begin} {statement}", given)
+        begin = f"INSERT INTO temp.{table} BY NAME"
+
+
+def _days(start: Day, end: Day) -> dict[str, date]:
+    return {"from_day": start.date, "to_day": end.date}
+
+
+def _columns(table: Table, source: Source, *, aggregated: bool = False) -> str:
+    """What follows the fixed columns of a SELECT."""
+    listed = ""
+    for column in source.need.columns:
+        kind = "VARCHAR" if column.type == "ANY" else column.type
+        value = column_of(table, column) or f"CAST(NULL AS {kind})"
+        value = f"any_value({value})" if aggregated else value
+        listed += f", {value} AS {quoted_name(column.name)}"
+    return listed
+
+
+def _filled(name: str, **texts: str) -> str:
+    return _PLACE.sub(lambda place: texts[place[1]], _template(name))
+
+
+@cache
+def _template(name: str) -> str:
+    """On one line, without its comments."""
+    lines = (resource_path("sql/inputs") / f"{name}.sql").read_text("utf-8").splitlines()
+    return " ".join(line.strip() for line in lines if not line.startswith("--"))

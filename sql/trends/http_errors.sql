@@ -1,0 +1,25 @@
+-- HTTP requests a day that were answered by 4xx and 5xx, and their share
+--
+-- grain:      one row a UTC day
+-- input:      counted | counter | http_server_requests_seconds_count, http_server_request_duration_seconds_count, http.server.request.duration_seconds_count, http.server.request.duration_count
+-- column:     counted.status = status, http_response_status_code, http.response.status_code, http_status_code
+-- parameters: from_day, to_day, every
+-- x:          day
+-- panel:      errors a day | stacked | client_errors, server_errors
+-- panel:      server errors, % of requests | lines | server_error_percent
+--
+-- Metrics of Spring Boot (Micrometer) and of OpenTelemetry, with and without its names in UTF-8.
+SELECT
+    period_start(day, $every, $from_day) AS day,
+    CAST(round(sum(increase)) AS BIGINT) AS requests,
+    CAST(round(coalesce(sum(increase) FILTER (status LIKE '4%'), 0)) AS BIGINT) AS client_errors,
+    CAST(round(coalesce(sum(increase) FILTER (status LIKE '5%'), 0)) AS BIGINT) AS server_errors,
+    round(
+        100 * coalesce(sum(increase) FILTER (status LIKE '4%'), 0) / nullif(sum(increase), 0), 3
+    ) AS client_error_percent,
+    round(
+        100 * coalesce(sum(increase) FILTER (status LIKE '5%'), 0) / nullif(sum(increase), 0), 3
+    ) AS server_error_percent
+FROM counted
+GROUP BY ALL
+ORDER BY ALL;

@@ -1,0 +1,19 @@
+-- HTTP requests a day, and how many a second on average
+--
+-- grain:      one row a UTC day
+-- input:      counted | counter | http_server_requests_seconds_count, http_server_request_duration_seconds_count, http.server.request.duration_seconds_count, http.server.request.duration_count
+-- parameters: from_day, to_day, every
+-- x:          day
+-- panel:      requests a day | bars | requests
+-- panel:      requests a second | lines | per_second
+--
+-- Metrics of Spring Boot (Micrometer) and of OpenTelemetry, with and without its names in UTF-8.
+-- Of a day without samples nothing is known: a longer period's per_second is that of its other
+-- days.
+SELECT
+    period_start(day, $every, $from_day) AS day,
+    CAST(round(sum(increase)) AS BIGINT) AS requests,
+    round(sum(increase) / (count(DISTINCT day) * 86400), 3) AS per_second
+FROM counted
+GROUP BY period_start(day, $every, $from_day)
+ORDER BY 1;

@@ -1,0 +1,135 @@
+"""The user's own trends: files beside lake.toml."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from support.demo_history import History
+
+from lake.base.errors import BadData
+from lake.trends.files import read_trend
+
+GOOD = """-- Requests a month
+--
+-- grain:      one row a month
+-- input:      asked | documents
+-- column:     asked.user VARCHAR = userId
+-- optional:   asked.nothing BIGINT = "a.b".c
+-- parameters: from_day, to_day, every
+-- every:      month
+-- x:          month
+-- panel:      requests | bars | requests
+--
+-- note: a colon in prose is no key.
+SELECT period_start(day, $every, $from_day) AS month, count("user") AS requests,
+       count(nothing) AS nothing
+FROM asked GROUP BY ALL
+"""
+
+
+@pytest.fixture
+def own(history: History, tmp_path: Path):
+    """The history's lake with a configuration of its own, and its folder of trends."""
+    config = tmp_path / "lake.toml"
+    text = history.lake.config.read_text()
+    config.write_text(text.replace('root = "lake"', f'root = "{history.lake.settings.lake.root}"'))
+    folder = tmp_path / "trends"
+    folder.mkdir()
+    return config, folder
+
+
+def test_a_file_is_a_trend(own, history, run) -> None:
+    config, folder = own
+    (folder / "monthly.sql").write_text(GOOD)
+    status, out, _ = run("trend", "--json", "--config", config)
+    listed = {row["trend"]: row for row in json.loads(out)}
+    assert status == 0
+    assert listed["monthly"]["shows"] == "Requests a month"
+    assert listed["monthly"]["reads"] == "usage_analytics"
+    days = ["--from", "2026-07-01", "--to", "2026-07-08", "--json", "--config", config]
+    status, out, err = run("trend", "monthly", *days)
+    assert status == 0, err
+    total = sum(1 for _ in history.requests())
+    assert json.loads(out) == [{"month": "2026-07-01", "requests": total, "nothing": 0}]
+
+
+def test_a_statement_that_reads_a_dataset_by_name(own, run) -> None:
+    config, folder = own
+    text = GOOD.replace("input:      asked | documents", "inputs: usage_analytics")
+    text = "\n".join(line for line in text.splitlines() if " asked." not in line)
+    text = text.replace("FROM asked", "FROM usage_analytics_between($from_day, $to_day)")
+    text = text.replace('"user"', '"userId"').replace("count(nothing)", "count(_rest)")
+    (folder / "named.sql").write_text(text)
+    days = ["--from", "2026-07-01", "--to", "2026-07-03", "--json", "--config", config]
+    status, out, err = run("trend", "named", *days)
+    assert status == 0, err
+    assert json.loads(out)[0]["requests"] > 0
+
+
+def test_another_folder(own, run) -> None:
+    config, folder = own
+    folder.rename(folder.with_name("mine"))
+    (folder.with_name("mine") / "monthly.sql").write_text(GOOD)
+    config.write_text(config.read_text().replace("[lake]", '[lake]\ntrends = "mine"', 1))
+    _, out, _ = run("trend", "--json", "--config", config)
+    assert "monthly" in {row["trend"] for row in json.loads(out)}
+
+
+def test_the_name_of_a_built_in_trend(own, run) -> None:
+    config, folder = own
+    (folder / "error_rate.sql").write_text(GOOD)
+    status, _, err = run("trend", "--config", config)
+    assert status == 2
+    assert "a trend 'error_rate' is built in" in err
+    assert str(folder / "error_rate.sql") in err
+
+
+def test_an_error_of_the_sql_names_the_file(own, run) -> None:
+    config, folder = own
+    (folder / "monthly.sql").write_text(GOOD.replace("count(nothing)", "count(nothign)"))
+    days = ["--from", "2026-07-01", "--to", "2026-07-03", "--config", config]
+    status, _, err = run("trend", "monthly", *days)
+    assert status == 2
+    assert str(folder / "monthly.sql") in err
+    assert "nothign" in err
+    # The line is the file's.
+    number = GOOD.splitlines().index("       count(nothing) AS nothing") + 1
+    assert f"LINE {number}:" in err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "expected"),
+    [
+        ("-- Requests a month", "SELECT 1", 1, "a description"),
+        ("-- grain:      one row a month\n", "", 1, "grain"),
+        ("| documents", "| papers", 4, "NAME | documents"),
+        ("| documents", "| counter", 4, "metrics follow a counter"),
+        ("asked.user VARCHAR = userId", "asked.user = userId", 5, "TYPE = PATH, for documents"),
+        ("asked.user VARCHAR", "other.user VARCHAR", 5, "INPUT is one of asked"),
+        ('"a.b".c', '"a.b"c', 6, "a path such as"),
+        ("from_day, to_day, every", "from_day, every", 7, "from_day, to_day"),
+        ("to_day, every\n", "to_day, until\n", 7, "metric, by"),
+        ("every:      month", "every:      fortnight", 8, "one of day, week, month"),
+        ("-- x:          month", "-- x:", 9, "a value of 'x'"),
+        ("-- x:          month", "-- every: day", 9, "one line 'every'"),
+        ("| bars |", "| pie |", 10, "label | lines, bars, stacked | columns"),
+    ],
+)
+def test_a_wrong_header(tmp_path: Path, old: str, new: str, line: int, expected: str) -> None:
+    assert old in GOOD
+    file = tmp_path / "wrong.sql"
+    file.write_text(GOOD.replace(old, new))
+    with pytest.raises(BadData, match="wrong header of a trend") as raised:
+        read_trend(file)
+    assert raised.value.parts["where"] == f"{file}, line {line}"
+    assert expected in raised.value.parts["expected"]
+
+
+def test_a_good_header(tmp_path: Path) -> None:
+    file = tmp_path / "good.sql"
+    file.write_text(GOOD)
+    trend = read_trend(file)
+    assert (trend.every, trend.x, trend.keys) == ("month", "month", ())
+    assert [column.path for column in trend.needs[0].columns] == [("userId",), ("a.b", "c")]

@@ -1,0 +1,221 @@
+"""Trends on lakes whose datasets and metrics have other names than the demo's."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from support.renamed_lake import as_opentelemetry, renamed_history
+
+from lake.base.errors import UsageError
+from lake.demo.dialogue import requests_of
+from lake.partition.layout import rollup_key, rollup_manifest_key
+from lake.trends import Choices, all_trends, ask, fit, trend_named
+
+OTHER = {
+    "usage_analytics": "requests",
+    "performance_metrics": "pipeline",
+    "metrics_rollups": "minutes",
+    "stage_performance_rollups": "stages",
+    "http_server_requests": "http",
+    "dialogue_metrics": "answers",  # a trend's input may have the same name
+    "container_logs": "logged",
+}
+OPTIONS = {
+    "counter": {"metric": "llm_tokens_total", "by": "model"},
+    "log_lines": {"by": "container"},
+}
+DAYS = 4
+TRENDS = [trend.name for trend in all_trends()]
+OTEL = {f"http_server_requests_seconds_{part}": part for part in ("count", "bucket", "sum", "max")}
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory):
+    return renamed_history(tmp_path_factory.mktemp("plain"), days=DAYS)
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory):
+    return renamed_history(tmp_path_factory.mktemp("other"), OTHER, days=DAYS)
+
+
+@pytest.fixture(scope="module")
+def answers(plain) -> dict[str, list[dict]]:
+    """Every trend's answer from the tables alone."""
+    lake, scenario = plain
+    return {name: rows_of(lake, name, scenario) for name in TRENDS}
+
+
+def rows_of(lake, name: str, scenario) -> list[dict]:
+    choices = Choices(OPTIONS.get(name, {}))
+    with lake.connect() as session:
+        trend = trend_named(name, lake.settings)
+        answer = ask(session, trend, scenario.first, scenario.end, choices)
+    return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+
+
+def assert_same(found: list[dict], expected: list[dict]) -> None:
+    assert expected
+    assert len(found) == len(expected)
+    for one, two in zip(found, expected, strict=True):
+        assert one == pytest.approx(two), one
+
+
+@pytest.mark.parametrize("name", sorted(set(TRENDS) - {"documents"}))
+def test_other_dataset_names_give_the_same_answer(other, answers, name: str) -> None:
+    lake, scenario = other
+    assert_same(rows_of(lake, name, scenario), answers[name])
+
+
+def test_rollups_give_the_same_answer(plain, answers, run) -> None:
+    lake, scenario = plain
+    try:
+        status, _, err = run("rollup", "--config", lake.config)
+        assert status == 0, err
+        for name in TRENDS:
+            assert_same(rows_of(lake, name, scenario), answers[name])
+        # Some days with a rollup, some without.
+        for dataset in ("http_server_requests", "dialogue_metrics"):
+            for day in (scenario.first, scenario.first.plus(2)):
+                lake.store.delete(rollup_manifest_key(dataset, day))
+        for name in ("error_rate", "counter", "http_latency"):
+            assert_same(rows_of(lake, name, scenario), answers[name])
+    finally:
+        for dataset in lake.settings.dataset:
+            for day in scenario.each_day():
+                for key in (rollup_manifest_key(dataset.name, day), rollup_key(dataset.name, day)):
+                    lake.store.delete(key)
+
+
+@pytest.mark.parametrize(
+    ("metric", "status"),
+    [
+        ("http_server_request_duration_seconds_{}", "http_response_status_code"),
+        ("http.server.request.duration_seconds_{}", "http.response.status_code"),
+        ("http.server.request.duration_{}", "http.response.status_code"),
+    ],
+)
+def test_names_of_opentelemetry(tmp_path: Path, answers, metric: str, status: str) -> None:
+    names = {old: metric.format(part) for old, part in OTEL.items()}
+    change = as_opentelemetry(names, {"status": status})
+    lake, scenario = renamed_history(tmp_path, OTHER, days=DAYS, change=change)
+    for name in ("http_requests", "http_errors", "http_latency"):
+        assert_same(rows_of(lake, name, scenario), answers[name])
+    with lake.connect() as session:
+        lacking = fit(session, trend_named("error_rate"), Choices()).lacks
+    assert lacking[0].startswith("metric http_server_requests_seconds_count (there are: ")
+
+
+def test_http_trends_against_the_requests(plain, answers) -> None:
+    _, scenario = plain
+    counted: Counter[tuple[date, str]] = Counter()
+    for day in scenario.each_day():
+        for request in requests_of(scenario, day):
+            counted[day.date, str(request.status)[0]] += 1
+    for row in answers["http_errors"]:
+        total = sum(n for (on, _), n in counted.items() if on == row["day"])
+        assert row["requests"] == total
+        assert row["client_errors"] == counted[row["day"], "4"]
+        assert row["server_errors"] == counted[row["day"], "5"]
+        assert row["server_error_percent"] == pytest.approx(
+            100 * counted[row["day"], "5"] / total, abs=0.001
+        )
+    for row in answers["http_requests"]:
+        total = sum(n for (on, _), n in counted.items() if on == row["day"])
+        assert row["requests"] == total
+        assert row["per_second"] == pytest.approx(total / 86_400, abs=0.001)
+
+
+def test_percentiles_lie_in_the_bucket_of_the_requests(plain, answers) -> None:
+    _, scenario = plain
+    bounds = [0, 500, 1000, 2000, 4000, 8000]
+    for day in scenario.each_day():
+        (row,) = [row for row in answers["http_latency"] if row["day"] == day.date]
+        latencies = sorted(request.total_latency_ms for request in requests_of(scenario, day))
+        assert row["requests"] == len(latencies)
+        for quantile in (50, 95, 99):
+            exact = latencies[-(-len(latencies) * quantile // 100) - 1]
+            upper = next((bound for bound in bounds if bound >= exact), bounds[-1])
+            lower = max([bound for bound in bounds if bound < exact], default=0)
+            assert lower <= row[f"p{quantile}_ms"] <= upper
+
+
+def test_documents_of_each_collection(plain) -> None:
+    lake, scenario = plain
+    with lake.connect() as session:
+        for name in ("usage_analytics", "metrics_rollups"):
+            trend = trend_named("documents")
+            choices = Choices(dataset=name)
+            rows = ask(session, trend, scenario.first, scenario.end, choices).rows
+            counted = session.rows(f"SELECT day, count(*) AS n FROM {name} GROUP BY day ORDER BY 1")
+            assert [tuple(row) for row in rows] == [(one["day"], one["n"]) for one in counted]
+
+
+def test_a_dataset_that_does_not_fit(plain) -> None:
+    lake, scenario = plain
+    days = scenario.first, scenario.end
+    with lake.connect() as session:
+        chosen = Choices(dataset="usage_analytics")
+        with pytest.raises(UsageError, match="does not fit") as raised:
+            ask(session, trend_named("error_rate"), *days, chosen)
+        assert raised.value.parts["found"] == "no dataset of metrics"
+        wrong = Choices({"metric": "llm_tokens_total", "by": "modell"})
+        with pytest.raises(UsageError, match="does not fit") as raised:
+            ask(session, trend_named("counter"), *days, wrong)
+        assert raised.value.parts["found"] == "no label modell"
+        with pytest.raises(UsageError, match="takes --metric"):
+            ask(session, trend_named("counter"), *days)
+        with pytest.raises(UsageError, match="takes none of these"):
+            ask(session, trend_named("error_rate"), *days, Choices({"by": "status"}))
+        with pytest.raises(UsageError, match="no dataset 'nothing'"):
+            ask(session, trend_named("documents"), *days, Choices(dataset="nothing"))
+
+
+def test_this_range_against_the_one_before(plain, answers, run) -> None:
+    lake, scenario = plain
+    first = scenario.first.plus(2)
+    days = ["--from", first, "--to", first.plus(2), "--json", "--config", lake.config]
+    status, out, err = run("trend", "error_rate", "--compare", *days)
+    assert status == 0, err
+    for row in json.loads(out):
+        now = [
+            one["answers"]
+            for one in answers["error_rate"]
+            if one["status"] == row["status"] and first.date <= one["day"] < first.plus(2).date
+        ]
+        then = [
+            one["answers"]
+            for one in answers["error_rate"]
+            if one["status"] == row["status"] and one["day"] < first.date
+        ]
+        assert row["answers"] == sum(now)
+        # The first day of all has no day before it: its first samples are no growth either way.
+        assert row["answers_before"] == sum(then)
+        if sum(then):
+            percent = 100 * (sum(now) / sum(then) - 1)
+            assert row["answers_change_percent"] == pytest.approx(percent, abs=0.01)
+
+
+@pytest.mark.slow
+def test_week_over_week(tmp_path: Path, run) -> None:
+    lake, scenario = renamed_history(tmp_path, first="2026-06-29", days=14)  # a Monday
+    days = ["--from", "2026-06-29", "--to", "2026-07-13", "--json", "--config", lake.config]
+    status, out, err = run("trend", "tokens_by_model", "--weekly", *days)
+    assert status == 0, err
+    tokens: Counter[tuple[str, str]] = Counter()
+    for day in scenario.each_day():
+        week = day.date - timedelta(days=day.date.weekday())
+        for request in requests_of(scenario, day):
+            tokens[str(week), request.model] += request.total_tokens
+    rows = {(row["week"], row["model"]): row for row in json.loads(out)}
+    assert {key: row["total_tokens"] for key, row in rows.items()} == tokens
+    for (week, model), row in rows.items():
+        before = tokens.get((str(date.fromisoformat(week) - timedelta(days=7)), model))
+        change = row["total_tokens_change_percent"]
+        assert change == (
+            pytest.approx(100 * (row["total_tokens"] / before - 1), abs=0.01) if before else None
+        )

@@ -1,0 +1,96 @@
+"""The demo's history as a lake whose datasets may have other names and whose metrics others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lake.base.day import Day
+from lake.config.settings import load
+from lake.demo.scenario import Scenario
+from lake.store import open_store
+from lake.systems.prometheus.reading.answer import HISTOGRAM_TYPE
+from support.demo_history import DATASETS, put_history
+from support.hand_made import HandMadeLake
+
+_HEAD = """
+[lake]
+root = "lake"
+[sources.mongo]
+uri = "mongodb://127.0.0.1:27017"
+database = "app"
+[sources.prometheus]
+url = "http://127.0.0.1:9090"
+[sources.loki]
+url = "http://127.0.0.1:3100"
+"""
+_KEYS = {
+    "mongo": 'collection = "{0}"',
+    "prometheus": 'query = "{{job=\\"x\\"}}"',
+    "loki": "selector = '{{container=~\".+\"}}'",
+}
+_SOURCES = {
+    "http_server_requests": "prometheus",
+    "dialogue_metrics": "prometheus",
+    "container_logs": "loki",
+}
+Change = Callable[[pa.Table], pa.Table]
+
+
+def same(table: pa.Table) -> pa.Table:
+    return table
+
+
+def renamed_history(
+    folder: Path,
+    names: Mapping[str, str] | None = None,
+    *,
+    first: str = "2026-07-01",
+    days: int = 7,
+    change: Change = same,
+) -> tuple[HandMadeLake, Scenario]:
+    """A lake below the folder; `names` maps the demo's datasets to others, `change` is applied
+    to the metrics' tables.
+    """
+    named = {name: (names or {}).get(name, name) for name in DATASETS}
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "lake.toml"
+    config.write_text(_HEAD + "".join(_section(old, new) for old, new in named.items()))
+    settings = load(str(config), {})
+    lake = HandMadeLake(config, settings, open_store(settings))
+
+    def put(name: str, day: str, table: pa.Table) -> None:
+        if _SOURCES.get(name) == "prometheus":
+            table = change(table)
+            at = table.schema.get_field_index("series_id") + 1
+            empty = pa.nulls(table.num_rows, HISTOGRAM_TYPE)
+            table = table.add_column(at, "histogram", empty)
+        lake.put(named[name], day, table)
+
+    return lake, put_history(put, Day.parse(first), days)
+
+
+def _section(old: str, new: str) -> str:
+    source = _SOURCES.get(old, "mongo")
+    keys = _KEYS[source].format(old)
+    return f'[[dataset]]\nname = "{new}"\nsource = "{source}"\n{keys}\n'
+
+
+def as_opentelemetry(metrics: Mapping[str, str], labels: Mapping[str, str]) -> Change:
+    """Other names of metrics and of labels' columns."""
+
+    def change(table: pa.Table) -> pa.Table:
+        names = [metrics.get(name, name) for name in table["metric"].to_pylist()]
+        at = table.schema.get_field_index("metric")
+        table = table.set_column(at, "metric", pa.array(names, pa.string()))
+        return table.rename_columns([labels.get(name, name) for name in table.column_names])
+
+    return change
+
+
+def without_metrics(prefix: str) -> Change:
+    """Without the metrics of that prefix."""
+    return lambda table: table.filter(pc.invert(pc.starts_with(table["metric"], prefix)))
