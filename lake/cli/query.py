@@ -130,9 +130,7 @@ def trend(
     does not include.
 
     \b
-    Examples:  lake trend http_errors --quarter 2026Q3 --compare
-               lake trend counter --metric llm_tokens_total --by model --weekly
-               lake trend stage_latency --quarter 2026Q3 --png latency.png
+    Example:  lake trend http_errors --quarter 2026Q3 --compare
     """
     from lake.cli.trend import Asked, list_trends, show_trend  # noqa: PLC0415
 
