@@ -24,7 +24,8 @@ class Shape:
 
     `keys` tell rows apart, together with the table's labels where `grain` says so. The columns
     `sums` add up over rows; those of `rows` add up to the number of rows in the table (empty:
-    no such columns). `version` counts changes of the rules. `sql_sha256` is that of a file.
+    no such columns). `version` counts changes of the rules. `sql_sha256` is that of a file,
+    `parameters` are settings that decide on the rows, as JSON has them.
     """
 
     kind: str
@@ -35,6 +36,7 @@ class Shape:
     sums: tuple[str, ...]
     rows: tuple[str, ...] = ()
     sql_sha256: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     def to_json(self) -> dict[str, Any]:
         """For a manifest."""
@@ -47,7 +49,9 @@ class Shape:
             "sums": list(self.sums),
             "rows": list(self.rows),
         }
-        return described | ({"sql_sha256": self.sql_sha256} if self.sql_sha256 else {})
+        if self.sql_sha256:
+            described["sql_sha256"] = self.sql_sha256
+        return described | ({"parameters": dict(self.parameters)} if self.parameters else {})
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lake.systems.check import Check
     from lake.systems.found import FoundSource
     from lake.systems.partitions import Partition
+    from lake.systems.rollup import Rollup
 
 
 class Loki(System):
@@ -50,6 +51,12 @@ class Loki(System):
     def describe(self, dataset: Dataset) -> str:
         assert isinstance(dataset, LokiDataset)  # noqa: S101  the registry's choice
         return f"Lines of\n```\n{dataset.selector}\n```"
+
+    def rollup(self, dataset: Dataset) -> Rollup:
+        from lake.systems.loki.rollup import HourlyStreams
+
+        assert isinstance(dataset, LokiDataset)  # noqa: S101  the registry's choice
+        return HourlyStreams(dataset.level_from)
 
     def open_snapshotter(self, settings: Settings) -> Snapshotter:
         from lake.systems.loki.snapshot.taking import LokiSnapshotter

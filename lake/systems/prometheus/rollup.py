@@ -24,8 +24,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lake.systems.labels import MAP_COLUMN, MAP_TYPE
+from lake.systems.labels import MAP_COLUMN
 from lake.systems.rollup import Layout, Shape
+from lake.systems.rollup_labels import RowLabels
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -129,12 +130,9 @@ class SeriesRolling:
     """
 
     def __init__(self, schema: pa.Schema) -> None:
-        labels = [one for one in schema.names if one not in _OF_TABLE]
-        self._own = [one for one in labels if one not in _NAMES]
-        self._colliding = [one for one in labels if one in _NAMES]
-        fields = [*_HEAD, *(pa.field(name, pa.string()) for name in self._own)]
-        self.schema = pa.schema([*fields, pa.field(MAP_COLUMN, MAP_TYPE), *_MEASURES])
-        self.layout = _layout(self._own)
+        self._labels = RowLabels(schema, _OF_TABLE, _NAMES)
+        self.schema = pa.schema([*_HEAD, *self._labels.fields(), *_MEASURES])
+        self.layout = _layout(self._labels)
         self._held: tuple[_Rows, pa.RecordBatch] | None = None
 
     def add(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
@@ -147,7 +145,8 @@ class SeriesRolling:
             rows = rows.after(self._held[0])
         starts = _starts(rows)
         of_batch = starts[1:] if self._held else starts
-        labels = self._labels(batch, of_batch - held_rows)
+        columns = self._labels.of_rows(batch, of_batch - held_rows, ["metric"])
+        labels = pa.record_batch(columns)
         if self._held:
             labels = pa.concat_batches([self._held[1], labels])
         last = int(starts[-1])
@@ -163,19 +162,6 @@ class SeriesRolling:
             self._held = None
             yield self._summed(rows, np.zeros(1, np.int64), labels)
 
-    def _labels(self, batch: pa.RecordBatch, at: Ints) -> pa.RecordBatch:
-        """Metric and labels of these rows, as strings: few rows, so no dictionaries."""
-        index = pa.array(at)
-
-        def taken(name: str) -> pa.Array:
-            return batch.column(name).take(index).cast(pa.string())
-
-        columns = {name: taken(name) for name in ("metric", *self._own)}
-        maps = batch.column(MAP_COLUMN).take(index)
-        if self._colliding:
-            maps = _with_entries(maps, {name: taken(name) for name in self._colliding})
-        return pa.record_batch({**columns, MAP_COLUMN: maps})
-
     def _summed(self, rows: _Rows, starts: Ints, labels: pa.RecordBatch) -> pa.RecordBatch:
         columns: dict[str, pa.Array] = {name: labels.column(name) for name in labels.schema.names}
         hours = rows.ts_ms[starts] // _HOUR_MS * _HOUR_MS
@@ -185,18 +171,16 @@ class SeriesRolling:
         return pa.record_batch([columns[one] for one in self.schema.names], schema=self.schema)
 
 
-def _layout(labels: list[str]) -> Layout:
+def _layout(labels: RowLabels) -> Layout:
     floats = [one.name for one in _MEASURES if pa.types.is_floating(one.type)]
     times = [one.name for one in _MEASURES if pa.types.is_timestamp(one.type)]
     counts = [one.name for one in _MEASURES if pa.types.is_integer(one.type)]
-    entries = f"{MAP_COLUMN}.key_value"
     return Layout(
         sorted_by=("series_id", "hour"),
         encodings=dict.fromkeys(floats, "BYTE_STREAM_SPLIT")
         | dict.fromkeys(times, "DELTA_BINARY_PACKED"),
-        dictionary=("hour", "series_id", "metric", *labels, f"{entries}.key", f"{entries}.value",
-                    *counts),
-    )  # fmt: skip
+        dictionary=("hour", "series_id", "metric", *labels.dictionary(), *counts),
+    )
 
 
 def _rows_of(batch: pa.RecordBatch) -> _Rows:
@@ -338,13 +322,3 @@ class _Sampled:
             missing |= np.isnan(values)
             values[missing] = 0
         return pa.array(values, mask=missing)
-
-
-def _with_entries(maps: pa.Array, labels: dict[str, pa.Array]) -> pa.Array:
-    """The maps with these labels: their names are columns of the rollup."""
-    texts = {name: column.to_pylist() for name, column in labels.items()}
-    found = [
-        sorted([*entries, *((name, of[at]) for name, of in texts.items() if of[at] is not None)])
-        for at, entries in enumerate(maps.to_pylist())
-    ]
-    return pa.array(found, MAP_TYPE)

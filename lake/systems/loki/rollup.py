@@ -1,0 +1,173 @@
+"""A day of log lines, summed up: a row for each stream, hour and level.
+
+Belongs here: the rules of its columns, the pass over a table's batches, the statement that
+computes them again. Does not: storing it (lake.rollup), the rule of levels (lake.query.levels).
+
+A line's level is that of the view NAME_with_level; NULL where there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from lake.systems.labels import MAP_COLUMN
+from lake.systems.rollup import ROWS, Layout, Shape
+from lake.systems.rollup_labels import RowLabels
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_TS = pa.timestamp("us", tz="UTC")
+_HOUR_NS = 3_600_000_000_000
+_HEAD = [pa.field("hour", _TS), pa.field("stream_id", pa.int64())]
+_MEASURES = [
+    pa.field("level", pa.string()),
+    pa.field("lines", pa.int64()),
+    pa.field("bytes", pa.int64()),
+    pa.field("first_ts", _TS),
+    pa.field("last_ts", _TS),
+]
+_NAMES = frozenset(one.name for one in (*_HEAD, *_MEASURES)) | {"day"}
+_OF_TABLE = frozenset(("ts", "ts_ns", "stream_id", "line", "metadata", MAP_COLUMN))
+
+_Key = tuple[int, int]  # stream, hour
+_Level = dict[str | None, list[int]]  # lines, bytes, first and last ns
+
+
+class HourlyStreams:
+    """See lake.systems.rollup.Rollup."""
+
+    def __init__(self, level_from: Sequence[str]) -> None:
+        self._level_from = tuple(level_from)
+        self.shape = Shape(
+            kind="loki",
+            version=1,
+            grain="one row for each stream, hour and level of its lines",
+            keys=("stream_id", "hour", "level"),
+            measures=("lines", "bytes", "first_ts", "last_ts"),
+            sums=("lines", "bytes"),
+            rows=("lines",),
+            parameters={"level_from": list(level_from)} if level_from else {},
+        )
+
+    def begin(self, schema: pa.Schema) -> StreamsRolling:
+        """See Rollup."""
+        return StreamsRolling(schema, self._level_from)
+
+    def statement(self, schema: pa.Schema) -> str:
+        """See Rollup."""
+        return f"""
+        SELECT
+            date_trunc('hour', ts) AS hour, stream_id, {_level(schema, self._level_from)} AS level,
+            count(*) AS lines, CAST(sum(octet_length(encode(line))) AS BIGINT) AS bytes,
+            min(ts) AS first_ts, max(ts) AS last_ts
+        FROM {ROWS} AS logs GROUP BY ALL
+        """  # noqa: S608
+
+
+class StreamsRolling:
+    """See lake.systems.rollup.Rolling. Holds the levels of one stream and hour, beside a batch."""
+
+    def __init__(self, schema: pa.Schema, level_from: Sequence[str]) -> None:
+        self._labels = RowLabels(schema, _OF_TABLE, _NAMES)
+        self.schema = pa.schema([*_HEAD, *self._labels.fields(), *_MEASURES])
+        self.layout = Layout(
+            sorted_by=("stream_id", "hour"),
+            encodings={"first_ts": "DELTA_BINARY_PACKED", "last_ts": "DELTA_BINARY_PACKED",
+                       "bytes": "DELTA_BINARY_PACKED"},
+            dictionary=("hour", "stream_id", *self._labels.dictionary(), "level", "lines"),
+        )  # fmt: skip
+        self._sql = f"""
+        SELECT
+            stream_id, ts_ns // {_HOUR_NS} AS hour, {_level(schema, level_from)} AS level,
+            count(*) AS lines, CAST(sum(strlen(line)) AS BIGINT) AS bytes,
+            min(ts_ns) AS first, max(ts_ns) AS last, min(place) AS place
+        FROM logs GROUP BY ALL ORDER BY ALL
+        """  # noqa: S608
+        self._connection: DuckDBPyConnection | None = None
+        self._held: tuple[_Key, _Level, pa.RecordBatch] | None = None
+
+    def add(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """See Rolling."""
+        if not batch.num_rows:
+            return
+        groups: list[tuple[_Key, _Level]] = []
+        places: list[int] = []
+        for stream, hour, level, *numbers, place in self._grouped(batch):
+            key = (stream, hour)
+            if not groups or groups[-1][0] != key:
+                groups.append((key, {}))
+                places.append(place)
+            groups[-1][1][level] = numbers
+        labels = pa.record_batch(self._labels.of_rows(batch, pa.array(places, pa.int64())))
+        if self._held and self._held[0] == groups[0][0]:
+            groups[0] = (groups[0][0], _merged(self._held[1], groups[0][1]))
+        elif self._held:
+            groups.insert(0, self._held[:2])
+            labels = pa.concat_batches([self._held[2], labels])
+        whole = len(groups) - 1
+        if whole:
+            yield self._rows(groups[:whole], labels.slice(0, whole))
+        self._held = *groups[whole], labels.slice(whole)
+
+    def finish(self) -> Iterator[pa.RecordBatch]:
+        """See Rolling."""
+        if self._connection:
+            self._connection.close()
+        if self._held:
+            key, levels, labels = self._held
+            self._held = None
+            yield self._rows([(key, levels)], labels)
+
+    def _grouped(self, batch: pa.RecordBatch) -> list[tuple[Any, ...]]:
+        from lake.query.session import connect_duckdb, macro_statements  # noqa: PLC0415
+
+        if self._connection is None:
+            self._connection = connect_duckdb()
+            for statement in macro_statements():
+                self._connection.execute(statement)
+        place = pa.array(range(batch.num_rows), pa.int64())
+        self._connection.register("logs", batch.append_column("place", place))
+        return self._connection.execute(self._sql).fetchall()
+
+    def _rows(
+        self, groups: Sequence[tuple[_Key, _Level]], labels: pa.RecordBatch
+    ) -> pa.RecordBatch:
+        rows = [
+            (number, key, level, of_level)
+            for number, (key, levels) in enumerate(groups)
+            for level, of_level in sorted(levels.items(), key=lambda one: (one[0] is None, one[0]))
+        ]
+        index = pa.array([number for number, *_ in rows], pa.int64())
+        columns: dict[str, pa.Array] = {
+            name: labels.column(name).take(index) for name in labels.schema.names
+        }
+        columns["stream_id"] = pa.array([key[0] for _, key, *_ in rows], pa.int64())
+        columns["hour"] = _times([key[1] * _HOUR_NS for _, key, *_ in rows])
+        columns["level"] = pa.array([level for *_, level, _ in rows], pa.string())
+        for at, name in enumerate(("lines", "bytes")):
+            columns[name] = pa.array([one[at] for *_, one in rows], pa.int64())
+        for at, name in enumerate(("first_ts", "last_ts"), 2):
+            columns[name] = _times([one[at] for *_, one in rows])
+        return pa.record_batch([columns[one] for one in self.schema.names], schema=self.schema)
+
+
+def _level(schema: pa.Schema, level_from: Sequence[str]) -> str:
+    from lake.query.levels import level_expression  # noqa: PLC0415
+
+    return level_expression(schema.names, level_from)
+
+
+def _merged(one: _Level, other: _Level) -> _Level:
+    both = dict(one)
+    for level, (lines, size, first, last) in other.items():
+        was = both.get(level, [0, 0, first, last])
+        both[level] = [was[0] + lines, was[1] + size, min(was[2], first), max(was[3], last)]
+    return both
+
+
+def _times(ns: Sequence[int]) -> pa.Array:
+    return pa.array([one // 1000 for one in ns], pa.int64()).view(_TS)

@@ -1,0 +1,57 @@
+"""The labels of a rollup's rows: the columns that the table has.
+
+Belongs here: which of them keep their columns, taking them for a few rows. Does not: measures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from lake.systems.labels import MAP_COLUMN, MAP_TYPE
+
+
+class RowLabels:
+    """Of a table whose other columns are `fixed`, in a rollup with the columns `taken`.
+
+    A label that has the name of one of these goes to the map.
+    """
+
+    def __init__(self, schema: pa.Schema, fixed: Collection[str], taken: Collection[str]) -> None:
+        labels = [name for name in schema.names if name not in fixed]
+        self.own = [name for name in labels if name not in taken]
+        self._colliding = [name for name in labels if name in taken]
+
+    def fields(self) -> list[pa.Field]:
+        """Of the labels' columns and the map."""
+        return [*(pa.field(one, pa.string()) for one in self.own), pa.field(MAP_COLUMN, MAP_TYPE)]
+
+    def dictionary(self) -> list[str]:
+        """Their leaf columns, to be dictionary-encoded."""
+        return [*self.own, f"{MAP_COLUMN}.key_value.key", f"{MAP_COLUMN}.key_value.value"]
+
+    def of_rows(
+        self, batch: pa.RecordBatch, at: Any, others: Sequence[str] = ()
+    ) -> dict[str, pa.Array]:
+        """Those of the rows `at`, and other columns of texts; few rows, so no dictionaries."""
+        index = pa.array(at)
+
+        def taken(name: str) -> pa.Array:
+            return batch.column(name).take(index).cast(pa.string())
+
+        columns = {name: taken(name) for name in (*others, *self.own)}
+        maps = batch.column(MAP_COLUMN).take(index)
+        if self._colliding:
+            maps = _with_entries(maps, {name: taken(name) for name in self._colliding})
+        return columns | {MAP_COLUMN: maps}
+
+
+def _with_entries(maps: pa.Array, labels: dict[str, pa.Array]) -> pa.Array:
+    texts = {name: column.to_pylist() for name, column in labels.items()}
+    found = [
+        sorted([*entries, *((name, of[at]) for name, of in texts.items() if of[at] is not None)])
+        for at, entries in enumerate(maps.to_pylist())
+    ]
+    return pa.array(found, MAP_TYPE)

@@ -1,0 +1,187 @@
+"""A day of log lines by stream, hour and level: against plain Python, and against LogQL."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from itertools import pairwise
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import requests
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.rolled_lake import Place
+
+from lake.base.day import Day
+from lake.query import connect
+from lake.systems.loki.rollup import HourlyStreams
+
+DAY = Day.parse("2026-03-01")
+HOUR_NS = 3_600_000_000_000
+PAIRS = pa.map_(pa.string(), pa.string())
+TEXTS = {
+    "level=info msg=ok": "info",
+    '{"level":"WARN","message":"größer"}': "warn",
+    "ts=1 level=error": "error",
+    "nothing here": None,
+    "": None,
+}
+SCHEMA = pa.schema(
+    [
+        ("ts", pa.timestamp("us", tz="UTC")),
+        ("ts_ns", pa.int64()),
+        ("stream_id", pa.int64()),
+        ("line", pa.string()),
+        ("app", pa.dictionary(pa.int32(), pa.string())),
+        ("level", pa.dictionary(pa.int32(), pa.string())),
+        ("labels", PAIRS),
+        ("metadata", PAIRS),
+    ]
+)
+Line = tuple[int, int, str]  # stream, ns, text
+
+
+def table(lines: list[Line]) -> pa.Table:
+    rows = sorted(lines, key=lambda one: one[:2])
+    columns: dict[str, list[Any]] = {
+        "ts": [ns // 1000 for _, ns, _ in rows],
+        "ts_ns": [ns for _, ns, _ in rows],
+        "stream_id": [stream for stream, *_ in rows],
+        "line": [text for *_, text in rows],
+        "app": [f"app{stream}" for stream, *_ in rows],
+        "level": ["Notice" if stream == 2 else None for stream, *_ in rows],
+        "labels": [[("Pod", str(stream))] for stream, *_ in rows],
+        "metadata": [[] for _ in rows],
+    }
+    return pa.table({one.name: pa.array(columns[one.name], one.type) for one in SCHEMA})
+
+
+def level_of(stream: int, text: str) -> str | None:
+    """The label's level stands before the line's."""
+    return "info" if stream == 2 else TEXTS[text]
+
+
+def expected(lines: list[Line]) -> dict[tuple[int, int, str | None], tuple[int, ...]]:
+    found: dict[tuple[int, int, str | None], list[Line]] = {}
+    for one in lines:
+        stream, ns, text = one
+        found.setdefault((stream, ns // HOUR_NS, level_of(stream, text)), []).append(one)
+    return {
+        key: (
+            len(of),
+            sum(len(text.encode()) for *_, text in of),
+            min(ns for _, ns, _ in of) // 1000,
+            max(ns for _, ns, _ in of) // 1000,
+        )
+        for key, of in found.items()
+    }
+
+
+def rolled(day: pa.Table, cuts: list[int]) -> pa.Table:
+    rolling = HourlyStreams(()).begin(day.schema)
+    edges = sorted({0, day.num_rows, *(cut for cut in cuts if cut < day.num_rows)})
+    found: list[pa.RecordBatch] = []
+    for begin, end in pairwise(edges):
+        for batch in day.slice(begin, end - begin).combine_chunks().to_batches():
+            found += rolling.add(batch)
+    found += rolling.finish()
+    return pa.Table.from_batches(found, rolling.schema)
+
+
+lines = st.lists(
+    st.tuples(
+        st.sampled_from([-5, 1, 2]),
+        st.integers(0, 3 * HOUR_NS - 1).map(lambda ns: DAY.start_ns + ns),
+        st.sampled_from(list(TEXTS)),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(lines, st.lists(st.integers(1, 39), max_size=6))
+def test_lines_and_bytes_of_every_stream_hour_and_level(day, cuts):
+    found = rolled(table(day), cuts)
+
+    times = [found[name].cast(pa.int64()).to_pylist() for name in ("hour", "first_ts", "last_ts")]
+    hours = [us * 1000 // HOUR_NS for us in times[0]]
+    keys = list(zip(found["stream_id"].to_pylist(), hours, found["level"].to_pylist(), strict=True))
+    values = [found["lines"].to_pylist(), found["bytes"].to_pylist(), *times[1:]]
+    assert dict(zip(keys, zip(*values, strict=True), strict=True)) == expected(day)
+    assert len(keys) == len(set(keys))
+    for stream, app, entries in zip(
+        found["stream_id"].to_pylist(), found["app"].to_pylist(), found["labels"].to_pylist(),
+        strict=True,
+    ):  # fmt: skip
+        # The column `level` is the lines' own: a label of this name is in the map.
+        own = [("level", "Notice")] if stream == 2 else []
+        assert (app, entries) == (f"app{stream}", [("Pod", str(stream)), *own])
+    assert found.equals(rolled(table(day), []))
+
+
+def logql(url: str, query: str, hour: int) -> dict[tuple[str, ...], float]:
+    """The vector at the end of that hour, by `app` and `level`."""
+    at = DAY.start_ns + (hour + 1) * HOUR_NS
+    params = {"query": query, "time": str(at)}
+    answer = requests.get(f"{url}/loki/api/v1/query", params, timeout=60)
+    answer.raise_for_status()
+    found = answer.json()["data"]["result"]
+    return {
+        (one["metric"]["app"], one["metric"].get("level", "")): float(one["value"][1])
+        for one in found
+    }
+
+
+@pytest.fixture
+def logs(tmp_path, loki_url):
+    job = uuid.uuid4().hex
+    streams = []
+    for number, app in enumerate(("api", "worker")):
+        values = []
+        for n in range(400):
+            ns = DAY.start_ns + (n * 701 + number) * 10**9 % (5 * HOUR_NS) + 1
+            level = ("info", "warn", "error", "debug")[(n + number) * 7 % 4]
+            values.append([str(ns), f"level={level} n={n} größer"])
+        streams.append({"stream": {"job": job, "app": app}, "values": sorted(values)})
+    answer = requests.post(f"{loki_url}/loki/api/v1/push", json={"streams": streams}, timeout=60)
+    assert answer.status_code == 204, answer.text
+    return job, Place(
+        tmp_path,
+        f"""
+[sources.loki]
+url = "{loki_url}"
+[hot]
+loki = 10000
+[[dataset]]
+name = "logs"
+source = "loki"
+selector = '{{job="{job}"}}'
+""",
+    )
+
+
+def test_hours_and_levels_as_logql_counts_them(logs, loki_url):
+    job, place = logs
+    outcome = place.export("logs", DAY)
+    assert outcome.rollup.state == "made", outcome.rollup.error
+
+    with connect(place.settings) as lake:
+        rows = lake.rows("SELECT * FROM logs_hourly WHERE day = DATE '2026-03-01'")
+    found = {(row["app"], row["level"], row["hour"].hour): row for row in rows}
+
+    for column, function in (("lines", "count_over_time"), ("bytes", "bytes_over_time")):
+        want = {
+            (*key, hour): value
+            for hour in range(24)
+            for key, value in logql(
+                loki_url,
+                f'sum by (app, level) ({function}({{job="{job}"}} | logfmt [1h]))',
+                hour,
+            ).items()
+        }
+        assert len(want) == 2 * 4 * 5
+        assert {key: row[column] for key, row in found.items()} == want, column
+    assert sum(row["lines"] for row in rows) == outcome.manifest.rows == 800
+    assert Counter(row["day"] for row in rows) == {DAY.date: 40}
