@@ -17,19 +17,21 @@ coalesce(
     level_name(log_metadata['level']),
     level_name(log_metadata['severity']),
     CASE
-        WHEN log_text[1] = '{' AND json_valid(log_text) THEN list_extract(
+        WHEN log_text[1] = '{' AND json_valid(log_text) THEN level_name(
             list_filter(
-                list_transform(
-                    json_extract_string(
-                        log_text,
-                        ['$.level', '$.severity', '$.lvl', '$.loglevel', '$.levelname',
-                         '$."log.level"', '$.log.level', '$.LEVEL', '$.Level', '$.s']
-                    ),
-                    lambda found: level_name(found)
+                json_extract_string(
+                    log_text,
+                    ['$.level', '$.severity', '$.lvl', '$.loglevel', '$.levelname',
+                     '$."log.level"', '$.log.level', '$.LEVEL', '$.Level', '$.s']
                 ),
-                lambda found: found IS NOT NULL
-            ),
-            1
+                -- level_name's names: its look-up would be made anew for each text here.
+                lambda found: regexp_full_match(
+                    lower(found),
+                    'trace|trc|finest|debug|dbg|fine|d[1-5]|info|inf|information|notice|i|warn'
+                    '|warning|wrn|w|error|err|severe|e|critical|crit|alert|emerg|emergency|fatal'
+                    '|panic|f|[1-6]0'
+                )
+            )[1]
         )
         ELSE coalesce(
             level_name(
