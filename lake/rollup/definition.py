@@ -37,8 +37,10 @@ def rollup_of(settings: Settings, dataset: Dataset) -> AnyRollup | None:
         return own
     if users.is_file():
         return read_rollup_file(users)
-    ours = resource_path("sql") / "rollups" / f"{dataset.name}.sql"
-    return read_rollup_file(ours) if ours.is_file() else None
+    # The package's own are of collections, whatever their datasets' names are.
+    content = getattr(dataset, "collection", dataset.name)
+    ours = {path.stem: path for path in (resource_path("sql") / "rollups").glob("*.sql")}
+    return read_rollup_file(ours[content]) if content in ours else None
 
 
 def refuse_unknown_files(settings: Settings) -> None:
