@@ -1,0 +1,241 @@
+"""The package's rollups of documents against MongoDB's own aggregation, and over days that drift."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pymongo
+import pytest
+from support.made_partitions import put
+from support.rolled_lake import Place
+
+from lake.base.day import Day
+from lake.demo.dialogue import requests_of
+from lake.demo.documents import COLLECTIONS, documents_of
+from lake.demo.scenario import Scenario
+from lake.query import Lake, connect
+from lake.rollup.many import roll_up, with_rollups
+from lake.servers import start
+
+FIRST = Day.parse("2026-07-05")
+DAYS = [FIRST, FIRST.plus(1)]
+# The rollup is the collection's, whatever the dataset is called.
+NAMES = {name: f"my_{name}" for name in COLLECTIONS}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    scenario = Scenario(FIRST.plus(-4), 7)  # the outage is on its sixth day
+    with start(["mongo"]) as stack:
+        uri = stack.endpoints["mongo"]["uri"]
+        sections = f'[sources.mongo]\nuri = "{uri}"\ndatabase = "miyou"\n[hot]\nmongo = 10000\n'
+        for collection, name in NAMES.items():
+            sections += f'[[dataset]]\nname = "{name}"\nsource = "mongo"\n'
+            sections += f'collection = "{collection}"\n'
+        made = Place(tmp_path_factory.mktemp("documents"), sections)
+        with pymongo.MongoClient(uri) as client:
+            for day in DAYS:
+                for collection, documents in documents_of(requests_of(scenario, day)).items():
+                    client["miyou"][collection].insert_many(documents)
+                for name in NAMES.values():
+                    made.export(name, day)
+        made.uri = uri  # type: ignore[attr-defined]
+        yield made
+
+
+@pytest.fixture
+def lake(place: Place) -> Iterator[Lake]:
+    with connect(place.settings) as session:
+        yield session
+
+
+def aggregated(place: Place, collection: str, *stages: dict) -> list[dict]:
+    with pymongo.MongoClient(place.uri) as client:  # type: ignore[attr-defined]
+        return list(client["miyou"][collection].aggregate(list(stages)))
+
+
+HOUR = {"$dateToString": {"date": "$timestamp", "format": "%Y-%m-%dT%H"}}
+
+
+def test_usage_by_hour_and_model(place: Place, lake: Lake) -> None:
+    expected = {
+        (one["_id"]["hour"], one["_id"]["model"]): one
+        for one in aggregated(
+            place,
+            "usage_analytics",
+            {
+                "$group": {
+                    "_id": {"hour": HOUR, "model": "$llm.model"},
+                    "requests": {"$sum": 1},
+                    "errors": {"$sum": {"$cond": [{"$ifNull": ["$error", False]}, 1, 0]}},
+                    "prompt_tokens": {"$sum": "$llm.promptTokens"},
+                    "completion_tokens": {"$sum": "$llm.completionTokens"},
+                    "total_tokens": {"$sum": "$llm.totalTokens"},
+                    "total_credits": {"$sum": "$cost.totalCredits"},
+                    "latency_ms_sum": {"$sum": "$response.totalLatencyMs"},
+                    "audio_ms": {"$sum": "$tts.audioLengthMs"},
+                }
+            },
+        )
+    }
+    measures = [name for name in next(iter(expected.values())) if name != "_id"]
+    sums = ", ".join(f"sum({name}) AS {name}" for name in measures)
+    rows = lake.rows(
+        f"SELECT strftime(hour, '%Y-%m-%dT%H') AS at_hour, model, {sums} "
+        "FROM my_usage_analytics_hourly GROUP BY ALL"
+    )
+    assert {(row["at_hour"], row["model"]) for row in rows} == expected.keys()
+    for row in rows:
+        for name in measures:
+            value = expected[row["at_hour"], row["model"]][name]
+            assert float(row[name]) == pytest.approx(value), (row, name)
+    assert sum(row["errors"] for row in rows) > 0
+
+
+def test_percentiles_by_model_and_week(place: Place, lake: Lake) -> None:
+    latencies: dict[str, list[int]] = defaultdict(list)
+    for one in aggregated(place, "usage_analytics"):
+        latencies[one["llm"]["model"]].append(one["response"]["totalLatencyMs"])
+    for quantile in (0.5, 0.95, 0.99):
+        rows = lake.rows(
+            "SELECT model, sketch_quantile(sketch_merge(latency_ms), $q) AS found "
+            "FROM my_usage_analytics_hourly GROUP BY model",
+            {"q": quantile},
+        )
+        assert {row["model"] for row in rows} == latencies.keys()
+        for row in rows:
+            values = sorted(latencies[row["model"]])
+            exact = values[math.floor(quantile * (len(values) - 1))]
+            assert row["found"] == pytest.approx(exact, rel=0.0101)
+
+
+def test_stages(place: Place, lake: Lake) -> None:
+    expected = aggregated(
+        place,
+        "performance_metrics",
+        {"$unwind": "$stages"},
+        {
+            "$group": {
+                "_id": {"stage": "$stages.name", "status": "$stages.status"},
+                "runs": {"$sum": 1},
+                "duration": {"$sum": "$stages.durationMs"},
+            }
+        },
+    )
+    rows = lake.rows(
+        "SELECT stage, status, CAST(sum(runs) AS BIGINT) AS runs, sum(duration_ms_sum) AS duration "
+        "FROM my_performance_metrics_hourly GROUP BY ALL"
+    )
+    found = {(row["stage"], row["status"]): (row["runs"], row["duration"]) for row in rows}
+    assert found == {
+        (one["_id"]["stage"], one["_id"]["status"]): (one["runs"], one["duration"])
+        for one in expected
+    }
+
+
+@pytest.mark.parametrize(
+    ("collection", "by", "measures"),
+    [
+        (
+            "metrics_rollups",
+            None,
+            {
+                "requests": "requestCount",
+                "errors": "errorCount",
+                "total_tokens": "totalTokens",
+                "latency_ms_sum": "totalLatencyMs",
+            },
+        ),
+        (
+            "stage_performance_rollups",
+            "stage",
+            {"runs": "count", "errors": "errorCount", "latency_ms_sum": "totalLatencyMs"},
+        ),
+    ],
+)
+def test_the_service_s_own_minutes(place, lake, collection, by, measures) -> None:
+    sums = {name: {"$sum": f"${field}"} for name, field in measures.items()}
+    expected = {
+        (one["_id"]["hour"], one["_id"].get("by")): {name: one[name] for name in measures}
+        for one in aggregated(
+            place,
+            collection,
+            {"$group": {"_id": {"hour": HOUR, **({"by": f"${by}"} if by else {})}, **sums}},
+        )
+    }
+    columns = ", ".join(f"CAST({name} AS BIGINT) AS {name}" for name in measures)
+    rows = lake.rows(
+        f"SELECT strftime(hour, '%Y-%m-%dT%H') AS at_hour, {by or 'NULL'} AS by_value, {columns} "
+        f"FROM my_{collection}_hourly"
+    )
+    found = {
+        (row["at_hour"], row["by_value"]): {name: row[name] for name in measures} for row in rows
+    }
+    assert found == expected
+
+
+USAGE = """
+[sources.mongo]
+uri = "mongodb://127.0.0.1:1"
+database = "d"
+[[dataset]]
+name = "usage"
+source = "mongo"
+collection = "usage_analytics"
+[[dataset]]
+name = "pipeline"
+source = "mongo"
+collection = "performance_metrics"
+"""
+
+
+def test_days_whose_fields_drift(tmp_path: Path) -> None:
+    """A field is missing, of another type, has more members, or the day is empty."""
+    place = Place(tmp_path, USAGE)
+    usage, pipeline = (place.settings.dataset_named(name) for name in ("usage", "pipeline"))
+    moment = datetime(2026, 7, 1, 3, 30, tzinfo=UTC)
+    days = [FIRST.plus(-4 + number) for number in range(4)]
+    stamps = [moment + timedelta(days=number) for number in range(4)]
+    put(place.store, usage, days[0], pa.table({
+        "timestamp": pa.array([stamps[0]] * 2, pa.timestamp("ms", "UTC")),
+        "llm": [{"model": "a", "totalTokens": 5}, {"model": "a", "totalTokens": None}],
+        "error": [{"code": "X", "stage": "LLM"}, None],
+        "response": [{"totalLatencyMs": 100}, {"totalLatencyMs": 300}],
+    }))  # fmt: skip
+    put(place.store, usage, days[1], pa.table({  # no tokens, no latency; an error is text
+        "timestamp": pa.array([stamps[1]], pa.timestamp("ms", "UTC")),
+        "llm": [{"model": "a"}],
+        "error": ["boom"],
+    }))  # fmt: skip
+    put(place.store, usage, days[2], pa.table({  # numbers as text and as doubles; no model
+        "timestamp": pa.array([stamps[2]], pa.timestamp("ms", "UTC")),
+        "llm": [{"totalTokens": "7"}],
+        "response": [{"totalLatencyMs": 250.5}],
+        "cost": [{"totalCredits": 1.25}],
+    }))  # fmt: skip
+    put(place.store, usage, days[3], pa.table({"_id": pa.array([], pa.string())}))
+    put(place.store, pipeline, days[0], pa.table({
+        "timestamp": pa.array([stamps[0]], pa.timestamp("ms", "UTC")),
+        "stages": [[{"name": "LLM", "durationMs": 9, "more": True}, {"name": "TTS"}]],
+    }))  # fmt: skip
+    put(place.store, pipeline, days[1], pa.table({"stages": ["none"]}))
+    done = roll_up(place.settings, place.store, with_rollups(place.settings, ()), None, jobs=1)
+    assert [one.rolled.state for one in done] == ["made"] * 6
+    with connect(place.settings) as lake:
+        rows = lake.rows(
+            "SELECT day, model, failed_stage, requests, errors, total_tokens, total_credits, "
+            "sketch_quantile(latency_ms, 1) AS slowest FROM usage_hourly ORDER BY ALL"
+        )
+        stages = lake.rows("SELECT day, stage, runs FROM pipeline_hourly ORDER BY ALL")
+    assert [tuple(row.values()) for row in rows] == [
+        (days[0].date, "a", "LLM", 1, 1, 5, 0.0, pytest.approx(100, rel=0.01)),
+        (days[0].date, "a", None, 1, 0, 0, 0.0, pytest.approx(300, rel=0.01)),
+        (days[1].date, "a", None, 1, 1, 0, 0.0, None),
+        (days[2].date, None, None, 1, 0, 7, 1.25, pytest.approx(250.5, rel=0.01)),
+    ]
+    assert [(row["stage"], row["runs"]) for row in stages] == [("LLM", 1), ("TTS", 1)]
