@@ -1,4 +1,4 @@
-"""The package's rollups of documents against MongoDB's own aggregation, and over days that drift."""
+"""The package's rollups of documents against MongoDB's aggregation, and over drifting days."""
 
 from __future__ import annotations
 
