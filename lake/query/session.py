@@ -47,6 +47,9 @@ _WORD = re.compile(r"\w+")
 _ESCAPED = re.compile(r"^s3://.*[&<>\"']")  # in XML
 _FETCH_ROWS = 2048
 _CONNECTIONS = 16  # at once, to S3
+# A window function over a whole range: DuckDB would take most of the machine's memory for it.
+_SORTS_THE_RANGE = re.compile(r"\bcounter_increase\b", re.IGNORECASE)
+_SORT_MEMORY = "1 GB"  # beyond it is spilled; the process takes up to twice as much
 _SPILL = "lake-query-"  # and the process: a directory in TMPDIR
 
 
@@ -96,8 +99,10 @@ class Lake:
         self._shapes: dict[str, _Shape] = {}
         self._level_places = level_places(settings.dataset)
         self._hourly = hourly_views(self._names)
+        self._bounded = False  # whether memory is limited for a statement
         self._shared = False  # whether relations may be outstanding that read the definitions
         self.connection = connect_duckdb()
+        self._usual_memory = self._memory_limit()
         if settings.lake.root.startswith("s3://"):
             load_httpfs(self.connection)
             for statement in authority_statements(settings.s3):
@@ -186,6 +191,7 @@ class Lake:
         mentioned = self._undefined.union(self._shapes).intersection(self.mentioned(query))
         # A statement that names no table may ask for their list.
         self._define(mentioned if mentioned or self._shapes else self._listed, question)
+        self._bound_memory(query)
         where = self.settings.lake.root
         with explained(where, self._hint()):
             try:
@@ -197,6 +203,23 @@ class Lake:
         self._define(self._listed, question)
         with explained(where, self._hint()):
             return run()
+
+    def _bound_memory(self, query: str) -> None:
+        """Until the next statement: rows are computed while they are fetched."""
+        bounded = _SORTS_THE_RANGE.search(query) is not None
+        if bounded == self._bounded:
+            return
+        if not bounded:
+            self.connection.execute("RESET memory_limit")
+        elif self._memory_limit() != self._usual_memory:
+            return  # the user's own limit
+        else:
+            self.connection.execute(f"SET memory_limit = '{_SORT_MEMORY}'")
+        self._bounded = bounded
+
+    def _memory_limit(self) -> str:
+        found = self.connection.execute("SELECT current_setting('memory_limit')").fetchone()
+        return str(found and found[0])
 
     def _fetch(self, answer: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
         while True:

@@ -109,9 +109,11 @@ def _lacking(
     if kind != need.kind:
         return 4, _kinds(need.kind)
     absent = [one for one in need.columns if one.needed and column_of(table, one) is None]
-    if need.metrics and not set(need.metrics) & (found := metrics_of(lake, table, days)):
-        shown = ", ".join(sorted(found)[:_SHOWN]) + (", …" if len(found) > _SHOWN else "")
-        return 2, f"metric {' or '.join(need.metrics)} (there are: {shown})"
+    if need.metrics and not _has_metric(lake, table, need, days):
+        newest = max(table.manifests)
+        found = sorted(metrics_of(lake, table, newest, newest))
+        shown = ", ".join(found[:_SHOWN]) + (", …" if len(found) > _SHOWN else "")
+        return 2, f"metric {' or '.join(need.metrics)} ({newest} has {shown or 'none'})"
     if absent:
         what = "; no ".join(one.describe() for one in absent)
         return (1 if need.metrics or len(absent) < len(need.columns) else 2), what
@@ -170,17 +172,31 @@ def _field(tree: Node, column: Column) -> str | None:
     return text if column.type == "ANY" else f"TRY_CAST({text} AS {column.type})"
 
 
-def metrics_of(lake: Lake, table: Table, days: tuple[Day, Day] | None) -> set[str]:
-    """The metrics of the newest and the oldest day of the range, or of all."""
+def _has_metric(lake: Lake, table: Table, need: Input, days: tuple[Day, Day] | None) -> bool:
+    """Looks at the range's last and first day, then at all days."""
     held = sorted(table.manifests)
     inside = [day for day in held if days and days[0] <= day < days[1]] or held
-    rolled = lake.table(hourly(table.dataset)).manifests
+    wanted = set(need.metrics)
+    for start, end in ((inside[-1], inside[-1]), (inside[0], inside[0]), (held[0], held[-1])):
+        if wanted & metrics_of(lake, table, start, end):
+            return True
+    return False
+
+
+def metrics_of(lake: Lake, table: Table, first: Day, last: Day) -> set[str]:
+    """The metrics of the days from first to last."""
+    rollups = lake.table(hourly(table.dataset))
+    between = first.date, last.plus(1).date
+    names = (
+        [hourly(table.dataset)] if any(first <= day <= last for day in rollups.manifests) else []
+    )
+    if any(first <= day <= last for day in rollups.unrolled):
+        names.append(table.dataset)
     found: set[str] = set()
-    for day in sorted({inside[0], inside[-1]}):
-        name = hourly(table.dataset) if day in rolled else table.dataset
+    for name in names:
         answer = lake.ask(
-            f"SELECT DISTINCT metric FROM {quoted_name(f'{name}_between')}($day, $day + 1)",  # noqa: S608
-            {"day": day.date},
+            f"SELECT DISTINCT metric FROM {quoted_name(f'{name}_between')}($first, $last)",  # noqa: S608
+            dict(zip(("first", "last"), between, strict=True)),
         )
         found |= {metric for (metric,) in answer.rows if metric is not None}
     return found

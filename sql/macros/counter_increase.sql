@@ -10,7 +10,9 @@
 -- since then and all of its value is growth; where it is among the first samples of all,
 -- nothing is known of the time before and the growth is 0. So read one day more than is
 -- wanted and leave that day out of the answer.
--- A window function: use it in a subquery, then sum it.
+-- A window function: use it in a subquery, then sum it. It sorts the range's samples: beyond 1 GB
+-- they are spilled to TMPDIR, some 50 bytes a sample, and a quarter of 155 million samples takes
+-- minutes. increase_by_day has the same growth of a series and day from rollups, in a second.
 CREATE OR REPLACE MACRO counter_increase(sample_value, series, sample_ts) AS
 CASE
     WHEN lag(sample_value) OVER (PARTITION BY series ORDER BY sample_ts) IS NULL

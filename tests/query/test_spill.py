@@ -68,3 +68,21 @@ with connect({str(lake.config)!r}) as lake:
     after = "from lake.query import connect; connect({0!r}).rows('SELECT 1')"
     subprocess.run([sys.executable, "-c", after.format(str(lake.config))], env=env, check=True)
     assert not list(folder.glob("lake-query-*"))
+
+
+def test_counter_increase_spills_and_other_queries_have_the_machine(make_lake, table) -> None:
+    lake = make_lake("events")
+    lake.put("events", "2026-07-01", table(n=[1]))
+    limit = "SELECT current_setting('memory_limit') AS memory FROM events"
+    with lake.connect() as opened:
+        (usual,) = opened.rows(limit)
+        (bounded,) = opened.rows(limit.replace(" FROM", ", counter_increase(n, 1, n) AS i FROM"))
+        assert bounded["memory"] == "953.6 MiB"  # 1 GB
+        assert opened.rows(limit) == [usual]
+        opened.connection.execute("SET memory_limit = '200MiB'")
+        assert (
+            opened.rows(limit.replace(" FROM", ", counter_increase(n, 1, n) AS i FROM"))[0][
+                "memory"
+            ]
+            == "200.0 MiB"
+        )

@@ -1,0 +1,152 @@
+"""A counter's growth by day: four ways to compute it, on random series."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.made_partitions import PAIRS, put
+from support.rolled_lake import Place
+
+from lake.base.day import Day
+from lake.query import connect
+from lake.rollup.many import roll_up, with_rollups
+from lake.systems.prometheus.reading.answer import HISTOGRAM_TYPE
+from lake.trends import Choices, ask, trend_named
+
+FIRST = Day.parse("2026-07-01")
+DAYS = 4
+METRIC = "jobs_total"
+SECTIONS = """
+[sources.prometheus]
+url = "http://127.0.0.1:1"
+[[dataset]]
+name = "counters"
+source = "prometheus"
+query = "jobs_total"
+mode = "raw"
+"""
+# Around the edges of hours and days, and anywhere.
+INSTANTS = st.one_of(
+    st.integers(0, DAYS * 86_400_000 - 1),
+    st.builds(
+        lambda hour, off: min(max(hour * 3_600_000 + off, 0), DAYS * 86_400_000 - 1),
+        st.integers(0, DAYS * 24),
+        st.sampled_from([-1, 0, 1, 15_000]),
+    ),
+)
+VALUES = st.one_of(
+    st.integers(0, 50).map(float), st.sampled_from([0.0, -0.0, 0.5, 1e15]), st.none()
+)  # None: a stale marker or a NaN
+SERIES = st.dictionaries(INSTANTS, VALUES, max_size=25)
+Samples = list[Mapping[int, float | None]]
+
+
+def grown(samples: Samples) -> dict[tuple[date, int], float]:
+    """By the definition: from the second day on, the first is the day before."""
+    numbers = [{at: v for at, v in one.items() if v is not None} for one in samples]
+    first = min((at for one in numbers for at in one), default=0)
+    found: dict[tuple[date, int], float] = defaultdict(float)
+    for series, one in enumerate(numbers):
+        before = None
+        for at in sorted(one):
+            value = one[at]
+            if before is None:
+                step = value if at > first else 0.0
+            else:
+                step = value if value < before else value - before
+            found[FIRST.plus(at // 86_400_000).date, series] += step
+            before = value
+    return {key: value for key, value in found.items() if key[0] > FIRST.date}
+
+
+def table_of(samples: Samples, day: int) -> pa.Table:
+    rows = [
+        (series, at, one[at])
+        for series, one in enumerate(samples)
+        for at in sorted(one)
+        if at // 86_400_000 == day
+    ]
+    ids, times, values = (list(column) for column in zip(*rows, strict=True)) if rows else ([],) * 3
+    stamps = pa.array([FIRST.start_ms + at for at in times], pa.int64())
+    nan = [None if value is not None else ("stale", "nan")[at % 2] for _, at, value in rows]
+    return pa.table(
+        {
+            "ts": stamps.view(pa.timestamp("ms", "UTC")),
+            "metric": pa.array([METRIC] * len(rows), pa.string()),
+            "value": pa.array(values, pa.float64()),
+            "nan": pa.array(nan, pa.string()),
+            "series_id": pa.array(ids, pa.int64()),
+            "histogram": pa.nulls(len(rows), HISTOGRAM_TYPE),
+            "job": pa.array([f"job {series}" for series in ids], pa.string()),
+            "labels": pa.array([[]] * len(rows), PAIRS),
+        }
+    )
+
+
+def by_samples(lake) -> dict[tuple[date, int], float]:
+    rows = lake.rows(
+        "SELECT day, series_id, sum(i) AS grown FROM (SELECT day, series_id, "
+        "counter_increase(value, series_id, ts) AS i FROM counters WHERE value IS NOT NULL) "
+        "WHERE day > $first GROUP BY ALL",
+        {"first": FIRST.date},
+    )
+    return {(row["day"], row["series_id"]): row["grown"] for row in rows}
+
+
+def by_rollup(lake, macro: str) -> dict[tuple[date, int], float]:
+    rows = lake.rows(
+        f"SELECT day, series_id, sum(increase) AS grown FROM {macro}('counters', '{METRIC}', "
+        f"DATE '{FIRST.plus(1)}', DATE '{FIRST.plus(DAYS)}') GROUP BY ALL"
+    )
+    return {(row["day"], row["series_id"]): row["grown"] for row in rows}
+
+
+def by_trend(lake) -> dict[tuple[date, int], float]:
+    answer = ask(
+        lake,
+        trend_named("counter"),
+        FIRST.plus(1),
+        FIRST.plus(DAYS),
+        Choices({"metric": METRIC, "by": "job"}),
+    )
+    return {(day, int(label.split()[1])): value for day, label, value in answer.rows}
+
+
+@pytest.mark.slow
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(st.lists(SERIES, min_size=1, max_size=4), st.sets(st.integers(0, DAYS - 1)))
+def test_all_ways_agree(samples: Samples, without_rollup: set[int]) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="growth-"))
+    try:
+        place = Place(folder, SECTIONS)
+        dataset = place.settings.dataset_named("counters")
+        for day in range(DAYS):
+            put(place.store, dataset, FIRST.plus(day), table_of(samples, day))
+        expected = pytest.approx(grown(samples))
+        if not any(samples):
+            return  # no metric, so no trend
+        with connect(place.settings) as lake:
+            assert by_samples(lake) == expected
+            assert by_trend(lake) == expected
+        made = with_rollups(place.settings, ())
+        done = list(roll_up(place.settings, place.store, made, None, jobs=1))
+        assert [one.rolled.state for one in done] == ["made"] * DAYS
+        with connect(place.settings) as lake:
+            assert by_rollup(lake, "increase_by_day") == expected
+            assert by_rollup(lake, "increase_by_hour") == expected
+            assert by_trend(lake) == expected
+        for day in without_rollup:
+            (folder / f"lake/manifests/rollups/counters/{FIRST.plus(day)}.json").unlink()
+        with connect(place.settings) as lake:
+            assert by_trend(lake) == expected
+    finally:
+        shutil.rmtree(folder)
