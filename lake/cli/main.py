@@ -43,6 +43,7 @@ _COMMANDS = {
     "restore": "lake.cli.restore:restore",
     "replay": "lake.cli.replay:replay",
     "rehearse": "lake.cli.rehearse:rehearse",
+    "ttl": "lake.cli.ttl:ttl",
 }
 
 

@@ -119,10 +119,15 @@ def _unknown(name: str, where: str, valid: list[str], kind: str = "key") -> Conf
 def _valid_names(model: type[BaseModel], section: Key, kind: str) -> list[str]:
     if section[:1] == ("dataset",):
         return list(configs()[kind].dataset.model_fields)
+    by_name = False  # dict[str, X]: the next step is a name that the user chose
     for step in section:
+        if by_name:
+            by_name = False
+            continue
         annotation: Any = model.model_fields[step].annotation
         models = getattr(annotation, "__args__", (annotation,))  # X | None
-        model = next(found for found in models if found is not type(None))
+        model = next(found for found in models if found not in (type(None), str))
+        by_name = getattr(annotation, "__origin__", None) is dict
     return list(model.model_fields)
 
 

@@ -31,6 +31,7 @@ from lake.config.overrides import (
 )
 from lake.config.sections import HttpUrl, Line, Section
 from lake.config.systems import configs
+from lake.config.ttl import TtlSection
 
 DEFAULT_FILE = "lake.toml"
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
@@ -119,6 +120,7 @@ class Settings(Section):
     sources: SourcesSection = SourcesSection()
     snapshots: SnapshotsSection = SnapshotsSection()
     hot: HotSection = HotSection()
+    ttl: TtlSection = TtlSection()
     dataset: tuple[AnyDataset, ...] = ()
 
     def dataset_named(self, name: str) -> Dataset:
@@ -206,6 +208,14 @@ def _check_datasets(settings: Settings, path: Path) -> None:
                 f"dataset {dataset.name!r} reads from {dataset.source}, which is not configured",
                 where=path,
                 remedy=f"add [sources.{dataset.source}]",
+            )
+    for name in settings.ttl.dataset:
+        if name not in seen:
+            raise ConfigError(
+                f"[ttl.dataset.{name}] names no dataset",
+                where=path,
+                expected="one of " + ", ".join(sorted(seen)),
+                found=name,
             )
 
 

@@ -22,6 +22,7 @@ from lake.config.datasets import Dataset
 if TYPE_CHECKING:
     from lake.config.overrides import Key
     from lake.config.settings import Settings
+    from lake.partition.manifest import Manifest
     from lake.partition.table import TableStream
     from lake.servers import Binary
     from lake.snapshots.collecting import Collector
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from lake.store import Store
     from lake.systems.check import Check
     from lake.systems.comparison import Check as RehearsalCheck
+    from lake.systems.expiry import Index, Rule
     from lake.systems.found import FoundSource
     from lake.systems.loading import Loaded, Target
     from lake.systems.partitions import Partition
@@ -140,6 +142,45 @@ class Questions(Protocol):
         """Ends the connections."""
 
 
+class Expiry(Protocol):
+    """The rule by which one system's rows expire at the source, and what it would delete.
+
+    Times are milliseconds since the epoch, UTC. Every method may raise what `Source`'s may.
+    """
+
+    def clock(self) -> datetime:
+        """The server's own time: that by which rows expire."""
+
+    def rule(self, dataset: Dataset) -> Rule:
+        """How the dataset's rows expire now, and what keeps a limit from being set."""
+
+    def first_ms(self, dataset: Dataset, from_ms: int | None, before_ms: int) -> int | None:
+        """The earliest time in [from, before) of rows that belong to a day; None: no such row."""
+
+    def expiring(self, dataset: Dataset, before_ms: int) -> int:
+        """Rows that expire once the limit reaches `before_ms`."""
+
+    def undated(self, dataset: Dataset, before_ms: int) -> int:
+        """Those of them that belong to no day."""
+
+    def never(self, dataset: Dataset) -> int:
+        """Rows that no limit lets expire."""
+
+    def born_expired(self, dataset: Dataset, day: Day, limit_s: int) -> int:
+        """Rows of the day that, as far as they show it, were inserted after the limit."""
+
+    def unknown(self, dataset: Dataset, day: Day, store: Store, manifest: Manifest) -> int:
+        """Rows of the day at the source that the partition does not hold, compared by content."""
+
+    def set_limit(self, dataset: Dataset, index: Index | None, limit_s: int) -> str:
+        """Creates the index, or changes its limit; returns its name once the server shows the
+        limit. Raises Refused where the server does not do it.
+        """
+
+    def close(self) -> None:
+        """Ends the connections."""
+
+
 class System(Protocol):
     """Everything that differs from system to system, by use case.
 
@@ -176,6 +217,12 @@ class System(Protocol):
 
     def rollup(self, dataset: Dataset) -> Rollup | None:
         """What its days add up to; None where only a file of SQL defines a rollup."""
+        return None
+
+    # ttl
+
+    def open_expiry(self, settings: Settings) -> Expiry | None:
+        """Sends nothing yet; None where rows do not expire by an index."""
         return None
 
     # snapshot

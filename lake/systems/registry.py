@@ -10,7 +10,7 @@ from lake.config.settings import Settings
 from lake.config.systems import load
 from lake.partition.manifest import Manifest
 from lake.systems import SYSTEMS
-from lake.systems.protocol import Snapshotter, Source, System
+from lake.systems.protocol import Expiry, Snapshotter, Source, System
 from lake.systems.source import accounted, is_whole
 
 
@@ -47,6 +47,12 @@ def open_snapshotter(name: str, settings: Settings) -> Snapshotter:
     found = system(name)
     _section(name, settings)
     return found.open_snapshotter(settings)
+
+
+def open_expiry(name: str, settings: Settings) -> Expiry | None:
+    """The system's; None where it has no expiry to guard. Raises ConfigError without settings."""
+    _section(name, settings)
+    return system(name).open_expiry(settings)
 
 
 def count_problem(manifest: Manifest) -> str:

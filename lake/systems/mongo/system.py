@@ -16,7 +16,7 @@ from lake.config.settings import Settings
 from lake.snapshots.manifest import SnapshotManifest
 from lake.systems.loading import Target
 from lake.systems.mongo.config import MongoDataset, MongoSource
-from lake.systems.protocol import Loader, Questions, Snapshotter, Source, System
+from lake.systems.protocol import Expiry, Loader, Questions, Snapshotter, Source, System
 
 if TYPE_CHECKING:
     from lake.servers import Binary
@@ -57,6 +57,11 @@ class Mongo(System):
             f"Documents of the collection `{dataset.collection}`, "
             f"by the UTC day of `{dataset.time_field}`{fallback}."
         )
+
+    def open_expiry(self, settings: Settings) -> Expiry:
+        from lake.systems.mongo.expiry import MongoExpiry
+
+        return MongoExpiry(settings.sources.mongo)
 
     def open_snapshotter(self, settings: Settings) -> Snapshotter:
         from lake.systems.mongo.snapshot.taking import MongoSnapshotter

@@ -30,13 +30,17 @@ class Documents:
 
     def add(self, document: bytes) -> None:
         """Counts one in. What is no BSON is the same only byte for byte."""
-        try:
-            content = _document(document, 0)
-        except (MalformedError, RecursionError):
-            content = document
-        digest = hashlib.blake2b(content, digest_size=16).digest()
-        self.total = (self.total + int.from_bytes(digest, "little")) & _MASK
+        self.total = (self.total + int.from_bytes(digest(document), "little")) & _MASK
         self.count += 1
+
+
+def digest(document: bytes) -> bytes:
+    """16 bytes that documents have in common if and only if they are the same."""
+    try:
+        content = _document(document, 0)
+    except (MalformedError, RecursionError):
+        content = document
+    return hashlib.blake2b(content, digest_size=16).digest()
 
 
 def _document(data: bytes, at: int) -> bytes:

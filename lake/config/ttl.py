@@ -1,0 +1,49 @@
+"""`[ttl]`: what the guard of expiry may do.
+
+Belongs here: keys, defaults, rules. Does not: what a limit does (lake.ttl).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from lake.config.sections import Section
+
+Proof = Literal["content", "contained", "count"]
+_Days = Annotated[int, Field(ge=1, le=20_000)]
+
+
+class TtlOverride(Section):
+    """`[ttl.dataset.NAME]`: what differs for one dataset."""
+
+    enabled: bool | None = None
+    days: _Days | None = None
+    margin_days: _Days | None = None
+    proof: Proof | None = None
+
+
+class TtlSection(Section):
+    """`[ttl]`. Off by default: no index is created or changed."""
+
+    enabled: bool = False
+    days: _Days = 90
+    margin_days: _Days = 3
+    max_lag_days: _Days = 14
+    max_silence_hours: Annotated[int, Field(ge=1)] = 36
+    max_clock_skew_s: Annotated[int, Field(ge=1)] = 120
+    proof: Proof = "content"
+    dataset: dict[str, TtlOverride] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _alarm_before_the_margin_is_used_up(self) -> Self:
+        margins = [one.margin_days for one in self.dataset.values() if one.margin_days]
+        shortest = min([self.margin_days, *margins])
+        if self.max_silence_hours >= 24 * shortest:
+            raise ValueError(
+                f"max_silence_hours = {self.max_silence_hours} has to be below the shortest "
+                f"margin_days, {shortest} days = {24 * shortest} hours: after the margin "
+                "documents expire that no run has proven"
+            )
+        return self

@@ -1,0 +1,39 @@
+"""How a dataset's rows expire at its source.
+
+Belongs here: the types that a system and the guard exchange. Does not: which limit is right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+NEVER_S = 2**31 - 1
+"""The greatest limit that an index has: 68 years. What is older than that expires nevertheless."""
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index on the time field. `limit_s` is None where it lets nothing expire."""
+
+    name: str
+    limit_s: int | None = None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How rows expire now.
+
+    `index` is the one that the guard uses; `others` describes further ones that delete rows of
+    the same collection; `obstacle` is why no limit can be set, "" where one can. `scope` names
+    what expires: datasets of one scope lose the same rows.
+    """
+
+    scope: str = ""
+    index: Index | None = None
+    others: tuple[str, ...] = ()
+    obstacle: str = ""
+
+    @property
+    def limit_s(self) -> int | None:
+        """The limit in force; None: no row expires by the index."""
+        return self.index.limit_s if self.index else None

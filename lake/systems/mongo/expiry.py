@@ -1,0 +1,309 @@
+"""TTL indexes of MongoDB: what they would delete, and setting their limit.
+
+Belongs here: indexes, collMod, counts of what expires. Does not: which limit is right (lake.ttl).
+
+MongoDB deletes a document once a date in the index's field is older than the limit: of an array
+the earliest one, also where it belongs to no day. A document without a date there never expires.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from typing import Any
+
+from bson import ObjectId
+from bson.datetime_ms import DatetimeMS
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import OperationFailure
+
+from lake.base.day import Day
+from lake.base.errors import BadData, Refused, UsageError
+from lake.base.faults import point
+from lake.config.datasets import Dataset
+from lake.partition.content import fetch
+from lake.partition.manifest import Manifest
+from lake.process.scratch import explained_full_disk
+from lake.store import Store
+from lake.systems.expiry import NEVER_S, Index, Rule
+from lake.systems.mongo.config import MongoDataset, MongoSource
+from lake.systems.mongo.discovery import database_of, indexes_of, listed
+from lake.systems.mongo.reading.connection import (
+    TOLERANT,
+    Client,
+    connect,
+    explained,
+    require_collection,
+)
+from lake.systems.mongo.reading.reader import dated_between, of_day
+
+INDEX_NAME = "lake_ttl"
+_MAX_OBJECT_ID_S = 1 << 32
+_UNAUTHORIZED, _NO_SUCH_COMMAND = 13, 59
+_ROWS = 1024
+_DAY_S = 86_400
+
+Document = dict[str, Any]
+
+
+class MongoExpiry:
+    """See lake.systems.protocol.Expiry. Safe to use from several threads."""
+
+    def __init__(self, section: MongoSource) -> None:
+        self._section = section
+        self._lock = threading.Lock()
+        self._client: Client | None = None
+
+    def clock(self) -> datetime:
+        """The primary's: its TTL monitor is the one that deletes."""
+        with explained(self._section, "its clock"):
+            found: datetime = self._database().command("hello")["localTime"]
+        return found.replace(tzinfo=UTC)
+
+    def rule(self, dataset: Dataset) -> Rule:
+        """See Expiry. Raises Missing where there is no such collection."""
+        asked = _mongo(dataset)
+        require_collection(self._connected(), self._section, asked.collection)
+        with self._explained(asked):
+            database = self._database()
+            (entry,) = [
+                one
+                for one in listed(database, "listCollections")
+                if one["name"] == asked.collection
+            ]
+            indexes = indexes_of(database[asked.collection])
+            commands = _commands(database)
+        ours = [one for one in indexes if _is_on(one, asked.time_field)]
+        ours.sort(key=lambda one: one.get("expireAfterSeconds", NEVER_S + 1))
+        chosen = ours[0] if ours else None
+        others = tuple(
+            _described(one)
+            for one in indexes
+            if one is not chosen and one.get("expireAfterSeconds", NEVER_S) < NEVER_S
+        )
+        obstacle = _obstacle(entry, asked)
+        if not obstacle and commands and "collMod" not in commands:
+            obstacle = "the server has no collMod: it can't change when documents expire"
+        scope = f"{self._section.database}.{asked.collection}"
+        return Rule(scope, _index(chosen) if chosen else None, others, obstacle)
+
+    def first_ms(self, dataset: Dataset, from_ms: int | None, before_ms: int) -> int | None:
+        """See Expiry."""
+        asked = _by_date(dataset)
+        question = dated_between(asked, from_ms, before_ms)
+        path = asked.time_field
+        with self._explained(asked):
+            found = self._collection(asked).find_one(
+                question, projection={"_id": 0, path: 1}, sort=[(path, 1)]
+            )
+        value: Any = found
+        for step in path.split("."):
+            value = value.get(step) if isinstance(value, Mapping) else None
+        if isinstance(value, datetime):
+            return int(DatetimeMS(value))
+        return int(value) if isinstance(value, DatetimeMS) else None
+
+    def expiring(self, dataset: Dataset, before_ms: int) -> int:
+        """See Expiry."""
+        asked = _mongo(dataset)
+        return self._count(asked, _expiring(asked, before_ms))
+
+    def undated(self, dataset: Dataset, before_ms: int) -> int:
+        """Arrays of dates, and dates that no calendar day has."""
+        asked = _by_date(dataset)
+        of_days = dated_between(asked, Day(date.min).start_ms, before_ms)
+        return self._count(asked, {"$and": [_expiring(asked, before_ms), {"$nor": [of_days]}]})
+
+    def never(self, dataset: Dataset) -> int:
+        """Documents without a date in the time field, and not in an array there either."""
+        asked = _mongo(dataset)
+        return self._count(asked, {asked.time_field: {"$not": {"$type": "date"}}})
+
+    def born_expired(self, dataset: Dataset, day: Day, limit_s: int) -> int:
+        """By the second that an ObjectId was made in; other `_id`s show none."""
+        asked = _by_date(dataset)
+        second = day.end_ms // 1000 + limit_s
+        if not 0 <= second < _MAX_OBJECT_ID_S:
+            return 0
+        later = ObjectId(second.to_bytes(4, "big") + bytes(8))
+        return self._count(asked, {"$and": [of_day(asked, day), {"_id": {"$gte": later}}]})
+
+    def unknown(self, dataset: Dataset, day: Day, store: Store, manifest: Manifest) -> int:
+        """See Expiry. Raises BadData and Missing where the object is not its manifest's."""
+        from lake.systems.mongo.reading.same import digest  # noqa: PLC0415  compiled code
+
+        asked = _mongo(dataset)
+        stored = Counter(digest(one) for one in _stored(store, manifest))
+        found = 0
+        with self._explained(asked):
+            raw = self._connected()[self._section.database][asked.collection]
+            for document in raw.find(of_day(asked, day)):
+                one = digest(bytes(document.raw))
+                if stored[one]:
+                    stored[one] -= 1
+                else:
+                    found += 1
+        return found
+
+    def set_limit(self, dataset: Dataset, index: Index | None, limit_s: int) -> str:
+        """See Expiry."""
+        asked = _mongo(dataset)
+        name = index.name if index else INDEX_NAME
+        point("begin", f"ttl/{dataset.name}")
+        with self._explained(asked):
+            try:
+                self._database().command(_command(asked, index, name, limit_s))
+            except OperationFailure as error:
+                raise self._refused(asked, index, error) from error
+        point("done", f"ttl/{dataset.name}")
+        found = self.rule(dataset).index
+        if found != Index(name, limit_s):
+            raise BadData(
+                "MongoDB confirmed the limit but does not show it",
+                where=self._where(asked),
+                expected=f"index {name!r} with expireAfterSeconds {limit_s}",
+                found=found,
+                remedy="compare with db.collection.getIndexes()",
+            )
+        return name
+
+    def close(self) -> None:
+        """See Expiry."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
+    def _connected(self) -> Client:
+        with self._lock:
+            if self._client is None:
+                self._client = connect(self._section)
+            return self._client
+
+    def _database(self) -> Database[Document]:
+        return database_of(self._connected(), self._section.database)
+
+    def _collection(self, asked: MongoDataset) -> Collection[Document]:
+        return self._database().get_collection(asked.collection, TOLERANT)
+
+    def _count(self, asked: MongoDataset, question: Document) -> int:
+        with self._explained(asked):
+            return self._collection(asked).count_documents(question)
+
+    @contextmanager
+    def _explained(self, asked: MongoDataset) -> Iterator[None]:
+        with explained(self._section, f"collection {asked.collection}"):
+            yield
+
+    def _where(self, asked: MongoDataset) -> str:
+        return f"{self._section.uri}, {self._section.database}.{asked.collection}"
+
+    def _refused(
+        self, asked: MongoDataset, index: Index | None, error: OperationFailure
+    ) -> Exception:
+        """What `explained` has no better remedy for; else the same error."""
+        found = f"{error.details.get('errmsg') if error.details else error} (code {error.code})"
+        if error.code == _UNAUTHORIZED:
+            return Refused(
+                "MongoDB's user may not change when documents expire",
+                where=self._where(asked),
+                found=found,
+                remedy="grant it createIndex and collMod on the collection (role `dbAdmin`)",
+            )
+        if error.timeout or error.has_error_label("RetryableError"):
+            return error
+        remedy = "create the index by hand, or set [ttl.dataset.NAME] enabled = false"
+        if index and index.limit_s is None:
+            remedy = (
+                "MongoDB before 5.1 gives no limit to an index that has none: drop it, "
+                f"db.getCollection({asked.collection!r}).dropIndex({index.name!r}), and run "
+                "`lake ttl apply` again, which creates one with a limit"
+            )
+        return Refused(
+            "MongoDB does not set the limit", where=self._where(asked), found=found, remedy=remedy
+        )
+
+
+def _commands(database: Database[Document]) -> Document:
+    """The server's commands; none where it does not list them."""
+    try:
+        return dict(database.command("listCommands").get("commands", {}))
+    except OperationFailure as error:
+        if error.code != _NO_SUCH_COMMAND:
+            raise
+        return {}
+
+
+def _command(asked: MongoDataset, index: Index | None, name: str, limit_s: int) -> Document:
+    if index:
+        return {"collMod": asked.collection, "index": {"name": name, "expireAfterSeconds": limit_s}}
+    new = {"key": {asked.time_field: 1}, "name": name, "expireAfterSeconds": limit_s}
+    return {"createIndexes": asked.collection, "indexes": [new]}
+
+
+def _stored(store: Store, manifest: Manifest) -> Iterator[bytes]:
+    """The partition's documents, rebuilt."""
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    from lake.systems.mongo.reading import rebuild  # noqa: PLC0415
+
+    with explained_full_disk(), tempfile.TemporaryFile(prefix="lake-") as file:
+        fetch(store, manifest, file)
+        for batch in pq.ParquetFile(file).iter_batches(_ROWS):
+            for row in batch.to_pylist():
+                yield rebuild(row, batch.schema)
+
+
+def _expiring(asked: MongoDataset, before_ms: int) -> Document:
+    """An array matches where one of its dates does: as the TTL monitor takes it."""
+    return {asked.time_field: {"$lt": DatetimeMS(before_ms)}}
+
+
+def _is_on(index: Mapping[str, Any], path: str) -> bool:
+    """Whether it is an index of that field alone, over all documents."""
+    key = dict(index["key"])
+    simple = list(key) == [path] and isinstance(key[path], int | float)
+    return simple and not index.get("partialFilterExpression")
+
+
+def _index(index: Mapping[str, Any]) -> Index:
+    limit = index.get("expireAfterSeconds")
+    return Index(str(index["name"]), None if limit is None else int(limit))
+
+
+def _described(index: Mapping[str, Any]) -> str:
+    fields = ", ".join(index["key"])
+    partial = " of some documents" if index.get("partialFilterExpression") else ""
+    days = index["expireAfterSeconds"] / _DAY_S
+    return f"index {index['name']!r} on {fields}: deletes{partial} after {days:g} days"
+
+
+def _obstacle(entry: Mapping[str, Any], asked: MongoDataset) -> str:
+    name, options = asked.collection, entry.get("options", {})
+    if entry["type"] == "view":
+        return f"{name!r} is a view: it has no index; guard a dataset of its base collection"
+    if entry["type"] == "timeseries":
+        limit = options.get("expireAfterSeconds")
+        has = f"its own option deletes after {limit / _DAY_S:g} days" if limit else "by no index"
+        return f"{name!r} is a time series collection: it expires by an option ({has})"
+    if options.get("capped"):
+        return f"{name!r} is a capped collection: it expires by size, not by an index"
+    if asked.time_field == "_id":
+        return "no document expires by `_id`: name a date in time_field"
+    return ""
+
+
+def _mongo(dataset: Dataset) -> MongoDataset:
+    if not isinstance(dataset, MongoDataset):
+        raise UsageError(f"{dataset.name!r} is no dataset of MongoDB")
+    return dataset
+
+
+def _by_date(dataset: Dataset) -> MongoDataset:
+    """The same by its dates alone: what has none does not expire."""
+    return _mongo(dataset).model_copy(update={"time_fallback": None})

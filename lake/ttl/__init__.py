@@ -1,0 +1,18 @@
+"""The guard of expiry: nothing expires at a source before the lake has proven that it holds it.
+
+terms     what `[ttl]` says of one dataset
+proof     whether the lake holds a day as the source has it now
+plan      which limit may be set, and why not the wanted one
+turn      one guard at a time, and what it remembers
+apply     sets the limits of a plan, checks again, writes the audit log
+silence   guards that have not run
+
+Belongs here: deciding and setting limits. Does not: what only one system knows (its `expiry`),
+exporting days that are missing.
+"""
+
+from lake.ttl.apply import Applied, apply
+from lake.ttl.plan import Plan, Site, make_plans
+from lake.ttl.silence import Silence, silences
+
+__all__ = ["Applied", "Plan", "Silence", "Site", "apply", "make_plans", "silences"]

@@ -1,0 +1,257 @@
+"""Sets the limits of a plan, checks again, and writes the audit log.
+
+Belongs here: the order of the steps. Does not: which limit is right (plan).
+
+Before a limit is lowered the days are counted again, and after it too: rows that arrived in
+between raise it to the greatest limit. Each change has two audit entries, `intended` before it and
+`done`, `abandoned` or `failed` after it; the next guard settles what a killed one left open.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lake import audit
+from lake.base.errors import Conflict, LakeError
+from lake.config.datasets import Dataset
+from lake.systems.expiry import NEVER_S, Index, Rule
+from lake.systems.protocol import Expiry, Source
+from lake.ttl.plan import Plan, Site, days_with_rows, make_plans
+from lake.ttl.terms import terms_of
+from lake.ttl.turn import Turn, turn
+
+_LOG = logging.getLogger(__name__)
+ACTION = "ttl"
+State = Literal["unchanged", "done", "abandoned", "failed"]
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What became of one plan. `limit_s` is in force now; `why` is set unless it is done."""
+
+    plan: Plan
+    state: State
+    limit_s: int | None
+    why: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the wanted limit is in force, and nothing else deletes rows."""
+        return self.plan.ok and self.state in ("unchanged", "done")
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        result = {"result": self.state, "result_why": self.why, "limit_after_s": self.limit_s}
+        return self.plan.to_json() | result
+
+
+def apply(
+    site: Site,
+    datasets: Sequence[Dataset],
+    *,
+    show: Callable[[Plan], None],
+    confirm: Callable[[Sequence[Plan]], None],
+) -> Iterator[Applied]:
+    """Plans, shows all plans, then acts on those of enabled datasets.
+
+    `confirm` gets the plans whose first deletion nobody has confirmed yet; it raises to stop.
+    Raises Conflict while another guard works, ConfigError, and what the store raises.
+    """
+    with _turn_or_hold(site, datasets) as mine:
+        open_intents = _settle(site, mine)
+        plans = []
+        for plan in make_plans(site, datasets, mine.state.datasets):
+            show(plan)
+            plans.append(plan)
+        unconfirmed = [plan for plan in plans if _is_unconfirmed(plan, mine)]
+        if unconfirmed:
+            confirm(unconfirmed)
+        for plan in plans:
+            if plan.enabled and plan.deletes:
+                _record(mine, plan)["confirmed_s"] = plan.wanted_s
+        by_name = {dataset.name: dataset for dataset in datasets}
+        for plan in plans:
+            if plan.enabled:
+                yield _Act(site, mine, by_name[plan.dataset], plan).run()
+        newest = max(
+            (one.sequence for one in audit.entries(site.store, mine.state.audited)), default=0
+        )
+        settled = min(open_intents) - 1 if open_intents else newest
+        mine.state.audited = max(mine.state.audited, settled)
+
+
+@contextmanager
+def _turn_or_hold(site: Site, datasets: Sequence[Dataset]) -> Iterator[Turn]:
+    """The turn. Where the store does not answer, nothing can be proven: all limits are raised."""
+    with ExitStack() as stack:
+        try:
+            mine = stack.enter_context(turn(site.store))
+        except Conflict:
+            raise
+        except LakeError as error:
+            held = list(_hold_all(site, datasets))
+            if held:
+                error.add_note(f"the limits of {', '.join(held)} were raised to {NEVER_S} s")
+            raise
+        yield mine
+
+
+def _hold_all(site: Site, datasets: Sequence[Dataset]) -> Iterator[str]:
+    """The datasets that had a limit. One that can't be raised does not keep the others."""
+    for dataset in datasets:
+        if not terms_of(site.settings, dataset).enabled:
+            continue
+        try:
+            expiry = site.expiry_of(dataset.source)
+            rule = expiry.rule(dataset) if expiry else Rule()
+            if expiry and rule.limit_s is not None and rule.limit_s < NEVER_S:
+                expiry.set_limit(dataset, rule.index, NEVER_S)
+                yield dataset.name
+        except LakeError as error:
+            _LOG.warning("%s: the limit can't be raised: %s", dataset.name, error)
+
+
+def _is_unconfirmed(plan: Plan, mine: Turn) -> bool:
+    confirmed = mine.state.datasets.get(plan.dataset, {}).get("confirmed_s")
+    asks = plan.changes and plan.deletes > 0 and plan.wanted_s is not None
+    return asks and (confirmed is None or (plan.wanted_s or 0) < confirmed)
+
+
+def _record(mine: Turn, plan: Plan) -> dict[str, Any]:
+    return mine.state.datasets.setdefault(plan.dataset, {})
+
+
+def _settle(site: Site, mine: Turn) -> list[int]:
+    """Closes the entries that a killed guard left open, by the limit that is in force.
+
+    Returns those that stay open: the source does not show the limit.
+    """
+    found = [one for one in audit.entries(site.store, mine.state.audited) if one.action == ACTION]
+    closed = {one.details.get("intent") for one in found}
+    unknown = []
+    for one in found:
+        if one.details.get("state") != "intended" or one.sequence in closed:
+            continue
+        try:
+            limit_s = _limit_in_force(site, one.dataset)
+        except LakeError as error:
+            _LOG.warning("audit entry %d stays open: %s", one.sequence, error)
+            unknown.append(one.sequence)
+            continue
+        state = "done" if limit_s == one.details["new_s"] else "abandoned"
+        audit.append(
+            site.store,
+            ACTION,
+            one.dataset,
+            "found after a guard was interrupted",
+            details={"state": state, "intent": one.sequence, "limit_s": limit_s},
+        )
+    return unknown
+
+
+def _limit_in_force(site: Site, name: str) -> int | None:
+    dataset = next((one for one in site.settings.dataset if one.name == name), None)
+    expiry = site.expiry_of(dataset.source) if dataset else None
+    return expiry.rule(dataset).limit_s if dataset and expiry else None
+
+
+class _Act:
+    """One plan's steps."""
+
+    def __init__(self, site: Site, mine: Turn, dataset: Dataset, plan: Plan) -> None:
+        self._site = site
+        self._turn = mine
+        self._dataset = dataset
+        self._plan = plan
+
+    def run(self) -> Applied:
+        plan = self._plan
+        record = _record(self._turn, plan)
+        if plan.now is not None:
+            record["gone_before_ms"] = plan.gone_before_ms
+        if not plan.changes:
+            applied = Applied(plan, "unchanged", plan.rule.limit_s)
+        else:
+            self._turn.renew()
+            applied = self._changed()
+        if plan.decision != "unknown" and applied.state != "failed":
+            now = self._site.clock().isoformat(timespec="seconds")
+            record |= {"at": now, "decision": plan.decision, "limit_s": applied.limit_s}
+        self._turn.renew()
+        return applied
+
+    def _changed(self) -> Applied:
+        plan = self._plan
+        assert plan.target_s is not None  # noqa: S101  it changes
+        expiry = self._site.expiry_of(plan.source)
+        assert expiry is not None  # noqa: S101  there is a plan
+        why = plan.why or "every row that may expire is proven"
+        intent = self._log(why, {"state": "intended", **self._change()}, proof=self._proof())
+        try:
+            state, reason, limit_s = self._set(expiry, plan.target_s)
+        except LakeError as error:
+            self._log(str(error), {"state": "failed", "intent": intent.sequence})
+            return Applied(plan, "failed", plan.rule.limit_s, str(error))
+        self._log(reason or why, {"state": state, "intent": intent.sequence, "limit_s": limit_s})
+        return Applied(plan, state, limit_s, reason)
+
+    def _set(self, expiry: Expiry, target_s: int) -> tuple[State, str, int | None]:
+        """Sets the limit; one that lowers is counted before and after."""
+        plan, index = self._plan, self._plan.rule.index
+        in_force = plan.rule.limit_s
+        if in_force is not None and target_s > in_force:
+            expiry.set_limit(self._dataset, index, target_s)
+            return "done", "", target_s
+        if in_force is None:  # an index makes the counts below quick
+            name = expiry.set_limit(self._dataset, index, NEVER_S)
+            index, in_force = Index(name, NEVER_S), NEVER_S
+        source = self._site.source_of(plan.source)
+        if arrived := self._arrived(expiry, source):
+            return "abandoned", f"{arrived} since the plan; run it again", in_force
+        self._turn.renew()
+        expiry.set_limit(self._dataset, index, target_s)
+        if arrived := self._arrived(expiry, source):
+            expiry.set_limit(self._dataset, index, NEVER_S)
+            return "abandoned", f"{arrived} while the limit was set; it was raised again", NEVER_S
+        return "done", "", target_s
+
+    def _arrived(self, expiry: Expiry, source: Source) -> str:
+        """Rows that may expire within the margin and were not there at the plan; "" for none."""
+        plan = self._plan
+        planned = {one.day: one for one in plan.days}
+        for day in days_with_rows(expiry, self._dataset, plan.reach_ms):
+            known = planned[day].source_count if day in planned else 0
+            if (counted := source.count(self._dataset, day).rows) > known:
+                return f"{counted - known} rows of {day} arrived"
+        undated = expiry.undated(self._dataset, plan.reach_ms)
+        return f"{undated} rows of no day arrived" if undated else ""
+
+    def _change(self) -> dict[str, Any]:
+        plan = self._plan
+        index = plan.rule.index
+        return {
+            "index": index.name if index else None,
+            "old_s": plan.rule.limit_s,
+            "new_s": plan.target_s,
+            "wanted_s": plan.wanted_s,
+            "deletes": plan.deletes,
+        }
+
+    def _proof(self) -> dict[str, Any]:
+        plan = self._plan
+        return {
+            "server_time": plan.now.isoformat() if plan.now else None,
+            "days": [day.to_json() for day in plan.days],
+            "undated": plan.undated,
+        }
+
+    def _log(
+        self, why: str, details: dict[str, Any], proof: dict[str, Any] | None = None
+    ) -> audit.Entry:
+        return audit.append(
+            self._site.store, ACTION, self._plan.dataset, why, details=details, proof=proof
+        )

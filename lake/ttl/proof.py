@@ -1,0 +1,128 @@
+"""Whether the lake holds a day as the source has it now.
+
+Belongs here: the proof of one day. Does not: which days need one, what follows from it (plan).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lake.base.day import Day
+from lake.base.errors import BadData
+from lake.config.datasets import Dataset
+from lake.config.ttl import Proof
+from lake.partition.definition import changed_keys
+from lake.partition.manifest import Manifest
+from lake.store import Store
+from lake.systems.protocol import Expiry, Source
+from lake.systems.registry import count_problem
+from lake.verify import verify_partition
+
+State = Literal["proven", "missing", "late", "differs", "damaged"]
+
+
+@dataclass(frozen=True)
+class DayProof:
+    """One day with rows that may expire.
+
+    proven: the object is intact, and holds what the source has now · missing: no manifest ·
+    late: the source has rows that were not exported · differs: it counts fewer, its rows have
+    changed, or the manifest is of another definition · damaged: the object or its manifest is not
+    as written.
+
+    `partly` is set where some of the day may have expired already; `born_expired` are rows that
+    were inserted when they were older than the limit.
+    """
+
+    day: Day
+    state: State
+    source_count: int
+    manifest_count: int | None = None
+    sha256: str = ""
+    partly: bool = False
+    born_expired: int = 0
+    why: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether its rows may expire."""
+        return self.state == "proven"
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json` and the audit log."""
+        return {**self.__dict__, "day": str(self.day)}
+
+
+@dataclass(frozen=True)
+class Prover:
+    """Proves the days of one dataset.
+
+    Rows before `gone_before_ms` may have expired by the index already.
+    """
+
+    store: Store
+    source: Source
+    expiry: Expiry
+    dataset: Dataset
+    proof: Proof
+    gone_before_ms: int
+    limit_s: int
+
+    def prove(self, day: Day, manifest: Manifest | BadData | None) -> DayProof:
+        """Counts the day at the source, reads its object whole and compares both.
+
+        Raises what the store and the source raise.
+        """
+        counted = self.source.count(self.dataset, day).rows
+        born = self.expiry.born_expired(self.dataset, day, self.limit_s)
+        partly = day.start_ms < self.gone_before_ms
+        known = manifest if isinstance(manifest, Manifest) else None
+
+        def proof(state: State, why: str = "") -> DayProof:
+            return DayProof(
+                day,
+                state,
+                counted,
+                known.source_count if known else None,
+                known.sha256 if known else "",
+                partly=partly,
+                born_expired=born,
+                why=why,
+            )
+
+        if manifest is None:
+            return proof("missing", "not exported")
+        if isinstance(manifest, BadData):
+            return proof("damaged", manifest.what)
+        if changed := changed_keys(self.dataset, manifest):
+            return proof("differs", f"exported under another definition: {', '.join(changed)}")
+        if problem := count_problem(manifest):
+            return proof("differs", problem)
+        intact = verify_partition(self.store, self.dataset, day, manifest, None)
+        if not intact.ok:
+            return proof("damaged", "; ".join(intact.problems))
+        return proof(*self._compared(day, manifest, counted, partly=partly))
+
+    def _compared(
+        self, day: Day, manifest: Manifest, counted: int, *, partly: bool
+    ) -> tuple[State, str]:
+        exported = manifest.source_count
+        if counted > exported:
+            return "late", f"the source has {counted - exported} rows more than were exported"
+        if counted < exported and not (partly or self.proof == "contained"):
+            return "differs", f"the source counts {counted} rows, exported were {exported}"
+        if counted < exported or (partly and self.proof != "count"):
+            return self._remainder(day, manifest, counted)
+        if self.proof == "count":
+            return "proven", ""
+        found = verify_partition(self.store, self.dataset, day, manifest, self.source, deep=True)
+        return ("proven", "") if found.ok else ("differs", "; ".join(found.problems))
+
+    def _remainder(self, day: Day, manifest: Manifest, counted: int) -> tuple[State, str]:
+        """Where rows have gone from the source, each that is left is looked for in the object."""
+        unknown = self.expiry.unknown(self.dataset, day, self.store, manifest)
+        if unknown:
+            return "late", f"{unknown} of the rows left at the source were not exported"
+        gone = manifest.source_count - counted
+        return "proven", f"{gone} of its rows are gone from the source" if gone else ""

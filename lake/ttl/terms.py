@@ -1,0 +1,55 @@
+"""What `[ttl]` says of one dataset.
+
+Belongs here: defaults and overrides together. Does not: keys (lake.config.ttl).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lake.base.errors import ConfigError
+from lake.config.datasets import Dataset
+from lake.config.settings import Settings
+from lake.config.ttl import Proof, TtlOverride
+
+DAY_S = 86_400
+
+
+@dataclass(frozen=True)
+class Terms:
+    """`days` is the wanted limit, `margin_days` what has to be proven ahead of it."""
+
+    enabled: bool
+    days: int
+    margin_days: int
+    proof: Proof
+
+    @property
+    def wanted_s(self) -> int:
+        """The wanted limit in seconds."""
+        return self.days * DAY_S
+
+    @property
+    def margin_s(self) -> int:
+        """The margin in seconds."""
+        return self.margin_days * DAY_S
+
+
+def terms_of(settings: Settings, dataset: Dataset) -> Terms:
+    """Raises ConfigError where the margin leaves no closed day to be proven."""
+    section = settings.ttl
+    own = section.dataset.get(dataset.name, TtlOverride())
+    terms = Terms(
+        section.enabled if own.enabled is None else own.enabled,
+        own.days or section.days,
+        own.margin_days or section.margin_days,
+        own.proof or section.proof,
+    )
+    if terms.days <= terms.margin_days:
+        raise ConfigError(
+            "the limit leaves no closed day to prove",
+            where=f"[ttl], dataset {dataset.name}",
+            expected="days above margin_days",
+            found=f"days = {terms.days}, margin_days = {terms.margin_days}",
+        )
+    return terms

@@ -1,0 +1,128 @@
+"""One guard at a time, and what it remembers until the next.
+
+Belongs here: the object `guard/ttl.json`. Does not: what a guard does in its turn (apply).
+
+The object is replaced only as it was read, so two guards can't both take the turn. A guard that
+was killed has its turn taken away: at once where its process can be seen, else after the lease.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from lake.base.errors import BadData, Conflict, Missing
+from lake.process.running import is_alive, this_writer
+from lake.store import Store
+
+KEY = "guard/ttl.json"
+_LEASE = timedelta(minutes=30)  # renewed before each change of a limit
+
+
+@dataclass
+class Remembered:
+    """`holder` has the turn, None where nobody has. `datasets` has a record of each: `at` (when
+    its guard last came to an end), `limit_s`, `decision`, `confirmed_s` (the lowest limit that a
+    person has confirmed), `gone_before_ms`. `audited` is the newest audit entry that is settled.
+    """
+
+    holder: dict[str, str] | None = None
+    audited: int = 0
+    datasets: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def remembered(store: Store) -> Remembered:
+    """What the last guard has left. Raises BadData and what the store raises."""
+    try:
+        return Remembered(**json.loads(store.read(KEY)))
+    except Missing:
+        return Remembered()
+    except (ValueError, TypeError) as error:
+        raise BadData(
+            "what the guard remembers can't be read",
+            where=store.url(KEY),
+            found=error,
+            remedy="delete the object: `lake ttl apply` then asks again before it deletes rows",
+        ) from error
+
+
+class Turn:
+    """The turn of this process."""
+
+    def __init__(self, store: Store, state: Remembered, etag: str) -> None:
+        self._store = store
+        self._etag = etag
+        self.state = state
+
+    def renew(self) -> None:
+        """Stores what is remembered. Raises Conflict where another guard has taken the turn."""
+        self.state.holder = _this_guard()
+        self._write()
+
+    def release(self) -> None:
+        """Another guard may begin."""
+        self.state.holder = None
+        self._write()
+
+    def _write(self) -> None:
+        data = (json.dumps(self.state.__dict__, indent=1) + "\n").encode()
+        try:
+            with self._store.upload(KEY, replaces=self._etag) as upload:
+                upload.write(data)
+        except Conflict as error:
+            raise _taken(self._store, _holder_of(self._store)) from error
+        self._etag = upload.etag
+
+
+@contextmanager
+def turn(store: Store) -> Iterator[Turn]:
+    """Raises Conflict while another guard has it, and what the store raises."""
+    stat = store.stat(KEY)
+    state = remembered(store)
+    if state.holder and not _is_over(state.holder):
+        raise _taken(store, state.holder)
+    mine = Turn(store, state, stat.etag if stat else "")
+    mine.renew()
+    try:
+        yield mine
+    except BaseException:
+        with suppress(Exception):  # the first error is the one to report; the lease ends by itself
+            mine.release()
+        raise
+    mine.release()
+
+
+def _this_guard() -> dict[str, str]:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        user = "unknown"
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"writer": this_writer(), "who": f"{user}@{socket.gethostname()}", "at": now}
+
+
+def _is_over(holder: dict[str, str]) -> bool:
+    if (alive := is_alive(holder["writer"])) is not None:
+        return not alive
+    return datetime.now(UTC) - datetime.fromisoformat(holder["at"]) > _LEASE
+
+
+def _holder_of(store: Store) -> dict[str, str] | None:
+    with suppress(BadData):
+        return remembered(store).holder
+    return None
+
+
+def _taken(store: Store, holder: dict[str, str] | None) -> Conflict:
+    return Conflict(
+        "another guard is at work",
+        where=store.url(KEY),
+        found=f"{holder['who']}, since {holder['at']}" if holder else "a guard that has just ended",
+        remedy=f"wait until it ends; one that was killed elsewhere counts for {_LEASE}",
+    )
