@@ -10,8 +10,7 @@ parameters.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from datetime import date
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -37,7 +36,7 @@ def with_inputs(
 ) -> tuple[str, Parameters]:
     """The statement with its inputs as tables of WITH, and the inputs' parameters.
 
-    Days without a rollup are read here, one after the other.
+    Days without a rollup are read here.
     """
     tables, parameters = [], Parameters()
     for source in sources:
@@ -84,7 +83,7 @@ def _rows(lake: Lake, source: Source, start: Day, end: Day, kind: str) -> tuple[
     rollups = lake.table(hourly(source.dataset))
     rolled = _filled(
         f"{kind}_rolled",
-        columns=_columns(rollups, source),
+        columns=_columns(rollups, source, aggregated=kind == "counter"),
         hourly=quoted_name(f"{rollups.dataset}_between"),
         metrics=metrics,
     )
@@ -109,10 +108,10 @@ def _rows(lake: Lake, source: Source, start: Day, end: Day, kind: str) -> tuple[
 def _fill(
     lake: Lake, table: str, statement: str, days: Iterable[Day], parameters: Mapping[str, Any]
 ) -> None:
-    """The table of these days' rows; one day is in memory at a time."""
+    """The table of these days' rows, one stretch of days after the other."""
     begin = f"CREATE OR REPLACE TEMP TABLE {table} AS"
-    for day in days:
-        given = {**parameters, **_days(day, day.plus(1))}
+    for start, end in _stretches(days):
+        given = {**parameters, "from_day": start.date, "to_day": end.date}
         if begin.startswith("CREATE"):  # makes the session define what the statement reads
             lake.ask(f"SELECT * FROM ({statement}) LIMIT 0", given)  # noqa: S608
         with explained(lake.settings.lake.root):
@@ -120,8 +119,17 @@ def _fill(
         begin = f"INSERT INTO temp.{table} BY NAME"
 
 
-def _days(start: Day, end: Day) -> dict[str, date]:
-    return {"from_day": start.date, "to_day": end.date}
+def _stretches(days: Iterable[Day]) -> Iterator[tuple[Day, Day]]:
+    """Days that follow one another, as half-open ranges."""
+    start = end = None
+    for day in days:
+        if start is not None and end is not None and day != end:
+            yield start, end
+            start = None
+        start = start or day
+        end = day.plus(1)
+    if start is not None and end is not None:
+        yield start, end
 
 
 def _columns(table: Table, source: Source, *, aggregated: bool = False) -> str:

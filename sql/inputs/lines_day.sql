@@ -1,13 +1,13 @@
--- The same of a day that has no rollup, by its lines
+-- The same of days that have no rollup, by their lines
 --
--- grain:      one row a stream and level
+-- grain:      one row a stream, day and level
 -- inputs:     {between}, the range macro of the dataset with levels
--- parameters: from_day, to_day: one day
+-- parameters: from_day, to_day: these days
 SELECT
-    any_value(day) AS day,
+    day,
     stream_id,
     level,
     count(*) AS lines,
     CAST(sum(strlen(line)) AS BIGINT) AS bytes{columns}
 FROM {between}($from_day, $to_day)
-GROUP BY stream_id, level
+GROUP BY stream_id, day, level
