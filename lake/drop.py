@@ -19,6 +19,7 @@ from lake.partition.definition import changed_keys
 from lake.partition.layout import manifest_key, table_key
 from lake.partition.manifest import Manifest
 from lake.partition.replacement import Etags, remove, settle_idle
+from lake.rollup.storing import remove as remove_rollup
 from lake.store import Store
 from lake.systems.protocol import Source
 
@@ -101,7 +102,7 @@ def _reason(
 
 
 def drop(store: Store, partition: Partition, *, force: bool = False) -> Dropped:
-    """Removes the partition as it was inspected.
+    """Removes the partition as it was inspected, its rollup first.
 
     Raises PermanentError where the source does not hold the day any more, unless `force`;
     Conflict where the partition was replaced since it was inspected.
@@ -114,5 +115,6 @@ def drop(store: Store, partition: Partition, *, force: bool = False) -> Dropped:
             found=partition.reason,
             remedy="--force removes it all the same; its rows can't be exported again",
         )
+    remove_rollup(store, partition.dataset, partition.day)
     remove(store, partition.dataset, partition.day, partition.etags)
     return Dropped(partition.dataset, str(partition.day), partition.rows, partition.bytes)

@@ -6,7 +6,7 @@ recount. Does not: reading objects back (verify), exporting.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
@@ -20,6 +20,8 @@ from lake.hot import hot_days
 from lake.partition.layout import table_prefix
 from lake.partition.ledger import read_ledger
 from lake.partition.manifest import Manifest
+from lake.rollup.checking import RollupState, rollup_states
+from lake.rollup.definition import rollup_of
 from lake.store import Store
 from lake.systems.protocol import Source
 from lake.systems.registry import count_problem
@@ -37,6 +39,7 @@ class DayStatus:
     differs: the source now counts fewer, or by the manifest counted otherwise ·
     damaged: the object is gone or of another size than the manifest says (its content is
     verify's matter), or the manifest can't be read.
+    `rollup` is that of its rollup (lake.rollup.checking); None where the dataset has none.
     """
 
     state: State
@@ -47,6 +50,7 @@ class DayStatus:
     created_at: str | None = None
     version: str | None = None
     fingerprint: str | None = None
+    rollup: RollupState | None = None
     history: list[dict[str, Any]] | None = None
 
 
@@ -57,6 +61,7 @@ class DatasetStatus:
     `undated` rows have no day, `outside` rows are dated before the first expected day or
     after the current one; None where the source has no such rows or did not answer.
     `problem` is why the source was not counted; `broken` that a retry does not mend it.
+    `rollup_problem` is why the dataset's file of a rollup can't be used.
     """
 
     dataset: str
@@ -66,6 +71,7 @@ class DatasetStatus:
     outside: int | None = None
     problem: str | None = None
     broken: bool = False
+    rollup_problem: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The contract's shape."""
@@ -75,6 +81,7 @@ class DatasetStatus:
             "undated": self.undated,
             "outside": self.outside,
             "problem": self.problem,
+            "rollup_problem": self.rollup_problem,
             "days": {
                 str(day): {k: v for k, v in asdict(status).items() if v is not None}
                 for day, status in sorted(self.days.items())
@@ -111,6 +118,7 @@ def read_status(
         status = DatasetStatus(dataset.name, dataset.source)
         for day in sorted({*expected, *manifests}):
             status.days[day] = _from_manifest(manifests.get(day), sizes)
+        _add_rollups(settings, store, status, manifests)
         found.append(status)
     if source_of:
         names = sorted({one.source for one in found})
@@ -148,6 +156,25 @@ def _from_manifest(manifest: Manifest | BadData | None, sizes: dict[str, int]) -
         fingerprint=manifest.fingerprint or None,
         history=manifest.history,
     )
+
+
+def _add_rollups(
+    settings: Settings,
+    store: Store,
+    status: DatasetStatus,
+    manifests: Mapping[Day, Manifest | BadData],
+) -> None:
+    dataset = settings.dataset_named(status.dataset)
+    try:
+        rollup = rollup_of(settings, dataset)
+    except LakeError as error:  # a wrong file
+        status.rollup_problem = str(error)
+        return
+    held = {day: one for day, one in manifests.items() if isinstance(one, Manifest)}
+    if rollup is None or not held:
+        return
+    for day, state in rollup_states(store, dataset, rollup, held).items():
+        status.days[day] = replace(status.days[day], rollup=state)
 
 
 def _ask_source(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lake.base.day import Day
@@ -17,12 +17,15 @@ from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 from lake.hot import hot_days
 from lake.partition.fingerprint import Fingerprint, HourlyFingerprint
-from lake.partition.layout import partition_of_table, table_prefix
+from lake.partition.layout import partition_of_table, rollup_key, table_prefix
 from lake.partition.ledger import read_ledger
 from lake.partition.manifest import Manifest
 from lake.partition.read_back import read_back
+from lake.partition.rollups import RollupManifest, read_rollup
 from lake.process.scratch import explained_full_disk, scratch_directory
 from lake.retype import documents_of, has_older_typing, source_documents, typing_of
+from lake.rollup.checking import RollupState, rollup_state, sum_problem
+from lake.rollup.definition import rollup_of
 from lake.store import Store
 from lake.systems.protocol import Source
 from lake.systems.registry import count_problem, system
@@ -46,7 +49,8 @@ class Finding:
 
     `fingerprint` is the manifest's, "" where it has none. `source_count` is None where the
     source was not asked, `source_fingerprint` "" where it was not read again. `typing` is the
-    version of the rules that typed a MongoDB day: see retype.
+    version of the rules that typed a MongoDB day: see retype. `rollup` is the state of its
+    rollup, None where the dataset has none; a missing or stale one is no problem.
     """
 
     dataset: str
@@ -58,6 +62,7 @@ class Finding:
     source_fingerprint: str = ""
     typing: int | None = None
     older_typing: bool = False
+    rollup: RollupState | None = None
     problems: tuple[str, ...] = ()
 
     @property
@@ -78,6 +83,7 @@ class Finding:
             "source_fingerprint": self.source_fingerprint,
             "typing": self.typing,
             "older_typing": self.older_typing,
+            "rollup": self.rollup,
             "problems": list(self.problems),
         }
 
@@ -123,12 +129,35 @@ def verify_many(
             if isinstance(one.manifest, BadData):
                 raise one.manifest
             source = source_of(one.dataset.source) if source_of and kept else None
-            return verify_partition(store, one.dataset, one.day, one.manifest, source, deep=deep)
+            finding = verify_partition(store, one.dataset, one.day, one.manifest, source, deep=deep)
+            return _with_rollup(settings, store, one, finding)
         except LakeError as error:
             return Finding(one.dataset.name, one.day, problems=(str(error),))
 
     with ThreadPoolExecutor(_PARALLEL) as pool:
         yield from pool.map(check, partitions)
+
+
+def _with_rollup(settings: Settings, store: Store, one: Partition, finding: Finding) -> Finding:
+    """The finding, and what of the day's rollup is not its table's."""
+    rollup = rollup_of(settings, one.dataset)
+    if rollup is None or not isinstance(one.manifest, Manifest):
+        return finding
+    found = read_rollup(store, one.dataset.name, one.day)
+    stat = store.stat(rollup_key(one.dataset.name, one.day))
+    state = rollup_state(rollup, one.manifest, found, {stat.key: stat.bytes} if stat else {})
+    problems: list[str] = []
+    if state == "damaged":
+        problems = ["the rollup's object or manifest is damaged; `lake rollup --force` makes it"]
+    elif isinstance(found, RollupManifest) and state in ("current", "differs") and finding.ok:
+        from lake.rollup.verifying import rollup_problems  # noqa: PLC0415  DuckDB
+
+        problems = rollup_problems(store, rollup, one.manifest, found)
+        if state == "differs":
+            problems.append(sum_problem(found, one.manifest))
+        elif problems:
+            state = "differs"
+    return replace(finding, rollup=state, problems=(*finding.problems, *problems))
 
 
 def verify_partition(
@@ -176,7 +205,7 @@ def verify_partition(
         read,
         typing_of(manifest),
         has_older_typing(manifest),
-        tuple(problems),
+        problems=tuple(problems),
     )
 
 

@@ -66,10 +66,12 @@ def status(
     Compares presence and size of each object, not its content; `lake verify` reads it. Days
     inside the lateness window are re-counted at the source. If a source is unreachable, a
     message on standard error names it, and its days keep their last known state. Files that
-    killed runs left behind are listed as orphans.
+    killed runs left behind are listed as orphans. Days without a current rollup are listed;
+    fix: lake rollup.
 
-    Exit status: 1 if a day is neither verified nor empty, or if a dataset can't be counted for
-    a permanent reason, such as an invalid selector.
+    Exit status: 1 if a day is neither verified nor empty, if a rollup does not match its table
+    or its manifest, or if a dataset can't be counted for a permanent reason, such as an invalid
+    selector. Missing and stale rollups do not change it.
 
     \b
     Example:  lake status --from 2026-11-01 --to 2026-12-01
@@ -109,9 +111,34 @@ def status(
         click.echo(f"nothing is exported yet at {settings.lake.root}", err=True)
     for problem in sorted({dataset.problem for dataset in statuses if dataset.problem}):
         click.echo(f"not recounted: {problem}", err=True)
+    harmful = _report_rollups(statuses)
     states = {of_day.state for dataset in statuses for of_day in dataset.days.values()}
-    if states - {"verified", "empty"} or any(dataset.broken for dataset in statuses):
+    if states - {"verified", "empty"} or any(dataset.broken for dataset in statuses) or harmful:
         sys.exit(1)
+
+
+def _report_rollups(statuses: list[DatasetStatus]) -> bool:
+    """Writes a line for each dataset and state but `current`; whether one is a difference."""
+    from lake.rollup.checking import HARMLESS  # noqa: PLC0415
+
+    harmful = False
+    for dataset in statuses:
+        if dataset.rollup_problem:
+            harmful = True
+            click.echo(f"{dataset.dataset}: no rollup: {dataset.rollup_problem}", err=True)
+        for state in ("missing", "stale", "damaged", "differs"):
+            days = sorted(day for day, one in dataset.days.items() if one.rollup == state)
+            if not days:
+                continue
+            harmful |= state not in HARMLESS
+            noun = "rollup" if len(days) == 1 else "rollups"
+            force = "" if state in HARMLESS else " --force"
+            click.echo(
+                f"{dataset.dataset}: {len(days)} {noun} {state} ({_span(days)}); "
+                f"`lake rollup {dataset.dataset}{force}` makes them",
+                err=True,
+            )
+    return harmful
 
 
 def _outside(dataset: DatasetStatus) -> str:
@@ -190,13 +217,16 @@ def verify(
       1. the object exists, and its size and SHA-256 match the manifest;
       2. it decodes to the manifest's number of rows, with the same fingerprint;
       3. the source counted that many rows when the day was exported;
+      4. its rollup, unless missing or stale: SHA-256, and each row, computed again from the
+         table by SQL; sums of floats up to rounding;
       --source  the source counts as many rows now;
       --deep    the source's rows have the same fingerprint now; a mismatch is
                 located by hour.
 
     \b
     Cost:
-      default   downloads and decodes each object once; no request to a source.
+      default   downloads and decodes each object once, twice with a rollup; no request to a
+                source.
       --source  adds one counting query per day.
       --deep    adds as much load on the source as exporting these days.
 
@@ -239,4 +269,6 @@ def _line(finding: Finding) -> str:
     verdict = "ok" if finding.ok else "; ".join(finding.problems)
     if finding.older_typing:
         verdict += " (typed by older rules)"
+    if finding.rollup in ("missing", "stale"):
+        verdict += f" (rollup {finding.rollup})"
     return f"{finding.dataset} {finding.day} {finding.rows:,} rows: {verdict}"

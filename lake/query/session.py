@@ -294,17 +294,13 @@ class Lake:
 
     def _hint(self) -> Hint:
         names = ", ".join(self._names)
-        empty = [
-            name
-            for name, table in self._tables.items()
-            if not table.manifests and not table.rolled_up
-        ]
+        empty = [table for table in self._tables.values() if not table.manifests]
         levels = ", ".join(map(with_level, self._level_places))
         with_levels = f"; with the level of log lines: {levels}" if levels else ""
         return Hint(
             f"the tables are {names}{with_levels}; their rollups: NAME_hourly; for a range of "
             "days: NAME_between(DATE, DATE)",
-            "; ".join(f"{name} has no day in the lake yet" for name in empty),
+            "; ".join(map(_why_empty, empty)),
         )
 
     def _table(self, dataset: str) -> Table:
@@ -375,6 +371,12 @@ def connect_duckdb() -> duckdb.DuckDBPyConnection:
     )
     connection.execute("SET TimeZone = 'UTC'")
     return connection
+
+
+def _why_empty(table: Table) -> str:
+    if table.rolled_up and table.unrolled:
+        return f"{table.dataset} has no current rollup: `lake rollup {table.rolled_up}` makes them"
+    return f"{table.dataset} has no day in the lake yet"
 
 
 @cache

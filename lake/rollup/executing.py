@@ -27,7 +27,7 @@ from lake.systems.rollup import ROWS, Layout
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_RESULT = "rolled_rows"
+RESULT = "rolled_rows"
 _BATCH_ROWS = 65_536
 
 
@@ -37,7 +37,7 @@ def executed(rollup: SqlRollup, table: Path, manifest: Manifest, scratch: Path) 
         run(connection, rollup, table, manifest)
         keys = ", ".join(map(quoted_name, rollup.shape.keys))
         names = ", ".join(map(quoted_name, (*rollup.shape.keys, *rollup.shape.measures)))
-        found = connection.execute(f"SELECT {names} FROM {_RESULT} ORDER BY {keys}")  # noqa: S608
+        found = connection.execute(f"SELECT {names} FROM {RESULT} ORDER BY {keys}")  # noqa: S608
         reader = found.to_arrow_reader(_BATCH_ROWS)
         schema = _plain(reader.schema)
         batches = (batch.cast(schema) for batch in reader)
@@ -58,7 +58,7 @@ def run(connection: DuckDBPyConnection, rollup: SqlRollup, table: Path, manifest
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise _wrong(rollup, "one SELECT statement", f"{len(statements)} statements")
         # On one line with the file's first, a comment: its line numbers stay.
-        connection.execute(f"CREATE TEMP TABLE {_RESULT} AS {rollup.sql}")
+        connection.execute(f"CREATE TEMP TABLE {RESULT} AS {rollup.sql}")
     _check(connection, rollup)
 
 
@@ -99,14 +99,14 @@ def _has(schema: pa.Schema, path: tuple[str, ...]) -> bool:
 
 
 def _check(connection: DuckDBPyConnection, rollup: SqlRollup) -> None:
-    described = connection.execute(f"DESCRIBE {_RESULT}").fetchall()
+    described = connection.execute(f"DESCRIBE {RESULT}").fetchall()
     names = [row[0] for row in described]
     expected = [*rollup.shape.keys, *rollup.shape.measures]
     if sorted(names) != sorted(expected):
         raise _wrong(rollup, "the columns " + ", ".join(expected), ", ".join(names))
     keys = ", ".join(map(quoted_name, rollup.shape.keys))
     twice = connection.execute(
-        f"SELECT {keys} FROM {_RESULT} GROUP BY {keys} HAVING count(*) > 1 LIMIT 1"  # noqa: S608
+        f"SELECT {keys} FROM {RESULT} GROUP BY {keys} HAVING count(*) > 1 LIMIT 1"  # noqa: S608
     ).fetchone()
     if twice:
         values = ", ".join(map(str, twice))

@@ -8,11 +8,12 @@ A line's level is that of the view NAME_with_level; NULL where there is none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from lake.query.kinds import quoted_name
 from lake.systems.labels import MAP_COLUMN
 from lake.systems.rollup import ROWS, Layout, Shape
 from lake.systems.rollup_labels import RowLabels
@@ -59,13 +60,23 @@ class HourlyStreams:
 
     def statement(self, schema: pa.Schema) -> str:
         """See Rollup."""
+        names = map(quoted_name, self._own(schema))
+        kept = "".join(f"any_value(logs.{one}) AS {one}, " for one in names)
         return f"""
         SELECT
+            {kept}
             date_trunc('hour', ts) AS hour, stream_id, {_level(schema, self._level_from)} AS level,
             count(*) AS lines, CAST(sum(octet_length(encode(line))) AS BIGINT) AS bytes,
             min(ts) AS first_ts, max(ts) AS last_ts
         FROM {ROWS} AS logs GROUP BY ALL
         """  # noqa: S608
+
+    def compared(self, schema: pa.Schema) -> Mapping[str, str]:
+        """See Rollup."""
+        return dict.fromkeys((*self._own(schema), *self.shape.measures), "")
+
+    def _own(self, schema: pa.Schema) -> list[str]:
+        return RowLabels(schema, _OF_TABLE, _NAMES).own
 
 
 class StreamsRolling:

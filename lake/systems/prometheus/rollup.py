@@ -16,7 +16,7 @@ growth, and resets, which are drops of the count. Buckets stay in the table.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +95,21 @@ class HourlySeries:
         """See Rollup."""
         from lake.systems.prometheus.rollup_sql import statement  # noqa: PLC0415
 
-        return statement()
+        return statement(RowLabels(schema, _OF_TABLE, _NAMES).own)
+
+    def compared(self, schema: pa.Schema) -> Mapping[str, str]:
+        """See Rollup."""
+        own = RowLabels(schema, _OF_TABLE, _NAMES).own
+        exact = [*own, *(one.name for one in _MEASURES if one.name != "histogram"), "metric"]
+        exact += [f"histogram.{one.name}" for one in _HISTOGRAM]
+        largest = "a.samples * greatest(abs(a.min), abs(a.max))"
+        return dict.fromkeys(exact, "") | {
+            "sum": largest,
+            "increase": largest,
+            "histogram.count_increase": "abs(a.histogram.last_count)",
+            "histogram.sum_increase": "a.histogram.samples * "
+            "greatest(abs(a.histogram.first_sum), abs(a.histogram.last_sum))",
+        }
 
 
 @dataclass(frozen=True)

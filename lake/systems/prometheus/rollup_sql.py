@@ -5,20 +5,28 @@ Belongs here: the statement. Does not: the rules (rollup), which share no code w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from lake.query.kinds import quoted_name
 from lake.systems.rollup import ROWS
 
+_BEFORE, _BEFORE_H = '"|before"', '"|before_h"'  # names that no label's column has
 
-def statement() -> str:
-    """The columns without labels, one row for each series and hour; reads `day_rows`."""
-    grown = _grown("value", "value", "before")
-    counted = _grown("histogram.count", "histogram.count", "before_h.count")
-    added = _grown("histogram.sum", "histogram.count", "before_h.count", "before_h.sum")
+
+def statement(labels: Sequence[str]) -> str:
+    """One row for each series and hour, of the labels these; reads `day_rows`."""
+    names = [quoted_name(one) for one in labels]
+    listed = "".join(f"{one}, " for one in names)
+    kept = "".join(f"any_value({one}) AS {one}, " for one in names)
+    grown = _grown("value", "value", _BEFORE)
+    counted = _grown("histogram.count", "histogram.count", f"{_BEFORE_H}.count")
+    added = _grown("histogram.sum", "histogram.count", f"{_BEFORE_H}.count", f"{_BEFORE_H}.sum")
     return f"""
     WITH samples AS (
         SELECT
-            date_trunc('hour', ts) AS hour, series_id, metric, ts, value, nan, histogram,
-            lag(value IGNORE NULLS) OVER one AS before,
-            lag(histogram IGNORE NULLS) OVER one AS before_h
+            date_trunc('hour', ts) AS hour, series_id, metric, ts, value, nan, histogram, {listed}
+            lag(value IGNORE NULLS) OVER one AS {_BEFORE},
+            lag(histogram IGNORE NULLS) OVER one AS {_BEFORE_H}
         FROM {ROWS}
         WINDOW one AS (PARTITION BY series_id, date_trunc('hour', ts) ORDER BY ts)
     )
@@ -26,6 +34,7 @@ def statement() -> str:
         hour,
         series_id,
         any_value(metric) AS metric,
+        {kept}
         count(value) AS samples,
         arg_min(value, ts) FILTER (value IS NOT NULL) AS first,
         min(ts) FILTER (value IS NOT NULL) AS first_ts,
@@ -33,9 +42,9 @@ def statement() -> str:
         max(ts) FILTER (value IS NOT NULL) AS last_ts,
         min(value) AS min,
         max(value) AS max,
-        sum(value) AS sum,
+        nullif(sum(value), 'nan'::DOUBLE) AS sum,
         {grown} AS increase,
-        count(*) FILTER (value < before) AS resets,
+        count(*) FILTER (value < {_BEFORE}) AS resets,
         count(*) FILTER (nan = 'stale') AS stale,
         count(*) FILTER (nan = 'nan') AS nans,
         count(histogram) AS histograms,
@@ -49,7 +58,7 @@ def statement() -> str:
             last_sum: arg_max(histogram.sum, ts) FILTER (histogram IS NOT NULL),
             count_increase: {counted},
             sum_increase: {added},
-            resets: count(*) FILTER (histogram.count < before_h.count)
+            resets: count(*) FILTER (histogram.count < {_BEFORE_H}.count)
         }} END AS histogram
     FROM samples
     GROUP BY hour, series_id
@@ -60,7 +69,7 @@ def _grown(value: str, decides: str, before: str, from_value: str = "") -> str:
     """What the values grew by: all of one that comes behind a reset."""
     was = from_value or before
     return (
-        f"coalesce(sum(CASE WHEN {decides} < {before} THEN {value} "
+        f"nullif(coalesce(sum(CASE WHEN {decides} < {before} THEN {value} "
         f"WHEN {value} = {was} THEN 0 ELSE {value} - {was} END), "
-        f"CASE WHEN count({value}) > 0 THEN 0 END)"
+        f"CASE WHEN count({value}) > 0 THEN 0 END), 'nan'::DOUBLE)"
     )

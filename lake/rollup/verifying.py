@@ -1,0 +1,172 @@
+"""A rollup held against its table: read back, and computed again another way.
+
+Belongs here: the comparison, row by row. Does not: the statements (a system's `rollup`, a file),
+states without reading (checking).
+
+Counts, times, labels, first, last, smallest and largest values have to be equal. Sums of floats
+depend on the order of addition: they may differ by 1e-9 of themselves, or by 1e-12 of the scale
+that the rollup's system names (the number of terms times the largest).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pyarrow.parquet as pq
+
+from lake.base.errors import Missing
+from lake.partition.content import fetch
+from lake.partition.manifest import Manifest
+from lake.partition.rollups import RollupManifest
+from lake.process.scratch import explained_full_disk, scratch_directory
+from lake.query.kinds import quoted_name, quoted_text
+from lake.query.session import connect_duckdb, macro_statements
+from lake.rollup.definition import AnyRollup
+from lake.rollup.executing import RESULT, define_rows, run
+from lake.rollup.sql import SqlRollup
+from lake.store import Store
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_STORED = "stored_rows"
+_OF_SCALE = 1e-12
+_OF_ITSELF = 1e-9
+
+
+def rollup_problems(
+    store: Store, rollup: AnyRollup, manifest: Manifest, found: RollupManifest
+) -> list[str]:
+    """What of a current rollup is not as its manifest and its table say.
+
+    Raises Missing and BadData where the table itself is not what its manifest says.
+    """
+    with explained_full_disk(), scratch_directory() as scratch:
+        rolled, table = scratch / "rolled.parquet", scratch / "table.parquet"
+        if problem := _fetched(store, found, rolled):
+            return [problem]
+        with table.open("w+b") as file:
+            fetch(store, manifest, file)
+        with closing(connect_duckdb()) as connection:
+            try:
+                return list(_compared(connection, rollup, manifest, found, rolled, table))
+            except duckdb.Error as error:
+                return [f"the rollup can't be compared: {str(error).splitlines()[0]}"]
+
+
+def _fetched(store: Store, found: RollupManifest, file: Path) -> str:
+    digest, size = hashlib.sha256(), 0
+    try:
+        with file.open("wb") as out:
+            for chunk in store.chunks(found.key):
+                digest.update(chunk)
+                size += out.write(chunk)
+    except Missing:
+        return "the rollup's object is gone"
+    if size != found.bytes:
+        return f"the rollup's object has {size} bytes, its manifest says {found.bytes}"
+    if digest.hexdigest() != found.sha256:
+        return "the rollup's sha256 is not its manifest's"
+    return ""
+
+
+def _compared(
+    connection: DuckDBPyConnection,
+    rollup: AnyRollup,
+    manifest: Manifest,
+    found: RollupManifest,
+    rolled: Path,
+    table: Path,
+) -> Iterator[str]:
+    scales = _compute(connection, rollup, manifest, table)
+    source = f"read_parquet({quoted_text(str(rolled))}, hive_partitioning = false)"
+    connection.execute(f"CREATE TEMP TABLE {_STORED} AS FROM {source}")
+    keys = rollup.shape.keys
+    for first, second, problem in (
+        (_STORED, RESULT, "that the table has no rows for"),
+        (RESULT, _STORED, "that are missing"),
+    ):
+        sql = f"FROM {first} AS a ANTI JOIN {second} AS b ON {_same(keys)}"
+        if rows := _counted(connection, sql, keys):
+            yield f"the rollup has rows {problem}: {rows}"
+    for column, scale in scales.items():
+        joined = f"FROM {_STORED} AS a JOIN {RESULT} AS b ON {_same(keys)}"
+        sql = f"{joined} WHERE NOT ({_rule(column, scale)})"
+        if rows := _counted(connection, sql, keys):
+            yield f"the rollup's {column} is not the table's: {rows}"
+    yield from _sum_problems(connection, rollup, found)
+
+
+def _compute(
+    connection: DuckDBPyConnection, rollup: AnyRollup, manifest: Manifest, table: Path
+) -> Mapping[str, str]:
+    """Fills `rolled_rows`; returns the columns to compare, each with its scale."""
+    if isinstance(rollup, SqlRollup):
+        run(connection, rollup, table, manifest)
+        described = connection.execute(f"DESCRIBE {RESULT}").fetchall()
+        measures = [row[:2] for row in described if row[0] in rollup.shape.measures]
+        return {name: "0" if kind in ("DOUBLE", "FLOAT") else "" for name, kind in measures}
+    for statement in macro_statements():
+        connection.execute(statement)
+    define_rows(connection, table, manifest, None)
+    schema = pq.read_schema(table)
+    connection.execute(f"CREATE TEMP TABLE {RESULT} AS {rollup.statement(schema)}")
+    return rollup.compared(schema)
+
+
+def _same(keys: Sequence[str]) -> str:
+    """Of a key that may be NULL, too."""
+    return " AND ".join(f"a.{one} IS NOT DISTINCT FROM b.{one}" for one in map(quoted_name, keys))
+
+
+def _counted(connection: DuckDBPyConnection, sql: str, keys: Sequence[str]) -> str:
+    """The number of rows, and the keys of one; "" without any."""
+    texts = (f"coalesce(CAST(a.{one} AS VARCHAR), 'NULL')" for one in map(quoted_name, keys))
+    row = connection.execute(f"SELECT count(*), min([{', '.join(texts)}]) {sql}").fetchone()
+    if not row or not row[0]:
+        return ""
+    named = ", ".join(f"{key} {value}" for key, value in zip(keys, row[1], strict=True))
+    return f"{row[0]}, such as that of {named}"
+
+
+def _rule(column: str, scale: str) -> str:
+    """Whether both sides are equal, or with a scale as near as rounding lets them be."""
+    path = ".".join(map(quoted_name, column.split(".")))
+    stored, again = f"a.{path}", f"b.{path}"
+    equal = f"{stored} IS NOT DISTINCT FROM {again}"
+    if not scale:
+        return equal
+    of_scale = f"if(isfinite({scale}), {_OF_SCALE} * {scale}, 0)"
+    near = f"abs({stored} - {again}) <= greatest({_OF_ITSELF} * abs({stored}), {of_scale})"
+    return f"{equal} OR coalesce({near}, false)"
+
+
+def _sum_problems(
+    connection: DuckDBPyConnection, rollup: AnyRollup, found: RollupManifest
+) -> Iterator[str]:
+    for name in dict.fromkeys((*rollup.shape.sums, *rollup.shape.rows)):
+        column = quoted_name(name)
+        row = connection.execute(
+            f"SELECT sum({column}), sum(abs({column})) FROM {RESULT}"  # noqa: S608
+        ).fetchone()
+        total, absolute = row or (None, None)
+        if not _is_sum(found.sums.get(name), total or 0, absolute or 0):
+            yield (
+                f"the rollup's manifest has {found.sums.get(name)} as the sum of {name}, "
+                f"the table {total}"
+            )
+
+
+def _is_sum(claimed: Any, total: Any, absolute: Any) -> bool:
+    if isinstance(total, int):
+        return bool(claimed == total)
+    claimed, total = float(claimed if claimed is not None else "nan"), float(total)
+    if not (math.isfinite(claimed) and math.isfinite(total)):
+        return str(claimed) == str(total)
+    return bool(abs(claimed - total) <= _OF_ITSELF * float(absolute))

@@ -1,0 +1,240 @@
+"""`lake status` and `lake verify` on rollups: right ones, and wrong ones of every kind."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import rollup.test_hourly_series as series
+import rollup.test_hourly_streams as streams
+from hypothesis import HealthCheck, given, settings
+from support.made_partitions import put
+from support.plain_rollup import Sample, table
+from support.rolled_lake import Place
+
+from lake.base.day import Day
+from lake.partition.rollups import RollupManifest, read_rollup
+from lake.rollup.many import roll_up, with_rollups
+from lake.status import read_status
+from lake.verify import to_verify, verify_many
+
+DAY = Day.parse("2026-07-01")
+SECTIONS = """
+[sources.prometheus]
+url = "http://127.0.0.1:1"
+[sources.loki]
+url = "http://127.0.0.1:1"
+[[dataset]]
+name = "metrics"
+source = "prometheus"
+query = "m"
+mode = "raw"
+[[dataset]]
+name = "logs"
+source = "loki"
+selector = '{a="b"}'
+"""
+SAMPLES = [
+    Sample(series_, DAY.start_ms + at * 600_000, value)
+    for series_ in (1, 2)
+    for at, value in enumerate([1.0, 4.0, 2.0, math.nan, None, 9.5, 0.5, 3.0])
+]
+"""Two hours of two series, with resets, a NaN and a stale marker."""
+
+
+@pytest.fixture
+def place(tmp_path) -> Place:
+    return Place(tmp_path, SECTIONS)
+
+
+def made(place: Place, name: str, day: pa.Table) -> RollupManifest:
+    """A partition of these rows, and its rollup."""
+    dataset = place.settings.dataset_named(name)
+    put(place.store, dataset, DAY, day)
+    results = list(roll_up(place.settings, place.store, [dataset], [DAY], jobs=1))
+    assert [one.rolled.state for one in results] == ["made"], results[0].rolled.error
+    found = read_rollup(place.store, name, DAY)
+    assert isinstance(found, RollupManifest)
+    return found
+
+
+def problems(place: Place, name: str = "metrics") -> tuple[str, ...]:
+    dataset = place.settings.dataset_named(name)
+    parts = to_verify(place.store, [dataset], [DAY])
+    [finding] = verify_many(place.settings, place.store, parts, None)
+    return finding.problems
+
+
+def state(place: Place, name: str = "metrics") -> str | None:
+    statuses = read_status(place.settings, place.store, None, DAY, DAY.plus(1))
+    [found] = [one for one in statuses if one.dataset == name]
+    return found.days[DAY].rollup
+
+
+def rewrite(place: Place, found: RollupManifest, rows: pa.Table, **claims: object) -> None:
+    """Another rollup with a manifest that fits it: what no checksum shows."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(rows, sink)
+    data = sink.getvalue().to_pybytes()
+    place.store.write(found.key, data)
+    fields = json.loads(found.to_bytes())
+    fields |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), **claims}
+    place.store.write(f"manifests/rollups/{found.dataset}/{DAY}.json", json.dumps(fields).encode())
+
+
+def stored(place: Place, found: RollupManifest) -> pa.Table:
+    return pq.read_table(pa.BufferReader(place.store.read(found.key)))
+
+
+def test_right_ones(place):
+    made(place, "metrics", table(SAMPLES))
+    made(place, "logs", streams.table([(1, DAY.start_ns + 5, "level=info"), (2, DAY.start_ns, "")]))
+
+    assert problems(place) == problems(place, "logs") == ()
+    assert state(place) == state(place, "logs") == "current"
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(series.samples)
+def test_sql_computes_every_rollup_again(place, samples):
+    """NaN, infinities, -0, resets, histograms: two ways, one answer."""
+    shutil.rmtree(place.folder / "lake", ignore_errors=True)
+    made(place, "metrics", table(samples))
+
+    assert problems(place) == ()
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(streams.lines)
+def test_sql_counts_every_line_again(place, lines):
+    shutil.rmtree(place.folder / "lake", ignore_errors=True)
+    made(place, "logs", streams.table(lines))
+
+    assert problems(place, "logs") == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("samples", 5),
+        ("first", 1.5),
+        ("last_ts", datetime(2026, 7, 1, 0, 7, tzinfo=UTC)),
+        ("min", 0.5),
+        ("max", 4.5),
+        ("increase", 5.5),
+        ("resets", 0),
+        ("sum", None),
+        ("stale", 0),
+        ("nans", 0),
+        ("code", "2"),
+        ("metric", None),
+    ],
+)
+def test_one_wrong_value_is_found_and_named(place, name, other):
+    found = made(place, "metrics", table(SAMPLES))
+    rows = stored(place, found)
+    field = rows.schema.field(name)
+    right, *others = rows[name].to_pylist()
+    assert right != other
+    wrong = pa.array([other, *others], field.type)
+    rewrite(place, found, rows.set_column(rows.schema.get_field_index(name), field, wrong))
+
+    [problem] = problems(place)
+
+    assert f"the rollup's {name} is not the table's: 1, such as that of series_id 1" in problem
+
+
+def test_rounding_is_no_difference_and_a_millionth_is(place):
+    found = made(place, "metrics", table(SAMPLES))
+    rows = stored(place, found)
+    index = rows.schema.get_field_index("sum")
+    for factor, expected in ((1 + 1e-14, 0), (1 + 1e-6, 1)):
+        near = pa.array([value * factor for value in rows["sum"].to_pylist()])
+        rewrite(place, found, rows.set_column(index, "sum", near))
+        assert len(problems(place)) == expected
+
+
+def test_rows_too_many_and_too_few(place):
+    found = made(place, "metrics", table(SAMPLES))
+    rows = stored(place, found)
+    rewrite(place, found, rows.slice(1))
+    assert (
+        "rows that are missing: 1, such as that of series_id 1, hour 2026-07-01"
+        in problems(place)[0]
+    )
+
+    moved = rows.set_column(1, "series_id", pa.array([7, *rows["series_id"].to_pylist()[1:]]))
+    rewrite(place, found, moved)
+    assert any(
+        "the table has no rows for: 1, such as that of series_id 7" in one
+        for one in problems(place)
+    )
+
+
+def test_wrong_sums(place, lake):
+    found = made(place, "metrics", table(SAMPLES))
+    rewrite(place, found, stored(place, found), sums=found.sums | {"increase": 1.0})
+    assert [one for one in problems(place) if "sum of increase" in one]
+    assert state(place) == "current"  # rows alone are the status' matter
+
+    rewrite(place, found, stored(place, found), sums=found.sums | {"samples": 99})
+    assert state(place) == "differs"
+    assert len(problems(place)) == 2
+    status, _, err = lake(
+        "status", "--no-sources", "--day", str(DAY), "--config", str(place.config)
+    )
+    assert status == 1
+    assert "metrics: 1 rollup differs (2026-07-01); `lake rollup metrics --force` makes them" in err
+
+
+def test_a_damaged_object_or_manifest(place):
+    found = made(place, "metrics", table(SAMPLES))
+    data = place.store.read(found.key)
+    place.store.write(found.key, data[:-1])
+    assert state(place) == "damaged"
+    assert len(problems(place)) == 1
+
+    place.store.write(found.key, bytes([data[0] ^ 1]) + data[1:])
+    assert state(place) == "current"
+    assert problems(place) == ("the rollup's sha256 is not its manifest's",)
+
+    place.store.write(f"manifests/rollups/metrics/{DAY}.json", b"{}")
+    assert state(place) == "damaged"
+
+
+def test_missing_and_stale_ones_are_information(place, lake):
+    """A lake from before there were rollups stays green."""
+    dataset = place.settings.dataset_named("metrics")
+    put(place.store, dataset, DAY, table(SAMPLES))
+    put(place.store, place.settings.dataset_named("logs"), DAY, streams.table([]))
+    arguments = ("--no-sources", "--day", str(DAY), "--config", str(place.config))
+    status, out, err = lake("status", "--json", *arguments)
+    assert status == 0
+    assert json.loads(out)["datasets"][0]["days"][str(DAY)]["rollup"] == "missing"
+    assert "metrics: 1 rollup missing (2026-07-01); `lake rollup metrics` makes them" in err
+    assert problems(place) == ()
+
+    made(place, "metrics", table(SAMPLES))
+    put(place.store, dataset, DAY, table(SAMPLES[1:]))
+    assert state(place) == "stale"
+    assert problems(place) == ()
+    assert lake("status", *arguments)[0] == 0
+    status, out, _ = lake("rollup", "--json", "--config", str(place.config))
+    assert json.loads(out)["made"] == 2
+    assert state(place) == "current"
+
+
+def test_changed_places_of_levels_make_rollups_stale(place):
+    made(place, "logs", streams.table([(1, DAY.start_ns, "level=info")]))
+    place.config.write_text(place.config.read_text() + 'level_from = "line"\n')
+
+    changed = Place(place.folder, SECTIONS + 'level_from = "line"\n')
+
+    assert state(changed, "logs") == "stale"
+    assert with_rollups(changed.settings, ("logs",))
