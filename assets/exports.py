@@ -18,6 +18,14 @@ from assets.checks import Verdict, check_partition, check_specs, evaluations
 from assets.failing import as_failures
 from assets.names import asset_name, kind_of
 from assets.resources import LakeResource
+from assets.rollups import (
+    has_rollup,
+    mended,
+    rollup_asset_key,
+    rollup_check,
+    rollup_events,
+    rollup_spec,
+)
 from lake.base.day import Day
 from lake.base.errors import BadData, LakeError, TransientError
 from lake.config.datasets import Dataset
@@ -56,30 +64,31 @@ def partitions_of(settings: Settings) -> dg.DailyPartitionsDefinition:
 
 def export_asset(settings: Settings, dataset: Dataset) -> dg.AssetsDefinition:
     """The asset of a dataset, one partition a UTC day."""
-    source = system(dataset.source)
     partitions = partitions_of(settings)
+    rolled_up = has_rollup(settings, dataset)
     checks = check_specs(asset_name(dataset.name), partitions)
+    rollup_checks = [rollup_check(dataset, partitions)] if rolled_up else []
 
-    @dg.asset(
+    @dg.multi_asset(
         name=asset_name(dataset.name),
-        description=source.describe(dataset),
-        group_name=dataset.source,
-        kinds={kind_of(source.title), "parquet"},
-        tags={"source": dataset.source},
-        owners=["team:monitoring"],
-        metadata=dataset.model_dump(exclude={"name", "source"}, exclude_none=True)
-        | {"root": settings.lake.root},
+        specs=[
+            _table_spec(settings, dataset),
+            *([rollup_spec(settings, dataset)] if rolled_up else []),
+        ],
+        can_subset=rolled_up,
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.multi_run(DAYS_A_RUN),
-        check_specs=checks,
+        check_specs=[*checks, *rollup_checks],
         pool=dataset.source,
         retry_policy=RETRIES,
-        output_required=False,  # events are given day by day, so that a bad one has none
     )
     def export(
         context: dg.AssetExecutionContext, config: ExportConfig, lake: LakeResource
     ) -> Iterator[Event]:
         days = [(dataset, Day.parse(key)) for key in context.partition_keys]
+        if dg.AssetKey(asset_name(dataset.name)) not in context.selected_asset_keys:
+            yield from _rollups_alone(context, lake, settings, dataset)
+            return
         failures: dict[Day, LakeError] = {}
         with (
             as_failures(context.run_id),
@@ -99,6 +108,12 @@ def export_asset(settings: Settings, dataset: Dataset) -> dg.AssetsDefinition:
             for result in results:
                 try:
                     yield from _proven(exporter, dataset, result)
+                    if result.outcome and result.outcome.rollup.error:
+                        raise result.outcome.rollup.error
+                    if result.outcome and rollup_asset_key(dataset) in context.selected_asset_keys:
+                        yield from rollup_events(
+                            settings, exporter.store, dataset, result.day, result.outcome.rollup
+                        )
                 except LakeError as error:
                     last_try = context.retry_number >= RETRIES.max_retries
                     if config.recheck and last_try and _stands(exporter, dataset, result, error):
@@ -108,12 +123,48 @@ def export_asset(settings: Settings, dataset: Dataset) -> dg.AssetsDefinition:
                     # Its text says all there is to know; a traceback says nothing to an operator.
                     context.log.error("%s %s failed: %s", dataset.name, result.day, error)  # noqa: TRY400
                     failures[result.day] = error
-        for check in checks:
-            yield dg.Output(None, check.get_python_identifier())
+        for check in (*checks, *rollup_checks):
+            if check.key in context.selected_asset_check_keys:
+                yield dg.Output(None, check.get_python_identifier())
         if failures:
             raise _failure(dataset, failures, len(days))
 
     return export
+
+
+def _table_spec(settings: Settings, dataset: Dataset) -> dg.AssetSpec:
+    source = system(dataset.source)
+    return dg.AssetSpec(
+        asset_name(dataset.name),
+        description=source.describe(dataset),
+        group_name=dataset.source,
+        kinds={kind_of(source.title), "parquet"},
+        tags={"source": dataset.source},
+        owners=["team:monitoring"],
+        metadata=dataset.model_dump(exclude={"name", "source"}, exclude_none=True)
+        | {"root": settings.lake.root},
+        skippable=True,  # events are given day by day, so that a bad one has none
+    )
+
+
+def _rollups_alone(
+    context: dg.AssetExecutionContext, lake: LakeResource, settings: Settings, dataset: Dataset
+) -> Iterator[Event]:
+    """Where only the rollup is materialised: from the stored tables."""
+    failures: dict[Day, LakeError] = {}
+    with as_failures(context.run_id):
+        store = lake.store(settings)
+        for day in map(Day.parse, context.partition_keys):
+            try:
+                rolled = mended(settings, store, dataset, day)
+                yield from rollup_events(settings, store, dataset, day, rolled)
+            except LakeError as error:
+                context.log.error("%s %s failed: %s", dataset.name, day, error)  # noqa: TRY400
+                failures[day] = error
+    for check in context.selected_asset_check_keys:
+        yield dg.Output(None, f"{check.asset_key.to_python_identifier()}_{check.name}")
+    if failures:
+        raise _failure(dataset, failures, len(context.partition_keys))
 
 
 def _proven(exporter: Exporter, dataset: Dataset, result: Result) -> Iterator[Event]:

@@ -12,10 +12,14 @@ import re
 
 from lake.config.datasets import RESERVED_NAMES
 
+ROLLUPS = "rollups"
+"""The first part of the keys of rollups' assets; in names of Dagster's, two underscores follow."""
+
 
 def asset_name(dataset: str) -> str:
     """The dataset's name; `config` becomes `Config`, which no other dataset can have."""
-    return dataset.capitalize() if dataset in RESERVED_NAMES else dataset
+    reserved = dataset in RESERVED_NAMES or dataset.startswith(f"{ROLLUPS}__")
+    return dataset.capitalize() if reserved else dataset
 
 
 def kind_of(title: str) -> str:

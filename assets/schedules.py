@@ -12,6 +12,7 @@ import dagster as dg
 from assets.names import asset_name
 from assets.rehearsal import NAME as REHEARSAL
 from assets.resources import LakeResource
+from assets.rollups import has_rollup, rollup_asset_key
 from assets.snapshots import GROUP as SNAPSHOTS
 from assets.snapshots import daily_systems, snapshot_name
 from lake.base.day import Day
@@ -68,11 +69,13 @@ def recount_schedule(settings: Settings) -> dg.ScheduleDefinition:
     def recount(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
         today = Day(context.scheduled_execution_time.date())
         for source in dict.fromkeys(dataset.source for dataset in settings.dataset):
-            names = [asset_name(one.name) for one in settings.dataset if one.source == source]
+            datasets = [one for one in settings.dataset if one.source == source]
+            names = [asset_name(one.name) for one in datasets]
+            rollups = [rollup_asset_key(one) for one in datasets if has_rollup(settings, one)]
             if days := late_days(settings, source, today):
                 yield dg.RunRequest(
                     run_key=f"{source} {today}",
-                    asset_selection=[dg.AssetKey(name) for name in names],
+                    asset_selection=[*map(dg.AssetKey, names), *rollups],
                     run_config={"ops": {name: {"config": {"recheck": True}} for name in names}},
                     tags={
                         "dagster/asset_partition_range_start": str(days[0]),

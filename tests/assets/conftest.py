@@ -17,6 +17,8 @@ from assets.resources import LakeResource
 from lake.config.settings import Settings, load
 from lake.export import Exporter
 from lake.store import Store, open_store
+from lake.systems.loki.system import Loki
+from lake.systems.prometheus.system import Prometheus
 
 FILE = """
 [lake]
@@ -108,7 +110,11 @@ def wrapped() -> Callable[[Store], Store]:
 
 
 @pytest.fixture
-def place(settings: Settings, wrapped: Callable[[Store], Store]) -> Iterator[Place]:
+def place(
+    settings: Settings, wrapped: Callable[[Store], Store], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Place]:
+    for system in (Prometheus, Loki):  # the rows of the source in memory are not theirs
+        monkeypatch.setattr(system, "rollup", lambda self, dataset: None)
     source = FakeSource(lateness_days=0)
     store = wrapped(open_store(settings))
 

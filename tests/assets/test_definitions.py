@@ -13,6 +13,7 @@ from assets.definitions import build, defs
 from lake.base.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
+ROLLED_UP = ("requests", "samples", "lines")
 
 
 @pytest.fixture
@@ -69,14 +70,26 @@ def test_checks_of_each_asset(settings):
         (dataset.name, check)
         for dataset in settings.dataset
         for check in ("object_matches_manifest", "rows_equal_source")
-    }
+    } | {(f"rollups/{name}", "rollup_matches_table") for name in ROLLED_UP}
 
 
 def test_each_source_has_its_pool(settings, specs):
-    exports = [one for one in build(settings).assets if one.key.to_user_string() in specs]
+    names = {dg.AssetKey(name) for name in specs}
+    exports = [one for one in build(settings).assets if one.keys & names]
     assert len(exports) == len(specs)
     for asset in exports:
-        assert asset.op.pool == next(iter(asset.group_names_by_key.values()))
+        assert {asset.op.pool} == set(asset.group_names_by_key.values())
+
+
+def test_a_rollup_is_downstream_of_its_table_and_has_its_days(settings):
+    graph = build(settings).resolve_asset_graph()
+    for name in ROLLED_UP:
+        rollup = graph.get(dg.AssetKey(["rollups", name]))
+        table = graph.get(dg.AssetKey(name))
+        assert rollup.parent_keys == {table.key}
+        assert rollup.partitions_def == table.partitions_def
+        assert rollup.backfill_policy == table.backfill_policy
+    assert not graph.has(dg.AssetKey(["rollups", "events"]))
 
 
 def requests_of(definitions, schedule, at) -> list[dg.RunRequest]:
@@ -115,8 +128,11 @@ def test_every_night_the_days_that_may_still_grow(settings):
     }
     assert found == {
         ("events",): ("2026-07-01", "2026-07-04"),  # eight days back lie before the first
-        ("requests", "samples"): ("2026-07-03", "2026-07-04"),
-        ("lines",): ("2026-07-01", "2026-07-04"),
+        ("requests", "samples", "rollups/requests", "rollups/samples"): (
+            "2026-07-03",
+            "2026-07-04",
+        ),
+        ("lines", "rollups/lines"): ("2026-07-01", "2026-07-04"),
     }
     assert requests_of(definitions, schedule, datetime(2026, 7, 1, 3, 30, tzinfo=UTC)) == []
 
@@ -124,7 +140,8 @@ def test_every_night_the_days_that_may_still_grow(settings):
 def test_job_takes_all_assets(settings):
     job = build(settings).resolve_job_def("export")
     assert {key.to_user_string() for key in job.asset_layer.selected_asset_keys} == {
-        dataset.name for dataset in settings.dataset
+        *(dataset.name for dataset in settings.dataset),
+        *(f"rollups/{name}" for name in ROLLED_UP),
     }
 
 
