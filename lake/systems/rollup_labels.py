@@ -39,7 +39,10 @@ class RowLabels:
         index = pa.array(at)
 
         def taken(name: str) -> pa.Array:
-            return batch.column(name).take(index).cast(pa.string())
+            column = batch.column(name)
+            if not pa.types.is_dictionary(column.type):
+                return column.take(index)
+            return column.dictionary.take(column.indices.take(index))
 
         columns = {name: taken(name) for name in (*others, *self.own)}
         maps = batch.column(MAP_COLUMN).take(index)

@@ -69,6 +69,7 @@ _MEASURES = [
 _HEAD = [pa.field("hour", _TS), pa.field("series_id", pa.int64()), pa.field("metric", pa.string())]
 _NAMES = frozenset(one.name for one in (*_HEAD, *_MEASURES)) | {"day"}
 _OF_TABLE = frozenset(("ts", "metric", "value", "nan", "series_id", "histogram", MAP_COLUMN))
+_ONE = np.zeros(1, np.int64)  # the start of a single group
 _COUNTS = ("samples", "stale", "nans", "histograms")
 
 SHAPE = Shape(
@@ -124,9 +125,18 @@ class _Rows:
     counts: Floats
     sums: Floats
 
-    def from_row(self, start: int) -> _Rows:
-        """The rows from there on, without what is before them."""
-        return _Rows(*(one[start:].copy() for one in self._arrays()))
+    def part(self, start: int, end: int) -> _Rows:
+        """Some of the rows."""
+        return _Rows(*(one[start:end] for one in self._arrays()))
+
+    def copied(self) -> _Rows:
+        """The rows without the arrays that they are a part of."""
+        return _Rows(*(one.copy() for one in self._arrays()))
+
+    def is_followed_by(self, others: _Rows) -> bool:
+        """Whether the others begin in the same series and hour."""
+        hours = self.ts_ms[-1] // _HOUR_MS, others.ts_ms[0] // _HOUR_MS
+        return bool(self.ids[-1] == others.ids[0] and hours[0] == hours[1])
 
     def after(self, before: _Rows) -> _Rows:
         """All rows of the one, then these."""
@@ -153,28 +163,31 @@ class SeriesRolling:
         """See Rolling."""
         if not batch.num_rows:
             return
-        rows, held_rows = _rows_of(batch), 0
-        if self._held:
-            held_rows = len(self._held[0].ids)
-            rows = rows.after(self._held[0])
+        rows = _rows_of(batch)
         starts = _starts(rows)
-        of_batch = starts[1:] if self._held else starts
-        columns = self._labels.of_rows(batch, of_batch - held_rows, ["metric"])
-        labels = pa.record_batch(columns)
+        labels = pa.record_batch(self._labels.of_rows(batch, starts, ["metric"]))
         if self._held:
-            labels = pa.concat_batches([self._held[1], labels])
+            held, held_labels = self._held
+            if not held.is_followed_by(rows):
+                yield self._summed(held, _ONE, held_labels)
+            elif len(starts) == 1:
+                self._held = rows.after(held), held_labels
+                return
+            else:
+                yield self._summed(rows.part(0, int(starts[1])).after(held), _ONE, held_labels)
+                rows, labels = rows.part(int(starts[1]), len(rows.ids)), labels.slice(1)
+                starts = starts[1:] - starts[1]
         last = int(starts[-1])
-        if len(starts) > 1:
-            whole = _Rows(*(one[:last] for one in rows._arrays()))
-            yield self._summed(whole, starts[:-1], labels.slice(0, len(starts) - 1))
-        self._held = rows.from_row(last), labels.slice(len(starts) - 1)
+        if last:
+            yield self._summed(rows.part(0, last), starts[:-1], labels.slice(0, len(starts) - 1))
+        self._held = rows.part(last, len(rows.ids)).copied(), labels.slice(len(starts) - 1)
 
     def finish(self) -> Iterator[pa.RecordBatch]:
         """See Rolling."""
         if self._held:
             rows, labels = self._held
             self._held = None
-            yield self._summed(rows, np.zeros(1, np.int64), labels)
+            yield self._summed(rows, _ONE, labels)
 
     def _summed(self, rows: _Rows, starts: Ints, labels: pa.RecordBatch) -> pa.RecordBatch:
         columns: dict[str, pa.Array] = {name: labels.column(name) for name in labels.schema.names}
@@ -235,38 +248,43 @@ def _starts(rows: _Rows) -> Ints:
 
 
 def _measures(rows: _Rows, starts: Ints) -> dict[str, pa.Array]:
-    groups = len(starts)
-    group_of = np.repeat(np.arange(groups), np.diff(starts, append=len(rows.ids)))
-    missing = np.isnan(rows.values)
-    one = _Sampled(group_of, groups, np.flatnonzero(~missing))
-    growth, resets = one.growth(rows.values)
-    stale, has = np.bincount(group_of[rows.stale], minlength=groups), rows.histograms
-    histograms = np.bincount(group_of[has], minlength=groups)
-    nans = np.bincount(group_of[missing], minlength=groups) - stale - histograms
+    size = len(rows.ids)
+    ends = np.append(starts[1:], size)
+    one = _Sampled(starts, rows.values)
+    stale = _per_group(rows.stale, starts, ends)
+    histograms = _per_group(rows.histograms, starts, ends)
     return {
         "samples": pa.array(one.counts),
         "first": one.column(one.first(rows.values)),
         "first_ts": one.column(one.first(rows.ts_ms)).view(_TS),
         "last": one.column(one.last(rows.values)),
         "last_ts": one.column(one.last(rows.ts_ms)).view(_TS),
-        "min": one.column(one.reduced(np.minimum, rows.values)),
-        "max": one.column(one.reduced(np.maximum, rows.values)),
-        "sum": one.column(one.reduced(np.add, rows.values)),
-        "increase": one.column(growth),
-        "resets": pa.array(resets),
+        "min": one.column(one.least),
+        "max": one.column(one.most),
+        "sum": one.column(one.sums),
+        "increase": one.column(one.growth),
+        "resets": pa.array(one.resets),
         "stale": pa.array(stale),
-        "nans": pa.array(nans),
+        "nans": pa.array(ends - starts - one.counts - stale - histograms),
         "histograms": pa.array(histograms),
-        "histogram": _histogram(rows, group_of, groups),
+        "histogram": _histogram(rows, starts),
     }
 
 
-def _histogram(rows: _Rows, group_of: Ints, groups: int) -> pa.Array:
+def _per_group(chosen: npt.NDArray[np.bool_], starts: Ints, ends: Ints) -> Ints:
+    """How many of each group's rows are chosen."""
+    if not chosen.any():
+        return np.zeros(len(starts), np.int64)
+    upto = np.concatenate([np.zeros(1, np.int64), np.cumsum(chosen)])
+    found: Ints = upto[ends] - upto[starts]
+    return found
+
+
+def _histogram(rows: _Rows, starts: Ints) -> pa.Array:
     if not rows.histograms.any():
-        return pa.nulls(groups, _HISTOGRAM)
-    one = _Sampled(group_of, groups, np.flatnonzero(rows.histograms))
-    count_growth, resets = one.growth(rows.counts)
-    sum_growth, _ = one.growth(rows.sums, by=rows.counts)
+        return pa.nulls(len(starts), _HISTOGRAM)
+    counts = np.where(rows.histograms, rows.counts, np.nan)
+    one, added = _Sampled(starts, counts), _Sampled(starts, rows.sums, counts)
     members = [
         pa.array(one.counts),
         one.column(one.first(rows.ts_ms)).view(_TS),
@@ -276,63 +294,39 @@ def _histogram(rows: _Rows, group_of: Ints, groups: int) -> pa.Array:
             for values in (rows.counts, rows.sums)
             for end in (one.first, one.last)
         ),
-        one.column(count_growth),
-        one.column(sum_growth),
-        pa.array(resets),
+        one.column(one.growth),
+        one.column(added.growth),
+        pa.array(one.resets),
     ]
     mask = pa.array(one.counts == 0)
     return pa.StructArray.from_arrays(members, fields=list(_HISTOGRAM), mask=mask)
 
 
 class _Sampled:
-    """The chosen rows of each group; `counts` has an entry a group, all else one a group that
-    has any.
-    """
+    """What the rows of each group add up to that are not NaN in `decides`: an entry a group."""
 
-    def __init__(self, group_of: Ints, groups: int, chosen: Ints) -> None:
-        self._chosen = chosen
-        self._groups = group_of[chosen]
-        self.counts: Ints = np.bincount(self._groups, minlength=groups)
+    def __init__(self, starts: Ints, values: Floats, decides: Floats | None = None) -> None:
+        from lake.systems.prometheus.rollup_loops import sum_groups  # noqa: PLC0415  compiled
+
+        whole = [np.zeros(len(starts), np.int64) for _ in range(4)]
+        floats = [np.zeros(len(starts)) for _ in range(4)]
+        sum_groups(starts, values, values if decides is None else decides, *whole, *floats)
+        self.counts, self._firsts, self._lasts, self.resets = whole
+        self.least, self.most, self.sums, self.growth = floats
         self._has = self.counts > 0
-        ends = np.cumsum(self.counts)[self._has]
-        self._first, self._last = ends - self.counts[self._has], ends - 1
 
     def first(self, values: Any) -> Any:
-        return values[self._chosen[self._first]]
+        """Of each group's first row that counts."""
+        return values[self._firsts]
 
     def last(self, values: Any) -> Any:
-        return values[self._chosen[self._last]]
+        """Of the last one."""
+        return values[self._lasts]
 
-    def reduced(self, how: np.ufunc, values: Floats) -> Any:
-        if not len(self._chosen):
-            return values[:0]
-        with np.errstate(invalid="ignore", over="ignore"):
-            return how.reduceat(values[self._chosen], self._first)
-
-    def growth(self, values: Floats, by: Floats | None = None) -> tuple[Any, Ints]:
-        """The sum of what each value grew by, and the resets of each group; `by` decides which
-        value is a reset.
-        """
-        taken = values[self._chosen]
-        decides = taken if by is None else by[self._chosen]
-        inside = self._groups[1:] == self._groups[:-1]
-        smaller = decides[1:] < decides[:-1]
-        step = np.zeros(len(taken))
-        with np.errstate(invalid="ignore", over="ignore"):
-            grown = np.where(taken[1:] == taken[:-1], 0.0, taken[1:] - taken[:-1])
-        step[1:] = np.where(inside, np.where(smaller, taken[1:], grown), 0.0)
-        resets = np.bincount(self._groups[1:][inside & smaller], minlength=len(self.counts))
-        if not len(taken):
-            return step, resets
-        with np.errstate(invalid="ignore", over="ignore"):
-            return np.add.reduceat(step, self._first), resets
-
-    def column(self, found: Any) -> pa.Array:
-        """An entry a group: NULL where it has none of the rows, and where it is no number."""
-        values = np.zeros(len(self.counts), found.dtype)
-        values[self._has] = found
+    def column(self, values: Any) -> pa.Array:
+        """NULL where a group has none of the rows, and where it is no number."""
         missing = ~self._has
-        if found.dtype == np.float64:
+        if values.dtype == np.float64:
             missing |= np.isnan(values)
-            values[missing] = 0
+            values = np.where(missing, 0.0, values)
         return pa.array(values, mask=missing)
