@@ -129,6 +129,7 @@ def written(
         sorted_by=layout.sorted_by,
         encodings=layout.encodings,
         dictionary=layout.dictionary,
+        zstd_levels=layout.zstd_levels,
     )
     with file.open("wb") as out:
         found = write_parquet(stream, _FileUpload(out))

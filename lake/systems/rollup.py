@@ -61,6 +61,7 @@ class Layout:
     sorted_by: tuple[str, ...] = ()
     encodings: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     dictionary: tuple[str, ...] = ()
+    zstd_levels: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
 
 class Rolling(Protocol):

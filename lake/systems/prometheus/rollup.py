@@ -207,6 +207,8 @@ def _layout(labels: RowLabels) -> Layout:
         encodings=dict.fromkeys(floats, "BYTE_STREAM_SPLIT")
         | dict.fromkeys(times, "DELTA_BINARY_PACKED"),
         dictionary=("hour", "series_id", "metric", *labels.dictionary(), *counts),
+        # Nearly all of the bytes: 4% fewer than at level 3, and the rows are few.
+        zstd_levels=dict.fromkeys(floats, 9),
     )
 
 
