@@ -49,7 +49,7 @@ def put(store: Store, manifest: Manifest, made: Made) -> RollupManifest | None:
 
 def _replace(store: Store, new: RollupManifest, made: Made) -> None:
     key = rollup_manifest_key(new.dataset, Day.parse(new.day))
-    store.delete(key)
+    _delete(store, key)
     stat = store.stat(new.key)
     with made.file.open("rb") as file, store.upload(new.key, stat.etag if stat else "") as upload:
         while chunk := file.read(_CHUNK):
@@ -59,8 +59,14 @@ def _replace(store: Store, new: RollupManifest, made: Made) -> None:
 
 def remove(store: Store, dataset: str, day: Day) -> None:
     """Removes the rollup of a day, if there is one: the manifest, then the object."""
-    store.delete(rollup_manifest_key(dataset, day))
-    store.delete(rollup_key(dataset, day))
+    _delete(store, rollup_manifest_key(dataset, day))
+    _delete(store, rollup_key(dataset, day))
+
+
+def _delete(store: Store, key: str) -> None:
+    """Of what is not there a versioned bucket would keep that it was deleted."""
+    if store.stat(key):
+        store.delete(key)
 
 
 def _manifest_of(manifest: Manifest, made: Made) -> RollupManifest:
