@@ -93,8 +93,8 @@ def _killed_export(config: str, fault: str) -> None:
 )
 @pytest.mark.parametrize("mend", ["export", "rollup"])
 def test_killed_between_table_and_rollup(place, metric, push, lake, fault, mend):
-    push([({"__name__": metric, "n": "1"}, *samples_of({-60: 0.0, -45: 2.0, 0: 1.0, 15: 3.0}))])
-    place.export("stored", DAY.plus(-1))
+    push([({"__name__": metric, "n": "1"}, *samples_of({0: 1.0, 15: 3.0, 86400: 4.0, 86415: 6.0}))])
+    place.export("stored", DAY.plus(1))
     assert place.export("stored", DAY).rollup.state == "made"
     push([({"__name__": metric, "n": "1"}, *samples_of({30: 9.0}))])
 
@@ -112,7 +112,7 @@ def test_killed_between_table_and_rollup(place, metric, push, lake, fault, mend)
     assert status.days[DAY].rollup == (
         "current" if whole else "stale" if fault.startswith("delete") else "missing"
     )
-    assert growth(place, DAY.plus(-1), DAY.plus(1)) == 2 + (8 if whole else 0)
+    assert growth(place, DAY, DAY.plus(2)) == 2 + (8 if whole else 0)
     config = ("--config", str(place.config))
     assert lake("status", "--no-sources", "--day", str(DAY), *config)[0] in (0, 1)  # `stepped`
     command = ("export", "stored", "--day", str(DAY)) if mend == "export" else ("rollup", "stored")
