@@ -10,11 +10,14 @@ import warnings
 import dagster as dg
 
 from assets.exports import export_asset
+from assets.guard import guard_asset, is_enabled
 from assets.rehearsal import rehearsal_asset
 from assets.resources import LakeResource
 from assets.schedules import (
     EXPORT_JOB,
     EXPORT_SCHEDULE,
+    GUARD_JOB,
+    GUARD_SCHEDULE,
     REHEARSAL_JOB,
     SNAPSHOT_JOB,
     recount_schedule,
@@ -39,18 +42,23 @@ def build(settings: Settings, lake: LakeResource | None = None) -> dg.Definition
         assets = [export_asset(settings, dataset) for dataset in settings.dataset]
         assets += [snapshot_asset(settings, system) for system in backed_up_systems(settings)]
         assets.append(rehearsal_asset(settings))
+        if is_enabled(settings):
+            assets.append(guard_asset(settings))
     # A job that selects nothing would keep all the rest from being loaded.
     exports, snapshots = bool(settings.dataset), bool(backed_up_systems(settings))
+    guard = is_enabled(settings)
     return dg.Definitions(
         assets=assets,
         jobs=[
             *([EXPORT_JOB] if exports else []),
             *([SNAPSHOT_JOB] if snapshots else []),
+            *([GUARD_JOB] if guard else []),
             REHEARSAL_JOB,
         ],
         schedules=[
             *([EXPORT_SCHEDULE, recount_schedule(settings)] if exports else []),
             *([snapshot_schedule(settings)] if snapshots else []),
+            *([GUARD_SCHEDULE] if guard else []),
             rehearsal_schedule(settings),
         ],
         sensors=[manifest_sensor(settings)] if exports else [],

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from assets.guard import NAME as GUARD
 from assets.names import asset_name
 from assets.rehearsal import NAME as REHEARSAL
 from assets.resources import LakeResource
@@ -25,7 +26,8 @@ EXPORT_JOB = dg.define_asset_job(
     "export",
     selection=dg.AssetSelection.all()
     - dg.AssetSelection.groups(SNAPSHOTS)
-    - dg.AssetSelection.groups(REHEARSAL),
+    - dg.AssetSelection.groups(REHEARSAL)
+    - dg.AssetSelection.groups(GUARD),
     description="All datasets of one closed UTC day.",
 )
 
@@ -39,6 +41,21 @@ REHEARSAL_JOB = dg.define_asset_job(
     "rehearse",
     selection=dg.AssetSelection.groups(REHEARSAL),
     description="Snapshots brought back and held against the tables.",
+)
+
+GUARD_JOB = dg.define_asset_job(
+    "guard",
+    selection=dg.AssetSelection.groups(GUARD),
+    description="Limits of the TTL indexes, moved over proven days.",
+)
+
+GUARD_SCHEDULE = dg.ScheduleDefinition(
+    name="guard_daily",
+    cron_schedule="30 4 * * *",  # after the exports and the re-counts
+    execution_timezone="UTC",
+    job=GUARD_JOB,
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every day at 04:30 UTC: lets documents expire that are proven.",
 )
 
 # Half an hour after midnight: what the sources still had in their queues has arrived.

@@ -9,7 +9,7 @@ import json
 import sys
 from contextlib import closing
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -70,8 +70,9 @@ def status(
     fix: lake rollup.
 
     Exit status: 1 if a day is neither verified nor empty, if a rollup does not match its table
-    or its manifest, or if a dataset can't be counted for a permanent reason, such as an invalid
-    selector. Missing and stale rollups do not change it.
+    or its manifest, if a dataset can't be counted for a permanent reason, such as an invalid
+    selector, or if documents expire but `lake ttl apply` has not run for too long. Missing and
+    stale rollups do not change it.
 
     \b
     Example:  lake status --from 2026-11-01 --to 2026-12-01
@@ -80,11 +81,17 @@ def status(
     from lake.export import Exporter  # noqa: PLC0415
     from lake.repair import find_orphans, repair  # noqa: PLC0415
     from lake.status import read_status  # noqa: PLC0415
+    from lake.ttl.plan import opened  # noqa: PLC0415
+    from lake.ttl.silence import silences  # noqa: PLC0415
 
     settings = load(config)
     days = chosen_days(day, start, end)
-    with closing(Exporter(settings)) as exporter:
+    with (
+        closing(Exporter(settings)) as exporter,
+        opened(settings, exporter.store, exporter.source) as site,
+    ):
         orphans = (repair if mend else find_orphans)(settings, exporter.store)
+        silent = silences(settings, exporter.store, None if no_sources else site.expiry_of)
         statuses = read_status(
             settings,
             exporter.store,
@@ -96,6 +103,7 @@ def status(
         report = {
             "datasets": [status.to_json() for status in statuses],
             "orphans": [orphan.to_json() for orphan in orphans],
+            "silent_guards": [silence.to_json() for silence in silent],
         }
         click.echo(json.dumps(report, indent=1))
     else:
@@ -112,8 +120,11 @@ def status(
     for problem in sorted({dataset.problem for dataset in statuses if dataset.problem}):
         click.echo(f"not recounted: {problem}", err=True)
     harmful = _report_rollups(statuses)
+    for silence in silent:
+        click.echo(str(silence), err=True)
     states = {of_day.state for dataset in statuses for of_day in dataset.days.values()}
-    if states - {"verified", "empty"} or any(dataset.broken for dataset in statuses) or harmful:
+    broken = any(dataset.broken for dataset in statuses)
+    if states - {"verified", "empty"} or broken or harmful or silent:
         sys.exit(1)
 
 
@@ -230,13 +241,15 @@ def verify(
       --source  adds one counting query per day.
       --deep    adds as much load on the source as exporting these days.
 
-    Writes nothing. Days that the source no longer keeps are checked without it.
+    Writes nothing. Days that the source no longer keeps are checked without it. Without a
+    DATASET the audit log is checked too: each entry has to follow the one before it.
 
     Exit status: 1 if anything differs.
 
     \b
     Example:  lake verify --from 2026-11-01 --to 2026-11-08 --source
     """
+    from lake import audit  # noqa: PLC0415
     from lake.config.settings import load  # noqa: PLC0415
     from lake.export import Exporter  # noqa: PLC0415
     from lake.verify import to_verify, verify_many  # noqa: PLC0415
@@ -250,9 +263,13 @@ def verify(
         for finding in verify_many(settings, exporter.store, partitions, source_of, deep=deep):
             findings.append(finding)
             click.echo(f"[{len(findings)}/{len(partitions)}] {_line(finding)}", err=as_json)
+        chain = None if dataset else audit.check(exporter.store)
     bad = sum(not finding.ok for finding in findings)
     if as_json:
-        click.echo(json.dumps({"partitions": [f.to_json() for f in findings]}, indent=1))
+        report: dict[str, Any] = {"partitions": [f.to_json() for f in findings]}
+        if chain:
+            report["audit"] = chain.to_json()
+        click.echo(json.dumps(report, indent=1))
     else:
         noun = "partition" if len(findings) == 1 else "partitions"
         click.echo(f"{len(findings)} {noun}, {bad} with a difference")
@@ -261,7 +278,10 @@ def verify(
         click.echo(
             f"{older} {noun} typed by older rules; `lake export --retype` rewrites", err=True
         )
-    if bad:
+    problems = chain.problems if chain else ()
+    for problem in problems:
+        click.echo(f"audit log: {problem}", err=True)
+    if bad or problems:
         sys.exit(1)
 
 

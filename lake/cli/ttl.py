@@ -147,7 +147,7 @@ def _require_enabled(settings: Settings, datasets: Sequence[Dataset]) -> None:
 
 def _confirm(plans: Sequence[Plan]) -> None:
     """Asks once. Raises UsageError without a terminal, click.Abort for anything but yes."""
-    listed = [f"  {one.dataset}: {one.deletes:,} documents, all of them proven" for one in plans]
+    listed = [f"  {one.dataset}: {_rows(one.deletes)}, all of them proven" for one in plans]
     question = "\n".join(["These expire at the source:", *listed, "Let them expire?"])
     if not sys.stdin.isatty():
         raise UsageError(
@@ -189,17 +189,22 @@ def _lines(plan: Plan) -> Iterator[str]:
         span = str(days[0].day) if len(days) == 1 else f"{days[0].day} … {days[-1].day}"
         many = "1 day" if len(days) == 1 else f"{len(days)} days"
         rows = sum(one.source_count for one in days)
-        yield f"          {span}  {many}, {rows:,} rows: {state}" + (f" ({why})" if why else "")
-    counts = Counter({"never expire": plan.never, "of no day would expire": plan.undated})
-    counts["were older than the limit when inserted"] = plan.born_expired
+        yield f"          {span}  {many}, {_rows(rows)}: {state}" + (f" ({why})" if why else "")
+    counts = Counter({"without a date to expire by": plan.never})
+    counts["of no day, to expire by a date in an array"] = plan.undated
+    counts["inserted when older than the limit"] = plan.born_expired
     for what, number in counts.items():
         if number:
-            yield f"          {number:,} rows {what}"
+            yield f"          {_rows(number)} {what}"
     for other in plan.rule.others:
         yield f"  warning {other}; the guard does not change it"
     for note in plan.notes:
         yield f"  note    {note}"
     yield f"  {_decided(plan)}"
+
+
+def _rows(number: int) -> str:
+    return "1 row" if number == 1 else f"{number:,} rows"
 
 
 def _decided(plan: Plan) -> str:
@@ -213,7 +218,7 @@ def _decided(plan: Plan) -> str:
     if plan.target_s is None:
         return f"{what[plan.decision]} nothing is set: {plan.why}"
     change = f"{_days(plan.rule.limit_s)} → {_days(plan.target_s)}" if plan.changes else "unchanged"
-    deletes = f"; {plan.deletes:,} rows expire at once" if plan.deletes else ""
+    deletes = f"; {_rows(plan.deletes)} to expire at once" if plan.deletes else ""
     why = f": {plan.why}" if plan.why else ""
     return f"{what[plan.decision]} {change}{deletes}{why}"
 

@@ -30,7 +30,7 @@ RESERVED_NAMES = frozenset(
         *(word for word in keyword.kwlist if word.islower()),
         *("arg_dict", "bool", "conf", "config", "context", "dict", "float", "input"),
         *("input_arg_dict", "int", "meta", "output", "output_arg_dict", "str", "type"),
-        *("export", "rehearsal", "rehearse", "snapshot"),
+        *("export", "guard", "rehearsal", "rehearse", "snapshot", "ttl_guard"),
         *(f"snapshot_{name}" for name in packages()),
     ]
 )

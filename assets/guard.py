@@ -1,0 +1,91 @@
+"""The daily guard of expiry as an asset.
+
+Belongs here: what Dagster keeps of a run. Does not: the guard (lake.ttl).
+"""
+
+# No `from __future__ import annotations` here: Dagster reads the asset's annotations as types.
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from assets.failing import as_failures
+from assets.resources import LakeResource
+from lake.base.errors import PermanentError
+from lake.config.settings import Settings
+from lake.ttl import Applied, Plan, apply
+from lake.ttl.plan import opened
+from lake.ttl.terms import terms_of
+
+NAME = "ttl_guard"
+
+
+def is_enabled(settings: Settings) -> bool:
+    """Whether any dataset has a limit to guard."""
+    return any(terms_of(settings, dataset).enabled for dataset in settings.dataset)
+
+
+def guard_asset(settings: Settings) -> dg.AssetsDefinition:
+    """Not partitioned: a run is about everything that may expire now."""
+
+    @dg.asset(
+        name=NAME,
+        description=(
+            "Limits of the TTL indexes, moved as far as what expires is proven. Fails where a "
+            "limit is held above the wanted one or can't be set."
+        ),
+        group_name=NAME,
+        owners=["team:monitoring"],
+        metadata={"root": settings.lake.root},
+    )
+    def ttl_guard(
+        context: dg.AssetExecutionContext, lake: LakeResource
+    ) -> dg.MaterializeResult[None]:
+        with (
+            as_failures(context.run_id),
+            lake.exporter(settings) as exporter,
+            opened(settings, exporter.store, exporter.source) as site,
+        ):
+            plans: list[Plan] = []
+            done = list(
+                apply(site, settings.dataset, show=plans.append, confirm=_refuse_to_confirm)
+            )
+        for one in done:
+            context.log.info("%s: %s, limit %s s", one.plan.dataset, one.state, one.limit_s)
+        metadata = _metadata(done)
+        if held := [one for one in done if not one.ok]:
+            told = "\n".join(_line(one) for one in held)
+            raise dg.Failure(
+                f"documents are held, or expire past the guard\n{told}",
+                metadata=metadata,
+                allow_retries=False,
+            )
+        return dg.MaterializeResult(metadata=metadata)
+
+    return ttl_guard
+
+
+def _refuse_to_confirm(plans: Sequence[Plan]) -> None:
+    listed = ", ".join(f"{plan.dataset} ({plan.deletes:,} documents)" for plan in plans)
+    raise PermanentError(
+        "a first deletion needs a person's confirmation",
+        where=listed,
+        remedy="run `lake ttl apply` once in a terminal",
+    )
+
+
+def _line(applied: Applied) -> str:
+    reasons = (applied.why, applied.plan.why, *applied.plan.rule.others)
+    return f"{applied.plan.dataset}: {'; '.join(reason for reason in reasons if reason)}"
+
+
+def _metadata(done: list[Applied]) -> dict[str, dg.MetadataValue]:
+    """Of each dataset its limit in days and what is unproven: lines in Dagster's plots."""
+    found: dict[str, dg.MetadataValue] = {}
+    for one in done:
+        name, plan = one.plan.dataset, one.plan
+        found[f"{name}_decision"] = dg.MetadataValue.text(plan.decision)
+        found[f"{name}_unproven_days"] = dg.MetadataValue.int(sum(not day.ok for day in plan.days))
+        if one.limit_s is not None:
+            found[f"{name}_limit_days"] = dg.MetadataValue.float(one.limit_s / 86_400)
+    return found

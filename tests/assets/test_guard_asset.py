@@ -1,0 +1,75 @@
+"""The daily guard of expiry as Dagster has it: where it is, and runs on a real server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pymongo
+import pytest
+from support.hot_documents import DAY_S, Hot, ago, days, hot
+
+from assets.definitions import build
+
+OLD = days(14, 1)
+
+
+@pytest.fixture
+def place(tmp_path: Path, mongo_uri: str, mongo_database: str) -> Any:
+    with pymongo.MongoClient[dict[str, Any]](mongo_uri, tz_aware=True) as client:
+        made = hot(tmp_path, mongo_uri, mongo_database, client)
+        made.insert(OLD)
+        made.export(OLD)
+        yield made
+
+
+def run(place: Hot) -> dg.ExecuteInProcessResult:
+    with dg.DagsterInstance.ephemeral() as instance:
+        job = build(place.settings).resolve_job_def("guard")
+        return job.execute_in_process(instance=instance, raise_on_error=False)
+
+
+def failure(result: dg.ExecuteInProcessResult) -> dg.Failure:
+    found = result.failure_data_for_node("ttl_guard").user_failure_data
+    assert found is not None
+    return found
+
+
+def test_it_is_there_only_where_expiry_is_enabled(settings, place):
+    without = build(settings)
+    assert "ttl_guard" not in {
+        key.to_user_string() for key in without.resolve_asset_graph().get_all_asset_keys()
+    }
+    assert [one.name for one in without.resolve_all_job_defs() if one.name == "guard"] == []
+    definitions = build(place.settings)
+    schedule = definitions.resolve_schedule_def("guard_daily")
+    assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("30 4 * * *", "UTC")
+    exported = definitions.resolve_job_def("export").asset_layer.selected_asset_keys
+    assert {key.to_user_string() for key in exported} == {"events"}
+
+
+def test_the_first_deletion_needs_a_person(place):
+    result = run(place)
+    assert not result.success
+    assert "run `lake ttl apply` once in a terminal" in failure(result).description
+    assert place.limit_s is None
+
+
+def test_it_moves_the_limit_and_fails_where_it_is_held(place):
+    place.apply()
+    result = run(place)
+    assert result.success
+    [event] = result.asset_materializations_for_node("ttl_guard")
+    told = {name: value.value for name, value in event.metadata.items()}
+    assert told == {
+        "events_decision": "limit",
+        "events_unproven_days": 0,
+        "events_limit_days": 10.0,
+    }
+    (place.config.parent / f"lake/tables/events/day={ago(9)}/data.parquet").unlink()
+    result = run(place)
+    assert not result.success
+    assert f"the first is {ago(9)}: damaged" in failure(result).description
+    assert place.limit_s == 12 * DAY_S

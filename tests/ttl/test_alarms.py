@@ -1,0 +1,151 @@
+"""What `lake status`, `lake doctor` and `lake verify` report of guards and of the audit log."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.hot_documents import DAY_S, NEVER_S, Hot, days
+
+from lake import audit
+from lake.ttl import silences
+from lake.ttl.turn import KEY
+
+OLD = days(12, 1)
+
+
+@pytest.fixture
+def guarded(place: Hot) -> Hot:
+    place.insert(OLD)
+    place.export(OLD)
+    place.apply()
+    return place
+
+
+def ran(place: Hot, hours: float) -> None:
+    """The last run was so long ago."""
+    path = place.config.parent / "lake" / KEY
+    state = json.loads(path.read_text())
+    at = dt.datetime.now(dt.UTC) - dt.timedelta(hours=hours)
+    state["datasets"]["events"]["at"] = at.isoformat()
+    path.write_text(json.dumps(state))
+
+
+def expiry_check(place: Hot) -> dict[str, str]:
+    checks = json.loads(place.command("doctor", "--json").stdout)["checks"]
+    return next(one for one in checks if one["subject"] == "expiry of events")
+
+
+@pytest.mark.parametrize("options", [[], ["--no-sources"]])
+def test_a_guard_that_has_not_run_for_too_long_fails_status(
+    guarded: Hot, options: list[str]
+) -> None:
+    assert guarded.command("status", *options).exit_code == 0
+    ran(guarded, 35)
+    assert guarded.command("status", *options).exit_code == 0
+    ran(guarded, 37)
+    failed = guarded.command("status", "--json", *options)
+    assert failed.exit_code == 1
+    (silent,) = json.loads(failed.stdout)["silent_guards"]
+    assert (silent["dataset"], silent["limit_s"]) == ("events", 10 * DAY_S)
+    assert "events: the guard of expiry has not run since" in failed.stderr
+
+
+def test_doctor_reports_it(guarded: Hot) -> None:
+    assert expiry_check(guarded)["state"] == "ok"
+    ran(guarded, 37)
+    assert expiry_check(guarded)["state"] == "fail"
+    assert expiry_check(guarded)["remedy"] == "lake ttl apply"
+
+
+def test_an_index_without_any_guard_is_reported_where_one_is_configured(place: Hot) -> None:
+    place.insert(OLD)
+    place.export(OLD)
+    assert place.command("status").exit_code == 0  # no index: nothing expires
+    place.events.create_index("timestamp", expireAfterSeconds=400 * DAY_S)
+    failed = place.command("status")
+    assert failed.exit_code == 1
+    assert "has not run yet" in failed.stderr
+    change = {"name": "timestamp_1", "expireAfterSeconds": NEVER_S}
+    place.client[place.database].command({"collMod": "events", "index": change})
+    assert place.command("status").exit_code == 0  # it lets nothing expire
+
+
+def test_a_source_that_does_not_answer_leaves_the_last_known_limit(guarded: Hot) -> None:
+    ran(guarded, 37)
+
+    def expiry_of(name: str) -> Any:
+        from lake.base.errors import TransientError  # noqa: PLC0415
+
+        raise TransientError("no answer")
+
+    assert silences(guarded.settings, guarded.store, expiry_of)
+
+
+def verified(place: Hot) -> tuple[int, list[str]]:
+    result = place.command("verify", "--json")
+    return result.exit_code, json.loads(result.stdout)["audit"]["problems"]
+
+
+def entry(place: Hot, number: int) -> Path:
+    return place.config.parent / "lake" / audit.key_of(number)
+
+
+def test_verify_checks_the_audit_log(guarded: Hot) -> None:
+    for number in range(3):
+        audit.append(guarded.store, "test", "events", "because", details={"number": number})
+    assert verified(guarded) == (0, [])
+    named = guarded.command("verify", "events", "--json")
+    assert "audit" not in json.loads(named.stdout)
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        ("first gone", "entry 1 is missing"),
+        ("middle gone", "entries 2 to 3 are missing"),
+        ("last gone", "entry 5 is missing"),
+        ("altered", "entry 3 does not follow entry 2"),
+        ("last altered", "entry 5 was altered"),
+        ("unreadable", "entry 3 of the audit log can't be read"),
+        ("renumbered", "entry 3 of the audit log can't be read"),
+        ("all gone", "entries 1 to 5 are missing"),
+    ],
+)
+def test_what_happened_to_the_audit_log(guarded: Hot, damage: str, problem: str) -> None:
+    for number in range(3):
+        audit.append(guarded.store, "test", "events", "because", details={"number": number})
+    gone = {"first gone": [1], "middle gone": [2, 3], "last gone": [5], "all gone": range(1, 6)}
+    for number in gone.get(damage, []):
+        entry(guarded, number).unlink()
+    change = {"altered": 2, "last altered": 5}.get(damage)
+    if change:
+        path = entry(guarded, change)
+        path.write_text(path.read_text().replace('"events"', '"other"'))
+    if damage == "unreadable":
+        entry(guarded, 3).write_text("{}")
+    if damage == "renumbered":
+        entry(guarded, 3).write_bytes(entry(guarded, 4).read_bytes())
+    code, problems = verified(guarded)
+    assert code == 1
+    assert any(one.startswith(problem) for one in problems), problems
+
+
+def test_writers_at_one_moment_make_one_chain(place: Hot) -> None:
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+
+    store = place.store
+    with ThreadPoolExecutor(8) as pool:
+        written = list(
+            pool.map(
+                lambda n: audit.append(store, "test", "events", "", details={"n": n}), range(24)
+            )
+        )
+    assert sorted(one.sequence for one in written) == list(range(1, 25))
+    assert audit.check(store).to_json() == {"entries": 24, "problems": []}
+    assert [one.details["n"] for one in audit.entries(store, after=20)] == [
+        one.details["n"] for one in sorted(written, key=lambda one: one.sequence)[20:]
+    ]

@@ -1,0 +1,197 @@
+"""Limits that are set: once, with an entry, and never on a document that nobody has proven."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Any
+
+import pytest
+from support.hot_documents import DAY_S, NEVER_S, Hot, ago, at, days, hot
+
+from lake.base.errors import Refused
+from lake.systems.mongo.expiry import MongoExpiry
+from lake.ttl import Plan
+
+OLD = days(16, 1)
+
+
+@pytest.fixture
+def exported(place: Hot) -> Hot:
+    place.insert(OLD)
+    place.export(OLD)
+    return place
+
+
+def test_it_sets_the_wanted_limit_once(exported: Hot) -> None:
+    assert exported.apply().state == "done"
+    assert exported.limit_s == 10 * DAY_S
+    first = exported.entries()
+    assert [one["details"]["state"] for one in first] == ["intended", "done"]
+    assert first[0]["details"]["new_s"] == 10 * DAY_S
+    assert {day["state"] for day in first[0]["proof"]["days"]} == {"proven"}
+    applied = exported.apply()
+    assert (applied.state, applied.ok) == ("unchanged", True)
+    assert exported.entries() == first
+
+
+def test_the_first_deletion_is_confirmed_and_no_later_one(exported: Hot) -> None:
+    asked: list[str] = []
+
+    def refuses(plans: list[Plan]) -> None:
+        asked.extend(plan.dataset for plan in plans)
+        raise Refused("no")
+
+    with pytest.raises(Refused):
+        exported.apply(confirm=refuses)
+    assert asked == ["events"]
+    assert (exported.limit_s, exported.entries()) == (None, [])
+    exported.apply()
+    exported.events.drop_index("lake_ttl")
+    assert exported.apply(confirm=refuses).state == "done"  # confirmed already
+    text = exported.config.read_text().replace("days = 10\n", "days = 9\n")
+    exported.config.write_text(text)
+    with pytest.raises(Refused):  # more would expire than was confirmed
+        exported.apply(confirm=refuses)
+
+
+def test_without_a_terminal_the_command_needs_yes(exported: Hot) -> None:
+    refused = exported.command("ttl", "apply")
+    assert type(refused.exception).__name__ == "UsageError"
+    assert "add --yes" in str(refused.exception)
+    assert exported.limit_s is None
+    done = exported.command("ttl", "apply", "--yes", "--json")
+    assert done.exit_code == 0
+    (report,) = json.loads(done.stdout)["datasets"]
+    assert (report["result"], report["limit_after_s"]) == ("done", 10 * DAY_S)
+    assert report["born_expired"] == 18
+    assert "expire at once" in done.stderr
+
+
+def test_nothing_is_set_where_it_is_not_enabled(exported: Hot) -> None:
+    text = exported.config.read_text().replace("enabled = true", "enabled = false")
+    exported.config.write_text(text)
+    planned = exported.command("ttl", "plan")
+    assert planned.exit_code == 0
+    assert "(not enabled)" in planned.stdout
+    refused = exported.command("ttl", "apply", "--yes")
+    assert refused.exception.exit_code == 2
+    assert exported.limit_s is None
+
+
+def test_a_document_that_arrives_after_the_plan_stops_it(exported: Hot) -> None:
+    from lake.ttl import apply  # noqa: PLC0415
+
+    late = {"timestamp": at(ago(12)), "late": True}
+    with exported.site() as site:
+        (applied,) = apply(
+            site,
+            site.settings.dataset,
+            show=lambda plan: exported.events.insert_one(late),
+            confirm=lambda plans: None,
+        )
+    assert (applied.state, applied.ok) == ("abandoned", False)
+    assert f"rows of {ago(12)} arrived" in applied.why
+    assert exported.limit_s == NEVER_S
+    assert exported.entries()[-1]["details"]["state"] == "abandoned"
+    assert exported.apply().plan.decision == "held"
+    assert exported.limit_s == 15 * DAY_S
+
+
+@pytest.mark.parametrize("value", ["date", "array", "another day"])
+def test_one_that_arrives_while_the_limit_is_set_raises_it_again(
+    exported: Hot, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    values = {"date": at(ago(12)), "array": [at(ago(12)), at(ago(2))], "another day": at(ago(77))}
+    set_limit = MongoExpiry.set_limit
+
+    def slowly(self: MongoExpiry, dataset: Any, index: Any, limit_s: int) -> str:
+        name = set_limit(self, dataset, index, limit_s)
+        if limit_s == 10 * DAY_S:
+            exported.events.insert_one({"timestamp": values[value]})
+        return name
+
+    monkeypatch.setattr(MongoExpiry, "set_limit", slowly)
+    applied = exported.apply()
+    assert (applied.state, applied.limit_s, exported.limit_s) == ("abandoned", NEVER_S, NEVER_S)
+    assert exported.events.count_documents({"timestamp": {"$lt": at(ago(1))}}) >= len(OLD) * 3 - 3
+
+
+def test_a_limit_that_is_in_force_is_raised_when_a_day_turns_out_damaged(exported: Hot) -> None:
+    exported.apply()
+    # Of 9 days ago: within the margin, so that nothing of it has expired.
+    (exported.config.parent / f"lake/tables/events/day={ago(9)}/data.parquet").write_bytes(b"x")
+    applied = exported.apply()
+    assert (applied.plan.decision, applied.state) == ("held", "done")
+    assert exported.limit_s == 12 * DAY_S
+    exported.export([ago(9)], force=True)
+    assert exported.apply().plan.decision == "limit"
+    assert exported.limit_s == 10 * DAY_S
+
+
+def test_a_day_that_has_begun_to_expire_is_compared_by_what_is_left(exported: Hot) -> None:
+    exported.apply()
+    before = dt.datetime.now(dt.UTC) - dt.timedelta(days=10)
+    exported.events.delete_many({"timestamp": {"$lt": before}})  # what the TTL monitor does
+    exported.events.delete_one({"timestamp": at(ago(10), 0)})  # one of its last day, for sure
+    applied = exported.apply()
+    assert (applied.state, applied.ok) == ("unchanged", True)
+    # One that was never exported, on that same day: fewer than the manifest has, and yet late.
+    late = before + dt.timedelta(seconds=30)
+    exported.events.insert_one({"timestamp": late})
+    plan = exported.apply().plan
+    assert plan.decision == "held"
+    assert exported.limit_s >= 12 * DAY_S
+    # Even now that the limit is far above that day, its missing documents explain themselves.
+    exported.events.delete_one({"timestamp": late})
+    assert exported.apply().plan.decision == "limit"
+
+
+def test_an_index_of_another_is_named_before_its_limit_is_changed(exported: Hot) -> None:
+    exported.events.create_index("timestamp", name="theirs", expireAfterSeconds=365 * DAY_S)
+    planned = exported.command("ttl", "plan")
+    assert "index 'theirs', 365 days" in planned.stdout
+    exported.apply()
+    found = {one["name"]: one.get("expireAfterSeconds") for one in exported.events.list_indexes()}
+    assert found == {"_id_": None, "theirs": 10 * DAY_S}
+    assert exported.entries()[0]["details"]["old_s"] == 365 * DAY_S
+
+
+def test_a_limit_that_another_has_lowered_is_raised_and_reported(exported: Hot) -> None:
+    exported.apply()
+    change = {"name": "lake_ttl", "expireAfterSeconds": 11 * DAY_S}
+    exported.client[exported.database].command({"collMod": "events", "index": change})
+    applied = exported.apply()
+    assert exported.limit_s == 10 * DAY_S
+    assert any("changed since the last run" in note for note in applied.plan.notes)
+
+
+def test_a_nested_time_field(
+    tmp_path: Any, mongo_uri: str, mongo_database: str, client: Any
+) -> None:
+    place = hot(tmp_path, mongo_uri, mongo_database, client, dataset='time_field = "meta.at"')
+    place.events.insert_many({"meta": {"at": at(day)}} for day in OLD)
+    place.export(OLD)
+    assert place.apply().ok
+    place.events.insert_one({"meta": [{"at": at(ago(2))}, {"at": at(ago(12))}]})
+    plan = place.plan()
+    assert (plan.undated, plan.decision) == (1, "held")
+
+
+def test_a_server_without_ttl_is_reported(tmp_path: Any) -> None:
+    import pymongo  # noqa: PLC0415
+    from support.on_request import needed  # noqa: PLC0415
+
+    from lake.servers import start  # noqa: PLC0415
+
+    needed("ferretdb")
+    with start(["ferretdb"]) as running:
+        uri = running.endpoints["ferretdb"]["uri"]
+        with pymongo.MongoClient[dict[str, Any]](uri, tz_aware=True) as client:
+            place = hot(tmp_path, uri, "app", client)
+            place.insert(OLD)
+            place.export(OLD)
+            applied = place.apply()
+    assert not applied.ok
+    assert (applied.plan.decision, applied.state) in {("blocked", "unchanged"), ("limit", "failed")}
+    assert "collMod" in applied.plan.why or "not implemented" in applied.why
