@@ -38,13 +38,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--series", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=3)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     promtool = find("promtool")
     if promtool is None:
         raise SystemExit("no promtool: `lake services install promtool` gets one")
     print(machine())
     with tempfile.TemporaryDirectory(prefix="lake-bench-") as name:
-        compare(Path(name), promtool.path, asked.series, asked.rounds)
+        compare(Path(name), promtool.path, arguments.series, arguments.rounds)
 
 
 def compare(place: Path, promtool: Path, series: int, rounds: int) -> None:
@@ -100,12 +100,12 @@ def compare(place: Path, promtool: Path, series: int, rounds: int) -> None:
 
 def answer(url: str) -> int:
     """The day's samples, as the server counts them."""
-    told = requests.get(
+    content = requests.get(
         f"{url}/api/v1/query",
         params={"query": QUESTION, "time": (DAY.end_ms - 1) / 1000},
         timeout=120,
     ).json()
-    return int(told["data"]["result"][0]["value"][1])
+    return int(content["data"]["result"][0]["value"][1])
 
 
 def openmetrics(series: int) -> Iterator[bytes]:

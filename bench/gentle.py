@@ -87,20 +87,20 @@ def main() -> None:
     options.add_argument("--client", help=argparse.SUPPRESS)
     options.add_argument("--series", type=int, default=300)
     options.add_argument("--rounds", type=int, default=2)
-    given = options.parse_args()
-    if given.client:
-        client(given.client)
+    arguments = options.parse_args()
+    if arguments.client:
+        client(arguments.client)
         return
     print(machine())
     with tempfile.TemporaryDirectory() as folder, start(["prometheus"]) as stack:
         url = stack.endpoints["prometheus"]["url"]
-        load_day(url, _DAY, integer_counters(given.series))
+        load_day(url, _DAY, integer_counters(arguments.series))
         other = [{"__name__": "bench_other_total", "job": "other"}]
         load_day(url, _DAY, integer_counters(1), labels=other)
         config = Path(folder) / "lake.toml"
         config.write_text(_CONFIG.format(folder=folder, url=url))
         seen: dict[str, list[float]] = {"idle": [], "gentle": [], "not gentle": []}
-        for _ in range(given.rounds):
+        for _ in range(arguments.rounds):
             idle = latencies(url, folder, lambda: time.sleep(20))
             seen["idle"] += idle
             limit_ms = max(1, round(float(np.percentile(idle, 95)) * 1.1))

@@ -24,8 +24,8 @@ def main() -> None:
     """Prints the ratio, and each column's share."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--lines", type=int, default=300_000)
-    given = options.parse_args()
-    with busy_loki(given.lines) as loki, tempfile.TemporaryDirectory() as folder:
+    arguments = options.parse_args()
+    with busy_loki(arguments.lines) as loki, tempfile.TemporaryDirectory() as folder:
         print(f"{machine()}; {loki.lines:,} lines, {loki.text_bytes / 2**20:.0f} MiB of text")
         rows = export(loki, Path(folder))
         assert rows == loki.lines, f"{rows} rows of {loki.lines} lines"

@@ -42,12 +42,12 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--lines", type=int, default=300_000)
     options.add_argument("--rounds", type=int, default=3)
-    given = options.parse_args()
+    arguments = options.parse_args()
     program = str(install("logcli").path)
-    with busy_loki(given.lines) as loki, tempfile.TemporaryDirectory() as folder:
+    with busy_loki(arguments.lines) as loki, tempfile.TemporaryDirectory() as folder:
         print(f"{machine()}; {loki.lines:,} lines, {loki.text_bytes / 2**20:.0f} MiB of text")
-        asked = recorded(loki, Path(folder) / "first")
-        check(loki, program, asked)
+        requested = recorded(loki, Path(folder) / "first")
+        check(loki, program, requested)
         modes = interleave({m: logcli(program, loki.url, m) for m in _MODES}, 1)
         mode = min(modes, key=lambda name: best(modes[name]))
         seconds = interleave(
@@ -55,9 +55,9 @@ def main() -> None:
                 "export": lambda: export(loki, Path(folder) / "again"),
                 f"logcli {mode}": logcli(program, loki.url, mode),
                 "logcli parallel": in_parallel(program, loki.url, mode, Path(folder)),
-                "raw HTTP": lambda: replay(loki, asked),
+                "raw HTTP": lambda: replay(loki, requested),
             },
-            given.rounds,
+            arguments.rounds,
         )
     rate = {name: loki.lines / best(some) for name, some in seconds.items()}
     print(f"logcli in {_PARALLEL} parallel parts: {rate['logcli parallel']:,.0f} lines/s")
@@ -86,22 +86,22 @@ def export(loki: BusyLoki, root: Path, day: Day = DAY) -> int:
 
 def recorded(loki: BusyLoki, root: Path) -> list[Question]:
     """What an export asks."""
-    asked: list[Question] = []
+    questions: list[Question] = []
     send = Http.request
 
     def recording(self: Http, method: str, path: str, **options: Any) -> Any:
         payload = {name: options[name] for name in ("params", "data") if options.get(name)}
-        asked.append((method, path, payload, dict(options.get("headers") or {})))
+        questions.append((method, path, payload, dict(options.get("headers") or {})))
         return send(self, method, path, **options)
 
     with patch.object(Http, "request", recording):
         rows = export(loki, root)
     assert rows == loki.lines, f"{rows} rows of {loki.lines} lines"
-    return asked
+    return questions
 
 
 def replay(
-    loki: BusyLoki, asked: list[Question], look: Callable[[bytes], None] | None = None
+    loki: BusyLoki, questions: list[Question], look: Callable[[bytes], None] | None = None
 ) -> None:
     """The same questions, as many at a time; the answers go nowhere."""
     with requests.Session() as session, ThreadPoolExecutor(_PARALLEL) as pool:
@@ -117,7 +117,7 @@ def replay(
             if look and path.endswith("query_range") and answer.status_code == 200:
                 look(b"".join(pieces))
 
-        list(pool.map(ask, asked))
+        list(pool.map(ask, questions))
 
 
 def logcli(program: str, url: str, mode: str, *more: str, out: Any = subprocess.DEVNULL) -> Any:
@@ -138,7 +138,7 @@ def in_parallel(program: str, url: str, mode: str, folder: Path) -> Any:
     )  # fmt: skip
 
 
-def check(loki: BusyLoki, program: str, asked: list[Question]) -> None:
+def check(loki: BusyLoki, program: str, questions: list[Question]) -> None:
     """All of them see every line. Pages overlap where one was full, so raw HTTP sees more."""
     seen: list[int] = []
 
@@ -147,7 +147,7 @@ def check(loki: BusyLoki, program: str, asked: list[Question]) -> None:
         if data["resultType"] == "streams":
             seen.append(sum(len(stream["values"]) for stream in data["result"]))
 
-    replay(loki, asked, look)
+    replay(loki, questions, look)
     assert sum(seen) >= loki.lines, f"raw HTTP saw {sum(seen)} of {loki.lines} lines"
     with tempfile.TemporaryFile() as file:
         logcli(program, loki.url, "jsonl", out=file)()

@@ -80,11 +80,11 @@ def report(
     """Prints the row, for people and as the last line in JSON, and returns it."""
     ratio = Ratio(title, ours, peer, unit, target, at_most, peer_name)
     sign = "≤" if at_most else "≥"
-    told = "met" if ratio.met else "MISSED"
+    reported = "met" if ratio.met else "MISSED"
     print(f"{title}")
     print(f"  ours          {_number(ours)} {unit}")
     print(f"  {peer_name:<13} {_number(peer)} {unit}")
-    print(f"  ratio         {ratio.value:.4g} (target {sign} {target:g}: {told})")
+    print(f"  ratio         {ratio.value:.4g} (target {sign} {target:g}: {reported})")
     row = {**ratio.__dict__, "ratio": ratio.value, "met": ratio.met}
     print(json.dumps(row, ensure_ascii=False))
     return ratio

@@ -24,13 +24,13 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--lines", type=int, default=150_000)
     options.add_argument("--url", help=argparse.SUPPRESS)
-    given = options.parse_args()
-    if given.url:
-        print(json.dumps(one(given.url)))
+    arguments = options.parse_args()
+    if arguments.url:
+        print(json.dumps(one(arguments.url)))
         return
     print(machine())
     found = []
-    for lines in (given.lines, 10 * given.lines):
+    for lines in (arguments.lines, 10 * arguments.lines):
         with busy_loki(lines) as loki:
             found.append(in_a_process(Path(__file__).name, "--url", loki.url))
             assert found[-1]["rows"] == loki.lines, found

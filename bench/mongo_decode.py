@@ -26,8 +26,8 @@ from lake.store import open_store
 
 def export(source: Replayed, root: Path) -> None:
     """One export; what an earlier one left is replaced."""
-    asked = settings(root)
-    Exporter(asked, open_store(asked), {"mongo": source}).export(DATASET, DAY, force=True)
+    requested = settings(root)
+    Exporter(requested, open_store(requested), {"mongo": source}).export(DATASET, DAY, force=True)
 
 
 def decode(source: Replayed) -> int:
@@ -59,25 +59,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--documents", type=int, default=300_000)
     parser.add_argument("--rounds", type=int, default=5)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     print(machine())
     check(20_000)
-    path = day_file(asked.documents)
-    source = Replayed(path, asked.documents)
-    print(f"{asked.documents:,} documents of {path.stat().st_size / asked.documents:.0f} bytes")
+    path = day_file(arguments.documents)
+    source = Replayed(path, arguments.documents)
+    print(
+        f"{arguments.documents:,} documents of {path.stat().st_size / arguments.documents:.0f} bytes"
+    )
     with tempfile.TemporaryDirectory() as root:
         export(source, Path(root))  # the compiled loops are loaded, the file is in the cache
         runs = {
             "ours": lambda: export(source, Path(root)),
             "decode_all": lambda: decode(source),
         }
-        seconds = interleave(runs, asked.rounds)
+        seconds = interleave(runs, arguments.rounds)
         (table,) = Path(root).rglob("data.parquet")
-        print(f"Parquet: {table.stat().st_size / asked.documents:.1f} bytes a document")
+        print(f"Parquet: {table.stat().st_size / arguments.documents:.1f} bytes a document")
     report(
         "MongoDB: raw answers to typed, exact Parquet, in documents a second",
-        asked.documents / best(seconds["ours"]),
-        asked.documents / best(seconds["decode_all"]),
+        arguments.documents / best(seconds["ours"]),
+        arguments.documents / best(seconds["decode_all"]),
         "documents/s",
         target=4,
         at_most=False,

@@ -24,9 +24,9 @@ _MIB = 2**20
 
 def export(count: int, root: Path) -> None:
     """One export of so many documents."""
-    asked = settings(root)
+    requested = settings(root)
     source = Replayed(day_file(count), count)
-    Exporter(asked, open_store(asked), {"mongo": source}).export(DATASET, DAY, force=True)
+    Exporter(requested, open_store(requested), {"mongo": source}).export(DATASET, DAY, force=True)
 
 
 def peak(count: int) -> None:
@@ -43,12 +43,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--documents", type=int, default=150_000, help="of the smaller day")
     parser.add_argument("--peak", type=int, help="internal: one measurement")
-    asked = parser.parse_args()
-    if asked.peak:
-        peak(asked.peak)
+    arguments = parser.parse_args()
+    if arguments.peak:
+        peak(arguments.peak)
         return
     print(machine())
-    sizes = [asked.documents, 10 * asked.documents]
+    sizes = [arguments.documents, 10 * arguments.documents]
     for size in sizes:
         print(
             f"{size:,} documents: {day_file(size).stat().st_size / _MIB:,.0f} MiB", file=sys.stderr

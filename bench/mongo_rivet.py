@@ -75,9 +75,9 @@ def server(kind: str, count: int) -> Iterator[str]:
 
 def ours(uri: str, root: Path) -> None:
     """One export of the day."""
-    asked = settings(root)
+    requested = settings(root)
     reader = MongoReader(MongoSource(uri=uri, database="bench"))
-    exporter = Exporter(asked, open_store(asked), {"mongo": reader})
+    exporter = Exporter(requested, open_store(requested), {"mongo": reader})
     exporter.export(DATASET, DAY, force=True)
     exporter.close()
 
@@ -121,27 +121,30 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--server", choices=["replaying", "secantus"], default="replaying")
     parser.add_argument("--rivet", default=shutil.which("rivet"), help="the program")
-    asked = parser.parse_args()
-    if not asked.rivet:
+    arguments = parser.parse_args()
+    if not arguments.rivet:
         sys.exit("rivet is not on PATH: pip install rivet-cli (in a venv of its own), --rivet PATH")
     print(machine())
-    with tempfile.TemporaryDirectory() as name, server(asked.server, asked.documents) as uri:
+    with (
+        tempfile.TemporaryDirectory() as name,
+        server(arguments.server, arguments.documents) as uri,
+    ):
         folder = Path(name)
-        check(asked.rivet, asked.server, folder / "check")
+        check(arguments.rivet, arguments.server, folder / "check")
         runs = {
             "ours": lambda: ours(uri, folder / "lake"),
-            "rivet": lambda: rivets(asked.rivet, uri, folder / "rivet"),
+            "rivet": lambda: rivets(arguments.rivet, uri, folder / "rivet"),
         }
         for run in runs.values():
             run()  # the server makes its answers, the compiled loops are loaded
-        seconds = interleave(runs, asked.rounds)
+        seconds = interleave(runs, arguments.rounds)
         for peer in ("lake", "rivet"):
             size = sum(file.stat().st_size for file in (folder / peer).rglob("*.parquet"))
-            print(f"Parquet of {peer}: {size / asked.documents:.1f} bytes a document")
+            print(f"Parquet of {peer}: {size / arguments.documents:.1f} bytes a document")
     report(
-        f"MongoDB to typed, exact Parquet from a {asked.server} server",
-        asked.documents / best(seconds["ours"]),
-        asked.documents / best(seconds["rivet"]),
+        f"MongoDB to typed, exact Parquet from a {arguments.server} server",
+        arguments.documents / best(seconds["ours"]),
+        arguments.documents / best(seconds["rivet"]),
         "documents/s",
         target=3,
         at_most=False,

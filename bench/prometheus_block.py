@@ -31,8 +31,8 @@ def snapshot(endpoint: dict[str, str]) -> Block:
     answer = requests.post(f"{endpoint['url']}/api/v1/admin/tsdb/snapshot", timeout=300)
     answer.raise_for_status()
     path = Path(endpoint["data_dir"]) / "snapshots" / answer.json()["data"]["name"]
-    told = [json.loads(one.read_text()) for one in path.glob("*/meta.json")]
-    samples = sum(one["stats"].get("numSamples", 0) for one in told)
+    reported = [json.loads(one.read_text()) for one in path.glob("*/meta.json")]
+    samples = sum(one["stats"].get("numSamples", 0) for one in reported)
     size = sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
     (path / "wal").mkdir(exist_ok=True)  # promtool wants one
     return Block(path, samples, size)

@@ -82,8 +82,8 @@ def tell_columns(paths: Sequence[Path], rows: int) -> None:
                 sizes[name] = sizes.get(name, 0) + column.total_compressed_size
                 if name == "value":
                     encodings |= set(column.encodings) - {"RLE"}
-    told = ", ".join(f"{name} {size / rows:.3f}" for name, size in sizes.items())
-    print(f"  ours by column, B: {told}; value as {', '.join(sorted(encodings))}")
+    reported = ", ".join(f"{name} {size / rows:.3f}" for name, size in sizes.items())
+    print(f"  ours by column, B: {reported}; value as {', '.join(sorted(encodings))}")
 
 
 def tell_other_ways(paths: Sequence[Path]) -> None:

@@ -69,7 +69,7 @@ def exported(reader: PrometheusReader, out: io.BytesIO) -> int:
         return write_parquet(one, out).rows
 
 
-def dropped(url: str, asked: list[tuple[str, str, dict[str, Any]]], parallel: int) -> int:
+def dropped(url: str, requested: list[tuple[str, str, dict[str, Any]]], parallel: int) -> int:
     """Bytes of all bodies."""
     local, sizes = threading.local(), []
 
@@ -84,7 +84,7 @@ def dropped(url: str, asked: list[tuple[str, str, dict[str, Any]]], parallel: in
             sizes.append(sum(len(piece) for piece in response.iter_content(1 << 18)))
 
     with ThreadPoolExecutor(parallel) as pool:
-        list(pool.map(fetch, asked))
+        list(pool.map(fetch, requested))
     return sum(sizes)
 
 
@@ -103,10 +103,10 @@ def check(url: str, table: pa.Table) -> None:
         (one,) = json.loads(requests.get(f"{url}/api/v1/query_range", params, timeout=60).content)[
             "data"
         ]["result"]
-        told = np.array([float(value) for _, value in one["values"]])
+        reported = np.array([float(value) for _, value in one["values"]])
         times = np.array([round(at * 1000) for at, _ in one["values"]])
         if not (
-            np.array_equal(told, values[begin:end]) and np.array_equal(times, at_ms[begin:end])
+            np.array_equal(reported, values[begin:end]) and np.array_equal(times, at_ms[begin:end])
         ):
             raise SystemExit(f"not the same data: {query}")
 

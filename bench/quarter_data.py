@@ -52,7 +52,7 @@ class Counters:
 
     def __init__(self, series: int) -> None:
         labels = [_labels(number) for number in range(series)]
-        ids = [series_id(one, METRIC) for one in labels]
+        ids = [series_id(label, METRIC) for label in labels]
         order = np.argsort(np.array(ids, np.int64))
         self._ids = np.array(ids, np.int64)[order]
         self._labels = [labels[at] for at in order.tolist()]

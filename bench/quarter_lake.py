@@ -94,7 +94,7 @@ def _put_documents(store: Store, dataset: Dataset, size: Size, number: int, day:
         tempfile.TemporaryDirectory() as scratch,
         DayTable(dataset, day, Path(scratch)) as table,  # type: ignore[arg-type]
     ):
-        table.add(b"".join(bson.encode(one) for one in documents(size, number, day)))
+        table.add(b"".join(bson.encode(document) for document in documents(size, number, day)))
         put(store, dataset, day, table.stream())
 
 

@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=500_000)
     parser.add_argument("--documents", type=int, default=40_000)
     parser.add_argument("--rounds", type=int, default=3)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     tool = find("promtool")
     if tool is None:
         raise SystemExit("no promtool: `lake services install promtool` gets one")
@@ -70,17 +70,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="lake-bench-") as folder:
         work = Path(folder)
         store = DirectoryStore(work / "lake")
-        partition = put(store, SAMPLES_OF, sample_table(asked.series))
-        told: dict[str, Any] = {}
+        partition = put(store, SAMPLES_OF, sample_table(arguments.series))
+        reported: dict[str, Any] = {}
         seconds = interleave(
             {
-                "remote write": lambda: told.update(ours=by_remote_write(store, partition)),
-                "promtool": lambda: told.update(peer=by_promtool(store, partition, tool.path)),
+                "remote write": lambda: reported.update(ours=by_remote_write(store, partition)),
+                "promtool": lambda: reported.update(peer=by_promtool(store, partition, tool.path)),
             },
-            asked.rounds,
+            arguments.rounds,
         )
-        assert told["ours"] == told["peer"], told
-        samples = asked.series * SAMPLES
+        assert reported["ours"] == reported["peer"], reported
+        samples = arguments.series * SAMPLES
         report(
             f"replay of {samples:,} samples, from Parquet to an answering Prometheus",
             samples / best(seconds["remote write"]),
@@ -91,11 +91,11 @@ def main() -> None:
             peer_name="promtool",
         )
         for dataset, table, unit in (
-            (LINES_OF, line_table(asked.lines), "lines"),
-            (DOCUMENTS_OF, document_table(asked.documents), "documents"),
+            (LINES_OF, line_table(arguments.lines), "lines"),
+            (DOCUMENTS_OF, document_table(arguments.documents), "documents"),
         ):
             one = put(store, dataset, table)
-            took = [timed(store, one) for _ in range(asked.rounds)]
+            took = [timed(store, one) for _ in range(arguments.rounds)]
             print(
                 f"replay of {one.manifest.rows:,} {unit}: "
                 f"{one.manifest.rows / best(took):,.0f} {unit}/s"
@@ -140,12 +140,12 @@ def openmetrics(parquet: pq.ParquetFile) -> Iterator[bytes]:
         ids = batch["series_id"].to_numpy()
         starts = np.concatenate([[0], np.flatnonzero(np.diff(ids)) + 1, [len(ids)]]).tolist()
         times = batch["ts"].cast(pa.int64()).to_numpy()
-        told = [f" {ms // 1000}.{ms % 1000:03}5\n" for ms in times.tolist()]
+        reported = [f" {ms // 1000}.{ms % 1000:03}5\n" for ms in times.tolist()]
         values = list(map(repr, batch["value"].to_pylist()))
         for first, last in pairwise(starts):
             labels = ",".join(f'{name}="{batch[name][first].as_py()}"' for name in names)
             head = f"{batch['metric'][first].as_py()}{{{labels}}} "
-            rows = zip(values[first:last], told[first:last], strict=True)
+            rows = zip(values[first:last], reported[first:last], strict=True)
             yield "".join(head + value + time for value, time in rows).encode()
     yield b"# EOF\n"
 
@@ -193,7 +193,7 @@ def put(store: Store, dataset: Any, stream: TableStream) -> Partition:
 
 def sample_table(series: int) -> TableStream:
     labels = [labels_of(number) for number in range(series)]
-    ids = np.array([series_id(one, one["__name__"]) for one in labels])
+    ids = np.array([series_id(label, label["__name__"]) for label in labels])
     values = np.array(list(integer_counters(series)))
     order, times = np.argsort(ids), scrape_times(DAY)
     table = SampleTable(label_columns(labels[0]))

@@ -48,12 +48,12 @@ class Answers:
     def _parts(self, most: int) -> Iterator[list[bytes]]:
         part: list[bytes] = []
         size = 0
-        for one in self._documents:
-            if part and (len(part) >= most or size + len(one.raw) > _ANSWER_BYTES):
+        for document in self._documents:
+            if part and (len(part) >= most or size + len(document.raw) > _ANSWER_BYTES):
                 yield part
                 part, size = [], 0
-            part.append(one.raw)
-            size += len(one.raw) + 8
+            part.append(document.raw)
+            size += len(document.raw) + 8
         yield part
 
 
@@ -61,7 +61,7 @@ _RAW = bson.CodecOptions(document_class=RawBSONDocument)
 
 
 def _array(documents: list[bytes]) -> bytes:
-    items = b"".join(b"\x03%d\0" % n + one for n, one in enumerate(documents))
+    items = b"".join(b"\x03%d\0" % n + document for n, document in enumerate(documents))
     return struct.pack("<i", len(items) + 5) + items + b"\0"
 
 
@@ -87,8 +87,8 @@ class _Connection(socketserver.BaseRequestHandler):
                 reply = struct.pack("<iqii", 8, 0, 0, 1) + reply
                 self._send(number, _OP_REPLY, reply)
             else:
-                asked = bson.decode(_document(body), _LENIENT)
-                self._send(number, _OP_MSG, b"\0\0\0\0\0" + self._answer(asked))
+                requested = bson.decode(_document(body), _LENIENT)
+                self._send(number, _OP_MSG, b"\0\0\0\0\0" + self._answer(requested))
 
     def _take(self, size: int) -> bytes:
         taken = b""
@@ -99,20 +99,22 @@ class _Connection(socketserver.BaseRequestHandler):
     def _send(self, number: int, code: int, body: bytes) -> None:
         self.request.sendall(_HEADER.pack(16 + len(body), 1, number, code) + body)
 
-    def _answer(self, asked: dict[str, Any]) -> bytes:
-        match next(iter(asked)):
+    def _answer(self, requested: dict[str, Any]) -> bytes:
+        match next(iter(requested)):
             case "find":
                 # Drivers leave the first batch to the server: 101 documents.
-                first = asked.get("batchSize", 0) or 1 << 30
-                if asked.get("limit") or asked.get("singleBatch"):
-                    few = list(itertools.islice(self.answers._documents, asked.get("limit") or 1))
+                first = requested.get("batchSize", 0) or 1 << 30
+                if requested.get("limit") or requested.get("singleBatch"):
+                    few = list(
+                        itertools.islice(self.answers._documents, requested.get("limit") or 1)
+                    )
                     return _cursor("firstBatch", _array([one.raw for one in few]), 0)
                 return self._batch("firstBatch", first, 0)
             case "getMore":
-                return self._batch("nextBatch", *self.cursors.pop(asked["getMore"]))
-            case "aggregate" | "count" if _counts(asked):
+                return self._batch("nextBatch", *self.cursors.pop(requested["getMore"]))
+            case "aggregate" | "count" if _counts(requested):
                 count = len(self.answers)
-                if "count" in asked:
+                if "count" in requested:
                     return bson.encode({"n": count, "ok": 1.0})
                 array = _array([bson.encode({"_id": 1, "n": count, "count": count})])
                 return _cursor("firstBatch", array, 0)
@@ -141,8 +143,10 @@ class _Connection(socketserver.BaseRequestHandler):
         return _cursor(field, parts[place], cursor)
 
 
-def _counts(asked: dict[str, Any]) -> bool:
-    return "count" in asked or any("$group" in s or "$count" in s for s in asked["pipeline"])
+def _counts(requested: dict[str, Any]) -> bool:
+    return "count" in requested or any(
+        "$group" in s or "$count" in s for s in requested["pipeline"]
+    )
 
 
 _LENIENT: bson.CodecOptions[dict[str, Any]] = bson.CodecOptions(

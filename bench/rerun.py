@@ -104,14 +104,14 @@ def main() -> None:
         arrays = list(integer_counters(options.series))
         samples = sum(load_day(url, day, iter(arrays)) for day in days)
         print(f"{options.days} days of {options.series} series, {samples:,} samples")
-        seconds, told = command(config, first, end)
-        assert told["exported"] == options.days
-        assert sum(one["rows"] for one in told["partitions"]) == samples
+        seconds, reported = command(config, first, end)
+        assert reported["exported"] == options.days
+        assert sum(one["rows"] for one in reported["partitions"]) == samples
         before = etags(client)
         again, inside = [], []
         for _ in range(options.rounds):
-            took, told = command(config, first, end)
-            assert told["skipped"] == options.days
+            took, reported = command(config, first, end)
+            assert reported["skipped"] == options.days
             again.append(took)
             inside.append(in_this_process(config, days))
         assert etags(client) == before

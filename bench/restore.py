@@ -57,10 +57,10 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, default=1500)
     parser.add_argument("--small", type=int, default=2000, help="files of 100 kB among them")
     parser.add_argument("--rounds", type=int, default=3)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     print(machine())
     with tempfile.TemporaryDirectory(prefix="lake-bench-") as name:
-        compare(Path(name), asked.megabytes * 1_000_000, asked.small, asked.rounds)
+        compare(Path(name), arguments.megabytes * 1_000_000, arguments.small, arguments.rounds)
 
 
 def compare(place: Path, total: int, small: int, rounds: int) -> None:

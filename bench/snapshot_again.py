@@ -39,17 +39,17 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=200_000)
     parser.add_argument("--documents", type=int, default=60_000)
     parser.add_argument("--rounds", type=int, default=3)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     print(machine())
     with tempfile.TemporaryDirectory(prefix="lake-bench-") as name:
         place = Path(name)
         for system, served in (
-            ("prometheus", lambda: prometheus(place, asked.series)),
-            ("loki", lambda: loki(asked.lines)),
-            ("mongo", lambda: mongo(asked.documents)),
+            ("prometheus", lambda: prometheus(place, arguments.series)),
+            ("loki", lambda: loki(arguments.lines)),
+            ("mongo", lambda: mongo(arguments.documents)),
         ):
             with served() as stack:
-                compare(place, system, stack, asked.rounds)
+                compare(place, system, stack, arguments.rounds)
 
 
 def compare(place: Path, system: str, stack: Stack, rounds: int) -> None:

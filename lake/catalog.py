@@ -58,11 +58,11 @@ def _refuse_other_files(file: Path) -> None:
         return
     try:
         with contextlib.closing(duckdb.connect(str(file), read_only=True)) as connection:
-            found = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
+            rows = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
     except duckdb.Error as error:
         raise _other(file, error) from error
-    if found:
-        raise _other(file, "the tables " + ", ".join(name for (name,) in found))
+    if rows:
+        raise _other(file, "the tables " + ", ".join(name for (name,) in rows))
 
 
 def _other(file: Path, found: object) -> UsageError:

@@ -70,14 +70,14 @@ def _lines(file: BinaryIO, where: str) -> Iterator[str]:
 
 def _line(document: bytes) -> str:
     try:
-        told = extended_line(document)
-        if _RAW not in told:
-            return _json(told)
+        reported = extended_line(document)
+        if _RAW not in reported:
+            return _json(reported)
     except UnsayableError:
         pass
     encoded = base64.b64encode(document).decode("ascii")
     return _json({_RAW: {"$binary": {"base64": encoded, "subType": "00"}}})
 
 
-def _json(told: dict[str, Any]) -> str:
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+def _json(reported: dict[str, Any]) -> str:
+    return json.dumps(reported, ensure_ascii=False, separators=(",", ":"))

@@ -75,4 +75,4 @@ def late_days(settings: Settings, source: str, today: Day | None = None) -> list
 
 def late_partitions(settings: Settings, datasets: Sequence[Dataset]) -> list[tuple[Dataset, Day]]:
     """The late days of each of the datasets."""
-    return [(one, day) for one in datasets for day in late_days(settings, one.source)]
+    return [(dataset, day) for dataset in datasets for day in late_days(settings, dataset.source)]

@@ -28,7 +28,7 @@ from lake.partition.read_back import read_back
 from lake.partition.replacement import settle
 from lake.store import Store, Unfinished
 
-_UPLOAD_AGE = timedelta(hours=1)  # S3 does not tell whether an upload still goes on
+_UPLOAD_AGE = timedelta(hours=1)  # S3 does not report whether an upload is still active
 _Partition = tuple[str, Day]
 Kind = Literal["object", "pending", "upload", "unknown"]
 State = Literal["left", "removed", "finished", "kept"]
@@ -70,8 +70,8 @@ def repair(settings: Settings, store: Store) -> list[Orphan]:
 
 def _orphans(settings: Settings, store: Store, *, mend: bool) -> Iterator[Orphan]:
     # Tables first: whoever puts an object there has said so below manifests/ before.
-    tables = [one.key for one in store.list(TABLES)]
-    manifests = [one.key for one in store.list(MANIFESTS)]
+    tables = [table.key for table in store.list(TABLES)]
+    manifests = [manifest.key for manifest in store.list(MANIFESTS)]
     claimed = {partition_of_manifest(key) for key in manifests}
     begun = {found for key in manifests if (found := partition_of_pending(key))}
     for dataset, day in sorted(begun):
@@ -103,10 +103,10 @@ def _pending(
         yield Orphan("pending", one.key, state, _why_pending(one, standing))
 
 
-def _why_pending(one: Pending, standing: Standing) -> str:
-    if one.manifest is None:
+def _why_pending(pending: Pending, standing: Standing) -> str:
+    if pending.manifest is None:
         return "it can't be read"
-    if one.manifest is standing.manifest:
+    if pending.manifest is standing.manifest:
         return "its run was killed after it replaced the object, which bears it out"
     return "its run was killed before it replaced the object"
 

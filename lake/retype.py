@@ -175,11 +175,11 @@ def source_documents(source: Source, dataset: Dataset, day: Day, scratch: Path) 
     """What the source has now, on the path that an export takes. Raises what the source raises."""
     from lake.systems.mongo.reading.same import Documents  # noqa: PLC0415
 
-    found = Documents()
+    documents = Documents()
     with source.read(dataset, day, scratch) as stream:
         for batch in stream.batches:
-            _add(found, batch)
-    return found
+            _add(documents, batch)
+    return documents
 
 
 def documents_of(store: Store, manifest: Manifest) -> Documents:

@@ -114,8 +114,8 @@ def _complete(
     try:
         return {
             (name, day): manifest
-            for name, asked in days.items()
-            for day, manifest in exporter.complete(datasets[name], asked).items()
+            for name, requested in days.items()
+            for day, manifest in exporter.complete(datasets[name], requested).items()
         }
     except LakeError as error:
         _LOG.debug("no listing: %s", error)

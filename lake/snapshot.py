@@ -214,15 +214,19 @@ def verify_snapshot(
         wanted = max(1, round(len(chosen) * sample_percent / 100))
         chosen = random.Random(seed).sample(chosen, wanted)  # noqa: S311  picks what to look at
 
-    def check(one: StoredObject) -> str:
+    def check(stored_object: StoredObject) -> str:
         digest = hashlib.sha256()
         try:
-            for chunk in store.chunks(one.key):
+            for chunk in store.chunks(stored_object.key):
                 digest.update(chunk)
                 progress(len(chunk))
         except LakeError as error:
-            return f"{one.key}: {error}"
-        return "" if digest.hexdigest() == one.sha256 else f"{one.key}: another sha256"
+            return f"{stored_object.key}: {error}"
+        return (
+            ""
+            if digest.hexdigest() == stored_object.sha256
+            else f"{stored_object.key}: another sha256"
+        )
 
     with ThreadPoolExecutor(_PARALLEL) as pool:
         problems += [problem for problem in pool.map(check, chosen) if problem]

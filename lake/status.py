@@ -212,7 +212,7 @@ def _ask(
             status.days[day] = replace(known, state="late")
 
 
-def _recounted(dataset: Dataset, day: Day, known: DayStatus, source: Source) -> DayStatus:
-    now, then = source.count(dataset, day).rows, known.source_count or 0
-    state: State = "late" if now > then else "differs" if now < then else known.state
-    return replace(known, state=state, recount=now)
+def _recounted(dataset: Dataset, day: Day, day_status: DayStatus, source: Source) -> DayStatus:
+    now, then = source.count(dataset, day).rows, day_status.source_count or 0
+    state: State = "late" if now > then else "differs" if now < then else day_status.state
+    return replace(day_status, state=state, recount=now)

@@ -144,21 +144,23 @@ def pinned(file: Path) -> list[tuple[str, str]]:
 def package_licence(name: str) -> str:
     """As the installed package's metadata have it; '' where it is not installed."""
     try:
-        told = metadata.metadata(name)
+        reported = metadata.metadata(name)
     except metadata.PackageNotFoundError:
         return ""
-    expression = told.get("License-Expression")
+    expression = reported.get("License-Expression")
     if expression:
         return str(expression)
     listed = [
-        one.rpartition(" :: ")[2] for one in told.get_all("Classifier", []) if "License ::" in one
+        one.rpartition(" :: ")[2]
+        for one in reported.get_all("Classifier", [])
+        if "License ::" in one
     ]
     if listed:
         named = [CLASSIFIERS.get(one, one) for one in listed if not one.endswith("pproved")]
         return ", ".join(dict.fromkeys(named))
-    text = " ".join(str(told.get("License", "")).split())
-    known = [name for name, pattern in TEXTS if re.search(pattern, text)]
-    return known[0] if known else text[:40]
+    text = " ".join(str(reported.get("License", "")).split())
+    names = [name for name, pattern in TEXTS if re.search(pattern, text)]
+    return names[0] if names else text[:40]
 
 
 def packages() -> str:

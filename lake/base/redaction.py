@@ -24,7 +24,7 @@ def register_secret(secret: str) -> None:
     A secret of several lines, or with a line break at its end, is replaced line by line, too.
     """
     for line in {secret, secret.strip(), *secret.splitlines()}:
-        _secrets.update(one for one in _spellings(line) if len(one) >= _SHORTEST)
+        _secrets.update(spelling for spelling in _spellings(line) if len(spelling) >= _SHORTEST)
 
 
 def _spellings(secret: str) -> Iterator[str]:

@@ -69,13 +69,13 @@ def drop(
     with closing(Exporter(settings)) as exporter:
         if day is None:
             days = _held(exporter.store, dataset, days)
-        found: list[Partition] = []
+        partitions: list[Partition] = []
         for one in days:
             with _reported(failed):
-                found.append(inspect(settings, exporter.store, exporter.source, chosen, one))
+                partitions.append(inspect(settings, exporter.store, exporter.source, chosen, one))
         if force and not yes:
-            _confirm([partition for partition in found if partition.reason])
-        for partition in found:
+            _confirm([partition for partition in partitions if partition.reason])
+        for partition in partitions:
             with _reported(failed):
                 dropped.append(remove(exporter.store, partition, force=force))
                 click.echo(_line(dropped[-1]), err=as_json)

@@ -102,7 +102,7 @@ def export(
         refuse_day(settings, edge, open_day=open_day)
     _run(
         settings,
-        [(one, on) for on in days for one in datasets],
+        [(dataset, on) for on in days for dataset in datasets],
         jobs=jobs,
         as_json=as_json,
         force=force,

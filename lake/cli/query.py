@@ -139,8 +139,8 @@ def trend(
         _write(list_trends(config), as_csv, as_json, rows)
         return
     options = {key: value for key, value in (("metric", metric), ("by", by)) if value is not None}
-    asked = Asked(name, _range(quarter, start, end), compare, weekly, options, dataset, png)
-    answer = show_trend(asked, config)
+    requested = Asked(name, _range(quarter, start, end), compare, weekly, options, dataset, png)
+    answer = show_trend(requested, config)
     if not png or as_csv or as_json:
         _write(answer, as_csv, as_json, rows)
 

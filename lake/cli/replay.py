@@ -113,7 +113,7 @@ def _report(result: Replayed) -> dict[str, Any]:
 
 def _report_counts(result: Replayed) -> None:
     for name, days in result.days.items():
-        rows = sum(one["rows"] for one in days.values())
+        rows = sum(day["rows"] for day in days.values())
         click.echo(f"{name}: {len(days)} days, {rows:,} rows, counted by the server", err=True)
     for remark in result.remarks:
         click.echo(f"note: {remark}", err=True)

@@ -83,11 +83,11 @@ def rollup(
         sys.exit(1)
 
 
-def _line(one: RolledDay) -> str:
-    head = f"{one.dataset} {one.day} {one.rolled.state}"
-    if one.rolled.error:
-        return f"{head}: {one.rolled.error}"
-    if not one.rolled.manifest:
+def _line(rolled_day: RolledDay) -> str:
+    head = f"{rolled_day.dataset} {rolled_day.day} {rolled_day.rolled.state}"
+    if rolled_day.rolled.error:
+        return f"{head}: {rolled_day.rolled.error}"
+    if not rolled_day.rolled.manifest:
         return head
-    made = one.rolled.manifest
-    return f"{head}: {made.rows:,} rows, {made.bytes:,} bytes, {one.seconds:.1f} s"
+    made = rolled_day.rolled.manifest
+    return f"{head}: {made.rows:,} rows, {made.bytes:,} bytes, {rolled_day.seconds:.1f} s"

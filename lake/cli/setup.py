@@ -112,7 +112,7 @@ def _s3_keys(
     create_bucket: bool,
 ) -> dict[str, str]:
     """The keys of [s3]: the options', else what the environment has of them. None is secret."""
-    given = {"endpoint_url": endpoint, "region": region}
+    arguments = {"endpoint_url": endpoint, "region": region}
     if (endpoint or region or create_bucket) and not root.startswith("s3://"):
         raise UsageError(
             "the S3 options need a root on S3",
@@ -122,7 +122,7 @@ def _s3_keys(
         )
     prefix = "LAKE_S3__"
     known = {k.removeprefix(prefix).lower(): v for k, v in env.items() if k.startswith(prefix)}
-    return known | {key: value for key, value in given.items() if value}
+    return known | {key: value for key, value in arguments.items() if value}
 
 
 def _check_bucket(path: Path, *, create: bool) -> None:
@@ -197,9 +197,9 @@ def _print_found(path: Path, written: LakeToml) -> None:
 
     for source in written.found:
         limited = source.hot_days not in (None, UNLIMITED_DAYS)
-        kept = f"keeps {source.hot_days} days" if limited else source.hot_told
+        kept = f"keeps {source.hot_days} days" if limited else source.hot_basis
         since = f", the oldest data of {source.oldest}" if source.oldest else ""
-        click.echo(f"{source.told}: {kept}{since}")
+        click.echo(f"{source.summary}: {kept}{since}")
     for name, table in written.tables():
         remark = f"left out, {table.why_not}" if table.why_not else "; ".join(table.seen)
         click.echo(f"  {name}: {remark}")
@@ -213,8 +213,8 @@ def _print_found(path: Path, written: LakeToml) -> None:
     click.echo(f"  {lake} status{option}")
 
 
-def _report_variables(found: list[FoundSource]) -> None:
-    for variable in (variable for source in found for variable in source.variables):
+def _report_variables(found_sources: list[FoundSource]) -> None:
+    for variable in (variable for source in found_sources for variable in source.variables):
         click.echo(f"Secrets are not written: set {variable} wherever lake runs.", err=True)
 
 

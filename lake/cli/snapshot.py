@@ -323,18 +323,18 @@ def _print_finding(finding: dict[str, object]) -> None:
         click.echo(f"  {problem}")
 
 
-def _row(one: SnapshotManifest) -> dict[str, object]:
+def _row(snapshot_manifest: SnapshotManifest) -> dict[str, object]:
     return {
-        "system": one.system,
-        "day": one.day,
-        "created_at": one.created_at,
-        "files": one.paths,
-        "objects": len(one.objects),
-        "bytes": one.bytes,
-        "server": one.server,
-        "window": one.window,
-        "whole_days": [str(day) for day in one.held_days()],
-        "counts": one.counts,
-        "warnings": one.warnings(),
-        "restore": one.restore,
+        "system": snapshot_manifest.system,
+        "day": snapshot_manifest.day,
+        "created_at": snapshot_manifest.created_at,
+        "files": snapshot_manifest.paths,
+        "objects": len(snapshot_manifest.objects),
+        "bytes": snapshot_manifest.bytes,
+        "server": snapshot_manifest.server,
+        "window": snapshot_manifest.window,
+        "whole_days": [str(day) for day in snapshot_manifest.held_days()],
+        "counts": snapshot_manifest.counts,
+        "warnings": snapshot_manifest.warnings(),
+        "restore": snapshot_manifest.restore,
     }

@@ -33,46 +33,46 @@ class Asked:
     png: Path | None
 
 
-def show_trend(asked: Asked, config: str | None) -> Answer:
+def show_trend(requested: Asked, config: str | None) -> Answer:
     """The answer; notes go to standard error, a plot to its file. Raises LakeError."""
     from lake.query import connect  # noqa: PLC0415
     from lake.trends import Choices, Days, draw, fitting, trend_named  # noqa: PLC0415
 
-    _require_one(asked)
+    _require_one(requested)
     with connect(config) as lake:
-        trend = trend_named(asked.name, lake.settings)
-        choices = Choices(asked.options, asked.dataset)
-        days = Days(*asked.days)
+        trend = trend_named(requested.name, lake.settings)
+        choices = Choices(requested.options, requested.dataset)
+        days = Days(*requested.days)
         found = fitting(lake, trend, days.start, days.end, choices)
-        answer = _answer(lake, found, asked, days)
-        _report(lake, found, asked, days)
+        answer = _answer(lake, found, requested, days)
+        _report(lake, found, requested, days)
         for note in answer.left_out:
             click.echo(note, err=True)
-    if asked.png:
-        draw(trend, answer, days.start, days.end, asked.png)
-        click.echo(str(asked.png), err=True)
+    if requested.png:
+        draw(trend, answer, days.start, days.end, requested.png)
+        click.echo(str(requested.png), err=True)
     return answer
 
 
-def _answer(lake: Lake, found: Fit, asked: Asked, days: Days) -> Answer:
+def _answer(lake: Lake, fit: Fit, requested: Asked, days: Days) -> Answer:
     from lake.trends import ask_fitting, by_week, compare  # noqa: PLC0415
 
-    if asked.compare:
-        return compare(lake, found, days)
-    if asked.weekly:
-        return by_week(lake, found, days)
-    return ask_fitting(lake, found, days.start, days.end)
+    if requested.compare:
+        return compare(lake, fit, days)
+    if requested.weekly:
+        return by_week(lake, fit, days)
+    return ask_fitting(lake, fit, days.start, days.end)
 
 
-def _require_one(asked: Asked) -> None:
+def _require_one(requested: Asked) -> None:
     """Raises UsageError."""
-    if asked.compare and asked.weekly:
+    if requested.compare and requested.weekly:
         raise UsageError("--compare and --weekly exclude each other")
-    if asked.png and (asked.compare or asked.weekly):
+    if requested.png and (requested.compare or requested.weekly):
         raise UsageError("--png plots the trend alone, without --compare and --weekly")
 
 
-def _report(lake: Lake, found: Fit, asked: Asked, days: Days) -> None:
+def _report(lake: Lake, found: Fit, requested: Asked, days: Days) -> None:
     """A hole in the lake must not look like a quiet day."""
     from lake.query.notes import missing_days  # noqa: PLC0415
     from lake.trends import before, missing_of, weeks  # noqa: PLC0415
@@ -85,13 +85,13 @@ def _report(lake: Lake, found: Fit, asked: Asked, days: Days) -> None:
                 err=True,
             )
     ranges = [days]
-    if asked.compare:
+    if requested.compare:
         ranges = [before(days), days]
-    elif asked.weekly:
+    elif requested.weekly:
         ranges = [weeks(days)]
     for one in ranges:
         wanted = f"{one.start.days_until(one.end)} days"
-        if asked.compare:
+        if requested.compare:
             wanted += f" from {one.start} to {one.end.plus(-1)}"
         for dataset, missing in missing_of(lake, found, one.start, one.end).items():
             click.echo(missing_days(dataset, missing, wanted), err=True)
@@ -106,12 +106,12 @@ def list_trends(config: str | None) -> Answer:
         fits = [fit(lake, trend, Choices()) for trend in all_trends(lake.settings)]
     rows = [
         (
-            one.trend.name,
-            one.trend.description,
-            None if one.lacks else ", ".join(one.datasets),
-            "; ".join(f"no {what}" for what in one.lacks) or None,
+            fit.trend.name,
+            fit.trend.description,
+            None if fit.lacks else ", ".join(fit.datasets),
+            "; ".join(f"no {what}" for what in fit.lacks) or None,
         )
-        for one in fits
+        for fit in fits
     ]
     rows.sort(key=lambda row: (row[3] is not None, row[0]))
     return Answer(("trend", "shows", "reads", "lacks"), ("VARCHAR",) * 4, rows)

@@ -126,7 +126,7 @@ def _valid_names(model: type[BaseModel], section: Key, kind: str) -> list[str]:
             continue
         annotation: Any = model.model_fields[step].annotation
         models = getattr(annotation, "__args__", (annotation,))  # X | None
-        model = next(found for found in models if found not in (type(None), str))
+        model = next(model for model in models if model not in (type(None), str))
         by_name = getattr(annotation, "__origin__", None) is dict
     return list(model.model_fields)
 

@@ -129,8 +129,8 @@ def _dagster(place: Place, history: Path, reporter: Reporter) -> Dagster:
 def _export(dagster: Dagster, settings: Settings, window: list[Day], reporter: Reporter) -> None:
     """One backfill over all datasets and days, unless they all are there."""
     names = [dataset.name for dataset in settings.dataset]
-    known = read_status(settings, open_store(settings), None, window[0], window[-1].plus(1))
-    if all(day.state == "verified" for dataset in known for day in dataset.days.values()):
+    status = read_status(settings, open_store(settings), None, window[0], window[-1].plus(1))
+    if all(day.state == "verified" for dataset in status for day in dataset.days.values()):
         reporter.say(f"• {len(names)} datasets × {len(window)} days: exported before")
         return
     with reporter.step(f"Dagster backfill: {len(names)} datasets × {len(window)} days") as report:
@@ -153,10 +153,10 @@ def _ledger(settings: Settings, window: list[Day], reporter: Reporter) -> list[d
         reporter.step("The ledger: every day counted by its source"),
         closing(Exporter(settings)) as exporter,
     ):
-        found = read_status(
+        status = read_status(
             settings, exporter.store, exporter.source, window[0], window[-1].plus(1)
         )
-    for dataset in found:
+    for dataset in status:
         bad = [f"{day} {one.state}" for day, one in dataset.days.items() if one.state != "verified"]
         if bad or dataset.problem:
             raise Incomplete(
@@ -164,7 +164,7 @@ def _ledger(settings: Settings, window: list[Day], reporter: Reporter) -> list[d
                 expected="every day verified",
                 found=dataset.problem or ", ".join(bad),
             )
-    return [_summed(dataset) for dataset in found]
+    return [_summed(dataset) for dataset in status]
 
 
 def _summed(dataset: DatasetStatus) -> dict[str, Any]:
@@ -172,9 +172,9 @@ def _summed(dataset: DatasetStatus) -> dict[str, Any]:
     return {
         "dataset": dataset.dataset,
         "days": len(days),
-        "rows": sum(one.rows or 0 for one in days),
-        "source_count": sum(one.source_count or 0 for one in days),
-        "bytes": sum(one.bytes or 0 for one in days),
+        "rows": sum(day.rows or 0 for day in days),
+        "source_count": sum(day.source_count or 0 for day in days),
+        "bytes": sum(day.bytes or 0 for day in days),
     }
 
 
@@ -185,14 +185,14 @@ def _totals(
     ends = stack.endpoints
     with reporter.step("The same totals, from each source and from the lake"):
         with ThreadPoolExecutor() as pool:
-            asked = {
+            requested = {
                 "MongoDB, by aggregation": pool.submit(totals.of_mongo, ends["mongo"]["uri"]),
                 "Prometheus, by PromQL": pool.submit(
                     totals.of_prometheus, ends["prometheus"]["url"], window
                 ),
                 "Loki, by LogQL": pool.submit(totals.of_loki, ends["loki"]["url"], window),
             }
-        found = {name: asdict(answer.result()) for name, answer in asked.items()}
+        found = {name: asdict(answer.result()) for name, answer in requested.items()}
         sql = resource_path("sql/checks/demo_totals.sql").read_text("utf-8")
         with connect(settings) as lake:
             for row in lake.rows(sql):

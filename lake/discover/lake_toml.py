@@ -72,11 +72,11 @@ class LakeToml:
         lines = ["# For so many days each source keeps its data: lag alarms and checks rely on it."]
         lines.append("[hot]")
         for source in self.found:
-            days, told = source.hot_days, source.hot_told
+            days, reported = source.hot_days, source.hot_basis
             if days is None:
                 days = HotSection.model_fields[source.source].default
-                told = f"unknown ({told}): the default, correct it"
-            lines.append(f"{source.source} = {days}  # {_comment(told)}")
+                reported = f"unknown ({reported}): the default, correct it"
+            lines.append(f"{source.source} = {days}  # {_comment(reported)}")
         return "\n".join(lines) + "\n"
 
 
@@ -88,23 +88,26 @@ def toml(value: Value) -> str:
 
 
 def _source(source: FoundSource) -> str:
-    told = [source.told, *(f"{variable} holds what is secret" for variable in source.variables)]
-    return _section(f"sources.{source.source}", source.section, told)
+    reported = [
+        source.summary,
+        *(f"{variable} holds what is secret" for variable in source.variables),
+    ]
+    return _section(f"sources.{source.source}", source.section, reported)
 
 
-def _section(name: str, keys: Mapping[str, Value], told: Sequence[str] = ()) -> str:
-    lines = [*(f"# {_comment(line)}" for line in told), f"[{name}]"]
+def _section(name: str, keys: Mapping[str, Value], reported: Sequence[str] = ()) -> str:
+    lines = [*(f"# {_comment(line)}" for line in reported), f"[{name}]"]
     return "\n".join([*lines, *(f"{key} = {toml(value)}" for key, value in keys.items())]) + "\n"
 
 
 def _dataset(name: str, table: FoundTable) -> str:
     lines = ["[[dataset]]", f"name = {toml(name)}"]
     lines += [f"{key} = {toml(value)}" for key, value in table.keys.items()]
-    told = [f"# {_comment(line)}" for line in table.seen]
+    reported = [f"# {_comment(line)}" for line in table.seen]
     if table.why_not:
-        told.append(f"# Left out: {_comment(table.why_not)}.")
+        reported.append(f"# Left out: {_comment(table.why_not)}.")
         lines = [f"# {line}" for line in lines]
-    return "\n".join([*told, *lines]) + "\n"
+    return "\n".join([*reported, *lines]) + "\n"
 
 
 def _comment(text: str) -> str:

@@ -68,8 +68,8 @@ def _sources(addresses: Mapping[str, str | None], env: Mapping[str, str]) -> Sou
         raise explain(error, Settings, data, Path("command line"), origin) from None
 
 
-def _with_variables(found: FoundSource, sources: SourcesSection) -> FoundSource:
+def _with_variables(found_source: FoundSource, sources: SourcesSection) -> FoundSource:
     """Names the variables for what may not stand in the file."""
-    secret = system(found.source).secret_keys(getattr(sources, found.source))
-    variables = tuple(variable_of(("sources", found.source, *key)) for key in secret)
-    return replace(found, variables=variables)
+    secret = system(found_source.source).secret_keys(getattr(sources, found_source.source))
+    variables = tuple(variable_of(("sources", found_source.source, *key)) for key in secret)
+    return replace(found_source, variables=variables)

@@ -86,8 +86,8 @@ def check_queries(settings: Settings) -> Iterator[Check]:
         closing(Lake(settings).connection) as connection,
     ):
         store.write(key, b"12345")
-        found = connection.execute("SELECT size FROM read_blob(?)", [store.url(key)]).fetchone()
-    if found != (5,):
+        row = connection.execute("SELECT size FROM read_blob(?)", [store.url(key)]).fetchone()
+    if row != (5,):
         raise PermanentError("DuckDB does not read what was written", where=store.url(key))
     yield Check("queries", "ok", "DuckDB reads the store's objects")
 

@@ -152,7 +152,7 @@ def _borne_out(
     """The claim that the object fits: by its size, and where that leaves several by its bytes."""
     stat = store.stat(pending[0].key)
     claims = [stored, *pending] if isinstance(stored, Manifest) else list(pending)
-    fitting = [one for one in claims if stat and one.bytes == stat.bytes]
+    fitting = [claim for claim in claims if stat and claim.bytes == stat.bytes]
     if len({one.sha256 for one in fitting}) > 1:
         digest = hashlib.sha256()
         for chunk in store.chunks(pending[0].key):

@@ -98,14 +98,14 @@ _Ledgers = dict[str, dict[str, dict[Day, Manifest]]]  # system → dataset → d
 
 def _ledgers(settings: Settings, store: Store, systems: Sequence[str]) -> _Ledgers:
     """The exported days of each system's datasets."""
-    found: _Ledgers = {system: {} for system in systems}
+    ledgers: _Ledgers = {system: {} for system in systems}
     for dataset in settings.dataset:
-        if dataset.source in found:
+        if dataset.source in ledgers:
             ledger = read_ledger(store, dataset.name)
-            found[dataset.source][dataset.name] = {
+            ledgers[dataset.source][dataset.name] = {
                 day: one for day, one in ledger.items() if isinstance(one, Manifest)
             }
-    return found
+    return ledgers
 
 
 class _Trial:

@@ -27,13 +27,13 @@ def programs_for(
     chosen: dict[str, Binary] = {}
     remarks = []
     for system in systems:
-        mine = [one for one in partitions if one.dataset.source == system]
+        mine = [partition for partition in partitions if partition.dataset.source == system]
         kind = registered(system)
         versions = [] if kind.reads_other_versions else _versions(mine)
-        numbered = [one for one in versions if version_parts(one)[:1] >= (2,)]
+        numbered = [version for version in versions if version_parts(version)[:1] >= (2,)]
         newest = max(numbered, key=version_parts, default="")
         # A version without a number chooses nothing, but gets a remark.
-        others = [one for one in versions if not version_parts(one)]
+        others = [version for version in versions if not version_parts(version)]
         version = newest or kind.needed_version(store, mine) or next(iter(others), "")
         program = closest(system, version) if version else find(system)
         if program is None:
@@ -50,9 +50,9 @@ def programs_for(
 def _versions(partitions: Sequence[Partition]) -> list[str]:
     """The versions of the servers that the partitions were exported from, where recorded."""
     versions = [
-        str(one.manifest.details.get(SERVER_VERSION, ""))
-        for one in partitions
+        str(partition.manifest.details.get(SERVER_VERSION, ""))
+        for partition in partitions
         # Mimir and others of Prometheus' API have versions of their own.
-        if SERVER_APPLICATION not in one.manifest.details
+        if SERVER_APPLICATION not in partition.manifest.details
     ]
-    return [one for one in versions if one]
+    return [version for version in versions if version]

@@ -75,7 +75,7 @@ def replayed(
     """
     systems = [name for name in SYSTEMS if any(p.dataset.source == name for p in partitions)]
     for name in systems:
-        system(name).require_replayable([one.dataset for one in partitions])
+        system(name).require_replayable([partition.dataset for partition in partitions])
     place = _Place(into, partitions) if into else None
     programs, other_versions = programs_for(store, partitions, systems)
     options = _options(partitions, programs)
@@ -117,7 +117,8 @@ def _load(
         target = Target(settings, store, partitions, endpoint, program, remarks)
         with closing(system(name).open_loader(target)) as loader:
             mine = sorted(
-                (one for one in partitions if one.dataset.source == name), key=loader.order_of
+                (partition for partition in partitions if partition.dataset.source == name),
+                key=loader.order_of,
             )
             for number, one in enumerate(mine, 1):
                 progress(name, f"{one.dataset.name} {one.day} ({number} of {len(mine)})")
@@ -146,12 +147,12 @@ def _compared(
             target = Target(settings, store, partitions, endpoint, programs[server], Remarks())
             loader = open_loaders.enter_context(closing(system(server).open_loader(target)))
             loaders[server] = loader
-        for day in sorted({one.day for one in partitions}):
+        for day in sorted({partition.day for partition in partitions}):
             for server, loader in loaders.items():
                 mine = {
-                    one.dataset.name: loaded[one.dataset.name, str(day)]
-                    for one in partitions
-                    if one.day == day and one.dataset.source == server
+                    partition.dataset.name: loaded[partition.dataset.name, str(day)]
+                    for partition in partitions
+                    if partition.day == day and partition.dataset.source == server
                 }
                 if not mine:
                     continue
@@ -181,7 +182,7 @@ def database_of(settings: Settings) -> str:
 def _options(partitions: Sequence[Partition], programs: Mapping[str, Binary]) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for name, program in programs.items():
-        mine = [one for one in partitions if one.dataset.source == name]
+        mine = [partition for partition in partitions if partition.dataset.source == name]
         options |= system(name).replay_options(mine, program)
     return options
 
@@ -191,7 +192,10 @@ class _Place:
 
     def __init__(self, into: Path, partitions: Sequence[Partition]) -> None:
         self._into = into
-        self._wanted = [[one.dataset.name, str(one.day), one.manifest.sha256] for one in partitions]
+        self._wanted = [
+            [partition.dataset.name, str(partition.day), partition.manifest.sha256]
+            for partition in partitions
+        ]
         self.loaded: dict[Key, Loaded] = {}
         self.remarks: list[str] = []
         _told(into)  # before anything is made there
@@ -205,21 +209,21 @@ class _Place:
     def _begun(self) -> Path:
         """The folder of the servers: that of the same replay, or a new one."""
         into = self._into
-        told = _told(into)
-        if told is not None and told["partitions"] != self._wanted:
+        reported = _told(into)
+        if reported is not None and reported["partitions"] != self._wanted:
             raise UsageError(
                 "something else was replayed there",
                 where=into,
                 expected="a new or empty directory, or one of the same datasets and days",
-                found=", ".join(sorted({name for name, _, _ in told["partitions"]})),
+                found=", ".join(sorted({name for name, _, _ in reported["partitions"]})),
                 remedy="name another directory, or `lake replay --into DIR --down` first",
             )
-        if told is not None and "loaded" in told:
-            self.loaded = {(name, day): Loaded(**one) for name, day, one in told["loaded"]}
-            self.remarks = told["remarks"]
-            return into / str(told["folder"])
-        if told is not None:  # a server that is ending may still write there
-            shutil.rmtree(into / told["folder"], ignore_errors=True)
+        if reported is not None and "loaded" in reported:
+            self.loaded = {(name, day): Loaded(**one) for name, day, one in reported["loaded"]}
+            self.remarks = reported["remarks"]
+            return into / str(reported["folder"])
+        if reported is not None:  # a server that is ending may still write there
+            shutil.rmtree(into / reported["folder"], ignore_errors=True)
         folder = into / f"servers-{uuid.uuid4().hex[:8]}"
         self._mark(folder, {})
         return folder
@@ -230,9 +234,9 @@ class _Place:
         self._mark(self.folder, {"loaded": listed, "remarks": remarks})
 
     def _mark(self, folder: Path, more: dict[str, Any]) -> None:
-        told = {"partitions": self._wanted, "folder": folder.name, **more}
+        reported = {"partitions": self._wanted, "folder": folder.name, **more}
         half = self._into / f"{MARK}.tmp"
-        half.write_text(json.dumps(told) + "\n", encoding="utf-8")
+        half.write_text(json.dumps(reported) + "\n", encoding="utf-8")
         half.replace(self._into / MARK)
 
     def close(self) -> None:
@@ -254,11 +258,11 @@ def _told(into: Path) -> dict[str, Any] | None:
     mark = into / MARK
     if mark.exists():
         try:
-            told: dict[str, Any] = json.loads(mark.read_text("utf-8"))
-            _ = told["partitions"], told["folder"]
+            reported: dict[str, Any] = json.loads(mark.read_text("utf-8"))
+            _ = reported["partitions"], reported["folder"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UsageError("not a replay's mark", where=mark, found=error) from error
-        return told
+        return reported
     if into.exists() and (not into.is_dir() or {one.name for one in into.iterdir()} - {_LOCK}):
         raise UsageError(
             "the directory is not empty",

@@ -90,8 +90,8 @@ def _said(*arguments: str) -> Callable[[Path], str]:
             )
         except (OSError, subprocess.SubprocessError):
             return ""  # a program that can't say its version is not usable
-        found = re.search(r"\bv?(\d+\.\d+(?:\.\d+)?)\b", answer.stdout + answer.stderr)
-        return found.group(1) if found else ""
+        match = re.search(r"\bv?(\d+\.\d+(?:\.\d+)?)\b", answer.stdout + answer.stderr)
+        return match.group(1) if match else ""
 
     return ask
 
@@ -163,9 +163,9 @@ def pinned_version(name: str) -> str:
     if server == "prometheus":
         return PROMETHEUS_PIN
     file, pattern = _PINS[server]
-    found = re.search(pattern, resource_path(file).read_text(encoding="utf-8"))
-    assert found is not None, f"{file} has no pin"  # noqa: S101  our own file
-    version = _RELEASES.get(found.group(1), found.group(1))
+    match = re.search(pattern, resource_path(file).read_text(encoding="utf-8"))
+    assert match is not None, f"{file} has no pin"  # noqa: S101  our own file
+    version = _RELEASES.get(match.group(1), match.group(1))
     # Prometheus 3.16.0 is its Go module's v0.316.0.
     parts = re.fullmatch(r"0\.3(\d\d)\.(\d+)", version) if server == "prometheus3" else None
     return f"3.{int(parts[1])}.{parts[2]}" if parts else version
@@ -250,5 +250,5 @@ def _candidates(name: str) -> Iterator[tuple[_Program, Path, str]]:
 
 def version_parts(version: str) -> tuple[int, ...]:
     """Major, minor, patch, as far as they are there; () where it begins with no number."""
-    found = re.match(r"(?:go|v)?(\d+(?:\.\d+)*)", version.strip())
-    return tuple(int(part) for part in found[1].split(".")[:3]) if found else ()
+    match = re.match(r"(?:go|v)?(\d+(?:\.\d+)*)", version.strip())
+    return tuple(int(part) for part in match[1].split(".")[:3]) if match else ()

@@ -110,9 +110,9 @@ class DagsterApi:
         """Whether each part of the daemon has given a sign of life since then (Unix time, s)."""
         statuses = self._ask(_DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"]
         return all(
-            one["healthy"] and one["lastHeartbeatTime"] >= since
-            for one in statuses
-            if one["required"]
+            status["healthy"] and status["lastHeartbeatTime"] >= since
+            for status in statuses
+            if status["required"]
         )
 
     def launch_backfill(self, assets: Sequence[str], days: Sequence[str]) -> str:

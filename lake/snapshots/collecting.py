@@ -308,10 +308,10 @@ class Collector:
         for place, piece in kept:
             self._keep(place, piece)
 
-    def _sent(self, one: StoredObject) -> None:
+    def _sent(self, stored_object: StoredObject) -> None:
         with self._lock:
-            self.sent_bytes += one.bytes
-            self.known.objects[one.key] = one
+            self.sent_bytes += stored_object.bytes
+            self.known.objects[stored_object.key] = stored_object
 
     def _keep(self, place: _Place, piece: StoredFile) -> None:
         own = replace(piece, path=place.path, at=place.at, holds=place.holds)

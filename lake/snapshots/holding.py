@@ -50,12 +50,12 @@ def snapshot_holding(store: Store, system: str, day: Day) -> SnapshotManifest:
 
 def spans(days: Sequence[Day]) -> str:
     """Days in a row as their first and last, such as 2026-07-01 … 2026-07-05."""
-    found: list[list[Day]] = []
+    runs: list[list[Day]] = []
     for day in sorted(days):
-        if found and found[-1][1].plus(1) == day:
-            found[-1][1] = day
+        if runs and runs[-1][1].plus(1) == day:
+            runs[-1][1] = day
         else:
-            found.append([day, day])
-    told = [str(first) if first == last else f"{first} … {last}" for first, last in found]
-    shown = told if len(told) <= _SPANS else [*told[:1], "…", *told[-_SPANS + 1 :]]
+            runs.append([day, day])
+    reported = [str(first) if first == last else f"{first} … {last}" for first, last in runs]
+    shown = reported if len(reported) <= _SPANS else [*reported[:1], "…", *reported[-_SPANS + 1 :]]
     return ", ".join(shown) or "no whole day"

@@ -67,8 +67,8 @@ def write_journal(
     pid = os.getpid()
     at = datetime.now(UTC).isoformat(timespec="seconds")
     since = "" if ended else started(pid)
-    one = Journal(key, at, here(), pid, since, notes, files, objects)
-    store.write(key, json.dumps(asdict(one)).encode())
+    journal = Journal(key, at, here(), pid, since, notes, files, objects)
+    store.write(key, json.dumps(asdict(journal)).encode())
 
 
 def journals(store: Store, keys: Iterable[str]) -> Iterator[Journal]:
@@ -77,10 +77,10 @@ def journals(store: Store, keys: Iterable[str]) -> Iterator[Journal]:
         if not _KEY.fullmatch(key):
             continue
         try:
-            told = json.loads(store.read(key))
-            files = [StoredFile(**one) for one in told.pop("files")]
-            objects = [StoredObject(**one) for one in told.pop("objects")]
-            yield Journal(**{**told, "key": key}, files=files, objects=objects)
+            content = json.loads(store.read(key))
+            files = [StoredFile(**one) for one in content.pop("files")]
+            objects = [StoredObject(**one) for one in content.pop("objects")]
+            yield Journal(**{**content, "key": key}, files=files, objects=objects)
         except Missing:
             continue  # its run has just ended
         except (ValueError, TypeError, KeyError, AttributeError) as error:

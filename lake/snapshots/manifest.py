@@ -136,7 +136,7 @@ def read_snapshot(store: Store, system: str, day: Day) -> SnapshotManifest:
     """The manifest. Raises Missing, naming the days that there are; BadData."""
     key = snapshot_manifest_key(system, day)
     if store.stat(key) is None:
-        days = [str(found) for found in snapshot_days(store, system)]
+        days = [str(snapshot_day) for snapshot_day in snapshot_days(store, system)]
         raise Missing(
             f"no snapshot of {system} for {day}",
             where=store.url(key),

@@ -29,7 +29,7 @@ def days_of_blocks(
     where nothing was cut off: at midnight, or at the first sample that the server ever had.
     `settled_until`: later days may lack samples that the snapshot could not take.
     """
-    spans = [(int(one["minTime"]), int(one["maxTime"])) for one in blocks]
+    spans = [(int(block["minTime"]), int(block["maxTime"])) for block in blocks]
     spans = [(start, end) for start, end in spans if start < end]
     if not spans:
         return []

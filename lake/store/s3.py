@@ -219,7 +219,7 @@ class S3Store:
         point("deleted", key)
 
     def unfinished(self, prefix: str) -> tuple[Unfinished, ...]:
-        """See Store: multipart uploads. S3 does not tell whose they are."""
+        """See Store: multipart uploads. S3 does not report their owner."""
         with self._errors(prefix):
             pages = self._client.get_paginator("list_multipart_uploads").paginate(
                 Bucket=self.bucket, Prefix=self._prefix + prefix
@@ -265,8 +265,8 @@ class S3Store:
         """The same refusal with S3's code; as it is where a question with a body is answered."""
         try:
             self._client.list_objects_v2(Bucket=self.bucket, Prefix=self._prefix, MaxKeys=1)
-        except ClientError as told:
-            return told
+        except ClientError as reported:
+            return reported
         except (BotoCoreError, RecursionError) as other:
             _LOG.debug("no reason: %s", other)
         return error

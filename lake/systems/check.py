@@ -96,7 +96,7 @@ def snapshot_path(
 
 
 def kept_check(subject: str, source: str, kept_days: int | None, hot_days: int) -> Iterator[Check]:
-    """What a source keeps against what [hot] says; nothing where the source does not tell."""
+    """Compares the source's retention with [hot]; empty where the source does not report it."""
     if kept_days is None:
         return
     if kept_days >= hot_days:

@@ -53,7 +53,7 @@ class Check:
             "question": self.question,
             "compared": self.compared,
             "wrong": self.wrong,
-            "differences": [vars(one) for one in self.differences],
+            "differences": [vars(difference) for difference in self.differences],
             "remark": self.remark,
         }
 
@@ -98,8 +98,8 @@ class Recovery:
 
     def to_json(self) -> dict[str, float]:
         """For the report."""
-        told = {**vars(self), "total_s": self.total_s}
-        return {name: round(seconds, 3) for name, seconds in told.items()}
+        reported = {**vars(self), "total_s": self.total_s}
+        return {name: round(seconds, 3) for name, seconds in reported.items()}
 
 
 @dataclass
@@ -132,8 +132,8 @@ class Rehearsed:
 
     def to_json(self) -> dict[str, Any]:
         """For the report."""
-        told = {name: value for name, value in vars(self).items() if not name.startswith("_")}
-        return told | {
+        reported = {name: value for name, value in vars(self).items() if not name.startswith("_")}
+        return reported | {
             "ok": self.ok,
             "recovery": self.recovery.to_json() if self.recovery else None,
             "compared": [one.to_json() for one in self.compared],
@@ -154,27 +154,27 @@ class Rehearsal:
     @property
     def ok(self) -> bool:
         """Whether everything came back and nothing differs."""
-        return all(one.ok for one in self.snapshots)
+        return all(snapshot.ok for snapshot in self.snapshots)
 
     def differences(self) -> list[str]:
         """Each problem and difference in words."""
-        told = []
+        reported = []
         for one in self.snapshots:
             head = f"snapshot {one.system} {one.day}"
             if one.problem:
-                told.append(f"{head}: {one.problem}")
+                reported.append(f"{head}: {one.problem}")
             for compared in one.compared:
                 for check in compared.checks:
                     place = f"{head}, {compared.dataset} {compared.day}, {check.question}"
-                    told += [
-                        f"{place}\n  where: {found.where}\n  expected: {found.expected}"
-                        f"\n  found: {found.found}"
-                        for found in check.differences
+                    reported += [
+                        f"{place}\n  where: {difference.where}\n  expected: {difference.expected}"
+                        f"\n  found: {difference.found}"
+                        for difference in check.differences
                     ]
                     if check.wrong > len(check.differences):
                         more = check.wrong - len(check.differences)
-                        told.append(f"{place}: {more} more differences")
-        return told
+                        reported.append(f"{place}: {more} more differences")
+        return reported
 
     def to_json(self) -> dict[str, Any]:
         """The report's and `--json`'s."""
@@ -186,7 +186,7 @@ class Rehearsal:
             "ok": self.ok,
             "seconds": round(self.seconds, 3),
             "differences": self.differences(),
-            "snapshots": [one.to_json() for one in self.snapshots],
+            "snapshots": [snapshot.to_json() for snapshot in self.snapshots],
         }
 
 

@@ -1,4 +1,4 @@
-"""What a look at a server tells.
+"""What a server offers for export: the result of looking at it.
 
 Belongs here: the types, and names fit for datasets. Does not: looking, writing.
 """
@@ -21,8 +21,8 @@ Value = str | int
 class FoundTable:
     """One `[[dataset]]`: its keys but for `name`, and what was seen.
 
-    `name` is a wish; `unique_name` makes it valid. `why_not` says why it should not be
-    exported as it is: then it is written as a comment.
+    `name` is a wish; `unique_name` makes it valid. `why_not` is the reason not to export
+    it as it is: then it is written as a comment.
     """
 
     name: str
@@ -35,15 +35,16 @@ class FoundTable:
 class FoundSource:
     """One server: its section, what it keeps, its tables.
 
-    `hot_days` is None where it is not known; `oldest` is the first UTC day of data
+    `summary` describes the server in one line. `hot_days` is None where it is unknown;
+    `hot_basis` names the setting or answer that it comes from; `oldest` is the first UTC day of data
     that was found. `variables` have to be set, for what they hold is secret.
     """
 
     source: str
     section: Mapping[str, Value]
-    told: str
+    summary: str
     hot_days: int | None
-    hot_told: str
+    hot_basis: str
     tables: tuple[FoundTable, ...] = ()
     oldest: Day | None = None
     variables: tuple[str, ...] = ()

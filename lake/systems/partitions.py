@@ -48,7 +48,7 @@ def find_partitions(
     at all, and for an object that is gone; BadData for a manifest that can't be read and for
     an object of another size; what the store raises.
     """
-    found: list[Partition] = []
+    partitions: list[Partition] = []
     missing: dict[str, list[Day]] = {}
     for dataset in datasets:
         ledger = read_ledger(store, dataset.name, days[0], days[-1].plus(1))
@@ -59,23 +59,23 @@ def find_partitions(
             if manifest is None:
                 missing.setdefault(dataset.name, []).append(day)
             else:
-                found.append(Partition(dataset, day, manifest))
-    if missing and not (allow_missing and found):
+                partitions.append(Partition(dataset, day, manifest))
+    if missing and not (allow_missing and partitions):
         raise Missing(
             "days that are not in the lake",
             where=store.url(""),
             found="; ".join(f"{name}: {_listed(those)}" for name, those in missing.items()),
             remedy="`lake export` them, or replay the others with --allow-missing",
         )
-    _require_objects(store, [one.manifest for one in found])
+    _require_objects(store, [one.manifest for one in partitions])
     order = {dataset.name: number for number, dataset in enumerate(datasets)}
-    return sorted(found, key=lambda one: (one.day, order[one.dataset.name]))
+    return sorted(partitions, key=lambda one: (one.day, order[one.dataset.name]))
 
 
 def _require_objects(store: Store, manifests: Sequence[Manifest]) -> None:
     """Before any server is started: what is seen without reading them."""
     with ThreadPoolExecutor(_PARALLEL) as pool:
-        stats = pool.map(store.stat, [one.key for one in manifests])
+        stats = pool.map(store.stat, [manifest.key for manifest in manifests])
         for manifest, stat in zip(manifests, stats, strict=True):
             if stat is None:
                 raise gone(store, manifest)

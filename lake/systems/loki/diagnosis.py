@@ -34,9 +34,9 @@ def check(settings: Settings) -> Iterator[Check]:
         answer = http.get("/loki/api/v1/labels", attempts=ATTEMPTS)
         yield Check("loki", "ok", f"{server.version().described}, answers queries")
         yield from http_clock("loki", answer.headers.get("Date"), before)
-        kept = server.kept_days()
-        if kept != UNLIMITED_DAYS:
-            yield from kept_check("loki", "loki", kept, settings.hot.loki)
+        kept_days = server.kept_days()
+        if kept_days != UNLIMITED_DAYS:
+            yield from kept_check("loki", "loki", kept_days, settings.hot.loki)
         yield from _looks_back(server.limit("max_query_lookback") or "", settings.hot.loki)
         for dataset in settings.dataset:
             if isinstance(dataset, LokiDataset):

@@ -25,7 +25,7 @@ from lake.systems.loki.reading.version import Version, reported_version
 _LOG = logging.getLogger(__name__)
 ATTEMPTS = 2  # who types a command waits for the answer
 _LONGEST_DAYS = 30  # Loki answers no longer question, by default
-_UNKNOWN_DAYS = 400  # so far back is looked where Loki does not tell how long it keeps
+_UNKNOWN_DAYS = 400  # the search range where Loki does not report its retention
 # What people name first when they look for a log; then the alphabet.
 _PREFERRED = ("container", "service_name", "app", "job", "namespace", "filename")
 # Loki's own streams, not anybody's logs.
@@ -131,17 +131,17 @@ def look(section: LokiSource, keys: Mapping[str, Value]) -> FoundSource:
     return FoundSource(
         source="loki",
         section=keys,
-        told=version.described + ("" if span else ", no lines"),
+        summary=version.described + ("" if span else ", no lines"),
         hot_days=kept,
-        hot_told=_told(kept),
+        hot_basis=_basis(kept),
         tables=tables,
         oldest=span[0] if span else None,
     )
 
 
-def _told(kept_days: int | None) -> str:
+def _basis(kept_days: int | None) -> str:
     if kept_days is None:
-        return "Loki does not tell"
+        return "Loki does not report it"
     if kept_days == UNLIMITED_DAYS:
         return "retention is not enabled: nothing expires by itself"
     return "Loki's retention period"

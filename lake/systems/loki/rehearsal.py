@@ -111,8 +111,8 @@ class LokiQuestions:
         query = f"sum(bytes_over_time({lines}[1h]))"
         first, found = day.start_ns + _HOUR_NS - 1, Counter[int]()  # closed on its right
         if self._by_stream:
-            asked = {"start": str(first), "end": str(day.end_ns - 1), "step": str(_HOUR_S)}
-            for one in self._ask("query_range", {"query": query, **asked}):
+            requested = {"start": str(first), "end": str(day.end_ns - 1), "step": str(_HOUR_S)}
+            for one in self._ask("query_range", {"query": query, **requested}):
                 for at_s, value in one["values"]:
                     found[int(at_s) // _HOUR_S * _HOUR_NS] += round(float(value))
             return found
@@ -153,8 +153,12 @@ class LokiQuestions:
         return check
 
     def _at(self, selector: str, at_ns: int) -> Counter[str]:
-        asked = {"start": str(at_ns - _BEFORE_NS), "end": str(at_ns + 1), "direction": "forward"}
-        query = {"query": selector, "limit": _MOST_LINES, **asked}
+        requested = {
+            "start": str(at_ns - _BEFORE_NS),
+            "end": str(at_ns + 1),
+            "direction": "forward",
+        }
+        query = {"query": selector, "limit": _MOST_LINES, **requested}
         found: Counter[str] = Counter()
         for stream in self._ask("query_range", query):
             for at, line, *categories in stream["values"]:
@@ -190,12 +194,12 @@ class LokiQuestions:
 
     def _lines(self, selector: str, start: datetime, end: datetime) -> list[dict[str, Any]]:
         """The newest line of the stretch, if there is one."""
-        asked = {"start": _ns(start), "end": _ns(end), "direction": "backward", "limit": "1"}
-        return self._ask("query_range", {"query": selector, **asked})
+        requested = {"start": _ns(start), "end": _ns(end), "direction": "backward", "limit": "1"}
+        return self._ask("query_range", {"query": selector, **requested})
 
     def _label_names(self, until: datetime) -> list[str]:
-        asked = {"start": _ns(until - timedelta(days=1)), "end": _ns(until)}
-        answer = self._http.get("/loki/api/v1/labels", asked).json()
+        requested = {"start": _ns(until - timedelta(days=1)), "end": _ns(until)}
+        answer = self._http.get("/loki/api/v1/labels", requested).json()
         return sorted(answer.get("data") or [])
 
     def _ask(self, path: str, params: Mapping[str, str]) -> list[dict[str, Any]]:

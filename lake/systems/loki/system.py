@@ -66,14 +66,19 @@ class Loki(System):
     def files_are_here(self, settings: Settings) -> bool:
         return Path(settings.snapshots.loki.data_dir).is_dir()
 
-    def amounts(self, settings: Settings, one: SnapshotManifest) -> Iterator[tuple[str, int]]:
+    def amounts(
+        self, settings: Settings, snapshot_manifest: SnapshotManifest
+    ) -> Iterator[tuple[str, int]]:
         from lake.systems.loki.snapshot.chunks import parsed
 
         def is_chunk(path: str) -> bool:
             parts = PurePosixPath(path).parts
             return any(parsed("/".join(parts[-length:])) is not None for length in (1, 3))
 
-        yield "bytes of chunks", sum(file.bytes for file in one.files if is_chunk(file.path))
+        yield (
+            "bytes of chunks",
+            sum(file.bytes for file in snapshot_manifest.files if is_chunk(file.path)),
+        )
 
     def origin(self, manifest: SnapshotManifest) -> str:
         name = manifest.server.get("name")
@@ -117,7 +122,7 @@ class Loki(System):
     def replay_options(self, partitions: Sequence[Partition], program: Binary) -> dict[str, Any]:
         from lake.systems.loki.replay.loader import server_options
 
-        return server_options(min(one.day for one in partitions), program.version)
+        return server_options(min(partition.day for partition in partitions), program.version)
 
     def open_loader(self, target: Target) -> Loader:
         from lake.systems.loki.replay.loader import LokiLoader

@@ -89,21 +89,21 @@ def look(section: MongoSource, database: str | None, uri: str) -> FoundSource:
             _lets_expire(collections[name]) for name, kind in kinds.items() if kind == "collection"
         )
         looked = [
-            _collection(collections[one], kinds[one])
-            for one in sorted(kinds)
-            if not one.startswith("system.")
+            _collection(collections[kind], kinds[kind])
+            for kind in sorted(kinds)
+            if not kind.startswith("system.")
         ]
     otherwise = None if expiring else UNLIMITED_DAYS
-    told = "no TTL index: nothing expires by itself"
+    reported = "no TTL index: nothing expires by itself"
     if expiring:
-        told = "a TTL that is not on the documents' own time"
+        reported = "a TTL that is not on the documents' own time"
     shortest = min((kept for _, kept, _ in looked if kept), default=None)
     return FoundSource(
         source="mongo",
         section={"uri": uri, "database": name},
-        told=f"MongoDB {version}, {len(looked)} collections",
+        summary=f"MongoDB {version}, {len(looked)} collections",
         hot_days=shortest or otherwise,
-        hot_told="the shortest TTL index" if shortest else told,
+        hot_basis="the shortest TTL index" if shortest else reported,
         tables=tuple(table for table, _, _ in looked),
         oldest=min((day for _, _, day in looked if day), default=None),
     )
@@ -117,15 +117,15 @@ def _database(client: Client, section: MongoSource) -> str:
     named = client.get_default_database("admin").name
     if named not in _SYSTEM:
         return named
-    found = [name for name in client.list_database_names() if name not in _SYSTEM]
-    if len(found) != 1:
+    databases = [name for name in client.list_database_names() if name not in _SYSTEM]
+    if len(databases) != 1:
         raise UsageError(
-            "which database?" if found else "the server has no database",
+            "which database?" if databases else "the server has no database",
             where=section.uri,
-            expected="one of " + ", ".join(sorted(found)) if found else None,
+            expected="one of " + ", ".join(sorted(databases)) if databases else None,
             remedy="name it in the URI, mongodb://host:27017/DATABASE",
         )
-    return found[0]
+    return databases[0]
 
 
 def _collection(
@@ -145,10 +145,10 @@ def _collection(
     best = fields[0]
     oldest = _oldest(collection, best, documents)
     seen = [f"{documents:,} documents" + (f", the oldest of {oldest}" if oldest else "")]
-    seen.append(f"{best.path}: a date in {best.share:.0%} of a sample, {_index_told(best)}")
+    seen.append(f"{best.path}: a date in {best.share:.0%} of a sample, {_index_text(best)}")
     if best.share < 1:
         seen.append('time_fallback = "_id" would export the others on their ObjectId\'s day')
-    if others := [one.path for one in fields[1:]]:
+    if others := [field.path for field in fields[1:]]:
         seen.append("other dates: " + ", ".join(others))
     keys["time_field"] = best.path
     return FoundTable(name, keys, tuple(seen)), best.kept_days, oldest
@@ -222,7 +222,7 @@ def _dates(document: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield from _dates(value, f"{prefix}{name}.")
 
 
-def _index_told(best: DateField) -> str:
+def _index_text(best: DateField) -> str:
     if best.ttl_s is not None:
         return "TTL index, held" if best.ttl_s >= _HELD else f"TTL {best.ttl_s / _DAY_S:g} days"
     if best.indexed:
@@ -231,7 +231,7 @@ def _index_told(best: DateField) -> str:
 
 
 def _oldest(collection: Collection[Document], best: DateField, documents: int) -> Day | None:
-    """None where it can't be told, or not quickly."""
+    """None where it is unknown or slow to determine."""
     if not best.indexed and documents > _FEW:
         return None
     try:

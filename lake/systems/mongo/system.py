@@ -71,8 +71,10 @@ class Mongo(System):
     def files_are_here(self, settings: Settings) -> bool:
         return True  # a dump comes through the connection
 
-    def amounts(self, settings: Settings, one: SnapshotManifest) -> Iterator[tuple[str, int]]:
-        documents: dict[str, int] = one.counts.get("documents", {})
+    def amounts(
+        self, settings: Settings, snapshot_manifest: SnapshotManifest
+    ) -> Iterator[tuple[str, int]]:
+        documents: dict[str, int] = snapshot_manifest.counts.get("documents", {})
         yield "documents", sum(documents.values())
         for collection in dict.fromkeys(each.collection for each in _datasets(settings)):
             if collection in documents:
@@ -120,7 +122,9 @@ class Mongo(System):
         section = target.settings.sources.mongo
         database = section.database if section else ""
         datasets = [
-            one.dataset for one in target.partitions if isinstance(one.dataset, MongoDataset)
+            partition.dataset
+            for partition in target.partitions
+            if isinstance(partition.dataset, MongoDataset)
         ]
         return MongoLoader(target.store, target.endpoint["uri"], database, datasets, target.remarks)
 

@@ -31,8 +31,8 @@ def check(settings: Settings) -> Iterator[Check]:
         version = server.version() or "of unknown version"
         yield Check("prometheus", "ok", f"Prometheus API {version}, answers queries")
         yield from http_clock("prometheus", answer.headers.get("Date"), before)
-        kept = server.kept_days()
-        yield from kept_check("prometheus", "prometheus", kept, settings.hot.prometheus)
+        kept_days = server.kept_days()
+        yield from kept_check("prometheus", "prometheus", kept_days, settings.hot.prometheus)
         for dataset in settings.dataset:
             if isinstance(dataset, PrometheusDataset):
                 subject = f"dataset {dataset.name}"

@@ -59,11 +59,11 @@ class PrometheusServer:
         return data if isinstance(data, dict) else {}
 
     def version(self) -> str:
-        """Empty where it is not told."""
+        """Empty where the server does not report it."""
         return str(self.optional("status/buildinfo").get("version", ""))
 
     def kept_days(self) -> int | None:
-        """None where the server does not tell, or keeps by size."""
+        """None where the server does not report it, or keeps by size."""
         flags = self.optional("status/flags")
         text = flags.get("storage.tsdb.retention.time")
         if text is None:
@@ -100,9 +100,9 @@ def look(section: PrometheusSource, keys: Mapping[str, Value]) -> FoundSource:
     return FoundSource(
         source="prometheus",
         section=keys,
-        told=f"Prometheus API {version}".rstrip() + ("" if oldest else ", no metrics"),
+        summary=f"Prometheus API {version}".rstrip() + ("" if oldest else ", no metrics"),
         hot_days=kept,
-        hot_told="storage.tsdb.retention.time" if kept else "the server does not tell",
+        hot_basis="storage.tsdb.retention.time" if kept else "the server does not report it",
         tables=tables,
         oldest=oldest,
     )
@@ -182,7 +182,7 @@ def _table(
     at_s: float,
 ) -> FoundTable:
     interval = _interval_s(server, metrics, series, at_s)
-    seen = [f"{len(metrics)} metrics, {sum(series.get(one, 0) for one in metrics):,} series"]
+    seen = [f"{len(metrics)} metrics, {sum(series.get(metric, 0) for metric in metrics):,} series"]
     seen.append(
         f"a sample every {interval} s" if interval else "too few samples to tell the interval"
     )

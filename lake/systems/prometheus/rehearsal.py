@@ -78,8 +78,8 @@ class PrometheusQuestions:
         there: dict[int, float] = {}
         for start in range(part.day.start_ms, part.day.end_ms, step_ms * _MOST_STEPS):
             end = min(start + step_ms * _MOST_STEPS, part.day.end_ms) - step_ms
-            asked = {"start": _s(start), "end": _s(end), "step": _s(step_ms)}
-            for series in self._ask("query_range", query=query, **asked):
+            requested = {"start": _s(start), "end": _s(end), "step": _s(step_ms)}
+            for series in self._ask("query_range", query=query, **requested):
                 there |= {round(at * 1000): float(v) for at, v in series.get("values", [])}
         _compare_sums(check, part.rows("prometheus_steps"), there)
         return check
@@ -90,12 +90,16 @@ class PrometheusQuestions:
         # A range is open on its left since version 3, and was closed before.
         length = _HOUR_MS if self._major() >= 3 else _HOUR_MS - 1
         day = part.day
-        asked = {"start": _s(day.start_ms + _HOUR_MS - 1), "end": _s(day.end_ms - 1), "step": "1h"}
+        requested = {
+            "start": _s(day.start_ms + _HOUR_MS - 1),
+            "end": _s(day.end_ms - 1),
+            "step": "1h",
+        }
         there: dict[int, float] = {}
         selectors = self._by_metric(part)
         for first in range(0, len(selectors), _TERMS):
             query = f"sum({_united(selectors[first : first + _TERMS], length)})"
-            for series in self._ask("query_range", query=query, **asked):
+            for series in self._ask("query_range", query=query, **requested):
                 for at, value in series.get("values", ()):
                     start = round(at * 1000) - _HOUR_MS + 1
                     there[start] = there.get(start, 0.0) + float(value)
@@ -143,8 +147,8 @@ class PrometheusQuestions:
             there: dict[str, str] = {}
             for one in self._ask("query", query=query, time=_s(part.day.end_ms - 1)):
                 if _series(one["metric"]) == name:
-                    told = ((round(at * 1000), v) for at, v in one.get("values", []))
-                    there |= {str(at): v for at, v in told if at >= part.day.start_ms}
+                    reported = ((round(at * 1000), v) for at, v in one.get("values", []))
+                    there |= {str(at): v for at, v in reported if at >= part.day.start_ms}
             _compare_values(check, name, values, there)
         return check
 
@@ -161,8 +165,8 @@ class PrometheusQuestions:
 def _united(selectors: Sequence[str], length_ms: int) -> str:
     """The sums over time of several metrics, which may differ in nothing but the name."""
     return " or ".join(
-        f'label_replace(sum_over_time({one}[{length_ms}ms]),"{_TERM}","{number}","","")'
-        for number, one in enumerate(selectors)
+        f'label_replace(sum_over_time({selector}[{length_ms}ms]),"{_TERM}","{number}","","")'
+        for number, selector in enumerate(selectors)
     )
 
 

@@ -86,7 +86,7 @@ def test_the_cuts_of_all_tenants() -> None:
     config = LokiConfig.parse(LOKI_3, runtime)
     assert Split.of(config).interval_ns == HOUR_NS // 12
     odd = LokiConfig.parse("limits_config: {split_queries_by_interval: ${SPLIT}}")
-    assert Split.of(odd).told == Split.of(LokiConfig()).told == "unknown"
+    assert Split.of(odd).summary == Split.of(LokiConfig()).summary == "unknown"
 
 
 @given(st.text())

@@ -49,7 +49,7 @@ def stream(documents: list[bytes], time_field: str = "timestamp") -> TableStream
     def built() -> Iterator[pa.RecordBatch]:
         for data, starts in batches:
             yield builder.batch(data, starts)
-        details["left_out"] = builder.tally.left_out.told(builder.paths).paths
+        details["left_out"] = builder.tally.left_out.counts(builder.paths).paths
 
     return TableStream(
         schema=builder.schema,

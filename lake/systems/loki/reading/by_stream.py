@@ -28,9 +28,9 @@ from lake.base.day import Day
 from lake.base.errors import Incomplete
 from lake.systems.loki.reading.api import Api, Page, TooMany, TooWide
 from lake.systems.loki.reading.counting import counted_streams
-from lake.systems.loki.reading.crowd import Crowd
 from lake.systems.loki.reading.logql import Selector
 from lake.systems.loki.reading.originals import merged_rows
+from lake.systems.loki.reading.oversized_instant import OversizedInstant
 from lake.systems.loki.reading.paging import Bound, lead_ns, pages
 from lake.systems.loki.reading.reading import Reading
 from lake.systems.loki.reading.spool import KEYS, RunWriter, Spool, Stretch, keys_of
@@ -118,12 +118,12 @@ class ByStream:
         folder = self._folder("together")
         api = self.api.resolving(streams.resolve)
         reading = Reading(api, self.selector, self.day, folder, self.parallel, self.lines)
-        found = reading.stretches()
+        stretches = reading.stretches()
         self.pages += reading.pages
         known, labels = streams.all(), self.api.streams.labels()
-        for number in rows_by_stream(found).keys() - known.keys():
+        for number in rows_by_stream(stretches).keys() - known.keys():
             streams.add(labels[number])
-        return found
+        return stretches
 
     def _counted(self, streams: StreamSet, wanted: Collection[int] | None = None) -> dict[int, int]:
         """Id → lines of the day, as Loki counts each stream; of all, or of those wanted."""
@@ -190,10 +190,10 @@ class ByStream:
         one = streams.selector(labels, self.selector)
         folder = self._folder("hours")
         reading = Reading(api, one, self.day, folder, self.parallel, self.lines)
-        found = reading.stretches()
-        keys = Spool(found).keys(self.day.start_ns, self.day.end_ns)
+        stretches = reading.stretches()
+        keys = Spool(stretches).keys(self.day.start_ns, self.day.end_ns)
         whole = self._whole(api, one, keys, rows, reading.pages)
-        return found, None if whole else len(keys)
+        return stretches, None if whole else len(keys)
 
     def _alone(
         self, streams: StreamSet, labels: dict[str, str], rows: int, writers: _Writers
@@ -208,10 +208,10 @@ class ByStream:
         read = np.concatenate(keys)
         return None if self._whole(api, one, read, rows, len(keys) - 1) else len(read)
 
-    def _tables(self, api: Api, one: Selector, rows: int) -> Iterator[pa.Table]:
+    def _tables(self, api: Api, selector: Selector, rows: int) -> Iterator[pa.Table]:
         """All rows of a stream by time: in one page if they fit into it."""
         start, end, limit = self.day.start_ns, self.day.end_ns, self.lines.value
-        ask: Callable[[int, int, int], Page] = partial(api.page, one)
+        ask: Callable[[int, int, int], Page] = partial(api.page, selector)
         if rows < limit:
             try:
                 page = ask(start - lead_ns(start), end, limit)
@@ -222,9 +222,11 @@ class ByStream:
                     times = page.rows["ts_ns"].to_numpy()
                     yield page.rows.filter(pa.array(times >= start))
                     return
-        yield from pages(ask, Crowd(api, one).at, start, end, self.lines)
+        yield from pages(ask, OversizedInstant(api, selector).at, start, end, self.lines)
 
-    def _whole(self, api: Api, one: Selector, read: np.ndarray, counted: int, pages: int) -> bool:
+    def _whole(
+        self, api: Api, selector: Selector, read: np.ndarray, counted: int, pages: int
+    ) -> bool:
         """Whether the rows with these KEYS, and those that the pipeline merges, are all.
 
         Requests the same lines with the texts that they had before the pipeline, none of
@@ -232,8 +234,8 @@ class ByStream:
         """
         short = max(0, counted - len(read))
         whole = not short
-        if short and not one.filters_only:
-            tables = self._tables(api, one.originals(), counted)
+        if short and not selector.filters_only:
+            tables = self._tables(api, selector.originals(), counted)
             originals = np.concatenate([np.empty(0, KEYS), *map(keys_of, tables)])
             originals["stream"] = 0  # a pipeline may change labels
             here = read.copy()

@@ -57,7 +57,7 @@ class LokiConfig:
         for limits in self.overrides.values():
             if isinstance(limits, Mapping):
                 found += [str(limits[name]) for name in _SPLITS if limits.get(name) is not None]
-        return [one for one in dict.fromkeys(found) if one]
+        return [setting for setting in dict.fromkeys(found) if setting]
 
     def kept_days(self, tenant: str) -> int | None:
         """The days after which Loki deletes lines, of the stream that it keeps for the
@@ -72,7 +72,7 @@ class LokiConfig:
             periods += [self.limit("retention_period", tenant), *self._of_streams(tenant)]
         if by_tables == "true":
             periods.append(self.get("table_manager", "retention_period"))
-        return shortest_days(one for one in periods if one is not None)
+        return shortest_days(period for period in periods if period is not None)
 
     def _of_streams(self, tenant: str) -> Iterator[str]:
         own = self.overrides.get(tenant or "fake")
@@ -80,7 +80,7 @@ class LokiConfig:
         for section in sections:
             rules = section.get("retention_stream") if isinstance(section, Mapping) else None
             if isinstance(rules, list):
-                yield from (str(one.get("period")) for one in rules if isinstance(one, Mapping))
+                yield from (str(rule.get("period")) for rule in rules if isinstance(rule, Mapping))
                 return
 
 

@@ -12,8 +12,8 @@ from functools import partial
 
 from lake.base.errors import Refused
 from lake.systems.loki.reading.api import Api, TooMany, TooWide
-from lake.systems.loki.reading.crowd import Crowd
 from lake.systems.loki.reading.logql import Selector
+from lake.systems.loki.reading.oversized_instant import OversizedInstant
 from lake.systems.loki.reading.paging import HOUR, MS, SECOND, Bound, pages
 
 _TOGETHER = 50  # streams in one request: Loki 2.2 counts them one after the other
@@ -80,15 +80,17 @@ def uncounted(
         }
 
 
-def _read_at_end(api: Api, one: Selector, end_ns: int) -> tuple[int, int]:
+def _read_at_end(api: Api, selector: Selector, end_ns: int) -> tuple[int, int]:
     """How many lines of a single stream are read in the last ms, and in its last ns.
 
     With the texts from before a pipeline, which may make lines equal: a count has them all.
     """
     api = api.resolving(lambda labels: (0, dict(labels)))
-    lines = one if one.filters_only else one.originals()
+    lines = selector if selector.filters_only else selector.originals()
     bound = Bound(api.limit.usual, 1, patience=50)
-    found = pages(partial(api.page, lines), Crowd(api, lines).at, end_ns - MS, end_ns, bound)
+    found = pages(
+        partial(api.page, lines), OversizedInstant(api, lines).at, end_ns - MS, end_ns, bound
+    )
     times = [table["ts_ns"].to_numpy() for table in found]
     return sum(map(len, times)), sum(int((some == end_ns - 1).sum()) for some in times)
 
@@ -136,17 +138,17 @@ def _counted_group(
     }
 
 
-def _counted_stream(api: Api, one: Selector, start_ns: int, end_ns: int) -> int:
+def _counted_stream(api: Api, selector: Selector, start_ns: int, end_ns: int) -> int:
     """As `counted`, with the lines between two parts; those at the end are `uncounted`."""
     try:
-        return _counted_at_once(api, one, start_ns, end_ns)
+        return _counted_at_once(api, selector, start_ns, end_ns)
     except TooWide:
         if end_ns - start_ns <= SECOND:
             raise
     middle = _middle(start_ns, end_ns)
     parts = [(start_ns, middle), (middle, end_ns)]
-    between = sum(uncounted(api, {0: one}, middle, 1).values())
-    return between + sum(_counted_stream(api, one, *part) for part in parts)
+    between = sum(uncounted(api, {0: selector}, middle, 1).values())
+    return between + sum(_counted_stream(api, selector, *part) for part in parts)
 
 
 def _middle(start_ns: int, end_ns: int) -> int:

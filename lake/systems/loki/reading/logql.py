@@ -100,8 +100,8 @@ class Selector:
         may be there to hide that text.
         """
         saved = f"| regexp `(?P<{_ORIGINAL_LABEL}>(?s:.*))`"
-        kept = Selector(self.matchers, f"{saved}\n{self.pipeline}".strip())
-        return kept.piped(f"| line_format `{{{{.{_ORIGINAL_LABEL}}}}}`")
+        selector = Selector(self.matchers, f"{saved}\n{self.pipeline}".strip())
+        return selector.piped(f"| line_format `{{{{.{_ORIGINAL_LABEL}}}}}`")
 
     def exactly(self, labels: Mapping[str, str], absent: Iterable[str]) -> Selector:
         """The same lines of the one stream with these labels and without the absent ones."""

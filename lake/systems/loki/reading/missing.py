@@ -23,10 +23,10 @@ from lake.base.errors import Incomplete
 from lake.systems.loki.reading.answer import ROWS
 from lake.systems.loki.reading.api import Api, TooMany, TooWide
 from lake.systems.loki.reading.counting import counted
-from lake.systems.loki.reading.crowd import streams_around
 from lake.systems.loki.reading.logql import ERROR_LABELS, LINE_LABEL, NS_LABEL, Selector
 from lake.systems.loki.reading.narrowing import DEEPEST, halves
 from lake.systems.loki.reading.originals import merged_rows_of_day
+from lake.systems.loki.reading.oversized_instant import streams_around
 from lake.systems.loki.reading.paging import HOUR, MS, SECOND
 from lake.systems.loki.reading.split import Split
 from lake.systems.loki.reading.spool import Spool, keys_of
@@ -149,8 +149,8 @@ class Recovery:
         cuts = self._cuts()
         with ThreadPoolExecutor(self._parallel, "loki-cuts") as pool:
             counts = pool.map(self._distinct_lines, cuts)
-            for at, found in zip(cuts, counts, strict=True):
-                if found is None or found > self._spool.count(at - MS + 1, at + 1):
+            for at, count in zip(cuts, counts, strict=True):
+                if count is None or count > self._spool.count(at - MS + 1, at + 1):
                     yield at
 
     def _distinct_lines(self, at_ns: int) -> float | None:
@@ -194,15 +194,15 @@ class Recovery:
         """
         here = Counter(map(_key, self._spool.between(at_ns, at_ns + MS).to_pylist()))
         lacking: dict[Any, list[dict[str, Any]]] = {}
-        given = set()
+        arguments = set()
         for row in self._all_of(at_ns):
             key = _key(row)
-            given.add(key)
+            arguments.add(key)
             if here[key] and self._selector.filters_only:
                 here[key] -= 1
             elif self._selector.filters_only or not (here[key] or key in lacking):
                 lacking.setdefault(key, []).append(row)
-        if lacking and not here.keys() <= given:
+        if lacking and not here.keys() <= arguments:
             raise self._unfaithful(at_ns)
         if lacking and not self._checked:
             self._check_faithful()

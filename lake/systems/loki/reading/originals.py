@@ -19,8 +19,8 @@ import numpy as np
 
 from lake.base.day import Day
 from lake.systems.loki.reading.api import Api
-from lake.systems.loki.reading.crowd import Crowd
 from lake.systems.loki.reading.logql import Selector
+from lake.systems.loki.reading.oversized_instant import OversizedInstant
 from lake.systems.loki.reading.paging import HOUR, Bound, pages
 from lake.systems.loki.reading.spool import KEYS, keys_of
 
@@ -51,11 +51,11 @@ def merged_rows_of_day(
     The times in `without` are left out.
     """
     originals = selector.originals()
-    crowd, lines = Crowd(api, originals), Bound(api.limit.usual, 1, patience=50)
+    oversized, lines = OversizedInstant(api, originals), Bound(api.limit.usual, 1, patience=50)
 
     def of_hour(start_ns: int) -> tuple[int, np.ndarray]:
         ask = partial(api.page, originals)
-        found = pages(ask, crowd.at, start_ns, start_ns + HOUR, lines)
+        found = pages(ask, oversized.at, start_ns, start_ns + HOUR, lines)
         keys = np.concatenate([np.empty(0, KEYS), *map(keys_of, found)])
         keys = keys[~np.isin(keys["ts_ns"], without)]
         return merged_rows(keys, present(start_ns, start_ns + HOUR))

@@ -69,7 +69,7 @@ class LokiReader:
         """
         selector = _selector(dataset)
         api = self._api()
-        details = self._reach(api, day) | {"split_interval": self._split_of(api).told}
+        details = self._reach(api, day) | {"split_interval": self._split_of(api).summary}
         parts = [self._part(api, part, day, scratch) for part in _parts(api, selector, day)]
         spool = Spool([stretch for part in parts for stretch in part.stretches])
         details |= {

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 
 from lake.base.day import Day
 from lake.systems.loki.reading.api import FIRST_LIMIT, Api, Page, TooMany, TooWide
-from lake.systems.loki.reading.crowd import Crowd
 from lake.systems.loki.reading.logql import Selector
+from lake.systems.loki.reading.oversized_instant import OversizedInstant
 from lake.systems.loki.reading.paging import HOUR, Bound, lead_ns, pages
 from lake.systems.loki.reading.spool import RunWriter, Stretch
 
@@ -39,7 +39,7 @@ class Reading:
     ) -> None:
         self._api = api
         self._selector = selector
-        self._crowd = Crowd(api, selector)
+        self._oversized = OversizedInstant(api, selector)
         self._day = day
         self._scratch = scratch
         self._parallel = min(parallel, 24)
@@ -87,7 +87,7 @@ class Reading:
         taken = 0
         if self._stop.is_set():
             return writer.close(), taken
-        for rows in pages(self._ask, self._crowd.at, start_ns, start_ns + HOUR, self._lines):
+        for rows in pages(self._ask, self._oversized.at, start_ns, start_ns + HOUR, self._lines):
             if self._stop.is_set():
                 break
             writer.add(rows)

@@ -20,7 +20,7 @@ class Split:
     """Queries are split at multiples of `interval_ns` since the epoch; 0: not at all."""
 
     interval_ns: int
-    told: str
+    summary: str
 
     @classmethod
     def of(cls, config: LokiConfig) -> Split:

@@ -99,11 +99,11 @@ def streams_between(api: Api, selector: Selector, start_ns: int, end_ns: int) ->
     except (TooMany, TooWide):
         if end_ns - start_ns <= HOUR:
             raise
-    found = StreamSet((), api.streams)
+    stream_set = StreamSet((), api.streams)
     for at in range(start_ns, end_ns, HOUR):
         for labels in api.series(selector, at, min(at + HOUR, end_ns)):
-            found.add(labels)
-    return found
+            stream_set.add(labels)
+    return stream_set
 
 
 def resolve_one(streams: Streams, labels: Labels) -> Resolve:

@@ -33,8 +33,8 @@ class Version:
     @property
     def numbers(self) -> tuple[int, int] | None:
         """Major and minor; None for what is no release (`main-1a2b3c`, `k250`)."""
-        found = _NUMBERS.match(self.reported)
-        return (int(found[1]), int(found[2])) if found else None
+        match = _NUMBERS.match(self.reported)
+        return (int(match[1]), int(match[2])) if match else None
 
     @property
     def knows_metadata(self) -> bool:
@@ -72,8 +72,8 @@ def reported_version(http: Http, tally: Tally | None = None) -> Version:
     except LakeError as error:
         _LOG.info("loki: no metrics: %s", error.what)
         return Version()
-    found = _METRIC.search(answer.content.decode("utf-8", "replace"))
-    return Version(found[1] if found else "")
+    match = _METRIC.search(answer.content.decode("utf-8", "replace"))
+    return Version(match[1] if match else "")
 
 
 @dataclass

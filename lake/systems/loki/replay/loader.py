@@ -70,7 +70,11 @@ _REPEATED = (
 
 def needed_version(partitions: Sequence[Partition]) -> str:
     """Manifests of earlier versions do not contain the server's: they exported from 3.x only."""
-    return "" if any(SERVER_VERSION in one.manifest.details for one in partitions) else _CATEGORISED
+    return (
+        ""
+        if any(SERVER_VERSION in partition.manifest.details for partition in partitions)
+        else _CATEGORISED
+    )
 
 
 def server_options(first_day: Day, version: str) -> dict[str, Any]:

@@ -99,11 +99,11 @@ class LinesInChunks:
     def of(self, day: Day, chunks: Iterable[ChunkFile]) -> int:
         """Of these chunks. One that retention has removed meanwhile has no lines."""
         mine = [
-            one
-            for one in chunks
-            if one.name.tenant in self._tenants
-            and one.name.start_ms < day.end_ms
-            and one.name.end_ms >= day.start_ms
+            chunk
+            for chunk in chunks
+            if chunk.name.tenant in self._tenants
+            and chunk.name.start_ms < day.end_ms
+            and chunk.name.end_ms >= day.start_ms
         ]
         new = [one for one in mine if one not in self._blocks]
         with ThreadPoolExecutor(_AT_ONCE) as pool:

@@ -210,7 +210,7 @@ def _directories(
     found: dict[str, tuple[str | None, str]] = {}
     if any(period["object_store"] == "filesystem" for period in periods):
         keys = _THANOS_CHUNKS if thanos else _CHUNKS
-        key = next((one for one in keys if get(config, one)), None)
+        key = next((key for key in keys if get(config, key)), None)
         if key is None:
             raise PermanentError(
                 "Loki's configuration names no directory for its chunks",
@@ -242,14 +242,14 @@ def _roots(
 ) -> list[str]:
     """What the data directory is called in the configuration."""
     own = [root for root in (str(get(config, "common.path_prefix") or ""), str(data_dir)) if root]
-    told = [PurePosixPath(value) for value, _ in directories.values() if value is not None]
-    if not told or any(one.is_relative_to(root) for one in told for root in own):
+    reported = [PurePosixPath(value) for value, _ in directories.values() if value is not None]
+    if not reported or any(one.is_relative_to(root) for one in reported for root in own):
         return own
-    if not all(one.is_absolute() for one in told):
+    if not all(one.is_absolute() for one in reported):
         return own
     # A container's, mounted here at another place: its own name where the same folders are there.
-    common = PurePosixPath(os.path.commonpath([one.parent for one in told]))
-    same = all((data_dir / one.relative_to(common)).is_dir() for one in told)
+    common = PurePosixPath(os.path.commonpath([one.parent for one in reported]))
+    same = all((data_dir / one.relative_to(common)).is_dir() for one in reported)
     return [*own, str(common)] if same else own
 
 

@@ -37,8 +37,8 @@ _OBJECT_STORE = (3, 3)  # the second family of storage clients
 
 def version_of(text: str) -> Version:
     """Major and minor of `3.7.6` or `main-abc`; what has no number counts as the newest."""
-    found = re.match(r"v?(\d+)\.(\d+)", text)
-    return (int(found[1]), int(found[2])) if found else (99, 0)
+    match = re.match(r"v?(\d+)\.(\d+)", text)
+    return (int(match[1]), int(match[2])) if match else (99, 0)
 
 
 def restored_places(manifest: SnapshotManifest, folder: Path) -> LokiPlaces:
@@ -53,9 +53,9 @@ def restored_places(manifest: SnapshotManifest, folder: Path) -> LokiPlaces:
     return places(read_config(file), Path(str(manifest.details["data_dir"])), file)
 
 
-def require_readable(found: LokiPlaces, version: Version, program: str) -> None:
+def require_readable(places: LokiPlaces, version: Version, program: str) -> None:
     """Raises PermanentError where this version can't read the index or the chunks."""
-    for period in found.periods:
+    for period in places.periods:
         lowest = max(
             _SCHEMAS.get(str(period["schema"]), (0, 0)),
             _TSDB if period.get("store") == "tsdb" else (0, 0),
@@ -71,13 +71,15 @@ def require_readable(found: LokiPlaces, version: Version, program: str) -> None:
             )
 
 
-def restored_config(found: LokiPlaces, data_dir: Path, version: Version) -> dict[str, Any]:
+def restored_config(places: LokiPlaces, data_dir: Path, version: Version) -> dict[str, Any]:
     """Sections for a server whose data directory is `data_dir`; retention off."""
-    stores = {str(period.get("store")) for period in found.periods}
+    stores = {str(period.get("store")) for period in places.periods}
     config: dict[str, Any] = {
-        "schema_config": {"configs": [_period(found, one, version) for one in found.periods]},
-        "storage_config": _storage(found, stores, data_dir, version),
-        "ingester": _ingester(found, data_dir, version),
+        "schema_config": {
+            "configs": [_period(places, period, version) for period in places.periods]
+        },
+        "storage_config": _storage(places, stores, data_dir, version),
+        "ingester": _ingester(places, data_dir, version),
         "compactor": {"working_directory": str(data_dir / "compactor")},
     }
     if version < _NO_SHARED_STORE:
@@ -85,7 +87,7 @@ def restored_config(found: LokiPlaces, data_dir: Path, version: Version) -> dict
     if version >= _RETENTION:  # it would remove what has just come back
         config["compactor"]["retention_enabled"] = False
         config["limits_config"] = {"retention_period": "0s"}
-    if version >= _NO_SHARED_STORE and not _takes_metadata(found.periods[-1]):
+    if version >= _NO_SHARED_STORE and not _takes_metadata(places.periods[-1]):
         config["limits_config"]["allow_structured_metadata"] = False  # it ends at once otherwise
     return config
 
@@ -94,10 +96,10 @@ def _takes_metadata(period: Mapping[str, Any]) -> bool:
     return period.get("store") == "tsdb" and str(period["schema"]) >= "v13"
 
 
-def _period(found: LokiPlaces, period: Mapping[str, Any], version: Version) -> dict[str, Any]:
+def _period(places: LokiPlaces, period: Mapping[str, Any], version: Version) -> dict[str, Any]:
     restored = {**period, "object_store": _FILESYSTEM}
     index = dict(restored.get("index") or {})
-    prefix = index.pop("path_prefix", "") or found.index_prefix
+    prefix = index.pop("path_prefix", "") or places.index_prefix
     if prefix and version >= _NO_SHARED_STORE:
         index["path_prefix"] = prefix
     if index:
@@ -106,36 +108,36 @@ def _period(found: LokiPlaces, period: Mapping[str, Any], version: Version) -> d
 
 
 def _storage(
-    found: LokiPlaces, stores: set[str], data_dir: Path, version: Version
+    places: LokiPlaces, stores: set[str], data_dir: Path, version: Version
 ) -> dict[str, Any]:
-    chunks = str(data_dir / found.chunks)
+    chunks = str(data_dir / places.chunks)
     section: dict[str, Any] = {_FILESYSTEM: {"directory": chunks}}
     if version >= _OBJECT_STORE:  # whichever family is the default
         section["use_thanos_objstore"] = False
         section["object_store"] = {_FILESYSTEM: {"dir": chunks}}
     for store in sorted(stores & set(_SHIPPERS)):
         shipper = {
-            "active_index_directory": str(data_dir / found.active[store]),
+            "active_index_directory": str(data_dir / places.active[store]),
             "cache_location": str(data_dir / _CACHES[store]),
         }
         if version < _NO_SHARED_STORE:
             shipper["shared_store"] = _FILESYSTEM
-            if found.index_prefix:
-                shipper["shared_store_key_prefix"] = found.index_prefix
+            if places.index_prefix:
+                shipper["shared_store_key_prefix"] = places.index_prefix
         section[_SHIPPERS[store]] = shipper
     if "boltdb" in stores:
-        section["boltdb"] = {"directory": str(data_dir / found.active["boltdb"])}
+        section["boltdb"] = {"directory": str(data_dir / places.active["boltdb"])}
     return section
 
 
-def _ingester(found: LokiPlaces, data_dir: Path, version: Version) -> dict[str, Any]:
-    wal = {"enabled": True, "dir": str(data_dir / (found.wal or "wal"))}
+def _ingester(places: LokiPlaces, data_dir: Path, version: Version) -> dict[str, Any]:
+    wal = {"enabled": True, "dir": str(data_dir / (places.wal or "wal"))}
     return {"wal": wal, "max_transfer_retries": 0} if version < _COMMON else {"wal": wal}
 
 
-def standalone_config(found: LokiPlaces, data_dir: Path, version: Version) -> dict[str, Any]:
+def standalone_config(places: LokiPlaces, data_dir: Path, version: Version) -> dict[str, Any]:
     """A whole configuration: for a container, or for a Loki started by hand."""
-    config = restored_config(found, data_dir, version)
+    config = restored_config(places, data_dir, version)
     ring = {"kvstore": {"store": "inmemory"}}
     # One process waits for no other: it answers at once, and ends at once.
     lifecycler: dict[str, Any] = {"min_ready_duration": "0s", "final_sleep": "0s"}
@@ -149,7 +151,7 @@ def standalone_config(found: LokiPlaces, data_dir: Path, version: Version) -> di
         }
     else:
         lifecycler |= {"address": _LOOPBACK, "ring": {**ring, "replication_factor": 1}}
-    config["auth_enabled"] = found.multi_tenant
+    config["auth_enabled"] = places.multi_tenant
     config["server"] = {"http_listen_port": LOKI_PORT}
     config["querier"] = {"query_ingesters_within": "0s"}
     return config

@@ -23,8 +23,8 @@ def kept_for(
 
     `overrides`: the runtime configuration, where it could be read.
     """
-    found = [one for one in _periods(config, overrides, tenants) if one]
-    return min(found) if found else None
+    periods = [period for period in _periods(config, overrides, tenants) if period]
+    return min(periods) if periods else None
 
 
 def _periods(

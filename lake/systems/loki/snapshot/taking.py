@@ -143,7 +143,7 @@ class LokiSnapshotter:
         except yaml.YAMLError:
             overrides = None
         kept = kept_for(running, overrides, self._tenants)
-        own = (one.name for one in self._chunks.values() if one.name.tenant in self._tenants)
+        own = (chunk.name for chunk in self._chunks.values() if chunk.name.tenant in self._tenants)
         return days_of_chunks(((one.start_ms, one.end_ms) for one in own), taken, kept)
 
     def _account_for(self, day: Day, counted: int, into: Collector) -> dict[str, int]:

@@ -62,14 +62,14 @@ def extended_line(document: bytes) -> dict[str, Any]:
     It must not look like a value in Extended JSON either, as a document with `$ref` and
     `$id` would. Raises UnsayableError.
     """
-    told: dict[str, Any] = extended(document, 0x03, 0)
-    if not EXTENDED_NAMES.isdisjoint(name.encode() for name in told):
+    reported: dict[str, Any] = extended(document, 0x03, 0)
+    if not EXTENDED_NAMES.isdisjoint(name.encode() for name in reported):
         raise UnsayableError("looks like Extended JSON")
-    return told
+    return reported
 
 
 def _document(data: bytes, at: int, depth: int) -> dict[str, Any]:
-    said: dict[str, Any] = {}
+    message: dict[str, Any] = {}
     names = set()
     reference: dict[bytes, int] = {}
     for tag, name, begin, _ in elements(data, at):
@@ -78,10 +78,10 @@ def _document(data: bytes, at: int, depth: int) -> dict[str, Any]:
         names.add(name)
         if name in EXTENDED_NAMES:
             reference[name] = tag
-        said[_text(name)] = extended(data, tag, begin, depth)
+        message[_text(name)] = extended(data, tag, begin, depth)
     if reference and not _is_dbref(reference, names):
         raise UnsayableError("looks like Extended JSON")
-    return said
+    return message
 
 
 def _is_dbref(reference: dict[bytes, int], names: set[bytes]) -> bool:
@@ -94,12 +94,12 @@ def _is_dbref(reference: dict[bytes, int], names: set[bytes]) -> bool:
 
 
 def _array(data: bytes, at: int, depth: int) -> list[Any]:
-    said = []
+    message = []
     for index, (tag, name, begin, _) in enumerate(elements(data, at)):
         if name != b"%d" % index:
             raise UnsayableError("an array with unusual keys")
-        said.append(extended(data, tag, begin, depth))
-    return said
+        message.append(extended(data, tag, begin, depth))
+    return message
 
 
 def _text(raw: bytes) -> str:

@@ -24,13 +24,13 @@ from lake.systems.mongo.reading.scan import Tokens
 from lake.systems.mongo.reading.settle import Held
 
 _NULL, _UNDEFINED = 0x0A, 0x06
-_MANY = 20  # names of one sub-document that are told one by one
+_MANY = 20  # names of one sub-document that are listed one by one
 _PATHS = 200
 ANY_NAME = "*"
 
 
 @dataclass(frozen=True)
-class Told:
+class Counts:
     """Path to number of values. `others` has the sums of the paths for which there is no room:
     `paths` and `values`.
     """
@@ -70,7 +70,7 @@ class LeftOut:
             self._surplus[parent] += int(found[surplus])
         self._values = found[:kept]
 
-    def told(self, paths: Paths) -> Told:
+    def counts(self, paths: Paths) -> Counts:
         """The sums so far."""
         left = np.flatnonzero(self._values)
         parents = paths.table[left, PARENT]
@@ -87,7 +87,7 @@ class LeftOut:
         first = sorted(sums.items(), key=lambda item: (-item[1], item[0]))
         rest = first[_PATHS:]
         others = {"paths": len(rest), "values": sum(n for _, n in rest)} if rest else {}
-        return Told(dict(first[:_PATHS]), others)
+        return Counts(dict(first[:_PATHS]), others)
 
 
 def _text(paths: Paths, path: int, *more: str) -> str:

@@ -44,15 +44,15 @@ def locate(data: Any, time_field: str, *, or_id: bool) -> Located:
     """
     content = read_only(data)
     most = len(content) // 5
-    found = [np.empty(most, np.int64) for _ in range(5)]
+    columns = [np.empty(most, np.int64) for _ in range(5)]
     tags = np.empty((2, most), np.uint8)
     names = np.frombuffer(time_field.encode().replace(b".", b"\0") + b"\0", np.uint8).copy()
     names.flags.writeable = False
-    many = loops.locate(content, names, *found, tags[0], tags[1])
+    many = loops.locate(content, names, *columns, tags[0], tags[1])
     if many < 0:
         raise MalformedError(f"no document at byte {-1 - many}")
     rows = np.empty(many, LOCATED)
-    for name, column in zip(LOCATED.names or (), found, strict=True):
+    for name, column in zip(LOCATED.names or (), columns, strict=True):
         rows[name] = column[:many].view(np.uint64) if name in {"high", "low"} else column[:many]
     dated = tags[0, :many] == _DATE
     if or_id:

@@ -40,9 +40,9 @@ class Decimals:
     shapes: Counter[_Shape] = field(default_factory=Counter)
     huge: int = 0
 
-    def add(self, found: Int64s) -> None:
+    def add(self, shapes: Int64s) -> None:
         """Rows as loops.numbers.shapes gives them."""
-        different, counts = np.unique(found, axis=0, return_counts=True)
+        different, counts = np.unique(shapes, axis=0, return_counts=True)
         for (exponent, least, digits), count in zip(
             different.tolist(), counts.tolist(), strict=True
         ):

@@ -66,17 +66,17 @@ class MongoReader:
         """See Source. Raises Missing where there is no such collection."""
         from lake.systems.mongo.reading.table import DayTable  # noqa: PLC0415  compiled code
 
-        asked, slowing = _mongo(dataset), Slowing()
-        with DayTable(asked, day, scratch) as table:
-            self._fetch(asked, day, table, slowing)
+        requested, slowing = _mongo(dataset), Slowing()
+        with DayTable(requested, day, scratch) as table:
+            self._fetch(requested, day, table, slowing)
             if not table.documents:
-                self._require_collection(asked)
+                self._require_collection(requested)
             yield table.stream(pace=slowing.details())
 
     def count(self, dataset: Dataset, day: Day) -> Count:
         """See Source. Raises Missing where there is no such collection."""
-        asked = _mongo(dataset)
-        rows = self._count(asked, of_day(asked, day))
+        requested = _mongo(dataset)
+        rows = self._count(requested, of_day(requested, day))
         return Count(rows, "count_documents over the same half-open range")
 
     def undated(self, dataset: Dataset) -> int | None:
@@ -85,21 +85,21 @@ class MongoReader:
         With `time_fallback` only those that have no ObjectId either. Raises Missing where
         there is no such collection.
         """
-        asked = _mongo(dataset)
-        by_index = _no_date_by_index(asked)
-        if self._is_exact(asked, by_index):
-            return self._count(asked, by_index)
-        dated = [_is_date(asked.time_field)]
-        if asked.time_fallback:
+        requested = _mongo(dataset)
+        by_index = _no_date_by_index(requested)
+        if self._is_exact(requested, by_index):
+            return self._count(requested, by_index)
+        dated = [_is_date(requested.time_field)]
+        if requested.time_fallback:
             dated.append({"_id": {"$type": "objectId"}})
-        return self._count(asked, {"$nor": dated})
+        return self._count(requested, {"$nor": dated})
 
     def outside(self, dataset: Dataset, start: Day, end: Day) -> int | None:
         """See Source. Raises Missing where there is no such collection."""
-        asked = _mongo(dataset)
-        before = dated_between(asked, None, start.start_ms)
-        return self._count(asked, before) + self._count(
-            asked, dated_between(asked, end.start_ms, None)
+        requested = _mongo(dataset)
+        before = dated_between(requested, None, start.start_ms)
+        return self._count(requested, before) + self._count(
+            requested, dated_between(requested, end.start_ms, None)
         )
 
     def unseen(self, dataset: Dataset, day: Day) -> int:
@@ -130,35 +130,35 @@ class MongoReader:
                 self._client = connect(self._section)
             return self._client
 
-    def _require_collection(self, asked: MongoDataset) -> None:
-        require_collection(self._connected(), self._section, asked.collection)
+    def _require_collection(self, mongo_dataset: MongoDataset) -> None:
+        require_collection(self._connected(), self._section, mongo_dataset.collection)
 
-    def _count(self, asked: MongoDataset, question: dict[str, Any]) -> int:
-        collection = self._connected()[self._section.database][asked.collection]
-        with explained(self._section, f"collection {asked.collection}"):
+    def _count(self, mongo_dataset: MongoDataset, question: dict[str, Any]) -> int:
+        collection = self._connected()[self._section.database][mongo_dataset.collection]
+        with explained(self._section, f"collection {mongo_dataset.collection}"):
             rows = collection.count_documents(question)
         if not rows:
-            self._require_collection(asked)
+            self._require_collection(mongo_dataset)
         return rows
 
-    def _is_exact(self, asked: MongoDataset, by_index: dict[str, Any]) -> bool:
+    def _is_exact(self, mongo_dataset: MongoDataset, by_index: dict[str, Any]) -> bool:
         """Whether an index serves that question, and has met no array.
 
         Only then it is both quick and right. The other question looks at every document.
         """
         database = self._connected()[self._section.database]
-        counting = {"count": asked.collection, "query": by_index}
-        with explained(self._section, f"collection {asked.collection}"):
+        counting = {"count": mongo_dataset.collection, "query": by_index}
+        with explained(self._section, f"collection {mongo_dataset.collection}"):
             try:
                 # The plan repeats the question, and so a date that Python can't hold.
-                told = database.command(
+                reported = database.command(
                     "explain", counting, verbosity="queryPlanner", codec_options=TOLERANT
                 )
             except pymongo.errors.OperationFailure as error:
                 if error.code == AUTHENTICATION_FAILED:
                     raise
                 return False  # not every server explains, nor to every user
-        return is_index_without_arrays(dict(told).get("queryPlanner"))
+        return is_index_without_arrays(dict(reported).get("queryPlanner"))
 
     def _ping(self) -> None:
         with explained(self._section, "ping"):
@@ -172,12 +172,14 @@ class MongoReader:
                 return
             yield batch
 
-    def _fetch(self, asked: MongoDataset, day: Day, table: DayTable, slowing: Slowing) -> None:
-        collection = self._connected()[self._section.database][asked.collection]
-        where = f"{self._section.uri}, {self._section.database}.{asked.collection}"
+    def _fetch(
+        self, mongo_dataset: MongoDataset, day: Day, table: DayTable, slowing: Slowing
+    ) -> None:
+        collection = self._connected()[self._section.database][mongo_dataset.collection]
+        where = f"{self._section.uri}, {self._section.database}.{mongo_dataset.collection}"
         with (
-            explained(self._section, f"collection {asked.collection}"),
-            collection.find_raw_batches(of_day(asked, day)) as cursor,
+            explained(self._section, f"collection {mongo_dataset.collection}"),
+            collection.find_raw_batches(of_day(mongo_dataset, day)) as cursor,
             closing(one_ahead(self._paced(cursor, slowing))) as answers,
         ):
             for batch in answers:
@@ -193,10 +195,14 @@ def _mongo(dataset: Dataset) -> MongoDataset:
     return dataset
 
 
-def _no_date_by_index(asked: MongoDataset) -> dict[str, Any]:
+def _no_date_by_index(mongo_dataset: MongoDataset) -> dict[str, Any]:
     """Documents without a date, where no path leads through an array: all but a date, by range."""
-    no_date: dict[str, Any] = {asked.time_field: {"$not": {"$gte": DatetimeMS(_FIRST_INSTANT_MS)}}}
-    return no_date | ({"_id": {"$not": {"$type": "objectId"}}} if asked.time_fallback else {})
+    no_date: dict[str, Any] = {
+        mongo_dataset.time_field: {"$not": {"$gte": DatetimeMS(_FIRST_INSTANT_MS)}}
+    }
+    return no_date | (
+        {"_id": {"$not": {"$type": "objectId"}}} if mongo_dataset.time_fallback else {}
+    )
 
 
 def is_index_without_arrays(planner: Any) -> bool:
@@ -242,24 +248,26 @@ def _without_arrays(path: str) -> list[dict[str, Any]]:
     return [{prefix: {"$not": {"$type": "array"}}} for prefix in prefixes]
 
 
-def of_day(asked: MongoDataset, day: Day) -> dict[str, Any]:
+def of_day(mongo_dataset: MongoDataset, day: Day) -> dict[str, Any]:
     """The question for a day's documents; an index on the time field serves it."""
-    return dated_between(asked, day.start_ms, day.end_ms)
+    return dated_between(mongo_dataset, day.start_ms, day.end_ms)
 
 
-def dated_between(asked: MongoDataset, start_ms: int | None, end_ms: int | None) -> dict[str, Any]:
+def dated_between(
+    mongo_dataset: MongoDataset, start_ms: int | None, end_ms: int | None
+) -> dict[str, Any]:
     """The question for the documents of [start, end), ms since the epoch; None: unbounded."""
     between = {"$gte": start_ms, "$lt": end_ms}
     times = {name: DatetimeMS(ms) for name, ms in between.items() if ms is not None}
-    dated = {asked.time_field: times, **_no_array(asked.time_field)}
+    dated = {mongo_dataset.time_field: times, **_no_array(mongo_dataset.time_field)}
     start_s = 0 if start_ms is None else start_ms // 1000
     end_s = _MAX_OBJECT_ID_S if end_ms is None else end_ms // 1000
-    if not asked.time_fallback or not 0 <= start_s < end_s <= _MAX_OBJECT_ID_S:
+    if not mongo_dataset.time_fallback or not 0 <= start_s < end_s <= _MAX_OBJECT_ID_S:
         return dated
     of_id: dict[str, Any] = {"$gte": _first_id(start_s)}
     if end_s < _MAX_OBJECT_ID_S:
         of_id["$lt"] = _first_id(end_s)
-    return {"$or": [dated, {"_id": of_id, "$nor": [_is_date(asked.time_field)]}]}
+    return {"$or": [dated, {"_id": of_id, "$nor": [_is_date(mongo_dataset.time_field)]}]}
 
 
 def _no_array(path: str) -> dict[str, Any]:

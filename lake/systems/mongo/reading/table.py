@@ -28,8 +28,8 @@ from lake.systems.mongo.reading.spool import Spool
 class DayTable:
     """Takes answers with documents of one day, then gives them as a table, once."""
 
-    def __init__(self, asked: MongoDataset, day: Day, scratch: Path) -> None:
-        self._asked = asked
+    def __init__(self, mongo_dataset: MongoDataset, day: Day, scratch: Path) -> None:
+        self._asked = mongo_dataset
         self._day = day
         self._spool = Spool(scratch, day.start_ms)
         self._batches: Generator[pa.RecordBatch] | None = None
@@ -69,21 +69,21 @@ class DayTable:
             learner.learn(data, starts)
         columns = learner.columns()
         builder = Builder(learner.paths, columns)
-        told = {
+        reported = {
             "documents": self.documents,
             "spooled_bytes": self._spool.size_bytes,
             "typing": TYPING,
             "left_out": {},
             **details,
         }
-        self._batches = one_ahead(_batches(builder, self._spool, told))
+        self._batches = one_ahead(_batches(builder, self._spool, reported))
         return TableStream(
             schema=builder.schema,
             batches=self._batches,
             sorted_by=sorted_by(columns, self._asked),
             encodings=encodings(columns),
             dictionary=dictionary_columns(columns),
-            details=told,
+            details=reported,
         )
 
 
@@ -93,7 +93,7 @@ def _batches(builder: Builder, spool: Spool, details: dict[str, Any]) -> Iterato
         details["documents_with_rest"] = builder.tally.with_rest
         details["documents_with_raw"] = builder.tally.with_raw
         yield batch
-    told = builder.tally.left_out.told(builder.paths)
-    details["left_out"] = told.paths
-    if told.others:
-        details["left_out_others"] = told.others
+    reported = builder.tally.left_out.counts(builder.paths)
+    details["left_out"] = reported.paths
+    if reported.others:
+        details["left_out_others"] = reported.others

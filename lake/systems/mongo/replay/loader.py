@@ -39,13 +39,13 @@ _NO_INDEX = "{}: no index on {!r}: {}"
 def check(datasets: Sequence[Dataset]) -> None:
     """Raises UsageError where two datasets are of one collection: of the same documents."""
     owners: dict[str, str] = {}
-    for one in datasets:
-        if isinstance(one, MongoDataset):
-            other = owners.setdefault(one.collection, one.name)
-            if other != one.name:
+    for dataset in datasets:
+        if isinstance(dataset, MongoDataset):
+            other = owners.setdefault(dataset.collection, dataset.name)
+            if other != dataset.name:
                 raise UsageError(
                     "two datasets are of the same collection",
-                    where=f"{other} and {one.name}: {one.collection}",
+                    where=f"{other} and {dataset.name}: {dataset.collection}",
                     remedy="replay them into two directories",
                 )
 
@@ -70,7 +70,7 @@ class MongoLoader:
         self._database = self._client[database]
         self._remarks = remarks
         self._sending = Sending()
-        self._datasets = {one.name: one for one in datasets}
+        self._datasets = {dataset.name: dataset for dataset in datasets}
         self._made: set[str] = set()
         self._loaded: dict[tuple[str, Day | None], Loaded] = {}
         remarks.add(_WIDTHS)

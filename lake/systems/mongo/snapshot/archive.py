@@ -100,7 +100,11 @@ class MongoArchive:
         for namespace, one in self._sums.items():
             if not one.ended:
                 self._fail("no end of a collection", ".".join(namespace))
-        missing = {(one.database, one.name) for one in self.collections if self._has_data(one)}
+        missing = {
+            (collection.database, collection.name)
+            for collection in self.collections
+            if self._has_data(collection)
+        }
         missing -= {(database, plain_name(name)) for database, name in self._sums}
         if missing:
             self._fail("a collection without its end", ", ".join(map(".".join, sorted(missing))))
@@ -114,12 +118,12 @@ class MongoArchive:
             self._fail("no archive", "another magic number")
         self._document(self._read(4))  # versions and concurrency
         while not _is_end(head := self._read(4)):
-            told = self._document(head)
+            reported = self._document(head)
             try:
-                metadata = loads(told["metadata"]) if told["metadata"] else {}
-                metadata.setdefault("collectionName", told["collection"])
-                metadata.setdefault("type", told.get("type") or "collection")
-                self.collections.append(Described(str(told["db"]), metadata))
+                metadata = loads(reported["metadata"]) if reported["metadata"] else {}
+                metadata.setdefault("collectionName", reported["collection"])
+                metadata.setdefault("type", reported.get("type") or "collection")
+                self.collections.append(Described(str(reported["db"]), metadata))
             except (ValueError, TypeError, KeyError) as error:
                 self._fail("a collection's metadata", error)
 

@@ -174,12 +174,12 @@ class _Bucket:
             return False
         if self.count >= _MOST_ROWS or self.size >= _MOST_BYTES:
             return False
-        known = [name for name in self.columns if name in fields]
-        if known != [name for name in fields if name in self.columns]:
+        columns = [name for name in self.columns if name in fields]
+        if columns != [name for name in fields if name in self.columns]:
             return False
-        if known and list(fields)[: len(known)] != known:  # a new field comes last
+        if columns and list(fields)[: len(columns)] != columns:  # a new field comes last
             return False
-        return all(self.columns[name].takes(fields[name]) for name in known)
+        return all(self.columns[name].takes(fields[name]) for name in columns)
 
     def add(self, at_ms: int, fields: Mapping[bytes, Value]) -> None:
         del at_ms

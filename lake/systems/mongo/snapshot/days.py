@@ -52,12 +52,12 @@ class Candidates:
     def of(cls, settings: Settings, store: Store, today: Day) -> Self:
         """From lake.toml and the partitions' manifests."""
         exported = {
-            one.name: {
+            mongo_dataset.name: {
                 day: row.rows
-                for day, row in read_ledger(store, one.name).items()
+                for day, row in read_ledger(store, mongo_dataset.name).items()
                 if isinstance(row, Manifest)
             }
-            for one in mongo_datasets(settings)
+            for mongo_dataset in mongo_datasets(settings)
         }
         since = min((min(days) for days in exported.values() if days), default=today)
         return cls(exported, min(since, today.plus(-settings.hot.mongo)), today)

@@ -67,10 +67,10 @@ def _add(loaded: Loaded, more: Loaded) -> None:
 
 def _folder(client: Client, folder: Path, *, hold_ttl: bool) -> Loaded:
     loader = Loader(client, unquote_plus(folder.name), hold_ttl=hold_ttl)
-    told = [_metadata(path) for path in sorted(folder.glob(f"*{_METADATA}"))]
-    for metadata in told:
+    metadata_by_name = [_metadata(path) for path in sorted(folder.glob(f"*{_METADATA}"))]
+    for metadata in metadata_by_name:
         loader.define(metadata)
-    for metadata in told:
+    for metadata in metadata_by_name:
         name = metadata["collectionName"]
         buckets = _bson(folder, BUCKETS + name)
         if metadata["type"] != "view":
@@ -86,12 +86,12 @@ def _bson(folder: Path, name: str) -> Path:
 
 def _metadata(path: Path) -> dict[str, Any]:
     try:
-        found = loads(gzip.decompress(path.read_bytes()))
-        found.setdefault("type", "collection")
-        found["collectionName"]
+        content = loads(gzip.decompress(path.read_bytes()))
+        content.setdefault("type", "collection")
+        content["collectionName"]
     except (OSError, EOFError, ValueError, KeyError, zlib.error) as error:
         raise BadData("not mongodump's metadata", where=path, found=error) from error
-    return found
+    return content
 
 
 def _read(path: Path) -> Iterator[bytes]:
@@ -115,7 +115,11 @@ def _archive(client: Client, uri: str, archive: Path, *, hold_ttl: bool) -> Load
     """By mongorestore, but for what it would not bring back into this server."""
     tool = shutil.which("mongorestore")
     with MongoArchive(archive) as opened:
-        own = [one for one in opened.collections if tool is None or _only_here(client, one)]
+        own = [
+            collection
+            for collection in opened.collections
+            if tool is None or _only_here(client, collection)
+        ]
         if tool is not None:
             _by_tool(tool, uri, archive, own)
         if not own:

@@ -72,9 +72,11 @@ class Loader:
         if self._hold_ttl and _EXPIRES in options:
             self._remark(name, "the option", options.pop(_EXPIRES))
         self._create(name, options)
-        one = _Collection(name, options, metadata.get("indexes", []))
-        one.keeps_buckets = one.shape is not None and keeps_buckets(self._database, name)
-        self._collections[name] = one
+        collection = _Collection(name, options, metadata.get("indexes", []))
+        collection.keeps_buckets = collection.shape is not None and keeps_buckets(
+            self._database, name
+        )
+        self._collections[name] = collection
         self.loaded.documents[name] = 0
 
     def add(self, data_name: str, documents: Iterable[bytes]) -> None:
@@ -92,8 +94,8 @@ class Loader:
 
     def finish(self) -> Loaded:
         """Indexes and views."""
-        for one in self._collections.values():
-            self._index(one)
+        for collection in self._collections.values():
+            self._index(collection)
         for name, options in self._views:
             self._create(name, options)
         return self.loaded
@@ -106,7 +108,9 @@ class Loader:
                 "a collection could not be created", where=self._where(name), found=error
             ) from error
 
-    def _add_series(self, one: _Collection, shape: Shape, documents: Iterable[bytes]) -> None:
+    def _add_series(
+        self, collection: _Collection, shape: Shape, documents: Iterable[bytes]
+    ) -> None:
         """Measurements are inserted as such, so that any server files them as it likes.
 
         Only compressed buckets go where they were, for nothing here unpacks them.
@@ -119,20 +123,20 @@ class Loader:
                 )
                 found += [document] if is_measurement else measurements(document, shape)
             except CompressedError as error:
-                if not one.keeps_buckets:
-                    self._leave_out(one, error)
+                if not collection.keeps_buckets:
+                    self._leave_out(collection, error)
                     return
-                self._insert(one, BUCKETS + one.name, [document])
+                self._insert(collection, BUCKETS + collection.name, [document])
             except MalformedError as error:
                 raise BadData(
-                    "not a time-series bucket", where=self._where(one.name), found=error
+                    "not a time-series bucket", where=self._where(collection.name), found=error
                 ) from error
-        self._insert(one, one.name, found)
+        self._insert(collection, collection.name, found)
 
-    def _leave_out(self, one: _Collection, why: Exception) -> None:
-        self.loaded.left_out.append(one.name)
+    def _leave_out(self, collection: _Collection, why: Exception) -> None:
+        self.loaded.left_out.append(collection.name)
         self.loaded.remarks.append(
-            f"{one.name} is left out: {why}, which only a real mongod on PATH takes"
+            f"{collection.name} is left out: {why}, which only a real mongod on PATH takes"
         )
 
     def _insert(self, one: _Collection, name: str, documents: Iterable[bytes]) -> None:
@@ -160,19 +164,19 @@ class Loader:
                 ) from error
             self.loaded.documents[one.name] += len(batch)
 
-    def _index(self, one: _Collection) -> None:
-        for index in one.indexes:
+    def _index(self, collection: _Collection) -> None:
+        for index in collection.indexes:
             if index["name"] == "_id_" or index.get("clustered"):
                 continue
             options = {key: value for key, value in index.items() if key not in _NOT_OPTIONS}
             if self._hold_ttl and _EXPIRES in options:
-                self._remark(one.name, f"the TTL index {index['name']}", options[_EXPIRES])
+                self._remark(collection.name, f"the TTL index {index['name']}", options[_EXPIRES])
                 options[_EXPIRES] = NEVER_S
             try:
-                self._database.command("createIndexes", one.name, indexes=[options])
+                self._database.command("createIndexes", collection.name, indexes=[options])
             except OperationFailure as error:
                 self.loaded.remarks.append(
-                    f"{one.name}: the index {index['name']} was refused: {error}"
+                    f"{collection.name}: the index {index['name']} was refused: {error}"
                 )
 
     def _remark(self, collection: str, what: str, seconds: Any) -> None:
@@ -189,8 +193,8 @@ def removes_nothing(collection: str, what: str, seconds: Any) -> str:
 
 def keeps_buckets(database: Any, name: str) -> bool:
     """Whether the server keeps this time-series collection as MongoDB does."""
-    found = list(database.list_collections(filter={"name": name}))
-    return bool(found) and found[0].get("type") == "timeseries"
+    collections = list(database.list_collections(filter={"name": name}))
+    return bool(collections) and collections[0].get("type") == "timeseries"
 
 
 def _batches(documents: Iterable[bytes]) -> Iterator[list[bytes]]:

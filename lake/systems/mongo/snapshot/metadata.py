@@ -45,10 +45,10 @@ def dumps(metadata: dict[str, Any]) -> bytes:
 
 def loads(text: bytes | str) -> dict[str, Any]:
     """The document with its BSON values. Raises ValueError."""
-    found = json.loads(text, object_pairs_hook=_object)
-    if not isinstance(found, dict) or not isinstance(found.get("collectionName", ""), str):
+    content = json.loads(text, object_pairs_hook=_object)
+    if not isinstance(content, dict) or not isinstance(content.get("collectionName", ""), str):
         raise ValueError("not a collection's metadata")  # noqa: TRY004  as json raises it
-    return found
+    return content
 
 
 def _object(pairs: list[tuple[str, Any]]) -> Any:

@@ -68,11 +68,11 @@ def dump_archive(
         write_private(config, json.dumps({"uri": _uri(section)}))
         command = [tool, f"--config={config}", "--archive", "--gzip"]
         if collection:
-            asked = folder / "query.json"
-            asked.write_text(
+            requested = folder / "query.json"
+            requested.write_text(
                 json_util.dumps(question, json_options=json_util.CANONICAL_JSON_OPTIONS), "utf-8"
             )
-            command += [f"--collection={collection}", f"--queryFile={asked}"]
+            command += [f"--collection={collection}", f"--queryFile={requested}"]
         errors = folder / "stderr"
         with (
             errors.open("wb") as stderr,
@@ -106,27 +106,27 @@ def _uri(section: MongoSource) -> str:
     parts = urlsplit(section.uri)
     query = parts.query
     with explained(section, "the URI for mongodump"):
-        told = parse_uri(section.uri.replace("+srv", "", 1), validate=False)
+        reported = parse_uri(section.uri.replace("+srv", "", 1), validate=False)
     named = bool(_NAMED.search(query))
     if parts.scheme.endswith("+srv") and not named:
         # Its TXT record may name authSource. Where there is no record, mongodump finds none either.
         with suppress(ConfigurationError):
-            told = parse_uri(section.uri, validate=False)
-    source = _auth_source(told)
+            reported = parse_uri(section.uri, validate=False)
+    source = _auth_source(reported)
     if source and not named:
         query = f"{query}&authSource={quote(source, safe='$')}".lstrip("&")
     return urlunsplit((parts.scheme, parts.netloc, f"/{quote_plus(section.database)}", query, ""))
 
 
-def _auth_source(told: Mapping[str, Any]) -> str:
+def _auth_source(reported: Mapping[str, Any]) -> str:
     """As drivers choose it; `told` is the parsed URI, with the options of its TXT record."""
-    mechanism = str(told["options"].get("authMechanism", "")).upper()
-    given, database = told["options"].get("authSource"), told["database"]
+    mechanism = str(reported["options"].get("authMechanism", "")).upper()
+    arguments, database = reported["options"].get("authSource"), reported["database"]
     if mechanism in _EXTERNAL:
-        return str(given or "$external")
+        return str(arguments or "$external")
     if mechanism == "PLAIN":
-        return str(given or database or "$external")
-    return str(given or database or "admin") if told["username"] else ""
+        return str(arguments or database or "$external")
+    return str(arguments or database or "admin") if reported["username"] else ""
 
 
 def file_name(name: str) -> str:

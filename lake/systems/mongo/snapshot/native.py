@@ -49,23 +49,23 @@ _Result = TypeVar("_Result")
 class Job:
     """A collection to dump: its listCollections entry and which of its documents."""
 
-    told: dict[str, Any]
+    listing: dict[str, Any]
     question: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """The collection's."""
-        return str(self.told["name"])
+        return str(self.listing["name"])
 
     @property
     def is_view(self) -> bool:
         """Whether it has no documents of its own."""
-        return self.told.get("type") == "view"
+        return self.listing.get("type") == "view"
 
     @property
     def is_time_series(self) -> bool:
         """Whether mongorestore expects its buckets."""
-        return "timeseries" in self.told.get("options", {})
+        return "timeseries" in self.listing.get("options", {})
 
     @property
     def data_name(self) -> str:
@@ -75,7 +75,7 @@ class Job:
     @property
     def has_natural_order(self) -> bool:
         """Whether the order of its documents is a part of it, or is the one to read them in."""
-        return bool(self.told.get("options", {}).get("capped")) or self.is_time_series
+        return bool(self.listing.get("options", {}).get("capped")) or self.is_time_series
 
 
 def indexes_of(client: Client, section: MongoSource, name: str) -> list[Any]:
@@ -139,10 +139,10 @@ class NativeDump:
             return {}
         database = self._client.get_database(self._section.database, codec_options=PLAIN)
         with explained(self._section, "dbHash"):
-            found = self._hashes(database, names)
+            hashes = self._hashes(database, names)
         counts = last.counts["documents"]
         return {
-            name: (counts[name], known[name]) for name in names if found.get(name) == known[name]
+            name: (counts[name], known[name]) for name in names if hashes.get(name) == known[name]
         }
 
     @staticmethod
@@ -159,15 +159,17 @@ class NativeDump:
     def _metadata(self, job: Job) -> bytes:
         """As mongodump writes it: options, indexes, UUID, name and type."""
         indexes = [] if job.is_view else indexes_of(self._client, self._section, job.name)
-        told: dict[str, Any] = {
+        reported: dict[str, Any] = {
             "indexes": indexes,
             "collectionName": job.name,
-            "type": "timeseries" if job.is_time_series else str(job.told.get("type", "collection")),
+            "type": "timeseries"
+            if job.is_time_series
+            else str(job.listing.get("type", "collection")),
         }
-        if "uuid" in job.told.get("info", {}):
-            told["uuid"] = job.told["info"]["uuid"].hex()
-        told["options"] = job.told.get("options", {})
-        return gzip.compress(dumps(told), _LEVEL, mtime=0)
+        if "uuid" in job.listing.get("info", {}):
+            reported["uuid"] = job.listing["info"]["uuid"].hex()
+        reported["options"] = job.listing.get("options", {})
+        return gzip.compress(dumps(reported), _LEVEL, mtime=0)
 
     def _documents(self, job: Job, path: str) -> tuple[int, str]:
         """Streams the collection; the same documents give the same bytes. Their number and MD5."""
@@ -187,7 +189,7 @@ class NativeDump:
         """A time-series collection as its buckets. The number of measurements and no MD5."""
         counting = _Counting(self._read(job))
         cut = _Cutter()
-        packed = buckets(counting, Shape.of(job.told["options"]["timeseries"]))
+        packed = buckets(counting, Shape.of(job.listing["options"]["timeseries"]))
         with closing(counting.batches), self._into.members(path) as add:
             while bucket := self._checked(job, partial(next, packed, b"")):
                 cut.take(bucket)

@@ -67,7 +67,10 @@ class MongoSnapshotter:
             counts = {"documents": native.run(jobs)}
             details |= {"written_by": "native", "md5": native.hashes}
         ended, after = datetime.now(UTC), self._by_day(among)
-        kept = [self._kept(one, before, after) for one in mongo_datasets(self._settings)]
+        kept = [
+            self._kept(mongo_dataset, before, after)
+            for mongo_dataset in mongo_datasets(self._settings)
+        ]
         whole = whole_days(self._settings, among, kept, ended)
         details["documents_by_day"] = _texts(before)
         if self._scope == "day":
@@ -103,19 +106,19 @@ class MongoSnapshotter:
 
     def _by_day(self, among: Candidates) -> dict[str, ByDay]:
         return {
-            one.name: counted_by_day(self._client, self._section, one, among)
-            for one in mongo_datasets(self._settings)
+            mongo_dataset.name: counted_by_day(self._client, self._section, mongo_dataset, among)
+            for mongo_dataset in mongo_datasets(self._settings)
         }
 
     def _kept(
         self, dataset: MongoDataset, before: dict[str, ByDay], after: dict[str, ByDay]
     ) -> Kept:
-        job = next((one for one in self._jobs() if one.name == dataset.collection), None)
+        job = next((job for job in self._jobs() if job.name == dataset.collection), None)
         ttl = None
         if job is not None and not job.is_view:
             ttl = ttl_of(
                 dataset,
-                job.told.get("options", {}),
+                job.listing.get("options", {}),
                 indexes_of(self._client, self._section, job.name),
             )
         return Kept(dataset, before[dataset.name], after[dataset.name], ttl)
@@ -137,25 +140,25 @@ class MongoSnapshotter:
 
     def _jobs_of(self, day: Day) -> list[Job]:
         """The collections that datasets name. Raises ConfigError where there is none, Missing."""
-        asked: dict[str, list[dict[str, Any]]] = {}
+        requested: dict[str, list[dict[str, Any]]] = {}
         for dataset in self._settings.dataset:
             if isinstance(dataset, MongoDataset):
-                questions = asked.setdefault(dataset.collection, [])
+                questions = requested.setdefault(dataset.collection, [])
                 questions += [of_day(dataset, day)]
-        if not asked:
+        if not requested:
             raise ConfigError(
                 "no collection has documents of a day",
                 where='[snapshots.mongo] scope = "day"',
                 expected='a [[dataset]] with source = "mongo", whose time_field tells the day',
                 remedy='add one, or set scope = "full"',
             )
-        for name in asked:
+        for name in requested:
             require_collection(self._client, self._section, name)
         return [
-            Job(job.told, asked[job.name][0] if len(asked[job.name]) == 1 else
-                {"$or": asked[job.name]})
+            Job(job.listing, requested[job.name][0] if len(requested[job.name]) == 1 else
+                {"$or": requested[job.name]})
             for job in self._jobs()
-            if job.name in asked
+            if job.name in requested
         ]  # fmt: skip
 
     def _dump_by_tool(self, tool: str, jobs: list[Job], into: Collector) -> dict[str, Any]:

@@ -106,8 +106,8 @@ class Questions:
                 self.check_splittable()
             _LOG.info("%s: asking for less: %s", self._dataset.name, error.what)
         if parts:
-            found = (self.covered(part.query, window, ask, cuts=cuts - 1) for part in parts)
-            return [one for answers in found for one in answers]
+            covered = (self.covered(part.query, window, ask, cuts=cuts - 1) for part in parts)
+            return [answer for answers in covered for answer in answers]
         # What no label tells apart now, none will in less time.
         return [one for half in window.halves() for one in self.covered(query, half, ask, cuts=0)]
 
@@ -197,7 +197,9 @@ class Questions:
         series = [
             found for window in windows for answer in self._counted(window) for found in answer
         ]
-        return sum(int(float(value)) for found in series for _, value in found["values"])
+        return sum(
+            int(float(value)) for series_item in series for _, value in series_item["values"]
+        )
 
     def _counted(self, window: Window) -> list[list[dict[str, Any]]]:
         """Counts of each step: by time where that will do, so that no shard of ours is in them."""
@@ -422,9 +424,9 @@ def _having(query: str, label: str) -> str:
 def _largest(counts: Iterable[dict[str, Any]], label: str = "__name__") -> dict[str, int]:
     """The largest count of each of the label's values."""
     sizes: dict[str, int] = {}
-    for found in counts:
-        value = found["metric"].get(label, "")
-        most = max(int(float(number)) for _, number in found["values"])
+    for count in counts:
+        value = count["metric"].get(label, "")
+        most = max(int(float(number)) for _, number in count["values"])
         sizes[value] = max(most, sizes.get(value, 0))
     return sizes
 
@@ -436,7 +438,7 @@ def _seconds(ms: int) -> str:
 def _message(text: str) -> str:
     """What the server says in an error's body."""
     try:
-        said = json.loads(text)["error"]
+        message = json.loads(text)["error"]
     except (ValueError, KeyError, TypeError):
-        said = text
-    return shortened(str(said))
+        message = text
+    return shortened(str(message))

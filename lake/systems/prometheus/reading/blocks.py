@@ -173,7 +173,7 @@ class _Coded:
                 None if block.histograms is None else block.histograms[rows],
                 None if block.stale is None else block.stale[rows],
             ),
-            [one[series] for one in self.texts],
+            [text[series] for text in self.texts],
             self.maps[series],
         )
 

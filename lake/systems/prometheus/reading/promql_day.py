@@ -72,14 +72,14 @@ class PromqlDay:
                 for shard in shards:
                     _wait(shard)
                 names = {name for shard in shards for name in shard.runs.names}
-                given = self._blocks_of(iter(shards))
+                arguments = self._blocks_of(iter(shards))
             else:
-                given = self._blocks_of(self._asked_ahead(pool, planned, _AHEAD * max_parallel))
+                arguments = self._blocks_of(self._asked_ahead(pool, planned, _AHEAD * max_parallel))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
         table = SampleTable(label_columns(names))
-        return table, table.batches(_closing(given, pool))
+        return table, table.batches(_closing(arguments, pool))
 
     def _planned(self) -> Iterator[tuple[Piece, int]]:
         """Shards in the order of their ids, and how many steps may be asked for at once."""
@@ -126,7 +126,7 @@ class PromqlDay:
     def _asked(self, pool: ThreadPoolExecutor, shard: Piece, longest: int) -> _Shard:
         runs = Runs(self._scratch, self._room)
         requests = self._requests(shard, longest)
-        return _Shard(runs, [pool.submit(self._fetch, runs, *one) for one in requests])
+        return _Shard(runs, [pool.submit(self._fetch, runs, *request) for request in requests])
 
     def _asked_ahead(
         self, pool: ThreadPoolExecutor, planned: Iterator[tuple[Piece, int]], most: int
@@ -151,15 +151,15 @@ class PromqlDay:
 
     def _fetch_part(self, runs: Runs, query: str, window: plan.Window) -> None:
         ask = self._questions.range_vector if self._raw else self._questions.matrix
-        kept: list[Matrix] = []
+        results: list[Matrix] = []
 
         def parse(answer: Answer) -> None:
             """Within the attempt: an answer that was cut short is asked for again."""
-            kept[:] = [matrix(answer, window, clip=self._raw)]
+            results[:] = [matrix(answer, window, clip=self._raw)]
 
         ask(query, window, check=parse)
-        self._questions.checked(kept[0].envelope)
-        runs.add(kept[0], window)
+        self._questions.checked(results[0].envelope)
+        runs.add(results[0], window)
 
     def _blocks_of(self, shards: Iterator[_Shard]) -> Iterator[Block]:
         for shard in shards:

@@ -198,10 +198,10 @@ class Runs:
             ms_out, values_out,
         )  # fmt: skip
         taken = None
-        if any(kept is not None for kept in histograms):
+        if any(part is not None for part in histograms):
             pieces = [
-                pa.nulls(len(step_of), HISTOGRAM_TYPE) if kept is None else kept
-                for kept, step_of in zip(histograms, steps, strict=True)
+                pa.nulls(len(step_of), HISTOGRAM_TYPE) if part is None else part
+                for part, step_of in zip(histograms, steps, strict=True)
             ]
             index = np.repeat(starts - (np.cumsum(rows) - rows), rows) + np.arange(loaded)
             taken = pa.concat_arrays(pieces).take(pa.array(index))

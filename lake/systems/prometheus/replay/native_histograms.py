@@ -69,25 +69,27 @@ class HistogramWriter:
         column = batch["histogram"]
         if column.null_count == len(column):
             return None, left_out
-        told = np.full(len(column), b"", object)
+        reported = np.full(len(column), b"", object)
         for row in np.flatnonzero(column.is_valid().to_numpy(False)).tolist():
             body = self._body(column[row].as_py())
-            told[row] = body or b""
+            reported[row] = body or b""
             left_out[row] = body is None
-        self._remarks.add(_COME_BACK, int(told.astype(bool).sum()))
+        self._remarks.add(_COME_BACK, int(reported.astype(bool).sum()))
         if left_out.any():
             self._remarks.add(_CUSTOM, int(left_out.sum()))
-        return told, left_out
+        return reported, left_out
 
     def _body(self, row: dict[str, Any]) -> bytes | None:
         buckets = row["buckets"] or ()
-        edges: Edges = tuple((one["lower"], one["upper"], one["bounds"]) for one in buckets)
+        edges: Edges = tuple(
+            (bucket["lower"], bucket["upper"], bucket["bounds"]) for bucket in buckets
+        )
         if edges not in self._layouts:
             self._layouts[edges] = _layout(edges)
         layout = self._layouts[edges]
         if layout is None:
             return None
-        counts = [one["count"] for one in buckets]
+        counts = [bucket["count"] for bucket in buckets]
         zeros = counts[layout.zero_at] if layout.zero_at >= 0 else 0.0
         negative = counts[: len(layout.negative)][::-1]
         positive = counts[len(counts) - len(layout.positive) :]
@@ -108,7 +110,7 @@ class HistogramWriter:
 
 def _layout(edges: Edges) -> _Layout | None:
     """None where no exponential schema has these buckets."""
-    zero_at = next((n for n, one in enumerate(edges) if _is_zero_bucket(one)), -1)
+    zero_at = next((n for n, edge in enumerate(edges) if _is_zero_bucket(edge)), -1)
     threshold = edges[zero_at][1] if zero_at >= 0 else 0.0
     others = [(lower, upper) for n, (lower, upper, _) in enumerate(edges) if n != zero_at]
     below = [(-upper, -lower) for lower, upper in others if upper <= 0]

@@ -23,7 +23,10 @@ _HISTOGRAMS = "histogram."
 
 def needed_version(store: Store, partitions: Sequence[Partition]) -> str:
     """The lowest; "" where any will do. Raises what the store raises."""
-    needed = any(_has_quoted_names(one) or _has_histograms(store, one) for one in partitions)
+    needed = any(
+        _has_quoted_names(partition) or _has_histograms(store, partition)
+        for partition in partitions
+    )
     return _NEWER if needed else ""
 
 

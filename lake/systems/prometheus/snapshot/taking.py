@@ -113,15 +113,15 @@ class PrometheusSnapshotter:
         size = sum(file.stat().st_size for file in log.glob("*")) if log.is_dir() else 0
         if not size:
             return {}
-        told: dict[str, Any] = {"out_of_order_log_bytes": size}
+        reported: dict[str, Any] = {"out_of_order_log_bytes": size}
         of_day = [b for b in blocks if b["minTime"] < day.end_ms and b["maxTime"] > day.start_ms]
         if all(day.start_ms <= b["minTime"] and b["maxTime"] <= day.end_ms for b in of_day):
-            told["out_of_order_left_out"] = max(0, counted - _sums(of_day)["samples"])
+            reported["out_of_order_left_out"] = max(0, counted - _sums(of_day)["samples"])
         _LOG.warning(
             "Prometheus' head holds out-of-order samples, which its snapshots leave out: take "
             "the snapshot again when the head has become a block, at the next even hour"
         )
-        return told
+        return reported
 
     def _settled_until(self, taken: datetime) -> datetime:
         """Until when out-of-order samples were too old to be accepted."""
@@ -227,4 +227,4 @@ def _iso(at_ms: int) -> str:
 
 def _sums(blocks: list[dict[str, Any]]) -> dict[str, int]:
     stats = [block.get("stats", {}) for block in blocks]
-    return {"samples": sum(int(one.get("numSamples", 0)) for one in stats)}
+    return {"samples": sum(int(stat.get("numSamples", 0)) for stat in stats)}

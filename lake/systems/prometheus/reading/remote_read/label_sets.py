@@ -39,7 +39,7 @@ def external_labels(config_yaml: str) -> dict[str, str]:
     labels = settings.get("external_labels") if isinstance(settings, dict) else None
     if not labels:
         return {}
-    if not isinstance(labels, dict) or not all(isinstance(one, str) for one in labels.values()):
+    if not isinstance(labels, dict) or not all(isinstance(label, str) for label in labels.values()):
         raise Unclear("external_labels that are no texts by name")
     return labels
 

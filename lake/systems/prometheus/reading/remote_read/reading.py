@@ -54,7 +54,7 @@ class Reading:
         ids = array("q")
         # Labels stay as they were written until they are wanted: a tenth of what dicts take.
         by_id: dict[int, bytes] = {}
-        for written in (one for spool in spools for one in spool.labels):
+        for written in (label for spool in spools for label in spool.labels):
             labels = self._parsed(written)
             one = series_id(labels, labels.get(NAME, ""))
             ids.append(one)
@@ -81,9 +81,9 @@ class Reading:
     def _index(self, ids: Numbers) -> None:
         """One entry a piece of a spool, by ascending id."""
         columns = [
-            np.repeat(np.arange(len(self._spools)), [len(one.labels) for one in self._spools]),
+            np.repeat(np.arange(len(self._spools)), [len(spool.labels) for spool in self._spools]),
             *(
-                np.concatenate([np.zeros(0, np.int64), *(np.array(getattr(one, name)) for one in
+                np.concatenate([np.zeros(0, np.int64), *(np.array(getattr(spool, name)) for spool in
                                                          self._spools)])
                 for name in ("start", "stop", "samples", "encodings")
             ),
@@ -155,8 +155,8 @@ class Reading:
             return self._mixed(files, places[0], pieces)
         spool = pieces[0, 0]
         data = read_pieces(files[spool], pieces[:, 1:3].tolist())
-        ts, values, told = self._floats(self._spools[spool].form, data, pieces)
-        return self._ordered(places, ts, values, told)
+        ts, values, reported = self._floats(self._spools[spool].form, data, pieces)
+        return self._ordered(places, ts, values, reported)
 
     def _floats(self, form: str, data: Numbers, pieces: Numbers) -> tuple[Numbers, ...]:
         sizes = pieces[:, 2] - pieces[:, 1]
@@ -257,26 +257,26 @@ class Reading:
             raise unreadable("a chunk of samples")
         return _Part(ts[:filled], bits[:filled], pa.nulls(filled, HISTOGRAM_TYPE))
 
-    def _once_each(self, place: int, found: _Part) -> _Part:
+    def _once_each(self, place: int, part: _Part) -> _Part:
         """Without samples that came twice; of different ones the server's."""
-        repeats = np.flatnonzero(found.ts[1:] == found.ts[:-1]) + 1
-        keep = np.ones(len(found.ts), bool)
+        repeats = np.flatnonzero(part.ts[1:] == part.ts[:-1]) + 1
+        keep = np.ones(len(part.ts), bool)
         keep[repeats] = False
         several = {}
-        for time in np.unique(found.ts[repeats]).tolist():
-            rows = np.flatnonzero(found.ts == time)
-            if len(set(map(str, found.histograms.take(pa.array(rows)).to_pylist()))) > 1:
+        for time in np.unique(part.ts[repeats]).tolist():
+            rows = np.flatnonzero(part.ts == time)
+            if len(set(map(str, part.histograms.take(pa.array(rows)).to_pylist()))) > 1:
                 raise BadData(
                     "one time has different histograms",
                     where=self._labels(place),
                     found=f"{time} ms since 1970",
                 )
-            if len(bits := dict.fromkeys(found.bits[rows].tolist())) > 1:
+            if len(bits := dict.fromkeys(part.bits[rows].tolist())) > 1:
                 several[time] = list(bits)
         for time, kept in self._decided(place, several).items():
-            keep[found.ts == time] = False
-            keep[np.flatnonzero((found.ts == time) & (found.bits == kept))[0]] = True
-        return found.taken(keep)
+            keep[part.ts == time] = False
+            keep[np.flatnonzero((part.ts == time) & (part.bits == kept))[0]] = True
+        return part.taken(keep)
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def read_request(
     query = (
         _varint_field(_START, start_ms)
         + _varint_field(_END, end_ms)
-        + b"".join(field(_MATCHERS, _matcher(one)) for one in matchers)
+        + b"".join(field(_MATCHERS, _matcher(matcher)) for matcher in matchers)
     )
     accepted = [_STREAMED_XOR_CHUNKS, _SAMPLES] if streamed else [_SAMPLES]
     body = field(_QUERIES, query) + field(_ACCEPTED, bytes(accepted))
@@ -48,11 +48,11 @@ def read_request(
     return compressed
 
 
-def _matcher(one: Matcher) -> bytes:
+def _matcher(matcher: Matcher) -> bytes:
     return (
-        _varint_field(_TYPE, OPERATORS.index(one.operator))
-        + field(_NAME, one.name.encode())
-        + field(_VALUE, one.value.encode())
+        _varint_field(_TYPE, OPERATORS.index(matcher.operator))
+        + field(_NAME, matcher.name.encode())
+        + field(_VALUE, matcher.value.encode())
     )
 
 

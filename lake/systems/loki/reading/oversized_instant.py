@@ -23,7 +23,7 @@ _SAMPLE = 20  # lines of a page that is too large a message
 _AROUND_NS = 1_000_000_000  # /series rounds to milliseconds, and fails on less than one
 
 
-class Crowd:
+class OversizedInstant:
     """Reads single instants: with the highest limit, else stream by stream, else by the texts and
     metadata in which a stream's lines differ; these are no longer in the answer's order.
     """
