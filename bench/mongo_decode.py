@@ -65,7 +65,8 @@ def main() -> None:
     path = day_file(arguments.documents)
     source = Replayed(path, arguments.documents)
     print(
-        f"{arguments.documents:,} documents of {path.stat().st_size / arguments.documents:.0f} bytes"
+        f"{arguments.documents:,} documents of "
+        f"{path.stat().st_size / arguments.documents:.0f} bytes"
     )
     with tempfile.TemporaryDirectory() as root:
         export(source, Path(root))  # the compiled loops are loaded, the file is in the cache

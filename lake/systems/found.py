@@ -36,8 +36,8 @@ class FoundSource:
     """One server: its section, what it keeps, its tables.
 
     `summary` describes the server in one line. `hot_days` is None where it is unknown;
-    `hot_basis` names the setting or answer that it comes from; `oldest` is the first UTC day of data
-    that was found. `variables` have to be set, for what they hold is secret.
+    `hot_basis` names the setting or answer that it comes from; `oldest` is the first UTC day
+    of data. `variables` have to be set, for what they hold is secret.
     """
 
     source: str

@@ -133,7 +133,7 @@ def _chosen(series: str, at_ms: int, candidates: Sequence[int], reported: int) -
     raise BadData(
         "one time has several values, none of them the query API's",
         where=series,
-        expected=f"one of {[_double(candidate) for candidate in candidates]} at {at_ms} ms since 1970",
+        expected=f"one of {[_double(value) for value in candidates]} at {at_ms} ms since 1970",
         found="NaN" if reported == _NAN else "nothing" if reported == STALE else _double(reported),
     )
 
