@@ -14,9 +14,11 @@ WORKERS := 3
 # Tests without servers compute: one worker per core.
 PURE_WORKERS := 2
 # The folders of `make check`; `pytest -m pure` runs the others' tests without servers, too.
-PURE := tests/base tests/config tests/partition tests/process tests/store tests/export/test_export.py \
-    tests/export/test_drop.py tests/systems/prometheus/test_prometheus_parsing.py tests/systems/mongo tests/test_hot.py \
-    tests/test_layers.py tests/test_pure.py tests/test_reference.py
+PURE := tests/base tests/config tests/partition tests/process tests/store \
+    tests/export/test_completeness.py tests/export/test_export.py tests/export/test_replacement.py \
+    tests/export/test_drop.py tests/systems/prometheus/test_prometheus_parsing.py \
+    tests/systems/mongo tests/test_hot.py tests/test_layers.py tests/test_pure.py \
+    tests/test_reference.py
 
 # Container images like to set it. Each of some hundred programs that the tests and the demo
 # start would then compile the package again.
