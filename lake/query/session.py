@@ -11,7 +11,6 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
@@ -37,16 +36,15 @@ from lake.query.failures import Hint, explained
 from lake.query.hourly import hourly_table, hourly_views
 from lake.query.kinds import quoted_text
 from lake.query.levels import level_places, with_level
+from lake.query.manifests import CONNECTIONS, Manifests
 from lake.query.question import Question, Range, Reads, understand
 from lake.query.s3 import authority_statements, secret_statement
 from lake.query.statements import refuse_outward, require_one_reading
-from lake.query.tables import Table, without_patterns
+from lake.query.tables import Table
 from lake.store import open_store
 
 _WORD = re.compile(r"\w+")
-_ESCAPED = re.compile(r"^s3://.*[&<>\"']")  # in XML
 _FETCH_ROWS = 2048
-_CONNECTIONS = 16  # at once, to S3
 # A window function over a whole range: DuckDB would take most of the machine's memory for it.
 _SORTS_THE_RANGE = re.compile(r"\bcounter_increase\b", re.IGNORECASE)
 _SORT_MEMORY = "1 GB"  # beyond it is spilled; the process takes up to twice as much
@@ -103,13 +101,14 @@ class Lake:
         self._shared = False  # whether relations may be outstanding that read the definitions
         self.connection = connect_duckdb()
         self._usual_memory = self._memory_limit()
+        self._manifests = Manifests(self.connection, settings)
         if settings.lake.root.startswith("s3://"):
             load_httpfs(self.connection)
             for statement in authority_statements(settings.s3):
                 self.connection.execute(statement)
             self.connection.execute(secret_statement(settings.lake.root, settings.s3))
             # A thread mostly waits for S3: with one a core most of a quarter is waiting.
-            self.connection.execute(f"SET threads = {max(_CONNECTIONS, os.cpu_count() or 1)}")
+            self.connection.execute(f"SET threads = {max(CONNECTIONS, os.cpu_count() or 1)}")
         for statement in macro_statements():
             self.connection.execute(statement)
 
@@ -305,10 +304,10 @@ class Lake:
 
     def _table(self, dataset: str) -> Table:
         if base := self._hourly.get(dataset):
-            found = self._manifests(rollup_manifest_prefix(base))
+            found = self._manifests.read(rollup_manifest_prefix(base))
             return hourly_table(self.table(base), ((k, t) for k, t in found if t), self._url)
         manifests = {}
-        for key, text in self._manifests(manifest_prefix(dataset)):
+        for key, text in self._manifests.read(manifest_prefix(dataset)):
             if text is None:  # a run writes there, or was killed: the object says which one holds
                 _, day = partition_of_pending(key) or ("", None)
                 if day and (held := read_manifest(open_store(self.settings), dataset, day)):
@@ -319,41 +318,6 @@ class Lake:
 
     def _url(self, key: str) -> str:
         return f"{self.settings.lake.root.rstrip('/')}/{key}"
-
-    def _manifests(self, prefix: str) -> Iterator[tuple[str, bytes | None]]:
-        """Key and content of each manifest below the prefix, then the keys of pending ones.
-
-        DuckDB reads them: it is here, boto3 not yet.
-        """
-        if _ESCAPED.search(self.settings.lake.root):
-            yield from self._listed_by_store(prefix)
-            return
-        pattern = f"{without_patterns(self._url(prefix)).rstrip('/')}/*"
-        with explained(self._url(prefix)), ThreadPoolExecutor(_CONNECTIONS) as pool:
-            found = self.connection.execute("SELECT file FROM glob(?)", [pattern]).fetchall()
-            files = [without_patterns(file) for (file,) in found if file.endswith(".json")]
-            # One call reads one file after the other.
-            for part in pool.map(self._read, [files[n::_CONNECTIONS] for n in range(_CONNECTIONS)]):
-                for file, content in part:
-                    yield prefix + file.rpartition("/")[2], content
-        keys = (prefix + file.rpartition("/")[2] for (file,) in found)
-        yield from ((key, None) for key in keys if partition_of_pending(key))
-
-    def _listed_by_store(self, prefix: str) -> Iterator[tuple[str, bytes | None]]:
-        """DuckDB does not take back what S3 escapes in the keys of a listing."""
-        store = open_store(self.settings)
-        below = (stat.key for stat in store.list(prefix))
-        keys = [key for key in below if "/" not in key.removeprefix(prefix)]
-        found = [key for key in keys if key.endswith(".json")]
-        with ThreadPoolExecutor(_CONNECTIONS) as pool:
-            yield from zip(found, pool.map(store.read, found), strict=True)
-        yield from ((key, None) for key in keys if partition_of_pending(key))
-
-    def _read(self, files: list[str]) -> list[tuple[str, bytes]]:
-        if not files:
-            return []
-        cursor = self.connection.cursor()
-        return cursor.execute("SELECT filename, content FROM read_blob(?)", [files]).fetchall()
 
 
 def connect_duckdb() -> duckdb.DuckDBPyConnection:

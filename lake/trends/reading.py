@@ -81,36 +81,71 @@ def _rows(lake: Lake, source: Source, start: Day, end: Day, kind: str) -> tuple[
     parameters = {f"{name}_{n}": metric for n, metric in enumerate(source.need.metrics)}
     metrics = ", ".join(f"${key}" for key in parameters)
     rollups = lake.table(hourly(source.dataset))
-    rolled = _filled(
-        f"{kind}_rolled",
-        columns=_columns(rollups, source, aggregated=kind == "counter"),
-        hourly=quoted_name(f"{rollups.dataset}_between"),
-        metrics=metrics,
-    )
+    parts = []
+    if any(start <= day < end for day in rollups.manifests):
+        if kind == "counter":
+            parts.append(_counter_rolled(lake, source, (start, end), parameters, metrics))
+        else:
+            parts.append(_lines_rolled(lake, source))
     days = [day for day in day_range(start, end) if day in rollups.unrolled]
-    if not days:
-        return rolled, parameters
-    table = quoted_name(f"trend_input_{name}")
-    view = with_level(source.dataset) if kind == "lines" else source.dataset
-    statement = _filled(
-        f"{kind}_day",
-        columns=_columns(lake.table(source.dataset), source, aggregated=True),
-        between=quoted_name(f"{view}_between"),
-        metrics=metrics,
+    if days or not parts:
+        table = quoted_name(f"trend_input_{name}")
+        view = with_level(source.dataset) if kind == "lines" else source.dataset
+        statement = _filled(
+            f"{kind}_day",
+            columns=_columns(lake.table(source.dataset), source, aggregated=True),
+            between=quoted_name(f"{view}_between"),
+            metrics=metrics,
+        )
+        _fill(lake, table, statement, _stretches(days or [start]), parameters)
+        parts.append(f"FROM temp.{table}")
+    return " UNION ALL BY NAME ".join(parts), parameters
+
+
+def _counter_rolled(
+    lake: Lake, source: Source, days: tuple[Day, Day], parameters: Parameters, metrics: str
+) -> str:
+    rollups = lake.table(hourly(source.dataset))
+
+    def hours(from_day: str) -> str:
+        return _filled(
+            "counter_hours",
+            columns=_columns(rollups, source),
+            hourly=quoted_name(f"{rollups.dataset}_between"),
+            from_day=from_day,
+            metrics=metrics,
+        )
+
+    text = hours("$from_day - 1")
+    if lake.settings.lake.root.startswith("s3://"):
+        # A window without order reads one object after the other, a table's columns all at once.
+        table = quoted_name(f"trend_hours_{source.need.name}")
+        _fill(lake, table, hours("$from_day"), [days], parameters)
+        text = f"FROM temp.{table}"
+    names = (quoted_name(column.name) for column in source.need.columns)
+    columns = "".join(f", any_value({name}) AS {name}" for name in names)
+    return _filled("counter_rolled", columns=columns, hours=text)
+
+
+def _lines_rolled(lake: Lake, source: Source) -> str:
+    rollups = lake.table(hourly(source.dataset))
+    return _filled(
+        "lines_rolled",
+        columns=_columns(rollups, source),
+        hourly=quoted_name(f"{rollups.dataset}_between"),
     )
-    _fill(lake, table, statement, days, parameters)
-    from_temporary = f"FROM temp.{table}"
-    if not any(start <= day < end for day in rollups.manifests):
-        return from_temporary, {}
-    return f"{rolled} UNION ALL BY NAME {from_temporary}", parameters
 
 
 def _fill(
-    lake: Lake, table: str, statement: str, days: Iterable[Day], parameters: Mapping[str, Any]
+    lake: Lake,
+    table: str,
+    statement: str,
+    stretches: Iterable[tuple[Day, Day]],
+    parameters: Mapping[str, Any],
 ) -> None:
-    """The table of these days' rows, one stretch of days after the other."""
+    """The temporary table of these days' rows, one stretch of days after the other."""
     begin = f"CREATE OR REPLACE TEMP TABLE {table} AS"
-    for start, end in _stretches(days):
+    for start, end in stretches:
         given = {**parameters, "from_day": start.date, "to_day": end.date}
         if begin.startswith("CREATE"):  # makes the session define what the statement reads
             lake.ask(f"SELECT * FROM ({statement}) LIMIT 0", given)  # noqa: S608

@@ -1,8 +1,7 @@
 -- The days of a Prometheus rollup, for a trend's input
 --
 -- grain:      one row a series and day: its growth within the day, first and last value
--- inputs:     {hourly}, the range macro of the rollup
--- parameters: from_day, to_day, the metrics
+-- inputs:     {hours}, the rows of counter_hours in their order
 --
 -- A rollup's object is sorted by series and hour, and rows come in the order of the objects, so
 -- the row before is the series' hour before: a window without order costs no sort. Where the
@@ -29,10 +28,7 @@ FROM (
         ) AS follows,
         lag("last") OVER () AS last_before,
         lag(first_ts) OVER () AS ts_before
-    FROM (
-        FROM {hourly}($from_day - 1, $to_day)
-        WHERE metric IN ({metrics}) AND "first" IS NOT NULL
-    )
+    FROM ({hours})
 )
 GROUP BY day, series_id
 HAVING if(

@@ -1,0 +1,190 @@
+"""Manifests as DuckDB reads them: from a directory, or from S3 with a cache on this machine.
+
+Belongs here: one listing a dataset, contents, the cache and when it holds. Does not: what a
+manifest means (lake.partition).
+
+Over S3 one LIST returns names, sizes and times of modification. A content is taken from the cache
+if all three are those of the object that was read. S3's times have a resolution of a second: the
+content of an object that was modified in the last minute before it was read is not kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import duckdb
+
+from lake.base.cache import cache_dir
+from lake.config.settings import Settings
+from lake.partition.layout import partition_of_pending
+from lake.query.failures import explained
+from lake.query.s3 import with_endpoint
+from lake.query.tables import without_patterns
+from lake.store import open_store
+
+CONNECTIONS = 16  # at once, to S3
+_ESCAPED = re.compile(r"^s3://.*[&<>\"']")  # in XML
+_SETTLED = timedelta(minutes=1)
+_NO_FILES = "No files found"
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """An object of a listing; `modified` is ISO 8601, empty where it is not known."""
+
+    file: str
+    size: int
+    modified: str
+
+    @property
+    def name(self) -> str:
+        """The last part of its key."""
+        return self.file.rpartition("/")[2]
+
+
+class Manifests:
+    """What lies below prefixes of the lake's root."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+        self._connection = connection
+        self._settings = settings
+        self._root = settings.lake.root.rstrip("/")
+
+    def read(self, prefix: str) -> Iterator[tuple[str, bytes | None]]:
+        """Key and content of each manifest below the prefix, then the keys of pending ones.
+
+        DuckDB reads them: it is here, boto3 not yet. Raises LakeError.
+        """
+        if _ESCAPED.search(self._root):
+            yield from self._listed_by_store(prefix)
+            return
+        url = f"{self._root}/{prefix}"
+        pattern = f"{without_patterns(url).rstrip('/')}/*"
+        with explained(url):
+            if self._root.startswith("s3://"):
+                listed = self._list_s3(pattern)
+                contents = self._cached(prefix, listed)
+            else:
+                found = self._connection.execute("SELECT file FROM glob(?)", [pattern]).fetchall()
+                listed = [_Listed(file, 0, "") for (file,) in found]
+                contents = self._read_all(listed)
+        yield from ((prefix + name, content) for name, content in contents.items())
+        keys = (prefix + one.name for one in listed)
+        yield from ((key, None) for key in keys if partition_of_pending(key))
+
+    def _list_s3(self, pattern: str) -> list[_Listed]:
+        """By one LIST for each 1000 objects; without the contents nothing else is requested."""
+        query = "SELECT filename, size, last_modified FROM read_blob(?)"
+        try:
+            found = self._connection.execute(query, [pattern]).fetchall()
+        except duckdb.IOException as error:
+            if _NO_FILES in str(error):
+                return []
+            raise
+        return [
+            _Listed(file, size, modified.astimezone(UTC).isoformat() if modified else "")
+            for file, size, modified in found
+        ]
+
+    def _cached(self, prefix: str, listed: list[_Listed]) -> dict[str, bytes]:
+        """The contents; what was read is kept for the next process."""
+        file = self._cache_file(prefix)
+        kept = _load(file)
+        manifests = [one for one in listed if one.name.endswith(".json")]
+        valid = {
+            one.name: entry.text.encode()
+            for one in manifests
+            if (entry := kept.get(one.name)) and entry == _Kept(one.size, one.modified, entry.text)
+        }
+        missing = [one for one in manifests if one.name not in valid]
+        before = (datetime.now(UTC) - _SETTLED).isoformat()
+        new = self._read_all(missing)
+        if missing or len(kept) > len(valid):
+            settled = [one for one in manifests if one.modified and one.modified < before]
+            _save(file, settled, valid | new)
+        return valid | new
+
+    def _cache_file(self, prefix: str) -> Path | None:
+        """None where the user has no folder for it."""
+        endpoint = with_endpoint(self._settings.s3).endpoint_url or ""
+        of = hashlib.sha256(f"{endpoint}\n{self._root}\n{prefix}".encode()).hexdigest()
+        try:
+            return cache_dir() / "manifests" / f"{of[:32]}.json"
+        except RuntimeError:  # no home directory
+            return None
+
+    def _read_all(self, listed: Iterable[_Listed]) -> dict[str, bytes]:
+        files = [without_patterns(one.file) for one in listed if one.name.endswith(".json")]
+        found: dict[str, bytes] = {}
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            # One call reads one file after the other.
+            for part in pool.map(self._read, [files[n::CONNECTIONS] for n in range(CONNECTIONS)]):
+                found |= {file.rpartition("/")[2]: content for file, content in part}
+        return found
+
+    def _read(self, files: list[str]) -> list[tuple[str, bytes]]:
+        if not files:
+            return []
+        cursor = self._connection.cursor()
+        return cursor.execute("SELECT filename, content FROM read_blob(?)", [files]).fetchall()
+
+    def _listed_by_store(self, prefix: str) -> Iterator[tuple[str, bytes | None]]:
+        """DuckDB does not take back what S3 escapes in the keys of a listing."""
+        store = open_store(self._settings)
+        below = (stat.key for stat in store.list(prefix))
+        keys = [key for key in below if "/" not in key.removeprefix(prefix)]
+        found = [key for key in keys if key.endswith(".json")]
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            yield from zip(found, pool.map(store.read, found), strict=True)
+        yield from ((key, None) for key in keys if partition_of_pending(key))
+
+
+class _Kept(NamedTuple):
+    """An entry of the cache: what the object was when its text was read."""
+
+    size: int
+    modified: str
+    text: str
+
+
+def _load(file: Path | None) -> dict[str, _Kept]:
+    """By name; nothing where the file is not readable: then the objects are read."""
+    if file is None:
+        return {}
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        kept = json.loads(file.read_text("utf-8"))
+        if kept["version"] == _VERSION:
+            return {name: _Kept(*entry) for name, entry in kept["manifests"].items()}
+    return {}
+
+
+def _save(file: Path | None, listed: Iterable[_Listed], contents: Mapping[str, bytes]) -> None:
+    """At once, for this user alone. Without the cache the next process reads the objects."""
+    if file is None:
+        return
+    kept = {}
+    for one in listed:
+        with contextlib.suppress(UnicodeDecodeError):  # an invalid manifest is read each time
+            kept[one.name] = _Kept(one.size, one.modified, contents[one.name].decode())
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, part = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=".part")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as out:
+                json.dump({"version": _VERSION, "manifests": kept}, out)
+            Path(part).replace(file)
+        except OSError:
+            Path(part).unlink(missing_ok=True)
+            raise
