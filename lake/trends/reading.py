@@ -23,6 +23,7 @@ from lake.query.failures import explained
 from lake.query.hourly import hourly
 from lake.query.kinds import quoted_name
 from lake.query.levels import with_level
+from lake.query.rollup_cache import local_rollups
 from lake.query.tables import Table
 from lake.trends.fitting import Source, column_of
 
@@ -84,9 +85,9 @@ def _rows(lake: Lake, source: Source, start: Day, end: Day, kind: str) -> tuple[
     parts = []
     if any(start <= day < end for day in rollups.manifests):
         if kind == "counter":
-            parts.append(_counter_rolled(lake, source, (start, end), parameters, metrics))
+            parts.append(_counter_rolled(lake, source, (start, end), metrics))
         else:
-            parts.append(_lines_rolled(lake, source))
+            parts.append(_lines_rolled(lake, source, (start, end)))
     days = [day for day in day_range(start, end) if day in rollups.unrolled]
     if days or not parts:
         table = quoted_name(f"trend_input_{name}")
@@ -102,38 +103,39 @@ def _rows(lake: Lake, source: Source, start: Day, end: Day, kind: str) -> tuple[
     return " UNION ALL BY NAME ".join(parts), parameters
 
 
-def _counter_rolled(
-    lake: Lake, source: Source, days: tuple[Day, Day], parameters: Parameters, metrics: str
-) -> str:
+def _counter_rolled(lake: Lake, source: Source, days: tuple[Day, Day], metrics: str) -> str:
     rollups = lake.table(hourly(source.dataset))
-
-    def hours(from_day: str) -> str:
-        return _filled(
-            "counter_hours",
-            columns=_columns(rollups, source),
-            hourly=quoted_name(f"{rollups.dataset}_between"),
-            from_day=from_day,
-            metrics=metrics,
-        )
-
-    text = hours("$from_day - 1")
-    if lake.settings.lake.root.startswith("s3://"):
-        # A window without order reads one object after the other, a table's columns all at once.
-        table = quoted_name(f"trend_hours_{source.need.name}")
-        _fill(lake, table, hours("$from_day"), [days], parameters)
-        text = f"FROM temp.{table}"
+    hours = _filled(
+        "counter_hours",
+        columns=_columns(rollups, source),
+        hourly=_hourly_macro(lake, rollups, days),
+        metrics=metrics,
+    )
     names = (quoted_name(column.name) for column in source.need.columns)
     columns = "".join(f", any_value({name}) AS {name}" for name in names)
-    return _filled("counter_rolled", columns=columns, hours=text)
+    return _filled("counter_rolled", columns=columns, hours=hours)
 
 
-def _lines_rolled(lake: Lake, source: Source) -> str:
+def _lines_rolled(lake: Lake, source: Source, days: tuple[Day, Day]) -> str:
     rollups = lake.table(hourly(source.dataset))
     return _filled(
         "lines_rolled",
         columns=_columns(rollups, source),
-        hourly=quoted_name(f"{rollups.dataset}_between"),
+        hourly=_hourly_macro(lake, rollups, days),
     )
+
+
+def _hourly_macro(lake: Lake, rollups: Table, days: tuple[Day, Day]) -> str:
+    """The range macro of the rollups; from S3 over local copies of these days'."""
+    name = quoted_name(f"{rollups.dataset}_between")
+    # Defines this table and no other.
+    lake.ask(f"SELECT 1 FROM {name}($day, $day) LIMIT 0", {"day": days[0].date})  # noqa: S608
+    local = local_rollups(lake.connection, lake.settings, rollups, day_range(*days))
+    if local is None:
+        return name
+    for statement in local.definitions(with_rest=False):
+        lake.connection.execute(statement)
+    return quoted_name(f"{local.dataset}_between")
 
 
 def _fill(

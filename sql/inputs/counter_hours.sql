@@ -4,5 +4,5 @@
 -- inputs:     {hourly}, the range macro of the rollup
 -- parameters: from_day, to_day, the metrics
 SELECT day, series_id, metric, "first", first_ts, "last", increase{columns}
-FROM {hourly}({from_day}, $to_day)
+FROM {hourly}($from_day - 1, $to_day)
 WHERE metric IN ({metrics}) AND "first" IS NOT NULL

@@ -18,7 +18,8 @@ from support.hand_made import HandMadeLake
 
 _HEAD = """
 [lake]
-root = "lake"
+root = "{root}"
+{s3}
 [sources.mongo]
 uri = "mongodb://127.0.0.1:27017"
 database = "app"
@@ -51,14 +52,17 @@ def renamed_history(
     first: str = "2026-07-01",
     days: int = 7,
     change: Change = same,
+    root: str = "lake",
+    s3: str = "",
 ) -> tuple[HandMadeLake, Scenario]:
     """A lake below the folder; `names` maps the demo's datasets to others, `change` is applied
-    to the metrics' tables.
+    to the metrics' tables; `s3` is the section of that name.
     """
     named = {name: (names or {}).get(name, name) for name in DATASETS}
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "lake.toml"
-    config.write_text(_HEAD + "".join(_section(old, new) for old, new in named.items()))
+    head = _HEAD.format(root=root, s3=s3)
+    config.write_text(head + "".join(_section(old, new) for old, new in named.items()))
     settings = load(str(config), {})
     lake = HandMadeLake(config, settings, open_store(settings))
 

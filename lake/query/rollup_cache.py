@@ -1,0 +1,121 @@
+"""Rollups of a lake on S3 as files on this machine: small objects that hardly ever change.
+
+Belongs here: which files are there and right, fetching the others. Does not: rollups' SQL
+(tables), manifests (their cache is in manifests).
+
+A file counts if its SHA-256 is the manifest's, which is computed each time: a rollup that was made
+again, or a file that was damaged, is fetched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+
+from lake.base.cache import cache_dir
+from lake.base.day import Day
+from lake.base.errors import BadData
+from lake.config.settings import Settings
+from lake.query.failures import explained
+from lake.query.manifests import CONNECTIONS
+from lake.query.s3 import with_endpoint
+from lake.query.tables import Table, without_patterns
+
+_MOST_BYTES = 64 << 20  # of a rollup that is kept whole
+
+
+def local_rollups(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, table: Table, days: Iterable[Day]
+) -> Table | None:
+    """The table of these days' rollups as files, under another name. None where the root is not
+    on S3, where an object is large, or without a folder for them.
+
+    Raises LakeError where an object can't be read or is not what its manifest says.
+    """
+    chosen = {day: table.manifests[day] for day in days if day in table.manifests}
+    if not settings.lake.root.startswith("s3://") or not chosen:
+        return None
+    if any(manifest.bytes > _MOST_BYTES for manifest in chosen.values()):
+        return None
+    endpoint = with_endpoint(settings.s3).endpoint_url or ""
+    of = hashlib.sha256(f"{endpoint}\n{settings.lake.root}".encode()).hexdigest()[:32]
+    try:
+        folder = cache_dir() / "rollups" / of
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # no home directory, or none that can be written
+        return None
+
+    def url(key: str) -> str:
+        return str(folder / key)
+
+    local = replace(
+        # No dataset has a name with a space.
+        table,
+        dataset=f"{table.dataset} local",
+        manifests=chosen,
+        url=url,
+        unrolled=frozenset(),
+    )
+    missing = [day for day in chosen if not _is_right(_path(local, day), chosen[day].sha256)]
+    try:
+        with explained(settings.lake.root), ThreadPoolExecutor(CONNECTIONS) as pool:
+            list(pool.map(_fetcher(connection, table, local), missing))
+    except OSError:  # such as a full disk: objects are read where they are
+        return None
+    return local
+
+
+def _path(local: Table, day: Day) -> Path:
+    return Path(local.url(local.key(local.dataset, day)))
+
+
+def _is_right(path: Path, sha256: str) -> bool:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+    except OSError:
+        return False
+
+
+def _fetcher(
+    connection: duckdb.DuckDBPyConnection, table: Table, local: Table
+) -> Callable[[Day], None]:
+    def fetch(day: Day) -> None:
+        url = table.url(table.key(table.dataset, day))
+        cursor = connection.cursor()
+        query = "SELECT content FROM read_blob(?)"
+        (content,) = cursor.execute(query, [without_patterns(url)]).fetchone() or (b"",)
+        found, expected = hashlib.sha256(content).hexdigest(), local.manifests[day].sha256
+        if found != expected:
+            raise BadData(
+                "a rollup is not the one that its manifest describes",
+                where=url,
+                expected=f"sha256 {expected}",
+                found=f"sha256 {found}",
+                remedy="run the query again: the rollup may just have been replaced; if the error "
+                "stays, `lake rollup --force` makes it again",
+            )
+        _save(_path(local, day), content)
+
+    return fetch
+
+
+def _save(path: Path, content: bytes) -> None:
+    """At once, for this user alone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as out:
+            out.write(content)
+        Path(part).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(part).unlink()
+        raise
