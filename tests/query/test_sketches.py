@@ -54,6 +54,14 @@ def test_a_merged_quantile_is_within_one_percent(session, groups, quantile: floa
     assert close(found, expected), (found, expected)
 
 
+@pytest.mark.parametrize("value", [1.7637650858193227e308, 1.7976931348623157e308, -1.79e308])
+def test_the_largest_numbers(session, value: float) -> None:
+    (found,) = session.execute(
+        "SELECT sketch_quantile(sketch(x), 0.5) FROM (SELECT $x AS x)", {"x": value}
+    ).fetchone()
+    assert close(found, value)
+
+
 def test_merging_loses_nothing(session) -> None:
     luck = np.random.default_rng(7)
     values = np.concatenate([np.exp(luck.normal(6, 2, 5000)), -np.exp(luck.normal(0, 3, 500))])
@@ -93,6 +101,18 @@ def test_tables_may_have_any_name(session) -> None:
 def test_a_quantile_that_is_none(session) -> None:
     with pytest.raises(duckdb.Error, match="from 0 to 1, not 95"):
         session.execute("SELECT sketch_quantile(sketch(x), 95) FROM range(9) r(x)").fetchall()
+
+
+def test_a_merged_quantile_is_one_subquery(session) -> None:
+    """One subquery in another is a join over lists of all sketches, which takes minutes."""
+    session.execute(
+        "CREATE OR REPLACE TABLE parts AS SELECT number % 3 AS number, sketch(number) AS part "
+        "FROM range(30) AS r(number) GROUP BY ALL"
+    )
+    ((_, plan),) = session.execute(
+        "EXPLAIN SELECT number, sketch_quantile(sketch_merge(part), 0.95) FROM parts GROUP BY ALL"
+    ).fetchall()
+    assert plan.count("DELIM_JOIN") == 1
 
 
 def test_each_macro_has_a_header() -> None:

@@ -1,0 +1,313 @@
+"""A quarter's questions: the lake against VictoriaMetrics, Loki and MongoDB with the same data.
+
+    .venv/bin/python bench/quarter_lake.py FOLDER [sizes], then `lake rollup` there
+    .venv/bin/python bench/quarter.py FOLDER [the same sizes] [--rounds 3]
+        [--victoria-metrics PROGRAM] [--loki URL] [--mongo URI]
+
+Answers are compared before anything is timed. A peer that is not named is left out. The program is
+Debian's `victoria-metrics`; Loki and MongoDB are running servers that hold nothing of the kind yet.
+Loading takes minutes: 155 million samples of JSON, 10 million lines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import requests
+from measuring import best, interleave, machine, report, watched
+from quarter_data import METRIC, SAMPLES_A_DAY, Counters, Size, documents, lines, streams
+from quarter_lake import FIRST, NAMES
+
+from lake.base.day import Day
+from lake.query import Lake, connect
+from lake.servers.ports import free_ports
+from lake.trends import Choices, ask_fitting, fitting, trend_named
+
+_LAKE = str(Path(sys.executable).with_name("lake"))
+_METRICS, _LOGS, _DOCUMENTS = NAMES
+_PUSH_LINES = 50_000
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A command's wall seconds, CPU seconds and peak resident bytes."""
+
+    wall_s: float
+    cpu_s: float
+    peak: int
+
+
+def command(folder: Path, *arguments: str) -> Ran:
+    """Runs `lake` there; its output goes nowhere."""
+    begun = time.perf_counter()
+    process = subprocess.Popen(
+        [_LAKE, *arguments], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    # Not the usage's maximum: it counts this process, too, before the child begins.
+    with watched(process.pid) as peak:
+        _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"lake {' '.join(arguments)} failed")
+    wall = time.perf_counter() - begun
+    return Ran(wall, usage.ru_utime + usage.ru_stime, peak.peak)
+
+
+# --- metrics -----------------------------------------------------------------------------
+
+
+@contextmanager
+def victoria_metrics(program: str) -> Iterator[str]:
+    """An empty server on a free port; its URL."""
+    with tempfile.TemporaryDirectory() as data:
+        url = f"127.0.0.1:{free_ports(['http'])['http']}"
+        arguments = [f"-storageDataPath={data}", f"-httpListenAddr={url}", "-retentionPeriod=100y"]
+        process = subprocess.Popen([program, *arguments], stderr=subprocess.DEVNULL)
+        try:
+            _wait(f"http://{url}/health")
+            yield f"http://{url}"
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _wait(url: str) -> None:
+    for _ in range(300):
+        try:
+            if requests.get(url, timeout=5).ok:
+                return
+        except requests.ConnectionError:
+            pass
+        time.sleep(0.1)
+    raise SystemExit(f"{url} does not answer")
+
+
+def load_samples(url: str, size: Size) -> None:
+    """By VictoriaMetrics' JSON lines, a series and day each."""
+    counters = Counters(size.series)
+    for number, day in size.each_day():
+        for block in counters.blocks(number, day):
+            values = block.values.reshape(-1, SAMPLES_A_DAY).astype(int).tolist()
+            times = block.ts_ms[:SAMPLES_A_DAY].tolist()
+            body = "\n".join(
+                json.dumps({"metric": dict(labels), "values": one, "timestamps": times})
+                for labels, one in zip(block.labels, values, strict=True)
+            )
+            requests.post(f"{url}/api/v1/import", body.encode(), timeout=600).raise_for_status()
+    requests.get(f"{url}/internal/force_flush", timeout=600)
+
+
+def growth_there(url: str, size: Size) -> dict[tuple[str, str], int]:
+    """Day and status → answers, of the second day on: the first has no day before it."""
+    start, end = size.first.plus(2), size.first.plus(size.days)
+    answer = requests.get(
+        f"{url}/api/v1/query_range",
+        {
+            "query": f"sum(increase({METRIC}[1d])) by (status)",
+            "start": str(start.start_ms // 1000),
+            "end": str(end.start_ms // 1000),
+            "step": "1d",
+            "nocache": "1",
+        },
+        timeout=600,
+    ).json()
+    found = {}
+    for one in answer["data"]["result"]:
+        for at, value in one["values"]:
+            day = str((datetime.fromtimestamp(at, UTC) - timedelta(days=1)).date())
+            found[day, one["metric"]["status"]] = round(float(value))
+    return found
+
+
+def growth_here(lake: Lake, size: Size) -> Callable[[], dict[tuple[str, str], int]]:
+    """The same by the trend error_rate, on an open session."""
+    start, end = size.first.plus(1), size.first.plus(size.days)
+    trend = trend_named("error_rate", lake.settings)
+    found = fitting(lake, trend, start, end, Choices())
+
+    def run() -> dict[tuple[str, str], int]:
+        rows = ask_fitting(lake, found, start, end).rows
+        return {(str(day), status): answers for day, _, status, answers, _ in rows}
+
+    return run
+
+
+def of_metrics(folder: Path, size: Size, program: str | None, rounds: int) -> None:
+    """The rows of the table about samples."""
+    days = ("--from", str(size.first), "--to", str(size.first.plus(size.days)))
+    asked = f"SELECT day, avg(value) FROM {_METRICS} GROUP BY day"
+    runs: dict[str, list[Ran]] = {"trend": [], "pass": []}
+    interleave(
+        {
+            "trend": lambda: runs["trend"].append(command(folder, "trend", "error_rate", *days)),
+            "pass": lambda: runs["pass"].append(command(folder, "query", asked, "--csv")),
+        },
+        rounds,
+    )
+    trend, plain = (best([run.wall_s for run in runs[name]]) for name in ("trend", "pass"))
+    report("lake trend error_rate ÷ a plain pass over the samples", trend, plain, "s",
+           target=1, at_most=True, peer_name="plain pass")  # fmt: skip
+    peak = max(run.peak for run in runs["trend"]) / 1e6
+    report("its peak memory", peak, 400, "MB", target=1, at_most=True, peer_name="limit")
+    if program is None:
+        return
+    with victoria_metrics(program) as url, connect(str(folder / "lake.toml")) as lake:
+        load_samples(url, size)
+        here = growth_here(lake, size)
+        ours, theirs = here(), growth_there(url, size)
+        _require_same(ours, theirs)
+        times = interleave({"ours": here, "peer": lambda: growth_there(url, size)}, rounds)
+    report("error rate by day and status, engine time on rollups ÷ VictoriaMetrics",
+           best(times["ours"]), best(times["peer"]), "s", target=0.1, at_most=True,
+           peer_name="VictoriaMetrics")  # fmt: skip
+
+
+# --- lines -------------------------------------------------------------------------------
+
+
+def load_lines(url: str, size: Size) -> None:
+    """By Loki's push API."""
+    labels = streams()
+    for number, day in size.each_day():
+        for batch in lines(size, number, day):
+            rows = batch.to_pylist()
+            for begin in range(0, len(rows), _PUSH_LINES):
+                part = rows[begin : begin + _PUSH_LINES]
+                values = [[str(row["ts_ns"]), row["line"]] for row in part]
+                stream = {"stream": labels[part[0]["stream_id"]], "values": values}
+                pushed = requests.post(
+                    f"{url}/loki/api/v1/push", json={"streams": [stream]}, timeout=600
+                )
+                pushed.raise_for_status()
+
+
+def lines_there(url: str, size: Size) -> dict[tuple[str, str], int]:
+    """Container and level → lines, a day at a time: a longer range is more than Loki takes."""
+    found: dict[tuple[str, str], int] = {}
+    for _, day in size.each_day():
+        answer = requests.get(
+            f"{url}/loki/api/v1/query",
+            {
+                "query": 'sum by (container, level) (count_over_time({service="miyou"}[1d]))',
+                "time": str(day.end_ns - 1),
+            },
+            timeout=600,
+        )
+        answer.raise_for_status()
+        for one in answer.json()["data"]["result"]:
+            key = one["metric"]["container"], one["metric"]["level"]
+            found[key] = found.get(key, 0) + int(one["value"][1])
+    return found
+
+
+def lines_here(lake: Lake) -> dict[tuple[str, str], int]:
+    """The same by the rollup."""
+    rows = lake.rows(
+        f"SELECT container, level, CAST(sum(lines) AS BIGINT) AS n FROM {_LOGS}_hourly GROUP BY ALL"
+    )
+    return {(row["container"], row["level"]): row["n"] for row in rows}
+
+
+# --- documents ---------------------------------------------------------------------------
+
+
+def load_documents(uri: str, size: Size) -> None:
+    """Into the collection `usage_analytics` of the database `quarter`."""
+    import pymongo  # noqa: PLC0415
+
+    with pymongo.MongoClient(uri) as client:
+        collection = client["quarter"]["usage_analytics"]
+        for number, day in size.each_day():
+            if batch := list(documents(size, number, day)):
+                collection.insert_many(batch, ordered=False)
+
+
+def percentiles_there(uri: str) -> dict[tuple[str, str], float]:
+    """Week and model → 95th percentile, exact to MongoDB's own approximation."""
+    import pymongo  # noqa: PLC0415
+
+    week = {"$dateTrunc": {"date": "$timestamp", "unit": "week", "startOfWeek": "monday"}}
+    wanted = {"input": "$response.totalLatencyMs", "p": [0.95], "method": "approximate"}
+    group = {"_id": {"week": week, "model": "$llm.model"}, "p95": {"$percentile": wanted}}
+    with pymongo.MongoClient(uri) as client:
+        rows = client["quarter"]["usage_analytics"].aggregate([{"$group": group}])
+        return {
+            (str(row["_id"]["week"].date()), row["_id"]["model"]): row["p95"][0] for row in rows
+        }
+
+
+def percentiles_here(lake: Lake) -> dict[tuple[str, str], float]:
+    """The same by the rollup's sketches."""
+    rows = lake.rows(
+        "SELECT CAST(date_trunc('week', hour) AS DATE) AS week, model, "
+        "sketch_quantile(sketch_merge(latency_ms), 0.95) AS p95 "
+        f"FROM {_DOCUMENTS}_hourly GROUP BY ALL"
+    )
+    return {(str(row["week"]), row["model"]): row["p95"] for row in rows}
+
+
+def _require_same(ours: dict[Any, float], theirs: dict[Any, float], within: float = 0) -> None:
+    """Raises SystemExit where the answers differ."""
+    different = [
+        f"{key}: ours {ours.get(key)}, peer {theirs.get(key)}"
+        for key in sorted({*ours, *theirs})
+        if key not in ours
+        or key not in theirs
+        or abs(ours[key] - theirs[key]) > within * abs(theirs[key])
+    ]
+    if different or not ours:
+        raise SystemExit("the answers differ:\n  " + "\n  ".join(different[:10] or ["no answer"]))
+
+
+def beside(
+    title: str, ours: Callable[[], Any], peer: Callable[[], Any], rounds: int, **row: Any
+) -> None:
+    """Compares the answers, then times both."""
+    _require_same(ours(), peer(), row.pop("within", 0))
+    times = interleave({"ours": ours, "peer": peer}, rounds)
+    report(title, best(times["ours"]), best(times["peer"]), "s", at_most=True, **row)
+
+
+def main() -> None:
+    """Runs what is named."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("folder", type=Path)
+    for name, default in (("days", 90), ("series", 300), ("lines", 10**7), ("documents", 10**6)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--victoria-metrics", metavar="PROGRAM")
+    parser.add_argument("--loki", metavar="URL")
+    parser.add_argument("--mongo", metavar="URI")
+    chosen = parser.parse_args()
+    first: Day = FIRST
+    size = Size(first, chosen.days, chosen.series, chosen.lines, chosen.documents)
+    print(machine())
+    if size.series:
+        of_metrics(chosen.folder, size, chosen.victoria_metrics, chosen.rounds)
+    with connect(str(chosen.folder / "lake.toml")) as lake:
+        if size.lines and chosen.loki:
+            load_lines(chosen.loki, size)
+            beside("lines by container and level ÷ Loki", lambda: lines_here(lake),
+                   lambda: lines_there(chosen.loki, size), chosen.rounds, target=1 / 50,
+                   peer_name="Loki")  # fmt: skip
+        if size.documents and chosen.mongo:
+            load_documents(chosen.mongo, size)
+            beside("p95 by model and week ÷ MongoDB's aggregation", lambda: percentiles_here(lake),
+                   lambda: percentiles_there(chosen.mongo), chosen.rounds, within=0.02,
+                   target=1 / 20, peer_name="MongoDB")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
