@@ -6,7 +6,7 @@ days (status), the content of objects (verify).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,10 +18,13 @@ from lake.config.settings import Settings
 from lake.hot import hot_days
 from lake.partition.layout import (
     MANIFESTS,
+    ROLLUPS,
     TABLES,
     partition_of_manifest,
     partition_of_pending,
     partition_of_table,
+    rollup_of_manifest,
+    rollup_of_object,
 )
 from lake.partition.ledger import Pending, Standing, read_standing
 from lake.partition.read_back import read_back
@@ -30,7 +33,7 @@ from lake.store import Store, Unfinished
 
 _UPLOAD_AGE = timedelta(hours=1)  # S3 does not report whether an upload is still active
 _Partition = tuple[str, Day]
-Kind = Literal["object", "pending", "upload", "unknown"]
+Kind = Literal["object", "pending", "upload", "rollup", "unknown"]
 State = Literal["left", "removed", "finished", "kept"]
 
 
@@ -39,7 +42,8 @@ class Orphan:
     """Something that belongs to no partition.
 
     object: a table's object without a manifest · pending: a manifest of a run that did not
-    come to its end · upload: what one has sent so far · unknown: not the lake's, below tables/.
+    come to its end · upload: what one has sent so far · rollup: of no partition · unknown: not
+    the lake's, below tables/.
     left: --repair mends it · removed, finished: it did · kept: it does not, for `why`.
     """
 
@@ -84,7 +88,8 @@ def _orphans(settings: Settings, store: Store, *, mend: bool) -> Iterator[Orphan
             yield Orphan("unknown", key, "kept", "it is not the lake's: remove it by hand")
         elif partition not in claimed:
             yield _unclaimed(settings, store, partition, key, mend=mend)
-    for prefix in (TABLES, MANIFESTS):
+    yield from _rollups(store, manifests, claimed, mend=mend)
+    for prefix in (TABLES, ROLLUPS, MANIFESTS):
         for upload in store.unfinished(prefix):
             yield from _upload(store, upload, mend=mend)
 
@@ -109,6 +114,22 @@ def _why_pending(pending: Pending, standing: Standing) -> str:
     if pending.manifest is standing.manifest:
         return "its run was killed after it replaced the object, which bears it out"
     return "its run was killed before it replaced the object"
+
+
+def _rollups(
+    store: Store, manifests: Sequence[str], claimed: Collection[_Partition | None], *, mend: bool
+) -> Iterator[Orphan]:
+    """Those without a partition. A part of a rollup whose partition is there may be a run's that
+    is just storing it, and `lake rollup` completes it.
+    """
+    found = [(rollup_of_manifest(key), key) for key in manifests]
+    found += [(rollup_of_object(one.key), one.key) for one in store.list(ROLLUPS)]
+    for partition, key in found:
+        if partition is None or partition in claimed:
+            continue
+        if mend:
+            store.delete(key)
+        yield Orphan("rollup", key, "removed" if mend else "left", "its partition is not there")
 
 
 def _unclaimed(

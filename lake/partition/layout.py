@@ -85,6 +85,13 @@ def rollup_key(dataset: str, day: Day) -> str:
     return f"{rollup_prefix(dataset)}day={day}/data.parquet"
 
 
+def rollup_of_object(key: str) -> tuple[str, Day] | None:
+    """Dataset and day of a rollup's object, None for other objects."""
+    if not key.startswith(ROLLUPS):
+        return None
+    return partition_of_table(TABLES + key.removeprefix(ROLLUPS))
+
+
 def rollup_manifest_prefix(dataset: str) -> str:
     """Where the manifests of a dataset's rollups lie.
 

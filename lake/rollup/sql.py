@@ -109,6 +109,8 @@ def _names(path: Path, found: dict[str, list[tuple[int, str]]], key: str) -> tup
     names = tuple(name.strip() for name in text.split(","))
     if not all(names) or len({name.lower() for name in names}) < len(names):
         raise _wrong(path, line, "different names, by comma", text)
+    if "day" in map(str.lower, names):
+        raise _wrong(path, line, "names without `day`, a column that every rollup has", text)
     return names
 
 

@@ -86,6 +86,33 @@ def test_older_days_are_reported_and_retyped(lake: HandMadeLake, run: Any) -> No
     assert run("export", "--retype")[1].startswith("nothing to export")
 
 
+ROLLUP = """-- What orders cost
+-- grain:    one row an hour
+-- keys:     hour
+-- measures: orders, cost
+-- column:   made TIMESTAMPTZ = timestamp
+-- column:   cost DOUBLE = cost
+-- rows:     orders
+SELECT date_trunc('hour', made) AS hour, count(*) AS orders, sum(cost) AS cost
+FROM day_rows GROUP BY ALL
+"""
+
+
+def test_the_rollup_of_a_retyped_day_is_made_again(lake: HandMadeLake, run: Any) -> None:
+    folder = lake.config.parent / "rollups"
+    folder.mkdir()
+    (folder / "orders.sql").write_text(ROLLUP)
+    question = ("query", "--json", "SELECT orders, cost FROM orders_hourly")
+    assert run("rollup", "orders")[0] == 0
+    # Older rules left the one price that is no integer out of its column.
+    assert json.loads(run(*question)[1]) == [{"orders": 4, "cost": 4.0}]
+
+    assert run("export", "--retype")[0] == 0
+
+    assert json.loads(run(*question)[1]) == [{"orders": 4, "cost": 6.5}]
+    assert run("verify", "orders")[0] == 0
+
+
 def test_only_the_days_that_are_named(lake: HandMadeLake, run: Any) -> None:
     assert json.loads(run("export", "other", "--retype", "--json")[1])["rewritten"] == 0
     assert (

@@ -114,6 +114,7 @@ def test_another_statement_makes_the_days_stale(place):
         ("-- keys:     hour, model\n", "", 1, "no keys"),
         ("-- sums:     calls, tokens", "-- sums: calls, token", 11, "found: token"),
         ("-- keys:     hour, model", "-- keys: hour, hour", 4, "hour, hour"),
+        ("-- keys:     hour, model", "-- keys: Day, model", 4, "Day, model"),
         ("ts TIMESTAMPTZ = timestamp", "ts TIMESTAMPTZ", 6, "ts TIMESTAMPTZ"),
         ("llm.totalTokens", "llm..totalTokens", 9, "llm..totalTokens"),
         ("-- grain:    one row an hour and model", "-- grain:", 3, "none"),

@@ -23,6 +23,7 @@ from lake.drop import drop, inspect
 from lake.export import Exporter
 from lake.partition.rollups import RollupManifest, read_rollup
 from lake.query import connect
+from lake.repair import find_orphans, repair
 from lake.status import read_status
 from lake.systems.prometheus.rollup import SeriesRolling
 
@@ -215,3 +216,23 @@ mode = "raw"
         for name in ("rollups", "other"):
             [row] = lake.rows(f"SELECT increase FROM {name}_hourly")
             assert row == {"increase": 2.0}
+
+
+def test_a_rollup_whose_partition_is_gone_is_an_orphan(place, metric, push):
+    push([({"__name__": metric, "n": "1"}, *samples_of({0: 1.0, 15: 3.0}))])
+    place.export("stored", DAY)
+    assert find_orphans(place.settings, place.store) == []
+    place.store.delete(f"manifests/rollups/stored/{DAY}.json")
+    assert find_orphans(place.settings, place.store) == []  # `lake rollup` completes it
+    place.export("stored", DAY)
+    place.store.delete(f"manifests/stored/{DAY}.json")
+    place.store.delete(f"tables/stored/day={DAY}/data.parquet")
+
+    found = find_orphans(place.settings, place.store)
+
+    keys = [f"manifests/rollups/stored/{DAY}.json", f"rollups/stored/day={DAY}/data.parquet"]
+    assert [(one.kind, one.key, one.state) for one in found] == [
+        ("rollup", key, "left") for key in keys
+    ]
+    assert [one.state for one in repair(place.settings, place.store)] == ["removed", "removed"]
+    assert list(place.store.list("")) == []
