@@ -45,7 +45,9 @@ def write_parquet(stream: TableStream, upload: Upload) -> Written:
     schema = _plain(stream.schema)
     with pq.ParquetWriter(sink, stream.schema, **_options(stream)) as writer:
         # What the writer stores itself would tell how columns came, not what they are.
-        writer.add_key_value_metadata({"ARROW:schema": base64.b64encode(schema.serialize())})
+        if not stream.small:
+            described = {"ARROW:schema": base64.b64encode(schema.serialize())}
+            writer.add_key_value_metadata(described)
         for group in _row_groups(stream.batches):
             rows += group.num_rows
             writer.write_batch(group, row_group_size=group.num_rows)
@@ -76,7 +78,7 @@ def _options(stream: TableStream) -> dict[str, Any]:
         "use_dictionary": list(stream.dictionary),
         "column_encoding": dict(stream.encodings) or None,
         "sorting_columns": pq.SortingColumn.from_ordering(stream.schema, order) or None,
-        "write_page_index": True,
+        "write_page_index": not stream.small,
         "store_schema": False,
         # Each write of codes looks at all of a dictionary: rather few and long ones.
         "write_batch_size": 16_384 if _has_codes(stream.schema) else None,

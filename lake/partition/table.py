@@ -20,6 +20,7 @@ class TableStream:
     `encodings` maps a leaf column's path (`llm.totalTokens`) to a Parquet encoding;
     `dictionary` names the leaf columns that are dictionary-encoded, all others are not.
     `zstd_levels` are those of leaf columns; where there are any, all others have zstd's own.
+    `small`: so few rows that a page index and Arrow's own schema would weigh as much as columns.
     `details` may be filled until the last batch has been taken: counts for the metadata.
     """
 
@@ -30,6 +31,7 @@ class TableStream:
     dictionary: tuple[str, ...] = ()
     zstd_levels: Mapping[str, int] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
+    small: bool = False
 
 
 def schema_to_json(schema: pa.Schema) -> list[dict[str, Any]]:

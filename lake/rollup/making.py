@@ -130,6 +130,7 @@ def written(
         encodings=layout.encodings,
         dictionary=layout.dictionary,
         zstd_levels=layout.zstd_levels,
+        small=True,
     )
     with file.open("wb") as out:
         found = write_parquet(stream, _FileUpload(out))
