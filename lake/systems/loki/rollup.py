@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from lake.query.kinds import quoted_name
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _TS = pa.timestamp("us", tz="UTC")
+_ROWS, _BYTES = 65_536, 16 << 20  # a statement takes 5 ms before its first row
 _HOUR_NS = 3_600_000_000_000
 _HEAD = [pa.field("hour", _TS), pa.field("stream_id", pa.int64())]
 _MEASURES = [
@@ -80,7 +82,9 @@ class HourlyStreams:
 
 
 class StreamsRolling:
-    """See lake.systems.rollup.Rolling. Holds the levels of one stream and hour, beside a batch."""
+    """See lake.systems.rollup.Rolling. Holds the levels of one stream and hour, and batches until
+    they are worth a statement.
+    """
 
     def __init__(self, schema: pa.Schema, level_from: Sequence[str]) -> None:
         self._labels = RowLabels(schema, _OF_TABLE, _NAMES)
@@ -91,13 +95,8 @@ class StreamsRolling:
                        "bytes": "DELTA_BINARY_PACKED"},
             dictionary=("hour", "stream_id", *self._labels.dictionary(), "level", "lines"),
         )  # fmt: skip
-        self._sql = f"""
-        SELECT
-            stream_id, ts_ns // {_HOUR_NS} AS hour, {_level(schema, level_from)} AS level,
-            count(*) AS lines, CAST(sum(strlen(line)) AS BIGINT) AS bytes,
-            min(ts_ns) AS first, max(ts_ns) AS last, min(place) AS place
-        FROM logs GROUP BY ALL ORDER BY ALL
-        """  # noqa: S608
+        self._level_from = tuple(level_from)
+        self._waiting: list[pa.RecordBatch] = []
         self._connection: DuckDBPyConnection | None = None
         self._held: tuple[_Key, _Level, pa.RecordBatch] | None = None
 
@@ -105,6 +104,25 @@ class StreamsRolling:
         """See Rolling."""
         if not batch.num_rows:
             return
+        self._waiting.append(batch)
+        rows = sum(one.num_rows for one in self._waiting)
+        if rows >= _ROWS or sum(one.nbytes for one in self._waiting) >= _BYTES:
+            yield from self._taken()
+
+    def finish(self) -> Iterator[pa.RecordBatch]:
+        """See Rolling."""
+        if self._waiting:
+            yield from self._taken()
+        if self._connection:
+            self._connection.close()
+        if self._held:
+            key, levels, labels = self._held
+            self._held = None
+            yield self._rows([(key, levels)], labels)
+
+    def _taken(self) -> Iterator[pa.RecordBatch]:
+        batch = pa.concat_batches(self._waiting)
+        self._waiting.clear()
         groups: list[tuple[_Key, _Level]] = []
         places: list[int] = []
         for stream, hour, level, *numbers, place in self._grouped(batch):
@@ -124,25 +142,26 @@ class StreamsRolling:
             yield self._rows(groups[:whole], labels.slice(0, whole))
         self._held = *groups[whole], labels.slice(whole)
 
-    def finish(self) -> Iterator[pa.RecordBatch]:
-        """See Rolling."""
-        if self._connection:
-            self._connection.close()
-        if self._held:
-            key, levels, labels = self._held
-            self._held = None
-            yield self._rows([(key, levels)], labels)
-
     def _grouped(self, batch: pa.RecordBatch) -> list[tuple[Any, ...]]:
+        from lake.query.levels import level_expression  # noqa: PLC0415
         from lake.query.session import connect_duckdb, macro_statements  # noqa: PLC0415
 
         if self._connection is None:
             self._connection = connect_duckdb()
             for statement in macro_statements():
                 self._connection.execute(statement)
-        place = pa.array(range(batch.num_rows), pa.int64())
+        place = pa.array(np.arange(batch.num_rows))
         self._connection.register("logs", batch.append_column("place", place))
-        return self._connection.execute(self._sql).fetchall()
+        # What no line has names no level: metadata before Loki 3.
+        empty = [name for name in ("metadata", MAP_COLUMN) if not len(_entries(batch, name))]
+        names = [name for name in batch.schema.names if name not in empty]
+        level = level_expression(names, self._level_from)
+        return self._connection.execute(
+            f"SELECT stream_id, ts_ns // {_HOUR_NS} AS hour, {level} AS level, "  # noqa: S608
+            "count(*) AS lines, CAST(sum(strlen(line)) AS BIGINT) AS bytes, "
+            "min(ts_ns) AS first, max(ts_ns) AS last, min(place) AS place "
+            "FROM logs GROUP BY ALL ORDER BY ALL"
+        ).fetchall()
 
     def _rows(
         self, groups: Sequence[tuple[_Key, _Level]], labels: pa.RecordBatch
@@ -170,6 +189,13 @@ def _level(schema: pa.Schema, level_from: Sequence[str]) -> str:
     from lake.query.levels import level_expression  # noqa: PLC0415
 
     return level_expression(schema.names, level_from)
+
+
+def _entries(batch: pa.RecordBatch, name: str) -> pa.Array:
+    """The keys of all of a batch's maps."""
+    maps = batch.column(name)
+    first, last = maps.offsets[0].as_py(), maps.offsets[len(maps)].as_py()
+    return maps.keys[first:last]
 
 
 def _merged(one: _Level, other: _Level) -> _Level:
