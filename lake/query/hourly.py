@@ -37,8 +37,8 @@ def hourly_table(
 ) -> Table:
     """The rollups of a dataset's days as a table; `rollups` are keys and contents of manifests.
 
-    A rollup that was made from another object than the day's, or whose manifest is invalid, is as
-    good as none: its day is in `unrolled`.
+    A rollup that was made from another object than the day's, or with another `level_from`, or
+    whose manifest is invalid, is as good as none: its day is in `unrolled`.
     """
     current: dict[Day, RollupManifest] = {}
     for key, text in rollups:
@@ -47,7 +47,8 @@ def hourly_table(
         except BadData:
             continue  # the note on the day's missing rollup has the remedy
         of_table = table.manifests.get(day := Day.parse(manifest.day))
-        if of_table and manifest.partition_sha256 == getattr(of_table, "sha256", ""):
+        made_of_it = of_table and manifest.partition_sha256 == getattr(of_table, "sha256", "")
+        if made_of_it and _has_levels_of(table, manifest):
             current[day] = manifest
     return Table(
         hourly(table.dataset),
@@ -57,3 +58,9 @@ def hourly_table(
         rolled_up=table.dataset,
         unrolled=frozenset(table.manifests) - current.keys(),
     )
+
+
+def _has_levels_of(table: Table, manifest: RollupManifest) -> bool:
+    """Whether levels were looked for in the places that the configuration names now."""
+    parameters = manifest.definition.get("parameters") or {}
+    return table.level_from is None or list(table.level_from) == parameters.get("level_from", [])

@@ -7,13 +7,14 @@ Does not: SQL of an answer (reading).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lake.base.day import Day
 from lake.base.errors import UsageError
 from lake.query import Lake
 from lake.query.hourly import hourly
 from lake.query.kinds import folded, quoted_name, quoted_text
+from lake.query.levels import with_level
 from lake.query.merged import Node
 from lake.query.tables import Table
 from lake.trends.files import Trend
@@ -108,6 +109,8 @@ def _lacking(
         return 3, f"day of {table.dataset} in the lake"
     if kind != need.kind:
         return 4, _kinds(need.kind)
+    if kind == "lines" and table.level_from is None:
+        return 2, f"view {with_level(table.dataset)}: a dataset has its name"
     absent = [one for one in need.columns if one.needed and column_of(table, one) is None]
     if need.metrics and not _has_metric(lake, table, need, days):
         newest = max(table.manifests)
@@ -123,6 +126,19 @@ def _lacking(
 def _kinds(kind: Kind) -> str:
     return {"counter": "dataset of metrics", "lines": "dataset of log lines"}.get(
         kind, "dataset of documents"
+    )
+
+
+def rollups_of(lake: Lake, table: Table) -> Table:
+    """The dataset's rollups; none where another dataset has their view's name."""
+    found = lake.table(hourly(table.dataset))
+    if found.rolled_up == table.dataset:
+        return found
+    return replace(
+        found,
+        manifests={},
+        rolled_up=table.dataset,
+        unrolled=frozenset(table.manifests),
     )
 
 
@@ -185,7 +201,7 @@ def _has_metric(lake: Lake, table: Table, need: Input, days: tuple[Day, Day] | N
 
 def metrics_of(lake: Lake, table: Table, first: Day, last: Day) -> set[str]:
     """The metrics of the days from first to last."""
-    rollups = lake.table(hourly(table.dataset))
+    rollups = rollups_of(lake, table)
     between = first.date, last.plus(1).date
     names = (
         [hourly(table.dataset)] if any(first <= day <= last for day in rollups.manifests) else []

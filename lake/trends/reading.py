@@ -20,12 +20,11 @@ from lake.base.day import Day, day_range
 from lake.base.resources import resource_path
 from lake.query import Lake
 from lake.query.failures import explained
-from lake.query.hourly import hourly
 from lake.query.kinds import quoted_name
 from lake.query.levels import with_level
 from lake.query.rollup_cache import local_rollups
 from lake.query.tables import Table
-from lake.trends.fitting import Source, column_of
+from lake.trends.fitting import Source, column_of, rollups_of
 
 Parameters = dict[str, Any]
 _PLACE = re.compile(r"\{(\w+)\}")
@@ -81,7 +80,7 @@ def _rows(lake: Lake, source: Source, start: Day, end: Day, kind: str) -> tuple[
     name = source.need.name
     parameters = {f"{name}_{n}": metric for n, metric in enumerate(source.need.metrics)}
     metrics = ", ".join(f"${key}" for key in parameters)
-    rollups = lake.table(hourly(source.dataset))
+    rollups = rollups_of(lake, lake.table(source.dataset))
     parts = []
     if any(start <= day < end for day in rollups.manifests):
         if kind == "counter":
@@ -104,7 +103,7 @@ def _rows(lake: Lake, source: Source, start: Day, end: Day, kind: str) -> tuple[
 
 
 def _counter_rolled(lake: Lake, source: Source, days: tuple[Day, Day], metrics: str) -> str:
-    rollups = lake.table(hourly(source.dataset))
+    rollups = rollups_of(lake, lake.table(source.dataset))
     hours = _filled(
         "counter_hours",
         columns=_columns(rollups, source),
@@ -117,7 +116,7 @@ def _counter_rolled(lake: Lake, source: Source, days: tuple[Day, Day], metrics: 
 
 
 def _lines_rolled(lake: Lake, source: Source, days: tuple[Day, Day]) -> str:
-    rollups = lake.table(hourly(source.dataset))
+    rollups = rollups_of(lake, lake.table(source.dataset))
     return _filled(
         "lines_rolled",
         columns=_columns(rollups, source),

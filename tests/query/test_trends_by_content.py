@@ -91,6 +91,46 @@ def test_rollups_give_the_same_answer(plain, answers, run) -> None:
                     lake.store.delete(key)
 
 
+def test_rollups_with_another_level_from_are_not_read(plain, answers, run) -> None:
+    lake, scenario = plain
+    try:
+        assert run("rollup", "container_logs", "--config", lake.config)[0] == 0
+        changed = lake.config.with_name("changed.toml")
+        selector = "selector = '{container=~\".+\"}'"
+        text = lake.config.read_text()
+        assert selector in text
+        changed.write_text(text.replace(selector, f'{selector}\nlevel_from = "service"'))
+        days = ["--from", scenario.first, "--to", scenario.end, "--json", "--config", changed]
+        status, out, err = run("trend", "log_volume", *days)
+        assert status == 0, err
+        expected = [{**row, "day": str(row["day"])} for row in answers["log_volume"]]
+        assert json.loads(out) == expected  # no service is a level, so places behind it decide
+        _, _, err = run("query", "SELECT count(*) FROM container_logs_hourly", "--config", changed)
+        assert "no current rollup" in err
+    finally:
+        for day in scenario.each_day():
+            for key in (
+                rollup_manifest_key("container_logs", day),
+                rollup_key("container_logs", day),
+            ):
+                lake.store.delete(key)
+
+
+def test_views_whose_names_are_other_datasets(tmp_path: Path, answers, run) -> None:
+    """`x_hourly` and `x_with_level` are datasets of their own."""
+    names = {
+        "http_server_requests": "http",
+        "usage_analytics": "http_hourly",
+        "container_logs": "logs",
+        "metrics_rollups": "logs_with_level",
+    }
+    lake, scenario = renamed_history(tmp_path, names, days=DAYS)
+    assert_same(rows_of(lake, "error_rate", scenario), answers["error_rate"])
+    with lake.connect() as session:
+        (lacking,) = fit(session, trend_named("log_volume"), Choices()).lacks
+    assert lacking == "view logs_with_level: a dataset has its name"
+
+
 @pytest.mark.parametrize(
     ("metric", "status"),
     [
