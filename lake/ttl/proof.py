@@ -17,7 +17,6 @@ from lake.partition.manifest import Manifest
 from lake.store import Store
 from lake.systems.protocol import Expiry, Source
 from lake.systems.registry import count_problem
-from lake.verify import verify_partition
 
 State = Literal["proven", "missing", "late", "differs", "damaged"]
 
@@ -74,6 +73,8 @@ class Prover:
 
         Raises what the store and the source raise.
         """
+        from lake.verify import verify_partition  # noqa: PLC0415  brings numpy and Arrow
+
         counted = self.source.count(self.dataset, day).rows
         born = self.expiry.born_expired(self.dataset, day, self.limit_s)
         partly = day.start_ms < self.gone_before_ms
@@ -116,6 +117,8 @@ class Prover:
             return self._remainder(day, manifest, counted)
         if self.proof == "count":
             return "proven", ""
+        from lake.verify import verify_partition  # noqa: PLC0415
+
         found = verify_partition(self.store, self.dataset, day, manifest, self.source, deep=True)
         return ("proven", "") if found.ok else ("differs", "; ".join(found.problems))
 

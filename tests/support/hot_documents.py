@@ -87,11 +87,11 @@ class Hot:
             for number in range(each)
         )
 
-    def export(self, days: Sequence[Day], *, force: bool = False) -> None:
+    def export(self, days: Sequence[Day], **how: bool) -> None:
         settings = self.settings
         with closing(Exporter(settings)) as exporter:
             for day in days:
-                exporter.export(settings.dataset[0], day, force=force)
+                exporter.export(settings.dataset[0], day, **how)
 
     @contextmanager
     def site(self, **changes: Any) -> Iterator[Site]:

@@ -1,0 +1,217 @@
+"""Weeks of random operation on a real server: nothing that is not proven ever expires.
+
+Time is simulated and ahead of the server's, so that its own TTL monitor finds nothing to delete;
+the test deletes by the index that the server shows, at the simulated time. What the lake holds is
+read from its objects by Arrow and hashlib, without the lake's code.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pymongo
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from support.hot_documents import DAY_S, Hot, at, hot
+from support.lakes import examples
+
+from lake.base.day import Day
+from lake.base.errors import Incomplete
+from lake.systems.mongo.expiry import MongoExpiry
+from lake.ttl import Applied
+
+FIRST = Day.today().plus(40)
+DAYS, MARGIN, LENGTH = 5, 2, 14
+HOUR = dt.timedelta(hours=1)
+
+Content = tuple[int, int]  # a document's _id and its value
+
+_DAY = st.fixed_dictionaries(
+    {
+        "documents": st.integers(0, 3),
+        "late": st.lists(st.integers(1, 9), max_size=2),  # dated so many days ago
+        "array": st.sampled_from([0, 0, 0, 0, 3, 6]),  # an array with such a date
+        "change": st.sampled_from([0, 0, 0, 2, 4]),  # a document of so many days ago
+        "remove": st.sampled_from([0, 0, 0, 2, 4]),  # by hand
+        "damage": st.sampled_from([0, 0, 0, 3, 4, 5]),  # the object of so many days ago
+        "export": st.sampled_from([True, True, True, False]),
+        "guard": st.sampled_from([True, True, True, False]),
+        "mend": st.sampled_from([True, False, False]),  # everything is exported again
+    }
+)
+
+
+@dataclass
+class World:
+    """The collection, the lake, the clock, and what the last guard could know."""
+
+    place: Hot
+    patch: pytest.MonkeyPatch
+    now: dt.datetime
+    known: set[Content] = field(default_factory=set)  # at the source, when it began
+    proven: set[Content] = field(default_factory=set)  # in the lake then
+    guarded: dt.datetime | None = None
+    number: int = 0
+    expired: int = 0
+
+    def insert(self, when: Any) -> None:
+        self.number += 1
+        self.place.events.insert_one({"_id": self.number, "timestamp": when, "v": self.number})
+
+    def source(self) -> set[Content]:
+        return {(one["_id"], one["v"]) for one in self.place.events.find()}
+
+    def lake(self) -> set[Content]:
+        found: set[Content] = set()
+        folder = self.place.config.parent / "lake"
+        for claim in (folder / "manifests/events").glob("*.json"):
+            manifest = json.loads(claim.read_bytes())
+            file = folder / manifest["key"]
+            if file.is_file() and (
+                hashlib.sha256(file.read_bytes()).hexdigest() == manifest["sha256"]
+            ):
+                table = pq.read_table(file)
+                if table.num_rows:
+                    rows = zip(table["_id"].to_pylist(), table["v"].to_pylist(), strict=True)
+                    found |= set(rows)
+        return found
+
+    def today(self) -> Day:
+        return Day(self.now.date())
+
+    def guard(self) -> Applied:
+        self.known, self.proven = self.source(), self.lake()
+        applied = self.place.apply(clock=lambda: self.now)
+        self.guarded = self.now
+        return applied
+
+    def sweep(self) -> None:
+        """What the TTL monitor does at this time, and whether it was right."""
+        limit_s = self.place.limit_s
+        if limit_s is None:
+            return
+        before = self.source()
+        cut = self.now - dt.timedelta(seconds=limit_s)
+        self.place.events.delete_many({"timestamp": {"$lt": cut}})
+        gone = before - self.source()
+        self.expired += len(gone)
+        assert self.guarded is not None
+        if self.now - self.guarded < dt.timedelta(days=MARGIN):
+            assert gone & self.known <= self.proven
+
+    def live(self, day: dict[str, Any]) -> None:
+        """One day, from the night's export to the next midnight."""
+        today = self.today()
+        self.now = today.start + HOUR / 2
+        if day["export"]:
+            self.place.export([today.plus(-1)])
+        if day["mend"]:
+            self.mend()
+        if day["damage"]:
+            lake = self.place.config.parent / "lake/tables/events"
+            for file in lake.glob(f"day={today.plus(-day['damage'])}/data.parquet"):
+                file.write_bytes(file.read_bytes()[:-1] + b"?")
+        self.now = today.start + 4 * HOUR
+        if day["guard"]:
+            self.guard()
+        self.sweep()
+        self.now = today.start + 10 * HOUR
+        for number in range(day["documents"]):
+            self.insert(at(today, 100 + number))
+        for age in day["late"]:
+            self.insert(at(today.plus(-age), 50_000))
+        if day["array"]:
+            self.insert([at(today.plus(-day["array"])), at(today)])
+        if day["change"]:
+            self._one_of(today.plus(-day["change"]), lambda one: {"$inc": {"v": 1000}})
+        if day["remove"]:
+            self._one_of(today.plus(-day["remove"]), None)
+        self.sweep()
+        self.now = today.end
+        self.sweep()
+
+    def _one_of(self, day: Day, change: Any) -> None:
+        found = {"timestamp": {"$gte": day.start, "$lt": day.end}}
+        if change is None:
+            self.place.events.delete_one(found)
+        else:
+            self.place.events.update_one(found, change(found))
+
+    def mend(self) -> None:
+        """A person exports again what the plan complains of, and puts arrays right."""
+        self.place.events.update_many(
+            {"timestamp.0": {"$exists": True}}, {"$set": {"timestamp": at(self.today(), 0)}}
+        )
+        dated = {"timestamp": {"$type": "date"}}
+        for day in sorted({Day(one["timestamp"].date()) for one in self.place.events.find(dated)}):
+            if not day < self.today():
+                continue
+            try:
+                self.place.export([day], force=True)
+            except (
+                Incomplete
+            ):  # it has fewer rows now: the lake keeps what it has, if that is whole
+                if not self._is_whole(day):
+                    self.place.export([day], force=True, allow_shrink=True)
+                    continue
+                # A late document of a day that has begun to expire: no export takes it any more.
+                for number, value in self.source() - self.lake():
+                    of_day = {"timestamp": {"$gte": day.start, "$lt": day.end}}
+                    self.place.events.delete_one({"_id": number, "v": value, **of_day})
+
+    def _is_whole(self, day: Day) -> bool:
+        folder = self.place.config.parent / "lake"
+        manifest = json.loads((folder / f"manifests/events/{day}.json").read_bytes())
+        data = (folder / manifest["key"]).read_bytes()
+        return hashlib.sha256(data).hexdigest() == manifest["sha256"]
+
+
+@pytest.fixture
+def place(tmp_path: Path, mongo_uri: str, mongo_database: str, client: Any) -> Hot:
+    made = hot(
+        tmp_path, mongo_uri, mongo_database, client, ttl='proof = "contained"\nmax_lag_days = 6'
+    )
+    text = made.config.read_text()
+    text = text.replace("days = 10\n", f"days = {DAYS}\n").replace("mongo = 40000", "mongo = 100")
+    made.config.write_text(text)
+    return made
+
+
+@pytest.mark.slow
+def test_nothing_expires_that_is_not_proven(
+    place: Hot, monkeypatch: pytest.MonkeyPatch, client: pymongo.MongoClient[Any]
+) -> None:
+    expired: list[int] = []
+
+    @settings(examples(5), phases=[Phase.generate])  # to shrink one takes an hour
+    @given(st.lists(_DAY, min_size=LENGTH, max_size=LENGTH))
+    def run(history: list[dict[str, Any]]) -> None:
+        place.events.drop()
+        shutil.rmtree(place.config.parent / "lake", ignore_errors=True)
+        world = World(place, monkeypatch, FIRST.start)
+        monkeypatch.setattr(Day, "today", classmethod(lambda cls: world.today()))
+        monkeypatch.setattr(MongoExpiry, "clock", lambda self: world.now)
+        place.events.insert_one({"_id": 0, "timestamp": at(FIRST.plus(-1)), "v": 0})
+        for day in history:
+            world.live(day)
+            if place.events.count_documents({}) == 0:
+                place.events.insert_one({"_id": -1, "timestamp": world.now, "v": 0})
+        # And nothing is held for ever: once all is put right, the wanted limit is set.
+        world.now += HOUR
+        world.mend()
+        final = world.guard()
+        unproven = [one for one in final.plan.days if not one.ok]
+        assert (final.plan.decision, place.limit_s) == ("limit", DAYS * DAY_S), unproven
+        world.sweep()
+        expired.append(world.expired)
+
+    run()
+    assert sum(expired) > 20  # it was about something
