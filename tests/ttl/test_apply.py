@@ -114,7 +114,6 @@ def test_one_that_arrives_while_the_limit_is_set_raises_it_again(
     monkeypatch.setattr(MongoExpiry, "set_limit", slowly)
     applied = exported.apply()
     assert (applied.state, applied.limit_s, exported.limit_s) == ("abandoned", NEVER_S, NEVER_S)
-    assert exported.events.count_documents({"timestamp": {"$lt": at(ago(1))}}) >= len(OLD) * 3 - 3
 
 
 def test_a_limit_that_is_in_force_is_raised_when_a_day_turns_out_damaged(exported: Hot) -> None:
