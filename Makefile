@@ -50,7 +50,7 @@ layers: $(READY)  ## import-linter: imports point down only
 	$(BIN)/lint-imports
 
 servers: $(READY)  ## Installs the servers that the tests start
-	$(BIN)/lake services install mongo prometheus promtool s3 loki loki2 prometheus3 ferretdb thanos
+	$(BIN)/lake services install mongo prometheus promtool s3 loki loki2 prometheus3 ferretdb thanos alertmanager
 	sh scripts/install-chromium.sh
 
 $(READY): requirements.lock pyproject.toml

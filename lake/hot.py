@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from lake.base.day import Day, day_range
 from lake.config.datasets import Dataset
@@ -33,6 +34,14 @@ class HotDays:
     def days_left(self, day: Day) -> int:
         """Days for which the source still keeps the day whole, today included; 0 or less: none."""
         return self.kept_days - day.days_until(self.today)
+
+    def first_row_goes_at(self, day: Day) -> datetime:
+        """When the source forgets the first row of the day."""
+        return day.plus(self.kept_days).start
+
+    def last_row_goes_at(self, day: Day) -> datetime:
+        """When the source has nothing of the day any more."""
+        return self.first_row_goes_at(day.plus(1))
 
     def may_grow(self, day: Day) -> bool:
         """Whether late rows may still arrive."""

@@ -26,7 +26,8 @@ def services() -> None:
     """Installs and runs local servers: mongo, prometheus, loki, s3.
 
     The servers listen on the loopback interface only. Further programs, by name: prometheus3
-    (Prometheus 3, beside Debian's 2.42), loki2, ferretdb, promtool3, thanos and logcli.
+    (Prometheus 3, beside Debian's 2.42), loki2, ferretdb, alertmanager, promtool3, thanos and
+    logcli.
 
     loki is the Loki on PATH (2.2 or newer), else an installed Loki 2.2.1. loki2 is always
     Loki 2.2.1: restore, replay and rehearse use it for data from Loki 2.2. Newer versions of

