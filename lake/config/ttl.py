@@ -37,13 +37,19 @@ class TtlSection(Section):
     dataset: dict[str, TtlOverride] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _alarm_before_the_margin_is_used_up(self) -> Self:
-        margins = [one.margin_days for one in self.dataset.values() if one.margin_days]
-        shortest = min([self.margin_days, *margins])
-        if self.max_silence_hours >= 24 * shortest:
-            raise ValueError(
-                f"max_silence_hours = {self.max_silence_hours} has to be below the shortest "
-                f"margin_days, {shortest} days = {24 * shortest} hours: after the margin "
-                "documents expire that no run has proven"
-            )
+    def _days_fit_together(self) -> Self:
+        for name, own in (("", TtlOverride()), *self.dataset.items()):
+            where = f"[ttl.dataset.{name}] " if name else ""
+            days, margin = own.days or self.days, own.margin_days or self.margin_days
+            if days <= margin:
+                raise ValueError(
+                    f"{where}days = {days} has to be above margin_days = {margin}: only closed "
+                    "days can be proven"
+                )
+            if self.max_silence_hours >= 24 * margin:
+                raise ValueError(
+                    f"{where}max_silence_hours = {self.max_silence_hours} has to be below "
+                    f"margin_days = {margin}, {24 * margin} hours: after the margin documents "
+                    "expire that no run has proven"
+                )
         return self

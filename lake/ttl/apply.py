@@ -59,7 +59,7 @@ def apply(
     """Plans, shows all plans, then acts on those of enabled datasets.
 
     `confirm` gets the plans whose first deletion nobody has confirmed yet; it raises to stop.
-    Raises Conflict while another guard works, ConfigError, and what the store raises.
+    Raises Conflict while another guard works, and what the store raises.
     """
     with _turn_or_hold(site, datasets) as mine:
         open_intents = _settle(site, mine)
@@ -190,7 +190,13 @@ class _Act:
         expiry = self._site.expiry_of(plan.source)
         assert expiry is not None  # noqa: S101  there is a plan
         why = plan.why or "every row that may expire is proven"
-        intent = self._log(why, {"state": "intended", **self._change()}, proof=self._proof())
+        intended = {"state": "intended", **self._change()}
+        try:
+            intent = self._log(why, intended, proof=self._proof())
+        except LakeError:
+            if plan.rule.limit_s is not None and plan.target_s > plan.rule.limit_s:
+                expiry.set_limit(self._dataset, plan.rule.index, plan.target_s)  # keeps documents
+            raise
         try:
             state, reason, limit_s = self._set(expiry, plan.target_s)
         except LakeError as error:

@@ -156,7 +156,7 @@ Records = Mapping[str, Mapping[str, Any]]
 def make_plans(site: Site, datasets: Sequence[Dataset], records: Records) -> Iterator[Plan]:
     """One a dataset, in their order. `records` is what the last guard has remembered (turn).
 
-    Raises ConfigError. What a source or the store refuses is a plan that holds.
+    What a source or the store refuses is a plan that holds.
     """
     terms = {one.name: terms_of(site.settings, one) for one in datasets}
     scopes = _shared_scopes(site)

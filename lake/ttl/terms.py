@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lake.base.errors import ConfigError
 from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 from lake.config.ttl import Proof, TtlOverride
@@ -36,20 +35,12 @@ class Terms:
 
 
 def terms_of(settings: Settings, dataset: Dataset) -> Terms:
-    """Raises ConfigError where the margin leaves no closed day to be proven."""
+    """The section, with what `[ttl.dataset.NAME]` overrides."""
     section = settings.ttl
     own = section.dataset.get(dataset.name, TtlOverride())
-    terms = Terms(
+    return Terms(
         section.enabled if own.enabled is None else own.enabled,
         own.days or section.days,
         own.margin_days or section.margin_days,
         own.proof or section.proof,
     )
-    if terms.days <= terms.margin_days:
-        raise ConfigError(
-            "the limit leaves no closed day to prove",
-            where=f"[ttl], dataset {dataset.name}",
-            expected="days above margin_days",
-            found=f"days = {terms.days}, margin_days = {terms.margin_days}",
-        )
-    return terms

@@ -6,12 +6,17 @@ import datetime as dt
 import json
 from typing import Any
 
+import pymongo
 import pytest
+from click.testing import CliRunner
 from support.hot_documents import DAY_S, NEVER_S, Hot, ago, at, days, hot
+from support.on_request import needed
 
 from lake.base.errors import Refused
+from lake.cli.main import root
+from lake.servers import start
 from lake.systems.mongo.expiry import MongoExpiry
-from lake.ttl import Plan
+from lake.ttl import Plan, apply
 
 OLD = days(16, 1)
 
@@ -80,8 +85,6 @@ def test_nothing_is_set_where_it_is_not_enabled(exported: Hot) -> None:
 
 
 def test_a_document_that_arrives_after_the_plan_stops_it(exported: Hot) -> None:
-    from lake.ttl import apply  # noqa: PLC0415
-
     late = {"timestamp": at(ago(12)), "late": True}
     with exported.site() as site:
         (applied,) = apply(
@@ -178,11 +181,6 @@ def test_a_nested_time_field(
 
 
 def test_a_server_without_ttl_is_reported(tmp_path: Any) -> None:
-    import pymongo  # noqa: PLC0415
-    from support.on_request import needed  # noqa: PLC0415
-
-    from lake.servers import start  # noqa: PLC0415
-
     needed("ferretdb")
     with start(["ferretdb"]) as running:
         uri = running.endpoints["ferretdb"]["uri"]
@@ -194,3 +192,65 @@ def test_a_server_without_ttl_is_reported(tmp_path: Any) -> None:
     assert not applied.ok
     assert (applied.plan.decision, applied.state) in {("blocked", "unchanged"), ("limit", "failed")}
     assert "collMod" in applied.plan.why or "not implemented" in applied.why
+
+
+def test_a_user_who_may_only_read_gets_the_right_remedy(tmp_path: Any) -> None:
+    with start(["mongo"], mongo_auth=True) as running:
+        uri = running.endpoints["mongo"]["uri"]
+        address = uri.rpartition("@")[2]
+        with pymongo.MongoClient[dict[str, Any]](uri, tz_aware=True) as admin:
+            place = hot(tmp_path, f"mongodb://{address}", "app", admin)
+            place.insert(OLD)
+            roles = [{"role": "read", "db": "app"}]
+            admin["app"].command("createUser", "reader", pwd="pw", roles=roles)
+            env = {
+                "LAKE_SOURCES__MONGO__URI": f"mongodb://reader:pw@{address}/app",
+                "LAKE_CONFIG": str(place.config),
+            }
+            for day in OLD:
+                done = CliRunner().invoke(root, ["export", "--day", str(day)], env=env)
+                assert done.exit_code == 0
+            result = CliRunner().invoke(root, ["ttl", "apply", "--yes"], env=env)
+            assert result.exit_code == 1
+            assert "grant it createIndex and collMod" in result.stdout
+            assert place.limit_s is None
+    states = [
+        json.loads(path.read_text())["details"]["state"]
+        for path in sorted((tmp_path / "lake/audit").iterdir())
+    ]
+    assert states == ["intended", "failed"]
+
+
+def test_where_no_entry_can_be_written_a_limit_is_raised_and_never_lowered(
+    exported: Hot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> Any:
+        raise Refused("no permission")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("lake.audit.append", fails)
+        with pytest.raises(Refused):
+            exported.apply()
+        assert exported.limit_s is None
+    exported.apply()
+    (exported.config.parent / f"lake/tables/events/day={ago(9)}/data.parquet").unlink()
+    monkeypatch.setattr("lake.audit.append", fails)
+    with pytest.raises(Refused):
+        exported.apply()
+    assert exported.limit_s == 12 * DAY_S
+
+
+def test_a_partial_index_is_reported_and_not_used(exported: Hot) -> None:
+    exported.events.create_index(
+        [("timestamp", -1)],
+        name="some",
+        expireAfterSeconds=300 * DAY_S,
+        partialFilterExpression={"number": 1},
+    )
+    applied = exported.apply()
+    assert not applied.ok
+    assert applied.plan.rule.others == (
+        "index 'some' on timestamp: deletes of some documents after 300 days",
+    )
+    found = {one["name"]: one.get("expireAfterSeconds") for one in exported.events.list_indexes()}
+    assert found == {"_id_": None, "some": 300 * DAY_S, "lake_ttl": 10 * DAY_S}

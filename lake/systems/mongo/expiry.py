@@ -8,6 +8,7 @@ the earliest one, also where it belongs to no day. A document without a date the
 
 from __future__ import annotations
 
+import math
 import tempfile
 import threading
 from collections import Counter
@@ -79,12 +80,12 @@ class MongoExpiry:
             indexes = indexes_of(database[asked.collection])
             commands = _commands(database)
         ours = [one for one in indexes if _is_on(one, asked.time_field)]
-        ours.sort(key=lambda one: one.get("expireAfterSeconds", NEVER_S + 1))
+        ours.sort(key=lambda one: NEVER_S + 1 if (limit := _limit_s(one)) is None else limit)
         chosen = ours[0] if ours else None
         others = tuple(
             _described(one)
             for one in indexes
-            if one is not chosen and one.get("expireAfterSeconds", NEVER_S) < NEVER_S
+            if one is not chosen and (_limit_s(one) or 0) < NEVER_S and _limit_s(one) is not None
         )
         obstacle = _obstacle(entry, asked)
         if not obstacle and commands and "collMod" not in commands:
@@ -272,14 +273,21 @@ def _is_on(index: Mapping[str, Any], path: str) -> bool:
 
 
 def _index(index: Mapping[str, Any]) -> Index:
+    return Index(str(index["name"]), _limit_s(index))
+
+
+def _limit_s(index: Mapping[str, Any]) -> int | None:
+    """A limit that is no number counts as 0: older servers delete everything by it."""
     limit = index.get("expireAfterSeconds")
-    return Index(str(index["name"]), None if limit is None else int(limit))
+    if limit is None:
+        return None
+    return int(limit) if isinstance(limit, int | float) and math.isfinite(limit) else 0
 
 
 def _described(index: Mapping[str, Any]) -> str:
     fields = ", ".join(index["key"])
     partial = " of some documents" if index.get("partialFilterExpression") else ""
-    days = index["expireAfterSeconds"] / _DAY_S
+    days = (_limit_s(index) or 0) / _DAY_S
     return f"index {index['name']!r} on {fields}: deletes{partial} after {days:g} days"
 
 
