@@ -55,7 +55,7 @@ class _Listed:
 
 
 class Manifests:
-    """What lies below prefixes of the lake's root."""
+    """What lies below prefixes of the lake's root. Safe to use from several threads."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
         self._connection = connection
@@ -77,7 +77,8 @@ class Manifests:
                 listed = self._list_s3(pattern)
                 contents = self._cached(prefix, listed)
             else:
-                found = self._connection.execute("SELECT file FROM glob(?)", [pattern]).fetchall()
+                cursor = self._connection.cursor()
+                found = cursor.execute("SELECT file FROM glob(?)", [pattern]).fetchall()
                 listed = [_Listed(file, 0, "") for (file,) in found]
                 contents = self._read_all(listed)
         yield from ((prefix + name, content) for name, content in contents.items())
@@ -88,7 +89,7 @@ class Manifests:
         """By one LIST for each 1000 objects; without the contents nothing else is requested."""
         query = "SELECT filename, size, last_modified FROM read_blob(?)"
         try:
-            found = self._connection.execute(query, [pattern]).fetchall()
+            found = self._connection.cursor().execute(query, [pattern]).fetchall()
         except duckdb.IOException as error:
             if _NO_FILES in str(error):
                 return []

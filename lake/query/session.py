@@ -11,6 +11,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
@@ -235,6 +236,7 @@ class Lake:
         types, and `_rest` where it reads it. Relations are computed later, when the next
         statement may have made other definitions: where there may be any, they stay whole.
         """
+        self._read_tables(names)
         for name in sorted(names):
             shape = _Shape()
             if question.understood and not self._shared:
@@ -242,6 +244,15 @@ class Lake:
                 days = reads.view_range() if reads and reads.views else None
                 shape = _Shape(question.reads_rest, days)
             self._shape(name, shape)
+
+    def _read_tables(self, names: set[str]) -> None:
+        """Reads manifests of several datasets at once; of rollups after their datasets'."""
+        bases = {self._hourly.get(name, name) for name in names}
+        for wanted in (bases, names - bases):
+            missing = sorted(wanted - self._tables.keys())
+            if len(missing) > 1:
+                with ThreadPoolExecutor(CONNECTIONS) as pool:
+                    self._tables |= zip(missing, pool.map(self._table, missing), strict=True)
 
     def _shape(self, name: str, shape: _Shape) -> None:
         before = self._shapes.get(name)

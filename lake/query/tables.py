@@ -112,14 +112,14 @@ class Table:
     @cached_property
     def _schemas(self) -> dict[Struct, int]:
         """Each distinct schema with its days as bits, newest first."""
-        read: dict[str, Struct] = {}  # the same schema on many days is read once
-        found: dict[Struct, int] = {}
+        days: dict[str, int] = {}  # by text: the same schema on many days is read once
         for number in reversed(range(len(self._days))):
-            described = self.manifests[self._days[number]].schema
-            text = json.dumps(described)
-            if text not in read:
-                read[text] = Struct(tuple((c["name"], kind_of(c)) for c in described))
-            found[read[text]] = found.get(read[text], 0) | 1 << number
+            text = json.dumps(self.manifests[self._days[number]].schema)
+            days[text] = days.get(text, 0) | 1 << number
+        found: dict[Struct, int] = {}
+        for text, bits in days.items():
+            schema = Struct(tuple((c["name"], kind_of(c)) for c in json.loads(text)))
+            found[schema] = found.get(schema, 0) | bits
         return found
 
     @cached_property
