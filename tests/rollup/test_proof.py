@@ -6,7 +6,10 @@ import hashlib
 import json
 import math
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from unittest.mock import patch
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,7 +23,11 @@ from support.rolled_lake import Place
 
 from lake.base.day import Day
 from lake.partition.rollups import RollupManifest, read_rollup
+from lake.process.scratch import scratch_directory
+from lake.rollup import rollup_of
+from lake.rollup.making import from_table
 from lake.rollup.many import roll_up, with_rollups
+from lake.rollup.storing import put as put_rollup
 from lake.status import read_status
 from lake.verify import to_verify, verify_many
 
@@ -238,3 +245,43 @@ def test_changed_places_of_levels_make_rollups_stale(place):
 
     assert state(changed, "logs") == "stale"
     assert with_rollups(changed.settings, ("logs",))
+
+
+def test_runs_at_once_leave_one_whole_rollup(place):
+    """`lake rollup --force` in several places: the same object, and a manifest that fits it."""
+    dataset = place.settings.dataset_named("metrics")
+    put(place.store, dataset, DAY, table(SAMPLES))
+
+    def run(_: int) -> str:
+        results = roll_up(place.settings, place.store, [dataset], [DAY], jobs=1, force=True)
+        return next(iter(results)).rolled.state
+
+    with ThreadPoolExecutor(4) as pool:
+        states = list(pool.map(run, range(12)))
+
+    assert "made" in states
+    assert state(place) == "current"
+    assert problems(place) == ()
+
+
+def test_a_table_that_another_run_replaces_keeps_its_own_rollup(place):
+    """The slower run finds another table: its rollup would be stale, and it gives up."""
+    dataset = place.settings.dataset_named("metrics")
+    slow = put(place.store, dataset, DAY, table(SAMPLES)).manifest
+    with scratch_directory() as scratch:
+        late = from_table(place.store, rollup_of(place.settings, dataset), slow, scratch)
+        fast = made(place, "metrics", table(SAMPLES[1:]))
+        upload = place.store.upload
+
+        @contextmanager
+        def overtaken(key, replaces=None):
+            with upload(key, replaces) as to:
+                yield to
+                (place.folder / "lake" / fast.key).write_bytes(b"of the faster run")
+
+        with patch.object(place.store, "upload", overtaken):
+            assert put_rollup(place.store, slow, late) is None
+
+    assert list(roll_up(place.settings, place.store, [dataset], [DAY], jobs=1))
+    assert state(place) == "current"
+    assert problems(place) == ()
