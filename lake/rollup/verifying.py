@@ -15,6 +15,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _STORED = "stored_rows"
+_MEMORY = "1GB"  # what is more is spilled
+_ONE_AT_A_TIME = Lock()
 _OF_SCALE = 1e-12
 _OF_ITSELF = 1e-9
 
@@ -53,7 +56,9 @@ def rollup_problems(
             return [problem]
         with table.open("w+b") as file:
             fetch(store, manifest, file)
-        with closing(connect_duckdb()) as connection:
+        # Days are verified several at once; the rows of one may not fit into memory.
+        with _ONE_AT_A_TIME, closing(connect_duckdb()) as connection:
+            connection.execute(f"SET memory_limit = '{_MEMORY}'")
             try:
                 return list(_compared(connection, rollup, manifest, found, rolled, table))
             except duckdb.Error as error:
