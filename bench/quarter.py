@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from measuring import best, interleave, machine, report, watched
+from measuring import best, interleave, machine, report
 from quarter_data import METRIC, SAMPLES_A_DAY, Counters, Size, documents, lines, streams
 from quarter_lake import FIRST, NAMES
 
@@ -56,13 +56,24 @@ def command(folder: Path, *arguments: str) -> Ran:
         [_LAKE, *arguments], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     # Not the usage's maximum: it counts this process, too, before the child begins.
-    with watched(process.pid) as peak:
-        _, status, usage = os.wait4(process.pid, 0)
+    peak = 0
+    while not os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG):
+        peak = max(peak, _most_resident(process.pid))
+        time.sleep(0.01)
+    _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"lake {' '.join(arguments)} failed")
     wall = time.perf_counter() - begun
-    return Ran(wall, usage.ru_utime + usage.ru_stime, peak.peak)
+    return Ran(wall, usage.ru_utime + usage.ru_stime, peak)
+
+
+def _most_resident(pid: int) -> int:
+    """Bytes; 0 of a process that has ended."""
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
 
 
 # --- metrics -----------------------------------------------------------------------------
