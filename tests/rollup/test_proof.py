@@ -22,12 +22,15 @@ from support.plain_rollup import Sample, table
 from support.rolled_lake import Place
 
 from lake.base.day import Day
+from lake.catalog import write_catalog
 from lake.partition.rollups import RollupManifest, read_rollup
 from lake.process.scratch import scratch_directory
+from lake.query import connect
 from lake.rollup import rollup_of
 from lake.rollup.making import from_table
 from lake.rollup.many import roll_up, with_rollups
 from lake.rollup.storing import put as put_rollup
+from lake.rollup.storing import remove
 from lake.status import read_status
 from lake.verify import to_verify, verify_many
 
@@ -285,3 +288,24 @@ def test_a_table_that_another_run_replaces_keeps_its_own_rollup(place):
     assert list(roll_up(place.settings, place.store, [dataset], [DAY], jobs=1))
     assert state(place) == "current"
     assert problems(place) == ()
+
+
+def test_over_s3_it_is_the_same(tmp_path, s3):
+    """Made, made again in its place, queried, verified, catalogued and dropped."""
+    section = f'[s3]\nendpoint_url = "{s3["endpoint_url"]}"\nregion = "{s3["region"]}"\n'
+    here = Place(tmp_path, section + SECTIONS, root=f"s3://{s3['bucket']}/a lake")
+    first = made(here, "metrics", table(SAMPLES))
+    dataset = here.settings.dataset_named("metrics")
+    [again] = roll_up(here.settings, here.store, [dataset], [DAY], jobs=1, force=True)
+    assert again.rolled.manifest is not None
+    assert again.rolled.manifest.sha256 == first.sha256
+
+    with connect(here.settings) as lake:
+        question = "SELECT sum(increase) AS grown FROM metrics_hourly"
+        assert lake.rows(question) == [{"grown": first.sums["increase"]}]
+        write_catalog(lake, tmp_path / "lake.duckdb")
+    assert state(here) == "current"
+    assert problems(here) == ()
+    remove(here.store, "metrics", DAY)
+    assert list(here.store.list("rollups/")) == []
+    assert state(here) == "missing"

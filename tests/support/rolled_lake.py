@@ -1,4 +1,4 @@
-"""A lake in a directory, of real sources or of tables made by hand."""
+"""A lake in a directory or on S3, of real sources or of tables made by hand."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from lake.store import Store, open_store
 class Place:
     """A lake in a directory."""
 
-    def __init__(self, folder: Path, sections: str) -> None:
+    def __init__(self, folder: Path, sections: str, root: str = "lake") -> None:
         self.config = folder / "lake.toml"
-        self.config.write_text(f'[lake]\nroot = "lake"\n{sections}')
+        self.config.write_text(f'[lake]\nroot = "{root}"\n{sections}')
         self.folder = folder
         self.settings: Settings = load(str(self.config), {})
         self.store: Store = open_store(self.settings)
