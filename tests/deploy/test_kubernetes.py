@@ -1,0 +1,219 @@
+"""deploy/k8s: against Kubernetes' schemas, without a cluster; rendered by kubectl if it is here."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from lake.config.settings import load
+
+HERE = Path(__file__).parents[2] / "deploy/k8s"
+KUSTOMIZATION: dict[str, Any] = yaml.safe_load((HERE / "kustomization.yaml").read_text("utf-8"))
+DAGSTER: dict[str, Any] = yaml.safe_load((HERE / "dagster.yaml").read_text("utf-8"))
+LAUNCHER: dict[str, Any] = DAGSTER["run_launcher"]["config"]
+VERSIONS = ("1.28", "1.34")
+
+
+def documents(*files: Path) -> list[dict[str, Any]]:
+    return [one for file in files for one in yaml.safe_load_all(file.read_text("utf-8")) if one]
+
+
+RESOURCES = documents(*(HERE / name for name in KUSTOMIZATION["resources"]))
+SECRETS = documents(HERE / "secrets.example.yaml")
+ALL = [*RESOURCES, *SECRETS]
+DEPLOYMENTS = {one["metadata"]["name"]: one for one in RESOURCES if one["kind"] == "Deployment"}
+
+
+def pod(name: str) -> dict[str, Any]:
+    return DEPLOYMENTS[name]["spec"]["template"]["spec"]
+
+
+def container(name: str) -> dict[str, Any]:
+    (found,) = pod(name)["containers"]
+    return found
+
+
+def title(one: dict[str, Any]) -> str:
+    return f"{one['kind']}-{one['metadata']['name']}"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("resource", ALL, ids=title)
+def test_the_schema_accepts_it(resource, version):
+    kubernetes_validate.validate(resource, version, strict=True)
+
+
+def test_the_schema_refuses_a_mistake():
+    """So that the test above can fail."""
+    wrong = yaml.safe_load(yaml.safe_dump(DEPLOYMENTS["code"]).replace("mountPath", "mountpath"))
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, VERSIONS[0], strict=True)
+
+
+def test_every_manifest_is_in_the_kustomization_but_the_secrets():
+    others = {"kustomization.yaml", "dagster.yaml", "workspace.yaml", "secrets.example.yaml"}
+    assert set(KUSTOMIZATION["resources"]) == {p.name for p in HERE.glob("*.yaml")} - others
+    assert not [one for one in RESOURCES if one["kind"] == "Secret"]
+
+
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_every_pod_is_confined(name):
+    security = pod(name)["securityContext"]
+    assert security["runAsNonRoot"] is True
+    assert security["runAsUser"] > 0
+    assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container(name)["securityContext"] == LAUNCHER["security_context"]
+    assert "memory" in container(name)["resources"]["limits"]
+    assert {"livenessProbe", "startupProbe"} <= set(container(name))
+    assert not container(name)["image"].endswith(":latest")
+
+
+def test_secrets_of_the_lake_are_with_runs_and_definitions_only():
+    secret = {"secretRef": {"name": "lake-secrets"}}
+    with_secrets = {name for name in DEPLOYMENTS if secret in container(name)["envFrom"]}
+    assert with_secrets == {"code"}
+    assert set(LAUNCHER["env_secrets"]) == {one["metadata"]["name"] for one in SECRETS}
+
+
+def test_names_that_are_referred_to_exist():
+    maps = {one["name"] for one in KUSTOMIZATION["configMapGenerator"]}
+    volumes = [volume for name in DEPLOYMENTS for volume in pod(name)["volumes"]]
+    used = {
+        one["configMap"]["name"] for one in [*volumes, *LAUNCHER["volumes"]] if "configMap" in one
+    }
+    assert used | {LAUNCHER["instance_config_map"]} <= maps
+    accounts = {one["metadata"]["name"] for one in RESOURCES if one["kind"] == "ServiceAccount"}
+    assert {pod(name)["serviceAccountName"] for name in DEPLOYMENTS} == accounts
+    assert LAUNCHER["service_account_name"] in accounts
+    assert LAUNCHER["job_namespace"] == KUSTOMIZATION["namespace"]
+    for name in DEPLOYMENTS:
+        mounts = {mount["name"] for mount in container(name)["volumeMounts"]}
+        assert mounts == {volume["name"] for volume in pod(name)["volumes"]}
+    for generated in KUSTOMIZATION["configMapGenerator"]:
+        assert all((HERE / file).is_file() for file in generated.get("files", ()))
+
+
+def test_runs_have_no_rights_in_the_cluster():
+    (binding,) = (one for one in RESOURCES if one["kind"] == "RoleBinding")
+    assert [one["name"] for one in binding["subjects"]] == ["lake-dagster"]
+    assert LAUNCHER["service_account_name"] == "lake-runs"
+    (role,) = (one for one in RESOURCES if one["kind"] == "Role")
+    assert "*" not in str(role["rules"])
+    assert "secrets" not in str(role["rules"])
+
+
+def test_only_dagster_reaches_the_code_server_and_every_role_is_in_a_policy():
+    policies = {one["metadata"]["name"]: one["spec"] for one in RESOURCES
+                if one["kind"] == "NetworkPolicy"}  # fmt: skip
+    assert policies["nothing-in"] == {"podSelector": {}, "policyTypes": ["Ingress"]}
+    (rule,) = policies["dagster-to-code"]["ingress"]
+    assert [port["port"] for port in rule["ports"]] == [4000]
+    out = [policies[name]["podSelector"]["matchExpressions"][0]["values"]
+           for name in ("dagster-out", "runs-out")]  # fmt: skip
+    roles = {*DEPLOYMENTS, LAUNCHER["labels"]["monitoring-lake/role"]}
+    assert sorted(role for values in out for role in values) == sorted(roles)
+
+
+def test_the_lake_takes_the_configuration_and_the_secrets():
+    secret = {name: value for one in SECRETS for name, value in one["stringData"].items()}
+    given = {name: re.sub("PASSWORD|SECRET", "x9y8z7-of-a-test", value)
+             for name, value in secret.items() if name.startswith("LAKE_")}  # fmt: skip
+    settings = load(str(HERE / "lake.toml"), given)
+    assert len(settings.dataset) == 3
+    assert settings.sources.prometheus.password.get_secret_value() == "x9y8z7-of-a-test"
+    ports = {url.rpartition(":")[2] for url in
+             (settings.sources.prometheus.url, settings.sources.loki.url)}  # fmt: skip
+    (out,) = (one for one in RESOURCES if one["metadata"]["name"] == "runs-out")
+    allowed = {str(port["port"]) for port in out["spec"]["egress"][0]["ports"]}
+    assert ports <= allowed
+
+
+def test_database_variables_are_those_of_the_secret():
+    database = DAGSTER["storage"]["postgres"]["postgres_db"]
+    wanted = {value["env"] for value in database.values() if isinstance(value, dict)}
+    (given,) = (one for one in SECRETS if one["metadata"]["name"] == "dagster-postgres")
+    assert wanted == set(given["stringData"])
+
+
+def test_kubectl_renders_what_the_schema_accepts():
+    if not shutil.which("kubectl"):
+        pytest.skip("no kubectl here")
+    done = subprocess.run(["kubectl", "kustomize", HERE], capture_output=True, text=True,
+                          check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rendered = [one for one in yaml.safe_load_all(done.stdout) if one]
+    for one in rendered:
+        kubernetes_validate.validate(one, VERSIONS[-1], strict=True)
+    assert {one["metadata"].get("namespace", "monitoring-lake") for one in rendered} == {
+        "monitoring-lake"
+    }
+    images = {one["spec"]["template"]["spec"]["containers"][0]["image"] for one in rendered
+              if one["kind"] == "Deployment"}  # fmt: skip
+    (image,) = (one["data"]["image"] for one in rendered
+                if one["metadata"]["name"] == "lake-image")  # fmt: skip
+    assert images == {image}
+
+
+def test_the_launcher_makes_a_job_that_the_schema_accepts(monkeypatch: pytest.MonkeyPatch):
+    """With the extra `k8s`: Dagster's own code reads dagster.yaml and builds the job of a run."""
+    dagster_k8s = pytest.importorskip("dagster_k8s", reason="the extra k8s is not installed")
+    postgres = pytest.importorskip("dagster_postgres", reason="the extra k8s is not installed")
+    from dagster._config import process_config, resolve_to_config_type  # noqa: PLC0415
+    from dagster._core.instance.config import dagster_instance_config_schema  # noqa: PLC0415
+    from dagster_k8s.container_context import K8sContainerContext  # noqa: PLC0415
+    from dagster_k8s.job import (  # noqa: PLC0415
+        DagsterK8sJobConfig,
+        UserDefinedDagsterK8sConfig,
+        construct_dagster_k8s_job,
+    )
+    from kubernetes import client  # noqa: PLC0415
+
+    (database,) = (one for one in SECRETS if one["metadata"]["name"] == "dagster-postgres")
+    for name, value in database["stringData"].items():
+        monkeypatch.setenv(name, value)
+    for schema, config in (
+        (dagster_instance_config_schema(), DAGSTER),
+        (postgres.DagsterPostgresStorage.config_type(), DAGSTER["storage"]["postgres"]),
+    ):
+        checked = process_config(resolve_to_config_type(schema), config)
+        assert checked.success, checked.errors
+    checked = process_config(
+        resolve_to_config_type(dagster_k8s.K8sRunLauncher.config_type()), LAUNCHER
+    )
+    assert checked.success, checked.errors
+    given = checked.value
+    context = K8sContainerContext(
+        env_secrets=given["env_secrets"], volumes=given["volumes"],
+        volume_mounts=given["volume_mounts"], labels=given["labels"],
+        resources=given["resources"], security_context=given["security_context"],
+        run_k8s_config=UserDefinedDagsterK8sConfig.from_dict(given["run_k8s_config"]),
+    )  # fmt: skip
+    made = construct_dagster_k8s_job(
+        DagsterK8sJobConfig(
+            job_image="i:1", dagster_home=given["dagster_home"],
+            image_pull_policy=given["image_pull_policy"],
+            service_account_name=given["service_account_name"],
+            instance_config_map=given["instance_config_map"],
+            env_secrets=given["env_secrets"], volumes=given["volumes"],
+            volume_mounts=given["volume_mounts"], labels=given["labels"],
+            resources=given["resources"], security_context=given["security_context"],
+        ),
+        args=["dagster", "api", "execute_run"], job_name="dagster-run-1",
+        user_defined_k8s_config=context.run_k8s_config,
+    )  # fmt: skip
+    job = client.ApiClient().sanitize_for_serialization(made)
+    kubernetes_validate.validate(job, VERSIONS[-1], strict=True)
+    spec = job["spec"]["template"]["spec"]
+    (run,) = spec["containers"]
+    assert job["spec"]["template"]["metadata"]["labels"]["monitoring-lake/role"] == "runs"
+    assert run["securityContext"]["readOnlyRootFilesystem"] is True
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert {mount["name"] for mount in run["volumeMounts"]} == {v["name"] for v in spec["volumes"]}
+    assert run["resources"]["limits"]["memory"] == "4Gi"
