@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
+import zipfile
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -116,3 +120,22 @@ def test_the_health_check_is_of_the_port_that_it_serves():
     assert "grpc-health-check" in check
     ports = {re.search(r'"--port", "(\d+)"', one)[1] for one in (check, command)}
     assert ports == set(arguments_of("EXPOSE"))
+
+
+def test_the_wheel_builds_from_what_is_copied(tmp_path: Path):
+    """As the image's first stage builds it: nothing else of the checkout is needed."""
+    for source in copied_from_the_checkout():
+        target = tmp_path / "src" / source
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / source).is_dir():
+            shutil.copytree(ROOT / source, target, ignore=shutil.ignore_patterns("__pycache__"),
+                            dirs_exist_ok=True)  # fmt: skip
+        else:
+            shutil.copy(ROOT / source, target)
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=tmp_path / "src", check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {"lake/api.py", "assets/definitions.py"} <= names
+    assert "lake/_resources/deploy/dagster/dagster.yaml" in names
+    assert not [name for name in names if name.endswith((".env", "lake.toml"))]
