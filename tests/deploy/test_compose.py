@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -19,8 +18,10 @@ import pytest
 import requests
 import yaml
 
+from lake.base.cache import cache_dir
 from lake.config.settings import load
 from lake.servers.ports import free_ports
+from lake.servers.process import Process
 
 ROOT = Path(__file__).parents[2]
 HERE = ROOT / "deploy/compose"
@@ -143,18 +144,28 @@ def image_command() -> list[str]:
 @contextmanager
 def running(command: list[str], environment: dict[str, str], log: Path) -> Iterator[None]:
     program = str(Path(sys.executable).parent / command[0])
-    with log.open("wb") as out:
-        process = subprocess.Popen([program, *command[1:]], env=environment, stdout=out,
-                                   stderr=out, cwd=log.parent)  # fmt: skip
-        try:
-            yield
-            assert process.poll() is None, log.read_text()
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
+    process = Process([program, *command[1:]], home=log.parent, log=log, grace_s=30,
+                      environment=environment, throw_away=False)  # fmt: skip
+    try:
+        yield
+        assert process.alive, log.read_text("utf-8")
+        process.stop()
+    finally:
+        process.kill()
+
+
+def answer_to(url: str, query: str) -> dict[str, Any]:
+    answer = requests.post(f"{url}/graphql", json={"query": query}, timeout=60).json()
+    assert "errors" not in answer, answer
+    return answer["data"]
+
+
+LAUNCH = """mutation { launchRun(executionParams: { mode: "default", selector: {
+  repositoryLocationName: "monitoring-lake", repositoryName: "__repository__",
+  jobName: "rehearse" } }) {
+    __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
+RUN = """{ logsForRun(runId: "%s") { ... on EventConnection { events { __typename
+  ... on ExecutionStepFailureEvent { error { message cause { message } } } } } } }"""
 
 
 def until(command: list[str], environment: dict[str, str], within_s: float = 180) -> None:
@@ -196,22 +207,30 @@ def test_the_three_programs_work_together(tmp_path: Path):
     def check(name: str) -> list[str]:
         return local(SERVICES[name]["healthcheck"]["test"][1:])
 
-    environment = {**os.environ, "DAGSTER_HOME": str(home), "LAKE_CONFIG": str(toml)}
+    without = {name: value for name, value in os.environ.items() if not name.startswith("LAKE_")}
+    without |= {"DAGSTER_HOME": str(home)}
+    with_lake = {**without, "LAKE_CONFIG": str(toml), "LAKE_CACHE_DIR": str(cache_dir())}
     health = re.search(
         r"HEALTHCHECK .*?CMD (\[.*?\])", (ROOT / "Dockerfile").read_text(), re.DOTALL
     )
     assert health
+    url = f"http://127.0.0.1:{ports['web']}"
     with ExitStack() as stack:
-        stack.enter_context(running(local(image_command()), environment, tmp_path / "code.log"))
-        until(local(json.loads(health[1])), environment)
+        stack.enter_context(running(local(image_command()), with_lake, tmp_path / "code.log"))
+        until(local(json.loads(health[1])), without)
         for name in ("webserver", "daemon"):
             command = local(SERVICES[name]["command"])
-            stack.enter_context(running(command, environment, tmp_path / f"{name}.log"))
-        until(check("webserver"), environment)
-        until(check("daemon"), environment)
-        listed = "... on RepositoryConnection { nodes { schedules { name } } }"
-        query = f"{{ repositoriesOrError {{ {listed} }} }}"
-        answer = requests.post(f"http://127.0.0.1:{ports['web']}/graphql", json={"query": query},
-                               timeout=60).json()  # fmt: skip
-        nodes = answer["data"]["repositoriesOrError"]["nodes"]
-        assert "rehearse_monthly" in {one["name"] for node in nodes for one in node["schedules"]}
+            stack.enter_context(running(command, without, tmp_path / f"{name}.log"))
+        until(check("webserver"), without)
+        until(check("daemon"), without)
+        launched = answer_to(url, LAUNCH)["launchRun"]
+        assert launched["__typename"] == "LaunchRunSuccess", launched
+        # It fails because there is no snapshot: only the code server has the lake's configuration.
+        deadline = time.monotonic() + 180
+        failures: list[Any] = []
+        while not failures:
+            assert time.monotonic() < deadline
+            time.sleep(1)
+            events = answer_to(url, RUN % launched["run"]["runId"])["logsForRun"]["events"]
+            failures = [e for e in events if e["__typename"] == "ExecutionStepFailureEvent"]
+        assert "there is no snapshot to rehearse with" in str(failures)

@@ -40,7 +40,7 @@ def test_thanos_has_every_flag(thanos_program: Path, file: Path):
     assert [flag for flag in given if flag not in known] == []
 
 
-def test_the_lake_wants_as_many_stores_as_the_query_has():
+def test_min_stores_is_the_number_of_stores_of_the_query():
     source = settings_on("thanos").sources.prometheus
     strict = re.findall("--endpoint-strict=", (DEPLOY / "thanos/query.args").read_text("utf-8"))
     assert source.min_stores == len(strict) == 2
