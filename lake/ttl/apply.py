@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Literal
 
 from lake import audit
@@ -212,6 +213,8 @@ class _Act:
         if in_force is not None and target_s > in_force:
             expiry.set_limit(self._dataset, index, target_s)
             return "done", "", target_s
+        if self._is_too_old(expiry):
+            return "abandoned", "the plan is too old by now; run it again", in_force
         if in_force is None:  # an index makes the counts below quick
             name = expiry.set_limit(self._dataset, index, NEVER_S)
             index, in_force = Index(name, NEVER_S), NEVER_S
@@ -224,6 +227,12 @@ class _Act:
             expiry.set_limit(self._dataset, index, NEVER_S)
             return "abandoned", f"{arrived} while the limit was set; it was raised again", NEVER_S
         return "done", "", target_s
+
+    def _is_too_old(self, expiry: Expiry) -> bool:
+        """Whether half of the margin has gone by, perhaps over the question."""
+        plan = self._plan
+        assert plan.now is not None  # noqa: S101  a limit is decided
+        return expiry.clock() - plan.now > timedelta(seconds=plan.margin_s / 2)
 
     def _arrived(self, expiry: Expiry, source: Source) -> str:
         """Rows that may expire within the margin and were not there at the plan; "" for none."""

@@ -191,7 +191,7 @@ def test_a_server_without_ttl_is_reported(tmp_path: Any) -> None:
             applied = place.apply()
     assert not applied.ok
     assert (applied.plan.decision, applied.state) in {("blocked", "unchanged"), ("limit", "failed")}
-    assert "collMod" in applied.plan.why or "not implemented" in applied.why
+    assert "collMod" in applied.plan.why or "this server has no TTL indexes" in applied.why
 
 
 def test_a_user_who_may_only_read_gets_the_right_remedy(tmp_path: Any) -> None:
@@ -254,3 +254,18 @@ def test_a_partial_index_is_reported_and_not_used(exported: Hot) -> None:
     )
     found = {one["name"]: one.get("expireAfterSeconds") for one in exported.events.list_indexes()}
     assert found == {"_id_": None, "some": 300 * DAY_S, "lake_ttl": 10 * DAY_S}
+
+
+def test_a_plan_that_waited_too_long_for_its_answer_is_not_carried_out(
+    exported: Hot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = MongoExpiry.clock
+
+    def answers(plans: Any) -> None:
+        monkeypatch.setattr(
+            MongoExpiry, "clock", lambda self: clock(self) + dt.timedelta(days=1, minutes=1)
+        )
+
+    applied = exported.apply(confirm=answers)
+    assert (applied.state, exported.limit_s) == ("abandoned", None)
+    assert "too old" in applied.why

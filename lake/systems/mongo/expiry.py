@@ -45,7 +45,7 @@ from lake.systems.mongo.reading.reader import dated_between, of_day
 
 INDEX_NAME = "lake_ttl"
 _MAX_OBJECT_ID_S = 1 << 32
-_UNAUTHORIZED, _NO_SUCH_COMMAND = 13, 59
+_UNAUTHORIZED, _NO_SUCH_COMMAND, _NOT_IMPLEMENTED = 13, 59, 238
 _ROWS = 1024
 _DAY_S = 86_400
 
@@ -219,7 +219,12 @@ class MongoExpiry:
         if error.timeout or error.has_error_label("RetryableError"):
             return error
         remedy = "create the index by hand, or set [ttl.dataset.NAME] enabled = false"
-        if index and index.limit_s is None:
+        if error.code in (_NO_SUCH_COMMAND, _NOT_IMPLEMENTED):
+            remedy = (
+                "this server has no TTL indexes: nothing expires by itself; set "
+                "[ttl.dataset.NAME] enabled = false"
+            )
+        elif index and index.limit_s is None:
             remedy = (
                 "MongoDB before 5.1 gives no limit to an index that has none: drop it, "
                 f"db.getCollection({asked.collection!r}).dropIndex({index.name!r}), and run "
