@@ -9,6 +9,7 @@ import warnings
 
 import dagster as dg
 
+from assets.alerting import alert_sensor
 from assets.exports import export_asset
 from assets.guard import guard_asset, is_enabled
 from assets.rehearsal import rehearsal_asset
@@ -61,7 +62,7 @@ def build(settings: Settings, lake: LakeResource | None = None) -> dg.Definition
             *([GUARD_SCHEDULE] if guard else []),
             rehearsal_schedule(settings),
         ],
-        sensors=[manifest_sensor(settings)] if exports else [],
+        sensors=[*([manifest_sensor(settings)] if exports else []), alert_sensor(settings)],
         resources={"lake": lake or LakeResource.of(settings)},
         # The work of a run is threads waiting for servers: a process a step costs 5 s each.
         executor=dg.in_process_executor,

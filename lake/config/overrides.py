@@ -16,6 +16,10 @@ from lake.base.redaction import register_secret
 
 PREFIX = "LAKE_"
 _SECRET_KEYS = frozenset({"password", "bearer_token"})
+# URLs whose path may be what lets in: whoever has one may send.
+_SECRET_URLS = frozenset({"webhook_url", "heartbeat_url"})
+_SHORTEST_PATH = 8  # shorter ones stand in innocent addresses, too
+_TOKEN = re.compile(r"(?=[A-Za-z0-9_-]*[0-9])[A-Za-z0-9_-]{8,}")
 _SECRET_HEADER = re.compile("auth|cookie|key|password|secret|token", re.IGNORECASE)
 _SECRET_OPTION = re.compile(
     r"[?&;]\w*(?:password|passphrase)=([^&;]+)"
@@ -124,7 +128,9 @@ def _list(value: object) -> list[Any]:
 
 def refuse_secrets(data: dict[str, Any], path: Path) -> None:
     """Raises ConfigError where the file holds a secret."""
-    for key, _ in _secrets(data, ()):
+    for key, secret in _secrets(data, ()):
+        if key[-1] in _SECRET_URLS and not _has_token(secret):
+            continue
         raise ConfigError(
             "a secret in the configuration file",
             where=f"{path}: {'.'.join(key)}",
@@ -135,8 +141,11 @@ def refuse_secrets(data: dict[str, Any], path: Path) -> None:
 
 def register_secrets(data: dict[str, Any], env: Mapping[str, str]) -> None:
     """From here on no message shows a secret of this configuration."""
-    for _, secret in _secrets(data, ()):
-        register_secret(secret)
+    for key, secret in _secrets(data, ()):
+        if key[-1] in _SECRET_URLS:
+            register_url(secret)
+        else:
+            register_secret(secret)
     for variable in _AWS_SECRETS:
         register_secret(env.get(variable, ""))
 
@@ -170,8 +179,29 @@ def _secrets(table: Mapping[str, Any], key: Key) -> Iterator[tuple[Key, str]]:
         elif is_secret(path):
             if value and not isinstance(value, list):
                 yield path, str(value)
+        elif name in _SECRET_URLS:
+            if value:
+                yield path, str(value)
         elif isinstance(value, str):
             yield from ((path, secret) for secret in secrets_of(value))
+
+
+def register_url(url: str) -> None:
+    """A URL that is a secret: as a whole, and its path and query as a library's error shows it."""
+    _, _, rest = url.strip().partition("://")
+    path = rest[len(re.split(r"[/?#]", rest, maxsplit=1)[0]) :]
+    if path.strip("/?#"):
+        register_secret(url.strip())
+    if len(path) >= _SHORTEST_PATH:
+        register_secret(path)
+    for secret in secrets_of(url):
+        register_secret(secret)
+
+
+def _has_token(url: str) -> bool:
+    """Whether it has credentials, or a part of its path or query that nobody would think up."""
+    path = re.split(r"[/?#&=]", url.partition("://")[2])[1:]
+    return bool(secrets_of(url)) or any(_TOKEN.fullmatch(part) for part in path)
 
 
 def is_secret(key: Key) -> bool:

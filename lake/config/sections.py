@@ -87,11 +87,17 @@ def _latency(text: str) -> str:
     return text
 
 
+def checked_url(url: str) -> str:
+    """An HTTP URL. Raises ValueError, without the URL."""
+    return _http_url(url)
+
+
 Line = Annotated[str, AfterValidator(_line)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 HeaderValue = Annotated[str, AfterValidator(_header_value)]
 Password = Annotated[SecretStr, AfterValidator(_secret(_line))]
 Token = Annotated[SecretStr, AfterValidator(_secret(_header_value))]
+SecretUrl = Annotated[SecretStr, AfterValidator(_secret(lambda url: url and _http_url(url)))]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 MongoUri = Annotated[str, AfterValidator(_mongo_uri)]
 Latency = Annotated[str, AfterValidator(_latency)]

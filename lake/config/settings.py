@@ -21,6 +21,7 @@ from pydantic import Field, ValidationError, create_model
 
 from lake.base.causes import cause
 from lake.base.errors import ConfigError, UsageError
+from lake.config.alerts import AlertsSection
 from lake.config.datasets import Dataset
 from lake.config.explain import explain
 from lake.config.overrides import (
@@ -121,6 +122,7 @@ class Settings(Section):
     snapshots: SnapshotsSection = SnapshotsSection()
     hot: HotSection = HotSection()
     ttl: TtlSection = TtlSection()
+    alerts: AlertsSection = AlertsSection()
     dataset: tuple[AnyDataset, ...] = ()
 
     def dataset_named(self, name: str) -> Dataset:
@@ -183,7 +185,8 @@ def load(arguments: str | None = None, env: Mapping[str, str] = os.environ) -> S
         for name in ("rollups", "trends")
     }
     section = settings.lake.model_copy(update={"root": root, **own})
-    return settings.model_copy(update={"lake": section})
+    alerts = settings.alerts.below(path.parent)
+    return settings.model_copy(update={"lake": section, "alerts": alerts})
 
 
 def _unreadable(path: Path, error: OSError) -> ConfigError:

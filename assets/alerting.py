@@ -1,0 +1,364 @@
+"""Failures of Dagster's runs, and what the ledger shows, to the channels of `[alerts]`.
+
+Belongs here: which runs failed and which of that has succeeded since, as Dagster has it. Does not:
+what makes one cause, messages, channels (lake.alerts).
+
+One sensor for everything, with its state in the cursor: a sensor of Dagster's for failed runs is
+called once a run, and a backfill of a quarter has several that fail for one cause.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+
+from assets.guard import NAME as GUARD
+from assets.names import asset_name
+from assets.rehearsal import NAME as REHEARSAL
+from assets.resources import LakeResource
+from assets.snapshots import daily_systems, snapshot_name
+from lake.alerts import Alert, Book, Failure, alerts_of, conditions, open_channels
+from lake.alerts.cycle import finished_cycle
+from lake.alerts.failures import Operation
+from lake.alerts.heartbeat import ping
+from lake.alerts.testing import is_configured
+from lake.base.day import Day, day_range
+from lake.base.errors import LakeError
+from lake.base.redaction import redact
+from lake.config.settings import Settings
+from lake.systems.registry import backed_up_systems
+
+NAME = "send_alerts"
+_INTERVAL_S = 60
+_CHECKED_EVERY = timedelta(minutes=15)
+_OVERLAP = timedelta(minutes=5)  # runs whose end is stored a little late
+_PATIENCE = timedelta(minutes=15)  # for the other runs of a backfill
+_CYCLE_ENDS = 5  # o'clock UTC: after the recounts and the guard (schedules)
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_MOST_RUNS = 500
+_AT_WORK = frozenset(("REQUESTED", "CANCELING", "FAILING"))
+
+
+@dataclass
+class _State:
+    """What earlier ticks have left.
+
+    `since`: runs that ended before are done with; `seen`: those after it that are, too.
+    `failures` by asset, operation, text and time: the days. `ledger` are the alerts of the last
+    look at the ledger, at `checked`. `cycle` is the day whose heartbeat was sent, `reported` the
+    report's.
+    """
+
+    since: str
+    seen: list[str] = field(default_factory=list)
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    ledger: list[dict[str, Any]] = field(default_factory=list)
+    checked: str = ""
+    cycle: str = ""
+    reported: str = ""
+    book: str = ""
+
+    @classmethod
+    def parse(cls, text: str | None, now: datetime) -> _State:
+        """At the very first tick earlier failures are nobody's news."""
+        return cls(**json.loads(text)) if text else cls(now.isoformat())
+
+    def to_json(self) -> str:
+        return json.dumps(self.__dict__, separators=(",", ":"))
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What an op is about."""
+
+    operation: Operation
+    name: str
+    source: str
+    asset: dg.AssetKey
+
+
+def alert_sensor(settings: Settings) -> dg.SensorDefinition:
+    """Running by default; without channels it does nothing."""
+    subjects = _subjects(settings)
+
+    @dg.sensor(
+        name=NAME,
+        minimum_interval_seconds=_INTERVAL_S,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Sends one message a cause when exports, recounts, snapshots, the guard or a "
+        "rehearsal fail, and one when they succeed again; what the ledger shows to be at risk; "
+        "the heartbeat and the daily report. Channels: [alerts] in lake.toml.",
+    )
+    def send_alerts(
+        context: dg.SensorEvaluationContext, lake: LakeResource
+    ) -> dg.SensorResult | dg.SkipReason:
+        if not is_configured(settings):
+            return dg.SkipReason("[alerts] has no channel")
+        tick = _Tick(settings, subjects, context, lake)
+        tick.run()
+        return dg.SensorResult(cursor=tick.state.to_json())
+
+    return send_alerts
+
+
+def _subjects(settings: Settings) -> dict[str, _Subject]:
+    """By the name of the op, which is that of its first asset."""
+    found = {
+        asset_name(one.name): _Subject(
+            "export", one.name, one.source, dg.AssetKey(asset_name(one.name))
+        )
+        for one in settings.dataset
+    }
+    for system in backed_up_systems(settings):
+        name = snapshot_name(system)
+        found[name] = _Subject("snapshot", system, system, dg.AssetKey(name))
+    found[GUARD] = _Subject("guard", "guard of expiry", "", dg.AssetKey(GUARD))
+    found[REHEARSAL] = _Subject("rehearsal", "rehearsal", "", dg.AssetKey(REHEARSAL))
+    return found
+
+
+class _Tick:
+    """One evaluation."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        subjects: Mapping[str, _Subject],
+        context: dg.SensorEvaluationContext,
+        lake: LakeResource,
+    ) -> None:
+        self._settings = settings
+        self._subjects = subjects
+        self._instance = context.instance
+        self._log = context.log
+        self._lake = lake
+        self._now = datetime.now(UTC)
+        self.state = _State.parse(context.cursor, self._now)
+
+    def run(self) -> None:
+        state, book = self.state, Book.from_json(self.state.book)
+        self._take_failed_runs()
+        self._drop_what_succeeded()
+        failures = list(self._failures())
+        held = self._backfills_at_work()
+        ready = [one for one in failures if one.backfill not in held or self._waited(one)]
+        firing = [*alerts_of(one.failure for one in ready), *self._ledger_alerts()]
+        book.update(firing, self._now)
+        for alert, delivery in book.send(open_channels(self._settings), self._now):
+            if delivery.error:
+                self._log.warning(
+                    "%s was not accepted by %s: %s", alert.name, delivery.channel, delivery.error
+                )
+        self._end_of_cycle(failures, book)
+        state.book = book.to_json()
+
+    def _take_failed_runs(self) -> None:
+        """Adds the failures of runs that ended since the last tick."""
+        state = self.state
+        since = datetime.fromisoformat(state.since)
+        records = self._instance.get_run_records(
+            filters=dg.RunsFilter(
+                statuses=[dg.DagsterRunStatus.FAILURE], updated_after=since - _OVERLAP
+            ),
+            limit=_MOST_RUNS,
+            order_by="update_timestamp",
+            ascending=True,
+        )
+        for record in records:
+            run = record.dagster_run
+            if run.run_id in state.seen:
+                continue
+            if record.end_time and record.end_time < since.timestamp() - _OVERLAP.total_seconds():
+                continue
+            for failure in self._of_run(run, record.end_time or self._now.timestamp()):
+                self._replace_older(failure)
+                state.failures.append(failure)
+        state.seen = [record.dagster_run.run_id for record in records]
+        last = records[-1].update_timestamp if len(records) == _MOST_RUNS else self._now
+        state.since = last.isoformat()
+
+    def _replace_older(self, newer: Mapping[str, Any]) -> None:
+        """Days that have failed again count once."""
+        for record in self.state.failures:
+            if (record["op"], record["operation"]) == (newer["op"], newer["operation"]):
+                record["days"] = [day for day in record["days"] if day not in newer["days"]]
+
+    def _of_run(self, run: dg.DagsterRun, ended: float) -> Iterator[dict[str, Any]]:
+        failed = False
+        for entry in self._instance.all_logs(run.run_id, dg.DagsterEventType.STEP_FAILURE):
+            event = entry.dagster_event
+            subject = self._subjects.get(event.node_name or "") if event else None
+            if event is None or subject is None:
+                continue
+            failed = True
+            data = event.step_failure_data.user_failure_data
+            error = event.step_failure_data.error
+            text = (data.description if data else None) or (error.message if error else "")
+            of_days = {
+                day: str(value.value)
+                for day, value in (data.metadata if data else {}).items()
+                if _DAY.fullmatch(day)
+            }
+            yield from self._records(run, subject, text, of_days, entry.timestamp)
+        if not failed:  # its process was killed, or never started
+            text = "the run ended without a result, or could not start; see Dagster's page of it"
+            for key in run.asset_selection or ():
+                if subject := self._subjects.get(key.to_python_identifier()):
+                    yield from self._records(run, subject, text, {}, ended)
+
+    def _records(
+        self,
+        run: dg.DagsterRun,
+        subject: _Subject,
+        text: str,
+        of_days: Mapping[str, str],
+        at: float,
+    ) -> Iterator[dict[str, Any]]:
+        operation = subject.operation
+        if operation == "export":
+            if _is_recount(run):
+                operation = "recount"
+            of_days = of_days or dict.fromkeys(_days_of(run), text)
+        by_text: dict[str, list[str]] = {}
+        for day, reason in (of_days or {"": text}).items():
+            by_text.setdefault(reason, []).append(day)
+        for reason, days in by_text.items():
+            yield {
+                "op": subject.asset.to_python_identifier(),
+                "operation": operation,
+                "text": redact(reason),
+                "at": at,
+                "days": days,
+                "backfill": run.tags.get("dagster/backfill", ""),
+            }
+
+    def _drop_what_succeeded(self) -> None:
+        """Failures of which the asset has a newer record, by whatever run."""
+        left = []
+        for record in self.state.failures:
+            subject = self._subjects.get(record["op"])
+            if subject is None:
+                continue  # no longer configured
+            done = self._done_since(subject, record)
+            days = [day for day in record["days"] if day not in done]
+            if days:
+                left.append(record | {"days": days})
+        self.state.failures = left
+
+    def _done_since(self, subject: _Subject, record: Mapping[str, Any]) -> set[str]:
+        days = [day for day in record["days"] if day]
+        found = self._instance.fetch_materializations(
+            dg.AssetRecordsFilter(
+                asset_key=subject.asset,
+                asset_partitions=days or None,
+                after_timestamp=record["at"],
+            ),
+            limit=max(2 * len(days), 1),
+        ).records
+        return {one.partition_key or "" for one in found}
+
+    def _failures(self) -> Iterator[_Known]:
+        for record in self.state.failures:
+            subject = self._subjects[record["op"]]
+            at = datetime.fromtimestamp(record["at"], UTC)
+            for day in record["days"]:
+                failure = Failure(
+                    record["operation"], subject.name, subject.source, record["text"], at, day
+                )
+                yield _Known(failure, record["backfill"])
+
+    def _waited(self, one: _Known) -> bool:
+        return self._now - one.failure.at > _PATIENCE
+
+    def _backfills_at_work(self) -> set[str]:
+        """Those of known failures that have runs which are not over."""
+        ids = {record["backfill"] for record in self.state.failures} - {""}
+        at_work = set()
+        for one in ids:
+            backfill = self._instance.get_backfill(one)
+            if backfill and backfill.status.value in _AT_WORK:
+                at_work.add(one)
+        return at_work
+
+    def _ledger_alerts(self) -> list[Alert]:
+        state = self.state
+        last = datetime.fromisoformat(state.checked) if state.checked else None
+        if last is None or self._now - last >= _CHECKED_EVERY:
+            try:
+                found = conditions(self._settings, self._lake.store(self._settings), self._now)
+            except LakeError as error:
+                found = [_no_ledger(error)]
+            state.ledger = [one.to_json() for one in found]
+            state.checked = self._now.isoformat()
+        return [Alert.from_json(one) for one in state.ledger]
+
+    def _end_of_cycle(self, failures: Iterable[_Known], book: Book) -> None:
+        """The heartbeat and the report, once a day, when the day's work is done."""
+        today = Day(self._now.date())
+        state = self.state
+        if self._now.hour < _CYCLE_ENDS or state.cycle == state.reported == str(today):
+            return
+        if any(one.failure.operation != "rehearsal" for one in failures):
+            return
+        if any(alert.severity == "critical" for alert in book.open):
+            return
+        try:
+            systems = daily_systems(self._settings)
+            store = self._lake.store(self._settings)
+            cycle = finished_cycle(self._settings, store, systems, today)
+            if cycle is None:
+                return
+            if state.cycle != str(today):
+                ping(self._settings)
+                state.cycle = str(today)
+        except LakeError as error:
+            self._log.warning("no heartbeat: %s", error)
+            return
+        if state.reported != str(today):
+            self._report(cycle.report(self._now))
+            state.reported = str(today)
+
+    def _report(self, report: Alert) -> None:
+        if self._settings.alerts.report == "never":
+            return
+        for channel in open_channels(self._settings):
+            if channel.keeps_state:
+                continue  # Alertmanager is for alerts
+            try:
+                channel.send(report)
+            except LakeError as error:
+                self._log.warning("no report by %s: %s", channel.name, error)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A failure, and the backfill that it came from, or empty."""
+
+    failure: Failure
+    backfill: str
+
+
+def _no_ledger(error: LakeError) -> Alert:
+    return Alert("LakeUnreadable", "critical", f"the lake can't be read: {error.what}", str(error))
+
+
+def _is_recount(run: dg.DagsterRun) -> bool:
+    ops: Any = (run.run_config or {}).get("ops", {})
+    return any((op.get("config") or {}).get("recheck") for op in ops.values())
+
+
+def _days_of(run: dg.DagsterRun) -> list[str]:
+    """The partitions of a run that failed before it had any."""
+    if one := run.tags.get("dagster/partition"):
+        return [one]
+    first = run.tags.get("dagster/asset_partition_range_start")
+    last = run.tags.get("dagster/asset_partition_range_end")
+    if not (first and last):
+        return []
+    return [str(day) for day in day_range(Day.parse(first), Day.parse(last).plus(1))]

@@ -1,0 +1,33 @@
+"""Alerts: what is wrong, to the channels of `[alerts]`, once a cause.
+
+alert         what is said: the value
+channels      those that are configured
+webhook, mail, alertmanager, heartbeat   one each
+posting       HTTP requests whose errors show no secret
+secrets       secrets from their files
+book          which alerts are open, and which channel has heard of them
+failures      failed partitions, one alert a cause
+conditions    what the ledger alone shows: lag against `[hot]`, damaged days, guards that are silent
+testing       a test message to each channel
+cycle         whether the day's work is done
+
+Belongs here: from a failure to a message. Does not: watching Dagster's runs (assets), Prometheus
+(lake.metrics).
+"""
+
+from lake.alerts.alert import Alert
+from lake.alerts.book import Book
+from lake.alerts.channels import Channel, Delivery, open_channels
+from lake.alerts.conditions import conditions
+from lake.alerts.failures import Failure, alerts_of
+
+__all__ = [
+    "Alert",
+    "Book",
+    "Channel",
+    "Delivery",
+    "Failure",
+    "alerts_of",
+    "conditions",
+    "open_channels",
+]

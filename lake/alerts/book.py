@@ -1,0 +1,114 @@
+"""Which alerts are open, and which channel has heard what.
+
+Belongs here: one message when a cause opens, one when it ends, to each channel; what failed to be
+delivered is sent again. Does not: what is wrong, sending.
+
+The state is kept as JSON between two rounds. A round that ends between sending and keeping it sends
+the same message again: at least once, not exactly once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
+
+from lake.alerts.alert import Alert
+from lake.alerts.channels import Channel, Delivery, deliver
+
+_AGAIN = timedelta(hours=1)  # to channels that forget what is not repeated
+_GIVEN_UP = timedelta(days=2)  # a resolved message that no channel takes is news no more
+
+
+@dataclass
+class _Entry:
+    """One alert. `told` are the channels that accepted it as it is now, `fired` those that
+    accepted it as firing: nobody else hears that it is over.
+    """
+
+    alert: Alert
+    told: list[str] = field(default_factory=list)
+    fired: list[str] = field(default_factory=list)
+    repeated_at: str = ""
+
+
+class Book:
+    """The open alerts, and the ended ones that somebody still has to hear of."""
+
+    def __init__(self, entries: Iterable[_Entry] = ()) -> None:
+        self._entries = {entry.alert.key: entry for entry in entries}
+
+    @property
+    def open(self) -> list[Alert]:
+        """Those that are firing, in the order in which they began."""
+        alerts = [one.alert for one in self._entries.values() if not one.alert.is_resolved]
+        return sorted(alerts, key=lambda alert: alert.started_at)
+
+    def update(self, firing: Collection[Alert], now: datetime) -> None:
+        """Takes what is firing now; what no longer is has ended.
+
+        An alert that is known keeps its beginning, and takes the newer texts.
+        """
+        keys = {alert.key for alert in firing}
+        for alert in firing:
+            known = self._entries.get(alert.key)
+            if known is None:
+                self._entries[alert.key] = _Entry(alert)
+            elif known.alert.is_resolved:  # who has not heard of the end need not hear of this
+                still = sorted(set(known.fired) - set(known.told))
+                self._entries[alert.key] = _Entry(alert, list(still), still)
+            elif alert.severity != known.alert.severity:
+                fresh = replace(alert, started_at=known.alert.started_at)
+                self._entries[alert.key] = _Entry(fresh, fired=known.fired)
+            else:
+                known.alert = replace(alert, started_at=known.alert.started_at)
+        for key, entry in list(self._entries.items()):
+            if key not in keys and not entry.alert.is_resolved:
+                entry.alert, entry.told = replace(entry.alert, ended_at=now), []
+
+    def send(self, channels: Collection[Channel], now: datetime) -> list[tuple[Alert, Delivery]]:
+        """Sends what each channel has not heard yet. Entries that are done with are dropped."""
+        sent = []
+        for entry in list(self._entries.values()):
+            for delivery in deliver(channels, entry.alert, self._deaf(entry, channels, now)):
+                sent.append((entry.alert, delivery))
+                if delivery.error is None:
+                    self._heard(entry, delivery.channel, now)
+        names = {channel.name for channel in channels}
+        for key, entry in list(self._entries.items()):
+            ended = entry.alert.ended_at
+            if ended and (
+                not (set(entry.fired) & names) - {*entry.told} or now - ended > _GIVEN_UP
+            ):
+                del self._entries[key]
+        return sent
+
+    def _deaf(self, entry: _Entry, channels: Collection[Channel], now: datetime) -> set[str]:
+        """The channels that are not to hear of it now."""
+        names = {channel.name for channel in channels}
+        if entry.alert.is_resolved:
+            return (names - set(entry.fired)) | set(entry.told)
+        last = datetime.fromisoformat(entry.repeated_at) if entry.repeated_at else None
+        due = last is None or now - last >= _AGAIN
+        forgetful = {channel.name for channel in channels if channel.keeps_state} if due else set()
+        return set(entry.told) - forgetful
+
+    def _heard(self, entry: _Entry, channel: str, now: datetime) -> None:
+        entry.told = sorted({*entry.told, channel})
+        if not entry.alert.is_resolved:
+            entry.fired = sorted({*entry.fired, channel})
+            entry.repeated_at = now.isoformat()
+
+    def to_json(self) -> str:
+        """The state, for `from_json`."""
+        return json.dumps(
+            [asdict(one) | {"alert": one.alert.to_json()} for one in self._entries.values()],
+            separators=(",", ":"),
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Book:
+        """Empty text: nothing is known yet."""
+        entries = json.loads(text) if text else []
+        return cls(_Entry(**{**one, "alert": Alert.from_json(one["alert"])}) for one in entries)

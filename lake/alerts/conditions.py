@@ -1,0 +1,116 @@
+"""What the ledger alone shows to be wrong.
+
+Belongs here: thresholds, texts with the hour at which rows go. Does not: failures of runs
+(failures), the same rules for Prometheus (deploy/prometheus/rules).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+from lake.alerts.alert import Alert
+from lake.base.day import Day
+from lake.config.settings import Settings
+from lake.lag import Lag, lags
+from lake.status import DatasetStatus, read_status
+from lake.store import Store
+from lake.ttl.silence import silences
+
+_SUCCESS_WITHIN = timedelta(hours=36)
+_LOST_DAYS = 7  # they never come back: an alert that never ended would hide the next one
+
+
+def conditions(settings: Settings, store: Store, now: datetime | None = None) -> list[Alert]:
+    """What is wrong now, from manifests; no source is asked. Raises what the store raises."""
+    now = now or datetime.now(UTC)
+    statuses = read_status(settings, store, None)
+    return [
+        *(alert for lag in lags(settings, statuses, now) for alert in _at_risk(settings, lag, now)),
+        *_damaged(statuses),
+        *_no_success(statuses, now),
+        *_silent_guards(settings, store, now),
+    ]
+
+
+def _at_risk(settings: Settings, lag: Lag, now: datetime) -> Iterator[Alert]:
+    labels = {"dataset": lag.dataset, "source": lag.source}
+    hours = lag.hours_left(now)
+    if lag.days and hours < settings.alerts.warn_hours:
+        critical = hours < settings.alerts.critical_hours
+        goes = f"{lag.goes_at:%Y-%m-%d %H:%M} UTC"
+        yield Alert(
+            "LakeRowsGo",
+            "critical" if critical else "warning",
+            f"{lag.dataset}: {lag.source} forgets the first unproven row at {goes}",
+            f"{lag.first_unproven} is the first of {lag.days} closed days that are not proven; by "
+            f"[hot] {lag.source} has {max(hours, 0):.0f} hours left of it\n"
+            f"remedy: lake export {lag.dataset} --from {lag.first_unproven} --to {lag.today}",
+            labels,
+            started_at=now,
+        )
+    kept: int = getattr(settings.hot, lag.source)
+    recent = [day for day in lag.lost if day.days_until(lag.today) <= kept + _LOST_DAYS]
+    if recent:
+        number = "1 day" if len(recent) == 1 else f"{len(recent)} days"
+        yield Alert(
+            "LakeRowsLost",
+            "critical",
+            f"{lag.dataset}: {lag.source} has forgotten {number} not proven ({_span(recent)})",
+            "remedy: `lake snapshots` lists snapshots that may hold them",
+            labels,
+            started_at=now,
+        )
+
+
+def _damaged(statuses: Sequence[DatasetStatus]) -> Iterator[Alert]:
+    for one in statuses:
+        for state, severity in (("damaged", "critical"), ("differs", "warning")):
+            days = sorted(day for day, status in one.days.items() if status.state == state)
+            if not days:
+                continue
+            number = "1 day is" if len(days) == 1 else f"{len(days)} days are"
+            yield Alert(
+                "LakeDayDamaged" if state == "damaged" else "LakeDayDiffers",
+                "critical" if severity == "critical" else "warning",
+                f"{one.dataset}: {number} {state} ({_span(days)})",
+                f"remedy: lake verify {one.dataset}; lake export {one.dataset} --force while "
+                f"{one.source} has them",
+                {"dataset": one.dataset, "source": one.source},
+            )
+
+
+def _span(days: Sequence[Day]) -> str:
+    return str(days[0]) if len(days) == 1 else f"{days[0]} … {days[-1]}"
+
+
+def _no_success(statuses: Sequence[DatasetStatus], now: datetime) -> Iterator[Alert]:
+    """Of all datasets together: one that stands alone lags, which is said elsewhere."""
+    written = [
+        datetime.fromisoformat(day.created_at)
+        for one in statuses
+        for day in one.days.values()
+        if day.created_at
+    ]
+    last = max(written, default=None)
+    if last and now - last > _SUCCESS_WITHIN:
+        hours = _SUCCESS_WITHIN.total_seconds() / 3600
+        yield Alert(
+            "LakeNoExportSuccess",
+            "warning",
+            f"nothing was exported for {hours:.0f} hours",
+            f"The last manifest is of {last:%Y-%m-%d %H:%M} UTC.\nremedy: lake doctor",
+            started_at=now,
+        )
+
+
+def _silent_guards(settings: Settings, store: Store, now: datetime) -> Iterator[Alert]:
+    for silence in silences(settings, store, now=now):
+        yield Alert(
+            "LakeGuardSilent",
+            "critical",
+            f"{silence.dataset}: the guard of expiry has not run for {silence.hours} hours",
+            str(silence),
+            {"dataset": silence.dataset},
+            started_at=now,
+        )

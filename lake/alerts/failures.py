@@ -1,0 +1,100 @@
+"""Failed partitions, snapshots and runs as alerts: one a cause, not one a partition.
+
+Belongs here: what makes two failures one cause, and what is said of it. Does not: noticing them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from lake.alerts.alert import Alert, Severity
+from lake.base.redaction import redact
+
+Operation = Literal["export", "recount", "snapshot", "guard", "rehearsal"]
+_NAMES: dict[Operation, tuple[str, Severity]] = {
+    "export": ("LakeExportFailed", "critical"),
+    "recount": ("LakeRecountFailed", "warning"),
+    "snapshot": ("LakeSnapshotFailed", "critical"),
+    "guard": ("LakeGuardFailed", "warning"),
+    "rehearsal": ("LakeRehearsalFailed", "warning"),
+}
+_VARYING = re.compile(r"\d{4}-\d\d-\d\d|\d[\d,.]*")
+_SHOWN = 10  # datasets by name
+_LONGEST = 2000
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One thing that failed: a dataset's day, a system's snapshot, the guard, a rehearsal.
+
+    `subject` is the dataset or the system, `source` its system, `day` empty where there is none.
+    `text` is the error as people read it; its first line says what, the others are details.
+    """
+
+    operation: Operation
+    subject: str
+    source: str
+    text: str
+    at: datetime
+    day: str = ""
+
+    @property
+    def what(self) -> str:
+        """The cause in a line."""
+        return redact(self.text.strip().partition("\n")[0])
+
+    @property
+    def cause(self) -> tuple[Operation, str, str, str]:
+        """The same for all failures that are one message.
+
+        Days, numbers and the subject's name are no part of it: "3 of 31 days of lines failed" is
+        what "5 of 31 days of events failed" is.
+        """
+        names = re.escape(self.subject)
+        plain = _VARYING.sub("#", re.sub(rf"\b{names}\b", "#", self.what))
+        return (self.operation, self.source, "" if self.day else self.subject, plain)
+
+
+def alerts_of(failures: Iterable[Failure]) -> list[Alert]:
+    """One a cause, the oldest first."""
+    causes: dict[tuple[str, ...], list[Failure]] = {}
+    for one in sorted(failures, key=lambda failure: (failure.at, failure.subject, failure.day)):
+        causes.setdefault(one.cause, []).append(one)
+    return [_alert(cause, group) for cause, group in causes.items()]
+
+
+def _alert(cause: tuple[str, ...], group: list[Failure]) -> Alert:
+    first = group[0]
+    name, severity = _NAMES[first.operation]
+    digest = hashlib.sha256("\n".join(cause).encode()).hexdigest()[:12]
+    labels = {"source": first.source} if first.source else {}
+    labels["cause"] = digest
+    subjects = list(dict.fromkeys(one.subject for one in group))
+    shown = ", ".join(subjects[:_SHOWN])
+    if len(subjects) > _SHOWN:
+        shown += f" and {len(subjects) - _SHOWN} more"
+    lines = [f"datasets: {shown}" if first.day else f"of: {shown}", first.text[:_LONGEST]]
+    return Alert(
+        name,
+        severity,
+        f"{first.operation} failed: {_extent(group, subjects)}: {first.what}",
+        "\n".join(lines),
+        labels,
+        started_at=first.at,
+    )
+
+
+def _extent(group: list[Failure], subjects: list[str]) -> str:
+    """What failed, in few words."""
+    days = sorted({one.day for one in group if one.day})
+    what = subjects[0] if len(subjects) == 1 else f"{len(subjects)} datasets"
+    if not days:
+        return what
+    span = days[0] if len(days) == 1 else f"{days[0]} … {days[-1]}"
+    number = len({(one.subject, one.day) for one in group})
+    return f"{what}, {number} {'day' if number == 1 else 'days'} ({span})"

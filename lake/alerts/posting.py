@@ -1,0 +1,65 @@
+"""HTTP requests to a channel; errors name its host and nothing else of its URL.
+
+Belongs here: one request, its failures as LakeErrors. Does not: what is sent.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+
+from lake.base.causes import cause
+from lake.base.errors import LakeError, Refused, TransientError
+
+_TIMEOUT_S = (5, 15)
+_SHOWN_CHARS = 200
+
+
+def post(what: str, url: str, body: Any, ca_file: str = "") -> None:
+    """POSTs JSON. Raises Refused or TransientError."""
+    _request("POST", what, url, ca_file, json=body)
+
+
+def get(what: str, url: str, ca_file: str = "") -> None:
+    """GETs. Raises Refused or TransientError."""
+    _request("GET", what, url, ca_file)
+
+
+def host_of(url: str) -> str:
+    """What may be shown of a URL: scheme, host and port."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def _request(method: str, what: str, url: str, ca_file: str, **options: Any) -> None:
+    try:
+        with requests.request(
+            method,
+            url,
+            timeout=_TIMEOUT_S,
+            allow_redirects=False,
+            verify=ca_file or True,
+            **options,
+        ) as answer:
+            status, text = answer.status_code, answer.text[:_SHOWN_CHARS]
+    except (requests.RequestException, OSError) as error:
+        raise TransientError(
+            f"{what} does not answer",
+            where=host_of(url),
+            found=cause(error),
+            remedy="check its URL in [alerts], and the network",
+        ) from None
+    if status // 100 != 2:
+        raise _failed(what, url, status, text)
+
+
+def _failed(what: str, url: str, status: int, text: str) -> LakeError:
+    kind = TransientError if status >= 500 or status == 429 else Refused
+    return kind(
+        f"{what} does not accept the message",
+        where=host_of(url),
+        found=f"HTTP {status}: {' '.join(text.split())}",
+        remedy="check its URL in [alerts]" if kind is Refused else None,
+    )

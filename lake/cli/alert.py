@@ -1,0 +1,111 @@
+"""`lake alert test` and `lake alert check`.
+
+Belongs here: options, what is printed. Does not: channels, conditions.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from lake.cli.options import config_option, json_option
+
+if TYPE_CHECKING:
+    from lake.alerts import Delivery
+    from lake.config.settings import Settings
+
+
+@click.group()
+def alert() -> None:
+    """Sends alerts to the channels of [alerts].
+
+    \b
+    Example:  lake alert test
+    """
+
+
+@alert.command()
+@json_option
+@config_option
+def test(as_json: bool, config: str | None) -> None:
+    """Sends a test message to each configured channel.
+
+    The webhook, e-mail and Alertmanager get one message each, the heartbeat URL one request.
+    Alertmanager keeps the test alert for 5 minutes.
+
+    Exit status: 1 if a channel does not accept it.
+
+    \b
+    Example:  lake alert test
+    """
+    from lake.alerts.testing import test_all  # noqa: PLC0415
+    from lake.config.settings import load  # noqa: PLC0415
+
+    settings = load(config)
+    _require_channels(settings)
+    deliveries = test_all(settings)
+    if as_json:
+        click.echo(json.dumps({"channels": [one.to_json() for one in deliveries]}, indent=1))
+    else:
+        for one in deliveries:
+            click.echo(_line(one))
+    if any(one.error for one in deliveries):
+        sys.exit(1)
+
+
+@alert.command()
+@json_option
+@config_option
+def check(as_json: bool, config: str | None) -> None:
+    """Lists what the ledger shows to be wrong now.
+
+    \b
+    rows that a source forgets before the lake holds them, with the hour ([hot]);
+    damaged and differing days; no export for 36 hours; a guard of expiry that does not run.
+
+    Reads every manifest, asks no source, sends nothing. Dagster checks the same every 15 minutes
+    and sends it.
+
+    Exit status: 1 if anything is listed.
+
+    \b
+    Example:  lake alert check
+    """
+    from contextlib import closing  # noqa: PLC0415
+
+    from lake.alerts import conditions  # noqa: PLC0415
+    from lake.config.settings import load  # noqa: PLC0415
+    from lake.export import Exporter  # noqa: PLC0415
+
+    settings = load(config)
+    with closing(Exporter(settings)) as exporter:
+        found = conditions(settings, exporter.store)
+    if as_json:
+        click.echo(json.dumps({"alerts": [one.to_json() for one in found]}, indent=1))
+    for one in found if not as_json else ():
+        click.echo(one.title)
+        for line in one.description.splitlines():
+            click.echo(f"  {line}")
+    if found:
+        sys.exit(1)
+
+
+def _require_channels(settings: Settings) -> None:
+    from lake.alerts.testing import is_configured  # noqa: PLC0415
+    from lake.base.errors import ConfigError  # noqa: PLC0415
+
+    if not is_configured(settings):
+        raise ConfigError(
+            "no channel is configured",
+            where="[alerts]",
+            expected="webhook_url, alertmanager_url, heartbeat_url or [alerts.email]",
+        )
+
+
+def _line(delivery: Delivery) -> str:
+    if delivery.error is None:
+        return f"{delivery.channel:<12} accepted"
+    return f"{delivery.channel:<12} failed: {delivery.error}"

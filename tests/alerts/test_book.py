@@ -1,0 +1,178 @@
+"""Who hears what, and how often; what one cause is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lake.alerts import Alert, Book, Failure, alerts_of
+from lake.base.errors import TransientError
+
+START = datetime(2026, 11, 28, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+@dataclass
+class Ear:
+    """A channel in memory; `deaf` makes it fail."""
+
+    name: str
+    keeps_state: bool = False
+    deaf: bool = False
+    heard: list[str] = field(default_factory=list)
+
+    def send(self, alert: Alert) -> None:
+        if self.deaf:
+            raise TransientError("no answer")
+        self.heard.append(("-" if alert.is_resolved else "+") + alert.name)
+
+
+def alert(name: str, severity="warning") -> Alert:
+    return Alert(name, severity, name, started_at=START)
+
+
+def rounds(ears: list[Ear], *firing: set[str], every=MINUTE) -> Book:
+    """One round each, the state kept as text in between."""
+    text = ""
+    for number, names in enumerate(firing):
+        book = Book.from_json(text)
+        now = START + number * every
+        book.update([alert(name) for name in names], now)
+        book.send(ears, now)
+        text = book.to_json()
+    return Book.from_json(text)
+
+
+def test_one_message_when_it_begins_and_one_when_it_ends():
+    ear = Ear("a")
+    book = rounds([ear], {"x"}, {"x", "y"}, {"x", "y"}, {"y"}, {"y"}, set(), set())
+    assert ear.heard == ["+x", "+y", "-x", "-y"]
+    assert book.to_json() == "[]"
+
+
+def test_it_may_come_again():
+    ear = Ear("a")
+    rounds([ear], {"x"}, set(), {"x"}, {"x"}, set())
+    assert ear.heard == ["+x", "-x", "+x", "-x"]
+
+
+def test_what_is_not_accepted_is_sent_again_to_that_channel_alone():
+    good, bad = Ear("good"), Ear("bad", deaf=True)
+    book = Book()
+    for number in range(3):
+        bad.deaf = number < 2
+        book.update([alert("x")], START + number * MINUTE)
+        book = Book.from_json(book.to_json())
+        book.send([good, bad], START + number * MINUTE)
+    assert (good.heard, bad.heard) == (["+x"], ["+x"])
+
+
+def test_who_never_heard_of_it_does_not_hear_that_it_is_over():
+    deaf = Ear("deaf", deaf=True)
+    book = rounds([deaf], {"x"})
+    deaf.deaf = False
+    book.update([], START + MINUTE)
+    book.send([deaf], START + MINUTE)
+    assert deaf.heard == []
+    assert book.to_json() == "[]"
+
+
+def test_alertmanager_hears_it_every_hour():
+    ear = Ear("alertmanager", keeps_state=True)
+    plain = Ear("webhook")
+    rounds([ear, plain], *[{"x"}] * 13, every=10 * MINUTE)
+    assert ear.heard == ["+x", "+x", "+x"]
+    assert plain.heard == ["+x"]
+
+
+def test_a_worse_state_is_a_message():
+    ear, book = Ear("a"), Book()
+    for severity in ("warning", "warning", "critical", "critical"):
+        book.update([alert("x", severity)], START)
+        book.send([ear], START)
+    assert ear.heard == ["+x", "+x"]
+    assert [one.severity for one in book.open] == ["critical"]
+    book.update([], START)
+    book.send([ear], START)
+    assert ear.heard[-1] == "-x"
+
+
+def test_a_channel_that_is_added_later_hears_what_is_open():
+    first, second = Ear("first"), Ear("second")
+    book = rounds([first], {"x"})
+    book.send([first, second], START)
+    assert (first.heard, second.heard) == (["+x"], ["+x"])
+
+
+@given(
+    st.lists(st.sets(st.sampled_from("xyz")), max_size=12),
+    st.lists(st.booleans(), min_size=12, max_size=12),
+)
+def test_what_arrives_alternates_and_ends_as_it_is(firing, deaf):
+    """With a channel that fails at any rounds: each + is followed by its −, never two alike."""
+    ear, book = Ear("a"), Book()
+    for number, names in enumerate([*firing, firing[-1] if firing else set()]):
+        ear.deaf = number < len(firing) and deaf[number]
+        now = START + number * MINUTE
+        book.update([alert(name) for name in names], now)
+        book.send([ear], now)
+        book = Book.from_json(book.to_json())
+    for name in "xyz":
+        signs = [one[0] for one in ear.heard if one[1] == name]
+        assert signs == ["+", "-"] * (len(signs) // 2) + ["+"] * (len(signs) % 2)
+    if firing:
+        last = {one[1]: one[0] for one in ear.heard}
+        assert {name for name, sign in last.items() if sign == "+"} == firing[-1]
+
+
+def failure(subject: str, day: str, text: str, operation="export", source="mongo") -> Failure:
+    return Failure(operation, subject, source, text, START, day)
+
+
+def days(first: int, last: int) -> list[str]:
+    return [f"2026-07-{day:02}" for day in range(first, last + 1)]
+
+
+def test_a_quarter_that_fails_for_one_cause_is_one_message():
+    failures = [
+        failure(name, day, f"no answer to the query of {day}\n  where: 10.0.0.1 {number}")
+        for name in ("events", "users")
+        for number, day in enumerate(days(1, 31))
+    ]
+    (one,) = alerts_of(failures)
+    assert (one.name, one.severity, one.labels["source"]) == (
+        "LakeExportFailed",
+        "critical",
+        "mongo",
+    )
+    assert one.summary == (
+        "export failed: 2 datasets, 62 days (2026-07-01 … 2026-07-31): "
+        "no answer to the query of 2026-07-01"
+    )
+    assert one.description.startswith("datasets: events, users\nno answer")
+
+
+def test_other_causes_are_other_messages():
+    failures = [
+        failure("events", "2026-07-01", "no answer"),
+        failure("lines", "2026-07-01", "no answer", source="loki"),
+        failure("events", "2026-07-02", "12 rows were read, 13 counted"),
+        failure("events", "2026-07-03", "9 rows were read, 10 counted"),
+        failure("events", "2026-07-01", "no answer", operation="recount"),
+        failure("mongo", "", "no space", operation="snapshot"),
+    ]
+    found = alerts_of(failures)
+    assert len(found) == 5
+    assert len({one.key for one in found}) == 5
+    assert [one.summary for one in found if "counted" in one.summary] == [
+        "export failed: events, 2 days (2026-07-02 … 2026-07-03): 12 rows were read, 13 counted"
+    ]
+
+
+def test_the_identity_stays_when_more_of_it_fails():
+    some = [failure("events", day, "no answer") for day in days(1, 3)]
+    more = [*some, failure("users", "2026-07-09", "no answer")]
+    assert alerts_of(some)[0].key == alerts_of(more)[0].key

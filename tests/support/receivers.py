@@ -1,0 +1,120 @@
+"""Receivers of alerts on the loopback: HTTP (a webhook, a heartbeat) and SMTP.
+
+Belongs here: what arrives, answers that a test sets. Does not: claims.
+"""
+
+from __future__ import annotations
+
+import email
+import json
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.message import Message
+from email.policy import default
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
+
+from lake.servers.ports import free_ports
+
+
+@dataclass
+class Receiver:
+    """`requests` are (method, path, JSON or None); `status` and `answer` are what it replies."""
+
+    url: str
+    requests: list[tuple[str, str, Any]] = field(default_factory=list)
+    status: int = 200
+    answer: str = "ok"
+
+    @property
+    def texts(self) -> list[str]:
+        """Of the webhook's messages."""
+        return [body["text"] for method, _, body in self.requests if method == "POST"]
+
+
+@contextmanager
+def http_receiver() -> Iterator[Receiver]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            size = int(self.headers["Content-Length"])
+            self.reply(json.loads(self.rfile.read(size)))
+
+        def do_GET(self) -> None:
+            self.reply(None)
+
+        def reply(self, body: Any) -> None:
+            receiver.requests.append((self.command, self.path, body))
+            self.send_response(receiver.status)
+            self.end_headers()
+            self.wfile.write(receiver.answer.encode())
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        receiver = Receiver(f"http://127.0.0.1:{server.server_port}")
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield receiver
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@dataclass
+class Mailbox:
+    """`logins` are accepted; `reply` is the answer to a message."""
+
+    port: int = 0
+    messages: list[Message] = field(default_factory=list)
+    recipients: list[list[str]] = field(default_factory=list)
+    logins: list[tuple[str, str]] = field(default_factory=list)
+    over_tls: list[bool] = field(default_factory=list)
+    reply: str = "250 OK"
+
+    async def handle_DATA(self, server: SMTP, session: Any, envelope: Any) -> str:  # noqa: N802
+        self.messages.append(email.message_from_bytes(envelope.content, policy=default))
+        self.recipients.append(envelope.rcpt_tos)
+        self.over_tls.append(session.ssl is not None)
+        return self.reply
+
+
+@contextmanager
+def smtp_receiver(
+    context: ssl.SSLContext | None = None, login: tuple[str, str] | None = None
+) -> Iterator[Mailbox]:
+    """With `context` STARTTLS is required, with `login` that user and password."""
+    box = Mailbox()
+
+    def authenticate(
+        server: SMTP, session: Any, envelope: Any, mechanism: str, data: Any
+    ) -> AuthResult:
+        assert isinstance(data, LoginPassword)
+        given = (data.login.decode(), data.password.decode())
+        box.logins.append(given)
+        # Servers there are that repeat what was sent.
+        said = f"535 5.7.8 {given[1]} is wrong for {given[0]}"
+        return AuthResult(success=given == login, handled=False, message=said)
+
+    box.port = free_ports(("smtp",))["smtp"]
+    controller = Controller(
+        box,
+        hostname="127.0.0.1",
+        port=box.port,
+        tls_context=context,
+        require_starttls=context is not None,
+        auth_required=login is not None,
+        authenticator=authenticate,
+    )
+    controller.start()
+    try:
+        yield box
+    finally:
+        controller.stop()
