@@ -209,6 +209,12 @@ def _span(days: list[Day]) -> str:
     help="Also re-reads each of these days from its source and compares fingerprints; "
     "implies --source.",
 )
+@click.option(
+    "--record",
+    "keep",
+    is_flag=True,
+    help="Keeps the result in the lake, for `lake metrics`.",
+)
 @json_option
 @config_option
 def verify(
@@ -218,6 +224,7 @@ def verify(
     end: Day | None,
     ask_source: bool,
     deep: bool,
+    keep: bool,
     as_json: bool,
     config: str | None,
 ) -> None:
@@ -241,8 +248,8 @@ def verify(
       --source  adds one counting query per day.
       --deep    adds as much load on the source as exporting these days.
 
-    Writes nothing. Days that the source no longer keeps are checked without it. Without a
-    DATASET the audit log is checked too: each entry has to follow the one before it.
+    Writes nothing, except with --record. Days that the source no longer keeps are checked without
+    it. Without a DATASET the audit log is checked too: each entry has to follow the one before it.
 
     Exit status: 1 if anything differs.
 
@@ -252,6 +259,7 @@ def verify(
     from lake import audit  # noqa: PLC0415
     from lake.config.settings import load  # noqa: PLC0415
     from lake.export import Exporter  # noqa: PLC0415
+    from lake.verified import record  # noqa: PLC0415
     from lake.verify import to_verify, verify_many  # noqa: PLC0415
 
     settings = load(config)
@@ -264,6 +272,9 @@ def verify(
             findings.append(finding)
             click.echo(f"[{len(findings)}/{len(partitions)}] {_line(finding)}", err=as_json)
         chain = None if dataset else audit.check(exporter.store)
+        if keep:
+            names = [one.name for one in settings.datasets_named(dataset)]
+            record(exporter.store, names, findings)
     bad = sum(not finding.ok for finding in findings)
     if as_json:
         report: dict[str, Any] = {"partitions": [f.to_json() for f in findings]}

@@ -29,6 +29,7 @@ from lake.systems.protocol import Source
 from lake.systems.registry import backed_up_systems
 from lake.ttl.terms import terms_of
 from lake.ttl.turn import remembered
+from lake.verified import recorded
 
 _PREFIX = "monitoring_lake_"
 _DAY_S = 86_400
@@ -58,6 +59,7 @@ def families(
     _sources(made, statuses)
     _snapshots(made, settings, store)
     _guard(made, settings, store)
+    _verified(made, settings, store)
     return made.families
 
 
@@ -221,3 +223,16 @@ def _guard(made: _Families, settings: Settings, store: Store) -> None:
         limit.add(record.get("limit_s"), **labels)
         if record.get("decision"):
             held.add(int(record["decision"] in _HELD), **labels)
+
+
+def _verified(made: _Families, settings: Settings, store: Store) -> None:
+    at = made("verify_timestamp_seconds", "Time of the last lake verify --record.")
+    partitions = made("verify_partitions", "Number of days that the last one verified.")
+    failures = made("verify_failures", "Number of days in which the last one found a difference.")
+    records = recorded(store)
+    for dataset in settings.dataset:
+        if found := records.get(dataset.name):
+            labels = {"dataset": dataset.name, "source": dataset.source}
+            at.add(_timestamp(datetime.fromisoformat(found.at)), **labels)
+            partitions.add(found.partitions, **labels)
+            failures.add(found.failures, **labels)

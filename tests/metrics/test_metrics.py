@@ -175,3 +175,21 @@ def _settings(kept: int):
     from lake.config.settings import HotSection, LakeSection, Settings  # noqa: PLC0415
 
     return Settings(lake=LakeSection(root="lake"), hot=HotSection(loki=kept))
+
+
+def test_the_last_verification(place, run):
+    file, settings, store = place
+    export(store, settings, "events", [ago(3), ago(2), ago(1)])
+    export(store, settings, "lines", [ago(1)])
+    found = values(run("metrics", "--config", str(file))[1])
+    assert ("verify_failures", "events", "mongo") not in found
+    run("verify", "--config", str(file))  # without --record nothing is kept
+    assert store.stat("guard/verify.json") is None
+    store.write(f"tables/events/day={ago(2)}/data.parquet", b"cut")
+    assert run("verify", "events", "--record", "--config", str(file))[0] == 1
+    found = values(run("metrics", "--config", str(file))[1])
+    of = ("events", "mongo")
+    assert (found["verify_partitions", *of], found["verify_failures", *of]) == (3, 1)
+    assert abs(found["verify_timestamp_seconds", *of] - time.time()) < 60
+    assert ("verify_failures", "lines", "loki") not in found
+    assert json.loads(store.read("guard/verify.json"))["events"]["first"] == str(ago(2))

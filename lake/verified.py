@@ -1,0 +1,57 @@
+"""The last verification of each dataset, kept for the metrics.
+
+Belongs here: the object `guard/verify.json`. Does not: verifying (verify).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from lake.base.errors import BadData, Missing
+from lake.store import Store
+from lake.verify import Finding
+
+KEY = "guard/verify.json"
+
+
+@dataclass(frozen=True)
+class Verified:
+    """When a dataset's days were verified, how many of them, and how many differ.
+
+    `first` is the first that differs, "" where none does.
+    """
+
+    at: str
+    partitions: int
+    failures: int
+    first: str = ""
+
+
+def record(store: Store, datasets: Sequence[str], findings: Sequence[Finding]) -> None:
+    """Replaces what is kept of these datasets. Raises what the store raises, and BadData."""
+    kept = recorded(store)
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    for name in datasets:
+        found = [one for one in findings if one.dataset == name]
+        bad = sorted(one.day for one in found if not one.ok)
+        kept[name] = Verified(at, len(found), len(bad), str(bad[0]) if bad else "")
+    text = json.dumps({name: asdict(one) for name, one in sorted(kept.items())}, indent=1)
+    store.write(KEY, f"{text}\n".encode())
+
+
+def recorded(store: Store) -> dict[str, Verified]:
+    """By dataset; those that were never verified are not there. Raises BadData."""
+    try:
+        return {name: Verified(**one) for name, one in json.loads(store.read(KEY)).items()}
+    except Missing:
+        return {}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise BadData(
+            "the record of the last verification can't be read",
+            where=store.url(KEY),
+            found=error,
+            remedy="delete the object; `lake verify --record` writes it again",
+        ) from error
