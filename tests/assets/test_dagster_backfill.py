@@ -6,6 +6,7 @@ import contextlib
 import io
 import re
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ import pytest
 import yaml
 from playwright.sync_api import Browser, Page, expect
 from support.browsing import new_page
+from support.receivers import Receiver, http_receiver
 
 from lake.base.day import Day
 from lake.base.errors import ConfigError, PermanentError, Refused
@@ -30,6 +32,7 @@ pytestmark = pytest.mark.slow
 
 ARTEFACTS = Path(__file__).parents[2] / "test-artefacts"
 MEMORY = Path("/dev/shm")
+HOOK = "/services/T01AB2345/B01CD6789/SECRETtoken99"
 TOML = """
 [lake]
 root = "s3://{bucket}"
@@ -66,6 +69,7 @@ class Site:
     bucket: str
     s3: object
     collection: pymongo.collection.Collection
+    webhook: Receiver
 
     def keys(self, prefix: str) -> list[str]:
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
@@ -83,12 +87,21 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def webhook() -> Iterator[Receiver]:
+    with http_receiver() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def site(
+    stack: Stack, webhook: Receiver, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
     s3 = stack.endpoints["s3"]
     environment = {
         "AWS_ACCESS_KEY_ID": s3["access_key"],
         "AWS_SECRET_ACCESS_KEY": s3["secret_key"],
         "AWS_EC2_METADATA_DISABLED": "true",
+        "LAKE_ALERTS__WEBHOOK_URL": webhook.url + HOOK,
     }
     client = boto3.client(
         "s3",
@@ -123,7 +136,7 @@ def site(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sit
             for number, day in enumerate(DAYS)
             for turn in range(50 + number)
         )
-        yield Site(config, environment, bucket, client, collection)
+        yield Site(config, environment, bucket, client, collection, webhook)
         mongo.drop_database(database)
 
 
@@ -222,6 +235,22 @@ def test_a_failed_day_says_why_and_leaves_nothing(dagster, launched, site):
     assert site.keys("tables/absent/") == site.keys("manifests/absent/") == []
 
 
+@pytest.mark.timeout(600)
+def test_a_failed_backfill_is_one_message(dagster, launched, site):
+    dagster.start_daemon()
+    dagster.api.wait_backfill(launched["bad"], [("absent", str(day)) for day in BAD])
+    deadline = time.monotonic() + 400  # the sensor is evaluated every minute
+    while not (failed := [one for one in site.webhook.texts if "export failed" in one]):
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    assert failed[0].startswith(
+        f":red_circle: *critical: export failed: absent, 2 days ({BAD[0]} … {BAD[1]}): "
+    )
+    assert "no_such_collection" in failed[0]
+    assert len(failed) == 1
+    assert {path for _, path, _ in site.webhook.requests} == {HOOK}
+
+
 @pytest.mark.timeout(900)
 def test_a_failed_day_is_red_in_the_browser(dagster, launched, page):
     dagster.start_daemon()
@@ -238,7 +267,7 @@ def test_a_failed_day_is_red_in_the_browser(dagster, launched, page):
 
 def test_no_secret_is_written_down(dagster, launched, site):
     dagster.api.wait_backfill(launched["bad"], [("absent", str(day)) for day in BAD])
-    secret = site.environment["AWS_SECRET_ACCESS_KEY"].encode()
+    secrets = [site.environment["AWS_SECRET_ACCESS_KEY"].encode(), HOOK.encode()]
     kept = yaml.safe_load((dagster.home / "dagster.yaml").read_text())["storage"]["sqlite"]
     folders = (dagster.home, Path(kept["base_dir"]))
     # SQLite's -wal files come and go: each is read before the database that it goes into.
@@ -248,7 +277,7 @@ def test_no_secret_is_written_down(dagster, launched, site):
         with contextlib.suppress(FileNotFoundError, IsADirectoryError):
             read[file] = file.read_bytes()
     assert {"code.log", "daemon.log", "web.log", "runs.db"} <= {file.name for file in read}
-    assert [file for file, text in read.items() if secret in text] == []
+    assert [file for file, text in read.items() if any(one in text for one in secrets)] == []
 
 
 def test_unknown_names_are_refused(dagster):
