@@ -13,7 +13,7 @@ from lake.alerts.alert import Alert
 from lake.base.day import Day
 from lake.config.settings import Settings
 from lake.lag import Lag, lags
-from lake.status import DatasetStatus, read_status
+from lake.status import DatasetStatus, State, read_status
 from lake.store import Store
 from lake.ttl.silence import silences
 
@@ -65,19 +65,23 @@ def _at_risk(settings: Settings, lag: Lag, now: datetime) -> Iterator[Alert]:
 
 def _damaged(statuses: Sequence[DatasetStatus]) -> Iterator[Alert]:
     for one in statuses:
-        for state, severity in (("damaged", "critical"), ("differs", "warning")):
-            days = sorted(day for day, status in one.days.items() if status.state == state)
-            if not days:
-                continue
-            number = "1 day is" if len(days) == 1 else f"{len(days)} days are"
-            yield Alert(
-                "LakeDayDamaged" if state == "damaged" else "LakeDayDiffers",
-                "critical" if severity == "critical" else "warning",
-                f"{one.dataset}: {number} {state} ({_span(days)})",
-                f"remedy: lake verify {one.dataset}; lake export {one.dataset} --force while "
-                f"{one.source} has them",
-                {"dataset": one.dataset, "source": one.source},
-            )
+        labels = {"dataset": one.dataset, "source": one.source}
+        remedy = (
+            f"remedy: lake verify {one.dataset}; lake export {one.dataset} --force while "
+            f"{one.source} has them"
+        )
+        if days := _in_state(one, "damaged"):
+            what = "1 day is damaged" if len(days) == 1 else f"{len(days)} days are damaged"
+            summary = f"{one.dataset}: {what} ({_span(days)})"
+            yield Alert("LakeDayDamaged", "critical", summary, remedy, labels)
+        if days := _in_state(one, "differs"):
+            what = "1 day differs" if len(days) == 1 else f"{len(days)} days differ"
+            summary = f"{one.dataset}: {what} ({_span(days)})"
+            yield Alert("LakeDayDiffers", "warning", summary, remedy, labels)
+
+
+def _in_state(one: DatasetStatus, state: State) -> list[Day]:
+    return sorted(day for day, status in one.days.items() if status.state == state)
 
 
 def _span(days: Sequence[Day]) -> str:

@@ -18,7 +18,7 @@ from lake.partition.ledger import read_manifest
 from lake.snapshots.manifest import snapshot_days
 from lake.store import Store
 from lake.systems.registry import count_problem
-from lake.ttl.terms import terms_of
+from lake.ttl.terms import guarded
 from lake.ttl.turn import remembered
 
 
@@ -69,9 +69,9 @@ def finished_cycle(
         rows, size = rows + manifest.rows, size + manifest.bytes
     if any(today not in snapshot_days(store, system) for system in snapshots):
         return None
-    guarded = [one.name for one in settings.dataset if terms_of(settings, one).enabled]
-    records = remembered(store).datasets if guarded else {}
-    if any(not str(records.get(name, {}).get("at", "")).startswith(str(today)) for name in guarded):
+    names = [one.name for one in guarded(settings)]
+    records = remembered(store).datasets if names else {}
+    if any(not str(records.get(name, {}).get("at", "")).startswith(str(today)) for name in names):
         return None
-    names = tuple(sorted(snapshots))
-    return Cycle(today, rows, size, len(settings.dataset), names, len(guarded))
+    taken = tuple(sorted(snapshots))
+    return Cycle(today, rows, size, len(settings.dataset), taken, len(names))

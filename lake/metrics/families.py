@@ -27,7 +27,7 @@ from lake.status import DatasetStatus, State, read_status
 from lake.store import Store
 from lake.systems.protocol import Source
 from lake.systems.registry import backed_up_systems
-from lake.ttl.terms import terms_of
+from lake.ttl.terms import guarded
 from lake.ttl.turn import remembered
 from lake.verified import recorded
 
@@ -210,9 +210,10 @@ def _guard(made: _Families, settings: Settings, store: Store) -> None:
     limit = made("guard_limit_seconds", "Limit of the TTL index that the last run left.")
     held = made("guard_held", "Whether the last run held the limit above the wanted one.")
     records = remembered(store).datasets
+    with_guard = guarded(settings)
     for dataset in settings.dataset:
         labels = {"dataset": dataset.name, "source": dataset.source}
-        is_enabled = terms_of(settings, dataset).enabled
+        is_enabled = dataset in with_guard
         record = records.get(dataset.name, {})
         enabled.add(int(is_enabled), **labels)
         if not is_enabled:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 from lake.config.ttl import Proof, TtlOverride
+from lake.systems.registry import open_expiry
 
 DAY_S = 86_400
 
@@ -44,3 +45,16 @@ def terms_of(settings: Settings, dataset: Dataset) -> Terms:
         own.margin_days or section.margin_days,
         own.proof or section.proof,
     )
+
+
+def guarded(settings: Settings) -> list[Dataset]:
+    """The datasets with `[ttl]` enabled whose system has an expiry; no server is asked."""
+    expires: dict[str, bool] = {}
+    for source in {dataset.source for dataset in settings.dataset}:
+        expiry = open_expiry(source, settings)
+        expires[source] = expiry is not None
+        if expiry:
+            expiry.close()
+    return [
+        one for one in settings.dataset if expires[one.source] and terms_of(settings, one).enabled
+    ]

@@ -9,8 +9,10 @@ import dagster as dg
 import pymongo
 import pytest
 from support.hot_documents import DAY_S, Hot, ago, days, hot
+from support.receivers import http_receiver
 
 from assets.definitions import build
+from assets.resources import LakeResource
 
 OLD = days(14, 1)
 
@@ -73,3 +75,30 @@ def test_it_moves_the_limit_and_fails_where_it_is_held(place):
     assert not result.success
     assert f"the first is {ago(9)}: damaged" in failure(result).description
     assert place.limit_s == 12 * DAY_S
+
+
+def test_a_guard_that_fails_is_an_alert_until_it_succeeds(place):
+    with http_receiver() as receiver, dg.DagsterInstance.ephemeral() as instance:
+        text = place.config.read_text()
+        place.config.write_text(f'{text}\n[alerts]\nwebhook_url = "{receiver.url}/hook"\n')
+        definitions = build(place.settings)
+        cursor = None
+        for step in ("nothing", "fails", "succeeds"):
+            if step == "succeeds":
+                place.apply()
+            if step != "nothing":
+                job = definitions.resolve_job_def("guard")
+                job.execute_in_process(instance=instance, raise_on_error=False)
+            with dg.build_sensor_context(
+                instance=instance,
+                cursor=cursor,
+                resources={"lake": LakeResource.of(place.settings)},
+                definitions=definitions,
+            ) as context:
+                cursor = definitions.resolve_sensor_def("send_alerts")(context).cursor
+        guards = [text.partition("\n")[0] for text in receiver.texts if "guard" in text]
+        what = "guard failed: guard of expiry: a first deletion needs a person's confirmation*"
+        assert guards == [
+            f":warning: *warning: {what}",
+            f":white_check_mark: *resolved: {what}",
+        ]

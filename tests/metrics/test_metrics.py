@@ -88,6 +88,7 @@ def test_the_guard(place, run):
     file, _, store = place
     found = values(run("metrics", "--config", str(file))[1])
     assert found["guard_enabled", "events", "mongo"] == 1
+    assert found["guard_enabled", "lines", "loki"] == 0  # Loki has no index to guard
     assert ("guard_timestamp_seconds", "events", "mongo") not in found
     record = {"at": "2026-11-20T04:30:00+00:00", "limit_s": 31 * DAY_S, "decision": "held"}
     store.write(KEY, json.dumps({"datasets": {"events": record}}).encode())

@@ -1,0 +1,142 @@
+"""What the ledger shows: rows that go, with the hour; `lake alert check`; the daily cycle."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from support.ledger_days import TODAY, ago, export, lake, recounted
+
+from lake.alerts import conditions
+from lake.alerts.cycle import finished_cycle
+from lake.partition.ledger import read_manifest
+from lake.snapshots.manifest import snapshot_manifest_key
+from lake.ttl.turn import KEY
+
+HOUR = timedelta(hours=1)
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def place(tmp_path):
+    """`requests` is kept for 3 days, `lines` for 5, `events` for 40."""
+    return lake(tmp_path, ago(3))
+
+
+def complete(place, *names: str) -> None:
+    _, settings, store = place
+    for name in names:
+        export(store, settings, name, [ago(3), ago(2), ago(1)])
+
+
+def found(place, now=NOW) -> dict[str, tuple[str, str]]:
+    """Name and dataset → severity and summary; without the age of made-up manifests."""
+    _, settings, store = place
+    alerts = conditions(settings, store, now)
+    return {
+        f"{one.name} {one.labels.get('dataset', '')}".strip(): (one.severity, one.summary)
+        for one in alerts
+        if one.name != "LakeNoExportSuccess"
+    }
+
+
+@pytest.mark.parametrize(
+    ("hours_before", "severity"),
+    [(49, None), (47, "warning"), (25, "warning"), (23, "critical"), (-1, "critical")],
+)
+def test_rows_that_go_with_the_hour(place, hours_before, severity):
+    """The first unproven day of `lines` is 2 days ago: its first row goes in 3 days."""
+    complete(place, "events", "requests")
+    _, settings, store = place
+    export(store, settings, "lines", [ago(3)])
+    goes = ago(2).start + timedelta(days=5)
+    assert goes == TODAY.plus(3).start
+    alerts = found(place, goes - hours_before * HOUR)
+    if severity is None:
+        assert "LakeRowsGo lines" not in alerts
+    else:
+        assert alerts["LakeRowsGo lines"] == (
+            severity,
+            f"lines: loki forgets the first unproven row at {TODAY.plus(3)} 00:00 UTC",
+        )
+
+
+def test_nothing_unproven_is_no_alert_however_short_a_source_keeps_it(place):
+    complete(place, "events", "requests", "lines")
+    assert found(place) == {}
+
+
+def test_a_lost_day_is_said_for_a_week(place):
+    complete(place, "events", "lines")
+    _, settings, store = place
+    export(store, settings, "requests", [ago(2), ago(1)])
+    lost_at = ago(3).end + timedelta(days=3)
+    assert "LakeRowsLost requests" not in found(place, lost_at - HOUR)
+    said = found(place, lost_at + HOUR)["LakeRowsLost requests"]
+    assert said == ("critical", f"requests: prometheus has forgotten 1 day not proven ({ago(3)})")
+    assert "LakeRowsLost requests" in found(place, lost_at + timedelta(days=5))
+    assert "LakeRowsLost requests" not in found(place, lost_at + timedelta(days=8))
+
+
+def test_no_export_for_36_hours(place):
+    complete(place, "events", "requests", "lines")
+    _, settings, store = place
+    written = datetime(2026, 11, 1, tzinfo=UTC)  # as `put` has it
+    for hours, expected in ((35, []), (37, ["LakeNoExportSuccess"])):
+        names = {one.name for one in conditions(settings, store, written + hours * HOUR)}
+        assert sorted(names & {"LakeNoExportSuccess"}) == expected
+
+
+def test_lake_alert_check(place, run):
+    file, _, store = place
+    complete(place, "events", "requests", "lines")
+    recounted(store, "events", ago(2), 99)
+    store.delete(f"tables/lines/day={ago(1)}/data.parquet")
+    code, out, err = run("alert", "check", "--config", str(file))
+    assert (code, err) == (1, "")
+    assert f"critical: lines: 1 day is damaged ({ago(1)})" in out
+    assert f"warning: events: 1 day differs ({ago(2)})" in out
+    code, out, _ = run("alert", "check", "--config", str(file), "--json")
+    names = {one["name"] for one in json.loads(out)["alerts"]}
+    assert code == 1
+    assert {"LakeDayDamaged", "LakeDayDiffers"} <= names
+
+
+def test_a_silent_guard(tmp_path):
+    place = lake(tmp_path, ago(3), "[ttl]\nenabled = true\ndays = 30\n")
+    complete(place, "events", "requests", "lines")
+    _, _, store = place
+    ran = NOW - 37 * HOUR
+    record = {"at": ran.isoformat(), "limit_s": 30 * 86_400, "decision": "limit"}
+    store.write(KEY, json.dumps({"datasets": {"events": record}}).encode())
+    severity, summary = found(place)["LakeGuardSilent events"]
+    assert (severity, summary) == (
+        "critical",
+        "events: the guard of expiry has not run for 36 hours",
+    )
+    assert "LakeGuardSilent events" not in found(place, ran + 35 * HOUR)
+
+
+def test_the_daily_work_is_done_when_all_of_it_is(tmp_path):
+    place = lake(tmp_path, ago(3), "[ttl]\nenabled = true\ndays = 30\n")
+    _, settings, store = place
+    systems = ["mongo"]
+
+    def done():
+        return finished_cycle(settings, store, systems, TODAY)
+
+    complete(place, "events", "requests")
+    assert done() is None
+    complete(place, "lines")
+    assert done() is None
+    store.write(snapshot_manifest_key("mongo", TODAY), b"{}")
+    assert done() is None
+    record = {"at": f"{TODAY}T04:30:10+00:00", "limit_s": 1, "decision": "limit"}
+    store.write(KEY, json.dumps({"datasets": {"events": record}}).encode())
+    cycle = done()
+    assert cycle is not None
+    assert (cycle.rows, cycle.datasets, cycle.guards) == (9, 3, 1)
+    recounted(store, "events", ago(1), 4)
+    assert read_manifest(store, "events", ago(1)) is not None
+    assert done() is None
