@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -155,8 +156,12 @@ class _Tick:
                 self._log.warning(
                     "%s was not accepted by %s: %s", alert.name, delivery.channel, delivery.error
                 )
-        self._end_of_cycle(failures, book)
         state.book = book.to_json()
+        try:
+            self._end_of_cycle(failures, book)
+        except Exception as error:  # noqa: BLE001  a tick that failed would send all of it again
+            text = redact("".join(traceback.format_exception(error)))
+            self._log.error("no heartbeat: an unforeseen error\n%s", text)
 
     def _take_failed_runs(self) -> None:
         """Adds the failures of runs that ended since the last tick."""

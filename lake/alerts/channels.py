@@ -15,7 +15,7 @@ from lake.alerts.alertmanager import Alertmanager
 from lake.alerts.mail import Mail
 from lake.alerts.secrets import password_of, url_of
 from lake.alerts.webhook import Webhook
-from lake.base.errors import LakeError
+from lake.base.errors import LakeError, PermanentError
 from lake.config.settings import Settings
 
 
@@ -86,5 +86,8 @@ def deliver(
             channel.send(alert)
         except LakeError as error:
             yield Delivery(channel.name, error)
+        except Exception as error:  # noqa: BLE001  whatever it is, the other channels are told
+            found = f"{type(error).__name__}: {error}"
+            yield Delivery(channel.name, PermanentError("an unforeseen error", found=found))
         else:
             yield Delivery(channel.name)

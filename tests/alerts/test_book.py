@@ -70,6 +70,18 @@ def test_what_is_not_accepted_is_sent_again_to_that_channel_alone():
     assert (good.heard, bad.heard) == (["+x"], ["+x"])
 
 
+def test_a_mistake_of_a_channel_stops_no_other():
+    class Wrong(Ear):
+        def send(self, alert: Alert) -> None:
+            raise ValueError("not foreseen")
+
+    good, book = Ear("good"), Book()
+    book.update([alert("x")], START)
+    sent = book.send([Wrong("wrong"), good], START)
+    assert good.heard == ["+x"]
+    assert ["not foreseen" in str(one.error) for _, one in sent] == [True, False]
+
+
 def test_who_never_heard_of_it_does_not_hear_that_it_is_over():
     deaf = Ear("deaf", deaf=True)
     book = rounds([deaf], {"x"})

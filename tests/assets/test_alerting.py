@@ -14,6 +14,7 @@ import pytest
 import requests
 from conftest import FILE
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
+from support.ledger_days import recounted
 from support.on_request import needed
 from support.receivers import Receiver, http_receiver
 
@@ -268,6 +269,23 @@ def test_no_heartbeat_while_an_export_fails(place, sensor, receiver):
     sensor.tick()
     assert len(titles(receiver)) == 1
     assert "export failed" in titles(receiver)[0]
+
+
+@pytest.mark.usefixtures("done")
+def test_what_nobody_foresaw_sends_nothing_twice(place, config, receiver, monkeypatch):
+    sensor, called = Sensor(place, config), []
+
+    def broken(*arguments: object) -> None:
+        called.append(arguments)
+        raise ValueError("not foreseen")
+
+    monkeypatch.setattr("assets.alerting.finished_cycle", broken)
+    recounted(place.store, "events", Day.today().plus(-1), 99)
+    monkeypatch.setattr("assets.alerting._CHECKED_EVERY", timedelta(0))
+    for _ in range(3):
+        sensor.tick()
+    assert len([one for one in titles(receiver) if "1 day differs" in one]) == 1
+    assert len(called) == 3
 
 
 def test_without_channels_nothing_happens(place, config):

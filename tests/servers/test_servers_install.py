@@ -13,7 +13,7 @@ import pytest
 from support.looking import exists, within
 
 from lake.base.errors import PermanentError
-from lake.servers import install
+from lake.servers import debian, install
 from lake.servers.cache import install_once, is_complete
 from lake.servers.command import run
 from lake.servers.progress import PlainLines, silent
@@ -155,3 +155,16 @@ def test_plain_progress_is_throttled() -> None:
         report("loki", f"building it, {second} s")
     report("s3", "starting")
     assert stream.getvalue() == "loki: building it, 0 s\ns3: starting\n"
+
+
+def test_a_program_is_relocated_or_refused(tmp_path: Path) -> None:
+    """Debian's Alertmanager has a directory compiled in that an unpacked package does not have."""
+    program = tmp_path / "program"
+    program.write_bytes(b"\x00/usr/share/x/ui\x00more")
+    debian._relocate(program, b"/usr/share/x", b"usr//share/x", "no remedy")
+    assert program.read_bytes() == b"\x00usr//share/x/ui\x00more"
+    with pytest.raises(PermanentError, match="not the one that is known"):
+        debian._relocate(program, b"/usr/share/x", b"usr//share/x", "no remedy")
+    for _, absolute, relative in debian._COMPILED_IN.values():
+        assert len(absolute) == len(relative)
+        assert not relative.startswith(b"/")
