@@ -136,7 +136,7 @@ def trend(
 
     _one_form(as_csv, as_json)
     if name is None:
-        _write(list_trends(config), as_csv, as_json, rows)
+        _write(list_trends(config, none=None if as_json else ""), as_csv, as_json, rows)
         return
     options = {key: value for key, value in (("metric", metric), ("by", by)) if value is not None}
     requested = Asked(name, _range(quarter, start, end), compare, weekly, options, dataset, png)

@@ -97,8 +97,11 @@ def _report(lake: Lake, found: Fit, requested: Asked, days: Days) -> None:
             click.echo(missing_days(dataset, missing, wanted), err=True)
 
 
-def list_trends(config: str | None) -> Answer:
-    """Each trend: what it shows, the datasets that it reads here, what the lake lacks."""
+def list_trends(config: str | None, none: str | None = None) -> Answer:
+    """Each trend: what it shows, the datasets that it reads here, what the lake lacks.
+
+    `none` stands where it reads or lacks nothing.
+    """
     from lake.query import Answer, connect  # noqa: PLC0415
     from lake.trends import Choices, all_trends, fit  # noqa: PLC0415
 
@@ -108,10 +111,10 @@ def list_trends(config: str | None) -> Answer:
         (
             fit.trend.name,
             fit.trend.description,
-            None if fit.lacks else ", ".join(fit.datasets),
-            "; ".join(f"no {what}" for what in fit.lacks) or None,
+            none if fit.lacks else ", ".join(fit.datasets),
+            "; ".join(f"no {what}" for what in fit.lacks) or none,
         )
         for fit in fits
     ]
-    rows.sort(key=lambda row: (row[3] is not None, row[0]))
+    rows.sort(key=lambda row: (bool(row[3]), row[0]))
     return Answer(("trend", "shows", "reads", "lacks"), ("VARCHAR",) * 4, rows)

@@ -114,11 +114,17 @@ def _grid(found: set[date]) -> tuple[list[date], timedelta]:
 
 
 def _dress(axes: Any, panel: Panel, *, legend: bool) -> None:
-    from matplotlib.ticker import EngFormatter  # noqa: PLC0415
+    from matplotlib.ticker import EngFormatter, FuncFormatter  # noqa: PLC0415
+
+    large = EngFormatter(sep="")
+
+    def number(value: float, position: int | None = None) -> str:
+        """`8k`; not `6m` for 0.006, which reads as six million."""
+        return large(value, position) if abs(value) >= 1 else f"{value:g}"
 
     axes.set_title(panel.label, loc="left", fontsize=11)
     axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.yaxis.set_major_formatter(FuncFormatter(number))
     axes.grid(axis="y", color="#dddddd", lw=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)

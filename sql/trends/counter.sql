@@ -1,4 +1,4 @@
--- Growth a day of any counter (--metric), by any label (--by)
+-- Daily growth of any counter (--metric), by any label (--by)
 --
 -- grain:      one row a UTC day and value of the label
 -- input:      counted | counter | $metric

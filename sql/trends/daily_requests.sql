@@ -1,4 +1,4 @@
--- Requests a day, how many failed, and how long they took
+-- Daily requests, failures and latency
 --
 -- grain:      one row a UTC day that has requests
 -- input:      requests | documents

@@ -1,4 +1,4 @@
--- Documents a day of any collection (--dataset)
+-- Daily documents of any collection (--dataset)
 --
 -- grain:      one row a UTC day
 -- input:      counted | documents

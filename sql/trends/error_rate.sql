@@ -1,4 +1,4 @@
--- HTTP answers a day by status, and the share of errors, from the service's own counters
+-- Daily HTTP responses by status, and the error rate, from the service's own counters
 --
 -- grain:      one row a UTC day, outcome and status
 -- input:      counted | counter | http_server_requests_seconds_count

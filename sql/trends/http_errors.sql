@@ -1,4 +1,4 @@
--- HTTP requests a day that were answered by 4xx and 5xx, and their share
+-- Daily HTTP 4xx and 5xx responses, and their share
 --
 -- grain:      one row a UTC day
 -- input:      counted | counter | http_server_requests_seconds_count, http_server_request_duration_seconds_count, http.server.request.duration_seconds_count, http.server.request.duration_count

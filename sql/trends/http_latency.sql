@@ -1,4 +1,4 @@
--- How long HTTP requests took a day: percentiles by the histogram's buckets
+-- Daily HTTP latency percentiles, from histogram buckets
 --
 -- grain:      one row a UTC day
 -- input:      buckets | counter | http_server_requests_seconds_bucket, http_server_request_duration_seconds_bucket, http.server.request.duration_seconds_bucket, http.server.request.duration_bucket

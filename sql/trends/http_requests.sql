@@ -1,4 +1,4 @@
--- HTTP requests a day, and how many a second on average
+-- Daily HTTP requests, and the average rate
 --
 -- grain:      one row a UTC day
 -- input:      counted | counter | http_server_requests_seconds_count, http_server_request_duration_seconds_count, http.server.request.duration_seconds_count, http.server.request.duration_count
@@ -13,7 +13,7 @@
 SELECT
     period_start(day, $every, $from_day) AS day,
     CAST(round(sum(increase)) AS BIGINT) AS requests,
-    round(sum(increase) / (count(DISTINCT day) * 86400), 3) AS per_second
+    round(sum(increase) / (count(DISTINCT day) * 86400), 6) AS per_second
 FROM counted
 GROUP BY period_start(day, $every, $from_day)
 ORDER BY 1;

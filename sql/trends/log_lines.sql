@@ -1,4 +1,4 @@
--- Log lines, bytes and error lines a day by any label (--by)
+-- Daily log lines, bytes and error lines, by any label (--by)
 --
 -- grain:      one row a UTC day and value of the label
 -- input:      logged | lines

@@ -1,4 +1,4 @@
--- Log lines, bytes and error lines a day by container
+-- Daily log lines, bytes and error lines, by container
 --
 -- grain:      one row a UTC day and container
 -- input:      logged | lines

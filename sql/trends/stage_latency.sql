@@ -1,4 +1,4 @@
--- How long each stage of the pipeline takes, by week
+-- Weekly latency of each pipeline stage
 --
 -- grain:      one row a week (its Monday, UTC) and stage
 -- input:      processed | documents

@@ -1,4 +1,4 @@
--- Tokens and credits a day by model
+-- Daily tokens and credits, by model
 --
 -- grain:      one row a UTC day and model
 -- input:      requests | documents
