@@ -17,12 +17,26 @@ from lake.systems.registry import system
 
 _OLDEST_DAYS = 3650  # an older first day comes from a mistake in the data
 _HEAD = """\
-# What is copied, from where to where. Written by `lake init` on {day} from what the servers
-# held on that day: read it, correct it, then `lake doctor`.
+# What is exported, from where to where. Written by `lake init` on {day} from what the servers
+# held on that day: review it, correct it, then run `lake doctor`.
 #
 # Each key can be overridden by an environment variable, LAKE_ + its path:
 # LAKE_LAKE__ROOT, LAKE_SOURCES__MONGO__URI, LAKE_DATASET__<NAME>__<KEY>.
 # Secrets come from there, or from the AWS default chain, never from this file.
+"""
+
+
+_OPTIONAL = """\
+# Optional: data expires at the source after so many days, once the lake is proven to hold it.
+# Shown by: lake ttl plan
+# [ttl]
+# enabled = true
+# days = 90
+
+# Optional: alerts. The secret ones, LAKE_ALERTS__WEBHOOK_URL say, belong in the environment.
+# Tried by: lake alert test
+# [alerts]
+# alertmanager_url = "http://127.0.0.1:9093"
 """
 
 
@@ -58,7 +72,7 @@ class LakeToml:
         if self.s3:
             parts.append(_section("s3", self.s3))
         parts += [_source(source) for source in self.found]
-        parts.append(self._hot())
+        parts += [self._hot(), _OPTIONAL]
         parts += [_dataset(name, table) for name, table in self.tables()]
         return "\n".join(parts)
 

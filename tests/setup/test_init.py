@@ -152,6 +152,21 @@ def test_the_database_has_to_be_clear(lake, filled, mongo_uri, collections):
     assert lake("init", "--mongo", alone)[0] == 0
 
 
+def test_the_optional_sections_are_valid(lake, collections, tmp_path):
+    path = tmp_path / "lake.toml"
+    assert lake("init", "--mongo", collections, "--root", "data")[0] == 0
+    text = path.read_text()
+    start = text.index("# [ttl]")
+    end = text.index("[[dataset]]")
+    optional = [line.removeprefix("# ") for line in text[start:end].splitlines()]
+    kept = [line for line in optional if line.startswith("[") or " = " in line]
+    path.write_text(text[:start] + "\n".join(kept) + "\n" + text[end:])
+    settings = load(str(path), {})
+    assert settings.ttl.enabled
+    assert settings.ttl.days == 90
+    assert str(settings.alerts.alertmanager_url).startswith("http://127.0.0.1:9093")
+
+
 def test_a_file_that_is_there_stays_unless_forced(lake, collections, tmp_path):
     file = tmp_path / "lake.toml"
     file.write_text("mine")
