@@ -50,6 +50,8 @@ def _missing(table: Table, days: Range) -> Iterator[str]:
     wanted = f"{number} days from {start} to {end.plus(-1)}" if number > 1 else "1 day"
     if missing := [day for day in day_range(start, end) if day not in held]:
         yield missing_days(table.dataset, missing, wanted)
+    if days.with_before and start.plus(-1) in table.unrolled:
+        start, wanted = start.plus(-1), f"{number + 1} days from {start.plus(-1)} to {end.plus(-1)}"
     if unrolled := sorted(day for day in table.unrolled if start <= day < end):
         yield _unrolled_days(table, unrolled, wanted)
 
@@ -58,7 +60,7 @@ def _unrolled_days(table: Table, days: Sequence[Day], wanted: str) -> str:
     have = "has" if len(days) == 1 else "have"
     return (
         f"{table.dataset}: {len(days)} of {wanted} {have} no current rollup ({_some(days)}); "
-        f"`lake rollup {table.rolled_up}` makes it"
+        f"`lake rollup {table.rolled_up}` makes {'it' if len(days) == 1 else 'them'}"
     )
 
 

@@ -18,9 +18,14 @@ from typing import Any
 import duckdb
 
 from lake.base.day import Day
+from lake.query.hourly import hourly
 
 _REST = "_rest"
 _BETWEEN = "_between"
+# Macros that read the rollup of the dataset that their first argument names; those of its days from
+# the day before the third argument to the fourth.
+_OF_ROLLUPS = frozenset({"increase_by_day", "increase_by_hour"})
+_OF_ROLLUPS_PARAMETERS = ("of_dataset", "of_metric", "from_day", "to_day")
 _KNOWN_FUNCTIONS = frozenset({"range", "generate_series", "unnest"})
 _KNOWN_TABLES = frozenset(
     {"BASE_TABLE", "TABLE_FUNCTION", "JOIN", "SUBQUERY", "EMPTY", "EXPRESSION_LIST"}
@@ -45,10 +50,14 @@ _UNORDERED = frozenset({"REGULAR", "NATURAL", "CROSS"})
 
 @dataclass(frozen=True)
 class Range:
-    """Days in [start, end); None where it is open on that side."""
+    """Days in [start, end); None where it is open on that side.
+
+    `with_before`: the day before the start is read, too, where the lake has it.
+    """
 
     start: Day | None = None
     end: Day | None = None
+    with_before: bool = False
 
     def within(self, start: Day | None, end: Day | None) -> Range:
         """The part of it in [start, end)."""
@@ -222,15 +231,26 @@ class _Reader:
         view = name.removesuffix(_BETWEEN)
         self._rows.add((table.get("alias") or name).lower())
         if view in self._views and name != view:
-            arguments = call.get("children", [])
-            named = {a.get("alias", "").lower(): a for a in arguments}
-            start, end = (
-                self._day(named.get(parameter) or (arguments[n] if n < len(arguments) else {}))
-                for n, parameter in enumerate(("from_day", "to_day"))
-            )
+            start, end = map(self._day, _arguments(call, ("from_day", "to_day")))
             self._reads_of(self._views[view]).ranges.append(Range(start, end))
+        elif name in _OF_ROLLUPS:
+            self._growth(call)
         elif name not in _KNOWN_FUNCTIONS:
             self._give_up()
+
+    def _growth(self, call: Mapping[str, Any]) -> None:
+        dataset, _, start, end = _arguments(call, _OF_ROLLUPS_PARAMETERS)
+        self.found.every_column = True
+        try:
+            view = hourly(str(self._constants.value(dataset)).lower())
+        except _UnknownError:
+            self._give_up()
+            return
+        if view not in self._views:
+            self._give_up()
+            return
+        days = Range(self._day(start), self._day(end), with_before=True)
+        self._reads_of(self._views[view]).ranges.append(days)
 
     def _reads_of(self, dataset: str) -> Reads:
         return self.found.datasets.setdefault(dataset, Reads())
@@ -269,6 +289,14 @@ class _Reader:
 
     def _moment(self, expression: Mapping[str, Any]) -> datetime:
         return _moment(self._constants.value(expression))
+
+
+def _arguments(call: Mapping[str, Any], parameters: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:
+    """The call's arguments by name or place; {} for one that is not there."""
+    given = call.get("children", [])
+    named = {argument.get("alias", "").lower(): argument for argument in given}
+    for place, parameter in enumerate(parameters):
+        yield named.get(parameter) or (given[place] if place < len(given) else {})
 
 
 def _compared(kind: str, moment: datetime) -> tuple[Day | None, Day | None]:

@@ -188,7 +188,9 @@ class Lake:
         self.close()
 
     def _ask(self, query: str, question: Question, run: Callable[[], Any]) -> Any:
-        mentioned = self._undefined.union(self._shapes).intersection(self.mentioned(query))
+        mentioned = self._undefined.union(self._shapes).intersection(
+            (*self.mentioned(query), *question.datasets)
+        )
         # A statement that names no table may ask for their list.
         self._define(mentioned if mentioned or self._shapes else self._listed, question)
         self._bound_memory(query)
@@ -299,7 +301,8 @@ class Lake:
         query: str,
         question: Question,
     ) -> Iterator[str]:
-        for name in self.mentioned(query):
+        read = question.datasets if question.understood else self.mentioned(query)
+        for name in (one for one in (*self._names, *self._hourly) if one in read):
             yield from kind(self.table(name), question.datasets.get(name), question)
 
     def _hint(self) -> Hint:

@@ -1,0 +1,114 @@
+"""increase_by_day and increase_by_hour name the days whose rollup their answer lacks."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from support.made_partitions import PAIRS, put
+from support.rolled_lake import Place
+
+from lake.base.day import Day
+from lake.query import connect
+from lake.query.failures import WrongSQL
+from lake.rollup.many import roll_up, with_rollups
+from lake.systems.prometheus.reading.answer import HISTOGRAM_TYPE
+
+FIRST = Day.parse("2026-07-01")
+SECTIONS = """
+[sources.prometheus]
+url = "http://127.0.0.1:1"
+[[dataset]]
+name = "counters"
+source = "prometheus"
+query = "jobs_total"
+mode = "raw"
+"""
+HELD = "1 of 3 days from 2026-07-02 to 2026-07-04 has no current rollup"
+FIX = "`lake rollup counters` makes it"
+
+
+def samples(day: Day, value: float) -> pa.Table:
+    """One series that grows by 10 within the day, and by 5 to the next day's first sample."""
+    begin = datetime(day.date.year, day.date.month, day.date.day, tzinfo=UTC)
+    times = [begin + timedelta(hours=hour) for hour in (1, 2)]
+    return pa.table(
+        {
+            "ts": pa.array(times, pa.timestamp("ms", "UTC")),
+            "metric": pa.array(["jobs_total"] * 2, pa.string()),
+            "value": pa.array([value, value + 10], pa.float64()),
+            "nan": pa.nulls(2, pa.string()),
+            "series_id": pa.array([7, 7], pa.int64()),
+            "histogram": pa.nulls(2, HISTOGRAM_TYPE),
+            "labels": pa.array([[]] * 2, PAIRS),
+        }
+    )
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """Four days, all with a rollup."""
+    made = Place(tmp_path, SECTIONS)
+    dataset = made.settings.dataset_named("counters")
+    for number in range(4):
+        day = FIRST.plus(number)
+        put(made.store, dataset, day, samples(day, 15.0 * number))
+    list(roll_up(made.settings, made.store, with_rollups(made.settings, ()), None, jobs=1))
+    return made
+
+
+def without(place: Place, *days: int) -> None:
+    for number in days:
+        manifest = f"lake/manifests/rollups/counters/{FIRST.plus(number)}.json"
+        (place.folder / manifest).unlink()
+
+
+def growth(place: Place, arguments: str) -> tuple[float, tuple[str, ...]]:
+    question = f"SELECT sum(increase) FROM increase_by_{arguments}"
+    with connect(place.settings) as lake:
+        answer = lake.ask(question)
+        ((grown,),) = answer.rows
+        return grown, answer.notes
+
+
+def test_nothing_is_noted_where_all_days_have_one(place: Place) -> None:
+    arguments = "day('counters', 'jobs_total', DATE '2026-07-02', DATE '2026-07-05')"
+    assert growth(place, arguments) == (45, ())
+
+
+def test_a_day_without_one(place: Place) -> None:
+    without(place, 3)
+    for name in ("day", "hour"):
+        arguments = f"{name}('counters', 'jobs_total', DATE '2026-07-02', DATE '2026-07-05')"
+        grown, notes = growth(place, arguments)
+        assert grown == 30
+        assert notes == (f"counters_hourly: {HELD} (2026-07-04); {FIX}",)
+
+
+def test_the_day_before_the_range_is_read_too(place: Place) -> None:
+    """The growth over midnight is missing without it: 10 instead of 15."""
+    without(place, 0)
+    arguments = "day('Counters', 'jobs_total', to_day := '2026-07-03', from_day := '2026-07-02')"
+    grown, notes = growth(place, arguments)
+    assert grown == 10
+    days = "1 of 2 days from 2026-07-01 to 2026-07-02 has no current rollup (2026-07-01)"
+    assert notes == (f"counters_hourly: {days}; {FIX}",)
+
+
+def test_days_that_are_not_in_the_lake(place: Place) -> None:
+    arguments = "day('counters', 'jobs_total', DATE '2026-07-01', DATE '2026-07-07')"
+    _, notes = growth(place, arguments)
+    missing = "2 of 6 days from 2026-07-01 to 2026-07-06 are not in the lake"
+    assert notes == (f"counters_hourly: {missing} (2026-07-05, 2026-07-06)",)
+
+
+def test_no_day_with_one(place: Place) -> None:
+    without(place, 0, 1, 2, 3)
+    with pytest.raises(WrongSQL) as raised:
+        growth(place, "day('counters', 'jobs_total', DATE '2026-07-02', DATE '2026-07-05')")
+    assert "counters_hourly has no current rollup" in raised.value.parts["remedy"]
+    with connect(place.settings) as lake:
+        (note,) = lake.ask("FROM counters_hourly").notes
+    assert note.endswith("`lake rollup counters` makes them")
