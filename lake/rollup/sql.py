@@ -15,6 +15,8 @@ The first line is the description. Below it stand `-- key: value` lines:
     sums       the measures that add up over rows, by comma; may be left out
     rows       the measures that add up to the number of the table's rows; may be left out
 
+An empty comment ends these lines; prose below it may have colons.
+
 The statement reads `day_rows` and returns the keys and the measures.
 """
 
@@ -26,11 +28,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lake.base.causes import cause
 from lake.base.errors import BadData
+from lake.base.headers import KEY_LINE, unknown_key
 from lake.systems.rollup import Shape
 
 _KEYS = ("grain", "keys", "measures", "column", "sums", "rows")
-_LINE = re.compile(r"--\s*([a-z_]+):\s*(.*)")
 _COLUMN = re.compile(r'("(?:[^"]|"")+"|[A-Za-z_]\w*)\s+(.+?)\s*=\s*(.+)')
 _NAME = re.compile(r'"((?:[^"]|"")+)"|([^."]+)')
 VERSION = 1
@@ -58,7 +61,7 @@ class SqlRollup:
 
 def read_rollup_file(path: Path) -> SqlRollup:
     """Raises BadData with file and line where the header is not as it has to be."""
-    sql = path.read_text("utf-8")
+    sql = _text(path)
     first, *rest = sql.splitlines() or [""]
     if not first.startswith("-- "):
         raise _wrong(path, 1, "a description: `-- What the rows are`", first)
@@ -66,7 +69,7 @@ def read_rollup_file(path: Path) -> SqlRollup:
     for number, line in enumerate(rest, 2):
         if not line.startswith("--"):
             break
-        if match := _LINE.fullmatch(line.rstrip()):
+        if match := KEY_LINE.fullmatch(line.rstrip()):
             key, text = match[1], match[2].strip()
             if key not in _KEYS:
                 continue  # prose may have a colon
@@ -100,6 +103,24 @@ def read_rollup_file(path: Path) -> SqlRollup:
     )
     columns = tuple(_column(path, *line) for line in found.get("column", []))
     return SqlRollup(path, first.removeprefix("-- ").strip(), shape, columns, sql)
+
+
+def _text(path: Path) -> str:
+    """The file, without keys that are none."""
+    try:
+        sql = path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise _wrong(path, 1, "a text in UTF-8", error) from error
+    except OSError as error:
+        raise BadData(
+            "a rollup's file can't be read",
+            where=path,
+            found=cause(error),
+            remedy="correct its permissions, or remove it",
+        ) from error
+    if unknown := unknown_key(sql.splitlines(), _KEYS):
+        raise _wrong(path, unknown[0], f"one of {', '.join(_KEYS)}", unknown[1])
+    return sql
 
 
 def _names(path: Path, found: dict[str, list[tuple[int, str]]], key: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ Does not: what fits (fitting), the inputs' SQL (reading), how an answer is shown
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from lake.base.day import Day, day_range
@@ -15,6 +16,15 @@ from lake.query.failures import WrongSQL
 from lake.trends.files import EVERY, Trend
 from lake.trends.fitting import Choices, Fit, fit, require_fit
 from lake.trends.reading import with_inputs
+
+# Comments, texts and quoted names.
+_NO_PARAMETER = re.compile(
+    r"""--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|"(?:[^"]|"")*"|\$(\w*)\$.*?\$\1\$""", re.DOTALL
+)
+_PARAMETER = re.compile(r"\$([A-Za-z_]\w*)")
+_DATE = re.compile(r"DATE$")
+_NUMBERS = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?$|DOUBLE|FLOAT|DECIMAL|\"NULL\"")
+_ANY = re.compile("")
 
 
 def ask(
@@ -49,18 +59,51 @@ def ask_fitting(lake: Lake, found: Fit, start: Day, end: Day, every: str | None 
     parameters |= {"from_day": start.date, "to_day": end.date}
     if trend.has_periods:
         parameters[EVERY] = every or trend.every
+    _require_parameters(trend)
     # Only what the statement names: DuckDB refuses others.
     code = "\n".join(line for line in sql.splitlines() if not line.startswith("--"))
     parameters = {name: value for name, value in parameters.items() if f"${name}" in code}
     try:
         answer = lake.ask(sql, parameters)
-    except WrongSQL as error:
-        raise UsageError(
-            "the trend's SQL is wrong",
+    except UsageError as error:
+        raise WrongSQL(
+            "the trend's SQL is wrong" if isinstance(error, WrongSQL) else error.what,
             where=trend.path,
             **{name: part for name, part in error.parts.items() if name != "where"},
         ) from error
+    _require_columns(trend, answer)
     return replace(answer, rows=list(answer.rows))
+
+
+def _require_parameters(trend: Trend) -> None:
+    """Raises WrongSQL where the statement has parameters that its header does not name."""
+    texts = _NO_PARAMETER.sub(" ", trend.sql)
+    if other := sorted(set(_PARAMETER.findall(texts)) - set(trend.parameters)):
+        raise WrongSQL(
+            "the trend's SQL has other parameters than its header",
+            where=trend.path,
+            expected=", ".join(f"${name}" for name in trend.parameters),
+            found=", ".join(f"${name}" for name in other),
+            remedy="correct the statement, or the header's line `parameters`",
+        )
+
+
+def _require_columns(trend: Trend, answer: Answer) -> None:
+    """Raises WrongSQL where the answer does not have what the header names."""
+    types = dict(zip(answer.columns, answer.types, strict=True))
+    wanted = [(trend.x, " of type DATE", _DATE)]
+    wanted += [(name, "", _ANY) for name in (*trend.keys, trend.series) if name]
+    plotted = dict.fromkeys(name for panel in trend.panels for name in panel.columns)
+    wanted += [(name, " of numbers", _NUMBERS) for name in plotted]
+    for name, values, allowed in wanted:
+        if name not in types or not allowed.match(types[name]):
+            raise WrongSQL(
+                "the trend's SQL has not the columns that its header names",
+                where=trend.path,
+                expected=f"a column {name}{values}",
+                found=", ".join(f"{one} {kind}" for one, kind in types.items()),
+                remedy="correct the statement, or the header's x, keys, series and panel",
+            )
 
 
 def missing_days(

@@ -18,29 +18,35 @@ def all_trends(settings: Settings | None = None) -> list[Trend]:
 
     Raises BadData for a wrong header, ConfigError for a file with the name of a built-in trend.
     """
+    return [read_trend(path) for _, path in sorted(_files(settings).items())]
+
+
+def trend_named(name: str, settings: Settings | None = None) -> Trend:
+    """Raises UsageError naming the valid ones, BadData for a wrong header of this one, ConfigError
+    as all_trends.
+    """
+    files = _files(settings)
+    if name not in files:
+        raise UsageError(
+            f"no trend {name!r}",
+            expected="one of " + ", ".join(sorted(files)),
+            remedy="`lake trend` lists them with descriptions",
+        )
+    return read_trend(files[name])
+
+
+def _files(settings: Settings | None) -> dict[str, Path]:
     own = _in(resource_path("sql/trends"))
     users = _in(Path(settings.lake.trends)) if settings else {}
-    for name in own.keys() & users.keys():
+    for name in sorted(own.keys() & users.keys()):
         raise ConfigError(
             f"a trend {name!r} is built in",
             where=users[name],
             expected="a name that no built-in trend has",
             remedy="rename the file",
         )
-    return [read_trend(path) for _, path in sorted({**own, **users}.items())]
-
-
-def trend_named(name: str, settings: Settings | None = None) -> Trend:
-    """Raises UsageError naming the valid ones, and what all_trends raises."""
-    trends = {trend.name: trend for trend in all_trends(settings)}
-    if name not in trends:
-        raise UsageError(
-            f"no trend {name!r}",
-            expected="one of " + ", ".join(trends),
-            remedy="`lake trend` lists them with descriptions",
-        )
-    return trends[name]
+    return {**own, **users}
 
 
 def _in(folder: Path) -> dict[str, Path]:
-    return {path.stem: path for path in folder.glob("*.sql")}
+    return {path.stem: path for path in folder.glob("*.sql") if path.is_file()}

@@ -17,12 +17,14 @@ A header's first line is the trend's description. Below it stand `-- key: value`
     inputs       datasets that the statement reads by their names, by comma
     parameters   from_day, to_day: the statement's `$from_day` and `$to_day`; `every` where it
                  takes the period as `$every`; others are options that `lake trend` requires
-    every        the period without --weekly or --compare: day (the default), week, month
+    every        the period without --weekly or --compare: day (the default), week, month, quarter
     x            the column of the time axis
     keys         the columns that tell rows of one period apart, by comma; without it `series`
     series       the column whose values tell the lines apart; left out where the panels'
                  columns do
     panel        label | lines, bars or stacked | columns, by comma; one line a panel
+
+An empty comment ends these lines; prose below it may have colons.
 
 METRIC, LABEL may be `$metric`, `$by`: the value of that option.
 """
@@ -34,7 +36,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from lake.base.causes import cause
 from lake.base.errors import BadData
+from lake.base.headers import KEY_LINE, unknown_key
 from lake.trends.needs import Column, Input, Kind
 
 Style = Literal["lines", "bars", "stacked"]
@@ -46,7 +50,6 @@ _KEYS = (
     "series", "panel",
 )  # fmt: skip
 _SEVERAL = frozenset({"input", "column", "optional", "panel"})
-_LINE = re.compile(r"--\s*([a-z_]+):\s*(.*)")
 _NAME = re.compile(r"[a-z_][a-z0-9_]*")
 _OF_DOCUMENTS = re.compile(r"([a-z_]\w*)\.([a-z_]\w*)\s+(\S.*?)\s*=\s*(\S.*)")
 _OF_LABELS = re.compile(r"([a-z_]\w*)\.([a-z_]\w*)\s*=\s*(\S.*)")
@@ -104,6 +107,13 @@ class _Header:
             self._sql = path.read_text("utf-8")
         except UnicodeDecodeError as error:
             raise self._wrong(1, "a text in UTF-8", error) from error
+        except OSError as error:
+            raise BadData(
+                "a trend's file can't be read",
+                where=path,
+                found=cause(error),
+                remedy="correct its permissions, or remove it",
+            ) from error
         first, *rest = self._sql.splitlines() or [""]
         if not first.startswith("-- "):
             raise self._wrong(1, "a description: `-- What the trend shows`", first)
@@ -112,8 +122,10 @@ class _Header:
         for number, line in enumerate(rest, 2):
             if not line.startswith("--"):
                 break
-            if (match := _LINE.fullmatch(line.rstrip())) and match[1] in _KEYS:
+            if (match := KEY_LINE.fullmatch(line.rstrip())) and match[1] in _KEYS:
                 self._add(number, match[1], match[2].strip())
+        if other := unknown_key(self._sql.splitlines(), _KEYS):
+            raise self._wrong(other[0], f"one of {', '.join(_KEYS)}", other[1])
 
     def _add(self, number: int, key: str, text: str) -> None:
         if not text:

@@ -114,6 +114,8 @@ def test_an_error_of_the_sql_names_the_file(own, run) -> None:
         ("every:      month", "every:      fortnight", 8, "one of day, week, month"),
         ("-- x:          month", "-- x:", 9, "a value of 'x'"),
         ("-- x:          month", "-- every: day", 9, "one line 'every'"),
+        ("-- x:          month", "-- xx:         month", 9, "one of grain, input"),
+        ("-- every:      month", "-- evry: month", 8, "one of grain, input"),
         ("| bars |", "| pie |", 10, "label | lines, bars, stacked | columns"),
     ],
 )
@@ -133,3 +135,67 @@ def test_a_good_header(tmp_path: Path) -> None:
     trend = read_trend(file)
     assert (trend.every, trend.x, trend.keys) == ("month", "month", ())
     assert [column.path for column in trend.needs[0].columns] == [("userId",), ("a.b", "c")]
+
+
+def test_a_wrong_file_is_no_obstacle_for_other_trends(own, run) -> None:
+    config, folder = own
+    (folder / "wrong.sql").write_text("SELECT 1")
+    (folder / "folder.sql").mkdir()
+    days = ["--from", "2026-07-01", "--to", "2026-07-03", "--config", config]
+    assert run("trend", "daily_requests", *days)[0] == 0
+    status, _, err = run("trend", "--config", config)
+    assert status == 1
+    assert f"{folder / 'wrong.sql'}, line 1" in err
+    (folder / "wrong.sql").unlink()
+    assert run("trend", "--config", config)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("-- x:          month", "-- x:          moth", "a column moth of type DATE"),
+        ("$every, $from_day) AS month", "$every, $from_day)::VARCHAR AS month", "of type DATE"),
+        ("| bars | requests", "| bars | reqests", "a column reqests of numbers"),
+        ('count("user") AS requests', "'many' AS requests", "a column requests of numbers"),
+        ("-- panel:  ", "-- series: who\n-- panel:  ", "a column who"),
+        ("-- panel:  ", "-- keys: who\n-- panel:  ", "a column who"),
+    ],
+)
+def test_columns_that_the_answer_does_not_have(own, run, old: str, new: str, expected: str) -> None:
+    config, folder = own
+    assert old in GOOD
+    file = folder / "monthly.sql"
+    file.write_text(GOOD.replace(old, new))
+    days = ["--from", "2026-07-01", "--to", "2026-07-03", "--config", config]
+    for options in ([], ["--weekly"], ["--compare"], ["--png", folder / "plot.png"]):
+        # A range with a Monday: 6 July.
+        wider = ["--from", "2026-07-01", "--to", "2026-07-07", "--config", config]
+        status, _, err = run("trend", "monthly", *(wider if options else days), *options)
+        assert status == 2, options
+        assert f"where: {file}" in err
+        assert expected in err
+
+
+def test_a_parameter_that_the_header_does_not_name(own, run) -> None:
+    config, folder = own
+    file = folder / "monthly.sql"
+    days = ["--from", "2026-07-01", "--to", "2026-07-03", "--config", config]
+    quoted = """FROM asked WHERE '$a' <> $$ $b $$ /* $c */ AND "user" <> '' -- $d"""
+    file.write_text(GOOD.replace("FROM asked", quoted + "\n"))
+    assert run("trend", "monthly", *days)[0] == 0
+    file.write_text(GOOD.replace("FROM asked", "FROM asked WHERE day <> $untill"))
+    status, _, err = run("trend", "monthly", *days)
+    assert status == 2
+    assert f"where: {file}" in err
+    assert "found: $untill" in err
+
+
+def test_two_statements_name_the_file(own, run) -> None:
+    config, folder = own
+    (folder / "monthly.sql").write_text(GOOD + "; SELECT 2")
+    status, _, err = run(
+        "trend", "monthly", "--from", "2026-07-01", "--to", "2026-07-03", "--config", config
+    )
+    assert status == 2
+    assert "one statement" in err
+    assert str(folder / "monthly.sql") in err

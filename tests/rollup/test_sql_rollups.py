@@ -118,6 +118,7 @@ def test_another_statement_makes_the_days_stale(place):
         ("ts TIMESTAMPTZ = timestamp", "ts TIMESTAMPTZ", 6, "ts TIMESTAMPTZ"),
         ("llm.totalTokens", "llm..totalTokens", 9, "llm..totalTokens"),
         ("-- grain:    one row an hour and model", "-- grain:", 3, "none"),
+        ("-- sums:     calls, tokens", "-- sum:      calls, tokens", 11, "found: sum"),
     ],
 )
 def test_a_wrong_header_names_its_line(place, old, new, line, found):
