@@ -104,19 +104,19 @@ def _compared(
         joined = f"FROM {_STORED} AS a JOIN {RESULT} AS b ON {_same(keys)}"
         sql = f"{joined} WHERE NOT ({_rule(column, scale)})"
         if rows := _counted(connection, sql, keys):
-            yield f"the rollup's {column} is not the table's: {rows}"
+            yield f"the rollup's {'.'.join(column)} is not the table's: {rows}"
     yield from _sum_problems(connection, rollup, found)
 
 
 def _compute(
     connection: DuckDBPyConnection, rollup: AnyRollup, manifest: Manifest, table: Path
-) -> Mapping[str, str]:
+) -> Mapping[tuple[str, ...], str]:
     """Fills `rolled_rows`; returns the columns to compare, each with its scale."""
     if isinstance(rollup, SqlRollup):
         run(connection, rollup, table, manifest)
         described = connection.execute(f"DESCRIBE {RESULT}").fetchall()
         measures = [row[:2] for row in described if row[0] in rollup.shape.measures]
-        return {name: "0" if kind in ("DOUBLE", "FLOAT") else "" for name, kind in measures}
+        return {(name,): "0" if kind in ("DOUBLE", "FLOAT") else "" for name, kind in measures}
     for statement in macro_statements():
         connection.execute(statement)
     define_rows(connection, table, manifest, None)
@@ -140,9 +140,9 @@ def _counted(connection: DuckDBPyConnection, sql: str, keys: Sequence[str]) -> s
     return f"{row[0]}, such as that of {named}"
 
 
-def _rule(column: str, scale: str) -> str:
+def _rule(column: tuple[str, ...], scale: str) -> str:
     """Whether both sides are equal, or with a scale as near as rounding lets them be."""
-    path = ".".join(map(quoted_name, column.split(".")))
+    path = ".".join(map(quoted_name, column))
     stored, again = f"a.{path}", f"b.{path}"
     equal = f"{stored} IS NOT DISTINCT FROM {again}"
     if not scale:

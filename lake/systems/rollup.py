@@ -91,7 +91,7 @@ class Rollup(Protocol):
     def statement(self, schema: pa.Schema) -> str:
         """SQL that computes the same rows from `day_rows`, another way: for verification."""
 
-    def compared(self, schema: pa.Schema) -> Mapping[str, str]:
-        """The columns of both, dotted where nested: "" where they have to be equal, else SQL of
-        the scale of their rounding, over the stored row `a`.
+    def compared(self, schema: pa.Schema) -> Mapping[tuple[str, ...], str]:
+        """The columns of both, as paths: "" where they have to be equal, else SQL of the scale of
+        their rounding, over the stored row `a`.
         """

@@ -311,7 +311,8 @@ def test_an_unknown_name_names_the_servers() -> None:
     with pytest.raises(UsageError) as told:
         start(["mongo", "grafana"])
     assert (
-        told.value.parts["expected"] == "mongo, prometheus, loki, s3, prometheus3, loki2, ferretdb"
+        told.value.parts["expected"]
+        == "mongo, prometheus, loki, s3, prometheus3, loki2, ferretdb, alertmanager"
     )
 
 

@@ -73,9 +73,9 @@ class HourlyStreams:
         FROM {ROWS} AS logs GROUP BY ALL
         """  # noqa: S608
 
-    def compared(self, schema: pa.Schema) -> Mapping[str, str]:
+    def compared(self, schema: pa.Schema) -> Mapping[tuple[str, ...], str]:
         """See Rollup."""
-        return dict.fromkeys((*self._own(schema), *self.shape.measures), "")
+        return {(name,): "" for name in (*self._own(schema), *self.shape.measures)}
 
     def _own(self, schema: pa.Schema) -> list[str]:
         return RowLabels(schema, _OF_TABLE, _NAMES).own

@@ -98,17 +98,18 @@ class HourlySeries:
 
         return statement(RowLabels(schema, _OF_TABLE, _NAMES).own)
 
-    def compared(self, schema: pa.Schema) -> Mapping[str, str]:
+    def compared(self, schema: pa.Schema) -> Mapping[tuple[str, ...], str]:
         """See Rollup."""
         own = RowLabels(schema, _OF_TABLE, _NAMES).own
-        exact = [*own, *(one.name for one in _MEASURES if one.name != "histogram"), "metric"]
-        exact += [f"histogram.{one.name}" for one in _HISTOGRAM]
+        measures = (field.name for field in _MEASURES if field.name != "histogram")
+        exact: list[tuple[str, ...]] = [(name,) for name in (*own, *measures, "metric")]
+        exact += [("histogram", member.name) for member in _HISTOGRAM]
         largest = "a.samples * greatest(abs(a.min), abs(a.max))"
         return dict.fromkeys(exact, "") | {
-            "sum": largest,
-            "increase": largest,
-            "histogram.count_increase": "abs(a.histogram.last_count)",
-            "histogram.sum_increase": "a.histogram.samples * "
+            ("sum",): largest,
+            ("increase",): largest,
+            ("histogram", "count_increase"): "abs(a.histogram.last_count)",
+            ("histogram", "sum_increase"): "a.histogram.samples * "
             "greatest(abs(a.histogram.first_sum), abs(a.histogram.last_sum))",
         }
 
