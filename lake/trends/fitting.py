@@ -23,6 +23,13 @@ from lake.trends.needs import Column, Input, Kind
 _SAMPLES = frozenset({"series_id", "metric", "value"})
 _LINES = frozenset({"stream_id", "line"})
 _MAP = "labels"
+_LEVEL, _STREAM = "level", "stream_id"
+# A table's columns that are no labels, by the column that identifies a row's series or stream: a
+# label of such a name is in the map. `metric` may be chosen as if it were a label.
+_NO_LABELS = {
+    "series_id": frozenset({"series_id", "day", "ts", "value", "nan", "histogram", _MAP}),
+    _STREAM: frozenset({_STREAM, "day", "ts", "ts_ns", "line", "metadata", _MAP}),
+}
 _SHOWN = 8
 
 
@@ -111,7 +118,7 @@ def _lacking(
         return 4, _kinds(need.kind)
     if kind == "lines" and table.level_from is None:
         return 2, f"view {with_level(table.dataset)}: a dataset has its name"
-    absent = [one for one in need.columns if one.needed and column_of(table, one) is None]
+    absent = [one for one in need.columns if one.needed and _is_absent(lake, table, one, days)]
     if need.metrics and not _has_metric(lake, table, need, days):
         newest = max(table.manifests)
         found = sorted(metrics_of(lake, table, newest, newest))
@@ -121,6 +128,31 @@ def _lacking(
         what = "; no ".join(one.describe() for one in absent)
         return (1 if need.metrics or len(absent) < len(need.columns) else 2), what
     return None
+
+
+def _is_absent(lake: Lake, table: Table, column: Column, days: tuple[Day, Day] | None) -> bool:
+    """Whether no day has the column; of entries of the map whether no row of the days looked at."""
+    value = column_of(table, column)
+    if value is None or column.path or any(_has_column(table, one) for one in column.labels):
+        return value is None
+    rollups = rollups_of(lake, table)
+    for start, end in _looked_at(table, days):
+        for part, within in ((rollups, rollups.manifests), (table, rollups.unrolled)):
+            there = column_of(part, column)
+            held = any(start <= day <= end for day in within)
+            if there and held and _any_row(lake, part, there, start, end):
+                return False
+    return True
+
+
+def _any_row(lake: Lake, table: Table, value: str, first: Day, last: Day) -> bool:
+    """Whether a row of the days has the value."""
+    between = quoted_name(f"{table.dataset}_between")
+    found = lake.ask(
+        f"SELECT 1 FROM {between}($first, $last) WHERE {value} IS NOT NULL LIMIT 1",  # noqa: S608
+        {"first": first.date, "last": last.plus(1).date},
+    )
+    return bool(list(found.rows))
 
 
 def _kinds(kind: Kind) -> str:
@@ -162,19 +194,29 @@ def column_of(table: Table, column: Column) -> str | None:
 
 def _label(table: Table, label: str) -> str | None:
     """A column where the name alone decides that the label has one, else an entry of the map."""
-    own = _own_columns(table)
-    if label == label.lower() and label not in own:
-        return quoted_name(label) if folded(label) in table.tree.members else None
+    if _has_column(table, label):
+        return quoted_name(label)
+    if label == label.lower() and label not in _own_columns(table):
+        return None
     return f"{_MAP}[{quoted_text(label)}]" if _MAP in table.tree.members else None
 
 
+def _has_column(table: Table, label: str) -> bool:
+    """Whether it has a column of its own."""
+    if label == _LEVEL and _STREAM in table.tree.members:
+        return True  # the line's level, which the view adds, and not a label of that name
+    is_own = label == label.lower() and label not in _own_columns(table)
+    return is_own and folded(label) in table.tree.members
+
+
 def _own_columns(table: Table) -> frozenset[str]:
-    """The columns of a rollup that are no labels."""
+    """The columns that are no labels, of a rollup its measures and keys as well."""
+    found = next((own for key, own in _NO_LABELS.items() if key in table.tree.members), frozenset())
     for manifest in table.manifests.values():
         definition = getattr(manifest, "definition", {})
         if "measures" in definition:
-            return frozenset((*definition["keys"], *definition["measures"]))
-    return frozenset()
+            return found.union(definition["keys"], definition["measures"])
+    return found
 
 
 def _field(tree: Node, column: Column) -> str | None:
@@ -189,14 +231,15 @@ def _field(tree: Node, column: Column) -> str | None:
 
 
 def _has_metric(lake: Lake, table: Table, need: Input, days: tuple[Day, Day] | None) -> bool:
-    """Looks at the range's last and first day, then at all days."""
+    wanted = set(need.metrics)
+    return any(wanted & metrics_of(lake, table, *looked) for looked in _looked_at(table, days))
+
+
+def _looked_at(table: Table, days: tuple[Day, Day] | None) -> list[tuple[Day, Day]]:
+    """The range's last and first day, then all days."""
     held = sorted(table.manifests)
     inside = [day for day in held if days and days[0] <= day < days[1]] or held
-    wanted = set(need.metrics)
-    for start, end in ((inside[-1], inside[-1]), (inside[0], inside[0]), (held[0], held[-1])):
-        if wanted & metrics_of(lake, table, start, end):
-            return True
-    return False
+    return [(inside[-1], inside[-1]), (inside[0], inside[0]), (held[0], held[-1])]
 
 
 def metrics_of(lake: Lake, table: Table, first: Day, last: Day) -> set[str]:

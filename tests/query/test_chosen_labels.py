@@ -1,0 +1,153 @@
+"""`--by`: labels only, and the same ones by rollups and by tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pyarrow as pa
+import pytest
+from support.made_partitions import PAIRS, put
+from support.rolled_lake import Place
+
+from lake.base.day import Day
+from lake.base.errors import UsageError
+from lake.query import connect
+from lake.rollup.many import roll_up, with_rollups
+from lake.systems.prometheus.reading.answer import HISTOGRAM_TYPE
+from lake.trends import Choices, ask, trend_named
+
+DAY = Day.parse("2026-07-01")
+DAYS = DAY, DAY.plus(2)
+SECTIONS = """
+[sources.prometheus]
+url = "http://127.0.0.1:1"
+[sources.loki]
+url = "http://127.0.0.1:1"
+[[dataset]]
+name = "counters"
+source = "prometheus"
+query = "jobs_total"
+mode = "raw"
+[[dataset]]
+name = "logs"
+source = "loki"
+selector = '{app=~".+"}'
+"""
+# Series and their labels; the names of the last three are a column's, a rollup's column's, and
+# not lower case.
+SERIES = {
+    1: {"job": "a", "value": "v1", "first": "f1", "Zone": "z1"},
+    2: {"job": "b", "value": "v2", "first": "f2", "Zone": "z2"},
+}
+STREAMS = {1: {"app": "a", "line": "l1", "level": "ERROR"}, 2: {"app": "b", "line": "l2"}}
+
+
+def stamps(day: Day, unit: str) -> pa.Array:
+    times = [day.start_ms + second * 1000 for second in (1, 2, 1, 2)]
+    return (
+        pa.array(times, pa.int64()).cast(pa.timestamp("ms", "UTC")).cast(pa.timestamp(unit, "UTC"))
+    )
+
+
+def counters(day: Day, number: int) -> pa.Table:
+    """Series 1 grows by 1, series 2 by 10 within the day; by nothing over midnight."""
+    labels = [SERIES[one] for one in (1, 1, 2, 2)]
+    values = [number, number + 1, 10 * number, 10 * number + 10]
+    return pa.table(
+        {
+            "ts": stamps(day, "ms"),
+            "metric": pa.array(["jobs_total"] * 4, pa.string()),
+            "value": pa.array(values, pa.float64()),
+            "nan": pa.nulls(4, pa.string()),
+            "series_id": pa.array([1, 1, 2, 2], pa.int64()),
+            "histogram": pa.nulls(4, HISTOGRAM_TYPE),
+            "first": pa.array([one["first"] for one in labels]),
+            "job": pa.array([one["job"] for one in labels]),
+            "labels": pa.array(
+                [[(name, one[name]) for name in ("Zone", "value")] for one in labels], PAIRS
+            ),
+        }
+    )
+
+
+def logs(day: Day) -> pa.Table:
+    labels = [STREAMS[one] for one in (1, 1, 2, 2)]
+    return pa.table(
+        {
+            "ts": stamps(day, "us"),
+            "ts_ns": pa.array([0] * 4, pa.int64()),
+            "stream_id": pa.array([1, 1, 2, 2], pa.int64()),
+            "line": pa.array(["one", "two", "level=warn three", "level=info four"]),
+            "app": pa.array([one["app"] for one in labels]),
+            "level": pa.array([one.get("level") for one in labels], pa.string()),
+            "labels": pa.array([[("line", one["line"])] for one in labels], PAIRS),
+            "metadata": pa.array([[]] * 4, PAIRS),
+        }
+    )
+
+
+@pytest.fixture(scope="module", params=["tables", "rollups", "a rollup and a table"])
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    made = Place(tmp_path_factory.mktemp("labels"), SECTIONS)
+    for number in range(2):
+        day = DAY.plus(number)
+        put(made.store, made.settings.dataset_named("counters"), day, counters(day, number))
+        put(made.store, made.settings.dataset_named("logs"), day, logs(day))
+    if request.param != "tables":
+        days = None if request.param == "rollups" else (DAY, DAY.plus(1))
+        results = roll_up(made.settings, made.store, with_rollups(made.settings, ()), days, jobs=1)
+        assert {one.rolled.state for one in results} == {"made"}
+    return made
+
+
+def by_label(place: Place, trend: str, options: dict[str, str], number: int) -> dict:
+    """The column at that place, summed by label."""
+    with connect(place.settings) as lake:
+        answer = ask(lake, trend_named(trend), *DAYS, Choices(options))
+    found: Counter = Counter()
+    for row in answer.rows:
+        found[row[1]] += row[number]
+    return dict(found)
+
+
+@pytest.mark.parametrize(
+    ("label", "ones", "tens"),
+    [
+        ("job", "a", "b"),
+        ("value", "v1", "v2"),
+        ("first", "f1", "f2"),
+        ("Zone", "z1", "z2"),
+    ],
+)
+def test_growth_by_labels_of_any_name(place: Place, label: str, ones: str, tens: str) -> None:
+    options = {"metric": "jobs_total", "by": label}
+    assert by_label(place, "counter", options, 2) == {ones: 2, tens: 20}
+
+
+def test_growth_by_metric(place: Place) -> None:
+    options = {"metric": "jobs_total", "by": "metric"}
+    assert by_label(place, "counter", options, 2) == {"jobs_total": 22}
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ("app", {"a": 4, "b": 4}),
+        ("line", {"l1": 4, "l2": 4}),
+        ("level", {"error": 4, "warn": 2, "info": 2}),  # of each line, not the label
+    ],
+)
+def test_lines_by_labels_of_any_name(place: Place, label: str, expected: dict) -> None:
+    assert by_label(place, "log_lines", {"by": label}, 2) == expected
+
+
+@pytest.mark.parametrize(
+    ("trend", "label"),
+    [("counter", one) for one in ("ts", "series_id", "labels", "nan", "histogram", "Job", "hour")]
+    + [("log_lines", one) for one in ("ts", "stream_id", "labels", "metadata", "App", "bytes")],
+)
+def test_what_is_no_label(place: Place, trend: str, label: str) -> None:
+    options = {"by": label} | ({"metric": "jobs_total"} if trend == "counter" else {})
+    with pytest.raises(UsageError, match="does not fit") as raised:
+        by_label(place, trend, options, 2)
+    assert raised.value.parts["found"] == f"no label {label}"
