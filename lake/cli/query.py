@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -135,10 +136,13 @@ def trend(
     from lake.cli.trend import Asked, list_trends, show_trend  # noqa: PLC0415
 
     _one_form(as_csv, as_json)
+    options = {key: value for key, value in (("metric", metric), ("by", by)) if value is not None}
     if name is None:
+        given = {"quarter": quarter, "from": start, "to": end, "compare": compare,
+                 "weekly": weekly, **options, "dataset": dataset, "png": png}  # fmt: skip
+        _require_list_only(given)
         _write(list_trends(config, none=None if as_json else ""), as_csv, as_json, rows)
         return
-    options = {key: value for key, value in (("metric", metric), ("by", by)) if value is not None}
     requested = Asked(name, _range(quarter, start, end), compare, weekly, options, dataset, png)
     answer = show_trend(requested, config)
     if not png or as_csv or as_json:
@@ -171,6 +175,17 @@ def catalog(file: Path, as_json: bool, config: str | None) -> None:
         click.echo(json.dumps(catalog_file, ensure_ascii=False))
     else:
         click.echo(opening_script(lake.settings, file))
+
+
+def _require_list_only(given: Mapping[str, object]) -> None:
+    """Raises UsageError for options that a list of trends does not have."""
+    if needless := [f"--{name}" for name, value in given.items() if value]:
+        raise UsageError(
+            "no trend is named",
+            expected="lake trend NAME " + " ".join(needless),
+            found=", ".join(needless),
+            remedy="`lake trend` lists the names",
+        )
 
 
 def _one_argument(arguments: tuple[str, ...]) -> str:

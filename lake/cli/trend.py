@@ -49,7 +49,8 @@ def show_trend(requested: Asked, config: str | None) -> Answer:
         for note in answer.left_out:
             click.echo(note, err=True)
     if requested.png:
-        draw(trend, answer, days.start, days.end, requested.png)
+        chosen = [f"{option}: {value}" for option, value in requested.options.items() if value]
+        draw(trend, answer, days.start, days.end, requested.png, chosen)
         click.echo(str(requested.png), err=True)
     return answer
 

@@ -5,10 +5,12 @@ Belongs here: axes, colours, legends. Does not: what is plotted (the trend's hea
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import pairwise
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,9 @@ _INCHES, _DPI = (12, 7), 100  # 1200 × 700
 # Told apart by people who see no red or no green, too (Okabe and Ito's palette).
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442", "#000000")
 _QUIET = "#666666"
+_GREY, _OTHERS = "#bbbbbb", " others"
+_OTHERS_LABEL = re.compile(rf"\d+{_OTHERS}(, not shown)?")
+_LONGEST = 32  # characters of a label
 
 
 @dataclass(frozen=True)
@@ -30,8 +35,11 @@ class _Line:
     values: Mapping[date, float]
 
 
-def draw(trend: Trend, answer: Answer, start: Day, end: Day, file: Path) -> None:
+def draw(
+    trend: Trend, answer: Answer, start: Day, end: Day, file: Path, chosen: Iterable[str] = ()
+) -> None:
     """Writes a PNG of 1200 × 700 pixels, its time axis that of the UTC days [start, end).
+    `chosen`: what the user chose, below the title.
 
     Raises Missing where the answer has no row, PermanentError where it can't be written.
     """
@@ -48,9 +56,12 @@ def draw(trend: Trend, answer: Answer, start: Day, end: Day, file: Path) -> None
 
     figure = Figure(_INCHES, _DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(f"{trend.description}\n", x=0.01, ha="left", fontsize=15, fontweight="bold")
+    figure.suptitle(
+        f"{_plain(trend.description)}\n", x=0.01, ha="left", fontsize=15, fontweight="bold"
+    )
     last = end.plus(-1)
-    figure.text(0.011, 0.935, f"{start} … {last}, UTC days", color=_QUIET, fontsize=10)
+    below = "   ".join([*chosen, f"{start} … {last}, UTC days"])
+    figure.text(0.011, 0.935, _plain(below), color=_QUIET, fontsize=10)
     panels = figure.subplots(len(trend.panels), 1, sharex=True, squeeze=False)[:, 0]
     colours = _Colours()
     for axes, panel in zip(panels, trend.panels, strict=True):
@@ -64,30 +75,73 @@ def draw(trend: Trend, answer: Answer, start: Day, end: Day, file: Path) -> None
             "the plot can't be written",
             where=file,
             found=cause(error),
-            remedy="free some space there, or write it to another directory",
+            remedy="write it to a directory that exists and has space",
         ) from error
 
 
 class _Colours:
-    """One colour a label, the same in every panel."""
+    """One colour a label, the same in every panel; grey for the sum of the others."""
 
     def __init__(self) -> None:
         self._given: dict[str, str] = {}
 
     def of(self, label: str) -> str:
+        if _OTHERS_LABEL.fullmatch(label):
+            return _GREY
         return self._given.setdefault(label, _COLOURS[len(self._given) % len(_COLOURS)])
 
 
 def _lines(trend: Trend, panel: Panel, rows: Sequence[Mapping[str, Any]]) -> list[_Line]:
-    """What the panel shows; what has no value at all is left out."""
+    """What the panel shows; what has no value at all is left out.
+
+    Of more than there are colours the largest; the others are summed where bars add up.
+    """
     found: dict[str, dict[date, float]] = {}
     for row in rows:
         for column in panel.columns:
-            series = [] if trend.series is None else [str(row[trend.series])]
+            series = [] if trend.series is None else [_text(row[trend.series])]
             names = [*series, column] if len(panel.columns) > 1 else series or [column]
             if row[column] is not None:
                 found.setdefault(" ".join(names), {})[row[trend.x]] = float(row[column])
-    return [_Line(label, values) for label, values in found.items()]
+    lines = [_Line(label, values) for label, values in found.items()]
+    if len(lines) <= len(_COLOURS):
+        return lines
+    return _largest(lines, summed=panel.style != "lines")
+
+
+def _largest(lines: Sequence[_Line], *, summed: bool) -> list[_Line]:
+    labels = [line.label for line in sorted(lines, key=_size, reverse=True)[: len(_COLOURS) - 1]]
+    shown = [line for line in lines if line.label in labels]
+    others = [line for line in lines if line.label not in labels]
+    if not summed:
+        return [*shown, _Line(f"{len(others)}{_OTHERS}, not shown", {})]
+    total: dict[date, float] = {}
+    for line in others:
+        for day, value in line.values.items():
+            total[day] = total.get(day, 0.0) + value
+    return [*shown, _Line(f"{len(others)}{_OTHERS}", total)]
+
+
+def _size(line: _Line) -> float:
+    return sum(abs(value) for value in line.values.values() if isfinite(value))
+
+
+def _text(value: object) -> str:
+    return "NULL" if value is None else str(value)
+
+
+def _plain(text: str) -> str:
+    """For matplotlib, which reads formulas between dollar signs."""
+    return text.replace("$", r"\$")
+
+
+def _short(label: str) -> str:
+    """As a legend shows it: neither a formula nor, by an underscore, hidden; ends are kept."""
+    if len(label) > _LONGEST:
+        half = _LONGEST // 2
+        label = f"{label[: half - 1]}…{label[-half:]}"
+    # A word joiner has no width.
+    return _plain(f"\u2060{label}" if label.startswith("_") else label)
 
 
 def _draw_panel(axes: Any, panel: Panel, lines: Sequence[_Line], colours: Sequence[str]) -> None:
@@ -95,13 +149,15 @@ def _draw_panel(axes: Any, panel: Panel, lines: Sequence[_Line], colours: Sequen
     if panel.style == "lines":
         for line, colour in zip(lines, colours, strict=True):
             values = [line.values.get(day, float("nan")) for day in days]
-            axes.plot(days, values, color=colour, lw=1.8, marker=".", ms=5, label=line.label)
+            axes.plot(
+                days, values, color=colour, lw=1.8, marker=".", ms=5, label=_short(line.label)
+            )
     else:
         below = [0.0] * len(days)
         width = step.days * 0.85
         for line, colour in zip(lines, colours, strict=True):
             values = [line.values.get(day, 0.0) for day in days]
-            axes.bar(days, values, width, below, color=colour, label=line.label)
+            axes.bar(days, values, width, below, color=colour, label=_short(line.label))
             below = [base + value for base, value in zip(below, values, strict=True)]
     _dress(axes, panel, legend=len(lines) > 1)
 
@@ -122,7 +178,7 @@ def _dress(axes: Any, panel: Panel, *, legend: bool) -> None:
         """`8k`; not `6m` for 0.006, which reads as six million."""
         return large(value, position) if abs(value) >= 1 else f"{value:g}"
 
-    axes.set_title(panel.label, loc="left", fontsize=11)
+    axes.set_title(_plain(panel.label), loc="left", fontsize=11)
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(FuncFormatter(number))
     axes.grid(axis="y", color="#dddddd", lw=0.8)

@@ -278,6 +278,20 @@ def test_trend(history, run, tmp_path: Path) -> None:
     assert "the plot can't be written" in err
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--png", "plot.png"], ["--metric", "jobs_total"], ["--by", "job"], ["--compare"],
+        ["--weekly"], ["--quarter", "2026Q3"], ["--dataset", "logs"], ["--from", "2026-07-01"],
+    ],
+)  # fmt: skip
+def test_the_list_of_trends_takes_no_options_of_a_trend(history, run, options: list[str]) -> None:
+    status, out, err = run("trend", *options, "--config", history.lake.config)
+    assert (status, out) == (2, "")
+    assert "no trend is named" in err
+    assert options[0] in err
+
+
 def test_a_trend_writes_each_row_once_to_a_pipe(history, run) -> None:
     days = ("--from", "2026-07-02", "--to", "2026-07-05", "--config", history.lake.config)
     status, out, err = run("trend", "daily_requests", *days)
