@@ -140,6 +140,8 @@ def _short(label: str) -> str:
     if len(label) > _LONGEST:
         half = _LONGEST // 2
         label = f"{label[: half - 1]}…{label[-half:]}"
+    if not label:
+        return '""'  # matplotlib shows no empty one
     # A word joiner has no width.
     return _plain(f"\u2060{label}" if label.startswith("_") else label)
 

@@ -47,12 +47,13 @@ def grown(labels: list[str | None]) -> list[tuple[Any, ...]]:
 
 
 def test_signs_of_formulas_and_underscores(monkeypatch, tmp_path: Path) -> None:
-    labels = [r"/a/$id/\frac{$x", "_hidden", None, "x" * 20 + "y" * 20]
+    labels = [r"/a/$id/\frac{$x", "_hidden", None, "", "x" * 20 + "y" * 20]
     shown, _ = texts(monkeypatch, tmp_path / "plot.png", "counter", grown(labels))
     assert shown == [
         r"/a/\$id/\frac{\$x",
         "\u2060_hidden",
         "NULL",
+        '""',
         "x" * 15 + "…" + "y" * 16,
     ]
 
