@@ -240,9 +240,9 @@ def manifest_metadata(store: Store, manifest: Manifest) -> dict[str, dg.Metadata
 
 
 def _failure(dataset: Dataset, failures: dict[Day, LakeError], days: int) -> dg.Failure:
-    told = [f"{day}: {error}" for day, error in sorted(failures.items())]
+    lines = [f"{day}: {error}" for day, error in sorted(failures.items())]
     return dg.Failure(
-        "\n".join([f"{len(failures)} of {days} days of {dataset.name} failed", *told]),
+        "\n".join([f"{len(failures)} of {days} days of {dataset.name} failed", *lines]),
         metadata={str(day): str(error) for day, error in sorted(failures.items())},
         allow_retries=any(isinstance(error, TransientError) for error in failures.values()),
     )

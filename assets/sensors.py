@@ -93,16 +93,16 @@ class _Partitions:
         seen = cursor.seen.setdefault(name, {})
         listed = self._listed()
         changed = [day for day, etag in sorted(listed.items()) if seen.get(str(day)) != etag]
-        known = {Day.parse(one) for one in self._instance.get_materialized_partitions(self._key)}
+        known = {Day.parse(key) for key in self._instance.get_materialized_partitions(self._key)}
         gone = {str(day) for day in known - listed.keys() if self._first <= day < Day.today()}
         before = set(cursor.dropped.get(name, ()))
         events: list[Event] = [self._dropped(day) for day in sorted(gone - before)]
         for day in changed[: max(most, 0)]:
-            found = self._changed(day, known, back=str(day) in before)
-            if found is not None:
-                events += found
+            changes = self._changed(day, known, back=str(day) in before)
+            if changes is not None:
+                events += changes
                 seen[str(day)] = listed[day]
-        for old in [one for one in seen if Day.parse(one) not in listed]:
+        for old in [key for key in seen if Day.parse(key) not in listed]:
             del seen[old]
         waiting = {str(day) for day in changed if str(day) not in seen}
         cursor.dropped[name] = sorted(gone | (before & waiting))

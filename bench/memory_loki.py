@@ -29,19 +29,19 @@ def main() -> None:
         print(json.dumps(one(arguments.url)))
         return
     print(machine())
-    found = []
+    measured = []
     for lines in (arguments.lines, 10 * arguments.lines):
         with busy_loki(lines) as loki:
-            found.append(in_a_process(Path(__file__).name, "--url", loki.url))
-            assert found[-1]["rows"] == loki.lines, found
-            print(f"  {loki.lines:,} lines: {found[-1]['peak'] / _MIB:.0f} MiB above idle")
-    print(f"  the code itself takes {found[0]['code'] / _MIB:.0f} MiB")
+            measured.append(in_a_process(Path(__file__).name, "--url", loki.url))
+            assert measured[-1]["rows"] == loki.lines, measured
+            print(f"  {loki.lines:,} lines: {measured[-1]['peak'] / _MIB:.0f} MiB above idle")
+    print(f"  the code itself takes {measured[0]['code'] / _MIB:.0f} MiB")
     report(
-        "Loki: peak memory, day × 10 ÷ day", found[1]["peak"] / _MIB, found[0]["peak"] / _MIB,
+        "Loki: peak memory, day × 10 ÷ day", measured[1]["peak"] / _MIB, measured[0]["peak"] / _MIB,
         "MiB", target=1.1, at_most=True, peer_name="the day",
     )  # fmt: skip
     report(
-        "Loki: peak memory above idle", found[1]["peak"] / _MIB, 256, "MiB",
+        "Loki: peak memory above idle", measured[1]["peak"] / _MIB, 256, "MiB",
         target=1, at_most=True, peer_name="allowed",
     )  # fmt: skip
 

@@ -76,7 +76,7 @@ def export_many(
     complete = {} if force else _complete(exporter, partitions)
     for (name, day), manifest in complete.items():
         yield Result(name, day, Outcome(name, day, "skipped", manifest, 0.0))
-    waiting = [(one, day) for one, day in partitions if (one.name, day) not in complete]
+    waiting = [(dataset, day) for dataset, day in partitions if (dataset.name, day) not in complete]
     options = {
         "force": force,
         "open_day": open_day,
@@ -88,8 +88,8 @@ def export_many(
         try:
             # Inside: an interrupt may come as soon as the first one runs.
             for dataset, day in waiting:
-                one = pool.submit(exporter.export, dataset, day, **options)
-                running[one] = (dataset.name, day)
+                future = pool.submit(exporter.export, dataset, day, **options)
+                running[future] = (dataset.name, day)
             for done in as_completed(running):
                 error = done.exception()
                 outcome = None if error else done.result()
@@ -99,8 +99,8 @@ def export_many(
             exporter.stop()
             raise
         finally:
-            for one in running:
-                one.cancel()
+            for future in running:
+                future.cancel()
 
 
 def _complete(

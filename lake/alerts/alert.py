@@ -44,7 +44,7 @@ class Alert:
     def key(self) -> str:
         """The identity as text."""
         return " ".join(
-            [self.name, *(f"{name}={one}" for name, one in sorted(self.labels.items()))]
+            [self.name, *(f"{name}={value}" for name, value in sorted(self.labels.items()))]
         )
 
     @property

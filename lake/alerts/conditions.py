@@ -64,24 +64,24 @@ def _at_risk(settings: Settings, lag: Lag, now: datetime) -> Iterator[Alert]:
 
 
 def _damaged(statuses: Sequence[DatasetStatus]) -> Iterator[Alert]:
-    for one in statuses:
-        labels = {"dataset": one.dataset, "source": one.source}
+    for dataset in statuses:
+        labels = {"dataset": dataset.dataset, "source": dataset.source}
         remedy = (
-            f"remedy: lake verify {one.dataset}; lake export {one.dataset} --force while "
-            f"{one.source} has them"
+            f"remedy: lake verify {dataset.dataset}; lake export {dataset.dataset} --force while "
+            f"{dataset.source} has them"
         )
-        if days := _in_state(one, "damaged"):
+        if days := _in_state(dataset, "damaged"):
             what = "1 day is damaged" if len(days) == 1 else f"{len(days)} days are damaged"
-            summary = f"{one.dataset}: {what} ({_span(days)})"
+            summary = f"{dataset.dataset}: {what} ({_span(days)})"
             yield Alert("LakeDayDamaged", "critical", summary, remedy, labels)
-        if days := _in_state(one, "differs"):
+        if days := _in_state(dataset, "differs"):
             what = "1 day differs" if len(days) == 1 else f"{len(days)} days differ"
-            summary = f"{one.dataset}: {what} ({_span(days)})"
+            summary = f"{dataset.dataset}: {what} ({_span(days)})"
             yield Alert("LakeDayDiffers", "warning", summary, remedy, labels)
 
 
-def _in_state(one: DatasetStatus, state: State) -> list[Day]:
-    return sorted(day for day, status in one.days.items() if status.state == state)
+def _in_state(dataset: DatasetStatus, state: State) -> list[Day]:
+    return sorted(day for day, status in dataset.days.items() if status.state == state)
 
 
 def _span(days: Sequence[Day]) -> str:
@@ -92,8 +92,8 @@ def _no_success(statuses: Sequence[DatasetStatus], now: datetime) -> Iterator[Al
     """Of all datasets together: one that stands alone lags, which is said elsewhere."""
     written = [
         datetime.fromisoformat(day.created_at)
-        for one in statuses
-        for day in one.days.values()
+        for dataset in statuses
+        for day in dataset.days.values()
         if day.created_at
     ]
     last = max(written, default=None)

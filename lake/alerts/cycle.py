@@ -69,7 +69,7 @@ def finished_cycle(
         rows, size = rows + manifest.rows, size + manifest.bytes
     if any(today not in snapshot_days(store, system) for system in snapshots):
         return None
-    names = [one.name for one in guarded(settings)]
+    names = [dataset.name for dataset in guarded(settings)]
     records = remembered(store).datasets if names else {}
     if any(not str(records.get(name, {}).get("at", "")).startswith(str(today)) for name in names):
         return None

@@ -47,8 +47,8 @@ def metrics(output: str | None, sources: bool, config: str | None) -> None:
 
     settings = load(config)
     with closing(Exporter(settings)) as exporter:
-        found = families(settings, exporter.store, exporter.source if sources else None)
-    text = rendered(found)
+        metric_families = families(settings, exporter.store, exporter.source if sources else None)
+    text = rendered(metric_families)
     if output is None:
         click.echo(text, nl=False)
     else:

@@ -74,14 +74,14 @@ def init(
     path = Path(output or config or os.environ.get("LAKE_CONFIG") or DEFAULT_FILE)
     _check_writable(path, force=force)
     s3 = _s3_keys(os.environ, root, s3_endpoint, s3_region, create_bucket=create_bucket)
-    found = look({"mongo": mongo, "prometheus": prometheus, "loki": loki}, os.environ)
-    written = LakeToml(_root_seen_from(path, root), found, s3)
+    sources = look({"mongo": mongo, "prometheus": prometheus, "loki": loki}, os.environ)
+    written = LakeToml(_root_seen_from(path, root), sources, s3)
     _write(path, written.render())
     if as_json:
         click.echo(json.dumps(_to_json(path, written), indent=1))
     else:
         _print_found(path, written)
-    _report_variables(found)
+    _report_variables(sources)
     _check_bucket(path, create=create_bucket)
 
 

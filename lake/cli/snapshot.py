@@ -135,15 +135,18 @@ def _list(*, as_json: bool, config: str | None) -> None:
     from lake.snapshots.holding import spans  # noqa: PLC0415
     from lake.store import open_store  # noqa: PLC0415
 
-    found = list(every_snapshot(open_store(load(config)), SYSTEMS))
-    damaged = any(isinstance(one, Unreadable) for one in found)
+    manifests = list(every_snapshot(open_store(load(config)), SYSTEMS))
+    damaged = any(isinstance(manifest, Unreadable) for manifest in manifests)
     if as_json:
-        rows = [vars(one) if isinstance(one, Unreadable) else _row(one) for one in found]
+        rows = [
+            vars(manifest) if isinstance(manifest, Unreadable) else _row(manifest)
+            for manifest in manifests
+        ]
         click.echo(json.dumps(rows, indent=1))
         sys.exit(int(damaged))
-    if not found:
+    if not manifests:
         click.echo("no snapshots yet: `lake snapshot mongo|prometheus|loki` takes one")
-    for one in found:
+    for one in manifests:
         if isinstance(one, Unreadable):
             click.echo(f"{one.system:<11} {one.day}  DAMAGED  {one.problem}")
             continue
@@ -215,15 +218,17 @@ def verify(
     )
     findings = []
     with shown(sys.stderr) as progress:
-        for one in chosen:
-            if isinstance(one, Unreadable):
-                findings.append(SnapshotFinding(one.system, one.day, 0, 0, (one.problem,)))
+        for manifest in chosen:
+            if isinstance(manifest, Unreadable):
+                findings.append(
+                    SnapshotFinding(manifest.system, manifest.day, 0, 0, (manifest.problem,))
+                )
                 if not as_json:
                     _print_finding(findings[-1].to_json())
                 continue
-            report = reading(progress, f"{one.system} {one.day}", one.bytes)
+            report = reading(progress, f"{manifest.system} {manifest.day}", manifest.bytes)
             findings.append(
-                verify_snapshot(store, one, sample_percent=percent, seed=seed, progress=report)
+                verify_snapshot(store, manifest, sample_percent=percent, seed=seed, progress=report)
             )
             if not as_json:
                 _print_finding(findings[-1].to_json())

@@ -43,9 +43,9 @@ def show_trend(requested: Asked, config: str | None) -> Answer:
         trend = trend_named(requested.name, lake.settings)
         choices = Choices(requested.options, requested.dataset)
         days = Days(*requested.days)
-        found = fitting(lake, trend, days.start, days.end, choices)
-        answer = _answer(lake, found, requested, days)
-        _report(lake, found, requested, days)
+        fitted = fitting(lake, trend, days.start, days.end, choices)
+        answer = _answer(lake, fitted, requested, days)
+        _report(lake, fitted, requested, days)
         for note in answer.left_out:
             click.echo(note, err=True)
     if requested.png:
@@ -72,16 +72,16 @@ def _require_one(requested: Asked) -> None:
         raise UsageError("--png plots the trend alone, without --compare and --weekly")
 
 
-def _report(lake: Lake, found: Fit, requested: Asked, days: Days) -> None:
+def _report(lake: Lake, fitted: Fit, requested: Asked, days: Days) -> None:
     """A hole in the lake must not look like a quiet day."""
     from lake.query.notes import missing_days  # noqa: PLC0415
     from lake.trends import before, missing_of, weeks  # noqa: PLC0415
 
-    for source in found.sources:
+    for source in fitted.sources:
         if source.others:
             others = ", ".join(source.others)
             click.echo(
-                f"{found.trend.name} reads {source.dataset}; {others} would fit, too (--dataset)",
+                f"{fitted.trend.name} reads {source.dataset}; {others} would fit, too (--dataset)",
                 err=True,
             )
     ranges = [days]
@@ -89,11 +89,11 @@ def _report(lake: Lake, found: Fit, requested: Asked, days: Days) -> None:
         ranges = [before(days), days]
     elif requested.weekly:
         ranges = [weeks(days)]
-    for one in ranges:
-        wanted = f"{one.start.days_until(one.end)} days"
+    for span in ranges:
+        wanted = f"{span.start.days_until(span.end)} days"
         if requested.compare:
-            wanted += f" from {one.start} to {one.end.plus(-1)}"
-        for dataset, missing in missing_of(lake, found, one.start, one.end).items():
+            wanted += f" from {span.start} to {span.end.plus(-1)}"
+        for dataset, missing in missing_of(lake, fitted, span.start, span.end).items():
             click.echo(missing_days(dataset, missing, wanted), err=True)
 
 

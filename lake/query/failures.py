@@ -154,8 +154,8 @@ def _failed(error: duckdb.Error, where: str) -> LakeError:
             remedy="correct the path; a dataset is read by its name, without a path",
         )
     kind, what, remedy = _failed_read(message, status)
-    found = _REQUEST.sub("", _ADVICE.sub("", message))
-    return kind(what, where=where, found=" ".join(found.split()), remedy=remedy)
+    shown = _REQUEST.sub("", _ADVICE.sub("", message))
+    return kind(what, where=where, found=" ".join(shown.split()), remedy=remedy)
 
 
 def _failed_read(message: str, status: int) -> tuple[type[LakeError], str, str]:

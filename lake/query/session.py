@@ -153,10 +153,10 @@ class Lake:
     def mentioned(self, query: str) -> list[str]:
         """The datasets that the SQL names, in the configuration's order."""
         words = set(_WORD.findall(query.lower()))
-        found = {
+        datasets = {
             dataset for view, dataset in self._views.items() if words & {view, f"{view}_between"}
         }
-        return [name for name in (*self._names, *self._hourly) if name in found]
+        return [name for name in (*self._names, *self._hourly) if name in datasets]
 
     def days(self, dataset: str) -> set[Day]:
         """The days of a dataset that are in the lake. Raises LakeError."""
@@ -175,7 +175,7 @@ class Lake:
         LakeError.
         """
         rollups = [self.table(name) for name in self._hourly]
-        return [*map(self.table, self._names), *(one for one in rollups if one.manifests)]
+        return [*map(self.table, self._names), *(table for table in rollups if table.manifests)]
 
     def close(self) -> None:
         """Ends the session."""
@@ -218,8 +218,8 @@ class Lake:
         self._bounded = bounded
 
     def _memory_limit(self) -> str:
-        found = self.connection.execute("SELECT current_setting('memory_limit')").fetchone()
-        return str(found and found[0])
+        row = self.connection.execute("SELECT current_setting('memory_limit')").fetchone()
+        return str(row and row[0])
 
     def _fetch(self, answer: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
         while True:
@@ -315,8 +315,8 @@ class Lake:
 
     def _table(self, dataset: str) -> Table:
         if base := self._hourly.get(dataset):
-            found = self._manifests.read(rollup_manifest_prefix(base))
-            return hourly_table(self.table(base), ((k, t) for k, t in found if t), self._url)
+            stored = self._manifests.read(rollup_manifest_prefix(base))
+            return hourly_table(self.table(base), ((k, t) for k, t in stored if t), self._url)
         manifests = {}
         for key, text in self._manifests.read(manifest_prefix(dataset)):
             if text is None:  # a run writes there, or was killed: the object says which one holds

@@ -116,11 +116,11 @@ class Table:
         for number in reversed(range(len(self._days))):
             text = json.dumps(self.manifests[self._days[number]].schema)
             days[text] = days.get(text, 0) | 1 << number
-        found: dict[Struct, int] = {}
+        schemas: dict[Struct, int] = {}
         for text, bits in days.items():
             schema = Struct(tuple((c["name"], kind_of(c)) for c in json.loads(text)))
-            found[schema] = found.get(schema, 0) | bits
-        return found
+            schemas[schema] = schemas.get(schema, 0) | bits
+        return schemas
 
     @cached_property
     def tree(self) -> Node:

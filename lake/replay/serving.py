@@ -120,10 +120,10 @@ def _load(
                 (partition for partition in partitions if partition.dataset.source == name),
                 key=loader.order_of,
             )
-            for number, one in enumerate(mine, 1):
-                progress(name, f"{one.dataset.name} {one.day} ({number} of {len(mine)})")
-                loaded[one.dataset.name, str(one.day)] = loader.load(one)
-                if number == len(mine) or mine[number].day != one.day:
+            for number, part in enumerate(mine, 1):
+                progress(name, f"{part.dataset.name} {part.day} ({number} of {len(mine)})")
+                loaded[part.dataset.name, str(part.day)] = loader.load(part)
+                if number == len(mine) or mine[number].day != part.day:
                     loader.end_of_day()
             loader.finish()
     return loaded, remarks.texts()
@@ -157,12 +157,16 @@ def _compared(
                 if not mine:
                     continue
                 progress(server, f"counting {day}")
-                for name, found in loader.found(day, mine).items():
-                    one = mine[name]
-                    counts = {"rows": one.rows, "countable": one.countable, "found": found}
+                for name, counted in loader.found(day, mine).items():
+                    expected = mine[name]
+                    counts = {
+                        "rows": expected.rows,
+                        "countable": expected.countable,
+                        "found": counted,
+                    }
                     days.setdefault(name, {})[str(day)] = counts
-                    if not one.at_least <= found <= one.countable:
-                        wrong.append(f"{name} {day}: {found}, not {one.countable}")
+                    if not expected.at_least <= counted <= expected.countable:
+                        wrong.append(f"{name} {day}: {counted}, not {expected.countable}")
     if wrong:
         more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         raise Incomplete(
@@ -219,7 +223,9 @@ class _Place:
                 remedy="name another directory, or `lake replay --into DIR --down` first",
             )
         if reported is not None and "loaded" in reported:
-            self.loaded = {(name, day): Loaded(**one) for name, day, one in reported["loaded"]}
+            self.loaded = {
+                (name, day): Loaded(**counts) for name, day, counts in reported["loaded"]
+            }
             self.remarks = reported["remarks"]
             return into / str(reported["folder"])
         if reported is not None:  # a server that is ending may still write there
@@ -230,7 +236,7 @@ class _Place:
 
     def finished(self, loaded: dict[Key, Loaded], remarks: list[str]) -> None:
         """All of it is there and was compared."""
-        listed = [[name, day, asdict(one)] for (name, day), one in loaded.items()]
+        listed = [[name, day, asdict(counts)] for (name, day), counts in loaded.items()]
         self._mark(self.folder, {"loaded": listed, "remarks": remarks})
 
     def _mark(self, folder: Path, more: dict[str, Any]) -> None:
@@ -263,7 +269,7 @@ def _told(into: Path) -> dict[str, Any] | None:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UsageError("not a replay's mark", where=mark, found=error) from error
         return reported
-    if into.exists() and (not into.is_dir() or {one.name for one in into.iterdir()} - {_LOCK}):
+    if into.exists() and (not into.is_dir() or {entry.name for entry in into.iterdir()} - {_LOCK}):
         raise UsageError(
             "the directory is not empty",
             where=into,

@@ -68,7 +68,7 @@ def restore_files(
     claimed()
     stop = Event()
     with explained_full_disk(), ThreadPoolExecutor(_PARALLEL) as pool:
-        left = [piece for found in pool.map(RestoredFile.begin, files) for piece in found]
+        left = [piece for pieces in pool.map(RestoredFile.begin, files) for piece in pieces]
         fetched = sum(wanted.piece.bytes for wanted in left)
         _require_room(into, fetched)
         running: list[Future[None]] = []
@@ -89,10 +89,10 @@ def restore_files(
 
 def _by_object(left: list[Wanted]) -> dict[str, list[Wanted]]:
     """Each object's pieces, in the order in which they lie in it."""
-    found: dict[str, list[Wanted]] = defaultdict(list)
-    for wanted in sorted(left, key=lambda one: (one.piece.key, one.piece.offset)):
-        found[wanted.piece.key].append(wanted)
-    return found
+    by_object: dict[str, list[Wanted]] = defaultdict(list)
+    for wanted in sorted(left, key=lambda piece: (piece.piece.key, piece.piece.offset)):
+        by_object[wanted.piece.key].append(wanted)
+    return by_object
 
 
 def restored_snapshot(into: Path) -> dict[str, str]:
@@ -115,13 +115,13 @@ def _claim(into: Path, manifest: SnapshotManifest) -> None:
     mark = into / MARK
     own = {name: getattr(manifest, name) for name in ("system", "day", "created_at")}
     if mark.exists():
-        found = restored_snapshot(into)
-        if found != own:
+        other = restored_snapshot(into)
+        if other != own:
             raise UsageError(
                 "another snapshot was restored there",
                 where=into,
                 expected=f"{own['system']} {own['day']}, taken {own['created_at']}",
-                found=f"{found.get('system')} {found.get('day')}, taken {found.get('created_at')}",
+                found=f"{other.get('system')} {other.get('day')}, taken {other.get('created_at')}",
                 remedy="name another directory, or remove that one",
             )
         return

@@ -133,8 +133,8 @@ def written(
         small=True,
     )
     with file.open("wb") as out:
-        found = write_parquet(stream, _FileUpload(out))
-    return Made(file, shape, found.rows, found.bytes, found.sha256, schema_to_json(found.schema),
+        table = write_parquet(stream, _FileUpload(out))
+    return Made(file, shape, table.rows, table.bytes, table.sha256, schema_to_json(table.schema),
                 sums.to_json())  # fmt: skip
 
 

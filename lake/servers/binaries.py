@@ -106,7 +106,7 @@ def _packaged(distribution: str) -> Callable[[Path], str]:
     def look(path: Path) -> str:
         prefix = path.resolve().parent.parent
         pattern = f"lib/python*/site-packages/{distribution}-*.dist-info"
-        names = [found.name for found in prefix.glob(pattern)]
+        names = [match.name for match in prefix.glob(pattern)]
         return names[0].removeprefix(f"{distribution}-").removesuffix(".dist-info") if names else ""
 
     return look
@@ -191,8 +191,8 @@ def find(name: str, version: str = "") -> Binary | None:
     "2.2", "2.2.1") asks for one whose version begins so; see `find_all`.
     Raises UsageError for an unknown name.
     """
-    found = _usable(check_program(name)) if not version else iter(find_all(name))
-    return next((one for one in found if has_version(one, version)), None)
+    binaries = _usable(check_program(name)) if not version else iter(find_all(name))
+    return next((binary for binary in binaries if has_version(binary, version)), None)
 
 
 def find_all(name: str) -> list[Binary]:
@@ -201,11 +201,11 @@ def find_all(name: str) -> list[Binary]:
     Of "loki" the one on PATH and the cached 2.2.1; of "prometheus" also what
     "prometheus3" is. Raises UsageError for an unknown name.
     """
-    found: dict[Path, Binary] = {}
-    for one in _FAMILIES.get(check_program(name), (name,)):
-        for binary in _usable(one):
-            found.setdefault(binary.path.resolve(), binary)
-    return list(found.values())
+    binaries: dict[Path, Binary] = {}
+    for program in _FAMILIES.get(check_program(name), (name,)):
+        for binary in _usable(program):
+            binaries.setdefault(binary.path.resolve(), binary)
+    return list(binaries.values())
 
 
 def identify(name: str, path: Path) -> Binary:

@@ -190,12 +190,12 @@ def start_dagster(
 
 def _program(name: str) -> str:
     beside = Path(sys.executable).with_name(name)
-    found = str(beside) if beside.exists() else shutil.which(name)
-    if found is None:
+    program = str(beside) if beside.exists() else shutil.which(name)
+    if program is None:
         raise Missing(
             "a program of Dagster is not there",
             where=beside,
             expected=name,
             remedy="install monitoring-lake with its dependencies",
         )
-    return found
+    return program

@@ -159,8 +159,8 @@ def _programs(
 ) -> dict[str, Binary]:
     """Those that the caller chose, and of the others the preferred ones."""
     chosen = {
-        name: one if isinstance(one, Binary) else identify(name, one)
-        for name, one in arguments.items()
+        name: program if isinstance(program, Binary) else identify(name, program)
+        for name, program in arguments.items()
         if name in names
     }
     others = install_all([name for name in names if name not in chosen], progress)

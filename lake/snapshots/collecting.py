@@ -147,8 +147,8 @@ class Collector:
                 waiting, self._waiting = self._waiting, []
             if not waiting:
                 break
-            for one in waiting:
-                one.result()
+            for upload in waiting:
+                upload.result()
         self._send_pack()
 
     def finish(self) -> tuple[list[StoredFile], list[StoredObject]]:
@@ -409,9 +409,9 @@ def _read(path: Path, at: int, size: int) -> bytes:
 
 def _sha256(path: Path, at: int, size: int) -> Content:
     """Of at most so many bytes."""
-    digest, found = hashlib.sha256(), 0
+    digest, length = hashlib.sha256(), 0
     with path.open("rb") as file:
         for chunk in _chunks(file, at, size):
             digest.update(chunk)
-            found += len(chunk)
-    return digest.hexdigest(), found
+            length += len(chunk)
+    return digest.hexdigest(), length

@@ -78,8 +78,8 @@ def journals(store: Store, keys: Iterable[str]) -> Iterator[Journal]:
             continue
         try:
             content = json.loads(store.read(key))
-            files = [StoredFile(**one) for one in content.pop("files")]
-            objects = [StoredObject(**one) for one in content.pop("objects")]
+            files = [StoredFile(**fields) for fields in content.pop("files")]
+            objects = [StoredObject(**fields) for fields in content.pop("objects")]
             yield Journal(**{**content, "key": key}, files=files, objects=objects)
         except Missing:
             continue  # its run has just ended

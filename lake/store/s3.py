@@ -169,18 +169,18 @@ class S3Store:
 
     def list(self, prefix: str) -> Iterator[ObjectStat]:
         """See Store. Sorted here: not every S3 server lists in the order of bytes."""
-        found: list[ObjectStat] = []
+        stats: list[ObjectStat] = []
         with self._errors(prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=self._prefix + prefix
             )
             for page in pages:
                 page["IsTruncated"]  # a web page would else be an empty list
-                found += [
+                stats += [
                     ObjectStat(o["Key"].removeprefix(self._prefix), o["Size"], o["ETag"].strip('"'))
                     for o in page.get("Contents", ())
                 ]
-        yield from sorted(found, key=lambda stat: stat.key)
+        yield from sorted(stats, key=lambda stat: stat.key)
 
     def read(self, key: str) -> bytes:
         """See Store."""
@@ -226,10 +226,13 @@ class S3Store:
             )
             return tuple(
                 Unfinished(
-                    one["Key"].removeprefix(self._prefix), one["UploadId"], one["Initiated"], None
+                    upload["Key"].removeprefix(self._prefix),
+                    upload["UploadId"],
+                    upload["Initiated"],
+                    None,
                 )
                 for page in pages
-                for one in page.get("Uploads", ())
+                for upload in page.get("Uploads", ())
             )
 
     def abandon(self, upload: Unfinished) -> None:
@@ -355,11 +358,11 @@ class _S3Upload:
         """Whether the object is from this upload. What goes wrong here hides no other error."""
         try:
             with self._store._errors(self._key):
-                found = self._store._client.head_object(**self._target)
+                head = self._store._client.head_object(**self._target)
         except LakeError:
             return False
-        self.etag = str(found.get("ETag", "")).strip('"')
-        return bool(found.get("Metadata", {}).get(_MARK) == self._mark)
+        self.etag = str(head.get("ETag", "")).strip('"')
+        return bool(head.get("Metadata", {}).get(_MARK) == self._mark)
 
     def abort(self) -> None:
         """A multipart upload left open is billed and invisible.

@@ -128,7 +128,7 @@ class Rehearsed:
     @property
     def ok(self) -> bool:
         """Whether it came back and nothing differs."""
-        return not self.problem and not any(one.wrong for one in self.compared)
+        return not self.problem and not any(check.wrong for check in self.compared)
 
     def to_json(self) -> dict[str, Any]:
         """For the report."""
@@ -136,7 +136,7 @@ class Rehearsed:
         return reported | {
             "ok": self.ok,
             "recovery": self.recovery.to_json() if self.recovery else None,
-            "compared": [one.to_json() for one in self.compared],
+            "compared": [check.to_json() for check in self.compared],
         }
 
 
@@ -159,11 +159,11 @@ class Rehearsal:
     def differences(self) -> list[str]:
         """Each problem and difference in words."""
         reported = []
-        for one in self.snapshots:
-            head = f"snapshot {one.system} {one.day}"
-            if one.problem:
-                reported.append(f"{head}: {one.problem}")
-            for compared in one.compared:
+        for snapshot in self.snapshots:
+            head = f"snapshot {snapshot.system} {snapshot.day}"
+            if snapshot.problem:
+                reported.append(f"{head}: {snapshot.problem}")
+            for compared in snapshot.compared:
                 for check in compared.checks:
                     place = f"{head}, {compared.dataset} {compared.day}, {check.question}"
                     reported += [
@@ -190,14 +190,14 @@ class Rehearsal:
         }
 
 
-def _short(one: str, other: str) -> tuple[str, str]:
+def _short(expected: str, other: str) -> tuple[str, str]:
     """Long texts from shortly before where they differ."""
-    if max(len(one), len(other)) <= _CHARS:
-        return one, other
-    pairs = zip(one, other, strict=False)
-    same = next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+    if max(len(expected), len(other)) <= _CHARS:
+        return expected, other
+    pairs = zip(expected, other, strict=False)
+    same = next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(expected), len(other)))
     begin = max(0, same - _CHARS // 4)
-    return _cut(one, begin), _cut(other, begin)
+    return _cut(expected, begin), _cut(other, begin)
 
 
 def _cut(text: str, begin: int) -> str:

@@ -67,9 +67,9 @@ def find_partitions(
             found="; ".join(f"{name}: {_listed(those)}" for name, those in missing.items()),
             remedy="`lake export` them, or replay the others with --allow-missing",
         )
-    _require_objects(store, [one.manifest for one in partitions])
+    _require_objects(store, [partition.manifest for partition in partitions])
     order = {dataset.name: number for number, dataset in enumerate(datasets)}
-    return sorted(partitions, key=lambda one: (one.day, order[one.dataset.name]))
+    return sorted(partitions, key=lambda partition: (partition.day, order[partition.dataset.name]))
 
 
 def _require_objects(store: Store, manifests: Sequence[Manifest]) -> None:

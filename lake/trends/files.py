@@ -185,17 +185,17 @@ class _Header:
         return text
 
     def _needs(self) -> tuple[Input, ...]:
-        found: dict[str, Input] = {}
+        inputs: dict[str, Input] = {}
         for line, text in self._found.get("input", []):
-            one = self._input(line, text)
-            if one.name in found:
+            need = self._input(line, text)
+            if need.name in inputs:
                 raise self._wrong(line, "inputs of different names", text)
-            found[one.name] = one
+            inputs[need.name] = need
         for key in ("column", "optional"):
             for line, text in self._found.get(key, []):
-                name, column = self._column(line, text, found, needed=key == "column")
-                found[name] = found[name].with_column(column)
-        return tuple(found.values())
+                name, column = self._column(line, text, inputs, needed=key == "column")
+                inputs[name] = inputs[name].with_column(column)
+        return tuple(inputs.values())
 
     def _input(self, line: int, text: str) -> Input:
         match [part.strip() for part in text.split("|")]:

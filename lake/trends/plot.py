@@ -80,14 +80,14 @@ class _Colours:
 
 def _lines(trend: Trend, panel: Panel, rows: Sequence[Mapping[str, Any]]) -> list[_Line]:
     """What the panel shows; what has no value at all is left out."""
-    found: dict[str, dict[date, float]] = {}
+    points: dict[str, dict[date, float]] = {}
     for row in rows:
         for column in panel.columns:
             series = [] if trend.series is None else [str(row[trend.series])]
             names = [*series, column] if len(panel.columns) > 1 else series or [column]
             if row[column] is not None:
-                found.setdefault(" ".join(names), {})[row[trend.x]] = float(row[column])
-    return [_Line(label, values) for label, values in found.items()]
+                points.setdefault(" ".join(names), {})[row[trend.x]] = float(row[column])
+    return [_Line(label, values) for label, values in points.items()]
 
 
 def _draw_panel(axes: Any, panel: Panel, lines: Sequence[_Line], colours: Sequence[str]) -> None:
@@ -106,9 +106,9 @@ def _draw_panel(axes: Any, panel: Panel, lines: Sequence[_Line], colours: Sequen
     _dress(axes, panel, legend=len(lines) > 1)
 
 
-def _grid(found: set[date]) -> tuple[list[date], timedelta]:
+def _grid(dates: set[date]) -> tuple[list[date], timedelta]:
     """Every day (or week) from the first to the last: where one is missing, the line breaks."""
-    days = sorted(found)
+    days = sorted(dates)
     step = min((b - a for a, b in pairwise(days)), default=timedelta(days=1))
     return [days[0] + step * number for number in range((days[-1] - days[0]) // step + 1)], step
 

@@ -56,5 +56,7 @@ def guarded(settings: Settings) -> list[Dataset]:
         if expiry:
             expiry.close()
     return [
-        one for one in settings.dataset if expires[one.source] and terms_of(settings, one).enabled
+        dataset
+        for dataset in settings.dataset
+        if expires[dataset.source] and terms_of(settings, dataset).enabled
     ]

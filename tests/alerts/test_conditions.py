@@ -35,9 +35,9 @@ def found(place, now=NOW) -> dict[str, tuple[str, str]]:
     _, settings, store = place
     alerts = conditions(settings, store, now)
     return {
-        f"{one.name} {one.labels.get('dataset', '')}".strip(): (one.severity, one.summary)
-        for one in alerts
-        if one.name != "LakeNoExportSuccess"
+        f"{alert.name} {alert.labels.get('dataset', '')}".strip(): (alert.severity, alert.summary)
+        for alert in alerts
+        if alert.name != "LakeNoExportSuccess"
     }
 
 
@@ -84,7 +84,7 @@ def test_no_export_for_36_hours(place):
     _, settings, store = place
     written = datetime(2026, 11, 1, tzinfo=UTC)  # as `put` has it
     for hours, expected in ((35, []), (37, ["LakeNoExportSuccess"])):
-        names = {one.name for one in conditions(settings, store, written + hours * HOUR)}
+        names = {alert.name for alert in conditions(settings, store, written + hours * HOUR)}
         assert sorted(names & {"LakeNoExportSuccess"}) == expected
 
 
@@ -98,7 +98,7 @@ def test_lake_alert_check(place, run):
     assert f"critical: lines: 1 day is damaged ({ago(1)})" in out
     assert f"warning: events: 1 day differs ({ago(2)})" in out
     code, out, _ = run("alert", "check", "--config", str(file), "--json")
-    names = {one["name"] for one in json.loads(out)["alerts"]}
+    names = {alert["name"] for alert in json.loads(out)["alerts"]}
     assert code == 1
     assert {"LakeDayDamaged", "LakeDayDiffers"} <= names
 

@@ -48,9 +48,9 @@ def test_the_signal_comes_at_its_point(fault, status, told):
 
 @pytest.mark.parametrize("fault", ["SIGNOTHING 1", "SIGKILL", "SIGKILL never tables/*", "9 9 9"])
 def test_what_names_no_point_is_an_error(fault):
-    code, told = run(fault)
+    code, lines = run(fault)
     assert code == 1
-    assert f"found: {fault}" in told[-1]
+    assert f"found: {fault}" in lines[-1]
 
 
 def test_a_writer_is_known_while_it_lives():

@@ -229,8 +229,8 @@ def test_a_relative_root_starts_where_the_file_lies(file, monkeypatch, root):
     monkeypatch.chdir("/")
     monkeypatch.setenv("HOME", "/home/someone")
     expected = {"../lake": file.parent.parent / "lake", "~/lake": "/home/someone/lake"}
-    found = load(str(file), {"LAKE_LAKE__ROOT": root}).lake.root
-    assert found == str(expected.get(root, file.parent))
+    loaded = load(str(file), {"LAKE_LAKE__ROOT": root}).lake.root
+    assert loaded == str(expected.get(root, file.parent))
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def test_stop_ends_what_waits_for_a_mongodb_that_is_down(tmp_path):
 def _ends_promptly(
     reader: MongoReader,
     dataset: MongoDataset,
-    asked: str,
+    operation: str,
     scratch: Path,
     waits: threading.Event,
 ) -> None:
@@ -120,7 +120,7 @@ def _ends_promptly(
 
     def ask() -> None:
         try:
-            if asked == "count":
+            if operation == "count":
                 reader.count(dataset, DAY)
             else:
                 with reader.read(dataset, DAY, scratch):

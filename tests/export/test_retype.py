@@ -39,9 +39,9 @@ def run(
 
 
 def manifest_of(lake: HandMadeLake) -> Manifest:
-    found = read_manifest(lake.store, "orders", Day.parse(DAY))
-    assert found is not None
-    return found
+    manifest = read_manifest(lake.store, "orders", Day.parse(DAY))
+    assert manifest is not None
+    return manifest
 
 
 def decoded(lake: HandMadeLake) -> list[dict[str, Any]]:
@@ -54,7 +54,7 @@ def test_older_days_are_reported_and_retyped(lake: HandMadeLake, run: Any) -> No
     assert (status, "ok (typed by older rules)" in out) == (0, True)
     assert "1 partition was typed by older rules" in err
     before, old = decoded(lake), manifest_of(lake)
-    assert before == [json_util.loads(json_util.dumps(one)) for one in STORED]
+    assert before == [json_util.loads(json_util.dumps(document)) for document in STORED]
 
     status, out, _ = run("export", "--retype", "--json")
     assert status == 0
@@ -80,8 +80,8 @@ def test_older_days_are_reported_and_retyped(lake: HandMadeLake, run: Any) -> No
     assert row["id"] == "00010203-0405-0607-0809-0a0b0c0d0e0f"
 
     status, out, err = run("verify", "--json")
-    (found,) = json.loads(out)["partitions"]
-    assert (found["ok"], found["typing"], found["older_typing"]) == (True, 2, False)
+    (partition,) = json.loads(out)["partitions"]
+    assert (partition["ok"], partition["typing"], partition["older_typing"]) == (True, 2, False)
     assert "older" not in err
     assert run("export", "--retype")[1].startswith("nothing to export")
 

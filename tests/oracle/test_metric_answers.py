@@ -72,7 +72,7 @@ def asked(url: str, path: str, **params: object) -> list[dict[str, Any]]:
 
 def by_step(url: str, operator: str, name: str) -> dict[tuple[str, int], float]:
     """(zone, ms) → value, over all steps of the day."""
-    found = asked(
+    matrix = asked(
         url,
         "query_range",
         query=f"{operator} by (zone) ({name})",
@@ -81,9 +81,9 @@ def by_step(url: str, operator: str, name: str) -> dict[tuple[str, int], float]:
         step=STEP_MS / 1000,
     )
     return {
-        (one["metric"].get("zone", ""), round(at * 1000)): float(value)
-        for one in found
-        for at, value in one["values"]
+        (series["metric"].get("zone", ""), round(at * 1000)): float(value)
+        for series in matrix
+        for at, value in series["values"]
     }
 
 
@@ -106,9 +106,9 @@ def test_sums_counts_and_maxima_at_each_step(url, drawn):
     expected = [by_step(url, operator, name) for operator in ("sum", "count", "max")]
     with exported(_datasets(url, name), [DAY]) as lake:
         rows = lake.rows(_BY_STEP, {"day": DAY.date})
-    found = {(r["zone"], r["at"]): (r["total"], r["samples"], r["largest"]) for r in rows}
+    by_zone = {(r["zone"], r["at"]): (r["total"], r["samples"], r["largest"]) for r in rows}
     answers = {key: tuple(part.get(key) for part in expected) for key in expected[0]}
-    assert differences(found, answers) == []
+    assert differences(by_zone, answers) == []
 
 
 @examples(12)
@@ -118,16 +118,16 @@ def test_stored_samples_over_the_day(url, drawn):
     end = (DAY.end_ms - 1) / 1000
     expected: dict[str, list[float]] = {}
     for function in ("count_over_time", "max_over_time"):
-        for one in asked(url, "query", query=f"{function}({name}[1d])", time=end):
-            expected.setdefault(one["metric"]["n"], []).append(float(one["value"][1]))
+        for series in asked(url, "query", query=f"{function}({name}[1d])", time=end):
+            expected.setdefault(series["metric"]["n"], []).append(float(series["value"][1]))
     with exported(_datasets(url, name), [DAY]) as lake:
         rows = lake.rows(
             "SELECT n, count(*) AS samples, coalesce(max(value), 'NaN'::DOUBLE) AS largest "
             "FROM stored_between($day, $day + 1) WHERE nan IS DISTINCT FROM 'stale' GROUP BY n",
             {"day": DAY.date},
         )
-    found = {row["n"]: (row["samples"], row["largest"]) for row in rows}
-    assert differences(found, expected) == []
+    by_series = {row["n"]: (row["samples"], row["largest"]) for row in rows}
+    assert differences(by_series, expected) == []
 
 
 def _datasets(url: str, name: str) -> str:

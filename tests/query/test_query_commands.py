@@ -233,11 +233,11 @@ def test_half_an_answer_is_none(lake, run, form: str) -> None:
     question = "SELECT CASE WHEN i = 300000 THEN error('boom') ELSE i END FROM range(400000) t(i)"
     status, out, err = run("query", question, form, "--config", lake.config)
     assert (status, out) == (1, "")
-    found, *remedy = (line.strip() for line in err.splitlines()[1:])
-    if found == "found: Interrupted!":  # DuckDB's own race, in 1 of 40 runs
+    first, *remedy = (line.strip() for line in err.splitlines()[1:])
+    if first == "found: Interrupted!":  # DuckDB's own race, in 1 of 40 runs
         assert remedy[0].startswith("remedy: run the query again")
     else:
-        assert (found, remedy) == ("found: boom", [])
+        assert (first, remedy) == ("found: boom", [])
 
 
 @pytest.mark.parametrize("form", ["--json", "--csv"])
@@ -342,11 +342,11 @@ def test_catalog_opens_in_plain_duckdb(history, run, tmp_path: Path) -> None:
 def test_catalog_tells_a_program_how_it_is_opened(lake, run, tmp_path: Path) -> None:
     file = tmp_path / "lake's.duckdb"
     status, out, err = run("catalog", file, "--json", "--config", lake.config)
-    told = json.loads(out)
+    printed = json.loads(out)
     assert (status, err) == (0, "")
-    assert (told["file"], told["tables"]) == (str(file), ["events"])
+    assert (printed["file"], printed["tables"]) == (str(file), ["events"])
     with duckdb.connect() as connection:
-        for statement in told["open"]:
+        for statement in printed["open"]:
             connection.execute(statement)
         assert connection.sql("SELECT sum(n) FROM events").fetchall() == [(3,)]
 
@@ -356,10 +356,10 @@ def test_a_catalog_replaces_nothing_else(lake, run, tmp_path: Path) -> None:
     with duckdb.connect(str(database)) as connection:
         connection.execute("CREATE TABLE work AS SELECT 42 AS answer")
     text.write_text("not to be lost, either " * 1000)
-    for file, told in ((database, "the tables work"), (text, "no catalog")):
+    for file, words in ((database, "the tables work"), (text, "no catalog")):
         status, _, err = run("catalog", file, "--config", lake.config)
         assert status == 2
-        assert told in err
+        assert words in err
     with duckdb.connect(str(database)) as connection:
         assert connection.sql("FROM work").fetchall() == [(42,)]
     assert text.read_text().startswith("not to be lost")

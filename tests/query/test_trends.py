@@ -167,8 +167,8 @@ def test_log_volume_of_a_loki_without_metadata(history, make_lake, labelled: boo
     def asked(lake) -> dict[str, tuple[int, int]]:
         with lake.connect() as session:
             answer = ask(session, trend, day, day.plus(1))
-        found = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
-        return {row["container"]: (row["lines"], row["error_lines"]) for row in found}
+        rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+        return {row["container"]: (row["lines"], row["error_lines"]) for row in rows}
 
     expected = asked(history.lake)
     if not labelled:

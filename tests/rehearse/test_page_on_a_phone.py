@@ -79,7 +79,7 @@ def opened(browser: Browser, file: Path, viewport: dict[str, int]) -> Iterator[P
 def test_the_plot_is_readable(browser: Browser, file: Path, viewport: dict[str, int]) -> None:
     with opened(browser, file, viewport) as page:
         texts = page.evaluate(BOXES)
-    shown = {one["text"] for one in texts}
+    shown = {text["text"] for text in texts}
     assert {text.split()[0] for text in shown} >= {"MongoDB", "Prometheus", "Loki"}
     for one in texts:
         assert one["bottom"] - one["top"] >= LEAST_PX, one

@@ -89,19 +89,19 @@ def serving(*arguments):
 
 def ids(endpoint):
     with pymongo.MongoClient(endpoint["uri"]) as client:
-        return sorted(one["_id"] for one in client["app"]["events"].find())
+        return sorted(document["_id"] for document in client["app"]["events"].find())
 
 
 def test_serve_prints_where_and_ends_with_a_signal(events):
-    with serving(*of_both_days(events, "--serve", "--json")) as (told, process):
-        assert ids(told["mongo"]) == list(range(1000))
-        assert told["datasets"][0]["days"][DAYS[1]] == {
+    with serving(*of_both_days(events, "--serve", "--json")) as (printed, process):
+        assert ids(printed["mongo"]) == list(range(1000))
+        assert printed["datasets"][0]["days"][DAYS[1]] == {
             "rows": 500, "countable": 500, "found": 500
         }  # fmt: skip
-        assert any("order of fields" in remark for remark in told["remarks"])
+        assert any("order of fields" in remark for remark in printed["remarks"])
     assert process.stdout.closed
     with (
-        pymongo.MongoClient(told["mongo"]["uri"], serverSelectionTimeoutMS=200) as client,
+        pymongo.MongoClient(printed["mongo"]["uri"], serverSelectionTimeoutMS=200) as client,
         pytest.raises(pymongo.errors.PyMongoError),
     ):
         client.admin.command("ping")
@@ -110,12 +110,12 @@ def test_serve_prints_where_and_ends_with_a_signal(events):
 @pytest.mark.slow
 def test_a_directory_keeps_the_data_and_is_compared_again(events, lake, tmp_path):
     into = tmp_path / "into"
-    with serving(*of_both_days(events, "--into", str(into), "--serve")) as (told, _):
-        assert set(told) == {"mongo"}
-        assert ids(told["mongo"]) == list(range(1000))
+    with serving(*of_both_days(events, "--into", str(into), "--serve")) as (printed, _):
+        assert set(printed) == {"mongo"}
+        assert ids(printed["mongo"]) == list(range(1000))
         status, _, err = lake(*of_both_days(events, "--into", str(into)))
         assert (status, "another process uses the directory" in err) == (2, True)
-        with pymongo.MongoClient(told["mongo"]["uri"]) as client:
+        with pymongo.MongoClient(printed["mongo"]["uri"]) as client:
             client["app"]["events"].delete_one({"_id": 700})
     status, _, err = lake(*of_both_days(events, "--into", str(into), "--serve"))
     assert status == 1
@@ -203,5 +203,5 @@ def test_of_a_document_in_two_days_the_one_exported_last_stays(events):
     partitions = find_partitions(events.store, chosen, days, allow_missing=False)
     with replayed(events.settings, events.store, partitions) as result:
         assert ids(result.endpoints["mongo"]) == list(range(999))
-        assert [one["found"] for one in result.days["events"].values()] == [499, 500]
+        assert [counts["found"] for counts in result.days["events"].values()] == [499, 500]
         assert "documents that are in two days" in "".join(result.remarks)

@@ -53,8 +53,8 @@ def calls(day: Day, models: list[str], tokens: list[int] | None) -> pa.Table:
     at = pa.array([day.start_ms + n * 1_000_000 for n in range(len(models))], pa.int64())
     columns = {"timestamp": at.view(pa.timestamp("ms", tz="UTC")), "modelName": models}
     if tokens is not None:
-        columns["llm"] = [{"totalTokens": one} for one in tokens]
-        columns["odd.name"] = [float(one) for one in tokens]
+        columns["llm"] = [{"totalTokens": count} for count in tokens]
+        columns["odd.name"] = [float(count) for count in tokens]
     return pa.table(columns)
 
 
@@ -68,8 +68,8 @@ def place(tmp_path) -> Place:
 def rolled_up(place: Place, **options: bool) -> dict[Day, object]:
     datasets = with_rollups(place.settings, ())
     return {
-        one.day: one.rolled
-        for one in roll_up(place.settings, place.store, datasets, None, jobs=1, **options)
+        rolled_day.day: rolled_day.rolled
+        for rolled_day in roll_up(place.settings, place.store, datasets, None, jobs=1, **options)
     }
 
 
@@ -81,7 +81,7 @@ def test_days_of_different_columns_have_the_same_measures(place):
 
     states = rolled_up(place)
 
-    assert [one.state for one in states.values()] == ["made"] * 3, states
+    assert [rolled.state for rolled in states.values()] == ["made"] * 3, states
     assert states[DAY].manifest.sums == {"calls": 5, "tokens": 15}
     with connect(place.settings) as lake:
         rows = lake.rows(

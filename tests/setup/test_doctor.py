@@ -39,13 +39,13 @@ def doctor(lake, tmp_path):
         code, out, err = lake("doctor", "--json")
         assert all("does not answer" in line for line in err.splitlines())
         answer = json.loads(out)
-        found: dict[str, list[tuple[str, str]]] = {}
+        by_subject: dict[str, list[tuple[str, str]]] = {}
         for check in answer["checks"]:
             line = f"{check['found']} → {check['remedy']}"
-            found.setdefault(check["subject"], []).append((check["state"], line))
+            by_subject.setdefault(check["subject"], []).append((check["state"], line))
         assert answer["fail"] == sum(c["state"] == "fail" for c in answer["checks"])
         assert code == (1 if answer["fail"] else 0)
-        return code, found
+        return code, by_subject
 
     return run
 
@@ -66,7 +66,7 @@ def mongo(events, mongo_uri, mongo_database) -> str:
 
 def told(checks, subject, state) -> str:
     """The one check of that subject and state."""
-    lines = [line for one, line in checks.get(subject, ()) if one == state]
+    lines = [line for line_state, line in checks.get(subject, ()) if line_state == state]
     assert len(lines) == 1, checks
     return lines[0]
 
@@ -341,10 +341,10 @@ class Flags(BaseHTTPRequestHandler):
     answer = b""
 
     def do_GET(self) -> None:
-        found = self.path.startswith("/api/v1/status/flags") and self.answer
-        self.send_response(200 if found else 503)
+        is_flags = self.path.startswith("/api/v1/status/flags") and self.answer
+        self.send_response(200 if is_flags else 503)
         self.end_headers()
-        self.wfile.write(self.answer if found else b"")
+        self.wfile.write(self.answer if is_flags else b"")
 
     def log_message(self, *_: object) -> None:
         """Nothing."""
@@ -396,7 +396,11 @@ def test_coverage(doctor, mongo, tmp_path, first, missing, state, text):
         if back not in missing:
             write_manifest(store, Manifest(day=str(today.plus(-back)), **FIELDS))
     _, checks = doctor(mongo)
-    lines = [line for one, line in checks["dataset events"] if one == state and text in line]
+    lines = [
+        line
+        for line_state, line in checks["dataset events"]
+        if line_state == state and text in line
+    ]
     assert len(lines) == 1, checks
     if state != "ok":
         assert f"lake export events --from {today.plus(-max(missing))} --to {today}" in lines[0]

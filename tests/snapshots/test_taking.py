@@ -144,8 +144,8 @@ def test_a_collection_whose_dbhash_is_the_last_one_is_not_read(
     monkeypatch.setattr(NativeDump, "_documents", documents)
     second = here.take("mongo").manifest
     assert read == ["b"]
-    assert [one for one in second.files if "a.bson" in one.path] == [
-        one for one in first.files if "a.bson" in one.path
+    assert [file for file in second.files if "a.bson" in file.path] == [
+        file for file in first.files if "a.bson" in file.path
     ]
     assert second.counts == first.counts
 

@@ -115,11 +115,11 @@ def test_only_what_was_looked_at_is_replaced(store, size):
 def test_many_threads_open_one_client(store):
     store.write("a", b"1")
     fresh = S3Store(store.root, store.section)
-    found, errors = [], []
+    contents, errors = [], []
 
     def read():
         try:
-            found.append(fresh.read("a"))
+            contents.append(fresh.read("a"))
         except Exception as error:  # noqa: BLE001  whatever it is, the test shows it
             errors.append(error)
 
@@ -129,7 +129,7 @@ def test_many_threads_open_one_client(store):
     for thread in threads:
         thread.join()
     assert errors == []
-    assert found == [b"1"] * 16
+    assert contents == [b"1"] * 16
 
 
 def upload(store):

@@ -48,14 +48,14 @@ class ScriptedServer:
                 size = int(self.headers.get("Content-Length", 0))
                 form = parse_qs(self.rfile.read(size).decode(), keep_blank_values=True)
                 params = {**parse_qs(parts.query, keep_blank_values=True), **form}
-                asked = Asked(
+                request = Asked(
                     self.command,
                     parts.path,
                     {name: values[0] for name, values in params.items()},
                     dict(self.headers),
                 )
-                script.asked.append(asked)
-                self.tell(script.answer(asked))
+                script.asked.append(request)
+                self.tell(script.answer(request))
 
             do_POST = do_GET  # noqa: N815
 

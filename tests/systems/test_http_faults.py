@@ -143,8 +143,8 @@ def test_a_check_of_the_callers_is_part_of_an_attempt(scripted, told):
     answers = [told(b'{"a":{"b":1}'), told(b'{"a":{"b":1}}')]  # its last byte looks right
     scripted.answer = lambda _: answers.pop(0)
     with client(scripted.url) as http:
-        found = http.get("/x", check=lambda answer: answer.json())
-    assert found.json() == {"a": {"b": 1}}
+        response = http.get("/x", check=lambda answer: answer.json())
+    assert response.json() == {"a": {"b": 1}}
     assert len(scripted.asked) == 2
 
 
@@ -290,7 +290,7 @@ def test_a_proxy_that_is_down(monkeypatch):
 
 
 def test_basic_credentials_that_a_server_echoes_are_not_shown(scripted, told):
-    scripted.answer = lambda asked: told(asked.headers["Authorization"].encode(), 400)
+    scripted.answer = lambda request: told(request.headers["Authorization"].encode(), 400)
     basic = {"username": "me", "password": "T0k3n-T0k3n"}
     with client(scripted.url, **basic) as http, pytest.raises(PermanentError) as caught:
         http.get("/x")

@@ -83,9 +83,11 @@ def look(section: MongoSource, database: str | None, uri: str) -> FoundSource:
         name = database or _database(client, section)
         collections = database_of(client, name)
         entries = listed(collections, "listCollections")
-        kinds = {one["name"]: one["type"] for one in entries}
+        kinds = {entry["name"]: entry["type"] for entry in entries}
         # Time series collections expire without an index.
-        expiring = any("expireAfterSeconds" in one.get("options", {}) for one in entries) or any(
+        expiring = any(
+            "expireAfterSeconds" in entry.get("options", {}) for entry in entries
+        ) or any(
             _lets_expire(collections[name]) for name, kind in kinds.items() if kind == "collection"
         )
         looked = [
@@ -138,7 +140,7 @@ def _collection(
         return FoundTable(name, {"source": "mongo", "collection": name}, (), why), None, None
     documents = collection.estimated_document_count()
     sample = sampled(collection)
-    fields = sorted(date_fields(collection, sample), key=lambda one: one.rank, reverse=True)
+    fields = sorted(date_fields(collection, sample), key=lambda field: field.rank, reverse=True)
     keys: dict[str, Value] = {"source": "mongo", "collection": name}
     if not fields:
         return _undated(name, keys, documents, sample), None, None
@@ -204,11 +206,11 @@ def date_fields(collection: Collection[Document], sample: list[Document]) -> Ite
         first = next(iter(index["key"]))
         ttl = index.get("expireAfterSeconds")
         indexes[first] = indexes.get(first) if ttl is None else int(ttl)
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for document in sample:
         for path in _dates(document):
-            found[path] = found.get(path, 0) + 1
-    for path, times in found.items():
+            counts[path] = counts.get(path, 0) + 1
+    for path, times in counts.items():
         yield DateField(path, times / len(sample), path in indexes, indexes.get(path))
 
 
@@ -235,12 +237,12 @@ def _oldest(collection: Collection[Document], best: DateField, documents: int) -
     if not best.indexed and documents > _FEW:
         return None
     try:
-        found = collection.find_one(
+        document = collection.find_one(
             {best.path: {"$type": "date"}}, sort=[(best.path, 1)], max_time_ms=_PATIENCE_MS
         )
     except ExecutionTimeout:
         return None
-    value: Any = found
+    value: Any = document
     for step in best.path.split("."):
         value = value.get(step) if isinstance(value, Mapping) else None
     return Day(value.date()) if isinstance(value, datetime) else None

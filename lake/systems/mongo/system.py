@@ -159,7 +159,7 @@ class Mongo(System):
 
 
 def _datasets(settings: Settings) -> list[MongoDataset]:
-    return [one for one in settings.dataset if isinstance(one, MongoDataset)]
+    return [dataset for dataset in settings.dataset if isinstance(dataset, MongoDataset)]
 
 
 SYSTEM = Mongo()

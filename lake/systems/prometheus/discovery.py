@@ -81,10 +81,10 @@ class PrometheusServer:
 
     def vector(self, query: str, at_s: float) -> list[dict[str, Any]]:
         """An instant query's result."""
-        found: list[dict[str, Any]] = self.data("query", {"query": query, "time": f"{at_s:.3f}"})[
+        samples: list[dict[str, Any]] = self.data("query", {"query": query, "time": f"{at_s:.3f}"})[
             "result"
         ]
-        return found
+        return samples
 
 
 def look(section: PrometheusSource, keys: Mapping[str, Value]) -> FoundSource:
@@ -206,7 +206,9 @@ def _last_sample_s(server: PrometheusServer, names: list[str], last: Day) -> flo
         "step": "60s",
     }
     points = [
-        point for one in server.data("query_range", params)["result"] for point in one["values"]
+        point
+        for series in server.data("query_range", params)["result"]
+        for point in series["values"]
     ]
     return float(points[-1][0]) if points else end_s
 
@@ -214,12 +216,14 @@ def _last_sample_s(server: PrometheusServer, names: list[str], last: Day) -> flo
 def _series(server: PrometheusServer, at_s: float) -> dict[str, int]:
     """How many series each metric has; empty where that is too much for the server."""
     try:
-        found = server.vector('count by (__name__) ({__name__=~".+"})', at_s)
+        samples = server.vector('count by (__name__) ({__name__=~".+"})', at_s)
     except (Refused, TransientError) as error:
         if isinstance(error, NoSuchPath):
             raise
         return {}
-    return {one["metric"].get("__name__", ""): int(float(one["value"][1])) for one in found}
+    return {
+        sample["metric"].get("__name__", ""): int(float(sample["value"][1])) for sample in samples
+    }
 
 
 def _interval_s(
@@ -229,11 +233,11 @@ def _interval_s(
     alive = [name for name in metrics if series.get(name)]
     if not alive:
         return None
-    name = min(alive, key=lambda one: series[one])
-    found = server.vector(f"{exactly({NAME: name})}[30m]", at_s)
+    name = min(alive, key=lambda metric: series[metric])
+    matrix = server.vector(f"{exactly({NAME: name})}[30m]", at_s)
     gaps = [
         after[0] - before[0]
-        for one in found
-        for before, after in pairwise(one.get("values") or one.get("histograms") or ())
+        for series_ in matrix
+        for before, after in pairwise(series_.get("values") or series_.get("histograms") or ())
     ]
     return max(1, round(median(gaps))) if gaps else None

@@ -36,8 +36,8 @@ class Script:
         self.answers: list[tuple[int, bytes]] = []
         self.asked: list[str] = []
 
-    def next(self, asked: str) -> tuple[int, bytes]:
-        self.asked.append(asked)
+    def next(self, query: str) -> tuple[int, bytes]:
+        self.asked.append(query)
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 

@@ -55,16 +55,16 @@ EVENTS = MongoDataset(name="events", source="mongo", collection="events")
 
 def read_back(line: str) -> object:
     """A line's document, by pymongo."""
-    told = json.loads(line)
-    if told.keys() == {"$raw"}:
-        return plain(base64.b64decode(told["$raw"]["$binary"]["base64"]))
+    value = json.loads(line)
+    if value.keys() == {"$raw"}:
+        return plain(base64.b64decode(value["$raw"]["$binary"]["base64"]))
     return plain(bson.encode(json_util.loads(line, json_options=JSON), codec_options=OPTIONS))
 
 
 def same(lines: Iterator[str], wanted: list[bytes]) -> list[str]:
-    told = list(lines)
-    assert sorted(map(repr, map(read_back, told))) == sorted(map(repr, map(plain, wanted)))
-    return told
+    printed = list(lines)
+    assert sorted(map(repr, map(read_back, printed))) == sorted(map(repr, map(plain, wanted)))
+    return printed
 
 
 class ThroughServer:
@@ -178,7 +178,9 @@ def test_every_type_through_the_server(through_server: ThroughServer) -> None:
 
 def test_ids_of_any_type_through_the_server(through_server: ThroughServer) -> None:
     ids = [value for value in VALUES if not isinstance(value, list | bson.Regex)]
-    lines = through_server([bson.encode({"_id": one, "timestamp": MIDNIGHT}) for one in ids])
+    lines = through_server(
+        [bson.encode({"_id": identifier, "timestamp": MIDNIGHT}) for identifier in ids]
+    )
     # An index takes equal numbers for one, and the server refuses names with a dollar.
     assert len(lines) >= 30
 

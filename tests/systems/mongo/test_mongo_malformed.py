@@ -65,12 +65,12 @@ def test_what_is_no_bson_is_kept_as_it_is(data: bytes) -> None:
 def test_an_answer_is_taken_apart_or_refused(data: bytes, cut: int) -> None:
     whole = GOOD + data[: len(data) - cut]
     try:
-        found = locate(whole, "timestamp", or_id=False)
+        located = locate(whole, "timestamp", or_id=False)
     except MalformedError:
         return
     assert cut == 0
-    assert found.rows["begin"].tolist() == [0, len(GOOD)]
-    assert found.rows["size"].tolist() == [len(GOOD), len(data)]
+    assert located.rows["begin"].tolist() == [0, len(GOOD)]
+    assert located.rows["size"].tolist() == [len(GOOD), len(data)]
 
 
 @pytest.mark.parametrize(

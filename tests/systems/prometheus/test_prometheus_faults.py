@@ -28,29 +28,29 @@ class FakePrometheus:
         self.built: object = None  # as buildinfo reports it
         scripted.answer = self.answer
 
-    def answer(self, asked):
-        if asked.path.endswith("/stores"):
+    def answer(self, request):
+        if request.path.endswith("/stores"):
             if self.stores is None:
                 return self.told(b"404 page not found", 404)
             return self.told(json.dumps({"status": "success", "data": self.stores}).encode())
-        if asked.path.endswith("/buildinfo"):
+        if request.path.endswith("/buildinfo"):
             return self.envelope(self.built) if self.built else self.told(b"not found", 404)
-        if asked.path.endswith("/values"):
-            return self.envelope(["m"] if "__name__" in asked.path else ["a"])
-        if asked.path.endswith("/labels"):
+        if request.path.endswith("/values"):
+            return self.envelope(["m"] if "__name__" in request.path else ["a"])
+        if request.path.endswith("/labels"):
             return self.envelope(["__name__"])
-        if asked.path.endswith("/query"):
+        if request.path.endswith("/query"):
             return self.envelope({"resultType": "scalar", "result": [0, "1"]})
-        start, end = (round(float(asked.params[name]) * 1000) for name in ("start", "end"))
-        step = int(asked.params["step"].removesuffix("ms"))
+        start, end = (round(float(request.params[name]) * 1000) for name in ("start", "end"))
+        step = int(request.params["step"].removesuffix("ms"))
         steps = range(start, end + 1, step)
         if len(steps) > self.most_steps:
             return self.refusal
-        count = asked.params["query"].startswith("count")
-        labels = {} if asked.params["query"].startswith("count (") else {"__name__": "m"}
+        count = request.params["query"].startswith("count")
+        labels = {} if request.params["query"].startswith("count (") else {"__name__": "m"}
         values = [[at / 1000, "1" if count else str(at)] for at in steps]
         result = [{"metric": labels, "values": values}]
-        if asked.params["query"].endswith('__name__=""}'):
+        if request.params["query"].endswith('__name__=""}'):
             result = []
         return self.envelope({"resultType": "matrix", "result": result})
 
@@ -81,12 +81,12 @@ def test_asks_below_the_prefix_and_wants_no_partial_answer(fake, fake_reader, sc
     assert table["value"].to_pylist() == list(range(DAY.start_ms, DAY.end_ms, 15_000))
     assert fake_reader.count(dataset(SELECTOR), DAY).rows == 5760
     probes = [
-        asked
-        for asked in fake.scripted.asked
-        if asked.params.get("query") == "1" or asked.path.endswith("/buildinfo")
+        request
+        for request in fake.scripted.asked
+        if request.params.get("query") == "1" or request.path.endswith("/buildinfo")
     ]
     assert details["requests"] + 1 == len(fake.scripted.asked) - len(probes)
-    assert {asked.path.rpartition("/api/")[0] for asked in fake.scripted.asked} == {"/prefix"}
+    assert {request.path.rpartition("/api/")[0] for request in fake.scripted.asked} == {"/prefix"}
     for asked in fake.scripted.asked:
         assert asked in probes or asked.headers["Cache-Control"] == "no-store"
         if asked.path.endswith("query_range"):
@@ -152,10 +152,10 @@ def test_an_answer_cut_short_with_its_framing_intact_is_asked_again(
     answers = fake.scripted.answer
     cut: list[str] = []
 
-    def once(asked):
-        answer = answers(asked)
-        if asked.path.endswith("query_range") and asked.params["query"] not in cut:
-            cut.append(asked.params["query"])
+    def once(request):
+        answer = answers(request)
+        if request.path.endswith("query_range") and request.params["query"] not in cut:
+            cut.append(request.params["query"])
             return told(answer.body[: len(answer.body) // 2] + end)
         return answer
 
@@ -175,8 +175,8 @@ def test_an_answer_that_is_marked_as_partial_is_none(fake, fake_reader, scratch)
         read(fake_reader, scratch)
     with pytest.raises(TransientError, match="partial"):
         fake_reader.count(dataset(SELECTOR), DAY)
-    ranges = [one for one in fake.scripted.asked if one.path.endswith("query_range")]
-    assert {one.params["deny_partial_response"] for one in ranges} == {"1"}
+    ranges = [request for request in fake.scripted.asked if request.path.endswith("query_range")]
+    assert {request.params["deny_partial_response"] for request in ranges} == {"1"}
 
 
 def test_asks_for_less_where_the_answer_is_too_large(fake, fake_reader, scratch, monkeypatch):
@@ -234,9 +234,9 @@ def test_something_else_answers(fake_reader, scratch, scripted, told, body):
 
 
 def test_a_broken_off_answer_is_no_short_day(fake, fake_reader, scratch, scripted, told):
-    def broken(asked):
-        answer = fake.answer(asked)
-        if "count" in asked.params.get("query", "") or not asked.path.endswith("query_range"):
+    def broken(request):
+        answer = fake.answer(request)
+        if "count" in request.params.get("query", "") or not request.path.endswith("query_range"):
             return answer
         return told(answer.body[: len(answer.body) // 2], promised=None)
 
@@ -262,19 +262,19 @@ def test_a_store_that_thanos_has_forgotten(fake, scripted, scratch, known):
     fake.stores = known
     scripted.answer = fake.answer
     section = PrometheusSource(url=scripted.url, min_stores=2)
-    with closing(PrometheusReader(section)) as reader, pytest.raises(TransientError) as told:
+    with closing(PrometheusReader(section)) as reader, pytest.raises(TransientError) as raised:
         read(reader, scratch)
-    assert "min_stores" in str(told.value)
+    assert "min_stores" in str(raised.value)
     fake.stores = {"store": [store(None, 0, 2**62), store(None, 0, 2**62)]}
     with closing(PrometheusReader(section)) as reader:
         assert read(reader, scratch)[0].num_rows == 5760
 
 
 def test_a_store_that_goes_away_while_we_read(fake, fake_reader, scratch, scripted):
-    def going(asked):
-        if asked.path.endswith("query_range"):
+    def going(request):
+        if request.path.endswith("query_range"):
             fake.stores = {"store": [store("gone", 0, 2**62)]}
-        return fake.answer(asked)
+        return fake.answer(request)
 
     fake.stores = {"store": [store(None, 0, 2**62)]}
     scripted.answer = going
@@ -286,7 +286,7 @@ def test_a_long_query_goes_as_a_form(fake, fake_reader, scratch):
     query = f'{{job="t",pod!~"{"x" * 3000}"}}'
     with fake_reader.read(dataset(query), DAY, scratch) as stream:
         assert sum(batch.num_rows for batch in stream.batches) == 5760
-    posted = [asked for asked in fake.scripted.asked if asked.method == "POST"]
+    posted = [request for request in fake.scripted.asked if request.method == "POST"]
     paths = {f"/prefix/api/v1/{name}" for name in ("query_range", "labels")}
-    assert {asked.path for asked in posted} == paths
-    assert all("x" * 3000 in str(asked.params) for asked in posted)
+    assert {request.path for request in posted} == paths
+    assert all("x" * 3000 in str(request.params) for request in posted)

@@ -138,7 +138,7 @@ class LokiLoader:
         if Selector.parse(selector).pipeline:
             self._remarks.add(_PIPELINE.replace("{}", dataset.name))
         where = f"{dataset.name} {partition.day}"
-        columns = label_columns([one["name"] for one in manifest.schema], _FIXED)
+        columns = label_columns([column["name"] for column in manifest.schema], _FIXED)
         seen: list[Integers] = []
         repeats, countable = _Repeats(), 0
         for batch in batches_of(self._store, manifest, _ROWS, columns):
@@ -170,16 +170,16 @@ class LokiLoader:
 
         Where it is right, every dataset's is; a difference is told of each.
         """
-        most = sum(one.countable for one in loaded.values())
-        least = sum(one.at_least for one in loaded.values())
+        most = sum(counts.countable for counts in loaded.values())
+        least = sum(counts.at_least for counts in loaded.values())
         deadline = time.monotonic() + _APPEARS_WITHIN_S
         while not least <= (counted := self._reader.count(_EVERYTHING, day).rows) <= most:
             if time.monotonic() > deadline:
-                return {name: one.countable + counted - most for name, one in loaded.items()}
+                return {name: counts.countable + counted - most for name, counts in loaded.items()}
             time.sleep(_LOOK_S)
         if len(loaded) == 1:
             return dict.fromkeys(loaded, counted)
-        return {name: one.countable for name, one in loaded.items()}
+        return {name: counts.countable for name, counts in loaded.items()}
 
     def close(self) -> None:
         """See Loader."""
@@ -217,7 +217,7 @@ class LokiLoader:
         labels = [self._labels(pairs) for pairs, no in zip(sets, unparsed, strict=True) if not no]
         if len(labels) == len(sets):
             return batch, labels
-        kept = np.repeat(np.array([not one for one in unparsed]), lengths)
+        kept = np.repeat(np.array([not error for error in unparsed]), lengths)
         return batch.filter(pa.array(kept)), labels
 
     def _unparsed(self, pairs: Pairs) -> str:

@@ -85,7 +85,7 @@ class Builder:
     def _rest(self, tokens: Tokens, held: Held) -> tuple[dict[int, str], npt.NDArray[np.bool_]]:
         """The rows that have a `_rest`, and for each row whether it tells all that is left."""
         objects: dict[int, dict[str, Any]] = {}
-        told = np.ones(tokens.rows, np.bool_)
+        typed = np.ones(tokens.rows, np.bool_)
         document, last = b"", -1
         for entry in held.left.tolist():
             row = int(tokens.row[entry])
@@ -95,13 +95,13 @@ class Builder:
             try:
                 value = extended(document, int(tokens.tag[entry]), at)
             except UnsayableError:
-                told[row] = False
+                typed[row] = False
                 continue
             _put(objects.setdefault(row, {}), self.paths.steps(int(tokens.path[entry])), value)
         return {
             row: json.dumps(content, ensure_ascii=False, separators=(",", ":"))
             for row, content in objects.items()
-        }, told
+        }, typed
 
 
 def _put(content: dict[str, Any], steps: list[str | None], value: Any) -> None:

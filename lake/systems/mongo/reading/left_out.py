@@ -59,16 +59,16 @@ class LeftOut:
         empty = tokens.kind[left] == Kind.EMPTY
         empty &= np.isin(self._kinds[path], [Kind.STRUCT, Kind.NONE])
         counted = path[(tag != _NULL) & (tag != _UNDEFINED) & ~empty]
-        found = np.bincount(counted, minlength=len(self._values))
-        found[: len(self._values)] += self._values
+        counts = np.bincount(counted, minlength=len(self._values))
+        counts[: len(self._values)] += self._values
         kept = int(paths.state[MAX_PATHS])
-        for surplus in (kept + np.flatnonzero(found[kept:])).tolist():
+        for surplus in (kept + np.flatnonzero(counts[kept:])).tolist():
             # Its number is another path's in the next batch.
             parent = surplus
             while parent >= kept:
                 parent = int(paths.table[parent, PARENT])
-            self._surplus[parent] += int(found[surplus])
-        self._values = found[:kept]
+            self._surplus[parent] += int(counts[surplus])
+        self._values = counts[:kept]
 
     def counts(self, paths: Paths) -> Counts:
         """The sums so far."""

@@ -56,7 +56,7 @@ class Chosen:
             return self
         more = np.zeros(paths - len(self.kinds), np.int8)
         kept = (self.kinds, self.scales, self.precisions)
-        return Chosen(*(np.concatenate([one, more]) for one in kept))
+        return Chosen(*(np.concatenate([array, more]) for array in kept))
 
 
 def count(tokens: Tokens, paths: Paths, votes: Int64s, bounds: Int64s) -> Held:

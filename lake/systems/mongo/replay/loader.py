@@ -157,8 +157,8 @@ class MongoLoader:
             self._database[dataset.collection].create_index(dataset.time_field)
             self._remarks.add(_INDEX.format(dataset.collection, dataset.time_field))
         except OperationFailure as error:
-            found = f"{error.details.get('errmsg') if error.details else error}"
-            self._remarks.add(_NO_INDEX.format(dataset.collection, dataset.time_field, found))
+            reason = f"{error.details.get('errmsg') if error.details else error}"
+            self._remarks.add(_NO_INDEX.format(dataset.collection, dataset.time_field, reason))
         except PyMongoError as error:
             raise _refused(error, dataset.name) from error
 

@@ -40,14 +40,14 @@ _EXTERNAL = frozenset({"MONGODB-X509", "MONGODB-AWS", "MONGODB-OIDC", "GSSAPI"})
 
 def mongodump(wanted: str) -> str | None:
     """Its path, None where our own writer is to be used. Raises ConfigError."""
-    found = shutil.which("mongodump") if wanted != "native" else None
-    if found is None and wanted == "mongodump":
+    program = shutil.which("mongodump") if wanted != "native" else None
+    if program is None and wanted == "mongodump":
         raise ConfigError(
             "mongodump is not on PATH",
             where="[snapshots.mongo] tool",
             remedy='install the MongoDB database tools, or set tool = "native"',
         )
-    return found
+    return program
 
 
 def dump_archive(
@@ -86,13 +86,13 @@ def dump_archive(
                 dumping.kill()  # nobody takes what it writes
                 raise
             status = dumping.wait()
-        told = errors.read_text(errors="replace").strip().splitlines()
+        messages = errors.read_text(errors="replace").strip().splitlines()
         if status or not out.size:
             raise Incomplete(
                 "mongodump failed",
                 where=tool,
                 expected="exit status 0 and an archive",
-                found=f"{status}, {out.size} bytes: {' '.join(told[-_TOLD_LINES:])}",
+                found=f"{status}, {out.size} bytes: {' '.join(messages[-_TOLD_LINES:])}",
                 remedy="see what it says; nothing was stored",
             )
 

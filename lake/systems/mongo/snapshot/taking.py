@@ -75,7 +75,7 @@ class MongoSnapshotter:
         details["documents_by_day"] = _texts(before)
         if self._scope == "day":
             window = {"start": day.start.isoformat(), "end": day.end.isoformat()}
-            whole = [one for one in whole if one == day]
+            whole = [whole_day for whole_day in whole if whole_day == day]
         return Taken({"name": "MongoDB", "version": version}, window, counts, details, whole)
 
     def close(self) -> None:
@@ -129,13 +129,15 @@ class MongoSnapshotter:
         with explained(self._section, "its collections"):
             # pymongo's list_collections decodes dates strictly; definitions may have any date.
             command = {"listCollections": 1, "cursor": {}}
-            found = [dict(one) for one in database.cursor_command(command, codec_options=PLAIN)]
-        named = sorted(found, key=lambda one: str(one["name"]))
+            entries = [
+                dict(entry) for entry in database.cursor_command(command, codec_options=PLAIN)
+            ]
+        named = sorted(entries, key=lambda entry: str(entry["name"]))
         # The definitions of views are in their own metadata; buckets are read as measurements.
         return [
-            Job(one)
-            for one in named
-            if one["name"] == STORED_FUNCTIONS or not str(one["name"]).startswith("system.")
+            Job(entry)
+            for entry in named
+            if entry["name"] == STORED_FUNCTIONS or not str(entry["name"]).startswith("system.")
         ]
 
     def _jobs_of(self, day: Day) -> list[Job]:

@@ -109,7 +109,9 @@ class Questions:
             covered = (self.covered(part.query, window, ask, cuts=cuts - 1) for part in parts)
             return [answer for answers in covered for answer in answers]
         # What no label tells apart now, none will in less time.
-        return [one for half in window.halves() for one in self.covered(query, half, ask, cuts=0)]
+        return [
+            result for half in window.halves() for result in self.covered(query, half, ask, cuts=0)
+        ]
 
     def check_splittable(self) -> None:
         """Raises Refused where parts of a day would not add up."""
@@ -172,16 +174,18 @@ class Questions:
             query = f"count by (__name__) (last_over_time({over(part, self._dataset.query)}))"
             return self._result(self._instant(query, part.end_ms), "vector")
 
-        found = {
+        stored_names = {
             series["metric"].get("__name__", "")
             for answer in self.in_parts(day, names)
             for series in answer
         }
         # One metric a term: without its name, which the function drops, series could be equal.
-        selectors = sorted({of_metrics(self._dataset.query, [name]) for name in found})
+        selectors = sorted({of_metrics(self._dataset.query, [name]) for name in stored_names})
 
         def ask(part: Window, group: list[str]) -> int:
-            terms = [f"(sum(count_over_time({over(part, one)})) or vector(0))" for one in group]
+            terms = [
+                f"(sum(count_over_time({over(part, selector)})) or vector(0))" for selector in group
+            ]
             return self._sum(self._instant(" + ".join(terms), part.end_ms))
 
         groups = [selectors[i : i + _TERMS] for i in range(0, len(selectors), _TERMS)]
@@ -195,7 +199,7 @@ class Questions:
         if len(windows) > 1:
             self.check_splittable()
         series = [
-            found for window in windows for answer in self._counted(window) for found in answer
+            sample for window in windows for answer in self._counted(window) for sample in answer
         ]
         return sum(
             int(float(value)) for series_item in series for _, value in series_item["values"]
@@ -222,7 +226,7 @@ class Questions:
             if not (_less_may_help(error) and is_selector(self._dataset.query)):
                 raise
             return self._sizes_one_by_one(looks)
-        return _largest(found for answer in answers for found in answer)
+        return _largest(sample for answer in answers for sample in answer)
 
     def _sizes_one_by_one(self, looks: Window) -> dict[str, int]:
         """The same of a server that can't count all of them at once."""
@@ -276,7 +280,7 @@ class Questions:
             # Some series of each metric tell most. To ask for all that have a label is dear
             # where it has a million values.
             some = self._result(self.matrix(f"topk by (__name__) (2, {query}\n)", noon), "matrix")
-            seen = {name for one in some for name in one["metric"]} & left
+            seen = {name for series in some for name in series["metric"]} & left
             left -= seen
             for step in (day.steps // 2, 0, day.steps - 1):
                 if not left:
@@ -286,8 +290,8 @@ class Questions:
                     f'label_replace(count({_having(query, name)}),"name",{replacement(name)},"","")'
                     for name in sorted(left)
                 ]
-                found = self._result(self.matrix(" or ".join(terms), at), "matrix")
-                names = {one["metric"]["name"] for one in found}
+                vector = self._result(self.matrix(" or ".join(terms), at), "matrix")
+                names = {sample["metric"]["name"] for sample in vector}
                 seen, left = seen | names, left - names
             for name in sorted(left):
                 for part in day.parts(MAX_STEPS):
@@ -325,12 +329,12 @@ class Questions:
             answer = self._ask("/api/v1/stores", {}, attempts_if_slow=2).json()
         except (Refused, BadData):  # only Thanos has this list
             _LOG.debug("%s: no list of stores", self._dataset.name)
-            found = []
+            listed = []
         else:
-            found = stores.listed(answer)
-        self.stores = len(found)
-        stores.require(found, self._min_stores, self._where)
-        stores.refuse_holes(found, start_ms, end_ms)
+            listed = stores.listed(answer)
+        self.stores = len(listed)
+        stores.require(listed, self._min_stores, self._where)
+        stores.refuse_holes(listed, start_ms, end_ms)
 
     def checked(self, envelope: Any) -> dict[str, Any]:
         """A successful and whole answer. Raises BadData, Refused, TransientError."""
@@ -375,7 +379,7 @@ class Questions:
         return self._result(answer, "matrix")
 
     def _sum(self, answer: Answer) -> int:
-        return sum(int(float(one["value"][1])) for one in self._result(answer, "vector"))
+        return sum(int(float(sample["value"][1])) for sample in self._result(answer, "vector"))
 
     def _result(self, answer: Answer, kind: str) -> list[dict[str, Any]]:
         data = self.checked(answer.json())["data"]
@@ -386,8 +390,8 @@ class Questions:
                 expected=f"a {kind}",
                 found=shortened(repr(data)),
             )
-        found: list[dict[str, Any]] = data["result"]
-        return found
+        result: list[dict[str, Any]] = data["result"]
+        return result
 
     def _ask(self, path: str, params: Params, *, form: bool = False, **options: Any) -> Answer:
         ask = self._http.post if form else self._http.get

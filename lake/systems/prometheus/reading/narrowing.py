@@ -139,4 +139,4 @@ def _by_ending(whole: Piece, label: str) -> list[Piece]:
     by_ending = [matching(label, f"(?s:.*){ending}{after}") for ending in _ENDINGS]
     others = matching(label, f"(?s:.*)[0-9a-z]{after}", but=True)
     each = max(1, whole.series // len(_ENDINGS))
-    return [Piece(narrowed(whole.query, one), each) for one in [*by_ending, others]]
+    return [Piece(narrowed(whole.query, ending), each) for ending in [*by_ending, others]]

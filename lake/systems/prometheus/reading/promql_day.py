@@ -68,7 +68,7 @@ class PromqlDay:
             planned = self._planned()
             if names is None:
                 _LOG.info("all answers are waited for: only they tell the labels' names")
-                shards = [self._asked(pool, *one) for one in planned]
+                shards = [self._asked(pool, *shard) for shard in planned]
                 for shard in shards:
                     _wait(shard)
                 names = {name for shard in shards for name in shard.runs.names}

@@ -104,12 +104,14 @@ class PrometheusLoader:
     def found(self, day: Day, loaded: Mapping[str, Loaded]) -> dict[str, int]:
         """See Loader: PromQL's count of each metric, held against what was written of it."""
         wanted: Counter[str] = Counter()
-        for one in loaded.values():
-            wanted.update(one.groups)
+        for partition in loaded.values():
+            wanted.update(partition.groups)
         counted = {metric: self._counted(metric, day) for metric in wanted}
         return {
-            name: sum(n + counted[metric] - wanted[metric] for metric, n in one.groups.items())
-            for name, one in loaded.items()
+            name: sum(
+                n + counted[metric] - wanted[metric] for metric, n in partition.groups.items()
+            )
+            for name, partition in loaded.items()
         }
 
     def close(self) -> None:
@@ -165,7 +167,7 @@ class _Rows:
         self._histograms = HistogramWriter(remarks)
         self._ids: list[Integers] = []
         self._nameless: set[int] = set()
-        self.label_columns = label_columns([one["name"] for one in manifest.schema], _FIXED)
+        self.label_columns = label_columns([column["name"] for column in manifest.schema], _FIXED)
         self.of_metric: Counter[str] = Counter()
         """Samples that PromQL counts: all but stale markers."""
         if self._step_ms and self._step_ms > _LOOK_BACK_MS:

@@ -117,7 +117,7 @@ def _layout(edges: Edges) -> _Layout | None:
     above = [(lower, upper) for lower, upper in others if upper > 0]
     # The finest goes first: to a coarser one its buckets look like some that are cut.
     for schema in range(_FINEST, _COARSEST - 1, -1):
-        sides = [[_index(schema, *one) for one in side] for side in (below, above)]
+        sides = [[_index(schema, *edge) for edge in side] for side in (below, above)]
         if any(None in side for side in sides):
             continue
         cut = [

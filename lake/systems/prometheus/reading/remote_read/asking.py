@@ -93,11 +93,11 @@ class RemoteRead:
 
         with ThreadPoolExecutor(self._http.max_parallel, "remote-read") as pool:
             try:
-                asked = [
+                requests = [
                     pool.submit(fetch, group, day.start_ms, day.end_ms - 1)
                     for group in _groups(names)
                 ]
-                return [spool for one in asked for spool in one.result()]
+                return [spool for future in requests for spool in future.result()]
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise

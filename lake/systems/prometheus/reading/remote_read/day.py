@@ -87,7 +87,7 @@ def _encoding(values: np.ndarray[Any, Any]) -> str:
     zstd = pa.Codec("zstd", 3)
     together = values.view(np.uint8)
     apart = np.ascontiguousarray(together.reshape(-1, 8).T)
-    sizes = [zstd.compress(pa.py_buffer(one)).size for one in (together, apart)]
+    sizes = [zstd.compress(pa.py_buffer(array)).size for array in (together, apart)]
     return "PLAIN" if sizes[0] < sizes[1] else "BYTE_STREAM_SPLIT"
 
 
@@ -114,8 +114,8 @@ def _decider(questions: Questions) -> Decide:
         window = Window(min(several), max(several) - min(several) + 1, 1)
         reported: dict[int, int] = {}
         for answer in questions.in_parts(window, partial(questions.range_vector, exact)):
-            for one in questions.checked(answer.json())["data"]["result"]:
-                for time, value in one.get("values", ()):
+            for series in questions.checked(answer.json())["data"]["result"]:
+                for time, value in series.get("values", ()):
                     reported[round(time * 1000)] = _comparable(_bits(float(value)))
         return {
             at_ms: _chosen(exact, at_ms, candidates, reported.get(at_ms, STALE))

@@ -215,7 +215,7 @@ def _fractions(schema: int) -> list[float]:
         return [0.5]
     coarser = _fractions(schema - 1)
     factor = 1.414213562373095 if schema == 1 else 2.0 ** (2.0**-schema)
-    return [bound for one in coarser for bound in (one, one * factor)]
+    return [bound for coarse in coarser for bound in (coarse, coarse * factor)]
 
 
 def _threshold(bits: _Bits) -> float:

@@ -65,16 +65,16 @@ def without(external: Mapping[str, str], labels: Mapping[str, str]) -> dict[str,
 
 def _contents(message: bytes, tag: int) -> list[bytes]:
     """Of fields with a length that all have this tag."""
-    found, at = [], 0
+    contents, at = [], 0
     while at < len(message):
         if message[at] != tag:
             raise ValueError(f"tag {message[at]}")
         size, at = _size(message, at + 1)
         if at + size > len(message):
             raise ValueError("a field that is too long")
-        found.append(message[at : at + size])
+        contents.append(message[at : at + size])
         at += size
-    return found
+    return contents
 
 
 def _label(message: bytes) -> tuple[str, str]:
