@@ -26,7 +26,7 @@ def main() -> None:
     options.add_argument("--url", help=argparse.SUPPRESS)
     arguments = options.parse_args()
     if arguments.url:
-        print(json.dumps(one(arguments.url)))
+        print(json.dumps(exported(arguments.url)))
         return
     print(machine())
     measured = []
@@ -46,7 +46,7 @@ def main() -> None:
     )  # fmt: skip
 
 
-def one(url: str) -> dict[str, float]:
+def exported(url: str) -> dict[str, float]:
     """An export in this process."""
     bare = Peak(os.getpid()).idle
     from loki_speed import export  # noqa: PLC0415  what it loads is measured

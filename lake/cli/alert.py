@@ -87,9 +87,9 @@ def check(as_json: bool, config: str | None) -> None:
         alerts = conditions(settings, exporter.store)
     if as_json:
         click.echo(json.dumps({"alerts": [shown.to_json() for shown in alerts]}, indent=1))
-    for one in alerts if not as_json else ():
-        click.echo(one.title)
-        for line in one.description.splitlines():
+    for firing in alerts if not as_json else ():
+        click.echo(firing.title)
+        for line in firing.description.splitlines():
             click.echo(f"  {line}")
     if alerts:
         sys.exit(1)

@@ -146,17 +146,18 @@ def _list(*, as_json: bool, config: str | None) -> None:
         sys.exit(int(damaged))
     if not manifests:
         click.echo("no snapshots yet: `lake snapshot mongo|prometheus|loki` takes one")
-    for one in manifests:
-        if isinstance(one, Unreadable):
-            click.echo(f"{one.system:<11} {one.day}  DAMAGED  {one.problem}")
+    for listed in manifests:
+        if isinstance(listed, Unreadable):
+            click.echo(f"{listed.system:<11} {listed.day}  DAMAGED  {listed.problem}")
             continue
-        server = f"{one.server.get('name')} {one.server.get('version')}"
+        server = f"{listed.server.get('name')} {listed.server.get('version')}"
         click.echo(
-            f"{one.system:<11} {one.day}  {one.paths:>6} {plural(one.paths, 'file'):<5}  "
-            f"{size(one.bytes):>9}  {server}, taken {one.created_at[:16]}Z, "
-            f"holds {spans(one.held_days())}"
+            f"{listed.system:<11} {listed.day}  "
+            f"{listed.paths:>6} {plural(listed.paths, 'file'):<5}  "
+            f"{size(listed.bytes):>9}  {server}, taken {listed.created_at[:16]}Z, "
+            f"holds {spans(listed.held_days())}"
         )
-        for warning in one.warnings():
+        for warning in listed.warnings():
             click.echo(f"{'':<11} warning: {warning}")
     sys.exit(int(damaged))
 

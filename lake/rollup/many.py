@@ -77,7 +77,7 @@ def roll_up(
         yield from done
         waiting += [(dataset, day, manifest) for day, manifest in sorted(to_do.items())]
 
-    def one(dataset: Dataset, day: Day, manifest: Manifest) -> RolledDay:
+    def roll_up_day(dataset: Dataset, day: Day, manifest: Manifest) -> RolledDay:
         begun = time.monotonic()
         rolled = rollups.mend(dataset, day, manifest, force=force)
         return RolledDay(dataset.name, day, rolled, time.monotonic() - begun)
@@ -85,7 +85,7 @@ def roll_up(
     with ThreadPoolExecutor(jobs) as pool:
         running: list[Future[RolledDay]] = []
         try:
-            running += [pool.submit(one, *args) for args in waiting]
+            running += [pool.submit(roll_up_day, *args) for args in waiting]
             for future in as_completed(running):
                 yield future.result()
         finally:

@@ -28,9 +28,9 @@ def require_same(
     return {name: counted}
 
 
-def between(left: int, other: int) -> str:
+def between(first: int, second: int) -> str:
     """Both counts for people; one number where they are equal."""
-    low, high = sorted((left, other))
+    low, high = sorted((first, second))
     return str(low) if low == high else f"{low} … {high}"
 
 

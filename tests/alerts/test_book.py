@@ -106,7 +106,7 @@ def test_a_worse_state_is_a_message():
         book.update([alert("x", severity)], START)
         book.send([ear], START)
     assert ear.heard == ["+x", "+x"]
-    assert [one.severity for one in book.open] == ["critical"]
+    assert [firing.severity for firing in book.open] == ["critical"]
     book.update([], START)
     book.send([ear], START)
     assert ear.heard[-1] == "-x"
@@ -154,17 +154,17 @@ def test_a_quarter_that_fails_for_one_cause_is_one_message():
         for name in ("events", "users")
         for number, day in enumerate(days(1, 31))
     ]
-    (one,) = alerts_of(failures)
-    assert (one.name, one.severity, one.labels["source"]) == (
+    (message,) = alerts_of(failures)
+    assert (message.name, message.severity, message.labels["source"]) == (
         "LakeExportFailed",
         "critical",
         "mongo",
     )
-    assert one.summary == (
+    assert message.summary == (
         "export failed: 2 datasets, 62 days (2026-07-01 … 2026-07-31): "
         "no answer to the query of 2026-07-01"
     )
-    assert one.description.startswith("datasets: events, users\nno answer")
+    assert message.description.startswith("datasets: events, users\nno answer")
 
 
 def test_other_causes_are_other_messages():
@@ -178,8 +178,8 @@ def test_other_causes_are_other_messages():
     ]
     alerts = alerts_of(failures)
     assert len(alerts) == 5
-    assert len({one.key for one in alerts}) == 5
-    assert [one.summary for one in alerts if "counted" in one.summary] == [
+    assert len({message.key for message in alerts}) == 5
+    assert [message.summary for message in alerts if "counted" in message.summary] == [
         "export failed: events, 2 days (2026-07-02 … 2026-07-03): 12 rows were read, 13 counted"
     ]
 

@@ -191,7 +191,7 @@ def test_no_password_when_the_login_fails(config, tmp_path, run, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("line", "found"),
+    ("line", "text"),
     [
         ('webhook_url = "https://hooks.slack.com/s/T0AB12CDE/B0CD34EFG/x"', "a secret in the"),
         ('heartbeat_url = "https://hc.example/1b2c3d4e-5f60"', "a secret in the"),
@@ -207,10 +207,10 @@ def test_no_password_when_the_login_fails(config, tmp_path, run, monkeypatch):
         ),
     ],
 )  # fmt: skip
-def test_wrong_settings(config, run, line, found):
+def test_wrong_settings(config, run, line, text):
     code, _, err = run("alert", "test", "--config", config(f"[alerts]\n{line}\n"))
     assert code == 2
-    assert found in err
+    assert text in err
     assert "T0AB12CDE" not in err
     assert "1b2c3d4e" not in err
 

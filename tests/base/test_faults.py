@@ -31,7 +31,7 @@ ALL = ["begin tables/a", "complete m/b", "complete tables/a"]
 
 
 @pytest.mark.parametrize(
-    ("fault", "status", "told"),
+    ("fault", "status", "lines"),
     [
         ("", 0, ALL),
         ("SIGKILL 9", 0, ALL),
@@ -42,8 +42,8 @@ ALL = ["begin tables/a", "complete m/b", "complete tables/a"]
         ("SIGKILL complete *", -signal.SIGKILL, ALL[:1]),
     ],
 )
-def test_the_signal_comes_at_its_point(fault, status, told):
-    assert run(fault) == (status, told)
+def test_the_signal_comes_at_its_point(fault, status, lines):
+    assert run(fault) == (status, lines)
 
 
 @pytest.mark.parametrize("fault", ["SIGNOTHING 1", "SIGKILL", "SIGKILL never tables/*", "9 9 9"])

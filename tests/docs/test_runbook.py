@@ -154,27 +154,27 @@ def terminal(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
 
 
 @pytest.fixture(scope="module")
-def told() -> dict[str, str]:
+def printed() -> dict[str, str]:
     """What the blocks so far have printed."""
     return {}
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=[block.name for block in BLOCKS])
-def test_what_the_page_shows_is_what_happens(block, terminal, told):
+def test_what_the_page_shows_is_what_happens(block, terminal, printed):
     """In the page's order: a block may need the ones before it."""
-    told[block.name] = terminal.serve(block) if block.how == "serve" else terminal.run(block)
-    printed = [shape(line) for line in told[block.name].splitlines()]
-    lost = [line for line in terminal.expected(block) if line not in printed]
-    assert lost == [], told[block.name]
+    printed[block.name] = terminal.serve(block) if block.how == "serve" else terminal.run(block)
+    lines = [shape(line) for line in printed[block.name].splitlines()]
+    lost = [line for line in terminal.expected(block) if line not in lines]
+    assert lost == [], printed[block.name]
     if block.name.endswith("-down"):
         assert terminal.ended()
         assert not Path(terminal._names["/tmp/incident"]).exists()
 
 
 @pytest.mark.parametrize("name", ["logs", "metrics"])
-def test_both_sides_of_a_verification_say_the_same(name, told):
-    there = re.findall(r'"(\d+)"\]', told[f"{name}-there"])
-    here = told[f"{name}-here"].split()[1:]
+def test_both_sides_of_a_verification_say_the_same(name, printed):
+    there = re.findall(r'"(\d+)"\]', printed[f"{name}-there"])
+    here = printed[f"{name}-here"].split()[1:]
     assert there == here
     assert int(here[0]) > 0
 

@@ -62,7 +62,7 @@ def test_export_json_and_a_failure_that_stops_nobody(place, lake):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "text"),
     [
         (("export",), "no day"),
         (("export", "--day", "2026-7-5"), "YYYY-MM-DD"),
@@ -84,10 +84,10 @@ def test_export_json_and_a_failure_that_stops_nobody(place, lake):
         (("verify", "nobody"), "one of events, users"),
     ],
 )
-def test_wrong_usage_is_exit_2_and_says_what_would_be_right(place, lake, arguments, told):
+def test_wrong_usage_is_exit_2_and_says_what_would_be_right(place, lake, arguments, text):
     code, out, err = lake(*arguments)
     assert (code, out) == (2, "")
-    assert told in err
+    assert text in err
     assert place.files() == {}
     assert "Traceback" not in err
 

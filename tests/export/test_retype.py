@@ -146,7 +146,7 @@ def test_other_documents_replace_nothing(
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("document", "other", "same"),
     [
         ({"a": 1, "b": {"x": 1, "y": 2}}, {"b": {"y": Int64(2), "x": 1}, "a": Int64(1)}, True),
         ({"l": [{"a": 1, "b": 2}]}, {"l": [{"b": 2, "a": 1}]}, True),
@@ -159,8 +159,8 @@ def test_other_documents_replace_nothing(
         ({"a": {"b": 1}, "c": 2}, {"a": {"b": 1, "c": 2}}, False),
     ],
 )
-def test_same_documents(one: dict[str, Any], other: dict[str, Any], same: bool) -> None:
+def test_same_documents(document: dict[str, Any], other: dict[str, Any], same: bool) -> None:
     sums = [Documents(), Documents()]
-    for documents_, content in zip(sums, (one, other), strict=True):
+    for documents_, content in zip(sums, (document, other), strict=True):
         documents_.add(bson.encode(content))
     assert (sums[0] == sums[1]) == same

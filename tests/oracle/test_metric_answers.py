@@ -53,18 +53,21 @@ def pushed(url: str, drawn: list[dict[str, Any]]) -> str:
     """The metric's name; series with equal labels are told apart by a number."""
     name = f"oracle_{uuid.uuid4().hex}"
     series = []
-    for number, one in enumerate([_EVERY_LABEL, *drawn]):
+    for number, sample in enumerate([_EVERY_LABEL, *drawn]):
         labels = {"__name__": name, "n": str(number)}
-        labels |= {label: one[label] for label in ("zone", "Code") if one[label]}
-        times = DAY.start_ms + (one["first"] + one["gap"] * np.arange(len(one["values"]))) * 1000
-        series.append((labels, times, np.array(one["values"], np.float64)))
+        labels |= {label: sample[label] for label in ("zone", "Code") if sample[label]}
+        times = (
+            DAY.start_ms
+            + (sample["first"] + sample["gap"] * np.arange(len(sample["values"]))) * 1000
+        )
+        series.append((labels, times, np.array(sample["values"], np.float64)))
     body = pa.Codec("snappy").compress(write_request(series), asbytes=True)
     headers = {"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf"}
     requests.post(f"{url}/api/v1/write", body, headers=headers, timeout=30).raise_for_status()
     return name
 
 
-def asked(url: str, path: str, **params: object) -> list[dict[str, Any]]:
+def result_of(url: str, path: str, **params: object) -> list[dict[str, Any]]:
     answer = requests.get(f"{url}/api/v1/{path}", params=params, timeout=30)
     answer.raise_for_status()
     return answer.json()["data"]["result"]
@@ -72,7 +75,7 @@ def asked(url: str, path: str, **params: object) -> list[dict[str, Any]]:
 
 def by_step(url: str, operator: str, name: str) -> dict[tuple[str, int], float]:
     """(zone, ms) → value, over all steps of the day."""
-    matrix = asked(
+    matrix = result_of(
         url,
         "query_range",
         query=f"{operator} by (zone) ({name})",
@@ -118,7 +121,7 @@ def test_stored_samples_over_the_day(url, drawn):
     end = (DAY.end_ms - 1) / 1000
     expected: dict[str, list[float]] = {}
     for function in ("count_over_time", "max_over_time"):
-        for series in asked(url, "query", query=f"{function}({name}[1d])", time=end):
+        for series in result_of(url, "query", query=f"{function}({name}[1d])", time=end):
             expected.setdefault(series["metric"]["n"], []).append(float(series["value"][1]))
     with exported(_datasets(url, name), [DAY]) as lake:
         rows = lake.rows(

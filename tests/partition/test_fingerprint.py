@@ -206,15 +206,15 @@ def tables(draw) -> pa.Table:
 @settings(max_examples=100, deadline=None)
 @given(tables(), st.integers(1, 4), st.randoms(use_true_random=False))
 def test_every_table_against_the_plain_implementation(table, size, chance):
-    told = expected(table)
-    assert fingerprint(table) == told
-    assert fingerprint(table, size) == told
+    wanted = expected(table)
+    assert fingerprint(table) == wanted
+    assert fingerprint(table, size) == wanted
     order = list(range(table.num_rows))
     chance.shuffle(order)
     names = chance.sample(table.column_names, len(table.column_names))
-    assert fingerprint(table.take(pa.array(order, pa.int64())).select(names)) == told
+    assert fingerprint(table.take(pa.array(order, pa.int64())).select(names)) == wanted
     nothing = pa.nulls(table.num_rows, pa.list_(pa.int32()))
-    assert fingerprint(table.append_column("one more, and null", nothing)) == told
+    assert fingerprint(table.append_column("one more, and null", nothing)) == wanted
 
 
 def hour(column: pa.Array) -> pa.Table:
@@ -223,17 +223,17 @@ def hour(column: pa.Array) -> pa.Table:
 
 def test_layouts_of_the_same_values():
     values = ["", "a", None, "ä" * 40, "a"]
-    told = fingerprint(hour(pa.array(values)))
+    wanted = fingerprint(hour(pa.array(values)))
     for kind in (
         pa.large_string(),
         pa.binary(),
         pa.string_view(),
         pa.dictionary(pa.int8(), pa.string()),
     ):
-        assert fingerprint(hour(pa.array(values).cast(kind))) == told
+        assert fingerprint(hour(pa.array(values).cast(kind))) == wanted
     indices = pa.array([1, 0, 2, 3, 0], pa.int16())  # a null among the dictionary's own values
     odd = pa.DictionaryArray.from_arrays(indices, pa.array(["a", "", None, "ä" * 40]))
-    assert fingerprint(hour(odd)) == told
+    assert fingerprint(hour(odd)) == wanted
     numbers = pa.array([1, None, -1], pa.int8())
     assert fingerprint(hour(numbers)) == fingerprint(hour(numbers.cast(pa.int64())))
 

@@ -148,7 +148,7 @@ def test_sql_from_a_file_and_from_standard_input(lake, run, tmp_path: Path, monk
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "text"),
     [
         (["query", "SELEC 1"], "syntax error"),
         (["query", "SELECT 1 FROM nowhere"], "the tables are events"),
@@ -168,10 +168,10 @@ def test_sql_from_a_file_and_from_standard_input(lake, run, tmp_path: Path, monk
         (["trend", "daily_requests"], "no field userId"),
     ],
 )
-def test_wrong_usage(lake, run, arguments: list[str], told: str) -> None:
+def test_wrong_usage(lake, run, arguments: list[str], text: str) -> None:
     status, out, err = run(*arguments, "--config", lake.config)
     assert (status, out) == (2, "")
-    assert told in err
+    assert text in err
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_holes_are_told(make_lake, table, run) -> None:
         lake.put("holed", day, table(n=[1]))
     lake.put("whole", "2026-07-01", table(n=[1]))
 
-    def told(question: str) -> list[str]:
+    def remarks(question: str) -> list[str]:
         status, out, err = run("query", question, "--json", "--config", lake.config)
         assert (status, len(json.loads(out))) == (0, 1)
         return err.splitlines()
@@ -222,10 +222,10 @@ def test_holes_are_told(make_lake, table, run) -> None:
         "(2026-06-29, 2026-06-30, 2026-07-02, …)"
     )
     both = "SELECT count(*) FROM nothing_yet, holed"
-    assert told(both) == [holes, "nothing_yet: no day is in the lake yet"]
-    assert told("SELECT sum(n) FROM Holed") == [holes]
-    assert told("SELECT n FROM whole") == []
-    assert told("SELECT 1") == []
+    assert remarks(both) == [holes, "nothing_yet: no day is in the lake yet"]
+    assert remarks("SELECT sum(n) FROM Holed") == [holes]
+    assert remarks("SELECT n FROM whole") == []
+    assert remarks("SELECT 1") == []
 
 
 @pytest.mark.parametrize("form", ["--json", "--csv", "--rows=0"])

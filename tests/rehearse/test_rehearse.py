@@ -83,18 +83,18 @@ def test_everything_comes_back_as_the_lake_says(
     assert [(snapshot["system"], snapshot["chosen"]) for snapshot in report["snapshots"]] == [
         (system, "only") for system in SYSTEMS
     ]
-    for one in report["snapshots"]:
-        times = one["recovery"]
+    for rehearsed in report["snapshots"]:
+        times = rehearsed["recovery"]
         parts = times["download_s"] + times["start_s"] + times["first_answer_s"]
         assert times["total_s"] == pytest.approx(parts, abs=0.01)
         # The made-up history ends shortly before midnight of the last day.
-        newest = datetime.fromisoformat(one["newest"])
+        newest = datetime.fromisoformat(rehearsed["newest"])
         assert timedelta(0) < own.end.start - newest < timedelta(hours=2)
-        assert one["newest_age_s"] > 0
-        names = {d.name for d in own.settings.dataset if d.source == one["system"]}
-        compared = {(each["dataset"], each["day"]) for each in one["compared"]}
+        assert rehearsed["newest_age_s"] > 0
+        names = {d.name for d in own.settings.dataset if d.source == rehearsed["system"]}
+        compared = {(each["dataset"], each["day"]) for each in rehearsed["compared"]}
         assert {(name, str(own.last)) for name in names} <= compared
-        for each in one["compared"]:
+        for each in rehearsed["compared"]:
             assert each["rows"] == sum_of(each, "all rows, by their fingerprint")
             assert len(each["checks"]) == 4
             assert all(check["compared"] > 0 for check in each["checks"])
@@ -189,9 +189,9 @@ def test_values_one_by_one_find_it_without_a_fingerprint(own, monkeypatch):
     )
     changed = {result.dataset: result for result in rehearsal.snapshots[0].compared if result.wrong}
     assert changed.keys() == values.keys()
-    for dataset, one in changed.items():
-        assert one.day == str(own.last)
-        wrong = {check.question: check for check in one.checks if check.wrong}
+    for dataset, compared in changed.items():
+        assert compared.day == str(own.last)
+        wrong = {check.question: check for check in compared.checks if check.wrong}
         assert len(wrong) == 2
         [sampled] = [check for question, check in wrong.items() if "value by value" in question]
         assert sampled.wrong == 1

@@ -56,12 +56,12 @@ def lake(monkeypatch, capsys):
         yield run
 
 
-def asked(made, *more):
+def replay_arguments(made, *more):
     return ["--config", str(made.config), "replay", "events", "--from", DAYS[0], *more]
 
 
 def of_both_days(made, *more):
-    return asked(made, "--to", "2026-03-16", *more)
+    return replay_arguments(made, "--to", "2026-03-16", *more)
 
 
 def started(*arguments):
@@ -120,7 +120,7 @@ def test_a_directory_keeps_the_data_and_is_compared_again(events, lake, tmp_path
     status, _, err = lake(*of_both_days(events, "--into", str(into), "--serve"))
     assert status == 1
     assert "events 2026-03-15: 499, not 500" in err
-    status, _, err = lake(*asked(events, "--to", DAYS[1], "--into", str(into)))
+    status, _, err = lake(*replay_arguments(events, "--to", DAYS[1], "--into", str(into)))
     assert (status, "something else was replayed there" in err) == (2, True)
     assert lake("replay", "--into", str(into), "--down")[0] == 0
     assert not into.exists()
@@ -161,11 +161,13 @@ def test_one_that_was_killed_begins_again(events, lake, tmp_path):
 
 def test_days_that_are_not_in_the_lake_are_listed(events, lake, tmp_path):
     into = ("--into", str(tmp_path / "into"))
-    status, _, err = lake(*asked(events, "--to", "2026-03-18", *into))
+    status, _, err = lake(*replay_arguments(events, "--to", "2026-03-18", *into))
     assert status == 1
     assert "events: 2026-03-16, 2026-03-17" in err
     assert not (tmp_path / "into").exists()
-    status, out, _ = lake(*asked(events, "--to", "2026-03-18", *into, "--allow-missing", "--json"))
+    status, out, _ = lake(
+        *replay_arguments(events, "--to", "2026-03-18", *into, "--allow-missing", "--json")
+    )
     assert status == 0
     assert list(json.loads(out)["datasets"][0]["days"]) == list(DAYS)
     assert json.loads(out)["directory"] == into[1]

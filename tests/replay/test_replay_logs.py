@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import requests
-from support.loki_versions import PINNED, found
+from support.loki_versions import PINNED, binaries_by_version
 from support.replay_site import DAYS
 
 import lake.replay.programs
@@ -93,7 +93,7 @@ def test_the_version_that_the_data_came_from_is_started(log_site, logs_again):
 
 @pytest.mark.loki(at_least="3.0")
 def test_metadata_that_an_old_loki_does_not_store_is_reported(log_site, monkeypatch):
-    pinned = found().get(PINNED) or install("loki")
+    pinned = binaries_by_version().get(PINNED) or install("loki")
     for name in ("closest", "find"):
         monkeypatch.setattr(lake.replay.programs, name, lambda *_: pinned)
     with log_site.replay() as again:

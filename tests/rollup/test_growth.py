@@ -55,10 +55,10 @@ def grown(samples: Samples) -> dict[tuple[date, int], float]:
     numbers = [{at: v for at, v in points.items() if v is not None} for points in samples]
     first = min((at for points in numbers for at in points), default=0)
     growth: dict[tuple[date, int], float] = defaultdict(float)
-    for series, one in enumerate(numbers):
+    for series, of_series in enumerate(numbers):
         before = None
-        for at in sorted(one):
-            value = one[at]
+        for at in sorted(of_series):
+            value = of_series[at]
             if before is None:
                 step = value if at > first else 0.0
             else:

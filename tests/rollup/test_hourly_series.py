@@ -28,10 +28,10 @@ def rolled(day: pa.Table, cuts: list[int]) -> pa.Table:
     return pa.Table.from_batches(batches, rolling.schema)
 
 
-def by_hour(found: pa.Table) -> dict[tuple[int, int], dict]:
+def by_hour(rolled_up: pa.Table) -> dict[tuple[int, int], dict]:
     plain = {}
-    for name in found.schema.names:
-        column = found.column(name)
+    for name in rolled_up.schema.names:
+        column = rolled_up.column(name)
         if pa.types.is_timestamp(column.type):
             column = column.cast(pa.int64())
         plain[name] = column.to_pylist()

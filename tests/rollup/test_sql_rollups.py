@@ -108,7 +108,7 @@ def test_another_statement_makes_the_days_stale(place):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "line", "found"),
+    ("old", "new", "line", "text"),
     [
         ("-- Calls an hour by model", "SELECT 1", 1, "SELECT 1"),
         ("-- keys:     hour, model\n", "", 1, "no keys"),
@@ -120,7 +120,7 @@ def test_another_statement_makes_the_days_stale(place):
         ("-- grain:    one row an hour and model", "-- grain:", 3, "none"),
     ],
 )
-def test_a_wrong_header_names_its_line(place, old, new, line, found):
+def test_a_wrong_header_names_its_line(place, old, new, line, text):
     path = place.folder / "rollups/calls.sql"
     assert old in FILE
     path.write_text(FILE.replace(old, new))
@@ -129,7 +129,7 @@ def test_a_wrong_header_names_its_line(place, old, new, line, found):
         read_rollup_file(path)
 
     assert f"{path}, line {line}" in str(error.value)
-    assert found in str(error.value)
+    assert text in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -205,7 +205,7 @@ def test_which_snapshots_is_a_choice(tmp_path, config, stand_in):
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "text"),
     [
         ({"LAKE_CONFIG": "/no/such.toml"}, "no configuration"),
         ({"BACKUP_SYSTEMS": "grafana"}, "grafana"),
@@ -215,11 +215,11 @@ def test_which_snapshots_is_a_choice(tmp_path, config, stand_in):
         ({"BACKUP_LOG": "/proc/no/log"}, "BACKUP_LOG"),
     ],
 )
-def test_wrong_settings_are_told_before_anything_is_done(tmp_path, config, stand_in, values, told):
+def test_wrong_settings_are_told_before_anything_is_done(tmp_path, config, stand_in, values, text):
     env = environment(tmp_path, LAKE_CONFIG=config, BACKUP_LAKE=stand_in) | values
     done = run(env)
     assert done.returncode == 2
-    assert told in done.stderr
+    assert text in done.stderr
     assert calls(stand_in) == []
 
 

@@ -118,7 +118,7 @@ def test_collections_and_their_time_fields(lake, collections, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("index", "hot", "told"),
+    ("index", "hot", "text"),
     [
         ({}, 3650, "nothing expires by itself"),
         ({"expireAfterSeconds": 2**31 - 1}, 3650, "nothing expires by itself"),
@@ -126,7 +126,7 @@ def test_collections_and_their_time_fields(lake, collections, tmp_path):
         ({"expireAfterSeconds": 7 * 86_400}, 7, "shortest TTL"),
     ],
 )
-def test_what_expires(lake, mongo_uri, mongo_database, tmp_path, index, hot, told):
+def test_what_expires(lake, mongo_uri, mongo_database, tmp_path, index, hot, text):
     now = datetime.now(UTC)
     name = "at" if hot == 7 else "expireAt"
     with pymongo.MongoClient(mongo_uri) as client:
@@ -136,7 +136,7 @@ def test_what_expires(lake, mongo_uri, mongo_database, tmp_path, index, hot, tol
     assert lake("init", "--mongo", f"{mongo_uri}/{mongo_database}")[0] == 0
     assert read(tmp_path / "lake.toml")["hot"] == {"mongo": hot}
     line = next(x for x in (tmp_path / "lake.toml").read_text().splitlines() if "mongo = " in x)
-    assert told in line
+    assert text in line
 
 
 def test_the_database_has_to_be_clear(lake, filled, mongo_uri, collections):
@@ -244,7 +244,7 @@ def test_an_s3_server_that_is_away_does_not_lose_the_file(lake, collections, tmp
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "text"),
     [
         ((), 2, "--mongo URI, --prometheus URL or --loki URL"),
         (("--mongo", "localhost:27017"), 2, "mongodb://"),
@@ -252,10 +252,10 @@ def test_an_s3_server_that_is_away_does_not_lose_the_file(lake, collections, tmp
         (("--mongo", "mongodb://me:a/b@h"), 2, "percent-encode"),
     ],
 )
-def test_wrong_addresses(lake, tmp_path, arguments, code, told):
+def test_wrong_addresses(lake, tmp_path, arguments, code, text):
     result = lake("init", *arguments)
     assert (result[0], result[1]) == (code, "")
-    assert told in result[2]
+    assert text in result[2]
     assert not (tmp_path / "lake.toml").exists()
 
 

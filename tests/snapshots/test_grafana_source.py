@@ -75,14 +75,14 @@ def test_an_error_takes_it_away_too(grafana):
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind", "told"),
+    ("answer", "kind", "text"),
     [
         (401, Refused, "GRAFANA_TOKEN"),
         (403, Refused, "GRAFANA_TOKEN"),
         (409, PermanentError, "409"),
     ],
 )
-def test_what_grafana_refuses_is_told(grafana, answer, kind, told):
+def test_what_grafana_refuses_is_told(grafana, answer, kind, text):
     url, _, status = grafana
     status["POST"] = answer
     with (
@@ -90,7 +90,7 @@ def test_what_grafana_refuses_is_told(grafana, answer, kind, told):
         added_to(url, "loki", "2026-07-05", URL, "", {"GRAFANA_TOKEN": "s3cret-t0ken"}),
     ):
         pass
-    assert told in str(failed.value)
+    assert text in str(failed.value)
     assert "s3cret-t0ken" not in str(failed.value)
 
 

@@ -39,13 +39,13 @@ def zigzag(value: int) -> bytes:
     return varint(value << 1 if value >= 0 else (-value << 1) - 1)
 
 
-def chunk(version: int, found: list[tuple[int, int, int]]) -> bytes:
+def chunk(version: int, spans: list[tuple[int, int, int]]) -> bytes:
     """As Loki's chunkenc writes one; the blocks' own content does not matter."""
     data = b"\x01\x2e\xe5\x6a" + bytes([version]) + (b"\x05" if version > 1 else b"")
-    data += b"metadata" * (version >= 4) + b"block" * len(found)
+    data += b"metadata" * (version >= 4) + b"block" * len(spans)
     at = len(data)
-    section = varint(len(found))
-    for lines, start, end in found:
+    section = varint(len(spans))
+    for lines, start, end in spans:
         section += varint(lines) + zigzag(start) + zigzag(end) + varint(9)
         section += varint(70_000) * (version >= 3) + varint(5)
     data += section + b"CRC!"
@@ -60,10 +60,10 @@ NS = st.integers(0, 2**62)
 
 
 @given(st.integers(1, 4), st.lists(st.tuples(st.integers(1, 2**31), NS, NS), max_size=300))
-def test_the_lines_of_a_chunk_of_every_version(version, found):
-    data = chunk(version, found)
+def test_the_lines_of_a_chunk_of_every_version(version, spans):
+    data = chunk(version, spans)
     read = blocks(lambda at, length: data[at : at + length], len(data))
-    assert [(block.lines, block.start_ns, block.end_ns) for block in read] == found
+    assert [(block.lines, block.start_ns, block.end_ns) for block in read] == spans
 
 
 @pytest.mark.parametrize("data", [b"", b"x" * 20, b"x" * 2000, bytes(2000), b"\xff" * 2000])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from support.answers import loki_lines
-from support.loki_versions import PINNED, found
+from support.loki_versions import PINNED, binaries_by_version
 from support.places import DAY
 from support.system_loading import load_loki, takes_metadata
 
@@ -31,7 +31,7 @@ def place_of(place, stack: Stack, **snapshots):
 
 
 def pinned_program() -> Binary:
-    return found().get(PINNED) or install("loki", version=PINNED)
+    return binaries_by_version().get(PINNED) or install("loki", version=PINNED)
 
 
 @pytest.fixture(scope="module")

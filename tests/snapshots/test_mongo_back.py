@@ -278,9 +278,9 @@ def test_a_manifest_of_an_earlier_version(here, database):
     old = text[:start] + text[text.index(b"]", start) + 1 :]
     here.store.delete(snapshot_manifest_key("mongo", TODAY))
     here.store.write(snapshot_manifest_key("mongo", DAY), old)
-    found = snapshot_holding(here.store, "mongo", DAY)
-    assert found == read_snapshot(here.store, "mongo", DAY)
-    assert found.whole_days is None
+    holding = snapshot_holding(here.store, "mongo", DAY)
+    assert holding == read_snapshot(here.store, "mongo", DAY)
+    assert holding.whole_days is None
 
 
 def test_buckets_that_nothing_here_unpacks_are_left_out_and_said(

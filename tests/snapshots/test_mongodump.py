@@ -137,7 +137,7 @@ def test_a_dump_that_fails_leaves_nothing(here, tools):
     assert "done dumping" in failed.value.parts["found"]
     with pytest.raises(Missing):
         here.manifest("mongo")
-    assert not [one for one in here.store.list("") if "archive" in one.key]
+    assert not [stored for stored in here.store.list("") if "archive" in stored.key]
 
 
 @pytest.mark.parametrize(

@@ -162,12 +162,12 @@ def test_one_day_of_documents(place, mongo_uri, app_database):
         here.served("mongo") as served,
         pymongo.MongoClient(served.endpoint["uri"]) as client,
     ):
-        found = client[app_database]
-        assert {document["_id"] for document in found.events.find()} == {
+        restored = client[app_database]
+        assert {document["_id"] for document in restored.events.find()} == {
             number for number in range(300) if number % 3 == 1
         }
-        assert found.list_collection_names() == ["events"]
-        assert "at_1" in found.events.index_information()
+        assert restored.list_collection_names() == ["events"]
+        assert "at_1" in restored.events.index_information()
     assert here.take("mongo", TODAY.plus(1)).manifest.counts == {"documents": {"events": 100}}
     assert here.take("mongo", TODAY.plus(-5)).manifest.counts == {"documents": {"events": 0}}
 

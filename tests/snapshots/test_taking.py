@@ -243,14 +243,14 @@ def test_what_is_no_secret_stays():
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         ("OBJECTS", "gcs", "can't be copied from here"),
         ("/loki/active", "/elsewhere", "outside of its data directory"),
     ],
 )
-def test_a_loki_that_can_t_be_copied_says_why(tmp_path, old, new, told):
+def test_a_loki_that_can_t_be_copied_says_why(tmp_path, old, new, message):
     text = LOKI.replace(old, new).replace("OBJECTS", "s3")
-    with pytest.raises(PermanentError, match=told) as failed:
+    with pytest.raises(PermanentError, match=message) as failed:
         places(yaml.safe_load(text), tmp_path, tmp_path / "loki.yml")
     assert failed.value.parts["remedy"]

@@ -86,9 +86,9 @@ def test_an_upload_that_vanished_says_so_and_not_that_aborting_failed(store, cli
     def vanishing():
         with store.upload("t/x") as upload:
             upload.write(b"x" * 9 * MIB)
-            found = client.list_multipart_uploads(Bucket=s3["bucket"])["Uploads"][0]
+            multipart = client.list_multipart_uploads(Bucket=s3["bucket"])["Uploads"][0]
             client.abort_multipart_upload(
-                Bucket=s3["bucket"], Key=found["Key"], UploadId=found["UploadId"]
+                Bucket=s3["bucket"], Key=multipart["Key"], UploadId=multipart["UploadId"]
             )
             upload.write(b"y" * 9 * MIB)
 

@@ -60,13 +60,13 @@ class Both:
     def types(self) -> dict[str, str]:
         """DuckDB's types of the columns and of STRUCTs' members, by path."""
         answer = self.sql("*", "LIMIT 0")
-        found = {}
+        spelled = {}
         for name, text in zip(answer.columns, answer.types, strict=True):
-            found[name] = text
+            spelled[name] = text
             if text.startswith("STRUCT") and not text.endswith("[]"):
                 members = duckdb.sqltype(text).children
-                found |= {f"{name}.{member}": str(type_) for member, type_ in members}
-        return found
+                spelled |= {f"{name}.{member}": str(type_) for member, type_ in members}
+        return spelled
 
     # --- the collection
 
@@ -132,8 +132,8 @@ class Both:
         for part in parts:
             match = {"$match": {"$and": [part.during, {part.path: {"$type": type_}}]}}
             group = {"$group": {"_id": f"${part.path}", "n": {"$sum": 1}}}
-            for one in self._collection.aggregate([match, group]):
-                counts[exact(one["_id"])] += one["n"]
+            for counted in self._collection.aggregate([match, group]):
+                counts[exact(counted["_id"])] += counted["n"]
         return counts
 
 

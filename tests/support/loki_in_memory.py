@@ -158,8 +158,8 @@ def _passes(line: Line, pipeline: str) -> bool:
             r"\\x\{(\w+)\}", lambda match: f"\\U{int(match[1], 16):08x}", json.loads(quoted)
         )
         value = _metric(line).get(name, "") if name else line.text
-        found = re.fullmatch(pattern, value) if name else re.search(pattern, value)
-        if (found is None) != (operator == "!~"):
+        matched = re.fullmatch(pattern, value) if name else re.search(pattern, value)
+        if (matched is None) != (operator == "!~"):
             return False
     return True
 

@@ -31,17 +31,17 @@ NO_NEWEST = f"no Loki {NEWEST} on PATH"
 
 
 @cache
-def found() -> dict[str, Binary]:
+def binaries_by_version() -> dict[str, Binary]:
     """By the version: those on PATH; and the pinned one where it is installed."""
     return {binary.version: binary for binary in find_all("loki")}
 
 
 def legs() -> list[str]:
     """The versions to test; NEWEST stands for a Loki 3 that is not here."""
-    versions = sorted({PINNED, *found()}, key=_numbers)
+    versions = sorted({PINNED, *binaries_by_version()}, key=_numbers)
     return (
         versions
-        if any(has_version(binary, "3") for binary in found().values())
+        if any(has_version(binary, "3") for binary in binaries_by_version().values())
         else [*versions, NEWEST]
     )
 
@@ -75,8 +75,8 @@ def _numbers(version: str) -> tuple[int, ...]:
 def loki_program(request: pytest.FixtureRequest) -> Binary:
     """The program of the version that this run of the test is about."""
     version: str = request.param
-    if version in found():
-        return found()[version]
+    if version in binaries_by_version():
+        return binaries_by_version()[version]
     try:
         return install("loki2")
     except LakeError as error:

@@ -237,7 +237,9 @@ def write_documents(uri: str) -> None:
         collection = client["app"]["app.events é"]
         for number, day in enumerate(DAYS):
             documents = [
-                bson.encode({"_id": number * 10_000 + n, **one(n), "meta": {"at": at(day, n)}})
+                bson.encode(
+                    {"_id": number * 10_000 + n, **fields_of(n), "meta": {"at": at(day, n)}}
+                )
                 for n in range(1500)
             ]
             for n, odd in enumerate(odd_documents()):
@@ -247,7 +249,7 @@ def write_documents(uri: str) -> None:
             collection.insert_many([RawBSONDocument(document) for document in documents])
 
 
-def one(n: int) -> dict[str, object]:
+def fields_of(n: int) -> dict[str, object]:
     return {
         "name": f"n{n}", "llm": {"tokens": n, "cost": n / 7}, "list": [n, None, {"a": n}],
         "by": bson.ObjectId(n.to_bytes(12)), **({"extra": ODD_TEXT} if n % 7 == 0 else {}),

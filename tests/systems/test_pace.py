@@ -23,7 +23,7 @@ def pace(max_parallel: int = 4, slow_at_s: float | None = 0.1, probe=lambda: Non
 def most_at_a_time(pace: Pace, requests: int, takes_s: float = 0.01) -> int:
     inside, most, lock = [0], [0], threading.Lock()
 
-    def one(_: int) -> None:
+    def request_in_turn(_: int) -> None:
         with pace.turn():
             with lock:
                 inside[0] += 1
@@ -33,7 +33,7 @@ def most_at_a_time(pace: Pace, requests: int, takes_s: float = 0.01) -> int:
                 inside[0] -= 1
 
     with ThreadPoolExecutor(16) as pool:
-        list(pool.map(one, range(requests)))
+        list(pool.map(request_in_turn, range(requests)))
     return most[0]
 
 
@@ -134,20 +134,20 @@ def test_a_probe_that_is_refused_ends_the_probing_with_a_warning(
     assert most_at_a_time(watched, 16) == 4
 
 
-def test_a_server_that_slows_down_is_asked_less_and_the_work_is_told(scripted, told) -> None:
+def test_a_server_that_slows_down_is_asked_less_and_the_work_is_told(scripted, reply) -> None:
     """The probe is slow as soon as two real questions run at a time."""
     inside, lock = [0], threading.Lock()
 
     def answer(request):
         if request.path == "/probe":
             time.sleep(0.1 if inside[0] > 1 else 0)
-            return told()
+            return reply()
         with lock:
             inside[0] += 1
         time.sleep(0.05)
         with lock:
             inside[0] -= 1
-        return told()
+        return reply()
 
     scripted.answer = answer
     section = PrometheusSource(url=scripted.url, max_parallel=8, slow_down_at="50ms")
@@ -172,4 +172,4 @@ def test_without_a_limit_no_probe_is_sent(scripted) -> None:
         http.get("/x")
         time.sleep(0.1)
     http.close()
-    assert {request.path for request in scripted.asked} == {"/x"}
+    assert {request.path for request in scripted.requests} == {"/x"}

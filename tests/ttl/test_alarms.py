@@ -144,8 +144,8 @@ def test_writers_at_one_moment_make_one_chain(place: Hot) -> None:
                 lambda n: audit.append(store, "test", "events", "", details={"n": n}), range(24)
             )
         )
-    assert sorted(one.sequence for one in written) == list(range(1, 25))
+    assert sorted(record.sequence for record in written) == list(range(1, 25))
     assert audit.check(store).to_json() == {"entries": 24, "problems": []}
-    assert [one.details["n"] for one in audit.entries(store, after=20)] == [
-        one.details["n"] for one in sorted(written, key=lambda entry_: entry_.sequence)[20:]
+    assert [record.details["n"] for record in audit.entries(store, after=20)] == [
+        record.details["n"] for record in sorted(written, key=lambda entry_: entry_.sequence)[20:]
     ]

@@ -200,8 +200,8 @@ def _entries(batch: pa.RecordBatch, name: str) -> pa.Array:
     return maps.keys[first:last]
 
 
-def _merged(one: _Level, other: _Level) -> _Level:
-    both = dict(one)
+def _merged(measures: _Level, other: _Level) -> _Level:
+    both = dict(measures)
     for level, (lines, size, first, last) in other.items():
         was = both.get(level, [0, 0, first, last])
         both[level] = [was[0] + lines, was[1] + size, min(was[2], first), max(was[3], last)]

@@ -88,17 +88,19 @@ class ThroughServer:
 
     def _exported(self, given: list[bytes], name: str) -> list[str]:
         collection = self.client[name]["events"]
-        for one in given:
+        for content in given:
             try:
-                collection.insert_one(RawBSONDocument(one))
+                collection.insert_one(RawBSONDocument(content))
             except pymongo.errors.PyMongoError:
                 self.refused += 1
         section = MongoSource(uri=self._uri, database=name)
         lake = self._folder / name
-        asked = Settings(lake={"root": str(lake)}, sources={"mongo": section}, dataset=[EVENTS])
+        configured = Settings(
+            lake={"root": str(lake)}, sources={"mongo": section}, dataset=[EVENTS]
+        )
         reader = MongoReader(section)
-        exporter = Exporter(asked, open_store(asked), {"mongo": reader})
-        wanted = [one.raw for one in collection.find({})]
+        exporter = Exporter(configured, open_store(configured), {"mongo": reader})
+        wanted = [stored.raw for stored in collection.find({})]
         if not wanted:
             return []
         outcome = exporter.export(EVENTS, DAY, allow_shrink=True)
@@ -120,8 +122,8 @@ def with_ids(day: list[bytes]) -> list[bytes]:
     """The strategies' commonest `_id` is one ObjectId: here each has its own."""
     common = b"\x07_id\0" + bytes(12)
     return [
-        one.replace(common, b"\x07_id\0" + number.to_bytes(12, "big"), 1)
-        for number, one in enumerate(day)
+        content.replace(common, b"\x07_id\0" + number.to_bytes(12, "big"), 1)
+        for number, content in enumerate(day)
     ]
 
 
@@ -218,7 +220,7 @@ def from_answers(given: list[bytes]) -> list[str]:
 @given(st.lists(st.one_of(odd_days, sayable_days), min_size=1, max_size=3))
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_answer_comes_back(days: list[list[bytes]]) -> None:
-    from_answers([one for day in days for one in day])
+    from_answers([content for day in days for content in day])
 
 
 def a_document(number: int, *fields: tuple[bytes, tuple[int, bytes]]) -> bytes:

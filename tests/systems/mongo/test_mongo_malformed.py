@@ -29,12 +29,12 @@ GOOD = document([(b"_id", integer(7)), (b"timestamp", date(0)), (b"n", integer(1
 @st.composite
 def broken(draw: st.DrawFn) -> bytes:
     """A document with some bytes replaced; its own length is left as it is."""
-    one = bytearray(draw(odd_days.map(lambda day: day[0])))
+    content = bytearray(draw(odd_days.map(lambda day: day[0])))
     for _ in range(draw(st.integers(1, 3))):
-        place = draw(st.integers(4, len(one) - 1))
-        one[place] = draw(st.one_of(st.sampled_from([0, 1, 2, 3, 4, 5, 0x7F, 0xFF]),
+        place = draw(st.integers(4, len(content) - 1))
+        content[place] = draw(st.one_of(st.sampled_from([0, 1, 2, 3, 4, 5, 0x7F, 0xFF]),
                                     st.integers(0, 255)))  # fmt: skip
-    return bytes(one)
+    return bytes(content)
 
 
 def is_bson(data: bytes) -> bool:

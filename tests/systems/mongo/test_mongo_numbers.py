@@ -265,9 +265,9 @@ def test_sums_as_the_server_gives_them(mongo_uri: str, mongo_database: str, tmp_
         (items,) = orders.aggregate(
             [{"$unwind": "$items"}, {"$group": {"_id": None, "n": {"$sum": "$items.n"}}}]
         )
-    asked = MongoDataset(name="orders", source="mongo", collection="orders")
+    dataset = MongoDataset(name="orders", source="mongo", collection="orders")
     reader = MongoReader(MongoSource(uri=mongo_uri, database=mongo_database))
-    with closing(reader), reader.read(asked, Day.parse("2026-07-01"), tmp_path) as answer:
+    with closing(reader), reader.read(dataset, Day.parse("2026-07-01"), tmp_path) as answer:
         orders_table = pa.Table.from_batches(answer.batches, answer.schema)  # noqa: F841  DuckDB
     row = duckdb.sql(
         "SELECT sum(cost), sum(price), min(s.v), sum(s.v), "

@@ -47,7 +47,7 @@ def selected(query: str, labels: dict[str, str]) -> bool:
     return True
 
 
-class Told:
+class Labels:
     """A server's labels: what it lists may be too much, or stale."""
 
     def __init__(self, series, most=1000, forgotten=()) -> None:
@@ -72,16 +72,16 @@ class Told:
         return counts
 
 
-def leaves(told, piece, most):
-    parts = pieces(told, piece, DAY, most) if piece.series > most else []
-    return [leaf for part in parts for leaf in leaves(told, part, most)] or [piece]
+def leaves(source, piece, most):
+    parts = pieces(source, piece, DAY, most) if piece.series > most else []
+    return [leaf for part in parts for leaf in leaves(source, part, most)] or [piece]
 
 
 @given(st.lists(SERIES, min_size=1, max_size=40), st.integers(1, 5), st.sampled_from([1, 3, 1000]),
        st.sets(st.sampled_from(["a", "b.c", "m"])))  # fmt: skip
 @settings(deadline=None)
 def test_pieces_select_each_series_once(series, most, listed, forgotten):
-    source = Told(series, listed, forgotten)
+    source = Labels(series, listed, forgotten)
     whole = Piece('{job="j"}', len(series))
     parts = leaves(source, whole, most)
     for labels in series:
@@ -92,23 +92,23 @@ def test_pieces_are_as_small_as_wanted():
     series = [
         {"__name__": "m", "job": "j", "pod": f"p-{n % 30}", "le": str(n // 30)} for n in range(300)
     ]
-    parts = leaves(Told(series), Piece('{job="j"}', 300), 26)
+    parts = leaves(Labels(series), Piece('{job="j"}', 300), 26)
     sizes = [sum(selected(piece.query, labels) for labels in series) for piece in parts]
     assert sum(sizes) == 300
     assert max(sizes) <= 26
     assert sum(size > 0 for size in sizes) <= 300 // 20
-    crowded = leaves(Told(series, most=5), Piece('{job="j"}', 300), 26)
+    crowded = leaves(Labels(series, most=5), Piece('{job="j"}', 300), 26)
     assert max(sum(selected(piece.query, labels) for labels in series) for piece in crowded) < 100
 
 
 def test_a_label_that_all_lack_or_share_tells_nothing_apart():
     same = [{"__name__": "m", "job": "j"}] * 9
-    assert pieces(Told(same), Piece('{job="j"}', 9), DAY, 3) == []
-    assert pieces(Told(same), Piece("sum(m)", 9), DAY, 3) == []
+    assert pieces(Labels(same), Piece('{job="j"}', 9), DAY, 3) == []
+    assert pieces(Labels(same), Piece("sum(m)", 9), DAY, 3) == []
 
 
 def test_a_server_without_label_lists_leaves_time():
-    class Away(Told):
+    class Away(Labels):
         def label_values(self, label, query, window):
             raise TransientError("away")
 

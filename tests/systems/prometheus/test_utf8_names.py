@@ -216,8 +216,8 @@ def test_the_rows_are_the_servers(site, lake_of, dataset):
     else:
         theirs = site.get("query_range", query=query, **STEPS)
     assert {key: sorted(values) for key, values in ours.items()} == {
-        as_key(one["metric"]): [(round(at * 1000), float(v)) for at, v in one["values"]]
-        for one in theirs["result"]
+        as_key(entry["metric"]): [(round(at * 1000), float(v)) for at, v in entry["values"]]
+        for entry in theirs["result"]
     }
 
 
@@ -240,8 +240,8 @@ def test_a_replayed_day_answers_as_the_source(site, lake_of, names):
     with replayed(settings, store, partitions) as result:
         again = Site(result.endpoints["prometheus"]["url"], "")
         ours = again.get("query_range", query='{__name__=~".+"}', **STEPS)["result"]
-    assert {as_key(one["metric"]): one["values"] for one in ours} == {
-        as_key(one["metric"]): one["values"] for one in theirs
+    assert {as_key(entry["metric"]): entry["values"] for entry in ours} == {
+        as_key(entry["metric"]): entry["values"] for entry in theirs
     }
 
 

@@ -132,11 +132,13 @@ def test_selectors_mean_what_they_mean_in_promql(raw_url, export, selector):
         write(raw_url, series({"__name__": metric, "case": case},
                               floats([(DAY.start_ms, bits(1.0))])))  # fmt: skip
     query = selector.format(m=metric)
-    told = requests.get(
+    matched = requests.get(
         f"{raw_url}/api/v1/query", {"query": query, "time": DAY.start_ms / 1000}, timeout=30
     ).json()["data"]["result"]
     table, _ = export(raw_url, query)
-    assert sorted(table["case"].to_pylist()) == sorted(labels["metric"]["case"] for labels in told)
+    assert sorted(table["case"].to_pylist()) == sorted(
+        labels["metric"]["case"] for labels in matched
+    )
 
 
 def test_the_same_as_promtool_dumps(in_order_url, export):

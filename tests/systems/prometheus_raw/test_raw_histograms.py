@@ -10,7 +10,7 @@ from support.raw_days import DAY, STALE, bits, double, fresh_metric
 from support.remote_writing import floats, histogram, series, write
 
 
-def told(url, metric):
+def answered(url, metric):
     """(ms, count, sum, buckets) as a range vector tells them."""
     answer = requests.get(
         f"{url}/api/v1/query", {"query": f"{metric}[1d]", "time": DAY.end_ms / 1000 - 0.001},
@@ -18,13 +18,13 @@ def told(url, metric):
     ).json()  # fmt: skip
     assert answer["status"] == "success", answer
     return {
-        one["metric"].get("case", ""): [
+        entry["metric"].get("case", ""): [
             (round(at * 1000), float(h["count"]), repr(float(h["sum"])),
              [(float(low), float(high), float(n), edge) for edge, low, high, n in
               h.get("buckets", [])])
-            for at, h in one.get("histograms", [])
+            for at, h in entry.get("histograms", [])
         ]
-        for one in answer["data"]["result"]
+        for entry in answer["data"]["result"]
     }  # fmt: skip
 
 
@@ -85,7 +85,7 @@ def test_histograms_are_those_of_the_query_api(in_order_url, export, is_float):
         write(in_order_url, series({"__name__": metric, "case": str(schema)}, content))
     table, details = export(in_order_url, metric)
     assert details["read_by"] == "remote read, chunks"
-    expected = told(in_order_url, metric)
+    expected = answered(in_order_url, metric)
     assert len(expected) == 13
     assert exported(table) == expected
 
@@ -105,7 +105,7 @@ def test_bounds_of_every_bucket_index(in_order_url, export):
         write(in_order_url, series({"__name__": metric, "case": str(schema)},
                               histogram(DAY.start_ms, native)))  # fmt: skip
     table, _ = export(in_order_url, metric)
-    assert exported(table) == told(in_order_url, metric)
+    assert exported(table) == answered(in_order_url, metric)
 
 
 def test_floats_between_histograms_and_stale_ones(in_order_url, export):
@@ -125,7 +125,7 @@ def test_floats_between_histograms_and_stale_ones(in_order_url, export):
             write(in_order_url, series(labels, histogram(at, native)))
         at += 60_000
     table, details = export(in_order_url, metric)
-    assert exported(table) == told(in_order_url, metric)
+    assert exported(table) == answered(in_order_url, metric)
     rows = table.select(["value", "nan"]).to_pylist()
     assert [row["value"] for row in rows if row["value"] is not None] == [3.0, 10.0, 17.0, 24.0,
                                                                          31.0]  # fmt: skip
@@ -151,4 +151,4 @@ def test_custom_bounds(version, in_order_url, export):
     answer = write(in_order_url, series({"__name__": metric, "case": "a"}, content))
     assert answer is None
     table, _ = export(in_order_url, metric)
-    assert exported(table) == told(in_order_url, metric)
+    assert exported(table) == answered(in_order_url, metric)

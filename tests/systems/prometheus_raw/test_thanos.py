@@ -153,13 +153,13 @@ def told_directly(thanos: Thanos, step: int) -> list[tuple[Any, ...]]:
     rows = []
     for cluster, url in thanos.direct.items():
         params = {"query": METRIC, "start": begin, "end": begin + 86_400 - step, "step": step}
-        for one in requests.get(f"{url}/api/v1/query_range", params, timeout=60).json()["data"][
+        for entry in requests.get(f"{url}/api/v1/query_range", params, timeout=60).json()["data"][
             "result"
         ]:
-            for at, value in one["values"]:
+            for at, value in entry["values"]:
                 number = float(value)
                 text = "nan" if math.isnan(number) else repr(number)
-                pod = one["metric"].get("pod", "")
+                pod = entry["metric"].get("pod", "")
                 rows.append((cluster, pod, {f"Only{cluster}": "x"}, round(at * 1000), text))
     return sorted(rows)
 
@@ -185,7 +185,7 @@ def test_a_store_that_goes_away_is_a_failure_loud_or_silent(thanos, export):
     params = {"query": f"count({METRIC})", "time": DAY.end_ms / 1000 - 1,
               "partial_response": "false"}  # fmt: skip
 
-    def told() -> tuple[int, dict[str, Any]]:
+    def status_and_answer() -> tuple[int, dict[str, Any]]:
         answer = requests.get(f"{thanos.url}/api/v1/query", params, timeout=30)
         return answer.status_code, answer.json()
 
@@ -195,8 +195,8 @@ def test_a_store_that_goes_away_is_a_failure_loud_or_silent(thanos, export):
             with pytest.raises(LakeError):
                 export(query, mode=mode, step="60s")
         # In a while Thanos answers without the store, and says nothing of it.
-        until(lambda: told()[0] == 200)
-        _, answer = told()
+        until(lambda: status_and_answer()[0] == 200)
+        _, answer = status_and_answer()
         assert [sample["value"][1] for sample in answer["data"]["result"]] == ["2"]
         assert not answer.get("warnings")
         for mode in ("range", "raw"):
@@ -204,5 +204,5 @@ def test_a_store_that_goes_away_is_a_failure_loud_or_silent(thanos, export):
                 export(query, mode=mode, step="60s")
     finally:
         thanos.sidecars["b"] = thanos.run("b")
-    until(lambda: thanos.whole and told()[0] == 200)
+    until(lambda: thanos.whole and status_and_answer()[0] == 200)
     assert exported(export(query, step="60s")) == told_directly(thanos, 60)
