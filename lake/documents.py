@@ -70,14 +70,14 @@ def _lines(file: BinaryIO, where: str) -> Iterator[str]:
 
 def _line(document: bytes) -> str:
     try:
-        reported = extended_line(document)
-        if _RAW not in reported:
-            return _json(reported)
+        fields = extended_line(document)
+        if _RAW not in fields:
+            return _json(fields)
     except UnsayableError:
         pass
     encoded = base64.b64encode(document).decode("ascii")
     return _json({_RAW: {"$binary": {"base64": encoded, "subType": "00"}}})
 
 
-def _json(reported: dict[str, Any]) -> str:
-    return json.dumps(reported, ensure_ascii=False, separators=(",", ":"))
+def _json(fields: dict[str, Any]) -> str:
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))

@@ -114,8 +114,8 @@ def _complete(
     try:
         return {
             (name, day): manifest
-            for name, requested in days.items()
-            for day, manifest in exporter.complete(datasets[name], requested).items()
+            for name, days_of_dataset in days.items()
+            for day, manifest in exporter.complete(datasets[name], days_of_dataset).items()
         }
     except LakeError as error:
         _LOG.debug("no listing: %s", error)

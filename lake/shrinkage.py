@@ -75,10 +75,10 @@ def _scope(manifest: SnapshotManifest) -> Any:
     return manifest.details.get("scope")
 
 
-def _measured(settings: Settings, snapshot_manifest: SnapshotManifest) -> Iterator[tuple[str, int]]:
+def _measured(settings: Settings, manifest: SnapshotManifest) -> Iterator[tuple[str, int]]:
     """Amounts that do not change by themselves when a server rewrites its files."""
-    yield "files", min(1, snapshot_manifest.paths)
-    yield from system(snapshot_manifest.system).amounts(settings, snapshot_manifest)
+    yield "files", min(1, manifest.paths)
+    yield from system(manifest.system).amounts(settings, manifest)
 
 
 def _origin(manifest: SnapshotManifest) -> str:

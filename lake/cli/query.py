@@ -139,8 +139,8 @@ def trend(
         _write(list_trends(config, none=None if as_json else ""), as_csv, as_json, rows)
         return
     options = {key: value for key, value in (("metric", metric), ("by", by)) if value is not None}
-    requested = Asked(name, _range(quarter, start, end), compare, weekly, options, dataset, png)
-    answer = show_trend(requested, config)
+    request = Asked(name, _range(quarter, start, end), compare, weekly, options, dataset, png)
+    answer = show_trend(request, config)
     if not png or as_csv or as_json:
         _write(answer, as_csv, as_json, rows)
 

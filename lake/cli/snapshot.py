@@ -329,18 +329,18 @@ def _print_finding(finding: dict[str, object]) -> None:
         click.echo(f"  {problem}")
 
 
-def _row(snapshot_manifest: SnapshotManifest) -> dict[str, object]:
+def _row(manifest: SnapshotManifest) -> dict[str, object]:
     return {
-        "system": snapshot_manifest.system,
-        "day": snapshot_manifest.day,
-        "created_at": snapshot_manifest.created_at,
-        "files": snapshot_manifest.paths,
-        "objects": len(snapshot_manifest.objects),
-        "bytes": snapshot_manifest.bytes,
-        "server": snapshot_manifest.server,
-        "window": snapshot_manifest.window,
-        "whole_days": [str(day) for day in snapshot_manifest.held_days()],
-        "counts": snapshot_manifest.counts,
-        "warnings": snapshot_manifest.warnings(),
-        "restore": snapshot_manifest.restore,
+        "system": manifest.system,
+        "day": manifest.day,
+        "created_at": manifest.created_at,
+        "files": manifest.paths,
+        "objects": len(manifest.objects),
+        "bytes": manifest.bytes,
+        "server": manifest.server,
+        "window": manifest.window,
+        "whole_days": [str(day) for day in manifest.held_days()],
+        "counts": manifest.counts,
+        "warnings": manifest.warnings(),
+        "restore": manifest.restore,
     }

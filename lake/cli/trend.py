@@ -33,46 +33,46 @@ class Asked:
     png: Path | None
 
 
-def show_trend(requested: Asked, config: str | None) -> Answer:
+def show_trend(request: Asked, config: str | None) -> Answer:
     """The answer; notes go to standard error, a plot to its file. Raises LakeError."""
     from lake.query import connect  # noqa: PLC0415
     from lake.trends import Choices, Days, draw, fitting, trend_named  # noqa: PLC0415
 
-    _require_one(requested)
+    _require_one(request)
     with connect(config) as lake:
-        trend = trend_named(requested.name, lake.settings)
-        choices = Choices(requested.options, requested.dataset)
-        days = Days(*requested.days)
+        trend = trend_named(request.name, lake.settings)
+        choices = Choices(request.options, request.dataset)
+        days = Days(*request.days)
         fitted = fitting(lake, trend, days.start, days.end, choices)
-        answer = _answer(lake, fitted, requested, days)
-        _report(lake, fitted, requested, days)
+        answer = _answer(lake, fitted, request, days)
+        _report(lake, fitted, request, days)
         for note in answer.left_out:
             click.echo(note, err=True)
-    if requested.png:
-        draw(trend, answer, days.start, days.end, requested.png)
-        click.echo(str(requested.png), err=True)
+    if request.png:
+        draw(trend, answer, days.start, days.end, request.png)
+        click.echo(str(request.png), err=True)
     return answer
 
 
-def _answer(lake: Lake, fit: Fit, requested: Asked, days: Days) -> Answer:
+def _answer(lake: Lake, fit: Fit, request: Asked, days: Days) -> Answer:
     from lake.trends import ask_fitting, by_week, compare  # noqa: PLC0415
 
-    if requested.compare:
+    if request.compare:
         return compare(lake, fit, days)
-    if requested.weekly:
+    if request.weekly:
         return by_week(lake, fit, days)
     return ask_fitting(lake, fit, days.start, days.end)
 
 
-def _require_one(requested: Asked) -> None:
+def _require_one(request: Asked) -> None:
     """Raises UsageError."""
-    if requested.compare and requested.weekly:
+    if request.compare and request.weekly:
         raise UsageError("--compare and --weekly exclude each other")
-    if requested.png and (requested.compare or requested.weekly):
+    if request.png and (request.compare or request.weekly):
         raise UsageError("--png plots the trend alone, without --compare and --weekly")
 
 
-def _report(lake: Lake, fitted: Fit, requested: Asked, days: Days) -> None:
+def _report(lake: Lake, fitted: Fit, request: Asked, days: Days) -> None:
     """A hole in the lake must not look like a quiet day."""
     from lake.query.notes import missing_days  # noqa: PLC0415
     from lake.trends import before, missing_of, weeks  # noqa: PLC0415
@@ -85,13 +85,13 @@ def _report(lake: Lake, fitted: Fit, requested: Asked, days: Days) -> None:
                 err=True,
             )
     ranges = [days]
-    if requested.compare:
+    if request.compare:
         ranges = [before(days), days]
-    elif requested.weekly:
+    elif request.weekly:
         ranges = [weeks(days)]
     for span in ranges:
         wanted = f"{span.start.days_until(span.end)} days"
-        if requested.compare:
+        if request.compare:
             wanted += f" from {span.start} to {span.end.plus(-1)}"
         for dataset, missing in missing_of(lake, fitted, span.start, span.end).items():
             click.echo(missing_days(dataset, missing, wanted), err=True)

@@ -189,14 +189,14 @@ def _totals(
     ends = stack.endpoints
     with reporter.step("The same totals, from each source and from the lake"):
         with ThreadPoolExecutor() as pool:
-            requested = {
+            answers = {
                 "MongoDB, by aggregation": pool.submit(totals.of_mongo, ends["mongo"]["uri"]),
                 "Prometheus, by PromQL": pool.submit(
                     totals.of_prometheus, ends["prometheus"]["url"], window
                 ),
                 "Loki, by LogQL": pool.submit(totals.of_loki, ends["loki"]["url"], window),
             }
-        totals_by_source = {name: asdict(answer.result()) for name, answer in requested.items()}
+        totals_by_source = {name: asdict(answer.result()) for name, answer in answers.items()}
         sql = resource_path("sql/checks/demo_totals.sql").read_text("utf-8")
         with connect(settings) as lake:
             for row in lake.rows(sql):

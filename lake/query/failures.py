@@ -160,8 +160,8 @@ def _failed(error: duckdb.Error, where: str) -> LakeError:
 
 def _failed_read(message: str, status: int) -> tuple[type[LakeError], str, str]:
     """Class, what happened, and the remedy."""
-    for reported, failure in _REPORTED.items():
-        if reported in message:
+    for text, failure in _REPORTED.items():
+        if text in message:
             return failure
     if status in (401, 403):
         remedy = "check the credentials and that they may read and list there"

@@ -213,23 +213,21 @@ class _Place:
     def _begun(self) -> Path:
         """The folder of the servers: that of the same replay, or a new one."""
         into = self._into
-        reported = _told(into)
-        if reported is not None and reported["partitions"] != self._wanted:
+        mark = _told(into)
+        if mark is not None and mark["partitions"] != self._wanted:
             raise UsageError(
                 "something else was replayed there",
                 where=into,
                 expected="a new or empty directory, or one of the same datasets and days",
-                found=", ".join(sorted({name for name, _, _ in reported["partitions"]})),
+                found=", ".join(sorted({name for name, _, _ in mark["partitions"]})),
                 remedy="name another directory, or `lake replay --into DIR --down` first",
             )
-        if reported is not None and "loaded" in reported:
-            self.loaded = {
-                (name, day): Loaded(**counts) for name, day, counts in reported["loaded"]
-            }
-            self.remarks = reported["remarks"]
-            return into / str(reported["folder"])
-        if reported is not None:  # a server that is ending may still write there
-            shutil.rmtree(into / reported["folder"], ignore_errors=True)
+        if mark is not None and "loaded" in mark:
+            self.loaded = {(name, day): Loaded(**counts) for name, day, counts in mark["loaded"]}
+            self.remarks = mark["remarks"]
+            return into / str(mark["folder"])
+        if mark is not None:  # a server that is ending may still write there
+            shutil.rmtree(into / mark["folder"], ignore_errors=True)
         folder = into / f"servers-{uuid.uuid4().hex[:8]}"
         self._mark(folder, {})
         return folder
@@ -240,9 +238,9 @@ class _Place:
         self._mark(self.folder, {"loaded": listed, "remarks": remarks})
 
     def _mark(self, folder: Path, more: dict[str, Any]) -> None:
-        reported = {"partitions": self._wanted, "folder": folder.name, **more}
+        content = {"partitions": self._wanted, "folder": folder.name, **more}
         half = self._into / f"{MARK}.tmp"
-        half.write_text(json.dumps(reported) + "\n", encoding="utf-8")
+        half.write_text(json.dumps(content) + "\n", encoding="utf-8")
         half.replace(self._into / MARK)
 
     def close(self) -> None:
@@ -264,11 +262,11 @@ def _told(into: Path) -> dict[str, Any] | None:
     mark = into / MARK
     if mark.exists():
         try:
-            reported: dict[str, Any] = json.loads(mark.read_text("utf-8"))
-            _ = reported["partitions"], reported["folder"]
+            content: dict[str, Any] = json.loads(mark.read_text("utf-8"))
+            _ = content["partitions"], content["folder"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UsageError("not a replay's mark", where=mark, found=error) from error
-        return reported
+        return content
     if into.exists() and (not into.is_dir() or {entry.name for entry in into.iterdir()} - {_LOCK}):
         raise UsageError(
             "the directory is not empty",

@@ -64,8 +64,8 @@ def write_provisioning(
         (folder / PROVISIONING).unlink(missing_ok=True)
 
 
-def _write(path: Path, reported: dict[str, Any]) -> None:
-    path.write_text(yaml.safe_dump(reported, sort_keys=False), "utf-8")
+def _write(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")
 
 
 @contextmanager

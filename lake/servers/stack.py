@@ -155,12 +155,12 @@ def _recipe(name: str) -> Recipe:
 
 
 def _programs(
-    names: Sequence[str], arguments: Mapping[str, Binary | Path], progress: Progress
+    names: Sequence[str], given: Mapping[str, Binary | Path], progress: Progress
 ) -> dict[str, Binary]:
     """Those that the caller chose, and of the others the preferred ones."""
     chosen = {
         name: program if isinstance(program, Binary) else identify(name, program)
-        for name, program in arguments.items()
+        for name, program in given.items()
         if name in names
     }
     others = install_all([name for name in names if name not in chosen], progress)

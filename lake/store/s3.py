@@ -268,8 +268,8 @@ class S3Store:
         """The same refusal with S3's code; as it is where a question with a body is answered."""
         try:
             self._client.list_objects_v2(Bucket=self.bucket, Prefix=self._prefix, MaxKeys=1)
-        except ClientError as reported:
-            return reported
+        except ClientError as with_reason:
+            return with_reason
         except (BotoCoreError, RecursionError) as other:
             _LOG.debug("no reason: %s", other)
         return error

@@ -215,9 +215,9 @@ def _answered(error: ClientError, where: str) -> LakeError:
 
 
 def _region(error: ClientError) -> str:
-    reported: Mapping[str, Any] = error.response.get("Error", {})
+    content: Mapping[str, Any] = error.response.get("Error", {})
     headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    region = reported.get("Region") or headers.get("x-amz-bucket-region")
+    region = content.get("Region") or headers.get("x-amz-bucket-region")
     if region:
         return f'set region = "{region}" in [s3]: the bucket is there'
     return "correct region of [s3]: the bucket is in another one"

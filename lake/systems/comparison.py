@@ -98,8 +98,8 @@ class Recovery:
 
     def to_json(self) -> dict[str, float]:
         """For the report."""
-        reported = {**vars(self), "total_s": self.total_s}
-        return {name: round(seconds, 3) for name, seconds in reported.items()}
+        times = {**vars(self), "total_s": self.total_s}
+        return {name: round(seconds, 3) for name, seconds in times.items()}
 
 
 @dataclass
@@ -132,8 +132,8 @@ class Rehearsed:
 
     def to_json(self) -> dict[str, Any]:
         """For the report."""
-        reported = {name: value for name, value in vars(self).items() if not name.startswith("_")}
-        return reported | {
+        fields = {name: value for name, value in vars(self).items() if not name.startswith("_")}
+        return fields | {
             "ok": self.ok,
             "recovery": self.recovery.to_json() if self.recovery else None,
             "compared": [check.to_json() for check in self.compared],
@@ -158,23 +158,23 @@ class Rehearsal:
 
     def differences(self) -> list[str]:
         """Each problem and difference in words."""
-        reported = []
+        lines = []
         for snapshot in self.snapshots:
             head = f"snapshot {snapshot.system} {snapshot.day}"
             if snapshot.problem:
-                reported.append(f"{head}: {snapshot.problem}")
+                lines.append(f"{head}: {snapshot.problem}")
             for compared in snapshot.compared:
                 for check in compared.checks:
                     place = f"{head}, {compared.dataset} {compared.day}, {check.question}"
-                    reported += [
+                    lines += [
                         f"{place}\n  where: {difference.where}\n  expected: {difference.expected}"
                         f"\n  found: {difference.found}"
                         for difference in check.differences
                     ]
                     if check.wrong > len(check.differences):
                         more = check.wrong - len(check.differences)
-                        reported.append(f"{place}: {more} more differences")
-        return reported
+                        lines.append(f"{place}: {more} more differences")
+        return lines
 
     def to_json(self) -> dict[str, Any]:
         """The report's and `--json`'s."""

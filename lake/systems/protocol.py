@@ -238,9 +238,7 @@ class System(Protocol):
         """Whether this machine can take a snapshot, as far as that shows without a request."""
         return False
 
-    def amounts(
-        self, settings: Settings, snapshot_manifest: SnapshotManifest
-    ) -> Iterator[tuple[str, int]]:
+    def amounts(self, settings: Settings, manifest: SnapshotManifest) -> Iterator[tuple[str, int]]:
         """How much a snapshot holds, by name: what a server does not change by itself."""
         return iter(())
 

@@ -111,8 +111,8 @@ class LokiQuestions:
         query = f"sum(bytes_over_time({lines}[1h]))"
         first, counts = day.start_ns + _HOUR_NS - 1, Counter[int]()  # closed on its right
         if self._by_stream:
-            requested = {"start": str(first), "end": str(day.end_ns - 1), "step": str(_HOUR_S)}
-            for series in self._ask("query_range", {"query": query, **requested}):
+            times = {"start": str(first), "end": str(day.end_ns - 1), "step": str(_HOUR_S)}
+            for series in self._ask("query_range", {"query": query, **times}):
                 for at_s, value in series["values"]:
                     counts[int(at_s) // _HOUR_S * _HOUR_NS] += round(float(value))
             return counts
@@ -153,12 +153,12 @@ class LokiQuestions:
         return check
 
     def _at(self, selector: str, at_ns: int) -> Counter[str]:
-        requested = {
+        window = {
             "start": str(at_ns - _BEFORE_NS),
             "end": str(at_ns + 1),
             "direction": "forward",
         }
-        query = {"query": selector, "limit": _MOST_LINES, **requested}
+        query = {"query": selector, "limit": _MOST_LINES, **window}
         lines: Counter[str] = Counter()
         for stream in self._ask("query_range", query):
             for at, line, *categories in stream["values"]:
@@ -194,12 +194,12 @@ class LokiQuestions:
 
     def _lines(self, selector: str, start: datetime, end: datetime) -> list[dict[str, Any]]:
         """The newest line of the stretch, if there is one."""
-        requested = {"start": _ns(start), "end": _ns(end), "direction": "backward", "limit": "1"}
-        return self._ask("query_range", {"query": selector, **requested})
+        window = {"start": _ns(start), "end": _ns(end), "direction": "backward", "limit": "1"}
+        return self._ask("query_range", {"query": selector, **window})
 
     def _label_names(self, until: datetime) -> list[str]:
-        requested = {"start": _ns(until - timedelta(days=1)), "end": _ns(until)}
-        answer = self._http.get("/loki/api/v1/labels", requested).json()
+        window = {"start": _ns(until - timedelta(days=1)), "end": _ns(until)}
+        answer = self._http.get("/loki/api/v1/labels", window).json()
         return sorted(answer.get("data") or [])
 
     def _ask(self, path: str, params: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -96,16 +96,16 @@ def look(section: MongoSource, database: str | None, uri: str) -> FoundSource:
             if not kind.startswith("system.")
         ]
     otherwise = None if expiring else UNLIMITED_DAYS
-    reported = "no TTL index: nothing expires by itself"
+    basis = "no TTL index: nothing expires by itself"
     if expiring:
-        reported = "a TTL that is not on the documents' own time"
+        basis = "a TTL that is not on the documents' own time"
     shortest = min((kept for _, kept, _ in looked if kept), default=None)
     return FoundSource(
         source="mongo",
         section={"uri": uri, "database": name},
         summary=f"MongoDB {version}, {len(looked)} collections",
         hot_days=shortest or otherwise,
-        hot_basis="the shortest TTL index" if shortest else reported,
+        hot_basis="the shortest TTL index" if shortest else basis,
         tables=tuple(table for table, _, _ in looked),
         oldest=min((day for _, _, day in looked if day), default=None),
     )

@@ -60,10 +60,10 @@ class MongoQuestions:
         for dataset in self._datasets:
             field = dataset.time_field
             with explained(self._section, f"collection {dataset.collection}"):
-                reported = self._collection(dataset.collection).find_one(
+                newest_document = self._collection(dataset.collection).find_one(
                     {field: {"$type": _DATE}}, {field: 1}, sort=[(field, -1)]
                 )
-            value: Any = reported
+            value: Any = newest_document
             for name in field.split("."):
                 value = value[name] if isinstance(value, dict) else None
             if isinstance(value, bson.DatetimeMS):

@@ -78,8 +78,8 @@ class PrometheusQuestions:
         there: dict[int, float] = {}
         for start in range(part.day.start_ms, part.day.end_ms, step_ms * _MOST_STEPS):
             end = min(start + step_ms * _MOST_STEPS, part.day.end_ms) - step_ms
-            requested = {"start": _s(start), "end": _s(end), "step": _s(step_ms)}
-            for series in self._ask("query_range", query=query, **requested):
+            window = {"start": _s(start), "end": _s(end), "step": _s(step_ms)}
+            for series in self._ask("query_range", query=query, **window):
                 there |= {round(at * 1000): float(v) for at, v in series.get("values", [])}
         _compare_sums(check, part.rows("prometheus_steps"), there)
         return check
@@ -90,7 +90,7 @@ class PrometheusQuestions:
         # A range is open on its left since version 3, and was closed before.
         length = _HOUR_MS if self._major() >= 3 else _HOUR_MS - 1
         day = part.day
-        requested = {
+        window = {
             "start": _s(day.start_ms + _HOUR_MS - 1),
             "end": _s(day.end_ms - 1),
             "step": "1h",
@@ -99,7 +99,7 @@ class PrometheusQuestions:
         selectors = self._by_metric(part)
         for first in range(0, len(selectors), _TERMS):
             query = f"sum({_united(selectors[first : first + _TERMS], length)})"
-            for series in self._ask("query_range", query=query, **requested):
+            for series in self._ask("query_range", query=query, **window):
                 for at, value in series.get("values", ()):
                     start = round(at * 1000) - _HOUR_MS + 1
                     there[start] = there.get(start, 0.0) + float(value)
@@ -151,8 +151,8 @@ class PrometheusQuestions:
             there: dict[str, str] = {}
             for series in self._ask("query", query=query, time=_s(part.day.end_ms - 1)):
                 if _series(series["metric"]) == name:
-                    reported = ((round(at * 1000), v) for at, v in series.get("values", []))
-                    there |= {str(at): v for at, v in reported if at >= part.day.start_ms}
+                    samples_ = ((round(at * 1000), v) for at, v in series.get("values", []))
+                    there |= {str(at): v for at, v in samples_ if at >= part.day.start_ms}
             _compare_values(check, name, values, there)
         return check
 

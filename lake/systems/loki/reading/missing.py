@@ -194,15 +194,15 @@ class Recovery:
         """
         here = Counter(map(_key, self._spool.between(at_ns, at_ns + MS).to_pylist()))
         lacking: dict[Any, list[dict[str, Any]]] = {}
-        arguments = set()
+        stored = set()
         for row in self._all_of(at_ns):
             key = _key(row)
-            arguments.add(key)
+            stored.add(key)
             if here[key] and self._selector.filters_only:
                 here[key] -= 1
             elif self._selector.filters_only or not (here[key] or key in lacking):
                 lacking.setdefault(key, []).append(row)
-        if lacking and not here.keys() <= arguments:
+        if lacking and not here.keys() <= stored:
             raise self._unfaithful(at_ns)
         if lacking and not self._checked:
             self._check_faithful()

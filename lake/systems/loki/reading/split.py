@@ -28,9 +28,9 @@ class Split:
 
         Where it is not shown, every whole minute may be a cut.
         """
-        reported = [milliseconds(text) for text in config.split_intervals()]
-        intervals = [ms * 10**6 for ms in reported if ms is not None]
-        if None in reported:
+        periods = [milliseconds(text) for text in config.split_intervals()]
+        intervals = [ms * 10**6 for ms in periods if ms is not None]
+        if None in periods:
             intervals = []
         interval = math.gcd(*intervals) if intervals else _MINUTE_NS  # gcd(x, 0) is x
         if interval % _SECOND_NS:  # no one has parts that short

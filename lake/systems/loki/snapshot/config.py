@@ -244,14 +244,14 @@ def _roots(
 ) -> list[str]:
     """What the data directory is called in the configuration."""
     own = [root for root in (str(get(config, "common.path_prefix") or ""), str(data_dir)) if root]
-    reported = [PurePosixPath(value) for value, _ in directories.values() if value is not None]
-    if not reported or any(path.is_relative_to(root) for path in reported for root in own):
+    absolute = [PurePosixPath(value) for value, _ in directories.values() if value is not None]
+    if not absolute or any(path.is_relative_to(root) for path in absolute for root in own):
         return own
-    if not all(path.is_absolute() for path in reported):
+    if not all(path.is_absolute() for path in absolute):
         return own
     # A container's, mounted here at another place: its own name where the same folders are there.
-    common = PurePosixPath(os.path.commonpath([path.parent for path in reported]))
-    same = all((data_dir / path.relative_to(common)).is_dir() for path in reported)
+    common = PurePosixPath(os.path.commonpath([path.parent for path in absolute]))
+    same = all((data_dir / path.relative_to(common)).is_dir() for path in absolute)
     return [*own, str(common)] if same else own
 
 

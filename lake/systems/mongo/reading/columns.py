@@ -75,8 +75,8 @@ class Builder:
 
     def _left_over(self, tokens: Tokens, held: Held) -> tuple[pa.Array, pa.Array]:
         """The columns `_rest` and `_raw`."""
-        rest, reported = self._rest(tokens, held)
-        rows = np.flatnonzero(tokens.untold.astype(np.bool_) | ~reported).tolist()
+        rest, typed = self._rest(tokens, held)
+        rows = np.flatnonzero(tokens.untold.astype(np.bool_) | ~typed).tolist()
         self.tally.with_rest += len(rest)
         self.tally.with_raw += len(rows)
         raw = {row: tokens.document(row) for row in rows}

@@ -69,21 +69,21 @@ class DayTable:
             learner.learn(data, starts)
         columns = learner.columns()
         builder = Builder(learner.paths, columns)
-        reported = {
+        all_details = {
             "documents": self.documents,
             "spooled_bytes": self._spool.size_bytes,
             "typing": TYPING,
             "left_out": {},
             **details,
         }
-        self._batches = one_ahead(_batches(builder, self._spool, reported))
+        self._batches = one_ahead(_batches(builder, self._spool, all_details))
         return TableStream(
             schema=builder.schema,
             batches=self._batches,
             sorted_by=sorted_by(columns, self._asked),
             encodings=encodings(columns),
             dictionary=dictionary_columns(columns),
-            details=reported,
+            details=all_details,
         )
 
 
@@ -93,7 +93,7 @@ def _batches(builder: Builder, spool: Spool, details: dict[str, Any]) -> Iterato
         details["documents_with_rest"] = builder.tally.with_rest
         details["documents_with_raw"] = builder.tally.with_raw
         yield batch
-    reported = builder.tally.left_out.counts(builder.paths)
-    details["left_out"] = reported.paths
-    if reported.others:
-        details["left_out_others"] = reported.others
+    left_out = builder.tally.left_out.counts(builder.paths)
+    details["left_out"] = left_out.paths
+    if left_out.others:
+        details["left_out_others"] = left_out.others

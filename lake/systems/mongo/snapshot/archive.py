@@ -118,12 +118,12 @@ class MongoArchive:
             self._fail("no archive", "another magic number")
         self._document(self._read(4))  # versions and concurrency
         while not _is_end(head := self._read(4)):
-            reported = self._document(head)
+            described = self._document(head)
             try:
-                metadata = loads(reported["metadata"]) if reported["metadata"] else {}
-                metadata.setdefault("collectionName", reported["collection"])
-                metadata.setdefault("type", reported.get("type") or "collection")
-                self.collections.append(Described(str(reported["db"]), metadata))
+                metadata = loads(described["metadata"]) if described["metadata"] else {}
+                metadata.setdefault("collectionName", described["collection"])
+                metadata.setdefault("type", described.get("type") or "collection")
+                self.collections.append(Described(str(described["db"]), metadata))
             except (ValueError, TypeError, KeyError) as error:
                 self._fail("a collection's metadata", error)
 

@@ -68,11 +68,11 @@ def dump_archive(
         write_private(config, json.dumps({"uri": _uri(section)}))
         command = [tool, f"--config={config}", "--archive", "--gzip"]
         if collection:
-            requested = folder / "query.json"
-            requested.write_text(
+            query_file = folder / "query.json"
+            query_file.write_text(
                 json_util.dumps(question, json_options=json_util.CANONICAL_JSON_OPTIONS), "utf-8"
             )
-            command += [f"--collection={collection}", f"--queryFile={requested}"]
+            command += [f"--collection={collection}", f"--queryFile={query_file}"]
         errors = folder / "stderr"
         with (
             errors.open("wb") as stderr,
@@ -106,27 +106,27 @@ def _uri(section: MongoSource) -> str:
     parts = urlsplit(section.uri)
     query = parts.query
     with explained(section, "the URI for mongodump"):
-        reported = parse_uri(section.uri.replace("+srv", "", 1), validate=False)
+        parsed = parse_uri(section.uri.replace("+srv", "", 1), validate=False)
     named = bool(_NAMED.search(query))
     if parts.scheme.endswith("+srv") and not named:
         # Its TXT record may name authSource. Where there is no record, mongodump finds none either.
         with suppress(ConfigurationError):
-            reported = parse_uri(section.uri, validate=False)
-    source = _auth_source(reported)
+            parsed = parse_uri(section.uri, validate=False)
+    source = _auth_source(parsed)
     if source and not named:
         query = f"{query}&authSource={quote(source, safe='$')}".lstrip("&")
     return urlunsplit((parts.scheme, parts.netloc, f"/{quote_plus(section.database)}", query, ""))
 
 
-def _auth_source(reported: Mapping[str, Any]) -> str:
+def _auth_source(parsed: Mapping[str, Any]) -> str:
     """As drivers choose it; `told` is the parsed URI, with the options of its TXT record."""
-    mechanism = str(reported["options"].get("authMechanism", "")).upper()
-    arguments, database = reported["options"].get("authSource"), reported["database"]
+    mechanism = str(parsed["options"].get("authMechanism", "")).upper()
+    configured, database = parsed["options"].get("authSource"), parsed["database"]
     if mechanism in _EXTERNAL:
-        return str(arguments or "$external")
+        return str(configured or "$external")
     if mechanism == "PLAIN":
-        return str(arguments or database or "$external")
-    return str(arguments or database or "admin") if reported["username"] else ""
+        return str(configured or database or "$external")
+    return str(configured or database or "admin") if parsed["username"] else ""
 
 
 def file_name(name: str) -> str:

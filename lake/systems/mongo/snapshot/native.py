@@ -159,7 +159,7 @@ class NativeDump:
     def _metadata(self, job: Job) -> bytes:
         """As mongodump writes it: options, indexes, UUID, name and type."""
         indexes = [] if job.is_view else indexes_of(self._client, self._section, job.name)
-        reported: dict[str, Any] = {
+        content: dict[str, Any] = {
             "indexes": indexes,
             "collectionName": job.name,
             "type": "timeseries"
@@ -167,9 +167,9 @@ class NativeDump:
             else str(job.listing.get("type", "collection")),
         }
         if "uuid" in job.listing.get("info", {}):
-            reported["uuid"] = job.listing["info"]["uuid"].hex()
-        reported["options"] = job.listing.get("options", {})
-        return gzip.compress(dumps(reported), _LEVEL, mtime=0)
+            content["uuid"] = job.listing["info"]["uuid"].hex()
+        content["options"] = job.listing.get("options", {})
+        return gzip.compress(dumps(content), _LEVEL, mtime=0)
 
     def _documents(self, job: Job, path: str) -> tuple[int, str]:
         """Streams the collection; the same documents give the same bytes. Their number and MD5."""

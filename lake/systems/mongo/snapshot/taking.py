@@ -142,25 +142,25 @@ class MongoSnapshotter:
 
     def _jobs_of(self, day: Day) -> list[Job]:
         """The collections that datasets name. Raises ConfigError where there is none, Missing."""
-        requested: dict[str, list[dict[str, Any]]] = {}
+        queries: dict[str, list[dict[str, Any]]] = {}
         for dataset in self._settings.dataset:
             if isinstance(dataset, MongoDataset):
-                questions = requested.setdefault(dataset.collection, [])
+                questions = queries.setdefault(dataset.collection, [])
                 questions += [of_day(dataset, day)]
-        if not requested:
+        if not queries:
             raise ConfigError(
                 "no collection has documents of a day",
                 where='[snapshots.mongo] scope = "day"',
                 expected='a [[dataset]] with source = "mongo", whose time_field tells the day',
                 remedy='add one, or set scope = "full"',
             )
-        for name in requested:
+        for name in queries:
             require_collection(self._client, self._section, name)
         return [
-            Job(job.listing, requested[job.name][0] if len(requested[job.name]) == 1 else
-                {"$or": requested[job.name]})
+            Job(job.listing, queries[job.name][0] if len(queries[job.name]) == 1 else
+                {"$or": queries[job.name]})
             for job in self._jobs()
-            if job.name in requested
+            if job.name in queries
         ]  # fmt: skip
 
     def _dump_by_tool(self, tool: str, jobs: list[Job], into: Collector) -> dict[str, Any]:

@@ -201,9 +201,7 @@ class Questions:
         series = [
             sample for window in windows for answer in self._counted(window) for sample in answer
         ]
-        return sum(
-            int(float(value)) for series_item in series for _, value in series_item["values"]
-        )
+        return sum(int(float(value)) for entry in series for _, value in entry["values"])
 
     def _counted(self, window: Window) -> list[list[dict[str, Any]]]:
         """Counts of each step: by time where that will do, so that no shard of ours is in them."""

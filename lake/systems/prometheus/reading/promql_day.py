@@ -72,14 +72,14 @@ class PromqlDay:
                 for shard in shards:
                     _wait(shard)
                 names = {name for shard in shards for name in shard.runs.names}
-                arguments = self._blocks_of(iter(shards))
+                blocks = self._blocks_of(iter(shards))
             else:
-                arguments = self._blocks_of(self._asked_ahead(pool, planned, _AHEAD * max_parallel))
+                blocks = self._blocks_of(self._asked_ahead(pool, planned, _AHEAD * max_parallel))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
         table = SampleTable(label_columns(names))
-        return table, table.batches(_closing(arguments, pool))
+        return table, table.batches(_closing(blocks, pool))
 
     def _planned(self) -> Iterator[tuple[Piece, int]]:
         """Shards in the order of their ids, and how many steps may be asked for at once."""

@@ -69,15 +69,15 @@ class HistogramWriter:
         column = batch["histogram"]
         if column.null_count == len(column):
             return None, left_out
-        reported = np.full(len(column), b"", object)
+        bodies = np.full(len(column), b"", object)
         for row in np.flatnonzero(column.is_valid().to_numpy(False)).tolist():
             body = self._body(column[row].as_py())
-            reported[row] = body or b""
+            bodies[row] = body or b""
             left_out[row] = body is None
-        self._remarks.add(_COME_BACK, int(reported.astype(bool).sum()))
+        self._remarks.add(_COME_BACK, int(bodies.astype(bool).sum()))
         if left_out.any():
             self._remarks.add(_CUSTOM, int(left_out.sum()))
-        return reported, left_out
+        return bodies, left_out
 
     def _body(self, row: dict[str, Any]) -> bytes | None:
         buckets = row["buckets"] or ()

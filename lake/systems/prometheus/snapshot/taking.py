@@ -113,15 +113,15 @@ class PrometheusSnapshotter:
         size = sum(file.stat().st_size for file in log.glob("*")) if log.is_dir() else 0
         if not size:
             return {}
-        reported: dict[str, Any] = {"out_of_order_log_bytes": size}
+        counts: dict[str, Any] = {"out_of_order_log_bytes": size}
         of_day = [b for b in blocks if b["minTime"] < day.end_ms and b["maxTime"] > day.start_ms]
         if all(day.start_ms <= b["minTime"] and b["maxTime"] <= day.end_ms for b in of_day):
-            reported["out_of_order_left_out"] = max(0, counted - _sums(of_day)["samples"])
+            counts["out_of_order_left_out"] = max(0, counted - _sums(of_day)["samples"])
         _LOG.warning(
             "Prometheus' head holds out-of-order samples, which its snapshots leave out: take "
             "the snapshot again when the head has become a block, at the next even hour"
         )
-        return reported
+        return counts
 
     def _settled_until(self, taken: datetime) -> datetime:
         """Until when out-of-order samples were too old to be accepted."""

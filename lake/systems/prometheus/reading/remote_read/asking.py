@@ -41,12 +41,12 @@ class RemoteRead:
         http: Http,
         questions: Questions,
         dataset: PrometheusDataset,
-        requested: Sequence[Matcher],
+        own_matchers: Sequence[Matcher],
     ) -> None:
         self._http = http
         self._questions = questions
         self._dataset = dataset
-        self._asked = tuple(requested)
+        self._asked = tuple(own_matchers)
         self.streamed = True
         self.external: dict[str, str] = {}
         self._told_external = True
@@ -57,7 +57,7 @@ class RemoteRead:
     ) -> RemoteRead:
         """Raises ConfigError where the query is no selector, Unavailable, what HTTP raises."""
         try:
-            requested = matchers(dataset.query)
+            own_matchers = matchers(dataset.query)
         except NoSelector as error:
             raise ConfigError(
                 "mode raw takes the stored samples of one selector, and nothing else",
@@ -66,7 +66,7 @@ class RemoteRead:
                 found=error,
                 remedy='correct `query` in lake.toml, or use mode = "range" for an expression',
             ) from None
-        opened = cls(http, questions, dataset, requested)
+        opened = cls(http, questions, dataset, own_matchers)
         opened.streamed = opened._probe(day)
         opened.external = opened._external_labels(day)
         return opened
@@ -102,23 +102,25 @@ class RemoteRead:
                 pool.shutdown(cancel_futures=True)
                 raise
 
-    def _one(self, requested: Sequence[Matcher], start_ms: int, end_ms: int, path: Path) -> Spool:
+    def _one(
+        self, own_matchers: Sequence[Matcher], start_ms: int, end_ms: int, path: Path
+    ) -> Spool:
         spooler = Spooler(path, self._http.url(PATH))
         try:
-            self._post(requested, start_ms, end_ms, spooler, attempts_if_slow=2)
+            self._post(own_matchers, start_ms, end_ms, spooler, attempts_if_slow=2)
         finally:
             spooler.close()
         return spooler.spool
 
     def _post(
         self,
-        requested: Sequence[Matcher],
+        own_matchers: Sequence[Matcher],
         start_ms: int,
         end_ms: int,
         spooler: Spooler,
         **options: Any,
     ) -> Answer:
-        body = read_request(requested, start_ms, end_ms, streamed=self.streamed)
+        body = read_request(own_matchers, start_ms, end_ms, streamed=self.streamed)
         tally = self._questions.tally
         return self._http.request(
             "POST", PATH, data=body, headers=HEADERS, tally=tally, sink=spooler, **options

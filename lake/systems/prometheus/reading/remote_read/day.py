@@ -112,29 +112,29 @@ def _decider(questions: Questions) -> Decide:
     ) -> Mapping[int, int]:
         exact = exactly(labels)
         window = Window(min(several), max(several) - min(several) + 1, 1)
-        reported: dict[int, int] = {}
+        bits_at: dict[int, int] = {}
         for answer in questions.in_parts(window, partial(questions.range_vector, exact)):
             for series in questions.checked(answer.json())["data"]["result"]:
                 for time, value in series.get("values", ()):
-                    reported[round(time * 1000)] = _comparable(_bits(float(value)))
+                    bits_at[round(time * 1000)] = _comparable(_bits(float(value)))
         return {
-            at_ms: _chosen(exact, at_ms, candidates, reported.get(at_ms, STALE))
+            at_ms: _chosen(exact, at_ms, candidates, bits_at.get(at_ms, STALE))
             for at_ms, candidates in several.items()
         }
 
     return decide
 
 
-def _chosen(series: str, at_ms: int, candidates: Sequence[int], reported: int) -> int:
+def _chosen(series: str, at_ms: int, candidates: Sequence[int], bits: int) -> int:
     """The candidate that the query API tells; it tells nothing where a stale marker is."""
     for candidate in candidates:
-        if _comparable(candidate) == reported:
+        if _comparable(candidate) == bits:
             return candidate
     raise BadData(
         "one time has several values, none of them the query API's",
         where=series,
         expected=f"one of {[_double(value) for value in candidates]} at {at_ms} ms since 1970",
-        found="NaN" if reported == _NAN else "nothing" if reported == STALE else _double(reported),
+        found="NaN" if bits == _NAN else "nothing" if bits == STALE else _double(bits),
     )
 
 

@@ -155,8 +155,8 @@ class Reading:
             return self._mixed(files, places[0], pieces)
         spool = pieces[0, 0]
         data = read_pieces(files[spool], pieces[:, 1:3].tolist())
-        ts, values, reported = self._floats(self._spools[spool].form, data, pieces)
-        return self._ordered(places, ts, values, reported)
+        ts, values, decoded = self._floats(self._spools[spool].form, data, pieces)
+        return self._ordered(places, ts, values, decoded)
 
     def _floats(self, form: str, data: Numbers, pieces: Numbers) -> tuple[Numbers, ...]:
         sizes = pieces[:, 2] - pieces[:, 1]
