@@ -67,7 +67,7 @@ class _State:
 
     @classmethod
     def parse(cls, text: str | None, now: datetime) -> _State:
-        """At the very first tick earlier failures are nobody's news."""
+        """Earlier failures are ignored at the first tick."""
         return cls(**json.loads(text)) if text else cls(now.isoformat())
 
     def to_json(self) -> str:

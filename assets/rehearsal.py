@@ -15,7 +15,7 @@ from lake.rehearse.report import store_report
 from lake.systems.registry import backed_up_systems
 
 NAME = "rehearsal"
-_TOLD = 20  # differences in Dagster; the report has more
+_MOST_DIFFERENCES = 20  # differences in Dagster; the report has more
 
 
 class RehearsalConfig(dg.Config):
@@ -56,7 +56,7 @@ def rehearsal_asset(settings: Settings) -> dg.AssetsDefinition:
             report = store_report(store, held)
         metadata = _metadata(held, report)
         if not held.ok:
-            differences = "\n".join(held.differences()[:_TOLD])
+            differences = "\n".join(held.differences()[:_MOST_DIFFERENCES])
             raise dg.Failure(
                 f"the rehearsal failed; seed {held.seed}\n{differences}",
                 metadata=metadata,

@@ -84,7 +84,7 @@ def mended(settings: Settings, store: Store, dataset: Dataset, day: Day) -> Roll
 def rollup_events(
     settings: Settings, store: Store, dataset: Dataset, day: Day, rolled: Rolled
 ) -> Iterator[Event]:
-    """The check's result as the store says, then the record. Raises LakeError without one."""
+    """The check's result as read from the store, then the record. Raises LakeError without one."""
     if rolled.error:
         raise rolled.error
     manifest, rollup = read_manifest(store, dataset.name, day), rollup_of(settings, dataset)

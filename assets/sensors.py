@@ -32,7 +32,7 @@ from lake.store import Store
 NAME = "report_manifests"
 _INTERVAL_S = 60
 _MOST = 500  # a tick has a time limit
-_ETAG_CHARACTERS = 12  # enough to tell two manifests of a day apart
+_ETAG_CHARACTERS = 12  # enough to distinguish two manifests of a day
 _YOUNG = timedelta(minutes=1)  # a run of Dagster's own records such a manifest itself
 
 Event = dg.AssetMaterialization | dg.AssetObservation
@@ -88,7 +88,7 @@ class _Partitions:
         self._first = Day.parse(partitions_of(settings).start.date().isoformat())
 
     def report(self, cursor: _Cursor, most: int) -> list[Event]:
-        """At most so many changed manifests; what is left waits for the next tick."""
+        """At most `most` changed manifests; the others wait for the next tick."""
         name = self._dataset.name
         seen = cursor.seen.setdefault(name, {})
         listed = self._listed()
@@ -118,7 +118,7 @@ class _Partitions:
         return listed
 
     def _changed(self, day: Day, known: set[Day], *, back: bool) -> list[Event] | None:
-        """The events of one manifest, None where it is too early to tell."""
+        """The events of one manifest, None where it is too early to record them."""
         try:
             manifest = read_manifest(self._store, self._dataset.name, day)
         except BadData:

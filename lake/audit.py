@@ -180,7 +180,7 @@ def _parsed(store: Store, number: int, data: bytes) -> Entry:
     try:
         entry = Entry(**json.loads(data))
         if entry.sequence != number or not isinstance(entry.previous, str):
-            raise ValueError(f"it says that it is entry {entry.sequence}")
+            raise ValueError(f"its sequence is {entry.sequence}")
     except (ValueError, TypeError) as error:
         raise BadData(
             f"entry {number} of the audit log can't be read",

@@ -1,4 +1,4 @@
-"""What killed and failed runs have left in the store: found, told, finished or removed.
+"""What killed and failed runs have left in the store: found, reported, finished or removed.
 
 Belongs here: which objects are orphans and what may become of each. Does not: the state of
 days (status), the content of objects (verify).
@@ -73,7 +73,7 @@ def repair(settings: Settings, store: Store) -> list[Orphan]:
 
 
 def _orphans(settings: Settings, store: Store, *, mend: bool) -> Iterator[Orphan]:
-    # Tables first: whoever puts an object there has said so below manifests/ before.
+    # Tables first: a writer of an object there has left a claim below manifests/ before.
     tables = [table.key for table in store.list(TABLES)]
     manifests = [manifest.key for manifest in store.list(MANIFESTS)]
     claimed = {partition_of_manifest(key) for key in manifests}

@@ -106,7 +106,7 @@ def export_many(
 def _complete(
     exporter: Exporter, partitions: Sequence[tuple[Dataset, Day]]
 ) -> dict[tuple[str, Day], Manifest]:
-    """Empty where the store can't be asked: each partition then fails with that by itself."""
+    """Empty where the store can't be read: each partition then fails with that by itself."""
     days: dict[str, list[Day]] = {}
     datasets = {dataset.name: dataset for dataset, _ in partitions}
     for dataset, day in partitions:
@@ -123,7 +123,7 @@ def _complete(
 
 
 def _explained(error: BaseException) -> LakeError:
-    """What nobody foresaw fails its own partition only, and leaves its traceback in the log."""
+    """An unforeseen error fails its own partition only, and leaves its traceback in the log."""
     if isinstance(error, LakeError):
         return error
     _LOG.error("unforeseen", exc_info=error)

@@ -36,7 +36,7 @@ _PARALLEL = 4
 
 @dataclass(frozen=True)
 class Partition:
-    """One to be checked, with what the ledger says of it."""
+    """One to be checked, with its entry in the ledger."""
 
     dataset: Dataset
     day: Day
@@ -48,7 +48,7 @@ class Finding:
     """One partition checked. `problems` is empty where all holds.
 
     `fingerprint` is the manifest's, "" where it has none. `source_count` is None where the
-    source was not asked, `source_fingerprint` "" where it was not read again. `typing` is the
+    source was not compared, `source_fingerprint` "" where it was not read again. `typing` is the
     version of the rules that typed a MongoDB day: see retype. `rollup` is the state of its
     rollup, None where the dataset has none; a missing or stale one is no problem.
     """
@@ -227,13 +227,13 @@ def object_problems(store: Store, manifest: Manifest | None) -> list[str]:
     except Missing:
         return ["the object is gone"]
     if content.bytes != manifest.bytes:
-        return [f"the object has {content.bytes} bytes, its manifest says {manifest.bytes}"]
+        return [f"the object has {content.bytes} bytes, its manifest records {manifest.bytes}"]
     if content.sha256 != manifest.sha256:
         return ["the object's sha256 is not its manifest's"]
     if content.rows is None:
         return ["the object is no Parquet file"]
     if content.rows != manifest.rows:
-        return [f"the object has {content.rows} rows, its manifest says {manifest.rows}"]
+        return [f"the object has {content.rows} rows, its manifest records {manifest.rows}"]
     if manifest.fingerprint and str(rows) != manifest.fingerprint:
         return [f"the object's rows are {rows}, those that were read {manifest.fingerprint}"]
     return []
@@ -281,7 +281,7 @@ def _content_problem(
     try:
         read_back(store, manifest.key, stored)
     except Missing:
-        return ""  # said already
+        return ""  # reported already
     if not (hours := stored.difference(now)):
         return ""
     differences = [

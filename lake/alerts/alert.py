@@ -1,4 +1,4 @@
-"""One alert: a cause, how bad it is, what to say of it.
+"""One alert: a cause, its severity, its text.
 
 Belongs here: the value, without secrets. Does not: channels.
 """
@@ -21,7 +21,7 @@ def _now() -> datetime:
 
 @dataclass(frozen=True)
 class Alert:
-    """`name` and `labels` are its identity: one cause, whatever it says of it.
+    """`name` and `labels` are its identity: one cause, whatever its text.
 
     It is firing until `ended_at`. Secrets are replaced when it is made.
     """

@@ -24,7 +24,7 @@ _GIVEN_UP = timedelta(days=2)  # a resolved message that no channel takes is new
 @dataclass
 class _Entry:
     """One alert. `told` are the channels that accepted it as it is now, `fired` those that
-    accepted it as firing: nobody else hears that it is over.
+    accepted it as firing: only these receive its end.
     """
 
     alert: Alert
@@ -34,7 +34,7 @@ class _Entry:
 
 
 class Book:
-    """The open alerts, and the ended ones that somebody still has to hear of."""
+    """The open alerts, and the ended ones that some channel has not received yet."""
 
     def __init__(self, entries: Iterable[_Entry] = ()) -> None:
         self._entries = {entry.alert.key: entry for entry in entries}

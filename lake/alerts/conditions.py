@@ -22,7 +22,7 @@ _LOST_DAYS = 7  # they never come back: an alert that never ended would hide the
 
 
 def conditions(settings: Settings, store: Store, now: datetime | None = None) -> list[Alert]:
-    """What is wrong now, from manifests; no source is asked. Raises what the store raises."""
+    """What is wrong now, from manifests; no request to a source. Raises what the store raises."""
     now = now or datetime.now(UTC)
     statuses = read_status(settings, store, None)
     return [
@@ -89,7 +89,7 @@ def _span(days: Sequence[Day]) -> str:
 
 
 def _no_success(statuses: Sequence[DatasetStatus], now: datetime) -> Iterator[Alert]:
-    """Of all datasets together: one that stands alone lags, which is said elsewhere."""
+    """Of all datasets together: a single one lags, which has an alert of its own."""
     written = [
         datetime.fromisoformat(day.created_at)
         for dataset in statuses

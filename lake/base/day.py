@@ -73,7 +73,7 @@ class Day:
         return self < Day.today()
 
     def plus(self, days: int) -> Day:
-        """The day so many days later (earlier when negative)."""
+        """The day `days` days later (earlier when negative)."""
         return Day(self.date + timedelta(days=days))
 
     def days_until(self, other: Day) -> int:

@@ -188,7 +188,7 @@ def _print_status(statuses: list[DatasetStatus]) -> None:
                 f"{size:,}",
                 undated,
             )
-    # Where nobody watches, a table is as wide as what it holds.
+    # Without a terminal a table is as wide as its content.
     Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
 
 

@@ -132,14 +132,16 @@ def trend(
     \b
     Example:  lake trend http_errors --quarter 2026Q3 --compare
     """
-    from lake.cli.trend import Asked, list_trends, show_trend  # noqa: PLC0415
+    from lake.cli.trend import TrendRequest, list_trends, show_trend  # noqa: PLC0415
 
     _one_form(as_csv, as_json)
     if name is None:
         _write(list_trends(config, none=None if as_json else ""), as_csv, as_json, rows)
         return
     options = {key: value for key, value in (("metric", metric), ("by", by)) if value is not None}
-    request = Asked(name, _range(quarter, start, end), compare, weekly, options, dataset, png)
+    request = TrendRequest(
+        name, _range(quarter, start, end), compare, weekly, options, dataset, png
+    )
     answer = show_trend(request, config)
     if not png or as_csv or as_json:
         _write(answer, as_csv, as_json, rows)

@@ -1,6 +1,6 @@
 """`lake restore`.
 
-Belongs here: options, and what is printed for the person and the program that asked.
+Belongs here: options, and what is printed for the user and for programs.
 Does not: restoring, servers.
 """
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Asked:
+class TrendRequest:
     """The command line of `lake trend NAME`."""
 
     name: str
@@ -33,7 +33,7 @@ class Asked:
     png: Path | None
 
 
-def show_trend(request: Asked, config: str | None) -> Answer:
+def show_trend(request: TrendRequest, config: str | None) -> Answer:
     """The answer; notes go to standard error, a plot to its file. Raises LakeError."""
     from lake.query import connect  # noqa: PLC0415
     from lake.trends import Choices, Days, draw, fitting, trend_named  # noqa: PLC0415
@@ -54,7 +54,7 @@ def show_trend(request: Asked, config: str | None) -> Answer:
     return answer
 
 
-def _answer(lake: Lake, fit: Fit, request: Asked, days: Days) -> Answer:
+def _answer(lake: Lake, fit: Fit, request: TrendRequest, days: Days) -> Answer:
     from lake.trends import ask_fitting, by_week, compare  # noqa: PLC0415
 
     if request.compare:
@@ -64,7 +64,7 @@ def _answer(lake: Lake, fit: Fit, request: Asked, days: Days) -> Answer:
     return ask_fitting(lake, fit, days.start, days.end)
 
 
-def _require_one(request: Asked) -> None:
+def _require_one(request: TrendRequest) -> None:
     """Raises UsageError."""
     if request.compare and request.weekly:
         raise UsageError("--compare and --weekly exclude each other")
@@ -72,7 +72,7 @@ def _require_one(request: Asked) -> None:
         raise UsageError("--png plots the trend alone, without --compare and --weekly")
 
 
-def _report(lake: Lake, fitted: Fit, request: Asked, days: Days) -> None:
+def _report(lake: Lake, fitted: Fit, request: TrendRequest, days: Days) -> None:
     """A hole in the lake must not look like a quiet day."""
     from lake.query.notes import missing_days  # noqa: PLC0415
     from lake.trends import before, missing_of, weeks  # noqa: PLC0415

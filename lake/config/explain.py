@@ -1,4 +1,4 @@
-"""pydantic's findings about lake.toml, said so that a stranger knows what to type.
+"""pydantic's findings about lake.toml as errors that name what to type.
 
 Belongs here: the wording. Does not: the rules (settings, datasets).
 """

@@ -199,7 +199,7 @@ def register_url(url: str) -> None:
 
 
 def _has_token(url: str) -> bool:
-    """Whether it has credentials, or a part of its path or query that nobody would think up."""
+    """Whether it has credentials, or a random part in its path or query."""
     path = re.split(r"[/?#&=]", url.partition("://")[2])[1:]
     return bool(secrets_of(url)) or any(_TOKEN.fullmatch(part) for part in path)
 

@@ -46,7 +46,7 @@ class LakeSection(Section):
     """
 
     root: Annotated[str, Field(min_length=1)]
-    # A fixed day, not so many days before today: a start that moves would take old partitions
+    # A fixed day, not a number of days before today: a start that moves would take old partitions
     # out of Dagster's history, and two processes could disagree on it around midnight.
     first_day: date = date(2024, 1, 1)
     rollups: Annotated[str, Field(min_length=1)] = "rollups"

@@ -187,7 +187,7 @@ def _performance(request: Request) -> Document:
 
 
 def _attributes(request: Request, stage: Stage) -> Document:
-    """What the stage tells about itself; each stage has other keys."""
+    """The stage's attributes; each stage has other keys."""
     if stage.failed and request.failure:
         return {"errorCode": request.failure.code}
     by_stage: dict[str, Document] = {

@@ -1,4 +1,4 @@
-"""What servers hold, told as a lake.toml that exports it.
+"""What servers hold, as a lake.toml that exports it.
 
 mongo, prometheus, loki   look at one server each
 found                     what they tell

@@ -166,7 +166,7 @@ def _total(numbers: Iterable[int | None]) -> int:
 
 
 def _sources(made: _Families, statuses: Sequence[DatasetStatus]) -> None:
-    """Only where sources were asked: without, both have no values."""
+    """Only with requests to the sources: without, both have no values."""
     undated = made("undated_rows", "Number of rows at the source that belong to no day.")
     outside = made("outside_rows", "Number of rows at the source dated outside the lake's days.")
     for dataset in statuses:

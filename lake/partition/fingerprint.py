@@ -69,7 +69,7 @@ class Fingerprint:
 
 
 class HourlyFingerprint:
-    """The fingerprints of a day's hours, to tell where two readings of it differ.
+    """The fingerprints of a day's hours, to locate where two readings of it differ.
 
     `column` has the rows' times; rows without one, or of another day, count as the 25th hour.
     """

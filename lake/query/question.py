@@ -25,7 +25,7 @@ _KNOWN_FUNCTIONS = frozenset({"range", "generate_series", "unnest"})
 _KNOWN_TABLES = frozenset(
     {"BASE_TABLE", "TABLE_FUNCTION", "JOIN", "SUBQUERY", "EMPTY", "EXPRESSION_LIST"}
 )
-# The comparison that says the same with its sides exchanged.
+# The equivalent comparison with its sides exchanged.
 _TURNED = {
     "COMPARE_GREATERTHAN": "COMPARE_LESSTHAN",
     "COMPARE_GREATERTHANOREQUALTO": "COMPARE_LESSTHANOREQUALTO",

@@ -1,4 +1,4 @@
-"""A DuckDB session that knows the lake's tables.
+"""A DuckDB session with the lake's tables.
 
 Belongs here: opening it, defining tables in it when they are first read.
 Does not: the tables' SQL, how answers are shown.
@@ -189,7 +189,7 @@ class Lake:
 
     def _ask(self, query: str, question: Question, run: Callable[[], Any]) -> Any:
         mentioned = self._undefined.union(self._shapes).intersection(self.mentioned(query))
-        # A statement that names no table may ask for their list.
+        # A statement that names no table may list them.
         self._define(mentioned if mentioned or self._shapes else self._listed, question)
         self._bound_memory(query)
         where = self.settings.lake.root
@@ -319,7 +319,7 @@ class Lake:
             return hourly_table(self.table(base), ((k, t) for k, t in stored if t), self._url)
         manifests = {}
         for key, text in self._manifests.read(manifest_prefix(dataset)):
-            if text is None:  # a run writes there, or was killed: the object says which one holds
+            if text is None:  # a run writes there, or was killed: the object shows which is valid
                 _, day = partition_of_pending(key) or ("", None)
                 if day and (held := read_manifest(open_store(self.settings), dataset, day)):
                     manifests[day] = held

@@ -42,7 +42,7 @@ from lake.query.texts import Text, expression, joined, resolved
 
 _DAY = "CAST(substr(filename, -23, 10) AS DATE)"  # …/day=YYYY-MM-DD/data.parquet
 _GLOB = re.compile(r"[*?\[]")
-# Beyond so many columns in all its SELECTs together a union names absent columns only once.
+# Beyond this number of columns in all its SELECTs together a union names absent columns only once.
 _DENSE = 5000
 
 

@@ -22,7 +22,7 @@ from lake.systems.protocol import Questions, Source
 from lake.systems.rehearsed import Partition
 from lake.systems.source import accounted, is_whole
 
-_TOLD_ROWS = 5
+_SHOWN_ROWS = 5
 _KEYS = ("_id", "ts", "ts_ns", "metric", "series_id", "stream_id")
 
 
@@ -124,7 +124,7 @@ def _tell_rows(part: Partition, source: Source, taken: datetime, check: Check) -
         _read(part, source, restored)
         if not _same_columns(part, restored, check):
             return
-        rows = part.rows("rows_that_differ", restored=str(restored), wanted=_TOLD_ROWS)
+        rows = part.rows("rows_that_differ", restored=str(restored), wanted=_SHOWN_ROWS)
     lost = [row for row in rows if row["side"] == "lake"]
     extra = [row for row in rows if row["side"] == "restored"]
     written = datetime.fromisoformat(part.manifest.created_at)

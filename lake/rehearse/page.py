@@ -98,7 +98,7 @@ def _cards(report: Report) -> Iterator[str]:
         slowest = _slowest(report, system)
         newest = own[-1] if own[-1]["newest"] else None  # of the newest snapshot
         state = "good" if all(snapshot["ok"] for snapshot in own) else "bad"
-        word = "as the lake says" if state == "good" else "differs or failed"
+        word = "as in the lake" if state == "good" else "differs or failed"
         time = _seconds(slowest["total_s"]) if slowest else "did not come back"
         split = (
             f"download {_seconds(slowest['download_s'])} · start {_seconds(slowest['start_s'])}"

@@ -109,7 +109,7 @@ def _ledgers(settings: Settings, store: Store, systems: Sequence[str]) -> _Ledge
 
 
 class _Trial:
-    """One snapshot: brought back, asked, gone again."""
+    """One snapshot: restored, compared, removed."""
 
     def __init__(
         self,

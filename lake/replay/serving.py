@@ -54,7 +54,7 @@ class Replayed:
 
     @property
     def endpoints(self) -> dict[str, dict[str, str]]:
-        """As `lake services up` tells them."""
+        """As `lake services up` prints them."""
         return self.stack.endpoints
 
 
@@ -202,7 +202,7 @@ class _Place:
         ]
         self.loaded: dict[Key, Loaded] = {}
         self.remarks: list[str] = []
-        _told(into)  # before anything is made there
+        _read_mark(into)  # before anything is made there
         self._lock = _locked(into)
         try:
             self.folder = self._begun()
@@ -213,7 +213,7 @@ class _Place:
     def _begun(self) -> Path:
         """The folder of the servers: that of the same replay, or a new one."""
         into = self._into
-        mark = _told(into)
+        mark = _read_mark(into)
         if mark is not None and mark["partitions"] != self._wanted:
             raise UsageError(
                 "something else was replayed there",
@@ -257,7 +257,7 @@ def _locked(into: Path) -> TextIO:
     return locked(into / _LOCK)
 
 
-def _told(into: Path) -> dict[str, Any] | None:
+def _read_mark(into: Path) -> dict[str, Any] | None:
     """The directory's mark; None where it is new or empty. Raises UsageError."""
     mark = into / MARK
     if mark.exists():
@@ -279,5 +279,5 @@ def _told(into: Path) -> dict[str, Any] | None:
 
 def require_replay(into: Path) -> None:
     """Raises UsageError where nothing was replayed there."""
-    if _told(into) is None:
+    if _read_mark(into) is None:
         raise UsageError("nothing was replayed there", where=into, expected=f"a file {MARK}")

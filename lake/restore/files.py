@@ -31,7 +31,7 @@ from lake.store import Store
 MARK = "restore.json"
 PARTS = ".parts"  # files that have not come whole
 _PARALLEL = 4
-_FAR = 4 << 20  # bytes that are skipped rather than asked for anew
+_FAR = 4 << 20  # bytes that are skipped rather than requested anew
 _SPARE = 1.02  # of the disk: directories and blocks that are not full
 
 
@@ -96,7 +96,7 @@ def _by_object(left: list[Wanted]) -> dict[str, list[Wanted]]:
 
 
 def restored_snapshot(into: Path) -> dict[str, str]:
-    """What the directory's mark says: system, day, created_at. Raises UsageError."""
+    """The content of the directory's mark: system, day, created_at. Raises UsageError."""
     try:
         mark: dict[str, str] = json.loads((into / MARK).read_text("utf-8"))
     except (OSError, ValueError) as error:
@@ -188,7 +188,7 @@ def _fetch(
 
 
 class _Stream:
-    """An object's stretches, asked in their order; what lies between them is skipped."""
+    """An object's stretches, read in their order; what lies between them is skipped."""
 
     def __init__(self, store: Store, key: str, stop: Event) -> None:
         self._store = store
@@ -199,7 +199,7 @@ class _Stream:
         self._held = memoryview(b"")
 
     def parts(self, offset: int, size: int) -> Iterator[memoryview]:
-        """The bytes from `offset` on; fewer where the object is cut, which the sha256 tells."""
+        """The bytes from `offset` on; fewer where the object is cut, which the sha256 shows."""
         if size and not 0 <= offset - self._at < _FAR:
             self._chunks = self._store.chunks(self._key, offset)
             self._at, self._held = offset, memoryview(b"")

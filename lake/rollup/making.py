@@ -33,7 +33,7 @@ _BATCH_ROWS = 131_072
 
 @dataclass(frozen=True)
 class Made:
-    """A rollup's Parquet file and what its manifest says of it."""
+    """A rollup's Parquet file and what its manifest records of it."""
 
     file: Path
     shape: Shape

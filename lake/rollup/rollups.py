@@ -182,7 +182,7 @@ class _Kept:
 
 @contextmanager
 def _kept(kept: _Kept | None = None) -> Iterator[_Kept]:
-    """Keeps any error but Stopped; what nobody foresaw leaves its traceback in the log."""
+    """Keeps any error but Stopped; an unforeseen one leaves its traceback in the log."""
     kept = kept or _Kept()
     try:
         yield kept

@@ -46,7 +46,7 @@ _OF_ITSELF = 1e-9
 def rollup_problems(
     store: Store, rollup: AnyRollup, manifest: Manifest, stored: RollupManifest
 ) -> list[str]:
-    """What of a current rollup is not as its manifest and its table say.
+    """Where a current rollup differs from its manifest and its table.
 
     Raises Missing and BadData where the table itself is not what its manifest says.
     """
@@ -75,7 +75,7 @@ def _fetched(store: Store, stored: RollupManifest, file: Path) -> str:
     except Missing:
         return "the rollup's object is gone"
     if size != stored.bytes:
-        return f"the rollup's object has {size} bytes, its manifest says {stored.bytes}"
+        return f"the rollup's object has {size} bytes, its manifest records {stored.bytes}"
     if digest.hexdigest() != stored.sha256:
         return "the rollup's sha256 is not its manifest's"
     return ""

@@ -80,7 +80,7 @@ class _Program:
 
 
 def _said(*arguments: str) -> Callable[[Path], str]:
-    """The first version number that the program prints when so asked, or ''."""
+    """The first version number that the program prints with these arguments, or ''."""
 
     def ask(path: Path) -> str:
         try:
@@ -93,7 +93,7 @@ def _said(*arguments: str) -> Callable[[Path], str]:
                 timeout=_VERSION_WITHIN_S,
             )
         except (OSError, subprocess.SubprocessError):
-            return ""  # a program that can't say its version is not usable
+            return ""  # a program without a version is not usable
         match = re.search(r"\bv?(\d+\.\d+(?:\.\d+)?)\b", answer.stdout + answer.stderr)
         return match.group(1) if match else ""
 
@@ -135,12 +135,12 @@ _PROGRAMS = {
 
 
 def check_server(name: str) -> str:
-    """The name. Raises UsageError that tells the valid ones."""
+    """The name. Raises UsageError with the valid ones."""
     return _checked(name, "server", (*SERVER_NAMES, *EXTRA_SERVERS))
 
 
 def check_program(name: str) -> str:
-    """The name, a server's or a tool's. Raises UsageError that tells the valid ones."""
+    """The name, a server's or a tool's. Raises UsageError with the valid ones."""
     return _checked(name, "program", (*PROGRAM_NAMES, *EXTRA_PROGRAMS))
 
 
@@ -188,7 +188,7 @@ def find(name: str, version: str = "") -> Binary | None:
     """The usable program of a server (or of `promtool`), None where there is none.
 
     PATH goes first, then the environment that runs us, then the cache. `version` ("3",
-    "2.2", "2.2.1") asks for one whose version begins so; see `find_all`.
+    "2.2", "2.2.1") selects one whose version begins so; see `find_all`.
     Raises UsageError for an unknown name.
     """
     binaries = _usable(check_program(name)) if not version else iter(find_all(name))

@@ -1,7 +1,7 @@
 """Dagster for one lake: its web server, its daemon and the server of the lake's definitions.
 
 Belongs here: their directory, their processes, when they are ready.
-Does not: Dagster's Python (no import of it here), what is asked of it (dagster_api).
+Does not: Dagster's Python (no import of it here), requests to it (dagster_api).
 """
 
 from __future__ import annotations
@@ -65,14 +65,14 @@ class Dagster:
         return {name: self.home / f"{name}.log" for name in ("code", "web", "daemon")}
 
     def start(self) -> None:
-        """Returns when the web server knows the definitions. The daemon is started apart."""
+        """Returns when the web server has loaded the definitions. The daemon is started apart."""
         self._configure()
         # One server of the definitions for all: loading them takes longer than all the rest.
         # The web server comes after it: where it finds none it waits half a minute.
         self._run("code", ["dagster", "api", "grpc", *_DEFINITIONS, *self._address("code")])
         self._wait("the definitions to be loaded", lambda: not is_free(self._ports["code"]))
         self._run("web", ["dagster-webserver", *_WORKSPACE_FLAG, *self._address("web")])
-        self._wait("the web server to know the definitions", self.api.is_loaded)
+        self._wait("the web server to load the definitions", self.api.is_loaded)
 
     def _configure(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What every kind of server tells about itself.
+"""What describes a kind of server.
 
 Belongs here: the shape of a recipe, and the options of all of them.
 Does not: how a single server is configured.
@@ -57,7 +57,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Launch:
-    """How to run a server in its site, and how to tell that it answers.
+    """How to run a server in its site, and how to detect that it answers.
 
     `ready` returns False while it does not answer yet. `provision` is called when it
     is ready; True means that it has to start again, with what is new in its home.

@@ -30,7 +30,7 @@ _PORTS_FILE = "ports.json"
 
 
 class Stack:
-    """Running servers: `stack["loki"]` is one of them, `stack.endpoints` says how to reach all.
+    """Running servers: `stack["loki"]` is one of them, `stack.endpoints` are the addresses of all.
 
     A context manager that stops them. `directory` is where their data are, in
     `<directory>/<name>/data`.

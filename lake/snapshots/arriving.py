@@ -38,7 +38,7 @@ class RestoredFile:
     _lock: Lock = field(default_factory=Lock)
 
     def begin(self) -> list[Wanted]:
-        """The pieces that an earlier attempt has not brought, told by their bytes."""
+        """The pieces that an earlier attempt has not written, judged by their bytes."""
         if self._size_of(self.path) == self.bytes and not self._lacking(self.path):
             return []
         lacking = self._lacking(self.part)

@@ -24,7 +24,7 @@ def disk_state(files: Iterable[tuple[Path, tuple[int, int]]]) -> str:
 
 
 class Counting:
-    """A day's count before and after, asked again only where the server has written meanwhile.
+    """A day's count before and after, repeated only where the server has written meanwhile.
 
     `last` is the newest snapshot: one that counted the same day, in the same state, has the
     count already.

@@ -56,7 +56,7 @@ class Known:
 
 
 def known_to(store: Store, system: str) -> Known:
-    """What the newest manifests and the journals of unfinished runs tell, as far as it is there."""
+    """What the newest manifests and the journals of unfinished runs record, where it is there."""
     there = {stat.key: stat.bytes for stat in store.list(f"{system}/")}
     known = Known()
     manifests: list[SnapshotManifest] = []

@@ -84,7 +84,7 @@ class DirectoryStore:
     def upload(self, key: str, replaces: str | None = None) -> Iterator[Upload]:
         """See Store: written elsewhere under the root, flushed to disk, then renamed.
 
-        The part is locked while its writer lives: what an ended one left can be told from it.
+        The part is locked while its writer lives: so what an ended one left is recognised.
         """
         path, parts = self._path(key), self.root / _PARTS
         point("begin", key)

@@ -47,7 +47,7 @@ class S3Store:
         self.section = section
         self._prefix = prefix.rstrip("/") + "/" if prefix.strip("/") else ""
         self._session = session
-        self._opening = Lock()  # boto3 sessions and their making of clients know no threads
+        self._opening = Lock()  # boto3 sessions make clients in one thread only
         self._opened: Any = None
         self._bucket_seen = False
         self._put_options: dict[str, Any] = (

@@ -113,7 +113,9 @@ def explained(error: ClientError | BotoCoreError, where: str) -> LakeError:
         remedy = "correct region of [s3], or AWS_DEFAULT_REGION"
     elif isinstance(error, ConfigParseError | ConfigNotFound):
         remedy = "correct the AWS configuration file, or AWS_CONFIG_FILE"
-    return PermanentError("S3 can't be asked", where=where, found=_found(error), remedy=remedy)
+    return PermanentError(
+        "the request to S3 failed", where=where, found=_found(error), remedy=remedy
+    )
 
 
 def unusable(error: Exception, where: str) -> LakeError:

@@ -1,4 +1,4 @@
-"""What a check says.
+"""A check's result.
 
 Belongs here: the type, and errors and clocks as checks. Does not: any check.
 """

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MOST_TOLD = 10  # differences of one question; all are counted
-_CHARS = 300  # of a value that is told
+_CHARS = 300  # of a value that is reported
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Recovery:
 
 @dataclass
 class Rehearsed:
-    """One snapshot. `chosen` says why it was: oldest, newest, random, or
+    """One snapshot. `chosen` is the reason: oldest, newest, random, or
     only where there is no other.
 
     `newest` is the newest timestamp in the restored server, ISO 8601 UTC. `problem` says why

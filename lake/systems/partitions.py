@@ -91,7 +91,7 @@ def _listed(days: Sequence[Day]) -> str:
 def batches_of(
     store: Store, manifest: Manifest, rows: int, coded: Sequence[str] = ()
 ) -> Iterator[pa.RecordBatch]:
-    """The object's rows, at most so many at a time, none across two row groups.
+    """The object's rows, at most `rows` at a time, none across two row groups.
 
     `coded` columns come with the dictionary's type. The whole object is compared with its
     manifest before the first batch is handed out. Raises BadData, Missing, and what the

@@ -62,7 +62,7 @@ class Source(Protocol):
         """The number of rows, by another request than those of `read`."""
 
     def undated(self, dataset: Dataset) -> int | None:
-        """Rows that belong to no day; None where the system knows no such rows."""
+        """Rows that belong to no day; None where the system has no such rows."""
 
     def outside(self, dataset: Dataset, start: Day, end: Day) -> int | None:
         """Rows dated before `start` or from `end` on; None where the system has no such rows:

@@ -40,7 +40,7 @@ def draw(trend: Trend, answer: Answer, start: Day, end: Day, file: Path) -> None
         raise Missing(
             "nothing to plot",
             where=f"{trend.name}, {start} … {end}",
-            remedy="`lake status` tells which days are in the lake",
+            remedy="`lake status` lists the days in the lake",
         )
     # The figure alone, no window system and no state of pyplot.
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  0.4 s

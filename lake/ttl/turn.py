@@ -48,7 +48,7 @@ def remembered(store: Store) -> Remembered:
             "what the guard remembers can't be read",
             where=store.url(KEY),
             found=error,
-            remedy="delete the object: `lake ttl apply` then asks again before it deletes rows",
+            remedy="delete the object; `lake ttl apply` then requires confirmation again",
         ) from error
 
 

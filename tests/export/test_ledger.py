@@ -308,7 +308,7 @@ def test_rows_that_nobody_counted_are_found_by_all(exported, lake):
     by_day = {day: texts for (dataset, day), texts in problems(lake).items() if texts}
     assert by_day == {
         DAY: ["500 rows are stored, the source counted 499"],
-        "2026-07-02": ["the object has 500 rows, its manifest says 501"],
+        "2026-07-02": ["the object has 500 rows, its manifest records 501"],
         "2026-07-04": ["500 rows are stored, the source counted 501"],
     }
     code, out, _ = lake("status", "--json", "--no-sources")

@@ -182,7 +182,7 @@ def test_an_object_that_is_altered_or_gone_is_named(events, lake, tmp_path):
     stored.write_bytes(data)
     status, _, err = lake(*of_both_days(events, "--serve"))
     assert status == 1
-    assert f"the object of events {DAYS[1]} is not what its manifest says" in err
+    assert f"the object of events {DAYS[1]} is not the one of its manifest" in err
     stored.unlink()
     status, _, err = lake(*of_both_days(events, "--serve"))
     assert (status, f"the object of events {DAYS[1]} is gone" in err) == (1, True)

@@ -35,7 +35,7 @@ Labels = dict[str, str]
 
 
 class LokiServer:
-    """What this look asks of the HTTP API."""
+    """This look's requests to the HTTP API."""
 
     def __init__(self, http: Http, tenant: str = "") -> None:
         self._http = http
@@ -75,7 +75,7 @@ class LokiServer:
         return [stream for stream in listed if not _INTERNAL & stream.keys()]
 
     def entries(self, selector: str, day: Day) -> int | None:
-        """About how many lines a day has; None where Loki does not say."""
+        """About how many lines a day has; None where Loki does not report it."""
         try:
             stats = self.get("index/stats", {"query": selector, **_between(day, day.plus(1))})
         except Refused:

@@ -1,4 +1,4 @@
-"""What is asked of a restored Loki and of the lake's lines.
+"""The comparison of a restored Loki with the lake's lines.
 
 Belongs here: LogQL over plain HTTP, on other paths than an export's. Does not: exports'
 own reading and counting (comparing).
@@ -138,7 +138,7 @@ class LokiQuestions:
         for row in part.rows("loki_lines", seed=seed, wanted=samples):
             labels = part.labels(row)
             here.setdefault(row["ts_ns"], Counter())[
-                self._told(row["line"], labels, row["metadata"] or {})
+                self._line_text(row["line"], labels, row["metadata"] or {})
             ] += 1
             selector = _of_stream(all_lines, labels, names)
             streams.setdefault(row["ts_ns"], {})[str(selector)] = selector
@@ -165,11 +165,11 @@ class LokiQuestions:
                 kinds = categories[0] if categories else {}
                 metadata = {**kinds.get("structuredMetadata", {}), **kinds.get("parsed", {})}
                 if int(at) == at_ns:
-                    lines[self._told(line, stream["stream"], metadata)] += 1
+                    lines[self._line_text(line, stream["stream"], metadata)] += 1
         return lines
 
-    def _told(self, line: str, labels: Mapping[str, str], metadata: Mapping[str, str]) -> str:
-        """One text for equal lines; old answers do not tell labels from what a parser found."""
+    def _line_text(self, line: str, labels: Mapping[str, str], metadata: Mapping[str, str]) -> str:
+        """One text for equal lines; old answers do not separate labels from what a parser found."""
         own, other = dict(labels), dict(metadata)
         parts = [line, {**own, **other}, {}] if self._by_stream else [line, own, other]
         return json.dumps(parts, sort_keys=True, ensure_ascii=False)

@@ -26,7 +26,7 @@ from lake.systems.mongo.reading.connection import TOLERANT, Client, connect, exp
 
 _SYSTEM = frozenset({"admin", "config", "local"})
 _SAMPLED = 50  # of the oldest, and again of the newest documents
-_FEW = 200_000  # so many documents are quickly searched without an index
+_FEW = 200_000  # documents that are quickly searched without an index
 _PATIENCE_MS = 10_000
 _NO_SUCH_NAMESPACE, _NOT_OF_A_VIEW = 26, 166
 _DAY_S = 86_400
@@ -164,7 +164,7 @@ def _undated(
         return FoundTable(
             name, {**keys, "time_fallback": "_id"}, (*seen, "so their ObjectId's day")
         )
-    why = "no date and no ObjectId that would tell a document's day" if sample else "it is empty"
+    why = "no date and no ObjectId that dates a document" if sample else "it is empty"
     return FoundTable(name, keys, seen if sample else (), why)
 
 
@@ -217,7 +217,7 @@ def date_fields(collection: Collection[Document], sample: list[Document]) -> Ite
 def _dates(document: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     for name, value in document.items():
         if "." in name or name.startswith("$"):
-            continue  # such a name is no path that could be asked for
+            continue  # such a name is no path for a query
         if isinstance(value, datetime | DatetimeMS):
             yield prefix + name
         elif isinstance(value, Mapping):

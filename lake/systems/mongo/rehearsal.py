@@ -1,4 +1,4 @@
-"""What is asked of a restored MongoDB and of the lake's documents.
+"""The comparison of a restored MongoDB with the lake's documents.
 
 Belongs here: aggregations and single documents, on other paths than an export's.
 Does not: exports' own reading and counting (comparing).
@@ -82,7 +82,7 @@ class MongoQuestions:
         if without:
             check.remark = "not compared, their columns do not hold all values: " + without
         if part.dataset.time_fallback:
-            check.remark, here = "not asked: the dataset falls back on _id for its days", {}
+            check.remark, here = "not compared: the dataset falls back on _id for its days", {}
         if not here:
             return check
         within = {part.dataset.time_field: {"$gte": part.day.start, "$lt": part.day.end}}

@@ -32,12 +32,12 @@ _MOST_TABLES = 20
 _SEPARATOR = re.compile(r"[_.]")  # of a name's words; OpenTelemetry's names have dots
 _SUFFIX = re.compile(r"[_.](total|sum|count|bucket|max|min|created|info)$")
 _UNITS = frozenset({"bytes", "milliseconds", "ms", "ratio", "seconds"})
-# Words that say how a metric is carried, not what it is of: http_server is a family, http is not.
+# Words for how a metric is carried, not for what it measures: http_server is a family, http is not.
 _CARRIERS = frozenset({"http", "grpc", "rpc", "db"})
 
 
 class PrometheusServer:
-    """What this look asks of the HTTP API."""
+    """This look's requests to the HTTP API."""
 
     def __init__(self, http: Http) -> None:
         self._http = http
@@ -69,7 +69,7 @@ class PrometheusServer:
         if text is None:
             return None
         kept_ms = duration_ms(str(text))
-        # 0 stands for the default, unless a size was given; then nobody can say how long.
+        # 0 stands for the default, unless a size was given; then the time is unknown.
         if not kept_ms and flags.get("storage.tsdb.retention.size", "0B") != "0B":
             return None
         return max(1, kept_ms // (_DAY_S * 1000)) if kept_ms else _DEFAULT_KEPT_DAYS
@@ -184,7 +184,7 @@ def _table(
     interval = _interval_s(server, metrics, series, at_s)
     seen = [f"{len(metrics)} metrics, {sum(series.get(metric, 0) for metric in metrics):,} series"]
     seen.append(
-        f"a sample every {interval} s" if interval else "too few samples to tell the interval"
+        f"a sample every {interval} s" if interval else "too few samples to estimate the interval"
     )
     keys: dict[str, Value] = {
         "source": "prometheus",

@@ -1,4 +1,4 @@
-"""What is asked of a restored Prometheus and of the lake's samples.
+"""The comparison of a restored Prometheus with the lake's samples.
 
 Belongs here: PromQL over plain HTTP, on other paths than an export's. Does not: exports'
 own reading and counting (comparing).

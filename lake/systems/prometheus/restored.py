@@ -22,7 +22,7 @@ _PORT = 9090
 
 
 def samples(manifest: SnapshotManifest, url: str) -> tuple[dict[str, Any], list[str]]:
-    """Fewer are right only where the snapshot itself said that the server left some out."""
+    """Fewer are right only where the snapshot itself recorded that the server left some out."""
     with closing(Http(PrometheusSource(url=url), "prometheus")) as http:
         count = partial(day_samples, http)
         if "out_of_order_log_bytes" not in manifest.details:

@@ -197,9 +197,9 @@ def test_wrong_query_says_what_the_server_says(reader, scratch, query):
 def test_query_bound_to_its_window_is_not_cut(reader, url, scratch):
     query = "app_requests_total @ end()"
     assert as_asked(read(reader, scratch, query)) == asked_directly(url, query)
-    with pytest.raises(Refused, match="can't be asked in parts"):
+    with pytest.raises(Refused, match="can't be split in parts"):
         read(reader, scratch, query, step="1s")
-    with pytest.raises(Refused, match="can't be asked in parts"):
+    with pytest.raises(Refused, match="can't be split in parts"):
         reader.count(dataset(query, step="1s"), DAY)
 
 

@@ -155,7 +155,7 @@ class Spool:
         return np.concatenate(parts)
 
     def some_times(self, number: int) -> list[int]:
-        """Times of about so many rows, spread over the streams."""
+        """Times of about `number` rows, spread over the streams."""
         slices = [stretch.slices for stretch in self._stretches if len(stretch.slices)]
         if not slices:
             return []

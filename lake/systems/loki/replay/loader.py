@@ -112,7 +112,7 @@ def stores_metadata(version: str) -> bool:
 
 
 class LokiLoader:
-    """See Loader. For one server that nobody else writes to, started with `server_options`."""
+    """See Loader. For one server with no other writer, started with `server_options`."""
 
     def __init__(self, store: Store, url: str, version: str, remarks: Remarks) -> None:
         self._store = store
@@ -168,7 +168,7 @@ class LokiLoader:
     def found(self, day: Day, loaded: Mapping[str, Loaded]) -> dict[str, int]:
         """See Loader: Loki's count of the whole day, which takes a moment after a flush.
 
-        Where it is right, every dataset's is; a difference is told of each.
+        Where it is right, every dataset's is; a difference is reported of each.
         """
         most = sum(counts.countable for counts in loaded.values())
         least = sum(counts.at_least for counts in loaded.values())
@@ -225,7 +225,7 @@ class LokiLoader:
         for name, value in pairs:
             if REPLACEMENT in value:
                 return _REPLACED.replace("NAME", name)
-            # Nearly all values are printable: the server is not even asked about its parser.
+            # Nearly all values are printable: no request about the server's parser.
             if not value.isprintable() and not parses_again(value, skips=self._skips):
                 return _UNPARSED.replace("VERSION", self._version).replace("NAME", name)
         return ""

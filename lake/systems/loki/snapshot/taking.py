@@ -189,7 +189,7 @@ class LokiSnapshotter:
         )
 
     def _state(self) -> str:
-        """Without a log on the disk nothing tells what is in memory: no state is like another."""
+        """Without a log on the disk the content of memory is unknown: no state is like another."""
         own = [(Path(), (0, time.time_ns()))] if self._places.wal is None else []
         return disk_state([*self._files(), *own])
 
@@ -212,7 +212,7 @@ class LokiSnapshotter:
             source.close()
 
     def _flush(self) -> int | None:
-        """Asks for it and waits a while; chunks still in memory, None where nothing tells."""
+        """Requests it and waits a while; chunks still in memory, None where that is unknown."""
         try:
             self._http.post("/flush", attempts=1)
         except LakeError as error:

@@ -83,7 +83,7 @@ class Builder:
         return _sparse(rest, tokens.rows, pa.string()), _sparse(raw, tokens.rows, pa.binary())
 
     def _rest(self, tokens: Tokens, held: Held) -> tuple[dict[int, str], npt.NDArray[np.bool_]]:
-        """The rows that have a `_rest`, and for each row whether it tells all that is left."""
+        """The rows that have a `_rest`, and for each row whether it holds all that is left."""
         objects: dict[int, dict[str, Any]] = {}
         typed = np.ones(tokens.rows, np.bool_)
         document, last = b"", -1

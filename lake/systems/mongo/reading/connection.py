@@ -131,7 +131,7 @@ class _Watch(ServerHeartbeatListener):
 
 @contextmanager
 def explained(section: MongoSource, place: str = "") -> Iterator[None]:
-    """Within the block pymongo's exceptions become LakeErrors; `place` says what was asked."""
+    """Within the block pymongo's exceptions become LakeErrors; `place` names what was read."""
     where = f"{section.uri}, database {section.database}{place and ', '}{place}"
     try:
         yield

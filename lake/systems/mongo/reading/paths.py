@@ -129,7 +129,7 @@ class Paths:
         return None if name is None or self.table[path, FLAGS] & NO_TEXT else name.decode()
 
     def nodes(self) -> list[Node]:
-        """All paths as a tree: each knows its members in the order in which they were met."""
+        """All paths as a tree: each with its members in the order of their appearance."""
         made: list[Node] = []
         for path in range(len(self)):
             row = self.table[path]

@@ -210,7 +210,7 @@ def is_index_without_arrays(planner: Any) -> bool:
     documents out.
     """
     if not isinstance(planner, Mapping) or "winningPlan" not in planner:
-        return False  # a sharded collection tells it otherwise
+        return False  # a sharded collection reports it otherwise
     stages = list(_stages(planner["winningPlan"]))
     scans = [stage for stage in stages if stage["stage"] in {"IXSCAN", "COUNT_SCAN"}]
     whole = all(

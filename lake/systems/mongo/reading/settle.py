@@ -51,7 +51,7 @@ class Chosen:
         return cls(*(np.zeros(paths, np.int8) for _ in range(3)))
 
     def grown(self, paths: int) -> Chosen:
-        """The same for so many paths; new ones have no column."""
+        """The same for `paths` paths; new ones have no column."""
         if paths <= len(self.kinds):
             return self
         more = np.zeros(paths - len(self.kinds), np.int8)

@@ -51,7 +51,7 @@ def check(datasets: Sequence[Dataset]) -> None:
 
 
 class MongoLoader:
-    """See Loader. For one server that nobody else writes to; `database` is the source's."""
+    """See Loader. For one server with no other writer; `database` is the source's."""
 
     def __init__(
         self,

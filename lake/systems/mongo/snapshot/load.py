@@ -150,7 +150,7 @@ def _only_here(client: Client, collection: Described) -> bool:
 
 
 def _has_time_series(client: Client) -> bool:
-    """Tried in a database of its own: versions tell nothing about a stand-in."""
+    """Tried in a database of its own: a stand-in's version does not show it."""
     name = f"lake_probe_{secrets.token_hex(4)}"
     try:
         client[name].create_collection("probe", timeseries={"timeField": "at"})

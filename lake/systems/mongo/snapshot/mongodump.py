@@ -32,7 +32,7 @@ ARCHIVE = "mongodump.archive.gz"
 OF_A_COLLECTION = ".archive.gz"
 _CHUNK = 1 << 20
 _NAME_CHARS = 208
-_TOLD_LINES = 3
+_SHOWN_LINES = 3
 _NAMED = re.compile(r"(^|[&;])authsource=", re.IGNORECASE)
 # Mechanisms whose users are not in any database.
 _EXTERNAL = frozenset({"MONGODB-X509", "MONGODB-AWS", "MONGODB-OIDC", "GSSAPI"})
@@ -83,7 +83,7 @@ def dump_archive(
                 while chunk := dumping.stdout.read(_CHUNK):
                     out.write(chunk)
             except BaseException:
-                dumping.kill()  # nobody takes what it writes
+                dumping.kill()  # its output is not read any more
                 raise
             status = dumping.wait()
         messages = errors.read_text(errors="replace").strip().splitlines()
@@ -92,8 +92,8 @@ def dump_archive(
                 "mongodump failed",
                 where=tool,
                 expected="exit status 0 and an archive",
-                found=f"{status}, {out.size} bytes: {' '.join(messages[-_TOLD_LINES:])}",
-                remedy="see what it says; nothing was stored",
+                found=f"{status}, {out.size} bytes: {' '.join(messages[-_SHOWN_LINES:])}",
+                remedy="see its output; nothing was stored",
             )
 
 
@@ -119,7 +119,7 @@ def _uri(section: MongoSource) -> str:
 
 
 def _auth_source(parsed: Mapping[str, Any]) -> str:
-    """As drivers choose it; `told` is the parsed URI, with the options of its TXT record."""
+    """As drivers choose it; `parsed` is the parsed URI, with the options of its TXT record."""
     mechanism = str(parsed["options"].get("authMechanism", "")).upper()
     configured, database = parsed["options"].get("authSource"), parsed["database"]
     if mechanism in _EXTERNAL:

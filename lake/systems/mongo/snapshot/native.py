@@ -149,7 +149,7 @@ class NativeDump:
     def _hashes(database: Any, names: list[str]) -> dict[str, str]:
         try:
             answer = database.command("dbHash", collections=names)
-        except OperationFailure:  # not every server has it, and not every user may ask
+        except OperationFailure:  # not every server has it, and not every user may run it
             return {}
         return dict(answer.get("collections", {}))
 
@@ -211,7 +211,7 @@ class NativeDump:
             job.name, codec_options=CodecOptions(document_class=RawBSONDocument)
         )
         order = [("$natural", 1)] if job.has_natural_order else [("_id", 1)]
-        # The cursor hands out bytes, whatever its type says.
+        # The cursor returns bytes, whatever its type.
         cursor: Any = collection.find_raw_batches(job.question, sort=order, allow_disk_use=True)
         with cursor:
             yield from cursor
@@ -233,7 +233,7 @@ class _Counting:
 
 
 class _Cutter:
-    """Cuts a stream of documents behind those whose own bytes say so.
+    """Cuts a stream of documents behind those whose own bytes decide it.
 
     The chance grows with a document's size, so that members have the same size on average,
     whatever the documents' size.

@@ -151,7 +151,7 @@ class MongoSnapshotter:
             raise ConfigError(
                 "no collection has documents of a day",
                 where='[snapshots.mongo] scope = "day"',
-                expected='a [[dataset]] with source = "mongo", whose time_field tells the day',
+                expected='a [[dataset]] with source = "mongo", whose time_field gives the day',
                 remedy='add one, or set scope = "full"',
             )
         for name in queries:
@@ -164,7 +164,7 @@ class MongoSnapshotter:
         ]  # fmt: skip
 
     def _dump_by_tool(self, tool: str, jobs: list[Job], into: Collector) -> dict[str, Any]:
-        """Counted before and after: mongodump itself tells nothing, and writes may go on."""
+        """Counted before and after: mongodump itself reports no count, and writes may go on."""
         before = self._counts(jobs)
         for job in jobs if self._scope == "day" else [None]:
             if job is None:

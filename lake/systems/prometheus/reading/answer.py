@@ -133,7 +133,7 @@ def _doubles(
 
 def _refuse_times(body: bytes, end: int, window: Window) -> None:
     raise BadData(
-        "an answer with other times than those asked for",
+        "an answer with other times than those requested",
         expected=f"{window.steps} steps of {window.step_ms} ms from {window.start_ms} on",
         found=shortened(body[max(0, end - 60) : end + 1].decode(errors="replace")),
         remedy="turn off whatever aligns queries with their step in front of the server",

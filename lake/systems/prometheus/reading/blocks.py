@@ -150,7 +150,7 @@ class _Coded:
         return len(self.block.ts_ms)
 
     def cut(self, rows: int) -> tuple[_Coded, _Coded]:
-        """The first so many rows, and the others; a series may be in both."""
+        """The first `rows` rows, and the others; a series may be in both."""
         ends = np.cumsum(self.block.rows)
         last = int(np.searchsorted(ends, rows))
         both = self._part(slice(0, last + 1), slice(0, rows))
@@ -217,7 +217,7 @@ def _measured(pieces: list[_Coded]) -> dict[str, pa.Array]:
 
 
 def _repeated_maps(maps: pa.Array, rows: npt.NDArray[np.int64], size: int) -> pa.Array:
-    """Each as often as its number says."""
+    """Each repeated by its number."""
     if len(maps.keys) == 0:
         return pa.MapArray.from_arrays(np.zeros(size + 1, np.int32), maps.keys, maps.items)
     return maps.take(pa.array(np.arange(len(maps)).repeat(rows)))

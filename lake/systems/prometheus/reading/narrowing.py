@@ -32,7 +32,7 @@ _ENDINGS = ("[0-3]", "[4-7]", "[89]", "[a-f]", "[g-z]")  # of values that are to
 
 
 class Labels(Protocol):
-    """What a server tells about the series of a selector in a window."""
+    """What a server reports of the series of a selector in a window."""
 
     def label_names(self, query: str, window: Window) -> list[str]:
         """Perhaps a few too many."""
@@ -53,7 +53,7 @@ class Piece:
 
 
 def pieces(labels: Labels, whole: Piece, window: Window, most_series: int) -> list[Piece]:
-    """The selector in pieces of about so many series; empty where no label tells any apart.
+    """The selector in pieces of about `most_series` series; empty where no label separates any.
 
     Pieces are at least two.
     """

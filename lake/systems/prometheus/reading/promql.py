@@ -1,4 +1,4 @@
-"""PromQL as text: what a selector says, and how names, values and selectors are written.
+"""PromQL as text: a selector's content, and how names, values and selectors are written.
 
 Belongs here: quoting, escaping, the grammar of `metric{label="value", …}`, matchers that narrow
 a selector. Does not: requests, any other expression's grammar.
@@ -129,7 +129,7 @@ def _matchers(query: str) -> list[str] | None:
 
 
 class NoSelector(ValueError):
-    """The query is something else than one vector selector; the text says what was found."""
+    """The query is something else than one vector selector; the text is what was found."""
 
 
 @dataclass(frozen=True)
@@ -264,4 +264,4 @@ def _meant(escape: re.Match[bytes]) -> bytes:
             return chr(int(short or long, 16)).encode()
     except (ValueError, OverflowError):  # over 255, over U+10FFFF, half a surrogate pair
         pass
-    raise NoSelector(f"an escape that PromQL does not know: {escape[0].decode()!r}")
+    raise NoSelector(f"an escape that PromQL does not have: {escape[0].decode()!r}")

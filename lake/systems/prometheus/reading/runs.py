@@ -43,7 +43,7 @@ class Room:
         self._lock = Lock()
 
     def take(self, size: int) -> bool:
-        """Whether so many bytes were free; they are taken then."""
+        """Whether this number of bytes was free; they are taken then."""
         with self._lock:
             if size > self._left:
                 return False

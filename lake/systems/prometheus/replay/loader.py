@@ -1,6 +1,6 @@
 """Partitions of samples into a Prometheus, by remote write.
 
-Belongs here: rows as samples, which series go where, what the server is asked afterwards.
+Belongs here: rows as samples, which series go where, the queries to the server afterwards.
 Does not: protobuf (remote_write, native_histograms), servers.
 
 Days come in their order and a day's requests one after the other, so no sample is older than
@@ -64,7 +64,7 @@ _NO_MARKERS = (
 
 
 class PrometheusLoader:
-    """See Loader. For one server that nobody else writes to."""
+    """See Loader. For one server with no other writer."""
 
     def __init__(self, store: Store, url: str, remarks: Remarks) -> None:
         self._store = store

@@ -5,7 +5,7 @@ Belongs here: which schema buckets with bounds belong to, spans. Does not: readi
 A row tells its buckets that are not empty, with their bounds and counts. The bounds say which of
 the exponential schemas it is, and where the zero bucket ends. All are written as histograms of
 floats, which is what PromQL makes of every histogram. Buckets with bounds of their own can't
-be told from those of a coarser set, and Prometheus 2 has none: they are not written.
+be separated from those of a coarser set, and Prometheus 2 has none: they are not written.
 
 Source: https://prometheus.io/docs/specs/native_histograms/ and prompb/types.proto.
 """
@@ -151,7 +151,7 @@ def _index(schema: int, lower: float, upper: float) -> int | None:
 
 
 def _spans(indexes: Sequence[int]) -> list[bytes]:
-    """Each so long, so many empty buckets after the one before."""
+    """Lengths, and numbers of empty buckets before each."""
     spans: list[tuple[int, int]] = []
     following = 0
     for index in indexes:

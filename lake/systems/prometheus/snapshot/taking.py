@@ -209,7 +209,7 @@ class PrometheusSnapshotter:
 def day_samples(http: Http, day: Day) -> int:
     """The day's samples without stale markers, as the server counts them.
 
-    To be asked of a restored server again, and cheap: it needs no compiled code.
+    Repeated on a restored server, and cheap: it needs no compiled code.
     """
     return Questions(http, ALL_SERIES).stored(whole_day(day, 1))
 

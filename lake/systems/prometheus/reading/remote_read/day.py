@@ -65,7 +65,7 @@ def table_stream(
 
 
 def stale_markers(http: Http, questions: Questions, dataset: PrometheusDataset, day: Day) -> int:
-    """How many stale markers the day has: PromQL can't tell. Raises Unavailable."""
+    """Number of the day's stale markers, which PromQL does not return. Raises Unavailable."""
     remote = RemoteRead.open(http, questions, dataset, day)
     with scratch_directory() as scratch:
         reading = _read(remote, questions, day, scratch)
@@ -126,7 +126,7 @@ def _decider(questions: Questions) -> Decide:
 
 
 def _chosen(series: str, at_ms: int, candidates: Sequence[int], bits: int) -> int:
-    """The candidate that the query API tells; it tells nothing where a stale marker is."""
+    """The candidate that the query API returns; it returns nothing for a stale marker."""
     for candidate in candidates:
         if _comparable(candidate) == bits:
             return candidate

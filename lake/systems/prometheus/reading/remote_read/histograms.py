@@ -73,7 +73,7 @@ def _arrays(
     lower, upper, bounds = layout.edges()
     there = (by_place != 0) & ~stale[:, None]
     at_zero = len(layout.negative)
-    there[:, at_zero] &= by_place[:, at_zero] > 0  # the others are told when negative, too
+    there[:, at_zero] &= by_place[:, at_zero] > 0  # the others are reported when negative, too
     _, places = np.nonzero(there)
     count, total, buckets = HISTOGRAM_TYPE
     item = buckets.type.value_type
@@ -226,7 +226,7 @@ def _threshold(bits: _Bits) -> float:
 
 
 def _indexes(bits: _Bits) -> list[int]:
-    """Of the buckets in all spans: each so long, so many empty ones after the one before."""
+    """Of the buckets in all spans: lengths, and numbers of empty buckets before each."""
     indexes: list[int] = []
     following = 0
     for _ in range(bits.unsigned()):

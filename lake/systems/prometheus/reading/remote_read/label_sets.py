@@ -1,4 +1,4 @@
-"""The labels of series as remote read tells them, and which of them are no series' own.
+"""The labels of series as remote read returns them, and which of them are no series' own.
 
 Belongs here: labels out of protobuf, external labels. Does not: columns of labels.
 
@@ -17,7 +17,7 @@ from lake.systems.prometheus.reading.promql import Matcher
 
 
 class Unclear(ValueError):
-    """External labels that can't be told from a series' own; the text says why."""
+    """External labels that can't be separated from a series' own; the text is the reason."""
 
 
 def parsed(written: bytes) -> dict[str, str]:
@@ -54,8 +54,8 @@ def check_clear(
     for name, value in external.items():
         if value in own_values.get(name, ()):
             raise Unclear(f"series have the label {name}={value!r} that is external, too")
-        if Matcher(name, "=", value) in matchers:  # the server asks its storage for name=""
-            raise Unclear(f"the query asks for the external label {name}={value!r}")
+        if Matcher(name, "=", value) in matchers:  # the server queries its storage for name=""
+            raise Unclear(f"the query selects the external label {name}={value!r}")
 
 
 def without(external: Mapping[str, str], labels: Mapping[str, str]) -> dict[str, str]:

@@ -38,7 +38,7 @@ Decide = Callable[[Mapping[str, str], Mapping[int, Sequence[int]]], Mapping[int,
 
 
 class Reading:
-    """What was spooled of a day. `decide` is asked where one time has two different values."""
+    """What was spooled of a day. `decide` is called where one time has two different values."""
 
     def __init__(
         self, spools: Sequence[Spool], external: Mapping[str, str], day: Day, decide: Decide
@@ -104,7 +104,7 @@ class Reading:
                     yield block
 
     def some_values(self) -> Numbers:
-        """The doubles of some series, evenly from all: what tells how they are best written."""
+        """The doubles of some series, evenly from all, to choose how they are written."""
         entries = np.flatnonzero(self._plain)
         entries = entries[:: max(1, len(entries) // _SAMPLED_SERIES)]
         chosen = entries[np.cumsum(self._pieces[entries, 3]) <= _SAMPLED_VALUES].tolist()
