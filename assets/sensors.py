@@ -3,7 +3,7 @@
 Belongs here: comparing manifests with Dagster's events. Does not: events of Dagster's own runs
 (exports).
 
-Dagster shows what its events say, the lake is what its manifests say. An event is missing
+Dagster shows its events, the lake is what its manifests describe. An event is missing
 after `lake export`, stale after a rewrite, and wrong after `lake drop`: a partition's events
 can't be removed, so an observation reports that it is gone. Checks can't be reported from
 here: Dagster 1.13 refuses a second result of a check and partition outside of a run.

@@ -38,7 +38,7 @@ def daily_systems(settings: Settings) -> list[str]:
     """Those of which the schedule takes snapshots.
 
     A system with a `[snapshots.…]` of its own in lake.toml is meant, whether its files are
-    seen or not: then the run fails and says so. One without is meant where its files are.
+    seen or not: then the run fails with that error. One without is meant where its files are.
     """
     meant = settings.snapshots.model_fields_set
     return [

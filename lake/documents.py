@@ -33,7 +33,7 @@ _RAW = "$raw"
 def documents(store: Store, dataset: Dataset, day: Day) -> Iterator[str]:
     """The documents of a day in the table's order, each as canonical Extended JSON.
 
-    What Extended JSON can't say is `{"$raw": {"$binary": …}}`: the document's BSON, of
+    What Extended JSON can't represent is `{"$raw": {"$binary": …}}`: the document's BSON, of
     subtype 00. A document that has a field `$raw` itself is written that way too, so a line
     means that if and only if `$raw` is its only key.
 

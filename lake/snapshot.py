@@ -239,7 +239,7 @@ def remove_snapshot(store: Store, system: str, day: Day) -> int:
 
     A manifest that can't be read is removed, too. Raises Missing where there is no such
     snapshot, Conflict while one is being taken, BadData where another manifest can't be read,
-    for then nobody knows what it needs.
+    for then its needs are unknown.
     """
     own: set[str] = set()
     with suppress(BadData):

@@ -37,7 +37,7 @@ class DayStatus:
     missing: closed, but no manifest · late: the source has grown since, or lists streams of a
     day without rows or manifest that it does not show yet ·
     differs: the source now counts fewer, or by the manifest counted otherwise ·
-    damaged: the object is gone or of another size than the manifest says (its content is
+    damaged: the object is gone or of another size than in its manifest (its content is
     verify's matter), or the manifest can't be read.
     `rollup` is that of its rollup (lake.rollup.checking); None where the dataset has none.
     """

@@ -1,8 +1,8 @@
 """Whether the daily work is done: only then is the heartbeat due.
 
-Belongs here: what a whole day's work is, and what the daily report says. Does not: sending either.
+Belongs here: what a whole day's work is, the daily report's content. Does not: sending either.
 
-By manifests, not by what runs say of themselves.
+By manifests, not by the results of runs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Failed partitions, snapshots and runs as alerts: one a cause, not one a partition.
 
-Belongs here: what makes two failures one cause, and what is said of it. Does not: noticing them.
+Belongs here: what makes two failures one cause, and its text. Does not: noticing them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Failure:
     """One thing that failed: a dataset's day, a system's snapshot, the guard, a rehearsal.
 
     `subject` is the dataset or the system, `source` its system, `day` empty where there is none.
-    `text` is the error as people read it; its first line says what, the others are details.
+    `text` is the error as people read it; its first line is the summary, the others are details.
     """
 
     operation: Operation

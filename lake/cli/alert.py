@@ -68,7 +68,7 @@ def check(as_json: bool, config: str | None) -> None:
     rows that a source forgets before the lake holds them, with the hour ([hot]);
     damaged and differing days; no export for 36 hours; a guard of expiry that does not run.
 
-    Reads every manifest, asks no source, sends nothing. Dagster checks the same every 15 minutes
+    Reads every manifest, no source, and sends nothing. Dagster checks the same every 15 minutes
     and sends it.
 
     Exit status: 1 if anything is listed.

@@ -27,7 +27,7 @@ _HEAD = """\
 
 
 _OPTIONAL = """\
-# Optional: data expires at the source after so many days, once the lake is proven to hold it.
+# Optional: data expires at the source after a number of days, once the lake is proven to hold it.
 # Shown by: lake ttl plan
 # [ttl]
 # enabled = true
@@ -83,7 +83,7 @@ class LakeToml:
         return "\n".join(lines) + "\n"
 
     def _hot(self) -> str:
-        lines = ["# For so many days each source keeps its data: lag alarms and checks rely on it."]
+        lines = ["# Days that each source keeps its data: lag alarms and checks rely on it."]
         lines.append("[hot]")
         for source in self.found:
             days, basis = source.hot_days, source.hot_basis

@@ -6,10 +6,10 @@ Does not: any path, parameter or answer of theirs, what a failure means (failure
 What a request may raise:
 Refused          credentials (401, 403)
 ├── NoSuchPath   wrong address (404, redirects)
-└── Rejected     the server won't take this very request (400, 413, 422, …): ask differently
-TooLarge         the body is over the caller's `max_bytes`: ask for less
+└── Rejected     the server rejects this very request (400, 413, 422, …): send another one
+TooLarge         the body is over the caller's `max_bytes`: request less
 TransientError   unreachable, or the body broke off, after retries
-└── Overloaded   429, 5xx or a time-out, after retries: later, or ask for less
+└── Overloaded   429, 5xx or a time-out, after retries: later, or request less
 ConfigError      an address, header or CA file that can't be used
 Stopped          `stop` was called
 """

@@ -29,7 +29,7 @@ def scratch_directory(prefix: str = _PREFIX, parent: Path | None = None) -> Iter
     """An empty directory below `parent` (default: TMPDIR) that is removed at the end.
 
     The first one of a process also removes what killed processes have left there. Its owner
-    holds a lock on a file in it while it lives, so nobody removes it before.
+    holds a lock on a file in it while it lives, so no other process removes it before.
     """
     beside = parent or Path(tempfile.gettempdir())
     remove_abandoned(beside, prefix)

@@ -1,6 +1,6 @@
 """What an answer lacks: days that are not in the lake, values that a column leaves out.
 
-Belongs here: comparing what a statement reads with what the manifests say, the sentences.
+Belongs here: comparing what a statement reads with the manifests, the sentences.
 Does not: reading the statement (question), printing.
 """
 

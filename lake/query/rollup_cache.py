@@ -38,7 +38,7 @@ def local_rollups(
     """The table of these days' rollups as files, under another name. None where the root is not
     on S3, where an object is large, or without a folder for them.
 
-    Raises LakeError where an object can't be read or is not what its manifest says.
+    Raises LakeError where an object can't be read or differs from its manifest.
     """
     chosen = {day: table.manifests[day] for day in days if day in table.manifests}
     if not settings.lake.root.startswith("s3://") or not chosen:

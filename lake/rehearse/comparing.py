@@ -1,7 +1,7 @@
 """A restored server and a partition of the lake: are they the same?
 
 Belongs here: counts, all rows by their fingerprint, and what a snapshot of a day that
-still grew can tell. Does not: the questions of one system (asking_…).
+still grew can show. Does not: the questions of one system (asking_…).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A rehearsal for people: one HTML page that needs nothing else.
 
-Belongs here: what it says and how it looks. Does not: what is found (results), storing it.
+Belongs here: its content and its look. Does not: what is found (results), storing it.
 """
 
 from __future__ import annotations

@@ -45,8 +45,8 @@ def rehearse(
 ) -> Rehearsal:
     """Brings snapshots back and compares. Differences and failures are results, not errors.
 
-    `days`: so many snapshots of each system at random, besides the oldest and the newest;
-    `samples`: so many values of each partition one by one. Raises Missing where there is no
+    `days`: number of snapshots of each system at random, besides the oldest and the newest;
+    `samples`: number of values of each partition one by one. Raises Missing where there is no
     snapshot at all, and what listing them raises.
     """
     kept = {system: snapshots for system in systems if (snapshots := snapshot_days(store, system))}

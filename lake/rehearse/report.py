@@ -1,6 +1,6 @@
 """A rehearsal's report in the lake: reports/rehearsal/YYYY-MM-DD.{json,html}.
 
-Belongs here: its keys, earlier reports. Does not: what the page says (page).
+Belongs here: its keys, earlier reports. Does not: the page's content (page).
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Partitions in running servers: started, loaded, compared, kept in a directory or thrown away.
 
-Belongs here: the order of the steps, what a directory's mark says. Does not: how each system is
+Belongs here: the order of the steps, a directory's mark. Does not: how each system is
 written to (a module each), options of the command line.
 
-A directory holds `replay.json`, which says what was replayed into it (each partition with its
+A directory holds `replay.json`, with what was replayed into it (each partition with its
 SHA-256), in which folder below it the servers' data are, and whether all of it is there. A
 replay that was interrupted begins again, in a folder of its own.
 """
@@ -70,7 +70,7 @@ def replayed(
 
     The servers run until the block ends. With `into` their data stay there, and the same
     replay finds them loaded; without it they are thrown away. Raises Incomplete where a
-    server does not hold what the manifests say; UsageError for a directory of something
+    server differs from the manifests; UsageError for a directory of something
     else; PermanentError where a server's program is missing; what store and servers raise.
     """
     systems = [name for name in SYSTEMS if any(p.dataset.source == name for p in partitions)]
@@ -170,7 +170,7 @@ def _compared(
     if wrong:
         more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         raise Incomplete(
-            "the temporary servers do not hold what the manifests say",
+            "the temporary servers differ from the manifests",
             where=", ".join(stack.endpoints),
             found="; ".join(wrong[:_SHOWN]) + more,
             remedy="replay again, into a new directory",

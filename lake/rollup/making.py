@@ -77,7 +77,7 @@ class Making:
 
 def from_table(store: Store, rollup: AnyRollup, manifest: Manifest, scratch: Path) -> Made:
     """The rollup of a stored partition. Raises Missing and BadData where its object is not what
-    the manifest says.
+    the manifest records.
     """
     import pyarrow.parquet as pq  # noqa: PLC0415
 

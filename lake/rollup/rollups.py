@@ -36,7 +36,7 @@ class Rolled:
     """What became of one day's rollup.
 
     none: the dataset has no rollup · current: it is there and fits · made · overtaken: another
-    run replaced the table meanwhile, and makes its rollup · failed: `error` says why; the table
+    run replaced the table meanwhile, and makes its rollup · failed: `error` is why; the table
     is not affected.
     """
 

@@ -6,7 +6,7 @@ one (definition), storing the result (storing).
 The first line is the description. Below it stand `-- key: value` lines:
 
     grain      what one row is
-    keys       the columns that tell rows apart, by comma
+    keys       the columns that identify a row, by comma
     measures   the other columns, by comma
     column     NAME TYPE = PATH: a column of `day_rows`, read from the table's column PATH (dotted
                where it is nested, "quoted" where a name has a dot) as this type; NULL where the

@@ -48,7 +48,7 @@ def rollup_problems(
 ) -> list[str]:
     """Where a current rollup differs from its manifest and its table.
 
-    Raises Missing and BadData where the table itself is not what its manifest says.
+    Raises Missing and BadData where the table itself differs from its manifest.
     """
     with explained_full_disk(), scratch_directory() as scratch:
         rolled, table = scratch / "rolled.parquet", scratch / "table.parquet"

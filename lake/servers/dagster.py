@@ -44,7 +44,7 @@ storage:
 class Dagster:
     """A Dagster instance in `home`, stopped by `stop` or at the end of a `with` block.
 
-    `api` asks it; `url` is its user interface.
+    `api` sends requests to it; `url` is its user interface.
     """
 
     def __init__(
@@ -170,7 +170,7 @@ def start_dagster(
 
     `home` becomes DAGSTER_HOME. Runs and events are kept in it, or in `history`: the
     backfill of a quarter writes thousands of events, each with waits for the disk that a
-    directory in memory does not know. `env` is laid over our own environment: credentials.
+    directory in memory lacks. `env` is laid over our own environment: credentials.
     Without `daemon` nothing runs before `start_daemon` or `backfill`, which is quicker where
     a backfill is all that is wanted.
     Raises ConfigError (lake.toml), Missing (Dagster is not installed), PermanentError (a

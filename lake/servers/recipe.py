@@ -22,7 +22,7 @@ class Options:
     sections, merged over ours. `loki_multi_tenant`: every request needs
     `X-Scope-OrgID`. `prometheus_out_of_order`: a Prometheus duration; how much
     older than the newest a sample may be. `prometheus_flags`: further ones of its
-    command line, such as limits. `prometheus_external_labels`: what Thanos tells its
+    command line, such as limits. `prometheus_external_labels`: how Thanos distinguishes its
     replicas by. `mongo_auth`: users must log in; the endpoint's URI carries a user's
     name and password. `mongo_test_commands`: failpoints. `mongo_ttl`: whether TTL
     indexes remove documents; SecantusDB always does.

@@ -1,6 +1,6 @@
 """Which UTC days a snapshot holds whole: everything that its server had of a day that was over.
 
-Belongs here: what blocks, chunks and retention say about days. Does not: reading them from a
+Belongs here: the days of blocks, chunks and retention. Does not: reading them from a
 server, or choosing a snapshot by its days (`SnapshotManifest.held_days`).
 
 A day without any data is not listed.

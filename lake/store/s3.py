@@ -279,7 +279,7 @@ class _S3Upload:
     """Its parts, and at the end the object.
 
     The object bears the upload's mark: where the answer to the last request is lost, or a
-    repeated one meets what the first has done, the mark tells whether it arrived.
+    repeated one meets what the first has done, the mark shows whether it arrived.
     """
 
     def __init__(self, store: S3Store, key: str, replaces: str | None) -> None:

@@ -25,7 +25,7 @@ class Difference:
 class Check:
     """One question to both sides: how many values were compared, and what differed.
 
-    `wrong` counts all differences, `differences` tells the first ones. `remark` says why
+    `wrong` counts all differences, `differences` has the first ones. `remark` is why
     less than all could be compared.
     """
 
@@ -107,7 +107,7 @@ class Rehearsed:
     """One snapshot. `chosen` is the reason: oldest, newest, random, or
     only where there is no other.
 
-    `newest` is the newest timestamp in the restored server, ISO 8601 UTC. `problem` says why
+    `newest` is the newest timestamp in the restored server, ISO 8601 UTC. `problem` is why
     it could not be brought back or compared, with where, expected and found.
     """
 

@@ -184,7 +184,7 @@ class Expiry(Protocol):
 class System(Protocol):
     """Everything that differs from system to system, by use case.
 
-    A system without snapshots, say, inherits what says so.
+    A system without snapshots inherits what raises that error.
     """
 
     name: str

@@ -37,7 +37,7 @@ def between(first: int, second: int) -> str:
 def differs(manifest: SnapshotManifest, expected: str, found: str) -> Incomplete:
     """The error."""
     return Incomplete(
-        "the restored server does not hold what the snapshot's manifest says",
+        "the restored server differs from the snapshot's manifest",
         where=f"{manifest.system} {manifest.day}",
         expected=expected,
         found=found,

@@ -19,8 +19,8 @@ A header's first line is the trend's description. Below it stand `-- key: value`
                  takes the period as `$every`; others are options that `lake trend` requires
     every        the period without --weekly or --compare: day (the default), week, month
     x            the column of the time axis
-    keys         the columns that tell rows of one period apart, by comma; without it `series`
-    series       the column whose values tell the lines apart; left out where the panels'
+    keys         the columns that identify a row of one period, by comma; without it `series`
+    series       the column whose values separate the lines; left out where the panels'
                  columns do
     panel        label | lines, bars or stacked | columns, by comma; one line a panel
 

@@ -59,7 +59,7 @@ def apply(
 ) -> Iterator[Applied]:
     """Plans, shows all plans, then acts on those of enabled datasets.
 
-    `confirm` gets the plans whose first deletion nobody has confirmed yet; it raises to stop.
+    `confirm` gets the plans whose first deletion is not confirmed yet; it raises to stop.
     Raises Conflict while another guard works, and what the store raises.
     """
     with _turn_or_hold(site, datasets) as mine:

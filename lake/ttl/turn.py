@@ -27,7 +27,7 @@ _LEASE = timedelta(minutes=30)  # renewed before each change of a limit
 
 @dataclass
 class Remembered:
-    """`holder` has the turn, None where nobody has. `datasets` has a record of each: `at` (when
+    """`holder` has the turn, None where it is free. `datasets` has a record of each: `at` (when
     its guard last came to an end), `limit_s`, `decision`, `confirmed_s` (the lowest limit that a
     person has confirmed), `gone_before_ms`. `audited` is the newest audit entry that is settled.
     """

@@ -259,7 +259,7 @@ class LokiLoader:
             both = np.intersect1d(streams, theirs)
             if len(both):
                 raise UsageError(
-                    "two datasets hold lines of the same stream: one server can't tell them apart",
+                    "two datasets hold lines of the same stream: one server can't separate them",
                     where=f"{other} and {name}, {self._day}",
                     found=f"{len(both)} streams in both",
                     remedy="replay them into two directories",

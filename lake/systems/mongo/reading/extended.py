@@ -1,6 +1,6 @@
 """Canonical Extended JSON straight from BSON bytes.
 
-Belongs here: what Extended JSON can say of a value, and refusing what it can't.
+Belongs here: what Extended JSON can represent, and refusing the rest.
 Does not: which values are written this way. The other direction is bson.json_util.
 Source: https://github.com/mongodb/specifications/blob/master/source/extended-json/extended-json.md
 """

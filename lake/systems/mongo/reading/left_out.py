@@ -1,7 +1,7 @@
 """How many values a day's columns leave out, by path: the manifest's `left_out`.
 
 Belongs here: which values count, sums for what goes by many names. Does not: which values
-are left out (settle), what the manifest says besides.
+are left out (settle), the manifest's other details.
 
 A value counts that is in no column and only in `_rest` or `_raw`: a question in SQL would miss
 it. A null does not, nor does an empty sub-document where the column is a STRUCT or there is none:

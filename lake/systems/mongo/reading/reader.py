@@ -274,7 +274,7 @@ def _no_array(path: str) -> dict[str, Any]:
     """Beside a range of dates: an array matches a range, too, when one of its elements does.
 
     What does not look into the types leaves the index to every server; in a dotted path
-    each sub-document may be an array as well, which only the type tells.
+    each sub-document may be an array as well, which only the type shows.
     """
     if "." in path:
         return {"$and": _without_arrays(path)}

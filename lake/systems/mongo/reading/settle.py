@@ -4,7 +4,7 @@ Belongs here: the rule that an array is held whole or not at all, that what lies
 something left over goes with it; counting what columns would hold. Does not: which column
 a path gets (schema).
 
-A value may be in both: a column holds a number of another BSON type, and `_rest` says which.
+A value may be in both: a column holds a number of another BSON type, and `_rest` records which.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lake.systems.mongo.reading.scan import Tokens
 class Held:
     """The entries in typed columns: those of path p are order[bounds[p]:bounds[p + 1]].
 
-    `left` are the outermost entries that `_rest` has; `misfit` tells which of them are in no
+    `left` are the outermost entries that `_rest` has; `misfit` marks those of them in no
     column.
     """
 

@@ -2,7 +2,7 @@
 
 Belongs here: unknown names, wrong values, files that options name. Does not: connecting.
 
-pymongo itself ignores an option that it does not know, or whose value is wrong, with a Python
+pymongo itself ignores an unknown option, or one whose value is wrong, with a Python
 warning: a connection without the TLS or the time-out that was meant.
 """
 

@@ -129,7 +129,7 @@ def _one_by_one(collection: Any, dataset: MongoDataset, among: Candidates, limit
 class Kept:
     """What is known about one dataset's collection: counts by day, and how long it keeps them.
 
-    `ttl_s`: after so many seconds a TTL index removes documents; None without one.
+    `ttl_s`: seconds after which a TTL index removes documents; None without one.
     """
 
     dataset: MongoDataset

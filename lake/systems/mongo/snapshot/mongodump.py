@@ -59,7 +59,7 @@ def dump_archive(
 ) -> None:
     """One archive, of the database or of a collection's documents that the question names.
 
-    It is complete only if the program ended well. Raises Incomplete, with what it said.
+    It is complete only if the program ended well. Raises Incomplete, with its output.
     """
     path = file_name(collection) + OF_A_COLLECTION if collection else ARCHIVE
     with scratch_directory() as folder, into.stream(path) as out:

@@ -8,7 +8,7 @@ collections are dumped (mongo), mongodump itself (mongodump).
 time-series collection lies in `system.buckets.<collection>.bson.gz`, as its buckets. Source:
 https://www.mongodb.com/docs/database-tools/mongodump/
 
-The documents are cut into gzip members of about 4 MiB where their own bytes say so, so that
+The documents are cut into gzip members of about 4 MiB where their own bytes decide, so that
 documents that were added or removed change the members around them only, and the others need
 not be uploaded again. A collection whose `dbHash` is that of the last snapshot is not even read.
 """

@@ -3,7 +3,7 @@
 Belongs here: by which label, and which of its values go together.
 Does not: when a selector has to be cut (reader, api), time.
 
-By metric name where there are several, else by the label that tells most series apart.
+By metric name where there are several, else by the label that separates most series.
 Whatever the listed values are, the last piece takes all others and the label's absence: the
 cover is disjoint and complete even where the list is neither fresh nor whole.
 """

@@ -1,7 +1,7 @@
 """A day and a query cut into requests of a bearable size.
 
 Belongs here: steps, windows, shards of metrics.
-Does not: HTTP, PromQL's text (promql), which labels a server knows (narrowing).
+Does not: HTTP, PromQL's text (promql), which labels a server has (narrowing).
 """
 
 from __future__ import annotations

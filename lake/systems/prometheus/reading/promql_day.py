@@ -5,7 +5,7 @@ Does not: how a question is put (api), what becomes of an answer (runs, blocks).
 
 Shards come in the order of their series' ids, so the rows of one can be written as soon as
 all its answers are there. That takes the table's columns to be known before: where the
-server can't tell its labels' names, every answer is there before the first row is written.
+server can't list its labels' names, every answer is there before the first row is written.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class PromqlDay:
             names = None if self._raw else self._questions.seen_labels(self._day)
             planned = self._planned()
             if names is None:
-                _LOG.info("all answers are waited for: only they tell the labels' names")
+                _LOG.info("waiting for all answers: only they have the labels' names")
                 shards = [self._requested(pool, *shard) for shard in planned]
                 for shard in shards:
                     _wait(shard)

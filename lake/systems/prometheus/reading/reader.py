@@ -38,7 +38,7 @@ _HOW: dict[str, dict[str, Any]] = {
 class PrometheusReader:
     """Days of Prometheus, Thanos Query or Mimir.
 
-    `mode = "range"` asks range queries; `mode = "raw"` the stored samples: by remote read, or
+    `mode = "range"` sends range queries; `mode = "raw"` the stored samples: by remote read, or
     where there is none by range vectors, which leave stale markers out.
     """
 

@@ -25,7 +25,7 @@ def require(stores: Sequence[Store], at_least: int, where: str) -> None:
     """Raises TransientError. After some minutes Thanos forgets a store that is away."""
     if len(stores) < at_least:
         raise TransientError(
-            "Thanos knows fewer stores than it should, so the answer would have holes",
+            "Thanos has fewer stores than it should, so the answer would have holes",
             where=where,
             expected=f"{at_least} ([sources.prometheus] min_stores)",
             found=len(stores),

@@ -47,7 +47,7 @@ _FIXED = frozenset({"day", "ts", "metric", "value", "nan", "series_id", "histogr
 _ROWS = 131_072  # a request: 2.4 MB before it is compressed
 _LOOK_BACK_MS = 300_000
 _RANGE = (
-    "range mode: values stand at the steps, not at the scrapes' times; ask at steps for what "
+    "range mode: values stand at the steps, not at the scrapes' times; query at steps for what "
     "the source answered. Where a series had no value at a step a stale marker was written: {}"
 )
 _LONG_STEP = (
@@ -132,7 +132,7 @@ class PrometheusLoader:
             both = np.intersect1d(series, theirs)
             if len(both):
                 raise UsageError(
-                    "two datasets hold the same series: one server can't tell them apart",
+                    "two datasets hold the same series: one server can't separate them",
                     where=f"{other} and {name}, {self._day}",
                     found=f"{len(both)} series in both",
                     remedy="replay them into two directories",

@@ -2,7 +2,7 @@
 
 Belongs here: which schema buckets with bounds belong to, spans. Does not: reading a server.
 
-A row tells its buckets that are not empty, with their bounds and counts. The bounds say which of
+A row has its buckets that are not empty, with bounds and counts. The bounds show which of
 the exponential schemas it is, and where the zero bucket ends. All are written as histograms of
 floats, which is what PromQL makes of every histogram. Buckets with bounds of their own can't
 be separated from those of a coarser set, and Prometheus 2 has none: they are not written.

@@ -1,6 +1,6 @@
 """Which Prometheus partitions need.
 
-Belongs here: what a table's content asks of a server. Does not: finding programs (lake.servers).
+Belongs here: what a table's content needs. Does not: finding programs (lake.servers).
 """
 
 from __future__ import annotations

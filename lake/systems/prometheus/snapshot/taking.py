@@ -106,7 +106,7 @@ class PrometheusSnapshotter:
     def _left_out(self, day: Day, blocks: list[dict[str, Any]], counted: int) -> dict[str, Any]:
         """Out-of-order samples in the head: the snapshot API takes its blocks without them.
 
-        The server keeps a log of them, whose size tells that there are some. How many of the
+        The server keeps a log of them, whose size shows that there are some. How many of the
         day's samples are missing is known where no block reaches over the day's ends.
         """
         log = self._data_dir / "wbl"

@@ -3,7 +3,7 @@
 Belongs here: copying values of one kind to their places. Does not: which values (settle),
 what arrays are made of the buffers (columns).
 
-`entries` are a path's held entries in the order of their bytes, `slot` says for every entry
+`entries` are a path's held entries in the order of their bytes, `slot` is for every entry
 which place of its array it has, ascending with the entries. Numbers of another kind than the
 column's become its own, which settle has found to be exact. Other values of another kind than
 `wanted` (a list's null elements) are left out: their bit of `valid`, an Arrow bitmap, stays 0.

@@ -2,7 +2,7 @@
 
 Belongs here: a chunk's layout, what its buckets mean. Does not: floats, tables.
 
-Buckets are those that the query API tells: from the lowest to the highest, without empty
+Buckets are those that the query API returns: from the lowest to the highest, without empty
 ones, the bounds next to the zero bucket cut at its edge.
 
 Source: tsdb/docs/format/chunks.md (layout), https://prometheus.io/docs/specs/native_histograms/
