@@ -67,7 +67,7 @@ class _State:
 
     @classmethod
     def parse(cls, text: str | None, now: datetime) -> _State:
-        """At the very first tick earlier failures are nobody's news."""
+        """Earlier failures are ignored at the first tick."""
         return cls(**json.loads(text)) if text else cls(now.isoformat())
 
     def to_json(self) -> str:
@@ -110,18 +110,18 @@ def alert_sensor(settings: Settings) -> dg.SensorDefinition:
 
 def _subjects(settings: Settings) -> dict[str, _Subject]:
     """By the name of the op, which is that of its first asset."""
-    found = {
-        asset_name(one.name): _Subject(
-            "export", one.name, one.source, dg.AssetKey(asset_name(one.name))
+    subjects = {
+        asset_name(dataset.name): _Subject(
+            "export", dataset.name, dataset.source, dg.AssetKey(asset_name(dataset.name))
         )
-        for one in settings.dataset
+        for dataset in settings.dataset
     }
     for system in backed_up_systems(settings):
         name = snapshot_name(system)
-        found[name] = _Subject("snapshot", system, system, dg.AssetKey(name))
-    found[GUARD] = _Subject("guard", "guard of expiry", "", dg.AssetKey(GUARD))
-    found[REHEARSAL] = _Subject("rehearsal", "rehearsal", "", dg.AssetKey(REHEARSAL))
-    return found
+        subjects[name] = _Subject("snapshot", system, system, dg.AssetKey(name))
+    subjects[GUARD] = _Subject("guard", "guard of expiry", "", dg.AssetKey(GUARD))
+    subjects[REHEARSAL] = _Subject("rehearsal", "rehearsal", "", dg.AssetKey(REHEARSAL))
+    return subjects
 
 
 class _Tick:
@@ -148,8 +148,10 @@ class _Tick:
         self._drop_what_succeeded()
         failures = list(self._failures())
         held = self._backfills_at_work()
-        ready = [one for one in failures if one.backfill not in held or self._waited(one)]
-        firing = [*alerts_of(one.failure for one in ready), *self._ledger_alerts()]
+        ready = [
+            failure for failure in failures if failure.backfill not in held or self._waited(failure)
+        ]
+        firing = [*alerts_of(known.failure for known in ready), *self._ledger_alerts()]
         book.update(firing, self._now)
         for alert, delivery in book.send(open_channels(self._settings), self._now):
             if delivery.error:
@@ -258,7 +260,7 @@ class _Tick:
 
     def _done_since(self, subject: _Subject, record: Mapping[str, Any]) -> set[str]:
         days = [day for day in record["days"] if day]
-        found = self._instance.fetch_materializations(
+        materializations = self._instance.fetch_materializations(
             dg.AssetRecordsFilter(
                 asset_key=subject.asset,
                 asset_partitions=days or None,
@@ -266,7 +268,7 @@ class _Tick:
             ),
             limit=max(2 * len(days), 1),
         ).records
-        return {one.partition_key or "" for one in found}
+        return {materialization.partition_key or "" for materialization in materializations}
 
     def _failures(self) -> Iterator[_Known]:
         for record in self.state.failures:
@@ -278,17 +280,17 @@ class _Tick:
                 )
                 yield _Known(failure, record["backfill"])
 
-    def _waited(self, one: _Known) -> bool:
-        return self._now - one.failure.at > _PATIENCE
+    def _waited(self, known: _Known) -> bool:
+        return self._now - known.failure.at > _PATIENCE
 
     def _backfills_at_work(self) -> set[str]:
         """Those of known failures that have runs which are not over."""
         ids = {record["backfill"] for record in self.state.failures} - {""}
         at_work = set()
-        for one in ids:
-            backfill = self._instance.get_backfill(one)
+        for backfill_id in ids:
+            backfill = self._instance.get_backfill(backfill_id)
             if backfill and backfill.status.value in _AT_WORK:
-                at_work.add(one)
+                at_work.add(backfill_id)
         return at_work
 
     def _ledger_alerts(self) -> list[Alert]:
@@ -296,12 +298,12 @@ class _Tick:
         last = datetime.fromisoformat(state.checked) if state.checked else None
         if last is None or self._now - last >= _CHECKED_EVERY:
             try:
-                found = conditions(self._settings, self._lake.store(self._settings), self._now)
+                alerts = conditions(self._settings, self._lake.store(self._settings), self._now)
             except LakeError as error:
-                found = [_no_ledger(error)]
-            state.ledger = [one.to_json() for one in found]
+                alerts = [_no_ledger(error)]
+            state.ledger = [alert.to_json() for alert in alerts]
             state.checked = self._now.isoformat()
-        return [Alert.from_json(one) for one in state.ledger]
+        return [Alert.from_json(alert) for alert in state.ledger]
 
     def _end_of_cycle(self, failures: Iterable[_Known], book: Book) -> None:
         """The heartbeat and the report, once a day, when the day's work is done."""
@@ -309,7 +311,7 @@ class _Tick:
         state = self.state
         if self._now.hour < _CYCLE_ENDS or state.cycle == state.reported == str(today):
             return
-        if any(one.failure.operation != "rehearsal" for one in failures):
+        if any(known.failure.operation != "rehearsal" for known in failures):
             return
         if any(alert.severity == "critical" for alert in book.open):
             return
@@ -360,8 +362,8 @@ def _is_recount(run: dg.DagsterRun) -> bool:
 
 def _days_of(run: dg.DagsterRun) -> list[str]:
     """The partitions of a run that failed before it had any."""
-    if one := run.tags.get("dagster/partition"):
-        return [one]
+    if partition := run.tags.get("dagster/partition"):
+        return [partition]
     first = run.tags.get("dagster/asset_partition_range_start")
     last = run.tags.get("dagster/asset_partition_range_end")
     if not (first and last):

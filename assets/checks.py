@@ -3,7 +3,7 @@
 Belongs here: the checks of a stored partition, as values, and their rendering.
 Does not: reading objects back (lake.verify), what happens when a check fails (exports).
 
-The checks look at the lake, not at what the export said: an event in Dagster is a claim
+The checks look at the lake, not at the export's result: an event in Dagster is a claim
 about the object store, not the object store.
 """
 

@@ -40,7 +40,7 @@ from lake.systems.registry import system
 Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation | dg.Output[None]
 
 DAYS_A_RUN = 31  # a run's process costs 5 s: many days share it, but a month can be repeated
-_JOBS = 2  # so many days of one dataset at once; a second step may run beside it
+_JOBS = 2  # days of one dataset in parallel; a second step may run beside it
 RETRIES = dg.RetryPolicy(max_retries=2, delay=20, backoff=dg.Backoff.EXPONENTIAL)
 
 
@@ -120,7 +120,7 @@ def export_asset(settings: Settings, dataset: Dataset) -> dg.AssetsDefinition:
                         context.log.warning("%s %s: %s", dataset.name, result.day, error)
                         yield _not_recounted(dataset, result.day, error)
                         continue
-                    # Its text says all there is to know; a traceback says nothing to an operator.
+                    # Its text is complete; a traceback does not help an operator.
                     context.log.error("%s %s failed: %s", dataset.name, result.day, error)  # noqa: TRY400
                     failures[result.day] = error
         for check in (*checks, *rollup_checks):
@@ -240,9 +240,9 @@ def manifest_metadata(store: Store, manifest: Manifest) -> dict[str, dg.Metadata
 
 
 def _failure(dataset: Dataset, failures: dict[Day, LakeError], days: int) -> dg.Failure:
-    told = [f"{day}: {error}" for day, error in sorted(failures.items())]
+    lines = [f"{day}: {error}" for day, error in sorted(failures.items())]
     return dg.Failure(
-        "\n".join([f"{len(failures)} of {days} days of {dataset.name} failed", *told]),
+        "\n".join([f"{len(failures)} of {days} days of {dataset.name} failed", *lines]),
         metadata={str(day): str(error) for day, error in sorted(failures.items())},
         allow_retries=any(isinstance(error, TransientError) for error in failures.values()),
     )

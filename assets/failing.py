@@ -22,7 +22,7 @@ def as_failures(run_id: str) -> Iterator[None]:
     """Within the block errors become Failures; those that a retry can't mend allow none.
 
     Dagster stores the texts of an exception and of its causes as they are. LakeErrors contain
-    no secrets; an exception that nobody foresaw may. Left alone, an interrupt makes Dagster
+    no secrets; an unforeseen exception may. Left alone, an interrupt makes Dagster
     retry the step after the retry policy's delay, and go on with the run's other steps.
     """
     if run_id in _interrupted:

@@ -50,13 +50,15 @@ def guard_asset(settings: Settings) -> dg.AssetsDefinition:
             done = list(
                 apply(site, settings.dataset, show=plans.append, confirm=_refuse_to_confirm)
             )
-        for one in done:
-            context.log.info("%s: %s, limit %s s", one.plan.dataset, one.state, one.limit_s)
+        for applied in done:
+            context.log.info(
+                "%s: %s, limit %s s", applied.plan.dataset, applied.state, applied.limit_s
+            )
         metadata = _metadata(done)
-        if held := [one for one in done if not one.ok]:
-            told = "\n".join(_line(one) for one in held)
+        if held := [applied for applied in done if not applied.ok]:
+            lines = "\n".join(_line(applied) for applied in held)
             raise dg.Failure(
-                f"documents are held, or expire past the guard\n{told}",
+                f"documents are held, or expire past the guard\n{lines}",
                 metadata=metadata,
                 allow_retries=False,
             )
@@ -81,11 +83,13 @@ def _line(applied: Applied) -> str:
 
 def _metadata(done: list[Applied]) -> dict[str, dg.MetadataValue]:
     """Of each dataset its limit in days and what is unproven: lines in Dagster's plots."""
-    found: dict[str, dg.MetadataValue] = {}
-    for one in done:
-        name, plan = one.plan.dataset, one.plan
-        found[f"{name}_decision"] = dg.MetadataValue.text(plan.decision)
-        found[f"{name}_unproven_days"] = dg.MetadataValue.int(sum(not day.ok for day in plan.days))
-        if one.limit_s is not None:
-            found[f"{name}_limit_days"] = dg.MetadataValue.float(one.limit_s / 86_400)
-    return found
+    metadata: dict[str, dg.MetadataValue] = {}
+    for applied in done:
+        name, plan = applied.plan.dataset, applied.plan
+        metadata[f"{name}_decision"] = dg.MetadataValue.text(plan.decision)
+        metadata[f"{name}_unproven_days"] = dg.MetadataValue.int(
+            sum(not day.ok for day in plan.days)
+        )
+        if applied.limit_s is not None:
+            metadata[f"{name}_limit_days"] = dg.MetadataValue.float(applied.limit_s / 86_400)
+    return metadata

@@ -15,7 +15,7 @@ from lake.rehearse.report import store_report
 from lake.systems.registry import backed_up_systems
 
 NAME = "rehearsal"
-_TOLD = 20  # differences in Dagster; the report has more
+_MOST_DIFFERENCES = 20  # differences in Dagster; the report has more
 
 
 class RehearsalConfig(dg.Config):
@@ -56,9 +56,9 @@ def rehearsal_asset(settings: Settings) -> dg.AssetsDefinition:
             report = store_report(store, held)
         metadata = _metadata(held, report)
         if not held.ok:
-            told = "\n".join(held.differences()[:_TOLD])
+            differences = "\n".join(held.differences()[:_MOST_DIFFERENCES])
             raise dg.Failure(
-                f"the rehearsal failed; seed {held.seed}\n{told}",
+                f"the rehearsal failed; seed {held.seed}\n{differences}",
                 metadata=metadata,
                 allow_retries=False,
             )
@@ -69,7 +69,7 @@ def rehearsal_asset(settings: Settings) -> dg.AssetsDefinition:
 
 def _metadata(held: Rehearsal, report: dict[str, str]) -> dict[str, dg.MetadataValue]:
     """Of each system the slowest recovery and the age of the newest snapshot's data."""
-    told: dict[str, dg.MetadataValue] = {
+    metadata: dict[str, dg.MetadataValue] = {
         "report": dg.MetadataValue.path(report["html"]),
         "report_json": dg.MetadataValue.path(report["json"]),
         "seed": dg.MetadataValue.int(held.seed),
@@ -78,11 +78,15 @@ def _metadata(held: Rehearsal, report: dict[str, str]) -> dict[str, dg.MetadataV
         "seconds": dg.MetadataValue.float(round(held.seconds, 3)),
     }
     slowest: dict[str, float] = {}
-    for one in held.snapshots:
-        if one.recovery:
-            slowest[one.system] = max(slowest.get(one.system, 0), one.recovery.total_s)
-        if one.newest_age_s is not None and one.chosen in ("newest", "only"):
-            told[f"{one.system}_newest_age_s"] = dg.MetadataValue.float(one.newest_age_s)
+    for snapshot in held.snapshots:
+        if snapshot.recovery:
+            slowest[snapshot.system] = max(
+                slowest.get(snapshot.system, 0), snapshot.recovery.total_s
+            )
+        if snapshot.newest_age_s is not None and snapshot.chosen in ("newest", "only"):
+            metadata[f"{snapshot.system}_newest_age_s"] = dg.MetadataValue.float(
+                snapshot.newest_age_s
+            )
     for system, seconds in slowest.items():
-        told[f"{system}_recovery_s"] = dg.MetadataValue.float(round(seconds, 3))
-    return told
+        metadata[f"{system}_recovery_s"] = dg.MetadataValue.float(round(seconds, 3))
+    return metadata

@@ -84,14 +84,14 @@ def mended(settings: Settings, store: Store, dataset: Dataset, day: Day) -> Roll
 def rollup_events(
     settings: Settings, store: Store, dataset: Dataset, day: Day, rolled: Rolled
 ) -> Iterator[Event]:
-    """The check's result as the store says, then the record. Raises LakeError without one."""
+    """The check's result as read from the store, then the record. Raises LakeError without one."""
     if rolled.error:
         raise rolled.error
     manifest, rollup = read_manifest(store, dataset.name, day), rollup_of(settings, dataset)
-    found = read_rollup(store, dataset.name, day)
+    stored = read_rollup(store, dataset.name, day)
     stat = store.stat(rollup_key(dataset.name, day))
     sizes = {stat.key: stat.bytes} if stat else {}
-    state = rollup_state(rollup, manifest, found, sizes) if rollup and manifest else "missing"
+    state = rollup_state(rollup, manifest, stored, sizes) if rollup and manifest else "missing"
     yield dg.AssetCheckEvaluation(
         asset_key=rollup_asset_key(dataset),
         check_name=MATCHES_TABLE,
@@ -99,24 +99,26 @@ def rollup_events(
         description=None if state == "current" else f"The rollup is {state}.",
         partition=str(day),
     )
-    if isinstance(found, RollupManifest) and state == "current":
+    if isinstance(stored, RollupManifest) and state == "current":
         yield dg.AssetMaterialization(
             rollup_asset_key(dataset),
             partition=str(day),
-            metadata=_metadata(store, found, rolled),
+            metadata=_metadata(store, stored, rolled),
         )
 
 
-def _metadata(store: Store, found: RollupManifest, rolled: Rolled) -> dict[str, dg.MetadataValue]:
-    key = rollup_manifest_key(found.dataset, Day.parse(found.day))
+def _metadata(
+    store: Store, manifest: RollupManifest, rolled: Rolled
+) -> dict[str, dg.MetadataValue]:
+    key = rollup_manifest_key(manifest.dataset, Day.parse(manifest.day))
     return {
         "state": dg.MetadataValue.text(rolled.state),
-        "rows": dg.MetadataValue.int(found.rows),
-        "bytes": dg.MetadataValue.int(found.bytes),
-        "sha256": dg.MetadataValue.text(found.sha256),
-        "partition_sha256": dg.MetadataValue.text(found.partition_sha256),
-        "sums": dg.MetadataValue.json(found.sums),
-        "object": dg.MetadataValue.path(store.url(found.key)),
+        "rows": dg.MetadataValue.int(manifest.rows),
+        "bytes": dg.MetadataValue.int(manifest.bytes),
+        "sha256": dg.MetadataValue.text(manifest.sha256),
+        "partition_sha256": dg.MetadataValue.text(manifest.partition_sha256),
+        "sums": dg.MetadataValue.json(manifest.sums),
+        "object": dg.MetadataValue.path(store.url(manifest.key)),
         "manifest": dg.MetadataValue.path(store.url(key)),
-        "dagster/row_count": dg.MetadataValue.int(found.rows),
+        "dagster/row_count": dg.MetadataValue.int(manifest.rows),
     }

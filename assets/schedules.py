@@ -86,9 +86,11 @@ def recount_schedule(settings: Settings) -> dg.ScheduleDefinition:
     def recount(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
         today = Day(context.scheduled_execution_time.date())
         for source in dict.fromkeys(dataset.source for dataset in settings.dataset):
-            datasets = [one for one in settings.dataset if one.source == source]
-            names = [asset_name(one.name) for one in datasets]
-            rollups = [rollup_asset_key(one) for one in datasets if has_rollup(settings, one)]
+            datasets = [dataset for dataset in settings.dataset if dataset.source == source]
+            names = [asset_name(dataset.name) for dataset in datasets]
+            rollups = [
+                rollup_asset_key(dataset) for dataset in datasets if has_rollup(settings, dataset)
+            ]
             if days := late_days(settings, source, today):
                 yield dg.RunRequest(
                     run_key=f"{source} {today}",

@@ -3,7 +3,7 @@
 Belongs here: comparing manifests with Dagster's events. Does not: events of Dagster's own runs
 (exports).
 
-Dagster shows what its events say, the lake is what its manifests say. An event is missing
+Dagster shows its events, the lake is what its manifests describe. An event is missing
 after `lake export`, stale after a rewrite, and wrong after `lake drop`: a partition's events
 can't be removed, so an observation reports that it is gone. Checks can't be reported from
 here: Dagster 1.13 refuses a second result of a check and partition outside of a run.
@@ -32,7 +32,7 @@ from lake.store import Store
 NAME = "report_manifests"
 _INTERVAL_S = 60
 _MOST = 500  # a tick has a time limit
-_ETAG_CHARACTERS = 12  # enough to tell two manifests of a day apart
+_ETAG_CHARACTERS = 12  # enough to distinguish two manifests of a day
 _YOUNG = timedelta(minutes=1)  # a run of Dagster's own records such a manifest itself
 
 Event = dg.AssetMaterialization | dg.AssetObservation
@@ -88,21 +88,21 @@ class _Partitions:
         self._first = Day.parse(partitions_of(settings).start.date().isoformat())
 
     def report(self, cursor: _Cursor, most: int) -> list[Event]:
-        """At most so many changed manifests; what is left waits for the next tick."""
+        """At most `most` changed manifests; the others wait for the next tick."""
         name = self._dataset.name
         seen = cursor.seen.setdefault(name, {})
         listed = self._listed()
         changed = [day for day, etag in sorted(listed.items()) if seen.get(str(day)) != etag]
-        known = {Day.parse(one) for one in self._instance.get_materialized_partitions(self._key)}
+        known = {Day.parse(key) for key in self._instance.get_materialized_partitions(self._key)}
         gone = {str(day) for day in known - listed.keys() if self._first <= day < Day.today()}
         before = set(cursor.dropped.get(name, ()))
         events: list[Event] = [self._dropped(day) for day in sorted(gone - before)]
         for day in changed[: max(most, 0)]:
-            found = self._changed(day, known, back=str(day) in before)
-            if found is not None:
-                events += found
+            changes = self._changed(day, known, back=str(day) in before)
+            if changes is not None:
+                events += changes
                 seen[str(day)] = listed[day]
-        for old in [one for one in seen if Day.parse(one) not in listed]:
+        for old in [key for key in seen if Day.parse(key) not in listed]:
             del seen[old]
         waiting = {str(day) for day in changed if str(day) not in seen}
         cursor.dropped[name] = sorted(gone | (before & waiting))
@@ -118,7 +118,7 @@ class _Partitions:
         return listed
 
     def _changed(self, day: Day, known: set[Day], *, back: bool) -> list[Event] | None:
-        """The events of one manifest, None where it is too early to tell."""
+        """The events of one manifest, None where it is too early to record them."""
         try:
             manifest = read_manifest(self._store, self._dataset.name, day)
         except BadData:

@@ -38,7 +38,7 @@ def daily_systems(settings: Settings) -> list[str]:
     """Those of which the schedule takes snapshots.
 
     A system with a `[snapshots.…]` of its own in lake.toml is meant, whether its files are
-    seen or not: then the run fails and says so. One without is meant where its files are.
+    seen or not: then the run fails with that error. One without is meant where its files are.
     """
     meant = settings.snapshots.model_fields_set
     return [
@@ -78,17 +78,17 @@ def snapshot_asset(settings: Settings, name: str) -> dg.AssetsDefinition:
 
 
 def _metadata(outcome: Outcome, url: str) -> dict[str, dg.MetadataValue]:
-    told = outcome.to_json()
+    content = outcome.to_json()
     return {
-        "day": dg.MetadataValue.text(told["day"]),
+        "day": dg.MetadataValue.text(content["day"]),
         "holds": dg.MetadataValue.text(spans(outcome.manifest.held_days())),
-        "whole_days": dg.MetadataValue.int(len(told["whole_days"])),
-        "files": dg.MetadataValue.int(told["files"]),
-        "bytes": dg.MetadataValue.int(told["bytes"]),
-        "sent_bytes": dg.MetadataValue.int(told["sent_bytes"]),
-        "seconds": dg.MetadataValue.float(told["seconds"]),
-        "counts": dg.MetadataValue.json(told["counts"]),
-        "window": dg.MetadataValue.json(told["window"]),
+        "whole_days": dg.MetadataValue.int(len(content["whole_days"])),
+        "files": dg.MetadataValue.int(content["files"]),
+        "bytes": dg.MetadataValue.int(content["bytes"]),
+        "sent_bytes": dg.MetadataValue.int(content["sent_bytes"]),
+        "seconds": dg.MetadataValue.float(content["seconds"]),
+        "counts": dg.MetadataValue.json(content["counts"]),
+        "window": dg.MetadataValue.json(content["window"]),
         "server": dg.MetadataValue.json(outcome.manifest.server),
         "restore": dg.MetadataValue.text(outcome.manifest.restore),
         "manifest": dg.MetadataValue.path(url),

@@ -73,8 +73,8 @@ def compare(place: Path, promtool: Path, series: int, rounds: int) -> None:
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
         assert serving.stdout is not None
-        found = answer(json.loads(serving.stdout.readline())["prometheus"]["url"])
-        answered.append((serving, found))
+        number = answer(json.loads(serving.stdout.readline())["prometheus"]["url"])
+        answered.append((serving, number))
 
     answered: list[tuple[subprocess.Popen[str], int]] = []
 
@@ -89,7 +89,7 @@ def compare(place: Path, promtool: Path, series: int, rounds: int) -> None:
         for serving, _ in answered:
             serving.terminate()
             serving.wait(60)
-    if {found for _, found in answered} != {total}:
+    if {number for _, number in answered} != {total}:
         raise SystemExit(f"other answers than {total}: {answered}")
     report(
         f"to the first right answer, {series} series, {total:,} samples",

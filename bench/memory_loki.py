@@ -26,27 +26,27 @@ def main() -> None:
     options.add_argument("--url", help=argparse.SUPPRESS)
     arguments = options.parse_args()
     if arguments.url:
-        print(json.dumps(one(arguments.url)))
+        print(json.dumps(exported(arguments.url)))
         return
     print(machine())
-    found = []
+    measured = []
     for lines in (arguments.lines, 10 * arguments.lines):
         with busy_loki(lines) as loki:
-            found.append(in_a_process(Path(__file__).name, "--url", loki.url))
-            assert found[-1]["rows"] == loki.lines, found
-            print(f"  {loki.lines:,} lines: {found[-1]['peak'] / _MIB:.0f} MiB above idle")
-    print(f"  the code itself takes {found[0]['code'] / _MIB:.0f} MiB")
+            measured.append(in_a_process(Path(__file__).name, "--url", loki.url))
+            assert measured[-1]["rows"] == loki.lines, measured
+            print(f"  {loki.lines:,} lines: {measured[-1]['peak'] / _MIB:.0f} MiB above idle")
+    print(f"  the code itself takes {measured[0]['code'] / _MIB:.0f} MiB")
     report(
-        "Loki: peak memory, day × 10 ÷ day", found[1]["peak"] / _MIB, found[0]["peak"] / _MIB,
+        "Loki: peak memory, day × 10 ÷ day", measured[1]["peak"] / _MIB, measured[0]["peak"] / _MIB,
         "MiB", target=1.1, at_most=True, peer_name="the day",
     )  # fmt: skip
     report(
-        "Loki: peak memory above idle", found[1]["peak"] / _MIB, 256, "MiB",
+        "Loki: peak memory above idle", measured[1]["peak"] / _MIB, 256, "MiB",
         target=1, at_most=True, peer_name="allowed",
     )  # fmt: skip
 
 
-def one(url: str) -> dict[str, float]:
+def exported(url: str) -> dict[str, float]:
     """An export in this process."""
     bare = Peak(os.getpid()).idle
     from loki_speed import export  # noqa: PLC0415  what it loads is measured

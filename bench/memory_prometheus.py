@@ -40,8 +40,11 @@ class Nowhere(io.RawIOBase):
 
 def exported(reader: PrometheusReader, query: str, step: str) -> int:
     dataset = PrometheusDataset(name="bench", source="prometheus", query=query, step=step)
-    with tempfile.TemporaryDirectory() as scratch, reader.read(dataset, DAY, Path(scratch)) as one:
-        return write_parquet(one, Nowhere()).rows
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        reader.read(dataset, DAY, Path(scratch)) as stream,
+    ):
+        return write_parquet(stream, Nowhere()).rows
 
 
 def child(url: str, query: str, step: str) -> None:
@@ -89,10 +92,10 @@ def main() -> None:
         load_day(url, DAY, integer_counters(chosen.series), labels=labels)
         peaks = {}
         for job in ("day", "ten", "one"):
-            found = in_a_process(Path(__file__).name, "--child", url, f'{{job="{job}"}}', "15s")
-            peaks[job] = found["bytes"]
-            print(f"{job}: {found['rows']:,.0f} rows, {found['bytes'] / 2**20:.0f} MB above "
-                  f"{found['idle'] / 2**20:.0f} MB", file=sys.stderr)  # fmt: skip
+            measured = in_a_process(Path(__file__).name, "--child", url, f'{{job="{job}"}}', "15s")
+            peaks[job] = measured["bytes"]
+            print(f"{job}: {measured['rows']:,.0f} rows, {measured['bytes'] / 2**20:.0f} MB above "
+                  f"{measured['idle'] / 2**20:.0f} MB", file=sys.stderr)  # fmt: skip
     with start(["prometheus"]) as stack:
         url = stack.endpoints["prometheus"]["url"]
         times = DAY.start_ms + np.arange(3, dtype=np.int64) * FEW_STEPS
@@ -102,13 +105,13 @@ def main() -> None:
         for begin in range(0, chosen.many, 50_000):
             labels = every[begin : begin + 50_000]
             load_day(url, DAY, few_samples(len(labels)), times=times, labels=labels)
-        found = in_a_process(Path(__file__).name, "--child", url, '{job="many"}', "8h")
-        if found["rows"] != 3 * chosen.many:
-            raise SystemExit(f"{found['rows']:,.0f} rows of {3 * chosen.many:,}")
-        print(f"many: {found['rows']:,.0f} rows, {found['bytes'] / 2**20:.0f} MB above "
-              f"{found['idle'] / 2**20:.0f} MB", file=sys.stderr)  # fmt: skip
+        measured = in_a_process(Path(__file__).name, "--child", url, '{job="many"}', "8h")
+        if measured["rows"] != 3 * chosen.many:
+            raise SystemExit(f"{measured['rows']:,.0f} rows of {3 * chosen.many:,}")
+        print(f"many: {measured['rows']:,.0f} rows, {measured['bytes'] / 2**20:.0f} MB above "
+              f"{measured['idle'] / 2**20:.0f} MB", file=sys.stderr)  # fmt: skip
     print(machine())
-    largest = max(*peaks.values(), found["bytes"])
+    largest = max(*peaks.values(), measured["bytes"])
     megabytes = {job: peak / 2**20 for job, peak in peaks.items()}
     report("Range mode: peak memory, a day × 10 ÷ a day", megabytes["ten"], megabytes["day"],
            "MB", target=1.1, at_most=True, peer_name="a day")  # fmt: skip

@@ -167,5 +167,5 @@ def settings(root: Path) -> Settings:
 
 def digest(documents: Iterator[bytes]) -> str:
     """Of documents in order of their bytes' hashes: the same for the same ones in any order."""
-    total = sum(int.from_bytes(hashlib.sha256(one).digest(), "big") for one in documents)
+    total = sum(int.from_bytes(hashlib.sha256(stored).digest(), "big") for stored in documents)
     return f"{total % 2**256:064x}"

@@ -43,15 +43,17 @@ def check(count: int) -> None:
         export(source, Path(root))
         lines = documents(open_store(settings(Path(root))), DATASET, DAY)
         ours = digest(as_read(json_util.loads(line) for line in lines))
-    peers = digest(as_read(one for answer in source.answers() for one in bson.decode_all(answer)))
+    peers = digest(
+        as_read(document for answer in source.answers() for document in bson.decode_all(answer))
+    )
     assert ours == peers, "not the same documents"
 
 
-def as_read(found: Iterator[dict]) -> Iterator[bytes]:
+def as_read(decoded: Iterator[dict]) -> Iterator[bytes]:
     """Comparable: fields in order of their names, integers without their width."""
     options = json_util.JSONOptions(json_mode=json_util.JSONMode.RELAXED, tz_aware=False)
-    for one in found:
-        yield json_util.dumps(one, json_options=options, sort_keys=True).encode()
+    for document in decoded:
+        yield json_util.dumps(document, json_options=options, sort_keys=True).encode()
 
 
 def main() -> None:

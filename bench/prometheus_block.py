@@ -31,18 +31,18 @@ def snapshot(endpoint: dict[str, str]) -> Block:
     answer = requests.post(f"{endpoint['url']}/api/v1/admin/tsdb/snapshot", timeout=300)
     answer.raise_for_status()
     path = Path(endpoint["data_dir"]) / "snapshots" / answer.json()["data"]["name"]
-    reported = [json.loads(one.read_text()) for one in path.glob("*/meta.json")]
-    samples = sum(one["stats"].get("numSamples", 0) for one in reported)
-    size = sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
+    reported = [json.loads(meta_file.read_text()) for meta_file in path.glob("*/meta.json")]
+    samples = sum(block["stats"].get("numSamples", 0) for block in reported)
+    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     (path / "wal").mkdir(exist_ok=True)  # promtool wants one
     return Block(path, samples, size)
 
 
 def promtool() -> str:
     """3.16's where it is installed, else 2.42's; which one is told."""
-    found = find("promtool3") or install("promtool")
-    print(f"promtool {found.version}", file=sys.stderr)
-    return str(found.path)
+    binary = find("promtool3") or install("promtool")
+    print(f"promtool {binary.version}", file=sys.stderr)
+    return str(binary.path)
 
 
 def dump(tool: str, block: Block, match: str = "") -> None:
@@ -54,8 +54,8 @@ def dumped(tool: str, block: Block, match: str) -> np.ndarray:
     """The (ms, value) of the series that match, sorted."""
     text = subprocess.run(_command(tool, block, match), check=True, capture_output=True).stdout
     pairs = [line.rsplit(b" ", 2)[1:] for line in text.splitlines()]
-    found = np.array([(int(at), float(value)) for value, at in pairs], "i8,f8")
-    return np.sort(found)
+    samples = np.array([(int(at), float(value)) for value, at in pairs], "i8,f8")
+    return np.sort(samples)
 
 
 def _command(tool: str, block: Block, match: str) -> list[str]:

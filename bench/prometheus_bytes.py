@@ -60,9 +60,9 @@ def export(url: str, days: Sequence[Day], folder: Path) -> list[Path]:
 
 def check(paths: Sequence[Path], theirs: np.ndarray, metric: str) -> None:
     """Raises AssertionError unless the metric's samples are those of the block."""
-    found = [pq.read_table(path, columns=["ts", "value"], filters=[("metric", "=", metric)])
+    tables = [pq.read_table(path, columns=["ts", "value"], filters=[("metric", "=", metric)])
              for path in paths]  # fmt: skip
-    table = pa.concat_tables(found)
+    table = pa.concat_tables(tables)
     ours = np.empty(table.num_rows, "i8,f8")
     ours["f0"] = table["ts"].cast("int64").to_numpy()
     ours["f1"] = table["value"].to_numpy()

@@ -65,16 +65,19 @@ class Recorded:
 
 def exported(reader: PrometheusReader, out: io.BytesIO) -> int:
     dataset = PrometheusDataset(name="bench", source="prometheus", query=QUERY)
-    with tempfile.TemporaryDirectory() as scratch, reader.read(dataset, DAY, Path(scratch)) as one:
-        return write_parquet(one, out).rows
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        reader.read(dataset, DAY, Path(scratch)) as stream,
+    ):
+        return write_parquet(stream, out).rows
 
 
 def dropped(url: str, requested: list[tuple[str, str, dict[str, Any]]], parallel: int) -> int:
     """Bytes of all bodies."""
     local, sizes = threading.local(), []
 
-    def fetch(one: tuple[str, str, dict[str, Any]]) -> None:
-        method, path, payload = one
+    def fetch(request: tuple[str, str, dict[str, Any]]) -> None:
+        method, path, payload = request
         if not hasattr(local, "session"):
             local.session = requests.Session()
         headers = {"Accept-Encoding": "identity"}
@@ -100,11 +103,11 @@ def check(url: str, table: pa.Table) -> None:
         query = f'{metrics[begin].as_py()}{{uri="{uris[begin].as_py()}"}}'
         params = {"query": query, "start": DAY.start_ms / 1000, "step": STEP_MS / 1000,
                   "end": DAY.end_ms / 1000 - STEP_MS / 1000}  # fmt: skip
-        (one,) = json.loads(requests.get(f"{url}/api/v1/query_range", params, timeout=60).content)[
-            "data"
-        ]["result"]
-        reported = np.array([float(value) for _, value in one["values"]])
-        times = np.array([round(at * 1000) for at, _ in one["values"]])
+        (series,) = json.loads(
+            requests.get(f"{url}/api/v1/query_range", params, timeout=60).content
+        )["data"]["result"]
+        reported = np.array([float(value) for _, value in series["values"]])
+        times = np.array([round(at * 1000) for at, _ in series["values"]])
         if not (
             np.array_equal(reported, values[begin:end]) and np.array_equal(times, at_ms[begin:end])
         ):

@@ -103,7 +103,7 @@ def main() -> None:
             DATASET, DAY))  # fmt: skip
         peak = in_a_process(Path(__file__).name, "--once", endpoint["url"])["above_idle"]
     print(machine())
-    rate = {name: samples / best(one) for name, one in seconds.items()}
+    rate = {name: samples / best(times) for name, times in seconds.items()}
     print(f"{samples:,} samples; {path.name}: {statistics.median(seconds['ours']):.2f} s; "
           f"counting them at the source: {counted:.2f} s; peak {peak / 1e6:.0f} MB")  # fmt: skip
     print(f"the read alone, to Arrow batches: {rate['read']:,.0f} samples/s, "

@@ -113,8 +113,8 @@ def load_samples(url: str, size: Size) -> None:
             values = block.values.reshape(-1, SAMPLES_A_DAY).astype(int).tolist()
             times = block.ts_ms[:SAMPLES_A_DAY].tolist()
             body = "\n".join(
-                json.dumps({"metric": dict(labels), "values": one, "timestamps": times})
-                for labels, one in zip(block.labels, values, strict=True)
+                json.dumps({"metric": dict(labels), "values": samples, "timestamps": times})
+                for labels, samples in zip(block.labels, values, strict=True)
             )
             requests.post(f"{url}/api/v1/import", body.encode(), timeout=600).raise_for_status()
     requests.get(f"{url}/internal/force_flush", timeout=600)
@@ -134,22 +134,22 @@ def growth_there(url: str, size: Size) -> dict[tuple[str, str], int]:
         },
         timeout=600,
     ).json()
-    found = {}
-    for one in answer["data"]["result"]:
-        for at, value in one["values"]:
+    growth = {}
+    for series in answer["data"]["result"]:
+        for at, value in series["values"]:
             day = str((datetime.fromtimestamp(at, UTC) - timedelta(days=1)).date())
-            found[day, one["metric"]["status"]] = round(float(value))
-    return found
+            growth[day, series["metric"]["status"]] = round(float(value))
+    return growth
 
 
 def growth_here(lake: Lake, size: Size) -> Callable[[], dict[tuple[str, str], int]]:
     """The same by the trend error_rate, on an open session."""
     start, end = size.first.plus(1), size.first.plus(size.days)
     trend = trend_named("error_rate", lake.settings)
-    found = fitting(lake, trend, start, end, Choices())
+    fit = fitting(lake, trend, start, end, Choices())
 
     def run() -> dict[tuple[str, str], int]:
-        rows = ask_fitting(lake, found, start, end).rows
+        rows = ask_fitting(lake, fit, start, end).rows
         return {(str(day), status): answers for day, _, status, answers, _ in rows}
 
     return run
@@ -158,12 +158,12 @@ def growth_here(lake: Lake, size: Size) -> Callable[[], dict[tuple[str, str], in
 def of_metrics(folder: Path, size: Size, program: str | None, rounds: int) -> None:
     """The rows of the table about samples."""
     days = ("--from", str(size.first), "--to", str(size.first.plus(size.days)))
-    asked = f"SELECT day, avg(value) FROM {_METRICS} GROUP BY day"
+    query = f"SELECT day, avg(value) FROM {_METRICS} GROUP BY day"
     runs: dict[str, list[Ran]] = {"trend": [], "pass": []}
     interleave(
         {
             "trend": lambda: runs["trend"].append(command(folder, "trend", "error_rate", *days)),
-            "pass": lambda: runs["pass"].append(command(folder, "query", asked, "--csv")),
+            "pass": lambda: runs["pass"].append(command(folder, "query", query, "--csv")),
         },
         rounds,
     )
@@ -206,7 +206,7 @@ def load_lines(url: str, size: Size) -> None:
 
 def lines_there(url: str, size: Size) -> dict[tuple[str, str], int]:
     """Container and level → lines, a day at a time: a longer range is more than Loki takes."""
-    found: dict[tuple[str, str], int] = {}
+    counts: dict[tuple[str, str], int] = {}
     for _, day in size.each_day():
         answer = requests.get(
             f"{url}/loki/api/v1/query",
@@ -217,10 +217,10 @@ def lines_there(url: str, size: Size) -> dict[tuple[str, str], int]:
             timeout=600,
         )
         answer.raise_for_status()
-        for one in answer.json()["data"]["result"]:
-            key = one["metric"]["container"], one["metric"]["level"]
-            found[key] = found.get(key, 0) + int(one["value"][1])
-    return found
+        for series in answer.json()["data"]["result"]:
+            key = series["metric"]["container"], series["metric"]["level"]
+            counts[key] = counts.get(key, 0) + int(series["value"][1])
+    return counts
 
 
 def lines_here(lake: Lake) -> dict[tuple[str, str], int]:

@@ -97,12 +97,12 @@ def _labels(number: int) -> dict[str, str]:
 
 def streams() -> dict[int, dict[str, str]]:
     """Each stream's labels by its id."""
-    found = [
+    label_sets = [
         {"container": container, "level": level, "service": "miyou"}
         for container in _CONTAINERS
         for level, _ in _LEVELS
     ]
-    return {labels_id(labels): labels for labels in found}
+    return {labels_id(labels): labels for labels in label_sets}
 
 
 def lines(size: Size, number: int, day: Day) -> Iterator[pa.RecordBatch]:
@@ -118,8 +118,8 @@ def lines(size: Size, number: int, day: Day) -> Iterator[pa.RecordBatch]:
             part = slice(begin, begin + _LINE_ROWS)
             texts = [
                 f'{{"level":"{labels["level"]}","logger":"miyou.dialogue.Pipeline",'
-                f'"message":"request finished","requestId":"{one:012x}","durationMs":{ms}}}'
-                for one, ms in zip(request[part].tolist(), took[part].tolist(), strict=True)
+                f'"message":"request finished","requestId":"{request_id:012x}","durationMs":{ms}}}'
+                for request_id, ms in zip(request[part].tolist(), took[part].tolist(), strict=True)
             ]
             yield pa.record_batch(
                 [
@@ -144,7 +144,7 @@ def documents(size: Size, number: int, day: Day) -> Iterator[dict[str, Any]]:
     models, failed = luck.integers(0, len(_MODELS), count).tolist(), (luck.random(count) < 0.01)
     start = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=day.start_ms)
     for at in range(count):
-        found = {
+        document = {
             "_id": ObjectId((number << 32 | at).to_bytes(12, "big")),
             "timestamp": start + timedelta(milliseconds=offsets[at]),
             "requestId": f"{number:03d}-{at:07d}",
@@ -157,5 +157,5 @@ def documents(size: Size, number: int, day: Day) -> Iterator[dict[str, Any]]:
             "cost": {"llmCredits": tokens[at] / 400, "totalCredits": tokens[at] / 400},
         }  # fmt: skip
         if failed[at]:
-            found["error"] = {"code": "LLM_TIMEOUT", "stage": "LLM", "message": "timed out"}
-        yield found
+            document["error"] = {"code": "LLM_TIMEOUT", "stage": "LLM", "message": "timed out"}
+        yield document

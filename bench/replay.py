@@ -94,11 +94,11 @@ def main() -> None:
             (LINES_OF, line_table(arguments.lines), "lines"),
             (DOCUMENTS_OF, document_table(arguments.documents), "documents"),
         ):
-            one = put(store, dataset, table)
-            took = [timed(store, one) for _ in range(arguments.rounds)]
+            stored = put(store, dataset, table)
+            took = [timed(store, stored) for _ in range(arguments.rounds)]
             print(
-                f"replay of {one.manifest.rows:,} {unit}: "
-                f"{one.manifest.rows / best(took):,.0f} {unit}/s"
+                f"replay of {stored.manifest.rows:,} {unit}: "
+                f"{stored.manifest.rows / best(took):,.0f} {unit}/s"
             )
 
 
@@ -154,12 +154,12 @@ def answers(url: str) -> list[str]:
     """Counts and sums of the day; a set of blocks may take a moment to be there."""
     queries = [f'sum({over}_over_time({{__name__="bench_requests_{n}_total"}}[1d]))'
                for over in ("count", "sum") for n in range(10)]  # fmt: skip
-    found = []
+    counts = []
     for query in queries:
         params = {"query": query, "time": f"{DAY.end_ms // 1000 - 1}"}
         answer = requests.get(f"{url}/api/v1/query", params=params, timeout=60).json()
-        found.append(answer["data"]["result"][0]["value"][1])
-    return found
+        counts.append(answer["data"]["result"][0]["value"][1])
+    return counts
 
 
 def timed(store: Store, partition: Partition) -> float:

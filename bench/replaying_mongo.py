@@ -108,7 +108,7 @@ class _Connection(socketserver.BaseRequestHandler):
                     few = list(
                         itertools.islice(self.answers._documents, requested.get("limit") or 1)
                     )
-                    return _cursor("firstBatch", _array([one.raw for one in few]), 0)
+                    return _cursor("firstBatch", _array([document.raw for document in few]), 0)
                 return self._batch("firstBatch", first, 0)
             case "getMore":
                 return self._batch("nextBatch", *self.cursors.pop(requested["getMore"]))
@@ -121,11 +121,11 @@ class _Connection(socketserver.BaseRequestHandler):
             case "aggregate":
                 return _cursor("firstBatch", _array([]), 0)
             case "listCollections":
-                found = {"name": _COLLECTION, "type": "collection", "options": {}, "info": {}}
-                return _cursor("firstBatch", _array([bson.encode(found)]), 0)
+                collection = {"name": _COLLECTION, "type": "collection", "options": {}, "info": {}}
+                return _cursor("firstBatch", _array([bson.encode(collection)]), 0)
             case "listIndexes":
-                found = {"v": 2, "key": {"_id": 1}, "name": "_id_"}
-                return _cursor("firstBatch", _array([bson.encode(found)]), 0)
+                collection = {"v": 2, "key": {"_id": 1}, "name": "_id_"}
+                return _cursor("firstBatch", _array([bson.encode(collection)]), 0)
             case "hello" | "isMaster" | "ismaster":
                 return bson.encode(_hello())
             case "buildInfo" | "buildinfo":

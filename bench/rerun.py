@@ -71,13 +71,13 @@ def in_this_process(config: Path, days: list[Day]) -> float:
     begun = time.perf_counter()
     with closing(Exporter(settings)) as exporter:
         results = list(export_many(exporter, [(settings.dataset[0], day) for day in days], jobs=2))
-    assert {one.state for one in results} == {"skipped"}
+    assert {result.state for result in results} == {"skipped"}
     return time.perf_counter() - begun
 
 
 def etags(client: Any) -> dict[str, str]:
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
-    return {one["Key"]: one["ETag"] for page in pages for one in page["Contents"]}
+    return {stored["Key"]: stored["ETag"] for page in pages for stored in page["Contents"]}
 
 
 def main() -> None:
@@ -106,7 +106,7 @@ def main() -> None:
         print(f"{options.days} days of {options.series} series, {samples:,} samples")
         seconds, reported = command(config, first, end)
         assert reported["exported"] == options.days
-        assert sum(one["rows"] for one in reported["partitions"]) == samples
+        assert sum(partition["rows"] for partition in reported["partitions"]) == samples
         before = etags(client)
         again, inside = [], []
         for _ in range(options.rounds):

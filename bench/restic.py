@@ -29,8 +29,8 @@ def _unpack(directory: Path) -> None:
 
 
 def restic_program() -> str:
-    if found := shutil.which("restic"):
-        return found
+    if program := shutil.which("restic"):
+        return program
     directory = cache_dir() / "restic-debian"
     try:
         install_once("restic", directory, _unpack, silent)

@@ -110,10 +110,10 @@ def compare(place: Path, total: int, small: int, rounds: int) -> None:
         },
         rounds,
     )
-    for found in place.glob("ours-*"):
-        require_same(source, found / "prometheus/data")
-    for found in place.glob("theirs-*"):
-        require_same(source, found / source.relative_to("/"))
+    for folder in place.glob("ours-*"):
+        require_same(source, folder / "prometheus/data")
+    for folder in place.glob("theirs-*"):
+        require_same(source, folder / source.relative_to("/"))
     verifying = interleave(
         {
             "lake": counted("lake verify", verified),
@@ -123,7 +123,7 @@ def compare(place: Path, total: int, small: int, rounds: int) -> None:
     )
     print("CPU seconds:", ", ".join(f"{name} {used:.2f}" for name, used in cpu.items()))
     for title, seconds, target in (("restore", restoring, 3), ("verify", verifying, 6)):
-        rates = {one: total / best(times) / 1e6 for one, times in seconds.items()}
+        rates = {name: total / best(times) / 1e6 for name, times in seconds.items()}
         report(
             f"{title}, {total / 1e6:,.0f} MB in {small} small and some large files",
             rates["lake"], rates["restic"], "MB/s",
@@ -143,13 +143,13 @@ def fill(folder: Path, total: int, small: int) -> None:
     os.sync()
 
 
-def require_same(source: Path, found: Path) -> None:
+def require_same(source: Path, restored: Path) -> None:
     names = sorted(path.name for path in source.iterdir())
-    if sorted(path.name for path in found.iterdir()) != names:
-        raise SystemExit(f"{found} has other files")
-    _, other, unread = filecmp.cmpfiles(source, found, names, shallow=False)
+    if sorted(path.name for path in restored.iterdir()) != names:
+        raise SystemExit(f"{restored} has other files")
+    _, other, unread = filecmp.cmpfiles(source, restored, names, shallow=False)
     if other or unread:
-        raise SystemExit(f"{found} differs: {other} {unread}")
+        raise SystemExit(f"{restored} differs: {other} {unread}")
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ class Failure(Exception):
 
 def manifests(objects, system):
     """All manifests of the system under the directory, newest first."""
-    found = []
+    snapshots = []
     for file in (objects / system).glob("*/*/*/manifest.json"):
         if re.fullmatch(r"\d{4}/\d\d/\d\d", file.parent.relative_to(objects / system).as_posix()):
             try:
@@ -53,21 +53,21 @@ def manifests(objects, system):
             except (ValueError, TypeError, AttributeError) as error:
                 print(f"note: {file} is not a manifest ({error})", file=sys.stderr)
             else:
-                found.append(manifest)
-    if not found:
+                snapshots.append(manifest)
+    if not snapshots:
         raise Failure(
             f"no manifest of a {system} snapshot below {objects / system}\n"
             f"expected: {objects / system}/YYYY/MM/DD/manifest.json, as in the bucket"
         )
-    return sorted(found, key=lambda manifest: manifest["created_at"], reverse=True)
+    return sorted(snapshots, key=lambda manifest: manifest["created_at"], reverse=True)
 
 
-def chosen(found, day, snapshot):
+def chosen(snapshots, day, snapshot):
     """The manifest of that name, or the newest that holds the whole day."""
-    for manifest in found:
+    for manifest in snapshots:
         if manifest["day"] == snapshot or (not snapshot and day in whole_days(manifest)):
             return manifest
-    lines = [f"  {manifest['day']}: {described(manifest)}" for manifest in found]
+    lines = [f"  {manifest['day']}: {described(manifest)}" for manifest in snapshots]
     wanted = f"named {snapshot}" if snapshot else f"that holds the whole of {day}"
     raise Failure(f"no snapshot {wanted}; there are\n" + "\n".join(lines))
 
@@ -108,12 +108,12 @@ def described(manifest):
 def files_of(manifest):
     """Path → its pieces in order. Refuses paths that lead out of the target, and gaps."""
     files = {}
-    for piece in sorted(manifest["files"], key=lambda one: one["at"]):
+    for piece in sorted(manifest["files"], key=lambda entry: entry["at"]):
         path = pathlib.PurePosixPath(piece["path"])
         if path.is_absolute() or ".." in path.parts or not path.parts:
             raise Failure(f"a path of the manifest leads out of the directory: {path}")
         pieces = files.setdefault(path, [])
-        if piece["at"] != sum(one["bytes"] for one in pieces):
+        if piece["at"] != sum(entry["bytes"] for entry in pieces):
             raise Failure(f"pieces of {path} leave a gap at byte {piece['at']}")
         pieces.append(piece)
     return files
@@ -121,20 +121,20 @@ def files_of(manifest):
 
 def check_objects(objects, manifest):
     """Every object's size and SHA-256."""
-    for number, one in enumerate(manifest["objects"], 1):
-        file = objects / one["key"]
+    for number, stored in enumerate(manifest["objects"], 1):
+        file = objects / stored["key"]
         progress(f"checking objects: {number} of {len(manifest['objects'])}")
         if not file.is_file():
-            raise Failure(f"an object is missing: fetch {one['key']}")
+            raise Failure(f"an object is missing: fetch {stored['key']}")
         digest, size = hashlib.sha256(), 0
         with file.open("rb") as source:
             for chunk in iter(lambda: source.read(CHUNK), b""):
                 digest.update(chunk)
                 size += len(chunk)
-        if (size, digest.hexdigest()) != (one["bytes"], one["sha256"]):
+        if (size, digest.hexdigest()) != (stored["bytes"], stored["sha256"]):
             raise Failure(
-                f"{one['key']} is not the stored object\n"
-                f"expected: {one['bytes']} bytes, sha256 {one['sha256']}\n"
+                f"{stored['key']} is not the stored object\n"
+                f"expected: {stored['bytes']} bytes, sha256 {stored['sha256']}\n"
                 f"found: {size} bytes, sha256 {digest.hexdigest()}\n"
                 "Fetch it again; if it stays so, restore another snapshot."
             )
@@ -264,21 +264,21 @@ def parsed(arguments):
 
 
 def main(arguments=None):
-    asked = parsed(arguments)
-    manifest = chosen(manifests(asked.objects, asked.system), asked.day, asked.snapshot)
-    if asked.list:
-        print("\n".join(one["key"] for one in manifest["objects"]))
+    options = parsed(arguments)
+    manifest = chosen(manifests(options.objects, options.system), options.day, options.snapshot)
+    if options.list:
+        print("\n".join(stored["key"] for stored in manifest["objects"]))
         return
-    if asked.into.exists() and any(asked.into.iterdir()):
-        raise Failure(f"{asked.into} is not empty: name a new directory")
+    if options.into.exists() and any(options.into.iterdir()):
+        raise Failure(f"{options.into} is not empty: name a new directory")
     files = files_of(manifest)
-    check_objects(asked.objects, manifest)
-    target = (asked.into / BELOW[asked.system]).absolute()
+    check_objects(options.objects, manifest)
+    target = (options.into / BELOW[options.system]).absolute()
     target.mkdir(parents=True, exist_ok=True)
-    write_files(asked.objects, target, files)
+    write_files(options.objects, target, files)
     progress("")
-    size = sum(one["bytes"] for one in manifest["files"])
-    print(f"{asked.system} snapshot of {manifest['day']}: {described(manifest)}")
+    size = sum(file["bytes"] for file in manifest["files"])
+    print(f"{options.system} snapshot of {manifest['day']}: {described(manifest)}")
     print(f"{len(files)} files, {size:,} bytes restored to {target}, checksums verified")
     for line in next_steps(manifest, target):
         print(line)

@@ -130,7 +130,7 @@ def check(store: Store) -> Chain:
             hashes[number] = _hash(data)
             before = hashes.get(number - 1, "")
             if number > 1 and not before:
-                first = max((one for one in hashes if one < number), default=0) + 1
+                first = max((sequence for sequence in hashes if sequence < number), default=0) + 1
                 problems.append(f"{_range(first, number - 1)} missing")
             try:
                 entry = _parsed(store, number, data)
@@ -157,8 +157,8 @@ def _range(first: int, last: int) -> str:
 
 
 def _numbers(store: Store) -> list[int]:
-    found = (_KEY.fullmatch(stat.key) for stat in store.list(AUDIT))
-    return sorted(int(match[1]) for match in found if match)
+    matches = (_KEY.fullmatch(stat.key) for stat in store.list(AUDIT))
+    return sorted(int(match[1]) for match in matches if match)
 
 
 def _newest(store: Store) -> tuple[int, str]:
@@ -180,7 +180,7 @@ def _parsed(store: Store, number: int, data: bytes) -> Entry:
     try:
         entry = Entry(**json.loads(data))
         if entry.sequence != number or not isinstance(entry.previous, str):
-            raise ValueError(f"it says that it is entry {entry.sequence}")
+            raise ValueError(f"its sequence is {entry.sequence}")
     except (ValueError, TypeError) as error:
         raise BadData(
             f"entry {number} of the audit log can't be read",
@@ -193,8 +193,8 @@ def _parsed(store: Store, number: int, data: bytes) -> Entry:
 
 def _head(store: Store) -> tuple[int, str]:
     try:
-        found = json.loads(store.read(HEAD))
-        return int(found["sequence"]), str(found["sha256"])
+        head = json.loads(store.read(HEAD))
+        return int(head["sequence"]), str(head["sha256"])
     except Missing:
         return 0, ""
     except (ValueError, TypeError, KeyError) as error:

@@ -119,8 +119,8 @@ def _leaves(node: Node, path: tuple[str, ...]) -> Iterator[Leaf]:
 def _left_out(manifests: Sequence[AnyManifest]) -> dict[str, int]:
     sums: dict[str, int] = {}
     for manifest in manifests:
-        found = manifest.details.get("left_out")
-        for path, number in found.items() if isinstance(found, dict) else ():
+        left_out = manifest.details.get("left_out")
+        for path, number in left_out.items() if isinstance(left_out, dict) else ():
             sums[path] = sums.get(path, 0) + int(number)
     return sums
 
@@ -140,8 +140,8 @@ def _rows(
         "count(*) = count(stats_null_count) AS whole "
         f"FROM parquet_metadata([{files}]) GROUP BY ALL"
     )
-    found = {row["path"]: row["n"] for row in counted if row["whole"]}
-    rows = {path: found[_key(path)] for path, _ in leaves if _key(path) in found}
+    counts = {row["path"]: row["n"] for row in counted if row["whole"]}
+    rows = {path: counts[_key(path)] for path, _ in leaves if _key(path) in counts}
     others = [(path, node) for path, node in leaves if path not in rows]
     if others:
         rows |= _counted(lake, table.dataset, days, others)
@@ -176,8 +176,8 @@ def _examples(
         f"SELECT {values} FROM (FROM {between}(DATE '{day}', DATE '{day.plus(1)}') "  # noqa: S608
         f"LIMIT {_SAMPLE_ROWS})"
     )
-    found = {path: row[f"c{n}"] for n, (path, _) in enumerate(leaves)}
-    return {path: value for path, value in found.items() if value is not None}
+    examples = {path: row[f"c{n}"] for n, (path, _) in enumerate(leaves)}
+    return {path: value for path, value in examples.items() if value is not None}
 
 
 def _expression(path: tuple[str, ...]) -> str:

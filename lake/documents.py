@@ -33,8 +33,8 @@ _RAW = "$raw"
 def documents(store: Store, dataset: Dataset, day: Day) -> Iterator[str]:
     """The documents of a day in the table's order, each as canonical Extended JSON.
 
-    What Extended JSON can't say is `{"$raw": {"$binary": …}}`: the document's BSON, of
-    subtype 00. A document that has a field `$raw` itself is told that way too, so a line
+    What Extended JSON can't represent is `{"$raw": {"$binary": …}}`: the document's BSON, of
+    subtype 00. A document that has a field `$raw` itself is written that way too, so a line
     means that if and only if `$raw` is its only key.
 
     The object is compared with its manifest before the first document is handed out. Raises
@@ -70,14 +70,14 @@ def _lines(file: BinaryIO, where: str) -> Iterator[str]:
 
 def _line(document: bytes) -> str:
     try:
-        reported = extended_line(document)
-        if _RAW not in reported:
-            return _json(reported)
+        fields = extended_line(document)
+        if _RAW not in fields:
+            return _json(fields)
     except UnsayableError:
         pass
     encoded = base64.b64encode(document).decode("ascii")
     return _json({_RAW: {"$binary": {"base64": encoded, "subType": "00"}}})
 
 
-def _json(reported: dict[str, Any]) -> str:
-    return json.dumps(reported, ensure_ascii=False, separators=(",", ":"))
+def _json(fields: dict[str, Any]) -> str:
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))

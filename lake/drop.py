@@ -42,7 +42,7 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Partition:
-    """What the store holds of one partition. `reason` says why only force removes it, or is "".
+    """What the store holds of one partition. `reason`: why only force removes it, or "".
 
     `etags` are those that `drop` expects to find.
     """

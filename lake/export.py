@@ -93,7 +93,7 @@ class Exporter:
         self._stopping = Event()
 
     def source(self, name: str) -> Source:
-        """One source a name, opened when first asked for. Raises Stopped after `stop`."""
+        """One source a name, opened at its first use. Raises Stopped after `stop`."""
         with self._lock:
             if self._stopping.is_set():
                 raise Stopped(remedy="run it again")

@@ -28,7 +28,7 @@ class HotDays:
     today: Day
 
     def keeps(self, day: Day) -> bool:
-        """Whether the source has all of the day, as far as `[hot]` says."""
+        """Whether the source keeps all of the day, according to `[hot]`."""
         return self.days_left(day) > 0
 
     def days_left(self, day: Day) -> int:
@@ -48,7 +48,7 @@ class HotDays:
         return day.days_until(self.today) <= self.lateness_days
 
     def is_recounted(self, day: Day) -> bool:
-        """Whether another count of the day says something."""
+        """Whether another count of the day is meaningful."""
         return self.may_grow(day) and self.keeps(day)
 
     def recounted(self, first: Day) -> list[Day]:

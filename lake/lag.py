@@ -58,7 +58,9 @@ def lags(
 
 def _lag(status: DatasetStatus, hot: HotDays, now: datetime) -> Lag:
     unproven = sorted(
-        day for day, one in status.days.items() if day < hot.today and one.state not in PROVEN
+        day
+        for day, partition in status.days.items()
+        if day < hot.today and partition.state not in PROVEN
     )
     lost = tuple(day for day in unproven if hot.last_row_goes_at(day) <= now)
     first = next((day for day in unproven if day not in lost), hot.today)

@@ -1,8 +1,8 @@
-"""How hard a source is asked: a bound on parallel requests, and less when its answers slow down.
+"""The load on a source: a bound on parallel requests, lower when its answers slow down.
 
-Belongs here: when the next request may go out. Does not: what is asked, or how.
+Belongs here: when the next request may go out. Does not: the requests themselves.
 
-While requests run, a probe (the smallest question that the source answers) is asked beside
+While requests run, a probe (the smallest request that the source answers) is sent beside
 them, again and again: what it takes is what another client has to wait. When it takes
 longer than the limit, first fewer requests run at a time, then each request is followed by
 a rest in proportion to what it took; when the probe is quick again, that is taken back

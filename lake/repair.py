@@ -1,4 +1,4 @@
-"""What killed and failed runs have left in the store: found, told, finished or removed.
+"""What killed and failed runs have left in the store: found, reported, finished or removed.
 
 Belongs here: which objects are orphans and what may become of each. Does not: the state of
 days (status), the content of objects (verify).
@@ -73,15 +73,15 @@ def repair(settings: Settings, store: Store) -> list[Orphan]:
 
 
 def _orphans(settings: Settings, store: Store, *, mend: bool) -> Iterator[Orphan]:
-    # Tables first: whoever puts an object there has said so below manifests/ before.
+    # Tables first: a writer of an object there has left a claim below manifests/ before.
     tables = [table.key for table in store.list(TABLES)]
     manifests = [manifest.key for manifest in store.list(MANIFESTS)]
     claimed = {partition_of_manifest(key) for key in manifests}
-    begun = {found for key in manifests if (found := partition_of_pending(key))}
+    begun = {partition for key in manifests if (partition := partition_of_pending(key))}
     for dataset, day in sorted(begun):
         standing = read_standing(store, dataset, day)
         yield from _pending(store, (dataset, day), standing, mend=mend)
-        if standing.manifest is not None or any(not one.over for one in standing.pending):
+        if standing.manifest is not None or any(not claim.over for claim in standing.pending):
             claimed.add((dataset, day))
     for key in tables:
         if (partition := partition_of_table(key)) is None:
@@ -97,15 +97,15 @@ def _orphans(settings: Settings, store: Store, *, mend: bool) -> Iterator[Orphan
 def _pending(
     store: Store, partition: _Partition, standing: Standing, *, mend: bool
 ) -> Iterator[Orphan]:
-    over = [one for one in standing.pending if one.over]
-    left = {one.key for one in over}
+    over = [claim for claim in standing.pending if claim.over]
+    left = {claim.key for claim in over}
     if mend and over:
         with suppress(Conflict):  # an export has been faster: it settles it
-            left = {one.key for one in settle(store, *partition).pending}
-    for one in over:
-        done: State = "finished" if one.manifest is standing.manifest else "removed"
-        state: State = "left" if one.key in left else done
-        yield Orphan("pending", one.key, state, _why_pending(one, standing))
+            left = {claim.key for claim in settle(store, *partition).pending}
+    for ended in over:
+        done: State = "finished" if ended.manifest is standing.manifest else "removed"
+        state: State = "left" if ended.key in left else done
+        yield Orphan("pending", ended.key, state, _why_pending(ended, standing))
 
 
 def _why_pending(pending: Pending, standing: Standing) -> str:
@@ -122,9 +122,9 @@ def _rollups(
     """Those without a partition. A part of a rollup whose partition is there may be a run's that
     is just storing it, and `lake rollup` completes it.
     """
-    found = [(rollup_of_manifest(key), key) for key in manifests]
-    found += [(rollup_of_object(one.key), one.key) for one in store.list(ROLLUPS)]
-    for partition, key in found:
+    keys = [(rollup_of_manifest(key), key) for key in manifests]
+    keys += [(rollup_of_object(stat.key), stat.key) for stat in store.list(ROLLUPS)]
+    for partition, key in keys:
         if partition is None or partition in claimed:
             continue
         if mend:
@@ -136,7 +136,7 @@ def _unclaimed(
     settings: Settings, store: Store, partition: _Partition, key: str, *, mend: bool
 ) -> Orphan:
     dataset, day = partition
-    known = {one.name: one.source for one in settings.dataset}
+    known = {dataset.name: dataset.source for dataset in settings.dataset}
     why = "no manifest: queries do not see it"
     kept = dataset in known and hot_days(settings, known[dataset]).keeps(day)
     if not kept and read_back(store, key).rows is not None:

@@ -41,8 +41,8 @@ def typing_of(manifest: Manifest) -> int | None:
     """
     if manifest.source != "mongo":
         return None
-    found = manifest.details.get("typing", 1)
-    return found if isinstance(found, int) else 1
+    version = manifest.details.get("typing", 1)
+    return version if isinstance(version, int) else 1
 
 
 def has_older_typing(manifest: Manifest) -> bool:
@@ -186,11 +186,11 @@ def documents_of(store: Store, manifest: Manifest) -> Documents:
     """The partition's. Raises as `stored_documents`."""
     from lake.systems.mongo.reading.same import Documents  # noqa: PLC0415
 
-    found = Documents()
+    sums = Documents()
     for documents in stored_documents(store, manifest):
         for document in documents:
-            found.add(document)
-    return found
+            sums.add(document)
+    return sums
 
 
 def _proven(

@@ -76,7 +76,7 @@ def export_many(
     complete = {} if force else _complete(exporter, partitions)
     for (name, day), manifest in complete.items():
         yield Result(name, day, Outcome(name, day, "skipped", manifest, 0.0))
-    waiting = [(one, day) for one, day in partitions if (one.name, day) not in complete]
+    waiting = [(dataset, day) for dataset, day in partitions if (dataset.name, day) not in complete]
     options = {
         "force": force,
         "open_day": open_day,
@@ -88,8 +88,8 @@ def export_many(
         try:
             # Inside: an interrupt may come as soon as the first one runs.
             for dataset, day in waiting:
-                one = pool.submit(exporter.export, dataset, day, **options)
-                running[one] = (dataset.name, day)
+                future = pool.submit(exporter.export, dataset, day, **options)
+                running[future] = (dataset.name, day)
             for done in as_completed(running):
                 error = done.exception()
                 outcome = None if error else done.result()
@@ -99,14 +99,14 @@ def export_many(
             exporter.stop()
             raise
         finally:
-            for one in running:
-                one.cancel()
+            for future in running:
+                future.cancel()
 
 
 def _complete(
     exporter: Exporter, partitions: Sequence[tuple[Dataset, Day]]
 ) -> dict[tuple[str, Day], Manifest]:
-    """Empty where the store can't be asked: each partition then fails with that by itself."""
+    """Empty where the store can't be read: each partition then fails with that by itself."""
     days: dict[str, list[Day]] = {}
     datasets = {dataset.name: dataset for dataset, _ in partitions}
     for dataset, day in partitions:
@@ -114,8 +114,8 @@ def _complete(
     try:
         return {
             (name, day): manifest
-            for name, requested in days.items()
-            for day, manifest in exporter.complete(datasets[name], requested).items()
+            for name, days_of_dataset in days.items()
+            for day, manifest in exporter.complete(datasets[name], days_of_dataset).items()
         }
     except LakeError as error:
         _LOG.debug("no listing: %s", error)
@@ -123,7 +123,7 @@ def _complete(
 
 
 def _explained(error: BaseException) -> LakeError:
-    """What nobody foresaw fails its own partition only, and leaves its traceback in the log."""
+    """An unforeseen error fails its own partition only, and leaves its traceback in the log."""
     if isinstance(error, LakeError):
         return error
     _LOG.error("unforeseen", exc_info=error)

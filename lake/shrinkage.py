@@ -39,13 +39,13 @@ def require_no_shrinkage(
 
 
 def _require_no_less(settings: Settings, before: SnapshotManifest, now: SnapshotManifest) -> None:
-    for name, expected, found in _losses(settings, before, now):
+    for name, expected, kept in _losses(settings, before, now):
         raise Incomplete(
             "the snapshot holds much less than an earlier one, and is not kept",
             where=f"{now.system}, {_origin(now)}",
             expected=f"{name}: about {expected:,}, as in the snapshot of {before.day} "
             f"({_origin(before)})",
-            found=f"{found:,}",
+            found=f"{kept:,}",
             remedy="check that the source is the right one and has its data; where it has "
             f"become smaller for good: lake snapshot {now.system} --allow-shrink",
         )
@@ -57,9 +57,9 @@ def _losses(
     """What is missing: its name, how much the earlier snapshot holds, how much this one holds."""
     own = dict(_measured(settings, now))
     for name, expected in _measured(settings, before):
-        found = own.get(name, 0)
-        if found < expected * LEAST_SHARE:
-            yield name, expected, found
+        kept = own.get(name, 0)
+        if kept < expected * LEAST_SHARE:
+            yield name, expected, kept
     documents = now.counts.get("documents", {})
     for name, expected in before.counts.get("documents", {}).items():
         if expected and not documents.get(name):
@@ -75,10 +75,10 @@ def _scope(manifest: SnapshotManifest) -> Any:
     return manifest.details.get("scope")
 
 
-def _measured(settings: Settings, snapshot_manifest: SnapshotManifest) -> Iterator[tuple[str, int]]:
+def _measured(settings: Settings, manifest: SnapshotManifest) -> Iterator[tuple[str, int]]:
     """Amounts that do not change by themselves when a server rewrites its files."""
-    yield "files", min(1, snapshot_manifest.paths)
-    yield from system(snapshot_manifest.system).amounts(settings, snapshot_manifest)
+    yield "files", min(1, manifest.paths)
+    yield from system(manifest.system).amounts(settings, manifest)
 
 
 def _origin(manifest: SnapshotManifest) -> str:

@@ -142,9 +142,9 @@ def _require_objects(store: Store, manifest: SnapshotManifest) -> None:
 
 def missing_objects(store: Store, manifest: SnapshotManifest) -> list[StoredObject]:
     """Those that are gone, or of another size, by a listing."""
-    prefixes = {"/".join(one.key.split("/")[:5]) + "/" for one in manifest.objects}
+    prefixes = {"/".join(stored.key.split("/")[:5]) + "/" for stored in manifest.objects}
     there = {stat.key: stat.bytes for prefix in sorted(prefixes) for stat in store.list(prefix)}
-    return [one for one in manifest.objects if there.get(one.key) != one.bytes]
+    return [stored for stored in manifest.objects if there.get(stored.key) != stored.bytes]
 
 
 def list_snapshots(store: Store, systems: tuple[str, ...]) -> Iterator[SnapshotManifest]:
@@ -207,9 +207,9 @@ def verify_snapshot(
 ) -> SnapshotFinding:
     """Reads objects back against their sha256; with a sample at least one, and all are listed."""
     missing = missing_objects(store, manifest)
-    problems = [f"{one.key}: gone, or not of {one.bytes} bytes" for one in missing]
-    lost = {one.key for one in missing}
-    chosen = [one for one in manifest.objects if one.key not in lost]
+    problems = [f"{stored.key}: gone, or not of {stored.bytes} bytes" for stored in missing]
+    lost = {stored.key for stored in missing}
+    chosen = [stored for stored in manifest.objects if stored.key not in lost]
     if sample_percent < 100 and chosen:
         wanted = max(1, round(len(chosen) * sample_percent / 100))
         chosen = random.Random(seed).sample(chosen, wanted)  # noqa: S311  picks what to look at
@@ -230,7 +230,7 @@ def verify_snapshot(
 
     with ThreadPoolExecutor(_PARALLEL) as pool:
         problems += [problem for problem in pool.map(check, chosen) if problem]
-    checked = sum(one.bytes for one in chosen)
+    checked = sum(stored.bytes for stored in chosen)
     return SnapshotFinding(manifest.system, manifest.day, len(chosen), checked, tuple(problems))
 
 
@@ -239,11 +239,11 @@ def remove_snapshot(store: Store, system: str, day: Day) -> int:
 
     A manifest that can't be read is removed, too. Raises Missing where there is no such
     snapshot, Conflict while one is being taken, BadData where another manifest can't be read,
-    for then nobody knows what it needs.
+    for then its needs are unknown.
     """
     own: set[str] = set()
     with suppress(BadData):
-        own = {one.key for one in read_snapshot(store, system, day).objects}
+        own = {stored.key for stored in read_snapshot(store, system, day).objects}
     _require_quiet(store, system)
     for other in snapshot_days(store, system):
         if other != day:
@@ -264,7 +264,9 @@ def clean(store: Store, system: str) -> int:
 
 
 def _clean(store: Store, system: str, may_go: Callable[[str], bool]) -> int:
-    needed = {one.key for manifest in list_snapshots(store, (system,)) for one in manifest.objects}
+    needed = {
+        stored.key for manifest in list_snapshots(store, (system,)) for stored in manifest.objects
+    }
     freed = 0
     for stat in list(store.list(f"{system}/")):
         if stat.key not in needed and _age_s(stat.key) is not None and may_go(stat.key):

@@ -37,7 +37,7 @@ class DayStatus:
     missing: closed, but no manifest · late: the source has grown since, or lists streams of a
     day without rows or manifest that it does not show yet ·
     differs: the source now counts fewer, or by the manifest counted otherwise ·
-    damaged: the object is gone or of another size than the manifest says (its content is
+    damaged: the object is gone or of another size than in its manifest (its content is
     verify's matter), or the manifest can't be read.
     `rollup` is that of its rollup (lake.rollup.checking); None where the dataset has none.
     """
@@ -111,7 +111,7 @@ def read_status(
         expected = list(day_range(start, min(end or Day.today(), Day.today())))
     else:
         expected = [day for day in expected_days(settings, held) if not end or day < end]
-    found = []
+    statuses = []
     for dataset in settings.dataset:
         manifests = ledgers[dataset.name]
         sizes = {s.key: s.bytes for s in store.list(table_prefix(dataset.name))}
@@ -119,14 +119,14 @@ def read_status(
         for day in sorted({*expected, *manifests}):
             status.days[day] = _from_manifest(manifests.get(day), sizes)
         _add_rollups(settings, store, status, manifests)
-        found.append(status)
+        statuses.append(status)
     if source_of:
-        names = sorted({one.source for one in found})
-        groups = [[one for one in found if one.source == name] for name in names]
+        names = sorted({status.source for status in statuses})
+        groups = [[status for status in statuses if status.source == name] for name in names]
         window = _window(settings, held) if not (start or end) else None
         with ThreadPoolExecutor(len(groups) or 1) as pool:
             list(pool.map(lambda group: _ask_source(settings, group, source_of, window), groups))
-    return found
+    return statuses
 
 
 def _window(settings: Settings, held: set[Day]) -> tuple[Day, Day] | None:
@@ -170,7 +170,7 @@ def _add_rollups(
     except LakeError as error:  # a wrong file
         status.rollup_problem = str(error)
         return
-    held = {day: one for day, one in manifests.items() if isinstance(one, Manifest)}
+    held = {day: manifest for day, manifest in manifests.items() if isinstance(manifest, Manifest)}
     if rollup is None or not held:
         return
     for day, state in rollup_states(store, dataset, rollup, held).items():

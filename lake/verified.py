@@ -35,17 +35,17 @@ def record(store: Store, datasets: Sequence[str], findings: Sequence[Finding]) -
     kept = recorded(store)
     at = datetime.now(UTC).isoformat(timespec="seconds")
     for name in datasets:
-        found = [one for one in findings if one.dataset == name]
-        bad = sorted(one.day for one in found if not one.ok)
-        kept[name] = Verified(at, len(found), len(bad), str(bad[0]) if bad else "")
-    text = json.dumps({name: asdict(one) for name, one in sorted(kept.items())}, indent=1)
+        of_dataset = [finding for finding in findings if finding.dataset == name]
+        bad = sorted(finding.day for finding in of_dataset if not finding.ok)
+        kept[name] = Verified(at, len(of_dataset), len(bad), str(bad[0]) if bad else "")
+    text = json.dumps({name: asdict(verified) for name, verified in sorted(kept.items())}, indent=1)
     store.write(KEY, f"{text}\n".encode())
 
 
 def recorded(store: Store) -> dict[str, Verified]:
     """By dataset; those that were never verified are not there. Raises BadData."""
     try:
-        return {name: Verified(**one) for name, one in json.loads(store.read(KEY)).items()}
+        return {name: Verified(**fields) for name, fields in json.loads(store.read(KEY)).items()}
     except Missing:
         return {}
     except (ValueError, TypeError, AttributeError) as error:

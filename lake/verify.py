@@ -36,7 +36,7 @@ _PARALLEL = 4
 
 @dataclass(frozen=True)
 class Partition:
-    """One to be checked, with what the ledger says of it."""
+    """One to be checked, with its entry in the ledger."""
 
     dataset: Dataset
     day: Day
@@ -48,7 +48,7 @@ class Finding:
     """One partition checked. `problems` is empty where all holds.
 
     `fingerprint` is the manifest's, "" where it has none. `source_count` is None where the
-    source was not asked, `source_fingerprint` "" where it was not read again. `typing` is the
+    source was not compared, `source_fingerprint` "" where it was not read again. `typing` is the
     version of the rules that typed a MongoDB day: see retype. `rollup` is the state of its
     rollup, None where the dataset has none; a missing or stale one is no problem.
     """
@@ -95,12 +95,12 @@ def to_verify(
 
     Raises what listing the store raises.
     """
-    found = []
+    partitions = []
     for dataset in datasets:
         ledger = read_ledger(store, dataset.name)
         chosen = sorted({*ledger, *_stored_days(store, dataset)}) if days is None else days
-        found += [Partition(dataset, day, ledger.get(day)) for day in chosen]
-    return found
+        partitions += [Partition(dataset, day, ledger.get(day)) for day in chosen]
+    return partitions
 
 
 def _stored_days(store: Store, dataset: Dataset) -> Iterator[Day]:
@@ -123,38 +123,46 @@ def verify_many(
     `deep` they are read again. A partition that can't be checked is a finding, too.
     """
 
-    def check(one: Partition) -> Finding:
-        kept = hot_days(settings, one.dataset.source).keeps(one.day)
+    def check(partition: Partition) -> Finding:
+        kept = hot_days(settings, partition.dataset.source).keeps(partition.day)
         try:
-            if isinstance(one.manifest, BadData):
-                raise one.manifest
-            source = source_of(one.dataset.source) if source_of and kept else None
-            finding = verify_partition(store, one.dataset, one.day, one.manifest, source, deep=deep)
-            return _with_rollup(settings, store, one, finding)
+            if isinstance(partition.manifest, BadData):
+                raise partition.manifest
+            source = source_of(partition.dataset.source) if source_of and kept else None
+            finding = verify_partition(
+                store, partition.dataset, partition.day, partition.manifest, source, deep=deep
+            )
+            return _with_rollup(settings, store, partition, finding)
         except LakeError as error:
-            return Finding(one.dataset.name, one.day, problems=(str(error),))
+            return Finding(partition.dataset.name, partition.day, problems=(str(error),))
 
     with ThreadPoolExecutor(_PARALLEL) as pool:
         yield from pool.map(check, partitions)
 
 
-def _with_rollup(settings: Settings, store: Store, one: Partition, finding: Finding) -> Finding:
+def _with_rollup(
+    settings: Settings, store: Store, partition: Partition, finding: Finding
+) -> Finding:
     """The finding, and what of the day's rollup is not its table's."""
-    rollup = rollup_of(settings, one.dataset)
-    if rollup is None or not isinstance(one.manifest, Manifest):
+    rollup = rollup_of(settings, partition.dataset)
+    if rollup is None or not isinstance(partition.manifest, Manifest):
         return finding
-    found = read_rollup(store, one.dataset.name, one.day)
-    stat = store.stat(rollup_key(one.dataset.name, one.day))
-    state = rollup_state(rollup, one.manifest, found, {stat.key: stat.bytes} if stat else {})
+    stored_rollup = read_rollup(store, partition.dataset.name, partition.day)
+    stat = store.stat(rollup_key(partition.dataset.name, partition.day))
+    state = rollup_state(
+        rollup, partition.manifest, stored_rollup, {stat.key: stat.bytes} if stat else {}
+    )
     problems: list[str] = []
     if state == "damaged":
         problems = ["the rollup's object or manifest is damaged; `lake rollup --force` makes it"]
-    elif isinstance(found, RollupManifest) and state in ("current", "differs") and finding.ok:
+    elif (
+        isinstance(stored_rollup, RollupManifest) and state in ("current", "differs") and finding.ok
+    ):
         from lake.rollup.verifying import rollup_problems  # noqa: PLC0415  DuckDB
 
-        problems = rollup_problems(store, rollup, one.manifest, found)
+        problems = rollup_problems(store, rollup, partition.manifest, stored_rollup)
         if state == "differs":
-            problems.append(sum_problem(found, one.manifest))
+            problems.append(sum_problem(stored_rollup, partition.manifest))
         elif problems:
             state = "differs"
     return replace(finding, rollup=state, problems=(*finding.problems, *problems))
@@ -215,17 +223,17 @@ def object_problems(store: Store, manifest: Manifest | None) -> list[str]:
         return ["no manifest: the day is not exported"]
     rows = Fingerprint()
     try:
-        found = read_back(store, manifest.key, rows if manifest.fingerprint else None)
+        content = read_back(store, manifest.key, rows if manifest.fingerprint else None)
     except Missing:
         return ["the object is gone"]
-    if found.bytes != manifest.bytes:
-        return [f"the object has {found.bytes} bytes, its manifest says {manifest.bytes}"]
-    if found.sha256 != manifest.sha256:
+    if content.bytes != manifest.bytes:
+        return [f"the object has {content.bytes} bytes, its manifest records {manifest.bytes}"]
+    if content.sha256 != manifest.sha256:
         return ["the object's sha256 is not its manifest's"]
-    if found.rows is None:
+    if content.rows is None:
         return ["the object is no Parquet file"]
-    if found.rows != manifest.rows:
-        return [f"the object has {found.rows} rows, its manifest says {manifest.rows}"]
+    if content.rows != manifest.rows:
+        return [f"the object has {content.rows} rows, its manifest records {manifest.rows}"]
     if manifest.fingerprint and str(rows) != manifest.fingerprint:
         return [f"the object's rows are {rows}, those that were read {manifest.fingerprint}"]
     return []
@@ -247,15 +255,15 @@ def _documents_problems(
 
 def _read_again(source: Source, dataset: Dataset, day: Day) -> HourlyFingerprint:
     """What the source has now, on the path that an export takes; nothing is written."""
-    found = _by_hour(dataset, day)
+    fingerprint = _by_hour(dataset, day)
     with (
         explained_full_disk(),
         scratch_directory() as scratch,
         source.read(dataset, day, scratch) as stream,
     ):
         for batch in stream.batches:
-            found.add(batch)
-    return found
+            fingerprint.add(batch)
+    return fingerprint
 
 
 def _by_hour(dataset: Dataset, day: Day) -> HourlyFingerprint:
@@ -273,12 +281,12 @@ def _content_problem(
     try:
         read_back(store, manifest.key, stored)
     except Missing:
-        return ""  # said already
+        return ""  # reported already
     if not (hours := stored.difference(now)):
         return ""
-    told = [
+    differences = [
         f"{'no hour of the day' if hour == 24 else f'{hour:02}:00'}: {had} rows exported, {has} now"
         for hour, had, has in hours[:3]
     ]
     more = f", and {len(hours) - 3} hours more" if len(hours) > 3 else ""
-    return f"the source's rows have changed ({', '.join(told)}{more})"
+    return f"the source's rows have changed ({', '.join(differences)}{more})"

@@ -92,7 +92,7 @@ def of_text(folder: Path) -> str:
     """The licence of the files in a module's folder, '' where none is recognised."""
     # A COPYING beside a LICENSE is that of other files, such as tools.
     for file in sorted(
-        folder.iterdir(), key=lambda one: (not one.name.upper().startswith("LIC"), one.name)
+        folder.iterdir(), key=lambda file: (not file.name.upper().startswith("LIC"), file.name)
     ):
         if FILE.match(file.name) and file.is_file():
             text = file.read_text(encoding="utf-8", errors="replace")
@@ -117,23 +117,23 @@ def linked(tool: str) -> list[tuple[str, str, Path]]:
         text=True,
         check=True,
     ).stdout
-    found = set()
+    dependencies = set()
     for line in listed.splitlines():
         if line.strip():
             path, version, folder, *replacement = line.split()
             path, version = replacement or (path, version)
-            found.add((path, version, Path(folder)))
-    return sorted(found)
+            dependencies.add((path, version, Path(folder)))
+    return sorted(dependencies)
 
 
 def modules() -> str:
     """A paragraph a tool and licence."""
     parts = []
-    for tool in sorted(one.parent.name for one in TOOLS.glob("*/go.mod")):
+    for tool in sorted(module_file.parent.name for module_file in TOOLS.glob("*/go.mod")):
         by_licence = defaultdict(list)
         for path, version, folder in linked(tool):
             by_licence[allowed(path, of_text(folder))].append(f"{path} {version}")
-        count = sum(len(one) for one in by_licence.values())
+        count = sum(len(names) for names in by_licence.values())
         there = {name for names in by_licence.values() for name in names}
         unused = sorted(set(required(TOOLS / tool / "go.mod")) - there)
         parts.append(f"### deploy/tools/{tool}: {count} modules\n")
@@ -153,14 +153,16 @@ def required(file: Path) -> list[str]:
         for old, new, version in re.findall(r"(\S+)(?: v\S+)? => (\S+) (v\S+)", text)
     }
     before = re.sub(r".*=>.*", "", text)
-    found = re.findall(r"(?m)^(?:require)?\s*(\S+\.\S+) (v\d\S*)", before)
-    return [replaced.get(path, f"{path} {version}") for path, version in found]
+    requirements = re.findall(r"(?m)^(?:require)?\s*(\S+\.\S+) (v\d\S*)", before)
+    return [replaced.get(path, f"{path} {version}") for path, version in requirements]
 
 
 def pinned(file: Path) -> list[tuple[str, str]]:
     """Name and version of each line `name==version`."""
     text = file.read_text(encoding="utf-8")
-    return [(one[1], one[2]) for one in re.finditer(r"(?m)^([A-Za-z0-9._-]+)==([^\s;\\]+)", text)]
+    return [
+        (match[1], match[2]) for match in re.finditer(r"(?m)^([A-Za-z0-9._-]+)==([^\s;\\]+)", text)
+    ]
 
 
 def package_licence(name: str) -> str:
@@ -173,12 +175,16 @@ def package_licence(name: str) -> str:
     if expression:
         return str(expression)
     listed = [
-        one.rpartition(" :: ")[2]
-        for one in reported.get_all("Classifier", [])
-        if "License ::" in one
+        classifier.rpartition(" :: ")[2]
+        for classifier in reported.get_all("Classifier", [])
+        if "License ::" in classifier
     ]
     if listed:
-        named = [CLASSIFIERS.get(one, one) for one in listed if not one.endswith("pproved")]
+        named = [
+            CLASSIFIERS.get(classifier, classifier)
+            for classifier in listed
+            if not classifier.endswith("pproved")
+        ]
         return ", ".join(dict.fromkeys(named))
     text = " ".join(str(reported.get("License", "")).split())
     names = [name for name, pattern in TEXTS if re.search(pattern, text)]

@@ -23,11 +23,11 @@ COMMON = {"--help", "--config"}
 def section(heading: str) -> str:
     """The text below a heading, up to the next one of its level or above."""
     level = len(heading) - len(heading.lstrip("#"))
-    found = re.search(
+    match = re.search(
         rf"^{re.escape(heading)}$(.*?)(?=^#{{1,{level}}} |\Z)", TEXT, re.MULTILINE | re.DOTALL
     )
-    assert found, f"no heading {heading!r}"
-    return found[1]
+    assert match, f"no heading {heading!r}"
+    return match[1]
 
 
 def rows(text: str) -> set[str]:
@@ -37,16 +37,16 @@ def rows(text: str) -> set[str]:
 
 
 def commands(group: click.Group, name: str) -> dict[str, click.Command]:
-    found = {}
+    by_name = {}
     context = click.Context(group)
-    for one in group.list_commands(context):
-        command = group.get_command(context, one)
+    for subcommand in group.list_commands(context):
+        command = group.get_command(context, subcommand)
         assert command is not None
         if isinstance(command, click.Group):
-            found |= commands(command, f"{name} {one}")
+            by_name |= commands(command, f"{name} {subcommand}")
         else:
-            found[f"{name} {one}"] = command
-    return found
+            by_name[f"{name} {subcommand}"] = command
+    return by_name
 
 
 COMMANDS = commands(root, "lake")
@@ -63,23 +63,23 @@ def test_every_option_and_no_other(name):
         for parameter in COMMANDS[name].params
         if isinstance(parameter, click.Option)
     }
-    told = set(re.findall(r"`(--[a-z0-9-]+)", section(f"### {name}")))
-    assert told >= options - COMMON
+    documented = set(re.findall(r"`(--[a-z0-9-]+)", section(f"### {name}")))
+    assert documented >= options - COMMON
     named_elsewhere = {"--config", "--force"}  # a remedy may name another command's
-    assert told - options <= named_elsewhere
+    assert documented - options <= named_elsewhere
 
 
 def sections(model: type[BaseModel], path: str = "") -> dict[str, set[str]]:
     """Every table of lake.toml, with its keys."""
-    found: dict[str, set[str]] = {}
+    by_section: dict[str, set[str]] = {}
     for name, field in model.model_fields.items():
         kinds = getattr(field.annotation, "__args__", (field.annotation,))
         inner = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
         if inner:
-            found |= sections(inner[0], f"{path}.{name}".lstrip("."))
+            by_section |= sections(inner[0], f"{path}.{name}".lstrip("."))
         elif path:
-            found.setdefault(path, set()).add(name)
-    return found
+            by_section.setdefault(path, set()).add(name)
+    return by_section
 
 
 SECTIONS = sections(Settings)
@@ -87,8 +87,8 @@ SECTIONS = sections(Settings)
 
 def test_every_section_and_no_other():
     assert len(SECTIONS) >= 9
-    told = re.findall(r"^### \[([a-z0-9.]+)\]$", TEXT, re.MULTILINE)
-    assert set(told) == set(SECTIONS)
+    documented = re.findall(r"^### \[([a-z0-9.]+)\]$", TEXT, re.MULTILINE)
+    assert set(documented) == set(SECTIONS)
 
 
 @pytest.mark.parametrize("name", SECTIONS)

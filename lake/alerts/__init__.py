@@ -1,6 +1,6 @@
 """Alerts: what is wrong, to the channels of `[alerts]`, once a cause.
 
-alert         what is said: the value
+alert         the value: cause, severity, text
 channels      those that are configured
 webhook, mail, alertmanager, heartbeat   one each
 posting       HTTP requests whose errors show no secret

@@ -1,4 +1,4 @@
-"""One alert: a cause, how bad it is, what to say of it.
+"""One alert: a cause, its severity, its text.
 
 Belongs here: the value, without secrets. Does not: channels.
 """
@@ -21,7 +21,7 @@ def _now() -> datetime:
 
 @dataclass(frozen=True)
 class Alert:
-    """`name` and `labels` are its identity: one cause, whatever it says of it.
+    """`name` and `labels` are its identity: one cause, whatever its text.
 
     It is firing until `ended_at`. Secrets are replaced when it is made.
     """
@@ -44,7 +44,7 @@ class Alert:
     def key(self) -> str:
         """The identity as text."""
         return " ".join(
-            [self.name, *(f"{name}={one}" for name, one in sorted(self.labels.items()))]
+            [self.name, *(f"{name}={value}" for name, value in sorted(self.labels.items()))]
         )
 
     @property

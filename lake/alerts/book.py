@@ -24,7 +24,7 @@ _GIVEN_UP = timedelta(days=2)  # a resolved message that no channel takes is new
 @dataclass
 class _Entry:
     """One alert. `told` are the channels that accepted it as it is now, `fired` those that
-    accepted it as firing: nobody else hears that it is over.
+    accepted it as firing: only these receive its end.
     """
 
     alert: Alert
@@ -34,7 +34,7 @@ class _Entry:
 
 
 class Book:
-    """The open alerts, and the ended ones that somebody still has to hear of."""
+    """The open alerts, and the ended ones that some channel has not received yet."""
 
     def __init__(self, entries: Iterable[_Entry] = ()) -> None:
         self._entries = {entry.alert.key: entry for entry in entries}
@@ -42,7 +42,7 @@ class Book:
     @property
     def open(self) -> list[Alert]:
         """Those that are firing, in the order in which they began."""
-        alerts = [one.alert for one in self._entries.values() if not one.alert.is_resolved]
+        alerts = [entry.alert for entry in self._entries.values() if not entry.alert.is_resolved]
         return sorted(alerts, key=lambda alert: alert.started_at)
 
     def update(self, firing: Collection[Alert], now: datetime) -> None:
@@ -103,7 +103,7 @@ class Book:
     def to_json(self) -> str:
         """The state, for `from_json`."""
         return json.dumps(
-            [asdict(one) | {"alert": one.alert.to_json()} for one in self._entries.values()],
+            [asdict(entry) | {"alert": entry.alert.to_json()} for entry in self._entries.values()],
             separators=(",", ":"),
         )
 
@@ -111,4 +111,6 @@ class Book:
     def from_json(cls, text: str) -> Book:
         """Empty text: nothing is known yet."""
         entries = json.loads(text) if text else []
-        return cls(_Entry(**{**one, "alert": Alert.from_json(one["alert"])}) for one in entries)
+        return cls(
+            _Entry(**{**entry, "alert": Alert.from_json(entry["alert"])}) for entry in entries
+        )

@@ -20,7 +20,7 @@ from lake.config.settings import Settings
 
 
 class Channel(Protocol):
-    """A way to reach somebody. `keeps_state`: it forgets a firing alert that is not repeated."""
+    """A way to notify operators. `keeps_state`: it forgets a firing alert that is not repeated."""
 
     @property
     def name(self) -> str: ...  # noqa: D102
@@ -40,8 +40,8 @@ class Delivery:
 
     def to_json(self) -> dict[str, object]:
         """For `--json`."""
-        told = {"what": self.error.what, **self.error.parts} if self.error else None
-        return {"channel": self.channel, "ok": self.error is None, "error": told}
+        parts = {"what": self.error.what, **self.error.parts} if self.error else None
+        return {"channel": self.channel, "ok": self.error is None, "error": parts}
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ def deliver(
             channel.send(alert)
         except LakeError as error:
             yield Delivery(channel.name, error)
-        except Exception as error:  # noqa: BLE001  whatever it is, the other channels are told
-            found = f"{type(error).__name__}: {error}"
-            yield Delivery(channel.name, PermanentError("an unforeseen error", found=found))
+        except Exception as error:  # noqa: BLE001  whatever it is, the other channels are notified
+            message = f"{type(error).__name__}: {error}"
+            yield Delivery(channel.name, PermanentError("an unforeseen error", found=message))
         else:
             yield Delivery(channel.name)

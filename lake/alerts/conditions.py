@@ -22,7 +22,7 @@ _LOST_DAYS = 7  # they never come back: an alert that never ended would hide the
 
 
 def conditions(settings: Settings, store: Store, now: datetime | None = None) -> list[Alert]:
-    """What is wrong now, from manifests; no source is asked. Raises what the store raises."""
+    """What is wrong now, from manifests; no request to a source. Raises what the store raises."""
     now = now or datetime.now(UTC)
     statuses = read_status(settings, store, None)
     return [
@@ -64,24 +64,24 @@ def _at_risk(settings: Settings, lag: Lag, now: datetime) -> Iterator[Alert]:
 
 
 def _damaged(statuses: Sequence[DatasetStatus]) -> Iterator[Alert]:
-    for one in statuses:
-        labels = {"dataset": one.dataset, "source": one.source}
+    for dataset in statuses:
+        labels = {"dataset": dataset.dataset, "source": dataset.source}
         remedy = (
-            f"remedy: lake verify {one.dataset}; lake export {one.dataset} --force while "
-            f"{one.source} has them"
+            f"remedy: lake verify {dataset.dataset}; lake export {dataset.dataset} --force while "
+            f"{dataset.source} has them"
         )
-        if days := _in_state(one, "damaged"):
+        if days := _in_state(dataset, "damaged"):
             what = "1 day is damaged" if len(days) == 1 else f"{len(days)} days are damaged"
-            summary = f"{one.dataset}: {what} ({_span(days)})"
+            summary = f"{dataset.dataset}: {what} ({_span(days)})"
             yield Alert("LakeDayDamaged", "critical", summary, remedy, labels)
-        if days := _in_state(one, "differs"):
+        if days := _in_state(dataset, "differs"):
             what = "1 day differs" if len(days) == 1 else f"{len(days)} days differ"
-            summary = f"{one.dataset}: {what} ({_span(days)})"
+            summary = f"{dataset.dataset}: {what} ({_span(days)})"
             yield Alert("LakeDayDiffers", "warning", summary, remedy, labels)
 
 
-def _in_state(one: DatasetStatus, state: State) -> list[Day]:
-    return sorted(day for day, status in one.days.items() if status.state == state)
+def _in_state(dataset: DatasetStatus, state: State) -> list[Day]:
+    return sorted(day for day, status in dataset.days.items() if status.state == state)
 
 
 def _span(days: Sequence[Day]) -> str:
@@ -89,11 +89,11 @@ def _span(days: Sequence[Day]) -> str:
 
 
 def _no_success(statuses: Sequence[DatasetStatus], now: datetime) -> Iterator[Alert]:
-    """Of all datasets together: one that stands alone lags, which is said elsewhere."""
+    """Of all datasets together: a single one lags, which has an alert of its own."""
     written = [
         datetime.fromisoformat(day.created_at)
-        for one in statuses
-        for day in one.days.values()
+        for dataset in statuses
+        for day in dataset.days.values()
         if day.created_at
     ]
     last = max(written, default=None)

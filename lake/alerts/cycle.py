@@ -1,8 +1,8 @@
 """Whether the daily work is done: only then is the heartbeat due.
 
-Belongs here: what a whole day's work is, and what the daily report says. Does not: sending either.
+Belongs here: what a whole day's work is, the daily report's content. Does not: sending either.
 
-By manifests, not by what runs say of themselves.
+By manifests, not by the results of runs.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def finished_cycle(
         rows, size = rows + manifest.rows, size + manifest.bytes
     if any(today not in snapshot_days(store, system) for system in snapshots):
         return None
-    names = [one.name for one in guarded(settings)]
+    names = [dataset.name for dataset in guarded(settings)]
     records = remembered(store).datasets if names else {}
     if any(not str(records.get(name, {}).get("at", "")).startswith(str(today)) for name in names):
         return None

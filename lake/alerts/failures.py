@@ -1,6 +1,6 @@
 """Failed partitions, snapshots and runs as alerts: one a cause, not one a partition.
 
-Belongs here: what makes two failures one cause, and what is said of it. Does not: noticing them.
+Belongs here: what makes two failures one cause, and its text. Does not: noticing them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Failure:
     """One thing that failed: a dataset's day, a system's snapshot, the guard, a rehearsal.
 
     `subject` is the dataset or the system, `source` its system, `day` empty where there is none.
-    `text` is the error as people read it; its first line says what, the others are details.
+    `text` is the error as people read it; its first line is the summary, the others are details.
     """
 
     operation: Operation
@@ -63,8 +63,8 @@ class Failure:
 def alerts_of(failures: Iterable[Failure]) -> list[Alert]:
     """One a cause, the oldest first."""
     causes: dict[tuple[str, ...], list[Failure]] = {}
-    for one in sorted(failures, key=lambda failure: (failure.at, failure.subject, failure.day)):
-        causes.setdefault(one.cause, []).append(one)
+    for failed in sorted(failures, key=lambda failure: (failure.at, failure.subject, failure.day)):
+        causes.setdefault(failed.cause, []).append(failed)
     return [_alert(cause, group) for cause, group in causes.items()]
 
 
@@ -74,7 +74,7 @@ def _alert(cause: tuple[str, ...], group: list[Failure]) -> Alert:
     digest = hashlib.sha256("\n".join(cause).encode()).hexdigest()[:12]
     labels = {"source": first.source} if first.source else {}
     labels["cause"] = digest
-    subjects = list(dict.fromkeys(one.subject for one in group))
+    subjects = list(dict.fromkeys(failure.subject for failure in group))
     shown = ", ".join(subjects[:_SHOWN])
     if len(subjects) > _SHOWN:
         shown += f" and {len(subjects) - _SHOWN} more"
@@ -91,10 +91,10 @@ def _alert(cause: tuple[str, ...], group: list[Failure]) -> Alert:
 
 def _extent(group: list[Failure], subjects: list[str]) -> str:
     """What failed, in few words."""
-    days = sorted({one.day for one in group if one.day})
+    days = sorted({failure.day for failure in group if failure.day})
     what = subjects[0] if len(subjects) == 1 else f"{len(subjects)} datasets"
     if not days:
         return what
     span = days[0] if len(days) == 1 else f"{days[0]} … {days[-1]}"
-    number = len({(one.subject, one.day) for one in group})
+    number = len({(failure.subject, failure.day) for failure in group})
     return f"{what}, {number} {'day' if number == 1 else 'days'} ({span})"

@@ -35,13 +35,13 @@ def test_all(settings: Settings) -> list[Delivery]:
         f"Sent by `lake alert test` on {socket.gethostname()}. Nothing is wrong.",
         started_at=now,
     )
-    found: list[Delivery] = []
+    deliveries: list[Delivery] = []
     for channel in open_channels(settings):
         ending = replace(message, ended_at=now + _KEPT) if channel.keeps_state else message
-        found += deliver([channel], ending)
+        deliveries += deliver([channel], ending)
     try:
         if ping(settings):
-            found.append(Delivery("heartbeat"))
+            deliveries.append(Delivery("heartbeat"))
     except LakeError as error:
-        found.append(Delivery("heartbeat", error))
-    return found
+        deliveries.append(Delivery("heartbeat", error))
+    return deliveries

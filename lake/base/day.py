@@ -24,13 +24,13 @@ class Day:
     def parse(cls, text: str) -> Day:
         """YYYY-MM-DD, before the last day of year 9999. Raises UsageError."""
         try:
-            found = date.fromisoformat(text)
+            day = date.fromisoformat(text)
         except ValueError:
-            found = date.max
+            day = date.max
         # fromisoformat takes other spellings, too, and date.max has no day after it.
-        if found == date.max or found.isoformat() != text:
+        if day == date.max or day.isoformat() != text:
             raise UsageError("not a day", expected="YYYY-MM-DD, a UTC day", found=repr(text))
-        return cls(found)
+        return cls(day)
 
     @classmethod
     def today(cls) -> Day:
@@ -73,7 +73,7 @@ class Day:
         return self < Day.today()
 
     def plus(self, days: int) -> Day:
-        """The day so many days later (earlier when negative)."""
+        """The day `days` days later (earlier when negative)."""
         return Day(self.date + timedelta(days=days))
 
     def days_until(self, other: Day) -> int:

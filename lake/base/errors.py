@@ -4,7 +4,7 @@ LakeError
 ├── UsageError                wrong command line or configuration: exit status 2
 │   └── ConfigError           lake.toml or an environment variable
 ├── PermanentError            a retry does not mend it
-│   ├── Refused               the other side said no: credentials, permission, 4xx
+│   ├── Refused               the other side refused: credentials, permission, 4xx
 │   ├── BadData               an answer or object that can't be what it claims to be
 │   ├── Incomplete            a read smaller than the source's own count, suspicious shrinkage
 │   ├── Missing               an object, manifest, server binary or port is not there

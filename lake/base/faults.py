@@ -4,7 +4,7 @@ Belongs here: the points and the signal that one of them sends. Does not: what i
 
 A point is a step of a store's and the key that it is about: `begin` (nothing is there yet),
 `part` (a part of it is), `complete` (all of it, still unseen), `done` (it is seen), `delete` and
-`deleted`. `LAKE_FAULT` says which signal this process gets at which point: `SIGKILL 7` at the
+`deleted`. `LAKE_FAULT` is the signal that this process gets, and the point: `SIGKILL 7` at the
 seventh that it comes to, `SIGSTOP complete tables/*` at the first of that step and pattern of
 keys. Without it a point does nothing.
 """

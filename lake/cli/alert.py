@@ -48,11 +48,13 @@ def test(as_json: bool, config: str | None) -> None:
     _require_channels(settings)
     deliveries = test_all(settings)
     if as_json:
-        click.echo(json.dumps({"channels": [one.to_json() for one in deliveries]}, indent=1))
+        click.echo(
+            json.dumps({"channels": [delivery.to_json() for delivery in deliveries]}, indent=1)
+        )
     else:
-        for one in deliveries:
-            click.echo(_line(one))
-    if any(one.error for one in deliveries):
+        for result in deliveries:
+            click.echo(_line(result))
+    if any(delivery.error for delivery in deliveries):
         sys.exit(1)
 
 
@@ -66,7 +68,7 @@ def check(as_json: bool, config: str | None) -> None:
     rows that a source forgets before the lake holds them, with the hour ([hot]);
     damaged and differing days; no export for 36 hours; a guard of expiry that does not run.
 
-    Reads every manifest, asks no source, sends nothing. Dagster checks the same every 15 minutes
+    Reads every manifest, no source, and sends nothing. Dagster checks the same every 15 minutes
     and sends it.
 
     Exit status: 1 if anything is listed.
@@ -82,14 +84,14 @@ def check(as_json: bool, config: str | None) -> None:
 
     settings = load(config)
     with closing(Exporter(settings)) as exporter:
-        found = conditions(settings, exporter.store)
+        alerts = conditions(settings, exporter.store)
     if as_json:
-        click.echo(json.dumps({"alerts": [one.to_json() for one in found]}, indent=1))
-    for one in found if not as_json else ():
-        click.echo(one.title)
-        for line in one.description.splitlines():
+        click.echo(json.dumps({"alerts": [shown.to_json() for shown in alerts]}, indent=1))
+    for firing in alerts if not as_json else ():
+        click.echo(firing.title)
+        for line in firing.description.splitlines():
             click.echo(f"  {line}")
-    if found:
+    if alerts:
         sys.exit(1)
 
 

@@ -49,14 +49,16 @@ def describe(
             found=f"--from {start}, --to {end}",
         )
     with connect(config) as lake:
-        names = [one.name for one in lake.settings.dataset]
+        names = [dataset.name for dataset in lake.settings.dataset]
         wanted = [lake.settings.dataset_named(dataset).name] if dataset else names
         described = [describe_dataset(lake, name, start, end) for name in wanted]
     if as_json:
-        click.echo(json.dumps([described_as_json(one) for one in described], ensure_ascii=False))
+        click.echo(
+            json.dumps([described_as_json(dataset) for dataset in described], ensure_ascii=False)
+        )
         return
-    for one in described:
-        _print(one, start, end)
+    for described_dataset in described:
+        _print(described_dataset, start, end)
 
 
 def _print(described: Description, start: Day | None, end: Day | None) -> None:

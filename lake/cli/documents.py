@@ -1,6 +1,6 @@
 """`lake documents`.
 
-Belongs here: its options, and where the lines go. Does not: what a line says.
+Belongs here: its options, and where the lines go. Does not: a line's content.
 """
 
 from __future__ import annotations

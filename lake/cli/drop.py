@@ -70,9 +70,11 @@ def drop(
         if day is None:
             days = _held(exporter.store, dataset, days)
         partitions: list[Partition] = []
-        for one in days:
+        for chosen_day in days:
             with _reported(failed):
-                partitions.append(inspect(settings, exporter.store, exporter.source, chosen, one))
+                partitions.append(
+                    inspect(settings, exporter.store, exporter.source, chosen, chosen_day)
+                )
         if force and not yes:
             _confirm([partition for partition in partitions if partition.reason])
         for partition in partitions:
@@ -80,7 +82,9 @@ def drop(
                 dropped.append(remove(exporter.store, partition, force=force))
                 click.echo(_line(dropped[-1]), err=as_json)
     if as_json:
-        click.echo(json.dumps({"dropped": [one.to_json() for one in dropped]}, indent=1))
+        click.echo(
+            json.dumps({"dropped": [partition.to_json() for partition in dropped]}, indent=1)
+        )
     elif not days:
         click.echo(f"{dataset} has no partition from {start} to {end} (exclusive)")
     if failed:
@@ -107,7 +111,10 @@ def _confirm(lost: list[Partition]) -> None:
     """Asks once. Raises UsageError without a terminal, click.Abort for anything but yes."""
     if not lost:
         return
-    listed = [f"  {one.dataset} {one.day}, {_rows(one.rows)}: {one.reason}" for one in lost]
+    listed = [
+        f"  {partition.dataset} {partition.day}, {_rows(partition.rows)}: {partition.reason}"
+        for partition in lost
+    ]
     question = "\n".join(["These can't be exported again:", *listed, "Remove them?"])
     if not sys.stdin.isatty():
         raise UsageError(

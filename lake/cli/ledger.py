@@ -138,7 +138,9 @@ def _report_rollups(statuses: list[DatasetStatus]) -> bool:
             harmful = True
             click.echo(f"{dataset.dataset}: no rollup: {dataset.rollup_problem}", err=True)
         for state in ("missing", "stale", "damaged", "differs"):
-            days = sorted(day for day, one in dataset.days.items() if one.rollup == state)
+            days = sorted(
+                day for day, partition in dataset.days.items() if partition.rollup == state
+            )
             if not days:
                 continue
             harmful |= state not in HARMLESS
@@ -186,7 +188,7 @@ def _print_status(statuses: list[DatasetStatus]) -> None:
                 f"{size:,}",
                 undated,
             )
-    # Where nobody watches, a table is as wide as what it holds.
+    # Without a terminal a table is as wide as its content.
     Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
 
 
@@ -273,7 +275,7 @@ def verify(
             click.echo(f"[{len(findings)}/{len(partitions)}] {_line(finding)}", err=as_json)
         chain = None if dataset else audit.check(exporter.store)
         if keep:
-            names = [one.name for one in settings.datasets_named(dataset)]
+            names = [named.name for named in settings.datasets_named(dataset)]
             record(exporter.store, names, findings)
     bad = sum(not finding.ok for finding in findings)
     if as_json:

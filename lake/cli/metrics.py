@@ -33,7 +33,7 @@ def metrics(output: str | None, sources: bool, config: str | None) -> None:
       rollups by state; the guard of expiry: last run, limit, whether it is held.
     For each system: the newest snapshot's age, and the days that it holds whole.
 
-    Cost: reads every manifest, and the newest of each system's snapshots. No source is asked
+    Cost: reads every manifest, and the newest of each system's snapshots. No request to a source
     without --sources.
 
     deploy/prometheus/rules/monitoring-lake.yml has alert rules for these metrics.
@@ -47,8 +47,8 @@ def metrics(output: str | None, sources: bool, config: str | None) -> None:
 
     settings = load(config)
     with closing(Exporter(settings)) as exporter:
-        found = families(settings, exporter.store, exporter.source if sources else None)
-    text = rendered(found)
+        metric_families = families(settings, exporter.store, exporter.source if sources else None)
+    text = rendered(metric_families)
     if output is None:
         click.echo(text, nl=False)
     else:

@@ -133,7 +133,7 @@ def trend(
     \b
     Example:  lake trend http_errors --quarter 2026Q3 --compare
     """
-    from lake.cli.trend import Asked, list_trends, show_trend  # noqa: PLC0415
+    from lake.cli.trend import TrendRequest, list_trends, show_trend  # noqa: PLC0415
 
     _one_form(as_csv, as_json)
     options = {key: value for key, value in (("metric", metric), ("by", by)) if value is not None}
@@ -143,8 +143,10 @@ def trend(
         _require_list_only(given)
         _write(list_trends(config, none=None if as_json else ""), as_csv, as_json, rows)
         return
-    requested = Asked(name, _range(quarter, start, end), compare, weekly, options, dataset, png)
-    answer = show_trend(requested, config)
+    request = TrendRequest(
+        name, _range(quarter, start, end), compare, weekly, options, dataset, png
+    )
+    answer = show_trend(request, config)
     if not png or as_csv or as_json:
         _write(answer, as_csv, as_json, rows)
 

@@ -101,16 +101,16 @@ def _print(rehearsal: Rehearsal, report: dict[str, str]) -> None:
     click.echo(f"report: {report['html']}")
 
 
-def _line(one: Rehearsed) -> str:
-    state = "ok" if one.ok else "FAILED"
-    head = f"{one.system:<11} {one.day}  {one.chosen:<6}  {state:<6}"
-    if one.recovery is None:
+def _line(rehearsed: Rehearsed) -> str:
+    state = "ok" if rehearsed.ok else "FAILED"
+    head = f"{rehearsed.system:<11} {rehearsed.day}  {rehearsed.chosen:<6}  {state:<6}"
+    if rehearsed.recovery is None:
         return head
-    took = one.recovery
-    values = sum(check.compared for compared in one.compared for check in compared.checks)
-    newest = f", newest data {one.newest[:16]}Z" if one.newest else ""
+    took = rehearsed.recovery
+    values = sum(check.compared for compared in rehearsed.compared for check in compared.checks)
+    newest = f", newest data {rehearsed.newest[:16]}Z" if rehearsed.newest else ""
     return (
         f"{head}  back in {took.total_s:.1f} s (download {took.download_s:.1f}, start "
-        f"{took.start_s:.1f}, first answer {took.first_answer_s:.1f}), {size(one.bytes)}, "
+        f"{took.start_s:.1f}, first answer {took.first_answer_s:.1f}), {size(rehearsed.bytes)}, "
         f"{values:,} comparisons{newest}"
     )

@@ -1,6 +1,6 @@
 """`lake replay`.
 
-Belongs here: options, and what is printed for the person and the program that asked.
+Belongs here: options, and what is printed for the user and for programs.
 Does not: replaying, servers.
 """
 

@@ -1,6 +1,6 @@
 """`lake restore`.
 
-Belongs here: options, and what is printed for the person and the program that asked.
+Belongs here: options, and what is printed for the user and for programs.
 Does not: restoring, servers.
 """
 
@@ -236,10 +236,13 @@ def _down(system: str, into: Path, *, as_json: bool) -> None:
     from lake.restore.directory import bring_down  # noqa: PLC0415
     from lake.restore.files import restored_snapshot  # noqa: PLC0415
 
-    found = restored_snapshot(into)
-    if found["system"] != system:
+    restored = restored_snapshot(into)
+    if restored["system"] != system:
         raise UsageError(
-            "another system was restored there", where=into, expected=system, found=found["system"]
+            "another system was restored there",
+            where=into,
+            expected=system,
+            found=restored["system"],
         )
     stopped = bring_down(into)
     click.echo(f"{'server stopped, ' if stopped else ''}{into} removed", err=True)

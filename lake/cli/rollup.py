@@ -68,14 +68,22 @@ def rollup(
     settings = load(config)
     datasets = with_rollups(settings, dataset)
     results: list[RolledDay] = []
-    for one in roll_up(settings, open_store(settings), datasets, days, jobs=jobs, force=force):
-        results.append(one)
-        if one.rolled.state != "current":
-            click.echo(_line(one), err=True)
-    counts = {state: sum(one.rolled.state == state for one in results) for state in _STATES}
+    for rolled_day in roll_up(
+        settings, open_store(settings), datasets, days, jobs=jobs, force=force
+    ):
+        results.append(rolled_day)
+        if rolled_day.rolled.state != "current":
+            click.echo(_line(rolled_day), err=True)
+    counts = {
+        state: sum(rolled_day.rolled.state == state for rolled_day in results) for state in _STATES
+    }
     if as_json:
-        ordered = sorted(results, key=lambda one: (one.dataset, one.day))
-        click.echo(json.dumps({**counts, "rollups": [one.to_json() for one in ordered]}, indent=1))
+        ordered = sorted(results, key=lambda rolled_day: (rolled_day.dataset, rolled_day.day))
+        click.echo(
+            json.dumps(
+                {**counts, "rollups": [rolled_day.to_json() for rolled_day in ordered]}, indent=1
+            )
+        )
     else:
         summary = ", ".join(f"{number} {state}" for state, number in counts.items() if number)
         click.echo(summary or "no day in the lake has a dataset with a rollup")

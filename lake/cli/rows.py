@@ -136,5 +136,5 @@ def _distinct(names: Sequence[str]) -> list[str]:
     distinct: dict[str, None] = {}
     for name in names:
         free = [name, *(f"{name}_{number}" for number in range(1, len(names)))]
-        distinct[next(one for one in free if one not in distinct)] = None
+        distinct[next(name for name in free if name not in distinct)] = None
     return list(distinct)

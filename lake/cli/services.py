@@ -51,13 +51,16 @@ def list_(as_json: bool) -> None:
     from lake.servers import EXTRA_PROGRAMS, PROGRAM_NAMES, find  # noqa: PLC0415
     from lake.servers.installing import how_installed  # noqa: PLC0415
 
-    found = {name: find(name) for name in PROGRAM_NAMES}
-    found |= {name: there for name in EXTRA_PROGRAMS if (there := find(name))}
+    binaries = {name: find(name) for name in PROGRAM_NAMES}
+    binaries |= {name: there for name in EXTRA_PROGRAMS if (there := find(name))}
     if as_json:
-        rows = {name: _row(one) | {"install": how_installed(name)} for name, one in found.items()}
+        rows = {
+            name: _row(binary) | {"install": how_installed(name)}
+            for name, binary in binaries.items()
+        }
         click.echo(json.dumps(rows, indent=2))
         return
-    for name, binary in found.items():
+    for name, binary in binaries.items():
         missing = f"missing; `lake services install {name}` gets {how_installed(name)}"
         click.echo(f"{name:<11} {_line(binary) if binary else missing}")
 
@@ -81,14 +84,16 @@ def install(name: tuple[str, ...], as_json: bool) -> None:
     from lake.servers.progress import shown  # noqa: PLC0415
 
     end_on_signals(_INTERRUPTED)
-    chosen = [check_program(one) for one in name or PROGRAM_NAMES]
+    chosen = [check_program(program) for program in name or PROGRAM_NAMES]
     with shown(sys.stderr) as progress:
         installed = install_all(chosen, progress)
     if as_json:
-        click.echo(json.dumps({one: _row(binary) for one, binary in installed.items()}, indent=2))
+        click.echo(
+            json.dumps({program: _row(binary) for program, binary in installed.items()}, indent=2)
+        )
         return
-    for one, binary in installed.items():
-        click.echo(f"{one:<11} {_line(binary)}")
+    for installed_name, binary in installed.items():
+        click.echo(f"{installed_name:<11} {_line(binary)}")
 
 
 @services.command()

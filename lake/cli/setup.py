@@ -74,14 +74,14 @@ def init(
     path = Path(output or config or os.environ.get("LAKE_CONFIG") or DEFAULT_FILE)
     _check_writable(path, force=force)
     s3 = _s3_keys(os.environ, root, s3_endpoint, s3_region, create_bucket=create_bucket)
-    found = look({"mongo": mongo, "prometheus": prometheus, "loki": loki}, os.environ)
-    written = LakeToml(_root_seen_from(path, root), found, s3)
+    sources = look({"mongo": mongo, "prometheus": prometheus, "loki": loki}, os.environ)
+    written = LakeToml(_root_seen_from(path, root), sources, s3)
     _write(path, written.render())
     if as_json:
         click.echo(json.dumps(_to_json(path, written), indent=1))
     else:
         _print_found(path, written)
-    _report_variables(found)
+    _report_variables(sources)
     _check_bucket(path, create=create_bucket)
 
 
@@ -112,7 +112,7 @@ def _s3_keys(
     create_bucket: bool,
 ) -> dict[str, str]:
     """The keys of [s3]: the options', else what the environment has of them. None is secret."""
-    arguments = {"endpoint_url": endpoint, "region": region}
+    options = {"endpoint_url": endpoint, "region": region}
     if (endpoint or region or create_bucket) and not root.startswith("s3://"):
         raise UsageError(
             "the S3 options need a root on S3",
@@ -122,7 +122,7 @@ def _s3_keys(
         )
     prefix = "LAKE_S3__"
     known = {k.removeprefix(prefix).lower(): v for k, v in env.items() if k.startswith(prefix)}
-    return known | {key: value for key, value in arguments.items() if value}
+    return known | {key: value for key, value in options.items() if value}
 
 
 def _check_bucket(path: Path, *, create: bool) -> None:
@@ -213,8 +213,8 @@ def _print_found(path: Path, written: LakeToml) -> None:
     click.echo(f"  {lake} status{option}")
 
 
-def _report_variables(found_sources: list[FoundSource]) -> None:
-    for variable in (variable for source in found_sources for variable in source.variables):
+def _report_variables(sources: list[FoundSource]) -> None:
+    for variable in (variable for source in sources for variable in source.variables):
         click.echo(f"Secrets are not written: set {variable} wherever lake runs.", err=True)
 
 

@@ -135,25 +135,29 @@ def _list(*, as_json: bool, config: str | None) -> None:
     from lake.snapshots.holding import spans  # noqa: PLC0415
     from lake.store import open_store  # noqa: PLC0415
 
-    found = list(every_snapshot(open_store(load(config)), SYSTEMS))
-    damaged = any(isinstance(one, Unreadable) for one in found)
+    manifests = list(every_snapshot(open_store(load(config)), SYSTEMS))
+    damaged = any(isinstance(manifest, Unreadable) for manifest in manifests)
     if as_json:
-        rows = [vars(one) if isinstance(one, Unreadable) else _row(one) for one in found]
+        rows = [
+            vars(manifest) if isinstance(manifest, Unreadable) else _row(manifest)
+            for manifest in manifests
+        ]
         click.echo(json.dumps(rows, indent=1))
         sys.exit(int(damaged))
-    if not found:
+    if not manifests:
         click.echo("no snapshots yet: `lake snapshot mongo|prometheus|loki` takes one")
-    for one in found:
-        if isinstance(one, Unreadable):
-            click.echo(f"{one.system:<11} {one.day}  DAMAGED  {one.problem}")
+    for listed in manifests:
+        if isinstance(listed, Unreadable):
+            click.echo(f"{listed.system:<11} {listed.day}  DAMAGED  {listed.problem}")
             continue
-        server = f"{one.server.get('name')} {one.server.get('version')}"
+        server = f"{listed.server.get('name')} {listed.server.get('version')}"
         click.echo(
-            f"{one.system:<11} {one.day}  {one.paths:>6} {plural(one.paths, 'file'):<5}  "
-            f"{size(one.bytes):>9}  {server}, taken {one.created_at[:16]}Z, "
-            f"holds {spans(one.held_days())}"
+            f"{listed.system:<11} {listed.day}  "
+            f"{listed.paths:>6} {plural(listed.paths, 'file'):<5}  "
+            f"{size(listed.bytes):>9}  {server}, taken {listed.created_at[:16]}Z, "
+            f"holds {spans(listed.held_days())}"
         )
-        for warning in one.warnings():
+        for warning in listed.warnings():
             click.echo(f"{'':<11} warning: {warning}")
     sys.exit(int(damaged))
 
@@ -215,15 +219,17 @@ def verify(
     )
     findings = []
     with shown(sys.stderr) as progress:
-        for one in chosen:
-            if isinstance(one, Unreadable):
-                findings.append(SnapshotFinding(one.system, one.day, 0, 0, (one.problem,)))
+        for manifest in chosen:
+            if isinstance(manifest, Unreadable):
+                findings.append(
+                    SnapshotFinding(manifest.system, manifest.day, 0, 0, (manifest.problem,))
+                )
                 if not as_json:
                     _print_finding(findings[-1].to_json())
                 continue
-            report = reading(progress, f"{one.system} {one.day}", one.bytes)
+            report = reading(progress, f"{manifest.system} {manifest.day}", manifest.bytes)
             findings.append(
-                verify_snapshot(store, one, sample_percent=percent, seed=seed, progress=report)
+                verify_snapshot(store, manifest, sample_percent=percent, seed=seed, progress=report)
             )
             if not as_json:
                 _print_finding(findings[-1].to_json())
@@ -323,18 +329,18 @@ def _print_finding(finding: dict[str, object]) -> None:
         click.echo(f"  {problem}")
 
 
-def _row(snapshot_manifest: SnapshotManifest) -> dict[str, object]:
+def _row(manifest: SnapshotManifest) -> dict[str, object]:
     return {
-        "system": snapshot_manifest.system,
-        "day": snapshot_manifest.day,
-        "created_at": snapshot_manifest.created_at,
-        "files": snapshot_manifest.paths,
-        "objects": len(snapshot_manifest.objects),
-        "bytes": snapshot_manifest.bytes,
-        "server": snapshot_manifest.server,
-        "window": snapshot_manifest.window,
-        "whole_days": [str(day) for day in snapshot_manifest.held_days()],
-        "counts": snapshot_manifest.counts,
-        "warnings": snapshot_manifest.warnings(),
-        "restore": snapshot_manifest.restore,
+        "system": manifest.system,
+        "day": manifest.day,
+        "created_at": manifest.created_at,
+        "files": manifest.paths,
+        "objects": len(manifest.objects),
+        "bytes": manifest.bytes,
+        "server": manifest.server,
+        "window": manifest.window,
+        "whole_days": [str(day) for day in manifest.held_days()],
+        "counts": manifest.counts,
+        "warnings": manifest.warnings(),
+        "restore": manifest.restore,
     }

@@ -33,7 +33,7 @@ def write_table(answer: Answer, wanted: int | None = None) -> None:
     """Columns side by side where they fit, else a line a field.
 
     A terminal shows `wanted` rows (0: all), by default as many as 100 lines hold; a pipe or
-    a file gets all rows, none of them folded. Standard error says how many rows there are.
+    a file gets all rows, none of them folded. Standard error has the number of rows.
     Raises LakeError where the query fails on the way.
     """
     if sys.stdout.isatty():

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Asked:
+class TrendRequest:
     """The command line of `lake trend NAME`."""
 
     name: str
@@ -33,68 +33,68 @@ class Asked:
     png: Path | None
 
 
-def show_trend(requested: Asked, config: str | None) -> Answer:
+def show_trend(request: TrendRequest, config: str | None) -> Answer:
     """The answer; notes go to standard error, a plot to its file. Raises LakeError."""
     from lake.query import connect  # noqa: PLC0415
     from lake.trends import Choices, Days, draw, fitting, trend_named  # noqa: PLC0415
 
-    _require_one(requested)
+    _require_one(request)
     with connect(config) as lake:
-        trend = trend_named(requested.name, lake.settings)
-        choices = Choices(requested.options, requested.dataset)
-        days = Days(*requested.days)
-        found = fitting(lake, trend, days.start, days.end, choices)
-        answer = _answer(lake, found, requested, days)
-        _report(lake, found, requested, days)
+        trend = trend_named(request.name, lake.settings)
+        choices = Choices(request.options, request.dataset)
+        days = Days(*request.days)
+        fitted = fitting(lake, trend, days.start, days.end, choices)
+        answer = _answer(lake, fitted, request, days)
+        _report(lake, fitted, request, days)
         for note in answer.left_out:
             click.echo(note, err=True)
-    if requested.png:
-        chosen = [f"{option}: {value}" for option, value in requested.options.items() if value]
-        draw(trend, answer, days.start, days.end, requested.png, chosen)
-        click.echo(str(requested.png), err=True)
+    if request.png:
+        chosen = [f"{option}: {value}" for option, value in request.options.items() if value]
+        draw(trend, answer, days.start, days.end, request.png, chosen)
+        click.echo(str(request.png), err=True)
     return answer
 
 
-def _answer(lake: Lake, fit: Fit, requested: Asked, days: Days) -> Answer:
+def _answer(lake: Lake, fit: Fit, request: TrendRequest, days: Days) -> Answer:
     from lake.trends import ask_fitting, by_week, compare  # noqa: PLC0415
 
-    if requested.compare:
+    if request.compare:
         return compare(lake, fit, days)
-    if requested.weekly:
+    if request.weekly:
         return by_week(lake, fit, days)
     return ask_fitting(lake, fit, days.start, days.end)
 
 
-def _require_one(requested: Asked) -> None:
+def _require_one(request: TrendRequest) -> None:
     """Raises UsageError."""
-    if requested.compare and requested.weekly:
+    if request.compare and request.weekly:
         raise UsageError("--compare and --weekly exclude each other")
-    if requested.png and (requested.compare or requested.weekly):
+    if request.png and (request.compare or request.weekly):
         raise UsageError("--png plots the trend alone, without --compare and --weekly")
 
 
-def _report(lake: Lake, found: Fit, requested: Asked, days: Days) -> None:
+def _report(lake: Lake, fitted: Fit, request: TrendRequest, days: Days) -> None:
     """A hole in the lake must not look like a quiet day."""
     from lake.query.notes import missing_days  # noqa: PLC0415
     from lake.trends import before, missing_of, weeks  # noqa: PLC0415
 
-    for source in found.sources:
+    for source in fitted.sources:
         if source.others:
             others = ", ".join(source.others)
             click.echo(
-                f"{found.trend.name} reads {source.dataset}; {others} would fit, too (--dataset)",
+                f"{fitted.trend.name} reads {source.dataset}; {others} would fit, too (--dataset)",
                 err=True,
             )
     ranges = [days]
-    if requested.compare:
+    if request.compare:
         ranges = [before(days), days]
-    elif requested.weekly:
+    elif request.weekly:
         ranges = [weeks(days)]
-    for one in ranges:
-        wanted = f"{one.start.days_until(one.end)} days"
-        if requested.compare:
-            wanted += f" from {one.start} to {one.end.plus(-1)}"
-        for dataset, missing in missing_of(lake, found, one.start, one.end).items():
+    for span in ranges:
+        wanted = f"{span.start.days_until(span.end)} days"
+        if request.compare:
+            wanted += f" from {span.start} to {span.end.plus(-1)}"
+        for dataset, missing in missing_of(lake, fitted, span.start, span.end).items():
             click.echo(missing_days(dataset, missing, wanted), err=True)
 
 

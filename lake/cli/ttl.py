@@ -68,13 +68,15 @@ def plan(dataset: tuple[str, ...], as_json: bool, config: str | None) -> None:
     plans = []
     with _site(config) as (settings, site):
         records = remembered(site.store).datasets
-        for one in make_plans(site, settings.datasets_named(dataset), records):
-            plans.append(one)
+        for made in make_plans(site, settings.datasets_named(dataset), records):
+            plans.append(made)
             if not as_json:
-                _show(one)
+                _show(made)
     if as_json:
-        click.echo(json.dumps({"datasets": [one.to_json() for one in plans]}, indent=1))
-    if not all(one.ok for one in plans):
+        click.echo(
+            json.dumps({"datasets": [dataset_plan.to_json() for dataset_plan in plans]}, indent=1)
+        )
+    if not all(dataset_plan.ok for dataset_plan in plans):
         sys.exit(1)
 
 
@@ -104,18 +106,18 @@ def apply(dataset: tuple[str, ...], yes: bool, as_json: bool, config: str | None
     with _site(config) as (settings, site):
         datasets = settings.datasets_named(dataset)
         _require_enabled(settings, datasets)
-        for one in set_limits(
+        for applied in set_limits(
             site,
             datasets,
             show=lambda plan: _show(plan, err=as_json),
             confirm=lambda plans: None if yes else _confirm(plans),
         ):
-            done.append(one)
+            done.append(applied)
             if not as_json:
-                click.echo(_result(one))
+                click.echo(_result(applied))
     if as_json:
-        click.echo(json.dumps({"datasets": [one.to_json() for one in done]}, indent=1))
-    if not all(one.ok for one in done):
+        click.echo(json.dumps({"datasets": [applied.to_json() for applied in done]}, indent=1))
+    if not all(applied.ok for applied in done):
         sys.exit(1)
 
 
@@ -136,7 +138,7 @@ def _site(config: str | None) -> Iterator[tuple[Settings, Site]]:
 def _require_enabled(settings: Settings, datasets: Sequence[Dataset]) -> None:
     from lake.ttl.terms import terms_of  # noqa: PLC0415
 
-    if not any(terms_of(settings, one).enabled for one in datasets):
+    if not any(terms_of(settings, dataset).enabled for dataset in datasets):
         raise ConfigError(
             "no expiry is enabled",
             where="[ttl]" if len(datasets) != 1 else f"[ttl], dataset {datasets[0].name}",
@@ -147,7 +149,7 @@ def _require_enabled(settings: Settings, datasets: Sequence[Dataset]) -> None:
 
 def _confirm(plans: Sequence[Plan]) -> None:
     """Asks once. Raises UsageError without a terminal, click.Abort for anything but yes."""
-    listed = [f"  {one.dataset}: {_rows(one.deletes)}, all of them proven" for one in plans]
+    listed = [f"  {lossy.dataset}: {_rows(lossy.deletes)}, all of them proven" for lossy in plans]
     question = "\n".join(["These expire at the source:", *listed, "Let them expire?"])
     if not sys.stdin.isatty():
         raise UsageError(
@@ -184,11 +186,11 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield f"  now     {named}; wanted: {_days(plan.wanted_s)}"
     if plan.days or plan.at_once:
         yield f"  rows    {plan.at_once:,} would expire at once under the wanted limit"
-    for (state, why), group in groupby(plan.days, key=lambda one: (one.state, one.why)):
+    for (state, why), group in groupby(plan.days, key=lambda day: (day.state, day.why)):
         days = list(group)
         span = str(days[0].day) if len(days) == 1 else f"{days[0].day} … {days[-1].day}"
         many = "1 day" if len(days) == 1 else f"{len(days)} days"
-        rows = sum(one.source_count for one in days)
+        rows = sum(day.source_count for day in days)
         yield f"          {span}  {many}, {_rows(rows)}: {state}" + (f" ({why})" if why else "")
     counts = Counter({"without a date to expire by": plan.never})
     counts["of no day, to expire by a date in an array"] = plan.undated

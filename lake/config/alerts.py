@@ -25,7 +25,9 @@ def _address(text: str) -> str:
 
 def _listed(value: Any) -> Any:
     """The environment has one text, with commas."""
-    return [one for one in value.split(",") if one.strip()] if isinstance(value, str) else value
+    return (
+        [entry for entry in value.split(",") if entry.strip()] if isinstance(value, str) else value
+    )
 
 
 Address = Annotated[str, AfterValidator(_address)]

@@ -1,4 +1,4 @@
-"""pydantic's findings about lake.toml, said so that a stranger knows what to type.
+"""pydantic's findings about lake.toml as errors that name what to type.
 
 Belongs here: the wording. Does not: the rules (settings, datasets).
 """
@@ -38,11 +38,13 @@ def explain(
 ) -> ConfigError:
     """The first finding: what is wrong, where, and what would be right."""
     # A key that is unknown goes first: the one that is missing is often what was meant.
-    finding = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    finding = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     key, kind = _key(finding["loc"], data)
     if key[-1] == "[key]":  # a name in a table, where it has been confused with its value
         key = key[:-2]
-    origins = [place for found, place in origin.items() if key[: len(found)] == found[: len(key)]]
+    origins = [
+        place for prefix, place in origin.items() if key[: len(prefix)] == prefix[: len(key)]
+    ]
     where = origins[0] if origins else f"{path}: {_section(key[:-1])}"
     name = key[-1]
     if finding["type"] == "extra_forbidden":

@@ -54,7 +54,7 @@ def password_of(url: str) -> str:
 def secrets_of(url: str) -> list[str]:
     """The secrets of a URL, as written there: the password, and those of a Mongo URI's options."""
     options = _SECRET_OPTION.findall(url.partition("?")[1] + url.partition("?")[2])
-    return [one for one in (password_of(url), *(a or b for a, b in options)) if one]
+    return [secret for secret in (password_of(url), *(a or b for a, b in options)) if secret]
 
 
 def without_secrets(url: str) -> str:
@@ -88,11 +88,11 @@ def apply_environment(data: dict[str, Any], env: Mapping[str, str]) -> dict[Key,
 
 def _headers(text: str, variable: str) -> dict[str, str]:
     try:
-        found = json.loads(text)
-        if isinstance(found, dict):
-            return found
+        headers = json.loads(text)
+        if isinstance(headers, dict):
+            return headers
     except json.JSONDecodeError:
-        found = None
+        headers = None
     raise ConfigError(
         "headers are a JSON object",
         where=_where(variable),
@@ -110,8 +110,8 @@ def _section(data: dict[str, Any], parents: list[str], variable: str) -> dict[st
 
 
 def _dataset(data: dict[str, Any], name: str, variable: str) -> dict[str, Any]:
-    found = data.get("dataset")
-    tables = {str(d.get("name")): d for d in _list(found) if isinstance(d, dict)}
+    datasets = data.get("dataset")
+    tables = {str(d.get("name")): d for d in _list(datasets) if isinstance(d, dict)}
     if name not in tables:
         raise ConfigError(
             f"no dataset {name!r}",
@@ -199,7 +199,7 @@ def register_url(url: str) -> None:
 
 
 def _has_token(url: str) -> bool:
-    """Whether it has credentials, or a part of its path or query that nobody would think up."""
+    """Whether it has credentials, or a random part in its path or query."""
     path = re.split(r"[/?#&=]", url.partition("://")[2])[1:]
     return bool(secrets_of(url)) or any(_TOKEN.fullmatch(part) for part in path)
 

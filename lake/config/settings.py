@@ -46,7 +46,7 @@ class LakeSection(Section):
     """
 
     root: Annotated[str, Field(min_length=1)]
-    # A fixed day, not so many days before today: a start that moves would take old partitions
+    # A fixed day, not a number of days before today: a start that moves would take old partitions
     # out of Dagster's history, and two processes could disagree on it around midnight.
     first_day: date = date(2024, 1, 1)
     rollups: Annotated[str, Field(min_length=1)] = "rollups"
@@ -141,9 +141,9 @@ class Settings(Section):
         return tuple(self.dataset_named(name) for name in dict.fromkeys(names)) or self.dataset
 
 
-def find_file(arguments: str | None = None, env: Mapping[str, str] = os.environ) -> Path:
+def find_file(config: str | None = None, env: Mapping[str, str] = os.environ) -> Path:
     """`--config`, else LAKE_CONFIG, else lake.toml here. Raises ConfigError."""
-    path = Path(arguments or env.get("LAKE_CONFIG") or DEFAULT_FILE)
+    path = Path(config or env.get("LAKE_CONFIG") or DEFAULT_FILE)
     try:
         there = path.is_file()
     except OSError as error:  # such as a directory without permission
@@ -157,12 +157,12 @@ def find_file(arguments: str | None = None, env: Mapping[str, str] = os.environ)
     return path
 
 
-def load(arguments: str | None = None, env: Mapping[str, str] = os.environ) -> Settings:
+def load(config: str | None = None, env: Mapping[str, str] = os.environ) -> Settings:
     """Reads the file, lays the environment over it and checks every key.
 
     Raises ConfigError: no file, no TOML, an unknown key, a wrong value, a secret in the file.
     """
-    path = find_file(arguments, env)
+    path = find_file(config, env)
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

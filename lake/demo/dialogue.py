@@ -1,6 +1,6 @@
-"""The requests of a day: who said what when, and what the pipeline made of it.
+"""The requests of a day: users, texts, times, and the pipeline's result.
 
-Belongs here: one request as it happened, told to nobody yet. Does not: how MongoDB,
+Belongs here: one request as it happened, in no system yet. Does not: how MongoDB,
 Prometheus or Loki hold it (documents, metrics, logs).
 
 A day is a pure function of (scenario, day); all times are milliseconds since the epoch.
@@ -192,7 +192,7 @@ def _turns(rng: random.Random, scenario: Scenario, session: _Session) -> Iterato
         request = _request(rng, scenario, session, at, text)
         yield request
         at = request.finished_ms + rng.randint(2_500, 14_000)
-        # After an error the same is said again.
+        # After an error the user repeats the text.
         text = text if request.failure else say(rng, session.language)
 
 

@@ -187,16 +187,16 @@ def _performance(request: Request) -> Document:
 
 
 def _attributes(request: Request, stage: Stage) -> Document:
-    """What the stage tells about itself; each stage has other keys."""
+    """The stage's attributes; each stage has other keys."""
     if stage.failed and request.failure:
         return {"errorCode": request.failure.code}
-    reported: dict[str, Document] = {
+    by_stage: dict[str, Document] = {
         MEMORY: {"memoryCount": request.memory_count},
         DOCUMENT: {"documentCount": request.document_count, "index": "miyou-documents"},
         LLM: {"model": request.model, "totalTokens": request.total_tokens},
         TTS: {"sentenceCount": request.sentence_count, "audioChunks": request.audio_chunks},
     }
-    return reported.get(stage.name, {"release": request.release})
+    return by_stage.get(stage.name, {"release": request.release})
 
 
 def _rollup(minute_ms: int, requests: Sequence[Request]) -> Document:

@@ -50,7 +50,7 @@ def load_samples(url: str, scenario: Scenario, step: Callable[[], None]) -> tupl
     for day in metrics_of(scenario):
         body = snappy.compress(_write_request(day), asbytes=True)
         http.request("POST", "/api/v1/write", data=body, headers=_HEADERS)
-        counts = Counter(series_item.name for series_item in day.series for _ in day.scrapes)
+        counts = Counter(one_series.name for one_series in day.series for _ in day.scrapes)
         series, samples = len(day.series), samples + day.samples
         step()
     last = scenario.end.plus(-1)

@@ -33,7 +33,7 @@ class Loaded:
 
     @property
     def requests(self) -> int:
-        """How many simulated requests all of it tells of."""
+        """Number of simulated requests in all of it."""
         return self.documents["usage_analytics"]
 
 
@@ -70,7 +70,7 @@ def load(
 
 
 class _Steps:
-    """Counts each source's days, reports them one at a time, ends the loaders when told to."""
+    """Counts each source's days, reports them one at a time, ends the loaders on `stop`."""
 
     def __init__(self, days: int, progress: Progress | None) -> None:
         self._days = days

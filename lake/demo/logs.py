@@ -157,7 +157,7 @@ def _access_line(rng: random.Random, request: Request) -> str:
 
 
 def _background(rng: random.Random, scenario: Scenario, day: Day) -> Entries:
-    """What the containers say without being asked."""
+    """Lines that the containers write without a request."""
     downtimes = [(restart.stop_ms, restart.ready_ms) for restart in scenario.restarts]
     for at_ms in range(day.start_ms + 7_000, day.end_ms, 5 * _MINUTE_MS):
         jitter_ns = rng.randint(1, 999_999)

@@ -100,7 +100,7 @@ class Place:
         """Makes the directory ready for that many days up to yesterday.
 
         Without `fresh` what is there is kept. Raises UsageError where the directory holds
-        something that is not the demo's, or another number of days than asked for.
+        something that is not the demo's, or another number of days than requested.
         """
         mark = self._mark()
         if mark is None and self.root.exists() and any(self.root.iterdir()):

@@ -157,7 +157,11 @@ def _ledger(settings: Settings, window: list[Day], reporter: Reporter) -> list[d
             settings, exporter.store, exporter.source, window[0], window[-1].plus(1)
         )
     for dataset in status:
-        bad = [f"{day} {one.state}" for day, one in dataset.days.items() if one.state != "verified"]
+        bad = [
+            f"{day} {status.state}"
+            for day, status in dataset.days.items()
+            if status.state != "verified"
+        ]
         if bad or dataset.problem:
             raise Incomplete(
                 f"{dataset.dataset} is not whole",
@@ -185,21 +189,21 @@ def _totals(
     ends = stack.endpoints
     with reporter.step("The same totals, from each source and from the lake"):
         with ThreadPoolExecutor() as pool:
-            requested = {
+            answers = {
                 "MongoDB, by aggregation": pool.submit(totals.of_mongo, ends["mongo"]["uri"]),
                 "Prometheus, by PromQL": pool.submit(
                     totals.of_prometheus, ends["prometheus"]["url"], window
                 ),
                 "Loki, by LogQL": pool.submit(totals.of_loki, ends["loki"]["url"], window),
             }
-        found = {name: asdict(answer.result()) for name, answer in requested.items()}
+        totals_by_source = {name: asdict(answer.result()) for name, answer in answers.items()}
         sql = resource_path("sql/checks/demo_totals.sql").read_text("utf-8")
         with connect(settings) as lake:
             for row in lake.rows(sql):
-                found[f"lake: {row.pop('table')}"] = row
-    if len({tuple(row.items()) for row in found.values()}) != 1:
-        raise Incomplete("the sources and the lake have different totals", found=found)
-    return found
+                totals_by_source[f"lake: {row.pop('table')}"] = row
+    if len({tuple(row.items()) for row in totals_by_source.values()}) != 1:
+        raise Incomplete("the sources and the lake have different totals", found=totals_by_source)
+    return totals_by_source
 
 
 def _plots(

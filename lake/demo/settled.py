@@ -17,13 +17,13 @@ _LOOK_S = 0.25
 def wait_until(expected: int, count: Callable[[], int], *, where: str) -> None:
     """Returns once the count is as expected. Raises Incomplete if it never becomes so."""
     deadline = time.monotonic() + _WITHIN_S
-    while (found := count()) != expected:
+    while (counted := count()) != expected:
         if time.monotonic() > deadline:
             raise Incomplete(
                 "the server does not hold what the demo wrote",
                 where=where,
                 expected=expected,
-                found=found,
+                found=counted,
                 remedy="was there data of another window before? begin with an empty directory",
             )
         time.sleep(_LOOK_S)

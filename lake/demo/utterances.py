@@ -1,4 +1,4 @@
-"""What people say to miyou, and in which language.
+"""Users' texts to miyou, by language.
 
 Belongs here: made-up sentences. Does not: who says them when (dialogue).
 """

@@ -1,10 +1,10 @@
-"""What servers hold, told as a lake.toml that exports it.
+"""What servers hold, as a lake.toml that exports it.
 
 mongo, prometheus, loki   look at one server each
-found                     what they tell
+found                     what they hold
 lake_toml                 how it is written down
 
-Belongs here: looking at servers that nobody has described yet.
+Belongs here: inspecting servers without a configuration yet.
 Does not: reading their data (lake.systems), the shell's options (lake.cli).
 """
 

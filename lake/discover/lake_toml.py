@@ -27,7 +27,7 @@ _HEAD = """\
 
 
 _OPTIONAL = """\
-# Optional: data expires at the source after so many days, once the lake is proven to hold it.
+# Optional: data expires at the source after a number of days, once the lake is proven to hold it.
 # Shown by: lake ttl plan
 # [ttl]
 # enabled = true
@@ -83,14 +83,14 @@ class LakeToml:
         return "\n".join(lines) + "\n"
 
     def _hot(self) -> str:
-        lines = ["# For so many days each source keeps its data: lag alarms and checks rely on it."]
+        lines = ["# Days that each source keeps its data: lag alarms and checks rely on it."]
         lines.append("[hot]")
         for source in self.found:
-            days, reported = source.hot_days, source.hot_basis
+            days, basis = source.hot_days, source.hot_basis
             if days is None:
                 days = HotSection.model_fields[source.source].default
-                reported = f"unknown ({reported}): the default, correct it"
-            lines.append(f"{source.source} = {days}  # {_comment(reported)}")
+                basis = f"unknown ({basis}): the default, correct it"
+            lines.append(f"{source.source} = {days}  # {_comment(basis)}")
         return "\n".join(lines) + "\n"
 
 
@@ -102,26 +102,26 @@ def toml(value: Value) -> str:
 
 
 def _source(source: FoundSource) -> str:
-    reported = [
+    comments = [
         source.summary,
         *(f"{variable} holds what is secret" for variable in source.variables),
     ]
-    return _section(f"sources.{source.source}", source.section, reported)
+    return _section(f"sources.{source.source}", source.section, comments)
 
 
-def _section(name: str, keys: Mapping[str, Value], reported: Sequence[str] = ()) -> str:
-    lines = [*(f"# {_comment(line)}" for line in reported), f"[{name}]"]
+def _section(name: str, keys: Mapping[str, Value], comments: Sequence[str] = ()) -> str:
+    lines = [*(f"# {_comment(line)}" for line in comments), f"[{name}]"]
     return "\n".join([*lines, *(f"{key} = {toml(value)}" for key, value in keys.items())]) + "\n"
 
 
 def _dataset(name: str, table: FoundTable) -> str:
     lines = ["[[dataset]]", f"name = {toml(name)}"]
     lines += [f"{key} = {toml(value)}" for key, value in table.keys.items()]
-    reported = [f"# {_comment(line)}" for line in table.seen]
+    comments = [f"# {_comment(line)}" for line in table.seen]
     if table.why_not:
-        reported.append(f"# Left out: {_comment(table.why_not)}.")
+        comments.append(f"# Left out: {_comment(table.why_not)}.")
         lines = [f"# {line}" for line in lines]
-    return "\n".join([*reported, *lines]) + "\n"
+    return "\n".join([*comments, *lines]) + "\n"
 
 
 def _comment(text: str) -> str:

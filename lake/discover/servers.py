@@ -38,8 +38,8 @@ def look(addresses: Mapping[str, str | None], env: Mapping[str, str]) -> list[Fo
     sources = _sources(addresses, env)
     sections = [(name, section) for name in SYSTEMS if (section := getattr(sources, name))]
     with ThreadPoolExecutor() as pool:
-        found = list(pool.map(lambda pair: system(pair[0]).look(pair[1]), sections))
-    return [_with_variables(one, sources) for one in found]
+        looked_at = list(pool.map(lambda pair: system(pair[0]).look(pair[1]), sections))
+    return [_with_variables(source, sources) for source in looked_at]
 
 
 def _sources(addresses: Mapping[str, str | None], env: Mapping[str, str]) -> SourcesSection:

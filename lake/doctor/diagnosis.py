@@ -36,9 +36,9 @@ def diagnose(config: str | None, env: Mapping[str, str]) -> Iterator[Check]:
 
 
 def _configuration(settings: Settings, config: str | None, env: Mapping[str, str]) -> Check:
-    found = f"{find_file(config, env)}, {len(settings.dataset)} datasets"
+    summary = f"{find_file(config, env)}, {len(settings.dataset)} datasets"
     if variables := sorted(name for name in env if name.startswith(PREFIX) and "__" in name):
-        found += f"; overridden by {', '.join(variables)}"
+        summary += f"; overridden by {', '.join(variables)}"
     if not settings.dataset:
-        return Check("configuration", "warn", found, "add a [[dataset]]; `lake init` writes some")
-    return Check("configuration", "ok", found)
+        return Check("configuration", "warn", summary, "add a [[dataset]]; `lake init` writes some")
+    return Check("configuration", "ok", summary)

@@ -19,19 +19,19 @@ from lake.ttl.turn import remembered
 
 def check(settings: Settings, store: Store) -> Iterator[Check]:
     """One check a dataset that is enabled. Raises what the store raises, and BadData."""
-    enabled = [one.name for one in settings.dataset if terms_of(settings, one).enabled]
+    enabled = [dataset.name for dataset in settings.dataset if terms_of(settings, dataset).enabled]
     if not enabled:
         return
     exporter = Exporter(settings, store)  # its sources are not opened
     with opened(settings, store, exporter.source) as site:
-        silent = {one.dataset: one for one in silences(settings, store, site.expiry_of)}
+        silent = {silence.dataset: silence for silence in silences(settings, store, site.expiry_of)}
     records = remembered(store).datasets
     for name in enabled:
         subject, record = f"expiry of {name}", records.get(name)
         if name in silent:
             yield Check(subject, "fail", str(silent[name]), "lake ttl apply")
         elif record and record.get("decision") not in ("limit", None):
-            found = f"the guard ended {record['at']}: {record['decision']}"
-            yield Check(subject, "warn", found, "lake ttl plan shows what is not proven")
+            summary = f"the guard ended {record['at']}: {record['decision']}"
+            yield Check(subject, "warn", summary, "lake ttl plan shows what is not proven")
         elif record:
             yield Check(subject, "ok", f"the guard ended {record.get('at')}")

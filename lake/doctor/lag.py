@@ -33,7 +33,7 @@ def check(settings: Settings, store: Store) -> Iterator[Check]:
 
 def _covered(store: Store, dataset: Dataset) -> set[Day]:
     ledger = read_ledger(store, dataset.name)
-    return {day for day, found in ledger.items() if isinstance(found, Manifest)}
+    return {day for day, manifest in ledger.items() if isinstance(manifest, Manifest)}
 
 
 def _coverage(dataset: Dataset, expected: list[Day], covered: set[Day], hot: HotDays) -> Check:
@@ -44,15 +44,17 @@ def _coverage(dataset: Dataset, expected: list[Day], covered: set[Day], hot: Hot
         first = f"exported from {expected[0]} to {yesterday}" if expected else "exported"
         return Check(subject, "ok", first)
     days = "1 day is" if len(missing) == 1 else f"{len(missing)} days are"
-    found = f"{days} not exported, the first is {missing[0]}"
+    summary = f"{days} not exported, the first is {missing[0]}"
     remedy = f"lake export {dataset.name} --from {missing[0]} --to {today}"
     left = hot.days_left(missing[0])
     if not hot.keeps(missing[0]):
-        return Check(subject, "fail", f"{found}, older than the {hot.kept_days} days kept", remedy)
+        return Check(
+            subject, "fail", f"{summary}, older than the {hot.kept_days} days kept", remedy
+        )
     # A fifth of the time is left for someone to notice and act.
     state = "fail" if left < max(1, hot.kept_days // 5) else "warn"
     if missing == [yesterday] and state == "warn":
         return Check(subject, "ok", "exported but for yesterday")
     return Check(
-        subject, "fail" if state == "fail" else "warn", f"{found}, {left} days left", remedy
+        subject, "fail" if state == "fail" else "warn", f"{summary}, {left} days left", remedy
     )

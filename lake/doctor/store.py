@@ -73,7 +73,7 @@ class _Probe:
         try:
             self._store.delete(self._key)
         except LakeError:
-            if kind is None:  # else the first error is the one to tell
+            if kind is None:  # else the first error is the one to report
                 raise
 
 
@@ -99,7 +99,7 @@ def _endpoint_clock(store: Store, settings: Settings) -> Iterator[Check]:
     try:
         address = store.endpoint_url or "https://s3.amazonaws.com"
         answer = requests.head(address, timeout=_PATIENCE_S, verify=settings.s3.ca_file or None)
-    # The probe object says whether S3 can be used: perhaps only by the AWS settings' own proxy.
+    # The probe object shows whether S3 can be used: perhaps only by the AWS settings' own proxy.
     except (LakeError, OSError, ValueError):
         return
     yield from http_clock("store", answer.headers.get("Date"), before)

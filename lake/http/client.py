@@ -1,4 +1,4 @@
-"""One HTTP server asked politely: authentication, retries, limits, what each refusal means.
+"""Requests to one HTTP server: authentication, retries, limits, what each refusal means.
 
 Belongs here: everything that Prometheus' and Loki's APIs share below JSON.
 Does not: any path, parameter or answer of theirs, what a failure means (failures).
@@ -6,10 +6,10 @@ Does not: any path, parameter or answer of theirs, what a failure means (failure
 What a request may raise:
 Refused          credentials (401, 403)
 ├── NoSuchPath   wrong address (404, redirects)
-└── Rejected     the server won't take this very request (400, 413, 422, …): ask differently
-TooLarge         the body is over the caller's `max_bytes`: ask for less
+└── Rejected     the server rejects this very request (400, 413, 422, …): send another one
+TooLarge         the body is over the caller's `max_bytes`: request less
 TransientError   unreachable, or the body broke off, after retries
-└── Overloaded   429, 5xx or a time-out, after retries: later, or ask for less
+└── Overloaded   429, 5xx or a time-out, after retries: later, or request less
 ConfigError      an address, header or CA file that can't be used
 Stopped          `stop` was called
 """
@@ -78,7 +78,7 @@ Params = Mapping[str, "str | list[str]"]
 
 @dataclass
 class Tally:
-    """How often a server was asked on behalf of one piece of work; safe across threads."""
+    """Number of requests to a server for one piece of work; safe across threads."""
 
     requests: int = 0
     retries: int = 0
@@ -163,7 +163,7 @@ class Http:
             section.bearer_token.get_secret_value(),
         )
         # Compressing costs Prometheus ten times what answering does (5.8 M samples: 9 s, not 1);
-        # where the network is the dearer part, `headers` can ask for gzip.
+        # where the network is the dearer part, `headers` can request gzip.
         self._headers = {"Accept-Encoding": "identity", **section.headers}
         if section.tenant:
             self._headers["X-Scope-OrgID"] = section.tenant
@@ -411,7 +411,7 @@ def _taken(
 
 
 def _pause_s(attempt: int, retry_after_s: float) -> float:
-    """Exponential back-off with jitter; at least what the server asks for, within bounds."""
+    """Exponential back-off with jitter; at least what the server requests, within bounds."""
     backoff = min(_FIRST_PAUSE_S * 2.0 ** (attempt - 1), _LONGEST_PAUSE_S)
     jittered = backoff * random.uniform(0.5, 1.0)  # noqa: S311 (spreads load, keeps no secret)
     return max(jittered, min(retry_after_s, _LONGEST_RETRY_AFTER_S))

@@ -38,8 +38,8 @@ class Session(requests.Session):
         self.ended = True
         with self._lock:
             sockets = list(self._sockets)
-        for one in sockets:
-            _shut(one)
+        for socket_ in sockets:
+            _shut(socket_)
 
     def _opened(self, sock: Any) -> None:
         with self._lock:

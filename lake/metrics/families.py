@@ -70,7 +70,7 @@ class _Families:
         self.families: list[Family] = []
 
     def __call__(self, name: str, text: str) -> Family:
-        unit = next((one for one in ("seconds", "bytes") if name.endswith(f"_{one}")), "")
+        unit = next((suffix for suffix in ("seconds", "bytes") if name.endswith(f"_{suffix}")), "")
         self.families.append(Family(_PREFIX + name, text, unit))
         return self.families[-1]
 
@@ -85,17 +85,17 @@ def _coverage(made: _Families, statuses: Sequence[DatasetStatus]) -> None:
         "Number of closed UTC days by state, from the first expected day on (see lake status).",
     )
     rollups = made("rollups", "Number of exported days by the state of their rollup.")
-    for one in statuses:
-        labels = {"dataset": one.dataset, "source": one.source}
-        states = Counter(day.state for day in one.days.values())
+    for dataset in statuses:
+        labels = {"dataset": dataset.dataset, "source": dataset.source}
+        states = Counter(day.state for day in dataset.days.values())
         for state in get_args(State):
             partitions.add(states[state], **labels, state=state)
-        rolled = Counter(day.rollup for day in one.days.values() if day.rollup)
+        rolled = Counter(day.rollup for day in dataset.days.values() if day.rollup)
         for name in get_args(RollupState) if rolled else ():
             rollups.add(rolled[name], **labels, state=name)
 
 
-def _lags(made: _Families, found: Sequence[Lag], now: datetime) -> None:
+def _lags(made: _Families, dataset_lags: Sequence[Lag], now: datetime) -> None:
     first = made(
         "first_unproven_timestamp_seconds",
         "Start of the oldest UTC day that is not proven and of which the source still has rows; "
@@ -115,13 +115,13 @@ def _lags(made: _Families, found: Sequence[Lag], now: datetime) -> None:
         "lost_partitions",
         "Number of unproven UTC days of which the source has no rows any more, by [hot].",
     )
-    for one in found:
-        labels = {"dataset": one.dataset, "source": one.source}
-        first.add(_timestamp(one.first_unproven.start), **labels)
-        goes.add(_timestamp(one.goes_at), **labels)
-        lag.add(one.days * _DAY_S, **labels)
-        left.add(int(one.hours_left(now) * 3600), **labels)
-        lost.add(len(one.lost), **labels)
+    for late in dataset_lags:
+        labels = {"dataset": late.dataset, "source": late.source}
+        first.add(_timestamp(late.first_unproven.start), **labels)
+        goes.add(_timestamp(late.goes_at), **labels)
+        lag.add(late.days * _DAY_S, **labels)
+        left.add(int(late.hours_left(now) * 3600), **labels)
+        lost.add(len(late.lost), **labels)
 
 
 @dataclass(frozen=True)
@@ -132,9 +132,9 @@ class _Newest:
     written: datetime | None
 
 
-def _newest(one: DatasetStatus) -> _Newest:
-    proven = [day for day, status in one.days.items() if status.state in PROVEN]
-    written = [status.created_at for status in one.days.values() if status.created_at]
+def _newest(dataset: DatasetStatus) -> _Newest:
+    proven = [day for day, status in dataset.days.items() if status.state in PROVEN]
+    written = [status.created_at for status in dataset.days.values() if status.created_at]
     return _Newest(
         max(proven, default=None),
         max((datetime.fromisoformat(text) for text in written), default=None),
@@ -148,17 +148,17 @@ def _sizes(made: _Families, statuses: Sequence[DatasetStatus]) -> None:
     newest_bytes = made("newest_day_bytes", "Size of the newest proven UTC day's object.")
     rows = made("table_rows", "Number of rows of all exported days.")
     size = made("table_bytes", "Size of the objects of all exported days.")
-    for one in statuses:
-        labels = {"dataset": one.dataset, "source": one.source}
-        newest = _newest(one)
+    for dataset in statuses:
+        labels = {"dataset": dataset.dataset, "source": dataset.source}
+        newest = _newest(dataset)
         if newest.day:
             covered.add(_timestamp(newest.day.start), **labels)
-            newest_rows.add(one.days[newest.day].rows, **labels)
-            newest_bytes.add(one.days[newest.day].bytes, **labels)
+            newest_rows.add(dataset.days[newest.day].rows, **labels)
+            newest_bytes.add(dataset.days[newest.day].bytes, **labels)
         if newest.written:
             written.add(_timestamp(newest.written), **labels)
-        rows.add(_total(day.rows for day in one.days.values()), **labels)
-        size.add(_total(day.bytes for day in one.days.values()), **labels)
+        rows.add(_total(day.rows for day in dataset.days.values()), **labels)
+        size.add(_total(day.bytes for day in dataset.days.values()), **labels)
 
 
 def _total(numbers: Iterable[int | None]) -> int:
@@ -166,12 +166,12 @@ def _total(numbers: Iterable[int | None]) -> int:
 
 
 def _sources(made: _Families, statuses: Sequence[DatasetStatus]) -> None:
-    """Only where sources were asked: without, both have no values."""
+    """Only with requests to the sources: without, both have no values."""
     undated = made("undated_rows", "Number of rows at the source that belong to no day.")
     outside = made("outside_rows", "Number of rows at the source dated outside the lake's days.")
-    for one in statuses:
-        undated.add(one.undated, dataset=one.dataset, source=one.source)
-        outside.add(one.outside, dataset=one.dataset, source=one.source)
+    for dataset in statuses:
+        undated.add(dataset.undated, dataset=dataset.dataset, source=dataset.source)
+        outside.add(dataset.outside, dataset=dataset.dataset, source=dataset.source)
 
 
 def _snapshots(made: _Families, settings: Settings, store: Store) -> None:
@@ -232,8 +232,8 @@ def _verified(made: _Families, settings: Settings, store: Store) -> None:
     failures = made("verify_failures", "Number of days in which the last one found a difference.")
     records = recorded(store)
     for dataset in settings.dataset:
-        if found := records.get(dataset.name):
+        if verified := records.get(dataset.name):
             labels = {"dataset": dataset.name, "source": dataset.source}
-            at.add(_timestamp(datetime.fromisoformat(found.at)), **labels)
-            partitions.add(found.partitions, **labels)
-            failures.add(found.failures, **labels)
+            at.add(_timestamp(datetime.fromisoformat(verified.at)), **labels)
+            partitions.add(verified.partitions, **labels)
+            failures.add(verified.failures, **labels)

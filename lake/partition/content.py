@@ -43,7 +43,7 @@ def gone(store: Store, manifest: Manifest) -> Missing:
 def altered(store: Store, manifest: Manifest, expected: str, found: object) -> BadData:
     """The error for an object that is another one."""
     return BadData(
-        f"the object of {manifest.dataset} {manifest.day} is not what its manifest says",
+        f"the object of {manifest.dataset} {manifest.day} is not the one of its manifest",
         where=store.url(manifest.key),
         expected=expected,
         found=found,

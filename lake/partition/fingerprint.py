@@ -69,7 +69,7 @@ class Fingerprint:
 
 
 class HourlyFingerprint:
-    """The fingerprints of a day's hours, to tell where two readings of it differ.
+    """The fingerprints of a day's hours, to locate where two readings of it differ.
 
     `column` has the rows' times; rows without one, or of another day, count as the 25th hour.
     """
@@ -223,8 +223,8 @@ def _bytes(buffer: pa.Buffer | None) -> npt.NDArray[np.uint8]:
 
 def _offsets(array: pa.Array, *, wide: bool) -> Any:
     kind = np.int64 if wide else np.int32
-    found = np.frombuffer(array.buffers()[1], kind)
-    return found[array.offset : array.offset + len(array) + 1]
+    offsets = np.frombuffer(array.buffers()[1], kind)
+    return offsets[array.offset : array.offset + len(array) + 1]
 
 
 def _validity(array: pa.Array) -> tuple[npt.NDArray[np.uint8], int, bool]:

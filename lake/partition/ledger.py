@@ -77,10 +77,10 @@ def read_standing(store: Store, dataset: str, day: Day) -> Standing:
 
 def read_manifest(store: Store, dataset: str, day: Day) -> Manifest | None:
     """The manifest of a partition, None where there is none. Raises BadData."""
-    found = read_standing(store, dataset, day).manifest
-    if isinstance(found, BadData):
-        raise found
-    return found
+    manifest = read_standing(store, dataset, day).manifest
+    if isinstance(manifest, BadData):
+        raise manifest
+    return manifest
 
 
 def read_ledger(
@@ -108,8 +108,8 @@ def read_ledger(
         return _standing(store, [_read(store, key) for key in keys[day]]).manifest
 
     with ThreadPoolExecutor(_PARALLEL_READS) as pool:
-        found = zip(keys, pool.map(read, keys), strict=True)
-        return {day: manifest for day, manifest in found if manifest is not None}
+        entries = zip(keys, pool.map(read, keys), strict=True)
+        return {day: manifest for day, manifest in entries if manifest is not None}
 
 
 def _is_pending(key: str) -> bool:
@@ -136,12 +136,12 @@ def _read(store: Store, key: str) -> Pending | Manifest | BadData | None:
 
 def _standing(
     store: Store,
-    found: Sequence[Pending | Manifest | BadData | None],
+    objects: Sequence[Pending | Manifest | BadData | None],
     etag: str = "",
 ) -> Standing:
-    stored = next((one for one in found if isinstance(one, Manifest | BadData)), None)
-    pending = tuple(one for one in found if isinstance(one, Pending))
-    claims = [one.manifest for one in pending if one.manifest]
+    stored = next((entry for entry in objects if isinstance(entry, Manifest | BadData)), None)
+    pending = tuple(entry for entry in objects if isinstance(entry, Pending))
+    claims = [claim.manifest for claim in pending if claim.manifest]
     manifest = _borne_out(store, stored, claims) if claims else stored
     return Standing(manifest, stored, etag, pending)
 
@@ -153,9 +153,9 @@ def _borne_out(
     stat = store.stat(pending[0].key)
     claims = [stored, *pending] if isinstance(stored, Manifest) else list(pending)
     fitting = [claim for claim in claims if stat and claim.bytes == stat.bytes]
-    if len({one.sha256 for one in fitting}) > 1:
+    if len({manifest.sha256 for manifest in fitting}) > 1:
         digest = hashlib.sha256()
         for chunk in store.chunks(pending[0].key):
             digest.update(chunk)
-        fitting = [one for one in fitting if one.sha256 == digest.hexdigest()]
+        fitting = [manifest for manifest in fitting if manifest.sha256 == digest.hexdigest()]
     return fitting[0] if fitting else stored

@@ -24,7 +24,7 @@ _EARLIER = ("created_at", "rows", "source_count", "sha256", "fingerprint", "vers
 class Manifest:
     """What a partition holds and how that was proven.
 
-    `window` is half-open, ISO 8601 UTC. `source_count` is what the source said on a path
+    `window` is half-open, ISO 8601 UTC. `source_count` is the source's count on a path
     of its own, `count_method` how. `schema` is that of `lake.partition.table.schema_to_json`.
     `fingerprint` is that of `lake.partition.fingerprint` over the rows as they were read, "" in
     manifests older than it. `history` has the claims that this one replaced, newest last:

@@ -44,7 +44,7 @@ def write_parquet(stream: TableStream, upload: Upload) -> Written:
     rows = 0
     schema = _plain(stream.schema)
     with pq.ParquetWriter(sink, stream.schema, **_options(stream)) as writer:
-        # What the writer stores itself would tell how columns came, not what they are.
+        # The writer's own metadata would record how columns arrived, not what they are.
         if not stream.small:
             described = {"ARROW:schema": base64.b64encode(schema.serialize())}
             writer.add_key_value_metadata(described)
@@ -100,7 +100,7 @@ def _row_groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             at += piece.num_rows
             held.append(piece)
             rows += piece.num_rows
-            # Not nbytes, which tells how the piece came about, too.
+            # Not nbytes, which depends on how the piece was made.
             size += pa.ipc.get_record_batch_size(piece)
             if rows >= _GROUP_ROWS or size >= _GROUP_BYTES:
                 yield _taken(held)

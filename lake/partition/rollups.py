@@ -97,8 +97,8 @@ def read_rollups(
     store: Store, dataset: str, days: Collection[Day] | None = None
 ) -> Mapping[Day, RollupManifest | BadData]:
     """The manifests of a dataset's rollups by day, of `days` or of all."""
-    keys = (rollup_of_manifest(one.key) for one in store.list(rollup_manifest_prefix(dataset)))
-    chosen = [one[1] for one in keys if one and (days is None or one[1] in days)]
+    keys = (rollup_of_manifest(stat.key) for stat in store.list(rollup_manifest_prefix(dataset)))
+    chosen = [key[1] for key in keys if key and (days is None or key[1] in days)]
     with ThreadPoolExecutor(_PARALLEL_READS) as pool:
         read = pool.map(lambda day: read_rollup(store, dataset, day), chosen)
         return {day: manifest for day, manifest in zip(chosen, read, strict=True) if manifest}

@@ -29,7 +29,7 @@ def scratch_directory(prefix: str = _PREFIX, parent: Path | None = None) -> Iter
     """An empty directory below `parent` (default: TMPDIR) that is removed at the end.
 
     The first one of a process also removes what killed processes have left there. Its owner
-    holds a lock on a file in it while it lives, so nobody removes it before.
+    holds a lock on a file in it while it lives, so no other process removes it before.
     """
     beside = parent or Path(tempfile.gettempdir())
     remove_abandoned(beside, prefix)
@@ -47,10 +47,10 @@ def scratch_directory(prefix: str = _PREFIX, parent: Path | None = None) -> Iter
 def remove_abandoned(parent: Path, prefix: str = _PREFIX) -> None:
     """Removes scratch directories of this user whose owners have ended."""
     try:
-        found = [Path(entry.path) for entry in os.scandir(parent) if _is_ours(entry, prefix)]
+        abandoned = [Path(entry.path) for entry in os.scandir(parent) if _is_ours(entry, prefix)]
     except OSError:
         return  # a parent that can't be listed holds nothing that could be removed
-    for directory in found:
+    for directory in abandoned:
         try:
             owner = (directory / _OWNER).open("r+")
         except OSError:

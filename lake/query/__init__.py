@@ -1,6 +1,6 @@
 """SQL over the lake: the analyst's side.
 
-Belongs here: a DuckDB session that knows every dataset as a view and as a table macro, and
+Belongs here: a DuckDB session with every dataset as a view and as a table macro, and
 what the days' schemas have in common. Does not: the trends (lake.trends), the catalog file
 (lake.catalog), how answers are printed.
 

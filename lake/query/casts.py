@@ -92,11 +92,11 @@ def _as(value: str, source: Kind, node: Node, form: str, depth: int) -> Text:
         case Struct(members):
             return _as_struct(value, members, node, depth)
         case ListOf(item) if node.item:
-            one = f"v{depth}"
-            inner_text = cast(one, item, node.item, depth + 1)
-            if inner_text == (one,):
+            variable = f"v{depth}"
+            inner_text = cast(variable, item, node.item, depth + 1)
+            if inner_text == (variable,):
                 return (value,)
-            return (f"list_transform({value}, lambda {one}: ", *inner_text, ")")
+            return (f"list_transform({value}, lambda {variable}: ", *inner_text, ")")
     return (value if sql_type(source) == form else number_as(value, sql_type(source), form),)
 
 

@@ -173,8 +173,8 @@ def _is_lossy(value: str, source: Kind, node: Node, depth: int) -> Text:
             if inner == _NEVER:
                 return _NEVER
             some_item = (f"coalesce(len(list_filter({value}, lambda x{depth}: ", *inner, "))")
-            found = (*some_item, " > 0, false)")
-            return choose(node, lambda form: found if form == LIST else _NEVER, bit)
+            lossy_item = (*some_item, " > 0, false)")
+            return choose(node, lambda form: lossy_item if form == LIST else _NEVER, bit)
         case Plain(name) if name in _WHOLE or name.startswith("DECIMAL"):
             back = name if name.startswith("DECIMAL") else "HUGEINT"
             double = number_as(value, name, "DOUBLE")

@@ -154,14 +154,14 @@ def _failed(error: duckdb.Error, where: str) -> LakeError:
             remedy="correct the path; a dataset is read by its name, without a path",
         )
     kind, what, remedy = _failed_read(message, status)
-    found = _REQUEST.sub("", _ADVICE.sub("", message))
-    return kind(what, where=where, found=" ".join(found.split()), remedy=remedy)
+    shown = _REQUEST.sub("", _ADVICE.sub("", message))
+    return kind(what, where=where, found=" ".join(shown.split()), remedy=remedy)
 
 
 def _failed_read(message: str, status: int) -> tuple[type[LakeError], str, str]:
     """Class, what happened, and the remedy."""
-    for reported, failure in _REPORTED.items():
-        if reported in message:
+    for text, failure in _REPORTED.items():
+        if text in message:
             return failure
     if status in (401, 403):
         remedy = "check the credentials and that they may read and list there"

@@ -143,11 +143,11 @@ def widest(names: Iterable[str]) -> str | None:
     return f"DECIMAL({whole + scale},{scale})" if whole + scale <= _MOST_DIGITS else "DOUBLE"
 
 
-def _wider_integer(one: str, other: str) -> str:
+def _wider_integer(kind: str, other: str) -> str:
     """`one` or `other` where it takes both, else a wider one."""
-    if one == other:
-        return one
-    narrow, wide = sorted((one, other), key=list(_DIGITS).index)
+    if kind == other:
+        return kind
+    narrow, wide = sorted((kind, other), key=list(_DIGITS).index)
     if wide in _SIGNED and (narrow in _SIGNED or _DIGITS[narrow] < _DIGITS[wide]):
         return wide
     if narrow not in _SIGNED and wide not in _SIGNED:

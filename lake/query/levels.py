@@ -29,12 +29,12 @@ def level_places(datasets: Iterable[Dataset]) -> Mapping[str, Sequence[str]]:
     those whose view's name is another dataset's.
     """
     known = list(datasets)
-    names = {one.name for one in known}
+    names = {dataset.name for dataset in known}
     return {
-        one.name: places
-        for one in known
-        if (places := getattr(one, "level_from", None)) is not None
-        and with_level(one.name) not in names
+        dataset.name: places
+        for dataset in known
+        if (places := getattr(dataset, "level_from", None)) is not None
+        and with_level(dataset.name) not in names
     }
 
 
@@ -44,8 +44,8 @@ def level_expression(columns: Collection[str], level_from: Sequence[str]) -> str
     The places of `level_from`, then structured metadata, the label, the line.
     """
     named = (level for place in level_from for level in _named(columns, place))
-    found = list(dict.fromkeys([*named, *_usual(columns)]))
-    return f"coalesce({', '.join(['CAST(NULL AS VARCHAR)', *found])})"
+    candidates = list(dict.fromkeys([*named, *_usual(columns)]))
+    return f"coalesce({', '.join(['CAST(NULL AS VARCHAR)', *candidates])})"
 
 
 def _named(columns: Collection[str], place: str) -> Iterator[str]:

@@ -78,42 +78,47 @@ class Manifests:
                 contents = self._cached(prefix, listed)
             else:
                 cursor = self._connection.cursor()
-                found = cursor.execute("SELECT file FROM glob(?)", [pattern]).fetchall()
-                listed = [_Listed(file, 0, "") for (file,) in found]
+                rows = cursor.execute("SELECT file FROM glob(?)", [pattern]).fetchall()
+                listed = [_Listed(file, 0, "") for (file,) in rows]
                 contents = self._read_all(listed)
         yield from ((prefix + name, content) for name, content in contents.items())
-        keys = (prefix + one.name for one in listed)
+        keys = (prefix + entry.name for entry in listed)
         yield from ((key, None) for key in keys if partition_of_pending(key))
 
     def _list_s3(self, pattern: str) -> list[_Listed]:
         """By one LIST for each 1000 objects; without the contents nothing else is requested."""
         query = "SELECT filename, size, last_modified FROM read_blob(?)"
         try:
-            found = self._connection.cursor().execute(query, [pattern]).fetchall()
+            rows = self._connection.cursor().execute(query, [pattern]).fetchall()
         except duckdb.IOException as error:
             if _NO_FILES in str(error):
                 return []
             raise
         return [
             _Listed(file, size, modified.astimezone(UTC).isoformat() if modified else "")
-            for file, size, modified in found
+            for file, size, modified in rows
         ]
 
     def _cached(self, prefix: str, listed: list[_Listed]) -> dict[str, bytes]:
         """The contents; what was read is kept for the next process."""
         file = self._cache_file(prefix)
         kept = _load(file)
-        manifests = [one for one in listed if one.name.endswith(".json")]
+        manifests = [entry for entry in listed if entry.name.endswith(".json")]
         valid = {
-            one.name: entry.text.encode()
-            for one in manifests
-            if (entry := kept.get(one.name)) and entry == _Kept(one.size, one.modified, entry.text)
+            manifest.name: entry.text.encode()
+            for manifest in manifests
+            if (entry := kept.get(manifest.name))
+            and entry == _Kept(manifest.size, manifest.modified, entry.text)
         }
-        missing = [one for one in manifests if one.name not in valid]
+        missing = [manifest for manifest in manifests if manifest.name not in valid]
         before = (datetime.now(UTC) - _SETTLED).isoformat()
         new = self._read_all(missing)
         if missing or len(kept) > len(valid):
-            settled = [one for one in manifests if one.modified and one.modified < before]
+            settled = [
+                manifest
+                for manifest in manifests
+                if manifest.modified and manifest.modified < before
+            ]
             _save(file, settled, valid | new)
         return valid | new
 
@@ -127,13 +132,13 @@ class Manifests:
             return None
 
     def _read_all(self, listed: Iterable[_Listed]) -> dict[str, bytes]:
-        files = [without_patterns(one.file) for one in listed if one.name.endswith(".json")]
-        found: dict[str, bytes] = {}
+        files = [without_patterns(entry.file) for entry in listed if entry.name.endswith(".json")]
+        contents: dict[str, bytes] = {}
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             # One call reads one file after the other.
             for part in pool.map(self._read, [files[n::CONNECTIONS] for n in range(CONNECTIONS)]):
-                found |= {file.rpartition("/")[2]: content for file, content in part}
-        return found
+                contents |= {file.rpartition("/")[2]: content for file, content in part}
+        return contents
 
     def _read(self, files: list[str]) -> list[tuple[str, bytes]]:
         if not files:
@@ -146,9 +151,9 @@ class Manifests:
         store = open_store(self._settings)
         below = (stat.key for stat in store.list(prefix))
         keys = [key for key in below if "/" not in key.removeprefix(prefix)]
-        found = [key for key in keys if key.endswith(".json")]
+        manifest_keys = [key for key in keys if key.endswith(".json")]
         with ThreadPoolExecutor(CONNECTIONS) as pool:
-            yield from zip(found, pool.map(store.read, found), strict=True)
+            yield from zip(manifest_keys, pool.map(store.read, manifest_keys), strict=True)
         yield from ((key, None) for key in keys if partition_of_pending(key))
 
 
@@ -176,9 +181,9 @@ def _save(file: Path | None, listed: Iterable[_Listed], contents: Mapping[str, b
     if file is None:
         return
     kept = {}
-    for one in listed:
+    for entry in listed:
         with contextlib.suppress(UnicodeDecodeError):  # an invalid manifest is read each time
-            kept[one.name] = _Kept(one.size, one.modified, contents[one.name].decode())
+            kept[entry.name] = _Kept(entry.size, entry.modified, contents[entry.name].decode())
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         handle, part = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=".part")

@@ -186,7 +186,7 @@ def merge(schemas: Mapping[Struct, int]) -> Node:
     """The tree of a table: its root's members are the columns.
 
     `schemas` has each distinct schema with its days, newest first: its order of columns is
-    the one people know.
+    the familiar one.
     """
     root = Node("")
     for schema, days in schemas.items():

@@ -1,6 +1,6 @@
 """What an answer lacks: days that are not in the lake, values that a column leaves out.
 
-Belongs here: comparing what a statement reads with what the manifests say, the sentences.
+Belongs here: comparing what a statement reads with the manifests, the sentences.
 Does not: reading the statement (question), printing.
 """
 
@@ -78,7 +78,7 @@ def _left_out(table: Table, ranges: Sequence[Range], question: Question) -> Iter
     values: dict[str, int] = {}
     days: dict[str, int] = {}
     for number_of_day, (day, manifest) in enumerate(sorted(table.manifests.items())):
-        if not any(_has(one, day) for one in ranges):
+        if not any(_has(span, day) for span in ranges):
             continue
         for path, number in _numbers(manifest, "left_out"):
             if number and _touches(question, path, table.tree, 1 << number_of_day):
@@ -91,7 +91,7 @@ def _left_out(table: Table, ranges: Sequence[Range], question: Question) -> Iter
         number = sum(values[path] for path in more)
         yield f"{table.dataset}: {others_sentence(len(more), number)}"
     # Their names are not in the manifest: the statement may read them.
-    read = [m for day, m in table.manifests.items() if any(_has(one, day) for one in ranges)]
+    read = [m for day, m in table.manifests.items() if any(_has(span, day) for span in ranges)]
     unnamed = left_out_others(read)
     if unnamed and (question.every_column or question.columns):
         yield f"{table.dataset}: {others_sentence(**unnamed)} (paths not in the manifest)"
@@ -102,14 +102,18 @@ def left_out_others(manifests: Iterable[AnyManifest]) -> dict[str, int]:
 
     Different days' paths may be the same: the number of paths is the largest of a day.
     """
-    found = [dict(_numbers(manifest, "left_out_others")) for manifest in manifests]
-    values = sum(one.get("values", 0) for one in found)
-    return {"paths": max(one.get("paths", 0) for one in found), "values": values} if values else {}
+    others = [dict(_numbers(manifest, "left_out_others")) for manifest in manifests]
+    values = sum(numbers.get("values", 0) for numbers in others)
+    return (
+        {"paths": max(numbers.get("paths", 0) for numbers in others), "values": values}
+        if values
+        else {}
+    )
 
 
 def _numbers(manifest: AnyManifest, detail: str) -> Iterator[tuple[str, int]]:
-    found = manifest.details.get(detail)
-    for key, number in found.items() if isinstance(found, dict) else ():
+    numbers = manifest.details.get(detail)
+    for key, number in numbers.items() if isinstance(numbers, dict) else ():
         if isinstance(number, int):
             yield key, number
 

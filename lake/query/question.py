@@ -30,7 +30,7 @@ _KNOWN_FUNCTIONS = frozenset({"range", "generate_series", "unnest"})
 _KNOWN_TABLES = frozenset(
     {"BASE_TABLE", "TABLE_FUNCTION", "JOIN", "SUBQUERY", "EMPTY", "EXPRESSION_LIST"}
 )
-# The comparison that says the same with its sides exchanged.
+# The equivalent comparison with its sides exchanged.
 _TURNED = {
     "COMPARE_GREATERTHAN": "COMPARE_LESSTHAN",
     "COMPARE_GREATERTHANOREQUALTO": "COMPARE_LESSTHANOREQUALTO",
@@ -117,8 +117,8 @@ def understand(
 
 
 def _parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
-    found = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
-    parsed: dict[str, Any] = json.loads(found[0]) if found else {"error": True}
+    row = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
+    parsed: dict[str, Any] = json.loads(row[0]) if row else {"error": True}
     return parsed
 
 
@@ -198,14 +198,14 @@ class _Reader:
 
     def _from(self, table: Mapping[str, Any], conditions: list[Mapping[str, Any]]) -> None:
         tables = list(_joined(table))
-        for one, preceded in tables:
-            if one["type"] not in _KNOWN_TABLES or _renames(one):
+        for table_, preceded in tables:
+            if table_["type"] not in _KNOWN_TABLES or _renames(table_):
                 self._give_up()
-            elif one["type"] == "BASE_TABLE":
-                usable = conditions if preceded and not one.get("sample") else []
-                self._base_table(one, usable, alone=len(tables) == 1)
-            elif one["type"] == "TABLE_FUNCTION":
-                self._function(one)
+            elif table_["type"] == "BASE_TABLE":
+                usable = conditions if preceded and not table_.get("sample") else []
+                self._base_table(table_, usable, alone=len(tables) == 1)
+            elif table_["type"] == "TABLE_FUNCTION":
+                self._function(table_)
 
     def _base_table(
         self, table: Mapping[str, Any], conditions: list[Mapping[str, Any]], *, alone: bool

@@ -38,7 +38,7 @@ def local_rollups(
     """The table of these days' rollups as files, under another name. None where the root is not
     on S3, where an object is large, or without a folder for them.
 
-    Raises LakeError where an object can't be read or is not what its manifest says.
+    Raises LakeError where an object can't be read or differs from its manifest.
     """
     chosen = {day: table.manifests[day] for day in days if day in table.manifests}
     if not settings.lake.root.startswith("s3://") or not chosen:
@@ -92,13 +92,13 @@ def _fetcher(
         cursor = connection.cursor()
         query = "SELECT content FROM read_blob(?)"
         (content,) = cursor.execute(query, [without_patterns(url)]).fetchone() or (b"",)
-        found, expected = hashlib.sha256(content).hexdigest(), local.manifests[day].sha256
-        if found != expected:
+        digest, expected = hashlib.sha256(content).hexdigest(), local.manifests[day].sha256
+        if digest != expected:
             raise BadData(
                 "a rollup is not the one that its manifest describes",
                 where=url,
                 expected=f"sha256 {expected}",
-                found=f"sha256 {found}",
+                found=f"sha256 {digest}",
                 remedy="run the query again: the rollup may just have been replaced; if the error "
                 "stays, `lake rollup --force` makes it again",
             )

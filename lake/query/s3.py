@@ -116,7 +116,7 @@ def _session(where: str, section: S3Section) -> Any:
 
 
 def addressing(section: S3Section, bucket: str) -> str:
-    """The secret's options that say where the bucket is: no credentials."""
+    """The secret's options that locate the bucket: no credentials."""
     if section.endpoint_url is None:
         # A dot in the bucket's name breaks the certificate of virtual-host addresses.
         return "URL_STYLE 'path', " if "." in bucket else ""

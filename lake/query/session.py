@@ -1,4 +1,4 @@
-"""A DuckDB session that knows the lake's tables.
+"""A DuckDB session with the lake's tables.
 
 Belongs here: opening it, defining tables in it when they are first read.
 Does not: the tables' SQL, how answers are shown.
@@ -153,10 +153,10 @@ class Lake:
     def mentioned(self, query: str) -> list[str]:
         """The datasets that the SQL names, in the configuration's order."""
         words = set(_WORD.findall(query.lower()))
-        found = {
+        datasets = {
             dataset for view, dataset in self._views.items() if words & {view, f"{view}_between"}
         }
-        return [name for name in (*self._names, *self._hourly) if name in found]
+        return [name for name in (*self._names, *self._hourly) if name in datasets]
 
     def days(self, dataset: str) -> set[Day]:
         """The days of a dataset that are in the lake. Raises LakeError."""
@@ -175,7 +175,7 @@ class Lake:
         LakeError.
         """
         rollups = [self.table(name) for name in self._hourly]
-        return [*map(self.table, self._names), *(one for one in rollups if one.manifests)]
+        return [*map(self.table, self._names), *(table for table in rollups if table.manifests)]
 
     def close(self) -> None:
         """Ends the session."""
@@ -220,8 +220,8 @@ class Lake:
         self._bounded = bounded
 
     def _memory_limit(self) -> str:
-        found = self.connection.execute("SELECT current_setting('memory_limit')").fetchone()
-        return str(found and found[0])
+        row = self.connection.execute("SELECT current_setting('memory_limit')").fetchone()
+        return str(row and row[0])
 
     def _fetch(self, answer: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
         while True:
@@ -318,11 +318,11 @@ class Lake:
 
     def _table(self, dataset: str) -> Table:
         if base := self._hourly.get(dataset):
-            found = self._manifests.read(rollup_manifest_prefix(base))
-            return hourly_table(self.table(base), ((k, t) for k, t in found if t), self._url)
+            stored = self._manifests.read(rollup_manifest_prefix(base))
+            return hourly_table(self.table(base), ((k, t) for k, t in stored if t), self._url)
         manifests = {}
         for key, text in self._manifests.read(manifest_prefix(dataset)):
-            if text is None:  # a run writes there, or was killed: the object says which one holds
+            if text is None:  # a run writes there, or was killed: the object shows which is valid
                 _, day = partition_of_pending(key) or ("", None)
                 if day and (held := read_manifest(open_store(self.settings), dataset, day)):
                     manifests[day] = held

@@ -42,7 +42,7 @@ from lake.query.texts import Text, expression, joined, resolved
 
 _DAY = "CAST(substr(filename, -23, 10) AS DATE)"  # …/day=YYYY-MM-DD/data.parquet
 _GLOB = re.compile(r"[*?\[]")
-# Beyond so many columns in all its SELECTs together a union names absent columns only once.
+# Beyond this number of columns in all its SELECTs together a union names absent columns only once.
 _DENSE = 5000
 
 
@@ -116,11 +116,11 @@ class Table:
         for number in reversed(range(len(self._days))):
             text = json.dumps(self.manifests[self._days[number]].schema)
             days[text] = days.get(text, 0) | 1 << number
-        found: dict[Struct, int] = {}
+        schemas: dict[Struct, int] = {}
         for text, bits in days.items():
             schema = Struct(tuple((c["name"], kind_of(c)) for c in json.loads(text)))
-            found[schema] = found.get(schema, 0) | bits
-        return found
+            schemas[schema] = schemas.get(schema, 0) | bits
+        return schemas
 
     @cached_property
     def tree(self) -> Node:

@@ -93,9 +93,9 @@ def _case(choice: Choice, masks: str) -> str:
     by_text: dict[Text, list[int]] = {}
     for mask, text in choice.by_mask:
         by_text.setdefault(text, []).append(mask)
-    found = f"{masks}[{choice.number + 1}]"
+    bits = f"{masks}[{choice.number + 1}]"
     whens = " ".join(
-        f"WHEN {found} IN ({', '.join(map(str, those))}) THEN {expression(text, masks)}"
+        f"WHEN {bits} IN ({', '.join(map(str, those))}) THEN {expression(text, masks)}"
         for text, those in by_text.items()
     )
     return f"CASE {whens} ELSE {expression(choice.otherwise, masks)} END"

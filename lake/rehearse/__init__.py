@@ -1,6 +1,6 @@
 """Rehearsals: snapshots brought back for a moment, and held against the tables.
 
-Belongs here: which snapshots, what is asked of both sides, times, the report. Does not:
+Belongs here: which snapshots, the queries to both sides, times, the report. Does not:
 restoring and serving themselves (lake.restore), when rehearsals happen.
 """
 

@@ -1,7 +1,7 @@
 """A restored server and a partition of the lake: are they the same?
 
 Belongs here: counts, all rows by their fingerprint, and what a snapshot of a day that
-still grew can tell. Does not: the questions of one system (asking_…).
+still grew can show. Does not: the questions of one system (asking_…).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lake.systems.protocol import Questions, Source
 from lake.systems.rehearsed import Partition
 from lake.systems.source import accounted, is_whole
 
-_TOLD_ROWS = 5
+_SHOWN_ROWS = 5
 _KEYS = ("_id", "ts", "ts_ns", "metric", "series_id", "stream_id")
 
 
@@ -54,10 +54,10 @@ def _compare(
     rows = Check("all rows, by their fingerprint")
     count = Check("the server's own count of rows")
     compared.checks += [count, rows]
-    found = _read(part, source)
-    if _is_earlier(part, found, rows):
+    restored = _read(part, source)
+    if _is_earlier(part, restored, rows):
         return compared
-    if str(found) != _own(part):
+    if str(restored) != _own(part):
         _tell_rows(part, source, taken, rows)
         if rows.remark:
             return compared
@@ -73,15 +73,15 @@ def _compare(
     return compared
 
 
-def _is_earlier(part: Partition, found: Fingerprint, check: Check) -> bool:
+def _is_earlier(part: Partition, fingerprint: Fingerprint, check: Check) -> bool:
     """Whether the server holds the day as the lake once had it."""
-    if str(found) == _own(part):
+    if str(fingerprint) == _own(part):
         return False
     for claim in part.manifest.history:
-        if claim.get("fingerprint") == str(found) and claim.get("rows") == found.rows:
-            check.compared = found.rows
+        if claim.get("fingerprint") == str(fingerprint) and claim.get("rows") == fingerprint.rows:
+            check.compared = fingerprint.rows
             check.remark = (
-                f"the snapshot holds the {found.rows} rows that the lake had as of "
+                f"the snapshot holds the {fingerprint.rows} rows that the lake had as of "
                 f"{claim['created_at']}; the day was rewritten later"
             )
             return True
@@ -124,9 +124,9 @@ def _tell_rows(part: Partition, source: Source, taken: datetime, check: Check) -
         _read(part, source, restored)
         if not _same_columns(part, restored, check):
             return
-        found = part.rows("rows_that_differ", restored=str(restored), wanted=_TOLD_ROWS)
-    lost = [one for one in found if one["side"] == "lake"]
-    extra = [one for one in found if one["side"] == "restored"]
+        rows = part.rows("rows_that_differ", restored=str(restored), wanted=_SHOWN_ROWS)
+    lost = [row for row in rows if row["side"] == "lake"]
+    extra = [row for row in rows if row["side"] == "restored"]
     written = datetime.fromisoformat(part.manifest.created_at)
     grows_until = part.day.end + timedelta(days=source.lateness_days)
     if lost and not extra and written > taken and taken < grows_until:
@@ -137,12 +137,12 @@ def _tell_rows(part: Partition, source: Source, taken: datetime, check: Check) -
         )
         return
     where = part.manifest.key
-    for at, one, other in _paired(lost, extra):
-        check.differ(f"{where} {at}".strip(), one, other)
+    for at, ours, other in _paired(lost, extra):
+        check.differ(f"{where} {at}".strip(), ours, other)
     check.wrong = max(
         lost[0]["times"] if lost else 0, extra[0]["times"] if extra else 0, check.wrong
     )
-    if not found:  # equal to SQL: another sign of zero, a NaN's bits
+    if not rows:  # equal to SQL: another sign of zero, a NaN's bits
         check.differ(where, _own(part), "rows that differ only in their bits")
 
 
@@ -150,11 +150,11 @@ def _same_columns(part: Partition, restored: Path, check: Check) -> bool:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     here, there = pq.read_schema(part.file), pq.read_schema(restored)
-    ours = {f"{one.name} {one.type}" for one in here}
-    theirs = {f"{one.name} {one.type}" for one in there}
+    ours = {f"{column.name} {column.type}" for column in here}
+    theirs = {f"{column.name} {column.type}" for column in there}
     if ours != theirs:
-        expected, found = ", ".join(sorted(ours - theirs)), ", ".join(sorted(theirs - ours))
-        check.differ(f"columns of {part.manifest.key}", expected or "none", found or "none")
+        expected, restored_only = ", ".join(sorted(ours - theirs)), ", ".join(sorted(theirs - ours))
+        check.differ(f"columns of {part.manifest.key}", expected or "none", restored_only or "none")
     return here.names == there.names and ours == theirs
 
 
@@ -162,8 +162,8 @@ def _paired(
     lost: list[dict[str, Any]], extra: list[dict[str, Any]]
 ) -> Iterator[tuple[str, str, str]]:
     """Which row, and what differs in it; rows that are most alike are taken to be the same."""
-    others: list[dict[str, Any]] = [json.loads(one["row"]) for one in extra]
-    for row in (json.loads(one["row"]) for one in lost):
+    others: list[dict[str, Any]] = [json.loads(row["row"]) for row in extra]
+    for row in (json.loads(line["row"]) for line in lost):
         if not others:
             yield "", _json(row), "no such row"
             continue
@@ -171,7 +171,7 @@ def _paired(
         others.remove(like)
         differing = [name for name in row if row[name] != like[name]]
         same = {name: row[name] for name in _KEYS if name in row and name not in differing}
-        ours, theirs = ({name: one[name] for name in differing} for one in (row, like))
+        ours, theirs = ({name: side[name] for name in differing} for side in (row, like))
         yield _json(same), _json(ours), _json(theirs)
     for other in others:
         yield "", "no such row", _json(other)

@@ -1,6 +1,6 @@
 """A rehearsal for people: one HTML page that needs nothing else.
 
-Belongs here: what it says and how it looks. Does not: what is found (results), storing it.
+Belongs here: its content and its look. Does not: what is found (results), storing it.
 """
 
 from __future__ import annotations
@@ -47,35 +47,35 @@ def _plots(times: Mapping[str, Sequence[tuple[date, float]]]) -> str:
 
 def _times(reports: Sequence[Report]) -> dict[str, list[tuple[date, float]]]:
     """The slowest recovery of each system in each rehearsal."""
-    found: dict[str, list[tuple[date, float]]] = {}
+    points: dict[str, list[tuple[date, float]]] = {}
     for report in reports:
         for system in COLOURS:
             slowest = _slowest(report, system)
             if slowest:
                 point = (date.fromisoformat(report["day"]), float(slowest["total_s"]))
-                found.setdefault(system, []).append(point)
-    return found
+                points.setdefault(system, []).append(point)
+    return points
 
 
 def _slowest(report: Report, system: str) -> Mapping[str, float] | None:
     times = [
-        one["recovery"]
-        for one in report["snapshots"]
-        if one["system"] == system and one["recovery"]
+        snapshot["recovery"]
+        for snapshot in report["snapshots"]
+        if snapshot["system"] == system and snapshot["recovery"]
     ]
-    return max(times, key=lambda one: float(one["total_s"]), default=None)
+    return max(times, key=lambda recovery: float(recovery["total_s"]), default=None)
 
 
 def _verdict(report: Report) -> str:
     number = len(report["snapshots"])
-    came = sum(1 for one in report["snapshots"] if one["recovery"])
+    came = sum(1 for snapshot in report["snapshots"] if snapshot["recovery"])
     if report["ok"]:
         values = sum(check["compared"] for check in _checks(report))
         return (
             '<p class="verdict good">Everything came back, and nothing differs.</p>'
             f"<p>{_number(number, 'snapshot')} restored, {values:,} comparisons with the lake.</p>"
         )
-    bad = sum(1 for one in report["snapshots"] if not one["ok"])
+    bad = sum(1 for snapshot in report["snapshots"] if not snapshot["ok"])
     return (
         f'<p class="verdict bad">{bad} of {_number(number, "snapshot")} failed the rehearsal.</p>'
         f"<p>{came} of {number} came back; "
@@ -84,21 +84,21 @@ def _verdict(report: Report) -> str:
 
 
 def _checks(report: Report) -> Iterator[Mapping[str, Any]]:
-    for one in report["snapshots"]:
-        for compared in one["compared"]:
+    for snapshot in report["snapshots"]:
+        for compared in snapshot["compared"]:
             yield from compared["checks"]
 
 
 def _cards(report: Report) -> Iterator[str]:
     """Each system: how long it takes, and how old the newest data are."""
     for system in COLOURS:
-        own = [one for one in report["snapshots"] if one["system"] == system]
+        own = [snapshot for snapshot in report["snapshots"] if snapshot["system"] == system]
         if not own:
             continue
         slowest = _slowest(report, system)
         newest = own[-1] if own[-1]["newest"] else None  # of the newest snapshot
-        state = "good" if all(one["ok"] for one in own) else "bad"
-        word = "as the lake says" if state == "good" else "differs or failed"
+        state = "good" if all(snapshot["ok"] for snapshot in own) else "bad"
+        word = "as in the lake" if state == "good" else "differs or failed"
         time = _seconds(slowest["total_s"]) if slowest else "did not come back"
         split = (
             f"download {_seconds(slowest['download_s'])} · start {_seconds(slowest['start_s'])}"
@@ -128,29 +128,34 @@ def _plot_note(earlier: Sequence[Report]) -> str:
 def _differences(report: Report) -> str:
     if not report["differences"]:
         return ""
-    listed = "".join(f"<pre>{escape(one)}</pre>" for one in report["differences"])
+    listed = "".join(f"<pre>{escape(difference)}</pre>" for difference in report["differences"])
     return f"<h2>What differs</h2>{listed}"
 
 
-def _snapshot(one: Mapping[str, Any]) -> str:
+def _snapshot(snapshot: Mapping[str, Any]) -> str:
     rows = "".join(
-        _row(compared, check) for compared in one["compared"] for check in compared["checks"]
+        _row(compared, check) for compared in snapshot["compared"] for check in compared["checks"]
     )
-    remarks = "".join(f"<li>{escape(remark)}</li>" for remark in one["remarks"])
-    problem = f"<pre>{escape(one['problem'])}</pre>" if one["problem"] else ""
-    took = f"back in {_seconds(one['recovery']['total_s'])}" if one["recovery"] else "not back"
+    remarks = "".join(f"<li>{escape(remark)}</li>" for remark in snapshot["remarks"])
+    problem = f"<pre>{escape(snapshot['problem'])}</pre>" if snapshot["problem"] else ""
+    took = (
+        f"back in {_seconds(snapshot['recovery']['total_s'])}"
+        if snapshot["recovery"]
+        else "not back"
+    )
     table = (
         "<table><thead><tr><th>dataset</th><th>day</th><th>question</th>"
         f"<th class=n>compared</th><th class=n>wrong</th></tr></thead><tbody>{rows}</tbody></table>"
         if rows
         else ""
     )
-    state = "good" if one["ok"] else "bad"
+    state = "good" if snapshot["ok"] else "bad"
     return (
-        f"<details{'' if one['ok'] else ' open'}><summary><b>{NAMES[one['system']]}</b> "
-        f'{one["day"]} <span class="quiet">{one["chosen"]} · {escape(one["versions"])} · '
-        f"{one['files']} files, {_size(one['bytes'])} · {took}</span> "
-        f'<span class="{state}">{"the same" if one["ok"] else "failed"}</span></summary>'
+        f"<details{'' if snapshot['ok'] else ' open'}><summary><b>{NAMES[snapshot['system']]}</b> "
+        f'{snapshot["day"]} <span class="quiet">{snapshot["chosen"]} · '
+        f"{escape(snapshot['versions'])} · "
+        f"{snapshot['files']} files, {_size(snapshot['bytes'])} · {took}</span> "
+        f'<span class="{state}">{"the same" if snapshot["ok"] else "failed"}</span></summary>'
         f"{problem}{table}{f'<ul>{remarks}</ul>' if remarks else ''}</details>"
     )
 

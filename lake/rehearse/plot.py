@@ -45,7 +45,7 @@ def recovery_plot(
         heights = _apart({name: points[-1][1] for name, points in times.items()}, top * 0.07)
         for system, points in sorted(times.items()):
             days = [day for day, _ in points]
-            seconds = [one for _, one in points]
+            seconds = [value for _, value in points]
             colour = COLOURS[system]
             axes.plot(days, seconds, color=colour, lw=2, marker="o", ms=5)
             axes.annotate(
@@ -69,7 +69,7 @@ def _apart(heights: Mapping[str, float], least: float) -> dict[str, float]:
     """Where names stand, so that none covers another: each at least so much above the last."""
     placed: dict[str, float] = {}
     below = float("-inf")
-    for name, height in sorted(heights.items(), key=lambda one: one[1]):
+    for name, height in sorted(heights.items(), key=lambda pair: pair[1]):
         below = placed[name] = max(height, below + least)
     return placed
 

@@ -1,6 +1,6 @@
 """A snapshot brought back for a moment: a temporary directory, a server, a stopwatch.
 
-Belongs here: that nothing is left behind, whatever happens. Does not: what is asked.
+Belongs here: that nothing is left behind, whatever happens. Does not: the queries.
 """
 
 from __future__ import annotations

@@ -45,11 +45,11 @@ def rehearse(
 ) -> Rehearsal:
     """Brings snapshots back and compares. Differences and failures are results, not errors.
 
-    `days`: so many snapshots of each system at random, besides the oldest and the newest;
-    `samples`: so many values of each partition one by one. Raises Missing where there is no
+    `days`: number of snapshots of each system at random, besides the oldest and the newest;
+    `samples`: number of values of each partition one by one. Raises Missing where there is no
     snapshot at all, and what listing them raises.
     """
-    kept = {system: found for system in systems if (found := snapshot_days(store, system))}
+    kept = {system: snapshots for system in systems if (snapshots := snapshot_days(store, system))}
     if not kept:
         raise _nothing(settings, store, systems)
     begun, clock = datetime.now(UTC), time.monotonic()
@@ -59,13 +59,13 @@ def rehearse(
     )
     with _session(settings) as lake:
         ledgers = _ledgers(settings, store, list(kept))
-        for system, found in kept.items():
-            for day, why in chosen_days(found, days, chosen_seed).items():
-                one = Rehearsed(system, str(day), why)
-                rehearsal.snapshots.append(one)
+        for system, kept_days in kept.items():
+            for day, why in chosen_days(kept_days, days, chosen_seed).items():
+                rehearsed = Rehearsed(system, str(day), why)
+                rehearsal.snapshots.append(rehearsed)
                 progress(f"{system} {day}", why)
                 trial = _Trial(settings, store, lake, ledgers, chosen_seed, samples, progress)
-                trial.run(one)
+                trial.run(rehearsed)
     rehearsal.seconds = time.monotonic() - clock
     return rehearsal
 
@@ -103,13 +103,13 @@ def _ledgers(settings: Settings, store: Store, systems: Sequence[str]) -> _Ledge
         if dataset.source in ledgers:
             ledger = read_ledger(store, dataset.name)
             ledgers[dataset.source][dataset.name] = {
-                day: one for day, one in ledger.items() if isinstance(one, Manifest)
+                day: manifest for day, manifest in ledger.items() if isinstance(manifest, Manifest)
             }
     return ledgers
 
 
 class _Trial:
-    """One snapshot: brought back, asked, gone again."""
+    """One snapshot: restored, compared, removed."""
 
     def __init__(
         self,
@@ -124,28 +124,28 @@ class _Trial:
         self._settings, self._store, self._lake = settings, store, lake
         self._ledgers, self._seed, self._samples, self._progress = ledgers, seed, samples, progress
 
-    def run(self, one: Rehearsed) -> None:
+    def run(self, rehearsed: Rehearsed) -> None:
         """Fills the record; what goes wrong is its problem."""
-        name = f"{one.system} {one.day}"
+        name = f"{rehearsed.system} {rehearsed.day}"
         try:
-            manifest = read_snapshot(self._store, one.system, Day.parse(one.day))
-            one.taken, one.bytes = manifest.created_at, manifest.bytes
-            one.files = manifest.paths
-            one.versions = f"{manifest.server['name']} {manifest.server['version']}"
+            manifest = read_snapshot(self._store, rehearsed.system, Day.parse(rehearsed.day))
+            rehearsed.taken, rehearsed.bytes = manifest.created_at, manifest.bytes
+            rehearsed.files = manifest.paths
+            rehearsed.versions = f"{manifest.server['name']} {manifest.server['version']}"
             with recovered(
                 self._settings, self._store, manifest, lambda text: self._progress(name, text)
             ) as back:
-                one.recovery = back.times
-                one.remarks += back.served.remarks
-                self._newest(one, back)
+                rehearsed.recovery = back.times
+                rehearsed.remarks += back.served.remarks
+                self._newest(rehearsed, back)
                 for partition in self._partitions(manifest):
                     self._progress(name, f"{partition.dataset} {partition.day}")
-                    one.compared.append(self._compare(partition, back, manifest))
+                    rehearsed.compared.append(self._compare(partition, back, manifest))
         except LakeError as error:
-            one.problem = str(error)
+            rehearsed.problem = str(error)
             return
-        if not one.compared:
-            one.problem = str(
+        if not rehearsed.compared:
+            rehearsed.problem = str(
                 Missing(
                     "the snapshot came back, but there is nothing to hold it against",
                     where=name,
@@ -154,11 +154,11 @@ class _Trial:
                 )
             )
 
-    def _newest(self, one: Rehearsed, back: Recovered) -> None:
-        found = back.questions.newest(datetime.fromisoformat(one.taken))
-        if found:
-            one.newest = found.isoformat(timespec="milliseconds")
-            one.newest_age_s = round((datetime.now(UTC) - found).total_seconds(), 1)
+    def _newest(self, rehearsed: Rehearsed, back: Recovered) -> None:
+        newest = back.questions.newest(datetime.fromisoformat(rehearsed.taken))
+        if newest:
+            rehearsed.newest = newest.isoformat(timespec="milliseconds")
+            rehearsed.newest_age_s = round((datetime.now(UTC) - newest).total_seconds(), 1)
 
     def _partitions(self, manifest: SnapshotManifest) -> Iterator[Manifest]:
         """Of each dataset the newest day that the snapshot covers, and one other."""
@@ -170,8 +170,8 @@ class _Trial:
             for day in (newest + others)[:_DAYS_EACH]:
                 yield ledger[day]
 
-    def _compare(self, found: Manifest, back: Recovered, manifest: SnapshotManifest) -> Compared:
-        fixed = system(found.source).label_free
-        with fetched(self._store, found, self._lake, fixed) as part:
+    def _compare(self, exported: Manifest, back: Recovered, manifest: SnapshotManifest) -> Compared:
+        fixed = system(exported.source).label_free
+        with fetched(self._store, exported, self._lake, fixed) as part:
             taken = datetime.fromisoformat(manifest.created_at)
             return compare(part, back.source, back.questions, taken, self._seed, self._samples)

@@ -1,6 +1,6 @@
 """A rehearsal's report in the lake: reports/rehearsal/YYYY-MM-DD.{json,html}.
 
-Belongs here: its keys, earlier reports. Does not: what the page says (page).
+Belongs here: its keys, earlier reports. Does not: the page's content (page).
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ def store_report(store: Store, rehearsal: Rehearsal) -> dict[str, str]:
 
 def _earlier(store: Store, day: str) -> list[dict[str, Any]]:
     """Reports of days before, oldest first."""
-    found = {}
+    reports = {}
     for stat in store.list(_PREFIX):
         match = _KEY.fullmatch(stat.key)
         if match and match[1] < day:
-            found[match[1]] = _parsed(store, stat.key)
-    return [found[name] for name in sorted(found)]
+            reports[match[1]] = _parsed(store, stat.key)
+    return [reports[name] for name in sorted(reports)]
 
 
 def _parsed(store: Store, key: str) -> dict[str, Any]:

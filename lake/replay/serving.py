@@ -1,9 +1,9 @@
 """Partitions in running servers: started, loaded, compared, kept in a directory or thrown away.
 
-Belongs here: the order of the steps, what a directory's mark says. Does not: how each system is
+Belongs here: the order of the steps, a directory's mark. Does not: how each system is
 written to (a module each), options of the command line.
 
-A directory holds `replay.json`, which says what was replayed into it (each partition with its
+A directory holds `replay.json`, with what was replayed into it (each partition with its
 SHA-256), in which folder below it the servers' data are, and whether all of it is there. A
 replay that was interrupted begins again, in a folder of its own.
 """
@@ -54,7 +54,7 @@ class Replayed:
 
     @property
     def endpoints(self) -> dict[str, dict[str, str]]:
-        """As `lake services up` tells them."""
+        """As `lake services up` prints them."""
         return self.stack.endpoints
 
 
@@ -70,7 +70,7 @@ def replayed(
 
     The servers run until the block ends. With `into` their data stay there, and the same
     replay finds them loaded; without it they are thrown away. Raises Incomplete where a
-    server does not hold what the manifests say; UsageError for a directory of something
+    server differs from the manifests; UsageError for a directory of something
     else; PermanentError where a server's program is missing; what store and servers raise.
     """
     systems = [name for name in SYSTEMS if any(p.dataset.source == name for p in partitions)]
@@ -120,10 +120,10 @@ def _load(
                 (partition for partition in partitions if partition.dataset.source == name),
                 key=loader.order_of,
             )
-            for number, one in enumerate(mine, 1):
-                progress(name, f"{one.dataset.name} {one.day} ({number} of {len(mine)})")
-                loaded[one.dataset.name, str(one.day)] = loader.load(one)
-                if number == len(mine) or mine[number].day != one.day:
+            for number, part in enumerate(mine, 1):
+                progress(name, f"{part.dataset.name} {part.day} ({number} of {len(mine)})")
+                loaded[part.dataset.name, str(part.day)] = loader.load(part)
+                if number == len(mine) or mine[number].day != part.day:
                     loader.end_of_day()
             loader.finish()
     return loaded, remarks.texts()
@@ -157,16 +157,20 @@ def _compared(
                 if not mine:
                     continue
                 progress(server, f"counting {day}")
-                for name, found in loader.found(day, mine).items():
-                    one = mine[name]
-                    counts = {"rows": one.rows, "countable": one.countable, "found": found}
+                for name, counted in loader.found(day, mine).items():
+                    expected = mine[name]
+                    counts = {
+                        "rows": expected.rows,
+                        "countable": expected.countable,
+                        "found": counted,
+                    }
                     days.setdefault(name, {})[str(day)] = counts
-                    if not one.at_least <= found <= one.countable:
-                        wrong.append(f"{name} {day}: {found}, not {one.countable}")
+                    if not expected.at_least <= counted <= expected.countable:
+                        wrong.append(f"{name} {day}: {counted}, not {expected.countable}")
     if wrong:
         more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         raise Incomplete(
-            "the temporary servers do not hold what the manifests say",
+            "the temporary servers differ from the manifests",
             where=", ".join(stack.endpoints),
             found="; ".join(wrong[:_SHOWN]) + more,
             remedy="replay again, into a new directory",
@@ -198,7 +202,7 @@ class _Place:
         ]
         self.loaded: dict[Key, Loaded] = {}
         self.remarks: list[str] = []
-        _told(into)  # before anything is made there
+        _read_mark(into)  # before anything is made there
         self._lock = _locked(into)
         try:
             self.folder = self._begun()
@@ -209,34 +213,34 @@ class _Place:
     def _begun(self) -> Path:
         """The folder of the servers: that of the same replay, or a new one."""
         into = self._into
-        reported = _told(into)
-        if reported is not None and reported["partitions"] != self._wanted:
+        mark = _read_mark(into)
+        if mark is not None and mark["partitions"] != self._wanted:
             raise UsageError(
                 "something else was replayed there",
                 where=into,
                 expected="a new or empty directory, or one of the same datasets and days",
-                found=", ".join(sorted({name for name, _, _ in reported["partitions"]})),
+                found=", ".join(sorted({name for name, _, _ in mark["partitions"]})),
                 remedy="name another directory, or `lake replay --into DIR --down` first",
             )
-        if reported is not None and "loaded" in reported:
-            self.loaded = {(name, day): Loaded(**one) for name, day, one in reported["loaded"]}
-            self.remarks = reported["remarks"]
-            return into / str(reported["folder"])
-        if reported is not None:  # a server that is ending may still write there
-            shutil.rmtree(into / reported["folder"], ignore_errors=True)
+        if mark is not None and "loaded" in mark:
+            self.loaded = {(name, day): Loaded(**counts) for name, day, counts in mark["loaded"]}
+            self.remarks = mark["remarks"]
+            return into / str(mark["folder"])
+        if mark is not None:  # a server that is ending may still write there
+            shutil.rmtree(into / mark["folder"], ignore_errors=True)
         folder = into / f"servers-{uuid.uuid4().hex[:8]}"
         self._mark(folder, {})
         return folder
 
     def finished(self, loaded: dict[Key, Loaded], remarks: list[str]) -> None:
         """All of it is there and was compared."""
-        listed = [[name, day, asdict(one)] for (name, day), one in loaded.items()]
+        listed = [[name, day, asdict(counts)] for (name, day), counts in loaded.items()]
         self._mark(self.folder, {"loaded": listed, "remarks": remarks})
 
     def _mark(self, folder: Path, more: dict[str, Any]) -> None:
-        reported = {"partitions": self._wanted, "folder": folder.name, **more}
+        content = {"partitions": self._wanted, "folder": folder.name, **more}
         half = self._into / f"{MARK}.tmp"
-        half.write_text(json.dumps(reported) + "\n", encoding="utf-8")
+        half.write_text(json.dumps(content) + "\n", encoding="utf-8")
         half.replace(self._into / MARK)
 
     def close(self) -> None:
@@ -253,17 +257,17 @@ def _locked(into: Path) -> TextIO:
     return locked(into / _LOCK)
 
 
-def _told(into: Path) -> dict[str, Any] | None:
+def _read_mark(into: Path) -> dict[str, Any] | None:
     """The directory's mark; None where it is new or empty. Raises UsageError."""
     mark = into / MARK
     if mark.exists():
         try:
-            reported: dict[str, Any] = json.loads(mark.read_text("utf-8"))
-            _ = reported["partitions"], reported["folder"]
+            content: dict[str, Any] = json.loads(mark.read_text("utf-8"))
+            _ = content["partitions"], content["folder"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UsageError("not a replay's mark", where=mark, found=error) from error
-        return reported
-    if into.exists() and (not into.is_dir() or {one.name for one in into.iterdir()} - {_LOCK}):
+        return content
+    if into.exists() and (not into.is_dir() or {entry.name for entry in into.iterdir()} - {_LOCK}):
         raise UsageError(
             "the directory is not empty",
             where=into,
@@ -275,5 +279,5 @@ def _told(into: Path) -> dict[str, Any] | None:
 
 def require_replay(into: Path) -> None:
     """Raises UsageError where nothing was replayed there."""
-    if _told(into) is None:
+    if _read_mark(into) is None:
         raise UsageError("nothing was replayed there", where=into, expected=f"a file {MARK}")

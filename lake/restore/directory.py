@@ -65,9 +65,9 @@ def bring_down(directory: Path) -> bool:
     Returns whether there was one. Raises TransientError where it does not end,
     PermanentError where the directory can't be removed.
     """
-    found = _server(directory)
-    if found is not None:
-        pid, since = found
+    server = _server(directory)
+    if server is not None:
+        pid, since = server
         os.kill(pid, signal.SIGTERM)
         end = time.monotonic() + _ENDS_WITHIN_S
         # The note goes first, and the server may still write while it stops.
@@ -83,7 +83,7 @@ def bring_down(directory: Path) -> bool:
         raise PermanentError(
             "the directory can't be removed", where=directory, found=error.strerror
         ) from error
-    return found is not None
+    return server is not None
 
 
 def _server(directory: Path) -> tuple[int, str] | None:

@@ -31,7 +31,7 @@ from lake.store import Store
 MARK = "restore.json"
 PARTS = ".parts"  # files that have not come whole
 _PARALLEL = 4
-_FAR = 4 << 20  # bytes that are skipped rather than asked for anew
+_FAR = 4 << 20  # bytes that are skipped rather than requested anew
 _SPARE = 1.02  # of the disk: directories and blocks that are not full
 
 
@@ -68,7 +68,7 @@ def restore_files(
     claimed()
     stop = Event()
     with explained_full_disk(), ThreadPoolExecutor(_PARALLEL) as pool:
-        left = [piece for found in pool.map(RestoredFile.begin, files) for piece in found]
+        left = [piece for pieces in pool.map(RestoredFile.begin, files) for piece in pieces]
         fetched = sum(wanted.piece.bytes for wanted in left)
         _require_room(into, fetched)
         running: list[Future[None]] = []
@@ -89,14 +89,14 @@ def restore_files(
 
 def _by_object(left: list[Wanted]) -> dict[str, list[Wanted]]:
     """Each object's pieces, in the order in which they lie in it."""
-    found: dict[str, list[Wanted]] = defaultdict(list)
-    for wanted in sorted(left, key=lambda one: (one.piece.key, one.piece.offset)):
-        found[wanted.piece.key].append(wanted)
-    return found
+    by_object: dict[str, list[Wanted]] = defaultdict(list)
+    for wanted in sorted(left, key=lambda piece: (piece.piece.key, piece.piece.offset)):
+        by_object[wanted.piece.key].append(wanted)
+    return by_object
 
 
 def restored_snapshot(into: Path) -> dict[str, str]:
-    """What the directory's mark says: system, day, created_at. Raises UsageError."""
+    """The content of the directory's mark: system, day, created_at. Raises UsageError."""
     try:
         mark: dict[str, str] = json.loads((into / MARK).read_text("utf-8"))
     except (OSError, ValueError) as error:
@@ -115,13 +115,13 @@ def _claim(into: Path, manifest: SnapshotManifest) -> None:
     mark = into / MARK
     own = {name: getattr(manifest, name) for name in ("system", "day", "created_at")}
     if mark.exists():
-        found = restored_snapshot(into)
-        if found != own:
+        other = restored_snapshot(into)
+        if other != own:
             raise UsageError(
                 "another snapshot was restored there",
                 where=into,
                 expected=f"{own['system']} {own['day']}, taken {own['created_at']}",
-                found=f"{found.get('system')} {found.get('day')}, taken {found.get('created_at')}",
+                found=f"{other.get('system')} {other.get('day')}, taken {other.get('created_at')}",
                 remedy="name another directory, or remove that one",
             )
         return
@@ -188,7 +188,7 @@ def _fetch(
 
 
 class _Stream:
-    """An object's stretches, asked in their order; what lies between them is skipped."""
+    """An object's stretches, read in their order; what lies between them is skipped."""
 
     def __init__(self, store: Store, key: str, stop: Event) -> None:
         self._store = store
@@ -199,7 +199,7 @@ class _Stream:
         self._held = memoryview(b"")
 
     def parts(self, offset: int, size: int) -> Iterator[memoryview]:
-        """The bytes from `offset` on; fewer where the object is cut, which the sha256 tells."""
+        """The bytes from `offset` on; fewer where the object is cut, which the sha256 shows."""
         if size and not 0 <= offset - self._at < _FAR:
             self._chunks = self._store.chunks(self._key, offset)
             self._at, self._held = offset, memoryview(b"")

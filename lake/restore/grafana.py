@@ -64,8 +64,8 @@ def write_provisioning(
         (folder / PROVISIONING).unlink(missing_ok=True)
 
 
-def _write(path: Path, reported: dict[str, Any]) -> None:
-    path.write_text(yaml.safe_dump(reported, sort_keys=False), "utf-8")
+def _write(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")
 
 
 @contextmanager
@@ -121,8 +121,8 @@ class _Api:
             raise self._refusal(answer, where)
 
     def _refusal(self, answer: requests.Response, where: str) -> LakeError:
-        found = f"HTTP {answer.status_code} {answer.text[:200]}"
+        refused = f"HTTP {answer.status_code} {answer.text[:200]}"
         if answer.status_code in (401, 403):
             remedy = f"set {TOKEN_VARIABLE} to a service account's token that may edit data sources"
-            return Refused("Grafana refused", where=where, found=found, remedy=remedy)
-        return PermanentError("Grafana did not take the data source", where=where, found=found)
+            return Refused("Grafana refused", where=where, found=refused, remedy=remedy)
+        return PermanentError("Grafana did not take the data source", where=where, found=refused)

@@ -41,7 +41,7 @@ def serve(
 
     `tenant`: whose lines are counted, where Loki has tenants. Raises PermanentError where
     its program is missing or it does not start (with its log), Incomplete where it does
-    not hold what the manifest says. On an error nothing is left running.
+    not hold what the manifest records. On an error nothing is left running.
     """
     restored, version = system(manifest.system), str(manifest.server["version"])
     program = _program(restored, version, into)

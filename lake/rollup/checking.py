@@ -30,35 +30,35 @@ def rollup_states(
     store: Store, dataset: Dataset, rollup: AnyRollup, manifests: Mapping[Day, Manifest]
 ) -> dict[Day, RollupState]:
     """Of each partition. Raises what the store raises."""
-    found = read_rollups(store, dataset.name, manifests)
-    sizes = {one.key: one.bytes for one in store.list(rollup_prefix(dataset.name))}
+    rollups = read_rollups(store, dataset.name, manifests)
+    sizes = {stat.key: stat.bytes for stat in store.list(rollup_prefix(dataset.name))}
     return {
-        day: rollup_state(rollup, manifest, found.get(day), sizes)
+        day: rollup_state(rollup, manifest, rollups.get(day), sizes)
         for day, manifest in manifests.items()
     }
 
 
 def rollup_state(
-    rollup: AnyRollup, manifest: Manifest, found: object, sizes: Mapping[str, int]
+    rollup: AnyRollup, manifest: Manifest, stored: object, sizes: Mapping[str, int]
 ) -> RollupState:
     """`found` is what `read_rollup` returns, `sizes` has the object's bytes, if there is one."""
-    if found is None:
+    if stored is None:
         return "missing"
-    if not isinstance(found, RollupManifest):
+    if not isinstance(stored, RollupManifest):
         return "damaged"
-    if not is_current(found, manifest, rollup):
+    if not is_current(stored, manifest, rollup):
         return "stale"
-    if sizes.get(found.key) != found.bytes:
+    if sizes.get(stored.key) != stored.bytes:
         return "damaged"
-    return "differs" if sum_problem(found, manifest) else "current"
+    return "differs" if sum_problem(stored, manifest) else "current"
 
 
-def sum_problem(found: RollupManifest, manifest: Manifest) -> str:
+def sum_problem(stored: RollupManifest, manifest: Manifest) -> str:
     """How the rollup's sums and the table's rows disagree; empty where they do not."""
-    names = found.definition.get("rows") or []
+    names = stored.definition.get("rows") or []
     if not names:
         return ""
-    counted = sum(number for name in names if isinstance(number := found.sums.get(name), int))
+    counted = sum(number for name in names if isinstance(number := stored.sums.get(name), int))
     if counted == manifest.rows:
         return ""
     return f"the rollup adds up to {counted} rows, the table has {manifest.rows}"

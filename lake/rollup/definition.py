@@ -45,7 +45,7 @@ def rollup_of(settings: Settings, dataset: Dataset) -> AnyRollup | None:
 
 def refuse_unknown_files(settings: Settings) -> None:
     """Raises ConfigError for a user's file that no dataset has the name of."""
-    names = sorted(one.name for one in settings.dataset)
+    names = sorted(dataset.name for dataset in settings.dataset)
     for path in sorted(Path(settings.lake.rollups).glob("*.sql")):
         if path.stem not in names:
             raise ConfigError(

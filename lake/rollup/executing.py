@@ -37,8 +37,8 @@ def executed(rollup: SqlRollup, table: Path, manifest: Manifest, scratch: Path) 
         run(connection, rollup, table, manifest)
         keys = ", ".join(map(quoted_name, rollup.shape.keys))
         names = ", ".join(map(quoted_name, (*rollup.shape.keys, *rollup.shape.measures)))
-        found = connection.execute(f"SELECT {names} FROM {RESULT} ORDER BY {keys}")  # noqa: S608
-        reader = found.to_arrow_reader(_BATCH_ROWS)
+        result = connection.execute(f"SELECT {names} FROM {RESULT} ORDER BY {keys}")  # noqa: S608
+        reader = result.to_arrow_reader(_BATCH_ROWS)
         schema = _plain(reader.schema)
         batches = (batch.cast(schema) for batch in reader)
         return written(rollup.shape, schema, _layout(schema), batches,
@@ -75,7 +75,7 @@ def define_rows(
         chosen = ["*", day]
     else:
         schema = pq.read_schema(table)
-        chosen = [day, *(_chosen(schema, one) for one in columns)]
+        chosen = [day, *(_chosen(schema, column) for column in columns)]
     select = f"SELECT {', '.join(chosen)} FROM {source} AS t"  # noqa: S608  names are quoted
     connection.execute(f"CREATE TEMP VIEW {ROWS} AS {select}")
 
@@ -89,12 +89,12 @@ def _chosen(schema: pa.Schema, column: Column) -> str:
 
 def _has(schema: pa.Schema, path: tuple[str, ...]) -> bool:
     """Whether the table has the column, and its members down to the last name."""
-    fields: Any = {one.name: one.type for one in schema}
+    fields: Any = {field.name: field.type for field in schema}
     for name in path:
         if name not in fields:
             return False
         kind = fields[name]
-        fields = {one.name: one.type for one in kind} if pa.types.is_struct(kind) else {}
+        fields = {field.name: field.type for field in kind} if pa.types.is_struct(kind) else {}
     return True
 
 
@@ -115,7 +115,7 @@ def _check(connection: DuckDBPyConnection, rollup: SqlRollup) -> None:
 
 def _plain(schema: pa.Schema) -> pa.Schema:
     """DuckDB's Arrow types as the lake's tables have them: times in µs UTC, no views."""
-    return pa.schema([pa.field(one.name, _plain_type(one.type)) for one in schema])
+    return pa.schema([pa.field(field.name, _plain_type(field.type)) for field in schema])
 
 
 def _plain_type(kind: pa.DataType) -> pa.DataType:
@@ -127,10 +127,10 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
 
 
 def _layout(schema: pa.Schema) -> Layout:
-    texts = [one.name for one in schema if pa.types.is_string(one.type)]
-    floats = [one.name for one in schema if pa.types.is_floating(one.type)]
-    counts = [one.name for one in schema if pa.types.is_integer(one.type)]
-    times = [one.name for one in schema if pa.types.is_temporal(one.type)]
+    texts = [field.name for field in schema if pa.types.is_string(field.type)]
+    floats = [field.name for field in schema if pa.types.is_floating(field.type)]
+    counts = [field.name for field in schema if pa.types.is_integer(field.type)]
+    times = [field.name for field in schema if pa.types.is_temporal(field.type)]
     return Layout(
         sorted_by=(),
         encodings=dict.fromkeys(floats, "BYTE_STREAM_SPLIT"),

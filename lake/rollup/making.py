@@ -33,7 +33,7 @@ _BATCH_ROWS = 131_072
 
 @dataclass(frozen=True)
 class Made:
-    """A rollup's Parquet file and what its manifest says of it."""
+    """A rollup's Parquet file and what its manifest records of it."""
 
     file: Path
     shape: Shape
@@ -77,7 +77,7 @@ class Making:
 
 def from_table(store: Store, rollup: AnyRollup, manifest: Manifest, scratch: Path) -> Made:
     """The rollup of a stored partition. Raises Missing and BadData where its object is not what
-    the manifest says.
+    the manifest records.
     """
     import pyarrow.parquet as pq  # noqa: PLC0415
 
@@ -133,8 +133,8 @@ def written(
         small=True,
     )
     with file.open("wb") as out:
-        found = write_parquet(stream, _FileUpload(out))
-    return Made(file, shape, found.rows, found.bytes, found.sha256, schema_to_json(found.schema),
+        table = write_parquet(stream, _FileUpload(out))
+    return Made(file, shape, table.rows, table.bytes, table.sha256, schema_to_json(table.schema),
                 sums.to_json())  # fmt: skip
 
 

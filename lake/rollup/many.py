@@ -47,8 +47,8 @@ def with_rollups(settings: Settings, names: tuple[str, ...]) -> list[Dataset]:
 
     refuse_unknown_files(settings)
     chosen = settings.datasets_named(names)
-    having = [one for one in chosen if rollup_of(settings, one) is not None]
-    if names and (without := [one.name for one in chosen if one not in having]):
+    having = [dataset for dataset in chosen if rollup_of(settings, dataset) is not None]
+    if names and (without := [dataset.name for dataset in chosen if dataset not in having]):
         raise UsageError(
             f"{', '.join(without)}: no rollup is defined",
             expected="a dataset with a rollup",
@@ -77,7 +77,7 @@ def roll_up(
         yield from done
         waiting += [(dataset, day, manifest) for day, manifest in sorted(to_do.items())]
 
-    def one(dataset: Dataset, day: Day, manifest: Manifest) -> RolledDay:
+    def roll_up_day(dataset: Dataset, day: Day, manifest: Manifest) -> RolledDay:
         begun = time.monotonic()
         rolled = rollups.mend(dataset, day, manifest, force=force)
         return RolledDay(dataset.name, day, rolled, time.monotonic() - begun)
@@ -85,7 +85,7 @@ def roll_up(
     with ThreadPoolExecutor(jobs) as pool:
         running: list[Future[RolledDay]] = []
         try:
-            running += [pool.submit(one, *args) for args in waiting]
+            running += [pool.submit(roll_up_day, *args) for args in waiting]
             for future in as_completed(running):
                 yield future.result()
         finally:
@@ -99,7 +99,7 @@ def _sorted_out(
     """What is known at once, and the partitions whose rollups are to be made."""
     ends = (days[0], days[-1].plus(1)) if days else (None, None)
     ledger = read_ledger(store, dataset.name, *ends)
-    to_do = {day: found for day, found in ledger.items() if isinstance(found, Manifest)}
+    to_do = {day: manifest for day, manifest in ledger.items() if isinstance(manifest, Manifest)}
     done = [
         _failed(dataset, day, error)
         for day, error in sorted(ledger.items())
@@ -110,7 +110,7 @@ def _sorted_out(
     if not force:
         current = rollups.current(dataset, to_do)
         done += [RolledDay(dataset.name, day, Rolled("current")) for day in sorted(current)]
-        to_do = {day: found for day, found in to_do.items() if day not in current}
+        to_do = {day: manifest for day, manifest in to_do.items() if day not in current}
     return done, to_do
 
 

@@ -36,7 +36,7 @@ class Rolled:
     """What became of one day's rollup.
 
     none: the dataset has no rollup · current: it is there and fits · made · overtaken: another
-    run replaced the table meanwhile, and makes its rollup · failed: `error` says why; the table
+    run replaced the table meanwhile, and makes its rollup · failed: `error` is why; the table
     is not affected.
     """
 
@@ -76,8 +76,12 @@ class Rollups:
         rollup = self.of(dataset)
         if rollup is None or not manifests:
             return set(manifests)
-        found = read_rollups(self._store, dataset.name, manifests)
-        return {day for day, one in found.items() if is_current(one, manifests[day], rollup)}
+        stored = read_rollups(self._store, dataset.name, manifests)
+        return {
+            day
+            for day, stored_rollup in stored.items()
+            if is_current(stored_rollup, manifests[day], rollup)
+        }
 
     def mend(
         self, dataset: Dataset, day: Day, manifest: Manifest, *, force: bool = False
@@ -87,10 +91,10 @@ class Rollups:
             rollup = self.of(dataset)
             if rollup is None:
                 return NONE
-            found = read_rollup(self._store, dataset.name, day)
-            if not force and is_current(found, manifest, rollup):
-                assert isinstance(found, RollupManifest)  # noqa: S101  it is current
-                return Rolled("current", found)
+            stored = read_rollup(self._store, dataset.name, day)
+            if not force and is_current(stored, manifest, rollup):
+                assert isinstance(stored, RollupManifest)  # noqa: S101  it is current
+                return Rolled("current", stored)
             from lake.rollup.making import from_table  # noqa: PLC0415
 
             with explained_full_disk(), scratch_directory() as scratch:
@@ -155,12 +159,12 @@ class Beside:
         return self._kept.failed(self._dataset, self._day)
 
 
-def is_current(found: object, manifest: Manifest, rollup: AnyRollup) -> bool:
+def is_current(stored: object, manifest: Manifest, rollup: AnyRollup) -> bool:
     """Whether a rollup is of this table, by the rules of today."""
     return (
-        isinstance(found, RollupManifest)
-        and found.is_of(manifest)
-        and found.definition == rollup.shape.to_json()
+        isinstance(stored, RollupManifest)
+        and stored.is_of(manifest)
+        and stored.definition == rollup.shape.to_json()
     )
 
 
@@ -178,7 +182,7 @@ class _Kept:
 
 @contextmanager
 def _kept(kept: _Kept | None = None) -> Iterator[_Kept]:
-    """Keeps any error but Stopped; what nobody foresaw leaves its traceback in the log."""
+    """Keeps any error but Stopped; an unforeseen one leaves its traceback in the log."""
     kept = kept or _Kept()
     try:
         yield kept

@@ -6,7 +6,7 @@ one (definition), storing the result (storing).
 The first line is the description. Below it stand `-- key: value` lines:
 
     grain      what one row is
-    keys       the columns that tell rows apart, by comma
+    keys       the columns that identify a row, by comma
     measures   the other columns, by comma
     column     NAME TYPE = PATH: a column of `day_rows`, read from the table's column PATH (dotted
                where it is nested, "quoted" where a name has a dot) as this type; NULL where the
@@ -65,7 +65,7 @@ def read_rollup_file(path: Path) -> SqlRollup:
     first, *rest = sql.splitlines() or [""]
     if not first.startswith("-- "):
         raise _wrong(path, 1, "a description: `-- What the rows are`", first)
-    found: dict[str, list[tuple[int, str]]] = {}
+    headers: dict[str, list[tuple[int, str]]] = {}
     for number, line in enumerate(rest, 2):
         if not line.startswith("--"):
             break
@@ -73,35 +73,35 @@ def read_rollup_file(path: Path) -> SqlRollup:
             key, text = match[1], match[2].strip()
             if key not in _KEYS:
                 continue  # prose may have a colon
-            if key != "column" and key in found:
+            if key != "column" and key in headers:
                 raise _wrong(path, number, f"one line {key!r}", "a second one")
             if not text:
                 raise _wrong(path, number, f"a value of {key!r}", "none")
-            found.setdefault(key, []).append((number, text))
+            headers.setdefault(key, []).append((number, text))
     for key in ("grain", "keys", "measures"):
-        if key not in found:
+        if key not in headers:
             raise _wrong(path, 1, f"a header with a line `-- {key}: …`", f"no {key}")
-    keys, measures = _names(path, found, "keys"), _names(path, found, "measures")
-    sums, rows = _names(path, found, "sums"), _names(path, found, "rows")
+    keys, measures = _names(path, headers, "keys"), _names(path, headers, "measures")
+    sums, rows = _names(path, headers, "sums"), _names(path, headers, "rows")
     for key, names in (("sums", sums), ("rows", rows)):
         if other := [name for name in names if name not in measures]:
             raise _wrong(
                 path,
-                found[key][0][0],
+                headers[key][0][0],
                 "names of measures: " + ", ".join(measures),
                 ", ".join(other),
             )
     shape = Shape(
         kind="sql",
         version=VERSION,
-        grain=found["grain"][0][1],
+        grain=headers["grain"][0][1],
         keys=keys,
         measures=measures,
         sums=sums,
         rows=rows,
         sql_sha256=hashlib.sha256(sql.encode()).hexdigest(),
     )
-    columns = tuple(_column(path, *line) for line in found.get("column", []))
+    columns = tuple(_column(path, *line) for line in headers.get("column", []))
     return SqlRollup(path, first.removeprefix("-- ").strip(), shape, columns, sql)
 
 
@@ -123,10 +123,10 @@ def _text(path: Path) -> str:
     return sql
 
 
-def _names(path: Path, found: dict[str, list[tuple[int, str]]], key: str) -> tuple[str, ...]:
-    if key not in found:
+def _names(path: Path, headers: dict[str, list[tuple[int, str]]], key: str) -> tuple[str, ...]:
+    if key not in headers:
         return ()
-    line, text = found[key][0]
+    line, text = headers[key][0]
     names = tuple(name.strip() for name in text.split(","))
     if not all(names) or len({name.lower() for name in names}) < len(names):
         raise _wrong(path, line, "different names, by comma", text)

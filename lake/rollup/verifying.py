@@ -44,15 +44,15 @@ _OF_ITSELF = 1e-9
 
 
 def rollup_problems(
-    store: Store, rollup: AnyRollup, manifest: Manifest, found: RollupManifest
+    store: Store, rollup: AnyRollup, manifest: Manifest, stored: RollupManifest
 ) -> list[str]:
-    """What of a current rollup is not as its manifest and its table say.
+    """Where a current rollup differs from its manifest and its table.
 
-    Raises Missing and BadData where the table itself is not what its manifest says.
+    Raises Missing and BadData where the table itself differs from its manifest.
     """
     with explained_full_disk(), scratch_directory() as scratch:
         rolled, table = scratch / "rolled.parquet", scratch / "table.parquet"
-        if problem := _fetched(store, found, rolled):
+        if problem := _fetched(store, stored, rolled):
             return [problem]
         with table.open("w+b") as file:
             fetch(store, manifest, file)
@@ -60,23 +60,23 @@ def rollup_problems(
         with _ONE_AT_A_TIME, closing(connect_duckdb()) as connection:
             connection.execute(f"SET memory_limit = '{_MEMORY}'")
             try:
-                return list(_compared(connection, rollup, manifest, found, rolled, table))
+                return list(_compared(connection, rollup, manifest, stored, rolled, table))
             except duckdb.Error as error:
                 return [f"the rollup can't be compared: {str(error).splitlines()[0]}"]
 
 
-def _fetched(store: Store, found: RollupManifest, file: Path) -> str:
+def _fetched(store: Store, stored: RollupManifest, file: Path) -> str:
     digest, size = hashlib.sha256(), 0
     try:
         with file.open("wb") as out:
-            for chunk in store.chunks(found.key):
+            for chunk in store.chunks(stored.key):
                 digest.update(chunk)
                 size += out.write(chunk)
     except Missing:
         return "the rollup's object is gone"
-    if size != found.bytes:
-        return f"the rollup's object has {size} bytes, its manifest says {found.bytes}"
-    if digest.hexdigest() != found.sha256:
+    if size != stored.bytes:
+        return f"the rollup's object has {size} bytes, its manifest records {stored.bytes}"
+    if digest.hexdigest() != stored.sha256:
         return "the rollup's sha256 is not its manifest's"
     return ""
 
@@ -85,7 +85,7 @@ def _compared(
     connection: DuckDBPyConnection,
     rollup: AnyRollup,
     manifest: Manifest,
-    found: RollupManifest,
+    stored: RollupManifest,
     rolled: Path,
     table: Path,
 ) -> Iterator[str]:
@@ -105,7 +105,7 @@ def _compared(
         sql = f"{joined} WHERE NOT ({_rule(column, scale)})"
         if rows := _counted(connection, sql, keys):
             yield f"the rollup's {'.'.join(column)} is not the table's: {rows}"
-    yield from _sum_problems(connection, rollup, found)
+    yield from _sum_problems(connection, rollup, stored)
 
 
 def _compute(
@@ -127,12 +127,12 @@ def _compute(
 
 def _same(keys: Sequence[str]) -> str:
     """Of a key that may be NULL, too."""
-    return " AND ".join(f"a.{one} IS NOT DISTINCT FROM b.{one}" for one in map(quoted_name, keys))
+    return " AND ".join(f"a.{key} IS NOT DISTINCT FROM b.{key}" for key in map(quoted_name, keys))
 
 
 def _counted(connection: DuckDBPyConnection, sql: str, keys: Sequence[str]) -> str:
     """The number of rows, and the keys of one; "" without any."""
-    texts = (f"coalesce(CAST(a.{one} AS VARCHAR), 'NULL')" for one in map(quoted_name, keys))
+    texts = (f"coalesce(CAST(a.{key} AS VARCHAR), 'NULL')" for key in map(quoted_name, keys))
     row = connection.execute(f"SELECT count(*), min([{', '.join(texts)}]) {sql}").fetchone()
     if not row or not row[0]:
         return ""
@@ -153,7 +153,7 @@ def _rule(column: tuple[str, ...], scale: str) -> str:
 
 
 def _sum_problems(
-    connection: DuckDBPyConnection, rollup: AnyRollup, found: RollupManifest
+    connection: DuckDBPyConnection, rollup: AnyRollup, stored: RollupManifest
 ) -> Iterator[str]:
     for name in dict.fromkeys((*rollup.shape.sums, *rollup.shape.rows)):
         column = quoted_name(name)
@@ -161,9 +161,9 @@ def _sum_problems(
             f"SELECT sum({column}), sum(abs({column})) FROM {RESULT}"  # noqa: S608
         ).fetchone()
         total, absolute = row or (None, None)
-        if not _is_sum(found.sums.get(name), total or 0, absolute or 0):
+        if not _is_sum(stored.sums.get(name), total or 0, absolute or 0):
             yield (
-                f"the rollup's manifest has {found.sums.get(name)} as the sum of {name}, "
+                f"the rollup's manifest has {stored.sums.get(name)} as the sum of {name}, "
                 f"the table {total}"
             )
 

@@ -1,4 +1,4 @@
-"""Alertmanager that keeps alerts and notifies nobody.
+"""Alertmanager that keeps alerts and sends no notifications.
 
 Belongs here: its flags and its configuration. Does not: finding the binary.
 """

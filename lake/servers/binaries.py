@@ -80,7 +80,7 @@ class _Program:
 
 
 def _said(*arguments: str) -> Callable[[Path], str]:
-    """The first version number that the program prints when so asked, or ''."""
+    """The first version number that the program prints with these arguments, or ''."""
 
     def ask(path: Path) -> str:
         try:
@@ -93,7 +93,7 @@ def _said(*arguments: str) -> Callable[[Path], str]:
                 timeout=_VERSION_WITHIN_S,
             )
         except (OSError, subprocess.SubprocessError):
-            return ""  # a program that can't say its version is not usable
+            return ""  # a program without a version is not usable
         match = re.search(r"\bv?(\d+\.\d+(?:\.\d+)?)\b", answer.stdout + answer.stderr)
         return match.group(1) if match else ""
 
@@ -106,7 +106,7 @@ def _packaged(distribution: str) -> Callable[[Path], str]:
     def look(path: Path) -> str:
         prefix = path.resolve().parent.parent
         pattern = f"lib/python*/site-packages/{distribution}-*.dist-info"
-        names = [found.name for found in prefix.glob(pattern)]
+        names = [match.name for match in prefix.glob(pattern)]
         return names[0].removeprefix(f"{distribution}-").removesuffix(".dist-info") if names else ""
 
     return look
@@ -135,12 +135,12 @@ _PROGRAMS = {
 
 
 def check_server(name: str) -> str:
-    """The name. Raises UsageError that tells the valid ones."""
+    """The name. Raises UsageError with the valid ones."""
     return _checked(name, "server", (*SERVER_NAMES, *EXTRA_SERVERS))
 
 
 def check_program(name: str) -> str:
-    """The name, a server's or a tool's. Raises UsageError that tells the valid ones."""
+    """The name, a server's or a tool's. Raises UsageError with the valid ones."""
     return _checked(name, "program", (*PROGRAM_NAMES, *EXTRA_PROGRAMS))
 
 
@@ -188,11 +188,11 @@ def find(name: str, version: str = "") -> Binary | None:
     """The usable program of a server (or of `promtool`), None where there is none.
 
     PATH goes first, then the environment that runs us, then the cache. `version` ("3",
-    "2.2", "2.2.1") asks for one whose version begins so; see `find_all`.
+    "2.2", "2.2.1") selects one whose version begins so; see `find_all`.
     Raises UsageError for an unknown name.
     """
-    found = _usable(check_program(name)) if not version else iter(find_all(name))
-    return next((one for one in found if has_version(one, version)), None)
+    binaries = _usable(check_program(name)) if not version else iter(find_all(name))
+    return next((binary for binary in binaries if has_version(binary, version)), None)
 
 
 def find_all(name: str) -> list[Binary]:
@@ -201,11 +201,11 @@ def find_all(name: str) -> list[Binary]:
     Of "loki" the one on PATH and the cached 2.2.1; of "prometheus" also what
     "prometheus3" is. Raises UsageError for an unknown name.
     """
-    found: dict[Path, Binary] = {}
-    for one in _FAMILIES.get(check_program(name), (name,)):
-        for binary in _usable(one):
-            found.setdefault(binary.path.resolve(), binary)
-    return list(found.values())
+    binaries: dict[Path, Binary] = {}
+    for program in _FAMILIES.get(check_program(name), (name,)):
+        for binary in _usable(program):
+            binaries.setdefault(binary.path.resolve(), binary)
+    return list(binaries.values())
 
 
 def identify(name: str, path: Path) -> Binary:

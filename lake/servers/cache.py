@@ -29,7 +29,7 @@ def install_once(
 ) -> None:
     """Lets `build` fill the directory, unless that is done already.
 
-    One process builds, the others wait for it. The mark that says "complete" comes
+    One process builds, the others wait for it. The mark of completion comes
     last, so what an interrupted build leaves counts for nothing and is removed.
     """
     if is_complete(directory):

@@ -30,11 +30,13 @@ def closest(name: str, version: str) -> Binary | None:
     None where none is installed. Where the version has no number, the preferred program.
     Raises UsageError for an unknown name.
     """
-    found, wanted = find_all(name), version_parts(version)
+    binaries, wanted = find_all(name), version_parts(version)
     if not wanted:
-        return next(iter(found), None)
+        return next(iter(binaries), None)
     return max(
-        found, key=lambda one: _nearness(name, version_parts(one.version), wanted), default=None
+        binaries,
+        key=lambda binary: _nearness(name, version_parts(binary.version), wanted),
+        default=None,
     )
 
 
@@ -70,9 +72,9 @@ def other_version(name: str, version: str, program: Binary) -> str:
 
 
 def _remedy(name: str, wanted: tuple[int, ...], here: tuple[int, ...]) -> str:
-    for one in _INSTALLED[name]:
-        pinned = version_parts(pinned_version(one))
+    for program in _INSTALLED[name]:
+        pinned = version_parts(pinned_version(program))
         nearer = pinned[0] == wanted[0] != here[0]
         if nearer and (pinned >= wanted or name == "prometheus"):
-            return f"`lake services install {one}` installs {how_installed(one)}"
+            return f"`lake services install {program}` installs {how_installed(program)}"
     return f"Put the `{name}` of that version on PATH to have the same"

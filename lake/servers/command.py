@@ -1,4 +1,4 @@
-"""Runs an installer's command and tells how it goes.
+"""Runs an installer's command and reports its progress.
 
 Belongs here: running, showing progress, the error when it fails.
 Does not: which commands install what.

@@ -1,7 +1,7 @@
 """Dagster for one lake: its web server, its daemon and the server of the lake's definitions.
 
 Belongs here: their directory, their processes, when they are ready.
-Does not: Dagster's Python (no import of it here), what is asked of it (dagster_api).
+Does not: Dagster's Python (no import of it here), requests to it (dagster_api).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ storage:
 class Dagster:
     """A Dagster instance in `home`, stopped by `stop` or at the end of a `with` block.
 
-    `api` asks it; `url` is its user interface.
+    `api` sends requests to it; `url` is its user interface.
     """
 
     def __init__(
@@ -65,14 +65,14 @@ class Dagster:
         return {name: self.home / f"{name}.log" for name in ("code", "web", "daemon")}
 
     def start(self) -> None:
-        """Returns when the web server knows the definitions. The daemon is started apart."""
+        """Returns when the web server has loaded the definitions. The daemon is started apart."""
         self._configure()
         # One server of the definitions for all: loading them takes longer than all the rest.
         # The web server comes after it: where it finds none it waits half a minute.
         self._run("code", ["dagster", "api", "grpc", *_DEFINITIONS, *self._address("code")])
         self._wait("the definitions to be loaded", lambda: not is_free(self._ports["code"]))
         self._run("web", ["dagster-webserver", *_WORKSPACE_FLAG, *self._address("web")])
-        self._wait("the web server to know the definitions", self.api.is_loaded)
+        self._wait("the web server to load the definitions", self.api.is_loaded)
 
     def _configure(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
@@ -170,7 +170,7 @@ def start_dagster(
 
     `home` becomes DAGSTER_HOME. Runs and events are kept in it, or in `history`: the
     backfill of a quarter writes thousands of events, each with waits for the disk that a
-    directory in memory does not know. `env` is laid over our own environment: credentials.
+    directory in memory lacks. `env` is laid over our own environment: credentials.
     Without `daemon` nothing runs before `start_daemon` or `backfill`, which is quicker where
     a backfill is all that is wanted.
     Raises ConfigError (lake.toml), Missing (Dagster is not installed), PermanentError (a
@@ -190,12 +190,12 @@ def start_dagster(
 
 def _program(name: str) -> str:
     beside = Path(sys.executable).with_name(name)
-    found = str(beside) if beside.exists() else shutil.which(name)
-    if found is None:
+    program = str(beside) if beside.exists() else shutil.which(name)
+    if program is None:
         raise Missing(
             "a program of Dagster is not there",
             where=beside,
             expected=name,
             remedy="install monitoring-lake with its dependencies",
         )
-    return found
+    return program

@@ -96,13 +96,13 @@ class DagsterApi:
         except TransientError:
             return False
         for entry in entries:
-            found = entry["locationOrLoadError"] or {}
-            if found.get("__typename") == "PythonError":
-                causes = [link["error"]["message"] for link in found["errorChain"]]
+            answer = entry["locationOrLoadError"] or {}
+            if answer.get("__typename") == "PythonError":
+                causes = [link["error"]["message"] for link in answer["errorChain"]]
                 raise PermanentError(
                     "Dagster can't load the definitions",
                     where=entry["name"],
-                    found="".join([found["message"], *causes]).strip(),
+                    found="".join([answer["message"], *causes]).strip(),
                 )
         return bool(entries) and all(entry["loadStatus"] == "LOADED" for entry in entries)
 
@@ -190,15 +190,15 @@ class _Follower:
         """Whether nothing more can come."""
         runs = {"tags": [{"key": "dagster/backfill", "value": self.backfill}]}
         answer = self.api._ask(_BACKFILL, id=self.backfill, runs=runs)
-        state, found = answer["partitionBackfillOrError"], answer["runsOrError"]
-        if "status" not in state or "results" not in found:
+        state, listed = answer["partitionBackfillOrError"], answer["runsOrError"]
+        if "status" not in state or "results" not in listed:
             raise Refused("no such backfill", where=self.api.url, found=state.get("message"))
-        for run in found["results"]:
+        for run in listed["results"]:
             self._read_events(run["id"])
         if state.get("error"):
             self.reason = state["error"]["message"]
         # Dagster itself looks for the end every 30 s only.
-        idle = all(run["status"] in _RUN_ENDED for run in found["results"])
+        idle = all(run["status"] in _RUN_ENDED for run in listed["results"])
         accounted = len(self.done) + len(self._failed()) == len(self.partitions)
         return (idle and accounted) or state["status"] in _BACKFILL_ENDED
 

@@ -30,7 +30,7 @@ Toolchain = tuple[Path, dict[str, str]]  # the program `go`, and its environment
 
 @dataclass(frozen=True)
 class GoModule:
-    """What to build of a module, and where it wants to be told its version."""
+    """What to build of a module, and the variable for its version."""
 
     packages: tuple[str, ...]
     version_symbol: str
@@ -191,5 +191,5 @@ def _go_version(go: str) -> tuple[int, ...]:
             env={**os.environ, "GOTOOLCHAIN": "local"},
         )
     except (OSError, subprocess.SubprocessError):
-        return ()  # a Go that can't say its version is not usable
+        return ()  # a Go without a version is not usable
     return version_parts(answer.stdout)

@@ -62,11 +62,14 @@ def install_all(names: Iterable[str], progress: Progress | None = None) -> dict[
     Builds share what they download and compile; a toolchain of ours goes when all are done.
     Raises UsageError for an unknown name, PermanentError where one can't be installed.
     """
-    found = {name: find(name) for name in names}
-    if all(found.values()):
-        return {name: one for name, one in found.items() if one}
+    binaries = {name: find(name) for name in names}
+    if all(binaries.values()):
+        return {name: binary for name, binary in binaries.items() if binary}
     try:
-        return {name: one or _installed(name, progress or silent) for name, one in found.items()}
+        return {
+            name: binary or _installed(name, progress or silent)
+            for name, binary in binaries.items()
+        }
     finally:
         golang.remove_toolchain()
 

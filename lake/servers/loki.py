@@ -49,7 +49,7 @@ def configuration(site: Site) -> Sections:
 def _parts(site: Site) -> Iterator[tuple[_Version, _Version, Sections]]:
     """Sections with the versions that take them: from the first, below the second.
 
-    A Loki ends at once when its configuration has a key that it does not know.
+    A Loki ends at once when its configuration has an unknown key.
     """
     yield (2, 2), _LAST, _process(site)
     yield (2, 2), _LAST, _queries()

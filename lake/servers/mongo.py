@@ -19,7 +19,7 @@ _USER = "lake"
 
 
 def _launch(site: Site) -> Launch:
-    """With `mongo_auth` the first start makes a user, the next one asks for a log-in."""
+    """With `mongo_auth` the first start makes a user, the next one requires a log-in."""
     address = f"{LOOPBACK}:{site.ports['mongo']}"
     password_file = site.home / "password"
     log_in = site.options.mongo_auth and password_file.exists()

@@ -68,7 +68,7 @@ class Process:
                 stderr=errors,
                 cwd=home,
                 env=dict(environment),
-                start_new_session=True,  # a Ctrl-C is for us; we tell the servers
+                start_new_session=True,  # a Ctrl-C is for this process, which ends the servers
             )
         assert self._supervisor.stdout is not None  # noqa: S101  for the type checker
         answer = self._supervisor.stdout.readline()
@@ -92,14 +92,14 @@ class Process:
             return None
 
     def stop(self) -> None:
-        """Asks it to stop, kills it if it takes too long, returns when it is gone."""
-        self._tell(b"t")
+        """Stops it, kills it if that takes too long, returns when it is gone."""
+        self._send(b"t")
 
     def kill(self) -> None:
         """Ends it as a power cut would, returns when it is gone."""
-        self._tell(b"k")
+        self._send(b"k")
 
-    def _tell(self, word: bytes) -> None:
+    def _send(self, word: bytes) -> None:
         assert self._supervisor.stdin is not None  # noqa: S101  for the type checker
         if not self._supervisor.stdin.closed:
             with contextlib.suppress(BrokenPipeError):  # it has ended by itself

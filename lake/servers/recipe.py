@@ -1,4 +1,4 @@
-"""What every kind of server tells about itself.
+"""What describes a kind of server.
 
 Belongs here: the shape of a recipe, and the options of all of them.
 Does not: how a single server is configured.
@@ -22,7 +22,7 @@ class Options:
     sections, merged over ours. `loki_multi_tenant`: every request needs
     `X-Scope-OrgID`. `prometheus_out_of_order`: a Prometheus duration; how much
     older than the newest a sample may be. `prometheus_flags`: further ones of its
-    command line, such as limits. `prometheus_external_labels`: what Thanos tells its
+    command line, such as limits. `prometheus_external_labels`: how Thanos distinguishes its
     replicas by. `mongo_auth`: users must log in; the endpoint's URI carries a user's
     name and password. `mongo_test_commands`: failpoints. `mongo_ttl`: whether TTL
     indexes remove documents; SecantusDB always does.
@@ -57,7 +57,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Launch:
-    """How to run a server in its site, and how to tell that it answers.
+    """How to run a server in its site, and how to detect that it answers.
 
     `ready` returns False while it does not answer yet. `provision` is called when it
     is ready; True means that it has to start again, with what is new in its home.

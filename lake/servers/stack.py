@@ -30,7 +30,7 @@ _PORTS_FILE = "ports.json"
 
 
 class Stack:
-    """Running servers: `stack["loki"]` is one of them, `stack.endpoints` says how to reach all.
+    """Running servers: `stack["loki"]` is one of them, `stack.endpoints` are the addresses of all.
 
     A context manager that stops them. `directory` is where their data are, in
     `<directory>/<name>/data`.
@@ -155,12 +155,12 @@ def _recipe(name: str) -> Recipe:
 
 
 def _programs(
-    names: Sequence[str], arguments: Mapping[str, Binary | Path], progress: Progress
+    names: Sequence[str], given: Mapping[str, Binary | Path], progress: Progress
 ) -> dict[str, Binary]:
     """Those that the caller chose, and of the others the preferred ones."""
     chosen = {
-        name: one if isinstance(one, Binary) else identify(name, one)
-        for name, one in arguments.items()
+        name: program if isinstance(program, Binary) else identify(name, program)
+        for name, program in given.items()
         if name in names
     }
     others = install_all([name for name in names if name not in chosen], progress)

@@ -1,4 +1,4 @@
-"""Runs one server as its child and ends it when the process that asked for it is gone.
+"""Runs one server as its child and ends it when the process that started it is gone.
 
 Run as a program by lake.servers.process, with the standard library alone and
 without site-packages, so that it starts in no time:
@@ -50,7 +50,7 @@ class Order:
 
 
 def _on_terminate(_number: int, _frame: FrameType | None) -> None:
-    global _terminated  # noqa: PLW0603  a signal handler has no other way to say it
+    global _terminated  # noqa: PLW0603  a signal handler has no other way to report it
     _terminated = True
 
 

@@ -38,7 +38,7 @@ class RestoredFile:
     _lock: Lock = field(default_factory=Lock)
 
     def begin(self) -> list[Wanted]:
-        """The pieces that an earlier attempt has not brought, told by their bytes."""
+        """The pieces that an earlier attempt has not written, judged by their bytes."""
         if self._size_of(self.path) == self.bytes and not self._lacking(self.path):
             return []
         lacking = self._lacking(self.part)
@@ -97,7 +97,7 @@ def restored_files(manifest: SnapshotManifest, target: Path, parts: Path) -> lis
     Raises BadData where a path leads out of it, or pieces leave a gap.
     """
     by_path: dict[str, list[StoredFile]] = {}
-    for piece in sorted(manifest.files, key=lambda one: one.at):
+    for piece in sorted(manifest.files, key=lambda file: file.at):
         by_path.setdefault(piece.path, []).append(piece)
     files = []
     for number, (path, pieces) in enumerate(sorted(by_path.items())):

@@ -33,7 +33,7 @@ _CHUNK = 4 << 20
 _PARALLEL = 4
 _PIECE_BYTES = 64 << 20  # what a killed run sends again at most, and what travels side by side
 _PACK_BYTES = 32 << 20
-_SMALL_BYTES = 1 << 20  # smaller files are packed, where that is asked for
+_SMALL_BYTES = 1 << 20  # smaller files are packed, where that is enabled
 _MEMBERS_AT_ONCE = 2 * _PARALLEL
 _LEVEL = 6  # of gzip: mongodump's
 _JOURNAL_EVERY_S = 5.0
@@ -147,8 +147,8 @@ class Collector:
                 waiting, self._waiting = self._waiting, []
             if not waiting:
                 break
-            for one in waiting:
-                one.result()
+            for upload in waiting:
+                upload.result()
         self._send_pack()
 
     def finish(self) -> tuple[list[StoredFile], list[StoredObject]]:
@@ -288,7 +288,7 @@ class Collector:
             return self._numbered
 
     def _is_coming(self, content: Content, place: _Place) -> bool:
-        """Whether it is stored, or on its way by somebody else; if not, it is now the caller's."""
+        """Whether it is stored, or another thread uploads it; if not, it is now the caller's."""
         with self._lock:
             stored = self.known.contents.get(content)
             if stored is None:
@@ -338,7 +338,7 @@ class Collector:
         write_journal(self._store, self.prefix + JOURNAL, notes, own, objects, ended=ended)
 
     def clear_journal(self) -> None:
-        """The manifest tells all from now on."""
+        """The manifest records all from now on."""
         self._store.delete(self.prefix + JOURNAL)
 
 
@@ -408,10 +408,10 @@ def _read(path: Path, at: int, size: int) -> bytes:
 
 
 def _sha256(path: Path, at: int, size: int) -> Content:
-    """Of at most so many bytes."""
-    digest, found = hashlib.sha256(), 0
+    """Of at most `size` bytes."""
+    digest, length = hashlib.sha256(), 0
     with path.open("rb") as file:
         for chunk in _chunks(file, at, size):
             digest.update(chunk)
-            found += len(chunk)
-    return digest.hexdigest(), found
+            length += len(chunk)
+    return digest.hexdigest(), length

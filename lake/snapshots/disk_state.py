@@ -24,7 +24,7 @@ def disk_state(files: Iterable[tuple[Path, tuple[int, int]]]) -> str:
 
 
 class Counting:
-    """A day's count before and after, asked again only where the server has written meanwhile.
+    """A day's count before and after, repeated only where the server has written meanwhile.
 
     `last` is the newest snapshot: one that counted the same day, in the same state, has the
     count already.
@@ -62,9 +62,9 @@ class Counting:
 
     def counts(self) -> dict[str, int]:
         """Both counts where they differ, for then what was copied lies between them."""
-        found = {self._name: self._before}
+        numbers = {self._name: self._before}
         if self._state() != self.state:
             after = self._count()
             if after != self._before:
-                found[f"{self._name}_after"] = after
-        return found
+                numbers[f"{self._name}_after"] = after
+        return numbers

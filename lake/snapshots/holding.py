@@ -56,6 +56,6 @@ def spans(days: Sequence[Day]) -> str:
             runs[-1][1] = day
         else:
             runs.append([day, day])
-    reported = [str(first) if first == last else f"{first} … {last}" for first, last in runs]
-    shown = reported if len(reported) <= _SPANS else [*reported[:1], "…", *reported[-_SPANS + 1 :]]
+    texts = [str(first) if first == last else f"{first} … {last}" for first, last in runs]
+    shown = texts if len(texts) <= _SPANS else [*texts[:1], "…", *texts[-_SPANS + 1 :]]
     return ", ".join(shown) or "no whole day"

@@ -25,7 +25,7 @@ from lake.store import Store
 _LOG = logging.getLogger(__name__)
 JOURNAL = "journal.json"
 _KEY = re.compile(r"\w+/\d{4}/\d\d/\d\d/([^/]+)/journal\.json")
-_SILENT = timedelta(hours=1)  # a run on another machine that said nothing for so long is dead
+_SILENT = timedelta(hours=1)  # a run on another machine that wrote nothing for this long is dead
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,14 @@ def write_journal(
 
 
 def journals(store: Store, keys: Iterable[str]) -> Iterator[Journal]:
-    """Those among the keys. One that can't be read tells nothing, and a warning says so."""
+    """Those among the keys. One that can't be read is ignored, with a warning."""
     for key in keys:
         if not _KEY.fullmatch(key):
             continue
         try:
             content = json.loads(store.read(key))
-            files = [StoredFile(**one) for one in content.pop("files")]
-            objects = [StoredObject(**one) for one in content.pop("objects")]
+            files = [StoredFile(**fields) for fields in content.pop("files")]
+            objects = [StoredObject(**fields) for fields in content.pop("objects")]
             yield Journal(**{**content, "key": key}, files=files, objects=objects)
         except Missing:
             continue  # its run has just ended

@@ -56,7 +56,7 @@ class Known:
 
 
 def known_to(store: Store, system: str) -> Known:
-    """What the newest manifests and the journals of unfinished runs tell, as far as it is there."""
+    """What the newest manifests and the journals of unfinished runs record, where it is there."""
     there = {stat.key: stat.bytes for stat in store.list(f"{system}/")}
     known = Known()
     manifests: list[SnapshotManifest] = []
@@ -67,16 +67,18 @@ def known_to(store: Store, system: str) -> Known:
             _LOG.warning("%s: nothing is taken from it: %s", store.url(""), error.what)
     pieces: list[StoredFile] = []
     for journal in journals(store, there):
-        known.objects |= {one.key: one for one in journal.objects}
+        known.objects |= {stored.key: stored for stored in journal.objects}
         pieces += journal.files
         if not journal.alive:
             known.dead.append(journal)
-    for manifest in sorted(manifests, key=lambda one: one.created_at):
+    for manifest in sorted(manifests, key=lambda snapshot: snapshot.created_at):
         known.newest = manifest
         known.recent.insert(0, manifest)
-        known.objects |= {one.key: one for one in manifest.objects}
+        known.objects |= {stored.key: stored for stored in manifest.objects}
         pieces += manifest.files
-    known.objects = {key: one for key, one in known.objects.items() if there.get(key) == one.bytes}
+    known.objects = {
+        key: stored for key, stored in known.objects.items() if there.get(key) == stored.bytes
+    }
     known.add(piece for piece in pieces if piece.key in known.objects)
     known.files = _whole_files(known)
     return known

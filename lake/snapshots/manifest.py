@@ -105,15 +105,15 @@ class SnapshotManifest:
 
     def warnings(self) -> list[str]:
         """What the snapshot does not prove to hold."""
-        day, found = self.counted_day(), []
+        day, messages = self.counted_day(), []
         if lines := self.details.get(UNACCOUNTED):
             where = (
                 "readable chunk" if self.details.get(UNREADABLE) else "chunk, perhaps in the WAL"
             )
-            found.append(f"{lines} lines of {day} are in no {where}")
+            messages.append(f"{lines} lines of {day} are in no {where}")
         if chunks := self.details.get(UNREADABLE):
-            found.append(f"chunks of {day} that can't be read: {chunks}")
-        return found
+            messages.append(f"chunks of {day} that can't be read: {chunks}")
+        return messages
 
     @property
     def paths(self) -> int:
@@ -170,8 +170,8 @@ def _days(keys: Iterable[str]) -> Iterator[Day]:
 def _parsed(text: bytes, where: str, system: str, day: Day) -> SnapshotManifest:
     try:
         fields = json.loads(text)
-        objects = [StoredObject(**one) for one in fields.pop("objects")]
-        files = [StoredFile(**one) for one in fields.pop("files")]
+        objects = [StoredObject(**stored) for stored in fields.pop("objects")]
+        files = [StoredFile(**stored) for stored in fields.pop("files")]
         manifest = SnapshotManifest(**fields, objects=objects, files=files)
         if not isinstance(manifest.whole_days, list | None):
             raise TypeError(f"whole_days is no list: {manifest.whole_days}")

@@ -1,6 +1,6 @@
 """Which UTC days a snapshot holds whole: everything that its server had of a day that was over.
 
-Belongs here: what blocks, chunks and retention say about days. Does not: reading them from a
+Belongs here: the days of blocks, chunks and retention. Does not: reading them from a
 server, or choosing a snapshot by its days (`SnapshotManifest.held_days`).
 
 A day without any data is not listed.
@@ -35,9 +35,9 @@ def days_of_blocks(
         return []
     oldest = min(start for start, _ in spans)
     last = min(taken, settled_until) if settled_until else taken
-    found = _over(_days(spans), last)
+    days = _over(_days(spans), last)
     return [
-        day for day in found if oldest <= day.start_ms or (oldest < day.end_ms and oldest % _CUT_MS)
+        day for day in days if oldest <= day.start_ms or (oldest < day.end_ms and oldest % _CUT_MS)
     ]
 
 
@@ -48,8 +48,8 @@ def days_of_chunks(
 
     `kept` is how far back Loki keeps every line, None for ever.
     """
-    found = _over(_days((start, end + 1) for start, end in spans), taken)
-    return found if kept is None else [day for day in found if day.start >= taken - kept]
+    days = _over(_days((start, end + 1) for start, end in spans), taken)
+    return days if kept is None else [day for day in days if day.start >= taken - kept]
 
 
 def _over(numbers: Iterable[int], taken: datetime) -> list[Day]:
@@ -59,7 +59,7 @@ def _over(numbers: Iterable[int], taken: datetime) -> list[Day]:
 
 def _days(spans: Iterable[tuple[int, int]]) -> set[int]:
     """The days, counted from the epoch, of half-open spans in ms."""
-    found: set[int] = set()
+    days: set[int] = set()
     for start, end in spans:
-        found.update(range(start // _DAY_MS, (end - 1) // _DAY_MS + 1))
-    return found
+        days.update(range(start // _DAY_MS, (end - 1) // _DAY_MS + 1))
+    return days

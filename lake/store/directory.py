@@ -43,12 +43,12 @@ class DirectoryStore:
         path = self._path(key)
         try:
             with _explaining(path):
-                found = path.stat()
+                status = path.stat()
         except Missing:
             return None
         # Clocks of file systems tick slowly: two files within a tick differ in their inode.
-        etag = f"{found.st_mtime_ns}-{found.st_size}-{found.st_ino}"
-        return ObjectStat(key, found.st_size, etag)
+        etag = f"{status.st_mtime_ns}-{status.st_size}-{status.st_ino}"
+        return ObjectStat(key, status.st_size, etag)
 
     def list(self, prefix: str) -> Iterator[ObjectStat]:
         """See Store."""
@@ -84,7 +84,7 @@ class DirectoryStore:
     def upload(self, key: str, replaces: str | None = None) -> Iterator[Upload]:
         """See Store: written elsewhere under the root, flushed to disk, then renamed.
 
-        The part is locked while its writer lives: what an ended one left can be told from it.
+        The part is locked while its writer lives: so what an ended one left is recognised.
         """
         path, parts = self._path(key), self.root / _PARTS
         point("begin", key)
@@ -158,7 +158,7 @@ class DirectoryStore:
 
     def unfinished(self, prefix: str) -> tuple[Unfinished, ...]:
         """See Store."""
-        begins, found = prefix.replace("/", _SLASH), []
+        begins, uploads = prefix.replace("/", _SLASH), []
         with suppress(FileNotFoundError), self._alone():
             for part in sorted((self.root / _PARTS).iterdir()):
                 if part.name == _LOCK:
@@ -167,8 +167,8 @@ class DirectoryStore:
                 # A part whose name is too long, or not from here, belongs to every prefix.
                 if part.name.startswith(begins) or not key or _SLASH not in part.name:
                     begun = datetime.fromtimestamp(part.stat().st_mtime, UTC)
-                    found.append(Unfinished(key, part.name, begun, _is_locked(part)))
-        return tuple(found)
+                    uploads.append(Unfinished(key, part.name, begun, _is_locked(part)))
+        return tuple(uploads)
 
     def abandon(self, upload: Unfinished) -> None:
         """See Store."""

@@ -12,7 +12,7 @@ from lake.store.protocol import Store
 
 
 def open_store(settings: Settings) -> Store:
-    """The store of `lake.root`; nothing is asked of it yet."""
+    """The store of `lake.root`; no request to it yet."""
     root = settings.lake.root
     if root.startswith("s3://"):
         from lake.store.s3 import S3Store  # noqa: PLC0415  boto3 takes 0.3 s to import

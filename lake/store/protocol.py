@@ -25,7 +25,7 @@ class ObjectStat:
 class Unfinished:
     """An upload that has not ended. `id` is the store's own name of it, `begun` UTC.
 
-    `alive` says whether its writer still runs, None where that can't be known.
+    `alive`: whether its writer still runs, None where that can't be known.
     """
 
     key: str
@@ -51,7 +51,7 @@ class Store(Protocol):
     Missing (bucket, object) or TransientError (unreachable, overloaded, timed out).
 
     Where `replaces` is given, only the object with that etag is replaced, with "" none at
-    all; else Conflict is raised, and what somebody else has written stays.
+    all; else Conflict is raised, and another writer's object stays.
     """
 
     def url(self, key: str) -> str:

@@ -47,7 +47,7 @@ class S3Store:
         self.section = section
         self._prefix = prefix.rstrip("/") + "/" if prefix.strip("/") else ""
         self._session = session
-        self._opening = Lock()  # boto3 sessions and their making of clients know no threads
+        self._opening = Lock()  # boto3 sessions make clients in one thread only
         self._opened: Any = None
         self._bucket_seen = False
         self._put_options: dict[str, Any] = (
@@ -169,18 +169,18 @@ class S3Store:
 
     def list(self, prefix: str) -> Iterator[ObjectStat]:
         """See Store. Sorted here: not every S3 server lists in the order of bytes."""
-        found: list[ObjectStat] = []
+        stats: list[ObjectStat] = []
         with self._errors(prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=self._prefix + prefix
             )
             for page in pages:
                 page["IsTruncated"]  # a web page would else be an empty list
-                found += [
+                stats += [
                     ObjectStat(o["Key"].removeprefix(self._prefix), o["Size"], o["ETag"].strip('"'))
                     for o in page.get("Contents", ())
                 ]
-        yield from sorted(found, key=lambda stat: stat.key)
+        yield from sorted(stats, key=lambda stat: stat.key)
 
     def read(self, key: str) -> bytes:
         """See Store."""
@@ -226,10 +226,13 @@ class S3Store:
             )
             return tuple(
                 Unfinished(
-                    one["Key"].removeprefix(self._prefix), one["UploadId"], one["Initiated"], None
+                    upload["Key"].removeprefix(self._prefix),
+                    upload["UploadId"],
+                    upload["Initiated"],
+                    None,
                 )
                 for page in pages
-                for one in page.get("Uploads", ())
+                for upload in page.get("Uploads", ())
             )
 
     def abandon(self, upload: Unfinished) -> None:
@@ -265,8 +268,8 @@ class S3Store:
         """The same refusal with S3's code; as it is where a question with a body is answered."""
         try:
             self._client.list_objects_v2(Bucket=self.bucket, Prefix=self._prefix, MaxKeys=1)
-        except ClientError as reported:
-            return reported
+        except ClientError as with_reason:
+            return with_reason
         except (BotoCoreError, RecursionError) as other:
             _LOG.debug("no reason: %s", other)
         return error
@@ -276,7 +279,7 @@ class _S3Upload:
     """Its parts, and at the end the object.
 
     The object bears the upload's mark: where the answer to the last request is lost, or a
-    repeated one meets what the first has done, the mark tells whether it arrived.
+    repeated one meets what the first has done, the mark shows whether it arrived.
     """
 
     def __init__(self, store: S3Store, key: str, replaces: str | None) -> None:
@@ -355,11 +358,11 @@ class _S3Upload:
         """Whether the object is from this upload. What goes wrong here hides no other error."""
         try:
             with self._store._errors(self._key):
-                found = self._store._client.head_object(**self._target)
+                head = self._store._client.head_object(**self._target)
         except LakeError:
             return False
-        self.etag = str(found.get("ETag", "")).strip('"')
-        return bool(found.get("Metadata", {}).get(_MARK) == self._mark)
+        self.etag = str(head.get("ETag", "")).strip('"')
+        return bool(head.get("Metadata", {}).get(_MARK) == self._mark)
 
     def abort(self) -> None:
         """A multipart upload left open is billed and invisible.

@@ -113,7 +113,9 @@ def explained(error: ClientError | BotoCoreError, where: str) -> LakeError:
         remedy = "correct region of [s3], or AWS_DEFAULT_REGION"
     elif isinstance(error, ConfigParseError | ConfigNotFound):
         remedy = "correct the AWS configuration file, or AWS_CONFIG_FILE"
-    return PermanentError("S3 can't be asked", where=where, found=_found(error), remedy=remedy)
+    return PermanentError(
+        "the request to S3 failed", where=where, found=_found(error), remedy=remedy
+    )
 
 
 def unusable(error: Exception, where: str) -> LakeError:
@@ -215,9 +217,9 @@ def _answered(error: ClientError, where: str) -> LakeError:
 
 
 def _region(error: ClientError) -> str:
-    reported: Mapping[str, Any] = error.response.get("Error", {})
+    content: Mapping[str, Any] = error.response.get("Error", {})
     headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    region = reported.get("Region") or headers.get("x-amz-bucket-region")
+    region = content.get("Region") or headers.get("x-amz-bucket-region")
     if region:
         return f'set region = "{region}" in [s3]: the bucket is there'
     return "correct region of [s3]: the bucket is in another one"

@@ -1,4 +1,4 @@
-"""What a check says.
+"""A check's result.
 
 Belongs here: the type, and errors and clocks as checks. Does not: any check.
 """
@@ -45,8 +45,8 @@ def failed(subject: str, error: LakeError) -> Check:
     """An error as a check."""
     parts = dict(error.parts)
     remedy = parts.pop("remedy", "")
-    found = "; ".join([error.what, *(f"{name}: {part}" for name, part in parts.items())])
-    return Check(subject, "fail", found, remedy)
+    summary = "; ".join([error.what, *(f"{name}: {part}" for name, part in parts.items())])
+    return Check(subject, "fail", summary, remedy)
 
 
 def clock(subject: str, server: datetime, before: datetime) -> Check:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MOST_TOLD = 10  # differences of one question; all are counted
-_CHARS = 300  # of a value that is told
+_CHARS = 300  # of a value that is reported
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Difference:
 class Check:
     """One question to both sides: how many values were compared, and what differed.
 
-    `wrong` counts all differences, `differences` tells the first ones. `remark` says why
+    `wrong` counts all differences, `differences` has the first ones. `remark` is why
     less than all could be compared.
     """
 
@@ -98,16 +98,16 @@ class Recovery:
 
     def to_json(self) -> dict[str, float]:
         """For the report."""
-        reported = {**vars(self), "total_s": self.total_s}
-        return {name: round(seconds, 3) for name, seconds in reported.items()}
+        times = {**vars(self), "total_s": self.total_s}
+        return {name: round(seconds, 3) for name, seconds in times.items()}
 
 
 @dataclass
 class Rehearsed:
-    """One snapshot. `chosen` says why it was: oldest, newest, random, or
+    """One snapshot. `chosen` is the reason: oldest, newest, random, or
     only where there is no other.
 
-    `newest` is the newest timestamp in the restored server, ISO 8601 UTC. `problem` says why
+    `newest` is the newest timestamp in the restored server, ISO 8601 UTC. `problem` is why
     it could not be brought back or compared, with where, expected and found.
     """
 
@@ -128,15 +128,15 @@ class Rehearsed:
     @property
     def ok(self) -> bool:
         """Whether it came back and nothing differs."""
-        return not self.problem and not any(one.wrong for one in self.compared)
+        return not self.problem and not any(check.wrong for check in self.compared)
 
     def to_json(self) -> dict[str, Any]:
         """For the report."""
-        reported = {name: value for name, value in vars(self).items() if not name.startswith("_")}
-        return reported | {
+        fields = {name: value for name, value in vars(self).items() if not name.startswith("_")}
+        return fields | {
             "ok": self.ok,
             "recovery": self.recovery.to_json() if self.recovery else None,
-            "compared": [one.to_json() for one in self.compared],
+            "compared": [check.to_json() for check in self.compared],
         }
 
 
@@ -158,23 +158,23 @@ class Rehearsal:
 
     def differences(self) -> list[str]:
         """Each problem and difference in words."""
-        reported = []
-        for one in self.snapshots:
-            head = f"snapshot {one.system} {one.day}"
-            if one.problem:
-                reported.append(f"{head}: {one.problem}")
-            for compared in one.compared:
+        lines = []
+        for snapshot in self.snapshots:
+            head = f"snapshot {snapshot.system} {snapshot.day}"
+            if snapshot.problem:
+                lines.append(f"{head}: {snapshot.problem}")
+            for compared in snapshot.compared:
                 for check in compared.checks:
                     place = f"{head}, {compared.dataset} {compared.day}, {check.question}"
-                    reported += [
+                    lines += [
                         f"{place}\n  where: {difference.where}\n  expected: {difference.expected}"
                         f"\n  found: {difference.found}"
                         for difference in check.differences
                     ]
                     if check.wrong > len(check.differences):
                         more = check.wrong - len(check.differences)
-                        reported.append(f"{place}: {more} more differences")
-        return reported
+                        lines.append(f"{place}: {more} more differences")
+        return lines
 
     def to_json(self) -> dict[str, Any]:
         """The report's and `--json`'s."""
@@ -190,14 +190,14 @@ class Rehearsal:
         }
 
 
-def _short(one: str, other: str) -> tuple[str, str]:
+def _short(expected: str, other: str) -> tuple[str, str]:
     """Long texts from shortly before where they differ."""
-    if max(len(one), len(other)) <= _CHARS:
-        return one, other
-    pairs = zip(one, other, strict=False)
-    same = next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+    if max(len(expected), len(other)) <= _CHARS:
+        return expected, other
+    pairs = zip(expected, other, strict=False)
+    same = next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(expected), len(other)))
     begin = max(0, same - _CHARS // 4)
-    return _cut(one, begin), _cut(other, begin)
+    return _cut(expected, begin), _cut(other, begin)
 
 
 def _cut(text: str, begin: int) -> str:

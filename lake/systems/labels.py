@@ -5,7 +5,7 @@ Does not: fixed columns, or how an answer is parsed.
 
 A label has a column of its own if its name is lower case and no fixed column's, decided by
 the name alone and never by what else a day holds. Nor has one with a NUL in its name, which
-no SQL can say. Every other label is in the MAP `labels`,
+SQL can't name. Every other label is in the MAP `labels`,
 and only there; where there is none, the map is empty, never NULL. A label with an empty
 value is an absent label: NULL in its column, no entry in the map, no part of the hash.
 """

@@ -22,7 +22,7 @@ class Loaded:
 
     `rows` are the table's. A question to the server has to find at most `countable` and at
     least `at_least` of them; `groups` shares `countable` out (metric → samples), where the
-    server can be asked by it.
+    server can be queried by it.
     """
 
     rows: int
@@ -32,7 +32,7 @@ class Loaded:
 
 
 class Remarks:
-    """What can't come back exactly, each said once and in the order in which it was met."""
+    """What can't come back exactly, each reported once, in the order of its appearance."""
 
     def __init__(self) -> None:
         self._found: dict[str, int] = {}

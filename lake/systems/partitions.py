@@ -67,9 +67,9 @@ def find_partitions(
             found="; ".join(f"{name}: {_listed(those)}" for name, those in missing.items()),
             remedy="`lake export` them, or replay the others with --allow-missing",
         )
-    _require_objects(store, [one.manifest for one in partitions])
+    _require_objects(store, [partition.manifest for partition in partitions])
     order = {dataset.name: number for number, dataset in enumerate(datasets)}
-    return sorted(partitions, key=lambda one: (one.day, order[one.dataset.name]))
+    return sorted(partitions, key=lambda partition: (partition.day, order[partition.dataset.name]))
 
 
 def _require_objects(store: Store, manifests: Sequence[Manifest]) -> None:
@@ -91,7 +91,7 @@ def _listed(days: Sequence[Day]) -> str:
 def batches_of(
     store: Store, manifest: Manifest, rows: int, coded: Sequence[str] = ()
 ) -> Iterator[pa.RecordBatch]:
-    """The object's rows, at most so many at a time, none across two row groups.
+    """The object's rows, at most `rows` at a time, none across two row groups.
 
     `coded` columns come with the dictionary's type. The whole object is compared with its
     manifest before the first batch is handed out. Raises BadData, Missing, and what the

@@ -62,7 +62,7 @@ class Source(Protocol):
         """The number of rows, by another request than those of `read`."""
 
     def undated(self, dataset: Dataset) -> int | None:
-        """Rows that belong to no day; None where the system knows no such rows."""
+        """Rows that belong to no day; None where the system has no such rows."""
 
     def outside(self, dataset: Dataset, start: Day, end: Day) -> int | None:
         """Rows dated before `start` or from `end` on; None where the system has no such rows:
@@ -184,7 +184,7 @@ class Expiry(Protocol):
 class System(Protocol):
     """Everything that differs from system to system, by use case.
 
-    A system without snapshots, say, inherits what says so.
+    A system without snapshots inherits what raises that error.
     """
 
     name: str
@@ -238,9 +238,7 @@ class System(Protocol):
         """Whether this machine can take a snapshot, as far as that shows without a request."""
         return False
 
-    def amounts(
-        self, settings: Settings, snapshot_manifest: SnapshotManifest
-    ) -> Iterator[tuple[str, int]]:
+    def amounts(self, settings: Settings, manifest: SnapshotManifest) -> Iterator[tuple[str, int]]:
         """How much a snapshot holds, by name: what a server does not change by itself."""
         return iter(())
 

@@ -18,8 +18,8 @@ def system(name: str) -> System:
     """The system of that name. Raises UsageError for an unknown one."""
     if name not in SYSTEMS:
         raise UsageError("no such system", expected=", ".join(SYSTEMS), found=name)
-    found: System = load(name, "system").SYSTEM
-    return found
+    loaded: System = load(name, "system").SYSTEM
+    return loaded
 
 
 def configured_systems(settings: Settings) -> list[str]:
@@ -44,9 +44,9 @@ def open_source(name: str, settings: Settings) -> Source:
 
 def open_snapshotter(name: str, settings: Settings) -> Snapshotter:
     """The system's. Raises UsageError for an unknown one, ConfigError for one without settings."""
-    found = system(name)
+    chosen = system(name)
     _section(name, settings)
-    return found.open_snapshotter(settings)
+    return chosen.open_snapshotter(settings)
 
 
 def open_expiry(name: str, settings: Settings) -> Expiry | None:

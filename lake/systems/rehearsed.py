@@ -1,4 +1,4 @@
-"""One partition of the lake on the local disk, proven and ready to be asked.
+"""One partition of the lake on the local disk, proven and ready for queries.
 
 Belongs here: fetching it, the questions of sql/rehearsal. Does not: the restored server.
 """

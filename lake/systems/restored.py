@@ -22,22 +22,22 @@ def require_same(
     """
     expected = manifest.counts[name]
     after = manifest.counts.get(f"{name}_after", expected)
-    found = count(manifest.counted_day())
-    if not min(expected, after) <= found <= max(expected, after):
-        raise differs(manifest, f"{name} = {between(expected, after)}", f"{name} = {found}")
-    return {name: found}
+    counted = count(manifest.counted_day())
+    if not min(expected, after) <= counted <= max(expected, after):
+        raise differs(manifest, f"{name} = {between(expected, after)}", f"{name} = {counted}")
+    return {name: counted}
 
 
-def between(one: int, other: int) -> str:
+def between(first: int, second: int) -> str:
     """Both counts for people; one number where they are equal."""
-    low, high = sorted((one, other))
+    low, high = sorted((first, second))
     return str(low) if low == high else f"{low} … {high}"
 
 
 def differs(manifest: SnapshotManifest, expected: str, found: str) -> Incomplete:
     """The error."""
     return Incomplete(
-        "the restored server does not hold what the snapshot's manifest says",
+        "the restored server differs from the snapshot's manifest",
         where=f"{manifest.system} {manifest.day}",
         expected=expected,
         found=found,

@@ -22,7 +22,7 @@ ROWS = "day_rows"
 class Shape:
     """What a rollup's rows and columns mean.
 
-    `keys` tell rows apart, together with the table's labels where `grain` says so. The columns
+    `keys` identify a row, together with the table's labels where `grain` includes them. The columns
     `sums` add up over rows; those of `rows` add up to the number of rows in the table (empty:
     no such columns). `version` counts changes of the rules. `sql_sha256` is that of a file,
     `parameters` are settings that decide on the rows, as JSON has them.

@@ -26,7 +26,7 @@ class RowLabels:
 
     def fields(self) -> list[pa.Field]:
         """Of the labels' columns and the map."""
-        return [*(pa.field(one, pa.string()) for one in self.own), pa.field(MAP_COLUMN, MAP_TYPE)]
+        return [*(pa.field(name, pa.string()) for name in self.own), pa.field(MAP_COLUMN, MAP_TYPE)]
 
     def dictionary(self) -> list[str]:
         """Their leaf columns, to be dictionary-encoded."""
@@ -53,8 +53,8 @@ class RowLabels:
 
 def _with_entries(maps: pa.Array, labels: dict[str, pa.Array]) -> pa.Array:
     texts = {name: column.to_pylist() for name, column in labels.items()}
-    found = [
+    with_own = [
         sorted([*entries, *((name, of[at]) for name, of in texts.items() if of[at] is not None)])
         for at, entries in enumerate(maps.to_pylist())
     ]
-    return pa.array(found, MAP_TYPE)
+    return pa.array(with_own, MAP_TYPE)

@@ -47,15 +47,15 @@ def ask(
 def fitting(lake: Lake, trend: Trend, start: Day, end: Day, choices: Choices) -> Fit:
     """What the trend reads of the lake. Raises UsageError where it does not fit."""
     _require_options(trend, choices)
-    found = fit(lake, trend, choices, (start, end))
-    require_fit(found)
-    return found
+    fitted = fit(lake, trend, choices, (start, end))
+    require_fit(fitted)
+    return fitted
 
 
-def ask_fitting(lake: Lake, found: Fit, start: Day, end: Day, every: str | None = None) -> Answer:
+def ask_fitting(lake: Lake, fitted: Fit, start: Day, end: Day, every: str | None = None) -> Answer:
     """The same of a trend that is known to fit."""
-    trend = found.trend
-    sql, parameters = with_inputs(lake, trend.sql, found.sources, start, end)
+    trend = fitted.trend
+    sql, parameters = with_inputs(lake, trend.sql, fitted.sources, start, end)
     parameters |= {"from_day": start.date, "to_day": end.date}
     if trend.has_periods:
         parameters[EVERY] = every or trend.every
@@ -110,14 +110,14 @@ def missing_days(
     lake: Lake, trend: Trend, start: Day, end: Day, choices: Choices | None = None
 ) -> dict[str, list[Day]]:
     """Of each dataset, the days of [start, end) that are not in the lake, where there are any."""
-    found = fit(lake, trend, choices or Choices(), (start, end))
-    return missing_of(lake, found, start, end)
+    fitted = fit(lake, trend, choices or Choices(), (start, end))
+    return missing_of(lake, fitted, start, end)
 
 
-def missing_of(lake: Lake, found: Fit, start: Day, end: Day) -> dict[str, list[Day]]:
+def missing_of(lake: Lake, fitted: Fit, start: Day, end: Day) -> dict[str, list[Day]]:
     """The same of what fits."""
     wanted = list(day_range(start, end))
-    missing = {name: [d for d in wanted if d not in lake.days(name)] for name in found.datasets}
+    missing = {name: [d for d in wanted if d not in lake.days(name)] for name in fitted.datasets}
     return {name: days for name, days in missing.items() if days}
 
 

@@ -51,15 +51,15 @@ def weeks(days: Days) -> Days:
     return Days(start, end)
 
 
-def compare(lake: Lake, found: Fit, days: Days) -> Answer:
+def compare(lake: Lake, fitted: Fit, days: Days) -> Answer:
     """One row for each value of the trend's keys: the range's measures, those of the range
     before, and the change in percent. Raises LakeError.
     """
-    trend = found.trend
+    trend = fitted.trend
     require_periods(trend, "--compare")
-    now = ask_fitting(lake, found, days.start, days.end, "range")
+    now = ask_fitting(lake, fitted, days.start, days.end, "range")
     was = before(days)
-    then = ask_fitting(lake, found, was.start, was.end, "range")
+    then = ask_fitting(lake, fitted, was.start, was.end, "range")
     keys, measures = _columns(trend, now)
     ours, theirs = _by_keys(now, keys), _by_keys(then, keys)
     rows = []
@@ -78,16 +78,16 @@ def compare(lake: Lake, found: Fit, days: Days) -> Answer:
     )
 
 
-def by_week(lake: Lake, found: Fit, days: Days) -> Answer:
+def by_week(lake: Lake, fitted: Fit, days: Days) -> Answer:
     """One row for each week and value of the trend's keys, with the change in percent against the
     week before. Raises LakeError, UsageError where no week begins in the range.
     """
-    trend = found.trend
+    trend = fitted.trend
     require_periods(trend, "--weekly")
     whole = weeks(days)
-    asked = ask_fitting(lake, found, whole.start.plus(-7), whole.end, "week")
-    keys, measures = _columns(trend, asked)
-    every = {(row[trend.x], *key): row for key, row in _rows_by_keys(asked, keys)}
+    answer = ask_fitting(lake, fitted, whole.start.plus(-7), whole.end, "week")
+    keys, measures = _columns(trend, answer)
+    every = {(row[trend.x], *key): row for key, row in _rows_by_keys(answer, keys)}
     rows = []
     for (week, *key), row in every.items():
         if week < whole.start.date:
@@ -95,12 +95,12 @@ def by_week(lake: Lake, found: Fit, days: Days) -> Answer:
         old = every.get((week - _WEEK, *key), {})
         changes = (v for m in measures for v in (row[m], _change(row[m], old.get(m))))
         rows.append((week, *key, *changes))
-    types = dict(zip(asked.columns, asked.types, strict=True))
+    types = dict(zip(answer.columns, answer.types, strict=True))
     return Answer(
         ("week", *keys, *(f"{m}{suffix}" for m in measures for suffix in ("", "_change_percent"))),
         ("DATE", *(types[k] for k in keys), *(t for m in measures for t in (types[m], "DOUBLE"))),
         rows,
-        left_out=asked.left_out,
+        left_out=answer.left_out,
     )
 
 

@@ -19,8 +19,8 @@ A header's first line is the trend's description. Below it stand `-- key: value`
                  takes the period as `$every`; others are options that `lake trend` requires
     every        the period without --weekly or --compare: day (the default), week, month, quarter
     x            the column of the time axis
-    keys         the columns that tell rows of one period apart, by comma; without it `series`
-    series       the column whose values tell the lines apart; left out where the panels'
+    keys         the columns that identify a row of one period, by comma; without it `series`
+    series       the column whose values separate the lines; left out where the panels'
                  columns do
     panel        label | lines, bars or stacked | columns, by comma; one line a panel
 
@@ -197,17 +197,17 @@ class _Header:
         return text
 
     def _needs(self) -> tuple[Input, ...]:
-        found: dict[str, Input] = {}
+        inputs: dict[str, Input] = {}
         for line, text in self._found.get("input", []):
-            one = self._input(line, text)
-            if one.name in found:
+            need = self._input(line, text)
+            if need.name in inputs:
                 raise self._wrong(line, "inputs of different names", text)
-            found[one.name] = one
+            inputs[need.name] = need
         for key in ("column", "optional"):
             for line, text in self._found.get(key, []):
-                name, column = self._column(line, text, found, needed=key == "column")
-                found[name] = found[name].with_column(column)
-        return tuple(found.values())
+                name, column = self._column(line, text, inputs, needed=key == "column")
+                inputs[name] = inputs[name].with_column(column)
+        return tuple(inputs.values())
 
     def _input(self, line: int, text: str) -> Input:
         match [part.strip() for part in text.split("|")]:

@@ -72,20 +72,20 @@ def fit(lake: Lake, trend: Trend, choices: Choices, days: tuple[Day, Day] | None
     lacks = [f"dataset {name}" for name in trend.inputs if name not in known]
     sources = []
     for need in trend.needs:
-        found = _source(lake, need.filled(dict(choices.options)), choices.dataset, days)
-        if isinstance(found, Source):
-            sources.append(found)
+        source = _source(lake, need.filled(dict(choices.options)), choices.dataset, days)
+        if isinstance(source, Source):
+            sources.append(source)
         else:
-            lacks.append(found)
+            lacks.append(source)
     return Fit(trend, tuple(sources), tuple(lacks))
 
 
-def require_fit(found: Fit) -> None:
+def require_fit(fitted: Fit) -> None:
     """Raises UsageError where the lake lacks something."""
-    if found.lacks:
+    if fitted.lacks:
         raise UsageError(
-            f"the trend {found.trend.name!r} does not fit this lake",
-            found=f"no {'; no '.join(found.lacks)}",
+            f"the trend {fitted.trend.name!r} does not fit this lake",
+            found=f"no {'; no '.join(fitted.lacks)}",
             remedy="`lake trend` lists the trends that fit; `lake describe` lists columns",
         )
 
@@ -104,7 +104,7 @@ def _source(
             lacks.append(lacking)
     if fits:
         return Source(need, fits[0], tuple(fits[1:]))
-    return min(lacks, key=lambda one: one[0])[1] if lacks else _kinds(need.kind)
+    return min(lacks, key=lambda lack: lack[0])[1] if lacks else _kinds(need.kind)
 
 
 def _lacking(
@@ -121,11 +121,11 @@ def _lacking(
     absent = [one for one in need.columns if one.needed and _is_absent(lake, table, one, days)]
     if need.metrics and not _has_metric(lake, table, need, days):
         newest = max(table.manifests)
-        found = sorted(metrics_of(lake, table, newest, newest))
-        shown = ", ".join(found[:_SHOWN]) + (", …" if len(found) > _SHOWN else "")
+        metrics = sorted(metrics_of(lake, table, newest, newest))
+        shown = ", ".join(metrics[:_SHOWN]) + (", …" if len(metrics) > _SHOWN else "")
         return 2, f"metric {' or '.join(need.metrics)} ({newest} has {shown or 'none'})"
     if absent:
-        what = "; no ".join(one.describe() for one in absent)
+        what = "; no ".join(column.describe() for column in absent)
         return (1 if need.metrics or len(absent) < len(need.columns) else 2), what
     return None
 
@@ -163,11 +163,11 @@ def _kinds(kind: Kind) -> str:
 
 def rollups_of(lake: Lake, table: Table) -> Table:
     """The dataset's rollups; none where another dataset has their view's name."""
-    found = lake.table(hourly(table.dataset))
-    if found.rolled_up == table.dataset:
-        return found
+    rollups = lake.table(hourly(table.dataset))
+    if rollups.rolled_up == table.dataset:
+        return rollups
     return replace(
-        found,
+        rollups,
         manifests={},
         rolled_up=table.dataset,
         unrolled=frozenset(table.manifests),
@@ -188,8 +188,8 @@ def column_of(table: Table, column: Column) -> str | None:
     """SQL of the column's value in a row of the dataset; None where no day has it."""
     if column.path:
         return _field(table.tree, column)
-    found = [text for label in column.labels if (text := _label(table, label))]
-    return (f"coalesce({', '.join(found)})" if len(found) > 1 else found[0]) if found else None
+    labels = [text for label in column.labels if (text := _label(table, label))]
+    return (f"coalesce({', '.join(labels)})" if len(labels) > 1 else labels[0]) if labels else None
 
 
 def _label(table: Table, label: str) -> str | None:
@@ -251,11 +251,11 @@ def metrics_of(lake: Lake, table: Table, first: Day, last: Day) -> set[str]:
     )
     if any(first <= day <= last for day in rollups.unrolled):
         names.append(table.dataset)
-    found: set[str] = set()
+    metrics: set[str] = set()
     for name in names:
         answer = lake.ask(
             f"SELECT DISTINCT metric FROM {quoted_name(f'{name}_between')}($first, $last)",  # noqa: S608
             dict(zip(("first", "last"), between, strict=True)),
         )
-        found |= {metric for (metric,) in answer.rows if metric is not None}
-    return found
+        metrics |= {metric for (metric,) in answer.rows if metric is not None}
+    return metrics

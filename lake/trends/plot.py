@@ -48,7 +48,7 @@ def draw(
         raise Missing(
             "nothing to plot",
             where=f"{trend.name}, {start} … {end}",
-            remedy="`lake status` tells which days are in the lake",
+            remedy="`lake status` lists the days in the lake",
         )
     # The figure alone, no window system and no state of pyplot.
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  0.4 s
@@ -164,9 +164,9 @@ def _draw_panel(axes: Any, panel: Panel, lines: Sequence[_Line], colours: Sequen
     _dress(axes, panel, legend=len(lines) > 1)
 
 
-def _grid(found: set[date]) -> tuple[list[date], timedelta]:
+def _grid(dates: set[date]) -> tuple[list[date], timedelta]:
     """Every day (or week) from the first to the last: where one is missing, the line breaks."""
-    days = sorted(found)
+    days = sorted(dates)
     step = min((b - a for a, b in pairwise(days)), default=timedelta(days=1))
     return [days[0] + step * number for number in range((days[-1] - days[0]) // step + 1)], step
 

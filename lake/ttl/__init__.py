@@ -1,13 +1,13 @@
 """The guard of expiry: nothing expires at a source before the lake has proven that it holds it.
 
-terms     what `[ttl]` says of one dataset
+terms     `[ttl]` for one dataset
 proof     whether the lake holds a day as the source has it now
 plan      which limit may be set, and why not the wanted one
 turn      one guard at a time, and what it remembers
 apply     sets the limits of a plan, checks again, writes the audit log
 silence   guards that have not run
 
-Belongs here: deciding and setting limits. Does not: what only one system knows (its `expiry`),
+Belongs here: deciding and setting limits. Does not: what is of one system only (its `expiry`),
 exporting days that are missing.
 """
 

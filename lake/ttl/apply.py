@@ -59,7 +59,7 @@ def apply(
 ) -> Iterator[Applied]:
     """Plans, shows all plans, then acts on those of enabled datasets.
 
-    `confirm` gets the plans whose first deletion nobody has confirmed yet; it raises to stop.
+    `confirm` gets the plans whose first deletion is not confirmed yet; it raises to stop.
     Raises Conflict while another guard works, and what the store raises.
     """
     with _turn_or_hold(site, datasets) as mine:
@@ -79,7 +79,7 @@ def apply(
             if plan.enabled:
                 yield _Act(site, mine, by_name[plan.dataset], plan).run()
         newest = max(
-            (one.sequence for one in audit.entries(site.store, mine.state.audited)), default=0
+            (entry.sequence for entry in audit.entries(site.store, mine.state.audited)), default=0
         )
         settled = min(open_intents) - 1 if open_intents else newest
         mine.state.audited = max(mine.state.audited, settled)
@@ -131,31 +131,33 @@ def _settle(site: Site, mine: Turn) -> list[int]:
 
     Returns those that stay open: the source does not show the limit.
     """
-    found = [one for one in audit.entries(site.store, mine.state.audited) if one.action == ACTION]
-    closed = {one.details.get("intent") for one in found}
+    entries = [
+        entry for entry in audit.entries(site.store, mine.state.audited) if entry.action == ACTION
+    ]
+    closed = {entry.details.get("intent") for entry in entries}
     unknown = []
-    for one in found:
-        if one.details.get("state") != "intended" or one.sequence in closed:
+    for intent in entries:
+        if intent.details.get("state") != "intended" or intent.sequence in closed:
             continue
         try:
-            limit_s = _limit_in_force(site, one.dataset)
+            limit_s = _limit_in_force(site, intent.dataset)
         except LakeError as error:
-            _LOG.warning("audit entry %d stays open: %s", one.sequence, error)
-            unknown.append(one.sequence)
+            _LOG.warning("audit entry %d stays open: %s", intent.sequence, error)
+            unknown.append(intent.sequence)
             continue
-        state = "done" if limit_s == one.details["new_s"] else "abandoned"
+        state = "done" if limit_s == intent.details["new_s"] else "abandoned"
         audit.append(
             site.store,
             ACTION,
-            one.dataset,
+            intent.dataset,
             "found after a guard was interrupted",
-            details={"state": state, "intent": one.sequence, "limit_s": limit_s},
+            details={"state": state, "intent": intent.sequence, "limit_s": limit_s},
         )
     return unknown
 
 
 def _limit_in_force(site: Site, name: str) -> int | None:
-    dataset = next((one for one in site.settings.dataset if one.name == name), None)
+    dataset = next((dataset for dataset in site.settings.dataset if dataset.name == name), None)
     expiry = site.expiry_of(dataset.source) if dataset else None
     return expiry.rule(dataset).limit_s if dataset and expiry else None
 
@@ -237,7 +239,7 @@ class _Act:
     def _arrived(self, expiry: Expiry, source: Source) -> str:
         """Rows that may expire within the margin and were not there at the plan; "" for none."""
         plan = self._plan
-        planned = {one.day: one for one in plan.days}
+        planned = {day_plan.day: day_plan for day_plan in plan.days}
         for day in days_with_rows(expiry, self._dataset, plan.reach_ms):
             known = planned[day].source_count if day in planned else 0
             if (counted := source.count(self._dataset, day).rows) > known:

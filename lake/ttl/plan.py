@@ -158,7 +158,7 @@ def make_plans(site: Site, datasets: Sequence[Dataset], records: Records) -> Ite
 
     What a source or the store refuses is a plan that holds.
     """
-    terms = {one.name: terms_of(site.settings, one) for one in datasets}
+    terms = {dataset.name: terms_of(site.settings, dataset) for dataset in datasets}
     scopes = _shared_scopes(site)
     for dataset in datasets:
         planning = _Planning(site, dataset, terms[dataset.name], records.get(dataset.name, {}))
@@ -167,15 +167,15 @@ def make_plans(site: Site, datasets: Sequence[Dataset], records: Records) -> Ite
 
 def _shared_scopes(site: Site) -> set[str]:
     """Those of several enabled datasets."""
-    found: Counter[str] = Counter()
+    scopes: Counter[str] = Counter()
     for dataset in site.settings.dataset:
         expiry = site.expiry_of(dataset.source)
         if expiry and terms_of(site.settings, dataset).enabled:
             try:
-                found[expiry.rule(dataset).scope] += 1
+                scopes[expiry.rule(dataset).scope] += 1
             except LakeError:
                 continue  # its own plan reports it
-    return {scope for scope, number in found.items() if number > 1}
+    return {scope for scope, number in scopes.items() if number > 1}
 
 
 @dataclass(frozen=True)
@@ -275,7 +275,7 @@ class _Planning:
         """With the limit that lets nothing unproven expire within the margin."""
         assert plan.now is not None  # noqa: S101  set by _timed
         now_ms = to_ms(plan.now)
-        unproven = next((one for one in plan.days if not one.ok), None)
+        unproven = next((day for day in plan.days if not day.ok), None)
         frontier = unproven.day.start_ms if unproven else None
         if plan.undated:
             undated_ms = self._before_undated(expiry, now_ms, plan.horizon_ms)
@@ -315,17 +315,17 @@ class _Planning:
         if in_force is not None and plan.target_s >= in_force:
             return 0
         now_ms = to_ms(plan.now)
-        found = expiry.expiring(self.dataset, now_ms - 1000 * plan.target_s)
+        documents = expiry.expiring(self.dataset, now_ms - 1000 * plan.target_s)
         if in_force is not None:
-            found -= expiry.expiring(self.dataset, now_ms - 1000 * in_force)
-        return max(0, found)
+            documents -= expiry.expiring(self.dataset, now_ms - 1000 * in_force)
+        return max(0, documents)
 
 
 def days_with_rows(expiry: Expiry, dataset: Dataset, before_ms: int) -> Iterator[Day]:
     """Those that begin before that time, oldest first."""
     from_ms: int | None = Day(date.min).start_ms
-    while (found := expiry.first_ms(dataset, from_ms, before_ms)) is not None:
-        day = Day((_EPOCH + timedelta(milliseconds=found)).date())
+    while (first_ms := expiry.first_ms(dataset, from_ms, before_ms)) is not None:
+        day = Day((_EPOCH + timedelta(milliseconds=first_ms)).date())
         yield day
         from_ms = day.end_ms
 
@@ -340,17 +340,17 @@ def _holding(plan: Plan, why: str) -> Plan:
 
 def _unproven(plan: Plan) -> str:
     """`3 days unproven, the first is 2026-07-01: missing`."""
-    days = [one for one in plan.days if not one.ok]
-    found = []
+    days = [day for day in plan.days if not day.ok]
+    reasons = []
     if days:
         many = "1 day is" if len(days) == 1 else f"{len(days)} days are"
-        found.append(
+        reasons.append(
             f"{many} not proven, the first is {days[0].day}: {days[0].state} ({days[0].why})"
         )
     if plan.undated:
         many = "1 row of no day" if plan.undated == 1 else f"{plan.undated} rows of no day"
-        found.append(f"{many} would expire")
-    return "; ".join(found)
+        reasons.append(f"{many} would expire")
+    return "; ".join(reasons)
 
 
 def to_ms(when: datetime) -> int:

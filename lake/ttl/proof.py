@@ -119,8 +119,8 @@ class Prover:
             return "proven", ""
         from lake.verify import verify_partition  # noqa: PLC0415
 
-        found = verify_partition(self.store, self.dataset, day, manifest, self.source, deep=True)
-        return ("proven", "") if found.ok else ("differs", "; ".join(found.problems))
+        finding = verify_partition(self.store, self.dataset, day, manifest, self.source, deep=True)
+        return ("proven", "") if finding.ok else ("differs", "; ".join(finding.problems))
 
     def _remainder(self, day: Day, manifest: Manifest, counted: int) -> tuple[State, str]:
         """Where rows have gone from the source, each that is left is looked for in the object."""

@@ -50,7 +50,7 @@ def silences(
     """Of enabled datasets with a limit in force, as the source shows it, or without `expiry_of`
     as the last guard has left it. Raises what the store raises, and BadData.
     """
-    found = []
+    silences_ = []
     hours, records = settings.ttl.max_silence_hours, None
     for dataset in settings.dataset:
         if not terms_of(settings, dataset).enabled:
@@ -67,5 +67,5 @@ def silences(
         last = datetime.fromisoformat(record["at"]) if record.get("at") else None
         silent = last is None or (now or datetime.now(UTC)) - last > timedelta(hours=hours)
         if silent and limit_s is not None and limit_s < NEVER_S:
-            found.append(Silence(dataset.name, last, hours, limit_s))
-    return found
+            silences_.append(Silence(dataset.name, last, hours, limit_s))
+    return silences_

@@ -1,4 +1,4 @@
-"""What `[ttl]` says of one dataset.
+"""`[ttl]` for one dataset.
 
 Belongs here: defaults and overrides together. Does not: keys (lake.config.ttl).
 """
@@ -48,7 +48,7 @@ def terms_of(settings: Settings, dataset: Dataset) -> Terms:
 
 
 def guarded(settings: Settings) -> list[Dataset]:
-    """The datasets with `[ttl]` enabled whose system has an expiry; no server is asked."""
+    """The datasets with `[ttl]` enabled whose system has an expiry; no request to a server."""
     expires: dict[str, bool] = {}
     for source in {dataset.source for dataset in settings.dataset}:
         expiry = open_expiry(source, settings)
@@ -56,5 +56,7 @@ def guarded(settings: Settings) -> list[Dataset]:
         if expiry:
             expiry.close()
     return [
-        one for one in settings.dataset if expires[one.source] and terms_of(settings, one).enabled
+        dataset
+        for dataset in settings.dataset
+        if expires[dataset.source] and terms_of(settings, dataset).enabled
     ]

@@ -27,7 +27,7 @@ _LEASE = timedelta(minutes=30)  # renewed before each change of a limit
 
 @dataclass
 class Remembered:
-    """`holder` has the turn, None where nobody has. `datasets` has a record of each: `at` (when
+    """`holder` has the turn, None where it is free. `datasets` has a record of each: `at` (when
     its guard last came to an end), `limit_s`, `decision`, `confirmed_s` (the lowest limit that a
     person has confirmed), `gone_before_ms`. `audited` is the newest audit entry that is settled.
     """
@@ -48,7 +48,7 @@ def remembered(store: Store) -> Remembered:
             "what the guard remembers can't be read",
             where=store.url(KEY),
             found=error,
-            remedy="delete the object: `lake ttl apply` then asks again before it deletes rows",
+            remedy="delete the object; `lake ttl apply` then requires confirmation again",
         ) from error
 
 

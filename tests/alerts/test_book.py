@@ -79,7 +79,7 @@ def test_a_mistake_of_a_channel_stops_no_other():
     book.update([alert("x")], START)
     sent = book.send([Wrong("wrong"), good], START)
     assert good.heard == ["+x"]
-    assert ["not foreseen" in str(one.error) for _, one in sent] == [True, False]
+    assert ["not foreseen" in str(delivery.error) for _, delivery in sent] == [True, False]
 
 
 def test_who_never_heard_of_it_does_not_hear_that_it_is_over():
@@ -106,7 +106,7 @@ def test_a_worse_state_is_a_message():
         book.update([alert("x", severity)], START)
         book.send([ear], START)
     assert ear.heard == ["+x", "+x"]
-    assert [one.severity for one in book.open] == ["critical"]
+    assert [firing.severity for firing in book.open] == ["critical"]
     book.update([], START)
     book.send([ear], START)
     assert ear.heard[-1] == "-x"
@@ -133,10 +133,10 @@ def test_what_arrives_alternates_and_ends_as_it_is(firing, deaf):
         book.send([ear], now)
         book = Book.from_json(book.to_json())
     for name in "xyz":
-        signs = [one[0] for one in ear.heard if one[1] == name]
+        signs = [message[0] for message in ear.heard if message[1] == name]
         assert signs == ["+", "-"] * (len(signs) // 2) + ["+"] * (len(signs) % 2)
     if firing:
-        last = {one[1]: one[0] for one in ear.heard}
+        last = {message[1]: message[0] for message in ear.heard}
         assert {name for name, sign in last.items() if sign == "+"} == firing[-1]
 
 
@@ -154,17 +154,17 @@ def test_a_quarter_that_fails_for_one_cause_is_one_message():
         for name in ("events", "users")
         for number, day in enumerate(days(1, 31))
     ]
-    (one,) = alerts_of(failures)
-    assert (one.name, one.severity, one.labels["source"]) == (
+    (message,) = alerts_of(failures)
+    assert (message.name, message.severity, message.labels["source"]) == (
         "LakeExportFailed",
         "critical",
         "mongo",
     )
-    assert one.summary == (
+    assert message.summary == (
         "export failed: 2 datasets, 62 days (2026-07-01 … 2026-07-31): "
         "no answer to the query of 2026-07-01"
     )
-    assert one.description.startswith("datasets: events, users\nno answer")
+    assert message.description.startswith("datasets: events, users\nno answer")
 
 
 def test_other_causes_are_other_messages():
@@ -176,10 +176,10 @@ def test_other_causes_are_other_messages():
         failure("events", "2026-07-01", "no answer", operation="recount"),
         failure("mongo", "", "no space", operation="snapshot"),
     ]
-    found = alerts_of(failures)
-    assert len(found) == 5
-    assert len({one.key for one in found}) == 5
-    assert [one.summary for one in found if "counted" in one.summary] == [
+    alerts = alerts_of(failures)
+    assert len(alerts) == 5
+    assert len({message.key for message in alerts}) == 5
+    assert [message.summary for message in alerts if "counted" in message.summary] == [
         "export failed: events, 2 days (2026-07-02 … 2026-07-03): 12 rows were read, 13 counted"
     ]
 

@@ -99,16 +99,16 @@ def test_a_real_alertmanager(config):
         settings = load(config(f'[alerts]\nalertmanager_url = "{url}"\n'), {})
         (delivery,) = sent(settings)
         assert delivery.error is None
-        (found,) = requests.get(f"{url}/api/v2/alerts", timeout=20).json()
-        assert found["labels"] == {
+        (alert,) = requests.get(f"{url}/api/v2/alerts", timeout=20).json()
+        assert alert["labels"] == {
             "alertname": "LakeExportFailed",
             "severity": "critical",
             "source": "mongo",
             "cause": "abc",
         }
-        assert found["annotations"]["summary"] == "export failed: events <b> & co"
-        assert found["status"]["state"] == "active"
-        assert datetime.fromisoformat(found["endsAt"]) > datetime.now(UTC) + timedelta(hours=2)
+        assert alert["annotations"]["summary"] == "export failed: events <b> & co"
+        assert alert["status"]["state"] == "active"
+        assert datetime.fromisoformat(alert["endsAt"]) > datetime.now(UTC) + timedelta(hours=2)
         resolved = Alert.from_json(
             FIRING.to_json() | {"ended_at": (datetime.now(UTC) - timedelta(seconds=1)).isoformat()}
         )
@@ -130,7 +130,7 @@ def test_lake_alert_test(config, receiver, mailbox, run):
             for name in ("webhook", "email", "heartbeat")
         ]
     }
-    assert [one[:2] for one in receiver.requests] == [("POST", "/hook"), ("GET", "/beat")]
+    assert [request[:2] for request in receiver.requests] == [("POST", "/hook"), ("GET", "/beat")]
     assert "test message of monitoring-lake" in mailbox.messages[0]["Subject"]
     receiver.status = 500
     code, out, _ = run("alert", "test", "--config", file)
@@ -171,7 +171,7 @@ def test_no_secret_when_the_webhook_fails(config, tmp_path, run, caplog, answer,
     for text in shown:
         assert "SECRETtoken" not in text
         assert TOKEN not in text
-    ours = [one.getMessage() for one in caplog.records if one.name.startswith("lake")]
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("lake")]
     assert not any("SECRETtoken" in text for text in ours)
 
 
@@ -191,7 +191,7 @@ def test_no_password_when_the_login_fails(config, tmp_path, run, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("line", "found"),
+    ("line", "text"),
     [
         ('webhook_url = "https://hooks.slack.com/s/T0AB12CDE/B0CD34EFG/x"', "a secret in the"),
         ('heartbeat_url = "https://hc.example/1b2c3d4e-5f60"', "a secret in the"),
@@ -207,10 +207,10 @@ def test_no_password_when_the_login_fails(config, tmp_path, run, monkeypatch):
         ),
     ],
 )  # fmt: skip
-def test_wrong_settings(config, run, line, found):
+def test_wrong_settings(config, run, line, text):
     code, _, err = run("alert", "test", "--config", config(f"[alerts]\n{line}\n"))
     assert code == 2
-    assert found in err
+    assert text in err
     assert "T0AB12CDE" not in err
     assert "1b2c3d4e" not in err
 

@@ -30,14 +30,14 @@ def complete(place, *names: str) -> None:
         export(store, settings, name, [ago(3), ago(2), ago(1)])
 
 
-def found(place, now=NOW) -> dict[str, tuple[str, str]]:
+def shown_alerts(place, now=NOW) -> dict[str, tuple[str, str]]:
     """Name and dataset → severity and summary; without the age of made-up manifests."""
     _, settings, store = place
     alerts = conditions(settings, store, now)
     return {
-        f"{one.name} {one.labels.get('dataset', '')}".strip(): (one.severity, one.summary)
-        for one in alerts
-        if one.name != "LakeNoExportSuccess"
+        f"{alert.name} {alert.labels.get('dataset', '')}".strip(): (alert.severity, alert.summary)
+        for alert in alerts
+        if alert.name != "LakeNoExportSuccess"
     }
 
 
@@ -52,7 +52,7 @@ def test_rows_that_go_with_the_hour(place, hours_before, severity):
     export(store, settings, "lines", [ago(3)])
     goes = ago(2).start + timedelta(days=5)
     assert goes == TODAY.plus(3).start
-    alerts = found(place, goes - hours_before * HOUR)
+    alerts = shown_alerts(place, goes - hours_before * HOUR)
     if severity is None:
         assert "LakeRowsGo lines" not in alerts
     else:
@@ -64,7 +64,7 @@ def test_rows_that_go_with_the_hour(place, hours_before, severity):
 
 def test_nothing_unproven_is_no_alert_however_short_a_source_keeps_it(place):
     complete(place, "events", "requests", "lines")
-    assert found(place) == {}
+    assert shown_alerts(place) == {}
 
 
 def test_a_lost_day_is_said_for_a_week(place):
@@ -72,11 +72,11 @@ def test_a_lost_day_is_said_for_a_week(place):
     _, settings, store = place
     export(store, settings, "requests", [ago(2), ago(1)])
     lost_at = ago(3).end + timedelta(days=3)
-    assert "LakeRowsLost requests" not in found(place, lost_at - HOUR)
-    said = found(place, lost_at + HOUR)["LakeRowsLost requests"]
+    assert "LakeRowsLost requests" not in shown_alerts(place, lost_at - HOUR)
+    said = shown_alerts(place, lost_at + HOUR)["LakeRowsLost requests"]
     assert said == ("critical", f"requests: prometheus has forgotten 1 day not proven ({ago(3)})")
-    assert "LakeRowsLost requests" in found(place, lost_at + timedelta(days=5))
-    assert "LakeRowsLost requests" not in found(place, lost_at + timedelta(days=8))
+    assert "LakeRowsLost requests" in shown_alerts(place, lost_at + timedelta(days=5))
+    assert "LakeRowsLost requests" not in shown_alerts(place, lost_at + timedelta(days=8))
 
 
 def test_no_export_for_36_hours(place):
@@ -84,7 +84,7 @@ def test_no_export_for_36_hours(place):
     _, settings, store = place
     written = datetime(2026, 11, 1, tzinfo=UTC)  # as `put` has it
     for hours, expected in ((35, []), (37, ["LakeNoExportSuccess"])):
-        names = {one.name for one in conditions(settings, store, written + hours * HOUR)}
+        names = {alert.name for alert in conditions(settings, store, written + hours * HOUR)}
         assert sorted(names & {"LakeNoExportSuccess"}) == expected
 
 
@@ -98,7 +98,7 @@ def test_lake_alert_check(place, run):
     assert f"critical: lines: 1 day is damaged ({ago(1)})" in out
     assert f"warning: events: 1 day differs ({ago(2)})" in out
     code, out, _ = run("alert", "check", "--config", str(file), "--json")
-    names = {one["name"] for one in json.loads(out)["alerts"]}
+    names = {alert["name"] for alert in json.loads(out)["alerts"]}
     assert code == 1
     assert {"LakeDayDamaged", "LakeDayDiffers"} <= names
 
@@ -110,12 +110,12 @@ def test_a_silent_guard(tmp_path):
     ran = NOW - 37 * HOUR
     record = {"at": ran.isoformat(), "limit_s": 30 * 86_400, "decision": "limit"}
     store.write(KEY, json.dumps({"datasets": {"events": record}}).encode())
-    severity, summary = found(place)["LakeGuardSilent events"]
+    severity, summary = shown_alerts(place)["LakeGuardSilent events"]
     assert (severity, summary) == (
         "critical",
         "events: the guard of expiry has not run for 36 hours",
     )
-    assert "LakeGuardSilent events" not in found(place, ran + 35 * HOUR)
+    assert "LakeGuardSilent events" not in shown_alerts(place, ran + 35 * HOUR)
 
 
 def test_the_daily_work_is_done_when_all_of_it_is(tmp_path):

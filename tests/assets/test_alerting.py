@@ -79,14 +79,14 @@ class Sensor:
 
 @pytest.fixture
 def sensor(place, config) -> Sensor:
-    found = Sensor(place, config)
-    found.tick()
-    return found
+    ready = Sensor(place, config)
+    ready.tick()
+    return ready
 
 
 def titles(receiver: Receiver) -> list[str]:
-    found = [re.search(r"\*(.+)\*", text) for text in receiver.texts]
-    return [match[1] for match in found if match]
+    matches = [re.search(r"\*(.+)\*", text) for text in receiver.texts]
+    return [match[1] for match in matches if match]
 
 
 def fail(place, days, error) -> None:
@@ -250,11 +250,13 @@ def test_the_heartbeat(place, receiver, config):
     receiver.status = 500
     sensor.tick()
     receiver.status = 200
-    assert [one[1] for one in receiver.requests] == ["/beat"]  # refused, so it is sent again
+    assert [request[1] for request in receiver.requests] == [
+        "/beat"
+    ]  # refused, so it is sent again
     receiver.requests.clear()
     for _ in range(3):
         sensor.tick()
-    assert [one[1] for one in receiver.requests] == ["/beat", "/hook"]
+    assert [request[1] for request in receiver.requests] == ["/beat", "/hook"]
     (text,) = receiver.texts
     assert f"{Day.today().plus(-1)} is exported and verified" in text
     assert "exports: 4 datasets, 28 rows" in text
@@ -284,7 +286,7 @@ def test_what_nobody_foresaw_sends_nothing_twice(place, config, receiver, monkey
     monkeypatch.setattr("assets.alerting._CHECKED_EVERY", timedelta(0))
     for _ in range(3):
         sensor.tick()
-    assert len([one for one in titles(receiver) if "1 day differs" in one]) == 1
+    assert len([title for title in titles(receiver) if "1 day differs" in title]) == 1
     assert len(called) == 3
 
 
@@ -314,11 +316,15 @@ def test_no_secret_anywhere_when_the_channel_fails(
     place.run(DAYS[0], DAYS[1])
     sensor.tick()
     assert len(receiver.requests) == 1
-    shown = [one.getMessage() for one in caplog.records if not one.name.startswith("urllib3")]
+    shown = [
+        record.getMessage() for record in caplog.records if not record.name.startswith("urllib3")
+    ]
     shown += capfd.readouterr()
     assert any("was not accepted by webhook" in text for text in shown)
     stored = [
-        str(one) for run in place.instance.get_runs() for one in place.instance.all_logs(run.run_id)
+        str(entry)
+        for run in place.instance.get_runs()
+        for entry in place.instance.all_logs(run.run_id)
     ]
     for text in (*shown, sensor.cursor, *stored):
         assert "SECRETtoken" not in text
@@ -342,9 +348,9 @@ def test_alertmanager_has_it_until_it_succeeds(place, config):
         fail(place, DAYS, Refused("the user may not read"))
         place.run(DAYS[0], DAYS[2])
         sensor.tick()
-        (found,) = requests.get(f"{url}/api/v2/alerts", timeout=20).json()
-        assert found["labels"]["alertname"] == "LakeExportFailed"
-        assert "3 days (2026-07-01 … 2026-07-03)" in found["annotations"]["summary"]
+        (alert,) = requests.get(f"{url}/api/v2/alerts", timeout=20).json()
+        assert alert["labels"]["alertname"] == "LakeExportFailed"
+        assert "3 days (2026-07-01 … 2026-07-03)" in alert["annotations"]["summary"]
         place.source.faults = {}
         place.run(DAYS[0], DAYS[2])
         sensor.tick()

@@ -40,8 +40,8 @@ def test_all_of_them_load_together_and_each_alone(settings):
     assert len(names) == len(ODD)
     loaded = build(settings_with(settings, *ODD))
     dg.Definitions.validate_loadable(loaded)
-    found = {key.to_user_string() for key in loaded.resolve_asset_graph().get_all_asset_keys()}
-    assert names <= found
+    keys = {key.to_user_string() for key in loaded.resolve_asset_graph().get_all_asset_keys()}
+    assert names <= keys
     for name in ("config", "export", "import", "snapshot_prometheus", "rehearsal"):
         dg.Definitions.validate_loadable(build(settings_with(settings, name)))
 

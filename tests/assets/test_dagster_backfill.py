@@ -73,7 +73,7 @@ class Site:
 
     def keys(self, prefix: str) -> list[str]:
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
-        return [found["Key"] for page in pages for found in page.get("Contents", ())]
+        return [stored["Key"] for page in pages for stored in page.get("Contents", ())]
 
     def ids(self, day: Day) -> set[str]:
         """What the stored object holds, read without the lake."""
@@ -83,7 +83,7 @@ class Site:
 
     def ids_at_source(self, day: Day) -> set[str]:
         within = {"timestamp": {"$gte": day.start, "$lt": day.end}}
-        return {str(found["_id"]) for found in self.collection.find(within, {"_id": 1})}
+        return {str(document["_id"]) for document in self.collection.find(within, {"_id": 1})}
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +231,7 @@ def test_a_failed_day_says_why_and_leaves_nothing(dagster, launched, site):
     result = dagster.api.wait_backfill(launched["bad"], partitions)
     assert not result.ok
     assert set(result.failures) == set(partitions)
-    assert all("no_such_collection" in told for told in result.failures.values())
+    assert all("no_such_collection" in failure for failure in result.failures.values())
     assert site.keys("tables/absent/") == site.keys("manifests/absent/") == []
 
 
@@ -240,7 +240,7 @@ def test_a_failed_backfill_is_one_message(dagster, launched, site):
     dagster.start_daemon()
     dagster.api.wait_backfill(launched["bad"], [("absent", str(day)) for day in BAD])
     deadline = time.monotonic() + 400  # the sensor is evaluated every minute
-    while not (failed := [one for one in site.webhook.texts if "export failed" in one]):
+    while not (failed := [text for text in site.webhook.texts if "export failed" in text]):
         assert time.monotonic() < deadline
         time.sleep(1)
     assert failed[0].startswith(
@@ -277,7 +277,7 @@ def test_no_secret_is_written_down(dagster, launched, site):
         with contextlib.suppress(FileNotFoundError, IsADirectoryError):
             read[file] = file.read_bytes()
     assert {"code.log", "daemon.log", "web.log", "runs.db"} <= {file.name for file in read}
-    assert [file for file, text in read.items() if any(one in text for one in secrets)] == []
+    assert [file for file, text in read.items() if any(secret in text for secret in secrets)] == []
 
 
 def test_unknown_names_are_refused(dagster):
@@ -301,6 +301,6 @@ def test_definitions_that_do_not_load_are_told(site, tmp_path):
     (broken / "__init__.py").touch()
     (broken / "definitions.py").write_text("raise RuntimeError('this is broken')\n")
     environment = site.environment | {"PYTHONPATH": str(tmp_path)}
-    with pytest.raises(PermanentError, match="can't load the definitions") as told:
+    with pytest.raises(PermanentError, match="can't load the definitions") as raised:
         start_dagster(tmp_path / "home", site.config, environment)
-    assert "this is broken" in str(told.value)
+    assert "this is broken" in str(raised.value)

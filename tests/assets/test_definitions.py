@@ -20,8 +20,10 @@ ROLLED_UP = ("requests", "samples", "lines")
 def specs(settings):
     """Of the datasets; snapshots and rehearsals are in test_snapshot_assets."""
     names = {dataset.name for dataset in settings.dataset}
-    found = {spec.key.to_user_string(): spec for spec in build(settings).resolve_all_asset_specs()}
-    return {name: spec for name, spec in found.items() if name in names}
+    all_specs = {
+        spec.key.to_user_string(): spec for spec in build(settings).resolve_all_asset_specs()
+    }
+    return {name: spec for name, spec in all_specs.items() if name in names}
 
 
 def test_one_asset_a_dataset(specs):
@@ -75,7 +77,7 @@ def test_checks_of_each_asset(settings):
 
 def test_each_source_has_its_pool(settings, specs):
     names = {dg.AssetKey(name) for name in specs}
-    exports = [one for one in build(settings).assets if one.keys & names]
+    exports = [definition for definition in build(settings).assets if definition.keys & names]
     assert len(exports) == len(specs)
     for asset in exports:
         assert {asset.op.pool} == set(asset.group_names_by_key.values())
@@ -111,22 +113,22 @@ def test_every_night_the_day_just_closed(settings):
     definitions = build(settings)
     schedule = definitions.resolve_schedule_def("export_daily")
     assert schedule.cron_schedule == "30 0 * * *"
-    asked = requests_of(definitions, schedule, datetime(2026, 7, 10, 0, 30, tzinfo=UTC))
-    assert [one.partition_key for one in asked] == ["2026-07-09"]
+    requests = requests_of(definitions, schedule, datetime(2026, 7, 10, 0, 30, tzinfo=UTC))
+    assert [request.partition_key for request in requests] == ["2026-07-09"]
 
 
 def test_every_night_the_days_that_may_still_grow(settings):
     definitions = build(settings)
     schedule = definitions.resolve_schedule_def("recount_late_days")
-    asked = requests_of(definitions, schedule, datetime(2026, 7, 5, 3, 30, tzinfo=UTC))
-    found = {
-        tuple(key.to_user_string() for key in one.asset_selection): (
-            one.partition_key_range.start,
-            one.partition_key_range.end,
+    requests = requests_of(definitions, schedule, datetime(2026, 7, 5, 3, 30, tzinfo=UTC))
+    ranges = {
+        tuple(key.to_user_string() for key in request.asset_selection): (
+            request.partition_key_range.start,
+            request.partition_key_range.end,
         )
-        for one in asked
+        for request in requests
     }
-    assert found == {
+    assert ranges == {
         ("events",): ("2026-07-01", "2026-07-04"),  # eight days back lie before the first
         ("requests", "samples", "rollups/requests", "rollups/samples"): (
             "2026-07-03",

@@ -25,14 +25,14 @@ def failure_of(result: dg.ExecuteInProcessResult):
 
 
 def evaluations(place, asset: str = "events") -> dict[tuple[str, str], dg.AssetCheckEvaluation]:
-    found = [e for result in place.results for e in result.get_asset_check_evaluations()]
-    return {(e.check_name, e.partition): e for e in found if e.asset_key.path == [asset]}
+    checks = [e for result in place.results for e in result.get_asset_check_evaluations()]
+    return {(e.check_name, e.partition): e for e in checks if e.asset_key.path == [asset]}
 
 
 def materializations(result, asset: str = "events") -> dict[str, dg.AssetMaterialization]:
-    found = result.asset_materializations_for_node(asset)
-    assert len({one.partition for one in found}) == len(found)
-    return {one.partition: one for one in found}
+    events = result.asset_materializations_for_node(asset)
+    assert len({event.partition for event in events}) == len(events)
+    return {event.partition: event for event in events}
 
 
 @pytest.fixture
@@ -80,13 +80,13 @@ def test_values_left_out_are_recorded_day_by_day(three_days):
 def test_checks_are_recorded_day_by_day(three_days):
     place = three_days
     place.run(DAYS[0], DAYS[-1])
-    found = evaluations(place)
-    assert set(found) == {
+    checks = evaluations(place)
+    assert set(checks) == {
         (check, day) for check in ("object_matches_manifest", "rows_equal_source") for day in DAYS
     }
-    assert all(one.passed for one in found.values())
-    assert found["rows_equal_source", DAYS[1]].metadata["rows"].value == 20
-    assert found["rows_equal_source", DAYS[1]].metadata["source_count"].value == 20
+    assert all(check.passed for check in checks.values())
+    assert checks["rows_equal_source", DAYS[1]].metadata["rows"].value == 20
+    assert checks["rows_equal_source", DAYS[1]].metadata["source_count"].value == 20
 
 
 def test_what_is_there_is_skipped_and_force_rewrites_it(three_days):
@@ -95,8 +95,8 @@ def test_what_is_there_is_skipped_and_force_rewrites_it(three_days):
     second = place.run(DAYS[0], DAYS[1])
     third = place.run(DAYS[0], DAYS[0], config={"force": True})
     states = [
-        {day: event.metadata["state"].value for day, event in materializations(one).items()}
-        for one in (second, third)
+        {day: event.metadata["state"].value for day, event in materializations(result_).items()}
+        for result_ in (second, third)
     ]
     assert states == [{DAYS[0]: "skipped", DAYS[1]: "exported"}, {DAYS[0]: "rewritten"}]
 
@@ -126,11 +126,11 @@ def test_the_run_names_each_bad_day_and_why(three_days):
     place = three_days
     place.source.faults[DAYS[0]] = Missing("the collection is gone", where="d.events")
     place.source.faults[DAYS[2]] = Missing("another fault", remedy="do this")
-    told = failure_of(place.run(DAYS[0], DAYS[-1])).user_failure_data
-    assert told.description.startswith("2 of 3 days of events failed\n")
-    assert f"{DAYS[0]}: the collection is gone\n  where: d.events" in told.description
-    assert f"{DAYS[2]}: another fault\n  remedy: do this" in told.description
-    assert {label: value.value for label, value in told.metadata.items()} == {
+    failure = failure_of(place.run(DAYS[0], DAYS[-1])).user_failure_data
+    assert failure.description.startswith("2 of 3 days of events failed\n")
+    assert f"{DAYS[0]}: the collection is gone\n  where: d.events" in failure.description
+    assert f"{DAYS[2]}: another fault\n  remedy: do this" in failure.description
+    assert {label: value.value for label, value in failure.metadata.items()} == {
         DAYS[0]: "the collection is gone\n  where: d.events",
         DAYS[2]: "another fault\n  remedy: do this",
     }
@@ -166,12 +166,12 @@ def recount(place):
         repository_def=definitions.get_repository_def(),
     ) as context:
         schedule = definitions.resolve_schedule_def("recount_late_days")
-        asked = schedule.evaluate_tick(context).run_requests[0]
+        request = schedule.evaluate_tick(context).run_requests[0]
     result = definitions.resolve_job_def("export").execute_in_process(
         instance=place.instance,
-        run_config=asked.run_config,
-        asset_selection=asked.asset_selection,
-        tags=asked.tags,
+        run_config=request.run_config,
+        asset_selection=request.asset_selection,
+        tags=request.tags,
         raise_on_error=False,
     )
     done = materializations(result)
@@ -186,11 +186,11 @@ def test_a_day_that_grew_is_rewritten_by_the_nightly_recount(place, monkeypatch)
     place.source.rows[DAYS[1]] = 12
     states, result = recount(place)
     assert states == {DAYS[0]: "skipped", DAYS[1]: "rewritten", DAYS[2]: "skipped"}
-    shown = {day: one.metadata for day, one in materializations(result).items()}
-    assert {day: one["rewrites"].value for day, one in shown.items()} == dict(
+    shown = {day: event.metadata for day, event in materializations(result).items()}
+    assert {day: metadata["rewrites"].value for day, metadata in shown.items()} == dict(
         zip(DAYS, (0, 1, 0), strict=True)
     )
-    assert all(one["fingerprint"].value.startswith("v1:") for one in shown.values())
+    assert all(metadata["fingerprint"].value.startswith("v1:") for metadata in shown.values())
 
 
 def test_a_day_that_shrank_fails_in_the_nightly_recount(place, monkeypatch):
@@ -201,9 +201,9 @@ def test_a_day_that_shrank_fails_in_the_nightly_recount(place, monkeypatch):
     place.source.rows[DAYS[1]] = 0
     states, result = recount(place)
     assert states == {DAYS[0]: "skipped", DAYS[2]: "skipped"}
-    told = failure_of(result).user_failure_data.description
-    assert "the source counts fewer rows than when the day was exported" in told
-    assert "--allow-shrink" in told
+    description = failure_of(result).user_failure_data.description
+    assert "the source counts fewer rows than when the day was exported" in description
+    assert "--allow-shrink" in description
 
 
 class Once(dict):
@@ -250,10 +250,10 @@ def test_secrets_of_what_was_not_foreseen_are_not_told(three_days, monkeypatch):
 
     monkeypatch.setattr("assets.exports.check_partition", broken)
     result = place.run(DAYS[0], DAYS[0])
-    told = failure_of(result).user_failure_data.description
-    assert "Invalid header value b'Bearer ***" in told
+    description = failure_of(result).user_failure_data.description
+    assert "Invalid header value b'Bearer ***" in description
     kept = [str(event) for event in result.all_events]
-    kept += [str(one) for one in place.instance.all_logs(result.run_id)]
+    kept += [str(entry) for entry in place.instance.all_logs(result.run_id)]
     assert "hunter2-token" not in "".join(kept)
 
 
@@ -304,12 +304,14 @@ class TestDamaged:
         return lambda store: Tampering(store, key, change)
 
     def test_a_day_that_does_not_hold_what_it_should_is_not_recorded(self, three_days, case):
-        check, _key, _change, told = case
+        check, _key, _change, text = case
         place = three_days
         result = place.run(DAYS[0], DAYS[-1])
         assert not result.success
         assert place.recorded() == [DAYS[0], DAYS[2]]
-        found = evaluations(place)
-        assert {key for key, one in found.items() if not one.passed} == {(check, DAYS[1])}
-        assert told in found[check, DAYS[1]].description
-        assert told in failure_of(result).user_failure_data.description
+        checks = evaluations(place)
+        assert {key for key, evaluation in checks.items() if not evaluation.passed} == {
+            (check, DAYS[1])
+        }
+        assert text in checks[check, DAYS[1]].description
+        assert text in failure_of(result).user_failure_data.description

@@ -33,9 +33,9 @@ def run(place: Hot) -> dg.ExecuteInProcessResult:
 
 
 def failure(result: dg.ExecuteInProcessResult) -> dg.Failure:
-    found = result.failure_data_for_node("ttl_guard").user_failure_data
-    assert found is not None
-    return found
+    failure_ = result.failure_data_for_node("ttl_guard").user_failure_data
+    assert failure_ is not None
+    return failure_
 
 
 def test_it_is_there_only_where_expiry_is_enabled(settings, place):
@@ -43,7 +43,7 @@ def test_it_is_there_only_where_expiry_is_enabled(settings, place):
     assert "ttl_guard" not in {
         key.to_user_string() for key in without.resolve_asset_graph().get_all_asset_keys()
     }
-    assert [one.name for one in without.resolve_all_job_defs() if one.name == "guard"] == []
+    assert [job.name for job in without.resolve_all_job_defs() if job.name == "guard"] == []
     definitions = build(place.settings)
     schedule = definitions.resolve_schedule_def("guard_daily")
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
@@ -64,8 +64,8 @@ def test_it_moves_the_limit_and_fails_where_it_is_held(place):
     result = run(place)
     assert result.success
     [event] = result.asset_materializations_for_node("ttl_guard")
-    told = {name: value.value for name, value in event.metadata.items()}
-    assert told == {
+    metadata = {name: value.value for name, value in event.metadata.items()}
+    assert metadata == {
         "events_decision": "limit",
         "events_unproven_days": 0,
         "events_limit_days": 10.0,

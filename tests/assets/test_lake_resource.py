@@ -63,9 +63,9 @@ def test_settings_reach_the_store(on_s3):
 
 def test_an_unknown_profile_is_told_and_not_tried_again(on_s3):
     resource = LakeResource(s3=S3Resource(profile_name="nobody"))
-    with pytest.raises(dg.Failure, match="no such AWS profile") as told:
+    with pytest.raises(dg.Failure, match="no such AWS profile") as raised:
         resource.store(on_s3)
-    assert not told.value.allow_retries
+    assert not raised.value.allow_retries
 
 
 def test_the_log_of_a_run_shows_no_secret(settings, lake_logger, capsys):
@@ -75,8 +75,8 @@ def test_the_log_of_a_run_shows_no_secret(settings, lake_logger, capsys):
             raise ValueError("refused for log-secret-77")
         except ValueError:
             logging.getLogger("lake.runs").exception("unforeseen")
-    told = capsys.readouterr().err
-    assert "refused for ***" in told
-    assert "log-secret-77" not in told
-    assert "ValueError" in told
+    logged = capsys.readouterr().err
+    assert "refused for ***" in logged
+    assert "log-secret-77" not in logged
+    assert "ValueError" in logged
     assert sys.exc_info() == (None, None, None)

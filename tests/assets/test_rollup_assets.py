@@ -68,9 +68,9 @@ class Runs:
         return sorted(self._instance.get_materialized_partitions(key))
 
     def rollup(self, day: str) -> RollupManifest:
-        found = read_rollup(self.store, "samples", Day.parse(day))
-        assert isinstance(found, RollupManifest)
-        return found
+        manifest = read_rollup(self.store, "samples", Day.parse(day))
+        assert isinstance(manifest, RollupManifest)
+        return manifest
 
 
 @pytest.fixture
@@ -87,8 +87,8 @@ def test_one_read_makes_both(runs):
     reads = [day for what, day in runs.source.asked if what == "read"]
     assert sorted(reads) == DAYS
     checks = {
-        (one.asset_key, one.check_name, one.partition): one.passed
-        for one in result.get_asset_check_evaluations()
+        (evaluation.asset_key, evaluation.check_name, evaluation.partition): evaluation.passed
+        for evaluation in result.get_asset_check_evaluations()
     }
     assert all(checks.values())
     assert {(ROLLUP, "rollup_matches_table", day) for day in DAYS} <= checks.keys()

@@ -114,7 +114,7 @@ def test_a_manifest_that_a_run_may_be_about_to_record_waits(place, outside, monk
     events, cursor = tick(place)
     assert events == []
     monkeypatch.setattr("assets.sensors._YOUNG", timedelta(0))
-    assert [one.partition for one in materialized(tick(place, cursor)[0])] == [DAYS[0]]
+    assert [event.partition for event in materialized(tick(place, cursor)[0])] == [DAYS[0]]
 
 
 def test_many_manifests_take_several_ticks(place, outside, monkeypatch):
@@ -150,8 +150,8 @@ def test_a_recount_without_its_source_leaves_the_partition_green(place, outside)
         for event in result.all_events
         if event.event_type == dg.DagsterEventType.ASSET_OBSERVATION
     ]
-    assert sorted(one.partition for one in observed) == DAYS
-    assert all("Not recounted" in one.description for one in observed)
+    assert sorted(event.partition for event in observed) == DAYS
+    assert all("Not recounted" in event.description for event in observed)
     assert "no answer" in observed[0].metadata["problem"].value
 
 

@@ -18,9 +18,9 @@ from lake.snapshots.manifest import read_snapshot
 
 def evaluated(settings, schedule: str, at: datetime) -> list[dg.RunRequest]:
     definitions = build(settings)
-    found = definitions.resolve_schedule_def(schedule)
-    assert found.default_status == dg.DefaultScheduleStatus.RUNNING
-    assert found.execution_timezone == "UTC"
+    definition = definitions.resolve_schedule_def(schedule)
+    assert definition.default_status == dg.DefaultScheduleStatus.RUNNING
+    assert definition.execution_timezone == "UTC"
     with (
         dg.DagsterInstance.ephemeral() as instance,
         dg.build_schedule_context(
@@ -30,7 +30,7 @@ def evaluated(settings, schedule: str, at: datetime) -> list[dg.RunRequest]:
             repository_def=definitions.get_repository_def(),
         ) as context,
     ):
-        return found.evaluate_tick(context).run_requests or []
+        return definition.evaluate_tick(context).run_requests or []
 
 
 def test_one_asset_a_system_beside_the_datasets(settings):
@@ -53,26 +53,28 @@ def test_an_export_takes_no_snapshot(settings):
     selected = definitions.resolve_job_def("export").asset_layer.selected_asset_keys
     tables = {key.to_user_string() for key in selected if key.path[0] != "rollups"}
     assert tables == {dataset.name for dataset in settings.dataset}
-    for one in evaluated(settings, "recount_late_days", datetime(2026, 7, 5, 3, 30, tzinfo=UTC)):
-        assert not any("snapshot" in key.to_user_string() for key in one.asset_selection)
+    for request in evaluated(
+        settings, "recount_late_days", datetime(2026, 7, 5, 3, 30, tzinfo=UTC)
+    ):
+        assert not any("snapshot" in key.to_user_string() for key in request.asset_selection)
 
 
 def systems_of(requests: list[dg.RunRequest]) -> list[str]:
-    return [one.asset_selection[0].to_user_string() for one in requests]
+    return [request.asset_selection[0].to_user_string() for request in requests]
 
 
 def test_every_night_snapshots_of_what_is_seen_or_meant(settings, config, tmp_path):
     at = datetime(2026, 7, 10, 1, 30, tzinfo=UTC)
-    asked = evaluated(settings, "snapshot_daily", at)
-    assert {one.partition_key for one in asked} == {None}
-    assert [one.run_key for one in asked] == ["snapshot mongo 2026-07-10"]
+    requests = evaluated(settings, "snapshot_daily", at)
+    assert {request.partition_key for request in requests} == {None}
+    assert [request.run_key for request in requests] == ["snapshot mongo 2026-07-10"]
     # Neither /prometheus nor /loki is there, and the file does not name them.
-    assert systems_of(asked) == ["snapshot_mongo"]
+    assert systems_of(requests) == ["snapshot_mongo"]
     config.write_text(
         f'{config.read_text()}\n[snapshots.prometheus]\ndata_dir = "{tmp_path}/not/there"\n'
     )
-    asked = evaluated(load(str(config), {}), "snapshot_daily", at)
-    assert systems_of(asked) == ["snapshot_mongo", "snapshot_prometheus"]
+    requests = evaluated(load(str(config), {}), "snapshot_daily", at)
+    assert systems_of(requests) == ["snapshot_mongo", "snapshot_prometheus"]
 
 
 def test_every_month_a_rehearsal(settings, tmp_path):
@@ -82,8 +84,8 @@ def test_every_month_a_rehearsal(settings, tmp_path):
     assert settings.lake.root == str(tmp_path / "lake")
     manifest.parent.mkdir(parents=True)
     manifest.write_text("{}")
-    asked = evaluated(settings, "rehearse_monthly", at)
-    assert [one.run_key for one in asked] == ["rehearsal 2026-08"]
+    requests = evaluated(settings, "rehearse_monthly", at)
+    assert [request.run_key for request in requests] == ["rehearsal 2026-08"]
     assert build(settings).resolve_schedule_def("rehearse_monthly").cron_schedule == "0 5 1 * *"
 
 
@@ -124,16 +126,16 @@ def test_a_snapshot_is_recorded_with_what_it_holds(own, instance, system):
     assert result.success
     [event] = result.asset_materializations_for_node(f"snapshot_{system}")
     assert event.partition is None
-    told = {name: value.value for name, value in event.metadata.items()}
+    metadata = {name: value.value for name, value in event.metadata.items()}
     manifest = read_snapshot(own.store, system, own.end)
-    assert told["day"] == str(own.end)
-    assert str(own.last) in told["holds"]
-    assert told["bytes"] == manifest.bytes > 0
-    assert told["counts"] == manifest.counts
-    assert told["files"] > 0
+    assert metadata["day"] == str(own.end)
+    assert str(own.last) in metadata["holds"]
+    assert metadata["bytes"] == manifest.bytes > 0
+    assert metadata["counts"] == manifest.counts
+    assert metadata["files"] > 0
     # The earlier snapshot holds nearly all of it.
-    assert told["sent_bytes"] < told["bytes"]
-    assert Path(told["manifest"]).is_file()
+    assert metadata["sent_bytes"] < metadata["bytes"]
+    assert Path(metadata["manifest"]).is_file()
 
 
 def test_what_is_not_seen_fails_with_the_librarys_words(own, instance):
@@ -141,9 +143,9 @@ def test_what_is_not_seen_fails_with_the_librarys_words(own, instance):
     own.config.write_text(text.replace(own.endpoints["prometheus"]["data_dir"], "/not/there"))
     result = materialise(own, instance, "snapshot_prometheus")
     assert not result.success
-    told = failure_of(result, "snapshot_prometheus").description
-    assert "not on this machine's disks" in told
-    assert "backup_monitoring_to_s3.sh" in told
+    description = failure_of(result, "snapshot_prometheus").description
+    assert "not on this machine's disks" in description
+    assert "backup_monitoring_to_s3.sh" in description
     assert instance.get_latest_materialization_event(dg.AssetKey("snapshot_prometheus")) is None
 
 
@@ -159,15 +161,15 @@ def test_a_rehearsal_is_recorded_with_its_times(own, instance):
     result = materialise(own, instance, "rehearsal", seed=5, days=0)
     assert result.success
     [event] = result.asset_materializations_for_node("rehearsal")
-    told = {name: value.value for name, value in event.metadata.items()}
-    assert told["seed"] == 5
-    assert told["snapshots"] == 1
-    assert told["differences"] == 0
-    report = json.loads(Path(told["report_json"]).read_text())
-    for one in report["snapshots"]:
-        assert told[f"{one['system']}_recovery_s"] == one["recovery"]["total_s"]
-        assert told[f"{one['system']}_newest_age_s"] == one["newest_age_s"]
-    assert "<svg" in Path(told["report"]).read_text()
+    metadata = {name: value.value for name, value in event.metadata.items()}
+    assert metadata["seed"] == 5
+    assert metadata["snapshots"] == 1
+    assert metadata["differences"] == 0
+    report = json.loads(Path(metadata["report_json"]).read_text())
+    for snapshot in report["snapshots"]:
+        assert metadata[f"{snapshot['system']}_recovery_s"] == snapshot["recovery"]["total_s"]
+        assert metadata[f"{snapshot['system']}_newest_age_s"] == snapshot["newest_age_s"]
+    assert "<svg" in Path(metadata["report"]).read_text()
 
 
 def test_a_rehearsal_that_fails_is_red_and_has_its_report(own, instance):

@@ -9,10 +9,10 @@ from lake.base.errors import UsageError
 
 
 @given(st.dates(date(1970, 1, 1), date(9999, 12, 30)))
-def test_a_day_is_24_hours_of_utc_and_reads_back(found):
-    day = Day(found)
+def test_a_day_is_24_hours_of_utc_and_reads_back(date_):
+    day = Day(date_)
     assert Day.parse(str(day)) == day
-    assert day.start == datetime(found.year, found.month, found.day, tzinfo=UTC)
+    assert day.start == datetime(date_.year, date_.month, date_.day, tzinfo=UTC)
     assert (day.end - day.start).total_seconds() == 86_400
     assert day.start_ms == day.start.timestamp() * 1000
     assert (day.end_ms, day.start_ns) == (day.start_ms + 86_400_000, day.start_ms * 1_000_000)

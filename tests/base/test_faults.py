@@ -31,7 +31,7 @@ ALL = ["begin tables/a", "complete m/b", "complete tables/a"]
 
 
 @pytest.mark.parametrize(
-    ("fault", "status", "told"),
+    ("fault", "status", "lines"),
     [
         ("", 0, ALL),
         ("SIGKILL 9", 0, ALL),
@@ -42,15 +42,15 @@ ALL = ["begin tables/a", "complete m/b", "complete tables/a"]
         ("SIGKILL complete *", -signal.SIGKILL, ALL[:1]),
     ],
 )
-def test_the_signal_comes_at_its_point(fault, status, told):
-    assert run(fault) == (status, told)
+def test_the_signal_comes_at_its_point(fault, status, lines):
+    assert run(fault) == (status, lines)
 
 
 @pytest.mark.parametrize("fault", ["SIGNOTHING 1", "SIGKILL", "SIGKILL never tables/*", "9 9 9"])
 def test_what_names_no_point_is_an_error(fault):
-    code, told = run(fault)
+    code, lines = run(fault)
     assert code == 1
-    assert f"found: {fault}" in told[-1]
+    assert f"found: {fault}" in lines[-1]
 
 
 def test_a_writer_is_known_while_it_lives():

@@ -39,17 +39,17 @@ def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
 def test_dagster_loads_the_definitions_from_any_directory(config: Path, tmp_path: Path) -> None:
     done = run(tmp_path / "home", "--json", "--config", config, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["written"]
-    assert told["environment"] == {
+    printed = json.loads(done.stdout)
+    assert printed["written"]
+    assert printed["environment"] == {
         "LAKE_CONFIG": str(config),
         "DAGSTER_HOME": str(tmp_path / "home"),
     }
-    program, _, *module = told["command"]  # "dev" would run for ever; this loads the same
+    program, _, *module = printed["command"]  # "dev" would run for ever; this loads the same
     loaded = subprocess.run(
         [program, "definitions", "validate", *module],
         cwd="/",
-        env={**os.environ, **told["environment"]},
+        env={**os.environ, **printed["environment"]},
         capture_output=True,
         text=True,
         check=False,

@@ -77,14 +77,14 @@ def test_a_syntax_error_does_not_list_the_tables(config):
 
 
 @pytest.mark.parametrize(
-    ("file", "found"),
+    ("file", "text"),
     [("x" * 5000, "file name too long"), ("/proc/self/mem", "input/output error")],
 )
-def test_a_configuration_that_cant_be_read(file, found):
+def test_a_configuration_that_cant_be_read(file, text):
     status, err = lake("status", "--config", file)
     assert status == 2
     assert "the configuration file can't be read" in err
-    assert f"found: {found}" in err
+    assert f"found: {text}" in err
     assert "--help" not in err
 
 

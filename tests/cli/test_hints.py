@@ -21,7 +21,9 @@ PROGRAMS = Path(sys.executable).parent
 
 def other_paths() -> str:
     """PATH without this environment's programs."""
-    kept = [one for one in os.environ["PATH"].split(":") if not (Path(one) / "lake").exists()]
+    kept = [
+        folder for folder in os.environ["PATH"].split(":") if not (Path(folder) / "lake").exists()
+    ]
     return ":".join(kept)
 
 
@@ -70,5 +72,5 @@ def test_the_logcli_query_covers_the_whole_day(loki_program: Binary):
         params = {"query": selector, "start": given["from"], "end": given["to"]}
         answer = requests.get(f"{given['addr']}/loki/api/v1/query_range", params, timeout=30).json()
     assert program == "logcli"
-    lines = [line for found in answer["data"]["result"] for _, line in found["values"]]
+    lines = [line for stream in answer["data"]["result"] for _, line in stream["values"]]
     assert sorted(lines) == ["line 0", "line 1"]

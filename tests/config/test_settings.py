@@ -195,15 +195,15 @@ def test_one_bracket_is_no_list_of_datasets(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("root", "found"),
+    ("root", "resolved"),
     [
         ("s3://bucket", "s3://bucket"),
         ("s3://bucket//a//b/", "s3://bucket/a/b"),
         ("/var/lib/lake", "/var/lib/lake"),
     ],
 )
-def test_roots(file, root, found):
-    assert load(str(file), {"LAKE_LAKE__ROOT": root}).lake.root == found
+def test_roots(file, root, resolved):
+    assert load(str(file), {"LAKE_LAKE__ROOT": root}).lake.root == resolved
 
 
 @pytest.mark.parametrize(
@@ -229,8 +229,8 @@ def test_a_relative_root_starts_where_the_file_lies(file, monkeypatch, root):
     monkeypatch.chdir("/")
     monkeypatch.setenv("HOME", "/home/someone")
     expected = {"../lake": file.parent.parent / "lake", "~/lake": "/home/someone/lake"}
-    found = load(str(file), {"LAKE_LAKE__ROOT": root}).lake.root
-    assert found == str(expected.get(root, file.parent))
+    loaded = load(str(file), {"LAKE_LAKE__ROOT": root}).lake.root
+    assert loaded == str(expected.get(root, file.parent))
 
 
 @pytest.mark.parametrize(

@@ -78,8 +78,8 @@ def test_however_a_demo_ends_it_leaves_a_lake_that_answers(tmp_path):
         while_served = tomllib.loads(Path(demo.served["config"]).read_text())
         mode = stat.S_IMODE((place / "env.sh").stat().st_mode)
     finally:
-        status, told = demo.end(signal.SIGINT)
-    assert status == 0, told
+        status, printed = demo.end(signal.SIGINT)
+    assert status == 0, printed
     assert page.status_code == 200
     assert while_served["lake"]["root"].startswith("s3://")
     assert mode == 0o600
@@ -87,9 +87,9 @@ def test_however_a_demo_ends_it_leaves_a_lake_that_answers(tmp_path):
 
     demo = Served(place)  # the same data, its servers started again
     kill_server(place, "loki")
-    _, told = demo.process.communicate(timeout=_TIMEOUT_S)
+    _, printed = demo.process.communicate(timeout=_TIMEOUT_S)
     assert demo.process.returncode == 1
-    assert "loki is not running" in told
+    assert "loki is not running" in printed
     assert not (place / "serving.toml").exists()
     assert_counts(place, documents)
 
@@ -114,5 +114,5 @@ def assert_answers_without_servers(place: Path, documents: int) -> None:
 
 def assert_counts(place: Path, documents: int) -> None:
     query = "SELECT count(*) AS n FROM usage_analytics"
-    asked = lake("query", query, "--json", "--config", str(place / "lake.toml"))
-    assert json.loads(asked.stdout) == [{"n": documents}]
+    done = lake("query", query, "--json", "--config", str(place / "lake.toml"))
+    assert json.loads(done.stdout) == [{"n": documents}]

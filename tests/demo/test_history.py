@@ -120,12 +120,12 @@ def test_every_source_tells_each_days_totals(scenario: Scenario) -> None:
             sum(request.failure is not None for request in requests),
             sum(request.total_tokens for request in requests),
         )
-        told = by_documents(requests) | {
+        totals = by_documents(requests) | {
             "prometheus": by_counters(measured),
             "loki": by_lines(scenario, measured.day, requests),
         }
         assert expected.requests > 50
-        assert set(told.values()) == {expected}, (str(measured.day), told)
+        assert set(totals.values()) == {expected}, (str(measured.day), totals)
 
 
 @windows
@@ -304,8 +304,8 @@ def test_documents_are_what_a_java_service_writes(quarter: dict[Day, list[Reques
     assert failed["LLM_TIMEOUT"]["llm"].keys() == {"model"}
     before = documents_of(quarter[QUARTER.first])["usage_analytics"]
     assert all("client" not in document for document in before)
-    for name, found in documents.items():
-        assert len({document["_id"] for document in found}) == len(found), name
+    for name, of_name in documents.items():
+        assert len({document["_id"] for document in of_name}) == len(of_name), name
     emoji = next(d["input"] for d in usage if "😊" in d["input"]["text"])
     assert emoji["length"] == len(emoji["text"]) + emoji["text"].count("😊")  # UTF-16
 

@@ -53,14 +53,14 @@ class Filled:
 def filled(loki_program: Binary) -> Iterator[Filled]:
     # Servers of our own: the names of the demo's database and metrics are not ours to choose.
     with start(SOURCES, programs={"loki": loki_program}) as own:
-        told: list[tuple[str, int, int]] = []
+        progress: list[tuple[str, int, int]] = []
         loaded = load(
             own.endpoints,
             SCENARIO.first,
             SCENARIO.days,
-            lambda source, done, days: told.append((source, done, days)),
+            lambda source, done, days: progress.append((source, done, days)),
         )
-        yield Filled(own.endpoints, loaded, told)
+        yield Filled(own.endpoints, loaded, progress)
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +76,10 @@ def test_mongo_holds_the_documents(filled: Filled, history: dict[Day, list[Reque
     with pymongo.MongoClient(filled.endpoints["mongo"]["uri"]) as client:
         for name in COLLECTIONS:
             collection = client["miyou"][name]
-            found = list(collection.find(sort=[("timestamp", 1), ("_id", 1)]))
+            documents = list(collection.find(sort=[("timestamp", 1), ("_id", 1)]))
             expected = [d for requests in history.values() for d in documents_of(requests)[name]]
             naive = [_without_zone(document) for document in expected]
-            assert found == sorted(naive, key=lambda d: (d["timestamp"], d["_id"]))
+            assert documents == sorted(naive, key=lambda d: (d["timestamp"], d["_id"]))
             assert filled.loaded.documents[name] == len(expected) > 0
             assert [("timestamp", 1)] in [i["key"] for i in collection.index_information().values()]
     assert filled.loaded.requests == sum(len(requests) for requests in history.values())
@@ -101,15 +101,15 @@ def test_prometheus_holds_every_sample(filled: Filled) -> None:
             series.name + series.labels: series.values(len(measured.scrapes))
             for series in measured.series
         }
-        found = {}
+        series_values = {}
         for series in filled.prometheus('{__name__=~".+"}[1d]', measured.day.end_ms - 1):
             labels = dict(series["metric"])
             name = labels.pop("__name__")
             key = name + "{" + ",".join(f'{k}="{v}"' for k, v in sorted(labels.items())) + "}"
             assert [round(at * 1000) for at, _ in series["values"]] == measured.scrapes
-            found[key] = [float(value) for _, value in series["values"]]
-        assert found == expected
-        samples += sum(len(values) for values in found.values())
+            series_values[key] = [float(value) for _, value in series["values"]]
+        assert series_values == expected
+        samples += sum(len(values) for values in series_values.values())
     assert filled.loaded.samples == samples
     assert filled.loaded.series == len(expected)
 
@@ -136,12 +136,12 @@ def test_loki_holds_every_line(filled: Filled, history: dict[Day, list[Request]]
             for stream, entries in lines_of(SCENARIO, day, requests_).items()
         }
         query = f'{BY_STREAM} (count_over_time({{container=~".+"}}[24h]))'
-        found = {
+        counts = {
             (row["metric"]["container"], row["metric"]["level"]): int(row["value"][1])
             for row in filled.loki(query, day.end_ns - 1)
         }
-        assert found == expected
-        lines += sum(found.values())
+        assert counts == expected
+        lines += sum(counts.values())
     assert filled.loaded.lines == lines
 
 
@@ -196,13 +196,13 @@ def test_the_servers_answer_the_demos_totals(
 
 
 def test_when_one_loader_fails_the_others_stop(filled: Filled) -> None:
-    told: list[tuple[str, int, int]] = []
+    progress: list[tuple[str, int, int]] = []
     prometheus = filled.endpoints["prometheus"]
     with pytest.raises(Refused, match="no such API"):
         load(
             {**filled.endpoints, "loki": prometheus},  # which knows no push API of Loki's
             SCENARIO.end.plus(30),
             400,
-            lambda source, done, days: told.append((source, done, days)),
+            lambda source, done, days: progress.append((source, done, days)),
         )
-    assert len(told) < 100
+    assert len(progress) < 100

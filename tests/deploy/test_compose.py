@@ -42,7 +42,7 @@ url = "http://loki:3100"
 
 
 def variables(file: Path) -> dict[str, str]:
-    lines = [one for one in file.read_text("utf-8").splitlines() if one and one[0] != "#"]
+    lines = [line for line in file.read_text("utf-8").splitlines() if line and line[0] != "#"]
     return dict(line.partition("=")[::2] for line in lines)
 
 
@@ -113,7 +113,7 @@ def test_volumes_and_networks_are_declared():
         named = {
             v["source"] if isinstance(v, dict) else v.split(":")[0] for v in service["volumes"]
         }
-        assert {one for one in named if one[0] not in ".$"} <= declared | {
+        assert {volume for volume in named if volume[0] not in ".$"} <= declared | {
             "../dagster/dagster.yaml"
         }
 

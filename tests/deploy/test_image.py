@@ -27,17 +27,17 @@ def instructions(text: str = TEXT) -> list[Instruction]:
 
 
 def arguments_of(name: str) -> list[str]:
-    return [arguments for one, arguments in instructions() if one == name]
+    return [arguments for instruction, arguments in instructions() if instruction == name]
 
 
 def substituted(text: str) -> str:
-    values = dict(one.partition("=")[::2] for one in arguments_of("ARG"))
-    return re.sub(r"\$\{(\w+)\}", lambda found: values[found[1]], text)
+    values = dict(argument.partition("=")[::2] for argument in arguments_of("ARG"))
+    return re.sub(r"\$\{(\w+)\}", lambda match: values[match[1]], text)
 
 
 def copied_from_the_checkout() -> list[str]:
     """Sources of the COPYs that take files from the build context."""
-    plain = [one.split() for one in arguments_of("COPY") if not one.startswith("--from=")]
+    plain = [copied.split() for copied in arguments_of("COPY") if not copied.startswith("--from=")]
     return [source for words in plain for source in words[:-1]]
 
 
@@ -50,7 +50,7 @@ def ignored(path: str) -> bool:
             continue
         parents = [path, *map(str, Path(path).parents)][:-1]
         names = [pattern, pattern.removeprefix("**/")]
-        if any(fnmatch(one, name) for one in parents for name in names):
+        if any(fnmatch(parent, name) for parent in parents for name in names):
             result = not line.startswith("!")
     return result
 
@@ -61,7 +61,7 @@ def test_each_instruction_is_one_that_docker_has():
 
 
 def test_the_base_is_pinned_to_a_version_and_has_the_python_of_the_tests():
-    bases = {substituted(one).split(" ")[0] for one in arguments_of("FROM")}
+    bases = {substituted(base).split(" ")[0] for base in arguments_of("FROM")}
     assert len(bases) == 1
     assert re.fullmatch(r"python:3\.11\.\d+-slim-bookworm", bases.pop())
     assert len(arguments_of("FROM")) == 2
@@ -79,7 +79,7 @@ def test_it_runs_as_a_numbered_user_that_is_not_root():
 def test_everything_that_is_copied_is_there_and_not_ignored():
     sources = copied_from_the_checkout()
     assert len(sources) > 5
-    assert [one for one in sources if not (ROOT / one).exists() or ignored(one)] == []
+    assert [source for source in sources if not (ROOT / source).exists() or ignored(source)] == []
 
 
 def test_the_wheel_has_all_its_files():
@@ -101,7 +101,7 @@ def test_secrets_and_the_checkout_stay_out_of_the_build():
 
 
 def test_no_package_of_the_tests_is_asked_for():
-    (installed,) = (one for one in arguments_of("RUN") if "pip install" in one)
+    (installed,) = (command for command in arguments_of("RUN") if "pip install" in command)
     assert substituted(installed).endswith('"."')
     assert "--constraint /pins/requirements.lock" in installed
     assert "--requirement" not in installed
@@ -109,7 +109,7 @@ def test_no_package_of_the_tests_is_asked_for():
 
 def test_its_directories_belong_to_its_user():
     environment = dict(re.findall(r"(\w+)=(\S+)", " ".join(arguments_of("ENV"))))
-    (made,) = (one for one in arguments_of("RUN") if one.startswith("install -d"))
+    (made,) = (command for command in arguments_of("RUN") if command.startswith("install -d"))
     for name in ("DAGSTER_HOME", "LAKE_CACHE_DIR", "TMPDIR", "HOME"):
         assert environment[name] in made.split()
     assert resource_path("deploy/dagster/dagster.yaml").is_file()
@@ -118,7 +118,7 @@ def test_its_directories_belong_to_its_user():
 def test_the_health_check_is_of_the_port_that_it_serves():
     (check,), (command,) = arguments_of("HEALTHCHECK"), arguments_of("CMD")[-1:]
     assert "grpc-health-check" in check
-    ports = {re.search(r'"--port", "(\d+)"', one)[1] for one in (check, command)}
+    ports = {re.search(r'"--port", "(\d+)"', text)[1] for text in (check, command)}
     assert ports == set(arguments_of("EXPOSE"))
 
 

@@ -22,13 +22,22 @@ VERSIONS = ("1.28", "1.34")
 
 
 def documents(*files: Path) -> list[dict[str, Any]]:
-    return [one for file in files for one in yaml.safe_load_all(file.read_text("utf-8")) if one]
+    return [
+        document
+        for file in files
+        for document in yaml.safe_load_all(file.read_text("utf-8"))
+        if document
+    ]
 
 
 RESOURCES = documents(*(HERE / name for name in KUSTOMIZATION["resources"]))
 SECRETS = documents(HERE / "secrets.example.yaml")
 ALL = [*RESOURCES, *SECRETS]
-DEPLOYMENTS = {one["metadata"]["name"]: one for one in RESOURCES if one["kind"] == "Deployment"}
+DEPLOYMENTS = {
+    resource["metadata"]["name"]: resource
+    for resource in RESOURCES
+    if resource["kind"] == "Deployment"
+}
 
 
 def pod(name: str) -> dict[str, Any]:
@@ -36,12 +45,12 @@ def pod(name: str) -> dict[str, Any]:
 
 
 def container(name: str) -> dict[str, Any]:
-    (found,) = pod(name)["containers"]
-    return found
+    (only,) = pod(name)["containers"]
+    return only
 
 
-def title(one: dict[str, Any]) -> str:
-    return f"{one['kind']}-{one['metadata']['name']}"
+def title(resource: dict[str, Any]) -> str:
+    return f"{resource['kind']}-{resource['metadata']['name']}"
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -60,7 +69,7 @@ def test_the_schema_refuses_a_mistake():
 def test_every_manifest_is_in_the_kustomization_but_the_secrets():
     others = {"kustomization.yaml", "dagster.yaml", "workspace.yaml", "secrets.example.yaml"}
     assert set(KUSTOMIZATION["resources"]) == {p.name for p in HERE.glob("*.yaml")} - others
-    assert not [one for one in RESOURCES if one["kind"] == "Secret"]
+    assert not [resource for resource in RESOURCES if resource["kind"] == "Secret"]
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
@@ -79,17 +88,23 @@ def test_secrets_of_the_lake_are_with_runs_and_definitions_only():
     secret = {"secretRef": {"name": "lake-secrets"}}
     with_secrets = {name for name in DEPLOYMENTS if secret in container(name)["envFrom"]}
     assert with_secrets == {"code"}
-    assert set(LAUNCHER["env_secrets"]) == {one["metadata"]["name"] for one in SECRETS}
+    assert set(LAUNCHER["env_secrets"]) == {secret["metadata"]["name"] for secret in SECRETS}
 
 
 def test_names_that_are_referred_to_exist():
-    maps = {one["name"] for one in KUSTOMIZATION["configMapGenerator"]}
+    maps = {generator["name"] for generator in KUSTOMIZATION["configMapGenerator"]}
     volumes = [volume for name in DEPLOYMENTS for volume in pod(name)["volumes"]]
     used = {
-        one["configMap"]["name"] for one in [*volumes, *LAUNCHER["volumes"]] if "configMap" in one
+        volume["configMap"]["name"]
+        for volume in [*volumes, *LAUNCHER["volumes"]]
+        if "configMap" in volume
     }
     assert used | {LAUNCHER["instance_config_map"]} <= maps
-    accounts = {one["metadata"]["name"] for one in RESOURCES if one["kind"] == "ServiceAccount"}
+    accounts = {
+        resource["metadata"]["name"]
+        for resource in RESOURCES
+        if resource["kind"] == "ServiceAccount"
+    }
     assert {pod(name)["serviceAccountName"] for name in DEPLOYMENTS} == accounts
     assert LAUNCHER["service_account_name"] in accounts
     assert LAUNCHER["job_namespace"] == KUSTOMIZATION["namespace"]
@@ -101,17 +116,17 @@ def test_names_that_are_referred_to_exist():
 
 
 def test_runs_have_no_rights_in_the_cluster():
-    (binding,) = (one for one in RESOURCES if one["kind"] == "RoleBinding")
-    assert [one["name"] for one in binding["subjects"]] == ["lake-dagster"]
+    (binding,) = (resource for resource in RESOURCES if resource["kind"] == "RoleBinding")
+    assert [subject["name"] for subject in binding["subjects"]] == ["lake-dagster"]
     assert LAUNCHER["service_account_name"] == "lake-runs"
-    (role,) = (one for one in RESOURCES if one["kind"] == "Role")
+    (role,) = (resource for resource in RESOURCES if resource["kind"] == "Role")
     assert "*" not in str(role["rules"])
     assert "secrets" not in str(role["rules"])
 
 
 def test_only_dagster_reaches_the_code_server_and_every_role_is_in_a_policy():
-    policies = {one["metadata"]["name"]: one["spec"] for one in RESOURCES
-                if one["kind"] == "NetworkPolicy"}  # fmt: skip
+    policies = {resource["metadata"]["name"]: resource["spec"] for resource in RESOURCES
+                if resource["kind"] == "NetworkPolicy"}  # fmt: skip
     assert policies["nothing-in"] == {"podSelector": {}, "policyTypes": ["Ingress"]}
     (rule,) = policies["dagster-to-code"]["ingress"]
     assert [port["port"] for port in rule["ports"]] == [4000]
@@ -122,7 +137,7 @@ def test_only_dagster_reaches_the_code_server_and_every_role_is_in_a_policy():
 
 
 def test_the_lake_takes_the_configuration_and_the_secrets():
-    secret = {name: value for one in SECRETS for name, value in one["stringData"].items()}
+    secret = {name: value for document in SECRETS for name, value in document["stringData"].items()}
     given = {name: re.sub("PASSWORD|SECRET", "x9y8z7-of-a-test", value)
              for name, value in secret.items() if name.startswith("LAKE_")}  # fmt: skip
     settings = load(str(HERE / "lake.toml"), given)
@@ -130,7 +145,7 @@ def test_the_lake_takes_the_configuration_and_the_secrets():
     assert settings.sources.prometheus.password.get_secret_value() == "x9y8z7-of-a-test"
     ports = {url.rpartition(":")[2] for url in
              (settings.sources.prometheus.url, settings.sources.loki.url)}  # fmt: skip
-    (out,) = (one for one in RESOURCES if one["metadata"]["name"] == "runs-out")
+    (out,) = (resource for resource in RESOURCES if resource["metadata"]["name"] == "runs-out")
     allowed = {str(port["port"]) for port in out["spec"]["egress"][0]["ports"]}
     assert ports <= allowed
 
@@ -138,7 +153,7 @@ def test_the_lake_takes_the_configuration_and_the_secrets():
 def test_database_variables_are_those_of_the_secret():
     database = DAGSTER["storage"]["postgres"]["postgres_db"]
     wanted = {value["env"] for value in database.values() if isinstance(value, dict)}
-    (given,) = (one for one in SECRETS if one["metadata"]["name"] == "dagster-postgres")
+    (given,) = (secret for secret in SECRETS if secret["metadata"]["name"] == "dagster-postgres")
     assert wanted == set(given["stringData"])
 
 
@@ -148,16 +163,17 @@ def test_kubectl_renders_what_the_schema_accepts():
     done = subprocess.run(["kubectl", "kustomize", HERE], capture_output=True, text=True,
                           check=False)  # fmt: skip
     assert done.returncode == 0, done.stderr
-    rendered = [one for one in yaml.safe_load_all(done.stdout) if one]
-    for one in rendered:
-        kubernetes_validate.validate(one, VERSIONS[-1], strict=True)
-    assert {one["metadata"].get("namespace", "monitoring-lake") for one in rendered} == {
+    rendered = [document for document in yaml.safe_load_all(done.stdout) if document]
+    for resource in rendered:
+        kubernetes_validate.validate(resource, VERSIONS[-1], strict=True)
+    assert {resource["metadata"].get("namespace", "monitoring-lake") for resource in rendered} == {
         "monitoring-lake"
     }
-    images = {one["spec"]["template"]["spec"]["containers"][0]["image"] for one in rendered
-              if one["kind"] == "Deployment"}  # fmt: skip
-    (image,) = (one["data"]["image"] for one in rendered
-                if one["metadata"]["name"] == "lake-image")  # fmt: skip
+    pods = [resource["spec"]["template"]["spec"] for resource in rendered
+            if resource["kind"] == "Deployment"]  # fmt: skip
+    images = {pod_["containers"][0]["image"] for pod_ in pods}
+    (image,) = (resource["data"]["image"] for resource in rendered
+                if resource["metadata"]["name"] == "lake-image")  # fmt: skip
     assert images == {image}
 
 
@@ -175,7 +191,7 @@ def test_the_launcher_makes_a_job_that_the_schema_accepts(monkeypatch: pytest.Mo
     )
     from kubernetes import client  # noqa: PLC0415
 
-    (database,) = (one for one in SECRETS if one["metadata"]["name"] == "dagster-postgres")
+    (database,) = (secret for secret in SECRETS if secret["metadata"]["name"] == "dagster-postgres")
     for name, value in database["stringData"].items():
         monkeypatch.setenv(name, value)
     for schema, config in (

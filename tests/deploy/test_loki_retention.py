@@ -89,11 +89,11 @@ def test_retention_is_on_and_errors_are_kept_longer(name):
     compactor, limits = loki["compactor"], loki["limits_config"]
     assert compactor["retention_enabled"] is True
     assert compactor["delete_request_store"] == "s3"
-    longest = max(limits["retention_stream"], key=lambda one: one["priority"])
+    longest = max(limits["retention_stream"], key=lambda rule: rule["priority"])
     assert "error" in longest["selector"]
     assert duration_ms(longest["period"]) > duration_ms(limits["retention_period"])
     # Late lines are in before the shortest period has passed.
-    shortest = min(duration_ms(one["period"]) for one in limits["retention_stream"])
+    shortest = min(duration_ms(rule["period"]) for rule in limits["retention_stream"])
     assert shortest >= duration_ms(limits["reject_old_samples_max_age"])
 
 
@@ -151,7 +151,7 @@ class Running:
 
     def counts(self) -> dict[tuple[str, int], int]:
         """Lines by level and age; a window of a few days around each."""
-        found = {}
+        counted = {}
         for level, days_ago in PUSHED:
             end = time.time_ns() - (days_ago - 1) * DAY_S * 10**9
             query = {
@@ -163,8 +163,8 @@ class Running:
             answer = requests.get(f"{self.url}/loki/api/v1/query_range", params=query, timeout=60)
             answer.raise_for_status()
             streams = answer.json()["data"]["result"]
-            found[level, days_ago] = sum(len(stream["values"]) for stream in streams)
-        return found
+            counted[level, days_ago] = sum(len(stream["values"]) for stream in streams)
+        return counted
 
 
 # By level and age in days: lines. Kept: errors for 180 days, debug for 7, the others for 31.
@@ -188,7 +188,7 @@ def chunks(s3: dict[str, str]) -> int:
 
 @pytest.mark.slow
 def test_lines_expire_by_their_streams_retention_and_no_others(s3: dict[str, str], tmp_path: Path):
-    newest = [one for one in find_all("loki") if re.match(r"3\.([3-9]|\d\d)", one.version)]
+    newest = [binary for binary in find_all("loki") if re.match(r"3\.([3-9]|\d\d)", binary.version)]
     if not newest:
         pytest.skip(NO_NEWEST)
     loki = Running(newest[0].path, s3, tmp_path)

@@ -48,11 +48,13 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Certificates]
     (home / "secrets").mkdir()
     (home / "secrets/scrape-password").write_text(PASSWORD)
     web = home / "web.yml"
-    web.write_text(re.sub(r"(?m)(: )\$2y\$\S+$", lambda one: one[1] + HASH, web.read_text("utf-8")))
+    web.write_text(
+        re.sub(r"(?m)(: )\$2y\$\S+$", lambda match: match[1] + HASH, web.read_text("utf-8"))
+    )
     return home, made
 
 
-@pytest.mark.parametrize("program", find_all("promtool"), ids=lambda one: one.version)
+@pytest.mark.parametrize("program", find_all("promtool"), ids=lambda binary: binary.version)
 def test_promtool_accepts_the_files(files, program):
     home, _ = files
     for check in (["config", "prometheus.yml"], ["web-config", "web.yml"]):

@@ -22,12 +22,12 @@ PROGRAMS = "/opt/monitoring-lake/bin"
 
 def settings(unit: Path) -> dict[str, list[str]]:
     """Values by key, each key's in order."""
-    found: dict[str, list[str]] = {}
+    values: dict[str, list[str]] = {}
     for line in unit.read_text("utf-8").splitlines():
         if "=" in line and line[0] != "#":
             key, _, value = line.partition("=")
-            found.setdefault(key, []).append(value)
-    return found
+            values.setdefault(key, []).append(value)
+    return values
 
 
 def test_every_service_is_started_by_a_timer_or_at_boot():
@@ -61,38 +61,38 @@ def test_systemd_refuses_a_mistake(tmp_path: Path):
     assert "protect system" in done.stderr
 
 
-@pytest.mark.parametrize("unit", SERVICES, ids=lambda one: one.stem)
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda path: path.stem)
 def test_every_service_is_confined(unit: Path):
-    found = settings(unit)
-    assert found["User"] == ["monitoring-lake"]
+    values = settings(unit)
+    assert values["User"] == ["monitoring-lake"]
     for key in ("NoNewPrivileges", "PrivateTmp", "PrivateDevices", "ProtectHome"):
-        assert found[key] == ["yes"], key
-    assert found["ProtectSystem"] == ["strict"]
-    assert found["CapabilityBoundingSet"] == [""]
-    runs = "EnvironmentFile" in found
+        assert values[key] == ["yes"], key
+    assert values["ProtectSystem"] == ["strict"]
+    assert values["CapabilityBoundingSet"] == [""]
+    runs = "EnvironmentFile" in values
     assert runs == (unit.stem.rpartition("-")[2] not in ("webserver", "daemon"))
-    assert not re.search(r"(?i)password|secret|token", " ".join(found["Environment"]))
+    assert not re.search(r"(?i)password|secret|token", " ".join(values["Environment"]))
 
 
 def test_every_command_of_lake_is_there():
     text = "\n".join(" ".join(settings(unit)["ExecStart"]) for unit in SERVICES)
     (steps,) = re.findall(r"for step in ([^;]+);", text)
     commands = [[step] for step in steps.split()]
-    commands += [shlex.split(one) for one in re.findall(rf"{PROGRAMS}/lake (.+)", text)]
+    commands += [shlex.split(line) for line in re.findall(rf"{PROGRAMS}/lake (.+)", text)]
     assert ["ttl", "apply", "--yes"] in commands
     for words in commands:
         command: click.Command = root
         context = click.Context(root)
         while isinstance(command, click.Group):
-            found = command.get_command(context, words.pop(0))
-            assert found
-            command = found
-        known = {option for one in command.params for option in one.opts}
+            subcommand = command.get_command(context, words.pop(0))
+            assert subcommand
+            command = subcommand
+        known = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in words if word.startswith("-")} <= known
 
 
 def test_the_night_goes_on_after_a_failed_step_and_fails(tmp_path: Path):
-    (unit,) = (one for one in SERVICES if one.stem.endswith("nightly"))
+    (unit,) = (service for service in SERVICES if service.stem.endswith("nightly"))
     program = tmp_path / "lake"
     program.write_text('#!/bin/sh\necho "$1" >> done\n[ "$1" != export ]\n')
     program.chmod(0o755)

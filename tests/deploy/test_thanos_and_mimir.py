@@ -21,16 +21,16 @@ DAY_MS = 86_400_000
 def settings_on(page: str) -> Settings:
     """The page's part of lake.toml."""
     text = (DEPLOY / page / "README.md").read_text("utf-8")
-    (found,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
-    return Settings.model_validate({"lake": {"root": "lake"}, **tomllib.loads(found)})
+    (block,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    return Settings.model_validate({"lake": {"root": "lake"}, **tomllib.loads(block)})
 
 
 def value(file: str, flag: str) -> str:
-    (found,) = re.findall(rf"--{flag}=(.*)", (DEPLOY / "thanos" / file).read_text("utf-8"))
-    return str(found)
+    (text,) = re.findall(rf"--{flag}=(.*)", (DEPLOY / "thanos" / file).read_text("utf-8"))
+    return str(text)
 
 
-@pytest.mark.parametrize("file", FLAGS, ids=lambda one: one.stem)
+@pytest.mark.parametrize("file", FLAGS, ids=lambda path: path.stem)
 def test_thanos_has_every_flag(thanos_program: Path, file: Path):
     done = subprocess.run([thanos_program, file.stem, "--help"], capture_output=True, text=True,
                           check=True)  # fmt: skip

@@ -75,28 +75,30 @@ def test_there_are_ten() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(1, 11))
 def test_other_names_give_the_same_answer(demo: Quarter, other: Quarter, number: int) -> None:
-    found = demo.answer(number)
-    assert found
-    assert any(value not in (None, 0) for row in found for value in row.values())
+    rows = demo.answer(number)
+    assert rows
+    assert any(value not in (None, 0) for row in rows for value in row.values())
     same = other.answer(number)
-    assert len(same) == len(found)
-    for one, two in zip(same, found, strict=True):
-        assert one == pytest.approx(two)  # sums of floats depend on the order
+    assert len(same) == len(rows)
+    for left, two in zip(same, rows, strict=True):
+        assert left == pytest.approx(two)  # sums of floats depend on the order
 
 
 @pytest.fixture(scope="module")
 def requests(demo: Quarter):
-    return [one for day in demo.scenario.each_day() for one in requests_of(demo.scenario, day)]
+    return [
+        request for day in demo.scenario.each_day() for request in requests_of(demo.scenario, day)
+    ]
 
 
 def test_tokens_of_each_model(demo: Quarter, requests) -> None:
     expected: Counter[str] = Counter()
     for request in requests:
         expected[request.model] += request.total_tokens
-    found: Counter[str] = Counter()
+    increases: Counter[str] = Counter()
     for row in demo.answer(4):
-        found[row["label"]] += row["increase"]
-    assert found == expected
+        increases[row["label"]] += row["increase"]
+    assert increases == expected
     costs = demo.answer(8)
     assert {row["model"]: row["tokens"] for row in costs} == expected
 

@@ -20,9 +20,9 @@ _GAP = re.compile(r"\s{3,}.*")  # what stands behind a command explains it
 def commands() -> list[str]:
     """Every line of a code block that calls `lake`, its continuations joined."""
     blocks = "\n".join(_BLOCK.findall(TEXT)).replace("\\\n", " ")
-    found = [line.strip() for line in blocks.splitlines() if line.strip().startswith("lake ")]
+    in_blocks = [line.strip() for line in blocks.splitlines() if line.strip().startswith("lake ")]
     inline = re.findall(r"`(?:\.venv/bin/)?(lake [a-z][^`]*)`", TEXT)
-    return sorted({*found, *(line.replace("\n", " ") for line in inline)})
+    return sorted({*in_blocks, *(line.replace("\n", " ") for line in inline)})
 
 
 @pytest.mark.parametrize("line", commands())

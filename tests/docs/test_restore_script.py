@@ -70,7 +70,7 @@ def test_it_lists_the_objects_that_it_needs(site, objects, tmp_path, system):
     manifest = snapshot(site, system)
     listed = run(system, "--objects", objects, "--snapshot", manifest.day, "--list")
     keys = listed.stdout.split()
-    assert (listed.returncode, keys) == (0, [one.key for one in manifest.objects])
+    assert (listed.returncode, keys) == (0, [stored.key for stored in manifest.objects])
     year, month, day = manifest.day.split("-")
     for key in (*keys, f"{system}/{year}/{month}/{day}/manifest.json"):
         (tmp_path / "some" / key).parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,7 @@ def test_mongo_is_what_mongorestore_takes(site, objects, tmp_path):
             documents = client[dump.name].get_collection(name, codec_options=raw).find()
             stored = gzip.decompress((dump / f"{name}.bson.gz").read_bytes())
             assert sorted(bson.decode_iter(stored), key=repr) == sorted(
-                (bson.decode(one.raw) for one in documents), key=repr
+                (bson.decode(document.raw) for document in documents), key=repr
             )
             assert json.loads(gzip.decompress((dump / f"{name}.metadata.json.gz").read_bytes()))
     command = next(line for line in done.stdout.splitlines() if line.startswith("mongorestore "))
@@ -148,9 +148,9 @@ def test_loki_starts_on_it_by_the_printed_command(site, objects, tmp_path):
     with running(command, "loki", {}):
         wait_for(f"{url}/ready")
         end = time.monotonic() + 90  # before 2.4 the index of past days is read once a minute
-        while (found := _lines(url, site)) != expected and time.monotonic() < end:
+        while (counts := _lines(url, site)) != expected and time.monotonic() < end:
             time.sleep(1)
-        assert found == expected
+        assert counts == expected
     assert expected
 
 
@@ -161,7 +161,10 @@ def _lines(url: str, site: Site) -> dict[str, str]:
         "time": str(site.last.end_ns - 1),
     }
     answer = requests.get(f"{url}/loki/api/v1/query", params=params, timeout=30).json()
-    return {"/".join(one["metric"].values()): one["value"][1] for one in answer["data"]["result"]}
+    return {
+        "/".join(series["metric"].values()): series["value"][1]
+        for series in answer["data"]["result"]
+    }
 
 
 @contextmanager
@@ -198,18 +201,18 @@ def wait_for(url: str) -> None:
 
 def _samples(url: str, query: dict[str, object]) -> dict[str, list[list[object]]]:
     answer = requests.get(f"{url}/api/v1/query", params=query, timeout=30).json()
-    return {json.dumps(one["metric"]): one["values"] for one in answer["data"]["result"]}
+    return {json.dumps(series["metric"]): series["values"] for series in answer["data"]["result"]}
 
 
 def test_the_runbooks_way_without_the_package(site, objects, tmp_path):
     """Its commands as they stand, but for the client that fetches, the day and the address."""
     page = resource_path("docs/runbook-restore.md").read_text("utf-8")
-    found = re.search(
+    match = re.search(
         r"<!-- without: restore -->\n```sh\n(.*?)\n```\n```\n(.*?)```", page, re.DOTALL
     )
     assert "aws s3 sync s3://" in page
     shutil.copytree(objects / "prometheus", tmp_path / "lake/prometheus")
-    command = shlex.split(found[1].replace("2026-11-22", str(site.last)))
+    command = shlex.split(match[1].replace("2026-11-22", str(site.last)))
     done = subprocess.run(
         [sys.executable, "-I", "-S", *command[1:]],
         cwd=tmp_path,
@@ -222,7 +225,7 @@ def test_the_runbooks_way_without_the_package(site, objects, tmp_path):
     assert done.returncode == 0, done.stderr
     shapes = [
         [re.sub(r"\S*\d\S*|\S*/incident/\S*", "#", line) for line in text.splitlines()]
-        for text in (done.stdout, found[2])
+        for text in (done.stdout, match[2])
     ]
     assert shapes[0] == shapes[1]
 
@@ -236,8 +239,8 @@ class Damage:
         shutil.copytree(objects / "prometheus", self.objects / "prometheus")
 
     def restore(self, *options: object) -> subprocess.CompletedProcess[str]:
-        asked = options or ("--day", self.manifest.held_days()[-1])
-        return run("prometheus", "--objects", self.objects, "--into", self.into, *asked)
+        chosen = options or ("--day", self.manifest.held_days()[-1])
+        return run("prometheus", "--objects", self.objects, "--into", self.into, *chosen)
 
     def refused(self, *options: object) -> str:
         """What it says; nothing was laid out."""
@@ -254,12 +257,12 @@ def damage(site, objects, tmp_path) -> Damage:
 
 
 def test_an_altered_object_is_refused(damage):
-    one = damage.manifest.objects[-1]
-    file = damage.objects / one.key
+    stored = damage.manifest.objects[-1]
+    file = damage.objects / stored.key
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    assert f"{one.key} is not the stored object" in damage.refused()
+    assert f"{stored.key} is not the stored object" in damage.refused()
 
 
 def test_a_missing_object_is_named(damage):
@@ -269,9 +272,9 @@ def test_a_missing_object_is_named(damage):
 
 
 def test_a_day_that_no_snapshot_holds_lists_those_that_there_are(damage):
-    found = damage.refused("--day", "2020-01-01")
-    assert "no snapshot that holds the whole of 2020-01-01" in found
-    assert f"{damage.manifest.day}: holds " in found
+    message = damage.refused("--day", "2020-01-01")
+    assert "no snapshot that holds the whole of 2020-01-01" in message
+    assert f"{damage.manifest.day}: holds " in message
     assert "no snapshot named 2020-01-01" in damage.refused("--snapshot", "2020-01-01")
 
 

@@ -46,13 +46,13 @@ class Block:
 
 BLOCKS = [
     Block(
-        found["how"],
-        found["name"],
-        int(found["status"] or 0),
-        found["command"],
-        found["prints"].splitlines(),
+        match["how"],
+        match["name"],
+        int(match["status"] or 0),
+        match["command"],
+        match["prints"].splitlines(),
     )
-    for found in _BLOCK.finditer(TEXT)
+    for match in _BLOCK.finditer(TEXT)
 ]
 
 
@@ -105,9 +105,9 @@ class Terminal:
                 break
             time.sleep(0.05)
         text = "".join(lines)
-        found = _ADDRESS.search(text)
-        assert found, text
-        self._address = found[0]
+        match = _ADDRESS.search(text)
+        assert match, text
+        self._address = match[0]
         return text
 
     def ended(self) -> bool:
@@ -148,40 +148,40 @@ def terminal(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
     if missing:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(f"no {', '.join(missing)} here")
     folder = tmp_path_factory.mktemp("runbook")
-    one = Terminal(site.copy(folder / "own"), folder / "incident")
-    yield one
-    one.close()
+    opened = Terminal(site.copy(folder / "own"), folder / "incident")
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="module")
-def told() -> dict[str, str]:
+def printed() -> dict[str, str]:
     """What the blocks so far have printed."""
     return {}
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=[block.name for block in BLOCKS])
-def test_what_the_page_shows_is_what_happens(block, terminal, told):
+def test_what_the_page_shows_is_what_happens(block, terminal, printed):
     """In the page's order: a block may need the ones before it."""
-    told[block.name] = terminal.serve(block) if block.how == "serve" else terminal.run(block)
-    printed = [shape(line) for line in told[block.name].splitlines()]
-    lost = [line for line in terminal.expected(block) if line not in printed]
-    assert lost == [], told[block.name]
+    printed[block.name] = terminal.serve(block) if block.how == "serve" else terminal.run(block)
+    lines = [shape(line) for line in printed[block.name].splitlines()]
+    lost = [line for line in terminal.expected(block) if line not in lines]
+    assert lost == [], printed[block.name]
     if block.name.endswith("-down"):
         assert terminal.ended()
         assert not Path(terminal._names["/tmp/incident"]).exists()
 
 
 @pytest.mark.parametrize("name", ["logs", "metrics"])
-def test_both_sides_of_a_verification_say_the_same(name, told):
-    there = re.findall(r'"(\d+)"\]', told[f"{name}-there"])
-    here = told[f"{name}-here"].split()[1:]
+def test_both_sides_of_a_verification_say_the_same(name, printed):
+    there = re.findall(r'"(\d+)"\]', printed[f"{name}-there"])
+    here = printed[f"{name}-here"].split()[1:]
     assert there == here
     assert int(here[0]) > 0
 
 
 def test_the_one_liners_are_the_scenarios_commands():
-    found = re.search(r"<!-- one-liners -->\n```sh\n(.*?)```", TEXT, re.DOTALL)
-    lines = [line.partition("#")[0].split() for line in found[1].splitlines()]
+    match = re.search(r"<!-- one-liners -->\n```sh\n(.*?)```", TEXT, re.DOTALL)
+    lines = [line.partition("#")[0].split() for line in match[1].splitlines()]
     served = [block.command.split() for block in BLOCKS if block.how == "serve"]
     assert lines == served[:3]
 

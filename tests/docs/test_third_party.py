@@ -55,9 +55,9 @@ def required(go_mod: Path) -> set[str]:
 
 
 def section(tool: str) -> str:
-    found = re.search(rf"(?ms)^### deploy/tools/{tool}: .*?(?=^###|\Z|^<!--)", PAGE)
-    assert found, f"docs/third-party.md has no modules of deploy/tools/{tool}"
-    return found[0]
+    match = re.search(rf"(?ms)^### deploy/tools/{tool}: .*?(?=^###|\Z|^<!--)", PAGE)
+    assert match, f"docs/third-party.md has no modules of deploy/tools/{tool}"
+    return match[0]
 
 
 @pytest.mark.parametrize("name", [*PROGRAM_NAMES, *EXTRA_PROGRAMS])
@@ -66,7 +66,7 @@ def test_every_program_is_listed_with_its_version(name: str) -> None:
     assert any(title in row[0] and row[1] == version for row in rows()), (title, version)
 
 
-@pytest.mark.parametrize("file", PINS, ids=lambda one: f"{one.parent.name}/{one.name}")
+@pytest.mark.parametrize("file", PINS, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_every_package_is_listed_with_its_version(file: Path) -> None:
     listed = {(row[0], row[1]) for row in rows()}
     lines = file.read_text(encoding="utf-8").splitlines()
@@ -75,7 +75,7 @@ def test_every_package_is_listed_with_its_version(file: Path) -> None:
     assert not pins - listed, "run scripts/third_party.py"
 
 
-@pytest.mark.parametrize("file", MODULES, ids=lambda one: one.parent.name)
+@pytest.mark.parametrize("file", MODULES, ids=lambda path: path.parent.name)
 def test_every_module_is_listed_with_its_version(file: Path) -> None:
     listed = re.findall(r"(?m)(?<=[ ,(])(\S+\.\S+ v\d[^\s,]*)", section(file.parent.name))
     assert len(required(file)) > 5
@@ -86,9 +86,9 @@ def test_every_module_is_listed_with_its_version(file: Path) -> None:
 
 def images() -> list[list[str]]:
     """The page's rows about images, which are installed by nobody but the user."""
-    found = re.search(r"(?ms)^## Images in compose\.yaml$(.*?)^## ", PAGE)
-    assert found, "docs/third-party.md says nothing about images"
-    return [row for row in rows(found[1]) if row[0].startswith("`")]
+    match = re.search(r"(?ms)^## Images in compose\.yaml$(.*?)^## ", PAGE)
+    assert match, "docs/third-party.md says nothing about images"
+    return [row for row in rows(match[1]) if row[0].startswith("`")]
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -109,7 +109,7 @@ def test_every_licence_is_named_and_none_is_one_that_may_not_be_installed() -> N
         assert "GPL" not in row[2] or named, row
     families = re.findall(r"(?m)^\*\*(.+?)\*\*", PAGE)
     assert len(families) > 2 * len(MODULES)
-    assert not [one for one in families if FORBIDDEN.search(one) or "GPL" in one]
+    assert not [family for family in families if FORBIDDEN.search(family) or "GPL" in family]
 
 
 @pytest.mark.parametrize(

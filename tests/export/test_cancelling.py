@@ -89,16 +89,18 @@ def test_one_signal_ends_a_command_that_reads(silent, tmp_path):
     assert not (tmp_path / "lake.toml").exists()
 
 
-@pytest.mark.parametrize("asked", ["count", "read"])
-def test_stop_ends_what_waits_for_a_mongodb_that_hangs(mongo_uri, mongo_database, tmp_path, asked):
+@pytest.mark.parametrize("operation", ["count", "read"])
+def test_stop_ends_what_waits_for_a_mongodb_that_hangs(
+    mongo_uri, mongo_database, tmp_path, operation
+):
     with pymongo.MongoClient(mongo_uri) as client:
         client[mongo_database].events.insert_one({"timestamp": datetime.now(UTC)})
     dataset = MongoDataset(name="events", source="mongo", collection="events")
-    word = b"aggregate" if asked == "count" else b"find"
+    word = b"aggregate" if operation == "count" else b"find"
     hangs = threading.Event()
     with rewriting(mongo_uri, {}, swallowed=word, hangs=hangs) as uri:
         reader = MongoReader(MongoSource(uri=uri, database=mongo_database, timeout_s=60))
-        _ends_promptly(reader, dataset, asked, tmp_path, hangs)
+        _ends_promptly(reader, dataset, operation, tmp_path, hangs)
 
 
 def test_stop_ends_what_waits_for_a_mongodb_that_is_down(tmp_path):
@@ -112,7 +114,7 @@ def test_stop_ends_what_waits_for_a_mongodb_that_is_down(tmp_path):
 def _ends_promptly(
     reader: MongoReader,
     dataset: MongoDataset,
-    asked: str,
+    operation: str,
     scratch: Path,
     waits: threading.Event,
 ) -> None:
@@ -120,7 +122,7 @@ def _ends_promptly(
 
     def ask() -> None:
         try:
-            if asked == "count":
+            if operation == "count":
                 reader.count(dataset, DAY)
             else:
                 with reader.read(dataset, DAY, scratch):

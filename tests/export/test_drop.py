@@ -77,7 +77,7 @@ def test_force_asks_and_yes_answers(held, lake, monkeypatch):
 def test_a_range_passes_over_days_that_are_not_there(held, lake):
     code, out, _ = lake("drop", "events", "--from", "2026-07-01", "--to", "2026-07-10", "--json")
     assert code == 0
-    assert [one["day"] for one in json.loads(out)["dropped"]] == [
+    assert [partition["day"] for partition in json.loads(out)["dropped"]] == [
         DAY, "2026-07-06", "2026-07-07",
     ]  # fmt: skip
     code, out, _ = lake("drop", "events", "--from", "2026-07-01", "--to", "2026-07-10")

@@ -62,10 +62,10 @@ def test_a_day_becomes_one_object_and_its_manifest(place):
 
 
 def fingerprint(table: pa.Table) -> str:
-    found = Fingerprint()
+    computed = Fingerprint()
     for batch in table.to_batches():
-        found.add(batch)
-    return str(found)
+        computed.add(batch)
+    return str(computed)
 
 
 def test_the_claims_that_were_replaced_stay_in_the_history(place):
@@ -73,13 +73,13 @@ def test_the_claims_that_were_replaced_stay_in_the_history(place):
         place.source.rows[LATE] = rows
         place.export(LATE, force=rows == 12)
     manifest = place.manifest(LATE)
-    assert [one["rows"] for one in manifest["history"]] == [10, 12, 12]
+    assert [claim["rows"] for claim in manifest["history"]] == [10, 12, 12]
     assert {*manifest["history"][0]} == {
         "created_at", "rows", "source_count", "sha256", "fingerprint", "version"
     }  # fmt: skip
-    first, second, third = (one["fingerprint"] for one in manifest["history"])
+    first, second, third = (claim["fingerprint"] for claim in manifest["history"])
     assert first != second == third != manifest["fingerprint"]
-    times = [one["created_at"] for one in [*manifest["history"], manifest]]
+    times = [claim["created_at"] for claim in [*manifest["history"], manifest]]
     assert times == sorted(times)
 
 

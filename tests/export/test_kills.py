@@ -75,8 +75,8 @@ def held(run, folder, store) -> int:
     assert (status.state, status.rows or 0) == (("verified", rows) if rows else ("missing", 0))
     if rows:
         partitions = to_verify(store, settings.dataset, None)
-        (found,) = verify_many(settings, store, partitions, None)
-        assert found.ok, found.problems
+        (finding,) = verify_many(settings, store, partitions, None)
+        assert finding.ok, finding.problems
     return rows
 
 
@@ -101,11 +101,11 @@ def test_a_kill_at_every_point(place, tmp_path, replacing, monkeypatch):
             assert Plain.of(store).agrees
         settings = run.settings(tmp_path)
         left = repair(settings, store)
-        assert {one.state for one in left} <= {"removed", "finished"}
+        assert {orphan.state for orphan in left} <= {"removed", "finished"}
         assert find_orphans(settings, store) == []
         assert store.unfinished("") == ()
         assert Plain.of(store).agrees
-        assert {one.key for one in store.list("")} == ({KEY, MANIFEST} if rows else set())
+        assert {stat.key for stat in store.list("")} == ({KEY, MANIFEST} if rows else set())
     assert seen == sorted(seen)  # once it is new it stays new
     assert 0 < disagreed <= 4  # between the object and its manifest: the pending one speaks
 
@@ -135,7 +135,7 @@ def test_another_run_at_every_pause_of_the_first(place, tmp_path, replacing):
         process.join()  # fails where its rows would be fewer than what is there
         assert Plain.of(store).agrees
         assert held(first, tmp_path, store) == NEW + 5
-        assert {one.key for one in store.list("")} == {KEY, MANIFEST}
+        assert {stat.key for stat in store.list("")} == {KEY, MANIFEST}
         assert find_orphans(first.settings(tmp_path), store) == []
 
 
@@ -148,7 +148,7 @@ def test_many_runs_at_once(place, tmp_path):
     store = open_store(runs[0].settings(tmp_path))
     assert Plain.of(store).agrees
     assert held(runs[0], tmp_path, store) >= NEW
-    assert {one.key for one in store.list("")} == {KEY, MANIFEST}
+    assert {stat.key for stat in store.list("")} == {KEY, MANIFEST}
     assert processes[Plain.of(store).manifest["rows"] - NEW].exitcode == 0
 
 

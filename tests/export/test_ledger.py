@@ -42,27 +42,27 @@ def test_export_json_and_a_failure_that_stops_nobody(place, lake):
     days_of(place, 1, 8, 3)
     place.source.faults[DAY] = Refused("no such user", where="the source", remedy="log in")
     code, out, err = lake("export", "events", *WEEK, "--json", "--jobs", "3")
-    found = json.loads(out)
+    report = json.loads(out)
     assert code == 1
-    assert (found["exported"], found["failed"], found["rewritten"], found["skipped"]) == (
+    assert (report["exported"], report["failed"], report["rewritten"], report["skipped"]) == (
         6,
         1,
         0,
         0,
     )
-    assert [p["day"] for p in found["partitions"]] == [f"2026-07-0{n}" for n in range(1, 8)]
-    assert found["partitions"][4] == {
+    assert [p["day"] for p in report["partitions"]] == [f"2026-07-0{n}" for n in range(1, 8)]
+    assert report["partitions"][4] == {
         "dataset": "events",
         "day": DAY,
         "state": "failed",
         "error": {"what": "no such user", "where": "the source", "remedy": "log in"},
     }
-    assert found["partitions"][0]["rows"] == found["partitions"][0]["source_count"] == 3
+    assert report["partitions"][0]["rows"] == report["partitions"][0]["source_count"] == 3
     assert f"events {DAY} failed: no such user" in err
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "text"),
     [
         (("export",), "no day"),
         (("export", "--day", "2026-7-5"), "YYYY-MM-DD"),
@@ -84,10 +84,10 @@ def test_export_json_and_a_failure_that_stops_nobody(place, lake):
         (("verify", "nobody"), "one of events, users"),
     ],
 )
-def test_wrong_usage_is_exit_2_and_says_what_would_be_right(place, lake, arguments, told):
+def test_wrong_usage_is_exit_2_and_says_what_would_be_right(place, lake, arguments, text):
     code, out, err = lake(*arguments)
     assert (code, out) == (2, "")
-    assert told in err
+    assert text in err
     assert place.files() == {}
     assert "Traceback" not in err
 
@@ -105,8 +105,8 @@ def test_days_of_which_only_streams_are_listed_are_late(place, lake):
     place.store.delete("manifests/events/2026-07-08.json")
     place.source.unseen_streams = dict.fromkeys(("2026-07-01", "2026-07-08", "2026-07-09"), 2)
     code, out, _ = lake("status", "--json")
-    events = {one["dataset"]: one for one in json.loads(out)["datasets"]}["events"]
-    states = {day[-2:]: one["state"] for day, one in events["days"].items()}
+    events = {dataset["dataset"]: dataset for dataset in json.loads(out)["datasets"]}["events"]
+    states = {day[-2:]: partition["state"] for day, partition in events["days"].items()}
     assert (code, states["07"], states["08"], states["09"]) == (1, "empty", "late", "late")
 
 
@@ -123,13 +123,13 @@ def test_status_knows_every_state(place, lake):
     place.source.rows["2026-07-09"] = 4
     place.source.undated_rows = 12
     code, out, err = lake("status", "--json")
-    found = {one["dataset"]: one for one in json.loads(out)["datasets"]}
+    by_dataset = {dataset["dataset"]: dataset for dataset in json.loads(out)["datasets"]}
     assert code == 1
     assert err.startswith("object left: tables/events/day=2026-07-02/data.parquet: no manifest")
     assert len(err.splitlines()) == 1
-    events = found["events"]
+    events = by_dataset["events"]
     assert (events["source"], events["undated"], events["problem"]) == ("mongo", 12, None)
-    assert {day[-2:]: one["state"] for day, one in events["days"].items()} == {
+    assert {day[-2:]: partition["state"] for day, partition in events["days"].items()} == {
         "01": "verified",
         "02": "missing",
         "03": "damaged",
@@ -143,7 +143,10 @@ def test_status_knows_every_state(place, lake):
     late = events["days"][LATE]
     assert (late["rows"], late["source_count"], late["recount"]) == (5, 5, 7)
     assert events["days"]["2026-07-02"] == {"state": "missing"}
-    assert {one["state"] for one in found["users"]["days"].values()} >= {"verified", "late"}
+    assert {partition["state"] for partition in by_dataset["users"]["days"].values()} >= {
+        "verified",
+        "late",
+    }
 
 
 def test_status_mended_by_export(place, lake):
@@ -220,9 +223,9 @@ def exported(place, lake):
 
 def problems(lake, *arguments) -> dict[tuple[str, str], list[str]]:
     code, out, _ = lake("verify", *arguments, "--json")
-    found = json.loads(out)["partitions"]
-    assert code == (0 if all(p["ok"] for p in found) else 1)
-    return {(p["dataset"], p["day"]): p["problems"] for p in found}
+    partitions = json.loads(out)["partitions"]
+    assert code == (0 if all(p["ok"] for p in partitions) else 1)
+    return {(p["dataset"], p["day"]): p["problems"] for p in partitions}
 
 
 def test_verify_finds_each_damage(exported, lake):
@@ -237,23 +240,23 @@ def test_verify_finds_each_damage(exported, lake):
     store.delete("tables/events/day=2026-07-03/data.parquet")
     store.delete("manifests/events/2026-07-04.json")
     store.write("manifests/events/2026-07-06.json", b"{}")
-    found = problems(lake)
-    told = {day: "; ".join(p) for (dataset, day), p in found.items() if p}
-    assert len(found) == 14
-    assert {dataset for (dataset, _), p in found.items() if p} == {"events"}
-    assert "sha256" in told.pop(DAY)
-    assert f"has {len(cut)} bytes" in told.pop("2026-07-02")
-    assert told.pop("2026-07-03") == "the object is gone"
-    assert "no manifest" in told.pop("2026-07-04")
-    assert "invalid manifest" in told.pop("2026-07-06")
-    assert told == {}
+    by_partition = problems(lake)
+    by_day = {day: "; ".join(p) for (dataset, day), p in by_partition.items() if p}
+    assert len(by_partition) == 14
+    assert {dataset for (dataset, _), p in by_partition.items() if p} == {"events"}
+    assert "sha256" in by_day.pop(DAY)
+    assert f"has {len(cut)} bytes" in by_day.pop("2026-07-02")
+    assert by_day.pop("2026-07-03") == "the object is gone"
+    assert "no manifest" in by_day.pop("2026-07-04")
+    assert "invalid manifest" in by_day.pop("2026-07-06")
+    assert by_day == {}
     assert lake("verify", "users")[0] == 0
     assert lake("verify", "events", "--day", "2026-07-01")[0] == 0
 
 
 def test_verify_misses_days_that_were_asked_for(exported, lake):
-    found = problems(lake, "events", "--from", "2026-07-07", "--to", "2026-07-09")
-    assert [bool(p) for p in found.values()] == [False, True]
+    by_partition = problems(lake, "events", "--from", "2026-07-07", "--to", "2026-07-09")
+    assert [bool(p) for p in by_partition.values()] == [False, True]
 
 
 def test_verify_with_the_source(exported, lake):
@@ -285,9 +288,9 @@ def test_verify_goes_on_where_the_source_cannot_be_asked(exported, lake, monkeyp
         raise TransientError("unreachable")
 
     monkeypatch.setattr(exported.source, "count", unreachable)
-    found = problems(lake, "--source")
-    assert len(found) == 14
-    assert all(p == ["unreachable"] for p in found.values())
+    by_partition = problems(lake, "--source")
+    assert len(by_partition) == 14
+    assert all(p == ["unreachable"] for p in by_partition.values())
 
 
 def claim(place, day: str, **changes) -> None:
@@ -302,16 +305,19 @@ def test_rows_that_nobody_counted_are_found_by_all(exported, lake):
     claim(exported, "2026-07-02", rows=501, source_count=501)
     claim(exported, "2026-07-03", source="loki", source_count=499)  # it may count low
     claim(exported, "2026-07-04", source="loki", source_count=501)
-    found = {day: told for (dataset, day), told in problems(lake).items() if told}
-    assert found == {
+    by_day = {day: texts for (dataset, day), texts in problems(lake).items() if texts}
+    assert by_day == {
         DAY: ["500 rows are stored, the source counted 499"],
-        "2026-07-02": ["the object has 500 rows, its manifest says 501"],
+        "2026-07-02": ["the object has 500 rows, its manifest records 501"],
         "2026-07-04": ["500 rows are stored, the source counted 501"],
     }
     code, out, _ = lake("status", "--json", "--no-sources")
     days = json.loads(out)["datasets"][0]["days"]
     assert code == 1
-    assert [day for day, one in days.items() if one["state"] == "differs"] == ["2026-07-04", DAY]
+    assert [day for day, partition in days.items() if partition["state"] == "differs"] == [
+        "2026-07-04",
+        DAY,
+    ]
 
 
 def test_a_well_hashed_object_that_is_no_parquet(exported, lake):
@@ -329,11 +335,13 @@ def test_a_configured_first_day_is_the_first_that_is_expected(place, lake):
     code, out, _ = lake("status", "--json")
     events, users = json.loads(out)["datasets"]
     assert code == 1
-    assert [day for day, one in events["days"].items() if one["state"] == "missing"] == [
+    assert [
+        day for day, partition in events["days"].items() if partition["state"] == "missing"
+    ] == [
         "2026-07-03",
         "2026-07-04",
     ]
-    assert {one["state"] for one in users["days"].values()} == {"missing"}
+    assert {partition["state"] for partition in users["days"].values()} == {"missing"}
     assert len(users["days"]) == 7
     assert lake("export", "events", "--day", "2026-07-02")[0] == 2
 
@@ -344,9 +352,9 @@ def test_rows_dated_outside_of_the_lakes_days_are_counted(place, lake):
     place.source.rows |= {"1970-01-01": 2, "2062-01-01": 1, "2026-07-10": 7}
     code, out, err = lake("status", "--json")
     assert code == 0
-    assert [one["outside"] for one in json.loads(out)["datasets"]] == [3, 3]
-    told = f"events: 3 rows are dated before {DAY} or after 2026-07-10, in no exported day"
-    assert told in err
+    assert [dataset["outside"] for dataset in json.loads(out)["datasets"]] == [3, 3]
+    remark = f"events: 3 rows are dated before {DAY} or after 2026-07-10, in no exported day"
+    assert remark in err
 
 
 def test_a_source_that_refuses_a_dataset_is_exit_1(place, lake):

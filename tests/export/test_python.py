@@ -78,7 +78,7 @@ def test_days_that_were_exported_after_a_first_read(place, data):
 
 
 def test_manifests_and_states(place, data):
-    assert [(str(day), one.rows) for day, one in data.manifests("events").items()] == [
+    assert [(str(day), manifest.rows) for day, manifest in data.manifests("events").items()] == [
         (DAYS[0], 3), (DAYS[1], 5), (DAYS[2], 7),
     ]  # fmt: skip
     assert data.manifest("events", DAYS[1]).rows == place.manifest(DAYS[1])["rows"]
@@ -93,10 +93,10 @@ def test_manifests_and_states(place, data):
 
 
 def test_a_verification(place, data):
-    assert [one.ok for one in data.verify("events")] == [True] * 3
+    assert [finding.ok for finding in data.verify("events")] == [True] * 3
     path = place.store.root / f"tables/events/day={DAYS[1]}/data.parquet"
     path.write_bytes(path.read_bytes()[:-1])
-    assert [(str(one.day), one.ok) for one in data.verify("events", DAYS[:2])] == [
+    assert [(str(finding.day), finding.ok) for finding in data.verify("events", DAYS[:2])] == [
         (DAYS[0], True), (DAYS[1], False),
     ]  # fmt: skip
 

@@ -64,8 +64,8 @@ def bucket(s3):
             self.client.put_object(Bucket=s3["bucket"], Key=key, Body=data)
 
         def objects(self):
-            found = self.client.list_objects_v2(Bucket=s3["bucket"]).get("Contents", ())
-            return {one["Key"]: self.read(one["Key"]) for one in found}
+            listed = self.client.list_objects_v2(Bucket=s3["bucket"]).get("Contents", ())
+            return {entry["Key"]: self.read(entry["Key"]) for entry in listed}
 
     return Bucket()
 
@@ -163,7 +163,7 @@ FAULTS = {
 def test_what_fails_is_told_and_changes_nothing(on_s3, lake, bucket, monkeypatch, fault):
     assert lake("export", "--day", DAY)[0] == 0
     before = bucket.objects()
-    variables, told = FAULTS[fault]
+    variables, what = FAULTS[fault]
     port = free_ports(["x"])["x"]
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     for name, value in variables.items():
@@ -173,7 +173,7 @@ def test_what_fails_is_told_and_changes_nothing(on_s3, lake, bucket, monkeypatch
         assert code == 1
         failed = json.loads(out)["partitions"][0]
         assert failed["state"] == "failed"
-        assert failed["error"]["what"] == told
+        assert failed["error"]["what"] == what
         assert failed["error"]["where"]
         assert failed["error"].get("remedy") or failed["error"].get("expected")
         for secret in ("wr0ng-s3cret", "ssw0rd", "pa/ss"):

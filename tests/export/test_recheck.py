@@ -27,7 +27,9 @@ def three_late_days(place):
 
 def states(lake, *arguments) -> tuple[int, dict[str, str]]:
     code, out, _ = lake("recheck", "events", "--json", *arguments)
-    return code, {one["day"]: one["state"] for one in json.loads(out)["partitions"]}
+    return code, {
+        partition["day"]: partition["state"] for partition in json.loads(out)["partitions"]
+    }
 
 
 def test_recheck_takes_the_late_days_and_no_other(place, lake, three_late_days):
@@ -36,14 +38,17 @@ def test_recheck_takes_the_late_days_and_no_other(place, lake, three_late_days):
     place.source.rows |= {"2026-07-06": 11, LATE: 12}  # only the second is still late
     place.store.delete("manifests/events/2026-07-09.json")
     place.source.asked.clear()
-    code, found = states(lake)
-    assert (code, found) == (
+    code, by_day = states(lake)
+    assert (code, by_day) == (
         0,
         {"2026-07-07": "skipped", LATE: "rewritten", "2026-07-09": "exported"},
     )
     assert ("read", "2026-07-07") not in place.source.asked
     manifest = place.manifest(LATE)
-    assert (manifest["rows"], [one["source_count"] for one in manifest["history"]]) == (12, [10])
+    assert (manifest["rows"], [claim["source_count"] for claim in manifest["history"]]) == (
+        12,
+        [10],
+    )
     shown = json.loads(lake("status", "--json", "--day", LATE)[1])["datasets"][0]["days"][LATE]
     assert shown["history"] == manifest["history"]
     assert shown["fingerprint"] == manifest["fingerprint"]
@@ -55,16 +60,16 @@ def test_a_day_that_shrank_is_a_failure_and_stays(place, lake, three_late_days, 
     lake("export", *EVENTS)
     before = place.files()
     place.source.rows[LATE] = rows
-    code, found = states(lake)
-    assert (code, found[LATE]) == (1, "failed")
+    code, by_day = states(lake)
+    assert (code, by_day[LATE]) == (1, "failed")
     assert "--allow-shrink" in lake("recheck")[2]
     assert place.files() | before == place.files() | {}
     assert place.manifest(LATE)["rows"] == 10
-    code, found = states(lake, "--allow-shrink")
-    assert (code, found[LATE]) == (0, "rewritten")
+    code, by_day = states(lake, "--allow-shrink")
+    assert (code, by_day[LATE]) == (0, "rewritten")
     assert place.manifest(LATE)["rows"] == rows
     assert place.manifest(LATE)["history"][0]["rows"] == 10
-    assert states(lake) == (0, dict.fromkeys(found, "skipped"))
+    assert states(lake) == (0, dict.fromkeys(by_day, "skipped"))
 
 
 def test_an_answer_that_turns_empty_is_a_failure(place, lake, three_late_days):
@@ -73,8 +78,8 @@ def test_an_answer_that_turns_empty_is_a_failure(place, lake, three_late_days):
     lake("export", *EVENTS)
     place.source.counted(LATE, 11, 0)
     place.source.rows[LATE] = 0
-    code, found = states(lake)
-    assert (code, found[LATE]) == (1, "failed")
+    code, by_day = states(lake)
+    assert (code, by_day[LATE]) == (1, "failed")
     assert place.manifest(LATE)["rows"] == 10
 
 
@@ -103,9 +108,9 @@ def test_days_that_the_source_drops_or_that_are_before_the_first(place):
 
 def deep(lake, *arguments) -> dict[str, list[str]]:
     code, out, _ = lake("verify", "events", "--deep", "--json", *arguments)
-    found = json.loads(out)["partitions"]
-    assert code == (0 if all(one["ok"] for one in found) else 1)
-    return {one["day"]: one["problems"] for one in found}
+    partitions = json.loads(out)["partitions"]
+    assert code == (0 if all(partition["ok"] for partition in partitions) else 1)
+    return {partition["day"]: partition["problems"] for partition in partitions}
 
 
 def test_deep_reads_the_source_again_and_writes_nothing(place, lake):
@@ -117,9 +122,13 @@ def test_deep_reads_the_source_again_and_writes_nothing(place, lake):
     assert set(map(tuple, deep(lake).values())) == {()}
     assert place.files() == before
     assert ("read", DAY) in place.source.asked
-    found = json.loads(lake("verify", "events", "--deep", "--json", "--day", DAY)[1])
-    (one,) = found["partitions"]
-    assert one["fingerprint"] == one["source_fingerprint"] == place.manifest(DAY)["fingerprint"]
+    report = json.loads(lake("verify", "events", "--deep", "--json", "--day", DAY)[1])
+    (partition,) = report["partitions"]
+    assert (
+        partition["fingerprint"]
+        == partition["source_fingerprint"]
+        == place.manifest(DAY)["fingerprint"]
+    )
 
 
 def changed(place, column: str, value):
@@ -166,25 +175,25 @@ def test_deep_goes_on_where_a_day_cannot_be_read(place, lake):
     place.source.rows = {DAY: 30, LATE: 30}
     lake("export", *EVENTS)
     place.source.faults[DAY] = TransientError("unreachable")
-    found = deep(lake)
-    assert found[DAY] == ["unreachable"]
-    assert found[LATE] == []
+    by_day = deep(lake)
+    assert by_day[DAY] == ["unreachable"]
+    assert by_day[LATE] == []
 
 
 def test_an_object_that_decodes_to_other_rows_is_found(place, lake):
     """Every hash is right, but the rows are not those that were read."""
     place.source.rows = {DAY: 30, LATE: 30}
     lake("export", *EVENTS)
-    one, other = (read_manifest(place.store, "events", Day.parse(day)) for day in (DAY, LATE))
-    write_manifest(place.store, replace(one, fingerprint=other.fingerprint))
+    manifest, other = (read_manifest(place.store, "events", Day.parse(day)) for day in (DAY, LATE))
+    write_manifest(place.store, replace(manifest, fingerprint=other.fingerprint))
     code, out, _ = lake("verify", "events")
     assert code == 1
-    assert f"rows are {one.fingerprint}, those that were read {other.fingerprint}" in out
+    assert f"rows are {manifest.fingerprint}, those that were read {other.fingerprint}" in out
 
 
 def repaired(lake, *arguments) -> dict[str, tuple[str, str]]:
-    told = json.loads(lake("status", "--json", *arguments)[1])["orphans"]
-    return {one["key"]: (one["kind"], one["state"]) for one in told}
+    orphans = json.loads(lake("status", "--json", *arguments)[1])["orphans"]
+    return {orphan["key"]: (orphan["kind"], orphan["state"]) for orphan in orphans}
 
 
 def test_orphans_are_told_and_repaired(place, lake):
@@ -246,7 +255,7 @@ def test_a_pending_manifest_that_the_object_bears_out_is_finished(place, lake):
     place.store.write(pending, ended)
     state = json.loads(lake("status", "--json", "--day", DAY)[1])
     assert state["datasets"][0]["days"][DAY]["state"] == "verified"
-    assert [one["state"] for one in state["orphans"]] == ["left"]
+    assert [orphan["state"] for orphan in state["orphans"]] == ["left"]
     assert list(repaired(lake, "--repair").values()) == [("pending", "finished")]
     assert place.manifest(DAY)["rows"] == 10
     assert repaired(lake) == {}

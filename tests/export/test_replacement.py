@@ -97,7 +97,7 @@ def test_a_replaced_object_speaks_through_its_pending_manifest(place, caplog):
     assert read_ledger(place.store, "events")[Day.parse(LATE)].rows == 2000
     assert place.export(LATE).state == "skipped"
     assert place.manifest(LATE)["rows"] == 2000
-    assert [one["rows"] for one in place.manifest(LATE)["history"]] == [10]
+    assert [claim["rows"] for claim in place.manifest(LATE)["history"]] == [10]
 
 
 @pytest.mark.parametrize(
@@ -119,8 +119,8 @@ def test_what_comes_between_after_the_object_is_replaced(place, before, error):
     good, place.exporter.store = place.exporter.store, Interrupted(place.store.root)
     with pytest.raises(type(error)):
         place.export(LATE)
-    found = read_manifest(good, "events", Day.parse(LATE))
-    assert (found.rows, object_problems(good, found)) == (2000, [])
+    manifest = read_manifest(good, "events", Day.parse(LATE))
+    assert (manifest.rows, object_problems(good, manifest)) == (2000, [])
     place.exporter.store = good
     assert place.export(LATE).state == "skipped"
     assert len(place.files()) == 2
@@ -178,8 +178,8 @@ def test_a_failing_run_leaves_alone_what_another_has_written_meanwhile(place):
     place.exporter.store = Overtaken(place.store.root)
     with pytest.raises(TransientError, match="went away"):
         place.export(DAY)
-    found = read_manifest(place.store, "events", Day.parse(DAY))
-    assert (found.rows, object_problems(place.store, found)) == (20, [])
+    manifest = read_manifest(place.store, "events", Day.parse(DAY))
+    assert (manifest.rows, object_problems(place.store, manifest)) == (20, [])
 
 
 def test_details_that_are_no_json_fail_before_the_object_is_replaced(place):

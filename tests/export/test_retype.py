@@ -39,9 +39,9 @@ def run(
 
 
 def manifest_of(lake: HandMadeLake) -> Manifest:
-    found = read_manifest(lake.store, "orders", Day.parse(DAY))
-    assert found is not None
-    return found
+    manifest = read_manifest(lake.store, "orders", Day.parse(DAY))
+    assert manifest is not None
+    return manifest
 
 
 def decoded(lake: HandMadeLake) -> list[dict[str, Any]]:
@@ -54,7 +54,7 @@ def test_older_days_are_reported_and_retyped(lake: HandMadeLake, run: Any) -> No
     assert (status, "ok (typed by older rules)" in out) == (0, True)
     assert "1 partition was typed by older rules" in err
     before, old = decoded(lake), manifest_of(lake)
-    assert before == [json_util.loads(json_util.dumps(one)) for one in STORED]
+    assert before == [json_util.loads(json_util.dumps(document)) for document in STORED]
 
     status, out, _ = run("export", "--retype", "--json")
     assert status == 0
@@ -80,8 +80,8 @@ def test_older_days_are_reported_and_retyped(lake: HandMadeLake, run: Any) -> No
     assert row["id"] == "00010203-0405-0607-0809-0a0b0c0d0e0f"
 
     status, out, err = run("verify", "--json")
-    (found,) = json.loads(out)["partitions"]
-    assert (found["ok"], found["typing"], found["older_typing"]) == (True, 2, False)
+    (partition,) = json.loads(out)["partitions"]
+    assert (partition["ok"], partition["typing"], partition["older_typing"]) == (True, 2, False)
     assert "older" not in err
     assert run("export", "--retype")[1].startswith("nothing to export")
 
@@ -146,7 +146,7 @@ def test_other_documents_replace_nothing(
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("document", "other", "same"),
     [
         ({"a": 1, "b": {"x": 1, "y": 2}}, {"b": {"y": Int64(2), "x": 1}, "a": Int64(1)}, True),
         ({"l": [{"a": 1, "b": 2}]}, {"l": [{"b": 2, "a": 1}]}, True),
@@ -159,8 +159,8 @@ def test_other_documents_replace_nothing(
         ({"a": {"b": 1}, "c": 2}, {"a": {"b": 1, "c": 2}}, False),
     ],
 )
-def test_same_documents(one: dict[str, Any], other: dict[str, Any], same: bool) -> None:
+def test_same_documents(document: dict[str, Any], other: dict[str, Any], same: bool) -> None:
     sums = [Documents(), Documents()]
-    for documents_, content in zip(sums, (one, other), strict=True):
+    for documents_, content in zip(sums, (document, other), strict=True):
         documents_.add(bson.encode(content))
     assert (sums[0] == sums[1]) == same

@@ -57,7 +57,7 @@ def test_a_fault_that_passes_is_not_noticed(run, store, proxy, tmp_path, request
     assert proxy.hits == 1
     assert Plain.of(store).agrees
     assert Plain.of(store).manifest["rows"] == NEW
-    assert {one.key for one in store.list("")} == {KEY, MANIFEST}
+    assert {stat.key for stat in store.list("")} == {KEY, MANIFEST}
     # An upload whose very beginning was not answered has no name to abort it by.
     assert len(store.unfinished("")) == ((request_, fault) == ("begin", "lost"))
 
@@ -91,4 +91,6 @@ def test_an_open_upload_is_found_when_it_is_old(run, store, s3, tmp_path, monkey
     settings = run.settings(tmp_path)
     assert find_orphans(settings, store) == []  # it may still go on
     monkeypatch.setattr("lake.repair._UPLOAD_AGE", timedelta(0))
-    assert [(one.kind, one.state) for one in find_orphans(settings, store)] == [("upload", "left")]
+    assert [(orphan.kind, orphan.state) for orphan in find_orphans(settings, store)] == [
+        ("upload", "left")
+    ]

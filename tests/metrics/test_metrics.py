@@ -26,14 +26,14 @@ DAY_S = 86_400
 
 def values(text: str) -> dict[tuple[str, ...], float]:
     """Name and label values → value, by the reference parser."""
-    found = {}
+    samples = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             assert (sample.name, family.type) == (family.name, "gauge")
             key = (sample.name.removeprefix("monitoring_lake_"), *sample.labels.values())
-            assert key not in found
-            found[key] = sample.value
-    return found
+            assert key not in samples
+            samples[key] = sample.value
+    return samples
 
 
 @pytest.fixture
@@ -51,53 +51,53 @@ def test_days_by_state_and_what_is_at_risk(place, run):
     export(store, settings, "lines", [ago(n) for n in range(8, 0, -1)])
     code, out, err = run("metrics", "--config", str(file))
     assert (code, err) == (0, "")
-    found = values(out)
+    metrics = values(out)
     of = ("events", "mongo")
-    assert [found["partitions", *of, state] for state in ("verified", "differs", "damaged")] == [
+    assert [metrics["partitions", *of, state] for state in ("verified", "differs", "damaged")] == [
         6,
         1,
         1,
     ]
-    assert found["lag_seconds", *of] == 6 * DAY_S
-    assert found["first_unproven_timestamp_seconds", *of] == ago(6).start.timestamp()
-    assert found["first_loss_timestamp_seconds", *of] == ago(6 - 40).start.timestamp()
-    assert found["newest_day_timestamp_seconds", *of] == ago(1).start.timestamp()
-    assert found["newest_day_rows", *of] == 3
+    assert metrics["lag_seconds", *of] == 6 * DAY_S
+    assert metrics["first_unproven_timestamp_seconds", *of] == ago(6).start.timestamp()
+    assert metrics["first_loss_timestamp_seconds", *of] == ago(6 - 40).start.timestamp()
+    assert metrics["newest_day_timestamp_seconds", *of] == ago(1).start.timestamp()
+    assert metrics["newest_day_rows", *of] == 3
     written = (file.parent / f"lake/tables/events/day={ago(1)}/data.parquet").stat().st_size
-    assert found["newest_day_bytes", *of] == written
-    assert found["table_rows", *of] == 24
+    assert metrics["newest_day_bytes", *of] == written
+    assert metrics["table_rows", *of] == 24
     # `put` writes a fixed time.
     assert (
-        found["last_manifest_timestamp_seconds", *of]
+        metrics["last_manifest_timestamp_seconds", *of]
         == datetime(2026, 11, 1, tzinfo=UTC).timestamp()
     )
     of = ("requests", "prometheus")
-    assert found["partitions", *of, "missing"] == 5
-    assert found["lost_partitions", *of] == 3  # 6, 5 and 4 days ago
-    assert found["first_unproven_timestamp_seconds", *of] == ago(3).start.timestamp()
-    assert found["first_loss_timestamp_seconds", *of] == TODAY.start.timestamp()
-    assert found["time_left_seconds", *of] <= 0
+    assert metrics["partitions", *of, "missing"] == 5
+    assert metrics["lost_partitions", *of] == 3  # 6, 5 and 4 days ago
+    assert metrics["first_unproven_timestamp_seconds", *of] == ago(3).start.timestamp()
+    assert metrics["first_loss_timestamp_seconds", *of] == TODAY.start.timestamp()
+    assert metrics["time_left_seconds", *of] <= 0
     of = ("lines", "loki")
-    assert found["lag_seconds", *of] == 0
-    assert found["lost_partitions", *of] == 0
-    assert found["first_loss_timestamp_seconds", *of] == ago(-5).start.timestamp()
-    assert abs(found["metrics_timestamp_seconds",] - time.time()) < 60
+    assert metrics["lag_seconds", *of] == 0
+    assert metrics["lost_partitions", *of] == 0
+    assert metrics["first_loss_timestamp_seconds", *of] == ago(-5).start.timestamp()
+    assert abs(metrics["metrics_timestamp_seconds",] - time.time()) < 60
 
 
 def test_the_guard(place, run):
     file, _, store = place
-    found = values(run("metrics", "--config", str(file))[1])
-    assert found["guard_enabled", "events", "mongo"] == 1
-    assert found["guard_enabled", "lines", "loki"] == 0  # Loki has no index to guard
-    assert ("guard_timestamp_seconds", "events", "mongo") not in found
+    metrics = values(run("metrics", "--config", str(file))[1])
+    assert metrics["guard_enabled", "events", "mongo"] == 1
+    assert metrics["guard_enabled", "lines", "loki"] == 0  # Loki has no index to guard
+    assert ("guard_timestamp_seconds", "events", "mongo") not in metrics
     record = {"at": "2026-11-20T04:30:00+00:00", "limit_s": 31 * DAY_S, "decision": "held"}
     store.write(KEY, json.dumps({"datasets": {"events": record}}).encode())
-    found = values(run("metrics", "--config", str(file))[1])
+    metrics = values(run("metrics", "--config", str(file))[1])
     of = ("events", "mongo")
-    assert found["guard_timestamp_seconds", *of] == 1795149000
-    assert found["guard_limit_seconds", *of] == 31 * DAY_S
-    assert found["guard_held", *of] == 1
-    assert found["guard_max_silence_seconds", *of] == 36 * 3600
+    assert metrics["guard_timestamp_seconds", *of] == 1795149000
+    assert metrics["guard_limit_seconds", *of] == 31 * DAY_S
+    assert metrics["guard_held", *of] == 1
+    assert metrics["guard_max_silence_seconds", *of] == 36 * 3600
 
 
 @pytest.mark.servers
@@ -123,7 +123,7 @@ def test_a_file_is_replaced_at_once(place, run, tmp_path):
     assert (code, out) == (0, "")
     assert values(target.read_text())["build_info", "0.1.0"] == 1
     assert target.stat().st_mode & 0o777 == 0o644
-    assert [one.name for one in tmp_path.iterdir() if one.name.startswith(".lake.prom")] == []
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".lake.prom")] == []
     code, _, err = run("metrics", "--config", str(file), "--output", str(tmp_path / "no/x.prom"))
     assert code == 2
     assert "the metrics can't be written" in err
@@ -132,9 +132,9 @@ def test_a_file_is_replaced_at_once(place, run, tmp_path):
 
 def test_an_empty_lake(place, run):
     file = place[0]
-    found = values(run("metrics", "--config", str(file))[1])
-    assert found["partitions", "events", "mongo", "missing"] == 8
-    assert ("last_manifest_timestamp_seconds", "events", "mongo") not in found
+    metrics = values(run("metrics", "--config", str(file))[1])
+    assert metrics["partitions", "events", "mongo", "missing"] == 8
+    assert ("last_manifest_timestamp_seconds", "events", "mongo") not in metrics
 
 
 @given(text=st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\r")))
@@ -160,15 +160,15 @@ def test_a_lag_by_looking_at_each_row(kept, states, second):
     minutes = [timedelta(minutes=15 * n) for n in range(96)] + [timedelta(seconds=DAY_S - 1)]
     there = [
         day
-        for day, one in days.items()
-        if one.state not in ("verified", "empty")
+        for day, status in days.items()
+        if status.state not in ("verified", "empty")
         and any(day.start + minute + timedelta(days=kept) > now for minute in minutes)
     ]
     first = min(there, default=today)
     assert lag.first_unproven == first
     assert lag.goes_at == first.start + timedelta(days=kept)
     assert lag.days == (today.date - first.date).days
-    unproven = {day for day, one in days.items() if one.state not in ("verified", "empty")}
+    unproven = {day for day, status in days.items() if status.state not in ("verified", "empty")}
     assert set(lag.lost) == unproven - set(there)
 
 
@@ -182,15 +182,15 @@ def test_the_last_verification(place, run):
     file, settings, store = place
     export(store, settings, "events", [ago(3), ago(2), ago(1)])
     export(store, settings, "lines", [ago(1)])
-    found = values(run("metrics", "--config", str(file))[1])
-    assert ("verify_failures", "events", "mongo") not in found
+    metrics = values(run("metrics", "--config", str(file))[1])
+    assert ("verify_failures", "events", "mongo") not in metrics
     run("verify", "--config", str(file))  # without --record nothing is kept
     assert store.stat("guard/verify.json") is None
     store.write(f"tables/events/day={ago(2)}/data.parquet", b"cut")
     assert run("verify", "events", "--record", "--config", str(file))[0] == 1
-    found = values(run("metrics", "--config", str(file))[1])
+    metrics = values(run("metrics", "--config", str(file))[1])
     of = ("events", "mongo")
-    assert (found["verify_partitions", *of], found["verify_failures", *of]) == (3, 1)
-    assert abs(found["verify_timestamp_seconds", *of] - time.time()) < 60
-    assert ("verify_failures", "lines", "loki") not in found
+    assert (metrics["verify_partitions", *of], metrics["verify_failures", *of]) == (3, 1)
+    assert abs(metrics["verify_timestamp_seconds", *of] - time.time()) < 60
+    assert ("verify_failures", "lines", "loki") not in metrics
     assert json.loads(store.read("guard/verify.json"))["events"]["first"] == str(ago(2))

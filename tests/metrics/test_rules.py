@@ -46,13 +46,16 @@ def rules() -> list[dict]:
 def test_every_rule_is_tested_firing():
     tests = yaml.safe_load((RULES / "monitoring-lake_test.yml").read_text("utf-8"))["tests"]
     firing = {
-        one["alertname"] for test in tests for one in test["alert_rule_test"] if one["exp_alerts"]
+        rule["alertname"]
+        for test in tests
+        for rule in test["alert_rule_test"]
+        if rule["exp_alerts"]
     }
     silent = {
-        one["alertname"]
+        rule["alertname"]
         for test in tests
-        for one in test["alert_rule_test"]
-        if not one["exp_alerts"]
+        for rule in test["alert_rule_test"]
+        if not rule["exp_alerts"]
     }
     names = {rule["alert"] for rule in rules()}
     assert (firing, silent) == (names, names)

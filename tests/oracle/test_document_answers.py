@@ -61,8 +61,8 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 def ranges(days: Sequence[object], chance: random.Random) -> set[tuple[Day, Day]]:
     """All days, and one of them."""
-    one = FIRST.plus(chance.randrange(len(days)))
-    return {(FIRST, FIRST.plus(len(days))), (one, one.plus(1))}
+    single = FIRST.plus(chance.randrange(len(days)))
+    return {(FIRST, FIRST.plus(len(days))), (single, single.plus(1))}
 
 
 @examples(10)
@@ -72,7 +72,7 @@ def test_answers(server, data):
     days = data.draw(days_of_documents(whole=server.all_numbers))
     chance = random.Random(data.draw(st.integers(0, 999)))
     server.collection.delete_many({})
-    server.collection.insert_many(one for day in days for one in day)
+    server.collection.insert_many(document for day in days for document in day)
     sections = f"""
 [sources.mongo]
 uri = "{server.uri}"
@@ -103,33 +103,33 @@ def differences(both: Both, chance: random.Random) -> Iterator[str]:
     notes = left_out(answer.notes)
     if rows != both.documents():
         yield f"count(*): lake {rows}, source {both.documents()}"
-    for question, found in zip([*questions, *equalities], values, strict=True):
-        yield from _compared(both, question, found, notes)
+    for question, number in zip([*questions, *equalities], values, strict=True):
+        yield from _compared(both, question, number, notes)
     # As a filter, which may leave out row groups by their statistics, or as GROUP BY.
     if equalities and chance.randrange(2):
         question = chance.choice(equalities)
         answer = both.sql("count(*)", f"WHERE {question.sql}")
-        ((found,),) = list(answer.rows)
-        yield from _compared(both, question, found, left_out(answer.notes))
+        ((number,),) = list(answer.rows)
+        yield from _compared(both, question, number, left_out(answer.notes))
         return
     grouped = [path for path in (*NAMES, "meta.k", "meta.n") if path in both.types]
     for path in chance.sample(grouped, min(1, len(grouped))):
         yield from _groups(both, path)
 
 
-def _compared(both: Both, question: Question, found: Any, notes: dict[str, int]) -> Iterator[str]:
+def _compared(both: Both, question: Question, number: Any, notes: dict[str, int]) -> Iterator[str]:
     """Exactly, unless the notes say that the column leaves values out."""
     missing = sum(n for path, n in notes.items() if _concerns(path, question.path))
     expected = question.expected
     if question.what == "total":
-        same = found + missing == expected
+        same = number + missing == expected
     elif not missing:
-        same = same_number(None if found is None else float(found), expected)
+        same = same_number(None if number is None else float(number), expected)
     else:
-        same = question.what == "value" or found <= expected
+        same = question.what == "value" or number <= expected
     if not same:
         kind = both.types.get(question.path)
-        yield f"{question}: {kind}, lake {found}, source {expected}, notes {notes}"
+        yield f"{question}: {kind}, lake {number}, source {expected}, notes {notes}"
 
 
 def _concerns(path: str, column: str) -> bool:
@@ -195,29 +195,29 @@ def _literals(kind: str) -> list[tuple[str, Any]]:
 def _groups(both: Both, path: str) -> Iterator[str]:
     kind = both.types[path]
     answer = both.sql(f"{path}, count(*)", "GROUP BY ALL")
-    found = {exact(value): count for value, count in answer.rows if _hashable(value)}
+    counts = {exact(value): count for value, count in answer.rows if _hashable(value)}
     notes = left_out(answer.notes)
     if any(_concerns(left, path) for left in notes):
         return
     if is_number(kind):
         expected = _numbers_of(both, both.parts(path), kind)
-        found.pop(None, None)
+        counts.pop(None, None)
     elif kind == "VARCHAR":
         expected = both.groups(both.parts(path), "string")
-        found = {word: count for word, count in found.items() if word in WORDS}
+        counts = {word: count for word, count in counts.items() if word in WORDS}
     else:
         return
-    if Counter(found) != expected:
-        yield f"GROUP BY {path} of {kind}: lake {found}, source {expected}"
+    if Counter(counts) != expected:
+        yield f"GROUP BY {path} of {kind}: lake {counts}, source {expected}"
 
 
 def _numbers_of(both: Both, parts: Sequence[Part], kind: str) -> Counter[Any]:
     """How often each number is there. Over days of different types DOUBLE rounds."""
     several_days = both.start.plus(1) < both.end
-    found: Counter[Any] = Counter()
+    numbers: Counter[Any] = Counter()
     for number, count in both.groups(parts, "number").items():
-        found[exact(float(number)) if kind == "DOUBLE" and several_days else number] += count
-    return found
+        numbers[exact(float(number)) if kind == "DOUBLE" and several_days else number] += count
+    return numbers
 
 
 def _hashable(value: Any) -> bool:

@@ -40,10 +40,10 @@ def pushed(url: str, drawn: list[dict[str, Any]]) -> str:
     """The value of `job`; each stream in the order of time, which old versions want."""
     job = uuid.uuid4().hex
     streams = []
-    for number, one in enumerate(drawn):
-        labels = {"job": job, "n": str(number), "app": one["app"]}
-        labels |= {"Zone": one["Zone"]} if one["Zone"] else {}
-        times = sorted(dict(one["lines"]).items())
+    for number, stream in enumerate(drawn):
+        labels = {"job": job, "n": str(number), "app": stream["app"]}
+        labels |= {"Zone": stream["Zone"]} if stream["Zone"] else {}
+        times = sorted(dict(stream["lines"]).items())
         # Lines of different streams differ: before 2.6 Loki merges those that do not.
         values = [
             [str(DAY.start_ns + at * 1_000_000 + 1), f"{word} s={number}"] for at, word in times
@@ -60,8 +60,10 @@ def by_label(url: str, query: str) -> dict[tuple[str, str], float]:
     answer = requests.get(f"{url}/loki/api/v1/query", params=params, timeout=30)
     answer.raise_for_status()
     return {
-        (one["metric"].get("app", ""), one["metric"].get("Zone", "")): float(one["value"][1])
-        for one in answer.json()["data"]["result"]
+        (series["metric"].get("app", ""), series["metric"].get("Zone", "")): float(
+            series["value"][1]
+        )
+        for series in answer.json()["data"]["result"]
     }
 
 
@@ -90,6 +92,6 @@ selector = '{{job="{job}"}}'
                 f"WHERE {sql} GROUP BY ALL",
                 {"day": DAY.date},
             )
-            found = {(r["app"], r["zone"]): (r["lines"], float(r["bytes"])) for r in rows}
+            by_labels = {(r["app"], r["zone"]): (r["lines"], float(r["bytes"])) for r in rows}
             expected = {key: (counts[key], sizes[key]) for key in counts}
-            assert differences(found, expected) == [], logql
+            assert differences(by_labels, expected) == [], logql

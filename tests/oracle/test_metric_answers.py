@@ -53,18 +53,21 @@ def pushed(url: str, drawn: list[dict[str, Any]]) -> str:
     """The metric's name; series with equal labels are told apart by a number."""
     name = f"oracle_{uuid.uuid4().hex}"
     series = []
-    for number, one in enumerate([_EVERY_LABEL, *drawn]):
+    for number, sample in enumerate([_EVERY_LABEL, *drawn]):
         labels = {"__name__": name, "n": str(number)}
-        labels |= {label: one[label] for label in ("zone", "Code") if one[label]}
-        times = DAY.start_ms + (one["first"] + one["gap"] * np.arange(len(one["values"]))) * 1000
-        series.append((labels, times, np.array(one["values"], np.float64)))
+        labels |= {label: sample[label] for label in ("zone", "Code") if sample[label]}
+        times = (
+            DAY.start_ms
+            + (sample["first"] + sample["gap"] * np.arange(len(sample["values"]))) * 1000
+        )
+        series.append((labels, times, np.array(sample["values"], np.float64)))
     body = pa.Codec("snappy").compress(write_request(series), asbytes=True)
     headers = {"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf"}
     requests.post(f"{url}/api/v1/write", body, headers=headers, timeout=30).raise_for_status()
     return name
 
 
-def asked(url: str, path: str, **params: object) -> list[dict[str, Any]]:
+def result_of(url: str, path: str, **params: object) -> list[dict[str, Any]]:
     answer = requests.get(f"{url}/api/v1/{path}", params=params, timeout=30)
     answer.raise_for_status()
     return answer.json()["data"]["result"]
@@ -72,7 +75,7 @@ def asked(url: str, path: str, **params: object) -> list[dict[str, Any]]:
 
 def by_step(url: str, operator: str, name: str) -> dict[tuple[str, int], float]:
     """(zone, ms) → value, over all steps of the day."""
-    found = asked(
+    matrix = result_of(
         url,
         "query_range",
         query=f"{operator} by (zone) ({name})",
@@ -81,9 +84,9 @@ def by_step(url: str, operator: str, name: str) -> dict[tuple[str, int], float]:
         step=STEP_MS / 1000,
     )
     return {
-        (one["metric"].get("zone", ""), round(at * 1000)): float(value)
-        for one in found
-        for at, value in one["values"]
+        (series["metric"].get("zone", ""), round(at * 1000)): float(value)
+        for series in matrix
+        for at, value in series["values"]
     }
 
 
@@ -106,9 +109,9 @@ def test_sums_counts_and_maxima_at_each_step(url, drawn):
     expected = [by_step(url, operator, name) for operator in ("sum", "count", "max")]
     with exported(_datasets(url, name), [DAY]) as lake:
         rows = lake.rows(_BY_STEP, {"day": DAY.date})
-    found = {(r["zone"], r["at"]): (r["total"], r["samples"], r["largest"]) for r in rows}
+    by_zone = {(r["zone"], r["at"]): (r["total"], r["samples"], r["largest"]) for r in rows}
     answers = {key: tuple(part.get(key) for part in expected) for key in expected[0]}
-    assert differences(found, answers) == []
+    assert differences(by_zone, answers) == []
 
 
 @examples(12)
@@ -118,16 +121,16 @@ def test_stored_samples_over_the_day(url, drawn):
     end = (DAY.end_ms - 1) / 1000
     expected: dict[str, list[float]] = {}
     for function in ("count_over_time", "max_over_time"):
-        for one in asked(url, "query", query=f"{function}({name}[1d])", time=end):
-            expected.setdefault(one["metric"]["n"], []).append(float(one["value"][1]))
+        for series in result_of(url, "query", query=f"{function}({name}[1d])", time=end):
+            expected.setdefault(series["metric"]["n"], []).append(float(series["value"][1]))
     with exported(_datasets(url, name), [DAY]) as lake:
         rows = lake.rows(
             "SELECT n, count(*) AS samples, coalesce(max(value), 'NaN'::DOUBLE) AS largest "
             "FROM stored_between($day, $day + 1) WHERE nan IS DISTINCT FROM 'stale' GROUP BY n",
             {"day": DAY.date},
         )
-    found = {row["n"]: (row["samples"], row["largest"]) for row in rows}
-    assert differences(found, expected) == []
+    by_series = {row["n"]: (row["samples"], row["largest"]) for row in rows}
+    assert differences(by_series, expected) == []
 
 
 def _datasets(url: str, name: str) -> str:

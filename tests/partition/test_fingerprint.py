@@ -78,12 +78,12 @@ def folded(item: pa.DataType, values: list, path: bytes) -> int:
     below, fold = murmur(path + b"[]"), path
     for value in values:
         if value is None:
-            one = bytes(16)
+            member = bytes(16)
         elif pa.types.is_struct(item):
-            one = murmur(below + members(item, value, below).to_bytes(16, "little"))
+            member = murmur(below + members(item, value, below).to_bytes(16, "little"))
         else:
-            one = digest(item, value, below).to_bytes(16, "little")
-        fold = murmur(fold + one)
+            member = digest(item, value, below).to_bytes(16, "little")
+        fold = murmur(fold + member)
     return number(murmur(fold + len(values).to_bytes(8, "little")))
 
 
@@ -108,17 +108,17 @@ def expected(table: pa.Table) -> str:
     paths = {name: murmur(name.encode()) for name in table.schema.names}
     total = 0
     for row in table.to_pylist(maps_as_pydicts=None):
-        one = sum(digest(f.type, row[f.name], paths[f.name]) for f in table.schema) & _128
-        total += number(murmur(one.to_bytes(16, "little")))
+        row_digest = sum(digest(f.type, row[f.name], paths[f.name]) for f in table.schema) & _128
+        total += number(murmur(row_digest.to_bytes(16, "little")))
     return f"v1:{total & _128:032x}"
 
 
 def fingerprint(table: pa.Table, size: int = 1000) -> str:
-    found = Fingerprint()
+    computed = Fingerprint()
     for batch in table.to_batches(max_chunksize=size):
-        found.add(batch)
-    assert found.rows == table.num_rows
-    return str(found)
+        computed.add(batch)
+    assert computed.rows == table.num_rows
+    return str(computed)
 
 
 def test_the_plain_murmur_is_the_published_one():
@@ -167,29 +167,29 @@ def cents(value: int) -> decimal.Decimal:
 
 def nested(inner: st.SearchStrategy) -> st.SearchStrategy:
     return st.one_of(
-        inner.map(lambda one: (pa.list_(one[0]), listed(one))),
-        inner.map(lambda one: (pa.large_list(one[0]), listed(one))),
+        inner.map(lambda kind: (pa.list_(kind[0]), listed(kind))),
+        inner.map(lambda kind: (pa.large_list(kind[0]), listed(kind))),
         inner.map(
-            lambda one: (
-                pa.map_(pa.string(), one[0]),
-                st.lists(st.tuples(TEXT, maybe(one)), max_size=3),
+            lambda kind: (
+                pa.map_(pa.string(), kind[0]),
+                st.lists(st.tuples(TEXT, maybe(kind)), max_size=3),
             )
         ),
-        st.lists(st.tuples(TEXT, inner), max_size=3, unique_by=lambda one: one[0]).map(
+        st.lists(st.tuples(TEXT, inner), max_size=3, unique_by=lambda pair: pair[0]).map(
             lambda fields: (
-                pa.struct([(name, one[0]) for name, one in fields]),
-                st.fixed_dictionaries({name: maybe(one) for name, one in fields}),
+                pa.struct([(name, pair[0]) for name, pair in fields]),
+                st.fixed_dictionaries({name: maybe(pair) for name, pair in fields}),
             )
         ),
     )
 
 
-def maybe(one) -> st.SearchStrategy:
-    return st.none() | one[1]
+def maybe(kind) -> st.SearchStrategy:
+    return st.none() | kind[1]
 
 
-def listed(one) -> st.SearchStrategy:
-    return st.lists(maybe(one), max_size=4)
+def listed(kind) -> st.SearchStrategy:
+    return st.lists(maybe(kind), max_size=4)
 
 
 @st.composite
@@ -197,24 +197,24 @@ def tables(draw) -> pa.Table:
     rows = draw(st.integers(0, 6))
     columns = draw(st.dictionaries(TEXT, kinds(), min_size=1, max_size=4))
     made = {}
-    for name, one in columns.items():
-        values = draw(st.lists(maybe(one), min_size=rows, max_size=rows))
-        made[name] = pa.array(values, one[0])
+    for name, kind in columns.items():
+        values = draw(st.lists(maybe(kind), min_size=rows, max_size=rows))
+        made[name] = pa.array(values, kind[0])
     return pa.table(made)
 
 
 @settings(max_examples=100, deadline=None)
 @given(tables(), st.integers(1, 4), st.randoms(use_true_random=False))
 def test_every_table_against_the_plain_implementation(table, size, chance):
-    told = expected(table)
-    assert fingerprint(table) == told
-    assert fingerprint(table, size) == told
+    wanted = expected(table)
+    assert fingerprint(table) == wanted
+    assert fingerprint(table, size) == wanted
     order = list(range(table.num_rows))
     chance.shuffle(order)
     names = chance.sample(table.column_names, len(table.column_names))
-    assert fingerprint(table.take(pa.array(order, pa.int64())).select(names)) == told
+    assert fingerprint(table.take(pa.array(order, pa.int64())).select(names)) == wanted
     nothing = pa.nulls(table.num_rows, pa.list_(pa.int32()))
-    assert fingerprint(table.append_column("one more, and null", nothing)) == told
+    assert fingerprint(table.append_column("one more, and null", nothing)) == wanted
 
 
 def hour(column: pa.Array) -> pa.Table:
@@ -223,17 +223,17 @@ def hour(column: pa.Array) -> pa.Table:
 
 def test_layouts_of_the_same_values():
     values = ["", "a", None, "ä" * 40, "a"]
-    told = fingerprint(hour(pa.array(values)))
+    wanted = fingerprint(hour(pa.array(values)))
     for kind in (
         pa.large_string(),
         pa.binary(),
         pa.string_view(),
         pa.dictionary(pa.int8(), pa.string()),
     ):
-        assert fingerprint(hour(pa.array(values).cast(kind))) == told
+        assert fingerprint(hour(pa.array(values).cast(kind))) == wanted
     indices = pa.array([1, 0, 2, 3, 0], pa.int16())  # a null among the dictionary's own values
     odd = pa.DictionaryArray.from_arrays(indices, pa.array(["a", "", None, "ä" * 40]))
-    assert fingerprint(hour(odd)) == told
+    assert fingerprint(hour(odd)) == wanted
     numbers = pa.array([1, None, -1], pa.int8())
     assert fingerprint(hour(numbers)) == fingerprint(hour(numbers.cast(pa.int64())))
 
@@ -256,15 +256,17 @@ DIFFERENT = [
 
 @pytest.mark.parametrize("tables_", DIFFERENT, ids=str)
 def test_what_differs_has_another_one(tables_):
-    found = [fingerprint(hour(pa.array(values))) for values in tables_]
-    assert len(set(found)) == len(found)
+    fingerprints = [fingerprint(hour(pa.array(values))) for values in tables_]
+    assert len(set(fingerprints)) == len(fingerprints)
 
 
 def test_every_bit_of_a_float_counts():
     bits = [0x7FF8000000000000, 0x7FF8000000000001, 0xFFF8000000000000, 1 << 63, 0]
-    found = {fingerprint(hour(pc.cast(pa.array([0.5]), pa.float64()))) for _ in (1, 2)}
-    found |= {fingerprint(hour(pa.array(np.array([b], np.uint64).view(np.float64)))) for b in bits}
-    assert len(found) == 1 + len(bits)
+    fingerprints = {fingerprint(hour(pc.cast(pa.array([0.5]), pa.float64()))) for _ in (1, 2)}
+    fingerprints |= {
+        fingerprint(hour(pa.array(np.array([b], np.uint64).view(np.float64)))) for b in bits
+    }
+    assert len(fingerprints) == 1 + len(bits)
 
 
 def test_parts_add_up():
@@ -273,9 +275,9 @@ def test_parts_add_up():
     buckets = np.array([n % 3 - (n % 7 == 0) * 9 for n in range(100)], np.int64)
     buckets[buckets < 0] = -1
     sums = by_bucket(batch, buckets, 3)
-    for bucket, found in enumerate(sums):
+    for bucket, total in enumerate(sums):
         chosen = table.filter(pa.array(buckets == bucket))
-        assert f"v1:{found:032x}" == fingerprint(chosen) == expected(chosen)
+        assert f"v1:{total:032x}" == fingerprint(chosen) == expected(chosen)
 
 
 HOURS = {0: 3, 5: 2, 23: 1}
@@ -295,19 +297,19 @@ def day_of(unit: str, *, off_by_one: bool = False, extra: bool = True) -> pa.Tab
 
 
 def hourly(table: pa.Table, column: str = "ts") -> HourlyFingerprint:
-    found = HourlyFingerprint(column, START * 10**9)
+    computed = HourlyFingerprint(column, START * 10**9)
     for batch in table.to_batches(max_chunksize=4):
-        found.add(batch)
-    return found
+        computed.add(batch)
+    return computed
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 def test_the_hours_of_a_day(unit):
     table = day_of(unit)
-    found = hourly(table)
-    assert str(found) == fingerprint(table)
-    assert {hour: rows for hour, rows in enumerate(found.rows) if rows} == {**HOURS, 24: 3}
-    assert found.difference(hourly(table)) == []
+    computed = hourly(table)
+    assert str(computed) == fingerprint(table)
+    assert {hour: rows for hour, rows in enumerate(computed.rows) if rows} == {**HOURS, 24: 3}
+    assert computed.difference(hourly(table)) == []
     assert hourly(table).difference(hourly(day_of(unit, off_by_one=True))) == [(5, 2, 2)]
     assert hourly(table).difference(hourly(day_of(unit, extra=False))) == [(24, 3, 0)]
 
@@ -315,9 +317,9 @@ def test_the_hours_of_a_day(unit):
 @pytest.mark.parametrize("column", ["v", "none"])
 def test_rows_without_a_time_have_no_hour(column):
     table = day_of("ms")
-    found = hourly(table, column)
-    assert str(found) == fingerprint(table)
-    assert found.rows[24] == table.num_rows
+    computed = hourly(table, column)
+    assert str(computed) == fingerprint(table)
+    assert computed.rows[24] == table.num_rows
 
 
 def test_a_number_that_stays():

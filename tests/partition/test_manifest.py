@@ -65,9 +65,9 @@ def test_the_ledger_by_range_and_with_its_damage(tmp_path):
     store.write("manifests/events/old/2026-07-03.json", b"x")
     store.write("manifests/events2/2026-07-04.json", b"x")
     first, last = Day.parse("2026-07-02"), Day.parse("2026-07-05")
-    found = read_ledger(store, "events", first, last)
-    assert [str(day) for day in found] == ["2026-07-02", "2026-07-03", "2026-07-04"]
-    assert isinstance(found[first.plus(1)], BadData)
+    ledger = read_ledger(store, "events", first, last)
+    assert [str(day) for day in ledger] == ["2026-07-02", "2026-07-03", "2026-07-04"]
+    assert isinstance(ledger[first.plus(1)], BadData)
     assert len(read_ledger(store, "events", first.plus(2))) == 2
 
 

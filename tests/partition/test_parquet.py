@@ -79,9 +79,9 @@ def test_the_same_rows_give_the_same_bytes_however_they_were_cut(lengths):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parquet, "_GROUP_BYTES", 15_000)  # several groups, ended by bytes
         first, expected = written([whole])
-        second, found = written(cut(whole, lengths))
+        second, content = written(cut(whole, lengths))
     assert pq.read_metadata(io.BytesIO(expected)).num_row_groups > 2
-    assert hashlib.sha256(found).digest() == hashlib.sha256(expected).digest()
+    assert hashlib.sha256(content).digest() == hashlib.sha256(expected).digest()
     assert first == second
     assert first.sha256 == hashlib.sha256(expected).hexdigest()
     assert (first.rows, first.bytes) == (1000, len(expected))
@@ -94,22 +94,22 @@ def test_whole_groups_are_taken_as_they_come(lengths, frames):
         patch.setattr(parquet, "_GROUP_ROWS", 512)
         patch.setattr(parquet, "_GROUP_BYTES", 4 * frames * 40)  # one of them ends by bytes
         _, expected = written([WHOLE])
-        _, found = written(cut(WHOLE, lengths))
-    assert found == expected
+        _, content = written(cut(WHOLE, lengths))
+    assert content == expected
 
 
 def test_codes_are_written_as_what_they_stand_for():
     texts = pa.array(["a", None, "b", "a"] * 300)
     codes = texts.dictionary_encode()
-    found = []
+    tables = []
     for column in (texts, codes):
         batch = pa.record_batch([column], ["label"])
         out = io.BytesIO()
-        told = write_parquet(TableStream(batch.schema, iter([batch]), dictionary=("label",)), out)
-        assert told.schema == pa.schema([("label", pa.string())])
-        found.append(pq.read_table(io.BytesIO(out.getvalue())))
-    assert found[0].schema == found[1].schema
-    assert found[0].equals(found[1])
+        result = write_parquet(TableStream(batch.schema, iter([batch]), dictionary=("label",)), out)
+        assert result.schema == pa.schema([("label", pa.string())])
+        tables.append(pq.read_table(io.BytesIO(out.getvalue())))
+    assert tables[0].schema == tables[1].schema
+    assert tables[0].equals(tables[1])
 
 
 def test_rows_come_back_and_duckdb_agrees(tmp_path):
@@ -219,14 +219,14 @@ def test_memory_does_not_grow_with_the_day():
 
 
 def test_the_schema_as_json():
-    found = schema_to_json(SCHEMA)
-    assert found[0] == {"name": "_id", "type": "string", "metadata": {"bson": "objectId"}}
-    assert found[1]["fields"][0] == {"name": "tokens", "type": "int64"}
-    assert found[3]["item"]["type"] == "string"
-    assert found[4] == {
+    fields = schema_to_json(SCHEMA)
+    assert fields[0] == {"name": "_id", "type": "string", "metadata": {"bson": "objectId"}}
+    assert fields[1]["fields"][0] == {"name": "tokens", "type": "int64"}
+    assert fields[3]["item"]["type"] == "string"
+    assert fields[4] == {
         "name": "labels",
         "type": "map",
         "key": {"type": "string"},
         "value": {"type": "string"},
     }
-    assert found[5]["type"] == "timestamp[ms, tz=UTC]"
+    assert fields[5]["type"] == "timestamp[ms, tz=UTC]"

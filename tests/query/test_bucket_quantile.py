@@ -42,8 +42,8 @@ def in_promql(url: str, buckets: Buckets, quantile: float) -> float | None:
     vectors = " or ".join(
         f'label_replace(vector({count}), "le", "{bound}", "", "")' for bound, count in buckets
     )
-    asked = {"query": f"histogram_quantile({quantile}, {vectors})", "time": "1000"}
-    answer = requests.get(f"{url}/api/v1/query", params=asked, timeout=30)
+    params = {"query": f"histogram_quantile({quantile}, {vectors})", "time": "1000"}
+    answer = requests.get(f"{url}/api/v1/query", params=params, timeout=30)
     result = answer.json()["data"]["result"]
     return float(result[0]["value"][1]) if result else None
 
@@ -59,23 +59,23 @@ def test_the_quantile_is_that_of_promql(prometheus: str, name: str) -> None:
         halves = [(bound, part * count) for bound, count in buckets for part in (0.25, 0.75)]
         session.executemany("INSERT INTO buckets VALUES (?, ?)", halves)
         for quantile in QUANTILES:
-            (found,) = session.execute(
+            (value,) = session.execute(
                 f"SELECT bucket_quantile(le, grown, {quantile}) FROM buckets"
             ).fetchone()
             expected = in_promql(prometheus, buckets, quantile)
             if expected is None or math.isnan(expected):
-                assert found is None, (quantile, found)
+                assert value is None, (quantile, value)
             else:
-                assert found == pytest.approx(expected, rel=1e-12), quantile
+                assert value == pytest.approx(expected, rel=1e-12), quantile
 
 
 def test_of_each_group_by_itself(tmp_path: Path) -> None:
     with duckdb.connect() as session:
         for statement in macro_statements():
             session.execute(statement)
-        found = session.execute(
+        rows = session.execute(
             "SELECT day, bucket_quantile(le, n, 0.5) FROM (VALUES (1, '2', 4), (1, '+Inf', 4), "
             "(2, '2', 0), (2, '4', 8), (2, '+Inf', 8), (3, '2', 0), (3, '+Inf', 0)) "
             "AS t(day, le, n) GROUP BY day ORDER BY day"
         ).fetchall()
-    assert found == [(1, 1.0), (2, 3.0), (3, None)]
+    assert rows == [(1, 1.0), (2, 3.0), (3, None)]

@@ -101,9 +101,12 @@ def test_any_range_has_the_values_and_the_type_of_its_days(
             ):
                 rows = session.rows(f"SELECT x, s.x AS y FROM {source}")
                 for n, column in ((1, "x"), (2, "y")):
-                    found = [row[column] for row in rows if row[column] is not None]
+                    not_null = [row[column] for row in rows if row[column] is not None]
                     expected = [v for v in _expected(days, chosen, n) if v is not None]
-                    assert sorted(found, key=_key) == sorted(expected, key=_key), (source, column)
+                    assert sorted(not_null, key=_key) == sorted(expected, key=_key), (
+                        source,
+                        column,
+                    )
 
 
 def _one(lake: HandMadeLake, sql: str) -> Any:

@@ -9,7 +9,7 @@ from lake.query.kinds import kind_of, widest
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "both"),
+    ("kind", "other", "both"),
     [
         ("TINYINT", "BIGINT", "BIGINT"),
         ("UTINYINT", "SMALLINT", "SMALLINT"),
@@ -27,8 +27,8 @@ from lake.query.kinds import kind_of, widest
         ("VARCHAR", "BIGINT", None),
     ],
 )
-def test_the_number_type_that_holds_two(one: str, other: str, both: str | None) -> None:
-    assert widest([one, other]) == widest([other, one, one]) == both
+def test_the_number_type_that_holds_two(kind: str, other: str, both: str | None) -> None:
+    assert widest([kind, other]) == widest([other, kind, kind]) == both
 
 
 def test_a_type_that_no_table_has() -> None:

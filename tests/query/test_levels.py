@@ -156,9 +156,9 @@ def test_metadata_goes_before_the_label_and_the_line(loki_url: str, tmp_path: Pa
     push(loki_url, job, [{"stream": {"app": "a"}, "values": values}])
     wait_for(loki_url, job, 3)
     with exported(tmp_path, loki_url, job, 'level_from = "own"') as lake:
-        found = levels(lake, "logs_with_level")
+        by_line = levels(lake, "logs_with_level")
     # Loki detects a level from `severity` by itself, and `debug` in the last line.
-    assert found == {
+    assert by_line == {
         "level=debug 0": "error",
         "level=debug 1": "critical",
         "level=debug 2": "fatal",
@@ -292,8 +292,8 @@ def test_the_catalog_file_has_the_views(tmp_path: Path) -> None:
     question = "; ".join(script)
     # In a process that has nothing of ours.
     code = f"import duckdb; print(duckdb.connect().execute({question!r}).fetchall())"
-    found = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, check=True)
-    assert found.stdout.decode().strip() == "[('ERROR: a', 'error'), ('b', 'info')]"
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, check=True)
+    assert done.stdout.decode().strip() == "[('ERROR: a', 'error'), ('b', 'info')]"
     with duckdb.connect(str(file), read_only=True) as connection:
         assert connection.execute("SELECT level FROM logs_with_level").fetchall() == [
             ("error",),
@@ -309,5 +309,5 @@ def test_what_is_no_place_of_a_level(tmp_path: Path, value: str) -> None:
 
 
 def test_one_place_needs_no_list() -> None:
-    one = LokiDataset(name="logs", source="loki", selector="{}", level_from="stage")
-    assert one.level_from == ("stage",)
+    dataset = LokiDataset(name="logs", source="loki", selector="{}", level_from="stage")
+    assert dataset.level_from == ("stage",)

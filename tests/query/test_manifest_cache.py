@@ -43,9 +43,9 @@ def requested(session: Lake, question: str) -> tuple[list[dict], Counter[str]]:
     session.connection.execute("CALL enable_logging('HTTP')")
     rows = session.rows(question)
     log = "SELECT request.type, request.url FROM duckdb_logs_parsed('HTTP')"
-    found = session.connection.execute(log).fetchall()
+    logged = session.connection.execute(log).fetchall()
     kinds = (
-        "LIST" if "list-type" in url else method for method, url in found if "manifests" in url
+        "LIST" if "list-type" in url else method for method, url in logged if "manifests" in url
     )
     return rows, Counter(kinds)
 
@@ -69,8 +69,8 @@ def test_a_second_session_reads_no_manifest(s3_lake, cache, settled) -> None:
 def test_what_has_just_been_written_is_not_kept(s3_lake, cache) -> None:
     for _ in range(2):
         with s3_lake.connect() as session:
-            _, found = requested(session, QUESTION)
-        assert found["GET"] == 7
+            _, requests_ = requested(session, QUESTION)
+        assert requests_["GET"] == 7
 
 
 def test_changes_are_seen(s3_lake, cache, settled, table) -> None:
@@ -80,9 +80,9 @@ def test_changes_are_seen(s3_lake, cache, settled, table) -> None:
     s3_lake.put("events", "2026-07-08", table(n=[8]))
     s3_lake.store.delete(manifest_key("events", Day.parse("2026-07-03")))
     with s3_lake.connect() as session:
-        rows, found = requested(session, QUESTION)
+        rows, requests_ = requested(session, QUESTION)
     assert rows == [{"c": 9, "s": 28 - 2 - 3 + 63 + 8}]
-    assert found["GET"] <= 2
+    assert requests_["GET"] <= 2
 
 
 def test_another_root_has_a_cache_of_its_own(s3_lake, cache, settled, make_lake, table, s3) -> None:

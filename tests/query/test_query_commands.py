@@ -148,7 +148,7 @@ def test_sql_from_a_file_and_from_standard_input(lake, run, tmp_path: Path, monk
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "text"),
     [
         (["query", "SELEC 1"], "syntax error"),
         (["query", "SELECT 1 FROM nowhere"], "the tables are events"),
@@ -168,10 +168,10 @@ def test_sql_from_a_file_and_from_standard_input(lake, run, tmp_path: Path, monk
         (["trend", "daily_requests"], "no field userId"),
     ],
 )
-def test_wrong_usage(lake, run, arguments: list[str], told: str) -> None:
+def test_wrong_usage(lake, run, arguments: list[str], text: str) -> None:
     status, out, err = run(*arguments, "--config", lake.config)
     assert (status, out) == (2, "")
-    assert told in err
+    assert text in err
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_holes_are_told(make_lake, table, run) -> None:
         lake.put("holed", day, table(n=[1]))
     lake.put("whole", "2026-07-01", table(n=[1]))
 
-    def told(question: str) -> list[str]:
+    def remarks(question: str) -> list[str]:
         status, out, err = run("query", question, "--json", "--config", lake.config)
         assert (status, len(json.loads(out))) == (0, 1)
         return err.splitlines()
@@ -222,10 +222,10 @@ def test_holes_are_told(make_lake, table, run) -> None:
         "(2026-06-29, 2026-06-30, 2026-07-02, …)"
     )
     both = "SELECT count(*) FROM nothing_yet, holed"
-    assert told(both) == [holes, "nothing_yet: no day is in the lake yet"]
-    assert told("SELECT sum(n) FROM Holed") == [holes]
-    assert told("SELECT n FROM whole") == []
-    assert told("SELECT 1") == []
+    assert remarks(both) == [holes, "nothing_yet: no day is in the lake yet"]
+    assert remarks("SELECT sum(n) FROM Holed") == [holes]
+    assert remarks("SELECT n FROM whole") == []
+    assert remarks("SELECT 1") == []
 
 
 @pytest.mark.parametrize("form", ["--json", "--csv", "--rows=0"])
@@ -233,11 +233,11 @@ def test_half_an_answer_is_none(lake, run, form: str) -> None:
     question = "SELECT CASE WHEN i = 300000 THEN error('boom') ELSE i END FROM range(400000) t(i)"
     status, out, err = run("query", question, form, "--config", lake.config)
     assert (status, out) == (1, "")
-    found, *remedy = (line.strip() for line in err.splitlines()[1:])
-    if found == "found: Interrupted!":  # DuckDB's own race, in 1 of 40 runs
+    first, *remedy = (line.strip() for line in err.splitlines()[1:])
+    if first == "found: Interrupted!":  # DuckDB's own race, in 1 of 40 runs
         assert remedy[0].startswith("remedy: run the query again")
     else:
-        assert (found, remedy) == ("found: boom", [])
+        assert (first, remedy) == ("found: boom", [])
 
 
 @pytest.mark.parametrize("form", ["--json", "--csv"])
@@ -356,11 +356,11 @@ def test_catalog_opens_in_plain_duckdb(history, run, tmp_path: Path) -> None:
 def test_catalog_tells_a_program_how_it_is_opened(lake, run, tmp_path: Path) -> None:
     file = tmp_path / "lake's.duckdb"
     status, out, err = run("catalog", file, "--json", "--config", lake.config)
-    told = json.loads(out)
+    printed = json.loads(out)
     assert (status, err) == (0, "")
-    assert (told["file"], told["tables"]) == (str(file), ["events"])
+    assert (printed["file"], printed["tables"]) == (str(file), ["events"])
     with duckdb.connect() as connection:
-        for statement in told["open"]:
+        for statement in printed["open"]:
             connection.execute(statement)
         assert connection.sql("SELECT sum(n) FROM events").fetchall() == [(3,)]
 
@@ -370,10 +370,10 @@ def test_a_catalog_replaces_nothing_else(lake, run, tmp_path: Path) -> None:
     with duckdb.connect(str(database)) as connection:
         connection.execute("CREATE TABLE work AS SELECT 42 AS answer")
     text.write_text("not to be lost, either " * 1000)
-    for file, told in ((database, "the tables work"), (text, "no catalog")):
+    for file, words in ((database, "the tables work"), (text, "no catalog")):
         status, _, err = run("catalog", file, "--config", lake.config)
         assert status == 2
-        assert told in err
+        assert words in err
     with duckdb.connect(str(database)) as connection:
         assert connection.sql("FROM work").fetchall() == [(42,)]
     assert text.read_text().startswith("not to be lost")

@@ -134,8 +134,8 @@ def test_catalog_over_s3(s3_lake, s3, tmp_path) -> None:
         write_catalog(session, file)
     assert s3["secret_key"].encode() not in file.read_bytes()
     text = opening_script(s3_lake.settings, file)
-    told = [statement + ";" for statement in opening_statements(s3_lake.settings, file)]
-    assert [line for line in text.splitlines() if not line.startswith("--")] == told
+    statements = [statement + ";" for statement in opening_statements(s3_lake.settings, file)]
+    assert [line for line in text.splitlines() if not line.startswith("--")] == statements
     assert s3["secret_key"] not in text
     # As a user does it: with the keys filled in, and the extension from its wheel.
     text = text.replace("INSTALL httpfs;\nLOAD httpfs;", "")

@@ -163,8 +163,8 @@ def test_a_filter_sees_the_values_and_not_the_files_types(make_lake, table) -> N
         ):  # fmt: skip
             expected = session.rows(f"SELECT n, x FROM copied WHERE {condition} ORDER BY ALL")
             for source in ("events", f"events_between{_ALL}"):
-                found = f"SELECT n, x FROM {source} WHERE {condition} ORDER BY ALL"
-                assert session.rows(found) == expected, condition
+                query = f"SELECT n, x FROM {source} WHERE {condition} ORDER BY ALL"
+                assert session.rows(query) == expected, condition
 
 
 def test_a_number_that_a_wider_type_rounds_is_exact_in_rest(make_lake, table) -> None:

@@ -52,7 +52,7 @@ def test_nothing_is_written(lake, run, tmp_path: Path, sql: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sql", "told"),
+    ("sql", "text"),
     [
         ("SELECT 1; SELECT 2", "found: 2 statements"),
         ("PIVOT events ON kind USING sum(n); FROM events", "found: 2 statements"),
@@ -63,10 +63,10 @@ def test_nothing_is_written(lake, run, tmp_path: Path, sql: str) -> None:
         ("-- nothing", "no SQL"),
     ],
 )
-def test_one_statement_that_reads(lake, run, sql: str, told: str) -> None:
+def test_one_statement_that_reads(lake, run, sql: str, text: str) -> None:
     status, out, err = run("query", sql, "--config", lake.config)
     assert (status, out) == (2, "")
-    assert told in err
+    assert text in err
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,9 @@ def session():
     connection.close()
 
 
-def close(found: float, expected: float) -> bool:
+def close(number: float, expected: float) -> bool:
     """Within 1 %; the rounding of logarithms may add its own last digits."""
-    return found == expected or abs(found - expected) <= abs(expected) * 0.01 * (1 + 1e-9)
+    return number == expected or abs(number - expected) <= abs(expected) * 0.01 * (1 + 1e-9)
 
 
 @settings(deadline=None, max_examples=60)
@@ -39,7 +39,7 @@ def test_a_merged_quantile_is_within_one_percent(session, groups, quantile: floa
     session.execute("CREATE OR REPLACE TABLE given_values (number BIGINT, value DOUBLE)")
     if given_rows:
         session.executemany("INSERT INTO given_values VALUES (?, ?)", given_rows)
-    (found, count) = session.execute(
+    (estimate, count) = session.execute(
         "WITH parts AS (SELECT number, sketch(value) AS part FROM given_values GROUP BY number) "
         "SELECT sketch_quantile(sketch_merge(part), $q), "
         "list_sum(map_values(sketch_merge(part))) FROM parts",
@@ -48,18 +48,18 @@ def test_a_merged_quantile_is_within_one_percent(session, groups, quantile: floa
     values = sorted(value for _, value in given_rows)
     assert (count or 0) == len(values)
     if not values:
-        assert found is None
+        assert estimate is None
         return
     expected = values[math.floor(quantile * (len(values) - 1))]
-    assert close(found, expected), (found, expected)
+    assert close(estimate, expected), (estimate, expected)
 
 
 @pytest.mark.parametrize("value", [1.7637650858193227e308, 1.7976931348623157e308, -1.79e308])
 def test_the_largest_numbers(session, value: float) -> None:
-    (found,) = session.execute(
+    (estimate,) = session.execute(
         "SELECT sketch_quantile(sketch(x), 0.5) FROM (SELECT $x AS x)", {"x": value}
     ).fetchone()
-    assert close(found, value)
+    assert close(estimate, value)
 
 
 def test_merging_loses_nothing(session) -> None:
@@ -79,8 +79,8 @@ def test_merging_loses_nothing(session) -> None:
 
 def test_nothing_and_nan_are_not_counted(session) -> None:
     rows = "(VALUES (NULL), (CAST('NaN' AS DOUBLE)), (4.0)) AS t(value)"
-    (found,) = session.execute(f"SELECT sketch(value) FROM {rows}").fetchone()
-    assert list(found.values()) == [1]
+    (merged,) = session.execute(f"SELECT sketch(value) FROM {rows}").fetchone()
+    assert list(merged.values()) == [1]
     empty = "(SELECT sketch(value) AS part FROM (SELECT 1.0 AS value WHERE false))"
     assert session.execute(
         f"SELECT sketch_quantile(sketch_merge(part), 0.5), sketch_merge(part) FROM {empty}"

@@ -64,7 +64,7 @@ with connect({str(lake.config)!r}) as lake:
     command = [sys.executable, "-c", script]
     killed = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert killed.returncode == -9, killed.stderr
-    assert [one.name for one in folder.glob("lake-query-*")], "nothing was spilled"
+    assert [path.name for path in folder.glob("lake-query-*")], "nothing was spilled"
     after = "from lake.query import connect; connect({0!r}).rows('SELECT 1')"
     subprocess.run([sys.executable, "-c", after.format(str(lake.config))], env=env, check=True)
     assert not list(folder.glob("lake-query-*"))

@@ -144,8 +144,8 @@ def test_log_volume(history) -> None:
     rows = {(row["day"], row["container"]): row for row in _asked(history, "log_volume")}
     assert rows.keys() == expected.keys()
     for key, counts in expected.items():
-        found = rows[key]
-        assert (found["lines"], found["bytes"], found["error_lines"]) == (
+        volume = rows[key]
+        assert (volume["lines"], volume["bytes"], volume["error_lines"]) == (
             counts["lines"],
             counts["bytes"],
             counts["errors"],
@@ -164,19 +164,19 @@ def test_log_volume_of_a_loki_without_metadata(history, make_lake, labelled: boo
     older.put("container_logs", str(day), rows if labelled else rows.drop_columns(["level"]))
     trend = trend_named("log_volume")
 
-    def asked(lake) -> dict[str, tuple[int, int]]:
+    def log_lines(lake) -> dict[str, tuple[int, int]]:
         with lake.connect() as session:
             answer = ask(session, trend, day, day.plus(1))
-        found = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
-        return {row["container"]: (row["lines"], row["error_lines"]) for row in found}
+        rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+        return {row["container"]: (row["lines"], row["error_lines"]) for row in rows}
 
-    expected = asked(history.lake)
+    expected = log_lines(history.lake)
     if not labelled:
         failed = [request.failure for on, request in history.requests() if on == day]
         stages = sum(failure is not None for failure in failed)
         # Of each failed stage, its head alone.
         expected["miyou-pipeline"] = (expected["miyou-pipeline"][0], stages)
-    assert asked(older) == expected
+    assert log_lines(older) == expected
 
 
 def _increase(lake: Lake, samples: list[tuple[int, int, float | None]]) -> list[float]:

@@ -58,11 +58,11 @@ def rows_of(lake, name: str, scenario) -> list[dict]:
     return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
 
 
-def assert_same(found: list[dict], expected: list[dict]) -> None:
+def assert_same(rows: list[dict], expected: list[dict]) -> None:
     assert expected
-    assert len(found) == len(expected)
-    for one, two in zip(found, expected, strict=True):
-        assert one == pytest.approx(two), one
+    assert len(rows) == len(expected)
+    for row, two in zip(rows, expected, strict=True):
+        assert row == pytest.approx(two), row
 
 
 @pytest.mark.parametrize("name", sorted(set(TRENDS) - {"documents"}))
@@ -192,7 +192,7 @@ def test_documents_of_each_collection(plain) -> None:
             choices = Choices(dataset=name)
             rows = ask(session, trend, scenario.first, scenario.end, choices).rows
             counted = session.rows(f"SELECT day, count(*) AS n FROM {name} GROUP BY day ORDER BY 1")
-            assert [tuple(row) for row in rows] == [(one["day"], one["n"]) for one in counted]
+            assert [tuple(row) for row in rows] == [(group["day"], group["n"]) for group in counted]
 
 
 def test_a_dataset_that_does_not_fit(plain) -> None:
@@ -223,14 +223,14 @@ def test_this_range_against_the_one_before(plain, answers, run) -> None:
     assert status == 0, err
     for row in json.loads(out):
         now = [
-            one["answers"]
-            for one in answers["error_rate"]
-            if one["status"] == row["status"] and first.date <= one["day"] < first.plus(2).date
+            point["answers"]
+            for point in answers["error_rate"]
+            if point["status"] == row["status"] and first.date <= point["day"] < first.plus(2).date
         ]
         then = [
-            one["answers"]
-            for one in answers["error_rate"]
-            if one["status"] == row["status"] and one["day"] < first.date
+            point["answers"]
+            for point in answers["error_rate"]
+            if point["status"] == row["status"] and point["day"] < first.date
         ]
         assert row["answers"] == sum(now)
         # The first day of all has no day before it: its first samples are no growth either way.

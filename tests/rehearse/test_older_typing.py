@@ -65,9 +65,9 @@ def compared(
 
 
 def test_the_same_documents_are_no_difference(compared: Callable[[], Compared]) -> None:
-    found = compared()
-    assert found.wrong == 0
-    by_question = {check.question: check for check in found.checks}
+    result = compared()
+    assert result.wrong == 0
+    by_question = {check.question: check for check in result.checks}
     assert by_question["all rows, by their fingerprint"].compared == len(STORED)
     # cost, price and s.n: whatever the width and the type of a number.
     assert by_question["the numbers of each field, added up"].compared == 4
@@ -82,9 +82,9 @@ def test_numbers_beside_values_that_no_column_holds(
     rows = [*table.to_pylist(), {"_id": 5, "timestamp": MIDNIGHT, "_rest": '{"cost":"free"}'}]
     lake.put("orders", DAY, pa.Table.from_pylist(rows, table.schema))
     orders.insert_one({"_id": 5, "timestamp": MIDNIGHT, "cost": "free"})
-    found = compared()
-    assert found.wrong == 0
-    (sums,) = [check for check in found.checks if "added up" in check.question]
+    result = compared()
+    assert result.wrong == 0
+    (sums,) = [check for check in result.checks if "added up" in check.question]
     assert sums.compared == 3
     assert sums.remark == "not compared, their columns do not hold all values: cost"
 
@@ -102,11 +102,13 @@ def test_a_changed_document_is_a_difference(
     compared: Callable[[], Compared], orders: Collection, number: int, update: dict[str, Any]
 ) -> None:
     orders.update_one({"_id": number}, update)
-    found = compared()
-    by_question = {check.question: check for check in found.checks}
+    result = compared()
+    by_question = {check.question: check for check in result.checks}
     assert by_question["all rows, by their fingerprint"].wrong >= 1
     sampled = by_question.get("some documents rebuilt, field by field")
-    assert sampled is None or [one.where.split()[1] for one in sampled.differences] == [str(number)]
+    assert sampled is None or [
+        difference.where.split()[1] for difference in sampled.differences
+    ] == [str(number)]
 
 
 def test_a_missing_document_is_a_difference(

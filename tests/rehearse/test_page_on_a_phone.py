@@ -79,18 +79,18 @@ def opened(browser: Browser, file: Path, viewport: dict[str, int]) -> Iterator[P
 def test_the_plot_is_readable(browser: Browser, file: Path, viewport: dict[str, int]) -> None:
     with opened(browser, file, viewport) as page:
         texts = page.evaluate(BOXES)
-    shown = {one["text"] for one in texts}
+    shown = {text["text"] for text in texts}
     assert {text.split()[0] for text in shown} >= {"MongoDB", "Prometheus", "Loki"}
-    for one in texts:
-        assert one["bottom"] - one["top"] >= LEAST_PX, one
-        assert 0 <= one["left"] < one["right"] <= viewport["width"], one
-    for number, one in enumerate(texts):
+    for label in texts:
+        assert label["bottom"] - label["top"] >= LEAST_PX, label
+        assert 0 <= label["left"] < label["right"] <= viewport["width"], label
+    for number, label in enumerate(texts):
         for other in texts[number + 1 :]:
             apart = (
-                one["right"] <= other["left"] or other["right"] <= one["left"]
-                or one["bottom"] <= other["top"] + 2 or other["bottom"] <= one["top"] + 2
+                label["right"] <= other["left"] or other["right"] <= label["left"]
+                or label["bottom"] <= other["top"] + 2 or other["bottom"] <= label["top"] + 2
             )  # fmt: skip
-            assert apart, (one, other)
+            assert apart, (label, other)
 
 
 def test_a_phone_does_not_scroll_sideways(browser: Browser, file: Path) -> None:

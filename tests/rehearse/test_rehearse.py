@@ -43,15 +43,15 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The addresses of all temporary servers that a test has started."""
-    found = []
+    addresses = []
 
     def noted(*args, **options):
-        one = serve(*args, **options)
-        found.append(one.endpoint.get("url") or one.endpoint["uri"])
-        return one
+        server = serve(*args, **options)
+        addresses.append(server.endpoint.get("url") or server.endpoint["uri"])
+        return server
 
     monkeypatch.setattr(recovering, "serve", noted)
-    return found
+    return addresses
 
 
 def is_up(url: str) -> bool:
@@ -76,30 +76,32 @@ def test_everything_comes_back_as_the_lake_says(
         )  # one of a rehearsal that found nothing to bring back
         status, out, err = lake(*command)
     assert status == 0, err
-    told = json.loads(out)
-    assert told["ok"]
-    assert told["seed"] == 7
-    assert told["differences"] == []
-    assert [(one["system"], one["chosen"]) for one in told["snapshots"]] == [
+    report = json.loads(out)
+    assert report["ok"]
+    assert report["seed"] == 7
+    assert report["differences"] == []
+    assert [(snapshot["system"], snapshot["chosen"]) for snapshot in report["snapshots"]] == [
         (system, "only") for system in SYSTEMS
     ]
-    for one in told["snapshots"]:
-        times = one["recovery"]
+    for rehearsed in report["snapshots"]:
+        times = rehearsed["recovery"]
         parts = times["download_s"] + times["start_s"] + times["first_answer_s"]
         assert times["total_s"] == pytest.approx(parts, abs=0.01)
         # The made-up history ends shortly before midnight of the last day.
-        newest = datetime.fromisoformat(one["newest"])
+        newest = datetime.fromisoformat(rehearsed["newest"])
         assert timedelta(0) < own.end.start - newest < timedelta(hours=2)
-        assert one["newest_age_s"] > 0
-        names = {d.name for d in own.settings.dataset if d.source == one["system"]}
-        compared = {(each["dataset"], each["day"]) for each in one["compared"]}
+        assert rehearsed["newest_age_s"] > 0
+        names = {d.name for d in own.settings.dataset if d.source == rehearsed["system"]}
+        compared = {(each["dataset"], each["day"]) for each in rehearsed["compared"]}
         assert {(name, str(own.last)) for name in names} <= compared
-        for each in one["compared"]:
+        for each in rehearsed["compared"]:
             assert each["rows"] == sum_of(each, "all rows, by their fingerprint")
             assert len(each["checks"]) == 4
             assert all(check["compared"] > 0 for check in each["checks"])
-    assert json.loads(Path(told["report"]["json"]).read_text())["snapshots"] == told["snapshots"]
-    page = Path(told["report"]["html"]).read_text()
+    assert (
+        json.loads(Path(report["report"]["json"]).read_text())["snapshots"] == report["snapshots"]
+    )
+    page = Path(report["report"]["html"]).read_text()
     assert page.count("<svg") == 2  # one for wide pages, one for phones
     assert "Everything came back" in page
     assert "<!--" not in page.split("<svg")[0]
@@ -109,7 +111,7 @@ def test_everything_comes_back_as_the_lake_says(
 
 
 def sum_of(compared: dict, question: str) -> int:
-    return sum(one["compared"] for one in compared["checks"] if one["question"] == question)
+    return sum(check["compared"] for check in compared["checks"] if check["question"] == question)
 
 
 @pytest.mark.slow
@@ -130,34 +132,34 @@ def test_one_changed_value_of_each_system_is_named(own, monkeypatch, capsys, tem
     rewrite(own.store, "container_logs", own.last, shouted)
 
     def meddled(manifest, *args, **options):
-        one = serve(manifest, *args, **options)
+        server = serve(manifest, *args, **options)
         if manifest.system == "mongo":
-            with pymongo.MongoClient(one.endpoint["uri"]) as client:
+            with pymongo.MongoClient(server.endpoint["uri"]) as client:
                 in_day = {"timestamp": {"$gte": own.last.start, "$lt": own.last.end}}
                 collection = client[DATABASE]["usage_analytics"]
-                found = collection.find_one_and_update(in_day, {"$inc": {"llm.totalTokens": 1}})
-                was["_id"] = str(found["_id"])
-        return one
+                before = collection.find_one_and_update(in_day, {"$inc": {"llm.totalTokens": 1}})
+                was["_id"] = str(before["_id"])
+        return server
 
     monkeypatch.setattr(recovering, "serve", meddled)
     with runner(monkeypatch, capsys) as lake:
         status, out, err = lake("rehearse", "--days", "0", "--config", str(own.config))
     assert status == 1
     assert "IT DIFFERS" in out
-    told = err.split("\nsnapshot ")
-    sums = [one for one in told if "added up" in one]
-    rows = {one.split()[0]: one for one in told if "all rows" in one}
+    paragraphs = err.split("\nsnapshot ")
+    sums = [paragraph for paragraph in paragraphs if "added up" in paragraph]
+    rows = {paragraph.split()[0]: paragraph for paragraph in paragraphs if "all rows" in paragraph}
     assert '{"value": 17.25}' in rows["prometheus"]
-    assert any("raw_samples" in one and "each hour" in one for one in sums)
+    assert any("raw_samples" in paragraph and "each hour" in paragraph for paragraph in sums)
     assert json.dumps({"line": was["line"]}, ensure_ascii=False) in rows["loki"]
     assert json.dumps({"line": was["line"].swapcase()}, ensure_ascii=False) in rows["loki"]
     assert was["_id"] in rows["mongo"]
-    assert any("llm.totalTokens" in one for one in sums)
+    assert any("llm.totalTokens" in paragraph for paragraph in sums)
     report = json.loads(next(own.config.parent.glob("lake/reports/rehearsal/*.json")).read_text())
     wrong = {
         (each["dataset"], check["question"], check["wrong"])
-        for one in report["snapshots"]
-        for each in one["compared"]
+        for snapshot in report["snapshots"]
+        for each in snapshot["compared"]
         for check in each["checks"]
         if check["wrong"] and "some" not in check["question"]
     }
@@ -182,12 +184,14 @@ def test_values_one_by_one_find_it_without_a_fingerprint(own, monkeypatch):
             return with_value(table, "value", at_midnight(table), value)
 
         rewrite(own.store, dataset, own.last, lied)
-    found = rehearse(own.settings, own.store, systems=["prometheus"], seed=1, days=0, samples=20)
-    changed = {one.dataset: one for one in found.snapshots[0].compared if one.wrong}
+    rehearsal = rehearse(
+        own.settings, own.store, systems=["prometheus"], seed=1, days=0, samples=20
+    )
+    changed = {result.dataset: result for result in rehearsal.snapshots[0].compared if result.wrong}
     assert changed.keys() == values.keys()
-    for dataset, one in changed.items():
-        assert one.day == str(own.last)
-        wrong = {check.question: check for check in one.checks if check.wrong}
+    for dataset, compared in changed.items():
+        assert compared.day == str(own.last)
+        wrong = {check.question: check for check in compared.checks if check.wrong}
         assert len(wrong) == 2
         [sampled] = [check for question, check in wrong.items() if "value by value" in question]
         assert sampled.wrong == 1
@@ -204,15 +208,15 @@ def test_rows_that_came_after_the_snapshot_are_no_difference(own):
         return pa.concat_tables([table, with_value(table.slice(0, 1), "value", 0, 4.0)])
 
     new = rewrite(own.store, "raw_samples", own.last, late, created_at=soon())
-    [one] = run(own, "prometheus").snapshots
-    assert one.ok
-    remarks = remarks_on(one, "raw_samples", own)
+    [snapshot] = run(own, "prometheus").snapshots
+    assert snapshot.ok
+    remarks = remarks_on(snapshot, "raw_samples", own)
     assert any("which got 1 more" in remark for remark in remarks)
 
     # The same rows, but written before the snapshot: it has lost one.
     rewrite(own.store, "raw_samples", own.last, lambda table: table, created_at=new.window["end"])
-    [one] = run(own, "prometheus").snapshots
-    assert not one.ok
+    [snapshot] = run(own, "prometheus").snapshots
+    assert not snapshot.ok
 
 
 def test_a_day_as_the_lake_once_had_it_is_no_difference(own):
@@ -226,9 +230,9 @@ def test_a_day_as_the_lake_once_had_it_is_no_difference(own):
         history=[claim],
         created_at=soon(),
     )
-    [one] = run(own, "prometheus").snapshots
-    assert one.ok
-    assert any("rewritten later" in remark for remark in remarks_on(one, "raw_samples", own))
+    [snapshot] = run(own, "prometheus").snapshots
+    assert snapshot.ok
+    assert any("rewritten later" in remark for remark in remarks_on(snapshot, "raw_samples", own))
 
 
 def soon() -> str:
@@ -246,15 +250,15 @@ def remarks_on(rehearsed, dataset: str, site: Site) -> list[str]:
 
 def test_a_snapshot_that_does_not_come_back_is_named(own, temporary):
     manifest = read_snapshot(own.store, "prometheus", own.end)
-    largest = max(manifest.objects, key=lambda one: one.bytes)
+    largest = max(manifest.objects, key=lambda stored: stored.bytes)
     file = own.config.parent / "lake" / largest.key
     altered = bytearray(file.read_bytes())
     altered[-1] ^= 1
     file.write_bytes(altered)
-    found = run(own, "prometheus")
-    assert not found.ok
-    assert largest.key in found.snapshots[0].problem
-    assert found.differences()[0].startswith(f"snapshot prometheus {own.end}: ")
+    rehearsal = run(own, "prometheus")
+    assert not rehearsal.ok
+    assert largest.key in rehearsal.snapshots[0].problem
+    assert rehearsal.differences()[0].startswith(f"snapshot prometheus {own.end}: ")
     assert list(temporary.iterdir()) == []
 
 
@@ -275,9 +279,9 @@ def test_nothing_to_hold_it_against_is_no_success(own):
     for dataset in ("raw_samples", "http_server_requests"):
         for file in own.config.parent.glob(f"lake/manifests/{dataset}/*"):
             file.unlink()
-    found = run(own, "prometheus")
-    assert not found.ok
-    assert f"lake export --day {own.last}" in found.snapshots[0].problem
+    rehearsal = run(own, "prometheus")
+    assert not rehearsal.ok
+    assert f"lake export --day {own.last}" in rehearsal.snapshots[0].problem
 
 
 def test_without_any_snapshot_the_remedy_is_told(tmp_path, monkeypatch, capsys):
@@ -292,6 +296,6 @@ def test_without_any_snapshot_the_remedy_is_told(tmp_path, monkeypatch, capsys):
 
 def test_the_manifest_of_a_snapshot_stays_what_it_is(own):
     """A rehearsal reads: nothing in the lake but its report changes."""
-    before = {one.key: one.etag for one in own.store.list("")}
+    before = {stat.key: stat.etag for stat in own.store.list("")}
     run(own, "prometheus")
-    assert {one.key: one.etag for one in own.store.list("")} == before
+    assert {stat.key: stat.etag for stat in own.store.list("")} == before

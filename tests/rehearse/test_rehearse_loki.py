@@ -90,7 +90,7 @@ def log_site(loki_program: Binary, tmp_path: Path) -> Iterator[LogSite]:
         requests.post(f"{endpoint['url']}/flush", timeout=60)
         time.sleep(1)
         with closing(Exporter(site.settings)) as exporter:
-            pairs = [(one, DAY) for one in site.settings.dataset]
+            pairs = [(dataset, DAY) for dataset in site.settings.dataset]
             for result in export_many(exporter, pairs, jobs=1):
                 if result.error:
                     raise result.error
@@ -100,11 +100,11 @@ def log_site(loki_program: Binary, tmp_path: Path) -> Iterator[LogSite]:
 
 @pytest.mark.slow
 def test_every_line_is_compared(log_site, loki_program):
-    found = rehearse(log_site.settings, log_site.store, systems=["loki"], seed=3, samples=40)
-    assert found.differences() == []
-    (one,) = found.snapshots
-    assert one.ok
-    compared = {each.dataset: each for each in one.compared}
+    rehearsal = rehearse(log_site.settings, log_site.store, systems=["loki"], seed=3, samples=40)
+    assert rehearsal.differences() == []
+    (snapshot,) = rehearsal.snapshots
+    assert snapshot.ok
+    compared = {each.dataset: each for each in snapshot.compared}
     assert compared["logs"].rows == log_site.rows
     for each in compared.values():
         checks = {check.question.split(",")[0]: check for check in each.checks}

@@ -57,7 +57,7 @@ def series(url: str) -> list[str]:
     window = {"match[]": '{a!=""}', "start": DAY.start_ns, "end": DAY.end_ns}
     answer = requests.get(f"{url}/loki/api/v1/series", window, timeout=60)
     assert answer.ok, answer.text
-    return sorted(one["a"] for one in answer.json()["data"])
+    return sorted(stream["a"] for stream in answer.json()["data"])
 
 
 def lines_of(url: str, value: str) -> list[str]:
@@ -65,8 +65,8 @@ def lines_of(url: str, value: str) -> list[str]:
     window = {"query": query, "start": DAY.start_ns, "end": DAY.end_ns, "direction": "forward"}
     answer = requests.get(f"{url}/loki/api/v1/query_range", window, timeout=60)
     assert answer.ok, answer.text
-    found = answer.json()["data"]["result"]
-    return [line for one in found for _, line in one["values"]]
+    streams = answer.json()["data"]["result"]
+    return [line for stream in streams for _, line in stream["values"]]
 
 
 def test_what_is_stored_comes_back_and_the_rest_is_reported(loki_program: Binary, tmp_path):
@@ -87,13 +87,13 @@ def test_what_is_stored_comes_back_and_the_rest_is_reported(loki_program: Binary
         assert result.days == {
             "lines": {str(DAY): {"rows": rows, "countable": size, "found": size}}
         }
-        reported = [one for one in result.remarks if "not replayed" in one]
-        numbers = [int(re.match(r"[\d,]+", one)[0].replace(",", "")) for one in reported]
+        reported = [remark for remark in result.remarks if "not replayed" in remark]
+        numbers = [int(re.match(r"[\d,]+", remark)[0].replace(",", "")) for remark in reported]
         replaced = sum(map(len, REPLACED))
         assert numbers == ([sum(map(len, UNPARSED_BY_2_2)), replaced] if old else [replaced])
-        assert all("label a" in one for one in reported)
-        assert any("U+FFFD" in one for one in reported)
-        assert any("Loki 2.2.1 cannot parse" in one for one in reported) == old
+        assert all("label a" in remark for remark in reported)
+        assert any("U+FFFD" in remark for remark in reported)
+        assert any("Loki 2.2.1 cannot parse" in remark for remark in reported) == old
 
 
 def test_a_day_of_which_nothing_can_be_stored(tmp_path):
@@ -102,7 +102,7 @@ def test_a_day_of_which_nothing_can_be_stored(tmp_path):
     with replayed(SETTINGS, store, [part]) as result:
         rows = sum(map(len, REPLACED))
         assert result.days == {"lines": {str(DAY): {"rows": rows, "countable": 0, "found": 0}}}
-        assert sum(one.startswith(f"{rows} lines are not") for one in result.remarks) == 1
+        assert sum(remark.startswith(f"{rows} lines are not") for remark in result.remarks) == 1
 
 
 # No code points whose category differs between versions of Unicode.

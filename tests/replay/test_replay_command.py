@@ -56,12 +56,12 @@ def lake(monkeypatch, capsys):
         yield run
 
 
-def asked(made, *more):
+def replay_arguments(made, *more):
     return ["--config", str(made.config), "replay", "events", "--from", DAYS[0], *more]
 
 
 def of_both_days(made, *more):
-    return asked(made, "--to", "2026-03-16", *more)
+    return replay_arguments(made, "--to", "2026-03-16", *more)
 
 
 def started(*arguments):
@@ -89,19 +89,19 @@ def serving(*arguments):
 
 def ids(endpoint):
     with pymongo.MongoClient(endpoint["uri"]) as client:
-        return sorted(one["_id"] for one in client["app"]["events"].find())
+        return sorted(document["_id"] for document in client["app"]["events"].find())
 
 
 def test_serve_prints_where_and_ends_with_a_signal(events):
-    with serving(*of_both_days(events, "--serve", "--json")) as (told, process):
-        assert ids(told["mongo"]) == list(range(1000))
-        assert told["datasets"][0]["days"][DAYS[1]] == {
+    with serving(*of_both_days(events, "--serve", "--json")) as (printed, process):
+        assert ids(printed["mongo"]) == list(range(1000))
+        assert printed["datasets"][0]["days"][DAYS[1]] == {
             "rows": 500, "countable": 500, "found": 500
         }  # fmt: skip
-        assert any("order of fields" in remark for remark in told["remarks"])
+        assert any("order of fields" in remark for remark in printed["remarks"])
     assert process.stdout.closed
     with (
-        pymongo.MongoClient(told["mongo"]["uri"], serverSelectionTimeoutMS=200) as client,
+        pymongo.MongoClient(printed["mongo"]["uri"], serverSelectionTimeoutMS=200) as client,
         pytest.raises(pymongo.errors.PyMongoError),
     ):
         client.admin.command("ping")
@@ -110,17 +110,17 @@ def test_serve_prints_where_and_ends_with_a_signal(events):
 @pytest.mark.slow
 def test_a_directory_keeps_the_data_and_is_compared_again(events, lake, tmp_path):
     into = tmp_path / "into"
-    with serving(*of_both_days(events, "--into", str(into), "--serve")) as (told, _):
-        assert set(told) == {"mongo"}
-        assert ids(told["mongo"]) == list(range(1000))
+    with serving(*of_both_days(events, "--into", str(into), "--serve")) as (printed, _):
+        assert set(printed) == {"mongo"}
+        assert ids(printed["mongo"]) == list(range(1000))
         status, _, err = lake(*of_both_days(events, "--into", str(into)))
         assert (status, "another process uses the directory" in err) == (2, True)
-        with pymongo.MongoClient(told["mongo"]["uri"]) as client:
+        with pymongo.MongoClient(printed["mongo"]["uri"]) as client:
             client["app"]["events"].delete_one({"_id": 700})
     status, _, err = lake(*of_both_days(events, "--into", str(into), "--serve"))
     assert status == 1
     assert "events 2026-03-15: 499, not 500" in err
-    status, _, err = lake(*asked(events, "--to", DAYS[1], "--into", str(into)))
+    status, _, err = lake(*replay_arguments(events, "--to", DAYS[1], "--into", str(into)))
     assert (status, "something else was replayed there" in err) == (2, True)
     assert lake("replay", "--into", str(into), "--down")[0] == 0
     assert not into.exists()
@@ -161,11 +161,13 @@ def test_one_that_was_killed_begins_again(events, lake, tmp_path):
 
 def test_days_that_are_not_in_the_lake_are_listed(events, lake, tmp_path):
     into = ("--into", str(tmp_path / "into"))
-    status, _, err = lake(*asked(events, "--to", "2026-03-18", *into))
+    status, _, err = lake(*replay_arguments(events, "--to", "2026-03-18", *into))
     assert status == 1
     assert "events: 2026-03-16, 2026-03-17" in err
     assert not (tmp_path / "into").exists()
-    status, out, _ = lake(*asked(events, "--to", "2026-03-18", *into, "--allow-missing", "--json"))
+    status, out, _ = lake(
+        *replay_arguments(events, "--to", "2026-03-18", *into, "--allow-missing", "--json")
+    )
     assert status == 0
     assert list(json.loads(out)["datasets"][0]["days"]) == list(DAYS)
     assert json.loads(out)["directory"] == into[1]
@@ -180,7 +182,7 @@ def test_an_object_that_is_altered_or_gone_is_named(events, lake, tmp_path):
     stored.write_bytes(data)
     status, _, err = lake(*of_both_days(events, "--serve"))
     assert status == 1
-    assert f"the object of events {DAYS[1]} is not what its manifest says" in err
+    assert f"the object of events {DAYS[1]} is not the one of its manifest" in err
     stored.unlink()
     status, _, err = lake(*of_both_days(events, "--serve"))
     assert (status, f"the object of events {DAYS[1]} is gone" in err) == (1, True)
@@ -203,5 +205,5 @@ def test_of_a_document_in_two_days_the_one_exported_last_stays(events):
     partitions = find_partitions(events.store, chosen, days, allow_missing=False)
     with replayed(events.settings, events.store, partitions) as result:
         assert ids(result.endpoints["mongo"]) == list(range(999))
-        assert [one["found"] for one in result.days["events"].values()] == [499, 500]
+        assert [counts["found"] for counts in result.days["events"].values()] == [499, 500]
         assert "documents that are in two days" in "".join(result.remarks)

@@ -10,8 +10,8 @@ from support.replay_site import DAYS
 
 def documents(uri, question=None):
     with pymongo.MongoClient(uri, document_class=RawBSONDocument) as client:
-        found = client["app"]["app.events é"].find(question or {})
-        return sorted((plain(one.raw) for one in found), key=repr)
+        matching = client["app"]["app.events é"].find(question or {})
+        return sorted((plain(document.raw) for document in matching), key=repr)
 
 
 def test_every_document_comes_back(replay_site, again):
@@ -34,5 +34,5 @@ def test_queries_find_the_same(replay_site, again):
 def test_the_time_field_has_an_index(again):
     with pymongo.MongoClient(again.endpoints["mongo"]["uri"]) as client:
         indexes = client["app"]["app.events é"].index_information().values()
-    assert [("meta.at", 1)] in [one["key"] for one in indexes]
-    assert not any("expireAfterSeconds" in one for one in indexes)
+    assert [("meta.at", 1)] in [index["key"] for index in indexes]
+    assert not any("expireAfterSeconds" in index for index in indexes)

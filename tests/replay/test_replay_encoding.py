@@ -42,7 +42,7 @@ def signed(number):
 
 def fields(data):
     """(number, value) of each field."""
-    pos, found = 0, []
+    pos, values = 0, []
     while pos < len(data):
         tag, pos = uvarint(data, pos)
         if tag & 7 == 0:
@@ -51,8 +51,8 @@ def fields(data):
             size, pos = uvarint(data, pos) if tag & 7 == 2 else (8, pos)
             value, pos = bytes(data[pos : pos + size]), pos + size
             assert len(value) == size
-        found.append((tag >> 3, value))
-    return found
+        values.append((tag >> 3, value))
+    return values
 
 
 def pairs_of(content):
@@ -80,20 +80,23 @@ SERIES = st.dictionaries(
 @given(SERIES)
 def test_a_write_request_has_the_samples_with_their_bits(series):
     labels = {number: labels_field(list(pairs.items())) for number, (pairs, _) in series.items()}
-    rows = [(number, *one) for number, (_, samples) in series.items() for one in samples]
+    rows = [(number, *sample) for number, (_, samples) in series.items() for sample in samples]
     ids, ts, bits = zip(*rows, strict=True)
     samples = Samples(np.array(ids), np.array(ts), np.array(bits, np.uint64))
-    found = []
+    pushed = []
     for number, content in fields(body(request(samples, labels))):
         assert number == 1
-        told = fields(content)
-        own = [pairs_of(value) for tag, value in told if tag == 1]
+        message = fields(content)
+        own = [pairs_of(value) for tag, value in message if tag == 1]
         assert own == sorted(own)
-        taken = [dict(fields(value)) for tag, value in told if tag == 2]
-        found.append(
-            (dict(own), [(signed(one[2]), int.from_bytes(one[1], "little")) for one in taken])
+        taken = [dict(fields(value)) for tag, value in message if tag == 2]
+        pushed.append(
+            (
+                dict(own),
+                [(signed(sample[2]), int.from_bytes(sample[1], "little")) for sample in taken],
+            )
         )
-    assert found == list(series.values())
+    assert pushed == list(series.values())
 
 
 @given(st.lists(st.sets(st.integers(0, 23), min_size=1), min_size=1, max_size=4), st.data())
@@ -111,7 +114,7 @@ def test_gaps_are_marked_where_a_step_has_no_value(hours, data):
             elif hour + 1 not in own:
                 expected.append((number, (hour + 1) * step, STALE))
     cuts = sorted(data.draw(st.sets(st.integers(1, len(rows) - 1)))) if len(rows) > 1 else []
-    found = []
+    gaps = []
     ids, ts = np.append(ids, -1), np.append(ts, 0)  # whoever comes after the last
     begin = 0
     for end in [*cuts, len(rows)]:
@@ -119,9 +122,9 @@ def test_gaps_are_marked_where_a_step_has_no_value(hours, data):
             ids[begin : end + 1], ts[begin : end + 1], np.zeros(end + 1 - begin, np.uint64)
         )
         marked = with_gaps_marked(part, step, DAY_MS)
-        found += zip(marked.ids.tolist(), marked.ts_ms.tolist(), marked.bits.tolist(), strict=True)
+        gaps += zip(marked.ids.tolist(), marked.ts_ms.tolist(), marked.bits.tolist(), strict=True)
         begin = end
-    assert found == expected
+    assert gaps == expected
 
 
 LINES = st.lists(
@@ -139,20 +142,20 @@ LINES = st.lists(
 @given(LINES, st.integers(0, 3), st.sampled_from([1, 200, 4 << 20]))
 @settings(deadline=None)
 def test_a_push_request_has_the_lines(lines, skipped, most_bytes):
-    lines.sort(key=lambda one: one[0])
+    lines.sort(key=lambda line: line[0])
     pair_type = pa.map_(pa.string(), pa.string())
     table = pa.record_batch(
         {
-            "ts_ns": [one[1] for one in lines],
-            "line": [one[2] for one in lines],
-            "metadata": pa.array([list(one[3].items()) for one in lines], pair_type),
+            "ts_ns": [line[1] for line in lines],
+            "line": [line[2] for line in lines],
+            "metadata": pa.array([list(line[3].items()) for line in lines], pair_type),
         }
     ).slice(min(skipped, len(lines) - 1))
     lines = lines[min(skipped, len(lines) - 1) :]
-    ids = [one[0] for one in lines]
+    ids = [line[0] for line in lines]
     starts = [n for n, number in enumerate(ids) if n == 0 or ids[n - 1] != number]
     labels = [push.stream_labels([("id", str(ids[n]))]) for n in starts]
-    found = []
+    streams = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(push, "_MOST_BYTES", most_bytes)
         for compressed in push.requests(table, np.array(starts), labels):
@@ -162,12 +165,12 @@ def test_a_push_request_has_the_lines(lines, skipped, most_bytes):
                 for _, entry in entries:
                     (_, time), (_, line), *pairs = fields(entry)
                     (_, seconds), (_, nanos) = fields(time)
-                    found.append(
+                    streams.append(
                         (own, signed(seconds) * 10**9 + nanos, line.decode(),
                          dict(pairs_of(pair) for _, pair in pairs))
                     )  # fmt: skip
-    wanted = [(f'{{id="{one[0]}"}}'.encode(), *one[1:]) for one in lines]
-    assert found == wanted
+    wanted = [(f'{{id="{line[0]}"}}'.encode(), *line[1:]) for line in lines]
+    assert streams == wanted
 
 
 @pytest.mark.parametrize("names", [("odd", "same_again"), ("logs", "few_logs")])
@@ -187,6 +190,8 @@ def test_the_order_of_the_datasets_does_not_matter(replay_site):
     store = replay_site.store
     for names in itertools.permutations(("odd", "gaps"), 2):
         chosen = replay_site.settings.datasets_named(names)
-        found = find_partitions(store, chosen, replay_site.days, allow_missing=False)
-        assert [one.day for one in found] == sorted(one.day for one in found)
-        assert [one.dataset.name for one in found] == [*names, *names]
+        partitions = find_partitions(store, chosen, replay_site.days, allow_missing=False)
+        assert [partition.day for partition in partitions] == sorted(
+            partition.day for partition in partitions
+        )
+        assert [partition.dataset.name for partition in partitions] == [*names, *names]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import requests
-from support.loki_versions import PINNED, found
+from support.loki_versions import PINNED, binaries_by_version
 from support.replay_site import DAYS
 
 import lake.replay.programs
@@ -28,7 +28,7 @@ def lines(url, query, day):
         url, "query_range", query=query, start=day.start_ns - 1, end=day.end_ns, limit=5000,
         direction="forward",
     )["result"]  # fmt: skip
-    return {tuple(sorted(one["stream"].items())): one["values"] for one in answer}
+    return {tuple(sorted(stream["stream"].items())): stream["values"] for stream in answer}
 
 
 def same_lines(log_site, logs_again, query, day):
@@ -67,8 +67,8 @@ def test_metric_queries_and_labels_are_the_sources(log_site, logs_again):
     theirs = ask(log_site.url, "series", **window)
     assert len(theirs) == 5
     ours = ask(own, "series", **window)
-    assert sorted(sorted(one.items()) for one in ours) == sorted(
-        sorted(one.items()) for one in theirs
+    assert sorted(sorted(labels.items()) for labels in ours) == sorted(
+        sorted(labels.items()) for labels in theirs
     )
 
 
@@ -93,7 +93,7 @@ def test_the_version_that_the_data_came_from_is_started(log_site, logs_again):
 
 @pytest.mark.loki(at_least="3.0")
 def test_metadata_that_an_old_loki_does_not_store_is_reported(log_site, monkeypatch):
-    pinned = found().get(PINNED) or install("loki")
+    pinned = binaries_by_version().get(PINNED) or install("loki")
     for name in ("closest", "find"):
         monkeypatch.setattr(lake.replay.programs, name, lambda *_: pinned)
     with log_site.replay() as again:
@@ -101,7 +101,7 @@ def test_metadata_that_an_old_loki_does_not_store_is_reported(log_site, monkeypa
         texts = sorted(
             line for values in lines(url, '{app="odd"}', DAYS[0]).values() for _, line in values
         )
-        (told,) = [one for one in again.remarks if "structured metadata" in one]
+        (reported,) = [remark for remark in again.remarks if "structured metadata" in remark]
     theirs = lines(log_site.url, '{app="odd"}', DAYS[0])
     having = sum(bool(more.get("structuredMetadata")) for v in theirs.values() for *_, more in v)
     own = sorted(line for values in theirs.values() for _, line, _ in values)
@@ -109,5 +109,5 @@ def test_metadata_that_an_old_loki_does_not_store_is_reported(log_site, monkeypa
     own.remove("same")  # twice at one instant, and different in their metadata only
     assert texts == own
     assert having > 0
-    assert PINNED in told
+    assert PINNED in reported
     assert any(log_site.program.version in remark for remark in again.remarks)

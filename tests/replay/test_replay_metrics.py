@@ -18,10 +18,10 @@ def ask(endpoints, path, **params):
     url = endpoints["prometheus"]["url"]
     answer = requests.get(f"{url}/api/v1/{path}", params, timeout=60).json()
     assert answer["status"] == "success", answer
-    found = answer["data"]["result"]
+    result = answer["data"]["result"]
     if answer["data"]["resultType"] not in ("vector", "matrix"):
-        return found
-    return sorted(found, key=lambda one: sorted(one["metric"].items()))
+        return result
+    return sorted(result, key=lambda series: sorted(series["metric"].items()))
 
 
 def at_steps(endpoints, query):
@@ -48,26 +48,26 @@ def test_a_range_dataset_answers_at_its_steps_as_the_source_did(replay_site, aga
 def test_gaps_are_gaps(replay_site, again):
     """The look-back would fill five minutes after each last sample."""
     for minute in range(0, 2 * 1440, 13):
-        asked = {"query": "gap_gauge", "time": START + minute * 60}
-        assert ask(again.endpoints, "query", **asked) == ask(
-            replay_site.endpoints, "query", **asked
+        params_ = {"query": "gap_gauge", "time": START + minute * 60}
+        assert ask(again.endpoints, "query", **params_) == ask(
+            replay_site.endpoints, "query", **params_
         )
 
 
 def test_an_expression_comes_back_under_its_datasets_name(replay_site, again):
     theirs = at_steps(replay_site.endpoints, RATES)
     ours = at_steps(again.endpoints, "rates")
-    assert {one["metric"].pop("__name__") for one in ours} == {"rates"}
+    assert {series["metric"].pop("__name__") for series in ours} == {"rates"}
     assert ours == theirs
     assert any("without a metric name" in remark for remark in again.remarks)
 
 
 @pytest.mark.parametrize("metric", ["odd_raw", "odd_edges"])
 def test_raw_samples_come_back_each_at_its_ms(replay_site, again, metric):
-    asked = {"query": f"{metric}[2d]", "time": f"{END - 1}.999"}
-    theirs = ask(replay_site.endpoints, "query", **asked)
+    query = {"query": f"{metric}[2d]", "time": f"{END - 1}.999"}
+    theirs = ask(replay_site.endpoints, "query", **query)
     assert theirs
-    assert ask(again.endpoints, "query", **asked) == theirs
+    assert ask(again.endpoints, "query", **query) == theirs
 
 
 def test_native_histograms_come_back(replay_site, again):
@@ -76,9 +76,9 @@ def test_native_histograms_come_back(replay_site, again):
         seen = set()
         for day in DAYS:
             for minute in range(2, 40):
-                asked = {"query": query, "time": f"{day.start_ms // 1000 + 60 * minute + 3}.217"}
-                theirs = ask(replay_site.endpoints, "query", **asked)
-                assert ask(again.endpoints, "query", **asked) == theirs
+                params_ = {"query": query, "time": f"{day.start_ms // 1000 + 60 * minute + 3}.217"}
+                theirs = ask(replay_site.endpoints, "query", **params_)
+                assert ask(again.endpoints, "query", **params_) == theirs
                 seen.add(str(theirs))
         assert len(seen) > 60
 
@@ -87,12 +87,12 @@ def test_raw_samples_answer_at_any_ms(replay_site, again):
     """Stale markers too: a series that ended is gone at once."""
     luck, differs = random.Random(5), 0
     for _ in range(80):
-        asked = {
+        params_ = {
             "query": '{__name__=~"odd_.*"}',
             "time": f"{luck.uniform(START, START + 9000):.3f}",
         }
-        theirs = ask(replay_site.endpoints, "query", **asked)
-        assert ask(again.endpoints, "query", **asked) == theirs
+        theirs = ask(replay_site.endpoints, "query", **params_)
+        assert ask(again.endpoints, "query", **params_) == theirs
         differs += len(theirs) < 4
     assert differs > 10
 
@@ -123,6 +123,6 @@ def test_what_is_counted_and_what_is_said(again):
     for name, days in again.days.items():
         assert list(days) == [str(day) for day in DAYS]
         # "logs" has a line at each day's last nanosecond, which Loki 2.2 itself does not count.
-        assert all(one["found"] == one["countable"] > 0 for one in days.values()), name
+        assert all(counts["found"] == counts["countable"] > 0 for counts in days.values()), name
     assert any("native histograms" in remark for remark in again.remarks)
     assert any("range mode" in remark for remark in again.remarks)

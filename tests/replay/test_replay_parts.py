@@ -62,7 +62,7 @@ def made(tmp_path):
     partitions = [put(store, SAMPLES, day, samples(day)) for day in days[:2]]
     partitions.append(put(store, SAMPLES, days[2], samples(days[2]).slice(0, 0)))
     partitions += [put(store, LINES, day, lines(day)) for day in days[1:]]
-    return store, sorted(partitions, key=lambda one: one.day)
+    return store, sorted(partitions, key=lambda partition: partition.day)
 
 
 def test_old_days_and_what_the_comparison_notices(made, monkeypatch):
@@ -76,14 +76,14 @@ def test_old_days_and_what_the_comparison_notices(made, monkeypatch):
         assert any(
             "payload" in remark and remark.endswith("2 samples") for remark in result.remarks
         )
-        told = requests.get(
+        vector = requests.get(
             f"{url}/api/v1/query", {"query": "up", "time": 86_400 + 43_200}, timeout=30
         ).json()["data"]["result"]
-        assert told == [{"metric": {"__name__": "up", "A": "b"}, "value": [129_600, "NaN"]}]
+        assert vector == [{"metric": {"__name__": "up", "A": "b"}, "value": [129_600, "NaN"]}]
         window = {"query": '{service_name="unknown_service"}', "start": old.start_ns,
                   "end": old.end_ns}  # fmt: skip
         streams = requests.get(f"{loki}/loki/api/v1/query_range", window, timeout=30).json()
-        assert [one["values"][0][1] for one in streams["data"]["result"]] == ["line 0"]
+        assert [stream["values"][0][1] for stream in streams["data"]["result"]] == ["line 0"]
 
         write(url, series({"__name__": "up", "x": "y"}, floats([(old.end_ms - 5, bits(1.0))])))
         loader = PrometheusLoader(store, url, Remarks())

@@ -11,7 +11,7 @@ from lake.replay import programs
 from lake.servers import Binary
 from lake.systems.prometheus.replay import versions as versions_of_prometheus
 
-OLD, NEW = (Binary(Path(f"/bin/{one}"), one, "PATH") for one in ("2.2.1", "3.7.6"))
+OLD, NEW = (Binary(Path(f"/bin/{version}"), version, "PATH") for version in ("2.2.1", "3.7.6"))
 
 
 @pytest.mark.parametrize(
@@ -29,9 +29,9 @@ def test_the_loki_that_the_lines_came_from(monkeypatch, details, program):
     monkeypatch.setattr(programs, "find", lambda _name: OLD)
     partitions = [
         SimpleNamespace(
-            dataset=SimpleNamespace(source="loki"), manifest=SimpleNamespace(details=one)
+            dataset=SimpleNamespace(source="loki"), manifest=SimpleNamespace(details=made_with)
         )
-        for one in details
+        for made_with in details
     ]
     chosen, _ = programs.programs_for(None, partitions, ["loki"])
     assert chosen == {"loki": program}
@@ -54,9 +54,9 @@ def test_the_remark_on_versions_without_a_number(monkeypatch, system, versions, 
     partitions = [
         SimpleNamespace(
             dataset=SimpleNamespace(source=system),
-            manifest=SimpleNamespace(details={"server_version": one}, schema=[]),
+            manifest=SimpleNamespace(details={"server_version": version}, schema=[]),
         )
-        for one in versions
+        for version in versions
     ]
     _, remarks = programs.programs_for(None, partitions, [system])
     assert len(remarks) == bool(remark)

@@ -64,8 +64,8 @@ HOUR = {"$dateToString": {"date": "$timestamp", "format": "%Y-%m-%dT%H"}}
 
 def test_usage_by_hour_and_model(place: Place, lake: Lake) -> None:
     expected = {
-        (one["_id"]["hour"], one["_id"]["model"]): one
-        for one in aggregated(
+        (group["_id"]["hour"], group["_id"]["model"]): group
+        for group in aggregated(
             place,
             "usage_analytics",
             {
@@ -99,8 +99,8 @@ def test_usage_by_hour_and_model(place: Place, lake: Lake) -> None:
 
 def test_percentiles_by_model_and_week(place: Place, lake: Lake) -> None:
     latencies: dict[str, list[int]] = defaultdict(list)
-    for one in aggregated(place, "usage_analytics"):
-        latencies[one["llm"]["model"]].append(one["response"]["totalLatencyMs"])
+    for document in aggregated(place, "usage_analytics"):
+        latencies[document["llm"]["model"]].append(document["response"]["totalLatencyMs"])
     for quantile in (0.5, 0.95, 0.99):
         rows = lake.rows(
             "SELECT model, sketch_quantile(sketch_merge(latency_ms), $q) AS found "
@@ -131,10 +131,10 @@ def test_stages(place: Place, lake: Lake) -> None:
         "SELECT stage, status, CAST(sum(runs) AS BIGINT) AS runs, sum(duration_ms_sum) AS duration "
         "FROM my_performance_metrics_hourly GROUP BY ALL"
     )
-    found = {(row["stage"], row["status"]): (row["runs"], row["duration"]) for row in rows}
-    assert found == {
-        (one["_id"]["stage"], one["_id"]["status"]): (one["runs"], one["duration"])
-        for one in expected
+    stages = {(row["stage"], row["status"]): (row["runs"], row["duration"]) for row in rows}
+    assert stages == {
+        (group["_id"]["stage"], group["_id"]["status"]): (group["runs"], group["duration"])
+        for group in expected
     }
 
 
@@ -161,8 +161,8 @@ def test_stages(place: Place, lake: Lake) -> None:
 def test_the_service_s_own_minutes(place, lake, collection, by, measures) -> None:
     sums = {name: {"$sum": f"${field}"} for name, field in measures.items()}
     expected = {
-        (one["_id"]["hour"], one["_id"].get("by")): {name: one[name] for name in measures}
-        for one in aggregated(
+        (group["_id"]["hour"], group["_id"].get("by")): {name: group[name] for name in measures}
+        for group in aggregated(
             place,
             collection,
             {"$group": {"_id": {"hour": HOUR, **({"by": f"${by}"} if by else {})}, **sums}},
@@ -173,10 +173,10 @@ def test_the_service_s_own_minutes(place, lake, collection, by, measures) -> Non
         f"SELECT strftime(hour, '%Y-%m-%dT%H') AS at_hour, {by or 'NULL'} AS by_value, {columns} "
         f"FROM my_{collection}_hourly"
     )
-    found = {
+    minutes = {
         (row["at_hour"], row["by_value"]): {name: row[name] for name in measures} for row in rows
     }
-    assert found == expected
+    assert minutes == expected
 
 
 USAGE = """
@@ -225,7 +225,7 @@ def test_days_whose_fields_drift(tmp_path: Path) -> None:
     }))  # fmt: skip
     put(place.store, pipeline, days[1], pa.table({"stages": ["none"]}))
     done = roll_up(place.settings, place.store, with_rollups(place.settings, ()), None, jobs=1)
-    assert [one.rolled.state for one in done] == ["made"] * 6
+    assert [rolled_day.rolled.state for rolled_day in done] == ["made"] * 6
     with connect(place.settings) as lake:
         rows = lake.rows(
             "SELECT day, model, failed_stage, requests, errors, total_tokens, total_credits, "

@@ -52,27 +52,27 @@ Samples = list[Mapping[int, float | None]]
 
 def grown(samples: Samples) -> dict[tuple[date, int], float]:
     """By the definition: from the second day on, the first is the day before."""
-    numbers = [{at: v for at, v in one.items() if v is not None} for one in samples]
-    first = min((at for one in numbers for at in one), default=0)
-    found: dict[tuple[date, int], float] = defaultdict(float)
-    for series, one in enumerate(numbers):
+    numbers = [{at: v for at, v in points.items() if v is not None} for points in samples]
+    first = min((at for points in numbers for at in points), default=0)
+    growth: dict[tuple[date, int], float] = defaultdict(float)
+    for series, of_series in enumerate(numbers):
         before = None
-        for at in sorted(one):
-            value = one[at]
+        for at in sorted(of_series):
+            value = of_series[at]
             if before is None:
                 step = value if at > first else 0.0
             else:
                 step = value if value < before else value - before
-            found[FIRST.plus(at // 86_400_000).date, series] += step
+            growth[FIRST.plus(at // 86_400_000).date, series] += step
             before = value
-    return {key: value for key, value in found.items() if key[0] > FIRST.date}
+    return {key: value for key, value in growth.items() if key[0] > FIRST.date}
 
 
 def table_of(samples: Samples, day: int) -> pa.Table:
     rows = [
-        (series, at, one[at])
-        for series, one in enumerate(samples)
-        for at in sorted(one)
+        (series, at, points[at])
+        for series, points in enumerate(samples)
+        for at in sorted(points)
         if at // 86_400_000 == day
     ]
     ids, times, values = (list(column) for column in zip(*rows, strict=True)) if rows else ([],) * 3
@@ -139,7 +139,7 @@ def test_all_ways_agree(samples: Samples, without_rollup: set[int]) -> None:
             assert by_trend(lake) == expected
         made = with_rollups(place.settings, ())
         done = list(roll_up(place.settings, place.store, made, None, jobs=1))
-        assert [one.rolled.state for one in done] == ["made"] * DAYS
+        assert [rolled_day.rolled.state for rolled_day in done] == ["made"] * DAYS
         with connect(place.settings) as lake:
             assert by_rollup(lake, "increase_by_day") == expected
             assert by_rollup(lake, "increase_by_hour") == expected

@@ -20,18 +20,18 @@ EXACT = ("first", "last", "min", "max")
 def rolled(day: pa.Table, cuts: list[int]) -> pa.Table:
     rolling = HourlySeries().begin(day.schema)
     edges = sorted({0, day.num_rows, *(cut for cut in cuts if cut < day.num_rows)})
-    found = []
+    batches = []
     for begin, end in pairwise(edges):
         for batch in day.slice(begin, end - begin).combine_chunks().to_batches():
-            found += rolling.add(batch)
-    found += rolling.finish()
-    return pa.Table.from_batches(found, rolling.schema)
+            batches += rolling.add(batch)
+    batches += rolling.finish()
+    return pa.Table.from_batches(batches, rolling.schema)
 
 
-def by_hour(found: pa.Table) -> dict[tuple[int, int], dict]:
+def by_hour(rolled_up: pa.Table) -> dict[tuple[int, int], dict]:
     plain = {}
-    for name in found.schema.names:
-        column = found.column(name)
+    for name in rolled_up.schema.names:
+        column = rolled_up.column(name)
         if pa.types.is_timestamp(column.type):
             column = column.cast(pa.int64())
         plain[name] = column.to_pylist()
@@ -52,30 +52,30 @@ samples = st.lists(
         Sample, st.sampled_from([-7, 0, 3]),
         st.integers(0, 3 * HOUR_MS - 1).map(lambda ms: DAY_MS + ms), values,
     ),
-    max_size=60, unique_by=lambda one: (one.series, one.ts_ms),
+    max_size=60, unique_by=lambda sample: (sample.series, sample.ts_ms),
 )  # fmt: skip
 
 
 @settings(max_examples=400, deadline=None)
 @given(samples, st.lists(st.integers(1, 59), max_size=8))
 def test_every_row_is_the_plain_sum_of_its_samples(day: list[Sample], cuts: list[int]) -> None:
-    found, expected = by_hour(rolled(table(day), cuts)), summed(day)
+    rows, expected = by_hour(rolled(table(day), cuts)), summed(day)
 
-    assert found.keys() == expected.keys()
+    assert rows.keys() == expected.keys()
     for key, row in expected.items():
         for name in COUNTS:
-            assert found[key][name] == row[name], (key, name)
+            assert rows[key][name] == row[name], (key, name)
         for name in (*EXACT, "first_ts", "last_ts"):
-            assert found[key][name] == row[name], (key, name)
+            assert rows[key][name] == row[name], (key, name)
         for name in ("sum", "increase"):
-            got, want = found[key][name], row[name]
+            got, want = rows[key][name], row[name]
             if want is None or got is None or math.isinf(want):
                 assert got == want, (key, name)
             else:
                 assert math.isclose(got, want, rel_tol=1e-12, abs_tol=1e-6), (key, name)
         for name in ("first", "last"):  # -0 stays -0
             if row[name] == 0:
-                assert math.copysign(1, found[key][name]) == math.copysign(1, row[name])
+                assert math.copysign(1, rows[key][name]) == math.copysign(1, row[name])
 
 
 @settings(max_examples=200, deadline=None)
@@ -85,10 +85,10 @@ def test_the_cuts_of_the_day_do_not_show(day, some, others) -> None:
 
 
 def test_a_day_without_rows_has_the_columns() -> None:
-    found = rolled(SCHEMA.empty_table(), [])
+    rows = rolled(SCHEMA.empty_table(), [])
 
-    assert found.num_rows == 0
-    assert {"hour", "code", "labels", "increase"} <= set(found.schema.names)
+    assert rows.num_rows == 0
+    assert {"hour", "code", "labels", "increase"} <= set(rows.schema.names)
 
 
 def test_labels_of_a_series_are_those_of_the_table() -> None:

@@ -45,7 +45,7 @@ Line = tuple[int, int, str]  # stream, ns, text
 
 
 def table(lines: list[Line]) -> pa.Table:
-    rows = sorted(lines, key=lambda one: one[:2])
+    rows = sorted(lines, key=lambda line: line[:2])
     columns: dict[str, list[Any]] = {
         "ts": [ns // 1000 for _, ns, _ in rows],
         "ts_ns": [ns for _, ns, _ in rows],
@@ -56,7 +56,7 @@ def table(lines: list[Line]) -> pa.Table:
         "labels": [[("Pod", str(stream))] for stream, *_ in rows],
         "metadata": [[] for _ in rows],
     }
-    return pa.table({one.name: pa.array(columns[one.name], one.type) for one in SCHEMA})
+    return pa.table({field.name: pa.array(columns[field.name], field.type) for field in SCHEMA})
 
 
 def level_of(stream: int, text: str) -> str | None:
@@ -65,10 +65,10 @@ def level_of(stream: int, text: str) -> str | None:
 
 
 def expected(lines: list[Line]) -> dict[tuple[int, int, str | None], tuple[int, ...]]:
-    found: dict[tuple[int, int, str | None], list[Line]] = {}
-    for one in lines:
-        stream, ns, text = one
-        found.setdefault((stream, ns // HOUR_NS, level_of(stream, text)), []).append(one)
+    groups: dict[tuple[int, int, str | None], list[Line]] = {}
+    for line in lines:
+        stream, ns, text = line
+        groups.setdefault((stream, ns // HOUR_NS, level_of(stream, text)), []).append(line)
     return {
         key: (
             len(of),
@@ -76,7 +76,7 @@ def expected(lines: list[Line]) -> dict[tuple[int, int, str | None], tuple[int, 
             min(ns for _, ns, _ in of) // 1000,
             max(ns for _, ns, _ in of) // 1000,
         )
-        for key, of in found.items()
+        for key, of in groups.items()
     }
 
 
@@ -84,13 +84,13 @@ def rolled(day: pa.Table, cuts: list[int]) -> pa.Table:
     """Each batch by a statement of its own: a real day's batches are put together first."""
     rolling = HourlyStreams(()).begin(day.schema)
     edges = sorted({0, day.num_rows, *(cut for cut in cuts if cut < day.num_rows)})
-    found: list[pa.RecordBatch] = []
+    batches: list[pa.RecordBatch] = []
     for begin, end in pairwise(edges):
         for batch in day.slice(begin, end - begin).combine_chunks().to_batches():
             with patch("lake.systems.loki.rollup._ROWS", 1):
-                found += rolling.add(batch)
-    found += rolling.finish()
-    return pa.Table.from_batches(found, rolling.schema)
+                batches += rolling.add(batch)
+    batches += rolling.finish()
+    return pa.Table.from_batches(batches, rolling.schema)
 
 
 lines = st.lists(
@@ -106,22 +106,22 @@ lines = st.lists(
 @settings(max_examples=60, deadline=None)
 @given(lines, st.lists(st.integers(1, 39), max_size=6))
 def test_lines_and_bytes_of_every_stream_hour_and_level(day, cuts):
-    found = rolled(table(day), cuts)
+    rows = rolled(table(day), cuts)
 
-    times = [found[name].cast(pa.int64()).to_pylist() for name in ("hour", "first_ts", "last_ts")]
+    times = [rows[name].cast(pa.int64()).to_pylist() for name in ("hour", "first_ts", "last_ts")]
     hours = [us * 1000 // HOUR_NS for us in times[0]]
-    keys = list(zip(found["stream_id"].to_pylist(), hours, found["level"].to_pylist(), strict=True))
-    values = [found["lines"].to_pylist(), found["bytes"].to_pylist(), *times[1:]]
+    keys = list(zip(rows["stream_id"].to_pylist(), hours, rows["level"].to_pylist(), strict=True))
+    values = [rows["lines"].to_pylist(), rows["bytes"].to_pylist(), *times[1:]]
     assert dict(zip(keys, zip(*values, strict=True), strict=True)) == expected(day)
     assert len(keys) == len(set(keys))
     for stream, app, entries in zip(
-        found["stream_id"].to_pylist(), found["app"].to_pylist(), found["labels"].to_pylist(),
+        rows["stream_id"].to_pylist(), rows["app"].to_pylist(), rows["labels"].to_pylist(),
         strict=True,
     ):  # fmt: skip
         # The column `level` is the lines' own: a label of this name is in the map.
         own = [("level", "Notice")] if stream == 2 else []
         assert (app, entries) == (f"app{stream}", [("Pod", str(stream)), *own])
-    assert found.equals(rolled(table(day), []))
+    assert rows.equals(rolled(table(day), []))
 
 
 def logql(url: str, query: str, hour: int) -> dict[tuple[str, ...], float]:
@@ -130,10 +130,10 @@ def logql(url: str, query: str, hour: int) -> dict[tuple[str, ...], float]:
     params = {"query": query, "time": str(at)}
     answer = requests.get(f"{url}/loki/api/v1/query", params, timeout=60)
     answer.raise_for_status()
-    found = answer.json()["data"]["result"]
+    result = answer.json()["data"]["result"]
     return {
-        (one["metric"]["app"], one["metric"].get("level", "")): float(one["value"][1])
-        for one in found
+        (series["metric"]["app"], series["metric"].get("level", "")): float(series["value"][1])
+        for series in result
     }
 
 
@@ -172,7 +172,7 @@ def test_hours_and_levels_as_logql_counts_them(logs, loki_url):
 
     with connect(place.settings) as lake:
         rows = lake.rows("SELECT * FROM logs_hourly WHERE day = DATE '2026-03-01'")
-    found = {(row["app"], row["level"], row["hour"].hour): row for row in rows}
+    counts = {(row["app"], row["level"], row["hour"].hour): row for row in rows}
 
     for column, function in (("lines", "count_over_time"), ("bytes", "bytes_over_time")):
         want = {
@@ -185,7 +185,7 @@ def test_hours_and_levels_as_logql_counts_them(logs, loki_url):
             ).items()
         }
         assert len(want) == 2 * 4 * 5
-        assert {key: row[column] for key, row in found.items()} == want, column
+        assert {key: row[column] for key, row in counts.items()} == want, column
     assert sum(row["lines"] for row in rows) == outcome.manifest.rows == 800
     assert Counter(row["day"] for row in rows) == {DAY.date: 40}
 
@@ -193,9 +193,9 @@ def test_hours_and_levels_as_logql_counts_them(logs, loki_url):
 def test_batches_that_are_put_together_give_the_same_rows():
     day = table([(1, DAY.start_ns + n * 10**12, text) for n, text in enumerate(TEXTS)])
     rolling = HourlyStreams(()).begin(day.schema)
-    found: list[pa.RecordBatch] = []
+    batches: list[pa.RecordBatch] = []
     for at in range(day.num_rows):
-        found += rolling.add(day.slice(at, 1).combine_chunks().to_batches()[0])
-    found += rolling.finish()
+        batches += rolling.add(day.slice(at, 1).combine_chunks().to_batches()[0])
+    batches += rolling.finish()
 
-    assert pa.Table.from_batches(found, rolling.schema).equals(rolled(day, [1, 2, 3, 4]))
+    assert pa.Table.from_batches(batches, rolling.schema).equals(rolled(day, [1, 2, 3, 4]))

@@ -22,7 +22,7 @@ def counters(seed: int) -> list[tuple[dict[str, str], np.ndarray, np.ndarray]]:
     """Series with resets, gaps, and some that are born and gone within the day."""
     chance = np.random.default_rng(seed)
     metric = f"rolled_{uuid.uuid4().hex[:8]}"
-    found = []
+    series = []
     for number in range(6):
         times = np.concatenate(
             [np.arange(0, 3600, STEP_S) + hour * 3600 for hour in HOURS[number % 3 :]]
@@ -36,8 +36,8 @@ def counters(seed: int) -> list[tuple[dict[str, str], np.ndarray, np.ndarray]]:
             kept = np.sort(chance.choice(len(times), len(times) // 2, replace=False))
             times, values = times[kept], values[kept]
         labels = {"__name__": metric, "n": str(number)} | ({"Path": "/a"} if number % 2 else {})
-        found.append((labels, DAY.start_ms + times * 1000, values))
-    return found
+        series.append((labels, DAY.start_ms + times * 1000, values))
+    return series
 
 
 def promql(url: str, function: str, metric: str, hour: int) -> dict[str, float]:
@@ -47,7 +47,7 @@ def promql(url: str, function: str, metric: str, hour: int) -> dict[str, float]:
     answer = requests.get(f"{url}/api/v1/query", {"query": query, "time": at}, timeout=30)
     answer.raise_for_status()
     result = answer.json()["data"]["result"]
-    return {one["metric"]["n"]: float(one["value"][1]) for one in result}
+    return {series["metric"]["n"]: float(series["value"][1]) for series in result}
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_an_hours_row_is_what_promql_says_of_it(pushed, metrics, prometheus_url)
     assert outcome.rollup.state == "made"
     with connect(place.settings) as lake:
         rows = lake.rows("SELECT * FROM stored_hourly ORDER BY n, hour")
-    found = {(row["n"], row["hour"].hour): row for row in rows}
+    by_hour = {(row["n"], row["hour"].hour): row for row in rows}
     functions = {
         "count_over_time": "samples",
         "min_over_time": "min",
@@ -84,11 +84,11 @@ def test_an_hours_row_is_what_promql_says_of_it(pushed, metrics, prometheus_url)
         }
         for function, column in functions.items()
     }
-    assert found.keys() == expected["samples"].keys()
+    assert by_hour.keys() == expected["samples"].keys()
     for column, values in expected.items():
         assert values
         for key, value in values.items():
-            assert found[key][column] == pytest.approx(value, rel=1e-12), (column, key)
+            assert by_hour[key][column] == pytest.approx(value, rel=1e-12), (column, key)
     assert {row["labels"].get("Path") for row in rows} == {None, "/a"}
     assert {row["metric"] for row in rows} == {pushed}
     assert {row["day"] for row in rows} == {DAY.date}

@@ -68,10 +68,10 @@ def made(place: Place, name: str, day: pa.Table) -> RollupManifest:
     dataset = place.settings.dataset_named(name)
     put(place.store, dataset, DAY, day)
     results = list(roll_up(place.settings, place.store, [dataset], [DAY], jobs=1))
-    assert [one.rolled.state for one in results] == ["made"], results[0].rolled.error
-    found = read_rollup(place.store, name, DAY)
-    assert isinstance(found, RollupManifest)
-    return found
+    assert [rolled_day.rolled.state for rolled_day in results] == ["made"], results[0].rolled.error
+    manifest = read_rollup(place.store, name, DAY)
+    assert isinstance(manifest, RollupManifest)
+    return manifest
 
 
 def problems(place: Place, name: str = "metrics") -> tuple[str, ...]:
@@ -83,23 +83,25 @@ def problems(place: Place, name: str = "metrics") -> tuple[str, ...]:
 
 def state(place: Place, name: str = "metrics") -> str | None:
     statuses = read_status(place.settings, place.store, None, DAY, DAY.plus(1))
-    [found] = [one for one in statuses if one.dataset == name]
-    return found.days[DAY].rollup
+    [status] = [dataset for dataset in statuses if dataset.dataset == name]
+    return status.days[DAY].rollup
 
 
-def rewrite(place: Place, found: RollupManifest, rows: pa.Table, **claims: object) -> None:
+def rewrite(place: Place, manifest: RollupManifest, rows: pa.Table, **claims: object) -> None:
     """Another rollup with a manifest that fits it: what no checksum shows."""
     sink = pa.BufferOutputStream()
     pq.write_table(rows, sink)
     data = sink.getvalue().to_pybytes()
-    place.store.write(found.key, data)
-    fields = json.loads(found.to_bytes())
+    place.store.write(manifest.key, data)
+    fields = json.loads(manifest.to_bytes())
     fields |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), **claims}
-    place.store.write(f"manifests/rollups/{found.dataset}/{DAY}.json", json.dumps(fields).encode())
+    place.store.write(
+        f"manifests/rollups/{manifest.dataset}/{DAY}.json", json.dumps(fields).encode()
+    )
 
 
-def stored(place: Place, found: RollupManifest) -> pa.Table:
-    return pq.read_table(pa.BufferReader(place.store.read(found.key)))
+def stored(place: Place, manifest: RollupManifest) -> pa.Table:
+    return pq.read_table(pa.BufferReader(place.store.read(manifest.key)))
 
 
 def test_right_ones(place):
@@ -147,13 +149,13 @@ def test_sql_counts_every_line_again(place, lines):
     ],
 )
 def test_one_wrong_value_is_found_and_named(place, name, other):
-    found = made(place, "metrics", table(SAMPLES))
-    rows = stored(place, found)
+    manifest = made(place, "metrics", table(SAMPLES))
+    rows = stored(place, manifest)
     field = rows.schema.field(name)
     right, *others = rows[name].to_pylist()
     assert right != other
     wrong = pa.array([other, *others], field.type)
-    rewrite(place, found, rows.set_column(rows.schema.get_field_index(name), field, wrong))
+    rewrite(place, manifest, rows.set_column(rows.schema.get_field_index(name), field, wrong))
 
     [problem] = problems(place)
 
@@ -161,39 +163,39 @@ def test_one_wrong_value_is_found_and_named(place, name, other):
 
 
 def test_rounding_is_no_difference_and_a_millionth_is(place):
-    found = made(place, "metrics", table(SAMPLES))
-    rows = stored(place, found)
+    manifest = made(place, "metrics", table(SAMPLES))
+    rows = stored(place, manifest)
     index = rows.schema.get_field_index("sum")
     for factor, expected in ((1 + 1e-14, 0), (1 + 1e-6, 1)):
         near = pa.array([value * factor for value in rows["sum"].to_pylist()])
-        rewrite(place, found, rows.set_column(index, "sum", near))
+        rewrite(place, manifest, rows.set_column(index, "sum", near))
         assert len(problems(place)) == expected
 
 
 def test_rows_too_many_and_too_few(place):
-    found = made(place, "metrics", table(SAMPLES))
-    rows = stored(place, found)
-    rewrite(place, found, rows.slice(1))
+    manifest = made(place, "metrics", table(SAMPLES))
+    rows = stored(place, manifest)
+    rewrite(place, manifest, rows.slice(1))
     assert (
         "rows that are missing: 1, such as that of series_id 1, hour 2026-07-01"
         in problems(place)[0]
     )
 
     moved = rows.set_column(1, "series_id", pa.array([7, *rows["series_id"].to_pylist()[1:]]))
-    rewrite(place, found, moved)
+    rewrite(place, manifest, moved)
     assert any(
-        "the table has no rows for: 1, such as that of series_id 7" in one
-        for one in problems(place)
+        "the table has no rows for: 1, such as that of series_id 7" in problem
+        for problem in problems(place)
     )
 
 
 def test_wrong_sums(place, lake):
-    found = made(place, "metrics", table(SAMPLES))
-    rewrite(place, found, stored(place, found), sums=found.sums | {"increase": 1.0})
-    assert [one for one in problems(place) if "sum of increase" in one]
+    manifest = made(place, "metrics", table(SAMPLES))
+    rewrite(place, manifest, stored(place, manifest), sums=manifest.sums | {"increase": 1.0})
+    assert [problem for problem in problems(place) if "sum of increase" in problem]
     assert state(place) == "current"  # rows alone are the status' matter
 
-    rewrite(place, found, stored(place, found), sums=found.sums | {"samples": 99})
+    rewrite(place, manifest, stored(place, manifest), sums=manifest.sums | {"samples": 99})
     assert state(place) == "differs"
     assert len(problems(place)) == 2
     status, _, err = lake(
@@ -204,13 +206,13 @@ def test_wrong_sums(place, lake):
 
 
 def test_a_damaged_object_or_manifest(place):
-    found = made(place, "metrics", table(SAMPLES))
-    data = place.store.read(found.key)
-    place.store.write(found.key, data[:-1])
+    manifest = made(place, "metrics", table(SAMPLES))
+    data = place.store.read(manifest.key)
+    place.store.write(manifest.key, data[:-1])
     assert state(place) == "damaged"
     assert len(problems(place)) == 1
 
-    place.store.write(found.key, bytes([data[0] ^ 1]) + data[1:])
+    place.store.write(manifest.key, bytes([data[0] ^ 1]) + data[1:])
     assert state(place) == "current"
     assert problems(place) == ("the rollup's sha256 is not its manifest's",)
 

@@ -53,8 +53,8 @@ def calls(day: Day, models: list[str], tokens: list[int] | None) -> pa.Table:
     at = pa.array([day.start_ms + n * 1_000_000 for n in range(len(models))], pa.int64())
     columns = {"timestamp": at.view(pa.timestamp("ms", tz="UTC")), "modelName": models}
     if tokens is not None:
-        columns["llm"] = [{"totalTokens": one} for one in tokens]
-        columns["odd.name"] = [float(one) for one in tokens]
+        columns["llm"] = [{"totalTokens": count} for count in tokens]
+        columns["odd.name"] = [float(count) for count in tokens]
     return pa.table(columns)
 
 
@@ -68,8 +68,8 @@ def place(tmp_path) -> Place:
 def rolled_up(place: Place, **options: bool) -> dict[Day, object]:
     datasets = with_rollups(place.settings, ())
     return {
-        one.day: one.rolled
-        for one in roll_up(place.settings, place.store, datasets, None, jobs=1, **options)
+        rolled_day.day: rolled_day.rolled
+        for rolled_day in roll_up(place.settings, place.store, datasets, None, jobs=1, **options)
     }
 
 
@@ -81,7 +81,7 @@ def test_days_of_different_columns_have_the_same_measures(place):
 
     states = rolled_up(place)
 
-    assert [one.state for one in states.values()] == ["made"] * 3, states
+    assert [rolled.state for rolled in states.values()] == ["made"] * 3, states
     assert states[DAY].manifest.sums == {"calls": 5, "tokens": 15}
     with connect(place.settings) as lake:
         rows = lake.rows(
@@ -108,7 +108,7 @@ def test_another_statement_makes_the_days_stale(place):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "line", "found"),
+    ("old", "new", "line", "text"),
     [
         ("-- Calls an hour by model", "SELECT 1", 1, "SELECT 1"),
         ("-- keys:     hour, model\n", "", 1, "no keys"),
@@ -121,7 +121,7 @@ def test_another_statement_makes_the_days_stale(place):
         ("-- sums:     calls, tokens", "-- sum:      calls, tokens", 11, "found: sum"),
     ],
 )
-def test_a_wrong_header_names_its_line(place, old, new, line, found):
+def test_a_wrong_header_names_its_line(place, old, new, line, text):
     path = place.folder / "rollups/calls.sql"
     assert old in FILE
     path.write_text(FILE.replace(old, new))
@@ -130,7 +130,7 @@ def test_a_wrong_header_names_its_line(place, old, new, line, found):
         read_rollup_file(path)
 
     assert f"{path}, line {line}" in str(error.value)
-    assert found in str(error.value)
+    assert text in str(error.value)
 
 
 @pytest.mark.parametrize(

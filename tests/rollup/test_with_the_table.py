@@ -44,7 +44,9 @@ def growth(place, start: Day, end: Day) -> float:
 
 def samples_of(values: dict[int, float]) -> tuple[np.ndarray, np.ndarray]:
     at = np.array(sorted(values))
-    return DAY.start_ms + at * 1000, np.array([values[one] for one in at.tolist()], np.float64)
+    return DAY.start_ms + at * 1000, np.array(
+        [values[second] for second in at.tolist()], np.float64
+    )
 
 
 @pytest.fixture
@@ -208,10 +210,10 @@ mode = "raw"
         assert here.export(name, DAY).rollup.state == "made"
 
     statuses = read_status(here.settings, here.store, None, DAY, DAY.plus(2))
-    assert {one.dataset: one.days[DAY].rollup for one in statuses} == dict.fromkeys(
+    assert {status.dataset: status.days[DAY].rollup for status in statuses} == dict.fromkeys(
         ("rollups", "other"), "current"
     )
-    assert {one.days[DAY.plus(1)].state for one in statuses} == {"missing"}
+    assert {status.days[DAY.plus(1)].state for status in statuses} == {"missing"}
     with connect(here.settings) as lake:
         for name in ("rollups", "other"):
             [row] = lake.rows(f"SELECT increase FROM {name}_hourly")
@@ -228,11 +230,14 @@ def test_a_rollup_whose_partition_is_gone_is_an_orphan(place, metric, push):
     place.store.delete(f"manifests/stored/{DAY}.json")
     place.store.delete(f"tables/stored/day={DAY}/data.parquet")
 
-    found = find_orphans(place.settings, place.store)
+    orphans = find_orphans(place.settings, place.store)
 
     keys = [f"manifests/rollups/stored/{DAY}.json", f"rollups/stored/day={DAY}/data.parquet"]
-    assert [(one.kind, one.key, one.state) for one in found] == [
+    assert [(orphan.kind, orphan.key, orphan.state) for orphan in orphans] == [
         ("rollup", key, "left") for key in keys
     ]
-    assert [one.state for one in repair(place.settings, place.store)] == ["removed", "removed"]
+    assert [orphan.state for orphan in repair(place.settings, place.store)] == [
+        "removed",
+        "removed",
+    ]
     assert list(place.store.list("")) == []

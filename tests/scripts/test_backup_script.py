@@ -44,11 +44,11 @@ exit 0
 @pytest.fixture
 def heartbeat() -> Iterator[tuple[str, list[str]]]:
     """A server's address, and the paths that it was asked for."""
-    asked: list[str] = []
+    paths: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            paths.append(self.path)
             self.send_response(200 if "refused" not in self.path else 410)
             self.end_headers()
 
@@ -58,7 +58,7 @@ def heartbeat() -> Iterator[tuple[str, list[str]]]:
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", asked
+        yield f"http://127.0.0.1:{server.server_port}", paths
         server.shutdown()
         thread.join()
 
@@ -97,7 +97,7 @@ def calls(program: Path) -> list[str]:
 
 
 def test_a_dry_run_tells_and_does_nothing(tmp_path, config, stand_in, heartbeat):
-    url, asked = heartbeat
+    url, paths = heartbeat
     done = run(
         environment(
             tmp_path, LAKE_CONFIG=config, BACKUP_LAKE=stand_in, BACKUP_HEARTBEAT_URL=f"{url}/token"
@@ -108,7 +108,7 @@ def test_a_dry_run_tells_and_does_nothing(tmp_path, config, stand_in, heartbeat)
     *steps, last = done.stdout.splitlines()
     assert steps == [f"{stand_in} {step}" for step in STEPS]
     assert "token" not in last
-    assert calls(stand_in) == asked == []
+    assert calls(stand_in) == paths == []
     assert not (tmp_path / "log").exists()
 
 
@@ -117,7 +117,7 @@ def test_a_night_on_real_servers(site: Site, tmp_path, heartbeat):
     own = site.copy(tmp_path / "own")
     for file in (own.config.parent / "lake").rglob("manifests/raw_samples/*"):
         file.unlink()
-    url, asked = heartbeat
+    url, paths = heartbeat
     secrets = tmp_path / "env"
     secrets.write_text("LAKE_SOURCES__PROMETHEUS__PASSWORD=hush-hush-1\n")
     secrets.chmod(0o600)
@@ -134,7 +134,7 @@ def test_a_night_on_real_servers(site: Site, tmp_path, heartbeat):
     log = (tmp_path / "log").read_text()
     assert done.returncode == 0, log
     assert done.stdout == done.stderr == ""  # cron sends no mail
-    assert asked == ["/token-hush-2"]
+    assert paths == ["/token-hush-2"]
     for system in SYSTEMS:
         assert snapshot_days(own.store, system) == [own.end]
     assert len(list((own.config.parent / "lake").rglob("manifests/raw_samples/*"))) == 2
@@ -146,13 +146,13 @@ def test_a_night_on_real_servers(site: Site, tmp_path, heartbeat):
 def test_a_step_that_fails_stops_no_other_and_sends_no_heartbeat(
     tmp_path, config, stand_in, heartbeat
 ):
-    url, asked = heartbeat
+    url, paths = heartbeat
     stand_in.with_name("fails").write_text(STEPS[2])
     env = environment(tmp_path, LAKE_CONFIG=config, BACKUP_LAKE=stand_in, BACKUP_HEARTBEAT_URL=url)
     done = run(env)
     assert done.returncode == 1
     assert calls(stand_in) == STEPS
-    assert asked == []
+    assert paths == []
     assert f"1 of {len(STEPS)} steps failed" in done.stderr
     assert f"lake {STEPS[2]} (status 1)" in done.stderr
     assert "it broke" in done.stderr
@@ -205,7 +205,7 @@ def test_which_snapshots_is_a_choice(tmp_path, config, stand_in):
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "text"),
     [
         ({"LAKE_CONFIG": "/no/such.toml"}, "no configuration"),
         ({"BACKUP_SYSTEMS": "grafana"}, "grafana"),
@@ -215,11 +215,11 @@ def test_which_snapshots_is_a_choice(tmp_path, config, stand_in):
         ({"BACKUP_LOG": "/proc/no/log"}, "BACKUP_LOG"),
     ],
 )
-def test_wrong_settings_are_told_before_anything_is_done(tmp_path, config, stand_in, values, told):
+def test_wrong_settings_are_told_before_anything_is_done(tmp_path, config, stand_in, values, text):
     env = environment(tmp_path, LAKE_CONFIG=config, BACKUP_LAKE=stand_in) | values
     done = run(env)
     assert done.returncode == 2
-    assert told in done.stderr
+    assert text in done.stderr
     assert calls(stand_in) == []
 
 
@@ -235,10 +235,10 @@ def test_its_head_names_every_variable():
 
 def test_it_is_clean_to_shellcheck():
     program = Path(sys.executable).with_name("shellcheck")
-    found = str(program) if program.exists() else shutil.which("shellcheck")
-    if found is None:
+    path = str(program) if program.exists() else shutil.which("shellcheck")
+    if path is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("shellcheck is not here")
     scripts = sorted(SCRIPT.parents[1].rglob("*.sh"))
     assert SCRIPT in scripts
-    done = subprocess.run([found, *scripts], capture_output=True, text=True, check=False)
+    done = subprocess.run([path, *scripts], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

@@ -10,7 +10,7 @@ from lake.servers import Binary, closest, other_version
 
 
 def binaries(*versions: str) -> list[Binary]:
-    return [Binary(Path(f"/bin/{one}"), one, "PATH") for one in versions]
+    return [Binary(Path(f"/bin/{version}"), version, "PATH") for version in versions]
 
 
 @pytest.mark.parametrize(

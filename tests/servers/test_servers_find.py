@@ -45,16 +45,16 @@ def test_nothing_there_is_none(places: Path, name: str) -> None:
 
 def test_path_goes_before_environment_and_cache(places: Path) -> None:
     in_cache = cached("s3", "bin/weed", "version 8000GB 4.48 pypi linux amd64")
-    found = find("s3")
-    assert (found.path, found.version, found.origin) == (in_cache, "4.48", "cache")
+    binary = find("s3")
+    assert (binary.path, binary.version, binary.origin) == (in_cache, "4.48", "cache")
 
     beside = program(places / "environment/bin/weed", "version 8000GB 4.47 pypi linux amd64")
-    found = find("s3")
-    assert (found.path, found.version, found.origin) == (beside, "4.47", "environment")
+    binary = find("s3")
+    assert (binary.path, binary.version, binary.origin) == (beside, "4.47", "environment")
 
     on_path = program(places / "path/weed", "version 30GB 4.50 linux amd64")
-    found = find("s3")
-    assert (found.path, found.version, found.origin) == (on_path, "4.50", "PATH")
+    binary = find("s3")
+    assert (binary.path, binary.version, binary.origin) == (on_path, "4.50", "PATH")
 
 
 @pytest.mark.parametrize(
@@ -86,14 +86,14 @@ def test_only_usable_versions_count(
     places: Path, name: str, command: str, says: str, usable: bool
 ) -> None:
     path = program(places / "path" / command, says.replace("'", ""))
-    found = find(name)
-    assert (found is not None and found.path == path) is usable
+    binary = find(name)
+    assert (binary is not None and binary.path == path) is usable
 
 
 def test_the_pinned_loki_is_found_beside_the_one_on_path(places: Path) -> None:
     in_cache = cached("loki", "bin/loki", "loki, version 2.2.1 (branch: , revision: )")
     on_path = program(places / "path/loki", "loki, version 3.7.9-main (branch: main)")
-    assert [(one.path, one.version) for one in find_all("loki")] == [
+    assert [(binary.path, binary.version) for binary in find_all("loki")] == [
         (on_path, "3.7.9"),
         (in_cache, "2.2.1"),
     ]
@@ -107,12 +107,12 @@ def test_the_pinned_loki_is_found_beside_the_one_on_path(places: Path) -> None:
 def test_every_prometheus_is_found(places: Path) -> None:
     old = cached("prometheus", "usr/bin/prometheus", "prometheus, version 2.42.0+ds")
     new = cached("prometheus3", "bin/prometheus", "prometheus, version 3.16.0")
-    assert [one.path for one in find_all("prometheus")] == [old, new]
+    assert [binary.path for binary in find_all("prometheus")] == [old, new]
     assert find("prometheus").path == old
     assert find("prometheus", "3").path == find("prometheus3").path == new
     on_path = program(places / "path/prometheus", "prometheus, version 3.5.0")
     # One that two names would find is one.
-    assert [one.path for one in find_all("prometheus")] == [on_path, old, new]
+    assert [binary.path for binary in find_all("prometheus")] == [on_path, old, new]
     assert find("prometheus", "2").path == old
 
 
@@ -161,9 +161,9 @@ def test_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_a_typo_names_the_programs() -> None:
-    with pytest.raises(UsageError) as told:
+    with pytest.raises(UsageError) as raised:
         find("promtheus")
-    assert all(name in str(told.value) for name in PROGRAM_NAMES)
+    assert all(name in str(raised.value) for name in PROGRAM_NAMES)
 
 
 def test_pins_are_what_the_package_allows() -> None:

@@ -66,9 +66,9 @@ def test_an_interrupted_installation_is_done_again(tmp_path: Path) -> None:
 
 def test_a_failing_step_shows_its_last_words_and_the_remedy(tmp_path: Path) -> None:
     command = ["sh", "-c", "seq 100; echo no route to the registry >&2; exit 7"]
-    with pytest.raises(PermanentError) as told:
+    with pytest.raises(PermanentError) as raised:
         run(command, remedy="check the network")
-    text = str(told.value)
+    text = str(raised.value)
     assert "no route to the registry" in text
     assert "exit status 7" in text
     assert "check the network" in text
@@ -76,10 +76,10 @@ def test_a_failing_step_shows_its_last_words_and_the_remedy(tmp_path: Path) -> N
 
 
 def test_a_missing_installer_is_told(tmp_path: Path) -> None:
-    with pytest.raises(PermanentError) as told:
+    with pytest.raises(PermanentError) as raised:
         run([str(tmp_path / "apt-get"), "download"], remedy="use Debian")
-    assert "No such file" in str(told.value)
-    assert "use Debian" in str(told.value)
+    assert "No such file" in str(raised.value)
+    assert "use Debian" in str(raised.value)
 
 
 def test_a_step_reports_while_it_runs() -> None:
@@ -106,10 +106,10 @@ def test_debian_without_the_package_tells_what_to_do(
     apt.chmod(0o755)
     monkeypatch.setenv("PATH", f"{apt.parent}:/bin")
     monkeypatch.setenv("LAKE_CACHE_DIR", str(tmp_path / "cache"))
-    with pytest.raises(PermanentError) as told:
+    with pytest.raises(PermanentError) as raised:
         install("prometheus")
-    assert "Unable to locate" in str(told.value)
-    assert "PATH" in told.value.parts["remedy"]
+    assert "Unable to locate" in str(raised.value)
+    assert "PATH" in raised.value.parts["remedy"]
     calls = (tmp_path / "calls").read_text()
     assert "download prometheus=2.42*" in calls
     # Root fetches the lists itself, others are told to.
@@ -138,14 +138,14 @@ def test_an_installer_ends_with_its_parent(tmp_path: Path) -> None:
 
 
 def _sleepers() -> list[int]:
-    found = []
+    pids = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if (folder / "cmdline").read_bytes() == b"sleep\x0086399\x00":
-                found.append(int(folder.name))
+                pids.append(int(folder.name))
         except (FileNotFoundError, ProcessLookupError):
             continue  # it ended while we looked
-    return found
+    return pids
 
 
 def test_plain_progress_is_throttled() -> None:

@@ -155,8 +155,8 @@ def test_ferretdb_keeps_documents_over_a_restart() -> None:
         assert set(listening(stack["ferretdb"].pid).values()) == {LOOPBACK}
         stack["ferretdb"].restart()
         with pymongo.MongoClient(uri) as client:
-            found = client.kept.documents.find({"n": {"$gte": 12}}, sort=[("_id", 1)])
-            assert list(found) == [{"_id": 8, "n": 12.0}, {"_id": 9, "n": 13.5}]
+            documents = client.kept.documents.find({"n": {"$gte": 12}}, sort=[("_id", 1)])
+            assert list(documents) == [{"_id": 8, "n": 12.0}, {"_id": 9, "n": 13.5}]
 
 
 def test_a_loki_of_each_version_restarts_with_its_data(loki_program: Binary) -> None:
@@ -231,9 +231,9 @@ def test_a_stopped_server_is_gone_and_says_so(own: Stack) -> None:
 def test_a_restart_on_a_taken_port_says_so(own: Stack) -> None:
     own["prometheus"].stop()
     port = own["prometheus"].ports["http"]
-    with socket.create_server((LOOPBACK, port)), pytest.raises(PermanentError) as told:
+    with socket.create_server((LOOPBACK, port)), pytest.raises(PermanentError) as raised:
         own["prometheus"].start()
-    assert str(port) in str(told.value)
+    assert str(port) in str(raised.value)
     own["prometheus"].start()
 
 
@@ -275,9 +275,9 @@ def test_throw_away_data_are_removed() -> None:
 def test_a_server_that_cannot_start_shows_its_log(tmp_path: Path) -> None:
     (tmp_path / "prometheus/data/wal").mkdir(parents=True)
     (tmp_path / "prometheus/data/wal/00000000").mkdir()  # a segment has to be a file
-    with pytest.raises(PermanentError) as told:
+    with pytest.raises(PermanentError) as raised:
         start(["loki", "prometheus"], tmp_path)
-    parts = told.value.parts
+    parts = raised.value.parts
     assert parts["where"] == str(tmp_path / "prometheus/server.log")
     assert "wal" in parts["found"]
     assert "remedy" in parts
@@ -289,9 +289,9 @@ def test_a_server_that_cannot_start_shows_its_log(tmp_path: Path) -> None:
 
 
 def test_a_wrong_loki_setting_shows_loki_s_own_words(tmp_path: Path) -> None:
-    with pytest.raises(PermanentError) as told:
+    with pytest.raises(PermanentError) as raised:
         start(["loki"], loki_limits={"max_entries": 1})
-    assert "max_entries" in told.value.parts["found"]
+    assert "max_entries" in raised.value.parts["found"]
 
 
 def test_a_port_taken_in_between_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,10 +308,10 @@ def test_a_port_taken_in_between_is_no_failure(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_an_unknown_name_names_the_servers() -> None:
-    with pytest.raises(UsageError) as told:
+    with pytest.raises(UsageError) as raised:
         start(["mongo", "grafana"])
     assert (
-        told.value.parts["expected"]
+        raised.value.parts["expected"]
         == "mongo, prometheus, loki, s3, prometheus3, loki2, ferretdb, alertmanager"
     )
 

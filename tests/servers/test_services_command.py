@@ -65,8 +65,8 @@ def test_up_prints_one_json_object_and_stops_on_a_signal(tmp_path: Path, number:
         assert requests.get(f"{urls[0]}/-/ready", timeout=5).ok
         assert requests.get(f"{urls[1]}/ready", timeout=5).ok
         up.send_signal(number)
-        rest, told = up.communicate(timeout=60)
-    assert up.returncode == 0, told
+        rest, errors = up.communicate(timeout=60)
+    assert up.returncode == 0, errors
     assert rest == ""
     ports = {int(address.rpartition(":")[2]) for address in urls}
     assert not ports_listened_on() & ports
@@ -79,10 +79,10 @@ def test_up_ends_when_a_server_does(tmp_path: Path) -> None:
         assert up.stdout is not None
         port = int(json.loads(up.stdout.readline())["loki"]["url"].rpartition(":")[2])
         os.kill(listener(port), signal.SIGTERM)
-        _, told = up.communicate(timeout=60)
+        _, errors = up.communicate(timeout=60)
     assert up.returncode == 1
-    assert "loki is not running" in told
-    assert str(tmp_path / "loki/server.log") in told
+    assert "loki is not running" in errors
+    assert str(tmp_path / "loki/server.log") in errors
     assert within(60, lambda: port not in ports_listened_on())
 
 

@@ -77,16 +77,16 @@ def test_labels_that_cover_all_streams(streams, labels):
 def test_periods(first, length):
     start = Day.today().plus(-400)
     data = {start.plus(first + n) for n in range(length) if first + n <= 400}
-    asked = []
+    probed = []
 
     def has_data(since, until):
-        asked.append(since)
+        probed.append(since)
         return any(since <= day < until for day in data)
 
-    found = periods.first_day(has_data, 400)
-    assert found == min(data)
-    assert periods.last_day(has_data, found) == max(data)
-    assert len(asked) < 25
+    first_day = periods.first_day(has_data, 400)
+    assert first_day == min(data)
+    assert periods.last_day(has_data, first_day) == max(data)
+    assert len(probed) < 25
     assert periods.first_day(lambda since, until: False, None) is None
 
 
@@ -128,7 +128,10 @@ def test_names(wish, taken, name):
     ],
 )
 def test_which_date_looks_like_the_events(fields, best):
-    assert max((DateField(*one) for one in fields), key=lambda one: one.rank).path == best
+    assert (
+        max((DateField(*field) for field in fields), key=lambda candidate: candidate.rank).path
+        == best
+    )
 
 
 def test_odd_names_and_comments_make_a_file_that_loads(tmp_path):
@@ -142,12 +145,12 @@ def test_odd_names_and_comments_make_a_file_that_loads(tmp_path):
     )
     old = FoundSource("loki", {"url": "http://h"}, "L", None, "?", (), Day.parse("1970-01-01"))
     written = LakeToml("s3://bucket", [source, old], {"region": "r"})
-    found = tomllib.loads(written.render())
-    assert [d["collection"] for d in found["dataset"]] == ["a\"b'\n", "größe 日"]
-    assert [d["name"] for d in found["dataset"]] == ["a", "b"]
-    assert found["hot"] == {"mongo": 5, "loki": 30}
+    loaded = tomllib.loads(written.render())
+    assert [d["collection"] for d in loaded["dataset"]] == ["a\"b'\n", "größe 日"]
+    assert [d["name"] for d in loaded["dataset"]] == ["a", "b"]
+    assert loaded["hot"] == {"mongo": 5, "loki": 30}
     assert "loki = 30  # unknown (?): the default, correct it" in written.render()
-    assert "first_day" not in found["lake"]  # 1970 is a mistake in the data
+    assert "first_day" not in loaded["lake"]  # 1970 is a mistake in the data
     assert "LAKE_X holds what is secret" in written.render()
 
 

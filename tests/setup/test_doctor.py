@@ -39,13 +39,13 @@ def doctor(lake, tmp_path):
         code, out, err = lake("doctor", "--json")
         assert all("does not answer" in line for line in err.splitlines())
         answer = json.loads(out)
-        found: dict[str, list[tuple[str, str]]] = {}
+        by_subject: dict[str, list[tuple[str, str]]] = {}
         for check in answer["checks"]:
             line = f"{check['found']} → {check['remedy']}"
-            found.setdefault(check["subject"], []).append((check["state"], line))
+            by_subject.setdefault(check["subject"], []).append((check["state"], line))
         assert answer["fail"] == sum(c["state"] == "fail" for c in answer["checks"])
         assert code == (1 if answer["fail"] else 0)
-        return code, found
+        return code, by_subject
 
     return run
 
@@ -64,9 +64,9 @@ def mongo(events, mongo_uri, mongo_database) -> str:
     return MONGO.format(uri=mongo_uri, database=mongo_database)
 
 
-def told(checks, subject, state) -> str:
+def only_line(checks, subject, state) -> str:
     """The one check of that subject and state."""
-    lines = [line for one, line in checks.get(subject, ()) if one == state]
+    lines = [line for line_state, line in checks.get(subject, ()) if line_state == state]
     assert len(lines) == 1, checks
     return lines[0]
 
@@ -92,13 +92,13 @@ def test_no_configuration_and_a_wrong_one(doctor, lake, tmp_path):
     assert "→ `lake init` writes one" in out
     code, checks = doctor("[lake]\nroot = 'x'\ncolour = 1\n")
     assert list(checks) == ["configuration"]
-    assert "unknown key 'colour'" in told(checks, "configuration", "fail")
+    assert "unknown key 'colour'" in only_line(checks, "configuration", "fail")
 
 
 def test_no_datasets_and_overrides_are_told(doctor, monkeypatch):
     monkeypatch.setenv("LAKE_HOT__LOKI", "7")
     _, checks = doctor("[lake]\nroot = 'x'\n")
-    line = told(checks, "configuration", "warn")
+    line = only_line(checks, "configuration", "warn")
     assert "overridden by LAKE_HOT__LOKI" in line
     assert "[[dataset]]" in line
 
@@ -124,23 +124,23 @@ def test_a_wrong_s3_secret(doctor, s3, s3_root, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong-secret-of-doctor")
     _, checks = doctor(S3.format(root=s3_root, **s3))
     for subject in ("store", "queries"):
-        assert "credentials" in told(checks, subject, "fail")
+        assert "credentials" in only_line(checks, subject, "fail")
     assert "wrong-secret-of-doctor" not in json.dumps(checks)
 
 
 def test_an_unknown_bucket_and_a_server_that_is_away(doctor, s3):
     _, checks = doctor(S3.format(root="s3://no-such-bucket", **s3))
-    assert "no such bucket" in told(checks, "store", "fail")
+    assert "no such bucket" in only_line(checks, "store", "fail")
     port = free_ports(["s3"])["s3"]
     s3["endpoint_url"] = f"http://127.0.0.1:{port}"
     _, checks = doctor(S3.format(root="s3://no-such-bucket", **s3))
-    assert "can't be reached" in told(checks, "store", "fail")
+    assert "can't be reached" in only_line(checks, "store", "fail")
 
 
 def test_a_root_that_is_no_directory(doctor, tmp_path):
     (tmp_path / "data").write_text("a file")
     _, checks = doctor("[lake]\nroot = 'data'\n")
-    assert "a file stands where" in told(checks, "store", "fail")
+    assert "a file stands where" in only_line(checks, "store", "fail")
 
 
 def test_what_killed_exports_left(doctor, tmp_path):
@@ -149,7 +149,7 @@ def test_what_killed_exports_left(doctor, tmp_path):
     (tmp_path / "data/.parts/new").write_text("x")
     os.utime(tmp_path / "data/.parts/old", (0, 0))
     _, checks = doctor("[lake]\nroot = 'data'\n")
-    assert "1 unfinished files" in told(checks, "store", "warn")
+    assert "1 unfinished files" in only_line(checks, "store", "warn")
 
 
 def test_a_mongo_that_is_away_stops_no_other_check(doctor, mongo, mongo_uri, monkeypatch):
@@ -157,7 +157,7 @@ def test_a_mongo_that_is_away_stops_no_other_check(doctor, mongo, mongo_uri, mon
     away = mongo.replace(mongo_uri, f"mongodb://127.0.0.1:{port}/?serverSelectionTimeoutMS=300")
     monkeypatch.setattr("lake.systems.mongo.diagnosis._PATIENCE_S", 1.0)
     _, checks = doctor(away)
-    assert "no MongoDB server answers" in told(checks, "mongo", "fail")
+    assert "no MongoDB server answers" in only_line(checks, "mongo", "fail")
     assert "store" in checks
     assert "programs" in checks
 
@@ -166,7 +166,7 @@ def test_a_collection_that_is_not_there_stops_no_other_check(doctor, mongo):
     second = mongo[mongo.index("[[dataset]]") :].replace('name = "events"', 'name = "others"')
     first = mongo.replace('collection = "events"', 'collection = "event"')
     _, checks = doctor(first + second)
-    line = told(checks, "dataset events", "fail")
+    line = only_line(checks, "dataset events", "fail")
     assert "no collection 'event'" in line
     assert "one of events" in line
     assert [state for state, _ in checks["dataset others"]] == ["ok", "ok"]
@@ -188,11 +188,11 @@ def test_a_field_that_no_document_has_gets_no_advice_to_index_it(doctor, mongo):
 
 def test_options_of_the_uri(doctor, mongo, mongo_uri):
     _, checks = doctor(mongo.replace(mongo_uri, f"{mongo_uri}/?useUnifiedTopology=true"))
-    assert "useUnifiedTopology" in told(checks, "mongo", "warn")
+    assert "useUnifiedTopology" in only_line(checks, "mongo", "warn")
     _, checks = doctor(mongo.replace(mongo_uri, f"{mongo_uri}/?tlsCAFil=/x"))
-    assert "did you mean tlscafile?" in told(checks, "mongo", "fail")
+    assert "did you mean tlscafile?" in only_line(checks, "mongo", "fail")
     _, checks = doctor(mongo.replace(mongo_uri, f"{mongo_uri}/?tls=true&tlsCAFile=/nowhere"))
-    assert "the file of tlsCAFile can't be read" in told(checks, "mongo", "fail")
+    assert "the file of tlsCAFile can't be read" in only_line(checks, "mongo", "fail")
     assert "programs" in checks
 
 
@@ -214,12 +214,12 @@ def test_documents_that_python_cannot_decode(doctor, lake, mongo, events, mongo_
 
 def test_time_fields(doctor, mongo, events):
     _, checks = doctor(mongo.replace('time_field = "at"', 'time_field = "b"'))
-    line = told(checks, "dataset events", "fail")
+    line = only_line(checks, "dataset events", "fail")
     assert "none of 8 sampled documents has a date in 'b'" in line
     assert "dates are in: at" in line
     events.insert_many([{"at": "yesterday"}] * 1 + [{"x": n} for n in range(3)])
     _, checks = doctor(mongo)
-    assert "a date in 50% of a sample" in told(checks, "dataset events", "warn")
+    assert "a date in 50% of a sample" in only_line(checks, "dataset events", "warn")
     code, checks = doctor(mongo + 'time_fallback = "_id"\n')
     assert code == 0
     assert "warn" not in dict(checks["dataset events"])
@@ -228,13 +228,13 @@ def test_time_fields(doctor, mongo, events):
 def test_indexes_and_time_to_live(doctor, mongo, events):
     events.drop_index("at_1")
     _, checks = doctor(mongo)
-    assert "db.getCollection('events').createIndex({'at': 1})" in told(
+    assert "db.getCollection('events').createIndex({'at': 1})" in only_line(
         checks, "dataset events", "warn"
     )
     events.create_index("at", expireAfterSeconds=5 * 86_400)
     code, checks = doctor(mongo)
     assert code == 1
-    line = told(checks, "dataset events", "fail")
+    line = only_line(checks, "dataset events", "fail")
     assert "keeps 5 days only, [hot] mongo = 10" in line
     assert "set [hot] mongo = 5" in line
     assert doctor(mongo.replace("mongo = 10", "mongo = 5"))[0] == 0
@@ -242,7 +242,7 @@ def test_indexes_and_time_to_live(doctor, mongo, events):
 
 def test_an_empty_collection(doctor, mongo, events):
     events.delete_many({})
-    assert "empty" in told(doctor(mongo)[1], "dataset events", "warn")
+    assert "empty" in only_line(doctor(mongo)[1], "dataset events", "warn")
 
 
 def test_a_database_that_is_gone(doctor, mongo, events, lake):
@@ -250,7 +250,7 @@ def test_a_database_that_is_gone(doctor, mongo, events, lake):
     text = mongo.partition("[[dataset]]")[0]
     status, checks = doctor(text)
     assert status == 1
-    line = told(checks, "mongo", "fail")
+    line = only_line(checks, "mongo", "fail")
     assert f"no database {events.database.name!r}" in line
     assert "correct `database`" in line
 
@@ -291,7 +291,7 @@ GOOD = {"query": "http_server_requests_seconds_count", "mode": "range", "selecto
 )
 def test_queries_and_selectors(doctor, endpoints, changes, subject, state, text):
     _, checks = doctor(HTTP.format(**endpoints, **(GOOD | changes)))
-    assert text in told(checks, subject, state)
+    assert text in only_line(checks, subject, state)
     assert checks["prometheus"][0][0] == checks["loki"][0][0] == "ok"
 
 
@@ -299,18 +299,18 @@ def test_servers_that_are_away_or_swapped(doctor, endpoints):
     port = free_ports(["x"])["x"]
     away = endpoints | {"prometheus": f"http://127.0.0.1:{port}"}
     _, checks = doctor(HTTP.format(**away, **GOOD))
-    assert "connection failed" in told(checks, "prometheus", "fail")
+    assert "connection failed" in only_line(checks, "prometheus", "fail")
     assert checks["loki"][0][0] == "ok"
     swapped = {"prometheus": endpoints["loki"], "loki": endpoints["prometheus"]}
     _, checks = doctor(HTTP.format(**swapped, **GOOD))
     for source in swapped:
-        assert f"[sources.{source}]" in told(checks, source, "fail")
+        assert f"[sources.{source}]" in only_line(checks, source, "fail")
 
 
 def test_retention_shorter_than_configured(doctor, endpoints):
     hot = "[hot]\nprometheus = 40000\n"
     _, checks = doctor(HTTP.format(**endpoints, **GOOD) + hot)
-    line = told(checks, "prometheus", "fail")
+    line = only_line(checks, "prometheus", "fail")
     assert "keeps 36500 days only" in line
 
 
@@ -327,7 +327,7 @@ def test_what_snapshots_read(doctor, filled, endpoints, tmp_path):
     assert [state for state, _ in lines] == ["ok"] * 4
     away = section.format("prometheus", tmp_path / "p") + section.format("loki", tmp_path / "l")
     _, checks = doctor(plain + away + f"config_file = '{tmp_path / 'c.yml'}'\n")
-    line = told(checks, "snapshots of prometheus", "warn")
+    line = only_line(checks, "snapshots of prometheus", "warn")
     assert f"[snapshots.prometheus] data_dir: no such directory: {tmp_path / 'p'}" in line
     assert "mount the volume here (writable)" in line
     (_, directory), (_, file) = checks["snapshots of loki"]
@@ -341,10 +341,10 @@ class Flags(BaseHTTPRequestHandler):
     answer = b""
 
     def do_GET(self) -> None:
-        found = self.path.startswith("/api/v1/status/flags") and self.answer
-        self.send_response(200 if found else 503)
+        is_flags = self.path.startswith("/api/v1/status/flags") and self.answer
+        self.send_response(200 if is_flags else 503)
         self.end_headers()
-        self.wfile.write(self.answer if found else b"")
+        self.wfile.write(self.answer if is_flags else b"")
 
     def log_message(self, *_: object) -> None:
         """Nothing."""
@@ -396,7 +396,11 @@ def test_coverage(doctor, mongo, tmp_path, first, missing, state, text):
         if back not in missing:
             write_manifest(store, Manifest(day=str(today.plus(-back)), **FIELDS))
     _, checks = doctor(mongo)
-    lines = [line for one, line in checks["dataset events"] if one == state and text in line]
+    lines = [
+        line
+        for line_state, line in checks["dataset events"]
+        if line_state == state and text in line
+    ]
     assert len(lines) == 1, checks
     if state != "ok":
         assert f"lake export events --from {today.plus(-max(missing))} --to {today}" in lines[0]
@@ -408,7 +412,7 @@ def test_a_damaged_manifest_covers_nothing(doctor, mongo, tmp_path):
         write_manifest(store, Manifest(day=str(today.plus(-back)), **FIELDS))
     store.write(manifest_key("events", today.plus(-2)), b"{")
     _, checks = doctor(mongo)
-    assert "1 day is not exported" in told(checks, "dataset events", "warn")
+    assert "1 day is not exported" in only_line(checks, "dataset events", "warn")
 
 
 def test_mongodump_where_it_is_wanted(doctor, monkeypatch):

@@ -31,14 +31,14 @@ def test_the_first_commands(lake, loki_program, tmp_path):
 
         code, out, _ = lake("doctor", "--json")
         report = json.loads(out)
-        failed = [one for one in report["checks"] if one["state"] == "fail"]
+        failed = [check for check in report["checks"] if check["state"] == "fail"]
         assert (code, failed) == (0, [])
-        loki = [one["found"] for one in report["checks"] if one["subject"] == "loki"]
-        assert any(loki_program.version in found for found in loki)
+        loki = [check["found"] for check in report["checks"] if check["subject"] == "loki"]
+        assert any(loki_program.version in text for text in loki)
 
         code, out, err = lake("export", "--day", str(DAY), "--json")
         assert code == 0, err
-        assert [one["rows"] for one in json.loads(out)["partitions"]] == [2 * LINES]
+        assert [partition["rows"] for partition in json.loads(out)["partitions"]] == [2 * LINES]
         assert lake("verify", "--source")[0] == 0
         code, out, _ = lake(
             "query", "--json", f"SELECT DISTINCT level FROM {table['name']}_with_level"

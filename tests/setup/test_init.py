@@ -42,14 +42,14 @@ def test_init_doctor_export_verify(lake, endpoints, filled, tmp_path):
 
     code, out, _ = lake("doctor", "--json")
     assert code == 0
-    found = [c for c in json.loads(out)["checks"] if c["state"] != "ok"]
+    problems = [c for c in json.loads(out)["checks"] if c["state"] != "ok"]
     # Which programs are here differs. The servers' directories are not where images have them.
-    assert {(c["subject"], c["state"]) for c in found} - {("programs", "warn")} == {
+    assert {(c["subject"], c["state"]) for c in problems} - {("programs", "warn")} == {
         ("coverage", "warn"),
         ("snapshots of prometheus", "warn"),
         ("snapshots of loki", "warn"),
     }
-    missing = sorted(c["found"].split(":")[0] for c in found if "snapshots" in c["subject"])
+    missing = sorted(c["found"].split(":")[0] for c in problems if "snapshots" in c["subject"])
     assert missing == [
         "[snapshots.loki] config_file",
         "[snapshots.loki] data_dir",
@@ -69,8 +69,8 @@ def test_init_doctor_export_verify(lake, endpoints, filled, tmp_path):
     assert lake("verify", "--source")[0] == 0
     code, out, _ = lake("doctor", "--json")
     checks = json.loads(out)["checks"]
-    told = [c["found"] for c in checks if "exported from" in c["found"]]
-    assert len(told) == len(tables)
+    coverage = [c["found"] for c in checks if "exported from" in c["found"]]
+    assert len(coverage) == len(tables)
 
 
 @pytest.fixture
@@ -95,20 +95,20 @@ def collections(mongo_uri, mongo_database):
 def test_collections_and_their_time_fields(lake, collections, tmp_path):
     code, out, _ = lake("init", "--mongo", collections, "--json")
     assert code == 0
-    told = json.loads(out)
-    found = {d["collection"]: d for d in read(tmp_path / "lake.toml")["dataset"]}
-    assert found["withTtl"]["name"] == "with_ttl"
-    assert {name: d.get("time_field") for name, d in found.items()} == {
+    printed = json.loads(out)
+    collections_ = {d["collection"]: d for d in read(tmp_path / "lake.toml")["dataset"]}
+    assert collections_["withTtl"]["name"] == "with_ttl"
+    assert {name: d.get("time_field") for name, d in collections_.items()} == {
         "withTtl": "createdAt",
         "held": "at",
         "nested": "meta.when",
         "partly": "ts",
         "by_id": None,
     }
-    assert found["by_id"]["time_fallback"] == "_id"
-    assert set(told["left_out"]) == {"timeless", "nothing"}
-    assert told["hot"] == {"mongo": 30}
-    assert told["first_day"] == str(Day.today().plus(-4))
+    assert collections_["by_id"]["time_fallback"] == "_id"
+    assert set(printed["left_out"]) == {"timeless", "nothing"}
+    assert printed["hot"] == {"mongo": 30}
+    assert printed["first_day"] == str(Day.today().plus(-4))
     text = (tmp_path / "lake.toml").read_text()
     assert "TTL 30 days" in text
     assert "NOT indexed" in text
@@ -118,7 +118,7 @@ def test_collections_and_their_time_fields(lake, collections, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("index", "hot", "told"),
+    ("index", "hot", "text"),
     [
         ({}, 3650, "nothing expires by itself"),
         ({"expireAfterSeconds": 2**31 - 1}, 3650, "nothing expires by itself"),
@@ -126,7 +126,7 @@ def test_collections_and_their_time_fields(lake, collections, tmp_path):
         ({"expireAfterSeconds": 7 * 86_400}, 7, "shortest TTL"),
     ],
 )
-def test_what_expires(lake, mongo_uri, mongo_database, tmp_path, index, hot, told):
+def test_what_expires(lake, mongo_uri, mongo_database, tmp_path, index, hot, text):
     now = datetime.now(UTC)
     name = "at" if hot == 7 else "expireAt"
     with pymongo.MongoClient(mongo_uri) as client:
@@ -136,7 +136,7 @@ def test_what_expires(lake, mongo_uri, mongo_database, tmp_path, index, hot, tol
     assert lake("init", "--mongo", f"{mongo_uri}/{mongo_database}")[0] == 0
     assert read(tmp_path / "lake.toml")["hot"] == {"mongo": hot}
     line = next(x for x in (tmp_path / "lake.toml").read_text().splitlines() if "mongo = " in x)
-    assert told in line
+    assert text in line
 
 
 def test_the_database_has_to_be_clear(lake, filled, mongo_uri, collections):
@@ -210,12 +210,12 @@ def test_s3_options_and_the_bucket(lake, collections, tmp_path, s3):
     assert f"Bucket {bucket} does not exist yet" in err
     assert f"aws s3 mb s3://{bucket} --endpoint-url {s3['endpoint_url']}" in err
     client = boto3.client("s3", endpoint_url=s3["endpoint_url"], region_name=s3["region"])
-    assert bucket not in {found["Name"] for found in client.list_buckets()["Buckets"]}
+    assert bucket not in {entry["Name"] for entry in client.list_buckets()["Buckets"]}
 
-    for told in ("created", "exists"):  # the second time it is there
+    for verb in ("created", "exists"):  # the second time it is there
         code, _, err = lake("init", *arguments, *options, "--create-bucket", "--force")
-        assert (code, err.splitlines()[-1]) == (0, f"Bucket {bucket} {told}.")
-    assert bucket in {found["Name"] for found in client.list_buckets()["Buckets"]}
+        assert (code, err.splitlines()[-1]) == (0, f"Bucket {bucket} {verb}.")
+    assert bucket in {entry["Name"] for entry in client.list_buckets()["Buckets"]}
     code, _, err = lake("init", *arguments, *options, "--force")
     assert (code, "Bucket" in err) == (0, False)
     checks = json.loads(lake("doctor", "--json")[1])["checks"]
@@ -244,7 +244,7 @@ def test_an_s3_server_that_is_away_does_not_lose_the_file(lake, collections, tmp
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "text"),
     [
         ((), 2, "--mongo URI, --prometheus URL or --loki URL"),
         (("--mongo", "localhost:27017"), 2, "mongodb://"),
@@ -252,10 +252,10 @@ def test_an_s3_server_that_is_away_does_not_lose_the_file(lake, collections, tmp
         (("--mongo", "mongodb://me:a/b@h"), 2, "percent-encode"),
     ],
 )
-def test_wrong_addresses(lake, tmp_path, arguments, code, told):
-    found = lake("init", *arguments)
-    assert (found[0], found[1]) == (code, "")
-    assert told in found[2]
+def test_wrong_addresses(lake, tmp_path, arguments, code, text):
+    result = lake("init", *arguments)
+    assert (result[0], result[1]) == (code, "")
+    assert text in result[2]
     assert not (tmp_path / "lake.toml").exists()
 
 
@@ -326,6 +326,6 @@ def test_addresses_may_come_from_the_environment_alone(lake, collections, tmp_pa
     monkeypatch.setenv("LAKE_SOURCES__MONGO__URI", collections)
     monkeypatch.setenv("LAKE_SOURCES__MONGO__DATABASE", "nothing_there")
     assert lake("init")[0] == 0
-    found = read(tmp_path / "lake.toml")
-    assert found["sources"]["mongo"]["database"] == "nothing_there"
-    assert "dataset" not in found
+    written = read(tmp_path / "lake.toml")
+    assert written["sources"]["mongo"]["database"] == "nothing_there"
+    assert "dataset" not in written

@@ -29,11 +29,11 @@ def place(tmp_path: Path) -> Callable[..., Place]:
         if s3:
             lines += ["[s3]", f'endpoint_url = "{s3["endpoint_url"]}"', f'region = "{REGION}"']
         for table, values in tables.items():
-            for one in values if isinstance(values, list) else [values]:
+            for section in values if isinstance(values, list) else [values]:
                 double = isinstance(values, list)
                 head = table.replace("__", ".")
                 lines.append(f"[[{head}]]" if double else f"[{head}]")
-                lines += [f"{key} = {json.dumps(value)}" for key, value in one.items()]
+                lines += [f"{key} = {json.dumps(value)}" for key, value in section.items()]
         folder = tmp_path / name
         folder.mkdir()
         (folder / "lake.toml").write_text("\n".join(lines) + "\n")

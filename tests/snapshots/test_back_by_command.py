@@ -46,10 +46,14 @@ def test_the_commands_from_end_to_end(here, lake, own_prometheus, tmp_path):
     assert (code, "no snapshots yet" in out) == (0, True)
     code, out, err = lake("snapshot", "prometheus", "--json", *config)
     assert code == 0, err
-    told = json.loads(out)
-    assert (told["system"], told["day"], told["counts"]["day_samples"]) == ("prometheus", T, 8640)
-    assert told["whole_days"] == [D]
-    assert 0 < told["sent_bytes"] == told["bytes"]
+    printed = json.loads(out)
+    assert (printed["system"], printed["day"], printed["counts"]["day_samples"]) == (
+        "prometheus",
+        T,
+        8640,
+    )
+    assert printed["whole_days"] == [D]
+    assert 0 < printed["sent_bytes"] == printed["bytes"]
     code, out, _ = lake("snapshot", "prometheus", "--day", T, *config)
     assert f"restore with: lake restore prometheus --snapshot {T} --into DIR --serve" in out
     assert f"holds whole: {D}" in out
@@ -89,7 +93,7 @@ def test_the_commands_from_end_to_end(here, lake, own_prometheus, tmp_path):
     code, out, _ = lake("snapshots", "remove", "prometheus", "--day", T, "--json", *config)
     assert json.loads(out)["freed_bytes"] > 0
     assert lake("snapshots", "clean", *config)[0] == 0
-    left = [one.key for one in here.store.list("prometheus/") if "journal" not in one.key]
+    left = [stat.key for stat in here.store.list("prometheus/") if "journal" not in stat.key]
     assert left == ["prometheus/restore.py"]
 
 
@@ -123,7 +127,7 @@ def test_a_signal_right_after_the_address_is_the_orderly_end(restored):
 def test_what_is_damaged_is_not_relied_on_by_a_fresh_snapshot(here, lake):
     config = ("--config", str(here.config))
     here.take("prometheus", DAY)
-    biggest = max(here.manifest("prometheus", DAY).objects, key=lambda one: one.bytes)
+    biggest = max(here.manifest("prometheus", DAY).objects, key=lambda stored: stored.bytes)
     content = bytearray(here.store.read(biggest.key))
     content[len(content) // 2] ^= 1
     here.store.write(biggest.key, bytes(content))
@@ -238,6 +242,6 @@ def test_an_interrupted_snapshot_ends_in_order(here):
         env={**os.environ, "LAKE_FAULT": "SIGTERM begin prometheus/*/packs/*"},
     )
     assert process.wait(60) == 130
-    assert not [one for one in here.store.list("") if "manifest" in one.key]
+    assert not [stat for stat in here.store.list("") if "manifest" in stat.key]
     data = Path(here.settings.snapshots.prometheus.data_dir)
     assert list((data / "snapshots").iterdir()) == []

@@ -52,15 +52,15 @@ def test_a_damaged_object_is_named(folders, tmp_path, damage):
     folders.take(DAY.plus(1))  # another day's, of the same size
     own = read_snapshot(folders.store, "loki", DAY).objects
     other = read_snapshot(folders.store, "loki", DAY.plus(1)).objects
-    keys = [one.key for one in own if one.bytes == PIECE // 2 and one not in other]
-    keys += [one.key for one in other if one.bytes == PIECE // 2 and one not in own]
+    keys = [stored.key for stored in own if stored.bytes == PIECE // 2 and stored not in other]
+    keys += [stored.key for stored in other if stored.bytes == PIECE // 2 and stored not in own]
     damage(folders.store, keys)
-    told, found = DAMAGES[damage]
+    what, text = DAMAGES[damage]
     manifest = read_snapshot(folders.store, "loki", DAY)
     (problem,) = verify_snapshot(folders.store, manifest).problems
     assert keys[0] in problem
-    assert found in problem
-    with pytest.raises(Incomplete, match=told) as failed:
+    assert text in problem
+    with pytest.raises(Incomplete, match=what) as failed:
         folders.restore(tmp_path / "into")
     assert keys[0] in failed.value.parts["where"]
     assert not (tmp_path / "into/x/large-0").exists()
@@ -77,7 +77,7 @@ def test_a_part_of_a_pack_that_is_altered_is_named(folders, tmp_path):
     manifest = read_snapshot(folders.store, "loki", DAY)
     (pack,) = manifest.objects
     content = bytearray(folders.store.read(pack.key))
-    victim = next(one for one in manifest.files if one.path.endswith("file-7"))
+    victim = next(file for file in manifest.files if file.path.endswith("file-7"))
     content[victim.offset] ^= 255
     folders.store.write(pack.key, bytes(content))
     with pytest.raises(Incomplete, match="altered") as failed:
@@ -98,11 +98,11 @@ GARBAGE = {
 def test_a_manifest_that_is_garbage(folders, tmp_path, kind):
     folders.fill(files=1)
     folders.take()
-    told = json.loads(folders.store.read(KEY))
+    manifest = json.loads(folders.store.read(KEY))
     if kind == "another day's":
-        told["day"] = "2020-01-01"
-    told["unheard_of"] = 1
-    content = GARBAGE[kind] or json.dumps(told).encode()
+        manifest["day"] = "2020-01-01"
+    manifest["unheard_of"] = 1
+    content = GARBAGE[kind] or json.dumps(manifest).encode()
     folders.store.write(KEY, content)
     for read in (
         lambda: read_snapshot(folders.store, "loki", DAY),
@@ -120,16 +120,18 @@ def test_a_manifest_that_is_garbage(folders, tmp_path, kind):
     assert contents(tmp_path / "into/x") == contents(folders.source)
     folders.store.write(KEY, content)
     remove_snapshot(folders.store, "loki", DAY)
-    assert [one.day for one in list_snapshots(folders.store, ("loki",))] == [str(DAY.plus(1))]
+    assert [snapshot.day for snapshot in list_snapshots(folders.store, ("loki",))] == [
+        str(DAY.plus(1))
+    ]
 
 
 @pytest.mark.parametrize("path", ["../out", "/etc/out", "a/../../out", ""])
 def test_a_path_that_leads_out_is_refused(folders, tmp_path, path):
     folders.fill(files=0)
     folders.take()
-    told = json.loads(folders.store.read(KEY))
-    told["files"][-1]["path"] = path
-    folders.store.write(KEY, json.dumps(told).encode())
+    manifest = json.loads(folders.store.read(KEY))
+    manifest["files"][-1]["path"] = path
+    folders.store.write(KEY, json.dumps(manifest).encode())
     with pytest.raises(BadData, match="leads out"):
         folders.restore(tmp_path / "into")
 
@@ -137,9 +139,9 @@ def test_a_path_that_leads_out_is_refused(folders, tmp_path, path):
 def test_pieces_that_leave_a_gap_are_refused(folders, tmp_path):
     folders.fill(files=1)
     folders.take()
-    told = json.loads(folders.store.read(KEY))
-    told["files"] = [one for one in told["files"] if one["at"] != PIECE]
-    folders.store.write(KEY, json.dumps(told).encode())
+    manifest = json.loads(folders.store.read(KEY))
+    manifest["files"] = [piece for piece in manifest["files"] if piece["at"] != PIECE]
+    folders.store.write(KEY, json.dumps(manifest).encode())
     with pytest.raises(BadData, match="gap"):
         folders.restore(tmp_path / "into")
 
@@ -190,11 +192,11 @@ def test_a_disk_that_gets_full(folders, tmp_path):
 def test_a_sample_reads_so_many_objects_and_lists_all(folders):
     folders.fill(files=10, size=PIECE // 2)
     manifest = folders.take().manifest
-    found = verify_snapshot(folders.store, manifest, sample_percent=30, seed=1)
-    assert (found.checked, found.problems) == (3, ())
+    finding = verify_snapshot(folders.store, manifest, sample_percent=30, seed=1)
+    assert (finding.checked, finding.problems) == (3, ())
     assert verify_snapshot(folders.store, manifest, sample_percent=0.01).checked == 1
-    for one in manifest.objects:
-        folders.store.write(one.key, bytes(one.bytes))
+    for stored in manifest.objects:
+        folders.store.write(stored.key, bytes(stored.bytes))
     assert len(verify_snapshot(folders.store, manifest, sample_percent=30).problems) == 3
     folders.store.delete(manifest.objects[0].key)
     problems = verify_snapshot(folders.store, manifest, sample_percent=0.01).problems

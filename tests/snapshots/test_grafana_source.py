@@ -19,13 +19,13 @@ URL = {"url": "http://127.0.0.1:9"}
 @pytest.fixture
 def grafana():
     """Records (method, path, token, body); `status` says what it answers to a method."""
-    asked, status = [], {"DELETE": 404, "POST": 200}
+    requests_, status = [], {"DELETE": 404, "POST": 200}
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             size = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(size)) if size else None
-            asked.append((self.command, self.path, self.headers.get("Authorization"), body))
+            requests_.append((self.command, self.path, self.headers.get("Authorization"), body))
             self.send_response(status[self.command])
             self.send_header("Content-Length", "2")
             self.end_headers()
@@ -39,16 +39,16 @@ def grafana():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/grafana/", asked, status
+    yield f"http://127.0.0.1:{server.server_port}/grafana/", requests_, status
     server.shutdown()
     server.server_close()
     thread.join()
 
 
 def test_a_source_is_there_while_the_server_is(grafana):
-    url, asked, status = grafana
+    url, requests_, status = grafana
     with added_to(url, "loki", "2026-07-05", URL, "two", {"GRAFANA_TOKEN": "t0ken"}):
-        (removed, added) = asked
+        (removed, added) = requests_
         status["DELETE"] = 200
     uid = "/grafana/api/datasources/uid/lake-loki-2026-07-05"
     assert removed == ("DELETE", uid, "Bearer t0ken", None)
@@ -63,26 +63,26 @@ def test_a_source_is_there_while_the_server_is(grafana):
         "jsonData": {"httpHeaderName1": "X-Scope-OrgID"},
         "secureJsonData": {"httpHeaderValue1": "two"},
     }
-    assert asked[2:] == [removed]
+    assert requests_[2:] == [removed]
 
 
 def test_an_error_takes_it_away_too(grafana):
-    url, asked, _ = grafana
+    url, requests_, _ = grafana
     with pytest.raises(KeyError), added_to(url, "prometheus", "2026-07-05", URL, "", {}):
         raise KeyError
-    assert [one[0] for one in asked] == ["DELETE", "POST", "DELETE"]
-    assert asked[0][2] is None
+    assert [request[0] for request in requests_] == ["DELETE", "POST", "DELETE"]
+    assert requests_[0][2] is None
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind", "told"),
+    ("answer", "kind", "text"),
     [
         (401, Refused, "GRAFANA_TOKEN"),
         (403, Refused, "GRAFANA_TOKEN"),
         (409, PermanentError, "409"),
     ],
 )
-def test_what_grafana_refuses_is_told(grafana, answer, kind, told):
+def test_what_grafana_refuses_is_told(grafana, answer, kind, text):
     url, _, status = grafana
     status["POST"] = answer
     with (
@@ -90,7 +90,7 @@ def test_what_grafana_refuses_is_told(grafana, answer, kind, told):
         added_to(url, "loki", "2026-07-05", URL, "", {"GRAFANA_TOKEN": "s3cret-t0ken"}),
     ):
         pass
-    assert told in str(failed.value)
+    assert text in str(failed.value)
     assert "s3cret-t0ken" not in str(failed.value)
 
 
@@ -108,9 +108,9 @@ def test_a_grafana_that_is_not_there():
 
 def test_provisioning_files(tmp_path):
     with write_provisioning(tmp_path, "prometheus", "2026-07-05", URL):
-        told = yaml.safe_load((tmp_path / PROVISIONING).read_text())
-        (source,) = told["datasources"]
-        assert told["apiVersion"] == 1
+        provisioning = yaml.safe_load((tmp_path / PROVISIONING).read_text())
+        (source,) = provisioning["datasources"]
+        assert provisioning["apiVersion"] == 1
         # Every key of it is one that Grafana documents for a provisioned data source.
         assert set(source) <= {"name", "uid", "type", "access", "url", "jsonData",
                                "secureJsonData", "orgId", "editable"}  # fmt: skip

@@ -101,7 +101,7 @@ def test_a_snapshot_whose_borrowed_objects_go_away_fails(folders, monkeypatch):
     monkeypatch.setattr(collecting.Collector, "finish", finish)
     with pytest.raises(Conflict.__mro__[1], match="went away meanwhile"):
         folders.take(DAY.plus(1))
-    assert [one.day for one in list_snapshots(folders.store, ("loki",))] == [str(DAY)]
+    assert [snapshot.day for snapshot in list_snapshots(folders.store, ("loki",))] == [str(DAY)]
 
 
 def test_removing_leaves_what_another_one_needs(folders, tmp_path):
@@ -115,7 +115,7 @@ def test_removing_leaves_what_another_one_needs(folders, tmp_path):
     assert 2 * PIECE < freed < 3 * PIECE  # large-0 alone
     assert verify_snapshot(folders.store, second.manifest).problems == ()
     assert remove_snapshot(folders.store, "loki", DAY.plus(1)) > 13 * PIECE
-    assert [one.key for one in folders.store.list("loki/")] == ["loki/restore.py"]
+    assert [stat.key for stat in folders.store.list("loki/")] == ["loki/restore.py"]
 
 
 def test_clean_waits_for_a_day(folders, monkeypatch):
@@ -128,7 +128,7 @@ def test_clean_waits_for_a_day(folders, monkeypatch):
     monkeypatch.setattr("lake.snapshot._UNFINISHED_AFTER_S", 0)
     time.sleep(1)  # a run's name tells the second
     assert clean(folders.store, "loki") == sum(stat.bytes for stat in left)
-    assert [one.key for one in folders.store.list("loki/")] == []
+    assert [stat.key for stat in folders.store.list("loki/")] == []
 
 
 def test_a_replaced_snapshot_is_cleaned(folders, monkeypatch):
@@ -151,7 +151,7 @@ def test_equal_contents_are_stored_once_however_many_travel_at_a_time(folders):
     (folders.source / "empty").touch()
     outcome = folders.take()
     stored = {stat.key: stat.bytes for stat in folders.store.list("loki/")}
-    objects = {one.key: one.bytes for one in outcome.manifest.objects}
+    objects = {stored.key: stored.bytes for stored in outcome.manifest.objects}
     del stored["loki/restore.py"]
     assert {key: size for key, size in stored.items() if "manifest" not in key} == objects
     assert sum(objects.values()) == outcome.sent_bytes == 2 * PIECE + 700
@@ -165,10 +165,10 @@ def test_a_file_that_changes_while_it_is_copied(folders, tmp_path, monkeypatch):
     changes = iter([b"a", b"b"])
 
     def digest(path, at, size):
-        found = original(path, at, size)
+        computed = original(path, at, size)
         if path == file and (change := next(changes, None)):
             path.write_bytes(change * (PIECE // 2))
-        return found
+        return computed
 
     monkeypatch.setattr(collecting, "_sha256", digest)
     folders.take()
@@ -181,10 +181,10 @@ def test_a_file_that_never_rests_is_an_error(folders, monkeypatch):
     file, original = folders.source / "large-0", collecting._sha256
 
     def digest(path, at, size):
-        found = original(path, at, size)
+        computed = original(path, at, size)
         if path == file:
             path.write_bytes(os.urandom(PIECE // 2))
-        return found
+        return computed
 
     monkeypatch.setattr(collecting, "_sha256", digest)
     with pytest.raises(collecting.TransientError, match="changes faster"):

@@ -39,13 +39,13 @@ def zigzag(value: int) -> bytes:
     return varint(value << 1 if value >= 0 else (-value << 1) - 1)
 
 
-def chunk(version: int, found: list[tuple[int, int, int]]) -> bytes:
+def chunk(version: int, spans: list[tuple[int, int, int]]) -> bytes:
     """As Loki's chunkenc writes one; the blocks' own content does not matter."""
     data = b"\x01\x2e\xe5\x6a" + bytes([version]) + (b"\x05" if version > 1 else b"")
-    data += b"metadata" * (version >= 4) + b"block" * len(found)
+    data += b"metadata" * (version >= 4) + b"block" * len(spans)
     at = len(data)
-    section = varint(len(found))
-    for lines, start, end in found:
+    section = varint(len(spans))
+    for lines, start, end in spans:
         section += varint(lines) + zigzag(start) + zigzag(end) + varint(9)
         section += varint(70_000) * (version >= 3) + varint(5)
     data += section + b"CRC!"
@@ -60,10 +60,10 @@ NS = st.integers(0, 2**62)
 
 
 @given(st.integers(1, 4), st.lists(st.tuples(st.integers(1, 2**31), NS, NS), max_size=300))
-def test_the_lines_of_a_chunk_of_every_version(version, found):
-    data = chunk(version, found)
+def test_the_lines_of_a_chunk_of_every_version(version, spans):
+    data = chunk(version, spans)
     read = blocks(lambda at, length: data[at : at + length], len(data))
-    assert [(one.lines, one.start_ns, one.end_ns) for one in read] == found
+    assert [(block.lines, block.start_ns, block.end_ns) for block in read] == spans
 
 
 @pytest.mark.parametrize("data", [b"", b"x" * 20, b"x" * 2000, bytes(2000), b"\xff" * 2000])
@@ -88,8 +88,8 @@ def test_lines_of_a_day_count_with_the_blocks_that_reach_into_it():
 )
 def test_names_of_objects_on_a_file_system(key, name):
     assert file_name(key) == name
-    found = parsed(name)
-    assert found is None if key.startswith("index") else (found.start_ms, found.end_ms) == (
+    chunk = parsed(name)
+    assert chunk is None if key.startswith("index") else (chunk.start_ms, chunk.end_ms) == (
         0x1A21, 0x1A22,
     )  # fmt: skip
 
@@ -137,13 +137,13 @@ NEW = {
 
 
 def changed(config: dict, path: str, value: object) -> dict:
-    found = copy.deepcopy(config)
+    copied = copy.deepcopy(config)
     *sections, key = path.split(".")
-    inner = found
+    inner = copied
     for name in sections:
         inner = inner.setdefault(name, {})
     inner[key] = value
-    return found
+    return copied
 
 
 def test_the_running_configuration_is_read_in_any_layout():
@@ -156,17 +156,17 @@ def test_the_running_configuration_is_read_in_any_layout():
 
 
 def test_the_newer_clients_directory_is_the_one_in_use():
-    found = places(NEW, Path("/loki"), FILE)
-    assert found.own_chunks == PurePosixPath("objects")
-    assert found.multi_tenant
+    layout = places(NEW, Path("/loki"), FILE)
+    assert layout.own_chunks == PurePosixPath("objects")
+    assert layout.multi_tenant
     older = changed(NEW, "storage_config.use_thanos_objstore", False)
     assert places(older, Path("/loki"), FILE).own_chunks == PurePosixPath("not-used")
 
 
 def test_directories_that_are_not_in_use_do_not_matter():
-    found = places(OLD, Path("/loki"), FILE)
-    assert found.wal is None
-    assert found.active == {"boltdb-shipper": PurePosixPath("active")}
+    layout = places(OLD, Path("/loki"), FILE)
+    assert layout.wal is None
+    assert layout.active == {"boltdb-shipper": PurePosixPath("active")}
 
 
 @pytest.mark.parametrize(
@@ -202,28 +202,28 @@ def test_the_secrets_of_a_bucket_come_from_the_file():
         file, "storage_config.object_store.s3",
         {**own, "secret_access_key": "********", "endpoint": "by-a-flag:1", "region": ""},
     )  # fmt: skip
-    found = places(running, Path("/loki"), FILE, file)
-    assert found.s3 == {
+    layout = places(running, Path("/loki"), FILE, file)
+    assert layout.s3 == {
         "bucketnames": "logs", "secret_access_key": "s3cr3t", "access_key_id": "id",
         "endpoint": "by-a-flag:1", "prefix": "x",
     }  # fmt: skip
-    assert "s3cr3t" not in repr(found)
-    assert "s3cr3t" not in str(found.to_json())
+    assert "s3cr3t" not in repr(layout)
+    assert "s3cr3t" not in str(layout.to_json())
 
 
 @pytest.mark.parametrize("config", [OLD, NEW])
 def test_a_layout_comes_back_from_the_manifest(config):
-    found = places(config, Path("/loki"), FILE)
-    again = LokiPlaces.of_json(found.to_json(), "manifest")
+    layout = places(config, Path("/loki"), FILE)
+    again = LokiPlaces.of_json(layout.to_json(), "manifest")
     for version in ((2, 9), (3, 0), (3, 7)):
         there = Path("/restored")
-        assert restored_config(again, there, version) == restored_config(found, there, version)
+        assert restored_config(again, there, version) == restored_config(layout, there, version)
     with pytest.raises(BadData):
         LokiPlaces.of_json({"chunks": "chunks"}, "manifest")
 
 
 def test_tsdb_is_not_for_an_old_loki():
-    new, old = (places(one, Path("/loki"), FILE) for one in (NEW, OLD))
+    new, old = (places(config, Path("/loki"), FILE) for config in (NEW, OLD))
     with pytest.raises(PermanentError, match="too old"):
         require_readable(new, version_of("2.2.1"), "loki")
     require_readable(new, version_of("3.7.9-main"), "loki")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from support.answers import loki_lines
-from support.loki_versions import PINNED, found
+from support.loki_versions import PINNED, binaries_by_version
 from support.places import DAY
 from support.system_loading import load_loki, takes_metadata
 
@@ -31,7 +31,7 @@ def place_of(place, stack: Stack, **snapshots):
 
 
 def pinned_program() -> Binary:
-    return found().get(PINNED) or install("loki", version=PINNED)
+    return binaries_by_version().get(PINNED) or install("loki", version=PINNED)
 
 
 @pytest.fixture(scope="module")
@@ -129,19 +129,19 @@ def test_chunks_that_do_not_account_for_the_lines(place, loki_program, monkeypat
         taken = here.take("loki").manifest
         assert taken.details["lines_in_chunks"] == taken.counts["day_lines"] == 900
         chunks = Path(endpoint["data_dir"]) / "chunks"
-        one = next(path for path in chunks.rglob("*") if path.is_file() and len(path.name) > 30)
-        whole = one.read_bytes()
-        one.write_bytes(bytes(len(whole) + 1))  # no chunk any more: its lines are in no count
+        chunk = next(path for path in chunks.rglob("*") if path.is_file() and len(path.name) > 30)
+        whole = chunk.read_bytes()
+        chunk.write_bytes(bytes(len(whole) + 1))  # no chunk any more: its lines are in no count
         damaged = here.take("loki", allow_shrink=True).manifest
         assert damaged.details["unaccounted_lines"] == 300
         assert damaged.details["unreadable_chunks"] == 1
         assert DAY in taken.held_days()
         assert DAY not in damaged.held_days()
         assert [str(DAY) in warning for warning in damaged.warnings()] == [True, True]
-        one.write_bytes(whole)
+        chunk.write_bytes(whole)
         taken = here.take("loki").manifest
         assert taken.warnings() == []
-        one.unlink()
+        chunk.unlink()
         with pytest.raises(Incomplete, match="do not account for") as failed:
             here.take("loki")
     assert "900 lines" in str(failed.value.parts["expected"])
@@ -156,7 +156,7 @@ def test_a_configuration_inside_the_data_directory_keeps_its_secrets(place, own_
     config.write_text(own + "\n# not used\n")
     here = place_of(place, own_loki, config_file=str(config))
     try:
-        files = [one.path for one in here.take("loki").manifest.files]
+        files = [file.path for file in here.take("loki").manifest.files]
     finally:
         config.unlink()
     assert "source-config.yml" in files

@@ -48,7 +48,7 @@ def database(mongo_uri, app_database):
 
 def filled(database) -> list[int]:
     """What other tools have been seen to lose. The order of the capped collection."""
-    database.req.insert_many([{"path": one} for one in ("/api/a", "/api/health", "/web")])
+    database.req.insert_many([{"path": path} for path in ("/api/a", "/api/health", "/web")])
     shown = {"path": {"$regex": "^/api", "$ne": "/api/health"}}
     database.command({"create": "api", "viewOn": "req", "pipeline": [{"$match": shown}]})
     rule = {"email": {"$regex": "@example", "$exists": True, "$type": "string"}}
@@ -67,9 +67,9 @@ def filled(database) -> list[int]:
     return order
 
 
-def without_ttl(found: dict) -> dict:
-    found["series"]["options"].pop("expireAfterSeconds", None)
-    return found
+def without_ttl(content: dict) -> dict:
+    content["series"]["options"].pop("expireAfterSeconds", None)
+    return content
 
 
 @pytest.mark.slow
@@ -88,16 +88,16 @@ def test_nothing_of_a_database_is_lost_or_changed(
     if way == "without mongorestore":
         monkeypatch.setenv("PATH", "")
     with here.served("mongo") as served, pymongo.MongoClient(served.endpoint["uri"]) as client:
-        found = without_ttl(mongo_database(served.endpoint["uri"], app_database))
+        restored = without_ttl(mongo_database(served.endpoint["uri"], app_database))
         back = client[app_database]
-        assert [one["_id"] for one in back.audit.find()] == order
-        assert [one["path"] for one in back.api.find()] == ["/api/a"]
+        assert [document["_id"] for document in back.audit.find()] == order
+        assert [document["path"] for document in back.api.find()] == ["/api/a"]
         assert back.series.count_documents({"v": {"$gte": 50}}) == 100
         options = next(back.list_collections(filter={"name": "series"}))["options"]
         assert options.get("expireAfterSeconds", "off") == "off"  # nothing expires here
     assert served.checked["documents"]["series"] == 200
     assert any("series" in remark for remark in served.remarks)
-    assert found == expected
+    assert restored == expected
 
 
 @pytest.mark.skipif(not which("mongorestore"), reason="mongorestore is not on PATH")
@@ -115,14 +115,14 @@ def test_our_layout_is_what_mongorestore_takes(here, database, mongo_uri, app_da
          "--maintainInsertionOrder", *names, str(dump)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    found = mongo_database(mongo_uri, target)
+    restored = mongo_database(mongo_uri, target)
     database.client.drop_database(target)
     assert done.returncode == 0, done.stderr
     # A bucket for each host: MongoDB itself would now show 200 measurements.
-    assert len(found.pop("system.buckets.series")["documents"]) == 3
-    series, before = found.pop("series"), expected.pop("series")
+    assert len(restored.pop("system.buckets.series")["documents"]) == 3
+    series, before = restored.pop("series"), expected.pop("series")
     assert series["options"]["timeseries"] == before["options"]["timeseries"]
-    assert found == expected
+    assert restored == expected
 
 
 def test_a_database_that_is_gone_leaves_the_good_snapshot(here, database, mongo_uri):
@@ -159,7 +159,7 @@ def test_a_much_smaller_snapshot_takes_no_place(here, database, later):
     assert failed.value.parts["expected"].startswith("documents: about 550")
     assert "--allow-shrink" in failed.value.parts["remedy"]
     assert here.manifest("mongo") == good
-    assert [one.key for one in here.store.list("mongo/") if "manifest" in one.key] == [
+    assert [stat.key for stat in here.store.list("mongo/") if "manifest" in stat.key] == [
         snapshot_manifest_key("mongo", TODAY)
     ]
     smaller = here.take("mongo", on, allow_shrink=True).manifest
@@ -177,9 +177,9 @@ def test_the_counts_by_day_are_the_sources(here, database):
     expected = {}
     for ago in range(1, 6):
         day = TODAY.plus(-ago)
-        found = sum(one["at"] == day.start for one in rows)
-        if found:
-            expected[str(day)] = found
+        count = sum(row["at"] == day.start for row in rows)
+        if count:
+            expected[str(day)] = count
     assert manifest.details["documents_by_day"] == {"d": expected}
     assert manifest.whole_days == [str(DAY.plus(-ago)) for ago in (3, 2, 1, 0)]
 
@@ -263,9 +263,9 @@ def test_the_snapshot_that_holds_a_day(here, database):
     for day in (TODAY, DAY.plus(-9)):
         with pytest.raises(Missing, match=f"no snapshot of mongo holds {day} whole") as failed:
             snapshot_holding(here.store, "mongo", day)
-        told = failed.value.parts["found"]
-        assert f"{TODAY} holds {DAY.plus(-3)} … {DAY}" in told
-        assert f"{TODAY.plus(-1)} holds {oldest} … {DAY.plus(-1)}" in told
+        message = failed.value.parts["found"]
+        assert f"{TODAY} holds {DAY.plus(-3)} … {DAY}" in message
+        assert f"{TODAY.plus(-1)} holds {oldest} … {DAY.plus(-1)}" in message
         assert "--snapshot" in failed.value.parts["remedy"]
 
 
@@ -278,9 +278,9 @@ def test_a_manifest_of_an_earlier_version(here, database):
     old = text[:start] + text[text.index(b"]", start) + 1 :]
     here.store.delete(snapshot_manifest_key("mongo", TODAY))
     here.store.write(snapshot_manifest_key("mongo", DAY), old)
-    found = snapshot_holding(here.store, "mongo", DAY)
-    assert found == read_snapshot(here.store, "mongo", DAY)
-    assert found.whole_days is None
+    holding = snapshot_holding(here.store, "mongo", DAY)
+    assert holding == read_snapshot(here.store, "mongo", DAY)
+    assert holding.whole_days is None
 
 
 def test_buckets_that_nothing_here_unpacks_are_left_out_and_said(

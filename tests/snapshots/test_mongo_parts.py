@@ -70,8 +70,8 @@ def test_operators_of_views_and_validators():
         "path": {"$regex": "^/api", "$ne": "/api/health"},
         "n": {"$regex": "a", "$options": "i"},
     }
-    told = {"collectionName": "v", "options": {"pipeline": [{"$match": match}]}}
-    assert loads(dumps(told)) == told
+    metadata = {"collectionName": "v", "options": {"pipeline": [{"$match": match}]}}
+    assert loads(dumps(metadata)) == metadata
     assert loads('{"collectionName": "c", "x": {"$date": "2026-07-01T00:00:00Z"}}')["x"] == (
         DatetimeMS(datetime(2026, 7, 1, tzinfo=UTC))
     )
@@ -79,9 +79,9 @@ def test_operators_of_views_and_validators():
 
 @given(some.binary(max_size=200), some.binary(max_size=200))
 @settings(max_examples=50, deadline=None)
-def test_the_checksum_is_that_of_ecma_182(one, other):
-    assert compiled_crc64(one) == crc64(one)
-    assert compiled_crc64(other, compiled_crc64(one)) == crc64(one + other)
+def test_the_checksum_is_that_of_ecma_182(data, other):
+    assert compiled_crc64(data) == crc64(data)
+    assert compiled_crc64(other, compiled_crc64(data)) == crc64(data + other)
 
 
 def test_the_checksum_of_the_catalogue():
@@ -100,16 +100,16 @@ def test_interleaved_blocks_are_sorted_out(tmp_path_factory, cut):
         documents = [{"_id": number + more, "x": "y" * more} for more in range(size)]
         number += size
         blocks.append(("app", name, documents))
-        expected[name] += [bson.encode(one) for one in documents]
+        expected[name] += [bson.encode(document) for document in documents]
     path = tmp_path_factory.mktemp("archive") / "x.archive.gz"
     path.write_bytes(written([described("app", name) for name in expected], blocks))
-    found = {name: [] for name in expected}
+    sorted_out = {name: [] for name in expected}
     with MongoArchive(path) as archive:
-        assert [one.name for one in archive.collections] == list(expected)
+        assert [collection.name for collection in archive.collections] == list(expected)
         for (database, name), documents in archive.documents():
             assert database == "app"
-            found[name] += documents
-    assert found == expected
+            sorted_out[name] += documents
+    assert sorted_out == expected
 
 
 def _damaged(archive: bytes, how: str) -> bytes:
@@ -186,25 +186,28 @@ def test_measurements_become_buckets_and_come_back(rows):
     documents = raws(rows)
     packed = list(buckets(documents, shape))
     assert packed == list(buckets(documents, shape))  # the same bytes
-    found = [one for bucket in packed for one in measurements(bucket, shape)]
-    assert Counter(map(fields, found)) == Counter(map(fields, documents))
+    unpacked = [measurement for bucket in packed for measurement in measurements(bucket, shape)]
+    assert Counter(map(fields, unpacked)) == Counter(map(fields, documents))
     ids = set()
     for raw in packed:
         bucket = bson.decode(raw, codec_options=PLAIN)
         ids.add(bucket["_id"])
         control, own = (
             bucket["control"],
-            [bson.decode(one, codec_options=PLAIN) for one in measurements(raw, shape)],
+            [
+                bson.decode(measurement, codec_options=PLAIN)
+                for measurement in measurements(raw, shape)
+            ],
         )
         start = int(control["min"]["t"])
         assert start % 60_000 == 0
         assert bucket["_id"].generation_time.timestamp() * 1000 == start
-        times = [int(one["t"]) for one in own]
+        times = [int(measurement["t"]) for measurement in own]
         assert all(start <= at < start + 3_600_000 for at in times)
         assert int(control["max"]["t"]) == max(times)
-        assert {repr(one.get("where")) for one in own} == {repr(bucket.get("meta"))}
+        assert {repr(measurement.get("where")) for measurement in own} == {repr(bucket.get("meta"))}
         for name in ("_id", "v", "w"):  # MongoDB skips buckets by these bounds
-            values = [one[name] for one in own if name in one]
+            values = [measurement[name] for measurement in own if name in measurement]
             if values:
                 ranks = sorted(map(rank, values))
                 assert rank(control["min"][name]) == ranks[0]
@@ -216,7 +219,7 @@ def test_a_large_series_fills_few_buckets():
     rows = [{"t": DatetimeMS(START + number * 1000), "v": number / 3} for number in range(7200)]
     packed = list(buckets(raws(rows), Shape.of({"timeField": "t"})))
     assert len(packed) == 8  # of 1000 measurements; an hour has 3600
-    assert all("meta" not in bson.decode(one) for one in packed)
+    assert all("meta" not in bson.decode(bucket) for bucket in packed)
 
 
 def test_what_is_no_series():
@@ -237,11 +240,11 @@ def kept(before: dict, after: dict | None = None, ttl_s: int | None = None) -> K
     return Kept(dataset, before, before if after is None else after, ttl_s)
 
 
-def held(one: Kept, exported: dict | None = None, hot: int = 90) -> list[int]:
+def held(kept_documents: Kept, exported: dict | None = None, hot: int = 90) -> list[int]:
     """How many days ago: 1 is yesterday."""
     among = Candidates({"d": exported or {}}, TODAY.plus(-60), TODAY)
     now = TODAY.start + timedelta(hours=2)
-    return [day.days_until(TODAY) for day in whole_days(site(hot), among, [one], now)]
+    return [day.days_until(TODAY) for day in whole_days(site(hot), among, [kept_documents], now)]
 
 
 def ago(**counts: int) -> dict:
@@ -263,8 +266,8 @@ def test_a_collection_without_documents_proves_no_day():
 
 
 def test_a_day_of_which_the_lake_has_more_is_not_whole():
-    found = held(kept(ago(d4=5, d3=5, d2=5, d1=5)), ago(d4=5, d3=6, d2=4))
-    assert found == [4, 2, 1]
+    days_ago = held(kept(ago(d4=5, d3=5, d2=5, d1=5)), ago(d4=5, d3=6, d2=4))
+    assert days_ago == [4, 2, 1]
 
 
 def test_what_vanished_during_the_dump_is_not_whole():

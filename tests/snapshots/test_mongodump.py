@@ -94,7 +94,7 @@ def here(place, mongo_uri, app_database):
 
 def test_its_archive_goes_to_the_store_and_comes_back(here, tools, app_database, monkeypatch):
     manifest = here.take("mongo").manifest
-    assert [one.path for one in manifest.files] == ["mongodump.archive.gz"]
+    assert [file.path for file in manifest.files] == ["mongodump.archive.gz"]
     assert manifest.details["written_by"] == "mongodump"
     assert manifest.counts == {"documents": {"a": 20, "b": 1}}
     ((name, call),) = tools.calls
@@ -122,7 +122,7 @@ def test_the_days_documents_by_collection(here, tools, app_database, monkeypatch
         property(lambda _: settings.model_copy(update={"snapshots": snapshots})),
     )
     manifest = here.take("mongo").manifest
-    assert [one.path for one in manifest.files] == ["a.archive.gz"]
+    assert [file.path for file in manifest.files] == ["a.archive.gz"]
     assert manifest.counts == {"documents": {"a": 10}}
     here.restore("mongo")
     with here.served("mongo") as served, pymongo.MongoClient(served.endpoint["uri"]) as client:
@@ -137,7 +137,7 @@ def test_a_dump_that_fails_leaves_nothing(here, tools):
     assert "done dumping" in failed.value.parts["found"]
     with pytest.raises(Missing):
         here.manifest("mongo")
-    assert not [one for one in here.store.list("") if "archive" in one.key]
+    assert not [stored for stored in here.store.list("") if "archive" in stored.key]
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_what_a_tool_restored_expires_no_more() -> None:
             "events: the TTL index at_1 removes nothing (it was 90 s)",
         ]
         for database in ("app", "other"):
-            found = client[database].events.index_information()
-            assert found["at_1"]["expireAfterSeconds"] == 2**31 - 1
-            assert "expireAfterSeconds" not in found["n_1"]
+            indexes = client[database].events.index_information()
+            assert indexes["at_1"]["expireAfterSeconds"] == 2**31 - 1
+            assert "expireAfterSeconds" not in indexes["n_1"]
         assert _held(client) == []

@@ -61,9 +61,9 @@ def test_it_comes_back_in_prometheus_3(taken: Place) -> None:
         version = get(url, "status/buildinfo").json()["data"]["version"]
         at = str(DAY.start_ms // 1000 + SAMPLES * 60)
         query = f'count_over_time({{"{NAME}"}}[1d])'
-        found = get(url, "query", query=query, time=at).json()["data"]["result"]
+        result = get(url, "query", query=query, time=at).json()["data"]["result"]
     assert version.startswith("3.")
-    assert [one["value"][1] for one in found] == [str(SAMPLES)]
+    assert [series["value"][1] for series in result] == [str(SAMPLES)]
     assert served.remarks == []
 
 

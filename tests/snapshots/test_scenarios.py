@@ -86,13 +86,13 @@ def test_documents(place, root, mongo_uri, app_database, tool):
         assert begun <= window["end"] <= taken.manifest.created_at
         here.restore("mongo")
         with here.served("mongo") as served:
-            found = mongo_database(served.endpoint["uri"], app_database)
+            restored = mongo_database(served.endpoint["uri"], app_database)
         (remark,) = served.remarks
         assert "at_1 removes nothing (it was 7776000 s)" in remark
-        kept = found["events"]["indexes"]["at_1"]
+        kept = restored["events"]["indexes"]["at_1"]
         assert kept["expireAfterSeconds"] == NEVER_S
         kept["expireAfterSeconds"] = 90 * 86_400
-        assert found == expected
+        assert restored == expected
         # Nothing but a metadata file or a member around what changed travels again.
         if tool == "native":
             assert here.take("mongo").sent_bytes == 0
@@ -162,12 +162,12 @@ def test_one_day_of_documents(place, mongo_uri, app_database):
         here.served("mongo") as served,
         pymongo.MongoClient(served.endpoint["uri"]) as client,
     ):
-        found = client[app_database]
-        assert {one["_id"] for one in found.events.find()} == {
+        restored = client[app_database]
+        assert {document["_id"] for document in restored.events.find()} == {
             number for number in range(300) if number % 3 == 1
         }
-        assert found.list_collection_names() == ["events"]
-        assert "at_1" in found.events.index_information()
+        assert restored.list_collection_names() == ["events"]
+        assert "at_1" in restored.events.index_information()
     assert here.take("mongo", TODAY.plus(1)).manifest.counts == {"documents": {"events": 100}}
     assert here.take("mongo", TODAY.plus(-5)).manifest.counts == {"documents": {"events": 0}}
 

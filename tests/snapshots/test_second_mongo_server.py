@@ -79,14 +79,14 @@ def here(place, ferretdb):
 
 def ordered(lines: str) -> dict[Any, bytes]:
     """A document's bytes by its `_id`; fields sorted, at each level."""
-    found = [json_util.loads(line) for line in lines.splitlines()]
-    return {one["_id"]: bson.encode(by_name(one)) for one in found}
+    documents = [json_util.loads(line) for line in lines.splitlines()]
+    return {document["_id"]: bson.encode(by_name(document)) for document in documents}
 
 
 def by_name(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: by_name(value[name]) for name in sorted(value)}
-    return [by_name(one) for one in value] if isinstance(value, list) else value
+    return [by_name(item) for item in value] if isinstance(value, list) else value
 
 
 @pytest.mark.slow
@@ -104,12 +104,12 @@ def test_a_day_is_exported_verified_and_given_back(here, lake, ferretdb):
     assert status["undated"] == 6
     code, out, err = lake("documents", "events", "--day", str(DAY), *config)
     assert code == 0, err
-    inserted = {one["_id"]: bson.encode(by_name(one)) for one in OF_DAY}
+    inserted = {document["_id"]: bson.encode(by_name(document)) for document in OF_DAY}
     assert ordered(out) == inserted
     question = {"timestamp": {"$gte": DAY.start, "$lt": DAY.end}, "_id": {"$type": "number"}}
     with pymongo.MongoClient[dict[str, Any]](ferretdb) as client:
         answer = client.app.events.find(question)
-        assert {one["_id"]: bson.encode(by_name(one)) for one in answer} == inserted
+        assert {document["_id"]: bson.encode(by_name(document)) for document in answer} == inserted
 
 
 @pytest.mark.parametrize(
@@ -134,8 +134,8 @@ def test_a_snapshot_comes_back_in_the_usual_server(here, ferretdb):
     here.take("mongo")
     here.restore("mongo")
     with here.served("mongo") as served:
-        found = mongo_database(served.endpoint["uri"], "app")
-    assert set(found) == {"events", "nested"}
-    for name in found:
-        assert found[name]["documents"] == expected[name]["documents"]
-        assert set(found[name]["indexes"]) == set(expected[name]["indexes"])
+        restored = mongo_database(served.endpoint["uri"], "app")
+    assert set(restored) == {"events", "nested"}
+    for name in restored:
+        assert restored[name]["documents"] == expected[name]["documents"]
+        assert set(restored[name]["indexes"]) == set(expected[name]["indexes"])

@@ -144,8 +144,8 @@ def test_a_collection_whose_dbhash_is_the_last_one_is_not_read(
     monkeypatch.setattr(NativeDump, "_documents", documents)
     second = here.take("mongo").manifest
     assert read == ["b"]
-    assert [one for one in second.files if "a.bson" in one.path] == [
-        one for one in first.files if "a.bson" in one.path
+    assert [file for file in second.files if "a.bson" in file.path] == [
+        file for file in first.files if "a.bson" in file.path
     ]
     assert second.counts == first.counts
 
@@ -243,14 +243,14 @@ def test_what_is_no_secret_stays():
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         ("OBJECTS", "gcs", "can't be copied from here"),
         ("/loki/active", "/elsewhere", "outside of its data directory"),
     ],
 )
-def test_a_loki_that_can_t_be_copied_says_why(tmp_path, old, new, told):
+def test_a_loki_that_can_t_be_copied_says_why(tmp_path, old, new, message):
     text = LOKI.replace(old, new).replace("OBJECTS", "s3")
-    with pytest.raises(PermanentError, match=told) as failed:
+    with pytest.raises(PermanentError, match=message) as failed:
         places(yaml.safe_load(text), tmp_path, tmp_path / "loki.yml")
     assert failed.value.parts["remedy"]

@@ -161,13 +161,13 @@ def test_uploads_that_did_not_end_are_told_from_those_that_go_on(store):
     assert store.unfinished("") == ()
     with store.upload("tables/a/b") as upload:
         upload.write(b"1")
-        (one,) = store.unfinished("tables/")
-        assert (one.key, one.alive) == ("tables/a/b", True)
+        (unfinished,) = store.unfinished("tables/")
+        assert (unfinished.key, unfinished.alive) == ("tables/a/b", True)
         assert store.unfinished("manifests/") == ()
     (store.root / ".parts" / "tables!a!b.xyz").write_bytes(b"half")
-    (one,) = store.unfinished("tables/")
-    assert (one.key, one.alive) == ("tables/a/b", False)
-    store.abandon(one)
+    (unfinished,) = store.unfinished("tables/")
+    assert (unfinished.key, unfinished.alive) == ("tables/a/b", False)
+    store.abandon(unfinished)
     assert files(store) == {"tables/a/b"}
 
 

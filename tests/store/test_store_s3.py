@@ -86,9 +86,9 @@ def test_an_upload_that_vanished_says_so_and_not_that_aborting_failed(store, cli
     def vanishing():
         with store.upload("t/x") as upload:
             upload.write(b"x" * 9 * MIB)
-            found = client.list_multipart_uploads(Bucket=s3["bucket"])["Uploads"][0]
+            multipart = client.list_multipart_uploads(Bucket=s3["bucket"])["Uploads"][0]
             client.abort_multipart_upload(
-                Bucket=s3["bucket"], Key=found["Key"], UploadId=found["UploadId"]
+                Bucket=s3["bucket"], Key=multipart["Key"], UploadId=multipart["UploadId"]
             )
             upload.write(b"y" * 9 * MIB)
 
@@ -115,11 +115,11 @@ def test_only_what_was_looked_at_is_replaced(store, size):
 def test_many_threads_open_one_client(store):
     store.write("a", b"1")
     fresh = S3Store(store.root, store.section)
-    found, errors = [], []
+    contents, errors = [], []
 
     def read():
         try:
-            found.append(fresh.read("a"))
+            contents.append(fresh.read("a"))
         except Exception as error:  # noqa: BLE001  whatever it is, the test shows it
             errors.append(error)
 
@@ -129,7 +129,7 @@ def test_many_threads_open_one_client(store):
     for thread in threads:
         thread.join()
     assert errors == []
-    assert found == [b"1"] * 16
+    assert contents == [b"1"] * 16
 
 
 def upload(store):

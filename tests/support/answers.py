@@ -23,7 +23,7 @@ def prometheus_samples(url: str, day: Day) -> dict[tuple, list]:
     )
     answer.raise_for_status()
     result = answer.json()["data"]["result"]
-    return {tuple(sorted(one["metric"].items())): one["values"] for one in result}
+    return {tuple(sorted(series["metric"].items())): series["values"] for series in result}
 
 
 def loki_lines(url: str, day: Day, tenant: str = "") -> list:
@@ -47,9 +47,9 @@ def loki_lines(url: str, day: Day, tenant: str = "") -> list:
             timeout=60,
         )
         answer.raise_for_status()
-        for one in answer.json()["data"]["result"]:
-            labels = tuple(sorted(one["stream"].items()))
-            for ts, line, *more in one["values"]:
+        for stream in answer.json()["data"]["result"]:
+            labels = tuple(sorted(stream["stream"].items()))
+            for ts, line, *more in stream["values"]:
                 if start <= int(ts):
                     own = more[0].get("structuredMetadata", {}) if more else {}
                     metadata = tuple(sorted(own.items()))
@@ -61,26 +61,26 @@ def mongo_database(uri: str, name: str) -> dict[str, Any]:
     """Every document's bytes; options and indexes of every collection."""
     with pymongo.MongoClient(uri) as client:
         database = client[name]
-        found = {}
-        for one in database.list_collections():
+        collections = {}
+        for collection in database.list_collections():
             raw = database.get_collection(
-                one["name"], codec_options=CodecOptions(document_class=RawBSONDocument)
+                collection["name"], codec_options=CodecOptions(document_class=RawBSONDocument)
             )
-            found[one["name"]] = {
-                "type": one["type"],
-                "options": one["options"],
+            collections[collection["name"]] = {
+                "type": collection["type"],
+                "options": collection["options"],
                 "documents": sorted(document.raw for document in raw.find({})),
                 "indexes": None
-                if one["type"] == "view"
+                if collection["type"] == "view"
                 else {
                     index["name"]: _comparable(index)
-                    for index in database[one["name"]].list_indexes()
+                    for index in database[collection["name"]].list_indexes()
                 },
             }
-        return found
+        return collections
 
 
 def _comparable(index: Any) -> dict[str, Any]:
     """Options in any order, the key's fields in their own."""
-    found = {name: value for name, value in index.items() if name not in _OF_TOOLS}
-    return found | {"key": list(index["key"].items())}
+    comparable = {name: value for name, value in index.items() if name not in _OF_TOOLS}
+    return comparable | {"key": list(index["key"].items())}

@@ -60,13 +60,13 @@ class Both:
     def types(self) -> dict[str, str]:
         """DuckDB's types of the columns and of STRUCTs' members, by path."""
         answer = self.sql("*", "LIMIT 0")
-        found = {}
+        spelled = {}
         for name, text in zip(answer.columns, answer.types, strict=True):
-            found[name] = text
+            spelled[name] = text
             if text.startswith("STRUCT") and not text.endswith("[]"):
                 members = duckdb.sqltype(text).children
-                found |= {f"{name}.{member}": str(type_) for member, type_ in members}
-        return found
+                spelled |= {f"{name}.{member}": str(type_) for member, type_ in members}
+        return spelled
 
     # --- the collection
 
@@ -85,9 +85,9 @@ class Both:
             return [path]
         present = Counter(
             name
-            for one in documents
-            for name in one
-            if name.lower() == "userid" and one[name] is not None
+            for document in documents
+            for name in document
+            if name.lower() == "userid" and document[name] is not None
         )
         return sorted(present, key=lambda name: (-present[name], name))[:1]
 
@@ -113,34 +113,34 @@ class Both:
         for part in parts:
             unwind = [{"$unwind": f"${unwound}"}] if unwound else []
             group = {"$group": {"_id": None, "total": {"$sum": f"${part.path}"}}}
-            found = self._collection.aggregate([{"$match": part.during}, *unwind, group])
-            sums += [plain(one["total"]) for one in found]
+            groups = self._collection.aggregate([{"$match": part.during}, *unwind, group])
+            sums += [plain(group["total"]) for group in groups]
         return sum(sums)
 
     def extreme(self, parts: Sequence[Part], direction: int) -> float | None:
         """The least (1) or the largest (-1) number."""
-        found = []
+        values = []
         for part in parts:
             question = {"$and": [part.during, {part.path: {"$type": "number"}}]}
             first = self._collection.find(question).sort(part.path, direction).limit(1)
-            found += [plain(value) for one in first for value in _at(one, part.path)]
-        return (min if direction > 0 else max)(found) if found else None
+            values += [plain(value) for document in first for value in _at(document, part.path)]
+        return (min if direction > 0 else max)(values) if values else None
 
     def groups(self, parts: Sequence[Part], type_: str) -> Counter[Any]:
         """How many documents have each value of a type."""
-        found: Counter[Any] = Counter()
+        counts: Counter[Any] = Counter()
         for part in parts:
             match = {"$match": {"$and": [part.during, {part.path: {"$type": type_}}]}}
             group = {"$group": {"_id": f"${part.path}", "n": {"$sum": 1}}}
-            for one in self._collection.aggregate([match, group]):
-                found[exact(one["_id"])] += one["n"]
-        return found
+            for counted in self._collection.aggregate([match, group]):
+                counts[exact(counted["_id"])] += counted["n"]
+        return counts
 
 
 def left_out(notes: Sequence[str]) -> dict[str, int]:
     """Path to number of values that the notes say are left out."""
-    found = (match for note in notes for match in _LEFT_OUT.finditer(note))
-    return {match[1]: int(match[2].replace(",", "")) for match in found}
+    matches = (match for note in notes for match in _LEFT_OUT.finditer(note))
+    return {match[1]: int(match[2].replace(",", "")) for match in matches}
 
 
 def _during(days: Sequence[Day]) -> Document:

@@ -32,15 +32,15 @@ def _array(data: bytes, pos: int) -> tuple[object, int]:
 def _elements(data: bytes, pos: int) -> tuple[list[tuple[bytes, object]], int]:
     (length,) = struct.unpack_from("<i", data, pos)
     end, pos = pos + length, pos + 4
-    found = []
+    members = []
     while data[pos]:
         tag = data[pos]
         stop = data.index(b"\0", pos + 1)
         key = data[pos + 1 : stop]
         value, pos = _value(tag, data, stop + 1)
-        found.append((key, value))
+        members.append((key, value))
     assert pos + 1 == end
-    return found, end
+    return members, end
 
 
 def _value(tag: int, data: bytes, pos: int) -> tuple[object, int]:

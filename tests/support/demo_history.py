@@ -99,7 +99,10 @@ def _samples(metrics: MetricsDay, *prefixes: str) -> pa.Table:
             "value": pa.array(values, pa.float64()),
             "nan": pa.nulls(len(values), pa.string()),
             "series_id": repeated(list(range(len(chosen))), pa.int64()),
-            **{name: repeated([one.get(name) for one in labels], pa.string()) for name in _LABELS},
+            **{
+                name: repeated([label_set.get(name) for label_set in labels], pa.string())
+                for name in _LABELS
+            },
             "labels": pa.array([[]] * len(values), _MAP),
         }
     )

@@ -48,13 +48,16 @@ class FaultyProxy:
                     for name, value in self.headers.items()
                     if name not in {"Host", "Content-Length", "Connection", *proxy.without_headers}
                 }
-                told = requests.request(
+                response = requests.request(
                     self.command, target + self.path, data=body, headers=headers, timeout=60
                 )
                 proxy.before(path)
-                asked = unquote_plus(f"{self.path} {body.decode()}")
+                requested = unquote_plus(f"{self.path} {body.decode()}")
                 self._answer(
-                    told.status_code, proxy.edit(asked, told.content), {}, cut=fault == "cut"
+                    response.status_code,
+                    proxy.edit(requested, response.content),
+                    {},
+                    cut=fault == "cut",
                 )
 
             do_POST = do_GET  # noqa: N815

@@ -82,8 +82,10 @@ class Folders:
             collecting._PIECE_BYTES, collecting._SMALL_BYTES = kept
             lake.snapshot.open_snapshotter = opened
 
-    def restore(self, into: Path, told=lambda _bytes: None):
-        return restore_files(self.store, read_snapshot(self.store, "loki", DAY), into, "x", told)
+    def restore(self, into: Path, progress=lambda _bytes: None):
+        return restore_files(
+            self.store, read_snapshot(self.store, "loki", DAY), into, "x", progress
+        )
 
     def in_a_process(self, what, *arguments) -> multiprocessing.Process:
         process = _PROCESSES.Process(target=_run, args=(self.environment, what, self, *arguments))
@@ -108,13 +110,13 @@ def restore_until(folders: Folders, into: Path, most: int) -> None:
     """A restore whose process kills itself after so many bytes."""
     come = 0
 
-    def told(more: int) -> None:
+    def progress(more: int) -> None:
         nonlocal come
         come += more
         if come >= most:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    folders.restore(into, told)
+    folders.restore(into, progress)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

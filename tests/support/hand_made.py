@@ -56,8 +56,8 @@ class HandMadeLake:
         details: Mapping[str, object] | None = None,
     ) -> str:
         """Writes the object, then its manifest; returns the object's key."""
-        one = Day.parse(day)
-        key = table_key(dataset, one)
+        parsed_day = Day.parse(day)
+        key = table_key(dataset, parsed_day)
         with self.store.upload(key) as upload:
             written = write_parquet(TableStream(table.schema, iter(table.to_batches())), upload)
         if manifest:
@@ -73,7 +73,10 @@ class HandMadeLake:
                     sha256=written.sha256,
                     source_count=written.rows,
                     count_method="the test's own",
-                    window={"start": one.start.isoformat(), "end": one.end.isoformat()},
+                    window={
+                        "start": parsed_day.start.isoformat(),
+                        "end": parsed_day.end.isoformat(),
+                    },
                     schema=schema_to_json(table.schema),
                     created_at="2026-11-01T00:00:00+00:00",
                     version="0",

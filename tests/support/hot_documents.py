@@ -118,13 +118,13 @@ class Hot:
     @property
     def limit_s(self) -> int | None:
         """The server's own word."""
-        found = [
-            one["expireAfterSeconds"]
-            for one in self.events.list_indexes()
-            if "expireAfterSeconds" in one
+        limits = [
+            index["expireAfterSeconds"]
+            for index in self.events.list_indexes()
+            if "expireAfterSeconds" in index
         ]
-        assert len(found) < 2
-        return int(found[0]) if found else None
+        assert len(limits) < 2
+        return int(limits[0]) if limits else None
 
     def states(self, plan: Plan) -> dict[int, str]:
         """By the age of the day."""

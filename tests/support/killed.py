@@ -110,7 +110,7 @@ class Plain:
 
     @classmethod
     def of(cls, store) -> Plain:
-        objects = {one.key: one for one in store.list("")}
+        objects = {stat.key: stat for stat in store.list("")}
         manifest = json.loads(store.read(MANIFEST)) if MANIFEST in objects else None
         data = store.read(KEY) if KEY in objects else None
         return cls(manifest, hashlib.sha256(data).hexdigest() if data is not None else None)

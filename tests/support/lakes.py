@@ -65,24 +65,24 @@ def _export(loaded: Settings, days: Sequence[Day]) -> None:
                 exporter.export(dataset, day)
 
 
-def same_number(one: float | None, other: float | None) -> bool:
+def same_number(number: float | None, other: float | None) -> bool:
     """Equal but for the order in which a sum was rounded; NaN equals NaN."""
-    if one is None or other is None:
-        return one is other
-    if math.isnan(one) or math.isnan(other):
-        return math.isnan(one) and math.isnan(other)
-    return one == other or math.isclose(one, other, rel_tol=1e-12, abs_tol=1e-9)
+    if number is None or other is None:
+        return number is other
+    if math.isnan(number) or math.isnan(other):
+        return math.isnan(number) and math.isnan(other)
+    return number == other or math.isclose(number, other, rel_tol=1e-12, abs_tol=1e-9)
 
 
 def differences(
-    found: Mapping[Any, Sequence[float | None]], expected: Mapping[Any, Sequence[float | None]]
+    computed: Mapping[Any, Sequence[float | None]], expected: Mapping[Any, Sequence[float | None]]
 ) -> list[str]:
     """The keys at which both say something else."""
     return [
-        f"{key}: lake {found.get(key)}, source {expected.get(key)}"
-        for key in sorted({*found, *expected}, key=repr)
-        if key not in found
+        f"{key}: lake {computed.get(key)}, source {expected.get(key)}"
+        for key in sorted({*computed, *expected}, key=repr)
+        if key not in computed
         or key not in expected
-        or len(found[key]) != len(expected[key])
-        or not all(map(same_number, found[key], expected[key]))
+        or len(computed[key]) != len(expected[key])
+        or not all(map(same_number, computed[key], expected[key]))
     ]

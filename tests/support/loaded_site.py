@@ -76,7 +76,9 @@ def running_site(folder: Path) -> Iterator[Site]:
         config.write_text(_toml(stack.endpoints, first))
         site = Site(config, stack.endpoints, first, end)
         with closing(Exporter(site.settings)) as exporter:
-            pairs = [(one, day) for one in site.settings.dataset for day in day_range(first, end)]
+            pairs = [
+                (dataset, day) for dataset in site.settings.dataset for day in day_range(first, end)
+            ]
             for result in export_many(exporter, pairs, jobs=4):
                 if result.error:
                     raise result.error
@@ -95,7 +97,7 @@ def _toml(endpoints: Mapping[str, Mapping[str, str]], first: Day) -> str:
         ("[snapshots.mongo]", {"tool": "native"}),
         ("[snapshots.prometheus]", {"data_dir": endpoints["prometheus"]["data_dir"]}),
         ("[snapshots.loki]", {n: loki[n] for n in ("data_dir", "config_file")}),
-        *(("[[dataset]]", one) for one in demo_datasets() if one["name"] in DATASETS),
+        *(("[[dataset]]", dataset) for dataset in demo_datasets() if dataset["name"] in DATASETS),
         ("[[dataset]]", RAW),
     ]
     return "\n".join(

@@ -68,7 +68,7 @@ def running_log_site(folder: Path, program: Binary) -> Iterator[LogSite]:
         config.write_text(FILE.format(url=url))
         site = LogSite(config, url, program)
         with closing(Exporter(site.settings)) as exporter:
-            pairs = [(one, day) for one in site.settings.dataset for day in DAYS]
+            pairs = [(dataset, day) for dataset in site.settings.dataset for day in DAYS]
             for result in export_many(exporter, pairs, jobs=2):
                 if result.error:
                     raise result.error

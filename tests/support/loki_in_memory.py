@@ -73,16 +73,16 @@ class FakeLoki:
             self.limit.learn(self.cap)
         if end_ns - start_ns > self.widest_ns:
             raise TooWide("deadline exceeded")
-        asked = self.limit.within(limit)
-        found, start = [], start_ns
+        most = self.limit.within(limit)
+        lines, start = [], start_ns
         while start < end_ns:
             end = min(end_ns, start - start % self.split_ns + self.split_ns)
-            found += self._part(selector, start, end)
+            lines += self._part(selector, start, end)
             start = end
-        found.sort(key=lambda line: line.ts_ns)
-        if len(found[:asked]) > self.longest:
+        lines.sort(key=lambda line: line.ts_ns)
+        if len(lines[:most]) > self.longest:
             raise TooMany("message larger than max")
-        return Page(_table(found[:asked], self.streams), asked)
+        return Page(_table(lines[:most], self.streams), most)
 
     def _part(self, selector: Selector, start_ns: int, end_ns: int) -> list[Line]:
         return [
@@ -106,8 +106,8 @@ class FakeLoki:
 
     def series(self, selector: Selector, start_ns: int, end_ns: int) -> list[dict[str, str]]:
         assert end_ns - start_ns > MS
-        found = {line.stream for line in self._of(selector) if start_ns <= line.ts_ns < end_ns}
-        return [labels_of(stream) for stream in sorted(found)]
+        streams = {line.stream for line in self._of(selector) if start_ns <= line.ts_ns < end_ns}
+        return [labels_of(stream) for stream in sorted(streams)]
 
     def vector(
         self, query: str, at_ns: int, *, smallest: bool = False
@@ -119,14 +119,14 @@ class FakeLoki:
             raise TooWide("deadline exceeded")
         pipeline = query[query.index("}") + 1 : query.rindex("[")]
         selector = Selector(query[query.index("{") : query.index("}") + 1], pipeline)
-        found = [line for line in self._of(selector) if at_ns - range_ns < line.ts_ns <= at_ns]
+        lines = [line for line in self._of(selector) if at_ns - range_ns < line.ts_ns <= at_ns]
         if query.startswith("sum("):
             if self.low_count:
-                found = list(
-                    {(line.stream, line.ts_ns, line.text): line for line in found}.values()
+                lines = list(
+                    {(line.stream, line.ts_ns, line.text): line for line in lines}.values()
                 )
-            return [({}, len(found))] if found else []
-        metrics = Counter(frozenset(_metric(line).items()) for line in found)
+            return [({}, len(lines))] if lines else []
+        metrics = Counter(frozenset(_metric(line).items()) for line in lines)
         if query.startswith("count("):
             return [({}, len(metrics))] if metrics else []
         some = re.match(r"topk\((\d+)", query)
@@ -155,11 +155,11 @@ def _passes(line: Line, pipeline: str) -> bool:
         r'(?:\| (\w+) |\|)?(=~|!~|~) ("(?:[^"\\]|\\.)*")', pipeline
     ):
         pattern = re.sub(
-            r"\\x\{(\w+)\}", lambda found: f"\\U{int(found[1], 16):08x}", json.loads(quoted)
+            r"\\x\{(\w+)\}", lambda match: f"\\U{int(match[1], 16):08x}", json.loads(quoted)
         )
         value = _metric(line).get(name, "") if name else line.text
-        found = re.fullmatch(pattern, value) if name else re.search(pattern, value)
-        if (found is None) != (operator == "!~"):
+        matched = re.fullmatch(pattern, value) if name else re.search(pattern, value)
+        if (matched is None) != (operator == "!~"):
             return False
     return True
 

@@ -31,16 +31,18 @@ NO_NEWEST = f"no Loki {NEWEST} on PATH"
 
 
 @cache
-def found() -> dict[str, Binary]:
+def binaries_by_version() -> dict[str, Binary]:
     """By the version: those on PATH; and the pinned one where it is installed."""
-    return {one.version: one for one in find_all("loki")}
+    return {binary.version: binary for binary in find_all("loki")}
 
 
 def legs() -> list[str]:
     """The versions to test; NEWEST stands for a Loki 3 that is not here."""
-    versions = sorted({PINNED, *found()}, key=_numbers)
+    versions = sorted({PINNED, *binaries_by_version()}, key=_numbers)
     return (
-        versions if any(has_version(one, "3") for one in found().values()) else [*versions, NEWEST]
+        versions
+        if any(has_version(binary, "3") for binary in binaries_by_version().values())
+        else [*versions, NEWEST]
     )
 
 
@@ -48,11 +50,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "loki_program" not in metafunc.fixturenames:
         return
     markers = list(metafunc.definition.iter_markers("loki"))
-    wanted = [one for one in legs() if all(_within(one, **marker.kwargs) for marker in markers)]
+    wanted = [
+        version
+        for version in legs()
+        if all(_within(version, **marker.kwargs) for marker in markers)
+    ]
     skipped = pytest.mark.skip(reason=NO_NEWEST)
     parameters = [
-        pytest.param(one, id=f"loki-{one}", marks=[skipped] if one == NEWEST else [])
-        for one in wanted
+        pytest.param(version, id=f"loki-{version}", marks=[skipped] if version == NEWEST else [])
+        for version in wanted
     ]
     metafunc.parametrize("loki_program", parameters, indirect=True, scope="session")
 
@@ -69,8 +75,8 @@ def _numbers(version: str) -> tuple[int, ...]:
 def loki_program(request: pytest.FixtureRequest) -> Binary:
     """The program of the version that this run of the test is about."""
     version: str = request.param
-    if version in found():
-        return found()[version]
+    if version in binaries_by_version():
+        return binaries_by_version()[version]
     try:
         return install("loki2")
     except LakeError as error:

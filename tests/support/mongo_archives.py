@@ -26,10 +26,10 @@ def written(
 ) -> bytes:
     """`collections` are preludes' documents; each block is of one collection."""
     parts = [MAGIC, bson.encode({"concurrent_collections": 4, "version": "0.1"})]
-    parts += [bson.encode(one) for one in collections]
+    parts += [bson.encode(collection) for collection in collections]
     parts.append(END)
-    summed: dict[tuple[str, str], bytes] = {(one["db"], one["collection"]): b""
-                                            for one in collections}  # fmt: skip
+    summed: dict[tuple[str, str], bytes] = {(collection["db"], collection["collection"]): b""
+                                            for collection in collections}  # fmt: skip
     for database, name, documents in blocks:
         raw = b"".join(map(bson.encode, documents))
         header = {"db": database, "collection": name, "EOF": False, "CRC": bson.Int64(0)}
@@ -45,8 +45,8 @@ def written(
 
 def described(database: str, name: str, kind: str = "collection", **metadata: Any) -> dict:
     """A collection of the prelude."""
-    told = {"collectionName": name, "type": kind, "indexes": [], **metadata}
-    text = json_util.dumps(told, json_options=json_util.CANONICAL_JSON_OPTIONS)
+    content = {"collectionName": name, "type": kind, "indexes": [], **metadata}
+    text = json_util.dumps(content, json_options=json_util.CANONICAL_JSON_OPTIONS)
     return {"db": database, "collection": name, "metadata": text, "size": 0, "type": kind}
 
 
@@ -57,16 +57,16 @@ def read(archive: bytes) -> list[tuple[str, str, list[dict[str, Any]]]]:
     def document() -> dict[str, Any] | None:
         nonlocal at
         size = int.from_bytes(data[at : at + 4], "little")
-        found = None if data[at : at + 4] == END else bson.decode(data[at : at + size])
-        at += 4 if found is None else size
-        return found
+        decoded = None if data[at : at + 4] == END else bson.decode(data[at : at + size])
+        at += 4 if decoded is None else size
+        return decoded
 
     while document() is not None:
         pass
     while at < len(data):
         header, documents = document(), []
-        while (one := document()) is not None:
-            documents.append(one)
+        while (read_document := document()) is not None:
+            documents.append(read_document)
         if documents:
             blocks.append((header["db"], header["collection"], documents))
     return blocks

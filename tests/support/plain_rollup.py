@@ -48,30 +48,34 @@ class Sample:
 
 def table(samples: Iterable[Sample]) -> pa.Table:
     """As the lake's table: sorted, NaN as NULL."""
-    rows = sorted(samples, key=lambda one: (one.series, one.ts_ms))
+    rows = sorted(samples, key=lambda sample: (sample.series, sample.ts_ms))
 
-    def number(one: Sample) -> float | None:
-        return one.value if isinstance(one.value, float) and not math.isnan(one.value) else None
+    def number(sample: Sample) -> float | None:
+        return (
+            sample.value
+            if isinstance(sample.value, float) and not math.isnan(sample.value)
+            else None
+        )
 
-    def nan(one: Sample) -> str | None:
-        if one.value is None:
+    def nan(sample: Sample) -> str | None:
+        if sample.value is None:
             return "stale"
-        return "nan" if isinstance(one.value, float) and math.isnan(one.value) else None
+        return "nan" if isinstance(sample.value, float) and math.isnan(sample.value) else None
 
-    def histogram(one: Sample) -> dict[str, Any] | None:
-        if not isinstance(one.value, tuple):
+    def histogram(sample: Sample) -> dict[str, Any] | None:
+        if not isinstance(sample.value, tuple):
             return None
-        return {"count": one.value[0], "sum": one.value[1], "buckets": []}
+        return {"count": sample.value[0], "sum": sample.value[1], "buckets": []}
 
     columns = {
-        "ts": [one.ts_ms for one in rows],
-        "metric": [f"m{one.series % 2}" if one.series else None for one in rows],
-        "value": [number(one) for one in rows],
-        "nan": [nan(one) for one in rows],
-        "series_id": [one.series for one in rows],
-        "histogram": [histogram(one) for one in rows],
-        "code": [str(one.series) for one in rows],
-        "labels": [[("Path", f"/{one.series}")] for one in rows],
+        "ts": [sample.ts_ms for sample in rows],
+        "metric": [f"m{sample.series % 2}" if sample.series else None for sample in rows],
+        "value": [number(sample) for sample in rows],
+        "nan": [nan(sample) for sample in rows],
+        "series_id": [sample.series for sample in rows],
+        "histogram": [histogram(sample) for sample in rows],
+        "code": [str(sample.series) for sample in rows],
+        "labels": [[("Path", f"/{sample.series}")] for sample in rows],
     }
     return pa.table({name: pa.array(columns[name], SCHEMA.field(name).type) for name in columns})
 
@@ -79,34 +83,34 @@ def table(samples: Iterable[Sample]) -> pa.Table:
 def summed(samples: Iterable[Sample]) -> dict[tuple[int, int], dict[str, Any]]:
     """By series and hour (ms)."""
     groups: dict[tuple[int, int], list[Sample]] = defaultdict(list)
-    for one in sorted(samples, key=lambda one: (one.series, one.ts_ms)):
-        groups[one.series, one.ts_ms // HOUR_MS * HOUR_MS].append(one)
+    for sample in sorted(samples, key=lambda sample: (sample.series, sample.ts_ms)):
+        groups[sample.series, sample.ts_ms // HOUR_MS * HOUR_MS].append(sample)
     return {key: _hour(group) for key, group in groups.items()}
 
 
 def _hour(group: list[Sample]) -> dict[str, Any]:
-    floats = [one for one in group if isinstance(one.value, float)]
-    numbers = [one for one in floats if not math.isnan(one.value)]
-    values = [one.value for one in numbers]
-    found: dict[str, Any] = {
+    floats = [sample for sample in group if isinstance(sample.value, float)]
+    numbers = [sample for sample in floats if not math.isnan(sample.value)]
+    values = [sample.value for sample in numbers]
+    row: dict[str, Any] = {
         "samples": len(numbers),
         "nans": len(floats) - len(numbers),
-        "stale": sum(one.value is None for one in group),
-        "histograms": sum(isinstance(one.value, tuple) for one in group),
+        "stale": sum(sample.value is None for sample in group),
+        "histograms": sum(isinstance(sample.value, tuple) for sample in group),
         "resets": 0,
     }
     empty = ("first", "first_ts", "last", "last_ts", "min", "max", "sum", "increase")
     if not numbers:
-        return found | dict.fromkeys(empty)
+        return row | dict.fromkeys(empty)
     increase = 0.0
     for before, value in pairwise(values):
         if value < before:
-            found["resets"] += 1
+            row["resets"] += 1
             increase += value
         elif value != before:
             increase += value - before
     total = sum(values)
-    return found | {
+    return row | {
         "first": values[0],
         "first_ts": numbers[0].ts_ms,
         "last": values[-1],

@@ -63,10 +63,15 @@ def _members(kind: type) -> list[Any]:
 
 def _mentioned(code: CodeType, names: dict[str, Any]) -> Iterator[Any]:
     """Functions and classes by name, and by attribute of a module."""
-    found = [names[name] for name in code.co_names if name in names]
-    modules = [value for value in found if isinstance(value, ModuleType)]
-    found += [getattr(one, name) for one in modules for name in code.co_names if hasattr(one, name)]
-    yield from (value for value in found if isinstance(value, type | FunctionType))
+    globals_ = [names[name] for name in code.co_names if name in names]
+    modules = [value for value in globals_ if isinstance(value, ModuleType)]
+    globals_ += [
+        getattr(module, name)
+        for module in modules
+        for name in code.co_names
+        if hasattr(module, name)
+    ]
+    yield from (value for value in globals_ if isinstance(value, type | FunctionType))
     for inner in code.co_consts:
         if isinstance(inner, CodeType):
             yield from _mentioned(inner, names)

@@ -41,9 +41,9 @@ def expected_row(at_ms: int, number: int) -> tuple[int, int | None, str | None]:
 
 def rows_by(table: pa.Table, label: str) -> dict[str, list[tuple[int, int | None, str | None]]]:
     """(ms, the value's bits, nan) of each series, in the table's order."""
-    found: dict[str, list[tuple[int, int | None, str | None]]] = {}
+    by_label: dict[str, list[tuple[int, int | None, str | None]]] = {}
     if not table.num_rows:
-        return found
+        return by_label
     for name, at, value, nan in zip(
         table[label].to_pylist(),
         table["ts"].cast(pa.int64()).to_pylist(),
@@ -51,5 +51,5 @@ def rows_by(table: pa.Table, label: str) -> dict[str, list[tuple[int, int | None
         table["nan"].to_pylist(),
         strict=True,
     ):
-        found.setdefault(name, []).append((at, None if value is None else bits(value), nan))
-    return found
+        by_label.setdefault(name, []).append((at, None if value is None else bits(value), nan))
+    return by_label

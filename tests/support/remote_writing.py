@@ -54,17 +54,17 @@ def floats(samples: Iterable[tuple[int, int]]) -> bytes:
     )
 
 
-def histogram(at_ms: int, one: Mapping[str, Any]) -> bytes:
+def histogram(at_ms: int, value: Mapping[str, Any]) -> bytes:
     """`spans` are (offset, length); counts are absolute, integers or, if `is_float`, doubles."""
     packed = b""
-    is_float = one.get("is_float", False)
-    packed += b"\x11" + double(one["count"]) if is_float else b"\x08" + varint(one["count"])
-    packed += b"\x19" + double(one["sum"])
-    packed += b"\x20" + zigzag(one["schema"]) + b"\x29" + double(one["zero_threshold"])
-    packed += b"\x39" + double(one["zeros"]) if is_float else b"\x30" + varint(one["zeros"])
+    is_float = value.get("is_float", False)
+    packed += b"\x11" + double(value["count"]) if is_float else b"\x08" + varint(value["count"])
+    packed += b"\x19" + double(value["sum"])
+    packed += b"\x20" + zigzag(value["schema"]) + b"\x29" + double(value["zero_threshold"])
+    packed += b"\x39" + double(value["zeros"]) if is_float else b"\x30" + varint(value["zeros"])
     for spans, counts, tags in (
-        (one["negative_spans"], one["negative"], (0x42, 0x4A, 0x52)),
-        (one["positive_spans"], one["positive"], (0x5A, 0x62, 0x6A)),
+        (value["negative_spans"], value["negative"], (0x42, 0x4A, 0x52)),
+        (value["positive_spans"], value["positive"], (0x5A, 0x62, 0x6A)),
     ):
         for offset, length in spans:
             packed += field(tags[0], b"\x08" + zigzag(offset) + b"\x10" + varint(length))
@@ -73,8 +73,8 @@ def histogram(at_ms: int, one: Mapping[str, Any]) -> bytes:
         else:
             deltas = [now - before for before, now in zip([0, *counts], counts, strict=False)]
             packed += field(tags[1], b"".join(map(zigzag, deltas)))
-    packed += b"\x70" + varint(one.get("reset_hint", 0)) + b"\x78" + varint(at_ms)
-    for bound in one.get("custom", ()):
+    packed += b"\x70" + varint(value.get("reset_hint", 0)) + b"\x78" + varint(at_ms)
+    for bound in value.get("custom", ()):
         packed += b"\x81\x01" + double(bound)
     return field(0x22, packed)
 

@@ -117,15 +117,18 @@ def running_site(folder: Path) -> Iterator[ReplaySite]:
         session = boto3.Session(region_name=REGION)
         session.client("s3", endpoint_url=s3["endpoint_url"]).create_bucket(Bucket="replay")
         config = folder / "lake.toml"
-        told = {name: one.get("url", one.get("uri")) for name, one in stack.endpoints.items()}
-        told |= {"s3": s3["endpoint_url"], "region": REGION, "rates": RATES}
-        config.write_text(FILE.format(**told))
+        addresses = {
+            name: endpoint.get("url", endpoint.get("uri"))
+            for name, endpoint in stack.endpoints.items()
+        }
+        addresses |= {"s3": s3["endpoint_url"], "region": REGION, "rates": RATES}
+        config.write_text(FILE.format(**addresses))
         site = ReplaySite(config, stack.endpoints)
-        write_samples(told["prometheus"])
-        write_lines(LokiClient(told["loki"]))
-        write_documents(told["mongo"])
+        write_samples(addresses["prometheus"])
+        write_lines(LokiClient(addresses["loki"]))
+        write_documents(addresses["mongo"])
         with closing(Exporter(site.settings)) as exporter:
-            pairs = [(one, day) for one in site.settings.dataset for day in DAYS]
+            pairs = [(dataset, day) for dataset in site.settings.dataset for day in DAYS]
             for result in export_many(exporter, pairs, jobs=2):
                 if result.error:
                     raise result.error
@@ -234,17 +237,19 @@ def write_documents(uri: str) -> None:
         collection = client["app"]["app.events é"]
         for number, day in enumerate(DAYS):
             documents = [
-                bson.encode({"_id": number * 10_000 + n, **one(n), "meta": {"at": at(day, n)}})
+                bson.encode(
+                    {"_id": number * 10_000 + n, **fields_of(n), "meta": {"at": at(day, n)}}
+                )
                 for n in range(1500)
             ]
             for n, odd in enumerate(odd_documents()):
                 documents.append(
                     bson.encode({"_id": f"{day} {n}", "meta": {"at": at(day, n)}, "odd": odd})
                 )
-            collection.insert_many([RawBSONDocument(one) for one in documents])
+            collection.insert_many([RawBSONDocument(document) for document in documents])
 
 
-def one(n: int) -> dict[str, object]:
+def fields_of(n: int) -> dict[str, object]:
     return {
         "name": f"n{n}", "llm": {"tokens": n, "cost": n / 7}, "list": [n, None, {"a": n}],
         "by": bson.ObjectId(n.to_bytes(12)), **({"extra": ODD_TEXT} if n % 7 == 0 else {}),

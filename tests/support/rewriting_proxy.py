@@ -61,6 +61,6 @@ def rewriting(
     with socket.create_server(("127.0.0.1", 0)) as listening:
         threading.Thread(target=accept, args=(listening,), daemon=True).start()
         yield f"mongodb://127.0.0.1:{listening.getsockname()[1]}"
-    for one in opened:
+    for connection in opened:
         with suppress(OSError):
-            one.close()
+            connection.close()

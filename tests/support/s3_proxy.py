@@ -37,7 +37,7 @@ class S3Proxy:
                     return self._answer(fault, {"Content-Length": str(len(text))}, text)
                 if fault == "cut":
                     return self._hang_up()
-                told = requests.request(
+                response = requests.request(
                     self.command,
                     target + self.path,
                     data=body,
@@ -46,7 +46,7 @@ class S3Proxy:
                 )
                 if fault == "lost":
                     return self._hang_up()
-                return self._answer(told.status_code, told.headers, told.content)
+                return self._answer(response.status_code, response.headers, response.content)
 
             do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _pass  # noqa: N815
 

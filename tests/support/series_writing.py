@@ -14,13 +14,13 @@ Series = tuple[Mapping[str, str], np.ndarray, np.ndarray]
 def write_request(series: Iterable[Series]) -> bytes:
     body = b""
     for labels, times, values in series:
-        one = b"".join(
+        encoded = b"".join(
             _field(1, _field(1, name.encode()) + _field(2, value.encode()))
             for name, value in sorted(labels.items())
         )
         for at, value in zip(times.tolist(), values.tolist(), strict=True):
-            one += _field(2, b"\x09" + struct.pack("<d", value) + b"\x10" + _varint(at))
-        body += _field(1, one)
+            encoded += _field(2, b"\x09" + struct.pack("<d", value) + b"\x10" + _varint(at))
+        body += _field(1, encoded)
     return body
 
 

@@ -81,8 +81,8 @@ def _serve(client: socket.socket, server: tuple[str, int], context: ssl.SSLConte
             _pass(near, far)
 
 
-def _pass(one: socket.socket, other: socket.socket) -> None:
+def _pass(source: socket.socket, other: socket.socket) -> None:
     with suppress(OSError):
-        while data := one.recv(65_536):
+        while data := source.recv(65_536):
             other.sendall(data)
         other.shutdown(socket.SHUT_WR)

@@ -1,4 +1,4 @@
-"""A small HTTP server for what a real one can't be made to show: it answers as told."""
+"""A small HTTP server for what a real one can't be made to show: it answers as scripted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support.tls import Certificates, certificates
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     method: str
     path: str
     params: dict[str, str]
@@ -23,7 +23,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Told:
+class Reply:
     """`promised` is the Content-Length where it differs from the body's; None: no such header."""
 
     body: bytes = b"{}"
@@ -33,11 +33,11 @@ class Told:
 
 
 class ScriptedServer:
-    """`answer` says what each request gets; `asked` keeps the requests."""
+    """`answer` says what each request gets; `requests` keeps them."""
 
     def __init__(self, certificate: Path | None = None) -> None:
-        self.asked: list[Asked] = []
-        self.answer: Callable[[Asked], Told] = lambda _: Told()
+        self.requests: list[Request] = []
+        self.answer: Callable[[Request], Reply] = lambda _: Reply()
         script = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -48,27 +48,27 @@ class ScriptedServer:
                 size = int(self.headers.get("Content-Length", 0))
                 form = parse_qs(self.rfile.read(size).decode(), keep_blank_values=True)
                 params = {**parse_qs(parts.query, keep_blank_values=True), **form}
-                asked = Asked(
+                request = Request(
                     self.command,
                     parts.path,
                     {name: values[0] for name, values in params.items()},
                     dict(self.headers),
                 )
-                script.asked.append(asked)
-                self.tell(script.answer(asked))
+                script.requests.append(request)
+                self.tell(script.answer(request))
 
             do_POST = do_GET  # noqa: N815
 
-            def tell(self, told: Told) -> None:
-                self.send_response(told.status)
-                if told.promised is not None:
-                    size = len(told.body) if told.promised < 0 else told.promised
+            def tell(self, reply: Reply) -> None:
+                self.send_response(reply.status)
+                if reply.promised is not None:
+                    size = len(reply.body) if reply.promised < 0 else reply.promised
                     self.send_header("Content-Length", str(size))
-                for name, value in told.headers.items():
+                for name, value in reply.headers.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(told.body)
-                self.close_connection = told.promised != -1
+                self.wfile.write(reply.body)
+                self.close_connection = reply.promised != -1
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -111,5 +111,5 @@ def scripted_tls(authority: Certificates) -> Iterator[ScriptedServer]:
 
 
 @pytest.fixture
-def told() -> type[Told]:
-    return Told
+def reply() -> type[Reply]:
+    return Reply

@@ -115,8 +115,8 @@ def test_stop_ends_a_request_that_waits(sends):
             http.get("/x")
 
 
-def test_stop_ends_the_pause_before_the_next_attempt(scripted, told):
-    scripted.answer = lambda _: told(status=429, headers={"Retry-After": "60"})
+def test_stop_ends_the_pause_before_the_next_attempt(scripted, reply):
+    scripted.answer = lambda _: reply(status=429, headers={"Retry-After": "60"})
     http = Http(PrometheusSource(url=scripted.url), "prometheus")
     threading.Timer(0.3, http.stop).start()
     begun = time.monotonic()
@@ -127,28 +127,28 @@ def test_stop_ends_the_pause_before_the_next_attempt(scripted, told):
 
 
 @pytest.mark.parametrize("cut", [b'{"data":[1,2', b'[{"a":1},', b' {"a":"}"'])
-def test_an_answer_cut_short_with_its_framing_intact_is_repeated(scripted, told, cut):
-    answers = [told(cut), told(cut), told(b'{"a": 1}\n')]
+def test_an_answer_cut_short_with_its_framing_intact_is_repeated(scripted, reply, cut):
+    answers = [reply(cut), reply(cut), reply(b'{"a": 1}\n')]
     scripted.answer = lambda _: answers.pop(0)
     with client(scripted.url) as http:
         assert http.get("/x").json() == {"a": 1}
-        assert len(scripted.asked) == 3
-        scripted.answer = lambda _: told(cut)
+        assert len(scripted.requests) == 3
+        scripted.answer = lambda _: reply(cut)
         with pytest.raises(TransientError, match="the answer broke off"):
             http.get("/x")
-    assert len(scripted.asked) == 8
+    assert len(scripted.requests) == 8
 
 
-def test_a_check_of_the_callers_is_part_of_an_attempt(scripted, told):
-    answers = [told(b'{"a":{"b":1}'), told(b'{"a":{"b":1}}')]  # its last byte looks right
+def test_a_check_of_the_callers_is_part_of_an_attempt(scripted, reply):
+    answers = [reply(b'{"a":{"b":1}'), reply(b'{"a":{"b":1}}')]  # its last byte looks right
     scripted.answer = lambda _: answers.pop(0)
     with client(scripted.url) as http:
-        found = http.get("/x", check=lambda answer: answer.json())
-    assert found.json() == {"a": {"b": 1}}
-    assert len(scripted.asked) == 2
+        response = http.get("/x", check=lambda answer: answer.json())
+    assert response.json() == {"a": {"b": 1}}
+    assert len(scripted.requests) == 2
 
 
-def test_a_full_disk_is_no_failed_connection(scripted, told):
+def test_a_full_disk_is_no_failed_connection(scripted, reply):
     class Full:
         def begin(self, headers: object) -> None: ...
 
@@ -159,7 +159,7 @@ def test_a_full_disk_is_no_failed_connection(scripted, told):
 
     with client(scripted.url) as http, pytest.raises(OSError, match="No space left"):
         http.get("/x", sink=Full())
-    assert len(scripted.asked) == 1
+    assert len(scripted.requests) == 1
 
 
 class TestTls:
@@ -167,7 +167,7 @@ class TestTls:
         with client(scripted_tls.url) as http, pytest.raises(Refused) as caught:
             http.get("/x")
         assert "ca_file in [sources.prometheus]" in caught.value.parts["remedy"]
-        assert scripted_tls.asked == []
+        assert scripted_tls.requests == []
         with client(scripted_tls.url, ca_file=str(authority.ca)) as http:
             assert http.get("/x").json() == {}
             # A variable for other programs of the machine does not replace the setting.
@@ -206,9 +206,9 @@ class TestTls:
             http.get("/x")
         assert "write http:// in url of [sources.prometheus]" in caught.value.parts["remedy"]
 
-    def test_a_plain_request_on_a_tls_port(self, scripted, told):
+    def test_a_plain_request_on_a_tls_port(self, scripted, reply):
         text = b"Client sent an HTTP request to an HTTPS server.\n"
-        scripted.answer = lambda _: told(text, 400)
+        scripted.answer = lambda _: reply(text, 400)
         with client(scripted.url) as http, pytest.raises(NoSuchPath) as caught:
             http.get("/x")
         assert "write https://" in caught.value.parts["remedy"]
@@ -255,13 +255,13 @@ def test_a_header_that_cannot_be_sent_is_not_shown(scripted):
         ("/author/graph", NoSuchPath, ["prefix"], "BEARER_TOKEN"),
     ],
 )
-def test_redirects(scripted, told, location, kind, words, absent):
-    scripted.answer = lambda _: told(b"", 302, {"Location": location})
+def test_redirects(scripted, reply, location, kind, words, absent):
+    scripted.answer = lambda _: reply(b"", 302, {"Location": location})
     with client(scripted.url) as http, pytest.raises(kind) as caught:
         http.get("/x")
     assert all(word in str(caught.value) for word in words)
     assert absent not in str(caught.value)
-    assert len(scripted.asked) == 1
+    assert len(scripted.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -269,8 +269,8 @@ def test_redirects(scripted, told, location, kind, words, absent):
     [(429, "max_parallel in [sources.loki]"), (502, "up and ready"), (503, "up and ready"),
      (504, "time-out of the gateway"), (500, "log")],
 )  # fmt: skip
-def test_what_may_pass_says_what_helps(scripted, told, status, word):
-    scripted.answer = lambda _: told(status=status)
+def test_what_may_pass_says_what_helps(scripted, reply, status, word):
+    scripted.answer = lambda _: reply(status=status)
     with client(scripted.url, "loki") as http, pytest.raises(Overloaded) as caught:
         http.get("/x", attempts=1)
     assert word in caught.value.parts["remedy"]
@@ -289,22 +289,22 @@ def test_a_proxy_that_is_down(monkeypatch):
     assert "T0k3n" not in str(caught.value)
 
 
-def test_basic_credentials_that_a_server_echoes_are_not_shown(scripted, told):
-    scripted.answer = lambda asked: told(asked.headers["Authorization"].encode(), 400)
+def test_basic_credentials_that_a_server_echoes_are_not_shown(scripted, reply):
+    scripted.answer = lambda request: reply(request.headers["Authorization"].encode(), 400)
     basic = {"username": "me", "password": "T0k3n-T0k3n"}
     with client(scripted.url, **basic) as http, pytest.raises(PermanentError) as caught:
         http.get("/x")
     assert "Basic ***" in str(caught.value)
 
 
-def test_stop_ends_requests_through_tls(scripted_tls, authority, told):
+def test_stop_ends_requests_through_tls(scripted_tls, authority, reply):
     came, release, answered = threading.Event(), threading.Event(), threading.Event()
 
     def wait(_: object):
         came.set()
         release.wait(120)
         answered.set()
-        return told()
+        return reply()
 
     def stop() -> None:
         came.wait(60)

@@ -87,10 +87,10 @@ class Installation:
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Installation:
-    one = Installation(tmp_path)
-    one.write(DAY, 2500)
-    one.write(NEXT, 3)
-    return one
+    installation = Installation(tmp_path)
+    installation.write(DAY, 2500)
+    installation.write(NEXT, 3)
+    return installation
 
 
 def test_days_are_exported_verified_and_queried(installed: Installation):
@@ -109,9 +109,9 @@ def test_a_day_that_grew_late_is_found(installed: Installation):
     installed.lake("export", "--day", str(DAY))
     installed.write(DAY, 2600)
     command = ("verify", "--from", str(DAY), "--to", str(NEXT), "--source", "--json")
-    (found,) = json.loads(installed.lake(*command, status=1))["partitions"]
-    assert "2500" in found["problems"][0]
-    assert "2600" in found["problems"][0]
+    (partition,) = json.loads(installed.lake(*command, status=1))["partitions"]
+    assert "2500" in partition["problems"][0]
+    assert "2600" in partition["problems"][0]
 
 
 def test_its_dataset_is_an_asset(installed: Installation):

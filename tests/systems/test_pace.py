@@ -23,7 +23,7 @@ def pace(max_parallel: int = 4, slow_at_s: float | None = 0.1, probe=lambda: Non
 def most_at_a_time(pace: Pace, requests: int, takes_s: float = 0.01) -> int:
     inside, most, lock = [0], [0], threading.Lock()
 
-    def one(_: int) -> None:
+    def request_in_turn(_: int) -> None:
         with pace.turn():
             with lock:
                 inside[0] += 1
@@ -33,7 +33,7 @@ def most_at_a_time(pace: Pace, requests: int, takes_s: float = 0.01) -> int:
                 inside[0] -= 1
 
     with ThreadPoolExecutor(16) as pool:
-        list(pool.map(one, range(requests)))
+        list(pool.map(request_in_turn, range(requests)))
     return most[0]
 
 
@@ -53,12 +53,12 @@ def test_at_one_at_a_time_each_request_is_followed_by_a_rest_in_proportion() -> 
     slowed = pace(1)
     for _ in range(3):
         slowed.judge(0.2)  # a rest of 0.5, 1, then 2 times the request
-    told = Slowing()
+    slowing = Slowing()
     for _ in range(2):
-        with slowed.turn(told):
+        with slowed.turn(slowing):
             time.sleep(0.05)
-    assert told.paused_s >= 2 * 0.05  # between the two
-    assert told.details()["least_parallel"] == 1
+    assert slowing.paused_s >= 2 * 0.05  # between the two
+    assert slowing.details()["least_parallel"] == 1
 
 
 def test_a_source_that_is_quick_again_is_asked_as_before() -> None:
@@ -67,12 +67,12 @@ def test_a_source_that_is_quick_again_is_asked_as_before() -> None:
         slowed.judge(9.0)
     for _ in range(200):
         slowed.judge(0.01)
-    told = Slowing()
-    with slowed.turn(told):
+    slowing = Slowing()
+    with slowed.turn(slowing):
         pass
-    with slowed.turn(told):
+    with slowed.turn(slowing):
         pass
-    assert told.paused_s < 0.05
+    assert slowing.paused_s < 0.05
     assert most_at_a_time(slowed, 16) == 4
 
 
@@ -83,10 +83,10 @@ def test_whatever_the_probes_take_one_request_may_always_run(
     judged = pace(parallel)
     for probe_s in probes:
         judged.judge(probe_s)
-    told = Slowing()
-    with judged.turn(told):
+    slowing = Slowing()
+    with judged.turn(slowing):
         pass
-    assert 1 <= told.least_parallel <= parallel
+    assert 1 <= slowing.least_parallel <= parallel
 
 
 def test_the_source_is_probed_while_requests_run_and_not_afterwards() -> None:
@@ -96,11 +96,11 @@ def test_the_source_is_probed_while_requests_run_and_not_afterwards() -> None:
         probes.append(time.monotonic())
         time.sleep(0.02)
 
-    watched, told = pace(4, 0.01, slow), Slowing()
-    with watched.turn(told):
+    watched, slowing = pace(4, 0.01, slow), Slowing()
+    with watched.turn(slowing):
         time.sleep(0.5)
     assert probes
-    assert told.slowest_probe_s >= 0.02
+    assert slowing.slowest_probe_s >= 0.02
     watched.close()
     time.sleep(0.15)
     seen = len(probes)
@@ -112,13 +112,13 @@ def test_a_source_that_is_down_is_slow() -> None:
     def down() -> None:
         raise TransientError("no answer")
 
-    watched, told = pace(8, 0.01, down), Slowing()
+    watched, slowing = pace(8, 0.01, down), Slowing()
     with watched.turn():
         time.sleep(0.3)
     watched.close()
-    with watched.turn(told):
+    with watched.turn(slowing):
         pass
-    assert told.least_parallel < 8
+    assert slowing.least_parallel < 8
 
 
 def test_a_probe_that_is_refused_ends_the_probing_with_a_warning(
@@ -134,31 +134,31 @@ def test_a_probe_that_is_refused_ends_the_probing_with_a_warning(
     assert most_at_a_time(watched, 16) == 4
 
 
-def test_a_server_that_slows_down_is_asked_less_and_the_work_is_told(scripted, told) -> None:
+def test_a_server_that_slows_down_is_asked_less_and_the_work_is_told(scripted, reply) -> None:
     """The probe is slow as soon as two real questions run at a time."""
     inside, lock = [0], threading.Lock()
 
-    def answer(asked):
-        if asked.path == "/probe":
+    def answer(request):
+        if request.path == "/probe":
             time.sleep(0.1 if inside[0] > 1 else 0)
-            return told()
+            return reply()
         with lock:
             inside[0] += 1
         time.sleep(0.05)
         with lock:
             inside[0] -= 1
-        return told()
+        return reply()
 
     scripted.answer = answer
     section = PrometheusSource(url=scripted.url, max_parallel=8, slow_down_at="50ms")
     http, tally = Http(section, "prometheus", probe=("/probe", {})), Tally()
-    asked, deadline = 0, time.monotonic() + 30
+    sent, deadline = 0, time.monotonic() + 30
     with ThreadPoolExecutor(8) as pool:  # a busy machine may be late with its probes
         while (tally.slowing.least_parallel or 8) > 2 and time.monotonic() < deadline:
             list(pool.map(lambda _: http.get("/x", tally=tally), range(20)))
-            asked += 20
+            sent += 20
     http.close()
-    assert tally.requests == asked
+    assert tally.requests == sent
     pace_told = tally.slowing.details()
     assert pace_told["least_parallel"] <= 2
     assert pace_told["paused_s"] > 0
@@ -172,4 +172,4 @@ def test_without_a_limit_no_probe_is_sent(scripted) -> None:
         http.get("/x")
         time.sleep(0.1)
     http.close()
-    assert {asked.path for asked in scripted.asked} == {"/x"}
+    assert {request.path for request in scripted.requests} == {"/x"}

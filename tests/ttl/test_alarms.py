@@ -36,7 +36,7 @@ def ran(place: Hot, hours: float) -> None:
 
 def expiry_check(place: Hot) -> dict[str, str]:
     checks = json.loads(place.command("doctor", "--json").stdout)["checks"]
-    return next(one for one in checks if one["subject"] == "expiry of events")
+    return next(check for check in checks if check["subject"] == "expiry of events")
 
 
 @pytest.mark.parametrize("options", [[], ["--no-sources"]])
@@ -131,7 +131,7 @@ def test_what_happened_to_the_audit_log(guarded: Hot, damage: str, problem: str)
         entry(guarded, 3).write_bytes(entry(guarded, 4).read_bytes())
     code, problems = verified(guarded)
     assert code == 1
-    assert any(one.startswith(problem) for one in problems), problems
+    assert any(text.startswith(problem) for text in problems), problems
 
 
 def test_writers_at_one_moment_make_one_chain(place: Hot) -> None:
@@ -144,8 +144,8 @@ def test_writers_at_one_moment_make_one_chain(place: Hot) -> None:
                 lambda n: audit.append(store, "test", "events", "", details={"n": n}), range(24)
             )
         )
-    assert sorted(one.sequence for one in written) == list(range(1, 25))
+    assert sorted(record.sequence for record in written) == list(range(1, 25))
     assert audit.check(store).to_json() == {"entries": 24, "problems": []}
-    assert [one.details["n"] for one in audit.entries(store, after=20)] == [
-        one.details["n"] for one in sorted(written, key=lambda one: one.sequence)[20:]
+    assert [record.details["n"] for record in audit.entries(store, after=20)] == [
+        record.details["n"] for record in sorted(written, key=lambda entry_: entry_.sequence)[20:]
     ]

@@ -32,7 +32,7 @@ def test_it_sets_the_wanted_limit_once(exported: Hot) -> None:
     assert exported.apply().state == "done"
     assert exported.limit_s == 10 * DAY_S
     first = exported.entries()
-    assert [one["details"]["state"] for one in first] == ["intended", "done"]
+    assert [entry["details"]["state"] for entry in first] == ["intended", "done"]
     assert first[0]["details"]["new_s"] == 10 * DAY_S
     assert {day["state"] for day in first[0]["proof"]["days"]} == {"proven"}
     applied = exported.apply()
@@ -41,15 +41,15 @@ def test_it_sets_the_wanted_limit_once(exported: Hot) -> None:
 
 
 def test_the_first_deletion_is_confirmed_and_no_later_one(exported: Hot) -> None:
-    asked: list[str] = []
+    confirmed: list[str] = []
 
     def refuses(plans: list[Plan]) -> None:
-        asked.extend(plan.dataset for plan in plans)
+        confirmed.extend(plan.dataset for plan in plans)
         raise Refused("no")
 
     with pytest.raises(Refused):
         exported.apply(confirm=refuses)
-    assert asked == ["events"]
+    assert confirmed == ["events"]
     assert (exported.limit_s, exported.entries()) == (None, [])
     exported.apply()
     exported.events.drop_index("lake_ttl")
@@ -154,8 +154,10 @@ def test_an_index_of_another_is_named_before_its_limit_is_changed(exported: Hot)
     planned = exported.command("ttl", "plan")
     assert "index 'theirs', 365 days" in planned.stdout
     exported.apply()
-    found = {one["name"]: one.get("expireAfterSeconds") for one in exported.events.list_indexes()}
-    assert found == {"_id_": None, "theirs": 10 * DAY_S}
+    limits = {
+        index["name"]: index.get("expireAfterSeconds") for index in exported.events.list_indexes()
+    }
+    assert limits == {"_id_": None, "theirs": 10 * DAY_S}
     assert exported.entries()[0]["details"]["old_s"] == 365 * DAY_S
 
 
@@ -252,8 +254,10 @@ def test_a_partial_index_is_reported_and_not_used(exported: Hot) -> None:
     assert applied.plan.rule.others == (
         "index 'some' on timestamp: deletes of some documents after 300 days",
     )
-    found = {one["name"]: one.get("expireAfterSeconds") for one in exported.events.list_indexes()}
-    assert found == {"_id_": None, "some": 300 * DAY_S, "lake_ttl": 10 * DAY_S}
+    limits = {
+        index["name"]: index.get("expireAfterSeconds") for index in exported.events.list_indexes()
+    }
+    assert limits == {"_id_": None, "some": 300 * DAY_S, "lake_ttl": 10 * DAY_S}
 
 
 def test_a_plan_that_waited_too_long_for_its_answer_is_not_carried_out(

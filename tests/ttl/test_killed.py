@@ -71,9 +71,11 @@ def test_a_guard_killed_at_each_step_is_mended_by_the_next(partly: Hot, before: 
         assert (partly.limit_s, applied.plan.decision) == (TARGET, "held")
         assert check(partly.store).problems == ()
         entries = partly.entries()
-        intended = [one["sequence"] for one in entries if one["details"]["state"] == "intended"]
+        intended = [
+            entry["sequence"] for entry in entries if entry["details"]["state"] == "intended"
+        ]
         assert intended == [
-            one["details"]["intent"] for one in entries if "intent" in one["details"]
+            entry["details"]["intent"] for entry in entries if "intent" in entry["details"]
         ]
         assert partly.apply().state == "unchanged"
         assert partly.entries() == entries
@@ -121,7 +123,7 @@ def test_a_guard_that_was_killed_does_not_keep_the_next_from_working(shared: Hot
     first.join(60)
     assert first.exitcode == -signal.SIGKILL
     assert shared.apply().ok
-    assert [one["details"]["state"] for one in shared.entries()] == [
+    assert [entry["details"]["state"] for entry in shared.entries()] == [
         "intended",
         "abandoned",
         "intended",

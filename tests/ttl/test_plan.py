@@ -212,7 +212,9 @@ def test_other_indexes_are_reported_and_left(exported: Hot) -> None:
     assert (plan.ok, len(plan.rule.others)) == (False, 1)
     assert "'own' on created: deletes after 30 days" in plan.rule.others[0]
     exported.apply()
-    limits = {one["name"]: one.get("expireAfterSeconds") for one in exported.events.list_indexes()}
+    limits = {
+        index["name"]: index.get("expireAfterSeconds") for index in exported.events.list_indexes()
+    }
     assert limits == {"_id_": None, "theirs": 10 * DAY_S, "own": 30 * DAY_S}
 
 
@@ -234,7 +236,7 @@ def test_two_datasets_of_one_collection_hold_each_other(exported: Hot) -> None:
     result = exported.command("ttl", "plan", "--json")
     assert result.exit_code == 1
     both = json.loads(result.stdout)["datasets"]
-    assert [one["decision"] for one in both] == ["hold", "hold"]
+    assert [plan["decision"] for plan in both] == ["hold", "hold"]
     off = "\n[ttl.dataset.again]\nenabled = false\n"
     exported.config.write_text(text + second + off)
     result = exported.command("ttl", "plan", "events", "--json")

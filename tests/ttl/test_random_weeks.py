@@ -47,15 +47,15 @@ _USUAL = {"late": [], "array": 0, "change": 0, "remove": 0, "damage": 0}
 
 def history_of(faults: list[str], chance: random.Random) -> list[dict[str, Any]]:
     """Days of operation with these faults on every third or fourth of them."""
-    found = []
+    days = []
     for _ in range(LENGTH):
         day = {**_USUAL, "export": True, "guard": True, "documents": chance.randint(1, 3)}
         for fault in faults:
             if chance.random() < 0.3 / len(faults) ** 0.5:
                 day[fault] = chance.choice(_FAULTS[fault])
         # Someone puts all of it right now and then: else nothing ever expires again.
-        found.append({**day, "mend": chance.random() < 0.2})
-    return found
+        days.append({**day, "mend": chance.random() < 0.2})
+    return days
 
 
 @dataclass
@@ -76,10 +76,10 @@ class World:
         self.place.events.insert_one({"_id": self.number, "timestamp": when, "v": self.number})
 
     def source(self) -> set[Content]:
-        return {(one["_id"], one["v"]) for one in self.place.events.find()}
+        return {(document["_id"], document["v"]) for document in self.place.events.find()}
 
     def lake(self) -> set[Content]:
-        found: set[Content] = set()
+        contents: set[Content] = set()
         folder = self.place.config.parent / "lake"
         for claim in (folder / "manifests/events").glob("*.json"):
             manifest = json.loads(claim.read_bytes())
@@ -90,8 +90,8 @@ class World:
                 table = pq.read_table(file)
                 if table.num_rows:
                     rows = zip(table["_id"].to_pylist(), table["v"].to_pylist(), strict=True)
-                    found |= set(rows)
-        return found
+                    contents |= set(rows)
+        return contents
 
     def today(self) -> Day:
         return Day(self.now.date())
@@ -140,7 +140,7 @@ class World:
         if day["array"]:
             self.insert([at(today.plus(-day["array"])), at(today)])
         if day["change"]:
-            self._one_of(today.plus(-day["change"]), lambda one: {"$inc": {"v": 1000}})
+            self._one_of(today.plus(-day["change"]), lambda document: {"$inc": {"v": 1000}})
         if day["remove"]:
             self._one_of(today.plus(-day["remove"]), None)
         self.sweep()
@@ -148,11 +148,11 @@ class World:
         self.sweep()
 
     def _one_of(self, day: Day, change: Any) -> None:
-        found = {"timestamp": {"$gte": day.start, "$lt": day.end}}
+        query = {"timestamp": {"$gte": day.start, "$lt": day.end}}
         if change is None:
-            self.place.events.delete_one(found)
+            self.place.events.delete_one(query)
         else:
-            self.place.events.update_one(found, change(found))
+            self.place.events.update_one(query, change(query))
 
     def mend(self) -> None:
         """A person exports again what the plan complains of, and puts arrays right."""
@@ -160,7 +160,9 @@ class World:
             {"timestamp.0": {"$exists": True}}, {"$set": {"timestamp": at(self.today(), 0)}}
         )
         dated = {"timestamp": {"$type": "date"}}
-        for day in sorted({Day(one["timestamp"].date()) for one in self.place.events.find(dated)}):
+        for day in sorted(
+            {Day(document["timestamp"].date()) for document in self.place.events.find(dated)}
+        ):
             if not day < self.today():
                 continue
             try:
@@ -195,7 +197,9 @@ def place(tmp_path: Path, mongo_uri: str, mongo_database: str, client: Any) -> H
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("faults", [*([one] for one in _FAULTS), ["late", "remove"], [*_FAULTS]])
+@pytest.mark.parametrize(
+    "faults", [*([fault] for fault in _FAULTS), ["late", "remove"], [*_FAULTS]]
+)
 def test_nothing_expires_that_is_not_proven(
     place: Hot, monkeypatch: pytest.MonkeyPatch, faults: list[str]
 ) -> None:
@@ -219,7 +223,7 @@ def _lived(place: Hot, monkeypatch: pytest.MonkeyPatch, history: list[dict[str, 
     world.now += HOUR
     world.mend()
     final = world.guard()
-    unproven = [one for one in final.plan.days if not one.ok]
+    unproven = [day for day in final.plan.days if not day.ok]
     assert (final.plan.decision, place.limit_s) == ("limit", DAYS * DAY_S), unproven
     world.sweep()
     return world.expired

@@ -61,7 +61,7 @@ def _dataset(server: LokiServer, subject: str, dataset: LokiDataset) -> Iterator
         yield Check(subject, "ok", "all streams, by selectors that share them out")
         return
     try:
-        found = server.lines(dataset.selector, today.plus(-1), today.plus(1))
+        times = server.lines(dataset.selector, today.plus(-1), today.plus(1))
     except Rejected as error:
         yield Check(
             subject,
@@ -70,7 +70,7 @@ def _dataset(server: LokiServer, subject: str, dataset: LokiDataset) -> Iterator
             remedy_for(error.text),
         )
         return
-    if found:
+    if times:
         yield Check(subject, "ok", "the selector finds lines of today or yesterday")
     else:
         yield Check(

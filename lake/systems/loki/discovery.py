@@ -35,7 +35,7 @@ Labels = dict[str, str]
 
 
 class LokiServer:
-    """What this look asks of the HTTP API."""
+    """This look's requests to the HTTP API."""
 
     def __init__(self, http: Http, tenant: str = "") -> None:
         self._http = http
@@ -51,16 +51,16 @@ class LokiServer:
 
     def labels(self, start: Day, end: Day) -> list[str]:
         """The label names of [start, end), and those of any other lines not yet flushed."""
-        found = self.get("labels", _between(start, end)).get("data") or ()
+        names = self.get("labels", _between(start, end)).get("data") or ()
         return sorted(
-            set(found) - _INTERNAL - {INDEX_LABEL}, key=lambda label: (_liking(label), label)
+            set(names) - _INTERNAL - {INDEX_LABEL}, key=lambda label: (_liking(label), label)
         )
 
     def lines(self, selector: str, start: Day, end: Day, direction: str = "backward") -> list[int]:
         """The times, in ns, of the first (`forward`) or the last lines of [start, end)."""
         params = {"query": selector, "limit": "1", "direction": direction}
-        found = self.get("query_range", {**params, **_between(start, end)})["data"]["result"]
-        return [int(stream["values"][0][0]) for stream in found]
+        streams = self.get("query_range", {**params, **_between(start, end)})["data"]["result"]
+        return [int(stream["values"][0][0]) for stream in streams]
 
     def edge(self, label: str, start: Day, end: Day, direction: str) -> Day | None:
         """The day of the first (`forward`) or last (`backward`) line of [start, end)."""
@@ -71,16 +71,16 @@ class LokiServer:
         """The label sets of a day's streams."""
         matchers = [having(label) for label in labels]
         params: Params = {"match[]": matchers, **_between(day, day.plus(1))}
-        found = self.get("series", params).get("data") or ()
-        return [stream for stream in found if not _INTERNAL & stream.keys()]
+        listed = self.get("series", params).get("data") or ()
+        return [stream for stream in listed if not _INTERNAL & stream.keys()]
 
     def entries(self, selector: str, day: Day) -> int | None:
-        """About how many lines a day has; None where Loki does not say."""
+        """About how many lines a day has; None where Loki does not report it."""
         try:
-            found = self.get("index/stats", {"query": selector, **_between(day, day.plus(1))})
+            stats = self.get("index/stats", {"query": selector, **_between(day, day.plus(1))})
         except Refused:
             return None
-        return int(found["entries"]) if "entries" in found else None
+        return int(stats["entries"]) if "entries" in stats else None
 
     def version(self) -> Version:
         """As the server reports it, if it does."""
@@ -88,8 +88,8 @@ class LokiServer:
 
     def limit(self, name: str) -> str | None:
         """A limit of the tenant's, such as `max_query_lookback`; None where it is not shown."""
-        found = self._limits.get(name)
-        return self._config.limit(name, self._tenant) if found is None else str(found)
+        value = self._limits.get(name)
+        return self._config.limit(name, self._tenant) if value is None else str(value)
 
     def kept_days(self) -> int | None:
         """None where Loki does not report it, or a gateway hides it."""

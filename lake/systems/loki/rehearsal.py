@@ -1,4 +1,4 @@
-"""What is asked of a restored Loki and of the lake's lines.
+"""The comparison of a restored Loki with the lake's lines.
 
 Belongs here: LogQL over plain HTTP, on other paths than an export's. Does not: exports'
 own reading and counting (comparing).
@@ -61,14 +61,14 @@ class LokiQuestions:
         """Of all lines, if there is one in the 30 days before `end`."""
         for days in range(_LOOKED_BACK_DAYS):
             until = end - timedelta(days=days)
-            found = [
+            times = [
                 int(at)
                 for _, selector in cover(_EVERYTHING, self._label_names(until))
                 for stream in self._lines(str(selector), until - timedelta(days=1), until)
                 for at, *_ in stream["values"]
             ]
-            if found:
-                return datetime.fromtimestamp(max(found) / _NS, UTC)
+            if times:
+                return datetime.fromtimestamp(max(times) / _NS, UTC)
         return None
 
     def checks(self, part: Partition, seed: int, samples: int) -> Iterator[Check]:
@@ -81,8 +81,8 @@ class LokiQuestions:
         check = Check("the bytes of each hour's lines")
         there: Counter[int] = Counter()
         try:
-            for found in self._each(self._hours_of, self._selectors(part), part.day):
-                there.update(found)
+            for counts in self._each(self._hours_of, self._selectors(part), part.day):
+                there.update(counts)
         except Rejected as error:
             if not self._by_stream:
                 raise
@@ -109,23 +109,23 @@ class LokiQuestions:
         drops = selector.pipeline and not self._by_stream
         lines = selector.piped(_NO_ERRORS) if drops else selector
         query = f"sum(bytes_over_time({lines}[1h]))"
-        first, found = day.start_ns + _HOUR_NS - 1, Counter[int]()  # closed on its right
+        first, counts = day.start_ns + _HOUR_NS - 1, Counter[int]()  # closed on its right
         if self._by_stream:
-            requested = {"start": str(first), "end": str(day.end_ns - 1), "step": str(_HOUR_S)}
-            for one in self._ask("query_range", {"query": query, **requested}):
-                for at_s, value in one["values"]:
-                    found[int(at_s) // _HOUR_S * _HOUR_NS] += round(float(value))
-            return found
+            times = {"start": str(first), "end": str(day.end_ns - 1), "step": str(_HOUR_S)}
+            for series in self._ask("query_range", {"query": query, **times}):
+                for at_s, value in series["values"]:
+                    counts[int(at_s) // _HOUR_S * _HOUR_NS] += round(float(value))
+            return counts
         for at in range(first, day.end_ns, _HOUR_NS):
-            for one in self._ask("query", {"query": query, "time": str(at)}):
-                found[at - _HOUR_NS + 1] += round(float(one["value"][1]))
-        return found
+            for series in self._ask("query", {"query": query, "time": str(at)}):
+                counts[at - _HOUR_NS + 1] += round(float(series["value"][1]))
+        return counts
 
     def _each(
         self, what: Callable[[Selector, Day], Found], selectors: Sequence[Selector], day: Day
     ) -> Iterator[Found]:
         with ThreadPoolExecutor(_AT_ONCE if self._by_stream else 1) as pool:
-            yield from pool.map(lambda one: what(one, day), selectors)
+            yield from pool.map(lambda selector: what(selector, day), selectors)
 
     def _sampled(self, part: Partition, seed: int, samples: int) -> Check:
         """All lines of some nanoseconds, with labels and metadata."""
@@ -138,38 +138,38 @@ class LokiQuestions:
         for row in part.rows("loki_lines", seed=seed, wanted=samples):
             labels = part.labels(row)
             here.setdefault(row["ts_ns"], Counter())[
-                self._told(row["line"], labels, row["metadata"] or {})
+                self._line_text(row["line"], labels, row["metadata"] or {})
             ] += 1
             selector = _of_stream(all_lines, labels, names)
             streams.setdefault(row["ts_ns"], {})[str(selector)] = selector
         for at, expected in here.items():
-            found: Counter[str] = Counter()
+            lines: Counter[str] = Counter()
             for selector in streams[at].values() if self._by_stream else all_selectors:
-                found += self._at(str(selector), at)
-            lost, extra = expected - found, found - expected
+                lines += self._at(str(selector), at)
+            lost, extra = expected - lines, lines - expected
             check.compared += expected.total()
             for line, other in _pairs(lost, extra):
                 check.differ(_iso(at), line, other)
         return check
 
     def _at(self, selector: str, at_ns: int) -> Counter[str]:
-        requested = {
+        window = {
             "start": str(at_ns - _BEFORE_NS),
             "end": str(at_ns + 1),
             "direction": "forward",
         }
-        query = {"query": selector, "limit": _MOST_LINES, **requested}
-        found: Counter[str] = Counter()
+        query = {"query": selector, "limit": _MOST_LINES, **window}
+        lines: Counter[str] = Counter()
         for stream in self._ask("query_range", query):
             for at, line, *categories in stream["values"]:
                 kinds = categories[0] if categories else {}
                 metadata = {**kinds.get("structuredMetadata", {}), **kinds.get("parsed", {})}
                 if int(at) == at_ns:
-                    found[self._told(line, stream["stream"], metadata)] += 1
-        return found
+                    lines[self._line_text(line, stream["stream"], metadata)] += 1
+        return lines
 
-    def _told(self, line: str, labels: Mapping[str, str], metadata: Mapping[str, str]) -> str:
-        """One text for equal lines; old answers do not tell labels from what a parser found."""
+    def _line_text(self, line: str, labels: Mapping[str, str], metadata: Mapping[str, str]) -> str:
+        """One text for equal lines; old answers do not separate labels from what a parser found."""
         own, other = dict(labels), dict(metadata)
         parts = [line, {**own, **other}, {}] if self._by_stream else [line, own, other]
         return json.dumps(parts, sort_keys=True, ensure_ascii=False)
@@ -184,7 +184,7 @@ class LokiQuestions:
         if not selector.everything:
             return [selector]
         others = {name for row in part.rows("loki_label_names") for name in row["names"]}
-        return [one for _, one in cover(selector, [*part.label_names(), *others])]
+        return [narrowed for _, narrowed in cover(selector, [*part.label_names(), *others])]
 
     def _names(self, part: Partition) -> set[str]:
         """Of all labels that a stream of the day may have."""
@@ -194,12 +194,12 @@ class LokiQuestions:
 
     def _lines(self, selector: str, start: datetime, end: datetime) -> list[dict[str, Any]]:
         """The newest line of the stretch, if there is one."""
-        requested = {"start": _ns(start), "end": _ns(end), "direction": "backward", "limit": "1"}
-        return self._ask("query_range", {"query": selector, **requested})
+        window = {"start": _ns(start), "end": _ns(end), "direction": "backward", "limit": "1"}
+        return self._ask("query_range", {"query": selector, **window})
 
     def _label_names(self, until: datetime) -> list[str]:
-        requested = {"start": _ns(until - timedelta(days=1)), "end": _ns(until)}
-        answer = self._http.get("/loki/api/v1/labels", requested).json()
+        window = {"start": _ns(until - timedelta(days=1)), "end": _ns(until)}
+        answer = self._http.get("/loki/api/v1/labels", window).json()
         return sorted(answer.get("data") or [])
 
     def _ask(self, path: str, params: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -61,12 +61,12 @@ def lines(manifest: SnapshotManifest, url: str, tenant: str) -> dict[str, int]:
     high = max(expected, after, manifest.details.get("lines_in_chunks", 0))
     deadline = time.monotonic() + _INDEX_READ_WITHIN_S
     with closing(LokiReader(section)) as reader:
-        while not low <= (found := reader.count(ALL_STREAMS, day).rows) <= high:
-            if found > high or time.monotonic() > deadline:
+        while not low <= (lines_ := reader.count(ALL_STREAMS, day).rows) <= high:
+            if lines_ > high or time.monotonic() > deadline:
                 counted = f"day_lines = {between(expected, after)}"
-                raise differs(manifest, counted, f"day_lines = {found}")
+                raise differs(manifest, counted, f"day_lines = {lines_}")
             time.sleep(_WAIT_S)
-    return {"day_lines": found}
+    return {"day_lines": lines_}
 
 
 def compose_service(manifest: SnapshotManifest, into: Path) -> dict[str, Any]:

@@ -33,7 +33,7 @@ _MEASURES = [
     pa.field("first_ts", _TS),
     pa.field("last_ts", _TS),
 ]
-_NAMES = frozenset(one.name for one in (*_HEAD, *_MEASURES)) | {"day"}
+_NAMES = frozenset(field.name for field in (*_HEAD, *_MEASURES)) | {"day"}
 _OF_TABLE = frozenset(("ts", "ts_ns", "stream_id", "line", "metadata", MAP_COLUMN))
 
 _Key = tuple[int, int]  # stream, hour
@@ -63,7 +63,7 @@ class HourlyStreams:
     def statement(self, schema: pa.Schema) -> str:
         """See Rollup."""
         names = map(quoted_name, self._own(schema))
-        kept = "".join(f"any_value(logs.{one}) AS {one}, " for one in names)
+        kept = "".join(f"any_value(logs.{name}) AS {name}, " for name in names)
         return f"""
         SELECT
             {kept}
@@ -105,8 +105,8 @@ class StreamsRolling:
         if not batch.num_rows:
             return
         self._waiting.append(batch)
-        rows = sum(one.num_rows for one in self._waiting)
-        if rows >= _ROWS or sum(one.nbytes for one in self._waiting) >= _BYTES:
+        rows = sum(waiting.num_rows for waiting in self._waiting)
+        if rows >= _ROWS or sum(waiting.nbytes for waiting in self._waiting) >= _BYTES:
             yield from self._taken()
 
     def finish(self) -> Iterator[pa.RecordBatch]:
@@ -169,7 +169,9 @@ class StreamsRolling:
         rows = [
             (number, key, level, of_level)
             for number, (key, levels) in enumerate(groups)
-            for level, of_level in sorted(levels.items(), key=lambda one: (one[0] is None, one[0]))
+            for level, of_level in sorted(
+                levels.items(), key=lambda group: (group[0] is None, group[0])
+            )
         ]
         index = pa.array([number for number, *_ in rows], pa.int64())
         columns: dict[str, pa.Array] = {
@@ -179,10 +181,10 @@ class StreamsRolling:
         columns["hour"] = _times([key[1] * _HOUR_NS for _, key, *_ in rows])
         columns["level"] = pa.array([level for *_, level, _ in rows], pa.string())
         for at, name in enumerate(("lines", "bytes")):
-            columns[name] = pa.array([one[at] for *_, one in rows], pa.int64())
+            columns[name] = pa.array([measures[at] for *_, measures in rows], pa.int64())
         for at, name in enumerate(("first_ts", "last_ts"), 2):
-            columns[name] = _times([one[at] for *_, one in rows])
-        return pa.record_batch([columns[one] for one in self.schema.names], schema=self.schema)
+            columns[name] = _times([measures[at] for *_, measures in rows])
+        return pa.record_batch([columns[name] for name in self.schema.names], schema=self.schema)
 
 
 def _level(schema: pa.Schema, level_from: Sequence[str]) -> str:
@@ -198,8 +200,8 @@ def _entries(batch: pa.RecordBatch, name: str) -> pa.Array:
     return maps.keys[first:last]
 
 
-def _merged(one: _Level, other: _Level) -> _Level:
-    both = dict(one)
+def _merged(measures: _Level, other: _Level) -> _Level:
+    both = dict(measures)
     for level, (lines, size, first, last) in other.items():
         was = both.get(level, [0, 0, first, last])
         both[level] = [was[0] + lines, was[1] + size, min(was[2], first), max(was[3], last)]
@@ -207,4 +209,4 @@ def _merged(one: _Level, other: _Level) -> _Level:
 
 
 def _times(ns: Sequence[int]) -> pa.Array:
-    return pa.array([one // 1000 for one in ns], pa.int64()).view(_TS)
+    return pa.array([time // 1000 for time in ns], pa.int64()).view(_TS)

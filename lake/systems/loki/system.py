@@ -66,9 +66,7 @@ class Loki(System):
     def files_are_here(self, settings: Settings) -> bool:
         return Path(settings.snapshots.loki.data_dir).is_dir()
 
-    def amounts(
-        self, settings: Settings, snapshot_manifest: SnapshotManifest
-    ) -> Iterator[tuple[str, int]]:
+    def amounts(self, settings: Settings, manifest: SnapshotManifest) -> Iterator[tuple[str, int]]:
         from lake.systems.loki.snapshot.chunks import parsed
 
         def is_chunk(path: str) -> bool:
@@ -77,7 +75,7 @@ class Loki(System):
 
         yield (
             "bytes of chunks",
-            sum(file.bytes for file in snapshot_manifest.files if is_chunk(file.path)),
+            sum(file.bytes for file in manifest.files if is_chunk(file.path)),
         )
 
     def origin(self, manifest: SnapshotManifest) -> str:

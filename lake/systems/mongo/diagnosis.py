@@ -34,7 +34,7 @@ def check(settings: Settings) -> Iterator[Check]:
         before = datetime.now(UTC)
         database = database_of(client, section.database)
         greeting: dict[str, Any] = dict(database.command("hello"))
-        kinds = {one["name"]: one["type"] for one in listed(database, "listCollections")}
+        kinds = {entry["name"]: entry["type"] for entry in listed(database, "listCollections")}
         yield Check("mongo", "ok", f"MongoDB {version}, may read {section.database!r}")
         if not kinds:
             yield Check(
@@ -48,8 +48,8 @@ def check(settings: Settings) -> Iterator[Check]:
         for dataset in settings.dataset:
             if isinstance(dataset, MongoDataset):
                 subject = f"dataset {dataset.name}"
-                found = _dataset(client, database, section, dataset, settings.hot.mongo, kinds)
-                yield from guarded(subject, _explained(section, dataset, found))
+                checks = _dataset(client, database, section, dataset, settings.hot.mongo, kinds)
+                yield from guarded(subject, _explained(section, dataset, checks))
 
 
 def _options(section: MongoSource) -> Iterator[Check]:
@@ -108,13 +108,13 @@ def _dated(
     subject: str, dataset: MongoDataset, field: DateField | None, *, fallback: bool
 ) -> Check:
     share = field.share if field else 0.0
-    found = f"{dataset.time_field!r} is a date in {share:.0%} of a sample"
+    summary = f"{dataset.time_field!r} is a date in {share:.0%} of a sample"
     if share == 1 or fallback:
-        return Check(subject, "ok", found)
+        return Check(subject, "ok", summary)
     return Check(
         subject,
         "warn",
-        found,
+        summary,
         'the others are of no day: `lake status` counts them, time_fallback = "_id" exports them',
     )
 

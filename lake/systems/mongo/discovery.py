@@ -26,7 +26,7 @@ from lake.systems.mongo.reading.connection import TOLERANT, Client, connect, exp
 
 _SYSTEM = frozenset({"admin", "config", "local"})
 _SAMPLED = 50  # of the oldest, and again of the newest documents
-_FEW = 200_000  # so many documents are quickly searched without an index
+_FEW = 200_000  # documents that are quickly searched without an index
 _PATIENCE_MS = 10_000
 _NO_SUCH_NAMESPACE, _NOT_OF_A_VIEW = 26, 166
 _DAY_S = 86_400
@@ -83,9 +83,11 @@ def look(section: MongoSource, database: str | None, uri: str) -> FoundSource:
         name = database or _database(client, section)
         collections = database_of(client, name)
         entries = listed(collections, "listCollections")
-        kinds = {one["name"]: one["type"] for one in entries}
+        kinds = {entry["name"]: entry["type"] for entry in entries}
         # Time series collections expire without an index.
-        expiring = any("expireAfterSeconds" in one.get("options", {}) for one in entries) or any(
+        expiring = any(
+            "expireAfterSeconds" in entry.get("options", {}) for entry in entries
+        ) or any(
             _lets_expire(collections[name]) for name, kind in kinds.items() if kind == "collection"
         )
         looked = [
@@ -94,16 +96,16 @@ def look(section: MongoSource, database: str | None, uri: str) -> FoundSource:
             if not kind.startswith("system.")
         ]
     otherwise = None if expiring else UNLIMITED_DAYS
-    reported = "no TTL index: nothing expires by itself"
+    basis = "no TTL index: nothing expires by itself"
     if expiring:
-        reported = "a TTL that is not on the documents' own time"
+        basis = "a TTL that is not on the documents' own time"
     shortest = min((kept for _, kept, _ in looked if kept), default=None)
     return FoundSource(
         source="mongo",
         section={"uri": uri, "database": name},
         summary=f"MongoDB {version}, {len(looked)} collections",
         hot_days=shortest or otherwise,
-        hot_basis="the shortest TTL index" if shortest else reported,
+        hot_basis="the shortest TTL index" if shortest else basis,
         tables=tuple(table for table, _, _ in looked),
         oldest=min((day for _, _, day in looked if day), default=None),
     )
@@ -138,7 +140,7 @@ def _collection(
         return FoundTable(name, {"source": "mongo", "collection": name}, (), why), None, None
     documents = collection.estimated_document_count()
     sample = sampled(collection)
-    fields = sorted(date_fields(collection, sample), key=lambda one: one.rank, reverse=True)
+    fields = sorted(date_fields(collection, sample), key=lambda field: field.rank, reverse=True)
     keys: dict[str, Value] = {"source": "mongo", "collection": name}
     if not fields:
         return _undated(name, keys, documents, sample), None, None
@@ -162,7 +164,7 @@ def _undated(
         return FoundTable(
             name, {**keys, "time_fallback": "_id"}, (*seen, "so their ObjectId's day")
         )
-    why = "no date and no ObjectId that would tell a document's day" if sample else "it is empty"
+    why = "no date and no ObjectId that dates a document" if sample else "it is empty"
     return FoundTable(name, keys, seen if sample else (), why)
 
 
@@ -204,18 +206,18 @@ def date_fields(collection: Collection[Document], sample: list[Document]) -> Ite
         first = next(iter(index["key"]))
         ttl = index.get("expireAfterSeconds")
         indexes[first] = indexes.get(first) if ttl is None else int(ttl)
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for document in sample:
         for path in _dates(document):
-            found[path] = found.get(path, 0) + 1
-    for path, times in found.items():
+            counts[path] = counts.get(path, 0) + 1
+    for path, times in counts.items():
         yield DateField(path, times / len(sample), path in indexes, indexes.get(path))
 
 
 def _dates(document: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     for name, value in document.items():
         if "." in name or name.startswith("$"):
-            continue  # such a name is no path that could be asked for
+            continue  # such a name is no path for a query
         if isinstance(value, datetime | DatetimeMS):
             yield prefix + name
         elif isinstance(value, Mapping):
@@ -235,12 +237,12 @@ def _oldest(collection: Collection[Document], best: DateField, documents: int) -
     if not best.indexed and documents > _FEW:
         return None
     try:
-        found = collection.find_one(
+        document = collection.find_one(
             {best.path: {"$type": "date"}}, sort=[(best.path, 1)], max_time_ms=_PATIENCE_MS
         )
     except ExecutionTimeout:
         return None
-    value: Any = found
+    value: Any = document
     for step in best.path.split("."):
         value = value.get(step) if isinstance(value, Mapping) else None
     return Day(value.date()) if isinstance(value, datetime) else None

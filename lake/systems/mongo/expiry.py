@@ -63,46 +63,48 @@ class MongoExpiry:
     def clock(self) -> datetime:
         """The primary's: its TTL monitor is the one that deletes."""
         with explained(self._section, "its clock"):
-            found: datetime = self._database().command("hello")["localTime"]
-        return found.replace(tzinfo=UTC)
+            local_time: datetime = self._database().command("hello")["localTime"]
+        return local_time.replace(tzinfo=UTC)
 
     def rule(self, dataset: Dataset) -> Rule:
         """See Expiry. Raises Missing where there is no such collection."""
-        asked = _mongo(dataset)
-        require_collection(self._connected(), self._section, asked.collection)
-        with self._explained(asked):
+        settings = _mongo(dataset)
+        require_collection(self._connected(), self._section, settings.collection)
+        with self._explained(settings):
             database = self._database()
             (entry,) = [
-                one
-                for one in listed(database, "listCollections")
-                if one["name"] == asked.collection
+                entry
+                for entry in listed(database, "listCollections")
+                if entry["name"] == settings.collection
             ]
-            indexes = indexes_of(database[asked.collection])
+            indexes = indexes_of(database[settings.collection])
             commands = _commands(database)
-        ours = [one for one in indexes if _is_on(one, asked.time_field)]
-        ours.sort(key=lambda one: NEVER_S + 1 if (limit := _limit_s(one)) is None else limit)
+        ours = [index for index in indexes if _is_on(index, settings.time_field)]
+        ours.sort(key=lambda index: NEVER_S + 1 if (limit := _limit_s(index)) is None else limit)
         chosen = ours[0] if ours else None
         others = tuple(
-            _described(one)
-            for one in indexes
-            if one is not chosen and (_limit_s(one) or 0) < NEVER_S and _limit_s(one) is not None
+            _described(index)
+            for index in indexes
+            if index is not chosen
+            and (_limit_s(index) or 0) < NEVER_S
+            and _limit_s(index) is not None
         )
-        obstacle = _obstacle(entry, asked)
+        obstacle = _obstacle(entry, settings)
         if not obstacle and commands and "collMod" not in commands:
             obstacle = "the server has no collMod: it can't change when documents expire"
-        scope = f"{self._section.database}.{asked.collection}"
+        scope = f"{self._section.database}.{settings.collection}"
         return Rule(scope, _index(chosen) if chosen else None, others, obstacle)
 
     def first_ms(self, dataset: Dataset, from_ms: int | None, before_ms: int) -> int | None:
         """See Expiry."""
-        asked = _by_date(dataset)
-        question = dated_between(asked, from_ms, before_ms)
-        path = asked.time_field
-        with self._explained(asked):
-            found = self._collection(asked).find_one(
+        settings = _by_date(dataset)
+        question = dated_between(settings, from_ms, before_ms)
+        path = settings.time_field
+        with self._explained(settings):
+            document = self._collection(settings).find_one(
                 question, projection={"_id": 0, path: 1}, sort=[(path, 1)]
             )
-        value: Any = found
+        value: Any = document
         for step in path.split("."):
             value = value.get(step) if isinstance(value, Mapping) else None
         if isinstance(value, datetime):
@@ -111,64 +113,66 @@ class MongoExpiry:
 
     def expiring(self, dataset: Dataset, before_ms: int) -> int:
         """See Expiry."""
-        asked = _mongo(dataset)
-        return self._count(asked, _expiring(asked, before_ms))
+        settings = _mongo(dataset)
+        return self._count(settings, _expiring(settings, before_ms))
 
     def undated(self, dataset: Dataset, before_ms: int) -> int:
         """Arrays of dates, and dates that no calendar day has."""
-        asked = _by_date(dataset)
-        of_days = dated_between(asked, Day(date.min).start_ms, before_ms)
-        return self._count(asked, {"$and": [_expiring(asked, before_ms), {"$nor": [of_days]}]})
+        settings = _by_date(dataset)
+        of_days = dated_between(settings, Day(date.min).start_ms, before_ms)
+        return self._count(
+            settings, {"$and": [_expiring(settings, before_ms), {"$nor": [of_days]}]}
+        )
 
     def never(self, dataset: Dataset) -> int:
         """Documents without a date in the time field, and not in an array there either."""
-        asked = _mongo(dataset)
-        return self._count(asked, {asked.time_field: {"$not": {"$type": "date"}}})
+        settings = _mongo(dataset)
+        return self._count(settings, {settings.time_field: {"$not": {"$type": "date"}}})
 
     def born_expired(self, dataset: Dataset, day: Day, limit_s: int) -> int:
         """By the second that an ObjectId was made in; other `_id`s show none."""
-        asked = _by_date(dataset)
+        settings = _by_date(dataset)
         second = day.end_ms // 1000 + limit_s
         if not 0 <= second < _MAX_OBJECT_ID_S:
             return 0
         later = ObjectId(second.to_bytes(4, "big") + bytes(8))
-        return self._count(asked, {"$and": [of_day(asked, day), {"_id": {"$gte": later}}]})
+        return self._count(settings, {"$and": [of_day(settings, day), {"_id": {"$gte": later}}]})
 
     def unknown(self, dataset: Dataset, day: Day, store: Store, manifest: Manifest) -> int:
         """See Expiry. Raises BadData and Missing where the object is not its manifest's."""
         from lake.systems.mongo.reading.same import digest  # noqa: PLC0415  compiled code
 
-        asked = _mongo(dataset)
-        stored = Counter(digest(one) for one in _stored(store, manifest))
-        found = 0
-        with self._explained(asked):
-            raw = self._connected()[self._section.database][asked.collection]
-            for document in raw.find(of_day(asked, day)):
-                one = digest(bytes(document.raw))
-                if stored[one]:
-                    stored[one] -= 1
+        settings = _mongo(dataset)
+        stored = Counter(digest(document) for document in _stored(store, manifest))
+        unmatched = 0
+        with self._explained(settings):
+            raw = self._connected()[self._section.database][settings.collection]
+            for document in raw.find(of_day(settings, day)):
+                key = digest(bytes(document.raw))
+                if stored[key]:
+                    stored[key] -= 1
                 else:
-                    found += 1
-        return found
+                    unmatched += 1
+        return unmatched
 
     def set_limit(self, dataset: Dataset, index: Index | None, limit_s: int) -> str:
         """See Expiry."""
-        asked = _mongo(dataset)
+        settings = _mongo(dataset)
         name = index.name if index else INDEX_NAME
         point("begin", f"ttl/{dataset.name}")
-        with self._explained(asked):
+        with self._explained(settings):
             try:
-                self._database().command(_command(asked, index, name, limit_s))
+                self._database().command(_command(settings, index, name, limit_s))
             except OperationFailure as error:
-                raise self._refused(asked, index, error) from error
+                raise self._refused(settings, index, error) from error
         point("done", f"ttl/{dataset.name}")
-        found = self.rule(dataset).index
-        if found != Index(name, limit_s):
+        index_now = self.rule(dataset).index
+        if index_now != Index(name, limit_s):
             raise BadData(
                 "MongoDB confirmed the limit but does not show it",
-                where=self._where(asked),
+                where=self._where(settings),
                 expected=f"index {name!r} with expireAfterSeconds {limit_s}",
-                found=found,
+                found=index_now,
                 remedy="compare with db.collection.getIndexes()",
             )
         return name
@@ -189,31 +193,31 @@ class MongoExpiry:
     def _database(self) -> Database[Document]:
         return database_of(self._connected(), self._section.database)
 
-    def _collection(self, asked: MongoDataset) -> Collection[Document]:
-        return self._database().get_collection(asked.collection, TOLERANT)
+    def _collection(self, settings: MongoDataset) -> Collection[Document]:
+        return self._database().get_collection(settings.collection, TOLERANT)
 
-    def _count(self, asked: MongoDataset, question: Document) -> int:
-        with self._explained(asked):
-            return self._collection(asked).count_documents(question)
+    def _count(self, settings: MongoDataset, question: Document) -> int:
+        with self._explained(settings):
+            return self._collection(settings).count_documents(question)
 
     @contextmanager
-    def _explained(self, asked: MongoDataset) -> Iterator[None]:
-        with explained(self._section, f"collection {asked.collection}"):
+    def _explained(self, settings: MongoDataset) -> Iterator[None]:
+        with explained(self._section, f"collection {settings.collection}"):
             yield
 
-    def _where(self, asked: MongoDataset) -> str:
-        return f"{self._section.uri}, {self._section.database}.{asked.collection}"
+    def _where(self, settings: MongoDataset) -> str:
+        return f"{self._section.uri}, {self._section.database}.{settings.collection}"
 
     def _refused(
-        self, asked: MongoDataset, index: Index | None, error: OperationFailure
+        self, settings: MongoDataset, index: Index | None, error: OperationFailure
     ) -> Exception:
         """What `explained` has no better remedy for; else the same error."""
-        found = f"{error.details.get('errmsg') if error.details else error} (code {error.code})"
+        reason = f"{error.details.get('errmsg') if error.details else error} (code {error.code})"
         if error.code == _UNAUTHORIZED:
             return Refused(
                 "MongoDB's user may not change when documents expire",
-                where=self._where(asked),
-                found=found,
+                where=self._where(settings),
+                found=reason,
                 remedy="grant it createIndex and collMod on the collection (role `dbAdmin`)",
             )
         if error.timeout or error.has_error_label("RetryableError"):
@@ -227,11 +231,14 @@ class MongoExpiry:
         elif index and index.limit_s is None:
             remedy = (
                 "MongoDB before 5.1 gives no limit to an index that has none: drop it, "
-                f"db.getCollection({asked.collection!r}).dropIndex({index.name!r}), and run "
+                f"db.getCollection({settings.collection!r}).dropIndex({index.name!r}), and run "
                 "`lake ttl apply` again, which creates one with a limit"
             )
         return Refused(
-            "MongoDB does not set the limit", where=self._where(asked), found=found, remedy=remedy
+            "MongoDB does not set the limit",
+            where=self._where(settings),
+            found=reason,
+            remedy=remedy,
         )
 
 
@@ -245,11 +252,14 @@ def _commands(database: Database[Document]) -> Document:
         return {}
 
 
-def _command(asked: MongoDataset, index: Index | None, name: str, limit_s: int) -> Document:
+def _command(settings: MongoDataset, index: Index | None, name: str, limit_s: int) -> Document:
     if index:
-        return {"collMod": asked.collection, "index": {"name": name, "expireAfterSeconds": limit_s}}
-    new = {"key": {asked.time_field: 1}, "name": name, "expireAfterSeconds": limit_s}
-    return {"createIndexes": asked.collection, "indexes": [new]}
+        return {
+            "collMod": settings.collection,
+            "index": {"name": name, "expireAfterSeconds": limit_s},
+        }
+    new = {"key": {settings.time_field: 1}, "name": name, "expireAfterSeconds": limit_s}
+    return {"createIndexes": settings.collection, "indexes": [new]}
 
 
 def _stored(store: Store, manifest: Manifest) -> Iterator[bytes]:
@@ -265,9 +275,9 @@ def _stored(store: Store, manifest: Manifest) -> Iterator[bytes]:
                 yield rebuild(row, batch.schema)
 
 
-def _expiring(asked: MongoDataset, before_ms: int) -> Document:
+def _expiring(settings: MongoDataset, before_ms: int) -> Document:
     """An array matches where one of its dates does: as the TTL monitor takes it."""
-    return {asked.time_field: {"$lt": DatetimeMS(before_ms)}}
+    return {settings.time_field: {"$lt": DatetimeMS(before_ms)}}
 
 
 def _is_on(index: Mapping[str, Any], path: str) -> bool:
@@ -296,8 +306,8 @@ def _described(index: Mapping[str, Any]) -> str:
     return f"index {index['name']!r} on {fields}: deletes{partial} after {days:g} days"
 
 
-def _obstacle(entry: Mapping[str, Any], asked: MongoDataset) -> str:
-    name, options = asked.collection, entry.get("options", {})
+def _obstacle(entry: Mapping[str, Any], settings: MongoDataset) -> str:
+    name, options = settings.collection, entry.get("options", {})
     if entry["type"] == "view":
         return f"{name!r} is a view: it has no index; guard a dataset of its base collection"
     if entry["type"] == "timeseries":
@@ -306,7 +316,7 @@ def _obstacle(entry: Mapping[str, Any], asked: MongoDataset) -> str:
         return f"{name!r} is a time series collection: it expires by an option ({has})"
     if options.get("capped"):
         return f"{name!r} is a capped collection: it expires by size, not by an index"
-    if asked.time_field == "_id":
+    if settings.time_field == "_id":
         return "no document expires by `_id`: name a date in time_field"
     return ""
 

@@ -1,4 +1,4 @@
-"""What is asked of a restored MongoDB and of the lake's documents.
+"""The comparison of a restored MongoDB with the lake's documents.
 
 Belongs here: aggregations and single documents, on other paths than an export's.
 Does not: exports' own reading and counting (comparing).
@@ -56,19 +56,19 @@ class MongoQuestions:
 
     def newest(self, _end: datetime) -> datetime | None:
         """The newest date in the time fields of the lake's datasets."""
-        found = []
+        times = []
         for dataset in self._datasets:
             field = dataset.time_field
             with explained(self._section, f"collection {dataset.collection}"):
-                reported = self._collection(dataset.collection).find_one(
+                newest_document = self._collection(dataset.collection).find_one(
                     {field: {"$type": _DATE}}, {field: 1}, sort=[(field, -1)]
                 )
-            value: Any = reported
+            value: Any = newest_document
             for name in field.split("."):
                 value = value[name] if isinstance(value, dict) else None
             if isinstance(value, bson.DatetimeMS):
-                found.append(datetime.fromtimestamp(int(value) / 1000, UTC))
-        return max(found, default=None)
+                times.append(datetime.fromtimestamp(int(value) / 1000, UTC))
+        return max(times, default=None)
 
     def checks(self, part: Partition, seed: int, samples: int) -> Iterator[Check]:
         """Sums of all numbers, and some documents one by one."""
@@ -82,7 +82,7 @@ class MongoQuestions:
         if without:
             check.remark = "not compared, their columns do not hold all values: " + without
         if part.dataset.time_fallback:
-            check.remark, here = "not asked: the dataset falls back on _id for its days", {}
+            check.remark, here = "not compared: the dataset falls back on _id for its days", {}
         if not here:
             return check
         within = {part.dataset.time_field: {"$gte": part.day.start, "$lt": part.day.end}}
@@ -92,9 +92,9 @@ class MongoQuestions:
                 {"$match": within},
                 {"$group": {"_id": None, **sums}},
             ]
-            found = list(self._collection(part.dataset.collection).aggregate(pipeline))
+            rows = list(self._collection(part.dataset.collection).aggregate(pipeline))
         for number, (path, (total, size)) in enumerate(here.items()):
-            there = _as_float(found[0][f"s{number}"]) if found else 0.0
+            there = _as_float(rows[0][f"s{number}"]) if rows else 0.0
             same = (math.isnan(total) and math.isnan(there)) or math.isclose(
                 total, there, rel_tol=0, abs_tol=_TOLERANCE * size
             )
@@ -117,10 +117,10 @@ class MongoQuestions:
             if there is None:
                 check.compare(where, _json(expected), "no such document", same=False)
                 continue
-            found = bson.decode(there.raw, _PLAIN)
-            same = document == there.raw or _equal(expected, found)
-            at, one, other = ("", "", "") if same else _first_difference(expected, found)
-            check.compare(f"{where} {at}".strip(), one, other, same=same)
+            restored = bson.decode(there.raw, _PLAIN)
+            same = document == there.raw or _equal(expected, restored)
+            at, ours, other = ("", "", "") if same else _first_difference(expected, restored)
+            check.compare(f"{where} {at}".strip(), ours, other, same=same)
         return check
 
     def _collection(self, name: str) -> Any:
@@ -156,7 +156,7 @@ def _summed(
             numbers = pc.drop_null(values).cast(pa.float64(), safe=False).to_pylist()
             totals[path].append([math.fsum(numbers), math.fsum(map(abs, numbers))])
     sums = {
-        path: (math.fsum(one for one, _ in parts), math.fsum(size for _, size in parts))
+        path: (math.fsum(total for total, _ in parts), math.fsum(size for _, size in parts))
         for path, parts in totals.items()
     }
     return sums, ", ".join(sorted(".".join(path) for path in paths if path not in kept))
@@ -190,30 +190,30 @@ def _numeric(field: pa.Field, above: _Path) -> Iterator[_Path]:
         yield path
 
 
-def _equal(one: Any, other: Any) -> bool:
+def _equal(ours: Any, other: Any) -> bool:
     """Equal values of equal types; an integer's width and the order of fields do not count."""
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(_equal(one[k], other[k]) for k in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_equal, one, other))
-    if isinstance(one, float) and isinstance(other, float):
-        both_nan = math.isnan(one) and math.isnan(other)
-        return both_nan or (one == other and math.copysign(1, one) == math.copysign(1, other))
+    if isinstance(ours, Mapping) and isinstance(other, Mapping):
+        return ours.keys() == other.keys() and all(_equal(ours[k], other[k]) for k in ours)
+    if isinstance(ours, list) and isinstance(other, list):
+        return len(ours) == len(other) and all(map(_equal, ours, other))
+    if isinstance(ours, float) and isinstance(other, float):
+        both_nan = math.isnan(ours) and math.isnan(other)
+        return both_nan or (ours == other and math.copysign(1, ours) == math.copysign(1, other))
     integers = {int, bson.Int64}
-    same_type = type(one) is type(other) or {type(one), type(other)} <= integers
-    return same_type and bool(one == other)
+    same_type = type(ours) is type(other) or {type(ours), type(other)} <= integers
+    return same_type and bool(ours == other)
 
 
-def _first_difference(one: Any, other: Any, path: str = "") -> tuple[str, str, str]:
+def _first_difference(ours: Any, other: Any, path: str = "") -> tuple[str, str, str]:
     """Where two documents differ, and what stands there."""
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        for name in [*one, *(name for name in other if name not in one)]:
-            if name not in one or name not in other:
-                had = [_json(side[name]) if name in side else "no field" for side in (one, other)]
+    if isinstance(ours, Mapping) and isinstance(other, Mapping):
+        for name in [*ours, *(name for name in other if name not in ours)]:
+            if name not in ours or name not in other:
+                had = [_json(side[name]) if name in side else "no field" for side in (ours, other)]
                 return f"{path}.{name}".strip("."), had[0], had[1]
-            if not _equal(one[name], other[name]):
-                return _first_difference(one[name], other[name], f"{path}.{name}".strip("."))
-    return path, _json(one), _json(other)
+            if not _equal(ours[name], other[name]):
+                return _first_difference(ours[name], other[name], f"{path}.{name}".strip("."))
+    return path, _json(ours), _json(other)
 
 
 def _json(value: Any) -> str:

@@ -38,9 +38,9 @@ def loaded(manifest: SnapshotManifest, into: Path, uri: str) -> tuple[dict[str, 
             client.drop_database(database)  # half of it, where a start was interrupted
             done = load_dump(uri, into / BELOW, hold_ttl=True)
             mark.write_text(json.dumps(asdict(done)), encoding="utf-8")
-        expected, found = _difference(manifest, client[database], done)
+        expected, counts = _difference(manifest, client[database], done)
         if expected:
-            raise differs(manifest, expected, found)
+            raise differs(manifest, expected, counts)
         names = [name for name in manifest.counts["documents"] if name not in done.left_out]
         counted = {name: client[database][name].count_documents({}) for name in names}
         return {"documents": counted}, done.remarks
@@ -61,10 +61,10 @@ def _difference(manifest: SnapshotManifest, database: Any, done: Loaded) -> tupl
         if name in done.left_out:
             continue
         low, high = sorted((count, after.get(name, 0)))
-        found = database[name].count_documents({})
-        if not low <= found <= high:
+        documents = database[name].count_documents({})
+        if not low <= documents <= high:
             expected.append(f"{name} = {between(low, high)}")
-            wrong.append(f"{name} = {found}")
+            wrong.append(f"{name} = {documents}")
     return ", ".join(expected), ", ".join(wrong)
 
 

@@ -71,10 +71,8 @@ class Mongo(System):
     def files_are_here(self, settings: Settings) -> bool:
         return True  # a dump comes through the connection
 
-    def amounts(
-        self, settings: Settings, snapshot_manifest: SnapshotManifest
-    ) -> Iterator[tuple[str, int]]:
-        documents: dict[str, int] = snapshot_manifest.counts.get("documents", {})
+    def amounts(self, settings: Settings, manifest: SnapshotManifest) -> Iterator[tuple[str, int]]:
+        documents: dict[str, int] = manifest.counts.get("documents", {})
         yield "documents", sum(documents.values())
         for collection in dict.fromkeys(each.collection for each in _datasets(settings)):
             if collection in documents:
@@ -159,7 +157,7 @@ class Mongo(System):
 
 
 def _datasets(settings: Settings) -> list[MongoDataset]:
-    return [one for one in settings.dataset if isinstance(one, MongoDataset)]
+    return [dataset for dataset in settings.dataset if isinstance(dataset, MongoDataset)]
 
 
 SYSTEM = Mongo()

@@ -63,16 +63,16 @@ def _matched(server: PrometheusServer, dataset: PrometheusDataset) -> int:
     if dataset.mode == "raw":
         return _count(server, f"count(last_over_time({dataset.query}\n[1d]))", now_s)
     try:
-        found = _count(server, f"count({dataset.query}\n)", now_s)
+        matched = _count(server, f"count({dataset.query}\n)", now_s)
     except Rejected as error:
         if "scalar" not in error.text:
             raise
         return len(server.vector(f"vector({dataset.query}\n)", now_s))
-    return found or _count(server, f"count({dataset.query}\n)", now_s // _DAY_S * _DAY_S - 1)
+    return matched or _count(server, f"count({dataset.query}\n)", now_s // _DAY_S * _DAY_S - 1)
 
 
 def _count(server: PrometheusServer, query: str, at_s: float) -> int:
-    return sum(int(float(one["value"][1])) for one in server.vector(query, at_s))
+    return sum(int(float(sample["value"][1])) for sample in server.vector(query, at_s))
 
 
 def check_snapshots(settings: Settings) -> Iterator[Check]:

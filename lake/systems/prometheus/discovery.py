@@ -32,12 +32,12 @@ _MOST_TABLES = 20
 _SEPARATOR = re.compile(r"[_.]")  # of a name's words; OpenTelemetry's names have dots
 _SUFFIX = re.compile(r"[_.](total|sum|count|bucket|max|min|created|info)$")
 _UNITS = frozenset({"bytes", "milliseconds", "ms", "ratio", "seconds"})
-# Words that say how a metric is carried, not what it is of: http_server is a family, http is not.
+# Words for how a metric is carried, not for what it measures: http_server is a family, http is not.
 _CARRIERS = frozenset({"http", "grpc", "rpc", "db"})
 
 
 class PrometheusServer:
-    """What this look asks of the HTTP API."""
+    """This look's requests to the HTTP API."""
 
     def __init__(self, http: Http) -> None:
         self._http = http
@@ -69,7 +69,7 @@ class PrometheusServer:
         if text is None:
             return None
         kept_ms = duration_ms(str(text))
-        # 0 stands for the default, unless a size was given; then nobody can say how long.
+        # 0 stands for the default, unless a size was given; then the time is unknown.
         if not kept_ms and flags.get("storage.tsdb.retention.size", "0B") != "0B":
             return None
         return max(1, kept_ms // (_DAY_S * 1000)) if kept_ms else _DEFAULT_KEPT_DAYS
@@ -81,10 +81,10 @@ class PrometheusServer:
 
     def vector(self, query: str, at_s: float) -> list[dict[str, Any]]:
         """An instant query's result."""
-        found: list[dict[str, Any]] = self.data("query", {"query": query, "time": f"{at_s:.3f}"})[
+        samples: list[dict[str, Any]] = self.data("query", {"query": query, "time": f"{at_s:.3f}"})[
             "result"
         ]
-        return found
+        return samples
 
 
 def look(section: PrometheusSource, keys: Mapping[str, Value]) -> FoundSource:
@@ -184,7 +184,7 @@ def _table(
     interval = _interval_s(server, metrics, series, at_s)
     seen = [f"{len(metrics)} metrics, {sum(series.get(metric, 0) for metric in metrics):,} series"]
     seen.append(
-        f"a sample every {interval} s" if interval else "too few samples to tell the interval"
+        f"a sample every {interval} s" if interval else "too few samples to estimate the interval"
     )
     keys: dict[str, Value] = {
         "source": "prometheus",
@@ -206,7 +206,9 @@ def _last_sample_s(server: PrometheusServer, names: list[str], last: Day) -> flo
         "step": "60s",
     }
     points = [
-        point for one in server.data("query_range", params)["result"] for point in one["values"]
+        point
+        for series in server.data("query_range", params)["result"]
+        for point in series["values"]
     ]
     return float(points[-1][0]) if points else end_s
 
@@ -214,12 +216,14 @@ def _last_sample_s(server: PrometheusServer, names: list[str], last: Day) -> flo
 def _series(server: PrometheusServer, at_s: float) -> dict[str, int]:
     """How many series each metric has; empty where that is too much for the server."""
     try:
-        found = server.vector('count by (__name__) ({__name__=~".+"})', at_s)
+        samples = server.vector('count by (__name__) ({__name__=~".+"})', at_s)
     except (Refused, TransientError) as error:
         if isinstance(error, NoSuchPath):
             raise
         return {}
-    return {one["metric"].get("__name__", ""): int(float(one["value"][1])) for one in found}
+    return {
+        sample["metric"].get("__name__", ""): int(float(sample["value"][1])) for sample in samples
+    }
 
 
 def _interval_s(
@@ -229,11 +233,11 @@ def _interval_s(
     alive = [name for name in metrics if series.get(name)]
     if not alive:
         return None
-    name = min(alive, key=lambda one: series[one])
-    found = server.vector(f"{exactly({NAME: name})}[30m]", at_s)
+    name = min(alive, key=lambda metric: series[metric])
+    matrix = server.vector(f"{exactly({NAME: name})}[30m]", at_s)
     gaps = [
         after[0] - before[0]
-        for one in found
-        for before, after in pairwise(one.get("values") or one.get("histograms") or ())
+        for series_ in matrix
+        for before, after in pairwise(series_.get("values") or series_.get("histograms") or ())
     ]
     return max(1, round(median(gaps))) if gaps else None

@@ -1,4 +1,4 @@
-"""What is asked of a restored Prometheus and of the lake's samples.
+"""The comparison of a restored Prometheus with the lake's samples.
 
 Belongs here: PromQL over plain HTTP, on other paths than an export's. Does not: exports'
 own reading and counting (comparing).
@@ -78,8 +78,8 @@ class PrometheusQuestions:
         there: dict[int, float] = {}
         for start in range(part.day.start_ms, part.day.end_ms, step_ms * _MOST_STEPS):
             end = min(start + step_ms * _MOST_STEPS, part.day.end_ms) - step_ms
-            requested = {"start": _s(start), "end": _s(end), "step": _s(step_ms)}
-            for series in self._ask("query_range", query=query, **requested):
+            window = {"start": _s(start), "end": _s(end), "step": _s(step_ms)}
+            for series in self._ask("query_range", query=query, **window):
                 there |= {round(at * 1000): float(v) for at, v in series.get("values", [])}
         _compare_sums(check, part.rows("prometheus_steps"), there)
         return check
@@ -90,7 +90,7 @@ class PrometheusQuestions:
         # A range is open on its left since version 3, and was closed before.
         length = _HOUR_MS if self._major() >= 3 else _HOUR_MS - 1
         day = part.day
-        requested = {
+        window = {
             "start": _s(day.start_ms + _HOUR_MS - 1),
             "end": _s(day.end_ms - 1),
             "step": "1h",
@@ -99,7 +99,7 @@ class PrometheusQuestions:
         selectors = self._by_metric(part)
         for first in range(0, len(selectors), _TERMS):
             query = f"sum({_united(selectors[first : first + _TERMS], length)})"
-            for series in self._ask("query_range", query=query, **requested):
+            for series in self._ask("query_range", query=query, **window):
                 for at, value in series.get("values", ()):
                     start = round(at * 1000) - _HOUR_MS + 1
                     there[start] = there.get(start, 0.0) + float(value)
@@ -111,8 +111,8 @@ class PrometheusQuestions:
         query, day = part.dataset.query, part.day
         length = day.end_ms - day.start_ms
         counted = f"count by (__name__) (last_over_time({query}[{length}ms]))"
-        found = self._ask("query", query=counted, time=_s(day.end_ms - 1))
-        names = sorted(one["metric"].get(NAME, "") for one in found)
+        samples = self._ask("query", query=counted, time=_s(day.end_ms - 1))
+        names = sorted(sample["metric"].get(NAME, "") for sample in samples)
         return [of_metrics(query, [name]) for name in names]
 
     def _vectors(self, part: Partition, seed: int, samples: int) -> Check:
@@ -127,8 +127,12 @@ class PrometheusQuestions:
             if row["histogram"] is None:
                 here[row["at_ms"]][_series(part.labels(row))] = _value(row)
         for at in chosen:
-            found = self._ask("query", query=part.dataset.query, time=_s(at))
-            there = {_series(one["metric"]): one["value"][1] for one in found if "value" in one}
+            vector = self._ask("query", query=part.dataset.query, time=_s(at))
+            there = {
+                _series(sample["metric"]): sample["value"][1]
+                for sample in vector
+                if "value" in sample
+            }
             _compare_values(check, _iso(at), here[at], there)
         return check
 
@@ -145,10 +149,10 @@ class PrometheusQuestions:
         for name, values in here.items():
             query = f"{exactly(labels[name])}[{part.day.end_ms - part.day.start_ms}ms]"
             there: dict[str, str] = {}
-            for one in self._ask("query", query=query, time=_s(part.day.end_ms - 1)):
-                if _series(one["metric"]) == name:
-                    reported = ((round(at * 1000), v) for at, v in one.get("values", []))
-                    there |= {str(at): v for at, v in reported if at >= part.day.start_ms}
+            for series in self._ask("query", query=query, time=_s(part.day.end_ms - 1)):
+                if _series(series["metric"]) == name:
+                    samples_ = ((round(at * 1000), v) for at, v in series.get("values", []))
+                    there |= {str(at): v for at, v in samples_ if at >= part.day.start_ms}
             _compare_values(check, name, values, there)
         return check
 
@@ -172,21 +176,21 @@ def _united(selectors: Sequence[str], length_ms: int) -> str:
 
 def _compare_sums(check: Check, rows: Sequence[Mapping[str, Any]], there: dict[int, float]) -> None:
     for row in rows:
-        found = there.pop(row["at_ms"], None)
+        restored = there.pop(row["at_ms"], None)
         if row["histograms"]:
             check.remark = "sums leave out where there are native histograms"
             continue
         expected = math.nan if row["nans"] else row["total"]
-        same = found is not None and _is_close(expected, found, row["size"])
-        check.compare(_iso(row["at_ms"]), expected, found, same=same)
+        same = restored is not None and _is_close(expected, restored, row["size"])
+        check.compare(_iso(row["at_ms"]), expected, restored, same=same)
     for at, value in there.items():
         check.differ(_iso(at), "no samples", value)
 
 
-def _is_close(one: float, other: float, size: float | None) -> bool:
-    if math.isnan(one) or math.isnan(other):
-        return math.isnan(one) and math.isnan(other)
-    return one == other or math.isclose(one, other, rel_tol=0, abs_tol=_TOLERANCE * (size or 0))
+def _is_close(ours: float, other: float, size: float | None) -> bool:
+    if math.isnan(ours) or math.isnan(other):
+        return math.isnan(ours) and math.isnan(other)
+    return ours == other or math.isclose(ours, other, rel_tol=0, abs_tol=_TOLERANCE * (size or 0))
 
 
 def _compare_values(
@@ -194,15 +198,17 @@ def _compare_values(
 ) -> None:
     """Values as text: of the lake by `repr`, of Prometheus as it writes them."""
     for name, value in here.items():
-        found = there.get(name)
-        same = found is not None and _same_float(value, found)
-        check.compare(f"{where} {name}", value, "no sample" if found is None else found, same=same)
+        restored = there.get(name)
+        same = restored is not None and _same_float(value, restored)
+        check.compare(
+            f"{where} {name}", value, "no sample" if restored is None else restored, same=same
+        )
     for name in there.keys() - here.keys():
         check.differ(f"{where} {name}", "no sample", there[name])
 
 
-def _same_float(one: str, other: str) -> bool:
-    here, there = float(one), float(other)
+def _same_float(ours: str, other: str) -> bool:
+    here, there = float(ours), float(other)
     if math.isnan(here) or math.isnan(there):
         return math.isnan(here) and math.isnan(there)
     return here == there and math.copysign(1, here) == math.copysign(1, there)

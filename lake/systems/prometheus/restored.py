@@ -22,21 +22,21 @@ _PORT = 9090
 
 
 def samples(manifest: SnapshotManifest, url: str) -> tuple[dict[str, Any], list[str]]:
-    """Fewer are right only where the snapshot itself said that the server left some out."""
+    """Fewer are right only where the snapshot itself recorded that the server left some out."""
     with closing(Http(PrometheusSource(url=url), "prometheus")) as http:
         count = partial(day_samples, http)
         if "out_of_order_log_bytes" not in manifest.details:
             return require_same(manifest, "day_samples", count), []
-        found, expected = count(manifest.counted_day()), manifest.counts["day_samples"]
+        samples_, expected = count(manifest.counted_day()), manifest.counts["day_samples"]
     after = manifest.counts.get("day_samples_after", expected)
     left_out = manifest.details.get("out_of_order_left_out", expected)
-    if not expected - left_out <= found <= max(expected, after):
+    if not expected - left_out <= samples_ <= max(expected, after):
         low = f"{expected - left_out} … {max(expected, after)}"
-        raise differs(manifest, f"day_samples = {low}", f"day_samples = {found}")
-    missing = max(0, expected - found)
+        raise differs(manifest, f"day_samples = {low}", f"day_samples = {samples_}")
+    missing = max(0, expected - samples_)
     remark = f"{missing} of {expected} samples are not there: out-of-order samples in the server's "
     remark += "head, which Prometheus' snapshots leave out"
-    return {"day_samples": found}, [remark] if missing else []
+    return {"day_samples": samples_}, [remark] if missing else []
 
 
 def compose_service() -> dict[str, Any]:

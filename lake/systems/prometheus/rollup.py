@@ -67,7 +67,7 @@ _MEASURES = [
     pa.field("histogram", _HISTOGRAM),
 ]
 _HEAD = [pa.field("hour", _TS), pa.field("series_id", pa.int64()), pa.field("metric", pa.string())]
-_NAMES = frozenset(one.name for one in (*_HEAD, *_MEASURES)) | {"day"}
+_NAMES = frozenset(field.name for field in (*_HEAD, *_MEASURES)) | {"day"}
 _OF_TABLE = frozenset(("ts", "metric", "value", "nan", "series_id", "histogram", MAP_COLUMN))
 _ONE = np.zeros(1, np.int64)  # the start of a single group
 _COUNTS = ("samples", "stale", "nans", "histograms")
@@ -77,7 +77,7 @@ SHAPE = Shape(
     version=1,
     grain="one row for each series and hour with a sample",
     keys=("series_id", "hour"),
-    measures=tuple(one.name for one in _MEASURES),
+    measures=tuple(field.name for field in _MEASURES),
     sums=(*_COUNTS, "resets", "increase"),
     rows=_COUNTS,
 )
@@ -128,11 +128,11 @@ class _Rows:
 
     def part(self, start: int, end: int) -> _Rows:
         """Some of the rows."""
-        return _Rows(*(one[start:end] for one in self._arrays()))
+        return _Rows(*(array[start:end] for array in self._arrays()))
 
     def copied(self) -> _Rows:
         """The rows without the arrays that they are a part of."""
-        return _Rows(*(one.copy() for one in self._arrays()))
+        return _Rows(*(array.copy() for array in self._arrays()))
 
     def is_followed_by(self, others: _Rows) -> bool:
         """Whether the others begin in the same series and hour."""
@@ -196,13 +196,13 @@ class SeriesRolling:
         columns["hour"] = pa.array(hours).view(_TS)
         columns["series_id"] = pa.array(rows.ids[starts])
         columns |= _measures(rows, starts)
-        return pa.record_batch([columns[one] for one in self.schema.names], schema=self.schema)
+        return pa.record_batch([columns[name] for name in self.schema.names], schema=self.schema)
 
 
 def _layout(labels: RowLabels) -> Layout:
-    floats = [one.name for one in _MEASURES if pa.types.is_floating(one.type)]
-    times = [one.name for one in _MEASURES if pa.types.is_timestamp(one.type)]
-    counts = [one.name for one in _MEASURES if pa.types.is_integer(one.type)]
+    floats = [field.name for field in _MEASURES if pa.types.is_floating(field.type)]
+    times = [field.name for field in _MEASURES if pa.types.is_timestamp(field.type)]
+    counts = [field.name for field in _MEASURES if pa.types.is_integer(field.type)]
     return Layout(
         sorted_by=("series_id", "hour"),
         encodings=dict.fromkeys(floats, "BYTE_STREAM_SPLIT")
@@ -239,8 +239,8 @@ def _rows_of(batch: pa.RecordBatch) -> _Rows:
 
 def _floats(column: pa.Array) -> Floats:
     """NaN where the column is NULL."""
-    found: Floats = column.to_numpy(zero_copy_only=False)
-    return found
+    values: Floats = column.to_numpy(zero_copy_only=False)
+    return values
 
 
 def _starts(rows: _Rows) -> Ints:
@@ -253,22 +253,22 @@ def _starts(rows: _Rows) -> Ints:
 def _measures(rows: _Rows, starts: Ints) -> dict[str, pa.Array]:
     size = len(rows.ids)
     ends = np.append(starts[1:], size)
-    one = _Sampled(starts, rows.values)
+    sampled = _Sampled(starts, rows.values)
     stale = _per_group(rows.stale, starts, ends)
     histograms = _per_group(rows.histograms, starts, ends)
     return {
-        "samples": pa.array(one.counts),
-        "first": one.column(one.first(rows.values)),
-        "first_ts": one.column(one.first(rows.ts_ms)).view(_TS),
-        "last": one.column(one.last(rows.values)),
-        "last_ts": one.column(one.last(rows.ts_ms)).view(_TS),
-        "min": one.column(one.least),
-        "max": one.column(one.most),
-        "sum": one.column(one.sums),
-        "increase": one.column(one.growth),
-        "resets": pa.array(one.resets),
+        "samples": pa.array(sampled.counts),
+        "first": sampled.column(sampled.first(rows.values)),
+        "first_ts": sampled.column(sampled.first(rows.ts_ms)).view(_TS),
+        "last": sampled.column(sampled.last(rows.values)),
+        "last_ts": sampled.column(sampled.last(rows.ts_ms)).view(_TS),
+        "min": sampled.column(sampled.least),
+        "max": sampled.column(sampled.most),
+        "sum": sampled.column(sampled.sums),
+        "increase": sampled.column(sampled.growth),
+        "resets": pa.array(sampled.resets),
         "stale": pa.array(stale),
-        "nans": pa.array(ends - starts - one.counts - stale - histograms),
+        "nans": pa.array(ends - starts - sampled.counts - stale - histograms),
         "histograms": pa.array(histograms),
         "histogram": _histogram(rows, starts),
     }
@@ -279,29 +279,29 @@ def _per_group(chosen: npt.NDArray[np.bool_], starts: Ints, ends: Ints) -> Ints:
     if not chosen.any():
         return np.zeros(len(starts), np.int64)
     upto = np.concatenate([np.zeros(1, np.int64), np.cumsum(chosen)])
-    found: Ints = upto[ends] - upto[starts]
-    return found
+    counts: Ints = upto[ends] - upto[starts]
+    return counts
 
 
 def _histogram(rows: _Rows, starts: Ints) -> pa.Array:
     if not rows.histograms.any():
         return pa.nulls(len(starts), _HISTOGRAM)
     counts = np.where(rows.histograms, rows.counts, np.nan)
-    one, added = _Sampled(starts, counts), _Sampled(starts, rows.sums, counts)
+    counted, added = _Sampled(starts, counts), _Sampled(starts, rows.sums, counts)
     members = [
-        pa.array(one.counts),
-        one.column(one.first(rows.ts_ms)).view(_TS),
-        one.column(one.last(rows.ts_ms)).view(_TS),
+        pa.array(counted.counts),
+        counted.column(counted.first(rows.ts_ms)).view(_TS),
+        counted.column(counted.last(rows.ts_ms)).view(_TS),
         *(
-            one.column(end(values))
+            counted.column(end(values))
             for values in (rows.counts, rows.sums)
-            for end in (one.first, one.last)
+            for end in (counted.first, counted.last)
         ),
-        one.column(one.growth),
-        one.column(added.growth),
-        pa.array(one.resets),
+        counted.column(counted.growth),
+        counted.column(added.growth),
+        pa.array(counted.resets),
     ]
-    mask = pa.array(one.counts == 0)
+    mask = pa.array(counted.counts == 0)
     return pa.StructArray.from_arrays(members, fields=list(_HISTOGRAM), mask=mask)
 
 

@@ -15,9 +15,9 @@ _BEFORE, _BEFORE_H = '"|before"', '"|before_h"'  # names that no label's column 
 
 def statement(labels: Sequence[str]) -> str:
     """One row for each series and hour, of the labels these; reads `day_rows`."""
-    names = [quoted_name(one) for one in labels]
-    listed = "".join(f"{one}, " for one in names)
-    kept = "".join(f"any_value({one}) AS {one}, " for one in names)
+    names = [quoted_name(label) for label in labels]
+    listed = "".join(f"{name}, " for name in names)
+    kept = "".join(f"any_value({name}) AS {name}, " for name in names)
     grown = _grown("value", "value", _BEFORE)
     counted = _grown("histogram.count", "histogram.count", f"{_BEFORE_H}.count")
     added = _grown("histogram.sum", "histogram.count", f"{_BEFORE_H}.count", f"{_BEFORE_H}.sum")

@@ -67,10 +67,8 @@ class Prometheus(System):
     def files_are_here(self, settings: Settings) -> bool:
         return Path(settings.snapshots.prometheus.data_dir).is_dir()
 
-    def amounts(
-        self, settings: Settings, snapshot_manifest: SnapshotManifest
-    ) -> Iterator[tuple[str, int]]:
-        yield "samples", int(snapshot_manifest.counts.get("samples", 0))
+    def amounts(self, settings: Settings, manifest: SnapshotManifest) -> Iterator[tuple[str, int]]:
+        yield "samples", int(manifest.counts.get("samples", 0))
 
     def origin(self, manifest: SnapshotManifest) -> str:
         name = manifest.server.get("name")

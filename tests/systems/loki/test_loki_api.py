@@ -30,14 +30,14 @@ LINE = ["1500", "line", {}]
 
 
 class Script:
-    """Answers in the order of `answers`, the last one for ever; `asked` are the requests."""
+    """Answers in the order of `answers`, the last one for ever; `requests` are those it got."""
 
     def __init__(self) -> None:
         self.answers: list[tuple[int, bytes]] = []
-        self.asked: list[str] = []
+        self.requests: list[str] = []
 
-    def next(self, asked: str) -> tuple[int, bytes]:
-        self.asked.append(asked)
+    def next(self, query: str) -> tuple[int, bytes]:
+        self.requests.append(query)
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
@@ -79,9 +79,9 @@ def test_the_cap_is_learned_from_the_refusal(api: Api, script: Script) -> None:
     script.answers = [(400, CAP.encode()), (200, streams(LINE))]
     page = api.page(SELECTOR, 1000, 2000, 5000)
     assert (page.rows.num_rows, page.limit, page.full) == (1, 100, False)
-    assert ["limit=5000" in script.asked[0], "limit=100" in script.asked[1]] == [True, True]
+    assert ["limit=5000" in script.requests[0], "limit=100" in script.requests[1]] == [True, True]
     api.page(SELECTOR, 1000, 2000, 5000)
-    assert "limit=100&" in script.asked[2]
+    assert "limit=100&" in script.requests[2]
     assert api.limit.usual == 100
 
 
@@ -116,14 +116,14 @@ def test_what_no_page_can_be_made_of(
     script.answers = [(status, text.encode())]
     with pytest.raises(error):
         api.page(SELECTOR, 1000, 2000, 5000)
-    assert len(script.asked) == requests == api.tally.requests
+    assert len(script.requests) == requests == api.tally.requests
 
 
 def test_a_stretch_that_can_be_made_shorter_is_not_asked_twice(api: Api, script: Script) -> None:
     script.answers = [(504, b"context deadline exceeded")]
     with pytest.raises(TooWide):
         api.page(SELECTOR, 0, 2 * NARROWEST_NS, 5000)
-    assert len(script.asked) == 1
+    assert len(script.requests) == 1
 
 
 def test_the_smallest_question_survives_a_time_out(api: Api, script: Script) -> None:
@@ -147,7 +147,7 @@ def test_bytes_that_are_no_utf8_are_replaced(api: Api, script: Script) -> None:
 def test_a_long_query_goes_into_the_body(api: Api, script: Script) -> None:
     script.answers = [(200, streams())]
     api.page(Selector.parse('{job="' + "x" * 3000 + '"}'), 1000, 2000, 5000)
-    path, _, form = script.asked[0].partition("?")
+    path, _, form = script.requests[0].partition("?")
     assert path == "/loki/api/v1/query_range"
     assert "x" * 3000 in form
 

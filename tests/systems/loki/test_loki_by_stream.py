@@ -359,8 +359,8 @@ def test_streams_that_appear_during_the_read(
     with proxy.running():
         table, details = read(LokiClient(proxy.url), f'{{job="{job}"}} {pipeline}', tmp_path, loki)
     assert arrived
-    found = sorted(row[:3] for row in rows_of(table))
-    assert found == sorted((pairs(labels), at, line) for labels in [*early, *late])
+    lines = sorted(row[:3] for row in rows_of(table))
+    assert lines == sorted((pairs(labels), at, line) for labels in [*early, *late])
     assert details["streams"] == 4
 
 

@@ -50,7 +50,7 @@ def expected(loki: FakeLoki) -> list[tuple[object, ...]]:
     )
 
 
-def found(rows: pa.Table) -> list[tuple[object, ...]]:
+def exported(rows: pa.Table) -> list[tuple[object, ...]]:
     return [
         (row["stream_id"], row["ts_ns"], row["line"], tuple(row["metadata"]))
         for row in rows.to_pylist()
@@ -108,7 +108,7 @@ def test_every_line_comes_once(
     except Incomplete:
         assert cap == 1  # a single line does not show what tells it from others
         return
-    assert sorted(found(rows)) == expected(loki)
+    assert sorted(exported(rows)) == expected(loki)
     order = [(row["stream_id"], row["ts_ns"]) for row in rows.to_pylist()]
     assert order == sorted(order)
 
@@ -119,7 +119,7 @@ def test_a_line_left_out_is_not_hidden_by_a_count_that_is_too_low(kept: list[Lin
     kept = stored_once(kept)
     loki = FakeLoki(kept, cap=150, low_count=True)
     rows, _ = read(loki)
-    assert sorted(found(rows)) == expected(loki)
+    assert sorted(exported(rows)) == expected(loki)
 
 
 @given(
@@ -135,7 +135,7 @@ def test_pages_that_start_at_a_whole_millisecond_lose_nothing(
     kept = [Line(n % 3, ms // chunk_ms, at + ms * MS, f"{n}") for n, ms in enumerate(times)]
     loki = FakeLoki(kept, cap=cap)
     rows, recovered = read(loki)
-    assert sorted(found(rows)) == expected(loki)
+    assert sorted(exported(rows)) == expected(loki)
     assert recovered == []  # not even for a while
 
 
@@ -148,7 +148,7 @@ def test_a_page_that_is_too_large_a_message_is_made_shorter(kept: list[Line], lo
     except Incomplete:
         assert fullest(loki) > longest
         return
-    assert sorted(found(rows)) == expected(loki)
+    assert sorted(exported(rows)) == expected(loki)
 
 
 def test_equal_times_of_a_stream_keep_their_order_across_pages() -> None:
@@ -184,7 +184,7 @@ def test_more_lines_left_out_than_one_metric_query_tells() -> None:
     loki = FakeLoki(kept)
     rows, recovered = read(loki)
     assert recovered == [at] * 120
-    assert sorted(found(rows)) == expected(loki)
+    assert sorted(exported(rows)) == expected(loki)
 
 
 def test_one_stream_with_more_lines_at_one_instant_than_the_cap() -> None:
@@ -193,7 +193,7 @@ def test_one_stream_with_more_lines_at_one_instant_than_the_cap() -> None:
     kept += [Line(0, 0, at, "equal", (("trace", f"{n}"),)) for n in range(50)]
     loki = FakeLoki([*kept, Line(0, 0, at, ""), Line(0, 0, at - 1, "before")], cap=7)
     rows, _ = read(loki)
-    assert sorted(found(rows)) == expected(loki)
+    assert sorted(exported(rows)) == expected(loki)
 
 
 def test_lines_that_nothing_tells_apart_fail_loudly() -> None:

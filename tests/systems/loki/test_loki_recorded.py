@@ -58,12 +58,12 @@ def parsed(name: str) -> list[tuple[frozenset, int, str, dict[str, str]]]:
 
 
 def test_labels_and_metadata_of_the_categorised_answer():
-    found = [
+    lines = [
         (labels, ts, line, frozenset(item for item in meta.items() if item[0] != "detected_level"))
         for labels, ts, line, meta in parsed("query_range")
     ]
     key = lambda row: (row[1], row[2], sorted(row[0]), sorted(row[3]))  # noqa: E731
-    assert sorted(found, key=key) == sorted(pushed(), key=key)
+    assert sorted(lines, key=key) == sorted(pushed(), key=key)
     levels = {line: meta["detected_level"] for _, _, line, meta in parsed("query_range")}
     assert levels['{"level":"error","msg":"läuft \\u00fc"}'] == "error"
     assert levels["same"] == "unknown"

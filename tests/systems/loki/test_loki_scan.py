@@ -30,14 +30,14 @@ def written(result: list[Any], *, ascii_only: bool, stats: bool) -> bytes:
     """As Loki writes it: without white space, escaped as its encoder does or as another may."""
     ordered = [
         {
-            "stream": one["stream"],
+            "stream": stream["stream"],
             "values": [
                 # Structured metadata goes first.
                 (ts, line, dict(sorted(categories.items(), reverse=True)))
-                for ts, line, categories in one["values"]
+                for ts, line, categories in stream["values"]
             ],
         }
-        for one in result
+        for stream in result
     ]
     data = {**_HEAD, "result": ordered} | ({"stats": {"summary": {"[": "]}"}}} if stats else {})
     body = {"status": "success", "data": data}
@@ -49,8 +49,8 @@ def expected(result: list[Any]) -> list[tuple[object, ...]]:
     for stream in result:
         labels = {name: value for name, value in stream["stream"].items() if value}
         for ts, line, categories in stream["values"]:
-            found = {**categories.get("structuredMetadata", {}), **categories.get("parsed", {})}
-            rows.append((Streams().id_of(labels), int(ts), line, sorted(found.items())))
+            metadata = {**categories.get("structuredMetadata", {}), **categories.get("parsed", {})}
+            rows.append((Streams().id_of(labels), int(ts), line, sorted(metadata.items())))
     return rows
 
 
@@ -84,8 +84,8 @@ def test_damage_is_never_read_as_something_else(result: list[Any], data: st.Data
     table = _scanned(bytes(content), Streams())
     if table is not None:
         body = json.loads(content, strict=False)
-        found = [tuple(row.values()) for row in table.to_pylist()]
-        assert found == expected(body["data"]["result"])
+        rows = [tuple(row.values()) for row in table.to_pylist()]
+        assert rows == expected(body["data"]["result"])
 
 
 @pytest.mark.parametrize("half", [r"\ud83d", r"\ude00", r"\ud83dx", r"\ud83d\u0041"])

@@ -190,7 +190,7 @@ def test_uuids_beside_others() -> None:
 
 def test_uuids_join_documents() -> None:
     ids = [bson.Binary(uuid.UUID(int=n).bytes, 4) for n in range(3)]
-    users = table(*({"user": one, "name": f"u{n}"} for n, one in enumerate(ids)))  # noqa: F841
+    users = table(*({"user": identifier, "name": f"u{n}"} for n, identifier in enumerate(ids)))  # noqa: F841
     orders = table(*({"of": ids[n], "cost": n} for n in (2, 2, 0)))  # noqa: F841  DuckDB
     joined = "FROM orders JOIN users ON orders.of = users.user GROUP BY name ORDER BY name"
     assert duckdb.sql(f"SELECT name, sum(cost) {joined}").fetchall() == [("u0", 0), ("u2", 4)]

@@ -48,9 +48,9 @@ def dataset(**fields: str) -> MongoDataset:
 class Taken:
     """All of a day: the rows' documents, the table, the stream's description."""
 
-    def __init__(self, reader: MongoReader, asked: MongoDataset, scratch: Path) -> None:
+    def __init__(self, reader: MongoReader, settings: MongoDataset, scratch: Path) -> None:
         scratch.mkdir(exist_ok=True)
-        with reader.read(asked, DAY, scratch) as self.stream:
+        with reader.read(settings, DAY, scratch) as self.stream:
             self.table = pa.Table.from_batches(self.stream.batches, self.stream.schema)
         assert not list(scratch.iterdir())
         rows = self.table.to_pylist()
@@ -108,17 +108,17 @@ def test_the_object_id_stands_in_for_a_date(
     taken = take(time_fallback="_id")
     assert taken.ids == [inside[0], inside[1], dated, inside[2]]
     assert taken.stream.sorted_by == ()
-    asked = dataset(time_fallback="_id")
-    assert reader.count(asked, DAY).rows == 4
-    assert reader.undated(asked) == 2
+    settings = dataset(time_fallback="_id")
+    assert reader.count(settings, DAY).rows == 4
+    assert reader.undated(settings) == 2
     assert reader.undated(dataset()) == 7
 
 
 @pytest.mark.parametrize("day", ["0001-01-01", "1969-12-31", "2106-02-07", "2106-02-08"])
 def test_days_that_no_object_id_reaches(collection: Any, reader: MongoReader, day: str) -> None:
     collection.insert_many([{"timestamp": Day.parse(day).start}, {}])
-    asked = dataset(time_fallback="_id")
-    assert reader.count(asked, Day.parse(day)).rows == 1
+    settings = dataset(time_fallback="_id")
+    assert reader.count(settings, Day.parse(day)).rows == 1
 
 
 def test_a_time_field_in_a_sub_document(collection: Any, reader: MongoReader, take: Any) -> None:
@@ -206,14 +206,14 @@ def test_a_collection_without_documents(collection: Any, reader: MongoReader, ta
     assert reader.undated(dataset()) == 0
 
 
-def _taken(reader: MongoReader, asked: MongoDataset, scratch: Path) -> None:
-    Taken(reader, asked, scratch)
+def _taken(reader: MongoReader, settings: MongoDataset, scratch: Path) -> None:
+    Taken(reader, settings, scratch)
 
 
 QUESTIONS = [
     _taken,
-    lambda reader, asked, _: reader.count(asked, DAY),
-    lambda reader, asked, _: reader.undated(asked),
+    lambda reader, settings, _: reader.count(settings, DAY),
+    lambda reader, settings, _: reader.undated(settings),
 ]
 
 
@@ -278,8 +278,8 @@ def test_the_question_that_an_index_serves_is_the_same_without_arrays(
     collection.insert_many({"timestamp": value} for value in [*dated, *undated])
     collection.insert_one({})
     assert reader.undated(dataset()) == len(undated) + 1
-    asked = _no_date_by_index(dataset())
-    assert collection.count_documents(asked) == len(undated) + 1
+    query = _no_date_by_index(dataset())
+    assert collection.count_documents(query) == len(undated) + 1
 
 
 SCAN = {"stage": "IXSCAN", "isMultiKey": False, "isSparse": False, "isPartial": False}
@@ -319,6 +319,6 @@ def test_documents_outside_by_their_object_ids(collection, reader):
     old = bson.ObjectId.from_datetime(DAY.start - MS * 1000)
     new = bson.ObjectId.from_datetime(DAY.start)
     collection.insert_many([{"_id": old}, {"_id": new}, {"timestamp": DAY.start - MS}])
-    asked = dataset(time_fallback="_id")
-    assert reader.outside(asked, DAY, DAY.plus(1)) == 2
+    settings = dataset(time_fallback="_id")
+    assert reader.outside(settings, DAY, DAY.plus(1)) == 2
     assert reader.outside(dataset(), DAY, DAY.plus(1)) == 1

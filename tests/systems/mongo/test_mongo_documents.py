@@ -55,16 +55,16 @@ EVENTS = MongoDataset(name="events", source="mongo", collection="events")
 
 def read_back(line: str) -> object:
     """A line's document, by pymongo."""
-    told = json.loads(line)
-    if told.keys() == {"$raw"}:
-        return plain(base64.b64decode(told["$raw"]["$binary"]["base64"]))
+    value = json.loads(line)
+    if value.keys() == {"$raw"}:
+        return plain(base64.b64decode(value["$raw"]["$binary"]["base64"]))
     return plain(bson.encode(json_util.loads(line, json_options=JSON), codec_options=OPTIONS))
 
 
 def same(lines: Iterator[str], wanted: list[bytes]) -> list[str]:
-    told = list(lines)
-    assert sorted(map(repr, map(read_back, told))) == sorted(map(repr, map(plain, wanted)))
-    return told
+    printed = list(lines)
+    assert sorted(map(repr, map(read_back, printed))) == sorted(map(repr, map(plain, wanted)))
+    return printed
 
 
 class ThroughServer:
@@ -88,17 +88,19 @@ class ThroughServer:
 
     def _exported(self, given: list[bytes], name: str) -> list[str]:
         collection = self.client[name]["events"]
-        for one in given:
+        for content in given:
             try:
-                collection.insert_one(RawBSONDocument(one))
+                collection.insert_one(RawBSONDocument(content))
             except pymongo.errors.PyMongoError:
                 self.refused += 1
         section = MongoSource(uri=self._uri, database=name)
         lake = self._folder / name
-        asked = Settings(lake={"root": str(lake)}, sources={"mongo": section}, dataset=[EVENTS])
+        configured = Settings(
+            lake={"root": str(lake)}, sources={"mongo": section}, dataset=[EVENTS]
+        )
         reader = MongoReader(section)
-        exporter = Exporter(asked, open_store(asked), {"mongo": reader})
-        wanted = [one.raw for one in collection.find({})]
+        exporter = Exporter(configured, open_store(configured), {"mongo": reader})
+        wanted = [stored.raw for stored in collection.find({})]
         if not wanted:
             return []
         outcome = exporter.export(EVENTS, DAY, allow_shrink=True)
@@ -120,8 +122,8 @@ def with_ids(day: list[bytes]) -> list[bytes]:
     """The strategies' commonest `_id` is one ObjectId: here each has its own."""
     common = b"\x07_id\0" + bytes(12)
     return [
-        one.replace(common, b"\x07_id\0" + number.to_bytes(12, "big"), 1)
-        for number, one in enumerate(day)
+        content.replace(common, b"\x07_id\0" + number.to_bytes(12, "big"), 1)
+        for number, content in enumerate(day)
     ]
 
 
@@ -178,7 +180,9 @@ def test_every_type_through_the_server(through_server: ThroughServer) -> None:
 
 def test_ids_of_any_type_through_the_server(through_server: ThroughServer) -> None:
     ids = [value for value in VALUES if not isinstance(value, list | bson.Regex)]
-    lines = through_server([bson.encode({"_id": one, "timestamp": MIDNIGHT}) for one in ids])
+    lines = through_server(
+        [bson.encode({"_id": identifier, "timestamp": MIDNIGHT}) for identifier in ids]
+    )
     # An index takes equal numbers for one, and the server refuses names with a dollar.
     assert len(lines) >= 30
 
@@ -216,7 +220,7 @@ def from_answers(given: list[bytes]) -> list[str]:
 @given(st.lists(st.one_of(odd_days, sayable_days), min_size=1, max_size=3))
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_answer_comes_back(days: list[list[bytes]]) -> None:
-    from_answers([one for day in days for one in day])
+    from_answers([content for day in days for content in day])
 
 
 def a_document(number: int, *fields: tuple[bytes, tuple[int, bytes]]) -> bytes:

@@ -29,12 +29,12 @@ GOOD = document([(b"_id", integer(7)), (b"timestamp", date(0)), (b"n", integer(1
 @st.composite
 def broken(draw: st.DrawFn) -> bytes:
     """A document with some bytes replaced; its own length is left as it is."""
-    one = bytearray(draw(odd_days.map(lambda day: day[0])))
+    content = bytearray(draw(odd_days.map(lambda day: day[0])))
     for _ in range(draw(st.integers(1, 3))):
-        place = draw(st.integers(4, len(one) - 1))
-        one[place] = draw(st.one_of(st.sampled_from([0, 1, 2, 3, 4, 5, 0x7F, 0xFF]),
+        place = draw(st.integers(4, len(content) - 1))
+        content[place] = draw(st.one_of(st.sampled_from([0, 1, 2, 3, 4, 5, 0x7F, 0xFF]),
                                     st.integers(0, 255)))  # fmt: skip
-    return bytes(one)
+    return bytes(content)
 
 
 def is_bson(data: bytes) -> bool:
@@ -65,12 +65,12 @@ def test_what_is_no_bson_is_kept_as_it_is(data: bytes) -> None:
 def test_an_answer_is_taken_apart_or_refused(data: bytes, cut: int) -> None:
     whole = GOOD + data[: len(data) - cut]
     try:
-        found = locate(whole, "timestamp", or_id=False)
+        located = locate(whole, "timestamp", or_id=False)
     except MalformedError:
         return
     assert cut == 0
-    assert found.rows["begin"].tolist() == [0, len(GOOD)]
-    assert found.rows["size"].tolist() == [len(GOOD), len(data)]
+    assert located.rows["begin"].tolist() == [0, len(GOOD)]
+    assert located.rows["size"].tolist() == [len(GOOD), len(data)]
 
 
 @pytest.mark.parametrize(

@@ -146,15 +146,15 @@ def _fits_in_list(value: Any, type_: pa.DataType) -> bool:
     return True
 
 
-def compare(value: Any, found: Any, type_: pa.DataType, path: str, left: Counter[str]) -> None:
+def compare(value: Any, stored: Any, type_: pa.DataType, path: str, left: Counter[str]) -> None:
     """One document's value and the column's; counts what the column leaves out."""
     if not fits(value, type_):
-        assert found is None, path
+        assert stored is None, path
         left[path] += value != {} or not pa.types.is_struct(type_)
     elif pa.types.is_struct(type_):
         for i in range(type_.num_fields):
             member = type_.field(i)
-            inner = (found or {}).get(member.name)
+            inner = (stored or {}).get(member.name)
             compare(
                 (value or {}).get(member.name), inner, member.type, f"{path}.{member.name}", left
             )
@@ -163,23 +163,23 @@ def compare(value: Any, found: Any, type_: pa.DataType, path: str, left: Counter
             {f"{path}.{name}": 1 for name in unknown if (value or {})[name] not in (None, {})}
         )
     else:
-        assert same(value, found), (path, value, found)
+        assert same(value, stored), (path, value, stored)
 
 
-def same(value: Any, found: Any) -> bool:
+def same(value: Any, stored: Any) -> bool:
     """Equal as numbers; a null and {} within lists are NULL members."""
     if isinstance(value, list):
-        return len(value) == len(found) and all(map(same, value, found))
+        return len(value) == len(stored) and all(map(same, value, stored))
     if isinstance(value, dict):
         return all(same(value.get(name) or None, inner) if value.get(name) in (None, {})
-                   else same(value[name], inner) for name, inner in found.items())  # fmt: skip
+                   else same(value[name], inner) for name, inner in stored.items())  # fmt: skip
     number = exactly(value)
     if number is None and isinstance(value, float):
-        same_sign = math.isnan(value) or math.copysign(1, value) == math.copysign(1, found)
-        return repr(value) == repr(found) and same_sign
+        same_sign = math.isnan(value) or math.copysign(1, value) == math.copysign(1, stored)
+        return repr(value) == repr(stored) and same_sign
     if number is None:
-        return bool(value == found) and type(value) is type(found)
-    return not isinstance(found, bool) and Fraction(found) == number
+        return bool(value == stored) and type(value) is type(stored)
+    return not isinstance(stored, bool) and Fraction(stored) == number
 
 
 @given(days())
@@ -265,9 +265,9 @@ def test_sums_as_the_server_gives_them(mongo_uri: str, mongo_database: str, tmp_
         (items,) = orders.aggregate(
             [{"$unwind": "$items"}, {"$group": {"_id": None, "n": {"$sum": "$items.n"}}}]
         )
-    asked = MongoDataset(name="orders", source="mongo", collection="orders")
+    dataset = MongoDataset(name="orders", source="mongo", collection="orders")
     reader = MongoReader(MongoSource(uri=mongo_uri, database=mongo_database))
-    with closing(reader), reader.read(asked, Day.parse("2026-07-01"), tmp_path) as answer:
+    with closing(reader), reader.read(dataset, Day.parse("2026-07-01"), tmp_path) as answer:
         orders_table = pa.Table.from_batches(answer.batches, answer.schema)  # noqa: F841  DuckDB
     row = duckdb.sql(
         "SELECT sum(cost), sum(price), min(s.v), sum(s.v), "

@@ -50,13 +50,13 @@ def spooled(folder: Path, order: list[tuple[int, bytes, bytes]]) -> list[bytes]:
         first, second = ([(d.tobytes(), s.tolist()) for d, s in held.batches()] for _ in "12")
     assert first == second
     assert not list(folder.iterdir())
-    found = []
+    contents = []
     for data, starts in first:
         ends = [*starts[1:], len(data)]
-        found += [data[start:end] for start, end in zip(starts, ends, strict=True)]
+        contents += [data[start:end] for start, end in zip(starts, ends, strict=True)]
         assert len(starts) <= spool._BATCH_ROWS
         assert len(starts) == 1 or len(data) <= spool._BATCH_BYTES
-    return found
+    return contents
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -46,9 +46,9 @@ def asked_directly(url: str, query: str, step_s: int = 15) -> list[tuple[Any, ..
     answer = requests.get(f"{url}/api/v1/query_range", params=params, timeout=60)
     result = json.loads(answer.content, parse_float=Decimal)["data"]["result"]
     return sorted(
-        (tuple(sorted(one["metric"].items())), int(at * 1000), comparable(float(value)))
-        for one in result
-        for at, value in one["values"]
+        (tuple(sorted(series["metric"].items())), int(at * 1000), comparable(float(value)))
+        for series in result
+        for at, value in series["values"]
     )
 
 
@@ -106,12 +106,12 @@ def test_a_result_without_a_name_has_an_id_of_its_labels(reader, scratch):
     query = "sum by (method, Zone) (rate(app_requests_total[5m]))"
     table = read(reader, scratch, query)
     assert table["metric"].null_count == table.num_rows > 0
-    found = {
+    identities = {
         (row["series_id"], row["method"], tuple(row["labels"]))
         for row in table.select(["series_id", "method", "labels"]).to_pylist()
     }
     expected = [{"Zone": "kr"}, {"method": "get"}, {}]
-    assert found == {
+    assert identities == {
         (series_id(labels, ""), labels.get("method"),
          tuple((k, v) for k, v in labels.items() if k == "Zone"))
         for labels in expected
@@ -197,9 +197,9 @@ def test_wrong_query_says_what_the_server_says(reader, scratch, query):
 def test_query_bound_to_its_window_is_not_cut(reader, url, scratch):
     query = "app_requests_total @ end()"
     assert as_asked(read(reader, scratch, query)) == asked_directly(url, query)
-    with pytest.raises(Refused, match="can't be asked in parts"):
+    with pytest.raises(Refused, match="can't be split in parts"):
         read(reader, scratch, query, step="1s")
-    with pytest.raises(Refused, match="can't be asked in parts"):
+    with pytest.raises(Refused, match="can't be split in parts"):
         reader.count(dataset(query, step="1s"), DAY)
 
 
@@ -213,11 +213,11 @@ def test_raw_samples_are_those_that_were_written(reader, scratch, monkeypatch, t
         if DAY.start_ms <= at_ms < DAY.end_ms:
             written.setdefault(name, []).append((at_ms, comparable(float(value))))
     rows = as_asked(read(reader, scratch, EVERYTHING, mode="raw"))
-    found = {}
+    samples = {}
     for labels, at_ms, value in rows:
-        found.setdefault(dict(labels)["__name__"], []).append((at_ms, value))
-    assert {name: sorted(one) for name, one in found.items()} == {
-        name: sorted(one) for name, one in written.items()
+        samples.setdefault(dict(labels)["__name__"], []).append((at_ms, value))
+    assert {name: sorted(values) for name, values in samples.items()} == {
+        name: sorted(values) for name, values in written.items()
     }
     assert reader.count(dataset(EVERYTHING, mode="raw"), DAY).rows == len(rows)
 
@@ -258,9 +258,9 @@ def test_parquet_is_laid_out_for_series(reader, scratch, tmp_path):
     assert "BYTE_STREAM_SPLIT" in encodings["value"]
     for name in ("series_id", "metric", "job", "path"):
         assert "RLE_DICTIONARY" in encodings[name]
-    found = duckdb.sql(
+    row = duckdb.sql(
         "SELECT count(*), count(DISTINCT series_id), max(epoch_ms(ts)), "
         "count(*) FILTER (labels['Zone'] = 'kr') > 0 FROM read_parquet(?)",
         params=[str(path)],
     ).fetchone()
-    assert found == (written.rows, 15 + MANY_NAMES, DAY.end_ms - 15_000, True)
+    assert row == (written.rows, 15 + MANY_NAMES, DAY.end_ms - 15_000, True)

@@ -19,48 +19,48 @@ SELECTOR = '{job="t"}'
 class FakePrometheus:
     """One series `m` with a sample at each step. What `more` holds goes into each envelope."""
 
-    def __init__(self, scripted, told) -> None:
-        self.scripted, self.told = scripted, told
+    def __init__(self, scripted, reply) -> None:
+        self.scripted, self.reply = scripted, reply
         self.more: dict[str, object] = {}
         self.most_steps = 10**9
-        self.refusal = told(json.dumps({"error": "too many samples"}).encode(), 422)
+        self.refusal = reply(json.dumps({"error": "too many samples"}).encode(), 422)
         self.stores: object = None
         self.built: object = None  # as buildinfo reports it
         scripted.answer = self.answer
 
-    def answer(self, asked):
-        if asked.path.endswith("/stores"):
+    def answer(self, request):
+        if request.path.endswith("/stores"):
             if self.stores is None:
-                return self.told(b"404 page not found", 404)
-            return self.told(json.dumps({"status": "success", "data": self.stores}).encode())
-        if asked.path.endswith("/buildinfo"):
-            return self.envelope(self.built) if self.built else self.told(b"not found", 404)
-        if asked.path.endswith("/values"):
-            return self.envelope(["m"] if "__name__" in asked.path else ["a"])
-        if asked.path.endswith("/labels"):
+                return self.reply(b"404 page not found", 404)
+            return self.reply(json.dumps({"status": "success", "data": self.stores}).encode())
+        if request.path.endswith("/buildinfo"):
+            return self.envelope(self.built) if self.built else self.reply(b"not found", 404)
+        if request.path.endswith("/values"):
+            return self.envelope(["m"] if "__name__" in request.path else ["a"])
+        if request.path.endswith("/labels"):
             return self.envelope(["__name__"])
-        if asked.path.endswith("/query"):
+        if request.path.endswith("/query"):
             return self.envelope({"resultType": "scalar", "result": [0, "1"]})
-        start, end = (round(float(asked.params[name]) * 1000) for name in ("start", "end"))
-        step = int(asked.params["step"].removesuffix("ms"))
+        start, end = (round(float(request.params[name]) * 1000) for name in ("start", "end"))
+        step = int(request.params["step"].removesuffix("ms"))
         steps = range(start, end + 1, step)
         if len(steps) > self.most_steps:
             return self.refusal
-        count = asked.params["query"].startswith("count")
-        labels = {} if asked.params["query"].startswith("count (") else {"__name__": "m"}
+        count = request.params["query"].startswith("count")
+        labels = {} if request.params["query"].startswith("count (") else {"__name__": "m"}
         values = [[at / 1000, "1" if count else str(at)] for at in steps]
         result = [{"metric": labels, "values": values}]
-        if asked.params["query"].endswith('__name__=""}'):
+        if request.params["query"].endswith('__name__=""}'):
             result = []
         return self.envelope({"resultType": "matrix", "result": result})
 
     def envelope(self, data):
-        return self.told(json.dumps({"status": "success", "data": data, **self.more}).encode())
+        return self.reply(json.dumps({"status": "success", "data": data, **self.more}).encode())
 
 
 @pytest.fixture
-def fake(scripted, told):
-    return FakePrometheus(scripted, told)
+def fake(scripted, reply):
+    return FakePrometheus(scripted, reply)
 
 
 @pytest.fixture
@@ -81,18 +81,20 @@ def test_asks_below_the_prefix_and_wants_no_partial_answer(fake, fake_reader, sc
     assert table["value"].to_pylist() == list(range(DAY.start_ms, DAY.end_ms, 15_000))
     assert fake_reader.count(dataset(SELECTOR), DAY).rows == 5760
     probes = [
-        asked
-        for asked in fake.scripted.asked
-        if asked.params.get("query") == "1" or asked.path.endswith("/buildinfo")
+        request
+        for request in fake.scripted.requests
+        if request.params.get("query") == "1" or request.path.endswith("/buildinfo")
     ]
-    assert details["requests"] + 1 == len(fake.scripted.asked) - len(probes)
-    assert {asked.path.rpartition("/api/")[0] for asked in fake.scripted.asked} == {"/prefix"}
-    for asked in fake.scripted.asked:
-        assert asked in probes or asked.headers["Cache-Control"] == "no-store"
-        if asked.path.endswith("query_range"):
-            assert asked.params["partial_response"] == "false"
-            assert asked.params["dedup"] == "true"
-            assert asked.params["max_source_resolution"] == "0s"
+    assert details["requests"] + 1 == len(fake.scripted.requests) - len(probes)
+    assert {request.path.rpartition("/api/")[0] for request in fake.scripted.requests} == {
+        "/prefix"
+    }
+    for request in fake.scripted.requests:
+        assert request in probes or request.headers["Cache-Control"] == "no-store"
+        if request.path.endswith("query_range"):
+            assert request.params["partial_response"] == "false"
+            assert request.params["dedup"] == "true"
+            assert request.params["max_source_resolution"] == "0s"
 
 
 @pytest.mark.parametrize(
@@ -115,11 +117,11 @@ def test_the_manifest_has_the_server_s_version(
 
 @pytest.mark.parametrize("status", [422, 413, 503])
 def test_asks_for_less_where_the_server_can_bear_no_more(
-    fake, fake_reader, scratch, told, status
+    fake, fake_reader, scratch, reply, status
 ):  # fmt: skip
     whole, _ = read(fake_reader, scratch)
     fake.most_steps = 700
-    fake.refusal = told(b'{"error":"too many samples"}', status)
+    fake.refusal = reply(b'{"error":"too many samples"}', status)
     again, _ = read(fake_reader, scratch)
     assert again.equals(whole)
     assert fake_reader.count(dataset(SELECTOR), DAY).rows == 5760
@@ -134,11 +136,11 @@ def test_asks_for_less_where_the_server_can_bear_no_more(
     ],
 )
 def test_asks_for_less_where_a_400_says_that_it_is_too_much(
-    fake, fake_reader, scratch, told, text
+    fake, fake_reader, scratch, reply, text
 ):  # fmt: skip
     whole, _ = read(fake_reader, scratch)
     fake.most_steps = 700
-    fake.refusal = told(json.dumps({"status": "error", "error": text}).encode(), 400)
+    fake.refusal = reply(json.dumps({"status": "error", "error": text}).encode(), 400)
     again, _ = read(fake_reader, scratch)
     assert again.equals(whole)
     assert fake_reader.count(dataset(SELECTOR), DAY).rows == 5760
@@ -146,17 +148,17 @@ def test_asks_for_less_where_a_400_says_that_it_is_too_much(
 
 @pytest.mark.parametrize("end", [b'"b":{}', b'"],[1'])
 def test_an_answer_cut_short_with_its_framing_intact_is_asked_again(
-    fake, fake_reader, scratch, told, end
+    fake, fake_reader, scratch, reply, end
 ):
     whole, _ = read(fake_reader, scratch)
     answers = fake.scripted.answer
     cut: list[str] = []
 
-    def once(asked):
-        answer = answers(asked)
-        if asked.path.endswith("query_range") and asked.params["query"] not in cut:
-            cut.append(asked.params["query"])
-            return told(answer.body[: len(answer.body) // 2] + end)
+    def once(request):
+        answer = answers(request)
+        if request.path.endswith("query_range") and request.params["query"] not in cut:
+            cut.append(request.params["query"])
+            return reply(answer.body[: len(answer.body) // 2] + end)
         return answer
 
     fake.scripted.answer = once
@@ -175,8 +177,8 @@ def test_an_answer_that_is_marked_as_partial_is_none(fake, fake_reader, scratch)
         read(fake_reader, scratch)
     with pytest.raises(TransientError, match="partial"):
         fake_reader.count(dataset(SELECTOR), DAY)
-    ranges = [one for one in fake.scripted.asked if one.path.endswith("query_range")]
-    assert {one.params["deny_partial_response"] for one in ranges} == {"1"}
+    ranges = [request for request in fake.scripted.requests if request.path.endswith("query_range")]
+    assert {request.params["deny_partial_response"] for request in ranges} == {"1"}
 
 
 def test_asks_for_less_where_the_answer_is_too_large(fake, fake_reader, scratch, monkeypatch):
@@ -189,15 +191,15 @@ def test_asks_for_less_where_the_answer_is_too_large(fake, fake_reader, scratch,
 
 @pytest.mark.parametrize(("status", "kind"), [(422, Refused), (503, TransientError)])
 def test_gives_up_where_not_even_one_step_is_answered(
-    fake, fake_reader, scratch, told, status, kind
+    fake, fake_reader, scratch, reply, status, kind
 ):
     fake.most_steps = 0
-    fake.refusal = told(b'{"error":"found duplicate series"}', status)
+    fake.refusal = reply(b'{"error":"found duplicate series"}', status)
     for ask in (lambda: read(fake_reader, scratch), lambda: fake_reader.count(dataset("x"), DAY)):
-        fake.scripted.asked.clear()
+        fake.scripted.requests.clear()
         with pytest.raises(kind, match="found duplicate series"):
             ask()
-        assert len(fake.scripted.asked) < 80
+        assert len(fake.scripted.requests) < 80
 
 
 def test_a_partial_answer_is_a_failure(fake, fake_reader, scratch):
@@ -216,8 +218,8 @@ def test_remarks_of_the_engine_are_told(fake, fake_reader, scratch):
     assert fake_reader.count(dataset(SELECTOR), DAY).rows == 5760
 
 
-def test_an_error_with_status_200_is_one(fake, fake_reader, scratch, scripted, told):
-    scripted.answer = lambda _: told(b'{"status":"error","errorType":"x","error":"no way"}')
+def test_an_error_with_status_200_is_one(fake, fake_reader, scratch, scripted, reply):
+    scripted.answer = lambda _: reply(b'{"status":"error","errorType":"x","error":"no way"}')
     with pytest.raises(Refused, match="no way"):
         read(fake_reader, scratch)
     with pytest.raises(Refused, match="no way"):
@@ -225,20 +227,20 @@ def test_an_error_with_status_200_is_one(fake, fake_reader, scratch, scripted, t
 
 
 @pytest.mark.parametrize("body", [b"{}", b"[]", b'{"status":"success","data":{}}', b"OK"])
-def test_something_else_answers(fake_reader, scratch, scripted, told, body):
-    scripted.answer = lambda _: told(body)
+def test_something_else_answers(fake_reader, scratch, scripted, reply, body):
+    scripted.answer = lambda _: reply(body)
     with pytest.raises(BadData):
         read(fake_reader, scratch)
     with pytest.raises(BadData):
         fake_reader.count(dataset(SELECTOR), DAY)
 
 
-def test_a_broken_off_answer_is_no_short_day(fake, fake_reader, scratch, scripted, told):
-    def broken(asked):
-        answer = fake.answer(asked)
-        if "count" in asked.params.get("query", "") or not asked.path.endswith("query_range"):
+def test_a_broken_off_answer_is_no_short_day(fake, fake_reader, scratch, scripted, reply):
+    def broken(request):
+        answer = fake.answer(request)
+        if "count" in request.params.get("query", "") or not request.path.endswith("query_range"):
             return answer
-        return told(answer.body[: len(answer.body) // 2], promised=None)
+        return reply(answer.body[: len(answer.body) // 2], promised=None)
 
     scripted.answer = broken
     with pytest.raises(TransientError):
@@ -262,19 +264,19 @@ def test_a_store_that_thanos_has_forgotten(fake, scripted, scratch, known):
     fake.stores = known
     scripted.answer = fake.answer
     section = PrometheusSource(url=scripted.url, min_stores=2)
-    with closing(PrometheusReader(section)) as reader, pytest.raises(TransientError) as told:
+    with closing(PrometheusReader(section)) as reader, pytest.raises(TransientError) as raised:
         read(reader, scratch)
-    assert "min_stores" in str(told.value)
+    assert "min_stores" in str(raised.value)
     fake.stores = {"store": [store(None, 0, 2**62), store(None, 0, 2**62)]}
     with closing(PrometheusReader(section)) as reader:
         assert read(reader, scratch)[0].num_rows == 5760
 
 
 def test_a_store_that_goes_away_while_we_read(fake, fake_reader, scratch, scripted):
-    def going(asked):
-        if asked.path.endswith("query_range"):
+    def going(request):
+        if request.path.endswith("query_range"):
             fake.stores = {"store": [store("gone", 0, 2**62)]}
-        return fake.answer(asked)
+        return fake.answer(request)
 
     fake.stores = {"store": [store(None, 0, 2**62)]}
     scripted.answer = going
@@ -286,7 +288,7 @@ def test_a_long_query_goes_as_a_form(fake, fake_reader, scratch):
     query = f'{{job="t",pod!~"{"x" * 3000}"}}'
     with fake_reader.read(dataset(query), DAY, scratch) as stream:
         assert sum(batch.num_rows for batch in stream.batches) == 5760
-    posted = [asked for asked in fake.scripted.asked if asked.method == "POST"]
+    posted = [request for request in fake.scripted.requests if request.method == "POST"]
     paths = {f"/prefix/api/v1/{name}" for name in ("query_range", "labels")}
-    assert {asked.path for asked in posted} == paths
-    assert all("x" * 3000 in str(asked.params) for asked in posted)
+    assert {request.path for request in posted} == paths
+    assert all("x" * 3000 in str(request.params) for request in posted)

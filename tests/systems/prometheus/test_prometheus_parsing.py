@@ -66,8 +66,8 @@ def scanned(content: bytes, window: plan.Window = EVERY_MS, *, clip: bool = Fals
     return matrix(answer(content), window, clip=clip)
 
 
-def ms_of(found: Matrix, window: plan.Window = EVERY_MS) -> list[int]:
-    return [window.start_ms + window.step_ms * int(step) for step in found.step_of]
+def ms_of(parsed: Matrix, window: plan.Window = EVERY_MS) -> list[int]:
+    return [window.start_ms + window.step_ms * int(step) for step in parsed.step_of]
 
 
 SERIES = st.lists(
@@ -76,7 +76,7 @@ SERIES = st.lists(
             "metric": st.dictionaries(TEXTS, TEXTS, max_size=4),
             "values": st.dictionaries(
                 TIMES_MS, st.one_of(FLOATS.map(written), DECIMALS), min_size=1, max_size=6
-            ).map(lambda found: [(seconds(at), found[at]) for at in sorted(found)]),
+            ).map(lambda points: [(seconds(at), points[at]) for at in sorted(points)]),
         }
     ),
     max_size=5,
@@ -85,27 +85,29 @@ SERIES = st.lists(
 
 @given(SERIES, st.booleans())
 def test_every_time_and_value_survives(result, compact):
-    found = scanned(body(result, compact=compact, warnings=['"result":[']))
-    assert found.envelope["warnings"] == ['"result":[']
-    assert [json.loads(one) for one in found.labels] == [one["metric"] for one in result]
-    assert found.rows.tolist() == [len(one["values"]) for one in result]
-    expected = [pair for one in result for pair in one["values"]]
-    assert ms_of(found) == [int(at * 1000) for at, _ in expected]
-    assert [bits(value) for value in found.values] == [bits(float(text)) for _, text in expected]
+    parsed = scanned(body(result, compact=compact, warnings=['"result":[']))
+    assert parsed.envelope["warnings"] == ['"result":[']
+    assert [json.loads(labels) for labels in parsed.labels] == [
+        series["metric"] for series in result
+    ]
+    assert parsed.rows.tolist() == [len(series["values"]) for series in result]
+    expected = [pair for series in result for pair in series["values"]]
+    assert ms_of(parsed) == [int(at * 1000) for at, _ in expected]
+    assert [bits(value) for value in parsed.values] == [bits(float(text)) for _, text in expected]
 
 
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=50))
 def test_doubles_of_any_bits_are_read_as_they_were(patterns):
     doubles = [struct.unpack("<d", pattern.to_bytes(8, "little"))[0] for pattern in patterns]
     values = [[number, written(double)] for number, double in enumerate(doubles)]
-    found = scanned(body([{"metric": {}, "values": values}]))
-    assert [bits(value) for value in found.values] == [bits(double) for double in doubles]
+    parsed = scanned(body([{"metric": {}, "values": values}]))
+    assert [bits(value) for value in parsed.values] == [bits(double) for double in doubles]
 
 
 @given(st.lists(DECIMALS, min_size=1, max_size=50))
 def test_decimals_are_the_nearest_double(texts):
-    found = scanned(body([{"metric": {}, "values": list(enumerate(texts))}]))
-    assert [bits(value) for value in found.values] == [bits(float(text)) for text in texts]
+    parsed = scanned(body([{"metric": {}, "values": list(enumerate(texts))}]))
+    assert [bits(value) for value in parsed.values] == [bits(float(text)) for text in texts]
 
 
 @pytest.mark.parametrize(
@@ -121,8 +123,8 @@ def test_decimals_are_the_nearest_double(texts):
     ],
 )  # fmt: skip
 def test_numbers_at_the_edges(text):
-    found = scanned(body([{"metric": {}, "values": [[1, text]]}]))
-    assert bits(found.values[0]) == bits(float(text))
+    parsed = scanned(body([{"metric": {}, "values": [[1, text]]}]))
+    assert bits(parsed.values[0]) == bits(float(text))
 
 
 def test_histograms_and_floats_of_one_series_come_in_order_of_time():
@@ -140,12 +142,12 @@ def test_histograms_and_floats_of_one_series_come_in_order_of_time():
         {"metric": {"__name__": "i"}, "histograms": [[7, histogram]]},
         {"metric": {"__name__": "j"}, "values": [[7, "-0"]]},
     ]  # fmt: skip
-    found = scanned(body(result))
-    assert found.rows.tolist() == [4, 1, 1]
-    assert ms_of(found) == [1500, 3250, 9000, 12000, 7000, 7000]
-    assert repr(found.values.tolist()) == "[1.0, nan, nan, nan, nan, -0.0]"
-    taken = found.histograms.to_pylist()
-    assert [one is None for one in taken] == [True, False, True, False, False, True]
+    parsed = scanned(body(result))
+    assert parsed.rows.tolist() == [4, 1, 1]
+    assert ms_of(parsed) == [1500, 3250, 9000, 12000, 7000, 7000]
+    assert repr(parsed.values.tolist()) == "[1.0, nan, nan, nan, nan, -0.0]"
+    taken = parsed.histograms.to_pylist()
+    assert [histogram is None for histogram in taken] == [True, False, True, False, False, True]
     assert math.isnan(taken[1].pop("sum"))
     assert taken[1] == {
         "count": 3.0,
@@ -185,8 +187,8 @@ def test_series_of_another_shape_are_refused(result):
 
 def test_members_that_nobody_asked_for_do_no_harm():
     series = {"stats": {"x": 1}, "values": [[1, "2"]], "metric": {"a": "b"}, "more": 1}
-    found = scanned(body([series]))
-    assert (found.labels, found.values.tolist()) == ([b'{"a":"b"}'], [2.0])
+    parsed = scanned(body([series]))
+    assert (parsed.labels, parsed.values.tolist()) == ([b'{"a":"b"}'], [2.0])
 
 
 @pytest.mark.parametrize(
@@ -285,9 +287,9 @@ def test_samples_from_before_the_window_are_dropped_where_ranges_hold_them():
         {"metric": {"a": "2"}, "values": [[0.999, "0"], [0.9994, "1e-320"]]},
         {"metric": {"a": "3"}, "values": [[1.999, "3"]]},
     ]
-    found = scanned(body(result), window, clip=True)
-    assert (found.rows.tolist(), found.values.tolist()) == ([2, 0, 1], [1, 2, 3])
-    assert ms_of(found, window) == [1000, 1500, 1999]
+    parsed = scanned(body(result), window, clip=True)
+    assert (parsed.rows.tolist(), parsed.values.tolist()) == ([2, 0, 1], [1, 2, 3])
+    assert ms_of(parsed, window) == [1000, 1500, 1999]
 
 
 @pytest.mark.parametrize("times", ["0.000,15.001", "0,30", "15,0", "-15,0", "0,0"])
@@ -298,6 +300,6 @@ def test_times_that_were_not_asked_for_are_refused(times):
 
 
 def test_ids_keep_a_metric_together():
-    one, other = ({"__name__": "m", "a": text} for text in "xy")
-    assert series_id(one, "m") >> 52 == series_id(other, "m") >> 52 == metric_bucket("m")
-    assert series_id(one, "m") != series_id(other, "m")
+    labels, other = ({"__name__": "m", "a": text} for text in "xy")
+    assert series_id(labels, "m") >> 52 == series_id(other, "m") >> 52 == metric_bucket("m")
+    assert series_id(labels, "m") != series_id(other, "m")

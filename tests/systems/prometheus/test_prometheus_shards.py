@@ -38,7 +38,7 @@ MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)("(?:[^"\\]|\\.)*")')
 def selected(query: str, labels: dict[str, str]) -> bool:
     """What the selector's text means, by PromQL's rules and Python's regular expressions."""
     held = MATCHER.findall(query)
-    assert "{" + ",".join("".join(one) for one in held) + "}" == query
+    assert "{" + ",".join("".join(matcher) for matcher in held) + "}" == query
     for name, operator, text in held:
         value, wanted = labels.get(name, ""), json.loads(text)
         same = re.fullmatch(wanted, value) if "~" in operator else value == wanted
@@ -47,68 +47,68 @@ def selected(query: str, labels: dict[str, str]) -> bool:
     return True
 
 
-class Told:
+class Labels:
     """A server's labels: what it lists may be too much, or stale."""
 
     def __init__(self, series, most=1000, forgotten=()) -> None:
         self.series, self.most, self.forgotten = series, most, forgotten
 
     def _those(self, query):
-        return [one for one in self.series if selected(query, one)]
+        return [labels for labels in self.series if selected(query, labels)]
 
     def label_names(self, query, window):
-        return sorted({name for one in self._those(query) for name in one})
+        return sorted({name for labels in self._those(query) for name in labels})
 
     def label_values(self, label, query, window):
-        values = {one.get(label, "") for one in self._those(query)} - {"", *self.forgotten}
+        values = {labels.get(label, "") for labels in self._those(query)} - {"", *self.forgotten}
         if len(values) > self.most:
             raise TooLarge("too many")
         return sorted(values)
 
     def sizes_by(self, label, query, window):
         counts: dict[str, int] = {}
-        for one in self._those(query):
-            counts[one.get(label, "")] = counts.get(one.get(label, ""), 0) + 1
+        for labels in self._those(query):
+            counts[labels.get(label, "")] = counts.get(labels.get(label, ""), 0) + 1
         return counts
 
 
-def leaves(told, piece, most):
-    parts = pieces(told, piece, DAY, most) if piece.series > most else []
-    return [leaf for part in parts for leaf in leaves(told, part, most)] or [piece]
+def leaves(source, piece, most):
+    parts = pieces(source, piece, DAY, most) if piece.series > most else []
+    return [leaf for part in parts for leaf in leaves(source, part, most)] or [piece]
 
 
 @given(st.lists(SERIES, min_size=1, max_size=40), st.integers(1, 5), st.sampled_from([1, 3, 1000]),
        st.sets(st.sampled_from(["a", "b.c", "m"])))  # fmt: skip
 @settings(deadline=None)
 def test_pieces_select_each_series_once(series, most, listed, forgotten):
-    told = Told(series, listed, forgotten)
+    source = Labels(series, listed, forgotten)
     whole = Piece('{job="j"}', len(series))
-    found = leaves(told, whole, most)
-    for one in series:
-        assert sum(selected(piece.query, one) for piece in found) == 1
+    parts = leaves(source, whole, most)
+    for labels in series:
+        assert sum(selected(piece.query, labels) for piece in parts) == 1
 
 
 def test_pieces_are_as_small_as_wanted():
     series = [
         {"__name__": "m", "job": "j", "pod": f"p-{n % 30}", "le": str(n // 30)} for n in range(300)
     ]
-    found = leaves(Told(series), Piece('{job="j"}', 300), 26)
-    sizes = [sum(selected(piece.query, one) for one in series) for piece in found]
+    parts = leaves(Labels(series), Piece('{job="j"}', 300), 26)
+    sizes = [sum(selected(piece.query, labels) for labels in series) for piece in parts]
     assert sum(sizes) == 300
     assert max(sizes) <= 26
     assert sum(size > 0 for size in sizes) <= 300 // 20
-    crowded = leaves(Told(series, most=5), Piece('{job="j"}', 300), 26)
-    assert max(sum(selected(piece.query, one) for one in series) for piece in crowded) < 100
+    crowded = leaves(Labels(series, most=5), Piece('{job="j"}', 300), 26)
+    assert max(sum(selected(piece.query, labels) for labels in series) for piece in crowded) < 100
 
 
 def test_a_label_that_all_lack_or_share_tells_nothing_apart():
     same = [{"__name__": "m", "job": "j"}] * 9
-    assert pieces(Told(same), Piece('{job="j"}', 9), DAY, 3) == []
-    assert pieces(Told(same), Piece("sum(m)", 9), DAY, 3) == []
+    assert pieces(Labels(same), Piece('{job="j"}', 9), DAY, 3) == []
+    assert pieces(Labels(same), Piece("sum(m)", 9), DAY, 3) == []
 
 
 def test_a_server_without_label_lists_leaves_time():
-    class Away(Told):
+    class Away(Labels):
         def label_values(self, label, query, window):
             raise TransientError("away")
 
@@ -140,7 +140,7 @@ def matrix_of(samples: dict[str, list[tuple[int, float]]], window: plan.Window) 
 SAMPLES = st.dictionaries(
     st.text("abc", min_size=1, max_size=3),
     st.dictionaries(st.integers(0, 99), st.floats(), min_size=1, max_size=20).map(
-        lambda found: sorted(found.items())
+        lambda points: sorted(points.items())
     ),
     max_size=12,
 )
@@ -164,14 +164,14 @@ def test_runs_give_all_rows_in_order(samples, most_steps, in_files, block_rows, 
         assert not list(Path(scratch).iterdir())
     assert all(batch.num_rows == 13 for batch in batches[:-1])
     rows = [row for batch in batches for row in batch.to_pylist()]
-    found = [(row["series_id"], row["pod"], round(row["ts"].timestamp()), row["value"],
+    rows_read = [(row["series_id"], row["pod"], round(row["ts"].timestamp()), row["value"],
               row["nan"], row["metric"], row["labels"]) for row in rows]  # fmt: skip
     expected = [
         (series_id({"__name__": "m", "pod": name}, "m"), name, step,
          *((None, "nan") if math.isnan(value) else (value, None)), "m", [])
         for name, rows in samples.items() for step, value in rows
     ]  # fmt: skip
-    assert repr(found) == repr(sorted(expected, key=lambda row: (row[0], row[2])))
+    assert repr(rows_read) == repr(sorted(expected, key=lambda row: (row[0], row[2])))
 
 
 def test_ids_that_collide_are_refused(tmp_path, monkeypatch):

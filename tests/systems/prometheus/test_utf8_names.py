@@ -123,15 +123,17 @@ def test_init_covers_every_series_once(site, tmp_path, monkeypatch, capsys):
     datasets = {d["name"]: d for d in tomllib.loads(place.config.read_text())["dataset"]}
     assert set(datasets) == {"http_server", "other_metrics"}
     assert datasets["http_server"]["query"] == '{__name__=~"http[_.]server([_.].*)?"}'
-    found = [
+    covered = [
         as_key(labels)
-        for one in datasets.values()
-        for labels in site.get("series", **{"match[]": one["query"], "start": DAY.start_ms / 1000})
+        for dataset in datasets.values()
+        for labels in site.get(
+            "series", **{"match[]": dataset["query"], "start": DAY.start_ms / 1000}
+        )
     ]
-    assert sorted(found) == sorted(map(as_key, label_sets()))
-    (server,) = [one for name, one in datasets.items() if name == "http_server"]
+    assert sorted(covered) == sorted(map(as_key, label_sets()))
+    (server,) = [dataset for name, dataset in datasets.items() if name == "http_server"]
     theirs = site.get("series", **{"match[]": server["query"], "start": DAY.start_ms / 1000})
-    assert {one["__name__"] for one in theirs} == {
+    assert {labels["__name__"] for labels in theirs} == {
         "http_server_requests_seconds_count",
         *(metric for metric in METRICS if metric.startswith("http.server")),
     }
@@ -165,7 +167,7 @@ def lake_of(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Place:
     (folder / "lake.toml").write_text(toml(site, folder / "lake"))
     place = Place(folder / "lake.toml", folder)
     with closing(Exporter(place.settings)) as exporter:
-        pairs = [(one, DAY) for one in place.settings.dataset]
+        pairs = [(dataset, DAY) for dataset in place.settings.dataset]
         for result in export_many(exporter, pairs, jobs=1):
             if result.error:
                 raise result.error
@@ -178,12 +180,12 @@ def test_doctor_and_verify_find_nothing(lake_of, monkeypatch, capsys):
     with runner(monkeypatch, capsys) as lake:
         _, out, _ = lake("doctor", "--json")
     checks = json.loads(out)["checks"]
-    datasets = [one for one in checks if one["subject"].startswith("dataset")]
-    assert {one["state"] for one in datasets if "series" in one["found"]} == {"ok"}
-    assert not [one for one in checks if one["state"] == "fail"]
+    datasets = [check for check in checks if check["subject"].startswith("dataset")]
+    assert {check["state"] for check in datasets if "series" in check["found"]} == {"ok"}
+    assert not [check for check in checks if check["state"] == "fail"]
     run(lake_of, monkeypatch, capsys, "verify", "--source", "--day", str(DAY))
     out = run(lake_of, monkeypatch, capsys, "describe", "stored", "--json")
-    columns = {one["column"]: one["rows"] for one in json.loads(out)[0]["columns"]}
+    columns = {column["column"]: column["rows"] for column in json.loads(out)[0]["columns"]}
     assert columns["service.name"] == len(label_sets()) * SAMPLES
 
 
@@ -214,8 +216,8 @@ def test_the_rows_are_the_servers(site, lake_of, dataset):
     else:
         theirs = site.get("query_range", query=query, **STEPS)
     assert {key: sorted(values) for key, values in ours.items()} == {
-        as_key(one["metric"]): [(round(at * 1000), float(v)) for at, v in one["values"]]
-        for one in theirs["result"]
+        as_key(entry["metric"]): [(round(at * 1000), float(v)) for at, v in entry["values"]]
+        for entry in theirs["result"]
     }
 
 
@@ -238,8 +240,8 @@ def test_a_replayed_day_answers_as_the_source(site, lake_of, names):
     with replayed(settings, store, partitions) as result:
         again = Site(result.endpoints["prometheus"]["url"], "")
         ours = again.get("query_range", query='{__name__=~".+"}', **STEPS)["result"]
-    assert {as_key(one["metric"]): one["values"] for one in ours} == {
-        as_key(one["metric"]): one["values"] for one in theirs
+    assert {as_key(entry["metric"]): entry["values"] for entry in ours} == {
+        as_key(entry["metric"]): entry["values"] for entry in theirs
     }
 
 
@@ -257,11 +259,13 @@ class OnlyLabel:
         self._questions, self._label = questions, label
 
     def label_names(self, query, window):
-        return [one for one in self._questions.label_names(query, window) if one == self._label]
+        return [
+            label for label in self._questions.label_names(query, window) if label == self._label
+        ]
 
     def label_values(self, label, query, window):
-        found = self._questions.label_values(label, query, window)
-        return found if label == self._label else found[:1]
+        values = self._questions.label_values(label, query, window)
+        return values if label == self._label else values[:1]
 
     def sizes_by(self, label, query, window):
         return self._questions.sizes_by(label, query, window)
@@ -277,12 +281,12 @@ def test_a_selector_is_cut_by_any_label(site, questions, label):
         assert len(parts) > 3
         sizes = questions.sizes_by(label, query, window)
         assert sizes["api"] == len(METRICS) + 1
-    found = [
+    selected = [
         as_key(labels)
         for part in parts
         for labels in site.get("series", **{"match[]": part.query, "start": DAY.start_ms / 1000})
     ]
-    assert not parts or sorted(found) == sorted(map(as_key, label_sets()))
+    assert not parts or sorted(selected) == sorted(map(as_key, label_sets()))
 
 
 class Crowded(OnlyLabel):
@@ -299,17 +303,17 @@ def test_a_selector_is_cut_by_the_ends_of_a_labels_values(site, questions, label
     window, query = whole_day(DAY, 60_000), '{__name__=~".+"}'
     server = Crowded(questions, label)
     parts = pieces(server, Piece(query, 30), window, 3)
-    again = [one for part in parts for one in pieces(server, part, window, 3)]
+    again = [piece for part in parts for piece in pieces(server, part, window, 3)]
     for cut in (parts, again):
         assert len(cut) >= 6
-        found = [
+        selected = [
             as_key(labels)
             for part in cut
             for labels in site.get(
                 "series", **{"match[]": part.query, "start": DAY.start_ms / 1000}
             )
         ]
-        assert sorted(found) == sorted(map(as_key, label_sets()))
+        assert sorted(selected) == sorted(map(as_key, label_sets()))
 
 
 def test_the_names_of_all_labels_are_known_before_the_rows(questions):

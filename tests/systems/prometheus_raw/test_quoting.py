@@ -34,4 +34,4 @@ def test_any_text_is_read_as_it_is(raw_url, text):
     query = {"query": f"{metric}{{v={quoted(text)}}}", "time": DAY.start_ms / 1000}
     answer = requests.get(f"{raw_url}/api/v1/query", query, timeout=60).json()
     assert answer["status"] == "success", answer
-    assert [one["metric"]["v"] for one in answer["data"]["result"]] == [text]
+    assert [entry["metric"]["v"] for entry in answer["data"]["result"]] == [text]

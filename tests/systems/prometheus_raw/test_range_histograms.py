@@ -65,7 +65,7 @@ def read(in_order_url, tmp_path):
     reader.close()
 
 
-def asked(url: str, query: str) -> list[dict[str, object]]:
+def matrix(url: str, query: str) -> list[dict[str, object]]:
     params = {"query": query, "start": DAY.start_ms / 1000, "step": 30,
               "end": DAY.end_ms / 1000 - 30}  # fmt: skip
     answer = requests.get(f"{url}/api/v1/query_range", params, timeout=60)
@@ -82,56 +82,56 @@ def rows_of(table: pa.Table) -> list[dict[str, object]]:
 def test_histograms_are_those_of_the_json_answer(in_order_url, metric, read, form):
     query = form.format(metric)
     expected = {}
-    for one in asked(in_order_url, query):
-        for at, value in one.get("values", ()):
-            expected[one["metric"]["case"], int(at * 1000)] = float(value)
-        for at, found in one.get("histograms", ()):
+    for entry in matrix(in_order_url, query):
+        for at, value in entry.get("values", ()):
+            expected[entry["metric"]["case"], int(at * 1000)] = float(value)
+        for at, native in entry.get("histograms", ()):
             buckets = [
                 {"bounds": edge, "lower": float(low), "upper": float(high), "count": float(n)}
-                for edge, low, high, n in found.get("buckets", ())
+                for edge, low, high, n in native.get("buckets", ())
             ]
-            counts = {name: float(found[name]) for name in ("count", "sum")}
-            expected[one["metric"]["case"], int(at * 1000)] = counts | {"buckets": buckets}
-    found = {}
+            counts = {name: float(native[name]) for name in ("count", "sum")}
+            expected[entry["metric"]["case"], int(at * 1000)] = counts | {"buckets": buckets}
+    native = {}
     for row in rows_of(read(query)):
         assert row["nan"] is None
         assert (row["value"] is None) != (row["histogram"] is None)
         given = row["histogram"] or row["value"]
-        found[row["case"], row["ms"]] = 0.0 if given is None else given
-    assert len(found) > 100
-    assert found == expected
+        native[row["case"], row["ms"]] = 0.0 if given is None else given
+    assert len(native) > 100
+    assert native == expected
 
 
 @pytest.mark.parametrize("function", ["count", "sum"])
 def test_histograms_agree_with_the_engines_functions(in_order_url, metric, read, function):
-    told = {
-        (one["metric"]["case"], int(at * 1000)): float(value)
-        for one in asked(in_order_url, f"histogram_{function}({metric})")
-        for at, value in one["values"]
+    answers = {
+        (entry["metric"]["case"], int(at * 1000)): float(value)
+        for entry in matrix(in_order_url, f"histogram_{function}({metric})")
+        for at, value in entry["values"]
     }
-    found = {
+    exported = {
         (row["case"], row["ms"]): row["histogram"][function]
         for row in rows_of(read(metric))
         if row["histogram"] is not None
     }
-    assert found == told
+    assert exported == answers
 
 
 def test_an_expression_of_histograms(in_order_url, metric, read):
     table = read(f'sum by (job) (rate({metric}{{case!="2"}}[5m]))')
     expected = [
-        (int(at * 1000), float(found["count"]), float(found["sum"]))
-        for one in asked(in_order_url, f'sum by (job) (rate({metric}{{case!="2"}}[5m]))')
-        for at, found in one["histograms"]
+        (int(at * 1000), float(native["count"]), float(native["sum"]))
+        for entry in matrix(in_order_url, f'sum by (job) (rate({metric}{{case!="2"}}[5m]))')
+        for at, native in entry["histograms"]
     ]
     rows = rows_of(table)
-    found = [(row["ms"], row["histogram"]["count"], row["histogram"]["sum"]) for row in rows]
-    assert len(found) > 100
-    assert found == expected
+    exported = [(row["ms"], row["histogram"]["count"], row["histogram"]["sum"]) for row in rows]
+    assert len(exported) > 100
+    assert exported == expected
     assert {(row["job"], row["metric"]) for row in rows} == {("h", None)}
     quantile = f'histogram_quantile(0.9, sum(rate({metric}{{case!="2"}}[5m])))'
-    told = [(int(at * 1000), float(v)) for one in asked(in_order_url, quantile)
-            for at, v in one["values"]]  # fmt: skip
+    quantiles = [(int(at * 1000), float(v)) for entry in matrix(in_order_url, quantile)
+            for at, v in entry["values"]]  # fmt: skip
     got = [(row["ms"], row["value"]) for row in rows_of(read(quantile))]
-    assert got == told
-    assert not any(math.isnan(value) for _, value in told)
+    assert got == quantiles
+    assert not any(math.isnan(value) for _, value in quantiles)

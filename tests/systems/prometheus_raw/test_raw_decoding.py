@@ -26,12 +26,12 @@ STEPS = st.integers(14_000, 16_000) | st.integers(-600_000, 600_000) | st.intege
 
 @st.composite
 def samples(draw):
-    at, found = draw(st.integers(-(2**41), 2**41)), []
+    at, points = draw(st.integers(-(2**41), 2**41)), []
     for step, value in draw(st.lists(st.tuples(STEPS, BITS), max_size=130)):
-        found.append((at, value))
+        points.append((at, value))
         # The second distance is written without a sign.
-        at += abs(step) if len(found) == 1 else step
-    return found
+        at += abs(step) if len(points) == 1 else step
+    return points
 
 
 def decoded(data: bytes, count: int, room: int | None = None):
@@ -63,9 +63,9 @@ def test_a_damaged_chunk_is_told_or_gives_as_many_samples(written, data):
     for _ in range(data.draw(st.integers(1, 8))):
         bit = data.draw(st.integers(16, 8 * len(damaged) - 1))
         damaged[bit // 8] ^= 1 << bit % 8
-    code, found = decoded(bytes(damaged), len(written))
+    code, points = decoded(bytes(damaged), len(written))
     assert code in (loops.OK, loops.BAD_CHUNK)
-    assert len(found) <= len(written)
+    assert len(points) <= len(written)
 
 
 def test_no_more_samples_than_there_is_room_for():

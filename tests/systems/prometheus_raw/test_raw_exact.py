@@ -19,8 +19,8 @@ from lake.servers import find
 from lake.systems.labels import series_id
 
 SPECIAL = [
-    bits(one)
-    for one in (0.0, -0.0, 1.0, 0.1, 5e-324, 1.7976931348623157e308, float("inf"), float("-inf"))
+    bits(number)
+    for number in (0.0, -0.0, 1.0, 0.1, 5e-324, 1.7976931348623157e308, float("inf"), float("-inf"))
 ] + [STALE, NAN, 0x7FF8000000000000, 0xFFF8000000000000, 0x7FF0000000000001, 0x7FFFFFFFFFFFFFFF]
 VALUES = (
     st.sampled_from(SPECIAL)
@@ -35,23 +35,25 @@ GAPS = st.integers(14_600, 15_400) | st.just(15_000) | st.integers(1, 40_000_000
 def one_series(draw):
     """Up to 400 samples from about the day before it until the day after it, ascending."""
     at = DAY.start_ms + draw(st.integers(-7_200_000, 86_400_000))
-    found = []
+    points = []
     for gap in draw(st.lists(GAPS, min_size=1, max_size=400)):
         if at >= DAY.end_ms + 3_600_000:
             break
-        found.append((at, draw(VALUES)))
+        points.append((at, draw(VALUES)))
         at += gap
-    return found
+    return points
 
 
-def exact(found, written):
+def exact(table, written):
     """Holds a table against what was written."""
     expected = {}
     for name, samples in written.items():
-        rows = [expected_row(*one) for one in samples if DAY.start_ms <= one[0] < DAY.end_ms]
+        rows = [
+            expected_row(*sample) for sample in samples if DAY.start_ms <= sample[0] < DAY.end_ms
+        ]
         if rows:
             expected[name] = rows
-    assert rows_by(found, "case") == expected
+    assert rows_by(table, "case") == expected
 
 
 @settings(
@@ -91,13 +93,13 @@ def test_labels_and_ids_are_those_of_the_query_api(raw_url, export):
     write(raw_url, series(labels, floats([(DAY.start_ms, bits(1.0))])))
     table, _ = export(raw_url, f'{{__name__="{metric}"}}')
     row = table.to_pylist()[0]
-    told = requests.get(
+    stored = requests.get(
         f"{raw_url}/api/v1/query",
         {"query": metric, "time": DAY.start_ms / 1000},
         timeout=30,
     ).json()["data"]["result"][0]["metric"]
-    assert told == labels
-    assert row["series_id"] == series_id(told, metric)
+    assert stored == labels
+    assert row["series_id"] == series_id(stored, metric)
     assert (row["metric"], row["path"], row["zone"]) == (metric, labels["path"], "us")
     assert dict(row["labels"]) == {"Zone": "kr", "value": "v", "day": "mon"}
 
@@ -130,11 +132,13 @@ def test_selectors_mean_what_they_mean_in_promql(raw_url, export, selector):
         write(raw_url, series({"__name__": metric, "case": case},
                               floats([(DAY.start_ms, bits(1.0))])))  # fmt: skip
     query = selector.format(m=metric)
-    told = requests.get(
+    matched = requests.get(
         f"{raw_url}/api/v1/query", {"query": query, "time": DAY.start_ms / 1000}, timeout=30
     ).json()["data"]["result"]
     table, _ = export(raw_url, query)
-    assert sorted(table["case"].to_pylist()) == sorted(one["metric"]["case"] for one in told)
+    assert sorted(table["case"].to_pylist()) == sorted(
+        labels["metric"]["case"] for labels in matched
+    )
 
 
 def test_the_same_as_promtool_dumps(in_order_url, export):
@@ -169,12 +173,12 @@ def test_non_stale_samples_are_those_of_a_range_vector(raw_url, export):
         {"query": f"{metric}[1d]", "time": DAY.end_ms / 1000 - 0.001},
         timeout=30,
     )
-    told = json.loads(answer.content)["data"]["result"][0]["values"]
+    values = json.loads(answer.content)["data"]["result"][0]["values"]
     table, details = export(raw_url, metric)
     rows = rows_by(table, "case")["a"]
     left = [(at, repr(float("nan") if nan else double(value))) for at, value, nan in rows
             if nan != "stale"]  # fmt: skip
-    assert left == [(round(at * 1000), repr(float(value))) for at, value in told]
+    assert left == [(round(at * 1000), repr(float(value))) for at, value in values]
     assert details["stale_markers"] == len(rows) - len(left) > 0
 
 
@@ -197,5 +201,5 @@ def test_several_metrics_of_equal_labels(raw_url, version, export, query, versio
         write(raw_url, series({"__name__": name, "case": "c"}, floats(samples)))
     table, _ = export(raw_url, query.format(a=names[0], b=names[1]))
     assert rows_by(table, "metric") == {
-        name: [expected_row(*one) for one in samples] for name in names
+        name: [expected_row(*sample) for sample in samples] for name in names
     }

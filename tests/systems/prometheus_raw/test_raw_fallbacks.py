@@ -41,14 +41,14 @@ def metric(raw_url):
 
 
 def rows(samples):
-    return {"a": [expected_row(*one) for one in samples]}
+    return {"a": [expected_row(*sample) for sample in samples]}
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 415, 501])
 def test_range_vectors_where_there_is_no_remote_read(proxy, metric, export, status):
     proxy.change = lambda _: Said(status, b"no such thing here")
     table, details = export(proxy.url, metric)
-    assert rows_by(table, "case") == rows([one for one in WRITTEN if one[1] != STALE])
+    assert rows_by(table, "case") == rows([sample for sample in WRITTEN if sample[1] != STALE])
     assert details["read_by"] == "range vectors"
     assert str(status) in details["remote_read"]
     assert "left out" in details["stale_markers"]
@@ -103,9 +103,9 @@ def test_a_frame_that_is_lost_is_seen_by_the_count(proxy, metric, export):
 @pytest.fixture
 def only_samples(monkeypatch):
     """What a server without chunks answers."""
-    asked = request.read_request
+    original = request.read_request
     monkeypatch.setattr(
-        asking, "read_request", lambda *args, streamed: asked(*args, streamed=False)
+        asking, "read_request", lambda *args, streamed: original(*args, streamed=False)
     )
 
 
@@ -122,10 +122,10 @@ def test_histograms_in_the_sampled_form_are_not_lost(version, in_order_url, expo
     if version == "prometheus":
         pytest.skip("2.42 leaves histograms out of that form: its count tells")
     name = fresh_metric()
-    one = {"schema": 0, "zero_threshold": 0.5, "zeros": 1, "sum": 3.0, "count": 4}
-    one |= {"positive_spans": [(0, 1)], "positive": [3], "negative_spans": [], "negative": []}
+    native = {"schema": 0, "zero_threshold": 0.5, "zeros": 1, "sum": 3.0, "count": 4}
+    native |= {"positive_spans": [(0, 1)], "positive": [3], "negative_spans": [], "negative": []}
     labels = {"__name__": name, "case": "a"}
-    write(in_order_url, series(labels, histogram(DAY.start_ms, one)))
+    write(in_order_url, series(labels, histogram(DAY.start_ms, native)))
     table, details = export(in_order_url, name)
     assert table["histogram"].to_pylist()[0]["count"] == 4
     assert details["read_by"] == "range vectors"
@@ -138,13 +138,13 @@ def test_a_server_that_bears_little_is_asked_for_less(proxy, metric, raw_url, ex
                               floats(WRITTEN)))  # fmt: skip
     proxy.change = lambda said: Said(503, b"too much") if len(said.body) > 900 else said
     table, details = export(proxy.url, f'{{__name__=~"{metric}.*"}}')
-    found = rows_by(table, "case")
-    assert found == {case: rows(WRITTEN)["a"] for case in ["a", *"01234"]}
+    by_case = rows_by(table, "case")
+    assert by_case == {case: rows(WRITTEN)["a"] for case in ["a", *"01234"]}
     assert details["requests"] > 20
 
 
 def answered(labels, *chunks):
-    body = frame(message(labels, [chunk(XOR, xor_chunk(one)) for one in chunks]))
+    body = frame(message(labels, [chunk(XOR, xor_chunk(samples)) for samples in chunks]))
     return lambda said: Said(200, body, said.headers)
 
 
@@ -205,11 +205,11 @@ def external(version, tmp_path: Path):
             os.kill(stack[version].pid, signal.SIGHUP)
             name = f"{next(iter(labels))}: "
             for _ in range(100):
-                told = requests.get(f"{url}/api/v1/status/config", timeout=5).json()
-                if name in told["data"]["yaml"]:
+                status = requests.get(f"{url}/api/v1/status/config", timeout=5).json()
+                if name in status["data"]["yaml"]:
                     return url
                 time.sleep(0.05)
-            raise AssertionError(told)
+            raise AssertionError(status)
 
         yield tell
 
@@ -229,7 +229,7 @@ def test_external_labels_are_left_out(external, export):
 
 def test_external_labels_that_series_have_themselves(external, export):
     url = external({"cluster": "c"})
-    kept = [one for one in WRITTEN if one[1] != STALE]
+    kept = [sample for sample in WRITTEN if sample[1] != STALE]
     write(url, series({"__name__": "m", "case": "a", "cluster": "c"}, floats(WRITTEN)),
           series({"__name__": "m", "case": "b"}, floats(WRITTEN)))  # fmt: skip
     table, details = export(url, "m")

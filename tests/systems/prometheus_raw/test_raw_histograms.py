@@ -10,7 +10,7 @@ from support.raw_days import DAY, STALE, bits, double, fresh_metric
 from support.remote_writing import floats, histogram, series, write
 
 
-def told(url, metric):
+def answered(url, metric):
     """(ms, count, sum, buckets) as a range vector tells them."""
     answer = requests.get(
         f"{url}/api/v1/query", {"query": f"{metric}[1d]", "time": DAY.end_ms / 1000 - 0.001},
@@ -18,27 +18,29 @@ def told(url, metric):
     ).json()  # fmt: skip
     assert answer["status"] == "success", answer
     return {
-        one["metric"].get("case", ""): [
+        entry["metric"].get("case", ""): [
             (round(at * 1000), float(h["count"]), repr(float(h["sum"])),
              [(float(low), float(high), float(n), edge) for edge, low, high, n in
               h.get("buckets", [])])
-            for at, h in one.get("histograms", [])
+            for at, h in entry.get("histograms", [])
         ]
-        for one in answer["data"]["result"]
+        for entry in answer["data"]["result"]
     }  # fmt: skip
 
 
 def exported(table):
-    found = {}
+    by_case = {}
     for row, at in zip(
         table.drop_columns("ts").to_pylist(), table["ts"].cast("int64").to_pylist(), strict=True
     ):
-        if (one := row["histogram"]) is not None:
+        if (native := row["histogram"]) is not None:
             assert (row["value"], row["nan"]) == (None, None)
             buckets = [tuple(b[k] for k in ("lower", "upper", "count", "bounds"))
-                       for b in one["buckets"]]  # fmt: skip
-            found.setdefault(row["case"], []).append((at, one["count"], repr(one["sum"]), buckets))
-    return found
+                       for b in native["buckets"]]  # fmt: skip
+            by_case.setdefault(row["case"], []).append(
+                (at, native["count"], repr(native["sum"]), buckets)
+            )
+    return by_case
 
 
 def some(luck, *, is_float, schema, zero_threshold=0.001):
@@ -59,16 +61,16 @@ def some(luck, *, is_float, schema, zero_threshold=0.001):
         negative = [n + luck.choice([0, 0, 1]) for n in negative]
         zeros += luck.choice([0, 0, 2])
         total += luck.gauss(3, 2)
-        one = {
+        native = {
             **spans, "schema": schema, "zero_threshold": zero_threshold, "is_float": is_float,
             "positive": positive, "negative": negative, "zeros": zeros, "sum": total,
             "count": sum(positive) + sum(negative) + zeros,
         }  # fmt: skip
         if is_float:
             for name in ("positive", "negative"):
-                one[name] = [n / 4 for n in one[name]]  # a binary fraction: sums stay exact
-            one["zeros"], one["count"] = zeros / 4, one["count"] / 4
-        yield one
+                native[name] = [n / 4 for n in native[name]]  # a binary fraction: sums stay exact
+            native["zeros"], native["count"] = zeros / 4, native["count"] / 4
+        yield native
 
 
 @pytest.mark.parametrize("is_float", [False, True], ids=["integers", "floats"])
@@ -77,13 +79,13 @@ def test_histograms_are_those_of_the_query_api(in_order_url, export, is_float):
     for schema in range(-4, 9):
         at, content = DAY.start_ms - 300_000, b""
         threshold = luck.choice([0.0, 2.0**-128, 0.001, 0.25])
-        for one in some(luck, is_float=is_float, schema=schema, zero_threshold=threshold):
-            content += histogram(at, one)
+        for native in some(luck, is_float=is_float, schema=schema, zero_threshold=threshold):
+            content += histogram(at, native)
             at += 60_000 + luck.randrange(-900, 900)
         write(in_order_url, series({"__name__": metric, "case": str(schema)}, content))
     table, details = export(in_order_url, metric)
     assert details["read_by"] == "remote read, chunks"
-    expected = told(in_order_url, metric)
+    expected = answered(in_order_url, metric)
     assert len(expected) == 13
     assert exported(table) == expected
 
@@ -95,15 +97,15 @@ def test_bounds_of_every_bucket_index(in_order_url, export):
         per_octave = 2.0**schema
         last = int(1024 * per_octave)
         first = int(-1073 * per_octave)
-        one = {
+        native = {
             "schema": schema, "zero_threshold": 0.0, "zeros": 0, "sum": 1.0,
             "positive_spans": [(first, 2), (last - first - 2, 2)], "positive": [1, 2, 3, 4],
             "negative_spans": [(last, 2)], "negative": [5, 6], "count": 21,
         }  # fmt: skip
         write(in_order_url, series({"__name__": metric, "case": str(schema)},
-                              histogram(DAY.start_ms, one)))  # fmt: skip
+                              histogram(DAY.start_ms, native)))  # fmt: skip
     table, _ = export(in_order_url, metric)
-    assert exported(table) == told(in_order_url, metric)
+    assert exported(table) == answered(in_order_url, metric)
 
 
 def test_floats_between_histograms_and_stale_ones(in_order_url, export):
@@ -114,16 +116,16 @@ def test_floats_between_histograms_and_stale_ones(in_order_url, export):
             "count": 0, "positive_spans": [], "negative_spans": []}  # fmt: skip
     labels = {"__name__": metric, "case": "a"}
     at = DAY.start_ms
-    for number, one in enumerate(each):
+    for number, native in enumerate(each):
         if number % 13 == 12:
             write(in_order_url, series(labels, histogram(at, gone)))
         elif number % 7 == 3:
             write(in_order_url, series(labels, floats([(at, bits(float(number)))])))
         else:
-            write(in_order_url, series(labels, histogram(at, one)))
+            write(in_order_url, series(labels, histogram(at, native)))
         at += 60_000
     table, details = export(in_order_url, metric)
-    assert exported(table) == told(in_order_url, metric)
+    assert exported(table) == answered(in_order_url, metric)
     rows = table.select(["value", "nan"]).to_pylist()
     assert [row["value"] for row in rows if row["value"] is not None] == [3.0, 10.0, 17.0, 24.0,
                                                                          31.0]  # fmt: skip
@@ -138,15 +140,15 @@ def test_custom_bounds(version, in_order_url, export):
     metric = fresh_metric()
     content, at = b"", DAY.start_ms
     for number in range(1, 30):
-        one = {
+        native = {
             "schema": -53, "zero_threshold": 0.0, "zeros": 0, "sum": float(number),
             "positive_spans": [(0, 2), (1, 1)], "positive": [number, 2 * number, number // 9],
             "negative_spans": [], "negative": [], "count": 3 * number + number // 9,
             "custom": [0.005, 1.0, 1 / 3 + 1],
         }  # fmt: skip
-        content += histogram(at, one)
+        content += histogram(at, native)
         at += 15_000
     answer = write(in_order_url, series({"__name__": metric, "case": "a"}, content))
     assert answer is None
     table, _ = export(in_order_url, metric)
-    assert exported(table) == told(in_order_url, metric)
+    assert exported(table) == answered(in_order_url, metric)

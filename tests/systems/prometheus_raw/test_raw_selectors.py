@@ -31,7 +31,7 @@ MATCHER = st.tuples(
 ).map("".join)
 WELL_FORMED = st.tuples(
     st.sampled_from(["", "up", "job:x:rate5m", " up\n"]),
-    st.lists(MATCHER, max_size=3).map(lambda found: "{" + ", ".join(found) + "}"),
+    st.lists(MATCHER, max_size=3).map(lambda texts: "{" + ", ".join(texts) + "}"),
 ).map("".join)
 
 
@@ -49,13 +49,16 @@ def test_the_same_matchers_as_the_server_finds(parser_url, query):
         tree["offset"] or tree["timestamp"] or tree["startOrEnd"]
     )
     try:
-        found = matchers(query)
+        parsed = matchers(query)
     except NoSelector:
         assert not plain
         return
     if plain:
-        told = [Matcher(one["name"], one["type"], one["value"]) for one in tree["matchers"]]
-        assert sorted(found, key=repr) == sorted(told, key=repr)
+        reported = [
+            Matcher(matcher["name"], matcher["type"], matcher["value"])
+            for matcher in tree["matchers"]
+        ]
+        assert sorted(parsed, key=repr) == sorted(reported, key=repr)
     else:
         assert answer["status"] == "error", tree  # no other expression is taken for a selector
 

@@ -44,8 +44,8 @@ class Thanos:
 
     @property
     def known(self) -> list[dict[str, Any]]:
-        found = requests.get(f"{self.url}/api/v1/stores", timeout=10).json()["data"]
-        return [store for stores in found.values() for store in stores or ()]
+        by_type = requests.get(f"{self.url}/api/v1/stores", timeout=10).json()["data"]
+        return [store for stores in by_type.values() for store in stores or ()]
 
     @property
     def whole(self) -> bool:
@@ -95,7 +95,9 @@ def thanos(thanos_program: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         cluster: start(["prometheus3"], prometheus_external_labels={"cluster": cluster, "r": "0"})
         for cluster in "ab"
     }
-    direct = {cluster: one.endpoints["prometheus3"]["url"] for cluster, one in stacks.items()}
+    direct = {
+        cluster: started.endpoints["prometheus3"]["url"] for cluster, started in stacks.items()
+    }
     try:
         for cluster, url in direct.items():
             labels = {"__name__": METRIC, "job": "t", f"Only{cluster}": "x"}
@@ -106,15 +108,15 @@ def thanos(thanos_program: Path, tmp_path_factory: pytest.TempPathFactory) -> It
                  f"--grpc-address=127.0.0.1:{ports['query-grpc']}",
                  f"--web.route-prefix={PREFIX}", "--query.replica-label=r",
                  *(f"--endpoint=127.0.0.1:{ports[cluster]}" for cluster in "ab")]  # fmt: skip
-        found = Thanos(url, direct, {cluster: sidecar(cluster) for cluster in "ab"}, sidecar)
+        running = Thanos(url, direct, {cluster: sidecar(cluster) for cluster in "ab"}, sidecar)
         run("query", *query)
-        until(lambda: answers(f"{url}/api/v1/stores") and found.whole)
-        yield found
+        until(lambda: answers(f"{url}/api/v1/stores") and running.whole)
+        yield running
     finally:
         for process in started:
             process.kill()
-        for one in stacks.values():
-            one.stop()
+        for stack in stacks.values():
+            stack.stop()
 
 
 @pytest.fixture
@@ -148,18 +150,18 @@ def exported(table: pa.Table) -> list[tuple[Any, ...]]:
 
 def told_directly(thanos: Thanos, step: int) -> list[tuple[Any, ...]]:
     begin = DAY.start_ms // 1000
-    found = []
+    rows = []
     for cluster, url in thanos.direct.items():
         params = {"query": METRIC, "start": begin, "end": begin + 86_400 - step, "step": step}
-        for one in requests.get(f"{url}/api/v1/query_range", params, timeout=60).json()["data"][
+        for entry in requests.get(f"{url}/api/v1/query_range", params, timeout=60).json()["data"][
             "result"
         ]:
-            for at, value in one["values"]:
+            for at, value in entry["values"]:
                 number = float(value)
                 text = "nan" if math.isnan(number) else repr(number)
-                pod = one["metric"].get("pod", "")
-                found.append((cluster, pod, {f"Only{cluster}": "x"}, round(at * 1000), text))
-    return sorted(found)
+                pod = entry["metric"].get("pod", "")
+                rows.append((cluster, pod, {f"Only{cluster}": "x"}, round(at * 1000), text))
+    return sorted(rows)
 
 
 def test_range_mode_has_both_servers_samples(thanos, export):
@@ -183,7 +185,7 @@ def test_a_store_that_goes_away_is_a_failure_loud_or_silent(thanos, export):
     params = {"query": f"count({METRIC})", "time": DAY.end_ms / 1000 - 1,
               "partial_response": "false"}  # fmt: skip
 
-    def told() -> tuple[int, dict[str, Any]]:
+    def status_and_answer() -> tuple[int, dict[str, Any]]:
         answer = requests.get(f"{thanos.url}/api/v1/query", params, timeout=30)
         return answer.status_code, answer.json()
 
@@ -193,14 +195,14 @@ def test_a_store_that_goes_away_is_a_failure_loud_or_silent(thanos, export):
             with pytest.raises(LakeError):
                 export(query, mode=mode, step="60s")
         # In a while Thanos answers without the store, and says nothing of it.
-        until(lambda: told()[0] == 200)
-        _, answer = told()
-        assert [one["value"][1] for one in answer["data"]["result"]] == ["2"]
+        until(lambda: status_and_answer()[0] == 200)
+        _, answer = status_and_answer()
+        assert [sample["value"][1] for sample in answer["data"]["result"]] == ["2"]
         assert not answer.get("warnings")
         for mode in ("range", "raw"):
             with pytest.raises(TransientError, match="store of Thanos"):
                 export(query, mode=mode, step="60s")
     finally:
         thanos.sidecars["b"] = thanos.run("b")
-    until(lambda: thanos.whole and told()[0] == 200)
+    until(lambda: thanos.whole and status_and_answer()[0] == 200)
     assert exported(export(query, step="60s")) == told_directly(thanos, 60)

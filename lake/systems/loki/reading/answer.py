@@ -125,8 +125,8 @@ def _partial_marks(body: Mapping[str, Any]) -> list[str]:
     for part in (body, body["data"]):
         marks += [f"{name}: true" for name in ("isPartial", "partial") if part.get(name) is True]
         warnings = part.get("warnings")
-        found = warnings if isinstance(warnings, list) else ()
-        marks += [str(warning) for warning in found if _PARTIAL.search(str(warning))]
+        texts = warnings if isinstance(warnings, list) else ()
+        marks += [str(warning) for warning in texts if _PARTIAL.search(str(warning))]
     return marks
 
 
@@ -271,11 +271,11 @@ def _mixed_table(result: list[Any], resolve: Resolve, *, metadata: bool) -> pa.T
     for stream in result:
         number, rest = resolve(stream["stream"])
         for ts, line, *categories in stream["values"]:
-            found = {**rest, **(dict(_metadata(categories[0])) if categories else {})}
+            metadata_ = {**rest, **(dict(_metadata(categories[0])) if categories else {})}
             ids.append(number)
             times.append(int(ts))
             lines.append(line)
-            items.append(sorted(found.items()) if found or metadata else None)
+            items.append(sorted(metadata_.items()) if metadata_ or metadata else None)
     return pa.table(
         [pa.array(ids, pa.int64()), pa.array(times, pa.int64()), lines, pa.array(items, METADATA)],
         ROWS,
@@ -284,10 +284,10 @@ def _mixed_table(result: list[Any], resolve: Resolve, *, metadata: bool) -> pa.T
 
 def _metadata(categories: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, str]]:
     """Structured metadata and what a pipeline's parsers found, sorted by name."""
-    found = dict(categories.get("structuredMetadata", {}))
+    entries = dict(categories.get("structuredMetadata", {}))
     if "parsed" in categories:
-        found.update(categories["parsed"])
-    return iter(sorted(found.items()))
+        entries.update(categories["parsed"])
+    return iter(sorted(entries.items()))
 
 
 def _odd(answer: Answer, what: str, **parts: Any) -> BadData:

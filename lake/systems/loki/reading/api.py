@@ -121,12 +121,12 @@ class Api:
         Raises TooWide, TooMany, and what the head of this module names.
         """
         while True:
-            requested = self.limit.within(limit)
+            most = self.limit.within(limit)
             params = {
                 "query": str(selector),
                 "start": str(start_ns),
                 "end": str(end_ns),
-                "limit": str(requested),
+                "limit": str(most),
                 "direction": "forward",
             }
             try:
@@ -134,14 +134,14 @@ class Api:
                 answer = self._ask("query_range", params, _CATEGORIZED, smallest=smallest)
             except Rejected as error:
                 cap = _CAP.search(error.text)
-                if cap is None or int(cap[1]) >= requested:
+                if cap is None or int(cap[1]) >= most:
                     raise _explained(error, str(selector)) from None
                 _LOG.info("loki: max_entries_limit_per_query is %s lines", cap[1])
                 self.limit.learn(int(cap[1]))
                 continue
             rows = self._rows(answer)
-            _check(answer, rows, start_ns, end_ns, requested)
-            return Page(rows, requested)
+            _check(answer, rows, start_ns, end_ns, most)
+            return Page(rows, most)
 
     def resolving(self, resolve: Resolve) -> Api:
         """The same for answers that mix labels and metadata: `resolve` separates them."""

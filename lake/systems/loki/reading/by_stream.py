@@ -66,15 +66,15 @@ class ByStream:
         Raises Incomplete where they stay below its count, or new streams go on to appear.
         """
         streams = self._listed()
-        found = self._read(streams)
+        read = self._read(streams)
         for _ in range(_ROUNDS):
             touched = streams.add_all(self._listed(), metadata=self._may_have_metadata)
             if not touched:
-                return found
+                return read
             _LOG.info("loki: new streams during the read; %s streams are read again", len(touched))
             counts = self._counted(streams, touched)
-            kept = [stretch.without(touched) for stretch in found]
-            found = [*kept, *self._one_by_one(streams, counts)]
+            kept = [stretch.without(touched) for stretch in read]
+            read = [*kept, *self._one_by_one(streams, counts)]
         raise Incomplete(
             "new streams appear faster than they are read",
             where=f"{self.selector} {self.day}",
@@ -140,9 +140,9 @@ class ByStream:
         labels = streams.all()
         wanted = {number: rows for number, rows in counts.items() if rows}
         self.alone += len(wanted)
-        found, short = self._read_alone(streams, wanted)
+        stretches, short = self._read_alone(streams, wanted)
         if not short:
-            return found
+            return stretches
         again, still = self._read_alone(streams, {number: wanted[number] for number in short})
         for number, rows in still.items():
             raise Incomplete(
@@ -153,7 +153,7 @@ class ByStream:
                 remedy="run the export again; if that does not help, keep only line filters in "
                 "`selector`",
             )
-        return [*(stretch.without(short.keys()) for stretch in found), *again]
+        return [*(stretch.without(short.keys()) for stretch in stretches), *again]
 
     def _read_alone(
         self, streams: StreamSet, counts: Mapping[int, int]
@@ -163,10 +163,10 @@ class ByStream:
         short: dict[int, int] = {}
         long = sorted(wanted, key=lambda n: -wanted[n])[:_MOST_IN_HOURS]
         long = [number for number in long if wanted[number] > _MANY_LINES]
-        found: list[Stretch] = []
+        all_stretches: list[Stretch] = []
         for number in long:
             stretches, missing = self._in_hours(streams, labels[number], wanted.pop(number))
-            found += stretches
+            all_stretches += stretches
             short |= {} if missing is None else {number: missing}
         writers = _Writers(self._folder("alone"), _RUN_BYTES // self.parallel)
         with ThreadPoolExecutor(self.parallel, "loki-streams") as pool:
@@ -180,19 +180,19 @@ class ByStream:
                     short |= {} if missing is None else {number: missing}
             finally:
                 pool.shutdown(cancel_futures=True)
-        return [*found, *writers.close()], short
+        return [*all_stretches, *writers.close()], short
 
     def _in_hours(
         self, streams: StreamSet, labels: dict[str, str], rows: int
     ) -> tuple[list[Stretch], int | None]:
         """The rows of one stream, and their number if there are too few."""
         api = self.api.resolving(resolve_one(self.api.streams, labels))
-        one = streams.selector(labels, self.selector)
+        selector = streams.selector(labels, self.selector)
         folder = self._folder("hours")
-        reading = Reading(api, one, self.day, folder, self.parallel, self.lines)
+        reading = Reading(api, selector, self.day, folder, self.parallel, self.lines)
         stretches = reading.stretches()
         keys = Spool(stretches).keys(self.day.start_ns, self.day.end_ns)
-        whole = self._whole(api, one, keys, rows, reading.pages)
+        whole = self._whole(api, selector, keys, rows, reading.pages)
         return stretches, None if whole else len(keys)
 
     def _alone(
@@ -200,13 +200,13 @@ class ByStream:
     ) -> int | None:
         """Writes the rows of one stream; returns their number if there are too few."""
         api = self.api.resolving(resolve_one(self.api.streams, labels))
-        one = streams.selector(labels, self.selector)
+        selector = streams.selector(labels, self.selector)
         keys = [np.empty(0, KEYS)]
-        for table in self._tables(api, one, rows):
+        for table in self._tables(api, selector, rows):
             writers.mine().add(table)
             keys.append(keys_of(table))
         read = np.concatenate(keys)
-        return None if self._whole(api, one, read, rows, len(keys) - 1) else len(read)
+        return None if self._whole(api, selector, read, rows, len(keys) - 1) else len(read)
 
     def _tables(self, api: Api, selector: Selector, rows: int) -> Iterator[pa.Table]:
         """All rows of a stream by time: in one page if they fit into it."""

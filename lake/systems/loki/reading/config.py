@@ -39,25 +39,25 @@ class LokiConfig:
 
     def get(self, *path: str) -> str | None:
         """A plain value; None where it is absent."""
-        found: Any = self.config
+        value: Any = self.config
         for name in path:
-            found = found.get(name) if isinstance(found, Mapping) else None
-        return None if found is None or isinstance(found, Mapping | list) else str(found)
+            value = value.get(name) if isinstance(value, Mapping) else None
+        return None if value is None or isinstance(value, Mapping | list) else str(value)
 
     def limit(self, name: str, tenant: str) -> str | None:
         """A tenant's limit: its own, or everybody's."""
         own = self.overrides.get(tenant or "fake")
-        found = own.get(name) if isinstance(own, Mapping) else None
-        return self.get("limits_config", name) if found is None else str(found)
+        value = own.get(name) if isinstance(own, Mapping) else None
+        return self.get("limits_config", name) if value is None else str(value)
 
     def split_intervals(self) -> list[str]:
         """Every interval into which queries may be cut, each once: of all tenants."""
-        found = [self.get("limits_config", name) for name in _SPLITS]
-        found.append(self.get("query_range", _SPLITS[0]))
+        intervals = [self.get("limits_config", name) for name in _SPLITS]
+        intervals.append(self.get("query_range", _SPLITS[0]))
         for limits in self.overrides.values():
             if isinstance(limits, Mapping):
-                found += [str(limits[name]) for name in _SPLITS if limits.get(name) is not None]
-        return [setting for setting in dict.fromkeys(found) if setting]
+                intervals += [str(limits[name]) for name in _SPLITS if limits.get(name) is not None]
+        return [setting for setting in dict.fromkeys(intervals) if setting]
 
     def kept_days(self, tenant: str) -> int | None:
         """The days after which Loki deletes lines, of the stream that it keeps for the
@@ -86,10 +86,10 @@ class LokiConfig:
 
 def shortest_days(periods: Iterable[str]) -> int | None:
     """Whole days of the shortest; 0 where all are 0, for ever; None where none is a duration."""
-    found = [ms for ms in map(milliseconds, periods) if ms is not None]
-    if not found:
+    known = [ms for ms in map(milliseconds, periods) if ms is not None]
+    if not known:
         return None
-    limited = [ms for ms in found if ms]
+    limited = [ms for ms in known if ms]
     return max(1, min(limited) // _DAY_MS) if limited else 0
 
 
@@ -108,7 +108,7 @@ def milliseconds(duration: str) -> int | None:
 def _mapping(text: str) -> Mapping[str, Any]:
     """Values stay text. YAML takes no control characters, which no setting here needs."""
     try:
-        found = yaml.load(_NOT_PRINTABLE.sub("", text), yaml.CBaseLoader)  # noqa: S506  (makes strings, lists and dicts only)
+        content = yaml.load(_NOT_PRINTABLE.sub("", text), yaml.CBaseLoader)  # noqa: S506  (makes strings, lists and dicts only)
     except (yaml.YAMLError, RecursionError):
         return {}
-    return found if isinstance(found, Mapping) else {}
+    return content if isinstance(content, Mapping) else {}

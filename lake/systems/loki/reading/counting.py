@@ -73,7 +73,7 @@ def uncounted(
     some = {number: selectors[number] for number, rows in later.items() if rows}
     counts = _counted_groups(api, some, end_ns - MS, end_ns, parallel)
     with ThreadPoolExecutor(parallel, "loki-ends") as pool:
-        reads = pool.map(lambda one: _read_at_end(api, one, end_ns), some.values())
+        reads = pool.map(lambda selector: _read_at_end(api, selector, end_ns), some.values())
         return {
             number: min(last, max(0, rows - counts[number]))
             for number, (rows, last) in zip(some, reads, strict=True)
@@ -88,10 +88,10 @@ def _read_at_end(api: Api, selector: Selector, end_ns: int) -> tuple[int, int]:
     api = api.resolving(lambda labels: (0, dict(labels)))
     lines = selector if selector.filters_only else selector.originals()
     bound = Bound(api.limit.usual, 1, patience=50)
-    found = pages(
+    tables = pages(
         partial(api.page, lines), OversizedInstant(api, lines).at, end_ns - MS, end_ns, bound
     )
-    times = [table["ts_ns"].to_numpy() for table in found]
+    times = [table["ts_ns"].to_numpy() for table in tables]
     return sum(map(len, times)), sum(int((some == end_ns - 1).sum()) for some in times)
 
 
@@ -110,13 +110,14 @@ def _counted_group(
 ) -> dict[int, int]:
     if len(group) == 1:
         return {
-            number: _counted_stream(api, one, start_ns, end_ns) for number, one in group.items()
+            number: _counted_stream(api, selector, start_ns, end_ns)
+            for number, selector in group.items()
         }
     duration_ms, drops = (end_ns - start_ns) // MS, api.dialect.drops
     names = {f"{at}": number for at, number in enumerate(group)}
     query = " or ".join(
-        f'label_replace({one.count(duration_ms, drops=drops)}, "{_NUMBER}", "{at}", "", "")'
-        for at, one in enumerate(group.values())
+        f'label_replace({selector.count(duration_ms, drops=drops)}, "{_NUMBER}", "{at}", "", "")'
+        for at, selector in enumerate(group.values())
     )
     try:
         vector = api.vector(query, end_ns - 1)
@@ -127,8 +128,8 @@ def _counted_group(
         if not _is_unparsed(error):
             raise
     else:
-        found = {names[metric[_NUMBER]]: int(value) for metric, value in vector}
-        return {number: found.get(number, 0) for number in group}
+        counts = {names[metric[_NUMBER]]: int(value) for metric, value in vector}
+        return {number: counts.get(number, 0) for number in group}
     items = list(group.items())
     half = len(items) // 2
     return {

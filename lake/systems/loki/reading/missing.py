@@ -72,48 +72,48 @@ class Recovery:
         """The missing rows, by time."""
         start, end = self._day.start_ns, self._day.end_ns
         counted_rows, read_rows = self._counted(start, end), self._spool.count(start, end)
-        found: dict[int, pa.Table] = {}
+        tables: dict[int, pa.Table] = {}
         if counted_rows:
-            found = {at: self._lacking(at) for at in self._short_cuts()}
-        short = counted_rows - read_rows - _rows(found)
+            tables = {at: self._lacking(at) for at in self._short_cuts()}
+        short = counted_rows - read_rows - _rows(tables)
         if short > 0 and self._selector.filters_only:
             for at in islice(self._gaps(), _MOST_INSTANTS):
-                if at not in found:
-                    found[at] = self._lacking(at)
+                if at not in tables:
+                    tables[at] = self._lacking(at)
         elif short > 0:
-            self.merged = self._explained(found, counted_rows - read_rows)
-        return pa.concat_tables([ROWS.empty_table(), *found.values()]).sort_by("ts_ns")
+            self.merged = self._explained(tables, counted_rows - read_rows)
+        return pa.concat_tables([ROWS.empty_table(), *tables.values()]).sort_by("ts_ns")
 
     def _gaps(self) -> Iterator[int]:
         start, end = self._day.start_ns, self._day.end_ns
         return short_milliseconds(self._counted, self._spool.count, start, end)
 
-    def _explained(self, found: dict[int, pa.Table], short: int) -> int:
+    def _explained(self, tables: dict[int, pa.Table], short: int) -> int:
         """How many of `short` lines the pipeline merges, once the others are in `found`.
 
         0 where that does not explain all of them. Raises Incomplete where lines are lost.
         """
         for _ in range(_ROUNDS):
-            rest = short - _rows(found)
-            merged, lost = self._merged_and_lost(found)
+            rest = short - _rows(tables)
+            merged, lost = self._merged_and_lost(tables)
             if rest <= merged and not len(lost):
                 return max(rest, 0)
             times = {int(ts) // MS * MS for ts in lost["ts_ns"]} or self._gaps()
-            new = list(islice((at for at in times if at not in found), _MOST_INSTANTS + 1))
+            new = list(islice((at for at in times if at not in tables), _MOST_INSTANTS + 1))
             if not new or len(new) > _MOST_INSTANTS:
                 break
-            found |= {at: self._lacking(at) for at in new}
+            tables |= {at: self._lacking(at) for at in new}
         raise Incomplete(
             "Loki counts more lines than it returns, and the pipeline does not explain all of them",
             where=f"{self._selector} {self._day}",
             expected=f"{short} more lines than the log queries return",
-            found=f"{_rows(found)} by metric queries, at most {merged} that the pipeline makes "
+            found=f"{_rows(tables)} by metric queries, at most {merged} that the pipeline makes "
             f"equal to others, {len(lost)} instants without a row",
             remedy="run the export again; if that does not help, keep only line filters in "
             "`selector` and use the other stages in queries of the lake",
         )
 
-    def _merged_and_lost(self, found: Mapping[int, pa.Table]) -> tuple[int, np.ndarray]:
+    def _merged_and_lost(self, tables: Mapping[int, pa.Table]) -> tuple[int, np.ndarray]:
         """The most lines that the pipeline merges, and the keys of those without any row.
 
         At the cuts, where answers lack lines, they are counted by metrics.
@@ -121,7 +121,7 @@ class Recovery:
         cuts = list(self._cuts())
         if len(cuts) > _FEW_CUTS:
             cuts = []
-        more = keys_of(pa.concat_tables([ROWS.empty_table(), *found.values()]))
+        more = keys_of(pa.concat_tables([ROWS.empty_table(), *tables.values()]))
 
         def present(start_ns: int, end_ns: int) -> np.ndarray:
             inside = (more["ts_ns"] >= start_ns) & (more["ts_ns"] < end_ns)
@@ -179,13 +179,13 @@ class Recovery:
             return [at for hour in hours for at in self._with_lines_of(hour)]
 
     def _with_lines_of(self, cuts: Sequence[int]) -> list[int]:
-        query, found = self._selector.count(1), []
+        query, seconds = self._selector.count(1), []
         step_s = (cuts[1] - cuts[0]) // SECOND if len(cuts) > 1 else 1
         for first in range(0, len(cuts), _MOST_STEPS):
             some = cuts[first : first + _MOST_STEPS]
             counts = self._api.sum_at_steps(query, some[0], some[-1], step_s)
-            found += [second * SECOND for second, count in counts.items() if count]
-        return sorted(found)
+            seconds += [second * SECOND for second, count in counts.items() if count]
+        return sorted(seconds)
 
     def _lacking(self, at_ns: int) -> pa.Table:
         """The rows of the millisecond from `at_ns` on that the spool has not.
@@ -194,15 +194,15 @@ class Recovery:
         """
         here = Counter(map(_key, self._spool.between(at_ns, at_ns + MS).to_pylist()))
         lacking: dict[Any, list[dict[str, Any]]] = {}
-        arguments = set()
+        stored = set()
         for row in self._all_of(at_ns):
             key = _key(row)
-            arguments.add(key)
+            stored.add(key)
             if here[key] and self._selector.filters_only:
                 here[key] -= 1
             elif self._selector.filters_only or not (here[key] or key in lacking):
                 lacking.setdefault(key, []).append(row)
-        if lacking and not here.keys() <= arguments:
+        if lacking and not here.keys() <= stored:
             raise self._unfaithful(at_ns)
         if lacking and not self._checked:
             self._check_faithful()
@@ -285,7 +285,7 @@ class Recovery:
         if self._selector.pipeline:  # which may rename labels
             return series
         try:
-            found = self._api.vector(
+            vector = self._api.vector(
                 self._selector.lines_as_labels().each_line(), at_ns + MS - 1, smallest=True
             )
         except TooMany:  # over 500 different lines
@@ -293,12 +293,12 @@ class Recovery:
         return [
             labels
             for labels in series
-            if any(labels.items() <= metric.items() for metric, _ in found)
+            if any(labels.items() <= metric.items() for metric, _ in vector)
         ]
 
 
-def _rows(found: dict[int, pa.Table]) -> int:
-    return sum(rows.num_rows for rows in found.values())
+def _rows(tables: dict[int, pa.Table]) -> int:
+    return sum(rows.num_rows for rows in tables.values())
 
 
 def short_milliseconds(

@@ -31,9 +31,9 @@ def halves(selector: Selector, sample: Sample) -> tuple[Selector, Selector] | No
     None where the sample's lines do not differ.
     """
     for name in sorted({name for line in sample for name in line}):
-        found = _difference(sorted(line.get(name, "") for line in sample))
-        if found:
-            pattern = _skipped(found[0]) + f"[{_escaped(found[1])}-\\x{{10FFFF}}]"
+        difference = _difference(sorted(line.get(name, "") for line in sample))
+        if difference:
+            pattern = _skipped(difference[0]) + f"[{_escaped(difference[1])}-\\x{{10FFFF}}]"
             return selector.piped(_filter(name, "=~", pattern)), selector.piped(
                 _filter(name, "!~", pattern)
             )

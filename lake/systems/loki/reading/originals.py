@@ -55,8 +55,8 @@ def merged_rows_of_day(
 
     def of_hour(start_ns: int) -> tuple[int, np.ndarray]:
         ask = partial(api.page, originals)
-        found = pages(ask, oversized.at, start_ns, start_ns + HOUR, lines)
-        keys = np.concatenate([np.empty(0, KEYS), *map(keys_of, found)])
+        tables = pages(ask, oversized.at, start_ns, start_ns + HOUR, lines)
+        keys = np.concatenate([np.empty(0, KEYS), *map(keys_of, tables)])
         keys = keys[~np.isin(keys["ts_ns"], without)]
         return merged_rows(keys, present(start_ns, start_ns + HOUR))
 

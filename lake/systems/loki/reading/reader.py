@@ -169,7 +169,7 @@ class LokiReader:
         A stream is also listed where the day before or after has its line, and a chunk's time,
         rounded to milliseconds, touches the day: such streams are left out.
         """
-        api, found = self._api(), 0
+        api, uncounted = self._api(), 0
         for part in _parts(api, replace(_selector(dataset), pipeline=""), day):
             if counted(api, part, day.start_ns, day.end_ns):
                 return 0
@@ -181,9 +181,9 @@ class LokiReader:
                 return 0  # a count by all streams may leave out the last ns
             for start_ns in (day.start_ns - MS, day.end_ns) if edge else ():
                 lines = self._lines_of(api, edge, start_ns)
-                edge = {number: one for number, one in edge.items() if not lines[number]}
-            found += len(inside) + len(edge)
-        return found
+                edge = {number: selector for number, selector in edge.items() if not lines[number]}
+            uncounted += len(inside) + len(edge)
+        return uncounted
 
     def _lines_of(self, api: Api, streams: dict[int, Selector], start_ns: int) -> dict[int, int]:
         """The lines of each stream in the millisecond from `start_ns` on."""

@@ -72,15 +72,15 @@ def _string_end(text: Any, at: Any) -> Any:
 
 
 @compiled(BOOL(BYTES, _SPANS, I64, I64))
-def _before(text: Any, items: Any, one: Any, other: Any) -> Any:
+def _before(text: Any, items: Any, item: Any, other: Any) -> Any:
     """Whether an item's name is less than another's."""
-    a, b = items[one, 0], items[other, 0]
-    while a < items[one, 1] and b < items[other, 1]:
+    a, b = items[item, 0], items[other, 0]
+    while a < items[item, 1] and b < items[other, 1]:
         if text[a] != text[b]:
             return text[a] < text[b]
         a += 1
         b += 1
-    return a == items[one, 1] and b < items[other, 1]
+    return a == items[item, 1] and b < items[other, 1]
 
 
 @compiled(I64(BYTES, _SPANS, I64, I64))
@@ -93,11 +93,11 @@ def _sort(text: Any, items: Any, first: Any, end: Any) -> Any:
                 items[at, part], items[at - 1, part] = items[at - 1, part], items[at, part]
             at -= 1
     kept = first
-    for one in range(first, end):
-        if one + 1 < end and not _before(text, items, one, one + 1):
+    for item in range(first, end):
+        if item + 1 < end and not _before(text, items, item, item + 1):
             continue
         for part in range(4):
-            items[kept, part] = items[one, part]
+            items[kept, part] = items[item, part]
         kept += 1
     return kept
 

@@ -28,14 +28,14 @@ class Split:
 
         Where it is not shown, every whole minute may be a cut.
         """
-        reported = [milliseconds(text) for text in config.split_intervals()]
-        found = [ms * 10**6 for ms in reported if ms is not None]
-        if None in reported:
-            found = []
-        interval = math.gcd(*found) if found else _MINUTE_NS  # gcd(x, 0) is x
+        periods = [milliseconds(text) for text in config.split_intervals()]
+        intervals = [ms * 10**6 for ms in periods if ms is not None]
+        if None in periods:
+            intervals = []
+        interval = math.gcd(*intervals) if intervals else _MINUTE_NS  # gcd(x, 0) is x
         if interval % _SECOND_NS:  # no one has parts that short
             interval = _SECOND_NS
-        return cls(interval, f"{interval // _SECOND_NS}s" if found else "unknown")
+        return cls(interval, f"{interval // _SECOND_NS}s" if intervals else "unknown")
 
     def times(self, start_ns: int, end_ns: int) -> range:
         """The cuts in [start, end)."""

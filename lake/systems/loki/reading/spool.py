@@ -138,24 +138,24 @@ class Spool:
 
     def between(self, start_ns: int, end_ns: int) -> pa.Table:
         """The rows of [start, end), of which there should not be many, in no order."""
-        found = [ROWS.empty_table()]
+        tables = [ROWS.empty_table()]
         for stretch in self._stretches:
             slices = stretch.slices
             reaching = (slices["first"] < end_ns) & (slices["last"] >= start_ns)
-            found.append(_cut(stretch, slices[reaching], start_ns, end_ns))
-        return pa.concat_tables(found)
+            tables.append(_cut(stretch, slices[reaching], start_ns, end_ns))
+        return pa.concat_tables(tables)
 
     def keys(self, start_ns: int, end_ns: int) -> np.ndarray:
         """Stream and time (KEYS) of each row of [start, end), in no order."""
-        found = [np.empty(0, KEYS)]
+        parts = [np.empty(0, KEYS)]
         for stretch in self._stretches:
             slices = stretch.slices
             reaching = (slices["first"] < end_ns) & (slices["last"] >= start_ns)
-            found += map(keys_of, _cuts(stretch, slices[reaching], start_ns, end_ns))
-        return np.concatenate(found)
+            parts += map(keys_of, _cuts(stretch, slices[reaching], start_ns, end_ns))
+        return np.concatenate(parts)
 
     def some_times(self, number: int) -> list[int]:
-        """Times of about so many rows, spread over the streams."""
+        """Times of about `number` rows, spread over the streams."""
         slices = [stretch.slices for stretch in self._stretches if len(stretch.slices)]
         if not slices:
             return []
@@ -242,8 +242,8 @@ def _cut(stretch: Stretch, slices: np.ndarray, start_ns: int, end_ns: int) -> pa
 def _cuts(stretch: Stretch, slices: np.ndarray, start_ns: int, end_ns: int) -> Iterator[pa.Table]:
     with pa.OSFile(str(stretch.path)) as file:
         cursor = _Cursor(pa.ipc.open_file(file), stretch.starts)
-        for one in slices:
-            for batch in cursor.rows(int(one["at"]), int(one["rows"])):
+        for part in slices:
+            for batch in cursor.rows(int(part["at"]), int(part["rows"])):
                 times = batch["ts_ns"].to_numpy()
                 inside = pa.array((times >= start_ns) & (times < end_ns))
                 yield pa.Table.from_batches([batch.filter(inside)])

@@ -68,15 +68,15 @@ class StreamSet:
 
         Where lines have metadata, an answer's labels may be those of either.
         """
-        found = set()
+        numbers = set()
         for inner, inner_keys in self._by_names.items():
             for outer, outer_keys in self._by_names.items():
                 if inner < outer:
                     for key in outer_keys:
                         part = frozenset(item for item in key if item[0] in inner)
                         if part in inner_keys:
-                            found |= {self._ids[key], self._ids[part]}
-        return found
+                            numbers |= {self._ids[key], self._ids[part]}
+        return numbers
 
     def resolve(self, labels: Labels) -> tuple[int, dict[str, str]]:
         """The stream with the most of these labels, and the other labels; else one of its own."""
@@ -109,8 +109,8 @@ def streams_between(api: Api, selector: Selector, start_ns: int, end_ns: int) ->
 def resolve_one(streams: Streams, labels: Labels) -> Resolve:
     """For answers about this stream alone: what a pipeline adds or changes is metadata."""
 
-    def resolve(found: Labels) -> tuple[int, dict[str, str]]:
-        own = {name: value for name, value in found.items() if labels.get(name) == value}
-        return streams.id_of(own), {n: v for n, v in found.items() if n not in own}
+    def resolve(returned: Labels) -> tuple[int, dict[str, str]]:
+        own = {name: value for name, value in returned.items() if labels.get(name) == value}
+        return streams.id_of(own), {n: v for n, v in returned.items() if n not in own}
 
     return resolve

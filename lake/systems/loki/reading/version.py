@@ -62,9 +62,9 @@ def reported_version(http: Http, tally: Tally | None = None) -> Version:
     try:
         body = http.get(_BUILD_INFO, attempts=2, tally=tally).json()
         data = body.get("data", body) if isinstance(body, dict) else {}
-        reported = data.get("version") if isinstance(data, dict) else None
-        if isinstance(reported, str) and reported:
-            return Version(reported)
+        version = data.get("version") if isinstance(data, dict) else None
+        if isinstance(version, str) and version:
+            return Version(version)
     except LakeError as error:
         _LOG.info("loki: no build information: %s", error.what)
     try:

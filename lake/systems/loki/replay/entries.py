@@ -29,7 +29,7 @@ ENTRY_OVERHEAD, PAIR_OVERHEAD = 40, 18
 
 @inlined
 def with_length(size: int) -> int:
-    """How long a field of so many bytes is: tag, length, content."""
+    """How long a field of `size` bytes is: tag, length, content."""
     head = 2
     rest = size >> 7
     while rest:

@@ -50,10 +50,10 @@ def _as_go_quotes(value: str) -> str:
     return "".join(map(_character, value))
 
 
-def _character(one: str) -> str:
-    number = ord(one)
-    if one in _SHORT or one.isprintable():
-        return _SHORT.get(one, one)
+def _character(character: str) -> str:
+    number = ord(character)
+    if character in _SHORT or character.isprintable():
+        return _SHORT.get(character, character)
     if number < 0x80:
         return f"\\x{number:02x}"
     return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"

@@ -112,7 +112,7 @@ def stores_metadata(version: str) -> bool:
 
 
 class LokiLoader:
-    """See Loader. For one server that nobody else writes to, started with `server_options`."""
+    """See Loader. For one server with no other writer, started with `server_options`."""
 
     def __init__(self, store: Store, url: str, version: str, remarks: Remarks) -> None:
         self._store = store
@@ -138,7 +138,7 @@ class LokiLoader:
         if Selector.parse(selector).pipeline:
             self._remarks.add(_PIPELINE.replace("{}", dataset.name))
         where = f"{dataset.name} {partition.day}"
-        columns = label_columns([one["name"] for one in manifest.schema], _FIXED)
+        columns = label_columns([column["name"] for column in manifest.schema], _FIXED)
         seen: list[Integers] = []
         repeats, countable = _Repeats(), 0
         for batch in batches_of(self._store, manifest, _ROWS, columns):
@@ -168,18 +168,18 @@ class LokiLoader:
     def found(self, day: Day, loaded: Mapping[str, Loaded]) -> dict[str, int]:
         """See Loader: Loki's count of the whole day, which takes a moment after a flush.
 
-        Where it is right, every dataset's is; a difference is told of each.
+        Where it is right, every dataset's is; a difference is reported of each.
         """
-        most = sum(one.countable for one in loaded.values())
-        least = sum(one.at_least for one in loaded.values())
+        most = sum(counts.countable for counts in loaded.values())
+        least = sum(counts.at_least for counts in loaded.values())
         deadline = time.monotonic() + _APPEARS_WITHIN_S
         while not least <= (counted := self._reader.count(_EVERYTHING, day).rows) <= most:
             if time.monotonic() > deadline:
-                return {name: one.countable + counted - most for name, one in loaded.items()}
+                return {name: counts.countable + counted - most for name, counts in loaded.items()}
             time.sleep(_LOOK_S)
         if len(loaded) == 1:
             return dict.fromkeys(loaded, counted)
-        return {name: one.countable for name, one in loaded.items()}
+        return {name: counts.countable for name, counts in loaded.items()}
 
     def close(self) -> None:
         """See Loader."""
@@ -217,7 +217,7 @@ class LokiLoader:
         labels = [self._labels(pairs) for pairs, no in zip(sets, unparsed, strict=True) if not no]
         if len(labels) == len(sets):
             return batch, labels
-        kept = np.repeat(np.array([not one for one in unparsed]), lengths)
+        kept = np.repeat(np.array([not error for error in unparsed]), lengths)
         return batch.filter(pa.array(kept)), labels
 
     def _unparsed(self, pairs: Pairs) -> str:
@@ -225,7 +225,7 @@ class LokiLoader:
         for name, value in pairs:
             if REPLACEMENT in value:
                 return _REPLACED.replace("NAME", name)
-            # Nearly all values are printable: the server is not even asked about its parser.
+            # Nearly all values are printable: no request about the server's parser.
             if not value.isprintable() and not parses_again(value, skips=self._skips):
                 return _UNPARSED.replace("VERSION", self._version).replace("NAME", name)
         return ""
@@ -259,7 +259,7 @@ class LokiLoader:
             both = np.intersect1d(streams, theirs)
             if len(both):
                 raise UsageError(
-                    "two datasets hold lines of the same stream: one server can't tell them apart",
+                    "two datasets hold lines of the same stream: one server can't separate them",
                     where=f"{other} and {name}, {self._day}",
                     found=f"{len(both)} streams in both",
                     remedy="replay them into two directories",

@@ -105,12 +105,12 @@ class LinesInChunks:
             and chunk.name.start_ms < day.end_ms
             and chunk.name.end_ms >= day.start_ms
         ]
-        new = [one for one in mine if one not in self._blocks]
+        new = [chunk for chunk in mine if chunk not in self._blocks]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            found = dict(zip(new, pool.map(_blocks, new), strict=True))
-        self._blocks |= {one: blocks for one, blocks in found.items() if blocks is not None}
-        self.unreadable = sum(blocks is None for blocks in found.values())
-        known = (self._blocks.get(one, []) for one in mine)
+            read = dict(zip(new, pool.map(_blocks, new), strict=True))
+        self._blocks |= {chunk: blocks for chunk, blocks in read.items() if blocks is not None}
+        self.unreadable = sum(blocks is None for blocks in read.values())
+        known = (self._blocks.get(chunk, []) for chunk in mine)
         return sum(lines_between(blocks, day.start_ns, day.end_ns) for blocks in known)
 
 

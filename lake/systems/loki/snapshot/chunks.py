@@ -88,9 +88,13 @@ def blocks(read: Read, size: int) -> list[Block]:
         raise BadData("not a chunk of a known format", found=error) from error
 
 
-def lines_between(found: Iterable[Block], start_ns: int, end_ns: int) -> int:
+def lines_between(chunk_blocks: Iterable[Block], start_ns: int, end_ns: int) -> int:
     """The most lines that the half-open stretch can have: a block counts whole."""
-    return sum(one.lines for one in found if one.start_ns < end_ns and one.end_ns >= start_ns)
+    return sum(
+        block.lines
+        for block in chunk_blocks
+        if block.start_ns < end_ns and block.end_ns >= start_ns
+    )
 
 
 def _blocks(read: Read, size: int) -> Iterator[Block]:

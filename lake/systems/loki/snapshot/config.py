@@ -102,7 +102,7 @@ class LokiPlaces:
                 chunks=chunks,
                 own_chunks=chunks,
                 wal=None if layout["wal"] is None else PurePosixPath(layout["wal"]),
-                active={one: PurePosixPath(path) for one, path in layout["active"].items()},
+                active={store: PurePosixPath(path) for store, path in layout["active"].items()},
                 periods=tuple(layout["periods"]),
                 multi_tenant=bool(layout["multi_tenant"]),
                 index_prefix=str(layout["index_prefix"]),
@@ -184,20 +184,22 @@ def places(
     thanos = get(config, "storage_config.use_thanos_objstore") is True
     directories = _directories(config, periods, thanos=thanos, file=file)
     roots = _roots(config, data_dir, directories)
-    found = {
+    paths = {
         key: PurePosixPath(default) if value is None else _below(value, roots, key, file)
         for key, (value, default) in directories.items()
     }
     on_s3 = bool(stores & set(_S3))
-    own = next((path for key, path in found.items() if key in (*_CHUNKS, *_THANOS_CHUNKS)), None)
+    own = next((path for key, path in paths.items() if key in (*_CHUNKS, *_THANOS_CHUNKS)), None)
     return LokiPlaces(
         chunks=PurePosixPath(_RESTORED_CHUNKS) if on_s3 or own is None else own,
         own_chunks=own,
-        wal=found.get(_WAL),
-        active={store: found[key] for store, (key, _) in _STORES.items() if key in found},
+        wal=paths.get(_WAL),
+        active={store: paths[key] for store, (key, _) in _STORES.items() if key in paths},
         periods=tuple(_period(period) for period in periods),
         multi_tenant=bool(config.get("auth_enabled", True)),
-        index_prefix=next((str(one) for key in _INDEX_PREFIXES if (one := get(config, key))), ""),
+        index_prefix=next(
+            (str(prefix) for key in _INDEX_PREFIXES if (prefix := get(config, key))), ""
+        ),
         caches=tuple(_caches(config, roots)),
         s3=_s3(config, secrets or config, thanos=thanos) if on_s3 else None,
     )
@@ -207,7 +209,7 @@ def _directories(
     config: Mapping[str, Any], periods: list[Mapping[str, Any]], *, thanos: bool, file: Path
 ) -> dict[str, tuple[str | None, str]]:
     """Of what a snapshot needs: key → its value, and its name where there is none."""
-    found: dict[str, tuple[str | None, str]] = {}
+    directories: dict[str, tuple[str | None, str]] = {}
     if any(period["object_store"] == "filesystem" for period in periods):
         keys = _THANOS_CHUNKS if thanos else _CHUNKS
         key = next((key for key in keys if get(config, key)), None)
@@ -218,13 +220,13 @@ def _directories(
                 expected="a directory; without one Loki writes to the directory it was started in",
                 remedy="set it in Loki's configuration",
             )
-        found[key] = (str(get(config, key)), "")
+        directories[key] = (str(get(config, key)), "")
     if get(config, "ingester.wal.enabled") is not False:
-        found[_WAL] = (get(config, _WAL), "wal")
+        directories[_WAL] = (get(config, _WAL), "wal")
     for store in {str(period.get("store")) for period in periods} & set(_STORES):
         key, name = _STORES[store]
-        found[key] = (get(config, key), name)
-    return found
+        directories[key] = (get(config, key), name)
+    return directories
 
 
 def _caches(config: Mapping[str, Any], roots: list[str]) -> Iterator[PurePosixPath]:
@@ -242,14 +244,14 @@ def _roots(
 ) -> list[str]:
     """What the data directory is called in the configuration."""
     own = [root for root in (str(get(config, "common.path_prefix") or ""), str(data_dir)) if root]
-    reported = [PurePosixPath(value) for value, _ in directories.values() if value is not None]
-    if not reported or any(one.is_relative_to(root) for one in reported for root in own):
+    absolute = [PurePosixPath(value) for value, _ in directories.values() if value is not None]
+    if not absolute or any(path.is_relative_to(root) for path in absolute for root in own):
         return own
-    if not all(one.is_absolute() for one in reported):
+    if not all(path.is_absolute() for path in absolute):
         return own
     # A container's, mounted here at another place: its own name where the same folders are there.
-    common = PurePosixPath(os.path.commonpath([one.parent for one in reported]))
-    same = all((data_dir / one.relative_to(common)).is_dir() for one in reported)
+    common = PurePosixPath(os.path.commonpath([path.parent for path in absolute]))
+    same = all((data_dir / path.relative_to(common)).is_dir() for path in absolute)
     return [*own, str(common)] if same else own
 
 
@@ -294,8 +296,8 @@ def _period(period: Mapping[str, Any]) -> dict[str, Any]:
 def _s3(config: Mapping[str, Any], secrets: Mapping[str, Any], *, thanos: bool) -> dict[str, Any]:
     """The client's section, with the secrets that the file has; both families' keys alike."""
     sections = _THANOS_S3_SECTIONS if thanos else _S3_SECTIONS
-    own = next((one for path in sections if (one := _set(get(secrets, path)))), {})
-    running = next((one for path in sections if (one := _set(get(config, path)))), {})
+    own = next((section for path in sections if (section := _set(get(secrets, path)))), {})
+    running = next((section for path in sections if (section := _set(get(config, path)))), {})
     section = running | {
         key: value
         for key, value in own.items()
@@ -307,7 +309,9 @@ def _s3(config: Mapping[str, Any], secrets: Mapping[str, Any], *, thanos: bool) 
         "storage_config.object_store.storage_prefix" if thanos else "storage_config.object_prefix",
         "common.storage.object_store.storage_prefix" if thanos else "storage_config.object_prefix",
     )
-    section["prefix"] = next((str(one) for path in prefixes if (one := get(config, path))), "")
+    section["prefix"] = next(
+        (str(prefix) for path in prefixes if (prefix := get(config, path))), ""
+    )
     return section
 
 

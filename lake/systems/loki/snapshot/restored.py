@@ -3,8 +3,8 @@
 Belongs here: which keys each version takes, what keeps restored data alive. Does not: reading a
 source's configuration (loki_config), starting a server.
 
-Loki ends at once over a key that it does not know. So nothing is copied from the source but what
-says how the data are to be read; what was in S3 is in the file system now.
+Loki ends at once over an unknown key. So nothing is copied from the source but what
+determines how the data are read; what was in S3 is in the file system now.
 """
 
 from __future__ import annotations

@@ -31,12 +31,12 @@ class LokiObject:
 
 def objects(stores: list[Store]) -> Iterator[LokiObject]:
     """All of them, index first. Chunks are immutable: the checksum is in their names."""
-    found = [
+    bucket_objects = [
         LokiObject(store, stat, file_name(stat.key), is_chunk(stat.key))
         for store in stores
         for stat in store.list("")
     ]
-    yield from sorted(found, key=lambda one: (one.is_chunk, one.name))
+    yield from sorted(bucket_objects, key=lambda item: (item.is_chunk, item.name))
 
 
 def bucket_stores(section: Mapping[str, Any], file: Path) -> list[Store]:

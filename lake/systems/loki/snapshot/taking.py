@@ -118,7 +118,7 @@ class LokiSnapshotter:
         server = {"name": "Loki", "version": str(version)}
         whole = self._whole_days(running, taken)
         if UNREADABLE in details and UNACCOUNTED in details:
-            whole = [one for one in whole if one != day]
+            whole = [whole_day for whole_day in whole if whole_day != day]
         return Taken(server, everything_until(taken), counts, details, whole)
 
     def close(self) -> None:
@@ -144,7 +144,7 @@ class LokiSnapshotter:
             overrides = None
         kept = kept_for(running, overrides, self._tenants)
         own = (chunk.name for chunk in self._chunks.values() if chunk.name.tenant in self._tenants)
-        return days_of_chunks(((one.start_ms, one.end_ms) for one in own), taken, kept)
+        return days_of_chunks(((chunk.start_ms, chunk.end_ms) for chunk in own), taken, kept)
 
     def _account_for(self, day: Day, counted: int, into: Collector) -> dict[str, int]:
         """Details: the most lines that the copied chunks hold of the day, and what is not proved.
@@ -189,7 +189,7 @@ class LokiSnapshotter:
         )
 
     def _state(self) -> str:
-        """Without a log on the disk nothing tells what is in memory: no state is like another."""
+        """Without a log on the disk the content of memory is unknown: no state is like another."""
         own = [(Path(), (0, time.time_ns()))] if self._places.wal is None else []
         return disk_state([*self._files(), *own])
 
@@ -212,7 +212,7 @@ class LokiSnapshotter:
             source.close()
 
     def _flush(self) -> int | None:
-        """Asks for it and waits a while; chunks still in memory, None where nothing tells."""
+        """Requests it and waits a while; chunks still in memory, None where that is unknown."""
         try:
             self._http.post("/flush", attempts=1)
         except LakeError as error:
@@ -227,8 +227,8 @@ class LokiSnapshotter:
     def _metric(self, name: str) -> int | None:
         """Of its ingester, summed."""
         text = self._page("/metrics")
-        found = re.findall(rf"(?m)^loki_ingester_{name}(?:\{{[^}}]*\}})? (\S+)$", text)
-        return int(sum(map(float, found))) if found else None
+        values = re.findall(rf"(?m)^loki_ingester_{name}(?:\{{[^}}]*\}})? (\S+)$", text)
+        return int(sum(map(float, values))) if values else None
 
     def _copy_all(self, into: Collector) -> int:
         self._chunks = {}
@@ -267,22 +267,22 @@ class LokiSnapshotter:
 
     def _copy_bucket(self, section: Mapping[str, Any], into: Collector) -> int:
         """Index first: what it refers to was there before it. New objects only."""
-        found, was_chunk = list(objects(bucket_stores(section, self._config))), False
-        for one in found:
-            if one.is_chunk and not was_chunk:
+        bucket_objects, was_chunk = list(objects(bucket_stores(section, self._config))), False
+        for item in bucket_objects:
+            if item.is_chunk and not was_chunk:
                 into.wait()
-            was_chunk = one.is_chunk
-            name = (_DATA / self._places.chunks / one.name).as_posix()
+            was_chunk = item.is_chunk
+            name = (_DATA / self._places.chunks / item.name).as_posix()
             stored = into.known.files.get(name)
-            chunk = parsed(one.name) if one.is_chunk else None
+            chunk = parsed(item.name) if item.is_chunk else None
             if chunk is not None:
-                self._chunks[name] = InBucket(chunk, one.store, one.stat.key, one.stat.bytes)
-            if one.is_chunk and stored and sum(p.bytes for p in stored) == one.stat.bytes:
+                self._chunks[name] = InBucket(chunk, item.store, item.stat.key, item.stat.bytes)
+            if item.is_chunk and stored and sum(p.bytes for p in stored) == item.stat.bytes:
                 into.adopt(name, stored)
             else:
-                into.fetched(partial(one.store.chunks, one.stat.key), one.stat.bytes, name)
+                into.fetched(partial(item.store.chunks, item.stat.key), item.stat.bytes, name)
         into.wait()
-        return len(found)
+        return len(bucket_objects)
 
     def _restored(self, path: Path) -> PurePosixPath:
         """Its name in a data directory whose Loki stores in the file system."""

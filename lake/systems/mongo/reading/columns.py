@@ -75,17 +75,17 @@ class Builder:
 
     def _left_over(self, tokens: Tokens, held: Held) -> tuple[pa.Array, pa.Array]:
         """The columns `_rest` and `_raw`."""
-        rest, reported = self._rest(tokens, held)
-        rows = np.flatnonzero(tokens.untold.astype(np.bool_) | ~reported).tolist()
+        rest, typed = self._rest(tokens, held)
+        rows = np.flatnonzero(tokens.untold.astype(np.bool_) | ~typed).tolist()
         self.tally.with_rest += len(rest)
         self.tally.with_raw += len(rows)
         raw = {row: tokens.document(row) for row in rows}
         return _sparse(rest, tokens.rows, pa.string()), _sparse(raw, tokens.rows, pa.binary())
 
     def _rest(self, tokens: Tokens, held: Held) -> tuple[dict[int, str], npt.NDArray[np.bool_]]:
-        """The rows that have a `_rest`, and for each row whether it tells all that is left."""
+        """The rows that have a `_rest`, and for each row whether it holds all that is left."""
         objects: dict[int, dict[str, Any]] = {}
-        told = np.ones(tokens.rows, np.bool_)
+        typed = np.ones(tokens.rows, np.bool_)
         document, last = b"", -1
         for entry in held.left.tolist():
             row = int(tokens.row[entry])
@@ -95,13 +95,13 @@ class Builder:
             try:
                 value = extended(document, int(tokens.tag[entry]), at)
             except UnsayableError:
-                told[row] = False
+                typed[row] = False
                 continue
             _put(objects.setdefault(row, {}), self.paths.steps(int(tokens.path[entry])), value)
         return {
             row: json.dumps(content, ensure_ascii=False, separators=(",", ":"))
             for row, content in objects.items()
-        }, told
+        }, typed
 
 
 def _put(content: dict[str, Any], steps: list[str | None], value: Any) -> None:

@@ -131,7 +131,7 @@ class _Watch(ServerHeartbeatListener):
 
 @contextmanager
 def explained(section: MongoSource, place: str = "") -> Iterator[None]:
-    """Within the block pymongo's exceptions become LakeErrors; `place` says what was asked."""
+    """Within the block pymongo's exceptions become LakeErrors; `place` names what was read."""
     where = f"{section.uri}, database {section.database}{place and ', '}{place}"
     try:
         yield
@@ -174,43 +174,43 @@ def _explain(error: errors.PyMongoError, where: str, section: MongoSource) -> La
     return BadData("MongoDB's answer can't be used", where=where, found=_short(error))
 
 
-def _unreachable(found: str) -> str:
+def _unreachable(message: str) -> str:
     """What helps against the reason why no server could be selected."""
-    if "CERTIFICATE_VERIFY_FAILED" in found:
+    if "CERTIFICATE_VERIFY_FAILED" in message:
         return "add tlsCAFile=FILE to sources.mongo.uri: the PEM file of the certificate authority"
-    if "mismatch" in found or "doesn't match" in found:
+    if "mismatch" in message or "doesn't match" in message:
         return "use a host name of the server's certificate in sources.mongo.uri"
-    if "WRONG_VERSION_NUMBER" in found or "SSL handshake failed" in found:
+    if "WRONG_VERSION_NUMBER" in message or "SSL handshake failed" in message:
         return "check tls in sources.mongo.uri: the server may not use TLS at this port"
-    if "Name or service not known" in found or "nodename nor servname" in found:
+    if "Name or service not known" in message or "nodename nor servname" in message:
         return "correct the host in sources.mongo.uri, or check this machine's DNS"
-    if "connection closed" in found:
+    if "connection closed" in message:
         return "check that the server runs; if it expects TLS, add tls=true to sources.mongo.uri"
-    if "replica set" in found.lower() or "primary" in found.lower():
+    if "replica set" in message.lower() or "primary" in message.lower():
         return "check replicaSet in sources.mongo.uri, and that the set has a primary"
     return "check that the server is up, and uri in [sources.mongo]"
 
 
 def _explain_answer(error: errors.OperationFailure, where: str, section: MongoSource) -> LakeError:
-    found = f"{_short(error)} (code {error.code})"
+    reason = f"{_short(error)} (code {error.code})"
     if error.code == AUTHENTICATION_FAILED:
         return Refused(
             "MongoDB did not accept the user name or password",
             where=where,
-            found=found,
+            found=reason,
             remedy="set LAKE_SOURCES__MONGO__URI with the right ones (and authSource)",
         )
     if error.code == _UNAUTHORIZED:
         return Refused(
             "MongoDB's user may not do that",
             where=where,
-            found=found,
+            found=reason,
             remedy=f"grant the user the role `read` on the database {section.database!r}",
         )
     passing = error.has_error_label("RetryableError") or error.code in _PASSING_CODES
     if error.timeout or error.code == _TIME_LIMIT or passing:
-        return TransientError("MongoDB gave up on a question", where=where, found=found)
-    return Refused("MongoDB refused a question", where=where, found=found)
+        return TransientError("MongoDB gave up on a question", where=where, found=reason)
+    return Refused("MongoDB refused a question", where=where, found=reason)
 
 
 def _short(error: Exception) -> str:

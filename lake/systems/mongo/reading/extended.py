@@ -1,6 +1,6 @@
 """Canonical Extended JSON straight from BSON bytes.
 
-Belongs here: what Extended JSON can say of a value, and refusing what it can't.
+Belongs here: what Extended JSON can represent, and refusing the rest.
 Does not: which values are written this way. The other direction is bson.json_util.
 Source: https://github.com/mongodb/specifications/blob/master/source/extended-json/extended-json.md
 """
@@ -62,10 +62,10 @@ def extended_line(document: bytes) -> dict[str, Any]:
     It must not look like a value in Extended JSON either, as a document with `$ref` and
     `$id` would. Raises UnsayableError.
     """
-    reported: dict[str, Any] = extended(document, 0x03, 0)
-    if not EXTENDED_NAMES.isdisjoint(name.encode() for name in reported):
+    fields: dict[str, Any] = extended(document, 0x03, 0)
+    if not EXTENDED_NAMES.isdisjoint(name.encode() for name in fields):
         raise UnsayableError("looks like Extended JSON")
-    return reported
+    return fields
 
 
 def _document(data: bytes, at: int, depth: int) -> dict[str, Any]:

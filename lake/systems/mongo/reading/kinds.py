@@ -84,7 +84,7 @@ class Values:
         return taken
 
     def integers(self, at: Int32s, size: int) -> Int64s:
-        """Little-endian signed integers of so many bytes."""
+        """Little-endian signed integers of `size` bytes."""
         return self.fixed(at, size).view(f"<i{size}")[:, 0].astype(np.int64)
 
     def doubles(self, at: Int32s) -> npt.NDArray[np.float64]:

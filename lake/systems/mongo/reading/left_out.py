@@ -1,7 +1,7 @@
 """How many values a day's columns leave out, by path: the manifest's `left_out`.
 
 Belongs here: which values count, sums for what goes by many names. Does not: which values
-are left out (settle), what the manifest says besides.
+are left out (settle), the manifest's other details.
 
 A value counts that is in no column and only in `_rest` or `_raw`: a question in SQL would miss
 it. A null does not, nor does an empty sub-document where the column is a STRUCT or there is none:
@@ -59,16 +59,16 @@ class LeftOut:
         empty = tokens.kind[left] == Kind.EMPTY
         empty &= np.isin(self._kinds[path], [Kind.STRUCT, Kind.NONE])
         counted = path[(tag != _NULL) & (tag != _UNDEFINED) & ~empty]
-        found = np.bincount(counted, minlength=len(self._values))
-        found[: len(self._values)] += self._values
+        counts = np.bincount(counted, minlength=len(self._values))
+        counts[: len(self._values)] += self._values
         kept = int(paths.state[MAX_PATHS])
-        for surplus in (kept + np.flatnonzero(found[kept:])).tolist():
+        for surplus in (kept + np.flatnonzero(counts[kept:])).tolist():
             # Its number is another path's in the next batch.
             parent = surplus
             while parent >= kept:
                 parent = int(paths.table[parent, PARENT])
-            self._surplus[parent] += int(found[surplus])
-        self._values = found[:kept]
+            self._surplus[parent] += int(counts[surplus])
+        self._values = counts[:kept]
 
     def counts(self, paths: Paths) -> Counts:
         """The sums so far."""

@@ -38,7 +38,7 @@ class Located:
 
 
 def locate(data: Any, time_field: str, *, or_id: bool) -> Located:
-    """Takes an answer apart. `or_id`: without a date an ObjectId tells the time.
+    """Takes an answer apart. `or_id`: without a date an ObjectId gives the time.
 
     Raises MalformedError.
     """

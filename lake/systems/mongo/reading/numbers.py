@@ -99,9 +99,9 @@ def note_decimals(noted: dict[int, Decimals], tokens: Tokens, held: Held) -> Non
         mine = held.of(path)
         mine = np.ascontiguousarray(mine[tokens.kind[mine] == Kind.DECIMAL])
         if len(mine):
-            found = np.empty((len(mine), 3), np.int64)
-            loops.shapes(tokens.data, tokens.at, mine, found)
-            noted.setdefault(path, Decimals()).add(found)
+            shapes = np.empty((len(mine), 3), np.int64)
+            loops.shapes(tokens.data, tokens.at, mine, shapes)
+            noted.setdefault(path, Decimals()).add(shapes)
 
 
 def number_column(
@@ -119,7 +119,7 @@ def number_column(
         candidates += _decimal_column(exact, decimals, ints + big, integers, mixed=mixed)
     if ints or big or whole:
         candidates.append(NumberColumn(Kind.INT, _TYPES[Kind.INT], ints + big + whole))
-    best = max(candidates, key=lambda one: one.held, default=None)  # in a tie the first
+    best = max(candidates, key=lambda candidate: candidate.held, default=None)  # in a tie the first
     if best is None or not exact or not (doubles or whole):
         return best
     # What the best holds of the other of both types makes it no better than that one, but

@@ -81,12 +81,12 @@ class Paths:
     def field(self, parent: int, name: bytes) -> int:
         """The path of a member, made where it is new."""
         while True:
-            found = field_of(
+            path = field_of(
                 self.table, self.slots, self.names, self.state,
                 read_only(name + b"\0"), 0, len(name), parent,
             )  # fmt: skip
-            if found != FULL:
-                return int(found)
+            if path != FULL:
+                return int(path)
             self.grow()
 
     def grow(self) -> None:
@@ -129,7 +129,7 @@ class Paths:
         return None if name is None or self.table[path, FLAGS] & NO_TEXT else name.decode()
 
     def nodes(self) -> list[Node]:
-        """All paths as a tree: each knows its members in the order in which they were met."""
+        """All paths as a tree: each with its members in the order of their appearance."""
         made: list[Node] = []
         for path in range(len(self)):
             row = self.table[path]

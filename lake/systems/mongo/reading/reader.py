@@ -66,17 +66,17 @@ class MongoReader:
         """See Source. Raises Missing where there is no such collection."""
         from lake.systems.mongo.reading.table import DayTable  # noqa: PLC0415  compiled code
 
-        requested, slowing = _mongo(dataset), Slowing()
-        with DayTable(requested, day, scratch) as table:
-            self._fetch(requested, day, table, slowing)
+        settings, slowing = _mongo(dataset), Slowing()
+        with DayTable(settings, day, scratch) as table:
+            self._fetch(settings, day, table, slowing)
             if not table.documents:
-                self._require_collection(requested)
+                self._require_collection(settings)
             yield table.stream(pace=slowing.details())
 
     def count(self, dataset: Dataset, day: Day) -> Count:
         """See Source. Raises Missing where there is no such collection."""
-        requested = _mongo(dataset)
-        rows = self._count(requested, of_day(requested, day))
+        settings = _mongo(dataset)
+        rows = self._count(settings, of_day(settings, day))
         return Count(rows, "count_documents over the same half-open range")
 
     def undated(self, dataset: Dataset) -> int | None:
@@ -85,21 +85,21 @@ class MongoReader:
         With `time_fallback` only those that have no ObjectId either. Raises Missing where
         there is no such collection.
         """
-        requested = _mongo(dataset)
-        by_index = _no_date_by_index(requested)
-        if self._is_exact(requested, by_index):
-            return self._count(requested, by_index)
-        dated = [_is_date(requested.time_field)]
-        if requested.time_fallback:
+        settings = _mongo(dataset)
+        by_index = _no_date_by_index(settings)
+        if self._is_exact(settings, by_index):
+            return self._count(settings, by_index)
+        dated = [_is_date(settings.time_field)]
+        if settings.time_fallback:
             dated.append({"_id": {"$type": "objectId"}})
-        return self._count(requested, {"$nor": dated})
+        return self._count(settings, {"$nor": dated})
 
     def outside(self, dataset: Dataset, start: Day, end: Day) -> int | None:
         """See Source. Raises Missing where there is no such collection."""
-        requested = _mongo(dataset)
-        before = dated_between(requested, None, start.start_ms)
-        return self._count(requested, before) + self._count(
-            requested, dated_between(requested, end.start_ms, None)
+        settings = _mongo(dataset)
+        before = dated_between(settings, None, start.start_ms)
+        return self._count(settings, before) + self._count(
+            settings, dated_between(settings, end.start_ms, None)
         )
 
     def unseen(self, dataset: Dataset, day: Day) -> int:
@@ -151,14 +151,14 @@ class MongoReader:
         with explained(self._section, f"collection {mongo_dataset.collection}"):
             try:
                 # The plan repeats the question, and so a date that Python can't hold.
-                reported = database.command(
+                explained_plan = database.command(
                     "explain", counting, verbosity="queryPlanner", codec_options=TOLERANT
                 )
             except pymongo.errors.OperationFailure as error:
                 if error.code == AUTHENTICATION_FAILED:
                     raise
                 return False  # not every server explains, nor to every user
-        return is_index_without_arrays(dict(reported).get("queryPlanner"))
+        return is_index_without_arrays(dict(explained_plan).get("queryPlanner"))
 
     def _ping(self) -> None:
         with explained(self._section, "ping"):
@@ -210,7 +210,7 @@ def is_index_without_arrays(planner: Any) -> bool:
     documents out.
     """
     if not isinstance(planner, Mapping) or "winningPlan" not in planner:
-        return False  # a sharded collection tells it otherwise
+        return False  # a sharded collection reports it otherwise
     stages = list(_stages(planner["winningPlan"]))
     scans = [stage for stage in stages if stage["stage"] in {"IXSCAN", "COUNT_SCAN"}]
     whole = all(
@@ -274,7 +274,7 @@ def _no_array(path: str) -> dict[str, Any]:
     """Beside a range of dates: an array matches a range, too, when one of its elements does.
 
     What does not look into the types leaves the index to every server; in a dotted path
-    each sub-document may be an array as well, which only the type tells.
+    each sub-document may be an array as well, which only the type shows.
     """
     if "." in path:
         return {"$and": _without_arrays(path)}

@@ -55,7 +55,7 @@ def _array(data: bytes, at: int) -> bytes:
 
 def _values(data: bytes, at: int) -> list[tuple[bytes, bytes]]:
     """Names, and types with values."""
-    found = []
+    values = []
     for tag, name, begin, end in elements(data, at):
         value = data[begin:end]
         if tag == _DOCUMENT:
@@ -64,8 +64,8 @@ def _values(data: bytes, at: int) -> list[tuple[bytes, bytes]]:
             value = _array(data, begin)
         elif tag == _INT32:
             tag, value = _INT64, _wide(*_narrow(value))  # noqa: PLW2901
-        found.append((name, bytes([tag]) + value))
-    return found
+        values.append((name, bytes([tag]) + value))
+    return values
 
 
 def _pieces(parts: list[bytes]) -> list[bytes]:

@@ -16,7 +16,7 @@ from lake.systems.mongo.reading.scan import Tokens
 from lake.systems.mongo.reading.settle import Held
 
 _ENOUGH = 20_000  # values of a path that are looked at
-_TOO_FEW = 32  # of a path in one batch: they tell nothing
+_TOO_FEW = 32  # of a path in one batch: not representative
 _SAMPLED = (Kind.STRING, Kind.DOUBLE, Kind.UUID)
 
 

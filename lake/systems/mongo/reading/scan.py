@@ -27,7 +27,7 @@ class Tokens:
     One entry a value: `row` the document's number, `path` its number, `tag` the BSON type,
     `at` where in `data` the value begins, `owner` the entry of the document or array that
     it lies in (−1: the document itself), `kind` the column that would hold it exactly, or
-    Kind.NONE. `untold` marks the rows that Extended JSON can't tell for a reason that no
+    Kind.NONE. `untold` marks the rows that Extended JSON can't represent for a reason that no
     single kind shows: a name twice, a name that is no text or such as `$oid`, a NaN with a sign
     or payload, bytes that are no BSON. The last have no entries.
     """

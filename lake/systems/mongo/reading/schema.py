@@ -185,8 +185,8 @@ class Learner:
             if number and kind == number.kind:
                 column = _column(node, kind, number.type)
                 return replace(column, variety=self._samples.share(node.id))
-            if found := self._column_of(node, kind):
-                return found
+            if chosen := self._column_of(node, kind):
+                return chosen
         return None
 
     def _number(self, node: Node) -> NumberColumn | None:

@@ -4,7 +4,7 @@ Belongs here: the rule that an array is held whole or not at all, that what lies
 something left over goes with it; counting what columns would hold. Does not: which column
 a path gets (schema).
 
-A value may be in both: a column holds a number of another BSON type, and `_rest` says which.
+A value may be in both: a column holds a number of another BSON type, and `_rest` records which.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lake.systems.mongo.reading.scan import Tokens
 class Held:
     """The entries in typed columns: those of path p are order[bounds[p]:bounds[p + 1]].
 
-    `left` are the outermost entries that `_rest` has; `misfit` tells which of them are in no
+    `left` are the outermost entries that `_rest` has; `misfit` marks those of them in no
     column.
     """
 
@@ -51,12 +51,12 @@ class Chosen:
         return cls(*(np.zeros(paths, np.int8) for _ in range(3)))
 
     def grown(self, paths: int) -> Chosen:
-        """The same for so many paths; new ones have no column."""
+        """The same for `paths` paths; new ones have no column."""
         if paths <= len(self.kinds):
             return self
         more = np.zeros(paths - len(self.kinds), np.int8)
         kept = (self.kinds, self.scales, self.precisions)
-        return Chosen(*(np.concatenate([one, more]) for one in kept))
+        return Chosen(*(np.concatenate([array, more]) for array in kept))
 
 
 def count(tokens: Tokens, paths: Paths, votes: Int64s, bounds: Int64s) -> Held:

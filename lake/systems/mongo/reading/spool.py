@@ -204,7 +204,7 @@ def _runs(equal_to_next: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def _cuts(ends: Int64s) -> Iterator[tuple[int, int]]:
-    """Half-open ranges of at most so many rows and bytes, at least one row each."""
+    """Half-open ranges of bounded rows and bytes, at least one row each."""
     first = before = 0
     while first < len(ends):
         last = int(np.searchsorted(ends, before + _BATCH_BYTES, side="right"))

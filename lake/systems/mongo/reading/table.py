@@ -29,7 +29,7 @@ class DayTable:
     """Takes answers with documents of one day, then gives them as a table, once."""
 
     def __init__(self, mongo_dataset: MongoDataset, day: Day, scratch: Path) -> None:
-        self._asked = mongo_dataset
+        self._settings = mongo_dataset
         self._day = day
         self._spool = Spool(scratch, day.start_ms)
         self._batches: Generator[pa.RecordBatch] | None = None
@@ -49,41 +49,43 @@ class DayTable:
 
     def add(self, answer: bytes) -> None:
         """Raises MalformedError, and BadData where a document is not of the day."""
-        located = locate(answer, self._asked.time_field, or_id=bool(self._asked.time_fallback))
+        located = locate(
+            answer, self._settings.time_field, or_id=bool(self._settings.time_fallback)
+        )
         times = located.rows["time_ms"]
         inside = located.dated & (times >= self._day.start_ms) & (times < self._day.end_ms)
         if not inside.all():
             first = int(inside.argmin())
             raise BadData(
                 "MongoDB answered with a document of another day",
-                where=f"collection {self._asked.collection}",
-                expected=f"{self._asked.time_field} within {self._day}",
+                where=f"collection {self._settings.collection}",
+                expected=f"{self._settings.time_field} within {self._day}",
                 found=f"{times[first]} ms since 1970" if located.dated[first] else "no date",
             )
         self._spool.add(located)
 
     def stream(self, **details: Any) -> TableStream:
         """The table; its details are completed while it is taken."""
-        learner = Learner(self._asked.time_field)
+        learner = Learner(self._settings.time_field)
         for data, starts in self._spool.batches():
             learner.learn(data, starts)
         columns = learner.columns()
         builder = Builder(learner.paths, columns)
-        reported = {
+        all_details = {
             "documents": self.documents,
             "spooled_bytes": self._spool.size_bytes,
             "typing": TYPING,
             "left_out": {},
             **details,
         }
-        self._batches = one_ahead(_batches(builder, self._spool, reported))
+        self._batches = one_ahead(_batches(builder, self._spool, all_details))
         return TableStream(
             schema=builder.schema,
             batches=self._batches,
-            sorted_by=sorted_by(columns, self._asked),
+            sorted_by=sorted_by(columns, self._settings),
             encodings=encodings(columns),
             dictionary=dictionary_columns(columns),
-            details=reported,
+            details=all_details,
         )
 
 
@@ -93,7 +95,7 @@ def _batches(builder: Builder, spool: Spool, details: dict[str, Any]) -> Iterato
         details["documents_with_rest"] = builder.tally.with_rest
         details["documents_with_raw"] = builder.tally.with_raw
         yield batch
-    reported = builder.tally.left_out.counts(builder.paths)
-    details["left_out"] = reported.paths
-    if reported.others:
-        details["left_out_others"] = reported.others
+    left_out = builder.tally.left_out.counts(builder.paths)
+    details["left_out"] = left_out.paths
+    if left_out.others:
+        details["left_out_others"] = left_out.others

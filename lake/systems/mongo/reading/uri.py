@@ -2,7 +2,7 @@
 
 Belongs here: unknown names, wrong values, files that options name. Does not: connecting.
 
-pymongo itself ignores an option that it does not know, or whose value is wrong, with a Python
+pymongo itself ignores an unknown option, or one whose value is wrong, with a Python
 warning: a connection without the TLS or the time-out that was meant.
 """
 
@@ -23,7 +23,7 @@ _TYPO = 0.85  # how similar a name is to the one that was meant
 
 
 def checked(uri: str) -> str:
-    """The URI without options that pymongo does not know; each of these is logged.
+    """The URI without options that pymongo does not support; each of these is logged.
 
     Raises ConfigError for a name that is nearly right, for a wrong value, and for a file that
     can't be read.
@@ -35,7 +35,7 @@ def checked(uri: str) -> str:
 
 
 def unknown_options(uri: str) -> list[str]:
-    """The names that pymongo does not know."""
+    """The names that pymongo does not support."""
     names = [option.partition("=")[0] for option in re.split("[&;]", uri.partition("?")[2])]
     return [name for name in names if name and name.lower() not in _known()]
 

@@ -51,7 +51,7 @@ def check(datasets: Sequence[Dataset]) -> None:
 
 
 class MongoLoader:
-    """See Loader. For one server that nobody else writes to; `database` is the source's."""
+    """See Loader. For one server with no other writer; `database` is the source's."""
 
     def __init__(
         self,
@@ -157,8 +157,8 @@ class MongoLoader:
             self._database[dataset.collection].create_index(dataset.time_field)
             self._remarks.add(_INDEX.format(dataset.collection, dataset.time_field))
         except OperationFailure as error:
-            found = f"{error.details.get('errmsg') if error.details else error}"
-            self._remarks.add(_NO_INDEX.format(dataset.collection, dataset.time_field, found))
+            reason = f"{error.details.get('errmsg') if error.details else error}"
+            self._remarks.add(_NO_INDEX.format(dataset.collection, dataset.time_field, reason))
         except PyMongoError as error:
             raise _refused(error, dataset.name) from error
 

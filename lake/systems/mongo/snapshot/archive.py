@@ -97,8 +97,8 @@ class MongoArchive:
                 continue
             for batch in self._block(namespace):
                 yield namespace, batch
-        for namespace, one in self._sums.items():
-            if not one.ended:
+        for namespace, checksum in self._sums.items():
+            if not checksum.ended:
                 self._fail("no end of a collection", ".".join(namespace))
         missing = {
             (collection.database, collection.name)
@@ -110,20 +110,20 @@ class MongoArchive:
             self._fail("a collection without its end", ", ".join(map(".".join, sorted(missing))))
 
     @staticmethod
-    def _has_data(one: Described) -> bool:
-        return str(one.metadata["type"]) != "view"
+    def _has_data(collection: Described) -> bool:
+        return str(collection.metadata["type"]) != "view"
 
     def _read_prelude(self) -> None:
         if self._read(4, may_end=True) != _MAGIC:
             self._fail("no archive", "another magic number")
         self._document(self._read(4))  # versions and concurrency
         while not _is_end(head := self._read(4)):
-            reported = self._document(head)
+            described = self._document(head)
             try:
-                metadata = loads(reported["metadata"]) if reported["metadata"] else {}
-                metadata.setdefault("collectionName", reported["collection"])
-                metadata.setdefault("type", reported.get("type") or "collection")
-                self.collections.append(Described(str(reported["db"]), metadata))
+                metadata = loads(described["metadata"]) if described["metadata"] else {}
+                metadata.setdefault("collectionName", described["collection"])
+                metadata.setdefault("type", described.get("type") or "collection")
+                self.collections.append(Described(str(described["db"]), metadata))
             except (ValueError, TypeError, KeyError) as error:
                 self._fail("a collection's metadata", error)
 
@@ -178,12 +178,12 @@ class MongoArchive:
 
     def _read(self, size: int, *, may_end: bool = False) -> bytes:
         try:
-            found = self._file.read(size)
+            content = self._file.read(size)
         except (OSError, EOFError, zlib.error) as error:
             self._fail("damaged gzip", error)
-        if len(found) != size and not (may_end and not found):
-            self._fail("cut off", f"{len(found)} of {size} bytes")
-        return found
+        if len(content) != size and not (may_end and not content):
+            self._fail("cut off", f"{len(content)} of {size} bytes")
+        return content
 
     def _fail(self, what: str, found: object, expected: object = None) -> NoReturn:
         raise BadData(

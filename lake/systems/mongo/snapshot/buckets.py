@@ -86,9 +86,9 @@ def buckets(documents: Iterable[bytes], shape: Shape) -> Iterator[bytes]:
 
 def measurements(bucket: bytes, shape: Shape) -> Iterator[bytes]:
     """The measurements of a bucket. Raises CompressedError, MalformedError."""
-    found = {name: (tag, begin, end) for tag, name, begin, end in elements(bucket, 0)}
+    fields = {name: (tag, begin, end) for tag, name, begin, end in elements(bucket, 0)}
     try:
-        control, data = found[b"control"][1], found[b"data"][1]
+        control, data = fields[b"control"][1], fields[b"data"][1]
     except KeyError as error:
         raise MalformedError(f"a bucket without {error}") from error
     version = next((bucket[at] for _, name, at, _ in elements(bucket, control)
@@ -99,8 +99,8 @@ def measurements(bucket: bytes, shape: Shape) -> Iterator[bytes]:
     for _, column, begin, _ in elements(bucket, data):
         for tag, index, at, end in elements(bucket, begin):
             rows.setdefault(int(index), []).append(_element(tag, column, bucket[at:end]))
-            if column == shape.time_field and b"meta" in found:
-                meta_tag, meta_at, meta_end = found[b"meta"]
+            if column == shape.time_field and b"meta" in fields:
+                meta_tag, meta_at, meta_end = fields[b"meta"]
                 rows[int(index)].append(
                     _element(meta_tag, shape.meta_field, bucket[meta_at:meta_end])
                 )

@@ -15,13 +15,13 @@ _POLYNOMIAL = 0xC96C5795D7870F42
 
 
 def _table() -> np.ndarray:
-    found = []
+    values = []
     for byte in range(256):
         value = byte
         for _ in range(8):
             value = value >> 1 ^ (_POLYNOMIAL if value & 1 else 0)
-        found.append(value)
-    table = np.array(found, np.uint64)
+        values.append(value)
+    table = np.array(values, np.uint64)
     table.flags.writeable = False
     return table
 

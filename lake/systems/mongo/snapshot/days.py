@@ -65,7 +65,7 @@ class Candidates:
 
 def mongo_datasets(settings: Settings) -> list[MongoDataset]:
     """Those of lake.toml."""
-    return [one for one in settings.dataset if isinstance(one, MongoDataset)]
+    return [dataset for dataset in settings.dataset if isinstance(dataset, MongoDataset)]
 
 
 def counted_by_day(
@@ -85,7 +85,7 @@ def counted_by_day(
                 raise
             return _one_by_one(collection, dataset, among, _limit_ms(section))
     low, high = _number(among.since), _number(among.today)
-    numbered = ((one["_id"], int(one["n"])) for one in answer)
+    numbered = ((row["_id"], int(row["n"])) for row in answer)
     return {
         Day(_EPOCH.date() + timedelta(days=int(number))): count
         for number, count in numbered
@@ -129,7 +129,7 @@ def _one_by_one(collection: Any, dataset: MongoDataset, among: Candidates, limit
 class Kept:
     """What is known about one dataset's collection: counts by day, and how long it keeps them.
 
-    `ttl_s`: after so many seconds a TTL index removes documents; None without one.
+    `ttl_s`: seconds after which a TTL index removes documents; None without one.
     """
 
     dataset: MongoDataset
@@ -140,15 +140,15 @@ class Kept:
 
 def ttl_of(dataset: MongoDataset, options: Mapping[str, Any], indexes: Sequence[Any]) -> int | None:
     """The shortest time after which the time field makes documents expire."""
-    found = [
+    limits = [
         int(index["expireAfterSeconds"])
         for index in indexes
         if "expireAfterSeconds" in index and list(index["key"]) == [dataset.time_field]
     ]
     if options.get("timeseries", {}).get("timeField") == dataset.time_field:
-        found += [int(options[name]) for name in ("expireAfterSeconds",) if name in options]
-    found = [seconds for seconds in found if seconds < _NEVER_S]
-    return min(found, default=None)
+        limits += [int(options[name]) for name in ("expireAfterSeconds",) if name in options]
+    limits = [seconds for seconds in limits if seconds < _NEVER_S]
+    return min(limits, default=None)
 
 
 def whole_days(
@@ -162,21 +162,21 @@ def whole_days(
     """
     if not kept:
         return []
-    first = min((day for one in kept for day in one.before), default=among.since)
-    found = list(day_range(max(first, among.since), among.today))
-    for one in kept:
-        exported = among.exported[one.dataset.name]
-        found = [day for day in found if _is_whole(settings, one, exported, day, ended)]
-    return found
+    first = min((day for dataset in kept for day in dataset.before), default=among.since)
+    days = list(day_range(max(first, among.since), among.today))
+    for dataset_counts in kept:
+        exported = among.exported[dataset_counts.dataset.name]
+        days = [day for day in days if _is_whole(settings, dataset_counts, exported, day, ended)]
+    return days
 
 
-def _is_whole(settings: Settings, one: Kept, exported: ByDay, day: Day, ended: datetime) -> bool:
-    before, after = one.before.get(day, 0), one.after.get(day, 0)
+def _is_whole(settings: Settings, kept: Kept, exported: ByDay, day: Day, ended: datetime) -> bool:
+    before, after = kept.before.get(day, 0), kept.after.get(day, 0)
     if after < before:
         return False
-    expired = one.ttl_s is not None and day.start < ended - timedelta(seconds=one.ttl_s)
+    expired = kept.ttl_s is not None and day.start < ended - timedelta(seconds=kept.ttl_s)
     if day in exported:
         return before >= exported[day] and not (expired and exported[day])
-    if not one.before:
+    if not kept.before:
         return False
     return not expired and day.start >= ended - timedelta(days=settings.hot.mongo)

@@ -124,11 +124,11 @@ def _archive(client: Client, uri: str, archive: Path, *, hold_ttl: bool) -> Load
             _by_tool(tool, uri, archive, own)
         if not own:
             return Loaded()
-        names = list(dict.fromkeys(one.database for one in own))
+        names = list(dict.fromkeys(collection.database for collection in own))
         loaders = {name: Loader(client, name, hold_ttl=hold_ttl) for name in names}
-        for one in own:
-            loaders[one.database].define(one.metadata)
-        wanted = {(one.database, one.name) for one in own}
+        for described in own:
+            loaders[described.database].define(described.metadata)
+        wanted = {(collection.database, collection.name) for collection in own}
         for (database, name), documents in opened.documents():
             if (database, plain_name(name)) in wanted:
                 loaders[database].add(name, documents)
@@ -138,19 +138,19 @@ def _archive(client: Client, uri: str, archive: Path, *, hold_ttl: bool) -> Load
     return loaded
 
 
-def _only_here(client: Client, one: Described) -> bool:
+def _only_here(client: Client, collection: Described) -> bool:
     """A time-series collection, where the dump or the server has no buckets of it.
 
     mongorestore takes the documents for buckets, by the collection's options alone.
     """
-    series = one.metadata.get("options", {}).get("timeseries")
+    series = collection.metadata.get("options", {}).get("timeseries")
     if series is None:
         return False
-    return one.metadata["type"] != "timeseries" or not _has_time_series(client)
+    return collection.metadata["type"] != "timeseries" or not _has_time_series(client)
 
 
 def _has_time_series(client: Client) -> bool:
-    """Tried in a database of its own: versions tell nothing about a stand-in."""
+    """Tried in a database of its own: a stand-in's version does not show it."""
     name = f"lake_probe_{secrets.token_hex(4)}"
     try:
         client[name].create_collection("probe", timeseries={"timeField": "at"})
@@ -173,9 +173,9 @@ def _held(client: Client) -> list[str]:
     for database in client.list_database_names():
         if database in _SERVERS_OWN:
             continue
-        for one in _listed(client, database, "listCollections", 1):
-            name, options = one["name"], one.get("options", {})
-            if one.get("type") == "view" or str(name).startswith("system."):
+        for entry in _listed(client, database, "listCollections", 1):
+            name, options = entry["name"], entry.get("options", {})
+            if entry.get("type") == "view" or str(name).startswith("system."):
                 continue
             if options.get("expireAfterSeconds", NEVER_S) != NEVER_S:
                 client[database].command("collMod", name, expireAfterSeconds="off")
@@ -201,7 +201,7 @@ def _by_tool(tool: str, uri: str, archive: Path, without: Sequence[Described]) -
             "--stopOnError",
             "--maintainInsertionOrder",  # capped collections
             "--bypassDocumentValidation",  # documents older than their validator
-            *(f"--nsExclude={_pattern(one)}" for one in without),
+            *(f"--nsExclude={_pattern(collection)}" for collection in without),
         ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     failed = _FAILED.search(done.stderr)
@@ -214,5 +214,5 @@ def _by_tool(tool: str, uri: str, archive: Path, without: Sequence[Described]) -
         )
 
 
-def _pattern(one: Described) -> str:
-    return f"{one.database}.{one.name}".replace("\\", "\\\\").replace("*", "\\*")
+def _pattern(collection: Described) -> str:
+    return f"{collection.database}.{collection.name}".replace("\\", "\\\\").replace("*", "\\*")

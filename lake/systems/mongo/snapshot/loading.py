@@ -82,15 +82,15 @@ class Loader:
     def add(self, data_name: str, documents: Iterable[bytes]) -> None:
         """Documents of the collection, or of a time-series collection's buckets."""
         name = plain_name(data_name)
-        one = self._collections.get(name)
-        if one is None:
-            one = self._collections.get(data_name)
-        if one is None:
+        collection = self._collections.get(name)
+        if collection is None:
+            collection = self._collections.get(data_name)
+        if collection is None:
             raise BadData("documents of a collection without its metadata", where=data_name)
-        if one.shape is None:
-            self._insert(one, one.name, documents)
+        if collection.shape is None:
+            self._insert(collection, collection.name, documents)
         elif name not in self.loaded.left_out:
-            self._add_series(one, one.shape, documents)
+            self._add_series(collection, collection.shape, documents)
 
     def finish(self) -> Loaded:
         """Indexes and views."""
@@ -115,13 +115,13 @@ class Loader:
 
         Only compressed buckets go where they were, for nothing here unpacks them.
         """
-        found: list[bytes] = []
+        inserted: list[bytes] = []
         for document in documents:
             try:
                 is_measurement = any(
                     name == shape.time_field for _, name, _, _ in elements(document, 0)
                 )
-                found += [document] if is_measurement else measurements(document, shape)
+                inserted += [document] if is_measurement else measurements(document, shape)
             except CompressedError as error:
                 if not collection.keeps_buckets:
                     self._leave_out(collection, error)
@@ -131,7 +131,7 @@ class Loader:
                 raise BadData(
                     "not a time-series bucket", where=self._where(collection.name), found=error
                 ) from error
-        self._insert(collection, collection.name, found)
+        self._insert(collection, collection.name, inserted)
 
     def _leave_out(self, collection: _Collection, why: Exception) -> None:
         self.loaded.left_out.append(collection.name)
@@ -139,10 +139,10 @@ class Loader:
             f"{collection.name} is left out: {why}, which only a real mongod on PATH takes"
         )
 
-    def _insert(self, one: _Collection, name: str, documents: Iterable[bytes]) -> None:
+    def _insert(self, collection: _Collection, name: str, documents: Iterable[bytes]) -> None:
         # Documents may be older than the validator that the collection has now.
-        bypass = None if one.shape else True
-        ordered = bool(one.options.get("capped"))
+        bypass = None if collection.shape else True
+        ordered = bool(collection.options.get("capped"))
         for batch in _batches(documents):
             try:
                 self._database[name].insert_many(
@@ -162,7 +162,7 @@ class Loader:
                 raise Incomplete(
                     "the load was interrupted", where=self._where(name), found=error
                 ) from error
-            self.loaded.documents[one.name] += len(batch)
+            self.loaded.documents[collection.name] += len(batch)
 
     def _index(self, collection: _Collection) -> None:
         for index in collection.indexes:

@@ -116,16 +116,16 @@ def _scoped(plain: dict[str, Any]) -> Code:
 
 
 _READ: dict[frozenset[str], Callable[[dict[str, Any]], Any]] = {
-    frozenset({"$oid"}): lambda one: ObjectId(_text(one, "$oid")),
-    frozenset({"$numberInt"}): lambda one: int(_text(one, "$numberInt")),
-    frozenset({"$numberLong"}): lambda one: Int64(_text(one, "$numberLong")),
-    frozenset({"$numberDouble"}): lambda one: float(_text(one, "$numberDouble")),
-    frozenset({"$numberDecimal"}): lambda one: Decimal128(_text(one, "$numberDecimal")),
+    frozenset({"$oid"}): lambda value: ObjectId(_text(value, "$oid")),
+    frozenset({"$numberInt"}): lambda value: int(_text(value, "$numberInt")),
+    frozenset({"$numberLong"}): lambda value: Int64(_text(value, "$numberLong")),
+    frozenset({"$numberDouble"}): lambda value: float(_text(value, "$numberDouble")),
+    frozenset({"$numberDecimal"}): lambda value: Decimal128(_text(value, "$numberDecimal")),
     frozenset({"$date"}): _date,
     frozenset({"$binary"}): _binary,
     frozenset({"$regularExpression"}): _regex,
     frozenset({"$timestamp"}): _timestamp,
-    frozenset({"$code"}): lambda one: Code(_text(one, "$code")),
+    frozenset({"$code"}): lambda value: Code(_text(value, "$code")),
     frozenset({"$code", "$scope"}): _scoped,
     frozenset({"$minKey"}): _one("$minKey", MinKey()),
     frozenset({"$maxKey"}): _one("$maxKey", MaxKey()),

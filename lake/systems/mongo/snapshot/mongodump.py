@@ -32,7 +32,7 @@ ARCHIVE = "mongodump.archive.gz"
 OF_A_COLLECTION = ".archive.gz"
 _CHUNK = 1 << 20
 _NAME_CHARS = 208
-_TOLD_LINES = 3
+_SHOWN_LINES = 3
 _NAMED = re.compile(r"(^|[&;])authsource=", re.IGNORECASE)
 # Mechanisms whose users are not in any database.
 _EXTERNAL = frozenset({"MONGODB-X509", "MONGODB-AWS", "MONGODB-OIDC", "GSSAPI"})
@@ -40,14 +40,14 @@ _EXTERNAL = frozenset({"MONGODB-X509", "MONGODB-AWS", "MONGODB-OIDC", "GSSAPI"})
 
 def mongodump(wanted: str) -> str | None:
     """Its path, None where our own writer is to be used. Raises ConfigError."""
-    found = shutil.which("mongodump") if wanted != "native" else None
-    if found is None and wanted == "mongodump":
+    program = shutil.which("mongodump") if wanted != "native" else None
+    if program is None and wanted == "mongodump":
         raise ConfigError(
             "mongodump is not on PATH",
             where="[snapshots.mongo] tool",
             remedy='install the MongoDB database tools, or set tool = "native"',
         )
-    return found
+    return program
 
 
 def dump_archive(
@@ -59,7 +59,7 @@ def dump_archive(
 ) -> None:
     """One archive, of the database or of a collection's documents that the question names.
 
-    It is complete only if the program ended well. Raises Incomplete, with what it said.
+    It is complete only if the program ended well. Raises Incomplete, with its output.
     """
     path = file_name(collection) + OF_A_COLLECTION if collection else ARCHIVE
     with scratch_directory() as folder, into.stream(path) as out:
@@ -68,11 +68,11 @@ def dump_archive(
         write_private(config, json.dumps({"uri": _uri(section)}))
         command = [tool, f"--config={config}", "--archive", "--gzip"]
         if collection:
-            requested = folder / "query.json"
-            requested.write_text(
+            query_file = folder / "query.json"
+            query_file.write_text(
                 json_util.dumps(question, json_options=json_util.CANONICAL_JSON_OPTIONS), "utf-8"
             )
-            command += [f"--collection={collection}", f"--queryFile={requested}"]
+            command += [f"--collection={collection}", f"--queryFile={query_file}"]
         errors = folder / "stderr"
         with (
             errors.open("wb") as stderr,
@@ -83,17 +83,17 @@ def dump_archive(
                 while chunk := dumping.stdout.read(_CHUNK):
                     out.write(chunk)
             except BaseException:
-                dumping.kill()  # nobody takes what it writes
+                dumping.kill()  # its output is not read any more
                 raise
             status = dumping.wait()
-        told = errors.read_text(errors="replace").strip().splitlines()
+        messages = errors.read_text(errors="replace").strip().splitlines()
         if status or not out.size:
             raise Incomplete(
                 "mongodump failed",
                 where=tool,
                 expected="exit status 0 and an archive",
-                found=f"{status}, {out.size} bytes: {' '.join(told[-_TOLD_LINES:])}",
-                remedy="see what it says; nothing was stored",
+                found=f"{status}, {out.size} bytes: {' '.join(messages[-_SHOWN_LINES:])}",
+                remedy="see its output; nothing was stored",
             )
 
 
@@ -106,27 +106,27 @@ def _uri(section: MongoSource) -> str:
     parts = urlsplit(section.uri)
     query = parts.query
     with explained(section, "the URI for mongodump"):
-        reported = parse_uri(section.uri.replace("+srv", "", 1), validate=False)
+        parsed = parse_uri(section.uri.replace("+srv", "", 1), validate=False)
     named = bool(_NAMED.search(query))
     if parts.scheme.endswith("+srv") and not named:
         # Its TXT record may name authSource. Where there is no record, mongodump finds none either.
         with suppress(ConfigurationError):
-            reported = parse_uri(section.uri, validate=False)
-    source = _auth_source(reported)
+            parsed = parse_uri(section.uri, validate=False)
+    source = _auth_source(parsed)
     if source and not named:
         query = f"{query}&authSource={quote(source, safe='$')}".lstrip("&")
     return urlunsplit((parts.scheme, parts.netloc, f"/{quote_plus(section.database)}", query, ""))
 
 
-def _auth_source(reported: Mapping[str, Any]) -> str:
-    """As drivers choose it; `told` is the parsed URI, with the options of its TXT record."""
-    mechanism = str(reported["options"].get("authMechanism", "")).upper()
-    arguments, database = reported["options"].get("authSource"), reported["database"]
+def _auth_source(parsed: Mapping[str, Any]) -> str:
+    """As drivers choose it; `parsed` is the parsed URI, with the options of its TXT record."""
+    mechanism = str(parsed["options"].get("authMechanism", "")).upper()
+    configured, database = parsed["options"].get("authSource"), parsed["database"]
     if mechanism in _EXTERNAL:
-        return str(arguments or "$external")
+        return str(configured or "$external")
     if mechanism == "PLAIN":
-        return str(arguments or database or "$external")
-    return str(arguments or database or "admin") if reported["username"] else ""
+        return str(configured or database or "$external")
+    return str(configured or database or "admin") if parsed["username"] else ""
 
 
 def file_name(name: str) -> str:

@@ -8,7 +8,7 @@ collections are dumped (mongo), mongodump itself (mongodump).
 time-series collection lies in `system.buckets.<collection>.bson.gz`, as its buckets. Source:
 https://www.mongodb.com/docs/database-tools/mongodump/
 
-The documents are cut into gzip members of about 4 MiB where their own bytes say so, so that
+The documents are cut into gzip members of about 4 MiB where their own bytes decide, so that
 documents that were added or removed change the members around them only, and the others need
 not be uploaded again. A collection whose `dbHash` is that of the last snapshot is not even read.
 """
@@ -149,7 +149,7 @@ class NativeDump:
     def _hashes(database: Any, names: list[str]) -> dict[str, str]:
         try:
             answer = database.command("dbHash", collections=names)
-        except OperationFailure:  # not every server has it, and not every user may ask
+        except OperationFailure:  # not every server has it, and not every user may run it
             return {}
         return dict(answer.get("collections", {}))
 
@@ -159,7 +159,7 @@ class NativeDump:
     def _metadata(self, job: Job) -> bytes:
         """As mongodump writes it: options, indexes, UUID, name and type."""
         indexes = [] if job.is_view else indexes_of(self._client, self._section, job.name)
-        reported: dict[str, Any] = {
+        content: dict[str, Any] = {
             "indexes": indexes,
             "collectionName": job.name,
             "type": "timeseries"
@@ -167,9 +167,9 @@ class NativeDump:
             else str(job.listing.get("type", "collection")),
         }
         if "uuid" in job.listing.get("info", {}):
-            reported["uuid"] = job.listing["info"]["uuid"].hex()
-        reported["options"] = job.listing.get("options", {})
-        return gzip.compress(dumps(reported), _LEVEL, mtime=0)
+            content["uuid"] = job.listing["info"]["uuid"].hex()
+        content["options"] = job.listing.get("options", {})
+        return gzip.compress(dumps(content), _LEVEL, mtime=0)
 
     def _documents(self, job: Job, path: str) -> tuple[int, str]:
         """Streams the collection; the same documents give the same bytes. Their number and MD5."""
@@ -211,7 +211,7 @@ class NativeDump:
             job.name, codec_options=CodecOptions(document_class=RawBSONDocument)
         )
         order = [("$natural", 1)] if job.has_natural_order else [("_id", 1)]
-        # The cursor hands out bytes, whatever its type says.
+        # The cursor returns bytes, whatever its type.
         cursor: Any = collection.find_raw_batches(job.question, sort=order, allow_disk_use=True)
         with cursor:
             yield from cursor
@@ -233,7 +233,7 @@ class _Counting:
 
 
 class _Cutter:
-    """Cuts a stream of documents behind those whose own bytes say so.
+    """Cuts a stream of documents behind those whose own bytes decide it.
 
     The chance grows with a document's size, so that members have the same size on average,
     whatever the documents' size.

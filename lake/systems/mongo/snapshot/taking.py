@@ -75,7 +75,7 @@ class MongoSnapshotter:
         details["documents_by_day"] = _texts(before)
         if self._scope == "day":
             window = {"start": day.start.isoformat(), "end": day.end.isoformat()}
-            whole = [one for one in whole if one == day]
+            whole = [whole_day for whole_day in whole if whole_day == day]
         return Taken({"name": "MongoDB", "version": version}, window, counts, details, whole)
 
     def close(self) -> None:
@@ -129,40 +129,42 @@ class MongoSnapshotter:
         with explained(self._section, "its collections"):
             # pymongo's list_collections decodes dates strictly; definitions may have any date.
             command = {"listCollections": 1, "cursor": {}}
-            found = [dict(one) for one in database.cursor_command(command, codec_options=PLAIN)]
-        named = sorted(found, key=lambda one: str(one["name"]))
+            entries = [
+                dict(entry) for entry in database.cursor_command(command, codec_options=PLAIN)
+            ]
+        named = sorted(entries, key=lambda entry: str(entry["name"]))
         # The definitions of views are in their own metadata; buckets are read as measurements.
         return [
-            Job(one)
-            for one in named
-            if one["name"] == STORED_FUNCTIONS or not str(one["name"]).startswith("system.")
+            Job(entry)
+            for entry in named
+            if entry["name"] == STORED_FUNCTIONS or not str(entry["name"]).startswith("system.")
         ]
 
     def _jobs_of(self, day: Day) -> list[Job]:
         """The collections that datasets name. Raises ConfigError where there is none, Missing."""
-        requested: dict[str, list[dict[str, Any]]] = {}
+        queries: dict[str, list[dict[str, Any]]] = {}
         for dataset in self._settings.dataset:
             if isinstance(dataset, MongoDataset):
-                questions = requested.setdefault(dataset.collection, [])
+                questions = queries.setdefault(dataset.collection, [])
                 questions += [of_day(dataset, day)]
-        if not requested:
+        if not queries:
             raise ConfigError(
                 "no collection has documents of a day",
                 where='[snapshots.mongo] scope = "day"',
-                expected='a [[dataset]] with source = "mongo", whose time_field tells the day',
+                expected='a [[dataset]] with source = "mongo", whose time_field gives the day',
                 remedy='add one, or set scope = "full"',
             )
-        for name in requested:
+        for name in queries:
             require_collection(self._client, self._section, name)
         return [
-            Job(job.listing, requested[job.name][0] if len(requested[job.name]) == 1 else
-                {"$or": requested[job.name]})
+            Job(job.listing, queries[job.name][0] if len(queries[job.name]) == 1 else
+                {"$or": queries[job.name]})
             for job in self._jobs()
-            if job.name in requested
+            if job.name in queries
         ]  # fmt: skip
 
     def _dump_by_tool(self, tool: str, jobs: list[Job], into: Collector) -> dict[str, Any]:
-        """Counted before and after: mongodump itself tells nothing, and writes may go on."""
+        """Counted before and after: mongodump itself reports no count, and writes may go on."""
         before = self._counts(jobs)
         for job in jobs if self._scope == "day" else [None]:
             if job is None:

@@ -72,20 +72,20 @@ def matrix(answer: Answer, window: Window, *, clip: bool = False) -> Matrix:
     and −0; every NaN is the same. Raises TransientError where the body broke off, BadData
     where it is no matrix, or has other times than the window's steps, each series' ascending.
     """
-    found = _scanned(answer.content, window, clip=clip)
-    if found is None:
+    scanned = _scanned(answer.content, window, clip=clip)
+    if scanned is None:
         envelope = answer.json()
         if isinstance(envelope, dict) and envelope.get("status") == "error":
             return Matrix(envelope, [], np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0))
-        found = _scanned(_compacted(envelope), window, clip=clip)
-    if found is None:
+        scanned = _scanned(_compacted(envelope), window, clip=clip)
+    if scanned is None:
         raise BadData(
             "not an answer to a range query",
             where=answer.url,
             expected="series with metric, values, histograms; numbers as samples",
             found=shortened(answer.content[:2000].decode(errors="replace")),
         )
-    return found
+    return scanned
 
 
 def _scanned(body: bytes, window: Window, *, clip: bool) -> Matrix | None:
@@ -133,7 +133,7 @@ def _doubles(
 
 def _refuse_times(body: bytes, end: int, window: Window) -> None:
     raise BadData(
-        "an answer with other times than those asked for",
+        "an answer with other times than those requested",
         expected=f"{window.steps} steps of {window.step_ms} ms from {window.start_ms} on",
         found=shortened(body[max(0, end - 60) : end + 1].decode(errors="replace")),
         remedy="turn off whatever aligns queries with their step in front of the server",
@@ -146,9 +146,9 @@ def _compacted(envelope: Any) -> bytes:
     if isinstance(data, dict) and isinstance(data.get("result"), list):
         order = ("metric", "values", "histograms")
         result = [
-            {key: one[key] for key in order if one.get(key) or key == "metric"}
-            for one in data["result"]
-            if isinstance(one, dict) and "metric" in one
+            {key: series[key] for key in order if series.get(key) or key == "metric"}
+            for series in data["result"]
+            if isinstance(series, dict) and "metric" in series
         ]
         if len(result) == len(data["result"]):
             envelope = {**envelope, "data": {**data, "result": result}}
@@ -164,14 +164,14 @@ def _with_histograms(
     ends = np.cumsum(floats.rows)
     for (begin, stop), end, count in zip(texts, ends, floats.rows, strict=True):
         own = np.arange(end - count, end)
-        found = _histograms_in(body[begin:stop], window, clip=clip) if stop else []
-        steps = np.array([step for step, _ in found], np.int32)
+        histograms = _histograms_in(body[begin:stop], window, clip=clip) if stop else []
+        steps = np.array([step for step, _ in histograms], np.int32)
         both = np.concatenate([floats.step_of[own], steps])
         order = np.argsort(both, kind="stable")
         if (np.diff(both[order]) <= 0).any():
             raise BadData("two samples of a series at one time", found=shortened(str(texts)))
-        sources.append(np.concatenate([own, np.full(len(found), len(floats.values))])[order])
-        entries += [None if at < count else found[at - count][1] for at in order.tolist()]
+        sources.append(np.concatenate([own, np.full(len(histograms), len(floats.values))])[order])
+        entries += [None if at < count else histograms[at - count][1] for at in order.tolist()]
         step_of.append(both[order])
         rows.append(len(both))
     values = np.append(floats.values, np.nan)[np.concatenate(sources)]
@@ -190,15 +190,15 @@ def _histograms_in(text: bytes, window: Window, *, clip: bool) -> list[tuple[int
         ]
     except (ValueError, KeyError, TypeError) as error:
         raise BadData("histograms that can't be read", found=shortened(str(error))) from error
-    found = []
+    histograms = []
     for at_ms, entry in entries:
         step, off = divmod(at_ms - window.start_ms, window.step_ms)
         if off or not 0 <= step < window.steps:
             if clip and step < 0:
                 continue
             _refuse_times(str(at_ms).encode(), 60, window)
-        found.append((step, entry))
-    return found
+        histograms.append((step, entry))
+    return histograms
 
 
 def _histogram(entry: dict[str, Any]) -> dict[str, Any]:

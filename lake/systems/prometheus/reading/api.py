@@ -1,4 +1,4 @@
-"""The questions that the HTTP API is asked, and whether an answer may be believed.
+"""Requests to the HTTP API, and the checks of its answers.
 
 Belongs here: paths, parameters, envelopes, warnings, asking again for less.
 Does not: samples (answer), cutting a day by plan (plan).
@@ -31,7 +31,7 @@ from lake.systems.prometheus.reading.promql import (
 )
 
 _LOG = logging.getLogger(__name__)
-_MOST_BYTES = 16 << 20  # a larger answer is asked for in pieces
+_MOST_BYTES = 16 << 20  # a larger answer is requested in pieces
 _MOST_LISTED_BYTES = 1 << 20
 _PIECES = 4  # of what is too much, by label
 _MOST_CUTS = 8  # by one label after the other, even if a server lists the same ones again
@@ -44,11 +44,11 @@ _TERMS = 20  # of a sum over metrics
 # A store of Thanos that is away must be an error, its replicas are one, and downsampled
 # blocks are no samples; other servers pass over these parameters.
 _THANOS = {"partial_response": "false", "dedup": "true", "max_source_resolution": "0s"}
-# VictoriaMetrics' cluster, too, can be asked for an error instead.
+# VictoriaMetrics' cluster, too, returns an error instead on request.
 _WHOLE = {**_THANOS, "deny_partial_response": "1"}
 # Caches in front of Thanos and Mimir may hold an answer from before late samples came.
 _FRESH = {"Cache-Control": "no-store"}
-# The engine's remarks on a query; whatever else is a warning says that data is missing.
+# The engine's remarks on a query; any other warning means that data is missing.
 _REMARKS = ("PromQL info:", "PromQL warning:")
 
 # In the words of Mimir, Cortex, VictoriaMetrics and proxies: the query is right, but too large.
@@ -67,7 +67,7 @@ class Questions:
         self.tally = Tally()
         self.remarks: set[str] = set()
         self.stores = 0
-        """How many stores Thanos knew when it was last asked."""
+        """Number of Thanos' stores at the last request."""
 
     def in_parts(self, window: Window, ask: Callable[[Window], Result]) -> list[Result]:
         """The answers for a window, halved as long as the server or we can't bear it."""
@@ -108,14 +108,16 @@ class Questions:
         if parts:
             covered = (self.covered(part.query, window, ask, cuts=cuts - 1) for part in parts)
             return [answer for answers in covered for answer in answers]
-        # What no label tells apart now, none will in less time.
-        return [one for half in window.halves() for one in self.covered(query, half, ask, cuts=0)]
+        # What no label separates now, none will in less time.
+        return [
+            result for half in window.halves() for result in self.covered(query, half, ask, cuts=0)
+        ]
 
     def check_splittable(self) -> None:
         """Raises Refused where parts of a day would not add up."""
         if not splittable(self._dataset.query):
             raise Refused(
-                "a query with @ start() or @ end() can't be asked in parts, but has to be",
+                "a query with @ start() or @ end() can't be split in parts, but has to be",
                 where=self._where,
                 found=self._dataset.query,
                 remedy="name the time itself, or choose a larger step",
@@ -172,16 +174,18 @@ class Questions:
             query = f"count by (__name__) (last_over_time({over(part, self._dataset.query)}))"
             return self._result(self._instant(query, part.end_ms), "vector")
 
-        found = {
+        stored_names = {
             series["metric"].get("__name__", "")
             for answer in self.in_parts(day, names)
             for series in answer
         }
         # One metric a term: without its name, which the function drops, series could be equal.
-        selectors = sorted({of_metrics(self._dataset.query, [name]) for name in found})
+        selectors = sorted({of_metrics(self._dataset.query, [name]) for name in stored_names})
 
         def ask(part: Window, group: list[str]) -> int:
-            terms = [f"(sum(count_over_time({over(part, one)})) or vector(0))" for one in group]
+            terms = [
+                f"(sum(count_over_time({over(part, selector)})) or vector(0))" for selector in group
+            ]
             return self._sum(self._instant(" + ".join(terms), part.end_ms))
 
         groups = [selectors[i : i + _TERMS] for i in range(0, len(selectors), _TERMS)]
@@ -195,11 +199,9 @@ class Questions:
         if len(windows) > 1:
             self.check_splittable()
         series = [
-            found for window in windows for answer in self._counted(window) for found in answer
+            sample for window in windows for answer in self._counted(window) for sample in answer
         ]
-        return sum(
-            int(float(value)) for series_item in series for _, value in series_item["values"]
-        )
+        return sum(int(float(value)) for entry in series for _, value in entry["values"])
 
     def _counted(self, window: Window) -> list[list[dict[str, Any]]]:
         """Counts of each step: by time where that will do, so that no shard of ours is in them."""
@@ -222,7 +224,7 @@ class Questions:
             if not (_less_may_help(error) and is_selector(self._dataset.query)):
                 raise
             return self._sizes_one_by_one(looks)
-        return _largest(found for answer in answers for found in answer)
+        return _largest(sample for answer in answers for sample in answer)
 
     def _sizes_one_by_one(self, looks: Window) -> dict[str, int]:
         """The same of a server that can't count all of them at once."""
@@ -262,7 +264,7 @@ class Questions:
         return self._listed(f"label/{name_in_path(label)}/values", query, window)
 
     def seen_labels(self, day: Window) -> set[str] | None:
-        """The names of the labels that some step of the day has, if the server can tell.
+        """The names of the labels that some step of the day has, if the server can list them.
 
         It lists those of neighbouring days, too: each must be seen, in a few series, at one of
         three times or else in a count of all steps.
@@ -273,10 +275,10 @@ class Questions:
         try:
             left = set(self._listed("labels", query, day)) - {"__name__"}
             noon = Window(day.start_ms + day.steps // 2 * day.step_ms, 1, day.step_ms)
-            # Some series of each metric tell most. To ask for all that have a label is dear
+            # Some series of each metric show most. To list all that have a label is dear
             # where it has a million values.
             some = self._result(self.matrix(f"topk by (__name__) (2, {query}\n)", noon), "matrix")
-            seen = {name for one in some for name in one["metric"]} & left
+            seen = {name for series in some for name in series["metric"]} & left
             left -= seen
             for step in (day.steps // 2, 0, day.steps - 1):
                 if not left:
@@ -286,8 +288,8 @@ class Questions:
                     f'label_replace(count({_having(query, name)}),"name",{replacement(name)},"","")'
                     for name in sorted(left)
                 ]
-                found = self._result(self.matrix(" or ".join(terms), at), "matrix")
-                names = {one["metric"]["name"] for one in found}
+                vector = self._result(self.matrix(" or ".join(terms), at), "matrix")
+                names = {sample["metric"]["name"] for sample in vector}
                 seen, left = seen | names, left - names
             for name in sorted(left):
                 for part in day.parts(MAX_STEPS):
@@ -312,7 +314,7 @@ class Questions:
         answer = self._ask(
             f"/api/v1/{path}",
             params,
-            # Values are told to GET alone.
+            # Only GET returns values.
             form=path == "labels" and len(query) > _LONGEST_URL,
             max_bytes=max_bytes,
             attempts_if_slow=2,
@@ -320,17 +322,17 @@ class Questions:
         return [str(name) for name in self.checked(answer.json())["data"] or ()]
 
     def check_stores(self, start_ms: int, end_ms: int) -> None:
-        """Raises TransientError where a Thanos store that should know the time is away."""
+        """Raises TransientError where a Thanos store that should cover the time is away."""
         try:
             answer = self._ask("/api/v1/stores", {}, attempts_if_slow=2).json()
         except (Refused, BadData):  # only Thanos has this list
             _LOG.debug("%s: no list of stores", self._dataset.name)
-            found = []
+            listed = []
         else:
-            found = stores.listed(answer)
-        self.stores = len(found)
-        stores.require(found, self._min_stores, self._where)
-        stores.refuse_holes(found, start_ms, end_ms)
+            listed = stores.listed(answer)
+        self.stores = len(listed)
+        stores.require(listed, self._min_stores, self._where)
+        stores.refuse_holes(listed, start_ms, end_ms)
 
     def checked(self, envelope: Any) -> dict[str, Any]:
         """A successful and whole answer. Raises BadData, Refused, TransientError."""
@@ -375,23 +377,23 @@ class Questions:
         return self._result(answer, "matrix")
 
     def _sum(self, answer: Answer) -> int:
-        return sum(int(float(one["value"][1])) for one in self._result(answer, "vector"))
+        return sum(int(float(sample["value"][1])) for sample in self._result(answer, "vector"))
 
     def _result(self, answer: Answer, kind: str) -> list[dict[str, Any]]:
         data = self.checked(answer.json())["data"]
         if not isinstance(data, dict) or data.get("resultType") != kind:
             raise BadData(
-                "not the kind of answer that was asked for",
+                "not the kind of answer that was requested",
                 where=self._where,
                 expected=f"a {kind}",
                 found=shortened(repr(data)),
             )
-        found: list[dict[str, Any]] = data["result"]
-        return found
+        result: list[dict[str, Any]] = data["result"]
+        return result
 
     def _ask(self, path: str, params: Params, *, form: bool = False, **options: Any) -> Answer:
         ask = self._http.post if form else self._http.get
-        # Answers that were cut short within their framing are no JSON: asked for again.
+        # Answers that were cut short within their framing are no JSON: requested again.
         options.setdefault("check", Answer.json)
         try:
             return ask(path, params, headers=_FRESH, tally=self.tally, **options)
@@ -436,7 +438,7 @@ def _seconds(ms: int) -> str:
 
 
 def _message(text: str) -> str:
-    """What the server says in an error's body."""
+    """The server's message in an error's body."""
     try:
         message = json.loads(text)["error"]
     except (ValueError, KeyError, TypeError):

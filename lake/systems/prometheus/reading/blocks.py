@@ -150,7 +150,7 @@ class _Coded:
         return len(self.block.ts_ms)
 
     def cut(self, rows: int) -> tuple[_Coded, _Coded]:
-        """The first so many rows, and the others; a series may be in both."""
+        """The first `rows` rows, and the others; a series may be in both."""
         ends = np.cumsum(self.block.rows)
         last = int(np.searchsorted(ends, rows))
         both = self._part(slice(0, last + 1), slice(0, rows))
@@ -183,10 +183,10 @@ def _measured(pieces: list[_Coded]) -> dict[str, pa.Array]:
     values = np.concatenate([piece.block.values for piece in pieces])
     size = len(values)
     missing = np.isnan(values)
-    found: dict[str, pa.Array] = {}
+    columns: dict[str, pa.Array] = {}
     if not missing.any():
-        found["value"] = pa.array(values)
-        found["nan"] = pa.nulls(size, _CODED)
+        columns["value"] = pa.array(values)
+        columns["nan"] = pa.nulls(size, _CODED)
     else:
         codes = np.full(size, _NAN_CODE, np.int32)
         start = 0
@@ -194,11 +194,11 @@ def _measured(pieces: list[_Coded]) -> dict[str, pa.Array]:
             if piece.block.stale is not None:
                 codes[start : start + piece.size][piece.block.stale] = _STALE_CODE
             start += piece.size
-        found["value"] = pa.array(values, mask=missing)
-        found["nan"] = pa.DictionaryArray.from_arrays(pa.array(codes, mask=~missing), _NANS)
+        columns["value"] = pa.array(values, mask=missing)
+        columns["nan"] = pa.DictionaryArray.from_arrays(pa.array(codes, mask=~missing), _NANS)
     if all(piece.block.histograms is None for piece in pieces):
-        found["histogram"] = pa.nulls(size, HISTOGRAM_TYPE)
-        return found
+        columns["histogram"] = pa.nulls(size, HISTOGRAM_TYPE)
+        return columns
     histograms = pa.concat_arrays(
         [
             pa.nulls(piece.size, HISTOGRAM_TYPE)
@@ -208,16 +208,16 @@ def _measured(pieces: list[_Coded]) -> dict[str, pa.Array]:
         ]
     )
     has_none = histograms.is_null().to_numpy(zero_copy_only=False)
-    nan = found["nan"]
+    nan = columns["nan"]
     codes = nan.indices.fill_null(-1).to_numpy()
     indices = pa.array(codes, mask=(codes < 0) | ~has_none)
-    found["nan"] = pa.DictionaryArray.from_arrays(indices, _NANS)
-    found["histogram"] = histograms
-    return found
+    columns["nan"] = pa.DictionaryArray.from_arrays(indices, _NANS)
+    columns["histogram"] = histograms
+    return columns
 
 
 def _repeated_maps(maps: pa.Array, rows: npt.NDArray[np.int64], size: int) -> pa.Array:
-    """Each as often as its number says."""
+    """Each repeated by its number."""
     if len(maps.keys) == 0:
         return pa.MapArray.from_arrays(np.zeros(size + 1, np.int32), maps.keys, maps.items)
     return maps.take(pa.array(np.arange(len(maps)).repeat(rows)))

@@ -3,7 +3,7 @@
 Belongs here: by which label, and which of its values go together.
 Does not: when a selector has to be cut (reader, api), time.
 
-By metric name where there are several, else by the label that tells most series apart.
+By metric name where there are several, else by the label that separates most series.
 Whatever the listed values are, the last piece takes all others and the label's absence: the
 cover is disjoint and complete even where the list is neither fresh nor whole.
 """
@@ -32,7 +32,7 @@ _ENDINGS = ("[0-3]", "[4-7]", "[89]", "[a-f]", "[g-z]")  # of values that are to
 
 
 class Labels(Protocol):
-    """What a server tells about the series of a selector in a window."""
+    """What a server reports of the series of a selector in a window."""
 
     def label_names(self, query: str, window: Window) -> list[str]:
         """Perhaps a few too many."""
@@ -53,7 +53,7 @@ class Piece:
 
 
 def pieces(labels: Labels, whole: Piece, window: Window, most_series: int) -> list[Piece]:
-    """The selector in pieces of about so many series; empty where no label tells any apart.
+    """The selector in pieces of about `most_series` series; empty where no label separates any.
 
     Pieces are at least two.
     """
@@ -139,4 +139,4 @@ def _by_ending(whole: Piece, label: str) -> list[Piece]:
     by_ending = [matching(label, f"(?s:.*){ending}{after}") for ending in _ENDINGS]
     others = matching(label, f"(?s:.*)[0-9a-z]{after}", but=True)
     each = max(1, whole.series // len(_ENDINGS))
-    return [Piece(narrowed(whole.query, one), each) for one in [*by_ending, others]]
+    return [Piece(narrowed(whole.query, ending), each) for ending in [*by_ending, others]]

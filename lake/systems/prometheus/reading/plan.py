@@ -1,7 +1,7 @@
 """A day and a query cut into requests of a bearable size.
 
 Belongs here: steps, windows, shards of metrics.
-Does not: HTTP, PromQL's text (promql), which labels a server knows (narrowing).
+Does not: HTTP, PromQL's text (promql), which labels a server has (narrowing).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lake.systems.prometheus.reading.promql import is_selector, of_metrics
 
 MAX_STEPS = 11_000  # more a request is a 400
 _TARGET_SAMPLES = 150_000  # about 4 MB of JSON
-_LABELS_AS_SAMPLES = 14  # a series' labels are about as long as so many samples
+_LABELS_AS_SAMPLES = 14  # a series' labels are about as long as this number of samples
 _MAX_NAMES = 64
 
 
@@ -35,7 +35,7 @@ class Window:
         return self.start_ms + (self.steps - 1) * self.step_ms
 
     def parts(self, most_steps: int) -> Iterator[Self]:
-        """The same steps in windows of at most so many."""
+        """The same steps in windows of at most `most_steps`."""
         for done in range(0, self.steps, most_steps):
             yield type(self)(
                 self.start_ms + done * self.step_ms,
@@ -66,7 +66,7 @@ def shards(query: str, series_by_metric: Mapping[str, int], samples_each: int) -
     """Groups of metrics in the order of their series' ids, each of a bearable size.
 
     `series_by_metric` holds every metric's name and about how many series it has, each with
-    so many samples in the longest window; series without a name are asked for, too.
+    this number of samples in the longest window; series without a name are requested, too.
     A query that is no selector stays whole.
     """
     if not is_selector(query):
@@ -83,12 +83,12 @@ def shards(query: str, series_by_metric: Mapping[str, int], samples_each: int) -
 
 
 def bearable_series(samples_each: int) -> int:
-    """How many series one answer may have, each with so many samples."""
+    """Number of series that one answer may have, each with `samples_each` samples."""
     return max(1, _TARGET_SAMPLES // (samples_each + _LABELS_AS_SAMPLES))
 
 
 def windows(day: Window, series: int, longest: int, samples_each: int) -> list[Window]:
-    """The day in parts of at most `longest` steps, each of a bearable size for so many series.
+    """The day in parts of at most `longest` steps, each of a bounded size for `series` series.
 
     `samples_each` is how many samples a series has in the longest.
     """

@@ -1,4 +1,4 @@
-"""PromQL as text: what a selector says, and how names, values and selectors are written.
+"""PromQL as text: a selector's content, and how names, values and selectors are written.
 
 Belongs here: quoting, escaping, the grammar of `metric{label="value", …}`, matchers that narrow
 a selector. Does not: requests, any other expression's grammar.
@@ -118,15 +118,18 @@ def _matchers(query: str) -> list[str] | None:
     quoted name is a matcher like others.
     """
     try:
-        found = matchers(query)
+        parsed = matchers(query)
     except NoSelector:
         return None
-    held = [f"{name_of(one.name)}{one.operator}{quoted(one.value)}" for one in found]
+    held = [
+        f"{name_of(condition.name)}{condition.operator}{quoted(condition.value)}"
+        for condition in parsed
+    ]
     return held or None
 
 
 class NoSelector(ValueError):
-    """The query is something else than one vector selector; the text says what was found."""
+    """The query is something else than one vector selector; the text is what was found."""
 
 
 @dataclass(frozen=True)
@@ -144,23 +147,23 @@ def matchers(query: str) -> tuple[Matcher, ...]:
     Raises NoSelector for anything else, `offset`, `@` and ranges included.
     """
     text = _Text(query)
-    found: list[Matcher] = []
+    parsed: list[Matcher] = []
     if name := text.taken(_METRIC):
         if name.lower() in _NUMBERS:
             raise NoSelector(f"a number: {name}")
-        found.append(Matcher(NAME, "=", name))
+        parsed.append(Matcher(NAME, "=", name))
     braces = text.skipped("{")
     if braces:
-        found += _in_braces(text)
+        parsed += _in_braces(text)
     if not name and not braces:
         raise NoSelector(f"no metric and no {{ at the beginning of {query!r}")
     if not text.at_end:
         raise NoSelector(f"more than a selector, from {text.rest!r} on")
-    return tuple(found)
+    return tuple(parsed)
 
 
 def _in_braces(text: _Text) -> list[Matcher]:
-    found = []
+    parsed = []
     while not text.skipped("}"):
         quoted = text.string()
         name = text.taken(_LABEL) if quoted is None else quoted
@@ -171,16 +174,16 @@ def _in_braces(text: _Text) -> list[Matcher]:
             value = text.string()
             if value is None:
                 raise NoSelector(f"no quoted value at {text.rest!r}")
-            found.append(Matcher(name, operator, value))
+            parsed.append(Matcher(name, operator, value))
         elif quoted is not None:
-            found.append(Matcher(NAME, "=", quoted))  # {"metric.name", …}
+            parsed.append(Matcher(NAME, "=", quoted))  # {"metric.name", …}
         else:
             raise NoSelector(f"no =, !=, =~ or !~ at {text.rest!r}")
         if not text.skipped(","):
             if text.skipped("}"):
                 break
             raise NoSelector(f"neither , nor }} at {text.rest!r}")
-    return found
+    return parsed
 
 
 class _Text:
@@ -261,4 +264,4 @@ def _meant(escape: re.Match[bytes]) -> bytes:
             return chr(int(short or long, 16)).encode()
     except (ValueError, OverflowError):  # over 255, over U+10FFFF, half a surrogate pair
         pass
-    raise NoSelector(f"an escape that PromQL does not know: {escape[0].decode()!r}")
+    raise NoSelector(f"an escape that PromQL does not have: {escape[0].decode()!r}")

@@ -1,11 +1,11 @@
-"""A day by PromQL: asked shard by shard, written while the next ones are on their way.
+"""A day by PromQL: requested shard by shard, written while the next answers arrive.
 
-Belongs here: what is asked, in which order, how much at a time.
+Belongs here: the requests, their order and size.
 Does not: how a question is put (api), what becomes of an answer (runs, blocks).
 
 Shards come in the order of their series' ids, so the rows of one can be written as soon as
 all its answers are there. That takes the table's columns to be known before: where the
-server can't tell its labels' names, every answer is there before the first row is written.
+server can't list its labels' names, every answer is there before the first row is written.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from lake.systems.prometheus.reading.runs import Room, Runs
 
 _LOG = logging.getLogger(__name__)
 _LOOK_BACK_MS = 3_600_000  # names of a day's first steps may be older; the default is 5 min
-_RAW_SAMPLES_A_DAY = 5760  # a guess: one each 15 s; a denser series is halved when asked for
+_RAW_SAMPLES_A_DAY = 5760  # a guess: one each 15 s; a denser series is halved when requested
 _ROOM = 24 << 20  # bytes of answers that wait in memory; what is more waits in files
-_AHEAD = 3  # answers that are asked for or wait, for each request that may run
+_AHEAD = 3  # answers that are requested or wait, for each request that may run
 _MOST_CUTS = 6  # by one label after the other, before the server has refused anything
 
 
 @dataclass
 class _Shard:
-    """What is asked for, and the answers as they come."""
+    """The requests, and the answers as they arrive."""
 
     runs: Runs
-    asked: list[Future[None]]
+    futures: list[Future[None]]
 
 
 class PromqlDay:
@@ -67,22 +67,24 @@ class PromqlDay:
             names = None if self._raw else self._questions.seen_labels(self._day)
             planned = self._planned()
             if names is None:
-                _LOG.info("all answers are waited for: only they tell the labels' names")
-                shards = [self._asked(pool, *one) for one in planned]
+                _LOG.info("waiting for all answers: only they have the labels' names")
+                shards = [self._requested(pool, *shard) for shard in planned]
                 for shard in shards:
                     _wait(shard)
                 names = {name for shard in shards for name in shard.runs.names}
-                arguments = self._blocks_of(iter(shards))
+                blocks = self._blocks_of(iter(shards))
             else:
-                arguments = self._blocks_of(self._asked_ahead(pool, planned, _AHEAD * max_parallel))
+                blocks = self._blocks_of(
+                    self._requested_ahead(pool, planned, _AHEAD * max_parallel)
+                )
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
         table = SampleTable(label_columns(names))
-        return table, table.batches(_closing(arguments, pool))
+        return table, table.batches(_closing(blocks, pool))
 
     def _planned(self) -> Iterator[tuple[Piece, int]]:
-        """Shards in the order of their ids, and how many steps may be asked for at once."""
+        """Shards in the order of their ids, and how many steps one request may have."""
         sizes = self._questions.sizes(self._day)
         if promql.is_selector(self._query):
             day = self._day
@@ -96,7 +98,7 @@ class PromqlDay:
         return iter([(Piece(shard.query, shard.series), longest) for shard in shards])
 
     def _longest(self) -> tuple[int, int]:
-        """Steps of the longest window that may be asked for; samples that a series has in it."""
+        """Steps of the longest window of one request; samples that a series has in it."""
         if self._raw:
             return self._day.steps, _RAW_SAMPLES_A_DAY
         steps = min(self._day.steps, plan.MAX_STEPS)
@@ -123,15 +125,15 @@ class PromqlDay:
         for part in parts:
             yield from self._narrow(part, most, cuts - 1)
 
-    def _asked(self, pool: ThreadPoolExecutor, shard: Piece, longest: int) -> _Shard:
+    def _requested(self, pool: ThreadPoolExecutor, shard: Piece, longest: int) -> _Shard:
         runs = Runs(self._scratch, self._room)
         requests = self._requests(shard, longest)
         return _Shard(runs, [pool.submit(self._fetch, runs, *request) for request in requests])
 
-    def _asked_ahead(
+    def _requested_ahead(
         self, pool: ThreadPoolExecutor, planned: Iterator[tuple[Piece, int]], most: int
     ) -> Iterator[_Shard]:
-        """Shards in their order; behind the one that is given others are asked for already."""
+        """Shards in their order; behind the one that is returned others are requested already."""
         ahead: deque[_Shard] = deque()
         waiting = 0
         more = True
@@ -140,10 +142,10 @@ class PromqlDay:
                 planned_next = next(planned, None)
                 more = planned_next is not None
                 if planned_next is not None:
-                    ahead.append(self._asked(pool, *planned_next))
-                    waiting += len(ahead[-1].asked)
+                    ahead.append(self._requested(pool, *planned_next))
+                    waiting += len(ahead[-1].futures)
             if ahead:
-                waiting -= len(ahead[0].asked)
+                waiting -= len(ahead[0].futures)
                 yield ahead.popleft()
 
     def _fetch(self, runs: Runs, query: str, window: plan.Window) -> None:
@@ -154,7 +156,7 @@ class PromqlDay:
         results: list[Matrix] = []
 
         def parse(answer: Answer) -> None:
-            """Within the attempt: an answer that was cut short is asked for again."""
+            """Within the attempt: an answer that was cut short is requested again."""
             results[:] = [matrix(answer, window, clip=self._raw)]
 
         ask(query, window, check=parse)
@@ -171,9 +173,9 @@ class PromqlDay:
 
 
 def _wait(shard: _Shard) -> None:
-    for future in shard.asked:
+    for future in shard.futures:
         future.result()
-    shard.asked.clear()
+    shard.futures.clear()
 
 
 def _closing(blocks: Iterator[Block], pool: ThreadPoolExecutor) -> Iterator[Block]:

@@ -38,7 +38,7 @@ _HOW: dict[str, dict[str, Any]] = {
 class PrometheusReader:
     """Days of Prometheus, Thanos Query or Mimir.
 
-    `mode = "range"` asks range queries; `mode = "raw"` the stored samples: by remote read, or
+    `mode = "range"` sends range queries; `mode = "raw"` the stored samples: by remote read, or
     where there is none by range vectors, which leave stale markers out.
     """
 
@@ -52,7 +52,7 @@ class PrometheusReader:
 
     @contextmanager
     def read(self, dataset: Dataset, day: Day, scratch: Path) -> Iterator[TableStream]:
-        """All samples of the day, asked for while they are taken; `scratch` holds what waits."""
+        """All samples of the day, requested while they are taken; `scratch` holds what waits."""
         dataset = _checked(dataset)
         questions = Questions(self._http, dataset, self._min_stores)
         questions.check_stores(day.start_ms, day.end_ms)
@@ -94,7 +94,7 @@ class PrometheusReader:
         if dataset.mode == "raw":
             from lake.systems.prometheus.reading import remote_read  # noqa: PLC0415  as below
 
-            try:  # first, for it tells at once where a query is no selector
+            try:  # first, for it fails at once where a query is no selector
                 stale = remote_read.stale_markers(self._http, questions, dataset, day)
             except remote_read.Unavailable:
                 return Count(questions.stored(window), _COUNTED)

@@ -43,7 +43,7 @@ class Room:
         self._lock = Lock()
 
     def take(self, size: int) -> bool:
-        """Whether so many bytes were free; they are taken then."""
+        """Whether this number of bytes was free; they are taken then."""
         with self._lock:
             if size > self._left:
                 return False
@@ -128,14 +128,14 @@ class Runs:
         known = self._known
         ids = np.empty(len(labels), np.int64)
         for at, text in enumerate(labels):
-            one = known.get(text)
-            if one is None:
+            identifier = known.get(text)
+            if identifier is None:
                 parsed = json.loads(text)
                 self.names.update(parsed)
-                one = series_id(parsed, parsed.get(_NAME, ""))
+                identifier = series_id(parsed, parsed.get(_NAME, ""))
                 if len(known) < _MOST_KNOWN:
-                    known[text] = one
-            ids[at] = one
+                    known[text] = identifier
+            ids[at] = identifier
         return ids
 
     def _to_file(self, run: _Run) -> None:
@@ -183,9 +183,9 @@ class Runs:
             rows[here] = np.diff(ends, prepend=begin)
             needed = here if first_of is None else np.intersect1d(here, first_of)
             if len(needed):
-                found = self._texts(run, low, high)
+                decoded = self._texts(run, low, high)
                 for at in needed.tolist():
-                    texts[at] = found[int(within[at]) - low]
+                    texts[at] = decoded[int(within[at]) - low]
             step_of, numbers, kept = self._samples(run, begin, int(ends[-1]))
             steps.append(step_of)
             values.append(numbers)

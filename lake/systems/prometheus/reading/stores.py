@@ -1,4 +1,4 @@
-"""The stores behind Thanos Query: one that is away leaves a hole, and nothing else says so.
+"""The stores behind Thanos Query: one that is away leaves a hole that no answer reports.
 
 Belongs here: what its list of stores means for a day. Does not: asking for it (api).
 """
@@ -25,7 +25,7 @@ def require(stores: Sequence[Store], at_least: int, where: str) -> None:
     """Raises TransientError. After some minutes Thanos forgets a store that is away."""
     if len(stores) < at_least:
         raise TransientError(
-            "Thanos knows fewer stores than it should, so the answer would have holes",
+            "Thanos has fewer stores than it should, so the answer would have holes",
             where=where,
             expected=f"{at_least} ([sources.prometheus] min_stores)",
             found=len(stores),
@@ -34,7 +34,7 @@ def require(stores: Sequence[Store], at_least: int, where: str) -> None:
 
 
 def refuse_holes(stores: Sequence[Store], start_ms: int, end_ms: int) -> None:
-    """Raises TransientError where a store that knows some of [start, end) is away."""
+    """Raises TransientError where a store that covers some of [start, end) is away."""
     for store in stores:
         if store.get("lastError") and (
             store.get("minTime", start_ms) < end_ms and store.get("maxTime", end_ms) >= start_ms

@@ -1,6 +1,6 @@
 """Partitions of samples into a Prometheus, by remote write.
 
-Belongs here: rows as samples, which series go where, what the server is asked afterwards.
+Belongs here: rows as samples, which series go where, the queries to the server afterwards.
 Does not: protobuf (remote_write, native_histograms), servers.
 
 Days come in their order and a day's requests one after the other, so no sample is older than
@@ -47,7 +47,7 @@ _FIXED = frozenset({"day", "ts", "metric", "value", "nan", "series_id", "histogr
 _ROWS = 131_072  # a request: 2.4 MB before it is compressed
 _LOOK_BACK_MS = 300_000
 _RANGE = (
-    "range mode: values stand at the steps, not at the scrapes' times; ask at steps for what "
+    "range mode: values stand at the steps, not at the scrapes' times; query at steps for what "
     "the source answered. Where a series had no value at a step a stale marker was written: {}"
 )
 _LONG_STEP = (
@@ -64,7 +64,7 @@ _NO_MARKERS = (
 
 
 class PrometheusLoader:
-    """See Loader. For one server that nobody else writes to."""
+    """See Loader. For one server with no other writer."""
 
     def __init__(self, store: Store, url: str, remarks: Remarks) -> None:
         self._store = store
@@ -104,12 +104,14 @@ class PrometheusLoader:
     def found(self, day: Day, loaded: Mapping[str, Loaded]) -> dict[str, int]:
         """See Loader: PromQL's count of each metric, held against what was written of it."""
         wanted: Counter[str] = Counter()
-        for one in loaded.values():
-            wanted.update(one.groups)
+        for partition in loaded.values():
+            wanted.update(partition.groups)
         counted = {metric: self._counted(metric, day) for metric in wanted}
         return {
-            name: sum(n + counted[metric] - wanted[metric] for metric, n in one.groups.items())
-            for name, one in loaded.items()
+            name: sum(
+                n + counted[metric] - wanted[metric] for metric, n in partition.groups.items()
+            )
+            for name, partition in loaded.items()
         }
 
     def close(self) -> None:
@@ -130,7 +132,7 @@ class PrometheusLoader:
             both = np.intersect1d(series, theirs)
             if len(both):
                 raise UsageError(
-                    "two datasets hold the same series: one server can't tell them apart",
+                    "two datasets hold the same series: one server can't separate them",
                     where=f"{other} and {name}, {self._day}",
                     found=f"{len(both)} series in both",
                     remedy="replay them into two directories",
@@ -165,7 +167,7 @@ class _Rows:
         self._histograms = HistogramWriter(remarks)
         self._ids: list[Integers] = []
         self._nameless: set[int] = set()
-        self.label_columns = label_columns([one["name"] for one in manifest.schema], _FIXED)
+        self.label_columns = label_columns([column["name"] for column in manifest.schema], _FIXED)
         self.of_metric: Counter[str] = Counter()
         """Samples that PromQL counts: all but stale markers."""
         if self._step_ms and self._step_ms > _LOOK_BACK_MS:

@@ -2,10 +2,10 @@
 
 Belongs here: which schema buckets with bounds belong to, spans. Does not: reading a server.
 
-A row tells its buckets that are not empty, with their bounds and counts. The bounds say which of
+A row has its buckets that are not empty, with bounds and counts. The bounds show which of
 the exponential schemas it is, and where the zero bucket ends. All are written as histograms of
 floats, which is what PromQL makes of every histogram. Buckets with bounds of their own can't
-be told from those of a coarser set, and Prometheus 2 has none: they are not written.
+be separated from those of a coarser set, and Prometheus 2 has none: they are not written.
 
 Source: https://prometheus.io/docs/specs/native_histograms/ and prompb/types.proto.
 """
@@ -69,15 +69,15 @@ class HistogramWriter:
         column = batch["histogram"]
         if column.null_count == len(column):
             return None, left_out
-        reported = np.full(len(column), b"", object)
+        bodies = np.full(len(column), b"", object)
         for row in np.flatnonzero(column.is_valid().to_numpy(False)).tolist():
             body = self._body(column[row].as_py())
-            reported[row] = body or b""
+            bodies[row] = body or b""
             left_out[row] = body is None
-        self._remarks.add(_COME_BACK, int(reported.astype(bool).sum()))
+        self._remarks.add(_COME_BACK, int(bodies.astype(bool).sum()))
         if left_out.any():
             self._remarks.add(_CUSTOM, int(left_out.sum()))
-        return reported, left_out
+        return bodies, left_out
 
     def _body(self, row: dict[str, Any]) -> bytes | None:
         buckets = row["buckets"] or ()
@@ -117,7 +117,7 @@ def _layout(edges: Edges) -> _Layout | None:
     above = [(lower, upper) for lower, upper in others if upper > 0]
     # The finest goes first: to a coarser one its buckets look like some that are cut.
     for schema in range(_FINEST, _COARSEST - 1, -1):
-        sides = [[_index(schema, *one) for one in side] for side in (below, above)]
+        sides = [[_index(schema, *edge) for edge in side] for side in (below, above)]
         if any(None in side for side in sides):
             continue
         cut = [
@@ -151,7 +151,7 @@ def _index(schema: int, lower: float, upper: float) -> int | None:
 
 
 def _spans(indexes: Sequence[int]) -> list[bytes]:
-    """Each so long, so many empty buckets after the one before."""
+    """Lengths, and numbers of empty buckets before each."""
     spans: list[tuple[int, int]] = []
     following = 0
     for index in indexes:

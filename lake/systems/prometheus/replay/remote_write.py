@@ -57,8 +57,8 @@ def joined(first: Samples, then: Samples) -> Samples:
     histograms = None
     if first.histograms is not None or then.histograms is not None:
         both = [
-            np.full(len(one), b"", object) if one.histograms is None else one.histograms
-            for one in (first, then)
+            np.full(len(samples), b"", object) if samples.histograms is None else samples.histograms
+            for samples in (first, then)
         ]
         histograms = np.concatenate(both)
     return Samples(

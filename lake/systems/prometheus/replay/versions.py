@@ -1,6 +1,6 @@
 """Which Prometheus partitions need.
 
-Belongs here: what a table's content asks of a server. Does not: finding programs (lake.servers).
+Belongs here: what a table's content needs. Does not: finding programs (lake.servers).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def needed_version(store: Store, partitions: Sequence[Partition]) -> str:
 
 
 def _has_quoted_names(partition: Partition) -> bool:
-    """Whether a label with a column has a name that only a quoted string can say."""
+    """Whether a label with a column has a name that has to be quoted."""
     names = [str(column["name"]) for column in partition.manifest.schema]
     return any(name_of(name) != name for name in names)
 

@@ -106,22 +106,22 @@ class PrometheusSnapshotter:
     def _left_out(self, day: Day, blocks: list[dict[str, Any]], counted: int) -> dict[str, Any]:
         """Out-of-order samples in the head: the snapshot API takes its blocks without them.
 
-        The server keeps a log of them, whose size tells that there are some. How many of the
+        The server keeps a log of them, whose size shows that there are some. How many of the
         day's samples are missing is known where no block reaches over the day's ends.
         """
         log = self._data_dir / "wbl"
         size = sum(file.stat().st_size for file in log.glob("*")) if log.is_dir() else 0
         if not size:
             return {}
-        reported: dict[str, Any] = {"out_of_order_log_bytes": size}
+        counts: dict[str, Any] = {"out_of_order_log_bytes": size}
         of_day = [b for b in blocks if b["minTime"] < day.end_ms and b["maxTime"] > day.start_ms]
         if all(day.start_ms <= b["minTime"] and b["maxTime"] <= day.end_ms for b in of_day):
-            reported["out_of_order_left_out"] = max(0, counted - _sums(of_day)["samples"])
+            counts["out_of_order_left_out"] = max(0, counted - _sums(of_day)["samples"])
         _LOG.warning(
             "Prometheus' head holds out-of-order samples, which its snapshots leave out: take "
             "the snapshot again when the head has become a block, at the next even hour"
         )
-        return reported
+        return counts
 
     def _settled_until(self, taken: datetime) -> datetime:
         """Until when out-of-order samples were too old to be accepted."""
@@ -209,7 +209,7 @@ class PrometheusSnapshotter:
 def day_samples(http: Http, day: Day) -> int:
     """The day's samples without stale markers, as the server counts them.
 
-    To be asked of a restored server again, and cheap: it needs no compiled code.
+    Repeated on a restored server, and cheap: it needs no compiled code.
     """
     return Questions(http, ALL_SERIES).stored(whole_day(day, 1))
 

@@ -3,7 +3,7 @@
 Belongs here: copying values of one kind to their places. Does not: which values (settle),
 what arrays are made of the buffers (columns).
 
-`entries` are a path's held entries in the order of their bytes, `slot` says for every entry
+`entries` are a path's held entries in the order of their bytes, `slot` is for every entry
 which place of its array it has, ascending with the entries. Numbers of another kind than the
 column's become its own, which settle has found to be exact. Other values of another kind than
 `wanted` (a list's null elements) are left out: their bit of `valid`, an Arrow bitmap, stays 0.
@@ -47,12 +47,12 @@ def integers(data, at, tag, kind, wanted, entries, slot, out, valid):
     """Of int32, int64 and other numbers the int64."""
     filled = 0
     for entry in entries:
-        found = kind[entry]
+        entry_kind = kind[entry]
         place, begin = slot[entry], at[entry]
-        if found == wanted:
+        if entry_kind == wanted:
             out[place] = integer_at(data, begin, tag[entry])
-        elif found in (_DOUBLE, _DECIMAL):
-            _, out[place] = as_integer(data, begin, found)
+        elif entry_kind in (_DOUBLE, _DECIMAL):
+            _, out[place] = as_integer(data, begin, entry_kind)
         else:
             continue
         valid[place >> 3] |= 1 << (place & 7)
@@ -65,12 +65,12 @@ def doubles(data, at, tag, kind, wanted, entries, slot, out, valid):
     """Doubles with their very bits, and other numbers as doubles."""
     filled = 0
     for entry in entries:
-        found = kind[entry]
+        entry_kind = kind[entry]
         place, begin = slot[entry], at[entry]
-        if found == wanted:
+        if entry_kind == wanted:
             out[place] = load_double(data, begin)
-        elif found in (_INT, _DECIMAL):
-            _, out[place] = as_double(data, begin, tag[entry], found)
+        elif entry_kind in (_INT, _DECIMAL):
+            _, out[place] = as_double(data, begin, tag[entry], entry_kind)
         else:
             continue
         valid[place >> 3] |= 1 << (place & 7)
@@ -83,10 +83,10 @@ def decimals(data, at, tag, kind, scale, precision, entries, slot, out, valid):
     """Numbers times 10^scale, the lower half of 128 bits first."""
     filled = 0
     for entry in entries:
-        found = kind[entry]
-        if found in (_INT, _DOUBLE, _DECIMAL):
+        entry_kind = kind[entry]
+        if entry_kind in (_INT, _DOUBLE, _DECIMAL):
             place = slot[entry]
-            _, high, low = as_decimal(data, at[entry], tag[entry], found, scale, precision)
+            _, high, low = as_decimal(data, at[entry], tag[entry], entry_kind, scale, precision)
             out[place, 0], out[place, 1] = np.int64(low), np.int64(high)
             valid[place >> 3] |= 1 << (place & 7)
             filled += 1

@@ -29,7 +29,7 @@ from lake.compiled import (
 from lake.systems.mongo.reading.loops.value import is_utf8
 from lake.systems.mongo.reading.names import EXTENDED_NAMES
 
-# Columns of the table. FIRST and NEXT say which member came first in a document of that path,
+# Columns of the table. FIRST and NEXT hold which member came first in a document of that path,
 # and which came behind this one; LAST is the last entry of a batch that had this path.
 PARENT, NAME_AT, NAME_SIZE, DEPTH, ITEM, FLAGS, FIRST, NEXT, LAST = range(9)
 COLUMNS = 9

@@ -177,22 +177,22 @@ def scan(  # noqa: PLR0912, PLR0915  one loop: what it keeps stays in registers
                 untold[number] = 0
                 done[0], done[1] = number, first_entry
                 return False
-            found = end_and_kind(data, type_, pos, last)
-            if found < 0:
+            value_kind = end_and_kind(data, type_, pos, last)
+            if value_kind < 0:
                 fault = True
                 break
-            stop, found = found >> 4, found & 15
+            stop, value_kind = value_kind >> 4, value_kind & 15
             flags = table[child, FLAGS]
             row[entry], path[entry], tag[entry] = number, child, type_
             at[entry], owner[entry] = pos, own
-            if found == ODD_NAN:
-                found = _DOUBLE
+            if value_kind == ODD_NAN:
+                value_kind = _DOUBLE
                 untold[number] = 1
             if flags & NO_TEXT:
-                found = _NONE
+                value_kind = _NONE
                 untold[number] = 1
             if flags & EXTENDED:
-                found = _NONE
+                value_kind = _NONE
                 if own >= 0:
                     # What lies in such an object goes with it: a DBRef is one value.
                     kind[own] = _NONE
@@ -201,11 +201,11 @@ def scan(  # noqa: PLR0912, PLR0915  one loop: what it keeps stays in registers
             if not flags & IS_ITEM:
                 twin = table[child, LAST]
                 if twin >= first_entry and owner[twin] == own:
-                    found = kind[twin] = _NONE
+                    value_kind = kind[twin] = _NONE
                     if own < 0 or not flags & EXTENDED:
                         untold[number] = 1
                 table[child, LAST] = entry
-            kind[entry] = found
+            kind[entry] = value_kind
             before = child
             opens = (type_ == 0x03 and flags & OPENS_DOCUMENTS) or (
                 type_ == 0x04 and flags & OPENS_ARRAYS

@@ -80,12 +80,12 @@ def misfits_of(data, at, tag, table, path, owner, kind, chosen, scale, precision
     """
     others = 0
     for entry in range(len(path)):
-        found, wanted = kind[entry], chosen[path[entry]]
-        if found == wanted and wanted not in (_DECIMAL, _NONE):
+        entry_kind, wanted = kind[entry], chosen[path[entry]]
+        if entry_kind == wanted and wanted not in (_DECIMAL, _NONE):
             continue
-        if _is_number(found) and _is_number(wanted):
+        if _is_number(entry_kind) and _is_number(wanted):
             fit = fit_of(
-                data, at[entry], tag[entry], found, wanted, scale[path[entry]],
+                data, at[entry], tag[entry], entry_kind, wanted, scale[path[entry]],
                 precision[path[entry]],
             )  # fmt: skip
             bad[entry] = fit == MISFIT
@@ -93,7 +93,7 @@ def misfits_of(data, at, tag, table, path, owner, kind, chosen, scale, precision
             others += fit == OTHER_TYPE
             continue
         flags = table[path[entry], FLAGS]
-        empty = found == _NULL or (found == _EMPTY and wanted in (_STRUCT, _NONE))
+        empty = entry_kind == _NULL or (entry_kind == _EMPTY and wanted in (_STRUCT, _NONE))
         if empty and flags & IN_LIST:
             if not flags & IS_ITEM:
                 also[entry] = 1
@@ -114,12 +114,12 @@ def misfits_of(data, at, tag, table, path, owner, kind, chosen, scale, precision
 def misfits_anywhere(data, at, tag, table, path, owner, kind, bad, votes, element, bounds):
     """Marks what no column holds, and counts what one would: see settle.count."""
     for entry in range(len(path)):
-        found = kind[entry]
-        bad[entry] |= found == _NONE
-        if found not in (_NONE, _NULL) and table[path[entry], FLAGS] & IS_ITEM:
+        entry_kind = kind[entry]
+        bad[entry] |= entry_kind == _NONE
+        if entry_kind not in (_NONE, _NULL) and table[path[entry], FLAGS] & IS_ITEM:
             mine = np.int64(_STRUCT)
-            if found != _EMPTY:
-                mine = class_of(data, at[entry], tag[entry], found)
+            if entry_kind != _EMPTY:
+                mine = class_of(data, at[entry], tag[entry], entry_kind)
             array = owner[entry]
             before = element[array]
             if before >= 0 and before != mine:
@@ -130,13 +130,13 @@ def misfits_anywhere(data, at, tag, table, path, owner, kind, bad, votes, elemen
     for entry in range(len(path)):
         if bad[entry]:
             continue
-        place, found = path[entry], kind[entry]
-        if found == _INT:
+        place, entry_kind = path[entry], kind[entry]
+        if entry_kind == _INT:
             number = integer_at(data, at[entry], tag[entry])
             bounds[place, 0] = min(bounds[place, 0], number)
             bounds[place, 1] = max(bounds[place, 1], number)
-        if found not in (_NULL, _EMPTY) and not table[place, FLAGS] & IS_ITEM:
-            votes[place, class_of(data, at[entry], tag[entry], found)] += 1
+        if entry_kind not in (_NULL, _EMPTY) and not table[place, FLAGS] & IS_ITEM:
+            votes[place, class_of(data, at[entry], tag[entry], entry_kind)] += 1
         if element[entry] >= 0:
             votes[table[place, ITEM], element[entry]] += 1
     return 0

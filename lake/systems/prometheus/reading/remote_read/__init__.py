@@ -1,6 +1,6 @@
 """Prometheus' remote read: the stored samples themselves, as the chunks they lie in.
 
-`request` asks for a selector's matchers, `stream` takes the answer apart and
+`request` sends a selector's matchers, `stream` takes the answer apart and
 keeps it on disk, `reading` gives it back series by series; `loops` has the compiled loops over
 bytes, `histograms` what native histograms add, `external` the labels that are no series' own.
 Belongs here: POST /api/v1/read. Does not: PromQL, what a table looks like.

@@ -41,15 +41,15 @@ class RemoteRead:
         http: Http,
         questions: Questions,
         dataset: PrometheusDataset,
-        requested: Sequence[Matcher],
+        own_matchers: Sequence[Matcher],
     ) -> None:
         self._http = http
         self._questions = questions
         self._dataset = dataset
-        self._asked = tuple(requested)
+        self._own_matchers = tuple(own_matchers)
         self.streamed = True
         self.external: dict[str, str] = {}
-        self._told_external = True
+        self._external_known = True
 
     @classmethod
     def open(
@@ -57,7 +57,7 @@ class RemoteRead:
     ) -> RemoteRead:
         """Raises ConfigError where the query is no selector, Unavailable, what HTTP raises."""
         try:
-            requested = matchers(dataset.query)
+            own_matchers = matchers(dataset.query)
         except NoSelector as error:
             raise ConfigError(
                 "mode raw takes the stored samples of one selector, and nothing else",
@@ -66,7 +66,7 @@ class RemoteRead:
                 found=error,
                 remedy='correct `query` in lake.toml, or use mode = "range" for an expression',
             ) from None
-        opened = cls(http, questions, dataset, requested)
+        opened = cls(http, questions, dataset, own_matchers)
         opened.streamed = opened._probe(day)
         opened.external = opened._external_labels(day)
         return opened
@@ -93,32 +93,32 @@ class RemoteRead:
 
         with ThreadPoolExecutor(self._http.max_parallel, "remote-read") as pool:
             try:
-                asked = [
+                requests = [
                     pool.submit(fetch, group, day.start_ms, day.end_ms - 1)
                     for group in _groups(names)
                 ]
-                return [spool for one in asked for spool in one.result()]
+                return [spool for future in requests for spool in future.result()]
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
 
-    def _one(self, requested: Sequence[Matcher], start_ms: int, end_ms: int, path: Path) -> Spool:
+    def _one(self, conditions: Sequence[Matcher], start_ms: int, end_ms: int, path: Path) -> Spool:
         spooler = Spooler(path, self._http.url(PATH))
         try:
-            self._post(requested, start_ms, end_ms, spooler, attempts_if_slow=2)
+            self._post(conditions, start_ms, end_ms, spooler, attempts_if_slow=2)
         finally:
             spooler.close()
         return spooler.spool
 
     def _post(
         self,
-        requested: Sequence[Matcher],
+        conditions: Sequence[Matcher],
         start_ms: int,
         end_ms: int,
         spooler: Spooler,
         **options: Any,
     ) -> Answer:
-        body = read_request(requested, start_ms, end_ms, streamed=self.streamed)
+        body = read_request(conditions, start_ms, end_ms, streamed=self.streamed)
         tally = self._questions.tally
         return self._http.request(
             "POST", PATH, data=body, headers=HEADERS, tally=tally, sink=spooler, **options
@@ -126,16 +126,16 @@ class RemoteRead:
 
     def _matchers(self, names: Sequence[str]) -> tuple[Matcher, ...]:
         if not names:
-            return self._asked
+            return self._own_matchers
         either = "|".join(map(literally, names))
-        return (*self._asked, Matcher(NAME, "=~", either))
+        return (*self._own_matchers, Matcher(NAME, "=~", either))
 
     def _probe(self, day: Day) -> bool:
         """Whether answers come as chunks. Raises Unavailable."""
         spooler = Spooler(Path("/dev/null"), self._http.url(PATH))
         try:
             # One millisecond: what counts is who answers.
-            self._post(self._asked, day.start_ms, day.start_ms, spooler, attempts_if_slow=3)
+            self._post(self._own_matchers, day.start_ms, day.start_ms, spooler, attempts_if_slow=3)
         except (Refused, BadData) as error:
             raise Unavailable(error.parts.get("found", error.what)) from error
         except Overloaded as error:
@@ -155,21 +155,21 @@ class RemoteRead:
                 name: self._api(f"/api/v1/label/{name_in_path(name)}/values", within)
                 for name in external
             }
-            label_sets.check_clear(external, self._asked, own)
+            label_sets.check_clear(external, self._own_matchers, own)
         except (NoSuchPath, Rejected):
-            self._told_external = False
+            self._external_known = False
             return {}  # not Prometheus itself: nothing there adds labels
         except (Refused, label_sets.Unclear) as error:
             raise Unavailable(f"external labels: {error}") from error
         return external
 
     def check_names(self, names: Collection[str], day: Day) -> None:
-        """Raises Unavailable where labels were added that the query API does not know."""
-        if self._told_external:
+        """Raises Unavailable where labels were added that the query API lacks."""
+        if self._external_known:
             return
         known = self._api("/api/v1/labels", _within(self._dataset, day))
         if added := sorted(set(names) - set(known or ())):
-            raise Unavailable(f"it adds labels that the query API does not know: {added}")
+            raise Unavailable(f"it adds labels that the query API lacks: {added}")
 
     def _api(self, path: str, params: dict[str, str]) -> Any:
         answer = self._http.get(path, params, headers=_FRESH, tally=self._questions.tally)

@@ -65,7 +65,7 @@ def table_stream(
 
 
 def stale_markers(http: Http, questions: Questions, dataset: PrometheusDataset, day: Day) -> int:
-    """How many stale markers the day has: PromQL can't tell. Raises Unavailable."""
+    """Number of the day's stale markers, which PromQL does not return. Raises Unavailable."""
     remote = RemoteRead.open(http, questions, dataset, day)
     with scratch_directory() as scratch:
         reading = _read(remote, questions, day, scratch)
@@ -87,7 +87,7 @@ def _encoding(values: np.ndarray[Any, Any]) -> str:
     zstd = pa.Codec("zstd", 3)
     together = values.view(np.uint8)
     apart = np.ascontiguousarray(together.reshape(-1, 8).T)
-    sizes = [zstd.compress(pa.py_buffer(one)).size for one in (together, apart)]
+    sizes = [zstd.compress(pa.py_buffer(array)).size for array in (together, apart)]
     return "PLAIN" if sizes[0] < sizes[1] else "BYTE_STREAM_SPLIT"
 
 
@@ -112,29 +112,29 @@ def _decider(questions: Questions) -> Decide:
     ) -> Mapping[int, int]:
         exact = exactly(labels)
         window = Window(min(several), max(several) - min(several) + 1, 1)
-        reported: dict[int, int] = {}
+        bits_at: dict[int, int] = {}
         for answer in questions.in_parts(window, partial(questions.range_vector, exact)):
-            for one in questions.checked(answer.json())["data"]["result"]:
-                for time, value in one.get("values", ()):
-                    reported[round(time * 1000)] = _comparable(_bits(float(value)))
+            for series in questions.checked(answer.json())["data"]["result"]:
+                for time, value in series.get("values", ()):
+                    bits_at[round(time * 1000)] = _comparable(_bits(float(value)))
         return {
-            at_ms: _chosen(exact, at_ms, candidates, reported.get(at_ms, STALE))
+            at_ms: _chosen(exact, at_ms, candidates, bits_at.get(at_ms, STALE))
             for at_ms, candidates in several.items()
         }
 
     return decide
 
 
-def _chosen(series: str, at_ms: int, candidates: Sequence[int], reported: int) -> int:
-    """The candidate that the query API tells; it tells nothing where a stale marker is."""
+def _chosen(series: str, at_ms: int, candidates: Sequence[int], bits: int) -> int:
+    """The candidate that the query API returns; it returns nothing for a stale marker."""
     for candidate in candidates:
-        if _comparable(candidate) == reported:
+        if _comparable(candidate) == bits:
             return candidate
     raise BadData(
         "one time has several values, none of them the query API's",
         where=series,
         expected=f"one of {[_double(value) for value in candidates]} at {at_ms} ms since 1970",
-        found="NaN" if reported == _NAN else "nothing" if reported == STALE else _double(reported),
+        found="NaN" if bits == _NAN else "nothing" if bits == STALE else _double(bits),
     )
 
 

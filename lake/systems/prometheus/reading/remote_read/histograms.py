@@ -2,7 +2,7 @@
 
 Belongs here: a chunk's layout, what its buckets mean. Does not: floats, tables.
 
-Buckets are those that the query API tells: from the lowest to the highest, without empty
+Buckets are those that the query API returns: from the lowest to the highest, without empty
 ones, the bounds next to the zero bucket cut at its edge.
 
 Source: tsdb/docs/format/chunks.md (layout), https://prometheus.io/docs/specs/native_histograms/
@@ -73,7 +73,7 @@ def _arrays(
     lower, upper, bounds = layout.edges()
     there = (by_place != 0) & ~stale[:, None]
     at_zero = len(layout.negative)
-    there[:, at_zero] &= by_place[:, at_zero] > 0  # the others are told when negative, too
+    there[:, at_zero] &= by_place[:, at_zero] > 0  # the others are reported when negative, too
     _, places = np.nonzero(there)
     count, total, buckets = HISTOGRAM_TYPE
     item = buckets.type.value_type
@@ -215,7 +215,7 @@ def _fractions(schema: int) -> list[float]:
         return [0.5]
     coarser = _fractions(schema - 1)
     factor = 1.414213562373095 if schema == 1 else 2.0 ** (2.0**-schema)
-    return [bound for one in coarser for bound in (one, one * factor)]
+    return [bound for coarse in coarser for bound in (coarse, coarse * factor)]
 
 
 def _threshold(bits: _Bits) -> float:
@@ -226,7 +226,7 @@ def _threshold(bits: _Bits) -> float:
 
 
 def _indexes(bits: _Bits) -> list[int]:
-    """Of the buckets in all spans: each so long, so many empty ones after the one before."""
+    """Of the buckets in all spans: lengths, and numbers of empty buckets before each."""
     indexes: list[int] = []
     following = 0
     for _ in range(bits.unsigned()):

@@ -1,4 +1,4 @@
-"""The labels of series as remote read tells them, and which of them are no series' own.
+"""The labels of series as remote read returns them, and which of them are no series' own.
 
 Belongs here: labels out of protobuf, external labels. Does not: columns of labels.
 
@@ -17,7 +17,7 @@ from lake.systems.prometheus.reading.promql import Matcher
 
 
 class Unclear(ValueError):
-    """External labels that can't be told from a series' own; the text says why."""
+    """External labels that can't be separated from a series' own; the text is the reason."""
 
 
 def parsed(written: bytes) -> dict[str, str]:
@@ -54,8 +54,8 @@ def check_clear(
     for name, value in external.items():
         if value in own_values.get(name, ()):
             raise Unclear(f"series have the label {name}={value!r} that is external, too")
-        if Matcher(name, "=", value) in matchers:  # the server asks its storage for name=""
-            raise Unclear(f"the query asks for the external label {name}={value!r}")
+        if Matcher(name, "=", value) in matchers:  # the server queries its storage for name=""
+            raise Unclear(f"the query selects the external label {name}={value!r}")
 
 
 def without(external: Mapping[str, str], labels: Mapping[str, str]) -> dict[str, str]:
@@ -65,16 +65,16 @@ def without(external: Mapping[str, str], labels: Mapping[str, str]) -> dict[str,
 
 def _contents(message: bytes, tag: int) -> list[bytes]:
     """Of fields with a length that all have this tag."""
-    found, at = [], 0
+    contents, at = [], 0
     while at < len(message):
         if message[at] != tag:
             raise ValueError(f"tag {message[at]}")
         size, at = _size(message, at + 1)
         if at + size > len(message):
             raise ValueError("a field that is too long")
-        found.append(message[at : at + size])
+        contents.append(message[at : at + size])
         at += size
-    return found
+    return contents
 
 
 def _label(message: bytes) -> tuple[str, str]:

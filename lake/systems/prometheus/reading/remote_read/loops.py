@@ -2,7 +2,7 @@
 
 Belongs here: what touches each byte. Does not: what follows from it. Imported where it is
 used only: numba takes its time to load. Nothing here looks outside the arrays it was given,
-whatever they hold; each function says by a code what was wrong.
+whatever they hold; each function returns a code for what was wrong.
 
 Sources: prompb/remote.proto, prompb/types.proto (messages); storage/remote's chunked stream
 (uvarint length, CRC32C big-endian, message); the XOR chunk of tsdb/docs/format/chunks.md.

@@ -38,7 +38,7 @@ Decide = Callable[[Mapping[str, str], Mapping[int, Sequence[int]]], Mapping[int,
 
 
 class Reading:
-    """What was spooled of a day. `decide` is asked where one time has two different values."""
+    """What was spooled of a day. `decide` is called where one time has two different values."""
 
     def __init__(
         self, spools: Sequence[Spool], external: Mapping[str, str], day: Day, decide: Decide
@@ -56,16 +56,16 @@ class Reading:
         by_id: dict[int, bytes] = {}
         for written in (label for spool in spools for label in spool.labels):
             labels = self._parsed(written)
-            one = series_id(labels, labels.get(NAME, ""))
-            ids.append(one)
+            identifier = series_id(labels, labels.get(NAME, ""))
+            ids.append(identifier)
             self.names.update(labels)
-            before = by_id.setdefault(one, written)
+            before = by_id.setdefault(identifier, written)
             if before != written and self._parsed(before) != labels:
                 raise BadData(
                     "two series have the same id", found=f"{labels} and {self._parsed(before)}"
                 )
         self._ids = np.array(sorted(by_id), np.int64)
-        self._written = [by_id[one] for one in self._ids.tolist()]
+        self._written = [by_id[identifier] for identifier in self._ids.tolist()]
         self._index(np.array(ids, np.int64))
 
     def __len__(self) -> int:
@@ -104,7 +104,7 @@ class Reading:
                     yield block
 
     def some_values(self) -> Numbers:
-        """The doubles of some series, evenly from all: what tells how they are best written."""
+        """The doubles of some series, evenly from all, to choose how they are written."""
         entries = np.flatnonzero(self._plain)
         entries = entries[:: max(1, len(entries) // _SAMPLED_SERIES)]
         chosen = entries[np.cumsum(self._pieces[entries, 3]) <= _SAMPLED_VALUES].tolist()
@@ -155,8 +155,8 @@ class Reading:
             return self._mixed(files, places[0], pieces)
         spool = pieces[0, 0]
         data = read_pieces(files[spool], pieces[:, 1:3].tolist())
-        ts, values, reported = self._floats(self._spools[spool].form, data, pieces)
-        return self._ordered(places, ts, values, reported)
+        ts, values, decoded = self._floats(self._spools[spool].form, data, pieces)
+        return self._ordered(places, ts, values, decoded)
 
     def _floats(self, form: str, data: Numbers, pieces: Numbers) -> tuple[Numbers, ...]:
         sizes = pieces[:, 2] - pieces[:, 1]
@@ -164,29 +164,29 @@ class Reading:
         regions = np.ascontiguousarray(np.stack([ends - sizes, ends], axis=1))
         room = int(pieces[:, 3].sum())
         ts, values = np.empty(room, np.int64), np.empty(room, np.uint64)
-        told = np.zeros((len(pieces), 3), np.int64)
+        decoded = np.zeros((len(pieces), 3), np.int64)
         decode = loops.floats if form == STREAMED else loops.sampled
-        if decode(data, regions, self._day.start_ms, self._day.end_ms, ts, values, told):
+        if decode(data, regions, self._day.start_ms, self._day.end_ms, ts, values, decoded):
             raise unreadable("a chunk of samples")
-        filled = int(told[:, 0].sum())
-        return ts[:filled], values[:filled], told
+        filled = int(decoded[:, 0].sum())
+        return ts[:filled], values[:filled], decoded
 
     def _ordered(
-        self, places: Numbers, ts: Numbers, values: Numbers, told: Numbers
+        self, places: Numbers, ts: Numbers, values: Numbers, decoded: Numbers
     ) -> Block | None:
-        counts = told[:, 0]
-        if told[:, 1].any():
+        counts = decoded[:, 0]
+        if decoded[:, 1].any():
             ends = np.cumsum(counts)[:-1]
             parts = [
                 self._merged(place, *both) if disorder else both
                 for place, disorder, *both in zip(
-                    places, told[:, 1], np.split(ts, ends), np.split(values, ends), strict=True
+                    places, decoded[:, 1], np.split(ts, ends), np.split(values, ends), strict=True
                 )
             ]
             ts = np.concatenate([part[0] for part in parts])
             values = np.concatenate([part[1] for part in parts])
             counts = np.array([len(part[0]) for part in parts])
-        return self._block(places, counts, ts, values, nans=bool(told[:, 2].any()))
+        return self._block(places, counts, ts, values, nans=bool(decoded[:, 2].any()))
 
     def _decided(self, place: int, several: Mapping[int, Sequence[int]]) -> Mapping[int, int]:
         return self._decide(self._labels(place), several) if several else {}
@@ -234,16 +234,16 @@ class Reading:
             else:
                 ts, values, _ = self._floats(SAMPLED, data, pieces[at : at + 1])
                 parts.append(_Part(ts, values, pa.nulls(len(ts), HISTOGRAM_TYPE)))
-        found = _Part(
+        mixed = _Part(
             np.concatenate([part.ts for part in parts]),
             np.concatenate([part.bits for part in parts]),
             pa.concat_arrays([part.histograms for part in parts]),
         )
-        found = found.taken((found.ts >= self._day.start_ms) & (found.ts < self._day.end_ms))
-        found = self._once_each(place, found.taken(np.argsort(found.ts, kind="stable")))
-        where, counts = np.array([place]), np.array([len(found.ts)])
-        block = self._block(where, counts, found.ts, found.bits, nans=True)
-        return block and replace(block, histograms=found.histograms)
+        mixed = mixed.taken((mixed.ts >= self._day.start_ms) & (mixed.ts < self._day.end_ms))
+        mixed = self._once_each(place, mixed.taken(np.argsort(mixed.ts, kind="stable")))
+        where, counts = np.array([place]), np.array([len(mixed.ts)])
+        block = self._block(where, counts, mixed.ts, mixed.bits, nans=True)
+        return block and replace(block, histograms=mixed.histograms)
 
     def _chunk(self, data: Numbers, encoding: int, start: int, stop: int, samples: int) -> _Part:
         if encoding != loops.XOR:

@@ -1,4 +1,4 @@
-"""What is asked: one ReadRequest.
+"""The request: one ReadRequest.
 
 Belongs here: its protobuf form. Does not: HTTP.
 

@@ -29,7 +29,7 @@ _LARGEST_BODY = 1 << 30  # of the sampled form, uncompressed
 
 
 class Unavailable(Exception):
-    """This server's remote read can't be used for this dataset; the text says why."""
+    """This server's remote read can't be used for this dataset; the text is the reason."""
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Spool:
     """One answer in a file. Series by their place: labels as protobuf, where their data are.
 
     A series may come several times. `encodings` has a bit an encoding (1 << XOR, …; bit 0:
-    samples, not chunks); `samples` counts those outside of the range asked for, too.
+    samples, not chunks); `samples` counts those outside of the requested range, too.
     """
 
     path: Path
@@ -160,7 +160,7 @@ class Spooler:
             ) from None
         message = np.frombuffer(bytearray(plain), np.uint8)
         self._held, self._kept = message, np.empty(len(message), np.uint8)
-        # One query was asked, so there is one result.
+        # One query was sent, so there is one result.
         tag, at, end, _ = loops.field(message, 0, len(message))
         if len(message) and (tag != _RESULTS or end != len(message)):
             raise unreadable(self._where)
@@ -198,7 +198,7 @@ class Spooler:
 
 
 def unknown_encoding(encoding: int, where: str) -> BadData:
-    """What to say of a chunk of that encoding."""
+    """The message for a chunk of that encoding."""
     return BadData(
         "a chunk of an encoding that is not known here",
         where=where,
@@ -210,7 +210,7 @@ def unknown_encoding(encoding: int, where: str) -> BadData:
 
 
 def unreadable(where: str) -> BadData:
-    """What to say of bytes that are neither message nor chunk."""
+    """The message for bytes that are neither message nor chunk."""
     return BadData("an answer to a remote read that can't be read", where=where)
 
 
