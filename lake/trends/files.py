@@ -6,7 +6,8 @@ statement (asking).
 A header's first line is the trend's description. Below it stand `-- key: value` lines:
 
     grain        what one row is
-    input        NAME | counter | METRIC, METRIC, …    growth of the first of these metrics
+    input        NAME | counter | METRIC, METRIC, …    growth of these metrics; of one target (job,
+                 instance) on one day the first that it exports
                  NAME | lines                          log lines
                  NAME | documents                      documents
                  what the statement reads, as a table NAME. One line an input

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from dataclasses import replace
+from functools import cache, reduce
 from typing import Any
 
 import duckdb
@@ -25,8 +26,14 @@ from lake.query.levels import with_level
 from lake.query.rollup_cache import local_rollups
 from lake.query.tables import Table
 from lake.trends.fitting import Source, column_of, rollups_of
+from lake.trends.needs import Column, Input
 
 Parameters = dict[str, Any]
+# What identifies a target of Prometheus. No header can name such columns.
+_TARGET = (
+    Column("target job", needed=False, labels=("job",)),
+    Column("target instance", needed=False, labels=("instance",)),
+)
 _PLACE = re.compile(r"\{(\w+)\}")
 _WITH = re.compile(r"with\b(\s+recursive\b)?", re.IGNORECASE)
 
@@ -61,10 +68,21 @@ def _relation(lake: Lake, source: Source, start: Day, end: Day) -> tuple[str, Pa
         case "documents":
             return _documents(lake, source), {}
         case "counter":
-            rows, parameters = _rows(lake, source, start.plus(-1), end, "counter")
-            return _filled("counter", rows=rows), parameters
+            return _counter(lake, source, start, end)
         case "lines":
             return _rows(lake, source, start, end, "lines")
+
+
+def _counter(lake: Lake, source: Source, start: Day, end: Day) -> tuple[str, Parameters]:
+    metrics = source.need.metrics
+    if len(metrics) > 1:
+        need = reduce(Input.with_column, _TARGET, source.need)
+        source = replace(source, need=need)
+    rows, parameters = _rows(lake, source, start.plus(-1), end, "counter")
+    counted = _filled("counter", rows=rows)
+    if len(metrics) > 1:
+        counted = _filled("counter_preferred", counted=counted, metrics=_names(source))
+    return counted, parameters
 
 
 def _documents(lake: Lake, source: Source) -> str:
@@ -77,9 +95,8 @@ def _documents(lake: Lake, source: Source) -> str:
 
 def _rows(lake: Lake, source: Source, start: Day, end: Day, kind: str) -> tuple[str, Parameters]:
     """Rows of the rollup, and those of a temporary table for the days without a current one."""
-    name = source.need.name
-    parameters = {f"{name}_{n}": metric for n, metric in enumerate(source.need.metrics)}
-    metrics = ", ".join(f"${key}" for key in parameters)
+    name, metrics = source.need.name, _names(source)
+    parameters = dict(zip(_parameters(source), source.need.metrics, strict=True))
     rollups = rollups_of(lake, lake.table(source.dataset))
     parts = []
     if any(start <= day < end for day in rollups.manifests):
@@ -100,6 +117,15 @@ def _rows(lake: Lake, source: Source, start: Day, end: Day, kind: str) -> tuple[
         _fill(lake, table, statement, _stretches(days or [start]), parameters)
         parts.append(f"FROM temp.{table}")
     return " UNION ALL BY NAME ".join(parts), parameters
+
+
+def _parameters(source: Source) -> list[str]:
+    return [f"{source.need.name}_{number}" for number in range(len(source.need.metrics))]
+
+
+def _names(source: Source) -> str:
+    """The metrics, as the statement's parameters."""
+    return ", ".join(f"${name}" for name in _parameters(source))
 
 
 def _counter_rolled(lake: Lake, source: Source, days: tuple[Day, Day], metrics: str) -> str:

@@ -7,6 +7,8 @@ from collections import Counter
 from datetime import date, timedelta
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from support.renamed_lake import as_opentelemetry, renamed_history
 
@@ -148,6 +150,39 @@ def test_names_of_opentelemetry(tmp_path: Path, answers, metric: str, status: st
     with lake.connect() as session:
         lacking = fit(session, trend_named("error_rate"), Choices()).lacks
     assert lacking[0].startswith("metric http_server_requests_seconds_count (2026-07-")
+
+
+@pytest.mark.parametrize("instances", ["same", "others"])
+def test_two_libraries_in_one_service_count_once(
+    tmp_path: Path, answers, run, instances: str
+) -> None:
+    """Both metrics of one target are the same requests; those of another target are its own."""
+
+    def change(table: pa.Table) -> pa.Table:
+        otel = as_opentelemetry(
+            {old: f"http_server_request_duration_seconds_{part}" for old, part in OTEL.items()}, {}
+        )(table)
+        http = otel.filter(pc.starts_with(otel["metric"], "http_server_request_duration"))
+        if instances == "others":
+            at = http.schema.get_field_index("instance")
+            elsewhere = pa.array(["10.9.9.9:8080"] * http.num_rows, pa.string())
+            http = http.set_column(at, "instance", elsewhere.cast(http.schema.field(at).type))
+        ids = pc.bit_wise_xor(http["series_id"], 1 << 40)  # series of their own
+        http = http.set_column(http.schema.get_field_index("series_id"), "series_id", ids)
+        both = pa.concat_tables([table, http.cast(table.schema)])
+        return both.sort_by([("series_id", "ascending"), ("ts", "ascending")])
+
+    times = 2 if instances == "others" else 1
+    lake, scenario = renamed_history(tmp_path, OTHER, days=DAYS, change=change)
+    for form in ("tables", "rollups"):
+        if form == "rollups":
+            assert run("rollup", "--config", lake.config)[0] == 0
+        rows = rows_of(lake, "http_requests", scenario)
+        assert [row["requests"] for row in rows] == [
+            times * row["requests"] for row in answers["http_requests"]
+        ]
+        expected = [row["p95_ms"] for row in answers["http_latency"]]
+        assert [row["p95_ms"] for row in rows_of(lake, "http_latency", scenario)] == expected
 
 
 def test_http_trends_against_the_requests(plain, answers) -> None:
