@@ -6,22 +6,20 @@ valid (ledger), replacing one (replacement).
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field
-from typing import Any, get_origin, get_type_hints
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from lake.base.day import Day
-from lake.base.errors import BadData, UsageError
 from lake.partition.layout import manifest_key
+from lake.partition.record import DayRecord, Raw
 from lake.store import Store
 
-Raw = bytes  # `Manifest.bytes` hides the name
 _HISTORY = 100  # earlier manifests that are kept
 _EARLIER = ("created_at", "rows", "source_count", "sha256", "fingerprint", "version")
 
 
 @dataclass(frozen=True)
-class Manifest:
+class Manifest(DayRecord):
     """What a partition holds and how that was proven.
 
     `window` is half-open, ISO 8601 UTC. `source_count` is the source's count on a path
@@ -31,8 +29,9 @@ class Manifest:
     `created_at`, `rows`, `source_count`, `sha256`, `fingerprint`, `version`.
     """
 
-    dataset: str
-    day: str
+    title: ClassVar[str] = "manifest"
+    remedy: ClassVar[str] = "export the day again with --force"
+
     source: str
     key: str
     rows: int
@@ -54,27 +53,6 @@ class Manifest:
         earlier = {name: getattr(self, name) for name in _EARLIER}
         return [*self.history, earlier][-_HISTORY:]
 
-    def to_bytes(self) -> Raw:
-        """UTF-8 JSON, readable by people."""
-        return (json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n").encode()
-
-    @classmethod
-    def from_bytes(cls, data: Raw, where: str) -> Manifest:
-        """Raises BadData where it is no JSON object with these fields and types."""
-        try:
-            fields = json.loads(data)
-            manifest = cls(**{name: fields[name] for name in _KINDS if name in fields})
-            Day.parse(manifest.day)
-            for name, kind in _KINDS.items():
-                if not isinstance(getattr(manifest, name), kind):
-                    raise TypeError(f"{name} is not of type {kind.__name__}")
-        except (ValueError, TypeError, UsageError) as error:
-            raise _unreadable(where, error) from error
-        return manifest
-
-
-_KINDS = {name: get_origin(kind) or kind for name, kind in get_type_hints(Manifest).items()}
-
 
 def write_manifest(store: Store, manifest: Manifest, replaces: str | None = None) -> None:
     """Replaces the partition's manifest at once; `replaces` as for Store.write."""
@@ -86,14 +64,5 @@ def parse_manifest(store: Store, key: str, text: Raw) -> Manifest:
     """The manifest stored as `key`. Raises BadData where it is invalid or another partition's."""
     manifest = Manifest.from_bytes(text, store.url(key))
     if manifest_key(manifest.dataset, Day.parse(manifest.day)) != key:
-        raise _unreadable(store.url(key), f"that of {manifest.dataset} {manifest.day}")
+        raise Manifest.invalid(store.url(key), f"that of {manifest.dataset} {manifest.day}")
     return manifest
-
-
-def _unreadable(where: str, found: object) -> BadData:
-    return BadData(
-        "invalid manifest",
-        where=where,
-        found=found,
-        remedy="export the day again with --force",
-    )

@@ -6,23 +6,23 @@ Belongs here: its fields, reading one and all of a dataset. Does not: making a r
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
-from typing import Any, get_origin, get_type_hints
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from lake.base.day import Day
-from lake.base.errors import BadData, Missing, UsageError
+from lake.base.errors import BadData, Missing
 from lake.partition.layout import rollup_manifest_key, rollup_manifest_prefix, rollup_of_manifest
-from lake.partition.manifest import Manifest, Raw
+from lake.partition.manifest import Manifest
+from lake.partition.record import DayRecord, Raw
 from lake.store import Store
 
 _PARALLEL_READS = 16
 
 
 @dataclass(frozen=True)
-class RollupManifest:
+class RollupManifest(DayRecord):
     """One day's rollup.
 
     `partition_sha256` is the SHA-256 of the table's object that it was made from: of another
@@ -31,8 +31,9 @@ class RollupManifest:
     `grain`, `keys`, `measures` and, of SQL, `sql_sha256`.
     """
 
-    dataset: str
-    day: str
+    title: ClassVar[str] = "manifest of a rollup"
+    remedy: ClassVar[str] = "`lake rollup` with --force makes the rollup again"
+
     source: str
     key: str
     rows: int
@@ -51,27 +52,8 @@ class RollupManifest:
         """Whether it was made from the object that the partition's manifest describes."""
         return self.partition_sha256 == manifest.sha256
 
-    def to_bytes(self) -> Raw:
-        """UTF-8 JSON, readable by people."""
-        return (json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n").encode()
-
-    @classmethod
-    def from_bytes(cls, data: Raw, where: str) -> RollupManifest:
-        """Raises BadData where it is no JSON object with these fields and types."""
-        try:
-            fields = json.loads(data)
-            manifest = cls(**{name: fields[name] for name in _KINDS if name in fields})
-            Day.parse(manifest.day)
-            for name, kind in _KINDS.items():
-                if not isinstance(getattr(manifest, name), kind):
-                    raise TypeError(f"{name} is not of type {kind.__name__}")
-        except (ValueError, TypeError, UsageError) as error:
-            raise _unreadable(where, error) from error
-        return manifest
-
 
 AnyManifest = Manifest | RollupManifest
-_KINDS = {name: get_origin(kind) or kind for name, kind in get_type_hints(RollupManifest).items()}
 
 
 def read_rollup(store: Store, dataset: str, day: Day) -> RollupManifest | BadData | None:
@@ -89,7 +71,7 @@ def parse_rollup(key: str, text: Raw, where: str) -> RollupManifest:
     """The manifest stored as `key`. Raises BadData where it is invalid or another rollup's."""
     manifest = RollupManifest.from_bytes(text, where)
     if rollup_manifest_key(manifest.dataset, Day.parse(manifest.day)) != key:
-        raise _unreadable(where, f"that of {manifest.dataset} {manifest.day}")
+        raise RollupManifest.invalid(where, f"that of {manifest.dataset} {manifest.day}")
     return manifest
 
 
@@ -102,12 +84,3 @@ def read_rollups(
     with ThreadPoolExecutor(_PARALLEL_READS) as pool:
         read = pool.map(lambda day: read_rollup(store, dataset, day), chosen)
         return {day: manifest for day, manifest in zip(chosen, read, strict=True) if manifest}
-
-
-def _unreadable(where: str, found: object) -> BadData:
-    return BadData(
-        "invalid manifest of a rollup",
-        where=where,
-        found=found,
-        remedy="`lake rollup` with --force makes the rollup again",
-    )
