@@ -33,6 +33,7 @@ COPY --from=build /opt/monitoring-lake /opt/monitoring-lake
 COPY deploy/dagster/dagster.yaml deploy/compose/workspace.yaml /etc/dagster/
 # LAKE_CACHE_DIR keeps machine code of the compiled loops: on a volume it is compiled once.
 # TMPDIR holds a day's rows while they are exported: on a volume, not in memory.
+# A backfill waits for a code server that is away, instead of failing.
 # /opt/programs is for servers that rehearsals start: empty here, mounted where they are wanted.
 ENV PATH=/opt/monitoring-lake/bin:/opt/programs:$PATH \
     PYTHONUNBUFFERED=1 \
@@ -41,7 +42,8 @@ ENV PATH=/opt/monitoring-lake/bin:/opt/programs:$PATH \
     LAKE_CACHE_DIR=/var/cache/monitoring-lake \
     MPLCONFIGDIR=/var/cache/monitoring-lake/matplotlib \
     LAKE_CONFIG=/etc/monitoring-lake/lake.toml \
-    DAGSTER_HOME=/var/lib/dagster
+    DAGSTER_HOME=/var/lib/dagster \
+    DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR=1
 WORKDIR /var/tmp/monitoring-lake
 USER ${UID}:${GID}
 EXPOSE 4000

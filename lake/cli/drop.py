@@ -15,6 +15,7 @@ import click
 
 from lake.base.day import Day
 from lake.base.errors import LakeError, UsageError
+from lake.cli.confirming import confirm
 from lake.cli.options import chosen_days, config_option, days_options, json_option
 
 if TYPE_CHECKING:
@@ -108,22 +109,12 @@ def _reported(failed: list[LakeError]) -> Iterator[None]:
 
 
 def _confirm(lost: list[Partition]) -> None:
-    """Asks once. Raises UsageError without a terminal, click.Abort for anything but yes."""
-    if not lost:
-        return
-    listed = [
-        f"  {partition.dataset} {partition.day}, {_rows(partition.rows)}: {partition.reason}"
-        for partition in lost
-    ]
-    question = "\n".join(["These can't be exported again:", *listed, "Remove them?"])
-    if not sys.stdin.isatty():
-        raise UsageError(
-            "a forced removal needs an answer",
-            where=question,
-            expected="a terminal, or --yes",
-            remedy="add --yes",
-        )
-    click.confirm(question, abort=True, err=True)
+    if lost:
+        listed = [
+            f"{partition.dataset} {partition.day}, {_rows(partition.rows)}: {partition.reason}"
+            for partition in lost
+        ]
+        confirm("a forced removal", "These can't be exported again:", listed, "Remove them?")
 
 
 def _rows(rows: int | None) -> str:

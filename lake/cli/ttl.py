@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lake.base.errors import ConfigError, UsageError
+from lake.base.errors import ConfigError
+from lake.cli.confirming import confirm
 from lake.cli.options import config_option, json_option
 
 if TYPE_CHECKING:
@@ -148,17 +149,8 @@ def _require_enabled(settings: Settings, datasets: Sequence[Dataset]) -> None:
 
 
 def _confirm(plans: Sequence[Plan]) -> None:
-    """Asks once. Raises UsageError without a terminal, click.Abort for anything but yes."""
-    listed = [f"  {lossy.dataset}: {_rows(lossy.deletes)}, all of them proven" for lossy in plans]
-    question = "\n".join(["These expire at the source:", *listed, "Let them expire?"])
-    if not sys.stdin.isatty():
-        raise UsageError(
-            "a first deletion needs an answer",
-            where=question,
-            expected="a terminal, or --yes",
-            remedy="add --yes",
-        )
-    click.confirm(question, abort=True, err=True)
+    listed = [f"{plan.dataset}: {_rows(plan.deletes)}, all of them proven" for plan in plans]
+    confirm("a first deletion", "These expire at the source:", listed, "Let them expire?")
 
 
 def _days(limit_s: int | None) -> str:

@@ -26,16 +26,12 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from lake.base.causes import cause
-from lake.base.errors import BadData
-from lake.base.headers import KEY_LINE, unknown_key
+from lake.base.headers import Header
 from lake.systems.rollup import Shape
 
 _KEYS = ("grain", "keys", "measures", "column", "sums", "rows")
 _COLUMN = re.compile(r'("(?:[^"]|"")+"|[A-Za-z_]\w*)\s+(.+?)\s*=\s*(.+)')
-_NAME = re.compile(r'"((?:[^"]|"")+)"|([^."]+)')
 VERSION = 1
 
 
@@ -61,109 +57,51 @@ class SqlRollup:
 
 def read_rollup_file(path: Path) -> SqlRollup:
     """Raises BadData with file and line where the header is not as it has to be."""
-    sql = _text(path)
-    first, *rest = sql.splitlines() or [""]
-    if not first.startswith("-- "):
-        raise _wrong(path, 1, "a description: `-- What the rows are`", first)
-    headers: dict[str, list[tuple[int, str]]] = {}
-    for number, line in enumerate(rest, 2):
-        if not line.startswith("--"):
-            break
-        if match := KEY_LINE.fullmatch(line.rstrip()):
-            key, text = match[1], match[2].strip()
-            if key not in _KEYS:
-                continue  # prose may have a colon
-            if key != "column" and key in headers:
-                raise _wrong(path, number, f"one line {key!r}", "a second one")
-            if not text:
-                raise _wrong(path, number, f"a value of {key!r}", "none")
-            headers.setdefault(key, []).append((number, text))
-    for key in ("grain", "keys", "measures"):
-        if key not in headers:
-            raise _wrong(path, 1, f"a header with a line `-- {key}: …`", f"no {key}")
-    keys, measures = _names(path, headers, "keys"), _names(path, headers, "measures")
-    sums, rows = _names(path, headers, "sums"), _names(path, headers, "rows")
+    header = Header(path, "rollup", _KEYS, {"column"})
+    header.require("grain", "keys", "measures")
+    keys, measures, sums, rows = (
+        _names(header, key) for key in ("keys", "measures", "sums", "rows")
+    )
     for key, names in (("sums", sums), ("rows", rows)):
         if other := [name for name in names if name not in measures]:
-            raise _wrong(
-                path,
-                headers[key][0][0],
+            raise header.wrong(
+                header.lines[key][0][0],
                 "names of measures: " + ", ".join(measures),
                 ", ".join(other),
             )
     shape = Shape(
         kind="sql",
         version=VERSION,
-        grain=headers["grain"][0][1],
+        grain=header.lines["grain"][0][1],
         keys=keys,
         measures=measures,
         sums=sums,
         rows=rows,
-        sql_sha256=hashlib.sha256(sql.encode()).hexdigest(),
+        sql_sha256=hashlib.sha256(header.sql.encode()).hexdigest(),
     )
-    columns = tuple(_column(path, *line) for line in headers.get("column", []))
-    return SqlRollup(path, first.removeprefix("-- ").strip(), shape, columns, sql)
+    columns = tuple(_column(header, *line) for line in header.lines.get("column", []))
+    return SqlRollup(path, header.description, shape, columns, header.sql)
 
 
-def _text(path: Path) -> str:
-    """The file, without keys that are none."""
-    try:
-        sql = path.read_text("utf-8")
-    except UnicodeDecodeError as error:
-        raise _wrong(path, 1, "a text in UTF-8", error) from error
-    except OSError as error:
-        raise BadData(
-            "a rollup's file can't be read",
-            where=path,
-            found=cause(error),
-            remedy="correct its permissions, or remove it",
-        ) from error
-    if unknown := unknown_key(sql.splitlines(), _KEYS):
-        raise _wrong(path, unknown[0], f"one of {', '.join(_KEYS)}", unknown[1])
-    return sql
-
-
-def _names(path: Path, headers: dict[str, list[tuple[int, str]]], key: str) -> tuple[str, ...]:
-    if key not in headers:
-        return ()
-    line, text = headers[key][0]
-    names = tuple(name.strip() for name in text.split(","))
-    if not all(names) or len({name.lower() for name in names}) < len(names):
-        raise _wrong(path, line, "different names, by comma", text)
-    if "day" in map(str.lower, names):
-        raise _wrong(path, line, "names without `day`, a column that every rollup has", text)
+def _names(header: Header, key: str) -> tuple[str, ...]:
+    """Names of columns, which DuckDB does not separate by case."""
+    names = header.names(key)
+    folded = [name.lower() for name in names]
+    if len(set(folded)) < len(names):
+        raise header.wrong(*_line(header, key, "different names, by comma"))
+    if "day" in folded:
+        raise header.wrong(*_line(header, key, "names without `day`, a column of every rollup"))
     return names
 
 
-def _column(path: Path, line: int, text: str) -> Column:
+def _line(header: Header, key: str, expected: str) -> tuple[int, str, str]:
+    line, text = header.lines[key][0]
+    return line, expected, text
+
+
+def _column(header: Header, line: int, text: str) -> Column:
     match = _COLUMN.fullmatch(text)
     if match is None:
-        raise _wrong(path, line, "column: NAME TYPE = PATH", text)
+        raise header.wrong(line, "column: NAME TYPE = PATH", text)
     name = match[1].strip('"').replace('""', '"')
-    return Column(name, match[2], _path(path, line, match[3].strip()))
-
-
-def _path(path: Path, line: int, text: str) -> tuple[str, ...]:
-    names, at = [], 0
-    while True:
-        match = _NAME.match(text, at)
-        if match is None:
-            break
-        names.append(match[1].replace('""', '"') if match[1] else match[2].strip())
-        at = match.end()
-        if at == len(text):
-            return tuple(names)
-        if text[at] != ".":
-            break
-        at += 1
-    raise _wrong(path, line, 'a path such as response.latencyMs or "a.b".c', text)
-
-
-def _wrong(path: Path, line: int, expected: str, found: Any) -> BadData:
-    return BadData(
-        "wrong header of a rollup",
-        where=f"{path}, line {line}",
-        expected=expected,
-        found=found,
-        remedy="correct the file; docs/reference.md describes the header",
-    )
+    return Column(name, match[2], header.field_path(line, match[3].strip()))

@@ -52,7 +52,13 @@ class Dagster:
     ) -> None:
         self.home = home.absolute()
         self._history = history
-        own = {"DAGSTER_HOME": str(self.home), "LAKE_CONFIG": str(config.absolute())}
+        own = {
+            "DAGSTER_HOME": str(self.home),
+            "LAKE_CONFIG": str(config.absolute()),
+            # A server of definitions that a busy machine keeps from answering comes back: the
+            # backfill waits for it instead of failing as if its assets were gone.
+            "DAGSTER_BACKFILL_RETRY_DEFINITION_CHANGED_ERROR": "1",
+        }
         self._environment = {**os.environ, **env, **own}
         self._ports = free_ports(("web", "code"))
         self._processes: dict[str, Process] = {}

@@ -35,11 +35,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-from lake.base.causes import cause
-from lake.base.errors import BadData
-from lake.base.headers import KEY_LINE, unknown_key
+from lake.base.headers import Header
 from lake.trends.needs import Column, Input, Kind
 
 Style = Literal["lines", "bars", "stacked"]
@@ -54,7 +52,6 @@ _SEVERAL = frozenset({"input", "column", "optional", "panel"})
 _NAME = re.compile(r"[a-z_][a-z0-9_]*")
 _OF_DOCUMENTS = re.compile(r"([a-z_]\w*)\.([a-z_]\w*)\s+(\S.*?)\s*=\s*(\S.*)")
 _OF_LABELS = re.compile(r"([a-z_]\w*)\.([a-z_]\w*)\s*=\s*(\S.*)")
-_PATH = re.compile(r'"((?:[^"]|"")+)"|([^."]+)')
 _PERIODS = ("day", "week", "month", "quarter")
 
 
@@ -98,114 +95,68 @@ class Trend:
 
 def read_trend(path: Path) -> Trend:
     """Raises BadData with file and line where the header is not as it has to be."""
-    return _Header(path).trend()
+    return _TrendFile(path).trend()
 
 
-class _Header:
+class _TrendFile:
     def __init__(self, path: Path) -> None:
-        self._path = path
-        try:
-            self._sql = path.read_text("utf-8")
-        except UnicodeDecodeError as error:
-            raise self._wrong(1, "a text in UTF-8", error) from error
-        except OSError as error:
-            raise BadData(
-                "a trend's file can't be read",
-                where=path,
-                found=cause(error),
-                remedy="correct its permissions, or remove it",
-            ) from error
-        first, *rest = self._sql.splitlines() or [""]
-        if not first.startswith("-- "):
-            raise self._wrong(1, "a description: `-- What the trend shows`", first)
-        self._description = first.removeprefix("-- ").strip()
-        self._found: dict[str, list[tuple[int, str]]] = {}
-        for number, line in enumerate(rest, 2):
-            if not line.startswith("--"):
-                break
-            if (match := KEY_LINE.fullmatch(line.rstrip())) and match[1] in _KEYS:
-                self._add(number, match[1], match[2].strip())
-        if other := unknown_key(self._sql.splitlines(), _KEYS):
-            raise self._wrong(other[0], f"one of {', '.join(_KEYS)}", other[1])
-
-    def _add(self, number: int, key: str, text: str) -> None:
-        if not text:
-            raise self._wrong(number, f"a value of {key!r}", "none")
-        if key in self._found and key not in _SEVERAL:
-            raise self._wrong(number, f"one line {key!r}", "a second one")
-        self._found.setdefault(key, []).append((number, text))
+        self._header = Header(path, "trend", _KEYS, _SEVERAL)
 
     def trend(self) -> Trend:
         """All of it, checked."""
-        for key in ("grain", "parameters", "x", "panel"):
-            if key not in self._found:
-                raise self._wrong(1, f"a header with a line `-- {key}: …`", f"no {key}")
+        header = self._header
+        header.require("grain", "parameters", "x", "panel")
         needs = self._needs()
-        inputs = self._names("inputs")
+        inputs = header.names("inputs")
         if not needs and not inputs:
-            raise self._wrong(1, "a line `-- input: …` or `-- inputs: …`", "neither")
-        series = self._text("series")
+            raise header.wrong(1, "a line `-- input: …` or `-- inputs: …`", "neither")
+        series = header.text("series")
         return Trend(
-            name=self._path.stem,
-            description=self._description,
-            grain=self._text("grain") or "",
+            name=header.path.stem,
+            description=header.description,
+            grain=header.text("grain") or "",
             inputs=inputs,
             needs=needs,
             parameters=self._parameters(needs),
             every=self._every(),
-            x=self._text("x") or "",
-            keys=self._names("keys") or ((series,) if series else ()),
+            x=header.text("x") or "",
+            keys=header.names("keys") or ((series,) if series else ()),
             series=series,
-            panels=tuple(self._panel(*line) for line in self._found["panel"]),
-            sql=self._sql,
-            path=self._path,
+            panels=tuple(self._panel(*line) for line in header.lines["panel"]),
+            sql=header.sql,
+            path=header.path,
         )
 
-    def _text(self, key: str) -> str | None:
-        return self._found[key][0][1] if key in self._found else None
-
-    def _names(self, key: str) -> tuple[str, ...]:
-        if key not in self._found:
-            return ()
-        line, text = self._found[key][0]
-        return self._listed(line, text)
-
-    def _listed(self, line: int, text: str) -> tuple[str, ...]:
-        names = tuple(name.strip() for name in text.split(","))
-        if not all(names) or len(set(names)) < len(names):
-            raise self._wrong(line, "different names, by comma", text)
-        return names
-
     def _parameters(self, needs: tuple[Input, ...]) -> tuple[str, ...]:
-        line, text = self._found["parameters"][0]
-        names = self._listed(line, text)
+        line, text = self._header.lines["parameters"][0]
+        names = self._header.listed(line, text)
         lacking = [name for name in RANGE_PARAMETERS if name not in names]
         other = [name for name in names if name not in (*RANGE_PARAMETERS, EVERY, *OPTIONS)]
         if lacking or other:
             expected = f"{', '.join(RANGE_PARAMETERS)}, and perhaps {EVERY}, {', '.join(OPTIONS)}"
-            raise self._wrong(line, expected, text)
+            raise self._header.wrong(line, expected, text)
         used = {name for need in needs for name in need.options}
         if undeclared := sorted(used - set(names)):
-            raise self._wrong(line, f"{text}, {', '.join(undeclared)}", text)
+            raise self._header.wrong(line, f"{text}, {', '.join(undeclared)}", text)
         return names
 
     def _every(self) -> str:
-        if EVERY not in self._found:
+        if EVERY not in self._header.lines:
             return "day"
-        line, text = self._found[EVERY][0]
+        line, text = self._header.lines[EVERY][0]
         if text not in _PERIODS:
-            raise self._wrong(line, f"one of {', '.join(_PERIODS)}", text)
+            raise self._header.wrong(line, f"one of {', '.join(_PERIODS)}", text)
         return text
 
     def _needs(self) -> tuple[Input, ...]:
         inputs: dict[str, Input] = {}
-        for line, text in self._found.get("input", []):
+        for line, text in self._header.lines.get("input", []):
             need = self._input(line, text)
             if need.name in inputs:
-                raise self._wrong(line, "inputs of different names", text)
+                raise self._header.wrong(line, "inputs of different names", text)
             inputs[need.name] = need
         for key in ("column", "optional"):
-            for line, text in self._found.get(key, []):
+            for line, text in self._header.lines.get(key, []):
                 name, column = self._column(line, text, inputs, needed=key == "column")
                 inputs[name] = inputs[name].with_column(column)
         return tuple(inputs.values())
@@ -213,11 +164,11 @@ class _Header:
     def _input(self, line: int, text: str) -> Input:
         match [part.strip() for part in text.split("|")]:
             case [name, "counter", metrics] if _NAME.fullmatch(name):
-                return Input(name, "counter", self._listed(line, metrics))
+                return Input(name, "counter", self._header.listed(line, metrics))
             case [name, ("lines" | "documents") as kind] if _NAME.fullmatch(name):
                 return Input(name, kind)
         kinds = ", ".join(f"NAME | {kind}" for kind in get_args(Kind))
-        raise self._wrong(line, f"{kinds}; metrics follow a counter: | METRIC, METRIC", text)
+        raise self._header.wrong(line, f"{kinds}; metrics follow a counter: | METRIC, METRIC", text)
 
     def _column(
         self, line: int, text: str, inputs: dict[str, Input], *, needed: bool
@@ -226,38 +177,19 @@ class _Header:
         name = (typed or plain or [""] * 2)[1]
         if name not in inputs:
             expected = "INPUT.COLUMN = LABEL, LABEL, or INPUT.COLUMN TYPE = PATH; INPUT is one of "
-            raise self._wrong(line, expected + (", ".join(inputs) or "the inputs"), text)
+            raise self._header.wrong(line, expected + (", ".join(inputs) or "the inputs"), text)
         if inputs[name].kind == "documents":
             if typed is None:
-                raise self._wrong(line, "INPUT.COLUMN TYPE = PATH, for documents", text)
-            return name, Column(typed[2], needed, type=typed[3], path=self._field(line, typed[4]))
+                raise self._header.wrong(line, "INPUT.COLUMN TYPE = PATH, for documents", text)
+            return name, Column(
+                typed[2], needed, type=typed[3], path=self._header.field_path(line, typed[4])
+            )
         if plain is None:
-            raise self._wrong(line, "INPUT.COLUMN = LABEL, LABEL, for labels", text)
-        return name, Column(plain[2], needed, labels=self._listed(line, plain[3]))
-
-    def _field(self, line: int, text: str) -> tuple[str, ...]:
-        names, at = [], 0
-        while match := _PATH.match(text, at):
-            names.append(match[1].replace('""', '"') if match[1] else match[2].strip())
-            at = match.end()
-            if at == len(text):
-                return tuple(names)
-            if text[at] != ".":
-                break
-            at += 1
-        raise self._wrong(line, 'a path such as response.latencyMs or "a.b".c', text)
+            raise self._header.wrong(line, "INPUT.COLUMN = LABEL, LABEL, for labels", text)
+        return name, Column(plain[2], needed, labels=self._header.listed(line, plain[3]))
 
     def _panel(self, line: int, text: str) -> Panel:
         match [part.strip() for part in text.split("|")]:
             case [label, ("lines" | "bars" | "stacked") as style, columns]:
-                return Panel(label, style, self._listed(line, columns))
-        raise self._wrong(line, f"label | {', '.join(get_args(Style))} | columns", text)
-
-    def _wrong(self, line: int, expected: str, found: Any) -> BadData:
-        return BadData(
-            "wrong header of a trend",
-            where=f"{self._path}, line {line}",
-            expected=expected,
-            found=found,
-            remedy="correct the file; docs/reference.md describes the header",
-        )
+                return Panel(label, style, self._header.listed(line, columns))
+        raise self._header.wrong(line, f"label | {', '.join(get_args(Style))} | columns", text)

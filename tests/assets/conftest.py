@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 from dagster_aws.s3 import S3Resource
 from support.fake_source import FakeSource
+from support.lake_file import FILE
 
 from assets.definitions import build
 from assets.resources import LakeResource
@@ -19,38 +20,6 @@ from lake.export import Exporter
 from lake.store import Store, open_store
 from lake.systems.loki.system import Loki
 from lake.systems.prometheus.system import Prometheus
-
-FILE = """
-[lake]
-root = "lake"
-first_day = "2026-07-01"
-[sources.mongo]
-uri = "mongodb://127.0.0.1:1"
-database = "d"
-[sources.prometheus]
-url = "http://127.0.0.1:1"
-[sources.loki]
-url = "http://127.0.0.1:1"
-[[dataset]]
-name = "events"
-source = "mongo"
-collection = "raw-events"
-time_field = "at"
-[[dataset]]
-name = "requests"
-source = "prometheus"
-query = '{__name__=~"http_.*"}'
-step = "30s"
-[[dataset]]
-name = "samples"
-source = "prometheus"
-query = 'up'
-mode = "raw"
-[[dataset]]
-name = "lines"
-source = "loki"
-selector = '{container=~".+"}'
-"""
 
 
 @dataclass

@@ -12,8 +12,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import requests
-from conftest import FILE
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
+from support.lake_file import FILE
 from support.ledger_days import recounted
 from support.on_request import needed
 from support.receivers import Receiver, http_receiver
