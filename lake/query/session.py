@@ -110,8 +110,8 @@ class Lake:
             self.connection.execute(secret_statement(settings.lake.root, settings.s3))
             # A thread mostly waits for S3: with one a core most of a quarter is waiting.
             self.connection.execute(f"SET threads = {max(CONNECTIONS, os.cpu_count() or 1)}")
-        for statement in macro_statements():
-            self.connection.execute(statement)
+        # In one transaction they take half the time.
+        self.connection.execute("\n".join(["BEGIN;", *macro_statements(), "COMMIT"]))
 
     def sql(self, query: str, params: Any = None) -> Any:
         """The answer as a `duckdb.DuckDBPyRelation`, None for a statement without one.

@@ -34,9 +34,12 @@ coalesce(
             )[1]
         )
         ELSE coalesce(
-            level_name(
-                regexp_extract(log_text, '(?:^|[\s,])(?:level|lvl|severity)="?([A-Za-z]+)', 1)
-            ),
+            -- Most lines have no such text, and looking for it takes a fifth of the expression's time.
+            CASE
+                WHEN contains(log_text, 'l=') OR contains(log_text, 'severity=') THEN level_name(
+                    regexp_extract(log_text, '(?:^|[\s,])(?:level|lvl|severity)="?([A-Za-z]+)', 1)
+                )
+            END,
             level_name(
                 trim(
                     regexp_extract(

@@ -129,6 +129,7 @@ def scraped(url: str, ca: Path) -> bool:
         return False
 
 
+@pytest.mark.servers
 def test_nothing_answers_without_a_login(files, url):
     _, made = files
     for method, path in (("GET", "/api/v1/query?query=up"), ("GET", "/metrics"),
@@ -138,6 +139,7 @@ def test_nothing_answers_without_a_login(files, url):
         assert answer.status_code == 401, path
 
 
+@pytest.mark.servers
 def test_a_login_takes_a_snapshot(files, url):
     _, made = files
     answer = requests.post(f"{url}/api/v1/admin/tsdb/snapshot", auth=("lake", PASSWORD),
@@ -145,6 +147,7 @@ def test_a_login_takes_a_snapshot(files, url):
     assert answer.status_code == 200, answer.text
 
 
+@pytest.mark.servers
 def test_the_lake_reads_with_the_login_and_not_without(files, url):
     _, made = files
     login = {"username": "lake", "password": PASSWORD, "ca_file": str(made.ca)}

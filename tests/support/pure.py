@@ -18,13 +18,7 @@ import lake.servers
 from lake.servers.process import Process
 
 _TESTS = Path(__file__).parents[1]
-_SERVERS = {
-    lake.servers.start,
-    lake.servers.Stack,
-    lake.servers.Server,
-    lake.servers.install,
-    Process,
-}
+_SERVERS = {lake.servers.start, lake.servers.Stack, lake.servers.Server, lake.servers.install}
 _current: list[pytest.Item] = []  # the marked test that runs
 _start_process = Process.__init__
 
