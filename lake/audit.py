@@ -89,7 +89,7 @@ def append(
             sequence + 1,
             previous,
             datetime.now(UTC).isoformat(timespec="milliseconds"),
-            _who(),
+            who(),
             __version__,
             action,
             dataset,
@@ -215,7 +215,8 @@ def _advance_head(store: Store, sequence: int, sha256: str) -> None:
         return
 
 
-def _who() -> str:
+def who() -> str:
+    """The user and the machine of this process."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name

@@ -14,6 +14,8 @@ from lake.base.day import Day
 from lake.base.errors import LakeError, Missing, PermanentError
 from lake.config.datasets import Dataset
 from lake.config.settings import Settings
+from lake.holds import held_error
+from lake.holds import of as holds_of
 from lake.hot import hot_days
 from lake.partition.definition import changed_keys
 from lake.partition.layout import manifest_key, table_key
@@ -58,7 +60,10 @@ class Partition:
 def inspect(
     settings: Settings, store: Store, source_of: _Open, dataset: Dataset, day: Day
 ) -> Partition:
-    """Raises Missing where there is no such partition, Conflict while an export writes it."""
+    """Raises Missing where there is no such partition, Conflict while an export writes it,
+    PermanentError where a hold covers it.
+    """
+    _refuse_held(store, dataset.name, day)
     standing = settle_idle(store, dataset.name, day)
     stat = store.stat(table_key(dataset.name, day))
     if standing.manifest is None and stat is None:
@@ -73,6 +78,11 @@ def inspect(
     reason = _reason(settings, source_of, dataset, day, manifest)
     etags = Etags(stat.etag if stat else "", standing.etag)
     return Partition(dataset.name, day, rows, stat.bytes if stat else 0, reason, etags)
+
+
+def _refuse_held(store: Store, dataset: str, day: Day) -> None:
+    if hold := holds_of(store).blocking(dataset, day):
+        raise held_error("the day is held: it may not be removed", f"{dataset} {day}", hold)
 
 
 def _reason(
@@ -104,8 +114,8 @@ def _reason(
 def drop(store: Store, partition: Partition, *, force: bool = False) -> Dropped:
     """Removes the partition as it was inspected, its rollup first.
 
-    Raises PermanentError where the source does not hold the day any more, unless `force`;
-    Conflict where the partition was replaced since it was inspected.
+    Raises PermanentError where a hold covers the day, and where the source does not hold it any
+    more, unless `force`; Conflict where the partition was replaced since it was inspected.
     """
     if partition.reason and not force:
         raise PermanentError(
@@ -115,6 +125,7 @@ def drop(store: Store, partition: Partition, *, force: bool = False) -> Dropped:
             found=partition.reason,
             remedy="--force removes it all the same; its rows can't be exported again",
         )
+    _refuse_held(store, partition.dataset, partition.day)
     remove_rollup(store, partition.dataset, partition.day)
     remove(store, partition.dataset, partition.day, partition.etags)
     return Dropped(partition.dataset, str(partition.day), partition.rows, partition.bytes)

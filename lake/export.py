@@ -28,7 +28,9 @@ from lake.completeness import (
 from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 from lake.coverage import refuse_unfinished
-from lake.partition.definition import refuse_other_definition
+from lake.holds import Hold, held_error
+from lake.holds import of as holds_of
+from lake.partition.definition import changed_keys, refuse_other_definition
 from lake.partition.layout import table_key
 from lake.partition.ledger import Standing
 from lake.partition.manifest import Manifest
@@ -71,6 +73,7 @@ class _Rules:
     force: bool
     allow_shrink: bool
     recheck: bool
+    hold: Hold | None = None
 
 
 class Exporter:
@@ -162,7 +165,10 @@ class Exporter:
                 return Outcome(dataset.name, day, "skipped", old, seconds, rolled)
         stat = self.store.stat(table_key(dataset.name, day))
         expected = Etags(stat.etag if stat else "", standing.etag)
-        least = Least() if rules.allow_shrink else self._least(dataset, day, old, expected)
+        hold = self._hold(dataset, day, old, expected)
+        may_shrink = rules.allow_shrink and hold is None
+        least = Least() if may_shrink else self._least(dataset, day, old, expected)
+        rules = replace(rules, hold=hold)
         for attempt in range(1, _TRIES + 1):
             replacement = Replacement(self.store, dataset.name, day, expected, old)
             try:
@@ -173,6 +179,20 @@ class Exporter:
                     raise
         state: Literal["rewritten", "exported"] = "rewritten" if old else "exported"
         return Outcome(dataset.name, day, state, new, time.monotonic() - begun, rolled)
+
+    def _hold(
+        self, dataset: Dataset, day: Day, old: Manifest | None, expected: Etags
+    ) -> Hold | None:
+        """The hold of a partition that is there. Raises PermanentError where another definition
+        would replace it: rows or columns may be lost.
+        """
+        if not old and not expected.object:
+            return None
+        hold = holds_of(self.store).blocking(dataset.name, day)
+        if hold and old and (changed := changed_keys(dataset, old)):
+            what = f"the day is held: it may not be replaced under another definition ({changed})"
+            raise held_error(what.replace("'", ""), f"{dataset.name} {day}", hold)
+        return hold
 
     def _is_stale(self, dataset: Dataset, day: Day, old: Manifest, rules: _Rules) -> bool:
         stat = self.store.stat(old.key)
@@ -215,6 +235,9 @@ class Exporter:
                 written, fingerprint = self._write(stream, upload, beside)
                 count = source.count(dataset, day)
                 require_whole(source, dataset, day, accounted(written.rows, stream.details), count)
+                if rules.hold and least.rows is not None and written.rows < least.rows:
+                    what = f"the day is held: {least.rows} rows may not become {written.rows}"
+                    raise held_error(what, f"{dataset.name} {day}", rules.hold)
                 if not rules.allow_shrink:
                     require_no_loss(self.settings, source, dataset, day, written.rows, least)
                 replacement.announce(

@@ -15,6 +15,8 @@ from typing import Literal
 from lake.base.day import Day
 from lake.base.errors import Conflict
 from lake.config.settings import Settings
+from lake.holds import Holds
+from lake.holds import of as holds_of
 from lake.hot import hot_days
 from lake.partition.layout import (
     MANIFESTS,
@@ -73,6 +75,7 @@ def repair(settings: Settings, store: Store) -> list[Orphan]:
 
 
 def _orphans(settings: Settings, store: Store, *, mend: bool) -> Iterator[Orphan]:
+    holds = holds_of(store)
     # Tables first: a writer of an object there has left a claim below manifests/ before.
     tables = [table.key for table in store.list(TABLES)]
     manifests = [manifest.key for manifest in store.list(MANIFESTS)]
@@ -87,8 +90,8 @@ def _orphans(settings: Settings, store: Store, *, mend: bool) -> Iterator[Orphan
         if (partition := partition_of_table(key)) is None:
             yield Orphan("unknown", key, "kept", "it is not the lake's: remove it by hand")
         elif partition not in claimed:
-            yield _unclaimed(settings, store, partition, key, mend=mend)
-    yield from _rollups(store, manifests, claimed, mend=mend)
+            yield _unclaimed(settings, store, partition, key, holds, mend=mend)
+    yield from _rollups(store, manifests, claimed, holds, mend=mend)
     for prefix in (TABLES, ROLLUPS, MANIFESTS):
         for upload in store.unfinished(prefix):
             yield from _upload(store, upload, mend=mend)
@@ -117,7 +120,12 @@ def _why_pending(pending: Pending, standing: Standing) -> str:
 
 
 def _rollups(
-    store: Store, manifests: Sequence[str], claimed: Collection[_Partition | None], *, mend: bool
+    store: Store,
+    manifests: Sequence[str],
+    claimed: Collection[_Partition | None],
+    holds: Holds,
+    *,
+    mend: bool,
 ) -> Iterator[Orphan]:
     """Those without a partition. A part of a rollup whose partition is there may be a run's that
     is just storing it, and `lake rollup` completes it.
@@ -127,15 +135,20 @@ def _rollups(
     for partition, key in keys:
         if partition is None or partition in claimed:
             continue
+        if hold := holds.blocking(*partition):
+            yield Orphan("rollup", key, "kept", f"its partition is not there; {hold}")
+            continue
         if mend:
             store.delete(key)
         yield Orphan("rollup", key, "removed" if mend else "left", "its partition is not there")
 
 
 def _unclaimed(
-    settings: Settings, store: Store, partition: _Partition, key: str, *, mend: bool
+    settings: Settings, store: Store, partition: _Partition, key: str, holds: Holds, *, mend: bool
 ) -> Orphan:
     dataset, day = partition
+    if hold := holds.blocking(dataset, day):
+        return Orphan("object", key, "kept", f"no manifest: queries do not see it; {hold}")
     known = {dataset.name: dataset.source for dataset in settings.dataset}
     why = "no manifest: queries do not see it"
     kept = dataset in known and hot_days(settings, known[dataset]).keeps(day)

@@ -10,7 +10,6 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +19,8 @@ from lake.base.day import Day
 from lake.base.errors import BadData, Conflict, LakeError, TransientError
 from lake.base.progress import ByteProgress, silent_bytes
 from lake.config.settings import Settings
+from lake.holds import held_error
+from lake.holds import of as holds_of
 from lake.shrinkage import SHRINK_ALLOWED, require_no_shrinkage
 from lake.snapshots.collecting import Collector, UploadProgress
 from lake.snapshots.journal import journals
@@ -112,7 +113,7 @@ def take_snapshot(
                 | ({SHRINK_ALLOWED: True} if allow_shrink else {}),
                 whole_days=_texts(taken.whole_days),
             )
-            if not allow_shrink:
+            if not allow_shrink or _replaces_held(store, system, today):
                 require_no_shrinkage(settings, collector.known.recent, manifest)
     finally:
         snapshotter.close()
@@ -122,6 +123,17 @@ def take_snapshot(
     _require_objects(store, manifest)  # a removal that began before could not see it
     collector.clear_journal()
     return Outcome(manifest, collector.sent_bytes, time.monotonic() - begun)
+
+
+def _replaces_held(store: Store, system: str, day: Day) -> bool:
+    """Whether a snapshot of the same day is there, and a hold needs it or may need it."""
+    if store.stat(snapshot_manifest_key(system, day)) is None:
+        return False
+    holds = holds_of(store)
+    try:
+        return holds.blocking_snapshot(read_snapshot(store, system, day)) is not None
+    except BadData:
+        return holds.blocking_system(system) is not None
 
 
 def _texts(days: list[Day] | None) -> list[str] | None:
@@ -238,12 +250,19 @@ def remove_snapshot(store: Store, system: str, day: Day) -> int:
     """The manifest first, then the objects that no other snapshot needs; bytes freed.
 
     A manifest that can't be read is removed, too. Raises Missing where there is no such
-    snapshot, Conflict while one is being taken, BadData where another manifest can't be read,
-    for then its needs are unknown.
+    snapshot, PermanentError where a hold needs it, Conflict while one is being taken, BadData
+    where another manifest can't be read, for then its needs are unknown.
     """
     own: set[str] = set()
-    with suppress(BadData):
-        own = {stored.key for stored in read_snapshot(store, system, day).objects}
+    holds = holds_of(store)
+    try:
+        snapshot = read_snapshot(store, system, day)
+        own = {stored.key for stored in snapshot.objects}
+        hold = holds.blocking_snapshot(snapshot)
+    except BadData:
+        hold = holds.blocking_system(system)
+    if hold:
+        raise held_error("the snapshot has held days", f"{system} {day}", hold)
     _require_quiet(store, system)
     for other in snapshot_days(store, system):
         if other != day:

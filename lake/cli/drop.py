@@ -48,7 +48,8 @@ def drop(
 
     Only days that can be exported again are removed: those without rows, and those of which
     the source still counts at least as many rows as the lake. --force removes the others, too.
-    With --from and --to, days that are not in the lake are skipped.
+    With --from and --to, days that are not in the lake are skipped. Days under a hold
+    (`lake hold list`) are never removed.
 
     Exit status: 1 if a day was not removed.
 

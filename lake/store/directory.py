@@ -9,7 +9,7 @@ import errno
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from io import FileIO
@@ -175,6 +175,14 @@ class DirectoryStore:
         part = self.root / _PARTS / upload.id
         with _explaining(part):
             part.unlink(missing_ok=True)
+
+    def locks(self) -> bool:
+        """See Store: no file system has this."""
+        return False
+
+    def set_legal_holds(self, prefix: str, wanted: Callable[[str], bool], *, on: bool) -> int:
+        """See Store."""
+        raise PermanentError("a directory has no Object Lock", where=self._path(prefix))
 
 
 def _locked(file: Path) -> int:

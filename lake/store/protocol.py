@@ -5,7 +5,7 @@ Belongs here: the protocol. Does not: any store.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -83,3 +83,12 @@ class Store(Protocol):
 
     def abandon(self, upload: Unfinished) -> None:
         """Removes what an upload has sent so far."""
+
+    def locks(self) -> bool:
+        """Whether versions of objects can be held (S3 Object Lock)."""
+
+    def set_legal_holds(self, prefix: str, wanted: Callable[[str], bool], *, on: bool) -> int:
+        """Sets or lifts the legal hold of every version of the wanted keys that begin so.
+
+        Returns the number of versions. Only where `locks`.
+        """

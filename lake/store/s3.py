@@ -9,7 +9,8 @@ from __future__ import annotations
 import io
 import logging
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 from threading import Lock
@@ -34,6 +35,17 @@ _AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn")
 _MARK = "lake-upload"  # metadata of an object: which upload it came from
 # Of HEAD, whose answers have no body: the reason comes with another question.
 _WITHOUT_REASON = frozenset({"301", "307", "400", "403"})
+_PARALLEL_HOLDS = 8
+# What servers answer for a bucket without Object Lock, or that have none.
+_WITHOUT_LOCK = frozenset(
+    {
+        "ObjectLockConfigurationNotFoundError",
+        "NoSuchObjectLockConfiguration",
+        "NotImplemented",
+        "MethodNotAllowed",
+        "XNotImplemented",
+    }
+)
 _OPERATION_OF_HEAD = ("HeadObject", "HeadBucket")
 
 
@@ -240,6 +252,43 @@ class S3Store:
         with self._errors(upload.key):
             self._client.abort_multipart_upload(
                 Bucket=self.bucket, Key=self._prefix + upload.key, UploadId=upload.id
+            )
+
+    def locks(self) -> bool:
+        """See Store: whether the bucket has Object Lock on."""
+        with self._errors(""):
+            try:
+                answer = self._client.get_object_lock_configuration(Bucket=self.bucket)
+            except ClientError as error:
+                if code_of(error) in _WITHOUT_LOCK:
+                    return False
+                raise
+        configuration = answer.get("ObjectLockConfiguration", {})
+        return bool(configuration.get("ObjectLockEnabled") == "Enabled")
+
+    def set_legal_holds(self, prefix: str, wanted: Callable[[str], bool], *, on: bool) -> int:
+        """See Store. Versions that a delete marker hides are held, too."""
+        with self._errors(prefix):
+            pages = self._client.get_paginator("list_object_versions").paginate(
+                Bucket=self.bucket, Prefix=self._prefix + prefix
+            )
+            versions = [
+                (version["Key"], version["VersionId"])
+                for page in pages
+                for version in page.get("Versions", ())
+                if wanted(version["Key"].removeprefix(self._prefix))
+            ]
+        with ThreadPoolExecutor(_PARALLEL_HOLDS) as pool:
+            list(pool.map(lambda version: self._set_legal_hold(*version, on=on), versions))
+        return len(versions)
+
+    def _set_legal_hold(self, key: str, version: str, *, on: bool) -> None:
+        with self._errors(key.removeprefix(self._prefix)):
+            self._client.put_object_legal_hold(
+                Bucket=self.bucket,
+                Key=key,
+                VersionId=version,
+                LegalHold={"Status": "ON" if on else "OFF"},
             )
 
     def _where(self, key: str) -> str:

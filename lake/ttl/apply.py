@@ -19,6 +19,7 @@ from typing import Any, Literal
 from lake import audit
 from lake.base.errors import Conflict, LakeError
 from lake.config.datasets import Dataset
+from lake.holds import of as holds_of
 from lake.systems.expiry import NEVER_S, Index, Rule
 from lake.systems.protocol import Expiry, Source
 from lake.ttl.plan import Plan, Site, days_with_rows, make_plans
@@ -237,10 +238,15 @@ class _Act:
         return expiry.clock() - plan.now > timedelta(seconds=plan.margin_s / 2)
 
     def _arrived(self, expiry: Expiry, source: Source) -> str:
-        """Rows that may expire within the margin and were not there at the plan; "" for none."""
+        """Rows that may expire within the margin and were not there at the plan, and holds that
+        were added since; "" for none.
+        """
         plan = self._plan
+        holds = holds_of(self._site.store)
         planned = {day_plan.day: day_plan for day_plan in plan.days}
         for day in days_with_rows(expiry, self._dataset, plan.reach_ms):
+            if hold := holds.blocking(self._dataset.name, day):
+                return f"{hold} of {day} was added"
             known = planned[day].source_count if day in planned else 0
             if (counted := source.count(self._dataset, day).rows) > known:
                 return f"{counted - known} rows of {day} arrived"

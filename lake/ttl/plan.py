@@ -22,6 +22,7 @@ from lake.base.day import Day
 from lake.base.errors import LakeError, UsageError
 from lake.config.datasets import Dataset
 from lake.config.settings import Settings
+from lake.holds import of as holds_of
 from lake.partition.ledger import read_ledger
 from lake.store import Store
 from lake.systems.expiry import NEVER_S, Rule
@@ -243,6 +244,7 @@ class _Planning:
             self.terms.proof,
             plan.gone_before_ms,
             self.terms.wanted_s,
+            holds_of(self.site.store),
         )
         days = list(days_with_rows(expiry, self.dataset, plan.horizon_ms))
         ledger = read_ledger(self.site.store, self.dataset.name) if days else {}
@@ -343,9 +345,11 @@ def _unproven(plan: Plan) -> str:
     days = [day for day in plan.days if not day.ok]
     reasons = []
     if days:
-        many = "1 day is" if len(days) == 1 else f"{len(days)} days are"
+        many = "1 day" if len(days) == 1 else f"{len(days)} days"
+        state = "not proven or held" if any(day.state == "held" for day in days) else "not proven"
+        is_are = "is" if len(days) == 1 else "are"
         reasons.append(
-            f"{many} not proven, the first is {days[0].day}: {days[0].state} ({days[0].why})"
+            f"{many} {is_are} {state}, the first is {days[0].day}: {days[0].state} ({days[0].why})"
         )
     if plan.undated:
         many = "1 row of no day" if plan.undated == 1 else f"{plan.undated} rows of no day"

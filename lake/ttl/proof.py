@@ -5,20 +5,21 @@ Belongs here: the proof of one day. Does not: which days need one, what follows 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from lake.base.day import Day
 from lake.base.errors import BadData
 from lake.config.datasets import Dataset
 from lake.config.ttl import Proof
+from lake.holds import Holds
 from lake.partition.definition import changed_keys
 from lake.partition.manifest import Manifest
 from lake.store import Store
 from lake.systems.protocol import Expiry, Source
 from lake.systems.registry import count_problem
 
-State = Literal["proven", "missing", "late", "differs", "damaged"]
+State = Literal["proven", "missing", "late", "differs", "damaged", "held"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class DayProof:
     proven: the object is intact, and holds what the source has now · missing: no manifest ·
     late: the source has rows that were not exported · differs: it counts fewer, its rows have
     changed, or the manifest is of another definition · damaged: the object or its manifest is not
-    as written.
+    as written · held: proven, but a hold covers it.
 
     `partly` is set where some of the day may have expired already; `born_expired` are rows that
     were inserted when they were older than the limit.
@@ -67,8 +68,18 @@ class Prover:
     proof: Proof
     gone_before_ms: int
     limit_s: int
+    holds: Holds
 
     def prove(self, day: Day, manifest: Manifest | BadData | None) -> DayProof:
+        """The proof of one day; one that is proven and held may not expire either.
+
+        Raises what the store and the source raise.
+        """
+        proof = self._proof_of(day, manifest)
+        hold = self.holds.blocking(self.dataset.name, day)
+        return replace(proof, state="held", why=str(hold)) if hold and proof.ok else proof
+
+    def _proof_of(self, day: Day, manifest: Manifest | BadData | None) -> DayProof:
         """Counts the day at the source, reads its object whole and compares both.
 
         Raises what the store and the source raise.

@@ -14,6 +14,8 @@ import pymongo
 import pytest
 from support.hot_documents import DAY_S, NEVER_S, TODAY, Hot, ago, at, days, hot
 
+from lake.holds.changing import add, release
+
 OLD = days(16, 1)
 
 
@@ -246,3 +248,39 @@ def test_two_datasets_of_one_collection_hold_each_other(exported: Hot) -> None:
 def test_an_export_of_nothing_holds_nothing(place: Hot) -> None:
     place.insert(days(3, 1))  # young documents need no proof yet
     assert place.plan().decision == "limit"
+
+
+def test_a_held_day_does_not_expire_although_it_is_proven(exported: Hot) -> None:
+    place = exported
+    held = add(place.settings, place.store, ["events"], ago(12), ago(11), "case 17")
+    plan = place.plan()
+    assert place.states(plan)[12] == "held"
+    assert place.states(plan)[13] == "proven"
+    assert (plan.decision, plan.target_s) == ("held", 15 * DAY_S)
+    assert "case 17" in plan.why
+    applied = place.apply()
+    assert (applied.state, place.limit_s, applied.ok) == ("done", 15 * DAY_S, False)
+    release(place.store, held.id, "closed")
+    assert (place.apply().ok, place.limit_s) == (True, 10 * DAY_S)
+    # A hold that comes when the limit is in force already: what is left of the day stays.
+    add(place.settings, place.store, ["*"], ago(9), None, "case 18")
+    assert (place.apply().ok, place.limit_s) == (False, 12 * DAY_S)
+
+
+def test_a_hold_that_can_not_be_read_stops_all_expiry(exported: Hot) -> None:
+    exported.apply()
+    exported.store.write("holds/case.json", b"{")
+    applied = exported.apply()
+    assert not applied.ok
+    assert exported.limit_s == NEVER_S or exported.limit_s > 17 * DAY_S
+    assert "can't be read" in applied.plan.why
+
+
+def test_a_hold_that_comes_after_the_plan_stops_it(exported: Hot) -> None:
+    def held_meanwhile(plans: Any) -> None:
+        add(exported.settings, exported.store, ["events"], ago(14), None, "case 17")
+
+    applied = exported.apply(confirm=held_meanwhile)
+    assert applied.state == "abandoned"
+    assert "case 17" in applied.why
+    assert exported.limit_s == NEVER_S
