@@ -9,6 +9,7 @@ tls        errors of TLS
 protobuf   varints and fields
 causes     the reason in an exception's chain
 progress   how far a long task is
+sizes      bytes as people read them
 
 Belongs here: modules that import nothing of `lake` but each other. Does not: configuration
 (lake.config), stored objects (lake.store, lake.partition), processes (lake.process).

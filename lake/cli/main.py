@@ -47,6 +47,7 @@ _COMMANDS = {
     "hold": "lake.cli.hold:hold",
     "alert": "lake.cli.alert:alert",
     "metrics": "lake.cli.metrics:metrics",
+    "cost": "lake.cli.cost:cost",
 }
 
 

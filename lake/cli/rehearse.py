@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lake.base.sizes import size
 from lake.cli.options import config_option, json_option
 from lake.cli.signals import end_on_signals
-from lake.cli.sizes import size
 from lake.systems import SYSTEMS
 
 if TYPE_CHECKING:

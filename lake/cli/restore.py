@@ -17,10 +17,10 @@ import click
 
 from lake.base.day import Day
 from lake.base.errors import UsageError
+from lake.base.sizes import size
 from lake.cli.hints import lake_command
 from lake.cli.options import DayType, config_option, json_option
 from lake.cli.signals import end_on_signals
-from lake.cli.sizes import size
 from lake.cli.snapshot import plural, reading
 from lake.systems import SYSTEMS
 

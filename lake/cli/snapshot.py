@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import click
 
 from lake.base.day import Day
+from lake.base.sizes import size
 from lake.cli.options import DayType, config_option, json_option
 from lake.cli.signals import end_on_signals
-from lake.cli.sizes import size
 from lake.systems import SYSTEMS
 
 if TYPE_CHECKING:

@@ -5,6 +5,6 @@ mean (layout) or what the objects hold.
 """
 
 from lake.store.opening import open_store
-from lake.store.protocol import ObjectStat, Store, Unfinished, Upload
+from lake.store.protocol import ObjectStat, Store, Unfinished, Upload, Version
 
-__all__ = ["ObjectStat", "Store", "Unfinished", "Upload", "open_store"]
+__all__ = ["ObjectStat", "Store", "Unfinished", "Upload", "Version", "open_store"]

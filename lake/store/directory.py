@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lake.base.errors import Conflict, LakeError, Missing, PermanentError, Refused
 from lake.base.faults import point
-from lake.store.protocol import ObjectStat, Unfinished, Upload
+from lake.store.protocol import ObjectStat, Unfinished, Upload, Version
 
 _CHUNK = 1 << 20
 _PARTS = ".parts"  # files being written, all in one folder: no glob over tables meets them
@@ -62,6 +62,25 @@ class DirectoryStore:
             wanted = key.startswith(prefix) and not key.startswith(f"{_PARTS}/")
             if wanted and (stat := self.stat(key)):
                 yield stat
+
+    def versions(self, prefix: str, *, noncurrent: bool = True) -> Iterator[Version]:
+        """See Store. Files have one version and no storage class."""
+        folder = self._path(prefix.rpartition("/")[0])
+        for where, folders, files in os.walk(folder, onerror=_unlisted):
+            if Path(where) == self.root and _PARTS in folders:
+                folders.remove(_PARTS)
+            for name in files:
+                path = Path(where) / name
+                key = path.relative_to(self.root).as_posix()
+                if not key.startswith(prefix):
+                    continue
+                try:
+                    with _explaining(path):
+                        status = path.stat()
+                except Missing:  # deleted meanwhile
+                    continue
+                modified = datetime.fromtimestamp(status.st_mtime, UTC)
+                yield Version(key, status.st_size, modified, "STANDARD", current=True)
 
     def read(self, key: str) -> bytes:
         """See Store."""

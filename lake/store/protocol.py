@@ -34,6 +34,21 @@ class Unfinished:
     alive: bool | None
 
 
+@dataclass(frozen=True)
+class Version:
+    """One version of an object, or the mark of its deletion, as a listing shows it.
+
+    `modified` is UTC; `current`: what a read without a version returns.
+    """
+
+    key: str
+    bytes: int
+    modified: datetime
+    storage_class: str
+    current: bool
+    deleted: bool = False
+
+
 class Upload(Protocol):
     """An object being written: invisible until the `with` block ends without an error.
 
@@ -62,6 +77,13 @@ class Store(Protocol):
 
     def list(self, prefix: str) -> Iterator[ObjectStat]:
         """All objects whose key begins so, in the order of their keys."""
+
+    def versions(self, prefix: str, *, noncurrent: bool = True) -> Iterator[Version]:
+        """All versions of all objects whose key begins so, in the listing's own order.
+
+        No more than a page of them is in memory. Without `noncurrent` the current ones only,
+        which needs a smaller permission on S3.
+        """
 
     def read(self, key: str) -> bytes:
         """The whole object. Raises Missing."""

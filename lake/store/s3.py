@@ -24,7 +24,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lake.base.errors import LakeError, Missing, PermanentError
 from lake.base.faults import point
 from lake.config.settings import S3Section
-from lake.store.protocol import ObjectStat, Unfinished, Upload
+from lake.store.protocol import ObjectStat, Unfinished, Upload, Version
 from lake.store.s3_failures import code_of, explained, no_answer_of_s3, unusable
 
 _LOG = logging.getLogger(__name__)
@@ -93,6 +93,12 @@ class S3Store:
             address = str(self._client.meta.endpoint_url)
         host = urlsplit(address).hostname or ""
         return None if host.endswith(_AWS_HOSTS) else address
+
+    @property
+    def region(self) -> str:
+        """That of [s3], the environment or a profile; AWS's default where none is set."""
+        with self._errors(""):
+            return str(self._client.meta.region_name)
 
     def _open(self) -> Any:
         address = self.section.endpoint_url
@@ -193,6 +199,29 @@ class S3Store:
                     for o in page.get("Contents", ())
                 ]
         yield from sorted(stats, key=lambda stat: stat.key)
+
+    def versions(self, prefix: str, *, noncurrent: bool = True) -> Iterator[Version]:
+        """See Store."""
+        operation = "list_object_versions" if noncurrent else "list_objects_v2"
+        with self._errors(prefix):
+            pages = self._client.get_paginator(operation).paginate(
+                Bucket=self.bucket, Prefix=self._prefix + prefix
+            )
+            for page in pages:
+                page["IsTruncated"]  # a web page would else be an empty list
+                for member in ("Versions", "DeleteMarkers", "Contents"):
+                    for listed in page.get(member, ()):
+                        yield self._version(listed, deleted=member == "DeleteMarkers")
+
+    def _version(self, listed: dict[str, Any], *, deleted: bool) -> Version:
+        return Version(
+            listed["Key"].removeprefix(self._prefix),
+            listed.get("Size", 0),
+            listed["LastModified"],
+            listed.get("StorageClass") or "STANDARD",
+            listed.get("IsLatest", True),
+            deleted,
+        )
 
     def read(self, key: str) -> bytes:
         """See Store."""

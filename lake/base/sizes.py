@@ -8,7 +8,7 @@ from __future__ import annotations
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
-def size(count: int) -> str:
+def size(count: float) -> str:
     """Three digits and a decimal unit: 1.24 GB."""
     number = float(count)
     for unit in _UNITS[:-1]:

@@ -1,0 +1,28 @@
+"""What the lake takes in the bucket, what it costs, and what it will cost in a year.
+
+usage      bytes and objects of every version, from one listing
+growth     bytes and rows a day, from the manifests
+prices     the price file
+policy     for how long what is kept, in which class; what-if
+forecast   the next twelve months, by day
+requests   requests a month, from counted ones
+report     all of it together
+
+Belongs here: reading sizes and multiplying. Does not: a bill (AWS's own), deleting (retention),
+pages (page, plots).
+"""
+
+from lake.cost.growth import Growth
+from lake.cost.prices import Prices, read_prices
+from lake.cost.report import Report, make_report
+from lake.cost.usage import Usage, read_usage
+
+__all__ = [
+    "Growth",
+    "Prices",
+    "Report",
+    "Usage",
+    "make_report",
+    "read_prices",
+    "read_usage",
+]

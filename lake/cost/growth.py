@@ -1,0 +1,102 @@
+"""How much is added a day.
+
+Belongs here: means over the last days. Does not: the future (forecast).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from typing import Any, NamedTuple
+
+from lake.base.day import Day
+from lake.config.settings import Settings
+from lake.cost.usage import Amount, Kind, Usage
+from lake.partition.ledger import read_ledger
+from lake.partition.manifest import Manifest
+from lake.store import Store
+
+WINDOWS = (30, 90)  # days
+
+
+@dataclass(frozen=True)
+class Growth:
+    """A dataset's tables by their manifests: the mean of the exported days among the last 30 and
+    90 closed ones; None where there is none.
+    """
+
+    dataset: str
+    source: str
+    days_30: int
+    bytes_per_day_30: float | None
+    rows_per_day_30: float | None
+    days_90: int
+    bytes_per_day_90: float | None
+    rows_per_day_90: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+class Stream(NamedTuple):
+    """What grows by itself."""
+
+    system: str
+    dataset: str
+    kind: Kind
+    follows: Kind
+
+
+def growth_of(settings: Settings, store: Store, today: Day) -> list[Growth]:
+    """Of each configured dataset. Raises what the store raises."""
+    return [
+        Growth(
+            dataset.name,
+            dataset.source,
+            *_means(_manifests(store, dataset.name, today, WINDOWS[0])),
+            *_means(_manifests(store, dataset.name, today, WINDOWS[1])),
+        )
+        for dataset in settings.dataset
+    ]
+
+
+def _manifests(store: Store, dataset: str, today: Day, days: int) -> list[Manifest]:
+    ledger = read_ledger(store, dataset, today.plus(-days), today)
+    return [manifest for manifest in ledger.values() if isinstance(manifest, Manifest)]
+
+
+def _means(manifests: list[Manifest]) -> tuple[int, float | None, float | None]:
+    number = len(manifests)
+    if not number:
+        return 0, None, None
+    size = sum(manifest.bytes for manifest in manifests)
+    return number, size / number, sum(manifest.rows for manifest in manifests) / number
+
+
+def daily(usage: Usage, today: date, window: int = WINDOWS[0]) -> dict[Stream, Amount]:
+    """What each stream adds on a day, by the current versions of the last closed days.
+
+    Of a dataset: the mean of its exported days, for every day is exported once. Of what is not of
+    one dataset: the sum over the days since the first of them, for a snapshot may be weekly.
+    """
+    start = today - timedelta(days=window)
+    sums: dict[Stream, Amount] = {}
+    days: dict[Stream, set[date]] = {}
+    for cell, amount in usage.cells.items():
+        if cell.current and start <= cell.day < today:
+            stream = Stream(cell.system, cell.dataset, cell.kind, cell.follows)
+            sums.setdefault(stream, Amount()).plus(amount)
+            days.setdefault(stream, set()).add(cell.day)
+    return {
+        stream: _divided(
+            amount, len(days[stream]) if stream.dataset else (today - min(days[stream])).days
+        )
+        for stream, amount in sums.items()
+    }
+
+
+def _divided(amount: Amount, by: int) -> Amount:
+    return Amount(
+        amount.objects / by, amount.bytes / by, amount.small_objects / by, amount.small_bytes / by
+    )

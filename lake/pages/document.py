@@ -1,0 +1,60 @@
+"""The page around its parts, and parts that several pages have.
+
+Belongs here: HTML without a subject. Does not: plots (bars), what a page says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from importlib import resources
+
+
+def document(title: str, parts: Iterable[str], foot: str) -> str:
+    """A whole page; `title` and `foot` are text, `parts` HTML."""
+    style = resources.files("lake.pages").joinpath("style.css").read_text("utf-8")
+    return (
+        '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n<h1>{escape(title)}</h1>\n"
+        + "\n".join(part for part in parts if part)
+        + f"\n<footer>{escape(foot)}</footer>\n</html>\n"
+    )
+
+
+def section(heading: str, *parts: str) -> str:
+    """Parts below a heading; nothing where all are empty."""
+    content = "\n".join(part for part in parts if part)
+    return f"<h2>{escape(heading)}</h2>\n{content}" if content else ""
+
+
+def table(
+    heads: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    numbers: Sequence[int] = (),
+    total: Sequence[str] = (),
+) -> str:
+    """Cells are HTML, heads text; the columns `numbers` are right-aligned. Nothing without rows."""
+
+    def line(cells: Sequence[str], tag: str, kind: str = "") -> str:
+        columns = (
+            f"<{tag}{' class=n' if number in numbers else ''}>{cell}</{tag}>"
+            for number, cell in enumerate(cells)
+        )
+        return f"<tr{kind}>{''.join(columns)}</tr>"
+
+    body = [line(row, "td") for row in rows]
+    if not body:
+        return ""
+    if total:
+        body.append(line(total, "td", " class=sum"))
+    head = line([escape(text) for text in heads], "th")
+    lines = "\n".join(body)
+    return f'<div class="scroll"><table><thead>{head}</thead>\n<tbody>{lines}</tbody></table></div>'
+
+
+def notes(texts: Iterable[str]) -> str:
+    """A list of text."""
+    listed = "".join(f"<li>{escape(text)}</li>" for text in texts)
+    return f'<ul class="notes">{listed}</ul>' if listed else ""
