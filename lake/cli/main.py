@@ -48,6 +48,7 @@ _COMMANDS = {
     "alert": "lake.cli.alert:alert",
     "metrics": "lake.cli.metrics:metrics",
     "cost": "lake.cli.cost:cost",
+    "review": "lake.cli.review:review",
 }
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from importlib import resources
 
+_BROAD = 5  # columns; on a phone such a table is scrolled, not squeezed
+
 
 def document(title: str, parts: Iterable[str], foot: str) -> str:
     """A whole page; `title` and `foot` are text, `parts` HTML."""
@@ -51,7 +53,9 @@ def table(
         body.append(line(total, "td", " class=sum"))
     head = line([escape(text) for text in heads], "th")
     lines = "\n".join(body)
-    return f'<div class="scroll"><table><thead>{head}</thead>\n<tbody>{lines}</tbody></table></div>'
+    kind = ' class="broad"' if len(heads) >= _BROAD else ""
+    parts = f"<thead>{head}</thead>\n<tbody>{lines}</tbody>"
+    return f'<div class="scroll"><table{kind}>{parts}</table></div>'
 
 
 def notes(texts: Iterable[str]) -> str:

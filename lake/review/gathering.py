@@ -1,0 +1,179 @@
+"""Reading what a review needs.
+
+Belongs here: ledger, snapshots, holds, audit log, verification, rehearsals of one store. Does not:
+proving anything anew.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from lake import audit
+from lake.base.day import Day
+from lake.base.errors import BadData, Missing
+from lake.config.settings import Settings
+from lake.holds import Holds
+from lake.holds import of as holds_of
+from lake.holds.hold import Hold
+from lake.review.rehearsals import rehearsals_of
+from lake.review.review import (
+    DatasetReview,
+    HoldReview,
+    Review,
+    SystemReview,
+    gaps_of,
+)
+from lake.snapshots.manifest import read_snapshot, snapshot_days
+from lake.status import DatasetStatus, read_status
+from lake.store import Store
+from lake.systems.protocol import Source
+from lake.systems.registry import backed_up_systems
+from lake.ttl.terms import guarded, terms_of
+from lake.verified import recorded
+
+ACTION = "review"  # of the audit log
+_FOREVER = "for ever"
+
+
+def gather(
+    settings: Settings,
+    store: Store,
+    source_of: Callable[[str], Source] | None = None,
+    now: datetime | None = None,
+) -> Review:
+    """With `source_of` late days are re-counted at their sources.
+
+    Raises what the store raises, and BadData: a hold's list that can't be read is no review.
+    """
+    holds = holds_of(store)
+    chain = audit.check(store)
+    entries, unreadable = _entries(store)
+    since = next((entry for entry in reversed(entries) if entry.action == ACTION), None)
+    rehearsals, bad_reports = rehearsals_of(store)
+    statuses = read_status(settings, store, source_of)
+    problems = [*unreadable, *bad_reports, *holds.problems]
+    problems += [f"{status.dataset}: {status.problem}" for status in statuses if status.problem]
+    return Review(
+        now or datetime.now(UTC),
+        audit.who(),
+        settings.lake.root,
+        since,
+        source_of is not None,
+        _datasets(settings, store, statuses, holds),
+        [_system(settings, store, system, holds) for system in backed_up_systems(settings)],
+        _holds(holds, since),
+        [
+            entry
+            for entry in entries
+            if entry.action != ACTION and entry.sequence > (since.sequence if since else 0)
+        ],
+        rehearsals,
+        chain,
+        tuple(problems),
+    )
+
+
+def _entries(store: Store) -> tuple[list[audit.Entry], list[str]]:
+    """Those that can be read: the chain's check names the others."""
+    entries: list[audit.Entry] = []
+    try:
+        entries.extend(audit.entries(store))
+    except BadData as error:
+        return entries, [f"changes after entry {len(entries)} are not listed: {error.what}"]
+    return entries, []
+
+
+def _datasets(
+    settings: Settings, store: Store, statuses: Sequence[DatasetStatus], holds: Holds
+) -> list[DatasetReview]:
+    verified = recorded(store)
+    expiring = {dataset.name for dataset in guarded(settings)}
+    reviews = []
+    for status in statuses:
+        stored = {day: known for day, known in status.days.items() if known.bytes is not None}
+        last = verified.get(status.dataset)
+        reviews.append(
+            DatasetReview(
+                status.dataset,
+                status.source,
+                min(stored, default=None),
+                max(stored, default=None),
+                len(stored),
+                sum(known.rows or 0 for known in stored.values()),
+                sum(known.bytes or 0 for known in stored.values()),
+                dict(Counter(known.state for known in status.days.values())),
+                gaps_of({day: known.state for day, known in status.days.items()}),
+                _FOREVER,
+                _hot(settings, status, expires=status.dataset in expiring),
+                tuple(hold.id for hold in holds.active if hold.concerns(status.dataset)),
+                vars(last) if last else None,
+            )
+        )
+    return reviews
+
+
+def _hot(settings: Settings, status: DatasetStatus, *, expires: bool) -> str:
+    if expires:
+        days = terms_of(settings, settings.dataset_named(status.dataset)).days
+        return f"{days} days, by TTL once proven"
+    return f"{getattr(settings.hot, status.source)} days"
+
+
+def _system(settings: Settings, store: Store, system: str, holds: Holds) -> SystemReview:  # noqa: ARG001
+    days = snapshot_days(store, system)
+    taken, whole, problem = None, None, ""
+    if days:
+        try:
+            manifest = read_snapshot(store, system, days[-1])
+            taken = manifest.created_at
+            whole = max(manifest.held_days(), default=None)
+            problem = "; ".join(manifest.warnings())
+        except (BadData, Missing) as error:
+            problem = f"the newest can't be read: {error.what}"
+    return SystemReview(
+        system,
+        len(days),
+        min(days, default=None),
+        max(days, default=None),
+        taken,
+        whole,
+        _FOREVER,
+        tuple(hold.id for hold in holds.active if hold.concerns_system(system)),
+        problem,
+    )
+
+
+def _holds(holds: Holds, since: audit.Entry | None) -> list[HoldReview]:
+    """The active ones, and those that were released since the last review."""
+    ended = [
+        _hold(hold, f"{release.at} by {release.who}: {release.reason}")
+        for hold, release in holds.released.values()
+        if since is None or release.at > since.at
+    ]
+    return [*(_hold(hold) for hold in holds.active), *ended]
+
+
+def _hold(hold: Hold, released: str = "") -> HoldReview:
+    return HoldReview(
+        hold.id,
+        hold.datasets,
+        _range(hold.start, hold.end),
+        hold.problem or hold.reason,
+        hold.who,
+        hold.at,
+        released,
+    )
+
+
+def _range(start: Day | None, end: Day | None) -> str:
+    """With the last day instead of the one after it."""
+    if start is None and end is None:
+        return "all days"
+    if end is None:
+        return f"from {start} on"
+    last = end.plus(-1)
+    if start is None:
+        return f"until {last}"
+    return str(start) if start == last else f"{start} to {last}"
