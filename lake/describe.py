@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lake.base.day import Day
+from lake.partition.definition import has_other_rules
 from lake.partition.layout import table_key
+from lake.partition.manifest import Manifest
 from lake.partition.rollups import AnyManifest
 from lake.query import Lake
 from lake.query.casts import type_of
@@ -50,7 +52,8 @@ class Description:
 
     `without_column` are the values under names that have no column, by path; `others` sums the
     paths that the manifests do not name: `paths` and `values`. `held` are the lake's first and
-    last day of the dataset.
+    last day of the dataset. `rules` are those of its columns, as configured now; `other_rules` all
+    days in the lake that were exported under others.
     """
 
     dataset: str
@@ -62,6 +65,8 @@ class Description:
     without_column: dict[str, int] = field(default_factory=dict)
     others: dict[str, int] = field(default_factory=dict)
     held: tuple[Day, Day] | None = None
+    rules: tuple[dict[str, Any], ...] = ()
+    other_rules: tuple[Day, ...] = ()
 
 
 def describe(
@@ -73,8 +78,15 @@ def describe(
     if not start and not end:
         chosen = chosen[-DAYS:]
     held = (min(whole), max(whole)) if whole else None
+    configured = lake.settings.dataset_named(dataset)
+    other_rules = tuple(
+        day
+        for day, manifest in sorted(whole.items())
+        if isinstance(manifest, Manifest) and has_other_rules(configured, manifest)
+    )
+    rules = tuple(configured.recorded_rules()), other_rules
     if not chosen:
-        return Description(dataset, None, None, 0, 0, held=held)
+        return Description(dataset, None, None, 0, 0, (), {}, {}, held, *rules)
     table = lake.table(dataset)
     days = sorted(whole)
     window = sum(1 << number for number, day in enumerate(days) if day in set(chosen))
@@ -99,7 +111,7 @@ def describe(
     total = sum(whole[day].rows for day in chosen)
     others = left_out_others([whole[day] for day in chosen])
     return Description(
-        dataset, chosen[0], chosen[-1], len(chosen), total, columns, left_out, others, held
+        dataset, chosen[0], chosen[-1], len(chosen), total, columns, left_out, others, held, *rules
     )
 
 
@@ -209,4 +221,6 @@ def as_json(described: Description) -> dict[str, Any]:
         ],
         "without_column": described.without_column,
         "others": described.others,
+        "rules": list(described.rules),
+        "other_rules": [str(day) for day in described.other_rules],
     }

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from threading import Event, Lock
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from lake import __version__
 from lake.base.day import Day
@@ -241,7 +241,7 @@ class Exporter:
                 if not rules.allow_shrink:
                     require_no_loss(self.settings, source, dataset, day, written.rows, least)
                 replacement.announce(
-                    _manifest_of(dataset, day, written, fingerprint, count, stream.details)
+                    _manifest_of(dataset, day, written, fingerprint, count, stream)
                 )
             manifest = replacement.commit()
             return manifest, beside.stored(manifest)
@@ -278,7 +278,7 @@ def _manifest_of(
     written: Written,
     fingerprint: str,
     count: Count,
-    details: dict[str, Any],
+    stream: TableStream,
 ) -> Manifest:
     from lake.partition.table import schema_to_json  # noqa: PLC0415
 
@@ -297,6 +297,7 @@ def _manifest_of(
         created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         version=__version__,
         definition=dataset.model_dump(),
-        details=details,
+        details=stream.details,
         fingerprint=fingerprint,
+        rules=stream.rules,
     )

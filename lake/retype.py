@@ -19,6 +19,7 @@ from lake.partition.content import fetch
 from lake.partition.definition import refuse_other_definition
 from lake.partition.ledger import read_ledger, read_manifest
 from lake.partition.manifest import Manifest
+from lake.privacy.applying import RULED_VALUES
 from lake.process.scratch import explained_full_disk
 from lake.store import Store
 from lake.systems.mongo.config import MongoDataset
@@ -146,8 +147,10 @@ def retyped(
                 stored.add(document)
             table.add(b"".join(documents))
         earlier = {name: getattr(manifest, name) for name in ("created_at", "sha256")}
-        stream = table.stream(retyped_from=earlier | {"typing": typing_of(manifest)})
-        yield replace(stream, batches=_proven(stream.batches, stored, manifest))
+        ruled = {k: v for k, v in manifest.details.items() if k == RULED_VALUES}
+        stream = table.stream(retyped_from=earlier | {"typing": typing_of(manifest)}, **ruled)
+        proven = _proven(stream.batches, stored, manifest)
+        yield replace(stream, batches=proven, rules=manifest.rules)
 
 
 def stored_documents(store: Store, manifest: Manifest) -> Iterator[list[bytes]]:

@@ -17,6 +17,7 @@ from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 from lake.coverage import expected_days, first_expected
 from lake.hot import hot_days
+from lake.partition.definition import has_other_rules
 from lake.partition.layout import table_prefix
 from lake.partition.ledger import read_ledger
 from lake.partition.manifest import Manifest
@@ -61,7 +62,8 @@ class DatasetStatus:
     `undated` rows have no day, `outside` rows are dated before the first expected day or
     after the current one; None where the source has no such rows or did not answer.
     `problem` is why the source was not counted; `broken` that a retry does not mend it.
-    `rollup_problem` is why the dataset's file of a rollup can't be used.
+    `rollup_problem` is why the dataset's file of a rollup can't be used. `rules` are those of its
+    columns, as configured now; `other_rules` the days that were exported under others.
     """
 
     dataset: str
@@ -72,6 +74,8 @@ class DatasetStatus:
     problem: str | None = None
     broken: bool = False
     rollup_problem: str | None = None
+    rules: list[dict[str, Any]] = field(default_factory=list)
+    other_rules: list[Day] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """The contract's shape."""
@@ -82,6 +86,8 @@ class DatasetStatus:
             "outside": self.outside,
             "problem": self.problem,
             "rollup_problem": self.rollup_problem,
+            "rules": self.rules,
+            "other_rules": [str(day) for day in self.other_rules],
             "days": {
                 str(day): {k: v for k, v in asdict(status).items() if v is not None}
                 for day, status in sorted(self.days.items())
@@ -115,7 +121,12 @@ def read_status(
     for dataset in settings.dataset:
         manifests = ledgers[dataset.name]
         sizes = {s.key: s.bytes for s in store.list(table_prefix(dataset.name))}
-        status = DatasetStatus(dataset.name, dataset.source)
+        status = DatasetStatus(dataset.name, dataset.source, rules=dataset.recorded_rules())
+        status.other_rules = [
+            day
+            for day, manifest in sorted(manifests.items())
+            if isinstance(manifest, Manifest) and has_other_rules(dataset, manifest)
+        ]
         for day in sorted({*expected, *manifests}):
             status.days[day] = _from_manifest(manifests.get(day), sizes)
         _add_rollups(settings, store, status, manifests)

@@ -184,6 +184,7 @@ def verify_partition(
     problems = object_problems(store, manifest)
     if manifest is None:
         return Finding(dataset.name, day, problems=tuple(problems))
+    dataset = dataset.under(manifest.rules)  # the source's side goes through the same rules
     if problem := count_problem(manifest):
         problems.append(problem)
     counted, read = None, ""

@@ -67,6 +67,7 @@ def _print(described: Description, start: Day | None, end: Day | None) -> None:
 
     if not described.first or not described.last:
         click.echo(f"{described.dataset}: {_no_day(described, start, end)}")
+        _print_rules(described)
         return
     click.echo(
         f"{described.dataset}: {described.rows:,} rows on {described.days} days, "
@@ -92,6 +93,17 @@ def _print(described: Description, start: Day | None, end: Day | None) -> None:
         click.echo(f"  {number:,} values without a column: {as_text(path)}")
     if described.others:
         click.echo(f"  {others_sentence(**described.others)}")
+    _print_rules(described)
+
+
+def _print_rules(described: Description) -> None:
+    from lake.cli.ledger import other_rules  # noqa: PLC0415
+    from lake.privacy.rules import texts_of  # noqa: PLC0415
+
+    for text in texts_of(described.rules):
+        click.echo(f"  rule of {text}")
+    if described.other_rules:
+        click.echo(f"  {other_rules(described.dataset, list(described.other_rules))}")
 
 
 def _no_day(described: Description, start: Day | None, end: Day | None) -> str:

@@ -185,6 +185,10 @@ def _run(
     from lake.export import Exporter  # noqa: PLC0415
     from lake.runs import export_many  # noqa: PLC0415
 
+    if sources is None:
+        for dataset in {dataset.name: dataset for dataset, _ in partitions}.values():
+            dataset.rules()  # without its key nothing is read
+
     results: list[Result] = []
     stop_on_signals("stopping the running exports; once more ends them at once")
     with (

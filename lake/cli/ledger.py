@@ -119,6 +119,7 @@ def status(
         click.echo(f"nothing is exported yet at {settings.lake.root}", err=True)
     for problem in sorted({dataset.problem for dataset in statuses if dataset.problem}):
         click.echo(f"not recounted: {problem}", err=True)
+    _report_rules(statuses)
     harmful = _report_rollups(statuses)
     for silence in silent:
         click.echo(str(silence), err=True)
@@ -126,6 +127,26 @@ def status(
     broken = any(dataset.broken for dataset in statuses)
     if states - {"verified", "empty"} or broken or harmful or silent:
         sys.exit(1)
+
+
+def _report_rules(statuses: list[DatasetStatus]) -> None:
+    from lake.privacy.rules import texts_of  # noqa: PLC0415
+
+    for dataset in statuses:
+        if dataset.rules:
+            click.echo(f"{dataset.dataset}: rules: {'; '.join(texts_of(dataset.rules))}", err=True)
+        if days := dataset.other_rules:
+            click.echo(f"{dataset.dataset}: {other_rules(dataset.dataset, days)}", err=True)
+
+
+def other_rules(name: str, days: list[Day]) -> str:
+    """A sentence about days that were exported under other rules."""
+    many = "1 day was" if len(days) == 1 else f"{len(days)} days were"
+    return (
+        f"{many} exported under other rules of columns ({_span(days)}); "
+        f"`lake export {name} --from {days[0]} --to {days[-1].plus(1)} --force` exports those "
+        "again that the source still keeps"
+    )
 
 
 def _report_rollups(statuses: list[DatasetStatus]) -> bool:

@@ -82,6 +82,13 @@ def snapshot(
             fresh=fresh,
             allow_shrink=allow_shrink,
         )
+    ruled = [each.name for each in settings.dataset if each.source == system and each.columns]
+    if ruled:
+        click.echo(
+            f"note: a snapshot holds everything: the rules of {', '.join(ruled)} are not applied "
+            "to it",
+            err=True,
+        )
     if as_json:
         click.echo(json.dumps(outcome.to_json()))
         return

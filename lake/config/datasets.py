@@ -8,10 +8,22 @@ from __future__ import annotations
 
 import keyword
 import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    field_validator,
+)
 
 from lake.config.systems import packages
+from lake.privacy.applying import Rules
+from lake.privacy.rules import Rule, rules_of
 
 _UNITS_MS = {
     "y": 365 * 86_400_000,
@@ -52,12 +64,41 @@ def duration_ms(text: str) -> int:
 
 
 class Dataset(BaseModel):
-    """One `[[dataset]]`; a system's `config` adds its own keys."""
+    """One `[[dataset]]`; a system's `config` adds its own keys.
+
+    `columns` are the rules of its columns. They are no part of the definition that manifests
+    record and compare: a rule is added without exporting every day again.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     source: str
+    applies_rules: ClassVar[bool] = False  # whether the system's source does
+    columns: Annotated[tuple[Rule, ...], BeforeValidator(rules_of), Field(exclude=True)] = ()
+    _hash_key: SecretStr = PrivateAttr(SecretStr(""))
+
+    def rules(self) -> Rules:
+        """Those of the columns, ready to be applied. Raises ConfigError without their key."""
+        return Rules(self.columns, self._hash_key.get_secret_value()) if self.columns else Rules()
+
+    def recorded_rules(self) -> list[dict[str, Any]]:
+        """As a manifest records them; without their key the id of it is empty."""
+        if not self._hash_key.get_secret_value():
+            return [rule.to_json() for rule in self.columns]
+        return self.rules().to_json()
+
+    def under(self, stored: Sequence[Mapping[str, Any]]) -> Self:
+        """The dataset with the rules that a manifest records: those which its rows went through."""
+        dataset = self.model_copy(update={"columns": tuple(map(Rule.from_json, stored))})
+        dataset._hash_key = self._hash_key
+        return dataset
+
+    def with_key(self, key: SecretStr) -> Self:
+        """The dataset with the key that its hashes are made with."""
+        dataset = self.model_copy()
+        dataset._hash_key = key
+        return dataset
 
     @field_validator("name")
     @classmethod
@@ -65,3 +106,10 @@ class Dataset(BaseModel):
         if not _NAME.fullmatch(name):
             raise ValueError("a name is a lower-case letter, then up to 62 of a-z, 0-9 and _")
         return name
+
+    @field_validator("columns")
+    @classmethod
+    def _rules_are_applied(cls, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+        if rules and not cls.applies_rules:
+            raise ValueError("no rules: this system's source does not apply any")
+        return rules

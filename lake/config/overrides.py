@@ -15,7 +15,7 @@ from lake.base.errors import ConfigError
 from lake.base.redaction import register_secret
 
 PREFIX = "LAKE_"
-_SECRET_KEYS = frozenset({"password", "bearer_token"})
+_SECRET_KEYS = frozenset({"password", "bearer_token", "hash_key"})
 # URLs whose path may be what lets in: whoever has one may send.
 _SECRET_URLS = frozenset({"webhook_url", "heartbeat_url"})
 _SHORTEST_PATH = 8  # shorter ones stand in innocent addresses, too

@@ -15,9 +15,9 @@ import tomllib
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Union
+from typing import TYPE_CHECKING, Annotated, Any, Self, Union
 
-from pydantic import Field, ValidationError, create_model
+from pydantic import Field, ValidationError, create_model, model_validator
 
 from lake.base.causes import cause
 from lake.base.errors import ConfigError, UsageError
@@ -30,6 +30,7 @@ from lake.config.overrides import (
     refuse_unusable_aws_secrets,
     register_secrets,
 )
+from lake.config.privacy import PrivacySection
 from lake.config.sections import HttpUrl, Line, Section
 from lake.config.systems import configs
 from lake.config.ttl import TtlSection
@@ -123,7 +124,14 @@ class Settings(Section):
     hot: HotSection = HotSection()
     ttl: TtlSection = TtlSection()
     alerts: AlertsSection = AlertsSection()
+    privacy: PrivacySection = PrivacySection()
     dataset: tuple[AnyDataset, ...] = ()
+
+    @model_validator(mode="after")
+    def _datasets_have_the_key(self) -> Self:
+        keyed = tuple(dataset.with_key(self.privacy.hash_key) for dataset in self.dataset)
+        object.__setattr__(self, "dataset", keyed)  # the section is frozen
+        return self
 
     def dataset_named(self, name: str) -> Dataset:
         """The dataset of that name. Raises UsageError naming the valid ones."""

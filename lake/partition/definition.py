@@ -1,6 +1,7 @@
 """Whether a partition was exported as its dataset is defined now.
 
-Belongs here: comparing a dataset with a manifest's `definition`. Does not: what follows from it.
+Belongs here: comparing a dataset with a manifest's `definition` and `rules`. Does not: what
+follows from it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from lake.base.day import Day
 from lake.base.errors import PermanentError
 from lake.config.datasets import Dataset
 from lake.partition.manifest import Manifest
+from lake.privacy.applying import differing
 
 
 def changed_keys(dataset: Dataset, manifest: Manifest) -> list[str]:
@@ -31,6 +33,11 @@ def refuse_other_definition(dataset: Dataset, day: Day, manifest: Manifest) -> N
             found=", ".join(f"{name} = {was.get(name)!r}" for name in changed),
             remedy="--force exports it as it is defined now; or restore the definition",
         )
+
+
+def has_other_rules(dataset: Dataset, manifest: Manifest) -> bool:
+    """Whether the rows went through other rules of columns than those of today."""
+    return differing(manifest.rules, dataset.recorded_rules())
 
 
 def _both(dataset: Dataset, manifest: Manifest) -> tuple[dict[str, Any], dict[str, Any]]:

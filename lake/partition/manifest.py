@@ -26,7 +26,8 @@ class Manifest(DayRecord):
     of its own, `count_method` how. `schema` is that of `lake.partition.table.schema_to_json`.
     `fingerprint` is that of `lake.partition.fingerprint` over the rows as they were read, "" in
     manifests older than it. `history` has the claims that this one replaced, newest last:
-    `created_at`, `rows`, `source_count`, `sha256`, `fingerprint`, `version`.
+    `created_at`, `rows`, `source_count`, `sha256`, `fingerprint`, `version`. `rules` are those
+    of the columns that the rows went through: `path`, `rule` and what belongs to it.
     """
 
     title: ClassVar[str] = "manifest"
@@ -47,6 +48,7 @@ class Manifest(DayRecord):
     details: dict[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
     history: list[dict[str, Any]] = field(default_factory=list)
+    rules: list[dict[str, Any]] = field(default_factory=list)
 
     def as_history(self) -> list[dict[str, Any]]:
         """The history of the manifest that replaces this one."""

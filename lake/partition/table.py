@@ -22,6 +22,7 @@ class TableStream:
     `zstd_levels` are those of leaf columns; where there are any, all others have zstd's own.
     `small`: so few rows that a page index and Arrow's own schema would weigh as much as columns.
     `details` may be filled until the last batch has been taken: counts for the metadata.
+    `rules`: those that the rows went through (lake.privacy), as a manifest has them.
     """
 
     schema: pa.Schema
@@ -32,6 +33,7 @@ class TableStream:
     zstd_levels: Mapping[str, int] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
     small: bool = False
+    rules: list[dict[str, Any]] = field(default_factory=list)
 
 
 def schema_to_json(schema: pa.Schema) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from lake.store import Store
 from lake.systems.comparison import Recovery
 from lake.systems.protocol import Questions, Source
 from lake.systems.registry import system, tenant_of
+from lake.systems.unquoting import UnquotingSource
 
 StepProgress = Callable[[str], None]
 
@@ -56,6 +57,7 @@ def recovered(
             source, asking = restored.recovered(
                 settings, manifest, served.endpoint, served.version, tenant
             )
+            source = UnquotingSource(source)
             with closing(source), closing(asking) as questions:
                 questions.first_answer(datetime.fromisoformat(manifest.created_at))
                 answered = time.monotonic()

@@ -12,6 +12,7 @@ from lake.partition.manifest import Manifest
 from lake.systems import SYSTEMS
 from lake.systems.protocol import Expiry, Snapshotter, Source, System
 from lake.systems.source import accounted, is_whole
+from lake.systems.unquoting import UnquotingSource
 
 
 def system(name: str) -> System:
@@ -39,7 +40,7 @@ def tenant_of(settings: Settings, name: str) -> str:
 
 def open_source(name: str, settings: Settings) -> Source:
     """The source of that name; sends nothing yet. Raises ConfigError."""
-    return system(name).open_source(_section(name, settings))
+    return UnquotingSource(system(name).open_source(_section(name, settings)))
 
 
 def open_snapshotter(name: str, settings: Settings) -> Snapshotter:

@@ -69,8 +69,11 @@ def fetched(
 
 
 def _dataset(manifest: Manifest, lake: Lake) -> Any:
-    """As it was exported; manifests of early versions have no definition."""
-    if not manifest.definition:
-        (configured,) = lake.settings.datasets_named((manifest.dataset,))
-        return configured
-    return configs()[manifest.source].dataset.model_validate(manifest.definition)
+    """As it was exported, and under the rules that its rows went through; manifests of early
+    versions have no definition.
+    """
+    if manifest.definition:
+        dataset = configs()[manifest.source].dataset.model_validate(manifest.definition)
+    else:
+        (dataset,) = lake.settings.datasets_named((manifest.dataset,))
+    return dataset.with_key(lake.settings.privacy.hash_key).under(manifest.rules)

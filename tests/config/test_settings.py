@@ -87,7 +87,7 @@ def test_the_whole_file(file):
             "colection =",
             "colection",
             "[[dataset]] usage_analytics",
-            "name, source, collection, time_field, time_fallback",
+            "name, source, columns, collection, time_field, time_fallback",
         ),
         ("region =", "secret_access_key =", "secret_access_key", "[s3]", "endpoint_url, region"),
     ],

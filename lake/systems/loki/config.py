@@ -5,12 +5,15 @@ Belongs here: keys, defaults, rules. Does not: using them.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from lake.config.datasets import Dataset
 from lake.config.sections import HttpSection, Section, SystemConfig
+from lake.privacy.rules import folded
+
+_NO_RULE = frozenset({"day", "ts", "ts_ns", "stream_id", "labels", "metadata"})
 
 
 class LokiSource(HttpSection):
@@ -30,6 +33,7 @@ class LokiSnapshots(Section):
 class LokiDataset(Dataset):
     """The lines of all streams that a selector matches."""
 
+    applies_rules: ClassVar[bool] = True
     source: Literal["loki"]
     selector: Annotated[str, Field(min_length=1)]
     # Where queries look for a line's level first. What is exported does not depend on it, so it
@@ -50,6 +54,22 @@ class LokiDataset(Dataset):
                 f"{list(places)!r}"
             )
         return places
+
+    @model_validator(mode="after")
+    def _rules_are_of_lines_labels_or_metadata(self) -> Self:
+        for rule in self.columns:
+            *parents, name = folded(rule.path)
+            if parents not in ([], ["labels"], ["metadata"]):
+                raise ValueError(
+                    f"columns: {rule.text!r} is no line, NAME of a label, labels.NAME or "
+                    "metadata.NAME"
+                )
+            if not parents and name in _NO_RULE:
+                raise ValueError(
+                    f"columns: {name!r} can't have a rule: a line belongs to its day, its stream "
+                    "and its place by it; a label of that name is labels." + name
+                )
+        return self
 
 
 CONFIG = SystemConfig(LokiSource, LokiDataset, hot_days=30, snapshots=LokiSnapshots)

@@ -19,6 +19,7 @@ from lake.systems.comparison import Check
 from lake.systems.loki.config import LokiSource
 from lake.systems.loki.reading.cover import cover
 from lake.systems.loki.reading.logql import Selector
+from lake.systems.loki.reading.ruled import RuledRows
 from lake.systems.loki.reading.version import Version
 from lake.systems.rehearsed import Partition
 
@@ -80,6 +81,9 @@ class LokiQuestions:
         """The bytes of every hour's lines."""
         check = Check("the bytes of each hour's lines")
         there: Counter[int] = Counter()
+        if (ruled := _ruled(part.dataset)) and (ruled.changes_lines or self._by_stream):
+            check.remark = "left out: the dataset has rules on its lines or labels"
+            return check
         try:
             for counts in self._each(self._hours_of, self._selectors(part), part.day):
                 there.update(counts)
@@ -130,6 +134,10 @@ class LokiQuestions:
     def _sampled(self, part: Partition, seed: int, samples: int) -> Check:
         """All lines of some nanoseconds, with labels and metadata."""
         check = Check("some lines with their labels and metadata, one by one")
+        ruled = _ruled(part.dataset)
+        if ruled and ruled.changes_labels:
+            check.remark = "left out: by labels that have rules no line can be looked up"
+            return check
         here: dict[int, Counter[str]] = {}
         streams: dict[int, dict[str, Selector]] = {}
         names = self._names(part) if self._by_stream else set()
@@ -145,14 +153,14 @@ class LokiQuestions:
         for at, expected in here.items():
             lines: Counter[str] = Counter()
             for selector in streams[at].values() if self._by_stream else all_selectors:
-                lines += self._at(str(selector), at)
+                lines += self._at(str(selector), at, ruled)
             lost, extra = expected - lines, lines - expected
             check.compared += expected.total()
             for line, other in _pairs(lost, extra):
                 check.differ(_iso(at), line, other)
         return check
 
-    def _at(self, selector: str, at_ns: int) -> Counter[str]:
+    def _at(self, selector: str, at_ns: int, ruled: RuledRows | None) -> Counter[str]:
         window = {
             "start": str(at_ns - _BEFORE_NS),
             "end": str(at_ns + 1),
@@ -165,6 +173,9 @@ class LokiQuestions:
                 kinds = categories[0] if categories else {}
                 metadata = {**kinds.get("structuredMetadata", {}), **kinds.get("parsed", {})}
                 if int(at) == at_ns:
+                    if ruled:
+                        row = ruled.row({"line": line, "metadata": sorted(metadata.items())})
+                        line, metadata = row["line"], dict(row["metadata"])  # noqa: PLW2901
                     lines[self._line_text(line, stream["stream"], metadata)] += 1
         return lines
 
@@ -206,6 +217,11 @@ class LokiQuestions:
         answer = self._http.get(f"/loki/api/v1/{path}", params, headers=_CATEGORISED).json()
         result: list[dict[str, Any]] = answer["data"]["result"]
         return result
+
+
+def _ruled(dataset: Any) -> RuledRows | None:
+    rules = dataset.rules()
+    return RuledRows(rules) if rules else None
 
 
 def _of_stream(all_lines: Selector, labels: Mapping[str, str], names: Iterable[str]) -> Selector:

@@ -140,15 +140,17 @@ class MongoExpiry:
 
     def unknown(self, dataset: Dataset, day: Day, store: Store, manifest: Manifest) -> int:
         """See Expiry. Raises BadData and Missing where the object is not its manifest's."""
+        from lake.systems.mongo.reading.ruled import RuledDocuments  # noqa: PLC0415
         from lake.systems.mongo.reading.same import digest  # noqa: PLC0415  compiled code
 
-        settings = _mongo(dataset)
+        settings, rules = _mongo(dataset), dataset.under(manifest.rules).rules()
+        ruled = RuledDocuments(rules).document if rules else bytes
         stored = Counter(digest(document) for document in _stored(store, manifest))
         unmatched = 0
         with self._explained(settings):
             raw = self._connected()[self._section.database][settings.collection]
             for document in raw.find(of_day(settings, day)):
-                key = digest(bytes(document.raw))
+                key = digest(ruled(document.raw))
                 if stored[key]:
                     stored[key] -= 1
                 else:

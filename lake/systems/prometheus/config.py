@@ -5,14 +5,18 @@ Belongs here: keys, defaults, rules. Does not: using them.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from lake.config.datasets import Dataset, duration_ms
 from lake.config.sections import HttpSection, Section, SystemConfig
+from lake.privacy.rules import folded
 
 _DAY_MS = 86_400_000
+_NO_RULE = frozenset(
+    {"day", "ts", "metric", "value", "nan", "histogram", "series_id", "labels", "metadata"}
+)
 
 
 class PrometheusSource(HttpSection):
@@ -31,6 +35,7 @@ class PrometheusSnapshots(Section):
 class PrometheusDataset(Dataset):
     """A selector or an expression, resampled at `step` or as the stored samples."""
 
+    applies_rules: ClassVar[bool] = True
     source: Literal["prometheus"]
     query: Annotated[str, Field(min_length=1)]
     mode: Literal["range", "raw"] = "range"
@@ -42,6 +47,21 @@ class PrometheusDataset(Dataset):
         if not 0 < duration_ms(step) <= _DAY_MS:
             raise ValueError(f"a step above 0 and of at most 1d, not {step!r}")
         return step
+
+    @model_validator(mode="after")
+    def _rules_are_of_labels(self) -> Self:
+        for rule in self.columns:
+            *parents, name = folded(rule.path)
+            if (
+                parents not in ([], ["labels"])
+                or name == "__name__"
+                or (not parents and name in _NO_RULE)
+            ):
+                raise ValueError(
+                    f"columns: {rule.text!r} is no label: name one, as NAME or labels.NAME; time, "
+                    "value and metric can't have a rule"
+                )
+        return self
 
     @property
     def step_ms(self) -> int:

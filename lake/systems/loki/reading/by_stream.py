@@ -33,6 +33,7 @@ from lake.systems.loki.reading.originals import merged_rows
 from lake.systems.loki.reading.oversized_instant import OversizedInstant
 from lake.systems.loki.reading.paging import Bound, lead_ns, pages
 from lake.systems.loki.reading.reading import Reading
+from lake.systems.loki.reading.ruled import RuledRows
 from lake.systems.loki.reading.spool import KEYS, RunWriter, Spool, Stretch, keys_of
 from lake.systems.loki.reading.stream_set import StreamSet, resolve_one, streams_between
 
@@ -45,7 +46,9 @@ _MOST_IN_HOURS = 8  # streams; each of them has 24 files open in the end
 
 @dataclass
 class ByStream:
-    """Reads one selector. `lines` bounds the pages, as in Reading."""
+    """Reads one selector. `lines` bounds the pages, as in Reading; rows are kept as `ruled`
+    leaves them.
+    """
 
     api: Api
     selector: Selector
@@ -53,6 +56,7 @@ class ByStream:
     scratch: Path
     parallel: int
     lines: Bound
+    ruled: RuledRows | None = None
     pages: int = 0
     merged: int = 0
     """Lines that are in the counts and, made equal by the pipeline, not in Loki's answers."""
@@ -117,7 +121,9 @@ class ByStream:
         """The day for all streams at once. Streams that its rows show are added to the set."""
         folder = self._folder("together")
         api = self.api.resolving(streams.resolve)
-        reading = Reading(api, self.selector, self.day, folder, self.parallel, self.lines)
+        reading = Reading(
+            api, self.selector, self.day, folder, self.parallel, self.lines, self.ruled
+        )
         stretches = reading.stretches()
         self.pages += reading.pages
         known, labels = streams.all(), self.api.streams.labels()
@@ -168,7 +174,7 @@ class ByStream:
             stretches, missing = self._in_hours(streams, labels[number], wanted.pop(number))
             all_stretches += stretches
             short |= {} if missing is None else {number: missing}
-        writers = _Writers(self._folder("alone"), _RUN_BYTES // self.parallel)
+        writers = _Writers(self._folder("alone"), _RUN_BYTES // self.parallel, self.ruled)
         with ThreadPoolExecutor(self.parallel, "loki-streams") as pool:
             tasks = {
                 number: pool.submit(self._alone, streams, labels[number], rows, writers)
@@ -189,7 +195,7 @@ class ByStream:
         api = self.api.resolving(resolve_one(self.api.streams, labels))
         selector = streams.selector(labels, self.selector)
         folder = self._folder("hours")
-        reading = Reading(api, selector, self.day, folder, self.parallel, self.lines)
+        reading = Reading(api, selector, self.day, folder, self.parallel, self.lines, self.ruled)
         stretches = reading.stretches()
         keys = Spool(stretches).keys(self.day.start_ns, self.day.end_ns)
         whole = self._whole(api, selector, keys, rows, reading.pages)
@@ -259,9 +265,10 @@ class ByStream:
 class _Writers:
     """One file a thread: a stream's tables, in their order, are all in one of them."""
 
-    def __init__(self, folder: Path, run_bytes: int) -> None:
+    def __init__(self, folder: Path, run_bytes: int, ruled: RuledRows | None) -> None:
         self._folder = folder
         self._run_bytes = run_bytes
+        self._ruled = ruled
         self._all: list[RunWriter] = []
         self._own = local()
         self._lock = Lock()
@@ -272,7 +279,7 @@ class _Writers:
         if writer is None:
             with self._lock:
                 path = self._folder / f"{len(self._all)}.arrow"
-                writer = self._own.writer = RunWriter(path, self._run_bytes)
+                writer = self._own.writer = RunWriter(path, self._run_bytes, self._ruled)
                 self._all.append(writer)
         return writer
 

@@ -28,6 +28,7 @@ from lake.systems.loki.reading.narrowing import DEEPEST, halves
 from lake.systems.loki.reading.originals import merged_rows_of_day
 from lake.systems.loki.reading.oversized_instant import streams_around
 from lake.systems.loki.reading.paging import HOUR, MS, SECOND
+from lake.systems.loki.reading.ruled import RuledRows
 from lake.systems.loki.reading.split import Split
 from lake.systems.loki.reading.spool import Spool, keys_of
 
@@ -47,7 +48,10 @@ Metrics = list[tuple[dict[str, str], float]]
 
 
 class Recovery:
-    """Finds the lines that a day's spool lacks. `split`: where the server splits its queries."""
+    """Finds the lines that a day's spool lacks. `split`: where the server splits its queries.
+
+    The spool has its rows as the rules leave them, and so are those that are found.
+    """
 
     def __init__(
         self,
@@ -57,6 +61,7 @@ class Recovery:
         spool: Spool,
         split: Split,
         parallel: int = 1,
+        ruled: RuledRows | None = None,
     ) -> None:
         self._api = api
         self._selector = selector
@@ -64,6 +69,7 @@ class Recovery:
         self._spool = spool
         self._split = split
         self._parallel = parallel
+        self._ruled = ruled
         self._checked = selector.filters_only
         self.merged = 0
         """Lines that are counted and that the pipeline makes equal to others in the answer."""
@@ -194,13 +200,18 @@ class Recovery:
         """
         here = Counter(map(_key, self._spool.between(at_ns, at_ns + MS).to_pylist()))
         lacking: dict[Any, list[dict[str, Any]]] = {}
-        stored = set()
-        for row in self._all_of(at_ns):
+        stored, met = set(), set()
+        for plain in self._all_of(at_ns):
+            if not self._selector.filters_only:
+                if (own := _key(plain)) in met:
+                    continue
+                met.add(own)
+            row = self._as_ruled(plain)
             key = _key(row)
             stored.add(key)
-            if here[key] and self._selector.filters_only:
+            if here[key]:
                 here[key] -= 1
-            elif self._selector.filters_only or not (here[key] or key in lacking):
+            else:
                 lacking.setdefault(key, []).append(row)
         if lacking and not here.keys() <= stored:
             raise self._unfaithful(at_ns)
@@ -217,9 +228,12 @@ class Recovery:
         for at_ns in self._spool.some_times(_CONTROLS):
             at_ms = at_ns // MS * MS
             present = set(map(_key, self._spool.between(at_ms, at_ms + MS).to_pylist()))
-            if not present <= set(map(_key, self._all_of(at_ms))):
+            if not present <= {_key(self._as_ruled(row)) for row in self._all_of(at_ms)}:
                 raise self._unfaithful(at_ms)
         self._checked = True
+
+    def _as_ruled(self, row: dict[str, Any]) -> dict[str, Any]:
+        return self._ruled.row(row) if self._ruled else row
 
     def _unfaithful(self, at_ns: int) -> Incomplete:
         return Incomplete(

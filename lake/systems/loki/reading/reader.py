@@ -32,6 +32,7 @@ from lake.systems.loki.reading.logql import Selector
 from lake.systems.loki.reading.missing import Recovery
 from lake.systems.loki.reading.paging import MS, Bound
 from lake.systems.loki.reading.reading import Reading, page_lines
+from lake.systems.loki.reading.ruled import RuledRows
 from lake.systems.loki.reading.split import Split
 from lake.systems.loki.reading.spool import RunWriter, Spool, Stretch
 from lake.systems.loki.reading.stream_set import streams_between
@@ -67,18 +68,23 @@ class LokiReader:
         Sorted by stream_id and ts_ns; lines of one ns keep the order of Loki's answer.
         Raises Incomplete where Loki's max_query_lookback excludes a part of this day.
         """
-        selector = _selector(dataset)
+        selector, rules = _selector(dataset), dataset.rules()
+        ruled = RuledRows(rules) if rules else None
         api = self._api()
         details = self._reach(api, day) | {"split_interval": self._split_of(api).summary}
-        parts = [self._part(api, part, day, scratch) for part in _parts(api, selector, day)]
-        spool = Spool([stretch for part in parts for stretch in part.stretches])
+        parts = [self._part(api, part, day, scratch, ruled) for part in _parts(api, selector, day)]
+        streams = api.streams.labels()
+        renamed: dict[int, int] = {}
+        if ruled:
+            streams, renamed = ruled.streams(streams)
+        spool = Spool([stretch for part in parts for stretch in part.stretches], renamed)
         details |= {
             "server_version": str(api.dialect.version),
             "selectors": len(parts),
             "pages": sum(part.pages for part in parts),
             "recovered_lines": sum(part.recovered for part in parts),
             MERGED_LINES: sum(part.merged for part in parts),
-            "streams": len(api.streams.labels()),
+            "streams": len(streams),
             "limit": self._limit.usual,
             "requests": api.tally.requests,
             "retries": api.tally.retries,
@@ -87,41 +93,55 @@ class LokiReader:
             details["streams_read_alone"] = sum(part.alone for part in parts)
             if not api.dialect.version.knows_metadata:
                 details["structured_metadata"] = "not supported by this version"
-        yield partition(spool.sorted_batches(), api.streams.labels(), details)
+        details |= rules.details()
+        table = partition(spool.sorted_batches(), streams, details)
+        yield replace(table, rules=rules.to_json())
 
-    def _part(self, api: Api, selector: Selector, day: Day, scratch: Path) -> _Part:
+    def _part(
+        self, api: Api, selector: Selector, day: Day, scratch: Path, ruled: RuledRows | None
+    ) -> _Part:
         """The lines of one selector, those that log queries leave out included."""
         if not api.dialect.by_stream:
             try:
-                return self._together(api, selector, day, scratch)
+                return self._together(api, selector, day, scratch, ruled)
             except Mixed:
                 _LOG.info("loki: answers mix labels and metadata; the day is read stream by stream")
-        return self._by_stream(api, selector, day, scratch)
+        return self._by_stream(api, selector, day, scratch, ruled)
 
-    def _together(self, api: Api, selector: Selector, day: Day, scratch: Path) -> _Part:
+    def _together(
+        self, api: Api, selector: Selector, day: Day, scratch: Path, ruled: RuledRows | None
+    ) -> _Part:
         folder = Path(tempfile.mkdtemp(dir=scratch))
         lines = self._lines.setdefault(str(selector), page_lines())
-        reading = Reading(api, selector, day, folder, self._http.max_parallel, lines)
-        stretches = reading.stretches()
-        return self._completed(api, selector, day, folder, _Part(stretches, reading.pages))
+        reading = Reading(api, selector, day, folder, self._http.max_parallel, lines, ruled)
+        part = _Part(reading.stretches(), reading.pages)
+        return self._completed(api, selector, day, folder, part, ruled)
 
-    def _by_stream(self, api: Api, selector: Selector, day: Day, scratch: Path) -> _Part:
+    def _by_stream(
+        self, api: Api, selector: Selector, day: Day, scratch: Path, ruled: RuledRows | None
+    ) -> _Part:
         folder = Path(tempfile.mkdtemp(dir=scratch))
         lines = self._lines.setdefault(str(selector), page_lines())
-        reading = ByStream(api, selector, day, folder, self._http.max_parallel, lines)
+        reading = ByStream(api, selector, day, folder, self._http.max_parallel, lines, ruled)
         stretches = reading.stretches()
         return _Part(stretches, reading.pages, merged=reading.merged, alone=reading.alone)
 
     def _completed(
-        self, api: Api, selector: Selector, day: Day, folder: Path, part: _Part
+        self,
+        api: Api,
+        selector: Selector,
+        day: Day,
+        folder: Path,
+        part: _Part,
+        ruled: RuledRows | None,
     ) -> _Part:
         """With the lines that Loki counts and that no log query returns."""
         split, parallel = self._split_of(api), self._http.max_parallel
-        recovery = Recovery(api, selector, day, Spool(part.stretches), split, parallel)
+        recovery = Recovery(api, selector, day, Spool(part.stretches), split, parallel, ruled)
         lost = recovery.rows()
         stretches = part.stretches
         if lost.num_rows:
-            late = RunWriter(folder / "recovered.arrow")
+            late = RunWriter(folder / "recovered.arrow")  # the rules have been applied
             late.add(lost)
             # First, for such a line is the last of its chunk.
             stretches = [late.close(), *stretches]

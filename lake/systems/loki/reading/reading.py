@@ -18,6 +18,7 @@ from lake.systems.loki.reading.api import FIRST_LIMIT, Api, Page, TooMany, TooWi
 from lake.systems.loki.reading.logql import Selector
 from lake.systems.loki.reading.oversized_instant import OversizedInstant
 from lake.systems.loki.reading.paging import HOUR, Bound, lead_ns, pages
+from lake.systems.loki.reading.ruled import RuledRows
 from lake.systems.loki.reading.spool import RunWriter, Stretch
 
 _RUN_BYTES = 12 << 20  # held in memory by all hours together, before they are sorted
@@ -35,7 +36,14 @@ class Reading:
     """
 
     def __init__(
-        self, api: Api, selector: Selector, day: Day, scratch: Path, parallel: int, lines: Bound
+        self,
+        api: Api,
+        selector: Selector,
+        day: Day,
+        scratch: Path,
+        parallel: int,
+        lines: Bound,
+        ruled: RuledRows | None = None,
     ) -> None:
         self._api = api
         self._selector = selector
@@ -44,6 +52,7 @@ class Reading:
         self._scratch = scratch
         self._parallel = min(parallel, 24)
         self._lines = lines
+        self._ruled = ruled
         self._stop = Event()
         self.pages = 0
 
@@ -52,7 +61,7 @@ class Reading:
         rows = self._whole_day()
         self._lines.at_most(self._api.limit.usual)
         if rows is not None:
-            writer = RunWriter(self._scratch / "day.arrow", _RUN_BYTES)
+            writer = RunWriter(self._scratch / "day.arrow", _RUN_BYTES, self._ruled)
             writer.add(rows)
             return [writer.close()]
         with ThreadPoolExecutor(self._parallel, "loki") as pool:
@@ -83,7 +92,8 @@ class Reading:
     def _hour(self, start_ns: int) -> tuple[Stretch, int]:
         """The rows of [start, start + 1 h), and how many pages they took."""
         hour = (start_ns - self._day.start_ns) // HOUR
-        writer = RunWriter(self._scratch / f"{hour:02d}.arrow", _RUN_BYTES // self._parallel)
+        run_bytes = _RUN_BYTES // self._parallel
+        writer = RunWriter(self._scratch / f"{hour:02d}.arrow", run_bytes, self._ruled)
         taken = 0
         if self._stop.is_set():
             return writer.close(), taken

@@ -11,7 +11,7 @@ found later overlap: those few slices are sorted together.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lake.systems.loki.reading.answer import ROWS
+from lake.systems.loki.reading.ruled import RuledRows
 
 _COMPRESSED = pa.ipc.IpcWriteOptions(compression="lz4")
 _ORDER = [("stream_id", "ascending"), ("ts_ns", "ascending")]
@@ -38,8 +39,11 @@ _SLICE = np.dtype([(name, "i8") for name in ("stream", "run", "first", "last", "
 class RunWriter:
     """One stretch of time; tables have to come in the order of time. For one thread."""
 
-    def __init__(self, path: Path, run_bytes: int = _RUN_BYTES) -> None:
+    def __init__(
+        self, path: Path, run_bytes: int = _RUN_BYTES, ruled: RuledRows | None = None
+    ) -> None:
         self._path = path
+        self._ruled = ruled
         self._run_bytes = run_bytes
         self._held: list[pa.Table] = []
         self._held_bytes = 0
@@ -50,6 +54,8 @@ class RunWriter:
     def add(self, rows: pa.Table) -> None:
         """Takes rows with the schema ROWS, equal times of a stream in their order."""
         if rows.num_rows:
+            if self._ruled:
+                rows = self._ruled.table(rows)
             self._held.append(rows)
             self._held_bytes += rows.nbytes
         if self._held_bytes >= self._run_bytes:
@@ -120,10 +126,16 @@ class _Cursor:
 
 
 class Spool:
-    """The rows of several stretches. Where times are equal, earlier stretches go first."""
+    """The rows of several stretches. Where times are equal, earlier stretches go first.
 
-    def __init__(self, stretches: list[Stretch]) -> None:
+    `renamed`: for a stream's id in the files that in the sorted rows, where they differ; streams
+    that get one id are one.
+    """
+
+    def __init__(self, stretches: list[Stretch], renamed: Mapping[int, int] | None = None) -> None:
         self._stretches = stretches
+        self._own = np.array(sorted(renamed or ()), np.int64)
+        self._new = np.array([(renamed or {})[own] for own in self._own.tolist()], np.int64)
 
     def count(self, start_ns: int, end_ns: int) -> int:
         """How many rows lie in [start, end)."""
@@ -194,7 +206,23 @@ class Spool:
                         cursor = cursors[number, run] = _Cursor(readers[number], starts)
                     parts += cursor.rows(at, rows)
                 table = pa.Table.from_batches(parts)
+                if len(self._own):
+                    yield self._renamed_rows(table, several=len(group) > 1)
+                    continue
                 yield table if len(group) == 1 else table.take(pc.sort_indices(table, _ORDER))
+
+    def _renamed_rows(self, table: pa.Table, *, several: bool) -> pa.Table:
+        """Sorted by the new id; lines of several streams at one time by their own ids."""
+        own = table["stream_id"]
+        renamed = pa.array(self._renamed(own.to_numpy()))
+        table = table.set_column(0, ROWS.field(0), renamed)
+        if not several:
+            return table
+        order = pc.sort_indices(table.append_column("own", own), [*_ORDER, ("own", "ascending")])
+        return table.take(order)
+
+    def _renamed(self, streams: np.ndarray) -> np.ndarray:
+        return self._new[np.searchsorted(self._own, streams)] if len(self._own) else streams
 
     def _groups(self) -> Iterator[list[tuple[int, int, int, int]]]:
         """(stretch, run, at, rows) in the order of the table; what overlaps is together."""
@@ -204,6 +232,7 @@ class Spool:
         number = np.repeat(
             np.arange(len(self._stretches)), [len(stretch.slices) for stretch in self._stretches]
         )
+        slices["stream"] = self._renamed(slices["stream"])
         order = np.lexsort((number, slices["first"], slices["stream"]))
         group: list[tuple[int, int, int, int]] = []
         group_stream = group_last = 0

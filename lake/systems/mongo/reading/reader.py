@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from lake.base.errors import BadData, Stopped, UsageError
 from lake.config.datasets import Dataset
 from lake.pace import Pace, Slowing
 from lake.partition.table import TableStream
+from lake.privacy.applying import Rules
 from lake.systems.mongo.config import MongoDataset, MongoSource
 from lake.systems.mongo.reading.ahead import one_ahead
 from lake.systems.mongo.reading.connection import (
@@ -33,6 +35,7 @@ from lake.systems.mongo.reading.connection import (
     require_collection,
 )
 from lake.systems.mongo.reading.elements import MalformedError
+from lake.systems.mongo.reading.ruled import ruled_answers
 from lake.systems.source import Count
 
 if TYPE_CHECKING:
@@ -66,12 +69,13 @@ class MongoReader:
         """See Source. Raises Missing where there is no such collection."""
         from lake.systems.mongo.reading.table import DayTable  # noqa: PLC0415  compiled code
 
-        settings, slowing = _mongo(dataset), Slowing()
+        settings, slowing, rules = _mongo(dataset), Slowing(), dataset.rules()
         with DayTable(settings, day, scratch) as table:
-            self._fetch(settings, day, table, slowing)
+            self._fetch(settings, day, table, slowing, rules)
             if not table.documents:
                 self._require_collection(settings)
-            yield table.stream(pace=slowing.details())
+            stream = table.stream(pace=slowing.details(), **rules.details())
+            yield replace(stream, rules=rules.to_json())
 
     def count(self, dataset: Dataset, day: Day) -> Count:
         """See Source. Raises Missing where there is no such collection."""
@@ -173,7 +177,12 @@ class MongoReader:
             yield batch
 
     def _fetch(
-        self, mongo_dataset: MongoDataset, day: Day, table: DayTable, slowing: Slowing
+        self,
+        mongo_dataset: MongoDataset,
+        day: Day,
+        table: DayTable,
+        slowing: Slowing,
+        rules: Rules,
     ) -> None:
         collection = self._connected()[self._section.database][mongo_dataset.collection]
         where = f"{self._section.uri}, {self._section.database}.{mongo_dataset.collection}"
@@ -182,7 +191,7 @@ class MongoReader:
             collection.find_raw_batches(of_day(mongo_dataset, day)) as cursor,
             closing(one_ahead(self._paced(cursor, slowing))) as answers,
         ):
-            for batch in answers:
+            for batch in ruled_answers(answers, rules) if rules else answers:
                 try:
                     table.add(batch)
                 except MalformedError as error:

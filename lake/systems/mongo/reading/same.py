@@ -43,6 +43,11 @@ def digest(document: bytes) -> bytes:
     return hashlib.blake2b(content, digest_size=16).digest()
 
 
+def content_of(data: bytes, tag: int, at: int) -> bytes:
+    """What the sub-document or array that begins there has in common with all equal ones."""
+    return _document(data, at) if tag == _DOCUMENT else _array(data, at)
+
+
 def _document(data: bytes, at: int) -> bytes:
     """The fields in order of their names; of one name in their own order."""
     fields = sorted(_values(data, at), key=lambda field: field[0])

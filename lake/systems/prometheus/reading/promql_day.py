@@ -26,6 +26,7 @@ from lake.systems.prometheus.reading.answer import Matrix, matrix
 from lake.systems.prometheus.reading.api import Questions
 from lake.systems.prometheus.reading.blocks import Block, SampleTable, label_columns
 from lake.systems.prometheus.reading.narrowing import Piece, pieces
+from lake.systems.prometheus.reading.ruled import RuledLabels
 from lake.systems.prometheus.reading.runs import Room, Runs
 
 _LOG = logging.getLogger(__name__)
@@ -48,13 +49,21 @@ class PromqlDay:
     """One dataset's day; `raw`: stored samples by range vectors, a window a ms a step."""
 
     def __init__(
-        self, questions: Questions, query: str, day: plan.Window, scratch: Path, *, raw: bool
+        self,
+        questions: Questions,
+        query: str,
+        day: plan.Window,
+        scratch: Path,
+        *,
+        raw: bool,
+        ruled: RuledLabels | None = None,
     ) -> None:
         self._questions = questions
         self._query = query
         self._day = day
         self._scratch = scratch
         self._raw = raw
+        self._ruled = ruled
         self._room = Room(_ROOM)
         self.series = 0
         """How many series were written so far."""
@@ -80,7 +89,7 @@ class PromqlDay:
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-        table = SampleTable(label_columns(names))
+        table = SampleTable(label_columns(self._ruled.names(names) if self._ruled else names))
         return table, table.batches(_closing(blocks, pool))
 
     def _planned(self) -> Iterator[tuple[Piece, int]]:
@@ -126,7 +135,7 @@ class PromqlDay:
             yield from self._narrow(part, most, cuts - 1)
 
     def _requested(self, pool: ThreadPoolExecutor, shard: Piece, longest: int) -> _Shard:
-        runs = Runs(self._scratch, self._room)
+        runs = Runs(self._scratch, self._room, self._ruled)
         requests = self._requests(shard, longest)
         return _Shard(runs, [pool.submit(self._fetch, runs, *request) for request in requests])
 

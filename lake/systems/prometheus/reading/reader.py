@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ from lake.base.day import Day
 from lake.config.datasets import Dataset
 from lake.http.client import Http
 from lake.partition.table import TableStream
+from lake.privacy.messages import without_values
 from lake.systems.prometheus.config import PrometheusDataset, PrometheusSource
 from lake.systems.prometheus.reading import plan
 from lake.systems.prometheus.reading.api import Questions
 from lake.systems.prometheus.reading.blocks import ENCODINGS, SORTED_BY
 from lake.systems.prometheus.reading.promql_day import PromqlDay
+from lake.systems.prometheus.reading.ruled import RuledLabels
 from lake.systems.prometheus.reading.server import server_details
 from lake.systems.source import Count
 
@@ -54,18 +57,21 @@ class PrometheusReader:
     def read(self, dataset: Dataset, day: Day, scratch: Path) -> Iterator[TableStream]:
         """All samples of the day, requested while they are taken; `scratch` holds what waits."""
         dataset = _checked(dataset)
+        rules = dataset.rules()
+        ruled = RuledLabels(rules, f"{dataset.name} {day}") if rules else None
         questions = Questions(self._http, dataset, self._min_stores)
         questions.check_stores(day.start_ms, day.end_ms)
         server = self._built()
         why_not: dict[str, str] = {}
         if dataset.mode == "raw":
-            stored, why_not = self._by_remote_read(questions, dataset, day, scratch)
+            stored, why_not = self._by_remote_read(questions, dataset, day, scratch, ruled)
             if stored is not None:
-                stored.details.update(server)
-                yield stored
+                stored.details.update({**server, **rules.details()})
+                yield replace(stored, rules=rules.to_json())
                 return
         raw = dataset.mode == "raw"
-        asking = PromqlDay(questions, dataset.query, _window(dataset, day), scratch, raw=raw)
+        window = _window(dataset, day)
+        asking = PromqlDay(questions, dataset.query, window, scratch, raw=raw, ruled=ruled)
         table, batches = asking.table(self._http.max_parallel)
         details: dict[str, Any] = {**_HOW[dataset.mode], **why_not, **server}
         if not raw:
@@ -75,7 +81,10 @@ class PrometheusReader:
             """Until the last row is there, a store may go away, and remarks come."""
             yield from batches
             questions.check_stores(day.start_ms, day.end_ms)
-            details.update(_tallied(questions), series=asking.series)
+            details.update(_tallied(questions), series=asking.series, **rules.details())
+            if rules and "remarks" in details:
+                known = repr(dataset.model_dump())
+                details["remarks"] = [without_values(text, known) for text in details["remarks"]]
 
         yield TableStream(
             schema=table.schema,
@@ -84,6 +93,7 @@ class PrometheusReader:
             encodings=ENCODINGS,
             dictionary=table.dictionary,
             details=details,
+            rules=rules.to_json(),
         )
 
     def count(self, dataset: Dataset, day: Day) -> Count:
@@ -129,16 +139,25 @@ class PrometheusReader:
         return self._server
 
     def _by_remote_read(
-        self, questions: Questions, dataset: PrometheusDataset, day: Day, scratch: Path
+        self,
+        questions: Questions,
+        dataset: PrometheusDataset,
+        day: Day,
+        scratch: Path,
+        ruled: RuledLabels | None,
     ) -> tuple[TableStream | None, dict[str, str]]:
         """The day, or why not. Imported here: numba takes its time."""
         from lake.systems.prometheus.reading import remote_read  # noqa: PLC0415
 
         try:
-            return remote_read.table_stream(self._http, questions, dataset, day, scratch), {}
+            stream = remote_read.table_stream(self._http, questions, dataset, day, scratch, ruled)
         except remote_read.Unavailable as error:
-            _LOG.warning("%s: no remote read, so no stale markers: %s", dataset.name, error)
-            return None, {"remote_read": str(error)}
+            why = str(error)
+            if ruled:
+                why = without_values(why, repr(dataset.model_dump()))
+            _LOG.warning("%s: no remote read, so no stale markers: %s", dataset.name, why)
+            return None, {"remote_read": why}
+        return stream, {}
 
 
 def _tallied(questions: Questions) -> dict[str, Any]:

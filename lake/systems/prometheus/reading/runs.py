@@ -9,7 +9,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from lake.systems.labels import series_id
 from lake.systems.prometheus.reading.answer import HISTOGRAM_TYPE, Matrix
 from lake.systems.prometheus.reading.blocks import MOST_SERIES, Block
 from lake.systems.prometheus.reading.plan import Window
+from lake.systems.prometheus.reading.ruled import RuledLabels
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -77,15 +78,16 @@ class _Run:
 class Runs:
     """The answers to one shard; `add` is safe across threads, `blocks` comes after all of them.
 
-    `names` are all labels' names.
+    `names` are all labels' names. Labels are kept as the rules leave them; what is in a file, too.
     """
 
-    def __init__(self, directory: Path, room: Room) -> None:
+    def __init__(self, directory: Path, room: Room, ruled: RuledLabels | None = None) -> None:
         self._directory = directory
         self._room = room
         self._lock = Lock()
         self._runs: list[_Run] = []
         self._known: dict[bytes, int] = {}
+        self._ruled = ruled
         self._file: Any = None
         self.names: set[str] = set()
 
@@ -93,6 +95,8 @@ class Runs:
         """Takes an answer. Raises BadData where two of its series have the same id."""
         if not len(matrix.rows):
             return
+        if self._ruled:
+            matrix = replace(matrix, labels=[self._ruled.json(text) for text in matrix.labels])
         run = _sorted_run(matrix, window, self._ids(matrix.labels))
         with self._lock:
             self._runs.append(run)

@@ -28,6 +28,7 @@ from lake.systems.prometheus.reading.plan import Window
 from lake.systems.prometheus.reading.promql import exactly
 from lake.systems.prometheus.reading.remote_read.asking import RemoteRead
 from lake.systems.prometheus.reading.remote_read.reading import STALE, Decide, Reading
+from lake.systems.prometheus.reading.ruled import RuledLabels
 
 _NAN = -1
 _SORTED_BY = ("series_id", "ts")
@@ -35,14 +36,19 @@ HOW = {True: "remote read, chunks", False: "remote read, samples (-0 comes as 0)
 
 
 def table_stream(
-    http: Http, questions: Questions, dataset: PrometheusDataset, day: Day, scratch: Path
+    http: Http,
+    questions: Questions,
+    dataset: PrometheusDataset,
+    day: Day,
+    scratch: Path,
+    ruled: RuledLabels | None = None,
 ) -> TableStream:
     """The day's stored samples, fetched into `scratch` until they are taken.
 
     Raises Unavailable where this server's remote read won't do.
     """
     remote = RemoteRead.open(http, questions, dataset, day)
-    reading = _read(remote, questions, day, scratch)
+    reading = _read(remote, questions, day, scratch, ruled)
     table = SampleTable(label_columns(reading.names))
     details: dict[str, Any] = {
         "mode": "raw",
@@ -53,7 +59,8 @@ def table_stream(
         "pace": questions.tally.slowing.details(),
     }
     if remote.external:
-        details["external_labels_left_out"] = remote.external
+        external = ruled.of(remote.external) if ruled else remote.external
+        details["external_labels_left_out"] = external
     return TableStream(
         schema=table.schema,
         batches=_batches(reading, table, details),
@@ -74,10 +81,16 @@ def stale_markers(http: Http, questions: Questions, dataset: PrometheusDataset, 
         return reading.stale
 
 
-def _read(remote: RemoteRead, questions: Questions, day: Day, scratch: Path) -> Reading:
+def _read(
+    remote: RemoteRead,
+    questions: Questions,
+    day: Day,
+    scratch: Path,
+    ruled: RuledLabels | None = None,
+) -> Reading:
     names = questions.metric_names(day.start_ms, day.end_ms - 1)
     spools = remote.fetch(day, names, scratch)
-    reading = Reading(spools, remote.external, day, _decider(questions))
+    reading = Reading(spools, remote.external, day, _decider(questions), ruled)
     remote.check_names(reading.names, day)
     return reading
 

@@ -25,6 +25,7 @@ from lake.systems.prometheus.reading.promql import NAME
 from lake.systems.prometheus.reading.remote_read import histograms, label_sets, loops
 from lake.systems.prometheus.reading.remote_read.request import SAMPLED, STREAMED
 from lake.systems.prometheus.reading.remote_read.stream import Spool, read_pieces, unreadable
+from lake.systems.prometheus.reading.ruled import RuledLabels
 
 STALE = 0x7FF0000000000002  # the one NaN that ends a series
 _BATCH_SAMPLES = 131_072
@@ -38,10 +39,18 @@ Decide = Callable[[Mapping[str, str], Mapping[int, Sequence[int]]], Mapping[int,
 
 
 class Reading:
-    """What was spooled of a day. `decide` is called where one time has two different values."""
+    """What was spooled of a day. `decide` is called where one time has two different values.
+
+    Labels are as the rules leave them; the server gets them as it has them.
+    """
 
     def __init__(
-        self, spools: Sequence[Spool], external: Mapping[str, str], day: Day, decide: Decide
+        self,
+        spools: Sequence[Spool],
+        external: Mapping[str, str],
+        day: Day,
+        decide: Decide,
+        ruled: RuledLabels | None = None,
     ) -> None:
         self._spools = spools
         self._day = day
@@ -49,18 +58,22 @@ class Reading:
         self.stale = 0
         """How many stale markers were among the samples that `blocks` gave."""
         self._external = dict(external)
+        self._ruled = ruled
         self.names: set[str] = set()
         """Of all labels that the series have."""
         ids = array("q")
         # Labels stay as they were written until they are wanted: a tenth of what dicts take.
         by_id: dict[int, bytes] = {}
         for written in (label for spool in spools for label in spool.labels):
-            labels = self._parsed(written)
+            plain = self._parsed(written)
+            labels = ruled.of(plain) if ruled else plain
             identifier = series_id(labels, labels.get(NAME, ""))
             ids.append(identifier)
             self.names.update(labels)
             before = by_id.setdefault(identifier, written)
-            if before != written and self._parsed(before) != labels:
+            if before != written and self._parsed(before) != plain:
+                if ruled:
+                    raise ruled.merged()
                 raise BadData(
                     "two series have the same id", found=f"{labels} and {self._parsed(before)}"
                 )
@@ -75,8 +88,12 @@ class Reading:
     def _parsed(self, written: bytes) -> dict[str, str]:
         return label_sets.without(self._external, label_sets.parsed(written))
 
-    def _labels(self, place: int) -> dict[str, str]:
+    def _original(self, place: int) -> dict[str, str]:
         return self._parsed(self._written[place])
+
+    def _labels(self, place: int) -> dict[str, str]:
+        plain = self._original(place)
+        return self._ruled.of(plain, counted=False) if self._ruled else plain
 
     def _index(self, ids: Numbers) -> None:
         """One entry a piece of a spool, by ascending id."""
@@ -189,7 +206,7 @@ class Reading:
         return self._block(places, counts, ts, values, nans=bool(decoded[:, 2].any()))
 
     def _decided(self, place: int, several: Mapping[int, Sequence[int]]) -> Mapping[int, int]:
-        return self._decide(self._labels(place), several) if several else {}
+        return self._decide(self._original(place), several) if several else {}
 
     def _block(
         self, places: Numbers, counts: Numbers, ts: Numbers, bits: Numbers, *, nans: bool

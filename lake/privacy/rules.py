@@ -1,0 +1,151 @@
+"""One rule of a column.
+
+Belongs here: paths, the kinds of rules, their forms in lake.toml and in a manifest. Does not:
+applying them (applying), which paths a system allows (its `config`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, Literal
+
+Kind = Literal["drop", "hash", "truncate", "replace"]
+_FORMS = '"drop", "hash", { truncate = 3 } or { pattern = "[0-9]{6,}", replace = "#" }'
+_NAME = re.compile(r'"((?:[^"]|"")+)"|([^."]+)')
+_PLAIN_NAME = re.compile(r"[^.\"\s]+")
+_KEYS = {"truncate", "pattern", "replace"}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What is stored instead of a value, and of which path.
+
+    drop: nothing · hash: its keyed hash · truncate: the first `length` characters · replace: the
+    text with each match of `pattern` replaced by `replacement`. `key_id` is that of the key which
+    a stored day was hashed with; "" for any key.
+    """
+
+    path: tuple[str, ...]
+    kind: Kind
+    length: int = 0
+    pattern: str = ""
+    replacement: str = ""
+    key_id: str = ""
+
+    @property
+    def text(self) -> str:
+        """The path as it is written: names by dots, quoted where they have to be."""
+        return ".".join(
+            name if _PLAIN_NAME.fullmatch(name) else '"' + name.replace('"', '""') + '"'
+            for name in self.path
+        )
+
+    @property
+    def described(self) -> str:
+        """For people: `hash`, `truncate to 3`."""
+        if self.kind == "truncate":
+            return f"truncate to {self.length}"
+        if self.kind == "replace":
+            return f"replace {self.pattern!r} by {self.replacement!r}"
+        return f"hash (key {self.key_id})" if self.key_id else self.kind
+
+    def to_json(self) -> dict[str, Any]:
+        """For a manifest."""
+        members: dict[str, Any] = {"path": self.text, "rule": self.kind}
+        if self.kind == "hash":
+            members["key_id"] = self.key_id
+        if self.kind == "truncate":
+            members["length"] = self.length
+        if self.kind == "replace":
+            members |= {"pattern": self.pattern, "replacement": self.replacement}
+        return members
+
+    @classmethod
+    def from_json(cls, members: Mapping[str, Any]) -> Rule:
+        """Raises ValueError, KeyError and TypeError for what is no rule."""
+        rest = {name: members[name] for name in members if name not in ("path", "rule")}
+        return cls(path_of(members["path"]), members["rule"], **rest)
+
+
+def path_of(text: str) -> tuple[str, ...]:
+    """The names of a dotted path, `"a.b".c` among them. Raises ValueError."""
+    names, at = [], 0
+    while match := _NAME.match(text, at):
+        names.append(match[1].replace('""', '"') if match[1] else match[2].strip())
+        at = match.end()
+        if at == len(text):
+            if "" in names or any("\0" in name for name in names):
+                break
+            return tuple(names)
+        if text[at] != ".":
+            break
+        at += 1
+    raise ValueError(f'{text!r} is no path such as user.email or "a.b".c')
+
+
+def rules_of(value: Any) -> tuple[Rule, ...]:
+    """The rules of a table of lake.toml, or of its JSON. Raises ValueError."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except json.JSONDecodeError:
+            raise ValueError('a JSON object such as {"user.email": "hash"}') from None
+    if isinstance(value, Sequence) and all(isinstance(rule, Rule) for rule in value):
+        return tuple(value)
+    if not isinstance(value, Mapping):
+        raise ValueError('a table such as { "user.email" = "hash" }')  # noqa: TRY004  pydantic's
+    rules = tuple(_rule(path, rule) for path, rule in value.items())
+    for one, other in combinations(rules, 2):
+        short, long = sorted((folded(one.path), folded(other.path)), key=len)
+        if long[: len(short)] == short:
+            raise ValueError(f"one rule a value: {one.text!r} and {other.text!r} overlap")
+    return rules
+
+
+def folded(path: Sequence[str]) -> tuple[str, ...]:
+    """Names as they are compared: as in SQL, upper and lower case of ASCII are one."""
+    return tuple(name.encode().lower().decode() for name in path)
+
+
+def _rule(path: str, value: Any) -> Rule:
+    names = path_of(path)
+    if value in ("drop", "hash"):
+        return Rule(names, value)
+    if isinstance(value, Mapping):
+        if value.keys() == {"truncate"}:
+            return _truncating(names, path, value["truncate"])
+        if value.keys() == {"pattern", "replace"}:
+            return _replacing(names, path, value["pattern"], value["replace"])
+        if others := sorted(set(value) - _KEYS):
+            raise ValueError(
+                f"{path!r} is a table with {others[0]!r}: quote the path, "
+                f'"{path}.{others[0]}" = … ; a rule is {_FORMS}'
+            )
+    raise ValueError(f"{path!r} is {_FORMS}")
+
+
+def _truncating(names: tuple[str, ...], path: str, length: Any) -> Rule:
+    if isinstance(length, bool) or not isinstance(length, int) or length < 1:
+        raise ValueError(f"{path!r}: truncate is a number of characters above 0")
+    return Rule(names, "truncate", length=length)
+
+
+def _replacing(names: tuple[str, ...], path: str, pattern: Any, replacement: Any) -> Rule:
+    if not isinstance(pattern, str) or not isinstance(replacement, str) or not pattern:
+        raise ValueError(f"{path!r}: pattern and replace are texts")
+    try:
+        re.compile(pattern).sub(replacement, "")
+    except (re.error, IndexError) as error:
+        raise ValueError(f"{path!r}: no regular expression of Python: {error}") from None
+    return Rule(names, "replace", pattern=pattern, replacement=replacement)
+
+
+def texts_of(rules: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A manifest's rules for people: `user.email: hash (key 1a2b3c4d)`."""
+    for members in rules:
+        rule = Rule.from_json(members)
+        yield f"{rule.text}: {rule.described}"
