@@ -11,6 +11,7 @@ kind and the place in the code are kept.
 
 from __future__ import annotations
 
+import logging
 import re
 import traceback
 from collections.abc import Iterator
@@ -19,10 +20,11 @@ from contextlib import contextmanager
 from lake.base.errors import LakeError, PermanentError
 
 LEFT_OUT = "…"
+_TALKATIVE = ("pymongo.command", "urllib3.connectionpool")
 # A quote opens behind anything but a letter or digit, so that the ' of "don't" does not; one that
 # is not closed reaches to the end.
 _QUOTED = re.compile(
-    r'"(?:[^"\\]|\\.)*(?:"|$)|`[^`]*(?:`|$)|(?<![A-Za-z0-9])\'(?:[^\'\\]|\\.)*(?:\'|$)', re.DOTALL
+    r'"(?:[^"\\]|\\.)*(?:"|$)|`[^`]*(?:`|$)|(?<![A-Za-z0-9])b?\'(?:[^\'\\]|\\.)*(?:\'|$)', re.DOTALL
 )
 _PERCENT_QUOTED = re.compile(r"%22.*?(?:%22|$)|%60.*?(?:%60|$)|%27.*?(?:%27|$)", re.DOTALL)
 
@@ -31,11 +33,18 @@ def without_values(text: str, known: str) -> str:
     """The text without quoted texts, but for those that `known`, the configuration, has."""
 
     def shown(match: re.Match[str]) -> str:
-        quoted = match[0]
-        inner = quoted[1:-1]
-        return quoted if inner in known else f"{quoted[0]}{LEFT_OUT}{quoted[0]}"
+        quoted = match[0].removeprefix("b")
+        return match[0] if quoted[1:-1] in known else f"{quoted[0]}{LEFT_OUT}{quoted[0]}"
 
     return _QUOTED.sub(shown, _PERCENT_QUOTED.sub(LEFT_OUT, text))
+
+
+def quiet_libraries() -> None:
+    """Client libraries log requests and answers where somebody has turned their logs on: off."""
+    for name in _TALKATIVE:
+        logger = logging.getLogger(name)
+        if logger.getEffectiveLevel() < logging.INFO:
+            logger.setLevel(logging.INFO)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from lake.base.day import Day
 from lake.config.datasets import Dataset
-from lake.privacy.messages import no_values
+from lake.privacy.messages import no_values, quiet_libraries
 from lake.systems.protocol import Source
 from lake.systems.source import Count
 
@@ -66,4 +66,5 @@ class UnquotingSource:
 def _guarded(dataset: Dataset) -> AbstractContextManager[None]:
     if not dataset.columns:
         return nullcontext()
+    quiet_libraries()
     return no_values(repr(dataset.model_dump()))

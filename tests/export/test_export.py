@@ -57,6 +57,7 @@ def test_a_day_becomes_one_object_and_its_manifest(place):
         "details": {"typing": TYPING, "batches": 3},
         "fingerprint": manifest["fingerprint"],
         "history": [],
+        "rules": [],
     }
     assert manifest["fingerprint"] == fingerprint(table)
 

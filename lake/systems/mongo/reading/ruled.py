@@ -151,7 +151,7 @@ def plain_text(tag: int, data: bytes, begin: int, stop: int) -> bytes:
         return _of_binary(value[4], value[5:])
     if tag in (_DOCUMENT, _ARRAY):
         return content_of(data, tag, begin)
-    say: dict[int, Callable[[], str]] = {
+    texts: dict[int, Callable[[], str]] = {
         _OBJECT_ID: value.hex,
         _BOOL: lambda: "true" if value[0] else "false",
         _DATE: lambda: _of_date(_int64.unpack(value)[0]),
@@ -159,8 +159,8 @@ def plain_text(tag: int, data: bytes, begin: int, stop: int) -> bytes:
         _INT64: lambda: str(_int64.unpack(value)[0]),
         _DOUBLE: lambda: _of_double(_double.unpack(value)[0]),
         _DECIMAL: lambda: _of_decimal(Decimal128.from_bid(value).to_decimal()),
-    }.get(tag)
-    return say().encode() if say else bytes([tag]) + value
+    }
+    return texts[tag]().encode() if tag in texts else bytes([tag]) + value
 
 
 def _of_binary(subtype: int, content: bytes) -> bytes:
