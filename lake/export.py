@@ -30,7 +30,7 @@ from lake.config.settings import Settings
 from lake.coverage import refuse_unfinished
 from lake.holds import Hold, held_error
 from lake.holds import of as holds_of
-from lake.partition.definition import changed_keys, refuse_other_definition
+from lake.partition.definition import changed_keys, has_other_rules, refuse_other_definition
 from lake.partition.layout import table_key
 from lake.partition.ledger import Standing
 from lake.partition.manifest import Manifest
@@ -192,6 +192,9 @@ class Exporter:
         if hold and old and (changed := changed_keys(dataset, old)):
             what = f"the day is held: it may not be replaced under another definition ({changed})"
             raise held_error(what.replace("'", ""), f"{dataset.name} {day}", hold)
+        if hold and old and has_other_rules(dataset, old):
+            what = "the day is held: it may not be replaced under other rules of its columns"
+            raise held_error(what, f"{dataset.name} {day}", hold)
         return hold
 
     def _is_stale(self, dataset: Dataset, day: Day, old: Manifest, rules: _Rules) -> bool:
