@@ -155,6 +155,16 @@ def growth_here(lake: Lake, size: Size) -> Callable[[], dict[tuple[str, str], in
     return run
 
 
+def samples_here(lake: Lake, size: Size) -> dict[tuple[str, str], int]:
+    """The same without rollups."""
+    rows = lake.rows(
+        "SELECT day, status, CAST(sum(increase) AS BIGINT) AS answers FROM samples_increase_by_day("
+        f"'{_METRICS}', '{METRIC}', DATE '{size.first.plus(1)}', DATE '{size.first.plus(size.days)}') "
+        "GROUP BY ALL"
+    )
+    return {(str(row["day"]), row["status"]): row["answers"] for row in rows}
+
+
 def of_metrics(folder: Path, size: Size, program: str | None, rounds: int) -> None:
     """The rows of the table about samples."""
     days = ("--from", str(size.first), "--to", str(size.first.plus(size.days)))
@@ -179,10 +189,20 @@ def of_metrics(folder: Path, size: Size, program: str | None, rounds: int) -> No
         here = growth_here(lake, size)
         ours, theirs = here(), growth_there(url, size)
         _require_same(ours, theirs)
-        times = interleave({"ours": here, "peer": lambda: growth_there(url, size)}, rounds)
+        _require_same(samples_here(lake, size), theirs)
+        times = interleave(
+            {
+                "ours": here,
+                "samples": lambda: samples_here(lake, size),
+                "peer": lambda: growth_there(url, size),
+            },
+            rounds,
+        )
     report("error rate by day and status, engine time on rollups ÷ VictoriaMetrics",
            best(times["ours"]), best(times["peer"]), "s", target=0.1, at_most=True,
            peer_name="VictoriaMetrics")  # fmt: skip
+    report("the same by the samples ÷ VictoriaMetrics", best(times["samples"]), best(times["peer"]),
+           "s", target=3, at_most=True, peer_name="VictoriaMetrics")  # fmt: skip
 
 
 # --- lines -------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ every day and every column.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
@@ -22,10 +22,14 @@ from lake.query.hourly import hourly
 
 _REST = "_rest"
 _BETWEEN = "_between"
-# Macros that read the rollup of the dataset that their first argument names; those of its days from
-# the day before the third argument to the fourth.
-_OF_ROLLUPS = frozenset({"increase_by_day", "increase_by_hour"})
-_OF_ROLLUPS_PARAMETERS = ("of_dataset", "of_metric", "from_day", "to_day")
+# Macros that read the view, of the dataset that their first argument names, from the day before the
+# third argument to the fourth.
+_GROWTH = {
+    "increase_by_day": hourly,
+    "increase_by_hour": hourly,
+    "samples_increase_by_day": str,
+}
+_GROWTH_PARAMETERS = ("of_dataset", "of_metric", "from_day", "to_day")
 _KNOWN_FUNCTIONS = frozenset({"range", "generate_series", "unnest"})
 _KNOWN_TABLES = frozenset(
     {"BASE_TABLE", "TABLE_FUNCTION", "JOIN", "SUBQUERY", "EMPTY", "EXPRESSION_LIST"}
@@ -233,16 +237,16 @@ class _Reader:
         if view in self._views and name != view:
             start, end = map(self._day, _arguments(call, ("from_day", "to_day")))
             self._reads_of(self._views[view]).ranges.append(Range(start, end))
-        elif name in _OF_ROLLUPS:
-            self._growth(call)
+        elif name in _GROWTH:
+            self._growth(call, _GROWTH[name])
         elif name not in _KNOWN_FUNCTIONS:
             self._give_up()
 
-    def _growth(self, call: Mapping[str, Any]) -> None:
-        dataset, _, start, end = _arguments(call, _OF_ROLLUPS_PARAMETERS)
+    def _growth(self, call: Mapping[str, Any], view_of: Callable[[str], str]) -> None:
+        dataset, _, start, end = _arguments(call, _GROWTH_PARAMETERS)
         self.found.every_column = True
         try:
-            view = hourly(str(self._constants.value(dataset)).lower())
+            view = view_of(str(self._constants.value(dataset)).lower())
         except _UnknownError:
             self._give_up()
             return

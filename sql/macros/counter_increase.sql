@@ -12,7 +12,8 @@
 -- wanted and leave that day out of the answer.
 -- A window function: use it in a subquery, then sum it. It sorts the range's samples: beyond 1 GB
 -- they are spilled to TMPDIR, some 50 bytes a sample, and a quarter of 155 million samples takes
--- minutes. increase_by_day has the same growth of a series and day from rollups, in a second.
+-- minutes. The same growth of a series and day: increase_by_day, from rollups in a second, and
+-- samples_increase_by_day.
 CREATE OR REPLACE MACRO counter_increase(sample_value, series, sample_ts) AS
 CASE
     WHEN lag(sample_value) OVER (PARTITION BY series ORDER BY sample_ts) IS NULL

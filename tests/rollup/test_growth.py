@@ -102,7 +102,7 @@ def by_samples(lake) -> dict[tuple[date, int], float]:
     return {(row["day"], row["series_id"]): row["grown"] for row in rows}
 
 
-def by_rollup(lake, macro: str) -> dict[tuple[date, int], float]:
+def by_macro(lake, macro: str) -> dict[tuple[date, int], float]:
     rows = lake.rows(
         f"SELECT day, series_id, sum(increase) AS grown FROM {macro}('counters', '{METRIC}', "
         f"DATE '{FIRST.plus(1)}', DATE '{FIRST.plus(DAYS)}') GROUP BY ALL"
@@ -136,13 +136,14 @@ def test_all_ways_agree(samples: Samples, without_rollup: set[int]) -> None:
             return  # no metric, so no trend
         with connect(place.settings) as lake:
             assert by_samples(lake) == expected
+            assert by_macro(lake, "samples_increase_by_day") == expected
             assert by_trend(lake) == expected
         made = with_rollups(place.settings, ())
         done = list(roll_up(place.settings, place.store, made, None, jobs=1))
         assert [rolled_day.rolled.state for rolled_day in done] == ["made"] * DAYS
         with connect(place.settings) as lake:
-            assert by_rollup(lake, "increase_by_day") == expected
-            assert by_rollup(lake, "increase_by_hour") == expected
+            assert by_macro(lake, "increase_by_day") == expected
+            assert by_macro(lake, "increase_by_hour") == expected
             assert by_trend(lake) == expected
         for day in without_rollup:
             (folder / f"lake/manifests/rollups/counters/{FIRST.plus(day)}.json").unlink()

@@ -112,3 +112,17 @@ def test_no_day_with_one(place: Place) -> None:
     with connect(place.settings) as lake:
         (note,) = lake.ask("FROM counters_hourly").notes
     assert note.endswith("`lake rollup counters` makes them")
+
+
+def test_samples_need_no_rollup_but_the_days(place: Place) -> None:
+    without(place, 0, 1, 2, 3)
+    with connect(place.settings) as lake:
+        answer = lake.ask(
+            "SELECT sum(increase) FROM samples_increase_by_day("
+            "'counters', 'jobs_total', DATE '2026-07-02', DATE '2026-07-06')"
+        )
+        assert list(answer.rows) == [(45,)]
+    (note,) = answer.notes
+    assert note == (
+        "counters: 1 of 4 days from 2026-07-02 to 2026-07-05 is not in the lake (2026-07-05)"
+    )
