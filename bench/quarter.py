@@ -157,10 +157,10 @@ def growth_here(lake: Lake, size: Size) -> Callable[[], dict[tuple[str, str], in
 
 def samples_here(lake: Lake, size: Size) -> dict[tuple[str, str], int]:
     """The same without rollups."""
+    days = f"DATE '{size.first.plus(1)}', DATE '{size.first.plus(size.days)}'"
     rows = lake.rows(
-        "SELECT day, status, CAST(sum(increase) AS BIGINT) AS answers FROM samples_increase_by_day("
-        f"'{_METRICS}', '{METRIC}', DATE '{size.first.plus(1)}', DATE '{size.first.plus(size.days)}') "
-        "GROUP BY ALL"
+        "SELECT day, status, CAST(sum(increase) AS BIGINT) AS answers "
+        f"FROM samples_increase_by_day('{_METRICS}', '{METRIC}', {days}) GROUP BY ALL"
     )
     return {(str(row["day"]), row["status"]): row["answers"] for row in rows}
 
