@@ -23,6 +23,7 @@ from assets.guard import NAME as GUARD
 from assets.names import asset_name
 from assets.rehearsal import NAME as REHEARSAL
 from assets.resources import LakeResource
+from assets.retention import NAME as RETENTION
 from assets.snapshots import daily_systems, snapshot_name
 from lake.alerts import Alert, Book, Failure, alerts_of, conditions, open_channels
 from lake.alerts.cycle import finished_cycle
@@ -121,6 +122,7 @@ def _subjects(settings: Settings) -> dict[str, _Subject]:
         subjects[name] = _Subject("snapshot", system, system, dg.AssetKey(name))
     subjects[GUARD] = _Subject("guard", "guard of expiry", "", dg.AssetKey(GUARD))
     subjects[REHEARSAL] = _Subject("rehearsal", "rehearsal", "", dg.AssetKey(REHEARSAL))
+    subjects[RETENTION] = _Subject("retention", "retention", "", dg.AssetKey(RETENTION))
     return subjects
 
 

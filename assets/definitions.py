@@ -14,12 +14,15 @@ from assets.exports import export_asset
 from assets.guard import guard_asset, is_enabled
 from assets.rehearsal import rehearsal_asset
 from assets.resources import LakeResource
+from assets.retention import retention_asset
 from assets.schedules import (
     EXPORT_JOB,
     EXPORT_SCHEDULE,
     GUARD_JOB,
     GUARD_SCHEDULE,
     REHEARSAL_JOB,
+    RETENTION_JOB,
+    RETENTION_SCHEDULE,
     SNAPSHOT_JOB,
     recount_schedule,
     rehearsal_schedule,
@@ -45,21 +48,25 @@ def build(settings: Settings, lake: LakeResource | None = None) -> dg.Definition
         assets.append(rehearsal_asset(settings))
         if is_enabled(settings):
             assets.append(guard_asset(settings))
+        if settings.retention.enabled:
+            assets.append(retention_asset(settings))
     # A job that selects nothing would keep all the rest from being loaded.
     exports, snapshots = bool(settings.dataset), bool(backed_up_systems(settings))
-    guard = is_enabled(settings)
+    guard, retention = is_enabled(settings), settings.retention.enabled
     return dg.Definitions(
         assets=assets,
         jobs=[
             *([EXPORT_JOB] if exports else []),
             *([SNAPSHOT_JOB] if snapshots else []),
             *([GUARD_JOB] if guard else []),
+            *([RETENTION_JOB] if retention else []),
             REHEARSAL_JOB,
         ],
         schedules=[
             *([EXPORT_SCHEDULE, recount_schedule(settings)] if exports else []),
             *([snapshot_schedule(settings)] if snapshots else []),
             *([GUARD_SCHEDULE] if guard else []),
+            *([RETENTION_SCHEDULE] if retention else []),
             rehearsal_schedule(settings),
         ],
         sensors=[*([manifest_sensor(settings)] if exports else []), alert_sensor(settings)],

@@ -13,6 +13,7 @@ from assets.guard import NAME as GUARD
 from assets.names import asset_name
 from assets.rehearsal import NAME as REHEARSAL
 from assets.resources import LakeResource
+from assets.retention import NAME as RETENTION
 from assets.rollups import has_rollup, rollup_asset_key
 from assets.snapshots import GROUP as SNAPSHOTS
 from assets.snapshots import daily_systems, snapshot_name
@@ -27,7 +28,8 @@ EXPORT_JOB = dg.define_asset_job(
     selection=dg.AssetSelection.all()
     - dg.AssetSelection.groups(SNAPSHOTS)
     - dg.AssetSelection.groups(REHEARSAL)
-    - dg.AssetSelection.groups(GUARD),
+    - dg.AssetSelection.groups(GUARD)
+    - dg.AssetSelection.groups(RETENTION),
     description="All datasets of one closed UTC day.",
 )
 
@@ -56,6 +58,21 @@ GUARD_SCHEDULE = dg.ScheduleDefinition(
     job=GUARD_JOB,
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Every day at 04:30 UTC: lets documents expire that are proven.",
+)
+
+RETENTION_JOB = dg.define_asset_job(
+    "retention_run",
+    selection=dg.AssetSelection.groups(RETENTION),
+    description="What [retention] no longer keeps, deleted.",
+)
+
+RETENTION_SCHEDULE = dg.ScheduleDefinition(
+    name="retention_daily",
+    cron_schedule="0 6 * * *",  # after the guard: what it has just proven is still there
+    execution_timezone="UTC",
+    job=RETENTION_JOB,
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every day at 06:00 UTC: deletes what [retention] no longer keeps.",
 )
 
 # Half an hour after midnight: what the sources still had in their queues has arrived.

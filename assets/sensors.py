@@ -24,6 +24,7 @@ from lake.base.day import Day
 from lake.base.errors import BadData
 from lake.config.datasets import Dataset
 from lake.config.settings import Settings
+from lake.kept import read_retired
 from lake.partition.layout import manifest_prefix, partition_of_manifest
 from lake.partition.ledger import read_manifest
 from lake.partition.manifest import Manifest
@@ -96,7 +97,7 @@ class _Partitions:
         known = {Day.parse(key) for key in self._instance.get_materialized_partitions(self._key)}
         gone = {str(day) for day in known - listed.keys() if self._first <= day < Day.today()}
         before = set(cursor.dropped.get(name, ()))
-        events: list[Event] = [self._dropped(day) for day in sorted(gone - before)]
+        events: list[Event] = self._dropped(sorted(gone - before))
         for day in changed[: max(most, 0)]:
             changes = self._changed(day, known, back=str(day) in before)
             if changes is not None:
@@ -150,9 +151,15 @@ class _Partitions:
             metadata=manifest_metadata(self._store, manifest),
         )
 
-    def _dropped(self, day: str) -> dg.AssetObservation:
-        return dg.AssetObservation(
-            self._key,
-            partition=day,
-            description="The partition is no longer in the lake: it has no manifest.",
-        )
+    def _dropped(self, days: list[str]) -> list[Event]:
+        retired = read_retired(self._store).days(self._dataset.name) if days else frozenset()
+        gone = "The partition is no longer in the lake: it has no manifest."
+        over = "Retired: [retention] has deleted the partition."
+        return [
+            dg.AssetObservation(
+                self._key,
+                partition=day,
+                description=over if Day.parse(day) in retired else gone,
+            )
+            for day in days
+        ]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from lake import audit
 from lake.base.day import Day
 from lake.base.errors import LakeError, Missing, PermanentError
 from lake.config.datasets import Dataset
@@ -25,6 +26,7 @@ from lake.rollup.storing import remove as remove_rollup
 from lake.store import Store
 from lake.systems.protocol import Source
 
+ACTION = "drop"  # in the audit log
 _Open = Callable[[str], Source]
 
 
@@ -55,6 +57,7 @@ class Partition:
     bytes: int
     reason: str
     etags: Etags
+    sha256: str = ""
 
 
 def inspect(
@@ -74,10 +77,10 @@ def inspect(
             found="neither a manifest nor an object",
         )
     manifest = standing.manifest if isinstance(standing.manifest, Manifest) else None
-    rows = manifest.rows if manifest else None
+    rows, sha256 = (manifest.rows, manifest.sha256) if manifest else (None, "")
     reason = _reason(settings, source_of, dataset, day, manifest)
     etags = Etags(stat.etag if stat else "", standing.etag)
-    return Partition(dataset.name, day, rows, stat.bytes if stat else 0, reason, etags)
+    return Partition(dataset.name, day, rows, stat.bytes if stat else 0, reason, etags, sha256)
 
 
 def _refuse_held(store: Store, dataset: str, day: Day) -> None:
@@ -112,7 +115,8 @@ def _reason(
 
 
 def drop(store: Store, partition: Partition, *, force: bool = False) -> Dropped:
-    """Removes the partition as it was inspected, its rollup first.
+    """Removes the partition as it was inspected, its rollup first, and writes that to the audit log
+    before.
 
     Raises PermanentError where a hold covers the day, and where the source does not hold it any
     more, unless `force`; Conflict where the partition was replaced since it was inspected.
@@ -126,6 +130,14 @@ def drop(store: Store, partition: Partition, *, force: bool = False) -> Dropped:
             remedy="--force removes it all the same; its rows can't be exported again",
         )
     _refuse_held(store, partition.dataset, partition.day)
+    audit.append(
+        store,
+        ACTION,
+        partition.dataset,
+        partition.reason or "the source holds its rows, or it has none",
+        details={"day": str(partition.day), "forced": force, **asdict(partition.etags)},
+        proof={"rows": partition.rows, "bytes": partition.bytes, "sha256": partition.sha256},
+    )
     remove_rollup(store, partition.dataset, partition.day)
     remove(store, partition.dataset, partition.day, partition.etags)
     return Dropped(partition.dataset, str(partition.day), partition.rows, partition.bytes)

@@ -12,12 +12,14 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
+from lake import audit
 from lake.base.day import Day
 from lake.base.errors import Conflict
 from lake.config.settings import Settings
 from lake.holds import Holds
 from lake.holds import of as holds_of
 from lake.hot import hot_days
+from lake.kept import read_retired
 from lake.partition.layout import (
     MANIFESTS,
     ROLLUPS,
@@ -34,6 +36,7 @@ from lake.partition.replacement import settle
 from lake.store import Store, Unfinished
 
 _UPLOAD_AGE = timedelta(hours=1)  # S3 does not report whether an upload is still active
+REPAIRED = "object removed"  # in the audit log
 _Partition = tuple[str, Day]
 Kind = Literal["object", "pending", "upload", "rollup", "unknown"]
 State = Literal["left", "removed", "finished", "kept"]
@@ -128,12 +131,13 @@ def _rollups(
     mend: bool,
 ) -> Iterator[Orphan]:
     """Those without a partition. A part of a rollup whose partition is there may be a run's that
-    is just storing it, and `lake rollup` completes it.
+    is just storing it, and `lake rollup` completes it; one of a retired day is kept on purpose.
     """
     keys = [(rollup_of_manifest(key), key) for key in manifests]
     keys += [(rollup_of_object(stat.key), stat.key) for stat in store.list(ROLLUPS)]
+    retired = read_retired(store)
     for partition, key in keys:
-        if partition is None or partition in claimed:
+        if partition is None or partition in claimed or partition[1] in retired.days(partition[0]):
             continue
         if hold := holds.blocking(*partition):
             yield Orphan("rollup", key, "kept", f"its partition is not there; {hold}")
@@ -156,6 +160,8 @@ def _unclaimed(
         why = "no manifest, and the source no longer keeps the day: these rows may be the only ones"
         return Orphan("object", key, "kept", why)
     if mend:
+        details = {"day": str(day), "key": key}
+        audit.append(store, REPAIRED, dataset, "an object without a manifest", details=details)
         store.delete(key)
     return Orphan("object", key, "removed" if mend else "left", why)
 

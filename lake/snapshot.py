@@ -8,13 +8,13 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from lake import __version__
+from lake import __version__, audit
 from lake.base.day import Day
 from lake.base.errors import BadData, Conflict, LakeError, TransientError
 from lake.base.progress import ByteProgress, silent_bytes
@@ -35,10 +35,11 @@ from lake.snapshots.manifest import (
     snapshot_prefix,
 )
 from lake.snapshots.standalone import store_script
-from lake.store import Store
+from lake.store import ObjectStat, Store
 from lake.systems.registry import open_snapshotter
 
 _PARALLEL = 4
+REMOVED = "snapshot removed"  # in the audit log
 _UNFINISHED_AFTER_S = 86_400  # objects without a manifest may belong to a run until then
 
 
@@ -263,13 +264,47 @@ def remove_snapshot(store: Store, system: str, day: Day) -> int:
         hold = holds.blocking_system(system)
     if hold:
         raise held_error("the snapshot has held days", f"{system} {day}", hold)
-    _require_quiet(store, system)
+    require_quiet(store, system)
     for other in snapshot_days(store, system):
         if other != day:
             read_snapshot(store, system, other)
+    audit.append(
+        store,
+        REMOVED,
+        system,
+        "removed by hand",
+        details={"day": str(day), "objects": len(own)},
+    )
     store.delete(snapshot_manifest_key(system, day))
     folder = snapshot_prefix(system, day)
     return _clean(store, system, lambda key: key in own or key.startswith(folder))
+
+
+def exclusive_objects(
+    store: Store, system: str, days: Collection[Day]
+) -> dict[Day, list[tuple[ObjectStat, str]]]:
+    """The objects, with their SHA-256 where it is known, that no snapshot but those of `days`
+    needs. One that several of these need is listed with the newest of them.
+
+    Raises BadData where a manifest can't be read.
+    """
+    manifests = list(list_snapshots(store, (system,)))
+    of_kept = (manifest for manifest in manifests if Day.parse(manifest.day) not in days)
+    needed = {stored.key for manifest in of_kept for stored in manifest.objects}
+    owners: dict[str, tuple[Day, str]] = {}
+    for manifest in manifests:  # oldest first
+        if (day := Day.parse(manifest.day)) in days:
+            owners |= {stored.key: (day, stored.sha256) for stored in manifest.objects}
+    folders = {snapshot_prefix(system, day): day for day in days}
+    objects: dict[Day, list[tuple[ObjectStat, str]]] = {}
+    for stat in store.list(f"{system}/"):
+        if stat.key in needed or _age_s(stat.key) is None:
+            continue
+        of_folder = folders.get("/".join(stat.key.split("/")[:4]) + "/")
+        owner = owners.get(stat.key) or (of_folder and (of_folder, ""))
+        if owner:
+            objects.setdefault(owner[0], []).append((stat, owner[1]))
+    return objects
 
 
 def clean(store: Store, system: str) -> int:
@@ -278,7 +313,7 @@ def clean(store: Store, system: str) -> int:
     Those of runs that began less than a day ago stay: they may be about to claim them. Raises
     Conflict while a snapshot is being taken, BadData where a manifest can't be read.
     """
-    _require_quiet(store, system)
+    require_quiet(store, system)
     return _clean(store, system, lambda key: (_age_s(key) or 0) > _UNFINISHED_AFTER_S)
 
 
@@ -294,8 +329,10 @@ def _clean(store: Store, system: str, may_go: Callable[[str], bool]) -> int:
     return freed
 
 
-def _require_quiet(store: Store, system: str) -> None:
-    """A run that goes on relies on objects that no manifest names yet."""
+def require_quiet(store: Store, system: str) -> None:
+    """Raises Conflict where a snapshot is being taken: it relies on objects that no manifest names
+    yet.
+    """
     keys = [stat.key for stat in store.list(f"{system}/")]
     running = [journal for journal in journals(store, keys) if journal.alive]
     if running:

@@ -17,6 +17,7 @@ from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 from lake.coverage import expected_days, first_expected
 from lake.hot import hot_days
+from lake.kept import is_retired, read_retired
 from lake.partition.definition import has_other_rules
 from lake.partition.layout import table_prefix
 from lake.partition.ledger import read_ledger
@@ -63,7 +64,8 @@ class DatasetStatus:
     after the current one; None where the source has no such rows or did not answer.
     `problem` is why the source was not counted; `broken` that a retry does not mend it.
     `rollup_problem` is why the dataset's file of a rollup can't be used. `rules` are those of its
-    columns, as configured now; `other_rules` the days that were exported under others.
+    columns, as configured now; `other_rules` the days that were exported under others. `retired`
+    days are not among `days`: [retention] has deleted their tables, or does so at its next run.
     """
 
     dataset: str
@@ -76,6 +78,7 @@ class DatasetStatus:
     rollup_problem: str | None = None
     rules: list[dict[str, Any]] = field(default_factory=list)
     other_rules: list[Day] = field(default_factory=list)
+    retired: list[Day] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """The contract's shape."""
@@ -88,11 +91,18 @@ class DatasetStatus:
             "rollup_problem": self.rollup_problem,
             "rules": self.rules,
             "other_rules": [str(day) for day in self.other_rules],
+            "retired": self._retired_json(),
             "days": {
                 str(day): {k: v for k, v in asdict(status).items() if v is not None}
                 for day, status in sorted(self.days.items())
             },
         }
+
+    def _retired_json(self) -> dict[str, Any] | None:
+        if not self.retired:
+            return None
+        first, last = min(self.retired), max(self.retired)
+        return {"days": len(self.retired), "first": str(first), "last": str(last)}
 
 
 def read_status(
@@ -105,7 +115,8 @@ def read_status(
     """The state of every dataset and closed day from start to end (exclusive).
 
     Without `start` that is the first expected day (lake.coverage), without `end` today. Days
-    before the one and after the other are included where they have been exported.
+    before the one and after the other are included where they have been exported. Days without a
+    manifest that [retention] has deleted, or that are older than it keeps, are not expected.
 
     With `source_of` the days inside the source's lateness window are counted again, and so
     are undated rows and rows dated outside of the lake's days; a source that does not answer
@@ -117,6 +128,7 @@ def read_status(
         expected = list(day_range(start, min(end or Day.today(), Day.today())))
     else:
         expected = [day for day in expected_days(settings, held) if not end or day < end]
+    retired, today = read_retired(store), Day.today()
     statuses = []
     for dataset in settings.dataset:
         manifests = ledgers[dataset.name]
@@ -128,6 +140,9 @@ def read_status(
             if isinstance(manifest, Manifest) and has_other_rules(dataset, manifest)
         ]
         for day in sorted({*expected, *manifests}):
+            if day not in manifests and is_retired(settings, dataset, day, retired, today):
+                status.retired.append(day)
+                continue
             status.days[day] = _from_manifest(manifests.get(day), sizes)
         _add_rollups(settings, store, status, manifests)
         statuses.append(status)

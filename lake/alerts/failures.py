@@ -15,13 +15,14 @@ from typing import Literal
 from lake.alerts.alert import Alert, Severity
 from lake.base.redaction import redact
 
-Operation = Literal["export", "recount", "snapshot", "guard", "rehearsal"]
+Operation = Literal["export", "recount", "snapshot", "guard", "rehearsal", "retention"]
 _NAMES: dict[Operation, tuple[str, Severity]] = {
     "export": ("LakeExportFailed", "critical"),
     "recount": ("LakeRecountFailed", "warning"),
     "snapshot": ("LakeSnapshotFailed", "critical"),
     "guard": ("LakeGuardFailed", "warning"),
     "rehearsal": ("LakeRehearsalFailed", "warning"),
+    "retention": ("LakeRetentionFailed", "warning"),
 }
 _VARYING = re.compile(r"\d{4}-\d\d-\d\d|\d[\d,.]*")
 _SHOWN = 10  # datasets by name

@@ -67,7 +67,7 @@ def status(
     inside the lateness window are re-counted at the source. If a source is unreachable, a
     message on standard error names it, and its days keep their last known state. Files that
     killed runs left behind are listed as orphans. Days without a current rollup are listed;
-    fix: lake rollup.
+    fix: lake rollup. Days that [retention] has deleted are retired: not among the states.
 
     Exit status: 1 if a day is neither verified nor empty, if a rollup does not match its table
     or its manifest, if a dataset can't be counted for a permanent reason, such as an invalid
@@ -108,6 +108,9 @@ def status(
         click.echo(json.dumps(report, indent=1))
     else:
         _print_status(statuses)
+        for dataset in statuses:
+            if dataset.retired:
+                click.echo(_retired(dataset))
     for orphan in orphans:
         remedy = "; `lake status --repair` mends it" if orphan.state == "left" else ""
         line = f"{orphan.kind} {orphan.state}: {orphan.key}: {orphan.why}{remedy}"
@@ -173,6 +176,14 @@ def _report_rollups(statuses: list[DatasetStatus]) -> bool:
                 err=True,
             )
     return harmful
+
+
+def _retired(dataset: DatasetStatus) -> str:
+    noun = "day is" if len(dataset.retired) == 1 else "days are"
+    return (
+        f"{dataset.dataset}: {len(dataset.retired)} {noun} retired by [retention] "
+        f"({_span(dataset.retired)})"
+    )
 
 
 def _outside(dataset: DatasetStatus) -> str:
@@ -272,7 +283,8 @@ def verify(
       --deep    adds as much load on the source as exporting these days.
 
     Writes nothing, except with --record. Days that the source no longer keeps are checked without
-    it. Without a DATASET the audit log is checked too: each entry has to follow the one before it.
+    it. Without a DATASET the audit log is checked too: each entry has to follow the one before it,
+    objects that retention has deleted have to be gone, and holds have to be there.
 
     Exit status: 1 if anything differs.
 
@@ -282,6 +294,7 @@ def verify(
     from lake import audit  # noqa: PLC0415
     from lake.config.settings import load  # noqa: PLC0415
     from lake.export import Exporter  # noqa: PLC0415
+    from lake.retention.verifying import check as check_records  # noqa: PLC0415
     from lake.verified import record  # noqa: PLC0415
     from lake.verify import to_verify, verify_many  # noqa: PLC0415
 
@@ -295,6 +308,7 @@ def verify(
             findings.append(finding)
             click.echo(f"[{len(findings)}/{len(partitions)}] {_line(finding)}", err=as_json)
         chain = None if dataset else audit.check(exporter.store)
+        records = None if dataset else check_records(exporter.store)
         if keep:
             names = [named.name for named in settings.datasets_named(dataset)]
             record(exporter.store, names, findings)
@@ -303,6 +317,8 @@ def verify(
         report: dict[str, Any] = {"partitions": [f.to_json() for f in findings]}
         if chain:
             report["audit"] = chain.to_json()
+        if records:
+            report["retention"] = records.to_json()
         click.echo(json.dumps(report, indent=1))
     else:
         noun = "partition" if len(findings) == 1 else "partitions"
@@ -315,7 +331,10 @@ def verify(
     problems = chain.problems if chain else ()
     for problem in problems:
         click.echo(f"audit log: {problem}", err=True)
-    if bad or problems:
+    wrong = records.problems if records else ()
+    for problem in wrong:
+        click.echo(f"retention: {problem}", err=True)
+    if bad or problems or wrong:
         sys.exit(1)
 
 

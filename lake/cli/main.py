@@ -44,6 +44,7 @@ _COMMANDS = {
     "replay": "lake.cli.replay:replay",
     "rehearse": "lake.cli.rehearse:rehearse",
     "ttl": "lake.cli.ttl:ttl",
+    "retention": "lake.cli.retention:retention",
     "hold": "lake.cli.hold:hold",
     "alert": "lake.cli.alert:alert",
     "metrics": "lake.cli.metrics:metrics",

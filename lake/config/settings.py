@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, Union
@@ -31,6 +31,7 @@ from lake.config.overrides import (
     register_secrets,
 )
 from lake.config.privacy import PrivacySection
+from lake.config.retention import RetentionSection, shown_days
 from lake.config.sections import HttpUrl, Line, Section
 from lake.config.systems import configs
 from lake.config.ttl import TtlSection
@@ -123,6 +124,7 @@ class Settings(Section):
     snapshots: SnapshotsSection = SnapshotsSection()
     hot: HotSection = HotSection()
     ttl: TtlSection = TtlSection()
+    retention: RetentionSection = RetentionSection()
     alerts: AlertsSection = AlertsSection()
     privacy: PrivacySection = PrivacySection()
     dataset: tuple[AnyDataset, ...] = ()
@@ -220,14 +222,55 @@ def _check_datasets(settings: Settings, path: Path) -> None:
                 where=path,
                 remedy=f"add [sources.{dataset.source}]",
             )
-    for name in settings.ttl.dataset:
-        if name not in seen:
+    _require_names("ttl.dataset", settings.ttl.dataset, seen, path)
+    _require_names("retention.dataset", settings.retention.dataset, seen, path)
+    _require_names("retention.system", settings.retention.system, {*configs()}, path)
+    for dataset in settings.dataset:
+        _check_retention(settings, dataset, path)
+
+
+def _require_names(table: str, names: Iterable[str], valid: set[str], path: Path) -> None:
+    for name in names:
+        if name not in valid:
+            what = "system" if table.endswith("system") else "dataset"
             raise ConfigError(
-                f"[ttl.dataset.{name}] names no dataset",
+                f"[{table}.{name}] names no {what}",
                 where=path,
-                expected="one of " + ", ".join(sorted(seen)),
+                expected="one of " + ", ".join(sorted(valid)),
                 found=name,
             )
+
+
+def _check_retention(settings: Settings, dataset: Dataset, path: Path) -> None:
+    """A table that goes while its source has the day would be missing, and exported again."""
+    tables, rollups = settings.retention.times(dataset.name, dataset.source)
+    source = dataset.source
+    own = settings.ttl.dataset.get(dataset.name)
+    ttl = (own and own.days) or settings.ttl.days
+    margin = (own and own.margin_days) or settings.ttl.margin_days
+    enabled = settings.ttl.enabled if own is None or own.enabled is None else own.enabled
+    least = {
+        f"[hot] {source}": getattr(settings.hot, source),
+        f"[sources.{source}] lateness_days": getattr(settings.sources, source).lateness_days,
+        "[ttl] days and margin_days": ttl + margin if enabled else 0,
+    }
+    for name, days in least.items():
+        if tables <= days:
+            raise ConfigError(
+                f"{dataset.name}: [retention] would delete days that the source still has",
+                where=path,
+                expected=f"tables above {days} days ({name})",
+                found=f"tables = {tables}",
+                remedy="keep the tables longer, or let the source forget earlier",
+            )
+    if rollups < tables:
+        raise ConfigError(
+            f"{dataset.name}: [retention] keeps rollups for a shorter time than tables",
+            where=path,
+            expected=f"rollups of at least {shown_days(tables)} days",
+            found=f"rollups = {rollups}",
+            remedy="lengthen rollups: that of a day whose table is there would be made again",
+        )
 
 
 def _absolute_root(root: str, path: Path) -> str:

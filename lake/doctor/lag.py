@@ -12,6 +12,7 @@ from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 from lake.coverage import expected_days
 from lake.hot import HotDays, hot_days
+from lake.kept import is_retired, read_retired
 from lake.partition.ledger import read_ledger
 from lake.partition.manifest import Manifest
 from lake.store import Store
@@ -26,8 +27,13 @@ def check(settings: Settings, store: Store) -> Iterator[Check]:
         remedy = f"lake export --day {Day.today().plus(-1)}"
         yield Check("coverage", "warn", "nothing is exported yet", remedy)
         return
-    expected = expected_days(settings, held)
+    retired, today = read_retired(store), Day.today()
     for dataset, days in covered.items():
+        expected = [
+            day
+            for day in expected_days(settings, held)
+            if day in days or not is_retired(settings, dataset, day, retired, today)
+        ]
         yield _coverage(dataset, expected, days, hot_days(settings, dataset.source))
 
 

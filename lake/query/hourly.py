@@ -1,4 +1,5 @@
-"""Rollups as tables: the views `NAME_hourly`, of the days whose rollup is made from their table.
+"""Rollups as tables: the views `NAME_hourly`, of the days whose rollup is made from their table,
+and of retired days.
 
 Belongs here: their names, and which days they have. Does not: making rollups (lake.rollup), the
 SQL of a view (tables).
@@ -6,7 +7,7 @@ SQL of a view (tables).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from lake.base.day import Day
@@ -33,21 +34,30 @@ def hourly_views(datasets: Iterable[str]) -> Mapping[str, str]:
 
 
 def hourly_table(
-    table: Table, rollups: Iterable[tuple[str, bytes]], url: Callable[[str], str]
+    table: Table,
+    rollups: Iterable[tuple[str, bytes]],
+    url: Callable[[str], str],
+    retired: Callable[[], Collection[Day]],
 ) -> Table:
     """The rollups of a dataset's days as a table; `rollups` are keys and contents of manifests.
 
     A rollup that was made from another object than the day's, or with another `level_from`, or
-    whose manifest is invalid, is as good as none: its day is in `unrolled`.
+    whose manifest is invalid, is as good as none: its day is in `unrolled`. That of a `retired` day
+    has outlived its table on purpose.
     """
     current: dict[Day, RollupManifest] = {}
+    outlived: Collection[Day] | None = None
     for key, text in rollups:
         try:
             manifest = parse_rollup(key, text, url(key))
         except BadData:
             continue  # the note on the day's missing rollup has the remedy
         of_table = table.manifests.get(day := Day.parse(manifest.day))
-        made_of_it = of_table and manifest.partition_sha256 == getattr(of_table, "sha256", "")
+        if of_table is None:
+            outlived = retired() if outlived is None else outlived
+            made_of_it = day in outlived
+        else:
+            made_of_it = manifest.partition_sha256 == getattr(of_table, "sha256", "")
         if made_of_it and _has_levels_of(table, manifest):
             current[day] = manifest
     return Table(

@@ -24,6 +24,7 @@ from lake.base.day import Day
 from lake.base.errors import Missing
 from lake.base.resources import resource_path
 from lake.config.settings import Settings
+from lake.kept import read_retired
 from lake.partition.layout import (
     manifest_prefix,
     partition_of_manifest,
@@ -319,7 +320,8 @@ class Lake:
     def _table(self, dataset: str) -> Table:
         if base := self._hourly.get(dataset):
             stored = self._manifests.read(rollup_manifest_prefix(base))
-            return hourly_table(self.table(base), ((k, t) for k, t in stored if t), self._url)
+            rollups = ((k, t) for k, t in stored if t)
+            return hourly_table(self.table(base), rollups, self._url, lambda: self._retired(base))
         manifests = {}
         for key, text in self._manifests.read(manifest_prefix(dataset)):
             if text is None:  # a run writes there, or was killed: the object shows which is valid
@@ -329,6 +331,9 @@ class Lake:
             elif partition := partition_of_manifest(key):
                 manifests[partition[1]] = Manifest.from_bytes(text, self._url(key))
         return Table(dataset, manifests, self._url, self._level_places.get(dataset))
+
+    def _retired(self, dataset: str) -> frozenset[Day]:
+        return read_retired(open_store(self.settings)).days(dataset)
 
     def _url(self, key: str) -> str:
         return f"{self.settings.lake.root.rstrip('/')}/{key}"

@@ -13,6 +13,7 @@ from lake.base.errors import BadData
 from lake.config.datasets import Dataset
 from lake.config.ttl import Proof
 from lake.holds import Holds
+from lake.kept import read_retired
 from lake.partition.definition import changed_keys
 from lake.partition.manifest import Manifest
 from lake.store import Store
@@ -104,7 +105,9 @@ class Prover:
             )
 
         if manifest is None:
-            return proof("missing", "not exported")
+            retired = day in read_retired(self.store).days(self.dataset.name)
+            why = "retired: [retention] has deleted it" if retired else "not exported"
+            return proof("missing", why)
         if isinstance(manifest, BadData):
             return proof("damaged", manifest.what)
         if changed := changed_keys(self.dataset, manifest):

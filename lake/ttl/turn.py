@@ -2,6 +2,8 @@
 
 Belongs here: the object `guard/ttl.json`. Does not: what a guard does in its turn (apply).
 
+Retention takes turns in the same way, by an object of its own.
+
 The object is replaced only as it was read, so two guards can't both take the turn. A guard that
 was killed has its turn taken away: at once where its process can be seen, else after the lease.
 """
@@ -37,26 +39,27 @@ class Remembered:
     datasets: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-def remembered(store: Store) -> Remembered:
+def remembered(store: Store, key: str = KEY) -> Remembered:
     """What the last guard has left. Raises BadData and what the store raises."""
     try:
-        return Remembered(**json.loads(store.read(KEY)))
+        return Remembered(**json.loads(store.read(key)))
     except Missing:
         return Remembered()
     except (ValueError, TypeError) as error:
         raise BadData(
             "what the guard remembers can't be read",
-            where=store.url(KEY),
+            where=store.url(key),
             found=error,
-            remedy="delete the object; `lake ttl apply` then requires confirmation again",
+            remedy="delete the object; `apply` then requires confirmation again",
         ) from error
 
 
 class Turn:
     """The turn of this process."""
 
-    def __init__(self, store: Store, state: Remembered, etag: str) -> None:
+    def __init__(self, store: Store, state: Remembered, etag: str, key: str = KEY) -> None:
         self._store = store
+        self._key = key
         self._etag = etag
         self.state = state
 
@@ -73,21 +76,21 @@ class Turn:
     def _write(self) -> None:
         data = (json.dumps(self.state.__dict__, indent=1) + "\n").encode()
         try:
-            with self._store.upload(KEY, replaces=self._etag) as upload:
+            with self._store.upload(self._key, replaces=self._etag) as upload:
                 upload.write(data)
         except Conflict as error:
-            raise _taken(self._store, _holder_of(self._store)) from error
+            raise _taken(self._store, self._key, _holder_of(self._store, self._key)) from error
         self._etag = upload.etag
 
 
 @contextmanager
-def turn(store: Store) -> Iterator[Turn]:
-    """Raises Conflict while another guard has it, and what the store raises."""
-    stat = store.stat(KEY)
-    state = remembered(store)
+def turn(store: Store, key: str = KEY) -> Iterator[Turn]:
+    """Raises Conflict while another run has it, and what the store raises."""
+    stat = store.stat(key)
+    state = remembered(store, key)
     if state.holder and not _is_over(state.holder):
-        raise _taken(store, state.holder)
-    mine = Turn(store, state, stat.etag if stat else "")
+        raise _taken(store, key, state.holder)
+    mine = Turn(store, state, stat.etag if stat else "", key)
     mine.renew()
     try:
         yield mine
@@ -113,16 +116,16 @@ def _is_over(holder: dict[str, str]) -> bool:
     return datetime.now(UTC) - datetime.fromisoformat(holder["at"]) > _LEASE
 
 
-def _holder_of(store: Store) -> dict[str, str] | None:
+def _holder_of(store: Store, key: str) -> dict[str, str] | None:
     with suppress(BadData):
-        return remembered(store).holder
+        return remembered(store, key).holder
     return None
 
 
-def _taken(store: Store, holder: dict[str, str] | None) -> Conflict:
+def _taken(store: Store, key: str, holder: dict[str, str] | None) -> Conflict:
     return Conflict(
-        "another guard is at work",
-        where=store.url(KEY),
-        found=f"{holder['who']}, since {holder['at']}" if holder else "a guard that has just ended",
+        "another guard is at work" if key == KEY else "another run is at work",
+        where=store.url(key),
+        found=f"{holder['who']}, since {holder['at']}" if holder else "a run that has just ended",
         remedy=f"wait until it ends; one that was killed elsewhere counts for {_LEASE}",
     )

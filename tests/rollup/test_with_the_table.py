@@ -21,6 +21,8 @@ from lake.base.errors import PermanentError
 from lake.config.settings import load
 from lake.drop import drop, inspect
 from lake.export import Exporter
+from lake.kept import add_retired
+from lake.partition.layout import manifest_key, table_key
 from lake.partition.rollups import RollupManifest, read_rollup
 from lake.query import connect
 from lake.repair import find_orphans, repair
@@ -241,3 +243,24 @@ def test_a_rollup_whose_partition_is_gone_is_an_orphan(place, metric, push):
         "removed",
     ]
     assert list(place.store.list("")) == []
+
+
+def test_the_rollup_of_a_retired_day_is_read_without_its_table(place, metric, push):
+    next_day = DAY.plus(1)
+    values = {0: 1.0, 15: 3.0, 30: 8.0, 86_400: 9.0, 86_415: 13.0}
+    push([({"__name__": metric, "n": "1"}, *samples_of(values))])
+    for day in (DAY, next_day):
+        place.export("stored", day)
+    whole = growth(place, DAY, DAY.plus(2))
+    of_second = growth(place, next_day, DAY.plus(2))
+    assert whole > of_second > 0
+    # Its table alone goes: a loss shows, for its rollup could be of anything.
+    for key in (manifest_key("stored", DAY), table_key("stored", DAY)):
+        place.store.delete(key)
+    assert growth(place, DAY, DAY.plus(2)) == of_second
+    assert [orphan.kind for orphan in find_orphans(place.settings, place.store)] == ["rollup"] * 2
+    add_retired(place.store, {"stored": {DAY}})
+    assert growth(place, DAY, DAY.plus(2)) == whole
+    assert find_orphans(place.settings, place.store) == []
+    repair(place.settings, place.store)
+    assert growth(place, DAY, DAY.plus(2)) == whole

@@ -1,0 +1,74 @@
+"""The daily retention run as an asset.
+
+Belongs here: what Dagster keeps of a run. Does not: retention (lake.retention).
+"""
+
+# No `from __future__ import annotations` here: Dagster reads the asset's annotations as types.
+
+import dagster as dg
+
+from assets.failing import as_failures
+from assets.resources import LakeResource
+from lake.base.errors import PermanentError
+from lake.config.settings import Settings
+from lake.retention import Plan, Result, apply
+
+NAME = "retention"
+
+
+def retention_asset(settings: Settings) -> dg.AssetsDefinition:
+    """Not partitioned: a run is about everything that is over now."""
+
+    @dg.asset(
+        name=NAME,
+        description=(
+            "What [retention] no longer keeps, deleted with a record of each object. Fails where "
+            "something that is over stays for another reason than a hold."
+        ),
+        group_name=NAME,
+        owners=["team:monitoring"],
+        metadata={"root": settings.lake.root},
+    )
+    def retention(
+        context: dg.AssetExecutionContext, lake: LakeResource
+    ) -> dg.MaterializeResult[None]:
+        with as_failures(context.run_id):
+            result = apply(
+                settings,
+                lake.store(settings),
+                show=lambda plan: context.log.info("%d items to delete", len(plan.items)),
+                confirm=_refuse_to_confirm,
+            )
+        metadata = _metadata(result)
+        if not result.ok:
+            stays = [f"{stay.kind} {stay.name}: {stay.why}" for stay in result.plan.stays]
+            stays += [f"{name}: {why}" for name, why in result.kept.items()]
+            lines = "\n".join(dict.fromkeys(stays))
+            raise dg.Failure(
+                f"something that is over was not deleted\n{lines}",
+                metadata=metadata,
+                allow_retries=False,
+            )
+        return dg.MaterializeResult(metadata=metadata)
+
+    return retention
+
+
+def _refuse_to_confirm(plan: Plan) -> None:
+    names = ", ".join(dict.fromkeys(f"{item.kind} {item.name}" for item in plan.items))
+    raise PermanentError(
+        "a first deletion, or one under a shorter term, needs a person's confirmation",
+        where=names,
+        remedy="run `lake retention apply` once in a terminal",
+    )
+
+
+def _metadata(result: Result) -> dict[str, dg.MetadataValue]:
+    """Lines in Dagster's plots."""
+    objects = sum(len(item.pieces) for item in result.deleted)
+    return {
+        "deleted_objects": dg.MetadataValue.int(objects),
+        "deleted_bytes": dg.MetadataValue.int(sum(item.bytes for item in result.deleted)),
+        "held": dg.MetadataValue.int(sum(stay.held for stay in result.plan.stays)),
+        "deletion": dg.MetadataValue.text(result.deletion or "none"),
+    }

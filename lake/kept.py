@@ -1,0 +1,138 @@
+"""How long `[retention]` keeps what, and which days it has deleted.
+
+Belongs here: terms of a dataset, the age of a day, the record of retired days. Does not: deleting
+(lake.retention), keys of lake.toml.
+
+A retired day is one whose table retention has deleted: it is neither missing nor proven. The record
+is one object, `retention/retired.json`, so that the ledger needs no other policy than today's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from lake.base.day import Day, day_range
+from lake.base.errors import BadData, Conflict, Missing, TransientError, UsageError
+from lake.config.datasets import Dataset
+from lake.config.retention import FOREVER
+from lake.config.settings import Settings
+from lake.store import Store
+
+RETENTION = "retention/"
+RETIRED = f"{RETENTION}retired.json"
+_TRIES = 20
+
+
+@dataclass(frozen=True)
+class Terms:
+    """For how many whole days after its end a day's table and rollup are kept."""
+
+    tables: int
+    rollups: int
+
+
+def terms_of(settings: Settings, dataset: Dataset) -> Terms:
+    """The dataset's own terms, else its system's, else the section's; whether enabled or not."""
+    return Terms(*settings.retention.times(dataset.name, dataset.source))
+
+
+def is_over(day: Day, keep: int, today: Day) -> bool:
+    """Whether a day has been kept for so many whole days after its end."""
+    return keep < FOREVER and day.days_until(today) > keep
+
+
+def is_retired_by_age(settings: Settings, dataset: Dataset, day: Day, today: Day) -> bool:
+    """Whether retention deletes the day's table, and so it is not expected to be there."""
+    enabled = settings.retention.enabled
+    return enabled and is_over(day, terms_of(settings, dataset).tables, today)
+
+
+class Retired:
+    """Retired days by dataset."""
+
+    def __init__(self, days: Mapping[str, Iterable[Day]] | None = None) -> None:
+        self._days = {name: frozenset(of) for name, of in (days or {}).items()}
+
+    def days(self, dataset: str) -> frozenset[Day]:
+        """Those of one dataset."""
+        return self._days.get(dataset, frozenset())
+
+    def changed(self, added: Mapping[str, Iterable[Day]]) -> Retired:
+        """With more days."""
+        names = {*self._days, *added}
+        return Retired({name: self.days(name) | {*added.get(name, ())} for name in names})
+
+    def to_bytes(self) -> bytes:
+        """Half-open ranges by dataset."""
+        ranges = {name: _ranges(days) for name, days in sorted(self._days.items()) if days}
+        return (json.dumps({"datasets": ranges}, indent=1) + "\n").encode()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Retired) and self.to_bytes() == other.to_bytes()
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def is_retired(
+    settings: Settings, dataset: Dataset, day: Day, retired: Retired, today: Day
+) -> bool:
+    """Whether a day without a manifest is none that is missing: retention has deleted it, or no
+    longer keeps days of its age.
+    """
+    return day in retired.days(dataset.name) or is_retired_by_age(settings, dataset, day, today)
+
+
+def read_retired(store: Store) -> Retired:
+    """The record; empty where there is none. Raises BadData and what the store raises."""
+    try:
+        fields = json.loads(store.read(RETIRED))["datasets"]
+        return Retired(
+            {
+                str(name): {
+                    day
+                    for start, end in ranges
+                    for day in day_range(Day.parse(start), Day.parse(end))
+                }
+                for name, ranges in fields.items()
+            }
+        )
+    except Missing:
+        return Retired()
+    except (ValueError, TypeError, KeyError, AttributeError, UsageError) as error:
+        raise BadData(
+            "the record of retired days can't be read",
+            where=store.url(RETIRED),
+            found=error,
+            remedy="delete the object, then run `lake retention apply`: it is made again from the "
+            "deletion manifests",
+        ) from error
+
+
+def add_retired(store: Store, added: Mapping[str, Iterable[Day]]) -> None:
+    """Adds days to the record. Raises what reading raises."""
+    for _ in range(_TRIES):
+        stat = store.stat(RETIRED)
+        before = read_retired(store)
+        after = before.changed(added)
+        if before == after:
+            return
+        try:
+            store.write(RETIRED, after.to_bytes(), replaces=stat.etag if stat else "")
+        except Conflict:
+            continue
+        return
+    raise TransientError(
+        "the record of retired days is being changed without a pause", where=store.url(RETIRED)
+    )
+
+
+def _ranges(days: Iterable[Day]) -> list[list[str]]:
+    ranges: list[list[Day]] = []
+    for day in sorted(days):
+        if ranges and ranges[-1][1] == day:
+            ranges[-1][1] = day.plus(1)
+        else:
+            ranges.append([day, day.plus(1)])
+    return [[str(start), str(end)] for start, end in ranges]

@@ -1,0 +1,45 @@
+"""Which snapshots keep rules keep.
+
+Belongs here: the rules, on days alone. Does not: holds, shared objects (plan).
+
+The rules are those of restic's `forget` and borg's `prune`: each keeps the newest snapshot of the
+last so many periods that have one, independently of the others. Where there are not yet so many
+periods the oldest snapshot is kept too, so that a yearly rule has something to keep in its first
+years.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from lake.base.day import Day
+from lake.config.retention import SnapshotRules
+
+_PERIODS: dict[str, Callable[[Day], Any]] = {
+    "daily": lambda day: day,
+    "weekly": lambda day: day.date.isocalendar()[:2],  # ISO weeks, which belong to one year
+    "monthly": lambda day: (day.date.year, day.date.month),
+    "yearly": lambda day: day.date.year,
+}
+
+
+def kept_days(rules: SnapshotRules, days: Iterable[Day]) -> dict[Day, str]:
+    """The snapshots that stay, each with the rules that keep it; all of them without rules."""
+    newest_first = sorted(set(days), reverse=True)
+    if not rules.any:
+        return dict.fromkeys(newest_first, "no rules")
+    reasons: dict[Day, list[str]] = {}
+    for name, period_of in _PERIODS.items():
+        number = getattr(rules, name)
+        if not number:
+            continue
+        newest: dict[Any, Day] = {}
+        for day in newest_first:
+            newest.setdefault(period_of(day), day)
+        chosen = list(newest.values())[:number]
+        if newest and len(newest) < number:
+            chosen.append(newest_first[-1])
+        for day in dict.fromkeys(chosen):
+            reasons.setdefault(day, []).append(name)
+    return {day: ", ".join(names) for day, names in reasons.items()}

@@ -1,0 +1,161 @@
+"""What is over: by ages counted here, for each kind; what is held or unreadable stays."""
+
+from __future__ import annotations
+
+import pytest
+from support.aged_lake import AGES, POLICY, Aged, aged, piece_key, snapshot
+from support.ledger_days import ago
+
+from lake.base.errors import ConfigError
+from lake.config.settings import load
+from lake.holds.changing import add
+from lake.partition.layout import pending_key
+from lake.snapshots.manifest import snapshot_manifest_key
+
+KEPT = {
+    ("table", "events"): 100, ("table", "lines"): 60, ("table", "requests"): 30,
+    ("rollup", "events"): 200, ("rollup", "lines"): 200, ("rollup", "requests"): 30,
+}  # fmt: skip
+
+
+@pytest.fixture
+def place(tmp_path) -> Aged:
+    return aged(tmp_path)
+
+
+def test_days_that_were_kept_for_the_whole_time_are_over(place):
+    found = {(item.kind, item.name, str(item.day)) for item in place.plan().items}
+    expected = {
+        (kind, name, str(ago(age)))
+        for (kind, name), kept in KEPT.items()
+        for age in AGES
+        if (age - 1) >= kept  # a day ago ended at 00:00 today
+    }
+    expected |= {("report", "reports/rehearsal", str(ago(age))) for age in (51, 52)}
+    assert found == expected
+    assert place.plan().stays == ()
+
+
+def test_manifests_go_before_their_objects(place):
+    for item in place.plan().items:
+        if item.kind != "report":
+            assert [piece.key.split("/")[0] for piece in item.pieces] == [
+                "manifests", f"{item.kind}s",
+            ]  # fmt: skip
+
+
+def test_without_a_policy_nothing_is_over(tmp_path):
+    assert aged(tmp_path, "[retention]\nenabled = true").plan().items == ()
+
+
+def test_what_is_held_stays(place):
+    add(place.settings, place.store, ["events"], ago(151), ago(149), "case 17")
+    plan = place.plan()
+    assert [(stay.kind, stay.day, stay.held) for stay in plan.stays] == [
+        ("table", str(ago(150)), True)
+    ]
+    assert plan.ok
+    gone = {(item.name, item.day) for item in plan.items if item.kind == "table"}
+    assert ("events", ago(150)) not in gone
+    assert {("events", ago(199)), ("lines", ago(150))} <= gone
+
+
+def test_a_hold_that_can_not_be_read_keeps_everything(place):
+    place.store.write("holds/case.json", b"?")
+    plan = place.plan()
+    assert {item.kind for item in plan.items} <= {"report"}
+    assert len(plan.stays) == len(
+        [1 for (_, _), kept in KEPT.items() for age in AGES if age - 1 >= kept]
+    )
+
+
+def test_what_can_not_be_read_or_is_being_written_stays(place):
+    place.store.write(f"manifests/events/{ago(150)}.json", b"?")
+    place.store.write(pending_key("events", ago(199)), b"?")
+    place.store.delete(f"manifests/events/{ago(200)}.json")
+    plan = place.plan()
+    assert not plan.ok
+    assert {stay.day for stay in plan.stays} == {str(ago(age)) for age in (150, 199, 200)}
+    tables = [item.day for item in plan.items if (item.kind, item.name) == ("table", "events")]
+    assert not {ago(150), ago(199), ago(200)} & set(tables)
+
+
+def sizes(plan) -> dict[str, list[str]]:
+    return {
+        str(item.day): [piece.key.rpartition("/")[2] for piece in item.pieces]
+        for item in plan.items
+        if item.kind == "snapshot"
+    }
+
+
+def test_an_object_that_another_snapshot_needs_stays(tmp_path):
+    place = aged(tmp_path, "[retention]\nenabled = true\n[retention.snapshots]\ndaily = 2", [1])
+    old, older, oldest = ago(10), ago(20), ago(30)
+    snapshot(place.store, "loki", oldest, [f"{oldest} a", f"{oldest} b", f"{oldest} c"])
+    snapshot(place.store, "loki", older, [f"{oldest} b", f"{older} d"])
+    snapshot(place.store, "loki", old, [f"{oldest} c", f"{old} e"])
+    snapshot(place.store, "loki", ago(1), [f"{old} e", f"{ago(1)} f"])
+    snapshot(place.store, "prometheus", oldest, [f"{oldest} a"])
+    assert sizes(place.plan()) == {
+        str(oldest): ["manifest.json", "a"],
+        str(older): ["manifest.json", "b", "d"],  # b with the last that needs it
+    }
+
+
+def test_the_newest_snapshot_with_all_its_objects_stays(tmp_path):
+    place = aged(tmp_path, "[retention]\nenabled = true\n[retention.snapshots]\ndaily = 1", [1])
+    for age in (4, 3, 2, 1):
+        snapshot(place.store, "loki", ago(age), [f"{ago(age)} a"])
+    for age in (2, 1):  # the newest two are damaged
+        place.store.delete(piece_key("loki", ago(age), "a"))
+    assert list(sizes(place.plan())) == [str(ago(4)), str(ago(2))]
+
+
+def test_held_snapshots_stay_and_an_unreadable_one_keeps_all(tmp_path):
+    place = aged(tmp_path, "[retention]\nenabled = true\n[retention.snapshots]\ndaily = 1", [1])
+    for age in (9, 5, 1):
+        snapshot(place.store, "loki", ago(age), [f"{ago(age)} a"])
+    add(place.settings, place.store, ["lines"], ago(6), ago(5), "case 17")
+    plan = place.plan()
+    assert (list(sizes(plan)), [stay.day for stay in plan.stays]) == ([str(ago(9))], [str(ago(5))])
+    place.store.write(snapshot_manifest_key("loki", ago(1)), b"{")
+    plan = place.plan()
+    assert (sizes(plan), plan.ok) == ({}, False)
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        ("tables = 40", "[hot] mongo"),
+        ('[retention.dataset.lines]\ntables = "5d"', "[hot] loki"),
+        ("tables = 93\n[ttl]\nenabled = true", "[ttl] days and margin_days"),
+        ("tables = 100\nrollups = 99", "rollups"),
+        ("tables = 100\n[retention.dataset.events]\nrollups = 50", "rollups"),
+        ("[retention.dataset.nothing]\ntables = 100", "names no dataset"),
+        ("[retention.system.nothing]\ntables = 100", "names no system"),
+        ('tables = "12h"', "1y"),
+        ('tables = "never"', "forever"),
+        ("tables = 0", "forever"),
+        ("tables = true", "forever"),
+        ("[retention.snapshots]\nhourly = 3", "hourly"),
+    ],
+)
+def test_a_policy_that_can_not_hold_is_an_error(tmp_path, policy, words):
+    with pytest.raises(ConfigError) as wrong:
+        aged(tmp_path, f"[retention]\n{policy}", [1])
+    assert words in str(wrong.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "days"),
+    [("180", 180), ('"180"', 180), ('"180d"', 180), ('"1y"', 365), ('"26w"', 182),
+     ('"1y6w"', 407), ('"forever"', 3_650_000)],
+)  # fmt: skip
+def test_times_are_written_in_several_ways(tmp_path, written, days):
+    assert aged(tmp_path, f"[retention]\ntables = {written}", [1]).settings.retention.tables == days
+
+
+def test_the_environment_overrides_it(tmp_path):
+    place = aged(tmp_path, POLICY, [1])
+    environment = {"LAKE_RETENTION__TABLES": "2y", "LAKE_RETENTION__ROLLUPS": "forever"}
+    assert load(str(place.config), environment).retention.tables == 730
