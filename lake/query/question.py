@@ -24,7 +24,7 @@ _REST = "_rest"
 _BETWEEN = "_between"
 # Macros that read the view, of the dataset that their first argument names, from the day before the
 # third argument to the fourth.
-_GROWTH = {
+_GROWTH: Mapping[str, Callable[[str], str]] = {
     "increase_by_day": hourly,
     "increase_by_hour": hourly,
     "samples_increase_by_day": str,

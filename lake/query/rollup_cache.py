@@ -24,6 +24,7 @@ from lake.base.cache import cache_dir
 from lake.base.day import Day
 from lake.base.errors import BadData
 from lake.config.settings import Settings
+from lake.partition.layout import rollup_prefix
 from lake.query.failures import explained
 from lake.query.manifests import CONNECTIONS
 from lake.query.s3 import with_endpoint
@@ -68,9 +69,18 @@ def local_rollups(
     try:
         with explained(settings.lake.root), ThreadPoolExecutor(CONNECTIONS) as pool:
             list(pool.map(_fetcher(connection, table, local), missing))
+        _prune(folder, table)
     except OSError:  # such as a full disk: objects are read where they are
         return None
     return local
+
+
+def _prune(folder: Path, table: Table) -> None:
+    """Removes the files of days that have no rollup any more: dropped, or past their retention."""
+    held = {folder / table.key(table.dataset, day) for day in table.manifests}
+    for path in folder.glob(f"{rollup_prefix(table.rolled_up or '')}*/*.parquet"):
+        if path not in held:
+            path.unlink(missing_ok=True)
 
 
 def _path(local: Table, day: Day) -> Path:

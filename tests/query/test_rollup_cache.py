@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.renamed_lake import renamed_history
 
-from lake.partition.layout import rollup_key
+from lake.partition.layout import rollup_key, rollup_manifest_key
 from lake.query import Lake
 from lake.trends import Choices, ask, trend_named
 
@@ -70,6 +70,18 @@ def test_each_rollup_is_fetched_once(on_s3, expected, cache: Path) -> None:
     files = [path for path in cache.rglob("*") if path.is_file()]
     assert len(files) == 2 * DAYS
     assert all(path.stat().st_mode & 0o077 == 0 for path in files)
+
+
+@pytest.mark.slow
+def test_the_copy_of_a_rollup_that_is_gone_goes(on_s3, cache: Path) -> None:
+    lake, scenario = on_s3
+    requested(lake, "error_rate", scenario)
+    before = {path.parent.name for path in cache.rglob("*.parquet")}
+    (kept,) = {path.parents[1].name for path in cache.rglob("*.parquet")}
+    lake.store.delete(rollup_manifest_key(kept, scenario.first))
+    requested(lake, "error_rate", scenario)
+    after = {path.parent.name for path in cache.rglob("*.parquet")}
+    assert before - after == {f"day={scenario.first}"}
 
 
 @pytest.mark.slow
