@@ -20,37 +20,50 @@ from lake.base.errors import LakeError, UsageError
 from lake.base.redaction import RedactingFormatter, redact
 from lake.cli.signals import prompt_interrupts
 
-# Name → module and attribute, in the order of --help. Imported when called for.
-_COMMANDS = {
-    "demo": "lake.cli.demo:demo",
-    "services": "lake.cli.services:services",
-    "init": "lake.cli.setup:init",
-    "doctor": "lake.cli.setup:doctor",
-    "dagster": "lake.cli.dagster:dagster",
-    "export": "lake.cli.export:export",
-    "recheck": "lake.cli.export:recheck",
-    "status": "lake.cli.ledger:status",
-    "verify": "lake.cli.ledger:verify",
-    "drop": "lake.cli.drop:drop",
-    "rollup": "lake.cli.rollup:rollup",
-    "documents": "lake.cli.documents:documents",
-    "query": "lake.cli.query:query",
-    "describe": "lake.cli.describe:describe",
-    "trend": "lake.cli.query:trend",
-    "catalog": "lake.cli.query:catalog",
-    "snapshot": "lake.cli.snapshot:snapshot",
-    "snapshots": "lake.cli.snapshot:snapshots",
-    "restore": "lake.cli.restore:restore",
-    "replay": "lake.cli.replay:replay",
-    "rehearse": "lake.cli.rehearse:rehearse",
-    "ttl": "lake.cli.ttl:ttl",
-    "retention": "lake.cli.retention:retention",
-    "hold": "lake.cli.hold:hold",
-    "alert": "lake.cli.alert:alert",
-    "metrics": "lake.cli.metrics:metrics",
-    "cost": "lake.cli.cost:cost",
-    "review": "lake.cli.review:review",
+# Section of --help → name → module and attribute, in their order. Imported when called for.
+_SECTIONS = {
+    "Set up": {
+        "demo": "lake.cli.demo:demo",
+        "services": "lake.cli.services:services",
+        "init": "lake.cli.setup:init",
+        "doctor": "lake.cli.setup:doctor",
+        "dagster": "lake.cli.dagster:dagster",
+    },
+    "Export": {
+        "export": "lake.cli.export:export",
+        "recheck": "lake.cli.export:recheck",
+        "status": "lake.cli.ledger:status",
+        "verify": "lake.cli.ledger:verify",
+        "rollup": "lake.cli.rollup:rollup",
+        "drop": "lake.cli.drop:drop",
+    },
+    "Query": {
+        "query": "lake.cli.query:query",
+        "describe": "lake.cli.describe:describe",
+        "trend": "lake.cli.query:trend",
+        "catalog": "lake.cli.query:catalog",
+        "documents": "lake.cli.documents:documents",
+    },
+    "Snapshots and recovery": {
+        "snapshot": "lake.cli.snapshot:snapshot",
+        "snapshots": "lake.cli.snapshot:snapshots",
+        "restore": "lake.cli.restore:restore",
+        "replay": "lake.cli.replay:replay",
+        "rehearse": "lake.cli.rehearse:rehearse",
+    },
+    "Retention": {
+        "ttl": "lake.cli.ttl:ttl",
+        "retention": "lake.cli.retention:retention",
+        "hold": "lake.cli.hold:hold",
+    },
+    "Operation": {
+        "alert": "lake.cli.alert:alert",
+        "metrics": "lake.cli.metrics:metrics",
+        "cost": "lake.cli.cost:cost",
+        "review": "lake.cli.review:review",
+    },
 }
+_COMMANDS = {name: target for commands in _SECTIONS.values() for name, target in commands.items()}
 
 
 class _Root(click.Group):
@@ -64,6 +77,20 @@ class _Root(click.Group):
         module, _, attribute = target.partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """A list for each section, all with one width of names."""
+        width = max(map(len, _COMMANDS))
+        for section, names in _SECTIONS.items():
+            commands = [(name, self.get_command(ctx, name)) for name in names]
+            with formatter.section(section):
+                formatter.write_dl(
+                    [
+                        (name.ljust(width), command.get_short_help_str(limit=80))
+                        for name, command in commands
+                        if command
+                    ]
+                )
 
 
 @click.group(cls=_Root, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,9 +1,12 @@
 """`lake --help` is quick, for nothing heavy is imported before a command needs it."""
 
+import re
 import resource
 import subprocess
 import sys
 from pathlib import Path
+
+from lake.cli.main import _COMMANDS
 
 LAKE = Path(sys.executable).with_name("lake")
 HEAVY = {
@@ -28,10 +31,10 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
 def test_help_and_its_commands_import_nothing_heavy():
     listed = run(sys.executable, "-c", IMPORTED, "--help")
     assert listed.returncode == 0
-    commands = [
-        line.split()[0] for line in listed.stdout.partition("Commands:")[2].splitlines()[1:]
-    ]
+    sections = listed.stdout.partition("\nSet up:\n")[2]
+    commands = re.findall(r"^  (\w+)  ", sections, re.MULTILINE)
     assert {"export", "status", "verify", "init", "doctor"} <= set(commands)
+    assert sorted(commands) == sorted(_COMMANDS)
     for arguments in (["--help"], ["export", "--help"], ["doctor", "--help"], ["--version"]):
         done = run(sys.executable, "-c", IMPORTED, *arguments)
         assert done.returncode == 0
