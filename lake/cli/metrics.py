@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from lake.base.errors import UsageError
 from lake.cli.options import config_option
 
 
@@ -21,9 +22,12 @@ from lake.cli.options import config_option
     help="Writes FILE atomically, for node_exporter's textfile collector (default: standard "
     "output).",
 )
+@click.option(
+    "--storage", is_flag=True, help="Instead, what is stored and what it costs (see lake cost)."
+)
 @click.option("--sources", is_flag=True, help="Also re-counts late days at the sources.")
 @config_option
-def metrics(output: str | None, sources: bool, config: str | None) -> None:
+def metrics(output: str | None, storage: bool, sources: bool, config: str | None) -> None:
     """Prints the state of the lake in the OpenMetrics format.
 
     \b
@@ -33,8 +37,11 @@ def metrics(output: str | None, sources: bool, config: str | None) -> None:
       rollups by state; the guard of expiry: last run, limit, whether it is held.
     For each system: the newest snapshot's age, and the days that it holds whole.
 
+    With --storage instead: bytes and objects of every version by kind and storage class, growth,
+    costs.
+
     Cost: reads every manifest, and the newest of each system's snapshots. No request to a source
-    without --sources.
+    without --sources. --storage lists every version below the root; once a day is enough.
 
     deploy/prometheus/rules/monitoring-lake.yml has alert rules for these metrics.
 
@@ -43,11 +50,17 @@ def metrics(output: str | None, sources: bool, config: str | None) -> None:
     """
     from lake.config.settings import load  # noqa: PLC0415
     from lake.export import Exporter  # noqa: PLC0415
-    from lake.metrics import families, rendered, write_atomically  # noqa: PLC0415
+    from lake.metrics import families, rendered, storage_families, write_atomically  # noqa: PLC0415
 
+    if storage and sources:
+        raise UsageError("--storage and --sources exclude each other")
     settings = load(config)
     with closing(Exporter(settings)) as exporter:
-        metric_families = families(settings, exporter.store, exporter.source if sources else None)
+        if storage:
+            metric_families = storage_families(settings, exporter.store)
+        else:
+            source_of = exporter.source if sources else None
+            metric_families = families(settings, exporter.store, source_of)
     text = rendered(metric_families)
     if output is None:
         click.echo(text, nl=False)

@@ -12,7 +12,7 @@ import pytest
 from lake.cli.main import root
 
 TEXT = (Path(__file__).parents[2] / "docs/operations.md").read_text("utf-8")
-_CODE = re.compile(r"`(lake [^`]+)`|^(?:\S+ \S+ \* \* \* )?(lake .+)$", re.MULTILINE)
+_CODE = re.compile(r"`(lake [^`]+)`|^(?:\S+ \S+ \* \* \* +)?(lake .+)$", re.MULTILINE)
 # What stands for a value in the text.
 _VALUES = {"DATASET": "events", "D": "2026-07-01", "ID": "a-hold"}
 
