@@ -35,8 +35,8 @@ def _stored(report: Report) -> Sequence[Family]:
     for cell, amount in report.usage.cells.items():
         values = (cell.system, cell.dataset, cell.kind, cell.storage_class, version_name(cell))
         sums.setdefault(values, Amount()).plus(amount)
-    for values, amount in sorted(sums.items()):
-        labels = dict(zip(names, values, strict=True))
+    for key, amount in sorted(sums.items()):
+        labels = dict(zip(names, key, strict=True))
         objects.add(int(amount.objects), **labels)
         size.add(int(amount.bytes), **labels)
     unfinished = Family(_PREFIX + "store_unfinished_uploads", "Number of unfinished uploads.")

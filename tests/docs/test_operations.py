@@ -14,7 +14,13 @@ from lake.cli.main import root
 TEXT = (Path(__file__).parents[2] / "docs/operations.md").read_text("utf-8")
 _CODE = re.compile(r"`(lake [^`]+)`|^(?:\S+ \S+ \* \* \* +)?(lake .+)$", re.MULTILINE)
 # What stands for a value in the text.
-_VALUES = {"DATASET": "events", "D": "2026-07-01", "ID": "a-hold"}
+_VALUES = {
+    "DATASET": "events",
+    "D": "2026-07-01",
+    "DAY": "2026-07-01",
+    "ID": "a-hold",
+    "SYSTEM": "mongo",
+}
 
 
 def commands() -> list[str]:
