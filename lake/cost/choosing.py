@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lake.config.settings import Settings
-from lake.cost.policy import Policy
+from lake.cost.policy import Policy, of_settings
 from lake.cost.prices import Prices, read_prices
 from lake.store import Store
 
@@ -38,6 +38,6 @@ def _as_if(why: str) -> str:
     return f"{why}: costs are those of the same objects at AWS in the price file's default region."
 
 
-def policy_of(settings: Settings) -> Policy:  # noqa: ARG001
-    """The retention policy of lake.toml."""
-    return Policy()
+def policy_of(settings: Settings) -> Policy:
+    """The policy that deletes: that of `[retention]` where it is enabled."""
+    return of_settings(settings) if settings.retention.enabled else Policy()

@@ -10,8 +10,9 @@ costs the mean of its days.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, TypeVar
@@ -19,15 +20,19 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from lake.base.day import Day
+from lake.config.retention import SnapshotRules
 from lake.cost.growth import Stream, daily
 from lake.cost.policy import Policy
 from lake.cost.prices import GB, STANDARD, Region
 from lake.cost.usage import Amount, Kind, Usage
+from lake.retention.rules import kept_days
 
 MONTHS = 12
 _KIB = 1024
 _FIELDS = ("objects", "bytes", "small_objects", "small_bytes")
 _Days = npt.NDArray[np.float64]
+_Limit = float | _Days
 _Key = TypeVar("_Key")
 
 
@@ -111,8 +116,11 @@ def forecast(usage: Usage, policy: Policy, region: Region) -> list[Month]:
     today = usage.at.date()
     months = months_of(today)
     stored = _Stored((months[-1][2] - today).days)
-    for (stream, storage_class), cohorts in _cohorts(usage, policy, today, stored.number).items():
-        _simulate(stored, stream, storage_class, cohorts, policy, region, today)
+    all_cohorts = _cohorts(usage, policy, today, stored.number)
+    by_rules = _by_rules(all_cohorts, policy, today, stored.number)
+    for (stream, storage_class), cohorts in all_cohorts.items():
+        own = _ends(stream, cohorts.days, policy, by_rules)
+        _simulate(stored, stream, storage_class, cohorts, policy, region, own, today)
     noncurrent = _noncurrent(usage, policy, region)
     return [
         _month(month, today, stored, noncurrent, region, first=number == 0)
@@ -169,42 +177,96 @@ def _cohorts(
 
 def _simulate(
     stored: _Stored, stream: Stream, storage_class: str, cohorts: _Cohorts, policy: Policy,
-    region: Region, today: date,
+    region: Region, ends: _Days, today: date,
 ) -> None:  # fmt: skip
-    """Adds a stream's days. A cohort is stored from the day after its own on."""
+    """Adds a stream's days. A cohort is stored from the day after its own on, until its end."""
     kind = stream.kind
     target = _target(kind, storage_class, policy)
-    keep = policy.keep_days.get(stream.follows, math.inf)
     after = policy.after_days.get(kind, 0) if target != storage_class else math.inf
-    if keep <= after:  # deleted before it would move
-        after = math.inf
+    moves = ends > after  # the others are deleted before they would
+    entered = np.where(moves, after, math.inf)
     # What is deleted early is billed until its class's minimum.
-    own_end = max(keep, region.class_named(storage_class).minimum_days)
-    target_end = max(keep, after + region.class_named(target).minimum_days)
+    own_end = np.maximum(ends, region.class_named(storage_class).minimum_days)
+    target_end = np.maximum(ends, after + region.class_named(target).minimum_days)
     for n in range(stored.number):
         age = today.toordinal() + n - cohorts.days
 
-        def amount(above: float, until: float, age: _Days = age) -> Amount:
+        def amount(above: _Limit, until: _Limit, age: _Days = age) -> Amount:
             return _sum(cohorts, (age > above) & (age <= until))
 
-        # Until `after` everything is in its own class; then small objects alone.
-        own = amount(0, min(after, own_end))
-        own.plus(_small(amount(after, own_end)))
+        # Until it moves everything is in its own class; then small objects alone.
+        own = amount(0, np.minimum(entered, own_end))
+        own.plus(_small(amount(entered, own_end)))
         _bill(stored, own, storage_class, region, n)
-        left = amount(0, min(after, keep))
-        left.plus(_small(amount(after, keep)))
+        left = amount(0, np.minimum(entered, ends))
+        left.plus(_small(amount(entered, ends)))
         _keep(stored, left, kind, storage_class, n)
         if after < math.inf:
-            _bill(stored, _large(amount(after, target_end)), target, region, n)
-            _keep(stored, _large(amount(after, keep)), kind, target, n)
-            moving = _large(amount(after, keep if n == 0 else after + 1))
+            _bill(stored, _large(amount(entered, target_end)), target, region, n)
+            _keep(stored, _large(amount(entered, ends)), kind, target, n)
+            moving = _large(amount(entered, ends if n == 0 else np.minimum(entered + 1, ends)))
             stored.add(stored.moved, target, n, moving.objects)
+
+
+def _ends(
+    stream: Stream, days: _Days, policy: Policy, by_rules: Mapping[str, Mapping[int, float]]
+) -> _Days:
+    """The last age in days at which each cohort is there."""
+    if stream.follows == "snapshot" and stream.system in by_rules:
+        ends = by_rules[stream.system]
+        return np.array([ends[int(day)] for day in days])
+    return np.full(days.shape, policy.keep(stream.dataset, stream.follows))
 
 
 def _target(kind: Kind, storage_class: str, policy: Policy) -> str:
     """What is in another class than STANDARD already stays there."""
     wanted = policy.classes.get(kind, STANDARD)
     return wanted if storage_class == STANDARD else storage_class
+
+
+def _by_rules(
+    all_cohorts: Mapping[tuple[Stream, str], _Cohorts], policy: Policy, today: date, number: int
+) -> dict[str, dict[int, float]]:
+    """System → day → the last age at which what was stored on that day is there."""
+    days: dict[str, set[int]] = defaultdict(set)
+    for (stream, _), cohorts in all_cohorts.items():
+        if stream.follows == "snapshot" and policy.rules_of(stream.system):
+            days[stream.system] |= {int(day) for day in cohorts.days}
+    return {
+        system: ends_by_rules(
+            rules, of_system, policy.needed_days.get(system, 0), today.toordinal(), number
+        )
+        for system, of_system in days.items()
+        if (rules := policy.rules_of(system))
+    }
+
+
+def ends_by_rules(
+    rules: SnapshotRules, days: Collection[int], needed_days: int, first: int, number: int
+) -> dict[int, float]:
+    """The rules are applied on each day of the forecast, to the snapshots that are left.
+
+    What was stored on a day stays while a snapshot is kept of one of the `needed_days` from that
+    day on: later snapshots share it.
+    """
+    ends = dict.fromkeys(days, math.inf)
+    left: set[int] = set()
+    waiting = sorted(days)
+    for today in range(first, first + number):
+        while waiting and waiting[0] < today:
+            left.add(waiting.pop(0))
+        kept = {day.date.toordinal() for day in kept_days(rules, map(_day, left))}
+        needed = sorted(kept)
+        for day in [day for day, end in ends.items() if end == math.inf and day < today]:
+            place = bisect_left(needed, day)
+            if place == len(needed) or needed[place] > day + needed_days:
+                ends[day] = today - 1 - day
+        left = kept
+    return ends
+
+
+def _day(ordinal: int) -> Day:
+    return Day(date.fromordinal(ordinal))
 
 
 def _sum(cohorts: _Cohorts, chosen: npt.NDArray[np.bool_]) -> Amount:

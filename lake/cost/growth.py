@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from lake.base.day import Day
 from lake.config.settings import Settings
-from lake.cost.usage import Amount, Kind, Usage
+from lake.cost.usage import Amount, Follows, Kind, Usage
 from lake.partition.ledger import read_ledger
 from lake.partition.manifest import Manifest
 from lake.store import Store
@@ -45,7 +45,7 @@ class Stream(NamedTuple):
     system: str
     dataset: str
     kind: Kind
-    follows: Kind
+    follows: Follows
 
 
 def growth_of(settings: Settings, store: Store, today: Day) -> list[Growth]:

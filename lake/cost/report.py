@@ -14,7 +14,7 @@ from lake.base.day import Day
 from lake.config.settings import Settings
 from lake.cost.forecast import Month, forecast, month_now
 from lake.cost.growth import Growth, daily, growth_of
-from lake.cost.policy import Policy, changed
+from lake.cost.policy import Policy, changed, of_settings
 from lake.cost.prices import Prices
 from lake.cost.requests import Operation, operations
 from lake.cost.usage import Amount, Cell, Usage, read_usage
@@ -102,7 +102,7 @@ def make_report(
 ) -> Report:
     """Raises what the store raises, and UsageError: a class without a price, a wrong change."""
     usage = read_usage(settings, store, now)
-    wanted = changed(policy, changes, prices.region)
+    wanted = changed(policy, changes, prices.region, of_settings(settings))
     current = {cell: amount for cell, amount in usage.cells.items() if cell.current}
     everything = month_now(usage, prices.region)
     alone = month_now(replace(usage, cells=current), prices.region)
@@ -168,7 +168,7 @@ def _assumptions(report: Report) -> list[str]:
         f"Prices of {prices.region.name} ({prices.code}) by the price list of "
         f"{prices.region.date}, in {prices.currency}, without taxes, discounts, free tier, data "
         f"transfer and KMS. Compare them with {prices.source}.",
-        f"Policy: {policy.kept()}.",
+        f"Policy: {policy.kept()}. Holds are not taken into account.",
         "Each day adds what the last 30 closed days added: of a dataset the mean of its exported "
         "days, of snapshots and other objects the sum by the number of days.",
         "New objects are written to STANDARD. What is in another class stays there. Objects below "
@@ -182,7 +182,8 @@ def _assumptions(report: Report) -> list[str]:
         f"{policy.metrics_per_day:g} times a day (it reads every manifest), lake verify once a "
         "week. Each operation's requests were counted before a real S3 server. Not included: the "
         "guard of expiry, alerts, restores and replays.",
-        "The manifests of tables, rollups and snapshots go with them.",
+        "The manifests of tables, rollups and snapshots go with them. What a snapshot stored is "
+        "taken to be needed by those of the [hot] days after it.",
     ]
     if prices.region.unconfirmed:
         listed.append("Not compared with that list: " + "; ".join(prices.region.unconfirmed) + ".")

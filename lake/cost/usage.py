@@ -29,7 +29,9 @@ from lake.store import Store, Version
 from lake.systems import SYSTEMS
 
 Kind = Literal["table", "rollup", "snapshot", "manifest", "other"]
+Follows = Literal["table", "rollup", "snapshot", "manifest", "report", "other"]
 KINDS: tuple[Kind, ...] = ("table", "rollup", "snapshot", "manifest", "other")
+REPORTS = "reports/"
 SMALL = 128 * 1024  # bytes; smaller objects are billed as that in some classes, and not moved there
 _SNAPSHOT = re.compile(r"(\w+)/(\d{4})/(\d\d)/(\d\d)/(.+)")
 
@@ -39,14 +41,14 @@ class Cell(NamedTuple):
 
     `day` is the UTC day of the data; of a snapshot that on which it was taken; of other objects
     that on which they were written. `dataset` is "" for what belongs to a whole system, `system`
-    "" where the dataset is not configured. `follows` is the kind with which it is deleted: of a
-    manifest that of its object.
+    "" where the dataset is not configured. `follows` is what it is deleted with: of a manifest the
+    kind of its object, of a report `report`.
     """
 
     system: str
     dataset: str
     kind: Kind
-    follows: Kind
+    follows: Follows
     day: date
     storage_class: str
     current: bool
@@ -137,7 +139,7 @@ def _counted(versions: Iterable[Version], sources: Mapping[str, str], at: dateti
 
 def place_of(
     key: str, sources: Mapping[str, str], written: date
-) -> tuple[str, str, Kind, Kind, date]:
+) -> tuple[str, str, Kind, Follows, date]:
     """The first members of an object's cell; `sources`: the system of each dataset."""
     found = _partition(key)
     if found is not None:
@@ -145,7 +147,7 @@ def place_of(
         return sources.get(dataset, ""), dataset, kind, follows, day.date
     match = _SNAPSHOT.fullmatch(key)
     if not match or match[1] not in SYSTEMS:
-        return "", "", "other", "other", written
+        return "", "", "other", "report" if key.startswith(REPORTS) else "other", written
     kind = "manifest" if match[5] == "manifest.json" else "snapshot"
     try:
         day_of_folder = date(int(match[2]), int(match[3]), int(match[4]))
@@ -154,7 +156,7 @@ def place_of(
     return match[1], "", kind, "snapshot", day_of_folder
 
 
-def _partition(key: str) -> tuple[tuple[str, Day], Kind, Kind] | None:
+def _partition(key: str) -> tuple[tuple[str, Day], Kind, Follows] | None:
     """Of a table, a rollup or one of their manifests."""
     if key.startswith(TABLES):
         partition = partition_of_table(key)

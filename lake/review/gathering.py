@@ -13,14 +13,19 @@ from datetime import UTC, datetime
 from lake import audit
 from lake.base.day import Day
 from lake.base.errors import BadData, Missing
+from lake.config.retention import FOREVER
 from lake.config.settings import Settings
 from lake.holds import Holds
 from lake.holds import of as holds_of
 from lake.holds.hold import Hold
+from lake.kept import terms_of
+from lake.retention.apply import last_run
+from lake.retention.records import unfinished
 from lake.review.rehearsals import rehearsals_of
 from lake.review.review import (
     DatasetReview,
     HoldReview,
+    RetentionReview,
     Review,
     SystemReview,
     gaps_of,
@@ -30,11 +35,11 @@ from lake.status import DatasetStatus, read_status
 from lake.store import Store
 from lake.systems.protocol import Source
 from lake.systems.registry import backed_up_systems
-from lake.ttl.terms import guarded, terms_of
+from lake.ttl.terms import guarded
+from lake.ttl.terms import terms_of as ttl_terms_of
 from lake.verified import recorded
 
 ACTION = "review"  # of the audit log
-_FOREVER = "for ever"
 
 
 def gather(
@@ -71,6 +76,7 @@ def gather(
         ],
         rehearsals,
         chain,
+        _retention(settings, store),
         tuple(problems),
     )
 
@@ -105,23 +111,56 @@ def _datasets(
                 sum(known.bytes or 0 for known in stored.values()),
                 dict(Counter(known.state for known in status.days.values())),
                 gaps_of({day: known.state for day, known in status.days.items()}),
-                _FOREVER,
+                _kept(settings, status.dataset),
                 _hot(settings, status, expires=status.dataset in expiring),
                 tuple(hold.id for hold in holds.active if hold.concerns(status.dataset)),
                 vars(last) if last else None,
+                tuple(sorted(status.retired)),
             )
         )
     return reviews
 
 
+def _kept(settings: Settings, dataset: str) -> str:
+    """For how long tables and rollups are kept; without `enabled` nothing is deleted."""
+    terms = terms_of(settings, settings.dataset_named(dataset))
+    tables, rollups = _time(terms.tables), _time(terms.rollups)
+    text = tables if tables == rollups else f"{tables}, rollups {rollups}"
+    return text if text == _time(FOREVER) else _with_state(settings, text)
+
+
+def _kept_snapshots(settings: Settings, system: str) -> str:
+    rules = settings.retention.rules(system)
+    if not rules.any:
+        return _time(FOREVER)
+    return _with_state(settings, ", ".join(f"{number} {name}" for name, number in rules if number))
+
+
+def _with_state(settings: Settings, text: str) -> str:
+    return text if settings.retention.enabled else f"{text}; not enabled, so for ever"
+
+
+def _time(days: int) -> str:
+    return "for ever" if days >= FOREVER else f"{days} days"
+
+
+def _retention(settings: Settings, store: Store) -> RetentionReview:
+    last = last_run(store)
+    return RetentionReview(
+        settings.retention.enabled,
+        last.isoformat(timespec="seconds") if last else None,
+        tuple(deletion.id for deletion in unfinished(store)),
+    )
+
+
 def _hot(settings: Settings, status: DatasetStatus, *, expires: bool) -> str:
     if expires:
-        days = terms_of(settings, settings.dataset_named(status.dataset)).days
+        days = ttl_terms_of(settings, settings.dataset_named(status.dataset)).days
         return f"{days} days, by TTL once proven"
     return f"{getattr(settings.hot, status.source)} days"
 
 
-def _system(settings: Settings, store: Store, system: str, holds: Holds) -> SystemReview:  # noqa: ARG001
+def _system(settings: Settings, store: Store, system: str, holds: Holds) -> SystemReview:
     days = snapshot_days(store, system)
     taken, whole, problem = None, None, ""
     if days:
@@ -139,7 +178,7 @@ def _system(settings: Settings, store: Store, system: str, holds: Holds) -> Syst
         max(days, default=None),
         taken,
         whole,
-        _FOREVER,
+        _kept_snapshots(settings, system),
         tuple(hold.id for hold in holds.active if hold.concerns_system(system)),
         problem,
     )

@@ -30,7 +30,7 @@ def render(review: Review) -> str:
             _verdict(review),
             "".join(_cards(review)),
             section("Open points", _points(review)),
-            section("What is kept", _kept(review.datasets)),
+            section("What is kept", _kept(review.datasets), _retention(review)),
             section("Snapshots", _snapshots(review)),
             section("Holds", _holds(review)),
             section("Proof of coverage", _proof(review), _proof_note(review)),
@@ -113,6 +113,25 @@ def _kept(datasets: Sequence[DatasetReview]) -> str:
         "",
     ]
     return table(heads, rows, numbers=(2, 3, 4), total=total) or "<p>No dataset.</p>"
+
+
+def _retention(review: Review) -> str:
+    """Whether anything is deleted by age, and which days were."""
+    retention = review.retention
+    ran = (
+        f"lake retention apply last ended on {retention.last_run[:10]}."
+        if retention.last_run
+        else "lake retention apply never ran."
+    )
+    state = "[retention] deletes." if retention.enabled else "[retention] is not enabled."
+    gone = [
+        f"{dataset.dataset}: {_count(len(dataset.retired), 'day')}, {min(dataset.retired)} to "
+        f"{max(dataset.retired)}"
+        for dataset in review.datasets
+        if dataset.retired
+    ]
+    deleted = f" Deleted by age so far: {'; '.join(gone)}." if gone else ""
+    return f'<p class="quiet">{escape(f"{state} {ran}{deleted}")}</p>'
 
 
 def _days(dataset: DatasetReview) -> str:

@@ -47,6 +47,7 @@ class DatasetReview:
 
     `kept` is for how long the lake keeps tables and rollups, `hot` what the source keeps.
     `verified` is the last `lake verify --record`, None where there was none. `holds` are ids.
+    `retired` are the days that retention has deleted, which are not expected.
     """
 
     dataset: str
@@ -62,6 +63,7 @@ class DatasetReview:
     hot: str
     holds: tuple[str, ...]
     verified: dict[str, Any] | None
+    retired: tuple[Day, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -71,7 +73,14 @@ class DatasetReview:
             "last": str(self.last) if self.last else None,
             "gaps": [gap.to_json() for gap in self.gaps],
             "holds": list(self.holds),
+            "retired": self._retired_json(),
         }
+
+    def _retired_json(self) -> dict[str, Any] | None:
+        if not self.retired:
+            return None
+        first, last = min(self.retired), max(self.retired)
+        return {"days": len(self.retired), "first": str(first), "last": str(last)}
 
 
 @dataclass(frozen=True)
@@ -112,6 +121,17 @@ class HoldReview:
 
 
 @dataclass(frozen=True)
+class RetentionReview:
+    """Whether `[retention]` deletes, when `lake retention apply` last ended, None for never, and
+    the ids of deletions that were interrupted.
+    """
+
+    enabled: bool
+    last_run: str | None
+    interrupted: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Rehearsal:
     """One report of `lake rehearse`."""
 
@@ -138,6 +158,7 @@ class Review:
     changes: list[Entry]
     rehearsals: list[Rehearsal]
     chain: Chain
+    retention: RetentionReview
     problems: tuple[str, ...] = field(default=())
 
     def open_points(self) -> list[str]:
@@ -158,6 +179,10 @@ class Review:
             "holds": [{**asdict(hold), "datasets": list(hold.datasets)} for hold in self.holds],
             "changes": [vars(entry) for entry in self.changes],
             "rehearsals": [asdict(rehearsal) for rehearsal in self.rehearsals],
+            "retention": {
+                **asdict(self.retention),
+                "interrupted": list(self.retention.interrupted),
+            },
             "audit": self.chain.to_json(),
         }
 
@@ -195,6 +220,8 @@ def _open_points(review: Review) -> Iterator[str]:
             yield f"snapshots of {system.system}: {system.problem}"
         elif not system.snapshots:
             yield f"snapshots of {system.system}: none"
+    for deletion in review.retention.interrupted:
+        yield f"the deletion {deletion} was interrupted (lake retention apply completes it)"
     newest = review.rehearsals[0] if review.rehearsals else None
     if newest is None:
         yield "no rehearsal (lake rehearse)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import defaultdict
 from dataclasses import dataclass
@@ -10,10 +11,13 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.ledger_days import ago, lake
 
 from lake.base.errors import ConfigError, UsageError
+from lake.config.retention import SnapshotRules
+from lake.cost.choosing import policy_of
 from lake.cost.forecast import forecast, month_now
-from lake.cost.policy import Policy, changed, duration_days
+from lake.cost.policy import Policy, changed, duration_days, of_settings
 from lake.cost.prices import Region, read_prices
 from lake.cost.usage import Amount, Cell, Usage
 
@@ -91,11 +95,16 @@ class Thing:
     count: float
     storage_class: str
     small: bool
+    last_age: int | None = None  # by rules
 
     def on(self, day: date, policy: Policy) -> tuple[bool, dict[str, float], float]:
         """Whether it is there, what is billed, what moving it costs on that day."""
         age = (day - self.day).days
-        keep = policy.keep_days.get(self.place[3], 10**6)
+        keep = policy.keep_days.get(self.place[3])
+        if keep is None and self.last_age is not None:
+            keep = self.last_age
+        elif keep is None:
+            keep = policy.of_dataset.get((self.place[1], self.place[3]), 10**6)
         after = policy.after_days.get(self.place[2], 0)
         target = policy.classes.get(self.place[2], "STANDARD")
         moves = (
@@ -134,7 +143,44 @@ def things_of(objects, policy: Policy) -> list[Thing]:
                 Thing(place, day, thing.size * share, share, "STANDARD", thing.small)
                 for thing in listed
             ]
-    return there + added
+    return by_rules(there + added, policy)
+
+
+def by_rules(things: list[Thing], policy: Policy) -> list[Thing]:
+    """With the age at which the snapshot rules take each: applied day by day, by hand."""
+    ruled = {name for name, rules in policy.rules.items() if "snapshot" not in policy.keep_days}
+    last_ages: dict[tuple[str, date], int] = {}
+    for system in ruled:
+        days = sorted({t.day for t in things if t.place[0] == system and t.place[3] == "snapshot"})
+        there: list[date] = []
+        for n in range((END - TODAY).days):
+            day = TODAY + timedelta(days=n)
+            new = [d for d in days if d == day - timedelta(days=1) or (n == 0 and d < day)]
+            there = kept_by_hand(policy.rules[system], there + new)
+            needed = timedelta(days=policy.needed_days.get(system, 0))
+            for d in days:
+                if d < day and not any(d <= snapshot <= d + needed for snapshot in there):
+                    last_ages.setdefault((system, d), (day - d).days - 1)
+    return [
+        dataclasses.replace(t, last_age=last_ages.get((t.place[0], t.day)))
+        if t.place[3] == "snapshot"
+        else t
+        for t in things
+    ]
+
+
+def kept_by_hand(rules: SnapshotRules, days: list[date]) -> list[date]:
+    """Daily and monthly: the newest of each of the newest so many, and the very first one while
+    there are fewer.
+    """
+    kept: set[date] = set()
+    for number, period in ((rules.daily, "%Y-%m-%d"), (rules.monthly, "%Y-%m")):
+        newest = {f"{day:{period}}": day for day in sorted(days)}
+        last = sorted(newest.values())[-number:] if number else []
+        kept |= {*last}
+        if number and days and len(newest) < number:
+            kept.add(min(days))
+    return sorted(kept)
 
 
 def noncurrent_of(objects, policy: Policy) -> tuple[float, dict[str, float]]:
@@ -197,6 +243,13 @@ LARGE = 3 * 10**8
         Policy({"snapshot": 60}, {"snapshot": "ARCHIVE"}, {"snapshot": 30}),
         Policy({"snapshot": 20}, {"snapshot": "ARCHIVE"}, {"snapshot": 30}),
         Policy(noncurrent=0.25, growth=3),
+        Policy(rules={"loki": SnapshotRules(daily=7, monthly=4)}, needed_days={"loki": 5}),
+        Policy(
+            {}, {"snapshot": "ARCHIVE"}, {"snapshot": 10},
+            rules={"loki": SnapshotRules(daily=20)},
+        ),
+        Policy({"snapshot": 50}, rules={"loki": SnapshotRules(daily=1)}),
+        Policy(of_dataset={("events", "table"): 150}),
     ],
 )  # fmt: skip
 def test_each_policy(policy):
@@ -228,6 +281,12 @@ POLICIES = st.builds(
     after_days=st.dictionaries(KINDS, st.integers(0, 200)),
     noncurrent=st.sampled_from([0, 0.5, 1, 2]),
     growth=st.sampled_from([0, 0.5, 1, 2]),
+    of_dataset=st.dictionaries(st.just(("events", "table")), st.integers(1, 500)),
+    rules=st.dictionaries(
+        st.just("loki"),
+        st.builds(SnapshotRules, daily=st.integers(0, 40), monthly=st.integers(1, 14)),
+    ),
+    needed_days=st.dictionaries(st.just("loki"), st.integers(0, 30)),
 )
 
 
@@ -338,8 +397,46 @@ def test_changes():
          "after.snapshots=4w", "queries.per_day=7", "queries.days=30", "noncurrent=0"],
         REGION,
     )  # fmt: skip
-    assert policy.keep_days == {"table": 365}
+    assert policy.keep("events", "table") == 365
+    assert policy.keep("events", "rollup") >= 3_650_000
+    assert policy.kept() == "tables 365 days"
     assert (policy.classes, policy.after_days) == ({"snapshot": "IA"}, {"snapshot": 28})
     assert (policy.queries_per_day, policy.query_days, policy.noncurrent) == (7, 30, 0)
     assert duration_days("6m") == 180
     json.dumps(policy.to_json())
+
+
+RETENTION = """
+[retention]
+enabled = {enabled}
+tables = "1y"
+[retention.snapshots]
+daily = 7
+monthly = 12
+[retention.dataset.events]
+tables = "180d"
+"""
+
+
+def test_the_policy_of_the_configuration(tmp_path):
+    _, settings, _ = lake(tmp_path, ago(3), RETENTION.format(enabled="true"))
+    policy = policy_of(settings)
+    assert (policy.keep("events", "table"), policy.keep("lines", "table")) == (180, 365)
+    assert policy.keep("lines", "rollup") == float("inf")
+    assert policy.rules_of("mongo") == SnapshotRules(daily=7, monthly=12)
+    assert policy.needed_days == {"mongo": 40, "prometheus": 3, "loki": 5}
+    assert "tables of events 180 days" in policy.kept()
+    assert "snapshots of loki 7 daily, 12 monthly" in policy.kept()
+    json.dumps(policy.to_json())
+
+
+def test_a_policy_that_is_not_enabled_deletes_nothing_but_in_a_what_if(tmp_path):
+    _, settings, _ = lake(tmp_path, ago(3), RETENTION.format(enabled="false"))
+    policy = policy_of(settings)
+    assert policy.kept() == "everything is kept"
+    wanted = changed(policy, ["retention=configured"], REGION, of_settings(settings))
+    assert wanted.keep("events", "table") == 180
+    assert wanted.rules_of("loki").daily == 7
+    longer = changed(wanted, ["retention.snapshots=forever"], REGION)
+    assert longer.rules_of("loki") is None
+    assert longer.keep("events", "table") == 180

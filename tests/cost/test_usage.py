@@ -57,6 +57,11 @@ def test_other_objects_have_the_day_of_their_writing(key):
     assert place_of(key, SOURCES, WRITTEN) == ("", "", "other", "other", WRITTEN)
 
 
+def test_reports_are_deleted_by_a_term_of_their_own():
+    key = "reports/rehearsal/2026-07-01.html"
+    assert place_of(key, SOURCES, WRITTEN) == ("", "", "other", "report", WRITTEN)
+
+
 def test_a_snapshot_folder_that_is_no_day():
     assert place_of("mongo/2026/13/99/x", SOURCES, WRITTEN) == (
         "mongo", "", "snapshot", "snapshot", WRITTEN,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +18,8 @@ from support.ledger_days import ago, export, lake, recounted
 
 from lake import audit
 from lake.base.day import Day
+from lake.retention.plan import policy_of
+from lake.retention.records import write_deletion
 from lake.review.review import gaps_of
 
 DAYS = 9
@@ -303,3 +306,62 @@ def test_the_page(place, run, browser, tmp_path, width, scheme):
 
 def _light(colour: str) -> int:
     return sum(map(int, re.findall(r"\d+", colour)[:3]))
+
+
+RETENTION = """
+[retention]
+enabled = true
+tables = 45
+rollups = "1y"
+[retention.system.mongo.snapshots]
+daily = 7
+yearly = 2
+"""
+
+
+@pytest.fixture
+def old(tmp_path: Path, run):
+    """Fifty days of one dataset; `review` as above, with a text appended to lake.toml."""
+    file, settings, store = lake(tmp_path, ago(50))
+    export(store, settings, "events", [ago(n) for n in range(50, 0, -1)])
+
+    def command(more: str = "", *before: str):
+        with file.open("a") as opened:
+            opened.write(more)
+        if before:
+            assert run(*before, "--config", str(file))[0] == 0
+        code, out, err = run("review", "--json", "--config", str(file))
+        assert (code, err) == (1, "")
+        return json.loads(out)
+
+    return command
+
+
+def test_what_retention_has_deleted(old):
+    assert of(old(), "events")["kept"] == "for ever"
+    report = old(RETENTION, "retention", "apply", "--yes")
+    events = of(report, "events")
+    assert events["kept"] == "45 days, rollups 365 days"
+    assert (events["first"], events["days"]) == (str(ago(45)), 45)
+    assert events["retired"] == {"days": 5, "first": str(ago(50)), "last": str(ago(46))}
+    assert events["gaps"] == []
+    assert {entry["action"] for entry in report["changes"]} == {"retention"}
+    assert report["retention"]["enabled"]
+    assert report["retention"]["last_run"]
+    kept = {system["system"]: system["kept"] for system in report["snapshots"]}
+    assert kept == {"mongo": "7 daily, 2 yearly", "prometheus": "for ever", "loki": "for ever"}
+
+
+def test_terms_that_are_not_enabled(old):
+    report = old(RETENTION.replace("true", "false"))
+    kept = of(report, "events")["kept"]
+    assert kept == "45 days, rollups 365 days; not enabled, so for ever"
+    assert report["retention"] == {"enabled": False, "last_run": None, "interrupted": []}
+
+
+def test_an_interrupted_deletion_is_an_open_point(place, review):
+    _, settings, store = place
+    deletion = write_deletion(store, policy_of(settings), [], datetime.now(UTC))
+    _, report = review()
+    assert report["retention"]["interrupted"] == [deletion.id]
+    assert any(deletion.id in point for point in report["open_points"])
