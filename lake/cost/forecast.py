@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, TypeVar
@@ -25,7 +25,7 @@ from lake.config.retention import SnapshotRules
 from lake.cost.growth import Stream, daily
 from lake.cost.policy import Policy
 from lake.cost.prices import GB, STANDARD, Region
-from lake.cost.usage import Amount, Kind, Usage
+from lake.cost.usage import Amount, Cell, Kind, Usage
 from lake.retention.rules import kept_days
 
 MONTHS = 12
@@ -71,12 +71,13 @@ class Month:
 
 @dataclass
 class _Stored:
-    """Of each day of the forecast: `billed` bytes and `moved` objects by class, `bytes` and
-    `objects` by kind and class.
+    """Of each day of the forecast: `billed` bytes, `monitored` and `moved` objects by class,
+    `bytes` and `objects` by kind and class.
     """
 
     number: int
     billed: dict[str, _Days] = field(default_factory=dict)
+    monitored: dict[str, _Days] = field(default_factory=dict)
     moved: dict[str, _Days] = field(default_factory=dict)
     bytes: dict[tuple[Kind, str], _Days] = field(default_factory=dict)
     objects: dict[tuple[Kind, str], _Days] = field(default_factory=dict)
@@ -121,20 +122,39 @@ def forecast(usage: Usage, policy: Policy, region: Region) -> list[Month]:
     for (stream, storage_class), cohorts in all_cohorts.items():
         own = _ends(stream, cohorts.days, policy, by_rules)
         _simulate(stored, stream, storage_class, cohorts, policy, region, own, today)
-    noncurrent = _noncurrent(usage, policy, region)
     return [
-        _month(month, today, stored, noncurrent, region, first=number == 0)
+        _month(month, today, stored, usage, policy, region, first=number == 0)
         for number, month in enumerate(months)
     ]
 
 
 def month_now(usage: Usage, region: Region) -> dict[str, float]:
     """What a month costs with what is stored now, by class; noncurrent versions included."""
+    return _prices(*_billed(usage.cells.items(), region), region)
+
+
+def _billed(
+    cells: Iterable[tuple[Cell, Amount]], region: Region, factor: float = 1.0
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Bytes, and monitored objects, by class."""
     billed: dict[str, float] = defaultdict(float)
-    for cell, amount in usage.cells.items():
+    monitored: dict[str, float] = defaultdict(float)
+    for cell, amount in cells:
         for name, size in billed_bytes(amount, cell.storage_class, region).items():
-            billed[name] += size
-    return {name: region.class_named(name).month(size / GB) for name, size in billed.items()}
+            billed[name] += size * factor
+        monitored[cell.storage_class] += _large(amount).objects * factor
+    return billed, monitored
+
+
+def _prices(
+    billed: Mapping[str, float], monitored: Mapping[str, float], region: Region
+) -> dict[str, float]:
+    """Of a month with so many bytes and objects, by class."""
+    return {
+        name: rules.month(size / GB) + monitored.get(name, 0.0) / 1000 * rules.monitor
+        for name, size in sorted(billed.items())
+        if (rules := region.class_named(name))
+    }
 
 
 def billed_bytes(amount: Amount, storage_class: str, region: Region) -> dict[str, float]:
@@ -286,6 +306,8 @@ def _small(amount: Amount) -> Amount:
 def _bill(stored: _Stored, amount: Amount, storage_class: str, region: Region, n: int) -> None:
     for name, size in billed_bytes(amount, storage_class, region).items():
         stored.add(stored.billed, name, n, size)
+    if region.class_named(storage_class).monitor:
+        stored.add(stored.monitored, storage_class, n, _large(amount).objects)
 
 
 def _keep(stored: _Stored, amount: Amount, kind: Kind, storage_class: str, n: int) -> None:
@@ -302,37 +324,20 @@ def _at(series: Mapping[tuple[Kind, str], _Days], n: int) -> dict[Kind, dict[str
     return values
 
 
-def _noncurrent(usage: Usage, policy: Policy, region: Region) -> tuple[float, dict[str, float]]:
-    """Bytes, and billed bytes by class: as many as now, for as many expire as are added."""
-    total, billed = 0.0, defaultdict[str, float](float)
-    for cell, amount in usage.cells.items():
-        if not cell.current:
-            total += amount.bytes * policy.noncurrent
-            for name, size in billed_bytes(amount, cell.storage_class, region).items():
-                billed[name] += size * policy.noncurrent
-    return total, billed
-
-
 def _month(
-    month: tuple[str, date, date], today: date, stored: _Stored,
-    noncurrent: tuple[float, Mapping[str, float]], region: Region, *, first: bool,
+    month: tuple[str, date, date], today: date, stored: _Stored, usage: Usage, policy: Policy,
+    region: Region, *, first: bool,
 ) -> Month:  # fmt: skip
     name, start, end = month
     days = slice((start - today).days, (end - today).days)
     # What moves in the rest of this month is paid in the first one.
     paid = slice(0, days.stop) if first else days
-    classes = {*stored.billed, *noncurrent[1]}
-    mean = {
-        storage_class: float(stored.billed[storage_class][days].mean())
-        if storage_class in stored.billed
-        else 0.0
-        for storage_class in classes
-    }
-    alone = {c: region.class_named(c).month(mean[c] / GB) for c in classes}
-    storage = {
-        c: region.class_named(c).month((mean[c] + noncurrent[1].get(c, 0.0)) / GB)
-        for c in sorted(classes)
-    }
+    billed, monitored = _means(stored.billed, days), _means(stored.monitored, days)
+    # Noncurrent versions: as many as now, for as many expire as are added.
+    earlier = [(cell, amount) for cell, amount in usage.cells.items() if not cell.current]
+    more, more_monitored = _billed(earlier, region, policy.noncurrent)
+    alone = _prices(billed, monitored, region)
+    storage = _prices(_sums(billed, more), _sums(monitored, more_monitored), region)
     moves = sum(
         float(objects[paid].sum()) / 1000 * region.class_named(c).move
         for c, objects in stored.moved.items()
@@ -342,8 +347,16 @@ def _month(
         (end - start).days,
         _at(stored.bytes, days.stop - 1),
         _at(stored.objects, days.stop - 1),
-        noncurrent[0],
+        sum(amount.bytes for _, amount in earlier) * policy.noncurrent,
         storage,
-        sum(storage[c] - alone[c] for c in classes),
+        sum(storage.values()) - sum(alone.values()),
         moves,
     )
+
+
+def _means(series: Mapping[str, _Days], days: slice) -> dict[str, float]:
+    return {name: float(values[days].mean()) for name, values in series.items()}
+
+
+def _sums(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
+    return {name: one.get(name, 0.0) + other.get(name, 0.0) for name in {*one, *other}}

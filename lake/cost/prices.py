@@ -40,6 +40,7 @@ class StorageClass(Section):
     tier: tuple[Tier, ...] = ()
     move: _Price = 0
     read: _Price = 0
+    monitor: _Price = 0
     minimum_days: Annotated[int, Field(ge=0)] = 0
     minimum_kib: Literal[0, 128] = 0
     overhead_kib: Annotated[int, Field(ge=0)] = 0

@@ -198,7 +198,8 @@ def _proof(review: Review) -> str:
 def _gaps(dataset: DatasetReview) -> str:
     if not dataset.gaps:
         return '<span class="good">none</span>'
-    shown = "<br>".join(escape(str(gap)) for gap in dataset.gaps[:_GAPS_SHOWN])
+    gaps = map(str, dataset.gaps[:_GAPS_SHOWN])
+    shown = "<br>".join(f'<span class="nobr">{escape(gap)}</span>' for gap in gaps)
     more = len(dataset.gaps) - _GAPS_SHOWN
     rest = f"<br>and {_count(more, 'more gap')}, see Open points" if more > 0 else ""
     return f'<span class="bad">{shown}{rest}</span>'

@@ -40,6 +40,7 @@ REGION = Region.model_validate(
             "IA": {
                 "put": 1, "get": 1, "move": 5, "storage": 1, "minimum_days": 30, "minimum_kib": 128,
             },
+            "TIERED": {"put": 1, "get": 1, "move": 3, "storage": 1, "monitor": 4},
             "ARCHIVE": {
                 "put": 1, "get": 1, "move": 7, "storage": 0.5, "minimum_days": 90,
                 "overhead_kib": 32, "standard_overhead_kib": 8,
@@ -47,8 +48,8 @@ REGION = Region.model_validate(
         },
     }
 )  # fmt: skip
-MINIMUM_DAYS = {"STANDARD": 0, "IA": 30, "ARCHIVE": 90}
-MOVE = {"STANDARD": 0, "IA": 5, "ARCHIVE": 7}
+MINIMUM_DAYS = {"STANDARD": 0, "IA": 30, "TIERED": 0, "ARCHIVE": 90}
+MOVE = {"STANDARD": 0, "IA": 5, "TIERED": 3, "ARCHIVE": 7}
 PLACES = [
     ("mongo", "events", "table", "table"),
     ("mongo", "events", "manifest", "table"),
@@ -73,15 +74,19 @@ def usage_of(objects) -> Usage:
 def billed(size: float, number: float, storage_class: str, small: bool) -> dict[str, float]:
     if storage_class == "IA" and small:
         return {"IA": number * 128 * KIB}
+    if storage_class == "TIERED":
+        return {"TIERED": size, "monitor": 0 if small else number}
     if storage_class == "ARCHIVE":
         return {"ARCHIVE": size + number * 32 * KIB, "STANDARD": number * 8 * KIB}
     return {storage_class: size}
 
 
 def price(storage_class: str, size: float) -> float:
+    if storage_class == "monitor":
+        return size / 1000 * 4
     gb = size / GB
     if storage_class != "STANDARD":
-        return gb * {"IA": 1, "ARCHIVE": 0.5}[storage_class]
+        return gb * {"IA": 1, "TIERED": 1, "ARCHIVE": 0.5}[storage_class]
     return min(gb, 2) * 8 + max(0, min(gb, 3) - 2) * 4 + max(0, gb - 3) * 2
 
 
@@ -250,6 +255,7 @@ LARGE = 3 * 10**8
         ),
         Policy({"snapshot": 50}, rules={"loki": SnapshotRules(daily=1)}),
         Policy(of_dataset={("events", "table"): 150}),
+        Policy(classes={"table": "TIERED"}, after_days={"table": 30}),
     ],
 )  # fmt: skip
 def test_each_policy(policy):
@@ -264,7 +270,7 @@ def test_each_policy(policy):
     )  # fmt: skip
 
 
-CLASSES = st.sampled_from(["STANDARD", "IA", "ARCHIVE"])
+CLASSES = st.sampled_from(["STANDARD", "IA", "TIERED", "ARCHIVE"])
 OBJECTS = st.builds(
     of,
     st.integers(0, 3),
@@ -378,7 +384,7 @@ def test_a_price_file_that_can_not_be_used(tmp_path, text, found):
         ("retention.tables", "KEY=VALUE"),
         ("retention.table=1y", "tables, rollups, snapshots"),
         ("retention.tables=1 year", "such as 90d or 1y"),
-        ("class.snapshots=GLACIER2", "STANDARD, IA, ARCHIVE"),
+        ("class.snapshots=GLACIER2", "STANDARD, IA, TIERED, ARCHIVE"),
         ("colour=red", "growth"),
         ("growth=-1", "a number from 0"),
         ("growth=nan", "a number from 0"),
