@@ -202,6 +202,13 @@ def _answered(error: ClientError, where: str) -> LakeError:
             found=_found(error),
             remedy="free space, or raise the quota",
         )
+    if status == 501 or code == "NotImplemented":
+        return PermanentError(
+            "the S3 server does not support this call",
+            where=where,
+            found=_found(error),
+            remedy="another S3 server, or none of what needs it",
+        )
     if status >= 500 or code == "RequestTimeout":
         return TransientError("S3 failed", where=where, found=_found(error), remedy="try again")
     if status == 403:

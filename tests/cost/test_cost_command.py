@@ -10,6 +10,11 @@ import pytest
 from support.browsing import new_page
 from support.ledger_days import ago, export, lake
 
+from lake.base.errors import UsageError
+from lake.config.settings import load
+from lake.cost.choosing import chosen_prices
+from lake.store import open_store
+
 DAYS = 40
 
 
@@ -123,3 +128,38 @@ def test_the_page(place, run, browser, tmp_path, width):
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate(TOO_WIDE) == []
     assert asked == [page_file.as_uri()]  # nothing else is fetched
+
+
+SECTION = '[s3]\nendpoint_url = "{endpoint_url}"\nregion = "eu-central-1"\n'
+
+
+@pytest.mark.servers
+def test_a_server_that_is_not_aws(tmp_path, s3, run):
+    file, _, _ = lake(tmp_path, ago(3), SECTION.format(**s3))
+    file.write_text(file.read_text().replace('root = "lake"', f'root = "s3://{s3["bucket"]}"'))
+    settings = load(str(file), {})
+    export(open_store(settings), settings, "events", [ago(2), ago(1)])
+    code, out, err = run("cost", "--json", "--config", str(file))
+    report = json.loads(out)
+    assert (code, err) == (0, "")
+    assert report["usage"]["objects"] == 4
+    assert f"{s3['endpoint_url']} is not AWS" in report["prices"]["note"]
+    assert report["prices"]["region"] == "ap-northeast-2"
+
+
+@pytest.mark.parametrize(
+    ("region", "expected"), [("us-east-1", "us-east-1"), ("eu-central-1", None)]
+)
+def test_the_region_of_a_bucket_at_aws(tmp_path, monkeypatch, region, expected):
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.delenv(name, raising=False)
+    file, _, _ = lake(tmp_path, ago(3), f'[s3]\nregion = "{region}"\n')
+    file.write_text(file.read_text().replace('root = "lake"', 'root = "s3://a-bucket/x"'))
+    settings = load(str(file), {})
+    if expected:
+        prices = chosen_prices(settings, open_store(settings))
+        assert (prices.code, prices.note) == (expected, "")
+        return
+    with pytest.raises(UsageError, match="no prices of the region eu-central-1"):
+        chosen_prices(settings, open_store(settings))
+    assert chosen_prices(settings, open_store(settings), None, "us-east-1").code == "us-east-1"
