@@ -68,7 +68,7 @@ def cost(
       after.KIND=30d           age at which objects move to that class
       noncurrent=0.5           factor for noncurrent versions
       growth=2                 factor for what is added a day
-      queries.per_day=100, queries.days=30, metrics.per_day=24
+      queries.per_day=100, queries.days=30, metrics.per_day=24, alerts.per_day=0
 
     Cost: one LIST request for each 1,000 versions below the root, and the manifests of the last
     90 days.

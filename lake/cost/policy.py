@@ -41,7 +41,8 @@ class Policy:
     and more move to when they are `after_days` old.
 
     `noncurrent` is the factor by which the noncurrent versions change, `growth` that of what is
-    added a day, `queries_per_day` and `metrics_per_day` how often the lake is read.
+    added a day, `queries_per_day`, `metrics_per_day` and `alerts_per_day` how often the lake is
+    read.
     """
 
     keep_days: Mapping[Follows, int] = field(default_factory=dict)
@@ -55,6 +56,7 @@ class Policy:
     queries_per_day: float = 20
     query_days: int = 90
     metrics_per_day: float = 96
+    alerts_per_day: float = 96
 
     def keep(self, dataset: str, follows: Follows) -> float:
         """Days, infinite for ever."""
@@ -157,6 +159,7 @@ def _with(policy: Policy, key: str, value: str, region: Region) -> Policy:
         "queries.per_day": ("queries_per_day", _MOST_QUERIES),
         "queries.days": ("query_days", 36_500),
         "metrics.per_day": ("metrics_per_day", 86_400),
+        "alerts.per_day": ("alerts_per_day", 86_400),
     }
     if key not in numbers:
         kinds = ", ".join(f"{what}.KIND" for what in ("retention", "class", "after"))

@@ -179,9 +179,10 @@ def _assumptions(report: Report) -> list[str]:
         "Requests: an export of each dataset a day, a recount of each day inside the lateness "
         f"window a day, a snapshot of each system a day, {policy.queries_per_day:g} queries a day "
         f"over {policy.query_days} days of one dataset, lake metrics "
-        f"{policy.metrics_per_day:g} times a day (it reads every manifest), lake verify once a "
+        f"{policy.metrics_per_day:g} times a day, the ledger checked for alerts "
+        f"{policy.alerts_per_day:g} times a day (both read every manifest), lake verify once a "
         "week. Each operation's requests were counted before a real S3 server. Not included: the "
-        "guard of expiry, alerts, restores and replays.",
+        "guard of expiry, restores and replays.",
         "The manifests of tables, rollups and snapshots go with them. What a snapshot stored is "
         "taken to be needed by those of the [hot] days after it.",
     ]

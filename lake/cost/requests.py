@@ -48,6 +48,7 @@ QUERY = Counted(list=1)
 QUERIED_DAY = Counted(get=5)
 METRICS = Counted(list=3, get=2)
 METRICS_OF_A_DATASET = Counted(list=4)  # and a GET for each manifest
+ALERTS_OF_A_DATASET = Counted(list=4)  # likewise
 VERIFY_OF_A_DATASET = Counted(list=3)
 VERIFIED_DAY = Counted(get=7)  # its rollup included
 
@@ -89,6 +90,12 @@ def operations(
         _query(number, bytes_a_day, policy, month.days, region),
         _priced("metrics", _metrics(number, month).times(policy.metrics_per_day),
                 month.days, region),
+        _priced(
+            "alerts",
+            _alerts(number, month).times(policy.alerts_per_day),
+            month.days,
+            region,
+        ),
         _verify(number, days, month, region),
     ]  # fmt: skip
 
@@ -123,6 +130,12 @@ def _metrics(number: int, month: Month) -> Counted:
     manifests = sum(month.objects.get("manifest", {}).values())
     listed = METRICS_OF_A_DATASET.list * number * _pages(month, number)
     return Counted(0, METRICS.list + listed, METRICS.get + manifests)
+
+
+def _alerts(number: int, month: Month) -> Counted:
+    """Dagster's sensor checks the ledger."""
+    manifests = sum(month.objects.get("manifest", {}).values())
+    return Counted(0, ALERTS_OF_A_DATASET.list * number * _pages(month, number), manifests)
 
 
 def _pages(month: Month, number: int) -> int:

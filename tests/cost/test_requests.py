@@ -50,6 +50,8 @@ def test_they_are_as_many_as_assumed(counted, site):
     lists = requests.METRICS.list + requests.METRICS_OF_A_DATASET.list * len(datasets)
     manifests = 2 * number  # of tables and of rollups
     same(taken, requests.Counted(0, lists, requests.METRICS.get + manifests))
+    lists = requests.ALERTS_OF_A_DATASET.list * len(datasets)
+    same(counted("alert", "check"), requests.Counted(0, lists, manifests))
     verified = requests.VERIFIED_DAY.times(number)
     lists = requests.VERIFY_OF_A_DATASET.list * len(datasets)
     same(counted("verify"), requests.Counted(0, lists, verified.get))

@@ -32,7 +32,9 @@ def settings(unit: Path) -> dict[str, list[str]]:
 
 def test_every_service_is_started_by_a_timer_or_at_boot():
     timers = {unit.stem for unit in UNITS if unit.suffix == ".timer"}
-    assert timers == {f"monitoring-lake-{name}" for name in ("nightly", "ttl", "metrics")}
+    assert timers == {
+        f"monitoring-lake-{name}" for name in ("nightly", "ttl", "metrics", "storage")
+    }
     for unit in SERVICES:
         assert (unit.stem in timers) != ("WantedBy" in settings(unit)), unit.name
 
