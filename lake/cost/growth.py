@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 from lake.base.day import Day
+from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 from lake.cost.usage import Amount, Follows, Kind, Usage
 from lake.partition.ledger import read_ledger
@@ -50,20 +51,22 @@ class Stream(NamedTuple):
 
 def growth_of(settings: Settings, store: Store, today: Day) -> list[Growth]:
     """Of each configured dataset. Raises what the store raises."""
-    return [
-        Growth(
-            dataset.name,
-            dataset.source,
-            *_means(_manifests(store, dataset.name, today, WINDOWS[0])),
-            *_means(_manifests(store, dataset.name, today, WINDOWS[1])),
+    return [_growth(store, dataset, today) for dataset in settings.dataset]
+
+
+def _growth(store: Store, dataset: Dataset, today: Day) -> Growth:
+    ledger = read_ledger(store, dataset.name, today.plus(-max(WINDOWS)), today)
+    means: list[Any] = []
+    for days in WINDOWS:
+        start = today.plus(-days)
+        means += _means(
+            [
+                manifest
+                for day, manifest in ledger.items()
+                if day >= start and isinstance(manifest, Manifest)
+            ]
         )
-        for dataset in settings.dataset
-    ]
-
-
-def _manifests(store: Store, dataset: str, today: Day, days: int) -> list[Manifest]:
-    ledger = read_ledger(store, dataset, today.plus(-days), today)
-    return [manifest for manifest in ledger.values() if isinstance(manifest, Manifest)]
+    return Growth(dataset.name, dataset.source, *means)
 
 
 def _means(manifests: list[Manifest]) -> tuple[int, float | None, float | None]:

@@ -1,6 +1,6 @@
 """The page around its parts, and parts that several pages have.
 
-Belongs here: HTML without a subject. Does not: plots (bars), what a page says.
+Belongs here: HTML without a subject. Does not: plots (bars), what a page is about.
 """
 
 from __future__ import annotations

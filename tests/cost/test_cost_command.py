@@ -119,15 +119,15 @@ def test_the_page(place, run, browser, tmp_path, width):
     page_file = tmp_path / "cost.html"
     change = ("--what-if", "class.snapshots=GLACIER_IR")
     run("cost", "--html", str(page_file), *change, "--config", str(place))
-    asked = []
+    requested = []
     with new_page(browser, viewport={"width": width, "height": 900}) as page:
-        page.on("request", lambda request: asked.append(request.url))
+        page.on("request", lambda request: requested.append(request.url))
         page.goto(page_file.as_uri())
         assert page.locator("svg:visible").count() == 4
         assert page.locator("rect:visible").count() > 20
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate(TOO_WIDE) == []
-    assert asked == [page_file.as_uri()]  # nothing else is fetched
+    assert requested == [page_file.as_uri()]  # nothing else is fetched
 
 
 SECTION = '[s3]\nendpoint_url = "{endpoint_url}"\nregion = "eu-central-1"\n'

@@ -254,7 +254,7 @@ def test_variables_of_the_lake(site_with_metrics):
 def _variables(
     name: str, urls: Mapping[str, str], start_s: float, end_s: float
 ) -> dict[str, set[str]]:
-    """The values of each variable with a query, as Grafana asks for them."""
+    """The values of each variable with a query, as Grafana requests them."""
     found = {}
     for variable in dashboards()[name]["templating"]["list"]:
         if variable["type"] != "query":
