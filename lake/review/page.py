@@ -19,6 +19,7 @@ from lake.review.review import PROVEN, DatasetReview, Review
 _NONE = '<span class="quiet">–</span>'
 _GAPS_SHOWN = 6
 _CHANGES_SHOWN = 200
+_SHORT = 12
 
 
 def render(review: Review) -> str:
@@ -94,8 +95,8 @@ def _kept(datasets: Sequence[DatasetReview]) -> str:
             f"{dataset.days:,}",
             f"{dataset.rows:,}",
             size(dataset.bytes),
-            escape(dataset.kept),
-            escape(dataset.hot),
+            _term(dataset.kept),
+            _term(dataset.hot),
             _ids(dataset.holds),
         ]
         for dataset in datasets
@@ -140,6 +141,11 @@ def _days(dataset: DatasetReview) -> str:
     return f'<span class="nobr">{dataset.first}</span> <span class="nobr">{dataset.last}</span>'
 
 
+def _term(text: str) -> str:
+    """A short one on one line."""
+    return f'<span class="nobr">{escape(text)}</span>' if len(text) < _SHORT else escape(text)
+
+
 def _ids(ids: Sequence[str]) -> str:
     return ", ".join(map(escape, ids)) or _NONE
 
@@ -153,7 +159,7 @@ def _snapshots(review: Review) -> str:
             if system.first
             else _NONE,
             f'<span class="nobr">{system.newest_whole}</span>' if system.newest_whole else _NONE,
-            escape(system.kept),
+            _term(system.kept),
             _ids(system.holds),
         ]
         for system in review.systems
