@@ -19,6 +19,7 @@ from lake.holds import Holds
 from lake.holds import of as holds_of
 from lake.holds.hold import Hold
 from lake.kept import terms_of
+from lake.privacy.rules import texts_of
 from lake.retention.apply import last_run
 from lake.retention.records import unfinished
 from lake.review.rehearsals import rehearsals_of
@@ -116,6 +117,8 @@ def _datasets(
                 tuple(hold.id for hold in holds.active if hold.concerns(status.dataset)),
                 vars(last) if last else None,
                 tuple(sorted(status.retired)),
+                tuple(texts_of(status.rules)),
+                tuple(status.other_rules),
             )
         )
     return reviews

@@ -32,6 +32,7 @@ def render(review: Review) -> str:
             "".join(_cards(review)),
             section("Open points", _points(review)),
             section("What is kept", _kept(review.datasets), _retention(review)),
+            section("Rules of columns", _rules(review.datasets)),
             section("Snapshots", _snapshots(review)),
             section("Holds", _holds(review)),
             section("Proof of coverage", _proof(review), _proof_note(review)),
@@ -148,6 +149,23 @@ def _term(text: str) -> str:
 
 def _ids(ids: Sequence[str]) -> str:
     return ", ".join(map(escape, ids)) or _NONE
+
+
+def _rules(datasets: Sequence[DatasetReview]) -> str:
+    """What of personal data is stored; nothing where no dataset has a rule."""
+    rows = [
+        [
+            escape(dataset.dataset),
+            "<br>".join(map(escape, dataset.rules)) or _NONE,
+            f'<span class="bad">{_count(len(dataset.other_rules), "day")}</span>'
+            if dataset.other_rules
+            else "none",
+        ]
+        for dataset in datasets
+        if dataset.rules or dataset.other_rules
+    ]
+    heads = ["dataset", "instead of the value", "days exported under other rules"]
+    return table(heads, rows)
 
 
 def _snapshots(review: Review) -> str:

@@ -47,7 +47,8 @@ class DatasetReview:
 
     `kept` is for how long the lake keeps tables and rollups, `hot` what the source keeps.
     `verified` is the last `lake verify --record`, None where there was none. `holds` are ids.
-    `retired` are the days that retention has deleted, which are not expected.
+    `retired` are the days that retention has deleted, which are not expected. `rules` are those of
+    its columns, `other_rules` the days that were exported under others.
     """
 
     dataset: str
@@ -64,6 +65,8 @@ class DatasetReview:
     holds: tuple[str, ...]
     verified: dict[str, Any] | None
     retired: tuple[Day, ...] = ()
+    rules: tuple[str, ...] = ()
+    other_rules: tuple[Day, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -74,6 +77,8 @@ class DatasetReview:
             "gaps": [gap.to_json() for gap in self.gaps],
             "holds": list(self.holds),
             "retired": self._retired_json(),
+            "rules": list(self.rules),
+            "other_rules": [str(day) for day in self.other_rules],
         }
 
     def _retired_json(self) -> dict[str, Any] | None:
@@ -205,6 +210,12 @@ def _open_points(review: Review) -> Iterator[str]:
     for dataset in review.datasets:
         for gap in dataset.gaps:
             yield f"{dataset.dataset}: {gap}"
+        if dataset.other_rules:
+            many = len(dataset.other_rules)
+            yield (
+                f"{dataset.dataset}: {many} {'day was' if many == 1 else 'days were'} exported "
+                "under other rules of columns (lake export --force)"
+            )
         if not dataset.days:
             yield f"{dataset.dataset}: nothing is exported"
         elif dataset.verified is None:

@@ -365,3 +365,21 @@ def test_an_interrupted_deletion_is_an_open_point(place, review):
     _, report = review()
     assert report["retention"]["interrupted"] == [deletion.id]
     assert any(deletion.id in point for point in report["open_points"])
+
+
+def test_rules_of_columns(place, review, tmp_path, run):
+    """The days were exported before the dataset, the last one of the file, had a rule."""
+    file = place[0]
+    assert of(review()[1], "lines")["rules"] == []
+    with file.open("a") as opened:
+        opened.write('[dataset.columns]\n"labels.user" = "drop"\nline = { truncate = 9 }\n')
+    page = tmp_path / "review.html"
+    _, report = review("--html", str(page))
+    lines = of(report, "lines")
+    assert sorted(lines["rules"]) == ["labels.user: drop", "line: truncate to 9"]
+    assert len(lines["other_rules"]) == lines["days"] == 6
+    assert any("lines: 6 days were exported under other rules" in p for p in report["open_points"])
+    assert of(report, "events")["rules"] == []
+    text = page.read_text("utf-8")
+    assert "Rules of columns" in text
+    assert "line: truncate to 9" in text
