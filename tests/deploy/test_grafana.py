@@ -7,7 +7,8 @@ import math
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from support.raw_days import bits
 from support.remote_writing import floats, series, write
 
 from lake.base.day import Day
+from lake.replay import find_partitions, replayed
 from lake.ttl.turn import KEY
 
 ROOT = Path(__file__).parents[2]
@@ -273,49 +275,57 @@ def _variables(
     return found
 
 
-@pytest.fixture(params=["live", "restored"])
+@pytest.fixture(params=["live", "restored", "replayed"])
 def servers(
     request: pytest.FixtureRequest, site: Site, tmp_path: Path
-) -> Iterator[Callable[[str], str]]:
-    """The URL of a system: the source, or one restored from its snapshot."""
-    urls = {name: site.endpoints[name]["url"] for name in ("prometheus", "loki")}
-    if request.param == "live":
-        yield urls.__getitem__
-        return
-    from contextlib import ExitStack  # noqa: PLC0415
-
+) -> Iterator[tuple[dict[str, str], set[str]]]:
+    """The URL of each system: the source, one restored from its snapshot, or one into which the
+    days of the datasets were replayed. With the panels whose metrics are in no dataset.
+    """
+    systems = ("prometheus", "loki")
     with ExitStack() as running:
-        for name in urls:
-            place = Place(site.config, tmp_path / name)
-            into = tmp_path / name / "into"
-            place.restore(name, into, site.end)
-            served = running.enter_context(place.served(name, into, site.end))
-            urls[name] = served.stack.endpoints[name]["url"]
-        yield urls.__getitem__
+        if request.param == "live":
+            yield {name: site.endpoints[name]["url"] for name in systems}, set()
+        elif request.param == "restored":
+            urls = {}
+            for name in systems:
+                place = Place(site.config, tmp_path / name)
+                into = tmp_path / name / "into"
+                place.restore(name, into, site.end)
+                served = running.enter_context(place.served(name, into, site.end))
+                urls[name] = served.stack.endpoints[name]["url"]
+            yield urls, set()
+        else:
+            names = ("http_server_requests", "raw_samples", "container_logs")
+            datasets, days = site.settings.datasets_named(names), [site.first, site.last]
+            partitions = find_partitions(site.store, datasets, days, allow_missing=False)
+            result = running.enter_context(replayed(site.settings, site.store, partitions))
+            missing = {"Mean duration of each stage", "Dialogues by result"}
+            yield {name: result.endpoints[name]["url"] for name in systems}, missing
 
 
 @pytest.mark.slow
 def test_queries_of_the_service(servers, site: Site):
+    urls, missing = servers
     start_s, end_s = site.first.start.timestamp(), site.end.start.timestamp()
-    empty = []
+    empty = set()
     for title, datasource, expression, _ in queries("service-quarter.json"):
         query = filled(expression)
         if datasource == "${logs}":
             result = answer(
-                servers("loki"), "/loki/api/v1/query_range", query=query,
+                urls["loki"], "/loki/api/v1/query_range", query=query,
                 start=int(start_s * 1e9), end=int(end_s * 1e9), step=3600, limit=200,
             )  # fmt: skip
             found = result if query.startswith("{") else numbers(result)
         else:
             result = answer(
-                servers("prometheus"), "/api/v1/query_range", query=query, start=start_s,
+                urls["prometheus"], "/api/v1/query_range", query=query, start=start_s,
                 end=end_s, step=3600,
             )  # fmt: skip
             found = numbers(result)
         if not found:
-            empty.append((title, query))
-    assert empty == []
-    urls = {name: servers(name) for name in ("prometheus", "loki")}
+            empty.add(title)
+    assert empty == missing
     values = _variables("service-quarter.json", urls, start_s, end_s)
     assert all(values.values())
     assert "miyou-api" in values["container"]
