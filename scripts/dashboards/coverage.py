@@ -17,8 +17,7 @@ def _m(name: str, labels: str = _OF) -> str:
 
 def dashboard() -> Dashboard:
     """By dataset: is every day proven, and when would a row be lost."""
-    unproven = _m("partitions", '{dataset=~"$dataset",state!~"verified|empty"}')
-    return (
+    board = (
         parts.new(
             "monitoring-lake-coverage",
             "Lake: coverage and lag",
@@ -37,120 +36,116 @@ def dashboard() -> Dashboard:
                 parts.PROMETHEUS,
             )
         )
-        .with_panel(
-            parts.stat_panel("Unproven days", (f"sum({unproven})", ""), "short", bad_above=1)
-        )
-        .with_panel(
-            parts.stat_panel(
-                "Lost days",
-                (f"sum({_m('lost_partitions')})", ""),
-                "short",
-                bad_above=1,
-                description="Unproven days of which the source has nothing any more.",
-            )
-        )
-        .with_panel(
-            parts.stat_panel(
-                "First row goes in",
-                (f"min({_m('first_loss_timestamp_seconds')} - time())", ""),
-                "s",
-                bad_below=2 * 86_400,
-                description="Until a source forgets the first row that is not proven; where "
-                "every day is proven, the first row of today.",
-            )
-        )
-        .with_panel(
-            parts.stat_panel(
-                "Metrics are old",
-                (f"time() - max({_m('metrics_timestamp_seconds', '')})", ""),
-                "s",
-                bad_above=3 * 3600,
-                description="Since lake metrics ran.",
-            )
-        )
-        .with_row(parts.row("Days"))
-        .with_panel(
-            parts.lines(
-                "Days by state",
-                [(f"sum by (state) ({_m('partitions')})", "{{state}}")],
-                "short",
-                stacked=True,
-            )
-        )
-        .with_panel(
-            parts.lines(
-                "Unproven days by dataset",
-                [(f"sum by (dataset) ({unproven})", "{{dataset}}")],
-                "short",
-            )
-        )
-        .with_panel(parts.lines("Lag", [(_m("lag_seconds"), "{{dataset}}")], "s"))
-        .with_panel(
-            parts.lines(
-                "Time left until the first unproven row goes",
-                [(f"{_m('first_loss_timestamp_seconds')} - time()", "{{dataset}}")],
-                "s",
-            )
-        )
-        .with_row(parts.row("Exports"))
-        .with_panel(
-            parts.lines(
-                "Since the last successful export",
-                [(f"time() - {_m('last_manifest_timestamp_seconds')}", "{{dataset}}")],
-                "s",
-            )
-        )
-        .with_panel(
-            parts.lines(
-                "Rows of the newest proven day", [(_m("newest_day_rows"), "{{dataset}}")], "short"
-            )
-        )
-        .with_panel(
-            parts.lines(
-                "Rollups by state",
-                [(f"sum by (state) ({_m('rollups')})", "{{state}}")],
-                "short",
-                stacked=True,
-            )
-        )
-        .with_panel(
-            parts.lines(
-                "Days with a difference in the last verification",
-                [(_m("verify_failures"), "{{dataset}}")],
-                "short",
-            )
-        )
-        .with_row(parts.row("Snapshots and expiry"))
-        .with_panel(
-            parts.lines(
-                "Age of the newest snapshot",
-                [(f"time() - {_m('snapshot_timestamp_seconds', '')}", "{{system}}")],
-                "s",
-            )
-        )
-        .with_panel(
-            parts.lines(
-                "Whole days in the newest snapshot",
-                [(f"{_m('snapshot_whole_seconds', '')} / 86400", "{{system}}")],
-                "short",
-            )
-        )
-        .with_panel(
-            parts.lines(
-                "Limit of expiry",
-                [(f"{_m('guard_limit_seconds')} < 2147483647", "{{dataset}}")],
-                "s",
-                description="Of the TTL index, as the guard's last run left it; no line: held.",
-            )
-        )
-        .with_panel(
-            parts.lines(
-                "Since the guard of expiry ran",
-                [
-                    (f"time() - {_m('guard_timestamp_seconds')}", "{{dataset}}"),
-                    (f"max({_m('guard_max_silence_seconds')})", "max_silence_hours"),
-                ],
-                "s",
-            )
-        )
     )
+    return parts.with_rows(board, _rows())
+
+
+def _rows() -> list[parts.Row]:
+    unproven = _m("partitions", '{dataset=~"$dataset",state!~"verified|empty"}')
+    return [
+        (
+            "",
+            [
+                parts.stat_panel("Unproven days", (f"sum({unproven})", ""), "short", bad_above=1),
+                parts.stat_panel(
+                    "Lost days",
+                    (f"sum({_m('lost_partitions')})", ""),
+                    "short",
+                    bad_above=1,
+                    description="Unproven days of which the source has nothing any more.",
+                ),
+                parts.stat_panel(
+                    "First row goes in",
+                    (f"min({_m('first_loss_timestamp_seconds')} - time())", ""),
+                    "s",
+                    bad_below=2 * 86_400,
+                    description="Until a source forgets the first row that is not proven; where "
+                    "every day is proven, the first row of today.",
+                ),
+                parts.stat_panel(
+                    "Metrics are old",
+                    (f"time() - max({_m('metrics_timestamp_seconds', '')})", ""),
+                    "s",
+                    bad_above=3 * 3600,
+                    description="Since lake metrics ran.",
+                ),
+            ],
+        ),
+        (
+            "Days",
+            [
+                parts.lines(
+                    "Days by state",
+                    [(f"sum by (state) ({_m('partitions')})", "{{state}}")],
+                    "short",
+                    stacked=True,
+                ),
+                parts.lines(
+                    "Unproven days by dataset",
+                    [(f"sum by (dataset) ({unproven})", "{{dataset}}")],
+                    "short",
+                ),
+                parts.lines("Lag", [(_m("lag_seconds"), "{{dataset}}")], "s"),
+                parts.lines(
+                    "Time left until the first unproven row goes",
+                    [(f"{_m('first_loss_timestamp_seconds')} - time()", "{{dataset}}")],
+                    "s",
+                ),
+            ],
+        ),
+        (
+            "Exports",
+            [
+                parts.lines(
+                    "Since the last successful export",
+                    [(f"time() - {_m('last_manifest_timestamp_seconds')}", "{{dataset}}")],
+                    "s",
+                ),
+                parts.lines(
+                    "Rows of the newest proven day",
+                    [(_m("newest_day_rows"), "{{dataset}}")],
+                    "short",
+                ),
+                parts.lines(
+                    "Rollups by state",
+                    [(f"sum by (state) ({_m('rollups')})", "{{state}}")],
+                    "short",
+                    stacked=True,
+                ),
+                parts.lines(
+                    "Days with a difference in the last verification",
+                    [(_m("verify_failures"), "{{dataset}}")],
+                    "short",
+                ),
+            ],
+        ),
+        (
+            "Snapshots and expiry",
+            [
+                parts.lines(
+                    "Age of the newest snapshot",
+                    [(f"time() - {_m('snapshot_timestamp_seconds', '')}", "{{system}}")],
+                    "s",
+                ),
+                parts.lines(
+                    "Whole days in the newest snapshot",
+                    [(f"{_m('snapshot_whole_seconds', '')} / 86400", "{{system}}")],
+                    "short",
+                ),
+                parts.lines(
+                    "Limit of expiry",
+                    [(f"{_m('guard_limit_seconds')} < 2147483647", "{{dataset}}")],
+                    "s",
+                    description="Of the TTL index, as the guard's last run left it; no line: held.",
+                ),
+                parts.lines(
+                    "Since the guard of expiry ran",
+                    [
+                        (f"time() - {_m('guard_timestamp_seconds')}", "{{dataset}}"),
+                        (f"max({_m('guard_max_silence_seconds')})", "max_silence_hours"),
+                    ],
+                    "s",
+                ),
+            ],
+        ),
+    ]

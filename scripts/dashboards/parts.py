@@ -16,6 +16,7 @@ from grafana_foundation_sdk.models import common as looks
 from grafana_foundation_sdk.models import dashboard as models
 
 Query = tuple[str, str]  # expression, legend
+Row = tuple[str, Sequence[Any]]  # heading, panels
 PROMETHEUS = models.DataSourceRef(type_val="prometheus", uid="${metrics}")
 LOKI = models.DataSourceRef(type_val="loki", uid="${logs}")
 _REFS = "ABCDEFGH"
@@ -192,6 +193,11 @@ def words(content: str, *, height: int = 3) -> text.Panel:
     ).height(height)  # fmt: skip
 
 
-def row(title: str) -> dashboards.Row:
-    """A heading."""
-    return dashboards.Row(title)
+def with_rows(board: dashboards.Dashboard, rows: Sequence[Row]) -> dashboards.Dashboard:
+    """With the panels below their headings; one without a heading is on top."""
+    for heading, panels in rows:
+        if heading:
+            board = board.with_row(dashboards.Row(heading))
+        for panel in panels:
+            board = board.with_panel(panel)
+    return board
