@@ -18,8 +18,10 @@ from lake.cli.options import config_option, json_option
 from lake.cli.writing import write_file
 
 if TYPE_CHECKING:
-    from lake.cost import Report
+    from lake.cost import Report, Usage
     from lake.cost.report import Year
+
+_MONTHS = 12
 
 
 @click.command()
@@ -55,10 +57,9 @@ def cost(
     """Shows stored bytes, their cost and a forecast of 12 months.
 
     \b
-    Bytes and objects by kind, system, dataset, storage class and version;
+    Bytes and objects by kind, system, dataset, storage class, version and month;
     growth of each dataset a day, by its manifests;
     storage and requests of each of the next twelve months, under the retention policy.
-    --json and --html also have them by month.
 
     \b
     Changes for --what-if (KIND: tables, rollups, snapshots):
@@ -110,6 +111,8 @@ def _lines(report: Report) -> Iterator[str]:
         ]
         yield from _aligned([(f"by {heading}", "objects", "bytes"), *rows])
     yield ""
+    yield from _aligned([("by month", "objects", "bytes"), *_months(usage)])
+    yield ""
     yield from _aligned(
         [
             ("growth a day", "30 days", "90 days", "rows, 30 days"),
@@ -156,6 +159,19 @@ def _lines(report: Report) -> Iterator[str]:
     yield "assumptions"
     for assumption in report.assumptions():
         yield from click.wrap_text(assumption, 96, "  - ", "    ").splitlines()
+
+
+def _months(usage: Usage) -> Iterator[tuple[str, str, str]]:
+    """The last twelve, and those before together."""
+    from lake.cost.report import month_name  # noqa: PLC0415
+
+    months = sorted(usage.by(month_name).items())
+    earlier = [amount for _, amount in months[:-_MONTHS]]
+    if earlier:
+        objects, stored = (sum(getattr(a, name) for a in earlier) for name in ("objects", "bytes"))
+        yield f"before {months[-_MONTHS][0]}", f"{objects:,.0f}", size(stored)
+    for name, amount in months[-_MONTHS:]:
+        yield name, f"{amount.objects:,.0f}", size(amount.bytes)
 
 
 def _forecast(report: Report, year: Year, heading: str) -> Iterator[str]:

@@ -78,6 +78,9 @@ def test_for_people(place, run):
     assert "by kind" in out
     assert re.search(r"^table +80 ", out, re.MULTILINE)
     assert re.search(r"^STANDARD +161 ", out, re.MULTILINE)
+    months = sorted({str(ago(n))[:7] for n in range(1, DAYS + 1)})
+    listed = out[out.index("by month") : out.index("growth a day")]
+    assert re.findall(r"^(\d{4}-\d\d) ", listed, re.MULTILINE) == months
     assert "twelve months" in out
     assert "without taxes" in out
 
