@@ -27,6 +27,7 @@ _SECTIONS = {
         "services": "lake.cli.services:services",
         "init": "lake.cli.setup:init",
         "doctor": "lake.cli.setup:doctor",
+        "bucket": "lake.cli.bucket:bucket",
         "dagster": "lake.cli.dagster:dagster",
     },
     "Export": {

@@ -22,6 +22,7 @@ from pydantic import Field, ValidationError, create_model, model_validator
 from lake.base.causes import cause
 from lake.base.errors import ConfigError, UsageError
 from lake.config.alerts import AlertsSection
+from lake.config.bucket import BucketSection
 from lake.config.datasets import Dataset
 from lake.config.explain import explain
 from lake.config.overrides import (
@@ -120,6 +121,7 @@ class Settings(Section):
 
     lake: LakeSection
     s3: S3Section = S3Section()
+    bucket: BucketSection = BucketSection()
     sources: SourcesSection = SourcesSection()
     snapshots: SnapshotsSection = SnapshotsSection()
     hot: HotSection = HotSection()

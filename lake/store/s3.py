@@ -176,14 +176,47 @@ class S3Store:
             return False
         return True
 
-    def create_bucket(self) -> None:
-        """Creates the root's bucket in the region of the settings. Raises LakeError."""
-        region = self._client.meta.region_name
-        # AWS refuses the name of its default region here; other servers have one region only.
-        elsewhere = not self.section.endpoint_url and region != _DEFAULT_REGION
-        place = {"CreateBucketConfiguration": {"LocationConstraint": region}} if elsewhere else {}
+    @property
+    def prefix(self) -> str:
+        """What every key of the root begins with: "" or "…/"."""
+        return self._prefix
+
+    @property
+    def region(self) -> str:
+        """The region of the requests."""
         with self._errors(""):
-            self._client.create_bucket(Bucket=self.bucket, **place)
+            return str(self._client.meta.region_name)
+
+    @property
+    def address(self) -> str:
+        """The URL that requests go to."""
+        with self._errors(""):
+            return str(self._client.meta.endpoint_url)
+
+    def create_bucket(self, **options: Any) -> None:
+        """Creates the root's bucket in the region of the settings. Raises LakeError."""
+        # AWS refuses the name of its default region here; other servers have one region only.
+        elsewhere = not self.section.endpoint_url and self.region != _DEFAULT_REGION
+        if elsewhere:
+            options["CreateBucketConfiguration"] = {"LocationConstraint": self.region}
+        with self._errors(""):
+            self._client.create_bucket(Bucket=self.bucket, **options)
+
+    def of_bucket(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        """The answer to a call about the bucket itself: `get_bucket_policy`, say.
+
+        Raises ClientError as it is, because its code is a part of the answer; `explain` makes a
+        LakeError of it. Raises LakeError for everything else.
+        """
+        try:
+            answer = getattr(self._client, operation)(Bucket=self.bucket, **parameters)
+        except BotoCoreError as error:
+            raise self._explained(error, "") from error
+        return dict(answer)
+
+    def explain(self, error: ClientError) -> LakeError:
+        """What an error of `of_bucket` means."""
+        return self._explained(error, "")
 
     def list(self, prefix: str) -> Iterator[ObjectStat]:
         """See Store. Sorted here: not every S3 server lists in the order of bytes."""

@@ -68,6 +68,8 @@ _REMEDIES = {
     "RequestTimeTooSkewed": "set this machine's clock by NTP: it and the server's differ by "
     "more than 15 minutes",
     "InvalidBucketName": "correct [lake] root: s3://bucket[/prefix]",
+    "InvalidObjectState": "restore the object first (`aws s3api restore-object`): its storage "
+    "class can't be read; [bucket] snapshots_class moved it there, or a rule of others",
     "MethodNotAllowed": "check [s3] endpoint_url: an S3 API, not a console or another service",
 }
 

@@ -1,0 +1,19 @@
+"""The bucket of an S3 root: how it is set up, compared with how it has to be.
+
+keys          what lies where below the root
+lifecycle     rules about storage classes and old versions, and what others' rules do to the lake
+statements    the bucket policy
+settings      one class per setting: reading, the wanted value, writing
+calls         calls about the bucket; what a refusal means
+plan, apply   the comparison, and the changes that follow from it
+roles         policies of IAM for those who use the bucket
+
+Belongs here: the bucket. Does not: its objects (lake.store), what is deleted when (retention).
+"""
+
+from lake.bucket.apply import Applied, apply
+from lake.bucket.calls import Bucket
+from lake.bucket.plan import Finding, Plan, make_plan
+from lake.bucket.roles import ROLES, policy_of
+
+__all__ = ["ROLES", "Applied", "Bucket", "Finding", "Plan", "apply", "make_plan", "policy_of"]

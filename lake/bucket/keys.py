@@ -1,0 +1,25 @@
+"""What lies where below the root, seen from the bucket's rules.
+
+Belongs here: prefixes by what may happen to them. Does not: keys of single objects.
+"""
+
+from __future__ import annotations
+
+from lake.audit import AUDIT
+from lake.config.systems import packages
+from lake.partition.layout import MANIFESTS, ROLLUPS, TABLES
+
+REPORTS = "reports/"
+GUARD = "guard/"
+HOLDS = "holds/"
+# Parquet that queries read.
+QUERIED = (TABLES, ROLLUPS)
+# Overwritten every day, or written and deleted: their old versions are worth nothing for long.
+OVERWRITTEN = (TABLES, ROLLUPS, MANIFESTS, REPORTS, GUARD)
+# Read at any time, so never in a class that needs a restore first.
+READ_AT_ONCE = (*OVERWRITTEN, AUDIT, HOLDS)
+
+
+def snapshots() -> tuple[str, ...]:
+    """A prefix per system."""
+    return tuple(f"{name}/" for name in packages())
