@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from lake.audit import AUDIT
 from lake.config.systems import packages
+from lake.holds.hold import PREFIX as HOLDS
 from lake.partition.layout import MANIFESTS, ROLLUPS, TABLES
 
 REPORTS = "reports/"
 GUARD = "guard/"
-HOLDS = "holds/"
 # Parquet that queries read.
 QUERIED = (TABLES, ROLLUPS)
 # Overwritten every day, or written and deleted: their old versions are worth nothing for long.

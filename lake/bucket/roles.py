@@ -38,7 +38,7 @@ def policy_of(role: str, bucket: Bucket) -> dict[str, Any]:
 def _reader(bucket: Bucket) -> list[_Statement]:
     """Queries, `lake status`, `lake verify`. Not the raw snapshots."""
     return [
-        _list(bucket),
+        _list(bucket, "s3:ListBucketMultipartUploads"),
         _objects(bucket, "Read", ["s3:GetObject"], READ_AT_ONCE),
         *_key(bucket, ["kms:Decrypt"]),
     ]
@@ -47,16 +47,17 @@ def _reader(bucket: Bucket) -> list[_Statement]:
 def _writer(bucket: Bucket) -> list[_Statement]:
     """Exports, re-counts, rollups, snapshots, the guard of expiry. Deletes only its own notes.
 
-    Of snapshots it reads manifests and journals, to upload nothing twice.
+    Of snapshots it reads manifests and journals, to upload nothing twice, and the copy of the
+    program that restores them.
     """
-    notes = [f"{MANIFESTS}*.next", f"{REPORTS}doctor-"]
+    read = [f"{system}{name}" for system in snapshots() for name in ("*.json", "restore.py")]
+    # A day that is written again loses its rollup's manifest first.
+    notes = [f"{MANIFESTS}*.next", f"{MANIFESTS}{ROLLUPS}*", f"{REPORTS}doctor-"]
     notes += [f"{system}*/journal.json" for system in snapshots()]
     return [
         _list(bucket, "s3:ListBucketMultipartUploads"),
         _objects(bucket, "Read", ["s3:GetObject"], READ_AT_ONCE),
-        _objects(
-            bucket, "ReadNotes", ["s3:GetObject"], [f"{s}*.json" for s in snapshots()], exact=True
-        ),
+        _objects(bucket, "ReadNotes", ["s3:GetObject"], read, exact=True),
         _objects(
             bucket, "Write", ["s3:PutObject", "s3:AbortMultipartUpload"], (*_WRITTEN, *snapshots())
         ),
@@ -68,7 +69,7 @@ def _writer(bucket: Bucket) -> list[_Statement]:
 def _restorer(bucket: Bucket) -> list[_Statement]:
     """Restores, replays, rehearsals and their reports. Reads everything."""
     return [
-        _list(bucket),
+        _list(bucket, "s3:ListBucketMultipartUploads"),
         _objects(bucket, "Read", ["s3:GetObject"], [""]),
         _objects(bucket, "Report", ["s3:PutObject", "s3:AbortMultipartUpload"], [REPORTS]),
         *_key(bucket, ["kms:Decrypt", "kms:GenerateDataKey"]),

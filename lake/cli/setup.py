@@ -146,9 +146,10 @@ def _check_bucket(path: Path, *, create: bool) -> None:
         )
         return
     if not exists:
+        option = "" if path == Path("lake.toml") else f" --config {path}"
         click.echo(
-            f"Bucket {store.bucket} does not exist yet. Create it with the same command plus "
-            f"--create-bucket --force, or with\n  {_by_aws(store)}",
+            f"Bucket {store.bucket} does not exist yet. Create it and set it up with\n"
+            f"  {lake_command()} bucket apply{option}",
             err=True,
         )
 
@@ -159,13 +160,6 @@ def _create_bucket(store: S3Store) -> None:
     else:
         store.create_bucket()
         click.echo(f"Bucket {store.bucket} created.", err=True)
-
-
-def _by_aws(store: S3Store) -> str:
-    """The AWS command line's way to create the bucket."""
-    endpoint, region = store.section.endpoint_url, store.section.region
-    where = f" --endpoint-url {endpoint}" if endpoint else ""
-    return f"aws s3 mb s3://{store.bucket}{where}{f' --region {region}' if region else ''}"
 
 
 def _write(path: Path, text: str) -> None:

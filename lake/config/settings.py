@@ -121,12 +121,12 @@ class Settings(Section):
 
     lake: LakeSection
     s3: S3Section = S3Section()
-    bucket: BucketSection = BucketSection()
     sources: SourcesSection = SourcesSection()
     snapshots: SnapshotsSection = SnapshotsSection()
     hot: HotSection = HotSection()
     ttl: TtlSection = TtlSection()
     retention: RetentionSection = RetentionSection()
+    bucket: BucketSection = BucketSection()
     alerts: AlertsSection = AlertsSection()
     privacy: PrivacySection = PrivacySection()
     dataset: tuple[AnyDataset, ...] = ()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from lake.base.day import Day
+from lake.config.bucket import BucketSection
 from lake.config.settings import HotSection
 from lake.systems.found import FoundSource, FoundTable, Value, unique_name
 from lake.systems.registry import system
@@ -38,6 +39,7 @@ _OPTIONAL = """\
 # [alerts]
 # alertmanager_url = "http://127.0.0.1:9093"
 """
+_KMS_KEY = '# kms_key_id = "alias/monitoring-lake"'
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,10 @@ class LakeToml:
     def render(self) -> str:
         """The text."""
         parts = [_HEAD.format(day=Day.today()), self._lake()]
-        if self.s3:
+        if self.s3 or self.root.startswith("s3://"):
             parts.append(_section("s3", self.s3))
+        if self.root.startswith("s3://"):
+            parts.append(_bucket())
         parts += [_source(source) for source in self.found]
         parts += [self._hot(), _OPTIONAL]
         parts += [_dataset(name, table) for name, table in self.tables()]
@@ -99,6 +103,18 @@ def toml(value: Value) -> str:
     if isinstance(value, str) and '"' in value and "'" not in value and value.isprintable():
         return f"'{value}'"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _bucket() -> str:
+    """All keys with their defaults, as a comment."""
+    defaults = BucketSection().model_dump(mode="json")
+    keys = [f"# {key} = {toml(value)}" for key, value in defaults.items()]
+    lines = ["# A KMS key encrypts what is written; without it SSE-S3.", _KMS_KEY, ""]
+    lines += [
+        "# How the bucket is set up.",
+        "# Compared by: lake bucket plan; set by: lake bucket apply",
+    ]
+    return "\n".join([*lines, "# [bucket]", *keys]) + "\n"
 
 
 def _source(source: FoundSource) -> str:

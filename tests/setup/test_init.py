@@ -8,6 +8,7 @@ import pymongo
 import pytest
 
 from lake.base.day import Day
+from lake.config.bucket import BucketSection
 from lake.config.settings import load
 from lake.servers import start
 from lake.servers.binaries import find
@@ -196,6 +197,23 @@ def test_s3_settings_of_the_environment_are_written(lake, collections, tmp_path,
     assert read(tmp_path / "lake.toml")["s3"] == {"endpoint_url": "http://127.0.0.1:8333"}
 
 
+def test_the_bucket_is_written_as_a_comment_with_all_its_defaults(lake, collections, tmp_path):
+    assert lake("init", "--mongo", collections, "--root", "s3://bucket/x")[0] == 0
+    text = (tmp_path / "lake.toml").read_text("utf-8")
+    assert read(tmp_path / "lake.toml")["s3"] == {}
+    _, _, rest = text.partition("# [bucket]\n")
+    lines = [line[2:] for line in rest.split("\n\n")[0].splitlines()]
+    written = tomllib.loads("\n".join(lines))
+    assert BucketSection(**written) == BucketSection()
+    assert set(written) == set(BucketSection.model_fields)
+    assert "bucket" not in tomllib.loads(text)
+
+
+def test_a_directory_has_no_bucket(lake, collections, tmp_path):
+    assert lake("init", "--mongo", collections)[0] == 0
+    assert "[bucket]" not in (tmp_path / "lake.toml").read_text("utf-8")
+
+
 def test_s3_options_and_the_bucket(lake, collections, tmp_path, s3):
     """A missing bucket is explained, then created; what is written is what doctor needs."""
     bucket = f"new-{s3['bucket']}"
@@ -208,7 +226,7 @@ def test_s3_options_and_the_bucket(lake, collections, tmp_path, s3):
         "region": s3["region"],
     }
     assert f"Bucket {bucket} does not exist yet" in err
-    assert f"aws s3 mb s3://{bucket} --endpoint-url {s3['endpoint_url']}" in err
+    assert "lake bucket apply" in err
     client = boto3.client("s3", endpoint_url=s3["endpoint_url"], region_name=s3["region"])
     assert bucket not in {entry["Name"] for entry in client.list_buckets()["Buckets"]}
 

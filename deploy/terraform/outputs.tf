@@ -1,0 +1,24 @@
+output "root" {
+  description = "[lake] root of lake.toml"
+  value       = var.prefix == "" ? "s3://${var.bucket}" : "s3://${var.bucket}/${trimsuffix(var.prefix, "/")}"
+}
+
+output "writer_policy_arn" {
+  description = "For exports, snapshots, the guard of expiry, Dagster"
+  value       = aws_iam_policy.writer.arn
+}
+
+output "reader_policy_arn" {
+  description = "For queries and checks"
+  value       = aws_iam_policy.reader.arn
+}
+
+output "restorer_policy_arn" {
+  description = "For restores and rehearsals"
+  value       = aws_iam_policy.restorer.arn
+}
+
+output "retention_policy_arn" {
+  description = "For deletions, holds and erasures"
+  value       = aws_iam_policy.retention.arn
+}
