@@ -79,7 +79,7 @@ data "aws_iam_policy_document" "writer" {
 data "aws_iam_policy_document" "reader" {
   statement {
     sid       = "LakeBucket"
-    actions   = ["s3:ListBucket", "s3:ListBucketMultipartUploads"]
+    actions   = ["s3:ListBucket", "s3:ListBucketMultipartUploads", "s3:ListBucketVersions"]
     resources = [local.arn]
 
     dynamic "condition" {
@@ -119,7 +119,7 @@ data "aws_iam_policy_document" "reader" {
 data "aws_iam_policy_document" "restorer" {
   statement {
     sid       = "LakeBucket"
-    actions   = ["s3:ListBucket", "s3:ListBucketMultipartUploads"]
+    actions   = ["s3:ListBucket", "s3:ListBucketMultipartUploads", "s3:ListBucketVersions"]
     resources = [local.arn]
 
     dynamic "condition" {

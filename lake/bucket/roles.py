@@ -36,9 +36,9 @@ def policy_of(role: str, bucket: Bucket) -> dict[str, Any]:
 
 
 def _reader(bucket: Bucket) -> list[_Statement]:
-    """Queries, `lake status`, `lake verify`. Not the raw snapshots."""
+    """Queries, `lake status`, `lake verify`, `lake cost`. Not the raw snapshots."""
     return [
-        _list(bucket, "s3:ListBucketMultipartUploads"),
+        _list(bucket, "s3:ListBucketMultipartUploads", "s3:ListBucketVersions"),
         _objects(bucket, "Read", ["s3:GetObject"], READ_AT_ONCE),
         *_key(bucket, ["kms:Decrypt"]),
     ]
@@ -67,9 +67,9 @@ def _writer(bucket: Bucket) -> list[_Statement]:
 
 
 def _restorer(bucket: Bucket) -> list[_Statement]:
-    """Restores, replays, rehearsals and their reports. Reads everything."""
+    """Restores, replays, rehearsals and their reports. Reads everything, as a review does."""
     return [
-        _list(bucket, "s3:ListBucketMultipartUploads"),
+        _list(bucket, "s3:ListBucketMultipartUploads", "s3:ListBucketVersions"),
         _objects(bucket, "Read", ["s3:GetObject"], [""]),
         _objects(bucket, "Report", ["s3:PutObject", "s3:AbortMultipartUpload"], [REPORTS]),
         *_key(bucket, ["kms:Decrypt", "kms:GenerateDataKey"]),
@@ -77,7 +77,7 @@ def _restorer(bucket: Bucket) -> list[_Statement]:
 
 
 def _retention(bucket: Bucket) -> list[_Statement]:
-    """Deletions, erasures, holds, repairs. Never deletes the audit log."""
+    """Deletions, erasures, holds, repairs, reviews. Never deletes the audit log."""
     deletable = (TABLES, ROLLUPS, MANIFESTS, REPORTS, *snapshots())
     holds = ["s3:GetObjectLegalHold", "s3:PutObjectLegalHold", "s3:GetObjectVersion"]
     return [

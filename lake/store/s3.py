@@ -182,12 +182,6 @@ class S3Store:
         return self._prefix
 
     @property
-    def region(self) -> str:
-        """The region of the requests."""
-        with self._errors(""):
-            return str(self._client.meta.region_name)
-
-    @property
     def address(self) -> str:
         """The URL that requests go to."""
         with self._errors(""):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from support.command_line import runner
 from support.governed_s3 import NAME, bucket
@@ -68,10 +69,21 @@ def fails(run: Run, proxy: Enforcing, *arguments: str) -> set[str]:
     return refused
 
 
+def lock(s3: dict[str, str]) -> None:
+    """Object Lock, so that holds are set on versions, too."""
+    client = boto3.client("s3", endpoint_url=s3["endpoint_url"], region_name=s3["region"])
+    bucket = s3["bucket"]
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    client.put_object_lock_configuration(
+        Bucket=bucket, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled"}
+    )
+
+
 @pytest.mark.slow
 def test_every_role_can_do_its_work_and_no_other(
-    run: Run, proxy: Enforcing, site: Site, tmp_path: Path
+    run: Run, proxy: Enforcing, site: Site, s3: dict[str, str], tmp_path: Path
 ):
+    lock(s3)
     day, name = str(site.last), "usage_analytics"
     become(run, proxy, "writer")
     succeeds(run, proxy, "export", "--day", day)
@@ -96,7 +108,9 @@ def test_every_role_can_do_its_work_and_no_other(
     succeeds(run, proxy, "describe")
     succeeds(run, proxy, "catalog", str(tmp_path / "lake.duckdb"))
     succeeds(run, proxy, "documents", name, "--day", day)
-    reads = {"s3:ListBucket", "s3:ListBucketMultipartUploads", "s3:GetObject"}
+    succeeds(run, proxy, "cost")
+    reads = {"s3:ListBucket", "s3:ListBucketMultipartUploads", "s3:ListBucketVersions",
+             "s3:GetObject"}  # fmt: skip
     assert {request.action for request in proxy.used} == reads
     assert "s3:PutObject" in fails(run, proxy, "export", name, "--day", day, "--force")
     assert fails(run, proxy, "snapshots", "verify", "mongo") == {"s3:GetObject"}
@@ -108,11 +122,22 @@ def test_every_role_can_do_its_work_and_no_other(
         into = str(tmp_path / system)
         succeeds(run, proxy, "restore", system, "--day", day, "--into", into)
     succeeds(run, proxy, "rehearse", "mongo")
-    assert Request("s3:PutObject", "") not in proxy.used
+    run("review", "--preview", "--html", str(tmp_path / "review.html"))
+    assert (tmp_path / "review.html").exists()
+    assert proxy.refused == []
+    written = {request.resource for request in proxy.used if request.action == "s3:PutObject"}
+    assert written
+    assert all("/reports/" in resource for resource in written)
     assert "s3:PutObject" in fails(run, proxy, "export", name, "--day", day, "--force")
 
     become(run, proxy, "retention")
     today = str(site.end)
+    succeeds(run, proxy, "hold", "add", "container_logs", "--reason", "a test", "--id", "one")
+    assert "s3:PutObjectLegalHold" in {request.action for request in proxy.used}
+    succeeds(run, proxy, "hold", "list")
+    succeeds(run, proxy, "hold", "release", "one", "--reason", "its end")
+    run("review")
+    assert any("/reports/review/" in request.resource for request in proxy.used)
     succeeds(run, proxy, "drop", name, "--day", day)
     succeeds(run, proxy, "snapshots", "clean")
     succeeds(run, proxy, "snapshots", "remove", "loki", "--day", today)
