@@ -1,9 +1,11 @@
 # What each use of the lake needs; `lake bucket policy ROLE` prints the same.
 
 locals {
-  arn       = aws_s3_bucket.lake.arn
-  objects   = "${aws_s3_bucket.lake.arn}/${var.prefix}"
-  at_once   = ["tables/*", "rollups/*", "manifests/*", "reports/*", "guard/*", "audit/*", "holds/*"]
+  arn     = aws_s3_bucket.lake.arn
+  objects = "${aws_s3_bucket.lake.arn}/${var.prefix}"
+  at_once = [
+    "tables/*", "rollups/*", "manifests/*", "reports/*", "guard/*", "audit/*", "holds/*", "retention/*",
+  ]
   written   = ["tables/*", "rollups/*", "manifests/*", "reports/*", "audit/*", "guard/*"]
   raw       = ["mongo/*", "prometheus/*", "loki/*"]
   deletable = ["tables/*", "rollups/*", "manifests/*", "reports/*", "mongo/*", "prometheus/*", "loki/*"]

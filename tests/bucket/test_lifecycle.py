@@ -24,7 +24,8 @@ SECTIONS = st.builds(
 ROOTS = st.sampled_from(["", "team/", "team/lake/", "teams/"])
 # What is read at any time, written down here once more.
 AT_ONCE = ("tables/a/day=2026-07-01/data.parquet", "rollups/a/x", "manifests/a/2026-07-01.json",
-           "audit/0000000001.json", "guard/ttl.json", "holds/x", "reports/x")  # fmt: skip
+           "audit/0000000001.json", "guard/ttl.json", "holds/x", "retention/x",
+           "reports/x")  # fmt: skip
 SNAPSHOTS = tuple(f"{name}/2026/07/01/a" for name in SYSTEMS)
 
 
@@ -62,7 +63,7 @@ def test_what_is_read_at_once_is_never_archived_and_nothing_small_moves(section,
 @given(section=SECTIONS, root=ROOTS)
 def test_old_versions_of_snapshots_audit_and_holds_stay(section, root):
     rules = wanted_rules(section, root)
-    kept = ("audit/0000000001.json", "holds/x")
+    kept = ("audit/0000000001.json", "holds/x", "retention/x")
     if not section.snapshots_noncurrent_days:
         kept += SNAPSHOTS
     for key in kept:

@@ -81,8 +81,9 @@ def lock(s3: dict[str, str]) -> None:
 
 @pytest.mark.slow
 def test_every_role_can_do_its_work_and_no_other(
-    run: Run, proxy: Enforcing, site: Site, s3: dict[str, str], tmp_path: Path
-):
+    run: Run, proxy: Enforcing, site: Site, s3: dict[str, str], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):  # fmt: skip
     lock(s3)
     day, name = str(site.last), "usage_analytics"
     become(run, proxy, "writer")
@@ -136,8 +137,13 @@ def test_every_role_can_do_its_work_and_no_other(
     assert "s3:PutObjectLegalHold" in {request.action for request in proxy.used}
     succeeds(run, proxy, "hold", "list")
     succeeds(run, proxy, "hold", "release", "one", "--reason", "its end")
+    monkeypatch.setenv("LAKE_RETENTION__ENABLED", "true")
+    run("retention", "plan")
+    code, _, err = run("retention", "apply", "--yes")
+    assert code in (0, 1), err
     run("review")
     assert any("/reports/review/" in request.resource for request in proxy.used)
+    assert proxy.refused == []
     succeeds(run, proxy, "drop", name, "--day", day)
     succeeds(run, proxy, "snapshots", "clean")
     succeeds(run, proxy, "snapshots", "remove", "loki", "--day", today)
@@ -155,7 +161,7 @@ def test_no_role_may_delete_the_audit_log_or_touch_another_bucket(role: str, roo
     policy = policy_of(role, PLAIN[root])
     prefix = PLAIN[root].root
     for action in ("s3:DeleteObject", "s3:DeleteObjectVersion"):
-        for key in ("audit/0000000001.json", "guard/audit.json", "holds/x.json"):
+        for key in ("audit/0000000001.json", "guard/audit.json", "holds/x", "retention/x"):
             assert not allows(policy, Request(action, f"arn:aws:s3:::{NAME}/{prefix}{key}"))
     elsewhere = f"arn:aws:s3:::{NAME}-2/{prefix}tables/a"
     assert not allows(policy, Request("s3:GetObject", elsewhere))
