@@ -38,6 +38,7 @@ TEXTS = (
     ("LGPL", r"GNU LESSER GENERAL PUBLIC LICENSE"),
     ("GPL", r"GNU GENERAL PUBLIC LICENSE"),
     ("Apache-2.0", r"Apache License,?\s+Version 2\.0|apache\.org/licenses/LICENSE-2\.0"),
+    ("CC0-1.0", r"CC0 1\.0 Universal"),
     ("Unlicense", r"This is free and unencumbered software"),
     ("PostgreSQL", r"PostgreSQL"),
     ("ISC", r"Permission to use, copy, modify, and(/or)? distribute"),

@@ -26,8 +26,8 @@ def services() -> None:
     """Installs and runs local servers: mongo, prometheus, loki, s3.
 
     The servers listen on the loopback interface only. Further programs, by name: prometheus3
-    (Prometheus 3, beside Debian's 2.42), loki2, ferretdb, alertmanager, promtool3, thanos and
-    logcli.
+    (Prometheus 3, beside Debian's 2.42), loki2, ferretdb, alertmanager, cortex, promtool3, thanos
+    and logcli.
 
     loki is the Loki on PATH (2.2 or newer), else an installed Loki 2.2.1. loki2 is always
     Loki 2.2.1: restore, replay and rehearse use it for data from Loki 2.2. Newer versions of
@@ -71,7 +71,7 @@ def list_(as_json: bool) -> None:
 def install(name: tuple[str, ...], as_json: bool) -> None:
     """Installs missing programs.
 
-    Default: those of the four servers. prometheus3, loki2, thanos, ferretdb and logcli take
+    Default: those of the four servers. prometheus3, loki2, thanos, cortex, ferretdb and logcli take
     some minutes each and are installed only when named. loki is skipped if a Loki is on PATH;
     loki2 installs Loki 2.2.1 beside it.
 

@@ -22,7 +22,7 @@ from lake.servers.cache import is_complete
 SERVER_NAMES = ("mongo", "prometheus", "loki", "s3")
 PROGRAM_NAMES = (*SERVER_NAMES, "promtool")
 # Only on request: what some tests and benchmarks need beyond the stack itself.
-EXTRA_SERVERS = ("prometheus3", "loki2", "ferretdb", "alertmanager")
+EXTRA_SERVERS = ("prometheus3", "loki2", "ferretdb", "alertmanager", "cortex")
 EXTRA_PROGRAMS = (*EXTRA_SERVERS, "promtool3", "thanos", "logcli")
 # Server → Debian's package, and the version of Debian 12.
 DEBIAN_PACKAGES = {
@@ -39,6 +39,10 @@ _PINS = {
         r"\bgithub\.com/prometheus/prometheus v(\S+)",
     ),
     "ferretdb": ("deploy/tools/ferretdb/go.mod", r"\bgithub\.com/FerretDB/FerretDB v(\S+)"),
+    "cortex": (
+        "deploy/tools/cortex/go.mod",
+        r"\bgithub\.com/cortexproject/cortex v(\S+)",
+    ),
     "thanos": ("deploy/tools/thanos/go.mod", r"\bgithub\.com/thanos-io/thanos v(\S+)"),
 }
 # Releases that a Go module's version does not name.
@@ -129,6 +133,7 @@ _PROGRAMS = {
         _Program("alertmanager", (0, 25), (1,), _said("--version")),
         _Program("prometheus-alertmanager", (0, 25), (1,), _said("--version"), "usr/bin"),
     ),
+    "cortex": (_Program("cortex", (1, 20), (2,), _said("-version"), "bin"),),
     "thanos": (_Program("thanos", (0, 40), (1,), _said("--version"), "bin"),),
     "logcli": (_Program("logcli", (2, 2), (4,), _said("--version"), "bin"),),
 }

@@ -62,6 +62,12 @@ GO_MODULES = {
         seconds_on_one_core=450,
     ),
     "ferretdb": GoModule((".",), "main.version", tags="", seconds_on_one_core=120),
+    "cortex": GoModule(
+        ("github.com/cortexproject/cortex/cmd/cortex",),
+        "main.Version",
+        tags="netgo,slicelabels",
+        seconds_on_one_core=700,
+    ),
     "thanos": GoModule(
         ("github.com/thanos-io/thanos/cmd/thanos",),
         "github.com/prometheus/common/version.Version",

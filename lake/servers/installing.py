@@ -46,6 +46,7 @@ def how_installed(name: str) -> str:
         "prometheus3": "Prometheus {}, built with Go into the cache, about 4 minutes on 2 cores",
         "promtool3": "it with prometheus3 {}, built with Go into the cache",
         "ferretdb": "FerretDB {}, built with Go into the cache, about 1 minute on 2 cores",
+        "cortex": "Cortex {}, built with Go into the cache, about 6 minutes on 2 cores",
         "thanos": "Thanos {}, built with Go into the cache, about 6 minutes on 2 cores",
         "logcli": "logcli {}, built with Go into the cache, about 4 minutes on 2 cores",
     }[name].format(pinned_version(name))

@@ -31,6 +31,7 @@ TITLES = {
     "prometheus": "Prometheus",
     "prometheus3": "Prometheus",
     "alertmanager": "Alertmanager",
+    "cortex": "Cortex",
     "thanos": "Thanos",
     "ferretdb": "FerretDB",
 }

@@ -69,6 +69,8 @@ def test_path_goes_before_environment_and_cache(places: Path) -> None:
         ("alertmanager", "prometheus-alertmanager", "alertmanager, version 0.25.0+ds", True),
         ("alertmanager", "alertmanager", "alertmanager, version 0.21.0", False),
         ("promtool", "promtool", "promtool, version 2.53.1", True),
+        ("cortex", "cortex", "Cortex, version 1.21.1 (branch: , revision: unknown)", True),
+        ("cortex", "cortex", "Cortex, version  (branch: , revision: unknown)", False),
         ("thanos", "thanos", "thanos, version 0.42.4 (branch: , revision: unknown)", True),
         ("loki", "loki", "loki, version 3.7.8 (branch: , revision: unknown)", True),
         ("loki", "loki", "loki, version 3.7.9-main (branch: main, revision: 65e30f8)", True),

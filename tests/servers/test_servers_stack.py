@@ -312,7 +312,7 @@ def test_an_unknown_name_names_the_servers() -> None:
         start(["mongo", "grafana"])
     assert (
         raised.value.parts["expected"]
-        == "mongo, prometheus, loki, s3, prometheus3, loki2, ferretdb, alertmanager"
+        == "mongo, prometheus, loki, s3, prometheus3, loki2, ferretdb, alertmanager, cortex"
     )
 
 
