@@ -64,6 +64,7 @@ def cost(
     \b
     Changes for --what-if (KIND: tables, rollups, snapshots):
       retention=configured     the times and rules of [retention] where it is not enabled
+      bucket=configured        the storage classes of [bucket] where it is not configured
       retention.KIND=1y        age at which objects are deleted (d, w, m, y, forever)
       class.KIND=GLACIER_IR    storage class
       after.KIND=30d           age at which objects move to that class

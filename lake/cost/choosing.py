@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lake.config.settings import Settings
-from lake.cost.policy import Policy, of_settings
+from lake.cost.policy import Policy, of_settings, with_classes
 from lake.cost.prices import Prices, read_prices
 from lake.store import Store
 
@@ -39,5 +39,10 @@ def _as_if(why: str) -> str:
 
 
 def policy_of(settings: Settings) -> Policy:
-    """The policy that deletes: that of `[retention]` where it is enabled."""
-    return of_settings(settings) if settings.retention.enabled else Policy()
+    """What deletes and moves: `[retention]` where it is enabled, `[bucket]` where it is configured
+    for a bucket.
+    """
+    policy = of_settings(settings) if settings.retention.enabled else Policy()
+    if settings.lake.root.startswith("s3://") and "bucket" in settings.model_fields_set:
+        return with_classes(policy, settings.bucket)
+    return policy

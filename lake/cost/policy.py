@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 from lake.base.errors import UsageError
+from lake.config.bucket import BucketSection
 from lake.config.retention import FOREVER, SnapshotRules
 from lake.config.settings import Settings
 from lake.cost.prices import STANDARD, Region
@@ -79,6 +80,15 @@ class Policy:
             "rules": {system: rules.model_dump() for system, rules in self.rules.items()},
         }
 
+    def moved(self) -> str:
+        """For people."""
+        texts = [
+            f"{name} to {self.classes[kind]} after {self.after_days.get(kind, 0)} days"
+            for name, kind in _PLURALS.items()
+            if self.classes.get(kind, STANDARD) != STANDARD
+        ]
+        return "; ".join(texts) if texts else "nothing moves"
+
     def kept(self) -> str:
         """For people."""
         texts = [
@@ -125,10 +135,26 @@ def of_settings(settings: Settings) -> Policy:
     )
 
 
+def with_classes(policy: Policy, bucket: BucketSection) -> Policy:
+    """With the classes that `lake bucket apply` sets rules for."""
+    wanted: dict[Kind, tuple[str, int]] = {
+        "table": (bucket.tables_class, bucket.tables_after_days),
+        "rollup": (bucket.tables_class, bucket.tables_after_days),
+        "snapshot": (bucket.snapshots_class, bucket.snapshots_after_days),
+    }
+    moved = {kind: rule for kind, rule in wanted.items() if rule[0] != STANDARD}
+    return replace(
+        policy,
+        classes={kind: storage_class for kind, (storage_class, _) in moved.items()},
+        after_days={kind: days for kind, (_, days) in moved.items()},
+    )
+
+
 def changed(
     policy: Policy, changes: Iterable[str], region: Region, configured: Policy | None = None
 ) -> Policy:
-    """With each `KEY=VALUE` laid over it; `configured` is what `retention=configured` means.
+    """With each `KEY=VALUE` laid over it; `configured` is what `retention=configured` and
+    `bucket=configured` mean.
 
     Raises UsageError naming what is valid.
     """
@@ -136,6 +162,10 @@ def changed(
         key, equals, value = change.partition("=")
         if not equals:
             raise _wrong(change, "KEY=VALUE")
+        if (key.strip(), value.strip()) == ("bucket", "configured"):
+            own = configured or Policy()
+            policy = replace(policy, classes=own.classes, after_days=own.after_days)
+            continue
         if (key.strip(), value.strip()) == ("retention", "configured"):
             own = configured or Policy()
             policy = replace(
@@ -163,7 +193,7 @@ def _with(policy: Policy, key: str, value: str, region: Region) -> Policy:
     }
     if key not in numbers:
         kinds = ", ".join(f"{what}.KIND" for what in ("retention", "class", "after"))
-        others = f"retention=configured, {', '.join(numbers)}"
+        others = f"retention=configured, bucket=configured, {', '.join(numbers)}"
         raise _wrong(key, f"one of {kinds}, {others}; KIND: {', '.join(_PLURALS)}")
     member, most = numbers[key]
     number = _number(key, value, most)

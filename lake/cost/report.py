@@ -14,7 +14,7 @@ from lake.base.day import Day
 from lake.config.settings import Settings
 from lake.cost.forecast import Month, forecast, month_now
 from lake.cost.growth import Growth, daily, growth_of
-from lake.cost.policy import Policy, changed, of_settings
+from lake.cost.policy import Policy, changed, of_settings, with_classes
 from lake.cost.prices import Prices
 from lake.cost.requests import Operation, operations
 from lake.cost.usage import Amount, Cell, Usage, read_usage
@@ -102,7 +102,8 @@ def make_report(
 ) -> Report:
     """Raises what the store raises, and UsageError: a class without a price, a wrong change."""
     usage = read_usage(settings, store, now)
-    wanted = changed(policy, changes, prices.region, of_settings(settings))
+    configured = with_classes(of_settings(settings), settings.bucket)
+    wanted = changed(policy, changes, prices.region, configured)
     current = {cell: amount for cell, amount in usage.cells.items() if cell.current}
     everything = month_now(usage, prices.region)
     alone = month_now(replace(usage, cells=current), prices.region)
@@ -171,8 +172,9 @@ def _assumptions(report: Report) -> list[str]:
         f"Policy: {policy.kept()}. Holds are not taken into account.",
         "Each day adds what the last 30 closed days added: of a dataset the mean of its exported "
         "days, of snapshots and other objects the sum by the number of days.",
-        "New objects are written to STANDARD. What is in another class stays there. Objects below "
-        "128 KiB do not move.",
+        f"New objects are written to STANDARD: {policy.moved()}. What is in another class stays "
+        "there. Objects below 128 KiB do not move. INTELLIGENT_TIERING is priced at its frequent "
+        "tier.",
         "What is deleted before its class's minimum duration is billed until then. Where a class "
         "has a minimum size, smaller objects are billed as that.",
         "Noncurrent versions stay as many as now.",

@@ -15,9 +15,10 @@ from support.ledger_days import ago, lake
 
 from lake.base.errors import ConfigError, UsageError
 from lake.config.retention import SnapshotRules
+from lake.config.settings import load
 from lake.cost.choosing import policy_of
 from lake.cost.forecast import forecast, month_now
-from lake.cost.policy import Policy, changed, duration_days, of_settings
+from lake.cost.policy import Policy, changed, duration_days, of_settings, with_classes
 from lake.cost.prices import Region, read_prices
 from lake.cost.usage import Amount, Cell, Usage
 
@@ -410,6 +411,24 @@ def test_changes():
     assert (policy.queries_per_day, policy.query_days, policy.noncurrent) == (7, 30, 0)
     assert duration_days("6m") == 180
     json.dumps(policy.to_json())
+
+
+def test_the_classes_of_the_bucket(tmp_path):
+    more = '[bucket]\ntables_class = "STANDARD"\nsnapshots_after_days = 40\n'
+    file, settings, _ = lake(tmp_path, ago(3), more)
+    assert policy_of(settings).moved() == "nothing moves"  # a directory
+    file.write_text(file.read_text().replace('root = "lake"', 'root = "s3://a-bucket/x"'))
+    policy = policy_of(load(str(file), {}))
+    assert policy.moved() == "snapshots to STANDARD_IA after 40 days"
+    file.write_text(file.read_text().replace(more, ""))
+    settings = load(str(file), {})
+    assert policy_of(settings).moved() == "nothing moves"
+    defaults = with_classes(Policy(), settings.bucket)
+    wanted = changed(Policy(), ["bucket=configured"], REGION, defaults)
+    assert wanted.classes == {
+        "table": "INTELLIGENT_TIERING", "rollup": "INTELLIGENT_TIERING", "snapshot": "STANDARD_IA",
+    }  # fmt: skip
+    assert set(wanted.after_days.values()) == {30}
 
 
 RETENTION = """
