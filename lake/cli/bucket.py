@@ -71,7 +71,7 @@ def plan(as_json: bool, config: str | None) -> None:
 @json_option
 @config_option
 def apply(yes: bool, as_json: bool, config: str | None) -> None:
-    """Creates the bucket and sets what `lake bucket plan` shows as differing.
+    """Creates the bucket, and sets what `plan` shows as differing.
 
     Shows the plan, asks before changes that can't be undone (versioning, Object Lock), and writes
     two entries to the audit log, before the first change and after the last. Does nothing where
@@ -110,7 +110,7 @@ def apply(yes: bool, as_json: bool, config: str | None) -> None:
 @json_option
 @config_option
 def policy(role: str, as_json: bool, config: str | None) -> None:  # noqa: ARG001  it is JSON anyway
-    """Prints the IAM policy of a role, for this bucket, prefix and KMS key.
+    """Prints a role's IAM policy for this bucket, prefix and key.
 
     \b
     writer     exports, re-counts, rollups, snapshots, the guard of expiry, Dagster

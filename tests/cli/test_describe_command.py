@@ -47,6 +47,8 @@ def test_json(lake: HandMadeLake, run) -> None:
         "rows": 4,
         "without_column": {"gone.*": 4},
         "others": {"paths": 3, "values": 1_200},
+        "rules": [],
+        "other_rules": [],
     }
     assert {column.pop("column"): column for column in described["columns"]} == {
         "status": {
@@ -97,7 +99,7 @@ def test_an_empty_lake(tmp_path: Path, run) -> None:
     (described,) = json.loads(run("describe", "--json", "--config", str(lake.config))[1])
     assert described == {
         "dataset": "events", "from": None, "to": None, "days": 0, "rows": 0, "columns": [],
-        "without_column": {}, "others": {},
+        "without_column": {}, "others": {}, "rules": [], "other_rules": [],
     }  # fmt: skip
 
 

@@ -13,8 +13,8 @@ import duckdb
 import pyarrow as pa
 import pytest
 from bson import Decimal128, Int64, ObjectId, json_util
+from support.mongo_tables import stream
 from support.strategies import DAY_START_MS, date, decimal, document, integer, string
-from test_mongo_round_trip import stream
 
 MIDNIGHT = dt.datetime(2026, 7, 1, tzinfo=dt.UTC)
 OBJECT_ID = ObjectId("0123456789abcdef01234567")

@@ -10,15 +10,17 @@ import pytest
 from bson.datetime_ms import DatetimeMS
 from bson.errors import InvalidBSON
 from pymongo import errors
+from support.mongo_tables import dataset
 from support.rewriting_proxy import rewriting
-from test_mongo_days import DAY, dataset
 
+from lake.base.day import Day
 from lake.base.errors import BadData, ConfigError, LakeError, Refused, TransientError
 from lake.systems.mongo.config import MongoSource
 from lake.systems.mongo.reading import MongoReader
 from lake.systems.mongo.reading.connection import connect, explained
 
 SECTION = MongoSource(uri="mongodb://user:wordpass@db.example:27017", database="miyou")
+DAY = Day.parse("2026-07-01")
 
 
 @pytest.mark.parametrize(

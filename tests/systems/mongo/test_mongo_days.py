@@ -14,6 +14,7 @@ import pytest
 from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection
 from support.bson_values import plain
+from support.mongo_tables import dataset
 
 from lake.base.day import Day
 from lake.base.errors import LakeError, Missing, Refused, TransientError
@@ -39,10 +40,6 @@ def reader(mongo_uri: str, mongo_database: str) -> Iterator[MongoReader]:
     reader = MongoReader(MongoSource(uri=mongo_uri, database=mongo_database, timeout_s=20))
     yield reader
     reader.close()
-
-
-def dataset(**fields: str) -> MongoDataset:
-    return MongoDataset(name="events", source="mongo", **{"collection": "events", **fields})
 
 
 class Taken:

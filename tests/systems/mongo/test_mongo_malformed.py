@@ -13,8 +13,8 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.bson_values import plain
+from support.mongo_tables import stream
 from support.strategies import date, document, integer, odd_days
-from test_mongo_round_trip import stream
 
 from lake.systems.mongo.reading.elements import MalformedError
 from lake.systems.mongo.reading.locate import locate

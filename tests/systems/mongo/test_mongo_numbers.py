@@ -24,7 +24,7 @@ from bson import Decimal128, Int64
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.bson_values import plain
-from test_mongo_round_trip import stream
+from support.mongo_tables import stream
 
 from lake.base.day import Day
 from lake.systems.mongo.config import MongoDataset, MongoSource

@@ -6,7 +6,6 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from support.bson_values import plain
+from support.mongo_tables import stream
 from support.strategies import (
     DAY_START_MS,
     Value,
@@ -27,38 +27,8 @@ from support.strategies import (
 )
 
 from lake.partition.parquet import write_parquet
-from lake.partition.table import TableStream
 from lake.systems.mongo.reading import schema
-from lake.systems.mongo.reading.columns import Builder
-from lake.systems.mongo.reading.layout import dictionary_columns, encodings
 from lake.systems.mongo.reading.rebuild import rebuild
-from lake.systems.mongo.reading.schema import Learner
-
-
-def stream(documents: list[bytes], time_field: str = "timestamp") -> TableStream:
-    half = len(documents) // 2
-    pieces = [part for part in (documents[:half], documents[half:]) if part]
-    batches = [(b"".join(p), [sum(map(len, p[:i])) for i in range(len(p))]) for p in pieces]
-    learner = Learner(time_field)
-    for data, starts in batches:
-        learner.learn(data, starts)
-    columns = learner.columns()
-    builder = Builder(learner.paths, columns)
-    details: dict[str, Any] = {}
-
-    def built() -> Iterator[pa.RecordBatch]:
-        for data, starts in batches:
-            yield builder.batch(data, starts)
-        details["left_out"] = builder.tally.left_out.counts(builder.paths).paths
-
-    return TableStream(
-        schema=builder.schema,
-        batches=built(),
-        encodings=encodings(columns),
-        dictionary=dictionary_columns(columns),
-        details=details,
-    )
-
 
 NESTED: Value = (0x04, array([(0x03, document([(b"a", integer(1))]))]))
 
