@@ -15,9 +15,9 @@ from lake.base.errors import PermanentError, UsageError
 from lake.config.settings import Settings
 from lake.process.scratch import scratch_directory
 from lake.query import Lake
+from lake.query.connection import httpfs_path, load_httpfs, macro_statements
 from lake.query.kinds import quoted_text
 from lake.query.s3 import addressing, authority_statements, with_endpoint
-from lake.query.session import httpfs_path, load_httpfs, macro_statements
 
 
 def write_catalog(lake: Lake, file: Path) -> None:

@@ -8,21 +8,14 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import cache
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from lake.base.day import Day
-from lake.base.errors import Missing
-from lake.base.resources import resource_path
 from lake.config.settings import Settings
 from lake.kept import read_retired
 from lake.partition.layout import (
@@ -34,9 +27,9 @@ from lake.partition.layout import (
 from lake.partition.ledger import read_manifest
 from lake.partition.manifest import Manifest
 from lake.query import notes
+from lake.query.connection import connect_duckdb, load_httpfs, macro_statements
 from lake.query.failures import Hint, explained
 from lake.query.hourly import hourly_table, hourly_views
-from lake.query.kinds import quoted_text
 from lake.query.levels import level_places, with_level
 from lake.query.manifests import CONNECTIONS, Manifests
 from lake.query.question import Question, Range, Reads, understand
@@ -50,7 +43,6 @@ _FETCH_ROWS = 2048
 # A window function over a whole range: DuckDB would take most of the machine's memory for it.
 _SORTS_THE_RANGE = re.compile(r"\bcounter_increase\b", re.IGNORECASE)
 _SORT_MEMORY = "1 GB"  # beyond it is spilled; the process takes up to twice as much
-_SPILL = "lake-query-"  # and the process: a directory in TMPDIR
 
 
 @dataclass(frozen=True)
@@ -339,72 +331,7 @@ class Lake:
         return f"{self.settings.lake.root.rstrip('/')}/{key}"
 
 
-def connect_duckdb() -> duckdb.DuckDBPyConnection:
-    """In memory; nothing is downloaded, and nothing read from the user's DuckDB directory."""
-    temporary = Path(tempfile.gettempdir())
-    _remove_abandoned(temporary)
-    spill = temporary / f"{_SPILL}{os.getpid()}"  # made when it is needed
-    connection = duckdb.connect(
-        config={
-            "allow_persistent_secrets": False,
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "temp_directory": str(spill),
-        }
-    )
-    connection.execute("SET TimeZone = 'UTC'")
-    return connection
-
-
 def _why_empty(table: Table) -> str:
     if table.rolled_up and table.unrolled:
         return f"{table.dataset} has no current rollup: `lake rollup {table.rolled_up}` makes them"
     return f"{table.dataset} has no day in the lake yet"
-
-
-@cache
-def _remove_abandoned(parent: Path) -> None:
-    """Removes spill directories of this user whose processes have ended."""
-    for folder in parent.glob(f"{_SPILL}*"):
-        process = folder.name.removeprefix(_SPILL)
-        try:
-            mine = folder.lstat().st_uid == os.getuid() and not folder.is_symlink()
-        except FileNotFoundError:
-            continue  # another process removes them, too
-        if process.isdecimal() and mine and not _is_running(int(process)):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def load_httpfs(connection: duckdb.DuckDBPyConnection) -> None:
-    """Loads the extension from its wheel. Raises Missing."""
-    path = httpfs_path()
-    if not path.is_file():
-        raise Missing(
-            "DuckDB's httpfs extension is not there",
-            where=path,
-            expected=f"duckdb-extension-httpfs of DuckDB's version, {duckdb.__version__}",
-            remedy="install monitoring-lake again: its requirements name both",
-        )
-    connection.execute(f"LOAD {quoted_text(str(path))}")
-
-
-def httpfs_path() -> Path:
-    """Where the wheel has the extension for this DuckDB."""
-    package = Path(str(files("duckdb_extension_httpfs")))
-    return package / "extensions" / f"v{duckdb.__version__}" / "httpfs.duckdb_extension"
-
-
-def macro_statements() -> list[str]:
-    """The CREATE statements of sql/macros."""
-    folder = resource_path("sql/macros")
-    return [path.read_text("utf-8") for path in sorted(folder.glob("*.sql"))]

@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 
 from lake.base.errors import BadData
 from lake.partition.manifest import Manifest
+from lake.query.connection import connect_duckdb, macro_statements
 from lake.query.kinds import quoted_name, quoted_text
-from lake.query.session import connect_duckdb, macro_statements
 from lake.rollup.making import Made, written
 from lake.rollup.sql import Column, SqlRollup
 from lake.systems.rollup import ROWS, Layout

@@ -26,8 +26,8 @@ from lake.partition.content import fetch
 from lake.partition.manifest import Manifest
 from lake.partition.rollups import RollupManifest
 from lake.process.scratch import explained_full_disk, scratch_directory
+from lake.query.connection import connect_duckdb, macro_statements
 from lake.query.kinds import quoted_name, quoted_text
-from lake.query.session import connect_duckdb, macro_statements
 from lake.rollup.definition import AnyRollup
 from lake.rollup.executing import RESULT, define_rows, run
 from lake.rollup.sql import SqlRollup

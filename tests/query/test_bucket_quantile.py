@@ -10,7 +10,7 @@ import duckdb
 import pytest
 import requests
 
-from lake.query.session import macro_statements
+from lake.query.connection import macro_statements
 from lake.servers import start
 
 Buckets = Sequence[tuple[str, float]]

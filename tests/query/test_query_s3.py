@@ -18,8 +18,8 @@ from lake.base.errors import Missing, PermanentError, Refused, TransientError, U
 from lake.catalog import opening_script, opening_statements, write_catalog
 from lake.config.settings import S3Section
 from lake.query import connect
+from lake.query.connection import load_httpfs
 from lake.query.s3 import secret_statement
-from lake.query.session import load_httpfs
 
 _SECTION = '[s3]\nendpoint_url = "{0}"\nregion = "{1}"\n'
 _DAY = re.compile(r"day=(\d{4}-\d\d-\d\d)")

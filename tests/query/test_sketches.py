@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lake.query.session import macro_statements
+from lake.query.connection import macro_statements
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 VALUES = st.lists(st.one_of(FINITE, st.sampled_from([0.0, -0.0, 1.0, math.inf, -math.inf])))

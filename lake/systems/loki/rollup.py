@@ -143,8 +143,8 @@ class StreamsRolling:
         self._held = *groups[whole], labels.slice(whole)
 
     def _grouped(self, batch: pa.RecordBatch) -> list[tuple[Any, ...]]:
+        from lake.query.connection import connect_duckdb, macro_statements  # noqa: PLC0415
         from lake.query.levels import level_expression  # noqa: PLC0415
-        from lake.query.session import connect_duckdb, macro_statements  # noqa: PLC0415
 
         if self._connection is None:
             self._connection = connect_duckdb()

@@ -1,0 +1,87 @@
+"""Connections to DuckDB: what every session of this package begins with.
+
+Belongs here: opening one, extensions, the statements of the macros, spill directories. Does not:
+the lake's tables (session).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+import duckdb
+
+from lake.base.errors import Missing
+from lake.base.resources import resource_path
+from lake.query.kinds import quoted_text
+
+_SPILL = "lake-query-"  # and the process: a directory in TMPDIR
+
+
+def connect_duckdb() -> duckdb.DuckDBPyConnection:
+    """In memory; nothing is downloaded, and nothing read from the user's DuckDB directory."""
+    temporary = Path(tempfile.gettempdir())
+    _remove_abandoned(temporary)
+    spill = temporary / f"{_SPILL}{os.getpid()}"  # made when it is needed
+    connection = duckdb.connect(
+        config={
+            "allow_persistent_secrets": False,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "temp_directory": str(spill),
+        }
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+@cache
+def _remove_abandoned(parent: Path) -> None:
+    """Removes spill directories of this user whose processes have ended."""
+    for folder in parent.glob(f"{_SPILL}*"):
+        process = folder.name.removeprefix(_SPILL)
+        try:
+            mine = folder.lstat().st_uid == os.getuid() and not folder.is_symlink()
+        except FileNotFoundError:
+            continue  # another process removes them, too
+        if process.isdecimal() and mine and not _is_running(int(process)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def load_httpfs(connection: duckdb.DuckDBPyConnection) -> None:
+    """Loads the extension from its wheel. Raises Missing."""
+    path = httpfs_path()
+    if not path.is_file():
+        raise Missing(
+            "DuckDB's httpfs extension is not there",
+            where=path,
+            expected=f"duckdb-extension-httpfs of DuckDB's version, {duckdb.__version__}",
+            remedy="install monitoring-lake again: its requirements name both",
+        )
+    connection.execute(f"LOAD {quoted_text(str(path))}")
+
+
+def httpfs_path() -> Path:
+    """Where the wheel has the extension for this DuckDB."""
+    package = Path(str(files("duckdb_extension_httpfs")))
+    return package / "extensions" / f"v{duckdb.__version__}" / "httpfs.duckdb_extension"
+
+
+def macro_statements() -> list[str]:
+    """The CREATE statements of sql/macros."""
+    folder = resource_path("sql/macros")
+    return [path.read_text("utf-8") for path in sorted(folder.glob("*.sql"))]
