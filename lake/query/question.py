@@ -19,6 +19,7 @@ import duckdb
 
 from lake.base.day import Day
 from lake.query.hourly import hourly
+from lake.query.kinds import quoted_text
 
 _REST = "_rest"
 _BETWEEN = "_between"
@@ -121,7 +122,8 @@ def understand(
 
 
 def _parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
-    row = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
+    # No parameters: the first makes DuckDB import pandas.
+    row = connection.execute(f"SELECT json_serialize_sql({quoted_text(sql)})").fetchone()
     parsed: dict[str, Any] = json.loads(row[0]) if row else {"error": True}
     return parsed
 
@@ -151,8 +153,8 @@ class _Constants:
         ]
         try:
             cursor = self._connection.cursor()
-            text = [json.dumps(question)]
-            (sql,) = cursor.execute("SELECT json_deserialize_sql(?::JSON)", text).fetchone() or ()
+            text = quoted_text(json.dumps(question))
+            (sql,) = cursor.execute(f"SELECT json_deserialize_sql({text}::JSON)").fetchone() or ()
             values = {name: self._params[name] for name in names}
             (value,) = cursor.execute(sql, values or None).fetchone() or ()
         except (duckdb.Error, ValueError) as error:

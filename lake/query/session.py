@@ -184,8 +184,9 @@ class Lake:
         mentioned = self._undefined.union(self._shapes).intersection(
             (*self.mentioned(query), *question.datasets)
         )
-        # A statement that names no table may ask for their list.
-        self._define(mentioned if mentioned or self._shapes else self._listed, question)
+        # What is not understood and names no table may ask for their list.
+        known = bool(mentioned or self._shapes or question.understood)
+        self._define(mentioned if known else self._listed, question)
         self._bound_memory(query)
         where = self.settings.lake.root
         with explained(where, self._hint()):
