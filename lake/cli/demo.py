@@ -40,12 +40,25 @@ _INTERRUPTED = 130
     metavar="N",
     help="Number of UTC days, ending yesterday (default: those in DIR, else 92).",
 )
+@click.option(
+    "--scale",
+    type=click.IntRange(1, 200),
+    metavar="N",
+    help="N times the traffic (default: that in DIR, else 1).",
+)
 @click.option("--fresh", is_flag=True, help="Discards what DIR holds and starts over.")
 @click.option(
     "--serve", is_flag=True, help="Keeps the servers and Dagster's UI running until Ctrl-C."
 )
 @json_option
-def demo(directory: Path, days: int | None, fresh: bool, serve: bool, as_json: bool) -> None:
+def demo(
+    directory: Path,
+    days: int | None,
+    scale: int | None,
+    fresh: bool,
+    serve: bool,
+    as_json: bool,
+) -> None:
     """Exports and queries generated data on real local servers.
 
     Starts Prometheus, Loki, a MongoDB server and an S3 server, loads a quarter of data, exports
@@ -80,6 +93,7 @@ def demo(directory: Path, days: int | None, fresh: bool, serve: bool, as_json: b
     report = run_demo(
         place,
         days,
+        scale,
         fresh=fresh,
         reporter=Reporter(),
         serve=keep_up if serve else None,

@@ -27,7 +27,7 @@ MEMORY, DOCUMENT, PROMPT, LLM, TTS = STAGES = (
     "LLM_COMPLETION",
     "TTS_SYNTHESIS",
 )
-_USERS = 240
+_USERS = 240  # at scale 1
 _TURNS = (1, 2, 3, 4, 5, 6, 8)
 _TURN_WEIGHTS = (16, 22, 22, 16, 11, 8, 5)
 _TTS_SLOWER = 1.55  # since the deploy
@@ -162,19 +162,20 @@ def _sessions(rng: random.Random, scenario: Scenario, day: Day) -> Iterator[_Ses
     weights = hour_weights(day)
     for _ in range(max(1, round(rng.gauss(expected, math.sqrt(expected) * 0.6)))):
         hour = rng.choices(range(24), cum_weights=weights)[0]
-        yield _session(rng, day.start_ms + hour * HOUR_MS + rng.randrange(HOUR_MS))
+        started_ms = day.start_ms + hour * HOUR_MS + rng.randrange(HOUR_MS)
+        yield _session(rng, scenario, started_ms)
     if day == scenario.outage_day:
         # People who get no answer call again.
         outage = scenario.outage
         spans = ((outage.start_ms, outage.down_ms), (outage.up_ms, outage.end_ms))
         for calls, (start, end) in zip(_CALLS_IN_OUTAGE, spans, strict=True):
-            for _ in range(calls):
-                yield _session(rng, rng.randrange(start, end))
+            for _ in range(calls * scenario.scale):
+                yield _session(rng, scenario, rng.randrange(start, end))
 
 
-def _session(rng: random.Random, started_ms: int) -> _Session:
+def _session(rng: random.Random, scenario: Scenario, started_ms: int) -> _Session:
     # Few users call often: the square favours the low numbers.
-    user = int(_USERS * rng.random() ** 2)
+    user = int(_USERS * scenario.scale * rng.random() ** 2)
     return _Session(
         session_id=_uuid(rng),
         user_id=f"user-{user:04d}",

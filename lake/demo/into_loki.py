@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from lake.base.day import Day
@@ -20,6 +20,7 @@ from lake.demo.settled import wait_until
 from lake.http.client import Http
 from lake.systems.loki.config import LokiSource
 
+_PUSH_LINES = 10_000
 _HEADERS = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
 
 
@@ -34,12 +35,13 @@ def load_lines(url: str, scenario: Scenario, step: Callable[[], None]) -> int:
     total = pushed = 0
     for day in scenario.each_day():
         streams = lines_of(scenario, day, requests_of(scenario, day))
-        http.request(
-            "POST",
-            "/loki/api/v1/push",
-            data=_push_request(streams, metadata=metadata),
-            headers=_HEADERS,
-        )
+        for part in _parts(streams):
+            http.request(
+                "POST",
+                "/loki/api/v1/push",
+                data=_push_request(part, metadata=metadata),
+                headers=_HEADERS,
+            )
         # Chunks of one day each: a query of a day then decodes no other one's lines.
         http.request("POST", "/flush")
         pushed = sum(len(lines) for lines in streams.values())
@@ -58,6 +60,17 @@ def _takes_metadata(http: Http) -> bool:
     except Refused:
         return False
     return not version.startswith(("0", "1", "2", "v2"))
+
+
+def _parts(streams: Mapping[Stream, Sequence[Line]]) -> Iterator[dict[Stream, Sequence[Line]]]:
+    """Each with at most _PUSH_LINES lines of a stream, in order of time."""
+    longest = max(map(len, streams.values()), default=0)
+    for start in range(0, longest, _PUSH_LINES):
+        yield {
+            stream: part
+            for stream, lines in streams.items()
+            if (part := lines[start : start + _PUSH_LINES])
+        }
 
 
 def _push_request(streams: Mapping[Stream, Sequence[Line]], *, metadata: bool) -> bytes:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 
-from lake.base.day import Day
 from lake.demo.into_loki import load_lines
 from lake.demo.into_mongo import load_documents
 from lake.demo.into_prometheus import load_samples
@@ -43,18 +42,16 @@ class _Stopped(Exception):
 
 def load(
     endpoints: Mapping[str, Mapping[str, str]],
-    first: Day,
-    days: int,
+    scenario: Scenario,
     progress: Progress | None = None,
 ) -> Loaded:
-    """Writes the UTC days [first, first + days) and returns when the servers show the last of them.
+    """Writes the scenario's days and returns when the servers show the last of them.
 
     `endpoints` as `lake.servers.Stack.endpoints`; the servers hold nothing of the window
     yet. The first loader's error is raised, and the others stop after the day at hand.
     Memory is bounded by a few days of data.
     """
-    scenario = Scenario(first, days)
-    steps = _Steps(days, progress)
+    steps = _Steps(scenario.days, progress)
     mongo, prometheus, loki = (endpoints[source] for source in SOURCES)
     with ThreadPoolExecutor(max_workers=len(SOURCES)) as pool:
         documents = pool.submit(load_documents, mongo["uri"], scenario, steps.of("mongo"))

@@ -16,6 +16,7 @@ from typing import Any
 from lake.base.day import Day, day_range
 from lake.base.errors import UsageError
 from lake.demo.datasets import DATABASE, demo_datasets
+from lake.demo.scenario import Scenario
 from lake.process.scratch import scratch_directory
 
 BUCKET = "monitoring-lake-demo"
@@ -29,11 +30,19 @@ DEFAULT_DAYS = 92
 
 @dataclass(frozen=True)
 class Window:
-    """The demo's UTC days, `days` of them from `first` on, and whether the servers hold them."""
+    """The demo's UTC days, `days` of them from `first` on, with `scale` times the traffic, and
+    whether the servers hold them.
+    """
 
     first: Day
     days: int
+    scale: int
     loaded: bool
+
+    @property
+    def scenario(self) -> Scenario:
+        """What happens in it."""
+        return Scenario(self.first, self.days, scale=self.scale)
 
     @property
     def end(self) -> Day:
@@ -96,11 +105,11 @@ class Place:
         """Plots of the trends; `trends` is for the user's own SQL."""
         return self.root / "plots"
 
-    def prepare(self, days: int | None, *, fresh: bool) -> Window:
-        """Makes the directory ready for that many days up to yesterday.
+    def prepare(self, days: int | None, scale: int | None = None, *, fresh: bool) -> Window:
+        """Makes the directory ready for that many days up to yesterday, with that much traffic.
 
         Without `fresh` what is there is kept. Raises UsageError where the directory holds
-        something that is not the demo's, or another number of days than requested.
+        something that is not the demo's, or a demo of other days or traffic than requested.
         """
         mark = self._mark()
         if mark is None and self.root.exists() and any(self.root.iterdir()):
@@ -119,11 +128,22 @@ class Place:
                     found=f"{mark['days']} days from {mark['first']} on",
                     remedy="leave --days out to go on with it, or make it anew with --fresh",
                 )
-            return Window(Day.parse(mark["first"]), mark["days"], loaded=True)
+            loaded = Window(
+                Day.parse(mark["first"]), mark["days"], mark.get("scale", 1), loaded=True
+            )
+            if scale not in (None, loaded.scale):
+                raise UsageError(
+                    "the directory holds a demo of another scale",
+                    where=self.root,
+                    expected=f"--scale {scale}",
+                    found=f"--scale {loaded.scale}",
+                    remedy="leave --scale out to go on with it, or make it anew with --fresh",
+                )
+            return loaded
         self._empty()
         self.marker.write_text(json.dumps(_SIGNATURE) + "\n", "utf-8")
         length = days or DEFAULT_DAYS
-        return Window(Day.today().plus(-length), length, loaded=False)
+        return Window(Day.today().plus(-length), length, scale or 1, loaded=False)
 
     def _mark(self) -> dict[str, Any] | None:
         """The marker, if this is a directory of the demo."""
@@ -145,7 +165,12 @@ class Place:
 
     def mark_loaded(self, window: Window) -> None:
         """From now on `prepare` need not load it again."""
-        mark = {**_SIGNATURE, "first": str(window.first), "days": window.days}
+        mark = {
+            **_SIGNATURE,
+            "first": str(window.first),
+            "days": window.days,
+            "scale": window.scale,
+        }
         self.marker.write_text(json.dumps(mark) + "\n", "utf-8")
 
     def write_serving(self, first: Day, endpoints: Mapping[str, Mapping[str, str]]) -> None:

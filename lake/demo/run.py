@@ -54,6 +54,7 @@ class Report:
 def run_demo(
     place: Place,
     days: int | None,
+    scale: int | None,
     *,
     fresh: bool,
     reporter: Reporter,
@@ -64,7 +65,7 @@ def run_demo(
     Before that the lake is copied into the directory, so it answers however the servers end.
     Raises LakeError; Incomplete where the lake and its sources differ.
     """
-    window = place.prepare(days, fresh=fresh)
+    window = place.prepare(days, scale, fresh=fresh)
     place.end_serving()  # of a demo that was killed
     with reporter.step("Prometheus, Loki, a MongoDB server and an S3 server"), shown() as progress:
         stack = start(SERVER_NAMES, place.servers, progress)
@@ -112,12 +113,16 @@ def _speak_to_s3(stack: Stack, place: Place) -> None:
 
 
 def _fill(stack: Stack, place: Place, window: Window, reporter: Reporter) -> None:
-    what = f"{window.days} days of a voice-dialogue service, {window.first} … {window.end.plus(-1)}"
+    traffic = f" at {window.scale} times the traffic" if window.scale > 1 else ""
+    what = (
+        f"{window.days} days of a voice-dialogue service{traffic}, "
+        f"{window.first} … {window.end.plus(-1)}"
+    )
     if window.loaded:
         reporter.say(f"• {what}: there from before")
         return
     with reporter.step(what) as report:
-        load_servers(stack.endpoints, window.first, window.days, report)
+        load_servers(stack.endpoints, window.scenario, report)
     place.mark_loaded(window)
 
 

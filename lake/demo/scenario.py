@@ -27,7 +27,7 @@ SCRAPE_MS = SCRAPE_S * 1000
 HOUR_MS = 3_600_000
 _MINUTE_MS = 60_000
 
-# Sessions a day in the middle of the window, and how they are spread over the UTC hours.
+# Sessions a day in the middle of the window at scale 1, and how they are spread over the UTC hours.
 # The callers live in Seoul (UTC+9): their evening is 10-14 UTC, their night 16-22 UTC.
 _SESSIONS = 84.0
 _GROWTH = 0.6
@@ -69,11 +69,15 @@ class Outage:
 
 @dataclass(frozen=True)
 class Scenario:
-    """What happens in the UTC days [first, first + days). Equal scenarios, equal history."""
+    """What happens in the UTC days [first, first + days). Equal scenarios, equal history.
+
+    `scale` multiplies sessions and users.
+    """
 
     first: Day
     days: int
     seed: int = SEED
+    scale: int = 1
 
     @property
     def end(self) -> Day:
@@ -141,7 +145,7 @@ class Scenario:
         """The mean number of sessions, chance left out."""
         through = self.first.days_until(day) / max(1, self.days - 1) - 0.5
         weekend = _WEEKEND_FACTOR if is_weekend(day) else 1.0
-        return _SESSIONS * (1 + _GROWTH * through) * weekend
+        return self.scale * _SESSIONS * (1 + _GROWTH * through) * weekend
 
 
 def is_weekend(day: Day) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from lake.base.day import Day
 from lake.base.errors import UsageError
 from lake.demo.place import Place
+from lake.demo.scenario import Scenario
 
 
 @pytest.fixture
@@ -43,6 +44,15 @@ def test_another_length_is_refused_and_keeps_all(place):
     with pytest.raises(UsageError, match="another length"):
         place.prepare(4, fresh=False)
     assert (place.root / "lake").is_dir()
+
+
+def test_another_scale_is_refused_and_the_same_kept(place):
+    window = place.prepare(3, 5, fresh=False)
+    place.mark_loaded(window)
+    assert place.prepare(None, fresh=False).scale == place.prepare(3, 5, fresh=False).scale == 5
+    with pytest.raises(UsageError, match="another scale"):
+        place.prepare(None, 4, fresh=False)
+    assert place.prepare(3, 4, fresh=True).scenario == Scenario(window.first, 3, scale=4)
 
 
 def test_fresh_removes_what_is_the_demos_and_nothing_else(place):

@@ -28,8 +28,17 @@ WINDOWS = [
     Scenario(Day.parse("2026-12-31"), 2),
     Scenario(Day.parse("2026-06-29"), 3),
     Scenario(Day.parse("2026-03-01"), 9, seed=7),
+    Scenario(Day.parse("2026-03-01"), 2, scale=5),
 ]
-windows = pytest.mark.parametrize("scenario", WINDOWS, ids=lambda s: f"{s.days}-days")
+windows = pytest.mark.parametrize("scenario", WINDOWS, ids=lambda s: f"{s.days}-days-{s.scale}")
+
+
+def test_the_scale_multiplies_requests_and_users():
+    day = Day.parse("2026-07-01")
+    plain, tenfold = (requests_of(Scenario(day, 1, scale=scale), day) for scale in (1, 10))
+    assert 8 < len(tenfold) / len(plain) < 12
+    users = [len({request.user_id for request in requests}) for requests in (plain, tenfold)]
+    assert 7 < users[1] / users[0] < 13
 
 
 class Totals(NamedTuple):

@@ -56,8 +56,7 @@ def filled(loki_program: Binary) -> Iterator[Filled]:
         progress: list[tuple[str, int, int]] = []
         loaded = load(
             own.endpoints,
-            SCENARIO.first,
-            SCENARIO.days,
+            SCENARIO,
             lambda source, done, days: progress.append((source, done, days)),
         )
         yield Filled(own.endpoints, loaded, progress)
@@ -201,8 +200,7 @@ def test_when_one_loader_fails_the_others_stop(filled: Filled) -> None:
     with pytest.raises(Refused, match="no such API"):
         load(
             {**filled.endpoints, "loki": prometheus},  # which knows no push API of Loki's
-            SCENARIO.end.plus(30),
-            400,
+            Scenario(SCENARIO.end.plus(30), 400),
             lambda source, done, days: progress.append((source, done, days)),
         )
     assert len(progress) < 100

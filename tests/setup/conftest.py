@@ -10,6 +10,7 @@ from support.command_line import runner
 
 from lake.base.day import Day
 from lake.demo.load import Loaded, load
+from lake.demo.scenario import Scenario
 from lake.servers import Stack, start
 
 DAYS = 2
@@ -19,7 +20,7 @@ DAYS = 2
 def filled() -> Iterator[tuple[Stack, Loaded]]:
     """MongoDB, Prometheus and Loki with two days of the demo's history, up to yesterday."""
     with start(["mongo", "prometheus", "loki"]) as stack:
-        yield stack, load(stack.endpoints, Day.today().plus(-DAYS), DAYS)
+        yield stack, load(stack.endpoints, Scenario(Day.today().plus(-DAYS), DAYS))
 
 
 @pytest.fixture

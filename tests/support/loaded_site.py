@@ -19,6 +19,7 @@ from lake.config.settings import Settings, load
 from lake.demo.datasets import demo_datasets
 from lake.demo.into_mongo import DATABASE
 from lake.demo.load import load as load_servers
+from lake.demo.scenario import Scenario
 from lake.export import Exporter
 from lake.runs import export_many
 from lake.servers import start
@@ -70,7 +71,7 @@ def running_site(folder: Path) -> Iterator[Site]:
     end = Day.today()
     first = end.plus(-DAYS)
     with start(SYSTEMS) as stack:
-        load_servers(stack.endpoints, first, DAYS)
+        load_servers(stack.endpoints, Scenario(first, DAYS))
         config = folder / "site" / "lake.toml"
         config.parent.mkdir()
         config.write_text(_toml(stack.endpoints, first))
