@@ -20,16 +20,12 @@ from lake.base.errors import UsageError
 from lake.cli.options import DayType, config_option, json_option
 
 if TYPE_CHECKING:
-    from lake.query import Answer
+    from lake.cli.files import AnswerFile
+    from lake.query import Answer, ArrowAnswer
 
 _QUARTER = re.compile(r"(\d{4})Q([1-4])", re.IGNORECASE)
 _DEFAULT_DAYS = 92
 _OPTION = re.compile(r"-[a-z]|--[a-z][a-z-]*(=.*)?", re.DOTALL)  # or a comment of one word
-_WRITES_PARQUET = (
-    "a Parquet file is written by Python: `from lake.query import connect`, then "
-    "`connect().sql(SQL).write_parquet(FILE)`"
-)
-
 csv_option = click.option("--csv", "as_csv", is_flag=True, help="Prints CSV with a header.")
 rows_option = click.option(
     "--rows",
@@ -45,9 +41,19 @@ rows_option = click.option(
 @rows_option
 @csv_option
 @json_option
+@click.option("--parquet", metavar="FILE", help="Parquet file to write, - for standard output.")
+@click.option("--arrow", metavar="FILE", help="Arrow IPC file to write, - for standard output.")
+@click.option("--xlsx", metavar="FILE", help="Excel workbook to write, - for standard output.")
+@click.option("--force", is_flag=True, help="Overwrites an existing file.")
 @config_option
 def query(
-    sql: tuple[str, ...], rows: int | None, as_csv: bool, as_json: bool, config: str | None
+    sql: tuple[str, ...],
+    rows: int | None,
+    as_csv: bool,
+    as_json: bool,
+    force: bool,
+    config: str | None,
+    **files: str | None,
 ) -> None:
     """Runs a DuckDB SQL query on the lake.
 
@@ -69,16 +75,33 @@ def query(
     A terminal shows the first rows, a pipe or file gets all of them. JSON is a list of row
     objects: integers and decimals with all digits, times in ISO 8601 (UTC), bytes in base64,
     NaN and Infinity as strings. In CSV, NULL is an empty field and an empty string is "".
+
+    --parquet, --arrow and --xlsx write a file, which appears when it is complete. Times are UTC.
+    An Excel sheet holds 1,048,575 rows; numbers of more digits than Excel has become text.
     """
     from lake.query import connect  # noqa: PLC0415
 
-    _one_form(as_csv, as_json)
+    _one_form(as_csv, as_json, **files)
     statement = _statement(_one_argument(sql))
+    file = _answer_file(files, force=force)
     with connect(config) as lake:
-        answer = lake.ask(statement)
-        for note in answer.notes:
-            click.echo(note, err=True)
-        _write(answer, as_csv, as_json, rows)
+        if file:
+            _write_file(file, file.ask(lake, statement))
+        else:
+            answer = lake.ask(statement)
+            _echo_notes(answer)
+            _write(answer, as_csv, as_json, rows)
+
+
+def _write_file(file: AnswerFile, answer: Answer | ArrowAnswer) -> None:
+    _echo_notes(answer)
+    rows = file.write(answer)
+    click.echo(f"{rows:,} {'row' if rows == 1 else 'rows'} in {file.shown}", err=True)
+
+
+def _echo_notes(answer: Answer | ArrowAnswer) -> None:
+    for note in answer.notes:
+        click.echo(note, err=True)
 
 
 @click.command()
@@ -205,8 +228,7 @@ def _one_argument(arguments: tuple[str, ...]) -> str:
     name = option.partition("=")[0]
     raise UsageError(
         f"no such option: {name}",
-        expected="lake query [--csv | --json] SQL > FILE",
-        remedy=_WRITES_PARQUET if name == "--parquet" else "`lake query --help` lists the options",
+        remedy="`lake query --help` lists the options",
     )
 
 
@@ -227,9 +249,26 @@ def _statement(sql: str) -> str:
         ) from error
 
 
-def _one_form(as_csv: bool, as_json: bool) -> None:
-    if as_csv and as_json:
-        raise UsageError("--csv and --json exclude each other")
+def _one_form(as_csv: bool, as_json: bool, **files: str | None) -> None:
+    forms = {"csv": as_csv, "json": as_json, **files}
+    given = [f"--{name}" for name, value in forms.items() if value]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} exclude each other")
+
+
+def _answer_file(files: Mapping[str, str | None], *, force: bool) -> AnswerFile | None:
+    """The file that the options name. Raises UsageError where it can't be written."""
+    from lake.cli.files import AnswerFile  # noqa: PLC0415
+
+    for name, target in files.items():
+        if target:
+            file = AnswerFile(name, target)
+            file.require_writable(force=force)
+            return file
+    if force:
+        options = ", ".join(f"--{name}" for name in files)
+        raise UsageError("--force without a file", expected=f"one of {options}")
+    return None
 
 
 def _range(quarter: str | None, start: Day | None, end: Day | None) -> tuple[Day, Day]:

@@ -12,11 +12,12 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import chain
 from tempfile import SpooledTemporaryFile, gettempdir
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from lake.base.causes import cause
 from lake.base.errors import PermanentError
@@ -47,7 +48,7 @@ def write_csv(answer: Answer) -> None:
 
 
 def _json_pieces(answer: Answer) -> Iterator[str]:
-    names = [_quoted(name) for name in _distinct(answer.columns)]
+    names = [_quoted(name) for name in distinct_names(answer.columns)]
     before = "["
     for row in answer.rows:
         fields = (f"{name}: {as_json(value)}" for name, value in zip(names, row, strict=True))
@@ -61,6 +62,13 @@ def write_whole(pieces: Iterable[str]) -> None:
 
     A query may fail at its last row: half an answer must not look like one. Raises LakeError.
     """
+    with spooled(pieces) as whole:
+        shutil.copyfileobj(whole, sys.stdout)
+
+
+@contextmanager
+def spooled(pieces: Iterable[str]) -> Iterator[IO[str]]:
+    """All pieces as a file to read: in memory, on disk where they are long. Raises LakeError."""
     with SpooledTemporaryFile(_IN_MEMORY, "w+", encoding="utf-8", newline="") as spool:
         try:
             for piece in pieces:
@@ -73,7 +81,7 @@ def write_whole(pieces: Iterable[str]) -> None:
                 found=cause(error),
                 remedy="make room there, or set TMPDIR to another directory",
             ) from error
-        shutil.copyfileobj(spool, sys.stdout)
+        yield spool
 
 
 def as_json(value: object) -> str:
@@ -131,8 +139,8 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _distinct(names: Sequence[str]) -> list[str]:
-    """a, a, b → a, a_1, b."""
+def distinct_names(names: Sequence[str]) -> list[str]:
+    """Each name once, one that comes again with a number: a, a, b → a, a_1, b."""
     distinct: dict[str, None] = {}
     for name in names:
         free = [name, *(f"{name}_{number}" for number in range(1, len(names)))]

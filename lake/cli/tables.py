@@ -6,14 +6,17 @@ Belongs here: layout, and how many rows a terminal shows. Does not: JSON and CSV
 from __future__ import annotations
 
 import re
+import shutil
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import click
 
-from lake.cli.rows import as_text, write_whole
+from lake.cli.pager import show
+from lake.cli.rows import as_text, spooled, write_whole
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from lake.query import Answer
 
 _TERMINAL_LINES = 100  # a few screens
+_COUNTING_SECONDS = 1  # of the rows that are not shown
 _MEASURED_ROWS = 1000  # elsewhere: they decide how wide a column is
 _FOLDED = 24  # a column's text is still read when it is folded to this width
 _NUMBERS = ("INT", "DECIMAL", "DOUBLE", "FLOAT", "HUGEINT")
@@ -32,11 +36,11 @@ _GAP = "  "
 def write_table(answer: Answer, wanted: int | None = None) -> None:
     """Columns side by side where they fit, else a line a field.
 
-    A terminal shows `wanted` rows (0: all), by default as many as 100 lines hold; a pipe or
-    a file gets all rows, none of them folded. Standard error has the number of rows.
-    Raises LakeError where the query fails on the way.
+    A terminal shows `wanted` rows (0: all), by default as many as 100 lines hold, through a
+    pager where they are more than a screen; a pipe or a file gets all rows. Of all rows none is
+    folded. Standard error has the number of rows. Raises LakeError where the query fails later.
     """
-    if sys.stdout.isatty():
+    if sys.stdout.isatty() and wanted != 0:
         _write_to_terminal(answer, wanted)
     else:
         _write_all(answer)
@@ -46,7 +50,8 @@ def _write_to_terminal(answer: Answer, wanted: int | None) -> None:
     from rich.console import Console  # noqa: PLC0415
 
     most = _TERMINAL_LINES if wanted is None else wanted
-    taken = list(islice(answer.rows, most + 1) if most else answer.rows)
+    rows = iter(answer.rows)
+    taken = list(islice(rows, most + 1))
     cells = [[_cell(value) for value in row] for row in taken]
     console = Console(highlight=False)
     widths = [
@@ -56,16 +61,31 @@ def _write_to_terminal(answer: Answer, wanted: int | None) -> None:
     fits = sum(min(width, _FOLDED) + 2 for width in widths) <= console.width
     if wanted is None and not fits:
         most = max(1, _TERMINAL_LINES // (len(widths) + 1))
-    shown = cells[:most] if most else cells
-    console.print((_side_by_side if fits else _records)(answer, shown))
-    if len(shown) < len(cells):
-        click.echo(
-            f"The first {_counted(len(shown))} of more. --rows 0 shows all of them; "
-            "--csv, --json or a pipe writes them.",
-            err=True,
-        )
-    else:
+    shown = cells[:most]
+    with console.capture() as captured:
+        console.print((_side_by_side if fits else _records)(answer, shown))
+    show(captured.get().splitlines(keepends=True), console.height - 1)
+    if len(shown) == len(cells):
         click.echo(_counted(len(shown)), err=True)
+        return
+    number, all_counted = _count(rows, len(cells))
+    total = f"{number:,}" if all_counted else f"more than {number:,}"
+    click.echo(
+        f"The first {len(shown):,} of {total} rows. --rows 0 shows all of them; --csv, --json, "
+        "--parquet FILE or a pipe writes them.",
+        err=True,
+    )
+
+
+def _count(rows: Iterator[tuple[object, ...]], taken: int) -> tuple[int, bool]:
+    """The number of rows with those that follow, and whether these are all: within a second."""
+    end = time.monotonic() + _COUNTING_SECONDS
+    number = taken
+    for _ in rows:
+        number += 1
+        if not number % 1000 and time.monotonic() > end:
+            return number, False
+    return number, True
 
 
 def _write_all(answer: Answer) -> None:
@@ -84,7 +104,11 @@ def _write_all(answer: Answer) -> None:
             written += 1
             yield _line(row, widths, right)
 
-    write_whole(lines())
+    if sys.stdout.isatty():
+        with spooled(lines()) as whole:
+            show(whole, shutil.get_terminal_size().lines - 1)
+    else:
+        write_whole(lines())
     click.echo(_counted(written), err=True)
 
 

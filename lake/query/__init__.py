@@ -13,9 +13,9 @@ what the days' schemas have in common. Does not: the trends (lake.trends), the c
 from __future__ import annotations
 
 from lake.config.settings import Settings, load
-from lake.query.session import Answer, Lake
+from lake.query.session import Answer, ArrowAnswer, Lake
 
-__all__ = ["Answer", "Lake", "connect"]
+__all__ = ["Answer", "ArrowAnswer", "Lake", "connect"]
 
 
 def connect(config: str | Settings | None = None) -> Lake:

@@ -99,6 +99,8 @@ _REPORTED: dict[str, tuple[type[LakeError], str, str]] = {
 # DuckDB's own advice, which is about DuckDB's settings.
 _ADVICE = re.compile(r"\n\n(?:LINE \d|Authentication Failure|Bad Request).*", re.DOTALL)
 _REQUEST = re.compile(r" error for HTTP [A-Z]+ to '[^']*'")
+_READ_CLASSES = ("IO Error", "HTTP Error")
+_STATUS = re.compile(r"\bHTTP(?: code)? (\d{3})\b")
 _CLASS = re.compile(r"^(?:[A-Z][A-Za-z]* )+Error: ")
 _DID_YOU_MEAN = re.compile(r'\nDid you mean "([^"\n]+)[^\n]*')
 _COLUMNS = re.compile(r"\nCandidate bindings: ([^\n]+)")
@@ -139,6 +141,17 @@ def explained(where: str, hint: Hint | None = None) -> Iterator[None]:
         ) from error
     except duckdb.Error as error:
         raise _failed(error, where) from error
+
+
+def as_duckdb_error(error: OSError) -> duckdb.Error:
+    """DuckDB's error that Arrow has raised as its own: the text has its class and HTTP status."""
+    text = str(error)
+    if not text.startswith(_READ_CLASSES):
+        return duckdb.Error(text)
+    read = duckdb.IOException(text)
+    if status := _STATUS.search(text):
+        read.status_code = int(status[1])  # type: ignore[attr-defined]
+    return read
 
 
 def _failed(error: duckdb.Error, where: str) -> LakeError:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -28,7 +28,7 @@ from lake.partition.ledger import read_manifest
 from lake.partition.manifest import Manifest
 from lake.query import notes
 from lake.query.connection import connect_duckdb, load_httpfs, macro_statements
-from lake.query.failures import Hint, explained
+from lake.query.failures import Hint, as_duckdb_error, explained
 from lake.query.hourly import hourly_table, hourly_views
 from lake.query.levels import level_places, with_level
 from lake.query.manifests import CONNECTIONS, Manifests
@@ -38,8 +38,12 @@ from lake.query.statements import refuse_outward, require_one_reading
 from lake.query.tables import Table
 from lake.store import open_store
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 _WORD = re.compile(r"\w+")
 _FETCH_ROWS = 2048
+_BATCH_ROWS = 16_384
 # A window function over a whole range: DuckDB would take most of the machine's memory for it.
 _SORTS_THE_RANGE = re.compile(r"\bcounter_increase\b", re.IGNORECASE)
 _SORT_MEMORY = "1 GB"  # beyond it is spilled; the process takes up to twice as much
@@ -58,6 +62,20 @@ class Answer:
     rows: Iterable[tuple[Any, ...]]
     notes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ArrowAnswer:
+    """An answer as Arrow record batches, which can be taken once, before the next question.
+
+    `columns`, `types`, `notes` as of `Answer`. Names of the schema may come twice.
+    """
+
+    columns: tuple[str, ...]
+    types: tuple[str, ...]
+    schema: pa.Schema
+    batches: Iterator[pa.RecordBatch]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,10 +142,7 @@ class Lake:
         """The answer as it is computed, of one statement that reads; `params` as for `sql`.
         Raises LakeError.
         """
-        with explained(self.settings.lake.root, self._hint()):
-            require_one_reading(self.connection, query)
-            question = understand(self.connection, query, params, self._views)
-        answer = self._ask(query, question, lambda: self.connection.execute(query, params))
+        answer, question = self._answer(query, params)
         described = answer.description or ()
         left_out = tuple(self._notes(notes.left_out, query, question))
         return Answer(
@@ -136,6 +151,20 @@ class Lake:
             rows=self._fetch(answer),
             notes=(*self._notes(notes.missing, query, question), *left_out),
             left_out=left_out,
+        )
+
+    def ask_arrow(self, query: str, params: Any = None) -> ArrowAnswer:
+        """As `ask`, with the rows as Arrow record batches. Raises LakeError."""
+        answer, question = self._answer(query, params)
+        described = answer.description or ()
+        reader = answer.to_arrow_reader(_BATCH_ROWS)
+        both = (notes.missing, notes.left_out)
+        return ArrowAnswer(
+            columns=tuple(column[0] for column in described),
+            types=tuple(str(column[1]) for column in described),
+            schema=reader.schema,
+            batches=self._batches(reader),
+            notes=tuple(note for kind in both for note in self._notes(kind, query, question)),
         )
 
     def rows(self, query: str, params: Any = None) -> list[dict[str, Any]]:
@@ -179,6 +208,13 @@ class Lake:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _answer(self, query: str, params: Any) -> tuple[duckdb.DuckDBPyConnection, Question]:
+        with explained(self.settings.lake.root, self._hint()):
+            require_one_reading(self.connection, query)
+            question = understand(self.connection, query, params, self._views)
+        answer = self._ask(query, question, lambda: self.connection.execute(query, params))
+        return answer, question
 
     def _ask(self, query: str, question: Question, run: Callable[[], Any]) -> Any:
         mentioned = self._undefined.union(self._shapes).intersection(
@@ -224,6 +260,17 @@ class Lake:
             if not rows:
                 return
             yield from rows
+
+    def _batches(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+        while True:
+            with explained(self.settings.lake.root):
+                try:
+                    batch = next(reader, None)
+                except OSError as error:  # Arrow's form of whatever DuckDB raises
+                    raise as_duckdb_error(error) from error
+            if batch is None:
+                return
+            yield batch
 
     def _define(self, names: set[str], question: Question) -> None:
         """Makes the tables as the statement needs them.

@@ -84,5 +84,5 @@ def _refused(found: str) -> UsageError:
         "only statements that read are allowed",
         expected=_READING,
         found=found,
-        remedy="for a file: `lake query --csv SQL > FILE`, or --json",
+        remedy="for a file: `lake query SQL --parquet FILE`, --arrow, --xlsx, or --csv > FILE",
     )

@@ -45,7 +45,7 @@ def test_nothing_is_written(lake, run, tmp_path: Path, sql: str) -> None:
     status, out, err = run("query", question, "--config", lake.config)
     assert (status, out) == (2, "")
     assert "only statements that read" in err
-    assert "--csv SQL > FILE" in err
+    assert "lake query SQL --parquet FILE" in err
     with connect(lake.settings) as session, pytest.raises(UsageError, match="only statements"):
         session.sql(question)
     assert _files(tmp_path) == before

@@ -1,0 +1,113 @@
+"""Answers as an Excel workbook.
+
+Belongs here: which cell a value becomes, the bounds of a sheet. Does not: where files lie (files).
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import IO, TYPE_CHECKING, Any
+
+import xlsxwriter
+
+from lake.base.errors import UsageError
+from lake.cli.rows import as_text, distinct_names
+from lake.query import Answer
+
+if TYPE_CHECKING:
+    from xlsxwriter.format import Format
+    from xlsxwriter.worksheet import Worksheet
+
+    _Formats = dict[type[date], Format]
+
+MAX_ROWS = 1_048_575  # and the header
+MAX_COLUMNS = 16_384
+MAX_CHARACTERS = 32_767  # UTF-16 code units of a cell
+_FIRST_DATE = date(1900, 3, 1)  # Excel counts a 29 February 1900
+_EXACT_INTEGERS = 2**53
+_FORMATS = {datetime: "yyyy-mm-dd hh:mm:ss.000", date: "yyyy-mm-dd"}
+
+
+def write_xlsx(answer: Answer, file: IO[bytes]) -> int:
+    """One sheet with a header. Returns the number of rows.
+
+    A cell is a number, a boolean, a date or a time (UTC) where it holds the value exactly, else
+    text as in CSV: numbers of more digits than a double, NaN, nested values, bytes. Text is never a
+    formula. Raises UsageError where a sheet is too small.
+    """
+    _require_columns(len(answer.columns))
+    options = {"constant_memory": True, "default_date_format": _FORMATS[date]}
+    rows = 0
+    with xlsxwriter.Workbook(file, options) as workbook:
+        sheet = workbook.add_worksheet("answer")
+        formats = {kind: workbook.add_format({"num_format": f}) for kind, f in _FORMATS.items()}
+        bold = workbook.add_format({"bold": True})
+        for column, name in enumerate(distinct_names(answer.columns)):
+            sheet.write_string(0, column, _bounded(name, 0, name), bold)
+        sheet.freeze_panes(1, 0)
+        for rows, row in enumerate(answer.rows, 1):
+            if rows > MAX_ROWS:
+                raise _too_many("rows", f"at most {MAX_ROWS:,}", f"more than {MAX_ROWS:,}")
+            for column, value in enumerate(row):
+                _write(sheet, rows, column, value, formats, answer.columns[column])
+    return rows
+
+
+def _write(
+    sheet: Worksheet,
+    row: int,
+    column: int,
+    value: Any,
+    formats: dict[type[date], Format],
+    name: str,
+) -> None:
+    match value:
+        case None:
+            return
+        case bool():
+            sheet.write_boolean(row, column, value)
+        case int() | float() | Decimal() if _is_exact(value):
+            sheet.write_number(row, column, value)
+        case datetime() if value.date() >= _FIRST_DATE:
+            utc = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
+            sheet.write_datetime(row, column, utc, formats[datetime])
+        case date() if not isinstance(value, datetime) and value >= _FIRST_DATE:
+            sheet.write_datetime(row, column, value, formats[date])
+        case _:
+            sheet.write_string(row, column, _bounded(as_text(value), row, name))
+
+
+def _is_exact(value: float | Decimal) -> bool:
+    """Whether Excel's number, a double, is the value."""
+    if isinstance(value, int):
+        return abs(value) <= _EXACT_INTEGERS
+    if isinstance(value, Decimal):
+        return value.is_finite() and Decimal(repr(float(value))) == value
+    return math.isfinite(value)
+
+
+def _bounded(text: str, row: int, name: str) -> str:
+    """XlsxWriter leaves out a longer text."""
+    length = len(text.encode("utf-16-le", "surrogatepass")) // 2
+    if length > MAX_CHARACTERS:
+        where = f"row {row}, column {name[:100]}"
+        raise _too_many(
+            "characters in a cell", f"at most {MAX_CHARACTERS:,}", f"{length:,}, {where}"
+        )
+    return text
+
+
+def _require_columns(number: int) -> None:
+    if number > MAX_COLUMNS:
+        raise _too_many("columns", f"at most {MAX_COLUMNS:,}", f"{number:,}")
+
+
+def _too_many(what: str, expected: str, found: str) -> UsageError:
+    return UsageError(
+        f"the answer has too many {what} for an Excel sheet",
+        expected=expected,
+        found=found,
+        remedy="shorten the answer in the SQL, or write --parquet or --csv",
+    )

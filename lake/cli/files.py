@@ -1,0 +1,143 @@
+"""Answers of `lake query` as a file: Parquet, Arrow or Excel.
+
+Belongs here: which file, writing it whole or not at all. Does not: the formats (arrow_files,
+excel), text formats (rows).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import NamedTemporaryFile, TemporaryFile, gettempdir
+from typing import IO, TYPE_CHECKING, Any
+
+from lake.base.causes import cause
+from lake.base.errors import PermanentError, UsageError
+
+if TYPE_CHECKING:
+    from lake.query import Answer, ArrowAnswer, Lake
+
+STANDARD_OUTPUT = "-"
+Write = Callable[[IO[bytes]], int]
+"""Writes all rows to a file that can seek, and returns their number."""
+
+
+@dataclass(frozen=True)
+class AnswerFile:
+    """Where an answer goes, and in which format: an option's name without dashes."""
+
+    format: str
+    target: str
+
+    @property
+    def to_standard_output(self) -> bool:
+        """Whether `-` is the target."""
+        return self.target == STANDARD_OUTPUT
+
+    @property
+    def shown(self) -> str:
+        """For messages."""
+        return "standard output" if self.to_standard_output else self.target
+
+    def require_writable(self, *, force: bool) -> None:
+        """Raises UsageError before a query runs in vain."""
+        if self.to_standard_output:
+            if sys.stdout.isatty():
+                raise UsageError(
+                    f"--{self.format} - writes binary data, and standard output is a terminal",
+                    remedy=f"redirect it, or name a file: --{self.format} FILE",
+                )
+            return
+        path = Path(self.target)
+        if path.exists() and not path.is_file():
+            raise UsageError(
+                "not a file",
+                where=path.absolute(),
+                remedy="name a file, or - for standard output",
+            )
+        if path.exists() and not force:
+            raise UsageError(
+                "the file is there already",
+                where=path.absolute(),
+                remedy="--force replaces it",
+            )
+        if not path.parent.is_dir():
+            raise UsageError("no such directory", where=path.parent.absolute())
+
+    def ask(self, lake: Lake, sql: str) -> Answer | ArrowAnswer:
+        """The answer in the form that `write` takes. Raises LakeError."""
+        return lake.ask(sql) if self.format == "xlsx" else lake.ask_arrow(sql)
+
+    def write(self, answer: Answer | ArrowAnswer) -> int:
+        """Writes all rows and returns their number. The file appears when it is complete.
+
+        Raises LakeError.
+        """
+        write = partial(_writer(self.format), answer)
+        if self.to_standard_output:
+            return _to_standard_output(write)
+        path = Path(self.target)
+        try:
+            return _replace(path, write)
+        except OSError as error:
+            raise PermanentError(
+                "the file can't be written",
+                where=path.absolute(),
+                found=cause(error),
+                remedy="free some space there, or write it to another directory",
+            ) from error
+
+
+def _writer(name: str) -> Callable[[Any, IO[bytes]], int]:
+    """The format's module is imported where it is used."""
+    if name == "xlsx":
+        from lake.cli.excel import write_xlsx  # noqa: PLC0415
+
+        return write_xlsx
+    from lake.cli import arrow_files  # noqa: PLC0415
+
+    return arrow_files.write_arrow if name == "arrow" else arrow_files.write_parquet
+
+
+def _replace(path: Path, write: Write) -> int:
+    with NamedTemporaryFile(
+        dir=path.parent, prefix=f".{path.name}-", suffix=".part", delete=False
+    ) as part:
+        try:
+            rows = write(part)
+            part.flush()
+            os.fchmod(part.fileno(), _usual_mode())
+            Path(part.name).replace(path)
+        except BaseException:
+            Path(part.name).unlink(missing_ok=True)
+            raise
+    return rows
+
+
+def _usual_mode() -> int:
+    """The permissions of a new file: a temporary file is its owner's alone."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+def _to_standard_output(write: Write) -> int:
+    with TemporaryFile(prefix="lake-") as spool:
+        try:
+            rows = write(spool)
+        except OSError as error:
+            raise PermanentError(
+                "the answer can't be kept until it is complete",
+                where=gettempdir(),
+                found=cause(error),
+                remedy="make room there, or set TMPDIR to another directory",
+            ) from error
+        spool.seek(0)
+        shutil.copyfileobj(spool, sys.stdout.buffer)
+    sys.stdout.flush()
+    return rows
