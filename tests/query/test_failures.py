@@ -152,10 +152,10 @@ def test_an_interruption_in_place_of_the_error() -> None:
 
 def test_a_format_that_the_command_does_not_have(make_lake, run) -> None:
     lake = make_lake("events")
-    status, out, err = run("query", "--parquet", "FROM events", "--config", lake.config)
+    status, out, err = run("query", "--feather=x", "FROM events", "--config", lake.config)
     assert (status, out) == (2, "")
-    assert "no such option: --parquet" in err
-    assert "--csv | --json" in err
+    assert "no such option: --feather\n" in err
+    assert "`lake query --help` lists" in err
 
 
 _SERVICES = (
