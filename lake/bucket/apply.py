@@ -73,10 +73,10 @@ def apply(
             applied.append(_applied(bucket, finding, created=not plan.exists))
             yield applied[-1]
     finally:
-        tried = [one for one in applied if one.finding.item in _of(changes)]
+        tried = [entry for entry in applied if entry.finding.item in _of(changes)]
         details = {"state": "done", "intent": intent, "changes": _of(changes)}
-        details |= {"results": {one.finding.item: one.result for one in tried}}
-        details |= {"why": {one.finding.item: one.why for one in tried if one.why}}
+        details |= {"results": {entry.finding.item: entry.result for entry in tried}}
+        details |= {"why": {entry.finding.item: entry.why for entry in tried if entry.why}}
         _log(bucket, _WHY, details)
 
 

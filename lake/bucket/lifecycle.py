@@ -129,6 +129,6 @@ def dangers(rules: Sequence[Mapping[str, Any]], root: str) -> Iterator[str]:
             )
 
 
-def overlap(one: str, other: str) -> bool:
+def overlap(prefix: str, other: str) -> bool:
     """Whether some key can begin with both."""
-    return one.startswith(other) or other.startswith(one)
+    return prefix.startswith(other) or other.startswith(prefix)

@@ -163,10 +163,10 @@ def _encrypted(algorithm: str, key: str | None = None) -> dict[str, Any]:
     return {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": algorithm, **by_key}}
 
 
-def _same_key(one: str, other: str) -> bool:
+def _same_key(key: str, other: str) -> bool:
     """An ARN and what stands at its end are the same key."""
-    ends = {name.rpartition(":")[2].removeprefix("key/") for name in (one, other)}
-    return len(ends) == 1 and (one == other or ":" not in one or ":" not in other)
+    ends = {name.rpartition(":")[2].removeprefix("key/") for name in (key, other)}
+    return len(ends) == 1 and (key == other or ":" not in key or ":" not in other)
 
 
 class Versioning(Setting):

@@ -21,7 +21,7 @@ from lake.cli.hints import lake_command
 from lake.cli.options import config_option, json_option
 
 if TYPE_CHECKING:
-    from lake.discover import FoundSource, LakeToml
+    from lake.discover import DiscoveredSource, LakeToml
     from lake.store.s3 import S3Store
 
 _DEFAULT_ROOT = "lake-data"
@@ -181,15 +181,15 @@ def _to_json(path: Path, written: LakeToml) -> dict[str, object]:
         "datasets": written.datasets(),
         "left_out": {name: table.why_not for name, table in written.tables() if table.why_not},
         "first_day": str(written.first_day()) if written.first_day() else None,
-        "hot": {source.source: source.hot_days for source in written.found},
-        "variables": [variable for source in written.found for variable in source.variables],
+        "hot": {source.source: source.hot_days for source in written.sources},
+        "variables": [variable for source in written.sources for variable in source.variables],
     }
 
 
 def _print_found(path: Path, written: LakeToml) -> None:
-    from lake.systems.found import UNLIMITED_DAYS  # noqa: PLC0415
+    from lake.systems.discovered import UNLIMITED_DAYS  # noqa: PLC0415
 
-    for source in written.found:
+    for source in written.sources:
         limited = source.hot_days not in (None, UNLIMITED_DAYS)
         kept = f"keeps {source.hot_days} days" if limited else source.hot_basis
         since = f", the oldest data of {source.oldest}" if source.oldest else ""
@@ -207,7 +207,7 @@ def _print_found(path: Path, written: LakeToml) -> None:
     click.echo(f"  {lake} status{option}")
 
 
-def _report_variables(sources: list[FoundSource]) -> None:
+def _report_variables(sources: list[DiscoveredSource]) -> None:
     for variable in (variable for source in sources for variable in source.variables):
         click.echo(f"Secrets are not written: set {variable} wherever lake runs.", err=True)
 

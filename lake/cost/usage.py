@@ -141,9 +141,9 @@ def place_of(
     key: str, sources: Mapping[str, str], written: date
 ) -> tuple[str, str, Kind, Follows, date]:
     """The first members of an object's cell; `sources`: the system of each dataset."""
-    found = _partition(key)
-    if found is not None:
-        (dataset, day), kind, follows = found
+    partition = _partition(key)
+    if partition is not None:
+        (dataset, day), kind, follows = partition
         return sources.get(dataset, ""), dataset, kind, follows, day.date
     match = _SNAPSHOT.fullmatch(key)
     if not match or match[1] not in SYSTEMS:

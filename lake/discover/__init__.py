@@ -1,7 +1,7 @@
 """What servers hold, as a lake.toml that exports it.
 
 mongo, prometheus, loki   look at one server each
-found                     what they hold
+discovered                what they hold
 lake_toml                 how it is written down
 
 Belongs here: inspecting servers without a configuration yet.
@@ -10,6 +10,6 @@ Does not: reading their data (lake.systems), the shell's options (lake.cli).
 
 from lake.discover.lake_toml import LakeToml
 from lake.discover.servers import look
-from lake.systems.found import FoundSource, FoundTable
+from lake.systems.discovered import DiscoveredSource, DiscoveredTable
 
-__all__ = ["FoundSource", "FoundTable", "LakeToml", "look"]
+__all__ = ["DiscoveredSource", "DiscoveredTable", "LakeToml", "look"]

@@ -1,6 +1,6 @@
 """lake.toml, written for people.
 
-Belongs here: the text. Does not: what stands in it (found).
+Belongs here: the text. Does not: what stands in it (lake.systems.discovered).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import chain
 from lake.base.day import Day
 from lake.config.bucket import BucketSection
 from lake.config.settings import HotSection
-from lake.systems.found import FoundSource, FoundTable, Value, unique_name
+from lake.systems.discovered import DiscoveredSource, DiscoveredTable, Value, unique_name
 from lake.systems.registry import system
 
 _OLDEST_DAYS = 3650  # an older first day comes from a mistake in the data
@@ -47,13 +47,13 @@ class LakeToml:
     """The file to be written. `s3` holds the keys of [s3], if any."""
 
     root: str
-    found: Sequence[FoundSource]
+    sources: Sequence[DiscoveredSource]
     s3: Mapping[str, str]
 
-    def tables(self) -> list[tuple[str, FoundTable]]:
+    def tables(self) -> list[tuple[str, DiscoveredTable]]:
         """Every table that was found, with the name it gets."""
-        named: dict[str, FoundTable] = {}
-        for table in chain.from_iterable(source.tables for source in self.found):
+        named: dict[str, DiscoveredTable] = {}
+        for table in chain.from_iterable(source.tables for source in self.sources):
             rows = system(str(table.keys["source"])).rows
             named[unique_name(table.name, named, rows)] = table
         return list(named.items())
@@ -65,7 +65,7 @@ class LakeToml:
     def first_day(self) -> Day | None:
         """The first UTC day of data, as far as that may be believed."""
         earliest = Day.today().plus(-_OLDEST_DAYS)
-        days = [source.oldest for source in self.found if source.oldest]
+        days = [source.oldest for source in self.sources if source.oldest]
         return min((day for day in days if day >= earliest), default=None)
 
     def render(self) -> str:
@@ -75,7 +75,7 @@ class LakeToml:
             parts.append(_section("s3", self.s3))
         if self.root.startswith("s3://"):
             parts.append(_bucket())
-        parts += [_source(source) for source in self.found]
+        parts += [_source(source) for source in self.sources]
         parts += [self._hot(), _OPTIONAL]
         parts += [_dataset(name, table) for name, table in self.tables()]
         return "\n".join(parts)
@@ -89,7 +89,7 @@ class LakeToml:
     def _hot(self) -> str:
         lines = ["# Days that each source keeps its data: lag alarms and checks rely on it."]
         lines.append("[hot]")
-        for source in self.found:
+        for source in self.sources:
             days, basis = source.hot_days, source.hot_basis
             if days is None:
                 days = HotSection.model_fields[source.source].default
@@ -117,7 +117,7 @@ def _bucket() -> str:
     return "\n".join([*lines, "# [bucket]", *keys]) + "\n"
 
 
-def _source(source: FoundSource) -> str:
+def _source(source: DiscoveredSource) -> str:
     comments = [
         source.summary,
         *(f"{variable} holds what is secret" for variable in source.variables),
@@ -130,7 +130,7 @@ def _section(name: str, keys: Mapping[str, Value], comments: Sequence[str] = ())
     return "\n".join([*lines, *(f"{key} = {toml(value)}" for key, value in keys.items())]) + "\n"
 
 
-def _dataset(name: str, table: FoundTable) -> str:
+def _dataset(name: str, table: DiscoveredTable) -> str:
     lines = ["[[dataset]]", f"name = {toml(name)}"]
     lines += [f"{key} = {toml(value)}" for key, value in table.keys.items()]
     comments = [f"# {_comment(line)}" for line in table.seen]

@@ -23,13 +23,13 @@ from lake.config.overrides import (
 )
 from lake.config.settings import Settings, SourcesSection
 from lake.systems import SYSTEMS
-from lake.systems.found import FoundSource
+from lake.systems.discovered import DiscoveredSource
 from lake.systems.registry import system
 
 _OURS = "LAKE_SOURCES__"
 
 
-def look(addresses: Mapping[str, str | None], env: Mapping[str, str]) -> list[FoundSource]:
+def look(addresses: Mapping[str, str | None], env: Mapping[str, str]) -> list[DiscoveredSource]:
     """What the servers hold: `addresses` by source, whatever else a server needs by `env`.
 
     `env` may give addresses, too. Raises UsageError where there is none, and what asking
@@ -68,7 +68,7 @@ def _sources(addresses: Mapping[str, str | None], env: Mapping[str, str]) -> Sou
         raise explain(error, Settings, data, Path("command line"), origin) from None
 
 
-def _with_variables(found_source: FoundSource, sources: SourcesSection) -> FoundSource:
+def _with_variables(found_source: DiscoveredSource, sources: SourcesSection) -> DiscoveredSource:
     """Names the variables for what may not stand in the file."""
     secret = system(found_source.source).secret_keys(getattr(sources, found_source.source))
     variables = tuple(variable_of(("sources", found_source.source, *key)) for key in secret)

@@ -59,9 +59,9 @@ class Holds:
 
 def of(store: Store) -> Holds:
     """All holds of the store. Raises what the store raises: nothing may be deleted then."""
-    found = [known for stat in store.list(PREFIX) if (known := id_of(stat.key))]
-    ids = sorted({hold_id for hold_id, is_release in found if not is_release})
-    releases = {hold_id for hold_id, is_release in found if is_release}
+    objects = [known for stat in store.list(PREFIX) if (known := id_of(stat.key))]
+    ids = sorted({hold_id for hold_id, is_release in objects if not is_release})
+    releases = {hold_id for hold_id, is_release in objects if is_release}
     with ThreadPoolExecutor(_PARALLEL) as pool:
         holds = list(pool.map(lambda hold_id: _read(store, hold_id), ids))
     active, released, problems = [], {}, []

@@ -118,7 +118,7 @@ def understand(
         return Question(understood=False, every_column=True)
     reader = _Reader(views, _Constants(connection, params))
     reader.node(parsed["statements"][0])
-    return reader.found
+    return reader.question
 
 
 def _parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
@@ -168,7 +168,7 @@ class _UnknownError(Exception):
 
 class _Reader:
     def __init__(self, views: Mapping[str, str], constants: _Constants) -> None:
-        self.found = Question()
+        self.question = Question()
         self._views = views
         self._constants = constants
         self._queries: set[str] = set()  # names of WITH
@@ -187,20 +187,20 @@ class _Reader:
                 # A sample is drawn before the conditions hold.
                 where = None if part.get("sample") else part.get("where_clause")
                 self._from(part["from_table"], list(_conjuncts(where)))
-        self.found.every_column |= any(path[-1] in self._rows for path in self.found.columns)
+        self.question.every_column |= any(path[-1] in self._rows for path in self.question.columns)
 
     def _give_up(self) -> None:
-        self.found.understood = False
-        self.found.every_column = True
+        self.question.understood = False
+        self.question.every_column = True
 
     def _expression(self, part: Mapping[str, Any]) -> None:
         match part.get("class"):
             case "STAR" | "POSITIONAL_REFERENCE":
-                self.found.every_column = True
+                self.question.every_column = True
             case "COLUMN_REF":
-                self.found.columns.add(tuple(name.lower() for name in part["column_names"]))
+                self.question.columns.add(tuple(name.lower() for name in part["column_names"]))
         if part.get("ref_type") == "NATURAL" or _REST in (part.get("using_columns") or []):
-            self.found.every_column = True
+            self.question.every_column = True
 
     def _from(self, table: Mapping[str, Any], conditions: list[Mapping[str, Any]]) -> None:
         tables = list(_joined(table))
@@ -246,7 +246,7 @@ class _Reader:
 
     def _growth(self, call: Mapping[str, Any], view_of: Callable[[str], str]) -> None:
         dataset, _, start, end = _arguments(call, _GROWTH_PARAMETERS)
-        self.found.every_column = True
+        self.question.every_column = True
         try:
             view = view_of(str(self._constants.value(dataset)).lower())
         except _UnknownError:
@@ -259,7 +259,7 @@ class _Reader:
         self._reads_of(self._views[view]).ranges.append(days)
 
     def _reads_of(self, dataset: str) -> Reads:
-        return self.found.datasets.setdefault(dataset, Reads())
+        return self.question.datasets.setdefault(dataset, Reads())
 
     def _day(self, expression: Mapping[str, Any]) -> Day | None:
         try:

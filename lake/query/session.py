@@ -343,8 +343,9 @@ class Lake:
         question: Question,
     ) -> Iterator[str]:
         read = question.datasets if question.understood else self.mentioned(query)
-        for name in (one for one in (*self._names, *self._hourly) if one in read):
-            yield from kind(self.table(name), question.datasets.get(name), question)
+        for name in (*self._names, *self._hourly):
+            if name in read:
+                yield from kind(self.table(name), question.datasets.get(name), question)
 
     def _hint(self) -> Hint:
         names = ", ".join(self._names)

@@ -157,7 +157,7 @@ def _compared(
                 if not mine:
                     continue
                 progress(server, f"counting {day}")
-                for name, counted in loader.found(day, mine).items():
+                for name, counted in loader.count(day, mine).items():
                     expected = mine[name]
                     counts = {
                         "rows": expected.rows,

@@ -158,18 +158,18 @@ class _Planning:
         self._holds = holds
 
     def plan(self) -> Plan:
-        found: list[Item | Stays] = []
+        entries: list[Item | Stays] = []
         for dataset in self._settings.dataset:
-            found += self._rollups(dataset)
-            found += self._tables(dataset)
+            entries += self._rollups(dataset)
+            entries += self._tables(dataset)
         for system in packages():
             if (rules := self._settings.retention.rules(system)).any:
-                found += self._snapshots(system, rules)
-        found += self._reports()
+                entries += self._snapshots(system, rules)
+        entries += self._reports()
         return Plan(
             policy_of(self._settings),
-            tuple(entry for entry in found if isinstance(entry, Item)),
-            tuple(entry for entry in found if isinstance(entry, Stays)),
+            tuple(entry for entry in entries if isinstance(entry, Item)),
+            tuple(entry for entry in entries if isinstance(entry, Stays)),
         )
 
     def _stat(self, prefix: str) -> dict[str, ObjectStat]:

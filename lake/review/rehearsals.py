@@ -22,15 +22,15 @@ def rehearsals_of(store: Store) -> tuple[list[Rehearsal], list[str]]:
         for stat in store.list("reports/rehearsal/")
         if (match := _KEY.fullmatch(stat.key))
     }
-    found, problems = [], []
+    rehearsals, problems = [], []
     for day in sorted(days, reverse=True)[:_SHOWN]:
         try:
             report = json.loads(store.read(days[day]))
-            found.append(
+            rehearsals.append(
                 Rehearsal(
                     day, bool(report["ok"]), len(report["snapshots"]), len(report["differences"])
                 )
             )
         except (ValueError, TypeError, KeyError) as error:
             problems.append(f"{days[day]} can't be read: {error}")
-    return found, problems
+    return rehearsals, problems

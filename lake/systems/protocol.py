@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from lake.store import Store
     from lake.systems.check import Check
     from lake.systems.comparison import Check as RehearsalCheck
+    from lake.systems.discovered import DiscoveredSource
     from lake.systems.expiry import Index, Rule
-    from lake.systems.found import FoundSource
     from lake.systems.loading import Loaded, Target
     from lake.systems.partitions import Partition
     from lake.systems.rehearsed import Partition as RehearsedPartition
@@ -116,8 +116,8 @@ class Loader(Protocol):
     def finish(self) -> None:
         """After the last partition."""
 
-    def found(self, day: Day, loaded: Mapping[str, Loaded]) -> dict[str, int]:
-        """Of each dataset (by name) that has the day: how much of `countable` the server finds.
+    def count(self, day: Day, loaded: Mapping[str, Loaded]) -> dict[str, int]:
+        """Of each dataset (by name) that has the day: how much of `countable` the server has.
 
         Needs no earlier `load`: an earlier process may have done that.
         """
@@ -323,7 +323,7 @@ class System(Protocol):
     placeholders: Mapping[str, str] = MappingProxyType({})
     """Values of required keys that `look` finds out by itself."""
 
-    def look(self, section: Any) -> FoundSource:
+    def look(self, section: Any) -> DiscoveredSource:
         """What the server holds. Raises what its requests raise."""
         raise lacks(self, "discovery")
 

@@ -101,7 +101,7 @@ def _require_columns(trend: Trend, answer: Answer) -> None:
                 "the trend's SQL has not the columns that its header names",
                 where=trend.path,
                 expected=f"a column {name}{values}",
-                found=", ".join(f"{one} {kind}" for one, kind in types.items()),
+                found=", ".join(f"{column} {kind}" for column, kind in types.items()),
                 remedy="correct the statement, or the header's x, keys, series and panel",
             )
 

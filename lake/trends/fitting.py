@@ -118,7 +118,9 @@ def _lacking(
         return 4, _kinds(need.kind)
     if kind == "lines" and table.level_from is None:
         return 2, f"view {with_level(table.dataset)}: a dataset has its name"
-    absent = [one for one in need.columns if one.needed and _is_absent(lake, table, one, days)]
+    absent = [
+        column for column in need.columns if column.needed and _is_absent(lake, table, column, days)
+    ]
     if need.metrics and not _has_metric(lake, table, need, days):
         newest = max(table.manifests)
         metrics = sorted(metrics_of(lake, table, newest, newest))
@@ -133,7 +135,7 @@ def _lacking(
 def _is_absent(lake: Lake, table: Table, column: Column, days: tuple[Day, Day] | None) -> bool:
     """Whether no day has the column; of entries of the map whether no row of the days looked at."""
     value = column_of(table, column)
-    if value is None or column.path or any(_has_column(table, one) for one in column.labels):
+    if value is None or column.path or any(_has_column(table, label) for label in column.labels):
         return value is None
     rollups = rollups_of(lake, table)
     for start, end in _looked_at(table, days):
@@ -148,11 +150,11 @@ def _is_absent(lake: Lake, table: Table, column: Column, days: tuple[Day, Day] |
 def _any_row(lake: Lake, table: Table, value: str, first: Day, last: Day) -> bool:
     """Whether a row of the days has the value."""
     between = quoted_name(f"{table.dataset}_between")
-    found = lake.ask(
+    answer = lake.ask(
         f"SELECT 1 FROM {between}($first, $last) WHERE {value} IS NOT NULL LIMIT 1",  # noqa: S608
         {"first": first.date, "last": last.plus(1).date},
     )
-    return bool(list(found.rows))
+    return bool(list(answer.rows))
 
 
 def _kinds(kind: Kind) -> str:
@@ -211,12 +213,12 @@ def _has_column(table: Table, label: str) -> bool:
 
 def _own_columns(table: Table) -> frozenset[str]:
     """The columns that are no labels, of a rollup its measures and keys as well."""
-    found = next((own for key, own in _NO_LABELS.items() if key in table.tree.members), frozenset())
+    names = next((own for key, own in _NO_LABELS.items() if key in table.tree.members), frozenset())
     for manifest in table.manifests.values():
         definition = getattr(manifest, "definition", {})
         if "measures" in definition:
-            return found.union(definition["keys"], definition["measures"])
-    return found
+            return names.union(definition["keys"], definition["measures"])
+    return names
 
 
 def _field(tree: Node, column: Column) -> str | None:

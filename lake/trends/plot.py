@@ -96,14 +96,14 @@ def _lines(trend: Trend, panel: Panel, rows: Sequence[Mapping[str, Any]]) -> lis
 
     Of more than there are colours the largest; the others are summed where bars add up.
     """
-    found: dict[str, dict[date, float]] = {}
+    by_label: dict[str, dict[date, float]] = {}
     for row in rows:
         for column in panel.columns:
             series = [] if trend.series is None else [_text(row[trend.series])]
             names = [*series, column] if len(panel.columns) > 1 else series or [column]
             if row[column] is not None:
-                found.setdefault(" ".join(names), {})[row[trend.x]] = float(row[column])
-    lines = [_Line(label, values) for label, values in found.items()]
+                by_label.setdefault(" ".join(names), {})[row[trend.x]] = float(row[column])
+    lines = [_Line(label, values) for label, values in by_label.items()]
     if len(lines) <= len(_COLOURS):
         return lines
     return _largest(lines, summed=panel.style != "lines")

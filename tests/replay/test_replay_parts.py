@@ -88,8 +88,8 @@ def test_old_days_and_what_the_comparison_notices(made, monkeypatch):
         write(url, series({"__name__": "up", "x": "y"}, floats([(old.end_ms - 5, bits(1.0))])))
         loader = PrometheusLoader(store, url, Remarks())
         loaded = {"samples": Loaded(2, 2, 2, {"up": 2})}
-        assert loader.found(old, loaded) == {"samples": 3}
-        assert loader.found(partitions[0].day, loaded) == {"samples": 2}
+        assert loader.count(old, loaded) == {"samples": 3}
+        assert loader.count(partitions[0].day, loaded) == {"samples": 2}
         loader.close()
 
         client = LokiClient(loki)
@@ -98,5 +98,5 @@ def test_old_days_and_what_the_comparison_notices(made, monkeypatch):
         client.wait_for('{a="x"}', old.end_ns, 3)
         monkeypatch.setattr(replay_loki, "_APPEARS_WITHIN_S", 0.5)
         reader = replay_loki.LokiLoader(store, loki, find("loki").version, Remarks())
-        assert reader.found(old, {"lines": Loaded(3, 3, 3)}) == {"lines": 4}
+        assert reader.count(old, {"lines": Loaded(3, 3, 3)}) == {"lines": 4}
         reader.close()

@@ -15,7 +15,7 @@ from lake.base.errors import Refused, TransientError
 from lake.discover.lake_toml import LakeToml, toml
 from lake.systems import periods
 from lake.systems.check import clock, http_clock
-from lake.systems.found import UNLIMITED_DAYS, FoundSource, FoundTable, unique_name
+from lake.systems.discovered import UNLIMITED_DAYS, DiscoveredSource, DiscoveredTable, unique_name
 from lake.systems.loki import discovery as loki
 from lake.systems.mongo.discovery import DateField
 from lake.systems.prometheus.discovery import group, pattern
@@ -136,14 +136,14 @@ def test_which_date_looks_like_the_events(fields, best):
 
 def test_odd_names_and_comments_make_a_file_that_loads(tmp_path):
     tables = (
-        FoundTable("a", {"source": "mongo", "collection": "a\"b'\n"}, ("odd\nline\x00",)),
-        FoundTable("a", {"source": "mongo", "collection": "c"}, (), "it is\nempty"),
-        FoundTable("B", {"source": "mongo", "collection": "größe 日"}),
+        DiscoveredTable("a", {"source": "mongo", "collection": "a\"b'\n"}, ("odd\nline\x00",)),
+        DiscoveredTable("a", {"source": "mongo", "collection": "c"}, (), "it is\nempty"),
+        DiscoveredTable("B", {"source": "mongo", "collection": "größe 日"}),
     )
-    source = FoundSource(
+    source = DiscoveredSource(
         "mongo", {"uri": "mongodb://h", "database": "d"}, "M", 5, "ttl", tables, None, ("LAKE_X",)
     )
-    old = FoundSource("loki", {"url": "http://h"}, "L", None, "?", (), Day.parse("1970-01-01"))
+    old = DiscoveredSource("loki", {"url": "http://h"}, "L", None, "?", (), Day.parse("1970-01-01"))
     written = LakeToml("s3://bucket", [source, old], {"region": "r"})
     loaded = tomllib.loads(written.render())
     assert [d["collection"] for d in loaded["dataset"]] == ["a\"b'\n", "größe 日"]

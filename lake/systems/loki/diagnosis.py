@@ -14,7 +14,7 @@ from lake.base.day import Day
 from lake.config.settings import Settings
 from lake.http.client import Http, Rejected
 from lake.systems.check import Check, guarded, http_clock, kept_check, snapshot_path
-from lake.systems.found import UNLIMITED_DAYS
+from lake.systems.discovered import UNLIMITED_DAYS
 from lake.systems.loki.config import LokiDataset
 from lake.systems.loki.discovery import ATTEMPTS, LokiServer
 from lake.systems.loki.reading.api import remedy_for

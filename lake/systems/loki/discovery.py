@@ -15,7 +15,7 @@ from typing import Any
 from lake.base.day import Day
 from lake.base.errors import BadData, LakeError, Refused
 from lake.http.client import Http, Params
-from lake.systems.found import UNLIMITED_DAYS, FoundSource, FoundTable, Value
+from lake.systems.discovered import UNLIMITED_DAYS, DiscoveredSource, DiscoveredTable, Value
 from lake.systems.loki.config import LokiSource
 from lake.systems.loki.reading.api import INDEX_LABEL, Api, Limit
 from lake.systems.loki.reading.config import LokiConfig, shortest_days
@@ -117,7 +117,7 @@ class LokiServer:
             return ""
 
 
-def look(section: LokiSource, keys: Mapping[str, Value]) -> FoundSource:
+def look(section: LokiSource, keys: Mapping[str, Value]) -> DiscoveredSource:
     """Tables that together take every stream, each once.
 
     `keys` may stand in a file. Raises what lake.http raises.
@@ -128,7 +128,7 @@ def look(section: LokiSource, keys: Mapping[str, Value]) -> FoundSource:
         expires = kept is not None and kept < UNLIMITED_DAYS
         span = _span(server, kept if kept and expires else _UNKNOWN_DAYS)
         tables = _tables(server, span[1]) if span else ()
-    return FoundSource(
+    return DiscoveredSource(
         source="loki",
         section=keys,
         summary=version.described + ("" if span else ", no lines"),
@@ -168,10 +168,10 @@ def _span(server: LokiServer, kept_days: int) -> tuple[Day, Day] | None:
     return (first, last) if first and last else None
 
 
-def _tables(server: LokiServer, day: Day) -> tuple[FoundTable, ...]:
+def _tables(server: LokiServer, day: Day) -> tuple[DiscoveredTable, ...]:
     """Of the streams of that day."""
     streams = server.streams(server.labels(day, day.plus(1)), day)
-    tables: list[FoundTable] = []
+    tables: list[DiscoveredTable] = []
     before: list[str] = []
     for label in covering(streams):
         taken = [stream for stream in streams if label in stream]
@@ -185,7 +185,7 @@ def _tables(server: LokiServer, day: Day) -> tuple[FoundTable, ...]:
         seen[0] += f" on {day}"
         seen.append(f"{label}: {_some(values)}")
         name = f"{label.removesuffix('_name')}_logs"
-        tables.append(FoundTable(name, {"source": "loki", "selector": selector}, tuple(seen)))
+        tables.append(DiscoveredTable(name, {"source": "loki", "selector": selector}, tuple(seen)))
     return tuple(tables)
 
 

@@ -22,7 +22,7 @@ from lake.systems.protocol import Loader, Questions, Snapshotter, Source, System
 if TYPE_CHECKING:
     from lake.servers import Binary
     from lake.systems.check import Check
-    from lake.systems.found import FoundSource
+    from lake.systems.discovered import DiscoveredSource
     from lake.systems.partitions import Partition
     from lake.systems.rollup import Rollup
 
@@ -143,7 +143,7 @@ class Loki(System):
         section = LokiSource(url=endpoint["url"], tenant=tenant, slow_down_at="")
         return LokiReader(section), LokiQuestions(endpoint, version, tenant)
 
-    def look(self, section: LokiSource) -> FoundSource:
+    def look(self, section: LokiSource) -> DiscoveredSource:
         from lake.http.credentials import public_keys
         from lake.systems.loki.discovery import look
 

@@ -20,7 +20,7 @@ from pymongo.errors import ExecutionTimeout, OperationFailure
 
 from lake.base.day import Day
 from lake.base.errors import UsageError
-from lake.systems.found import UNLIMITED_DAYS, FoundSource, FoundTable, Value
+from lake.systems.discovered import UNLIMITED_DAYS, DiscoveredSource, DiscoveredTable, Value
 from lake.systems.mongo.config import MongoSource
 from lake.systems.mongo.reading.connection import TOLERANT, Client, connect, explained
 
@@ -72,7 +72,7 @@ class DateField:
         )
 
 
-def look(section: MongoSource, database: str | None, uri: str) -> FoundSource:
+def look(section: MongoSource, database: str | None, uri: str) -> DiscoveredSource:
     """The collections of the database, by default of the URI's or of the only one.
 
     `uri` is what may stand in a file. Raises UsageError where the database is not clear,
@@ -100,7 +100,7 @@ def look(section: MongoSource, database: str | None, uri: str) -> FoundSource:
     if expiring:
         basis = "a TTL that is not on the documents' own time"
     shortest = min((kept for _, kept, _ in looked if kept), default=None)
-    return FoundSource(
+    return DiscoveredSource(
         source="mongo",
         section={"uri": uri, "database": name},
         summary=f"MongoDB {version}, {len(looked)} collections",
@@ -132,12 +132,12 @@ def _database(client: Client, section: MongoSource) -> str:
 
 def _collection(
     collection: Collection[Document], kind: str
-) -> tuple[FoundTable, int | None, Day | None]:
+) -> tuple[DiscoveredTable, int | None, Day | None]:
     """The table, for how many days its documents are kept, its oldest day."""
     name = collection.name
     if kind == "view":
         why = "a view: its base collection has the same documents, and the index"
-        return FoundTable(name, {"source": "mongo", "collection": name}, (), why), None, None
+        return DiscoveredTable(name, {"source": "mongo", "collection": name}, (), why), None, None
     documents = collection.estimated_document_count()
     sample = sampled(collection)
     fields = sorted(date_fields(collection, sample), key=lambda field: field.rank, reverse=True)
@@ -153,19 +153,19 @@ def _collection(
     if others := [field.path for field in fields[1:]]:
         seen.append("other dates: " + ", ".join(others))
     keys["time_field"] = best.path
-    return FoundTable(name, keys, tuple(seen)), best.kept_days, oldest
+    return DiscoveredTable(name, keys, tuple(seen)), best.kept_days, oldest
 
 
 def _undated(
     name: str, keys: dict[str, Value], documents: int, sample: list[Document]
-) -> FoundTable:
+) -> DiscoveredTable:
     seen = (f"{documents:,} documents, none of the sample with a date",)
     if sample and all(isinstance(document.get("_id"), ObjectId) for document in sample):
-        return FoundTable(
+        return DiscoveredTable(
             name, {**keys, "time_fallback": "_id"}, (*seen, "so their ObjectId's day")
         )
     why = "no date and no ObjectId that dates a document" if sample else "it is empty"
-    return FoundTable(name, keys, seen if sample else (), why)
+    return DiscoveredTable(name, keys, seen if sample else (), why)
 
 
 def indexes_of(collection: Collection[Document]) -> list[Document]:

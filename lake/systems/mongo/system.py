@@ -21,7 +21,7 @@ from lake.systems.protocol import Expiry, Loader, Questions, Snapshotter, Source
 if TYPE_CHECKING:
     from lake.servers import Binary
     from lake.systems.check import Check
-    from lake.systems.found import FoundSource
+    from lake.systems.discovered import DiscoveredSource
     from lake.systems.partitions import Partition
 
 _TO_BE_FOUND = "/"  # no database is called so
@@ -141,7 +141,7 @@ class Mongo(System):
         section = MongoSource(uri=endpoint["uri"], database=database, slow_down_at="")
         return MongoReader(section), MongoQuestions(section, _datasets(settings))
 
-    def look(self, section: MongoSource) -> FoundSource:
+    def look(self, section: MongoSource) -> DiscoveredSource:
         from lake.systems.mongo.discovery import look
 
         named = None if section.database == _TO_BE_FOUND else section.database

@@ -18,7 +18,7 @@ from lake.base.day import Day
 from lake.base.errors import BadData, Refused, TransientError
 from lake.config.datasets import duration_ms
 from lake.http.client import Http, NoSuchPath, Params
-from lake.systems.found import FoundSource, FoundTable, Value
+from lake.systems.discovered import DiscoveredSource, DiscoveredTable, Value
 from lake.systems.periods import first_day, last_day
 from lake.systems.prometheus.config import PrometheusSource
 from lake.systems.prometheus.reading.promql import NAME, exactly, literally, matcher, matching
@@ -87,7 +87,7 @@ class PrometheusServer:
         return samples
 
 
-def look(section: PrometheusSource, keys: Mapping[str, Value]) -> FoundSource:
+def look(section: PrometheusSource, keys: Mapping[str, Value]) -> DiscoveredSource:
     """One table a metric family; together they hold every metric, each once.
 
     `keys` may stand in a file. Raises what lake.http raises.
@@ -97,7 +97,7 @@ def look(section: PrometheusSource, keys: Mapping[str, Value]) -> FoundSource:
         version, kept = server.version(), server.kept_days()
         oldest = first_day(lambda start, end: bool(server.names(start, end)), kept)
         tables = _tables(server, oldest) if oldest else ()
-    return FoundSource(
+    return DiscoveredSource(
         source="prometheus",
         section=keys,
         summary=f"Prometheus API {version}".rstrip() + ("" if oldest else ", no metrics"),
@@ -108,7 +108,7 @@ def look(section: PrometheusSource, keys: Mapping[str, Value]) -> FoundSource:
     )
 
 
-def _tables(server: PrometheusServer, oldest: Day) -> tuple[FoundTable, ...]:
+def _tables(server: PrometheusServer, oldest: Day) -> tuple[DiscoveredTable, ...]:
     last = last_day(lambda start, end: bool(server.names(start, end)), oldest)
     names = server.names(oldest, Day.today().plus(1))
     at_s = _last_sample_s(server, names, last)
@@ -180,7 +180,7 @@ def _table(
     metrics: list[str],
     series: Mapping[str, int],
     at_s: float,
-) -> FoundTable:
+) -> DiscoveredTable:
     interval = _interval_s(server, metrics, series, at_s)
     seen = [f"{len(metrics)} metrics, {sum(series.get(metric, 0) for metric in metrics):,} series"]
     seen.append(
@@ -192,7 +192,7 @@ def _table(
         "mode": "range",
         "step": f"{interval or _DEFAULT_STEP_S}s",
     }
-    return FoundTable(name, keys, tuple(seen))
+    return DiscoveredTable(name, keys, tuple(seen))
 
 
 def _last_sample_s(server: PrometheusServer, names: list[str], last: Day) -> float:

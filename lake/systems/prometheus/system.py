@@ -22,7 +22,7 @@ from lake.systems.protocol import Loader, Questions, Snapshotter, Source, System
 if TYPE_CHECKING:
     from lake.servers import Binary
     from lake.systems.check import Check
-    from lake.systems.found import FoundSource
+    from lake.systems.discovered import DiscoveredSource
     from lake.systems.partitions import Partition
     from lake.systems.rollup import Rollup
 
@@ -126,7 +126,7 @@ class Prometheus(System):
         section = PrometheusSource(url=endpoint["url"], slow_down_at="")
         return PrometheusReader(section), PrometheusQuestions(endpoint)
 
-    def look(self, section: PrometheusSource) -> FoundSource:
+    def look(self, section: PrometheusSource) -> DiscoveredSource:
         from lake.http.credentials import public_keys
         from lake.systems.prometheus.discovery import look
 

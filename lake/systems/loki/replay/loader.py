@@ -165,7 +165,7 @@ class LokiLoader:
     def finish(self) -> None:
         """See Loader: nothing is left to be done."""
 
-    def found(self, day: Day, loaded: Mapping[str, Loaded]) -> dict[str, int]:
+    def count(self, day: Day, loaded: Mapping[str, Loaded]) -> dict[str, int]:
         """See Loader: Loki's count of the whole day, which takes a moment after a flush.
 
         Where it is right, every dataset's is; a difference is reported of each.

@@ -102,7 +102,7 @@ class MongoLoader:
         for dataset in self._datasets.values():
             self._index(dataset)
 
-    def found(self, day: Day, loaded: Mapping[str, Loaded]) -> dict[str, int]:
+    def count(self, day: Day, loaded: Mapping[str, Loaded]) -> dict[str, int]:
         """See Loader: what the source's reader counts."""
         return {name: self._reader.count(self._datasets[name], day).rows for name in loaded}
 

@@ -101,7 +101,7 @@ class PrometheusLoader:
     def finish(self) -> None:
         """See Loader: nothing is left to be done."""
 
-    def found(self, day: Day, loaded: Mapping[str, Loaded]) -> dict[str, int]:
+    def count(self, day: Day, loaded: Mapping[str, Loaded]) -> dict[str, int]:
         """See Loader: PromQL's count of each metric, held against what was written of it."""
         wanted: Counter[str] = Counter()
         for partition in loaded.values():

@@ -18,7 +18,7 @@ Value = str | int
 
 
 @dataclass(frozen=True)
-class FoundTable:
+class DiscoveredTable:
     """One `[[dataset]]`: its keys but for `name`, and what was seen.
 
     `name` is a wish; `unique_name` makes it valid. `why_not` is the reason not to export
@@ -32,7 +32,7 @@ class FoundTable:
 
 
 @dataclass(frozen=True)
-class FoundSource:
+class DiscoveredSource:
     """One server: its section, what it keeps, its tables.
 
     `summary` describes the server in one line. `hot_days` is None where it is unknown;
@@ -45,7 +45,7 @@ class FoundSource:
     summary: str
     hot_days: int | None
     hot_basis: str
-    tables: tuple[FoundTable, ...] = ()
+    tables: tuple[DiscoveredTable, ...] = ()
     oldest: Day | None = None
     variables: tuple[str, ...] = ()
 
