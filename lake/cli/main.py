@@ -40,6 +40,7 @@ _SECTIONS = {
     },
     "Query": {
         "query": "lake.cli.query:query",
+        "can": "lake.cli.can:can",
         "describe": "lake.cli.describe:describe",
         "trend": "lake.cli.query:trend",
         "catalog": "lake.cli.query:catalog",

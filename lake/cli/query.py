@@ -80,11 +80,14 @@ def query(
     An Excel sheet holds 1,048,575 rows; numbers of more digits than Excel has become text.
     """
     from lake.query import connect  # noqa: PLC0415
+    from lake.query.estimate import large_read_note  # noqa: PLC0415
 
     _one_form(as_csv, as_json, **files)
-    statement = _statement(_one_argument(sql))
+    statement = statement_of(sql)
     file = _answer_file(files, force=force)
     with connect(config) as lake:
+        if note := large_read_note(lake, statement):
+            click.echo(note, err=True)
         if file:
             _write_file(file, file.ask(lake, statement))
         else:
@@ -232,8 +235,9 @@ def _one_argument(arguments: tuple[str, ...]) -> str:
     )
 
 
-def _statement(sql: str) -> str:
-    """The SQL that the argument is or names."""
+def statement_of(arguments: tuple[str, ...]) -> str:
+    """The SQL that the arguments of a command are or name. Raises UsageError."""
+    sql = _one_argument(arguments)
     if sql == "-":
         return sys.stdin.read()
     if not sql.endswith(".sql"):

@@ -25,16 +25,17 @@ def missing(table: Table, reads: Reads | None, question: Question) -> Iterator[s
     if not table.manifests and not table.unrolled:
         yield f"{table.dataset}: no day is in the lake yet"
         return
-    for days in dict.fromkeys(_ranges(reads, question)):
+    for days in dict.fromkeys(ranges_of(reads, question)):
         yield from _missing(table, days)
 
 
 def left_out(table: Table, reads: Reads | None, question: Question) -> Iterator[str]:
     """Sentences about the values that a dataset's columns leave out; `reads` as for `missing`."""
-    yield from _left_out(table, _ranges(reads, question), question)
+    yield from _left_out(table, ranges_of(reads, question), question)
 
 
-def _ranges(reads: Reads | None, question: Question) -> list[Range]:
+def ranges_of(reads: Reads | None, question: Question) -> list[Range]:
+    """The days of each mention; of a statement that is not understood all days."""
     return [*reads.ranges, *reads.views] if reads and question.understood else [Range()]
 
 
@@ -78,10 +79,10 @@ def _left_out(table: Table, ranges: Sequence[Range], question: Question) -> Iter
     values: dict[str, int] = {}
     days: dict[str, int] = {}
     for number_of_day, (day, manifest) in enumerate(sorted(table.manifests.items())):
-        if not any(_has(span, day) for span in ranges):
+        if not any(span.has(day) for span in ranges):
             continue
         for path, number in _numbers(manifest, "left_out"):
-            if number and _touches(question, path, table.tree, 1 << number_of_day):
+            if number and touches(question, path, table.tree, 1 << number_of_day):
                 values[path] = values.get(path, 0) + number
                 days[path] = days.get(path, 0) + 1
     most_first = sorted(values, key=lambda path: (-values[path], path))
@@ -91,7 +92,7 @@ def _left_out(table: Table, ranges: Sequence[Range], question: Question) -> Iter
         number = sum(values[path] for path in more)
         yield f"{table.dataset}: {others_sentence(len(more), number)}"
     # Their names are not in the manifest: the statement may read them.
-    read = [m for day, m in table.manifests.items() if any(_has(span, day) for span in ranges)]
+    read = [m for day, m in table.manifests.items() if any(span.has(day) for span in ranges)]
     unnamed = left_out_others(read)
     if unnamed and (question.every_column or question.columns):
         yield f"{table.dataset}: {others_sentence(**unnamed)} (paths not in the manifest)"
@@ -136,11 +137,7 @@ def _values(number: int) -> str:
     return f"{number:,} {'value' if number == 1 else 'values'}"
 
 
-def _has(days: Range, day: Day) -> bool:
-    return (not days.start or day >= days.start) and (not days.end or day < days.end)
-
-
-def _touches(question: Question, path: str, tree: Node, day: int) -> bool:
+def touches(question: Question, path: str, tree: Node, day: int) -> bool:
     """Whether the statement reads the path, or something above or below it; `day` as a bit."""
     if question.every_column:
         return True

@@ -64,6 +64,10 @@ class Range:
     end: Day | None = None
     with_before: bool = False
 
+    def has(self, day: Day) -> bool:
+        """Whether the day is in it, without the day before the start."""
+        return (not self.start or day >= self.start) and (not self.end or day < self.end)
+
     def within(self, start: Day | None, end: Day | None) -> Range:
         """The part of it in [start, end)."""
         starts = [day for day in (self.start, start) if day]
@@ -95,13 +99,16 @@ class Question:
     """A statement as far as it is understood.
 
     `understood`: nothing in it reads a dataset but what `datasets` has. `columns` has the
-    paths of all column references, lower case. `every_column`: there may be more.
+    paths of all column references, lower case. `every_column`: there may be more. `functions`
+    has the names of all that are called, lower case; `sampled`: it draws rows by chance.
     """
 
     datasets: dict[str, Reads] = field(default_factory=dict)
     columns: set[tuple[str, ...]] = field(default_factory=set)
     every_column: bool = False
     understood: bool = True
+    functions: set[str] = field(default_factory=set)
+    sampled: bool = False
 
     @property
     def reads_rest(self) -> bool:
@@ -199,6 +206,9 @@ class _Reader:
                 self.question.every_column = True
             case "COLUMN_REF":
                 self.question.columns.add(tuple(name.lower() for name in part["column_names"]))
+            case "FUNCTION" | "WINDOW":
+                self.question.functions.add(part["function_name"].lower())
+        self.question.sampled |= bool(part.get("sample"))
         if part.get("ref_type") == "NATURAL" or _REST in (part.get("using_columns") or []):
             self.question.every_column = True
 

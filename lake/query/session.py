@@ -172,6 +172,12 @@ class Lake:
         answer = self.ask(query, params)
         return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
 
+    def understood(self, query: str, params: Any = None) -> Question:
+        """What one statement that reads would read; nothing is run. Raises LakeError."""
+        with explained(self.settings.lake.root, self._hint()):
+            require_one_reading(self.connection, query)
+            return understand(self.connection, query, params, self._views)
+
     def mentioned(self, query: str) -> list[str]:
         """The datasets that the SQL names, in the configuration's order."""
         words = set(_WORD.findall(query.lower()))
@@ -210,9 +216,7 @@ class Lake:
         self.close()
 
     def _answer(self, query: str, params: Any) -> tuple[duckdb.DuckDBPyConnection, Question]:
-        with explained(self.settings.lake.root, self._hint()):
-            require_one_reading(self.connection, query)
-            question = understand(self.connection, query, params, self._views)
+        question = self.understood(query, params)
         answer = self._ask(query, question, lambda: self.connection.execute(query, params))
         return answer, question
 

@@ -14,14 +14,14 @@ from lake.rehearse.page import render
 from lake.store import Store
 from lake.systems.comparison import Rehearsal
 
-_PREFIX = "reports/rehearsal/"
-_KEY = re.compile(re.escape(_PREFIX) + r"(\d{4}-\d\d-\d\d)\.json")
+PREFIX = "reports/rehearsal/"
+_KEY = re.compile(re.escape(PREFIX) + r"(\d{4}-\d\d-\d\d)\.json")
 
 
 def store_report(store: Store, rehearsal: Rehearsal) -> dict[str, str]:
     """Writes both objects, in the place of those of the same day; their URLs."""
     report = rehearsal.to_json()
-    json_key, html_key = (f"{_PREFIX}{rehearsal.day}.{kind}" for kind in ("json", "html"))
+    json_key, html_key = (f"{PREFIX}{rehearsal.day}.{kind}" for kind in ("json", "html"))
     page = render(report, _earlier(store, rehearsal.day))
     store.write(html_key, page.encode())
     store.write(json_key, (json.dumps(report, indent=1, ensure_ascii=False) + "\n").encode())
@@ -31,7 +31,7 @@ def store_report(store: Store, rehearsal: Rehearsal) -> dict[str, str]:
 def _earlier(store: Store, day: str) -> list[dict[str, Any]]:
     """Reports of days before, oldest first."""
     reports = {}
-    for stat in store.list(_PREFIX):
+    for stat in store.list(PREFIX):
         match = _KEY.fullmatch(stat.key)
         if match and match[1] < day:
             reports[match[1]] = _parsed(store, stat.key)

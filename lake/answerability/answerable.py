@@ -1,0 +1,85 @@
+"""The answer to `lake can`: every table of a statement, and the effort.
+
+Belongs here: putting both together. Does not: their parts (days, effort), what is printed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lake.answerability.days import VERDICTS, Snapshots, TableDays, Verdict, table_days
+from lake.answerability.effort import Effort, RestoreEffort, query_effort, restore_effort
+from lake.base.day import Day
+from lake.cost.choosing import chosen_prices
+from lake.cost.prices import Prices
+from lake.query import Lake
+from lake.query.estimate import estimate, tables_read, touched_days
+from lake.store import open_store
+
+
+@dataclass(frozen=True)
+class Answerability:
+    """`understood`: False where the days are those of every table that the statement mentions."""
+
+    tables: tuple[TableDays, ...]
+    query: Effort
+    restores: tuple[RestoreEffort, ...]
+    prices: Prices
+    understood: bool
+
+    @property
+    def verdict(self) -> Verdict:
+        """That of the table of which the lake has least."""
+        return max((table.verdict for table in self.tables), key=VERDICTS.index, default="exact")
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "answer": self.verdict,
+            "understood": self.understood,
+            "tables": [table.to_json() for table in self.tables],
+            "query": self.query.to_json(),
+            "restores": [restore.to_json() for restore in self.restores],
+            "currency": self.prices.currency,
+            "region": self.prices.code,
+            "note": self.prices.note,
+        }
+
+
+def answerability(lake: Lake, sql: str) -> Answerability:
+    """Whether the lake answers the statement, which is not run. Raises LakeError."""
+    settings = lake.settings
+    store = open_store(settings)
+    question = lake.understood(sql)
+    read = list(tables_read(lake, sql, question))
+    if all(table.manifests for table in read):  # without a day a table has no columns
+        lake.ask(f"EXPLAIN {sql}")  # its names and types are checked; nothing is read
+    snapshots: dict[str, Snapshots] = {}
+    tables = []
+    for table in read:
+        source = settings.dataset_named(table.rolled_up or table.dataset).source
+        of_system = snapshots.setdefault(source, Snapshots(store, source))
+        tables.append(table_days(settings, lake, table, question, of_system))
+    prices = chosen_prices(settings, store)
+    keys = {
+        table.dataset: {table.key(table.dataset, day) for day in touched_days(table, question)}
+        for table in read
+        if not table.rolled_up
+    }
+    restores = [
+        restore_effort(store, prices, snapshots[system].manifests[taken], days)
+        for (system, taken), days in sorted(_restored(tables).items())
+    ]
+    effort = query_effort(store, prices, estimate(lake, sql), keys)
+    return Answerability(tuple(tables), effort, tuple(restores), prices, question.understood)
+
+
+def _restored(tables: list[TableDays]) -> dict[tuple[str, Day], set[Day]]:
+    """System and day of each snapshot that is needed, with the days that it has."""
+    needed: dict[tuple[str, Day], set[Day]] = {}
+    for table in tables:
+        for missing in table.missing:
+            if missing.snapshot:
+                needed.setdefault((table.source, missing.snapshot), set()).add(missing.day)
+    return needed

@@ -1,0 +1,210 @@
+"""Which days of a table an answer has, where the others are, and what is not exact in it.
+
+Belongs here: one table of a statement. Does not: bytes, seconds, cost (effort).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from lake.base.day import Day, day_range
+from lake.base.errors import BadData, Missing
+from lake.config.settings import Settings
+from lake.hot import hot_days
+from lake.partition.manifest import Manifest
+from lake.privacy.rules import Rule
+from lake.query import Lake
+from lake.query.estimate import touched_days
+from lake.query.notes import left_out, ranges_of, touches
+from lake.query.question import Question
+from lake.query.tables import Table
+from lake.snapshots.manifest import SnapshotManifest, read_snapshot, snapshot_days
+from lake.store import Store
+
+Verdict = Literal["exact", "approximate", "export", "snapshot", "incomplete"]
+VERDICTS: tuple[Verdict, ...] = ("exact", "approximate", "export", "snapshot", "incomplete")
+"""From the best to the worst. export: `lake export` or `lake rollup` makes what is missing."""
+Place = Literal["rollup", "source", "snapshot", "unfinished", "nowhere"]
+_VERDICT_OF: Mapping[Place, Verdict] = {
+    "rollup": "export",
+    "source": "export",
+    "snapshot": "snapshot",
+    "unfinished": "incomplete",
+    "nowhere": "incomplete",
+}
+_WITHIN = "values within 1 % (a sketch)"
+_APPROXIMATE = {
+    "sketch": _WITHIN,
+    "sketch_merge": _WITHIN,
+    "sketch_quantile": _WITHIN,
+    "bucket_quantile": "bucket_quantile interpolates between the bounds of a histogram's buckets",
+    "approx_count_distinct": "approx_count_distinct estimates",
+    "approx_quantile": "approx_quantile estimates",
+    "approx_top_k": "approx_top_k estimates",
+    "reservoir_quantile": "reservoir_quantile draws a sample",
+}
+
+
+@dataclass(frozen=True)
+class MissingDay:
+    """A day that is not in the lake; `snapshot`: the day on which one was taken that holds it."""
+
+    day: Day
+    place: Place
+    snapshot: Day | None = None
+
+
+@dataclass(frozen=True)
+class TableDays:
+    """One table of a statement: days that it names, what the answer lacks.
+
+    `first` and `last` are None where neither the statement nor the lake has a day. `inexact` has
+    the reasons for which an answer is approximate, `left_out` columns that leave values out.
+    """
+
+    table: str
+    dataset: str
+    source: str
+    first: Day | None
+    last: Day | None
+    wanted: int
+    held: int
+    missing: tuple[MissingDay, ...] = ()
+    inexact: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """How well the lake answers for this table."""
+        verdicts: list[Verdict] = [_VERDICT_OF[missing.place] for missing in self.missing]
+        if self.inexact or self.left_out:
+            verdicts.append("approximate")
+        if self.first is None:
+            verdicts.append("incomplete")
+        return max(verdicts, key=VERDICTS.index, default="exact")
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "table": self.table,
+            "answer": self.verdict,
+            "from": str(self.first) if self.first else None,
+            "to": str(self.last.plus(1)) if self.last else None,
+            "days": self.wanted,
+            "days_in_lake": self.held,
+            "missing": [
+                {
+                    "day": str(missing.day),
+                    "place": missing.place,
+                    "snapshot": str(missing.snapshot) if missing.snapshot else None,
+                }
+                for missing in self.missing
+            ],
+            "inexact": list(self.inexact),
+            "left_out": list(self.left_out),
+        }
+
+
+@dataclass
+class Snapshots:
+    """Those of one system, newest first; read when a day is looked for."""
+
+    store: Store
+    system: str
+    manifests: dict[Day, SnapshotManifest] = field(default_factory=dict)
+
+    @cached_property
+    def _held(self) -> dict[Day, Day]:
+        """Each whole day, and the newest snapshot that holds it. An unreadable one is no help."""
+        held: dict[Day, Day] = {}
+        for taken in reversed(snapshot_days(self.store, self.system)):
+            try:
+                manifest = read_snapshot(self.store, self.system, taken)
+            except (BadData, Missing):
+                continue
+            self.manifests[taken] = manifest
+            held |= {day: taken for day in manifest.held_days() if day not in held}
+        return held
+
+    def holding(self, day: Day) -> Day | None:
+        """The newest that holds the day whole."""
+        return self._held.get(day)
+
+
+def table_days(
+    settings: Settings, lake: Lake, table: Table, question: Question, snapshots: Snapshots
+) -> TableDays:
+    """One table of the statement. Raises LakeError."""
+    dataset = table.rolled_up or table.dataset
+    wanted = sorted(_wanted(table, question))
+    held = [day for day in wanted if day in table.manifests]
+    missing = [day for day in wanted if day not in table.manifests]
+    reads = question.datasets.get(table.dataset)
+    source = settings.dataset_named(dataset).source
+    return TableDays(
+        table=table.dataset,
+        dataset=dataset,
+        source=source,
+        first=wanted[0] if wanted else None,
+        last=wanted[-1] if wanted else None,
+        wanted=len(wanted),
+        held=len(held),
+        missing=tuple(_missing(settings, source, table, day, snapshots) for day in missing),
+        inexact=tuple(dict.fromkeys(_inexact(lake.table(dataset), table, question))),
+        left_out=tuple(left_out(table, reads, question)),
+    )
+
+
+def _wanted(table: Table, question: Question) -> set[Day]:
+    """An open side ends with the first or last day in the lake."""
+    in_lake = {*table.manifests, *table.unrolled}
+    days: set[Day] = set()
+    for span in ranges_of(question.datasets.get(table.dataset), question):
+        start = span.start or min(in_lake, default=None)
+        end = span.end or (max(in_lake).plus(1) if in_lake else None)
+        if start and end:
+            days |= set(day_range(start, end))
+    return days
+
+
+def _missing(
+    settings: Settings, source: str, table: Table, day: Day, snapshots: Snapshots
+) -> MissingDay:
+    if day in table.unrolled:
+        return MissingDay(day, "rollup")
+    if not day.closed:
+        return MissingDay(day, "unfinished")
+    if hot_days(settings, source).keeps(day):
+        return MissingDay(day, "source")
+    taken = snapshots.holding(day)
+    return MissingDay(day, "snapshot", taken) if taken else MissingDay(day, "nowhere")
+
+
+def _inexact(base: Table, table: Table, question: Question) -> Iterator[str]:
+    """`base` is the dataset's own table, of rollups too."""
+    touched = touched_days(table, question)
+    manifests = [m for day in touched if isinstance(m := base.manifests.get(day), Manifest)]
+    ranges = [m.definition for m in manifests if m.definition.get("mode") == "range"]
+    steps = [str(definition.get("step")) for definition in ranges]
+    for step in sorted(set(steps)):
+        days = steps.count(step)
+        yield (
+            f"{days:,} {'day holds' if days == 1 else 'days hold'} the value at every step of "
+            f'{step} (mode = "range"), not the samples between'
+        )
+    rules: dict[tuple[str, str], int] = {}
+    for manifest in manifests:
+        for rule in map(Rule.from_json, manifest.rules):
+            if touches(question, rule.text, base.tree, 0):
+                key = (rule.text, rule.described)
+                rules[key] = rules.get(key, 0) + 1
+    for (path, rule_text), days in rules.items():
+        on = f"{days:,} {'day' if days == 1 else 'days'}"
+        yield f"column {path} is stored under the rule {rule_text} on {on}"
+    for name in sorted(question.functions & _APPROXIMATE.keys()):
+        yield _APPROXIMATE[name]
+    if question.sampled:
+        yield "the statement draws a sample of the rows"
