@@ -62,6 +62,7 @@ _SECTIONS = {
         "alert": "lake.cli.alert:alert",
         "metrics": "lake.cli.metrics:metrics",
         "cost": "lake.cli.cost:cost",
+        "report": "lake.cli.report:report",
         "review": "lake.cli.review:review",
     },
 }

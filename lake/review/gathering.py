@@ -68,7 +68,7 @@ def gather(
         since,
         source_of is not None,
         _datasets(settings, store, statuses, holds),
-        [_system(settings, store, system, holds) for system in backed_up_systems(settings)],
+        [system_review(settings, store, system, holds) for system in backed_up_systems(settings)],
         _holds(holds, since),
         [
             entry
@@ -163,7 +163,8 @@ def _hot(settings: Settings, status: DatasetStatus, *, expires: bool) -> str:
     return f"{getattr(settings.hot, status.source)} days"
 
 
-def _system(settings: Settings, store: Store, system: str, holds: Holds) -> SystemReview:
+def system_review(settings: Settings, store: Store, system: str, holds: Holds) -> SystemReview:
+    """The snapshots of one system. Raises what the store raises."""
     days = snapshot_days(store, system)
     taken, whole, problem = None, None, ""
     if days:

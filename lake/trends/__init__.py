@@ -19,7 +19,7 @@ from lake.trends.available import all_trends, trend_named
 from lake.trends.comparing import Days, before, by_week, compare, weeks
 from lake.trends.files import Panel, Trend
 from lake.trends.fitting import Choices, Fit, fit
-from lake.trends.plot import draw
+from lake.trends.plot import draw, lines_of
 
 __all__ = [
     "Choices",
@@ -36,6 +36,7 @@ __all__ = [
     "draw",
     "fit",
     "fitting",
+    "lines_of",
     "missing_days",
     "missing_of",
     "trend_named",

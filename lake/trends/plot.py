@@ -1,6 +1,7 @@
 """A trend's plot as a PNG.
 
-Belongs here: axes, colours, legends. Does not: what is plotted (the trend's header).
+Belongs here: axes, colours, legends, which lines a panel has room for. Does not: what is plotted
+(the trend's header).
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ _LONGEST = 32  # characters of a label
 
 
 @dataclass(frozen=True)
-class _Line:
+class Line:
+    """One line or bar: what a legend shows, values by day."""
+
     label: str
     values: Mapping[date, float]
 
@@ -65,7 +68,7 @@ def draw(
     panels = figure.subplots(len(trend.panels), 1, sharex=True, squeeze=False)[:, 0]
     colours = _Colours()
     for axes, panel in zip(panels, trend.panels, strict=True):
-        lines = _lines(trend, panel, rows)
+        lines = lines_of(trend, panel, rows)
         _draw_panel(axes, panel, lines, [colours.of(line.label) for line in lines])
     _time_axis(panels[-1], start, end, min(row[trend.x] for row in rows))
     try:
@@ -91,8 +94,8 @@ class _Colours:
         return self._given.setdefault(label, _COLOURS[len(self._given) % len(_COLOURS)])
 
 
-def _lines(trend: Trend, panel: Panel, rows: Sequence[Mapping[str, Any]]) -> list[_Line]:
-    """What the panel shows; what has no value at all is left out.
+def lines_of(trend: Trend, panel: Panel, rows: Sequence[Mapping[str, Any]]) -> list[Line]:
+    """What the panel shows of an answer's rows; what has no value at all is left out.
 
     Of more than there are colours the largest; the others are summed where bars add up.
     """
@@ -103,26 +106,26 @@ def _lines(trend: Trend, panel: Panel, rows: Sequence[Mapping[str, Any]]) -> lis
             names = [*series, column] if len(panel.columns) > 1 else series or [column]
             if row[column] is not None:
                 by_label.setdefault(" ".join(names), {})[row[trend.x]] = float(row[column])
-    lines = [_Line(label, values) for label, values in by_label.items()]
+    lines = [Line(label, values) for label, values in by_label.items()]
     if len(lines) <= len(_COLOURS):
         return lines
     return _largest(lines, summed=panel.style != "lines")
 
 
-def _largest(lines: Sequence[_Line], *, summed: bool) -> list[_Line]:
+def _largest(lines: Sequence[Line], *, summed: bool) -> list[Line]:
     labels = [line.label for line in sorted(lines, key=_size, reverse=True)[: len(_COLOURS) - 1]]
     shown = [line for line in lines if line.label in labels]
     others = [line for line in lines if line.label not in labels]
     if not summed:
-        return [*shown, _Line(f"{len(others)}{_OTHERS}, not shown", {})]
+        return [*shown, Line(f"{len(others)}{_OTHERS}, not shown", {})]
     total: dict[date, float] = {}
     for line in others:
         for day, value in line.values.items():
             total[day] = total.get(day, 0.0) + value
-    return [*shown, _Line(f"{len(others)}{_OTHERS}", total)]
+    return [*shown, Line(f"{len(others)}{_OTHERS}", total)]
 
 
-def _size(line: _Line) -> float:
+def _size(line: Line) -> float:
     return sum(abs(value) for value in line.values.values() if isfinite(value))
 
 
@@ -146,7 +149,7 @@ def _short(label: str) -> str:
     return _plain(f"\u2060{label}" if label.startswith("_") else label)
 
 
-def _draw_panel(axes: Any, panel: Panel, lines: Sequence[_Line], colours: Sequence[str]) -> None:
+def _draw_panel(axes: Any, panel: Panel, lines: Sequence[Line], colours: Sequence[str]) -> None:
     days, step = _grid({day for line in lines for day in line.values})
     if panel.style == "lines":
         for line, colour in zip(lines, colours, strict=True):

@@ -1,0 +1,101 @@
+"""`lake report` and `lake ui`.
+
+Belongs here: options, the text on a terminal. Does not: the page, the server.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lake.base.sizes import size
+from lake.cli.options import config_option, json_option
+
+if TYPE_CHECKING:
+    from lake.report import Facts
+
+_DAYS = click.IntRange(1, 3660)
+
+
+@click.command()
+@click.option(
+    "--html",
+    "html",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Directory for the page and its files; made if absent.",
+)
+@click.option(
+    "--days",
+    type=_DAYS,
+    default=92,
+    show_default=True,
+    metavar="N",
+    help="Number of closed UTC days in the plots of trends.",
+)
+@click.option("--sources", is_flag=True, help="Also re-counts late days at the sources.")
+@json_option
+@config_option
+def report(
+    html: Path | None, days: int, sources: bool, as_json: bool, config: str | None
+) -> None:
+    """Writes a page that shows the state of the lake.
+
+    \b
+    Coverage: each dataset and day, with its manifest and history on a click;
+    freshness, and the hours until a source forgets the first unproven row;
+    sizes and growth; trends with plots;
+    holds, the last rehearsal and guard run, and how old each fact is.
+
+    Writes static files to DIR: open DIR/index.html, or copy DIR to a bucket or a web server.
+    Without --html prints a summary.
+
+    Cost: reads every manifest, and the tables or rollups of the last N days for the trends. No
+    request to a source without --sources.
+
+    \b
+    Example:  lake report --html report
+    """
+    from lake.config.settings import load  # noqa: PLC0415
+    from lake.export import Exporter  # noqa: PLC0415
+    from lake.report import CachedStore, Site, gather, write  # noqa: PLC0415
+
+    settings = load(config)
+    written = None
+    with closing(Exporter(settings)) as exporter:
+        store = CachedStore(exporter.store)
+        facts = gather(settings, store, exporter.source if sources else None)
+        if html:
+            written = write(Site(settings, store, facts, days), html)
+    if html:
+        click.echo(f"wrote {html / 'index.html'} and {written - 1:,} files beside it", err=True)
+    if as_json:
+        click.echo(json.dumps({**facts.to_json(), "files": written}, indent=1))
+    else:
+        for line in _lines(facts):
+            click.echo(line)
+
+
+def _lines(facts: Facts) -> Iterator[str]:
+    proven, expected = facts.days
+    yield f"{facts.root}: {proven:,} of {expected:,} days proven"
+    width = max((len(of.name) for of in facts.datasets), default=0)
+    for of in facts.datasets:
+        states = ", ".join(f"{number:,} {state}" for state, number in sorted(of.states.items()))
+        yield (
+            f"  {of.name:<{width}}  {states or 'no days'}; {size(of.total('bytes'))}; "
+            f"{of.lag.hours_left(facts.at):,.0f} h until the source forgets rows of "
+            f"{of.lag.first_unproven}"
+        )
+    if facts.rehearsals:
+        last = facts.rehearsals[0]
+        yield f"  last rehearsal: {last.day}, {'as the lake' if last.ok else 'failed'}"
+    else:
+        yield "  last rehearsal: none"
+    for problem in facts.problems:
+        yield f"  not read: {problem}"

@@ -1,0 +1,145 @@
+"""The files of the page by path, and writing them.
+
+Belongs here: which files there are, writing them into a directory. Does not: their content, HTTP.
+
+    index.html                      facts, tables
+    site/*.js                       scripts
+    data/calendar.js                every day's state
+    data/days/DATASET/YYYY-MM.js    manifests of a month, loaded by a click
+    data/trends.js, data/trends/N.js
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+
+from lake.base.causes import cause
+from lake.base.errors import LakeError, UsageError
+from lake.config.settings import Settings
+from lake.query import connect
+from lake.report.data import calendar, month_scripts, months, script
+from lake.report.facts import Facts
+from lake.report.page import render
+from lake.report.trends import Trends
+from lake.store import Store
+
+SCRIPTS = ("uplot/uPlot.iife.min.js", "page.js", "calendar.js", "day.js", "charts.js")
+INDEX = "index.html"
+_MONTH = re.compile(r"data/days/([a-z][a-z0-9_]*)/(\d{4}-\d\d)\.js")
+_TREND = re.compile(r"data/trends/(\d{1,4})\.js")
+
+
+class Site:
+    """One state of the lake as files. Not for several threads at a time.
+
+    `days` is the number of closed days that the trends cover.
+    """
+
+    def __init__(self, settings: Settings, store: Store, facts: Facts, days: int) -> None:
+        self._settings = settings
+        self._store = store
+        self.facts = facts
+        self._days = days
+        self._trends: Trends | None = None
+        self._problem = ""
+
+    def content(self, path: str) -> bytes | None:
+        """A file's content, None where there is no such file. Raises what the store raises."""
+        if path == INDEX:
+            return render(self.facts, self._days).encode()
+        if path.startswith("site/"):
+            return asset(path.removeprefix("site/"))
+        if path == "data/calendar.js":
+            return calendar(self.facts)
+        if path == "data/trends.js":
+            return script("trends", self._listed())
+        if match := _MONTH.fullmatch(path):
+            return self._month(match[1], match[2])
+        if match := _TREND.fullmatch(path):
+            return self._trend(int(match[1]))
+        return None
+
+    def all(self) -> Iterator[tuple[str, bytes]]:
+        """Every file, the page last: what it needs is there before."""
+        for name in SCRIPTS:
+            yield f"site/{name}", asset(name) or b""
+        yield "site/uplot/LICENSE", asset("uplot/LICENSE") or b""
+        yield "data/calendar.js", calendar(self.facts)
+        for dataset in self.facts.datasets:
+            for month, content in month_scripts(dataset, self._store).items():
+                yield f"data/days/{dataset.name}/{month}.js", content
+        yield "data/trends.js", script("trends", self._listed())
+        for number in range(len(self._trends.fits) if self._trends else 0):
+            yield f"data/trends/{number}.js", self._trend(number) or b""
+        yield INDEX, render(self.facts, self._days).encode()
+
+    def _month(self, name: str, month: str) -> bytes | None:
+        for dataset in self.facts.datasets:
+            if dataset.name == name and month in months(dataset):
+                return month_scripts(dataset, self._store, month).get(month)
+        return None
+
+    def _listed(self) -> dict[str, object]:
+        self._open()
+        if self._trends is None:
+            return {"trends": [], "problem": self._problem}
+        return self._trends.listed()
+
+    def _trend(self, number: int) -> bytes | None:
+        self._open()
+        if self._trends is None or number >= len(self._trends.fits):
+            return None
+        return script(f"trends/{number}", self._trends.plotted(number))
+
+    def _open(self) -> None:
+        """A lake whose trends can't be read has a page all the same, with the reason."""
+        if self._trends or self._problem:
+            return
+        end = self.facts.today
+        try:
+            self._trends = Trends(connect(self._settings), end.plus(-self._days), end)
+        except LakeError as error:
+            self._problem = str(error)
+
+
+def asset(name: str) -> bytes | None:
+    """A file of the package's own, None where there is none."""
+    if name not in (*SCRIPTS, "uplot/LICENSE"):
+        return None
+    return resources.files("lake.report").joinpath("site", *name.split("/")).read_bytes()
+
+
+def write(site: Site, folder: Path) -> int:
+    """Writes the files, removes those of an earlier page that are no more, returns their number.
+
+    Raises UsageError where the directory can't be written, and what the store raises.
+    """
+    try:
+        written = set()
+        for path, content in site.all():
+            _replace(folder / path, content)
+            written.add(folder / path)
+        for old in [*folder.glob("data/days/*/*.js"), *folder.glob("data/trends/*.js")]:
+            if old not in written:
+                old.unlink()
+    except OSError as error:
+        raise UsageError(
+            "the page can't be written",
+            where=folder.absolute(),
+            expected="a directory that this user may write",
+            found=cause(error),
+        ) from error
+    return len(written)
+
+
+def _replace(file: Path, content: bytes) -> None:
+    """In one step: a browser may be reading."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".", delete=False) as half:
+        half.write(content)
+    Path(half.name).chmod(0o644)
+    Path(half.name).replace(file)

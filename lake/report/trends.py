@@ -1,0 +1,98 @@
+"""The trends that fit the lake, as numbers to plot.
+
+Belongs here: which trends, their answers as series by day. Does not: SQL (lake.trends), drawing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from math import isfinite
+from typing import Any
+
+from lake.base.day import Day, day_range
+from lake.base.errors import LakeError
+from lake.query import Lake
+from lake.query.notes import missing_days
+from lake.trends import Choices, Fit, Panel, Trend, all_trends, ask_fitting, fit, lines_of
+from lake.trends import missing_of
+
+
+class Trends:
+    """Over the UTC days [start, end) of one session; not for several threads at a time."""
+
+    def __init__(self, lake: Lake, start: Day, end: Day) -> None:
+        """Raises LakeError."""
+        self._lake = lake
+        self._start, self._end = start, end
+        fits = [
+            fit(lake, trend, Choices(), (start, end))
+            for trend in all_trends(lake.settings)
+            if not trend.options
+        ]
+        self.fits = [one for one in fits if not one.lacks and one.datasets]
+
+    def listed(self) -> dict[str, Any]:
+        """The days, and each trend's name and title in the order of their numbers."""
+        trends = [{"name": of.trend.name, "title": of.trend.description} for of in self.fits]
+        return {"from": str(self._start), "to": str(self._end), "trends": trends, "problem": ""}
+
+    def plotted(self, number: int) -> dict[str, Any]:
+        """One trend: its panels with a value, or null, for each point of time. A trend that can't
+        be computed has `problem` instead.
+        """
+        fitted = self.fits[number]
+        trend = fitted.trend
+        about = {
+            "name": trend.name,
+            "title": trend.description,
+            "grain": trend.grain,
+            "datasets": fitted.datasets,
+        }
+        try:
+            return about | self._panels(fitted)
+        except LakeError as error:
+            return about | {"problem": str(error)}
+
+    def _panels(self, fitted: Fit) -> dict[str, Any]:
+        trend = fitted.trend
+        answer = ask_fitting(self._lake, fitted, self._start, self._end)
+        rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+        days = self._points(trend, rows)
+        missing = missing_of(self._lake, fitted, self._start, self._end)
+        of = f"{self._start.days_until(self._end)} days"
+        notes = [missing_days(name, lost, of) for name, lost in missing.items()]
+        panels = [_panel(trend, panel, rows, days) for panel in trend.panels]
+        return {
+            "days": [day.isoformat() for day in days],
+            "panels": [panel for panel in panels if panel["series"]],
+            "notes": [*notes, *answer.left_out],
+        }
+
+    def _points(self, trend: Trend, rows: Sequence[Mapping[str, Any]]) -> list[date]:
+        """Every day of the range, or every period from the first to the last."""
+        if trend.every == "day":
+            return [day.date for day in day_range(self._start, self._end)]
+        known = sorted({row[trend.x] for row in rows})
+        if trend.every != "week" or not known:
+            return known
+        weeks = (known[-1] - known[0]).days // 7
+        return [known[0] + timedelta(weeks=number) for number in range(weeks + 1)]
+
+
+def _panel(
+    trend: Trend, panel: Panel, rows: Sequence[Mapping[str, Any]], days: Sequence[date]
+) -> dict[str, Any]:
+    return {
+        "label": panel.label,
+        "style": panel.style,
+        "series": [
+            {"label": line.label, "values": [_number(line.values.get(day)) for day in days]}
+            for line in lines_of(trend, panel, rows)
+        ],
+    }
+
+
+def _number(value: float | None) -> float | None:
+    """Six digits: what a plot and its table show."""
+    return float(f"{value:.6g}") if value is not None and isfinite(value) else None
