@@ -63,6 +63,7 @@ _SECTIONS = {
         "metrics": "lake.cli.metrics:metrics",
         "cost": "lake.cli.cost:cost",
         "report": "lake.cli.report:report",
+        "ui": "lake.cli.report:ui",
         "review": "lake.cli.review:review",
     },
 }

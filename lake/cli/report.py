@@ -6,6 +6,7 @@ Belongs here: options, the text on a terminal. Does not: the page, the server.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -41,9 +42,7 @@ _DAYS = click.IntRange(1, 3660)
 @click.option("--sources", is_flag=True, help="Also re-counts late days at the sources.")
 @json_option
 @config_option
-def report(
-    html: Path | None, days: int, sources: bool, as_json: bool, config: str | None
-) -> None:
+def report(html: Path | None, days: int, sources: bool, as_json: bool, config: str | None) -> None:
     """Writes a page that shows the state of the lake.
 
     \b
@@ -72,7 +71,7 @@ def report(
         facts = gather(settings, store, exporter.source if sources else None)
         if html:
             written = write(Site(settings, store, facts, days), html)
-    if html:
+    if html and written:
         click.echo(f"wrote {html / 'index.html'} and {written - 1:,} files beside it", err=True)
     if as_json:
         click.echo(json.dumps({**facts.to_json(), "files": written}, indent=1))
@@ -99,3 +98,58 @@ def _lines(facts: Facts) -> Iterator[str]:
         yield "  last rehearsal: none"
     for problem in facts.problems:
         yield f"  not read: {problem}"
+
+
+@click.command()
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8470,
+    show_default=True,
+    help="Port on 127.0.0.1; 0 is any free port.",
+)
+@click.option("--open", "open_browser", is_flag=True, help="Opens the page in the browser.")
+@click.option(
+    "--days",
+    type=_DAYS,
+    default=92,
+    show_default=True,
+    metavar="N",
+    help="Number of closed UTC days in the plots of trends.",
+)
+@click.option(
+    "--sources",
+    is_flag=True,
+    help="Also re-counts late days at the sources, at most every 5 minutes.",
+)
+@json_option
+@config_option
+def ui(
+    port: int, open_browser: bool, days: int, sources: bool, as_json: bool, config: str | None
+) -> None:
+    """Serves the page of lake report on this machine.
+
+    Listens on 127.0.0.1 and reads the lake again at each load of the page; manifests that have
+    not changed are kept in memory. Writes nothing. Stops on Ctrl-C.
+
+    For another machine, forward the port: ssh -L 8470:127.0.0.1:8470 HOST
+
+    \b
+    Example:  lake ui --open
+    """
+    from lake.cli.signals import end_on_signals  # noqa: PLC0415
+    from lake.config.settings import load  # noqa: PLC0415
+    from lake.export import Exporter  # noqa: PLC0415
+    from lake.report.serving import HOST, Fresh, Pages, serve  # noqa: PLC0415
+
+    settings = load(config)
+    with closing(Exporter(settings)) as exporter:
+        fresh = Fresh(settings, exporter.store, exporter.source if sources else None, days)
+        with serve(Pages(fresh.site), port) as server:
+            url = f"http://{HOST}:{server.server_port}/"
+            click.echo(json.dumps({"url": url}) if as_json else f"{url}  (Ctrl-C stops it)")
+            sys.stdout.flush()
+            if open_browser:
+                click.launch(url)
+            end_on_signals()
+            server.serve_forever()

@@ -60,6 +60,17 @@ class DatasetFacts:
         return gaps_of({day: status.state for day, status in self.status.days.items()})
 
     @property
+    def exported(self) -> list[Day]:
+        """The days with a manifest that can be read."""
+        return [day for day, status in self.status.days.items() if status.rows is not None]
+
+    @property
+    def unreadable(self) -> bool:
+        """Whether a manifest can't be read: a query of the dataset is refused then."""
+        days = self.status.days.values()
+        return any(day.state == "damaged" and day.rows is None for day in days)
+
+    @property
     def newest(self) -> Day | None:
         """The newest proven day."""
         days = self.status.days.items()

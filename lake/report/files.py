@@ -18,34 +18,42 @@ from importlib import resources
 from pathlib import Path
 
 from lake.base.causes import cause
-from lake.base.errors import LakeError, UsageError
+from lake.base.errors import UsageError
 from lake.config.settings import Settings
-from lake.query import connect
-from lake.report.data import calendar, month_scripts, months, script
+from lake.report.data import calendar, month_scripts, months
 from lake.report.facts import Facts
 from lake.report.page import render
-from lake.report.trends import Trends
+from lake.report.trends import TrendFiles
 from lake.store import Store
 
 SCRIPTS = ("uplot/uPlot.iife.min.js", "page.js", "calendar.js", "day.js", "charts.js")
+LICENCE = "uplot/LICENSE"
 INDEX = "index.html"
 _MONTH = re.compile(r"data/days/([a-z][a-z0-9_]*)/(\d{4}-\d\d)\.js")
 _TREND = re.compile(r"data/trends/(\d{1,4})\.js")
 
 
 class Site:
-    """One state of the lake as files. Not for several threads at a time.
+    """One state of the lake as files, for several threads at a time.
 
-    `days` is the number of closed days that the trends cover.
+    `days` is the number of closed days that the trends cover. Trends of the state `before` are
+    kept where nothing that they read has changed since.
     """
 
-    def __init__(self, settings: Settings, store: Store, facts: Facts, days: int) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        facts: Facts,
+        days: int,
+        before: Site | None = None,
+    ) -> None:
         self._store = store
-        self.facts = facts
         self._days = days
-        self._trends: Trends | None = None
-        self._problem = ""
+        self.facts = facts
+        self._trends = TrendFiles(settings, facts, days)
+        if before and before._trends == self._trends:
+            self._trends = before._trends
 
     def content(self, path: str) -> bytes | None:
         """A file's content, None where there is no such file. Raises what the store raises."""
@@ -56,25 +64,26 @@ class Site:
         if path == "data/calendar.js":
             return calendar(self.facts)
         if path == "data/trends.js":
-            return script("trends", self._listed())
+            return self._trends.listed()
         if match := _MONTH.fullmatch(path):
             return self._month(match[1], match[2])
         if match := _TREND.fullmatch(path):
-            return self._trend(int(match[1]))
+            return self._trends.plotted(int(match[1]))
         return None
 
     def all(self) -> Iterator[tuple[str, bytes]]:
         """Every file, the page last: what it needs is there before."""
-        for name in SCRIPTS:
+        for name in (*SCRIPTS, LICENCE):
             yield f"site/{name}", asset(name) or b""
-        yield "site/uplot/LICENSE", asset("uplot/LICENSE") or b""
         yield "data/calendar.js", calendar(self.facts)
         for dataset in self.facts.datasets:
             for month, content in month_scripts(dataset, self._store).items():
                 yield f"data/days/{dataset.name}/{month}.js", content
-        yield "data/trends.js", script("trends", self._listed())
-        for number in range(len(self._trends.fits) if self._trends else 0):
-            yield f"data/trends/{number}.js", self._trend(number) or b""
+        number = 0
+        while (plotted := self._trends.plotted(number)) is not None:
+            yield f"data/trends/{number}.js", plotted
+            number += 1
+        yield "data/trends.js", self._trends.listed()
         yield INDEX, render(self.facts, self._days).encode()
 
     def _month(self, name: str, month: str) -> bytes | None:
@@ -83,32 +92,10 @@ class Site:
                 return month_scripts(dataset, self._store, month).get(month)
         return None
 
-    def _listed(self) -> dict[str, object]:
-        self._open()
-        if self._trends is None:
-            return {"trends": [], "problem": self._problem}
-        return self._trends.listed()
-
-    def _trend(self, number: int) -> bytes | None:
-        self._open()
-        if self._trends is None or number >= len(self._trends.fits):
-            return None
-        return script(f"trends/{number}", self._trends.plotted(number))
-
-    def _open(self) -> None:
-        """A lake whose trends can't be read has a page all the same, with the reason."""
-        if self._trends or self._problem:
-            return
-        end = self.facts.today
-        try:
-            self._trends = Trends(connect(self._settings), end.plus(-self._days), end)
-        except LakeError as error:
-            self._problem = str(error)
-
 
 def asset(name: str) -> bytes | None:
     """A file of the package's own, None where there is none."""
-    if name not in (*SCRIPTS, "uplot/LICENSE"):
+    if name not in (*SCRIPTS, LICENCE):
         return None
     return resources.files("lake.report").joinpath("site", *name.split("/")).read_bytes()
 

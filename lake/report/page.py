@@ -56,6 +56,15 @@ def render(facts: Facts, trend_days: int) -> str:
     )
 
 
+def failure(problem: str) -> str:
+    """The page where the lake can't be read."""
+    return document(
+        "State of the lake",
+        ['<p class="verdict bad">The lake can\'t be read.</p>', f"<pre>{escape(problem)}</pre>"],
+        f"monitoring-lake {__version__}",
+    )
+
+
 _OWN = ("page.js", "calendar.js", "day.js", "charts.js")
 
 
@@ -86,13 +95,17 @@ def _sources(facts: Facts) -> str:
 def _verdict(facts: Facts) -> str:
     proven, expected = facts.days
     gaps = [(of.name, gap) for of in facts.datasets for gap in of.gaps]
-    if not expected:
-        return '<p class="verdict warn">Nothing is exported yet.</p>' + _problems(facts)
+    if not any(of.exported for of in facts.datasets):
+        return (
+            '<p class="verdict warn">Nothing is exported yet.</p>' + _gaps(gaps) + _problems(facts)
+        )
     if not gaps and not facts.problems:
         return '<p class="verdict good">Every expected day is proven.</p>'
     number = expected - proven
     verb = "is" if number == 1 else "are"
-    text = f"{_count(number, 'day')} {verb} not proven." if number else "Every expected day is proven."
+    text = (
+        f"{_count(number, 'day')} {verb} not proven." if number else "Every expected day is proven."
+    )
     return (
         f'<p class="verdict {"bad" if number else "good"}">{text}</p>'
         f"{_gaps(gaps)}{_problems(facts)}"
@@ -126,7 +139,7 @@ def _cards(facts: Facts) -> Iterator[str]:
         "stored in tables": (size(stored), f"{rows:,} rows"),
         "until a source forgets": (
             _hours(soonest, facts) if soonest else _NONE,
-            f"{escape(soonest.name)}, {soonest.lag.first_unproven}" if soonest else "",
+            f"{escape(soonest.name)}, {_nobr(soonest.lag.first_unproven)}" if soonest else "",
         ),
         "last rehearsal": _rehearsal_card(facts),
         "last guard run": _guard_card(facts),
@@ -142,7 +155,7 @@ def _rehearsal_card(facts: Facts) -> tuple[str, str]:
         return "none", "<code>lake rehearse</code>"
     last = facts.rehearsals[0]
     text = "the same as the lake" if last.ok else _count(last.differences, "difference")
-    return escape(last.day), _state(text, good=last.ok)
+    return _nobr(last.day), _state(text, good=last.ok)
 
 
 def _guard_card(facts: Facts) -> tuple[str, str]:
@@ -190,10 +203,10 @@ def _freshness(facts: Facts) -> str:
     rows = [
         [
             _name(of),
-            str(of.newest or _NONE),
+            _nobr(of.newest) if of.newest else _NONE,
             _short(of.exported_at) if of.exported_at else _NONE,
-            str(of.lag.first_unproven),
-            f"{of.lag.goes_at:%Y-%m-%d}",
+            _nobr(of.lag.first_unproven),
+            _nobr(f"{of.lag.goes_at:%Y-%m-%d}"),
             _hours(of, facts),
             _lost(of),
             _verified(of),
@@ -245,7 +258,7 @@ def _sizes(facts: Facts) -> str:
     rows = [
         [
             _name(of),
-            f"{sum(1 for status in of.status.days.values() if status.bytes is not None):,}",
+            f"{len(of.exported):,}",
             f"{of.total('rows'):,}",
             size(of.total("bytes")),
             mean(of.mean("rows", facts.today), rows=True),
@@ -274,19 +287,22 @@ def _recovery(facts: Facts) -> Iterator[str]:
         ],
         numbers=(1,),
     )
-    yield table(
-        ["rehearsal", "result", "snapshots", "differences"],
-        [
+    yield (
+        table(
+            ["rehearsal", "result", "snapshots", "differences"],
             [
-                escape(of.day),
-                _state("the same as the lake" if of.ok else "failed", good=of.ok),
-                f"{of.snapshots:,}",
-                f"{of.differences:,}",
-            ]
-            for of in facts.rehearsals
-        ],
-        numbers=(2, 3),
-    ) or "<p>No rehearsal yet: <code>lake rehearse</code>.</p>"
+                [
+                    _nobr(of.day),
+                    _state("the same as the lake" if of.ok else "failed", good=of.ok),
+                    f"{of.snapshots:,}",
+                    f"{of.differences:,}",
+                ]
+                for of in facts.rehearsals
+            ],
+            numbers=(2, 3),
+        )
+        or "<p>No rehearsal yet: <code>lake rehearse</code>.</p>"
+    )
 
 
 def _guards(facts: Facts) -> str:
@@ -330,7 +346,11 @@ def _ages(facts: Facts) -> str:
             "counts at the sources",
             _at(facts) if facts.sources_read else "at each export; not asked now",
         ],
-        ["content of objects", "lake verify --record", _short(min(verified)) if verified else _NONE],
+        [
+            "content of objects",
+            "lake verify --record",
+            _short(min(verified)) if verified else _NONE,
+        ],
         ["limits of TTL", "lake ttl apply", _short(min(guards)) if guards else _NONE],
         [
             "recovery",
@@ -351,10 +371,14 @@ def _state(text: str, *, good: bool) -> str:
     return f'<span class="{"good" if good else "bad"}">{escape(text)}</span>'
 
 
+def _nobr(text: object) -> str:
+    return f'<span class="nobr">{escape(str(text))}</span>'
+
+
 def _short(at: str) -> str:
     """A time of a record; what is none as it is."""
     try:
-        return f'<span class="nobr">{datetime.fromisoformat(at):%Y-%m-%d %H:%M}</span>'
+        return _nobr(f"{datetime.fromisoformat(at):%Y-%m-%d %H:%M}")
     except ValueError:
         return escape(at)
 

@@ -31,8 +31,6 @@ SHOWN = {
         "the source counted another number of rows",
         "lake verify {dataset} --from {day} --to {next} --source",
     ),
-    "damaged": Shown(
-        "x", "×", "the object does not match its manifest", f"{_EXPORT} --force"
-    ),
+    "damaged": Shown("x", "×", "the object does not match its manifest", f"{_EXPORT} --force"),
     "retired": Shown("r", "·", "deleted by [retention], not expected"),
 }

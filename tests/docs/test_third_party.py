@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import re
 from pathlib import Path
@@ -83,6 +84,15 @@ def test_every_module_is_listed_with_its_version(file: Path) -> None:
     assert set(listed) == required(file), "run scripts/third_party.py"
     tools = re.findall(r"(?m)^(?:tool)?\s*(\S+)/cmd/\S+$", file.read_text(encoding="utf-8"))
     assert all(f"{module} v" in PAGE for module in tools)
+
+
+@pytest.mark.parametrize("name", ["uPlot.iife.min.js", "uPlot.min.css"])
+def test_the_vendored_library_is_the_published_one(name: str) -> None:
+    folder = ROOT / "lake/report/site/uplot"
+    listed = [row for row in rows() if row[0] == f"uPlot, `{name}`"]
+    digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    assert [row[5] for row in listed] == [f"`{digest}`"]
+    assert (folder / "LICENSE").read_text(encoding="utf-8").startswith("The MIT License (MIT)")
 
 
 def images() -> list[list[str]]:

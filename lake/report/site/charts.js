@@ -60,7 +60,7 @@ function options(panel, width, show) {
     dash: bars ? undefined : DASHES[number % DASHES.length],
     points: { show: !bars && panel.days.length < 40, size: 5 },
     paths: bars ? uPlot.paths.bars({ size: [0.8, 100] }) : undefined,
-    value: (_, __, ___, at) => (at === null ? "–" : show(one.values[at])),
+    value: (_, __, ___, at) => (at === null ? "" : show(one.values[at])),
     spanGaps: false,
   }));
   if (bars) series.reverse(); // the highest sums first: lower ones are drawn over them
@@ -76,7 +76,7 @@ function options(panel, width, show) {
       { ...axis, grid: { show: false }, space: 64, values: (_, at) => at.map(axisDay) },
       { ...axis, size: 58, values: (_, at) => at.map((value) => panel.axis(value)) },
     ],
-    series: [{ label: "day", value: (_, at) => (at === null ? "–" : dayText(at * 1000)) }, ...series],
+    series: [{ label: "\u00a0", value: (_, at) => (at === null ? "" : dayText(at * 1000)) }, ...series],
     cursor: { y: false, drag: { x: false, y: false } },
     legend: { live: true },
   };
@@ -183,9 +183,11 @@ async function drawTrends() {
   const wait = element("p", { class: "quiet", role: "status" }, "Computing …");
   place.append(wait);
   const listed = await load("trends");
+  if (!listed?.trends?.length) wait.removeAttribute("role");
   if (!listed) wait.textContent = "data/trends.js can't be loaded.";
   else if (listed.problem) wait.replaceWith(element("pre", {}, listed.problem));
-  else if (!listed.trends.length) wait.textContent = "No trend fits this lake.";
+  if (listed?.note) wait.before(element("p", { class: "quiet" }, listed.note));
+  if (listed && !listed.problem && !listed.trends.length) wait.textContent = "No trend fits this lake.";
   for (const [number, known] of (listed?.trends ?? []).entries()) {
     const part = element("section", { class: "trend" });
     wait.before(part);

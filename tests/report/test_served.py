@@ -1,0 +1,231 @@
+"""`lake report` and `lake ui` as commands, and what the server answers."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from playwright.sync_api import Browser
+from support.browsing import new_page
+from support.fake_source import FakeSource
+from support.ledger_days import ago, export
+from support.shown_lake import DAYS, NAMES, ShownLake, shown_lake
+
+from lake.report import CachedStore
+from lake.report.cached import COUNTS_S, CachedSources
+from lake.report.serving import Fresh, Pages, serve
+
+PATIENCE_S = 60
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> ShownLake:
+    return shown_lake(tmp_path)
+
+
+@contextmanager
+def served(made: ShownLake, source: FakeSource | None = None) -> Iterator[int]:
+    """The port."""
+    source_of = (lambda _: source) if source else None
+    fresh = Fresh(made.settings, made.store, source_of, 92)
+    with serve(Pages(fresh.site), 0) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def answer(
+    port: int, path: str, host: str | None = None, method: str = "GET"
+) -> tuple[int, str, http.client.HTTPMessage]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+    connection.request(method, path, headers={"Host": host or f"127.0.0.1:{port}"})
+    response = connection.getresponse()
+    text = response.read().decode()
+    connection.close()
+    return response.status, text, response.headers
+
+
+def state_of(port: int, name: str, day: object) -> str:
+    """As the calendar's data have it."""
+    assert answer(port, "/")[0] == 200
+    text = answer(port, "/data/calendar.js")[1]
+    match = re.fullmatch(r'lakeData\("calendar",(.*)\);\n', text)
+    assert match
+    calendar = json.loads(match[1])
+    dataset = next(one for one in calendar["datasets"] if one["name"] == name)
+    at = (day.date - ago(DAYS).date).days  # type: ignore[attr-defined]
+    assert calendar["first"] == str(ago(DAYS))
+    return str(calendar["states"][dataset["states"][at]][0])
+
+
+def test_each_load_shows_the_lake_as_it_is(made: ShownLake) -> None:
+    with served(made) as port:
+        assert state_of(port, "events", ago(3)) == "missing"
+        export(made.store, made.settings, "events", [ago(3)])
+        assert state_of(port, "events", ago(3)) == "verified"
+        assert state_of(port, "lines", ago(2)) == "verified"
+        made.object("lines", ago(2)).unlink()
+        assert state_of(port, "lines", ago(2)) == "damaged"
+        made.manifest("lines", ago(2)).unlink()
+        assert state_of(port, "lines", ago(2)) == "missing"
+
+
+def test_only_this_machine_by_its_own_names_may_read(made: ShownLake) -> None:
+    with served(made) as port:
+        for host in ("lake.example", f"lake.example:{port}", "127.0.0.1.nip.io", "[::1]", ""):
+            status, text, _ = answer(port, "/", host or " ")
+            assert (status, text) == (421, "another host's name\n"), host
+        assert answer(port, "/", f"localhost:{port}")[0] == 200
+        for path in ("/../lake.toml", "/%2e%2e/lake.toml", "/site/../../files.py", "/lake.toml",
+                     "/data/days/events/2026-99.js", "/data/days/nothing/2026-01.js",
+                     "/data/trends/999.js"):  # fmt: skip
+            assert answer(port, path)[0] == 404, path
+        for method in ("POST", "PUT", "DELETE"):
+            assert answer(port, "/", method=method)[0] == 501
+        _, text, headers = answer(port, "/", method="HEAD")
+        assert text == ""
+        assert headers["Cache-Control"] == "no-store"
+        assert headers["X-Frame-Options"] == "DENY"
+
+
+def test_the_served_page_is_the_page(browser: Browser, made: ShownLake) -> None:
+    with served(made) as port, new_page(browser) as page:
+        problems: list[str] = []
+        page.on("console", lambda message: problems.append(message.text))
+        page.goto(f"http://127.0.0.1:{port}/")
+        page.wait_for_selector("[role=gridcell]")
+        page.locator(f'[aria-label^="lines, {ago(2)}"]').click()
+        page.wait_for_selector("dialog[open] dt")
+        assert made.claim("lines", ago(2))["sha256"] in page.locator("dialog").inner_text()
+        page.locator("#trend-plots [role=status]").wait_for(state="detached")
+        assert problems == []
+
+
+def test_a_lake_that_can_not_be_read_has_a_page_with_the_reason(made: ShownLake) -> None:
+    with served(made) as port:
+        (made.root / "retention").mkdir()
+        (made.root / "retention/retired.json").write_text("{<b>")
+        status, text, _ = answer(port, "/")
+        assert status == 502
+        assert "the record of retired days can&#x27;t be read" in text
+        assert "<b>" not in text
+
+
+def test_sources_show_late_days_and_are_not_asked_again_at_once(made: ShownLake) -> None:
+    source = FakeSource(rows={str(ago(number)): 3 for number in range(1, DAYS + 1)})
+    source.rows[str(ago(2))] = 4
+    with served(made, source) as port:
+        assert state_of(port, "lines", ago(2)) == "late"
+        assert state_of(port, "lines", ago(1)) == "verified"
+        number = len(source.asked)
+        assert number
+        assert state_of(port, "lines", ago(2)) == "late"
+        assert len(source.asked) == number
+
+
+def test_counts_are_kept_for_five_minutes(made: ShownLake) -> None:
+    source, now = FakeSource(rows={str(ago(1)): 3}), [0.0]
+    cached = CachedSources(lambda _: source, lambda: now[0])
+    events = made.settings.dataset_named("events")
+    assert cached("mongo").count(events, ago(1)).rows == 3
+    source.rows[str(ago(1))] = 4
+    now[0] = COUNTS_S - 1
+    assert cached("mongo").count(events, ago(1)).rows == 3
+    now[0] = COUNTS_S
+    assert cached("mongo").count(events, ago(1)).rows == 4
+
+
+def test_unchanged_objects_are_read_once(made: ShownLake) -> None:
+    reads: list[str] = []
+
+    class Counting:
+        def __getattr__(self, name: str) -> object:
+            return getattr(made.store, name)
+
+        def read(self, key: str) -> bytes:
+            reads.append(key)
+            return made.store.read(key)
+
+    store = CachedStore(Counting())  # type: ignore[arg-type]
+    key = f"manifests/lines/{ago(2)}.json"
+    for _ in range(2):
+        assert any(stat.key == key for stat in store.list("manifests/lines/"))
+        assert store.read(key) == made.store.read(key)
+    assert reads == [key]
+    made.store.write(key, b"{}")
+    list(store.list("manifests/lines/"))
+    assert store.read(key) == b"{}"
+    assert reads == [key, key]
+
+
+def test_report_writes_the_page_and_prints_the_facts(
+    made: ShownLake, run: Run, tmp_path: Path
+) -> None:
+    folder = tmp_path / "page"
+    config = ("--config", str(made.config))
+    code, out, err = run("report", "--html", str(folder), "--json", *config)
+    assert (code, err.startswith("wrote ")) == (0, True)
+    facts = json.loads(out)
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert facts["files"] == len(files)
+    by_name = {one["dataset"]: one for one in facts["datasets"]}
+    assert list(by_name) == list(NAMES)
+    for name in NAMES:
+        states = [state for (of, _), state in made.states.items() if of == name]
+        assert by_name[name]["states"] == {state: states.count(state) for state in set(states)}
+    assert by_name["events"]["held_days"] == 2
+    assert by_name["lines"]["first_unproven"] == str(ago(5))
+    assert by_name["events"]["first_unproven"] == str(ago(7))
+
+    stale = folder / "data/days/lines/2020-01.js"
+    stale.write_text("")
+    assert run("report", "--html", str(folder), *config)[0] == 0
+    assert not stale.exists()
+    code, out, _ = run("report", *config)
+    proven = sum(state in ("verified", "empty") for state in made.states.values())
+    assert code == 0
+    assert out.splitlines()[0].endswith(f": {proven} of {len(made.states)} days proven")
+
+
+def test_a_directory_that_can_not_be_written_is_an_error(
+    made: ShownLake, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    target = str(tmp_path / "file" / "page")
+    code, _, err = run("report", "--html", target, "--config", str(made.config))
+    assert code == 2
+    assert "the page can't be written" in err
+
+
+def test_ui_serves_until_it_is_stopped(made: ShownLake, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "lake", "ui", "--port", "0", "--json"]
+    process = subprocess.Popen(
+        [*command, "--config", str(made.config)], stdout=subprocess.PIPE, text=True, env=os.environ
+    )
+    try:
+        assert process.stdout
+        url = json.loads(process.stdout.readline())["url"]
+        port = int(re.fullmatch(r"http://127\.0\.0\.1:(\d+)/", url)[1])  # type: ignore[index]
+        assert answer(port, "/")[0] == 200
+        taken = subprocess.run(
+            [*command[:-2], str(port), "--config", str(made.config)],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert taken.returncode == 2
+        assert "the port can't be listened on" in taken.stderr
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE_S) == 0
