@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +214,7 @@ def test_landmarks_and_names(browser: Browser, file: Path) -> None:
         assert page.locator("html").get_attribute("lang") == "en"
         levels = [int(tag[1]) for tag in page.eval_on_selector_all(
             "h1, h2, h3", "all => all.map(one => one.tagName)")]  # fmt: skip
-        assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+        assert all(after - before <= 1 for before, after in pairwise(levels))
         nameless = page.eval_on_selector_all(
             "button, select, input, [role=img], [role=grid], [role=gridcell], section",
             """all => all.filter(one => !(one.getAttribute("aria-label") || one.textContent.trim()
