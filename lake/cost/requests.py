@@ -20,9 +20,9 @@ from lake.cost.policy import Policy
 from lake.cost.prices import GB, STANDARD, Region
 from lake.cost.usage import Amount
 from lake.hot import hot_days
+from lake.store.s3_upload import PART_BYTES
 from lake.systems.registry import backed_up_systems
 
-_PART_BYTES = 8 << 20  # of a multipart upload, as lake.store.s3 sends them
 _PAGE = 1000  # keys of one LIST
 _VERIFIES_PER_DAY = 1 / 7  # docs/operations.md: once a week
 
@@ -101,7 +101,7 @@ def operations(
 
 
 def _exports(number: int, bytes_a_day: float) -> Counted:
-    parts = math.ceil(bytes_a_day / number / _PART_BYTES) if number else 0
+    parts = math.ceil(bytes_a_day / number / PART_BYTES) if number else 0
     # One PUT, or one to begin, one a part and one to complete.
     return Counted(EXPORT.put + (parts + 1 if parts > 1 else 0), EXPORT.list, EXPORT.get).times(
         number
@@ -118,7 +118,7 @@ def _recounted(settings: Settings) -> int:
 
 def _snapshots(settings: Settings, added: Mapping[Stream, Amount], policy: Policy) -> Counted:
     puts = sum(
-        amount.objects + amount.bytes / _PART_BYTES
+        amount.objects + amount.bytes / PART_BYTES
         for stream, amount in added.items()
         if stream.kind == "snapshot"
     )

@@ -6,9 +6,7 @@ locks), which belong to the bucket's own use case.
 
 from __future__ import annotations
 
-import io
 import logging
-import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,18 +19,17 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lake.base.errors import LakeError, Missing, PermanentError
+from lake.base.errors import LakeError, Missing
 from lake.base.faults import point
 from lake.config.settings import S3Section
 from lake.store.protocol import ObjectStat, Unfinished, Upload, Version
 from lake.store.s3_failures import code_of, explained, no_answer_of_s3, unusable
+from lake.store.s3_upload import S3Upload
 
 _LOG = logging.getLogger(__name__)
-_PART_BYTES = 8 << 20  # S3 takes parts of 5 MiB and more, 10,000 of them: 80 GB an object
 _CHUNK = 4 << 20
 _DEFAULT_REGION = "us-east-1"
 _AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn")
-_MARK = "lake-upload"  # metadata of an object: which upload it came from
 # Of HEAD, whose answers have no body: the reason comes with another question.
 _WITHOUT_REASON = frozenset({"301", "307", "400", "403"})
 _PARALLEL_HOLDS = 8
@@ -270,7 +267,10 @@ class S3Store:
     @contextmanager
     def upload(self, key: str, replaces: str | None = None) -> Iterator[Upload]:
         """See Store: one PUT for what fits a part, else a multipart upload."""
-        upload = _S3Upload(self, key, replaces)
+        target = {"Bucket": self.bucket, "Key": self._prefix + key}
+        with self._errors(key):
+            client = self._client
+        upload = S3Upload(client, target, key, self._errors, self._put_options, replaces)
         point("begin", key)
         try:
             yield upload
@@ -378,107 +378,3 @@ class S3Store:
         except (BotoCoreError, RecursionError) as other:
             _LOG.debug("no reason: %s", other)
         return error
-
-
-class _S3Upload:
-    """Its parts, and at the end the object.
-
-    The object bears the upload's mark: where the answer to the last request is lost, or a
-    repeated one meets what the first has done, the mark shows whether it arrived.
-    """
-
-    def __init__(self, store: S3Store, key: str, replaces: str | None) -> None:
-        self._store = store
-        self._key = key
-        self._buffer = io.BytesIO()
-        self._id: str | None = None
-        self._parts: list[dict[str, Any]] = []
-        self._mark = uuid.uuid4().hex
-        self._begin: dict[str, Any] = {**store._put_options, "Metadata": {_MARK: self._mark}}
-        self._condition: dict[str, str] = {}
-        if replaces is not None:
-            matching = {"IfMatch": f'"{replaces}"'}
-            self._condition = matching if replaces else {"IfNoneMatch": "*"}
-        self._failed: BaseException | None = None
-        self.etag = ""
-
-    @property
-    def _target(self) -> dict[str, str]:
-        return {"Bucket": self._store.bucket, "Key": self._store._prefix + self._key}
-
-    def write(self, data: bytes | memoryview) -> int:
-        if self._failed:  # writers that close after an error still have a footer to write
-            return len(data)
-        taken = self._buffer.write(data)
-        if self._buffer.tell() >= _PART_BYTES:
-            try:
-                self._send_part()
-            except BaseException as error:
-                self._failed = error
-                raise
-        return taken
-
-    def _send_part(self) -> None:
-        store = self._store
-        with store._errors(self._key):
-            if self._id is None:
-                begun = store._client.create_multipart_upload(**self._target, **self._begin)
-                self._id = begun["UploadId"]
-            number = len(self._parts) + 1
-            part = store._client.upload_part(
-                **self._target, UploadId=self._id, PartNumber=number, Body=self._buffer.getvalue()
-            )
-        self._parts.append({"ETag": part["ETag"], "PartNumber": number})
-        self._buffer = io.BytesIO()
-        point("part", self._key)
-
-    def finish(self) -> None:
-        if self._failed:
-            raise self._failed
-        if self._id is not None and self._buffer.tell():
-            self._send_part()
-        point("complete", self._key)
-        try:
-            with self._store._errors(self._key):
-                self.etag = (self._put if self._id is None else self._complete)()["ETag"].strip('"')
-        except LakeError:
-            if not self._arrived():
-                raise
-        point("done", self._key)
-
-    def _put(self) -> Any:
-        return self._store._client.put_object(
-            **self._target, **self._begin, **self._condition, Body=self._buffer.getvalue()
-        )
-
-    def _complete(self) -> Any:
-        return self._store._client.complete_multipart_upload(
-            **self._target,
-            **self._condition,
-            UploadId=self._id,
-            MultipartUpload={"Parts": self._parts},
-        )
-
-    def _arrived(self) -> bool:
-        """Whether the object is from this upload. What goes wrong here hides no other error."""
-        try:
-            with self._store._errors(self._key):
-                head = self._store._client.head_object(**self._target)
-        except LakeError:
-            return False
-        self.etag = str(head.get("ETag", "")).strip('"')
-        return bool(head.get("Metadata", {}).get(_MARK) == self._mark)
-
-    def abort(self) -> None:
-        """A multipart upload left open is billed and invisible.
-
-        Called where an error is on its way already, which must not be hidden by another.
-        """
-        self._failed = self._failed or PermanentError("the upload has ended")
-        if self._id is None:
-            return
-        try:
-            with self._store._errors(self._key):
-                self._store._client.abort_multipart_upload(**self._target, UploadId=self._id)
-        except LakeError as error:
-            _LOG.warning("an unfinished upload stays behind, %s: %s", self._id, error)

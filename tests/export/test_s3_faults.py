@@ -36,7 +36,7 @@ def proxy(s3):
 @pytest.fixture
 def run(s3, s3_root, proxy, tmp_path, monkeypatch):
     """An export of NEW rows through the proxy, over one of OLD rows."""
-    monkeypatch.setattr("lake.store.s3._PART_BYTES", PART)
+    monkeypatch.setattr("lake.store.s3_upload.PART_BYTES", PART)
     waiting = types.SimpleNamespace(sleep=lambda seconds: None)
     monkeypatch.setattr("botocore.endpoint.time", waiting)  # retries need not wait here
     Run(s3_root, s3["endpoint_url"], OLD).export(tmp_path)

@@ -19,7 +19,7 @@ import pyarrow as pa
 from lake.base.day import Day
 from lake.config.settings import Settings, load
 from lake.export import Exporter
-from lake.store import open_store, s3
+from lake.store import open_store
 from support.fake_source import SCHEMA, FakeSource
 
 DAY = Day.parse("2026-07-05")
@@ -97,7 +97,7 @@ def _export(run: Run, folder: Path, fault: str) -> None:
     os.environ.update(run.environment)
     if fault:
         os.environ["LAKE_FAULT"] = fault
-    s3._PART_BYTES = PART
+    s3_upload.PART_BYTES = PART
     run.export(folder)
 
 
