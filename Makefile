@@ -24,7 +24,7 @@ PURE := tests/base tests/config tests/partition tests/process tests/store \
 # start would then compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check help lint types layers servers clean lock
+.PHONY: demo test check help lint types layers servers docs clean lock
 .DELETE_ON_ERROR:
 
 demo: $(READY)  ## Runs the demo on real local servers: a quarter of data
@@ -53,6 +53,10 @@ servers: $(READY)  ## Installs the servers that the tests start
 	$(BIN)/lake services install mongo prometheus promtool s3 loki loki2 prometheus3 ferretdb thanos alertmanager
 	sh scripts/install-chromium.sh
 
+docs: $(READY)  ## Builds the documentation as a site in .site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --config-file docs/site/mkdocs.yml
+	@echo "$(BIN)/python -m http.server --bind 127.0.0.1 --directory .site"
+
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, found " + sys.version.split()[0] + ": make PYTHON=python3.12 …")'
 	@echo "Installing the Python packages into $(VENV)"
@@ -67,4 +71,4 @@ lock:  ## Writes requirements.lock again within the bounds of pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal pyproject.toml --extra dev --output-file requirements.lock
 
 clean:  ## Removes what was made here (not the cache folder)
-	rm -rf $(VENV) $(DEMO) test-artefacts
+	rm -rf $(VENV) $(DEMO) test-artefacts .site
