@@ -40,6 +40,7 @@ _SECTIONS = {
     },
     "Query": {
         "query": "lake.cli.query:query",
+        "shell": "lake.cli.shell:shell",
         "can": "lake.cli.can:can",
         "describe": "lake.cli.describe:describe",
         "trend": "lake.cli.query:trend",

@@ -108,7 +108,7 @@ class Lake:
         self._tables: dict[str, Table] = {}  # of the datasets that are defined
         self._shapes: dict[str, _Shape] = {}
         self._level_places = level_places(settings.dataset)
-        self._hourly = hourly_views(self._names)
+        self._hourly = hourly_views(self.datasets)
         self._bounded = False  # whether memory is limited for a statement
         self._shared = False  # whether relations may be outstanding that read the definitions
         self.connection = connect_duckdb()
@@ -184,7 +184,7 @@ class Lake:
         datasets = {
             dataset for view, dataset in self._views.items() if words & {view, f"{view}_between"}
         }
-        return [name for name in (*self._names, *self._hourly) if name in datasets]
+        return [name for name in (*self.datasets, *self._hourly) if name in datasets]
 
     def days(self, dataset: str) -> set[Day]:
         """The days of a dataset that are in the lake. Raises LakeError."""
@@ -203,7 +203,7 @@ class Lake:
         LakeError.
         """
         rollups = [self.table(name) for name in self._hourly]
-        return [*map(self.table, self._names), *(table for table in rollups if table.manifests)]
+        return [*map(self.table, self.datasets), *(table for table in rollups if table.manifests)]
 
     def close(self) -> None:
         """Ends the session."""
@@ -318,18 +318,24 @@ class Lake:
         self._shapes[name] = shape
 
     @property
-    def _names(self) -> list[str]:
+    def datasets(self) -> list[str]:
+        """The names of the datasets, in the configuration's order."""
         return [dataset.name for dataset in self.settings.dataset]
+
+    @property
+    def table_names(self) -> list[str]:
+        """Those of all views and range macros, also of rollups that no day has."""
+        return [name for view in self._views for name in (view, f"{view}_between")]
 
     @property
     def _views(self) -> dict[str, str]:
         """Each view's name and its dataset."""
         levels = {with_level(name): name for name in self._level_places}
-        return levels | {name: name for name in (*self._hourly, *self._names)}
+        return levels | {name: name for name in (*self._hourly, *self.datasets)}
 
     @property
     def _undefined(self) -> set[str]:
-        return {*self._names, *self._hourly} - self._shapes.keys()
+        return {*self.datasets, *self._hourly} - self._shapes.keys()
 
     @property
     def _listed(self) -> set[str]:
@@ -347,12 +353,12 @@ class Lake:
         question: Question,
     ) -> Iterator[str]:
         read = question.datasets if question.understood else self.mentioned(query)
-        for name in (*self._names, *self._hourly):
+        for name in (*self.datasets, *self._hourly):
             if name in read:
                 yield from kind(self.table(name), question.datasets.get(name), question)
 
     def _hint(self) -> Hint:
-        names = ", ".join(self._names)
+        names = ", ".join(self.datasets)
         empty = [table for table in self._tables.values() if not table.manifests]
         levels = ", ".join(map(with_level, self._level_places))
         with_levels = f"; with the level of log lines: {levels}" if levels else ""

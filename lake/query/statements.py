@@ -37,6 +37,14 @@ def require_one_reading(connection: duckdb.DuckDBPyConnection, sql: str) -> None
         )
 
 
+def kinds_of(connection: duckdb.DuckDBPyConnection, sql: str) -> list[str]:
+    """DuckDB's names of the statements' kinds, such as SELECT; nothing where the SQL is wrong."""
+    try:
+        return [statement.type.name for statement in connection.extract_statements(sql)]
+    except duckdb.Error:
+        return []
+
+
 def refuse_outward(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     """Raises UsageError for what writes files or loads code; DuckDB's own errors.
 
