@@ -19,7 +19,7 @@ import pyarrow as pa
 from lake.base.day import Day
 from lake.config.settings import Settings, load
 from lake.export import Exporter
-from lake.store import open_store
+from lake.store import open_store, s3_upload
 from support.fake_source import SCHEMA, FakeSource
 
 DAY = Day.parse("2026-07-05")
