@@ -13,6 +13,7 @@ from lake.base.day import Day
 from lake.base.errors import Incomplete, TransientError
 from lake.config.datasets import Dataset
 from lake.config.settings import Settings
+from lake.erased import erased_rows
 from lake.hot import hot_days
 from lake.partition.definition import changed_keys
 from lake.partition.layout import table_prefix
@@ -77,6 +78,8 @@ def is_stale(
     if not hot_days(settings, dataset.source, lateness_days=lateness).may_grow(day):
         return False
     count = source.count(dataset, day)
+    if old.source_count - erased_rows(old.details) <= count.rows < old.source_count:
+        return False  # the source may have lost them, too
     if count.rows >= old.source_count or allow_shrink:
         return count.rows != old.source_count
     if recheck:

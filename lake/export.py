@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Literal
 
-from lake import __version__
+from lake import __version__, audit
 from lake.base.day import Day
-from lake.base.errors import BadData, Conflict, Stopped
+from lake.base.errors import BadData, Conflict, PermanentError, Stopped
 from lake.completeness import (
     Differs,
     Least,
@@ -28,6 +28,7 @@ from lake.completeness import (
 from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 from lake.coverage import refuse_unfinished
+from lake.erased import erased_days, erased_rows
 from lake.holds import Hold, held_error
 from lake.holds import of as holds_of
 from lake.partition.definition import changed_keys, has_other_rules, refuse_other_definition
@@ -50,6 +51,7 @@ if TYPE_CHECKING:  # a run that finds all days complete needs no Arrow: it is do
     from lake.partition.table import TableStream
     from lake.rollup.rollups import Beside
 
+RESTORED = "erased day exported"  # in the audit log
 _TRIES = 3  # reads of one day before a difference between rows and count is believed
 _RACES = 3  # exports of one day before other runs' being faster is an error
 
@@ -73,6 +75,7 @@ class _Rules:
     force: bool
     allow_shrink: bool
     recheck: bool
+    allow_erased: bool = False
     hold: Hold | None = None
 
 
@@ -129,6 +132,7 @@ class Exporter:
         open_day: bool = False,
         allow_shrink: bool = False,
         recheck: bool = False,
+        allow_erased: bool = False,
     ) -> Outcome:
         """Writes the partition unless it is there and still complete.
 
@@ -137,11 +141,14 @@ class Exporter:
         shrink. Where another run replaces the partition meanwhile, the export starts again from
         what that run has written. Raises LakeError, and then object and manifest are as before.
 
+        A day of which rows were erased is not written from its source, even by `force`, unless
+        `allow_erased`: the source may still have them.
+
         A rollup that is missing or stale is made, from the partition where that is skipped; one
         that fails is in the outcome, with its error.
         """
         refuse_unfinished(day, open_day=open_day)
-        rules = _Rules(force=force, allow_shrink=allow_shrink, recheck=recheck)
+        rules = _Rules(force, allow_shrink, recheck, allow_erased)
         for _ in range(_RACES - 1):
             with suppress(Conflict):
                 return self._export(dataset, day, rules)
@@ -163,6 +170,9 @@ class Exporter:
                 rolled = self._rollups.mend(dataset, day, old)
                 seconds = time.monotonic() - begun
                 return Outcome(dataset.name, day, "skipped", old, seconds, rolled)
+        erased = day in erased_days(self.store, dataset.name)
+        if erased and not rules.allow_erased:
+            raise _erased_error(dataset, day)
         stat = self.store.stat(table_key(dataset.name, day))
         expected = Etags(stat.etag if stat else "", standing.etag)
         hold = self._hold(dataset, day, old, expected)
@@ -172,7 +182,7 @@ class Exporter:
         for attempt in range(1, _TRIES + 1):
             replacement = Replacement(self.store, dataset.name, day, expected, old)
             try:
-                new, rolled = self._replace(dataset, day, replacement, least, rules)
+                new, rolled = self._replace(dataset, day, replacement, least, rules, erased=erased)
                 break
             except Differs:
                 if attempt == _TRIES:
@@ -221,7 +231,14 @@ class Exporter:
         return Least(rows, "as in the object that is there")
 
     def _replace(
-        self, dataset: Dataset, day: Day, replacement: Replacement, least: Least, rules: _Rules
+        self,
+        dataset: Dataset,
+        day: Day,
+        replacement: Replacement,
+        least: Least,
+        rules: _Rules,
+        *,
+        erased: bool,
     ) -> tuple[Manifest, Rolled]:
         """Streams the day into its object and its rollup, which is stored after it.
 
@@ -243,6 +260,9 @@ class Exporter:
                     raise held_error(what, f"{dataset.name} {day}", rules.hold)
                 if not rules.allow_shrink:
                     require_no_loss(self.settings, source, dataset, day, written.rows, least)
+                if erased and not erased_rows(stream.details):  # else they are the stored rows
+                    why, details = "lake export --allow-erased", {"day": str(day)}
+                    audit.append(self.store, RESTORED, dataset.name, why, details=details)
                 replacement.announce(
                     _manifest_of(dataset, day, written, fingerprint, count, stream)
                 )
@@ -273,6 +293,17 @@ def _readable(standing: Standing, *, force: bool) -> Manifest | None:
             raise standing.manifest
         return None
     return standing.manifest
+
+
+def _erased_error(dataset: Dataset, day: Day) -> PermanentError:
+    return PermanentError(
+        "rows of the day were erased: an export may bring them back",
+        where=f"{dataset.name} {day}",
+        expected="a day without a record below erasures/",
+        found="what the source has now, which may still be those rows",
+        remedy="delete them at the source; then --allow-erased exports the day again, and `lake "
+        "erase` has to be run again if they are still there",
+    )
 
 
 def _manifest_of(

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 from lake.base.day import Day
 from lake.base.errors import BadData, Missing, UsageError
 from lake.config.datasets import Dataset
+from lake.erased import erasure_details
 from lake.partition.content import fetch
 from lake.partition.definition import refuse_other_definition
 from lake.partition.ledger import read_ledger, read_manifest
@@ -148,6 +149,7 @@ def retyped(
             table.add(b"".join(documents))
         earlier = {name: getattr(manifest, name) for name in ("created_at", "sha256")}
         ruled = {k: v for k, v in manifest.details.items() if k == RULED_VALUES}
+        ruled |= erasure_details(manifest.details)
         stream = table.stream(retyped_from=earlier | {"typing": typing_of(manifest)}, **ruled)
         proven = _proven(stream.batches, stored, manifest)
         yield replace(stream, batches=proven, rules=manifest.rules)

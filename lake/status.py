@@ -16,6 +16,7 @@ from lake.base.errors import BadData, LakeError, TransientError
 from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 from lake.coverage import expected_days, first_expected
+from lake.erased import erased_rows
 from lake.hot import hot_days
 from lake.kept import is_retired, read_retired
 from lake.partition.definition import has_other_rules
@@ -41,6 +42,7 @@ class DayStatus:
     differs: the source now counts fewer, or by the manifest counted otherwise ·
     damaged: the object is gone or of another size than in its manifest (its content is
     verify's matter), or the manifest can't be read.
+    `erased`: how many of its rows `lake erase` has erased; the source may have them or not.
     `rollup` is that of its rollup (lake.rollup.checking); None where the dataset has none.
     """
 
@@ -52,6 +54,7 @@ class DayStatus:
     created_at: str | None = None
     version: str | None = None
     fingerprint: str | None = None
+    erased: int | None = None
     rollup: RollupState | None = None
     history: list[dict[str, Any]] | None = None
 
@@ -180,6 +183,7 @@ def _from_manifest(manifest: Manifest | BadData | None, sizes: dict[str, int]) -
         created_at=manifest.created_at,
         version=manifest.version,
         fingerprint=manifest.fingerprint or None,
+        erased=erased_rows(manifest.details) or None,
         history=manifest.history,
     )
 
@@ -240,5 +244,6 @@ def _ask(
 
 def _recounted(dataset: Dataset, day: Day, day_status: DayStatus, source: Source) -> DayStatus:
     now, then = source.count(dataset, day).rows, day_status.source_count or 0
-    state: State = "late" if now > then else "differs" if now < then else day_status.state
+    least = then - (day_status.erased or 0)
+    state: State = "late" if now > then else "differs" if now < least else day_status.state
     return replace(day_status, state=state, recount=now)

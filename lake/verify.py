@@ -15,6 +15,7 @@ from lake.base.day import Day
 from lake.base.errors import BadData, LakeError, Missing
 from lake.config.datasets import Dataset
 from lake.config.settings import Settings
+from lake.erased import earlier_fingerprints, erased_rows
 from lake.hot import hot_days
 from lake.partition.fingerprint import Fingerprint, HourlyFingerprint
 from lake.partition.layout import partition_of_table, rollup_key, table_prefix
@@ -49,8 +50,10 @@ class Finding:
 
     `fingerprint` is the manifest's, "" where it has none. `source_count` is None where the
     source was not compared, `source_fingerprint` "" where it was not read again. `typing` is the
-    version of the rules that typed a MongoDB day: see retype. `rollup` is the state of its
-    rollup, None where the dataset has none; a missing or stale one is no problem.
+    version of the rules that typed a MongoDB day: see retype. `erased` is how many of its rows
+    `lake erase` has erased; `source_has_erased`: the source, read again, still has some.
+    `rollup` is the state of its rollup, None where the dataset has none; a missing or stale one
+    is no problem.
     """
 
     dataset: str
@@ -62,6 +65,8 @@ class Finding:
     source_fingerprint: str = ""
     typing: int | None = None
     older_typing: bool = False
+    erased: int = 0
+    source_has_erased: bool = False
     rollup: RollupState | None = None
     problems: tuple[str, ...] = ()
 
@@ -83,6 +88,8 @@ class Finding:
             "source_fingerprint": self.source_fingerprint,
             "typing": self.typing,
             "older_typing": self.older_typing,
+            "erased": self.erased,
+            "source_has_erased": self.source_has_erased,
             "rollup": self.rollup,
             "problems": list(self.problems),
         }
@@ -187,12 +194,15 @@ def verify_partition(
     dataset = dataset.under(manifest.rules)  # the source's side goes through the same rules
     if problem := count_problem(manifest):
         problems.append(problem)
-    counted, read = None, ""
+    counted, read, still_there = None, "", False
+    erased = erased_rows(manifest.details)
     if source:
         count = source.count(dataset, day)
         counted = count.rows
-        # Where the count may be below the rows, it may also lie anywhere between the two.
-        if not manifest.source_count <= counted <= accounted(manifest.rows, manifest.details):
+        # Where the count may be below the rows, it may also lie anywhere between the two. Of the
+        # erased rows the source may have any number.
+        least = manifest.source_count - erased
+        if not least <= counted <= accounted(manifest.rows, manifest.details):
             problems.append(
                 f"the source counts {counted} rows ({count.method}), the lake has {manifest.rows}"
             )
@@ -202,7 +212,10 @@ def verify_partition(
         elif deep:
             now = _read_again(source, dataset, day)
             read = str(now)
-            if problem := _content_problem(store, dataset, day, manifest, now):
+            still_there = read in earlier_fingerprints(manifest.details)
+            if not still_there and (
+                problem := _content_problem(store, dataset, day, manifest, now)
+            ):
                 problems.append(problem)
     return Finding(
         dataset.name,
@@ -214,6 +227,8 @@ def verify_partition(
         read,
         typing_of(manifest),
         has_older_typing(manifest),
+        erased,
+        still_there,
         problems=tuple(problems),
     )
 

@@ -50,6 +50,7 @@ _shrink_option = click.option(
 @_jobs_option
 @click.option("--open-day", is_flag=True, help="Also exports the current, unfinished day.")
 @_shrink_option
+@click.option("--allow-erased", is_flag=True, help="Also exports days of which rows were erased.")
 @click.option(
     "--retype",
     is_flag=True,
@@ -66,6 +67,7 @@ def export(
     jobs: int,
     open_day: bool,
     allow_shrink: bool,
+    allow_erased: bool,
     retype: bool,
     as_json: bool,
     config: str | None,
@@ -75,7 +77,9 @@ def export(
     Exports the named datasets (default: all). Days that are already in the lake are skipped;
     inside the source's lateness window they are re-counted first and rewritten if they grew.
     An update that does not change a day's count goes unnoticed; use --force to export it. A
-    day that fails keeps its previous partition and does not stop the other days.
+    day that fails keeps its previous partition and does not stop the other days. A day of which
+    `lake erase` has erased rows is not exported again without --allow-erased: the source may
+    still have them.
 
     --retype reads the lake only, verifies that the documents stay the same, and covers all
     days of earlier versions unless days are named.
@@ -89,8 +93,8 @@ def export(
     from lake.coverage import refuse_day  # noqa: PLC0415
 
     days = chosen_days(day, start, end)
-    if retype and (force or allow_shrink or open_day):
-        raise UsageError("--retype excludes --force, --allow-shrink and --open-day")
+    if retype and (force or allow_shrink or allow_erased or open_day):
+        raise UsageError("--retype excludes --force, --allow-shrink, --allow-erased and --open-day")
     settings = load(config)
     datasets = settings.datasets_named(dataset)
     if retype:
@@ -108,6 +112,7 @@ def export(
         force=force,
         open_day=open_day,
         allow_shrink=allow_shrink,
+        allow_erased=allow_erased,
     )
 
 
@@ -133,6 +138,7 @@ def _retype(
         force=True,
         open_day=True,
         allow_shrink=True,  # the number of documents is proven
+        allow_erased=True,  # the stored rows have none of them
     )
 
 

@@ -344,4 +344,7 @@ def _line(finding: Finding) -> str:
         verdict += " (typed by older rules)"
     if finding.rollup in ("missing", "stale"):
         verdict += f" (rollup {finding.rollup})"
+    if finding.erased:
+        there = "; the source still has them" if finding.source_has_erased else ""
+        verdict += f" ({finding.erased:,} rows erased{there})"
     return f"{finding.dataset} {finding.day} {finding.rows:,} rows: {verdict}"

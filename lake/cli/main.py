@@ -58,6 +58,7 @@ _SECTIONS = {
         "ttl": "lake.cli.ttl:ttl",
         "retention": "lake.cli.retention:retention",
         "hold": "lake.cli.hold:hold",
+        "erase": "lake.cli.erase:erase",
     },
     "Operation": {
         "alert": "lake.cli.alert:alert",

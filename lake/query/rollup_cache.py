@@ -24,7 +24,7 @@ from lake.base.cache import cache_dir
 from lake.base.day import Day
 from lake.base.errors import BadData
 from lake.config.settings import Settings
-from lake.partition.layout import rollup_prefix
+from lake.partition.layout import rollup_key, rollup_prefix
 from lake.query.failures import explained
 from lake.query.manifests import CONNECTIONS
 from lake.query.s3 import with_endpoint
@@ -46,10 +46,8 @@ def local_rollups(
         return None
     if any(manifest.bytes > _MOST_BYTES for manifest in chosen.values()):
         return None
-    endpoint = with_endpoint(settings.s3).endpoint_url or ""
-    of = hashlib.sha256(f"{endpoint}\n{settings.lake.root}".encode()).hexdigest()[:32]
     try:
-        folder = cache_dir() / "rollups" / of
+        folder = _folder(settings)
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError):  # no home directory, or none that can be written
         return None
@@ -73,6 +71,21 @@ def local_rollups(
     except OSError:  # such as a full disk: objects are read where they are
         return None
     return local
+
+
+def forget_local(settings: Settings, dataset: str, day: Day) -> None:
+    """Removes this machine's copy of a day's rollup: rows of the day were erased. Other machines
+    fetch the new rollup when they next need it.
+    """
+    with contextlib.suppress(FileNotFoundError, RuntimeError):  # no copy, no home directory
+        (_folder(settings) / rollup_key(dataset, day)).unlink()
+
+
+def _folder(settings: Settings) -> Path:
+    """Raises RuntimeError without a home directory."""
+    endpoint = with_endpoint(settings.s3).endpoint_url or ""
+    of = hashlib.sha256(f"{endpoint}\n{settings.lake.root}".encode()).hexdigest()[:32]
+    return cache_dir() / "rollups" / of
 
 
 def _prune(folder: Path, table: Table) -> None:

@@ -72,11 +72,9 @@ class Table:
         statements that do not read it. Raises BadData.
         """
         macro = quoted_name(f"{self.dataset}_between")
-        masks = {node.number: (1 << len(node.variants)) - 1 for node in self._varying}
-        empty = resolved(self._empty, masks)
         return [
             # Views are bound to a macro that reads nothing, then the macro gets its objects.
-            f"CREATE OR REPLACE MACRO {macro}(from_day, to_day) AS TABLE {empty}",
+            f"CREATE OR REPLACE MACRO {macro}(from_day, to_day) AS TABLE {self.empty_statement()}",
             *self._level_macro(),
             *self.views(),
             f"CREATE OR REPLACE MACRO {macro}(from_day, to_day) AS TABLE FROM query("
@@ -92,6 +90,31 @@ class Table:
             f"FROM {quoted_name(f'{name}_between')}({days})"
             for name in names
         ]
+
+    @property
+    def column_names(self) -> list[str]:
+        """The columns over all days, `day` first."""
+        return ["day", *(node.name for node in self.tree.members.values())]
+
+    def empty_statement(self) -> str:
+        """A SELECT of no row, of the types that the view has."""
+        return resolved(self._empty, self._all_variants)
+
+    def day_statement(self, day: Day, file: str) -> str:
+        """A SELECT of one day's rows in their order, of the types that the view has over all days.
+
+        `file` is the day's object, or a copy whose path ends as the object's does.
+        """
+        number = self._days.index(day)
+        groups = _groups(self.tree, self._schemas, with_rest=True)
+        group = next(group for group in groups if group.days >> number & 1)
+        before, after = _reading(self.tree, group, sparse=False)
+        files = quoted_text(without_patterns(file))
+        return f"{resolved(before, self._all_variants)}{files}{after}"
+
+    @cached_property
+    def _all_variants(self) -> dict[int, int]:
+        return {node.number: (1 << len(node.variants)) - 1 for node in self._varying}
 
     def _level_macro(self) -> list[str]:
         """The CREATE statement of the range macro whose rows have a level, where there is one."""

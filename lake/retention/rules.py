@@ -23,6 +23,8 @@ _PERIODS: dict[str, Callable[[Day], Any]] = {
     "yearly": lambda day: day.date.year,
 }
 
+_CENTURY = 36_525  # days
+
 
 def kept_days(rules: SnapshotRules, days: Iterable[Day]) -> dict[Day, str]:
     """The snapshots that stay, each with the rules that keep it; all of them without rules."""
@@ -43,3 +45,25 @@ def kept_days(rules: SnapshotRules, days: Iterable[Day]) -> dict[Day, str]:
         for day in dict.fromkeys(chosen):
             reasons.setdefault(day, []).append(name)
     return {day: ", ".join(names) for day, names in reasons.items()}
+
+
+def kept_until(rules: SnapshotRules, days: Iterable[Day], day: Day, today: Day) -> Day | None:
+    """The first day on which the snapshot of `day` is not kept, if one is taken every day from
+    today on; None where that is never, or not within a century.
+    """
+    known = set(days)
+
+    def is_kept(on: Day) -> bool:
+        coming = (today.plus(n) for n in range(max(0, today.days_until(on)) + 1))
+        return day in kept_days(rules, {*known, *coming})
+
+    if not rules.any or is_kept(today.plus(_CENTURY)):
+        return None
+    low, high = 0, _CENTURY  # once not kept, it is not kept any more
+    while low < high:
+        middle = (low + high) // 2
+        if is_kept(today.plus(middle)):
+            low = middle + 1
+        else:
+            high = middle
+    return today.plus(low)

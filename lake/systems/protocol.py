@@ -213,6 +213,12 @@ class System(Protocol):
     def describe(self, dataset: Dataset) -> str:
         """What the dataset holds, in Markdown."""
 
+    # erase
+
+    def zstd_levels(self) -> Mapping[str, int]:
+        """Of leaf columns of its tables; where there are none, all have the same."""
+        return {}
+
     # rollup
 
     def rollup(self, dataset: Dataset) -> Rollup | None:

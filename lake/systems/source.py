@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lake.erased import erased_rows
+
 
 @dataclass(frozen=True)
 class Count:
@@ -24,9 +26,11 @@ pipeline made them equal, one line in the source's answer."""
 
 
 def accounted(rows: int, details: Mapping[str, Any]) -> int:
-    """The rows, and those that the source counts although it does not give them."""
+    """The rows, and those that the source counts although it does not give them, or that were
+    erased since.
+    """
     merged = details.get(MERGED_LINES, 0)
-    return rows + (merged if isinstance(merged, int) else 0)
+    return rows + (merged if isinstance(merged, int) else 0) + erased_rows(details)
 
 
 def is_whole(rows: int, counted: int, *, may_count_low: bool) -> bool:

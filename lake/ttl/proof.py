@@ -12,6 +12,7 @@ from lake.base.day import Day
 from lake.base.errors import BadData
 from lake.config.datasets import Dataset
 from lake.config.ttl import Proof
+from lake.erased import erased_rows
 from lake.holds import Holds
 from lake.kept import read_retired
 from lake.partition.definition import changed_keys
@@ -125,9 +126,10 @@ class Prover:
         exported = manifest.source_count
         if counted > exported:
             return "late", f"the source has {counted - exported} rows more than were exported"
-        if counted < exported and not (partly or self.proof == "contained"):
+        least = exported - erased_rows(manifest.details)  # the source may have lost them, too
+        if counted < least and not (partly or self.proof == "contained"):
             return "differs", f"the source counts {counted} rows, exported were {exported}"
-        if counted < exported or (partly and self.proof != "count"):
+        if counted < least or (partly and self.proof != "count"):
             return self._remainder(day, manifest, counted)
         if self.proof == "count":
             return "proven", ""
@@ -140,6 +142,9 @@ class Prover:
         """Where rows have gone from the source, each that is left is looked for in the object."""
         unknown = self.expiry.unknown(self.dataset, day, self.store, manifest)
         if unknown:
-            return "late", f"{unknown} of the rows left at the source were not exported"
+            why = f"{unknown} of the rows left at the source are not in the lake"
+            if erased := erased_rows(manifest.details):
+                why += f"; {erased} were erased from it: delete them at the source, too"
+            return "late", why
         gone = manifest.source_count - counted
         return "proven", f"{gone} of its rows are gone from the source" if gone else ""

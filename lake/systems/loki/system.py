@@ -52,6 +52,11 @@ class Loki(System):
         assert isinstance(dataset, LokiDataset)  # noqa: S101  the registry's choice
         return f"Lines of\n```\n{dataset.selector}\n```"
 
+    def zstd_levels(self) -> Mapping[str, int]:
+        from lake.systems.loki.reading.table import ZSTD_LEVELS
+
+        return ZSTD_LEVELS
+
     def rollup(self, dataset: Dataset) -> Rollup:
         from lake.systems.loki.rollup import HourlyStreams
 

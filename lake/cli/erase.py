@@ -1,0 +1,148 @@
+"""`lake erase`.
+
+Belongs here: options, the question before an erasure, how a plan is shown. Does not: what is
+erased.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from lake.base.day import Day
+from lake.base.errors import UsageError
+from lake.base.sizes import size
+from lake.cli.confirming import confirm
+from lake.cli.options import DayType, config_option, json_option
+
+if TYPE_CHECKING:
+    from lake.erase import Plan, Result
+
+_LISTED = 10
+
+
+@click.command()
+@click.argument("dataset")
+@click.option("--where", metavar="SQL", required=True, help="Condition on the dataset's columns.")
+@click.option("--from", "start", type=DayType(), help="Start day (UTC; default: the first).")
+@click.option("--to", "end", type=DayType(), help="End day (UTC, exclusive; default: the last).")
+@click.option("--reason", default="", metavar="TEXT", help="Reason for the audit log.")
+@click.option("--dry-run", is_flag=True, help="Shows the plan and changes nothing.")
+@click.option("--yes", is_flag=True, help="Skips the confirmation.")
+@json_option
+@config_option
+def erase(
+    dataset: str,
+    where: str,
+    start: Day | None,
+    end: Day | None,
+    reason: str,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+    config: str | None,
+) -> None:
+    """Erases rows of a dataset from its exported days.
+
+    The condition is one DuckDB expression over the columns that `lake query` shows. Rows for which
+    it is NULL are kept. The days with matching rows are rewritten without them, and their rollups
+    are made again. Each new object is proven to hold all other rows.
+
+    \b
+    Shows before:
+      the days, their rows that match, and objects to be rewritten;
+      the snapshots that still hold these days, and until when;
+      what the source and earlier versions of the objects may still hold.
+
+    Erases nothing from sources and snapshots. Refuses if a hold covers a day with a matching row.
+    An erased day is not exported again without `lake export --allow-erased`. The condition is
+    stored nowhere; the audit log has the columns, the rows by day and the reason.
+
+    Exit status: 1 if a day was not searched or not erased.
+
+    \b
+    Example:  lake erase usage_analytics --where "user_id = 'kim'" --reason "request 114"
+    """
+    from lake.config.settings import load  # noqa: PLC0415
+    from lake.erase import Planner  # noqa: PLC0415
+    from lake.erase import erase as run  # noqa: PLC0415
+    from lake.erase.erasing import refuse_held  # noqa: PLC0415
+    from lake.store import open_store  # noqa: PLC0415
+
+    if dry_run and yes:
+        raise UsageError("--dry-run and --yes exclude each other")
+    if start and end and not start < end:
+        raise UsageError(
+            "an empty range of days",
+            expected="--from before --to, which is exclusive",
+            found=f"{start} … {end}",
+        )
+    settings = load(config)
+    chosen = settings.dataset_named(dataset)
+    result: Result | None = None
+    with Planner(settings, open_store(settings), chosen, where) as planner:
+        plan = planner.plan(start, end)
+        for line in _plan_lines(plan):
+            click.echo(line, err=as_json)
+        if plan.days and not dry_run:
+            refuse_held(plan)
+            if not yes:
+                confirm("an erasure", "These rows are erased:", _days(plan), "Erase them?")
+            result = run(planner, plan, reason, lambda day: click.echo(
+                f"{dataset} {day.day} erased: {day.erased:,} rows, {day.rows:,} left", err=as_json
+            ))  # fmt: skip
+    if as_json:
+        report = {"plan": plan.to_json(), "result": result.to_json() if result else None}
+        click.echo(json.dumps(report, indent=1))
+    elif result:
+        click.echo(f"{result.erased:,} rows erased; record {result.id}")
+    for day, why in (result.kept if result else {}).items():
+        click.echo(f"lake: {dataset} {day} was not erased: {why}", err=True)
+    if plan.problems or (result and not result.ok) or (dry_run and plan.held):
+        sys.exit(1)
+
+
+def _plan_lines(plan: Plan) -> Iterator[str]:
+    yield f"{plan.dataset}: {_many(plan.searched, 'day')} searched, " + (
+        f"{_many(plan.matched, 'row')} of {_many(len(plan.days), 'day')} match"
+        if plan.days
+        else "no row matches"
+    )
+    yield from (f"  {line}" for line in _days(plan))
+    for held in plan.held:
+        yield f"  held       {held.day}: {held.hold}"
+    for day, why in plan.problems.items():
+        yield f"  not searched  {day}: {why}"
+    for snapshot in plan.snapshots:
+        until = f"until {snapshot.until}, " if snapshot.until else ""
+        yield f"  still in   snapshot {snapshot.system} {snapshot.day}: {until}{snapshot.why}"
+    if plan.at_source:
+        first, last = plan.at_source[0], plan.at_source[-1]
+        span = str(first) if first == last else f"{first} … {last} ({len(plan.at_source)} days)"
+        yield f"  still in   the source, perhaps: {span}; delete the rows there, too"
+    if plan.versions:
+        yield f"  still in   {plan.versions}"
+    if plan.rollups_alone:
+        alone = _many(len(plan.rollups_alone), "rollup")
+        yield f"  not searched  {alone} of retired days, which have no rows left"
+
+
+def _days(plan: Plan) -> Iterator[str]:
+    for day in plan.days[:_LISTED]:
+        rollup = ", and its rollup" if day.rollup else ""
+        yield (
+            f"rewrite    {day.day}: {day.matched:,} of {_many(day.rows, 'row')} match, "
+            f"{size(day.bytes)}{rollup}"
+        )
+    if len(plan.days) > _LISTED:
+        rest = plan.days[_LISTED:]
+        matched = sum(day.matched for day in rest)
+        yield f"rewrite    {_many(len(rest), 'more day')}: {_many(matched, 'row')} match"
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

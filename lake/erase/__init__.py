@@ -1,0 +1,16 @@
+"""Erasure: rows that a condition matches are removed from the days that have them.
+
+condition  what may be written as a condition
+planning   which days have matching rows, and what else still holds those days
+rewriting  a day without them, as a file, and its proof
+erasing    the order of the steps: record, audit log, days, rollups
+
+Belongs here: erasing rows. Does not: the record that exports look at (lake.erased), rules of
+columns (lake.privacy), removing whole days (drop, retention).
+"""
+
+from lake.erase.condition import Condition
+from lake.erase.erasing import Result, erase
+from lake.erase.planning import DayPlan, Plan, Planner
+
+__all__ = ["Condition", "DayPlan", "Plan", "Planner", "Result", "erase"]

@@ -1,0 +1,293 @@
+"""What an erasure would rewrite, and what else still holds the days.
+
+Belongs here: matching rows by day, holds, snapshots, what the source may still have. Does not:
+writing anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from types import TracebackType
+from typing import Any
+
+from lake.base.day import Day
+from lake.base.errors import BadData, LakeError, Missing
+from lake.config.datasets import Dataset
+from lake.config.settings import Settings
+from lake.erase.condition import Condition, parse
+from lake.erase.rewriting import matching
+from lake.holds import Hold, Holds
+from lake.holds import of as holds_of
+from lake.holds.hold import ALL
+from lake.hot import hot_days
+from lake.kept import read_retired
+from lake.partition.layout import (
+    partition_of_table,
+    rollup_manifest_prefix,
+    rollup_of_manifest,
+    table_prefix,
+)
+from lake.partition.ledger import read_ledger
+from lake.partition.manifest import Manifest
+from lake.query import Lake
+from lake.query.failures import Hint
+from lake.query.tables import Table
+from lake.retention.rules import kept_until
+from lake.snapshots.manifest import SnapshotManifest, read_snapshot, snapshot_days
+from lake.store import Store
+from lake.systems.registry import system
+
+_PARALLEL = 4
+
+
+@dataclass(frozen=True)
+class DayPlan:
+    """A day with rows that match. `hold` is what forbids its erasure, "" without one. `rollup`:
+    whether it has one, which is made again.
+    """
+
+    day: Day
+    rows: int
+    matched: int
+    bytes: int
+    sha256: str
+    rollup: bool = False
+    hold: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {**asdict(self), "day": str(self.day), "hold": self.hold or None}
+
+
+@dataclass(frozen=True)
+class SnapshotPlan:
+    """A snapshot that still holds some of the days. `until`: when the keep rules give it up, None
+    where they never do; `why` says so, or names the hold. `days` are those that it holds whole.
+    """
+
+    system: str
+    day: str
+    days: tuple[str, ...]
+    until: str | None
+    why: str
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {**asdict(self), "days": list(self.days)}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`days` are those with rows that match; `searched` is how many were looked at.
+
+    `problems` are days that could not be searched, with the reason. `snapshots` still hold the
+    rows. `at_source` are days that the source still keeps: it may have the rows, too. `versions`
+    is what becomes of the bytes that are replaced. `rollups_alone` are days whose table is gone
+    and whose rollup is kept: no condition can be applied to them.
+    """
+
+    dataset: str
+    columns: tuple[str, ...]
+    searched: int
+    days: tuple[DayPlan, ...]
+    problems: dict[str, str] = field(default_factory=dict)
+    snapshots: tuple[SnapshotPlan, ...] = ()
+    at_source: tuple[Day, ...] = ()
+    versions: str = ""
+    rollups_alone: tuple[Day, ...] = ()
+
+    @property
+    def matched(self) -> int:
+        """Rows that are erased."""
+        return sum(day.matched for day in self.days)
+
+    @property
+    def held(self) -> tuple[DayPlan, ...]:
+        """The days that a hold covers: with any of them nothing is erased."""
+        return tuple(day for day in self.days if day.hold)
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`; without the condition."""
+        return {
+            "dataset": self.dataset,
+            "columns": list(self.columns),
+            "searched": self.searched,
+            "matched": self.matched,
+            "days": [day.to_json() for day in self.days],
+            "problems": self.problems,
+            "snapshots": [snapshot.to_json() for snapshot in self.snapshots],
+            "at_source": [str(day) for day in self.at_source],
+            "versions": self.versions,
+            "rollups_alone": [str(day) for day in self.rollups_alone],
+        }
+
+
+class Planner:
+    """A condition on one dataset. It keeps a connection to DuckDB, which `close` ends."""
+
+    def __init__(self, settings: Settings, store: Store, dataset: Dataset, where: str) -> None:
+        """Raises UsageError where `where` is no condition on this dataset, Missing where the
+        dataset has no day in the lake.
+        """
+        self.settings, self.store, self.dataset = settings, store, dataset
+        self._lake = Lake(settings)
+        self.connection = self._lake.connection
+        try:
+            self._table = self._lake.table(dataset.name)
+            if not self._table.manifests:
+                raise Missing(
+                    f"{dataset.name} has no day in the lake", where=store.url(""),
+                    remedy="`lake status` lists what is exported",
+                )  # fmt: skip
+            hint = Hint(f"the table is {dataset.name}")
+            self.condition: Condition = parse(self.connection, self._table, where, hint)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._lake.close()
+
+    def __enter__(self) -> Planner:
+        return self
+
+    def __exit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def table_with(self, manifest: Manifest) -> Table:
+        """The table as it was when the condition was bound, with the day as it is now."""
+        day = Day.parse(manifest.day)
+        if self._table.manifests.get(day) == manifest:
+            return self._table
+        return replace(self._table, manifests={**self._table.manifests, day: manifest})
+
+    def plan(self, start: Day | None = None, end: Day | None = None) -> Plan:
+        """Of the days in [start, end). Raises what the store raises."""
+        name, store = self.dataset.name, self.store
+        ledger = read_ledger(store, name, start, end)
+        held, problems = holds_of(store), dict(self._orphans(ledger.keys(), start, end))
+        manifests: list[Manifest] = []
+        for day, manifest in sorted(ledger.items()):
+            if isinstance(manifest, Manifest):
+                manifests.append(manifest)
+            else:
+                problems[str(day)] = manifest.what
+        rolled = {
+            known[1]
+            for stat in store.list(rollup_manifest_prefix(name))
+            if (known := rollup_of_manifest(stat.key))
+        }
+        days: list[DayPlan] = []
+        with ThreadPoolExecutor(_PARALLEL) as pool:
+            for manifest, matched in zip(
+                manifests, pool.map(self._matched, manifests), strict=True
+            ):
+                day = Day.parse(manifest.day)
+                if isinstance(matched, str):
+                    problems[manifest.day] = matched
+                elif matched:
+                    days.append(_day_plan(manifest, matched, held, rolled=day in rolled))
+        affected = [plan.day for plan in days]
+        hot = hot_days(self.settings, self.dataset.source)
+        retired = read_retired(store).days(name)
+        return Plan(
+            name,
+            self.condition.columns,
+            len(manifests),
+            tuple(days),
+            dict(sorted(problems.items())),
+            tuple(self._snapshots(affected, held)) if affected else (),
+            tuple(day for day in affected if hot.days_left(day) >= 0),
+            self._versions() if affected else "",
+            tuple(sorted(rolled & {day for day in retired if _within(day, start, end)})),
+        )
+
+    def _matched(self, manifest: Manifest) -> int | str:
+        """The rows that match, or why they can't be counted: another day's may be."""
+        day = Day.parse(manifest.day)
+        table = self.table_with(manifest)
+        try:
+            return matching(self.connection, table, day, table.url(manifest.key), self.condition)
+        except LakeError as error:
+            found = error.parts.get("found", "")
+            return f"{error.what}: {found}" if found else error.what
+
+    def _orphans(
+        self, exported: Any, start: Day | None, end: Day | None
+    ) -> Iterator[tuple[str, str]]:
+        """Objects that no manifest names: no query reads them, and they may have the rows."""
+        for stat in self.store.list(table_prefix(self.dataset.name)):
+            known = partition_of_table(stat.key)
+            if known and known[1] not in exported and _within(known[1], start, end):
+                yield str(known[1]), "an object without a manifest; `lake status --repair` mends it"
+
+    def _snapshots(self, days: Sequence[Day], held: Holds) -> Iterator[SnapshotPlan]:
+        name = self.dataset.source
+        if not system(name).has_snapshots:
+            return
+        taken = snapshot_days(self.store, name)
+        for day in taken:
+            try:
+                snapshot = read_snapshot(self.store, name, day)
+            except (BadData, Missing) as error:
+                why = f"its days are unknown: {error.what}"
+                yield SnapshotPlan(name, str(day), (), None, why)
+                continue
+            whole = set(snapshot.held_days())
+            if not any(_has(snapshot, of_data) for of_data in days):
+                continue
+            until, why = self._kept(snapshot, taken, held)
+            inside = tuple(str(of_data) for of_data in days if of_data in whole)
+            yield SnapshotPlan(name, str(day), inside, until, why)
+
+    def _kept(
+        self, snapshot: SnapshotManifest, taken: Sequence[Day], held: Holds
+    ) -> tuple[str | None, str]:
+        if hold := held.blocking_snapshot(snapshot):
+            return None, str(hold)
+        retention = self.settings.retention
+        rules = retention.rules(snapshot.system)
+        if not rules.any:
+            return None, "no keep rules: kept until `lake snapshots remove`"
+        if not retention.enabled:
+            return None, "[retention] is not enabled: kept until `lake snapshots remove`"
+        until = kept_until(rules, taken, Day.parse(snapshot.day), Day.today())
+        if until is None:
+            return None, "the keep rules never give it up"
+        return str(until), "by the keep rules, with a snapshot every day"
+
+    def _versions(self) -> str:
+        if not self.settings.lake.root.startswith("s3://"):
+            return ""
+        bucket = self.settings.bucket
+        text = (
+            f"earlier versions of the objects stay {bucket.noncurrent_days} days where the bucket "
+            "has versioning and the lake's lifecycle ([bucket] noncurrent_days)"
+        )
+        if bucket.lock_days:
+            text += f", and at least {bucket.lock_days} days under Object Lock (lock_days)"
+        return text
+
+
+def _within(day: Day, start: Day | None, end: Day | None) -> bool:
+    return (start is None or day >= start) and (end is None or day < end)
+
+
+def _day_plan(manifest: Manifest, matched: int, held: Holds, *, rolled: bool) -> DayPlan:
+    day = Day.parse(manifest.day)
+    hold = held.blocking(manifest.dataset, day)
+    return DayPlan(
+        day, manifest.rows, matched, manifest.bytes, manifest.sha256, rolled,
+        str(hold) if hold else "",
+    )  # fmt: skip
+
+
+def _has(snapshot: SnapshotManifest, day: Day) -> bool:
+    """Whether the snapshot has anything of the day, whole or not: by the rule of holds."""
+    of_day = Hold("", (ALL,), (ALL,), day, day.plus(1), "", "", "")
+    return Holds((of_day,), {}).blocking_snapshot(snapshot) is not None

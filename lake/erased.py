@@ -1,0 +1,155 @@
+"""Records of erasures: which days lost rows to `lake erase`, and what their manifests say of it.
+
+Belongs here: the objects below `erasures/`, the keys in a manifest's details. Does not: erasing
+(lake.erase).
+
+`erasures/<dataset>/<id>.json` is created once, before the first day is rewritten.
+`<id>.done.json` is written when the run has ended. An export looks here before it writes a day: the
+source may still hold the rows that were erased, also after the day was dropped. What can't be read
+forbids the export.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from lake.base.day import Day
+from lake.base.errors import BadData, Missing, UsageError
+from lake.store import Store
+
+ERASURES = "erasures/"
+ERASED_ROWS = "erased_rows"
+"""In a manifest's details: rows that the source counted and that were erased from the day."""
+STEPS = "erasures"
+"""In a manifest's details: each erasure's `id`, `at`, `rows`, and the `fingerprint` of the day
+before it."""
+_DONE = ".done.json"
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """One run. `columns` are those that its condition reads, `condition` the keyed hash of the
+    condition with the key's id, empty without a key. `days` has `rows` (that matched) and `sha256`
+    (of the object before) of each day.
+    """
+
+    id: str
+    dataset: str
+    at: str
+    who: str
+    version: str
+    writer: str
+    reason: str
+    columns: tuple[str, ...]
+    condition: dict[str, str]
+    days: dict[str, dict[str, Any]]
+
+    @property
+    def key(self) -> str:
+        """Where it lies."""
+        return f"{ERASURES}{self.dataset}/{self.id}.json"
+
+    @property
+    def done_key(self) -> str:
+        """Where its end is recorded."""
+        return f"{ERASURES}{self.dataset}/{self.id}{_DONE}"
+
+    def to_bytes(self) -> bytes:
+        """UTF-8 JSON, readable by people."""
+        return (json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n").encode()
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended. `days` has `erased`, `rows` (left) and `sha256` of each rewritten day,
+    `kept` why another one was not.
+    """
+
+    at: str
+    days: dict[str, dict[str, Any]]
+    kept: dict[str, str] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """UTF-8 JSON, readable by people."""
+        return (json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def read_erasures(store: Store, dataset: str = "") -> Iterator[tuple[Erasure, Ended | None]]:
+    """Those of a dataset, or all, oldest first. Raises BadData where one can't be read."""
+    prefix = f"{ERASURES}{dataset}/" if dataset else ERASURES
+    keys = [stat.key for stat in store.list(prefix)]
+    ended = {key for key in keys if key.endswith(_DONE)}
+    for key in sorted(set(keys) - ended, key=lambda key: key.rpartition("/")[2]):
+        erasure = _erasure(store, key)
+        yield erasure, _ended(store, erasure.done_key) if erasure.done_key in ended else None
+
+
+def erased_days(store: Store, dataset: str) -> frozenset[Day]:
+    """The days of which rows were erased, or may have been by a run that was killed."""
+    return frozenset(
+        Day.parse(day) for erasure, _ in read_erasures(store, dataset) for day in erasure.days
+    )
+
+
+def interrupted(store: Store) -> list[Erasure]:
+    """The runs that did not come to their end and left a day as it was before them."""
+    return [
+        erasure
+        for erasure, ended in read_erasures(store)
+        if ended is None and any(_is_as_before(store, erasure, day) for day in erasure.days)
+    ]
+
+
+def _is_as_before(store: Store, erasure: Erasure, day: str) -> bool:
+    from lake.partition.ledger import read_manifest  # noqa: PLC0415  few need it
+
+    manifest = read_manifest(store, erasure.dataset, Day.parse(day))
+    return manifest is not None and manifest.sha256 == erasure.days[day].get("sha256")
+
+
+def erased_rows(details: Mapping[str, Any]) -> int:
+    """By a manifest's details: how many rows of the day were erased."""
+    rows = details.get(ERASED_ROWS, 0)
+    return rows if isinstance(rows, int) else 0
+
+
+def erasure_details(details: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a manifest's details that are about erasures."""
+    return {name: details[name] for name in (ERASED_ROWS, STEPS) if name in details}
+
+
+def earlier_fingerprints(details: Mapping[str, Any]) -> set[str]:
+    """What a day's rows were before each erasure: what a source has that lost none of them."""
+    return {str(step.get("fingerprint")) for step in details.get(STEPS, ())} - {"", "None"}
+
+
+def _erasure(store: Store, key: str) -> Erasure:
+    try:
+        fields = json.loads(store.read(key))
+        erasure = Erasure(**{**fields, "columns": tuple(fields["columns"])})
+        for day in erasure.days:
+            Day.parse(day)
+        if erasure.key != key:
+            raise ValueError(f"it is {erasure.id} of {erasure.dataset}")
+    except (ValueError, TypeError, KeyError, AttributeError, UsageError, Missing) as error:
+        raise _unreadable(store, key, error) from error
+    return erasure
+
+
+def _ended(store: Store, key: str) -> Ended:
+    try:
+        return Ended(**json.loads(store.read(key)))
+    except (ValueError, TypeError, Missing) as error:
+        raise _unreadable(store, key, error) from error
+
+
+def _unreadable(store: Store, key: str, error: Exception) -> BadData:
+    return BadData(
+        "the record of an erasure can't be read",
+        where=store.url(key),
+        found=error,
+        remedy="bring back the object's first version; nothing may replace it",
+    )
