@@ -68,6 +68,7 @@ def export_many(
     open_day: bool = False,
     allow_shrink: bool = False,
     recheck: bool = False,
+    allow_erased: bool = False,
 ) -> Generator[Result, None, None]:
     """Exports the partitions, `jobs` at once; yields results as they come.
 
@@ -82,6 +83,7 @@ def export_many(
         "open_day": open_day,
         "allow_shrink": allow_shrink,
         "recheck": recheck,
+        "allow_erased": allow_erased,
     }
     with ThreadPoolExecutor(jobs) as pool:
         running: dict[Future[Outcome], tuple[str, Day]] = {}

@@ -5,6 +5,7 @@ locals {
   objects = "${aws_s3_bucket.lake.arn}/${var.prefix}"
   at_once = [
     "tables/*", "rollups/*", "manifests/*", "reports/*", "guard/*", "audit/*", "holds/*", "retention/*",
+    "erasures/*",
   ]
   written   = ["tables/*", "rollups/*", "manifests/*", "reports/*", "audit/*", "guard/*"]
   raw       = ["mongo/*", "prometheus/*", "loki/*"]

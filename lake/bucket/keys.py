@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from lake.audit import AUDIT
 from lake.config.systems import packages
+from lake.erased import ERASURES
 from lake.holds.hold import PREFIX as HOLDS
 from lake.kept import RETENTION
 from lake.partition.layout import MANIFESTS, ROLLUPS, TABLES
@@ -18,7 +19,7 @@ QUERIED = (TABLES, ROLLUPS)
 # Overwritten every day, or written and deleted: their old versions are worth nothing for long.
 OVERWRITTEN = (TABLES, ROLLUPS, MANIFESTS, REPORTS, GUARD)
 # Read at any time, so never in a class that needs a restore first.
-READ_AT_ONCE = (*OVERWRITTEN, AUDIT, HOLDS, RETENTION)
+READ_AT_ONCE = (*OVERWRITTEN, AUDIT, HOLDS, RETENTION, ERASURES)
 
 
 def snapshots() -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from lake.holds.hold import ALL
 from lake.hot import hot_days
 from lake.kept import read_retired
 from lake.partition.layout import (
+    manifest_prefix,
     partition_of_table,
     rollup_manifest_prefix,
     rollup_of_manifest,
@@ -135,12 +136,15 @@ class Planner:
         self._lake = Lake(settings)
         self.connection = self._lake.connection
         try:
-            self._table = self._lake.table(dataset.name)
-            if not self._table.manifests:
+            self._ledger = read_ledger(store, dataset.name)
+            read = {day: m for day, m in self._ledger.items() if isinstance(m, Manifest)}
+            if not read:
                 raise Missing(
-                    f"{dataset.name} has no day in the lake", where=store.url(""),
+                    f"{dataset.name} has no day in the lake",
+                    where=store.url(manifest_prefix(dataset.name)),
                     remedy="`lake status` lists what is exported",
-                )  # fmt: skip
+                )
+            self._table = Table(dataset.name, read, store.url)
             hint = Hint(f"the table is {dataset.name}")
             self.condition: Condition = parse(self.connection, self._table, where, hint)
         except BaseException:
@@ -169,14 +173,15 @@ class Planner:
     def plan(self, start: Day | None = None, end: Day | None = None) -> Plan:
         """Of the days in [start, end). Raises what the store raises."""
         name, store = self.dataset.name, self.store
-        ledger = read_ledger(store, name, start, end)
-        held, problems = holds_of(store), dict(self._orphans(ledger.keys(), start, end))
+        held, problems = holds_of(store), dict(self._orphans(start, end))
         manifests: list[Manifest] = []
-        for day, manifest in sorted(ledger.items()):
-            if isinstance(manifest, Manifest):
-                manifests.append(manifest)
+        for day, entry in sorted(self._ledger.items()):
+            if not _within(day, start, end):
+                continue
+            if isinstance(entry, Manifest):
+                manifests.append(entry)
             else:
-                problems[str(day)] = manifest.what
+                problems[str(day)] = entry.what
         rolled = {
             known[1]
             for stat in store.list(rollup_manifest_prefix(name))
@@ -217,13 +222,11 @@ class Planner:
             found = error.parts.get("found", "")
             return f"{error.what}: {found}" if found else error.what
 
-    def _orphans(
-        self, exported: Any, start: Day | None, end: Day | None
-    ) -> Iterator[tuple[str, str]]:
+    def _orphans(self, start: Day | None, end: Day | None) -> Iterator[tuple[str, str]]:
         """Objects that no manifest names: no query reads them, and they may have the rows."""
         for stat in self.store.list(table_prefix(self.dataset.name)):
             known = partition_of_table(stat.key)
-            if known and known[1] not in exported and _within(known[1], start, end):
+            if known and known[1] not in self._ledger and _within(known[1], start, end):
                 yield str(known[1]), "an object without a manifest; `lake status --repair` mends it"
 
     def _snapshots(self, days: Sequence[Day], held: Holds) -> Iterator[SnapshotPlan]:

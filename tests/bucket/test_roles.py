@@ -144,7 +144,10 @@ def test_every_role_can_do_its_work_and_no_other(
     run("review")
     assert any("/reports/review/" in request.resource for request in proxy.used)
     assert proxy.refused == []
-    succeeds(run, proxy, "drop", name, "--day", day)
+    erased = succeeds(run, proxy, "erase", name, "--where", "ends_with(_id, '1')", "--yes")
+    assert "rows erased" in erased
+    assert any("/erasures/" in request.resource for request in proxy.used)
+    succeeds(run, proxy, "drop", name, "--day", day, "--force", "--yes")
     succeeds(run, proxy, "snapshots", "clean")
     succeeds(run, proxy, "snapshots", "remove", "loki", "--day", today)
     run("status", "--repair")
