@@ -13,6 +13,7 @@ import re
 from pathlib import Path
 from posixpath import dirname, join, normpath, relpath
 
+import generated
 from dialect import for_python_markdown
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -91,7 +92,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     pages = {file.src_uri: file for file in files if file.is_documentation_page()}
     reached = outside({f"docs/{uri}" for uri in pages} | {"README.md", "CONTRIBUTING.md"})
     made = {address(path): as_page(path, text) for path, text in reached.items()}
-    made["adr/index.md"] = decisions()
+    made |= generated.pages() | {"adr/index.md": decisions()}
     for uri, text in made.items():
         files.append(File.generated(config, uri, content=text))
     style = (Path(__file__).parent / "site.css").read_text("utf-8")

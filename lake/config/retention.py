@@ -40,7 +40,7 @@ def shown_days(days: int) -> int | str:
     return "forever" if days >= FOREVER else days
 
 
-Kept = Annotated[int, BeforeValidator(_days)]
+Kept = Annotated[int, BeforeValidator(_days, json_schema_input_type=int | str)]
 _Number = Annotated[int, Field(ge=0, le=100_000)]
 
 
