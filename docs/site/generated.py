@@ -260,10 +260,14 @@ def _python() -> Iterator[str]:
         yield from _documented(name, value)
         if inspect.isclass(value):
             for member, inner in inspect.getmembers_static(value):
-                own = getattr(value, "__module__", "").startswith("lake")
-                if own and not member.startswith(("_", "model_")) and _described(inner):
+                if not member.startswith("_") and _described(inner) and _own(value, member):
                     yield from (f"### {name}.{member}", "")
                     yield from _documented(member, inner)
+
+
+def _own(kind: type, member: str) -> bool:
+    """Whether a class of this project defines it, not one of a library."""
+    return any(member in vars(base) for base in kind.__mro__ if base.__module__.startswith("lake"))
 
 
 def _described(value: object) -> bool:
@@ -275,5 +279,7 @@ def _documented(name: str, value: object) -> Iterator[str]:
     if inspect.isfunction(plain):
         signature = re.sub(r"'([^']*)'", r"\1", str(inspect.signature(plain)))
         signature = re.sub(r"^\((self|cls)(, )?", "(", signature)
+        if len(signature) > _WIDTH:
+            signature = re.sub(r", (?=\w+:|\*)", ",\n    ", signature)
         yield from ("```python", f"{name}{signature}", "```", "")
     yield from (inspect.getdoc(value) or "", "")
