@@ -185,6 +185,6 @@ def _text(value: object) -> str:
 
 def _rounded(value: float) -> str:
     """Four digits after the point are enough to read; the other forms have all of them."""
-    if not 1e-3 <= abs(value) < 1e15:
+    if value and not 1e-3 <= abs(value) < 1e15:
         return as_text(value)
     return f"{value:.4f}".rstrip("0").rstrip(".")
