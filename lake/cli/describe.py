@@ -12,6 +12,7 @@ import click
 
 from lake.base.day import Day
 from lake.base.errors import UsageError
+from lake.cli.completing import DatasetType
 from lake.cli.options import DayType, config_option, json_option
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("dataset", required=False)
+@click.argument("dataset", type=DatasetType(), required=False)
 @click.option("--from", "start", type=DayType(), help="Start day (UTC).")
 @click.option("--to", "end", type=DayType(), help="End day (UTC, exclusive).")
 @json_option

@@ -10,11 +10,12 @@ import sys
 import click
 
 from lake.base.day import Day
+from lake.cli.completing import DatasetType
 from lake.cli.options import DayType, config_option, json_option
 
 
 @click.command()
-@click.argument("dataset")
+@click.argument("dataset", type=DatasetType())
 @click.option("--day", type=DayType(), required=True, help="UTC day to print.")
 @json_option
 @config_option

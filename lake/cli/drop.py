@@ -15,6 +15,7 @@ import click
 
 from lake.base.day import Day
 from lake.base.errors import LakeError, UsageError
+from lake.cli.completing import DatasetType
 from lake.cli.confirming import confirm
 from lake.cli.options import chosen_days, config_option, days_options, json_option
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("dataset")
+@click.argument("dataset", type=DatasetType())
 @days_options
 @click.option(
     "--force",

@@ -16,6 +16,7 @@ import click
 from lake.base.day import Day
 from lake.base.errors import UsageError
 from lake.base.sizes import size
+from lake.cli.completing import DatasetType
 from lake.cli.confirming import confirm
 from lake.cli.options import DayType, config_option, json_option
 
@@ -26,7 +27,7 @@ _LISTED = 10
 
 
 @click.command()
-@click.argument("dataset")
+@click.argument("dataset", type=DatasetType())
 @click.option("--where", metavar="SQL", required=True, help="Condition on the dataset's columns.")
 @click.option("--from", "start", type=DayType(), help="Start day (UTC; default: the first).")
 @click.option("--to", "end", type=DayType(), help="End day (UTC, exclusive; default: the last).")

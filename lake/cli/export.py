@@ -17,6 +17,7 @@ import click
 
 from lake.base.day import Day
 from lake.base.errors import UsageError
+from lake.cli.completing import DatasetType
 from lake.cli.options import chosen_days, config_option, days_options, json_option
 from lake.cli.signals import stop_on_signals
 
@@ -44,7 +45,7 @@ _shrink_option = click.option(
 
 
 @click.command()
-@click.argument("dataset", nargs=-1)
+@click.argument("dataset", type=DatasetType(), nargs=-1)
 @days_options
 @click.option("--force", is_flag=True, help="Also rewrites complete days.")
 @_jobs_option
@@ -143,7 +144,7 @@ def _retype(
 
 
 @click.command()
-@click.argument("dataset", nargs=-1)
+@click.argument("dataset", type=DatasetType(), nargs=-1)
 @_jobs_option
 @_shrink_option
 @json_option

@@ -12,6 +12,7 @@ import click
 
 from lake.base.day import Day
 from lake.base.errors import UsageError
+from lake.cli.completing import DatasetType
 from lake.cli.options import DayType, config_option, json_option
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def hold() -> None:
 
 
 @hold.command()
-@click.argument("dataset", nargs=-1)
+@click.argument("dataset", type=DatasetType(), nargs=-1)
 @click.option("--all", "every", is_flag=True, help="All datasets, present and future.")
 @click.option("--from", "start", type=DayType(), help="Start day (UTC; default: the first).")
 @click.option("--to", "end", type=DayType(), help="End day (UTC, exclusive; default: none).")

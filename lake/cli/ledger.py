@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lake.base.day import Day
+from lake.cli.completing import DatasetType
 from lake.cli.options import chosen_days, config_option, days_options, json_option
 
 if TYPE_CHECKING:
@@ -229,7 +230,7 @@ def _span(days: list[Day]) -> str:
 
 
 @click.command()
-@click.argument("dataset", nargs=-1)
+@click.argument("dataset", type=DatasetType(), nargs=-1)
 @days_options
 @click.option(
     "--source",

@@ -29,6 +29,7 @@ _SECTIONS = {
         "doctor": "lake.cli.setup:doctor",
         "bucket": "lake.cli.bucket:bucket",
         "dagster": "lake.cli.dagster:dagster",
+        "completion": "lake.cli.completion:completion",
     },
     "Export": {
         "export": "lake.cli.export:export",

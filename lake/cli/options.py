@@ -9,9 +9,11 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from lake.base.day import Day, day_range
 from lake.base.errors import UsageError
+from lake.cli.completing import complete_days
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -29,6 +31,12 @@ class DayType(click.ParamType):  # type: ignore[type-arg]  # generic since click
             return Day.parse(value)
         except UsageError as error:
             self.fail(str(error), param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The days in the lake that this machine knows."""
+        return complete_days(ctx, param, incomplete)
 
 
 def _config_of_group(ctx: click.Context, _: click.Parameter, value: str | None) -> str | None:

@@ -17,6 +17,7 @@ import click
 from lake.base.causes import cause
 from lake.base.day import Day
 from lake.base.errors import UsageError
+from lake.cli.completing import DatasetType, TrendType
 from lake.cli.options import DayType, config_option, json_option
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def _echo_notes(answer: Answer | ArrowAnswer) -> None:
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", type=TrendType(), required=False)
 @click.option("--quarter", metavar="2026Q3", help="Calendar quarter (UTC).")
 @click.option("--from", "start", type=DayType(), help="Start day (UTC).")
 @click.option("--to", "end", type=DayType(), help="End day (UTC, exclusive).")
@@ -118,7 +119,9 @@ def _echo_notes(answer: Answer | ArrowAnswer) -> None:
 )
 @click.option("--metric", metavar="M", help="Metric, for trends that take one.")
 @click.option("--by", metavar="LABEL", help="Label, for trends that take one.")
-@click.option("--dataset", metavar="NAME", help="Dataset to read, if several fit.")
+@click.option(
+    "--dataset", metavar="NAME", type=DatasetType(), help="Dataset to read, if several fit."
+)
 @click.option(
     "--png",
     type=click.Path(dir_okay=False, path_type=Path),

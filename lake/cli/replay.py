@@ -16,6 +16,7 @@ import click
 
 from lake.base.day import Day
 from lake.base.errors import UsageError
+from lake.cli.completing import DatasetType
 from lake.cli.options import chosen_days, config_option, days_options, json_option
 from lake.cli.signals import end_on_signals
 
@@ -26,7 +27,7 @@ _INTERRUPTED = 130
 
 
 @click.command()
-@click.argument("datasets", nargs=-1, metavar="[DATASET]...")
+@click.argument("datasets", type=DatasetType(), nargs=-1, metavar="[DATASET]...")
 @days_options
 @click.option("--serve", is_flag=True, help="Keeps the servers running until Ctrl-C.")
 @click.option(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lake.base.day import Day
+from lake.cli.completing import DatasetType
 from lake.cli.options import chosen_days, config_option, days_options, json_option
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _STATES = ("made", "current", "overtaken", "failed")
 
 
 @click.command()
-@click.argument("dataset", nargs=-1)
+@click.argument("dataset", type=DatasetType(), nargs=-1)
 @days_options
 @click.option("--force", is_flag=True, help="Also makes rollups again that are current.")
 @click.option(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lake.base.errors import ConfigError
+from lake.cli.completing import DatasetType
 from lake.cli.confirming import confirm
 from lake.cli.options import config_option, json_option
 
@@ -38,7 +39,7 @@ def ttl() -> None:
 
 
 @ttl.command()
-@click.argument("dataset", nargs=-1)
+@click.argument("dataset", type=DatasetType(), nargs=-1)
 @json_option
 @config_option
 def plan(dataset: tuple[str, ...], as_json: bool, config: str | None) -> None:
@@ -82,7 +83,7 @@ def plan(dataset: tuple[str, ...], as_json: bool, config: str | None) -> None:
 
 
 @ttl.command()
-@click.argument("dataset", nargs=-1)
+@click.argument("dataset", type=DatasetType(), nargs=-1)
 @click.option("--yes", is_flag=True, help="Skips the confirmation.")
 @json_option
 @config_option

@@ -105,7 +105,7 @@ class Manifests:
 
     def _cached(self, prefix: str, listed: list[_Listed]) -> dict[str, bytes]:
         """The contents; what was read is kept for the next process."""
-        file = self._cache_file(prefix)
+        file = _cache_file(self._settings, prefix)
         kept = _load(file)
         manifests = [entry for entry in listed if entry.name.endswith(".json")]
         valid = {
@@ -125,15 +125,6 @@ class Manifests:
             ]
             _save(file, settled, valid | new)
         return valid | new
-
-    def _cache_file(self, prefix: str) -> Path | None:
-        """None where the user has no folder for it."""
-        endpoint = with_endpoint(self._settings.s3).endpoint_url or ""
-        of = hashlib.sha256(f"{endpoint}\n{self._root}\n{prefix}".encode()).hexdigest()
-        try:
-            return cache_dir() / "manifests" / f"{of[:32]}.json"
-        except RuntimeError:  # no home directory
-            return None
 
     def _read_all(self, listed: Iterable[_Listed]) -> dict[str, bytes]:
         files = [without_patterns(entry.file) for entry in listed if entry.name.endswith(".json")]
@@ -169,6 +160,29 @@ class _Kept(NamedTuple):
     size: int
     modified: str
     text: str
+
+
+def known_names(settings: Settings, prefix: str) -> list[str]:
+    """The names of objects below a prefix, without a request: of a directory all, of S3 those that
+    are in the cache. Nothing where neither can be read.
+    """
+    root = settings.lake.root
+    if root.startswith("s3://"):
+        return list(_load(_cache_file(settings, prefix)))
+    with contextlib.suppress(OSError):
+        return os.listdir(Path(root) / prefix)  # noqa: PTH208  the names alone
+    return []
+
+
+def _cache_file(settings: Settings, prefix: str) -> Path | None:
+    """None where the user has no folder for it."""
+    endpoint = with_endpoint(settings.s3).endpoint_url or ""
+    root = settings.lake.root.rstrip("/")
+    of = hashlib.sha256(f"{endpoint}\n{root}\n{prefix}".encode()).hexdigest()
+    try:
+        return cache_dir() / "manifests" / f"{of[:32]}.json"
+    except RuntimeError:  # no home directory
+        return None
 
 
 def _load(file: Path | None) -> dict[str, _Kept]:

@@ -9,17 +9,23 @@ every day and every column.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import datetime
 from typing import Any
 
 import duckdb
 
 from lake.base.day import Day
+from lake.query.constants import (
+    Constants,
+    UnknownValueError,
+    moment_of,
+    parsed_sql,
+    parts_of,
+)
 from lake.query.hourly import hourly
-from lake.query.kinds import quoted_text
+from lake.query.zones import LOCAL_BETWEEN, LOCAL_PARAMETERS
 
 _REST = "_rest"
 _BETWEEN = "_between"
@@ -120,61 +126,16 @@ def understand(
     connection: duckdb.DuckDBPyConnection, sql: str, params: Any, views: Mapping[str, str]
 ) -> Question:
     """What the statement reads; `views` has each view's name and its dataset."""
-    parsed = _parsed(connection, sql)
+    parsed = parsed_sql(connection, sql)
     if parsed["error"] or len(parsed["statements"]) != 1:
         return Question(understood=False, every_column=True)
-    reader = _Reader(views, _Constants(connection, params))
+    reader = _Reader(views, Constants(connection, params))
     reader.node(parsed["statements"][0])
     return reader.question
 
 
-def _parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
-    # No parameters: the first makes DuckDB import pandas.
-    row = connection.execute(f"SELECT json_serialize_sql({quoted_text(sql)})").fetchone()
-    parsed: dict[str, Any] = json.loads(row[0]) if row else {"error": True}
-    return parsed
-
-
-class _Constants:
-    """Values of expressions without columns, as DuckDB computes them."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection, params: Any) -> None:
-        self._connection = connection
-        self._params = params if isinstance(params, Mapping) else {}
-
-    def value(self, expression: Mapping[str, Any]) -> Any:
-        """Raises _UnknownError where it has none before the statement runs."""
-        names = set()
-        for part in _parts(expression):
-            if part.get("class") in ("COLUMN_REF", "SUBQUERY", "STAR", "WINDOW"):
-                raise _UnknownError
-            if part.get("class") == "PARAMETER":
-                names.add(part["identifier"])
-        if not names <= self._params.keys():
-            raise _UnknownError
-        question = _parsed(self._connection, "SELECT 1")
-        statement = question["statements"][0]
-        statement["node"]["select_list"] = [{**expression, "alias": ""}]
-        statement["named_param_map"] = [
-            {"key": name, "value": place + 1} for place, name in enumerate(sorted(names))
-        ]
-        try:
-            cursor = self._connection.cursor()
-            text = quoted_text(json.dumps(question))
-            (sql,) = cursor.execute(f"SELECT json_deserialize_sql({text}::JSON)").fetchone() or ()
-            values = {name: self._params[name] for name in names}
-            (value,) = cursor.execute(sql, values or None).fetchone() or ()
-        except (duckdb.Error, ValueError) as error:
-            raise _UnknownError from error
-        return value
-
-
-class _UnknownError(Exception):
-    """A value that only the running statement has."""
-
-
 class _Reader:
-    def __init__(self, views: Mapping[str, str], constants: _Constants) -> None:
+    def __init__(self, views: Mapping[str, str], constants: Constants) -> None:
         self.question = Question()
         self._views = views
         self._constants = constants
@@ -183,12 +144,12 @@ class _Reader:
 
     def node(self, node: Any) -> None:
         """Everything below."""
-        for part in _parts(node):
+        for part in parts_of(node):
             for query in (part.get("cte_map") or {}).get("map", []):
                 self._queries.add(query["key"].lower())
         if self._queries & self._views.keys():
             self._give_up()
-        for part in _parts(node):
+        for part in parts_of(node):
             self._expression(part)
             if part.get("from_table"):
                 # A sample is drawn before the conditions hold.
@@ -246,7 +207,11 @@ class _Reader:
         name = call["function_name"].lower()
         view = name.removesuffix(_BETWEEN)
         self._rows.add((table.get("alias") or name).lower())
-        if view in self._views and name != view:
+        if name.endswith(LOCAL_BETWEEN) and name.removesuffix(LOCAL_BETWEEN) in self._views:
+            start, end = self._local_days(call)
+            view = name.removesuffix(LOCAL_BETWEEN)
+            self._reads_of(self._views[view]).ranges.append(Range(start, end))
+        elif view in self._views and name != view:
             start, end = map(self._day, _arguments(call, ("from_day", "to_day")))
             self._reads_of(self._views[view]).ranges.append(Range(start, end))
         elif name in _GROWTH:
@@ -254,12 +219,21 @@ class _Reader:
         elif name not in _KNOWN_FUNCTIONS:
             self._give_up()
 
+    def _local_days(self, call: Mapping[str, Any]) -> Iterator[Day | None]:
+        """The UTC days that have a part of a zone's days: first day, end day."""
+        start, end, zone = _arguments(call, LOCAL_PARAMETERS)
+        for function, day in (("utc_first_day", start), ("utc_end_day", end)):
+            try:
+                yield Day(moment_of(self._constants.call(function, day, zone)).date())
+            except UnknownValueError:
+                yield None
+
     def _growth(self, call: Mapping[str, Any], view_of: Callable[[str], str]) -> None:
         dataset, _, start, end = _arguments(call, _GROWTH_PARAMETERS)
         self.question.every_column = True
         try:
             view = view_of(str(self._constants.value(dataset)).lower())
-        except _UnknownError:
+        except UnknownValueError:
             self._give_up()
             return
         if view not in self._views:
@@ -273,8 +247,8 @@ class _Reader:
 
     def _day(self, expression: Mapping[str, Any]) -> Day | None:
         try:
-            return Day(_moment(self._constants.value(expression)).date())
-        except _UnknownError:
+            return Day(moment_of(self._constants.value(expression)).date())
+        except UnknownValueError:
             return None
 
     def _days_of(
@@ -299,12 +273,12 @@ class _Reader:
                         left, right, kind = right, left, _TURNED[kind]
                     if is_day(left):
                         return _compared(kind, self._moment(right))
-        except (_UnknownError, OverflowError):
+        except (UnknownValueError, OverflowError):
             pass  # the condition may leave any day
         return None, None
 
     def _moment(self, expression: Mapping[str, Any]) -> datetime:
-        return _moment(self._constants.value(expression))
+        return moment_of(self._constants.value(expression))
 
 
 def _arguments(call: Mapping[str, Any], parameters: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:
@@ -329,34 +303,6 @@ def _compared(kind: str, moment: datetime) -> tuple[Day | None, Day | None]:
 def _after(moment: datetime) -> Day:
     """The day after the moment's own."""
     return Day(moment.date()).plus(1)
-
-
-def _moment(value: Any) -> datetime:
-    """What a DATE is compared with, as an instant. Raises _UnknownError for what is none."""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError as error:
-            raise _UnknownError from error
-        if value.tzinfo:
-            raise _UnknownError  # whether the offset counts depends on the type it is cast to
-    if isinstance(value, datetime):
-        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
-    if isinstance(value, date):
-        return datetime(value.year, value.month, value.day, tzinfo=UTC)
-    raise _UnknownError
-
-
-def _parts(node: Any) -> Iterator[dict[str, Any]]:
-    """All objects of a parsed statement."""
-    pending = [node]
-    while pending:
-        part = pending.pop()
-        if isinstance(part, dict):
-            yield part
-            pending.extend(part.values())
-        elif isinstance(part, list):
-            pending.extend(part)
 
 
 def _joined(

@@ -36,6 +36,7 @@ from lake.query.question import Question, Range, Reads, understand
 from lake.query.s3 import authority_statements, secret_statement
 from lake.query.statements import refuse_outward, require_one_reading
 from lake.query.tables import Table
+from lake.query.zones import LOCAL_BETWEEN, time_path
 from lake.store import open_store
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ class Lake:
     dataset is first mentioned. Times are UTC. Those of Loki have both a second time, as
     `NAME_with_level` and `NAME_with_level_between`: with the lines' level. Rollups are
     `NAME_hourly` and `NAME_hourly_between`: of the days whose rollup is made from their table.
+    `NAME_local_between(from_day, to_day, in_zone)` reads days of a time zone.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -135,8 +137,8 @@ class Lake:
         with explained(self.settings.lake.root, self._hint()):
             refuse_outward(self.connection, query)
         self._shared = True
-        unknown = Question(understood=False, every_column=True)
-        return self._ask(query, unknown, lambda: self.connection.sql(query, params=params))
+        whole = Question(understood=False, every_column=True)
+        return self._ask(query, whole, lambda: self.connection.sql(query, params=params))
 
     def ask(self, query: str, params: Any = None) -> Answer:
         """The answer as it is computed, of one statement that reads; `params` as for `sql`.
@@ -157,8 +159,7 @@ class Lake:
         """As `ask`, with the rows as Arrow record batches. Raises LakeError."""
         answer, question = self._answer(query, params)
         described = answer.description or ()
-        reader = answer.to_arrow_reader(_BATCH_ROWS)
-        both = (notes.missing, notes.left_out)
+        reader, both = answer.to_arrow_reader(_BATCH_ROWS), (notes.missing, notes.left_out)
         return ArrowAnswer(
             columns=tuple(column[0] for column in described),
             types=tuple(str(column[1]) for column in described),
@@ -182,7 +183,9 @@ class Lake:
         """The datasets that the SQL names, in the configuration's order."""
         words = set(_WORD.findall(query.lower()))
         datasets = {
-            dataset for view, dataset in self._views.items() if words & {view, f"{view}_between"}
+            dataset
+            for view, dataset in self._views.items()
+            if words & {view, f"{view}_between", f"{view}{LOCAL_BETWEEN}"}
         }
         return [name for name in (*self.datasets, *self._hourly) if name in datasets]
 
@@ -381,7 +384,8 @@ class Lake:
                     manifests[day] = held
             elif partition := partition_of_manifest(key):
                 manifests[partition[1]] = Manifest.from_bytes(text, self._url(key))
-        return Table(dataset, manifests, self._url, self._level_places.get(dataset))
+        time = time_path(self.settings.dataset_named(dataset), self.datasets)
+        return Table(dataset, manifests, self._url, self._level_places.get(dataset), time=time)
 
     def _retired(self, dataset: str) -> frozenset[Day]:
         return read_retired(open_store(self.settings)).days(dataset)

@@ -39,8 +39,10 @@ from lake.query.kinds import (
 from lake.query.levels import level_expression, with_level
 from lake.query.merged import REST, Node, merge
 from lake.query.texts import Text, expression, joined, resolved
+from lake.query.zones import local_macros
 
 _DAY = "CAST(substr(filename, -23, 10) AS DATE)"  # …/day=YYYY-MM-DD/data.parquet
+_TIME = "TIMESTAMP WITH TIME ZONE"
 _GLOB = re.compile(r"[*?\[]")
 # Beyond this number of columns in all its SELECTs together a union names absent columns only once.
 _DENSE = 5000
@@ -53,6 +55,8 @@ class Table:
     `level_from`: where a line's level is looked for first; None for a table without the views
     of levels (lake.query.levels). `key` is that of a day's object.
 
+    `time` is the path of a row's time, () for a table without a macro of local days.
+
     Of rollups (lake.query.hourly) `rolled_up` is the dataset, and `unrolled` has its days in the
     lake that have no current rollup.
     """
@@ -64,6 +68,7 @@ class Table:
     key: Callable[[str, Day], str] = table_key
     rolled_up: str = ""
     unrolled: frozenset[Day] = frozenset()
+    time: tuple[str, ...] = ()
 
     def definitions(self, *, with_rest: bool = True) -> list[str]:
         """CREATE statements of the views and the macros. No object is looked for.
@@ -77,6 +82,7 @@ class Table:
             f"CREATE OR REPLACE MACRO {macro}(from_day, to_day) AS TABLE {self.empty_statement()}",
             *self._level_macro(),
             *self.views(),
+            *self._local_macros(),
             f"CREATE OR REPLACE MACRO {macro}(from_day, to_day) AS TABLE FROM query("
             f"{self._statement(with_rest=with_rest)})",
         ]
@@ -84,11 +90,10 @@ class Table:
     def views(self, start: Day | None = None, end: Day | None = None) -> list[str]:
         """The CREATE statements of the views, over the days in [start, end)."""
         days = f"DATE '{start or '0001-01-01'}', DATE '{end or '9999-12-31'}'"
-        names = [self.dataset, *([] if self.level_from is None else [with_level(self.dataset)])]
         return [
             f"CREATE OR REPLACE VIEW {quoted_name(name)} AS "
             f"FROM {quoted_name(f'{name}_between')}({days})"
-            for name in names
+            for name in self._view_names
         ]
 
     @property
@@ -115,6 +120,20 @@ class Table:
     @cached_property
     def _all_variants(self) -> dict[int, int]:
         return {node.number: (1 << len(node.variants)) - 1 for node in self._varying}
+
+    @property
+    def _view_names(self) -> list[str]:
+        return [self.dataset, *([] if self.level_from is None else [with_level(self.dataset)])]
+
+    def _local_macros(self) -> list[str]:
+        """Where every row has its time in one column of that type."""
+        node: Node | None = self.tree
+        for name in self.time:
+            node = node.members.get(folded(name)) if node else None
+        is_time = node is not None and not node.varying and node.form == _TIME
+        if not self.time or (self.manifests and not is_time):
+            return []
+        return list(local_macros(self._view_names, self.time if is_time else ()))
 
     def _level_macro(self) -> list[str]:
         """The CREATE statement of the range macro whose rows have a level, where there is one."""

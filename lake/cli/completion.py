@@ -1,0 +1,99 @@
+"""`lake completion`.
+
+Belongs here: the scripts of the shells, and where they are installed. Does not: which words are
+completed (completing).
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+import click
+from click.shell_completion import get_completion_class
+
+from lake.base.causes import cause
+from lake.base.errors import PermanentError
+
+_VARIABLE = "_LAKE_COMPLETE"
+_MARK = "# completion of monitoring-lake"
+_ZSH_BEGINS = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }\n"
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.option("--install", is_flag=True, help="Installs the script for this user.")
+def completion(shell: str, install: bool) -> None:
+    """Prints or installs the shell's completion of lake commands.
+
+    Tab then completes commands, options, datasets, trends and days. Days are those that this
+    machine knows: of a directory all, of S3 those of the last query. Nothing is requested over
+    the network.
+
+    --install writes the script below $XDG_DATA_HOME (default: ~/.local/share), and for bash and
+    zsh adds one line to ~/.bashrc or ~/.zshrc that reads it; for fish it goes to its own
+    directory of completions. Repeat it after an update.
+
+    \b
+    Example:  lake completion bash --install
+    """
+    script = script_of(shell)
+    if not install:
+        click.echo(script)
+        return
+    file, start = _places(shell)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(script, "utf-8")
+        added = start is not None and _add_line(start, file)
+    except OSError as error:
+        raise PermanentError(
+            "the completion can't be installed",
+            where=error.filename or file,
+            found=cause(error),
+            remedy=f"write it elsewhere, and let the shell read it: lake completion {shell} > FILE",
+        ) from error
+    click.echo(str(file))
+    if start is not None:
+        click.echo(f"{start}{'' if added else ' reads it already'}")
+    click.echo("A new shell completes `lake`.", err=True)
+
+
+def script_of(shell: str) -> str:
+    """click's script for the command `lake`."""
+    from lake.cli.main import root  # noqa: PLC0415
+
+    known = get_completion_class(shell)
+    assert known is not None  # noqa: S101  click has the three
+    # The command is what the user types, wherever it lies.
+    complete = known(root, {}, "lake", _VARIABLE)
+    script = complete.source_template % complete.source_vars()
+    return (_ZSH_BEGINS if shell == "zsh" else "") + script
+
+
+def _places(shell: str) -> tuple[Path, Path | None]:
+    """The script's file, and the shell's start file that is to read it."""
+    home = Path.home()
+    if shell == "fish":
+        config = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
+        return config / "fish/completions/lake.fish", None
+    data = Path(os.environ.get("XDG_DATA_HOME") or home / ".local/share")
+    start = home / ".bashrc" if shell == "bash" else _zsh_home(home) / ".zshrc"
+    return data / f"monitoring-lake/completion.{shell}", start
+
+
+def _zsh_home(home: Path) -> Path:
+    return Path(os.environ.get("ZDOTDIR") or home)
+
+
+def _add_line(start: Path, file: Path) -> bool:
+    """Whether the line was not there yet."""
+    text = start.read_text("utf-8") if start.exists() else ""
+    quoted = shlex.quote(str(file))
+    line = f"[ -r {quoted} ] && . {quoted}  {_MARK}"
+    if line in text.splitlines():
+        return False
+    kept = [other for other in text.splitlines() if not other.endswith(_MARK)]
+    start.write_text("\n".join([*kept, line]) + "\n", "utf-8")
+    return True

@@ -1,0 +1,97 @@
+"""Values of expressions, before the statement runs.
+
+Belongs here: DuckDB's parsed form, constants, instants, days of time zones. Does not: what a
+statement reads (question).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+
+import duckdb
+
+from lake.query.kinds import quoted_text
+
+
+def parsed_sql(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
+    """The statements as DuckDB parses them; `error` where it can't."""
+    # No parameters: the first makes DuckDB import pandas.
+    row = connection.execute(f"SELECT json_serialize_sql({quoted_text(sql)})").fetchone()
+    parsed: dict[str, Any] = json.loads(row[0]) if row else {"error": True}
+    return parsed
+
+
+class Constants:
+    """Values of expressions without columns, as DuckDB computes them."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, params: Any) -> None:
+        self._connection = connection
+        self._params = params if isinstance(params, Mapping) else {}
+
+    def value(self, expression: Mapping[str, Any]) -> Any:
+        """Raises UnknownValueError where it has none before the statement runs."""
+        names = set()
+        for part in parts_of(expression):
+            if part.get("class") in ("COLUMN_REF", "SUBQUERY", "STAR", "WINDOW"):
+                raise UnknownValueError
+            if part.get("class") == "PARAMETER":
+                names.add(part["identifier"])
+        if not names <= self._params.keys():
+            raise UnknownValueError
+        question = parsed_sql(self._connection, "SELECT 1")
+        statement = question["statements"][0]
+        statement["node"]["select_list"] = [{**expression, "alias": ""}]
+        statement["named_param_map"] = [
+            {"key": name, "value": place + 1} for place, name in enumerate(sorted(names))
+        ]
+        try:
+            cursor = self._connection.cursor()
+            text = quoted_text(json.dumps(question))
+            (sql,) = cursor.execute(f"SELECT json_deserialize_sql({text}::JSON)").fetchone() or ()
+            values = {name: self._params[name] for name in names}
+            (value,) = cursor.execute(sql, values or None).fetchone() or ()
+        except (duckdb.Error, ValueError) as error:
+            raise UnknownValueError from error
+        return value
+
+    def call(self, function: str, *arguments: Mapping[str, Any]) -> Any:
+        """The value of a function of expressions. Raises UnknownValueError."""
+        placeholders = ", ".join("NULL" for _ in arguments)
+        parsed = parsed_sql(self._connection, f"SELECT {function}({placeholders})")
+        (expression,) = parsed["statements"][0]["node"]["select_list"]
+        return self.value({**expression, "children": list(arguments)})
+
+
+class UnknownValueError(Exception):
+    """A value that only the running statement has."""
+
+
+def moment_of(value: Any) -> datetime:
+    """What a DATE is compared with, as an instant. Raises UnknownValueError for what is none."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError as error:
+            raise UnknownValueError from error
+        if value.tzinfo:
+            raise UnknownValueError  # whether the offset counts depends on the type it is cast to
+    if isinstance(value, datetime):
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+    raise UnknownValueError
+
+
+def parts_of(node: Any) -> Iterator[dict[str, Any]]:
+    """All objects of a parsed statement."""
+    pending = [node]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, dict):
+            yield part
+            pending.extend(part.values())
+        elif isinstance(part, list):
+            pending.extend(part)
