@@ -17,7 +17,7 @@ from typing import Any
 import duckdb
 
 from lake.base.day import Day
-from lake.query.constants import (
+from lake.query.expressions import (
     Constants,
     UnknownValueError,
     moment_of,
