@@ -104,12 +104,16 @@ def read_ledger(
     if settled:
         keys = {day: of_day for day, of_day in keys.items() if not any(map(_is_pending, of_day))}
 
-    def read(day: Day) -> Manifest | BadData | None:
-        return _standing(store, [_read(store, key) for key in keys[day]]).manifest
+    def read(days: Sequence[Day]) -> list[tuple[Day, Manifest | BadData | None]]:
+        standings = (_standing(store, [_read(store, key) for key in keys[day]]) for day in days)
+        return [(day, standing.manifest) for day, standing in zip(days, standings, strict=True)]
 
+    # A share of the days for each thread: a task a day costs as much as the read of a file.
+    days = list(keys)
     with ThreadPoolExecutor(_PARALLEL_READS) as pool:
-        entries = zip(keys, pool.map(read, keys), strict=True)
-        return {day: manifest for day, manifest in entries if manifest is not None}
+        shares = pool.map(read, [days[n::_PARALLEL_READS] for n in range(_PARALLEL_READS)])
+        manifests = {day: manifest for share in shares for day, manifest in share}
+    return {day: manifest for day in days if (manifest := manifests[day]) is not None}
 
 
 def _is_pending(key: str) -> bool:

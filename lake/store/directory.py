@@ -46,22 +46,28 @@ class DirectoryStore:
                 status = path.stat()
         except Missing:
             return None
-        # Clocks of file systems tick slowly: two files within a tick differ in their inode.
-        etag = f"{status.st_mtime_ns}-{status.st_size}-{status.st_ino}"
-        return ObjectStat(key, status.st_size, etag)
+        return _object_stat(key, status)
 
     def list(self, prefix: str) -> Iterator[ObjectStat]:
         """See Store."""
-        folder = self._path(prefix.rpartition("/")[0])
+        # As text: a lake has thousands of files, and objects of paths take longer than the disk.
+        above, root = prefix.rpartition("/")[0], str(self.root)
+        folder = str(self._path(above))
         keys = (
-            (Path(where) / name).relative_to(self.root).as_posix()
+            f"{above}{where[len(folder) :]}/{name}".lstrip("/")
             for where, _, files in os.walk(folder, onerror=_unlisted)
             for name in files
         )
         for key in sorted(keys):
-            wanted = key.startswith(prefix) and not key.startswith(f"{_PARTS}/")
-            if wanted and (stat := self.stat(key)):
-                yield stat
+            if not key.startswith(prefix) or key.startswith(f"{_PARTS}/"):
+                continue
+            try:
+                status = os.stat(f"{root}/{key}")  # noqa: PTH116
+            except FileNotFoundError:  # deleted meanwhile
+                continue
+            except OSError as error:
+                raise _explained(error, self._path(key)) from error
+            yield _object_stat(key, status)
 
     def versions(self, prefix: str, *, noncurrent: bool = True) -> Iterator[Version]:
         """See Store. Files have one version and no storage class."""
@@ -260,6 +266,12 @@ def _sync_folder(folder: Path) -> None:
 def _unlisted(error: OSError) -> None:
     if not isinstance(error, FileNotFoundError):
         raise _explained(error, Path(error.filename)) from error
+
+
+def _object_stat(key: str, status: os.stat_result) -> ObjectStat:
+    # Clocks of file systems tick slowly: two files within a tick differ in their inode.
+    etag = f"{status.st_mtime_ns}-{status.st_size}-{status.st_ino}"
+    return ObjectStat(key, status.st_size, etag)
 
 
 @contextmanager

@@ -49,14 +49,11 @@ def terms_of(settings: Settings, dataset: Dataset) -> Terms:
 
 def guarded(settings: Settings) -> list[Dataset]:
     """The datasets with `[ttl]` enabled whose system has an expiry; no request to a server."""
+    enabled = [dataset for dataset in settings.dataset if terms_of(settings, dataset).enabled]
     expires: dict[str, bool] = {}
-    for source in {dataset.source for dataset in settings.dataset}:
+    for source in {dataset.source for dataset in enabled}:
         expiry = open_expiry(source, settings)
         expires[source] = expiry is not None
         if expiry:
             expiry.close()
-    return [
-        dataset
-        for dataset in settings.dataset
-        if expires[dataset.source] and terms_of(settings, dataset).enabled
-    ]
+    return [dataset for dataset in enabled if expires[dataset.source]]
