@@ -62,12 +62,12 @@ def report(html: Path | None, days: int, sources: bool, as_json: bool, config: s
     """
     from lake.config.settings import load  # noqa: PLC0415
     from lake.export import Exporter  # noqa: PLC0415
-    from lake.report import CachedStore, Site, gather, write  # noqa: PLC0415
+    from lake.report import Site, cached_store, gather, write  # noqa: PLC0415
 
     settings = load(config)
     written = None
     with closing(Exporter(settings)) as exporter:
-        store = CachedStore(exporter.store)
+        store = cached_store(settings, exporter.store)
         facts = gather(settings, store, exporter.source if sources else None)
         if html:
             written = write(Site(settings, store, facts, days), html)

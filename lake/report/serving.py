@@ -21,7 +21,7 @@ from urllib.parse import unquote, urlsplit
 from lake.base.causes import cause
 from lake.base.errors import LakeError, UsageError
 from lake.config.settings import Settings
-from lake.report.cached import CachedSources, CachedStore
+from lake.report.cached import CachedSources, cached_store
 from lake.report.files import INDEX, Site
 from lake.report.gathering import gather
 from lake.report.page import failure
@@ -69,7 +69,7 @@ class Fresh:
         days: int,
     ) -> None:
         self._settings = settings
-        self._store = CachedStore(store)
+        self._store = cached_store(settings, store)
         self._source_of = source_of and CachedSources(source_of)
         self._days = days
 

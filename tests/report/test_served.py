@@ -171,6 +171,28 @@ def test_unchanged_objects_are_read_once(made: ShownLake) -> None:
     assert reads == [key, key]
 
 
+def test_many_changed_manifests_are_read_at_once(made: ShownLake) -> None:
+    bulk_reads: list[str] = []
+
+    def bulk(prefix: str) -> Iterator[tuple[str, bytes | None]]:
+        bulk_reads.append(prefix)
+        for stat in made.store.list(prefix):
+            yield stat.key, made.store.read(stat.key)
+
+    extra = [ago(number) for number in range(DAYS + 1, DAYS + 20)]
+    export(made.store, made.settings, "lines", extra)
+    store = CachedStore(made.store, bulk)
+    for _ in range(2):
+        for stat in store.list("manifests/lines/"):
+            assert stat.key.startswith("manifests/lines/")
+        key = f"manifests/lines/{ago(2)}.json"
+        assert store.read(key) == made.store.read(key)
+    made.store.write(key, b"{}")  # one that has changed is read by itself
+    list(store.list("manifests/lines/"))
+    assert store.read(key) == b"{}"
+    assert bulk_reads == ["manifests/lines/"]
+
+
 def test_report_writes_the_page_and_prints_the_facts(
     made: ShownLake, run: Run, tmp_path: Path
 ) -> None:
