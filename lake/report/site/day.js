@@ -58,7 +58,7 @@ function drawHistory(day) {
     code(String(earlier.sha256 ?? "").slice(0, 12)),
   ]);
   part.append(
-    element("p", { class: "quiet" }, `Replaced ${count(rows.length, "time")}; earlier versions, the newest first:`),
+    element("p", { class: "quiet" }, rows.length === 1 ? "Replaced once; the earlier version:" : `Replaced ${rows.length} times; earlier versions, the newest first:`),
     drawTable(["exported", "rows", "at the source", "version", "SHA-256"], rows),
   );
   return part;
@@ -90,7 +90,7 @@ function drawDay(dataset, row, ms, day) {
   if (state) {
     const mark = element("i", { class: `day s-${state.letter}${state.held ? " held" : ""}`, "aria-hidden": "true" }, state.symbol);
     const meaning = calendar.data.states[state.letter][2];
-    parts.push(element("p", { class: "state" }, mark, element("b", {}, state.name), `: ${meaning}`));
+    parts.push(element("p", { class: "state" }, mark, element("span", {}, element("b", {}, state.name), `: ${meaning}`)));
   } else {
     parts.push(element("p", {}, "Neither expected nor exported."));
   }
