@@ -1,6 +1,7 @@
 """A rehearsal for people: one HTML page that needs nothing else.
 
-Belongs here: its content and its look. Does not: what is found (results), storing it.
+Belongs here: its content, and what of its look is its own. Does not: the look of all pages
+(lake.pages), the results, storing it.
 """
 
 from __future__ import annotations
@@ -8,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from html import escape
+from importlib import resources
 from typing import Any
 
-from lake.base.resources import resource_path
+from lake.pages import document, section
 from lake.rehearse.plot import COLOURS, NAMES, recovery_plot
 
 Report = Mapping[str, Any]
@@ -18,29 +20,27 @@ Report = Mapping[str, Any]
 
 def render(report: Report, earlier: Sequence[Report]) -> str:
     """The page of a report; `earlier` ones, oldest first, are in the plot."""
-    template = resource_path("deploy/rehearsal/page.html").read_text("utf-8")
-    parts = {
-        "title": f"Rehearsal of {report['day']}",
-        "verdict": _verdict(report),
-        "cards": "".join(_cards(report)),
-        "plot": _plots(_times([*earlier, report])) if _times([report]) else "",
-        "plot_note": _plot_note(earlier),
-        "differences": _differences(report),
-        "snapshots": "".join(map(_snapshot, report["snapshots"])),
-        "foot": (
-            f"begun {_time(report['begun_at'])}, {_seconds(report['seconds'])} in all; "
-            f"seed {report['seed']}; monitoring-lake {escape(report['version'])}"
-        ),
-    }
-    for name, text in parts.items():
-        template = template.replace(f"<!--{name}-->", text)
-    return template
+    plot = _plots(_times([*earlier, report])) if _times([report]) else ""
+    note = f'<p class="quiet">{_plot_note(earlier)}</p>'
+    return document(
+        f"Rehearsal of {report['day']}",
+        [
+            _verdict(report),
+            f'<div class="cards">{"".join(_cards(report))}</div>',
+            section("Time to recover", note, plot),
+            _differences(report),
+            section("What was brought back", "".join(map(_snapshot, report["snapshots"]))),
+        ],
+        f"begun {_time(report['begun_at'])}, {_seconds(report['seconds'])} in all; "
+        f"seed {report['seed']}; monitoring-lake {report['version']}",
+        style=resources.files("lake.rehearse").joinpath("page.css").read_text("utf-8"),
+    )
 
 
 def _plots(times: Mapping[str, Sequence[tuple[date, float]]]) -> str:
     """One of them is shown, by the page's width."""
     return "".join(
-        f'<div class="{name}">{recovery_plot(times, narrow=name == "narrow")}</div>'
+        f'<div class="plot {name}">{recovery_plot(times, narrow=name == "narrow")}</div>'
         for name in ("wide", "narrow")
     )
 

@@ -75,6 +75,7 @@ def test_the_wheel_has_its_types_and_its_files(wheel):
     assert {"lake/py.typed", "lake/api.py", "lake/_resources/docs/restore.py"} <= names
     site = ("page.js", "calendar.js", "day.js", "charts.js", "report.css", "uplot/LICENSE")
     assert {f"lake/report/site/{name}" for name in site} <= names
+    assert {"lake/pages/style.css", "lake/rehearse/page.css"} <= names
     assert not [name for name in names if name.startswith(("tests/", "bench/"))]
 
 
