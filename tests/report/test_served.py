@@ -31,7 +31,14 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def made(tmp_path: Path) -> ShownLake:
+    """For tests that change it."""
     return shown_lake(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def still(tmp_path_factory: pytest.TempPathFactory) -> ShownLake:
+    """For tests that change nothing."""
+    return shown_lake(tmp_path_factory.mktemp("lake"))
 
 
 @contextmanager
@@ -83,8 +90,8 @@ def test_each_load_shows_the_lake_as_it_is(made: ShownLake) -> None:
         assert state_of(port, "lines", ago(2)) == "missing"
 
 
-def test_only_this_machine_by_its_own_names_may_read(made: ShownLake) -> None:
-    with served(made) as port:
+def test_only_this_machine_by_its_own_names_may_read(still: ShownLake) -> None:
+    with served(still) as port:
         for host in ("lake.example", f"lake.example:{port}", "127.0.0.1.nip.io", "[::1]", ""):
             status, text, _ = answer(port, "/", host or " ")
             assert (status, text) == (421, "another host's name\n"), host
@@ -101,15 +108,15 @@ def test_only_this_machine_by_its_own_names_may_read(made: ShownLake) -> None:
         assert headers["X-Frame-Options"] == "DENY"
 
 
-def test_the_served_page_is_the_page(browser: Browser, made: ShownLake) -> None:
-    with served(made) as port, new_page(browser) as page:
+def test_the_served_page_is_the_page(browser: Browser, still: ShownLake) -> None:
+    with served(still) as port, new_page(browser) as page:
         problems: list[str] = []
         page.on("console", lambda message: problems.append(message.text))
         page.goto(f"http://127.0.0.1:{port}/")
         page.wait_for_selector("[role=gridcell]")
         page.locator(f'[aria-label^="lines, {ago(2)}"]').click()
         page.wait_for_selector("dialog[open] dt")
-        assert made.claim("lines", ago(2))["sha256"] in page.locator("dialog").inner_text()
+        assert still.claim("lines", ago(2))["sha256"] in page.locator("dialog").inner_text()
         page.locator("#trend-plots [role=status]").wait_for(state="detached")
         assert problems == []
 
@@ -124,10 +131,10 @@ def test_a_lake_that_can_not_be_read_has_a_page_with_the_reason(made: ShownLake)
         assert "<b>" not in text
 
 
-def test_sources_show_late_days_and_are_not_asked_again_at_once(made: ShownLake) -> None:
+def test_sources_show_late_days_and_are_not_asked_again_at_once(still: ShownLake) -> None:
     source = FakeSource(rows={str(ago(number)): 3 for number in range(1, DAYS + 1)})
     source.rows[str(ago(2))] = 4
-    with served(made, source) as port:
+    with served(still, source) as port:
         assert state_of(port, "lines", ago(2)) == "late"
         assert state_of(port, "lines", ago(1)) == "verified"
         number = len(source.asked)
@@ -136,10 +143,10 @@ def test_sources_show_late_days_and_are_not_asked_again_at_once(made: ShownLake)
         assert len(source.asked) == number
 
 
-def test_counts_are_kept_for_five_minutes(made: ShownLake) -> None:
+def test_counts_are_kept_for_five_minutes(still: ShownLake) -> None:
     source, now = FakeSource(rows={str(ago(1)): 3}), [0.0]
     cached = CachedSources(lambda _: source, lambda: now[0])
-    events = made.settings.dataset_named("events")
+    events = still.settings.dataset_named("events")
     assert cached("mongo").count(events, ago(1)).rows == 3
     source.rows[str(ago(1))] = 4
     now[0] = COUNTS_S - 1
@@ -194,10 +201,10 @@ def test_many_changed_manifests_are_read_at_once(made: ShownLake) -> None:
 
 
 def test_report_writes_the_page_and_prints_the_facts(
-    made: ShownLake, run: Run, tmp_path: Path
+    still: ShownLake, run: Run, tmp_path: Path
 ) -> None:
     folder = tmp_path / "page"
-    config = ("--config", str(made.config))
+    config = ("--config", str(still.config))
     code, out, err = run("report", "--html", str(folder), "--json", *config)
     assert (code, err.startswith("wrote ")) == (0, True)
     facts = json.loads(out)
@@ -206,7 +213,7 @@ def test_report_writes_the_page_and_prints_the_facts(
     by_name = {one["dataset"]: one for one in facts["datasets"]}
     assert list(by_name) == list(NAMES)
     for name in NAMES:
-        states = [state for (of, _), state in made.states.items() if of == name]
+        states = [state for (of, _), state in still.states.items() if of == name]
         assert by_name[name]["states"] == {state: states.count(state) for state in set(states)}
     assert by_name["events"]["held_days"] == 2
     assert by_name["lines"]["first_unproven"] == str(ago(5))
@@ -217,25 +224,25 @@ def test_report_writes_the_page_and_prints_the_facts(
     assert run("report", "--html", str(folder), *config)[0] == 0
     assert not stale.exists()
     code, out, _ = run("report", *config)
-    proven = sum(state in ("verified", "empty") for state in made.states.values())
+    proven = sum(state in ("verified", "empty") for state in still.states.values())
     assert code == 0
-    assert out.splitlines()[0].endswith(f": {proven} of {len(made.states)} days proven")
+    assert out.splitlines()[0].endswith(f": {proven} of {len(still.states)} days proven")
 
 
 def test_a_directory_that_can_not_be_written_is_an_error(
-    made: ShownLake, run: Run, tmp_path: Path
+    still: ShownLake, run: Run, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
     target = str(tmp_path / "file" / "page")
-    code, _, err = run("report", "--html", target, "--config", str(made.config))
+    code, _, err = run("report", "--html", target, "--config", str(still.config))
     assert code == 2
     assert "the page can't be written" in err
 
 
-def test_ui_serves_until_it_is_stopped(made: ShownLake, tmp_path: Path) -> None:
+def test_ui_serves_until_it_is_stopped(still: ShownLake, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "lake", "ui", "--port", "0", "--json"]
     process = subprocess.Popen(
-        [*command, "--config", str(made.config)], stdout=subprocess.PIPE, text=True, env=os.environ
+        [*command, "--config", str(still.config)], stdout=subprocess.PIPE, text=True, env=os.environ
     )
     try:
         assert process.stdout
@@ -243,7 +250,7 @@ def test_ui_serves_until_it_is_stopped(made: ShownLake, tmp_path: Path) -> None:
         port = int(re.fullmatch(r"http://127\.0\.0\.1:(\d+)/", url)[1])  # type: ignore[index]
         assert answer(port, "/")[0] == 200
         taken = subprocess.run(
-            [*command[:-2], str(port), "--config", str(made.config)],
+            [*command[:-2], str(port), "--config", str(still.config)],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert taken.returncode == 2
