@@ -2,15 +2,16 @@
 
 Belongs here: the server, which requests it answers, how fresh an answer is. Does not: content.
 
-It listens on 127.0.0.1 and answers GET and HEAD for the files of the page. A request whose Host is
-another name is refused: a page elsewhere could otherwise read the lake by way of the browser, by a
-name that resolves to 127.0.0.1. Nothing is written.
+It listens on 127.0.0.1 and answers GET and HEAD for the files of the page. Nothing is written. No
+page elsewhere may read the lake by way of the browser: a request whose Host is another name, which
+may resolve to 127.0.0.1, is refused, and so is a file that another page loads (data are scripts).
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
@@ -98,6 +99,9 @@ class _Handler(BaseHTTPRequestHandler):
         if host not in _NAMES:
             self._send(HTTPStatus.MISDIRECTED_REQUEST, "txt", b"another host's name\n", body=body)
             return
+        if self._is_of_another_page():
+            self._send(HTTPStatus.FORBIDDEN, "txt", b"loaded by another page\n", body=body)
+            return
         path = unquote(urlsplit(self.path).path).removeprefix("/") or INDEX
         try:
             content = self._pages.content(path)
@@ -112,6 +116,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.NOT_FOUND, "txt", b"no such file\n", body=body)
         else:
             self._send(HTTPStatus.OK, path.rpartition(".")[2], content, body=body)
+
+    def _is_of_another_page(self) -> bool:
+        """Links may lead here."""
+        site = self.headers.get("Sec-Fetch-Site", "none")
+        navigates = self.headers.get("Sec-Fetch-Mode") == "navigate"
+        return site not in ("none", "same-origin") and not navigates
 
     def _send(self, status: HTTPStatus, kind: str, content: bytes, *, body: bool) -> None:
         self.send_response(status)
@@ -132,6 +142,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A browser that goes away is none; of others the trace, without secrets."""
+        error = sys.exception()
+        if not isinstance(error, ConnectionError):
+            _LOG.error("request of %s on %s failed", client_address, request, exc_info=error)
 
 
 def serve(pages: Pages, port: int) -> ThreadingHTTPServer:

@@ -108,6 +108,19 @@ def test_only_this_machine_by_its_own_names_may_read(still: ShownLake) -> None:
         assert headers["X-Frame-Options"] == "DENY"
 
 
+def test_another_page_can_not_load_the_data(browser: Browser, still: ShownLake) -> None:
+    with served(still) as port, new_page(browser) as page:
+        statuses: list[int] = []
+        page.on("response", lambda response: statuses.append(response.status))
+        page.set_content(
+            "<script>function lakeData(name, value) { window.taken = value }</script>"
+            f'<script src="http://127.0.0.1:{port}/data/calendar.js"></script>'
+        )
+        assert page.evaluate("window.taken") is None
+        assert answer(port, "/data/calendar.js")[0] == 200  # it is there, for the page itself
+    assert set(statuses) <= {403}
+
+
 def test_the_served_page_is_the_page(browser: Browser, still: ShownLake) -> None:
     with served(still) as port, new_page(browser) as page:
         problems: list[str] = []
