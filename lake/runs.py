@@ -16,6 +16,7 @@ from lake.base.errors import LakeError, PermanentError
 from lake.config.datasets import Dataset
 from lake.export import Exporter, Outcome
 from lake.partition.manifest import Manifest
+from lake.systems.source import SNAPSHOT
 
 _LOG = logging.getLogger(__name__)
 
@@ -52,6 +53,8 @@ class Result:
                 "fingerprint": manifest.fingerprint,
                 "seconds": round(self.outcome.seconds, 3),
             }
+            if snapshot := manifest.details.get(SNAPSHOT):
+                described["snapshot"] = snapshot["day"]
             if self.outcome.rollup.state != "none":
                 described["rollup"] = self.outcome.rollup.to_json()
         if self.error:

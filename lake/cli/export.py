@@ -8,17 +8,18 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lake.base.day import Day
 from lake.base.errors import UsageError
 from lake.cli.completing import DatasetType
-from lake.cli.options import chosen_days, config_option, days_options, json_option
+from lake.cli.options import DayType, chosen_days, config_option, days_options, json_option
 from lake.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from lake.store import Store
     from lake.systems.protocol import Source
 
+_STOPPING = "stopping the running exports; once more ends them at once"
 _JOBS = max(1, min(4, os.cpu_count() or 1))
 
 
@@ -53,6 +55,16 @@ _shrink_option = click.option(
 @_shrink_option
 @click.option("--allow-erased", is_flag=True, help="Also exports days of which rows were erased.")
 @click.option(
+    "--from-snapshot",
+    is_flag=True,
+    help="Reads missing days from snapshots instead of the sources.",
+)
+@click.option(
+    "--snapshot",
+    type=DayType(),
+    help="UTC day on which the snapshot to read was taken (default: chosen by the days).",
+)
+@click.option(
     "--retype",
     is_flag=True,
     help="Converts MongoDB days of earlier versions to the current column types.",
@@ -69,6 +81,8 @@ def export(
     open_day: bool,
     allow_shrink: bool,
     allow_erased: bool,
+    from_snapshot: bool,
+    snapshot: Day | None,
     retype: bool,
     as_json: bool,
     config: str | None,
@@ -82,6 +96,10 @@ def export(
     `lake erase` has erased rows is not exported again without --allow-erased: the source may
     still have them.
 
+    --from-snapshot exports missing days that a source no longer has, or of datasets defined
+    later: restores the newest snapshots that hold them in full, one after the other, into a
+    temporary server. The manifests name the snapshot.
+
     --retype reads the lake only, verifies that the documents stay the same, and covers all
     days of earlier versions unless days are named.
 
@@ -94,6 +112,10 @@ def export(
     from lake.coverage import refuse_day  # noqa: PLC0415
 
     days = chosen_days(day, start, end)
+    if snapshot and not from_snapshot:
+        raise UsageError("--snapshot needs --from-snapshot")
+    if from_snapshot and (open_day or retype):
+        raise UsageError("--from-snapshot excludes --open-day and --retype")
     if retype and (force or allow_shrink or allow_erased or open_day):
         raise UsageError("--retype excludes --force, --allow-shrink, --allow-erased and --open-day")
     settings = load(config)
@@ -105,9 +127,22 @@ def export(
         raise UsageError("no day", expected="--day D, or --from D --to D", remedy="name the days")
     for edge in (days[0], days[-1]):
         refuse_day(settings, edge, open_day=open_day)
+    partitions = [(dataset, on) for on in days for dataset in datasets]
+    if from_snapshot:
+        _run_from_snapshots(
+            settings,
+            partitions,
+            as_json=as_json,
+            jobs=jobs,
+            force=force,
+            allow_shrink=allow_shrink,
+            allow_erased=allow_erased,
+            snapshot=snapshot,
+        )
+        return
     _run(
         settings,
-        [(dataset, on) for on in days for dataset in datasets],
+        partitions,
         jobs=jobs,
         as_json=as_json,
         force=force,
@@ -193,30 +228,75 @@ def _run(
     from lake.runs import export_many  # noqa: PLC0415
 
     if sources is None:
-        for dataset in {dataset.name: dataset for dataset, _ in partitions}.values():
-            dataset.rules()  # without its key nothing is read
-
-    results: list[Result] = []
-    stop_on_signals("stopping the running exports; once more ends them at once")
+        _require_keys(partitions)
+    stop_on_signals(_STOPPING)
     with (
         closing(Exporter(settings, store, sources)) as exporter,
         closing(export_many(exporter, partitions, jobs=jobs, **rules)) as running,
-        _progress(len(partitions)) as report,
+        _progress(len(partitions)) as progress,
     ):
-        for result in running:
-            results.append(result)
-            report(result)
+        results = _followed(running, progress)
+    _finish(results, as_json=as_json)
+
+
+def _run_from_snapshots(
+    settings: Settings, partitions: list[tuple[Dataset, Day]], *, as_json: bool, **options: Any
+) -> None:
+    """As `_run`, from restored snapshots."""
+    from lake.from_snapshot import export_from_snapshots  # noqa: PLC0415
+    from lake.store import open_store  # noqa: PLC0415
+
+    _require_keys(partitions)
+    store = open_store(settings)
+    stop_on_signals(_STOPPING)
+    with (
+        _progress(len(partitions)) as progress,
+        closing(
+            export_from_snapshots(settings, store, partitions, progress=progress.note, **options)
+        ) as running,
+    ):
+        results = _followed(running, progress)
+    _finish(results, as_json=as_json)
+
+
+def _require_keys(partitions: Sequence[tuple[Dataset, Day]]) -> None:
+    """Without the key of a dataset's rules nothing is read."""
+    for dataset in {dataset.name: dataset for dataset, _ in partitions}.values():
+        dataset.rules()
+
+
+def _followed(running: Iterable[Result], progress: _Progress) -> list[Result]:
+    results = []
+    for result in running:
+        results.append(result)
+        progress.result(result)
+    return results
+
+
+def _finish(results: list[Result], *, as_json: bool) -> None:
+    """Reports them; exits with 1 if one failed."""
     _report(results, as_json=as_json)
     if any(result.error for result in results):
         sys.exit(1)
 
 
+@dataclass(frozen=True)
+class _Progress:
+    """Calls to show a result, and the current step of what is done before, on standard error."""
+
+    result: Callable[[Result], None]
+    note: Callable[[str, str], None]
+
+
 @contextmanager
-def _progress(total: int) -> Iterator[Callable[[Result], None]]:
-    """Calls to show a result on standard error: a bar on a terminal, else a line each."""
+def _progress(total: int) -> Iterator[_Progress]:
+    """A bar on a terminal, else a line each."""
     if not sys.stderr.isatty():
         numbers = count(1)
-        yield lambda result: click.echo(f"[{next(numbers)}/{total}] {_line(result)}", err=True)
+        yield _Progress(
+            lambda result: click.echo(f"[{next(numbers)}/{total}] {_line(result)}", err=True),
+            lambda name, text: click.echo(f"{name}: {text}", err=True),
+        )
         return
     from rich.console import Console  # noqa: PLC0415
     from rich.progress import (  # noqa: PLC0415
@@ -245,7 +325,10 @@ def _progress(total: int) -> Iterator[Callable[[Result], None]]:
             if result.error:
                 console.print(_line(result), style="red", markup=False, highlight=False)
 
-        yield advance
+        def note(name: str, text: str) -> None:
+            console.print(f"{name}: {text}", markup=False, highlight=False)
+
+        yield _Progress(advance, note)
 
 
 def _line(result: Result) -> str:

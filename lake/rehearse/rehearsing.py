@@ -21,7 +21,7 @@ from lake.partition.manifest import Manifest
 from lake.query import Lake, connect
 from lake.rehearse.choosing import chosen_days, covered_days
 from lake.rehearse.comparing import compare
-from lake.rehearse.recovering import Recovered, recovered
+from lake.restore.recovering import Recovered, recovered
 from lake.snapshots.manifest import SnapshotManifest, read_snapshot, snapshot_days
 from lake.store import Store
 from lake.systems import SYSTEMS

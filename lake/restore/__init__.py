@@ -2,6 +2,7 @@
 
 files       objects fetched, checked, laid out
 server      a server on the files, compared with the manifest
+recovering  both for a moment, in a temporary directory
 directory   one process at a time uses a directory
 compose     compose.yaml for machines with Docker
 grafana     the server as a data source of Grafana

@@ -71,6 +71,15 @@ def other_version(name: str, version: str, program: Binary) -> str:
     return f"{serves}: {missing}. {_remedy(name, wanted, here)}"
 
 
+def installing_remedy(name: str, version: str, program: Binary | None) -> str:
+    """How to get a program of the version that data came from; `program` is the closest here."""
+    wanted = version_parts(version)
+    if not wanted:
+        return f"put the `{name}` that wrote the data on PATH"
+    here = version_parts(program.version) if program else (0,)
+    return _remedy(name, wanted, here)
+
+
 def _remedy(name: str, wanted: tuple[int, ...], here: tuple[int, ...]) -> str:
     for program in _INSTALLED[name]:
         pinned = version_parts(pinned_version(program))

@@ -41,6 +41,11 @@ def days_of_blocks(
     ]
 
 
+def is_first_sample(oldest: datetime) -> bool:
+    """Whether Prometheus' oldest block begins with the first sample that the server ever had."""
+    return round(oldest.timestamp() * 1000) % _CUT_MS != 0
+
+
 def days_of_chunks(
     spans: Iterable[tuple[int, int]], taken: datetime, kept: timedelta | None
 ) -> list[Day]:

@@ -252,6 +252,30 @@ class System(Protocol):
         """Where a snapshot comes from, for people."""
         return manifest.system
 
+    # export from a snapshot
+
+    def covers(self, manifest: SnapshotManifest, dataset: Dataset, day: Day) -> bool:
+        """Whether a snapshot that holds the day whole also holds what the dataset's rows of the
+        day depend on from before it.
+        """
+        return True
+
+    def require_held(
+        self,
+        settings: Settings,
+        manifest: SnapshotManifest,
+        into: Path,
+        dataset: Dataset,
+        day: Day,
+        *,
+        unproven: bool,
+    ) -> None:
+        """Raises Missing or Incomplete where the restored files in `into` do not prove to hold
+        the dataset's day, though the manifest has it as whole: the dataset was defined later.
+        `unproven`: accepts that rows may have expired before the snapshot was taken.
+        """
+        return
+
     # restore
 
     restored_below: str = ""

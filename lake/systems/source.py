@@ -25,6 +25,11 @@ MERGED_LINES = "merged_lines"
 pipeline made them equal, one line in the source's answer."""
 
 
+SNAPSHOT = "snapshot"
+"""In a manifest's details: the snapshot that the rows were read and counted from; absent where
+that was the source itself."""
+
+
 def accounted(rows: int, details: Mapping[str, Any]) -> int:
     """The rows, and those that the source counts although it does not give them, or that were
     erased since.

@@ -20,7 +20,8 @@ from support.loaded_site import SYSTEMS, Site
 
 from lake.demo.into_mongo import DATABASE
 from lake.partition.ledger import read_manifest
-from lake.rehearse import recovering, rehearse
+from lake.rehearse import rehearse
+from lake.restore import recovering
 from lake.restore.server import serve
 from lake.snapshots.manifest import read_snapshot
 

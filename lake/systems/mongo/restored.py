@@ -46,6 +46,11 @@ def loaded(manifest: SnapshotManifest, into: Path, uri: str) -> tuple[dict[str, 
         return {"documents": counted}, done.remarks
 
 
+def not_loaded(into: Path) -> list[str]:
+    """The collections that the server can't hold, after `loaded`."""
+    return _marked(into / "mongo" / _LOADED).left_out
+
+
 def _marked(mark: Path) -> Loaded:
     content = json.loads(mark.read_text("utf-8"))
     # An earlier version wrote the remarks alone.

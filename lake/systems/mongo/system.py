@@ -81,6 +81,21 @@ class Mongo(System):
     def origin(self, manifest: SnapshotManifest) -> str:
         return f"database {manifest.details.get('database')}"
 
+    def require_held(
+        self,
+        settings: Settings,
+        manifest: SnapshotManifest,
+        into: Path,
+        dataset: Dataset,
+        day: Day,
+        *,
+        unproven: bool,
+    ) -> None:
+        from lake.systems.mongo.snapshot.held import require_held
+
+        assert isinstance(dataset, MongoDataset)  # noqa: S101  the registry's choice
+        require_held(settings, manifest, into, dataset, day, unproven=unproven)
+
     def server_options(
         self, manifest: SnapshotManifest, into: Path, program: Binary
     ) -> dict[str, Any]:

@@ -74,6 +74,12 @@ class Prometheus(System):
         name = manifest.server.get("name")
         return str(manifest.details.get("data_dir") or f"{name}'s data")
 
+    def covers(self, manifest: SnapshotManifest, dataset: Dataset, day: Day) -> bool:
+        from lake.systems.prometheus.snapshot.covering import covers
+
+        assert isinstance(dataset, PrometheusDataset)  # noqa: S101  the registry's choice
+        return covers(manifest, dataset, day)
+
     def server_options(
         self, manifest: SnapshotManifest, into: Path, program: Binary
     ) -> dict[str, Any]:

@@ -27,6 +27,8 @@ from lake.systems.mongo.reading.connection import Client, explained
 from lake.systems.mongo.reading.reader import dated_between, of_day
 from lake.systems.mongo.snapshot.metadata import PLAIN
 
+# In a snapshot's details: documents by dataset and day, and what each dataset was then.
+DOCUMENTS_BY_DAY, COUNTED_AS = "documents_by_day", "counted_as"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_MS = 86_400_000
 _NEVER_S = 2_147_483_647  # a TTL index that removes nothing
@@ -66,6 +68,15 @@ class Candidates:
 def mongo_datasets(settings: Settings) -> list[MongoDataset]:
     """Those of lake.toml."""
     return [dataset for dataset in settings.dataset if isinstance(dataset, MongoDataset)]
+
+
+def counted_as(dataset: MongoDataset) -> dict[str, Any]:
+    """What decides which documents are the dataset's."""
+    return {
+        "collection": dataset.collection,
+        "time_field": dataset.time_field,
+        "time_fallback": dataset.time_fallback,
+    }
 
 
 def counted_by_day(

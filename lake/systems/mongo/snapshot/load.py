@@ -59,6 +59,20 @@ def load_dump(uri: str, dump: Path, *, hold_ttl: bool) -> Loaded:
     return loaded
 
 
+def definitions(dump: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each collection and view: its database, and its metadata as mongodump writes it.
+
+    Raises BadData.
+    """
+    for archive in sorted(dump.glob(f"*{OF_A_COLLECTION}")):
+        with MongoArchive(archive) as opened:
+            for described in opened.collections:
+                yield described.database, described.metadata
+    for folder in sorted(path for path in dump.iterdir() if path.is_dir()):
+        for path in sorted(folder.glob(f"*{_METADATA}")):
+            yield unquote_plus(folder.name), _metadata(path)
+
+
 def _add(loaded: Loaded, more: Loaded) -> None:
     loaded.documents |= more.documents
     loaded.remarks += more.remarks

@@ -21,9 +21,12 @@ from lake.systems.mongo.config import MongoDataset, MongoSource
 from lake.systems.mongo.reading.connection import connect, explained, require_collection
 from lake.systems.mongo.reading.reader import of_day
 from lake.systems.mongo.snapshot.days import (
+    COUNTED_AS,
+    DOCUMENTS_BY_DAY,
     ByDay,
     Candidates,
     Kept,
+    counted_as,
     counted_by_day,
     mongo_datasets,
     ttl_of,
@@ -72,7 +75,10 @@ class MongoSnapshotter:
             for mongo_dataset in mongo_datasets(self._settings)
         ]
         whole = whole_days(self._settings, among, kept, ended)
-        details["documents_by_day"] = _texts(before)
+        details[DOCUMENTS_BY_DAY] = _texts(before)
+        details[COUNTED_AS] = {
+            each.name: counted_as(each) for each in mongo_datasets(self._settings)
+        }
         if self._scope == "day":
             window = {"start": day.start.isoformat(), "end": day.end.isoformat()}
             whole = [whole_day for whole_day in whole if whole_day == day]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from lake.config.settings import Settings
 from lake.process.scratch import scratch_directory
@@ -27,8 +28,12 @@ StepProgress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Recovered:
-    """A restored server that answers. `source` reads it as an export reads."""
+    """A restored server that answers. `source` reads it as an export reads.
 
+    `directory` is that of the restore.
+    """
+
+    directory: Path
     served: Served
     source: Source
     questions: Questions
@@ -45,7 +50,7 @@ def recovered(
     """
     tenant = tenant_of(settings, manifest.system)
     restored = system(manifest.system)
-    with scratch_directory("lake-rehearsal-") as folder:
+    with scratch_directory("lake-restore-") as folder:
         into, begun = folder / "restored", time.monotonic()
         progress("downloading")
         restore_files(store, manifest, into, restored.restored_below)
@@ -62,4 +67,5 @@ def recovered(
                 questions.first_answer(datetime.fromisoformat(manifest.created_at))
                 answered = time.monotonic()
                 times = Recovery(downloaded - begun, started - downloaded, answered - started)
-                yield Recovered(served, source, questions, times)
+                yield Recovered(into, served, source, questions, times)
+            served.stack[restored.name].kill()  # quicker than an orderly end; nobody needs the data
