@@ -61,11 +61,17 @@ def is_late(settings: Settings, manifest: SnapshotManifest, day: Day) -> bool:
 
 
 def chosen_snapshots(
-    settings: Settings, store: Store, partitions: Iterable[Partition], named: Day | None = None
+    settings: Settings,
+    store: Store,
+    partitions: Iterable[Partition],
+    named: Day | None = None,
+    *,
+    unproven: bool = False,
 ) -> tuple[list[Choice], list[Unavailable]]:
     """The snapshots to restore, by system and day; and the partitions that none of them holds.
 
     `named`: the day on which the snapshots were taken; None: chosen by the days that they hold.
+    `unproven`: accepts snapshots that lack what the first rows of the day depend on.
     Raises what listing the store raises.
     """
     by_system: dict[str, list[Partition]] = {}
@@ -77,11 +83,11 @@ def chosen_snapshots(
         of_system.sort(key=lambda partition: (partition[1], partition[0].name))
         snapshots = _snapshots(store, name, min(day for _, day in of_system), named)
         eligible = {
-            (dataset.name, day): _eligible(settings, snapshots, dataset, day)
+            (dataset.name, day): _eligible(settings, snapshots, dataset, day, unproven=unproven)
             for dataset, day in of_system
         }
         unavailable += [
-            Unavailable(dataset, day, _missing(store, name, day, snapshots, named))
+            Unavailable(dataset, day, _missing(store, dataset, day, snapshots, named))
             for dataset, day in of_system
             if not eligible[dataset.name, day]
         ]
@@ -104,16 +110,17 @@ def _snapshots(store: Store, name: str, first: Day, named: Day | None) -> _Snaps
     return _Snapshots(tuple(manifests), tuple(unread))
 
 
-def _eligible(settings: Settings, snapshots: _Snapshots, dataset: Dataset, day: Day) -> list[Day]:
+def _eligible(
+    settings: Settings, snapshots: _Snapshots, dataset: Dataset, day: Day, *, unproven: bool
+) -> list[Day]:
     """When the snapshots were taken that the day may be read from, newest first."""
     covers = system(dataset.source).covers
-    holding = [
-        manifest
-        for manifest in snapshots.manifests
-        if day in manifest.held_days() and covers(manifest, dataset, day)
-    ]
-    settled = [manifest for manifest in holding if not is_late(settings, manifest, day)]
-    return [Day.parse(manifest.day) for manifest in settled or holding[:1]]
+    holding = [manifest for manifest in snapshots.manifests if day in manifest.held_days()]
+    covering = [manifest for manifest in holding if covers(manifest, dataset, day)]
+    if not covering and unproven:
+        covering = holding
+    settled = [manifest for manifest in covering if not is_late(settings, manifest, day)]
+    return [Day.parse(manifest.day) for manifest in settled or covering[:1]]
 
 
 def _fewest(
@@ -134,8 +141,18 @@ def _fewest(
 
 
 def _missing(
-    store: Store, name: str, day: Day, snapshots: _Snapshots, named: Day | None
+    store: Store, dataset: Dataset, day: Day, snapshots: _Snapshots, named: Day | None
 ) -> Missing:
+    name = dataset.source
+    holding = [manifest for manifest in snapshots.manifests if day in manifest.held_days()]
+    if holding:
+        return Missing(
+            f"{dataset.name} {day} depends on rows from before that day, which no snapshot holds",
+            where=store.url(f"{name}/"),
+            expected="a snapshot that begins earlier, by as much as the query looks back",
+            found="; ".join(f"{m.day} begins {m.window.get('start')}" for m in holding[:_LISTED]),
+            remedy="--allow-shrink exports the day without the first values that depend on them",
+        )
     listed = [
         f"{manifest.day} holds {spans(manifest.held_days())}" for manifest in snapshots.manifests
     ] + list(snapshots.unread)
@@ -146,7 +163,7 @@ def _missing(
         else f"the snapshot of {name} of {named} does not hold {day} whole",
         where=store.url(f"{name}/"),
         expected=f"a UTC day that was over when the snapshot was taken, and that {name} still "
-        "kept then, with what its rows depend on from before it",
+        "kept then",
         found="; ".join(listed[:_LISTED]) + (f"; {more} older ones" if more > 0 else "")
         or ("no snapshot after that day" if named is None else "no snapshot of that day"),
         remedy="`lake snapshots` lists the days that each snapshot holds"

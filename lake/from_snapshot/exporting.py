@@ -17,6 +17,7 @@ from lake.base.progress import Progress, silent
 from lake.base.sizes import size
 from lake.config.datasets import Dataset
 from lake.config.settings import Settings
+from lake.erased import erased_days
 from lake.export import Exporter
 from lake.from_snapshot.choosing import Choice, Partition, chosen_snapshots, is_late
 from lake.from_snapshot.source import NoSource, SnapshotSource
@@ -27,6 +28,7 @@ from lake.restore.recovering import Recovered, recovered
 from lake.runs import Result, export_many
 from lake.servers import closest, other_version
 from lake.servers.closest import installing_remedy
+from lake.snapshots.holding import spans
 from lake.snapshots.manifest import SnapshotManifest, read_snapshot, snapshot_manifest_key
 from lake.store import Store
 from lake.systems.protocol import Source
@@ -43,6 +45,7 @@ def export_from_snapshots(
     jobs: int,
     force: bool = False,
     allow_shrink: bool = False,
+    allow_erased: bool = False,
     snapshot: Day | None = None,
     progress: Progress = silent,
 ) -> Generator[Result, None, None]:
@@ -54,13 +57,17 @@ def export_from_snapshots(
     snapshot does not prove that nothing had expired. Raises what listing the store raises; all
     else is a result.
     """
-    standing = set() if force else _standing(store, partitions)
-    there = [part for part in partitions if (part[0].name, part[1]) in standing]
-    if there:
-        unread: dict[str, Source] = {dataset.source: NoSource() for dataset, _ in there}
-        yield from _exported(settings, store, unread, there, jobs=jobs)
-    wanted = [part for part in partitions if (part[0].name, part[1]) not in standing]
-    choices, unavailable = chosen_snapshots(settings, store, wanted, snapshot)
+    unread = set() if force else _standing(store, partitions)
+    if not allow_erased:
+        unread |= _erased(store, partitions)
+    without = [part for part in partitions if (part[0].name, part[1]) in unread]
+    if without:
+        sources: dict[str, Source] = {dataset.source: NoSource() for dataset, _ in without}
+        yield from _exported(settings, store, sources, without, jobs=jobs, force=force)
+    wanted = [part for part in partitions if (part[0].name, part[1]) not in unread]
+    choices, unavailable = chosen_snapshots(
+        settings, store, wanted, snapshot, unproven=allow_shrink
+    )
     for missing in unavailable:
         yield Result(missing.dataset.name, missing.day, None, missing.error)
     for choice in choices:
@@ -74,6 +81,7 @@ def export_from_snapshots(
                 jobs=jobs,
                 force=force,
                 allow_shrink=allow_shrink,
+                allow_erased=allow_erased,
             ):
                 left.discard((result.dataset, result.day))
                 yield result
@@ -101,6 +109,12 @@ def _standing(store: Store, partitions: Iterable[Partition]) -> set[tuple[str, D
     return standing
 
 
+def _erased(store: Store, partitions: Iterable[Partition]) -> set[tuple[str, Day]]:
+    """Those that an export refuses, for rows of them were erased."""
+    days = {name: erased_days(store, name) for name in {dataset.name for dataset, _ in partitions}}
+    return {(dataset.name, day) for dataset, day in partitions if day in days[dataset.name]}
+
+
 def _from_one(
     settings: Settings, store: Store, choice: Choice, progress: Progress, **options: Any
 ) -> Iterator[Result]:
@@ -113,8 +127,8 @@ def _from_one(
     if late := sorted({day for _, day in choice.partitions if is_late(settings, manifest, day)}):
         progress(
             name,
-            f"taken {manifest.created_at}, within the lateness window of "
-            f"{', '.join(map(str, late))}: rows that came later are not in it",
+            f"taken {manifest.created_at}, within the lateness window of {spans(late)}: rows "
+            "that came later are not in it",
         )
     with recovered(settings, store, manifest, lambda text: progress(name, text)) as back:
         source = _source(settings, store, manifest, back, unproven=options["allow_shrink"])

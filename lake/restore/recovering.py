@@ -58,14 +58,17 @@ def recovered(
         progress("starting the server")
         served = serve(manifest, into, tenant)
         with served.stack:
-            started = time.monotonic()
-            source, asking = restored.recovered(
-                settings, manifest, served.endpoint, served.version, tenant
-            )
-            source = UnquotingSource(source)
-            with closing(source), closing(asking) as questions:
-                questions.first_answer(datetime.fromisoformat(manifest.created_at))
-                answered = time.monotonic()
-                times = Recovery(downloaded - begun, started - downloaded, answered - started)
-                yield Recovered(into, served, source, questions, times)
-            served.stack[restored.name].kill()  # quicker than an orderly end; nobody needs the data
+            try:
+                started = time.monotonic()
+                source, asking = restored.recovered(
+                    settings, manifest, served.endpoint, served.version, tenant
+                )
+                source = UnquotingSource(source)
+                with closing(source), closing(asking) as questions:
+                    questions.first_answer(datetime.fromisoformat(manifest.created_at))
+                    answered = time.monotonic()
+                    times = Recovery(downloaded - begun, started - downloaded, answered - started)
+                    yield Recovered(into, served, source, questions, times)
+            except BaseException:
+                served.stack[restored.name].kill()  # an interrupt need not wait for an orderly end
+                raise

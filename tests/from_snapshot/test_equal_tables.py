@@ -1,0 +1,140 @@
+"""A table from a snapshot equals the one exported in time; the source is gone by then."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+
+import pytest
+from support.gone_sources import (
+    manifest_of,
+    remove_tables,
+    table_of,
+    with_dataset,
+    without_sources,
+)
+from support.loaded_site import SYSTEMS
+
+from lake.base.day import day_range
+
+
+def is_up(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.slow
+def test_every_table_equals_the_one_exported_in_time(own, site, lake, restores, temporary):
+    remove_tables(own)
+    without_sources(own)
+    more = ("--from-snapshot", "--json", "--config", str(own.config))
+    span = ("--from", str(own.first), "--to", str(own.end))
+    status, out, err = lake("export", *span, *more)
+    assert status == 1
+    assert sorted(restores.snapshots) == sorted((system, str(own.end)) for system in SYSTEMS)
+    assert "within the lateness window" in err
+    # The first value of a range query is that of a sample before midnight, where the site's
+    # Prometheus has none; whether it ever had some does not show.
+    days = {(p["dataset"], p["day"]): p for p in json.loads(out)["partitions"]}
+    first = days["http_server_requests", str(own.first)]
+    assert "depends on rows from before that day" in first["error"]["what"]
+    assert first["error"]["found"] == f"{own.end} begins {own.first}T00:00:00.000+00:00"
+    assert [each["state"] for each in days.values()].count("exported") == len(days) - 1
+    at_all_events = ("--day", str(own.first), "--allow-shrink")
+    status, out, err = lake("export", "http_server_requests", *at_all_events, *more)
+    assert status == 0, err
+
+    for dataset in own.settings.dataset:
+        for day in day_range(own.first, own.end):
+            was, now = manifest_of(site, dataset.name, day), manifest_of(own, dataset.name, day)
+            assert now["rows"] > 0
+            for name in ("fingerprint", "rows", "schema", "source_count"):
+                assert now[name] == was[name]
+            assert table_of(own, dataset.name, day).equals(table_of(site, dataset.name, day))
+            assert now["count_method"].endswith(f", in the snapshot {dataset.source} {own.end}")
+            key = f"{dataset.source}/{str(own.end).replace('-', '/')}/manifest.json"
+            stored, source = own.store.read(key), now["details"]["snapshot"]
+            assert source["manifest_sha256"] == hashlib.sha256(stored).hexdigest()
+            assert (source["system"], source["day"]) == (dataset.source, str(own.end))
+            assert source["created_at"] == json.loads(stored)["created_at"]
+            assert source["within_lateness"]
+            assert "snapshot" not in was["details"]
+
+    # What is there is not read again, and nothing is restored for it.
+    assert len(restores.pids) == 4
+    assert not any(is_up(pid) for pid in restores.pids)
+    assert list(temporary.iterdir()) == []
+    restores.snapshots.clear()
+    status, out, _ = lake("export", *span, *more)
+    assert (status, json.loads(out)["skipped"]) == (0, len(days))
+    assert restores.snapshots == []
+
+
+LATER = (
+    {"source": "mongo", "collection": "performance_metrics"},
+    {"source": "prometheus", "query": "llm_tokens_total", "mode": "raw"},
+    {"source": "loki", "selector": '{container=~".+"} |= "a"'},
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("keys", LATER, ids=SYSTEMS)
+def test_a_dataset_defined_after_the_snapshot(own, site, lake, restores, tmp_path, keys):
+    in_time = site.copy(tmp_path / "in_time")
+    for place in (own, in_time):
+        with_dataset(place, name="later", **keys)
+    without_sources(own)
+    span = ("later", "--day", str(own.last))
+    assert lake("export", *span, "--config", str(in_time.config))[0] == 0
+    status, _, err = lake("export", *span, "--from-snapshot", "--config", str(own.config))
+    assert status == 0, err
+    was, now = (manifest_of(place, "later", own.last) for place in (in_time, own))
+    assert now["rows"] > 0
+    assert (now["fingerprint"], now["rows"]) == (was["fingerprint"], was["rows"])
+    assert restores.snapshots == [(keys["source"], str(own.end))]
+
+
+@pytest.mark.slow
+def test_a_collection_that_the_snapshot_lacks_is_no_empty_day(own, lake, restores, temporary):
+    with_dataset(own, name="later", source="mongo", collection="usage_analytic")
+    status, out, _ = lake(
+        *("export", "later", "--day", str(own.last), "--from-snapshot", "--allow-shrink"),
+        *("--json", "--config", str(own.config)),
+    )
+    error = json.loads(out)["partitions"][0]["error"]
+    assert status == 1
+    assert error["what"] == "no collection 'usage_analytic' in the snapshot"
+    assert "usage_analytics" in error["expected"]
+    assert list(own.store.list("tables/later")) == []
+    assert list(temporary.iterdir()) == []
+
+
+def test_no_snapshot(own, lake, restores):
+    """Nothing is restored, and the message lists what there is."""
+    before = own.first.plus(-3)
+    status, out, _ = lake(
+        *("export", "container_logs", "--day", str(before), "--from-snapshot"),
+        *("--json", "--config", str(own.config.with_name("lake.toml"))),
+    )
+    assert status == 2  # before [lake] first_day
+    text = own.config.read_text().replace(str(own.first), "2026-01-01", 1)
+    own.config.write_text(text)
+    status, out, _ = lake(
+        *("export", "container_logs", "--day", str(before), "--from-snapshot"),
+        *("--json", "--config", str(own.config)),
+    )
+    error = json.loads(out)["partitions"][0]["error"]
+    assert status == 1
+    assert error["what"] == f"no snapshot of loki holds {before} whole"
+    assert error["found"] == f"{own.end} holds {own.first} … {own.last}"
+    status, out, _ = lake(
+        *("export", "container_logs", "--day", str(own.last), "--from-snapshot"),
+        *("--snapshot", str(before), "--force", "--json", "--config", str(own.config)),
+    )
+    error = json.loads(out)["partitions"][0]["error"]
+    assert error["found"] == "no snapshot of that day"
+    assert restores.snapshots == []
