@@ -40,7 +40,7 @@ def render(facts: Facts, trend_days: int) -> str:
                 "trends",
                 section(
                     "Trends",
-                    f'<p class="quiet">The last {trend_days} closed UTC days, by the lake\'s '
+                    f'<p class="quiet">Up to the last {trend_days} closed UTC days, by the lake\'s '
                     "tables. A gap is a day without rows or not in the lake.</p>",
                     _plots("trend-plots"),
                 ),
