@@ -18,6 +18,8 @@ from typing import Any
 
 from lake.base.day import Day
 from lake.base.errors import BadData, Missing, UsageError
+from lake.partition.ledger import read_manifest
+from lake.process.running import is_alive
 from lake.store import Store
 
 ERASURES = "erasures/"
@@ -94,19 +96,23 @@ def erased_days(store: Store, dataset: str) -> frozenset[Day]:
     )
 
 
-def interrupted(store: Store) -> list[Erasure]:
-    """The runs that did not come to their end and left a day as it was before them."""
-    return [
-        erasure
-        for erasure, ended in read_erasures(store)
-        if ended is None and any(_is_as_before(store, erasure, day) for day in erasure.days)
-    ]
+def interrupted(store: Store) -> dict[str, tuple[str, ...]]:
+    """By id the runs that were killed, each with the days that still are as they were before it."""
+    left: dict[str, tuple[str, ...]] = {}
+    for erasure, ended in read_erasures(store):
+        if ended is None and is_alive(erasure.writer) is not True:
+            days = tuple(sorted(day for day in erasure.days if _is_as_before(store, erasure, day)))
+            if days:
+                left[erasure.id] = days
+    return left
 
 
 def _is_as_before(store: Store, erasure: Erasure, day: str) -> bool:
-    from lake.partition.ledger import read_manifest  # noqa: PLC0415  few need it
-
-    manifest = read_manifest(store, erasure.dataset, Day.parse(day))
+    """Also where the day's manifest can't be read."""
+    try:
+        manifest = read_manifest(store, erasure.dataset, Day.parse(day))
+    except BadData:
+        return True
     return manifest is not None and manifest.sha256 == erasure.days[day].get("sha256")
 
 

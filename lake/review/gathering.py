@@ -7,7 +7,7 @@ proving anything anew.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from lake import audit
@@ -15,6 +15,7 @@ from lake.base.day import Day
 from lake.base.errors import BadData, Missing
 from lake.config.retention import FOREVER
 from lake.config.settings import Settings
+from lake.erased import interrupted, read_erasures
 from lake.holds import Holds
 from lake.holds import of as holds_of
 from lake.holds.hold import Hold
@@ -25,6 +26,7 @@ from lake.retention.records import unfinished
 from lake.review.rehearsals import rehearsals_of
 from lake.review.review import (
     DatasetReview,
+    ErasureReview,
     HoldReview,
     RetentionReview,
     Review,
@@ -79,6 +81,7 @@ def gather(
         chain,
         _retention(settings, store),
         tuple(problems),
+        tuple(_erasures(store, since)),
     )
 
 
@@ -161,6 +164,26 @@ def _hot(settings: Settings, status: DatasetStatus, *, expires: bool) -> str:
         days = ttl_terms_of(settings, settings.dataset_named(status.dataset)).days
         return f"{days} days, by TTL once proven"
     return f"{getattr(settings.hot, status.source)} days"
+
+
+def _erasures(store: Store, since: audit.Entry | None) -> Iterator[ErasureReview]:
+    """Those since the last review, and all that left a day as it was when they were killed."""
+    stopped = interrupted(store)
+    for erasure, ended in read_erasures(store):
+        if since is not None and erasure.at <= since.at and erasure.id not in stopped:
+            continue
+        done = ended.days if ended else {}
+        yield ErasureReview(
+            erasure.id,
+            erasure.dataset,
+            erasure.at,
+            erasure.who,
+            erasure.reason,
+            sum(day["erased"] for day in done.values()),
+            len(done),
+            tuple(sorted(ended.kept)) if ended else stopped.get(erasure.id, ()),
+            erasure.id in stopped,
+        )
 
 
 def system_review(settings: Settings, store: Store, system: str, holds: Holds) -> SystemReview:

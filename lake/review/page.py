@@ -37,6 +37,7 @@ def render(review: Review) -> str:
             section("Holds", _holds(review)),
             section("Proof of coverage", _proof(review), _proof_note(review)),
             section(f"Changes {_since(review, short=True)}", *_changes(review.changes)),
+            section(f"Erasures {_since(review, short=True)}", _erasures(review)),
             section("Rehearsals", _rehearsals(review)),
             section("Audit log", _chain(review)),
             '<p class="print sign">Reviewed by, date</p>',
@@ -274,6 +275,25 @@ def _changes(entries: Sequence[Entry]) -> Iterator[str]:
     if len(entries) > _CHANGES_SHOWN:
         yield f'<p class="quiet">The last {_CHANGES_SHOWN} of them:</p>'
     yield table(["entry", "UTC", "action", "dataset", "why", "who"], rows, numbers=(0,))
+
+
+def _erasures(review: Review) -> str:
+    rows = [
+        [
+            f'<span class="nobr">{escape(erasure.at[:16].replace("T", " "))}</span>',
+            escape(erasure.dataset),
+            f"{erasure.rows:,}",
+            f"{erasure.days:,}",
+            f'<span class="bad">{escape(", ".join(erasure.left))}</span>'
+            if erasure.left
+            else _NONE,
+            escape(erasure.reason) or _NONE,
+            escape(erasure.who),
+        ]
+        for erasure in review.erasures
+    ]
+    heads = ["UTC", "dataset", "rows", "days", "days left over", "reason", "who"]
+    return table(heads, rows, numbers=(2, 3)) or "<p>No rows were erased.</p>"
 
 
 def _rehearsals(review: Review) -> str:

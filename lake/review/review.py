@@ -137,6 +137,23 @@ class RetentionReview:
 
 
 @dataclass(frozen=True)
+class ErasureReview:
+    """One `lake erase`. `rows` and `days` are those that were erased and rewritten; `left` the days
+    that were to be rewritten and were not. `interrupted`: it did not come to its end.
+    """
+
+    id: str
+    dataset: str
+    at: str
+    who: str
+    reason: str
+    rows: int
+    days: int
+    left: tuple[str, ...]
+    interrupted: bool
+
+
+@dataclass(frozen=True)
 class Rehearsal:
     """One report of `lake rehearse`."""
 
@@ -149,7 +166,8 @@ class Rehearsal:
 @dataclass(frozen=True)
 class Review:
     """`since` is the entry of the last review, None for the first one. `changes` are the audit
-    entries after it, without those of reviews. `sources_read`: whether late days were re-counted.
+    entries after it, without those of reviews. `erasures` are those since then, and older ones that
+    were interrupted. `sources_read`: whether late days were re-counted.
     """
 
     at: datetime
@@ -165,6 +183,7 @@ class Review:
     chain: Chain
     retention: RetentionReview
     problems: tuple[str, ...] = field(default=())
+    erasures: tuple[ErasureReview, ...] = field(default=())
 
     def open_points(self) -> list[str]:
         """What somebody has to decide or mend, the worst first."""
@@ -183,6 +202,9 @@ class Review:
             "snapshots": [system.to_json() for system in self.systems],
             "holds": [{**asdict(hold), "datasets": list(hold.datasets)} for hold in self.holds],
             "changes": [vars(entry) for entry in self.changes],
+            "erasures": [
+                {**asdict(erasure), "left": list(erasure.left)} for erasure in self.erasures
+            ],
             "rehearsals": [asdict(rehearsal) for rehearsal in self.rehearsals],
             "retention": {
                 **asdict(self.retention),
@@ -233,8 +255,19 @@ def _open_points(review: Review) -> Iterator[str]:
             yield f"snapshots of {system.system}: none"
     for deletion in review.retention.interrupted:
         yield f"the deletion {deletion} was interrupted (lake retention apply completes it)"
+    yield from _unfinished_erasures(review)
     newest = review.rehearsals[0] if review.rehearsals else None
     if newest is None:
         yield "no rehearsal (lake rehearse)"
     elif not newest.ok:
         yield f"the rehearsal of {newest.day} failed"
+
+
+def _unfinished_erasures(review: Review) -> Iterator[str]:
+    for erasure in review.erasures:
+        if erasure.interrupted or erasure.left:
+            what = "was interrupted" if erasure.interrupted else "failed"
+            yield (
+                f"{erasure.dataset}: the erasure {erasure.id} {what}, days with rows left: "
+                f"{', '.join(erasure.left)} (the same lake erase again erases them)"
+            )

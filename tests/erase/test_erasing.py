@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 
@@ -227,3 +228,27 @@ def test_types_are_those_of_all_days(place, lake, monkeypatch):
     assert [number for number, _ in rows(place)] == [0, 2]
     assert [number for number, _ in rows(place, NEXT)] == ["x"]
     assert manifest(place).schema[0]["type"] == "int64"
+
+
+def test_a_review_lists_it(two_days, lake, tmp_path):
+    assert lake("erase", "events", "--where", WHERE, "--yes", "--reason", "request 114")[0] == 0
+    _, out, _ = lake("review", "--json", "--html", str(tmp_path / "review.html"))
+    report = json.loads(out)
+    (erasure,) = report["erasures"]
+    assert (erasure["dataset"], erasure["rows"], erasure["days"]) == ("events", 1, 1)
+    assert (erasure["reason"], erasure["left"], erasure["interrupted"]) == (
+        "request 114",
+        [],
+        False,
+    )
+    assert "request 114" in (tmp_path / "review.html").read_text()
+    assert not [point for point in report["open_points"] if "erasure" in point]
+    assert json.loads(lake("review", "--json")[1])["erasures"] == []
+    # One that was killed before its first day stays an open point.
+    ((record, _),) = read_erasures(two_days.store)
+    days = {DAY: {"rows": 1, "sha256": manifest(two_days).sha256}}
+    killed = dataclasses.replace(record, id="20260701T000000-aa", days=days, writer="x:1:1")
+    two_days.store.write(killed.key, killed.to_bytes())
+    report = json.loads(lake("review", "--json", "--preview")[1])
+    assert [erasure["interrupted"] for erasure in report["erasures"]] == [True]
+    assert any("20260701T000000-aa was interrupted" in point for point in report["open_points"])
