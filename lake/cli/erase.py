@@ -22,6 +22,7 @@ from lake.cli.options import DayType, config_option, json_option
 
 if TYPE_CHECKING:
     from lake.erase import Plan, Result
+    from lake.erase.erasing import ErasedDay
 
 _LISTED = 10
 
@@ -93,14 +94,17 @@ def erase(
             refuse_held(plan)
             if not yes:
                 confirm("an erasure", "These rows are erased:", _days(plan), "Erase them?")
-            result = run(planner, plan, reason, lambda day: click.echo(
-                f"{dataset} {day.day} erased: {day.erased:,} rows, {day.rows:,} left", err=as_json
-            ))  # fmt: skip
+
+            def show(day: ErasedDay) -> None:
+                rows = f"{_many(day.erased, 'row')}, {day.rows:,} left"
+                click.echo(f"{dataset} {day.day} erased: {rows}", err=as_json)
+
+            result = run(planner, plan, reason, show)
     if as_json:
         report = {"plan": plan.to_json(), "result": result.to_json() if result else None}
         click.echo(json.dumps(report, indent=1))
     elif result:
-        click.echo(f"{result.erased:,} rows erased; record {result.id}")
+        click.echo(f"{_many(result.erased, 'row')} erased; record {result.id}")
     for day, why in (result.kept if result else {}).items():
         click.echo(f"lake: {dataset} {day} was not erased: {why}", err=True)
     if plan.problems or (result and not result.ok) or (dry_run and plan.held):
@@ -109,7 +113,8 @@ def erase(
 
 def _plan_lines(plan: Plan) -> Iterator[str]:
     yield f"{plan.dataset}: {_many(plan.searched, 'day')} searched, " + (
-        f"{_many(plan.matched, 'row')} of {_many(len(plan.days), 'day')} match"
+        f"{_many(plan.matched, 'row')} of {_many(len(plan.days), 'day')} "
+        f"{'matches' if plan.matched == 1 else 'match'}"
         if plan.days
         else "no row matches"
     )
@@ -136,7 +141,7 @@ def _days(plan: Plan) -> Iterator[str]:
     for day in plan.days[:_LISTED]:
         rollup = ", and its rollup" if day.rollup else ""
         yield (
-            f"rewrite    {day.day}: {day.matched:,} of {_many(day.rows, 'row')} match, "
+            f"rewrite    {day.day}: {day.matched:,} of {_many(day.rows, 'row')}, "
             f"{size(day.bytes)}{rollup}"
         )
     if len(plan.days) > _LISTED:

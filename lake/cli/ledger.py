@@ -346,6 +346,7 @@ def _line(finding: Finding) -> str:
     if finding.rollup in ("missing", "stale"):
         verdict += f" (rollup {finding.rollup})"
     if finding.erased:
-        there = "; the source still has them" if finding.source_has_erased else ""
-        verdict += f" ({finding.erased:,} rows erased{there})"
+        there = "; still at the source" if finding.source_has_erased else ""
+        rows = "row" if finding.erased == 1 else "rows"
+        verdict += f" ({finding.erased:,} {rows} erased{there})"
     return f"{finding.dataset} {finding.day} {finding.rows:,} rows: {verdict}"

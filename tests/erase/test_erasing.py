@@ -41,8 +41,8 @@ def test_matching_rows_go_and_others_stay(two_days, lake):
     before, other = manifest(two_days), manifest(two_days, NEXT)
     code, out, err = lake("erase", "events", "--where", WHERE, "--yes", "--reason", "request 114")
     assert (code, err) == (0, "")
-    assert "1 row of 1 day match" in out
-    assert "1 rows erased" in out or "1 row erased" in out
+    assert "1 row of 1 day matches" in out
+    assert "1 row erased" in out
     assert rows(two_days) == [(0, "2026-07-05 0"), (2, "2026-07-05 2")]
     after = manifest(two_days)
     assert (after.rows, after.source_count, after.details["erased_rows"]) == (2, 3, 1)
@@ -67,8 +67,8 @@ def test_nothing_else_calls_the_day_different(two_days, lake):
     for options in ((), ("--source",), ("--deep",)):
         code, out, err = lake("verify", "events", "--day", DAY, *options)
         assert code == 0, (out, err)
-        assert "1 rows erased" in out or "1 row erased" in out
-    assert "the source still has them" in out
+        assert "1 row erased" in out
+    assert "still at the source" in out
     assert lake("export", "events", "--day", DAY)[0] == 0  # skipped
     # The source loses the row, too.
     two_days.source.rows[DAY] = 2

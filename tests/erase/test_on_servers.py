@@ -242,7 +242,7 @@ def test_nothing_of_a_person_is_left_but_in_snapshots(
 
     # Every check holds, the source still having the rows, and having lost them.
     out, _ = lake("verify", "--deep")
-    assert out.count("the source still has them") == 2
+    assert out.count("still at the source") == 2
     _, out, _ = lake.code("status", "--json")  # other days are missing
     for dataset, day in zip(json.loads(out)["datasets"], (DAY, LOKI_DAY), strict=True):
         status = dataset["days"][str(day)]
