@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lake.base.day import Day
 from lake.base.errors import BadData, LakeError, UsageError
@@ -130,6 +130,19 @@ class DataLake:
         store = self._opened_store()
         partitions = to_verify(store, [self._dataset(dataset)], chosen)
         return list(verify_many(self.settings, store, partitions, source_of))
+
+    def cost(self, what_if: Sequence[str] = ()) -> dict[str, Any]:
+        """What `lake cost --json` prints: stored bytes, their cost in `prices.currency` a month and
+        the forecast of twelve months. `what_if` has changes, KEY=VALUE.
+        """
+        from lake.cost import make_report  # noqa: PLC0415  only here
+        from lake.cost.choosing import chosen_prices, policy_of  # noqa: PLC0415
+
+        store = self._opened_store()
+        prices = chosen_prices(self.settings, store, None, None)
+        return make_report(
+            self.settings, store, prices, policy_of(self.settings), what_if
+        ).to_json()
 
     def close(self) -> None:
         """Closes the sources' connections."""

@@ -38,20 +38,46 @@ def test_imports_only_the_public_module(path: Path) -> None:
                 assert all(n == "lake" or n.startswith("matplotlib") for n in names)
 
 
-@pytest.mark.slow
-def test_a_quarter(history, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LAKE_CONFIG", str(history.lake.config))
-    notebook = nbformat.read(FOLDER / "a_quarter.ipynb", 4)
+def _run(name: str, config: Path, monkeypatch: pytest.MonkeyPatch, plots: int) -> tuple[str, list]:
+    """What it prints, and what it shows; as many plots, none of them empty."""
+    monkeypatch.setenv("LAKE_CONFIG", str(config))
+    notebook = nbformat.read(FOLDER / f"{name}.ipynb", 4)
     NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
     outputs = [output for cell in _code(notebook) for output in cell.outputs]
     assert not [output for output in outputs if output.output_type == "error"]
     shown = [output.data for output in outputs if "data" in output]
-    plots = [data["image/png"] for data in shown if "image/png" in data]
-    assert len(plots) == 6
-    for plot in plots:
-        pixels = matplotlib.image.imread(io.BytesIO(base64.b64decode(plot)))[:, :, :3]
+    pictures = [data["image/png"] for data in shown if "image/png" in data]
+    assert len(pictures) == plots
+    for picture in pictures:
+        pixels = matplotlib.image.imread(io.BytesIO(base64.b64decode(picture)))[:, :, :3]
         assert ((pixels.max(axis=2) - pixels.min(axis=2)) > 0.2).sum() > 1000
-    text = "".join(output.get("text", "") for output in outputs)
+    return "".join(output.get("text", "") for output in outputs), shown
+
+
+@pytest.mark.slow
+def test_data_quality(history, monkeypatch: pytest.MonkeyPatch) -> None:
+    text, _ = _run("data_quality", history.lake.config, monkeypatch, plots=1)
+    deploy = history.scenario.deploy_day
+    (client,) = [line.split() for line in text.splitlines() if line.split()[:1] == ["client"]]
+    assert client[1] == str(deploy)
+    (documents,) = [line.split() for line in text.splitlines() if line.startswith("usage_analytics ")]
+    requests = sum(1 for _ in history.requests())
+    assert documents[1:] == [
+        "2026-07-01", "2026-07-07", "7", "0", "0", f"{requests:,}", documents[-1]
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_costs(history, monkeypatch: pytest.MonkeyPatch) -> None:
+    text, _ = _run("costs", history.lake.config, monkeypatch, plots=2)
+    files = [path for path in Path(history.lake.settings.lake.root).rglob("*") if path.is_file()]
+    assert f"{len(files):,} objects and versions" in text
+    assert f"{sum(path.stat().st_size for path in files):,} bytes" in text
+
+
+@pytest.mark.slow
+def test_a_quarter(history, monkeypatch: pytest.MonkeyPatch) -> None:
+    text, shown = _run("a_quarter", history.lake.config, monkeypatch, plots=6)
     requests = sum(1 for _ in history.requests())
     assert text.count(f"{requests:,} requests") == 3
     assert "equal" in text.split()
