@@ -9,7 +9,7 @@ they are done, bad ones are not, and the run fails at its end naming each bad da
 
 # No `from __future__ import annotations` here: Dagster reads the asset's annotations as types.
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 
 import dagster as dg
@@ -31,11 +31,13 @@ from lake.base.errors import BadData, LakeError, TransientError
 from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 from lake.export import Exporter, Outcome
+from lake.from_snapshot import export_from_snapshots
 from lake.partition.layout import manifest_key
 from lake.partition.manifest import Manifest
 from lake.runs import Result, export_many
 from lake.store import Store
 from lake.systems.registry import system
+from lake.systems.source import SNAPSHOT
 
 Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation | dg.Output[None]
 
@@ -53,6 +55,9 @@ class ExportConfig(dg.Config):
     """Lets a day end up with fewer rows than before."""
     recheck: bool = False
     """Fails for a day that has shrunk instead of skipping it, as `lake recheck` does."""
+    from_snapshot: bool = False
+    """Reads missing days from snapshots: those that the source no longer has, or of a dataset
+    that was defined later. Each snapshot is restored once a run; `recheck` has no effect."""
 
 
 def partitions_of(settings: Settings) -> dg.DailyPartitionsDefinition:
@@ -94,16 +99,7 @@ def export_asset(settings: Settings, dataset: Dataset) -> dg.AssetsDefinition:
             as_failures(context.run_id),
             lake.exporter(settings) as exporter,
             # An interrupt here must not let the days that still wait run on.
-            closing(
-                export_many(
-                    exporter,
-                    days,
-                    jobs=_JOBS,
-                    force=config.force,
-                    allow_shrink=config.allow_shrink,
-                    recheck=config.recheck,
-                )
-            ) as results,
+            closing(_exported(context, settings, exporter, days, config)) as results,
         ):
             for result in results:
                 try:
@@ -130,6 +126,33 @@ def export_asset(settings: Settings, dataset: Dataset) -> dg.AssetsDefinition:
             raise _failure(dataset, failures, len(days))
 
     return export
+
+
+def _exported(
+    context: dg.AssetExecutionContext,
+    settings: Settings,
+    exporter: Exporter,
+    days: Sequence[tuple[Dataset, Day]],
+    config: ExportConfig,
+) -> Generator[Result, None, None]:
+    if config.from_snapshot:
+        return export_from_snapshots(
+            settings,
+            exporter.store,
+            days,
+            jobs=_JOBS,
+            force=config.force,
+            allow_shrink=config.allow_shrink,
+            progress=lambda name, text: context.log.info("%s: %s", name, text),
+        )
+    return export_many(
+        exporter,
+        days,
+        jobs=_JOBS,
+        force=config.force,
+        allow_shrink=config.allow_shrink,
+        recheck=config.recheck,
+    )
 
 
 def _table_spec(settings: Settings, dataset: Dataset) -> dg.AssetSpec:
@@ -223,7 +246,9 @@ def _metadata(exporter: Exporter, outcome: Outcome) -> dict[str, dg.MetadataValu
 def manifest_metadata(store: Store, manifest: Manifest) -> dict[str, dg.MetadataValue]:
     """What Dagster shows of a partition, from its manifest alone."""
     key = manifest_key(manifest.dataset, Day.parse(manifest.day))
+    snapshot = manifest.details.get(SNAPSHOT)
     return {
+        **({"snapshot": dg.MetadataValue.text(snapshot["day"])} if snapshot else {}),
         "rows": dg.MetadataValue.int(manifest.rows),
         "source_count": dg.MetadataValue.int(manifest.source_count),
         "bytes": dg.MetadataValue.int(manifest.bytes),

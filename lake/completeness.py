@@ -140,5 +140,6 @@ def require_no_loss(
             where=where,
             expected=f"a day of the last {hot.kept_days} days ([hot] {dataset.source})",
             found="0 rows",
-            remedy=f"raise [hot] {dataset.source} if the source keeps more, or --allow-shrink",
+            remedy="--from-snapshot reads the day from a snapshot that holds it; raise [hot] "
+            f"{dataset.source} if the source keeps more, or --allow-shrink",
         )

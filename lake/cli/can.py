@@ -103,8 +103,9 @@ def _where(table: TableDays, place: str, snapshot: str, missing: list[MissingDay
     return {
         "rollup": f"`lake rollup {table.dataset} {days}` makes the rollups",
         "source": f"still in {table.source}: `lake export {table.dataset} {days}`",
-        "snapshot": f"in the snapshot of {snapshot}: `lake restore {table.source} --day {first} "
-        "--into DIR --serve`",
+        "snapshot": f"in the snapshot of {snapshot}: `lake export {table.dataset} {days} "
+        f"--from-snapshot` exports the days; `lake restore {table.source} --day {first} "
+        "--into DIR --serve` runs a server",
         "unfinished": "not over",
         "nowhere": f"neither in {table.source}, by its retention in [hot], nor whole in a snapshot",
     }[place]

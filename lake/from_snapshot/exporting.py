@@ -27,6 +27,7 @@ from lake.partition.manifest import Manifest
 from lake.restore.recovering import Recovered, recovered
 from lake.runs import Result, export_many
 from lake.servers import closest, other_version
+from lake.servers.binaries import version_parts
 from lake.servers.closest import installing_remedy
 from lake.snapshots.holding import spans
 from lake.snapshots.manifest import SnapshotManifest, read_snapshot, snapshot_manifest_key
@@ -185,8 +186,10 @@ def _require_same_version(manifest: SnapshotManifest) -> None:
     if restored.reads_other_versions:
         return
     program = closest(restored.name, version)
-    if program is not None and not other_version(restored.name, version, program):
-        return
+    if program is not None and not (
+        version_parts(version) and other_version(restored.name, version, program)
+    ):
+        return  # a version without a number can't be compared
     raise PermanentError(
         f"the {restored.title} that the snapshot was taken of is not on this machine",
         where=f"{manifest.system} {manifest.day}",

@@ -102,6 +102,8 @@ def test_where_missing_days_are(make_lake, table, ask, run) -> None:
     status, out, _ = run("can", sql, "--config", lake.config)
     assert status == 1
     assert "only with a restored snapshot\nevents: 1 of 4 days in the lake" in out
+    span = f"--from {_OLD.plus(1)} --to {_OLD.plus(3)}"
+    assert f"`lake export events {span} --from-snapshot`" in out
     assert f"`lake restore mongo --day {_OLD.plus(1)} --into DIR --serve`" in out
 
     _, answer = ask(lake, f"FROM events_between('{_OLD}', '{_OLD.plus(5)}')")
