@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lake.base.sizes import size
 from lake.cli.options import config_option, json_option
 from lake.cli.query import statement_of
 
@@ -113,7 +114,7 @@ def _where(table: TableDays, place: str, snapshot: str, missing: list[MissingDay
 
 def _effort(effort: Effort, currency: str) -> str:
     text = (
-        f"about {_size(effort.bytes)} of {effort.objects:,} "
+        f"about {size(effort.bytes)} of {effort.objects:,} "
         f"{'object' if effort.objects == 1 else 'objects'}, {_seconds(effort.seconds)}, "
         f"{_cost(effort.cost)} {currency}"
     )
@@ -138,13 +139,6 @@ def _spans(days: list[Day]) -> str:
 
 def _days(number: int) -> str:
     return f"{number:,} {'day' if number == 1 else 'days'}"
-
-
-def _size(size: int) -> str:
-    for unit, limit in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
-        if size >= limit:
-            return f"{size / limit:,.1f} {unit}"
-    return f"{size} bytes"
 
 
 def _cost(cost: float) -> str:

@@ -189,7 +189,9 @@ def catalog(file: Path, as_json: bool, config: str | None) -> None:
 
     The file is for other clients of DuckDB: duckdb itself, DBeaver, Metabase. It holds no data
     and no credentials. It covers the days that are in the lake now; write it again after an
-    export.
+    export. Its view lake_catalog has its age, the macro lake_catalog_missing() the days
+    that it lacks.
+    Tables and columns have comments: source, unit, time zone, rules.
 
     \b
     Example:  lake catalog lake.duckdb

@@ -7,8 +7,8 @@ Belongs here: base classes, types of values with their rules. Does not: which se
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
@@ -144,10 +144,13 @@ class SystemConfig:
     """What a system adds to lake.toml, in its module `config` as CONFIG.
 
     `source` is `[sources.NAME]`, `dataset` the `[[dataset]]` with `source = "NAME"`, `snapshots`
-    `[snapshots.NAME]`, `hot_days` the default of `[hot] NAME`.
+    `[snapshots.NAME]`, `hot_days` the default of `[hot] NAME`. `columns` has what the fixed columns
+    of its tables mean, `other_columns` what the others are: comments of the catalog.
     """
 
     source: type[SourceSection]
     dataset: type[Dataset]
     hot_days: int
     snapshots: type[Section] = NoSnapshots
+    columns: Mapping[str, str] = field(default_factory=dict)
+    other_columns: str = ""

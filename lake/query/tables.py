@@ -125,15 +125,21 @@ class Table:
     def _view_names(self) -> list[str]:
         return [self.dataset, *([] if self.level_from is None else [with_level(self.dataset)])]
 
-    def _local_macros(self) -> list[str]:
-        """Where every row has its time in one column of that type."""
+    @property
+    def has_local_days(self) -> bool:
+        """Whether there are macros of a time zone's days: every row has its time in one column."""
+        return bool(self.time) and (self._has_time or not self.manifests)
+
+    @property
+    def _has_time(self) -> bool:
         node: Node | None = self.tree
         for name in self.time:
             node = node.members.get(folded(name)) if node else None
-        is_time = node is not None and not node.varying and node.form == _TIME
-        if not self.time or (self.manifests and not is_time):
-            return []
-        return list(local_macros(self._view_names, self.time if is_time else ()))
+        return node is not None and not node.varying and node.form == _TIME
+
+    def _local_macros(self) -> list[str]:
+        path = self.time if self._has_time else ()
+        return list(local_macros(self._view_names, path)) if self.has_local_days else []
 
     def _level_macro(self) -> list[str]:
         """The CREATE statement of the range macro whose rows have a level, where there is one."""

@@ -330,7 +330,7 @@ def test_catalog_opens_in_plain_duckdb(history, run, tmp_path: Path) -> None:
         ]
         views = {name for (name,) in connection.sql("SHOW TABLES").fetchall()}
         names = {dataset.name for dataset in history.lake.settings.dataset}
-        assert views == names | {"container_logs_with_level"}
+        assert views == names | {"container_logs_with_level", "lake_catalog"}
 
 
 def test_catalog_tells_a_program_how_it_is_opened(lake, run, tmp_path: Path) -> None:

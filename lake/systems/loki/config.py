@@ -72,4 +72,18 @@ class LokiDataset(Dataset):
         return self
 
 
-CONFIG = SystemConfig(LokiSource, LokiDataset, hot_days=30, snapshots=LokiSnapshots)
+CONFIG = SystemConfig(
+    LokiSource,
+    LokiDataset,
+    hot_days=30,
+    snapshots=LokiSnapshots,
+    columns={
+        "ts": "time of the line, microseconds",
+        "ts_ns": "time of the line, nanoseconds since 1970-01-01 UTC",
+        "stream_id": "hash of all labels, the same every day",
+        "line": "text of the line",
+        "labels": "labels without a column of their own",
+        "metadata": "structured metadata",
+    },
+    other_columns="label of the stream, NULL where absent",
+)

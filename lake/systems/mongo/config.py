@@ -68,4 +68,15 @@ class MongoDataset(Dataset):
         return self
 
 
-CONFIG = SystemConfig(MongoSource, MongoDataset, hot_days=90, snapshots=MongoSnapshots)
+CONFIG = SystemConfig(
+    MongoSource,
+    MongoDataset,
+    hot_days=90,
+    snapshots=MongoSnapshots,
+    columns={
+        "_id": "identifier of the document",
+        "_rest": "canonical Extended JSON of what the typed columns can't hold exactly, else NULL",
+        "_raw": "BSON of the document where Extended JSON can't express it, else NULL",
+    },
+    other_columns="field of the document",
+)

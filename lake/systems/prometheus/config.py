@@ -70,5 +70,18 @@ class PrometheusDataset(Dataset):
 
 
 CONFIG = SystemConfig(
-    PrometheusSource, PrometheusDataset, hot_days=15, snapshots=PrometheusSnapshots
+    PrometheusSource,
+    PrometheusDataset,
+    hot_days=15,
+    snapshots=PrometheusSnapshots,
+    columns={
+        "ts": "time of the sample, milliseconds",
+        "metric": "name of the metric, NULL where a result has none",
+        "value": "value of the sample, in the metric's unit; NULL for NaN and for histograms",
+        "nan": "NULL, 'nan' or 'stale'",
+        "series_id": "hash of all labels, the same every day",
+        "histogram": "native histogram: count, sum, buckets",
+        "labels": "labels without a column of their own",
+    },
+    other_columns="label of the series, NULL where absent",
 )

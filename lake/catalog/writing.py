@@ -1,17 +1,20 @@
-"""The lake's tables and macros as a DuckDB file, for tools that speak to DuckDB.
+"""The catalog file: written at once, and how it is opened.
 
-Belongs here: writing the file, and how it is opened. Does not: the tables' SQL (lake.query).
+Belongs here: both. Does not: the tables' SQL (lake.query), comments, the file's age.
 """
 
 from __future__ import annotations
 
 import contextlib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 
 from lake.base.causes import cause
 from lake.base.errors import PermanentError, UsageError
+from lake.catalog.age import age_statements
+from lake.catalog.comments import comment_statements
 from lake.config.settings import Settings
 from lake.process.scratch import scratch_directory
 from lake.query import Lake
@@ -21,14 +24,18 @@ from lake.query.s3 import addressing, authority_statements, with_endpoint
 
 
 def write_catalog(lake: Lake, file: Path) -> None:
-    """Creates or replaces the file at once: views, range macros and the macros of sql/macros.
+    """Creates or replaces the file at once: views, range macros and the macros of sql/macros, with
+    comments; `lake_catalog` has the file's age, `lake_catalog_missing()` the days that it lacks.
 
     It holds no data and no credentials. Raises UsageError where the file is something else
     than a catalog, LakeError where a manifest can't be read.
     """
     _refuse_other_files(file)
     statements = macro_statements()  # first: views of levels are bound to some of them
-    statements += [text for table in lake.tables() for text in table.definitions()]
+    tables = lake.tables()
+    statements += [text for table in tables for text in table.definitions()]
+    statements += ["BEGIN", *(c for table in tables for c in comment_statements(lake, table))]
+    statements += [*age_statements(lake, tables, datetime.now(UTC)), "COMMIT"]
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with scratch_directory(f".{file.name}-", file.parent) as scratch:

@@ -1,0 +1,72 @@
+"""How old a catalog file is, and what the lake has that the file lacks.
+
+Belongs here: the view `lake_catalog`, the macro `lake_catalog_missing()`. Does not: writing the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from lake import __version__
+from lake.partition.layout import manifest_prefix
+from lake.query import Lake
+from lake.query.kinds import quoted_text
+from lake.query.tables import Table, without_patterns
+
+AGE = "lake_catalog"
+MISSING = "lake_catalog_missing"
+_COMMENTS = {
+    AGE: "What this file has of each table, when it was written (UTC), and its age",
+    MISSING: "Days that are in the lake and not in this file; where there are any, write it again",
+}
+
+
+def age_statements(lake: Lake, tables: Sequence[Table], written: datetime) -> Iterator[str]:
+    """The CREATE statements of both; no view of a name that is a dataset's.
+
+    What the lake has now is a macro: a view is bound when it is made, and would list the store then.
+    """
+    root = lake.settings.lake.root.rstrip("/")
+    if AGE not in lake.datasets:
+        yield f"CREATE OR REPLACE VIEW {AGE} AS {_age(tables, root, written)}"
+        yield f"COMMENT ON VIEW {AGE} IS {quoted_text(_COMMENTS[AGE])}"
+    yield f"CREATE OR REPLACE MACRO {MISSING}() AS TABLE {_missing(tables, root)}"
+    yield f"COMMENT ON MACRO TABLE {MISSING} IS {quoted_text(_COMMENTS[MISSING])}"
+
+
+def _age(tables: Sequence[Table], root: str, written: datetime) -> str:
+    rows = ", ".join(
+        f"({quoted_text(table.dataset)}, {_date(min(table.manifests, default=None))}, "
+        f"{_date(max(table.manifests, default=None))}, {len(table.manifests)}, "
+        f"{sum(m.rows for m in table.manifests.values())}, "
+        f"{sum(m.bytes for m in table.manifests.values())})"
+        for table in tables
+    )
+    at = f"TIMESTAMPTZ {quoted_text(written.isoformat())}"
+    return (
+        f"SELECT *, {at} AS written_at, now() - {at} AS age, {quoted_text(root)} AS root, "  # noqa: S608  quoted
+        f"{quoted_text(__version__)} AS version FROM (VALUES {rows}) "
+        "tables_(table_name, first_day, last_day, days, rows, bytes)"
+    )
+
+
+def _missing(tables: Sequence[Table], root: str) -> str:
+    """Looks at the names of manifests when it is read, at nothing of the file's views."""
+    selects = []
+    for table in tables:
+        if table.rolled_up:
+            continue
+        prefix = without_patterns(f"{root}/{manifest_prefix(table.dataset)}").rstrip("/")
+        days = ", ".join(quoted_text(str(day)) for day in sorted(table.manifests))
+        selects.append(
+            f"SELECT {quoted_text(table.dataset)} AS table_name, day FROM (SELECT "  # noqa: S608
+            f"TRY_CAST(replace(parse_filename(file), '.json', '') AS DATE) AS day "
+            f"FROM glob({quoted_text(f'{prefix}/*.json')})) WHERE day IS NOT NULL "
+            f"AND NOT list_contains(CAST([{days}] AS DATE[]), day)"
+        )
+    return " UNION ALL ".join(selects) + " ORDER BY ALL"
+
+
+def _date(day: object) -> str:
+    return "CAST(NULL AS DATE)" if day is None else f"DATE {quoted_text(str(day))}"
