@@ -1,6 +1,6 @@
 """How old a catalog file is, and what the lake has that the file lacks.
 
-Belongs here: the view `lake_catalog`, the macro `lake_catalog_missing()`. Does not: writing the file.
+Belongs here: the view `lake_catalog`, the macro `lake_catalog_missing()`. Does not: the file.
 """
 
 from __future__ import annotations
@@ -25,13 +25,18 @@ _COMMENTS = {
 def age_statements(lake: Lake, tables: Sequence[Table], written: datetime) -> Iterator[str]:
     """The CREATE statements of both; no view of a name that is a dataset's.
 
-    What the lake has now is a macro: a view is bound when it is made, and would list the store then.
+    What the lake has now is a macro of a statement that is put together when it is called: DuckDB
+    binds everything else when it is made, and would list the store then.
     """
     root = lake.settings.lake.root.rstrip("/")
     if AGE not in lake.datasets:
         yield f"CREATE OR REPLACE VIEW {AGE} AS {_age(tables, root, written)}"
         yield f"COMMENT ON VIEW {AGE} IS {quoted_text(_COMMENTS[AGE])}"
-    yield f"CREATE OR REPLACE MACRO {MISSING}() AS TABLE {_missing(tables, root)}"
+    missing = quoted_text(f"FROM ({_missing(tables, root)}) ORDER BY ALL LIMIT ")
+    yield (
+        f"CREATE OR REPLACE MACRO {MISSING}(most := 1000000) AS TABLE "
+        f"FROM query(concat({missing}, CAST(most AS BIGINT)))"
+    )
     yield f"COMMENT ON MACRO TABLE {MISSING} IS {quoted_text(_COMMENTS[MISSING])}"
 
 
@@ -65,7 +70,7 @@ def _missing(tables: Sequence[Table], root: str) -> str:
             f"FROM glob({quoted_text(f'{prefix}/*.json')})) WHERE day IS NOT NULL "
             f"AND NOT list_contains(CAST([{days}] AS DATE[]), day)"
         )
-    return " UNION ALL ".join(selects) + " ORDER BY ALL"
+    return " UNION ALL ".join(selects)
 
 
 def _date(day: object) -> str:
