@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
 from pathlib import Path
 
-import click
 import pytest
-
-from lake.cli.main import root
+from support.documented import parse
 
 TEXT = (Path(__file__).parents[2] / "docs/operations.md").read_text("utf-8")
 _CODE = re.compile(r"`(lake [^`]+)`|^(?:\S+ \S+ \* \* \* +)?(lake .+)$", re.MULTILINE)
-# What stands for a value in the text.
-_VALUES = {
-    "DATASET": "events",
-    "D": "2026-07-01",
-    "DAY": "2026-07-01",
-    "ID": "a-hold",
-    "SYSTEM": "mongo",
-}
 
 
 def commands() -> list[str]:
@@ -41,22 +30,7 @@ def checklist() -> list[tuple[str, ...]]:
 
 @pytest.mark.parametrize("command", commands())
 def test_each_command_parses(command: str):
-    words = [_VALUES.get(word, word) for word in shlex.split(command)]
-    found: click.Command = root
-    context = click.Context(root)
-    rest = words[1:]
-    if rest and rest[0] == "--config":  # before the command as well as after it
-        rest = [*rest[2:], *rest[:2]]
-    while isinstance(found, click.Group):
-        assert rest, command
-        inner = found.get_command(context, rest.pop(0))
-        assert inner is not None, command
-        if isinstance(inner, click.Group) and (not rest or rest[0].startswith("-")):
-            assert inner.invoke_without_command, command
-            break
-        found = inner
-    if not isinstance(found, click.Group):
-        found.make_context(command, rest)  # fails for an unknown option or a missing argument
+    parse(command)  # fails for an unknown option or a missing argument
 
 
 def test_the_checklist_has_a_command_for_each_item():

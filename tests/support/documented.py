@@ -29,7 +29,7 @@ _FENCE = re.compile(
 )
 # A command of a shell, or what a container, a unit or cron runs.
 _COMMAND = re.compile(
-    r"^(?:[^`#]*(?:run --rm|bin/|-- |\* \* \* +|=))?(?<![\w-])lake (?P<arguments>\S.*)$"
+    r"^(?:[^`#]*(?:run --rm |bin/|-- |-c ')|[\d*/ ]+ )?lake (?P<arguments>\S.*?)(?: >&2.*)?$"
 )
 _EXPLANATION = re.compile(r"\s{3,}(?!--|\\).*")
 # What stands for a value.
@@ -105,3 +105,31 @@ def links(text: str) -> list[str]:
     """The targets of its links and pictures, without those in code."""
     prose = re.sub(r"`[^`\n]*`", "", _FENCE.sub("", text))
     return re.findall(r"\]\(([^)\s]+)\)", prose)
+
+
+def inline_commands(text: str) -> list[str]:
+    """What the prose calls `lake …`, in backticks, with at least one more word."""
+    prose = _FENCE.sub("", text)
+    spans = re.findall(r"(?<!`)`(?:\.venv/bin/)?(lake(?:\s+[^`]+)+)`(?!`)", prose)
+    return sorted({" ".join(span.split()) for span in spans})
+
+
+def unknown_options(command: str) -> set[str]:
+    """The options in an incomplete call that the command does not have."""
+    words = re.findall(r"--[a-z0-9-]+|[^\s=]+", command)[1:]
+    called: click.Command = root
+    options = {"--help"}
+    context = click.Context(root)
+    while words and isinstance(called, click.Group):
+        word = words.pop(0)
+        if word == "--config":
+            words = words[1:]
+            continue
+        inner = called.get_command(context, word)
+        if inner is None:
+            assert called is not root or word.startswith(("-", "X", "…")), command
+            words.insert(0, word)
+            break
+        called = inner
+    options |= {name for parameter in called.params for name in parameter.opts}
+    return {word for word in words if word.startswith("--")} - options
