@@ -1,6 +1,7 @@
 """Commands and SQL of every page: each command parses, each statement runs on a lake.
 
-docs/quarter.md and docs/runbook-restore.md have tests of their own, which also compare answers.
+docs/quarter.md, questions.md and runbook-restore.md have tests of their own, which also compare
+answers.
 """
 
 from __future__ import annotations
@@ -38,10 +39,11 @@ INLINE = sorted(
      for page in PAGES if "adr" not in page.parts for call in inline_commands(page.read_text())}
 )  # fmt: skip
 _TREND = re.compile(r"-- (?:input|grain):")
+_ELSEWHERE = {"docs/quarter.md", "docs/questions.md"}
 STATEMENTS = [
     block
     for block in BLOCKS
-    if block.language == "sql" and block.page != "docs/quarter.md" and not _TREND.search(block.text)
+    if block.language == "sql" and block.page not in _ELSEWHERE and not _TREND.search(block.text)
 ]
 TRENDS = [block for block in BLOCKS if block.language == "sql" and _TREND.search(block.text)]
 _STEP = re.compile(
