@@ -34,6 +34,7 @@ from lake.base.day import Day, day_range
 from lake.base.errors import LakeError
 from lake.base.redaction import redact
 from lake.config.settings import Settings
+from lake.query.cached_store import cached_store
 from lake.systems.registry import backed_up_systems
 
 NAME = "send_alerts"
@@ -300,7 +301,8 @@ class _Tick:
         last = datetime.fromisoformat(state.checked) if state.checked else None
         if last is None or self._now - last >= _CHECKED_EVERY:
             try:
-                alerts = conditions(self._settings, self._lake.store(self._settings), self._now)
+                store = cached_store(self._settings, self._lake.store(self._settings))
+                alerts = conditions(self._settings, store, self._now)
             except LakeError as error:
                 alerts = [_no_ledger(error)]
             state.ledger = [alert.to_json() for alert in alerts]

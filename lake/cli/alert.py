@@ -68,7 +68,7 @@ def check(as_json: bool, config: str | None) -> None:
     rows that a source forgets before the lake holds them, with the hour ([hot]);
     damaged and differing days; no export for 36 hours; a guard of expiry that does not run.
 
-    Reads every manifest, no source, and sends nothing. Dagster checks the same every 15 minutes
+    Reads manifests, no source, and sends nothing. Dagster checks the same every 15 minutes
     and sends it.
 
     Exit status: 1 if anything is listed.
@@ -81,10 +81,11 @@ def check(as_json: bool, config: str | None) -> None:
     from lake.alerts import conditions  # noqa: PLC0415
     from lake.config.settings import load  # noqa: PLC0415
     from lake.export import Exporter  # noqa: PLC0415
+    from lake.query.cached_store import cached_store  # noqa: PLC0415
 
     settings = load(config)
     with closing(Exporter(settings)) as exporter:
-        alerts = conditions(settings, exporter.store)
+        alerts = conditions(settings, cached_store(settings, exporter.store))
     if as_json:
         click.echo(json.dumps({"alerts": [shown.to_json() for shown in alerts]}, indent=1))
     for firing in alerts if not as_json else ():

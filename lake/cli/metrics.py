@@ -40,8 +40,9 @@ def metrics(output: str | None, storage: bool, sources: bool, config: str | None
     With --storage instead: bytes and objects of every version by kind and storage class, growth,
     costs.
 
-    Cost: reads every manifest, and the newest of each system's snapshots. No request to a source
-    without --sources. --storage lists every version below the root; once a day is enough.
+    Cost: lists all manifests, reads the new ones and the newest of each system's snapshots. No
+    request to a source without --sources. --storage lists every version below the root; once a
+    day is enough.
 
     deploy/prometheus/rules/monitoring-lake.yml has alert rules for these metrics.
 
@@ -51,6 +52,7 @@ def metrics(output: str | None, storage: bool, sources: bool, config: str | None
     from lake.config.settings import load  # noqa: PLC0415
     from lake.export import Exporter  # noqa: PLC0415
     from lake.metrics import families, rendered, storage_families, write_atomically  # noqa: PLC0415
+    from lake.query.cached_store import cached_store  # noqa: PLC0415
 
     if storage and sources:
         raise UsageError("--storage and --sources exclude each other")
@@ -60,7 +62,8 @@ def metrics(output: str | None, storage: bool, sources: bool, config: str | None
             metric_families = storage_families(settings, exporter.store)
         else:
             source_of = exporter.source if sources else None
-            metric_families = families(settings, exporter.store, source_of)
+            store = cached_store(settings, exporter.store)
+            metric_families = families(settings, store, source_of)
     text = rendered(metric_families)
     if output is None:
         click.echo(text, nl=False)

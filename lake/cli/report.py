@@ -62,7 +62,8 @@ def report(html: Path | None, days: int, sources: bool, as_json: bool, config: s
     """
     from lake.config.settings import load  # noqa: PLC0415
     from lake.export import Exporter  # noqa: PLC0415
-    from lake.report import Site, cached_store, gather, write  # noqa: PLC0415
+    from lake.query.cached_store import cached_store  # noqa: PLC0415
+    from lake.report import Site, gather, write  # noqa: PLC0415
 
     settings = load(config)
     written = None

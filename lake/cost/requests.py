@@ -20,6 +20,7 @@ from lake.cost.policy import Policy
 from lake.cost.prices import GB, STANDARD, Region
 from lake.cost.usage import Amount
 from lake.hot import hot_days
+from lake.query.cached_store import FEW
 from lake.store.s3_upload import PART_BYTES
 from lake.systems.registry import backed_up_systems
 
@@ -47,8 +48,10 @@ SNAPSHOT = Counted(put=3, list=4, get=5)  # beside a PUT for each new object
 QUERY = Counted(list=1)
 QUERIED_DAY = Counted(get=5)
 METRICS = Counted(list=3, get=2)
-METRICS_OF_A_DATASET = Counted(list=4)  # and a GET for each manifest
-ALERTS_OF_A_DATASET = Counted(list=4)  # likewise
+# And a GET for each manifest, or where there are more than FEW two LISTs more: those that have not
+# changed are in a cache.
+METRICS_OF_A_DATASET = Counted(list=4)
+ALERTS_OF_A_DATASET = Counted(list=4)
 VERIFY_OF_A_DATASET = Counted(list=3)
 VERIFIED_DAY = Counted(get=7)  # its rollup included
 
@@ -127,15 +130,21 @@ def _snapshots(settings: Settings, added: Mapping[Stream, Amount], policy: Polic
 
 
 def _metrics(number: int, month: Month) -> Counted:
-    manifests = sum(month.objects.get("manifest", {}).values())
-    listed = METRICS_OF_A_DATASET.list * number * _pages(month, number)
-    return Counted(0, METRICS.list + listed, METRICS.get + manifests)
+    ledger = _ledger(METRICS_OF_A_DATASET, number, month)
+    return Counted(0, METRICS.list + ledger.list, METRICS.get + ledger.get)
 
 
 def _alerts(number: int, month: Month) -> Counted:
     """Dagster's sensor checks the ledger."""
-    manifests = sum(month.objects.get("manifest", {}).values())
-    return Counted(0, ALERTS_OF_A_DATASET.list * number * _pages(month, number), manifests)
+    return _ledger(ALERTS_OF_A_DATASET, number, month)
+
+
+def _ledger(of_a_dataset: Counted, number: int, month: Month) -> Counted:
+    """Of all manifests of that many datasets."""
+    is_cached = _partitions(month) > FEW * number
+    lists = of_a_dataset.list + (2 if is_cached else 0)
+    manifests = 0 if is_cached else sum(month.objects.get("manifest", {}).values())
+    return Counted(0, lists * number * _pages(month, number), manifests)
 
 
 def _pages(month: Month, number: int) -> int:

@@ -15,9 +15,8 @@ Belongs here: the page. Does not: states and proofs (lake.status, lake.lag, lake
 document around it (lake.pages).
 """
 
-from lake.report.cached import CachedStore, cached_store
 from lake.report.facts import Facts
 from lake.report.files import Site, write
 from lake.report.gathering import gather
 
-__all__ = ["CachedStore", "Facts", "Site", "cached_store", "gather", "write"]
+__all__ = ["Facts", "Site", "gather", "write"]

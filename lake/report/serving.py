@@ -22,7 +22,8 @@ from urllib.parse import unquote, urlsplit
 from lake.base.causes import cause
 from lake.base.errors import LakeError, UsageError
 from lake.config.settings import Settings
-from lake.report.cached import CachedSources, cached_store
+from lake.query.cached_store import cached_store
+from lake.report.counts import CachedSources
 from lake.report.files import INDEX, Site
 from lake.report.gathering import gather
 from lake.report.page import failure

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from support.counting_proxy import CountingProxy
 
 from lake.cost import requests
+from lake.query import cached_store, manifests
 
 pytestmark = pytest.mark.slow
 QUESTION = "SELECT count(*) AS n, max(line) AS m FROM container_logs"
@@ -57,3 +60,17 @@ def test_they_are_as_many_as_assumed(counted, site):
     same(counted("verify"), requests.Counted(0, lists, verified.get))
     queried = requests.QUERIED_DAY.times(len(days))
     same(counted("query", QUESTION), requests.Counted(0, requests.QUERY.list, queried.get))
+
+
+def test_unchanged_manifests_are_read_once(counted, site, monkeypatch):
+    """As in a lake whose datasets have more than FEW days."""
+    monkeypatch.setattr(cached_store, "FEW", 0)
+    monkeypatch.setattr(manifests, "_SETTLED", timedelta(seconds=-5))
+    datasets = [dataset.name for dataset in site.settings.dataset]
+    for name in datasets:
+        counted("export", name, "--day", str(site.first))
+    for command, beside in (("metrics", requests.METRICS), ("alert check", requests.Counted())):
+        counted(*command.split())
+        taken = counted(*command.split())
+        lists = beside.list + (requests.METRICS_OF_A_DATASET.list + 2) * len(datasets)
+        same(taken, requests.Counted(0, lists, beside.get))

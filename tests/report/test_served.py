@@ -21,8 +21,8 @@ from support.fake_source import FakeSource
 from support.ledger_days import ago, export
 from support.shown_lake import DAYS, NAMES, ShownLake, shown_lake
 
-from lake.report import CachedStore
-from lake.report.cached import COUNTS_S, CachedSources
+from lake.query.cached_store import CachedStore
+from lake.report.counts import COUNTS_S, CachedSources
 from lake.report.serving import Fresh, Pages, serve
 
 PATIENCE_S = 60

@@ -1,10 +1,10 @@
-"""A store whose reads are kept until the object changes, and sources whose counts are kept a while.
+"""A store whose reads are kept until a listing shows that the object has changed.
 
-Belongs here: keeping contents by the etag of the last listing, counts by age. Does not: what they
-mean.
+Belongs here: keeping contents by the etag of the last listing. Does not: what they mean.
 
-A served page reads every manifest at each load; only those that a listing shows as changed are
-read again. An object that was not listed is always read.
+For what reads every manifest again and again: a page at each load, the checks of alerts, metrics.
+What is read is as of the last listing: not for a run that replaces partitions. An object that was
+not listed is always read.
 
 Of S3 many small objects are read at once, by DuckDB, with its cache on this machine
 (lake.query.manifests): a call of boto3 costs two milliseconds of the processor.
@@ -12,24 +12,18 @@ Of S3 many small objects are read at once, by DuckDB, with its cache on this mac
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from threading import Lock
 from typing import Any
 
-from lake.base.day import Day
-from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 from lake.partition.layout import MANIFESTS
 from lake.query import connect
 from lake.query.manifests import Manifests
 from lake.store import Store
 from lake.store.protocol import ObjectStat
-from lake.systems.protocol import Source
-from lake.systems.source import Count
 
-COUNTS_S = 300.0
-_FEW = 40  # objects that are read one by one
+FEW = 40  # objects that are read one by one
 Bulk = Callable[[str], Iterable[tuple[str, bytes | None]]]
 
 
@@ -70,7 +64,7 @@ class CachedStore:
             self._below[prefix] = seen
         if self._bulk and prefix.startswith(MANIFESTS):
             changed = {key for key in seen if not self._is_kept(key)}
-            if len(changed) > _FEW:
+            if len(changed) > FEW:
                 self._read_at_once(prefix, changed, self._bulk)
 
     def _is_kept(self, key: str) -> bool:
@@ -98,68 +92,3 @@ class CachedStore:
             with self._lock:
                 self._kept[key] = (etag, data)
         return data
-
-
-class CachedSources:
-    """Sources by name, whose counts are kept for five minutes: a page that is loaded again must
-    not load them.
-    """
-
-    def __init__(
-        self, source_of: Callable[[str], Source], clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._source_of = source_of
-        self._clock = clock
-        self._kept: dict[Hashable, tuple[float, Any]] = {}
-
-    def __call__(self, name: str) -> Any:
-        """The source of that name. Raises what opening it raises."""
-        return _CachedSource(self._source_of(name), self._answer)
-
-    def _answer(self, question: Hashable, ask: Callable[[], Any]) -> Any:
-        kept = self._kept.get(question)
-        if kept and self._clock() - kept[0] < COUNTS_S:
-            return kept[1]
-        answer = ask()
-        self._kept[question] = (self._clock(), answer)
-        return answer
-
-
-class _CachedSource:
-    """What lake.status asks a source."""
-
-    def __init__(
-        self, source: Source, answer: Callable[[Hashable, Callable[[], Any]], Any]
-    ) -> None:
-        self._source = source
-        self._answer = answer
-        self.lateness_days = source.lateness_days
-
-    def count(self, dataset: Dataset, day: Day) -> Count:
-        """See Source."""
-        answer: Count = self._answer(
-            ("count", dataset.name, day), lambda: self._source.count(dataset, day)
-        )
-        return answer
-
-    def undated(self, dataset: Dataset) -> int | None:
-        """See Source."""
-        answer: int | None = self._answer(
-            ("undated", dataset.name), lambda: self._source.undated(dataset)
-        )
-        return answer
-
-    def outside(self, dataset: Dataset, start: Day, end: Day) -> int | None:
-        """See Source."""
-        answer: int | None = self._answer(
-            ("outside", dataset.name, start, end),
-            lambda: self._source.outside(dataset, start, end),
-        )
-        return answer
-
-    def unseen(self, dataset: Dataset, day: Day) -> int:
-        """See Source."""
-        answer: int = self._answer(
-            ("unseen", dataset.name, day), lambda: self._source.unseen(dataset, day)
-        )
-        return answer
