@@ -22,6 +22,7 @@ from lake.store import Store
 
 RETENTION = "retention/"
 RETIRED = f"{RETENTION}retired.json"
+DELETIONS = f"{RETENTION}deletions/"
 _TRIES = 20
 
 
@@ -59,10 +60,17 @@ class Retired:
         """Those of one dataset."""
         return self._days.get(dataset, frozenset())
 
-    def changed(self, added: Mapping[str, Iterable[Day]]) -> Retired:
-        """With more days."""
+    def changed(
+        self, added: Mapping[str, Iterable[Day]], removed: Mapping[str, Iterable[Day]]
+    ) -> Retired:
+        """With more days, and without others."""
         names = {*self._days, *added}
-        return Retired({name: self.days(name) | {*added.get(name, ())} for name in names})
+        return Retired(
+            {
+                name: (self.days(name) | {*added.get(name, ())}) - {*removed.get(name, ())}
+                for name in names
+            }
+        )
 
     def to_bytes(self) -> bytes:
         """Half-open ranges by dataset."""
@@ -110,13 +118,26 @@ def read_retired(store: Store) -> Retired:
         ) from error
 
 
-def add_retired(store: Store, added: Mapping[str, Iterable[Day]]) -> None:
-    """Adds days to the record. Raises what reading raises."""
+def is_record_lost(store: Store) -> bool:
+    """Whether there are deletions, but no record of retired days: which rollups stand alone on
+    purpose is unknown then.
+    """
+    return store.stat(RETIRED) is None and any(True for _ in store.list(DELETIONS))
+
+
+def change_retired(
+    store: Store,
+    added: Mapping[str, Iterable[Day]],
+    removed: Mapping[str, Iterable[Day]] | None = None,
+) -> None:
+    """Adds days to the record, and removes others. It is there afterwards, empty or not. Raises
+    what reading raises.
+    """
     for _ in range(_TRIES):
         stat = store.stat(RETIRED)
         before = read_retired(store)
-        after = before.changed(added)
-        if before == after:
+        after = before.changed(added, removed or {})
+        if stat and before == after:
             return
         try:
             store.write(RETIRED, after.to_bytes(), replaces=stat.etag if stat else "")

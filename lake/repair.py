@@ -16,10 +16,10 @@ from lake import audit
 from lake.base.day import Day
 from lake.base.errors import Conflict
 from lake.config.settings import Settings
-from lake.holds import Holds
+from lake.holds import Hold, Holds
 from lake.holds import of as holds_of
 from lake.hot import hot_days
-from lake.kept import read_retired
+from lake.kept import is_record_lost, read_retired
 from lake.partition.layout import (
     MANIFESTS,
     ROLLUPS,
@@ -92,7 +92,7 @@ def _orphans(settings: Settings, store: Store, *, mend: bool) -> Iterator[Orphan
     for key in tables:
         if (partition := partition_of_table(key)) is None:
             yield Orphan("unknown", key, "kept", "it is not the lake's: remove it by hand")
-        elif partition not in claimed:
+        elif partition not in claimed and not _is_claimed(store, partition):
             yield _unclaimed(settings, store, partition, key, holds, mend=mend)
     yield from _rollups(store, manifests, claimed, holds, mend=mend)
     for prefix in (TABLES, ROLLUPS, MANIFESTS):
@@ -135,23 +135,42 @@ def _rollups(
     """
     keys = [(rollup_of_manifest(key), key) for key in manifests]
     keys += [(rollup_of_object(stat.key), stat.key) for stat in store.list(ROLLUPS)]
-    retired = read_retired(store)
+    retired, lost = read_retired(store), is_record_lost(store)
     for partition, key in keys:
         if partition is None or partition in claimed or partition[1] in retired.days(partition[0]):
             continue
-        if hold := holds.blocking(*partition):
+        if hold := _hold(store, holds, partition, mend=mend):
             yield Orphan("rollup", key, "kept", f"its partition is not there; {hold}")
             continue
+        if lost:
+            why = "its partition is not there, retired or not: the record of retired days is gone; "
+            yield Orphan("rollup", key, "kept", f"{why}`lake retention apply` makes it again")
+            continue
+        if _is_claimed(store, partition):
+            continue
         if mend:
+            details = {"day": str(partition[1]), "key": key}
+            audit.append(store, REPAIRED, partition[0], "a rollup without a table", details=details)
             store.delete(key)
         yield Orphan("rollup", key, "removed" if mend else "left", "its partition is not there")
+
+
+def _is_claimed(store: Store, partition: _Partition) -> bool:
+    """Whether a run has begun to write the partition since the listing, or has written it."""
+    standing = read_standing(store, *partition)
+    return standing.manifest is not None or any(not claim.over for claim in standing.pending)
+
+
+def _hold(store: Store, holds: Holds, partition: _Partition, *, mend: bool) -> Hold | None:
+    """Read again where something is to be removed: it may be new."""
+    return (holds_of(store) if mend else holds).blocking(*partition)
 
 
 def _unclaimed(
     settings: Settings, store: Store, partition: _Partition, key: str, holds: Holds, *, mend: bool
 ) -> Orphan:
     dataset, day = partition
-    if hold := holds.blocking(dataset, day):
+    if hold := _hold(store, holds, partition, mend=mend):
         return Orphan("object", key, "kept", f"no manifest: queries do not see it; {hold}")
     known = {dataset.name: dataset.source for dataset in settings.dataset}
     why = "no manifest: queries do not see it"

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -25,18 +25,19 @@ from lake.config.settings import Settings
 from lake.holds import Hold
 from lake.holds import of as holds_of
 from lake.holds.protecting import protect
-from lake.kept import RETENTION, RETIRED, add_retired
+from lake.kept import RETENTION, change_retired, is_record_lost
 from lake.partition.ledger import read_standing
 from lake.retention.plan import Item, Plan, make_plan
 from lake.retention.records import (
     Deletion,
     Ended,
-    deletions,
+    deleted_days,
     name_of,
     unfinished,
     write_deletion,
 )
 from lake.snapshot import list_snapshots, require_quiet
+from lake.snapshots.journal import JOURNAL
 from lake.snapshots.manifest import read_snapshot
 from lake.store import Store
 from lake.ttl.turn import Turn, turn
@@ -95,8 +96,8 @@ def apply(
     the store raises.
     """
     with turn(store, TURN) as mine:
-        if store.stat(RETIRED) is None:
-            _restore_retired(store)
+        if is_record_lost(store):
+            change_retired(store, deleted_days(store))
         completed = [_completed(store, deletion, clock) for deletion in unfinished(store)]
         plan = make_plan(settings, store, Day(clock().date()))
         show(plan)
@@ -176,10 +177,14 @@ def _run(
     items: Sequence[Item],
     mine: Turn | None,
 ) -> dict[str, str]:
-    """Deletes the items and records the end; returns those that stayed, and why."""
+    """Deletes the items and records the end; returns those that stayed, and why.
+
+    Days are retired before their tables go: a rollup whose table is gone would else be taken for an
+    orphan meanwhile. Those that stay are retired no more.
+    """
     intent = _intent(store, deletion, known=mine is None)
     kept = {name_of(item): "interrupted before it was begun" for item in deletion.items}
-    retired: dict[str, set[Day]] = {}
+    change_retired(store, _table_days(items))
     renewed = time.monotonic()
     for item in items:
         if mine and time.monotonic() - renewed > _RENEWED_EVERY_S:
@@ -190,9 +195,10 @@ def _run(
             kept[name_of(item)] = why
             continue
         del kept[name_of(item)]
-        if item.kind == "table":
-            retired.setdefault(item.name, set()).add(item.day)
-    add_retired(store, retired)
+    if stayed := _table_days(item for item in deletion.items if name_of(item) in kept):
+        earlier = deleted_days(store)  # exported again since
+        later = {name: days - earlier.get(name, set()) for name, days in stayed.items()}
+        change_retired(store, {}, later)
     ended = Ended(clock().isoformat(timespec="milliseconds"), len(deletion.items) - len(kept), kept)
     details = {"state": "done", "deletion": deletion.id, "intent": intent}
     _log(store, deletion, details | {"deleted": ended.deleted, "kept": kept})
@@ -229,7 +235,7 @@ def _delete(store: Store, item: Item) -> str:
     """Deletes an item; why it stays, or "". What the store refuses ends the run."""
     try:
         if hold := _hold(store, item):
-            return str(hold)
+            return "" if _is_gone(store, item) else str(hold)
         if item.kind == "table" and read_standing(store, item.name, item.day).pending:
             return "an export of it has begun since"
         if item.kind == "snapshot":
@@ -237,8 +243,14 @@ def _delete(store: Store, item: Item) -> str:
     except (Conflict, BadData) as error:
         return error.what
     first, *rest = item.pieces
-    if why := _delete_piece(store, first.key, first.etag):
-        return why
+    # A snapshot run relies on what manifests and journals name. One that began before these were
+    # gone has left its own journal by then, and is seen here; a later one does not know the rest.
+    journals = [piece for piece in rest if piece.key.endswith(f"/{JOURNAL}")]
+    for piece in (first, *journals):
+        if why := _delete_piece(store, piece.key, piece.etag):
+            return why
+    if item.kind == "snapshot":
+        require_quiet(store, item.name)
     needed = _needed(store, item)
     for piece in rest:
         if piece.key in needed:
@@ -277,12 +289,14 @@ def _needed(store: Store, item: Item) -> set[str]:
     return {stored.key for left in list_snapshots(store, (item.name,)) for stored in left.objects}
 
 
-def _restore_retired(store: Store) -> None:
-    """Makes the record of retired days again where it is gone."""
+def _is_gone(store: Store, item: Item) -> bool:
+    """Whether nothing of it is left: a hold that came after the deletion keeps nothing."""
+    return all(store.stat(piece.key) is None for piece in item.pieces)
+
+
+def _table_days(items: Iterable[Item]) -> dict[str, set[Day]]:
     days: dict[str, set[Day]] = {}
-    for deletion, ended in deletions(store):
-        for item in deletion.items:
-            if item.kind == "table" and ended and name_of(item) not in ended.kept:
-                days.setdefault(item.name, set()).add(item.day)
-    if days:
-        add_retired(store, days)
+    for item in items:
+        if item.kind == "table":
+            days.setdefault(item.name, set()).add(item.day)
+    return days

@@ -187,7 +187,7 @@ class _Planning:
                 continue
             if hold := self._holds.blocking(name, day):
                 yield Stays("table", name, str(day), str(hold), held=True)
-            elif day in pending:
+            elif day in pending or manifest_key(name, day) not in stats:
                 why = "an export of it is not finished; `lake status --repair` completes it"
                 yield Stays("table", name, str(day), why)
             elif not isinstance(manifest, Manifest):

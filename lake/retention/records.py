@@ -19,12 +19,11 @@ from typing import Any
 from lake import __version__, audit
 from lake.base.day import Day
 from lake.base.errors import BadData, Missing, UsageError
-from lake.kept import RETENTION
+from lake.kept import DELETIONS
 from lake.process.running import this_writer
 from lake.retention.plan import Item, Piece
 from lake.store import Store
 
-DELETIONS = f"{RETENTION}deletions/"
 _DONE = ".done.json"
 
 
@@ -119,6 +118,16 @@ def deletions(store: Store) -> Iterator[tuple[Deletion, Ended | None]]:
         deletion = _deletion(store, key)
         done = key.removesuffix(".json") in ended
         yield deletion, _ended(store, deletion.done_key) if done else None
+
+
+def deleted_days(store: Store) -> dict[str, set[Day]]:
+    """By dataset the days whose tables were deleted, by deletions that have ended."""
+    days: dict[str, set[Day]] = {}
+    for deletion, ended in deletions(store):
+        for item in deletion.items:
+            if item.kind == "table" and ended and name_of(item) not in ended.kept:
+                days.setdefault(item.name, set()).add(item.day)
+    return days
 
 
 def unfinished(store: Store) -> list[Deletion]:

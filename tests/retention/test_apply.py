@@ -19,8 +19,10 @@ from lake.config.settings import load
 from lake.doctor import lag
 from lake.holds.changing import add
 from lake.kept import RETIRED, read_retired
-from lake.partition.layout import manifest_key, table_key
+from lake.partition.layout import manifest_key, rollup_key, table_key
+from lake.repair import repair
 from lake.retention.verifying import check
+from lake.snapshots.journal import write_journal
 from lake.snapshots.manifest import snapshot_manifest_key
 from lake.status import read_status
 from lake.store.directory import DirectoryStore
@@ -156,6 +158,65 @@ def test_two_runs_do_not_work_at_once(place):
             place.apply()
 
     assert place.apply(confirm=second).ok
+
+
+def test_a_hold_that_came_after_a_killed_run_does_not_call_kept_what_is_gone(place, monkeypatch):
+    dying = Dying(place.store, 10**6, after=True)
+
+    def killed_after_a_table(key: str) -> None:
+        place.store.delete(key)
+        if key == table_key("events", ago(300)):
+            raise Killed
+
+    monkeypatch.setattr("lake.retention.records.this_writer", dead_writer)
+    monkeypatch.setattr(turn_module, "this_writer", dead_writer)
+    monkeypatch.setattr(dying, "delete", killed_after_a_table, raising=False)
+    with pytest.raises(Killed):
+        place.apply(dying)
+    assert place.store.stat(table_key("events", ago(300))) is None
+    add(place.settings, place.store, ["events"], None, None, "case 17")
+    place.apply()
+    assert ago(300) in read_retired(place.store).days("events")
+    assert ago(202) not in read_retired(place.store).days("events")  # held, and there
+    assert place.store.stat(manifest_key("events", ago(202)))
+    assert check(place.store).problems == ()
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_repair_keeps_the_rollups_of_days_that_a_run_is_retiring(place, monkeypatch, lost):
+    rollups = {rollup_key("events", ago(age)) for age in (101, 102, 150, 199, 200)}
+    states: list[str] = []
+
+    def repaired(key: str) -> None:
+        place.store.delete(key)
+        if key == table_key("events", ago(101)):  # the last of them
+            if lost:
+                place.store.delete(RETIRED)
+            states.extend(orphan.state for orphan in repair(place.settings, place.store))
+
+    dying = Dying(place.store, 10**6, after=True)
+    monkeypatch.setattr(dying, "delete", repaired, raising=False)
+    place.apply(dying)
+    assert rollups <= place.objects()
+    assert set(states) == ({"kept"} if lost else set())
+
+
+def test_a_snapshot_that_begins_while_an_older_one_goes_stops_the_deletion(place, monkeypatch):
+    manifest, journal = snapshot_manifest_key("loki", ago(90)), "loki/2026/01/01/run/journal.json"
+
+    def begun(key: str) -> None:
+        if key == manifest:
+            write_journal(place.store, journal, {}, [], [], ended=False)
+        place.store.delete(key)
+
+    dying = Dying(place.store, 10**6, after=True)
+    monkeypatch.setattr(dying, "delete", begun, raising=False)
+    with pytest.raises(Conflict, match="is being taken"):
+        place.apply(dying)
+    assert place.store.stat(piece_key("loki", ago(90), "a"))  # it may rely on this one
+    place.store.delete(journal)
+    assert place.apply().ok
+    assert place.store.stat(piece_key("loki", ago(90), "a")) is None
 
 
 @pytest.mark.slow
