@@ -26,6 +26,7 @@ from assets.resources import LakeResource
 from assets.retention import NAME as RETENTION
 from assets.snapshots import daily_systems, snapshot_name
 from lake.alerts import Alert, Book, Failure, alerts_of, conditions, open_channels
+from lake.alerts.channels import deliver
 from lake.alerts.cycle import finished_cycle
 from lake.alerts.failures import Operation
 from lake.alerts.heartbeat import ping
@@ -304,7 +305,11 @@ class _Tick:
                 store = cached_store(self._settings, self._lake.store(self._settings))
                 alerts = conditions(self._settings, store, self._now)
             except LakeError as error:
-                alerts = [_no_ledger(error)]
+                alerts = [_no_ledger(error.what, str(error))]
+            except Exception as error:  # noqa: BLE001  failures of runs are sent all the same
+                text = redact("".join(traceback.format_exception(error)))
+                self._log.error("the ledger can't be checked: an unforeseen error\n%s", text)
+                alerts = [_no_ledger("an unforeseen error", f"{type(error).__name__}: {error}")]
             state.ledger = [alert.to_json() for alert in alerts]
             state.checked = self._now.isoformat()
         return [Alert.from_json(alert) for alert in state.ledger]
@@ -338,13 +343,11 @@ class _Tick:
     def _report(self, report: Alert) -> None:
         if self._settings.alerts.report == "never":
             return
-        for channel in open_channels(self._settings):
-            if channel.keeps_state:
-                continue  # Alertmanager is for alerts
-            try:
-                channel.send(report)
-            except LakeError as error:
-                self._log.warning("no report by %s: %s", channel.name, error)
+        channels = open_channels(self._settings)
+        forgetful = [channel.name for channel in channels if channel.keeps_state]
+        for delivery in deliver(channels, report, forgetful):  # Alertmanager is for alerts
+            if delivery.error:
+                self._log.warning("no report by %s: %s", delivery.channel, delivery.error)
 
 
 @dataclass(frozen=True)
@@ -355,8 +358,8 @@ class _Known:
     backfill: str
 
 
-def _no_ledger(error: LakeError) -> Alert:
-    return Alert("LakeUnreadable", "critical", f"the lake can't be read: {error.what}", str(error))
+def _no_ledger(what: str, text: str) -> Alert:
+    return Alert("LakeUnreadable", "critical", f"the lake can't be read: {what}", text)
 
 
 def _is_recount(run: dg.DagsterRun) -> bool:

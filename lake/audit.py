@@ -162,11 +162,17 @@ def _numbers(store: Store) -> list[int]:
 
 
 def _newest(store: Store) -> tuple[int, str]:
-    """The newest entry's number and hash; 0 and "" in an empty log."""
+    """The newest entry's number and hash; 0 and "" in an empty log.
+
+    Those of the head where the entries at the end are gone: a number that was used again would
+    hide that they are.
+    """
     number = max(_numbers(store), default=0)
+    newest, known = _head(store)
+    if newest > number:
+        return newest, known
     if not number:
-        newest, known = _head(store)
-        return newest, known  # all entries are gone: numbers are not used twice
+        return 0, ""
     data = _read(store, number)
     _parsed(store, number, data)
     return number, _hash(data)

@@ -10,6 +10,7 @@ the same message again: at least once, not exactly once.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
@@ -18,19 +19,22 @@ from lake.alerts.alert import Alert
 from lake.alerts.channels import Channel, Delivery, deliver
 
 _AGAIN = timedelta(hours=1)  # to channels that forget what is not repeated
+_ROUND_S = 10.0  # of one channel: a round that takes too long is ended, and its state is lost
 _GIVEN_UP = timedelta(days=2)  # a resolved message that no channel takes is news no more
 
 
 @dataclass
 class _Entry:
     """One alert. `told` are the channels that accepted it as it is now, `fired` those that
-    accepted it as firing: only these receive its end.
+    accepted it as firing: only these receive its end. `failed` is the number of deliveries that
+    failed.
     """
 
     alert: Alert
     told: list[str] = field(default_factory=list)
     fired: list[str] = field(default_factory=list)
     repeated_at: str = ""
+    failed: int = 0
 
 
 class Book:
@@ -68,13 +72,22 @@ class Book:
                 entry.alert, entry.told = replace(entry.alert, ended_at=now), []
 
     def send(self, channels: Collection[Channel], now: datetime) -> list[tuple[Alert, Delivery]]:
-        """Sends what each channel has not heard yet. Entries that are done with are dropped."""
+        """Sends what each channel has not heard yet. Entries that are done with are dropped.
+
+        A channel that is slow gets the rest in the next rounds, what failed before last.
+        """
         sent = []
-        for entry in list(self._entries.values()):
-            for delivery in deliver(channels, entry.alert, self._deaf(entry, channels, now)):
+        spent: dict[str, float] = defaultdict(float)
+        for entry in sorted(self._entries.values(), key=lambda entry: entry.failed):
+            slow = {name for name, seconds in spent.items() if seconds >= _ROUND_S}
+            without = self._deaf(entry, channels, now) | slow
+            for delivery in deliver(channels, entry.alert, without):
                 sent.append((entry.alert, delivery))
+                spent[delivery.channel] += delivery.seconds
                 if delivery.error is None:
                     self._heard(entry, delivery.channel, now)
+                else:
+                    entry.failed += 1
         names = {channel.name for channel in channels}
         for key, entry in list(self._entries.items()):
             ended = entry.alert.ended_at

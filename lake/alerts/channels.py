@@ -6,6 +6,7 @@ channel's protocol.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -33,10 +34,13 @@ class Channel(Protocol):
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of one alert on one channel; `error` is None where it was accepted."""
+    """What became of one alert on one channel, and after how long; `error` is None where it was
+    accepted.
+    """
 
     channel: str
     error: LakeError | None = None
+    seconds: float = 0
 
     def to_json(self) -> dict[str, object]:
         """For `--json`."""
@@ -82,12 +86,13 @@ def deliver(
     for channel in channels:
         if channel.name in without:
             continue
+        failed: LakeError | None = None
+        begun = time.monotonic()
         try:
             channel.send(alert)
         except LakeError as error:
-            yield Delivery(channel.name, error)
+            failed = error
         except Exception as error:  # noqa: BLE001  whatever it is, the other channels are notified
             message = f"{type(error).__name__}: {error}"
-            yield Delivery(channel.name, PermanentError("an unforeseen error", found=message))
-        else:
-            yield Delivery(channel.name)
+            failed = PermanentError("an unforeseen error", found=message)
+        yield Delivery(channel.name, failed, time.monotonic() - begun)

@@ -19,7 +19,7 @@ from lake.base.causes import cause
 from lake.base.errors import LakeError, Refused, TransientError
 from lake.config.alerts import EmailSection
 
-_TIMEOUT_S = 20
+_TIMEOUT_S = 10
 _SUBJECT_CHARS = 150
 
 

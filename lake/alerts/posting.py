@@ -12,9 +12,11 @@ import requests
 
 from lake.base.causes import cause
 from lake.base.errors import LakeError, Refused, TransientError
+from lake.base.redaction import redact
 
-_TIMEOUT_S = (5, 15)
+_TIMEOUT_S = (5, 10)
 _SHOWN_CHARS = 200
+_READ_BYTES = 4096  # of an answer that refuses: it may be long, or never end
 
 
 def post(what: str, url: str, body: Any, ca_file: str = "") -> None:
@@ -40,10 +42,15 @@ def _request(method: str, what: str, url: str, ca_file: str, **options: Any) -> 
             url,
             timeout=_TIMEOUT_S,
             allow_redirects=False,
+            stream=True,
             verify=ca_file or True,
             **options,
         ) as answer:
-            status, text = answer.status_code, answer.text[:_SHOWN_CHARS]
+            status, text = answer.status_code, ""
+            if status // 100 != 2:
+                start = next(answer.iter_content(_READ_BYTES), b"")
+                # Before it is cut: half of a secret would not be found.
+                text = redact(start.decode(errors="replace"))[:_SHOWN_CHARS]
     except (requests.RequestException, OSError) as error:
         raise TransientError(
             f"{what} does not answer",

@@ -2,8 +2,8 @@
 
 Belongs here: rules as values. Does not: reading and writing them (settings).
 
-No rule of the lake expires a current version. Its IDs begin with `lake-` and end with the root's
-prefix, so two lakes in one bucket do not take each other's rules for their own.
+No rule of the lake expires a current version. Its IDs are fixed names that begin with `lake-`, and
+end with the root's prefix, so two lakes in one bucket do not take each other's rules for their own.
 """
 
 from __future__ import annotations
@@ -44,9 +44,8 @@ def wanted_rules(section: BucketSection, root: str) -> list[Rule]:
 
 def _rule(name: str, root: str, prefix: str) -> Rule:
     suffix = f":{root}" if root else ""
-    named = f"{name}-{prefix.rstrip('/')}" if prefix else name
     return {
-        "ID": f"{_OURS}{named}{suffix}",
+        "ID": _named(name, prefix) + suffix,
         "Status": "Enabled",
         "Filter": {"Prefix": root + prefix},
     }
@@ -69,9 +68,24 @@ def _moving(prefix: str, root: str, storage_class: str, days: int) -> Rule:
 
 
 def is_ours(rule: Mapping[str, Any], root: str) -> bool:
-    """Whether it is a rule of the lake at this root."""
+    """Whether it is a rule of the lake at this root: by its whole ID, for others may begin theirs
+    with `lake-`, too.
+    """
     name, _, suffix = str(rule.get("ID", "")).partition(":")
-    return name.startswith(_OURS) and suffix == root
+    return name in _NAMES and suffix == root
+
+
+def _named(name: str, prefix: str) -> str:
+    return f"{_OURS}{name}-{prefix.rstrip('/')}" if prefix else f"{_OURS}{name}"
+
+
+_PREFIXES = (*OVERWRITTEN, *snapshots())
+_NAMES = frozenset(
+    [
+        _named("abort-uploads", ""),
+        *(_named(name, prefix) for name in ("noncurrent", "move") for prefix in _PREFIXES),
+    ]
+)
 
 
 def merged(
@@ -107,8 +121,14 @@ def without_moves(rules: Sequence[Mapping[str, Any]], root: str) -> list[Mapping
     return [rule for rule in rules if not (is_ours(rule, root) and "Transitions" in rule)]
 
 
-def dangers(rules: Sequence[Mapping[str, Any]], root: str) -> Iterator[str]:
-    """What the enabled rules of others do to the lake's objects that must not happen."""
+def dangers(
+    rules: Sequence[Mapping[str, Any]], root: str, *, archived_snapshots: bool = False
+) -> Iterator[str]:
+    """What the enabled rules of others do to the lake's objects that must not happen.
+
+    `archived_snapshots`: whether snapshots may be in a class that needs a restore.
+    """
+    at_once = READ_AT_ONCE if archived_snapshots else (*READ_AT_ONCE, *snapshots())
     for rule in rules:
         conditions = _conditions(rule)
         # The lake's objects have no tags, so a rule for tags does not concern them.
@@ -121,7 +141,7 @@ def dangers(rules: Sequence[Mapping[str, Any]], root: str) -> Iterator[str]:
         if deleted and ("Days" in expiration or "Date" in expiration):
             yield f"rule {name!r} deletes objects of the lake: {', '.join(deleted)}"
         classes = {move.get("StorageClass") for move in rule.get("Transitions", ())}
-        reached = [key for key in READ_AT_ONCE if overlap(prefix, root + key)]
+        reached = [key for key in at_once if overlap(prefix, root + key)]
         if reached and classes.intersection(ARCHIVES):
             yield (
                 f"rule {name!r} moves {', '.join(reached)} to {', '.join(sorted(classes))}: they "

@@ -53,6 +53,49 @@ def test_one_message_when_it_begins_and_one_when_it_ends():
     assert book.to_json() == "[]"
 
 
+def test_a_slow_channel_is_left_for_the_next_round(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("lake.alerts.channels.time.monotonic", lambda: clock[0])
+
+    class Slow(Ear):
+        def send(self, alert: Alert) -> None:
+            clock[0] += 6
+            super().send(alert)
+
+    for deaf in (False, True):
+        slow, quick = Slow("slow", deaf=deaf), Ear("quick")
+        names = {f"x{n}" for n in range(5)}
+        book = rounds([slow, quick], names)
+        assert sorted(quick.heard) == [f"+x{n}" for n in range(5)]
+        assert len(slow.heard) == (0 if deaf else 2)  # two take the round's 10 seconds
+        slow.deaf = False
+        for number in range(2):
+            book.send([slow, quick], START + number * MINUTE)
+            assert len(slow.heard) == (2 if deaf else 4) + number * (1 if not deaf else 2)
+        assert len(quick.heard) == 5
+
+
+def test_what_fails_each_time_holds_nothing_else_up(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("lake.alerts.channels.time.monotonic", lambda: clock[0])
+
+    class Choosy(Ear):
+        def send(self, alert: Alert) -> None:
+            if alert.name == "x0":
+                clock[0] += 20
+                raise TransientError("no answer")
+            super().send(alert)
+
+    ear = Choosy("a")
+    book = Book()
+    book.update([alert("x0")], START)
+    book.send([ear], START)
+    book.update([alert("x0"), alert("x1")], START + MINUTE)
+    book = Book.from_json(book.to_json())
+    book.send([ear], START + MINUTE)
+    assert ear.heard == ["+x1"]
+
+
 def test_it_may_come_again():
     ear = Ear("a")
     rounds([ear], {"x"}, set(), {"x"}, {"x"}, set())

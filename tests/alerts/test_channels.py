@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import ssl
+import threading
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -228,3 +231,35 @@ def test_recipients_of_the_environment(config, mailbox):
     env = {"LAKE_ALERTS__EMAIL__TO": "one@example.org, two@example.org"}
     sent(load(file, env))
     assert mailbox.recipients == [["one@example.org", "two@example.org"]]
+
+
+def test_half_of_a_secret_is_not_shown(config, receiver):
+    receiver.status, receiver.answer = 404, "x" * 190 + f"/services/{TOKEN} was not found"
+    file = config("[alerts]\n")
+    env = {"LAKE_ALERTS__WEBHOOK_URL": f"{receiver.url}/services/{TOKEN}"}
+    (delivery,) = sent(load(file, env))
+    assert "HTTP 404" in str(delivery.error)
+    assert "/serv" not in str(delivery.error)
+
+
+@pytest.mark.parametrize("status", [200, 302, 500])
+def test_an_answer_without_end_is_not_read_to_its_end(config, status):
+    def endless(connection: socket.socket) -> None:
+        connection.recv(65536)
+        with suppress(OSError):
+            connection.sendall(
+                f"HTTP/1.1 {status} x\r\nLocation: http://127.0.0.1:1/\r\n\r\n".encode()
+            )
+            while True:
+                connection.sendall(b"x" * 65536)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=lambda: endless(server.accept()[0]), daemon=True)
+        thread.start()
+        port = server.getsockname()[1]
+        file = config(f'[alerts]\nwebhook_url = "http://127.0.0.1:{port}/hook"\n')
+        (delivery,) = sent(load(file, {}))
+        thread.join(10)
+    assert not thread.is_alive()
+    assert (delivery.error is None) == (status == 200)
+    assert status == 200 or f"HTTP {status}" in str(delivery.error)

@@ -290,6 +290,18 @@ def test_what_nobody_foresaw_sends_nothing_twice(place, config, receiver, monkey
     assert len(called) == 3
 
 
+def test_a_ledger_check_that_nobody_foresaw_hides_no_failure(place, sensor, receiver, monkeypatch):
+    def broken(*arguments: object) -> None:
+        raise ValueError("not foreseen")
+
+    monkeypatch.setattr("assets.alerting.conditions", broken)
+    sensor.cursor = None
+    for _ in range(2):
+        sensor.tick()
+    (title,) = titles(receiver)
+    assert "the lake can't be read: an unforeseen error" in title
+
+
 def test_without_channels_nothing_happens(place, config):
     config.write_text(FILE)
     sensor = Sensor(place, config)

@@ -75,7 +75,10 @@ def test_old_versions_of_snapshots_audit_and_holds_stay(section, root):
 
 @given(section=SECTIONS, root=ROOTS, other=ROOTS)
 def test_merging_keeps_the_rules_of_others_and_is_done_once(section, root, other):
-    theirs = [{"ID": "x", "Status": "Enabled", "Filter": {"Prefix": "y/"}}]
+    theirs = [
+        {"ID": name, "Status": "Enabled", "Filter": {"Prefix": "y/"}}
+        for name in ("x", "lake-house", "lake-move-raw", f"lake-old:{root}", "lake-noncurrent-")
+    ]
     neighbour = wanted_rules(BucketSection(), other) if other != root else []
     wanted = wanted_rules(section, root)
     before = [*theirs, *neighbour, *wanted_rules(BucketSection(abort_days=1), root)]
@@ -89,6 +92,15 @@ def test_merging_keeps_the_rules_of_others_and_is_done_once(section, root, other
 @given(section=SECTIONS, root=ROOTS)
 def test_our_own_rules_are_no_danger_to_a_lake_beside_us(section, root):
     assert list(dangers(wanted_rules(section, root), root)) == []
+
+
+def test_a_rule_of_others_that_archives_snapshots_is_a_danger_unless_that_is_wanted():
+    rule = {"ID": "x", "Status": "Enabled", "Filter": {"Prefix": "loki/"},
+            "Transitions": [{"Days": 30, "StorageClass": "DEEP_ARCHIVE"}]}  # fmt: skip
+    (danger,) = dangers([rule], "")
+    assert "rule 'x' moves loki/ to DEEP_ARCHIVE" in danger
+    assert list(dangers([rule], "", archived_snapshots=True)) == []
+    assert list(dangers([rule], "lake/")) == []
 
 
 def test_prefixes_overlap_where_a_key_can_begin_with_both():

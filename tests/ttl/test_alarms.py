@@ -134,6 +134,17 @@ def test_what_happened_to_the_audit_log(guarded: Hot, damage: str, problem: str)
     assert any(text.startswith(problem) for text in problems), problems
 
 
+def test_entries_that_were_cut_off_stay_missing(place: Hot) -> None:
+    for number in range(5):
+        audit.append(place.store, "test", "events", "because", details={"number": number})
+    for number in (4, 5):
+        entry(place, number).unlink()
+    for number in range(3):
+        audit.append(place.store, "test", "events", "because", details={"number": number})
+    assert [record.sequence for record in audit.entries(place.store)] == [1, 2, 3, 6, 7, 8]
+    assert audit.check(place.store).problems == ("entries 4 to 5 are missing",)
+
+
 def test_writers_at_one_moment_make_one_chain(place: Hot) -> None:
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 
