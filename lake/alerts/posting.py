@@ -35,17 +35,27 @@ def host_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
+class _Session(requests.Session):
+    """Follows no redirect; requests reads a redirect's whole body otherwise, however long it is."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None."""
+
+
 def _request(method: str, what: str, url: str, ca_file: str, **options: Any) -> None:
     try:
-        with requests.request(
-            method,
-            url,
-            timeout=_TIMEOUT_S,
-            allow_redirects=False,
-            stream=True,
-            verify=ca_file or True,
-            **options,
-        ) as answer:
+        with (
+            _Session() as session,
+            session.request(
+                method,
+                url,
+                timeout=_TIMEOUT_S,
+                allow_redirects=False,
+                stream=True,
+                verify=ca_file or True,
+                **options,
+            ) as answer,
+        ):
             status, text = answer.status_code, ""
             if status // 100 != 2:
                 start = next(answer.iter_content(_READ_BYTES), b"")
