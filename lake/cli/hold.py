@@ -6,12 +6,14 @@ Belongs here: options, how holds are shown. Does not: what a hold blocks.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from lake.base.day import Day
-from lake.base.errors import UsageError
+from lake.base.errors import LakeError, UsageError
 from lake.cli.completing import DatasetType
 from lake.cli.options import DayType, config_option, json_option
 
@@ -74,7 +76,9 @@ def add(
     store = open_store(settings)
     names = [ALL] if every else list(dataset)
     added = add_hold(settings, store, names, start, end, reason, hold_id=hold_id)
-    _show_changed(settings, store, "added", added, protect(store, added), as_json=as_json)
+    with _reported("added", added):
+        protected = protect(store, added)
+    _show_changed(settings, store, "added", added, protected, as_json=as_json)
 
 
 @hold.command()
@@ -99,9 +103,9 @@ def release(hold_id: str, reason: str, as_json: bool, config: str | None) -> Non
     settings = load(config)
     store = open_store(settings)
     released = release_hold(store, hold_id, reason)
-    _show_changed(
-        settings, store, "released", released, unprotect(store, released), as_json=as_json
-    )
+    with _reported("released", released):
+        protected = unprotect(store, released)
+    _show_changed(settings, store, "released", released, protected, as_json=as_json)
 
 
 @hold.command(name="list")
@@ -118,9 +122,11 @@ def list_holds(with_released: bool, as_json: bool, config: str | None) -> None:
     """
     from lake.config.settings import load  # noqa: PLC0415
     from lake.holds import of  # noqa: PLC0415
+    from lake.holds.hold import ALL  # noqa: PLC0415
     from lake.store import open_store  # noqa: PLC0415
 
-    holds = of(open_store(load(config)))
+    settings = load(config)
+    holds = of(open_store(settings))
     rows = [active.to_json() | {"released": None} for active in holds.active]
     if with_released:
         rows += [
@@ -131,6 +137,14 @@ def list_holds(with_released: bool, as_json: bool, config: str | None) -> None:
         click.echo(json.dumps({"holds": rows, "problems": list(holds.problems)}, indent=1))
     else:
         _show(rows)
+    for active in holds.active:
+        known = {ALL, *(dataset.name for dataset in settings.dataset)}
+        if unknown := [name for name in active.datasets if name not in known]:
+            click.echo(
+                f"hold {active.id}: no dataset in lake.toml is called {', '.join(unknown)}; "
+                "where it has another name now, add a hold under that name",
+                err=True,
+            )
     for problem in holds.problems:
         click.echo(f"lake: the release of hold {problem}; the hold stays active", err=True)
     if holds.problems or any(active.problem for active in holds.active):
@@ -179,6 +193,18 @@ def _show_changed(
             "run `lake ttl apply` now",
             err=True,
         )
+
+
+@contextmanager
+def _reported(done: str, changed: Hold) -> Iterator[None]:
+    """An error of S3 legal holds comes after the hold was changed: a second try is not needed."""
+    try:
+        yield
+    except LakeError:
+        click.echo(
+            f"hold {changed.id} {done}; the S3 legal holds were not all set or lifted:", err=True
+        )
+        raise
 
 
 def _locked(store: Store, done: str, protected: Protected) -> str:

@@ -98,8 +98,9 @@ def apply(yes: bool, as_json: bool, config: str | None) -> None:
     under each term, and again when a term is shortened. Days under a hold stay; holds are read
     again before each deletion. One run works at a time.
 
-    In a bucket with versions a deleted object becomes a noncurrent version; the bucket's lifecycle
-    expires it (`lake bucket`).
+    In a bucket with versions a deleted object becomes a noncurrent version, which costs until the
+    bucket's lifecycle removes it: tables after [bucket] noncurrent_days, snapshots only with
+    snapshots_noncurrent_days.
 
     Exit status: 1 if something that is over stays for another reason than a hold.
 

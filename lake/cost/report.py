@@ -177,7 +177,9 @@ def _assumptions(report: Report) -> list[str]:
         "tier.",
         "What is deleted before its class's minimum duration is billed until then. Where a class "
         "has a minimum size, smaller objects are billed as that.",
-        "Noncurrent versions stay as many as now.",
+        "Noncurrent versions stay as many as now, and what is deleted costs nothing from then on. "
+        "In a bucket with versions it costs until the lifecycle removes it: tables noncurrent_days "
+        "of [bucket], snapshots snapshots_noncurrent_days, where 0 is for ever.",
         "Requests: an export of each dataset a day, a recount of each day inside the lateness "
         f"window a day, a snapshot of each system a day, {policy.queries_per_day:g} queries a day "
         f"over {policy.query_days} days of one dataset, lake metrics "

@@ -74,10 +74,10 @@ def release(store: Store, hold_id: str, reason: str) -> Hold:
     """
     if not reason.strip():
         raise UsageError("a release needs a reason", expected="who lifted the hold, and why")
-    _check_id(hold_id)
     holds = of(store)
     hold = next((active for active in holds.active if active.id == hold_id), None)
     if hold is None:
+        _check_id(hold_id)
         ended = holds.released.get(hold_id)
         raise Missing(
             f"no active hold {hold_id!r}",

@@ -8,7 +8,7 @@ import pytest
 
 from lake import audit
 from lake.base.day import Day
-from lake.base.errors import Incomplete, PermanentError, UsageError
+from lake.base.errors import Incomplete, PermanentError, Refused, UsageError
 from lake.drop import drop, inspect
 from lake.holds import of
 from lake.holds.changing import add, release
@@ -196,3 +196,30 @@ def test_they_are_listed(place, lake):
     code, out, _ = lake("hold", "list")
     assert code == 1
     assert "holds everything" in out
+
+
+def test_a_hold_whose_object_has_an_odd_name_can_be_released(place, lake):
+    place.store.write("holds/case 17 (copy).json", b"{}")
+    (hold,) = of(place.store).active
+    assert hold.problem
+    assert lake("hold", "release", "case 17 (copy)", "--reason", "a copy")[0] == 0
+    assert of(place.store).active == ()
+
+
+def test_a_hold_of_a_name_that_is_not_configured_is_reported(place, lake):
+    hold_of(place, "events")
+    assert "no dataset" not in lake("hold", "list")[2]
+    text = place.config.read_text().replace('name = "events"', 'name = "renamed"')
+    place.config.write_text(text)
+    code, _, err = lake("hold", "list")
+    assert (code, "no dataset in lake.toml is called events" in err) == (0, True)
+
+
+def test_an_error_of_legal_holds_comes_with_the_hold(place, lake, monkeypatch):
+    def refused(*arguments: object) -> None:
+        raise Refused("no permission")
+
+    monkeypatch.setattr("lake.holds.protecting.protect", refused)
+    code, _, err = lake("hold", "add", "events", "--reason", "x", "--id", "case-17")
+    assert (code, "hold case-17 added" in err) == (1, True)
+    assert [hold.id for hold in of(place.store).active] == ["case-17"]
