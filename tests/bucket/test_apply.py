@@ -152,7 +152,7 @@ def test_rules_and_statements_of_others_stay(s3):
         "ID": "lake-move-tables", "Status": "Enabled", "Filter": {"Prefix": "tables/"},
         "Transitions": [{"Days": 1, "StorageClass": "GLACIER"}],
     }  # fmt: skip
-    gone = other | {"ID": "lake-of-an-earlier-version", "Filter": {"Prefix": "tables/x"}}
+    gone = other | {"ID": "lake-noncurrent-loki", "Filter": {"Prefix": "loki/"}}
     neighbour = other | {"ID": "lake-move-tables:team/", "Filter": {"Prefix": "team/tables/"}}
     s3.put_bucket_lifecycle_configuration(
         Bucket=NAME, LifecycleConfiguration={"Rules": [other, old, gone, neighbour]}
