@@ -121,14 +121,8 @@ def without_moves(rules: Sequence[Mapping[str, Any]], root: str) -> list[Mapping
     return [rule for rule in rules if not (is_ours(rule, root) and "Transitions" in rule)]
 
 
-def dangers(
-    rules: Sequence[Mapping[str, Any]], root: str, *, archived_snapshots: bool = False
-) -> Iterator[str]:
-    """What the enabled rules of others do to the lake's objects that must not happen.
-
-    `archived_snapshots`: whether snapshots may be in a class that needs a restore.
-    """
-    at_once = READ_AT_ONCE if archived_snapshots else (*READ_AT_ONCE, *snapshots())
+def dangers(rules: Sequence[Mapping[str, Any]], root: str) -> Iterator[str]:
+    """What the enabled rules of others do to the lake's objects that must not happen."""
     for rule in rules:
         conditions = _conditions(rule)
         # The lake's objects have no tags, so a rule for tags does not concern them.
@@ -141,7 +135,7 @@ def dangers(
         if deleted and ("Days" in expiration or "Date" in expiration):
             yield f"rule {name!r} deletes objects of the lake: {', '.join(deleted)}"
         classes = {move.get("StorageClass") for move in rule.get("Transitions", ())}
-        reached = [key for key in at_once if overlap(prefix, root + key)]
+        reached = [key for key in READ_AT_ONCE if overlap(prefix, root + key)]
         if reached and classes.intersection(ARCHIVES):
             yield (
                 f"rule {name!r} moves {', '.join(reached)} to {', '.join(sorted(classes))}: they "

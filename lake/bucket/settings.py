@@ -356,9 +356,7 @@ class OtherRules(Check):
     reads = Lifecycle.reads
 
     def current(self, bucket: Bucket) -> Any:
-        archived = bucket.section.snapshots_class in lifecycle.ARCHIVES
-        rules = Lifecycle().current(bucket)["Rules"]
-        return list(lifecycle.dangers(rules, bucket.root, archived_snapshots=archived))
+        return list(lifecycle.dangers(Lifecycle().current(bucket)["Rules"], bucket.root))
 
     def wanted(self, bucket: Bucket, current: Any) -> Any:
         return []

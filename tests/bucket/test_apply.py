@@ -166,14 +166,14 @@ def test_rules_and_statements_of_others_stay(s3):
     found = finding(bucket(), "lifecycle")
     assert found.state == "change"
     assert found.notes == ("rules of others stay: theirs, lake-move-tables:team/",)
-    assert "lake-of-an-earlier-version" in found.now
-    assert "lake-of-an-earlier-version" not in found.wanted
+    assert "lake-noncurrent-loki" in found.now
+    assert "lake-noncurrent-loki" not in found.wanted
     assert finding(bucket(), "policy").notes == ("statements of others stay: Theirs",)
     applied(bucket())
     assert rules(s3)["theirs"]["Expiration"] == {"Days": 9}
     assert rules(s3)["lake-move-tables"]["Transitions"][0]["StorageClass"] == "INTELLIGENT_TIERING"
     assert "lake-move-tables:team/" in rules(s3)
-    assert "lake-of-an-earlier-version" not in rules(s3)
+    assert "lake-noncurrent-loki" not in rules(s3)
     assert sids(s3) == ["Theirs", "LakeTlsOnly", "LakeTlsVersion"]
 
 

@@ -94,15 +94,6 @@ def test_our_own_rules_are_no_danger_to_a_lake_beside_us(section, root):
     assert list(dangers(wanted_rules(section, root), root)) == []
 
 
-def test_a_rule_of_others_that_archives_snapshots_is_a_danger_unless_that_is_wanted():
-    rule = {"ID": "x", "Status": "Enabled", "Filter": {"Prefix": "loki/"},
-            "Transitions": [{"Days": 30, "StorageClass": "DEEP_ARCHIVE"}]}  # fmt: skip
-    (danger,) = dangers([rule], "")
-    assert "rule 'x' moves loki/ to DEEP_ARCHIVE" in danger
-    assert list(dangers([rule], "", archived_snapshots=True)) == []
-    assert list(dangers([rule], "lake/")) == []
-
-
 def test_prefixes_overlap_where_a_key_can_begin_with_both():
     for one, other, expected in (
         ("", "tables/", True),
