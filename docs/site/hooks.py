@@ -26,6 +26,7 @@ _RENAMED = {
     "CONTRIBUTING.md": "contributing.md",
     "docs/adr": "adr/index.md",
 }
+_OWN_STACK = "own-stack.md"
 _LANGUAGES = {".py": "python", ".sh": "sh", ".yml": "yaml", ".yaml": "yaml", ".toml": "toml"}
 
 
@@ -73,6 +74,13 @@ def as_page(path: str, text: str) -> str:
     return "\n".join(["---", "search:", "  exclude: true", "---", *lines, fence, ""])
 
 
+def own_stack() -> str:
+    """README's section on the set-up as a page of its own; the overview has it for the search."""
+    section = (ROOT / "README.md").read_text("utf-8").split("\n## Your own stack\n")[1]
+    text = section.split("\n## ")[0].replace("\n### ", "\n## ")
+    return f"---\nsearch:\n  exclude: true\n---\n# Your own stack\n{text}\n"
+
+
 def decisions() -> str:
     """The page that lists docs/adr."""
     lines = [
@@ -92,7 +100,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     pages = {file.src_uri: file for file in files if file.is_documentation_page()}
     reached = outside({f"docs/{uri}" for uri in pages} | {"README.md", "CONTRIBUTING.md"})
     made = {address(path): as_page(path, text) for path, text in reached.items()}
-    made |= generated.pages() | {"adr/index.md": decisions()}
+    made |= generated.pages() | {"adr/index.md": decisions(), _OWN_STACK: own_stack()}
     for uri, text in made.items():
         files.append(File.generated(config, uri, content=text))
     style = (Path(__file__).parent / "site.css").read_text("utf-8")
@@ -103,7 +111,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             "adr/": {
                 "Decisions": ["adr/index.md", *sorted(u for u in pages if u.startswith("adr/"))]
             },
-            "files/": {"Files": sorted(uri for uri in made if uri.startswith("files/"))},
+            "files/": {
+                "Files of the repository": sorted(uri for uri in made if uri.startswith("files/"))
+            },
         },
     )
     return files
@@ -129,6 +139,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def source_of(uri: str) -> str:
     """The repository's path of the site's page `uri`."""
+    if uri == _OWN_STACK:
+        return "README.md"
     for path, renamed in _RENAMED.items():
         if renamed == uri:
             return path if path.endswith(".md") else f"{path}/index.md"
