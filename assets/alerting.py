@@ -19,18 +19,20 @@ from typing import Any
 
 import dagster as dg
 
+from assets.guard import HELD
 from assets.guard import NAME as GUARD
 from assets.names import asset_name
 from assets.rehearsal import NAME as REHEARSAL
 from assets.resources import LakeResource
 from assets.retention import NAME as RETENTION
 from assets.snapshots import daily_systems, snapshot_name
-from lake.alerts import Alert, Book, Failure, alerts_of, conditions, open_channels
+from lake.alerts import Alert, Book, Failure, conditions, firing, open_channels, unreadable
 from lake.alerts.channels import deliver
 from lake.alerts.cycle import finished_cycle
 from lake.alerts.failures import Operation
 from lake.alerts.heartbeat import ping
 from lake.alerts.testing import is_configured
+from lake.base.clock import utc_now
 from lake.base.day import Day, day_range
 from lake.base.errors import LakeError
 from lake.base.redaction import redact
@@ -143,7 +145,7 @@ class _Tick:
         self._instance = context.instance
         self._log = context.log
         self._lake = lake
-        self._now = datetime.now(UTC)
+        self._now = utc_now()
         self.state = _State.parse(context.cursor, self._now)
 
     def run(self) -> None:
@@ -155,8 +157,8 @@ class _Tick:
         ready = [
             failure for failure in failures if failure.backfill not in held or self._waited(failure)
         ]
-        firing = [*alerts_of(known.failure for known in ready), *self._ledger_alerts()]
-        book.update(firing, self._now)
+        alerts = firing([known.failure for known in ready], self._ledger_alerts())
+        book.update(alerts, self._now)
         for alert, delivery in book.send(open_channels(self._settings), self._now):
             if delivery.error:
                 self._log.warning(
@@ -187,12 +189,25 @@ class _Tick:
                 continue
             if record.end_time and record.end_time < since.timestamp() - _OVERLAP.total_seconds():
                 continue
-            for failure in self._of_run(run, record.end_time or self._now.timestamp()):
+            failures = list(self._of_run(run, record.end_time or self._now.timestamp()))
+            for failure in failures:
+                failure["since"] = self._since(failure)
+            for failure in failures:
                 self._replace_older(failure)
-                state.failures.append(failure)
+            state.failures += failures
         state.seen = [record.dagster_run.run_id for record in records]
         last = records[-1].update_timestamp if len(records) == _MOST_RUNS else self._now
         state.since = last.isoformat()
+
+    def _since(self, newer: Mapping[str, Any]) -> float:
+        """When it first failed: what fails night after night keeps its beginning and its name."""
+        known = (
+            float(record.get("since", record["at"]))
+            for record in self.state.failures
+            if all(record.get(key) == newer[key] for key in ("op", "operation", "subject"))
+            and {*record["days"]} & {*newer["days"]}
+        )
+        return min([*known, float(newer["at"])])
 
     def _replace_older(self, newer: Mapping[str, Any]) -> None:
         """Days that have failed again count once."""
@@ -211,12 +226,13 @@ class _Tick:
             data = event.step_failure_data.user_failure_data
             error = event.step_failure_data.error
             text = (data.description if data else None) or (error.message if error else "")
-            of_days = {
-                day: str(value.value)
-                for day, value in (data.metadata if data else {}).items()
-                if _DAY.fullmatch(day)
-            }
-            yield from self._records(run, subject, text, of_days, entry.timestamp)
+            texts = {name: str(v.value) for name, v in (data.metadata if data else {}).items()}
+            of_days = {day: reason for day, reason in texts.items() if _DAY.fullmatch(day)}
+            guards = _guards(texts) if subject.operation == "guard" else {}
+            for dataset, reason in guards.items():
+                yield from self._records(run, subject, reason, {}, entry.timestamp, dataset)
+            if not guards:
+                yield from self._records(run, subject, text, of_days, entry.timestamp)
         if not failed:  # its process was killed, or never started
             text = "the run ended without a result, or could not start; see Dagster's page of it"
             for key in run.asset_selection or ():
@@ -230,6 +246,7 @@ class _Tick:
         text: str,
         of_days: Mapping[str, str],
         at: float,
+        dataset: str = "",
     ) -> Iterator[dict[str, Any]]:
         operation = subject.operation
         if operation == "export":
@@ -243,6 +260,7 @@ class _Tick:
             yield {
                 "op": subject.asset.to_python_identifier(),
                 "operation": operation,
+                "subject": dataset,
                 "text": redact(reason),
                 "at": at,
                 "days": days,
@@ -277,11 +295,13 @@ class _Tick:
     def _failures(self) -> Iterator[_Known]:
         for record in self.state.failures:
             subject = self._subjects[record["op"]]
-            at = datetime.fromtimestamp(record["at"], UTC)
+            name, source = subject.name, subject.source
+            if guarded := record.get("subject"):
+                exported = self._subjects.get(asset_name(guarded))
+                name, source = guarded, exported.source if exported else ""
+            at = datetime.fromtimestamp(record.get("since", record["at"]), UTC)
             for day in record["days"]:
-                failure = Failure(
-                    record["operation"], subject.name, subject.source, record["text"], at, day
-                )
+                failure = Failure(record["operation"], name, source, record["text"], at, day)
                 yield _Known(failure, record["backfill"])
 
     def _waited(self, known: _Known) -> bool:
@@ -305,11 +325,11 @@ class _Tick:
                 store = cached_store(self._settings, self._lake.store(self._settings))
                 alerts = conditions(self._settings, store, self._now)
             except LakeError as error:
-                alerts = [_no_ledger(error.what, str(error))]
+                alerts = [unreadable(error.what, str(error))]
             except Exception as error:  # noqa: BLE001  failures of runs are sent all the same
                 text = redact("".join(traceback.format_exception(error)))
                 self._log.error("the ledger can't be checked: an unforeseen error\n%s", text)
-                alerts = [_no_ledger("an unforeseen error", f"{type(error).__name__}: {error}")]
+                alerts = [unreadable("an unforeseen error", f"{type(error).__name__}: {error}")]
             state.ledger = [alert.to_json() for alert in alerts]
             state.checked = self._now.isoformat()
         return [Alert.from_json(alert) for alert in state.ledger]
@@ -358,8 +378,11 @@ class _Known:
     backfill: str
 
 
-def _no_ledger(what: str, text: str) -> Alert:
-    return Alert("LakeUnreadable", "critical", f"the lake can't be read: {what}", text)
+def _guards(texts: Mapping[str, str]) -> dict[str, str]:
+    """Of a guard's metadata: by dataset why it is held."""
+    return {
+        name.removesuffix(HELD): reason for name, reason in texts.items() if name.endswith(HELD)
+    }
 
 
 def _is_recount(run: dg.DagsterRun) -> bool:

@@ -18,6 +18,7 @@ from lake.ttl.plan import opened
 from lake.ttl.terms import terms_of
 
 NAME = "ttl_guard"
+HELD = "_held"  # after a dataset's name: the key of the reason in a run's metadata
 
 
 def is_enabled(settings: Settings) -> bool:
@@ -55,8 +56,8 @@ def guard_asset(settings: Settings) -> dg.AssetsDefinition:
                 "%s: %s, limit %s s", applied.plan.dataset, applied.state, applied.limit_s
             )
         metadata = _metadata(done)
-        if held := [applied for applied in done if not applied.ok]:
-            lines = "\n".join(_line(applied) for applied in held)
+        if held := reasons_held(done):
+            lines = "\n".join(f"{name}: {why}" for name, why in held.items())
             raise dg.Failure(
                 f"documents are held, or expire past the guard\n{lines}",
                 metadata=metadata,
@@ -76,9 +77,21 @@ def _refuse_to_confirm(plans: Sequence[Plan]) -> None:
     )
 
 
-def _line(applied: Applied) -> str:
-    reasons = (applied.why, applied.plan.why, *applied.plan.rule.others)
-    return f"{applied.plan.dataset}: {'; '.join(reason for reason in reasons if reason)}"
+def reasons_held(done: Sequence[Applied]) -> dict[str, str]:
+    """By dataset why its wanted limit is not in force, or what deletes past the guard.
+
+    The first line is the same as long as the cause is: alerts are grouped by it.
+    """
+    return {applied.plan.dataset: _reason(applied) for applied in done if not applied.ok}
+
+
+def _reason(applied: Applied) -> str:
+    plan = applied.plan
+    unproven = next((day for day in plan.days if not day.ok), None)
+    lines = [applied.why, plan.why, *plan.rule.others]
+    if unproven and not applied.why:
+        lines.insert(0, f"documents are held, for a day is {unproven.state}")
+    return "\n".join(filter(None, lines))
 
 
 def _metadata(done: list[Applied]) -> dict[str, dg.MetadataValue]:
@@ -86,6 +99,8 @@ def _metadata(done: list[Applied]) -> dict[str, dg.MetadataValue]:
     metadata: dict[str, dg.MetadataValue] = {}
     for applied in done:
         name, plan = applied.plan.dataset, applied.plan
+        if why := reasons_held([applied]).get(name):
+            metadata[f"{name}{HELD}"] = dg.MetadataValue.text(why)
         metadata[f"{name}_decision"] = dg.MetadataValue.text(plan.decision)
         metadata[f"{name}_unproven_days"] = dg.MetadataValue.int(
             sum(not day.ok for day in plan.days)

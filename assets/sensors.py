@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import dagster as dg
 
 from assets.exports import manifest_metadata, partitions_of
 from assets.names import asset_name
 from assets.resources import LakeResource
+from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.base.errors import BadData
 from lake.config.datasets import Dataset
@@ -128,7 +129,7 @@ class _Partitions:
             return None
         if day in known and not back and self._recorded(day) == manifest.sha256:
             return []
-        if datetime.now(UTC) - datetime.fromisoformat(manifest.created_at) < _YOUNG:
+        if utc_now() - datetime.fromisoformat(manifest.created_at) < _YOUNG:
             return None
         return [self._materialized(day, manifest)]
 

@@ -18,10 +18,10 @@ import socket
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from lake import __version__
+from lake.base.clock import utc_now
 from lake.base.errors import BadData, Conflict, Missing, TransientError
 from lake.store import Store
 
@@ -88,7 +88,7 @@ def append(
         entry = Entry(
             sequence + 1,
             previous,
-            datetime.now(UTC).isoformat(timespec="milliseconds"),
+            utc_now().isoformat(timespec="milliseconds"),
             who(),
             __version__,
             action,

@@ -10,11 +10,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Literal
 
 from lake import __version__, audit
+from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.base.errors import BadData, Conflict, PermanentError, Stopped
 from lake.completeness import (
@@ -328,7 +328,7 @@ def _manifest_of(
         count_method=count.method,
         window={"start": day.start.isoformat(), "end": day.end.isoformat()},
         schema=schema_to_json(written.schema),
-        created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        created_at=utc_now().isoformat(timespec="milliseconds"),
         version=__version__,
         definition=dataset.model_dump(),
         details=stream.details,

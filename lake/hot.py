@@ -4,8 +4,10 @@ Belongs here: every decision by `[hot]` and `lateness_days`. Does not: counting,
 follows from a decision.
 
 A source keeps the last `[hot] SOURCE` days whole. For `lateness_days` after its end a day may
-still grow; it is counted again while the source keeps it whole, for a day that is being deleted
-would only look as if it had shrunk.
+still grow. It is counted again on each of these days and on three more: only a count after the
+window has closed has seen the last rows, and a source may not answer for a night or two. It is
+counted while the source keeps it whole, for a day that is being deleted would only look as if it
+had shrunk.
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ from lake.base.day import Day, day_range
 from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 
+FINAL_COUNTS = 3
+"""Counts of a day after its lateness window; one of them has to succeed."""
+
 
 @dataclass(frozen=True)
 class HotDays:
@@ -26,6 +31,11 @@ class HotDays:
     kept_days: int
     lateness_days: int
     today: Day
+
+    @property
+    def counted_days(self) -> int:
+        """The greatest age in days at which a day is counted again."""
+        return self.lateness_days + FINAL_COUNTS
 
     def keeps(self, day: Day) -> bool:
         """Whether the source keeps all of the day, according to `[hot]`."""
@@ -44,8 +54,8 @@ class HotDays:
         return self.first_row_goes_at(day.plus(1))
 
     def may_grow(self, day: Day) -> bool:
-        """Whether late rows may still arrive."""
-        return day.days_until(self.today) <= self.lateness_days
+        """Whether late rows may arrive, or have arrived, that no count has seen."""
+        return day.days_until(self.today) <= self.counted_days
 
     def is_recounted(self, day: Day) -> bool:
         """Whether another count of the day is meaningful."""
@@ -53,7 +63,7 @@ class HotDays:
 
     def recounted(self, first: Day) -> list[Day]:
         """The closed days from `first` on that are recounted, oldest first."""
-        watched = min(self.lateness_days, self.kept_days - 1)
+        watched = min(self.counted_days, self.kept_days - 1)
         return list(day_range(max(self.today.plus(-watched), first), self.today))
 
 
@@ -72,7 +82,7 @@ def hot_days(
 
 
 def late_days(settings: Settings, source: str, today: Day | None = None) -> list[Day]:
-    """The closed days that may still grow and that the source keeps whole, oldest first.
+    """The closed days whose last count is not final and that the source keeps whole, oldest first.
 
     Days that are not exported yet are among them. None before `[lake] first_day`; none where
     the source is not configured.

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
+from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.config.settings import Settings
 from lake.hot import HotDays, hot_days
@@ -49,7 +50,7 @@ def lags(
     settings: Settings, statuses: Sequence[DatasetStatus], now: datetime | None = None
 ) -> list[Lag]:
     """Of each dataset, from the state of its days; by `[hot]`."""
-    now = now or datetime.now(UTC)
+    now = now or utc_now()
     today = Day(now.date())
     return [
         _lag(status, hot_days(settings, status.source, today=today), now) for status in statuses

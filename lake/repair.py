@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from typing import Literal
 
 from lake import audit
+from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.base.errors import Conflict
 from lake.config.settings import Settings
@@ -186,7 +187,7 @@ def _unclaimed(
 
 
 def _upload(store: Store, upload: Unfinished, *, mend: bool) -> Iterator[Orphan]:
-    age = datetime.now(UTC) - upload.begun
+    age = utc_now() - upload.begun
     if upload.alive or (upload.alive is None and age < _UPLOAD_AGE):
         return
     if mend:

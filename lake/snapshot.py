@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lake import __version__, audit
+from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.base.errors import BadData, Conflict, LakeError, TransientError
 from lake.base.progress import ByteProgress, silent_bytes
@@ -41,10 +42,6 @@ from lake.systems.registry import open_snapshotter
 _PARALLEL = 4
 REMOVED = "snapshot removed"  # in the audit log
 _UNFINISHED_AFTER_S = 86_400  # objects without a manifest may belong to a run until then
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
@@ -79,7 +76,7 @@ def take_snapshot(
     *,
     fresh: bool = False,
     allow_shrink: bool = False,
-    clock: Callable[[], datetime] = _now,
+    clock: Callable[[], datetime] = utc_now,
 ) -> Outcome:
     """Takes one of now, filed under today's UTC day, and writes its manifest last.
 
@@ -351,4 +348,4 @@ def _age_s(key: str) -> float | None:
         at = datetime.strptime(parts[4].partition("-")[0], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
     except (ValueError, IndexError):
         return None
-    return (datetime.now(UTC) - at).total_seconds()
+    return (utc_now() - at).total_seconds()

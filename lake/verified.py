@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 
+from lake.base.clock import utc_now
 from lake.base.errors import BadData, Missing
 from lake.store import Store
 from lake.verify import Finding
@@ -33,7 +33,7 @@ class Verified:
 def record(store: Store, datasets: Sequence[str], findings: Sequence[Finding]) -> None:
     """Replaces what is kept of these datasets. Raises what the store raises, and BadData."""
     kept = recorded(store)
-    at = datetime.now(UTC).isoformat(timespec="seconds")
+    at = utc_now().isoformat(timespec="seconds")
     for name in datasets:
         of_dataset = [finding for finding in findings if finding.dataset == name]
         bad = sorted(finding.day for finding in of_dataset if not finding.ok)

@@ -29,9 +29,10 @@ def test_a_source_that_keeps_15_days(day, keeps, left):
 
 
 @pytest.mark.parametrize(
-    ("day", "grows"), [("2026-07-19", True), ("2026-07-18", True), ("2026-07-17", False)]
+    ("day", "grows"),
+    [("2026-07-19", True), ("2026-07-18", True), ("2026-07-15", True), ("2026-07-14", False)],
 )
-def test_a_day_may_grow_for_two_days_after_its_end(day, grows):
+def test_a_day_that_grows_for_two_days_is_counted_on_three_more(day, grows):
     hot = HotDays(kept_days=15, lateness_days=2, today=TODAY)
     assert hot.may_grow(Day.parse(day)) is grows
     assert hot.is_recounted(Day.parse(day)) is grows

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,3 +40,12 @@ def test_each_module_says_what_belongs_in_it_and_what_does_not():
 def test_no_module_is_called_after_nothing():
     empty = {"utils", "util", "helpers", "helper", "constants", "common", "misc"}
     assert [module for module in MODULES if Path(module).stem in empty] == []
+
+
+def test_the_time_is_read_in_one_place():
+    readers = [
+        module
+        for module in MODULES
+        if re.search(r"datetime\.now\(|date\.today\(|utcnow\(", (ROOT / module).read_text("utf-8"))
+    ]
+    assert readers == ["lake/base/clock.py"]

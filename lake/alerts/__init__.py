@@ -18,8 +18,8 @@ Belongs here: from a failure to a message. Does not: watching Dagster's runs (as
 from lake.alerts.alert import Alert
 from lake.alerts.book import Book
 from lake.alerts.channels import Channel, Delivery, open_channels
-from lake.alerts.conditions import conditions
-from lake.alerts.failures import Failure, alerts_of
+from lake.alerts.conditions import conditions, unreadable
+from lake.alerts.failures import Failure, alerts_of, firing
 
 __all__ = [
     "Alert",
@@ -29,5 +29,7 @@ __all__ = [
     "Failure",
     "alerts_of",
     "conditions",
+    "firing",
     "open_channels",
+    "unreadable",
 ]

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
+from lake.base.clock import utc_now
 from lake.base.redaction import redact
 
 Severity = Literal["critical", "warning", "info"]
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
+"""The least first."""
 
 
 @dataclass(frozen=True)
 class Alert:
-    """`name` and `labels` are its identity: one cause, whatever its text.
+    """`name` and `labels` are its identity: one cause, whatever its text. With a label `cause` the
+    labels alone are: a cause by which first an export fails and then a snapshot stays the same.
 
     It is firing until `ended_at`. Secrets are replaced when it is made.
     """
@@ -31,7 +31,7 @@ class Alert:
     summary: str
     description: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
-    started_at: datetime = field(default_factory=_now)
+    started_at: datetime = field(default_factory=utc_now)
     ended_at: datetime | None = None
 
     def __post_init__(self) -> None:
@@ -43,9 +43,8 @@ class Alert:
     @property
     def key(self) -> str:
         """The identity as text."""
-        return " ".join(
-            [self.name, *(f"{name}={value}" for name, value in sorted(self.labels.items()))]
-        )
+        name = [] if "cause" in self.labels else [self.name]
+        return " ".join([*name, *(f"{name}={text}" for name, text in sorted(self.labels.items()))])
 
     @property
     def is_resolved(self) -> bool:

@@ -7,10 +7,11 @@ https://prometheus.io/docs/alerting/latest/alerts_api/
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from lake.alerts.alert import Alert
 from lake.alerts.posting import post
+from lake.base.clock import utc_now
 
 _KEPT = timedelta(hours=3)  # repeated every hour, so one repetition may fail
 
@@ -26,7 +27,7 @@ class Alertmanager:
 
     def send(self, alert: Alert) -> None:
         """Sends it firing or resolved. Raises Refused or TransientError."""
-        ends = alert.ended_at or datetime.now(UTC) + _KEPT
+        ends = alert.ended_at or utc_now() + _KEPT
         labels = {"alertname": alert.name, "severity": alert.severity, **alert.labels}
         body = {
             "labels": labels,

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 
-from lake.alerts.alert import Alert
+from lake.alerts.alert import SEVERITIES, Alert
 from lake.alerts.channels import Channel, Delivery, deliver
 
 _AGAIN = timedelta(hours=1)  # to channels that forget what is not repeated
@@ -52,7 +52,8 @@ class Book:
     def update(self, firing: Collection[Alert], now: datetime) -> None:
         """Takes what is firing now; what no longer is has ended.
 
-        An alert that is known keeps its beginning, and takes the newer texts.
+        An alert that is known keeps its name and its beginning, and takes the newer texts. One that
+        becomes more severe is sent again; none becomes less severe before it ends.
         """
         keys = {alert.key for alert in firing}
         for alert in firing:
@@ -62,11 +63,13 @@ class Book:
             elif known.alert.is_resolved:  # who has not heard of the end need not hear of this
                 still = sorted(set(known.fired) - set(known.told))
                 self._entries[alert.key] = _Entry(alert, list(still), still)
-            elif alert.severity != known.alert.severity:
-                fresh = replace(alert, started_at=known.alert.started_at)
-                self._entries[alert.key] = _Entry(fresh, fired=known.fired)
             else:
-                known.alert = replace(alert, started_at=known.alert.started_at)
+                before = known.alert
+                fresh = replace(alert, name=before.name, started_at=before.started_at)
+                if SEVERITIES.index(alert.severity) > SEVERITIES.index(before.severity):
+                    self._entries[alert.key] = _Entry(fresh, fired=known.fired)
+                else:
+                    known.alert = replace(fresh, severity=before.severity)
         for key, entry in list(self._entries.items()):
             if key not in keys and not entry.alert.is_resolved:
                 entry.alert, entry.told = replace(entry.alert, ended_at=now), []

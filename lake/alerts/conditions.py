@@ -7,15 +7,17 @@ Belongs here: thresholds, texts with the hour at which rows go. Does not: failur
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from lake.alerts.alert import Alert
+from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.config.settings import Settings
 from lake.lag import Lag, lags
 from lake.status import DatasetStatus, State, read_status
 from lake.store import Store
 from lake.ttl.silence import silences
+from lake.verified import recorded
 
 _SUCCESS_WITHIN = timedelta(hours=36)
 _LOST_DAYS = 7  # they never come back: an alert that never ended would hide the next one
@@ -23,14 +25,20 @@ _LOST_DAYS = 7  # they never come back: an alert that never ended would hide the
 
 def conditions(settings: Settings, store: Store, now: datetime | None = None) -> list[Alert]:
     """What is wrong now, from manifests; no request to a source. Raises what the store raises."""
-    now = now or datetime.now(UTC)
+    now = now or utc_now()
     statuses = read_status(settings, store, None)
     return [
         *(alert for lag in lags(settings, statuses, now) for alert in _at_risk(settings, lag, now)),
         *_damaged(statuses),
         *_no_success(statuses, now),
         *_silent_guards(settings, store, now),
+        *_failed_verifications(settings, store, statuses),
     ]
+
+
+def unreadable(what: str, text: str) -> Alert:
+    """Where the store does not answer: whatever else fails, this is why."""
+    return Alert("LakeUnreadable", "critical", f"the lake can't be read: {what}", text)
 
 
 def _at_risk(settings: Settings, lag: Lag, now: datetime) -> Iterator[Alert]:
@@ -117,4 +125,29 @@ def _silent_guards(settings: Settings, store: Store, now: datetime) -> Iterator[
             str(silence),
             {"dataset": silence.dataset},
             started_at=now,
+        )
+
+
+def _failed_verifications(
+    settings: Settings, store: Store, statuses: Sequence[DatasetStatus]
+) -> Iterator[Alert]:
+    """Of the last `lake verify --record`, as long as the first day that failed is what it was."""
+    records = recorded(store)
+    days_of = {status.dataset: status.days for status in statuses}
+    for dataset in settings.dataset:
+        verified = records.get(dataset.name)
+        if verified is None or not verified.failures:
+            continue
+        state = days_of[dataset.name].get(Day.parse(verified.first))
+        if state and state.state == "damaged":
+            continue  # its alert is there
+        days = "1 day" if verified.failures == 1 else f"{verified.failures} days"
+        yield Alert(
+            "LakeVerifyFailed",
+            "critical",
+            f"{dataset.name}: {days} failed the last verification, first {verified.first}",
+            f"remedy: lake verify {dataset.name}; mend the days, then "
+            f"lake verify {dataset.name} --record",
+            {"dataset": dataset.name, "source": dataset.source},
+            started_at=datetime.fromisoformat(verified.at),
         )

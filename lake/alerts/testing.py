@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import socket
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from lake.alerts.alert import Alert
 from lake.alerts.channels import Delivery, deliver, open_channels
 from lake.alerts.heartbeat import ping
+from lake.base.clock import utc_now
 from lake.base.errors import LakeError
 from lake.config.settings import Settings
 
@@ -27,7 +28,7 @@ def is_configured(settings: Settings) -> bool:
 
 def test_all(settings: Settings) -> list[Delivery]:
     """What each channel made of a test message, the heartbeat's receiver last."""
-    now = datetime.now(UTC)
+    now = utc_now()
     message = Alert(
         "LakeTest",
         "info",

@@ -1,5 +1,6 @@
 """What every other part uses.
 
+clock      the current time, in one place
 day        UTC days
 errors     the exceptions, and how a message reads
 redaction  secrets kept out of messages

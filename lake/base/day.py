@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+from lake.base.clock import utc_now
 from lake.base.errors import UsageError
 
 ONE_DAY = timedelta(days=1)
@@ -35,7 +36,7 @@ class Day:
     @classmethod
     def today(cls) -> Day:
         """The UTC day that is not closed yet."""
-        return cls(datetime.now(UTC).date())
+        return cls(utc_now().date())
 
     @property
     def start(self) -> datetime:

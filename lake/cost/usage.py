@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Literal, NamedTuple
 
+from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.base.errors import PermanentError
 from lake.config.settings import Settings
@@ -112,7 +113,7 @@ def read_usage(settings: Settings, store: Store, now: datetime | None = None) ->
 
     Where noncurrent versions may not be listed, or can't be, the current ones are read alone.
     """
-    at = now or datetime.now(UTC)
+    at = now or utc_now()
     sources = {dataset.name: dataset.source for dataset in settings.dataset}
     try:
         usage = _counted(store.versions(""), sources, at)

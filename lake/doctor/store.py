@@ -10,11 +10,11 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
 import requests
 
+from lake.base.clock import utc_now
 from lake.base.errors import LakeError, PermanentError
 from lake.config.settings import Settings
 from lake.query.failures import explained
@@ -95,7 +95,7 @@ def check_queries(settings: Settings) -> Iterator[Check]:
 def _endpoint_clock(store: Store, settings: Settings) -> Iterator[Check]:
     if not isinstance(store, S3Store):
         return
-    before = datetime.now(UTC)
+    before = utc_now()
     try:
         address = store.endpoint_url or "https://s3.amazonaws.com"
         answer = requests.head(address, timeout=_PATIENCE_S, verify=settings.s3.ca_file or None)

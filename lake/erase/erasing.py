@@ -18,11 +18,11 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from lake import __version__, audit
+from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.base.errors import BadData, Conflict, LakeError, PermanentError
 from lake.erase.planning import DayPlan, Plan, Planner
@@ -158,7 +158,7 @@ def _rows(plan: Plan) -> dict[str, int]:
 
 
 def _record(planner: Planner, plan: Plan, reason: str) -> Erasure:
-    now = datetime.now(UTC)
+    now = utc_now()
     key = planner.settings.privacy.hash_key.get_secret_value()
     days = {str(day.day): {"rows": day.matched, "sha256": day.sha256} for day in plan.days}
     return Erasure(
@@ -178,7 +178,7 @@ def _record(planner: Planner, plan: Plan, reason: str) -> Erasure:
 def _end(store: Store, record: Erasure, result: Result, intent: int) -> None:
     days = {str(day.day): day.to_json() for day in result.days}
     kept = {day: why.partition("\n")[0] for day, why in result.kept.items()}
-    ended = Ended(datetime.now(UTC).isoformat(timespec="milliseconds"), days, kept)
+    ended = Ended(utc_now().isoformat(timespec="milliseconds"), days, kept)
     details: dict[str, Any] = {
         "state": "done",
         "erasure": record.id,
@@ -259,7 +259,7 @@ def _copy(file: Path, upload: Upload) -> None:
 
 def _without(manifest: Manifest, made: Rewritten, erasure: str) -> Manifest:
     """The manifest of the day without the rows. The source's count stays that of the export."""
-    at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    at = utc_now().isoformat(timespec="milliseconds")
     step = {"id": erasure, "at": at, "rows": made.erased, "fingerprint": made.before}
     details = {
         ERASED_ROWS: erased_rows(manifest.details) + made.erased,

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from lake import audit
+from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.base.errors import Conflict, Missing, UsageError
 from lake.config.settings import Settings
@@ -104,4 +104,4 @@ def _check_id(hold_id: str) -> None:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return utc_now().isoformat(timespec="milliseconds")

@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import get_args
 
 from lake import __version__
+from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.base.errors import BadData, Missing
 from lake.config.settings import Settings
@@ -46,7 +47,7 @@ def families(
 
     Raises what the store raises, and BadData.
     """
-    now = now or datetime.now(UTC)
+    now = now or utc_now()
     statuses = read_status(settings, store, source_of)
     made = _Families()
     made("build_info", "Version of monitoring-lake; the value is 1.").add(1, version=__version__)

@@ -15,8 +15,9 @@ import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.base.errors import BadData, Missing
 from lake.partition.layout import (
@@ -48,7 +49,7 @@ class Pending:
             return True
         if (alive := is_alive(self.writer)) is not None:
             return not alive
-        return datetime.now(UTC) - datetime.fromisoformat(self.manifest.created_at) > _COMMIT
+        return utc_now() - datetime.fromisoformat(self.manifest.created_at) > _COMMIT
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,14 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
 
 from lake.base.cache import cache_dir
+from lake.base.clock import utc_now
 from lake.config.settings import Settings
 from lake.partition.layout import partition_of_pending
 from lake.query.failures import explained
@@ -115,7 +116,7 @@ class Manifests:
             and entry == _Kept(manifest.size, manifest.modified, entry.text)
         }
         missing = [manifest for manifest in manifests if manifest.name not in valid]
-        before = (datetime.now(UTC) - _SETTLED).isoformat()
+        before = (utc_now() - _SETTLED).isoformat()
         new = self._read_all(missing)
         if missing or len(kept) > len(valid):
             settled = [

@@ -9,9 +9,10 @@ import random
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from lake import __version__
+from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.base.errors import LakeError, Missing
 from lake.base.progress import Progress, silent
@@ -52,7 +53,7 @@ def rehearse(
     kept = {system: snapshots for system in systems if (snapshots := snapshot_days(store, system))}
     if not kept:
         raise _nothing(settings, store, systems)
-    begun, clock = datetime.now(UTC), time.monotonic()
+    begun, clock = utc_now(), time.monotonic()
     chosen_seed = random.randrange(2**31) if seed is None else seed  # noqa: S311
     rehearsal = Rehearsal(
         str(Day(begun.date())), begun.isoformat(timespec="seconds"), __version__, chosen_seed
@@ -158,7 +159,7 @@ class _Trial:
         newest = back.questions.newest(datetime.fromisoformat(rehearsed.taken))
         if newest:
             rehearsed.newest = newest.isoformat(timespec="milliseconds")
-            rehearsed.newest_age_s = round((datetime.now(UTC) - newest).total_seconds(), 1)
+            rehearsed.newest_age_s = round((utc_now() - newest).total_seconds(), 1)
 
     def _partitions(self, manifest: SnapshotManifest) -> Iterator[Manifest]:
         """Of each dataset the newest day that the snapshot covers, and one other."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from lake import holds as all_holds
+from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.base.errors import BadData
 from lake.base.redaction import redact
@@ -41,7 +42,7 @@ def gather(
 
     Raises what the store raises. Of records that can't be read `problems` has the reason.
     """
-    begun, now = time.monotonic(), now or datetime.now(UTC)
+    begun, now = time.monotonic(), now or utc_now()
     problems: list[str] = []
     statuses = read_status(settings, store, source_of)
     holds = all_holds.of(store)

@@ -15,10 +15,11 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from lake import audit
+from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.base.errors import BadData, Conflict, Missing
 from lake.config.settings import Settings
@@ -46,10 +47,6 @@ ACTION = "retention"
 TURN = f"{RETENTION}turn.json"
 _RENEWED_EVERY_S = 60
 _RECORD = "*"  # what the turn remembers is not of one dataset
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,7 @@ def apply(
     *,
     show: Callable[[Plan], None],
     confirm: Callable[[Plan], None],
-    clock: Callable[[], datetime] = _now,
+    clock: Callable[[], datetime] = utc_now,
 ) -> Result:
     """Deletes what the policy no longer keeps, and records it.
 

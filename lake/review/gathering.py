@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from lake import audit
+from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.base.errors import BadData, Missing
 from lake.config.retention import FOREVER
@@ -64,7 +65,7 @@ def gather(
     problems = [*unreadable, *bad_reports, *holds.problems]
     problems += [f"{status.dataset}: {status.problem}" for status in statuses if status.problem]
     return Review(
-        now or datetime.now(UTC),
+        now or utc_now(),
         audit.who(),
         settings.lake.root,
         since,

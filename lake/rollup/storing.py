@@ -10,9 +10,8 @@ another partition's SHA-256: it is stale.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from lake import __version__
+from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.base.errors import Conflict
 from lake.partition.layout import rollup_key, rollup_manifest_key
@@ -82,7 +81,7 @@ def _manifest_of(manifest: Manifest, made: Made) -> RollupManifest:
         partition_rows=manifest.rows,
         sums=made.sums,
         schema=made.schema,
-        created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        created_at=utc_now().isoformat(timespec="milliseconds"),
         version=__version__,
         definition=made.shape.to_json(),
     )

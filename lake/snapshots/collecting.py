@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from threading import Event, Lock, Semaphore, Thread
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.base.errors import LakeError, TransientError
 from lake.snapshots.journal import JOURNAL, write_journal
@@ -60,7 +60,7 @@ class Collector:
     def __init__(
         self, store: Store, system: str, day: Day, progress: UploadProgress = lambda _f, _b: None
     ) -> None:
-        at = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        at = utc_now().strftime("%Y%m%dT%H%M%S")
         self.run = f"{at}-{secrets.token_hex(3)}"
         self.prefix = f"{snapshot_prefix(system, day)}{self.run}/"
         self.known = Known()

@@ -15,8 +15,9 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from lake.base.clock import utc_now
 from lake.base.errors import Missing
 from lake.process.running import here, started
 from lake.snapshots.manifest import StoredFile, StoredObject
@@ -51,7 +52,7 @@ class Journal:
             return False
         if self.host == here():
             return started(self.pid) == self.since
-        return datetime.now(UTC) - datetime.fromisoformat(self.at) < _SILENT
+        return utc_now() - datetime.fromisoformat(self.at) < _SILENT
 
 
 def write_journal(
@@ -65,7 +66,7 @@ def write_journal(
 ) -> None:
     """Says what this process has stored so far, and whether the run has ended without success."""
     pid = os.getpid()
-    at = datetime.now(UTC).isoformat(timespec="seconds")
+    at = utc_now().isoformat(timespec="seconds")
     since = "" if ended else started(pid)
     journal = Journal(key, at, here(), pid, since, notes, files, objects)
     store.write(key, json.dumps(asdict(journal)).encode())

@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Literal
 
+from lake.base.clock import utc_now
 from lake.base.errors import LakeError
 
 State = Literal["ok", "warn", "fail"]
@@ -51,7 +52,7 @@ def failed(subject: str, error: LakeError) -> Check:
 
 def clock(subject: str, server: datetime, before: datetime) -> Check:
     """Compares a server's time with ours: of the middle of the question, `before` at its start."""
-    after = datetime.now(UTC)
+    after = utc_now()
     off_s = abs((server - (before + (after - before) / 2)).total_seconds())
     if off_s <= _CLOCKS_DIFFER_S + (after - before).total_seconds():
         return Check(subject, "ok", "its clock agrees with ours")

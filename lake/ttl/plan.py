@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
+from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.base.errors import LakeError, UsageError
 from lake.config.datasets import Dataset
@@ -38,10 +39,6 @@ _PARALLEL = 4
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 @dataclass(frozen=True)
 class Site:
     """What a guard works with. `clock` is this machine's."""
@@ -50,7 +47,7 @@ class Site:
     store: Store
     source_of: Callable[[str], Source]
     expiry_of: Callable[[str], Expiry | None]
-    clock: Callable[[], datetime] = _now
+    clock: Callable[[], datetime] = utc_now
 
 
 @contextmanager

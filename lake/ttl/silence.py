@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from lake.base.clock import utc_now
 from lake.base.errors import LakeError
 from lake.config.settings import Settings
 from lake.store import Store
@@ -65,7 +66,7 @@ def silences(
             except LakeError:
                 pass  # the last known limit: whoever reports on the source reports this too
         last = datetime.fromisoformat(record["at"]) if record.get("at") else None
-        silent = last is None or (now or datetime.now(UTC)) - last > timedelta(hours=hours)
+        silent = last is None or (now or utc_now()) - last > timedelta(hours=hours)
         if silent and limit_s is not None and limit_s < NEVER_S:
             silences_.append(Silence(dataset.name, last, hours, limit_s))
     return silences_

@@ -16,9 +16,10 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from lake.base.clock import utc_now
 from lake.base.errors import BadData, Conflict, Missing
 from lake.process.running import is_alive, this_writer
 from lake.store import Store
@@ -106,14 +107,14 @@ def _this_guard() -> dict[str, str]:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name
         user = "unknown"
-    now = datetime.now(UTC).isoformat(timespec="seconds")
+    now = utc_now().isoformat(timespec="seconds")
     return {"writer": this_writer(), "who": f"{user}@{socket.gethostname()}", "at": now}
 
 
 def _is_over(holder: dict[str, str]) -> bool:
     if (alive := is_alive(holder["writer"])) is not None:
         return not alive
-    return datetime.now(UTC) - datetime.fromisoformat(holder["at"]) > _LEASE
+    return utc_now() - datetime.fromisoformat(holder["at"]) > _LEASE
 
 
 def _holder_of(store: Store, key: str) -> dict[str, str] | None:

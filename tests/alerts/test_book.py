@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lake.alerts import Alert, Book, Failure, alerts_of
+from lake.alerts import Alert, Book, Failure, alerts_of, firing
 from lake.base.errors import TransientError
 
 START = datetime(2026, 11, 28, tzinfo=UTC)
@@ -210,18 +210,58 @@ def test_a_quarter_that_fails_for_one_cause_is_one_message():
     assert message.description.startswith("datasets: events, users\nno answer")
 
 
+def test_one_error_of_a_source_is_one_cause_whatever_fails_by_it():
+    failures = [
+        failure("events", "2026-07-01", "no answer", operation="recount"),
+        failure("events", "2026-07-02", "no answer"),
+        failure("mongo", "", "no answer", operation="snapshot"),
+        failure("events", "", "no answer", operation="guard"),
+    ]
+    messages = alerts_of(failures)
+    assert len(messages) == 1, messages
+    message = messages[0]
+    assert message.severity == "critical"
+    assert "also failed by it: " in message.description
+    (less,) = alerts_of(failures[2:3])
+    assert (less.key, less.name) == (message.key, "LakeSnapshotFailed")
+    book = Book()
+    book.update([message], START)
+    book.update([less], START)
+    assert [(known.name, known.severity) for known in book.open] == [(message.name, "critical")]
+
+
+def ledger(name: str, at: datetime = START) -> Alert:
+    return Alert(name, "critical", name, labels={"dataset": "events"}, started_at=at)
+
+
+def test_a_guard_that_holds_what_the_ledger_reports_is_no_cause_of_its_own():
+    held = failure("events", "", "documents are held, for a day is missing", operation="guard")
+    assert [shown.name for shown in firing([held], [])] == ["LakeGuardFailed"]
+    assert [shown.name for shown in firing([held], [ledger("LakeRowsGo")])] == ["LakeRowsGo"]
+    other = Alert("LakeRowsGo", "critical", "", labels={"dataset": "users"}, started_at=START)
+    assert len(firing([held], [other])) == 2
+
+
+def test_of_a_guard_and_a_verification_the_earlier_one_reports_the_damage():
+    held = failure("events", "", "documents are held, for a day is damaged", operation="guard")
+    for minutes, name in ((-1, "LakeVerifyFailed"), (1, "LakeGuardFailed")):
+        verified = ledger("LakeVerifyFailed", held.at + timedelta(minutes=minutes))
+        assert [shown.name for shown in firing([held], [verified])] == [name]
+    late = failure("events", "", "documents are held, for a day is late", operation="guard")
+    assert len(firing([late], [ledger("LakeVerifyFailed")])) == 2
+
+
 def test_other_causes_are_other_messages():
     failures = [
         failure("events", "2026-07-01", "no answer"),
         failure("lines", "2026-07-01", "no answer", source="loki"),
         failure("events", "2026-07-02", "12 rows were read, 13 counted"),
         failure("events", "2026-07-03", "9 rows were read, 10 counted"),
-        failure("events", "2026-07-01", "no answer", operation="recount"),
         failure("mongo", "", "no space", operation="snapshot"),
     ]
     alerts = alerts_of(failures)
-    assert len(alerts) == 5
-    assert len({message.key for message in alerts}) == 5
+    assert len(alerts) == 4
+    assert len({message.key for message in alerts}) == 4
     assert [message.summary for message in alerts if "counted" in message.summary] == [
         "export failed: events, 2 days (2026-07-02 … 2026-07-03): 12 rows were read, 13 counted"
     ]

@@ -162,7 +162,9 @@ def test_a_backfill_that_goes_on_for_long_is_not_waited_for(place, sensor, recei
     assert len(titles(receiver)) == 1
 
 
-def test_causes_are_told_apart_and_recounts_from_exports(place, sensor, receiver):
+def test_other_errors_are_other_causes_and_a_recount_by_the_same_error_is_not(
+    place, sensor, receiver
+):
     fail(place, DAYS[:2], Refused("the user may not read"))
     place.source.faults |= {DAYS[2]: Refused("no such field")}
     place.run(DAYS[0], DAYS[2])
@@ -171,8 +173,8 @@ def test_causes_are_told_apart_and_recounts_from_exports(place, sensor, receiver
     assert sorted(titles(receiver)) == [
         "critical: export failed: events, 1 day (2026-07-03): no such field",
         "critical: export failed: events, 2 days (2026-07-01 … 2026-07-02): the user may not read",
-        "warning: recount failed: events, 1 day (2026-07-01): the user may not read",
     ]
+    assert "also failed by it: recount" in "".join(receiver.texts)
 
 
 def test_the_command_line_resolves_it_too(place, sensor, receiver):

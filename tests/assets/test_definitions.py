@@ -131,7 +131,7 @@ def test_every_night_the_days_that_may_still_grow(settings):
     assert ranges == {
         ("events",): ("2026-07-01", "2026-07-04"),  # eight days back lie before the first
         ("requests", "samples", "rollups/requests", "rollups/samples"): (
-            "2026-07-03",
+            "2026-07-01",  # two days late, and three more
             "2026-07-04",
         ),
         ("lines", "rollups/lines"): ("2026-07-01", "2026-07-04"),

@@ -11,7 +11,7 @@ from lake.base.errors import (
     UsageError,
 )
 
-DAY = "2026-07-05"  # closed for five days: the source's lateness window of three is over
+DAY = "2026-07-05"  # closed for five days: counted for the last time on the fourth
 TABLE = f"tables/events/day={DAY}/data.parquet"
 MANIFEST = f"manifests/events/{DAY}.json"
 

@@ -18,7 +18,7 @@ from lake.partition.manifest import write_manifest
 from lake.runs import export_many
 from lake.systems.mongo.reading.names import TYPING
 
-DAY = "2026-07-05"  # closed for five days: the source's lateness window of three is over
+DAY = "2026-07-05"  # closed for five days: counted for the last time on the fourth
 LATE = "2026-07-08"
 TABLE = f"tables/events/day={DAY}/data.parquet"
 MANIFEST = f"manifests/events/{DAY}.json"
@@ -117,7 +117,7 @@ def test_a_day_in_the_lateness_window_is_counted_again(place, then, now, state):
 
 
 def test_the_lateness_windows_last_day(place):
-    for day, state in (("2026-07-07", "rewritten"), ("2026-07-06", "skipped")):
+    for day, state in (("2026-07-06", "rewritten"), ("2026-07-05", "skipped")):
         place.source.rows[day] = 1
         place.export(day)
         place.source.rows[day] = 2

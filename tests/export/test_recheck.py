@@ -23,6 +23,7 @@ def three_late_days(place):
     """mongo's window: three days, as the source in memory has it, too."""
     text = place.config.read_text()
     place.config.write_text(text.replace('database = "d"', 'database = "d"\nlateness_days = 3'))
+    place.source.lateness_days = 3
 
 
 def states(lake, *arguments) -> tuple[int, dict[str, str]]:
@@ -35,13 +36,18 @@ def states(lake, *arguments) -> tuple[int, dict[str, str]]:
 def test_recheck_takes_the_late_days_and_no_other(place, lake, three_late_days):
     place.source.rows = {f"2026-07-0{n}": 10 for n in range(1, 10)}
     assert lake("export", *EVENTS)[0] == 0
-    place.source.rows |= {"2026-07-06": 11, LATE: 12}  # only the second is still late
+    place.source.rows |= {"2026-07-03": 11, LATE: 12}  # only the second is still late
     place.store.delete("manifests/events/2026-07-09.json")
     place.source.asked.clear()
     code, by_day = states(lake)
     assert (code, by_day) == (
         0,
-        {"2026-07-07": "skipped", LATE: "rewritten", "2026-07-09": "exported"},
+        {
+            **dict.fromkeys(("2026-07-04", "2026-07-05", "2026-07-06"), "skipped"),  # window closed
+            "2026-07-07": "skipped",
+            LATE: "rewritten",
+            "2026-07-09": "exported",
+        },
     )
     assert ("read", "2026-07-07") not in place.source.asked
     manifest = place.manifest(LATE)
@@ -99,7 +105,7 @@ def test_days_that_the_source_drops_or_that_are_before_the_first(place):
         )
         return [str(day) for day in late_days(settings, "mongo")]
 
-    assert days() == ["2026-07-07", "2026-07-08", "2026-07-09"]
+    assert days() == [f"2026-07-0{number}" for number in range(4, 10)]
     assert days(hot=2) == ["2026-07-09"]
     assert days(first_day=Day.parse(LATE).date) == [LATE, "2026-07-09"]
     assert days(first_day=Day.parse("2026-07-10").date) == []

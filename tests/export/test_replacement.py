@@ -15,7 +15,7 @@ from lake.runs import export_many
 from lake.store.directory import DirectoryStore
 from lake.verify import object_problems
 
-DAY = "2026-07-05"  # closed for five days: the source's lateness window of three is over
+DAY = "2026-07-05"  # closed for five days: counted for the last time on the fourth
 LATE = "2026-07-08"
 TABLE = f"tables/events/day={DAY}/data.parquet"
 MANIFEST = f"manifests/events/{DAY}.json"

@@ -35,7 +35,7 @@ class FakeSource:
     merged_lines: int = 0
     left_out: dict[str, dict[str, int]] = field(default_factory=dict)
     unseen_streams: dict[str, int] = field(default_factory=dict)
-    lateness_days: int = 3
+    lateness_days: int = 1
     may_count_low: bool = False
     asked: list[tuple[str, str]] = field(default_factory=list)
     batch_rows: int = 1000

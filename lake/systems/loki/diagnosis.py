@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
+from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.config.settings import Settings
 from lake.http.client import Http, Rejected
@@ -30,7 +30,7 @@ def check(settings: Settings) -> Iterator[Check]:
     if section is None:
         return
     with closing(Http(section, "loki")) as http:
-        server, before = LokiServer(http, section.tenant), datetime.now(UTC)
+        server, before = LokiServer(http, section.tenant), utc_now()
         answer = http.get("/loki/api/v1/labels", attempts=ATTEMPTS)
         yield Check("loki", "ok", f"{server.version().described}, answers queries")
         yield from http_clock("loki", answer.headers.get("Date"), before)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
 from bson import ObjectId
 from pymongo.database import Database
 
+from lake.base.clock import utc_now
 from lake.config.settings import Settings
 from lake.systems.check import Check, clock, guarded, kept_check
 from lake.systems.mongo.config import MongoDataset, MongoSource
@@ -31,7 +32,7 @@ def check(settings: Settings) -> Iterator[Check]:
     section = section.model_copy(update={"timeout_s": min(section.timeout_s, _PATIENCE_S)})
     with explained(section), closing(connect(section)) as client:
         version = str(client.server_info()["version"])
-        before = datetime.now(UTC)
+        before = utc_now()
         database = database_of(client, section.database)
         greeting: dict[str, Any] = dict(database.command("hello"))
         kinds = {entry["name"]: entry["type"] for entry in listed(database, "listCollections")}

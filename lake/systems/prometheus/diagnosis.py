@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
+from lake.base.clock import utc_now
 from lake.base.errors import LakeError
 from lake.config.settings import Settings
 from lake.http.client import Http, Rejected
@@ -26,7 +26,7 @@ def check(settings: Settings) -> Iterator[Check]:
     if section is None:
         return
     with closing(Http(section, "prometheus")) as http:
-        server, before = PrometheusServer(http), datetime.now(UTC)
+        server, before = PrometheusServer(http), utc_now()
         answer = http.get("/api/v1/query", {"query": "vector(1)"}, attempts=ATTEMPTS)
         version = server.version() or "of unknown version"
         yield Check("prometheus", "ok", f"Prometheus API {version}, answers queries")
@@ -59,7 +59,7 @@ def _dataset(server: PrometheusServer, subject: str, dataset: PrometheusDataset)
 
 def _matched(server: PrometheusServer, dataset: PrometheusDataset) -> int:
     """Series now, else within the last day."""
-    now_s = datetime.now(UTC).timestamp()
+    now_s = utc_now().timestamp()
     if dataset.mode == "raw":
         return _count(server, f"count(last_over_time({dataset.query}\n[1d]))", now_s)
     try:

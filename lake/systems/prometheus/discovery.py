@@ -9,11 +9,11 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from contextlib import closing
-from datetime import UTC, datetime
 from itertools import pairwise, takewhile
 from statistics import median
 from typing import Any
 
+from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.base.errors import BadData, Refused, TransientError
 from lake.config.datasets import duration_ms
@@ -197,7 +197,7 @@ def _table(
 
 def _last_sample_s(server: PrometheusServer, names: list[str], last: Day) -> float:
     """About when the newest samples are from, in seconds since the epoch."""
-    now_s = datetime.now(UTC).timestamp()
+    now_s = utc_now().timestamp()
     end_s = min(now_s, last.end_ms / 1000 - 1)
     params = {
         "query": f"count({_selector(matcher(NAME, names[:5]))})",

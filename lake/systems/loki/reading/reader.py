@@ -11,11 +11,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.base.errors import Incomplete, UsageError
 from lake.config.datasets import Dataset
@@ -253,7 +254,7 @@ class LokiReader:
             for name in ("max_query_lookback", "retention_period")
         }
         lookback_ms = milliseconds(known["max_query_lookback"]) or 0
-        oldest = datetime.now(UTC) - timedelta(milliseconds=lookback_ms)
+        oldest = utc_now() - timedelta(milliseconds=lookback_ms)
         if lookback_ms and day.start < oldest:
             raise Incomplete(
                 "Loki's max_query_lookback excludes a part of this day",

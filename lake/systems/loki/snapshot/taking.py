@@ -14,13 +14,14 @@ import logging
 import re
 import time
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
 
+from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.base.errors import Incomplete, LakeError, PermanentError
 from lake.config.settings import Settings
@@ -78,7 +79,7 @@ class LokiSnapshotter:
     def take(self, day: Day, into: Collector) -> Taken:
         """See Snapshotter."""
         version = reported_version(self._http)
-        taken = datetime.now(UTC)
+        taken = utc_now()
         self._require_disk()
         written = read_config(self._config)
         running = running_config(self._page("/config")) or written

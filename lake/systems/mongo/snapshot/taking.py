@@ -7,11 +7,11 @@ loading a dump (mongo_load).
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from pymongo.errors import PyMongoError
 
+from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.base.errors import ConfigError, Missing
 from lake.config.settings import Settings
@@ -53,7 +53,7 @@ class MongoSnapshotter:
     def take(self, day: Day, into: Collector) -> Taken:
         """See Snapshotter. With `scope = "day"` only the documents of that day."""
         tool = mongodump(self._settings.snapshots.mongo.tool)
-        window = everything_until(datetime.now(UTC))
+        window = everything_until(utc_now())
         with explained(self._section, "its version"):
             version = str(self._client.server_info()["version"])
         self._require_database()
@@ -69,7 +69,7 @@ class MongoSnapshotter:
             native = NativeDump(self._client, self._section, into, whole=whole_database)
             counts = {"documents": native.run(jobs)}
             details |= {"written_by": "native", "md5": native.hashes}
-        ended, after = datetime.now(UTC), self._by_day(among)
+        ended, after = utc_now(), self._by_day(among)
         kept = [
             self._kept(mongo_dataset, before, after)
             for mongo_dataset in mongo_datasets(self._settings)

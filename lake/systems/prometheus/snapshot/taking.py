@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.base.errors import BadData, Incomplete, LakeError, PermanentError, Refused
 from lake.config.datasets import duration_ms
@@ -64,7 +65,7 @@ class PrometheusSnapshotter:
             lambda: day_samples(self._http, day),
         )
         counting.begin()
-        taken = datetime.now(UTC)  # what is written later may be in it or not
+        taken = utc_now()  # what is written later may be in it or not
         directory = self._snapshots / self._snapshot()
         into.note(_NOTE, str(directory))
         try:
