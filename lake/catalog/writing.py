@@ -6,12 +6,12 @@ Belongs here: both. Does not: the tables' SQL (lake.query), comments, the file's
 from __future__ import annotations
 
 import contextlib
-from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 
 from lake.base.causes import cause
+from lake.base.clock import utc_now
 from lake.base.errors import PermanentError, UsageError
 from lake.catalog.age import age_statements
 from lake.catalog.comments import comment_statements
@@ -35,7 +35,7 @@ def write_catalog(lake: Lake, file: Path) -> None:
     tables = lake.tables()
     statements += [text for table in tables for text in table.definitions()]
     statements += ["BEGIN", *(c for table in tables for c in comment_statements(lake, table))]
-    statements += [*age_statements(lake, tables, datetime.now(UTC)), "COMMIT"]
+    statements += [*age_statements(lake, tables, utc_now()), "COMMIT"]
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with scratch_directory(f".{file.name}-", file.parent) as scratch:
