@@ -380,9 +380,8 @@ class _Known:
 
 def _guards(texts: Mapping[str, str]) -> dict[str, str]:
     """Of a guard's metadata: by dataset why it is held."""
-    return {
-        name.removesuffix(HELD): reason for name, reason in texts.items() if name.endswith(HELD)
-    }
+    held = (name for name in texts if name.endswith(HELD))
+    return {name.removesuffix(HELD): texts[name] for name in held}
 
 
 def _is_recount(run: dg.DagsterRun) -> bool:
