@@ -40,7 +40,7 @@ def terms_of(settings: Settings, dataset: Dataset) -> Terms:
 
 
 def is_over(day: Day, keep: int, today: Day) -> bool:
-    """Whether a day has been kept for so many whole days after its end."""
+    """Whether a day was kept for `keep` whole days after its end."""
     return keep < FOREVER and day.days_until(today) > keep
 
 

@@ -66,7 +66,7 @@ class Plan:
 
 
 def make_plan(bucket: Bucket) -> Plan:
-    """Reads every setting. Raises LakeError where S3 can't be asked at all."""
+    """Reads every setting. Raises LakeError where S3 does not answer at all."""
     exists = bucket_exists(bucket)
     findings = [_place(bucket, exists=exists)]
     findings += [find(bucket, check, exists=exists) for check in checks_of(bucket)]
@@ -114,7 +114,7 @@ def _region(location: str | None) -> str:
 
 
 def find(bucket: Bucket, check: Check, *, exists: bool = True) -> Finding:
-    """One setting. Raises LakeError where S3 can't be asked at all."""
+    """One setting. Raises LakeError where S3 does not answer at all."""
     if check.name in bucket.section.skip:
         return Finding(check.name, "skipped", why="[bucket] skip")
     try:

@@ -149,7 +149,7 @@ def _billed(
 def _prices(
     billed: Mapping[str, float], monitored: Mapping[str, float], region: Region
 ) -> dict[str, float]:
-    """Of a month with so many bytes and objects, by class."""
+    """A month's price of these bytes and objects, by class."""
     return {
         name: rules.month(size / GB) + monitored.get(name, 0.0) / 1000 * rules.monitor
         for name, size in sorted(billed.items())

@@ -37,7 +37,7 @@ class Counted:
     get: float = 0
 
     def times(self, number: float) -> Counted:
-        """Of so many."""
+        """Those of `number` operations."""
         return Counted(self.put * number, self.list * number, self.get * number)
 
 

@@ -156,7 +156,7 @@ class _Masks:
         self._held = pa.array([], pa.bool_())
 
     def take(self, rows: int) -> pa.BooleanArray:
-        """Those of the next rows. Raises BadData where there are not so many."""
+        """Those of the next rows. Raises BadData where there are fewer."""
         while len(self._held) < rows:
             try:
                 batch = self._reader.read_next_batch()

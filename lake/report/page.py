@@ -89,7 +89,7 @@ def _at(facts: Facts) -> str:
 def _sources(facts: Facts) -> str:
     if facts.sources_read:
         return "days that may still grow re-counted at their sources"
-    return "sources not asked: late rows are not known (<code>--sources</code>)"
+    return "sources not queried: late rows are not known (<code>--sources</code>)"
 
 
 def _verdict(facts: Facts) -> str:
@@ -344,7 +344,7 @@ def _ages(facts: Facts) -> str:
         [
             "late days",
             "counts at the sources",
-            _at(facts) if facts.sources_read else "at each export; not asked now",
+            _at(facts) if facts.sources_read else "at each export; not queried now",
         ],
         [
             "content of objects",

@@ -3,7 +3,7 @@
 Belongs here: the rules, on days alone. Does not: holds, shared objects (plan).
 
 The rules are those of restic's `forget` and borg's `prune`: each keeps the newest snapshot of the
-last so many periods that have one, independently of the others. Where there are not yet so many
+last N periods that have one, independently of the others. Where there are fewer than N
 periods the oldest snapshot is kept too, so that a yearly rule has something to keep in its first
 years.
 """

@@ -107,7 +107,7 @@ def take_until(folders: Folders, fault: str, day: Day = DAY) -> None:
 
 
 def restore_until(folders: Folders, into: Path, most: int) -> None:
-    """A restore whose process kills itself after so many bytes."""
+    """A restore whose process kills itself after `most` bytes."""
     come = 0
 
     def progress(more: int) -> None:

@@ -149,5 +149,5 @@ def hot(
 
 
 def days(oldest: int, newest: int) -> list[Day]:
-    """From so many days ago to so many days ago, both included."""
+    """From `oldest` to `newest` days ago, both included."""
     return list(day_range(ago(oldest), ago(newest - 1)))
