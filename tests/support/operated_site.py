@@ -1,0 +1,388 @@
+"""A site in operation on a simulated clock: three sources, the lake, and what the schedules do.
+
+Belongs here: what each of Dagster's schedules runs and in which order, what a failed run becomes,
+the work of an operator. Does not: which failures happen (operation_faults), claims
+(operation_record).
+
+MongoDB is the suite's real server. Its own clock and its TTL monitor are the wall's, so all days
+lie ahead of it, where it deletes nothing; `expire` deletes what the index that the server shows
+lets expire at the simulated time. Prometheus and Loki are in memory (bounded_source); what they
+raise when they are down is what the real clients raise. The store is a directory.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner
+
+from assets.checks import check_partition
+from assets.guard import reasons_held
+from assets.snapshots import daily_systems
+from lake.alerts import Book, Failure, conditions, firing, open_channels, unreadable
+from lake.alerts.cycle import finished_cycle
+from lake.alerts.heartbeat import ping
+from lake.base.day import Day
+from lake.base.errors import LakeError, TransientError
+from lake.cli.main import root
+from lake.config.settings import Settings, load
+from lake.export import Exporter
+from lake.holds.changing import add, release
+from lake.hot import late_days
+from lake.metrics import families
+from lake.query.cached_store import cached_store
+from lake.retention import Result as Retained
+from lake.retention import apply as apply_retention
+from lake.runs import export_many
+from lake.snapshot import take_snapshot
+from lake.store import Store, open_store
+from lake.systems.protocol import Expiry
+from lake.ttl import Applied
+from lake.ttl import apply as apply_ttl
+from lake.ttl.plan import opened
+from lake.verified import record
+from lake.verify import to_verify, verify_many
+from support.bounded_source import BoundedSource
+
+HOT = {"mongo": 12, "prometheus": 10, "loki": 9}
+TABLES = {"events": 24, "requests": 20, "lines": 18}
+ROLLUPS = {"requests": 30, "lines": 30}
+SNAPSHOTS = {"daily": 3, "weekly": 2, "monthly": 3}
+MARGIN = 3
+LATE = {"mongo": 2, "prometheus": 1, "loki": 2}
+COUNTED = {name: days + 3 for name, days in LATE.items()}  # the greatest age of a count
+SOURCE = {"events": "mongo", "requests": "prometheus", "lines": "loki"}
+FILE = """
+[lake]
+root = "lake"
+first_day = "{first}"
+[sources.mongo]
+uri = "{uri}"
+database = "{database}"
+lateness_days = {late[mongo]}
+timeout_s = 20
+[sources.prometheus]
+url = "http://127.0.0.1:1"
+lateness_days = {late[prometheus]}
+[sources.loki]
+url = "http://127.0.0.1:1"
+lateness_days = {late[loki]}
+[hot]
+mongo = {hot[mongo]}
+prometheus = {hot[prometheus]}
+loki = {hot[loki]}
+[snapshots.mongo]
+tool = "native"
+[ttl]
+enabled = true
+days = {hot[mongo]}
+margin_days = {margin}
+max_silence_hours = 36
+[retention]
+enabled = true
+rollups = 30
+tables = {tables[events]}
+[retention.snapshots]
+daily = {snapshots[daily]}
+weekly = {snapshots[weekly]}
+monthly = {snapshots[monthly]}
+[retention.dataset.requests]
+tables = {tables[requests]}
+[retention.dataset.lines]
+tables = {tables[lines]}
+[alerts]
+webhook_url = "{receiver}/hook"
+heartbeat_url = "{receiver}/heartbeat"
+report = "never"
+[[dataset]]
+name = "events"
+source = "mongo"
+collection = "events"
+[[dataset]]
+name = "requests"
+source = "prometheus"
+query = "up"
+[[dataset]]
+name = "lines"
+source = "loki"
+selector = '{{job="a"}}'
+"""
+
+
+class Ahead:
+    """An Expiry whose server's clock is the simulated one."""
+
+    def __init__(self, expiry: Expiry, clock: Callable[[], dt.datetime]) -> None:
+        self._expiry = expiry
+        self.clock = clock
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._expiry, name)
+
+
+@dataclass
+class Operated:
+    """`off` are schedules that are switched off, or datasets that they leave out."""
+
+    config: Path
+    events: Any
+    now: dt.datetime
+    sources: dict[str, BoundedSource]
+    environment: dict[str, str] = field(default_factory=dict)
+    closely: bool = False
+    off: set[str] = field(default_factory=set)
+    failures: dict[tuple[str, str, str], Failure] = field(default_factory=dict)
+    book: Book = field(default_factory=Book)
+    sent: list[tuple[dt.datetime, str, bool]] = field(default_factory=list)
+    undelivered: list[str] = field(default_factory=list)
+    pinged: set[Day] = field(default_factory=set)
+    number: int = 0
+    _loaded: dict[tuple[tuple[str, str], ...], Settings] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Settings:
+        key = tuple(self.environment.items())
+        if key not in self._loaded:
+            self._loaded[key] = load(str(self.config), self.environment)
+        return self._loaded[key]
+
+    @property
+    def today(self) -> Day:
+        return Day(self.now.date())
+
+    @property
+    def folder(self) -> Path:
+        return self.config.parent / "lake"
+
+    @property
+    def store(self) -> Store:
+        return open_store(self.settings)
+
+    @contextmanager
+    def exporter(self) -> Iterator[Exporter]:
+        with closing(Exporter(self.settings, None, self.sources)) as exporter:
+            yield exporter
+
+    def at(self, hour: float) -> None:
+        self.now = self.today.start + dt.timedelta(hours=hour)
+
+    # What the sources get and forget
+
+    def write(self, dataset: str, when: dt.datetime) -> int:
+        self.number += 1
+        if dataset == "events":
+            self.events.insert_one({"_id": self.number, "timestamp": when, "v": self.number})
+        else:
+            self.sources[SOURCE[dataset]].rows[self.number] = when
+        return self.number
+
+    @property
+    def limit_s(self) -> int | None:
+        """As the server shows it."""
+        limits = [
+            index["expireAfterSeconds"]
+            for index in self.events.list_indexes()
+            if "expireAfterSeconds" in index
+        ]
+        return int(limits[0]) if limits else None
+
+    def expire(self) -> dict[str, set[int]]:
+        """What the sources forget by now: numbers by dataset."""
+        gone = {}
+        for dataset in ("requests", "lines"):
+            kept = dt.timedelta(days=HOT[SOURCE[dataset]])
+            gone[dataset] = self.sources[SOURCE[dataset]].forget_before(self.now - kept)
+        if (limit_s := self.limit_s) is not None:
+            old = {"timestamp": {"$lt": self.now - dt.timedelta(seconds=limit_s)}}
+            gone["events"] = {document["_id"] for document in self.events.find(old)}
+            self.events.delete_many(old)
+        return gone
+
+    # What the schedules run
+
+    def night(self) -> None:
+        self.at(0.5)
+        yesterday = self.today.plus(-1)
+        self.export("export", {dataset: [yesterday] for dataset in SOURCE})
+        self.tick(brief=True)
+        self.at(1.5)
+        self._run("snapshots", self.take_snapshots)
+        self.at(3.5)
+        settings = self.settings
+        days = {dataset: late_days(settings, source) for dataset, source in SOURCE.items()}
+        self.export("recount", days)
+        self.at(4.5)
+        self._run("guard", self.guard)
+        self.at(5.25)
+        self.tick()
+        self.at(6)
+        self._run("retention", self.retain)
+        if self.today.date.isoweekday() == 7:
+            self.at(7)
+            self._run("verify", self.verify)
+            families(self.settings, self.store)  # `lake metrics`
+
+    def _run(self, schedule: str, run: Callable[[], Any]) -> None:
+        if schedule not in self.off:
+            run()
+
+    def export(self, operation: Any, days: dict[str, Sequence[Day]]) -> None:
+        """As assets.exports does, a run for each dataset."""
+        if operation in self.off:
+            return
+        with self.exporter() as exporter:
+            for dataset in exporter.settings.dataset:
+                if dataset.name in self.off:
+                    continue
+                partitions = [(dataset, day) for day in days.get(dataset.name, ())]
+                recheck = operation == "recount"
+                for result in export_many(exporter, partitions, jobs=2, recheck=recheck):
+                    self._exported(exporter.store, operation, dataset, result)
+
+    def _exported(self, store: Store, operation: Any, dataset: Any, result: Any) -> None:
+        error = result.error
+        if error is None or (operation == "recount" and isinstance(error, TransientError)):
+            verdicts = check_partition(store, dataset, result.day)
+            stands = all(verdict.passed for verdict in verdicts)
+            if error and stands:
+                return  # not counted again; the partition is as it was
+            if stands:
+                for known in ("export", "recount"):
+                    self.failures.pop((known, dataset.name, str(result.day)), None)
+                return
+        text = str(error) if error else "the partition is stored, but does not hold what it should"
+        self._failed(operation, dataset.name, dataset.source, text, str(result.day))
+
+    def _failed(self, operation: Any, subject: str, source: str, text: str, day: str = "") -> None:
+        known = self.failures.get((operation, subject, day))
+        at = known.at if known else self.now
+        failure = Failure(operation, subject, source, text, at, day)
+        self.failures[operation, subject, day] = failure
+
+    def _done(self, operation: str) -> None:
+        for key in [key for key in self.failures if key[0] == operation]:
+            del self.failures[key]
+
+    def take_snapshots(self) -> None:
+        settings = self.settings
+        for system in daily_systems(settings):
+            try:
+                take_snapshot(settings, self.store, system)
+            except LakeError as error:
+                self._failed("snapshot", system, system, str(error))
+            else:
+                self._done("snapshot")
+
+    def guard(self) -> list[Applied]:
+        with (
+            self.exporter() as exporter,
+            opened(exporter.settings, exporter.store, exporter.source) as site,
+        ):
+            ahead = replace(site, expiry_of=lambda name: self._ahead(site.expiry_of(name)))
+            datasets = exporter.settings.dataset
+            done: list[Applied] = []
+            try:
+                done = list(apply_ttl(ahead, datasets, show=lambda _: None, confirm=lambda _: None))
+            except LakeError as error:
+                self._failed("guard", "guard of expiry", "", str(error))
+                return done
+        self._done("guard")
+        for name, why in reasons_held(done).items():
+            self._failed("guard", name, SOURCE[name], why)
+        return done
+
+    def _ahead(self, expiry: Expiry | None) -> Any:
+        return Ahead(expiry, lambda: self.now) if expiry else None
+
+    def retain(self) -> Retained | None:
+        try:
+            result = apply_retention(
+                self.settings, self.store, show=lambda _: None, confirm=lambda _: None
+            )
+        except LakeError as error:
+            self._failed("retention", "retention", "", str(error))
+            return None
+        if result.ok:
+            self._done("retention")
+        else:
+            stays = [stay.why for stay in result.plan.stays if not stay.held]
+            text = "\n".join(["something that is over was not deleted", *stays])
+            self._failed("retention", "retention", "", text)
+        return result
+
+    def verify(self) -> None:
+        """`lake verify --record`."""
+        settings, store = self.settings, self.store
+        partitions = to_verify(store, settings.dataset, None)
+        findings = list(verify_many(settings, store, partitions, None))
+        record(store, [dataset.name for dataset in settings.dataset], findings)
+
+    def tick(self, *, brief: bool = False) -> None:
+        """As the sensor `send_alerts`; the brief ones only while something is wrong."""
+        if "daemon" in self.off or (brief and not (self.closely or self.failures)):
+            return
+        settings, store = self.settings, self.store
+        try:
+            known = conditions(settings, cached_store(settings, store), self.now)
+        except LakeError as error:
+            known = [unreadable(error.what, str(error))]
+        self.book.update(firing(self.failures.values(), known), self.now)
+        for alert, delivery in self.book.send(open_channels(settings), self.now):
+            if delivery.error:
+                self.undelivered.append(str(delivery.error))
+            else:
+                self.sent.append((self.now, alert.name, alert.is_resolved))
+        if self.now.hour < 5 or self.today in self.pinged or self.failures:
+            return
+        if any(alert.severity == "critical" for alert in self.book.open):
+            return
+        if finished_cycle(settings, store, daily_systems(settings), self.today):
+            ping(settings)
+            self.pinged.add(self.today)
+
+    # What an operator does
+
+    def command(self, *words: str) -> Any:
+        return CliRunner().invoke(root, [*words, "--config", str(self.config)])
+
+    def export_now(self, dataset: str, days: Sequence[Day], *, force: bool = False) -> None:
+        """Days again, as Dagster's launchpad or `lake export` does."""
+        with self.exporter() as exporter:
+            chosen = exporter.settings.dataset_named(dataset)
+            partitions = [(chosen, day) for day in days]
+            for result in export_many(exporter, partitions, jobs=2, force=force):
+                self._exported(exporter.store, "export", chosen, result)
+
+    def rerun(self) -> None:
+        """Failed partitions again, as Dagster's re-execution does."""
+        days: dict[str, set[Day]] = {}
+        for operation, dataset, day in self.failures:
+            if operation in ("export", "recount"):
+                days.setdefault(dataset, set()).add(Day.parse(day))
+        for dataset, failed in days.items():
+            self.export_now(dataset, sorted(failed))
+
+    def hold(self, datasets: Sequence[str], start: Day | None, end: Day | None) -> str:
+        return add(self.settings, self.store, datasets, start, end, "a court's order").id
+
+    def release(self, hold_id: str) -> None:
+        release(self.store, hold_id, "the court has lifted it")
+
+
+def operated(
+    folder: Path, uri: str, database: str, client: Any, receiver: str, first: Day
+) -> Operated:
+    config = folder / "lake.toml"
+    text = FILE.format(
+        uri=uri, database=database, first=first.plus(-1), receiver=receiver, late=LATE, hot=HOT,
+        margin=MARGIN, tables=TABLES, snapshots=SNAPSHOTS,
+    )  # fmt: skip
+    config.write_text(text)
+    sources = {name: BoundedSource(name, LATE[name]) for name in ("prometheus", "loki")}
+    events = client[database]["events"]
+    return Operated(config, events, first.start, sources)

@@ -1,0 +1,285 @@
+"""What goes wrong at a site, and how an operator puts it right.
+
+Belongs here: each kind of fault, with the one alert that it raises. Does not: claims about rows.
+
+A fault is a generator. It is resumed twice a day: before the night's schedules and at 12:00. It
+ends at a noon, when everything is right again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+from lake.base.day import Day
+from lake.base.errors import LakeError
+from lake.http.failures import refusal, unanswered
+from support.operated_site import COUNTED, HOT, SOURCE, TABLES, Operated
+from support.operation_record import Record
+
+Steps = Iterator[None]
+UNREACHABLE = {
+    "LAKE_SOURCES__MONGO__URI": "mongodb://127.0.0.1:1",
+    "LAKE_SOURCES__MONGO__TIMEOUT_S": "1",
+}
+
+
+@dataclass
+class Scene:
+    """A site with its record, and the seed's choices."""
+
+    site: Operated
+    record: Record
+    chance: random.Random
+    notes: str = ""
+
+    def day(self, youngest: int, oldest: int) -> Day:
+        """A day so many days ago, both included."""
+        return self.site.today.plus(-self.chance.randint(youngest, oldest))
+
+    def export_missing(self, dataset: str) -> None:
+        """The closed days that the source keeps and the lake does not have."""
+        site = self.site
+        days = [site.today.plus(-age) for age in range(HOT[SOURCE[dataset]] - 1, 0, -1)]
+        site.export_now(dataset, [day for day in days if not table(site, dataset, day).is_file()])
+
+    def is_open(self, name: str) -> bool:
+        return any(alert.name == name for alert in self.site.book.open)
+
+
+def table(site: Operated, dataset: str, day: Day) -> Path:
+    return site.folder / f"tables/{dataset}/day={day}/data.parquet"
+
+
+def lost_server(scene: Scene) -> Steps:
+    """A source that does not answer for one or two nights."""
+    site, source = scene.site, scene.chance.choice(["mongo", "prometheus", "loki"])
+    scene.notes = source
+    nights = scene.chance.randint(1, 2)
+    for _ in range(nights):
+        if source == "mongo":
+            site.environment = dict(UNREACHABLE)
+        else:
+            error = unanswered(
+                requests.ConnectionError("refused"), source, "http://127.0.0.1:1", 60
+            )
+            site.sources[source].error = error
+        yield  # the night
+        yield  # the day
+    # Back before the next night: its export is not all that is missing.
+    site.environment, dataset = {}, dataset_of(source)
+    if source != "mongo":
+        site.sources[source].error = None
+    yield
+    scene.export_missing(dataset)
+    site.rerun()
+
+
+def expired_credential(scene: Scene) -> Steps:
+    """A source that refuses the password for a night."""
+    site, source = scene.site, scene.chance.choice(["prometheus", "loki"])
+    scene.notes = source
+    site.sources[source].error = refused(source)
+    yield
+    yield
+    site.sources[source].error = None
+    yield
+    scene.export_missing(dataset_of(source))
+    site.rerun()
+
+
+def missed_nights(scene: Scene) -> Steps:
+    """A dataset that no schedule exports for some nights: the nights after export it."""
+    site, dataset = scene.site, scene.chance.choice(list(SOURCE))
+    scene.notes = dataset
+    site.off.add(dataset)
+    for _ in range(2 * scene.chance.randint(1, 3)):
+        yield
+    site.off.discard(dataset)
+    yield
+
+
+def dataset_off(scene: Scene) -> Steps:
+    """A dataset that no schedule exports any more; nobody notices."""
+    site, dataset = scene.site, scene.chance.choice(list(SOURCE))
+    scene.notes = dataset
+    site.off.add(dataset)
+    yield
+    while not scene.is_open("LakeRowsGo"):
+        yield
+        yield
+    site.off.discard(dataset)
+    scene.export_missing(dataset)
+
+
+def dropped_day(scene: Scene) -> Steps:
+    """`lake drop` of the wrong day."""
+    site, dataset = scene.site, scene.chance.choice(list(SOURCE))
+    yield
+    day = scene.day(COUNTED[SOURCE[dataset]] + 1, HOT[SOURCE[dataset]] - 3)
+    scene.notes = f"{dataset} {day}"
+    del scene.record.lake[dataset, day.date]
+    done = site.command("drop", dataset, "--day", str(day), "--force", "--yes")
+    assert done.exit_code == 0, done.output
+    while not scene.is_open("LakeRowsGo"):
+        yield
+        yield
+    scene.export_missing(dataset)
+
+
+def exports_off(scene: Scene) -> Steps:
+    """Somebody has switched off the schedules of exports."""
+    site = scene.site
+    site.off |= {"export", "recount"}
+    while not scene.is_open("LakeNoExportSuccess"):
+        yield
+        yield
+    site.off -= {"export", "recount"}
+    for dataset in SOURCE:
+        scene.export_missing(dataset)
+    yield
+
+
+def guard_off(scene: Scene) -> Steps:
+    """The guard's schedule is off."""
+    site = scene.site
+    site.off.add("guard")
+    while not scene.is_open("LakeGuardSilent"):
+        yield
+        yield
+    site.off.discard("guard")
+    site.guard()
+    yield
+
+
+def daemon_down(scene: Scene) -> Steps:
+    """Nothing runs for a night or two, alerts neither; then Dagster catches up."""
+    site = scene.site
+    schedules = {"export", "recount", "snapshots", "guard", "retention", "verify", "daemon"}
+    site.off |= schedules
+    for _ in range(2 * scene.chance.randint(0, 1)):
+        yield
+    yield
+    site.off -= schedules
+    for dataset in SOURCE:
+        scene.export_missing(dataset)
+    site.take_snapshots()
+    site.guard()
+    site.retain()
+
+
+def late_documents(scene: Scene) -> Steps:
+    """Documents that arrive after their day was counted for the last time."""
+    site = scene.site
+    yield
+    day = scene.day(COUNTED["mongo"] + 1, HOT["mongo"] - 4)
+    scene.notes = str(day)
+    for second in range(scene.chance.randint(1, 3)):
+        scene.record.write("events", day.start + dt.timedelta(hours=9, seconds=second))
+    while not scene.is_open("LakeGuardFailed"):
+        yield
+        yield
+    site.export_now("events", [day], force=True)
+    site.guard()
+
+
+def truncated_object(scene: Scene) -> Steps:
+    """An object that is shorter than it was."""
+    yield
+    yield from _damaged(scene, lambda data: data[:-7])
+
+
+def altered_object(scene: Scene) -> Steps:
+    """An object with other bytes of the same number."""
+    yield
+    middle = lambda data: len(data) // 2  # noqa: E731
+    yield from _damaged(
+        scene, lambda data: data[: middle(data)] + b"????" + data[middle(data) + 4 :]
+    )
+
+
+def _damaged(scene: Scene, damage: Callable[[bytes], bytes]) -> Steps:
+    site, dataset = scene.site, scene.chance.choice(list(SOURCE))
+    oldest = TABLES[dataset] - 10
+    ages = [age for age in range(COUNTED[SOURCE[dataset]] + 1, oldest)
+            if table(site, dataset, site.today.plus(-age)).is_file()]  # fmt: skip
+    day = site.today.plus(-scene.chance.choice(ages))
+    scene.notes = f"{dataset} {day}"
+    file = table(site, dataset, day)
+    whole = file.read_bytes()
+    scene.record.ignored.add(file)
+    file.write_bytes(damage(whole))
+    while not site.book.open:
+        yield
+        yield
+    # The day again where the source has it, else the object's earlier version.
+    if day.days_until(site.today) < HOT[SOURCE[dataset]] - 1:
+        site.export_now(dataset, [day], force=True)
+    else:
+        file.write_bytes(whole)
+    scene.record.ignored.discard(file)
+    site.verify()
+    site.guard()
+
+
+def hold_on_hot_days(scene: Scene) -> Steps:
+    """A hold on days that would expire: the guard keeps them at the source."""
+    site = scene.site
+    yield
+    first, last = site.today.plus(-scene.chance.randint(12, 24)), site.today.plus(-3)
+    hold = site.hold(["events"], first, last.plus(1))
+    scene.record.holds[hold] = (("events",), first.date, last.date)
+    for _ in range(2 * scene.chance.randint(8, 16)):
+        yield
+    site.release(hold)
+    del scene.record.holds[hold]
+    site.guard()
+
+
+def hold_on_cold_days(scene: Scene) -> Steps:
+    """A hold on days that no source has any more: retention keeps them."""
+    site = scene.site
+    yield
+    first, last = site.today.plus(-scene.chance.randint(12, 17)), site.today.plus(-11)
+    names = ("requests", "lines")
+    hold = site.hold(names, first, last.plus(1))
+    scene.record.holds[hold] = (names, first.date, last.date)
+    for _ in range(2 * scene.chance.randint(5, 30)):
+        yield
+    site.release(hold)
+    del scene.record.holds[hold]
+
+
+def dataset_of(source: str) -> str:
+    return next(name for name, of in SOURCE.items() if of == source)
+
+
+def refused(source: str) -> LakeError:
+    answer = requests.Response()
+    answer.status_code = 401
+    return refusal(source, answer, "http://127.0.0.1:1/api/v1/query_range", "expired")
+
+
+EXPECTED: dict[Callable[[Scene], Steps], tuple[str, ...]] = {
+    lost_server: ("LakeExportFailed",),
+    expired_credential: ("LakeExportFailed",),
+    missed_nights: (),
+    dataset_off: ("LakeRowsGo",),
+    dropped_day: ("LakeRowsGo",),
+    exports_off: ("LakeNoExportSuccess",),
+    guard_off: ("LakeGuardSilent",),
+    daemon_down: (),
+    late_documents: ("LakeGuardFailed",),
+    truncated_object: ("LakeDayDamaged",),
+    altered_object: ("LakeVerifyFailed", "LakeGuardFailed"),
+    hold_on_hot_days: ("LakeGuardFailed",),
+    hold_on_cold_days: (),
+}
+"""Of each fault the names of its alert: exactly one message; none for an empty entry. Where there
+are two names it is the one or the other, whichever check comes first.
+"""
