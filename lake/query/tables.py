@@ -112,7 +112,9 @@ class Table:
         """
         number = self._days.index(day)
         groups = _groups(self.tree, self._schemas, with_rest=True)
-        group = next(group for group in groups if group.days >> number & 1)
+        group = next((group for group in groups if group.days >> number & 1), None)
+        if group is None:  # a day without rows
+            return self.empty_statement()
         before, after = _reading(self.tree, group, sparse=False)
         files = quoted_text(without_patterns(file))
         return f"{resolved(before, self._all_variants)}{files}{after}"
@@ -159,9 +161,14 @@ class Table:
 
     @cached_property
     def _schemas(self) -> dict[Struct, int]:
-        """Each distinct schema with its days as bits, newest first."""
+        """Each distinct schema with its days as bits, newest first.
+
+        Days without rows have none where any day has rows: types of no value must not change
+        what the others are read as.
+        """
+        numbers = [n for n, day in enumerate(self._days) if self.manifests[day].rows]
         days: dict[str, int] = {}  # by text: the same schema on many days is read once
-        for number in reversed(range(len(self._days))):
+        for number in reversed(numbers or range(len(self._days))):
             text = json.dumps(self.manifests[self._days[number]].schema)
             days[text] = days.get(text, 0) | 1 << number
         schemas: dict[Struct, int] = {}

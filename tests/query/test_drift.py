@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.hand_made import HandMadeLake, hand_made_lake
 
+from lake.base.day import Day
 from lake.base.errors import Missing, PermanentError, UsageError
 from lake.catalog import write_catalog
 
@@ -136,6 +137,20 @@ def test_one_day_of_another_type_changes_no_other_answer(make_lake, table) -> No
         relation = session.sql("SELECT status FROM events")
         session.rows(f"SELECT n FROM events WHERE day = '{JULY[0]}'")
         assert len(relation.fetchall()) == 10
+
+
+def test_a_day_without_rows_changes_no_type(make_lake, table) -> None:
+    """Its object has columns, but no value: numbers stay numbers, and are compared as such."""
+    lake = make_lake("events")
+    lake.put("events", JULY[0], table(n=[5, 10, 9]))
+    for day in JULY[1:3]:
+        lake.put("events", day, table(n=["text"]).slice(0, 0))
+    assert _one(lake, "SELECT max(n) FROM events") == 10
+    assert _one(lake, "SELECT any_value(typeof(n)) FROM events") == "BIGINT"
+    assert _one(lake, f"SELECT count(n) FROM events_between('{JULY[1]}', '{JULY[3]}')") == 0
+    with lake.connect() as session:
+        table_ = session.table("events")
+        assert not session.sql(table_.day_statement(Day.parse(JULY[1]), "none")).fetchall()
 
 
 def test_a_nested_value_beside_scalars_is_json(make_lake, table) -> None:

@@ -28,7 +28,7 @@ Partition = tuple[str, dt.date]
 
 def number_of(dataset: str, row: Any) -> int:
     """A stored row's."""
-    return int(row["_id"]) if dataset == "events" else id_of(SOURCE[dataset], row)
+    return row["_id"] if dataset == "events" else id_of(SOURCE[dataset], row)
 
 
 def numbers_in(file: Path, dataset: str) -> set[int]:
