@@ -45,6 +45,7 @@ _SECTIONS = {
         "can": "lake.cli.can:can",
         "describe": "lake.cli.describe:describe",
         "trend": "lake.cli.query:trend",
+        "incident": "lake.cli.incident:incident",
         "catalog": "lake.cli.query:catalog",
         "documents": "lake.cli.documents:documents",
     },

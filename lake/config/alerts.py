@@ -9,11 +9,11 @@ environment or from a file of its own, as the password does.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
-from lake.config.sections import HttpUrl, Line, Password, SecretUrl, Section
+from lake.config.sections import HttpUrl, Line, Password, SecretUrl, Section, comma_separated
 
 
 def _address(text: str) -> str:
@@ -21,13 +21,6 @@ def _address(text: str) -> str:
     if not (name and at and domain) or any(sign in text for sign in "\r\n,;"):
         raise ValueError("one address, such as lake@example.org")
     return text.strip()
-
-
-def _listed(value: Any) -> Any:
-    """The environment has one text, with commas."""
-    return (
-        [entry for entry in value.split(",") if entry.strip()] if isinstance(value, str) else value
-    )
 
 
 Address = Annotated[str, AfterValidator(_address)]
@@ -39,7 +32,7 @@ class EmailSection(Section):
     host: Annotated[Line, Field(min_length=1)]
     port: Annotated[int, Field(ge=1, le=65535)] = 587
     sender: Address
-    to: Annotated[tuple[Address, ...], Field(min_length=1), BeforeValidator(_listed)]
+    to: Annotated[tuple[Address, ...], Field(min_length=1), BeforeValidator(comma_separated)]
     starttls: bool = True
     username: Line = ""
     password: Password = SecretStr("")

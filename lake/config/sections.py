@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
@@ -85,6 +85,13 @@ def _latency(text: str) -> str:
     if text and not duration_ms(text):
         raise ValueError('a latency above 0, or "", which turns the watching off')
     return text
+
+
+def comma_separated(value: Any) -> Any:
+    """A list: the environment has one text, with commas."""
+    return (
+        [entry for entry in value.split(",") if entry.strip()] if isinstance(value, str) else value
+    )
 
 
 def checked_url(url: str) -> str:

@@ -25,6 +25,7 @@ from lake.config.alerts import AlertsSection
 from lake.config.bucket import BucketSection
 from lake.config.datasets import Dataset
 from lake.config.explain import explain
+from lake.config.incident import IncidentSection
 from lake.config.overrides import (
     apply_environment,
     refuse_secrets,
@@ -129,6 +130,7 @@ class Settings(Section):
     bucket: BucketSection = BucketSection()
     alerts: AlertsSection = AlertsSection()
     privacy: PrivacySection = PrivacySection()
+    incident: IncidentSection = IncidentSection()
     dataset: tuple[AnyDataset, ...] = ()
 
     @model_validator(mode="after")

@@ -1,0 +1,158 @@
+"""The series of a dataset of metrics that changed most.
+
+Belongs here: growth and means in the window and in the time before, and their order. Does not:
+log lines and documents (statements).
+
+Counters, by their names' endings (`_total`, `_count`, `_sum`), are compared by their increase with
+resets, other metrics by their mean. `_bucket` is left out: `_count` has its sum. A sample at the
+end of a span belongs to it, for it has the growth since the sample before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from lake.incident.statements import between, instant
+from lake.incident.window import Window
+from lake.query import Lake
+from lake.query.kinds import quoted_name, quoted_text
+from lake.query.tables import Table
+
+SHOWN = 10  # series of a dataset
+PLOTTED = 5
+_LOOKBACK = timedelta(hours=1)  # for the sample before: longer than between two scrapes
+_NO_LABELS = frozenset({"day", "ts", "metric", "value", "nan", "histogram", "series_id", "labels"})
+_COUNTER = "regexp_full_match(metric, '.*_(total|count|sum)')"
+_PLOTTED = ("_total", "_count")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One series; None: no sample then. Of a counter both are increases, else means.
+
+    `growth` is that of a plotted counter by the start of each step of the window.
+    """
+
+    dataset: str
+    metric: str
+    labels: Mapping[str, str]
+    counter: bool
+    before: float | None
+    during: float | None
+    growth: Mapping[datetime, float] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """As PromQL writes it."""
+        return f"{self.metric}{_braces(self.labels)}"
+
+    def short_name(self, shared: Mapping[str, str]) -> str:
+        """Without the labels that other series have, too."""
+        own = {name: value for name, value in self.labels.items() if name not in shared}
+        return f"{self.metric}{_braces(own)}" if own else self.metric
+
+
+def shared_labels(changed: Sequence[Change]) -> dict[str, str]:
+    """The labels that all these series have with one value; none of a single series."""
+    if len(changed) < 2:
+        return {}
+    common = set.intersection(*(set(change.labels.items()) for change in changed))
+    return {name: value for name, value in changed[0].labels.items() if (name, value) in common}
+
+
+def shared_text(shared: Mapping[str, str]) -> str:
+    """What follows a heading."""
+    return f", all with {_braces(shared)}" if shared else ""
+
+
+def _braces(labels: Mapping[str, str]) -> str:
+    return "{" + ", ".join(f'{name}="{value}"' for name, value in labels.items()) + "}"
+
+
+def changes(lake: Lake, table: Table, window: Window) -> list[Change]:
+    """At most 10, largest change first. Raises LakeError.
+
+    Their order: the change relative to the larger value, times the logarithm of its size, so that
+    neither 0 → 1 nor a large series' noise comes first.
+    """
+    answer = lake.ask(_changes_statement(table, window))
+    rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+    plotted = [row["series_id"] for row in rows if row["metric"].endswith(_PLOTTED)][:PLOTTED]
+    growth = _growth(lake, table, window, plotted)
+    return [
+        Change(
+            table.dataset,
+            row["metric"],
+            _labels(row),
+            row["counter"],
+            row["before"],
+            row["during"],
+            growth.get(row["series_id"], {}),
+        )
+        for row in rows
+    ]
+
+
+def _labels(row: Mapping[str, object]) -> dict[str, str]:
+    """Of columns and of the map, those that the series has."""
+    columns, more = row["columns"], row["more"]
+    both = {**(columns if isinstance(columns, dict) else {}), **(dict(more or {}))}  # type: ignore[call-overload]
+    return {name: str(value) for name, value in both.items() if value is not None}
+
+
+def _changes_statement(table: Table, window: Window) -> str:
+    names = [name for name in table.column_names if name not in _NO_LABELS]
+    members = ", ".join(f"{quoted_text(name)}: {quoted_name(name)}" for name in names)
+    columns = f"any_value({{{members}}})" if names else "NULL"
+    more = "any_value(labels)" if "labels" in table.column_names else "NULL"
+    return f"""
+SELECT series_id, metric, columns, more, counter,
+       if(counter, grown_before, mean_before) AS before,
+       if(counter, grown_during, mean_during) AS during
+FROM (
+    SELECT series_id, metric, {columns} AS columns, {more} AS more, {_COUNTER} AS counter,
+           sum(growth) FILTER (NOT during) AS grown_before,
+           sum(growth) FILTER (during) AS grown_during,
+           avg(value) FILTER (NOT during) AS mean_before,
+           avg(value) FILTER (during) AS mean_during
+    FROM (SELECT *, ts > {instant(window.start)} AS during FROM ({_samples(table, window)}))
+    WHERE ts > {instant(window.before)}
+    GROUP BY series_id, metric
+)
+WHERE coalesce(before, 0) <> coalesce(during, 0)
+ORDER BY abs(coalesce(during, 0) - coalesce(before, 0))
+         / greatest(abs(coalesce(during, 0)), abs(coalesce(before, 0)))
+         * ln(1 + abs(coalesce(during, 0) - coalesce(before, 0))) DESC, metric, series_id
+LIMIT {SHOWN}"""  # noqa: S608  quoted
+
+
+def _samples(table: Table, window: Window) -> str:
+    """Samples of the window, of the time before, and for growth some before that."""
+    first, last = window.compared_days[0], window.compared_days[-1]
+    start = max(window.before - _LOOKBACK, first.start)
+    return (
+        "SELECT *, counter_increase(value, series_id, ts) AS growth "  # noqa: S608  quoted
+        f"FROM {between(table, first, last.plus(1))} "
+        f"WHERE ts >= {instant(start)} AND ts <= {instant(window.end)} "
+        "AND isfinite(value) AND NOT ends_with(metric, '_bucket')"
+    )
+
+
+def _growth(
+    lake: Lake, table: Table, window: Window, series: Sequence[int]
+) -> dict[int, dict[datetime, float]]:
+    if not series:
+        return {}
+    # (start, end]: a microsecond earlier is in the step that has the growth.
+    step = f"time_bucket(INTERVAL '{int(window.step.total_seconds())} seconds', "
+    answer = lake.ask(
+        f"SELECT series_id, {step}ts - INTERVAL 1 microsecond) AS step, sum(growth) "  # noqa: S608
+        f"FROM ({_samples(table, window)}) WHERE ts > {instant(window.start)} "
+        f"AND series_id IN ({', '.join(map(str, series))}) GROUP BY ALL"
+    )
+    grown: dict[int, dict[datetime, float]] = {}
+    for series_id, at, growth in answer.rows:
+        grown.setdefault(series_id, {})[at] = growth
+    return grown

@@ -1,0 +1,209 @@
+"""Log lines and documents of a lake as one SQL statement.
+
+Belongs here: the SELECT of each dataset, and where a row's time, identifier, level and text are.
+Does not: metrics (changes), running it.
+
+Columns of each SELECT: `ts` (TIMESTAMPTZ), `ns` (nanoseconds since the epoch), `dataset`, `kind`
+(line or document), `id`, `level` (of a document error or NULL), `text`,
+`position` (in the table: the order of rows of one time).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from lake.base.day import Day
+from lake.config.datasets import Dataset
+from lake.config.incident import IncidentSection
+from lake.query.kinds import folded, quoted_name, quoted_text
+from lake.query.levels import with_level
+from lake.query.tables import Table
+
+LINE, DOCUMENT = "line", "document"
+ERRORS = ("error", "critical", "fatal")
+TEXT_LENGTH = 2000  # characters; longer texts are cut
+_NOT_SHOWN = frozenset({"day", "_id", "_rest", "_raw"})
+_NO_LABELS = frozenset({"day", "ts", "ts_ns", "stream_id", "line", "labels", "metadata"})
+_FALSE = "('', 'false', '0', '[]', '{}')"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Which rows: of the days [first, end), at times in [start, to) and with the identifier,
+    where these are given.
+    """
+
+    first: Day
+    end: Day
+    start: datetime | None = None
+    to: datetime | None = None
+    request: str = ""
+
+    def conditions(self, time: str) -> Iterator[str]:
+        """Conditions on the time, as SQL."""
+        if self.start:
+            yield f"{time} >= {instant(self.start)}"
+        if self.to:
+            yield f"{time} < {instant(self.to)}"
+
+
+def instant(at: datetime) -> str:
+    """A literal of SQL."""
+    return f"TIMESTAMPTZ '{at.astimezone(UTC).isoformat(sep=' ')}'"
+
+
+def between(table: Table, first: Day, end: Day, *, level: bool = False) -> str:
+    """The dataset's days [first, end) in a FROM clause."""
+    name = with_level(table.dataset) if level else table.dataset
+    return f"{quoted_name(f'{name}_between')}(DATE '{first}', DATE '{end}')"
+
+
+def lines(table: Table, incident: IncidentSection, rows: Rows) -> str:
+    """The SELECT of a dataset of log lines."""
+    columns = set(table.column_names)
+    has_level = table.level_from is not None
+    conditions = list(rows.conditions("ts"))
+    if rows.request:
+        conditions.append(_carries(columns, incident, quoted_text(rows.request)))
+    return _select(
+        "ts",
+        "ts_ns",
+        table.dataset,
+        LINE,
+        _line_id(columns, incident),
+        "level" if has_level else "NULL",
+        "line",
+        between(table, rows.first, rows.end, level=has_level),
+        conditions,
+    )
+
+
+def documents(table: Table, dataset: Dataset, incident: IncidentSection, rows: Rows) -> str:
+    """The SELECT of a dataset of documents; "" where no row can have the identifier, or where
+    no day has the time field.
+    """
+    time = _document_time(table, dataset)
+    ids = [text for path in incident.ids if (text := _field(table, path))]
+    if time is None or (rows.request and not ids):
+        return ""
+    conditions = list(rows.conditions(time))
+    if rows.request:
+        same = (f"CAST({field} AS VARCHAR) = {quoted_text(rows.request)}" for field in ids)
+        conditions.append(f"({' OR '.join(same)})")
+    failed = [
+        f"coalesce(CAST({field} AS VARCHAR), '') NOT IN {_FALSE}"
+        for path in incident.error_fields
+        if (field := _field(table, path))
+    ]
+    return _select(
+        time,
+        f"epoch_ns({time})",
+        table.dataset,
+        DOCUMENT,
+        _first_text(ids),
+        f"if({' OR '.join(failed)}, 'error', NULL)" if failed else "NULL",
+        _document_text(table, dataset, incident),
+        between(table, rows.first, rows.end),
+        conditions,
+    )
+
+
+def _select(
+    time: str,
+    ns: str,
+    dataset: str,
+    kind: str,
+    identifier: str,
+    level: str,
+    text: str,
+    source: str,
+    conditions: Sequence[str],
+) -> str:
+    where = f"\nWHERE {' AND '.join(conditions)}" if conditions else ""
+    return (
+        f"SELECT {time} AS ts, {ns} AS ns, {quoted_text(dataset)} AS dataset, "
+        f"{quoted_text(kind)} AS kind, {identifier} AS id, CAST({level} AS VARCHAR) AS level, "
+        f"left({text}, {TEXT_LENGTH}) AS text, "
+        f"row_number() OVER () AS position\nFROM {source}{where}"
+    )
+
+
+def _line_id(columns: set[str], incident: IncidentSection) -> str:
+    """Of structured metadata, of labels, then of the line: a key of JSON or logfmt."""
+    names = list(dict.fromkeys(path.rpartition(".")[2] for path in incident.ids))
+    places = [
+        f"{column}[{quoted_text(name)}]"
+        for column in ("metadata", "labels")
+        if column in columns
+        for name in names
+    ]
+    places += [quoted_name(name) for name in names if name in columns - _NO_LABELS]
+    for name in names:
+        pattern = rf'(?:^|[^A-Za-z0-9_]){re.escape(name)}"?\s*[=:]\s*"?([^\s",;}}\]]+)'
+        places.append(f"nullif(regexp_extract(line, {quoted_text(pattern)}, 1), '')")
+    return _first_text(places)
+
+
+def _carries(columns: set[str], incident: IncidentSection, value: str) -> str:
+    """Whether a line has the identifier: in its text, metadata or labels."""
+    found = [f"contains(line, {value})"]
+    found += [
+        f"list_contains(map_values({column}), {value})"
+        for column in ("metadata", "labels")
+        if column in columns
+    ]
+    found += [f"{quoted_name(p)} = {value}" for p in incident.ids if p in columns - _NO_LABELS]
+    return f"({' OR '.join(f'coalesce({text}, false)' for text in found)})"
+
+
+def _document_time(table: Table, dataset: Dataset) -> str | None:
+    field = _field(table, str(getattr(dataset, "time_field", "ts")))
+    time = f"TRY_CAST({field} AS TIMESTAMPTZ)" if field else None
+    if getattr(dataset, "time_fallback", None) and "_id" in table.column_names:
+        hexadecimal = "regexp_full_match(_id, '[0-9a-f]{24}')"
+        made = f"if({hexadecimal}, to_timestamp(CAST('0x' || left(_id, 8) AS BIGINT)), NULL)"
+        return f"coalesce({time}, {made})" if time else made
+    return time
+
+
+def _document_text(table: Table, dataset: Dataset, incident: IncidentSection) -> str:
+    """JSON of `text_fields`, else of all fields but identifiers and the time; without nulls."""
+    fields = {
+        path: field for path in incident.text_fields if (field := _field(table, path)) is not None
+    }
+    if not fields:
+        hidden = {folded(name) for name in (*incident.ids, getattr(dataset, "time_field", ""))}
+        fields = {
+            name: quoted_name(name)
+            for name in table.column_names
+            if name not in _NOT_SHOWN and folded(name) not in hidden
+        }
+        # What failed is read first, and stays where the text is cut.
+        errors = {folded(name) for name in incident.error_fields}
+        fields = dict(sorted(fields.items(), key=lambda item: folded(item[0]) not in errors))
+    if not fields:
+        return "''"
+    members = ", ".join(f"{quoted_text(name)}: {field}" for name, field in fields.items())
+    return f"CAST(json_merge_patch('{{}}', to_json({{{members}}})) AS VARCHAR)"
+
+
+def _field(table: Table, path: str) -> str | None:
+    """SQL of the field at a path; None where no day has it."""
+    names, node = [], table.tree
+    for name in path.split("."):
+        if folded(name) not in node.members:
+            return None
+        node = node.members[folded(name)]
+        names.append(node.name)
+    text = quoted_name(names[0])
+    for name in names[1:]:
+        text = f"struct_extract({text}, {quoted_text(name)})"
+    return text
+
+
+def _first_text(places: Sequence[str]) -> str:
+    texts = [f"CAST({place} AS VARCHAR)" for place in places]
+    return f"coalesce({', '.join(['CAST(NULL AS VARCHAR)', *texts])})"
