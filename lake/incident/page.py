@@ -10,9 +10,12 @@ from datetime import UTC, datetime
 from html import escape
 
 from lake.incident.changes import Change, shared_labels, shared_text
-from lake.incident.gathering import Incident, errors_by_step
+from lake.incident.gathering import Event, Incident, errors_by_step
 from lake.incident.window import Window
 from lake.pages import document, notes, section, stacked_bars, table
+
+# A line without blanks must not be wider than the page.
+_STYLE = ".event { overflow-wrap: anywhere; }\n"
 
 
 def page(found: Incident) -> str:
@@ -25,13 +28,14 @@ def page(found: Incident) -> str:
         f'<p class="quiet">{escape(span(found))}</p>',
         notes((*found.missing, *found.notes)),
     ]
-    if window:
+    if window and not request:
         parts.append(section("Errors", _errors(found, window)))
     parts.append(section("Events", _totals(found)))
     names = dict.fromkeys(change.dataset for change in found.changes)
     parts += [section(f"Metrics of {name}", *_metrics(found, name)) for name in names]
     parts.append(section("Timeline", _kept(found), _timeline(found)))
-    return document(title, parts, "Times are UTC. Metrics are compared with the time before.")
+    foot = "Times are UTC. Metrics are compared with the time before the window, of equal length."
+    return document(title, parts, foot, style=_STYLE)
 
 
 def span(found: Incident) -> str:
@@ -161,16 +165,19 @@ def _kept(found: Incident) -> str:
 
 def _timeline(found: Incident) -> str:
     return table(
-        ("time", "dataset", "level", "id", "text"),
+        ("time", "dataset", "level", "event"),
         (
             (
                 f'<span class="nobr">{clock(event.at, exact=True)}</span>',
                 escape(event.dataset),
                 f'<span class="{"bad" if event.failed else "quiet"}">'
                 f"{escape(shown(event.level or ''))}</span>",
-                escape(shown(event.id or "")),
-                escape(shown(event.text)),
+                f'<div class="event">{_identifier(event)}{escape(shown(event.text))}</div>',
             )
             for event in found.events
         ),
     )
+
+
+def _identifier(event: Event) -> str:
+    return f'<span class="quiet">{escape(shown(event.id))}</span> ' if event.id else ""

@@ -1,0 +1,253 @@
+"""`lake incident` against the generator of the demo's week."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from support.browsing import browser, new_page  # noqa: F401  a fixture
+from support.demo_history import History
+from support.renamed_lake import renamed_history
+
+from lake.base.day import Day
+from lake.demo.dialogue import Request, requests_of
+from lake.demo.documents import documents_of
+from lake.demo.logs import Line, Stream, lines_of
+
+_AT = "2026-07-06T11:20"
+_DAY = Day.parse("2026-07-06")
+_HOSTILE = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>\x1b[2J\u202e"
+
+
+def _ms(text: str) -> int:
+    return int(datetime.fromisoformat(f"2026-07-06T{text}+00:00").timestamp() * 1000)
+
+
+def _requests(history: History) -> list[Request]:
+    return requests_of(history.scenario, _DAY)
+
+
+def _lines(history: History) -> Iterator[tuple[Stream, Line]]:
+    for stream, lines in lines_of(history.scenario, _DAY, _requests(history)).items():
+        yield from ((stream, line) for line in lines)
+
+
+def _incident(run, history: History, *options: object) -> tuple[int, dict]:
+    status, out, _ = run("incident", *options, "--json", "--config", history.lake.config)
+    return status, json.loads(out)
+
+
+@pytest.mark.parametrize(
+    ("at", "window", "start", "end"),
+    [
+        (_AT, "15m", "11:05", "11:35"),
+        ("2026-07-06T20:55:00+09:00", "10m", "11:45", "12:05"),
+        ("2026-07-06 11:21:10.4Z", "250ms", "11:21:10.150", "11:21:10.650"),
+    ],
+)
+def test_events_of_the_window_are_those_of_the_generator(run, history, at, window, start, end):
+    status, found = _incident(run, history, "--at", at, "--window", window, "--limit", 5000)
+    assert status == 0
+    first, last = _ms(start), _ms(end)
+    expected: Counter[tuple[str, str | None]] = Counter()
+    for stream, line in _lines(history):
+        if first * 1_000_000 <= line.ts_ns // 1000 * 1000 < last * 1_000_000:
+            expected["container_logs", stream.level] += 1
+    for name, documents in documents_of(_requests(history)).items():
+        for document in documents:
+            at_ms = round(document["timestamp"].replace(tzinfo=UTC).timestamp() * 1000)
+            if first <= at_ms < last:
+                expected[name, "error" if document.get("error") else None] += 1
+    assert expected["usage_analytics", "error"] > 0
+    counted = Counter((event["dataset"], event["level"]) for event in found["events"])
+    assert counted == {key: number for key, number in expected.items() if number}
+    assert found["total"] == expected.total()
+    times = [event["at"] for event in found["events"]]
+    assert [datetime.fromisoformat(at) for at in times] == sorted(
+        map(datetime.fromisoformat, times)
+    )
+    failed = expected["container_logs", "error"]
+    assert found["datasets"]["container_logs"]["errors"] == failed
+
+
+def test_errors_stay_where_the_limit_leaves_out(run, history):
+    _, whole = _incident(run, history, "--at", _AT, "--limit", 5000)
+    _, limited = _incident(run, history, "--at", _AT, "--limit", 100)
+    errors = [event for event in whole["events"] if event["level"] == "error"]
+    assert limited["events"] == errors[:100]
+    assert limited["total"] == whole["total"]
+    _, out, _ = run("incident", "--at", _AT, "--limit", 100, "--config", history.lake.config)
+    left = whole["total"] - 100
+    assert f"timeline: 100 of {whole['total']} events: errors first" in out
+    assert f"{left} left out" in out
+
+
+def test_growth_of_counters_is_that_of_the_requests(run, history):
+    _, found = _incident(run, history, "--at", _AT, "--dataset", "http_server_requests")
+    assert {change["dataset"] for change in found["changes"]} == {"http_server_requests"}
+    assert found["total"] == 0
+    by_series = {
+        (c["labels"]["uri"], c["labels"]["status"]): (c["before"], c["during"])
+        for c in found["changes"]
+        if c["metric"] == "http_server_requests_seconds_count"
+    }
+    expected: dict[tuple[str, str], list[int]] = {}
+    for request in _requests(history):
+        for number, (start, end) in enumerate((("10:35", "11:05"), ("11:05", "11:35"))):
+            if _ms(start) < request.finished_ms <= _ms(end):
+                key = request.uri, str(request.status)
+                expected.setdefault(key, [0, 0])[number] += 1
+    assert len(by_series) >= 3
+    for key, (before, during) in by_series.items():
+        assert (before, during) == tuple(expected[key]), key
+
+
+@pytest.mark.parametrize("identifier", ["request_id", "trace_id"])
+def test_a_request_has_its_documents_and_lines_and_no_other(run, history, identifier):
+    request = next(r for r in _requests(history) if r.failure and r.started_ms > _ms("11:20"))
+    value = getattr(request, identifier)
+    status, found = _incident(run, history, "--request", value, "--day", _DAY)
+    assert status == 0
+    lines = sorted(
+        (line.ts_ns, line.text)
+        for _, line in _lines(history)
+        if value in line.text or value in line.metadata.values()
+    )
+    events = found["events"]
+    assert sorted(e["text"] for e in events if e["kind"] == "line") == sorted(t for _, t in lines)
+    documents = Counter(e["dataset"] for e in events if e["kind"] == "document")
+    both = {"usage_analytics": 1, "performance_metrics": 1}
+    assert documents == (both if identifier == "request_id" else {})
+    first = datetime.fromisoformat(found["at"]).timestamp()
+    assert first == pytest.approx(lines[0][0] / 1e9, abs=1e-6)
+    assert {event["id"] for event in events} <= {request.request_id, None}
+
+
+def test_a_request_that_is_not_there(run, history):
+    options = ("--request", "no-such-request", "--config", history.lake.config)
+    status, out, _ = run("incident", *options, "--day", "2026-07-06")
+    assert status == 1
+    assert "No event has the identifier. Days searched: 2026-07-06." in out
+    status, out, _ = run("incident", *options, "--at", _AT)
+    assert status == 1
+
+
+def test_missing_days_are_reported(run, history):
+    status, found = _incident(run, history, "--at", "2026-07-08T00:05Z")
+    assert status == 1
+    assert found["days"] == ["2026-07-07", "2026-07-08"]
+    (logs,) = [sentence for sentence in found["missing"] if "container_logs" in sentence]
+    assert logs == "container_logs: 1 of 2 days is not in the lake (2026-07-08)"
+    assert len(found["missing"]) == 7
+    assert {event["at"][:10] for event in found["events"]} == {"2026-07-07"}
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ((), "no instant is given"),
+        (("--request", "x"), "no instant is given"),
+        (("--request", " ", "--at", _AT), "an empty text"),
+        (("--at", "yesterday"), "expected ISO 8601"),
+        (("--at", _AT, "--window", "15 minutes"), "expected a duration"),
+        (("--at", _AT, "--window", "0s"), "at most 12h"),
+        (("--at", _AT, "--window", "13h"), "at most 12h"),
+        (("--at", _AT, "--day", "2026-07-06"), "--day belongs to"),
+        (("--at", "0001-01-01"), "out of range"),
+        (("--at", _AT, "--dataset", "nothing"), "no dataset 'nothing'"),
+    ],
+)
+def test_wrong_usage(run, history, options, error):
+    status, out, err = run("incident", *options, "--config", history.lake.config)
+    assert (status, out) == (2, "")
+    assert error in err
+
+
+def test_the_statement_runs_and_has_the_events(run, history):
+    options = ("--at", _AT, "--config", history.lake.config)
+    _, sql, _ = run("incident", *options, "--sql")
+    _, found = _incident(run, history, "--at", _AT)
+    with history.lake.connect() as lake:
+        answer = lake.ask(sql)
+        assert set(answer.columns) >= {"ts", "dataset", "kind", "id", "level", "text"}
+        assert len(list(answer.rows)) == found["total"]
+
+
+@pytest.fixture
+def hostile(make_lake, table):
+    """Documents and a page's worth of texts that must not be obeyed."""
+    lake = make_lake("events", "container_logs")
+    times = pa.array([datetime(2026, 7, 6, 11, 20, tzinfo=UTC)], pa.timestamp("ms", "UTC"))
+    document = {
+        "_id": pa.array(["a"]),
+        "timestamp": times,
+        "client": pa.array([{"requestId": _HOSTILE}]),
+        "why": pa.array([{"message": _HOSTILE}]),
+    }
+    lake.put("events", "2026-07-06", pa.table(document))
+    line = {
+        "ts": times.cast(pa.timestamp("us", "UTC")),
+        "ts_ns": pa.array([times[0].value * 1_000_000]),
+        "stream_id": pa.array([1]),
+        "line": pa.array([f"level=error {_HOSTILE}"]),
+        "labels": pa.array([[]], pa.map_(pa.string(), pa.string())),
+        "metadata": pa.array([[("requestId", "r-1")]], pa.map_(pa.string(), pa.string())),
+    }
+    lake.put("container_logs", "2026-07-06", pa.table(line))
+    text = lake.config.read_text("utf-8")
+    section = '[incident]\nids = ["client.requestId"]\nerror_fields = ["why"]\n'
+    lake.config.write_text(section + text, "utf-8")
+    return lake
+
+
+def test_hostile_texts_are_escaped_on_a_terminal_and_in_a_page(
+    run,
+    hostile,
+    tmp_path: Path,
+    browser,  # noqa: F811
+):
+    file = tmp_path / "incident.html"
+    options = ("--at", _AT, "--html", file, "--config", hostile.config)
+    status, out, _ = run("incident", *options)
+    assert status == 0
+    assert "\x1b" not in out
+    assert "\u202e" not in out
+    assert "\\x1b[2J\\u202e" in out
+    assert "container_logs: 1 line, 1 with errors" in out
+    assert "events: 1 document, 1 with errors" in out
+    assert " r-1  level=error <script>" in out
+    text = file.read_text("utf-8")
+    assert "<script" not in text
+    assert "\x1b" not in text
+    with new_page(browser) as page:
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(file.as_uri())
+        assert page.evaluate("window.hacked") is None
+        assert page.locator("tbody tr").count() == 4  # two datasets, two events
+        assert "<img src=x" in page.inner_text("main")
+        assert asked == [file.as_uri()]
+    status, out, _ = run("incident", "--at", _AT, "--request", _HOSTILE, "--config", hostile.config)
+    assert status == 0
+    assert "timeline: 2 events" in out
+
+
+def test_datasets_of_other_names_are_found_by_content(run, tmp_path: Path):
+    names = {"container_logs": "app_lines", "usage_analytics": "calls"}
+    lake, _ = renamed_history(tmp_path, names, first="2026-07-01", days=1)
+    status, out, _ = run(
+        "incident", "--at", "2026-07-01T12:00Z", "--window", "1h", "--json", "--config", lake.config
+    )
+    assert status == 0
+    found = json.loads(out)
+    assert found["datasets"]["app_lines"]["kind"] == "line"
+    assert found["datasets"]["calls"]["events"] > 0
+    assert {change["dataset"] for change in found["changes"]} == {
+        "http_server_requests",
+        "dialogue_metrics",
+    }
