@@ -14,7 +14,7 @@ from typing import Any
 from lake.base.day import Day
 from lake.base.errors import UsageError
 from lake.incident.changes import Change, changes
-from lake.incident.statements import DOCUMENT, ERRORS, Rows, documents, lines
+from lake.incident.statements import DOCUMENT, ERRORS, Rows, document_time, documents, lines
 from lake.incident.window import Window
 from lake.query import Lake
 from lake.query.kinds import quoted_text
@@ -108,7 +108,7 @@ def gather(lake: Lake, inquiry: Inquiry) -> Incident:
     days = window.days if window else [inquiry.day] if inquiry.day else []
     statement = events_statement(lake, inquiry)
     step = window.step if window else timedelta(minutes=1)
-    counts, events, notes = _events(lake, statement, step, inquiry.limit)
+    counts, events, left_out = _events(lake, statement, step, inquiry.limit)
     if window is None and events:
         window = Window(min(event.at for event in events), inquiry.around)
         # Changes are of metrics, which have no identifier.
@@ -125,7 +125,7 @@ def gather(lake: Lake, inquiry: Inquiry) -> Incident:
         tuple(counts),
         tuple(events),
         tuple(_missing(tables, days, window)),
-        tuple(notes),
+        (*_without_time(lake, tables), *left_out),
     )
 
 
@@ -197,6 +197,14 @@ def _events(
         f"ns, dataset, position LIMIT {limit:d}) ORDER BY ns, dataset, position"
     )
     return counts, [Event(*row) for row in answer.rows], answer.left_out
+
+
+def _without_time(lake: Lake, tables: Sequence[Table]) -> Iterator[str]:
+    for table in tables:
+        dataset = lake.settings.dataset_named(table.dataset)
+        if kind_of(table) == "documents" and document_time(table, dataset) is None:
+            field = getattr(dataset, "time_field", "ts")
+            yield f"{table.dataset}: no day has its time field {field}; its documents are left out"
 
 
 def _missing(tables: Sequence[Table], days: Sequence[Day], window: Window | None) -> Iterator[str]:

@@ -27,6 +27,7 @@ ERRORS = ("error", "critical", "fatal")
 TEXT_LENGTH = 2000  # characters; longer texts are cut
 _NOT_SHOWN = frozenset({"day", "_id", "_rest", "_raw"})
 _NO_LABELS = frozenset({"day", "ts", "ts_ns", "stream_id", "line", "labels", "metadata"})
+_NO_ID = "('', '-', 'null')"  # as a logger writes that there is none
 _FALSE = "('', 'false', '0', '[]', '{}')"
 
 
@@ -85,7 +86,7 @@ def documents(table: Table, dataset: Dataset, incident: IncidentSection, rows: R
     """The SELECT of a dataset of documents; "" where no row can have the identifier, or where
     no day has the time field.
     """
-    time = _document_time(table, dataset)
+    time = document_time(table, dataset)
     ids = [text for path in incident.ids if (text := _field(table, path))]
     if time is None or (rows.request and not ids):
         return ""
@@ -143,7 +144,8 @@ def _line_id(columns: set[str], incident: IncidentSection) -> str:
     places += [quoted_name(name) for name in names if name in columns - _NO_LABELS]
     for name in names:
         pattern = rf'(?:^|[^A-Za-z0-9_]){re.escape(name)}"?\s*[=:]\s*"?([^\s",;}}\]]+)'
-        places.append(f"nullif(regexp_extract(line, {quoted_text(pattern)}, 1), '')")
+        value = f"regexp_extract(line, {quoted_text(pattern)}, 1)"
+        places.append(f"CASE WHEN {value} NOT IN {_NO_ID} THEN {value} END")
     return _first_text(places)
 
 
@@ -159,7 +161,8 @@ def _carries(columns: set[str], incident: IncidentSection, value: str) -> str:
     return f"({' OR '.join(f'coalesce({text}, false)' for text in found)})"
 
 
-def _document_time(table: Table, dataset: Dataset) -> str | None:
+def document_time(table: Table, dataset: Dataset) -> str | None:
+    """SQL of a document's time; None where no day has its field."""
     field = _field(table, str(getattr(dataset, "time_field", "ts")))
     time = f"TRY_CAST({field} AS TIMESTAMPTZ)" if field else None
     if getattr(dataset, "time_fallback", None) and "_id" in table.column_names:

@@ -251,3 +251,58 @@ def test_datasets_of_other_names_are_found_by_content(run, tmp_path: Path):
         "http_server_requests",
         "dialogue_metrics",
     }
+
+
+def test_a_document_without_its_time_field_has_the_time_of_its_id(
+    run, make_lake, table, monkeypatch
+):
+    lake = make_lake("events", "undated")
+    at = int(datetime(2026, 7, 6, 11, 20, tzinfo=UTC).timestamp())
+    ids = [f"{at + second:08x}{'0' * 16}" for second in (-900, -901, 899, 900)]
+    columns = {"_id": ids, "job": ["in", "before", "in", "after"]}
+    lake.put("events", "2026-07-06", table(**columns))
+    lake.put("undated", "2026-07-06", table(**columns))
+    collection = 'collection = "events"\n'
+    text = lake.config.read_text("utf-8")
+    lake.config.write_text(
+        text.replace(collection, f'{collection}time_fallback = "_id"\n'), "utf-8"
+    )
+    monkeypatch.setenv("LAKE_INCIDENT__IDS", "job,trace")
+    status, out, _ = run("incident", "--at", _AT, "--json", "--config", lake.config)
+    found = json.loads(out)
+    assert status == 0
+    assert [(e["at"], e["id"], e["text"]) for e in found["events"]] == [
+        ("2026-07-06T11:05:00Z", "in", ""),
+        ("2026-07-06T11:34:59Z", "in", ""),
+    ]
+    assert found["notes"] == [
+        "undated: no day has its time field timestamp; its documents are left out"
+    ]
+
+
+def test_where_a_line_has_its_identifier(run, make_lake):
+    lines = {
+        '{"requestId":null,"traceId":"t-1"}': "t-1",
+        "level=info request_id=r-2, rid=x": "r-2",
+        'trace_id: "t-3"} myrequestId=r-3': "t-3",
+        "requestId=- traceId=": None,
+        "prerequest_id=r-5": None,
+        '{"a":{"correlationId" : "c;6"}}': "c",
+    }
+    at = datetime(2026, 7, 6, 11, 20, tzinfo=UTC)
+    ns = [int(at.timestamp()) * 10**9 + number for number in range(len(lines))]
+    none = pa.array([[]] * len(lines), pa.map_(pa.string(), pa.string()))
+    columns = {
+        "ts": pa.array([at] * len(lines), pa.timestamp("us", "UTC")),
+        "ts_ns": pa.array(ns),
+        "stream_id": pa.array([1] * len(lines)),
+        "line": pa.array(list(lines)),
+        "labels": none,
+        "metadata": none,
+    }
+    lake = make_lake("container_logs")
+    lake.put("container_logs", "2026-07-06", pa.table(columns))
+    status, out, _ = run("incident", "--at", _AT, "--json", "--config", lake.config)
+    assert status == 0
+    events = json.loads(out)["events"]
+    assert [(event["text"], event["id"]) for event in events] == list(lines.items())
