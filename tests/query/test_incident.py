@@ -87,8 +87,14 @@ def test_errors_stay_where_the_limit_leaves_out(run, history):
     assert f"{left} left out" in out
 
 
-def test_growth_of_counters_is_that_of_the_requests(run, history):
-    _, found = _incident(run, history, "--at", _AT, "--dataset", "http_server_requests")
+@pytest.mark.parametrize(
+    ("at", "before", "start", "end"),
+    [("11:20", "10:35", "11:05", "11:35"), ("11:38", "10:53", "11:23", "11:53")],
+)
+def test_growth_of_counters_is_that_of_the_requests(run, history, at, before, start, end):
+    """The second window has a sample with growth at its start, and a restart."""
+    at = f"2026-07-06T{at}"
+    _, found = _incident(run, history, "--at", at, "--dataset", "http_server_requests")
     assert {change["dataset"] for change in found["changes"]} == {"http_server_requests"}
     assert found["total"] == 0
     by_series = {
@@ -98,13 +104,12 @@ def test_growth_of_counters_is_that_of_the_requests(run, history):
     }
     expected: dict[tuple[str, str], list[int]] = {}
     for request in _requests(history):
-        for number, (start, end) in enumerate((("10:35", "11:05"), ("11:05", "11:35"))):
-            if _ms(start) < request.finished_ms <= _ms(end):
+        for number, (after, until) in enumerate(((before, start), (start, end))):
+            if _ms(after) < request.finished_ms <= _ms(until):
                 key = request.uri, str(request.status)
                 expected.setdefault(key, [0, 0])[number] += 1
     assert len(by_series) >= 3
-    for key, (before, during) in by_series.items():
-        assert (before, during) == tuple(expected[key]), key
+    assert by_series == {key: tuple(expected[key]) for key in by_series}
 
 
 @pytest.mark.parametrize("identifier", ["request_id", "trace_id"])
