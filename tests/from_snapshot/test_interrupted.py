@@ -55,8 +55,9 @@ def test_nothing_is_left(own, tmp_path, ended_by):
         for line in process.stderr:
             if "starting the server" in line:
                 break
+        # The log is there a little before the server.
         wait_until(lambda: list(folder.glob("*/work/restored/loki/server.log")))
-        assert running_below(folder)
+        wait_until(lambda: running_below(folder))
         process.send_signal(ended_by)
         process.stderr.read()
         status = process.wait(WITHIN_S)
