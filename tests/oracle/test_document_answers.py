@@ -101,6 +101,8 @@ def differences(both: Both, chance: random.Random) -> Iterator[str]:
     answer = both.sql(", ".join(["count(*)", *columns]))
     ((rows, *values),) = list(answer.rows)
     notes = left_out(answer.notes)
+    if both.has_numbered_documents and not is_number(both.types["_id"]):
+        yield f"_id: {both.types['_id']}, the source has numbers alone"
     if rows != both.documents():
         yield f"count(*): lake {rows}, source {both.documents()}"
     for question, number in zip([*questions, *equalities], values, strict=True):
@@ -145,7 +147,7 @@ def _counts(both: Both) -> Iterator[Question]:
 
 
 def _numbers(both: Both) -> Iterator[Question]:
-    for path in (*NAMES, "meta.n"):
+    for path in (*NAMES, "meta.n", *(["_id"] if both.has_numbered_documents else [])):
         kind = both.types.get(path, "")
         if not is_number(kind) and kind != "VARCHAR":
             continue

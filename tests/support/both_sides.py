@@ -70,6 +70,12 @@ class Both:
 
     # --- the collection
 
+    @property
+    def has_numbered_documents(self) -> bool:
+        """Whether there are documents, and the `_id` of each is a number."""
+        ids = [document["_id"] for documents in self._days.values() for document in documents]
+        return bool(ids) and all(isinstance(id_, int) for id_ in ids)
+
     def parts(self, path: str) -> list[Part]:
         """The documents by the spelling that has the column on their day: the commonest one, of
         equally common ones the first by bytes.

@@ -67,8 +67,10 @@ def _values(kinds: Mapping[str, list[st.SearchStrategy[Any]]], kind: str) -> st.
 def days_of_documents(draw: st.DrawFn, *, whole: bool) -> list[list[Document]]:
     """Documents day by day. A field has a kind a day, and may be absent or null.
 
-    `whole`: of all numbers that MongoDB has, decimals and infinities too.
+    `whole`: of all numbers that MongoDB has, decimals and infinities too. Days after the first may
+    be empty, and `_id` a number: it is the one column that an empty day has, too.
     """
+    numbered = draw(st.integers(0, 9)) > 4
     possible = {**_COMMON, **(_MONGODB if whole else {})}
     numbers = [kind for kind in _NUMBERS if kind in possible]
     kinds = {name: draw(st.sampled_from(sorted(possible))) for name in NAMES}
@@ -95,8 +97,13 @@ def days_of_documents(draw: st.DrawFn, *, whole: bool) -> list[list[Document]]:
                 st.just(_ABSENT), st.lists(st.fixed_dictionaries({"n": of_number}), max_size=3)
             ),
         }
+        is_empty = bool(days) and draw(st.integers(0, 9)) > 6
         drawn = draw(st.lists(st.fixed_dictionaries(shapes), min_size=1, max_size=12))
+        drawn = [] if is_empty else drawn
         days.append([_at(day, second, fields) for second, fields in enumerate(drawn)])
+    if numbered:
+        for number, document in enumerate(document for day in days for document in day):
+            document["_id"] = 7 * number + 5
     return days
 
 
