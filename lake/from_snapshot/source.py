@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from lake.base.day import Day
 from lake.base.errors import Conflict
 from lake.config.datasets import Dataset
+from lake.hot import FINAL_COUNTS
 from lake.snapshots.manifest import SnapshotManifest
 from lake.systems.protocol import Source
 from lake.systems.source import SNAPSHOT, Count
@@ -23,13 +24,13 @@ if TYPE_CHECKING:
 
 
 class SnapshotSource:
-    """See lake.systems.protocol.Source. No day grows any more: `lateness_days` is 0.
+    """See lake.systems.protocol.Source. No day grows any more.
 
     `provenance(day)` goes into the manifest's details. `require_held` raises where the snapshot
     does not prove to hold a day of a dataset.
     """
 
-    lateness_days = 0
+    lateness_days = -FINAL_COUNTS  # no day is counted again
 
     def __init__(
         self,
@@ -81,7 +82,7 @@ class SnapshotSource:
 class NoSource:
     """For partitions that are there: an export that needs rows after all raises Conflict."""
 
-    lateness_days = 0
+    lateness_days = -FINAL_COUNTS  # no day is counted again
     may_count_low = False
 
     def read(
