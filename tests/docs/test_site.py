@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -129,9 +130,13 @@ def test_a_reader_finds_a_command_by_the_search(browser, address: str, width: in
         page.goto(f"{address}/index.html")
         if width < 960:
             page.locator("label.md-header__button[for=__search]").click()
-        page.locator("input.md-search__input").fill("retention apply")
         first = page.locator(".md-search-result__item a").first
-        first.wait_for()
+        deadline = time.monotonic() + 100
+        while not first.is_visible():  # what is typed before the index is loaded may be lost
+            assert time.monotonic() < deadline
+            page.locator("input.md-search__input").fill("")
+            page.locator("input.md-search__input").fill("retention apply")
+            page.wait_for_timeout(3000)
         first.click()
         page.wait_for_url("**/*retention*")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
