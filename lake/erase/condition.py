@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +19,7 @@ import duckdb
 
 from lake.base.errors import UsageError
 from lake.privacy.applying import key_id
+from lake.query.expressions import parts_of
 from lake.query.failures import Hint, explained
 from lake.query.kinds import folded, quoted_name
 from lake.query.tables import Table
@@ -72,7 +72,7 @@ def parse(
     expression = _expression(connection, text)
     columns = {folded(name): name for name in table.column_names}
     names: list[str] = []
-    for part in _parts(expression):
+    for part in parts_of(expression):
         kind = part.get("class")
         if kind in _REFUSED:
             raise _refused(_REFUSED[str(kind)])
@@ -150,15 +150,3 @@ def _refused(found: str) -> UsageError:
         found=found,
         remedy="name values themselves; `lake query` finds them",
     )
-
-
-def _parts(node: Any) -> Iterator[dict[str, Any]]:
-    """All objects of a parsed expression."""
-    pending = [node]
-    while pending:
-        part = pending.pop()
-        if isinstance(part, dict):
-            yield part
-            pending.extend(part.values())
-        elif isinstance(part, list):
-            pending.extend(part)

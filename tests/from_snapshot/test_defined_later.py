@@ -64,7 +64,7 @@ def settings_with(into: Path, collection: str) -> Settings:
 
 
 def require(into: Path, collection: str, ago: int, name: str = "later", **how) -> None:
-    """The day so many days before the snapshot."""
+    """The day that number of days before the snapshot."""
     settings = settings_with(into, collection)
     details = {
         "database": "d",

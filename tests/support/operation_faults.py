@@ -39,7 +39,7 @@ class Scene:
     notes: str = ""
 
     def day(self, youngest: int, oldest: int) -> Day:
-        """A day so many days ago, both included."""
+        """A day that number of days ago, both included."""
         return self.site.today.plus(-self.chance.randint(youngest, oldest))
 
     def export_missing(self, dataset: str) -> None:
