@@ -22,7 +22,7 @@ from lake.cli.options import DayType, config_option, json_option
 
 if TYPE_CHECKING:
     from lake.cli.files import AnswerFile
-    from lake.query import Answer, ArrowAnswer
+    from lake.query import Answer, ArrowAnswer, Lake
 
 _QUARTER = re.compile(r"(\d{4})Q([1-4])", re.IGNORECASE)
 _DEFAULT_DAYS = 92
@@ -127,6 +127,7 @@ def _echo_notes(answer: Answer | ArrowAnswer) -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="File for a plot (1200 × 700 pixels).",
 )
+@click.option("--spark", is_flag=True, help="Prints the query in Spark SQL, and does not run it.")
 @rows_option
 @csv_option
 @json_option
@@ -142,6 +143,7 @@ def trend(
     by: str | None,
     dataset: str | None,
     png: Path | None,
+    spark: bool,
     rows: int | None,
     as_csv: bool,
     as_json: bool,
@@ -162,19 +164,23 @@ def trend(
     \b
     Example:  lake trend http_errors --quarter 2026Q3 --compare
     """
-    from lake.cli.trend import TrendRequest, list_trends, show_trend  # noqa: PLC0415
+    from lake.cli.trend import TrendRequest, list_trends, show_trend, spark_trend  # noqa: PLC0415
 
     _one_form(as_csv, as_json)
     options = {key: value for key, value in (("metric", metric), ("by", by)) if value is not None}
     if name is None:
         given = {"quarter": quarter, "from": start, "to": end, "compare": compare,
-                 "weekly": weekly, **options, "dataset": dataset, "png": png}  # fmt: skip
+                 "weekly": weekly, **options, "dataset": dataset, "png": png,
+                 "spark": spark}  # fmt: skip
         _require_list_only(given)
         _write(list_trends(config, none=None if as_json else ""), as_csv, as_json, rows)
         return
     request = TrendRequest(
         name, _range(quarter, start, end), compare, weekly, options, dataset, png
     )
+    if spark:
+        click.echo(spark_trend(request, config))
+        return
     answer = show_trend(request, config)
     if not png or as_csv or as_json:
         _write(answer, as_csv, as_json, rows)
@@ -182,9 +188,10 @@ def trend(
 
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--spark", is_flag=True, help="Writes a JSON description for Spark instead.")
 @json_option
 @config_option
-def catalog(file: Path, as_json: bool, config: str | None) -> None:
+def catalog(file: Path, spark: bool, as_json: bool, config: str | None) -> None:
     """Writes a DuckDB file with views of the lake's tables.
 
     The file is for other clients of DuckDB: duckdb itself, DBeaver, Metabase. It holds no data
@@ -193,6 +200,9 @@ def catalog(file: Path, as_json: bool, config: str | None) -> None:
     that it lacks.
     Tables and columns have comments: source, unit, time zone, rules.
 
+    With --spark the file is JSON for deploy/spark/lake_tables.py, which makes the same tables
+    in a Spark session.
+
     \b
     Example:  lake catalog lake.duckdb
     """
@@ -200,6 +210,9 @@ def catalog(file: Path, as_json: bool, config: str | None) -> None:
     from lake.query import connect  # noqa: PLC0415
 
     with connect(config) as lake:
+        if spark:
+            _write_for_spark(lake, file, as_json=as_json)
+            return
         write_catalog(lake, file)
     if as_json:
         tables = [dataset.name for dataset in lake.settings.dataset]
@@ -208,6 +221,21 @@ def catalog(file: Path, as_json: bool, config: str | None) -> None:
         click.echo(json.dumps(catalog_file, ensure_ascii=False))
     else:
         click.echo(opening_script(lake.settings, file))
+
+
+def _write_for_spark(lake: Lake, file: Path, *, as_json: bool) -> None:
+    from lake.spark import write_description  # noqa: PLC0415
+
+    described = write_description(lake, file)
+    tables = [table["name"] for table in described["tables"]]
+    views = [view for table in described["tables"] for view in (table["name"], *table["variants"])]
+    opened = ["from lake_tables import open_lake", f"open_lake(spark, {str(file)!r})"]
+    if as_json:
+        shown = {"file": str(file), "tables": tables, "views": views, "open": opened}
+        click.echo(json.dumps(shown, ensure_ascii=False))
+        return
+    click.echo(f"# {file} has {', '.join(views)}. With deploy/spark/lake_tables.py, in PySpark:")
+    click.echo("\n".join(opened))
 
 
 def _require_list_only(given: Mapping[str, object]) -> None:

@@ -55,6 +55,21 @@ def show_trend(request: TrendRequest, config: str | None) -> Answer:
     return answer
 
 
+def spark_trend(request: TrendRequest, config: str | None) -> str:
+    """The trend's statement in Spark SQL. Raises LakeError."""
+    from lake.query import connect  # noqa: PLC0415
+    from lake.spark.trends import spark_statement  # noqa: PLC0415
+    from lake.trends import Choices, fitting, trend_named  # noqa: PLC0415
+
+    if request.compare or request.weekly or request.png:
+        raise UsageError("--spark prints one query, without --compare, --weekly and --png")
+    with connect(config) as lake:
+        trend = trend_named(request.name, lake.settings)
+        choices = Choices(request.options, request.dataset)
+        fitted = fitting(lake, trend, *request.days, choices)
+        return spark_statement(lake, fitted, *request.days)
+
+
 def _answer(lake: Lake, fit: Fit, request: TrendRequest, days: Days) -> Answer:
     from lake.trends import ask_fitting, by_week, compare  # noqa: PLC0415
 

@@ -7,6 +7,7 @@ Belongs here: their names, and where a level is looked for. Does not: reading le
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from lake.config.datasets import Dataset
 from lake.query.kinds import quoted_name, quoted_text
@@ -38,17 +39,40 @@ def level_places(datasets: Iterable[Dataset]) -> Mapping[str, Sequence[str]]:
     }
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a row has a level: the entry `key` of a MAP column, else the column itself; that of
+    the line is its text.
+    """
+
+    column: str
+    key: str = ""
+
+
 def level_expression(columns: Collection[str], level_from: Sequence[str]) -> str:
     """SQL of a row of `logs`: the first place that has a level; NULL where none has.
 
     The places of `level_from`, then structured metadata, the label, the line.
     """
-    named = (level for place in level_from for level in _named(columns, place))
-    candidates = list(dict.fromkeys([*named, *_usual(columns)]))
+    candidates = [_level_at(place) for place in places_in(columns, level_from)]
     return f"coalesce({', '.join(['CAST(NULL AS VARCHAR)', *candidates])})"
 
 
-def _named(columns: Collection[str], place: str) -> Iterator[str]:
+def _level_at(place: Place) -> str:
+    if place.key:
+        return f"level_name(logs.{place.column}[{quoted_text(place.key)}])"
+    if place.column == LINE:
+        return "log_level(logs.line, NULL)"
+    return f"level_name(logs.{quoted_name(place.column)})"
+
+
+def places_in(columns: Collection[str], level_from: Sequence[str]) -> list[Place]:
+    """The places of a table of these columns, in their order."""
+    named = (place for name in level_from for place in _named(columns, name))
+    return list(dict.fromkeys([*named, *_usual(columns)]))
+
+
+def _named(columns: Collection[str], place: str) -> Iterator[Place]:
     """A table that has no day yet has none of these columns."""
     if place == LINE:
         yield from _line(columns)
@@ -57,26 +81,26 @@ def _named(columns: Collection[str], place: str) -> Iterator[str]:
     yield from _label(columns, place)
 
 
-def _usual(columns: Collection[str]) -> Iterator[str]:
+def _usual(columns: Collection[str]) -> Iterator[Place]:
     for key in _USUAL_KEYS:
         yield from _entry(columns, "metadata", key)
     yield from _label(columns, _USUAL_LABEL)
     yield from _line(columns)
 
 
-def _label(columns: Collection[str], name: str) -> Iterator[str]:
+def _label(columns: Collection[str], name: str) -> Iterator[Place]:
     """A label has a column or is in `labels`, by its name alone."""
     if name in columns and name not in _NO_LABELS:
-        yield f"level_name(logs.{quoted_name(name)})"
+        yield Place(name)
     else:
         yield from _entry(columns, "labels", name)
 
 
-def _entry(columns: Collection[str], column: str, key: str) -> Iterator[str]:
+def _entry(columns: Collection[str], column: str, key: str) -> Iterator[Place]:
     if column in columns:
-        yield f"level_name(logs.{column}[{quoted_text(key)}])"
+        yield Place(column, key)
 
 
-def _line(columns: Collection[str]) -> Iterator[str]:
+def _line(columns: Collection[str]) -> Iterator[Place]:
     if LINE in columns:
-        yield "log_level(logs.line, NULL)"
+        yield Place(LINE)

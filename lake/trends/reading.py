@@ -30,7 +30,7 @@ from lake.trends.needs import Column, Input
 
 Parameters = dict[str, Any]
 # What identifies a target of Prometheus. No header can name such columns.
-_TARGET = (
+TARGET = (
     Column("target job", needed=False, labels=("job",)),
     Column("target instance", needed=False, labels=("instance",)),
 )
@@ -76,7 +76,7 @@ def _relation(lake: Lake, source: Source, start: Day, end: Day) -> tuple[str, Pa
 def _counter(lake: Lake, source: Source, start: Day, end: Day) -> tuple[str, Parameters]:
     metrics = source.need.metrics
     if len(metrics) > 1:
-        need = reduce(Input.with_column, _TARGET, source.need)
+        need = reduce(Input.with_column, TARGET, source.need)
         source = replace(source, need=need)
     rows, parameters = _rows(lake, source, start.plus(-1), end, "counter")
     counted = _filled("counter", rows=rows)

@@ -1,0 +1,96 @@
+"""A trend's statement in Spark SQL, over the views that deploy/spark/lake_tables.py makes.
+
+Belongs here: the trend's inputs, and its SQL in Spark's dialect. Does not: which datasets it
+reads (lake.trends.fitting), running it.
+
+Inputs read the tables, not the rollups: a cluster has the room for it, and the growth is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import reduce
+
+from lake.base.day import Day
+from lake.query import Lake
+from lake.query.levels import with_level
+from lake.spark.dialect import in_spark, spark_expression
+from lake.spark.templates import template
+from lake.spark.types import quoted_name, quoted_text
+from lake.trends.fitting import Fit, Source, column_of
+from lake.trends.needs import Column, Input
+from lake.trends.reading import TARGET
+
+
+def spark_statement(lake: Lake, fitted: Fit, start: Day, end: Day, every: str | None = None) -> str:
+    """The trend over the UTC days [start, end). Raises UsageError where its SQL has something that
+    Spark lacks, Missing where the package sqlglot is not installed.
+    """
+    trend = fitted.trend
+    inputs = [
+        f"{quoted_name(source.need.name)} AS ({_Input(lake, source, start, end).text()})"
+        for source in fitted.sources
+    ]
+    values = {"from_day": start.date, "to_day": end.date, "every": every or trend.every}
+    statement = in_spark(trend.sql, values, trend.path)
+    if not inputs:
+        return statement
+    tables = ",\n".join(inputs)
+    begin = "WITH "
+    if statement.startswith(begin):
+        return f"{begin}{tables},\n{statement.removeprefix(begin)}"
+    return f"{begin}{tables}\n{statement}"
+
+
+class _Input:
+    """One input over the days [start, end)."""
+
+    def __init__(self, lake: Lake, source: Source, start: Day, end: Day) -> None:
+        self._lake = lake
+        self._source = source
+        self._days = {
+            "from_day": f"DATE {quoted_text(str(start))}",
+            "to_day": f"DATE {quoted_text(str(end))}",
+        }
+
+    def text(self) -> str:
+        match self._source.need.kind:
+            case "documents":
+                return self._filled("documents", self._source.dataset, self._columns())
+            case "lines":
+                view = with_level(self._source.dataset)
+                return self._filled("lines", view, self._columns(aggregated=True))
+        return self._counter()
+
+    def _counter(self) -> str:
+        names = self._source.need.metrics
+        metrics = ", ".join(map(quoted_text, names))
+        if len(names) > 1:
+            need = reduce(Input.with_column, TARGET, self._source.need)
+            self._source = replace(self._source, need=need)
+        columns = self._columns(aggregated=True)
+        counted = self._filled("counter", self._source.dataset, columns, metrics=metrics)
+        if len(names) == 1:
+            return counted
+        return template("counter_preferred").format(counted=counted, metrics=metrics)
+
+    def _filled(self, name: str, view: str, columns: str, **texts: str) -> str:
+        return template(name).format(
+            table=quoted_name(view), columns=columns, **self._days, **texts
+        )
+
+    def _columns(self, *, aggregated: bool = False) -> str:
+        """What follows the fixed columns of a SELECT."""
+        return "".join(f", {text}" for text in self._each_column(aggregated=aggregated))
+
+    def _each_column(self, *, aggregated: bool) -> Iterator[str]:
+        for column in self._source.need.columns:
+            value = self._value(column)
+            value = f"any_value({value})" if aggregated else value
+            yield f"{value} AS {quoted_name(column.name)}"
+
+    def _value(self, column: Column) -> str:
+        found = column_of(self._lake.table(self._source.dataset), column)
+        kind = "VARCHAR" if column.type == "ANY" else column.type
+        return spark_expression(found or f"CAST(NULL AS {kind})")
