@@ -47,6 +47,7 @@ _SECTIONS = {
         "trend": "lake.cli.query:trend",
         "incident": "lake.cli.incident:incident",
         "catalog": "lake.cli.query:catalog",
+        "iceberg": "lake.cli.iceberg:iceberg",
         "documents": "lake.cli.documents:documents",
     },
     "Snapshots and recovery": {

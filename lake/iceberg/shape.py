@@ -1,0 +1,165 @@
+"""Which types each column has over all days, and the Iceberg type that reads all of them.
+
+Belongs here: merging manifests' schemas, Iceberg's promotions. Does not: field ids (schema).
+
+Iceberg reads a file in the table's type and converts nothing but int to long, float to double and
+a decimal to one of more digits and the same scale. A column of other types on other days has no
+Iceberg type.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lake.query.kinds import folded
+
+if TYPE_CHECKING:
+    from pyiceberg.types import IcebergType
+
+STRUCT, LIST, MAP, NOTHING = "struct", "list", "map", "null"
+_PLAIN = {
+    "bool": "boolean",
+    "int8": "int",
+    "int16": "int",
+    "int32": "int",
+    "int64": "long",
+    "float": "float",
+    "double": "double",
+    "string": "string",
+    "large_string": "string",
+    "binary": "binary",
+    "large_binary": "binary",
+    "date32[day]": "date",
+}
+_DECIMAL = re.compile(r"decimal128\((\d+), ?(-?\d+)\)")
+_PROMOTED = ({"int", "long"}, {"float", "double"})
+
+
+@dataclass
+class Shape:
+    """A column, member, element, key or value over all days.
+
+    `names` are its spellings: names that differ only in case are one column. `kinds` are the
+    types of Iceberg that it has, or what has none, with an example's day.
+    """
+
+    names: dict[str, None] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
+    members: dict[str, Shape] = field(default_factory=dict)
+    parts: dict[str, Shape] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The newest spelling."""
+        return next(reversed(self.names))
+
+    def add(self, described: Mapping[str, Any], day: str) -> None:
+        """Counts in a field of a manifest's schema; days come in their order."""
+        name = described.get("type", "")
+        self.kinds[_kind(name)] = day
+        for member in described.get("fields", ()):
+            self.add_member(member, day)
+        for part, key in (("element", "item"), ("key", "key"), ("value", "value")):
+            if key in described:
+                self.parts.setdefault(part, Shape()).add(described[key], day)
+
+    def add_member(self, described: Mapping[str, Any], day: str) -> None:
+        """The same for a column or a STRUCT's member."""
+        member = self.members.setdefault(folded(described["name"]), Shape())
+        member.names.pop(described["name"], None)
+        member.names[described["name"]] = None
+        member.add(described, day)
+
+    def form(self) -> str | None:
+        """The type that reads all days; None where there is none."""
+        kinds = set(self.kinds) - {NOTHING}
+        if len(kinds) == 1:
+            (kind,) = kinds
+            return None if kind.startswith("?") else kind
+        for promoted in _PROMOTED:
+            if kinds and kinds <= promoted:
+                return "long" if "long" in kinds else "double"
+        digits = [_DECIMAL.fullmatch(kind) for kind in kinds]
+        scales = {match[2] for match in digits if match}
+        if kinds and all(digits) and len(scales) == 1:
+            return f"decimal128({max(int(m[1]) for m in digits if m)}, {scales.pop()})"
+        return None
+
+    def left_out(self, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+        """Path and reason of what has no Iceberg type."""
+        if (form := self.form()) is None:
+            types = ", ".join(f"{kind.lstrip('?')} ({day})" for kind, day in self.kinds.items())
+            yield ".".join(path), types
+        elif form == STRUCT:
+            for member in self.members.values():
+                yield from member.left_out((*path, member.name))
+        else:
+            for name, part in self.parts.items():
+                if form in (LIST, MAP):
+                    yield from part.left_out((*path, name))
+
+    def type(self, ids: Iterator[int]) -> IcebergType | None:
+        """The type without what has none; None where nothing is left."""
+        from pyiceberg.types import ListType, MapType, NestedField, StructType  # noqa: PLC0415
+
+        form = self.form()
+        if form == STRUCT:
+            members = []
+            for member in self.members.values():
+                number = next(ids)
+                if type_ := member.type(ids):
+                    members.append(NestedField(number, member.name, type_, required=False))
+            return StructType(*members) if members else None
+        if form == LIST:
+            number, element = next(ids), self.parts["element"].type(ids)
+            if element is None:
+                return None
+            return ListType(number, element, element_required=False)
+        if form == MAP:
+            numbers = next(ids), next(ids)
+            key, value = (self.parts[name].type(ids) for name in ("key", "value"))
+            if key is None or value is None:
+                return None
+            return MapType(numbers[0], key, numbers[1], value, value_required=False)
+        return _primitive(form) if form else None
+
+
+def merged(schemas: Iterable[tuple[str, Iterable[Mapping[str, Any]]]]) -> Shape:
+    """The tables' columns as members; `schemas` are days with their manifests' schemas."""
+    root = Shape(kinds={STRUCT: ""})
+    for day, schema in schemas:
+        for column in schema:
+            root.add_member(column, day)
+    return root
+
+
+def _kind(name: str) -> str:
+    if name in (STRUCT, LIST, MAP, NOTHING) or _DECIMAL.fullmatch(name):
+        return name
+    if name.startswith("timestamp["):
+        if name.startswith("timestamp[ns"):
+            return f"?{name}"
+        return "timestamptz" if "tz=" in name else "timestamp"
+    return _PLAIN.get(name, f"?{name}")
+
+
+def _primitive(form: str) -> IcebergType:
+    from pyiceberg import types  # noqa: PLC0415
+
+    if decimal := _DECIMAL.fullmatch(form):
+        return types.DecimalType(int(decimal[1]), int(decimal[2]))
+    return {
+        "boolean": types.BooleanType(),
+        "int": types.IntegerType(),
+        "long": types.LongType(),
+        "float": types.FloatType(),
+        "double": types.DoubleType(),
+        "string": types.StringType(),
+        "binary": types.BinaryType(),
+        "date": types.DateType(),
+        "timestamp": types.TimestampType(),
+        "timestamptz": types.TimestamptzType(),
+    }[form]
