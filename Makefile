@@ -24,7 +24,7 @@ PURE := tests/base tests/config tests/partition tests/process tests/store \
 # start would then compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check help lint types layers servers docs clean lock
+.PHONY: demo test check help lint types layers servers spark docs clean lock
 .DELETE_ON_ERROR:
 
 demo: $(READY)  ## Runs the demo on real local servers: a quarter of data
@@ -52,6 +52,10 @@ layers: $(READY)  ## import-linter: imports point down only
 servers: $(READY)  ## Installs the servers that the tests start
 	$(BIN)/lake services install mongo prometheus promtool s3 loki loki2 prometheus3 ferretdb thanos alertmanager
 	sh scripts/install-chromium.sh
+
+spark: $(READY)  ## Installs PySpark (450 MB, needs Java 17) and runs the tests on Spark
+	$(INSTALL) --requirement deploy/spark/requirements.txt || $(PIP) --requirement deploy/spark/requirements.txt
+	$(BIN)/python -m pytest tests/spark $(PYTEST_ARGS)
 
 docs: $(READY)  ## Builds the documentation as a site in .site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --config-file docs/site/mkdocs.yml

@@ -25,6 +25,7 @@ TOOLS = ROOT / "deploy/tools"
 PINS = (
     ROOT / "requirements.lock",
     ROOT / "deploy/k8s/requirements.txt",
+    ROOT / "deploy/spark/requirements.txt",
     *sorted(TOOLS.glob("*/requirements.txt")),
 )
 GO = shutil.which("go") or "go"

@@ -96,7 +96,7 @@ def _same(old: IcebergType | None, new: IcebergType) -> bool:
         return _same(old.element_type, new.element_type)
     if isinstance(old, MapType) and isinstance(new, MapType):
         return _same(old.key_type, new.key_type) and _same(old.value_type, new.value_type)
-    return old == new
+    return bool(old == new)
 
 
 def mapping_of(schema: Schema, root: Shape) -> NameMapping:

@@ -60,7 +60,7 @@ def sync_table(lake: Lake, catalog: Catalog, namespace: str, dataset: str) -> Sy
     root = _shape(lake_table)
     table = _opened(catalog, f"{namespace}.{dataset}", dataset, root)
     wanted = {
-        str(day): manifest.sha256[:_DIGITS]  # type: ignore[union-attr]  tables, no rollups
+        str(day): manifest.sha256[:_DIGITS]
         for day, manifest in sorted(lake_table.manifests.items())
         if manifest.rows
     }

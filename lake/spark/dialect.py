@@ -38,10 +38,19 @@ def in_spark(sql: str, values: Mapping[str, object], where: Path) -> str:
     return _generated(tree.transform(changed), where, pretty=True)
 
 
-def spark_expression(sql: str) -> str:
-    """The expression of DuckDB as Spark writes it."""
+def spark_expression(sql: str, rounded_by: str = "") -> str:
+    """The expression of DuckDB as Spark writes it.
+
+    DuckDB rounds a number that becomes an integer, and Spark cuts it off: `rounded_by` is the
+    function of Spark that does it before.
+    """
+    from sqlglot import exp  # noqa: PLC0415
+
     where = Path("a trend's column")
-    return _generated(_parsed(sql, where).transform(_rounding), where, pretty=False)
+    tree = _parsed(sql, where)
+    if rounded_by and isinstance(tree, exp.TryCast) and tree.to.sql("spark") in _INTEGERS:
+        tree.set("this", exp.Anonymous(this=rounded_by, expressions=[tree.this]))
+    return _generated(tree, where, pretty=False)
 
 
 def _changed(node: exp.Expr, values: Mapping[str, object], where: Path) -> exp.Expr:
@@ -90,16 +99,6 @@ _MACROS: Mapping[str, Callable[..., exp.Expr]] = {
 }
 
 
-def _rounding(node: exp.Expr) -> exp.Expr:
-    """DuckDB rounds a number that becomes an integer, Spark cuts it off."""
-    from sqlglot import exp  # noqa: PLC0415
-
-    if isinstance(node, exp.TryCast) and node.to.sql("spark") in _INTEGERS:
-        inner = exp.Anonymous(this="rint", expressions=[node.this])
-        return exp.TryCast(this=inner, to=node.to)
-    return node
-
-
 def _literal(value: object) -> exp.Expr:
     from sqlglot import exp  # noqa: PLC0415
 
@@ -130,7 +129,7 @@ def _generated(tree: exp.Expr, where: Path, *, pretty: bool) -> str:
 
     try:
         raising = sqlglot.ErrorLevel.RAISE
-        return tree.sql("spark", pretty=pretty, unsupported_level=raising)
+        return str(tree.sql("spark", pretty=pretty, unsupported_level=raising))
     except sqlglot.errors.UnsupportedError as error:
         raise _lacking(str(error), where) from error
 

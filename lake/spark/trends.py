@@ -14,7 +14,10 @@ from functools import reduce
 
 from lake.base.day import Day
 from lake.query import Lake
+from lake.query.kinds import folded
 from lake.query.levels import with_level
+from lake.query.merged import Node
+from lake.query.tables import Table
 from lake.spark.dialect import in_spark, spark_expression
 from lake.spark.templates import template
 from lake.spark.types import quoted_name, quoted_text
@@ -91,6 +94,19 @@ class _Input:
             yield f"{value} AS {quoted_name(column.name)}"
 
     def _value(self, column: Column) -> str:
-        found = column_of(self._lake.table(self._source.dataset), column)
+        table = self._lake.table(self._source.dataset)
         kind = "VARCHAR" if column.type == "ANY" else column.type
-        return spark_expression(found or f"CAST(NULL AS {kind})")
+        value = column_of(table, column) or f"CAST(NULL AS {kind})"
+        return spark_expression(value, _rounding(table, column))
+
+
+def _rounding(table: Table, column: Column) -> str:
+    """The function that rounds a document's field as DuckDB does: halves of a DOUBLE to even."""
+    node: Node | None = table.tree
+    for name in column.path:
+        node = node.members.get(folded(name)) if node else None
+    if node is None or not column.path:
+        return ""
+    if node.form in ("DOUBLE", "FLOAT"):
+        return "rint"
+    return "round" if node.form.startswith("DECIMAL") else ""

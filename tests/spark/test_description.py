@@ -1,0 +1,75 @@
+"""The description for Spark, without a Spark: what it names and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner, Result
+from support.hand_made import HandMadeLake, hand_made_lake
+
+from lake.cli.main import root
+from lake.query.failures import WrongSQL
+from lake.spark.dialect import in_spark, spark_expression
+
+
+def call(lake: HandMadeLake, *arguments: str) -> Result:
+    return CliRunner().invoke(root, [*arguments, "--config", str(lake.config)], prog_name="lake")
+
+
+def test_days_with_rows_and_their_files(tmp_path: Path) -> None:
+    lake = hand_made_lake(tmp_path, "events")
+    lake.put("events", "2026-07-01", pa.table({"n": [1], "_rest": pa.nulls(1, pa.string())}))
+    lake.put("events", "2026-07-02", pa.table({"n": [1.5], "_rest": pa.nulls(1, pa.string())}))
+    lake.put("events", "2026-07-03", pa.table({"n": [2]}))
+    lake.put("events", "2026-07-04", pa.table({"n": ["text"]}).slice(0, 0))
+    file = tmp_path / "lake.spark.json"
+    done = call(lake, "catalog", str(file), "--spark", "--json")
+    assert json.loads(done.stdout)["views"] == ["events"]
+    described = json.loads(file.read_text())
+    assert described["root"] == f"file://{tmp_path}/lake"
+    (table,) = described["tables"]
+    assert table["schema"] == "`day` DATE, `n` DOUBLE, `_rest` STRING"
+    files = [group["files"] for group in table["groups"]]
+    keys = [f"tables/events/day=2026-07-0{day}/data.parquet" for day in (1, 2, 3)]
+    assert files == [[keys[0], keys[2]], [keys[1]]]
+    assert table["groups"][0]["columns"][1] == "CAST(`n` AS DOUBLE) AS `n`"
+    assert table["notes"] == ["n is DOUBLE: numbers that it rounds are exact in DuckDB's _rest"]
+
+
+def test_a_file_of_another_kind_stays(tmp_path: Path) -> None:
+    lake = hand_made_lake(tmp_path, "events")
+    (tmp_path / "notes.json").write_text('{"form": "mine"}')
+    done = call(lake, "catalog", str(tmp_path / "notes.json"), "--spark")
+    assert "no description of a lake" in str(done.exception)
+    assert json.loads((tmp_path / "notes.json").read_text()) == {"form": "mine"}
+
+
+def test_a_trend_is_printed_alone(tmp_path: Path) -> None:
+    lake = hand_made_lake(tmp_path, "events")
+    lake.put("events", "2026-07-01", pa.table({"n": [1]}))
+    days = ("--from", "2026-07-01", "--to", "2026-07-08", "--spark")
+    done = call(lake, "trend", "documents", *days)
+    assert done.exit_code == 0, done.output
+    assert "FROM `events` WHERE day >= DATE '2026-07-01' AND day < DATE '2026-07-08'" in done.output
+    done = call(lake, "trend", "documents", *days, "--weekly")
+    assert "--spark prints one query" in str(done.exception)
+
+
+def test_what_spark_lacks_is_named() -> None:
+    where = Path("mine.sql")
+    with pytest.raises(WrongSQL, match=r"mine\.sql[\s\S]*the macro sketch_quantile"):
+        in_spark("SELECT sketch_quantile(s, 0.5) FROM t", {}, where)
+    with pytest.raises(WrongSQL, match=r"the parameter \$other"):
+        in_spark("SELECT $other FROM t", {"from_day": "2026-07-01"}, where)
+    with pytest.raises(WrongSQL, match="sqlglot does not read"):
+        in_spark("SELECT FROM WHERE", {}, where)
+
+
+def test_integers_are_rounded_as_in_duckdb() -> None:
+    cast = 'TRY_CAST("llm"."n" AS BIGINT)'
+    assert spark_expression(cast, "rint").lower() == "try_cast(rint(`llm`.`n`) as bigint)"
+    assert spark_expression(cast) == "TRY_CAST(`llm`.`n` AS BIGINT)"
+    assert spark_expression("labels['Host']") == "labels['Host']"
