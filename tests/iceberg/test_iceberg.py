@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -182,6 +183,20 @@ def test_a_table_of_another_is_refused(tmp_path: Path) -> None:
     done = run(lake, "other")
     assert done.exit_code != 0
     assert "is not the dataset's" in str(done.exception)
+
+
+def test_the_example_of_the_docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = hand_made_lake(tmp_path, "usage_analytics")
+    lake.put("usage_analytics", "2026-06-30", pa.table({"n": [1]}))
+    lake.put("usage_analytics", "2026-07-01", pa.table({"n": [2]}))
+    synced(lake)
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).parents[2] / "docs/engines.md").read_text("utf-8")
+    (code,) = [c for c in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "iceberg" in c]
+    *before, last = code.strip().splitlines()
+    names: dict[str, Any] = {}
+    exec("\n".join([*before, f"answer = {last}"]), names)
+    assert names["answer"].to_pylist() == [{"day": date(2026, 7, 1), "n": 2}]
 
 
 @pytest.mark.parametrize("options", [[], ["--sqlite", "a.db", "--catalog", "b"]])

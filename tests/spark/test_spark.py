@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import random
+import re
 import struct
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -168,6 +170,19 @@ def test_levels_of_lines(tmp_path: Path, spark: Any, opened: Opened) -> None:
     same_rows(in_spark(spark, sql), in_duckdb(lake, sql))
     found = {row["line"]: row["level"] for row in in_spark(spark, sql)}
     assert [found[line] for line, _ in DETECTED] == ["warn", *(level for _, level in DETECTED[1:])]
+
+
+def test_the_example_of_the_docs(
+    history: History, spark: Any, opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    lake_tables: Any, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    opened(history.lake)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "lake_tables", lake_tables)
+    text = (Path(__file__).parents[2] / "docs/engines.md").read_text("utf-8")
+    (code,) = [c for c in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "open_lake" in c]
+    exec(code, {"spark": spark})
+    assert str(history.range[0]) in capsys.readouterr().out
 
 
 OPTIONS = {
