@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from lake.alerts.alert import Alert
-from lake.alerts.posting import post
+from lake.alerts.posting import get, post
 from lake.base.clock import utc_now
 
 _KEPT = timedelta(hours=3)  # repeated every hour, so one repetition may fail
@@ -36,3 +36,7 @@ class Alertmanager:
             "endsAt": ends.isoformat(),
         }
         post("Alertmanager", f"{self.url.rstrip('/')}/api/v2/alerts", [body], self.ca_file)
+
+    def probe(self) -> None:
+        """Whether it answers as an Alertmanager does. Raises Refused or TransientError."""
+        get("Alertmanager", f"{self.url.rstrip('/')}/api/v2/status", self.ca_file)

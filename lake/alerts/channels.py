@@ -31,6 +31,9 @@ class Channel(Protocol):
 
     def send(self, alert: Alert) -> None: ...  # noqa: D102
 
+    def probe(self) -> None:
+        """Whether it is complete and answers; no message. Raises LakeError."""
+
 
 @dataclass(frozen=True)
 class Delivery:
@@ -57,6 +60,9 @@ class _Unusable:
     keeps_state: bool = False
 
     def send(self, alert: Alert) -> None:
+        raise self.error
+
+    def probe(self) -> None:
         raise self.error
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import smtplib
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
@@ -34,9 +35,26 @@ class Mail:
 
     def send(self, alert: Alert) -> None:
         """Hands the message to the server. Raises Refused, TransientError, ConfigError."""
-        message, password = _message(self.section, alert), self.password()
+        message = _message(self.section, alert)
+        with self._logged_in() as session:
+            refused = session.send_message(message)
+            if refused:
+                raise self._refused(f"the mail server refuses {', '.join(refused)}", None)
+
+    def probe(self) -> None:
+        """Whether the server answers and takes the login; no message. Raises what `send` does."""
+        with self._logged_in() as session:
+            session.noop()
+
+    @contextmanager
+    def _logged_in(self) -> Iterator[smtplib.SMTP]:
+        """A session; within the block errors of SMTP are LakeErrors."""
+        password = self.password()
         try:
-            self._send(message, password)
+            with self._session() as session:
+                if self.section.username:
+                    session.login(self.section.username, password)
+                yield session
         except LakeError:
             raise
         except smtplib.SMTPAuthenticationError as error:
@@ -50,22 +68,25 @@ class Mail:
             raise self._refused("the mail server refuses the message", error.smtp_code) from None
         except smtplib.SMTPNotSupportedError:
             raise self._refused("the mail server has no STARTTLS or no login", None) from None
-        except ssl.SSLError as error:
-            raise self._silent(cause(error)) from None
-        except (smtplib.SMTPException, OSError) as error:
+        except (smtplib.SMTPException, OSError) as error:  # of TLS, too
             raise self._silent(cause(error)) from None
 
-    def _send(self, message: EmailMessage, password: str) -> None:
+    def _session(self) -> smtplib.SMTP:
         section = self.section
-        with smtplib.SMTP(section.host, section.port, timeout=_TIMEOUT_S) as session:
-            if section.starttls:
-                context = ssl.create_default_context(cafile=section.ca_file or None)
-                session.starttls(context=context)
-            if section.username:
-                session.login(section.username, password)
-            refused = session.send_message(message)
-        if refused:
-            raise self._refused(f"the mail server refuses {', '.join(refused)}", None)
+        address = (section.host, section.port)
+        if section.begins_with_tls:
+            return smtplib.SMTP_SSL(*address, timeout=_TIMEOUT_S, context=self._context())
+        session = smtplib.SMTP(*address, timeout=_TIMEOUT_S)
+        if section.starttls:
+            try:
+                session.starttls(context=self._context())
+            except BaseException:
+                session.close()
+                raise
+        return session
+
+    def _context(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=self.section.ca_file or None)
 
     @property
     def _where(self) -> str:
@@ -84,7 +105,7 @@ class Mail:
             "the mail server does not accept the message now",
             where=self._where,
             found=found,
-            remedy="check host, port and starttls in [alerts.email]",
+            remedy="check host, port, starttls and implicit_tls in [alerts.email]",
         )
 
 

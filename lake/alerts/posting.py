@@ -29,6 +29,13 @@ def get(what: str, url: str, ca_file: str = "") -> None:
     _request("GET", what, url, ca_file)
 
 
+def probe(what: str, url: str, ca_file: str = "") -> None:
+    """Whether the URL's host answers HTTP, whatever it answers: HEAD of its root, never of the URL
+    itself. Raises TransientError.
+    """
+    _answered("HEAD", what, f"{host_of(url)}/", ca_file)
+
+
 def host_of(url: str) -> str:
     """What may be shown of a URL: scheme, host and port."""
     parts = urlsplit(url)
@@ -43,6 +50,13 @@ class _Session(requests.Session):
 
 
 def _request(method: str, what: str, url: str, ca_file: str, **options: Any) -> None:
+    status, text = _answered(method, what, url, ca_file, **options)
+    if status // 100 != 2:
+        raise _failed(what, url, status, text)
+
+
+def _answered(method: str, what: str, url: str, ca_file: str, **options: Any) -> tuple[int, str]:
+    """The status, and the text's beginning where it is not 2xx."""
     try:
         with (
             _Session() as session,
@@ -68,8 +82,7 @@ def _request(method: str, what: str, url: str, ca_file: str, **options: Any) -> 
             found=cause(error),
             remedy="check its URL in [alerts], and the network",
         ) from None
-    if status // 100 != 2:
-        raise _failed(what, url, status, text)
+    return status, text
 
 
 def _failed(what: str, url: str, status: int, text: str) -> LakeError:

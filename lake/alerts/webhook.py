@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from lake.alerts.alert import Alert
-from lake.alerts.posting import post
+from lake.alerts.posting import post, probe
 
 _LONGEST = 3000
 _MARKS = {"critical": ":red_circle:", "warning": ":warning:", "info": ":information_source:"}
@@ -26,6 +26,10 @@ class Webhook:
     def send(self, alert: Alert) -> None:
         """Posts the message. Raises Refused or TransientError."""
         post("the webhook", self.url, {"text": _text(alert)}, self.ca_file)
+
+    def probe(self) -> None:
+        """Whether its host answers. Raises TransientError."""
+        probe("the webhook", self.url, self.ca_file)
 
 
 def _text(alert: Alert) -> str:

@@ -23,6 +23,7 @@ def _address(text: str) -> str:
     return text.strip()
 
 
+_SMTPS = 465
 Address = Annotated[str, AfterValidator(_address)]
 
 
@@ -34,16 +35,27 @@ class EmailSection(Section):
     sender: Address
     to: Annotated[tuple[Address, ...], Field(min_length=1), BeforeValidator(comma_separated)]
     starttls: bool = True
+    implicit_tls: bool | None = None
     username: Line = ""
     password: Password = SecretStr("")
     password_file: Line = ""
     ca_file: Line = ""
 
+    @property
+    def begins_with_tls(self) -> bool:
+        """Whether TLS is spoken from the first byte, as is usual on port 465; then there is no
+        STARTTLS.
+        """
+        return self.port == _SMTPS if self.implicit_tls is None else self.implicit_tls
+
     @model_validator(mode="after")
     def _no_password_in_the_clear(self) -> Self:
         _one_of(self, "password")
-        if self.username and not self.starttls and self.host not in ("localhost", "127.0.0.1"):
+        is_encrypted = self.starttls or self.begins_with_tls
+        if self.username and not is_encrypted and self.host not in ("localhost", "127.0.0.1"):
             raise ValueError("starttls = false would send the password in the clear")
+        if self.implicit_tls and "starttls" in self.model_fields_set and self.starttls:
+            raise ValueError("either implicit_tls or starttls, not both")
         return self
 
 

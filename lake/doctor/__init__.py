@@ -1,7 +1,7 @@
 """What is wrong with this set-up, and what mends it.
 
 diagnosis                   all checks in their order; those of a system are its own
-store, lag, expiry, privacy, tools   checks of no system
+store, lag, expiry, privacy, alerts, tools   checks of no system
 
 Belongs here: looking at everything that lake.toml names. Does not: mending.
 """

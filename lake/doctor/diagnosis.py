@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from lake.base.errors import ConfigError
 from lake.config.overrides import PREFIX
 from lake.config.settings import Settings, find_file, load
-from lake.doctor import expiry, lag, privacy, store, tools
+from lake.doctor import alerts, expiry, lag, privacy, store, tools
 from lake.store import open_store
 from lake.systems.check import Check, failed, guarded
 from lake.systems.registry import configured_systems, system
@@ -31,6 +31,7 @@ def diagnose(config: str | None, env: Mapping[str, str]) -> Iterator[Check]:
     yield from guarded("coverage", lag.check(settings, open_store(settings)))
     yield from guarded("expiry", expiry.check(settings, open_store(settings)))
     yield from guarded("rules", privacy.check(settings, open_store(settings)))
+    yield from guarded("alerts", alerts.check(settings))
     for name in configured_systems(settings):
         yield from system(name).diagnose_snapshots(settings)
     yield from tools.check(settings)

@@ -94,6 +94,41 @@ def test_an_email_over_tls_with_a_login(config, tmp_path, place):
         assert len(box.logins) == 1
 
 
+@pytest.mark.parametrize("by", ["setting", "port"])
+def test_an_email_over_tls_from_the_first_byte(config, tmp_path, monkeypatch, by):
+    made = certificates(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made.server)
+    with smtp_receiver(context, ("lake", PASSWORD), implicit=True) as box:
+        env = {"LAKE_ALERTS__EMAIL__PASSWORD": PASSWORD}
+        more = ['username = "lake"', f'ca_file = "{made.ca}"']
+        if by == "setting":
+            more.append("implicit_tls = true")
+        else:  # its own port is above 1023
+            monkeypatch.setattr("lake.config.alerts._SMTPS", box.port)
+        (delivery,) = sent(load(config(email(box, *more)), env))
+        assert delivery.error is None
+        assert (box.logins, box.over_tls, len(box.messages)) == ([("lake", PASSWORD)], [True], 1)
+        untrusting = [line for line in more if "ca_file" not in line]
+        (delivery,) = sent(load(config(email(box, *untrusting)), env))
+        assert "TLS: certificate verify failed" in str(delivery.error)
+        assert len(box.logins) == 1
+
+
+@pytest.mark.parametrize(("port", "more", "implicit"), [
+    (465, "", True),
+    (587, "", False),
+    (465, "implicit_tls = false", False),
+    (2465, "implicit_tls = true", True),
+    (465, "starttls = false", True),
+])  # fmt: skip
+def test_which_ports_begin_with_tls(config, port, more, implicit):
+    lines = ['host = "mail.example.org"', f"port = {port}", 'sender = "a@b"', 'to = ["c@d"]']
+    file = config("\n".join(["[alerts.email]", *lines, 'username = "u"', more]) + "\n")
+    section = load(file, {"LAKE_ALERTS__EMAIL__PASSWORD": PASSWORD}).alerts.email
+    assert section.begins_with_tls is implicit
+
+
 @pytest.mark.servers
 def test_a_real_alertmanager(config):
     needed("alertmanager")
@@ -207,6 +242,11 @@ def test_no_password_when_the_login_fails(config, tmp_path, run, monkeypatch):
             '[alerts.email]\nhost = "h"\nsender = "a@b"\nto = ["a@b"]\nusername = "u"\n'
             "starttls = false",
             "in the clear",
+        ),
+        (
+            '[alerts.email]\nhost = "h"\nsender = "a@b"\nto = ["a@b"]\nimplicit_tls = true\n'
+            "starttls = true",
+            "not both",
         ),
     ],
 )  # fmt: skip

@@ -6,6 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pymongo
 import pytest
+from support.receivers import http_receiver, smtp_receiver
 from support.rewriting_proxy import rewriting
 
 from lake.base.day import Day
@@ -76,6 +77,7 @@ def test_a_healthy_set_up(doctor, mongo, tmp_path):
     assert code == 0
     assert {state for lines in checks.values() for state, _ in lines} == {"ok", "warn"}
     assert {subject for subject, lines in checks.items() if ("warn" in dict(lines))} <= {
+        "alerts",  # no channel
         "coverage",
         "programs",  # promtool may be missing
     }
@@ -424,3 +426,46 @@ def test_mongodump_where_it_is_wanted(doctor, monkeypatch):
     assert sum(state == "fail" for state, _ in checks["programs"]) == 2
     assert any("lake services install loki" in line for _, line in checks["programs"])
     assert doctor(text.format("native"))[0] == 0
+
+
+def test_no_channel_for_alerts(doctor, mongo):
+    _, checks = doctor(mongo)
+    line = only_line(checks, "alerts", "warn")
+    assert "nobody hears of failures" in line
+    assert "lake alert test" in line
+
+
+def test_channels_that_answer_get_no_message(doctor, mongo):
+    with http_receiver() as receiver, smtp_receiver() as box:
+        receiver.status = 404  # of the root: the host answers
+        code, checks = doctor(
+            f'{mongo}[alerts]\nwebhook_url = "{receiver.url}/hook"\n'
+            f'heartbeat_url = "{receiver.url}/beat"\n'
+            f'[alerts.email]\nhost = "127.0.0.1"\nport = {box.port}\nstarttls = false\n'
+            'sender = "a@example.org"\nto = ["b@example.org"]\n'
+        )
+        assert code == 0
+        for channel in ("webhook", "email", "heartbeat"):
+            assert "it answers" in only_line(checks, f"alerts by {channel}", "ok")
+        assert [path for _, path, _ in receiver.requests] == ["/", "/"]
+        assert box.messages == []
+    assert "alerts" not in checks
+
+
+def test_channels_that_do_not(doctor, mongo, tmp_path, monkeypatch):
+    monkeypatch.setenv("LAKE_ALERTS__WEBHOOK_URL", "http://127.0.0.1:1/services/T0/SECRETtoken")
+    monkeypatch.setenv("LAKE_ALERTS__EMAIL__PASSWORD", "pass:word/0042")
+    with smtp_receiver(login=("lake", "another")) as box:
+        code, checks = doctor(
+            f'{mongo}[alerts]\nheartbeat_url_file = "gone"\nalertmanager_url = "http://127.0.0.1:1"\n'
+            f'[alerts.email]\nhost = "127.0.0.1"\nport = {box.port}\nstarttls = false\n'
+            'username = "lake"\nsender = "a@example.org"\nto = ["b@example.org"]\n'
+        )
+    assert code == 1
+    assert "the webhook does not answer" in only_line(checks, "alerts by webhook", "fail")
+    assert "Alertmanager does not answer" in only_line(checks, "alerts by alertmanager", "fail")
+    assert "a secret's file can't be read" in only_line(checks, "alerts by heartbeat", "fail")
+    assert "refuses the login" in only_line(checks, "alerts by email", "fail")
+    shown = str(checks)
+    assert "SECRETtoken" not in shown
+    assert "pass:word" not in shown

@@ -9,6 +9,7 @@ import email
 import json
 import ssl
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -48,6 +49,11 @@ def http_receiver() -> Iterator[Receiver]:
         def do_GET(self) -> None:
             self.reply(None)
 
+        def do_HEAD(self) -> None:
+            receiver.requests.append((self.command, self.path, None))
+            self.send_response(receiver.status)
+            self.end_headers()
+
         def reply(self, body: Any) -> None:
             receiver.requests.append((self.command, self.path, body))
             self.send_response(receiver.status)
@@ -82,15 +88,20 @@ class Mailbox:
     async def handle_DATA(self, server: SMTP, session: Any, envelope: Any) -> str:  # noqa: N802
         self.messages.append(email.message_from_bytes(envelope.content, policy=default))
         self.recipients.append(envelope.rcpt_tos)
-        self.over_tls.append(session.ssl is not None)
+        self.over_tls.append(server.transport.get_extra_info("ssl_object") is not None)
         return self.reply
 
 
 @contextmanager
 def smtp_receiver(
-    context: ssl.SSLContext | None = None, login: tuple[str, str] | None = None
+    context: ssl.SSLContext | None = None,
+    login: tuple[str, str] | None = None,
+    *,
+    implicit: bool = False,
 ) -> Iterator[Mailbox]:
-    """With `context` STARTTLS is required, with `login` that user and password."""
+    """With `context` STARTTLS is required, or TLS from the first byte (`implicit`); with `login`
+    that user and password.
+    """
     box = Mailbox()
 
     def authenticate(
@@ -104,16 +115,21 @@ def smtp_receiver(
         return AuthResult(success=given == login, handled=False, message=said)
 
     box.port = free_ports(("smtp",))["smtp"]
+    later = None if implicit else context
     controller = Controller(
         box,
         hostname="127.0.0.1",
         port=box.port,
-        tls_context=context,
-        require_starttls=context is not None,
+        ssl_context=context if implicit else None,
+        tls_context=later,
+        require_starttls=later is not None,
+        auth_require_tls=later is not None,  # it would ask for STARTTLS within TLS
         auth_required=login is not None,
         authenticator=authenticate,
     )
-    controller.start()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of logins in the clear
+        controller.start()
     try:
         yield box
     finally:
