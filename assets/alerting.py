@@ -1,7 +1,8 @@
 """Failures of Dagster's runs, and what the ledger shows, to the channels of `[alerts]`.
 
-Belongs here: which runs failed and which of that has succeeded since, as Dagster has it. Does not:
-what makes one cause, messages, channels (lake.alerts).
+Belongs here: which failures are open, and which of them have succeeded since, as Dagster has it.
+Does not: what a run failed by (failed_runs), what makes one cause, messages, channels
+(lake.alerts).
 
 One sensor for everything, with its state in the cursor: a sensor of Dagster's for failed runs is
 called once a run, and a backfill of a quarter has several that fail for one cause.
@@ -10,7 +11,6 @@ called once a run, and a backfill of a quarter has several that fail for one cau
 from __future__ import annotations
 
 import json
-import re
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,26 +19,30 @@ from typing import Any
 
 import dagster as dg
 
-from assets.guard import HELD
-from assets.guard import NAME as GUARD
+from assets.failed_runs import Subject, failures_of, subjects_of
 from assets.names import asset_name
-from assets.rehearsal import NAME as REHEARSAL
 from assets.resources import LakeResource
-from assets.retention import NAME as RETENTION
-from assets.snapshots import daily_systems, snapshot_name
-from lake.alerts import Alert, Book, Failure, conditions, firing, open_channels, unreadable
+from assets.snapshots import daily_systems
+from lake.alerts import (
+    Alert,
+    Book,
+    Failure,
+    conditions,
+    firing,
+    open_channels,
+    place_of,
+    unreadable,
+)
 from lake.alerts.channels import deliver
 from lake.alerts.cycle import finished_cycle
-from lake.alerts.failures import Operation
 from lake.alerts.heartbeat import ping
 from lake.alerts.testing import is_configured
 from lake.base.clock import utc_now
-from lake.base.day import Day, day_range
+from lake.base.day import Day
 from lake.base.errors import LakeError
 from lake.base.redaction import redact
 from lake.config.settings import Settings
 from lake.query.cached_store import cached_store
-from lake.systems.registry import backed_up_systems
 
 NAME = "send_alerts"
 _INTERVAL_S = 60
@@ -46,7 +50,6 @@ _CHECKED_EVERY = timedelta(minutes=15)
 _OVERLAP = timedelta(minutes=5)  # runs whose end is stored a little late
 _PATIENCE = timedelta(minutes=15)  # for the other runs of a backfill
 _CYCLE_ENDS = 5  # o'clock UTC: after the recounts and the guard (schedules)
-_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _MOST_RUNS = 500
 _AT_WORK = frozenset(("REQUESTED", "CANCELING", "FAILING"))
 
@@ -79,19 +82,9 @@ class _State:
         return json.dumps(self.__dict__, separators=(",", ":"))
 
 
-@dataclass(frozen=True)
-class _Subject:
-    """What an op is about."""
-
-    operation: Operation
-    name: str
-    source: str
-    asset: dg.AssetKey
-
-
 def alert_sensor(settings: Settings) -> dg.SensorDefinition:
     """Running by default; without channels it does nothing."""
-    subjects = _subjects(settings)
+    subjects = subjects_of(settings)
 
     @dg.sensor(
         name=NAME,
@@ -113,30 +106,13 @@ def alert_sensor(settings: Settings) -> dg.SensorDefinition:
     return send_alerts
 
 
-def _subjects(settings: Settings) -> dict[str, _Subject]:
-    """By the name of the op, which is that of its first asset."""
-    subjects = {
-        asset_name(dataset.name): _Subject(
-            "export", dataset.name, dataset.source, dg.AssetKey(asset_name(dataset.name))
-        )
-        for dataset in settings.dataset
-    }
-    for system in backed_up_systems(settings):
-        name = snapshot_name(system)
-        subjects[name] = _Subject("snapshot", system, system, dg.AssetKey(name))
-    subjects[GUARD] = _Subject("guard", "guard of expiry", "", dg.AssetKey(GUARD))
-    subjects[REHEARSAL] = _Subject("rehearsal", "rehearsal", "", dg.AssetKey(REHEARSAL))
-    subjects[RETENTION] = _Subject("retention", "retention", "", dg.AssetKey(RETENTION))
-    return subjects
-
-
 class _Tick:
     """One evaluation."""
 
     def __init__(
         self,
         settings: Settings,
-        subjects: Mapping[str, _Subject],
+        subjects: Mapping[str, Subject],
         context: dg.SensorEvaluationContext,
         lake: LakeResource,
     ) -> None:
@@ -189,7 +165,8 @@ class _Tick:
                 continue
             if record.end_time and record.end_time < since.timestamp() - _OVERLAP.total_seconds():
                 continue
-            failures = list(self._of_run(run, record.end_time or self._now.timestamp()))
+            ended = record.end_time or self._now.timestamp()
+            failures = list(failures_of(self._instance, self._subjects, run, ended))
             for failure in failures:
                 failure["since"] = self._since(failure)
             for failure in failures:
@@ -215,58 +192,6 @@ class _Tick:
             if (record["op"], record["operation"]) == (newer["op"], newer["operation"]):
                 record["days"] = [day for day in record["days"] if day not in newer["days"]]
 
-    def _of_run(self, run: dg.DagsterRun, ended: float) -> Iterator[dict[str, Any]]:
-        failed = False
-        for entry in self._instance.all_logs(run.run_id, dg.DagsterEventType.STEP_FAILURE):
-            event = entry.dagster_event
-            subject = self._subjects.get(event.node_name or "") if event else None
-            if event is None or subject is None:
-                continue
-            failed = True
-            data = event.step_failure_data.user_failure_data
-            error = event.step_failure_data.error
-            text = (data.description if data else None) or (error.message if error else "")
-            texts = {name: str(v.value) for name, v in (data.metadata if data else {}).items()}
-            of_days = {day: reason for day, reason in texts.items() if _DAY.fullmatch(day)}
-            guards = _guards(texts) if subject.operation == "guard" else {}
-            for dataset, reason in guards.items():
-                yield from self._records(run, subject, reason, {}, entry.timestamp, dataset)
-            if not guards:
-                yield from self._records(run, subject, text, of_days, entry.timestamp)
-        if not failed:  # its process was killed, or never started
-            text = "the run ended without a result, or could not start; see Dagster's page of it"
-            for key in run.asset_selection or ():
-                if subject := self._subjects.get(key.to_python_identifier()):
-                    yield from self._records(run, subject, text, {}, ended)
-
-    def _records(
-        self,
-        run: dg.DagsterRun,
-        subject: _Subject,
-        text: str,
-        of_days: Mapping[str, str],
-        at: float,
-        dataset: str = "",
-    ) -> Iterator[dict[str, Any]]:
-        operation = subject.operation
-        if operation == "export":
-            if _is_recount(run):
-                operation = "recount"
-            of_days = of_days or dict.fromkeys(_days_of(run), text)
-        by_text: dict[str, list[str]] = {}
-        for day, reason in (of_days or {"": text}).items():
-            by_text.setdefault(reason, []).append(day)
-        for reason, days in by_text.items():
-            yield {
-                "op": subject.asset.to_python_identifier(),
-                "operation": operation,
-                "subject": dataset,
-                "text": redact(reason),
-                "at": at,
-                "days": days,
-                "backfill": run.tags.get("dagster/backfill", ""),
-            }
-
     def _drop_what_succeeded(self) -> None:
         """Failures of which the asset has a newer record, by whatever run."""
         left = []
@@ -280,7 +205,7 @@ class _Tick:
                 left.append(record | {"days": days})
         self.state.failures = left
 
-    def _done_since(self, subject: _Subject, record: Mapping[str, Any]) -> set[str]:
+    def _done_since(self, subject: Subject, record: Mapping[str, Any]) -> set[str]:
         days = [day for day in record["days"] if day]
         materializations = self._instance.fetch_materializations(
             dg.AssetRecordsFilter(
@@ -299,6 +224,7 @@ class _Tick:
             if guarded := record.get("subject"):
                 exported = self._subjects.get(asset_name(guarded))
                 name, source = guarded, exported.source if exported else ""
+            source = place_of(record["text"], self._settings.lake.root, source)
             at = datetime.fromtimestamp(record.get("since", record["at"]), UTC)
             for day in record["days"]:
                 failure = Failure(record["operation"], name, source, record["text"], at, day)
@@ -376,25 +302,3 @@ class _Known:
 
     failure: Failure
     backfill: str
-
-
-def _guards(texts: Mapping[str, str]) -> dict[str, str]:
-    """Of a guard's metadata: by dataset why it is held."""
-    held = (name for name in texts if name.endswith(HELD))
-    return {name.removesuffix(HELD): texts[name] for name in held}
-
-
-def _is_recount(run: dg.DagsterRun) -> bool:
-    ops: Any = (run.run_config or {}).get("ops", {})
-    return any((op.get("config") or {}).get("recheck") for op in ops.values())
-
-
-def _days_of(run: dg.DagsterRun) -> list[str]:
-    """The partitions of a run that failed before it had any."""
-    if partition := run.tags.get("dagster/partition"):
-        return [partition]
-    first = run.tags.get("dagster/asset_partition_range_start")
-    last = run.tags.get("dagster/asset_partition_range_end")
-    if not (first and last):
-        return []
-    return [str(day) for day in day_range(Day.parse(first), Day.parse(last).plus(1))]

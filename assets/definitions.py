@@ -24,12 +24,15 @@ from assets.schedules import (
     RETENTION_JOB,
     RETENTION_SCHEDULE,
     SNAPSHOT_JOB,
+    VERIFY_JOB,
+    VERIFY_SCHEDULE,
     recount_schedule,
     rehearsal_schedule,
     snapshot_schedule,
 )
 from assets.sensors import manifest_sensor
 from assets.snapshots import snapshot_asset
+from assets.verification import verification_asset
 from lake.config.settings import Settings, load
 from lake.systems.registry import backed_up_systems
 
@@ -46,6 +49,8 @@ def build(settings: Settings, lake: LakeResource | None = None) -> dg.Definition
         assets = [export_asset(settings, dataset) for dataset in settings.dataset]
         assets += [snapshot_asset(settings, system) for system in backed_up_systems(settings)]
         assets.append(rehearsal_asset(settings))
+        if settings.dataset:
+            assets.append(verification_asset(settings))
         if is_enabled(settings):
             assets.append(guard_asset(settings))
         if settings.retention.enabled:
@@ -56,14 +61,14 @@ def build(settings: Settings, lake: LakeResource | None = None) -> dg.Definition
     return dg.Definitions(
         assets=assets,
         jobs=[
-            *([EXPORT_JOB] if exports else []),
+            *([EXPORT_JOB, VERIFY_JOB] if exports else []),
             *([SNAPSHOT_JOB] if snapshots else []),
             *([GUARD_JOB] if guard else []),
             *([RETENTION_JOB] if retention else []),
             REHEARSAL_JOB,
         ],
         schedules=[
-            *([EXPORT_SCHEDULE, recount_schedule(settings)] if exports else []),
+            *([EXPORT_SCHEDULE, recount_schedule(settings), VERIFY_SCHEDULE] if exports else []),
             *([snapshot_schedule(settings)] if snapshots else []),
             *([GUARD_SCHEDULE] if guard else []),
             *([RETENTION_SCHEDULE] if retention else []),

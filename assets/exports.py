@@ -26,6 +26,7 @@ from assets.rollups import (
     rollup_events,
     rollup_spec,
 )
+from lake.alerts.failures import NOT_AS_STORED
 from lake.base.day import Day
 from lake.base.errors import BadData, LakeError, TransientError
 from lake.config.datasets import Dataset
@@ -228,7 +229,7 @@ def _not_recounted(dataset: Dataset, day: Day, error: LakeError) -> dg.AssetObse
 
 def _not_proven(exporter: Exporter, result: Result, verdicts: tuple[Verdict, ...]) -> BadData:
     return BadData(
-        "the partition is stored, but it does not hold what it should",
+        NOT_AS_STORED,
         where=exporter.store.url(manifest_key(result.dataset, result.day)),
         found="; ".join(f"{v.name}: {v.problem}" for v in verdicts if not v.passed),
         remedy="materialise the day again with `force`",

@@ -5,7 +5,7 @@ Belongs here: jobs and schedules. Does not: assets.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
@@ -17,7 +17,11 @@ from assets.retention import NAME as RETENTION
 from assets.rollups import has_rollup, rollup_asset_key
 from assets.snapshots import GROUP as SNAPSHOTS
 from assets.snapshots import daily_systems, snapshot_name
+from assets.verification import NAME as VERIFICATION
 from lake.base.day import Day
+from lake.base.errors import LakeError
+from lake.completeness import last_counts
+from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 from lake.hot import late_days
 from lake.snapshots.manifest import snapshot_days
@@ -29,7 +33,8 @@ EXPORT_JOB = dg.define_asset_job(
     - dg.AssetSelection.groups(SNAPSHOTS)
     - dg.AssetSelection.groups(REHEARSAL)
     - dg.AssetSelection.groups(GUARD)
-    - dg.AssetSelection.groups(RETENTION),
+    - dg.AssetSelection.groups(RETENTION)
+    - dg.AssetSelection.groups(VERIFICATION),
     description="All datasets of one closed UTC day.",
 )
 
@@ -75,6 +80,21 @@ RETENTION_SCHEDULE = dg.ScheduleDefinition(
     description="Every day at 06:00 UTC: deletes what [retention] no longer keeps.",
 )
 
+VERIFY_JOB = dg.define_asset_job(
+    "verify",
+    selection=dg.AssetSelection.groups(VERIFICATION),
+    description="Every object read back and compared with its manifest.",
+)
+
+VERIFY_SCHEDULE = dg.ScheduleDefinition(
+    name="verify_weekly",
+    cron_schedule="0 7 * * 0",  # when the night's work is over
+    execution_timezone="UTC",
+    job=VERIFY_JOB,
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every Sunday at 07:00 UTC: reads every object back, `lake verify --record`.",
+)
+
 # Half an hour after midnight: what the sources still had in their queues has arrived.
 EXPORT_SCHEDULE = dg.build_schedule_from_partitioned_job(
     EXPORT_JOB,
@@ -87,7 +107,7 @@ EXPORT_SCHEDULE = dg.build_schedule_from_partitioned_job(
 
 
 def recount_schedule(settings: Settings) -> dg.ScheduleDefinition:
-    """Late rows: what `lake recheck` does, a run for each source.
+    """Late rows: what `lake recheck` does, a run for each source, and one for days about to go.
 
     A day that has grown is rewritten, one that shrank fails; the others are skipped.
     """
@@ -98,28 +118,56 @@ def recount_schedule(settings: Settings) -> dg.ScheduleDefinition:
         execution_timezone="UTC",
         job=EXPORT_JOB,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Every day at 03:30 UTC: the days inside each source's lateness window.",
+        description="Every day at 03:30 UTC: the days inside each source's lateness window, and "
+        "those that it is about to forget.",
     )
-    def recount(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+    def recount(
+        context: dg.ScheduleEvaluationContext, lake: LakeResource
+    ) -> Iterator[dg.RunRequest]:
         today = Day(context.scheduled_execution_time.date())
         for source in dict.fromkeys(dataset.source for dataset in settings.dataset):
             datasets = [dataset for dataset in settings.dataset if dataset.source == source]
-            names = [asset_name(dataset.name) for dataset in datasets]
-            rollups = [
-                rollup_asset_key(dataset) for dataset in datasets if has_rollup(settings, dataset)
-            ]
             if days := late_days(settings, source, today):
-                yield dg.RunRequest(
-                    run_key=f"{source} {today}",
-                    asset_selection=[*map(dg.AssetKey, names), *rollups],
-                    run_config={"ops": {name: {"config": {"recheck": True}} for name in names}},
-                    tags={
-                        "dagster/asset_partition_range_start": str(days[0]),
-                        "dagster/asset_partition_range_end": str(days[-1]),
-                    },
-                )
+                yield _recount(settings, datasets, days, f"{source} {today}")
+        for (source, last), datasets in _last_counts(context, settings, lake, today).items():
+            key = f"{source} {today} last {datasets[0].name}"
+            yield _recount(settings, datasets, last, key)
 
     return recount
+
+
+def _last_counts(
+    context: dg.ScheduleEvaluationContext, settings: Settings, lake: LakeResource, today: Day
+) -> dict[tuple[str, tuple[Day, ...]], list[Dataset]]:
+    """By source and days that it is about to forget: the datasets. Where the store does not answer
+    the next night counts again.
+    """
+    groups: dict[tuple[str, tuple[Day, ...]], list[Dataset]] = {}
+    try:
+        store = lake.store(settings)
+        for dataset in settings.dataset:
+            if days := last_counts(settings, store, dataset, today):
+                groups.setdefault((dataset.source, tuple(days)), []).append(dataset)
+    except LakeError as error:
+        context.log.warning("no last counts: %s", error)
+    return groups
+
+
+def _recount(
+    settings: Settings, datasets: Sequence[Dataset], days: Sequence[Day], key: str
+) -> dg.RunRequest:
+    """Consecutive days of the datasets."""
+    names = [asset_name(dataset.name) for dataset in datasets]
+    rollups = [rollup_asset_key(dataset) for dataset in datasets if has_rollup(settings, dataset)]
+    return dg.RunRequest(
+        run_key=key,
+        asset_selection=[*map(dg.AssetKey, names), *rollups],
+        run_config={"ops": {name: {"config": {"recheck": True}} for name in names}},
+        tags={
+            "dagster/asset_partition_range_start": str(days[0]),
+            "dagster/asset_partition_range_end": str(days[-1]),
+        },
+    )
 
 
 def snapshot_schedule(settings: Settings) -> dg.ScheduleDefinition:

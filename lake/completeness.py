@@ -14,9 +14,9 @@ from lake.base.errors import Incomplete, TransientError
 from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 from lake.erased import erased_rows
-from lake.hot import hot_days
+from lake.hot import hot_days, late_days
 from lake.partition.definition import changed_keys
-from lake.partition.layout import table_prefix
+from lake.partition.layout import manifest_key, table_prefix
 from lake.partition.ledger import read_ledger
 from lake.partition.manifest import Manifest
 from lake.store import Store
@@ -54,10 +54,40 @@ def complete_days(
         day: manifest
         for day in days
         if isinstance(manifest := ledger.get(day), Manifest)
-        and not hot.may_grow(day)
+        and not (hot.may_grow(day) or hot.is_counted_last(day))
         and sizes.get(manifest.key) == manifest.bytes
         and not changed_keys(dataset, manifest)
     }
+
+
+def to_recount(
+    settings: Settings, store: Store, datasets: Sequence[Dataset]
+) -> list[tuple[Dataset, Day]]:
+    """The days of each of the datasets that are to be counted again, oldest first: see late_days
+    and last_counts. Raises what the store raises.
+    """
+    return [
+        (dataset, day)
+        for dataset in datasets
+        for day in (
+            *last_counts(settings, store, dataset),
+            *late_days(settings, dataset.source),
+        )
+    ]
+
+
+def last_counts(
+    settings: Settings, store: Store, dataset: Dataset, today: Day | None = None
+) -> list[Day]:
+    """The exported days that the source is about to forget: they are counted once more.
+
+    Not those that are not exported: where the source keeps less than `[hot]` has, they would seem
+    to be whole. Raises what the store raises.
+    """
+    if getattr(settings.sources, dataset.source) is None:
+        return []
+    days = hot_days(settings, dataset.source, today=today).counted_last()
+    return [day for day in days if store.stat(manifest_key(dataset.name, day))]
 
 
 def is_stale(
@@ -70,19 +100,21 @@ def is_stale(
     allow_shrink: bool,
     recheck: bool,
 ) -> bool:
-    """Whether the source now counts other rows of a day that may still grow.
+    """Whether the source now counts other rows of a day that may still grow, or that it is about to
+    forget.
 
-    A day that shrank is stale only if it may shrink. With `recheck` it raises Incomplete.
+    A day that shrank is stale only if it may shrink. With `recheck` it raises Incomplete while it
+    may still grow.
     """
-    lateness = source.lateness_days
-    if not hot_days(settings, dataset.source, lateness_days=lateness).may_grow(day):
+    hot = hot_days(settings, dataset.source, lateness_days=source.lateness_days)
+    if not (hot.may_grow(day) or hot.is_counted_last(day)):
         return False
     count = source.count(dataset, day)
     if old.source_count - erased_rows(old.details) <= count.rows < old.source_count:
         return False  # the source may have lost them, too
     if count.rows >= old.source_count or allow_shrink:
         return count.rows != old.source_count
-    if recheck:
+    if recheck and hot.may_grow(day):
         raise Incomplete(
             "the source counts fewer rows than when the day was exported",
             where=f"{dataset.name} {day}",

@@ -6,22 +6,23 @@ follows from a decision.
 A source keeps the last `[hot] SOURCE` days whole. For `lateness_days` after its end a day may
 still grow. It is counted again on each of these days and on three more: only a count after the
 window has closed has seen the last rows, and a source may not answer for a night or two. It is
-counted while the source keeps it whole, for a day that is being deleted would only look as if it
-had shrunk.
+counted once more on the last two days on which the source keeps it whole: rows that came later
+than the window, or during a longer outage, are seen before they go. It is not counted while it is
+being deleted, for it would only look as if it had shrunk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from lake.base.day import Day, day_range
-from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 
 FINAL_COUNTS = 3
 """Counts of a day after its lateness window; one of them has to succeed."""
+LAST_COUNTS = 2
+"""Counts of a day right before its source forgets it."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,22 @@ class HotDays:
         """Whether another count of the day is meaningful."""
         return self.may_grow(day) and self.keeps(day)
 
+    def is_counted_last(self, day: Day) -> bool:
+        """Whether the source is about to forget the day. More rows than before are late ones; fewer
+        may have been deleted on purpose, and are no finding.
+        """
+        is_over = not self.may_grow(day) and self.lateness_days >= 0
+        return is_over and 0 < self.days_left(day) <= LAST_COUNTS
+
     def recounted(self, first: Day) -> list[Day]:
         """The closed days from `first` on that are recounted, oldest first."""
         watched = min(self.counted_days, self.kept_days - 1)
         return list(day_range(max(self.today.plus(-watched), first), self.today))
+
+    def counted_last(self) -> list[Day]:
+        """The days that are counted last, oldest first."""
+        days = (self.today.plus(left - self.kept_days) for left in range(1, LAST_COUNTS + 1))
+        return [day for day in days if self.is_counted_last(day)]
 
 
 def hot_days(
@@ -90,8 +103,3 @@ def late_days(settings: Settings, source: str, today: Day | None = None) -> list
     if getattr(settings.sources, source) is None:
         return []
     return hot_days(settings, source, today=today).recounted(Day(settings.lake.first_day))
-
-
-def late_partitions(settings: Settings, datasets: Sequence[Dataset]) -> list[tuple[Dataset, Day]]:
-    """The late days of each of the datasets."""
-    return [(dataset, day) for dataset in datasets for day in late_days(settings, dataset.source)]

@@ -1,4 +1,4 @@
-"""The last verification of each dataset, kept for the metrics.
+"""The last verification of each dataset and of the lake's records, kept for alerts and metrics.
 
 Belongs here: the object `guard/verify.json`. Does not: verifying (verify).
 """
@@ -15,13 +15,16 @@ from lake.store import Store
 from lake.verify import Finding
 
 KEY = "guard/verify.json"
+RECORDS = "audit log"
+"""Stands for the audit log and the records of deletions; no dataset has such a name."""
 
 
 @dataclass(frozen=True)
 class Verified:
     """When a dataset's days were verified, how many of them, and how many differ.
 
-    `first` is the first that differs, "" where none does.
+    `first` is the first that differs, "" where none does. Of RECORDS `failures` are problems, and
+    `first` is the text of the first; `partitions` is 0.
     """
 
     at: str
@@ -30,14 +33,23 @@ class Verified:
     first: str = ""
 
 
-def record(store: Store, datasets: Sequence[str], findings: Sequence[Finding]) -> None:
-    """Replaces what is kept of these datasets. Raises what the store raises, and BadData."""
+def record(
+    store: Store,
+    datasets: Sequence[str],
+    findings: Sequence[Finding],
+    problems: Sequence[str] | None = None,
+) -> None:
+    """Replaces what is kept of these datasets, and of the lake's records, if they were checked, by
+    their problems. Raises what the store raises, and BadData.
+    """
     kept = recorded(store)
     at = utc_now().isoformat(timespec="seconds")
     for name in datasets:
         of_dataset = [finding for finding in findings if finding.dataset == name]
         bad = sorted(finding.day for finding in of_dataset if not finding.ok)
         kept[name] = Verified(at, len(of_dataset), len(bad), str(bad[0]) if bad else "")
+    if problems is not None:
+        kept[RECORDS] = Verified(at, 0, len(problems), problems[0] if problems else "")
     text = json.dumps({name: asdict(verified) for name, verified in sorted(kept.items())}, indent=1)
     store.write(KEY, f"{text}\n".encode())
 

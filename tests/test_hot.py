@@ -44,3 +44,21 @@ def test_the_recounted_days_are_those_that_are_closed_and_recounted(kept, latene
     start = TODAY.plus(-first)
     days = [TODAY.plus(-ago) for ago in range(first, 0, -1)]
     assert hot.recounted(start) == [day for day in days if hot.is_recounted(day)]
+
+
+@pytest.mark.parametrize(
+    ("kept", "lateness", "last"),
+    [
+        (15, 2, ["2026-07-06", "2026-07-07"]),
+        (8, 2, ["2026-07-13", "2026-07-14"]),
+        (7, 2, ["2026-07-14"]),  # the day after it is counted anyway
+        (6, 2, []),
+        (1, 0, []),
+        (15, -3, []),  # a snapshot's days
+    ],
+)
+def test_a_day_is_counted_twice_more_before_it_goes(kept, lateness, last):
+    hot = HotDays(kept, lateness, TODAY)
+    days = [TODAY.plus(-ago) for ago in range(30, 0, -1)]
+    assert [str(day) for day in days if hot.is_counted_last(day)] == last
+    assert [str(day) for day in hot.counted_last()] == last

@@ -19,7 +19,7 @@ from lake.alerts.alert import Alert
 from lake.alerts.book import Book
 from lake.alerts.channels import Channel, Delivery, open_channels
 from lake.alerts.conditions import conditions, unreadable
-from lake.alerts.failures import Failure, alerts_of, firing
+from lake.alerts.failures import Failure, alerts_of, firing, place_of
 
 __all__ = [
     "Alert",
@@ -31,5 +31,6 @@ __all__ = [
     "conditions",
     "firing",
     "open_channels",
+    "place_of",
     "unreadable",
 ]

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from lake.alerts.alert import Alert
+from lake.alerts.failures import labels_of_damage, labels_of_lake
 from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.config.settings import Settings
@@ -17,7 +18,7 @@ from lake.lag import Lag, lags
 from lake.status import DatasetStatus, State, read_status
 from lake.store import Store
 from lake.ttl.silence import silences
-from lake.verified import recorded
+from lake.verified import RECORDS, recorded
 
 _SUCCESS_WITHIN = timedelta(hours=36)
 _LOST_DAYS = 7  # they never come back: an alert that never ended would hide the next one
@@ -37,8 +38,9 @@ def conditions(settings: Settings, store: Store, now: datetime | None = None) ->
 
 
 def unreadable(what: str, text: str) -> Alert:
-    """Where the store does not answer: whatever else fails, this is why."""
-    return Alert("LakeUnreadable", "critical", f"the lake can't be read: {what}", text)
+    """Where the store does not answer: whatever else fails by the same error is the same cause."""
+    summary = f"the lake can't be read: {what}"
+    return Alert("LakeUnreadable", "critical", summary, text, labels_of_lake(what))
 
 
 def _at_risk(settings: Settings, lag: Lag, now: datetime) -> Iterator[Alert]:
@@ -148,6 +150,16 @@ def _failed_verifications(
             f"{dataset.name}: {days} failed the last verification, first {verified.first}",
             f"remedy: lake verify {dataset.name}; mend the days, then "
             f"lake verify {dataset.name} --record",
-            {"dataset": dataset.name, "source": dataset.source},
+            labels_of_damage(dataset.name, dataset.source),
             started_at=datetime.fromisoformat(verified.at),
+        )
+    if (of_records := records.get(RECORDS)) and of_records.failures:
+        problems = "1 problem" if of_records.failures == 1 else f"{of_records.failures} problems"
+        yield Alert(
+            "LakeVerifyFailed",
+            "critical",
+            f"the audit log or the records of deletions have {problems}: {of_records.first}",
+            "remedy: lake verify --record lists them; docs/operations.md, Audit log",
+            {"subject": RECORDS},
+            started_at=datetime.fromisoformat(of_records.at),
         )

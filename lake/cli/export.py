@@ -190,22 +190,25 @@ def recheck(
     """Re-counts recent days and rewrites those that grew.
 
     Covers the lateness window of the named datasets (default: all), as far back as their
-    sources keep data. Missing days are exported. Earlier counts stay in the manifest's history.
-    A day that shrank is reported as a failure and left unchanged, unless --allow-shrink is
-    given.
+    sources keep data, and the two days that these forget next. Missing days are exported.
+    Earlier counts stay in the manifest's history. A day that shrank is reported as a failure
+    and left unchanged, unless --allow-shrink is given.
 
     Exit status: 1 if a day failed.
 
     \b
     Example:  lake recheck usage_analytics
     """
+    from lake.completeness import to_recount  # noqa: PLC0415
     from lake.config.settings import load  # noqa: PLC0415
-    from lake.hot import late_partitions  # noqa: PLC0415
+    from lake.store import open_store  # noqa: PLC0415
 
     settings = load(config)
+    store = open_store(settings)
     _run(
         settings,
-        late_partitions(settings, settings.datasets_named(dataset)),
+        to_recount(settings, store, settings.datasets_named(dataset)),
+        store=store,
         jobs=jobs,
         as_json=as_json,
         allow_shrink=allow_shrink,

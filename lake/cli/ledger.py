@@ -248,7 +248,7 @@ def _span(days: list[Day]) -> str:
     "--record",
     "keep",
     is_flag=True,
-    help="Keeps the result in the lake, for `lake metrics`.",
+    help="Keeps the result in the lake, for alerts and `lake metrics`.",
 )
 @json_option
 @config_option
@@ -312,7 +312,8 @@ def verify(
         records = None if dataset else check_records(exporter.store)
         if keep:
             names = [named.name for named in settings.datasets_named(dataset)]
-            record(exporter.store, names, findings)
+            of_records = [*chain.problems, *records.problems] if chain and records else None
+            record(exporter.store, names, findings, of_records)
     bad = sum(not finding.ok for finding in findings)
     if as_json:
         report: dict[str, Any] = {"partitions": [f.to_json() for f in findings]}

@@ -42,7 +42,8 @@ RESERVED_NAMES = frozenset(
         *(word for word in keyword.kwlist if word.islower()),
         *("arg_dict", "bool", "conf", "config", "context", "dict", "float", "input"),
         *("input_arg_dict", "int", "meta", "output", "output_arg_dict", "str", "type"),
-        *("export", "guard", "rehearsal", "rehearse", "retention", "snapshot", "ttl_guard"),
+        *("export", "guard", "rehearsal", "rehearse", "retention", "retention_run", "snapshot"),
+        *("ttl_guard", "verification", "verify"),
         *(f"snapshot_{name}" for name in packages()),
     ]
 )

@@ -115,7 +115,7 @@ def _recounted(settings: Settings) -> int:
     days = 0
     for dataset in settings.dataset:
         hot = hot_days(settings, dataset.source)
-        days += min(hot.counted_days, hot.kept_days - 1)
+        days += min(hot.counted_days, hot.kept_days - 1) + len(hot.counted_last())
     return days
 
 

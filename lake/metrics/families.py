@@ -30,7 +30,7 @@ from lake.systems.protocol import Source
 from lake.systems.registry import backed_up_systems
 from lake.ttl.terms import guarded
 from lake.ttl.turn import remembered
-from lake.verified import recorded
+from lake.verified import RECORDS, recorded
 
 _PREFIX = "monitoring_lake_"
 _DAY_S = 86_400
@@ -238,3 +238,5 @@ def _verified(made: _Families, settings: Settings, store: Store) -> None:
             at.add(_timestamp(datetime.fromisoformat(verified.at)), **labels)
             partitions.add(verified.partitions, **labels)
             failures.add(verified.failures, **labels)
+    if of_records := records.get(RECORDS):
+        failures.add(of_records.failures, dataset=RECORDS, source="lake")

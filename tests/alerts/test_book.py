@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lake.alerts import Alert, Book, Failure, alerts_of, firing
+from lake.alerts import Alert, Book, Failure, alerts_of, firing, place_of, unreadable
+from lake.alerts.failures import NOT_AS_STORED, labels_of_damage
 from lake.base.errors import TransientError
 
 START = datetime(2026, 11, 28, tzinfo=UTC)
@@ -234,6 +236,11 @@ def ledger(name: str, at: datetime = START) -> Alert:
     return Alert(name, "critical", name, labels={"dataset": "events"}, started_at=at)
 
 
+def damage_by_verification(at: datetime) -> Alert:
+    labels = labels_of_damage("events", "mongo")
+    return Alert("LakeVerifyFailed", "critical", "", labels=labels, started_at=at)
+
+
 def test_a_guard_that_holds_what_the_ledger_reports_is_no_cause_of_its_own():
     held = failure("events", "", "documents are held, for a day is missing", operation="guard")
     assert [shown.name for shown in firing([held], [])] == ["LakeGuardFailed"]
@@ -242,13 +249,86 @@ def test_a_guard_that_holds_what_the_ledger_reports_is_no_cause_of_its_own():
     assert len(firing([held], [other])) == 2
 
 
-def test_of_a_guard_and_a_verification_the_earlier_one_reports_the_damage():
-    held = failure("events", "", "documents are held, for a day is damaged", operation="guard")
+DAMAGED = "documents are held, for a day is damaged"
+
+
+def test_whatever_finds_damage_first_reports_it():
+    guard = failure("events", "", DAMAGED, operation="guard")
+    recount = failure("events", "2026-07-01", f"{NOT_AS_STORED}\n  where: x", operation="recount")
     for minutes, name in ((-1, "LakeVerifyFailed"), (1, "LakeGuardFailed")):
-        verified = ledger("LakeVerifyFailed", held.at + timedelta(minutes=minutes))
-        assert [shown.name for shown in firing([held], [verified])] == [name]
+        verified = damage_by_verification(START + minutes * MINUTE)
+        (shown,) = firing([guard, replace(recount, at=START + 2 * MINUTE)], [verified])
+        assert (shown.name, shown.severity) == (name, "critical")
+    ear, book = Ear("a"), Book()
+    for number, (failed, found) in enumerate(
+        [([recount], False), ([recount, guard], False), ([guard], True), ([], True), ([], False)]
+    ):
+        known = [damage_by_verification(START)] if found else []
+        book.update(firing(failed, known), START + number * MINUTE)
+        book.send([ear], START + number * MINUTE)
+    assert ear.heard == ["+LakeRecountFailed", "-LakeRecountFailed"]
+    for name in ("LakeDayDamaged", "LakeDayDiffers"):
+        assert [shown.name for shown in firing([guard, recount], [ledger(name)])] == [name]
     late = failure("events", "", "documents are held, for a day is late", operation="guard")
-    assert len(firing([late], [ledger("LakeVerifyFailed")])) == 2
+    assert len(firing([late], [damage_by_verification(START)])) == 2
+
+
+REFUSED = "S3 refused\n  where: s3://bucket/lake/{key}\n  found: ExpiredToken: it has expired"
+
+
+@pytest.mark.parametrize(("text", "root", "place"), [
+    (REFUSED.format(key="manifests/events/"), "s3://bucket/lake", "lake"),
+    (REFUSED.format(key=""), "s3://bucket/lake/", "lake"),
+    ("no room\n  where: /srv/lake/tables/x", "/srv/lake", "lake"),
+    (REFUSED.format(key=""), "s3://bucket/lake2", "mongo"),
+    (REFUSED.format(key=""), "s3://other", "mongo"),
+    ("no answer\n  where: mongodb://127.0.0.1:1", "s3://bucket/lake", "mongo"),
+    ("2 days\n2026-07-01: S3 refused\n  where: s3://bucket/lake/x", "s3://bucket/lake", "mongo"),
+    ("killed", "s3://bucket/lake", "mongo"),
+])  # fmt: skip
+def test_whose_failure_it_is(text, root, place):
+    assert place_of(text, root, "mongo") == place
+
+
+def test_a_bucket_that_refuses_is_one_cause_of_everything():
+    """Whichever operation is first, and whenever the ledger is read."""
+    text = REFUSED.format(key="manifests/")
+    failures = [
+        failure(subject, day, text, operation, place_of(text, "s3://bucket/lake", source))
+        for subject, day, operation, source in (
+            ("events", "2026-07-01", "export", "mongo"),
+            ("lines", "2026-07-01", "export", "loki"),
+            ("mongo", "", "snapshot", "mongo"),
+            ("guard of expiry", "", "guard", ""),
+            ("retention", "", "retention", ""),
+        )
+    ]
+    ear, book = Ear("a"), Book()
+    for number, (failed, unread) in enumerate(
+        [(failures[:1], False), (failures, False), (failures, True), (failures[2:], False), ((), 0)]
+    ):
+        known = [unreadable("S3 refused", text)] if unread else []
+        book.update(firing(failed, known), START + number * MINUTE)
+        book.send([ear], START + number * MINUTE)
+    assert ear.heard == ["+LakeExportFailed", "-LakeExportFailed"]
+
+
+def test_a_guard_that_is_silent_because_it_fails_is_one_cause():
+    silent = [ledger("LakeGuardSilent")]
+    for subject in ("events", "guard of expiry"):
+        failed = failure(subject, "", "no answer", operation="guard")
+        (shown,) = firing([failed], silent)
+        assert (shown.name, shown.severity) == ("LakeGuardFailed", "critical")
+        assert [shown.severity for shown in firing([failed], [])] == ["warning"]
+    other = failure("users", "", "no answer", operation="guard")
+    assert sorted(shown.name for shown in firing([other], silent)) == [
+        "LakeGuardFailed",
+        "LakeGuardSilent",
+    ]
+    # One that is held by what the ledger reports has run.
+    held = failure("events", "", "documents are held, for a day is missing", operation="guard")
+    shown = [known.name for known in firing([held], [*silent, ledger("LakeRowsGo")])]
+    assert shown == ["LakeGuardSilent", "LakeRowsGo"]
 
 
 def test_other_causes_are_other_messages():

@@ -13,6 +13,7 @@ from lake.alerts.cycle import finished_cycle
 from lake.partition.ledger import read_manifest
 from lake.snapshots.manifest import snapshot_manifest_key
 from lake.ttl.turn import KEY
+from lake.verified import record
 
 HOUR = timedelta(hours=1)
 NOW = datetime.now(UTC)
@@ -116,6 +117,22 @@ def test_a_silent_guard(tmp_path):
         "events: the guard of expiry has not run for 36 hours",
     )
     assert "LakeGuardSilent events" not in shown_alerts(place, ran + 35 * HOUR)
+
+
+def test_a_broken_audit_log_is_reported_until_a_verification_finds_none(place):
+    complete(place, "events", "requests", "lines")
+    _, _, store = place
+    record(store, ["events"], [], ["entries 4 to 5 are missing", "entry 7 was altered"])
+    assert list(shown_alerts(place).values()) == [
+        (
+            "critical",
+            "the audit log or the records of deletions have 2 problems: entries 4 to 5 are missing",
+        )
+    ]
+    record(store, ["events"], [])  # of a dataset: the log was not looked at
+    assert len(shown_alerts(place)) == 1
+    record(store, ["events"], [], [])
+    assert shown_alerts(place) == {}
 
 
 def test_the_daily_work_is_done_when_all_of_it_is(tmp_path):

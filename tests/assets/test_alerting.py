@@ -12,6 +12,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import requests
+from botocore.exceptions import ClientError
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from support.lake_file import FILE
 from support.ledger_days import recounted
@@ -26,6 +27,9 @@ from lake.base.errors import Refused, TransientError
 from lake.config.settings import load
 from lake.export import Exporter
 from lake.servers import start
+from lake.snapshots.manifest import snapshot_manifest_key
+from lake.store.directory import DirectoryStore
+from lake.store.s3_failures import explained
 
 TOKEN = "T01AB2345/B01CD6789/SECRETtoken99"
 DAYS = [f"2026-07-{day:02}" for day in range(1, 32)]
@@ -221,6 +225,56 @@ def test_a_snapshot(place, sensor, receiver):
     assert titles(receiver)[1].startswith("resolved: snapshot failed: prometheus")
 
 
+def test_a_rehearsal_that_fails(place, sensor, receiver):
+    """Of a snapshot whose objects are gone; one that is the same as the lake resolves it."""
+    day = Day.today().plus(-1)
+    place.store.write(snapshot_manifest_key("loki", day), b"{}")
+    job = place.definitions.resolve_job_def("rehearse")
+    result = job.execute_in_process(instance=place.instance, raise_on_error=False)
+    assert not result.success
+    sensor.tick()
+    sensor.tick()
+    (title,) = titles(receiver)
+    assert title.startswith("warning: rehearsal failed: rehearsal: ")
+    assert "loki" in receiver.texts[0]
+    place.instance.report_runless_asset_event(dg.AssetMaterialization("rehearsal"))
+    sensor.tick()
+    assert titles(receiver)[1].startswith("resolved: rehearsal failed: rehearsal")
+
+
+def test_a_bucket_that_refuses_is_one_message(place, sensor, receiver, monkeypatch):
+    """Exports of two sources and the verification fail by it, and the ledger's check."""
+
+    def refuse(store, key, *_: object, **__: object):
+        answer = {"Error": {"Code": "ExpiredToken", "Message": "The token has expired."}}
+        raise explained(ClientError(answer, "GetObject"), store.url(key))
+
+    place.source.rows = dict.fromkeys(DAYS, 5)
+    monkeypatch.setattr("assets.alerting._CHECKED_EVERY", timedelta(0))
+    with monkeypatch.context() as patch:
+        for name in ("list", "stat", "read", "upload", "write"):
+            patch.setattr(DirectoryStore, name, refuse)
+        for asset in ("events", "lines"):
+            assert not place.run(DAYS[0], DAYS[0], asset=asset).success
+            sensor.tick()
+        for job in ("verify",):
+            place.definitions.resolve_job_def(job).execute_in_process(
+                instance=place.instance, raise_on_error=False
+            )
+        sensor.tick()
+    (title,) = titles(receiver)
+    assert title == "critical: export failed: events, 1 day (2026-07-01): S3 refused"
+    for asset in ("events", "lines"):
+        assert place.run(DAYS[0], DAYS[0], asset=asset).success
+    assert (
+        place.definitions.resolve_job_def("verify")
+        .execute_in_process(instance=place.instance)
+        .success
+    )
+    sensor.tick()
+    assert [title.partition(":")[0] for title in titles(receiver)] == ["critical", "resolved"]
+
+
 def test_what_the_ledger_shows(place, sensor, receiver, monkeypatch):
     place.source.rows = dict.fromkeys(DAYS, 5)
     place.run(DAYS[0], DAYS[1])
@@ -262,6 +316,21 @@ def test_the_heartbeat(place, receiver, config):
     (text,) = receiver.texts
     assert f"{Day.today().plus(-1)} is exported and verified" in text
     assert "exports: 4 datasets, 28 rows" in text
+
+
+@pytest.mark.usefixtures("done")
+def test_a_report_that_fails_in_an_unforeseen_way_is_not_sent_again(place, config, monkeypatch):
+    called = []
+
+    def broken(*arguments: object) -> None:
+        called.append(arguments)
+        raise ValueError("not foreseen")
+
+    monkeypatch.setattr("lake.alerts.webhook.post", broken)
+    sensor = Sensor(place, config)
+    for _ in range(3):
+        sensor.tick()
+    assert len(called) == 1
 
 
 @pytest.mark.usefixtures("done")

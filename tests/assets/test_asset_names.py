@@ -55,10 +55,14 @@ def test_the_nightly_recount_asks_for_such_an_asset(settings):
     odd = settings_with(settings, "config", "events")
     loaded = build(odd)
     schedule = loaded.resolve_schedule_def("recount_late_days")
-    with dg.DagsterInstance.ephemeral() as instance:
-        context = dg.build_schedule_context(
-            instance=instance, scheduled_execution_time=datetime(2026, 7, 9, tzinfo=UTC)
-        )
+    with (
+        dg.DagsterInstance.ephemeral() as instance,
+        dg.build_schedule_context(
+            instance=instance,
+            scheduled_execution_time=datetime(2026, 7, 9, tzinfo=UTC),
+            resources=loaded.resources,
+        ) as context,
+    ):
         requests = list(schedule.evaluate_tick(context).run_requests)
     assert [key.to_user_string() for key in requests[0].asset_selection] == ["Config", "events"]
     assert set(requests[0].run_config["ops"]) == {"Config", "events"}

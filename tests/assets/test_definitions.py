@@ -10,7 +10,10 @@ import pytest
 import yaml
 
 from assets.definitions import build, defs
+from lake.base.day import Day
 from lake.base.errors import ConfigError
+from lake.partition.layout import manifest_key
+from lake.store import open_store
 
 ROOT = Path(__file__).parents[2]
 ROLLED_UP = ("requests", "samples", "lines")
@@ -72,7 +75,9 @@ def test_checks_of_each_asset(settings):
         (dataset.name, check)
         for dataset in settings.dataset
         for check in ("object_matches_manifest", "rows_equal_source")
-    } | {(f"rollups/{name}", "rollup_matches_table") for name in ROLLED_UP}
+    } | {(f"rollups/{name}", "rollup_matches_table") for name in ROLLED_UP} | {
+        ("verification", check) for check in ("objects_match_manifests", "records_are_whole")
+    }
 
 
 def test_each_source_has_its_pool(settings, specs):
@@ -103,6 +108,7 @@ def requests_of(definitions, schedule, at) -> list[dg.RunRequest]:
         dg.build_schedule_context(
             instance=instance,
             scheduled_execution_time=at,
+            resources=definitions.resources,
             repository_def=definitions.get_repository_def(),
         ) as context,
     ):
@@ -137,6 +143,29 @@ def test_every_night_the_days_that_may_still_grow(settings):
         ("lines", "rollups/lines"): ("2026-07-01", "2026-07-04"),
     }
     assert requests_of(definitions, schedule, datetime(2026, 7, 1, 3, 30, tzinfo=UTC)) == []
+
+
+def test_exported_days_that_a_source_is_about_to_forget_are_counted(settings):
+    """By dataset; those that are not exported are not begun with."""
+    definitions = build(settings)
+    store = open_store(settings)
+    days = {"requests": ("2026-07-06", "2026-07-07"), "samples": ("2026-07-06", "2026-07-07")}
+    for name, exported in (days | {"events": ("2026-06-30",), "lines": ("2026-06-19",)}).items():
+        for day in exported:
+            store.write(manifest_key(name, Day.parse(day)), b"{}")
+    schedule = definitions.resolve_schedule_def("recount_late_days")
+    requests = requests_of(definitions, schedule, datetime(2026, 7, 20, 3, 30, tzinfo=UTC))
+    last = [request for request in requests if "last" in request.run_key]
+    assert [request.run_key for request in last] == ["prometheus 2026-07-20 last requests"]
+    (request,) = last
+    span = request.partition_key_range
+    assert (span.start, span.end) == ("2026-07-06", "2026-07-07")  # [hot] prometheus = 15
+    assert {
+        op for op, config in request.run_config["ops"].items() if config["config"]["recheck"]
+    } == {
+        "requests",
+        "samples",
+    }
 
 
 def test_job_takes_all_assets(settings):

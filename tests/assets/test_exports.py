@@ -163,6 +163,7 @@ def recount(place):
     with dg.build_schedule_context(
         instance=place.instance,
         scheduled_execution_time=datetime(2026, 7, 4, 3, 30, tzinfo=UTC),
+        resources=definitions.resources,
         repository_def=definitions.get_repository_def(),
     ) as context:
         schedule = definitions.resolve_schedule_def("recount_late_days")

@@ -71,8 +71,8 @@ def test_each_operation(settings):
     # Three datasets a day, with as many parts as a third of the bytes has.
     assert found["export"].requests.put == 31 * 3 * 5
     assert found["export"].requests.list == 31 * 3 * 3
-    # Recounted: 8 days and 3 more where 40 are kept, 2 of 3, 4 of 5.
-    assert found["recount"].requests.get == 31 * (11 + 2 + 4) * 4
+    # Recounted: 8 days, 3 more and the last 2 where 40 are kept, 2 of 3, 4 of 5.
+    assert found["recount"].requests.get == 31 * (13 + 2 + 4) * 4
     # Of three systems; three objects and three parts a day.
     assert found["snapshot"].requests.put == 31 * (3 * 3 + 3 + 3)
     assert found["query"].requests.get == 31 * 10 * 50 * 5

@@ -36,7 +36,7 @@ def test_each_command_parses(command: str):
 def test_the_checklist_has_a_command_for_each_item():
     rows = checklist()
     heads = [row[0] for row in rows if row[1] == "command"]
-    assert heads == ["daily", "monthly", "quarterly"]
+    assert heads == ["daily", "weekly", "monthly", "quarterly"]
     items = [row for row in rows if row[1] != "command"]
     assert len(items) >= 12
     for item, command, right in items:

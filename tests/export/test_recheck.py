@@ -112,6 +112,32 @@ def test_days_that_the_source_drops_or_that_are_before_the_first(place):
     assert late_days(place.settings, "loki") == []
 
 
+def test_rows_that_came_after_the_window_are_exported_before_their_day_goes(place, lake):
+    """And a day that shrank then is no finding: rows may have been deleted on purpose."""
+    text = place.config.read_text()
+    late = text.replace('database = "d"', 'database = "d"\nlateness_days = 1')
+    place.config.write_text(late.replace("mongo = 30", "mongo = 9"))
+    place.source.lateness_days = 1
+    place.source.rows = {f"2026-07-0{n}": 10 for n in range(1, 10)}
+    assert lake("export", *EVENTS)[0] == 0
+    place.source.rows |= {"2026-07-01": 9, "2026-07-02": 11, "2026-07-03": 9, "2026-07-04": 12}
+    assert states(lake) == (
+        0,
+        {
+            "2026-07-02": "rewritten",
+            "2026-07-03": "skipped",
+            **{f"2026-07-0{n}": "skipped" for n in range(6, 10)},
+        },
+    )
+    assert place.manifest("2026-07-02")["rows"] == 11
+    assert place.manifest("2026-07-03")["rows"] == 10
+    # One that is not exported is not begun with: the source may keep less than [hot] has.
+    place.store.delete("manifests/events/2026-07-02.json")
+    assert "2026-07-02" not in states(lake)[1]
+    _, out, _ = lake("status", "--json", "--day", "2026-07-03")
+    assert json.loads(out)["datasets"][0]["days"]["2026-07-03"]["state"] == "verified"
+
+
 def deep(lake, *arguments) -> dict[str, list[str]]:
     code, out, _ = lake("verify", "events", "--deep", "--json", *arguments)
     partitions = json.loads(out)["partitions"]
