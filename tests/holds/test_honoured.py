@@ -15,6 +15,7 @@ from lake.holds.changing import add, release
 from lake.repair import repair
 from lake.snapshot import remove_snapshot
 from lake.snapshots.manifest import SnapshotManifest, StoredObject, snapshot_manifest_key
+from lake.store.directory import DirectoryStore
 
 DAY, NEXT = "2026-07-05", "2026-07-06"
 
@@ -105,6 +106,32 @@ def test_a_held_object_without_a_manifest_is_not_repaired_away(place):
     release(place.store, of(place.store).active[0].id, "over")
     (orphan,) = repair(place.settings, place.store)
     assert orphan.state == "removed"
+
+
+@pytest.mark.parametrize("key", [f"tables/events/day={DAY}/data.parquet",
+                                 f"rollups/events/day={DAY}/data.parquet"])  # fmt: skip
+@pytest.mark.parametrize("change", ["a hold", "an export", "nothing"])
+def test_what_changes_while_it_is_looked_at_is_not_repaired_away(place, monkeypatch, key, change):
+    """A hold that is added, or a day that is exported, after the repair's listings."""
+    place.export(DAY)
+    place.store.write(key, place.store.read(f"tables/events/day={DAY}/data.parquet"))
+    if key.startswith("rollups"):
+        place.store.delete(f"tables/events/day={DAY}/data.parquet")
+    manifest = place.store.read(f"manifests/events/{DAY}.json")
+    place.store.delete(f"manifests/events/{DAY}.json")
+    listed = DirectoryStore.list
+
+    def then_changed(store, prefix):
+        found = list(listed(store, prefix))
+        if prefix == "manifests/" and change == "a hold":
+            hold_of(place, "events")
+        elif prefix == "manifests/" and change == "an export":
+            place.store.write(f"manifests/events/{DAY}.json", manifest)
+        return iter(found)
+
+    monkeypatch.setattr(DirectoryStore, "list", then_changed)
+    repair(place.settings, place.store)
+    assert (place.store.stat(key) is None) == (change == "nothing")
 
 
 def snapshot(place, day: str, whole: list[str], objects: list[str]) -> None:

@@ -17,18 +17,19 @@ from typing import Any
 
 import pytest
 from support.operated_site import LATE, SOURCE, Operated, operated
-from support.operation_faults import EXPECTED, Scene, Steps
+from support.operation_faults import EXPECTED, HEARTBEAT, Scene, Steps
 from support.operation_record import Record, number_of
 from support.receivers import Receiver
 
 from lake import audit
 from lake.api import DataLake
 from lake.base import clock
-from lake.base.day import Day
+from lake.base.day import Day, day_range
 from lake.retention.records import deletions, name_of
 
 DAYS = int(os.environ.get("LAKE_YEAR_DAYS", "45"))
 FIRST = Day.today().plus(40)  # ahead of MongoDB's own TTL monitor
+_LONGEST = dt.timedelta(days=32)  # of a fault
 _PAUSE = (2, 6)  # days without a failure between two
 
 
@@ -51,6 +52,7 @@ class Year:
     steps: Steps | None = None
     since: dt.datetime | None = None
     pause: int = 12
+    ended: bool = False
     faults: list[tuple[str, Day, str]] = field(default_factory=list)
 
     def live(self) -> None:
@@ -62,10 +64,13 @@ class Year:
             if self.pause < 0:
                 self._begin()
         self._step()
+        if self.steps and self.since:
+            notes = self.scene.notes if self.scene else ""
+            assert site.now - self.since < _LONGEST, f"no end, no alert: {self.faults[-1]} {notes}"
         self._expired()
         site.night()
         record.look()
-        if not ({"retention", "daemon"} & site.off):
+        if not ({"retention", "daemon"} & site.off or site.store_error):
             record.nothing_else_stays()
         site.at(12)
         self._expired()
@@ -81,6 +86,10 @@ class Year:
         site.at(20)
         self._expired()
         site.tick(brief=True)
+        if not self.fault and not self.ended:
+            open_, last = [alert.title for alert in site.book.open], self.faults[-1:]
+            assert site.today in site.pinged, ("no heartbeat", last, open_, site.failures)
+        self.ended = False
         site.at(23.9)
         site.now = site.today.end
 
@@ -104,11 +113,15 @@ class Year:
         site, what = self.site, f"{self.faults[-1]}: {self.scene.notes if self.scene else ''}"
         fired = [name for at, name, over in site.sent if at >= self.since and not over]
         expected = EXPECTED[self.fault]
+        if expected == (HEARTBEAT,):
+            days = day_range(Day(self.since.date()), site.today)
+            assert any(day not in site.pinged for day in days), what
+            expected = ()
         assert len(fired) == bool(expected), (what, fired)
         assert set(fired) <= set(expected), (what, fired)
         assert site.book.open == [], (what, [alert.title for alert in site.book.open])
         site.closely = False
-        self.fault, self.pause = None, self.chance.randint(*_PAUSE)
+        self.fault, self.ended, self.pause = None, True, self.chance.randint(*_PAUSE)
 
     def _expired(self) -> None:
         self.record.look()
@@ -137,7 +150,7 @@ def test_a_year(
     client: Any,
     receiver: Receiver,
 ) -> None:
-    site = operated(tmp_path, mongo_uri, mongo_database, client, receiver.url, FIRST)
+    site = operated(tmp_path, mongo_uri, mongo_database, client, receiver, FIRST)
     year = Year(site, Record(site), random.Random(seed))
     with clock.simulated(lambda: site.now):
         site.at(12)
@@ -156,6 +169,10 @@ def _proven(year: Year, receiver: Receiver) -> None:
     if DAYS >= 365:
         assert {name for name, _, _ in year.faults} == {fault.__name__ for fault in EXPECTED}
     assert site.undelivered == []
+    fired = [text for text in receiver.texts if "white_check_mark" not in text]
+    assert len(fired) == sum(not over for _, _, over in site.sent) + site.refused
+    beats = [path for method, path, _ in receiver.requests if method == "GET"]
+    assert len(beats) == len(site.pinged)
     lake = DataLake(site.settings)
     for dataset in SOURCE:  # by SQL
         rows = [(row["day"], number_of(dataset, row)) for row in lake.read(dataset).to_pylist()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import shutil
 from contextlib import suppress
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from support.aged_lake import AGES, Aged, Dying, Killed, aged, dead_writer, piece_key, snapshot
 from support.command_line import runner
-from support.ledger_days import ago, export
+from support.ledger_days import TODAY, ago, export
 
 from lake import audit
 from lake.base.errors import Conflict, UsageError
@@ -21,6 +22,8 @@ from lake.holds.changing import add
 from lake.kept import RETIRED, read_retired
 from lake.partition.layout import manifest_key, rollup_key, table_key
 from lake.repair import repair
+from lake.retention import make_plan
+from lake.retention.records import write_deletion
 from lake.retention.verifying import check
 from lake.snapshots.journal import write_journal
 from lake.snapshots.manifest import snapshot_manifest_key
@@ -217,6 +220,55 @@ def test_a_snapshot_that_begins_while_an_older_one_goes_stops_the_deletion(place
     place.store.delete(journal)
     assert place.apply().ok
     assert place.store.stat(piece_key("loki", ago(90), "a")) is None
+
+
+def test_a_snapshots_journal_goes_before_what_it_names(place, monkeypatch):
+    """A run that begins in between would rely on what the journal names, and it would go."""
+    piece = piece_key("loki", ago(90), "a")
+    journal = f"{piece.partition('/pieces/')[0]}/journal.json"
+    write_journal(place.store, journal, {}, [], [], ended=True)
+    gone: list[str] = []
+    delete = DirectoryStore.delete
+    monkeypatch.setattr(
+        DirectoryStore, "delete", lambda store, key: (gone.append(key), delete(store, key))
+    )
+    place.apply()
+    manifest = snapshot_manifest_key("loki", ago(90))
+    assert gone.index(manifest) < gone.index(journal) < gone.index(piece)
+
+
+def test_a_retired_day_that_was_exported_again_and_stays_is_still_a_retired_one(place, monkeypatch):
+    """It has been retired before: its rollup may stand alone again."""
+    place.apply()
+    export(place.store, place.settings, "events", [ago(150)])
+
+    def then_held(*arguments: Any) -> Any:
+        add(place.settings, place.store, ["events"], ago(150), ago(149), "case 17")
+        return write_deletion(*arguments)
+
+    module = importlib.import_module("lake.retention.apply")
+    monkeypatch.setattr(module, "write_deletion", then_held)
+    place.apply()
+    assert place.store.stat(table_key("events", ago(150)))
+    assert ago(150) in read_retired(place.store).days("events")
+
+
+def test_a_manifest_that_is_written_while_the_plan_is_made_is_left_to_the_next_one(place):
+    key = manifest_key("events", ago(150))
+    content = place.store.read(key)
+    place.store.delete(key)
+
+    class Late(Dying):
+        def list(self, prefix: str) -> Any:
+            if prefix == "tables/events/":
+                place.store.write(key, content)
+            return place.store.list(prefix)
+
+    plan = make_plan(place.settings, Late(place.store, 10**6, after=True), TODAY)
+    (why,) = [stay.why for stay in plan.stays if (stay.kind, stay.name) == ("table", "events")]
+    assert "not finished" in why
+    assert (ago(150), "table") not in {(item.day, item.kind) for item in plan.items
+                                       if item.name == "events"}  # fmt: skip
 
 
 @pytest.mark.slow

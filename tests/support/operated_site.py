@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,14 @@ from click.testing import CliRunner
 from assets.checks import check_partition
 from assets.guard import reasons_held
 from assets.snapshots import daily_systems
-from lake.alerts import Book, Failure, conditions, firing, open_channels, unreadable
+from lake.alerts import Book, Failure, conditions, firing, open_channels, place_of, unreadable
 from lake.alerts.cycle import finished_cycle
+from lake.alerts.failures import GUARD, NOT_AS_STORED
 from lake.alerts.heartbeat import ping
 from lake.base.day import Day
 from lake.base.errors import LakeError, TransientError
 from lake.cli.main import root
+from lake.completeness import last_counts
 from lake.config.settings import Settings, load
 from lake.export import Exporter
 from lake.holds.changing import add, release
@@ -48,6 +50,7 @@ from lake.ttl.plan import opened
 from lake.verified import record
 from lake.verify import to_verify, verify_many
 from support.bounded_source import BoundedSource
+from support.receivers import Receiver
 
 HOT = {"mongo": 12, "prometheus": 10, "loki": 9}
 TABLES = {"events": 24, "requests": 20, "lines": 18}
@@ -114,6 +117,20 @@ selector = '{{job="a"}}'
 """
 
 
+class Refusing:
+    """A store that refuses every request, as S3 does by `error`."""
+
+    def __init__(self, store: Store, error: Callable[[str], LakeError]) -> None:
+        self.url = store.url
+        self._error = error
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def refuse(key: object = "", *_: object, **__: object) -> Any:
+            raise self._error(self.url(key if isinstance(key, str) else ""))
+
+        return refuse
+
+
 class Ahead:
     """An Expiry whose server's clock is the simulated one."""
 
@@ -127,19 +144,27 @@ class Ahead:
 
 @dataclass
 class Operated:
-    """`off` are schedules that are switched off, or datasets that they leave out."""
+    """`off` are schedules that are switched off, or datasets that they leave out. `ahead` is how
+    much MongoDB's clock is ahead; `store_error` is raised for each object while it is set.
+    `undelivered` are errors of messages, `refused` their number.
+    """
 
     config: Path
     events: Any
     now: dt.datetime
     sources: dict[str, BoundedSource]
+    receiver: Receiver
     environment: dict[str, str] = field(default_factory=dict)
     closely: bool = False
+    ahead: dt.timedelta = dt.timedelta(0)
+    store_error: Callable[[str], LakeError] | None = None
+    guarded_at: dt.datetime | None = None
     off: set[str] = field(default_factory=set)
     failures: dict[tuple[str, str, str], Failure] = field(default_factory=dict)
     book: Book = field(default_factory=Book)
     sent: list[tuple[dt.datetime, str, bool]] = field(default_factory=list)
     undelivered: list[str] = field(default_factory=list)
+    refused: int = 0
     pinged: set[Day] = field(default_factory=set)
     number: int = 0
     _loaded: dict[tuple[tuple[str, str], ...], Settings] = field(default_factory=dict)
@@ -161,11 +186,12 @@ class Operated:
 
     @property
     def store(self) -> Store:
-        return open_store(self.settings)
+        store: Any = open_store(self.settings)
+        return Refusing(store, self.store_error) if self.store_error else store
 
     @contextmanager
     def exporter(self) -> Iterator[Exporter]:
-        with closing(Exporter(self.settings, None, self.sources)) as exporter:
+        with closing(Exporter(self.settings, self.store, self.sources)) as exporter:
             yield exporter
 
     def at(self, hour: float) -> None:
@@ -198,7 +224,8 @@ class Operated:
             kept = dt.timedelta(days=HOT[SOURCE[dataset]])
             gone[dataset] = self.sources[SOURCE[dataset]].forget_before(self.now - kept)
         if (limit_s := self.limit_s) is not None:
-            old = {"timestamp": {"$lt": self.now - dt.timedelta(seconds=limit_s)}}
+            limit = self.now + self.ahead - dt.timedelta(seconds=limit_s)
+            old = {"timestamp": {"$lt": limit}}
             gone["events"] = {document["_id"] for document in self.events.find(old)}
             self.events.delete_many(old)
         return gone
@@ -216,6 +243,9 @@ class Operated:
         settings = self.settings
         days = {dataset: late_days(settings, source) for dataset, source in SOURCE.items()}
         self.export("recount", days)
+        with suppress(LakeError):  # the next night counts again
+            last = {name: self._last_counts(name) for name in SOURCE}
+            self.export("recount", last)
         self.at(4.5)
         self._run("guard", self.guard)
         self.at(5.25)
@@ -225,7 +255,6 @@ class Operated:
         if self.today.date.isoweekday() == 7:
             self.at(7)
             self._run("verify", self.verify)
-            families(self.settings, self.store)  # `lake metrics`
 
     def _run(self, schedule: str, run: Callable[[], Any]) -> None:
         if schedule not in self.off:
@@ -247,32 +276,41 @@ class Operated:
     def _exported(self, store: Store, operation: Any, dataset: Any, result: Any) -> None:
         error = result.error
         if error is None or (operation == "recount" and isinstance(error, TransientError)):
-            verdicts = check_partition(store, dataset, result.day)
-            stands = all(verdict.passed for verdict in verdicts)
+            stands = self._is_proven(store, dataset, result.day)
             if error and stands:
                 return  # not counted again; the partition is as it was
             if stands:
                 for known in ("export", "recount"):
                     self.failures.pop((known, dataset.name, str(result.day)), None)
                 return
-        text = str(error) if error else "the partition is stored, but does not hold what it should"
+        text = str(error) if error else NOT_AS_STORED
         self._failed(operation, dataset.name, dataset.source, text, str(result.day))
+
+    def _is_proven(self, store: Store, dataset: Any, day: Day) -> bool:
+        try:
+            return all(verdict.passed for verdict in check_partition(store, dataset, day))
+        except LakeError:
+            return False
 
     def _failed(self, operation: Any, subject: str, source: str, text: str, day: str = "") -> None:
         known = self.failures.get((operation, subject, day))
         at = known.at if known else self.now
-        failure = Failure(operation, subject, source, text, at, day)
+        place = place_of(text, self.settings.lake.root, source)
+        failure = Failure(operation, subject, place, text, at, day)
         self.failures[operation, subject, day] = failure
 
     def _done(self, operation: str) -> None:
         for key in [key for key in self.failures if key[0] == operation]:
             del self.failures[key]
 
-    def take_snapshots(self) -> None:
+    def _last_counts(self, dataset: str) -> Sequence[Day]:
+        return last_counts(self.settings, self.store, self.settings.dataset_named(dataset))
+
+    def take_snapshots(self, *, allow_shrink: bool = False) -> None:
         settings = self.settings
         for system in daily_systems(settings):
             try:
-                take_snapshot(settings, self.store, system)
+                take_snapshot(settings, self.store, system, allow_shrink=allow_shrink)
             except LakeError as error:
                 self._failed("snapshot", system, system, str(error))
             else:
@@ -289,15 +327,16 @@ class Operated:
             try:
                 done = list(apply_ttl(ahead, datasets, show=lambda _: None, confirm=lambda _: None))
             except LakeError as error:
-                self._failed("guard", "guard of expiry", "", str(error))
+                self._failed("guard", GUARD, "", str(error))
                 return done
         self._done("guard")
+        self.guarded_at = self.now
         for name, why in reasons_held(done).items():
             self._failed("guard", name, SOURCE[name], why)
         return done
 
     def _ahead(self, expiry: Expiry | None) -> Any:
-        return Ahead(expiry, lambda: self.now) if expiry else None
+        return Ahead(expiry, lambda: self.now + self.ahead) if expiry else None
 
     def retain(self) -> Retained | None:
         try:
@@ -316,11 +355,17 @@ class Operated:
         return result
 
     def verify(self) -> None:
-        """`lake verify --record`."""
+        """`lake verify --record` and `lake metrics`."""
         settings, store = self.settings, self.store
-        partitions = to_verify(store, settings.dataset, None)
-        findings = list(verify_many(settings, store, partitions, None))
-        record(store, [dataset.name for dataset in settings.dataset], findings)
+        try:
+            partitions = to_verify(store, settings.dataset, None)
+            findings = list(verify_many(settings, store, partitions, None))
+            record(store, [dataset.name for dataset in settings.dataset], findings)
+            families(settings, store)
+        except LakeError as error:
+            self._failed("verify", "verification", "", str(error))
+        else:
+            self._done("verify")
 
     def tick(self, *, brief: bool = False) -> None:
         """As the sensor `send_alerts`; the brief ones only while something is wrong."""
@@ -335,6 +380,7 @@ class Operated:
         for alert, delivery in self.book.send(open_channels(settings), self.now):
             if delivery.error:
                 self.undelivered.append(str(delivery.error))
+                self.refused += 1
             else:
                 self.sent.append((self.now, alert.name, alert.is_resolved))
         if self.now.hour < 5 or self.today in self.pinged or self.failures:
@@ -355,17 +401,23 @@ class Operated:
         with self.exporter() as exporter:
             chosen = exporter.settings.dataset_named(dataset)
             partitions = [(chosen, day) for day in days]
-            for result in export_many(exporter, partitions, jobs=2, force=force):
+            for result in export_many(exporter, partitions, jobs=2, force=force, allow_erased=True):
                 self._exported(exporter.store, "export", chosen, result)
 
     def rerun(self) -> None:
-        """Failed partitions again, as Dagster's re-execution does."""
+        """What failed again, as Dagster's re-execution does."""
+        failed = {operation for operation, _, _ in self.failures}
+        again = {"snapshot": self.take_snapshots, "guard": self.guard, "retention": self.retain,
+                 "verify": self.verify}  # fmt: skip
         days: dict[str, set[Day]] = {}
         for operation, dataset, day in self.failures:
             if operation in ("export", "recount"):
                 days.setdefault(dataset, set()).add(Day.parse(day))
-        for dataset, failed in days.items():
-            self.export_now(dataset, sorted(failed))
+        for dataset, failed_days in days.items():
+            self.export_now(dataset, sorted(failed_days))
+        for operation, run in again.items():
+            if operation in failed:
+                run()
 
     def hold(self, datasets: Sequence[str], start: Day | None, end: Day | None) -> str:
         return add(self.settings, self.store, datasets, start, end, "a court's order").id
@@ -375,14 +427,14 @@ class Operated:
 
 
 def operated(
-    folder: Path, uri: str, database: str, client: Any, receiver: str, first: Day
+    folder: Path, uri: str, database: str, client: Any, receiver: Receiver, first: Day
 ) -> Operated:
     config = folder / "lake.toml"
     text = FILE.format(
-        uri=uri, database=database, first=first.plus(-1), receiver=receiver, late=LATE, hot=HOT,
+        uri=uri, database=database, first=first.plus(-1), receiver=receiver.url, late=LATE, hot=HOT,
         margin=MARGIN, tables=TABLES, snapshots=SNAPSHOTS,
     )  # fmt: skip
     config.write_text(text)
     sources = {name: BoundedSource(name, LATE[name]) for name in ("prometheus", "loki")}
     events = client[database]["events"]
-    return Operated(config, events, first.start, sources)
+    return Operated(config, events, first.start, sources, receiver)

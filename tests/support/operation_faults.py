@@ -15,11 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import requests
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from lake.base.day import Day
 from lake.base.errors import LakeError
 from lake.http.failures import refusal, unanswered
-from support.operated_site import COUNTED, HOT, SOURCE, TABLES, Operated
+from lake.store.s3_failures import explained
+from lake.systems.expiry import NEVER_S
+from support.operated_site import COUNTED, HOT, MARGIN, SOURCE, TABLES, Operated
 from support.operation_record import Record
 
 Steps = Iterator[None]
@@ -65,10 +68,7 @@ def lost_server(scene: Scene) -> Steps:
         if source == "mongo":
             site.environment = dict(UNREACHABLE)
         else:
-            error = unanswered(
-                requests.ConnectionError("refused"), source, "http://127.0.0.1:1", 60
-            )
-            site.sources[source].error = error
+            site.sources[source].error = lost(source)
         yield  # the night
         yield  # the day
     # Back before the next night: its export is not all that is missing.
@@ -91,6 +91,53 @@ def expired_credential(scene: Scene) -> Steps:
     yield
     scene.export_missing(dataset_of(source))
     site.rerun()
+
+
+def lost_bucket(scene: Scene) -> Steps:
+    """S3 refuses the lake's credentials, or does not answer, for some nights: nothing expires."""
+    site, token_expired = scene.site, scene.chance.random() < 0.5
+    scene.notes = "expired" if token_expired else "unreachable"
+    limit_s = site.limit_s
+    site.store_error = expired_token if token_expired else no_bucket
+    for _ in range(scene.chance.randint(1, 3)):
+        yield  # the night
+        assert limit_s is None or site.limit_s == NEVER_S
+        yield  # the day
+    site.store_error = None
+    yield
+    for dataset in SOURCE:
+        scene.export_missing(dataset)
+    site.rerun()
+
+
+def deaf_webhook(scene: Scene) -> Steps:
+    """A source that does not answer while the webhook refuses messages: they arrive later."""
+    site, source = scene.site, scene.chance.choice(["prometheus", "loki"])
+    scene.notes = source
+    site.receiver.status = 503
+    site.sources[source].error = lost(source)
+    yield
+    assert site.undelivered
+    site.receiver.status = 200
+    site.undelivered.clear()
+    yield
+    site.sources[source].error = None
+    yield
+    scene.export_missing(dataset_of(source))
+    site.rerun()
+
+
+def clock_ahead(scene: Scene) -> Steps:
+    """MongoDB's clock is ahead of this machine's: nothing expires until it is right again."""
+    site = scene.site
+    site.ahead = dt.timedelta(hours=scene.chance.uniform(0.1, 48))
+    scene.notes = str(site.ahead)
+    yield
+    assert site.limit_s in (None, NEVER_S)
+    for _ in range(2 * scene.chance.randint(0, 3)):
+        yield
+    site.ahead = dt.timedelta(0)
+    site.guard()
 
 
 def missed_nights(scene: Scene) -> Steps:
@@ -177,7 +224,8 @@ def late_documents(scene: Scene) -> Steps:
     """Documents that arrive after their day was counted for the last time."""
     site = scene.site
     yield
-    day = scene.day(COUNTED["mongo"] + 1, HOT["mongo"] - 4)
+    ages = [*range(COUNTED["mongo"] + 1, HOT["mongo"] - 3), HOT["mongo"] - 1]
+    day = site.today.plus(-scene.chance.choice(ages))
     scene.notes = str(day)
     for second in range(scene.chance.randint(1, 3)):
         scene.record.write("events", day.start + dt.timedelta(hours=9, seconds=second))
@@ -186,6 +234,17 @@ def late_documents(scene: Scene) -> Steps:
         yield
     site.export_now("events", [day], force=True)
     site.guard()
+
+
+def very_late_rows(scene: Scene) -> Steps:
+    """Rows of a day that its source is about to forget: counted once more, they are exported."""
+    dataset = scene.chance.choice(list(SOURCE))
+    yield
+    day = scene.day(HOT[SOURCE[dataset]] - 3, HOT[SOURCE[dataset]] - 2)
+    scene.notes = f"{dataset} {day}"
+    scene.record.write(dataset, day.start + dt.timedelta(hours=9))
+    for _ in range(4):
+        yield
 
 
 def truncated_object(scene: Scene) -> Steps:
@@ -212,7 +271,7 @@ def _damaged(scene: Scene, damage: Callable[[bytes], bytes]) -> Steps:
     scene.notes = f"{dataset} {day}"
     file = table(site, dataset, day)
     whole = file.read_bytes()
-    scene.record.ignored.add(file)
+    scene.record.damaged[file] = site.now
     file.write_bytes(damage(whole))
     while not site.book.open:
         yield
@@ -222,9 +281,53 @@ def _damaged(scene: Scene, damage: Callable[[bytes], bytes]) -> Steps:
         site.export_now(dataset, [day], force=True)
     else:
         file.write_bytes(whole)
-    scene.record.ignored.discard(file)
+    del scene.record.damaged[file]
     site.verify()
     site.guard()
+    site.rerun()
+
+
+def damage_before_expiry(scene: Scene) -> Steps:
+    """An object that is altered after its day was proven, and before its documents expire."""
+    site = scene.site
+    yield
+    day = scene.day(HOT["mongo"] - MARGIN, HOT["mongo"] - 1)
+    scene.notes = str(day)
+    file = table(site, "events", day)
+    whole = file.read_bytes()
+    scene.record.damaged[file] = site.now
+    file.write_bytes(whole[: len(whole) // 2] + b"????" + whole[len(whole) // 2 + 4 :])
+    for _ in range(2 * scene.chance.randint(1, 5)):
+        yield
+    assert any(map(scene.is_open, DAMAGE_FOUND))
+    file.write_bytes(whole)  # the object's earlier version
+    del scene.record.damaged[file]
+    site.verify()
+    site.guard()
+    site.rerun()
+
+
+def erasure(scene: Scene) -> Steps:
+    """A person's documents are erased: not under a hold, and no others."""
+    site, record = scene.site, scene.record
+    yield
+    stored = {n for (name, _), rows in record.lake.items() if name == "events" for n in rows}
+    written = record.written["events"]
+    numbers = [
+        n for n in sorted(stored - record.erased) if record.age(written[n]) < TABLES["events"]
+    ]
+    chosen = set(scene.chance.sample(numbers, min(3, len(numbers))))
+    scene.notes = str(chosen)
+    site.events.delete_many({"_id": {"$in": sorted(chosen)}})
+    condition = f"_id IN ({', '.join(map(str, sorted(chosen)))})"
+    words = ("erase", "events", "--where", condition, "--reason", "request 12", "--yes")
+    hold = site.hold(["events"], None, None)
+    assert site.command(*words).exit_code == 1
+    record.look()  # nothing has changed
+    site.release(hold)
+    record.erased |= chosen
+    done = site.command(*words)
+    assert done.exit_code == 0, done.output
 
 
 def hold_on_hot_days(scene: Scene) -> Steps:
@@ -234,11 +337,16 @@ def hold_on_hot_days(scene: Scene) -> Steps:
     first, last = site.today.plus(-scene.chance.randint(12, 24)), site.today.plus(-3)
     hold = site.hold(["events"], first, last.plus(1))
     scene.record.holds[hold] = (("events",), first.date, last.date)
+    for words in (("drop", "events", "--day", str(last), "--force"),
+                  ("erase", "events", "--where", "_id > 0")):  # fmt: skip
+        assert site.command(*words, "--yes").exit_code == 1
     for _ in range(2 * scene.chance.randint(8, 16)):
         yield
     site.release(hold)
     del scene.record.holds[hold]
     site.guard()
+    scene.record.expire()
+    site.take_snapshots(allow_shrink=True)  # much has expired at once
 
 
 def hold_on_cold_days(scene: Scene) -> Steps:
@@ -259,27 +367,51 @@ def dataset_of(source: str) -> str:
     return next(name for name, of in SOURCE.items() if of == source)
 
 
+def lost(source: str) -> LakeError:
+    refusal_ = requests.ConnectionError("refused")
+    return unanswered(refusal_, source, "http://127.0.0.1:1", 60)
+
+
+def expired_token(where: str) -> LakeError:
+    answer = {"Error": {"Code": "ExpiredToken", "Message": "The provided token has expired."}}
+    return explained(ClientError(answer, "GetObject"), where)
+
+
+def no_bucket(where: str) -> LakeError:
+    return explained(EndpointConnectionError(endpoint_url="http://127.0.0.1:1"), where)
+
+
 def refused(source: str) -> LakeError:
     answer = requests.Response()
     answer.status_code = 401
     return refusal(source, answer, "http://127.0.0.1:1/api/v1/query_range", "expired")
 
 
+DAMAGE_FOUND = ("LakeVerifyFailed", "LakeGuardFailed", "LakeRecountFailed")
+HEARTBEAT = "the heartbeat is missing"
 EXPECTED: dict[Callable[[Scene], Steps], tuple[str, ...]] = {
     lost_server: ("LakeExportFailed",),
+    lost_bucket: ("LakeUnreadable", "LakeExportFailed"),
     expired_credential: ("LakeExportFailed",),
-    missed_nights: (),
+    deaf_webhook: ("LakeExportFailed",),
+    missed_nights: (HEARTBEAT,),
     dataset_off: ("LakeRowsGo",),
     dropped_day: ("LakeRowsGo",),
     exports_off: ("LakeNoExportSuccess",),
     guard_off: ("LakeGuardSilent",),
-    daemon_down: (),
+    clock_ahead: ("LakeGuardFailed",),
+    daemon_down: (HEARTBEAT,),
     late_documents: ("LakeGuardFailed",),
+    very_late_rows: (),
     truncated_object: ("LakeDayDamaged",),
-    altered_object: ("LakeVerifyFailed", "LakeGuardFailed"),
+    altered_object: DAMAGE_FOUND,
+    damage_before_expiry: DAMAGE_FOUND,
     hold_on_hot_days: ("LakeGuardFailed",),
     hold_on_cold_days: (),
+    erasure: (),
 }
-"""Of each fault the names of its alert: exactly one message; none for an empty entry. Where there
-are two names it is the one or the other, whichever check comes first.
+"""Of each kind the names of its alert: exactly one message. Where there are several names it is one
+of them, whichever check comes first. HEARTBEAT: the lake sends nothing, and whoever receives the
+heartbeat raises the alarm. Holds of cold days, erasures and rows that are exported in time need
+nobody: no message.
 """

@@ -41,8 +41,8 @@ class Record:
     """`written`: by dataset and number the day. `gone`: those that have left their source.
 
     `holds`: by id the datasets and days, both included, that are held. `lake`: rows of each
-    partition that is there; `ignored`: files that a fault has damaged; `over`: partitions that were
-    deleted, and how often.
+    partition that is there; `damaged`: when a fault has damaged files; `over`: partitions that were
+    deleted, and how often; `erased`: rows that an operator has erased from the lake.
     """
 
     site: Operated
@@ -54,7 +54,8 @@ class Record:
     lake: dict[Partition, set[int]] = field(default_factory=dict)
     over: Counter[Partition] = field(default_factory=Counter)
     limits: list[int] = field(default_factory=list)
-    ignored: set[Path] = field(default_factory=set)
+    damaged: dict[Path, dt.datetime] = field(default_factory=dict)
+    erased: set[int] = field(default_factory=set)
     _read: dict[Path, tuple[int, int]] = field(default_factory=dict)
 
     def write(self, dataset: str, when: dt.datetime) -> None:
@@ -76,13 +77,15 @@ class Record:
                 day = dt.date.fromisoformat(file.parent.name.removeprefix("day="))
                 present.add((dataset, day))
                 stat = file.stat()
-                if file not in self.ignored and self._read.get(file) != (
+                if file not in self.damaged and self._read.get(file) != (
                     stat.st_mtime_ns,
                     stat.st_size,
                 ):
                     self._read[file] = (stat.st_mtime_ns, stat.st_size)
                     numbers = numbers_in(file, dataset)
-                    assert numbers >= self.lake.get((dataset, day), set()), (dataset, day)
+                    before = self.lake.get((dataset, day), set()) - self.erased
+                    assert numbers >= before, (dataset, day)
+                    assert not numbers & self.erased, (dataset, day)
                     self.lake[dataset, day] = numbers
         for partition in [known for known in self.lake if known not in present]:
             self._deleted(*partition)
@@ -100,14 +103,21 @@ class Record:
         for dataset, numbers in self.site.expire().items():
             for number in numbers:
                 day = self.written[dataset][number]
-                held = self.lake.get((dataset, day), set())
+                held = self.lake.get((dataset, day), set()) | self.erased
                 assert number in held, f"{dataset} {day}: row {number} is lost at {self.site.now}"
                 if dataset == "events":
                     assert not self.is_held(dataset, day), f"{day} expired under a hold"
+                    assert not self._is_known_to_be_damaged(day), f"{day} expired while damaged"
             self.gone[dataset] |= numbers
         limit_s = self.site.limit_s
         if limit_s is not None and self.limits[-1:] != [limit_s]:
             self.limits.append(limit_s)
+
+    def _is_known_to_be_damaged(self, day: dt.date) -> bool:
+        """Whether the guard has run since the day's object was damaged: no earlier one knows."""
+        file = self.site.folder / f"tables/events/day={day}/data.parquet"
+        since, guarded = self.damaged.get(file), self.site.guarded_at
+        return since is not None and guarded is not None and guarded > since
 
     def nothing_else_stays(self) -> None:
         """After retention: tables, rollups and snapshots are those that the policy keeps."""
@@ -161,4 +171,5 @@ class Record:
     def expected(self, dataset: str) -> set[tuple[dt.date, int]]:
         """Every row that SQL has to return: those of closed days that the policy keeps."""
         there = {day for name, day in self.lake if name == dataset}
-        return {(day, n) for n, day in self.written[dataset].items() if day in there}
+        rows = {(day, n) for n, day in self.written[dataset].items() if day in there}
+        return {(day, n) for day, n in rows if n not in self.erased}
