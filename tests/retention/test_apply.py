@@ -225,7 +225,7 @@ def test_a_snapshot_that_begins_while_an_older_one_goes_stops_the_deletion(place
 def test_a_snapshots_journal_goes_before_what_it_names(place, monkeypatch):
     """A run that begins in between would rely on what the journal names, and it would go."""
     piece = piece_key("loki", ago(90), "a")
-    journal = f"{piece.partition('/pieces/')[0]}/journal.json"
+    journal = f"{piece.partition('T12')[0]}T130000-1/journal.json"  # of a later run of the day
     write_journal(place.store, journal, {}, [], [], ended=True)
     gone: list[str] = []
     delete = DirectoryStore.delete

@@ -224,11 +224,13 @@ def late_documents(scene: Scene) -> Steps:
     """Documents that arrive after their day was counted for the last time."""
     site = scene.site
     yield
-    ages = [*range(COUNTED["mongo"] + 1, HOT["mongo"] - 3), HOT["mongo"] - 1]
-    day = site.today.plus(-scene.chance.choice(ages))
+    ages = [*range(COUNTED["mongo"] + 1, HOT["mongo"] - MARGIN), HOT["mongo"] - 1]
+    age = scene.chance.choice(ages)
+    day = site.today.plus(-age)
     scene.notes = str(day)
+    hour = 9 if age == HOT["mongo"] - 1 else 1  # the next guard comes before it expires
     for second in range(scene.chance.randint(1, 3)):
-        scene.record.write("events", day.start + dt.timedelta(hours=9, seconds=second))
+        scene.record.write("events", day.start + dt.timedelta(hours=hour, seconds=second))
     while not scene.is_open("LakeGuardFailed"):
         yield
         yield
