@@ -112,9 +112,9 @@ def _base(table: Table) -> str:
 def _variants(table: Table, columns: list[str]) -> Iterator[tuple[str, list[str]]]:
     if table.level_from is None:
         return
-    level = level_column(columns, table.level_from)
-    others = [quoted_name(name) for name in ("day", *columns) if name != "level"]
-    yield with_level(table.dataset), [*others, f"{level} AS level"]
+    level = f"{level_column(columns, table.level_from)} AS level"
+    shown = [level if name == "level" else quoted_name(name) for name in ("day", *columns)]
+    yield with_level(table.dataset), shown if "level" in columns else [*shown, level]
 
 
 def _notes(table: Table) -> Iterator[str]:

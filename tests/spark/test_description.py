@@ -39,6 +39,20 @@ def test_days_with_rows_and_their_files(tmp_path: Path) -> None:
     assert table["notes"] == ["n is DOUBLE: numbers that it rounds are exact in DuckDB's _rest"]
 
 
+@pytest.mark.parametrize("label", [True, False])
+def test_the_level_stands_where_duckdb_has_it(tmp_path: Path, label: bool) -> None:
+    lake = hand_made_lake(tmp_path, "container_logs")
+    labels = {"level": ["Notice"], "app": ["a"]} if label else {"app": ["a"]}
+    lake.put("container_logs", "2026-07-01", pa.table({"stream_id": [1], "line": ["x"], **labels}))
+    file = tmp_path / "lake.spark.json"
+    assert call(lake, "catalog", str(file), "--spark").exit_code == 0
+    (table,) = json.loads(file.read_text())["tables"]
+    named = [text.rpartition(" AS ")[2].strip("`")
+             for text in table["variants"]["container_logs_with_level"]]  # fmt: skip
+    with lake.connect() as session:
+        assert named == list(session.ask("FROM container_logs_with_level").columns)
+
+
 def test_a_file_of_another_kind_stays(tmp_path: Path) -> None:
     lake = hand_made_lake(tmp_path, "events")
     (tmp_path / "notes.json").write_text('{"form": "mine"}')
