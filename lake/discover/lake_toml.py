@@ -13,7 +13,13 @@ from itertools import chain
 from lake.base.day import Day
 from lake.config.bucket import BucketSection
 from lake.config.settings import HotSection
-from lake.systems.discovered import DiscoveredSource, DiscoveredTable, Value, unique_name
+from lake.systems.discovered import (
+    DiscoveredSource,
+    DiscoveredTable,
+    Value,
+    id_fields,
+    unique_name,
+)
 from lake.systems.registry import system
 
 _OLDEST_DAYS = 3650  # an older first day comes from a mistake in the data
@@ -76,7 +82,7 @@ class LakeToml:
         if self.root.startswith("s3://"):
             parts.append(_bucket())
         parts += [_source(source) for source in self.sources]
-        parts += [self._hot(), _OPTIONAL]
+        parts += [self._hot(), *self._incident(), _OPTIONAL]
         parts += [_dataset(name, table) for name, table in self.tables()]
         return "\n".join(parts)
 
@@ -85,6 +91,15 @@ class LakeToml:
         if first := self.first_day():
             lines += ["# Dagster's first partition: the oldest day found", f"first_day = {first}"]
         return "\n".join(lines) + "\n"
+
+    def _incident(self) -> list[str]:
+        """Nothing where no identifier was seen: then the default's names are looked for."""
+        tables = (table for source in self.sources for table in source.tables)
+        ids = id_fields(path for table in tables for path in table.id_fields)
+        if not ids:
+            return []
+        comment = "# Identifiers of a request, a trace or a session: for `lake incident --request`."
+        return [f"{comment}\n[incident]\nids = [{', '.join(map(toml, ids))}]\n"]
 
     def _hot(self) -> str:
         lines = ["# Days that each source keeps its data: lag alarms and checks rely on it."]

@@ -6,13 +6,14 @@ Belongs here: the types, and names fit for datasets. Does not: looking, writing.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from lake.base.day import Day
 from lake.config.datasets import RESERVED_NAMES
 
 _LONGEST = 63
+_ID_NAMES = ("requestid", "reqid", "traceid", "correlationid", "transactionid", "sessionid")
 UNLIMITED_DAYS = 3650  # `hot_days` where nothing expires by itself
 Value = str | int
 
@@ -22,13 +23,15 @@ class DiscoveredTable:
     """One `[[dataset]]`: its keys but for `name`, and what was seen.
 
     `name` is a wish; `unique_name` makes it valid. `why_not` is the reason not to export
-    it as it is: then it is written as a comment.
+    it as it is: then it is written as a comment. `id_fields`: paths of identifiers of a
+    request, a trace or a session.
     """
 
     name: str
     keys: Mapping[str, Value]
     seen: tuple[str, ...] = ()
     why_not: str = ""
+    id_fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,17 @@ class DiscoveredSource:
     tables: tuple[DiscoveredTable, ...] = ()
     oldest: Day | None = None
     variables: tuple[str, ...] = ()
+
+
+def id_fields(paths: Iterable[str]) -> tuple[str, ...]:
+    """Those of the paths whose last name is an identifier's, the narrowest ones first."""
+    named = {path: _ID_NAMES.index(name) for path in paths if (name := _plain(path)) in _ID_NAMES}
+    return tuple(sorted(named, key=lambda path: (named[path], path)))
+
+
+def _plain(path: str) -> str:
+    """`requestid` of `client.requestId` and of `x-request-id`."""
+    return re.sub(r"[^a-z]", "", path.rpartition(".")[2].lower()).removeprefix("x")
 
 
 def unique_name(wish: str, taken: Collection[str], rows: str = "rows") -> str:

@@ -2,9 +2,11 @@
 
 import re
 import tomllib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from types import SimpleNamespace
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -12,11 +14,19 @@ from hypothesis import strategies as st
 
 from lake.base.day import Day
 from lake.base.errors import Refused, TransientError
+from lake.config.incident import IncidentSection
 from lake.discover.lake_toml import LakeToml, toml
 from lake.systems import periods
 from lake.systems.check import clock, http_clock
-from lake.systems.discovered import UNLIMITED_DAYS, DiscoveredSource, DiscoveredTable, unique_name
+from lake.systems.discovered import (
+    UNLIMITED_DAYS,
+    DiscoveredSource,
+    DiscoveredTable,
+    id_fields,
+    unique_name,
+)
 from lake.systems.loki import discovery as loki
+from lake.systems.mongo import discovery as mongo_discovery
 from lake.systems.mongo.discovery import DateField
 from lake.systems.prometheus.discovery import group, pattern
 
@@ -200,3 +210,49 @@ def test_a_gateway_that_cannot_reach_lokis_configuration():
             raise TransientError(f"{path}: 503")
 
     assert loki.LokiServer(Failing()).kept_days() is None
+
+
+def test_identifiers_are_recognised_by_their_names_the_narrowest_first():
+    names = ["sessionId", "client.trace_id", "x-request-id", "requestId", "id", "userId", "spanId",
+             "requestIdentity", "meta.Correlation-ID"]  # fmt: skip
+    assert id_fields(names) == (
+        "requestId", "x-request-id", "client.trace_id", "meta.Correlation-ID", "sessionId"
+    )  # fmt: skip
+
+
+def test_identifiers_of_documents_have_their_paths():
+    document = {
+        "requestId": "a",
+        "client": {"traceId": UUID(int=1), "tags": ["requestId"], "a.b": 1},
+        "sessionId": None,
+        "correlationId": {"$oid": "x", "inner": 1},
+    }
+    paths = set(mongo_discovery._texts(document))
+    assert paths == {"requestId", "client.traceId", "correlationId.inner"}
+    assert id_fields(paths) == ("requestId", "client.traceId")
+
+
+def test_identifiers_of_lines_are_labels_metadata_and_keys_of_the_text(monkeypatch):
+    lines = ['{"a":{"requestId" : "x"},"n":1}', 'level=info trace_id=7 msg="sessionId: 3"']
+    streams = [{"stream": {"container": "api", "correlation_id": "c"}, "values": [["1", line]]}
+               for line in lines]  # fmt: skip
+    server = loki.LokiServer(SimpleNamespace())
+    monkeypatch.setattr(server, "get", lambda *_: {"data": {"result": streams}})
+    names = server.names('{container=~".+"}', Day.parse("2026-07-01"))
+    assert id_fields(names) == ("requestId", "trace_id", "correlation_id", "sessionId")
+
+
+def test_identifiers_are_written_for_lake_incident():
+    mongo = DiscoveredTable(
+        "a", {"source": "mongo", "collection": "a"}, (), "", ("client.traceId",)
+    )
+    logs = DiscoveredTable("b", {"source": "loki", "selector": '{a="b"}'}, (), "", ("requestId",))
+    sources = [
+        DiscoveredSource("mongo", {"uri": "u"}, "", 90, "", (mongo,)),
+        DiscoveredSource("loki", {"url": "u"}, "", 30, "", (logs, mongo)),
+    ]
+    written = tomllib.loads(LakeToml("lake", sources, {}).render())
+    assert written["incident"] == {"ids": ["requestId", "client.traceId"]}
+    IncidentSection.model_validate(written["incident"])
+    plain = replace(sources[0], tables=(replace(mongo, id_fields=()),))
+    assert "incident" not in tomllib.loads(LakeToml("lake", [plain], {}).render())

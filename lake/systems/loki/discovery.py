@@ -6,6 +6,7 @@ Belongs here: the choice of selectors. Does not: reading lines (reading).
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime
@@ -15,7 +16,13 @@ from typing import Any
 from lake.base.day import Day
 from lake.base.errors import BadData, LakeError, Refused
 from lake.http.client import Http, Params
-from lake.systems.discovered import UNLIMITED_DAYS, DiscoveredSource, DiscoveredTable, Value
+from lake.systems.discovered import (
+    UNLIMITED_DAYS,
+    DiscoveredSource,
+    DiscoveredTable,
+    Value,
+    id_fields,
+)
 from lake.systems.loki.config import LokiSource
 from lake.systems.loki.reading.api import INDEX_LABEL, Api, Limit
 from lake.systems.loki.reading.config import LokiConfig, shortest_days
@@ -24,6 +31,8 @@ from lake.systems.loki.reading.version import Version, reported_version
 
 _LOG = logging.getLogger(__name__)
 ATTEMPTS = 2  # who types a command waits for the answer
+_SAMPLED = 100  # lines
+_KEY = re.compile(r"([A-Za-z][\w-]*)\"?\s*[=:]")  # of JSON and of logfmt
 _LONGEST_DAYS = 30  # Loki answers no longer question, by default
 _UNKNOWN_DAYS = 400  # the search range where Loki does not report its retention
 # What people name first when they look for a log; then the alphabet.
@@ -61,6 +70,14 @@ class LokiServer:
         params = {"query": selector, "limit": "1", "direction": direction}
         streams = self.get("query_range", {**params, **_between(start, end)})["data"]["result"]
         return [int(stream["values"][0][0]) for stream in streams]
+
+    def names(self, selector: str, day: Day) -> set[str]:
+        """Names of labels, of structured metadata and of keys in some of the day's lines."""
+        params = {"query": selector, "limit": str(_SAMPLED), **_between(day, day.plus(1))}
+        streams = self.get("query_range", params)["data"]["result"]
+        lines = [str(value[1]) for stream in streams for value in stream["values"]]
+        keys = {key for line in lines for key in _KEY.findall(line)}
+        return keys.union(*(stream["stream"] for stream in streams))
 
     def edge(self, label: str, start: Day, end: Day, direction: str) -> Day | None:
         """The day of the first (`forward`) or last (`backward`) line of [start, end)."""
@@ -185,7 +202,9 @@ def _tables(server: LokiServer, day: Day) -> tuple[DiscoveredTable, ...]:
         seen[0] += f" on {day}"
         seen.append(f"{label}: {_some(values)}")
         name = f"{label.removesuffix('_name')}_logs"
-        tables.append(DiscoveredTable(name, {"source": "loki", "selector": selector}, tuple(seen)))
+        keys = {"source": "loki", "selector": selector}
+        ids = id_fields(server.names(selector, day))
+        tables.append(DiscoveredTable(name, keys, tuple(seen), id_fields=ids))
     return tuple(tables)
 
 

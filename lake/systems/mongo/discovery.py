@@ -11,8 +11,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
+from uuid import UUID
 
-from bson import ObjectId
+from bson import Binary, ObjectId
 from bson.datetime_ms import DatetimeMS
 from pymongo.collection import Collection
 from pymongo.database import Database
@@ -20,7 +21,13 @@ from pymongo.errors import ExecutionTimeout, OperationFailure
 
 from lake.base.day import Day
 from lake.base.errors import UsageError
-from lake.systems.discovered import UNLIMITED_DAYS, DiscoveredSource, DiscoveredTable, Value
+from lake.systems.discovered import (
+    UNLIMITED_DAYS,
+    DiscoveredSource,
+    DiscoveredTable,
+    Value,
+    id_fields,
+)
 from lake.systems.mongo.config import MongoSource
 from lake.systems.mongo.reading.connection import TOLERANT, Client, connect, explained
 
@@ -153,7 +160,8 @@ def _collection(
     if others := [field.path for field in fields[1:]]:
         seen.append("other dates: " + ", ".join(others))
     keys["time_field"] = best.path
-    return DiscoveredTable(name, keys, tuple(seen)), best.kept_days, oldest
+    ids = id_fields(path for document in sample for path in _texts(document))
+    return DiscoveredTable(name, keys, tuple(seen), id_fields=ids), best.kept_days, oldest
 
 
 def _undated(
@@ -222,6 +230,17 @@ def _dates(document: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield prefix + name
         elif isinstance(value, Mapping):
             yield from _dates(value, f"{prefix}{name}.")
+
+
+def _texts(document: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Paths of texts and of other values that identify something."""
+    for name, value in document.items():
+        if not name or "." in name or name.startswith("$"):
+            continue  # such a name is no path
+        if isinstance(value, str | ObjectId | UUID | Binary | int):
+            yield prefix + name
+        elif isinstance(value, Mapping):
+            yield from _texts(value, f"{prefix}{name}.")
 
 
 def _index_text(best: DateField) -> str:
