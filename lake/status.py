@@ -28,6 +28,7 @@ from lake.rollup.definition import rollup_of
 from lake.store import Store
 from lake.systems.protocol import Source
 from lake.systems.registry import count_problem
+from lake.systems.source import SNAPSHOT
 
 State = Literal["verified", "missing", "empty", "late", "differs", "damaged"]
 
@@ -43,6 +44,7 @@ class DayStatus:
     damaged: the object is gone or of another size than in its manifest (its content is
     verify's matter), or the manifest can't be read.
     `erased`: how many of its rows `lake erase` has erased; the source may have them or not.
+    `snapshot`: when the snapshot was taken that it was read from, a UTC day; None: its source.
     `rollup` is that of its rollup (lake.rollup.checking); None where the dataset has none.
     """
 
@@ -55,6 +57,7 @@ class DayStatus:
     version: str | None = None
     fingerprint: str | None = None
     erased: int | None = None
+    snapshot: str | None = None
     rollup: RollupState | None = None
     history: list[dict[str, Any]] | None = None
 
@@ -184,6 +187,7 @@ def _from_manifest(manifest: Manifest | BadData | None, sizes: dict[str, int]) -
         version=manifest.version,
         fingerprint=manifest.fingerprint or None,
         erased=erased_rows(manifest.details) or None,
+        snapshot=(manifest.details.get(SNAPSHOT) or {}).get("day"),
         history=manifest.history,
     )
 

@@ -81,6 +81,7 @@ def status(
     from lake.config.settings import load  # noqa: PLC0415
     from lake.export import Exporter  # noqa: PLC0415
     from lake.repair import find_orphans, repair  # noqa: PLC0415
+    from lake.snapshots.holding import spans  # noqa: PLC0415
     from lake.status import read_status  # noqa: PLC0415
     from lake.ttl.plan import opened  # noqa: PLC0415
     from lake.ttl.silence import silences  # noqa: PLC0415
@@ -112,6 +113,9 @@ def status(
         for dataset in statuses:
             if dataset.retired:
                 click.echo(_retired(dataset))
+            if read := [day for day, of_day in sorted(dataset.days.items()) if of_day.snapshot]:
+                text = "1 day was" if len(read) == 1 else f"{len(read)} days were"
+                click.echo(f"{dataset.dataset}: {text} read from snapshots: {spans(read)}")
     for orphan in orphans:
         remedy = "; `lake status --repair` mends it" if orphan.state == "left" else ""
         line = f"{orphan.kind} {orphan.state}: {orphan.key}: {orphan.why}{remedy}"

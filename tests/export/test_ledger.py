@@ -365,3 +365,18 @@ def test_a_source_that_refuses_a_dataset_is_exit_1(place, lake):
     assert code == 1
     assert json.loads(out)["datasets"][0]["problem"] == "the selector is wrong"
     assert "not recounted: the selector is wrong" in err
+
+
+def test_status_shows_the_days_that_were_read_from_snapshots(place, lake):
+    days_of(place, 1, 8, 3)
+    assert lake("export", "events", *WEEK)[0] == 0
+    for number in (2, 3, 6):
+        held = read_manifest(place.store, "events", Day.parse(f"2026-07-0{number}"))
+        details = held.details | {"snapshot": {"system": "mongo", "day": "2026-07-09"}}
+        write_manifest(place.store, replace(held, details=details))
+    _, out, _ = lake("status", *WEEK)
+    assert "events: 3 days were read from snapshots: 2026-07-02 … 2026-07-03, 2026-07-06\n" in out
+    _, out, _ = lake("status", *WEEK, "--json")
+    (events,) = [d for d in json.loads(out)["datasets"] if d["dataset"] == "events"]
+    read = {day for day, of_day in events["days"].items() if of_day.get("snapshot") == "2026-07-09"}
+    assert read == {"2026-07-02", "2026-07-03", "2026-07-06"}
