@@ -16,8 +16,6 @@ from assets.rehearsal import rehearsal_asset
 from assets.resources import LakeResource
 from assets.retention import retention_asset
 from assets.schedules import (
-    EXPORT_JOB,
-    EXPORT_SCHEDULE,
     GUARD_JOB,
     GUARD_SCHEDULE,
     REHEARSAL_JOB,
@@ -26,12 +24,18 @@ from assets.schedules import (
     SNAPSHOT_JOB,
     VERIFY_JOB,
     VERIFY_SCHEDULE,
+    export_job,
+    export_schedule,
     recount_schedule,
     rehearsal_schedule,
     snapshot_schedule,
+    status_job,
+    status_schedule,
 )
 from assets.sensors import manifest_sensor
 from assets.snapshots import snapshot_asset
+from assets.sources import source_specs
+from assets.status import status_asset, status_checks
 from assets.verification import verification_asset
 from lake.config.settings import Settings, load
 from lake.systems.registry import backed_up_systems
@@ -42,33 +46,43 @@ def build(settings: Settings, lake: LakeResource | None = None) -> dg.Definition
 
     Asks nothing of any server.
     """
+    checks: list[dg.AssetChecksDefinition] = []
+    exports = bool(settings.dataset)
     with warnings.catch_warnings():
         # Backfill policies and check results by partition: there is no older way to have them.
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
-        assets = [export_asset(settings, dataset) for dataset in settings.dataset]
+        assets = [dg.AssetsDefinition(specs=list(source_specs(settings)))] if exports else []
+        assets += [export_asset(settings, dataset) for dataset in settings.dataset]
         assets += [snapshot_asset(settings, system) for system in backed_up_systems(settings)]
         assets.append(rehearsal_asset(settings))
-        if settings.dataset:
+        if exports:
             assets.append(verification_asset(settings))
         if is_enabled(settings):
             assets.append(guard_asset(settings))
         if settings.retention.enabled:
             assets.append(retention_asset(settings))
+        if exports:
+            assets.append(status_asset(settings))
+            checks = [status_checks(settings)]
     # A job that selects nothing would keep all the rest from being loaded.
-    exports, snapshots = bool(settings.dataset), bool(backed_up_systems(settings))
+    snapshots = bool(backed_up_systems(settings))
     guard, retention = is_enabled(settings), settings.retention.enabled
+    export, status = export_job(settings), status_job(settings)
     return dg.Definitions(
         assets=assets,
+        asset_checks=checks,
         jobs=[
-            *([EXPORT_JOB, VERIFY_JOB] if exports else []),
+            *([export, status, VERIFY_JOB] if exports else []),
             *([SNAPSHOT_JOB] if snapshots else []),
             *([GUARD_JOB] if guard else []),
             *([RETENTION_JOB] if retention else []),
             REHEARSAL_JOB,
         ],
         schedules=[
-            *([EXPORT_SCHEDULE, recount_schedule(settings), VERIFY_SCHEDULE] if exports else []),
+            *([export_schedule(export), recount_schedule(settings, export)] if exports else []),
+            *([status_schedule(status)] if exports else []),
+            *([VERIFY_SCHEDULE] if exports else []),
             *([snapshot_schedule(settings)] if snapshots else []),
             *([GUARD_SCHEDULE] if guard else []),
             *([RETENTION_SCHEDULE] if retention else []),

@@ -15,7 +15,9 @@ from contextlib import closing
 import dagster as dg
 
 from assets.checks import Verdict, check_partition, check_specs, evaluations
+from assets.columns import column_schema
 from assets.failing import as_failures
+from assets.links import links
 from assets.names import asset_name, kind_of
 from assets.resources import LakeResource
 from assets.rollups import (
@@ -26,6 +28,7 @@ from assets.rollups import (
     rollup_events,
     rollup_spec,
 )
+from assets.sources import source_key
 from lake.alerts.failures import NOT_AS_STORED
 from lake.base.day import Day
 from lake.base.errors import BadData, LakeError, TransientError
@@ -104,7 +107,7 @@ def export_asset(settings: Settings, dataset: Dataset) -> dg.AssetsDefinition:
         ):
             for result in results:
                 try:
-                    yield from _proven(exporter, dataset, result)
+                    yield from _proven(settings, exporter, dataset, result)
                     if result.outcome and result.outcome.rollup.error:
                         raise result.outcome.rollup.error
                     if result.outcome and rollup_asset_key(dataset) in context.selected_asset_keys:
@@ -160,6 +163,7 @@ def _table_spec(settings: Settings, dataset: Dataset) -> dg.AssetSpec:
     source = system(dataset.source)
     return dg.AssetSpec(
         asset_name(dataset.name),
+        deps=[source_key(dataset)],
         description=source.describe(dataset),
         group_name=dataset.source,
         kinds={kind_of(source.title), "parquet"},
@@ -191,7 +195,9 @@ def _rollups_alone(
         raise _failure(dataset, failures, len(context.partition_keys))
 
 
-def _proven(exporter: Exporter, dataset: Dataset, result: Result) -> Iterator[Event]:
+def _proven(
+    settings: Settings, exporter: Exporter, dataset: Dataset, result: Result
+) -> Iterator[Event]:
     """The events of one day, its record last. Raises LakeError: then it has no record."""
     if result.outcome is None:
         assert result.error is not None  # noqa: S101  a result has the one or the other
@@ -203,7 +209,7 @@ def _proven(exporter: Exporter, dataset: Dataset, result: Result) -> Iterator[Ev
     yield dg.AssetMaterialization(
         asset_name(dataset.name),
         partition=str(result.day),
-        metadata=_metadata(exporter, result.outcome),
+        metadata=_metadata(settings, exporter.store, result.outcome),
     )
 
 
@@ -236,16 +242,21 @@ def _not_proven(exporter: Exporter, result: Result, verdicts: tuple[Verdict, ...
     )
 
 
-def _metadata(exporter: Exporter, outcome: Outcome) -> dict[str, dg.MetadataValue]:
+def _metadata(settings: Settings, store: Store, outcome: Outcome) -> dict[str, dg.MetadataValue]:
     return {
         "state": dg.MetadataValue.text(outcome.state),
         "seconds": dg.MetadataValue.float(round(outcome.seconds, 3)),
-        **manifest_metadata(exporter.store, outcome.manifest),
+        **manifest_metadata(settings, store, outcome.manifest),
     }
 
 
-def manifest_metadata(store: Store, manifest: Manifest) -> dict[str, dg.MetadataValue]:
-    """What Dagster shows of a partition, from its manifest alone."""
+def manifest_metadata(
+    settings: Settings, store: Store, manifest: Manifest
+) -> dict[str, dg.MetadataValue]:
+    """What Dagster shows of a partition, from its manifest alone.
+
+    Dagster plots the numbers over the partitions: rows and bytes by UTC day.
+    """
     key = manifest_key(manifest.dataset, Day.parse(manifest.day))
     snapshot = manifest.details.get(SNAPSHOT)
     return {
@@ -261,6 +272,8 @@ def manifest_metadata(store: Store, manifest: Manifest) -> dict[str, dg.Metadata
         "window": dg.MetadataValue.text(f"{manifest.window['start']} – {manifest.window['end']}"),
         "object": dg.MetadataValue.path(store.url(manifest.key)),
         "manifest": dg.MetadataValue.path(store.url(key)),
+        **links(settings, manifest.key, manifest.dataset, manifest.day),
+        **column_schema(manifest),
         "dagster/row_count": dg.MetadataValue.int(manifest.rows),  # what Dagster itself shows
     }
 

@@ -69,9 +69,11 @@ def failures_of(
     for entry in instance.all_logs(run.run_id, dg.DagsterEventType.STEP_FAILURE):
         event = entry.dagster_event
         subject = subjects.get(event.node_name or "") if event else None
-        if event is None or subject is None:
+        if event is None:
             continue
         failed = True
+        if subject is None:  # what is late could not be read: the ledger's alerts report that
+            continue
         data = event.step_failure_data.user_failure_data
         error = event.step_failure_data.error
         text = (data.description if data else None) or (error.message if error else "")

@@ -6,10 +6,12 @@ Belongs here: what Dagster keeps of a run. Does not: the guard (lake.ttl).
 # No `from __future__ import annotations` here: Dagster reads the asset's annotations as types.
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import dagster as dg
 
 from assets.failing import as_failures
+from assets.names import asset_name
 from assets.resources import LakeResource
 from lake.base.errors import PermanentError
 from lake.config.settings import Settings
@@ -18,6 +20,7 @@ from lake.ttl.plan import opened
 from lake.ttl.terms import terms_of
 
 NAME = "ttl_guard"
+_FRESH_FOR = timedelta(hours=30)  # it runs daily
 HELD = "_held"  # after a dataset's name: the key of the reason in a run's metadata
 
 
@@ -29,8 +32,12 @@ def is_enabled(settings: Settings) -> bool:
 def guard_asset(settings: Settings) -> dg.AssetsDefinition:
     """Not partitioned: a run is about everything that may expire now."""
 
+    guarded = [d for d in settings.dataset if terms_of(settings, d).enabled]
+
     @dg.asset(
         name=NAME,
+        deps=[asset_name(dataset.name) for dataset in guarded],
+        freshness_policy=dg.FreshnessPolicy.time_window(_FRESH_FOR),
         description=(
             "Limits of the TTL indexes, moved as far as what expires is proven. Fails where a "
             "limit is held above the wanted one or can't be set."

@@ -12,6 +12,8 @@ import re
 
 from lake.config.datasets import RESERVED_NAMES
 
+SOURCES = "sources"
+"""The first part of the keys of sources' assets, and their group."""
 ROLLUPS = "rollups"
 """The first part of the keys of rollups' assets; in names of Dagster's, two underscores follow."""
 

@@ -5,16 +5,21 @@ Belongs here: what Dagster keeps of a rehearsal. Does not: the rehearsal (lake.r
 
 # No `from __future__ import annotations` here: Dagster reads the asset's annotations as types.
 
+from datetime import timedelta
+
 import dagster as dg
 
 from assets.failing import as_failures
+from assets.names import asset_name
 from assets.resources import LakeResource
+from assets.snapshots import snapshot_name
 from lake.config.settings import Settings
 from lake.rehearse import Rehearsal, rehearse
 from lake.rehearse.report import store_report
 from lake.systems.registry import backed_up_systems
 
 NAME = "rehearsal"
+_FRESH_FOR = timedelta(days=33)  # one is held on the first of every month
 _MOST_DIFFERENCES = 20  # differences in Dagster; the report has more
 
 
@@ -29,9 +34,13 @@ class RehearsalConfig(dg.Config):
 
 def rehearsal_asset(settings: Settings) -> dg.AssetsDefinition:
     """Not partitioned: a rehearsal is of the day on which it is held."""
+    systems = backed_up_systems(settings)
+    compared = [asset_name(d.name) for d in settings.dataset if d.source in systems]
 
     @dg.asset(
         name=NAME,
+        deps=[*map(snapshot_name, systems), *compared],
+        freshness_policy=dg.FreshnessPolicy.time_window(_FRESH_FOR),
         description=(
             "Snapshots brought back on temporary servers and held against the tables. Fails "
             "on any difference; the report is written all the same."
@@ -48,7 +57,7 @@ def rehearsal_asset(settings: Settings) -> dg.AssetsDefinition:
             held = rehearse(
                 settings,
                 store,
-                systems=backed_up_systems(settings),
+                systems=systems,
                 seed=config.seed,
                 days=config.days,
                 progress=lambda name, text: context.log.info("%s: %s", name, text),

@@ -5,6 +5,8 @@ Belongs here: what Dagster keeps of a run. Does not: retention (lake.retention).
 
 # No `from __future__ import annotations` here: Dagster reads the asset's annotations as types.
 
+from datetime import timedelta
+
 import dagster as dg
 
 from assets.failing import as_failures
@@ -14,6 +16,7 @@ from lake.config.settings import Settings
 from lake.retention import Plan, Result, apply
 
 NAME = "retention"
+_FRESH_FOR = timedelta(hours=30)  # it runs daily
 
 
 def retention_asset(settings: Settings) -> dg.AssetsDefinition:
@@ -21,6 +24,7 @@ def retention_asset(settings: Settings) -> dg.AssetsDefinition:
 
     @dg.asset(
         name=NAME,
+        freshness_policy=dg.FreshnessPolicy.time_window(_FRESH_FOR),
         description=(
             "What [retention] no longer keeps, deleted with a record of each object. Fails where "
             "something that is over stays for another reason than a hold."

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from assets.columns import column_schema
+from assets.links import links
 from assets.names import ROLLUPS, asset_name, kind_of
 from lake.base.day import Day
 from lake.base.errors import LakeError, Missing
@@ -103,12 +105,12 @@ def rollup_events(
         yield dg.AssetMaterialization(
             rollup_asset_key(dataset),
             partition=str(day),
-            metadata=_metadata(store, stored, rolled),
+            metadata=_metadata(settings, store, stored, rolled),
         )
 
 
 def _metadata(
-    store: Store, manifest: RollupManifest, rolled: Rolled
+    settings: Settings, store: Store, manifest: RollupManifest, rolled: Rolled
 ) -> dict[str, dg.MetadataValue]:
     key = rollup_manifest_key(manifest.dataset, Day.parse(manifest.day))
     return {
@@ -120,5 +122,7 @@ def _metadata(
         "sums": dg.MetadataValue.json(manifest.sums),
         "object": dg.MetadataValue.path(store.url(manifest.key)),
         "manifest": dg.MetadataValue.path(store.url(key)),
+        **links(settings, manifest.key),
+        **column_schema(manifest),
         "dagster/row_count": dg.MetadataValue.int(manifest.rows),
     }

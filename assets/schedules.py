@@ -6,6 +6,7 @@ Belongs here: jobs and schedules. Does not: assets.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -17,6 +18,8 @@ from assets.retention import NAME as RETENTION
 from assets.rollups import has_rollup, rollup_asset_key
 from assets.snapshots import GROUP as SNAPSHOTS
 from assets.snapshots import daily_systems, snapshot_name
+from assets.status import NAME as STATUS
+from assets.status import check_keys
 from assets.verification import NAME as VERIFICATION
 from lake.base.day import Day
 from lake.base.errors import LakeError
@@ -27,16 +30,47 @@ from lake.hot import late_days
 from lake.snapshots.manifest import snapshot_days
 from lake.systems.registry import backed_up_systems
 
-EXPORT_JOB = dg.define_asset_job(
-    "export",
-    selection=dg.AssetSelection.all()
-    - dg.AssetSelection.groups(SNAPSHOTS)
-    - dg.AssetSelection.groups(REHEARSAL)
-    - dg.AssetSelection.groups(GUARD)
-    - dg.AssetSelection.groups(RETENTION)
-    - dg.AssetSelection.groups(VERIFICATION),
-    description="All datasets of one closed UTC day.",
-)
+if TYPE_CHECKING:
+    from dagster._core.definitions.partitions.partitioned_schedule import (
+        UnresolvedPartitionedAssetScheduleDefinition as PartitionedSchedule,
+    )
+    from dagster._core.definitions.unresolved_asset_job_definition import (
+        UnresolvedAssetJobDefinition as Job,
+    )
+
+
+def export_job(settings: Settings) -> Job:
+    """The tables and rollups; what is late is read every hour, not in each run."""
+    return dg.define_asset_job(
+        "export",
+        selection=dg.AssetSelection.all()
+        - dg.AssetSelection.groups(SNAPSHOTS, REHEARSAL, GUARD, RETENTION, STATUS, VERIFICATION)
+        - dg.AssetSelection.checks(*check_keys(settings)),
+        description="All datasets of one closed UTC day.",
+    )
+
+
+def status_job(settings: Settings) -> Job:
+    """The overview and the tables' checks."""
+    return dg.define_asset_job(
+        "check_days",
+        selection=dg.AssetSelection.groups(STATUS)
+        | dg.AssetSelection.checks(*check_keys(settings)),
+        description="Days of all tables that are missing, late or damaged, by the manifests.",
+    )
+
+
+def status_schedule(job: Job) -> dg.ScheduleDefinition:
+    """Every hour: the hours that are left change, and days become due."""
+    return dg.ScheduleDefinition(
+        name="check_days_hourly",
+        cron_schedule="15 * * * *",
+        execution_timezone="UTC",
+        job=job,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Every hour: which days are late, read from the manifests.",
+    )
+
 
 SNAPSHOT_JOB = dg.define_asset_job(
     "snapshot",
@@ -95,18 +129,20 @@ VERIFY_SCHEDULE = dg.ScheduleDefinition(
     description="Every Sunday at 07:00 UTC: reads every object back, `lake verify --record`.",
 )
 
-# Half an hour after midnight: what the sources still had in their queues has arrived.
-EXPORT_SCHEDULE = dg.build_schedule_from_partitioned_job(
-    EXPORT_JOB,
-    name="export_daily",
-    hour_of_day=0,
-    minute_of_hour=30,
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Every day at 00:30 UTC: the day that has just closed.",
-)
+
+def export_schedule(job: Job) -> PartitionedSchedule | dg.ScheduleDefinition:
+    """Half an hour after midnight: what the sources still had in their queues has arrived."""
+    return dg.build_schedule_from_partitioned_job(
+        job,
+        name="export_daily",
+        hour_of_day=0,
+        minute_of_hour=30,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Every day at 00:30 UTC: the day that has just closed.",
+    )
 
 
-def recount_schedule(settings: Settings) -> dg.ScheduleDefinition:
+def recount_schedule(settings: Settings, job: Job) -> dg.ScheduleDefinition:
     """Late rows: what `lake recheck` does, a run for each source, and one for days about to go.
 
     A day that has grown is rewritten, one that shrank fails; the others are skipped.
@@ -116,7 +152,7 @@ def recount_schedule(settings: Settings) -> dg.ScheduleDefinition:
         name="recount_late_days",
         cron_schedule="30 3 * * *",
         execution_timezone="UTC",
-        job=EXPORT_JOB,
+        job=job,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Every day at 03:30 UTC: the days inside each source's lateness window, and "
         "those that it is about to forget.",

@@ -83,6 +83,7 @@ class _Partitions:
     def __init__(
         self, settings: Settings, store: Store, instance: dg.DagsterInstance, dataset: Dataset
     ) -> None:
+        self._settings = settings
         self._store = store
         self._instance = instance
         self._dataset = dataset
@@ -149,7 +150,7 @@ class _Partitions:
             self._key,
             partition=str(day),
             description="Exported outside of Dagster; reported from its manifest.",
-            metadata=manifest_metadata(self._store, manifest),
+            metadata=manifest_metadata(self._settings, self._store, manifest),
         )
 
     def _dropped(self, days: list[str]) -> list[Event]:

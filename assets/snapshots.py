@@ -6,12 +6,15 @@ Belongs here: which systems have one, what Dagster keeps of each. Does not: taki
 
 # No `from __future__ import annotations` here: Dagster reads the asset's annotations as types.
 
+from datetime import timedelta
+
 import dagster as dg
 
 from assets.exports import RETRIES
 from assets.failing import as_failures
 from assets.names import kind_of
 from assets.resources import LakeResource
+from assets.sources import sources_of
 from lake.base.day import Day
 from lake.config.settings import Settings
 from lake.snapshot import Outcome, take_snapshot
@@ -20,6 +23,7 @@ from lake.snapshots.manifest import snapshot_manifest_key
 from lake.systems.registry import backed_up_systems, system
 
 GROUP = "snapshots"
+FRESH_FOR = timedelta(hours=30)  # they are taken daily
 
 
 def snapshot_name(system: str) -> str:
@@ -53,6 +57,8 @@ def snapshot_asset(settings: Settings, name: str) -> dg.AssetsDefinition:
 
     @dg.asset(
         name=snapshot_name(name),
+        deps=sources_of(settings, name),
+        freshness_policy=dg.FreshnessPolicy.time_window(FRESH_FOR),
         description=(
             f"A raw backup of {system(name).title} as it is when this runs, filed under that UTC "
             "day. What an earlier one has stored is not uploaded again."

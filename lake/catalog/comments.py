@@ -1,7 +1,6 @@
 """What tables and columns mean, as comments that DuckDB's clients show.
 
-Belongs here: the sentences, COMMENT ON. Does not: what a system's fixed columns mean (the
-`columns` of its `config`).
+Belongs here: the sentences, COMMENT ON. Does not: what a column means by its name (lake.columns).
 
     SELECT table_name, column_name, comment FROM duckdb_columns() WHERE comment IS NOT NULL
 """
@@ -9,11 +8,9 @@ Belongs here: the sentences, COMMENT ON. Does not: what a system's fixed columns
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import partial
 
+from lake.columns import DAY, meaning, unit
 from lake.config.datasets import Dataset
-from lake.config.sections import SystemConfig
-from lake.config.systems import configs
 from lake.partition.manifest import Manifest
 from lake.privacy.rules import Rule
 from lake.query import Lake
@@ -23,22 +20,8 @@ from lake.query.merged import Node
 from lake.query.tables import Table
 from lake.query.zones import LOCAL_BETWEEN
 
-_DAY = "UTC day, the lake's partition"
 _LEVEL = "level of the line: trace, debug, info, warn, error, critical, fatal or NULL"
 _TIME = "TIMESTAMP WITH TIME ZONE"
-# How names of columns end that have a unit.
-_UNITS = {
-    "_ns": "nanoseconds",
-    "_us": "microseconds",
-    "_ms": "milliseconds",
-    "Ms": "milliseconds",
-    "_seconds": "seconds",
-    "Seconds": "seconds",
-    "_bytes": "bytes",
-    "Bytes": "bytes",
-    "_percent": "percent",
-    "Percent": "percent",
-}
 
 
 def comment_statements(lake: Lake, table: Table) -> Iterator[str]:
@@ -79,13 +62,12 @@ def _about(table: Table, dataset: Dataset) -> str:
 
 
 def _columns(table: Table, dataset: Dataset) -> Iterator[tuple[str, str]]:
-    yield "day", _DAY
-    system = configs()[dataset.source]
+    yield "day", DAY
     rules = _rules(table)
     left_out = _left_out(table)
     for key, node in table.tree.members.items():
-        meaning = partial(_meaning, table, system, node)
-        parts = [meaning(), *_type(node), *rules.get(key, ())]
+        known = "" if table.rolled_up else meaning(dataset.source, node.name)
+        parts = [known, _type(node), *rules.get(key, ())]
         if number := left_out.get(key):
             parts.append(f"{number:,} values are in _rest or _raw only")
         held, days = node.days.bit_count(), len(table.manifests)
@@ -94,19 +76,8 @@ def _columns(table: Table, dataset: Dataset) -> Iterator[tuple[str, str]]:
         yield node.name, "; ".join(filter(None, parts))
 
 
-def _meaning(table: Table, system: SystemConfig, node: Node) -> str:
-    if table.rolled_up:
-        return ""
-    return system.columns.get(node.name, system.other_columns)
-
-
-def _type(node: Node) -> Iterator[str]:
-    if not node.varying and node.form == _TIME:
-        yield "UTC"
-        return
-    unit = next((unit for end, unit in _UNITS.items() if node.name.endswith(end)), None)
-    if unit:
-        yield f"in {unit}, by its name"
+def _type(node: Node) -> str:
+    return "UTC" if not node.varying and node.form == _TIME else unit(node.name)
 
 
 def _rules(table: Table) -> dict[str, list[str]]:

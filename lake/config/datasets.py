@@ -44,6 +44,7 @@ RESERVED_NAMES = frozenset(
         *("input_arg_dict", "int", "meta", "output", "output_arg_dict", "str", "type"),
         *("export", "guard", "rehearsal", "rehearse", "retention", "retention_run", "snapshot"),
         *("ttl_guard", "verification", "verify"),
+        *("check_days", "lake_status", "read_days"),
         *(f"snapshot_{name}" for name in packages()),
     ]
 )

@@ -62,6 +62,12 @@ class LakeSection(Section):
         return self.first_day if "first_day" in self.model_fields_set else None
 
 
+class ReportSection(Section):
+    """`[report]`: where the page of `lake report --html` is served, for links to it."""
+
+    url: HttpUrl | None = None
+
+
 class S3Section(Section):
     """`[s3]`: what differs from the AWS defaults."""
 
@@ -131,6 +137,7 @@ class Settings(Section):
     alerts: AlertsSection = AlertsSection()
     privacy: PrivacySection = PrivacySection()
     incident: IncidentSection = IncidentSection()
+    report: ReportSection = ReportSection()
     dataset: tuple[AnyDataset, ...] = ()
 
     @model_validator(mode="after")

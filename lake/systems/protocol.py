@@ -8,6 +8,7 @@ A system is a folder below lake/systems. Its `system.py` has one object, `SYSTEM
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -211,7 +212,7 @@ class System(Protocol):
         return "ts"
 
     def describe(self, dataset: Dataset) -> str:
-        """What the dataset holds, in Markdown."""
+        """What the dataset holds: a sentence of Markdown without blocks."""
 
     # erase
 
@@ -370,6 +371,14 @@ class System(Protocol):
     def diagnose_snapshots(self, settings: Settings) -> Iterator[Check]:
         """Of what a snapshot reads beside the source."""
         return iter(())
+
+
+def code(text: str) -> str:
+    """As code in a line of Markdown, whatever backticks it has; a line break as a space."""
+    line = " ".join(text.splitlines())
+    ticks = "`" * (max(map(len, re.findall("`+", line)), default=0) + 1)
+    pad = " " if "`" in line else ""
+    return f"{ticks}{pad}{line}{pad}{ticks}"
 
 
 def lacks(system: System, what: str) -> UsageError:

@@ -48,6 +48,9 @@ def test_descriptions_say_what_is_asked(specs):
     assert '{__name__=~"http_.*"}' in specs["requests"].description
     assert "30s" in specs["requests"].description
     assert "Stored samples" in specs["samples"].description
+    for spec in specs.values():  # lists show the text as it is
+        assert "```" not in spec.description
+        assert "\n" not in spec.description
     assert '{container=~".+"}' in specs["lines"].description
 
 
@@ -74,10 +77,34 @@ def test_checks_of_each_asset(settings):
     assert names == {
         (dataset.name, check)
         for dataset in settings.dataset
-        for check in ("object_matches_manifest", "rows_equal_source")
+        for check in (
+            "object_matches_manifest",
+            "rows_equal_source",
+            "no_day_missing",
+            "newest_day_on_time",
+        )
     } | {(f"rollups/{name}", "rollup_matches_table") for name in ROLLED_UP} | {
         ("verification", check) for check in ("objects_match_manifests", "records_are_whole")
     }
+
+
+def test_lineage_goes_from_sources_to_what_reads_the_tables(settings):
+    graph = build(settings).resolve_asset_graph()
+
+    def parents(name: str) -> set[str]:
+        return {key.to_user_string() for key in graph.get(dg.AssetKey(name.split("/"))).parent_keys}
+
+    assert parents("events") == {"sources/mongo/raw-events"}
+    assert parents("samples") == parents("requests") == {"sources/prometheus"}
+    assert parents("lines") == parents("snapshot_loki") == {"sources/loki"}
+    assert parents("rollups/lines") == {"lines"}
+    snapshots = {f"snapshot_{name}" for name in ("mongo", "prometheus", "loki")}
+    tables = {"events", "requests", "samples", "lines"}
+    assert parents("rehearsal") == snapshots | tables
+    assert parents("lake_status") == tables
+    sources = {key for key in graph.get_all_asset_keys() if key.path[0] == "sources"}
+    assert len(sources) == 3
+    assert not any(graph.get(key).is_materializable for key in sources)
 
 
 def test_each_source_has_its_pool(settings, specs):

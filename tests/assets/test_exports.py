@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import dagster as dg
+import pyarrow as pa
 import pytest
 
+from assets.columns import column_schema
+from assets.links import links
 from lake.base.day import Day
 from lake.base.errors import Missing, TransientError
 from lake.base.redaction import register_secret
+from lake.partition.ledger import read_manifest
+from lake.partition.table import schema_to_json
 from lake.store import Store
 
 DAYS = ["2026-07-01", "2026-07-02", "2026-07-03"]
@@ -26,7 +31,8 @@ def failure_of(result: dg.ExecuteInProcessResult):
 
 def evaluations(place, asset: str = "events") -> dict[tuple[str, str], dg.AssetCheckEvaluation]:
     checks = [e for result in place.results for e in result.get_asset_check_evaluations()]
-    return {(e.check_name, e.partition): e for e in checks if e.asset_key.path == [asset]}
+    of_days = (e for e in checks if e.asset_key.path == [asset] and e.partition)
+    return {(e.check_name, e.partition): e for e in of_days}
 
 
 def materializations(result, asset: str = "events") -> dict[str, dg.AssetMaterialization]:
@@ -50,6 +56,14 @@ def test_each_day_has_its_own_record(three_days):
         manifest = json.loads(place.store.read(f"manifests/events/{day}.json"))
         shown = {name: value.value for name, value in event.metadata.items()}
         assert shown.pop("seconds") >= 0
+        columns = {column.name: column for column in shown.pop("dagster/column_schema").columns}
+        assert [(name, column.type) for name, column in columns.items()] == [
+            ("day", "date32[day]"),
+            ("_id", "int64"),
+            ("text", "string"),
+        ]
+        assert columns["_id"].description == "identifier of the document"
+        assert columns["text"].description == "field of the document"
         assert shown == {
             "state": "exported",
             "rows": number * 10,
@@ -316,3 +330,40 @@ class TestDamaged:
         }
         assert text in checks[check, DAYS[1]].description
         assert text in failure_of(result).user_failure_data.description
+
+
+def test_columns_of_any_type_are_shown_with_their_members(three_days):
+    schema = pa.schema(
+        [
+            ("_id", pa.string()),
+            ("took_ms", pa.int32()),
+            ("client", pa.struct([("release", pa.string()), ("tags", pa.list_(pa.string()))])),
+            *((f"c{number}", pa.int64()) for number in range(200)),
+        ]
+    )
+    stored = three_days.run(DAYS[0], DAYS[0])
+    assert stored.success
+    held = read_manifest(three_days.store, "events", Day.parse(DAYS[0]))
+    wide = replace(held, schema=schema_to_json(schema), details={"left_out": {"client.release": 7}})
+    shown = column_schema(wide)["dagster/column_schema"].schema.columns
+    assert [column.name for column in shown[:4]] == ["day", "_id", "took_ms", "client"]
+    assert shown[2].description == "field of the document; in milliseconds, by its name"
+    assert shown[3].type == "struct<release: string, tags: list<string>>"
+    assert shown[3].description.endswith("7 values are in _rest or _raw only")
+    assert len(shown) == 101
+
+
+def test_links_to_the_page_and_to_the_object(three_days):
+    settings = three_days.settings
+    assert links(settings, "tables/events/x", "events", DAYS[0]) == {}
+    report = settings.report.model_copy(update={"url": "https://example.com/lake/index.html"})
+    lake = settings.lake.model_copy(update={"root": "s3://archive/monitoring"})
+    s3 = settings.s3.model_copy(update={"region": "ap-northeast-2"})
+    settings = settings.model_copy(update={"report": report, "lake": lake, "s3": s3})
+    shown = links(settings, "tables/events/day=2026-07-01/data.parquet", "events", DAYS[0])
+    assert {name: value.value for name, value in shown.items()} == {
+        "report": "https://example.com/lake/index.html#events/2026-07-01",
+        "console": "https://console.aws.amazon.com/s3/object/archive?"
+        "prefix=monitoring%2Ftables%2Fevents%2Fday%3D2026-07-01%2Fdata.parquet"
+        "&region=ap-northeast-2",
+    }

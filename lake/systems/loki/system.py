@@ -17,7 +17,7 @@ from lake.snapshots.manifest import SnapshotManifest
 from lake.store import Store
 from lake.systems.loading import Target
 from lake.systems.loki.config import LokiDataset, LokiSource
-from lake.systems.protocol import Loader, Questions, Snapshotter, Source, System
+from lake.systems.protocol import Loader, Questions, Snapshotter, Source, System, code
 
 if TYPE_CHECKING:
     from lake.servers import Binary
@@ -50,7 +50,7 @@ class Loki(System):
 
     def describe(self, dataset: Dataset) -> str:
         assert isinstance(dataset, LokiDataset)  # noqa: S101  the registry's choice
-        return f"Lines of\n```\n{dataset.selector}\n```"
+        return f"Lines of {code(dataset.selector)}."
 
     def zstd_levels(self) -> Mapping[str, int]:
         from lake.systems.loki.reading.table import ZSTD_LEVELS

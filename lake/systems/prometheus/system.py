@@ -17,7 +17,7 @@ from lake.snapshots.manifest import SnapshotManifest
 from lake.store import Store
 from lake.systems.loading import Target
 from lake.systems.prometheus.config import PrometheusDataset, PrometheusSource
-from lake.systems.protocol import Loader, Questions, Snapshotter, Source, System
+from lake.systems.protocol import Loader, Questions, Snapshotter, Source, System, code
 
 if TYPE_CHECKING:
     from lake.servers import Binary
@@ -52,7 +52,7 @@ class Prometheus(System):
     def describe(self, dataset: Dataset) -> str:
         assert isinstance(dataset, PrometheusDataset)  # noqa: S101  the registry's choice
         how = "Stored samples" if dataset.mode == "raw" else f"Values every {dataset.step}"
-        return f"{how} of\n```\n{dataset.query}\n```"
+        return f"{how} of {code(dataset.query)}."
 
     def rollup(self, dataset: Dataset) -> Rollup:
         from lake.systems.prometheus.rollup import HourlySeries
