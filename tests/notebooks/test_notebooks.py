@@ -5,12 +5,17 @@ from __future__ import annotations
 import ast
 import base64
 import io
+import shutil
+from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 
 import matplotlib.image
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from support.demo_history import DATASETS
+from support.renamed_lake import renamed_history
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -35,7 +40,7 @@ def test_imports_only_the_public_module(path: Path) -> None:
             assert not isinstance(node, ast.ImportFrom)
             if isinstance(node, ast.Import):
                 names = [name.name for name in node.names]
-                assert all(n == "lake" or n.startswith("matplotlib") for n in names)
+                assert all(n in ("lake", "datetime") or n.startswith("matplotlib") for n in names)
 
 
 def _run(name: str, config: Path, monkeypatch: pytest.MonkeyPatch, plots: int) -> tuple[str, list]:
@@ -73,6 +78,33 @@ def test_costs(history, monkeypatch: pytest.MonkeyPatch) -> None:
     files = [path for path in Path(history.lake.settings.lake.root).rglob("*") if path.is_file()]
     assert f"{len(files):,} objects and versions" in text
     assert f"{sum(path.stat().st_size for path in files):,} bytes" in text
+
+
+@pytest.mark.slow
+def test_incident(history, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ten minutes with most errors are those of the generator's requests that failed."""
+    text, _ = _run("incident", history.lake.config, monkeypatch, plots=2)
+    failures = [r for _, r in history.requests() if r.failure]
+    tens = Counter(r.finished_ms // 600_000 for r in failures)
+    worst = {ten * 600 + 300 for ten, number in tens.items() if number > max(tens.values()) / 2}
+    begins = datetime.strptime(text.splitlines()[0][:16], "%Y-%m-%d %H:%M").replace(tzinfo=UTC)
+    assert begins.timestamp() + 15 * 60 in worst
+    (request,) = [line.split()[1] for line in text.splitlines() if line.startswith("request ")]
+    assert request.rstrip(":") in {r.request_id for r in failures}
+
+
+@pytest.mark.slow
+def test_incident_of_another_lake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Metrics of one name and no line, no document: nothing is an error."""
+    names = dict.fromkeys(DATASETS, "") | {"http_server_requests": "anything"}
+    lake, _ = renamed_history(tmp_path, {n: v for n, v in names.items() if v}, days=1)
+    for folder in ("tables", "manifests"):
+        for path in (Path(lake.settings.lake.root) / folder).iterdir():
+            if path.name != "anything":
+                shutil.rmtree(path)
+    text, _ = _run("incident", lake.config, monkeypatch, plots=1)
+    assert "no errors" in text.splitlines()
+    assert "no error carries an identifier" in text
 
 
 @pytest.mark.slow
