@@ -85,6 +85,11 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]  # generic since cli
     help="Number of events to show, errors first.",
 )
 @click.option("--html", metavar="FILE", help="Also writes a page to FILE.")
+@click.option(
+    "--restore",
+    is_flag=True,
+    help="Then runs the servers of that day from snapshots until Ctrl-C.",
+)
 @click.option("--sql", is_flag=True, help="Prints the SQL of log lines and documents only.")
 @json_option
 @config_option
@@ -96,6 +101,7 @@ def incident(
     datasets: tuple[str, ...],
     limit: int,
     html: str | None,
+    restore: bool,
     sql: bool,
     as_json: bool,
     config: str | None,
@@ -104,7 +110,8 @@ def incident(
 
     The series that changed most from the time before, then log lines and documents of all
     datasets in order of time, each with its request's identifier. With --request all that has
-    this identifier on the days. [incident] of lake.toml names the fields.
+    this identifier on the days, or one that these rows carry beside it, such as their trace's.
+    [incident] of lake.toml names the fields.
 
     \b
     Exit status: 1 if days are missing, or nothing has the identifier.
@@ -129,7 +136,13 @@ def incident(
     else:
         for line in _lines(gathered):
             click.echo(line)
-    if gathered.missing or gathered.window is None or (request and not gathered.total):
+    absent = bool(request and not gathered.total)
+    failed = bool(gathered.missing) or gathered.window is None or absent
+    if restore and gathered.window:
+        from lake.cli.incident_servers import run_servers  # noqa: PLC0415
+
+        failed |= not run_servers(lake.settings, gathered.window.day)
+    if failed:
         sys.exit(1)
 
 
@@ -142,10 +155,12 @@ def _identifier(request: str | None) -> str:
 
 
 def _lines(found: Incident) -> Iterator[str]:
-    from lake.incident.page import clock, kept, shown, span  # noqa: PLC0415
+    from lake.incident.page import clock, followed, kept, shown, span  # noqa: PLC0415
 
     if found.inquiry.request:
         yield f"request {shown(found.inquiry.request)}"
+    if found.inquiry.others:
+        yield shown(followed(found))
     yield span(found)
     yield from (f"missing: {sentence}" for sentence in found.missing)
     yield from (f"note: {sentence}" for sentence in found.notes)

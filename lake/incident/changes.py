@@ -14,17 +14,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from lake.incident.statements import between, instant
 from lake.incident.window import Window
 from lake.query import Lake
 from lake.query.kinds import quoted_name, quoted_text
 from lake.query.tables import Table
+from lake.query.time_axis import COUNTER, NOT_LABELS
+from lake.query.timeline import between, date, instant
 
 SHOWN = 10  # series of a dataset
 PLOTTED = 5
 _LOOKBACK = timedelta(hours=1)  # for the sample before: longer than between two scrapes
-_NO_LABELS = frozenset({"day", "ts", "metric", "value", "nan", "histogram", "series_id", "labels"})
-_COUNTER = "regexp_full_match(metric, '.*_(total|count|sum)')"
 _PLOTTED = ("_total", "_count")
 
 
@@ -103,7 +102,7 @@ def _labels(row: Mapping[str, object]) -> dict[str, str]:
 
 
 def _changes_statement(table: Table, window: Window) -> str:
-    names = [name for name in table.column_names if name not in _NO_LABELS]
+    names = [name for name in table.column_names if name not in NOT_LABELS]
     members = ", ".join(f"{quoted_text(name)}: {quoted_name(name)}" for name in names)
     columns = f"any_value({{{members}}})" if names else "NULL"
     more = "any_value(labels)" if "labels" in table.column_names else "NULL"
@@ -112,7 +111,7 @@ SELECT series_id, metric, columns, more, counter,
        if(counter, grown_before, mean_before) AS before,
        if(counter, grown_during, mean_during) AS during
 FROM (
-    SELECT series_id, metric, {columns} AS columns, {more} AS more, {_COUNTER} AS counter,
+    SELECT series_id, metric, {columns} AS columns, {more} AS more, {COUNTER} AS counter,
            sum(growth) FILTER (NOT during) AS grown_before,
            sum(growth) FILTER (during) AS grown_during,
            avg(value) FILTER (NOT during) AS mean_before,
@@ -134,7 +133,7 @@ def _samples(table: Table, window: Window) -> str:
     start = max(window.before - _LOOKBACK, first.start)
     return (
         "SELECT *, counter_increase(value, series_id, ts) AS growth "  # noqa: S608  quoted
-        f"FROM {between(table, first, last.plus(1))} "
+        f"FROM {between(table, date(first), date(last.plus(1)))} "
         f"WHERE ts >= {instant(start)} AND ts <= {instant(window.end)} "
         "AND isfinite(value) AND NOT ends_with(metric, '_bucket')"
     )

@@ -6,6 +6,7 @@ Does not: SQL of the rows (statements, changes), how it is shown.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -14,15 +15,29 @@ from typing import Any
 from lake.base.day import Day
 from lake.base.errors import UsageError
 from lake.incident.changes import Change, changes
-from lake.incident.statements import DOCUMENT, ERRORS, Rows, document_time, documents, lines
 from lake.incident.window import Window
 from lake.query import Lake
 from lake.query.kinds import quoted_text
 from lake.query.notes import missing_days
 from lake.query.tables import Table
-from lake.trends.fitting import kind_of
+from lake.query.timeline import (
+    DOCUMENT,
+    ERRORS,
+    Rows,
+    date,
+    document_time,
+    documents,
+    identifiers,
+    instant,
+    kind_of,
+    lines,
+)
 
 _MAX_AROUND = timedelta(hours=12)
+_FOLLOWED = 20  # other identifiers
+_SHORTEST = 8  # characters of one: many lines contain a shorter text by chance
+# Identifiers of much more than a request.
+_WIDE = re.compile("session|conversation|dialog|user|client", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -30,7 +45,8 @@ class Inquiry:
     """What is looked for: around `at`, or a request's or trace's identifier.
 
     With `request` and without `at` the UTC day `day` is searched, and the instant is that of the
-    first event. `datasets`: only these. `limit`: number of events to keep.
+    first event. `others`: identifiers that rows of the request carry, whose rows belong to it, too.
+    `datasets`: only these. `limit`: number of events to keep.
     """
 
     at: datetime | None
@@ -39,6 +55,7 @@ class Inquiry:
     day: Day | None = None
     datasets: tuple[str, ...] = ()
     limit: int = 200
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,6 +123,7 @@ def gather(lake: Lake, inquiry: Inquiry) -> Incident:
     window = _window(inquiry)
     tables = _tables(lake, inquiry)
     days = window.days if window else [inquiry.day] if inquiry.day else []
+    inquiry, not_followed = _followed(lake, inquiry)
     statement = events_statement(lake, inquiry)
     step = window.step if window else timedelta(minutes=1)
     counts, events, left_out = _events(lake, statement, step, inquiry.limit)
@@ -125,7 +143,7 @@ def gather(lake: Lake, inquiry: Inquiry) -> Incident:
         tuple(counts),
         tuple(events),
         tuple(_missing(tables, days, window)),
-        (*_without_time(lake, tables), *left_out),
+        (*not_followed, *_without_time(lake, tables), *left_out),
     )
 
 
@@ -133,11 +151,7 @@ def events_statement(lake: Lake, inquiry: Inquiry) -> str:
     """One SELECT of all log lines and documents, whose columns are those of `statements`; "" where
     no dataset has any. Raises LakeError.
     """
-    window, incident = _window(inquiry), lake.settings.incident
-    days = window.days if window else [inquiry.day] if inquiry.day else []
-    rows = Rows(days[0], days[-1].plus(1), request=inquiry.request)
-    if window and not inquiry.request:
-        rows = replace(rows, start=window.start, to=window.end)
+    rows, incident = _rows(inquiry), lake.settings.incident
     selects = []
     for table in _tables(lake, inquiry):
         kind = kind_of(table)
@@ -147,6 +161,43 @@ def events_statement(lake: Lake, inquiry: Inquiry) -> str:
             dataset = lake.settings.dataset_named(table.dataset)
             selects.append(documents(table, dataset, incident, rows))
     return "\nUNION ALL\n".join(select for select in selects if select)
+
+
+def _rows(inquiry: Inquiry) -> Rows:
+    window = _window(inquiry)
+    days = window.days if window else [inquiry.day] if inquiry.day else []
+    rows = Rows(date(days[0]), date(days[-1].plus(1)))
+    if inquiry.request:
+        return replace(rows, requests=(inquiry.request, *inquiry.others))
+    if window:
+        rows = replace(rows, start=instant(window.start), to=instant(window.end))
+    return rows
+
+
+def _followed(lake: Lake, inquiry: Inquiry) -> tuple[Inquiry, list[str]]:
+    """With the other identifiers that the request's rows carry, such as its trace's: one step. And
+    a sentence about those that are left out.
+    """
+    if not inquiry.request:
+        return inquiry, []
+    section = lake.settings.incident
+    names = tuple(path for path in section.ids if not _WIDE.search(path.rpartition(".")[2]))
+    incident = section.model_copy(update={"ids": names})
+    selects = [
+        identifiers(table, lake.settings.dataset_named(table.dataset), incident, _rows(inquiry))
+        for table in _tables(lake, inquiry)
+    ]
+    union = "\nUNION ALL\n".join(filter(None, selects))
+    if not union or not names:
+        return inquiry, []
+    answer = lake.ask(
+        f"SELECT id, count(*) FROM ({union}) WHERE id <> {quoted_text(inquiry.request)} "  # noqa: S608
+        f"AND length(id) >= {_SHORTEST} GROUP BY id ORDER BY count(*) DESC, id"
+    )
+    others = [row[0] for row in answer.rows]
+    left = len(others) - _FOLLOWED
+    note = f"{left:,} other identifiers of the request's rows are not followed"
+    return replace(inquiry, others=tuple(others[:_FOLLOWED])), [note] if left > 0 else []
 
 
 def _window(inquiry: Inquiry) -> Window | None:
@@ -229,6 +280,7 @@ def to_json(found: Incident) -> dict[str, Any]:
         "to": window and _iso(window.end),
         "before": window and _iso(window.before),
         "request": found.inquiry.request or None,
+        "followed": list(found.inquiry.others),
         "days": [str(day) for day in found.days],
         "missing": list(found.missing),
         "notes": list(found.notes),

@@ -26,6 +26,7 @@ def page(found: Incident) -> str:
         title += f" at {clock(window.at)} UTC" if not request else ""
     parts = [
         f'<p class="quiet">{escape(span(found))}</p>',
+        f'<p class="quiet">{escape(shown(followed(found)))}</p>' if found.inquiry.others else "",
         notes((*found.missing, *found.notes)),
     ]
     if window and not request:
@@ -48,6 +49,13 @@ def span(found: Incident) -> str:
     if found.inquiry.request:
         return f"Events of {days}; metrics from {around}."
     return f"From {around}. Days read: {days}."
+
+
+def followed(found: Incident) -> str:
+    """Which other identifiers' rows are shown, as a sentence; "" where there are none."""
+    others = found.inquiry.others
+    carry = "identifiers that rows of the request carry"
+    return f"With the rows of {', '.join(others)}: {carry}." if others else ""
 
 
 def kept(found: Incident) -> str:

@@ -37,6 +37,11 @@ class Window:
         return self.start - 2 * self.around
 
     @property
+    def day(self) -> Day:
+        """The UTC day of the instant."""
+        return Day(self.at.date())
+
+    @property
     def days(self) -> list[Day]:
         """The UTC days of the window."""
         return _days(self.start, self.end)

@@ -13,7 +13,8 @@ what the days' schemas have in common. Does not: the trends (lake.trends), the c
 from __future__ import annotations
 
 from lake.config.settings import Settings, load
-from lake.query.session import Answer, ArrowAnswer, Lake
+from lake.query.answers import Answer, ArrowAnswer
+from lake.query.session import Lake
 
 __all__ = ["Answer", "ArrowAnswer", "Lake", "connect"]
 

@@ -57,11 +57,17 @@ class Constants:
             raise UnknownValueError from error
         return value
 
+    def parsed(self, sql: str) -> Mapping[str, Any]:
+        """The expression, from its text."""
+        (expression,) = parsed_sql(self._connection, f"SELECT {sql}")["statements"][0]["node"][
+            "select_list"
+        ]
+        return expression  # type: ignore[no-any-return]
+
     def call(self, function: str, *arguments: Mapping[str, Any]) -> Any:
         """The value of a function of expressions. Raises UnknownValueError."""
         placeholders = ", ".join("NULL" for _ in arguments)
-        parsed = parsed_sql(self._connection, f"SELECT {function}({placeholders})")
-        (expression,) = parsed["statements"][0]["node"]["select_list"]
+        expression = self.parsed(f"{function}({placeholders})")
         return self.value({**expression, "children": list(arguments)})
 
 

@@ -9,7 +9,7 @@ every day and every column.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 
 from lake.base.day import Day
+from lake.query import time_axis
 from lake.query.expressions import (
     Constants,
     UnknownValueError,
@@ -123,20 +124,29 @@ class Question:
 
 
 def understand(
-    connection: duckdb.DuckDBPyConnection, sql: str, params: Any, views: Mapping[str, str]
+    connection: duckdb.DuckDBPyConnection,
+    sql: str,
+    params: Any,
+    views: Mapping[str, str],
+    datasets: Collection[str],
 ) -> Question:
-    """What the statement reads; `views` has each view's name and its dataset."""
+    """What the statement reads; `views` has each view's name and its dataset, a rollup's its own;
+    `datasets` are those of the configuration.
+    """
     parsed = parsed_sql(connection, sql)
     if parsed["error"] or len(parsed["statements"]) != 1:
         return Question(understood=False, every_column=True)
-    reader = _Reader(views, Constants(connection, params))
+    reader = _Reader(views, datasets, Constants(connection, params))
     reader.node(parsed["statements"][0])
     return reader.question
 
 
 class _Reader:
-    def __init__(self, views: Mapping[str, str], constants: Constants) -> None:
+    def __init__(
+        self, views: Mapping[str, str], datasets: Collection[str], constants: Constants
+    ) -> None:
         self.question = Question()
+        self._datasets = datasets
         self._views = views
         self._constants = constants
         self._queries: set[str] = set()  # names of WITH
@@ -216,6 +226,8 @@ class _Reader:
             self._reads_of(self._views[view]).ranges.append(Range(start, end))
         elif name in _GROWTH:
             self._growth(call, _GROWTH[name])
+        elif name == time_axis.NAME:
+            self._time_axis(call)
         elif name not in _KNOWN_FUNCTIONS:
             self._give_up()
 
@@ -223,10 +235,25 @@ class _Reader:
         """The UTC days that have a part of a zone's days: first day, end day."""
         start, end, zone = _arguments(call, LOCAL_PARAMETERS)
         for function, day in (("utc_first_day", start), ("utc_end_day", end)):
-            try:
-                yield Day(moment_of(self._constants.call(function, day, zone)).date())
-            except UnknownValueError:
-                yield None
+            yield self._called_day(function, day, zone)
+
+    def _time_axis(self, call: Mapping[str, Any]) -> None:
+        """Rows of all datasets."""
+        self.question.every_column = True
+        at, around = _arguments(call, time_axis.PARAMETERS)
+        around = around or self._constants.parsed(time_axis.AROUND)
+        start, end = (
+            self._called_day(function, at, around)
+            for function in ("incident_first_day", "incident_end_day")
+        )
+        for dataset in self._datasets:
+            self._reads_of(dataset).ranges.append(Range(start, end))
+
+    def _called_day(self, function: str, *arguments: Mapping[str, Any]) -> Day | None:
+        try:
+            return Day(moment_of(self._constants.call(function, *arguments)).date())
+        except UnknownValueError:
+            return None
 
     def _growth(self, call: Mapping[str, Any], view_of: Callable[[str], str]) -> None:
         dataset, _, start, end = _arguments(call, _GROWTH_PARAMETERS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ from lake.partition.layout import (
 from lake.partition.ledger import read_manifest
 from lake.partition.manifest import Manifest
 from lake.query import notes
+from lake.query.answers import Answer, ArrowAnswer
 from lake.query.connection import connect_duckdb, load_httpfs, macro_statements
 from lake.query.failures import Hint, as_duckdb_error, explained
 from lake.query.hourly import hourly_table, hourly_views
@@ -36,6 +37,7 @@ from lake.query.question import Question, Range, Reads, understand
 from lake.query.s3 import authority_statements, secret_statement
 from lake.query.statements import refuse_outward, require_one_reading
 from lake.query.tables import Table
+from lake.query.time_axis import is_called, macro_statement
 from lake.query.zones import LOCAL_BETWEEN, time_path
 from lake.store import open_store
 
@@ -48,35 +50,6 @@ _BATCH_ROWS = 16_384
 # A window function over a whole range: DuckDB would take most of the machine's memory for it.
 _SORTS_THE_RANGE = re.compile(r"\bcounter_increase\b", re.IGNORECASE)
 _SORT_MEMORY = "1 GB"  # beyond it is spilled; the process takes up to twice as much
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A table: column names, DuckDB's names of their types, rows as Python values.
-
-    Rows of `Lake.ask` can be taken once, and before the next question. `notes`: what the
-    answer lacks, one sentence each (lake.query.notes); `left_out`: those of them about values.
-    """
-
-    columns: tuple[str, ...]
-    types: tuple[str, ...]
-    rows: Iterable[tuple[Any, ...]]
-    notes: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class ArrowAnswer:
-    """An answer as Arrow record batches, which can be taken once, before the next question.
-
-    `columns`, `types`, `notes` as of `Answer`. Names of the schema may come twice.
-    """
-
-    columns: tuple[str, ...]
-    types: tuple[str, ...]
-    schema: pa.Schema
-    batches: Iterator[pa.RecordBatch]
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,6 +84,7 @@ class Lake:
         self._shapes: dict[str, _Shape] = {}
         self._level_places = level_places(settings.dataset)
         self._hourly = hourly_views(self.datasets)
+        self._has_time_axis = False  # whether the macro `incident` is defined
         self._bounded = False  # whether memory is limited for a statement
         self._shared = False  # whether relations may be outstanding that read the definitions
         self.connection = connect_duckdb()
@@ -177,7 +151,7 @@ class Lake:
         """What one statement that reads would read; nothing is run. Raises LakeError."""
         with explained(self.settings.lake.root, self._hint()):
             require_one_reading(self.connection, query)
-            return understand(self.connection, query, params, self._views)
+            return understand(self.connection, query, params, self._views, self.datasets)
 
     def mentioned(self, query: str) -> list[str]:
         """The datasets that the SQL names, in the configuration's order."""
@@ -230,6 +204,8 @@ class Lake:
         # What is not understood and names no table may ask for their list.
         known = bool(mentioned or self._shapes or question.understood)
         self._define(mentioned if known else self._listed, question)
+        if is_called(query):
+            self._define_time_axis(question)
         self._bound_memory(query)
         where = self.settings.lake.root
         with explained(where, self._hint()):
@@ -243,9 +219,19 @@ class Lake:
         with explained(where, self._hint()):
             return run()
 
+    def _define_time_axis(self, question: Question) -> None:
+        """The macro over all datasets; once, as they are then."""
+        if self._has_time_axis:
+            return
+        self._define(self._undefined & {*self.datasets}, question)
+        statement = macro_statement(self.settings, map(self.table, self.datasets))
+        with explained(self.settings.lake.root):
+            self.connection.execute(statement)
+        self._has_time_axis = True
+
     def _bound_memory(self, query: str) -> None:
         """Until the next statement: rows are computed while they are fetched."""
-        bounded = _SORTS_THE_RANGE.search(query) is not None
+        bounded = _SORTS_THE_RANGE.search(query) is not None or is_called(query)
         if bounded == self._bounded:
             return
         if not bounded:

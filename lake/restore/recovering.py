@@ -30,9 +30,10 @@ StepProgress = Callable[[str], None]
 class Recovered:
     """A restored server that answers. `source` reads it as an export reads.
 
-    `directory` is that of the restore.
+    `directory` is that of the restore, `manifest` the snapshot's.
     """
 
+    manifest: SnapshotManifest
     directory: Path
     served: Served
     source: Source
@@ -68,7 +69,7 @@ def recovered(
                     questions.first_answer(datetime.fromisoformat(manifest.created_at))
                     answered = time.monotonic()
                     times = Recovery(downloaded - begun, started - downloaded, answered - started)
-                    yield Recovered(into, served, source, questions, times)
+                    yield Recovered(manifest, into, served, source, questions, times)
             except BaseException:
                 served.stack[restored.name].kill()  # an interrupt need not wait for an orderly end
                 raise

@@ -17,11 +17,10 @@ from lake.query.kinds import folded, quoted_name, quoted_text
 from lake.query.levels import with_level
 from lake.query.merged import Node
 from lake.query.tables import Table
+from lake.query.timeline import kind_of
 from lake.trends.files import Trend
 from lake.trends.needs import Column, Input, Kind
 
-_SAMPLES = frozenset({"series_id", "metric", "value"})
-_LINES = frozenset({"stream_id", "line"})
 _MAP = "labels"
 _LEVEL, _STREAM = "level", "stream_id"
 # A table's columns that are no labels, by the column that identifies a row's series or stream: a
@@ -174,16 +173,6 @@ def rollups_of(lake: Lake, table: Table) -> Table:
         rolled_up=table.dataset,
         unrolled=frozenset(table.manifests),
     )
-
-
-def kind_of(table: Table) -> Kind | None:
-    """What its rows are; None where no day is in the lake."""
-    names = table.tree.members.keys()
-    if not table.manifests:
-        return None
-    if names >= _SAMPLES:
-        return "counter"
-    return "lines" if names >= _LINES else "documents"
 
 
 def column_of(table: Table, column: Column) -> str | None:

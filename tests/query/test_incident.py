@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,6 +21,7 @@ from lake.demo.logs import Line, Stream, lines_of
 
 _AT = "2026-07-06T11:20"
 _DAY = Day.parse("2026-07-06")
+_ID = "request-of-the-test"
 _HOSTILE = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>\x1b[2J\u202e"
 
 
@@ -118,16 +119,17 @@ def test_a_request_has_its_documents_and_lines_and_no_other(run, history, identi
     value = getattr(request, identifier)
     status, found = _incident(run, history, "--request", value, "--day", _DAY)
     assert status == 0
+    both = {request.request_id, request.trace_id}  # the one is followed from the other
+    assert found["followed"] == list(both - {value})
     lines = sorted(
         (line.ts_ns, line.text)
         for _, line in _lines(history)
-        if value in line.text or value in line.metadata.values()
+        if any(each in line.text for each in both) or both & {*line.metadata.values()}
     )
     events = found["events"]
     assert sorted(e["text"] for e in events if e["kind"] == "line") == sorted(t for _, t in lines)
     documents = Counter(e["dataset"] for e in events if e["kind"] == "document")
-    both = {"usage_analytics": 1, "performance_metrics": 1}
-    assert documents == (both if identifier == "request_id" else {})
+    assert documents == {"usage_analytics": 1, "performance_metrics": 1}
     first = datetime.fromisoformat(found["at"]).timestamp()
     assert first == pytest.approx(lines[0][0] / 1e9, abs=1e-6)
     assert {event["id"] for event in events} <= {request.request_id, None}
@@ -181,6 +183,103 @@ def test_the_statement_runs_and_has_the_events(run, history):
         answer = lake.ask(sql)
         assert set(answer.columns) >= {"ts", "dataset", "kind", "id", "level", "text"}
         assert len(list(answer.rows)) == found["total"]
+
+
+def test_the_followed_identifiers_are_shown(run, history):
+    request = next(r for r in _requests(history) if r.failure and r.started_ms > _ms("11:20"))
+    options = ("--request", request.trace_id, "--day", _DAY, "--config", history.lake.config)
+    _, out, _ = run("incident", *options)
+    (line,) = [line for line in out.splitlines() if line.startswith("With the rows of ")]
+    assert line == (
+        f"With the rows of {request.request_id}: identifiers that rows of the request carry."
+    )
+
+
+def test_short_and_wide_identifiers_are_not_followed(run, make_lake):
+    lines = {
+        f'{{"requestId":"{_ID}","traceId":"t-1","sessionId":"session-of-many"}}': True,
+        "traceId=t-1 of another request": False,
+        '{"requestId":"other-request","sessionId":"session-of-many"}': False,
+    }
+    at = datetime(2026, 7, 6, 11, 20, tzinfo=UTC)
+    lake = make_lake("container_logs")
+    lake.put("container_logs", "2026-07-06", _log_lines(at, list(lines)))
+    section = '[incident]\nids = ["requestId", "traceId", "sessionId"]\n'
+    lake.config.write_text(section + lake.config.read_text("utf-8"), "utf-8")
+    options = ("--request", _ID, "--day", "2026-07-06", "--json", "--config", lake.config)
+    _, out, _ = run("incident", *options)
+    found = json.loads(out)
+    assert found["followed"] == []
+    assert [e["text"] for e in found["events"]] == [
+        text for text, is_shown in lines.items() if is_shown
+    ]
+
+
+def test_the_macro_has_samples_lines_and_documents_in_order(run, history):
+    """Compared with the command, and for samples with the generator."""
+    _, found = _incident(run, history, "--at", _AT, "--limit", 5000)
+    with history.lake.connect() as lake:
+        answer = lake.ask(f"FROM incident(TIMESTAMPTZ '{_AT}:00Z', INTERVAL 15 MINUTE)")
+        columns = ["ts", "ns", "dataset", "kind", "id", "level", "text", "value", "growth"]
+        assert list(answer.columns) == columns
+        rows = [dict(zip(columns, row, strict=True)) for row in answer.rows]
+        assert answer.notes == ()
+    assert [row["ns"] for row in rows] == sorted(row["ns"] for row in rows)
+    events = [row for row in rows if row["kind"] != "sample"]
+    assert Counter((e["dataset"], e["level"], e["id"], e["text"]) for e in events) == Counter(
+        (e["dataset"], e["level"], e["id"], e["text"]) for e in found["events"]
+    )
+    expected: Counter[str] = Counter()
+    for request in _requests(history):
+        if _ms("11:05") <= request.finished_ms < _ms("11:35"):
+            expected[str(request.status)] += 1
+    counted: Counter[str] = Counter()
+    for row in rows:
+        if row["text"].startswith("http_server_requests_seconds_count{") and row["growth"]:
+            status = row["text"].partition('status="')[2].partition('"')[0]
+            counted[status] += round(row["growth"])
+    # A sample in the window has the growth since the one before, which may lie before it.
+    assert all(abs(counted[status] - number) <= 2 for status, number in expected.items())
+
+
+@pytest.mark.parametrize(
+    ("call", "days"),
+    [
+        ("incident('2026-07-08 00:05')", "1 of 2 days from 2026-07-07 to 2026-07-08 is"),
+        ("incident(TIMESTAMPTZ '2026-07-09 00:05:00Z', around := '1 minute')", "1 of 1 day is"),
+    ],
+)
+def test_the_macro_reports_days_that_are_missing(history, call, days):
+    with history.lake.connect() as lake:
+        answer = lake.ask(f"SELECT count(*) FROM {call}")
+        assert [n for n in answer.notes if "container_logs" in n and days in n], answer.notes
+
+
+def test_the_macro_takes_parameters_and_odd_columns(make_lake, table):
+    lake = make_lake("events", "undated")
+    at = datetime(2026, 7, 6, 11, 20, tzinfo=UTC)
+    columns = {"_id": ["a"], "timestamp": [at], "at_time": ["x"], "around": ["y"], "ts": ["z"]}
+    lake.put("events", "2026-07-06", table(**columns))
+    with lake.connect() as session:
+        (row,) = session.rows(
+            "FROM incident($at, $around)", {"at": at, "around": timedelta(minutes=1)}
+        )
+        assert (row["dataset"], json.loads(row["text"])["around"]) == ("events", "y")
+        assert row["ts"] == at
+        assert session.rows("FROM incident($at)", {"at": at + timedelta(minutes=16)}) == []
+
+
+def _log_lines(at: datetime, lines: list[str]) -> pa.Table:
+    none = pa.array([[]] * len(lines), pa.map_(pa.string(), pa.string()))
+    columns = {
+        "ts": pa.array([at] * len(lines), pa.timestamp("us", "UTC")),
+        "ts_ns": pa.array([int(at.timestamp()) * 10**9 + n for n in range(len(lines))]),
+        "stream_id": pa.array([1] * len(lines)),
+        "line": pa.array(lines),
+        "labels": none,
+        "metadata": none,
+    }
+    return pa.table(columns)
 
 
 @pytest.fixture
@@ -295,18 +394,8 @@ def test_where_a_line_has_its_identifier(run, make_lake):
         '{"a":{"correlationId" : "c;6"}}': "c",
     }
     at = datetime(2026, 7, 6, 11, 20, tzinfo=UTC)
-    ns = [int(at.timestamp()) * 10**9 + number for number in range(len(lines))]
-    none = pa.array([[]] * len(lines), pa.map_(pa.string(), pa.string()))
-    columns = {
-        "ts": pa.array([at] * len(lines), pa.timestamp("us", "UTC")),
-        "ts_ns": pa.array(ns),
-        "stream_id": pa.array([1] * len(lines)),
-        "line": pa.array(list(lines)),
-        "labels": none,
-        "metadata": none,
-    }
     lake = make_lake("container_logs")
-    lake.put("container_logs", "2026-07-06", pa.table(columns))
+    lake.put("container_logs", "2026-07-06", _log_lines(at, list(lines)))
     status, out, _ = run("incident", "--at", _AT, "--json", "--config", lake.config)
     assert status == 0
     events = json.loads(out)["events"]

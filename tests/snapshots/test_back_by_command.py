@@ -97,6 +97,31 @@ def test_the_commands_from_end_to_end(here, lake, own_prometheus, tmp_path):
     assert left == ["prometheus/restore.py"]
 
 
+def test_an_incident_has_the_server_of_its_day_beside_it(here, own_prometheus):
+    here.take("prometheus")
+    serving = subprocess.Popen(
+        [sys.executable, "-m", "lake", "incident", "--at", f"{D}T12:00", "--restore", "--json",
+         "--config", str(here.config)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert json.loads(serving.stdout.readline())["at"] == f"{D}T12:00:00Z"
+    url = json.loads(serving.stdout.readline())["prometheus"]["url"]
+    expected = own_prometheus.endpoints["prometheus"]["url"]
+    assert prometheus_samples(url, DAY) == prometheus_samples(expected, DAY)
+    serving.send_signal(signal.SIGINT)
+    _, err = serving.communicate(timeout=30)
+    assert serving.returncode == 0, err
+    assert f"prometheus: {D} is whole in the snapshot of {T}" in err
+    with pytest.raises(requests.ConnectionError):
+        requests.get(url, timeout=5)
+
+
+def test_an_incident_without_a_snapshot_has_no_server(here, lake):
+    code, _, err = lake("incident", "--at", f"{D}T12:00", "--restore", "--config", str(here.config))
+    assert code == 1
+    assert f"prometheus does not come back: no snapshot of prometheus holds {D} whole" in err
+
+
 def test_down_ends_a_restore_that_still_goes_on(here, tmp_path):
     here.take("prometheus")
     into, note = tmp_path / "back", tmp_path / "back/serving.pid"

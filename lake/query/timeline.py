@@ -1,7 +1,7 @@
-"""Log lines and documents of a lake as one SQL statement.
+"""Log lines and documents of a lake on one time axis.
 
-Belongs here: the SELECT of each dataset, and where a row's time, identifier, level and text are.
-Does not: metrics (changes), running it.
+Belongs here: the SELECT of each dataset, and where a row's time, identifiers, level and text are.
+Does not: metrics (samples), the macro over all three, running it.
 
 Columns of each SELECT: `ts` (TIMESTAMPTZ), `ns` (nanoseconds since the epoch), `dataset`, `kind`
 (line or document), `id`, `level` (of a document error or NULL), `text`,
@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 from lake.base.day import Day
 from lake.config.datasets import Dataset
@@ -27,28 +28,40 @@ ERRORS = ("error", "critical", "fatal")
 TEXT_LENGTH = 2000  # characters; longer texts are cut
 _NOT_SHOWN = frozenset({"day", "_id", "_rest", "_raw"})
 _NO_LABELS = frozenset({"day", "ts", "ts_ns", "stream_id", "line", "labels", "metadata"})
+_SAMPLES = frozenset({"series_id", "metric", "value"})
+_LINES = frozenset({"stream_id", "line"})
 _NO_ID = "('', '-', 'null')"  # as a logger writes that there is none
 _FALSE = "('', 'false', '0', '[]', '{}')"
 
 
+def kind_of(table: Table) -> Literal["counter", "lines", "documents"] | None:
+    """What its rows are; None where no day is in the lake."""
+    names = table.tree.members.keys()
+    if not table.manifests:
+        return None
+    if names >= _SAMPLES:
+        return "counter"
+    return "lines" if names >= _LINES else "documents"
+
+
 @dataclass(frozen=True)
 class Rows:
-    """Which rows: of the days [first, end), at times in [start, to) and with the identifier,
-    where these are given.
+    """Which rows: of the days [first, end), at times in [start, to) and with any of the
+    identifiers, where these are given. Days and times are expressions of SQL.
     """
 
-    first: Day
-    end: Day
-    start: datetime | None = None
-    to: datetime | None = None
-    request: str = ""
+    first: str
+    end: str
+    start: str = ""
+    to: str = ""
+    requests: tuple[str, ...] = ()
 
     def conditions(self, time: str) -> Iterator[str]:
         """Conditions on the time, as SQL."""
         if self.start:
-            yield f"{time} >= {instant(self.start)}"
+            yield f"{time} >= {self.start}"
         if self.to:
-            yield f"{time} < {instant(self.to)}"
+            yield f"{time} < {self.to}"
 
 
 def instant(at: datetime) -> str:
@@ -56,29 +69,31 @@ def instant(at: datetime) -> str:
     return f"TIMESTAMPTZ '{at.astimezone(UTC).isoformat(sep=' ')}'"
 
 
-def between(table: Table, first: Day, end: Day, *, level: bool = False) -> str:
-    """The dataset's days [first, end) in a FROM clause."""
+def date(day: Day) -> str:
+    """A literal of SQL."""
+    return f"DATE '{day}'"
+
+
+def between(table: Table, first: str, end: str, *, level: bool = False) -> str:
+    """The dataset's days [first, end), expressions of SQL, in a FROM clause."""
     name = with_level(table.dataset) if level else table.dataset
-    return f"{quoted_name(f'{name}_between')}(DATE '{first}', DATE '{end}')"
+    return f"{quoted_name(f'{name}_between')}({first}, {end})"
 
 
 def lines(table: Table, incident: IncidentSection, rows: Rows) -> str:
     """The SELECT of a dataset of log lines."""
     columns = set(table.column_names)
     has_level = table.level_from is not None
-    conditions = list(rows.conditions("ts"))
-    if rows.request:
-        conditions.append(_carries(columns, incident, quoted_text(rows.request)))
     return _select(
         "ts",
         "ts_ns",
         table.dataset,
         LINE,
-        _line_id(columns, incident),
+        _first_text(_line_ids(columns, incident)),
         "level" if has_level else "NULL",
         "line",
         between(table, rows.first, rows.end, level=has_level),
-        conditions,
+        _conditions(table, incident, rows, "ts"),
     )
 
 
@@ -87,13 +102,9 @@ def documents(table: Table, dataset: Dataset, incident: IncidentSection, rows: R
     no day has the time field.
     """
     time = document_time(table, dataset)
-    ids = [text for path in incident.ids if (text := _field(table, path))]
-    if time is None or (rows.request and not ids):
+    ids = _document_ids(table, incident)
+    if time is None or (rows.requests and not ids):
         return ""
-    conditions = list(rows.conditions(time))
-    if rows.request:
-        same = (f"CAST({field} AS VARCHAR) = {quoted_text(rows.request)}" for field in ids)
-        conditions.append(f"({' OR '.join(same)})")
     failed = [
         f"coalesce(CAST({field} AS VARCHAR), '') NOT IN {_FALSE}"
         for path in incident.error_fields
@@ -108,7 +119,7 @@ def documents(table: Table, dataset: Dataset, incident: IncidentSection, rows: R
         f"if({' OR '.join(failed)}, 'error', NULL)" if failed else "NULL",
         _document_text(table, dataset, incident),
         between(table, rows.first, rows.end),
-        conditions,
+        _conditions(table, incident, rows, time),
     )
 
 
@@ -132,8 +143,45 @@ def _select(
     )
 
 
-def _line_id(columns: set[str], incident: IncidentSection) -> str:
-    """Of structured metadata, of labels, then of the line: a key of JSON or logfmt."""
+def identifiers(table: Table, dataset: Dataset, incident: IncidentSection, rows: Rows) -> str:
+    """The SELECT of the identifiers in the rows, as `id`; "" where no row can have any."""
+    columns = set(table.column_names)
+    if kind_of(table) == "lines":
+        places, time = _line_ids(columns, incident), "ts"
+    elif kind_of(table) == "documents":
+        places, time = _document_ids(table, incident), document_time(table, dataset) or ""
+    else:
+        return ""
+    conditions = _conditions(table, incident, rows, time) if places and time else []
+    if not conditions:
+        return ""
+    texts = ", ".join(f"CAST({place} AS VARCHAR)" for place in places)
+    return (
+        f"SELECT unnest([{texts}]) AS id FROM {between(table, rows.first, rows.end)} "  # noqa: S608
+        f"WHERE {' AND '.join(conditions)}"
+    )
+
+
+def _conditions(table: Table, incident: IncidentSection, rows: Rows, time: str) -> list[str]:
+    conditions = list(rows.conditions(time))
+    if rows.requests and kind_of(table) == "lines":
+        columns = set(table.column_names)
+        carries = (_carries(columns, incident, quoted_text(value)) for value in rows.requests)
+        conditions.append(f"({' OR '.join(carries)})")
+    elif rows.requests:
+        values = ", ".join(map(quoted_text, rows.requests))
+        ids = _document_ids(table, incident)
+        same = (f"CAST({field} AS VARCHAR) IN ({values})" for field in ids)
+        conditions.append(f"({' OR '.join(same)})")
+    return conditions
+
+
+def _document_ids(table: Table, incident: IncidentSection) -> list[str]:
+    return [text for path in incident.ids if (text := _field(table, path))]
+
+
+def _line_ids(columns: set[str], incident: IncidentSection) -> list[str]:
+    """In structured metadata, in labels, then in the line: a key of JSON or logfmt."""
     names = list(dict.fromkeys(path.rpartition(".")[2] for path in incident.ids))
     places = [
         f"{column}[{quoted_text(name)}]"
@@ -146,7 +194,7 @@ def _line_id(columns: set[str], incident: IncidentSection) -> str:
         pattern = rf'(?:^|[^A-Za-z0-9_]){re.escape(name)}"?\s*[=:]\s*"?([^\s",;}}\]]+)'
         value = f"regexp_extract(line, {quoted_text(pattern)}, 1)"
         places.append(f"CASE WHEN {value} NOT IN {_NO_ID} THEN {value} END")
-    return _first_text(places)
+    return places
 
 
 def _carries(columns: set[str], incident: IncidentSection, value: str) -> str:

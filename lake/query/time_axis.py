@@ -1,0 +1,125 @@
+"""The macro `incident(at_time, around)`: samples, log lines and documents on one time axis.
+
+Belongs here: its SQL, the SELECT of a dataset's samples. Does not: the SELECTs of lines and
+documents (timeline), when it is defined (session).
+
+The statement is put together where no column is in sight, as that of a range macro is, so no
+field's name can be taken for a parameter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from lake.config.settings import Settings
+from lake.query.kinds import quoted_name, quoted_text
+from lake.query.tables import Table
+from lake.query.timeline import Rows, between, documents, kind_of, lines
+
+NAME = "incident"
+PARAMETERS = ("at_time", "around")
+AROUND = "INTERVAL 15 MINUTE"
+SAMPLE = "sample"
+NOT_LABELS = frozenset({"day", "ts", "metric", "value", "nan", "histogram", "series_id", "labels"})
+COUNTER = "regexp_full_match(metric, '.*_(total|count|sum)')"
+LOOKBACK = "INTERVAL 1 HOUR"  # for the sample before: longer than between two scrapes
+_CALL = re.compile(rf"\b{NAME}\b", re.IGNORECASE)
+_COLUMNS = "ts, ns, dataset, kind, id, level, text, value, growth"
+_EMPTY = (
+    "SELECT CAST(NULL AS TIMESTAMPTZ) AS ts, CAST(NULL AS BIGINT) AS ns, "
+    "CAST(NULL AS VARCHAR) AS dataset, CAST(NULL AS VARCHAR) AS kind, CAST(NULL AS VARCHAR) AS id, "
+    "CAST(NULL AS VARCHAR) AS level, CAST(NULL AS VARCHAR) AS text, "
+    "CAST(NULL AS DOUBLE) AS value, CAST(NULL AS DOUBLE) AS growth, "
+    "CAST(NULL AS BIGINT) AS position WHERE false"
+)
+# Places in the text that the call fills. No name and no setting has the character NUL.
+_PLACE = re.compile("\0([a-z]+)\0")
+_AT = "CAST(at_time AS TIMESTAMPTZ)"
+_AROUND = "CAST(around AS INTERVAL)"
+_VALUES = {
+    "start": ("TIMESTAMPTZ", f"{_AT} - {_AROUND}"),
+    "to": ("TIMESTAMPTZ", f"{_AT} + {_AROUND}"),
+    "before": ("TIMESTAMPTZ", f"{_AT} - {_AROUND} - {LOOKBACK}"),
+    "first": ("DATE", f"incident_first_day({_AT}, {_AROUND})"),
+    "earlier": ("DATE", f"incident_first_day({_AT}, {_AROUND} + {LOOKBACK})"),
+    "end": ("DATE", f"incident_end_day({_AT}, {_AROUND})"),
+}
+
+
+def is_called(sql: str) -> bool:
+    """Whether the SQL may name the macro."""
+    return _CALL.search(sql) is not None
+
+
+def macro_statement(settings: Settings, tables: Iterable[Table]) -> str:
+    """The CREATE statement, for macros of these datasets that are there."""
+    selects = list(_selects(settings, tables)) or [_EMPTY]
+    union = "\nUNION ALL\n".join(selects)
+    statement = (
+        f"SELECT {_COLUMNS} FROM ({union}) WHERE ts IS NOT NULL ORDER BY ns, dataset, position"  # noqa: S608
+    )
+    parts = _PLACE.split(statement)
+    texts = [_filled(part) if n % 2 else quoted_text(part) for n, part in enumerate(parts)]
+    return (
+        f"CREATE OR REPLACE MACRO {NAME}({PARAMETERS[0]}, {PARAMETERS[1]} := {AROUND}) "
+        f"AS TABLE FROM query(concat({', '.join(texts)}))"
+    )
+
+
+def _selects(settings: Settings, tables: Iterable[Table]) -> Iterator[str]:
+    rows = Rows(_place("first"), _place("end"), _place("start"), _place("to"))
+    for table in tables:
+        kind, select = kind_of(table), ""
+        if kind == "counter":
+            yield _samples(table)
+        elif kind == "lines":
+            select = lines(table, settings.incident, rows)
+        elif kind == "documents":
+            dataset = settings.dataset_named(table.dataset)
+            select = documents(table, dataset, settings.incident, rows)
+        if select:
+            yield (
+                "SELECT ts, ns, dataset, kind, id, level, text, CAST(NULL AS DOUBLE) AS value, "  # noqa: S608
+                f"CAST(NULL AS DOUBLE) AS growth, position FROM ({select})"
+            )
+
+
+def _samples(table: Table) -> str:
+    """Each sample with its series as PromQL writes it; of counters with the growth since the one
+    before. `_bucket` is left out: `_count` has its sum.
+    """
+    source = between(table, _place("earlier"), _place("end"))
+    growth = f"CASE WHEN {COUNTER} THEN counter_increase(value, series_id, ts) END"
+    return (
+        f"SELECT ts, epoch_ns(ts) AS ns, {quoted_text(table.dataset)} AS dataset, "  # noqa: S608
+        f"{quoted_text(SAMPLE)} AS kind, CAST(NULL AS VARCHAR) AS id, "
+        f"CAST(NULL AS VARCHAR) AS level, {_series(table)} AS text, value, growth, "
+        f"series_id AS position FROM (SELECT *, {growth} AS growth FROM {source} "
+        f"WHERE ts >= {_place('before')} AND ts < {_place('to')} AND isfinite(value) "
+        f"AND NOT ends_with(metric, '_bucket')) WHERE ts >= {_place('start')}"
+    )
+
+
+def _series(table: Table) -> str:
+    names = [name for name in table.column_names if name not in NOT_LABELS]
+    columns = [
+        f"CASE WHEN {quoted_name(name)} IS NOT NULL THEN "
+        f"""concat({quoted_text(f'{name}="')}, {quoted_name(name)}, '"') END"""
+        for name in names
+    ]
+    labels = f"[{', '.join(columns) or 'CAST(NULL AS VARCHAR)'}]"
+    if "labels" in table.column_names:
+        entry = """lambda e: concat(e.key, '="', e.value, '"')"""
+        others = f"list_transform(map_entries(labels), {entry})"
+        labels = f"list_concat({labels}, {others})"
+    return f"concat(metric, '{{', array_to_string({labels}, ', '), '}}')"
+
+
+def _place(name: str) -> str:
+    return f"\0{name}\0"
+
+
+def _filled(name: str) -> str:
+    kind, value = _VALUES[name]
+    return f"concat('{kind} ''', {value}, '''')"
