@@ -9,7 +9,7 @@ another day serves as well. Where all were taken within the window, it is the ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -67,10 +67,12 @@ def chosen_snapshots(
     named: Day | None = None,
     *,
     unproven: bool = False,
+    without: Collection[tuple[str, Day]] = (),
 ) -> tuple[list[Choice], list[Unavailable]]:
     """The snapshots to restore, by system and day; and the partitions that none of them holds.
 
     `named`: the day on which the snapshots were taken; None: chosen by the days that they hold.
+    `without`: by system and day taken, those that can't be restored.
     `unproven`: accepts snapshots that lack what the first rows of the day depend on.
     Raises what listing the store raises.
     """
@@ -81,7 +83,8 @@ def chosen_snapshots(
     unavailable: list[Unavailable] = []
     for name, of_system in sorted(by_system.items()):
         of_system.sort(key=lambda partition: (partition[1], partition[0].name))
-        snapshots = _snapshots(store, name, min(day for _, day in of_system), named)
+        unusable = {taken for system_, taken in without if system_ == name}
+        snapshots = _snapshots(store, name, min(day for _, day in of_system), named, unusable)
         eligible = {
             (dataset.name, day): _eligible(settings, snapshots, dataset, day, unproven=unproven)
             for dataset, day in of_system
@@ -95,10 +98,13 @@ def chosen_snapshots(
     return choices, unavailable
 
 
-def _snapshots(store: Store, name: str, first: Day, named: Day | None) -> _Snapshots:
+def _snapshots(
+    store: Store, name: str, first: Day, named: Day | None, unusable: Collection[Day]
+) -> _Snapshots:
     """A snapshot holds days before the one on which it was taken: earlier ones are not read."""
     days = snapshot_days(store, name)
     wanted = [day for day in days if (day == named if named else day > first)]
+    wanted = [day for day in wanted if day not in unusable]
     manifests, unread = [], []
     for taken in reversed(wanted):
         try:

@@ -12,7 +12,7 @@ from contextlib import closing
 from typing import Any
 
 from lake.base.day import Day
-from lake.base.errors import LakeError, PermanentError
+from lake.base.errors import LakeError, PermanentError, TransientError
 from lake.base.progress import Progress, silent
 from lake.base.sizes import size
 from lake.config.datasets import Dataset
@@ -35,6 +35,7 @@ from lake.store import Store
 from lake.systems.protocol import Source
 from lake.systems.registry import system
 
+_SNAPSHOTS_TRIED = 3  # each is a download; a cause on this machine holds for all of them
 _KEPT_DAYS = 1_000_000  # what a snapshot holds whole does not depend on today
 
 
@@ -52,6 +53,7 @@ def export_from_snapshots(
 ) -> Generator[Result, None, None]:
     """Exports the partitions that are missing or damaged, with `force` all; yields results.
 
+    Where a snapshot can't be restored, the next one that holds the days is tried, three in all.
     One snapshot after the other is restored into a temporary server, of which nothing is left at
     the end, nor when the generator is closed or interrupted. `snapshot`: the day on which those
     to read were taken; None: chosen by day. `allow_shrink` also accepts days of which the
@@ -66,29 +68,53 @@ def export_from_snapshots(
         sources: dict[str, Source] = {dataset.source: NoSource() for dataset, _ in without}
         yield from _exported(settings, store, sources, without, jobs=jobs, force=force)
     wanted = [part for part in partitions if (part[0].name, part[1]) not in unread]
-    choices, unavailable = chosen_snapshots(
-        settings, store, wanted, snapshot, unproven=allow_shrink
-    )
-    for missing in unavailable:
-        yield Result(missing.dataset.name, missing.day, None, missing.error)
-    for choice in choices:
-        left = {(dataset.name, day) for dataset, day in choice.partitions}
-        try:
-            for result in _from_one(
-                settings,
-                store,
-                choice,
-                progress,
-                jobs=jobs,
-                force=force,
-                allow_shrink=allow_shrink,
-                allow_erased=allow_erased,
-            ):
-                left.discard((result.dataset, result.day))
-                yield result
-        except LakeError as error:
-            for name, day in sorted(left, key=lambda partition: (partition[1], partition[0])):
-                yield Result(name, day, None, error)
+    options = {
+        "jobs": jobs,
+        "force": force,
+        "allow_shrink": allow_shrink,
+        "allow_erased": allow_erased,
+    }
+    unusable: set[tuple[str, Day]] = set()
+    errors: dict[tuple[str, Day], list[LakeError]] = {}
+    while wanted:
+        choices, unavailable = chosen_snapshots(
+            settings, store, wanted, snapshot, unproven=allow_shrink, without=unusable
+        )
+        for missing in unavailable:
+            tried = errors.get((missing.dataset.name, missing.day))
+            yield Result(
+                missing.dataset.name, missing.day, None, tried[0] if tried else missing.error
+            )
+        wanted = []
+        for choice in choices:
+            left = {(dataset.name, day): (dataset, day) for dataset, day in choice.partitions}
+            try:
+                for result in _from_one(settings, store, choice, progress, **options):
+                    left.pop((result.dataset, result.day), None)
+                    yield result
+            except LakeError as error:
+                unusable.add((choice.system, choice.taken))
+                again = _to_try_again(left, errors, error)
+                for name, day in sorted(left.keys() - again.keys(), key=lambda part: part[::-1]):
+                    yield Result(name, day, None, errors[name, day][0])
+                wanted += again.values()
+                if again:
+                    name = f"{choice.system} snapshot of {choice.taken}"
+                    progress(name, f"{error.what}; trying the next one that holds the days")
+
+
+def _to_try_again(
+    left: Mapping[tuple[str, Day], Partition],
+    errors: dict[tuple[str, Day], list[LakeError]],
+    error: LakeError,
+) -> dict[tuple[str, Day], Partition]:
+    """Those that another snapshot may have: the first error stays the result where none has."""
+    again = {}
+    for part, partition in left.items():
+        errors.setdefault(part, []).append(error)
+        if not isinstance(error, TransientError) and len(errors[part]) < _SNAPSHOTS_TRIED:
+            again[part] = partition
+    return again
 
 
 def _standing(store: Store, partitions: Iterable[Partition]) -> set[tuple[str, Day]]:

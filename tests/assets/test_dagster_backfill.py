@@ -22,12 +22,10 @@ from playwright.sync_api import Browser, Page, expect
 from support.browsing import new_page
 from support.receivers import Receiver, http_receiver
 
-from assets.status import newest_due
-from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.base.errors import ConfigError, PermanentError, Refused
 from lake.servers import Stack
-from lake.servers.dagster import LOCATION, Dagster, start_dagster
+from lake.servers.dagster import Dagster, start_dagster
 from lake.servers.s3 import REGION
 
 pytestmark = pytest.mark.slow
@@ -265,25 +263,6 @@ def test_a_failed_day_is_red_in_the_browser(dagster, launched, page):
     page.get_by_role("link").filter(has_text=re.compile("^[0-9a-f]{8}$")).click()
     expect(page.get_by_text("no_such_collection").first).to_be_visible()
     page.screenshot(path=ARTEFACTS / "dagster-why.png")
-
-
-@pytest.mark.timeout(900)
-def test_what_is_late_is_a_table_in_the_browser(dagster, launched, page):
-    dagster.start_daemon()
-    dagster.api.wait_backfill(launched["bad"], [("absent", str(day)) for day in BAD])
-    page.goto(f"{dagster.url}/locations/{LOCATION}/jobs/check_days")
-    page.get_by_role("button", name="Materialize all").click()
-    expect(page.get_by_text("Launched run")).to_be_visible()
-    due = [day for day in DAYS if day <= newest_due(utc_now())]
-    page.goto(f"{dagster.url}/assets/lake_status")
-    row = page.get_by_role("row").filter(has_text=f"{len(due)} missing")
-    expect(row).to_contain_text("absent")
-    expect(row).to_contain_text(str(FIRST))
-    page.screenshot(path=ARTEFACTS / "dagster-late.png")
-    page.goto(f"{dagster.url}/assets/absent?view=checks&checkDetail=no_day_missing")
-    shown = f"{len(due)} missing ({due[0]} … {due[-1]}); the source has all of them for"
-    expect(page.get_by_text(shown)).to_be_visible()
-    page.screenshot(path=ARTEFACTS / "dagster-check.png")
 
 
 def test_columns_and_sources_are_shown_in_the_browser(dagster, launched, page):

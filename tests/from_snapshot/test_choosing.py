@@ -8,10 +8,11 @@ import pytest
 from support.made_snapshots import made_snapshot, put
 
 from lake.base.day import Day, day_range
-from lake.base.errors import PermanentError
+from lake.base.errors import BadData, PermanentError, TransientError
 from lake.config.settings import Settings, load
 from lake.from_snapshot import exporting
 from lake.from_snapshot.choosing import chosen_snapshots
+from lake.runs import Result
 from lake.servers import Binary
 from lake.store import Store, open_store
 
@@ -148,3 +149,51 @@ def test_another_version_of_the_server_is_refused_before_anything_is_fetched(
         assert got[0].parts["expected"] == "Prometheus 2.30.0"
         assert got[0].parts["found"] == found
         assert "lake services install prometheus`" in got[0].parts["remedy"]
+
+
+@pytest.mark.parametrize("broken", [1, 2, 3, 4])
+def test_the_next_snapshot_is_tried_where_one_can_not_be_restored(
+    settings, store, monkeypatch, broken
+):
+    """Three at most; the day keeps the first error."""
+    for taken in (4, 5, 6, 7):
+        put(store, made_snapshot("prometheus", D[taken], D[:2]))
+    damaged = {D[7 - number] for number in range(broken)}
+    tried: list[Day] = []
+
+    def from_one(settings, store, choice, progress, **_):
+        tried.append(choice.taken)
+        dataset, _ = choice.partitions[0]
+        if choice.taken in damaged:
+            raise BadData(f"an object of {choice.taken} is damaged")
+        yield from (Result(dataset.name, day, "read", None) for _, day in choice.partitions)
+
+    monkeypatch.setattr(exporting, "_from_one", from_one)
+    partitions = [(settings.dataset_named("samples"), day) for day in D[:2]]
+    said: list[str] = []
+    progress = lambda *words: said.append(" ".join(words))  # noqa: E731
+    results = list(
+        exporting.export_from_snapshots(settings, store, partitions, jobs=1, progress=progress)
+    )
+    assert sorted(result.day for result in results) == D[:2]
+    assert tried == [D[7], D[6], D[5], D[4]][: min(broken + 1, 3)]
+    if broken < 3:
+        assert [result.outcome for result in results] == ["read", "read"]
+        assert said[0].endswith("is damaged; trying the next one that holds the days")
+    else:
+        assert {result.error.what for result in results} == {f"an object of {D[7]} is damaged"}
+
+
+def test_another_snapshot_is_not_tried_where_the_store_does_not_answer(
+    settings, store, monkeypatch
+):
+    nightly(store, 9, 15)
+
+    def from_one(*_, **__):
+        raise TransientError("no answer")
+        yield
+
+    monkeypatch.setattr(exporting, "_from_one", from_one)
+    partitions = [(settings.dataset_named("samples"), D[0])]
+    (result,) = exporting.export_from_snapshots(settings, store, partitions, jobs=1)
+    assert result.error.what == "no answer"
