@@ -27,6 +27,7 @@ parts of a table add up to that of the whole.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -128,6 +129,7 @@ def row_digests(batch: pa.RecordBatch) -> Digests:
     return sums
 
 
+@lru_cache(maxsize=4096)  # names without bound occur
 def _path(parent: bytes, name: bytes) -> bytes:
     from lake.partition import fingerprint_loops as loops  # noqa: PLC0415
 

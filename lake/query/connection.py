@@ -39,6 +39,25 @@ def connect_duckdb() -> duckdb.DuckDBPyConnection:
     return connection
 
 
+def macro_connection() -> duckdb.DuckDBPyConnection:
+    """A connection with the macros, to an in-memory database that this process's callers share.
+
+    What a caller registers or makes TEMP is its own. One thread: floats are added in one order, so
+    the same rows give the same bytes. To open a database for each day, and to define the macros in
+    it, took longer than a small day's statement.
+    """
+    return _with_macros().cursor()
+
+
+@cache
+def _with_macros() -> duckdb.DuckDBPyConnection:
+    connection = connect_duckdb()
+    connection.execute("SET threads = 1")
+    for statement in macro_statements():
+        connection.execute(statement)
+    return connection
+
+
 @cache
 def _remove_abandoned(parent: Path) -> None:
     """Removes spill directories of this user whose processes have ended."""

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from lake.base.errors import BadData
 from lake.partition.manifest import Manifest
-from lake.query.connection import connect_duckdb, macro_statements
+from lake.query.connection import macro_connection
 from lake.query.kinds import quoted_name, quoted_text
 from lake.rollup.making import Made, written
 from lake.rollup.sql import Column, SqlRollup
@@ -33,7 +33,7 @@ _BATCH_ROWS = 65_536
 
 def executed(rollup: SqlRollup, table: Path, manifest: Manifest, scratch: Path) -> Made:
     """The rollup of the table in that file. Raises BadData with file and line."""
-    with closing(connect_duckdb()) as connection:
+    with closing(macro_connection()) as connection:
         run(connection, rollup, table, manifest)
         keys = ", ".join(map(quoted_name, rollup.shape.keys))
         names = ", ".join(map(quoted_name, (*rollup.shape.keys, *rollup.shape.measures)))
@@ -46,11 +46,10 @@ def executed(rollup: SqlRollup, table: Path, manifest: Manifest, scratch: Path) 
 
 
 def run(connection: DuckDBPyConnection, rollup: SqlRollup, table: Path, manifest: Manifest) -> None:
-    """Leaves the statement's rows in the temporary table `rolled_rows`, checked."""
-    # One thread adds floats in one order: the same day gives the same bytes.
-    connection.execute("SET threads = 1")
-    for statement in macro_statements():
-        connection.execute(statement)
+    """Leaves the statement's rows in the temporary table `rolled_rows`, checked.
+
+    The connection has the macros and one thread (lake.query.connection.macro_connection).
+    """
     columns = rollup.columns or None
     define_rows(connection, table, manifest, columns)
     with _explained(rollup):

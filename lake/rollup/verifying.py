@@ -112,13 +112,14 @@ def _compute(
     connection: DuckDBPyConnection, rollup: AnyRollup, manifest: Manifest, table: Path
 ) -> Mapping[tuple[str, ...], str]:
     """Fills `rolled_rows`; returns the columns to compare, each with its scale."""
+    for statement in macro_statements():
+        connection.execute(statement)
     if isinstance(rollup, SqlRollup):
+        connection.execute("SET threads = 1")  # floats are added in the order of the export
         run(connection, rollup, table, manifest)
         described = connection.execute(f"DESCRIBE {RESULT}").fetchall()
         measures = [row[:2] for row in described if row[0] in rollup.shape.measures]
         return {(name,): "0" if kind in ("DOUBLE", "FLOAT") else "" for name, kind in measures}
-    for statement in macro_statements():
-        connection.execute(statement)
     define_rows(connection, table, manifest, None)
     schema = pq.read_schema(table)
     connection.execute(f"CREATE TEMP TABLE {RESULT} AS {rollup.statement(schema)}")

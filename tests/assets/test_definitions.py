@@ -68,7 +68,7 @@ def test_partitions_are_closed_utc_days(specs):
 def test_backfills_take_many_days_a_run(settings, specs):
     graph = build(settings).resolve_asset_graph()
     for name in specs:
-        assert graph.get(dg.AssetKey(name)).backfill_policy == dg.BackfillPolicy.multi_run(31)
+        assert graph.get(dg.AssetKey(name)).backfill_policy == dg.BackfillPolicy.multi_run(92)
 
 
 def test_checks_of_each_asset(settings):

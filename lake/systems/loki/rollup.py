@@ -143,13 +143,11 @@ class StreamsRolling:
         self._held = *groups[whole], labels.slice(whole)
 
     def _grouped(self, batch: pa.RecordBatch) -> list[tuple[Any, ...]]:
-        from lake.query.connection import connect_duckdb, macro_statements  # noqa: PLC0415
+        from lake.query.connection import macro_connection  # noqa: PLC0415
         from lake.query.levels import level_expression  # noqa: PLC0415
 
         if self._connection is None:
-            self._connection = connect_duckdb()
-            for statement in macro_statements():
-                self._connection.execute(statement)
+            self._connection = macro_connection()
         place = pa.array(np.arange(batch.num_rows))
         self._connection.register("logs", batch.append_column("place", place))
         # What no line has names no level: metadata before Loki 3.

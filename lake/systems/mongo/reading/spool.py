@@ -9,6 +9,7 @@ import mmap
 import os
 from collections.abc import Iterator, Sequence
 from io import BufferedRandom
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +66,21 @@ class Spool:
             self._hours[hour].add(located.data, located.rows[hours == hour])
 
     def batches(self) -> Iterator[Batch]:
-        """All documents in pieces of a few MiB.
+        """All documents in pieces of a few MiB, those of quiet hours together.
 
         May be called more than once; the pieces are the same each time.
         """
-        for hour in self._hours:
-            yield from hour.batches()
+        waiting: list[Batch] = []
+        rows = size = 0
+        for content, starts in chain.from_iterable(hour.batches() for hour in self._hours):
+            if waiting and (rows + len(starts) > _BATCH_ROWS or size + len(content) > _BATCH_BYTES):
+                yield _joined(waiting)
+                waiting, rows, size = [], 0, 0
+            waiting.append((content, starts))
+            rows += len(starts)
+            size += len(content)
+        if waiting:
+            yield _joined(waiting)
 
 
 class _Hour:
@@ -201,6 +211,15 @@ def _runs(equal_to_next: Sequence[int]) -> Iterator[tuple[int, int]]:
         last = index + 1
     if last > first:
         yield first, last + 1
+
+
+def _joined(batches: Sequence[Batch]) -> Batch:
+    """One piece out of several."""
+    if len(batches) == 1:
+        return batches[0]
+    sizes = np.cumsum([0, *(len(content) for content, _ in batches)])
+    starts = [starts + before for (_, starts), before in zip(batches, sizes, strict=False)]
+    return np.concatenate([content for content, _ in batches]), np.concatenate(starts)
 
 
 def _cuts(ends: Int64s) -> Iterator[tuple[int, int]]:
