@@ -25,7 +25,7 @@ from lake.process.scratch import explained_full_disk
 from lake.store import Store
 from lake.systems.mongo.config import MongoDataset
 from lake.systems.protocol import Source
-from lake.systems.source import Count
+from lake.systems.source import Count, WithoutServer
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -76,11 +76,10 @@ def older_partitions(
     ]
 
 
-class StoredDocuments:
+class StoredDocuments(WithoutServer):
     """The lake's own partitions as a Source of MongoDB: their documents, rebuilt."""
 
     lateness_days = 0
-    may_count_low = False
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -105,24 +104,6 @@ class StoredDocuments:
         """What the source counted at the export."""
         manifest = self._manifest(dataset, day)
         return Count(manifest.source_count, manifest.count_method)
-
-    def undated(self, dataset: Dataset) -> int | None:
-        """Stored documents belong to their day."""
-        return None
-
-    def outside(self, dataset: Dataset, start: Day, end: Day) -> int | None:
-        """The same."""
-        return None
-
-    def unseen(self, dataset: Dataset, day: Day) -> int:
-        """0: what is listed is shown."""
-        return 0
-
-    def stop(self) -> None:
-        """Nothing waits: rows come from the lake, whose reading ends at the next batch."""
-
-    def close(self) -> None:
-        """Nothing is open."""
 
     def _manifest(self, dataset: Dataset, day: Day) -> Manifest:
         manifest = read_manifest(self._store, dataset.name, day)

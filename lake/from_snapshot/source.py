@@ -17,7 +17,7 @@ from lake.config.datasets import Dataset
 from lake.hot import FINAL_COUNTS
 from lake.snapshots.manifest import SnapshotManifest
 from lake.systems.protocol import Source
-from lake.systems.source import SNAPSHOT, Count
+from lake.systems.source import SNAPSHOT, Count, WithoutServer
 
 if TYPE_CHECKING:
     from lake.partition.table import TableStream
@@ -79,11 +79,10 @@ class SnapshotSource:
         self._source.close()
 
 
-class NoSource:
+class NoSource(WithoutServer):
     """For partitions that are there: an export that needs rows after all raises Conflict."""
 
     lateness_days = -FINAL_COUNTS  # no day is counted again
-    may_count_low = False
 
     def read(
         self, dataset: Dataset, day: Day, scratch: Path
@@ -94,24 +93,6 @@ class NoSource:
     def count(self, dataset: Dataset, day: Day) -> Count:
         """See Source."""
         _changed(dataset, day)
-
-    def undated(self, dataset: Dataset) -> int | None:
-        """See Source."""
-        return None
-
-    def outside(self, dataset: Dataset, start: Day, end: Day) -> int | None:
-        """See Source."""
-        return None
-
-    def unseen(self, dataset: Dataset, day: Day) -> int:
-        """See Source."""
-        return 0
-
-    def stop(self) -> None:
-        """See Source."""
-
-    def close(self) -> None:
-        """See Source."""
 
 
 def _changed(dataset: Dataset, day: Day) -> NoReturn:

@@ -19,7 +19,6 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lake import __version__
 from lake.base.errors import LakeError, Missing
 from lake.base.faults import point
 from lake.config.settings import S3Section
@@ -114,7 +113,7 @@ class S3Store:
             read_timeout=60,
             max_pool_connections=32,
             # For the bucket's access log; botocore composes its own anew for each request.
-            user_agent=f"monitoring-lake/{__version__}",
+            user_agent="monitoring-lake",
             s3={"addressing_style": addressing},
         )
         # With an endpoint of one's own the region is only part of the signature.

@@ -1,4 +1,4 @@
-"""Counts of a day, and when a read is whole.
+"""Counts of a day, when a read is whole, and what sources without a server have in common.
 
 Belongs here: the arithmetic of rows and counts. Does not: reading (a system's `reading`).
 """
@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lake.base.day import Day
+from lake.config.datasets import Dataset
 from lake.erased import erased_rows
 
 
@@ -41,3 +43,29 @@ def accounted(rows: int, details: Mapping[str, Any]) -> int:
 def is_whole(rows: int, counted: int, *, may_count_low: bool) -> bool:
     """Whether a read that returned `rows` is complete. See Source.may_count_low."""
     return rows == counted or (may_count_low and rows > counted)
+
+
+class WithoutServer:
+    """The part of a Source that needs no server: every row belongs to a day, all rows are shown,
+    and no connection is open.
+    """
+
+    may_count_low = False
+
+    def undated(self, dataset: Dataset) -> int | None:
+        """See Source."""
+        return None
+
+    def outside(self, dataset: Dataset, start: Day, end: Day) -> int | None:
+        """See Source."""
+        return None
+
+    def unseen(self, dataset: Dataset, day: Day) -> int:
+        """See Source."""
+        return 0
+
+    def stop(self) -> None:
+        """See Source: nothing waits; rows come from the lake, whose reading ends at a batch."""
+
+    def close(self) -> None:
+        """See Source."""
