@@ -184,6 +184,20 @@ def test_the_counts_by_day_are_the_sources(here, database):
     assert manifest.whole_days == [str(DAY.plus(-ago)) for ago in (3, 2, 1, 0)]
 
 
+def test_a_database_without_datasets_holds_yesterday(place, database, mongo_uri, app_database):
+    """Unless an index has begun to remove what is of that day."""
+    here = place(
+        sources__mongo={"uri": mongo_uri, "database": app_database},
+        snapshots__mongo={"tool": "native"},
+    )
+    database.a.insert_one({"n": 1})
+    taken = here.take("mongo").manifest
+    assert taken.whole_days == [str(TODAY.plus(-1))]
+    assert snapshot_holding(here.store, "mongo", TODAY.plus(-1)) == taken
+    database.b.create_index("at", expireAfterSeconds=3600)
+    assert here.take("mongo").manifest.whole_days == []
+
+
 def test_counts_where_the_server_lacks_the_operators(here, database, monkeypatch):
     database.a.insert_many([{"at": DAY.start}, {"at": DAY.plus(-2).start}, {"at": 5}])
     expected = here.take("mongo").manifest.details["documents_by_day"]

@@ -24,7 +24,13 @@ from lake.systems.mongo.reading.elements import MalformedError
 from lake.systems.mongo.snapshot.archive import MongoArchive
 from lake.systems.mongo.snapshot.buckets import CompressedError, Shape, buckets, measurements
 from lake.systems.mongo.snapshot.crc64 import crc64 as compiled_crc64
-from lake.systems.mongo.snapshot.days import Candidates, Kept, ttl_of, whole_days
+from lake.systems.mongo.snapshot.days import (
+    Candidates,
+    Kept,
+    ttl_of,
+    whole_days,
+    whole_without_datasets,
+)
 from lake.systems.mongo.snapshot.metadata import PLAIN, dumps, loads
 
 NAMES = ["$regex", "$options", "$ne", "$type", "$exists", "$gt", "$in", "a"]
@@ -292,14 +298,24 @@ def test_every_dataset_has_to_have_the_day():
     assert whole_days(site(), among, both, now) == [TODAY.plus(-2), TODAY.plus(-1)]
 
 
+def test_without_datasets_the_day_that_ended_last_is_held():
+    day, hour = TODAY.plus(-1), 3600
+    ended = TODAY.start + timedelta(hours=2)
+    assert whole_without_datasets([], day, ended) == [day]
+    assert whole_without_datasets([26 * hour], day, ended) == [day]
+    assert whole_without_datasets([90 * hour, 25 * hour], day, ended) == []
+
+
 def test_which_index_makes_documents_expire():
-    dataset = kept({}).dataset
     indexes = [
         {"key": {"at": 1}, "expireAfterSeconds": 60},
         {"key": {"other": 1}, "expireAfterSeconds": 5},
         {"key": {"at": -1}, "expireAfterSeconds": 2_147_483_647},
     ]
-    assert ttl_of(dataset, {}, indexes) == 60
-    assert ttl_of(dataset, {}, indexes[1:]) is None
+    assert ttl_of("at", {}, indexes) == 60
+    assert ttl_of("at", {}, indexes[1:]) is None
+    assert ttl_of(None, {}, indexes) == 5
     series = {"timeseries": {"timeField": "at"}, "expireAfterSeconds": 9}
-    assert ttl_of(dataset, series, []) == 9
+    assert ttl_of("at", series, []) == 9
+    assert ttl_of(None, series, indexes) == 5
+    assert ttl_of("other", series, []) is None

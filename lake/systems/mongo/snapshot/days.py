@@ -6,11 +6,14 @@ A closed day is whole where nothing of it had been removed: the collection count
 many documents as the day's partition holds, or, where the day is not exported, its documents
 were not due to be removed by a TTL index or by `[hot] mongo`. The counts are taken before and
 after the dump; what vanished meanwhile is not whole.
+
+Where lake.toml names no collection, documents have no day; a dump of the whole database then holds
+the day that ended last, unless a TTL index has already begun to remove its documents.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
@@ -149,14 +152,19 @@ class Kept:
     ttl_s: int | None
 
 
-def ttl_of(dataset: MongoDataset, options: Mapping[str, Any], indexes: Sequence[Any]) -> int | None:
-    """The shortest time after which the time field makes documents expire."""
+def ttl_of(field: str | None, options: Mapping[str, Any], indexes: Sequence[Any]) -> int | None:
+    """The shortest time, in seconds, after which a date in the field (None: in any) makes
+    documents expire.
+    """
     limits = [
         int(index["expireAfterSeconds"])
         for index in indexes
-        if "expireAfterSeconds" in index and list(index["key"]) == [dataset.time_field]
+        if "expireAfterSeconds" in index
+        and field in (None, *index["key"])
+        and len(index["key"]) == 1
     ]
-    if options.get("timeseries", {}).get("timeField") == dataset.time_field:
+    measured = options.get("timeseries", {}).get("timeField")
+    if measured and field in (None, measured):
         limits += [int(options[name]) for name in ("expireAfterSeconds",) if name in options]
     limits = [seconds for seconds in limits if seconds < _NEVER_S]
     return min(limits, default=None)
@@ -169,7 +177,7 @@ def whole_days(
 
     They begin with the first day that has documents. A collection without any document may have
     been emptied: of it only those days are whole that the lake has with 0 rows. Without a
-    dataset nothing proves any day.
+    dataset: see whole_without_datasets.
     """
     if not kept:
         return []
@@ -179,6 +187,15 @@ def whole_days(
         exported = among.exported[dataset_counts.dataset.name]
         days = [day for day in days if _is_whole(settings, dataset_counts, exported, day, ended)]
     return days
+
+
+def whole_without_datasets(limits_s: Iterable[int], day: Day, ended: datetime) -> list[Day]:
+    """The day that ended last, if nothing of it was due to be removed when the dump ended.
+
+    `limits_s` are the seconds after which TTL indexes remove documents.
+    """
+    limits = [timedelta(seconds=limit) for limit in limits_s]
+    return [day] if all(day.start >= ended - limit for limit in limits) else []
 
 
 def _is_whole(settings: Settings, kept: Kept, exported: ByDay, day: Day, ended: datetime) -> bool:

@@ -113,7 +113,7 @@ def _require_proof(
             remedy="--snapshot DAY names another snapshot" + _UNPROVEN,
         )
     options, indexes = definition.get("options", {}), definition.get("indexes", [])
-    ttl_s = ttl_of(dataset, options, indexes)
+    ttl_s = ttl_of(dataset.time_field, options, indexes)
     if ttl_s is not None and day.start < taken - timedelta(seconds=ttl_s):
         raise Incomplete(
             what,

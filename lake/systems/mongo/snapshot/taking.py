@@ -31,6 +31,7 @@ from lake.systems.mongo.snapshot.days import (
     mongo_datasets,
     ttl_of,
     whole_days,
+    whole_without_datasets,
 )
 from lake.systems.mongo.snapshot.metadata import PLAIN
 from lake.systems.mongo.snapshot.mongodump import dump_archive, mongodump
@@ -74,7 +75,11 @@ class MongoSnapshotter:
             self._kept(mongo_dataset, before, after)
             for mongo_dataset in mongo_datasets(self._settings)
         ]
-        whole = whole_days(self._settings, among, kept, ended)
+        whole = (
+            whole_days(self._settings, among, kept, ended)
+            if kept
+            else whole_without_datasets(self._limits(jobs), day, ended)
+        )
         details[DOCUMENTS_BY_DAY] = _texts(before)
         details[COUNTED_AS] = {
             each.name: counted_as(each) for each in mongo_datasets(self._settings)
@@ -120,14 +125,19 @@ class MongoSnapshotter:
         self, dataset: MongoDataset, before: dict[str, ByDay], after: dict[str, ByDay]
     ) -> Kept:
         job = next((job for job in self._jobs() if job.name == dataset.collection), None)
-        ttl = None
-        if job is not None and not job.is_view:
-            ttl = ttl_of(
-                dataset,
-                job.listing.get("options", {}),
-                indexes_of(self._client, self._section, job.name),
-            )
+        ttl = self._ttl(job, dataset.time_field) if job else None
         return Kept(dataset, before[dataset.name], after[dataset.name], ttl)
+
+    def _limits(self, jobs: list[Job]) -> list[int]:
+        """Of every collection with a TTL index: seconds."""
+        limits = (self._ttl(job, None) for job in jobs)
+        return [limit for limit in limits if limit is not None]
+
+    def _ttl(self, job: Job, field: str | None) -> int | None:
+        if job.is_view:
+            return None
+        options = job.listing.get("options", {})
+        return ttl_of(field, options, indexes_of(self._client, self._section, job.name))
 
     def _jobs(self) -> list[Job]:
         """All collections, and of the server's own the stored functions, as mongodump has it."""
