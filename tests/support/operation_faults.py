@@ -162,6 +162,7 @@ def dataset_off(scene: Scene) -> Steps:
         yield
     site.off.discard(dataset)
     scene.export_missing(dataset)
+    site.guard()  # else the night's failure of the guard is a message until the next night
 
 
 def dropped_day(scene: Scene) -> Steps:
@@ -177,6 +178,7 @@ def dropped_day(scene: Scene) -> Steps:
         yield
         yield
     scene.export_missing(dataset)
+    site.guard()
 
 
 def exports_off(scene: Scene) -> Steps:
