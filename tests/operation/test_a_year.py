@@ -136,7 +136,8 @@ class Year:
         if self.chance.random() < 0.15 and not self.fault:
             dataset = self.chance.choice(list(SOURCE))
             day = today.plus(-self.chance.randint(1, LATE[SOURCE[dataset]]))
-            self.record.write(dataset, day.start + dt.timedelta(hours=23))
+            if day >= FIRST.plus(-1):  # [lake] first_day: what is before is not exported
+                self.record.write(dataset, day.start + dt.timedelta(hours=23))
 
 
 @pytest.mark.slow
