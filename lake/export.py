@@ -170,11 +170,12 @@ class Exporter:
                 rolled = self._rollups.mend(dataset, day, old)
                 seconds = time.monotonic() - begun
                 return Outcome(dataset.name, day, "skipped", old, seconds, rolled)
+        stat = self.store.stat(table_key(dataset.name, day))
+        expected = Etags(stat.etag if stat else "", standing.etag)
+        # After the object's etag: an erasure that is not seen here replaces the object later.
         erased = day in erased_days(self.store, dataset.name)
         if erased and not rules.allow_erased:
             raise _erased_error(dataset, day)
-        stat = self.store.stat(table_key(dataset.name, day))
-        expected = Etags(stat.etag if stat else "", standing.etag)
         hold = self._hold(dataset, day, old, expected)
         may_shrink = rules.allow_shrink and hold is None
         least = Least() if may_shrink else self._least(dataset, day, old, expected)

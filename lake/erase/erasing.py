@@ -24,7 +24,7 @@ from typing import Any
 from lake import __version__, audit
 from lake.base.clock import utc_now
 from lake.base.day import Day
-from lake.base.errors import BadData, Conflict, LakeError, PermanentError
+from lake.base.errors import BadData, Conflict, LakeError, Missing, PermanentError
 from lake.erase.planning import DayPlan, Plan, Planner
 from lake.erase.rewriting import Rewritten, rewrite
 from lake.erased import ERASED_ROWS, STEPS, Ended, Erasure, erased_rows
@@ -206,18 +206,18 @@ def _try_day(planner: Planner, day: Day, erasure: str) -> ErasedDay | None:
     manifest = _settled(standing, name, day)
     if manifest is None:
         return None  # dropped, or deleted by retention
+    # Before the read: what another run stores meanwhile is not replaced by rows read before it.
+    stat = store.stat(table_key(name, day))
+    expected = Etags(stat.etag if stat else "", standing.etag)
     with explained_full_disk(), scratch_directory() as scratch:
         file = scratch / f"day={day}" / "data.parquet"  # `day` is read from the path
         file.parent.mkdir()
-        with file.open("w+b") as copy:
-            fetch(store, manifest, copy)
+        _fetch(store, manifest, file, expected)
         table = planner.table_with(manifest)
         made = rewrite(planner.connection, table, manifest, file, planner.condition, scratch)
         if made is None:
             return None
         _require_free(store, name, day)
-        stat = store.stat(table_key(name, day))
-        expected = Etags(stat.etag if stat else "", standing.etag)
         remove_rollup(store, name, day)
         replacement = Replacement(store, name, day, expected, manifest)
         with replacement.upload() as upload:
@@ -231,6 +231,20 @@ def _try_day(planner: Planner, day: Day, erasure: str) -> ErasedDay | None:
     if rolled.error:
         _LOG.warning("%s %s: no rollup: %s", name, day, rolled.error)
     return ErasedDay(day, made.erased, new.rows, manifest.sha256, new.sha256, rolled.state)
+
+
+def _fetch(store: Store, manifest: Manifest, file: Path, expected: Etags) -> None:
+    """Raises Conflict instead of BadData or Missing where another run has replaced the object."""
+    try:
+        with file.open("w+b") as copy:
+            fetch(store, manifest, copy)
+    except (BadData, Missing) as error:
+        stat = store.stat(manifest.key)
+        if (stat.etag if stat else "") == expected.object:
+            raise
+        raise Conflict(
+            "another run has replaced the object", where=store.url(manifest.key)
+        ) from error
 
 
 def _settled(standing: Standing, name: str, day: Day) -> Manifest | None:

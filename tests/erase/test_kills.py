@@ -16,6 +16,7 @@ from support.no_trace import holds
 
 from lake import audit
 from lake.base.errors import LakeError, PermanentError
+from lake.erase import erasing as erasing_steps
 from lake.erased import erased_days, interrupted, read_erasures
 from lake.holds.changing import add
 from lake.partition.ledger import read_manifest
@@ -159,6 +160,33 @@ def test_a_hold_that_comes_after_the_plan_is_honoured(whole, tmp_path, stopped_a
     assert held(settings, store) == ROWS
     ((_, ended),) = read_erasures(store)
     assert "held" in ended.kept[str(DAY)]
+
+
+@pytest.mark.parametrize("step", ["fetch", "rewrite"])
+def test_rows_exported_while_a_day_is_rewritten_stay(whole, tmp_path, monkeypatch, step):
+    """The export looked for erasures before there was one, and ends within the erasure."""
+    folder = copied(whole, tmp_path / "lake")
+    settings = erasing.settings_of(folder)
+    store = open_store(settings)
+    more = ROWS + 10
+    exporter = erasing.exporter(settings, store, rows=more)
+    usual, exported = getattr(erasing_steps, step), []
+
+    def meanwhile(*arguments):
+        result = usual(*arguments) if step == "rewrite" else None
+        if not exported:
+            with monkeypatch.context() as before:
+                before.setattr("lake.export.erased_days", lambda *_: frozenset())
+                events = settings.dataset_named("events")
+                exported.append(exporter.export(events, DAY, force=True).manifest.rows)
+        return usual(*arguments) if step == "fetch" else result
+
+    monkeypatch.setattr(erasing_steps, step, meanwhile)
+    assert erasing.run(settings, store).erased == MATCHING + 2
+    assert exported == [more]
+    manifest = read_manifest(store, "events", DAY)
+    assert (manifest.rows, manifest.source_count) == (more - MATCHING - 2, more)
+    assert [s.key for s in store.list("") if holds(store.read(s.key), TOKEN)] == []
 
 
 @pytest.mark.slow

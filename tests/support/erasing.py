@@ -60,8 +60,9 @@ _PROCESSES.set_forkserver_preload(
 
 class _Texts(fake_source.FakeSource):
     def _batches(self, day: str, details: dict[str, int]):
-        texts = [TOKEN if n % 5 == 0 else f"other {n}" for n in range(ROWS)]
-        yield pa.record_batch([pa.array(range(ROWS)), texts], schema=fake_source.SCHEMA)
+        numbers = range(self.rows[day])
+        texts = [TOKEN if n % 5 == 0 else f"other {n}" for n in numbers]
+        yield pa.record_batch([pa.array(numbers), texts], schema=fake_source.SCHEMA)
 
 
 def make(folder: Path) -> Settings:
@@ -73,8 +74,9 @@ def make(folder: Path) -> Settings:
     return settings
 
 
-def exporter(settings: Settings, store: Store) -> Exporter:
-    return Exporter(settings, store, {"mongo": _Texts(rows={str(DAY): ROWS})})
+def exporter(settings: Settings, store: Store, rows: int = ROWS) -> Exporter:
+    """Of a source whose day has that many rows, each fifth with the token."""
+    return Exporter(settings, store, {"mongo": _Texts(rows={str(DAY): rows})})
 
 
 def settings_of(folder: Path) -> Settings:
