@@ -45,7 +45,10 @@ class LakeError(Exception):
         super().__init__(self.what)
 
     def __str__(self) -> str:
-        return "\n".join([self.what, *(f"  {name}: {part}" for name, part in self.parts.items())])
+        """With what `add_note` has added."""
+        parts = (f"  {name}: {part}" for name, part in self.parts.items())
+        notes = (f"  note: {redact(note)}" for note in getattr(self, "__notes__", ()))
+        return "\n".join([self.what, *parts, *notes])
 
 
 class UsageError(LakeError):

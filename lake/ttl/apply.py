@@ -3,8 +3,9 @@
 Belongs here: the order of the steps. Does not: which limit is right (plan).
 
 Before a limit is lowered the days are counted again, and after it too: rows that arrived in
-between raise it to the greatest limit. Each change has two audit entries, `intended` before it and
-`done`, `abandoned` or `failed` after it; the next guard settles what a killed one left open.
+between, or that can't be counted, raise it to the greatest limit. Each change has two audit
+entries, `intended` before it and `done`, `abandoned` or `failed` after it; the next guard settles
+what a killed one left open.
 """
 
 from __future__ import annotations
@@ -171,6 +172,7 @@ class _Act:
         self._turn = mine
         self._dataset = dataset
         self._plan = plan
+        self._limit_s = plan.rule.limit_s  # in force
 
     def run(self) -> Applied:
         plan = self._plan
@@ -204,8 +206,10 @@ class _Act:
         try:
             state, reason, limit_s = self._set(expiry, plan.target_s)
         except LakeError as error:
-            self._log(str(error), {"state": "failed", "intent": intent.sequence})
-            return Applied(plan, "failed", plan.rule.limit_s, str(error))
+            why, limit_s = str(error), self._limit_s
+            failed = {"state": "failed", "intent": intent.sequence, "limit_s": limit_s}
+            self._log(why, failed)
+            return Applied(plan, "failed", limit_s, why)
         self._log(reason or why, {"state": state, "intent": intent.sequence, "limit_s": limit_s})
         return Applied(plan, state, limit_s, reason)
 
@@ -221,15 +225,34 @@ class _Act:
         if in_force is None:  # an index makes the counts below quick
             name = expiry.set_limit(self._dataset, index, NEVER_S)
             index, in_force = Index(name, NEVER_S), NEVER_S
+            self._limit_s = NEVER_S
         source = self._site.source_of(plan.source)
         if arrived := self._arrived(expiry, source):
             return "abandoned", f"{arrived} since the plan; run it again", in_force
         self._turn.renew()
-        expiry.set_limit(self._dataset, index, target_s)
-        if arrived := self._arrived(expiry, source):
+        try:
+            self._limit_s = target_s  # where the server's response is lost, it may be
+            expiry.set_limit(self._dataset, index, target_s)
+            arrived = self._arrived(expiry, source)
+        except LakeError as error:
+            self._raise_again(expiry, index, error)
+            raise
+        if arrived:
             expiry.set_limit(self._dataset, index, NEVER_S)
             return "abandoned", f"{arrived} while the limit was set; it was raised again", NEVER_S
         return "done", "", target_s
+
+    def _raise_again(self, expiry: Expiry, index: Index | None, error: LakeError) -> None:
+        """What arrived while the limit was set is unknown: nothing may expire by it."""
+        try:
+            expiry.set_limit(self._dataset, index, NEVER_S)
+        except LakeError as other:
+            error.add_note(
+                f"the limit may be {self._limit_s} s now, and can't be raised: {other.what}"
+            )
+            return
+        self._limit_s = NEVER_S
+        error.add_note(f"the limit was raised to {NEVER_S} s")
 
     def _is_too_old(self, expiry: Expiry) -> bool:
         """Whether half of the margin has gone by, perhaps over the question."""

@@ -1,7 +1,8 @@
 import pytest
 
 from lake.base import errors
-from lake.base.errors import LakeError
+from lake.base.errors import LakeError, TransientError
+from lake.base.redaction import register_secret
 
 
 def test_a_message_says_what_where_expected_found_and_the_remedy():
@@ -34,3 +35,12 @@ def test_the_tree(name, exit_code, retry):
     assert kind.exit_code == exit_code
     assert issubclass(kind, errors.TransientError) == retry
     assert not (retry and issubclass(kind, errors.PermanentError))
+
+
+def test_what_was_added_on_the_way_is_shown_without_secrets():
+    register_secret("s3cr3t-note")
+    error = TransientError("no response", where="s3://bucket")
+    error.add_note("the limit was raised; password s3cr3t-note")
+    assert str(error) == (
+        "no response\n  where: s3://bucket\n  note: the limit was raised; password ***"
+    )

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from support.hot_documents import DAY_S, NEVER_S, Hot, ago, at, days, hot
 from support.on_request import needed
 
-from lake.base.errors import Refused
+from lake.base.errors import Refused, TransientError
 from lake.cli.main import root
 from lake.servers import start
 from lake.systems.mongo.expiry import MongoExpiry
@@ -117,6 +117,37 @@ def test_one_that_arrives_while_the_limit_is_set_raises_it_again(
     monkeypatch.setattr(MongoExpiry, "set_limit", slowly)
     applied = exported.apply()
     assert (applied.state, applied.limit_s, exported.limit_s) == ("abandoned", NEVER_S, NEVER_S)
+
+
+@pytest.mark.parametrize("raised", [True, False])
+def test_a_lowered_limit_is_raised_where_the_second_count_fails(
+    exported: Hot, monkeypatch: pytest.MonkeyPatch, raised: bool
+) -> None:
+    set_limit, undated, is_set = MongoExpiry.set_limit, MongoExpiry.undated, []
+
+    def sets(self: MongoExpiry, dataset: Any, index: Any, limit_s: int) -> str:
+        if is_set and not raised:
+            raise TransientError("no primary")
+        name = set_limit(self, dataset, index, limit_s)
+        if limit_s == 10 * DAY_S:
+            is_set.append(limit_s)
+        return name
+
+    def counts(self: MongoExpiry, *arguments: Any) -> int:
+        if is_set:
+            raise TransientError("no response")
+        return undated(self, *arguments)
+
+    monkeypatch.setattr(MongoExpiry, "set_limit", sets)
+    monkeypatch.setattr(MongoExpiry, "undated", counts)
+    applied = exported.apply()
+    limit_s = NEVER_S if raised else 10 * DAY_S
+    assert (applied.state, applied.ok) == ("failed", False)
+    assert (applied.limit_s, exported.limit_s) == (limit_s, limit_s)
+    details = exported.entries()[-1]["details"]
+    assert (details["state"], details["limit_s"]) == ("failed", limit_s)
+    assert "no response" in applied.why
+    assert ("can't be raised: no primary" in applied.why) is not raised
 
 
 def test_a_limit_that_is_in_force_is_raised_when_a_day_turns_out_damaged(exported: Hot) -> None:
