@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
+from functools import cached_property
 from typing import Any
 
 import duckdb
@@ -63,6 +64,21 @@ class Constants:
             "select_list"
         ]
         return expression  # type: ignore[no-any-return]
+
+    def moment(self, expression: Mapping[str, Any]) -> datetime:
+        """What a DATE is compared with, as an instant. Raises UnknownValueError.
+
+        With another TimeZone than UTC, which a session can set, DuckDB compares a DATE with
+        instants by that zone's midnights, and CURRENT_DATE is that zone's.
+        """
+        if not self._in_utc:
+            raise UnknownValueError
+        return moment_of(self.value(expression))
+
+    @cached_property
+    def _in_utc(self) -> bool:
+        row = self._connection.execute("SELECT current_setting('TimeZone')").fetchone()
+        return bool(row and row[0] == "UTC")
 
     def call(self, function: str, *arguments: Mapping[str, Any]) -> Any:
         """The value of a function of expressions. Raises UnknownValueError."""

@@ -274,7 +274,7 @@ class _Reader:
 
     def _day(self, expression: Mapping[str, Any]) -> Day | None:
         try:
-            return Day(moment_of(self._constants.value(expression)).date())
+            return Day(self._constants.moment(expression).date())
         except UnknownValueError:
             return None
 
@@ -305,7 +305,7 @@ class _Reader:
         return None, None
 
     def _moment(self, expression: Mapping[str, Any]) -> datetime:
-        return moment_of(self._constants.value(expression))
+        return self._constants.moment(expression)
 
 
 def _arguments(call: Mapping[str, Any], parameters: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:

@@ -167,3 +167,24 @@ def test_a_filter_still_limits_what_is_read(three) -> None:
             session.ask(statement)
             plan = session.connection.execute("EXPLAIN ANALYZE FROM a").fetchall()[0][1]
             assert "Total Files Read: 4" in plan, statement
+
+
+@pytest.mark.parametrize("zone", ["Asia/Seoul", "America/New_York", "UTC", "Etc/UTC"])
+def test_the_zone_of_the_session_is_that_of_instants(three: HandMadeLake, zone: str) -> None:
+    """DuckDB compares a DATE with an instant by the midnights of the session's zone."""
+    comparisons = [
+        f"day {sign} TIMESTAMPTZ '2026-07-0{day} {time}:00+00'"
+        for sign in ("<", "<=", "=", ">=", ">")
+        for day, time in ((2, "00:00"), (3, "04:00"), (2, "15:00"))
+    ]
+    files = f"{three.config.parent}/lake/tables/a/*/*.parquet"
+    with three.connect() as lake, duckdb.connect() as plain:
+        for session in (lake.connection, plain):
+            session.execute(f"SET TimeZone = '{zone}'")
+        for condition in comparisons:
+            expected = plain.sql(
+                f"SELECT day, n FROM read_parquet('{files}', hive_partitioning = true, "
+                f"hive_types = {{'day': DATE}}) WHERE {condition} ORDER BY ALL"
+            ).fetchall()
+            answer = lake.ask(f"SELECT day, n FROM a WHERE {condition} ORDER BY ALL")
+            assert list(answer.rows) == expected, condition
