@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 from lake.base.day import Day, day_range
 from lake.base.errors import BadData, Missing
+from lake.config.datasets import Dataset
 from lake.config.settings import Settings
-from lake.hot import hot_days
+from lake.hot import HotDays, hot_days
 from lake.partition.manifest import Manifest
 from lake.privacy.rules import Rule
 from lake.query import Lake
@@ -23,6 +24,7 @@ from lake.query.question import Question
 from lake.query.tables import Table
 from lake.snapshots.manifest import SnapshotManifest, read_snapshot, snapshot_days
 from lake.store import Store
+from lake.systems.registry import system
 
 Verdict = Literal["exact", "approximate", "export", "snapshot", "incomplete"]
 VERDICTS: tuple[Verdict, ...] = ("exact", "approximate", "export", "snapshot", "incomplete")
@@ -117,21 +119,26 @@ class Snapshots:
     manifests: dict[Day, SnapshotManifest] = field(default_factory=dict)
 
     @cached_property
-    def _held(self) -> dict[Day, Day]:
-        """Each whole day, and the newest snapshot that holds it. An unreadable one is no help."""
-        held: dict[Day, Day] = {}
+    def _held(self) -> dict[Day, list[Day]]:
+        """Each whole day, and the snapshots that hold it. An unreadable one is no help."""
+        held: dict[Day, list[Day]] = {}
         for taken in reversed(snapshot_days(self.store, self.system)):
             try:
                 manifest = read_snapshot(self.store, self.system, taken)
             except (BadData, Missing):
                 continue
             self.manifests[taken] = manifest
-            held |= {day: taken for day in manifest.held_days() if day not in held}
+            for day in manifest.held_days():
+                held.setdefault(day, []).append(taken)
         return held
 
-    def holding(self, day: Day) -> Day | None:
-        """The newest that holds the day whole."""
-        return self._held.get(day)
+    def holding(self, dataset: Dataset, day: Day) -> Day | None:
+        """The newest that holds the day whole, if possible one that the day can be exported from
+        without `--allow-shrink`.
+        """
+        covers, held = system(self.system).covers, self._held.get(day, [])
+        covering = (taken for taken in held if covers(self.manifests[taken], dataset, day))
+        return next(covering, held[0] if held else None)
 
 
 def table_days(
@@ -143,16 +150,17 @@ def table_days(
     held = [day for day in wanted if day in table.manifests]
     missing = [day for day in wanted if day not in table.manifests]
     reads = question.datasets.get(table.dataset)
-    source = settings.dataset_named(dataset).source
+    configured = settings.dataset_named(dataset)
+    hot = hot_days(settings, configured.source)
     return TableDays(
         table=table.dataset,
         dataset=dataset,
-        source=source,
+        source=configured.source,
         first=wanted[0] if wanted else None,
         last=wanted[-1] if wanted else None,
         wanted=len(wanted),
         held=len(held),
-        missing=tuple(_missing(settings, source, table, day, snapshots) for day in missing),
+        missing=tuple(_missing(hot, configured, table, day, snapshots) for day in missing),
         inexact=tuple(dict.fromkeys(_inexact(lake.table(dataset), table, question))),
         left_out=tuple(left_out(table, reads, question)),
     )
@@ -171,15 +179,15 @@ def _wanted(table: Table, question: Question) -> set[Day]:
 
 
 def _missing(
-    settings: Settings, source: str, table: Table, day: Day, snapshots: Snapshots
+    hot: HotDays, dataset: Dataset, table: Table, day: Day, snapshots: Snapshots
 ) -> MissingDay:
     if day in table.unrolled:
         return MissingDay(day, "rollup")
-    if not day.closed:
+    if day >= hot.today:
         return MissingDay(day, "unfinished")
-    if hot_days(settings, source).keeps(day):
+    if hot.keeps(day):
         return MissingDay(day, "source")
-    taken = snapshots.holding(day)
+    taken = snapshots.holding(dataset, day)
     return MissingDay(day, "snapshot", taken) if taken else MissingDay(day, "nowhere")
 
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lake.base.day import Day
+from lake.base.errors import Missing
 from lake.cost.prices import GB, STANDARD, Prices
 from lake.cost.requests import QUERIED_DAY, QUERY
 from lake.partition.layout import table_prefix
@@ -117,15 +118,20 @@ def restore_effort(
 
 
 def _rehearsed(store: Store, system: str) -> tuple[float, float] | None:
-    """Restored bytes a second and the seconds after that, of the newest report that has them."""
-    keys = sorted(stat.key for stat in store.list(REPORTS) if stat.key.endswith(".json"))
-    for key in keys[-1:]:
-        report = json.loads(store.read(key))
-        for snapshot in report.get("snapshots", []):
-            recovery = snapshot.get("recovery")
-            if snapshot.get("system") == system and recovery and snapshot.get("bytes"):
+    """Restored bytes a second and the seconds after that, by the newest report; None where it has
+    none of the system, or can't be read.
+    """
+    key = max((s.key for s in store.list(REPORTS) if s.key.endswith(".json")), default=None)
+    if key is None:
+        return None
+    try:
+        for snapshot in json.loads(store.read(key))["snapshots"]:
+            recovery = snapshot["recovery"]
+            if snapshot["system"] == system and recovery and snapshot["bytes"]:
                 rate = snapshot["bytes"] / max(recovery["download_s"], 0.001)
                 return rate, recovery["start_s"] + recovery["first_answer_s"]
+    except (ValueError, TypeError, KeyError, Missing):
+        return None  # `lake review` reports it
     return None
 
 

@@ -7,6 +7,8 @@ Does not: reading the statement (question), printing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
 
 from lake.base.day import Day, day_range
 from lake.partition.rollups import AnyManifest
@@ -16,6 +18,8 @@ from lake.query.question import Question, Range, Reads
 from lake.query.tables import Table
 
 _NAMED_DAYS = 3
+# Beyond these, bounds of a range mean that it is open: '0001-01-01', '9999-12-31'.
+_FIRST, _LAST = Day.parse("1900-01-01"), Day.parse("2200-01-01")
 _NAMED_PATHS = 10
 _ANY_NAME = "*"  # of a path in `left_out`: many names together
 
@@ -36,7 +40,15 @@ def left_out(table: Table, reads: Reads | None, question: Question) -> Iterator[
 
 def ranges_of(reads: Reads | None, question: Question) -> list[Range]:
     """The days of each mention; of a statement that is not understood all days."""
-    return [*reads.ranges, *reads.views] if reads and question.understood else [Range()]
+    if not reads or not question.understood:
+        return [Range()]
+    return [_without_extremes(days) for days in (*reads.ranges, *reads.views)]
+
+
+def _without_extremes(days: Range) -> Range:
+    start = days.start if days.start and days.start >= _FIRST else None
+    end = days.end if days.end and days.end <= _LAST else None
+    return replace(days, start=start, end=end)
 
 
 def _missing(table: Table, days: Range) -> Iterator[str]:
@@ -47,10 +59,11 @@ def _missing(table: Table, days: Range) -> Iterator[str]:
     if start >= end and not (days.start and days.end):
         beyond = f"from {start} on" if days.start else f"before {end}"
         yield f"{table.dataset}: no day {beyond} is in the lake"
-    number = start.days_until(end)
+    number = max(0, start.days_until(end))
     wanted = f"{number} days from {start} to {end.plus(-1)}" if number > 1 else "1 day"
-    if missing := [day for day in day_range(start, end) if day not in held]:
-        yield missing_days(table.dataset, missing, wanted)
+    if absent := number - sum(start <= day < end for day in held):
+        some = islice((day for day in day_range(start, end) if day not in held), _NAMED_DAYS + 1)
+        yield _missing_sentence(table.dataset, absent, list(some), wanted)
     if days.with_before and start.plus(-1) in table.unrolled:
         start, wanted = start.plus(-1), f"{number + 1} days from {start.plus(-1)} to {end.plus(-1)}"
     if unrolled := sorted(day for day in table.unrolled if start <= day < end):
@@ -67,8 +80,13 @@ def _unrolled_days(table: Table, days: Sequence[Day], wanted: str) -> str:
 
 def missing_days(dataset: str, missing: Sequence[Day], wanted: str) -> str:
     """The sentence about days that are not in the lake."""
-    are = "is" if len(missing) == 1 else "are"
-    return f"{dataset}: {len(missing)} of {wanted} {are} not in the lake ({_some(missing)})"
+    return _missing_sentence(dataset, len(missing), missing, wanted)
+
+
+def _missing_sentence(dataset: str, number: int, first: Sequence[Day], wanted: str) -> str:
+    """`first`: the first of them, one more than are named where there are more."""
+    are = "is" if number == 1 else "are"
+    return f"{dataset}: {number} of {wanted} {are} not in the lake ({_some(first)})"
 
 
 def _some(days: Sequence[Day]) -> str:

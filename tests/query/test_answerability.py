@@ -179,6 +179,44 @@ def test_what_is_wrong_or_not_understood(make_lake, table, ask, run) -> None:
     assert (status, answer["answer"], answer["tables"]) == (0, "exact", [])
 
 
+def test_bounds_that_mean_open_and_days_far_away(make_lake, table, ask) -> None:
+    lake = make_lake("events")
+    lake.put("events", str(_OLD), table(n=[1]))
+    for condition in (
+        "day >= '0001-01-01'",
+        "day <= '9999-12-30'",
+        "day < '9999-12-31'",
+        "day BETWEEN DATE '1899-12-31' AND TIMESTAMP '9999-12-30 23:59:59'",
+    ):
+        status, answer = ask(lake, f"SELECT n FROM events WHERE {condition}")
+        assert (status, answer["answer"], answer["tables"][0]["days"]) == (0, "exact", 1)
+    status, answer = ask(lake, f"SELECT n FROM events WHERE day BETWEEN '{_OLD}' AND '2199-12-31'")
+    days = _OLD.days_until(Day.parse("2200-01-01"))
+    assert (status, answer["tables"][0]["days"]) == (1, days)
+    assert len(answer["tables"][0]["missing"]) == days - 1
+
+
+@pytest.mark.parametrize(
+    "sql", ["PIVOT events ON n USING count(*)", "EXPLAIN FROM events", "DESCRIBE events"]
+)
+def test_statements_that_explain_does_not_take(make_lake, table, ask, sql: str) -> None:
+    lake = make_lake("events")
+    lake.put("events", str(_OLD), table(n=[1]))
+    assert ask(lake, sql)[0] == 0
+
+
+@pytest.mark.parametrize("report", [b"{", b"[]", b'{"snapshots": [{"system": "mongo"}]}', b"7"])
+def test_a_rehearsal_that_cannot_be_read_is_no_measurement(
+    make_lake, table, ask, report: bytes
+) -> None:
+    lake = make_lake("events")
+    lake.put("events", str(_OLD), table(n=[1]))
+    lake.store.write("reports/rehearsal/2024-04-01.json", report)
+    _snapshot(lake, _OLD.plus(9), _OLD.plus(1))
+    status, answer = ask(lake, f"SELECT n FROM events WHERE day = '{_OLD.plus(1)}'")
+    assert (status, [restore["measured"] for restore in answer["restores"]]) == (1, [False])
+
+
 def test_a_query_over_a_gigabyte_is_announced(make_lake, table, run) -> None:
     """Of days whose manifests have that size; the share of a column is the real object's."""
     lake = make_lake("events")

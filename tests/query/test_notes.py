@@ -67,6 +67,13 @@ def holed(make_lake, table):
             ["events: no day before 2026-01-01 is in the lake"],
         ),
         (
+            "SELECT n FROM events WHERE day >= '2026-07-02' AND day < '2199-12-31'",
+            ["events: 63368 of 63369 days from 2026-07-02 to 2199-12-30 are not in the lake "
+             "(2026-07-03, 2026-07-04, 2026-07-05, …)"],
+        ),
+        ("SELECT n FROM events WHERE day >= '2026-07-02' AND day < '9999-12-30'", []),
+        ("SELECT n FROM events_between('0001-01-01', '2026-06-30')", []),
+        (
             "SELECT n FROM events_between(DATE '2026-07-02', DATE '2026-07-04') "
             "UNION ALL SELECT n FROM others_between(DATE '2026-07-01', DATE '2026-07-02')",
             ["events: 1 of 2 days from 2026-07-02 to 2026-07-03 is not in the lake (2026-07-03)"],
