@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from lake.base.day import Day
 from lake.base.errors import BadData
 from lake.erase.condition import Condition
+from lake.partition.batches import batches_in
 from lake.partition.fingerprint import Fingerprint
 from lake.partition.manifest import Manifest
 from lake.partition.parquet import Written, write_parquet
@@ -85,7 +86,7 @@ def rewrite(
 
     def staying() -> Iterator[pa.RecordBatch]:
         schema = _plain(parquet.schema_arrow)
-        for batch in parquet.iter_batches(_ROWS):
+        for batch in batches_in(parquet, _ROWS):
             mask = masks.take(batch.num_rows)
             plain = pa.RecordBatch.from_arrays(batch.columns, schema=schema)
             before.add(plain)
@@ -137,7 +138,7 @@ def _read_again(
     condition: Condition,
 ) -> Iterator[str]:
     seen = Fingerprint()
-    for batch in pq.ParquetFile(made.file).iter_batches(_ROWS):
+    for batch in batches_in(pq.ParquetFile(made.file), _ROWS):
         seen.add(batch)
     if (str(seen), seen.rows) != (made.fingerprint, made.written.rows):
         yield f"the file has {seen.rows} rows, {seen}, and not {made.fingerprint}"

@@ -11,6 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from lake.partition.batches import batches_in
 from lake.process.scratch import explained_full_disk
 from lake.store import Store
 
@@ -58,7 +59,7 @@ def _rows(file: BinaryIO, watcher: Watcher | None) -> int | None:
     try:
         parquet = pq.ParquetFile(file)
         if watcher:
-            for batch in parquet.iter_batches(_BATCH_ROWS):
+            for batch in batches_in(parquet, _BATCH_ROWS):
                 watcher.add(batch)
         return int(parquet.metadata.num_rows)
     except (pa.ArrowException, OSError):  # OSError: bytes that are no footer, to Arrow

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lake.base.errors import ConfigError
+from lake.partition.batches import batches_in
 from lake.partition.fingerprint import Fingerprint
 from lake.partition.parquet import write_parquet
 from lake.process.scratch import explained_full_disk, scratch_directory
@@ -24,6 +25,7 @@ from lake.systems.rehearsed import Partition
 from lake.systems.source import accounted, is_whole
 
 _SHOWN_ROWS = 5
+_ROWS = 65_536
 _KEYS = ("_id", "ts", "ts_ns", "metric", "series_id", "stream_id")
 
 
@@ -123,7 +125,7 @@ def _own(part: Partition) -> str:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     seen = Fingerprint()
-    for batch in pq.ParquetFile(part.file).iter_batches():
+    for batch in batches_in(pq.ParquetFile(part.file), _ROWS):
         seen.add(batch)
     return str(seen)
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lake.base.errors import BadData
+from lake.partition.batches import batches_in
 from lake.partition.content import fetch
 from lake.partition.manifest import Manifest
 from lake.partition.parquet import write_parquet
@@ -91,7 +92,7 @@ def from_table(store: Store, rollup: AnyRollup, manifest: Manifest, scratch: Pat
     else:
         parquet = pq.ParquetFile(table)
         making = Making(rollup, parquet.schema_arrow, scratch)
-        for batch in parquet.iter_batches(_BATCH_ROWS):
+        for batch in batches_in(parquet, _BATCH_ROWS):
             making.add(batch)
         made = making.finish()
     require_all_rows(made, manifest)

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from lake.base.day import Day
 from lake.base.errors import BadData, Missing
 from lake.config.datasets import Dataset
+from lake.partition.batches import batches_in
 from lake.partition.content import altered, fetch, gone
 from lake.partition.ledger import read_ledger
 from lake.partition.manifest import Manifest
@@ -102,10 +103,9 @@ def batches_of(
         taken = 0
         try:
             opened = pq.ParquetFile(file, read_dictionary=list(coded))
-            for group in range(opened.num_row_groups):
-                for batch in opened.iter_batches(rows, row_groups=[group]):
-                    taken += batch.num_rows
-                    yield batch
+            for batch in batches_in(opened, rows):
+                taken += batch.num_rows
+                yield batch
         except (pa.ArrowException, OSError) as error:  # OSError: bytes that are no Parquet
             raise altered(store, manifest, "Parquet of ours", error) from error
         if taken != manifest.rows:

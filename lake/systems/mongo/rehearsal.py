@@ -21,6 +21,7 @@ from bson import json_util
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
 
+from lake.partition.batches import batches_in
 from lake.systems.comparison import Check
 from lake.systems.mongo.config import MongoDataset, MongoSource
 from lake.systems.mongo.reading import rebuild
@@ -138,7 +139,7 @@ class MongoQuestions:
 def _rebuilt(opened: pq.ParquetFile, wanted: Sequence[int]) -> Iterator[bytes]:
     """The documents of the rows of these numbers, which ascend."""
     begin, chosen = 0, list(wanted)
-    for batch in opened.iter_batches(_ROWS):
+    for batch in batches_in(opened, _ROWS):
         here = [row - begin for row in chosen if begin <= row < begin + batch.num_rows]
         for row in batch.take(pa.array(here, pa.int64())).to_pylist() if here else ():
             yield rebuild(row, opened.schema_arrow)
@@ -156,7 +157,7 @@ def _summed(
         return {}, "all"  # a field that a document has twice may be one of them
     kept = [path for path in paths if not _is_left_out(path, details)]
     totals: dict[_Path, list[list[float]]] = defaultdict(list)
-    for batch in opened.iter_batches(_ROWS):
+    for batch in batches_in(opened, _ROWS):
         for path in kept:
             column = batch.column(path[0])
             values = pc.struct_field(column, list(path[1:])) if path[1:] else column
