@@ -29,6 +29,8 @@ _EXPECTED = "one DuckDB expression over the dataset's columns, such as user_id =
 _CLAUSES = (
     "where_clause", "group_expressions", "group_sets", "having", "qualify", "sample", "modifiers",
 )  # fmt: skip
+# By their number of arguments; DuckDB's catalog has them as stable. age(x) is current_date - x.
+_OF_NOW = {"age": 1, "current_localtime": 0, "current_localtimestamp": 0}
 _REFUSED = {
     "SUBQUERY": "a sub-query",
     "WINDOW": "a window function",
@@ -77,7 +79,7 @@ def parse(
         if kind in _REFUSED:
             raise _refused(_REFUSED[str(kind)])
         if kind == "FUNCTION":
-            _require_stable(connection, str(part["function_name"]))
+            _require_stable(connection, str(part["function_name"]), len(part.get("children") or ()))
         if kind == "COLUMN_REF":
             path = [folded(name) for name in part["column_names"]]
             if path[0] == folded(table.dataset) and path[0] not in columns:
@@ -131,8 +133,10 @@ def _expression(connection: duckdb.DuckDBPyConnection, text: str) -> dict[str, A
     return expression
 
 
-def _require_stable(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+def _require_stable(connection: duckdb.DuckDBPyConnection, name: str, arguments: int = 0) -> None:
     """Raises UsageError for what has another value each time, such as random() and now()."""
+    if _OF_NOW.get(name.lower()) == arguments:
+        raise _refused(f"{name}, which depends on the current time")
     row = connection.cursor().execute(
         "SELECT any_value(stability) FROM duckdb_functions() WHERE lower(function_name) = lower(?) "
         "AND stability IN ('VOLATILE', 'CONSISTENT_WITHIN_QUERY')",
