@@ -136,7 +136,10 @@ def _valid_names(model: type[BaseModel], section: Key, kind: str) -> list[str]:
 def _shown(key: Key, value: object) -> str | None:
     """The value, unless it is or may hold a secret."""
     hidden = (
-        is_secret(key) or "headers" in key or key[-1].endswith(("uri", "url")) or "@" in str(value)
+        is_secret(key)
+        or "headers" in key
+        or key[-1].endswith(("uri", "url", "username"))  # next to which a token is easily pasted
+        or "@" in str(value)
     )
     return None if hidden else repr(value)[:_SHOWN_CHARS]
 
