@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, date, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import IO, TYPE_CHECKING, Any
 
 import xlsxwriter
@@ -26,16 +26,17 @@ MAX_ROWS = 1_048_575  # and the header
 MAX_COLUMNS = 16_384
 MAX_CHARACTERS = 32_767  # UTF-16 code units of a cell
 _FIRST_DATE = date(1900, 3, 1)  # Excel counts a 29 February 1900
-_EXACT_INTEGERS = 2**53
+_DIGITS = 15  # that Excel shows; a file has 16, so of floats the 17th is rounded
+_ALL_DIGITS = Context(prec=100)
 _FORMATS = {datetime: "yyyy-mm-dd hh:mm:ss.000", date: "yyyy-mm-dd"}
 
 
 def write_xlsx(answer: Answer, file: IO[bytes]) -> int:
     """One sheet with a header. Returns the number of rows.
 
-    A cell is a number, a boolean, a date or a time (UTC) where it holds the value exactly, else
-    text as in CSV: numbers of more digits than a double, NaN, nested values, bytes. Text is never a
-    formula. Raises UsageError where a sheet is too small.
+    A cell is a number, a boolean, a date or a time (UTC), else text as in CSV: integers and
+    decimals of more than 15 digits, NaN, nested values, bytes. Floats are rounded to 16 digits.
+    Text is never a formula. Raises UsageError where a sheet is too small.
     """
     _require_columns(len(answer.columns))
     options = {"constant_memory": True, "default_date_format": _FORMATS[date]}
@@ -80,11 +81,12 @@ def _write(
 
 
 def _is_exact(value: float | Decimal) -> bool:
-    """Whether Excel's number, a double, is the value."""
+    """Whether Excel shows the value as it is; a float is one of limited precision anyway."""
     if isinstance(value, int):
-        return abs(value) <= _EXACT_INTEGERS
+        return abs(value) < 10**_DIGITS
     if isinstance(value, Decimal):
-        return value.is_finite() and Decimal(repr(float(value))) == value
+        digits = value.normalize(_ALL_DIGITS).as_tuple().digits
+        return bool(value.is_finite() and len(digits) <= _DIGITS)
     return math.isfinite(value)
 
 

@@ -78,7 +78,8 @@ def query(
     NaN and Infinity as strings. In CSV, NULL is an empty field and an empty string is "".
 
     --parquet, --arrow and --xlsx write a file, which appears when it is complete. Times are UTC.
-    An Excel sheet holds 1,048,575 rows; numbers of more digits than Excel has become text.
+    An Excel sheet holds 1,048,575 rows; integers and decimals of more than 15 digits are
+    text there, and floats have 16 digits.
     """
     from lake.query import connect  # noqa: PLC0415
     from lake.query.estimate import large_read_note  # noqa: PLC0415
@@ -288,7 +289,7 @@ def statement_of(arguments: tuple[str, ...]) -> str:
 
 def _one_form(as_csv: bool, as_json: bool, **files: str | None) -> None:
     forms = {"csv": as_csv, "json": as_json, **files}
-    given = [f"--{name}" for name, value in forms.items() if value]
+    given = [f"--{name}" for name, value in forms.items() if value or value == ""]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} exclude each other")
 
@@ -298,7 +299,9 @@ def _answer_file(files: Mapping[str, str | None], *, force: bool) -> AnswerFile 
     from lake.cli.files import AnswerFile  # noqa: PLC0415
 
     for name, target in files.items():
-        if target:
+        if target == "":  # of a variable that is not set
+            raise UsageError(f"--{name} names no file", expected="a path, or - for standard output")
+        if target is not None:
             file = AnswerFile(name, target)
             file.require_writable(force=force)
             return file

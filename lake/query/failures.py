@@ -141,6 +141,12 @@ def explained(where: str, hint: Hint | None = None) -> Iterator[None]:
         ) from error
     except duckdb.Error as error:
         raise _failed(error, where) from error
+    except OverflowError as error:  # DuckDB's, of a value as a Python object
+        raise PermanentError(
+            "a value of the answer is out of Python's range",
+            found="an INTERVAL of more than 2,700,000 years",
+            remedy="CAST it in the SQL, such as to VARCHAR",
+        ) from error
 
 
 def as_duckdb_error(error: OSError) -> duckdb.Error:

@@ -19,7 +19,9 @@ import pytest
 from lake.cli.excel import MAX_CHARACTERS, MAX_ROWS
 
 _VALUES = """
-SELECT 9007199254740993 AS big, 12345678901234567890.10::DECIMAL(38, 2) AS exact, 0.1::DOUBLE AS f,
+SELECT 9007199254740993 AS big, 1234567890123456 AS id, 123456789012345 AS fits,
+       0.30000000000000004::DECIMAL(20, 17) AS longer, 1234567890.12345::DECIMAL(38, 20) AS padded,
+       12345678901234567890.10::DECIMAL(38, 2) AS exact, 0.1::DOUBLE AS f,
        1.50::DECIMAL(5, 2) AS price, 'nan'::DOUBLE AS nan, NULL AS nothing, '' AS empty,
        '=1+1' AS formula, true AS yes, DATE '2026-07-01' AS d, DATE '1850-01-01' AS old,
        TIMESTAMPTZ '2026-07-01 12:00:00.5+09' AS ts, '\\xFF'::BLOB AS bytes, 'a_x0041_b\x01' AS odd,
@@ -45,6 +47,10 @@ def test_every_value_as_the_query_has_it(lake, run, tmp_path: Path, form: str) -
     assert pd.isna(row.pop("nan"))
     assert row == {
         "big": 9007199254740993,
+        "id": 1234567890123456,
+        "fits": 123456789012345,
+        "longer": Decimal("0.30000000000000004"),
+        "padded": Decimal("1234567890.12345"),
         "exact": Decimal("12345678901234567890.10"),
         "f": 0.1,
         "price": Decimal("1.50"),
@@ -72,6 +78,10 @@ def test_a_workbook_has_cells_of_their_types(lake, run, tmp_path: Path) -> None:
     values = {name: cell.value for name, cell in row.items()}
     assert values == {
         "big": "9007199254740993",
+        "id": "1234567890123456",
+        "fits": 123456789012345,
+        "longer": "0.30000000000000004",
+        "padded": 1234567890.12345,
         "exact": "12345678901234567890.10",
         "f": 0.1,
         "price": 1.5,
@@ -168,6 +178,8 @@ def test_a_file_is_replaced_only_on_request(lake, run, tmp_path: Path) -> None:
     [
         (["SELECT 1", "--parquet", "{}/x", "--csv"], "--csv and --parquet exclude each other"),
         (["SELECT 1", "--parquet", "{}/x", "--xlsx", "{}/y"], "exclude each other"),
+        (["SELECT 1", "--parquet", ""], "--parquet names no file"),
+        (["SELECT 1", "--xlsx", "", "--json"], "exclude each other"),
         (["SELECT 1", "--force"], "--force without a file"),
         (["SELECT 1", "--arrow", "{}/no/x"], "no such directory"),
         (["SELECT 1", "--arrow", "{}"], "not a file"),
@@ -220,3 +232,11 @@ def test_a_data_frame(lake) -> None:
         frame = session.sql("SELECT day, sum(n) AS n FROM events GROUP BY day ORDER BY day").df()
     assert frame["n"].tolist() == [3, 3]
     assert frame["day"].dt.date.tolist() == [date(2026, 7, 1), date(2026, 7, 3)]
+
+
+@pytest.mark.parametrize("form", ["--csv", "--json"])
+def test_a_value_that_python_cannot_hold_is_an_error(lake, run, form: str) -> None:
+    options = (form, "--config", lake.config)
+    status, out, err = run("query", "SELECT INTERVAL 10000000 YEARS AS i", *options)
+    assert (status, out) == (1, "")
+    assert "CAST it in the SQL" in err
