@@ -83,10 +83,10 @@ def _write(
 def _is_exact(value: float | Decimal) -> bool:
     """Whether Excel shows the value as it is; a float is one of limited precision anyway."""
     if isinstance(value, int):
-        return abs(value) < 10**_DIGITS
+        return len(str(abs(value))) <= _DIGITS
     if isinstance(value, Decimal):
         digits = value.normalize(_ALL_DIGITS).as_tuple().digits
-        return bool(value.is_finite() and len(digits) <= _DIGITS)
+        return value.is_finite() and len(digits) <= _DIGITS
     return math.isfinite(value)
 
 
