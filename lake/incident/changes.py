@@ -29,7 +29,8 @@ _PLOTTED = ("_total", "_count")
 
 @dataclass(frozen=True)
 class Change:
-    """One series; None: no sample then. Of a counter both are increases, else means.
+    """One series; None: no sample then. Of a counter both are increases, else means. `metric` is
+    "" where the result of an expression has no name.
 
     `growth` is that of a plotted counter by the start of each step of the window.
     """
@@ -50,7 +51,7 @@ class Change:
     def short_name(self, shared: Mapping[str, str]) -> str:
         """Without the labels that other series have, too."""
         own = {name: value for name, value in self.labels.items() if name not in shared}
-        return f"{self.metric}{_braces(own)}" if own else self.metric
+        return f"{self.metric}{_braces(own)}" if own or not self.metric else self.metric
 
 
 def shared_labels(changed: Sequence[Change]) -> dict[str, str]:
@@ -111,7 +112,8 @@ SELECT series_id, metric, columns, more, counter,
        if(counter, grown_before, mean_before) AS before,
        if(counter, grown_during, mean_during) AS during
 FROM (
-    SELECT series_id, metric, {columns} AS columns, {more} AS more, {COUNTER} AS counter,
+    SELECT series_id, coalesce(metric, '') AS metric, {columns} AS columns, {more} AS more,
+           {COUNTER} AS counter,
            sum(growth) FILTER (NOT during) AS grown_before,
            sum(growth) FILTER (during) AS grown_during,
            avg(value) FILTER (NOT during) AS mean_before,
@@ -135,7 +137,7 @@ def _samples(table: Table, window: Window) -> str:
         "SELECT *, counter_increase(value, series_id, ts) AS growth "  # noqa: S608  quoted
         f"FROM {between(table, date(first), date(last.plus(1)))} "
         f"WHERE ts >= {instant(start)} AND ts <= {instant(window.end)} "
-        "AND isfinite(value) AND NOT ends_with(metric, '_bucket')"
+        "AND isfinite(value) AND NOT coalesce(ends_with(metric, '_bucket'), false)"
     )
 
 

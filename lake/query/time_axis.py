@@ -22,7 +22,8 @@ PARAMETERS = ("at_time", "around")
 AROUND = "INTERVAL 15 MINUTE"
 SAMPLE = "sample"
 NOT_LABELS = frozenset({"day", "ts", "metric", "value", "nan", "histogram", "series_id", "labels"})
-COUNTER = "regexp_full_match(metric, '.*_(total|count|sum)')"
+# Results of expressions have no metric.
+COUNTER = "coalesce(regexp_full_match(metric, '.*_(total|count|sum)'), false)"
 LOOKBACK = "INTERVAL 1 HOUR"  # for the sample before: longer than between two scrapes
 _CALL = re.compile(rf"\b{NAME}\b", re.IGNORECASE)
 _COLUMNS = "ts, ns, dataset, kind, id, level, text, value, growth"
@@ -97,7 +98,7 @@ def _samples(table: Table) -> str:
         f"CAST(NULL AS VARCHAR) AS level, {_series(table)} AS text, value, growth, "
         f"series_id AS position FROM (SELECT *, {growth} AS growth FROM {source} "
         f"WHERE ts >= {_place('before')} AND ts < {_place('to')} AND isfinite(value) "
-        f"AND NOT ends_with(metric, '_bucket')) WHERE ts >= {_place('start')}"
+        f"AND NOT coalesce(ends_with(metric, '_bucket'), false)) WHERE ts >= {_place('start')}"
     )
 
 

@@ -398,3 +398,31 @@ def test_where_a_line_has_its_identifier(run, make_lake):
     assert status == 0
     events = json.loads(out)["events"]
     assert [(event["text"], event["id"]) for event in events] == list(lines.items())
+
+
+def test_series_of_expressions_have_no_name(make_lake, run) -> None:
+    """`sum by (job) (rate(…))` has no metric, and no growth."""
+    lake = make_lake("rates")
+    start = datetime(2026, 7, 6, 11, 0, tzinfo=UTC)
+    numbers = range(40)
+    values = {"a": [1.0 if number <= 20 else 5.0 for number in numbers], "b": [2.0] * 40}
+    columns = {
+        "ts": [start + timedelta(minutes=number) for _ in values for number in numbers],
+        "metric": pa.nulls(80, pa.string()),
+        "value": [value for of in values.values() for value in of],
+        "series_id": [number for number, _ in enumerate(values) for _ in numbers],
+        "job": [job for job in values for _ in numbers],
+    }
+    lake.put("rates", "2026-07-06", pa.table(columns))
+    options = ("--at", "2026-07-06T11:30", "--window", "10m", "--config", lake.config)
+    status, out, _ = run("incident", *options, "--json")
+    (change,) = json.loads(out)["changes"]
+    assert (status, change["metric"], change["labels"]) == (0, "", {"job": "a"})
+    assert (change["counter"], change["before"], change["during"]) == (False, 1.0, 5.0)
+    assert '{job="a"} (mean)' in run("incident", *options)[1]
+    with lake.connect() as session:
+        (counted,) = session.rows(
+            "SELECT count(*) AS n, any_value(text) AS text FROM incident("
+            "TIMESTAMPTZ '2026-07-06 11:30:00+00', INTERVAL 10 MINUTE) WHERE text LIKE '%a%'"
+        )
+    assert counted == {"n": 20, "text": '{job="a"}'}
