@@ -58,7 +58,7 @@ class StorageClass(Section):
         return self
 
     def month(self, gigabytes: float) -> float:
-        """The price of storing so much for a month."""
+        """The price of storing that many gigabytes for a month."""
         if self.storage is not None:
             return gigabytes * self.storage
         price, below = 0.0, 0.0

@@ -46,7 +46,7 @@ ACTION = "erase"  # in the audit log
 _LOG = logging.getLogger(__name__)
 _RACES = 3  # tries of one day while other runs replace it
 _CHUNK = 1 << 20
-_UNSAID = "no reason given"
+_NO_REASON = "no reason given"
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def erase(
     details |= {"condition": record.condition, "rows": _rows(plan)}
     details["record_sha256"] = hashlib.sha256(record.to_bytes()).hexdigest()
     before = {str(day.day): day.sha256 for day in plan.days}
-    why = record.reason or _UNSAID
+    why = record.reason or _NO_REASON
     intent = audit.append(store, ACTION, plan.dataset, why, details=details, proof=before).sequence
     for day in plan.days:
         try:
@@ -187,7 +187,7 @@ def _end(store: Store, record: Erasure, result: Result, intent: int) -> None:
     }
     details |= {"rows": {day: erased["erased"] for day, erased in days.items()}, "kept": kept}
     proof = {day: [erased["before"], erased["after"]] for day, erased in days.items()}
-    why = record.reason or _UNSAID
+    why = record.reason or _NO_REASON
     audit.append(store, ACTION, record.dataset, why, details=details, proof=proof)
     store.write(record.done_key, ended.to_bytes(), replaces="")
 

@@ -67,7 +67,7 @@ def _compare(
     if _is_earlier(part, restored, rows):
         return compared
     if str(restored) != _own(part):
-        _tell_rows(part, source, taken, rows)
+        _report_rows(part, source, taken, rows)
         if rows.remark:
             return compared
     rows.compared = part.manifest.rows
@@ -130,7 +130,7 @@ def _own(part: Partition) -> str:
     return str(seen)
 
 
-def _tell_rows(part: Partition, source: Source, taken: datetime, check: Check) -> None:
+def _report_rows(part: Partition, source: Source, taken: datetime, check: Check) -> None:
     """Which rows differ; none may, save those that came after the snapshot was taken."""
     with scratch_directory() as folder:
         restored = folder / "restored.parquet"

@@ -124,7 +124,7 @@ def _number(value: float | None) -> float | None:
 
 
 class TrendFiles:
-    """The trends of one state of the lake as scripts, computed when they are first asked for.
+    """The trends of one state of the lake as scripts, computed when they are first requested.
 
     Two are equal where nothing that the trends read differs. Safe to use from several threads.
     """

@@ -94,7 +94,7 @@ class Collector:
         self._pool.shutdown(cancel_futures=kind is not None)
         self._journal.stop()
         if error is not None:
-            self._tell_ended()
+            self._record_end()
 
     @property
     def store(self) -> Store:
@@ -323,7 +323,7 @@ class Collector:
             totals = self._paths, self._bytes
         self._progress(*totals)
 
-    def _tell_ended(self) -> None:
+    def _record_end(self) -> None:
         """The process may live on, the run does not."""
         try:
             self._write_journal(ended=True)

@@ -177,7 +177,7 @@ def test_one_changed_value_of_each_system_is_named(own, monkeypatch, capsys, tem
 def test_values_one_by_one_find_it_without_a_fingerprint(own, monkeypatch):
     """Sampled questions alone: of all series of one dataset, of the first step of the other."""
     monkeypatch.setattr("lake.rehearse.comparing._own", lambda _part: "v1:0")
-    monkeypatch.setattr("lake.rehearse.comparing._tell_rows", lambda *_: None)
+    monkeypatch.setattr("lake.rehearse.comparing._report_rows", lambda *_: None)
     values = {"raw_samples": 0.125, "http_server_requests": 99.5}
     for dataset, value in values.items():
 
