@@ -25,9 +25,10 @@ from assets.resources import LakeResource
 from assets.snapshots import daily_systems
 from lake.alerts import (
     Alert,
-    Book,
     Failure,
+    Notifications,
     conditions,
+    explained_by,
     firing,
     open_channels,
     place_of,
@@ -71,12 +72,17 @@ class _State:
     checked: str = ""
     cycle: str = ""
     reported: str = ""
-    book: str = ""
+    notifications: str = ""
 
     @classmethod
     def parse(cls, text: str | None, now: datetime) -> _State:
-        """Earlier failures are ignored at the first tick."""
-        return cls(**json.loads(text)) if text else cls(now.isoformat())
+        """Earlier failures are ignored at the first tick, and at the first one after an upgrade
+        that keeps its state otherwise: an alert that is still firing is then sent again.
+        """
+        state = json.loads(text) if text else {}
+        if state.keys() == cls.__dataclass_fields__.keys():
+            return cls(**state)
+        return cls(now.isoformat())
 
     def to_json(self) -> str:
         return json.dumps(self.__dict__, separators=(",", ":"))
@@ -125,24 +131,31 @@ class _Tick:
         self.state = _State.parse(context.cursor, self._now)
 
     def run(self) -> None:
-        state, book = self.state, Book.from_json(self.state.book)
+        state, notifications = self.state, Notifications.from_json(self.state.notifications)
         self._take_failed_runs()
         self._drop_what_succeeded()
         failures = list(self._failures())
         held = self._backfills_at_work()
         ready = [
-            failure for failure in failures if failure.backfill not in held or self._waited(failure)
+            known
+            for known in failures
+            if known.record["backfill"] not in held or self._waited(known)
         ]
-        alerts = firing([known.failure for known in ready], self._ledger_alerts())
-        book.update(alerts, self._now)
-        for alert, delivery in book.send(open_channels(self._settings), self._now):
+        ledger = self._ledger_alerts()
+        alerts = firing([known.failure for known in ready], ledger)
+        explained = explained_by(ledger, [known.failure for known in failures])
+        for known in failures:
+            if known.failure in explained:
+                known.record["explained"] = True
+        notifications.update(alerts, self._now)
+        for alert, delivery in notifications.send(open_channels(self._settings), self._now):
             if delivery.error:
                 self._log.warning(
                     "%s was not accepted by %s: %s", alert.name, delivery.channel, delivery.error
                 )
-        state.book = book.to_json()
+        state.notifications = notifications.to_json()
         try:
-            self._end_of_cycle(failures, book)
+            self._end_of_cycle(failures, notifications)
         except Exception as error:  # noqa: BLE001  a tick that failed would send all of it again
             text = redact("".join(traceback.format_exception(error)))
             self._log.error("no heartbeat: an unforeseen error\n%s", text)
@@ -227,8 +240,9 @@ class _Tick:
             source = place_of(record["text"], self._settings.lake.root, source)
             at = datetime.fromtimestamp(record.get("since", record["at"]), UTC)
             for day in record["days"]:
-                failure = Failure(record["operation"], name, source, record["text"], at, day)
-                yield _Known(failure, record["backfill"])
+                failure = Failure(record["operation"], name, source, record["text"], at, day,
+                                  explained=record.get("explained", False))  # fmt: skip
+                yield _Known(failure, record)
 
     def _waited(self, known: _Known) -> bool:
         return self._now - known.failure.at > _PATIENCE
@@ -260,7 +274,7 @@ class _Tick:
             state.checked = self._now.isoformat()
         return [Alert.from_json(alert) for alert in state.ledger]
 
-    def _end_of_cycle(self, failures: Iterable[_Known], book: Book) -> None:
+    def _end_of_cycle(self, failures: Iterable[_Known], notifications: Notifications) -> None:
         """The heartbeat and the report, once a day, when the day's work is done."""
         today = Day(self._now.date())
         state = self.state
@@ -268,7 +282,7 @@ class _Tick:
             return
         if any(known.failure.operation != "rehearsal" for known in failures):
             return
-        if any(alert.severity == "critical" for alert in book.open):
+        if any(alert.severity == "critical" for alert in notifications.open):
             return
         try:
             systems = daily_systems(self._settings)
@@ -298,7 +312,7 @@ class _Tick:
 
 @dataclass(frozen=True)
 class _Known:
-    """A failure, and the backfill that it came from, or empty."""
+    """A failure, and the record that it came from."""
 
     failure: Failure
-    backfill: str
+    record: dict[str, Any]

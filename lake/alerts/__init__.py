@@ -5,7 +5,7 @@ channels      those that are configured
 webhook, mail, alertmanager, heartbeat   one each
 posting       HTTP requests whose errors show no secret
 secrets       secrets from their files
-book          which alerts are open, and which channel has heard of them
+notifications  which alerts are open, and which channel has been notified
 failures      failed partitions, one alert a cause
 conditions    what the ledger alone shows: lag against `[hot]`, damaged days, guards that are silent
 testing       a test message to each channel
@@ -16,19 +16,20 @@ Belongs here: from a failure to a message. Does not: watching Dagster's runs (as
 """
 
 from lake.alerts.alert import Alert
-from lake.alerts.book import Book
 from lake.alerts.channels import Channel, Delivery, open_channels
 from lake.alerts.conditions import conditions, unreadable
-from lake.alerts.failures import Failure, alerts_of, firing, place_of
+from lake.alerts.failures import Failure, alerts_of, explained_by, firing, place_of
+from lake.alerts.notifications import Notifications
 
 __all__ = [
     "Alert",
-    "Book",
     "Channel",
     "Delivery",
     "Failure",
+    "Notifications",
     "alerts_of",
     "conditions",
+    "explained_by",
     "firing",
     "open_channels",
     "place_of",

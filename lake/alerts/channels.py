@@ -21,7 +21,7 @@ from lake.config.settings import Settings
 
 
 class Channel(Protocol):
-    """A way to notify operators. `keeps_state`: it forgets a firing alert that is not repeated."""
+    """A way to notify operators. `keeps_state`: it drops a firing alert that is not repeated."""
 
     @property
     def name(self) -> str: ...  # noqa: D102

@@ -46,6 +46,7 @@ class Failure:
     `at` is when it first failed. `subject` is the dataset or the system, `source` its system or
     LAKE (see `place_of`), `day` empty where there is none. `text` is the error as people read it;
     its first line is the summary, the others are details. `critical`: whatever the operation.
+    `explained`: see `explained_by`.
     """
 
     operation: Operation
@@ -55,6 +56,7 @@ class Failure:
     at: datetime
     day: str = ""
     critical: bool = False
+    explained: bool = False
 
     @property
     def what(self) -> str:
@@ -114,21 +116,15 @@ def firing(failures: Iterable[Failure], ledger: Collection[Alert]) -> list[Alert
     Of two with the same labels, such as a guard and a verification that find the same damage, the
     earlier one stands for both.
     """
-    failures = list(failures)
-    known = {(alert.name, alert.labels.get("dataset")) for alert in ledger}
+    known = _named(ledger)
     silent = {dataset for name, dataset in known if name == _SILENT}
-
-    def is_cause(failure: Failure) -> bool:
-        explained = _EXPLAIN_A_GUARD if failure.operation == "guard" else _EXPLAIN_DAMAGE
-        depends = failure.operation == "guard" or failure.is_damage
-        return not (depends and any((name, failure.subject) in known for name in explained))
 
     def of_silent(failure: Failure) -> set[str | None]:
         if failure.operation != "guard":
             return set()
         return silent if failure.subject == GUARD else silent & {failure.subject}
 
-    causes = [failure for failure in failures if is_cause(failure)]
+    causes = [failure for failure in failures if not _is_explained(failure, known)]
     reported = {dataset for cause in causes for dataset in of_silent(cause)}
     causes = [replace(cause, critical=True) if of_silent(cause) else cause for cause in causes]
     shown = (
@@ -138,6 +134,27 @@ def firing(failures: Iterable[Failure], ledger: Collection[Alert]) -> list[Alert
     )
     alerts = sorted([*alerts_of(causes), *shown], key=lambda alert: alert.started_at)
     return list({alert.key: alert for alert in reversed(alerts)}.values())[::-1]
+
+
+def explained_by(ledger: Collection[Alert], failures: Iterable[Failure]) -> list[Failure]:
+    """The guards' failures that the ledger's alerts explain. They stay explained when these alerts
+    end: whether the dataset is still held is not known before the guard has run again.
+    """
+    known = _named(ledger)
+    guards = (failure for failure in failures if failure.operation == "guard")
+    return [failure for failure in guards if _is_explained(failure, known)]
+
+
+def _named(ledger: Collection[Alert]) -> set[tuple[str, str | None]]:
+    return {(alert.name, alert.labels.get("dataset")) for alert in ledger}
+
+
+def _is_explained(failure: Failure, known: Collection[tuple[str, str | None]]) -> bool:
+    if failure.explained:
+        return True
+    names = _EXPLAIN_A_GUARD if failure.operation == "guard" else _EXPLAIN_DAMAGE
+    depends = failure.operation == "guard" or failure.is_damage
+    return depends and any((name, failure.subject) in known for name in names)
 
 
 def alerts_of(failures: Iterable[Failure]) -> list[Alert]:

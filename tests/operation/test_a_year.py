@@ -87,7 +87,7 @@ class Year:
         self._expired()
         site.tick(brief=True)
         if not self.fault and not self.ended:
-            open_, last = [alert.title for alert in site.book.open], self.faults[-1:]
+            open_, last = [alert.title for alert in site.notifications.open], self.faults[-1:]
             assert site.today in site.pinged, ("no heartbeat", last, open_, site.failures)
         self.ended = False
         site.at(23.9)
@@ -119,7 +119,10 @@ class Year:
             expected = ()
         assert len(fired) == bool(expected), (what, fired)
         assert set(fired) <= set(expected), (what, fired)
-        assert site.book.open == [], (what, [alert.title for alert in site.book.open])
+        assert site.notifications.open == [], (
+            what,
+            [alert.title for alert in site.notifications.open],
+        )
         site.closely = False
         self.fault, self.ended, self.pause = None, True, self.chance.randint(*_PAUSE)
 

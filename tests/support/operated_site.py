@@ -24,7 +24,16 @@ from click.testing import CliRunner
 from assets.checks import check_partition
 from assets.guard import reasons_held
 from assets.snapshots import daily_systems
-from lake.alerts import Book, Failure, conditions, firing, open_channels, place_of, unreadable
+from lake.alerts import (
+    Failure,
+    Notifications,
+    conditions,
+    explained_by,
+    firing,
+    open_channels,
+    place_of,
+    unreadable,
+)
 from lake.alerts.cycle import finished_cycle
 from lake.alerts.failures import GUARD, NOT_AS_STORED
 from lake.alerts.heartbeat import ping
@@ -161,7 +170,7 @@ class Operated:
     guarded_at: dt.datetime | None = None
     off: set[str] = field(default_factory=set)
     failures: dict[tuple[str, str, str], Failure] = field(default_factory=dict)
-    book: Book = field(default_factory=Book)
+    notifications: Notifications = field(default_factory=Notifications)
     sent: list[tuple[dt.datetime, str, bool]] = field(default_factory=list)
     undelivered: list[str] = field(default_factory=list)
     refused: int = 0
@@ -376,8 +385,11 @@ class Operated:
             known = conditions(settings, cached_store(settings, store), self.now)
         except LakeError as error:
             known = [unreadable(error.what, str(error))]
-        self.book.update(firing(self.failures.values(), known), self.now)
-        for alert, delivery in self.book.send(open_channels(settings), self.now):
+        self.notifications.update(firing(self.failures.values(), known), self.now)
+        explained = explained_by(known, self.failures.values())
+        for key, failure in self.failures.items():
+            self.failures[key] = replace(failure, explained=failure in explained)
+        for alert, delivery in self.notifications.send(open_channels(settings), self.now):
             if delivery.error:
                 self.undelivered.append(str(delivery.error))
                 self.refused += 1
@@ -385,7 +397,7 @@ class Operated:
                 self.sent.append((self.now, alert.name, alert.is_resolved))
         if self.now.hour < 5 or self.today in self.pinged or self.failures:
             return
-        if any(alert.severity == "critical" for alert in self.book.open):
+        if any(alert.severity == "critical" for alert in self.notifications.open):
             return
         if finished_cycle(settings, store, daily_systems(settings), self.today):
             ping(settings)

@@ -52,7 +52,7 @@ class Scene:
         site.export_now(dataset, [day for day in days if not table(site, dataset, day).is_file()])
 
     def is_open(self, name: str) -> bool:
-        return any(alert.name == name for alert in self.site.book.open)
+        return any(alert.name == name for alert in self.site.notifications.open)
 
 
 def table(site: Operated, dataset: str, day: Day) -> Path:
@@ -110,7 +110,7 @@ def lost_bucket(scene: Scene) -> Steps:
     site.rerun()
 
 
-def deaf_webhook(scene: Scene) -> Steps:
+def failing_webhook(scene: Scene) -> Steps:
     """A source that does not answer while the webhook refuses messages: they arrive later."""
     site, source = scene.site, scene.chance.choice(["prometheus", "loki"])
     scene.notes = source
@@ -162,7 +162,6 @@ def dataset_off(scene: Scene) -> Steps:
         yield
     site.off.discard(dataset)
     scene.export_missing(dataset)
-    site.guard()  # else the night's failure of the guard is a message until the next night
 
 
 def dropped_day(scene: Scene) -> Steps:
@@ -178,7 +177,6 @@ def dropped_day(scene: Scene) -> Steps:
         yield
         yield
     scene.export_missing(dataset)
-    site.guard()
 
 
 def exports_off(scene: Scene) -> Steps:
@@ -277,7 +275,7 @@ def _damaged(scene: Scene, damage: Callable[[bytes], bytes]) -> Steps:
     whole = file.read_bytes()
     scene.record.damaged[file] = site.now
     file.write_bytes(damage(whole))
-    while not site.book.open:
+    while not site.notifications.open:
         yield
         yield
     # The day again where the source has it, else the object's earlier version.
@@ -397,7 +395,7 @@ EXPECTED: dict[Callable[[Scene], Steps], tuple[str, ...]] = {
     lost_server: ("LakeExportFailed",),
     lost_bucket: ("LakeUnreadable", "LakeExportFailed"),
     expired_credential: ("LakeExportFailed",),
-    deaf_webhook: ("LakeExportFailed",),
+    failing_webhook: ("LakeExportFailed",),
     missed_nights: (HEARTBEAT,),
     dataset_off: ("LakeRowsGo",),
     dropped_day: ("LakeRowsGo",),

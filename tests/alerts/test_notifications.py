@@ -1,4 +1,4 @@
-"""Who hears what, and how often; what one cause is."""
+"""Which channel is notified of what, and how often; what one cause is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lake.alerts import Alert, Book, Failure, alerts_of, firing, place_of, unreadable
+from lake.alerts import (
+    Alert,
+    Failure,
+    Notifications,
+    alerts_of,
+    explained_by,
+    firing,
+    place_of,
+    unreadable,
+)
 from lake.alerts.failures import NOT_AS_STORED, labels_of_damage
 from lake.base.errors import TransientError
 
@@ -18,170 +27,170 @@ MINUTE = timedelta(minutes=1)
 
 
 @dataclass
-class Ear:
-    """A channel in memory; `deaf` makes it fail."""
+class Recorder:
+    """A channel in memory; `failing` makes it fail."""
 
     name: str
     keeps_state: bool = False
-    deaf: bool = False
-    heard: list[str] = field(default_factory=list)
+    failing: bool = False
+    received: list[str] = field(default_factory=list)
 
     def send(self, alert: Alert) -> None:
-        if self.deaf:
+        if self.failing:
             raise TransientError("no answer")
-        self.heard.append(("-" if alert.is_resolved else "+") + alert.name)
+        self.received.append(("-" if alert.is_resolved else "+") + alert.name)
 
 
 def alert(name: str, severity="warning") -> Alert:
     return Alert(name, severity, name, started_at=START)
 
 
-def rounds(ears: list[Ear], *firing: set[str], every=MINUTE) -> Book:
+def rounds(recorders: list[Recorder], *firing: set[str], every=MINUTE) -> Notifications:
     """One round each, the state kept as text in between."""
     text = ""
     for number, names in enumerate(firing):
-        book = Book.from_json(text)
+        notifications = Notifications.from_json(text)
         now = START + number * every
-        book.update([alert(name) for name in names], now)
-        book.send(ears, now)
-        text = book.to_json()
-    return Book.from_json(text)
+        notifications.update([alert(name) for name in names], now)
+        notifications.send(recorders, now)
+        text = notifications.to_json()
+    return Notifications.from_json(text)
 
 
 def test_one_message_when_it_begins_and_one_when_it_ends():
-    ear = Ear("a")
-    book = rounds([ear], {"x"}, {"x", "y"}, {"x", "y"}, {"y"}, {"y"}, set(), set())
-    assert ear.heard == ["+x", "+y", "-x", "-y"]
-    assert book.to_json() == "[]"
+    recorder = Recorder("a")
+    notifications = rounds([recorder], {"x"}, {"x", "y"}, {"x", "y"}, {"y"}, {"y"}, set(), set())
+    assert recorder.received == ["+x", "+y", "-x", "-y"]
+    assert notifications.to_json() == "[]"
 
 
 def test_a_slow_channel_is_left_for_the_next_round(monkeypatch):
     clock = [0.0]
     monkeypatch.setattr("lake.alerts.channels.time.monotonic", lambda: clock[0])
 
-    class Slow(Ear):
+    class Slow(Recorder):
         def send(self, alert: Alert) -> None:
             clock[0] += 6
             super().send(alert)
 
-    for deaf in (False, True):
-        slow, quick = Slow("slow", deaf=deaf), Ear("quick")
+    for failing in (False, True):
+        slow, quick = Slow("slow", failing=failing), Recorder("quick")
         names = {f"x{n}" for n in range(5)}
-        book = rounds([slow, quick], names)
-        assert sorted(quick.heard) == [f"+x{n}" for n in range(5)]
-        assert len(slow.heard) == (0 if deaf else 2)  # two take the round's 10 seconds
-        slow.deaf = False
+        notifications = rounds([slow, quick], names)
+        assert sorted(quick.received) == [f"+x{n}" for n in range(5)]
+        assert len(slow.received) == (0 if failing else 2)  # two take the round's 10 seconds
+        slow.failing = False
         for number in range(2):
-            book.send([slow, quick], START + number * MINUTE)
-            assert len(slow.heard) == (2 if deaf else 4) + number * (1 if not deaf else 2)
-        assert len(quick.heard) == 5
+            notifications.send([slow, quick], START + number * MINUTE)
+            assert len(slow.received) == (2 if failing else 4) + number * (1 if not failing else 2)
+        assert len(quick.received) == 5
 
 
 def test_what_fails_each_time_holds_nothing_else_up(monkeypatch):
     clock = [0.0]
     monkeypatch.setattr("lake.alerts.channels.time.monotonic", lambda: clock[0])
 
-    class Choosy(Ear):
+    class Choosy(Recorder):
         def send(self, alert: Alert) -> None:
             if alert.name == "x0":
                 clock[0] += 20
                 raise TransientError("no answer")
             super().send(alert)
 
-    ear = Choosy("a")
-    book = Book()
-    book.update([alert("x0")], START)
-    book.send([ear], START)
-    book.update([alert("x0"), alert("x1")], START + MINUTE)
-    book = Book.from_json(book.to_json())
-    book.send([ear], START + MINUTE)
-    assert ear.heard == ["+x1"]
+    recorder = Choosy("a")
+    notifications = Notifications()
+    notifications.update([alert("x0")], START)
+    notifications.send([recorder], START)
+    notifications.update([alert("x0"), alert("x1")], START + MINUTE)
+    notifications = Notifications.from_json(notifications.to_json())
+    notifications.send([recorder], START + MINUTE)
+    assert recorder.received == ["+x1"]
 
 
 def test_it_may_come_again():
-    ear = Ear("a")
-    rounds([ear], {"x"}, set(), {"x"}, {"x"}, set())
-    assert ear.heard == ["+x", "-x", "+x", "-x"]
+    recorder = Recorder("a")
+    rounds([recorder], {"x"}, set(), {"x"}, {"x"}, set())
+    assert recorder.received == ["+x", "-x", "+x", "-x"]
 
 
 def test_what_is_not_accepted_is_sent_again_to_that_channel_alone():
-    good, bad = Ear("good"), Ear("bad", deaf=True)
-    book = Book()
+    good, bad = Recorder("good"), Recorder("bad", failing=True)
+    notifications = Notifications()
     for number in range(3):
-        bad.deaf = number < 2
-        book.update([alert("x")], START + number * MINUTE)
-        book = Book.from_json(book.to_json())
-        book.send([good, bad], START + number * MINUTE)
-    assert (good.heard, bad.heard) == (["+x"], ["+x"])
+        bad.failing = number < 2
+        notifications.update([alert("x")], START + number * MINUTE)
+        notifications = Notifications.from_json(notifications.to_json())
+        notifications.send([good, bad], START + number * MINUTE)
+    assert (good.received, bad.received) == (["+x"], ["+x"])
 
 
 def test_a_mistake_of_a_channel_stops_no_other():
-    class Wrong(Ear):
+    class Wrong(Recorder):
         def send(self, alert: Alert) -> None:
             raise ValueError("not foreseen")
 
-    good, book = Ear("good"), Book()
-    book.update([alert("x")], START)
-    sent = book.send([Wrong("wrong"), good], START)
-    assert good.heard == ["+x"]
+    good, notifications = Recorder("good"), Notifications()
+    notifications.update([alert("x")], START)
+    sent = notifications.send([Wrong("wrong"), good], START)
+    assert good.received == ["+x"]
     assert ["not foreseen" in str(delivery.error) for _, delivery in sent] == [True, False]
 
 
-def test_who_never_heard_of_it_does_not_hear_that_it_is_over():
-    deaf = Ear("deaf", deaf=True)
-    book = rounds([deaf], {"x"})
-    deaf.deaf = False
-    book.update([], START + MINUTE)
-    book.send([deaf], START + MINUTE)
-    assert deaf.heard == []
-    assert book.to_json() == "[]"
+def test_no_end_is_sent_to_a_channel_that_never_received_the_alert():
+    failing = Recorder("failing", failing=True)
+    notifications = rounds([failing], {"x"})
+    failing.failing = False
+    notifications.update([], START + MINUTE)
+    notifications.send([failing], START + MINUTE)
+    assert failing.received == []
+    assert notifications.to_json() == "[]"
 
 
 def test_alertmanager_hears_it_every_hour():
-    ear = Ear("alertmanager", keeps_state=True)
-    plain = Ear("webhook")
-    rounds([ear, plain], *[{"x"}] * 13, every=10 * MINUTE)
-    assert ear.heard == ["+x", "+x", "+x"]
-    assert plain.heard == ["+x"]
+    recorder = Recorder("alertmanager", keeps_state=True)
+    plain = Recorder("webhook")
+    rounds([recorder, plain], *[{"x"}] * 13, every=10 * MINUTE)
+    assert recorder.received == ["+x", "+x", "+x"]
+    assert plain.received == ["+x"]
 
 
 def test_a_worse_state_is_a_message():
-    ear, book = Ear("a"), Book()
+    recorder, notifications = Recorder("a"), Notifications()
     for severity in ("warning", "warning", "critical", "critical"):
-        book.update([alert("x", severity)], START)
-        book.send([ear], START)
-    assert ear.heard == ["+x", "+x"]
-    assert [firing.severity for firing in book.open] == ["critical"]
-    book.update([], START)
-    book.send([ear], START)
-    assert ear.heard[-1] == "-x"
+        notifications.update([alert("x", severity)], START)
+        notifications.send([recorder], START)
+    assert recorder.received == ["+x", "+x"]
+    assert [firing.severity for firing in notifications.open] == ["critical"]
+    notifications.update([], START)
+    notifications.send([recorder], START)
+    assert recorder.received[-1] == "-x"
 
 
 def test_a_channel_that_is_added_later_hears_what_is_open():
-    first, second = Ear("first"), Ear("second")
-    book = rounds([first], {"x"})
-    book.send([first, second], START)
-    assert (first.heard, second.heard) == (["+x"], ["+x"])
+    first, second = Recorder("first"), Recorder("second")
+    notifications = rounds([first], {"x"})
+    notifications.send([first, second], START)
+    assert (first.received, second.received) == (["+x"], ["+x"])
 
 
 @given(
     st.lists(st.sets(st.sampled_from("xyz")), max_size=12),
     st.lists(st.booleans(), min_size=12, max_size=12),
 )
-def test_what_arrives_alternates_and_ends_as_it_is(firing, deaf):
+def test_what_arrives_alternates_and_ends_as_it_is(firing, failing):
     """With a channel that fails at any rounds: each + is followed by its −, never two alike."""
-    ear, book = Ear("a"), Book()
+    recorder, notifications = Recorder("a"), Notifications()
     for number, names in enumerate([*firing, firing[-1] if firing else set()]):
-        ear.deaf = number < len(firing) and deaf[number]
+        recorder.failing = number < len(firing) and failing[number]
         now = START + number * MINUTE
-        book.update([alert(name) for name in names], now)
-        book.send([ear], now)
-        book = Book.from_json(book.to_json())
+        notifications.update([alert(name) for name in names], now)
+        notifications.send([recorder], now)
+        notifications = Notifications.from_json(notifications.to_json())
     for name in "xyz":
-        signs = [message[0] for message in ear.heard if message[1] == name]
+        signs = [message[0] for message in recorder.received if message[1] == name]
         assert signs == ["+", "-"] * (len(signs) // 2) + ["+"] * (len(signs) % 2)
     if firing:
-        last = {message[1]: message[0] for message in ear.heard}
+        last = {message[1]: message[0] for message in recorder.received}
         assert {name for name, sign in last.items() if sign == "+"} == firing[-1]
 
 
@@ -226,10 +235,12 @@ def test_one_error_of_a_source_is_one_cause_whatever_fails_by_it():
     assert "also failed by it: " in message.description
     (less,) = alerts_of(failures[2:3])
     assert (less.key, less.name) == (message.key, "LakeSnapshotFailed")
-    book = Book()
-    book.update([message], START)
-    book.update([less], START)
-    assert [(known.name, known.severity) for known in book.open] == [(message.name, "critical")]
+    notifications = Notifications()
+    notifications.update([message], START)
+    notifications.update([less], START)
+    assert [(known.name, known.severity) for known in notifications.open] == [
+        (message.name, "critical")
+    ]
 
 
 def ledger(name: str, at: datetime = START) -> Alert:
@@ -259,14 +270,14 @@ def test_whatever_finds_damage_first_reports_it():
         verified = damage_by_verification(START + minutes * MINUTE)
         (shown,) = firing([guard, replace(recount, at=START + 2 * MINUTE)], [verified])
         assert (shown.name, shown.severity) == (name, "critical")
-    ear, book = Ear("a"), Book()
+    recorder, notifications = Recorder("a"), Notifications()
     for number, (failed, found) in enumerate(
         [([recount], False), ([recount, guard], False), ([guard], True), ([], True), ([], False)]
     ):
         known = [damage_by_verification(START)] if found else []
-        book.update(firing(failed, known), START + number * MINUTE)
-        book.send([ear], START + number * MINUTE)
-    assert ear.heard == ["+LakeRecountFailed", "-LakeRecountFailed"]
+        notifications.update(firing(failed, known), START + number * MINUTE)
+        notifications.send([recorder], START + number * MINUTE)
+    assert recorder.received == ["+LakeRecountFailed", "-LakeRecountFailed"]
     for name in ("LakeDayDamaged", "LakeDayDiffers"):
         assert [shown.name for shown in firing([guard, recount], [ledger(name)])] == [name]
     late = failure("events", "", "documents are held, for a day is late", operation="guard")
@@ -303,14 +314,28 @@ def test_a_bucket_that_refuses_is_one_cause_of_everything():
             ("retention", "", "retention", ""),
         )
     ]
-    ear, book = Ear("a"), Book()
+    recorder, notifications = Recorder("a"), Notifications()
     for number, (failed, unread) in enumerate(
         [(failures[:1], False), (failures, False), (failures, True), (failures[2:], False), ((), 0)]
     ):
         known = [unreadable("S3 refused", text)] if unread else []
-        book.update(firing(failed, known), START + number * MINUTE)
-        book.send([ear], START + number * MINUTE)
-    assert ear.heard == ["+LakeExportFailed", "-LakeExportFailed"]
+        notifications.update(firing(failed, known), START + number * MINUTE)
+        notifications.send([recorder], START + number * MINUTE)
+    assert recorder.received == ["+LakeExportFailed", "-LakeExportFailed"]
+
+
+def test_an_explained_guard_is_no_cause_when_the_explanation_ends():
+    """Not before it has run again: whether it is still held is not known until then."""
+    night = failure("events", "", "held: 1 day is not exported", operation="guard")
+    late = ledger("LakeRowsGo")
+    assert [shown.name for shown in firing([night], [late])] == ["LakeRowsGo"]
+    assert explained_by([late], [night]) == [night]
+    known = replace(night, explained=True)
+    assert explained_by([], [known]) == [known]
+    assert firing([known], []) == []
+    assert [shown.name for shown in firing([night], [])] == ["LakeGuardFailed"]
+    of_another = failure("users", "", "held: 1 day is not exported", operation="guard")
+    assert explained_by([late], [of_another]) == []
 
 
 def test_a_guard_that_is_silent_because_it_fails_is_one_cause():

@@ -1,10 +1,10 @@
-"""Which alerts are open, and which channel has heard what.
+"""Which alerts are open, and which of them each channel has been notified of.
 
-Belongs here: one message when a cause opens, one when it ends, to each channel; what failed to be
-delivered is sent again. Does not: what is wrong, sending.
+Belongs here: one message to each channel when a cause begins and one when it ends; a failed
+delivery is repeated. Does not: what is wrong, sending.
 
-The state is kept as JSON between two rounds. A round that ends between sending and keeping it sends
-the same message again: at least once, not exactly once.
+The state is stored as JSON between two rounds. A round that is killed after sending and before its
+state is stored sends the same message again: delivery is at least once.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from datetime import datetime, timedelta
 from lake.alerts.alert import SEVERITIES, Alert
 from lake.alerts.channels import Channel, Delivery, deliver
 
-_AGAIN = timedelta(hours=1)  # to channels that forget what is not repeated
+_REPEATED_AFTER = timedelta(hours=1)  # to channels that drop a firing alert unless it is repeated
 _ROUND_S = 10.0  # of one channel: a round that takes too long is ended, and its state is lost
-_GIVEN_UP = timedelta(days=2)  # a resolved message that no channel takes is news no more
+_GIVEN_UP = timedelta(days=2)  # after this the end of an alert is no longer worth a message
 
 
 @dataclass
 class _Entry:
-    """One alert. `told` are the channels that accepted it as it is now, `fired` those that
+    """One alert. `delivered` are the channels that accepted it as it is now, `notified` those that
     accepted it as firing: only these receive its end. `failed` is the number of deliveries that
     failed.
     """
 
     alert: Alert
-    told: list[str] = field(default_factory=list)
-    fired: list[str] = field(default_factory=list)
+    delivered: list[str] = field(default_factory=list)
+    notified: list[str] = field(default_factory=list)
     repeated_at: str = ""
     failed: int = 0
 
 
-class Book:
+class Notifications:
     """The open alerts, and the ended ones that some channel has not received yet."""
 
     def __init__(self, entries: Iterable[_Entry] = ()) -> None:
@@ -50,7 +50,7 @@ class Book:
         return sorted(alerts, key=lambda alert: alert.started_at)
 
     def update(self, firing: Collection[Alert], now: datetime) -> None:
-        """Takes what is firing now; what no longer is has ended.
+        """Takes what is firing now; an alert that is no longer among them has ended.
 
         An alert that is known keeps its name and its beginning, and takes the newer texts. One that
         becomes more severe is sent again; none becomes less severe before it ends.
@@ -60,60 +60,62 @@ class Book:
             known = self._entries.get(alert.key)
             if known is None:
                 self._entries[alert.key] = _Entry(alert)
-            elif known.alert.is_resolved:  # who has not heard of the end need not hear of this
-                still = sorted(set(known.fired) - set(known.told))
+            elif (
+                known.alert.is_resolved
+            ):  # channels that still await its end are not notified again
+                still = sorted(set(known.notified) - set(known.delivered))
                 self._entries[alert.key] = _Entry(alert, list(still), still)
             else:
                 before = known.alert
                 fresh = replace(alert, name=before.name, started_at=before.started_at)
                 if SEVERITIES.index(alert.severity) > SEVERITIES.index(before.severity):
-                    self._entries[alert.key] = _Entry(fresh, fired=known.fired)
+                    self._entries[alert.key] = _Entry(fresh, notified=known.notified)
                 else:
                     known.alert = replace(fresh, severity=before.severity)
         for key, entry in list(self._entries.items()):
             if key not in keys and not entry.alert.is_resolved:
-                entry.alert, entry.told = replace(entry.alert, ended_at=now), []
+                entry.alert, entry.delivered = replace(entry.alert, ended_at=now), []
 
     def send(self, channels: Collection[Channel], now: datetime) -> list[tuple[Alert, Delivery]]:
-        """Sends what each channel has not heard yet. Entries that are done with are dropped.
+        """Sends to each channel what it has not received yet, and drops completed entries.
 
-        A channel that is slow gets the rest in the next rounds, what failed before last.
+        A slow channel gets the rest in the next rounds; what failed before is sent last.
         """
         sent = []
         spent: dict[str, float] = defaultdict(float)
         for entry in sorted(self._entries.values(), key=lambda entry: entry.failed):
             slow = {name for name, seconds in spent.items() if seconds >= _ROUND_S}
-            without = self._deaf(entry, channels, now) | slow
+            without = self._not_due(entry, channels, now) | slow
             for delivery in deliver(channels, entry.alert, without):
                 sent.append((entry.alert, delivery))
                 spent[delivery.channel] += delivery.seconds
                 if delivery.error is None:
-                    self._heard(entry, delivery.channel, now)
+                    self._record(entry, delivery.channel, now)
                 else:
                     entry.failed += 1
         names = {channel.name for channel in channels}
         for key, entry in list(self._entries.items()):
             ended = entry.alert.ended_at
             if ended and (
-                not (set(entry.fired) & names) - {*entry.told} or now - ended > _GIVEN_UP
+                not (set(entry.notified) & names) - {*entry.delivered} or now - ended > _GIVEN_UP
             ):
                 del self._entries[key]
         return sent
 
-    def _deaf(self, entry: _Entry, channels: Collection[Channel], now: datetime) -> set[str]:
-        """The channels that are not to hear of it now."""
+    def _not_due(self, entry: _Entry, channels: Collection[Channel], now: datetime) -> set[str]:
+        """The channels to which nothing is sent now."""
         names = {channel.name for channel in channels}
         if entry.alert.is_resolved:
-            return (names - set(entry.fired)) | set(entry.told)
+            return (names - set(entry.notified)) | set(entry.delivered)
         last = datetime.fromisoformat(entry.repeated_at) if entry.repeated_at else None
-        due = last is None or now - last >= _AGAIN
-        forgetful = {channel.name for channel in channels if channel.keeps_state} if due else set()
-        return set(entry.told) - forgetful
+        due = last is None or now - last >= _REPEATED_AFTER
+        repeated = {channel.name for channel in channels if channel.keeps_state} if due else set()
+        return set(entry.delivered) - repeated
 
-    def _heard(self, entry: _Entry, channel: str, now: datetime) -> None:
-        entry.told = sorted({*entry.told, channel})
+    def _record(self, entry: _Entry, channel: str, now: datetime) -> None:
+        entry.delivered = sorted({*entry.delivered, channel})
         if not entry.alert.is_resolved:
-            entry.fired = sorted({*entry.fired, channel})
+            entry.notified = sorted({*entry.notified, channel})
             entry.repeated_at = now.isoformat()
 
     def to_json(self) -> str:
@@ -124,7 +126,7 @@ class Book:
         )
 
     @classmethod
-    def from_json(cls, text: str) -> Book:
+    def from_json(cls, text: str) -> Notifications:
         """Empty text: nothing is known yet."""
         entries = json.loads(text) if text else []
         return cls(
