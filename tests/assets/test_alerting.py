@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Iterator
@@ -438,3 +439,10 @@ def test_alertmanager_has_it_until_it_succeeds(place, config):
         place.run(DAYS[0], DAYS[2])
         sensor.tick()
         assert requests.get(f"{url}/api/v2/alerts", timeout=20).json() == []
+
+
+def test_a_state_of_another_version_starts_anew(sensor):
+    kept = json.loads(sensor.cursor)
+    sensor.cursor = json.dumps({"since": kept["since"], "book": "[]"})
+    sensor.tick()
+    assert json.loads(sensor.cursor).keys() == kept.keys()
