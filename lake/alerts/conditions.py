@@ -50,7 +50,7 @@ def _at_risk(settings: Settings, lag: Lag, now: datetime) -> Iterator[Alert]:
         critical = hours < settings.alerts.critical_hours
         goes = f"{lag.goes_at:%Y-%m-%d %H:%M} UTC"
         yield Alert(
-            "LakeRowsGo",
+            "LakeRowsExpiring",
             "critical" if critical else "warning",
             f"{lag.dataset}: {lag.source} forgets the first unproven row at {goes}",
             f"{lag.first_unproven} is the first of {lag.days} closed days that are not proven; by "

@@ -104,7 +104,7 @@ def labels_of_damage(dataset: str, source: str) -> dict[str, str]:
 
 
 _EXPLAIN_DAMAGE = frozenset(("LakeDayDamaged", "LakeDayDiffers"))
-_EXPLAIN_A_GUARD = _EXPLAIN_DAMAGE | {"LakeRowsGo", "LakeRowsLost"}
+_EXPLAIN_A_GUARD = _EXPLAIN_DAMAGE | {"LakeRowsExpiring", "LakeRowsLost"}
 _SILENT = "LakeGuardSilent"
 
 

@@ -55,9 +55,9 @@ def test_rows_that_go_with_the_hour(place, hours_before, severity):
     assert goes == TODAY.plus(3).start
     alerts = shown_alerts(place, goes - hours_before * HOUR)
     if severity is None:
-        assert "LakeRowsGo lines" not in alerts
+        assert "LakeRowsExpiring lines" not in alerts
     else:
-        assert alerts["LakeRowsGo lines"] == (
+        assert alerts["LakeRowsExpiring lines"] == (
             severity,
             f"lines: loki forgets the first unproven row at {TODAY.plus(3)} 00:00 UTC",
         )

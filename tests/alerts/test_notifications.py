@@ -255,8 +255,10 @@ def damage_by_verification(at: datetime) -> Alert:
 def test_a_guard_that_holds_what_the_ledger_reports_is_no_cause_of_its_own():
     held = failure("events", "", "documents are held, for a day is missing", operation="guard")
     assert [shown.name for shown in firing([held], [])] == ["LakeGuardFailed"]
-    assert [shown.name for shown in firing([held], [ledger("LakeRowsGo")])] == ["LakeRowsGo"]
-    other = Alert("LakeRowsGo", "critical", "", labels={"dataset": "users"}, started_at=START)
+    assert [shown.name for shown in firing([held], [ledger("LakeRowsExpiring")])] == [
+        "LakeRowsExpiring"
+    ]
+    other = Alert("LakeRowsExpiring", "critical", "", labels={"dataset": "users"}, started_at=START)
     assert len(firing([held], [other])) == 2
 
 
@@ -327,8 +329,8 @@ def test_a_bucket_that_refuses_is_one_cause_of_everything():
 def test_an_explained_guard_is_no_cause_when_the_explanation_ends():
     """Not before it has run again: whether it is still held is not known until then."""
     night = failure("events", "", "held: 1 day is not exported", operation="guard")
-    late = ledger("LakeRowsGo")
-    assert [shown.name for shown in firing([night], [late])] == ["LakeRowsGo"]
+    late = ledger("LakeRowsExpiring")
+    assert [shown.name for shown in firing([night], [late])] == ["LakeRowsExpiring"]
     assert explained_by([late], [night]) == [night]
     known = replace(night, explained=True)
     assert explained_by([], [known]) == [known]
@@ -352,8 +354,8 @@ def test_a_guard_that_is_silent_because_it_fails_is_one_cause():
     ]
     # One that is held by what the ledger reports has run.
     held = failure("events", "", "documents are held, for a day is missing", operation="guard")
-    shown = [known.name for known in firing([held], [*silent, ledger("LakeRowsGo")])]
-    assert shown == ["LakeGuardSilent", "LakeRowsGo"]
+    shown = [known.name for known in firing([held], [*silent, ledger("LakeRowsExpiring")])]
+    assert shown == ["LakeGuardSilent", "LakeRowsExpiring"]
 
 
 def test_other_causes_are_other_messages():

@@ -157,7 +157,7 @@ def dataset_off(scene: Scene) -> Steps:
     scene.notes = dataset
     site.off.add(dataset)
     yield
-    while not scene.is_open("LakeRowsGo"):
+    while not scene.is_open("LakeRowsExpiring"):
         yield
         yield
     site.off.discard(dataset)
@@ -173,7 +173,7 @@ def dropped_day(scene: Scene) -> Steps:
     del scene.record.lake[dataset, day.date]
     done = site.command("drop", dataset, "--day", str(day), "--force", "--yes")
     assert done.exit_code == 0, done.output
-    while not scene.is_open("LakeRowsGo"):
+    while not scene.is_open("LakeRowsExpiring"):
         yield
         yield
     scene.export_missing(dataset)
@@ -397,8 +397,8 @@ EXPECTED: dict[Callable[[Scene], Steps], tuple[str, ...]] = {
     expired_credential: ("LakeExportFailed",),
     failing_webhook: ("LakeExportFailed",),
     missed_nights: (HEARTBEAT,),
-    dataset_off: ("LakeRowsGo",),
-    dropped_day: ("LakeRowsGo",),
+    dataset_off: ("LakeRowsExpiring",),
+    dropped_day: ("LakeRowsExpiring",),
     exports_off: ("LakeNoExportSuccess",),
     guard_off: ("LakeGuardSilent",),
     clock_ahead: ("LakeGuardFailed",),
