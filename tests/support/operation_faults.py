@@ -205,13 +205,12 @@ def guard_off(scene: Scene) -> Steps:
 
 
 def daemon_down(scene: Scene) -> Steps:
-    """Nothing runs for a night or two, alerts neither; then Dagster catches up."""
+    """Nothing runs for a whole day or two, alerts neither; then Dagster catches up."""
     site = scene.site
     schedules = {"export", "recount", "snapshots", "guard", "retention", "verify", "daemon"}
     site.off |= schedules
-    for _ in range(2 * scene.chance.randint(0, 1)):
+    for _ in range(2 * scene.chance.randint(1, 2)):
         yield
-    yield
     site.off -= schedules
     for dataset in SOURCE:
         scene.export_missing(dataset)
