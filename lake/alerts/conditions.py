@@ -14,7 +14,7 @@ from lake.alerts.failures import labels_of_damage, labels_of_lake
 from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.config.settings import Settings
-from lake.lag import Lag, lags
+from lake.lag import PROVEN, Lag, lags
 from lake.status import DatasetStatus, State, read_status
 from lake.store import Store
 from lake.ttl.silence import silences
@@ -28,9 +28,14 @@ def conditions(settings: Settings, store: Store, now: datetime | None = None) ->
     """What is wrong now, from manifests; no request to a source. Raises what the store raises."""
     now = now or utc_now()
     statuses = read_status(settings, store, None)
+    late = lags(settings, statuses, now)
     return [
-        *(alert for lag in lags(settings, statuses, now) for alert in _at_risk(settings, lag, now)),
-        *_damaged(statuses),
+        *(
+            alert
+            for status, lag in zip(statuses, late, strict=True)
+            for alert in _at_risk(settings, status, lag, now)
+        ),
+        *_damaged(statuses, late),
         *_no_success(statuses, now),
         *_silent_guards(settings, store, now),
         *_failed_verifications(settings, store, statuses),
@@ -43,10 +48,10 @@ def unreadable(what: str, text: str) -> Alert:
     return Alert("LakeUnreadable", "critical", summary, text, labels_of_lake(what))
 
 
-def _at_risk(settings: Settings, lag: Lag, now: datetime) -> Iterator[Alert]:
+def _at_risk(settings: Settings, status: DatasetStatus, lag: Lag, now: datetime) -> Iterator[Alert]:
     labels = {"dataset": lag.dataset, "source": lag.source}
     hours = lag.hours_left(now)
-    if lag.days and hours < settings.alerts.warn_hours:
+    if _expiring(status, lag, now + timedelta(hours=settings.alerts.warn_hours)):
         critical = hours < settings.alerts.critical_hours
         goes = f"{lag.goes_at:%Y-%m-%d %H:%M} UTC"
         yield Alert(
@@ -73,8 +78,21 @@ def _at_risk(settings: Settings, lag: Lag, now: datetime) -> Iterator[Alert]:
         )
 
 
-def _damaged(statuses: Sequence[DatasetStatus]) -> Iterator[Alert]:
-    for dataset in statuses:
+def _expiring(status: DatasetStatus, lag: Lag, until: datetime) -> bool:
+    """Whether rows of unproven days go until then, other than of damaged ones, which have an alert
+    of their own.
+    """
+    days = (lag.first_unproven.plus(number) for number in range(lag.days))
+    states = {day: of.state for day, of in status.days.items() if of.state not in PROVEN}
+    return any(
+        lag.goes_at + (day.start - lag.first_unproven.start) < until
+        for day in days
+        if states.get(day, "damaged") != "damaged"
+    )
+
+
+def _damaged(statuses: Sequence[DatasetStatus], late: Sequence[Lag]) -> Iterator[Alert]:
+    for dataset, lag in zip(statuses, late, strict=True):
         labels = {"dataset": dataset.dataset, "source": dataset.source}
         remedy = (
             f"remedy: lake verify {dataset.dataset}; lake export {dataset.dataset} --force while "
@@ -83,6 +101,9 @@ def _damaged(statuses: Sequence[DatasetStatus]) -> Iterator[Alert]:
         if days := _in_state(dataset, "damaged"):
             what = "1 day is damaged" if len(days) == 1 else f"{len(days)} days are damaged"
             summary = f"{dataset.dataset}: {what} ({_span(days)})"
+            if lag.first_unproven in days:
+                goes = f"{lag.goes_at:%Y-%m-%d %H:%M} UTC"
+                remedy += f"\n{dataset.source} forgets the first of their rows at {goes}"
             yield Alert("LakeDayDamaged", "critical", summary, remedy, labels)
         if days := _in_state(dataset, "differs"):
             what = "1 day differs" if len(days) == 1 else f"{len(days)} days differ"

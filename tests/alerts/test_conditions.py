@@ -63,6 +63,20 @@ def test_rows_that_go_with_the_hour(place, hours_before, severity):
         )
 
 
+def test_damage_that_is_about_to_expire_is_one_alert_with_the_hour(place):
+    complete(place, "events", "requests", "lines")
+    _, settings, store = place
+    store.delete(f"tables/lines/day={ago(2)}/data.parquet")
+    goes = ago(2).start + timedelta(days=5)
+    soon = {name for name in shown_alerts(place, goes - 3 * HOUR) if name.endswith(" lines")}
+    assert soon == {"LakeDayDamaged lines"}
+    alerts = conditions(settings, store, goes - 3 * HOUR)
+    (damaged,) = (alert for alert in alerts if alert.name == "LakeDayDamaged")
+    assert (
+        f"loki forgets the first of their rows at {TODAY.plus(3)} 00:00 UTC" in damaged.description
+    )
+
+
 def test_nothing_unproven_is_no_alert_however_short_a_source_keeps_it(place):
     complete(place, "events", "requests", "lines")
     assert shown_alerts(place) == {}

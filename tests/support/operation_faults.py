@@ -272,15 +272,16 @@ def _damaged(scene: Scene, damage: Callable[[bytes], bytes]) -> Steps:
     scene.notes = f"{dataset} {day}"
     file = table(site, dataset, day)
     whole = file.read_bytes()
-    scene.record.damaged[file] = site.now
+    scene.record.damaged[file], begun = site.now, site.now
     file.write_bytes(damage(whole))
-    while not site.notifications.open:
+    # Open or over: the last count of a day that its source still has writes it again.
+    while not any(at >= begun and not over for at, _, over in site.sent):
         yield
         yield
     # The day again where the source has it, else the object's earlier version.
     if day.days_until(site.today) < HOT[SOURCE[dataset]] - 1:
         site.export_now(dataset, [day], force=True)
-    else:
+    elif site.notifications.open:
         file.write_bytes(whole)
     del scene.record.damaged[file]
     site.verify()
