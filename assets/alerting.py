@@ -76,13 +76,12 @@ class _State:
 
     @classmethod
     def parse(cls, text: str | None, now: datetime) -> _State:
-        """Earlier failures are ignored at the first tick, and at the first one after an upgrade
-        that keeps its state otherwise: an alert that is still firing is then sent again.
+        """Earlier failures are ignored at the first tick. Of another version's state the parts that
+        both have are kept.
         """
         state = json.loads(text) if text else {}
-        if state.keys() == cls.__dataclass_fields__.keys():
-            return cls(**state)
-        return cls(now.isoformat())
+        known = {name: state[name] for name in cls.__dataclass_fields__ if name in state}
+        return cls(**({"since": now.isoformat()} | known))
 
     def to_json(self) -> str:
         return json.dumps(self.__dict__, separators=(",", ":"))

@@ -62,71 +62,61 @@ def status_job(settings: Settings) -> Job:
 
 def status_schedule(job: Job) -> dg.ScheduleDefinition:
     """Every hour: the hours that are left change, and days become due."""
-    return dg.ScheduleDefinition(
-        name="check_days_hourly",
-        cron_schedule="15 * * * *",
-        execution_timezone="UTC",
-        job=job,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Every hour: which days are late, read from the manifests.",
+    return _schedule(
+        "check_days_hourly",
+        "15 * * * *",
+        job,
+        "Every hour: which days are late, read from the manifests.",
     )
 
 
-SNAPSHOT_JOB = dg.define_asset_job(
-    "snapshot",
-    selection=dg.AssetSelection.groups(SNAPSHOTS),
-    description="Raw snapshots of all systems as they are now.",
+def _group_job(name: str, group: str, description: str) -> Job:
+    """All assets of a group."""
+    return dg.define_asset_job(
+        name, selection=dg.AssetSelection.groups(group), description=description
+    )
+
+
+def _schedule(name: str, cron: str, job: Job, description: str) -> dg.ScheduleDefinition:
+    """Times are UTC; running by default."""
+    return dg.ScheduleDefinition(
+        name=name,
+        cron_schedule=cron,
+        execution_timezone="UTC",
+        job=job,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=description,
+    )
+
+
+SNAPSHOT_JOB = _group_job("snapshot", SNAPSHOTS, "Raw snapshots of all systems as they are now.")
+
+REHEARSAL_JOB = _group_job(
+    "rehearse", REHEARSAL, "Snapshots brought back and held against the tables."
+)
+GUARD_JOB = _group_job("guard", GUARD, "Limits of the TTL indexes, moved over proven days.")
+RETENTION_JOB = _group_job("retention_run", RETENTION, "What [retention] no longer keeps, deleted.")
+VERIFY_JOB = _group_job(
+    "verify", VERIFICATION, "Every object read back and compared with its manifest."
 )
 
-REHEARSAL_JOB = dg.define_asset_job(
-    "rehearse",
-    selection=dg.AssetSelection.groups(REHEARSAL),
-    description="Snapshots brought back and held against the tables.",
+GUARD_SCHEDULE = _schedule(
+    "guard_daily",
+    "30 4 * * *",  # after the exports and the re-counts
+    GUARD_JOB,
+    "Every day at 04:30 UTC: lets documents expire that are proven.",
 )
-
-GUARD_JOB = dg.define_asset_job(
-    "guard",
-    selection=dg.AssetSelection.groups(GUARD),
-    description="Limits of the TTL indexes, moved over proven days.",
+RETENTION_SCHEDULE = _schedule(
+    "retention_daily",
+    "0 6 * * *",  # after the guard: what it has just proven is still there
+    RETENTION_JOB,
+    "Every day at 06:00 UTC: deletes what [retention] no longer keeps.",
 )
-
-GUARD_SCHEDULE = dg.ScheduleDefinition(
-    name="guard_daily",
-    cron_schedule="30 4 * * *",  # after the exports and the re-counts
-    execution_timezone="UTC",
-    job=GUARD_JOB,
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Every day at 04:30 UTC: lets documents expire that are proven.",
-)
-
-RETENTION_JOB = dg.define_asset_job(
-    "retention_run",
-    selection=dg.AssetSelection.groups(RETENTION),
-    description="What [retention] no longer keeps, deleted.",
-)
-
-RETENTION_SCHEDULE = dg.ScheduleDefinition(
-    name="retention_daily",
-    cron_schedule="0 6 * * *",  # after the guard: what it has just proven is still there
-    execution_timezone="UTC",
-    job=RETENTION_JOB,
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Every day at 06:00 UTC: deletes what [retention] no longer keeps.",
-)
-
-VERIFY_JOB = dg.define_asset_job(
-    "verify",
-    selection=dg.AssetSelection.groups(VERIFICATION),
-    description="Every object read back and compared with its manifest.",
-)
-
-VERIFY_SCHEDULE = dg.ScheduleDefinition(
-    name="verify_weekly",
-    cron_schedule="0 7 * * 0",  # when the night's work is over
-    execution_timezone="UTC",
-    job=VERIFY_JOB,
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Every Sunday at 07:00 UTC: reads every object back, `lake verify --record`.",
+VERIFY_SCHEDULE = _schedule(
+    "verify_weekly",
+    "0 7 * * 0",  # when the night's work is over
+    VERIFY_JOB,
+    "Every Sunday at 07:00 UTC: reads every object back, `lake verify --record`.",
 )
 
 

@@ -297,6 +297,8 @@ def _hours(state: TableState) -> str:
     left = state.hours_left
     if left is None:
         return "; the source has nothing of these days any more"
+    if left < 0:
+        return f"; the source has been deleting rows of them for {-left:,} hours"
     return f"; the source has all of them for {left:,} hours more"
 
 

@@ -14,6 +14,7 @@ from lake.alerts.failures import labels_of_damage, labels_of_lake
 from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.config.settings import Settings
+from lake.hot import HotDays, hot_days
 from lake.lag import PROVEN, Lag, lags
 from lake.status import DatasetStatus, State, read_status
 from lake.store import Store
@@ -51,7 +52,8 @@ def unreadable(what: str, text: str) -> Alert:
 def _at_risk(settings: Settings, status: DatasetStatus, lag: Lag, now: datetime) -> Iterator[Alert]:
     labels = {"dataset": lag.dataset, "source": lag.source}
     hours = lag.hours_left(now)
-    if _expiring(status, lag, now + timedelta(hours=settings.alerts.warn_hours)):
+    hot = hot_days(settings, lag.source, today=lag.today)
+    if _expiring(status, lag, hot, now + timedelta(hours=settings.alerts.warn_hours)):
         critical = hours < settings.alerts.critical_hours
         goes = f"{lag.goes_at:%Y-%m-%d %H:%M} UTC"
         yield Alert(
@@ -78,16 +80,14 @@ def _at_risk(settings: Settings, status: DatasetStatus, lag: Lag, now: datetime)
         )
 
 
-def _expiring(status: DatasetStatus, lag: Lag, until: datetime) -> bool:
-    """Whether rows of unproven days go until then, other than of damaged ones, which have an alert
-    of their own.
-    """
-    days = (lag.first_unproven.plus(number) for number in range(lag.days))
-    states = {day: of.state for day, of in status.days.items() if of.state not in PROVEN}
+def _expiring(status: DatasetStatus, lag: Lag, hot: HotDays, until: datetime) -> bool:
+    """Whether rows of unproven days expire before then. Damaged days have an alert of their own."""
     return any(
-        lag.goes_at + (day.start - lag.first_unproven.start) < until
-        for day in days
-        if states.get(day, "damaged") != "damaged"
+        hot.first_row_goes_at(day) < until
+        for day, partition in status.days.items()
+        if lag.first_unproven <= day < lag.today
+        and partition.state not in PROVEN
+        and partition.state != "damaged"
     )
 
 

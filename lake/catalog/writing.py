@@ -16,7 +16,7 @@ from lake.base.errors import PermanentError, UsageError
 from lake.catalog.age import age_statements
 from lake.catalog.comments import comment_statements
 from lake.config.settings import Settings
-from lake.process.scratch import scratch_directory
+from lake.process.scratch import replaced_at_once
 from lake.query import Lake
 from lake.query.connection import httpfs_path, load_httpfs, macro_statements
 from lake.query.kinds import quoted_text
@@ -37,11 +37,8 @@ def write_catalog(lake: Lake, file: Path) -> None:
     statements += ["BEGIN", *(c for table in tables for c in comment_statements(lake, table))]
     statements += [*age_statements(lake, tables, utc_now()), "COMMIT"]
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with scratch_directory(f".{file.name}-", file.parent) as scratch:
-            part = scratch / file.name
+        with replaced_at_once(file) as part:
             _write(part, statements, s3=lake.settings.lake.root.startswith("s3://"))
-            part.replace(file)
     except (OSError, duckdb.IOException) as error:
         raise PermanentError(
             "the catalog can't be written",

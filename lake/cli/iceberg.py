@@ -65,7 +65,7 @@ def iceberg(
         raise UsageError("name a catalog", expected="one of --sqlite FILE and --catalog NAME")
     results = []
     with connect(config) as lake:
-        names = [found.name for found in lake.settings.datasets_named(dataset)]
+        names = [named.name for named in lake.settings.datasets_named(dataset)]
         opened = open_catalog(lake.settings, file=sqlite, name=catalog)
         for name in names:
             result = sync_table(lake, opened, namespace, name)

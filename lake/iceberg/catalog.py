@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lake.base.causes import cause
 from lake.base.errors import Missing, UsageError
+from lake.store.opening import root_url
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -38,11 +39,10 @@ def open_catalog(
     properties = _s3_properties(settings)
     if file:
         file.parent.mkdir(parents=True, exist_ok=True)
-        root = lake_url(settings)
         properties |= {
             "type": "sql",
             "uri": f"sqlite:///{file.resolve()}",
-            "warehouse": f"{root}/{WAREHOUSE}",
+            "warehouse": f"{root_url(settings)}/{WAREHOUSE}",
         }
     try:
         return load_catalog(name or _NAME, **properties)
@@ -53,12 +53,6 @@ def open_catalog(
             found=cause(error),
             remedy="check ~/.pyiceberg.yaml and PYICEBERG_CATALOG__NAME__URI, or use --sqlite FILE",
         ) from error
-
-
-def lake_url(settings: Settings) -> str:
-    """The lake's root as a URL that every engine reads."""
-    root = settings.lake.root.rstrip("/")
-    return root if root.startswith("s3://") else Path(root).resolve().as_uri()
 
 
 def _s3_properties(settings: Settings) -> dict[str, str]:

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from lake.base.day import Day
 from lake.base.errors import UsageError
-from lake.iceberg.catalog import lake_url
 from lake.iceberg.schema import DAY, change_schema, mapping_of, schema_of
 from lake.iceberg.shape import Shape, merged
 from lake.query import Lake
 from lake.query.kinds import folded
+from lake.store.opening import root_url
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -176,7 +176,7 @@ def _data_file(transaction: Transaction, lake: Lake, lake_table: LakeTable, day:
     manifest = lake_table.manifests[day]
     return DataFile.from_args(
         content=DataFileContent.DATA,
-        file_path=f"{lake_url(lake.settings)}/{lake_table.key(lake_table.dataset, day)}",
+        file_path=f"{root_url(lake.settings)}/{lake_table.key(lake_table.dataset, day)}",
         file_format=FileFormat.PARQUET,
         partition=Record(Day.parse("1970-01-01").days_until(day)),
         record_count=manifest.rows,

@@ -43,6 +43,18 @@ def scratch_directory(prefix: str = _PREFIX, parent: Path | None = None) -> Iter
         yield work
 
 
+@contextmanager
+def replaced_at_once(file: Path) -> Iterator[Path]:
+    """Where to write what becomes the file when the block ends without an error; the file's
+    directory is made. Raises OSError.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with scratch_directory(f".{file.name}-", file.parent) as scratch:
+        part = scratch / file.name
+        yield part
+        part.replace(file)
+
+
 @cache
 def remove_abandoned(parent: Path, prefix: str = _PREFIX) -> None:
     """Removes scratch directories of this user whose owners have ended."""

@@ -46,7 +46,13 @@ def macro_connection() -> duckdb.DuckDBPyConnection:
     the same rows give the same bytes. To open a database for each day, and to define the macros in
     it, took longer than a small day's statement.
     """
-    return _with_macros().cursor()
+    try:
+        connection = _with_macros().cursor()
+        connection.execute("SELECT 1")
+    except duckdb.Error:  # after an internal error of DuckDB the database answers nobody
+        _with_macros.cache_clear()
+        connection = _with_macros().cursor()
+    return connection
 
 
 @cache

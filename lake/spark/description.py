@@ -13,9 +13,10 @@ from lake import __version__
 from lake.base.causes import cause
 from lake.base.clock import utc_now
 from lake.base.errors import PermanentError, UsageError
-from lake.process.scratch import scratch_directory
+from lake.process.scratch import replaced_at_once
 from lake.query import Lake
 from lake.spark.tables import described_table
+from lake.store.opening import root_url
 
 FORM = "monitoring-lake tables for Spark, 1"
 
@@ -25,12 +26,11 @@ def describe_lake(lake: Lake) -> dict[str, Any]:
 
     `root` is a path or an s3:// URL, keys of files lie below it. Raises LakeError.
     """
-    root = lake.settings.lake.root.rstrip("/")
     return {
         "form": FORM,
         "version": __version__,
         "written_at": utc_now().isoformat(timespec="seconds"),
-        "root": root if root.startswith("s3://") else Path(root).resolve().as_uri(),
+        "root": root_url(lake.settings),
         "tables": [described_table(table) for table in lake.tables()],
     }
 
@@ -44,11 +44,8 @@ def write_description(lake: Lake, file: Path) -> dict[str, Any]:
     described = describe_lake(lake)
     text = json.dumps(described, ensure_ascii=False, indent=1)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with scratch_directory(f".{file.name}-", file.parent) as scratch:
-            part = scratch / file.name
+        with replaced_at_once(file) as part:
             part.write_text(text, "utf-8")
-            part.replace(file)
     except OSError as error:
         raise PermanentError(
             "the description can't be written",

@@ -66,7 +66,11 @@ def _changed(node: exp.Expr, values: Mapping[str, object], where: Path) -> exp.E
     if isinstance(node, exp.Anonymous):
         name = node.name.lower()
         if name in _MACROS:
-            return _MACROS[name](*(_changed(part, values, where) for part in node.expressions))
+            parts = [_changed(part, values, where) for part in node.expressions]
+            try:
+                return _MACROS[name](*parts)
+            except (TypeError, ValueError) as error:  # other arguments than the macro's
+                raise _lacking(f"{node.sql('duckdb')}", where) from error
         if name in _macro_names():
             raise _lacking(f"the macro {name}", where)
     return node

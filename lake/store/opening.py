@@ -1,6 +1,6 @@
 """From settings to a store.
 
-Belongs here: the choice. Does not: the stores.
+Belongs here: the choice, the root's address. Does not: the stores.
 """
 
 from __future__ import annotations
@@ -9,6 +9,12 @@ from pathlib import Path
 
 from lake.config.settings import Settings
 from lake.store.protocol import Store
+
+
+def root_url(settings: Settings) -> str:
+    """`lake.root` as a URL that other engines read, s3:// or file://; no slash at its end."""
+    root = settings.lake.root.rstrip("/")
+    return root if root.startswith("s3://") else Path(root).resolve().as_uri()
 
 
 def open_store(settings: Settings) -> Store:

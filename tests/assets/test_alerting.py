@@ -23,6 +23,7 @@ from support.receivers import Receiver, http_receiver
 from assets.alerting import NAME
 from assets.definitions import build
 from assets.resources import LakeResource
+from lake.alerts import Alert
 from lake.base.day import Day
 from lake.base.errors import Refused, TransientError
 from lake.config.settings import load
@@ -441,8 +442,36 @@ def test_alertmanager_has_it_until_it_succeeds(place, config):
         assert requests.get(f"{url}/api/v2/alerts", timeout=20).json() == []
 
 
-def test_a_state_of_another_version_starts_anew(sensor):
-    kept = json.loads(sensor.cursor)
-    sensor.cursor = json.dumps({"since": kept["since"], "book": "[]"})
+def test_what_another_version_kept_otherwise_is_sent_again(place, sensor, receiver):
+    """No failure is forgotten, and its end is sent."""
+    fail(place, DAYS, Refused("the user may not read"))
+    place.run(DAYS[0], DAYS[2])
     sensor.tick()
-    assert json.loads(sensor.cursor).keys() == kept.keys()
+    kept = json.loads(sensor.cursor)
+    kept["book"] = kept.pop("notifications")
+    sensor.cursor = json.dumps(kept)
+    sensor.tick()
+    failed = "export failed: events, 3 days (2026-07-01 … 2026-07-03): the user may not read"
+    assert titles(receiver) == [f"critical: {failed}"] * 2
+    place.source.faults = {}
+    place.run(DAYS[0], DAYS[2])
+    sensor.tick()
+    assert titles(receiver)[2:] == [f"resolved: {failed}"]
+
+
+def test_a_guard_that_the_ledger_explained(sensor, receiver, monkeypatch):
+    """It is no message when that ends: the cursor keeps it until the guard has run again."""
+    damaged = Alert("LakeDayDamaged", "critical", "1 day is damaged", labels={"dataset": "events"})
+    ledger = [damaged]
+    monkeypatch.setattr("assets.alerting.conditions", lambda *_: ledger)
+    monkeypatch.setattr("assets.alerting._CHECKED_EVERY", timedelta())
+    kept = json.loads(sensor.cursor)
+    subject = {"op": "events", "operation": "guard", "subject": "events", "days": [""]}
+    record = subject | {"text": "held: 1 day is unproven", "at": datetime.now(UTC).timestamp()}
+    sensor.cursor = json.dumps(kept | {"failures": [record | {"backfill": ""}]})
+    sensor.tick()
+    ledger.clear()
+    sensor.tick()
+    assert titles(receiver) == ["critical: 1 day is damaged", "resolved: 1 day is damaged"]
+    (still,) = json.loads(sensor.cursor)["failures"]
+    assert still["explained"]

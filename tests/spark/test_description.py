@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from support.hand_made import HandMadeLake, hand_made_lake
 
 from lake.cli.main import root
 from lake.query.failures import WrongSQL
+from lake.spark.description import FORM
 from lake.spark.dialect import in_spark, spark_expression
 
 
@@ -87,3 +89,16 @@ def test_integers_are_rounded_as_in_duckdb() -> None:
     assert spark_expression(cast, "rint").lower() == "try_cast(rint(`llm`.`n`) as bigint)"
     assert spark_expression(cast) == "TRY_CAST(`llm`.`n` AS BIGINT)"
     assert spark_expression("labels['Host']") == "labels['Host']"
+
+
+def test_the_reader_takes_what_is_written() -> None:
+    """The file in deploy/ stands alone: PySpark is not here."""
+    reader = Path(__file__).parents[2] / "deploy/spark/lake_tables.py"
+    assert f'FORM = "{FORM}"' in reader.read_text("utf-8")
+
+
+@pytest.mark.parametrize("call", ["period_start(day, 'year', $from_day)", "period_start(day)"])
+def test_a_macro_with_other_arguments_is_named(call: str) -> None:
+    with pytest.raises(WrongSQL, match="Spark lacks") as raised:
+        in_spark(f"SELECT {call} FROM t", {"from_day": date(2026, 7, 1)}, Path("x.sql"))
+    assert "PERIOD_START" in raised.value.parts["found"].upper()
