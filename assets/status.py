@@ -249,7 +249,7 @@ def _late(states: Sequence[TableState]) -> str:
     lines = ["| table | late | first | hours left |", "| --- | --- | --- | ---: |"]
     for state in sorted(late, key=lambda state: (state.hours_left is None, state.hours_left or 0)):
         left = state.hours_left
-        hours = "gone" if left is None else f"{left:,.0f}"
+        hours = "gone" if left is None else f"{left:,.0f}" if left >= 0 else "being deleted"
         counts = Counter(state.unproven.values())
         each = ", ".join(f"{counts[name]:,} {name}" for name in _STATES if counts[name])
         lines.append(f"| {state.status.dataset} | {each} | {min(state.unproven)} | {hours} |")

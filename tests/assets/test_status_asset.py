@@ -110,6 +110,20 @@ def test_days_that_are_missing_or_damaged_are_named(nine_days):
     assert overview["lost"].value == 1
 
 
+def test_a_day_that_its_source_is_deleting(nine_days):
+    """Prometheus keeps eight days: the second one's rows have been going since midnight."""
+    take_away(nine_days, "samples", DAYS[1])
+    checks, overview = check(nine_days)
+    result = checks["samples", "no_day_missing"]
+    assert result.description == (
+        "1 missing (2026-07-02); the source has been deleting rows of them for 8.0 hours"
+    )
+    assert result.severity == dg.AssetCheckSeverity.ERROR
+    assert overview["late_days"].value.splitlines()[-1] == (
+        "| samples | 1 missing | 2026-07-02 | being deleted |"
+    )
+
+
 def test_yesterday_is_due_from_six_on(nine_days, monkeypatch):
     place = nine_days
     take_away(place, "events", DAYS[-1])
