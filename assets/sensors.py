@@ -49,7 +49,9 @@ class _Cursor:
 
     @classmethod
     def parse(cls, text: str | None) -> _Cursor:
-        return cls(**json.loads(text)) if text else cls()
+        """Of another version's cursor the parts that both have."""
+        kept = json.loads(text) if text else {}
+        return cls(**{name: kept[name] for name in cls.__dataclass_fields__ if name in kept})
 
     def to_json(self) -> str:
         return json.dumps({"seen": self.seen, "dropped": self.dropped}, separators=(",", ":"))

@@ -127,8 +127,10 @@ class Notifications:
 
     @classmethod
     def from_json(cls, text: str) -> Notifications:
-        """Empty text: nothing is known yet."""
-        entries = json.loads(text) if text else []
+        """Empty text: nothing is known yet. What another version kept besides is ignored."""
+        own = _Entry.__dataclass_fields__.keys()
+        stored = json.loads(text) if text else []
+        entries = ({name: entry[name] for name in own & entry.keys()} for entry in stored)
         return cls(
             _Entry(**{**entry, "alert": Alert.from_json(entry["alert"])}) for entry in entries
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -62,6 +63,15 @@ def test_one_message_when_it_begins_and_one_when_it_ends():
     notifications = rounds([recorder], {"x"}, {"x", "y"}, {"x", "y"}, {"y"}, {"y"}, set(), set())
     assert recorder.received == ["+x", "+y", "-x", "-y"]
     assert notifications.to_json() == "[]"
+
+
+def test_what_another_version_kept_besides_is_ignored():
+    recorder = Recorder("a")
+    (entry,) = json.loads(rounds([recorder], {"x"}).to_json())
+    again = Notifications.from_json(json.dumps([entry | {"told": ["a"]}]))
+    again.update([], START + MINUTE)
+    again.send([recorder], START + MINUTE)
+    assert recorder.received == ["+x", "-x"]
 
 
 def test_a_slow_channel_is_left_for_the_next_round(monkeypatch):
