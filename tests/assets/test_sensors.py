@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import dagster as dg
@@ -60,6 +61,7 @@ def test_a_partition_exported_by_the_command_line_appears(place, outside):
     assert place.recorded() == DAYS
     assert [event.metadata["rows"].value for event in materialized(events)] == [10, 20, 30]
     assert tick(place, cursor)[0] == []
+    assert tick(place, json.dumps({**json.loads(cursor), "of_another_version": 1}))[0] == []
     assert tick(place)[0] == []  # nor without the cursor: the events are there
 
 
