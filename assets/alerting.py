@@ -141,8 +141,9 @@ class _Tick:
             if known.record["backfill"] not in held or self._waited(known)
         ]
         ledger = self._ledger_alerts()
-        alerts = firing([known.failure for known in ready], ledger)
-        explained = explained_by(ledger, [known.failure for known in failures])
+        is_open = notifications.open
+        alerts = firing([known.failure for known in ready], ledger, is_open)
+        explained = explained_by(ledger, [known.failure for known in failures], is_open)
         for known in failures:
             if known.failure in explained:
                 known.record["explained"] = True
@@ -194,6 +195,7 @@ class _Tick:
             float(record.get("since", record["at"]))
             for record in self.state.failures
             if all(record.get(key) == newer[key] for key in ("op", "operation", "subject"))
+            and (newer["operation"] != "guard" or _first_line(record) == _first_line(newer))
             and {*record["days"]} & {*newer["days"]}
         )
         return min([*known, float(newer["at"])])
@@ -307,6 +309,11 @@ class _Tick:
         for delivery in deliver(channels, report, forgetful):  # Alertmanager is for alerts
             if delivery.error:
                 self._log.warning("no report by %s: %s", delivery.channel, delivery.error)
+
+
+def _first_line(record: Mapping[str, Any]) -> str:
+    """Of a guard's reason: as long as its cause is the same, so is this."""
+    return str(record["text"]).partition("\n")[0]
 
 
 @dataclass(frozen=True)

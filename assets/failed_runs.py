@@ -13,7 +13,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.guard import HELD
+from assets.guard import BETWEEN, HELD
 from assets.guard import NAME as GUARD
 from assets.names import asset_name
 from assets.rehearsal import NAME as REHEARSAL
@@ -80,8 +80,9 @@ def failures_of(
         texts = {name: str(v.value) for name, v in (data.metadata if data else {}).items()}
         of_days = {day: reason for day, reason in texts.items() if _DAY.fullmatch(day)}
         guards = _guards(texts) if subject.operation == "guard" else {}
-        for dataset, reason in guards.items():
-            yield from _records(run, subject, reason, {}, entry.timestamp, dataset)
+        for dataset, reasons in guards.items():
+            for reason in reasons:
+                yield from _records(run, subject, reason, {}, entry.timestamp, dataset)
         if not guards:
             yield from _records(run, subject, text, of_days, entry.timestamp)
     if not failed:  # its process was killed, or never started
@@ -119,10 +120,10 @@ def _records(
         }
 
 
-def _guards(texts: Mapping[str, str]) -> dict[str, str]:
+def _guards(texts: Mapping[str, str]) -> dict[str, list[str]]:
     """Of a guard's metadata: by dataset why it is held."""
     held = (name for name in texts if name.endswith(HELD))
-    return {name.removesuffix(HELD): texts[name] for name in held}
+    return {name.removesuffix(HELD): texts[name].split(BETWEEN) for name in held}
 
 
 def _is_recount(run: dg.DagsterRun) -> bool:

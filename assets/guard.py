@@ -13,15 +13,18 @@ import dagster as dg
 from assets.failing import as_failures
 from assets.names import asset_name
 from assets.resources import LakeResource
+from lake.alerts.failures import HELD as HELD_FOR
 from lake.base.errors import PermanentError
 from lake.config.settings import Settings
 from lake.ttl import Applied, Plan, apply
 from lake.ttl.plan import opened
+from lake.ttl.proof import DayProof
 from lake.ttl.terms import terms_of
 
 NAME = "ttl_guard"
 _FRESH_FOR = timedelta(hours=30)  # it runs daily
-HELD = "_held"  # after a dataset's name: the key of the reason in a run's metadata
+HELD = "_held"  # after a dataset's name: the key of the reasons in a run's metadata
+BETWEEN = "\n\n"  # two reasons
 
 
 def is_enabled(settings: Settings) -> bool:
@@ -64,7 +67,7 @@ def guard_asset(settings: Settings) -> dg.AssetsDefinition:
             )
         metadata = _metadata(done)
         if held := reasons_held(done):
-            lines = "\n".join(f"{name}: {why}" for name, why in held.items())
+            lines = "\n".join(f"{name}: {why}" for name, whys in held.items() for why in whys)
             raise dg.Failure(
                 f"documents are held, or expire past the guard\n{lines}",
                 metadata=metadata,
@@ -84,21 +87,40 @@ def _refuse_to_confirm(plans: Sequence[Plan]) -> None:
     )
 
 
-def reasons_held(done: Sequence[Applied]) -> dict[str, str]:
-    """By dataset why its wanted limit is not in force, or what deletes past the guard.
+def reasons_held(done: Sequence[Applied]) -> dict[str, list[str]]:
+    """By dataset why its wanted limit is not in force, or what deletes past the guard: one reason a
+    cause.
 
-    The first line is the same as long as the cause is: alerts are grouped by it.
+    The first line of a reason is the same as long as the cause is: alerts are grouped by it.
     """
-    return {applied.plan.dataset: _reason(applied) for applied in done if not applied.ok}
+    return {applied.plan.dataset: _reasons(applied) for applied in done if not applied.ok}
 
 
-def _reason(applied: Applied) -> str:
+def _reasons(applied: Applied) -> list[str]:
     plan = applied.plan
-    unproven = next((day for day in plan.days if not day.ok), None)
-    lines = [applied.why, plan.why, *plan.rule.others]
-    if unproven and not applied.why:
-        lines.insert(0, f"documents are held, for a day is {unproven.state}")
-    return "\n".join(filter(None, lines))
+    reasons = []
+    if applied.why:
+        reasons.append("\n".join(filter(None, (applied.why, plan.why))))
+    elif unproven := [day for day in plan.days if not day.ok]:
+        for states in (("damaged",), ("differs",), ("late", "missing"), ("held",)):
+            if days := [day for day in unproven if day.state in states]:
+                state = next(known for known in states if known in {day.state for day in days})
+                reasons.append(f"{HELD_FOR} {state}\n{_days(plan, days)}\n{plan.why}")
+        if plan.undated:
+            reasons.append(f"documents are held, for rows of no day would expire\n{plan.why}")
+    elif plan.why:
+        reasons.append(plan.why)
+    return [*reasons, *plan.rule.others]
+
+
+def _days(plan: Plan, days: Sequence[DayProof]) -> str:
+    """How many, the first, and when it would begin to expire."""
+    first, number = days[0], "1 day" if len(days) == 1 else f"{len(days)} days"
+    expires = first.day.start + timedelta(seconds=plan.wanted_s or 0)
+    return (
+        f"{number}, the first is {first.day}: {first.state} ({first.why})\n"
+        f"without the hold its first row would expire at {expires:%Y-%m-%d %H:%M} UTC"
+    )
 
 
 def _metadata(done: list[Applied]) -> dict[str, dg.MetadataValue]:
@@ -106,8 +128,8 @@ def _metadata(done: list[Applied]) -> dict[str, dg.MetadataValue]:
     metadata: dict[str, dg.MetadataValue] = {}
     for applied in done:
         name, plan = applied.plan.dataset, applied.plan
-        if why := reasons_held([applied]).get(name):
-            metadata[f"{name}{HELD}"] = dg.MetadataValue.text(why)
+        if whys := reasons_held([applied]).get(name):
+            metadata[f"{name}{HELD}"] = dg.MetadataValue.text(BETWEEN.join(whys))
         metadata[f"{name}_decision"] = dg.MetadataValue.text(plan.decision)
         metadata[f"{name}_unproven_days"] = dg.MetadataValue.int(
             sum(not day.ok for day in plan.days)

@@ -7,6 +7,7 @@ posting       HTTP requests whose errors show no secret
 secrets       secrets from their files
 notifications  which alerts are open, and which channel has been notified
 failures      failed partitions, one alert a cause
+causes        one alert a cause, of failures and of what the ledger shows together
 conditions    what the ledger alone shows: lag against `[hot]`, damaged days, guards that are silent
 testing       a test message to each channel
 cycle         whether the day's work is done
@@ -16,9 +17,10 @@ Belongs here: from a failure to a message. Does not: watching Dagster's runs (as
 """
 
 from lake.alerts.alert import Alert
+from lake.alerts.causes import explained_by, firing
 from lake.alerts.channels import Channel, Delivery, open_channels
 from lake.alerts.conditions import conditions, unreadable
-from lake.alerts.failures import Failure, alerts_of, explained_by, firing, place_of
+from lake.alerts.failures import Failure, alerts_of, place_of
 from lake.alerts.notifications import Notifications
 
 __all__ = [

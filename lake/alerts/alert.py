@@ -20,10 +20,13 @@ SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")
 
 @dataclass(frozen=True)
 class Alert:
-    """`name` and `labels` are its identity: one cause, whatever its text. With a label `cause` the
-    labels alone are: a cause by which first an export fails and then a snapshot stays the same.
+    """`name` and `labels` are its identity: one cause, whatever its text. With a label `cause` that
+    alone is: a cause by which first an export fails and then a snapshot stays the same.
 
-    It is firing until `ended_at`. Secrets are replaced when it is made.
+    `day` is the first UTC day that it is about, "" where there is none. `stage` is how near rows
+    are to being lost: 1 and 2, the source forgets one within `warn_hours` and `critical_hours`; 3,
+    it has forgotten some; else 0. It is firing until `ended_at`. Secrets are replaced when it is
+    made.
     """
 
     name: str
@@ -33,6 +36,8 @@ class Alert:
     labels: Mapping[str, str] = field(default_factory=dict)
     started_at: datetime = field(default_factory=utc_now)
     ended_at: datetime | None = None
+    day: str = ""
+    stage: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "summary", redact(" ".join(self.summary.split())))
@@ -43,13 +48,19 @@ class Alert:
     @property
     def key(self) -> str:
         """The identity as text."""
-        name = [] if "cause" in self.labels else [self.name]
-        return " ".join([*name, *(f"{name}={text}" for name, text in sorted(self.labels.items()))])
+        if cause := self.labels.get("cause"):
+            return f"cause={cause}"
+        return " ".join([self.name, *(f"{k}={text}" for k, text in sorted(self.labels.items()))])
 
     @property
     def is_resolved(self) -> bool:
         """Whether it is over."""
         return self.ended_at is not None
+
+    @property
+    def urgency(self) -> tuple[int, int]:
+        """The greater, the sooner somebody has to act: by stage, then by severity."""
+        return (self.stage, SEVERITIES.index(self.severity))
 
     @property
     def title(self) -> str:
@@ -64,10 +75,11 @@ class Alert:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Alert:
-        """The reverse of `to_json`."""
+        """The reverse of `to_json`. What another version stored besides is ignored."""
         ended = fields["ended_at"]
+        known = {name: fields[name] for name in cls.__dataclass_fields__ if name in fields}
         times = {
             "started_at": datetime.fromisoformat(fields["started_at"]),
             "ended_at": datetime.fromisoformat(ended) if ended else None,
         }
-        return cls(**{**fields, **times})
+        return cls(**{**known, **times})

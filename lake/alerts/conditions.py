@@ -10,18 +10,20 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from lake.alerts.alert import Alert
-from lake.alerts.failures import labels_of_damage, labels_of_lake
+from lake.alerts.causes import DAMAGED, DIFFERS, EXPIRING, LOST, NO_EXPORT, NO_EXPORT_FOR, SILENT
+from lake.alerts.failures import labels_of_days, labels_of_lake, labels_of_records
 from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.config.settings import Settings
 from lake.hot import HotDays, hot_days
-from lake.lag import PROVEN, Lag, lags
+from lake.lag import PROVEN
 from lake.status import DatasetStatus, State, read_status
 from lake.store import Store
 from lake.ttl.silence import silences
 from lake.verified import RECORDS, recorded
 
-_SUCCESS_WITHIN = timedelta(hours=36)
+_HOUR_S = 3600
+_LOST = 3  # the stage of rows that a source has forgotten
 _LOST_DAYS = 7  # they never come back: an alert that never ended would hide the next one
 
 
@@ -29,14 +31,9 @@ def conditions(settings: Settings, store: Store, now: datetime | None = None) ->
     """What is wrong now, from manifests; no request to a source. Raises what the store raises."""
     now = now or utc_now()
     statuses = read_status(settings, store, None)
-    late = lags(settings, statuses, now)
     return [
-        *(
-            alert
-            for status, lag in zip(statuses, late, strict=True)
-            for alert in _at_risk(settings, status, lag, now)
-        ),
-        *_damaged(statuses, late),
+        *(alert for status in statuses for alert in _at_risk(settings, status, now)),
+        *(alert for status in statuses for alert in _damaged(settings, status, now)),
         *_no_success(statuses, now),
         *_silent_guards(settings, store, now),
         *_failed_verifications(settings, store, statuses),
@@ -49,66 +46,100 @@ def unreadable(what: str, text: str) -> Alert:
     return Alert("LakeUnreadable", "critical", summary, text, labels_of_lake(what))
 
 
-def _at_risk(settings: Settings, status: DatasetStatus, lag: Lag, now: datetime) -> Iterator[Alert]:
-    labels = {"dataset": lag.dataset, "source": lag.source}
-    hours = lag.hours_left(now)
-    hot = hot_days(settings, lag.source, today=lag.today)
-    if _expiring(status, lag, hot, now + timedelta(hours=settings.alerts.warn_hours)):
-        critical = hours < settings.alerts.critical_hours
-        goes = f"{lag.goes_at:%Y-%m-%d %H:%M} UTC"
+def _at_risk(settings: Settings, status: DatasetStatus, now: datetime) -> Iterator[Alert]:
+    """Of days without rows in the lake. Those that are damaged or differ have alerts of their own,
+    with the hour.
+    """
+    name, source = status.dataset, status.source
+    labels = {"dataset": name, "source": source}
+    hot, today = hot_days(settings, source, today=Day(now.date())), Day(now.date())
+    days = [
+        day
+        for day, partition in sorted(status.days.items())
+        if day < today and partition.state not in {*PROVEN, "damaged", "differs"}
+    ]
+    lost = [day for day in days if hot.last_row_goes_at(day) <= now]
+    stage, first = _stage(settings, hot, days[len(lost) :], now)
+    if first and stage:
+        goes = hot.first_row_goes_at(first)
+        left = max((goes - now).total_seconds() / _HOUR_S, 0)
+        number = len(days) - len(lost)
+        closed = "closed day that is" if number == 1 else "closed days that are"
         yield Alert(
-            "LakeRowsExpiring",
-            "critical" if critical else "warning",
-            f"{lag.dataset}: {lag.source} forgets the first unproven row at {goes}",
-            f"{lag.first_unproven} is the first of {lag.days} closed days that are not proven; by "
-            f"[hot] {lag.source} has {max(hours, 0):.0f} hours left of it\n"
-            f"remedy: lake export {lag.dataset} --from {lag.first_unproven} --to {lag.today}",
-            labels,
+            EXPIRING,
+            "critical" if stage > 1 else "warning",
+            f"{name}: {source} forgets the first unproven row at {_hour(goes)}",
+            f"{first} is the first of {number} {closed} not proven; by [hot] {source} has "
+            f"{left:.0f} hours left of it\n"
+            f"remedy: lake export {name} --from {first} --to {days[-1].plus(1)}",
+            labels_of_days("unproven", name, source),
             started_at=now,
+            day=str(first),
+            stage=stage,
         )
-    kept: int = getattr(settings.hot, lag.source)
-    recent = [day for day in lag.lost if day.days_until(lag.today) <= kept + _LOST_DAYS]
+    recent = [day for day in lost if day.days_until(today) <= hot.kept_days + _LOST_DAYS]
     if recent:
-        number = "1 day" if len(recent) == 1 else f"{len(recent)} days"
+        number_lost = "1 day" if len(recent) == 1 else f"{len(recent)} days"
         yield Alert(
-            "LakeRowsLost",
+            LOST,
             "critical",
-            f"{lag.dataset}: {lag.source} has forgotten {number} not proven ({_span(recent)})",
+            f"{name}: {source} has forgotten {number_lost} not proven ({_span(recent)})",
             "remedy: `lake snapshots` lists snapshots that may hold them",
             labels,
             started_at=now,
+            stage=_LOST,
         )
 
 
-def _expiring(status: DatasetStatus, lag: Lag, hot: HotDays, until: datetime) -> bool:
-    """Whether rows of unproven days expire before then. Damaged days have an alert of their own."""
-    return any(
-        hot.first_row_goes_at(day) < until
-        for day, partition in status.days.items()
-        if lag.first_unproven <= day < lag.today
-        and partition.state not in PROVEN
-        and partition.state != "damaged"
-    )
+def _stage(
+    settings: Settings, hot: HotDays, days: Sequence[Day], now: datetime
+) -> tuple[int, Day | None]:
+    """How near the days' rows are to being lost, and the first day that is not lost yet."""
+    first = next((day for day in days if hot.last_row_goes_at(day) > now), None)
+    if first is None:
+        return (_LOST if days else 0), None
+    goes = hot.first_row_goes_at(first)
+    within = (settings.alerts.warn_hours, settings.alerts.critical_hours)
+    return sum(goes < now + timedelta(hours=hours) for hours in within), first
 
 
-def _damaged(statuses: Sequence[DatasetStatus], late: Sequence[Lag]) -> Iterator[Alert]:
-    for dataset, lag in zip(statuses, late, strict=True):
-        labels = {"dataset": dataset.dataset, "source": dataset.source}
-        remedy = (
-            f"remedy: lake verify {dataset.dataset}; lake export {dataset.dataset} --force while "
-            f"{dataset.source} has them"
+def _damaged(settings: Settings, dataset: DatasetStatus, now: datetime) -> Iterator[Alert]:
+    """A day that differs may do so for good: it is no reason to withhold the heartbeat, however
+    soon its source forgets it. The hour is a message all the same, by the alert's stage.
+    """
+    name, source = dataset.dataset, dataset.source
+    hot = hot_days(settings, source, today=Day(now.date()))
+    remedy = f"remedy: lake verify {name}; lake export {name} --force while {source} has them"
+    if days := _in_state(dataset, "damaged"):
+        stage, hour = _hour_of(settings, hot, source, days, now)
+        what = "1 day is damaged" if len(days) == 1 else f"{len(days)} days are damaged"
+        summary = f"{name}: {what} ({_span(days)})"
+        labels = labels_of_days("damaged", name, source)
+        yield Alert(DAMAGED, "critical", summary, remedy + hour, labels, stage=stage)
+    if days := _in_state(dataset, "differs"):
+        stage, hour = _hour_of(settings, hot, source, days, now)
+        what = "1 day differs" if len(days) == 1 else f"{len(days)} days differ"
+        summary = f"{name}: {what} ({_span(days)})"
+        labels = labels_of_days("differs", name, source)
+        yield Alert(DIFFERS, "warning", summary, remedy + hour, labels, stage=stage)
+
+
+def _hour_of(
+    settings: Settings, hot: HotDays, source: str, days: Sequence[Day], now: datetime
+) -> tuple[int, str]:
+    """The stage, and a line with the hour at which rows of these stored days go."""
+    stage, first = _stage(settings, hot, days, now)
+    if first is None:
+        return (
+            stage,
+            f"\n{source} has forgotten their rows: earlier versions of objects may hold them",
         )
-        if days := _in_state(dataset, "damaged"):
-            what = "1 day is damaged" if len(days) == 1 else f"{len(days)} days are damaged"
-            summary = f"{dataset.dataset}: {what} ({_span(days)})"
-            if lag.first_unproven in days:
-                goes = f"{lag.goes_at:%Y-%m-%d %H:%M} UTC"
-                remedy += f"\n{dataset.source} forgets the first of their rows at {goes}"
-            yield Alert("LakeDayDamaged", "critical", summary, remedy, labels)
-        if days := _in_state(dataset, "differs"):
-            what = "1 day differs" if len(days) == 1 else f"{len(days)} days differ"
-            summary = f"{dataset.dataset}: {what} ({_span(days)})"
-            yield Alert("LakeDayDiffers", "warning", summary, remedy, labels)
+    goes = _hour(hot.first_row_goes_at(first))
+    return stage, f"\n{source} forgets the first of their rows at {goes}"
+
+
+def _hour(when: datetime) -> str:
+    return f"{when:%Y-%m-%d %H:%M} UTC"
 
 
 def _in_state(dataset: DatasetStatus, state: State) -> list[Day]:
@@ -128,21 +159,22 @@ def _no_success(statuses: Sequence[DatasetStatus], now: datetime) -> Iterator[Al
         if day.created_at
     ]
     last = max(written, default=None)
-    if last and now - last > _SUCCESS_WITHIN:
-        hours = _SUCCESS_WITHIN.total_seconds() / 3600
+    if last and now - last > NO_EXPORT_FOR:
+        hours = NO_EXPORT_FOR.total_seconds() / _HOUR_S
         yield Alert(
-            "LakeNoExportSuccess",
+            NO_EXPORT,
             "warning",
             f"nothing was exported for {hours:.0f} hours",
             f"The last manifest is of {last:%Y-%m-%d %H:%M} UTC.\nremedy: lake doctor",
             started_at=now,
+            day=str(Day(last.date()).plus(-1)),
         )
 
 
 def _silent_guards(settings: Settings, store: Store, now: datetime) -> Iterator[Alert]:
     for silence in silences(settings, store, now=now):
         yield Alert(
-            "LakeGuardSilent",
+            SILENT,
             "critical",
             f"{silence.dataset}: the guard of expiry has not run for {silence.hours} hours",
             str(silence),
@@ -171,7 +203,7 @@ def _failed_verifications(
             f"{dataset.name}: {days} failed the last verification, first {verified.first}",
             f"remedy: lake verify {dataset.name}; mend the days, then "
             f"lake verify {dataset.name} --record",
-            labels_of_damage(dataset.name, dataset.source),
+            labels_of_days("damaged", dataset.name, dataset.source),
             started_at=datetime.fromisoformat(verified.at),
         )
     if (of_records := records.get(RECORDS)) and of_records.failures:
@@ -181,6 +213,6 @@ def _failed_verifications(
             "critical",
             f"the audit log or the records of deletions have {problems}: {of_records.first}",
             "remedy: lake verify --record lists them; docs/operations.md, Audit log",
-            {"subject": RECORDS},
+            labels_of_records(),
             started_at=datetime.fromisoformat(of_records.at),
         )

@@ -1,14 +1,14 @@
 """Failed partitions, snapshots and runs as alerts: one a cause, not one a partition.
 
-Belongs here: what makes two failures one cause, its text, which failures are consequences of what
-the ledger shows. Does not: noticing them.
+Belongs here: what makes two failures one cause, its text. Does not: noticing them, which of them
+are consequences of others (causes).
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
@@ -34,7 +34,21 @@ NOT_AS_STORED = "the partition is stored, but it does not hold what it should"
 """What an export fails with whose partition, read back, is damaged."""
 _WHERE = re.compile(r"[^\n]*\n  where: ([^\n]+)")
 _VARYING = re.compile(r"\d{4}-\d\d-\d\d|\d[\d,.]*")
-_DAMAGE = "damage"
+HELD = "documents are held, for a day is"
+"""What the reason of a guard begins with that holds days; their state follows."""
+Kind = Literal["damaged", "differs", "unproven", "records", ""]
+_STATES: dict[str, Kind] = {
+    "damaged": "damaged",
+    "differs": "differs",
+    "late": "unproven",
+    "missing": "unproven",
+}  # of a day that a guard holds
+_HELD = re.compile(rf"{HELD} (\w+)")
+_FIRST = re.compile(r"the first is (\d{4}-\d\d-\d\d)")
+_INVALID = re.compile(r"table (\S+): .*`lake drop \1 .* removes it")  # its manifest
+_ROWS_DIFFER = re.compile(r"^ *found: rows_equal_source", re.MULTILINE)  # and the object is whole
+_SHRUNK = "the source counts fewer rows than when the day was exported"
+_OF_RECORDS = re.compile("(of the audit log|audit log's head|a deletion manifest) can't be read")
 _SHOWN = 10  # datasets by name
 _LONGEST = 2000
 
@@ -64,9 +78,47 @@ class Failure:
         return redact(self.text.strip().partition("\n")[0])
 
     @property
-    def is_damage(self) -> bool:
-        """Whether an object of the dataset is not as it was stored."""
-        return self.what == NOT_AS_STORED or (self.operation == "guard" and "damaged" in self.what)
+    def state(self) -> str:
+        """That of the days which a guard holds: missing, late, differs, damaged, held; else ""."""
+        match = _HELD.match(self.what) if self.operation == "guard" else None
+        return match[1] if match else ""
+
+    @property
+    def first_day(self) -> str:
+        """The first of the days that failed or, of a guard, that it holds; "" where unknown."""
+        match = _FIRST.search(self.text) if self.state else None
+        return match[1] if match else self.day
+
+    @property
+    def kind(self) -> Kind:
+        """What is wrong with a dataset's days, or with the lake's records, whatever reports it.
+
+        damaged: an object is not as it was stored · differs: the source counted otherwise ·
+        unproven: rows at the source that are not in the lake · records: the audit log or a deletion
+        manifest · "": something else, which the error has.
+        """
+        if self.operation == "retention" and len(self.damaged_tables) == 1:
+            return "damaged"
+        if self.what == NOT_AS_STORED:
+            return "differs" if _ROWS_DIFFER.search(self.text) else "damaged"
+        if self.what == _SHRUNK:
+            return "differs"
+        if _OF_RECORDS.search(self.what):
+            return "records"
+        return _STATES.get(self.state, "")
+
+    @property
+    def damaged_tables(self) -> frozenset[str]:
+        """Of retention the datasets whose tables it keeps for invalid manifests, if these are all
+        that it keeps.
+        """
+        lines = [_INVALID.match(line) for line in self.text.strip().splitlines()[1:]]
+        return frozenset(line[1] for line in lines if line) if all(lines) else frozenset()
+
+    @property
+    def _of(self) -> str:
+        """The dataset whose days it is about; "" where it is about the lake's records."""
+        return "" if self.kind == "records" else min(self.damaged_tables, default=self.subject)
 
     @property
     def cause(self) -> tuple[str, str]:
@@ -74,11 +126,11 @@ class Failure:
 
         A source that does not answer is one cause of exports, recounts, a snapshot and a guard
         that fail. Days, numbers and the subject's name are no part of it: "3 of 31 days of lines
-        failed" is what "5 of 31 days of events failed" is. Damage is a cause by dataset, whatever
-        finds it.
+        failed" is what "5 of 31 days of events failed" is. What is wrong with days is a cause by
+        dataset, whatever finds it.
         """
-        if self.is_damage:
-            return (_DAMAGE, self.subject)
+        if self.kind:
+            return (self.kind, self._of)
         names = re.escape(self.subject)
         plain = re.sub(rf"\b{names}\b", "#", self.what)
         return (self.source or self.operation, _VARYING.sub("#", plain))
@@ -98,80 +150,48 @@ def labels_of_lake(what: str) -> dict[str, str]:
     return _labels((LAKE, _VARYING.sub("#", what)), LAKE)
 
 
-def labels_of_damage(dataset: str, source: str) -> dict[str, str]:
-    """Of an alert about damaged objects: the same as those of every failure by them."""
-    return _labels((_DAMAGE, dataset), source)
+def labels_of_days(kind: Kind, dataset: str, source: str) -> dict[str, str]:
+    """Of an alert about a dataset's days: the same as those of every failure of that kind."""
+    return _labels((kind, dataset), source)
 
 
-_EXPLAIN_DAMAGE = frozenset(("LakeDayDamaged", "LakeDayDiffers"))
-_EXPLAIN_A_GUARD = _EXPLAIN_DAMAGE | {"LakeRowsExpiring", "LakeRowsLost"}
-_SILENT = "LakeGuardSilent"
+def labels_of_records() -> dict[str, str]:
+    """Of an alert about the audit log or the records of deletions."""
+    return _labels(("records", ""), "")
 
 
-def firing(failures: Iterable[Failure], ledger: Collection[Alert]) -> list[Alert]:
-    """One alert a cause, from failures and from what the ledger shows.
-
-    A guard that holds a dataset for days that the ledger's alerts are about is no cause of its own.
-    A guard that is silent because it fails is no other cause than its failure, but a critical one.
-    Of two with the same labels, such as a guard and a verification that find the same damage, the
-    earlier one stands for both.
+def alerts_of(
+    failures: Iterable[Failure], expiring: Mapping[tuple[str, str], Sequence[Alert]] | None = None
+) -> list[Alert]:
+    """One a cause, the oldest first. `expiring` are alerts about rows that go because of a cause:
+    its own alert has their texts.
     """
-    known = _named(ledger)
-    silent = {dataset for name, dataset in known if name == _SILENT}
-
-    def of_silent(failure: Failure) -> set[str | None]:
-        if failure.operation != "guard":
-            return set()
-        return silent if failure.subject == GUARD else silent & {failure.subject}
-
-    causes = [failure for failure in failures if not _is_explained(failure, known)]
-    reported = {dataset for cause in causes for dataset in of_silent(cause)}
-    causes = [replace(cause, critical=True) if of_silent(cause) else cause for cause in causes]
-    shown = (
-        alert
-        for alert in ledger
-        if not (alert.name == _SILENT and alert.labels.get("dataset") in reported)
-    )
-    alerts = sorted([*alerts_of(causes), *shown], key=lambda alert: alert.started_at)
-    return list({alert.key: alert for alert in reversed(alerts)}.values())[::-1]
-
-
-def explained_by(ledger: Collection[Alert], failures: Iterable[Failure]) -> list[Failure]:
-    """The guards' failures that the ledger's alerts explain. They stay explained when these alerts
-    end: whether the dataset is still held is not known before the guard has run again.
-    """
-    known = _named(ledger)
-    guards = (failure for failure in failures if failure.operation == "guard")
-    return [failure for failure in guards if _is_explained(failure, known)]
-
-
-def _named(ledger: Collection[Alert]) -> set[tuple[str, str | None]]:
-    return {(alert.name, alert.labels.get("dataset")) for alert in ledger}
-
-
-def _is_explained(failure: Failure, known: Collection[tuple[str, str | None]]) -> bool:
-    if failure.explained:
-        return True
-    names = _EXPLAIN_A_GUARD if failure.operation == "guard" else _EXPLAIN_DAMAGE
-    depends = failure.operation == "guard" or failure.is_damage
-    return depends and any((name, failure.subject) in known for name in names)
-
-
-def alerts_of(failures: Iterable[Failure]) -> list[Alert]:
-    """One a cause, the oldest first."""
-    causes: dict[tuple[str, ...], list[Failure]] = {}
+    causes: dict[tuple[str, str], list[Failure]] = {}
     for failed in sorted(failures, key=lambda failure: (failure.at, failure.subject, failure.day)):
         causes.setdefault(failed.cause, []).append(failed)
-    return [_alert(cause, group) for cause, group in causes.items()]
+    return [
+        with_consequences(_alert(cause, group), (expiring or {}).get(cause, ()))
+        for cause, group in causes.items()
+    ]
 
 
-def _alert(cause: tuple[str, ...], group: list[Failure]) -> Alert:
+def with_consequences(alert: Alert, consequences: Sequence[Alert]) -> Alert:
+    """The alert with the texts of others that need none of their own, as severe as they are."""
+    return replace(
+        alert,
+        severity=max((a.severity for a in (alert, *consequences)), key=SEVERITIES.index),
+        stage=max(a.stage for a in (alert, *consequences)),
+        description="\n".join([alert.description, *(a.summary for a in consequences)]),
+    )
+
+
+def _alert(cause: tuple[str, str], group: list[Failure]) -> Alert:
     first = group[0]
     operations = list(dict.fromkeys(failure.operation for failure in group))
     name = _NAMES[first.operation][0]
     severities = [_NAMES[operation][1] for operation in operations]
     severity = max(severities, key=SEVERITIES.index)
-    if any(failure.critical or failure.is_damage for failure in group):
+    if any(failure.critical for failure in group) or first.kind in ("damaged", "records"):
         severity = "critical"
     subjects = list(dict.fromkeys(failure.subject for failure in group))
     shown = ", ".join(subjects[:_SHOWN])
@@ -188,12 +208,14 @@ def _alert(cause: tuple[str, ...], group: list[Failure]) -> Alert:
         "\n".join(lines),
         _labels(cause, first.source),
         started_at=first.at,
+        stage=int(first.kind == "unproven"),  # its text has the hour
     )
 
 
-def _labels(cause: tuple[str, ...], source: str) -> dict[str, str]:
+def _labels(cause: tuple[str, str], source: str) -> dict[str, str]:
     digest = hashlib.sha256("\n".join(cause).encode()).hexdigest()[:12]
-    labels = {"dataset": cause[1]} if cause[0] == _DAMAGE else {}
+    labels = {"dataset": cause[1]} if cause[0] in _STATES.values() else {}
+    source = "" if cause[0] == "records" else source
     return labels | ({"source": source} if source else {}) | {"cause": digest}
 
 

@@ -53,7 +53,8 @@ class Notifications:
         """Takes what is firing now; an alert that is no longer among them has ended.
 
         An alert that is known keeps its name and its beginning, and takes the newer texts. One that
-        becomes more severe is sent again; none becomes less severe before it ends.
+        becomes more severe, or whose rows are nearer to being lost, is sent again; neither becomes
+        less before it ends.
         """
         keys = {alert.key for alert in firing}
         for alert in firing:
@@ -67,11 +68,17 @@ class Notifications:
                 self._entries[alert.key] = _Entry(alert, list(still), still)
             else:
                 before = known.alert
-                fresh = replace(alert, name=before.name, started_at=before.started_at)
-                if SEVERITIES.index(alert.severity) > SEVERITIES.index(before.severity):
-                    self._entries[alert.key] = _Entry(fresh, notified=known.notified)
+                fresh = replace(
+                    alert,
+                    name=before.name,
+                    started_at=before.started_at,
+                    severity=max(before.severity, alert.severity, key=SEVERITIES.index),
+                    stage=max(before.stage, alert.stage),
+                )
+                if (fresh.severity, fresh.stage) == (before.severity, before.stage):
+                    known.alert = fresh
                 else:
-                    known.alert = replace(fresh, severity=before.severity)
+                    self._entries[alert.key] = _Entry(fresh, notified=known.notified)
         for key, entry in list(self._entries.items()):
             if key not in keys and not entry.alert.is_resolved:
                 entry.alert, entry.delivered = replace(entry.alert, ended_at=now), []

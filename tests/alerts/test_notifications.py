@@ -1,45 +1,20 @@
-"""Which channel is notified of what, and how often; what one cause is."""
+"""Which channel is notified of what, and how often."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.recorder import Recorder
 
-from lake.alerts import (
-    Alert,
-    Failure,
-    Notifications,
-    alerts_of,
-    explained_by,
-    firing,
-    place_of,
-    unreadable,
-)
-from lake.alerts.failures import NOT_AS_STORED, labels_of_damage
+from lake.alerts import Alert, Notifications
 from lake.base.errors import TransientError
 
 START = datetime(2026, 11, 28, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-
-
-@dataclass
-class Recorder:
-    """A channel in memory; `failing` makes it fail."""
-
-    name: str
-    keeps_state: bool = False
-    failing: bool = False
-    received: list[str] = field(default_factory=list)
-
-    def send(self, alert: Alert) -> None:
-        if self.failing:
-            raise TransientError("no answer")
-        self.received.append(("-" if alert.is_resolved else "+") + alert.name)
 
 
 def alert(name: str, severity="warning") -> Alert:
@@ -176,6 +151,28 @@ def test_a_worse_state_is_a_message():
     assert recorder.received[-1] == "-x"
 
 
+def test_rows_that_are_nearer_to_being_lost_are_a_message_of_the_same_alert():
+    """As severe as it was: the hour is news. After a restart too, and never backwards."""
+    recorder, text = Recorder("a"), ""
+    for stage in (0, 0, 1, 1, 2, 0, 2, 3):
+        notifications = Notifications.from_json(text)
+        notifications.update([replace(alert("x", "critical"), stage=stage)], START)
+        notifications.send([recorder], START)
+        text = notifications.to_json()
+    assert [sent.stage for sent in recorder.alerts] == [0, 1, 2, 3]
+    notifications.update([], START)
+    notifications.send([recorder], START)
+    assert recorder.received == ["+x", "+x", "+x", "+x", "-x"]
+
+
+def test_what_another_version_kept_of_an_alert_besides_is_ignored():
+    """And what it did not keep yet."""
+    fields = alert("x").to_json()
+    assert Alert.from_json(fields | {"ticket": 7}) == alert("x")
+    del fields["stage"], fields["day"]
+    assert Alert.from_json(fields) == alert("x")
+
+
 def test_a_channel_that_is_added_later_hears_what_is_open():
     first, second = Recorder("first"), Recorder("second")
     notifications = rounds([first], {"x"})
@@ -202,189 +199,3 @@ def test_what_arrives_alternates_and_ends_as_it_is(firing, failing):
     if firing:
         last = {message[1]: message[0] for message in recorder.received}
         assert {name for name, sign in last.items() if sign == "+"} == firing[-1]
-
-
-def failure(subject: str, day: str, text: str, operation="export", source="mongo") -> Failure:
-    return Failure(operation, subject, source, text, START, day)
-
-
-def days(first: int, last: int) -> list[str]:
-    return [f"2026-07-{day:02}" for day in range(first, last + 1)]
-
-
-def test_a_quarter_that_fails_for_one_cause_is_one_message():
-    failures = [
-        failure(name, day, f"no answer to the query of {day}\n  where: 10.0.0.1 {number}")
-        for name in ("events", "users")
-        for number, day in enumerate(days(1, 31))
-    ]
-    (message,) = alerts_of(failures)
-    assert (message.name, message.severity, message.labels["source"]) == (
-        "LakeExportFailed",
-        "critical",
-        "mongo",
-    )
-    assert message.summary == (
-        "export failed: 2 datasets, 62 days (2026-07-01 … 2026-07-31): "
-        "no answer to the query of 2026-07-01"
-    )
-    assert message.description.startswith("datasets: events, users\nno answer")
-
-
-def test_one_error_of_a_source_is_one_cause_whatever_fails_by_it():
-    failures = [
-        failure("events", "2026-07-01", "no answer", operation="recount"),
-        failure("events", "2026-07-02", "no answer"),
-        failure("mongo", "", "no answer", operation="snapshot"),
-        failure("events", "", "no answer", operation="guard"),
-    ]
-    messages = alerts_of(failures)
-    assert len(messages) == 1, messages
-    message = messages[0]
-    assert message.severity == "critical"
-    assert "also failed by it: " in message.description
-    (less,) = alerts_of(failures[2:3])
-    assert (less.key, less.name) == (message.key, "LakeSnapshotFailed")
-    notifications = Notifications()
-    notifications.update([message], START)
-    notifications.update([less], START)
-    assert [(known.name, known.severity) for known in notifications.open] == [
-        (message.name, "critical")
-    ]
-
-
-def ledger(name: str, at: datetime = START) -> Alert:
-    return Alert(name, "critical", name, labels={"dataset": "events"}, started_at=at)
-
-
-def damage_by_verification(at: datetime) -> Alert:
-    labels = labels_of_damage("events", "mongo")
-    return Alert("LakeVerifyFailed", "critical", "", labels=labels, started_at=at)
-
-
-def test_a_guard_that_holds_what_the_ledger_reports_is_no_cause_of_its_own():
-    held = failure("events", "", "documents are held, for a day is missing", operation="guard")
-    assert [shown.name for shown in firing([held], [])] == ["LakeGuardFailed"]
-    assert [shown.name for shown in firing([held], [ledger("LakeRowsExpiring")])] == [
-        "LakeRowsExpiring"
-    ]
-    other = Alert("LakeRowsExpiring", "critical", "", labels={"dataset": "users"}, started_at=START)
-    assert len(firing([held], [other])) == 2
-
-
-DAMAGED = "documents are held, for a day is damaged"
-
-
-def test_whatever_finds_damage_first_reports_it():
-    guard = failure("events", "", DAMAGED, operation="guard")
-    recount = failure("events", "2026-07-01", f"{NOT_AS_STORED}\n  where: x", operation="recount")
-    for minutes, name in ((-1, "LakeVerifyFailed"), (1, "LakeGuardFailed")):
-        verified = damage_by_verification(START + minutes * MINUTE)
-        (shown,) = firing([guard, replace(recount, at=START + 2 * MINUTE)], [verified])
-        assert (shown.name, shown.severity) == (name, "critical")
-    recorder, notifications = Recorder("a"), Notifications()
-    for number, (failed, found) in enumerate(
-        [([recount], False), ([recount, guard], False), ([guard], True), ([], True), ([], False)]
-    ):
-        known = [damage_by_verification(START)] if found else []
-        notifications.update(firing(failed, known), START + number * MINUTE)
-        notifications.send([recorder], START + number * MINUTE)
-    assert recorder.received == ["+LakeRecountFailed", "-LakeRecountFailed"]
-    for name in ("LakeDayDamaged", "LakeDayDiffers"):
-        assert [shown.name for shown in firing([guard, recount], [ledger(name)])] == [name]
-    late = failure("events", "", "documents are held, for a day is late", operation="guard")
-    assert len(firing([late], [damage_by_verification(START)])) == 2
-
-
-REFUSED = "S3 refused\n  where: s3://bucket/lake/{key}\n  found: ExpiredToken: it has expired"
-
-
-@pytest.mark.parametrize(("text", "root", "place"), [
-    (REFUSED.format(key="manifests/events/"), "s3://bucket/lake", "lake"),
-    (REFUSED.format(key=""), "s3://bucket/lake/", "lake"),
-    ("no room\n  where: /srv/lake/tables/x", "/srv/lake", "lake"),
-    (REFUSED.format(key=""), "s3://bucket/lake2", "mongo"),
-    (REFUSED.format(key=""), "s3://other", "mongo"),
-    ("no answer\n  where: mongodb://127.0.0.1:1", "s3://bucket/lake", "mongo"),
-    ("2 days\n2026-07-01: S3 refused\n  where: s3://bucket/lake/x", "s3://bucket/lake", "mongo"),
-    ("killed", "s3://bucket/lake", "mongo"),
-])  # fmt: skip
-def test_whose_failure_it_is(text, root, place):
-    assert place_of(text, root, "mongo") == place
-
-
-def test_a_bucket_that_refuses_is_one_cause_of_everything():
-    """Whichever operation is first, and whenever the ledger is read."""
-    text = REFUSED.format(key="manifests/")
-    failures = [
-        failure(subject, day, text, operation, place_of(text, "s3://bucket/lake", source))
-        for subject, day, operation, source in (
-            ("events", "2026-07-01", "export", "mongo"),
-            ("lines", "2026-07-01", "export", "loki"),
-            ("mongo", "", "snapshot", "mongo"),
-            ("guard of expiry", "", "guard", ""),
-            ("retention", "", "retention", ""),
-        )
-    ]
-    recorder, notifications = Recorder("a"), Notifications()
-    for number, (failed, unread) in enumerate(
-        [(failures[:1], False), (failures, False), (failures, True), (failures[2:], False), ((), 0)]
-    ):
-        known = [unreadable("S3 refused", text)] if unread else []
-        notifications.update(firing(failed, known), START + number * MINUTE)
-        notifications.send([recorder], START + number * MINUTE)
-    assert recorder.received == ["+LakeExportFailed", "-LakeExportFailed"]
-
-
-def test_an_explained_guard_is_no_cause_when_the_explanation_ends():
-    """Not before it has run again: whether it is still held is not known until then."""
-    night = failure("events", "", "held: 1 day is not exported", operation="guard")
-    late = ledger("LakeRowsExpiring")
-    assert [shown.name for shown in firing([night], [late])] == ["LakeRowsExpiring"]
-    assert explained_by([late], [night]) == [night]
-    known = replace(night, explained=True)
-    assert explained_by([], [known]) == [known]
-    assert firing([known], []) == []
-    assert [shown.name for shown in firing([night], [])] == ["LakeGuardFailed"]
-    of_another = failure("users", "", "held: 1 day is not exported", operation="guard")
-    assert explained_by([late], [of_another]) == []
-
-
-def test_a_guard_that_is_silent_because_it_fails_is_one_cause():
-    silent = [ledger("LakeGuardSilent")]
-    for subject in ("events", "guard of expiry"):
-        failed = failure(subject, "", "no answer", operation="guard")
-        (shown,) = firing([failed], silent)
-        assert (shown.name, shown.severity) == ("LakeGuardFailed", "critical")
-        assert [shown.severity for shown in firing([failed], [])] == ["warning"]
-    other = failure("users", "", "no answer", operation="guard")
-    assert sorted(shown.name for shown in firing([other], silent)) == [
-        "LakeGuardFailed",
-        "LakeGuardSilent",
-    ]
-    # One that is held by what the ledger reports has run.
-    held = failure("events", "", "documents are held, for a day is missing", operation="guard")
-    shown = [known.name for known in firing([held], [*silent, ledger("LakeRowsExpiring")])]
-    assert shown == ["LakeGuardSilent", "LakeRowsExpiring"]
-
-
-def test_other_causes_are_other_messages():
-    failures = [
-        failure("events", "2026-07-01", "no answer"),
-        failure("lines", "2026-07-01", "no answer", source="loki"),
-        failure("events", "2026-07-02", "12 rows were read, 13 counted"),
-        failure("events", "2026-07-03", "9 rows were read, 10 counted"),
-        failure("mongo", "", "no space", operation="snapshot"),
-    ]
-    alerts = alerts_of(failures)
-    assert len(alerts) == 4
-    assert len({message.key for message in alerts}) == 4
-    assert [message.summary for message in alerts if "counted" in message.summary] == [
-        "export failed: events, 2 days (2026-07-02 … 2026-07-03): 12 rows were read, 13 counted"
-    ]
-
-
-def test_the_identity_stays_when_more_of_it_fails():
-    some = [failure("events", day, "no answer") for day in days(1, 3)]
-    more = [*some, failure("users", "2026-07-09", "no answer")]
-    assert alerts_of(some)[0].key == alerts_of(more)[0].key

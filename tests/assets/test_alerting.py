@@ -24,6 +24,7 @@ from assets.alerting import NAME
 from assets.definitions import build
 from assets.resources import LakeResource
 from lake.alerts import Alert
+from lake.alerts.failures import HELD, labels_of_days
 from lake.base.day import Day
 from lake.base.errors import Refused, TransientError
 from lake.config.settings import load
@@ -461,13 +462,14 @@ def test_what_another_version_kept_otherwise_is_sent_again(place, sensor, receiv
 
 def test_a_guard_that_the_ledger_explained(sensor, receiver, monkeypatch):
     """It is no message when that ends: the cursor keeps it until the guard has run again."""
-    damaged = Alert("LakeDayDamaged", "critical", "1 day is damaged", labels={"dataset": "events"})
+    labels = labels_of_days("damaged", "events", "mongo")
+    damaged = Alert("LakeDayDamaged", "critical", "1 day is damaged", labels=labels)
     ledger = [damaged]
     monkeypatch.setattr("assets.alerting.conditions", lambda *_: ledger)
     monkeypatch.setattr("assets.alerting._CHECKED_EVERY", timedelta())
     kept = json.loads(sensor.cursor)
     subject = {"op": "events", "operation": "guard", "subject": "events", "days": [""]}
-    record = subject | {"text": "held: 1 day is unproven", "at": datetime.now(UTC).timestamp()}
+    record = subject | {"text": f"{HELD} damaged", "at": datetime.now(UTC).timestamp()}
     sensor.cursor = json.dumps(kept | {"failures": [record | {"backfill": ""}]})
     sensor.tick()
     ledger.clear()

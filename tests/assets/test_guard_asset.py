@@ -12,7 +12,9 @@ from support.hot_documents import DAY_S, Hot, ago, days, hot
 from support.receivers import http_receiver
 
 from assets.definitions import build
+from assets.failed_runs import _guards
 from assets.resources import LakeResource
+from lake.holds.changing import add
 
 OLD = days(14, 1)
 
@@ -75,6 +77,20 @@ def test_it_moves_the_limit_and_fails_where_it_is_held(place):
     assert not result.success
     assert f"the first is {ago(9)}: damaged" in failure(result).description
     assert place.limit_s == 12 * DAY_S
+
+
+def test_its_reasons_are_one_a_cause_with_the_hour(place):
+    """A hold on old days hides no damage of a newer one."""
+    add(place.settings, place.store, ["events"], ago(14), ago(11), "a court's order")
+    (place.config.parent / f"lake/tables/events/day={ago(9)}/data.parquet").unlink()
+    texts = {name: str(value.value) for name, value in failure(run(place)).metadata.items()}
+    damaged, held = _guards(texts)["events"]
+    assert damaged.splitlines()[:3] == [
+        "documents are held, for a day is damaged",
+        f"1 day, the first is {ago(9)}: damaged (the object is gone)",
+        f"without the hold its first row would expire at {ago(9).plus(10)} 00:00 UTC",
+    ]
+    assert held.startswith("documents are held, for a day is held\n3 days, the first is")
 
 
 def test_a_guard_that_fails_is_an_alert_until_it_succeeds(place):

@@ -109,9 +109,9 @@ class Year:
             self.steps = None
 
     def _end(self) -> None:
-        """Exactly one message, and nothing is open any more."""
+        """Exactly one alert, and nothing is open any more."""
         site, what = self.site, f"{self.faults[-1]}: {self.scene.notes if self.scene else ''}"
-        fired = [name for at, name, over in site.sent if at >= self.since and not over]
+        fired = site.begun(self.since)
         expected = EXPECTED[self.fault]
         if expected == (HEARTBEAT,):
             days = day_range(Day(self.since.date()), site.today)
@@ -174,7 +174,7 @@ def _proven(year: Year, receiver: Receiver) -> None:
         assert {name for name, _, _ in year.faults} == {fault.__name__ for fault in EXPECTED}
     assert site.undelivered == []
     fired = [text for text in receiver.texts if "white_check_mark" not in text]
-    assert len(fired) == sum(not over for _, _, over in site.sent) + site.refused
+    assert len(fired) == sum(not message.alert.is_resolved for message in site.sent) + site.refused
     beats = [path for method, path, _ in receiver.requests if method == "GET"]
     assert len(beats) == len(site.pinged)
     lake = DataLake(site.settings)

@@ -25,6 +25,7 @@ from assets.checks import check_partition
 from assets.guard import reasons_held
 from assets.snapshots import daily_systems
 from lake.alerts import (
+    Alert,
     Failure,
     Notifications,
     conditions,
@@ -151,6 +152,14 @@ class Ahead:
         return getattr(self._expiry, name)
 
 
+@dataclass(frozen=True)
+class Message:
+    """What the webhook has accepted, and when."""
+
+    at: dt.datetime
+    alert: Alert
+
+
 @dataclass
 class Operated:
     """`off` are schedules that are switched off, or datasets that they leave out. `ahead` is how
@@ -171,7 +180,7 @@ class Operated:
     off: set[str] = field(default_factory=set)
     failures: dict[tuple[str, str, str], Failure] = field(default_factory=dict)
     notifications: Notifications = field(default_factory=Notifications)
-    sent: list[tuple[dt.datetime, str, bool]] = field(default_factory=list)
+    sent: list[Message] = field(default_factory=list)
     undelivered: list[str] = field(default_factory=list)
     refused: int = 0
     pinged: set[Day] = field(default_factory=set)
@@ -205,6 +214,24 @@ class Operated:
 
     def at(self, hour: float) -> None:
         self.now = self.today.start + dt.timedelta(hours=hour)
+
+    def begun(self, since: dt.datetime) -> list[str]:
+        """The names of the alerts of which the first message was sent since then. Another message
+        of one that is open has to be more urgent.
+        """
+        names, is_open = [], dict[str, Alert]()
+        for message in self.sent:
+            alert = message.alert
+            if alert.is_resolved:
+                del is_open[alert.key]
+                continue
+            if before := is_open.get(alert.key):
+                worse = (alert.severity, before.severity) == ("critical", "warning")
+                assert worse or alert.stage > before.stage, (before.title, alert.title)
+            elif message.at >= since:
+                names.append(alert.name)
+            is_open[alert.key] = alert
+        return names
 
     # What the sources get and forget
 
@@ -301,16 +328,28 @@ class Operated:
         except LakeError:
             return False
 
-    def _failed(self, operation: Any, subject: str, source: str, text: str, day: str = "") -> None:
-        known = self.failures.get((operation, subject, day))
+    def _failed(
+        self,
+        operation: Any,
+        subject: str,
+        source: str,
+        text: str,
+        day: str = "",
+        *,
+        part: str = "",
+        since: Failure | None = None,
+    ) -> None:
+        """`part`: of a guard, which of its reasons."""
+        known = self.failures.get((operation, subject, day or part)) or since
         at = known.at if known else self.now
         place = place_of(text, self.settings.lake.root, source)
         failure = Failure(operation, subject, place, text, at, day)
-        self.failures[operation, subject, day] = failure
+        self.failures[operation, subject, day or part] = failure
 
-    def _done(self, operation: str) -> None:
-        for key in [key for key in self.failures if key[0] == operation]:
-            del self.failures[key]
+    def _done(self, operation: str) -> dict[tuple[str, str, str], Failure]:
+        """Drops the operation's failures, and returns them."""
+        keys = [key for key in self.failures if key[0] == operation]
+        return {key: self.failures.pop(key) for key in keys}
 
     def _last_counts(self, dataset: str) -> Sequence[Day]:
         return last_counts(self.settings, self.store, self.settings.dataset_named(dataset))
@@ -338,10 +377,13 @@ class Operated:
             except LakeError as error:
                 self._failed("guard", GUARD, "", str(error))
                 return done
-        self._done("guard")
+        before = self._done("guard")
         self.guarded_at = self.now
-        for name, why in reasons_held(done).items():
-            self._failed("guard", name, SOURCE[name], why)
+        for name, whys in reasons_held(done).items():
+            for why in whys:
+                part = why.partition("\n")[0]
+                since = before.get(("guard", name, part))
+                self._failed("guard", name, SOURCE[name], why, part=part, since=since)
         return done
 
     def _ahead(self, expiry: Expiry | None) -> Any:
@@ -358,7 +400,11 @@ class Operated:
         if result.ok:
             self._done("retention")
         else:
-            stays = [stay.why for stay in result.plan.stays if not stay.held]
+            stays = [
+                f"{stay.kind} {stay.name}: {stay.why}"
+                for stay in result.plan.stays
+                if not stay.held
+            ]
             text = "\n".join(["something that is over was not deleted", *stays])
             self._failed("retention", "retention", "", text)
         return result
@@ -385,8 +431,9 @@ class Operated:
             known = conditions(settings, cached_store(settings, store), self.now)
         except LakeError as error:
             known = [unreadable(error.what, str(error))]
-        self.notifications.update(firing(self.failures.values(), known), self.now)
-        explained = explained_by(known, self.failures.values())
+        is_open = self.notifications.open
+        self.notifications.update(firing(self.failures.values(), known, is_open), self.now)
+        explained = explained_by(known, self.failures.values(), is_open)
         for key, failure in self.failures.items():
             self.failures[key] = replace(failure, explained=failure in explained)
         for alert, delivery in self.notifications.send(open_channels(settings), self.now):
@@ -394,7 +441,7 @@ class Operated:
                 self.undelivered.append(str(delivery.error))
                 self.refused += 1
             else:
-                self.sent.append((self.now, alert.name, alert.is_resolved))
+                self.sent.append(Message(self.now, alert))
         if self.now.hour < 5 or self.today in self.pinged or self.failures:
             return
         if any(alert.severity == "critical" for alert in self.notifications.open):

@@ -275,7 +275,7 @@ def _damaged(scene: Scene, damage: Callable[[bytes], bytes]) -> Steps:
     scene.record.damaged[file], begun = site.now, site.now
     file.write_bytes(damage(whole))
     # Open or over: the last count of a day that its source still has writes it again.
-    while not any(at >= begun and not over for at, _, over in site.sent):
+    while not site.begun(begun):
         yield
         yield
     # The day again where the source has it, else the object's earlier version.
