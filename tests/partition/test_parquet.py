@@ -143,6 +143,16 @@ def test_encodings_order_and_page_index_are_in_the_file():
     assert not order.descending
 
 
+def test_a_column_of_few_bytes_is_one_page():
+    """Not a page each 20,000 rows, with a header and statistics of its own."""
+    batch = pa.record_batch({"value": pa.repeat(1.5, 131_072)})
+    out = io.BytesIO()
+    write_parquet(TableStream(batch.schema, iter([batch]), dictionary=("value",)), out)
+    group = pq.read_metadata(out).row_group(0)
+    assert group.num_rows == 131_072
+    assert group.column(0).total_compressed_size < 150
+
+
 def test_row_groups_end_by_rows(monkeypatch):
     monkeypatch.setattr(parquet, "_GROUP_ROWS", 512)
     _, data = written([rows(1100)])

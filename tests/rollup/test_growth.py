@@ -17,6 +17,7 @@ from support.made_partitions import PAIRS, put
 from support.rolled_lake import Place
 
 from lake.base.day import Day
+from lake.base.errors import LakeError
 from lake.query import connect
 from lake.rollup.many import roll_up, with_rollups
 from lake.systems.prometheus.reading.answer import HISTOGRAM_TYPE
@@ -151,3 +152,34 @@ def test_all_ways_agree(samples: Samples, without_rollup: set[int]) -> None:
             assert by_trend(lake) == expected
     finally:
         shutil.rmtree(folder)
+
+
+def test_a_range_of_many_days_and_one_series_is_read_in_parts(tmp_path: Path) -> None:
+    """More days than parts: a part has several, whose only series is the same."""
+    place = Place(tmp_path, SECTIONS)
+    dataset = place.settings.dataset_named("counters")
+    for day in range(70):
+        at = day * 86_400_000
+        grows = {at: 10.0 * day, at + 1: 10.0 * day + 4, at + 86_399_999: 10.0 * day + 9}
+        put(place.store, dataset, FIRST.plus(day), table_of([grows], day))
+    with connect(place.settings) as lake:
+        (row,) = lake.rows(
+            "SELECT count(*) AS days, sum(increase) AS grown, min(increase) AS least FROM "
+            f"samples_increase_by_day('counters', '{METRIC}', DATE '{FIRST.plus(1)}', "
+            f"DATE '{FIRST.plus(70)}')"
+        )
+        assert row == {"days": 69, "grown": 690, "least": 10}
+        empty = f"samples_increase_by_day('counters', 'it''s', DATE '{FIRST}', DATE '{FIRST}')"
+        assert lake.rows(f"FROM {empty}") == []
+
+
+@pytest.mark.parametrize("order", [[1, 0, 2, 3], [0, 2, 1, 3]])
+def test_samples_in_another_order_are_refused(tmp_path: Path, order: list[int]) -> None:
+    place = Place(tmp_path, SECTIONS)
+    table = table_of([{0: 1.0, 1: 2.0}, {0: 1.0, 1: 2.0}], 0)
+    put(place.store, place.settings.dataset_named("counters"), FIRST, table.take(order))
+    with connect(place.settings) as lake:
+        with pytest.raises(LakeError, match="a table is not sorted by series and time: 2026-07-01"):
+            by_macro(lake, "samples_increase_by_day")
+        with pytest.raises(LakeError, match="a table is not sorted by series and time: 2026-07-01"):
+            by_trend(lake)
