@@ -63,9 +63,12 @@ class Orphan:
         return asdict(self)
 
 
-def find_orphans(settings: Settings, store: Store) -> list[Orphan]:
-    """All of them, in the order of kinds and keys. Running exports have none."""
-    return list(_orphans(settings, store, mend=False))
+def find_orphans(settings: Settings, store: Store, listed: Store | None = None) -> list[Orphan]:
+    """All of them, in the order of kinds and keys. Running exports have none.
+
+    `listed` is the same store for listings of whole folders, which may be some seconds old.
+    """
+    return list(_orphans(settings, store, listed or store, mend=False))
 
 
 def repair(settings: Settings, store: Store) -> list[Orphan]:
@@ -75,14 +78,15 @@ def repair(settings: Settings, store: Store) -> list[Orphan]:
     is removed if its day can be exported again; where the source no longer keeps the day,
     rows that can be read are kept: they may be the only ones.
     """
-    return list(_orphans(settings, store, mend=True))
+    return list(_orphans(settings, store, store, mend=True))
 
 
-def _orphans(settings: Settings, store: Store, *, mend: bool) -> Iterator[Orphan]:
+def _orphans(settings: Settings, store: Store, listed: Store, *, mend: bool) -> Iterator[Orphan]:
     holds = holds_of(store)
     # Tables first: a writer of an object there has left a claim below manifests/ before.
-    tables = [table.key for table in store.list(TABLES)]
-    manifests = [manifest.key for manifest in store.list(MANIFESTS)]
+    tables = [table.key for table in listed.list(TABLES)]
+    manifests = [manifest.key for manifest in listed.list(MANIFESTS)]
+    rollups = [rollup.key for rollup in listed.list(ROLLUPS)]
     claimed = {partition_of_manifest(key) for key in manifests}
     begun = {partition for key in manifests if (partition := partition_of_pending(key))}
     for dataset, day in sorted(begun):
@@ -95,7 +99,7 @@ def _orphans(settings: Settings, store: Store, *, mend: bool) -> Iterator[Orphan
             yield Orphan("unknown", key, "kept", "it is not the lake's: remove it by hand")
         elif partition not in claimed and not _is_claimed(store, partition):
             yield _unclaimed(settings, store, partition, key, holds, mend=mend)
-    yield from _rollups(store, manifests, claimed, holds, mend=mend)
+    yield from _rollups(store, [*manifests, *rollups], claimed, holds, mend=mend)
     for prefix in (TABLES, ROLLUPS, MANIFESTS):
         for upload in store.unfinished(prefix):
             yield from _upload(store, upload, mend=mend)
@@ -125,7 +129,7 @@ def _why_pending(pending: Pending, standing: Standing) -> str:
 
 def _rollups(
     store: Store,
-    manifests: Sequence[str],
+    keys: Sequence[str],
     claimed: Collection[_Partition | None],
     holds: Holds,
     *,
@@ -134,10 +138,9 @@ def _rollups(
     """Those without a partition. A part of a rollup whose partition is there may be a run's that
     is just storing it, and `lake rollup` completes it; one of a retired day is kept on purpose.
     """
-    keys = [(rollup_of_manifest(key), key) for key in manifests]
-    keys += [(rollup_of_object(stat.key), stat.key) for stat in store.list(ROLLUPS)]
     retired, lost = read_retired(store), is_record_lost(store)
-    for partition, key in keys:
+    for key in keys:
+        partition = rollup_of_manifest(key) or rollup_of_object(key)
         if partition is None or partition in claimed or partition[1] in retired.days(partition[0]):
             continue
         if hold := _hold(store, holds, partition, mend=mend):

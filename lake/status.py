@@ -20,12 +20,13 @@ from lake.erased import erased_rows
 from lake.hot import hot_days
 from lake.kept import is_retired, read_retired
 from lake.partition.definition import has_other_rules
-from lake.partition.layout import table_prefix
+from lake.partition.layout import FOLDERS, table_prefix
 from lake.partition.ledger import read_ledger
 from lake.partition.manifest import Manifest
 from lake.rollup.checking import RollupState, rollup_states
 from lake.rollup.definition import rollup_of
 from lake.store import Store
+from lake.store.listed_once import ListedOnce
 from lake.systems.protocol import Source
 from lake.systems.registry import count_problem
 from lake.systems.source import SNAPSHOT
@@ -117,6 +118,8 @@ def read_status(
     source_of: Callable[[str], Source] | None,
     start: Day | None = None,
     end: Day | None = None,
+    *,
+    listed: Store | None = None,
 ) -> list[DatasetStatus]:
     """The state of every dataset and closed day from start to end (exclusive).
 
@@ -127,8 +130,11 @@ def read_status(
     With `source_of` the days inside the source's lateness window are counted again, and so
     are undated rows and rows dated outside of the lake's days; a source that does not answer
     is named in `problem`.
+
+    `listed` is the same store for listings of whole folders, which may be some seconds old.
     """
-    ledgers = {d.name: read_ledger(store, d.name, start, end) for d in settings.dataset}
+    listed = listed or ListedOnce(store, *FOLDERS)
+    ledgers = {d.name: read_ledger(listed, d.name, start, end) for d in settings.dataset}
     held = {day for ledger in ledgers.values() for day in ledger}
     if start:
         expected = list(day_range(start, min(end or Day.today(), Day.today())))
@@ -138,7 +144,6 @@ def read_status(
     statuses = []
     for dataset in settings.dataset:
         manifests = ledgers[dataset.name]
-        sizes = {s.key: s.bytes for s in store.list(table_prefix(dataset.name))}
         status = DatasetStatus(dataset.name, dataset.source, rules=dataset.recorded_rules())
         status.other_rules = [
             day
@@ -149,8 +154,10 @@ def read_status(
             if day not in manifests and is_retired(settings, dataset, day, retired, today):
                 status.retired.append(day)
                 continue
-            status.days[day] = _from_manifest(manifests.get(day), sizes)
-        _add_rollups(settings, store, status, manifests)
+            status.days[day] = DayStatus("missing")
+        _add_tables(listed, status, manifests)
+        _add_damaged(store, status, manifests)
+        _add_rollups(settings, store, listed, status, manifests)
         statuses.append(status)
     if source_of:
         names = sorted({status.source for status in statuses})
@@ -169,9 +176,33 @@ def _window(settings: Settings, held: set[Day]) -> tuple[Day, Day] | None:
     return min({first, *held}), max({Day.today(), *held}).plus(1)
 
 
-def _from_manifest(manifest: Manifest | BadData | None, sizes: dict[str, int]) -> DayStatus:
+def _add_tables(
+    store: Store, status: DatasetStatus, manifests: Mapping[Day, Manifest | BadData]
+) -> None:
+    sizes = {stat.key: stat.bytes for stat in store.list(table_prefix(status.dataset))}
+    for day, manifest in manifests.items():
+        status.days[day] = _from_manifest(manifest, sizes)
+
+
+def _add_damaged(
+    store: Store, status: DatasetStatus, manifests: dict[Day, Manifest | BadData]
+) -> None:
+    """Once more what looks damaged: an export may have replaced it between the listings."""
+    damaged = [day for day, of_day in status.days.items() if of_day.state == "damaged"]
+    if not damaged:
+        return
+    again = read_ledger(store, status.dataset, min(damaged), max(damaged).plus(1))
+    for day in damaged:
+        del manifests[day]
+        status.days[day] = DayStatus("missing")
+    present = {day: again[day] for day in damaged if day in again}
+    manifests |= present
+    _add_tables(store, status, present)
+
+
+def _from_manifest(manifest: Manifest | BadData, sizes: Mapping[str, int]) -> DayStatus:
     if not isinstance(manifest, Manifest):
-        return DayStatus("damaged" if manifest else "missing")
+        return DayStatus("damaged")
     whole = sizes.get(manifest.key) == manifest.bytes
     state: State = "verified" if manifest.rows else "empty"
     if count_problem(manifest):
@@ -195,6 +226,7 @@ def _from_manifest(manifest: Manifest | BadData | None, sizes: dict[str, int]) -
 def _add_rollups(
     settings: Settings,
     store: Store,
+    listed: Store,
     status: DatasetStatus,
     manifests: Mapping[Day, Manifest | BadData],
 ) -> None:
@@ -207,7 +239,10 @@ def _add_rollups(
     held = {day: manifest for day, manifest in manifests.items() if isinstance(manifest, Manifest)}
     if rollup is None or not held:
         return
-    for day, state in rollup_states(store, dataset, rollup, held).items():
+    states = rollup_states(listed, dataset, rollup, held)
+    if damaged := [day for day, state in states.items() if state == "damaged"]:  # as _add_damaged
+        states |= rollup_states(store, dataset, rollup, {day: held[day] for day in damaged})
+    for day, state in states.items():
         status.days[day] = replace(status.days[day], rollup=state)
 
 

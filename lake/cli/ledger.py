@@ -80,9 +80,11 @@ def status(
     """
     from lake.config.settings import load  # noqa: PLC0415
     from lake.export import Exporter  # noqa: PLC0415
+    from lake.partition.layout import FOLDERS  # noqa: PLC0415
+    from lake.query.cached_store import cached_store  # noqa: PLC0415
     from lake.repair import find_orphans, repair  # noqa: PLC0415
-    from lake.snapshots.holding import spans  # noqa: PLC0415
     from lake.status import read_status  # noqa: PLC0415
+    from lake.store.listed_once import ListedOnce  # noqa: PLC0415
     from lake.ttl.plan import opened  # noqa: PLC0415
     from lake.ttl.silence import silences  # noqa: PLC0415
 
@@ -92,14 +94,20 @@ def status(
         closing(Exporter(settings)) as exporter,
         opened(settings, exporter.store, exporter.source) as site,
     ):
-        orphans = (repair if mend else find_orphans)(settings, exporter.store)
+        store = cached_store(settings, exporter.store)
+        if mend:
+            orphans = repair(settings, exporter.store)
+        listed = ListedOnce(store, *FOLDERS)
+        if not mend:
+            orphans = find_orphans(settings, exporter.store, listed)
         silent = silences(settings, exporter.store, None if no_sources else site.expiry_of)
         statuses = read_status(
             settings,
-            exporter.store,
+            store,
             None if no_sources else exporter.source,
             days[0] if days else None,
             days[-1].plus(1) if days else None,
+            listed=listed,
         )
     if as_json:
         report = {
@@ -110,12 +118,7 @@ def status(
         click.echo(json.dumps(report, indent=1))
     else:
         _print_status(statuses)
-        for dataset in statuses:
-            if dataset.retired:
-                click.echo(_retired(dataset))
-            if read := [day for day, of_day in sorted(dataset.days.items()) if of_day.snapshot]:
-                text = "1 day was" if len(read) == 1 else f"{len(read)} days were"
-                click.echo(f"{dataset.dataset}: {text} read from snapshots: {spans(read)}")
+        _print_notes(statuses)
     for orphan in orphans:
         remedy = "; `lake status --repair` mends it" if orphan.state == "left" else ""
         line = f"{orphan.kind} {orphan.state}: {orphan.key}: {orphan.why}{remedy}"
@@ -135,6 +138,17 @@ def status(
     broken = any(dataset.broken for dataset in statuses)
     if states - {"verified", "empty"} or broken or harmful or silent:
         sys.exit(1)
+
+
+def _print_notes(statuses: list[DatasetStatus]) -> None:
+    from lake.snapshots.holding import spans  # noqa: PLC0415
+
+    for dataset in statuses:
+        if dataset.retired:
+            click.echo(_retired(dataset))
+        if read := [day for day, of_day in sorted(dataset.days.items()) if of_day.snapshot]:
+            text = "1 day was" if len(read) == 1 else f"{len(read)} days were"
+            click.echo(f"{dataset.dataset}: {text} read from snapshots: {spans(read)}")
 
 
 def _report_rules(statuses: list[DatasetStatus]) -> None:

@@ -47,11 +47,7 @@ RECOUNT = Counted(list=2, get=4)  # of a day that has not changed
 SNAPSHOT = Counted(put=3, list=4, get=5)  # beside a PUT for each new object
 QUERY = Counted(list=1)
 QUERIED_DAY = Counted(get=5)
-METRICS = Counted(list=3, get=2)
-# And a GET for each manifest, or where there are more than FEW two LISTs more: those that have not
-# changed are in a cache.
-METRICS_OF_A_DATASET = Counted(list=4)
-ALERTS_OF_A_DATASET = Counted(list=4)
+METRICS = Counted(list=3, get=2)  # beside the ledger
 VERIFY_OF_A_DATASET = Counted(list=3)
 VERIFIED_DAY = Counted(get=7)  # its rollup included
 
@@ -95,7 +91,7 @@ def operations(
                 month.days, region),
         _priced(
             "alerts",
-            _alerts(number, month).times(policy.alerts_per_day),
+            _ledger(number, month).times(policy.alerts_per_day),  # Dagster's sensor checks it
             month.days,
             region,
         ),
@@ -130,26 +126,28 @@ def _snapshots(settings: Settings, added: Mapping[Stream, Amount], policy: Polic
 
 
 def _metrics(number: int, month: Month) -> Counted:
-    ledger = _ledger(METRICS_OF_A_DATASET, number, month)
+    ledger = _ledger(number, month)
     return Counted(0, METRICS.list + ledger.list, METRICS.get + ledger.get)
 
 
-def _alerts(number: int, month: Month) -> Counted:
-    """Dagster's sensor checks the ledger."""
-    return _ledger(ALERTS_OF_A_DATASET, number, month)
+def _ledger(number: int, month: Month) -> Counted:
+    """Of all tables, rollups and manifests; the manifests that have not changed are in a cache
+    where a dataset has more than FEW.
+    """
+    partitions = _partitions(month)
+    manifests = sum(month.objects.get("manifest", {}).values())
+    return ledger(partitions, 0 if partitions > FEW * number else manifests)
 
 
-def _ledger(of_a_dataset: Counted, number: int, month: Month) -> Counted:
-    """Of all manifests of that many datasets."""
-    is_cached = _partitions(month) > FEW * number
-    lists = of_a_dataset.list + (2 if is_cached else 0)
-    manifests = 0 if is_cached else sum(month.objects.get("manifest", {}).values())
-    return Counted(0, lists * number * _pages(month, number), manifests)
+def ledger(partitions: float, read_manifests: float) -> Counted:
+    """Of the state of all days: a partition is a table, a rollup, and a manifest of each."""
+    lists = 2 * _pages(partitions) + _pages(2 * partitions)
+    return Counted(0, lists, read_manifests)
 
 
-def _pages(month: Month, number: int) -> int:
-    """LIST requests for the partitions of one dataset."""
-    return max(1, math.ceil(_partitions(month) / max(number, 1) / _PAGE))
+def _pages(objects: float) -> int:
+    """LIST requests for that many objects."""
+    return max(1, math.ceil(objects / _PAGE))
 
 
 def _partitions(month: Month) -> float:
@@ -178,7 +176,8 @@ def _query(number: int, bytes_a_day: float, policy: Policy, days: int, region: R
 def _verify(number: int, days: Mapping[str, float], month: Month, region: Region) -> Operation:
     """Reads every table and its rollup whole."""
     often = _VERIFIES_PER_DAY * month.days
-    listed = VERIFY_OF_A_DATASET.times(number * _pages(month, number) * often)
+    pages = _pages(_partitions(month) / max(number, 1))
+    listed = VERIFY_OF_A_DATASET.times(number * pages * often)
     cost, gets, read = _cost(listed, region), 0.0, 0.0
     for storage_class, partitions in days.items():
         of_class = VERIFIED_DAY.times(partitions * often)

@@ -13,6 +13,7 @@ from lake.base.errors import UsageError
 TABLES = "tables/"
 MANIFESTS = "manifests/"
 ROLLUPS = "rollups/"
+FOLDERS = (TABLES, MANIFESTS, ROLLUPS)
 _ROLLUP_MANIFESTS = f"{MANIFESTS}{ROLLUPS}"
 _PENDING = ".next"
 

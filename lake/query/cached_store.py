@@ -12,10 +12,13 @@ Of S3 many small objects are read at once, by DuckDB, with its cache on this mac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from threading import Lock
 from typing import Any
 
+from lake.base.errors import LakeError, Missing
 from lake.config.settings import Settings
 from lake.partition.layout import MANIFESTS
 from lake.query import connect
@@ -23,22 +26,28 @@ from lake.query.manifests import Manifests
 from lake.store import Store
 from lake.store.protocol import ObjectStat
 
+_LOG = logging.getLogger(__name__)
 FEW = 40  # objects that are read one by one
-Bulk = Callable[[str], Iterable[tuple[str, bytes | None]]]
+Bulk = Callable[[str, Sequence[ObjectStat]], Iterable[tuple[str, bytes]]]
 
 
 def cached_store(settings: Settings, store: Store) -> CachedStore:
     """The store of these settings, with what is right for its kind. Raises LakeError."""
     if not settings.lake.root.startswith("s3://"):
         return CachedStore(store)
-    return CachedStore(store, Manifests(connect(settings).connection, settings).read)
+
+    @cache  # DuckDB starts with the first folder that needs it
+    def manifests() -> Manifests:
+        return Manifests(connect(settings).connection, settings)
+
+    return CachedStore(store, lambda folder, stats: manifests().read_listed(folder, stats))
 
 
 class CachedStore:
     """Reads of another store; everything else is the other store's. Safe for several threads."""
 
     def __init__(self, store: Store, bulk: Bulk | None = None) -> None:
-        """`bulk` returns key and content of all objects below a prefix."""
+        """`bulk` returns key and content of manifests, from a folder and its listing."""
         self._store = store
         self._bulk = bulk
         self._lock = Lock()
@@ -52,8 +61,10 @@ class CachedStore:
     def list(self, prefix: str) -> Iterator[ObjectStat]:
         """See Store. What a complete listing does not show any more is forgotten."""
         seen = set()
+        folders: dict[str, list[ObjectStat]] = {}
         for stat in self._store.list(prefix):
             seen.add(stat.key)
+            folders.setdefault(stat.key.rpartition("/")[0] + "/", []).append(stat)
             with self._lock:
                 self._listed[stat.key] = stat.etag
             yield stat
@@ -62,23 +73,32 @@ class CachedStore:
                 self._listed.pop(key, None)
                 self._kept.pop(key, None)
             self._below[prefix] = seen
-        if self._bulk and prefix.startswith(MANIFESTS):
-            changed = {key for key in seen if not self._is_kept(key)}
-            if len(changed) > FEW:
-                self._read_at_once(prefix, changed, self._bulk)
+        for folder, stats in folders.items():
+            # One that the prefix covers as a whole: the cache of a folder has all of it.
+            if self._bulk and folder.startswith(MANIFESTS) and folder.startswith(prefix):
+                changed = {stat.key for stat in stats if not self._is_kept(stat.key)}
+                if len(changed) > FEW:
+                    self._read_at_once(folder, stats, changed, self._bulk)
 
     def _is_kept(self, key: str) -> bool:
         kept = self._kept.get(key)
         return kept is not None and kept[0] == self._listed.get(key)
 
-    def _read_at_once(self, prefix: str, wanted: set[str], bulk: Bulk) -> None:
+    def _read_at_once(
+        self, folder: str, stats: Sequence[ObjectStat], wanted: set[str], bulk: Bulk
+    ) -> None:
         """After the listing: what is read is as new as the etag that it is kept under, or newer,
         and then has another etag in the next listing.
         """
-        for key, content in bulk(prefix):
-            if content is not None and key in wanted:
-                with self._lock:
-                    self._kept[key] = (self._listed[key], content)
+        try:
+            for key, content in bulk(folder, stats):
+                if key in wanted:
+                    with self._lock:
+                        self._kept[key] = (self._listed[key], content)
+        except Missing:  # one has been deleted since: each is read by itself
+            return
+        except LakeError as error:
+            _LOG.warning("%s is read object by object, which takes longer: %s", folder, error)
 
     def read(self, key: str) -> bytes:
         """See Store."""

@@ -21,7 +21,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,7 +35,7 @@ from lake.query.failures import explained
 from lake.query.kinds import quoted_text
 from lake.query.s3 import with_endpoint
 from lake.query.tables import without_patterns
-from lake.store import open_store
+from lake.store import ObjectStat, Store, open_store
 
 CONNECTIONS = 16  # at once, to S3
 _ESCAPED = re.compile(r"^s3://.*[&<>\"']")  # in XML
@@ -90,6 +90,20 @@ class Manifests:
         keys = (prefix + entry.name for entry in listed)
         yield from ((key, None) for key in keys if partition_of_pending(key))
 
+    def read_listed(self, folder: str, stats: Iterable[ObjectStat]) -> Iterator[tuple[str, bytes]]:
+        """Key and content of each manifest, from a listing of a whole folder: on S3 only, without
+        another LIST. Raises LakeError.
+        """
+        if _ESCAPED.search(self._root):
+            yield from self._read_by_store([stat.key for stat in stats])
+            return
+        listed = [
+            _Listed(f"{self._root}/{stat.key}", stat.bytes, _text(stat.modified)) for stat in stats
+        ]
+        with explained(f"{self._root}/{folder}"):
+            contents = self._cached(folder, listed)
+        yield from ((folder + name, content) for name, content in contents.items())
+
     def _list_s3(self, pattern: str) -> list[_Listed]:
         """By one LIST for each 1000 objects; without the contents nothing else is requested."""
         query = f"SELECT filename, size, last_modified FROM read_blob({quoted_text(pattern)})"  # noqa: S608
@@ -99,10 +113,7 @@ class Manifests:
             if _NO_FILES in str(error):
                 return []
             raise
-        return [
-            _Listed(file, size, modified.astimezone(UTC).isoformat() if modified else "")
-            for file, size, modified in rows
-        ]
+        return [_Listed(file, size, _text(modified)) for file, size, modified in rows]
 
     def _cached(self, prefix: str, listed: list[_Listed]) -> dict[str, bytes]:
         """The contents; what was read is kept for the next process."""
@@ -149,10 +160,20 @@ class Manifests:
         store = open_store(self._settings)
         below = (stat.key for stat in store.list(prefix))
         keys = [key for key in below if "/" not in key.removeprefix(prefix)]
-        manifest_keys = [key for key in keys if key.endswith(".json")]
-        with ThreadPoolExecutor(CONNECTIONS) as pool:
-            yield from zip(manifest_keys, pool.map(store.read, manifest_keys), strict=True)
+        yield from self._read_by_store(keys, store)
         yield from ((key, None) for key in keys if partition_of_pending(key))
+
+    def _read_by_store(
+        self, keys: Iterable[str], store: Store | None = None
+    ) -> Iterator[tuple[str, bytes]]:
+        store = store or open_store(self._settings)
+        manifests = [key for key in keys if key.endswith(".json")]
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            yield from zip(manifests, pool.map(store.read, manifests), strict=True)
+
+
+def _text(modified: datetime | None) -> str:
+    return modified.astimezone(UTC).isoformat() if modified else ""
 
 
 class _Kept(NamedTuple):

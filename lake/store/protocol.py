@@ -7,18 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 
 @dataclass(frozen=True)
 class ObjectStat:
-    """An object as a listing shows it. `etag` changes with every write of other content."""
+    """An object as a listing shows it. `etag` changes with every write of other content.
+
+    `modified` is UTC, None where only `etag` is known.
+    """
 
     key: str
     bytes: int
     etag: str
+    modified: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from functools import cached_property
 from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.utils import parse_timestamp
 
 from lake.base.errors import LakeError, Missing
 from lake.base.faults import point
@@ -46,6 +49,15 @@ _WITHOUT_LOCK = frozenset(
 _OPERATION_OF_HEAD = ("HeadObject", "HeadBucket")
 
 
+def _parse_timestamp(value: Any) -> datetime:
+    """botocore's way takes most of the time of a listing; listings have ISO 8601 in UTC."""
+    if isinstance(value, str) and value.endswith("Z"):
+        with suppress(ValueError):
+            return datetime.fromisoformat(value)
+    parsed: datetime = parse_timestamp(value)
+    return parsed
+
+
 class S3Store:
     """Objects below `s3://bucket[/prefix]`, with the credentials of the AWS default chain."""
 
@@ -72,7 +84,12 @@ class S3Store:
     @cached_property
     def session(self) -> Any:
         """Where credentials and the region come from."""
-        return self._session or boto3.Session(region_name=self.section.region)
+        if self._session:
+            return self._session
+        core = botocore.session.get_session()
+        parsers = core.get_component("response_parser_factory")
+        parsers.set_parser_defaults(timestamp_parser=_parse_timestamp)
+        return boto3.Session(region_name=self.section.region, botocore_session=core)
 
     @property
     def _client(self) -> Any:
@@ -221,7 +238,12 @@ class S3Store:
             for page in pages:
                 page["IsTruncated"]  # a web page would else be an empty list
                 stats += [
-                    ObjectStat(o["Key"].removeprefix(self._prefix), o["Size"], o["ETag"].strip('"'))
+                    ObjectStat(
+                        o["Key"].removeprefix(self._prefix),
+                        o["Size"],
+                        o["ETag"].strip('"'),
+                        o["LastModified"],
+                    )
                     for o in page.get("Contents", ())
                 ]
         yield from sorted(stats, key=lambda stat: stat.key)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.ledger_days import ago, lake
 
+from lake.cost import requests
 from lake.cost.forecast import forecast
 from lake.cost.growth import daily
 from lake.cost.policy import Policy
@@ -79,7 +80,8 @@ def test_each_operation(settings):
     assert found["query"].requests.list == 31 * 10
     # Three datasets with 43 days each: their manifests are cached.
     assert found["metrics"].requests.get == 31 * 24 * 2
-    assert found["metrics"].requests.list == 31 * 24 * (3 + 6 * 3)
+    # 131 tables, as many rollups and twice as many manifests: a LIST each.
+    assert found["metrics"].requests.list == 31 * 24 * (3 + 3)
     assert found["alerts"].requests.get == 0
     assert found["verify"].requests.get == pytest.approx(31 / 7 * 7 * DAYS_STORED)
     assert found["verify"].read_bytes == pytest.approx(31 / 7 * DAYS_STORED * 21 * MIB)
@@ -111,6 +113,10 @@ def test_verifying_what_has_moved(settings):
     assert verify.cost == pytest.approx(
         often * 3 * 3 * 5 / 1000 + gets + often * moved * 20 * MIB / GB * 2
     )
+
+
+def test_a_listing_has_a_thousand_objects():
+    assert requests.ledger(1_200, 0) == requests.Counted(0, 2 + 3 + 2, 0)
 
 
 def test_large_tables_are_written_in_parts(settings):

@@ -50,11 +50,11 @@ def test_they_are_as_many_as_assumed(counted, site):
     same(counted("recheck"), requests.RECOUNT.times(number))
     taken = counted("metrics")
     assert "PUT" not in taken
-    lists = requests.METRICS.list + requests.METRICS_OF_A_DATASET.list * len(datasets)
-    manifests = 2 * number  # of tables and of rollups
-    same(taken, requests.Counted(0, lists, requests.METRICS.get + manifests))
-    lists = requests.ALERTS_OF_A_DATASET.list * len(datasets)
-    same(counted("alert", "check"), requests.Counted(0, lists, manifests))
+    ledger = requests.ledger(number, 2 * number)  # manifests of tables and of rollups
+    lists = requests.METRICS.list + ledger.list
+    same(taken, requests.Counted(0, lists, requests.METRICS.get + ledger.get))
+    same(counted("alert", "check"), ledger)
+    same(counted("status", "--no-sources"), requests.Counted(0, ledger.list + 5, ledger.get))
     verified = requests.VERIFIED_DAY.times(number)
     lists = requests.VERIFY_OF_A_DATASET.list * len(datasets)
     same(counted("verify"), requests.Counted(0, lists, verified.get))
@@ -72,5 +72,5 @@ def test_unchanged_manifests_are_read_once(counted, site, monkeypatch):
     for command, beside in (("metrics", requests.METRICS), ("alert check", requests.Counted())):
         counted(*command.split())
         taken = counted(*command.split())
-        lists = beside.list + (requests.METRICS_OF_A_DATASET.list + 2) * len(datasets)
+        lists = beside.list + requests.ledger(len(datasets), 0).list
         same(taken, requests.Counted(0, lists, beside.get))

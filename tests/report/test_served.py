@@ -9,7 +9,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
@@ -24,6 +24,7 @@ from support.shown_lake import DAYS, NAMES, ShownLake, shown_lake
 from lake.query.cached_store import CachedStore
 from lake.report.counts import COUNTS_S, CachedSources
 from lake.report.serving import Fresh, Pages, serve
+from lake.store import ObjectStat
 
 PATIENCE_S = 60
 Run = Callable[..., tuple[int, str, str]]
@@ -194,9 +195,9 @@ def test_unchanged_objects_are_read_once(made: ShownLake) -> None:
 def test_many_changed_manifests_are_read_at_once(made: ShownLake) -> None:
     bulk_reads: list[str] = []
 
-    def bulk(prefix: str) -> Iterator[tuple[str, bytes | None]]:
-        bulk_reads.append(prefix)
-        for stat in made.store.list(prefix):
+    def bulk(folder: str, stats: Sequence[ObjectStat]) -> Iterator[tuple[str, bytes]]:
+        bulk_reads.append(folder)
+        for stat in stats:
             yield stat.key, made.store.read(stat.key)
 
     extra = [ago(number) for number in range(DAYS + 1, DAYS + 20)]
