@@ -35,7 +35,7 @@ NEWEST_DAY_ON_TIME = "newest_day_on_time"
 DUE_HOUR = 6  # o'clock UTC: exports, recounts and guard of the night are over (schedules)
 _FRESH_FOR = timedelta(hours=3)  # it is read every hour
 _URGENT_H = 24.0
-_PLOTTED_DAYS = 30
+_PLOTTED_DAYS = 14  # as many as fit beside the other columns
 _BARS = "▁▂▃▄▅▆▇█"
 _NO_DAY = "·"
 _STATES = ("missing", "late", "differs", "damaged")
@@ -257,7 +257,7 @@ def _late(states: Sequence[TableState]) -> str:
 
 
 def _tables(states: Sequence[TableState]) -> str:
-    lines = ["| table | proven | newest | rows a day of 30 |", "| --- | ---: | --- | --- |"]
+    lines = ["| table | proven | newest | rows, 14 days |", "| --- | ---: | --- | --- |"]
     for state in states:
         proven = len(state.states) - len(state.unproven)
         newest = str(state.newest or "none")

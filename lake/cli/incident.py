@@ -154,25 +154,25 @@ def _identifier(request: str | None) -> str:
     return request or ""
 
 
-def _lines(found: Incident) -> Iterator[str]:
+def _lines(incident: Incident) -> Iterator[str]:
     from lake.incident.page import clock, followed, kept, shown, span  # noqa: PLC0415
 
-    if found.inquiry.request:
-        yield f"request {shown(found.inquiry.request)}"
-    if found.inquiry.others:
-        yield shown(followed(found))
-    yield span(found)
-    yield from (f"missing: {sentence}" for sentence in found.missing)
-    yield from (f"note: {sentence}" for sentence in found.notes)
-    for dataset in dict.fromkeys(change.dataset for change in found.changes):
+    if incident.inquiry.request:
+        yield f"request {shown(incident.inquiry.request)}"
+    if incident.inquiry.others:
+        yield shown(followed(incident))
+    yield span(incident)
+    yield from (f"missing: {sentence}" for sentence in incident.missing)
+    yield from (f"note: {sentence}" for sentence in incident.notes)
+    for dataset in dict.fromkeys(change.dataset for change in incident.changes):
         yield ""
-        yield from _changes([change for change in found.changes if change.dataset == dataset])
+        yield from _changes([change for change in incident.changes if change.dataset == dataset])
     yield ""
-    for name, (kind, events, errors) in found.totals().items():
+    for name, (kind, events, errors) in incident.totals().items():
         yield f"{name}: {events:,} {kind}{'' if events == 1 else 's'}, {errors:,} with errors"
-    yield f"timeline: {kept(found)}"
-    names = max((len(event.dataset) for event in found.events), default=0)
-    for event in found.events:
+    yield f"timeline: {kept(incident)}"
+    names = max((len(event.dataset) for event in incident.events), default=0)
+    for event in incident.events:
         level = shown(event.level or "")
         yield _cut(
             f"{clock(event.at, exact=True)}  {event.dataset:<{names}}  {level:<8}  "

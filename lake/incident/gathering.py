@@ -271,19 +271,19 @@ def _missing(tables: Sequence[Table], days: Sequence[Day], window: Window | None
             yield missing_days(table.dataset, absent, number)
 
 
-def to_json(found: Incident) -> dict[str, Any]:
+def to_json(incident: Incident) -> dict[str, Any]:
     """Times in ISO 8601, UTC."""
-    window = found.window
+    window = incident.window
     return {
         "at": window and _iso(window.at),
         "from": window and _iso(window.start),
         "to": window and _iso(window.end),
         "before": window and _iso(window.before),
-        "request": found.inquiry.request or None,
-        "followed": list(found.inquiry.others),
-        "days": [str(day) for day in found.days],
-        "missing": list(found.missing),
-        "notes": list(found.notes),
+        "request": incident.inquiry.request or None,
+        "followed": list(incident.inquiry.others),
+        "days": [str(day) for day in incident.days],
+        "missing": list(incident.missing),
+        "notes": list(incident.notes),
         "changes": [
             {
                 "dataset": change.dataset,
@@ -293,13 +293,13 @@ def to_json(found: Incident) -> dict[str, Any]:
                 "before": change.before,
                 "during": change.during,
             }
-            for change in found.changes
+            for change in incident.changes
         ],
         "datasets": {
             name: {"kind": kind, "events": events, "errors": errors}
-            for name, (kind, events, errors) in found.totals().items()
+            for name, (kind, events, errors) in incident.totals().items()
         },
-        "total": found.total,
+        "total": incident.total,
         "events": [
             {
                 "at": _iso(event.at),
@@ -309,7 +309,7 @@ def to_json(found: Incident) -> dict[str, Any]:
                 "level": event.level,
                 "text": event.text,
             }
-            for event in found.events
+            for event in incident.events
         ],
     }
 
@@ -318,10 +318,10 @@ def _iso(at: datetime) -> str:
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def errors_by_step(found: Incident) -> dict[str, dict[datetime, int]]:
+def errors_by_step(incident: Incident) -> dict[str, dict[datetime, int]]:
     """What fails → the start of each step with any → their number; documents by their dataset."""
     series: dict[str, dict[datetime, int]] = {}
-    for count in found.counts:
+    for count in incident.counts:
         if count.level in ERRORS:
             what = "failed documents" if count.kind == DOCUMENT else "error lines"
             steps = series.setdefault(f"{count.dataset}: {what}", {})

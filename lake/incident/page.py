@@ -18,53 +18,55 @@ from lake.pages import document, notes, section, stacked_bars, table
 _STYLE = ".event { overflow-wrap: anywhere; }\n"
 
 
-def page(found: Incident) -> str:
+def page(incident: Incident) -> str:
     """The whole page: one file, without scripts."""
-    window, request = found.window, found.inquiry.request
+    window, request = incident.window, incident.inquiry.request
     title = f"Request {shown(request)}" if request else "Incident"
     if window:
         title += f" at {clock(window.at)} UTC" if not request else ""
     parts = [
-        f'<p class="quiet">{escape(span(found))}</p>',
-        f'<p class="quiet">{escape(shown(followed(found)))}</p>' if found.inquiry.others else "",
-        notes((*found.missing, *found.notes)),
+        f'<p class="quiet">{escape(span(incident))}</p>',
+        f'<p class="quiet">{escape(shown(followed(incident)))}</p>'
+        if incident.inquiry.others
+        else "",
+        notes((*incident.missing, *incident.notes)),
     ]
     if window and not request:
-        parts.append(section("Errors", _errors(found, window)))
-    parts.append(section("Events", _totals(found)))
-    names = dict.fromkeys(change.dataset for change in found.changes)
-    parts += [section(f"Metrics of {name}", *_metrics(found, name)) for name in names]
-    parts.append(section("Timeline", _kept(found), _timeline(found)))
+        parts.append(section("Errors", _errors(incident, window)))
+    parts.append(section("Events", _totals(incident)))
+    names = dict.fromkeys(change.dataset for change in incident.changes)
+    parts += [section(f"Metrics of {name}", *_metrics(incident, name)) for name in names]
+    parts.append(section("Timeline", _kept(incident), _timeline(incident)))
     foot = "Times are UTC. Metrics are compared with the time before the window, of equal length."
     return document(title, parts, foot, style=_STYLE)
 
 
-def span(found: Incident) -> str:
+def span(incident: Incident) -> str:
     """The window and the days, as a sentence."""
-    window = found.window
-    days = ", ".join(map(str, found.days))
+    window = incident.window
+    days = ", ".join(map(str, incident.days))
     if window is None:
         return f"No event has the identifier. Days searched: {days}."
     around = f"{clock(window.start)} to {clock(window.end)} UTC"
-    if found.inquiry.request:
+    if incident.inquiry.request:
         return f"Events of {days}; metrics from {around}."
     return f"From {around}. Days read: {days}."
 
 
-def followed(found: Incident) -> str:
+def followed(incident: Incident) -> str:
     """Which other identifiers' rows are shown, as a sentence; "" where there are none."""
-    others = found.inquiry.others
+    others = incident.inquiry.others
     carry = "identifiers that rows of the request carry"
     return f"With the rows of {', '.join(others)}: {carry}." if others else ""
 
 
-def kept(found: Incident) -> str:
+def kept(incident: Incident) -> str:
     """How many events are shown of how many."""
-    events = f"{found.total:,} {'event' if found.total == 1 else 'events'}"
-    left = found.total - len(found.events)
+    events = f"{incident.total:,} {'event' if incident.total == 1 else 'events'}"
+    left = incident.total - len(incident.events)
     if not left:
         return events
-    return f"{len(found.events):,} of {events}: errors first, then warnings; {left:,} left out"
+    return f"{len(incident.events):,} of {events}: errors first, then warnings; {left:,} left out"
 
 
 def clock(at: datetime, *, exact: bool = False) -> str:
@@ -88,26 +90,26 @@ def shown(text: str) -> str:
     )
 
 
-def _errors(found: Incident, window: Window) -> str:
+def _errors(incident: Incident, window: Window) -> str:
     labels = _steps(window)
     return stacked_bars(
         [f"{at:%H:%M}" for at in labels],
         {
             name: [float(steps.get(at, 0)) for at in labels]
-            for name, steps in errors_by_step(found).items()
+            for name, steps in errors_by_step(incident).items()
         },
         number,
         f"Number in each {_step(window)}",
     )
 
 
-def _metrics(found: Incident, dataset: str) -> Iterator[str]:
-    changes = [change for change in found.changes if change.dataset == dataset]
+def _metrics(incident: Incident, dataset: str) -> Iterator[str]:
+    changes = [change for change in incident.changes if change.dataset == dataset]
     shared = shared_labels(changes)
     text = shown(f"The series that changed most{shared_text(shared)}.")
     yield f'<p class="quiet">{escape(text)}</p>'
-    if found.window:
-        yield _growth(changes, found.window)
+    if incident.window:
+        yield _growth(changes, incident.window)
     yield table(
         ("series", "", "before", "window"),
         (
@@ -156,22 +158,22 @@ def _step(window: Window) -> str:
     return "minute" if minutes == 1 else f"{minutes} minutes"
 
 
-def _totals(found: Incident) -> str:
+def _totals(incident: Incident) -> str:
     return table(
         ("dataset", "kind", "events", "errors"),
         (
             (escape(name), f"{kind}s", f"{events:,}", f"{errors:,}")
-            for name, (kind, events, errors) in found.totals().items()
+            for name, (kind, events, errors) in incident.totals().items()
         ),
         numbers=(2, 3),
     )
 
 
-def _kept(found: Incident) -> str:
-    return f'<p class="quiet">{escape(kept(found))}</p>'
+def _kept(incident: Incident) -> str:
+    return f'<p class="quiet">{escape(kept(incident))}</p>'
 
 
-def _timeline(found: Incident) -> str:
+def _timeline(incident: Incident) -> str:
     return table(
         ("time", "dataset", "level", "event"),
         (
@@ -182,7 +184,7 @@ def _timeline(found: Incident) -> str:
                 f"{escape(shown(event.level or ''))}</span>",
                 f'<div class="event">{_identifier(event)}{escape(shown(event.text))}</div>',
             )
-            for event in found.events
+            for event in incident.events
         ),
     )
 

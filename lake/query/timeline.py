@@ -199,14 +199,14 @@ def _line_ids(columns: set[str], incident: IncidentSection) -> list[str]:
 
 def _carries(columns: set[str], incident: IncidentSection, value: str) -> str:
     """Whether a line has the identifier: in its text, metadata or labels."""
-    found = [f"contains(line, {value})"]
-    found += [
+    conditions = [f"contains(line, {value})"]
+    conditions += [
         f"list_contains(map_values({column}), {value})"
         for column in ("metadata", "labels")
         if column in columns
     ]
-    found += [f"{quoted_name(p)} = {value}" for p in incident.ids if p in columns - _NO_LABELS]
-    return f"({' OR '.join(f'coalesce({text}, false)' for text in found)})"
+    conditions += [f"{quoted_name(p)} = {value}" for p in incident.ids if p in columns - _NO_LABELS]
+    return f"({' OR '.join(f'coalesce({text}, false)' for text in conditions)})"
 
 
 def document_time(table: Table, dataset: Dataset) -> str | None:

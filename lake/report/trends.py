@@ -42,7 +42,7 @@ class Trends:
         self._note = (
             f"Without {', '.join(unreadable)}: a manifest can't be read." if unreadable else ""
         )
-        datasets = [one for one in settings.dataset if one.name not in unreadable]
+        datasets = [dataset for dataset in settings.dataset if dataset.name not in unreadable]
         self._lake = lake = connect(settings.model_copy(update={"dataset": datasets}))
         self._start, self._end = start, end
         fits = [
@@ -50,7 +50,7 @@ class Trends:
             for trend in all_trends(lake.settings)
             if not trend.options
         ]
-        self.fits = [one for one in fits if not one.lacks and one.datasets]
+        self.fits = [fitted for fitted in fits if not fitted.lacks and fitted.datasets]
 
     def listed(self) -> dict[str, Any]:
         """The days, and each trend's name and title in the order of their numbers."""

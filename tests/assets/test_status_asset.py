@@ -69,8 +69,8 @@ def test_nothing_is_late(nine_days):
     assert (overview["proven"].value, overview["missing"].value) == (36, 0)
     assert "hours_left" not in overview
     plot = checks["events", "no_day_missing"].metadata["rows_a_day"].value
-    dots = "·" * 21
-    assert plot == f"`{dots}▂▃▃▄▅▆▆▇█`\n\n2026-06-10 to 2026-07-09, highest 9"
+    dots = "·" * 5
+    assert plot == f"`{dots}▂▃▃▄▅▆▆▇█`\n\n2026-06-26 to 2026-07-09, highest 9"
 
 
 def test_days_that_are_missing_or_damaged_are_named(nine_days):

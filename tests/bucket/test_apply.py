@@ -40,9 +40,9 @@ def states(chosen: Bucket) -> dict[str, str]:
     return {finding.item: finding.state for finding in make_plan(chosen).findings}
 
 
-def finding(chosen: Bucket, item: str) -> Finding:
-    (found,) = [found for found in make_plan(chosen).findings if found.item == item]
-    return found
+def finding_of(chosen: Bucket, item: str) -> Finding:
+    (finding,) = [finding for finding in make_plan(chosen).findings if finding.item == item]
+    return finding
 
 
 def rules(s3: Any) -> dict[str, dict[str, Any]]:
@@ -122,7 +122,7 @@ def test_each_change_is_in_the_audit_log_before_and_after(s3):
     assert done.details["intent"] == intended.sequence
     assert done.details["results"] == dict.fromkeys(intended.details["changes"], "done")
     s3.put_bucket_versioning(Bucket=NAME, VersioningConfiguration={"Status": "Suspended"})
-    assert finding(bucket(), "versioning").now == "Suspended"
+    assert finding_of(bucket(), "versioning").now == "Suspended"
     applied(bucket())
     *_, last = audit.entries(chosen.store)
     assert last.details["results"] == {"versioning": "done"}
@@ -163,12 +163,12 @@ def test_rules_and_statements_of_others_stay(s3):
     }  # fmt: skip
     policy = {"Version": "2012-10-17", "Statement": theirs}
     s3.put_bucket_policy(Bucket=NAME, Policy=json.dumps(policy))
-    found = finding(bucket(), "lifecycle")
-    assert found.state == "change"
-    assert found.notes == ("rules of others stay: theirs, lake-move-tables:team/",)
-    assert "lake-noncurrent-loki" in found.now
-    assert "lake-noncurrent-loki" not in found.wanted
-    assert finding(bucket(), "policy").notes == ("statements of others stay: Theirs",)
+    finding = finding_of(bucket(), "lifecycle")
+    assert finding.state == "change"
+    assert finding.notes == ("rules of others stay: theirs, lake-move-tables:team/",)
+    assert "lake-noncurrent-loki" in finding.now
+    assert "lake-noncurrent-loki" not in finding.wanted
+    assert finding_of(bucket(), "policy").notes == ("statements of others stay: Theirs",)
     applied(bucket())
     assert rules(s3)["theirs"]["Expiration"] == {"Days": 9}
     assert rules(s3)["lake-move-tables"]["Transitions"][0]["StorageClass"] == "INTELLIGENT_TIERING"
@@ -203,12 +203,12 @@ def test_rules_of_others_that_harm_the_lake_are_reported_and_stay(s3, content, s
     done = applied(bucket())
     assert done["other_rules"].result == "unchanged"
     assert not done["other_rules"].ok
-    found = finding(bucket(), "other_rules")
-    assert found.state == "blocked"
-    assert said in found.now[0]
+    finding = finding_of(bucket(), "other_rules")
+    assert finding.state == "blocked"
+    assert said in finding.now[0]
     assert "theirs" in rules(s3)
     skipping = bucket(bucket={"skip": ["other_rules"]})
-    assert finding(skipping, "other_rules").state == "skipped"
+    assert finding_of(skipping, "other_rules").state == "skipped"
     assert make_plan(skipping).ok
 
 
@@ -227,7 +227,7 @@ def test_rules_of_others_that_do_no_harm_are_fine(s3, content):
     made(s3)
     rule = {"ID": "theirs", "Status": "Enabled", **content}
     s3.put_bucket_lifecycle_configuration(Bucket=NAME, LifecycleConfiguration={"Rules": [rule]})
-    assert finding(bucket(), "other_rules").state == "ok"
+    assert finding_of(bucket(), "other_rules").state == "ok"
 
 
 def encrypted(s3: Any, algorithm: str, key: str = "", *, bucket_key: bool = False) -> None:
@@ -242,26 +242,26 @@ def encrypted(s3: Any, algorithm: str, key: str = "", *, bucket_key: bool = Fals
 def test_without_a_key_of_ours_the_bucket_keeps_its_own(s3):
     made(s3)
     encrypted(s3, "aws:kms", KEY)
-    found = finding(bucket(), "encryption")
-    assert found.state == "ok"
-    assert KEY in found.notes[0]
+    finding = finding_of(bucket(), "encryption")
+    assert finding.state == "ok"
+    assert KEY in finding.notes[0]
     encrypted(s3, "AES256")
-    assert finding(bucket(), "encryption").notes[0].startswith("SSE-S3")
+    assert finding_of(bucket(), "encryption").notes[0].startswith("SSE-S3")
 
 
 def test_another_key_and_bucket_keys_off_are_drift(s3):
     made(s3)
     encrypted(s3, "aws:kms", KEY)
     ours = bucket(s3={"kms_key_id": "0a1b"})
-    assert finding(ours, "encryption").wanted == {
+    assert finding_of(ours, "encryption").wanted == {
         "algorithm": "aws:kms", "key": KEY, "bucket_key": True,
     }  # fmt: skip
     encrypted(s3, "aws:kms", KEY, bucket_key=True)
-    assert finding(ours, "encryption").state == "ok"
-    assert finding(bucket(s3={"kms_key_id": "alias/lake"}), "encryption").state == "change"
-    assert finding(bucket(s3={"kms_key_id": KEY.replace("0a1b", "0a1c")}), "encryption").state == (
-        "change"
-    )
+    assert finding_of(ours, "encryption").state == "ok"
+    assert finding_of(bucket(s3={"kms_key_id": "alias/lake"}), "encryption").state == "change"
+    assert finding_of(
+        bucket(s3={"kms_key_id": KEY.replace("0a1b", "0a1c")}), "encryption"
+    ).state == ("change")
 
 
 def test_object_lock_that_is_on_stays(s3):
@@ -272,19 +272,19 @@ def test_object_lock_that_is_on_stays(s3):
         ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": retention},
     )
     for section in ({}, {"object_lock": True}):
-        found = finding(bucket(bucket=section), "object_lock")
-        assert found.state == "ok"
-        assert found.now["default_retention"] == {"mode": "COMPLIANCE", "days": 365}
-        assert any("stays" in note for note in found.notes)
-    assert finding(bucket(bucket=LOCKED), "object_lock").state == "change"
+        finding = finding_of(bucket(bucket=section), "object_lock")
+        assert finding.state == "ok"
+        assert finding.now["default_retention"] == {"mode": "COMPLIANCE", "days": 365}
+        assert any("stays" in note for note in finding.notes)
+    assert finding_of(bucket(bucket=LOCKED), "object_lock").state == "change"
 
 
 def test_a_bucket_elsewhere_is_reported_with_its_region(s3):
     made(s3)
     here = bucket(s3={"region": "us-east-1"})
-    found = finding(here, "bucket")
-    assert found.state == "blocked"
-    assert f'region = "{REGION}"' in found.why
+    finding = finding_of(here, "bucket")
+    assert finding.state == "blocked"
+    assert f'region = "{REGION}"' in finding.why
 
 
 def refusing(chosen: Bucket, operation: str, status: int, code: str) -> None:
@@ -316,9 +316,9 @@ def test_what_can_not_be_read_is_reported_and_stops_nothing(s3, status, code, st
     made(s3)
     chosen = bucket()
     refusing(chosen, "GetPublicAccessBlock", status, code)
-    found = finding(chosen, "public_access")
-    assert found.state == state
-    assert said in found.why
+    finding = finding_of(chosen, "public_access")
+    assert finding.state == state
+    assert said in finding.why
     done = applied(chosen)
     assert not done["public_access"].ok
     assert done["public_access"].result == "unchanged"
@@ -376,18 +376,18 @@ def test_archive_tiers_below_the_tables_are_reported(s3):
         "before-send.s3.ListBucketIntelligentTieringConfigurations",
         lambda request, **_: AWSResponse(request.url, 200, {}, Raw()),
     )
-    found = finding(chosen, "archive_tiers")
-    assert found.state == "blocked"
-    assert "'cold'" in found.now[0]
-    assert finding(bucket(), "archive_tiers").state == "ok"
+    finding = finding_of(chosen, "archive_tiers")
+    assert finding.state == "blocked"
+    assert "'cold'" in finding.now[0]
+    assert finding_of(bucket(), "archive_tiers").state == "ok"
     assert "archive_tiers" not in states(bucket(bucket={"tables_class": "STANDARD"}))
 
 
 def test_what_a_restore_from_an_archive_costs_is_said_only_there(s3):
     made(s3)
-    asked = finding(bucket(bucket={"snapshots_class": "GLACIER"}), "lifecycle")
+    asked = finding_of(bucket(bucket={"snapshots_class": "GLACIER"}), "lifecycle")
     assert any("USD per GB" in note for note in asked.notes)
-    assert finding(bucket(), "lifecycle").notes == ()
+    assert finding_of(bucket(), "lifecycle").notes == ()
 
 
 def test_an_object_in_an_archive_is_an_error_that_says_how_to_get_it(s3):

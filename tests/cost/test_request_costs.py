@@ -38,7 +38,7 @@ def settings(tmp_path):
 
 def usage() -> Usage:
     """100 days of one dataset, 20 MiB and two manifests each; a snapshot of 24 MiB a day."""
-    found = Usage(NOW)
+    used = Usage(NOW)
     for n in range(1, 101):
         day = TODAY - timedelta(days=n)
         of_day = {
@@ -50,8 +50,8 @@ def usage() -> Usage:
         for place, (objects, size) in of_day.items():
             small = (objects, size) if size < 128 * 1024 else (0, 0)
             cell = Cell(*place, day, "STANDARD", True)
-            found.cells[cell] = Amount(objects, size, *small)
-    return found
+            used.cells[cell] = Amount(objects, size, *small)
+    return used
 
 
 def of_december(settings, policy: Policy):
@@ -68,24 +68,24 @@ DAYS_STORED = 131
 
 def test_each_operation(settings):
     policy = Policy(queries_per_day=10, query_days=50, metrics_per_day=24, alerts_per_day=2)
-    found = of_december(settings, policy)
+    priced = of_december(settings, policy)
     # Three datasets a day, with as many parts as a third of the bytes has.
-    assert found["export"].requests.put == 31 * 3 * 5
-    assert found["export"].requests.list == 31 * 3 * 3
+    assert priced["export"].requests.put == 31 * 3 * 5
+    assert priced["export"].requests.list == 31 * 3 * 3
     # Recounted: 8 days, 3 more and the last 2 where 40 are kept, 2 of 3, 4 of 5.
-    assert found["recount"].requests.get == 31 * (13 + 2 + 4) * 4
+    assert priced["recount"].requests.get == 31 * (13 + 2 + 4) * 4
     # Of three systems; three objects and three parts a day.
-    assert found["snapshot"].requests.put == 31 * (3 * 3 + 3 + 3)
-    assert found["query"].requests.get == 31 * 10 * 50 * 5
-    assert found["query"].requests.list == 31 * 10
+    assert priced["snapshot"].requests.put == 31 * (3 * 3 + 3 + 3)
+    assert priced["query"].requests.get == 31 * 10 * 50 * 5
+    assert priced["query"].requests.list == 31 * 10
     # Three datasets with 43 days each: their manifests are cached.
-    assert found["metrics"].requests.get == 31 * 24 * 2
+    assert priced["metrics"].requests.get == 31 * 24 * 2
     # 131 tables, as many rollups and twice as many manifests: a LIST each.
-    assert found["metrics"].requests.list == 31 * 24 * (3 + 3)
-    assert found["alerts"].requests.get == 0
-    assert found["verify"].requests.get == pytest.approx(31 / 7 * 7 * DAYS_STORED)
-    assert found["verify"].read_bytes == pytest.approx(31 / 7 * DAYS_STORED * 21 * MIB)
-    for operation in found.values():
+    assert priced["metrics"].requests.list == 31 * 24 * (3 + 3)
+    assert priced["alerts"].requests.get == 0
+    assert priced["verify"].requests.get == pytest.approx(31 / 7 * 7 * DAYS_STORED)
+    assert priced["verify"].read_bytes == pytest.approx(31 / 7 * DAYS_STORED * 21 * MIB)
+    for operation in priced.values():
         requests = operation.requests
         price = (requests.put + requests.list) * 5 / 1000 + requests.get * 0.4 / 1000
         assert operation.cost == pytest.approx(price), operation.name
@@ -122,8 +122,8 @@ def test_a_listing_has_a_thousand_objects():
 def test_large_tables_are_written_in_parts(settings):
     """Of 60 MiB a dataset: one PUT more to begin, one to complete, one a part instead of one."""
     policy = Policy(growth=9)
-    found = of_december(settings, policy)
-    assert found["export"].requests.put == 31 * 3 * (5 + 8 + 1)
+    priced = of_december(settings, policy)
+    assert priced["export"].requests.put == 31 * 3 * (5 + 8 + 1)
 
 
 def test_an_empty_lake(settings):

@@ -34,7 +34,7 @@ def samples(text: str) -> dict[str, dict[tuple[str, ...], float]]:
 def test_what_is_stored(place, run):
     code, out, err = run("metrics", "--storage", "--config", str(place))
     assert (code, err) == (0, "")
-    found = samples(out)
+    families = samples(out)
     root = place.parent / "lake"
     sizes, numbers = Counter(), Counter()
     for file in root.rglob("*"):
@@ -44,28 +44,28 @@ def test_what_is_stored(place, run):
             )
             sizes[kind] += file.stat().st_size
             numbers[kind] += 1
-    stored = {key[2]: value for key, value in found["store_bytes"].items()}
+    stored = {key[2]: value for key, value in families["store_bytes"].items()}
     assert stored == dict(sizes)
-    assert {key[2]: value for key, value in found["store_objects"].items()} == dict(numbers)
-    assert ("mongo", "events", "table", "STANDARD", "current") in found["store_bytes"]
-    assert ("loki", "", "snapshot", "STANDARD", "current") in found["store_bytes"]
-    assert found["growth_rows"] == {("events", "mongo"): 3}
-    assert found["growth_bytes"]["events", "mongo"] == sizes["table"] / 8
-    cost = found["month_storage_cost"]["STANDARD", "USD", "ap-northeast-2"]
+    assert {key[2]: value for key, value in families["store_objects"].items()} == dict(numbers)
+    assert ("mongo", "events", "table", "STANDARD", "current") in families["store_bytes"]
+    assert ("loki", "", "snapshot", "STANDARD", "current") in families["store_bytes"]
+    assert families["growth_rows"] == {("events", "mongo"): 3}
+    assert families["growth_bytes"]["events", "mongo"] == sizes["table"] / 8
+    cost = families["month_storage_cost"]["STANDARD", "USD", "ap-northeast-2"]
     assert cost == pytest.approx(sum(sizes.values()) / 2**30 * 0.025)
-    assert abs(found["storage_timestamp_seconds"][()] - time.time()) < 60
-    assert "partitions" not in found  # its file lies beside the other one's
+    assert abs(families["storage_timestamp_seconds"][()] - time.time()) < 60
+    assert "partitions" not in families  # its file lies beside the other one's
 
 
 def test_costs_are_those_of_lake_cost(place, run):
-    found = samples(run("metrics", "--storage", "--config", str(place))[1])
+    families = samples(run("metrics", "--storage", "--config", str(place))[1])
     report = json.loads(run("cost", "--json", "--config", str(place))[1])
     where = ("USD", "ap-northeast-2")
-    assert found["year_cost"][where] == pytest.approx(report["forecast"]["total"])
+    assert families["year_cost"][where] == pytest.approx(report["forecast"]["total"])
     operations = report["forecast"]["first_month_requests"]
-    assert {key[0]: value for key, value in found["month_request_cost"].items()} == pytest.approx(
-        {operation["operation"]: operation["cost"] for operation in operations}
-    )
+    assert {
+        key[0]: value for key, value in families["month_request_cost"].items()
+    } == pytest.approx({operation["operation"]: operation["cost"] for operation in operations})
 
 
 def test_it_is_not_with_sources(place, run):

@@ -52,7 +52,7 @@ def _incident(run, history: History, *options: object) -> tuple[int, dict]:
     ],
 )
 def test_events_of_the_window_are_those_of_the_generator(run, history, at, window, start, end):
-    status, found = _incident(run, history, "--at", at, "--window", window, "--limit", 5000)
+    status, incident = _incident(run, history, "--at", at, "--window", window, "--limit", 5000)
     assert status == 0
     first, last = _ms(start), _ms(end)
     expected: Counter[tuple[str, str | None]] = Counter()
@@ -65,15 +65,15 @@ def test_events_of_the_window_are_those_of_the_generator(run, history, at, windo
             if first <= at_ms < last:
                 expected[name, "error" if document.get("error") else None] += 1
     assert expected["usage_analytics", "error"] > 0
-    counted = Counter((event["dataset"], event["level"]) for event in found["events"])
+    counted = Counter((event["dataset"], event["level"]) for event in incident["events"])
     assert counted == {key: number for key, number in expected.items() if number}
-    assert found["total"] == expected.total()
-    times = [event["at"] for event in found["events"]]
+    assert incident["total"] == expected.total()
+    times = [event["at"] for event in incident["events"]]
     assert [datetime.fromisoformat(at) for at in times] == sorted(
         map(datetime.fromisoformat, times)
     )
     failed = expected["container_logs", "error"]
-    assert found["datasets"]["container_logs"]["errors"] == failed
+    assert incident["datasets"]["container_logs"]["errors"] == failed
 
 
 def test_errors_stay_where_the_limit_leaves_out(run, history):
@@ -95,12 +95,12 @@ def test_errors_stay_where_the_limit_leaves_out(run, history):
 def test_growth_of_counters_is_that_of_the_requests(run, history, at, before, start, end):
     """The second window has a sample with growth at its start, and a restart."""
     at = f"2026-07-06T{at}"
-    _, found = _incident(run, history, "--at", at, "--dataset", "http_server_requests")
-    assert {change["dataset"] for change in found["changes"]} == {"http_server_requests"}
-    assert found["total"] == 0
+    _, incident = _incident(run, history, "--at", at, "--dataset", "http_server_requests")
+    assert {change["dataset"] for change in incident["changes"]} == {"http_server_requests"}
+    assert incident["total"] == 0
     by_series = {
         (c["labels"]["uri"], c["labels"]["status"]): (c["before"], c["during"])
-        for c in found["changes"]
+        for c in incident["changes"]
         if c["metric"] == "http_server_requests_seconds_count"
     }
     expected: dict[tuple[str, str], list[int]] = {}
@@ -117,20 +117,20 @@ def test_growth_of_counters_is_that_of_the_requests(run, history, at, before, st
 def test_a_request_has_its_documents_and_lines_and_no_other(run, history, identifier):
     request = next(r for r in _requests(history) if r.failure and r.started_ms > _ms("11:20"))
     value = getattr(request, identifier)
-    status, found = _incident(run, history, "--request", value, "--day", _DAY)
+    status, incident = _incident(run, history, "--request", value, "--day", _DAY)
     assert status == 0
     both = {request.request_id, request.trace_id}  # the one is followed from the other
-    assert found["followed"] == list(both - {value})
+    assert incident["followed"] == list(both - {value})
     lines = sorted(
         (line.ts_ns, line.text)
         for _, line in _lines(history)
         if any(each in line.text for each in both) or both & {*line.metadata.values()}
     )
-    events = found["events"]
+    events = incident["events"]
     assert sorted(e["text"] for e in events if e["kind"] == "line") == sorted(t for _, t in lines)
     documents = Counter(e["dataset"] for e in events if e["kind"] == "document")
     assert documents == {"usage_analytics": 1, "performance_metrics": 1}
-    first = datetime.fromisoformat(found["at"]).timestamp()
+    first = datetime.fromisoformat(incident["at"]).timestamp()
     assert first == pytest.approx(lines[0][0] / 1e9, abs=1e-6)
     assert {event["id"] for event in events} <= {request.request_id, None}
 
@@ -145,13 +145,13 @@ def test_a_request_that_is_not_there(run, history):
 
 
 def test_missing_days_are_reported(run, history):
-    status, found = _incident(run, history, "--at", "2026-07-08T00:05Z")
+    status, incident = _incident(run, history, "--at", "2026-07-08T00:05Z")
     assert status == 1
-    assert found["days"] == ["2026-07-07", "2026-07-08"]
-    (logs,) = [sentence for sentence in found["missing"] if "container_logs" in sentence]
+    assert incident["days"] == ["2026-07-07", "2026-07-08"]
+    (logs,) = [sentence for sentence in incident["missing"] if "container_logs" in sentence]
     assert logs == "container_logs: 1 of 2 days is not in the lake (2026-07-08)"
-    assert len(found["missing"]) == 7
-    assert {event["at"][:10] for event in found["events"]} == {"2026-07-07"}
+    assert len(incident["missing"]) == 7
+    assert {event["at"][:10] for event in incident["events"]} == {"2026-07-07"}
 
 
 @pytest.mark.parametrize(
@@ -178,11 +178,11 @@ def test_wrong_usage(run, history, options, error):
 def test_the_statement_runs_and_has_the_events(run, history):
     options = ("--at", _AT, "--config", history.lake.config)
     _, sql, _ = run("incident", *options, "--sql")
-    _, found = _incident(run, history, "--at", _AT)
+    _, incident = _incident(run, history, "--at", _AT)
     with history.lake.connect() as lake:
         answer = lake.ask(sql)
         assert set(answer.columns) >= {"ts", "dataset", "kind", "id", "level", "text"}
-        assert len(list(answer.rows)) == found["total"]
+        assert len(list(answer.rows)) == incident["total"]
 
 
 def test_the_followed_identifiers_are_shown(run, history):
@@ -206,16 +206,16 @@ def test_short_and_wide_identifiers_are_not_followed(run, make_lake):
     lake.config.write_text(section + lake.config.read_text("utf-8"), "utf-8")
     options = ("--request", _ID, "--day", "2026-07-06", "--json", "--config", lake.config)
     _, out, _ = run("incident", *options)
-    found = json.loads(out)
-    assert found["followed"] == []
-    assert [e["text"] for e in found["events"]] == [
+    incident = json.loads(out)
+    assert incident["followed"] == []
+    assert [e["text"] for e in incident["events"]] == [
         text for text, is_shown in lines.items() if is_shown
     ]
 
 
 def test_the_macro_has_samples_lines_and_documents_in_order(run, history):
     """Compared with the command, and for samples with the generator."""
-    _, found = _incident(run, history, "--at", _AT, "--limit", 5000)
+    _, incident = _incident(run, history, "--at", _AT, "--limit", 5000)
     with history.lake.connect() as lake:
         answer = lake.ask(f"FROM incident(TIMESTAMPTZ '{_AT}:00Z', INTERVAL 15 MINUTE)")
         columns = ["ts", "ns", "dataset", "kind", "id", "level", "text", "value", "growth"]
@@ -225,7 +225,7 @@ def test_the_macro_has_samples_lines_and_documents_in_order(run, history):
     assert [row["ns"] for row in rows] == sorted(row["ns"] for row in rows)
     events = [row for row in rows if row["kind"] != "sample"]
     assert Counter((e["dataset"], e["level"], e["id"], e["text"]) for e in events) == Counter(
-        (e["dataset"], e["level"], e["id"], e["text"]) for e in found["events"]
+        (e["dataset"], e["level"], e["id"], e["text"]) for e in incident["events"]
     )
     expected: Counter[str] = Counter()
     for request in _requests(history):
@@ -346,10 +346,10 @@ def test_datasets_of_other_names_are_found_by_content(run, tmp_path: Path):
         "incident", "--at", "2026-07-01T12:00Z", "--window", "1h", "--json", "--config", lake.config
     )
     assert status == 0
-    found = json.loads(out)
-    assert found["datasets"]["app_lines"]["kind"] == "line"
-    assert found["datasets"]["calls"]["events"] > 0
-    assert {change["dataset"] for change in found["changes"]} == {
+    incident = json.loads(out)
+    assert incident["datasets"]["app_lines"]["kind"] == "line"
+    assert incident["datasets"]["calls"]["events"] > 0
+    assert {change["dataset"] for change in incident["changes"]} == {
         "http_server_requests",
         "dialogue_metrics",
     }
@@ -371,13 +371,13 @@ def test_a_document_without_its_time_field_has_the_time_of_its_id(
     )
     monkeypatch.setenv("LAKE_INCIDENT__IDS", "job,trace")
     status, out, _ = run("incident", "--at", _AT, "--json", "--config", lake.config)
-    found = json.loads(out)
+    incident = json.loads(out)
     assert status == 0
-    assert [(e["at"], e["id"], e["text"]) for e in found["events"]] == [
+    assert [(e["at"], e["id"], e["text"]) for e in incident["events"]] == [
         ("2026-07-06T11:05:00Z", "in", ""),
         ("2026-07-06T11:34:59Z", "in", ""),
     ]
-    assert found["notes"] == [
+    assert incident["notes"] == [
         "undated: no day has its time field timestamp; its documents are left out"
     ]
 

@@ -49,8 +49,8 @@ def review(place, run):
 
 
 def of(report: dict, dataset: str) -> dict:
-    (found,) = (entry for entry in report["datasets"] if entry["dataset"] == dataset)
-    return found
+    (of_dataset,) = (entry for entry in report["datasets"] if entry["dataset"] == dataset)
+    return of_dataset
 
 
 def test_what_is_kept(place, review):
@@ -222,9 +222,9 @@ def test_no_open_points_is_success(tmp_path, run):
     report = {"ok": True, "snapshots": [], "differences": []}
     store.write("reports/rehearsal/2026-11-01.json", json.dumps(report).encode())
     code, out, _ = run("review", "--json", "--config", str(file))
-    found = json.loads(out)
-    assert (code, found["open_points"]) == (0, [])
-    (mongo,) = found["snapshots"]
+    report = json.loads(out)
+    assert (code, report["open_points"]) == (0, [])
+    (mongo,) = report["snapshots"]
     assert (mongo["snapshots"], mongo["newest_whole"]) == (1, str(ago(2)))
 
 
