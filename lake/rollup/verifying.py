@@ -32,6 +32,7 @@ from lake.rollup.definition import AnyRollup
 from lake.rollup.executing import RESULT, define_rows, run
 from lake.rollup.sql import SqlRollup
 from lake.store import Store
+from lake.systems.rollup import EACH
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -104,7 +105,7 @@ def _compared(
         joined = f"FROM {_STORED} AS a JOIN {RESULT} AS b ON {_same(keys)}"
         sql = f"{joined} WHERE NOT ({_rule(column, scale)})"
         if rows := _counted(connection, sql, keys):
-            yield f"the rollup's {'.'.join(column)} is not the table's: {rows}"
+            yield f"the rollup's {_path(column)} is not the table's: {rows}"
     yield from _sum_problems(connection, rollup, stored)
 
 
@@ -141,16 +142,36 @@ def _counted(connection: DuckDBPyConnection, sql: str, keys: Sequence[str]) -> s
     return f"{row[0]}, such as that of {named}"
 
 
+def _path(column: tuple[str, ...]) -> str:
+    return ".".join(column).replace(f".{EACH}", EACH)
+
+
 def _rule(column: tuple[str, ...], scale: str) -> str:
     """Whether both sides are equal, or with a scale as near as rounding lets them be."""
-    path = ".".join(map(quoted_name, column))
-    stored, again = f"a.{path}", f"b.{path}"
+    stored, again = _value("a", column), _value("b", column)
     equal = f"{stored} IS NOT DISTINCT FROM {again}"
     if not scale:
         return equal
+    if EACH not in column:
+        return f"{equal} OR coalesce({_is_near(stored, again, scale)}, false)"
+    pair = "_pair[1] IS NOT DISTINCT FROM _pair[2] OR " + _is_near("_pair[1]", "_pair[2]", scale)
+    # Of lists that differ in length the shorter one is filled up with NULL.
+    near = f"list_transform(list_zip({stored}, {again}), lambda _pair: coalesce({pair}, false))"
+    return f"{equal} OR coalesce(list_bool_and({near}), false)"
+
+
+def _value(side: str, column: tuple[str, ...]) -> str:
+    """A column, a member of a STRUCT, or the list of such members of a LIST's elements."""
+    if EACH not in column:
+        return ".".join((side, *map(quoted_name, column)))
+    at = column.index(EACH)
+    member = ".".join(("_each", *map(quoted_name, column[at + 1 :])))
+    return f"list_transform({_value(side, column[:at])}, lambda _each: {member})"
+
+
+def _is_near(stored: str, again: str, scale: str) -> str:
     of_scale = f"if(isfinite({scale}), {_OF_SCALE} * {scale}, 0)"
-    near = f"abs({stored} - {again}) <= greatest({_OF_ITSELF} * abs({stored}), {of_scale})"
-    return f"{equal} OR coalesce({near}, false)"
+    return f"abs({stored} - {again}) <= greatest({_OF_ITSELF} * abs({stored}), {of_scale})"
 
 
 def _sum_problems(

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 ROWS = "day_rows"
 """In SQL: the rows of the partition that a rollup is made from."""
+EACH = "[]"
+"""In a path to what is compared: every element of the LIST before it."""
 
 
 @dataclass(frozen=True)

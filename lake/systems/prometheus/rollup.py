@@ -10,13 +10,12 @@ is a reset, so all of it is growth. Growth from one hour to the next is the diff
 later row's `first` and the earlier one's `last`. `sum` and `increase` are NULL where they are
 no number (+Inf and -Inf in one hour).
 
-Native histograms are in `histogram` alone: count and sum at the first and last sample, their
-growth, and resets, which are drops of the count. Buckets stay in the table.
+Native histograms are in `histogram` alone: see rollup_histograms.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lake.systems.labels import MAP_COLUMN
+from lake.systems.prometheus.rollup_histograms import (
+    BOUNDS,
+    HISTOGRAM,
+    Histograms,
+    compared,
+    joined,
+)
 from lake.systems.rollup import Layout, Shape
 from lake.systems.rollup_labels import RowLabels
 
@@ -36,20 +42,6 @@ if TYPE_CHECKING:
 
 _TS = pa.timestamp("ms", tz="UTC")
 _HOUR_MS = 3_600_000
-_HISTOGRAM = pa.struct(
-    [
-        ("samples", pa.int64()),
-        ("first_ts", _TS),
-        ("last_ts", _TS),
-        ("first_count", pa.float64()),
-        ("last_count", pa.float64()),
-        ("first_sum", pa.float64()),
-        ("last_sum", pa.float64()),
-        ("count_increase", pa.float64()),
-        ("sum_increase", pa.float64()),
-        ("resets", pa.int64()),
-    ]
-)
 _MEASURES = [
     pa.field("samples", pa.int64()),
     pa.field("first", pa.float64()),
@@ -64,7 +56,7 @@ _MEASURES = [
     pa.field("stale", pa.int64()),
     pa.field("nans", pa.int64()),
     pa.field("histograms", pa.int64()),
-    pa.field("histogram", _HISTOGRAM),
+    pa.field("histogram", HISTOGRAM),
 ]
 _HEAD = [pa.field("hour", _TS), pa.field("series_id", pa.int64()), pa.field("metric", pa.string())]
 _NAMES = frozenset(field.name for field in (*_HEAD, *_MEASURES)) | {"day"}
@@ -74,7 +66,7 @@ _COUNTS = ("samples", "stale", "nans", "histograms")
 
 SHAPE = Shape(
     kind="prometheus",
-    version=1,
+    version=2,
     grain="one row for each series and hour with a sample",
     keys=("series_id", "hour"),
     measures=tuple(field.name for field in _MEASURES),
@@ -103,15 +95,9 @@ class HourlySeries:
         own = RowLabels(schema, _OF_TABLE, _NAMES).own
         measures = (field.name for field in _MEASURES if field.name != "histogram")
         exact: list[tuple[str, ...]] = [(name,) for name in (*own, *measures, "metric")]
-        exact += [("histogram", member.name) for member in _HISTOGRAM]
         largest = "a.samples * greatest(abs(a.min), abs(a.max))"
-        return dict.fromkeys(exact, "") | {
-            ("sum",): largest,
-            ("increase",): largest,
-            ("histogram", "count_increase"): "abs(a.histogram.last_count)",
-            ("histogram", "sum_increase"): "a.histogram.samples * "
-            "greatest(abs(a.histogram.first_sum), abs(a.histogram.last_sum))",
-        }
+        floats = {("sum",): largest, ("increase",): largest}
+        return dict.fromkeys(exact, "") | floats | compared()
 
 
 @dataclass(frozen=True)
@@ -122,17 +108,16 @@ class _Rows:
     ts_ms: Ints
     values: Floats
     stale: npt.NDArray[np.bool_]
-    histograms: npt.NDArray[np.bool_]
-    counts: Floats
-    sums: Floats
+    histograms: Histograms | None
 
     def part(self, start: int, end: int) -> _Rows:
         """Some of the rows."""
-        return _Rows(*(array[start:end] for array in self._arrays()))
+        histograms = self.histograms and self.histograms.part(start, end)
+        return self._each(lambda array: array[start:end], histograms)
 
     def copied(self) -> _Rows:
         """The rows without the arrays that they are a part of."""
-        return _Rows(*(array.copy() for array in self._arrays()))
+        return self._each(lambda array: array.copy(), self.histograms and self.histograms.copied())
 
     def is_followed_by(self, others: _Rows) -> bool:
         """Whether the others begin in the same series and hour."""
@@ -141,12 +126,20 @@ class _Rows:
 
     def after(self, before: _Rows) -> _Rows:
         """All rows of the one, then these."""
-        pairs = zip(before._arrays(), self._arrays(), strict=True)
-        return _Rows(*(np.concatenate(pair) for pair in pairs))
+        sizes = len(before.ids), len(self.ids)
+        return _Rows(
+            np.concatenate([before.ids, self.ids]),
+            np.concatenate([before.ts_ms, self.ts_ms]),
+            np.concatenate([before.values, self.values]),
+            np.concatenate([before.stale, self.stale]),
+            joined(before.histograms, self.histograms, sizes),
+        )
 
-    def _arrays(self) -> tuple[Any, ...]:
-        return (self.ids, self.ts_ms, self.values, self.stale, self.histograms, self.counts,
-                self.sums)  # fmt: skip
+    def _each(self, change: Callable[[Any], Any], histograms: Histograms | None) -> _Rows:
+        return _Rows(
+            change(self.ids), change(self.ts_ms), change(self.values), change(self.stale),
+            histograms,
+        )  # fmt: skip
 
 
 class SeriesRolling:
@@ -208,7 +201,7 @@ def _layout(labels: RowLabels) -> Layout:
         encodings=dict.fromkeys(floats, "BYTE_STREAM_SPLIT")
         | dict.fromkeys(times, "DELTA_BINARY_PACKED"),
         # Not series_id: its dictionary and codes are larger than the ids as they are.
-        dictionary=("hour", "metric", *labels.dictionary(), *counts),
+        dictionary=("hour", "metric", *labels.dictionary(), *counts, *BOUNDS),
         # Nearly all of the bytes: a tenth fewer than at level 3, and the rows are few.
         zstd_levels=dict.fromkeys((*floats, "series_id"), 15),
     )
@@ -216,25 +209,18 @@ def _layout(labels: RowLabels) -> Layout:
 
 def _rows_of(batch: pa.RecordBatch) -> _Rows:
     size = batch.num_rows
-    nan, histogram = batch.column("nan"), batch.column("histogram")
+    nan = batch.column("nan")
     stale = np.zeros(size, bool)
     if nan.null_count < size:
         stale = (
             pc.equal(nan.cast(pa.string()), "stale").fill_null(False).to_numpy(zero_copy_only=False)
         )
-    has, counts, sums = np.zeros(size, bool), np.zeros(size), np.zeros(size)
-    if histogram.null_count < size:
-        has = histogram.is_valid().to_numpy(zero_copy_only=False)
-        numbers = histogram.flatten()  # members of a null struct are null
-        counts, sums = (_floats(numbers[at]) for at in (0, 1))
     return _Rows(
         batch.column("series_id").to_numpy(),
         batch.column("ts").cast(pa.int64()).to_numpy(),
         _floats(batch.column("value")),
         stale,
-        has,
-        counts,
-        sums,
+        Histograms.of(batch.column("histogram")),
     )
 
 
@@ -256,7 +242,7 @@ def _measures(rows: _Rows, starts: Ints) -> dict[str, pa.Array]:
     ends = np.append(starts[1:], size)
     sampled = _Sampled(starts, rows.values)
     stale = _per_group(rows.stale, starts, ends)
-    histograms = _per_group(rows.histograms, starts, ends)
+    histograms = _per_group(rows.histograms.has if rows.histograms else None, starts, ends)
     return {
         "samples": pa.array(sampled.counts),
         "first": sampled.column(sampled.first(rows.values)),
@@ -271,50 +257,30 @@ def _measures(rows: _Rows, starts: Ints) -> dict[str, pa.Array]:
         "stale": pa.array(stale),
         "nans": pa.array(ends - starts - sampled.counts - stale - histograms),
         "histograms": pa.array(histograms),
-        "histogram": _histogram(rows, starts),
+        "histogram": rows.histograms.column(rows.ts_ms, starts)
+        if rows.histograms
+        else pa.nulls(len(starts), HISTOGRAM),
     }
 
 
-def _per_group(chosen: npt.NDArray[np.bool_], starts: Ints, ends: Ints) -> Ints:
+def _per_group(chosen: npt.NDArray[np.bool_] | None, starts: Ints, ends: Ints) -> Ints:
     """How many of each group's rows are chosen."""
-    if not chosen.any():
+    if chosen is None or not chosen.any():
         return np.zeros(len(starts), np.int64)
     upto = np.concatenate([np.zeros(1, np.int64), np.cumsum(chosen)])
     counts: Ints = upto[ends] - upto[starts]
     return counts
 
 
-def _histogram(rows: _Rows, starts: Ints) -> pa.Array:
-    if not rows.histograms.any():
-        return pa.nulls(len(starts), _HISTOGRAM)
-    counts = np.where(rows.histograms, rows.counts, np.nan)
-    counted, added = _Sampled(starts, counts), _Sampled(starts, rows.sums, counts)
-    members = [
-        pa.array(counted.counts),
-        counted.column(counted.first(rows.ts_ms)).view(_TS),
-        counted.column(counted.last(rows.ts_ms)).view(_TS),
-        *(
-            counted.column(end(values))
-            for values in (rows.counts, rows.sums)
-            for end in (counted.first, counted.last)
-        ),
-        counted.column(counted.growth),
-        counted.column(added.growth),
-        pa.array(counted.resets),
-    ]
-    mask = pa.array(counted.counts == 0)
-    return pa.StructArray.from_arrays(members, fields=list(_HISTOGRAM), mask=mask)
-
-
 class _Sampled:
-    """What the rows of each group add up to that are not NaN in `decides`: an entry a group."""
+    """What the rows of each group add up to that are not NaN: an entry a group."""
 
-    def __init__(self, starts: Ints, values: Floats, decides: Floats | None = None) -> None:
+    def __init__(self, starts: Ints, values: Floats) -> None:
         from lake.systems.prometheus.rollup_loops import sum_groups  # noqa: PLC0415  compiled
 
         whole = [np.zeros(len(starts), np.int64) for _ in range(4)]
         floats = [np.zeros(len(starts)) for _ in range(4)]
-        sum_groups(starts, values, values if decides is None else decides, *whole, *floats)
+        sum_groups(starts, values, *whole, *floats)
         self.counts, self._firsts, self._lasts, self.resets = whole
         self.least, self.most, self.sums, self.growth = floats
         self._has = self.counts > 0

@@ -13,11 +13,10 @@ import numpy as np
 from lake.compiled import F64S, I64S, READ_F64S, READ_I64S, VOID, compiled
 
 
-@compiled(VOID(READ_I64S, READ_F64S, READ_F64S, I64S, I64S, I64S, I64S, F64S, F64S, F64S, F64S))
+@compiled(VOID(READ_I64S, READ_F64S, I64S, I64S, I64S, I64S, F64S, F64S, F64S, F64S))
 def sum_groups(
     starts: Any,
     values: Any,
-    decides: Any,
     counts: Any,
     firsts: Any,
     lasts: Any,
@@ -29,7 +28,7 @@ def sum_groups(
 ) -> None:
     """Of each group: rows that count, the first and last of them, and what their values add up to.
 
-    A row counts where `decides` is not NaN; a smaller one than before is a reset, and all of its
+    A row counts where its value is not NaN; a smaller one than before is a reset, and all of its
     value is growth. `starts` has the first row of each group. Groups without such a row have a
     count of 0, and nothing else.
     """
@@ -39,12 +38,12 @@ def sum_groups(
         last = -1
         low, high, total, grown = np.inf, -np.inf, 0.0, 0.0
         for row in range(starts[group], end):
-            if decides[row] != decides[row]:
-                continue
             value = values[row]
+            if np.isnan(value):
+                continue
             if count == 0:
                 firsts[group] = row
-            elif decides[row] < decides[last]:
+            elif value < values[last]:
                 reset += 1
                 grown += value
             elif value != values[last]:
