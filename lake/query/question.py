@@ -35,6 +35,8 @@ _BETWEEN = "_between"
 _GROWTH: Mapping[str, Callable[[str], str]] = {
     "increase_by_day": hourly,
     "increase_by_hour": hourly,
+    "histogram_increase_by_day": hourly,
+    "histogram_increase_by_hour": hourly,
     "samples_increase_by_day": str,
 }
 _GROWTH_PARAMETERS = ("of_dataset", "of_metric", "from_day", "to_day")

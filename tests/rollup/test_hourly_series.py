@@ -8,6 +8,7 @@ from itertools import pairwise
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.plain_histograms import Histogram
 from support.plain_rollup import HOUR_MS, SCHEMA, Sample, summed, table
 
 from lake.systems.prometheus.rollup import HourlySeries
@@ -46,7 +47,9 @@ numbers = st.one_of(
     st.floats(0, 1e6),
     st.sampled_from([-0.0, 0.0, math.inf, -math.inf, math.nan, 1e308, -5.0, 0.1]),
 )
-values = st.one_of(numbers, st.none(), st.tuples(st.integers(0, 9).map(float), st.floats(-5, 5)))
+values = st.one_of(
+    numbers, st.none(), st.builds(Histogram, st.integers(0, 9).map(float), st.floats(-5, 5))
+)
 samples = st.lists(
     st.builds(
         Sample, st.sampled_from([-7, 0, 3]),
@@ -110,19 +113,3 @@ def test_a_label_with_the_name_of_a_measure_is_in_the_map() -> None:
 
     assert row["max"] == 1.0
     assert row["labels"] == [("Path", "/3"), ("max", "3")]
-
-
-def test_a_histograms_count_and_sum_grow_across_a_reset() -> None:
-    day = [
-        Sample(3, DAY_MS + at, pair)
-        for at, pair in enumerate([(10.0, 5.0), (14.0, 7.5), (3.0, 1.0), (4.0, 2.0)])
-    ]
-
-    [row] = rolled(table(day), [2]).to_pylist()
-
-    assert row["samples"] == 0
-    assert row["histograms"] == 4
-    histogram = row["histogram"]
-    assert (histogram["count_increase"], histogram["sum_increase"]) == (4 + 3 + 1, 2.5 + 1 + 1)
-    assert (histogram["first_count"], histogram["last_count"]) == (10, 4)
-    assert (histogram["first_sum"], histogram["last_sum"], histogram["resets"]) == (5, 2, 1)

@@ -14,6 +14,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from support.plain_histograms import Histogram
+
 HOUR_MS = 3_600_000
 _TS = pa.timestamp("ms", tz="UTC")
 _BUCKET = pa.struct(
@@ -39,11 +41,11 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Sample:
-    """One of a series. `value` is None for a stale marker, a pair for a histogram."""
+    """One of a series. `value` is None for a stale marker."""
 
     series: int
     ts_ms: int
-    value: float | tuple[float, float] | None
+    value: float | Histogram | None
 
 
 def table(samples: Iterable[Sample]) -> pa.Table:
@@ -63,9 +65,13 @@ def table(samples: Iterable[Sample]) -> pa.Table:
         return "nan" if isinstance(sample.value, float) and math.isnan(sample.value) else None
 
     def histogram(sample: Sample) -> dict[str, Any] | None:
-        if not isinstance(sample.value, tuple):
+        if not isinstance(sample.value, Histogram):
             return None
-        return {"count": sample.value[0], "sum": sample.value[1], "buckets": []}
+        buckets = [
+            {"lower": lower, "upper": upper, "count": count, "bounds": 0}
+            for lower, upper, count in sample.value.buckets
+        ]
+        return {"count": sample.value.count, "sum": sample.value.sum, "buckets": buckets}
 
     columns = {
         "ts": [sample.ts_ms for sample in rows],
@@ -96,7 +102,7 @@ def _hour(group: list[Sample]) -> dict[str, Any]:
         "samples": len(numbers),
         "nans": len(floats) - len(numbers),
         "stale": sum(sample.value is None for sample in group),
-        "histograms": sum(isinstance(sample.value, tuple) for sample in group),
+        "histograms": sum(isinstance(sample.value, Histogram) for sample in group),
         "resets": 0,
     }
     empty = ("first", "first_ts", "last", "last_ts", "min", "max", "sum", "increase")

@@ -59,7 +59,8 @@ _MEASURES = [
     pa.field("histogram", HISTOGRAM),
 ]
 _HEAD = [pa.field("hour", _TS), pa.field("series_id", pa.int64()), pa.field("metric", pa.string())]
-_NAMES = frozenset(field.name for field in (*_HEAD, *_MEASURES)) | {"day"}
+# `lower` and `upper` are columns of macros over rollups.
+_NAMES = frozenset(field.name for field in (*_HEAD, *_MEASURES)) | {"day", "lower", "upper"}
 _OF_TABLE = frozenset(("ts", "metric", "value", "nan", "series_id", "histogram", MAP_COLUMN))
 _ONE = np.zeros(1, np.int64)  # the start of a single group
 _COUNTS = ("samples", "stale", "nans", "histograms")
