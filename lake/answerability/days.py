@@ -43,6 +43,7 @@ _APPROXIMATE = {
     "sketch_merge": _WITHIN,
     "sketch_quantile": _WITHIN,
     "bucket_quantile": "bucket_quantile interpolates between the bounds of a histogram's buckets",
+    "histogram_quantile": "histogram_quantile interpolates between the bounds of its buckets",
     "approx_count_distinct": "approx_count_distinct estimates",
     "approx_quantile": "approx_quantile estimates",
     "approx_top_k": "approx_top_k estimates",
