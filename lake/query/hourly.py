@@ -41,9 +41,9 @@ def hourly_table(
 ) -> Table:
     """The rollups of a dataset's days as a table; `rollups` are keys and contents of manifests.
 
-    A rollup that was made from another object than the day's, or with another `level_from`, or
-    whose manifest is invalid, is as good as none: its day is in `unrolled`. That of a `retired` day
-    has outlived its table on purpose.
+    A rollup that was made from another object than the day's, by other rules or with another
+    `level_from`, or whose manifest is invalid, is as good as none: its day is in `unrolled`. That
+    of a `retired` day has outlived its table on purpose, and can't be made again.
     """
     current: dict[Day, RollupManifest] = {}
     outlived: Collection[Day] | None = None
@@ -57,7 +57,8 @@ def hourly_table(
             outlived = retired() if outlived is None else outlived
             made_of_it = day in outlived
         else:
-            made_of_it = manifest.partition_sha256 == getattr(of_table, "sha256", "")
+            of_object = manifest.partition_sha256 == getattr(of_table, "sha256", "")
+            made_of_it = of_object and manifest.has_rules_of_now()
         if made_of_it and _has_levels_of(table, manifest):
             current[day] = manifest
     return Table(

@@ -23,7 +23,10 @@ FROM (
             day,
             series_id,
             unnest(list_concat(
-                histogram.bucket_increase,
+                coalesce(
+                    histogram.bucket_increase,
+                    error('an earlier version made the rollup without buckets: ' || day)
+                ),
                 if(
                     before IS NOT NULL OR histogram.first_ts > earliest,
                     histogram_growth(before, first_one),

@@ -242,6 +242,20 @@ def test_missing_and_stale_ones_are_information(place, lake):
     assert state(place) == "current"
 
 
+def test_one_by_earlier_rules_is_in_no_answer(place, lake):
+    manifest = made(place, "metrics", table(SAMPLES))
+    earlier = manifest.definition | {"version": manifest.definition["version"] - 1}
+    rewrite(place, manifest, stored(place, manifest), definition=earlier)
+
+    assert state(place) == "stale"
+    with connect(place.settings) as session:
+        answer = session.ask("SELECT count(*) FROM metrics_hourly")
+        assert (list(answer.rows), len(answer.notes)) == ([(0,)], 1)
+    assert "has no current rollup (2026-07-01); `lake rollup metrics` makes it" in answer.notes[0]
+    assert json.loads(lake("rollup", "--json", "--config", str(place.config))[1])["made"] == 1
+    assert state(place) == "current"
+
+
 def test_changed_places_of_levels_make_rollups_stale(place):
     made(place, "logs", streams.table([(1, DAY.start_ns, "level=info")]))
     place.config.write_text(place.config.read_text() + 'level_from = "line"\n')

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from lake.partition.rollups import RULES
 from lake.query.kinds import quoted_name
 from lake.systems.labels import MAP_COLUMN
 from lake.systems.rollup import ROWS, Layout, Shape
@@ -47,7 +48,7 @@ class HourlyStreams:
         self._level_from = tuple(level_from)
         self.shape = Shape(
             kind="loki",
-            version=1,
+            version=RULES["loki"],
             grain="one row for each stream, hour and level of its lines",
             keys=("stream_id", "hour", "level"),
             measures=("lines", "bytes", "first_ts", "last_ts"),

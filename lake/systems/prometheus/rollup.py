@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lake.partition.rollups import RULES
 from lake.systems.labels import MAP_COLUMN
 from lake.systems.prometheus.rollup_histograms import (
     BOUNDS,
@@ -67,7 +68,7 @@ _COUNTS = ("samples", "stale", "nans", "histograms")
 
 SHAPE = Shape(
     kind="prometheus",
-    version=2,
+    version=RULES["prometheus"],
     grain="one row for each series and hour with a sample",
     keys=("series_id", "hour"),
     measures=tuple(field.name for field in _MEASURES),
