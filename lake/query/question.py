@@ -10,6 +10,7 @@ every day and every column.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -32,7 +33,7 @@ _REST = "_rest"
 _BETWEEN = "_between"
 # Macros that read the view, of the dataset that their first argument names, from the day before the
 # third argument to the fourth.
-_GROWTH: Mapping[str, Callable[[str], str]] = {
+GROWTH: Mapping[str, Callable[[str], str]] = {
     "increase_by_day": hourly,
     "increase_by_hour": hourly,
     "histogram_increase_by_day": hourly,
@@ -103,13 +104,24 @@ class Reads:
         )
 
 
+@dataclass(frozen=True)
+class Growth:
+    """A call of a macro of GROWTH: the view that it reads, the metric, the days of the answer."""
+
+    macro: str
+    view: str
+    metric: str
+    days: Range
+
+
 @dataclass
 class Question:
     """A statement as far as it is understood.
 
     `understood`: nothing in it reads a dataset but what `datasets` has. `columns` has the
     paths of all column references, lower case. `every_column`: there may be more. `functions`
-    has the names of all that are called, lower case; `sampled`: it draws rows by chance.
+    has the names of all that are called, lower case; `sampled`: it draws rows by chance; `growths`
+    are those whose metric is a constant.
     """
 
     datasets: dict[str, Reads] = field(default_factory=dict)
@@ -118,6 +130,7 @@ class Question:
     understood: bool = True
     functions: set[str] = field(default_factory=set)
     sampled: bool = False
+    growths: list[Growth] = field(default_factory=list)
 
     @property
     def reads_rest(self) -> bool:
@@ -226,8 +239,8 @@ class _Reader:
         elif view in self._views and name != view:
             start, end = map(self._day, _arguments(call, ("from_day", "to_day")))
             self._reads_of(self._views[view]).ranges.append(Range(start, end))
-        elif name in _GROWTH:
-            self._growth(call, _GROWTH[name])
+        elif name in GROWTH:
+            self._growth(call, name)
         elif name == time_axis.NAME:
             self._time_axis(call)
         elif name not in _KNOWN_FUNCTIONS:
@@ -257,11 +270,11 @@ class _Reader:
         except UnknownValueError:
             return None
 
-    def _growth(self, call: Mapping[str, Any], view_of: Callable[[str], str]) -> None:
-        dataset, _, start, end = _arguments(call, _GROWTH_PARAMETERS)
+    def _growth(self, call: Mapping[str, Any], macro: str) -> None:
+        dataset, metric, start, end = _arguments(call, _GROWTH_PARAMETERS)
         self.question.every_column = True
         try:
-            view = view_of(str(self._constants.value(dataset)).lower())
+            view = GROWTH[macro](str(self._constants.value(dataset)).lower())
         except UnknownValueError:
             self._give_up()
             return
@@ -270,6 +283,9 @@ class _Reader:
             return
         days = Range(self._day(start), self._day(end), with_before=True)
         self._reads_of(self._views[view]).ranges.append(days)
+        with suppress(UnknownValueError):
+            name = str(self._constants.value(metric))
+            self.question.growths.append(Growth(macro, view, name, days))
 
     def _reads_of(self, dataset: str) -> Reads:
         return self.question.datasets.setdefault(dataset, Reads())

@@ -33,6 +33,7 @@ from lake.query.failures import Hint, as_duckdb_error, explained
 from lake.query.hourly import hourly_table, hourly_views
 from lake.query.levels import level_places, with_level
 from lake.query.manifests import CONNECTIONS, Manifests
+from lake.query.metrics import with_metric_notes
 from lake.query.question import Question, Range, Reads, understand
 from lake.query.s3 import authority_statements, secret_statement
 from lake.query.statements import refuse_outward, require_one_reading
@@ -121,11 +122,12 @@ class Lake:
         answer, question = self._answer(query, params)
         described = answer.description or ()
         left_out = tuple(self._notes(notes.left_out, query, question))
+        rows, of_metrics = with_metric_notes(self._fetch(answer), question, self.connection)
         return Answer(
             columns=tuple(column[0] for column in described),
             types=tuple(str(column[1]) for column in described),
-            rows=self._fetch(answer),
-            notes=(*self._notes(notes.missing, query, question), *left_out),
+            rows=rows,
+            notes=(*self._notes(notes.missing, query, question), *of_metrics, *left_out),
             left_out=left_out,
         )
 

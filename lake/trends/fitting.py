@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 
 from lake.base.day import Day
 from lake.base.errors import UsageError
@@ -29,7 +30,7 @@ _NO_LABELS = {
     "series_id": frozenset({"series_id", "day", "ts", "value", "nan", "histogram", _MAP}),
     _STREAM: frozenset({_STREAM, "day", "ts", "ts_ns", "line", "metadata", _MAP}),
 }
-_SHOWN = 8
+_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -122,13 +123,24 @@ def _lacking(
     ]
     if need.metrics and not _has_metric(lake, table, need, days):
         newest = max(table.manifests)
-        metrics = sorted(metrics_of(lake, table, newest, newest))
-        shown = ", ".join(metrics[:_SHOWN]) + (", …" if len(metrics) > _SHOWN else "")
-        return 2, f"metric {' or '.join(need.metrics)} ({newest} has {shown or 'none'})"
+        return 2, _metric_lack(table, need, newest, metrics_of(lake, table, newest, newest))
     if absent:
         what = "; no ".join(column.describe() for column in absent)
         return (1 if need.metrics or len(absent) < len(need.columns) else 2), what
     return None
+
+
+def _metric_lack(table: Table, need: Input, newest: Day, metrics: set[str]) -> str:
+    """The metric by its first name; the dataset's metrics that are most like it."""
+    name, *others = need.metrics
+    wanted = f"metric {name}" + (f" or {_names(len(others))}" if others else "")
+    near = get_close_matches(name, sorted(metrics), len(metrics) or 1, 0)
+    shown = ", ".join(near[:_SHOWN]) + (", …" if len(near) > _SHOWN else "")
+    return f"{wanted}: {table.dataset} has {shown or 'no metrics'} on {newest}"
+
+
+def _names(number: int) -> str:
+    return "another name of it" if number == 1 else f"{number} other names of it"
 
 
 def _is_absent(lake: Lake, table: Table, column: Column, days: tuple[Day, Day] | None) -> bool:

@@ -15,6 +15,8 @@ from support.plain_histograms import Custom, Exponential, Histogram, observed, s
 from support.plain_rollup import HOUR_MS, Sample, table
 from support.rolled_lake import Place
 
+from lake.query import connect
+
 OBSERVATIONS = st.sampled_from(
     [0.0, 1e-4, 0.0005, 0.001, 0.0012, 0.0014, 0.3, 0.7, 1.0, 1.5, 2.0, 3.0, 100.0,
      -0.0012, -0.3, -2.0, math.nan]
@@ -135,3 +137,16 @@ def test_a_wrong_bucket_is_found_and_named(tmp_path, name, wrong) -> None:
 
     assert found
     assert all(f"the rollup's histogram.{name}[]." in problem for problem in found)
+
+
+def test_counters_growth_of_a_native_histogram_is_noted(tmp_path) -> None:
+    place = Place(tmp_path, SECTIONS)
+    made(place, "metrics", table(GROWING))
+    arguments = "'metrics', 'm1', DATE '2026-07-01', DATE '2026-07-02'"
+    with connect(place.settings) as lake:
+        answer = lake.ask(f"FROM increase_by_hour({arguments})")
+        assert list(answer.rows) == []
+        [note] = answer.notes
+        assert note == ("metrics_hourly: m1 is a native histogram: use histogram_increase_by_hour")
+        [row] = lake.rows(f"FROM histogram_increase_by_hour({arguments})")
+    assert (row["lower"], row["increase"]) == (pytest.approx(2**-2), 3.0)

@@ -126,3 +126,41 @@ def test_samples_need_no_rollup_but_the_days(place: Place) -> None:
     assert note == (
         "counters: 1 of 4 days from 2026-07-02 to 2026-07-05 is not in the lake (2026-07-05)"
     )
+
+
+RANGE = "DATE '2026-07-02', DATE '2026-07-05'"
+
+
+def notes_of(place: Place, call: str) -> tuple[str, ...]:
+    with connect(place.settings) as lake:
+        answer = lake.ask(f"FROM {call}")
+        assert list(answer.rows) == []
+        return answer.notes
+
+
+@pytest.mark.parametrize("macro", ["increase_by_day", "increase_by_hour"])
+def test_a_metric_that_no_rollup_has(place: Place, macro: str) -> None:
+    (note,) = notes_of(place, f"{macro}('counters', 'job_total', {RANGE})")
+    assert note == (
+        "counters_hourly: no metric job_total from 2026-07-02 to 2026-07-04; "
+        "similar metrics: jobs_total"
+    )
+
+
+def test_a_metric_that_no_table_has(place: Place) -> None:
+    (note,) = notes_of(place, f"samples_increase_by_day('counters', 'other', {RANGE})")
+    assert note.startswith("counters: no metric other from 2026-07-02 to 2026-07-04")
+
+
+def test_a_counter_is_no_native_histogram(place: Place) -> None:
+    (note,) = notes_of(place, f"histogram_increase_by_day('counters', 'jobs_total', {RANGE})")
+    assert note == "counters_hourly: jobs_total is no native histogram: use increase_by_day"
+
+
+def test_a_sum_of_nothing_is_empty_too_and_another_answer_is_not(place: Place) -> None:
+    call = f"increase_by_day('counters', 'other', {RANGE})"
+    with connect(place.settings) as lake:
+        answer = lake.ask(f"SELECT sum(increase) FROM {call}")
+        assert (list(answer.rows), len(answer.notes)) == ([(None,)], 1)
+        answer = lake.ask(f"SELECT count(*) FROM {call}")
+        assert (list(answer.rows), answer.notes) == ([(0,)], ())
