@@ -12,6 +12,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from lake.query.kinds import quoted_name
+from lake.query.notes import FIRST, LAST
 from lake.query.question import GROWTH, Growth, Question
 
 if TYPE_CHECKING:
@@ -38,9 +39,7 @@ def with_metric_notes(
 
 
 def _sentence(growth: Growth, connection: duckdb.DuckDBPyConnection) -> str:
-    start, end = growth.days.start, growth.days.end
-    if start is None or end is None:
-        return ""
+    start, end = growth.days.start or FIRST, growth.days.end or LAST
     is_rollup = GROWTH[growth.macro] is not str
     natives, floats = ("histograms", "samples") if is_rollup else ("0", "1")
     held = connection.execute(
@@ -49,7 +48,10 @@ def _sentence(growth: Growth, connection: duckdb.DuckDBPyConnection) -> str:
         {"start": start.date, "end": end.date},
     ).fetchall()
     kinds = {metric: of for metric, *of in held if metric is not None}
-    days = f"from {start} to {end.plus(-1)}"
+    if not kinds:
+        return ""  # the notes on missing days say more
+    known = growth.days.start and growth.days.end
+    days = f"from {start} to {end.plus(-1)}" if known else "on any day"
     if growth.metric not in kinds:
         near = get_close_matches(growth.metric, sorted(kinds), _SHOWN, 0)
         similar = f"; similar metrics: {', '.join(near)}" if near else ""

@@ -19,7 +19,7 @@ from lake.query.tables import Table
 
 _NAMED_DAYS = 3
 # Beyond these, bounds of a range mean that it is open: '0001-01-01', '9999-12-31'.
-_FIRST, _LAST = Day.parse("1900-01-01"), Day.parse("2200-01-01")
+FIRST, LAST = Day.parse("1900-01-01"), Day.parse("2200-01-01")
 _NAMED_PATHS = 10
 _ANY_NAME = "*"  # of a path in `left_out`: many names together
 
@@ -46,8 +46,8 @@ def ranges_of(reads: Reads | None, question: Question) -> list[Range]:
 
 
 def _without_extremes(days: Range) -> Range:
-    start = days.start if days.start and days.start >= _FIRST else None
-    end = days.end if days.end and days.end <= _LAST else None
+    start = days.start if days.start and days.start >= FIRST else None
+    end = days.end if days.end and days.end <= LAST else None
     return replace(days, start=start, end=end)
 
 

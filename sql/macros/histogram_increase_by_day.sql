@@ -15,8 +15,21 @@
 --         DATE '2026-07-01', DATE '2026-10-01') GROUP BY day
 CREATE OR REPLACE MACRO histogram_increase_by_day(of_dataset, of_metric, from_day, to_day)
 AS TABLE
-SELECT day, of_series.*, lower, upper, increase
-FROM (
+WITH of_series AS (
+    SELECT DISTINCT ON (series_id)
+        series_id,
+        metric,
+        * EXCLUDE (
+            day, hour, series_id, metric, samples, first, first_ts, last, last_ts, min, max, sum,
+            increase, resets, stale, nans, histograms, histogram
+        )
+    FROM query(
+        'FROM "' || replace(of_dataset, '"', '""') || '_hourly_between"(DATE '''
+        || CAST(from_day AS DATE) || ''', DATE ''' || CAST(to_day AS DATE) || ''')'
+    )
+    WHERE metric = of_metric AND histograms > 0
+),
+of_buckets AS (
     SELECT day, series_id, grown.lower, grown.upper, sum(grown.increase) AS increase
     FROM (
         SELECT
@@ -52,17 +65,6 @@ FROM (
     )
     WHERE grown.increase != 0
     GROUP BY ALL
-) JOIN (
-    SELECT DISTINCT ON (series_id)
-        series_id,
-        metric,
-        * EXCLUDE (
-            day, hour, series_id, metric, samples, first, first_ts, last, last_ts, min, max, sum,
-            increase, resets, stale, nans, histograms, histogram
-        )
-    FROM query(
-        'FROM "' || replace(of_dataset, '"', '""') || '_hourly_between"(DATE '''
-        || CAST(from_day AS DATE) || ''', DATE ''' || CAST(to_day AS DATE) || ''')'
-    )
-    WHERE metric = of_metric AND histograms > 0
-) AS of_series USING (series_id);
+)
+SELECT day, of_series.*, lower, upper, increase
+FROM of_buckets JOIN of_series USING (series_id);
