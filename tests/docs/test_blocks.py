@@ -101,7 +101,9 @@ def test_a_statement_runs(week: Path, block: CodeBlock) -> None:
     done = CliRunner().invoke(root, arguments, prog_name="lake")
     assert done.exit_code == 0, done.output
     rows = json.loads(done.stdout)
-    assert rows or "histogram_increase_by_day" in block.text  # the demo has no native histograms
+    if "histogram_increase_by_day" in block.text:
+        return  # the demo has no native histograms
+    assert rows
     assert any(value not in (None, 0) for row in rows for value in row.values())
 
 
