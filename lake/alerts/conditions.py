@@ -59,24 +59,9 @@ def _at_risk(settings: Settings, status: DatasetStatus, now: datetime) -> Iterat
         if day < today and partition.state not in {*PROVEN, "damaged", "differs"}
     ]
     lost = [day for day in days if hot.last_row_goes_at(day) <= now]
-    stage, first = _stage(settings, hot, days[len(lost) :], now)
-    if first and stage:
-        goes = hot.first_row_goes_at(first)
-        left = max((goes - now).total_seconds() / _HOUR_S, 0)
-        number = len(days) - len(lost)
-        closed = "closed day that is" if number == 1 else "closed days that are"
-        yield Alert(
-            EXPIRING,
-            "critical" if stage > 1 else "warning",
-            f"{name}: {source} forgets the first unproven row at {_hour(goes)}",
-            f"{first} is the first of {number} {closed} not proven; by [hot] {source} has "
-            f"{left:.0f} hours left of it\n"
-            f"remedy: lake export {name} --from {first} --to {days[-1].plus(1)}",
-            labels_of_days("unproven", name, source),
-            started_at=now,
-            day=str(first),
-            stage=stage,
-        )
+    ahead = days[len(lost) :]
+    if ahead and (alert := _expiring(settings, status, hot, ahead, now)):
+        yield alert
     recent = [day for day in lost if day.days_until(today) <= hot.kept_days + _LOST_DAYS]
     if recent:
         number_lost = "1 day" if len(recent) == 1 else f"{len(recent)} days"
@@ -91,16 +76,52 @@ def _at_risk(settings: Settings, status: DatasetStatus, now: datetime) -> Iterat
         )
 
 
-def _stage(
-    settings: Settings, hot: HotDays, days: Sequence[Day], now: datetime
-) -> tuple[int, Day | None]:
-    """How near the days' rows are to being lost, and the first day that is not lost yet."""
-    first = next((day for day in days if hot.last_row_goes_at(day) > now), None)
-    if first is None:
-        return (_LOST if days else 0), None
-    goes = hot.first_row_goes_at(first)
+def _expiring(
+    settings: Settings, status: DatasetStatus, hot: HotDays, days: Sequence[Day], now: datetime
+) -> Alert | None:
+    """Of missing days; None while there is time.
+
+    Where a dataset is exported no more, nobody has counted the last days before the first that is
+    missing again: late rows of theirs go as early as `lateness_days` before. Whether there are any
+    is not known: no more than a warning.
+    """
+    name, source, first = status.dataset, status.source, days[0]
+    goes, late = hot.first_row_goes_at(first), 0
+    stage = _stage_at(settings, goes, now)
+    if not stage and _is_stopped(status, first, hot.today):
+        late = hot.lateness_days
+        goes = hot.first_row_goes_at(first.plus(-late))
+        stage = min(_stage_at(settings, goes, now), 1)
+    if not stage:
+        return None
+    left = max((goes - now).total_seconds() / _HOUR_S, 0)
+    closed = "1 closed day that is" if len(days) == 1 else f"{len(days)} closed days that are"
+    rows = "rows that came late before it" if late else "it"
+    recheck = f"; lake recheck {name}" if late else ""
+    return Alert(
+        EXPIRING,
+        "critical" if stage > 1 else "warning",
+        f"{name}: {source} forgets the first unproven row at {_hour(goes)}",
+        f"{first} is the first of {closed} not proven; by [hot] {source} has "
+        f"{left:.0f} hours left of {rows}\n"
+        f"remedy: lake export {name} --from {first} --to {days[-1].plus(1)}{recheck}",
+        labels_of_days("unproven", name, source),
+        started_at=now,
+        day=str(first),
+        stage=stage,
+    )
+
+
+def _is_stopped(status: DatasetStatus, first: Day, today: Day) -> bool:
+    """Whether nothing is proven from that day on, and not only since last night."""
+    proven = (day for day, partition in status.days.items() if partition.state in PROVEN)
+    return first < today.plus(-1) and max(proven, default=first) < first
+
+
+def _stage_at(settings: Settings, goes: datetime, now: datetime) -> int:
+    """Of a row that its source forgets at that time."""
     within = (settings.alerts.warn_hours, settings.alerts.critical_hours)
-    return sum(goes < now + timedelta(hours=hours) for hours in within), first
+    return sum(goes < now + timedelta(hours=hours) for hours in within)
 
 
 def _damaged(settings: Settings, dataset: DatasetStatus, now: datetime) -> Iterator[Alert]:
@@ -128,14 +149,12 @@ def _hour_of(
     settings: Settings, hot: HotDays, source: str, days: Sequence[Day], now: datetime
 ) -> tuple[int, str]:
     """The stage, and a line with the hour at which rows of these stored days go."""
-    stage, first = _stage(settings, hot, days, now)
+    first = next((day for day in days if hot.last_row_goes_at(day) > now), None)
     if first is None:
-        return (
-            stage,
-            f"\n{source} has forgotten their rows: earlier versions of objects may hold them",
-        )
-    goes = _hour(hot.first_row_goes_at(first))
-    return stage, f"\n{source} forgets the first of their rows at {goes}"
+        return _LOST, f"\n{source} has forgotten their rows: see earlier versions of the objects"
+    goes = hot.first_row_goes_at(first)
+    line = f"\n{source} forgets the first of their rows at {_hour(goes)}"
+    return _stage_at(settings, goes, now), line
 
 
 def _hour(when: datetime) -> str:

@@ -10,6 +10,7 @@ from support.ledger_days import TODAY, ago, export, lake, recounted
 
 from lake.alerts import conditions
 from lake.alerts.cycle import finished_cycle
+from lake.base.day import Day
 from lake.partition.ledger import read_manifest
 from lake.snapshots.manifest import snapshot_manifest_key
 from lake.ttl.turn import KEY
@@ -50,7 +51,7 @@ def test_rows_that_go_with_the_hour(place, hours_before, severity):
     """The first unproven day of `lines` is 2 days ago: its first row goes in 3 days."""
     complete(place, "events", "requests")
     _, settings, store = place
-    export(store, settings, "lines", [ago(3)])
+    export(store, settings, "lines", [ago(3), ago(1)])
     goes = ago(2).start + timedelta(days=5)
     assert goes == TODAY.plus(3).start
     alerts = shown_alerts(place, goes - hours_before * HOUR)
@@ -61,6 +62,41 @@ def test_rows_that_go_with_the_hour(place, hours_before, severity):
             severity,
             f"lines: loki forgets the first unproven row at {TODAY.plus(3)} 00:00 UTC",
         )
+
+
+@pytest.mark.parametrize(("exported", "days_before"), [([6, 5, 4], 2), ([6, 5, 4, 1], 0)])
+def test_where_a_dataset_is_exported_no_more_late_rows_go_first(tmp_path, exported, days_before):
+    """The first missing day is 3 days ago; nobody counts what comes late before it."""
+    place = lake(tmp_path, ago(6), loki=9, late="lateness_days = 2")
+    _, settings, store = place
+    export(store, settings, "events", [ago(n) for n in range(1, 7)])
+    export(store, settings, "requests", [ago(n) for n in range(1, 7)])
+    export(store, settings, "lines", [ago(n) for n in exported])
+    goes = ago(3).plus(9 - days_before).start
+    assert "LakeRowsExpiring lines" not in shown_alerts(place, goes - 49 * HOUR)
+    severity, summary = shown_alerts(place, goes - 47 * HOUR)["LakeRowsExpiring lines"]
+    assert (severity, summary) == (
+        "warning",
+        f"lines: loki forgets the first unproven row at {Day(goes.date())} 00:00 UTC",
+    )
+    at = ago(3).plus(9).start - 23 * HOUR
+    assert shown_alerts(place, at)["LakeRowsExpiring lines"][0] == "critical"
+    at = ago(3).plus(9).start - 25 * HOUR
+    assert shown_alerts(place, at)["LakeRowsExpiring lines"][0] == "warning"
+
+
+def test_a_day_that_differs_has_the_hour_and_no_second_alert(place):
+    """Nor when its rows are gone: what differs, differs."""
+    complete(place, "events", "requests", "lines")
+    _, settings, store = place
+    recounted(store, "lines", ago(2), 99)
+    goes = ago(2).start + timedelta(days=5)
+    stages = []
+    for hours in (-60, -40, -20, 20, 80):
+        alerts = conditions(settings, store, goes + hours * HOUR)
+        (alert,) = (alert for alert in alerts if alert.labels.get("dataset") == "lines")
+        stages.append((alert.name, alert.severity, alert.stage))
+    assert stages == [("LakeDayDiffers", "warning", stage) for stage in (0, 1, 2, 2, 3)]
 
 
 def test_damage_that_is_about_to_expire_is_one_alert_with_the_hour(place):

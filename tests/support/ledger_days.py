@@ -27,7 +27,7 @@ first_day = "{first}"
 [hot]
 mongo = 40
 prometheus = 3
-loki = 5
+loki = {loki}
 [sources.mongo]
 uri = "mongodb://127.0.0.1:1"
 database = "d"
@@ -35,6 +35,7 @@ database = "d"
 url = "http://127.0.0.1:1"
 [sources.loki]
 url = "http://127.0.0.1:1"
+{late}
 [[dataset]]
 name = "events"
 source = "mongo"
@@ -55,9 +56,12 @@ def ago(days: int) -> Day:
     return TODAY.plus(-days)
 
 
-def lake(folder: Path, first: Day, more: str = "") -> tuple[Path, Settings, Store]:
+def lake(
+    folder: Path, first: Day, more: str = "", *, loki: int = 5, late: str = ""
+) -> tuple[Path, Settings, Store]:
+    """`loki` are the days that it keeps, `late` another line of its section."""
     file = folder / "lake.toml"
-    file.write_text(_FILE.format(first=first, more=more))
+    file.write_text(_FILE.format(first=first, more=more, loki=loki, late=late))
     settings = load(str(file), {})
     return file, settings, open_store(settings)
 

@@ -22,7 +22,7 @@ from lake.base.errors import LakeError
 from lake.http.failures import refusal, unanswered
 from lake.store.s3_failures import explained
 from lake.systems.expiry import NEVER_S
-from support.operated_site import COUNTED, HOT, MARGIN, SOURCE, TABLES, Operated
+from support.operated_site import COUNTED, HOT, LATE, MARGIN, SOURCE, TABLES, Operated
 from support.operation_record import Record
 
 Steps = Iterator[None]
@@ -93,6 +93,21 @@ def expired_credential(scene: Scene) -> Steps:
     site.rerun()
 
 
+def expired_mongo_credential(scene: Scene) -> Steps:
+    """MongoDB refuses the password for a night: the guard can't look either."""
+    site = scene.site
+    begin, host = "mongodb://", site.settings.sources.mongo.uri.partition("://")[2]
+    site.environment = {"LAKE_SOURCES__MONGO__URI": f"{begin}lake:expired@{host}"}
+    limit_s = site.limit_s
+    yield
+    assert site.limit_s == limit_s  # a limit that can't be set stays, for its margin
+    yield
+    site.environment = {}
+    yield
+    scene.export_missing("events")
+    site.rerun()
+
+
 def lost_bucket(scene: Scene) -> Steps:
     """S3 refuses the lake's credentials, or does not answer, for some nights: nothing expires."""
     site, token_expired = scene.site, scene.chance.random() < 0.5
@@ -156,12 +171,20 @@ def dataset_off(scene: Scene) -> Steps:
     site, dataset = scene.site, scene.chance.choice(list(SOURCE))
     scene.notes = dataset
     site.off.add(dataset)
+    # A row that is late, in time: nobody counts its day any more.
+    day = site.today.plus(-LATE[SOURCE[dataset]])
+    scene.record.write(dataset, day.start + dt.timedelta(hours=23))
     yield
-    while not scene.is_open("LakeRowsExpiring"):
+    # The guard may hold the day of the late row before.
+    hour = f"{dataset}: {SOURCE[dataset]} forgets the first unproven row at"
+    while not any(hour in alert.summary + alert.description for alert in site.notifications.open):
         yield
         yield
     site.off.discard(dataset)
     scene.export_missing(dataset)
+    while site.notifications.open:  # the night counts the late row
+        yield
+        yield
 
 
 def dropped_day(scene: Scene) -> Steps:
@@ -395,9 +418,10 @@ EXPECTED: dict[Callable[[Scene], Steps], tuple[str, ...]] = {
     lost_server: ("LakeExportFailed",),
     lost_bucket: ("LakeUnreadable", "LakeExportFailed"),
     expired_credential: ("LakeExportFailed",),
+    expired_mongo_credential: ("LakeExportFailed",),
     failing_webhook: ("LakeExportFailed",),
     missed_nights: (HEARTBEAT,),
-    dataset_off: ("LakeRowsExpiring",),
+    dataset_off: ("LakeRowsExpiring", "LakeGuardFailed"),
     dropped_day: ("LakeRowsExpiring",),
     exports_off: ("LakeNoExportSuccess",),
     guard_off: ("LakeGuardSilent",),
