@@ -33,7 +33,8 @@ def settings(unit: Path) -> dict[str, list[str]]:
 def test_every_service_is_started_by_a_timer_or_at_boot():
     timers = {unit.stem for unit in UNITS if unit.suffix == ".timer"}
     assert timers == {
-        f"monitoring-lake-{name}" for name in ("nightly", "ttl", "verify", "metrics", "storage")
+        f"monitoring-lake-{name}"
+        for name in ("nightly", "ttl", "retention", "verify", "metrics", "storage")
     }
     for unit in SERVICES:
         assert (unit.stem in timers) != ("WantedBy" in settings(unit)), unit.name
@@ -82,6 +83,7 @@ def test_every_command_of_lake_is_there():
     commands = [[step] for step in steps.split()]
     commands += [shlex.split(line) for line in re.findall(rf"{PROGRAMS}/lake (.+)", text)]
     assert ["ttl", "apply", "--yes"] in commands
+    assert ["retention", "apply"] in commands  # a term that no person has confirmed is none
     assert ["verify", "--record"] in commands
     for words in commands:
         command: click.Command = root
