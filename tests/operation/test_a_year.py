@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.operated_site import LATE, SOURCE, Operated, operated
+from support.operated_settings import LATE, SOURCE
+from support.operated_site import Operated, operated
 from support.operation_faults import EXPECTED, HEARTBEAT, Scene, Steps
 from support.operation_record import Record, number_of
 from support.receivers import Receiver

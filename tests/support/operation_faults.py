@@ -14,16 +14,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import requests
-from botocore.exceptions import ClientError, EndpointConnectionError
-
 from lake.base.day import Day
-from lake.base.errors import LakeError
-from lake.http.failures import refusal, unanswered
-from lake.store.s3_failures import explained
 from lake.systems.expiry import NEVER_S
-from support.operated_site import COUNTED, HOT, LATE, MARGIN, SOURCE, TABLES, Operated
+from support.operated_settings import COUNTED, HOT, LATE, MARGIN, SOURCE, TABLES
+from support.operated_site import Operated
 from support.operation_record import Record
+from support.server_errors import expired_token, lost, no_bucket, refused
 
 Steps = Iterator[None]
 UNREACHABLE = {
@@ -390,26 +386,6 @@ def hold_on_cold_days(scene: Scene) -> Steps:
 
 def dataset_of(source: str) -> str:
     return next(name for name, of in SOURCE.items() if of == source)
-
-
-def lost(source: str) -> LakeError:
-    refusal_ = requests.ConnectionError("refused")
-    return unanswered(refusal_, source, "http://127.0.0.1:1", 60)
-
-
-def expired_token(where: str) -> LakeError:
-    answer = {"Error": {"Code": "ExpiredToken", "Message": "The provided token has expired."}}
-    return explained(ClientError(answer, "GetObject"), where)
-
-
-def no_bucket(where: str) -> LakeError:
-    return explained(EndpointConnectionError(endpoint_url="http://127.0.0.1:1"), where)
-
-
-def refused(source: str) -> LakeError:
-    answer = requests.Response()
-    answer.status_code = 401
-    return refusal(source, answer, "http://127.0.0.1:1/api/v1/query_range", "expired")
 
 
 DAMAGE_FOUND = ("LakeVerifyFailed", "LakeGuardFailed", "LakeRecountFailed")

@@ -16,7 +16,8 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from support.bounded_source import id_of
-from support.operated_site import ROLLUPS, SNAPSHOTS, SOURCE, TABLES, Operated
+from support.operated_settings import ROLLUPS, SNAPSHOTS, SOURCE, TABLES
+from support.operated_site import Operated
 
 _PERIODS = {
     "daily": lambda day: day,
