@@ -142,9 +142,10 @@ class _Tick:
         ]
         ledger = self._ledger_alerts()
         is_open = notifications.open
-        alerts = firing([known.failure for known in ready], ledger, is_open)
-        explained = explained_by(ledger, [known.failure for known in failures], is_open)
-        for known in failures:
+        causes = [known.failure for known in ready]
+        alerts = firing(causes, ledger, is_open)
+        explained = explained_by(ledger, causes, is_open)
+        for known in ready:
             if known.failure in explained:
                 known.record["explained"] = True
         notifications.update(alerts, self._now)
