@@ -1,11 +1,14 @@
 """How long the answers of docs/questions.md take, each as a command of its own.
 
     .venv/bin/lake demo --serve, then in another terminal with its env.sh:
-    .venv/bin/python bench/questions.py [--rounds 3]
+    .venv/bin/python bench/questions.py [--rounds 3] [--page docs/quarter.md]
+        [--replace OLD=NEW …] [--skip NUMBER …]
 
 The days of the page are moved to the last ones of the lake of $LAKE_CONFIG, which lies on S3 while
 the demo serves. The first round has an empty cache of manifests. Seconds of wall time, Python's
-start included, and of processor time.
+start included, and of processor time. Another page is one with the same form; texts of its
+answers are replaced, such as datasets' names, and answers that the lake's data can't have are
+skipped.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from lake.partition.ledger import read_ledger
 from lake.store import open_store
 
 _PAGE = Path(__file__).parents[1] / "docs/questions.md"
-_ANSWER = re.compile(r"^### (\d+)\. ([^\n]+)\n.*?^```(sh|sql)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_ANSWER = re.compile(r"^##+ (\d+)\. ([^\n]+)\n.*?^```(sh|sql)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _DATE = re.compile(r"\b2026-\d\d-\d\d\b")
 _LAKE = str(Path(sys.executable).with_name("lake"))
 _LIMIT_S = 2.0
@@ -65,8 +68,14 @@ def main() -> None:
     """Prints a row for each question."""
     arguments = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     arguments.add_argument("--rounds", type=int, default=3)
-    rounds = arguments.parse_args().rounds
-    answers = _ANSWER.findall(_PAGE.read_text("utf-8"))
+    arguments.add_argument("--page", type=Path, default=_PAGE)
+    arguments.add_argument("--replace", nargs="*", default=[], metavar="OLD=NEW")
+    arguments.add_argument("--skip", nargs="*", default=[], metavar="NUMBER")
+    chosen = arguments.parse_args()
+    text = chosen.page.read_text("utf-8")
+    for old, _, new in (pair.partition("=") for pair in chosen.replace):
+        text = text.replace(old, new)
+    answers = [answer for answer in _ANSWER.findall(text) if answer[0] not in chosen.skip]
     newest = max(map(date.fromisoformat, _DATE.findall("".join(body for *_, body in answers))))
     by = last_day().date - newest
     print(machine())
@@ -79,7 +88,7 @@ def main() -> None:
             command = [_LAKE, "query", text] if kind == "sql" else [_LAKE, *shlex.split(text)[1:]]
             cache = folder / f"cache{number}"
             first, _ = timed(command, folder, cache)
-            wall, used = min(timed(command, folder, cache) for _ in range(rounds))
+            wall, used = min(timed(command, folder, cache) for _ in range(chosen.rounds))
             slow += wall >= _LIMIT_S
             print(f"{number:>3} {first:>6.2f}s {wall:>6.2f}s {used:>6.2f}s  {title}")
     print(f"{slow} of {len(answers)} take {_LIMIT_S:.0f} s or longer")
