@@ -1,6 +1,6 @@
 -- How much native histograms grew each hour, bucket by bucket, by the rollup of their dataset
 --
--- grain:      one row a series, hour and bucket that grew: day, hour, series_id, metric, the labels,
+-- grain:      one row a series, hour and bucket that grew: day, hour, series_id, metric, labels,
 --             lower, upper, increase
 -- parameters: of_dataset     the dataset's name, a text
 --             of_metric      the metric's name, a text
@@ -30,7 +30,8 @@ of_buckets AS (
     SELECT day, hour, series_id, grown.lower, grown.upper, sum(grown.increase) AS increase
     FROM (
         SELECT
-            day, hour,
+            day,
+            hour,
             series_id,
             unnest(list_concat(
                 coalesce(
@@ -45,7 +46,8 @@ of_buckets AS (
             )) AS grown
         FROM (
             SELECT
-                day, hour,
+                day,
+                hour,
                 series_id,
                 histogram,
                 {count: histogram.first_count, buckets: histogram.first_buckets} AS first_one,
