@@ -40,7 +40,8 @@ def histograms(draw: st.DrawFn) -> list[Sample]:
         for _ in range(draw(st.integers(1, 12))):
             what = draw(st.sampled_from(["grow"] * 6 + ["reset", "layout", "float", "stale"]))
             if what == "reset":
-                values = []
+                # Of as many observations at times: a bucket drops, the count does not.
+                values = draw(st.lists(OBSERVATIONS, max_size=len(values) + 1))
             elif what == "layout":
                 layout = draw(LAYOUTS)
             values = values + draw(st.lists(OBSERVATIONS, max_size=4))
