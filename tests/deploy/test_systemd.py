@@ -82,7 +82,7 @@ def test_every_command_of_lake_is_there():
     (steps,) = re.findall(r"for step in ([^;]+);", text)
     commands = [[step] for step in steps.split()]
     commands += [shlex.split(line) for line in re.findall(rf"{PROGRAMS}/lake (.+)", text)]
-    assert ["ttl", "apply", "--yes"] in commands
+    assert ["ttl", "apply"] in commands
     assert ["retention", "apply"] in commands  # a term that no person has confirmed is none
     assert ["verify", "--record"] in commands
     for words in commands:
