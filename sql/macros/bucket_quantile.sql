@@ -8,39 +8,41 @@
 -- Buckets are cumulative, as Prometheus stores them. Linear within a bucket, whose lower bound is
 -- that of the bucket before, or 0; in the bucket +Inf the result is its lower bound. NULL, where
 -- PromQL has NaN: no bucket +Inf, no other bucket, or no growth.
-CREATE OR REPLACE MACRO bucket_quantile(bucket_le, bucket_increase, quantile) AS (
-    SELECT CASE
-        WHEN quantile < 0 THEN CAST('-Infinity' AS DOUBLE)
-        WHEN quantile > 1 THEN CAST('Infinity' AS DOUBLE)
-        WHEN coalesce(max(_upper), 0) < CAST('Infinity' AS DOUBLE) OR count(*) < 2 THEN NULL
-        WHEN max(_upto) <= 0 OR isnan(max(_upto)) THEN NULL
-        WHEN count(*) FILTER (_upto >= quantile * _all AND _place < _places) = 0
-            THEN max(_upper) FILTER (_place < _places)
-        ELSE arg_min(
-            CASE
-                WHEN _place = 1 AND _upper <= 0 THEN _upper
-                ELSE _lower + (_upper - _lower)
-                    * ((quantile * _all - _before) / nullif(_upto - _before, 0))
-            END,
-            _place
-        ) FILTER (_upto >= quantile * _all AND _place < _places)
-    END
-    FROM (
-        SELECT
-            *,
-            coalesce(lag(_upper) OVER (ORDER BY _upper), 0) AS _lower,
-            coalesce(lag(_upto) OVER (ORDER BY _upper), 0) AS _before,
-            row_number() OVER (ORDER BY _upper) AS _place,
-            max(_upto) OVER () AS _all,
-            count(*) OVER () AS _places
-        FROM (
-            SELECT _upper, max(_sum) OVER (ORDER BY _upper) AS _upto
-            FROM (
-                SELECT TRY_CAST(_bucket.le AS DOUBLE) AS _upper, sum(_bucket.n) AS _sum
-                FROM unnest(list({le: bucket_le, n: bucket_increase})) AS _buckets(_bucket)
-                WHERE _bucket.n IS NOT NULL AND TRY_CAST(_bucket.le AS DOUBLE) IS NOT NULL
-                GROUP BY _upper
+-- By functions of lists: a subquery takes time by the square of the rows.
+CREATE OR REPLACE MACRO bucket_quantile(bucket_le, bucket_increase, quantile) AS
+-- Step by step, each with the lists of the one before: rows by their bound, where each bound's rows
+-- begin, a sum a bound, what is up to each bound.
+list_transform(list_transform(list_transform(list_transform(
+    [list_sort(list({
+        upper: TRY_CAST(bucket_le AS DOUBLE) + 0.0,
+        n: CAST(bucket_increase AS DOUBLE)
+    }) FILTER (bucket_increase IS NOT NULL AND TRY_CAST(bucket_le AS DOUBLE) IS NOT NULL))],
+    lambda _b: {
+        q: CAST(quantile AS DOUBLE),
+        uppers: list_transform(_b, lambda _x: _x.upper),
+        counts: list_transform(_b, lambda _x: _x.n)
+    }),
+    lambda _b: {
+        q: _b.q,
+        uppers: _b.uppers,
+        counts: _b.counts,
+        starts: list_transform(
+            list_sort(list_distinct(_b.uppers)), lambda _x: list_position(_b.uppers, _x)
+        )
+    }),
+    lambda _b: {
+        q: _b.q,
+        uppers: list_transform(_b.starts, lambda _i: _b.uppers[_i]),
+        sums: list_transform(
+            range(1, len(_b.starts) + 1),
+            lambda _i: list_sum(
+                _b.counts[_b.starts[_i]:coalesce(_b.starts[_i + 1] - 1, len(_b.counts))]
             )
         )
+    }),
+    lambda _b: bucket_quantile_of(
+        _b.q,
+        _b.uppers,
+        list_transform(range(1, len(_b.sums) + 1), lambda _i: list_max(_b.sums[:_i]))
     )
-);
+)[1];

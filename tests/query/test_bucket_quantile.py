@@ -18,6 +18,7 @@ QUANTILES = (-0.1, 0, 0.01, 0.5, 0.9, 0.95, 0.99, 1, 1.1)
 HISTOGRAMS: dict[str, Buckets] = {
     "usual": [("0.1", 5), ("0.5", 20), ("1", 22), ("2.5", 29), ("+Inf", 30)],
     "all in the last": [("0.1", 0), ("0.5", 0), ("+Inf", 7)],
+    "none in the first": [("0.1", 0), ("0.5", 5), ("+Inf", 7)],
     "all in the first": [("0.1", 9), ("0.5", 9), ("+Inf", 9)],
     "empty buckets between": [("1", 4), ("2", 4), ("4", 4), ("8", 10), ("+Inf", 10)],
     "nothing happened": [("0.1", 0), ("+Inf", 0)],
@@ -79,3 +80,20 @@ def test_of_each_group_by_itself(tmp_path: Path) -> None:
             "AS t(day, le, n) GROUP BY day ORDER BY day"
         ).fetchall()
     assert rows == [(1, 1.0), (2, 3.0), (3, None)]
+
+
+def test_of_many_series_at_once() -> None:
+    """Twenty thousand rows of one group: their time may not grow by the square."""
+    with duckdb.connect() as session:
+        for statement in macro_statements():
+            session.execute(statement)
+        # Series s has s observations in each of the buckets 1 … 69, and none above.
+        session.execute(
+            "CREATE TABLE buckets AS SELECT series * least(bound, 69) AS grown, "
+            "if(bound = 70, '+Inf', bound::VARCHAR) AS le "
+            "FROM range(300) AS _a(series), range(1, 71) AS _b(bound)"
+        )
+        (median,) = session.execute(
+            "SELECT bucket_quantile(le, grown, 0.5) FROM buckets"
+        ).fetchone()
+    assert median == pytest.approx(34.5)
