@@ -15,6 +15,7 @@ from typing import Literal
 
 from lake.alerts.alert import SEVERITIES, Alert, Severity
 from lake.base.redaction import redact
+from lake.verified import RECORDS
 
 Operation = Literal["export", "recount", "snapshot", "guard", "rehearsal", "retention", "verify"]
 _NAMES: dict[Operation, tuple[str, Severity]] = {
@@ -214,8 +215,9 @@ def _alert(cause: tuple[str, str], group: list[Failure]) -> Alert:
 
 def _labels(cause: tuple[str, str], source: str) -> dict[str, str]:
     digest = hashlib.sha256("\n".join(cause).encode()).hexdigest()[:12]
+    if cause[0] == "records":
+        return {"subject": RECORDS, "cause": digest}
     labels = {"dataset": cause[1]} if cause[0] in _STATES.values() else {}
-    source = "" if cause[0] == "records" else source
     return labels | ({"source": source} if source else {}) | {"cause": digest}
 
 
