@@ -9,8 +9,8 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
+from contextlib import suppress
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -124,6 +124,8 @@ def test_blocks_are_blocks(pages: dict[Path, Built]) -> None:
 
 @pytest.mark.parametrize("width", [1366, 390])
 def test_a_reader_finds_a_command_by_the_search(browser, address: str, width: int) -> None:
+    from playwright.sync_api import TimeoutError as NotYet  # noqa: PLC0415  few tests need it
+
     with new_page(browser, viewport={"width": width, "height": 900}) as page:
         urls: list[str] = []
         page.on("request", lambda request: urls.append(request.url))
@@ -131,12 +133,13 @@ def test_a_reader_finds_a_command_by_the_search(browser, address: str, width: in
         if width < 960:
             page.locator("label.md-header__button[for=__search]").click()
         first = page.locator(".md-search-result__item a").first
-        deadline = time.monotonic() + 100
-        while not first.is_visible():  # what is typed before the index is loaded may be lost
-            assert time.monotonic() < deadline
+        for patience_ms in (3_000, 6_000, 12_000, 24_000, 48_000, 96_000):
+            # What is typed before the index is loaded may be lost; typing anew begins again.
             page.locator("input.md-search__input").fill("")
             page.locator("input.md-search__input").fill("retention apply")
-            page.wait_for_timeout(3000)
+            with suppress(NotYet):
+                first.wait_for(state="visible", timeout=patience_ms)
+                break
         first.click()
         page.wait_for_url("**/*retention*")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
