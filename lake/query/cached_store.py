@@ -16,7 +16,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lake.base.errors import LakeError, Missing
 from lake.config.settings import Settings
@@ -25,6 +25,9 @@ from lake.query import connect
 from lake.query.manifests import Manifests
 from lake.store import Store
 from lake.store.protocol import ObjectStat
+
+if TYPE_CHECKING:
+    import duckdb
 
 _LOG = logging.getLogger(__name__)
 FEW = 40  # objects that are read one by one
@@ -36,11 +39,11 @@ def cached_store(settings: Settings, store: Store) -> CachedStore:
     if not settings.lake.root.startswith("s3://"):
         return CachedStore(store)
 
-    @cache  # DuckDB starts with the first folder that needs it
-    def manifests() -> Manifests:
-        return Manifests(connect(settings).connection, settings)
+    @cache  # DuckDB starts with the first manifest that is not in its cache
+    def connected() -> duckdb.DuckDBPyConnection:
+        return connect(settings).connection
 
-    return CachedStore(store, lambda folder, stats: manifests().read_listed(folder, stats))
+    return CachedStore(store, Manifests(connected, settings).read_listed)
 
 
 class CachedStore:

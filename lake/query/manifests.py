@@ -18,7 +18,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -61,8 +61,13 @@ class _Listed:
 class Manifests:
     """What lies below prefixes of the lake's root. Safe to use from several threads."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
-        self._connection = connection
+    def __init__(
+        self, connected: Callable[[], duckdb.DuckDBPyConnection], settings: Settings
+    ) -> None:
+        """`connected` returns the connection, each time the same: where all is cached it is not
+        needed.
+        """
+        self._connected = connected
         self._settings = settings
         self._root = settings.lake.root.rstrip("/")
 
@@ -81,7 +86,7 @@ class Manifests:
                 listed = self._list_s3(pattern)
                 contents = self._cached(prefix, listed)
             else:
-                cursor = self._connection.cursor()
+                cursor = self._connected().cursor()
                 query = f"SELECT file FROM glob({quoted_text(pattern)})"  # noqa: S608
                 rows = cursor.execute(query).fetchall()
                 listed = [_Listed(file, 0, "") for (file,) in rows]
@@ -108,7 +113,7 @@ class Manifests:
         """By one LIST for each 1000 objects; without the contents nothing else is requested."""
         query = f"SELECT filename, size, last_modified FROM read_blob({quoted_text(pattern)})"  # noqa: S608
         try:
-            rows = self._connection.cursor().execute(query).fetchall()
+            rows = self._connected().cursor().execute(query).fetchall()
         except duckdb.IOException as error:
             if _NO_FILES in str(error):
                 return []
@@ -141,6 +146,9 @@ class Manifests:
     def _read_all(self, listed: Iterable[_Listed]) -> dict[str, bytes]:
         files = [without_patterns(entry.file) for entry in listed if entry.name.endswith(".json")]
         contents: dict[str, bytes] = {}
+        if not files:
+            return contents
+        self._connected()  # before the threads, each of which would connect
         # One call reads one file after the other: quickly enough where they are on this machine.
         calls = CONNECTIONS if self._root.startswith("s3://") else 1
         with ThreadPoolExecutor(calls) as pool:
@@ -151,7 +159,7 @@ class Manifests:
     def _read(self, files: list[str]) -> list[tuple[str, bytes]]:
         if not files:
             return []
-        cursor = self._connection.cursor()
+        cursor = self._connected().cursor()
         listed = ", ".join(map(quoted_text, files))
         return cursor.execute(f"SELECT filename, content FROM read_blob([{listed}])").fetchall()  # noqa: S608
 

@@ -90,7 +90,7 @@ class Lake:
         self._shared = False  # whether relations may be outstanding that read the definitions
         self.connection = connect_duckdb()
         self._usual_memory = self._memory_limit()
-        self._manifests = Manifests(self.connection, settings)
+        self._manifests = Manifests(lambda: self.connection, settings)
         if settings.lake.root.startswith("s3://"):
             load_httpfs(self.connection)
             for statement in authority_statements(settings.s3):
