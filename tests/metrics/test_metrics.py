@@ -157,7 +157,7 @@ def test_a_lag_by_looking_at_each_row(kept, states, second):
     now = today.start + timedelta(seconds=second)
     days = {today.plus(-n): DayStatus(state) for n, state in enumerate(states, 1)}
     (lag,) = lags(_settings(kept), [DatasetStatus("d", "loki", days)], now)
-    minutes = [timedelta(minutes=15 * n) for n in range(96)] + [timedelta(seconds=DAY_S - 1)]
+    minutes = [timedelta(minutes=15 * n) for n in range(96)] + [timedelta(days=1, microseconds=-1)]
     there = [
         day
         for day, status in days.items()
