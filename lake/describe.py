@@ -29,6 +29,7 @@ DAYS = 31  # that are described where no range is given
 _SAMPLE_ROWS = 2048
 _EXAMPLE_CHARS = 80
 _COLUMNS = 1000  # that are described at most
+_SEPARATOR = ", "  # of a path's names, in DuckDB's Parquet metadata
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,11 @@ def _rows(
         "count(*) = count(stats_null_count) AS whole "
         f"FROM parquet_metadata([{files}]) GROUP BY ALL"
     )
-    counts = {row["path"]: row["n"] for row in counted if row["whole"]}
+    # Where some days have a STRUCT or a LIST their leaves have longer paths.
+    nested = {above for row in counted for above in _above(row["path"])}
+    counts = {
+        row["path"]: row["n"] for row in counted if row["whole"] and row["path"] not in nested
+    }
     rows = {path: counts[_key(path)] for path, _ in leaves if _key(path) in counts}
     others = [(path, node) for path, node in leaves if path not in rows]
     if others:
@@ -160,8 +165,13 @@ def _rows(
     return rows
 
 
+def _above(path: str) -> Iterator[str]:
+    while path := path.rpartition(_SEPARATOR)[0]:
+        yield path
+
+
 def _key(path: tuple[str, ...]) -> str:
-    return ", ".join(path).lower()
+    return _SEPARATOR.join(path).lower()
 
 
 def _counted(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import os
 import sys
 import traceback
 from types import TracebackType
@@ -18,6 +17,7 @@ import click
 from lake import __version__
 from lake.base.errors import LakeError, UsageError
 from lake.base.redaction import RedactingFormatter, redact
+from lake.cli import standard_streams
 from lake.cli.signals import prompt_interrupts
 
 # Section of --help → name → module and attribute, in their order. Imported when called for.
@@ -136,6 +136,7 @@ def root(config_of_group: str | None, verbose: bool) -> None:  # noqa: ARG001  r
 def main() -> None:
     """Runs the command and exits. An error goes to standard error, without a traceback."""
     sys.excepthook = _redacting_excepthook
+    standard_streams.prepare()
     try:
         with prompt_interrupts():
             status = root.main(standalone_mode=False)
@@ -146,9 +147,7 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(130)
-    except BrokenPipeError:
-        # The reader has closed the pipe (`lake query … | head`).
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except standard_streams.ReaderGoneError:
         sys.exit(0)
     except LakeError as error:
         click.echo(f"lake: {error}", err=True)

@@ -108,3 +108,17 @@ def test_an_unknown_dataset(lake: HandMadeLake, run) -> None:
     assert (status, out) == (2, "")
     assert "no dataset 'event'" in err
     assert "events, others" in err
+
+
+def test_rows_of_a_column_that_is_a_struct_or_a_list_on_some_days(tmp_path: Path, run) -> None:
+    lake = hand_made_lake(tmp_path, "events")
+    values = ([1, None], [{"a": 1}, {"a": None}], [[1], []], ["x", "y"], [[[1]], None])
+
+    for number, of_day in enumerate(values, 1):
+        lake.put("events", f"2026-07-0{number}", pa.table({"v": pa.array(of_day)}))
+    _, out, _ = run("describe", "events", "--json", "--config", str(lake.config))
+    ((column,),) = (described["columns"] for described in json.loads(out))
+    with lake.connect() as session:
+        ((counted,),) = session.ask("SELECT count(v) FROM events").rows
+    assert (column["days"], column["rows"]) == (5, counted)
+    assert counted >= 7

@@ -1,10 +1,14 @@
 """`lake --help` is quick, for nothing heavy is imported before a command needs it."""
 
+import json
+import os
 import re
 import resource
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from lake.cli.main import _COMMANDS
 
@@ -22,6 +26,13 @@ try:
 finally:
     print(*sorted({name.split(".")[0] for name in sys.modules}), file=sys.stderr)
 """
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("lake") / "lake.toml"
+    file.write_text('[lake]\nroot = "lake"\n', "utf-8")
+    return file
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
@@ -85,3 +96,43 @@ main()
     done = run(sys.executable, "-c", text)
     assert done.returncode == 1
     assert "ValueError: the door opens on ***" in done.stderr
+
+
+def in_a_shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command.replace("lake", str(LAKE), 1)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+def test_a_long_output_whose_reader_has_gone_is_no_error(config: Path):
+    for form in ("--csv", "--parquet -"):
+        done = in_a_shell(f"lake query 'FROM range(200000)' {form} --config {config} | true")
+        assert (done.returncode, done.stdout) == (0, ""), done.stderr
+        assert "Error" not in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_full_or_closed_standard_output_has_no_traceback(config: Path):
+    for command in ("query 'SELECT 1'", "query 'SELECT 1' --parquet -", "status --no-sources"):
+        done = in_a_shell(f"lake {command} --config {config} > /dev/full")
+        assert done.returncode == 1, command
+        assert "lake: standard output can't be written\n  found: no space left" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert "ignored" not in done.stderr
+        done = in_a_shell(f"lake {command} --config {config} <&- >&-")
+        assert (done.returncode, done.stdout) == (0, ""), (command, done.stderr)
+    assert in_a_shell("lake --help > /dev/full").returncode == 1
+
+
+def test_characters_that_the_terminal_lacks_are_escaped(config: Path):
+    sql = "SELECT 'é😀' AS text"
+    ascii_only = {"PYTHONIOENCODING": "ascii:strict"}
+    done = in_a_shell(f'lake query "{sql}" --json --config {config}', **ascii_only)
+    assert (done.returncode, json.loads(done.stdout)) == (0, [{"text": "é😀"}])
+    done = in_a_shell(f'lake query "{sql}" --config {config}', **ascii_only)
+    assert done.returncode == 0
+    assert "\\u00e9\\ud83d\\ude00" in done.stdout
