@@ -16,6 +16,7 @@ from lake.query.tables import Table, without_patterns
 
 AGE = "lake_catalog"
 MISSING = "lake_catalog_missing"
+_NO_TABLE = "(CAST(NULL AS VARCHAR), CAST(NULL AS DATE), CAST(NULL AS DATE), 0, 0, 0)"
 _COMMENTS = {
     AGE: "What this file has of each table, when it was written (UTC), and its age",
     MISSING: "Days that are in the lake and not in this file; where there are any, write it again",
@@ -41,18 +42,21 @@ def age_statements(lake: Lake, tables: Sequence[Table], written: datetime) -> It
 
 
 def _age(tables: Sequence[Table], root: str, written: datetime) -> str:
-    rows = ", ".join(
-        f"({quoted_text(table.dataset)}, {_date(min(table.manifests, default=None))}, "
-        f"{_date(max(table.manifests, default=None))}, {len(table.manifests)}, "
-        f"{sum(m.rows for m in table.manifests.values())}, "
-        f"{sum(m.bytes for m in table.manifests.values())})"
-        for table in tables
+    rows = (
+        ", ".join(
+            f"({quoted_text(table.dataset)}, {_date(min(table.manifests, default=None))}, "
+            f"{_date(max(table.manifests, default=None))}, {len(table.manifests)}, "
+            f"{sum(m.rows for m in table.manifests.values())}, "
+            f"{sum(m.bytes for m in table.manifests.values())})"
+            for table in tables
+        )
+        or _NO_TABLE
     )
     at = f"TIMESTAMPTZ {quoted_text(written.isoformat())}"
     return (
         f"SELECT *, {at} AS written_at, now() - {at} AS age, {quoted_text(root)} AS root, "  # noqa: S608  quoted
         f"{quoted_text(__version__)} AS version FROM (VALUES {rows}) "
-        "tables_(table_name, first_day, last_day, days, rows, bytes)"
+        "tables_(table_name, first_day, last_day, days, rows, bytes) WHERE table_name IS NOT NULL"
     )
 
 
@@ -70,7 +74,9 @@ def _missing(tables: Sequence[Table], root: str) -> str:
             f"FROM glob({quoted_text(f'{prefix}/*.json')})) WHERE day IS NOT NULL "
             f"AND NOT list_contains(CAST([{days}] AS DATE[]), day)"
         )
-    return " UNION ALL ".join(selects)
+    return " UNION ALL ".join(selects) or (
+        "SELECT CAST(NULL AS VARCHAR) AS table_name, CAST(NULL AS DATE) AS day WHERE false"
+    )
 
 
 def _date(day: object) -> str:

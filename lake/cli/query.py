@@ -235,7 +235,8 @@ def _write_for_spark(lake: Lake, file: Path, *, as_json: bool) -> None:
         shown = {"file": str(file), "tables": tables, "views": views, "open": opened}
         click.echo(json.dumps(shown, ensure_ascii=False))
         return
-    click.echo(f"# {file} has {', '.join(views)}. With deploy/spark/lake_tables.py, in PySpark:")
+    listed = ", ".join(views) or "no table"
+    click.echo(f"# {file} has {listed}. With deploy/spark/lake_tables.py, in PySpark:")
     click.echo("\n".join(opened))
 
 

@@ -18,6 +18,9 @@ from lake.base.sizes import size
 from lake.cli.options import config_option, json_option
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from lake.lag import Lag
     from lake.report import Facts
 
 _DAYS = click.IntRange(1, 3660)
@@ -82,6 +85,8 @@ def report(html: Path | None, days: int, sources: bool, as_json: bool, config: s
 
 
 def _lines(facts: Facts) -> Iterator[str]:
+    from lake.snapshots.holding import spans  # noqa: PLC0415
+
     proven, expected = facts.days
     yield f"{facts.root}: {proven:,} of {expected:,} days proven"
     width = max((len(of.name) for of in facts.datasets), default=0)
@@ -89,9 +94,11 @@ def _lines(facts: Facts) -> Iterator[str]:
         states = ", ".join(f"{number:,} {state}" for state, number in sorted(of.states.items()))
         yield (
             f"  {of.name:<{width}}  {states or 'no days'}; {size(of.total('bytes'))}; "
-            f"{of.lag.hours_left(facts.at):,.0f} h until the source forgets rows of "
-            f"{of.lag.first_unproven}"
+            f"{_time_left(of.lag, facts.at)}"
         )
+        if lost := of.lag.lost:
+            number = f"{len(lost):,} {'day' if len(lost) == 1 else 'days'} ({spans(lost)})"
+            yield f"  {'':<{width}}  lost: {number}, not proven and not in the source"
     if facts.rehearsals:
         last = facts.rehearsals[0]
         yield f"  last rehearsal: {last.day}, {'as the lake' if last.ok else 'failed'}"
@@ -99,6 +106,13 @@ def _lines(facts: Facts) -> Iterator[str]:
         yield "  last rehearsal: none"
     for problem in facts.problems:
         yield f"  not read: {problem}"
+
+
+def _time_left(lag: Lag, now: datetime) -> str:
+    hours = lag.hours_left(now)
+    if hours >= 0:
+        return f"{hours:,.0f} h until the source forgets rows of {lag.first_unproven}"
+    return f"the source has been forgetting rows of {lag.first_unproven} for {-hours:,.0f} h"
 
 
 @click.command()

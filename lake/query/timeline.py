@@ -31,6 +31,7 @@ _NO_LABELS = frozenset({"day", "ts", "ts_ns", "stream_id", "line", "labels", "me
 _SAMPLES = frozenset({"series_id", "metric", "value"})
 _LINES = frozenset({"stream_id", "line"})
 _NO_ID = "('', '-', 'null')"  # as a logger writes that there is none
+_IN_WORDS = re.compile(r"\w", re.ASCII)
 _FALSE = "('', 'false', '0', '[]', '{}')"
 
 
@@ -166,7 +167,7 @@ def _conditions(table: Table, incident: IncidentSection, rows: Rows, time: str) 
     conditions = list(rows.conditions(time))
     if rows.requests and kind_of(table) == "lines":
         columns = set(table.column_names)
-        carries = (_carries(columns, incident, quoted_text(value)) for value in rows.requests)
+        carries = (_carries(columns, incident, value) for value in rows.requests)
         conditions.append(f"({' OR '.join(carries)})")
     elif rows.requests:
         values = ", ".join(map(quoted_text, rows.requests))
@@ -197,9 +198,13 @@ def _line_ids(columns: set[str], incident: IncidentSection) -> list[str]:
     return places
 
 
-def _carries(columns: set[str], incident: IncidentSection, value: str) -> str:
-    """Whether a line has the identifier: in its text, metadata or labels."""
-    conditions = [f"contains(line, {value})"]
+def _carries(columns: set[str], incident: IncidentSection, identifier: str) -> str:
+    """Whether a line has the identifier: in its text as a whole word, metadata or labels."""
+    value = quoted_text(identifier)
+    before = r"(?:^|\W)" if _IN_WORDS.match(identifier[:1]) else ""
+    after = r"(?:\W|$)" if _IN_WORDS.match(identifier[-1:]) else ""
+    word = f"concat({quoted_text(before)}, regexp_escape({value}), {quoted_text(after)})"
+    conditions = [f"contains(line, {value}) AND regexp_matches(line, {word})"]
     conditions += [
         f"list_contains(map_values({column}), {value})"
         for column in ("metadata", "labels")

@@ -400,6 +400,27 @@ def test_where_a_line_has_its_identifier(run, make_lake):
     assert [(event["text"], event["id"]) for event in events] == list(lines.items())
 
 
+@pytest.mark.parametrize(
+    ("identifier", "found"),
+    [
+        ("req-1", ["req-1", "id=req-1.", '{"x":"req-1"}', "a-req-1-b", "req-1\nreq-11"]),
+        ("1", ["req-1", "id=req-1.", "xreq-1", '{"x":"req-1"}', "a-req-1-b", "req-1\nreq-11"]),
+        ("(a+b) ", ["x(a+b) y"]),
+        ("é", ["é"]),
+    ],
+)
+def test_a_line_has_the_whole_identifier(run, make_lake, identifier: str, found: list[str]):
+    """That of another request may begin with it, or end."""
+    lines = ["req-1", "req-11", "id=req-1.", "xreq-1", '{"x":"req-1"}', "req-1_", "a-req-1-b"]
+    lines += ["req-1\nreq-11", "x(a+b) y", "é", "(aab) "]
+    lake = make_lake("container_logs")
+    at = datetime(2026, 7, 6, 11, 20, tzinfo=UTC)
+    lake.put("container_logs", "2026-07-06", _log_lines(at, lines))
+    options = ("--request", identifier, "--day", "2026-07-06", "--config", lake.config)
+    _, out, _ = run("incident", *options, "--json")
+    assert [event["text"] for event in json.loads(out)["events"]] == found
+
+
 def test_series_of_expressions_have_no_name(make_lake, run) -> None:
     """`sum by (job) (rate(…))` has no metric, and no growth."""
     lake = make_lake("rates")

@@ -333,6 +333,17 @@ def test_catalog_opens_in_plain_duckdb(history, run, tmp_path: Path) -> None:
         assert views == names | {"container_logs_with_level", "lake_catalog"}
 
 
+def test_catalog_of_a_lake_without_a_dataset(make_lake, run, tmp_path: Path) -> None:
+    config = ["--config", make_lake().config]
+    status, out, _ = run("catalog", tmp_path / "lake.duckdb", *config)
+    assert status == 0
+    with duckdb.connect() as connection:
+        connection.execute(out)
+        assert connection.sql("FROM lake_catalog").fetchall() == []
+        assert connection.sql("FROM lake_catalog_missing()").fetchall() == []
+    assert "has no table. With" in run("catalog", tmp_path / "spark.json", "--spark", *config)[1]
+
+
 def test_catalog_tells_a_program_how_it_is_opened(lake, run, tmp_path: Path) -> None:
     file = tmp_path / "lake's.duckdb"
     status, out, err = run("catalog", file, "--json", "--config", lake.config)
