@@ -14,8 +14,16 @@ from lake.incident.gathering import Event, Incident, errors_by_step
 from lake.incident.window import Window
 from lake.pages import document, notes, section, stacked_bars, table
 
-# A line without blanks must not be wider than the page.
-_STYLE = ".event { overflow-wrap: anywhere; }\n"
+# A line without blanks must not be wider than the page. On a phone an event has a line below its
+# time, dataset and level.
+_STYLE = """.event { overflow-wrap: anywhere; }
+@media screen and (max-width: 40rem) {
+  .timeline tr { display: grid; grid-template-columns: auto 1fr auto; column-gap: .8rem;
+                 padding: .3rem 0; border-bottom: 1px solid var(--line); }
+  .timeline :is(th, td) { padding: 0; border: 0; }
+  .timeline :is(th, td):last-child { grid-column: 1 / -1; }
+}
+"""
 
 
 def page(incident: Incident) -> str:
@@ -174,7 +182,7 @@ def _kept(incident: Incident) -> str:
 
 
 def _timeline(incident: Incident) -> str:
-    return table(
+    timeline = table(
         ("time", "dataset", "level", "event"),
         (
             (
@@ -187,6 +195,7 @@ def _timeline(incident: Incident) -> str:
             for event in incident.events
         ),
     )
+    return f'<div class="timeline">{timeline}</div>'
 
 
 def _identifier(event: Event) -> str:

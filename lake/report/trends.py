@@ -6,6 +6,7 @@ Belongs here: which trends, their answers as series by day, their files. Does no
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from math import isfinite
@@ -31,6 +32,8 @@ from lake.trends import (
     missing_of,
 )
 
+_OPTION = re.compile(r" \(--[a-z]+\)")
+
 
 class Trends:
     """Over the UTC days [start, end) of one session; not for several threads at a time."""
@@ -54,7 +57,7 @@ class Trends:
 
     def listed(self) -> dict[str, Any]:
         """The days, and each trend's name and title in the order of their numbers."""
-        trends = [{"name": of.trend.name, "title": of.trend.description} for of in self.fits]
+        trends = [{"name": of.trend.name, "title": _title(of.trend)} for of in self.fits]
         return {
             "from": str(self._start),
             "to": str(self._end),
@@ -70,7 +73,7 @@ class Trends:
         trend = fitted.trend
         about = {
             "name": trend.name,
-            "title": trend.description,
+            "title": _title(trend),
             "grain": trend.grain,
             "datasets": fitted.datasets,
         }
@@ -103,6 +106,11 @@ class Trends:
             return known
         weeks = (known[-1] - known[0]).days // 7
         return [known[0] + timedelta(weeks=number) for number in range(weeks + 1)]
+
+
+def _title(trend: Trend) -> str:
+    """Without the options of the command."""
+    return _OPTION.sub("", trend.description)
 
 
 def _panel(

@@ -339,6 +339,27 @@ def test_hostile_texts_are_escaped_on_a_terminal_and_in_a_page(
     assert "timeline: 2 events" in out
 
 
+@pytest.mark.parametrize("width", [390, 1366])
+def test_a_long_line_is_readable_at_both_widths(
+    run,
+    make_lake,
+    tmp_path: Path,
+    browser,  # noqa: F811
+    width: int,
+):
+    """At 390 pixels a column beside the time was five characters wide."""
+    lake, file = make_lake("container_logs"), tmp_path / "incident.html"
+    at = datetime(2026, 7, 6, 11, 20, tzinfo=UTC)
+    lake.put("container_logs", "2026-07-06", _log_lines(at, ['{"level":"error"}' + "x" * 400]))
+    run("incident", "--at", _AT, "--html", file, "--config", lake.config)
+    with new_page(browser, viewport={"width": width, "height": 844}) as page:
+        page.goto(file.as_uri())
+        box = page.locator(".event").bounding_box()
+        assert box["width"] > width * 0.4
+        assert box["x"] + box["width"] <= width
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 def test_datasets_of_other_names_are_found_by_content(run, tmp_path: Path):
     names = {"container_logs": "app_lines", "usage_analytics": "calls"}
     lake, _ = renamed_history(tmp_path, names, first="2026-07-01", days=1)
