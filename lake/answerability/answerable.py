@@ -15,8 +15,11 @@ from lake.cost.choosing import chosen_prices
 from lake.cost.prices import Prices
 from lake.query import Lake
 from lake.query.estimate import estimate, tables_read, touched_days
+from lake.query.failures import WrongSQL
 from lake.query.statements import kinds_of
 from lake.store import open_store
+
+_EXPLAIN = "EXPLAIN "
 
 
 @dataclass(frozen=True)
@@ -54,10 +57,10 @@ def answerability(lake: Lake, sql: str) -> Answerability:
     store = open_store(settings)
     question = lake.understood(sql)
     read = list(tables_read(lake, sql, question))
-    checked = f"EXPLAIN {sql}"
+    checked = f"{_EXPLAIN}{sql}"
     # Without a day a table has no columns. PIVOT is several statements, EXPLAIN has no EXPLAIN.
     if all(table.manifests for table in read) and kinds_of(lake.connection, checked) == ["EXPLAIN"]:
-        lake.ask(checked)  # its names and types are checked; nothing is read
+        _check(lake, checked)
     snapshots: dict[str, Snapshots] = {}
     tables = []
     for table in read:
@@ -76,6 +79,25 @@ def answerability(lake: Lake, sql: str) -> Answerability:
     ]
     effort = query_effort(store, prices, estimate(lake, sql), keys)
     return Answerability(tuple(tables), effort, tuple(restores), prices, question.understood)
+
+
+def _check(lake: Lake, explained: str) -> None:
+    """Names and types of the statement after EXPLAIN; nothing is read. Raises LakeError."""
+    try:
+        lake.ask(explained)
+    except WrongSQL as error:
+        if "found" in error.parts:  # the place in the statement as it was given
+            error.parts["found"] = _without_explain(str(error.parts["found"]))
+        raise
+
+
+def _without_explain(found: str) -> str:
+    """DuckDB's line of the statement and the mark below it."""
+    before, line, after = found.partition(f"LINE 1: {_EXPLAIN}")
+    if not line:
+        return found
+    text, mark, below = after.partition("\n")
+    return f"{before}LINE 1: {text}{mark}{below.replace(' ' * len(_EXPLAIN), '', 1)}"
 
 
 def _restored(tables: list[TableDays]) -> dict[tuple[str, Day], set[Day]]:

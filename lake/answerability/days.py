@@ -5,7 +5,7 @@ Belongs here: one table of a statement. Does not: bytes, seconds, cost (effort).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -20,7 +20,7 @@ from lake.privacy.rules import Rule
 from lake.query import Lake
 from lake.query.estimate import touched_days
 from lake.query.notes import left_out, ranges_of, touches
-from lake.query.question import Question
+from lake.query.question import Question, Range
 from lake.query.tables import Table
 from lake.snapshots.manifest import SnapshotManifest, read_snapshot, snapshot_days
 from lake.store import Store
@@ -66,6 +66,8 @@ class TableDays:
 
     `first` and `last` are None where neither the statement nor the lake has a day. `inexact` has
     the reasons for which an answer is approximate, `left_out` columns that leave values out.
+    `later`: closed days after the lake's last, of a statement that names no end; the source has
+    them.
     """
 
     table: str
@@ -78,6 +80,7 @@ class TableDays:
     missing: tuple[MissingDay, ...] = ()
     inexact: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    later: tuple[Day, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -108,6 +111,7 @@ class TableDays:
             ],
             "inexact": list(self.inexact),
             "left_out": list(self.left_out),
+            "later": [str(day) for day in self.later],
         }
 
 
@@ -164,6 +168,7 @@ def table_days(
         missing=tuple(_missing(hot, configured, table, day, snapshots) for day in missing),
         inexact=tuple(dict.fromkeys(_inexact(lake.table(dataset), table, question))),
         left_out=tuple(left_out(table, reads, question)),
+        later=tuple(_later(hot, table, ranges_of(reads, question))),
     )
 
 
@@ -177,6 +182,13 @@ def _wanted(table: Table, question: Question) -> set[Day]:
         if start and end:
             days |= set(day_range(start, end))
     return days
+
+
+def _later(hot: HotDays, table: Table, ranges: Iterable[Range]) -> Iterator[Day]:
+    in_lake = {*table.manifests, *table.unrolled}
+    if in_lake and any(days.end is None for days in ranges):
+        first = max(in_lake).plus(1)
+        yield from (day for day in day_range(first, hot.today) if hot.keeps(day))
 
 
 def _missing(

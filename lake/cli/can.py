@@ -87,6 +87,12 @@ def _table_lines(table: TableDays) -> Iterator[str]:
         days = [day.day for day in missing]
         number = f"{_days(len(days))} missing ({_spans(days)})"
         yield f"  {number}: {_where(table, place, str(snapshot), missing)}"
+    if later := table.later:
+        export = f"`lake export {table.dataset} --from {later[0]} --to {later[-1].plus(1)}`"
+        yield (
+            f"  the query names no last day; {_days(len(later))} after those in the lake "
+            f"({_spans([*later])}) still in {table.source}: {export}"
+        )
     for reason in (*table.inexact, *table.left_out):
         yield f"  approximate: {reason.removeprefix(f'{table.table}: ')}"
 

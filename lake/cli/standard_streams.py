@@ -51,7 +51,7 @@ def prepare() -> None:
 class _Output(io.FileIO):
     _failed = False
 
-    def write(self, data: ReadableBuffer, /) -> int | None:
+    def write(self, data: ReadableBuffer, /) -> int:
         if self._failed:  # the rest, at the end of the process
             return memoryview(data).nbytes
         try:

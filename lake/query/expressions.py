@@ -16,6 +16,8 @@ import duckdb
 
 from lake.query.kinds import quoted_text
 
+NOW = frozenset({"current_date", "current_timestamp", "localtimestamp"})
+
 
 def parsed_sql(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
     """The statements as DuckDB parses them; `error` where it can't."""
@@ -26,17 +28,27 @@ def parsed_sql(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any
 
 
 class Constants:
-    """Values of expressions without columns, as DuckDB computes them."""
+    """Values of expressions without columns, as DuckDB computes them.
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, params: Any) -> None:
+    With `now_by_name` names such as current_date, which DuckDB parses as columns, are what they
+    are where no column has the name; `now` has those that a value was computed of.
+    """
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, params: Any, *, now_by_name: bool = False
+    ) -> None:
         self._connection = connection
         self._params = params if isinstance(params, Mapping) else {}
+        self._now_by_name = now_by_name
+        self.now: set[str] = set()
 
     def value(self, expression: Mapping[str, Any]) -> Any:
         """Raises UnknownValueError where it has none before the statement runs."""
         names = set()
         for part in parts_of(expression):
-            if part.get("class") in ("COLUMN_REF", "SUBQUERY", "STAR", "WINDOW"):
+            if self._now_by_name and (name := _now_of(part)):
+                self.now.add(name)
+            elif part.get("class") in ("COLUMN_REF", "SUBQUERY", "STAR", "WINDOW"):
                 raise UnknownValueError
             if part.get("class") == "PARAMETER":
                 names.add(part["identifier"])
@@ -85,6 +97,25 @@ class Constants:
         placeholders = ", ".join("NULL" for _ in arguments)
         expression = self.parsed(f"{function}({placeholders})")
         return self.value({**expression, "children": list(arguments)})
+
+
+def _now_of(part: Mapping[str, Any]) -> str:
+    """The name of an instant that the expression is by itself; "" if it is none."""
+    names = part.get("column_names") or []
+    name = names[0].lower() if len(names) == 1 else ""
+    return name if part.get("class") == "COLUMN_REF" and name in NOW else ""
+
+
+def renames_now(parsed: Any) -> bool:
+    """Whether the statement gives a name of NOW to something of its own."""
+    return any(
+        name.lower() in NOW
+        for part in parts_of(parsed)
+        for key, value in part.items()
+        if key not in ("column_names", "function_name")
+        for name in (value if isinstance(value, list) else [value])
+        if isinstance(name, str)
+    )
 
 
 class UnknownValueError(Exception):

@@ -6,7 +6,7 @@ Belongs here: DuckDB's exceptions to the lake's. Does not: running queries.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import NamedTuple
@@ -111,14 +111,24 @@ _PLACE = re.compile(r"\s*\n(?=LINE \d+:)")
 _CLAUSES = frozenset(("from", "where", "group", "having", "limit", "union", "select", "join", "on"))
 _NO_TABLE = re.compile(r"^Table (?:Function )?with name \S+ does not exist|^Referenced table ")
 _NEAR = re.compile(r'syntax error at or near "(\w+)"')
+_WORD = re.compile(r"\w+")
 _OF_TEXT = re.compile(r"No function matches .*\((?:[^)]*, )?VARCHAR[,)]")
 
 
 class Hint(NamedTuple):
-    """What helps against an unknown name: the tables, and those without a day so far."""
+    """What helps against an unknown name: the tables, and a sentence for each without a day."""
 
     tables: str
-    empty: str = ""
+    empty: Mapping[str, str] = {}
+
+    def why_empty(self, message: str) -> str:
+        """Of the tables that the message names; a macro names a rollup by its dataset."""
+        words = set(_WORD.findall(message.lower()))
+        return "; ".join(
+            text
+            for name, text in self.empty.items()
+            if words & {name, name.removesuffix("_hourly"), f"{name}_between"}
+        )
 
 
 class WrongSQL(UsageError):
@@ -203,15 +213,16 @@ def _without_advice(message: str) -> str:
 def _remedy_of(message: str, hint: Hint | None) -> str | None:
     """What mends SQL of a common mistake."""
     hint = hint or Hint("")
+    why_empty = hint.why_empty(_without_advice(message))
     meant = _DID_YOU_MEAN.search(message)
     suggestion = f"did you mean {meant[1]}?" if meant else ""
     if _NO_TABLE.search(message):
-        return "; ".join(filter(None, (suggestion, hint.tables, hint.empty))) or None
+        return "; ".join(filter(None, (suggestion, hint.tables, why_empty))) or None
     if calls := _CALLS.search(message):
         return "call it as " + " or ".join(call.strip() for call in calls[1].strip().split("\n"))
     if columns := _COLUMNS.search(message):
         similar = f"similar columns: {columns[1]}"
-        return "; ".join(filter(None, (similar, "`lake describe` lists all columns", hint.empty)))
+        return "; ".join(filter(None, (similar, "`lake describe` lists all columns", why_empty)))
     if suggestion:
         return suggestion
     if (near := _NEAR.search(message)) and near[1].lower() in _reserved():

@@ -172,6 +172,14 @@ class Node:
         ends = [*(start - 1 for start in starts[1:]), len(dated) - 1]
         return [(dated[a][0], dated[b][0], dated[a][1]) for a, b in zip(starts, ends, strict=True)]
 
+    def names(self) -> Iterator[str]:
+        """Folded, of all columns and of what is below them."""
+        for key, node in self.members.items():
+            yield key
+            yield from node.names()
+        if self.item:
+            yield from self.item.names()
+
     def varying_nodes(self) -> Iterator[Node]:
         """This one and those below whose type depends on the range."""
         if self.varying:

@@ -25,6 +25,7 @@ from lake.query.expressions import (
     moment_of,
     parsed_sql,
     parts_of,
+    renames_now,
 )
 from lake.query.hourly import hourly
 from lake.query.zones import LOCAL_BETWEEN, LOCAL_PARAMETERS
@@ -121,7 +122,8 @@ class Question:
     `understood`: nothing in it reads a dataset but what `datasets` has. `columns` has the
     paths of all column references, lower case. `every_column`: there may be more. `functions`
     has the names of all that are called, lower case; `sampled`: it draws rows by chance; `growths`
-    are those whose metric is a constant.
+    are those whose metric is a constant. `now` has names such as current_date whose value the days
+    follow: right where no column has the name.
     """
 
     datasets: dict[str, Reads] = field(default_factory=dict)
@@ -131,6 +133,7 @@ class Question:
     functions: set[str] = field(default_factory=set)
     sampled: bool = False
     growths: list[Growth] = field(default_factory=list)
+    now: set[str] = field(default_factory=set)
 
     @property
     def reads_rest(self) -> bool:
@@ -144,15 +147,22 @@ def understand(
     params: Any,
     views: Mapping[str, str],
     datasets: Collection[str],
+    *,
+    now_by_name: bool = True,
 ) -> Question:
     """What the statement reads; `views` has each view's name and its dataset, a rollup's its own;
-    `datasets` are those of the configuration.
+    `datasets` are those of the configuration. Without `now_by_name` current_date is a column.
     """
     parsed = parsed_sql(connection, sql)
     if parsed["error"] or len(parsed["statements"]) != 1:
         return Question(understood=False, every_column=True)
-    reader = _Reader(views, datasets, Constants(connection, params))
-    reader.node(parsed["statements"][0])
+    statement = parsed["statements"][0]
+    constants = Constants(
+        connection, params, now_by_name=now_by_name and not renames_now(statement)
+    )
+    reader = _Reader(views, datasets, constants)
+    reader.node(statement)
+    reader.question.now = constants.now
     return reader.question
 
 

@@ -153,7 +153,14 @@ class Lake:
         """What one statement that reads would read; nothing is run. Raises LakeError."""
         with explained(self.settings.lake.root, self._hint()):
             require_one_reading(self.connection, query)
-            return understand(self.connection, query, params, self._views, self.datasets)
+            of = (self.connection, query, params, self._views, self.datasets)
+            question = understand(*of)
+        # A column is preferred to what DuckDB has of that name.
+        if question.now and any(
+            question.now & set(self.table(name).tree.names()) for name in question.datasets
+        ):
+            question = understand(*of, now_by_name=False)
+        return question
 
     def mentioned(self, query: str) -> list[str]:
         """The datasets that the SQL names, in the configuration's order."""
@@ -356,7 +363,7 @@ class Lake:
         return Hint(
             f"the tables are {names}{with_levels}; their rollups: NAME_hourly; for a range of "
             "days: NAME_between(DATE, DATE)",
-            "; ".join(map(_why_empty, empty)),
+            {table.dataset: _why_empty(table) for table in empty},
         )
 
     def _table(self, dataset: str) -> Table:

@@ -56,6 +56,8 @@ def test_an_exact_answer_and_its_bytes(make_lake, table, ask) -> None:
         for group in groups:
             size += group.column(0).total_compressed_size
     status, answer = ask(lake, "SELECT sum(n) FROM events WHERE day >= '2024-03-01'")
+    today = Day.today()
+    later = [str(today.plus(-ago)) for ago in range(89, 0, -1)]  # the default of [hot]
     assert (status, answer["answer"]) == (0, "exact")
     assert answer["tables"] == [
         {
@@ -68,6 +70,7 @@ def test_an_exact_answer_and_its_bytes(make_lake, table, ask) -> None:
             "missing": [],
             "inexact": [],
             "left_out": [],
+            "later": later,
         }
     ]
     assert answer["query"]["objects"] == 3
@@ -79,6 +82,66 @@ def test_an_exact_answer_and_its_bytes(make_lake, table, ask) -> None:
     _, everything = ask(lake, "FROM events_between('2024-03-01', '2024-03-03')")
     manifests = [lake.store.stat(f"tables/events/day=2024-03-0{n}/data.parquet") for n in (1, 2)]
     assert everything["query"]["bytes"] == sum(stat.bytes for stat in manifests)
+
+
+def test_days_after_the_last_are_reported_where_a_query_names_no_end(
+    make_lake, table, ask, run
+) -> None:
+    lake = make_lake("events")
+    today = Day.today()
+    lake.put("events", str(today.plus(-4)), table(n=[1]))
+    later = [str(today.plus(-ago)) for ago in (3, 2, 1)]
+    for where, found in (
+        (f"day >= '{today.plus(-4)}'", later),
+        ("true", later),
+        (f"day < '{today.plus(-3)}'", []),
+    ):
+        sql = f"SELECT n FROM events WHERE {where}"
+        status, answer = ask(lake, sql)
+        assert (status, answer["tables"][0]["later"]) == (0, found)
+        _, out, _ = run("can", sql, "--config", lake.config)
+        assert ("names no last day; 3 days after those in the lake" in out) == bool(found)
+        assert (f"`lake export events --from {later[0]} --to {today}`" in out) == bool(found)
+
+
+def test_the_days_of_current_date_are_known(make_lake, table, ask) -> None:
+    lake = make_lake("events", "named")
+    yesterday = Day.today().plus(-1)
+    lake.put("events", str(yesterday), table(n=[1]))
+    for condition in (
+        "day >= current_date - 3",
+        "day >= CURRENT_DATE - INTERVAL 3 DAY",
+        "day > current_timestamp - INTERVAL 4 DAY",
+        "day BETWEEN current_date - 3 AND current_date - 1",
+    ):
+        status, answer = ask(lake, f"SELECT n FROM events WHERE {condition}")
+        found = (status, answer["tables"][0]["days"], answer["tables"][0]["days_in_lake"])
+        assert found == (1, 3, 1), condition
+    # A column of that name is preferred, also one of the statement's own.
+    lake.put("named", str(yesterday.plus(-9)), table(current_date=[yesterday.plus(-9).date]))
+    lake.put("named", str(yesterday), table(current_date=[yesterday.date]))
+    for sql in (
+        "SELECT * FROM named WHERE day = current_date",
+        "SELECT * FROM (SELECT day AS d, day AS current_date FROM events) WHERE d = current_date",
+        "SELECT * FROM events, (SELECT DATE '2024-03-01') AS o(current_date) "
+        "WHERE events.day >= current_date",
+        "WITH w(current_date, n) AS (SELECT day, n FROM events) FROM w "
+        "WHERE current_date > '2020-1-1'",
+    ):
+        with lake.connect() as session:
+            rows = len(list(session.ask(sql).rows))
+        assert rows == (2 if "named" in sql else 1), sql
+        assert ask(lake, sql)[1]["tables"][0]["days_in_lake"] == rows
+
+
+def test_an_error_shows_the_statement_as_it_was_given(make_lake, table, run) -> None:
+    lake = make_lake("events", "others")
+    lake.put("events", str(_OLD), table(n=[1]))
+    for sql in ("SELECT m FROM events", "SELECT n,\n m\nFROM events", "SELECT n FROM event"):
+        checked = run("can", sql, "--config", lake.config)
+        assert checked == run("query", sql, "--config", lake.config)
+        assert "EXPLAIN" not in checked[2]
+        assert "current rollup" not in checked[2]
 
 
 def test_where_missing_days_are(make_lake, table, ask, run) -> None:
