@@ -17,7 +17,7 @@ from lake.cost.prices import GB, STANDARD, Prices
 from lake.cost.requests import QUERIED_DAY, QUERY
 from lake.partition.layout import table_prefix
 from lake.query.estimate import Estimate
-from lake.query.manifests import CONNECTIONS
+from lake.query.small_objects import CONNECTIONS
 from lake.rehearse.report import PREFIX as REPORTS
 from lake.snapshots.manifest import SnapshotManifest
 from lake.store import Store

@@ -9,7 +9,7 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -25,6 +25,7 @@ from lake.config.systems import packages
 from lake.privacy.applying import Rules
 from lake.privacy.rules import Rule, rules_of
 
+RowsAre = Literal["counter", "lines", "documents"]
 _UNITS_MS = {
     "y": 365 * 86_400_000,
     "w": 7 * 86_400_000,
@@ -77,6 +78,8 @@ class Dataset(BaseModel):
     name: str
     source: str
     applies_rules: ClassVar[bool] = False  # whether the system's source does
+    # What its rows are, of every dataset of the system; None where manifests' schemas decide.
+    rows_are: ClassVar[RowsAre | None] = None
     columns: Annotated[tuple[Rule, ...], BeforeValidator(rules_of), Field(exclude=True)] = ()
     _hash_key: SecretStr = PrivateAttr(SecretStr(""))
 

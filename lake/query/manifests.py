@@ -16,7 +16,6 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -34,11 +33,10 @@ from lake.partition.layout import partition_of_pending
 from lake.query.failures import explained
 from lake.query.kinds import quoted_text
 from lake.query.s3 import with_endpoint
+from lake.query.small_objects import CONNECTIONS, ESCAPED, read_small
 from lake.query.tables import without_patterns
 from lake.store import ObjectStat, Store, open_store
 
-CONNECTIONS = 16  # at once, to S3
-_ESCAPED = re.compile(r"^s3://.*[&<>\"']")  # in XML
 _SETTLED = timedelta(minutes=1)
 _NO_FILES = "No files found"
 _VERSION = 1
@@ -70,19 +68,21 @@ class Manifests:
         self._connected = connected
         self._settings = settings
         self._root = settings.lake.root.rstrip("/")
+        self._on_s3 = self._root.startswith("s3://")
+        self._is_escaped = self._on_s3 and ESCAPED.search(self._root) is not None
 
     def read(self, prefix: str) -> Iterator[tuple[str, bytes | None]]:
         """Key and content of each manifest below the prefix, then the keys of pending ones.
 
         DuckDB reads them: it is here, boto3 not yet. Raises LakeError.
         """
-        if _ESCAPED.search(self._root):
+        if self._is_escaped:
             yield from self._listed_by_store(prefix)
             return
         url = f"{self._root}/{prefix}"
         pattern = f"{without_patterns(url).rstrip('/')}/*"
         with explained(url):
-            if self._root.startswith("s3://"):
+            if self._on_s3:
                 listed = self._list_s3(pattern)
                 contents = self._cached(prefix, listed)
             else:
@@ -90,7 +90,7 @@ class Manifests:
                 query = f"SELECT file FROM glob({quoted_text(pattern)})"  # noqa: S608
                 rows = cursor.execute(query).fetchall()
                 listed = [_Listed(file, 0, "") for (file,) in rows]
-                contents = self._read_all(listed)
+                contents = self._read_files(listed)
         yield from ((prefix + name, content) for name, content in contents.items())
         keys = (prefix + entry.name for entry in listed)
         yield from ((key, None) for key in keys if partition_of_pending(key))
@@ -99,7 +99,7 @@ class Manifests:
         """Key and content of each manifest, from a listing of a whole folder: on S3 only, without
         another LIST. Raises LakeError.
         """
-        if _ESCAPED.search(self._root):
+        if self._is_escaped:
             yield from self._read_by_store([stat.key for stat in stats])
             return
         listed = [
@@ -133,7 +133,7 @@ class Manifests:
         }
         missing = [manifest for manifest in manifests if manifest.name not in valid]
         before = (utc_now() - _SETTLED).isoformat()
-        new = self._read_all(missing)
+        new = self._read_all(missing, manifests)
         if missing or len(kept) > len(valid):
             settled = [
                 manifest
@@ -143,25 +143,21 @@ class Manifests:
             _save(file, settled, valid | new)
         return valid | new
 
-    def _read_all(self, listed: Iterable[_Listed]) -> dict[str, bytes]:
-        files = [without_patterns(entry.file) for entry in listed if entry.name.endswith(".json")]
-        contents: dict[str, bytes] = {}
-        if not files:
-            return contents
-        self._connected()  # before the threads, each of which would connect
-        # One call reads one file after the other: quickly enough where they are on this machine.
-        calls = CONNECTIONS if self._root.startswith("s3://") else 1
-        with ThreadPoolExecutor(calls) as pool:
-            for part in pool.map(self._read, [files[n::calls] for n in range(calls)]):
-                contents |= {file.rpartition("/")[2]: content for file, content in part}
-        return contents
+    def _read_all(self, missing: list[_Listed], listed: list[_Listed]) -> dict[str, bytes]:
+        """The contents of the missing ones, by name."""
+        names = {entry.file: entry.name for entry in missing}
+        sizes = {entry.file: entry.size for entry in missing}
+        held = [entry.file for entry in listed]
+        return {names[file]: text for file, text in read_small(self._connected, sizes, held)}
 
-    def _read(self, files: list[str]) -> list[tuple[str, bytes]]:
+    def _read_files(self, listed: Iterable[_Listed]) -> dict[str, bytes]:
+        """By one call: quickly enough where they are on this machine."""
+        files = [without_patterns(entry.file) for entry in listed if entry.name.endswith(".json")]
         if not files:
-            return []
-        cursor = self._connected().cursor()
-        listed = ", ".join(map(quoted_text, files))
-        return cursor.execute(f"SELECT filename, content FROM read_blob([{listed}])").fetchall()  # noqa: S608
+            return {}
+        query = f"SELECT filename, content FROM read_blob([{', '.join(map(quoted_text, files))}])"  # noqa: S608
+        rows = self._connected().cursor().execute(query).fetchall()
+        return {file.rpartition("/")[2]: content for file, content in rows}
 
     def _listed_by_store(self, prefix: str) -> Iterator[tuple[str, bytes | None]]:
         """DuckDB does not take back what S3 escapes in the keys of a listing."""

@@ -13,8 +13,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,9 +25,9 @@ from lake.base.errors import BadData
 from lake.config.settings import Settings
 from lake.partition.layout import rollup_key, rollup_prefix
 from lake.query.failures import explained
-from lake.query.manifests import CONNECTIONS
 from lake.query.s3 import with_endpoint
-from lake.query.tables import Table, without_patterns
+from lake.query.small_objects import read_small
+from lake.query.tables import Table
 
 _MOST_BYTES = 64 << 20  # of a rollup that is kept whole
 
@@ -65,8 +64,7 @@ def local_rollups(
     )
     missing = [day for day in chosen if not _is_right(_path(local, day), chosen[day].sha256)]
     try:
-        with explained(settings.lake.root), ThreadPoolExecutor(CONNECTIONS) as pool:
-            list(pool.map(_fetcher(connection, table, local), missing))
+        _fetch(connection, settings, table, local, missing)
         _prune(folder, table)
     except OSError:  # such as a full disk: objects are read where they are
         return None
@@ -107,27 +105,33 @@ def _is_right(path: Path, sha256: str) -> bool:
         return False
 
 
-def _fetcher(
-    connection: duckdb.DuckDBPyConnection, table: Table, local: Table
-) -> Callable[[Day], None]:
-    def fetch(day: Day) -> None:
-        url = table.url(table.key(table.dataset, day))
-        cursor = connection.cursor()
-        query = "SELECT content FROM read_blob(?)"
-        (content,) = cursor.execute(query, [without_patterns(url)]).fetchone() or (b"",)
-        digest, expected = hashlib.sha256(content).hexdigest(), local.manifests[day].sha256
-        if digest != expected:
-            raise BadData(
-                "a rollup is not the one that its manifest describes",
-                where=url,
-                expected=f"sha256 {expected}",
-                found=f"sha256 {digest}",
-                remedy="run the query again: the rollup may just have been replaced; if the error "
-                "stays, `lake rollup --force` makes it again",
-            )
-        _save(_path(local, day), content)
+def _fetch(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    table: Table,
+    local: Table,
+    missing: Iterable[Day],
+) -> None:
+    urls = {table.url(table.key(table.dataset, day)): day for day in table.manifests}
+    wanted = set(missing)
+    sizes = {url: table.manifests[day].bytes for url, day in urls.items() if day in wanted}
+    with explained(settings.lake.root):
+        for url, content in read_small(lambda: connection, sizes, urls):
+            _require_right(url, content, table.manifests[urls[url]].sha256)
+            _save(_path(local, urls[url]), content)
 
-    return fetch
+
+def _require_right(url: str, content: bytes, expected: str) -> None:
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != expected:
+        raise BadData(
+            "a rollup is not the one that its manifest describes",
+            where=url,
+            expected=f"sha256 {expected}",
+            found=f"sha256 {digest}",
+            remedy="run the query again: the rollup may just have been replaced; if the error "
+            "stays, `lake rollup --force` makes it again",
+        )
 
 
 def _save(path: Path, content: bytes) -> None:

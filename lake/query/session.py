@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -28,14 +28,15 @@ from lake.partition.ledger import read_manifest
 from lake.partition.manifest import Manifest
 from lake.query import notes
 from lake.query.answers import Answer, ArrowAnswer
-from lake.query.connection import connect_duckdb, load_httpfs, macro_statements
+from lake.query.connection import connect_duckdb, macro_statements
 from lake.query.failures import Hint, as_duckdb_error, explained
 from lake.query.hourly import hourly_table, hourly_views
 from lake.query.levels import level_places, with_level
-from lake.query.manifests import CONNECTIONS, Manifests
+from lake.query.manifests import Manifests
 from lake.query.metrics import with_metric_notes
 from lake.query.question import Question, Range, Reads, understand
 from lake.query.s3 import authority_statements, secret_statement
+from lake.query.small_objects import CONNECTIONS
 from lake.query.statements import refuse_outward, require_one_reading
 from lake.query.tables import Table
 from lake.query.time_axis import is_called, macro_statement
@@ -88,11 +89,11 @@ class Lake:
         self._has_time_axis = False  # whether the macro `incident` is defined
         self._bounded = False  # whether memory is limited for a statement
         self._shared = False  # whether relations may be outstanding that read the definitions
-        self.connection = connect_duckdb()
+        on_s3 = settings.lake.root.startswith("s3://")
+        self.connection = connect_duckdb(httpfs=on_s3)
         self._usual_memory = self._memory_limit()
         self._manifests = Manifests(lambda: self.connection, settings)
-        if settings.lake.root.startswith("s3://"):
-            load_httpfs(self.connection)
+        if on_s3:
             for statement in authority_statements(settings.s3):
                 self.connection.execute(statement)
             self.connection.execute(secret_statement(settings.lake.root, settings.s3))
@@ -181,8 +182,26 @@ class Lake:
         LakeError.
         """
         if dataset not in self._tables:
-            self._tables[dataset] = self._table(dataset)
+            self._tables[dataset] = self._table(dataset, self._stored(dataset))
         return self._tables[dataset]
+
+    def read_tables(self, names: Iterable[str]) -> None:
+        """Reads manifests of several datasets, and of rollups by their views' names, at once.
+        Raises LakeError.
+        """
+        wanted = {*names}
+        # What rollups are current shows in the manifests of their datasets.
+        bases = {self._hourly.get(name, name) for name in wanted}
+        missing = [
+            *sorted(bases - self._tables.keys()),
+            *sorted(wanted - bases - self._tables.keys()),
+        ]
+        if len(missing) < 2:  # a single one is read where it is needed
+            return
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            stored = zip(missing, pool.map(self._stored, missing), strict=True)
+            for name, manifests in stored:
+                self._tables[name] = self._table(name, manifests)
 
     def tables(self) -> list[Table]:
         """All datasets of the configuration, and the rollups of those that have any. Raises
@@ -281,7 +300,7 @@ class Lake:
         types, and `_rest` where it reads it. Relations are computed later, when the next
         statement may have made other definitions: where there may be any, they stay whole.
         """
-        self._read_tables(names)
+        self.read_tables(names)
         for name in sorted(names):
             shape = _Shape()
             if question.understood and not self._shared:
@@ -289,15 +308,6 @@ class Lake:
                 days = reads.view_range() if reads and reads.views else None
                 shape = _Shape(question.reads_rest, days)
             self._shape(name, shape)
-
-    def _read_tables(self, names: set[str]) -> None:
-        """Reads manifests of several datasets at once; of rollups after their datasets'."""
-        bases = {self._hourly.get(name, name) for name in names}
-        for wanted in (bases, names - bases):
-            missing = sorted(wanted - self._tables.keys())
-            if len(missing) > 1:
-                with ThreadPoolExecutor(CONNECTIONS) as pool:
-                    self._tables |= zip(missing, pool.map(self._table, missing), strict=True)
 
     def _shape(self, name: str, shape: _Shape) -> None:
         before = self._shapes.get(name)
@@ -366,13 +376,18 @@ class Lake:
             {table.dataset: _why_empty(table) for table in empty},
         )
 
-    def _table(self, dataset: str) -> Table:
+    def _stored(self, dataset: str) -> list[tuple[str, bytes | None]]:
+        """Keys and contents of the manifests."""
+        base = self._hourly.get(dataset)
+        prefix = rollup_manifest_prefix(base) if base else manifest_prefix(dataset)
+        return list(self._manifests.read(prefix))
+
+    def _table(self, dataset: str, stored: Iterable[tuple[str, bytes | None]]) -> Table:
         if base := self._hourly.get(dataset):
-            stored = self._manifests.read(rollup_manifest_prefix(base))
             rollups = ((k, t) for k, t in stored if t)
             return hourly_table(self.table(base), rollups, self._url, lambda: self._retired(base))
         manifests = {}
-        for key, text in self._manifests.read(manifest_prefix(dataset)):
+        for key, text in stored:
             if text is None:  # a run writes there, or was killed: the object shows which is valid
                 _, day = partition_of_pending(key) or ("", None)
                 if day and (held := read_manifest(open_store(self.settings), dataset, day)):

@@ -6,13 +6,15 @@ Does not: SQL of an answer (reading).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import Any
 
 from lake.base.day import Day
 from lake.base.errors import UsageError
 from lake.query import Lake
+from lake.query.failures import explained
 from lake.query.hourly import hourly
 from lake.query.kinds import folded, quoted_name, quoted_text
 from lake.query.levels import with_level
@@ -21,6 +23,7 @@ from lake.query.tables import Table
 from lake.query.timeline import kind_of
 from lake.trends.files import Trend
 from lake.trends.needs import Column, Input, Kind
+from lake.trends.rolled import hourly_macro, rollups_of
 
 _MAP = "labels"
 _LEVEL, _STREAM = "level", "stream_id"
@@ -31,6 +34,9 @@ _NO_LABELS = {
     _STREAM: frozenset({_STREAM, "day", "ts", "ts_ns", "line", "metadata", _MAP}),
 }
 _SHOWN = 3
+
+
+_Days = tuple[Day, Day]
 
 
 @dataclass(frozen=True)
@@ -64,15 +70,17 @@ class Fit:
         return list(dict.fromkeys([*(s.dataset for s in self.sources), *self.trend.inputs]))
 
 
-def fit(lake: Lake, trend: Trend, choices: Choices, days: tuple[Day, Day] | None = None) -> Fit:
+def fit(lake: Lake, trend: Trend, choices: Choices, days: _Days | None = None) -> Fit:
     """What fits, `days` [start, end) before others. Raises LakeError where a read fails."""
     known = {dataset.name for dataset in lake.settings.dataset}
     if choices.dataset is not None and choices.dataset not in known:
         lake.settings.dataset_named(choices.dataset)  # raises, naming the valid ones
     lacks = [f"dataset {name}" for name in trend.inputs if name not in known]
+    needs = [need.filled(dict(choices.options)) for need in trend.needs]
+    _read_manifests(lake, trend, needs, choices.dataset)
     sources = []
-    for need in trend.needs:
-        source = _source(lake, need.filled(dict(choices.options)), choices.dataset, days)
+    for need in needs:
+        source = _source(lake, need, choices.dataset, days)
         if isinstance(source, Source):
             sources.append(source)
         else:
@@ -90,38 +98,64 @@ def require_fit(fitted: Fit) -> None:
         )
 
 
-def _source(
-    lake: Lake, need: Input, chosen: str | None, days: tuple[Day, Day] | None
-) -> Source | str:
+def _source(lake: Lake, need: Input, chosen: str | None, days: _Days | None) -> Source | str:
     """A source, or what is lacking: of the dataset that lacks the least."""
-    names = [chosen] if chosen else [dataset.name for dataset in lake.settings.dataset]
-    fits, lacks = [], []
-    for name in names:
-        lacking = _lacking(lake, lake.table(name), need, days)
-        if not lacking:
-            fits.append(name)
-        else:
-            lacks.append(lacking)
-    if fits:
-        return Source(need, fits[0], tuple(fits[1:]))
+    lacks: list[tuple[int, str]] = []
+    for names in _candidates(lake, need, chosen):
+        tables = [lake.table(name) for name in names]
+        lacks += [(3, f"day of {t.dataset} in the lake") for t in tables if not t.manifests]
+        held = [table for table in tables if table.manifests]
+        # The last days of all before any other day: to read the whole of a dataset that does not
+        # have the content takes longer than the trend.
+        for look in zip(*(_looked_at(table, days) for table in held), strict=True):
+            of_tables = zip(held, look, strict=True)
+            found = {t.dataset: _lacking(lake, t, need, span) for t, span in of_tables}
+            if fits := [name for name, lack in found.items() if not lack]:
+                return Source(need, fits[0], tuple(fits[1:]))
+            lacks += [lack for lack in found.values() if lack]
     return min(lacks, key=lambda lack: lack[0])[1] if lacks else _kinds(need.kind)
 
 
-def _lacking(
-    lake: Lake, table: Table, need: Input, days: tuple[Day, Day] | None
-) -> tuple[int, str] | None:
+def _looked_at(table: Table, days: _Days | None) -> list[_Days]:
+    """The range's last day, its first day, then all days."""
+    held = sorted(table.manifests)
+    inside = [day for day in held if days and days[0] <= day < days[1]] or held
+    return [(inside[-1], inside[-1]), (inside[0], inside[0]), (held[0], held[-1])]
+
+
+def _candidates(lake: Lake, need: Input, chosen: str | None) -> tuple[list[str], list[str]]:
+    """The datasets whose system has such rows, and those that are read where none of them fits."""
+    first: list[str] = []
+    others: list[str] = []
+    for dataset in lake.settings.dataset:
+        if chosen in (None, dataset.name):
+            (first if dataset.rows_are in (None, need.kind) else others).append(dataset.name)
+    return first, others
+
+
+def _read_manifests(lake: Lake, trend: Trend, needs: Iterable[Input], chosen: str | None) -> None:
+    """At once, those of rollups as well: on S3 one after the other takes most of the time."""
+    names = {dataset for dataset in trend.inputs if dataset in lake.datasets}
+    for need in needs:
+        candidates, _ = _candidates(lake, need, chosen)
+        names.update(candidates)
+        if need.kind != "documents":
+            names.update(map(hourly, candidates))
+    lake.read_tables(names)
+
+
+def _lacking(lake: Lake, table: Table, need: Input, looked_at: _Days) -> tuple[int, str] | None:
     """How far the dataset is from fitting, and what it lacks; None where it fits."""
-    kind = kind_of(table)
-    if kind is None:
-        return 3, f"day of {table.dataset} in the lake"
-    if kind != need.kind:
+    if kind_of(table) != need.kind:
         return 4, _kinds(need.kind)
-    if kind == "lines" and table.level_from is None:
+    if need.kind == "lines" and table.level_from is None:
         return 2, f"view {with_level(table.dataset)}: a dataset has its name"
     absent = [
-        column for column in need.columns if column.needed and _is_absent(lake, table, column, days)
+        column
+        for column in need.columns
+        if column.needed and _is_absent(lake, table, column, looked_at)
     ]
-    if need.metrics and not _has_metric(lake, table, need, days):
+    if need.metrics and not metrics_of(lake, table, *looked_at) & {*need.metrics}:
         newest = max(table.manifests)
         return 2, _metric_lack(table, need, newest, metrics_of(lake, table, newest, newest))
     if absent:
@@ -143,47 +177,31 @@ def _names(number: int) -> str:
     return "another name of it" if number == 1 else f"{number} other names of it"
 
 
-def _is_absent(lake: Lake, table: Table, column: Column, days: tuple[Day, Day] | None) -> bool:
+def _is_absent(lake: Lake, table: Table, column: Column, looked_at: _Days) -> bool:
     """Whether no day has the column; of entries of the map whether no row of the days looked at."""
     value = column_of(table, column)
     if value is None or column.path or any(_has_column(table, label) for label in column.labels):
         return value is None
+    start, end = looked_at
     rollups = rollups_of(lake, table)
-    for start, end in _looked_at(table, days):
-        for part, within in ((rollups, rollups.manifests), (table, rollups.unrolled)):
-            there = column_of(part, column)
-            held = any(start <= day <= end for day in within)
-            if there and held and _any_row(lake, part, there, start, end):
-                return False
+    for part, within in ((rollups, rollups.manifests), (table, rollups.unrolled)):
+        there = column_of(part, column)
+        held = any(start <= day <= end for day in within)
+        if there and held and _any_row(lake, part, there, start, end):
+            return False
     return True
 
 
 def _any_row(lake: Lake, table: Table, value: str, first: Day, last: Day) -> bool:
     """Whether a row of the days has the value."""
-    between = quoted_name(f"{table.dataset}_between")
-    answer = lake.ask(
-        f"SELECT 1 FROM {between}($first, $last) WHERE {value} IS NOT NULL LIMIT 1",  # noqa: S608
-        {"first": first.date, "last": last.plus(1).date},
-    )
-    return bool(list(answer.rows))
+    braced = value.replace("{", "{{").replace("}", "}}")
+    statement = f"SELECT 1 FROM {{between}} WHERE {braced} IS NOT NULL LIMIT 1"  # noqa: S608
+    return bool(_rows(lake, table, statement, first, last))
 
 
 def _kinds(kind: Kind) -> str:
     return {"counter": "dataset of metrics", "lines": "dataset of log lines"}.get(
         kind, "dataset of documents"
-    )
-
-
-def rollups_of(lake: Lake, table: Table) -> Table:
-    """The dataset's rollups; none where another dataset has their view's name."""
-    rollups = lake.table(hourly(table.dataset))
-    if rollups.rolled_up == table.dataset:
-        return rollups
-    return replace(
-        rollups,
-        manifests={},
-        rolled_up=table.dataset,
-        unrolled=frozenset(table.manifests),
     )
 
 
@@ -233,32 +251,24 @@ def _field(tree: Node, column: Column) -> str | None:
     return text if column.type == "ANY" else f"TRY_CAST({text} AS {column.type})"
 
 
-def _has_metric(lake: Lake, table: Table, need: Input, days: tuple[Day, Day] | None) -> bool:
-    wanted = set(need.metrics)
-    return any(wanted & metrics_of(lake, table, *looked) for looked in _looked_at(table, days))
-
-
-def _looked_at(table: Table, days: tuple[Day, Day] | None) -> list[tuple[Day, Day]]:
-    """The range's last and first day, then all days."""
-    held = sorted(table.manifests)
-    inside = [day for day in held if days and days[0] <= day < days[1]] or held
-    return [(inside[-1], inside[-1]), (inside[0], inside[0]), (held[0], held[-1])]
-
-
 def metrics_of(lake: Lake, table: Table, first: Day, last: Day) -> set[str]:
     """The metrics of the days from first to last."""
     rollups = rollups_of(lake, table)
-    between = first.date, last.plus(1).date
-    names = (
-        [hourly(table.dataset)] if any(first <= day <= last for day in rollups.manifests) else []
-    )
-    if any(first <= day <= last for day in rollups.unrolled):
-        names.append(table.dataset)
     metrics: set[str] = set()
-    for name in names:
-        answer = lake.ask(
-            f"SELECT DISTINCT metric FROM {quoted_name(f'{name}_between')}($first, $last)",  # noqa: S608
-            dict(zip(("first", "last"), between, strict=True)),
-        )
-        metrics |= {metric for (metric,) in answer.rows if metric is not None}
+    for part, within in ((rollups, rollups.manifests), (table, rollups.unrolled)):
+        if any(first <= day <= last for day in within):
+            rows = _rows(lake, part, "SELECT DISTINCT metric FROM {between}", first, last)
+            metrics |= {metric for (metric,) in rows if metric is not None}
     return metrics
+
+
+def _rows(lake: Lake, table: Table, statement: str, first: Day, last: Day) -> list[tuple[Any, ...]]:
+    """The answer of a statement over these days of the dataset, or of rollups."""
+    end = last.plus(1)
+    given = {"first": first.date, "end": end.date}
+    if not table.rolled_up:
+        between = f"{quoted_name(f'{table.dataset}_between')}($first, $end)"
+        return list(lake.ask(statement.format(between=between), given).rows)
+    between = f"{hourly_macro(lake, table, first, end)}($first, $end)"
+    with explained(lake.settings.lake.root):
+        return lake.connection.execute(statement.format(between=between), given).fetchall()

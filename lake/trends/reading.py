@@ -23,10 +23,10 @@ from lake.query import Lake
 from lake.query.failures import explained
 from lake.query.kinds import quoted_name
 from lake.query.levels import with_level
-from lake.query.rollup_cache import local_rollups
 from lake.query.tables import Table
-from lake.trends.fitting import Source, column_of, rollups_of
+from lake.trends.fitting import Source, column_of
 from lake.trends.needs import Column, Input
+from lake.trends.rolled import hourly_macro, rollups_of
 
 Parameters = dict[str, Any]
 # What identifies a target of Prometheus. No header can name such columns.
@@ -133,7 +133,7 @@ def _counter_rolled(lake: Lake, source: Source, days: tuple[Day, Day], metrics: 
     hours = _filled(
         "counter_hours",
         columns=_columns(rollups, source),
-        hourly=_hourly_macro(lake, rollups, days),
+        hourly=hourly_macro(lake, rollups, *days),
         metrics=metrics,
     )
     names = (quoted_name(column.name) for column in source.need.columns)
@@ -146,21 +146,8 @@ def _lines_rolled(lake: Lake, source: Source, days: tuple[Day, Day]) -> str:
     return _filled(
         "lines_rolled",
         columns=_columns(rollups, source),
-        hourly=_hourly_macro(lake, rollups, days),
+        hourly=hourly_macro(lake, rollups, *days),
     )
-
-
-def _hourly_macro(lake: Lake, rollups: Table, days: tuple[Day, Day]) -> str:
-    """The range macro of the rollups; from S3 over local copies of these days'."""
-    name = quoted_name(f"{rollups.dataset}_between")
-    # Defines this table and no other.
-    lake.ask(f"SELECT 1 FROM {name}($day, $day) LIMIT 0", {"day": days[0].date})  # noqa: S608
-    local = local_rollups(lake.connection, lake.settings, rollups, day_range(*days))
-    if local is None:
-        return name
-    for statement in local.definitions(with_rest=False):
-        lake.connection.execute(statement)
-    return quoted_name(f"{local.dataset}_between")
 
 
 def _fill(

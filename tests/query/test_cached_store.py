@@ -60,11 +60,11 @@ def site(make_lake, s3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def bulk_files(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What DuckDB reads."""
     files: list[str] = []
-    read = manifests.Manifests._read
+    read = manifests.read_small
     monkeypatch.setattr(
-        manifests.Manifests,
-        "_read",
-        lambda self, names: [files.extend(names), read(self, names)][1],
+        manifests,
+        "read_small",
+        lambda connected, sizes, held: [files.extend(sizes), read(connected, sizes, held)][1],
     )
     return files
 

@@ -6,11 +6,13 @@ from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from lake.base.day import Day
+from lake.base.errors import Missing
 from lake.partition.layout import manifest_key
-from lake.query import Lake, manifests
+from lake.query import Lake, manifests, small_objects
 
 _SECTION = '[s3]\nendpoint_url = "{0}"\nregion = "{1}"\n'
 
@@ -64,6 +66,63 @@ def test_a_second_session_reads_no_manifest(s3_lake, cache, settled) -> None:
     assert set(second) == {"LIST"}
     (file,) = cache.glob("*.json")
     assert file.stat().st_mode & 0o077 == 0
+
+
+MONTHS = [f"2026-{month:02d}-{day:02d}" for month in (5, 6) for day in range(1, 31)]
+
+
+@pytest.fixture
+def two_months(s3_lake, table):
+    for number, day in enumerate(MONTHS):
+        s3_lake.put("events", day, table(n=[number]))
+    for number in range(1, 8):
+        s3_lake.store.delete(manifest_key("events", Day.parse(f"2026-07-{number:02d}")))
+    return s3_lake
+
+
+def of_two_months(*added: int) -> list[dict]:
+    numbers = [*range(len(MONTHS)), *added]
+    return [{"c": len(numbers), "s": sum(numbers)}]
+
+
+def test_many_manifests_are_read_by_patterns(two_months, cache, settled) -> None:
+    """A HEAD for each would double the requests."""
+    with two_months.connect() as session:
+        rows, first = requested(session, QUESTION)
+    assert rows == of_two_months()
+    # Patterns of ten days; the 30th of a month by name.
+    assert first == {"LIST": 1 + 6, "HEAD": 2, "GET": len(MONTHS)}
+    # Of few, and of a pattern whose other days are in the cache: by name.
+    for day in (MONTHS[3], MONTHS[44]):
+        two_months.put("events", day, pa.table({"n": [MONTHS.index(day), 7]}))
+    with two_months.connect() as session:
+        rows, second = requested(session, QUESTION)
+    assert rows == of_two_months(7, 7)
+    assert second == {"LIST": 1, "HEAD": 2, "GET": 2}
+
+
+def test_a_root_with_a_day_in_it(make_lake, table, cache, settled, s3) -> None:
+    section = _SECTION.format(s3["endpoint_url"], s3["region"])
+    root = f"s3://{s3['bucket']}/lake of 2026-05-01"
+    lake = make_lake("events", where="odd", root=root, s3=section)
+    for number, day in enumerate(MONTHS):
+        lake.put("events", day, table(n=[number]))
+    with lake.connect() as session:
+        assert session.rows(QUESTION) == of_two_months()
+
+
+def test_what_goes_while_it_is_read(two_months, cache, settled, monkeypatch) -> None:
+    """Listed, and gone before its pattern is read: an error, not a day less."""
+    key = manifest_key("events", Day.parse(MONTHS[5]))
+    matching = small_objects._matching
+
+    def later(connected, pattern):
+        two_months.store.delete(key)
+        return matching(connected, pattern)
+
+    monkeypatch.setattr(small_objects, "_matching", later)
+    with two_months.connect() as session, pytest.raises(Missing, match=MONTHS[5]):
+        session.rows(QUESTION)
 
 
 def test_what_has_just_been_written_is_not_kept(s3_lake, cache) -> None:

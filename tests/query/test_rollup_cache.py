@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from support.renamed_lake import renamed_history
@@ -13,6 +15,7 @@ from lake.query import Lake
 from lake.trends import Choices, ask, trend_named
 
 _SECTION = '[s3]\nendpoint_url = "{0}"\nregion = "{1}"\n'
+_DATASET = re.compile(r"(?:manifests|rollups|tables)/(?:rollups/)?(\w+)/")
 DAYS = 2
 TRENDS = ("error_rate", "log_volume")
 
@@ -68,19 +71,37 @@ def test_each_rollup_is_fetched_once(on_s3, expected, cache: Path) -> None:
     assert not second
     assert requested(lake, "error_rate", scenario)[0] == expected["error_rate"]
     files = [path for path in cache.rglob("*") if path.is_file()]
-    assert len(files) == 2 * DAYS
+    # The other metrics' last day, too: what they are.
+    assert len(files) == 2 * DAYS + 1
     assert all(path.stat().st_mode & 0o077 == 0 for path in files)
+
+
+@pytest.mark.slow
+def test_only_what_may_have_the_content_is_read(on_s3, cache: Path) -> None:
+    """Also with an empty cache: no manifest of documents and lines for a trend of metrics."""
+    lake, scenario = on_s3
+    of_metrics = {d.name for d in lake.settings.dataset if d.source == "prometheus"}
+    for again in (False, True):
+        with lake.connect() as session:
+            session.connection.execute("CALL enable_logging('HTTP')")
+            answer(session, "error_rate", scenario)
+            log = "SELECT request.url FROM duckdb_logs_parsed('HTTP')"
+            urls = [unquote(url) for (url,) in session.connection.execute(log).fetchall()]
+        assert {match[1] for url in urls if (match := _DATASET.search(url))} == of_metrics
+        # A LIST for each dataset's manifests, one for its rollups'.
+        assert sum("list-type" in url for url in urls) == 2 * len(of_metrics)
+        assert again or len(urls) > 2 * len(of_metrics)
 
 
 @pytest.mark.slow
 def test_the_copy_of_a_rollup_that_is_gone_goes(on_s3, cache: Path) -> None:
     lake, scenario = on_s3
     requested(lake, "error_rate", scenario)
-    before = {path.parent.name for path in cache.rglob("*.parquet")}
-    (kept,) = {path.parents[1].name for path in cache.rglob("*.parquet")}
-    lake.store.delete(rollup_manifest_key(kept, scenario.first))
+    files = "http_server_requests/*/*.parquet"
+    before = {path.parent.name for path in cache.rglob(files)}
+    lake.store.delete(rollup_manifest_key("http_server_requests", scenario.first))
     requested(lake, "error_rate", scenario)
-    after = {path.parent.name for path in cache.rglob("*.parquet")}
+    after = {path.parent.name for path in cache.rglob(files)}
     assert before - after == {f"day={scenario.first}"}
 
 

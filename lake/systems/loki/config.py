@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from lake.config.datasets import Dataset
+from lake.config.datasets import Dataset, RowsAre
 from lake.config.sections import HttpSection, Section, SystemConfig
 from lake.privacy.rules import folded
 
@@ -34,6 +34,7 @@ class LokiDataset(Dataset):
     """The lines of all streams that a selector matches."""
 
     applies_rules: ClassVar[bool] = True
+    rows_are: ClassVar[RowsAre] = "lines"
     source: Literal["loki"]
     selector: Annotated[str, Field(min_length=1)]
     # Where queries look for a line's level first. What is exported does not depend on it, so it

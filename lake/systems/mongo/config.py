@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from lake.config.datasets import Dataset
+from lake.config.datasets import Dataset, RowsAre
 from lake.config.sections import MongoUri, Section, SourceSection, SystemConfig
 from lake.privacy.rules import folded
 
@@ -33,6 +33,7 @@ class MongoDataset(Dataset):
     """A collection; a document belongs to the UTC day of its time field."""
 
     applies_rules: ClassVar[bool] = True
+    rows_are: ClassVar[RowsAre] = "documents"
     source: Literal["mongo"]
     collection: Annotated[str, Field(min_length=1)]
     time_field: Annotated[str, Field(min_length=1)] = "timestamp"

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from lake.config.datasets import Dataset, duration_ms
+from lake.config.datasets import Dataset, RowsAre, duration_ms
 from lake.config.sections import HttpSection, Section, SystemConfig
 from lake.privacy.rules import folded
 
@@ -36,6 +36,7 @@ class PrometheusDataset(Dataset):
     """A selector or an expression, resampled at `step` or as the stored samples."""
 
     applies_rules: ClassVar[bool] = True
+    rows_are: ClassVar[RowsAre] = "counter"
     source: Literal["prometheus"]
     query: Annotated[str, Field(min_length=1)]
     mode: Literal["range", "raw"] = "range"
