@@ -19,7 +19,7 @@ from lake.query import ArrowAnswer
 _GROUP_ROWS = 131_072
 _GROUP_BYTES = 24 << 20  # held in memory before it is encoded
 # What Arrow takes from DuckDB with a loss: an offset, the sign of large values, leading zeros.
-_LOSSY = re.compile(r"TIME WITH TIME ZONE|\bTIMETZ\b|\bUHUGEINT\b|\bBIT\b")
+_LOSSY = re.compile(r"TIME WITH TIME ZONE|\bTIMETZ\b|\bUHUGEINT\b|\bBIT\b|\bBIGNUM\b")
 _NOT_IN_PARQUET = re.compile(r"\bINTERVAL\b|\bUNION\(")
 
 

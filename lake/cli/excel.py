@@ -26,6 +26,7 @@ MAX_ROWS = 1_048_575  # and the header
 MAX_COLUMNS = 16_384
 MAX_CHARACTERS = 32_767  # UTF-16 code units of a cell
 _FIRST_DATE = date(1900, 3, 1)  # Excel counts a 29 February 1900
+_LAST_TIME = datetime(9999, 12, 31, 23, 59, 59, 999_000)  # noqa: DTZ001  Excel's milliseconds
 _DIGITS = 15  # that Excel shows; a file has 16, so of floats the 17th is rounded
 _ALL_DIGITS = Context(prec=100)
 _FORMATS = {datetime: "yyyy-mm-dd hh:mm:ss.000", date: "yyyy-mm-dd"}
@@ -71,13 +72,16 @@ def _write(
             sheet.write_boolean(row, column, value)
         case int() | float() | Decimal() if _is_exact(value):
             sheet.write_number(row, column, value)
-        case datetime() if value.date() >= _FIRST_DATE:
-            utc = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
-            sheet.write_datetime(row, column, utc, formats[datetime])
+        case datetime() if value.date() >= _FIRST_DATE and _utc(value) <= _LAST_TIME:
+            sheet.write_datetime(row, column, _utc(value), formats[datetime])
         case date() if not isinstance(value, datetime) and value >= _FIRST_DATE:
             sheet.write_datetime(row, column, value, formats[date])
         case _:
             sheet.write_string(row, column, _bounded(as_text(value), row, name))
+
+
+def _utc(value: datetime) -> datetime:
+    return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
 
 
 def _is_exact(value: float | Decimal) -> bool:

@@ -71,7 +71,11 @@ class AnswerFile:
 
     def ask(self, lake: Lake, sql: str) -> Answer | ArrowAnswer:
         """The answer in the form that `write` takes. Raises LakeError."""
-        return lake.ask(sql) if self.format == "xlsx" else lake.ask_arrow(sql)
+        if self.format == "xlsx":
+            from lake.query.inexact import INTERVAL  # noqa: PLC0415
+
+            return lake.ask(sql, as_text=(INTERVAL,))
+        return lake.ask_arrow(sql)
 
     def write(self, answer: Answer | ArrowAnswer) -> int:
         """Writes all rows and returns their number. The file appears when it is complete.

@@ -81,7 +81,7 @@ def query(
     An Excel sheet holds 1,048,575 rows; integers and decimals of more than 15 digits are
     text there, and floats have 16 digits.
     """
-    from lake.query import connect  # noqa: PLC0415
+    from lake.query import connect, inexact  # noqa: PLC0415
     from lake.query.estimate import large_read_note  # noqa: PLC0415
 
     _one_form(as_csv, as_json, **files)
@@ -93,7 +93,7 @@ def query(
         if file:
             _write_file(file, file.ask(lake, statement))
         else:
-            answer = lake.ask(statement)
+            answer = lake.ask(statement, as_text=inexact.TYPES)
             _echo_notes(answer)
             _write(answer, as_csv, as_json, rows)
 

@@ -98,6 +98,7 @@ class Session:
 
     def _query(self, statement: str) -> None:
         from lake.cli.tables import write_table  # noqa: PLC0415
+        from lake.query import inexact  # noqa: PLC0415
         from lake.query.estimate import large_read_note  # noqa: PLC0415
 
         if not self._reads(statement):
@@ -105,7 +106,7 @@ class Session:
             return
         if note := large_read_note(self.lake, statement):
             click.echo(note, err=True)
-        answer = self.lake.ask(statement)
+        answer = self.lake.ask(statement, as_text=inexact.TYPES)
         write_table(answer, self.rows)
         for note in answer.notes:
             click.echo(note, err=True)

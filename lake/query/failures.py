@@ -111,6 +111,7 @@ _PLACE = re.compile(r"\s*\n(?=LINE \d+:)")
 _CLAUSES = frozenset(("from", "where", "group", "having", "limit", "union", "select", "join", "on"))
 _NO_TABLE = re.compile(r"^Table (?:Function )?with name \S+ does not exist|^Referenced table ")
 _NEAR = re.compile(r'syntax error at or near "(\w+)"')
+_NO_ARROW_TYPE = re.compile(r"Unsupported Arrow type (.*)")
 _WORD = re.compile(r"\w+")
 _OF_TEXT = re.compile(r"No function matches .*\((?:[^)]*, )?VARCHAR[,)]")
 
@@ -162,6 +163,8 @@ def explained(where: str, hint: Hint | None = None) -> Iterator[None]:
 def as_duckdb_error(error: OSError) -> duckdb.Error:
     """DuckDB's error that Arrow has raised as its own: the text has its class and HTTP status."""
     text = str(error)
+    if unsupported := _NO_ARROW_TYPE.search(text):
+        return duckdb.NotImplementedException(f"Arrow has no type for {unsupported[1]}")
     if not text.startswith(_READ_CLASSES):
         return duckdb.Error(text)
     read = duckdb.IOException(text)

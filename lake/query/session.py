@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from lake.partition.layout import (
 )
 from lake.partition.ledger import read_manifest
 from lake.partition.manifest import Manifest
-from lake.query import notes
+from lake.query import inexact, notes
 from lake.query.answers import Answer, ArrowAnswer
 from lake.query.connection import connect_duckdb, macro_statements
 from lake.query.failures import Hint, as_duckdb_error, explained
@@ -116,11 +116,16 @@ class Lake:
         whole = Question(understood=False, every_column=True)
         return self._ask(query, whole, lambda: self.connection.sql(query, params=params))
 
-    def ask(self, query: str, params: Any = None) -> Answer:
+    def ask(self, query: str, params: Any = None, *, as_text: Collection[str] = ()) -> Answer:
         """The answer as it is computed, of one statement that reads; `params` as for `sql`.
-        Raises LakeError.
+
+        `as_text`: types (lake.query.inexact) whose values are DuckDB's text. Raises LakeError.
         """
         answer, question = self._answer(query, params)
+        where, understood = self.settings.lake.root, question.understood
+        with explained(where):
+            if statement := inexact.as_text(answer, query, as_text, understood=understood):
+                answer = self.connection.execute(statement, params)
         described = answer.description or ()
         left_out = tuple(self._notes(notes.left_out, query, question))
         rows, of_metrics = with_metric_notes(self._fetch(answer), question, self.connection)
@@ -136,7 +141,12 @@ class Lake:
         """As `ask`, with the rows as Arrow record batches. Raises LakeError."""
         answer, question = self._answer(query, params)
         described = answer.description or ()
-        reader, both = answer.to_arrow_reader(_BATCH_ROWS), (notes.missing, notes.left_out)
+        with explained(self.settings.lake.root):
+            try:
+                reader = answer.to_arrow_reader(_BATCH_ROWS)
+            except OSError as error:  # Arrow's form of whatever DuckDB raises
+                raise as_duckdb_error(error) from error
+        both = (notes.missing, notes.left_out)
         return ArrowAnswer(
             columns=tuple(column[0] for column in described),
             types=tuple(str(column[1]) for column in described),

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lake.base.errors import PermanentError
 from lake.cli.excel import MAX_CHARACTERS, MAX_ROWS
 
 _VALUES = """
@@ -104,6 +105,28 @@ def test_a_workbook_has_cells_of_their_types(lake, run, tmp_path: Path) -> None:
     assert openpyxl.utils.escape.unescape(values["odd"]) == "a_x0041_b\x01"
     assert row["d"].number_format == "yyyy-mm-dd"
     assert row["ts"].number_format.startswith("yyyy-mm-dd hh:mm:ss")
+
+
+def test_values_beyond_excels_are_text(lake, run, tmp_path: Path) -> None:
+    """Of a time that Excel would round into the year 10000 it shows an error."""
+    file = tmp_path / "answer.xlsx"
+    sql = "SELECT 'infinity'::TIMESTAMPTZ, TIMESTAMP '9999-12-31 23:59:59.999', INTERVAL 3 MONTH"
+    assert run("query", sql, "--xlsx", file, "--config", lake.config)[0] == 0
+    _, cells = openpyxl.load_workbook(file).active.iter_rows()
+    assert [cell.data_type for cell in cells] == ["s", "d", "s"]
+    assert cells[1].value.isoformat() == "9999-12-31T23:59:59.999000"
+    assert cells[2].value == "3 months"
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow"])
+@pytest.mark.parametrize("kind", ["VARIANT", "VARIANT[]", "BIGNUM"])
+def test_a_type_that_the_format_lacks_is_named(lake, run, tmp_path: Path, form, kind) -> None:
+    value = "[1]" if kind.endswith("[]") else "1"
+    sql = f"SELECT {value}::{kind} AS a"
+    status, _, err = run("query", sql, f"--{form}", tmp_path / "x", "--config", lake.config)
+    assert (status, list(tmp_path.glob("x*"))) == (2, [])
+    assert "has no type for" in err
+    assert kind.removesuffix("[]") in err
 
 
 def test_a_long_answer_is_streamed_in_order(lake, run, tmp_path: Path) -> None:
@@ -234,9 +257,9 @@ def test_a_data_frame(lake) -> None:
     assert frame["day"].dt.date.tolist() == [date(2026, 7, 1), date(2026, 7, 3)]
 
 
-@pytest.mark.parametrize("form", ["--csv", "--json"])
-def test_a_value_that_python_cannot_hold_is_an_error(lake, run, form: str) -> None:
-    options = (form, "--config", lake.config)
-    status, out, err = run("query", "SELECT INTERVAL 10000000 YEARS AS i", *options)
-    assert (status, out) == (1, "")
-    assert "CAST it in the SQL" in err
+def test_a_value_that_python_cannot_hold_is_text_or_an_error(lake, run) -> None:
+    sql = "SELECT INTERVAL 10000000 YEARS AS i"
+    status, out, _ = run("query", sql, "--csv", "--config", lake.config)
+    assert (status, out) == (0, "i\n10000000 years\n")
+    with lake.connect() as session, pytest.raises(PermanentError, match="CAST it in the SQL"):
+        session.rows(sql)

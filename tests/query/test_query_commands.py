@@ -61,6 +61,38 @@ def test_json_is_a_list_of_row_objects(lake, run) -> None:
     )
 
 
+def test_months_and_nanoseconds_are_those_of_duckdb(lake, run) -> None:
+    """In Python a month is 30 days, and a nanosecond nothing."""
+    columns = {
+        "INTERVAL 3 MONTH": "3 months",
+        "age(DATE '2026-07-15', DATE '2026-03-01')": "4 months 14 days",
+        "TIMESTAMP_NS '2026-07-01 00:00:00.123456789'": "2026-07-01T00:00:00.123456789",
+        "make_timestamp_ns(1795175400000000001)": "2026-11-20T11:50:00.000000001",
+        "NULL::INTERVAL": None,
+        "[{'INTERVAL': INTERVAL 3 MONTH, 'n': 1}]": [{"INTERVAL": "3 months", "n": 1}],
+        "'INTERVAL'::ENUM('INTERVAL')": "INTERVAL",
+        "TIMESTAMPTZ '2026-07-02 01:00:00Z' - TIMESTAMPTZ '2026-07-01 00:00:00Z'": "1 day 01:00:00",
+        "'é;'": "é;",
+    }
+    selected = ", ".join(f"{sql} AS a" for sql in columns)
+    for sql in (
+        f"SELECT {selected}",
+        f"/* é; */ SELECT {selected}\nORDER BY 1; -- ;",
+        f"WITH w AS (SELECT {selected}) FROM w;",
+    ):
+        status, out, _ = run("query", sql, "--json", "--config", lake.config)
+        assert (status, list(json.loads(out)[0].values())) == (0, list(columns.values()))
+    days = "SELECT i, i * INTERVAL 1 MONTH FROM range(5000) t(i) ORDER BY i DESC"
+    _, out, _ = run("query", days, "--csv", "--config", lake.config)
+    assert [int(line.split(",")[0]) for line in out.splitlines()[1:]] == [*range(4999, -1, -1)]
+    # Without a month, as a difference of instants is.
+    sql = (
+        "SELECT day, max(day + TIME '01:30:00') - min(day)::TIMESTAMP AS d FROM events GROUP BY day"
+    )
+    _, out, _ = run("query", sql, "--json", "--config", lake.config)
+    assert {row["d"] for row in json.loads(out)} == {"1:30:00"}
+
+
 def test_csv(lake, run) -> None:
     _, out, _ = run("query", _VALUES, "--csv", "--config", lake.config)
     header, row = csv.reader(io.StringIO(out))
