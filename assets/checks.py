@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
+from lake.alerts.failures import ROWS_EQUAL_SOURCE
 from lake.base.day import Day
 from lake.config.datasets import Dataset
 from lake.partition.ledger import read_manifest
@@ -23,7 +24,6 @@ from lake.systems.registry import count_problem
 from lake.verify import object_problems
 
 OBJECT_MATCHES_MANIFEST = "object_matches_manifest"
-ROWS_EQUAL_SOURCE = "rows_equal_source"
 _DESCRIPTIONS = {
     OBJECT_MATCHES_MANIFEST: "The stored object has its manifest's size, SHA-256 and rows.",
     ROWS_EQUAL_SOURCE: "The stored rows equal the source's count, taken independently of the read.",

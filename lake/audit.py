@@ -27,6 +27,8 @@ from lake.store import Store
 
 AUDIT = "audit/"
 HEAD = "guard/audit.json"
+ENTRY_UNREADABLE = "of the audit log can't be read"
+HEAD_UNREADABLE = "the audit log's head can't be read"
 _KEY = re.compile(r"audit/(\d{10})\.json")
 _TRIES = 50  # writers that append at one moment
 _PARALLEL_READS = 16
@@ -189,7 +191,7 @@ def _parsed(store: Store, number: int, data: bytes) -> Entry:
             raise ValueError(f"its sequence is {entry.sequence}")
     except (ValueError, TypeError) as error:
         raise BadData(
-            f"entry {number} of the audit log can't be read",
+            f"entry {number} {ENTRY_UNREADABLE}",
             where=store.url(key_of(number)),
             found=error,
             remedy="bring back the object's first version; nothing may replace an entry",
@@ -204,7 +206,7 @@ def _head(store: Store) -> tuple[int, str]:
     except Missing:
         return 0, ""
     except (ValueError, TypeError, KeyError) as error:
-        raise BadData("the audit log's head can't be read", where=store.url(HEAD)) from error
+        raise BadData(HEAD_UNREADABLE, where=store.url(HEAD)) from error
 
 
 def _advance_head(store: Store, sequence: int, sha256: str) -> None:

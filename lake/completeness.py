@@ -23,6 +23,8 @@ from lake.store import Store
 from lake.systems.protocol import Source
 from lake.systems.source import Count, is_whole
 
+SHRUNK = "the source counts fewer rows than when the day was exported"
+
 
 @dataclass(frozen=True)
 class Least:
@@ -116,7 +118,7 @@ def is_stale(
         return count.rows != old.source_count
     if recheck and hot.may_grow(day):
         raise Incomplete(
-            "the source counts fewer rows than when the day was exported",
+            SHRUNK,
             where=f"{dataset.name} {day}",
             expected=f"at least {old.source_count} rows, as counted {old.created_at}",
             found=f"{count.rows} rows ({count.method})",

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import Literal
 
-from lake.alerts.alert import Alert
+from lake.alerts.alert import Alert, Severity
 from lake.alerts.causes import DAMAGED, DIFFERS, EXPIRING, LOST, NO_EXPORT, NO_EXPORT_FOR, SILENT
 from lake.alerts.failures import labels_of_days, labels_of_lake, labels_of_records
 from lake.base.clock import utc_now
@@ -24,6 +25,10 @@ from lake.verified import RECORDS, recorded
 
 _HOUR_S = 3600
 _LOST = 3  # the stage of rows that a source has forgotten
+_WRONG: tuple[tuple[Literal["damaged", "differs"], str, Severity, str, str], ...] = (
+    ("damaged", DAMAGED, "critical", "is damaged", "are damaged"),
+    ("differs", DIFFERS, "warning", "differs", "differ"),
+)
 _LOST_DAYS = 7  # they never come back: an alert that never ended would hide the next one
 
 
@@ -81,7 +86,7 @@ def _expiring(
 ) -> Alert | None:
     """Of missing days; None while there is time.
 
-    Where a dataset is exported no more, nobody has counted the last days before the first that is
+    Where a dataset is no longer exported, nobody has counted the last days before the first that is
     missing again: late rows of theirs go as early as `lateness_days` before. Whether there are any
     is not known: no more than a warning.
     """
@@ -131,18 +136,13 @@ def _damaged(settings: Settings, dataset: DatasetStatus, now: datetime) -> Itera
     name, source = dataset.dataset, dataset.source
     hot = hot_days(settings, source, today=Day(now.date()))
     remedy = f"remedy: lake verify {name}; lake export {name} --force while {source} has them"
-    if days := _in_state(dataset, "damaged"):
-        stage, hour = _hour_of(settings, hot, source, days, now)
-        what = "1 day is damaged" if len(days) == 1 else f"{len(days)} days are damaged"
-        summary = f"{name}: {what} ({_span(days)})"
-        labels = labels_of_days("damaged", name, source)
-        yield Alert(DAMAGED, "critical", summary, remedy + hour, labels, stage=stage)
-    if days := _in_state(dataset, "differs"):
-        stage, hour = _hour_of(settings, hot, source, days, now)
-        what = "1 day differs" if len(days) == 1 else f"{len(days)} days differ"
-        summary = f"{name}: {what} ({_span(days)})"
-        labels = labels_of_days("differs", name, source)
-        yield Alert(DIFFERS, "warning", summary, remedy + hour, labels, stage=stage)
+    for state, alert, severity, day_is, days_are in _WRONG:
+        if days := _in_state(dataset, state):
+            stage, hour = _hour_of(settings, hot, source, days, now)
+            what = f"1 day {day_is}" if len(days) == 1 else f"{len(days)} days {days_are}"
+            summary = f"{name}: {what} ({_span(days)})"
+            labels = labels_of_days(state, name, source)
+            yield Alert(alert, severity, summary, remedy + hour, labels, stage=stage)
 
 
 def _hour_of(

@@ -14,7 +14,11 @@ from datetime import datetime
 from typing import Literal
 
 from lake.alerts.alert import SEVERITIES, Alert, Severity
+from lake.audit import ENTRY_UNREADABLE, HEAD_UNREADABLE
 from lake.base.redaction import redact
+from lake.completeness import SHRUNK
+from lake.retention.plan import drop_remedy
+from lake.retention.records import UNREADABLE
 from lake.verified import RECORDS
 
 Operation = Literal["export", "recount", "snapshot", "guard", "rehearsal", "retention", "verify"]
@@ -35,9 +39,11 @@ NOT_AS_STORED = "the partition is stored, but it does not hold what it should"
 """What an export fails with whose partition, read back, is damaged."""
 _WHERE = re.compile(r"[^\n]*\n  where: ([^\n]+)")
 _VARYING = re.compile(r"\d{4}-\d\d-\d\d|\d[\d,.]*")
-HELD = "documents are held, for a day is"
+HELD = "documents are held because a day is"
 """What the reason of a guard begins with that holds days; their state follows."""
 Kind = Literal["damaged", "differs", "unproven", "records", ""]
+ROWS_EQUAL_SOURCE = "rows_equal_source"
+"""The check that fails where an object is whole, and the source counted otherwise."""
 _STATES: dict[str, Kind] = {
     "damaged": "damaged",
     "differs": "differs",
@@ -46,10 +52,9 @@ _STATES: dict[str, Kind] = {
 }  # of a day that a guard holds
 _HELD = re.compile(rf"{HELD} (\w+)")
 _FIRST = re.compile(r"the first is (\d{4}-\d\d-\d\d)")
-_INVALID = re.compile(r"table (\S+): .*`lake drop \1 .* removes it")  # its manifest
-_ROWS_DIFFER = re.compile(r"^ *found: rows_equal_source", re.MULTILINE)  # and the object is whole
-_SHRUNK = "the source counts fewer rows than when the day was exported"
-_OF_RECORDS = re.compile("(of the audit log|audit log's head|a deletion manifest) can't be read")
+_INVALID = re.compile(r"table (\S+): .*" + drop_remedy(r"\1", r"\S+"))  # its manifest
+_ROWS_DIFFER = re.compile(rf"^ *found: {ROWS_EQUAL_SOURCE}", re.MULTILINE)
+_OF_RECORDS = (ENTRY_UNREADABLE, HEAD_UNREADABLE, UNREADABLE)
 _SHOWN = 10  # datasets by name
 _LONGEST = 2000
 
@@ -102,9 +107,9 @@ class Failure:
             return "damaged"
         if self.what == NOT_AS_STORED:
             return "differs" if _ROWS_DIFFER.search(self.text) else "damaged"
-        if self.what == _SHRUNK:
+        if self.what == SHRUNK:
             return "differs"
-        if _OF_RECORDS.search(self.what):
+        if any(text in self.what for text in _OF_RECORDS):
             return "records"
         return _STATES.get(self.state, "")
 

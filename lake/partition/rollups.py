@@ -18,8 +18,6 @@ from lake.partition.manifest import Manifest
 from lake.partition.record import DayRecord, Raw
 from lake.store import Store
 
-RULES = {"prometheus": 2, "loki": 1}
-"""By kind: the version of the rules by which a system's rollups are made now."""
 _PARALLEL_READS = 16
 
 
@@ -53,11 +51,6 @@ class RollupManifest(DayRecord):
     def is_of(self, manifest: Manifest) -> bool:
         """Whether it was made from the object that the partition's manifest describes."""
         return self.partition_sha256 == manifest.sha256
-
-    def has_rules_of_now(self) -> bool:
-        """Whether a system's rollup was made by the rules of this version."""
-        made_by = self.definition.get("version")
-        return made_by == RULES.get(self.definition.get("kind", ""), made_by)
 
 
 AnyManifest = Manifest | RollupManifest

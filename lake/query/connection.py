@@ -7,9 +7,11 @@ the lake's tables (session).
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from functools import cache
+from graphlib import TopologicalSorter
 from importlib.resources import files
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from lake.base.errors import Missing
 from lake.base.resources import resource_path
 from lake.query.kinds import quoted_text
 
+_CALLED = re.compile(r"\b(\w+)\(")
 _SPILL = "lake-query-"  # and the process: a directory in TMPDIR
 
 
@@ -115,6 +118,12 @@ def httpfs_path() -> Path:
 
 
 def macro_statements() -> list[str]:
-    """The CREATE statements of sql/macros."""
-    folder = resource_path("sql/macros")
-    return [path.read_text("utf-8") for path in sorted(folder.glob("*.sql"))]
+    """The CREATE statements of sql/macros, each after those that it calls.
+
+    DuckDB looks for what a table macro calls when it is created.
+    """
+    paths = sorted(resource_path("sql/macros").glob("*.sql"))
+    texts = {path.stem: path.read_text("utf-8") for path in paths}
+    called = {name: texts.keys() & set(_CALLED.findall(text)) for name, text in texts.items()}
+    order = TopologicalSorter({name: names - {name} for name, names in called.items()})
+    return [texts[name] for name in order.static_order()]

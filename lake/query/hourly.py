@@ -8,7 +8,7 @@ SQL of a view (tables).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lake.base.day import Day
 from lake.base.errors import BadData
@@ -38,12 +38,13 @@ def hourly_table(
     rollups: Iterable[tuple[str, bytes]],
     url: Callable[[str], str],
     retired: Callable[[], Collection[Day]],
+    rules: Mapping[str, Any],
 ) -> Table:
     """The rollups of a dataset's days as a table; `rollups` are keys and contents of manifests.
 
-    A rollup that was made from another object than the day's, by other rules or with another
-    `level_from`, or whose manifest is invalid, is as good as none: its day is in `unrolled`. That
-    of a `retired` day has outlived its table on purpose, and can't be made again.
+    A rollup that was made from another object than the day's, by other `rules` than those of now
+    or with another `level_from`, or whose manifest is invalid, is as good as none: its day is in
+    `unrolled`. That of a `retired` day has outlived its table on purpose, and can't be made again.
     """
     current: dict[Day, RollupManifest] = {}
     outlived: Collection[Day] | None = None
@@ -57,9 +58,12 @@ def hourly_table(
             outlived = retired() if outlived is None else outlived
             made_of_it = day in outlived
         else:
-            of_object = manifest.partition_sha256 == getattr(of_table, "sha256", "")
-            made_of_it = of_object and manifest.has_rules_of_now()
-        if made_of_it and _has_levels_of(table, manifest):
+            made_of_it = (
+                manifest.partition_sha256 == getattr(of_table, "sha256", "")
+                and rules.items() <= manifest.definition.items()
+                and _has_levels_of(table, manifest)
+            )
+        if made_of_it:
             current[day] = manifest
     return Table(
         hourly(table.dataset),

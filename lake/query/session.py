@@ -11,11 +11,13 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from lake.base.day import Day
+from lake.config.rollups import rules_of
 from lake.config.settings import Settings
 from lake.kept import read_retired
 from lake.partition.layout import (
@@ -395,7 +397,9 @@ class Lake:
     def _table(self, dataset: str, stored: Iterable[tuple[str, bytes | None]]) -> Table:
         if base := self._hourly.get(dataset):
             rollups = ((k, t) for k, t in stored if t)
-            return hourly_table(self.table(base), rollups, self._url, lambda: self._retired(base))
+            rules = rules_of(self.settings, self.settings.dataset_named(base))
+            retired = partial(self._retired, base)
+            return hourly_table(self.table(base), rollups, self._url, retired, rules)
         manifests = {}
         for key, text in stored:
             if text is None:  # a run writes there, or was killed: the object shows which is valid

@@ -55,6 +55,11 @@ _REPORTS = "reports/"
 _DATED = re.compile(r"\d{4}-\d\d-\d\d")
 
 
+def drop_remedy(dataset: str, day: object) -> str:
+    """What removes a day whose manifest is invalid."""
+    return f"`lake drop {dataset} --day {day} --force` removes it"
+
+
 @dataclass(frozen=True)
 class Piece:
     """One object. `sha256` is "" where no manifest has it."""
@@ -191,7 +196,7 @@ class _Planning:
                 why = "an export of it is not finished; `lake status --repair` completes it"
                 yield Stays("table", name, str(day), why)
             elif not isinstance(manifest, Manifest):
-                why = f"{manifest.what}; `lake drop {name} --day {day} --force` removes it"
+                why = f"{manifest.what}; {drop_remedy(name, day)}"
                 yield Stays("table", name, str(day), why)
             else:
                 pieces = _pieces(

@@ -24,6 +24,7 @@ from lake.process.running import this_writer
 from lake.retention.plan import Item, Piece
 from lake.store import Store
 
+UNREADABLE = "a deletion manifest can't be read"
 _DONE = ".done.json"
 
 
@@ -166,7 +167,7 @@ def _ended(store: Store, key: str) -> Ended:
 
 def _unreadable(store: Store, key: str, error: Exception) -> BadData:
     return BadData(
-        "a deletion manifest can't be read",
+        UNREADABLE,
         where=store.url(key),
         found=error,
         remedy="bring back the object's first version",

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from lake.base.errors import ConfigError
-from lake.base.resources import resource_path
 from lake.config.datasets import Dataset
+from lake.config.rollups import own_file, rollup_file
 from lake.config.settings import Settings
 from lake.rollup.sql import SqlRollup, read_rollup_file
 from lake.systems.registry import system
@@ -25,9 +25,8 @@ def rollup_of(settings: Settings, dataset: Dataset) -> AnyRollup | None:
     a wrong header.
     """
     own = system(dataset.source).rollup(dataset)
-    users = Path(settings.lake.rollups) / f"{dataset.name}.sql"
     if own:
-        if users.is_file():
+        if (users := own_file(settings, dataset)).is_file():
             raise ConfigError(
                 f"dataset {dataset.name!r} has a rollup without a file",
                 where=users,
@@ -35,12 +34,8 @@ def rollup_of(settings: Settings, dataset: Dataset) -> AnyRollup | None:
                 remedy="remove the file, or write its statement as a trend",
             )
         return own
-    if users.is_file():
-        return read_rollup_file(users)
-    # The package's own are of collections, whatever their datasets' names are.
-    content = getattr(dataset, "collection", dataset.name)
-    ours = {path.stem: path for path in (resource_path("sql") / "rollups").glob("*.sql")}
-    return read_rollup_file(ours[content]) if content in ours else None
+    path = rollup_file(settings, dataset)
+    return read_rollup_file(path) if path else None
 
 
 def refuse_unknown_files(settings: Settings) -> None:

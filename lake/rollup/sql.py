@@ -22,17 +22,16 @@ The statement reads `day_rows` and returns the keys and the measures.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from lake.base.headers import Header
+from lake.config.rollups import SQL_RULES, sql_digest
 from lake.systems.rollup import Shape
 
 _KEYS = ("grain", "keys", "measures", "column", "sums", "rows")
 _COLUMN = re.compile(r'("(?:[^"]|"")+"|[A-Za-z_]\w*)\s+(.+?)\s*=\s*(.+)')
-VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -71,13 +70,13 @@ def read_rollup_file(path: Path) -> SqlRollup:
             )
     shape = Shape(
         kind="sql",
-        version=VERSION,
+        version=SQL_RULES,
         grain=header.lines["grain"][0][1],
         keys=keys,
         measures=measures,
         sums=sums,
         rows=rows,
-        sql_sha256=hashlib.sha256(header.sql.encode()).hexdigest(),
+        sql_sha256=sql_digest(header.sql),
     )
     columns = tuple(_column(header, *line) for line in header.lines.get("column", []))
     return SqlRollup(path, header.description, shape, columns, header.sql)

@@ -12,19 +12,6 @@
 --         'http_server_requests', 'http_server_requests_seconds_count',
 --         DATE '2026-07-01', DATE '2026-10-01') GROUP BY ALL
 CREATE OR REPLACE MACRO increase_by_day(of_dataset, of_metric, from_day, to_day) AS TABLE
-SELECT
-    * EXCLUDE (
-        hour, samples, first, first_ts, last, last_ts, min, max, sum, increase, resets, stale,
-        nans, histograms, histogram, grown
-    ),
-    sum(grown) AS increase
-FROM (
-    SELECT *, hour_growth(first, first_ts, last, increase, series_id) AS grown
-    FROM query(
-        'FROM "' || replace(of_dataset, '"', '""') || '_hourly_between"(DATE '''
-        || (CAST(from_day AS DATE) - 1) || ''', DATE ''' || CAST(to_day AS DATE) || ''')'
-    )
-    WHERE metric = of_metric AND first IS NOT NULL
-)
-WHERE day >= CAST(from_day AS DATE)
+SELECT * EXCLUDE (hour, increase), sum(increase) AS increase
+FROM increase_by_hour(of_dataset, of_metric, from_day, to_day)
 GROUP BY ALL;

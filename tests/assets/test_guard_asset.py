@@ -86,11 +86,11 @@ def test_its_reasons_are_one_a_cause_with_the_hour(place):
     texts = {name: str(value.value) for name, value in failure(run(place)).metadata.items()}
     damaged, held = _guards(texts)["events"]
     assert damaged.splitlines()[:3] == [
-        "documents are held, for a day is damaged",
+        "documents are held because a day is damaged",
         f"1 day, the first is {ago(9)}: damaged (the object is gone)",
         f"without the hold its first row would expire at {ago(9).plus(10)} 00:00 UTC",
     ]
-    assert held.startswith("documents are held, for a day is held\n3 days, the first is")
+    assert held.startswith("documents are held because a day is held\n3 days, the first is")
 
 
 def test_a_guard_that_fails_is_an_alert_until_it_succeeds(place):

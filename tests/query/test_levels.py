@@ -21,9 +21,12 @@ from lake.base.errors import ConfigError, UsageError
 from lake.catalog import opening_statements, write_catalog
 from lake.config.settings import Settings, load
 from lake.export import Exporter
+from lake.kept import change_retired
 from lake.partition.definition import changed_keys
+from lake.partition.layout import manifest_key, table_key
 from lake.partition.ledger import read_manifest
 from lake.query import Lake, connect
+from lake.rollup.many import roll_up
 from lake.store import open_store
 from lake.systems.loki.config import LokiDataset
 
@@ -241,6 +244,25 @@ def test_only_the_days_of_the_statement_are_read_and_noted(tmp_path: Path) -> No
         )
         assert list(lake.ask(both).rows) == [(1, 1)]
         assert lake.mentioned("FROM logs_with_level") == ["logs"]
+
+
+def test_rollups_of_retired_days_stay_after_another_level_from(tmp_path: Path) -> None:
+    """They can't be made again; those of days that are in the lake can."""
+    made = hand_made(tmp_path)
+    for day in ("2026-03-01", "2026-03-02"):
+        at = Day.parse(day).start_ns
+        whole = logs(["ERROR: a"]).append_column("stream_id", pa.array([1], pa.int64()))
+        whole = whole.append_column("ts_ns", pa.array([at], pa.int64()))
+        ts = pa.array([at // 1000], pa.timestamp("us", tz="UTC"))
+        made.put("logs", day, whole.append_column("ts", ts))
+    rolled = roll_up(made.settings, made.store, made.settings.dataset, None, jobs=1)
+    assert [day.rolled.state for day in rolled] == ["made", "made"]
+    for key in (manifest_key("logs", DAY), table_key("logs", DAY)):
+        made.store.delete(key)
+    change_retired(made.store, {"logs": {DAY}})
+    changed = hand_made(tmp_path, 'level_from = "line"')
+    with changed.connect() as lake:
+        assert lake.rows("SELECT day, lines FROM logs_hourly") == [{"day": DAY.date, "lines": 1}]
 
 
 def test_a_dataset_without_days_has_the_view(tmp_path: Path) -> None:

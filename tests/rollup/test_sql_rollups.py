@@ -65,11 +65,11 @@ def place(tmp_path) -> Place:
     return Place(tmp_path, SECTIONS)
 
 
-def rolled_up(place: Place, **options: bool) -> dict[Day, object]:
+def rolled_up(place: Place, days: list[Day] | None = None) -> dict[Day, object]:
     datasets = with_rollups(place.settings, ())
     return {
         rolled_day.day: rolled_day.rolled
-        for rolled_day in roll_up(place.settings, place.store, datasets, None, jobs=1, **options)
+        for rolled_day in roll_up(place.settings, place.store, datasets, days, jobs=1)
     }
 
 
@@ -105,6 +105,38 @@ def test_another_statement_makes_the_days_stale(place):
     path.write_text(FILE.replace("sum(tokens)", "2 * sum(tokens)"))
 
     assert rolled_up(place)[DAY].manifest.sums == {"calls": 1, "tokens": 14}
+
+
+def test_rollups_by_an_earlier_statement_are_in_no_answer(place):
+    put(place.store, place.settings.dataset_named("calls"), DAY, calls(DAY, ["a"], [7]))
+    rolled_up(place)
+    path = place.folder / "rollups/calls.sql"
+    path.write_text(FILE.replace("sum(tokens)", "2 * sum(tokens)"))
+    put(place.store, place.settings.dataset_named("calls"), DAY.plus(1), calls(DAY, ["a"], [7]))
+    rolled_up(place, days=[DAY.plus(1)])
+    tokens = "SELECT CAST(sum(tokens) AS BIGINT) AS tokens FROM calls_hourly"
+
+    with connect(place.settings) as lake:
+        answer = lake.ask(tokens)
+        assert list(answer.rows) == [(14,)]
+        assert "2026-07-01" in " ".join(answer.notes)
+
+    rolled_up(place)
+    with connect(place.settings) as lake:
+        assert lake.rows(tokens) == [{"tokens": 28}]
+
+
+def test_a_file_that_cannot_be_read_is_that_of_no_rollup(place):
+    put(place.store, place.settings.dataset_named("calls"), DAY, calls(DAY, ["a"], [7]))
+    rolled_up(place)
+    (place.folder / "rollups/calls.sql").write_bytes(b"-- \xff")
+
+    with connect(place.settings) as lake:
+        answer = lake.ask("SELECT * FROM calls")
+        assert len(list(answer.rows)) == 1
+        answer = lake.ask("SELECT * FROM calls_hourly")
+        assert list(answer.rows) == []
+        assert "lake rollup calls" in " ".join(answer.notes)
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from lake.partition.rollups import RULES
 from lake.query.kinds import quoted_name
 from lake.systems.labels import MAP_COLUMN
+from lake.systems.loki.config import LokiDataset
 from lake.systems.rollup import ROWS, Layout, Shape
 from lake.systems.rollup_labels import RowLabels
 
@@ -48,7 +48,7 @@ class HourlyStreams:
         self._level_from = tuple(level_from)
         self.shape = Shape(
             kind="loki",
-            version=RULES["loki"],
+            version=LokiDataset.rollup_rules,
             grain="one row for each stream, hour and level of its lines",
             keys=("stream_id", "hour", "level"),
             measures=("lines", "bytes", "first_ts", "last_ts"),

@@ -23,8 +23,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lake.partition.rollups import RULES
 from lake.systems.labels import MAP_COLUMN
+from lake.systems.prometheus.config import PrometheusDataset
 from lake.systems.prometheus.rollup_histograms import (
     BOUNDS,
     HISTOGRAM,
@@ -68,7 +68,7 @@ _COUNTS = ("samples", "stale", "nans", "histograms")
 
 SHAPE = Shape(
     kind="prometheus",
-    version=RULES["prometheus"],
+    version=PrometheusDataset.rollup_rules,
     grain="one row for each series and hour with a sample",
     keys=("series_id", "hour"),
     measures=tuple(field.name for field in _MEASURES),
