@@ -18,8 +18,8 @@ from lake.config.settings import Settings
 from lake.erased import earlier_fingerprints, erased_rows
 from lake.hot import hot_days
 from lake.partition.fingerprint import Fingerprint, HourlyFingerprint
-from lake.partition.layout import partition_of_table, rollup_key, table_prefix
-from lake.partition.ledger import read_ledger
+from lake.partition.layout import partition_of_table, rollup_key, table_key, table_prefix
+from lake.partition.ledger import read_ledger, read_standing
 from lake.partition.manifest import Manifest
 from lake.partition.read_back import read_back
 from lake.partition.rollups import RollupManifest, read_rollup
@@ -33,6 +33,7 @@ from lake.systems.registry import count_problem, system
 from lake.systems.source import accounted
 
 _PARALLEL = 4
+_TRIES = 3  # of a partition that runs replace meanwhile
 
 
 @dataclass(frozen=True)
@@ -127,10 +128,25 @@ def verify_many(
     """Checks the partitions, in their order.
 
     With `source_of` the days that the source still keeps whole are counted there again, with
-    `deep` they are read again. A partition that can't be checked is a finding, too.
+    `deep` they are read again. A partition that can't be checked is a finding, too; one that was
+    replaced since it was listed is checked as it is now, one that was deleted is none.
     """
 
-    def check(partition: Partition) -> Finding:
+    def check(partition: Partition) -> Finding | None:
+        try:
+            for _ in range(_TRIES):
+                rollup = stored_rollup(partition)
+                finding = check_once(partition, rollup)
+                if finding.ok or (now := _stored_now(store, partition)) is None:
+                    return finding if finding.ok else None
+                if _is_same(now, partition) and str(stored_rollup(partition)) == str(rollup):
+                    return finding
+                partition = now
+        except LakeError as error:
+            finding = _unchecked(partition, error)
+        return finding
+
+    def check_once(partition: Partition, rollup: RollupManifest | BadData | None) -> Finding:
         kept = hot_days(settings, partition.dataset.source).keeps(partition.day)
         try:
             if isinstance(partition.manifest, BadData):
@@ -139,22 +155,47 @@ def verify_many(
             finding = verify_partition(
                 store, partition.dataset, partition.day, partition.manifest, source, deep=deep
             )
-            return _with_rollup(settings, store, partition, finding)
+            return _with_rollup(settings, store, partition, rollup, finding)
         except LakeError as error:
-            return Finding(partition.dataset.name, partition.day, problems=(str(error),))
+            return _unchecked(partition, error)
+
+    def stored_rollup(partition: Partition) -> RollupManifest | BadData | None:
+        if rollup_of(settings, partition.dataset) is None:
+            return None
+        return read_rollup(store, partition.dataset.name, partition.day)
 
     with ThreadPoolExecutor(_PARALLEL) as pool:
-        yield from pool.map(check, partitions)
+        yield from filter(None, pool.map(check, partitions))
+
+
+def _stored_now(store: Store, partition: Partition) -> Partition | None:
+    """The partition with its manifest of now; None where it had one, and has been deleted."""
+    name, day = partition.dataset.name, partition.day
+    manifest = read_standing(store, name, day).manifest
+    deleted = manifest is None and partition.manifest and not store.stat(table_key(name, day))
+    return None if deleted else replace(partition, manifest=manifest)
+
+
+def _is_same(partition: Partition, other: Partition) -> bool:
+    """Whether their manifests are, or the errors instead of them."""
+    return str(partition.manifest) == str(other.manifest)
+
+
+def _unchecked(partition: Partition, error: LakeError) -> Finding:
+    return Finding(partition.dataset.name, partition.day, problems=(str(error),))
 
 
 def _with_rollup(
-    settings: Settings, store: Store, partition: Partition, finding: Finding
+    settings: Settings,
+    store: Store,
+    partition: Partition,
+    stored_rollup: RollupManifest | BadData | None,
+    finding: Finding,
 ) -> Finding:
     """The finding, and what of the day's rollup is not its table's."""
     rollup = rollup_of(settings, partition.dataset)
     if rollup is None or not isinstance(partition.manifest, Manifest):
         return finding
-    stored_rollup = read_rollup(store, partition.dataset.name, partition.day)
     stat = store.stat(rollup_key(partition.dataset.name, partition.day))
     state = rollup_state(
         rollup, partition.manifest, stored_rollup, {stat.key: stat.bytes} if stat else {}
