@@ -33,6 +33,7 @@ from lake.query.answers import Answer, ArrowAnswer
 from lake.query.connection import connect_duckdb, macro_statements
 from lake.query.failures import Hint, as_duckdb_error, explained
 from lake.query.hourly import hourly_table, hourly_views
+from lake.query.kinds import quoted_text
 from lake.query.levels import level_places, with_level
 from lake.query.manifests import Manifests
 from lake.query.metrics import with_metric_notes
@@ -93,14 +94,14 @@ class Lake:
         self._shared = False  # whether relations may be outstanding that read the definitions
         on_s3 = settings.lake.root.startswith("s3://")
         self.connection = connect_duckdb(httpfs=on_s3)
-        self._usual_memory = self._memory_limit()
+        self._usual_memory = self._setting("memory_limit")
         self._manifests = Manifests(lambda: self.connection, settings)
         if on_s3:
             for statement in authority_statements(settings.s3):
                 self.connection.execute(statement)
             self.connection.execute(secret_statement(settings.lake.root, settings.s3))
-            # A thread mostly waits for S3: with one a core most of a quarter is waiting.
-            self.connection.execute(f"SET threads = {max(CONNECTIONS, os.cpu_count() or 1)}")
+        self._usual_threads = self._setting("threads")
+        self._is_waiting = not on_s3  # whether there are threads enough to wait for S3
         # In one transaction they take half the time.
         self.connection.execute("\n".join(["BEGIN;", *macro_statements(), "COMMIT"]))
 
@@ -116,13 +117,24 @@ class Lake:
             refuse_outward(self.connection, query)
         self._shared = True
         whole = Question(understood=False, every_column=True)
+        self._wait_for_s3()
         return self._ask(query, whole, lambda: self.connection.sql(query, params=params))
 
-    def ask(self, query: str, params: Any = None, *, as_text: Collection[str] = ()) -> Answer:
+    def ask(
+        self,
+        query: str,
+        params: Any = None,
+        *,
+        as_text: Collection[str] = (),
+        local: bool = False,
+    ) -> Answer:
         """The answer as it is computed, of one statement that reads; `params` as for `sql`.
 
-        `as_text`: types (lake.query.inexact) whose values are DuckDB's text. Raises LakeError.
+        `as_text`: types (lake.query.inexact) whose values are DuckDB's text. `local`: no object of
+        S3 is read. Raises LakeError.
         """
+        if not local:
+            self._wait_for_s3()
         answer, question = self._answer(query, params)
         where, understood = self.settings.lake.root, question.understood
         with explained(where):
@@ -141,6 +153,7 @@ class Lake:
 
     def ask_arrow(self, query: str, params: Any = None) -> ArrowAnswer:
         """As `ask`, with the rows as Arrow record batches. Raises LakeError."""
+        self._wait_for_s3()
         answer, question = self._answer(query, params)
         described = answer.description or ()
         with explained(self.settings.lake.root):
@@ -276,14 +289,25 @@ class Lake:
             return
         if not bounded:
             self.connection.execute("RESET memory_limit")
-        elif self._memory_limit() != self._usual_memory:
+        elif self._setting("memory_limit") != self._usual_memory:
             return  # the user's own limit
         else:
             self.connection.execute(f"SET memory_limit = '{_SORT_MEMORY}'")
         self._bounded = bounded
 
-    def _memory_limit(self) -> str:
-        row = self.connection.execute("SELECT current_setting('memory_limit')").fetchone()
+    def _wait_for_s3(self) -> None:
+        """A thread mostly waits for S3: with one a core most of a quarter is waiting. Where nothing
+        is read there, more of them cost time.
+        """
+        if self._is_waiting:
+            return
+        self._is_waiting = True
+        if self._setting("threads") == self._usual_threads:  # else the user's own
+            self.connection.execute(f"SET threads = {max(CONNECTIONS, os.cpu_count() or 1)}")
+
+    def _setting(self, name: str) -> str:
+        query = f"SELECT current_setting({quoted_text(name)})"  # no parameter: pandas is imported
+        row = self.connection.execute(query).fetchone()
         return str(row and row[0])
 
     def _fetch(self, answer: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:

@@ -63,8 +63,11 @@ def ask_fitting(lake: Lake, fitted: Fit, start: Day, end: Day, every: str | None
     # Only what the statement names: DuckDB refuses others.
     code = "\n".join(line for line in sql.splitlines() if not line.startswith("--"))
     parameters = {name: value for name, value in parameters.items() if f"${name}" in code}
+    # Rows of counters and lines are in temporary tables and in rollups' copies; without copies the
+    # session has asked for them before.
+    is_local = not trend.inputs and all(need.kind != "documents" for need in trend.needs)
     try:
-        answer = lake.ask(sql, parameters)
+        answer = lake.ask(sql, parameters, local=is_local)
     except UsageError as error:
         raise WrongSQL(
             "the trend's SQL is wrong" if isinstance(error, WrongSQL) else error.what,
