@@ -13,6 +13,8 @@ from dataclasses import replace
 from functools import reduce
 
 from lake.base.day import Day
+from lake.base.errors import UsageError
+from lake.base.resources import resource_path
 from lake.query import Lake
 from lake.query.kinds import folded
 from lake.query.levels import with_level
@@ -21,6 +23,7 @@ from lake.query.tables import Table
 from lake.spark.dialect import in_spark, spark_expression
 from lake.spark.templates import template
 from lake.spark.types import quoted_name, quoted_text
+from lake.trends.files import Trend
 from lake.trends.fitting import Fit, Source, column_of
 from lake.trends.needs import Column, Input
 from lake.trends.reading import TARGET
@@ -31,12 +34,18 @@ def spark_statement(lake: Lake, fitted: Fit, start: Day, end: Day, every: str | 
     Spark lacks, Missing where the package sqlglot is not installed.
     """
     trend = fitted.trend
+    sources = [source for source in fitted.sources if source.need.kind != "histogram"]
+    if fitted.sources and not sources:
+        raise UsageError(
+            f"the trend {trend.name!r} reads native histograms here, which Spark does not",
+            remedy="run it with DuckDB: without --spark",
+        )
     inputs = [
         f"{quoted_name(source.need.name)} AS ({_Input(lake, source, start, end).text()})"
-        for source in fitted.sources
+        for source in sources
     ]
     values = {"from_day": start.date, "to_day": end.date, "every": every or trend.every}
-    statement = in_spark(trend.sql, values, trend.path)
+    statement = in_spark(_statement(trend), values, trend.path)
     if not inputs:
         return statement
     tables = ",\n".join(inputs)
@@ -44,6 +53,13 @@ def spark_statement(lake: Lake, fitted: Fit, start: Day, end: Day, every: str | 
     if statement.startswith(begin):
         return f"{begin}{tables},\n{statement.removeprefix(begin)}"
     return f"{begin}{tables}\n{statement}"
+
+
+def _statement(trend: Trend) -> str:
+    """That of sql/spark where it has one of a built-in trend's name: without native histograms."""
+    is_own = trend.path.parent == resource_path("sql/trends")
+    uses_native = any(need.kind == "histogram" for need in trend.needs)
+    return template(trend.name) if is_own and uses_native else trend.sql
 
 
 class _Input:

@@ -55,7 +55,7 @@ def fitting(lake: Lake, trend: Trend, start: Day, end: Day, choices: Choices) ->
 def ask_fitting(lake: Lake, fitted: Fit, start: Day, end: Day, every: str | None = None) -> Answer:
     """The same of a trend that is known to fit."""
     trend = fitted.trend
-    sql, parameters = with_inputs(lake, trend.sql, fitted.sources, start, end)
+    sql, parameters = with_inputs(lake, trend.sql, fitted, start, end)
     parameters |= {"from_day": start.date, "to_day": end.date}
     if trend.has_periods:
         parameters[EVERY] = every or trend.every

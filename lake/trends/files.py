@@ -8,6 +8,7 @@ A header's first line is the trend's description. Below it stand `-- key: value`
     grain        what one row is
     input        NAME | counter | METRIC, METRIC, …    growth of these metrics; of one target (job,
                  instance) on one day the first that it exports
+                 NAME | histogram | METRIC, METRIC, …  the same of native histograms, by bucket
                  NAME | lines                          log lines
                  NAME | documents                      documents
                  what the statement reads, as a table NAME. One line an input
@@ -15,6 +16,7 @@ A header's first line is the trend's description. Below it stand `-- key: value`
                  NAME.COLUMN TYPE = PATH               of documents: a field, dotted
                  a column of the input that the trend needs. One line a column
     optional     the same, NULL where the lake does not have it
+    either       inputs of metrics of which one is enough, by comma: the others have no rows
     inputs       datasets that the statement reads by their names, by comma
     parameters   from_day, to_day: the statement's `$from_day` and `$to_day`; `every` where it
                  takes the period as `$every`; others are options that `lake trend` requires
@@ -33,7 +35,8 @@ METRIC, LABEL may be `$metric`, `$by`: the value of that option.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -45,8 +48,8 @@ RANGE_PARAMETERS = ("from_day", "to_day")
 EVERY = "every"
 OPTIONS = ("metric", "by")
 _KEYS = (
-    "grain", "input", "column", "optional", "inputs", "parameters", "every", "x", "keys",
-    "series", "panel",
+    "grain", "input", "column", "optional", "either", "inputs", "parameters", "every", "x",
+    "keys", "series", "panel",
 )  # fmt: skip
 _SEVERAL = frozenset({"input", "column", "optional", "panel"})
 _NAME = re.compile(r"[a-z_][a-z0-9_]*")
@@ -159,16 +162,31 @@ class _TrendFile:
             for line, text in self._header.lines.get(key, []):
                 name, column = self._column(line, text, inputs, needed=key == "column")
                 inputs[name] = inputs[name].with_column(column)
+        for name in self._either(inputs):
+            inputs[name] = replace(inputs[name], either=True)
         return tuple(inputs.values())
+
+    def _either(self, inputs: Mapping[str, Input]) -> tuple[str, ...]:
+        if "either" not in self._header:
+            return ()
+        line, text = self._header.lines["either"][0]
+        names = self._header.listed(line, text)
+        of_metrics = [name for name, need in inputs.items() if need.metrics]
+        if len(names) < 2 or not {*names} <= {*of_metrics}:
+            listed = ", ".join(of_metrics) or "inputs of metrics"
+            raise self._header.wrong(line, f"two or more of {listed}", text)
+        return names
 
     def _input(self, line: int, text: str) -> Input:
         match [part.strip() for part in text.split("|")]:
-            case [name, "counter", metrics] if _NAME.fullmatch(name):
-                return Input(name, "counter", self._header.listed(line, metrics))
+            case [name, ("counter" | "histogram") as kind, metrics] if _NAME.fullmatch(name):
+                return Input(name, kind, self._header.listed(line, metrics))
             case [name, ("lines" | "documents") as kind] if _NAME.fullmatch(name):
                 return Input(name, kind)
         kinds = ", ".join(f"NAME | {kind}" for kind in get_args(Kind))
-        raise self._header.wrong(line, f"{kinds}; metrics follow a counter: | METRIC, METRIC", text)
+        raise self._header.wrong(
+            line, f"{kinds}; metrics follow a counter or histogram: | METRIC, METRIC", text
+        )
 
     def _column(
         self, line: int, text: str, inputs: dict[str, Input], *, needed: bool

@@ -6,7 +6,7 @@ Does not: SQL of an answer (reading).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -26,7 +26,7 @@ from lake.trends.needs import Column, Input, Kind
 from lake.trends.rolled import hourly_macro, rollups_of
 
 _MAP = "labels"
-_LEVEL, _STREAM = "level", "stream_id"
+_LEVEL, _STREAM, _HISTOGRAM = "level", "stream_id", "histogram"
 # A table's columns that are no labels, by the column that identifies a row's series or stream: a
 # label of such a name is in the map. `metric` may be chosen as if it were a label.
 _NO_LABELS = {
@@ -34,6 +34,7 @@ _NO_LABELS = {
     _STREAM: frozenset({_STREAM, "day", "ts", "ts_ns", "line", "metadata", _MAP}),
 }
 _SHOWN = 3
+_EDGES = 2  # of _looked_at
 
 
 _Days = tuple[Day, Day]
@@ -63,6 +64,7 @@ class Fit:
     trend: Trend
     sources: tuple[Source, ...]
     lacks: tuple[str, ...] = ()
+    absent: tuple[Input, ...] = ()  # inputs without rows, instead of which others are there
 
     @property
     def datasets(self) -> list[str]:
@@ -78,14 +80,39 @@ def fit(lake: Lake, trend: Trend, choices: Choices, days: _Days | None = None) -
     lacks = [f"dataset {name}" for name in trend.inputs if name not in known]
     needs = [need.filled(dict(choices.options)) for need in trend.needs]
     _read_manifests(lake, trend, needs, choices.dataset)
-    sources = []
-    for need in needs:
-        source = _source(lake, need, choices.dataset, days)
+    sources, absent = [], []
+    for need, source in _sources(lake, needs, choices.dataset, days):
         if isinstance(source, Source):
             sources.append(source)
+        elif source is None:
+            absent.append(need)
         else:
             lacks.append(source)
-    return Fit(trend, tuple(sources), tuple(lacks))
+    return Fit(trend, tuple(sources), tuple(lacks), tuple(absent))
+
+
+def _sources(
+    lake: Lake, needs: Iterable[Input], chosen: str | None, days: _Days | None
+) -> Iterator[tuple[Input, Source | str | None]]:
+    """Each input's source, or what is lacking; None for one instead of which another is there."""
+    either: list[Input] = []
+    for need in needs:
+        if need.either:
+            either.append(need)
+        else:
+            yield need, _source(lake, need, chosen, days)
+    # Once one is there, the others are looked for on the last and first day only.
+    found = [_source(lake, need, chosen, days, quick=True) for need in either]
+    if not any(isinstance(source, Source) for source in found):
+        found = [_source(lake, need, chosen, days) for need in either]
+    fits = any(isinstance(source, Source) for source in found)
+    for need, source in zip(either, found, strict=True):
+        if isinstance(source, Source):
+            yield need, source
+        elif fits:
+            yield need, None
+        elif need is either[0]:  # one is enough: what the first one lacks
+            yield need, source
 
 
 def require_fit(fitted: Fit) -> None:
@@ -98,16 +125,22 @@ def require_fit(fitted: Fit) -> None:
         )
 
 
-def _source(lake: Lake, need: Input, chosen: str | None, days: _Days | None) -> Source | str:
-    """A source, or what is lacking: of the dataset that lacks the least."""
+def _source(
+    lake: Lake, need: Input, chosen: str | None, days: _Days | None, *, quick: bool = False
+) -> Source | str:
+    """A source, or what is lacking: of the dataset that lacks the least.
+
+    `quick`: only the last and the first day, of datasets whose system has such rows.
+    """
     lacks: list[tuple[int, str]] = []
-    for names in _candidates(lake, need, chosen):
+    for names in _candidates(lake, need, chosen)[: 1 if quick else None]:
         tables = [lake.table(name) for name in names]
         lacks += [(3, f"day of {t.dataset} in the lake") for t in tables if not t.manifests]
         held = [table for table in tables if table.manifests]
         # The last days of all before any other day: to read the whole of a dataset that does not
         # have the content takes longer than the trend.
-        for look in zip(*(_looked_at(table, days) for table in held), strict=True):
+        looks = list(zip(*(_looked_at(table, days) for table in held), strict=True))
+        for look in looks[: _EDGES if quick else None]:
             of_tables = zip(held, look, strict=True)
             found = {t.dataset: _lacking(lake, t, need, span) for t, span in of_tables}
             if fits := [name for name, lack in found.items() if not lack]:
@@ -129,7 +162,7 @@ def _candidates(lake: Lake, need: Input, chosen: str | None) -> tuple[list[str],
     others: list[str] = []
     for dataset in lake.settings.dataset:
         if chosen in (None, dataset.name):
-            (first if dataset.rows_are in (None, need.kind) else others).append(dataset.name)
+            (first if dataset.rows_are in (None, need.rows_are) else others).append(dataset.name)
     return first, others
 
 
@@ -146,7 +179,7 @@ def _read_manifests(lake: Lake, trend: Trend, needs: Iterable[Input], chosen: st
 
 def _lacking(lake: Lake, table: Table, need: Input, looked_at: _Days) -> tuple[int, str] | None:
     """How far the dataset is from fitting, and what it lacks; None where it fits."""
-    if kind_of(table) != need.kind:
+    if kind_of(table) != need.rows_are:
         return 4, _kinds(need.kind)
     if need.kind == "lines" and table.level_from is None:
         return 2, f"view {with_level(table.dataset)}: a dataset has its name"
@@ -155,7 +188,7 @@ def _lacking(lake: Lake, table: Table, need: Input, looked_at: _Days) -> tuple[i
         for column in need.columns
         if column.needed and _is_absent(lake, table, column, looked_at)
     ]
-    if need.metrics and not metrics_of(lake, table, *looked_at) & {*need.metrics}:
+    if need.metrics and not metrics_of(lake, table, *looked_at, need.kind) & {*need.metrics}:
         newest = max(table.manifests)
         return 2, _metric_lack(table, need, newest, metrics_of(lake, table, newest, newest))
     if absent:
@@ -167,7 +200,8 @@ def _lacking(lake: Lake, table: Table, need: Input, looked_at: _Days) -> tuple[i
 def _metric_lack(table: Table, need: Input, newest: Day, metrics: set[str]) -> str:
     """The metric by its first name; the dataset's metrics that are most like it."""
     name, *others = need.metrics
-    wanted = f"metric {name}" + (f" or {_names(len(others))}" if others else "")
+    kind = "native histogram" if need.kind == "histogram" else "metric"
+    wanted = f"{kind} {name}" + (f" or {_names(len(others))}" if others else "")
     near = get_close_matches(name, sorted(metrics), len(metrics) or 1, 0)
     shown = ", ".join(near[:_SHOWN]) + (", …" if len(near) > _SHOWN else "")
     return f"{wanted}: {table.dataset} has {shown or 'no metrics'} on {newest}"
@@ -200,9 +234,11 @@ def _any_row(lake: Lake, table: Table, value: str, first: Day, last: Day) -> boo
 
 
 def _kinds(kind: Kind) -> str:
-    return {"counter": "dataset of metrics", "lines": "dataset of log lines"}.get(
-        kind, "dataset of documents"
-    )
+    return {
+        "counter": "dataset of metrics",
+        "histogram": "dataset of metrics",
+        "lines": "dataset of log lines",
+    }.get(kind, "dataset of documents")
 
 
 def column_of(table: Table, column: Column) -> str | None:
@@ -251,13 +287,20 @@ def _field(tree: Node, column: Column) -> str | None:
     return text if column.type == "ANY" else f"TRY_CAST({text} AS {column.type})"
 
 
-def metrics_of(lake: Lake, table: Table, first: Day, last: Day) -> set[str]:
-    """The metrics of the days from first to last."""
+def metrics_of(lake: Lake, table: Table, first: Day, last: Day, kind: Kind = "counter") -> set[str]:
+    """The metrics of the days from first to last; for the kind `histogram` those that have native
+    histograms.
+    """
+    statement = "SELECT DISTINCT metric FROM {between}"
+    if kind == "histogram":
+        statement += f" WHERE {_HISTOGRAM} IS NOT NULL"
     rollups = rollups_of(lake, table)
     metrics: set[str] = set()
     for part, within in ((rollups, rollups.manifests), (table, rollups.unrolled)):
+        if kind == "histogram" and _HISTOGRAM not in part.tree.members:
+            continue
         if any(first <= day <= last for day in within):
-            rows = _rows(lake, part, "SELECT DISTINCT metric FROM {between}", first, last)
+            rows = _rows(lake, part, statement, first, last)
             metrics |= {metric for (metric,) in rows if metric is not None}
     return metrics
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Kind = Literal["counter", "lines", "documents"]
+from lake.config.datasets import RowsAre
+
+Kind = Literal["counter", "histogram", "lines", "documents"]
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,22 @@ class Column:
 
 @dataclass(frozen=True)
 class Input:
-    """A table that the statement reads under `name`; `metrics` are those of a counter."""
+    """A table that the statement reads under `name`; `metrics` are those of a counter or of native
+    histograms.
+
+    Of the inputs that are `either`, one is enough: the others have no rows.
+    """
 
     name: str
     kind: Kind
     metrics: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
+    either: bool = False
+
+    @property
+    def rows_are(self) -> RowsAre:
+        """The kind of datasets that may have it."""
+        return "counter" if self.kind == "histogram" else self.kind
 
     def with_column(self, column: Column) -> Input:
         """The same with one more column."""

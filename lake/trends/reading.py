@@ -24,7 +24,7 @@ from lake.query.failures import explained
 from lake.query.kinds import quoted_name
 from lake.query.levels import with_level
 from lake.query.tables import Table
-from lake.trends.fitting import Source, column_of
+from lake.trends.fitting import Fit, Source, column_of
 from lake.trends.needs import Column, Input
 from lake.trends.rolled import hourly_macro, rollups_of
 
@@ -38,18 +38,17 @@ _PLACE = re.compile(r"\{(\w+)\}")
 _WITH = re.compile(r"with\b(\s+recursive\b)?", re.IGNORECASE)
 
 
-def with_inputs(
-    lake: Lake, sql: str, sources: Iterable[Source], start: Day, end: Day
-) -> tuple[str, Parameters]:
+def with_inputs(lake: Lake, sql: str, fitted: Fit, start: Day, end: Day) -> tuple[str, Parameters]:
     """The statement with its inputs as tables of WITH, and the inputs' parameters.
 
     Days without a rollup are read here.
     """
     tables, parameters = [], Parameters()
-    for source in sources:
+    for source in fitted.sources:
         text, more = _relation(lake, source, start, end)
         tables.append(f"{quoted_name(source.need.name)} AS ({text})")
         parameters |= more
+    tables += [f"{quoted_name(need.name)} AS ({_absent(need)})" for need in fitted.absent]
     return (_with(sql, ", ".join(tables)) if tables else sql), parameters
 
 
@@ -67,19 +66,26 @@ def _relation(lake: Lake, source: Source, start: Day, end: Day) -> tuple[str, Pa
     match source.need.kind:
         case "documents":
             return _documents(lake, source), {}
-        case "counter":
-            return _counter(lake, source, start, end)
+        case "counter" | "histogram":
+            return _grown(lake, source, start, end)
         case "lines":
             return _rows(lake, source, start, end, "lines")
 
 
-def _counter(lake: Lake, source: Source, start: Day, end: Day) -> tuple[str, Parameters]:
-    metrics = source.need.metrics
+def _absent(need: Input) -> str:
+    names = (quoted_name(column.name) for column in need.columns)
+    columns = "".join(f", CAST(NULL AS VARCHAR) AS {name}" for name in names)
+    return _filled(f"{need.kind}_absent", columns=columns)
+
+
+def _grown(lake: Lake, source: Source, start: Day, end: Day) -> tuple[str, Parameters]:
+    metrics, kind = source.need.metrics, source.need.kind
     if len(metrics) > 1:
         need = reduce(Input.with_column, TARGET, source.need)
         source = replace(source, need=need)
-    rows, parameters = _rows(lake, source, start.plus(-1), end, "counter")
-    counted = _filled("counter", rows=rows)
+    rows, parameters = _rows(lake, source, start.plus(-1), end, kind)
+    columns = "".join(f", {quoted_name(column.name)}" for column in source.need.columns)
+    counted = _filled(kind, rows=rows, columns=columns)
     if len(metrics) > 1:
         counted = _filled("counter_preferred", counted=counted, metrics=_names(source))
     return counted, parameters
@@ -100,10 +106,10 @@ def _rows(lake: Lake, source: Source, start: Day, end: Day, kind: str) -> tuple[
     rollups = rollups_of(lake, lake.table(source.dataset))
     parts = []
     if any(start <= day < end for day in rollups.manifests):
-        if kind == "counter":
-            parts.append(_counter_rolled(lake, source, (start, end), metrics))
-        else:
+        if kind == "lines":
             parts.append(_lines_rolled(lake, source, (start, end)))
+        else:
+            parts.append(_grown_rolled(lake, source, (start, end), metrics))
     days = [day for day in day_range(start, end) if day in rollups.unrolled]
     if days or not parts:
         table = quoted_name(f"trend_input_{name}")
@@ -128,17 +134,18 @@ def _names(source: Source) -> str:
     return ", ".join(f"${name}" for name in _parameters(source))
 
 
-def _counter_rolled(lake: Lake, source: Source, days: tuple[Day, Day], metrics: str) -> str:
+def _grown_rolled(lake: Lake, source: Source, days: tuple[Day, Day], metrics: str) -> str:
     rollups = rollups_of(lake, lake.table(source.dataset))
+    kind = source.need.kind
     hours = _filled(
-        "counter_hours",
+        f"{kind}_hours",
         columns=_columns(rollups, source),
         hourly=hourly_macro(lake, rollups, *days),
         metrics=metrics,
     )
     names = (quoted_name(column.name) for column in source.need.columns)
     columns = "".join(f", any_value({name}) AS {name}" for name in names)
-    return _filled("counter_rolled", columns=columns, hours=hours)
+    return _filled(f"{kind}_rolled", columns=columns, hours=hours)
 
 
 def _lines_rolled(lake: Lake, source: Source, days: tuple[Day, Day]) -> str:

@@ -116,6 +116,7 @@ def test_an_error_of_the_sql_names_the_file(own, run) -> None:
         ("-- x:          month", "-- every: day", 9, "one line 'every'"),
         ("-- x:          month", "-- xx:         month", 9, "one of grain, input"),
         ("-- every:      month", "-- evry: month", 8, "one of grain, input"),
+        ("-- every:      month", "-- either: asked", 8, "two or more of inputs of metrics"),
         ("| bars |", "| pie |", 10, "label | lines, bars, stacked | columns"),
     ],
 )
@@ -127,6 +128,21 @@ def test_a_wrong_header(tmp_path: Path, old: str, new: str, line: int, expected:
         read_trend(file)
     assert raised.value.parts["where"] == f"{file}, line {line}"
     assert expected in raised.value.parts["expected"]
+
+
+def test_inputs_of_which_one_is_enough(tmp_path: Path) -> None:
+    inputs = "-- input:      two | counter | a, b\n-- input:      one | histogram | c\n"
+    file = tmp_path / "either.sql"
+    start = "-- parameters:"
+    file.write_text(GOOD.replace(start, f"{inputs}-- either: one, two\n{start}"))
+    needs = {need.name: need for need in read_trend(file).needs}
+    assert {name for name, need in needs.items() if need.either} == {"one", "two"}
+    assert (needs["one"].kind, needs["one"].metrics) == ("histogram", ("c",))
+    for wrong in ("one", "one, asked", "one, three"):
+        file.write_text(GOOD.replace(start, f"{inputs}-- either: {wrong}\n{start}"))
+        with pytest.raises(BadData) as raised:
+            read_trend(file)
+        assert raised.value.parts["expected"] == "two or more of two, one"
 
 
 def test_a_good_header(tmp_path: Path) -> None:

@@ -1,0 +1,18 @@
+-- The native histograms of a Prometheus rollup, for a trend's input
+--
+-- grain:      one row a series and hour
+-- inputs:     {hourly}, the range macro of the rollup
+-- parameters: from_day, to_day, the metrics
+SELECT
+    day,
+    series_id,
+    metric,
+    histogram.first_ts AS first_ts,
+    {count: histogram.first_count, buckets: histogram.first_buckets} AS "first",
+    {count: histogram.last_count, buckets: histogram.last_buckets} AS "last",
+    coalesce(
+        histogram.bucket_increase,
+        error('an earlier version made the rollup without buckets: ' || day)
+    ) AS grown{columns}
+FROM {hourly}($from_day - 1, $to_day)
+WHERE metric IN ({metrics}) AND histogram IS NOT NULL
