@@ -84,6 +84,14 @@ def read_manifest(store: Store, dataset: str, day: Day) -> Manifest | None:
     return manifest
 
 
+def read_manifest_in_place(store: Store, dataset: str, day: Day) -> Manifest | None:
+    """As `read_manifest`, in one request; None for one that can't be read. While a run replaces
+    the partition, or after it was killed, another one may be valid.
+    """
+    manifest = _read(store, manifest_key(dataset, day))
+    return manifest if isinstance(manifest, Manifest) else None
+
+
 def read_ledger(
     store: Store,
     dataset: str,

@@ -3,9 +3,9 @@
 Belongs here: the order of the steps, and runs that do the same at once. Does not: what the
 object holds (making).
 
-The manifest is removed first and written last; both are conditional on what was there. So a
-manifest stands for the object beside it, and one that another run's table has overtaken names
-another partition's SHA-256: it is stale.
+Where there is an object, the manifest is removed first; it is written last, conditional on what
+was there. So a manifest stands for the object beside it, and one that another run's table has
+overtaken names another partition's SHA-256: it is stale.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def put(store: Store, manifest: Manifest, made: Made) -> RollupManifest | None:
     new = _manifest_of(manifest, made)
     for attempt in range(1, _TRIES + 1):
         try:
-            _replace(store, new, made)
+            _replace(store, new, made, is_first=attempt == 1)
         except Conflict:
             day = Day.parse(manifest.day)
             now = read_manifest(store, manifest.dataset, day)
@@ -46,10 +46,14 @@ def put(store: Store, manifest: Manifest, made: Made) -> RollupManifest | None:
     raise AssertionError  # unreachable: the last try returns or raises
 
 
-def _replace(store: Store, new: RollupManifest, made: Made) -> None:
+def _replace(store: Store, new: RollupManifest, made: Made, *, is_first: bool) -> None:
+    """At first a day without an object is taken to have no manifest either; it may, damaged: then
+    writing ours is a conflict.
+    """
     key = rollup_manifest_key(new.dataset, Day.parse(new.day))
-    _delete(store, key)
     stat = store.stat(new.key)
+    if stat or not is_first:
+        _delete(store, key)
     with made.file.open("rb") as file, store.upload(new.key, stat.etag if stat else "") as upload:
         while chunk := file.read(_CHUNK):
             upload.write(chunk)

@@ -139,6 +139,21 @@ def test_a_file_that_cannot_be_read_is_that_of_no_rollup(place):
         assert "lake rollup calls" in " ".join(answer.notes)
 
 
+def test_a_rollup_whose_object_is_gone_is_made_again(place):
+    """Its manifest is still there."""
+    put(place.store, place.settings.dataset_named("calls"), DAY, calls(DAY, ["a"], [7]))
+    made = rolled_up(place)[DAY].manifest
+    place.store.delete(made.key)
+
+    tuple(
+        roll_up(place.settings, place.store, [place.settings.dataset[0]], [DAY], jobs=1, force=True)
+    )
+
+    assert place.store.stat(made.key).bytes == made.bytes
+    with connect(place.settings) as lake:
+        assert lake.rows("SELECT calls FROM calls_hourly") == [{"calls": 1}]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "text"),
     [
