@@ -276,6 +276,26 @@ def test_columns_and_sources_are_shown_in_the_browser(dagster, launched, page):
     expect(page.get_by_text("The collection usage_analytics in MongoDB.")).to_be_visible()
 
 
+def test_the_state_of_all_tables_is_plotted(dagster, launched, site, page):
+    dagster.start_daemon()
+    dagster.api.wait_backfill(launched["good"], [("usage_analytics", str(day)) for day in BY_API])
+    proven = len(site.keys("manifests/usage_analytics/"))
+    page.goto(f"{dagster.url}/assets/lake_status")
+    page.get_by_role("button", name="Materialize").first.click()
+    page.get_by_role("button", name="Confirm").click()  # absent was never materialized
+    expect(page.get_by_text("Never materialized")).to_be_hidden()
+    page.reload()
+    expect(page.get_by_text(f"{proven}/{len(DAYS)}", exact=True)).to_be_visible()
+    expect(page.get_by_text(f"{len(DAYS)} missing", exact=True)).to_be_visible()  # absent's
+    page.wait_for_load_state("networkidle")
+    page.screenshot(path=ARTEFACTS / "dagster-status.png")
+    page.get_by_role("button", name="Plots").click()
+    for number in ("proven", "missing", "lost", "hours_left"):
+        expect(page.get_by_text(number, exact=True)).to_be_visible()
+    expect(page.locator("canvas").first).to_be_visible()
+    page.screenshot(path=ARTEFACTS / "dagster-status-plots.png")
+
+
 def test_no_secret_is_written_down(dagster, launched, site):
     dagster.api.wait_backfill(launched["bad"], [("absent", str(day)) for day in BAD])
     secrets = [site.environment["AWS_SECRET_ACCESS_KEY"].encode(), HOOK.encode()]
