@@ -158,7 +158,8 @@ def trend(
     Files in `trends/` beside lake.toml are listed, too.
 
     The default range is the last 92 closed UTC days. --compare compares it with the range before,
-    a quarter with the quarter before. --weekly shows the whole weeks that begin in the range.
+    a quarter with the quarter before. --weekly shows the whole weeks that begin in the range and
+    are over.
     Standard error lists days of the range that are not in the lake, and values that a column
     does not include.
 

@@ -50,8 +50,10 @@ def open_catalog(
         raise UsageError(
             "the Iceberg catalog can't be opened",
             where=file or f"catalog {name} of PyIceberg's configuration",
-            found=cause(error),
-            remedy="check ~/.pyiceberg.yaml and PYICEBERG_CATALOG__NAME__URI, or use --sqlite FILE",
+            found=cause(error).partition("\n")[0],  # SQLAlchemy's SQL and addresses follow
+            remedy="name another file, or none that is there yet"
+            if file
+            else "check ~/.pyiceberg.yaml and PYICEBERG_CATALOG__NAME__URI, or use --sqlite FILE",
         ) from error
 
 

@@ -176,12 +176,14 @@ class _Reader:
         self._constants = constants
         self._queries: set[str] = set()  # names of WITH
         self._rows: set[str] = set()  # names that may stand for whole rows
+        self._orders_by_all: set[int] = set()  # expressions
 
     def node(self, node: Any) -> None:
         """Everything below."""
         for part in parts_of(node):
             for query in (part.get("cte_map") or {}).get("map", []):
                 self._queries.add(query["key"].lower())
+            self._orders_by_all |= set(map(id, _orders_by_all(part)))
         if self._queries & self._views.keys():
             self._give_up()
         for part in parts_of(node):
@@ -198,6 +200,8 @@ class _Reader:
 
     def _expression(self, part: Mapping[str, Any]) -> None:
         match part.get("class"):
+            case "STAR" if id(part) in self._orders_by_all:
+                pass  # it is what the statement selects
             case "STAR" | "POSITIONAL_REFERENCE":
                 self.question.every_column = True
             case "COLUMN_REF":
@@ -334,6 +338,16 @@ class _Reader:
 
     def _moment(self, expression: Mapping[str, Any]) -> datetime:
         return self._constants.moment(expression)
+
+
+def _orders_by_all(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The expressions ALL of the node's ORDER BY."""
+    for modifier in node.get("modifiers") or []:
+        for order in modifier.get("orders") or []:
+            expression = order["expression"]
+            limited = ("exclude_list", "replace_list", "rename_list", "relation_name", "expr")
+            if expression.get("class") == "STAR" and expression.get("columns"):
+                yield from () if any(map(expression.get, limited)) else (expression,)
 
 
 def _arguments(call: Mapping[str, Any], parameters: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:

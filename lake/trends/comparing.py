@@ -40,12 +40,15 @@ def before(days: Days) -> Days:
 
 
 def weeks(days: Days) -> Days:
-    """The whole weeks, Monday to Sunday, that begin in the range. Raises UsageError for none."""
-    start, end = _monday_from(days.start), _monday_from(days.end)
-    if start == end:
+    """The whole weeks, Monday to Sunday, that begin in the range and are over. Raises UsageError
+    for none.
+    """
+    start = _monday_from(days.start)
+    end = min(_monday_from(days.end), _monday_from(Day.today().plus(-6)))
+    if start >= end:
         raise UsageError(
-            "no week begins in the range",
-            expected="a range with a Monday",
+            "no week begins in the range and is over",
+            expected="a range with a Monday, at least a week ago",
             found=f"{days.start} … {days.end.plus(-1)}",
         )
     return Days(start, end)
@@ -80,7 +83,7 @@ def compare(lake: Lake, fitted: Fit, days: Days) -> Answer:
 
 def by_week(lake: Lake, fitted: Fit, days: Days) -> Answer:
     """One row for each week and value of the trend's keys, with the change in percent against the
-    week before. Raises LakeError, UsageError where no week begins in the range.
+    week before. Raises LakeError, UsageError where no week of the range is over.
     """
     trend = fitted.trend
     require_periods(trend, "--weekly")

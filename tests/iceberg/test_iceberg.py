@@ -204,3 +204,12 @@ def test_a_catalog_is_named(tmp_path: Path, options: list[str]) -> None:
     lake = hand_made_lake(tmp_path, "events")
     call = ["iceberg", *options, "--config", str(lake.config)]
     assert "name a catalog" in str(CliRunner().invoke(root, call, prog_name="lake").exception)
+
+
+def test_a_file_that_is_no_catalog(tmp_path: Path) -> None:
+    lake = hand_made_lake(tmp_path, "events")
+    (tmp_path / "lake.iceberg.db").write_text("notes\n" * 100)
+    done = run(lake)
+    error = str(done.exception)
+    assert "file is not a database\n  remedy: name another file" in error
+    assert "SELECT" not in error

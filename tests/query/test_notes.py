@@ -39,6 +39,27 @@ def holed(make_lake, table):
 
 
 @pytest.mark.parametrize(
+    ("question", "columns"),
+    [
+        ("SELECT n FROM events ORDER BY ALL", ["n"]),
+        ("SELECT m, count(*) FROM events GROUP BY ALL ORDER BY ALL DESC NULLS FIRST", ["m"]),
+        ("FROM (SELECT m FROM events ORDER BY ALL) SELECT count(m)", ["m"]),
+        ("SELECT n FROM events UNION SELECT m FROM events ORDER BY ALL", ["m", "n"]),
+        ("SELECT count(*) FROM events GROUP BY day ORDER BY ALL", []),
+        ("SELECT * FROM events ORDER BY ALL", ["m", "n"]),
+        ("SELECT COLUMNS('m') FROM events ORDER BY ALL", ["m", "n"]),
+        ("SELECT n FROM events ORDER BY COLUMNS(c -> c = 'm')", ["m", "n"]),
+    ],
+)
+def test_order_by_all_reads_what_is_selected(make_lake, table, question, columns) -> None:
+    lake = make_lake("events")
+    lake.put("events", _DAYS[0], table(n=[1], m=[1], x=["a"]), left_out={"n": 3, "m": 3})
+    with lake.connect() as session:
+        notes = session.ask(question).left_out
+    assert [note.split()[2] for note in notes] == columns
+
+
+@pytest.mark.parametrize(
     ("question", "expected"),
     [
         (

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pytest
 from support.renamed_lake import as_opentelemetry, renamed_history
 
+from lake.base.day import Day
 from lake.base.errors import UsageError
 from lake.demo.dialogue import requests_of
 from lake.partition.layout import rollup_key, rollup_manifest_key
@@ -294,3 +295,22 @@ def test_week_over_week(tmp_path: Path, run) -> None:
         assert change == (
             pytest.approx(100 * (row["total_tokens"] / before - 1), abs=0.01) if before else None
         )
+
+
+def test_a_week_that_is_not_over_is_compared_with_none(make_lake, table, run) -> None:
+    lake = make_lake("events")
+    today = Day.today()
+    monday = today.plus(-today.date.weekday())
+    for ago in range(1, 22):
+        lake.put("events", str(today.plus(-ago)), table(n=[1, 2]))
+    # A range that ends with yesterday, as the default one.
+    days = ["--from", str(monday.plus(-14)), "--to", str(today), "--config", lake.config]
+    status, out, err = run("trend", "documents", "--weekly", "--json", *days)
+    assert status == 0, err
+    weeks = {row["week"]: row["documents"] for row in json.loads(out)}
+    assert weeks == {str(monday.plus(-14)): 14, str(monday.plus(-7)): 14}
+    assert "not in the lake" not in err
+    days[1] = str(monday)
+    if monday != today:
+        status, _, err = run("trend", "documents", "--weekly", *days)
+        assert (status, "and is over" in err) == (2, True)
