@@ -22,8 +22,8 @@ _LESS = (
 def show(lines: Iterable[str], height: int) -> None:
     """Writes the lines to the terminal, through a pager where they are more than `height`.
 
-    The pager is that of PAGER, else less; without one, and where standard input is no terminal,
-    there is none. Lines end with LF.
+    The pager is that of PAGER, else less; where it can't be started, and where standard input is
+    no terminal, there is none. Lines end with LF.
     """
     lines = iter(lines)
     first = list(islice(lines, height))
@@ -53,5 +53,8 @@ def _pager() -> list[str]:
     """The command; empty where there is none, or nobody could use it."""
     if not sys.stdin.isatty() or os.environ.get("TERM", "dumb") == "dumb":
         return []
-    words = shlex.split(os.environ.get("PAGER", "less"))
+    try:
+        words = shlex.split(os.environ.get("PAGER", "less"))
+    except ValueError:  # a quotation that does not end
+        return []
     return words if words and shutil.which(words[0]) else []

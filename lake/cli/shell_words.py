@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from lake.base.errors import LakeError
 from lake.cli.shell_commands import COMMANDS
-from lake.query.kinds import folded, quoted_name
+from lake.query.failures import spelled
+from lake.query.kinds import folded
 
 if TYPE_CHECKING:
     from lake.cli.shell import Session
@@ -57,8 +58,8 @@ class Words:
             yield [f"{path}.{name}" for name in self._members(path.split("."), text)]
             return
         nodes = [node for names in self._columns(text).values() for node in names.values()]
-        yield [_spelled(node.name) for node in nodes]
-        yield self._session.lake.table_names
+        yield [spelled(node.name) for node in nodes]
+        yield map(spelled, self._session.lake.table_names)
         yield self._functions
         yield self._keywords
 
@@ -73,7 +74,7 @@ class Words:
             for step in steps:
                 members = members[step].members if step in members else {}
             if members:
-                return [_spelled(node.name) for node in members.values()]
+                return [spelled(node.name) for node in members.values()]
         return []
 
     def _columns(self, text: str) -> dict[str, dict[str, Node]]:
@@ -107,10 +108,10 @@ class Words:
 
 
 def _matching(words: Iterable[str], typed: str) -> set[str]:
-    """Those that begin as what is typed, in either case."""
-    start = typed.lower()
-    return {word for word in words if word.lower().startswith(start)}
-
-
-def _spelled(name: str) -> str:
-    return name if _PLAIN.fullmatch(name) else quoted_name(name)
+    """Those that begin as what is typed, in either case; quotes need not be typed."""
+    start, quoted = typed.lower(), '"' in typed
+    return {
+        word
+        for word in words
+        if (word if quoted else word.replace('"', "")).lower().startswith(start)
+    }

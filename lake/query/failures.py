@@ -21,6 +21,7 @@ from lake.base.errors import (
     TransientError,
     UsageError,
 )
+from lake.query.kinds import quoted_name
 
 _WRONG_SQL = (
     duckdb.ParserException,
@@ -112,6 +113,7 @@ _CLAUSES = frozenset(("from", "where", "group", "having", "limit", "union", "sel
 _NO_TABLE = re.compile(r"^Table (?:Function )?with name \S+ does not exist|^Referenced table ")
 _NEAR = re.compile(r'syntax error at or near "(\w+)"')
 _NO_ARROW_TYPE = re.compile(r"Unsupported Arrow type (.*)")
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 _WORD = re.compile(r"\w+")
 _OF_TEXT = re.compile(r"No function matches .*\((?:[^)]*, )?VARCHAR[,)]")
 
@@ -237,6 +239,12 @@ def _remedy_of(message: str, hint: Hint | None) -> str | None:
             "numbers; a range of days of one type has that type"
         )
     return None
+
+
+def spelled(name: str) -> str:
+    """The name as SQL takes it: quoted where it has to be."""
+    plain = _PLAIN.fullmatch(name) and name not in _reserved()
+    return name if plain else quoted_name(name)
 
 
 @cache

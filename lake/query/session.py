@@ -31,7 +31,7 @@ from lake.partition.manifest import Manifest
 from lake.query import inexact, notes
 from lake.query.answers import Answer, ArrowAnswer
 from lake.query.connection import connect_duckdb, macro_statements
-from lake.query.failures import Hint, as_duckdb_error, explained
+from lake.query.failures import Hint, as_duckdb_error, explained, spelled
 from lake.query.hourly import hourly_table, hourly_views
 from lake.query.kinds import quoted_text
 from lake.query.levels import level_places, with_level
@@ -402,7 +402,7 @@ class Lake:
                 yield from kind(self.table(name), question.datasets.get(name), question)
 
     def _hint(self) -> Hint:
-        names = ", ".join(self.datasets)
+        names = ", ".join(map(spelled, self.datasets))
         empty = [table for table in self._tables.values() if not table.manifests]
         levels = ", ".join(map(with_level, self._level_places))
         with_levels = f"; with the level of log lines: {levels}" if levels else ""

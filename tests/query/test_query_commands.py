@@ -157,6 +157,16 @@ def test_a_terminal_shows_the_first_rows_and_says_so(lake) -> None:
     assert [line.strip() for line in three[:4]] == ["i", "0", "1", "2"]
 
 
+@pytest.mark.parametrize("pager", ["", "no-such-program", "less 'unended"])
+def test_a_pager_that_cannot_be_started_is_none(monkeypatch, capsys, pager: str) -> None:
+    monkeypatch.setenv("PAGER", pager)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    lines = [f"{number}\n" for number in range(90)]
+    show(lines, 10)
+    assert capsys.readouterr().out == "".join(lines)
+
+
 def test_a_terminal_too_narrow_gets_a_line_a_field(lake) -> None:
     wide = ", ".join(f"'{'x' * 40}' AS column_{number}" for number in range(9))
     question = f"SELECT {wide} FROM range(2500)"
@@ -411,6 +421,7 @@ sys.modules["pandas"] = None  # of the extra `notebook`: DuckDB imports it where
 sys.argv = ["lake", "trend", "daily_requests", "--csv", "--quarter", "2026Q3",
             "--config", {str(history.lake.config)!r}]
 from contextlib import suppress
+from lake.cli.pager import show
 from lake.cli import main
 with suppress(SystemExit):
     main()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from lake.base.errors import UsageError
 from lake.cli.shell import Session
 from lake.cli.shell_prompt import is_complete
 from lake.cli.shell_words import Words
@@ -120,6 +121,19 @@ def test_words_of_tables_columns_functions_and_commands(lake) -> None:
         assert completed(".t") == [".tables", ".trend"]
         assert completed(".describe ev") == ["events"]
         assert "daily_requests" in completed(".trend ")
+
+
+def test_names_that_are_words_of_sql_are_quoted(make_lake, table) -> None:
+    lake = make_lake("select", "group")
+    lake.put("select", "2026-07-01", table(**{"from": [1], "Order": [2]}))
+    with lake.connect() as session:
+        words = Words(Session(session, str(lake.config), None))
+        assert words.completions("FROM sel")[1][:2] == ['"select"', "select_between"]
+        assert words.completions('FROM "sel')[1] == ['"select"']
+        assert words.completions("SELECT fr", ' FROM "select"')[1][0] == '"from"'
+        assert words.completions("SELECT ord", ' FROM "select"')[1][0] == '"Order"'
+        with pytest.raises(UsageError, match='the tables are "select", "group"'):
+            session.ask("FROM nothing")
 
 
 class _Terminal:
