@@ -18,6 +18,8 @@ import duckdb
 import pytest
 from rich.cells import cell_len
 
+from lake.cli.pager import show
+
 _VALUES = """
 SELECT 9007199254740993 AS big, 12345678901234567890.10::DECIMAL(38, 2) AS exact, 0.1::DOUBLE AS f,
        'nan'::DOUBLE AS nan, NULL AS nothing, '' AS empty, 'a,"b"' AS text, true AS yes,
@@ -421,7 +423,6 @@ sys.modules["pandas"] = None  # of the extra `notebook`: DuckDB imports it where
 sys.argv = ["lake", "trend", "daily_requests", "--csv", "--quarter", "2026Q3",
             "--config", {str(history.lake.config)!r}]
 from contextlib import suppress
-from lake.cli.pager import show
 from lake.cli import main
 with suppress(SystemExit):
     main()
