@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -29,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(map(item.get_closest_marker, ("slow", "servers"))):
             continue
-        if not any(starts_server(function, set()) for function in _functions(item)):
+        if not any(map(_starts_server, _functions(item))):
             item.add_marker("pure")
 
 
@@ -41,6 +42,11 @@ def _functions(item: pytest.Item) -> Iterator[Any]:
             yield from (fixture.func for fixture in fixtures)
 
 
+@cache  # of fixtures that many tests have, and of tests with many parameters
+def _starts_server(function: Any) -> bool:
+    return starts_server(function, set())
+
+
 def starts_server(function: Any, seen: set[Any]) -> bool:
     """Whether it mentions what starts servers, by way of other code of the tests as well."""
     function = getattr(function, "__wrapped__", function)
@@ -49,7 +55,7 @@ def starts_server(function: Any, seen: set[Any]) -> bool:
     if not isinstance(function, FunctionType) or function in seen:
         return False
     seen.add(function)
-    if not Path(function.__code__.co_filename).is_relative_to(_TESTS):
+    if not function.__code__.co_filename.startswith(f"{_TESTS}/"):
         return False
     mentioned = list(_mentioned(function.__code__, function.__globals__))
     return any(value in _SERVERS or starts_server(value, seen) for value in mentioned)
