@@ -7,6 +7,7 @@ rule of its own. `lake/__init__.py` loads this module when a name of it is first
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -143,6 +144,18 @@ class DataLake:
         return make_report(
             self.settings, store, prices, policy_of(self.settings), what_if
         ).to_json()
+
+    def trends(self, start: AnyDay, end: AnyDay) -> list[dict[str, Any]]:
+        """The trends that fit the lake and need no option, as the page of `lake report` plots them.
+
+        Each has `name`, `title`, `datasets`, `days`, `panels` and `notes`; a panel `label`, `style`
+        (`lines` or `bars`) and `series`, with a `label` and one of `values`, a number or None, for
+        each of `days`. One that can't be computed has `problem` instead.
+        """
+        from lake.report.trends import Trends  # noqa: PLC0415  only here
+
+        with closing(Trends(self.settings, _day(start), _day(end))) as fitting:
+            return [fitting.plotted(number) for number, _ in enumerate(fitting.fits)]
 
     def close(self) -> None:
         """Closes the sources' connections."""

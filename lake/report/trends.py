@@ -55,6 +55,10 @@ class Trends:
         ]
         self.fits = [fitted for fitted in fits if not fitted.lacks and fitted.datasets]
 
+    def close(self) -> None:
+        """Ends the session."""
+        self._lake.close()
+
     def listed(self) -> dict[str, Any]:
         """The days, and each trend's name and title in the order of their numbers."""
         trends = [{"name": of.trend.name, "title": _title(of.trend)} for of in self.fits]

@@ -12,10 +12,15 @@ from pathlib import Path
 
 import matplotlib.image
 import nbformat
+import pyarrow as pa
 import pytest
 from nbclient import NotebookClient
 from support.demo_history import DATASETS
+from support.hand_made import hand_made_lake
 from support.renamed_lake import renamed_history
+
+import lake
+from lake.base.day import Day
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -115,3 +120,29 @@ def test_a_quarter(history, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "equal" in text.split()
     deploy = repr(history.scenario.deploy_day.date)
     assert any(deploy in data["text/plain"] for data in shown)
+
+
+@pytest.mark.slow
+def test_quarter_review(history, monkeypatch: pytest.MonkeyPatch) -> None:
+    with lake.open(history.lake.settings) as data:
+        trends = data.trends("2026-04-07", "2026-07-08")
+    assert {"documents", "error_rate", "log_volume", "tokens_by_model"} <= {t["name"] for t in trends}
+    text, _ = _run("quarter_review", history.lake.config, monkeypatch, plots=len(trends))
+    requests = sum(1 for _ in history.requests())
+    (mean,) = [line.split() for line in text.splitlines() if line.startswith("documents  ")]
+    assert mean[-3:] == [f"{requests / 7:,.4g}", "–", "–"]
+    (rows,) = [line.split() for line in text.splitlines() if line.startswith("usage_analytics ")]
+    assert rows[1:5] == ["7", "0", f"{requests:,}", "0"]
+
+
+@pytest.mark.slow
+def test_quarter_review_of_another_lake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Documents of another name alone, in both quarters."""
+    made = hand_made_lake(tmp_path, "things", "never")
+    first = Day.parse("2026-01-01")
+    for number in range(184):
+        made.put("things", str(first.plus(number)), pa.table({"n": [1] * (2 if number < 92 else 3)}))
+    text, _ = _run("quarter_review", made.config, monkeypatch, plots=1)
+    assert text.splitlines()[0] == "2026-04-03 … 2026-07-03, beside 2026-01-01 … 2026-04-02"
+    (mean,) = [line.split() for line in text.splitlines() if line.startswith("documents  ")]
+    assert mean[-3:] == ["3", "2", "+50.0%"]
