@@ -2,11 +2,15 @@
 
     .venv/bin/python bench/quarter_lake.py FOLDER [sizes], then `lake rollup` there
     .venv/bin/python bench/quarter.py FOLDER [the same sizes] [--rounds 3]
-        [--victoria-metrics PROGRAM] [--loki URL] [--mongo URI]
+        [--s3 FOLDER] [--victoria-metrics PROGRAM] [--loki URL] [--mongo URI]
 
 Answers are compared before anything is timed. A peer that is not named is left out. The program is
 Debian's `victoria-metrics`; Loki and MongoDB are running servers that hold nothing of the kind yet.
-Loading takes minutes: 155 million samples of JSON, 10 million lines.
+Loading takes minutes: 155 million samples of JSON, 10 million lines. The folder of `--s3` has a
+lake.toml with the same lake in a bucket.
+
+Each ratio about samples is there twice: of wall time, and of each side's own processor time, which
+depends less on what else the machine does.
 """
 
 from __future__ import annotations
@@ -14,14 +18,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -42,19 +48,56 @@ _PUSH_LINES = 50_000
 
 @dataclass(frozen=True)
 class Ran:
-    """A command's wall seconds, CPU seconds and peak resident bytes."""
+    """A run's wall seconds, processor seconds and, of a command, peak resident bytes."""
 
     wall_s: float
     cpu_s: float
-    peak: int
+    peak: int = 0
 
 
-def command(folder: Path, *arguments: str) -> Ran:
+Runs = Mapping[str, Callable[[], Ran]]
+
+
+def measured(runs: Runs, rounds: int) -> dict[str, list[Ran]]:
+    """Of each, in interleaved rounds."""
+    ran: dict[str, list[Ran]] = {name: [] for name in runs}
+
+    def noted(name: str) -> Callable[[], object]:
+        return lambda: ran[name].append(runs[name]())
+
+    interleave({name: noted(name) for name in runs}, rounds)
+    return ran
+
+
+def timed(run: Callable[[], object], pid: int | None = None) -> Ran:
+    """Processor time is this process's, or the other one's: what answers."""
+    before, begun = _processor_s(pid), time.perf_counter()
+    run()
+    return Ran(time.perf_counter() - begun, _processor_s(pid) - before)
+
+
+def _processor_s(pid: int | None) -> float:
+    if pid is None:
+        return time.process_time()
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def beside_peer(title: str, ours: list[Ran], peer: list[Ran], **row: Any) -> None:
+    """The ratio by wall time, and by processor time."""
+    for what, of in (("", attrgetter("wall_s")), (", processor time", attrgetter("cpu_s"))):
+        us, them = (best([of(ran) for ran in side]) for side in (ours, peer))
+        report(title + what, us, them, "s", at_most=True, **row)
+
+
+def command(folder: Path, *arguments: str, cache: Path | None = None) -> Ran:
     """Runs `lake` there; its output goes nowhere."""
+    env = {**os.environ, "LAKE_CACHE_DIR": str(cache)} if cache else None
     begun = time.perf_counter()
     process = subprocess.Popen(
-        [_LAKE, *arguments], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+        [_LAKE, *arguments], cwd=folder, env=env,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
     # Not the usage's maximum: it counts this process, too, before the child begins.
     peak = 0
     while not os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG):
@@ -80,15 +123,15 @@ def _most_resident(pid: int) -> int:
 
 
 @contextmanager
-def victoria_metrics(program: str) -> Iterator[str]:
-    """An empty server on a free port; its URL."""
+def victoria_metrics(program: str) -> Iterator[tuple[str, int]]:
+    """An empty server on a free port; its URL and process."""
     with tempfile.TemporaryDirectory() as data:
         url = f"127.0.0.1:{free_ports(['http'])['http']}"
         arguments = [f"-storageDataPath={data}", f"-httpListenAddr={url}", "-retentionPeriod=100y"]
         process = subprocess.Popen([program, *arguments], stderr=subprocess.DEVNULL)
         try:
             _wait(f"http://{url}/health")
-            yield f"http://{url}"
+            yield f"http://{url}", process.pid
         finally:
             process.terminate()
             process.wait()
@@ -169,40 +212,67 @@ def of_metrics(folder: Path, size: Size, program: str | None, rounds: int) -> No
     """The rows of the table about samples."""
     days = ("--from", str(size.first), "--to", str(size.first.plus(size.days)))
     query = f"SELECT day, avg(value) FROM {_METRICS} GROUP BY day"
-    runs: dict[str, list[Ran]] = {"trend": [], "pass": []}
-    interleave(
+    ran = measured(
         {
-            "trend": lambda: runs["trend"].append(command(folder, "trend", "error_rate", *days)),
-            "pass": lambda: runs["pass"].append(command(folder, "query", query, "--csv")),
+            "trend": lambda: command(folder, "trend", "error_rate", *days),
+            "pass": lambda: command(folder, "query", query, "--csv"),
         },
         rounds,
     )
-    trend, plain = (best([run.wall_s for run in runs[name]]) for name in ("trend", "pass"))
-    report("lake trend error_rate ÷ a plain pass over the samples", trend, plain, "s",
-           target=1, at_most=True, peer_name="plain pass")  # fmt: skip
-    peak = max(run.peak for run in runs["trend"]) / 1e6
+    beside_peer("lake trend error_rate ÷ a plain pass over the samples", ran["trend"], ran["pass"],
+                target=1, peer_name="plain pass")  # fmt: skip
+    peak = max(run.peak for run in ran["trend"]) / 1e6
     report("its peak memory", peak, 400, "MB", target=1, at_most=True, peer_name="limit")
     if program is None:
         return
-    with victoria_metrics(program) as url, connect(str(folder / "lake.toml")) as lake:
+    with (
+        victoria_metrics(program) as (url, pid),
+        connect(str(folder / "lake.toml")) as lake,
+    ):
         load_samples(url, size)
         here = growth_here(lake, size)
         ours, theirs = here(), growth_there(url, size)
         _require_same(ours, theirs)
         _require_same(samples_here(lake, size), theirs)
-        times = interleave(
+        ran = measured(
             {
-                "ours": here,
-                "samples": lambda: samples_here(lake, size),
-                "peer": lambda: growth_there(url, size),
+                "ours": lambda: timed(here),
+                "samples": lambda: timed(lambda: samples_here(lake, size)),
+                "peer": lambda: timed(lambda: growth_there(url, size), pid),
             },
             rounds,
         )
-    report("error rate by day and status, engine time on rollups ÷ VictoriaMetrics",
-           best(times["ours"]), best(times["peer"]), "s", target=0.1, at_most=True,
-           peer_name="VictoriaMetrics")  # fmt: skip
-    report("the same by the samples ÷ VictoriaMetrics", best(times["samples"]), best(times["peer"]),
-           "s", target=3, at_most=True, peer_name="VictoriaMetrics")  # fmt: skip
+    beside_peer("error rate by day and status, engine time on rollups ÷ VictoriaMetrics",
+                ran["ours"], ran["peer"], target=0.1, peer_name="VictoriaMetrics")  # fmt: skip
+    beside_peer("the same by the samples ÷ VictoriaMetrics",
+                ran["samples"], ran["peer"], target=3, peer_name="VictoriaMetrics")  # fmt: skip
+
+
+def of_stores(local: Path, on_s3: Path, size: Size, rounds: int) -> None:
+    """The rows about S3: `lake trend` with an empty cache and again, beside a directory."""
+    end = size.first.plus(size.days)
+    arguments = ("trend", "error_rate", "--from", str(size.first), "--to", str(end))
+    with tempfile.TemporaryDirectory() as folder:
+        cache = Path(folder)
+
+        def emptied() -> Ran:
+            shutil.rmtree(cache)
+            return command(on_s3, *arguments, cache=cache)
+
+        emptied()
+        ran = measured(
+            {
+                "local": lambda: command(local, *arguments),
+                "again": lambda: command(on_s3, *arguments, cache=cache),
+                "empty": emptied,
+            },
+            rounds,
+        )
+        cache.mkdir(exist_ok=True)
+    beside_peer("lake trend on S3, empty cache ÷ local", ran["empty"], ran["local"],
+                target=1.3, peer_name="local")  # fmt: skip
+    beside_peer("lake trend on S3, again ÷ local", ran["again"], ran["local"],
+                target=1.1, peer_name="local")  # fmt: skip
 
 
 # --- lines -------------------------------------------------------------------------------
@@ -318,6 +388,7 @@ def main() -> None:
     for name, default in (("days", 90), ("series", 300), ("lines", 10**7), ("documents", 10**6)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--s3", metavar="FOLDER", type=Path)
     parser.add_argument("--victoria-metrics", metavar="PROGRAM")
     parser.add_argument("--loki", metavar="URL")
     parser.add_argument("--mongo", metavar="URI")
@@ -325,6 +396,8 @@ def main() -> None:
     first: Day = FIRST
     size = Size(first, chosen.days, chosen.series, chosen.lines, chosen.documents)
     print(machine())
+    if size.series and chosen.s3:
+        of_stores(chosen.folder, chosen.s3, size, chosen.rounds)
     if size.series:
         of_metrics(chosen.folder, size, chosen.victoria_metrics, chosen.rounds)
     with connect(str(chosen.folder / "lake.toml")) as lake:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from lake.base.day import Day
@@ -22,8 +23,13 @@ from lake.systems.prometheus.reading.blocks import Block
 STEP_MS = 15_000
 SAMPLES_A_DAY = 86_400_000 // STEP_MS
 METRIC = "http_server_requests_seconds_count"
+BUCKETS = "http_server_requests_seconds_bucket"
 _OUTCOMES = (("200", "SUCCESS"), ("404", "CLIENT_ERROR"), ("500", "SERVER_ERROR"))
 _SPEEDS = (2.0, 0.05, 0.02)  # requests in a step, by outcome
+# Of the latency's histogram: bounds, and a bucket's share of the requests.
+_BOUNDS = ("0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1.0", "2.5", "5.0", "+Inf")
+_SHARES = (0.02, 0.08, 0.15, 0.25, 0.25, 0.13, 0.07, 0.035, 0.01, 0.005)
+_TARGET_SPEED = 8.0  # requests of a target in a step
 _CONTAINERS = tuple(f"miyou-{name}" for name in ("api", "pipeline", "tts", "nginx", "worker"))
 _LEVELS = (("info", 0.9), ("warn", 0.07), ("error", 0.03))
 _MODELS = ("gpt-4o", "gpt-4o-mini", "claude", "gemini", "llama")
@@ -40,6 +46,7 @@ class Size:
     series: int = 300
     lines: int = 10_000_000
     documents: int = 1_000_000
+    targets: int = 0  # with a histogram of latency each
 
     def each_day(self) -> Iterator[tuple[int, Day]]:
         """Number and day."""
@@ -50,14 +57,18 @@ class Size:
 class Counters:
     """Counters that run on from day to day; one in twenty is reset at noon of every ninth day."""
 
-    def __init__(self, series: int) -> None:
+    def __init__(self, series: int, targets: int = 0) -> None:
         labels = [_labels(number) for number in range(series)]
-        ids = [series_id(label, METRIC) for label in labels]
+        labels += [_bucket_labels(target, le) for target in range(targets) for le in _BOUNDS]
+        ids = [series_id(label, label["__name__"]) for label in labels]
         order = np.argsort(np.array(ids, np.int64))
         self._ids = np.array(ids, np.int64)[order]
         self._labels = [labels[at] for at in order.tolist()]
-        self._speeds = np.array([_SPEEDS[at % len(_SPEEDS)] for at in order.tolist()])
-        self._totals = np.zeros(series)
+        speeds = [_SPEEDS[at % len(_SPEEDS)] if at < series else 0.0 for at in order.tolist()]
+        self._speeds = np.array(speeds)
+        self._totals = np.zeros(len(labels))
+        self._targets = targets
+        self._buckets = order - series  # the number of a histogram's bucket; below 0 of others
 
     @property
     def names(self) -> set[str]:
@@ -68,13 +79,16 @@ class Counters:
         """One day's samples; days are taken in their order."""
         times = day.start_ms + 3217 + np.arange(SAMPLES_A_DAY, dtype=np.int64) * STEP_MS
         luck = np.random.default_rng(number)
+        in_buckets = self._in_buckets(number)
         for begin in range(0, len(self._ids), _BLOCK_SERIES):
             end = min(begin + _BLOCK_SERIES, len(self._ids))
             steps = luck.poisson(self._speeds[begin:end, None], (end - begin, SAMPLES_A_DAY))
+            buckets = self._buckets[begin:end]
+            steps[buckets >= 0] = in_buckets[buckets[buckets >= 0]]
             values = self._totals[begin:end, None] + np.cumsum(steps, axis=1)
             if number % 9 == 8:
                 noon = SAMPLES_A_DAY // 2
-                reset = np.arange(begin, end) % 20 == 0
+                reset = (np.arange(begin, end) % 20 == 0) & (buckets < 0)
                 values[reset, noon:] -= values[reset, noon][:, None]
             self._totals[begin:end] = values[:, -1]
             yield Block(
@@ -82,6 +96,20 @@ class Counters:
                 np.full(end - begin, SAMPLES_A_DAY, np.int64),
                 np.tile(times, end - begin), values.ravel(),
             )  # fmt: skip
+
+    def _in_buckets(self, number: int) -> npt.NDArray[np.int64]:
+        """Requests up to each bound in each step: a row a target and bound."""
+        luck = np.random.default_rng([number, 1])
+        speeds = _TARGET_SPEED * np.array(_SHARES)[:, None]
+        steps = luck.poisson(speeds, (self._targets, len(_BOUNDS), SAMPLES_A_DAY))
+        return np.cumsum(steps, axis=1).reshape(-1, SAMPLES_A_DAY)
+
+
+def _bucket_labels(target: int, le: str) -> dict[str, str]:
+    return {
+        "__name__": BUCKETS, "application": "miyou", "instance": f"10.0.0.{target}:8080",
+        "job": "miyou", "le": le,
+    }  # fmt: skip
 
 
 def _labels(number: int) -> dict[str, str]:

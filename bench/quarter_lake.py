@@ -1,9 +1,10 @@
 """Writes quarter_data as a lake, by the project's own tables and writer, without any server.
 
     .venv/bin/python bench/quarter_lake.py FOLDER [--days 90] [--series 300]
-        [--lines 10000000] [--documents 1000000] [--names metrics,logs,docs]
+        [--lines 10000000] [--documents 1000000] [--targets 0] [--names metrics,logs,docs]
 
 FOLDER/lake.toml is its configuration. The layout is that of an export: types, order, encodings.
+`--targets` is the number of targets that have a histogram of latency besides.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def write_lake(folder: Path, size: Size, names: tuple[str, ...] = NAMES) -> Sett
     )
     settings = load(str(config), {})
     store = open_store(settings)
-    counters = Counters(size.series)
+    counters = Counters(size.series, size.targets)
     for number, day in size.each_day():
         if size.series:
             table = SampleTable(label_columns(counters.names))
@@ -127,11 +128,13 @@ def main() -> None:
     """Writes the lake."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folder", type=Path)
-    for name, default in (("days", 90), ("series", 300), ("lines", 10**7), ("documents", 10**6)):
+    for name, default in (
+        ("days", 90), ("series", 300), ("lines", 10**7), ("documents", 10**6), ("targets", 0),
+    ):  # fmt: skip
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--names", default=",".join(NAMES), help="metrics,logs,documents")
     chosen = parser.parse_args()
-    size = Size(FIRST, chosen.days, chosen.series, chosen.lines, chosen.documents)
+    size = Size(FIRST, chosen.days, chosen.series, chosen.lines, chosen.documents, chosen.targets)
     names = tuple(chosen.names.split(","))
     seconds = timed(lambda: write_lake(chosen.folder, size, names))
     print(f"{chosen.folder}/lake.toml in {seconds:.1f} s", file=sys.stderr)
