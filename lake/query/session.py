@@ -228,6 +228,13 @@ class Lake:
             for name, manifests in stored:
                 self._tables[name] = self._table(name, manifests)
 
+    def define(self, dataset: str) -> None:
+        """Makes the range macro of a dataset, or of its rollups, for statements on `connection`;
+        no other table. Raises LakeError.
+        """
+        self._wait_for_s3()
+        self._define({dataset}, Question())
+
     def tables(self) -> list[Table]:
         """All datasets of the configuration, and the rollups of those that have any. Raises
         LakeError.

@@ -34,10 +34,8 @@ def hourly_macro(lake: Lake, rollups: Table, start: Day, end: Day) -> str:
     """The range macro of the rollups, quoted; on S3 over local copies of these days'."""
     local = local_rollups(lake.connection, lake.settings, rollups, day_range(start, end))
     if local is None:
-        name = quoted_name(f"{rollups.dataset}_between")
-        # Defines this table and no other.
-        lake.ask(f"SELECT 1 FROM {name}($day, $day) LIMIT 0", {"day": start.date})  # noqa: S608
-        return name
+        lake.define(rollups.dataset)
+        return quoted_name(f"{rollups.dataset}_between")
     with explained(lake.settings.lake.root):
         for statement in local.definitions(with_rest=False):
             lake.connection.execute(statement)
