@@ -16,3 +16,8 @@ def size(count: float) -> str:
             return f"{number:.3g} {unit}"
         number /= 1000
     return f"{number:,.4g} {_UNITS[-1]}"
+
+
+def counted(number: int, noun: str) -> str:
+    """With the noun's plural: 1 row, 2,345 rows."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -12,6 +12,7 @@ import click
 
 from lake.base.day import Day
 from lake.base.errors import UsageError
+from lake.base.sizes import counted
 from lake.cli.completing import DatasetType
 from lake.cli.options import DayType, config_option, json_option
 
@@ -71,7 +72,8 @@ def _print(described: Description, start: Day | None, end: Day | None) -> None:
         _print_rules(described)
         return
     click.echo(
-        f"{described.dataset}: {described.rows:,} rows on {described.days} days, "
+        f"{described.dataset}: {counted(described.rows, 'row')} on "
+        f"{counted(described.days, 'day')}, "
         f"{described.first} to {described.last}"
     )
     heads = ("column", "type", "days", "rows", "left out", "example")

@@ -15,6 +15,7 @@ import click
 
 from lake.base.day import Day
 from lake.base.errors import LakeError, UsageError
+from lake.base.sizes import counted
 from lake.cli.completing import DatasetType
 from lake.cli.confirming import confirm
 from lake.cli.options import chosen_days, config_option, days_options, json_option
@@ -120,7 +121,7 @@ def _confirm(lost: list[Partition]) -> None:
 
 
 def _rows(rows: int | None) -> str:
-    return "an unknown number of rows" if rows is None else f"{rows:,} rows"
+    return "an unknown number of rows" if rows is None else counted(rows, "row")
 
 
 def _line(dropped: Dropped) -> str:

@@ -18,6 +18,7 @@ import click
 
 from lake.base.day import Day
 from lake.base.errors import UsageError
+from lake.base.sizes import counted
 from lake.cli.completing import DatasetType
 from lake.cli.options import DayType, chosen_days, config_option, days_options, json_option
 from lake.cli.signals import stop_on_signals
@@ -342,7 +343,8 @@ def _line(result: Result) -> str:
         return head
     manifest = result.outcome.manifest
     return (
-        f"{head}: {manifest.rows:,} rows, {manifest.bytes:,} bytes, {result.outcome.seconds:.1f} s"
+        f"{head}: {counted(manifest.rows, 'row')}, {manifest.bytes:,} bytes, "
+        f"{result.outcome.seconds:.1f} s"
     )
 
 
@@ -358,5 +360,7 @@ def _report(results: list[Result], *, as_json: bool) -> None:
     new = [r.outcome.manifest for r in results if r.outcome and r.state != "skipped"]
     summary = ", ".join(f"{number} {state}" for state, number in counts.items() if number)
     if new:
-        summary += f": {sum(m.rows for m in new):,} rows, {sum(m.bytes for m in new):,} bytes"
+        summary += (
+            f": {counted(sum(m.rows for m in new), 'row')}, {sum(m.bytes for m in new):,} bytes"
+        )
     click.echo(summary or "nothing to export: no datasets in lake.toml, or no days to recheck")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lake.base.day import Day
+from lake.base.sizes import counted
 from lake.cli.completing import DatasetType
 from lake.cli.options import chosen_days, config_option, days_options, json_option
 
@@ -368,4 +369,4 @@ def _line(finding: Finding) -> str:
         there = "; still at the source" if finding.source_has_erased else ""
         rows = "row" if finding.erased == 1 else "rows"
         verdict += f" ({finding.erased:,} {rows} erased{there})"
-    return f"{finding.dataset} {finding.day} {finding.rows:,} rows: {verdict}"
+    return f"{finding.dataset} {finding.day} {counted(finding.rows, 'row')}: {verdict}"

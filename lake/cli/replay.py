@@ -16,6 +16,7 @@ import click
 
 from lake.base.day import Day
 from lake.base.errors import UsageError
+from lake.base.sizes import counted
 from lake.cli.completing import DatasetType
 from lake.cli.options import chosen_days, config_option, days_options, json_option
 from lake.cli.signals import end_on_signals
@@ -115,7 +116,10 @@ def _report(result: Replayed) -> dict[str, Any]:
 def _report_counts(result: Replayed) -> None:
     for name, days in result.days.items():
         rows = sum(day["rows"] for day in days.values())
-        click.echo(f"{name}: {len(days)} days, {rows:,} rows, counted by the server", err=True)
+        click.echo(
+            f"{name}: {counted(len(days), 'day')}, {counted(rows, 'row')}, counted by the server",
+            err=True,
+        )
     for remark in result.remarks:
         click.echo(f"note: {remark}", err=True)
 

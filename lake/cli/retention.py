@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lake.base.errors import ConfigError
-from lake.base.sizes import size
+from lake.base.sizes import counted, size
 from lake.cli.confirming import confirm
 from lake.cli.options import config_option, json_option
 
@@ -171,7 +171,7 @@ def _lines(items: Iterable[Item]) -> Iterator[str]:
             f"  delete  {_NOUNS[kind]} of {name}: {_span([item.day for item in of_name])}, "
             f"{objects} {'object' if objects == 1 else 'objects'}, "
             f"{size(sum(item.bytes for item in of_name))}"
-            + (f", {rows:,} rows" if kind == "table" else "")
+            + (f", {counted(rows, 'row')}" if kind == "table" else "")
         )
 
 

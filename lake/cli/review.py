@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lake.base.sizes import size
+from lake.base.sizes import counted, size
 from lake.cli.options import config_option, json_option
 from lake.cli.writing import write_file
 
@@ -94,7 +94,7 @@ def _lines(gathered: Review) -> Iterator[str]:
         days = f"{dataset.first} … {dataset.last}" if dataset.first else "no days"
         holds = f", held by {', '.join(dataset.holds)}" if dataset.holds else ""
         yield (
-            f"  {dataset.dataset}: {days}, {dataset.rows:,} rows, {size(dataset.bytes)}, kept "
+            f"  {dataset.dataset}: {days}, {counted(dataset.rows, 'row')}, {size(dataset.bytes)}, kept "
             f"{dataset.kept}{holds}"
         )
     for system in gathered.systems:

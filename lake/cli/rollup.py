@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lake.base.day import Day
+from lake.base.sizes import counted
 from lake.cli.completing import DatasetType
 from lake.cli.options import chosen_days, config_option, days_options, json_option
 
@@ -99,4 +100,4 @@ def _line(rolled_day: RolledDay) -> str:
     if not rolled_day.rolled.manifest:
         return head
     made = rolled_day.rolled.manifest
-    return f"{head}: {made.rows:,} rows, {made.bytes:,} bytes, {rolled_day.seconds:.1f} s"
+    return f"{head}: {counted(made.rows, 'row')}, {made.bytes:,} bytes, {rolled_day.seconds:.1f} s"

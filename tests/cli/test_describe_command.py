@@ -122,3 +122,10 @@ def test_rows_of_a_column_that_is_a_struct_or_a_list_on_some_days(tmp_path: Path
         ((counted,),) = session.ask("SELECT count(v) FROM events").rows
     assert (column["days"], column["rows"]) == (5, counted)
     assert counted >= 7
+
+
+def test_one_row_on_one_day(tmp_path: Path, run) -> None:
+    made = hand_made_lake(tmp_path, "events")
+    made.put("events", "2026-07-01", pa.table({"v": [1]}))
+    _, out, _ = run("describe", "events", "--config", str(made.config))
+    assert out.splitlines()[0] == "events: 1 row on 1 day, 2026-07-01 to 2026-07-01"
