@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from support.s3_proxy import S3Proxy
 
 from lake.base.day import Day
 from lake.base.errors import Missing
+from lake.config.settings import S3Section
 from lake.partition.layout import manifest_key
-from lake.query import Lake, manifests, small_objects
+from lake.query import Lake, connect, manifests, small_objects
 
 _SECTION = '[s3]\nendpoint_url = "{0}"\nregion = "{1}"\n'
 
@@ -99,6 +101,24 @@ def test_many_manifests_are_read_by_patterns(two_months, cache, settled) -> None
         rows, second = requested(session, QUESTION)
     assert rows == of_two_months(7, 7)
     assert second == {"LIST": 1, "HEAD": 2, "GET": 2}
+
+
+def test_connections_are_reused(two_months, cache, s3, monkeypatch) -> None:
+    """Over TLS a handshake takes longer than a manifest."""
+    proxy = S3Proxy(s3["endpoint_url"])
+    accepted: list[object] = []
+    accept = proxy._server.get_request
+
+    def counted() -> tuple:
+        accepted.append(taken := accept())
+        return taken
+
+    monkeypatch.setattr(proxy._server, "get_request", counted)
+    through = S3Section(endpoint_url=proxy.url, region=s3["region"])
+    settings = two_months.settings.model_copy(update={"s3": through})
+    with proxy.running(), connect(settings) as session:
+        assert session.rows(QUESTION) == of_two_months()
+    assert len(accepted) < len(MONTHS)  # requests: twice as many, the tables' own included
 
 
 def test_a_root_with_a_day_in_it(make_lake, table, cache, settled, s3) -> None:
