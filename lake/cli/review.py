@@ -94,8 +94,8 @@ def _lines(gathered: Review) -> Iterator[str]:
         days = f"{dataset.first} … {dataset.last}" if dataset.first else "no days"
         holds = f", held by {', '.join(dataset.holds)}" if dataset.holds else ""
         yield (
-            f"  {dataset.dataset}: {days}, {counted(dataset.rows, 'row')}, {size(dataset.bytes)}, kept "
-            f"{dataset.kept}{holds}"
+            f"  {dataset.dataset}: {days}, {counted(dataset.rows, 'row')}, "
+            f"{size(dataset.bytes)}, kept {dataset.kept}{holds}"
         )
     for system in gathered.systems:
         yield f"  snapshots of {system.system}: {system.snapshots}, kept {system.kept}"
