@@ -18,7 +18,7 @@ from lake.base.redaction import redact
 from lake.partition.ledger import read_ledger
 from lake.partition.manifest import Manifest
 from lake.report.facts import DatasetFacts, Facts
-from lake.report.states import SHOWN
+from lake.report.states import FROM_SNAPSHOT, SHOWN
 from lake.status import DayStatus
 from lake.store import Store
 
@@ -101,10 +101,13 @@ def _day(
 ) -> dict[str, Any]:
     state = status.state if status else "retired"
     shown, manifest = SHOWN[state], manifests.get(day)
+    remedy = shown.remedy
+    if state == "missing" and day in facts.lag.lost:
+        remedy = FROM_SNAPSHOT
     about: dict[str, Any] = {
         "state": state,
         "meaning": shown.meaning,
-        "remedy": shown.remedy.format(dataset=facts.name, day=day, next=day.plus(1)),
+        "remedy": remedy.format(dataset=facts.name, day=day, next=day.plus(1)),
         "holds": list(facts.held.get(day, ())),
     }
     if status:

@@ -20,6 +20,8 @@ class Shown:
 
 
 _EXPORT = "lake export {dataset} --day {day}"
+FROM_SNAPSHOT = f"{_EXPORT} --from-snapshot"
+"""Of a missing day of which the source has nothing any more."""
 SHOWN = {
     "verified": Shown("v", "", "as many rows as the source counted"),
     "empty": Shown("e", "0", "verified, with no rows"),

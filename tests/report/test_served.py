@@ -18,11 +18,13 @@ import pytest
 from playwright.sync_api import Browser
 from support.browsing import new_page
 from support.fake_source import FakeSource
-from support.ledger_days import ago, export
+from support.ledger_days import ago, export, lake
 from support.shown_lake import DAYS, NAMES, ShownLake, shown_lake
 
 from lake.query.cached_store import CachedStore
+from lake.report import gather
 from lake.report.counts import COUNTS_S, CachedSources
+from lake.report.data import month_scripts
 from lake.report.serving import Fresh, Pages, serve
 from lake.store import ObjectStat
 
@@ -276,3 +278,17 @@ def test_ui_serves_until_it_is_stopped(still: ShownLake, tmp_path: Path) -> None
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE_S) == 0
+
+
+def test_the_remedy_of_a_day_that_the_source_has_lost_is_a_snapshot(tmp_path: Path) -> None:
+    """Prometheus keeps 3 days: of the fifth it has nothing."""
+    _, settings, store = lake(tmp_path, ago(9))
+    facts = gather(settings, store, None)
+    (requests,) = [of for of in facts.datasets if of.name == "requests"]
+    scripts = b"".join(month_scripts(requests, store).values()).decode()
+    days = {}
+    for text in scripts.splitlines():
+        days |= json.loads(text.partition(",")[2].removesuffix(");"))
+    export = "lake export requests --day {}"
+    assert days[str(ago(2))]["remedy"] == export.format(ago(2))
+    assert days[str(ago(5))]["remedy"] == export.format(ago(5)) + " --from-snapshot"
