@@ -71,6 +71,11 @@ def as_native(metric: str, service: Service, **labels: str) -> bytes:
     return series({"__name__": metric, **labels}, content)
 
 
+def as_count(metric: str, service: Service, **labels: str) -> bytes:
+    values = ((at, bits_of(float(len(seen)))) for at, seen in service.samples())
+    return series({"__name__": f"{metric}_count", **labels}, floats(values))
+
+
 def as_classic(metric: str, service: Service, first_ms: int, end_ms: int, **labels: str) -> bytes:
     within = [(at, seen) for at, seen in service.samples() if first_ms <= at < end_ms]
     body = b""
@@ -133,9 +138,11 @@ mode = "raw"
     return place
 
 
-def rows_of(place: Place, first: int = 1, every: str | None = None) -> list[dict]:
+def rows_of(
+    place: Place, first: int = 1, every: str | None = None, name: str = "http_latency"
+) -> list[dict]:
     with connect(place.settings) as lake:
-        trend = trend_named("http_latency", lake.settings)
+        trend = trend_named(name, lake.settings)
         answer = ask(lake, trend, DAY.plus(first), DAY.plus(DAYS), Choices(), every)
     return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
 
@@ -179,6 +186,35 @@ def test_a_stack_of_native_histograms(tmp_path, url: str, lake, metric: str) -> 
     status, _, err = lake("trend", "http_latency", "--spark", *days)
     assert status != 0
     assert "native histograms" in err
+
+
+def test_requests_and_errors_are_counted(tmp_path, url: str) -> None:
+    """Of a target with native histograms alone, of one with a counter alone, of one with both."""
+    kinds = {
+        "native": (as_native,), "counter": (as_count,), "both": (as_native, as_count),
+    }  # fmt: skip
+    body, wanted = b"", Counter[tuple[int, str]]()
+    for target, written in kinds.items():
+        for status in ("200", "500"):
+            labels = {"job": "web", "instance": target, "status": status}
+            for as_written in written:
+                service = Service(target + status, -1, resets=False)
+                body += as_written(METRIC, service, **labels)
+            seen = [len(seen) for _, seen in Service(target + status, -1, resets=False).samples()]
+            for n in range(1, DAYS):
+                end, steps = (n + 1) * 86_400 // STEP_S - 1, 86_400 // STEP_S
+                wanted[n, status] += seen[end] - seen[end - steps]
+    write(url, body)
+    place = made(tmp_path, url)
+    for state in ("rollups", "samples"):
+        if state == "samples":
+            forget_rollups(place, *range(DAYS))
+        requests_ = rows_of(place, name="http_requests")
+        errors = rows_of(place, name="http_errors")
+        for n in range(1, DAYS):
+            total = wanted[n, "200"] + wanted[n, "500"]
+            assert requests_[n - 1]["requests"] == errors[n - 1]["requests"] == total
+            assert errors[n - 1]["server_errors"] == wanted[n, "500"]
 
 
 def test_both_kinds_of_one_target_count_once(tmp_path, url: str) -> None:
