@@ -231,6 +231,31 @@ def test_tsdb_is_not_for_an_old_loki():
     require_readable(old, version_of("3.7.6"), "loki")
 
 
+def test_boltdb_is_not_for_a_loki_after_3_7():
+    new, old = (places(config, Path("/loki"), FILE) for config in (NEW, OLD))
+    for version in ("3.8.0", "4.0.1"):
+        with pytest.raises(PermanentError, match="too new"):
+            require_readable(old, version_of(version), "loki")
+        require_readable(new, version_of(version), "loki")
+    require_readable(old, version_of("main-a1b2c3d"), "loki")  # it may be an old one
+
+
+def test_keys_of_a_period_that_later_versions_refuse():
+    """Every Loki 3 up to 3.7 shows row_shards in its /config."""
+    period = NEW["schema_config"]["configs"][0] | {"row_shards": 16, "chunks": {"prefix": "c_"}}
+    layout = places(changed(NEW, "schema_config.configs", [period]), Path("/loki"), FILE)
+
+    def keys(version: tuple[int, int]) -> set[str]:
+        (restored,) = restored_config(layout, Path("/restored"), version)["schema_config"][
+            "configs"
+        ]
+        return set(restored)
+
+    common = {"from", "store", "object_store", "schema", "index"}
+    assert keys((3, 7)) == common | {"row_shards", "chunks"}
+    assert keys((3, 8)) == keys(version_of("main-a1b2c3d")) == common
+
+
 @pytest.mark.parametrize(
     ("text", "hours"),
     [("744h0m0s", 744), ("31d", 744), ("1w", 168), ("30m", 0.5), ("0s", 0), ("", 0), ("ever", 0)],

@@ -33,12 +33,14 @@ _SCHEMAS = {"v12": (2, 5), "v13": (2, 9)}
 _TSDB = (2, 8)
 _NO_SHARED_STORE = (3, 0)  # the schema's object store is where the index is
 _OBJECT_STORE = (3, 3)  # the second family of storage clients
+_TSDB_ALONE = (3, 8)  # no boltdb, and none of its keys in a period of the schema
+_NEWEST = (99, 0)
 
 
 def version_of(text: str) -> Version:
     """Major and minor of `3.7.6` or `main-abc`; what has no number counts as the newest."""
     match = re.match(r"v?(\d+)\.(\d+)", text)
-    return (int(match[1]), int(match[2])) if match else (99, 0)
+    return (int(match[1]), int(match[2])) if match else _NEWEST
 
 
 def restored_places(manifest: SnapshotManifest, folder: Path) -> LokiPlaces:
@@ -68,6 +70,14 @@ def require_readable(places: LokiPlaces, version: Version, program: str) -> None
                 f"{period.get('store')}, schema {period['schema']}",
                 found=f"Loki {'.'.join(map(str, version))}",
                 remedy="put a newer `loki` on PATH, or use compose.yaml beside the restored files",
+            )
+        if str(period.get("store")).startswith("boltdb") and _TSDB_ALONE <= version < _NEWEST:
+            raise PermanentError(
+                "the Loki on this machine is too new for the snapshot",
+                where=program,
+                expected=f"Loki 3.7 or older: later ones read no store {period['store']}",
+                found=f"Loki {'.'.join(map(str, version))}",
+                remedy="put an older `loki` on PATH, or use compose.yaml beside the restored files",
             )
 
 
@@ -104,6 +114,9 @@ def _period(places: LokiPlaces, period: Mapping[str, Any], version: Version) -> 
         index["path_prefix"] = prefix
     if index:
         restored["index"] = index
+    if version >= _TSDB_ALONE:
+        restored.pop("row_shards", None)
+        restored.pop("chunks", None)
     return restored
 
 
