@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,6 +68,28 @@ def test_an_old_snapshot_in_a_newer_loki(place, pinned, loki_program, monkeypatc
         assert PINNED in remark
         assert loki_program.version in remark
     assert len(expected) == 900
+
+
+@pytest.mark.slow
+@pytest.mark.loki(at_least="3.0")
+def test_a_snapshot_of_tsdb_in_later_lokis(place, own_loki, loki_program, monkeypatch):
+    """Of a directory of PATH after that of the one which the other tests run on."""
+    paths = (Path(folder) / "loki" for folder in os.environ["PATH"].split(os.pathsep))
+    programs = [identify("loki", path) for path in paths if path.is_file()]
+    version = version_of(loki_program.version)
+    later = [program for program in programs if version_of(program.version) > version]
+    if not later:
+        pytest.skip("no later Loki on PATH")
+    here = place_of(place, own_loki)
+    here.take("loki")
+    here.restore("loki")
+    expected = loki_lines(own_loki.endpoints["loki"]["url"], DAY)
+    assert expected
+    for program in later:
+        served_by(monkeypatch, program)
+        with here.served("loki") as served:
+            assert served.version == program.version
+            assert loki_lines(served.endpoint["url"], DAY) == expected
 
 
 @pytest.mark.loki(at_least="3.0")
