@@ -188,6 +188,7 @@ def test_an_interrupt_ends_the_running_step(tmp_path, config, stand_in):
     with subprocess.Popen([SCRIPT], env=env, stderr=subprocess.PIPE) as running:
         while not stand_in.with_name("waiting").exists():
             time.sleep(0.05)
+        time.sleep(0.5)  # the shell waits for the step by now, also on a busy machine
         running.send_signal(signal.SIGTERM)
         assert running.wait(20) == 143
     assert calls(stand_in) == STEPS[:2]
