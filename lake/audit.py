@@ -123,7 +123,11 @@ def entries(store: Store, after: int = 0) -> Iterator[Entry]:
 
 
 def check(store: Store) -> Chain:
-    """Reads all entries and compares each with the one before it. Raises what the store raises."""
+    """Reads all entries and compares each with the one before it. Raises what the store raises.
+
+    The head is read first: it never names an entry that is not there, whatever is appended later.
+    """
+    newest, known = _head(store)
     numbers = _numbers(store)
     problems: list[str] = []
     hashes: dict[int, str] = {}
@@ -144,7 +148,6 @@ def check(store: Store) -> Chain:
                     f"entry {number} does not follow entry {number - 1}: that one was altered "
                     "later, or the log was forked"
                 )
-    newest, known = _head(store)
     if newest and newest not in hashes:
         last = max(hashes, default=0)
         if newest > last:

@@ -321,6 +321,20 @@ daily = 1
     assert number > 100
 
 
+def test_a_deletion_that_begins_beside_the_verification_is_no_problem(place, monkeypatch):
+    read, begun = audit.entries, iter([True])
+
+    def deleting(store, after=0):
+        entries = list(read(store, after))
+        if next(begun, False):
+            assert place.apply().ok
+        return iter(entries)
+
+    monkeypatch.setattr(audit, "entries", deleting)
+    compared = check(place.store)
+    assert (compared.deletions, compared.problems) == (1, ())
+
+
 def test_what_is_not_gone_or_has_been_altered_is_found(place):
     place.apply()
     (key,) = [
