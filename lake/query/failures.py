@@ -162,9 +162,17 @@ def explained(where: str, hint: Hint | None = None) -> Iterator[None]:
         ) from error
 
 
-def as_duckdb_error(error: OSError) -> duckdb.Error:
-    """DuckDB's error that Arrow has raised as its own: the text has its class and HTTP status."""
-    text = str(error)
+@contextmanager
+def arrow_as_duckdb() -> Iterator[None]:
+    """Raises DuckDB's errors that Arrow raises as OSError as what they are."""
+    try:
+        yield
+    except OSError as error:
+        raise _of_duckdb(str(error)) from error
+
+
+def _of_duckdb(text: str) -> duckdb.Error:
+    """The text has the error's class and its HTTP status."""
     if unsupported := _NO_ARROW_TYPE.search(text):
         return duckdb.NotImplementedException(f"Arrow has no type for {unsupported[1]}")
     if not text.startswith(_READ_CLASSES):

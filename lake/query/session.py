@@ -9,42 +9,27 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from lake.base.day import Day
-from lake.config.rollups import rules_of
 from lake.config.settings import Settings
-from lake.kept import read_retired
-from lake.partition.layout import (
-    manifest_prefix,
-    partition_of_manifest,
-    partition_of_pending,
-    rollup_manifest_prefix,
-)
-from lake.partition.ledger import read_manifest
-from lake.partition.manifest import Manifest
 from lake.query import inexact, notes
 from lake.query.answers import Answer, ArrowAnswer
 from lake.query.connection import connect_duckdb, macro_statements
-from lake.query.failures import Hint, as_duckdb_error, explained, spelled
-from lake.query.hourly import hourly_table, hourly_views
+from lake.query.failures import Hint, arrow_as_duckdb, explained, spelled
 from lake.query.kinds import quoted_text
-from lake.query.levels import level_places, with_level
-from lake.query.manifests import Manifests
 from lake.query.metrics import with_metric_notes
 from lake.query.question import Question, Range, Reads, understand
 from lake.query.s3 import authority_statements, secret_statement
 from lake.query.small_objects import CONNECTIONS
 from lake.query.statements import refuse_outward, require_one_reading
+from lake.query.stored import StoredTables
 from lake.query.tables import Table
 from lake.query.time_axis import is_called, macro_statement
-from lake.query.zones import LOCAL_BETWEEN, time_path
-from lake.store import open_store
+from lake.query.zones import LOCAL_BETWEEN
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -85,23 +70,20 @@ class Lake:
     def __init__(self, settings: Settings) -> None:
         """Raises Refused (credentials), Missing (the httpfs extension), UsageError (ca_file)."""
         self.settings = settings
-        self._tables: dict[str, Table] = {}  # of the datasets that are defined
         self._shapes: dict[str, _Shape] = {}
-        self._level_places = level_places(settings.dataset)
-        self._hourly = hourly_views(self.datasets)
         self._has_time_axis = False  # whether the macro `incident` is defined
         self._bounded = False  # whether memory is limited for a statement
         self._shared = False  # whether relations may be outstanding that read the definitions
         on_s3 = settings.lake.root.startswith("s3://")
         self.connection = connect_duckdb(httpfs=on_s3)
         self._usual_memory = self._setting("memory_limit")
-        self._manifests = Manifests(lambda: self.connection, settings)
+        self._stored = StoredTables(settings, lambda: self.connection)
         if on_s3:
             for statement in authority_statements(settings.s3):
                 self.connection.execute(statement)
             self.connection.execute(secret_statement(settings.lake.root, settings.s3))
         self._usual_threads = self._setting("threads")
-        self._is_waiting = not on_s3  # whether there are threads enough to wait for S3
+        self._has_threads = not on_s3  # enough of them to wait for S3
         # In one transaction they take half the time.
         self.connection.execute("\n".join(["BEGIN;", *macro_statements(), "COMMIT"]))
 
@@ -156,11 +138,8 @@ class Lake:
         self._wait_for_s3()
         answer, question = self._answer(query, params)
         described = answer.description or ()
-        with explained(self.settings.lake.root):
-            try:
-                reader = answer.to_arrow_reader(_BATCH_ROWS)
-            except OSError as error:  # Arrow's form of whatever DuckDB raises
-                raise as_duckdb_error(error) from error
+        with explained(self.settings.lake.root), arrow_as_duckdb():
+            reader = answer.to_arrow_reader(_BATCH_ROWS)
         both = (notes.missing, notes.left_out)
         return ArrowAnswer(
             columns=tuple(column[0] for column in described),
@@ -196,7 +175,7 @@ class Lake:
             for view, dataset in self._views.items()
             if words & {view, f"{view}_between", f"{view}{LOCAL_BETWEEN}"}
         }
-        return [name for name in (*self.datasets, *self._hourly) if name in datasets]
+        return [name for name in self._stored.names if name in datasets]
 
     def days(self, dataset: str) -> set[Day]:
         """The days of a dataset that are in the lake. Raises LakeError."""
@@ -206,27 +185,13 @@ class Lake:
         """A dataset, or its rollups by their view's name, as manifests describe it. Raises
         LakeError.
         """
-        if dataset not in self._tables:
-            self._tables[dataset] = self._table(dataset, self._stored(dataset))
-        return self._tables[dataset]
+        return self._stored.table(dataset)
 
     def read_tables(self, names: Iterable[str]) -> None:
         """Reads manifests of several datasets, and of rollups by their views' names, at once.
         Raises LakeError.
         """
-        wanted = {*names}
-        # What rollups are current shows in the manifests of their datasets.
-        bases = {self._hourly.get(name, name) for name in wanted}
-        missing = [
-            *sorted(bases - self._tables.keys()),
-            *sorted(wanted - bases - self._tables.keys()),
-        ]
-        if len(missing) < 2:  # a single one is read where it is needed
-            return
-        with ThreadPoolExecutor(CONNECTIONS) as pool:
-            stored = zip(missing, pool.map(self._stored, missing), strict=True)
-            for name, manifests in stored:
-                self._tables[name] = self._table(name, manifests)
+        self._stored.read(names)
 
     def define(self, dataset: str) -> None:
         """Makes the range macro of a dataset, or of its rollups, for statements on `connection`;
@@ -239,7 +204,7 @@ class Lake:
         """All datasets of the configuration, and the rollups of those that have any. Raises
         LakeError.
         """
-        rollups = [self.table(name) for name in self._hourly]
+        rollups = [self.table(name) for name in self._stored.hourly]
         return [*map(self.table, self.datasets), *(table for table in rollups if table.manifests)]
 
     def close(self) -> None:
@@ -306,9 +271,9 @@ class Lake:
         """A thread mostly waits for S3: with one a core most of a quarter is waiting. Where nothing
         is read there, more of them cost time.
         """
-        if self._is_waiting:
+        if self._has_threads:
             return
-        self._is_waiting = True
+        self._has_threads = True
         if self._setting("threads") == self._usual_threads:  # else the user's own
             self.connection.execute(f"SET threads = {max(CONNECTIONS, os.cpu_count() or 1)}")
 
@@ -327,11 +292,8 @@ class Lake:
 
     def _batches(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
         while True:
-            with explained(self.settings.lake.root):
-                try:
-                    batch = next(reader, None)
-                except OSError as error:  # Arrow's form of whatever DuckDB raises
-                    raise as_duckdb_error(error) from error
+            with explained(self.settings.lake.root), arrow_as_duckdb():
+                batch = next(reader, None)
             if batch is None:
                 return
             yield batch
@@ -371,7 +333,7 @@ class Lake:
     @property
     def datasets(self) -> list[str]:
         """The names of the datasets, in the configuration's order."""
-        return [dataset.name for dataset in self.settings.dataset]
+        return self._stored.datasets
 
     @property
     def table_names(self) -> list[str]:
@@ -381,12 +343,11 @@ class Lake:
     @property
     def _views(self) -> dict[str, str]:
         """Each view's name and its dataset."""
-        levels = {with_level(name): name for name in self._level_places}
-        return levels | {name: name for name in (*self._hourly, *self.datasets)}
+        return self._stored.with_level | {name: name for name in self._stored.names}
 
     @property
     def _undefined(self) -> set[str]:
-        return {*self.datasets, *self._hourly} - self._shapes.keys()
+        return {*self._stored.names} - self._shapes.keys()
 
     @property
     def _listed(self) -> set[str]:
@@ -394,7 +355,7 @@ class Lake:
         return {
             name
             for name in self._undefined
-            if name not in self._hourly or self.table(name).manifests
+            if name not in self._stored.hourly or self.table(name).manifests
         }
 
     def _notes(
@@ -404,49 +365,19 @@ class Lake:
         question: Question,
     ) -> Iterator[str]:
         read = question.datasets if question.understood else self.mentioned(query)
-        for name in (*self.datasets, *self._hourly):
+        for name in self._stored.names:
             if name in read:
                 yield from kind(self.table(name), question.datasets.get(name), question)
 
     def _hint(self) -> Hint:
         names = ", ".join(map(spelled, self.datasets))
-        empty = [table for table in self._tables.values() if not table.manifests]
-        levels = ", ".join(map(with_level, self._level_places))
+        levels = ", ".join(self._stored.with_level)
         with_levels = f"; with the level of log lines: {levels}" if levels else ""
         return Hint(
             f"the tables are {names}{with_levels}; their rollups: NAME_hourly; for a range of "
             "days: NAME_between(DATE, DATE)",
-            {table.dataset: _why_empty(table) for table in empty},
+            {table.dataset: _why_empty(table) for table in self._stored.empty},
         )
-
-    def _stored(self, dataset: str) -> list[tuple[str, bytes | None]]:
-        """Keys and contents of the manifests."""
-        base = self._hourly.get(dataset)
-        prefix = rollup_manifest_prefix(base) if base else manifest_prefix(dataset)
-        return list(self._manifests.read(prefix))
-
-    def _table(self, dataset: str, stored: Iterable[tuple[str, bytes | None]]) -> Table:
-        if base := self._hourly.get(dataset):
-            rollups = ((k, t) for k, t in stored if t)
-            rules = rules_of(self.settings, self.settings.dataset_named(base))
-            retired = partial(self._retired, base)
-            return hourly_table(self.table(base), rollups, self._url, retired, rules)
-        manifests = {}
-        for key, text in stored:
-            if text is None:  # a run writes there, or was killed: the object shows which is valid
-                _, day = partition_of_pending(key) or ("", None)
-                if day and (held := read_manifest(open_store(self.settings), dataset, day)):
-                    manifests[day] = held
-            elif partition := partition_of_manifest(key):
-                manifests[partition[1]] = Manifest.from_bytes(text, self._url(key))
-        time = time_path(self.settings.dataset_named(dataset), self.datasets)
-        return Table(dataset, manifests, self._url, self._level_places.get(dataset), time=time)
-
-    def _retired(self, dataset: str) -> frozenset[Day]:
-        return read_retired(open_store(self.settings)).days(dataset)
-
-    def _url(self, key: str) -> str:
-        return f"{self.settings.lake.root.rstrip('/')}/{key}"
 
 
 def _why_empty(table: Table) -> str:

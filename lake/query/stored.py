@@ -1,0 +1,111 @@
+"""The tables of a lake as its manifests describe them, each read once.
+
+Belongs here: which tables there are, reading their manifests. Does not: making them known to DuckDB
+(session), their SQL (tables).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import duckdb
+
+from lake.base.day import Day
+from lake.config.rollups import rules_of
+from lake.config.settings import Settings
+from lake.kept import read_retired
+from lake.partition.layout import (
+    manifest_prefix,
+    partition_of_manifest,
+    partition_of_pending,
+    rollup_manifest_prefix,
+)
+from lake.partition.ledger import read_manifest
+from lake.partition.manifest import Manifest
+from lake.query.hourly import hourly_table, hourly_views
+from lake.query.levels import level_places, with_level
+from lake.query.manifests import Manifests
+from lake.query.small_objects import CONNECTIONS
+from lake.query.tables import Table
+from lake.query.zones import time_path
+from lake.store import open_store
+
+
+class StoredTables:
+    """Datasets, and their rollups by the names of their views. Days are those that have a manifest
+    when a table is first read.
+    """
+
+    def __init__(
+        self, settings: Settings, connected: Callable[[], duckdb.DuckDBPyConnection]
+    ) -> None:
+        self._settings = settings
+        self._manifests = Manifests(connected, settings)
+        self._level_places = level_places(settings.dataset)
+        self._read: dict[str, Table] = {}
+        self.datasets = [dataset.name for dataset in settings.dataset]
+        self.hourly = hourly_views(self.datasets)
+        self.with_level = {with_level(name): name for name in self._level_places}
+
+    @property
+    def names(self) -> list[str]:
+        """All, datasets first."""
+        return [*self.datasets, *self.hourly]
+
+    @property
+    def empty(self) -> list[Table]:
+        """Those that have been read and have no day."""
+        return [table for table in self._read.values() if not table.manifests]
+
+    def table(self, name: str) -> Table:
+        """Raises LakeError."""
+        if name not in self._read:
+            self._read[name] = self._table(name, self._stored(name))
+        return self._read[name]
+
+    def read(self, names: Iterable[str]) -> None:
+        """Reads the manifests of several at once. Raises LakeError."""
+        wanted = {*names}
+        # What rollups are current shows in the manifests of their datasets.
+        bases = {self.hourly.get(name, name) for name in wanted}
+        missing = [
+            *sorted(bases - self._read.keys()),
+            *sorted(wanted - bases - self._read.keys()),
+        ]
+        if len(missing) < 2:  # a single one is read where it is needed
+            return
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            stored = zip(missing, pool.map(self._stored, missing), strict=True)
+            for name, manifests in stored:
+                self._read[name] = self._table(name, manifests)
+
+    def _stored(self, name: str) -> list[tuple[str, bytes | None]]:
+        """Keys and contents of the manifests."""
+        base = self.hourly.get(name)
+        prefix = rollup_manifest_prefix(base) if base else manifest_prefix(name)
+        return list(self._manifests.read(prefix))
+
+    def _table(self, name: str, stored: Iterable[tuple[str, bytes | None]]) -> Table:
+        if base := self.hourly.get(name):
+            rollups = ((key, text) for key, text in stored if text)
+            rules = rules_of(self._settings, self._settings.dataset_named(base))
+            retired = partial(self._retired, base)
+            return hourly_table(self.table(base), rollups, self._url, retired, rules)
+        manifests = {}
+        for key, text in stored:
+            if text is None:  # a run writes there, or was killed: the object shows which is valid
+                _, day = partition_of_pending(key) or ("", None)
+                if day and (held := read_manifest(open_store(self._settings), name, day)):
+                    manifests[day] = held
+            elif partition := partition_of_manifest(key):
+                manifests[partition[1]] = Manifest.from_bytes(text, self._url(key))
+        time = time_path(self._settings.dataset_named(name), self.datasets)
+        return Table(name, manifests, self._url, self._level_places.get(name), time=time)
+
+    def _retired(self, dataset: str) -> frozenset[Day]:
+        return read_retired(open_store(self._settings)).days(dataset)
+
+    def _url(self, key: str) -> str:
+        return f"{self._settings.lake.root.rstrip('/')}/{key}"
