@@ -15,6 +15,7 @@ from assets.names import asset_name
 from assets.resources import LakeResource
 from lake.alerts.failures import HELD as HELD_FOR
 from lake.base.errors import PermanentError
+from lake.base.sizes import counted
 from lake.config.settings import Settings
 from lake.ttl import Applied, Plan, apply
 from lake.ttl.plan import opened
@@ -115,7 +116,7 @@ def _reasons(applied: Applied) -> list[str]:
 
 def _days(plan: Plan, days: Sequence[DayProof]) -> str:
     """How many, the first, and when it would begin to expire."""
-    first, number = days[0], "1 day" if len(days) == 1 else f"{len(days)} days"
+    first, number = days[0], counted(len(days), "day")
     expires = first.day.start + timedelta(seconds=plan.wanted_s or 0)
     return (
         f"{number}, the first is {first.day}: {first.state} ({first.why})\n"

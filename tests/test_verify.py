@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pyarrow as pa
 import pytest
 from support.made_partitions import put
-from support.rolled_lake import Place
+from support.rolled_lake import COLLECTION, Place
 
 from lake.base.day import Day
 from lake.partition.layout import manifest_key, rollup_key, rollup_manifest_key, table_key
@@ -15,15 +15,6 @@ from lake.rollup.many import roll_up
 from lake.verify import Finding, to_verify, verify_many
 
 DAY = Day.parse("2026-07-01")
-SECTIONS = """
-[sources.mongo]
-uri = "mongodb://127.0.0.1:1"
-database = "d"
-[[dataset]]
-name = "calls"
-source = "mongo"
-collection = "calls"
-"""
 ROLLUP = """-- Calls an hour
 --
 -- grain:    one row
@@ -39,7 +30,7 @@ SELECT 1 AS n, count(*) AS calls FROM day_rows GROUP BY ALL;
 def place(tmp_path) -> Place:
     (tmp_path / "rollups").mkdir()
     (tmp_path / "rollups/calls.sql").write_text(ROLLUP)
-    made = Place(tmp_path, SECTIONS)
+    made = Place(tmp_path, COLLECTION)
     store_day(made, 3)
     return made
 

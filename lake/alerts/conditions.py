@@ -15,6 +15,7 @@ from lake.alerts.causes import DAMAGED, DIFFERS, EXPIRING, LOST, NO_EXPORT, NO_E
 from lake.alerts.failures import labels_of_days, labels_of_lake, labels_of_records
 from lake.base.clock import utc_now
 from lake.base.day import Day
+from lake.base.sizes import counted
 from lake.config.settings import Settings
 from lake.hot import HotDays, hot_days
 from lake.lag import PROVEN
@@ -69,7 +70,7 @@ def _at_risk(settings: Settings, status: DatasetStatus, now: datetime) -> Iterat
         yield alert
     recent = [day for day in lost if day.days_until(today) <= hot.kept_days + _LOST_DAYS]
     if recent:
-        number_lost = "1 day" if len(recent) == 1 else f"{len(recent)} days"
+        number_lost = counted(len(recent), "day")
         yield Alert(
             LOST,
             "critical",

@@ -16,6 +16,7 @@ from typing import Literal
 from lake.alerts.alert import SEVERITIES, Alert, Severity
 from lake.audit import ENTRY_UNREADABLE, HEAD_UNREADABLE
 from lake.base.redaction import redact
+from lake.base.sizes import counted
 from lake.completeness import SHRUNK
 from lake.retention.plan import drop_remedy
 from lake.retention.records import UNREADABLE
@@ -234,4 +235,4 @@ def _extent(group: list[Failure], subjects: list[str]) -> str:
         return what
     span = days[0] if len(days) == 1 else f"{days[0]} … {days[-1]}"
     number = len({(failure.subject, failure.day) for failure in group})
-    return f"{what}, {number} {'day' if number == 1 else 'days'} ({span})"
+    return f"{what}, {counted(number, 'day')} ({span})"

@@ -1,4 +1,4 @@
-"""Bytes as people read them.
+"""Bytes and numbers of things as people read them.
 
 Belongs here: numbers with units. Does not: tables.
 """
@@ -18,6 +18,6 @@ def size(count: float) -> str:
     return f"{number:,.4g} {_UNITS[-1]}"
 
 
-def counted(number: int, noun: str) -> str:
-    """With the noun's plural: 1 row, 2,345 rows."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A number of things: 1 row, 2,345 rows."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

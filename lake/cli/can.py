@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lake.base.sizes import size
+from lake.base.sizes import counted, size
 from lake.cli.options import config_option, json_option
 from lake.cli.query import statement_of
 
@@ -82,15 +82,15 @@ def _table_lines(table: TableDays) -> Iterator[str]:
         yield f"{table.table}: no day is in the lake, and the query names none"
         return
     span = f"{table.first} to {table.last}" if table.wanted > 1 else str(table.first)
-    yield f"{table.table}: {table.held:,} of {_days(table.wanted)} in the lake ({span})"
+    yield f"{table.table}: {table.held:,} of {counted(table.wanted, 'day')} in the lake ({span})"
     for (place, snapshot), missing in _by_place(table.missing).items():
         days = [day.day for day in missing]
-        number = f"{_days(len(days))} missing ({_spans(days)})"
+        number = f"{counted(len(days), 'day')} missing ({_spans(days)})"
         yield f"  {number}: {_where(table, place, str(snapshot), missing)}"
     if later := table.later:
         export = f"`lake export {table.dataset} --from {later[0]} --to {later[-1].plus(1)}`"
         yield (
-            f"  the query names no last day; {_days(len(later))} after those in the lake "
+            f"  the query names no last day; {counted(len(later), 'day')} after those in the lake "
             f"({_spans([*later])}) still in {table.source}: {export}"
         )
     for reason in (*table.inexact, *table.left_out):
@@ -132,8 +132,8 @@ def _effort(effort: Effort, currency: str) -> str:
 def _restore(restore: RestoreEffort, currency: str) -> str:
     seconds = " (by the last rehearsal)" if restore.measured else ""
     return (
-        f"{restore.system} snapshot of {restore.snapshot}, for {_days(len(restore.days))}: "
-        f"{_effort(restore.effort, currency)}{seconds}"
+        f"{restore.system} snapshot of {restore.snapshot}, "
+        f"for {counted(len(restore.days), 'day')}: {_effort(restore.effort, currency)}{seconds}"
     )
 
 
@@ -141,10 +141,6 @@ def _spans(days: list[Day]) -> str:
     from lake.snapshots.holding import spans  # noqa: PLC0415
 
     return spans(days)
-
-
-def _days(number: int) -> str:
-    return f"{number:,} {'day' if number == 1 else 'days'}"
 
 
 def _cost(cost: float) -> str:

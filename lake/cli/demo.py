@@ -64,7 +64,7 @@ def demo(
     Starts Prometheus, Loki, a MongoDB server and an S3 server, loads a quarter of data, exports
     every day in one Dagster backfill, verifies that the lake's totals equal its sources', and
     plots the quarter. Writes DIR/lake.toml; pass it to other commands with --config. Takes
-    three or four minutes on two cores; the first run also installs the servers.
+    two to four minutes on two cores; the first run also installs the servers.
 
     \b
     Example:  lake demo --serve

@@ -15,7 +15,7 @@ import click
 
 from lake.base.day import Day
 from lake.base.errors import UsageError
-from lake.base.sizes import size
+from lake.base.sizes import counted, size
 from lake.cli.completing import DatasetType
 from lake.cli.confirming import confirm
 from lake.cli.options import DayType, config_option, json_option
@@ -96,7 +96,7 @@ def erase(
                 confirm("an erasure", "These rows are erased:", _days(plan), "Erase them?")
 
             def show(day: ErasedDay) -> None:
-                rows = f"{_many(day.erased, 'row')}, {day.rows:,} left"
+                rows = f"{counted(day.erased, 'row')}, {day.rows:,} left"
                 click.echo(f"{dataset} {day.day} erased: {rows}", err=as_json)
 
             result = run(planner, plan, reason, show)
@@ -104,7 +104,7 @@ def erase(
         report = {"plan": plan.to_json(), "result": result.to_json() if result else None}
         click.echo(json.dumps(report, indent=1))
     elif result:
-        click.echo(f"{_many(result.erased, 'row')} erased; record {result.id}")
+        click.echo(f"{counted(result.erased, 'row')} erased; record {result.id}")
     for day, why in (result.kept if result else {}).items():
         click.echo(f"lake: {dataset} {day} was not erased: {why}", err=True)
     if plan.problems or (result and not result.ok) or (dry_run and plan.held):
@@ -112,8 +112,8 @@ def erase(
 
 
 def _plan_lines(plan: Plan) -> Iterator[str]:
-    yield f"{plan.dataset}: {_many(plan.searched, 'day')} searched, " + (
-        f"{_many(plan.matched, 'row')} of {_many(len(plan.days), 'day')} "
+    yield f"{plan.dataset}: {counted(plan.searched, 'day')} searched, " + (
+        f"{counted(plan.matched, 'row')} of {counted(len(plan.days), 'day')} "
         f"{'matches' if plan.matched == 1 else 'match'}"
         if plan.days
         else "no row matches"
@@ -133,7 +133,7 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
     if plan.versions:
         yield f"  still in   {plan.versions}"
     if plan.rollups_alone:
-        alone = _many(len(plan.rollups_alone), "rollup")
+        alone = counted(len(plan.rollups_alone), "rollup")
         yield f"  not searched  {alone} of retired days, which have no rows left"
 
 
@@ -141,14 +141,10 @@ def _days(plan: Plan) -> Iterator[str]:
     for day in plan.days[:_LISTED]:
         rollup = ", and its rollup" if day.rollup else ""
         yield (
-            f"rewrite    {day.day}: {day.matched:,} of {_many(day.rows, 'row')}, "
+            f"rewrite    {day.day}: {day.matched:,} of {counted(day.rows, 'row')}, "
             f"{size(day.bytes)}{rollup}"
         )
     if len(plan.days) > _LISTED:
         rest = plan.days[_LISTED:]
         matched = sum(day.matched for day in rest)
-        yield f"rewrite    {_many(len(rest), 'more day')}: {_many(matched, 'row')} match"
-
-
-def _many(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+        yield f"rewrite    {counted(len(rest), 'more day')}: {counted(matched, 'row')} match"

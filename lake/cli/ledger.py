@@ -342,8 +342,7 @@ def verify(
             report["retention"] = records.to_json()
         click.echo(json.dumps(report, indent=1))
     else:
-        noun = "partition" if len(findings) == 1 else "partitions"
-        click.echo(f"{len(findings)} {noun}, {bad} with a difference")
+        click.echo(f"{counted(len(findings), 'partition')}, {bad} with a difference")
     if older := sum(finding.older_typing for finding in findings):
         noun = "partition was" if older == 1 else "partitions were"
         click.echo(
@@ -367,6 +366,5 @@ def _line(finding: Finding) -> str:
         verdict += f" (rollup {finding.rollup})"
     if finding.erased:
         there = "; still at the source" if finding.source_has_erased else ""
-        rows = "row" if finding.erased == 1 else "rows"
-        verdict += f" ({finding.erased:,} {rows} erased{there})"
+        verdict += f" ({counted(finding.erased, 'row')} erased{there})"
     return f"{finding.dataset} {finding.day} {counted(finding.rows, 'row')}: {verdict}"

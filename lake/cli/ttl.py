@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lake.base.errors import ConfigError
+from lake.base.sizes import counted
 from lake.cli.completing import DatasetType
 from lake.cli.confirming import confirm
 from lake.cli.options import config_option, json_option
@@ -150,7 +151,9 @@ def _require_enabled(settings: Settings, datasets: Sequence[Dataset]) -> None:
 
 
 def _confirm(plans: Sequence[Plan]) -> None:
-    listed = [f"{plan.dataset}: {_rows(plan.deletes)}, all of them proven" for plan in plans]
+    listed = [
+        f"{plan.dataset}: {counted(plan.deletes, 'row')}, all of them proven" for plan in plans
+    ]
     confirm("a first deletion", "These expire at the source:", listed, "Let them expire?")
 
 
@@ -182,24 +185,22 @@ def _lines(plan: Plan) -> Iterator[str]:
     for (state, why), group in groupby(plan.days, key=lambda day: (day.state, day.why)):
         days = list(group)
         span = str(days[0].day) if len(days) == 1 else f"{days[0].day} … {days[-1].day}"
-        many = "1 day" if len(days) == 1 else f"{len(days)} days"
+        many = counted(len(days), "day")
         rows = sum(day.source_count for day in days)
-        yield f"          {span}  {many}, {_rows(rows)}: {state}" + (f" ({why})" if why else "")
+        yield f"          {span}  {many}, {counted(rows, 'row')}: {state}" + (
+            f" ({why})" if why else ""
+        )
     counts = Counter({"without a date to expire by": plan.never})
     counts["of no day, to expire by a date in an array"] = plan.undated
     counts["inserted when older than the limit"] = plan.born_expired
     for what, number in counts.items():
         if number:
-            yield f"          {_rows(number)} {what}"
+            yield f"          {counted(number, 'row')} {what}"
     for other in plan.rule.others:
         yield f"  warning {other}; the guard does not change it"
     for note in plan.notes:
         yield f"  note    {note}"
     yield f"  {_decided(plan)}"
-
-
-def _rows(number: int) -> str:
-    return "1 row" if number == 1 else f"{number:,} rows"
 
 
 def _decided(plan: Plan) -> str:
@@ -213,7 +214,7 @@ def _decided(plan: Plan) -> str:
     if plan.target_s is None:
         return f"{what[plan.decision]} nothing is set: {plan.why}"
     change = f"{_days(plan.rule.limit_s)} → {_days(plan.target_s)}" if plan.changes else "unchanged"
-    deletes = f"; {_rows(plan.deletes)} to expire at once" if plan.deletes else ""
+    deletes = f"; {counted(plan.deletes, 'row')} to expire at once" if plan.deletes else ""
     why = f": {plan.why}" if plan.why else ""
     return f"{what[plan.decision]} {change}{deletes}{why}"
 

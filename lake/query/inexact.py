@@ -36,15 +36,15 @@ def as_text(
     One that is not `understood` may read intervals of tables that the session has made.
     """
     columns = [(name, str(kind)) for name, kind, *_ in connection.description or ()]
-    found = {kind for _, text in columns for kind in _TYPE.findall(text)}.intersection(types)
+    inexact = {kind for _, text in columns for kind in _TYPE.findall(text)}.intersection(types)
     if understood and not _MONTHS.search(query):
-        found.discard(INTERVAL)
-    statements = connection.extract_statements(query) if found else []
+        inexact.discard(INTERVAL)
+    statements = connection.extract_statements(query) if inexact else []
     if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
         return ""
     names = [f"c{number}" for number, _ in enumerate(columns)]
     shown = [
-        f"{_text(inside, kind, found)} AS {quoted_name(name)}"
+        f"{_text(inside, kind, inexact)} AS {quoted_name(name)}"
         for inside, (name, kind) in zip(names, columns, strict=True)
     ]
     return (
@@ -61,7 +61,7 @@ def _without_end(query: str) -> str:
 
 
 def _text(column: str, kind: str, inexact: Collection[str]) -> str:
-    shown = _TYPE.sub(lambda found: "VARCHAR" if found[0] in inexact else found[0], kind)
+    shown = _TYPE.sub(lambda match: "VARCHAR" if match[0] in inexact else match[0], kind)
     if shown == kind:
         return column
     text = f"CAST({column} AS {shown})"

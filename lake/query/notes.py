@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import islice
 
 from lake.base.day import Day, day_range
+from lake.base.sizes import counted
 from lake.partition.rollups import AnyManifest
 from lake.query.kinds import folded
 from lake.query.merged import Node
@@ -140,19 +141,15 @@ def _numbers(manifest: AnyManifest, detail: str) -> Iterator[tuple[str, int]]:
 def others_sentence(paths: int, values: int) -> str:
     """What paths leave out that are not named one by one."""
     leave = "path leaves" if paths == 1 else "paths leave"
-    return f"{paths:,} more {leave} out {_values(values)}"
+    return f"{paths:,} more {leave} out {counted(values, 'value')}"
 
 
 def left_out_sentence(dataset: str, path: str, values: int, days: int) -> str:
     """What a column leaves out."""
-    where = f"{_values(values)} on {days:,} {'day' if days == 1 else 'days'} (see _rest, _raw)"
+    where = f"{counted(values, 'value')} on {counted(days, 'day')} (see _rest, _raw)"
     if _is_wildcard(path):
         return f"{dataset}: names without a column ({path}) leave out {where}"
     return f"{dataset}: column {path} leaves out {where}"
-
-
-def _values(number: int) -> str:
-    return f"{number:,} {'value' if number == 1 else 'values'}"
 
 
 def touches(question: Question, path: str, tree: Node, day: int) -> bool:

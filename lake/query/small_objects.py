@@ -77,7 +77,7 @@ def _ten(url: str) -> tuple[str, str]:
 
 
 def _tail(url: str) -> str:
-    """What tells an object of the folder from the others; a listing may spell a root otherwise."""
+    """What distinguishes an object of the folder; a listing may spell a root otherwise."""
     match = _DAY.fullmatch(url)
     return match[2] + match[3] if match else url.rpartition("/")[2]
 

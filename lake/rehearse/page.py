@@ -12,6 +12,7 @@ from html import escape
 from importlib import resources
 from typing import Any
 
+from lake.base.sizes import counted
 from lake.pages import document, section
 from lake.rehearse.plot import COLOURS, NAMES, recovery_plot
 
@@ -73,13 +74,13 @@ def _verdict(report: Report) -> str:
         values = sum(check["compared"] for check in _checks(report))
         return (
             '<p class="verdict good">Everything came back, and nothing differs.</p>'
-            f"<p>{_number(number, 'snapshot')} restored, {values:,} comparisons with the lake.</p>"
+            f"<p>{counted(number, 'snapshot')} restored, {values:,} comparisons with the lake.</p>"
         )
     bad = sum(1 for snapshot in report["snapshots"] if not snapshot["ok"])
     return (
-        f'<p class="verdict bad">{bad} of {_number(number, "snapshot")} failed the rehearsal.</p>'
+        f'<p class="verdict bad">{bad} of {counted(number, "snapshot")} failed the rehearsal.</p>'
         f"<p>{came} of {number} came back; "
-        f"{_number(len(report['differences']), 'finding')} below.</p>"
+        f"{counted(len(report['differences']), 'finding')} below.</p>"
     )
 
 
@@ -168,10 +169,6 @@ def _row(compared: Mapping[str, Any], check: Mapping[str, Any]) -> str:
         f"<td>{escape(check['question'])}{remark}</td>"
         f"<td class=n>{check['compared']:,}</td><td{state}>{check['wrong']:,}</td></tr>"
     )
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _time(text: str) -> str:

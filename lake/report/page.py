@@ -12,7 +12,7 @@ from html import escape
 from importlib import resources
 
 from lake import __version__
-from lake.base.sizes import size
+from lake.base.sizes import counted, size
 from lake.lag import PROVEN
 from lake.pages import document, section, table
 from lake.report.facts import DatasetFacts, Facts
@@ -104,7 +104,9 @@ def _verdict(facts: Facts) -> str:
     number = expected - proven
     verb = "is" if number == 1 else "are"
     text = (
-        f"{_count(number, 'day')} {verb} not proven." if number else "Every expected day is proven."
+        f"{counted(number, 'day')} {verb} not proven."
+        if number
+        else "Every expected day is proven."
     )
     return (
         f'<p class="verdict {"bad" if number else "good"}">{text}</p>'
@@ -120,7 +122,7 @@ def _gaps(gaps: Sequence[tuple[str, Gap]]) -> str:
         for name, gap in ordered[:_GAPS_SHOWN]
     )
     more = len(ordered) - _GAPS_SHOWN
-    rest = f"<li>and {_count(more, 'further range')} in the calendar</li>" if more > 0 else ""
+    rest = f"<li>and {counted(more, 'further range')} in the calendar</li>" if more > 0 else ""
     return f'<ul class="gaps">{shown}{rest}</ul>' if shown else ""
 
 
@@ -135,7 +137,7 @@ def _cards(facts: Facts) -> Iterator[str]:
     rows = sum(of.total("rows") for of in facts.datasets)
     soonest = min(facts.datasets, key=lambda of: of.lag.goes_at, default=None)
     cards = {
-        "days proven": (f"{proven:,} of {expected:,}", _count(len(facts.datasets), "dataset")),
+        "days proven": (f"{proven:,} of {expected:,}", counted(len(facts.datasets), "dataset")),
         "stored in tables": (size(stored), f"{rows:,} rows"),
         "until a source forgets": (
             _hours(soonest, facts) if soonest else _NONE,
@@ -154,7 +156,7 @@ def _rehearsal_card(facts: Facts) -> tuple[str, str]:
     if not facts.rehearsals:
         return "none", "<code>lake rehearse</code>"
     last = facts.rehearsals[0]
-    text = "the same as the lake" if last.ok else _count(last.differences, "difference")
+    text = "the same as the lake" if last.ok else counted(last.differences, "difference")
     return _nobr(last.day), _state(text, good=last.ok)
 
 
@@ -163,8 +165,8 @@ def _guard_card(facts: Facts) -> tuple[str, str]:
         return "off", "no dataset has [ttl] enabled"
     times = [guard.at for guard in facts.guards]
     if not all(times):
-        return "never", f"of {_count(times.count(None), 'dataset')}"
-    return _short(min(at for at in times if at)), _count(len(times), "dataset")
+        return "never", f"of {counted(times.count(None), 'dataset')}"
+    return _short(min(at for at in times if at)), counted(len(times), "dataset")
 
 
 def _legend(facts: Facts) -> str:
@@ -244,7 +246,7 @@ def _verified(of: DatasetFacts) -> str:
     if of.verified is None:
         return '<span class="warn">never</span>'
     failures = of.verified.failures
-    text = _count(of.verified.partitions, "day")
+    text = counted(of.verified.partitions, "day")
     state = _state(f"{failures} differ", good=False) if failures else "all as stored"
     return f"{_short(of.verified.at)}<br>{text}, {state}"
 
@@ -381,7 +383,3 @@ def _short(at: str) -> str:
         return _nobr(f"{datetime.fromisoformat(at):%Y-%m-%d %H:%M}")
     except ValueError:
         return escape(at)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -12,7 +12,7 @@ from html import escape
 
 from lake import __version__
 from lake.audit import Entry
-from lake.base.sizes import size
+from lake.base.sizes import counted, size
 from lake.pages import document, section, table
 from lake.review.review import PROVEN, DatasetReview, Review
 
@@ -57,7 +57,7 @@ def _verdict(review: Review) -> str:
     number = len(review.open_points())
     if not number:
         return '<p class="verdict good">Every expected day is proven, nothing is open.</p>'
-    return f'<p class="verdict bad">{_count(number, "open point")}</p>'
+    return f'<p class="verdict bad">{counted(number, "open point")}</p>'
 
 
 def _cards(review: Review) -> Iterator[str]:
@@ -69,11 +69,12 @@ def _cards(review: Review) -> Iterator[str]:
     cards = {
         "kept": (
             size(sum(dataset.bytes for dataset in stored)),
-            f"{sum(dataset.rows for dataset in stored):,} rows of {_count(len(stored), 'dataset')}",
+            f"{counted(sum(dataset.rows for dataset in stored), 'row')} "
+            f"of {counted(len(stored), 'dataset')}",
         ),
         "days proven": (f"{proven:,} of {expected:,}", "each dataset's closed days"),
         "active holds": (f"{active}", "nothing they cover is deleted"),
-        "audit log": (chain, f"{_count(review.chain.entries, 'entry', 'entries')}"),
+        "audit log": (chain, f"{counted(review.chain.entries, 'entry', 'entries')}"),
     }
     yield '<div class="cards">'
     for name, (value, text) in cards.items():
@@ -128,7 +129,7 @@ def _retention(review: Review) -> str:
     )
     state = "[retention] deletes." if retention.enabled else "[retention] is not enabled."
     gone = [
-        f"{dataset.dataset}: {_count(len(dataset.retired), 'day')}, {min(dataset.retired)} to "
+        f"{dataset.dataset}: {counted(len(dataset.retired), 'day')}, {min(dataset.retired)} to "
         f"{max(dataset.retired)}"
         for dataset in review.datasets
         if dataset.retired
@@ -158,7 +159,7 @@ def _rules(datasets: Sequence[DatasetReview]) -> str:
         [
             escape(dataset.dataset),
             "<br>".join(map(escape, dataset.rules)) or _NONE,
-            f'<span class="bad">{_count(len(dataset.other_rules), "day")}</span>'
+            f'<span class="bad">{counted(len(dataset.other_rules), "day")}</span>'
             if dataset.other_rules
             else "none",
         ]
@@ -226,7 +227,7 @@ def _gaps(dataset: DatasetReview) -> str:
     gaps = map(str, dataset.gaps[:_GAPS_SHOWN])
     shown = "<br>".join(f'<span class="nobr">{escape(gap)}</span>' for gap in gaps)
     more = len(dataset.gaps) - _GAPS_SHOWN
-    rest = f"<br>and {_count(more, 'more gap')}, see Open points" if more > 0 else ""
+    rest = f"<br>and {counted(more, 'more gap')}, see Open points" if more > 0 else ""
     return f'<span class="bad">{shown}{rest}</span>'
 
 
@@ -234,7 +235,7 @@ def _verified(dataset: DatasetReview) -> str:
     last = dataset.verified
     if last is None:
         return '<span class="warn">never</span>'
-    text = f"{last['at'][:10]}, {_count(last['partitions'], 'day')}"
+    text = f"{last['at'][:10]}, {counted(last['partitions'], 'day')}"
     if last["failures"]:
         return f'{text}, <span class="bad">{last["failures"]} with a difference</span>'
     return f'{text}, <span class="good">no difference</span>'
@@ -260,7 +261,7 @@ def _changes(entries: Sequence[Entry]) -> Iterator[str]:
         return
     counts = Counter(entry.action for entry in entries)
     listed = ", ".join(f"{escape(action)} {number}" for action, number in sorted(counts.items()))
-    yield f"<p>{_count(len(entries), 'entry', 'entries')}: {listed}</p>"
+    yield f"<p>{counted(len(entries), 'entry', 'entries')}: {listed}</p>"
     rows = [
         [
             f"{entry.sequence}",
@@ -303,7 +304,7 @@ def _rehearsals(review: Review) -> str:
             f"{rehearsal.snapshots}",
             '<span class="good">the same as the lake</span>'
             if rehearsal.ok
-            else f'<span class="bad">failed, {_count(rehearsal.differences, "difference")}</span>',
+            else f'<span class="bad">failed, {counted(rehearsal.differences, "difference")}</span>',
         ]
         for rehearsal in review.rehearsals
     ]
@@ -313,7 +314,7 @@ def _rehearsals(review: Review) -> str:
 
 
 def _chain(review: Review) -> str:
-    number = _count(review.chain.entries, "entry", "entries")
+    number = counted(review.chain.entries, "entry", "entries")
     if not review.chain.problems:
         return (
             f'<p><span class="good">{number}, unbroken:</span> each has the SHA-256 of the one '
@@ -321,7 +322,3 @@ def _chain(review: Review) -> str:
         )
     listed = "".join(f"<li>{escape(problem)}</li>" for problem in review.chain.problems)
     return f'<p class="bad">{number}, broken:</p><ul>{listed}</ul>'
-
-
-def _count(number: int, noun: str, plural: str = "") -> str:
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

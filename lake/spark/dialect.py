@@ -97,9 +97,18 @@ def _bucket_quantile(le: exp.Expr, increase: exp.Expr, quantile: exp.Expr) -> ex
     return exp.Var(this=text)  # as it is: sqlglot would not keep all of it
 
 
+def _histogram_quantile(*arguments: exp.Expr) -> exp.Expr:
+    from sqlglot import exp  # noqa: PLC0415
+
+    _, _, increase, _ = arguments
+    text = template("histogram_quantile").format(increase=increase.sql("spark"))
+    return exp.Var(this=text)
+
+
 _MACROS: Mapping[str, Callable[..., exp.Expr]] = {
     "period_start": _period_start,
     "bucket_quantile": _bucket_quantile,
+    "histogram_quantile": _histogram_quantile,
 }
 
 

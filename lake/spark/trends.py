@@ -14,7 +14,6 @@ from functools import reduce
 
 from lake.base.day import Day
 from lake.base.errors import UsageError
-from lake.base.resources import resource_path
 from lake.query import Lake
 from lake.query.kinds import folded
 from lake.query.levels import with_level
@@ -23,7 +22,6 @@ from lake.query.tables import Table
 from lake.spark.dialect import in_spark, spark_expression
 from lake.spark.templates import template
 from lake.spark.types import quoted_name, quoted_text
-from lake.trends.files import Trend
 from lake.trends.fitting import Fit, Source, column_of
 from lake.trends.needs import Column, Input
 from lake.trends.reading import TARGET
@@ -40,12 +38,11 @@ def spark_statement(lake: Lake, fitted: Fit, start: Day, end: Day, every: str | 
             f"the trend {trend.name!r} reads native histograms here, which Spark does not",
             remedy="run it with DuckDB: without --spark",
         )
-    inputs = [
-        f"{quoted_name(source.need.name)} AS ({_Input(lake, source, start, end).text()})"
-        for source in sources
-    ]
+    texts = {source.need.name: _Input(lake, source, start, end).text() for source in sources}
+    texts |= {need.name: _absent(need) for need in trend.needs if need.kind == "histogram"}
+    inputs = [f"{quoted_name(name)} AS ({text})" for name, text in texts.items()]
     values = {"from_day": start.date, "to_day": end.date, "every": every or trend.every}
-    statement = in_spark(_statement(trend), values, trend.path)
+    statement = in_spark(trend.sql, values, trend.path)
     if not inputs:
         return statement
     tables = ",\n".join(inputs)
@@ -55,11 +52,11 @@ def spark_statement(lake: Lake, fitted: Fit, start: Day, end: Day, every: str | 
     return f"{begin}{tables}\n{statement}"
 
 
-def _statement(trend: Trend) -> str:
-    """That of sql/spark where it has one of a built-in trend's name: without native histograms."""
-    is_own = trend.path.parent == resource_path("sql/trends")
-    uses_native = any(need.kind == "histogram" for need in trend.needs)
-    return template(trend.name) if is_own and uses_native else trend.sql
+def _absent(need: Input) -> str:
+    """Native histograms, which are not read here: no rows."""
+    names = (quoted_name(column.name) for column in need.columns)
+    columns = "".join(f", CAST(NULL AS STRING) AS {name}" for name in names)
+    return template("histogram_absent").format(columns=columns)
 
 
 class _Input:

@@ -36,7 +36,6 @@ _NO_LABELS = {
 _SHOWN = 3
 _EDGES = 2  # of _looked_at
 
-
 _Days = tuple[Day, Day]
 
 
@@ -102,11 +101,11 @@ def _sources(
         else:
             yield need, _source(lake, need, chosen, days)
     # Once one is there, the others are looked for on the last and first day only.
-    found = [_source(lake, need, chosen, days, quick=True) for need in either]
-    if not any(isinstance(source, Source) for source in found):
-        found = [_source(lake, need, chosen, days) for need in either]
-    fits = any(isinstance(source, Source) for source in found)
-    for need, source in zip(either, found, strict=True):
+    sources = [_source(lake, need, chosen, days, quick=True) for need in either]
+    if not any(isinstance(source, Source) for source in sources):
+        sources = [_source(lake, need, chosen, days) for need in either]
+    fits = any(isinstance(source, Source) for source in sources)
+    for need, source in zip(either, sources, strict=True):
         if isinstance(source, Source):
             yield need, source
         elif fits:
@@ -142,10 +141,10 @@ def _source(
         looks = list(zip(*(_looked_at(table, days) for table in held), strict=True))
         for look in looks[: _EDGES if quick else None]:
             of_tables = zip(held, look, strict=True)
-            found = {t.dataset: _lacking(lake, t, need, span) for t, span in of_tables}
-            if fits := [name for name, lack in found.items() if not lack]:
+            lacking = {t.dataset: _lacking(lake, t, need, span) for t, span in of_tables}
+            if fits := [name for name, lack in lacking.items() if not lack]:
                 return Source(need, fits[0], tuple(fits[1:]))
-            lacks += [lack for lack in found.values() if lack]
+            lacks += [lack for lack in lacking.values() if lack]
     return min(lacks, key=lambda lack: lack[0])[1] if lacks else _kinds(need.kind)
 
 

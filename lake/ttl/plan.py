@@ -21,6 +21,7 @@ from typing import Any, Literal
 from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.base.errors import LakeError, UsageError
+from lake.base.sizes import counted
 from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 from lake.holds import of as holds_of
@@ -342,7 +343,7 @@ def _unproven(plan: Plan) -> str:
     days = [day for day in plan.days if not day.ok]
     reasons = []
     if days:
-        many = "1 day" if len(days) == 1 else f"{len(days)} days"
+        many = counted(len(days), "day")
         state = "not proven or held" if any(day.state == "held" for day in days) else "not proven"
         is_are = "is" if len(days) == 1 else "are"
         reasons.append(

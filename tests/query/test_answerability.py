@@ -91,17 +91,17 @@ def test_days_after_the_last_are_reported_where_a_query_names_no_end(
     today = Day.today()
     lake.put("events", str(today.plus(-4)), table(n=[1]))
     later = [str(today.plus(-ago)) for ago in (3, 2, 1)]
-    for where, found in (
+    for where, expected in (
         (f"day >= '{today.plus(-4)}'", later),
         ("true", later),
         (f"day < '{today.plus(-3)}'", []),
     ):
         sql = f"SELECT n FROM events WHERE {where}"
         status, answer = ask(lake, sql)
-        assert (status, answer["tables"][0]["later"]) == (0, found)
+        assert (status, answer["tables"][0]["later"]) == (0, expected)
         _, out, _ = run("can", sql, "--config", lake.config)
-        assert ("names no last day; 3 days after those in the lake" in out) == bool(found)
-        assert (f"`lake export events --from {later[0]} --to {today}`" in out) == bool(found)
+        assert ("names no last day; 3 days after those in the lake" in out) == bool(expected)
+        assert (f"`lake export events --from {later[0]} --to {today}`" in out) == bool(expected)
 
 
 def test_the_days_of_current_date_are_known(make_lake, table, ask) -> None:
@@ -115,8 +115,8 @@ def test_the_days_of_current_date_are_known(make_lake, table, ask) -> None:
         "day BETWEEN current_date - 3 AND current_date - 1",
     ):
         status, answer = ask(lake, f"SELECT n FROM events WHERE {condition}")
-        found = (status, answer["tables"][0]["days"], answer["tables"][0]["days_in_lake"])
-        assert found == (1, 3, 1), condition
+        days = (status, answer["tables"][0]["days"], answer["tables"][0]["days_in_lake"])
+        assert days == (1, 3, 1), condition
     # A column of that name is preferred, also one of the statement's own.
     lake.put("named", str(yesterday.plus(-9)), table(current_date=[yesterday.plus(-9).date]))
     lake.put("named", str(yesterday), table(current_date=[yesterday.date]))

@@ -12,7 +12,7 @@ import requests
 from support.command_line import runner
 from support.raw_days import STALE, double, fresh_metric
 from support.remote_writing import histogram, series, write
-from support.rolled_lake import Place
+from support.rolled_lake import Place, exported_samples
 
 from lake.base.day import Day
 from lake.query import connect
@@ -167,23 +167,7 @@ def buckets(answer: list[dict]) -> Buckets:
 
 
 def made(tmp_path, url: str, metric: str) -> Place:
-    place = Place(
-        tmp_path,
-        f"""
-[sources.prometheus]
-url = "{url}"
-[hot]
-prometheus = 10000
-[[dataset]]
-name = "stored"
-source = "prometheus"
-query = "{metric}"
-mode = "raw"
-""",
-    )
-    for day in (DAY, DAY.plus(1)):
-        assert place.export("stored", day).rollup.state == "made"
-    return place
+    return exported_samples(tmp_path, url, "stored", metric, (DAY, DAY.plus(1)))
 
 
 def same(got: Buckets, wanted: Buckets) -> None:

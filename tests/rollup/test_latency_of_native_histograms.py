@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 from support.remote_writing import floats, histogram, series, write
-from support.rolled_lake import Place
+from support.rolled_lake import Place, exported_samples
 
 from lake.base.day import Day
 from lake.partition.layout import rollup_manifest_key
@@ -100,10 +100,10 @@ def grown(url: str, metric: str, day: Day) -> Buckets:
     at = day.end_ms / 1000 - STEP_S
     answer = requests.get(f"{url}/api/v1/query", {"query": query, "time": at}, timeout=30)
     answer.raise_for_status()
-    found = answer.json()["data"]["result"]
-    if not found:
+    series = answer.json()["data"]["result"]
+    if not series:
         return []
-    rows = found[0]["histogram"][1].get("buckets", [])
+    rows = series[0]["histogram"][1].get("buckets", [])
     return [(float(low), float(high), float(n)) for _, low, high, n in rows]
 
 
@@ -119,23 +119,8 @@ def quantile(buckets: Buckets, q: float) -> float:
 
 
 def made(tmp_path, url: str) -> Place:
-    place = Place(
-        tmp_path,
-        f"""
-[sources.prometheus]
-url = "{url}"
-[hot]
-prometheus = 10000
-[[dataset]]
-name = "web"
-source = "prometheus"
-query = '{{__name__=~"http_server_.+"}}'
-mode = "raw"
-""",
-    )
-    for n in range(DAYS):
-        assert place.export("web", DAY.plus(n)).rollup.state == "made"
-    return place
+    days = [DAY.plus(n) for n in range(DAYS)]
+    return exported_samples(tmp_path, url, "web", '{__name__=~"http_server_.+"}', days)
 
 
 def rows_of(

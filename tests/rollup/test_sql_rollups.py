@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 from support.made_partitions import put
-from support.rolled_lake import Place
+from support.rolled_lake import COLLECTION, Place
 
 from lake.base.day import Day
 from lake.base.errors import BadData, ConfigError
@@ -14,15 +14,6 @@ from lake.rollup.many import roll_up, with_rollups
 from lake.rollup.sql import read_rollup_file
 
 DAY = Day.parse("2026-07-01")
-SECTIONS = """
-[sources.mongo]
-uri = "mongodb://127.0.0.1:1"
-database = "d"
-[[dataset]]
-name = "calls"
-source = "mongo"
-collection = "calls"
-"""
 FILE = """-- Calls an hour by model
 --
 -- grain:    one row an hour and model
@@ -62,7 +53,7 @@ def calls(day: Day, models: list[str], tokens: list[int] | None) -> pa.Table:
 def place(tmp_path) -> Place:
     (tmp_path / "rollups").mkdir()
     (tmp_path / "rollups/calls.sql").write_text(FILE)
-    return Place(tmp_path, SECTIONS)
+    return Place(tmp_path, COLLECTION)
 
 
 def rolled_up(place: Place, days: list[Day] | None = None) -> dict[Day, object]:

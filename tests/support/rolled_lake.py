@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -9,6 +10,17 @@ from lake.base.day import Day
 from lake.config.settings import Settings, load
 from lake.export import Exporter, Outcome
 from lake.store import Store, open_store
+
+COLLECTION = """
+[sources.mongo]
+uri = "mongodb://127.0.0.1:1"
+database = "d"
+[[dataset]]
+name = "calls"
+source = "mongo"
+collection = "calls"
+"""
+"""The dataset calls of a server that nobody connects to."""
 
 
 class Place:
@@ -24,3 +36,24 @@ class Place:
     def export(self, name: str, day: Day, **options: bool) -> Outcome:
         with closing(Exporter(self.settings)) as exporter:
             return exporter.export(self.settings.dataset_named(name), day, **options)
+
+
+def exported_samples(folder: Path, url: str, name: str, query: str, days: Sequence[Day]) -> Place:
+    """A dataset of stored samples, its days and their rollups."""
+    place = Place(
+        folder,
+        f"""
+[sources.prometheus]
+url = "{url}"
+[hot]
+prometheus = 10000
+[[dataset]]
+name = "{name}"
+source = "prometheus"
+query = '{query}'
+mode = "raw"
+""",
+    )
+    for day in days:
+        assert place.export(name, day).rollup.state == "made"
+    return place
