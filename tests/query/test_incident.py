@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from support.browsing import browser, new_page  # noqa: F401  a fixture
 from support.demo_history import History
+from support.hand_made import log_lines
 from support.renamed_lake import renamed_history
 
 from lake.base.day import Day
@@ -22,7 +22,6 @@ from lake.demo.logs import Line, Stream, lines_of
 _AT = "2026-07-06T11:20"
 _DAY = Day.parse("2026-07-06")
 _ID = "request-of-the-test"
-_HOSTILE = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>\x1b[2J\u202e"
 
 
 def _ms(text: str) -> int:
@@ -201,7 +200,7 @@ def test_short_and_wide_identifiers_are_not_followed(run, make_lake):
     }
     at = datetime(2026, 7, 6, 11, 20, tzinfo=UTC)
     lake = make_lake("container_logs")
-    lake.put("container_logs", "2026-07-06", _log_lines(at, list(lines)))
+    lake.put("container_logs", "2026-07-06", log_lines(at, list(lines)))
     section = '[incident]\nids = ["requestId", "traceId", "sessionId"]\n'
     lake.config.write_text(section + lake.config.read_text("utf-8"), "utf-8")
     options = ("--request", _ID, "--day", "2026-07-06", "--json", "--config", lake.config)
@@ -267,99 +266,6 @@ def test_the_macro_takes_parameters_and_odd_columns(make_lake, table):
         assert session.rows("FROM incident($at)", {"at": at + timedelta(minutes=16)}) == []
 
 
-def _log_lines(at: datetime, lines: list[str]) -> pa.Table:
-    none = pa.array([[]] * len(lines), pa.map_(pa.string(), pa.string()))
-    columns = {
-        "ts": pa.array([at] * len(lines), pa.timestamp("us", "UTC")),
-        "ts_ns": pa.array([int(at.timestamp()) * 10**9 + n for n in range(len(lines))]),
-        "stream_id": pa.array([1] * len(lines)),
-        "line": pa.array(lines),
-        "labels": none,
-        "metadata": none,
-    }
-    return pa.table(columns)
-
-
-@pytest.fixture
-def hostile(make_lake, table):
-    """Documents and a page's worth of texts that must not be obeyed."""
-    lake = make_lake("events", "container_logs")
-    times = pa.array([datetime(2026, 7, 6, 11, 20, tzinfo=UTC)], pa.timestamp("ms", "UTC"))
-    document = {
-        "_id": pa.array(["a"]),
-        "timestamp": times,
-        "client": pa.array([{"requestId": _HOSTILE}]),
-        "why": pa.array([{"message": _HOSTILE}]),
-    }
-    lake.put("events", "2026-07-06", pa.table(document))
-    line = {
-        "ts": times.cast(pa.timestamp("us", "UTC")),
-        "ts_ns": pa.array([times[0].value * 1_000_000]),
-        "stream_id": pa.array([1]),
-        "line": pa.array([f"level=error {_HOSTILE}"]),
-        "labels": pa.array([[]], pa.map_(pa.string(), pa.string())),
-        "metadata": pa.array([[("requestId", "r-1")]], pa.map_(pa.string(), pa.string())),
-    }
-    lake.put("container_logs", "2026-07-06", pa.table(line))
-    text = lake.config.read_text("utf-8")
-    section = '[incident]\nids = ["client.requestId"]\nerror_fields = ["why"]\n'
-    lake.config.write_text(section + text, "utf-8")
-    return lake
-
-
-def test_hostile_texts_are_escaped_on_a_terminal_and_in_a_page(
-    run,
-    hostile,
-    tmp_path: Path,
-    browser,  # noqa: F811
-):
-    file = tmp_path / "incident.html"
-    options = ("--at", _AT, "--html", file, "--config", hostile.config)
-    status, out, _ = run("incident", *options)
-    assert status == 0
-    assert "\x1b" not in out
-    assert "\u202e" not in out
-    assert "\\x1b[2J\\u202e" in out
-    assert "container_logs: 1 line, 1 with errors" in out
-    assert "events: 1 document, 1 with errors" in out
-    assert " r-1  level=error <script>" in out
-    text = file.read_text("utf-8")
-    assert "<script" not in text
-    assert "\x1b" not in text
-    with new_page(browser) as page:
-        asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(file.as_uri())
-        assert page.evaluate("window.hacked") is None
-        assert page.locator("tbody tr").count() == 4  # two datasets, two events
-        assert "<img src=x" in page.inner_text("main")
-        assert asked == [file.as_uri()]
-    status, out, _ = run("incident", "--at", _AT, "--request", _HOSTILE, "--config", hostile.config)
-    assert status == 0
-    assert "timeline: 2 events" in out
-
-
-@pytest.mark.parametrize("width", [390, 1366])
-def test_a_long_line_is_readable_at_both_widths(
-    run,
-    make_lake,
-    tmp_path: Path,
-    browser,  # noqa: F811
-    width: int,
-):
-    """At 390 pixels a column beside the time was five characters wide."""
-    lake, file = make_lake("container_logs"), tmp_path / "incident.html"
-    at = datetime(2026, 7, 6, 11, 20, tzinfo=UTC)
-    lake.put("container_logs", "2026-07-06", _log_lines(at, ['{"level":"error"}' + "x" * 400]))
-    run("incident", "--at", _AT, "--html", file, "--config", lake.config)
-    with new_page(browser, viewport={"width": width, "height": 844}) as page:
-        page.goto(file.as_uri())
-        box = page.locator(".event").bounding_box()
-        assert box["width"] > width * 0.4
-        assert box["x"] + box["width"] <= width
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-
-
 def test_datasets_of_other_names_are_found_by_content(run, tmp_path: Path):
     names = {"container_logs": "app_lines", "usage_analytics": "calls"}
     lake, _ = renamed_history(tmp_path, names, first="2026-07-01", days=1)
@@ -414,7 +320,7 @@ def test_where_a_line_has_its_identifier(run, make_lake):
     }
     at = datetime(2026, 7, 6, 11, 20, tzinfo=UTC)
     lake = make_lake("container_logs")
-    lake.put("container_logs", "2026-07-06", _log_lines(at, list(lines)))
+    lake.put("container_logs", "2026-07-06", log_lines(at, list(lines)))
     status, out, _ = run("incident", "--at", _AT, "--json", "--config", lake.config)
     assert status == 0
     events = json.loads(out)["events"]
@@ -422,7 +328,7 @@ def test_where_a_line_has_its_identifier(run, make_lake):
 
 
 @pytest.mark.parametrize(
-    ("identifier", "found"),
+    ("identifier", "expected"),
     [
         ("req-1", ["req-1", "id=req-1.", '{"x":"req-1"}', "a-req-1-b", "req-1\nreq-11"]),
         ("1", ["req-1", "id=req-1.", "xreq-1", '{"x":"req-1"}', "a-req-1-b", "req-1\nreq-11"]),
@@ -430,16 +336,16 @@ def test_where_a_line_has_its_identifier(run, make_lake):
         ("é", ["é"]),
     ],
 )
-def test_a_line_has_the_whole_identifier(run, make_lake, identifier: str, found: list[str]):
+def test_a_line_has_the_whole_identifier(run, make_lake, identifier: str, expected: list[str]):
     """That of another request may begin with it, or end."""
     lines = ["req-1", "req-11", "id=req-1.", "xreq-1", '{"x":"req-1"}', "req-1_", "a-req-1-b"]
     lines += ["req-1\nreq-11", "x(a+b) y", "é", "(aab) "]
     lake = make_lake("container_logs")
     at = datetime(2026, 7, 6, 11, 20, tzinfo=UTC)
-    lake.put("container_logs", "2026-07-06", _log_lines(at, lines))
+    lake.put("container_logs", "2026-07-06", log_lines(at, lines))
     options = ("--request", identifier, "--day", "2026-07-06", "--config", lake.config)
     _, out, _ = run("incident", *options, "--json")
-    assert [event["text"] for event in json.loads(out)["events"]] == found
+    assert [event["text"] for event in json.loads(out)["events"]] == expected
 
 
 def test_series_of_expressions_have_no_name(make_lake, run) -> None:

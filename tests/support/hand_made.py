@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -104,3 +105,17 @@ def hand_made_lake(
     config.write_text(text + (_LOGS_DATASET if _LOGS in datasets else ""))
     settings = load(str(config), {})
     return HandMadeLake(config, settings, open_store(settings))
+
+
+def log_lines(at: datetime, lines: list[str]) -> pa.Table:
+    """Of one stream without labels, one nanosecond after the other from `at` on."""
+    none = pa.array([[]] * len(lines), pa.map_(pa.string(), pa.string()))
+    columns = {
+        "ts": pa.array([at] * len(lines), pa.timestamp("us", "UTC")),
+        "ts_ns": pa.array([int(at.timestamp()) * 10**9 + n for n in range(len(lines))]),
+        "stream_id": pa.array([1] * len(lines)),
+        "line": pa.array(lines),
+        "labels": none,
+        "metadata": none,
+    }
+    return pa.table(columns)
