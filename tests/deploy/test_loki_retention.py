@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ import pytest
 import requests
 import yaml
 from support.loki_versions import NO_NEWEST
+from support.waiting import wait_until
 
 from lake.config.datasets import duration_ms
 from lake.servers import Binary, find_all
@@ -129,7 +130,7 @@ class Running:
         process = Process(self.command, home=self.home, log=self.home / "log", grace_s=10,
                           environment=self.environment, throw_away=False)  # fmt: skip
         try:
-            until(self.ready, (self.home / "log").read_text("utf-8"))
+            wait_until(self.ready, (self.home / "log").read_text("utf-8"), within_s=WITHIN_S)
             yield
             process.stop()
         finally:
@@ -173,13 +174,6 @@ PUSHED = {("info", 2): 3, ("info", 40): 4, ("debug", 5): 5, ("debug", 12): 6,
 KEPT = {("info", 2), ("debug", 5), ("error", 40)}
 
 
-def until(good: Callable[[], bool], what: str) -> None:
-    late = time.monotonic() + WITHIN_S
-    while not good():
-        assert time.monotonic() < late, what
-        time.sleep(0.5)
-
-
 def chunks(s3: dict[str, str]) -> int:
     client = boto3.client("s3", endpoint_url=s3["endpoint_url"], region_name=REGION)
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=s3["bucket"], Prefix="fake/")
@@ -196,11 +190,15 @@ def test_lines_expire_by_their_streams_retention_and_no_others(s3: dict[str, str
         for (level, days_ago), lines in PUSHED.items():
             loki.push(days_ago, level, lines)
         requests.post(f"{loki.url}/flush", timeout=30).raise_for_status()
-        until(lambda: chunks(s3) == len(PUSHED), "the chunks are not in the bucket")
+        wait_until(
+            lambda: chunks(s3) == len(PUSHED), "the chunks are not in the bucket", within_s=WITHIN_S
+        )
         assert loki.counts() == PUSHED
     # Its index is uploaded at the end: the compactor, which runs beside it, then finds it.
     with loki.running():
-        until(lambda: chunks(s3) == len(KEPT), "expired chunks are in the bucket")
+        wait_until(
+            lambda: chunks(s3) == len(KEPT), "expired chunks are in the bucket", within_s=WITHIN_S
+        )
     for folder in ("wal", "tsdb-shipper-active", "tsdb-shipper-cache"):
         shutil.rmtree(tmp_path / folder)  # what is left is in the bucket
     with loki.running():

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from pathlib import Path
 
 import pytest
 from support.killed import DAY, KEY, MANIFEST, Plain, Run
+from support.waiting import wait_until_stopped
 
 import lake.repair
 from lake.partition.copying import mirror
@@ -172,10 +171,3 @@ def test_repair_leaves_a_run_that_goes_on_alone(place, tmp_path):
         assert process.exitcode == 0
         assert held(run, tmp_path, store) == NEW
         assert Plain.of(store).agrees
-
-
-def wait_until_stopped(pid: int) -> None:
-    deadline = time.monotonic() + 30
-    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

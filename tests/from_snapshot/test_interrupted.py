@@ -6,11 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from support.gone_sources import remove_tables, without_sources
+from support.waiting import wait_until
 
 from lake.process.scratch import scratch_directory
 
@@ -31,13 +31,6 @@ def running_below(folder: Path) -> set[int]:
     return pids
 
 
-def wait_until(condition) -> None:
-    deadline = time.monotonic() + WITHIN_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left(own, tmp_path, ended_by):
@@ -56,8 +49,8 @@ def test_nothing_is_left(own, tmp_path, ended_by):
             if "starting the server" in line:
                 break
         # The log is there a little before the server.
-        wait_until(lambda: list(folder.glob("*/work/restored/loki/server.log")))
-        wait_until(lambda: running_below(folder))
+        wait_until(lambda: list(folder.glob("*/work/restored/loki/server.log")), every_s=0.05)
+        wait_until(lambda: running_below(folder), every_s=0.05)
         process.send_signal(ended_by)
         process.stderr.read()
         status = process.wait(WITHIN_S)

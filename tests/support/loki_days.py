@@ -1,7 +1,12 @@
-"""A day of a real Loki as our reader gives it, and as it was pushed, in one form."""
+"""A day of a real Loki as our reader gives it, and as it was pushed, in one form.
+
+Belongs here: the day, what it is compared by, lines that a pipeline masks. Does not: the client, or
+what is hard to read.
+"""
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,10 +22,17 @@ from support.loki_client import Entry, Labels, LokiClient
 
 DAY = Day.parse("2026-03-01")
 MS = 1_000_000
-HOUR = 3_600_000 * MS
+SECOND = 1000 * MS
+HOUR = 3600 * SECOND
+MASK = '| json msg="msg" | line_format "{{.msg}}"'
+"""A pipeline that leaves the user out of lines of `of_user`."""
 Pairs = tuple[tuple[str, str], ...]
 Row = tuple[Pairs, int, str, Pairs]
 """labels, time, line, metadata; without what Loki adds to both by itself."""
+
+
+def dataset_of(selector: str) -> LokiDataset:
+    return LokiDataset(name="logs", source="loki", selector=selector)
 
 
 def read(
@@ -35,7 +47,7 @@ def read(
     scratch.mkdir()
     settings = LokiSource.model_validate({"url": loki.url, "tenant": loki.tenant, **section})
     reader = LokiReader(settings)
-    dataset = LokiDataset(name="logs", source="loki", selector=selector)
+    dataset = dataset_of(selector)
     try:
         with reader.read(dataset, DAY, scratch) as stream:
             table = pa.Table.from_batches(stream.batches, stream.schema)
@@ -95,3 +107,7 @@ def pushed(labels: Labels, entries: list[Entry]) -> list[Row]:
         )
         for ts, line, metadata in entries
     ]
+
+
+def of_user(user: str, text: str = "request handled") -> str:
+    return json.dumps({"msg": text, "user": f"{user}@example.test"})

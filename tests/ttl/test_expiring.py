@@ -6,22 +6,14 @@ The oracle is the server's documents before and after.
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from support.hot_documents import DAY_S, Hot, ago, at, days
+from support.waiting import wait_until
 
 OLD = days(16, 1)
 _PATIENCE_S = 200  # several passes of a busy server
-
-
-def wait_for(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _PATIENCE_S
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
 
 
 def count(place: Hot, **question: Any) -> int:
@@ -46,12 +38,12 @@ def test_documents_expire_only_after_they_are_proven(place: Hot) -> None:
     plan = place.plan()
     assert place.states(plan)[40] == "missing"
     assert plan.born_expired >= 1
-    wait_for(lambda: count(place, timestamp={"$lt": ago(15).start}) == 0)
+    wait_until(lambda: count(place, timestamp={"$lt": ago(15).start}) == 0, within_s=_PATIENCE_S)
     assert count(place, timestamp={"$gte": ago(14).start}) == 3 * len(days(14, 1))
 
     place.export([ago(12)])
     assert place.apply().plan.decision == "limit"
-    wait_for(lambda: count(place, timestamp={"$lt": ago(10).start}) == 0)
+    wait_until(lambda: count(place, timestamp={"$lt": ago(10).start}) == 0, within_s=_PATIENCE_S)
     assert count(place, timestamp={"$gte": ago(9).start}) == 3 * len(days(9, 1))
     assert count(place, timestamp={"$type": "string"}) == count(place, number="no date") == 1
 

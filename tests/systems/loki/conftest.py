@@ -1,4 +1,4 @@
-"""A Loki with tight limits, several tenants and short-lived chunks, beside the shared one."""
+"""Lokis with tight limits, several tenants and short-lived chunks, beside the shared one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from support.loki_client import LokiClient
 from support.loki_versions import NO_NEWEST
 
 from lake.base.errors import LakeError
-from lake.servers import Stack, find_all, has_version, start
+from lake.servers import Binary, Stack, find_all, has_version, start
 
 OWN_LIMITS = {
     "split-15m": {"split_queries_by_interval": "15m"},
@@ -67,3 +67,22 @@ def small_loki(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def small(small_loki: Stack, job: str) -> LokiClient:
     """A tenant of its own."""
     return LokiClient(small_loki.endpoints["loki"]["url"], tenant=job)
+
+
+@pytest.fixture(scope="session")
+def chunky(loki_program: Binary) -> Iterator[Stack]:
+    """Small answers; chunks are stored as soon as they are flushed."""
+    with start(
+        ["loki"],
+        programs={"loki": loki_program},
+        loki_multi_tenant=True,
+        loki_limits={"max_entries_limit_per_query": 300},
+        loki_config={"ingester": {"flush_check_period": "100ms"}},
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def server(chunky: Stack, job: str) -> LokiClient:
+    """A tenant of its own."""
+    return LokiClient(chunky.endpoints["loki"]["url"], tenant=job)

@@ -1,11 +1,13 @@
-"""Days on which a query of several streams, or a masked line, is not what it seems: exactly."""
+"""Days of which a query of several streams leaves lines out, merges or mixes them: exactly.
+
+Belongs here: streams with lines, times or labels in common, at any time of the day. Does not:
+streams that appear late (test_loki_late_streams.py), masked lines (test_loki_masked.py).
+"""
 
 from __future__ import annotations
 
-import json
-import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -13,35 +15,26 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.faulty_proxy import FaultyProxy
 from support.loki_client import Entry, Labels, LokiClient
-from support.loki_days import DAY, HOUR, MS, Row, pairs, pushed, read, rows_of
+from support.loki_days import (
+    DAY,
+    HOUR,
+    MASK,
+    MS,
+    SECOND,
+    Row,
+    dataset_of,
+    of_user,
+    pairs,
+    pushed,
+    read,
+    rows_of,
+)
 
-from lake.base.errors import Incomplete
-from lake.servers import Binary, Stack, start
-from lake.systems.loki.config import LokiDataset, LokiSource
+from lake.servers import Stack
+from lake.systems.loki.config import LokiSource
 from lake.systems.loki.reading import LokiReader
 
-SECOND = 1000 * MS
-MASK = '| json msg="msg" | line_format "{{.msg}}"'
 OLD = pytest.mark.loki(below="3.0")
-
-
-@pytest.fixture(scope="session")
-def chunky(loki_program: Binary) -> Iterator[Stack]:
-    """Small answers; chunks are stored as soon as they are flushed."""
-    with start(
-        ["loki"],
-        programs={"loki": loki_program},
-        loki_multi_tenant=True,
-        loki_limits={"max_entries_limit_per_query": 300},
-        loki_config={"ingester": {"flush_check_period": "100ms"}},
-    ) as running:
-        yield running
-
-
-@pytest.fixture
-def server(chunky: Stack, job: str) -> LokiClient:
-    """A tenant of its own."""
-    return LokiClient(chunky.endpoints["loki"]["url"], tenant=job)
 
 
 @pytest.mark.slow
@@ -147,119 +140,9 @@ def test_a_line_that_is_pushed_twice(server: LokiClient, job: str, tmp_path: Pat
     assert set(given) == {"last", "other", "twice"}
 
 
-def of_user(user: str, text: str = "request handled") -> str:
-    return json.dumps({"msg": text, "user": f"{user}@example.test"})
-
-
 def masked(labels: Labels, texts: Mapping[int, str]) -> list[Row]:
     """What has to come back through MASK, which puts the text into the metadata, too."""
     return [(pairs(labels), ts, text, pairs({"msg": text})) for ts, text in texts.items()]
-
-
-def chunks_of(server: LokiClient, labels: Labels, *chunks: list[Entry]) -> None:
-    """Each is a chunk of its own, and all are out of memory."""
-    for chunk in chunks:
-        server.push(labels, chunk)
-        server.store()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "pipeline",
-    [
-        MASK,
-        '| json | line_format "{{.msg}}" | label_format user="x"',
-        '| json | line_format "{{.msg}}" # | json',
-        '|= "msg" | json msg="msg" | line_format "{{.msg}}" |= "x" or "request"',
-        '| regexp `"msg": "(?P<msg>[^"]*)"` | line_format `{{ .msg | replace "request" "r" }}`',
-        '| json msg="msg" | line_format `{"_entry": "{{.msg}}"}` | unpack',
-    ],
-)
-def test_masked_lines_stay_masked(
-    server: LokiClient, job: str, tmp_path: Path, pipeline: str
-) -> None:
-    """Two lines alike once masked, in one chunk and over two; lines on full hours."""
-    at, selector = DAY.start_ns, f'{{job="{job}"}} {pipeline}'
-    if " or " in pipeline and not server.takes_metadata:
-        selector = selector.replace(' or "request"', "").replace('|= "x"', '|~ "x|request"')
-    hour, second = at + 3 * HOUR, at + 5 * HOUR
-    first: list[Entry] = [
-        (at + SECOND, of_user("kim"), {}),
-        (at + SECOND, of_user("lee"), {}),
-        (at + 2 * SECOND, of_user("kim"), {}),
-        (hour - MS, of_user("ann"), {}),
-        (hour, of_user("eve", "x on the hour"), {}),
-        (hour, of_user("bob", "x another"), {}),
-    ]
-    next_one: list[Entry] = [
-        (hour, of_user("joe", "x another"), {}),
-        (hour + 1, of_user("joe"), {}),
-        (second, of_user("joe", "x last"), {}),
-    ]
-    chunks_of(server, {"job": job}, first, next_one, [(second + SECOND, of_user("kim"), {})])
-    wait_until(lambda: len(server.lines(selector, at, DAY.end_ns)) >= 6)
-    # While chunks are both stored and in memory, Loki 2.2 may count lines of one instant twice.
-    wait_until(lambda: server.count(selector, DAY.end_ns, "24h") == 10)
-    table, details = read(server, selector, tmp_path)
-    given = server.lines(selector, at, DAY.end_ns)
-    lines = table["line"].to_pylist()
-    assert not [line for line in lines if "@" in line]
-    kept = [*first, *next_one, (second + SECOND, of_user("kim"), {})]
-    request = "r handled" if "replace" in pipeline else "request handled"
-    expected = {
-        (ts, json.loads(line)["msg"].replace("request handled", request)) for ts, line, _ in kept
-    }
-    assert {(row["ts_ns"], row["line"]) for row in table.to_pylist()} == expected
-    # What the lake has beside Loki's own answer is what Loki leaves out on full hours.
-    answered, extra = list(lines), []
-    for line in given:
-        answered.remove(line)
-    extra = answered
-    assert len(extra) == details["recovered_lines"]
-    assert all(line.startswith("x ") for line in extra)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("always", [False, True])
-def test_a_lost_line_is_not_taken_for_a_merged_one(
-    server: LokiClient, job: str, tmp_path: Path, *, always: bool
-) -> None:
-    """The proxy takes one line that is alone at its instant out of the masked answers."""
-    at, selector = DAY.start_ns + HOUR + SECOND, f'{{job="{job}"}} {MASK}'
-    rest: list[Entry] = [
-        (at, of_user("lee"), {}),
-        (at + SECOND, of_user("a", "lost line"), {}),
-        (at + HOUR, of_user("k"), {}),
-    ]
-    chunks_of(server, {"job": job}, [(at, of_user("kim"), {})], rest)
-    wait_until(lambda: len(server.lines(selector, DAY.start_ns, DAY.end_ns)) >= 3)
-    proxy, edited = FaultyProxy(server.url, lambda path, _: None), []
-
-    def without_line(url: str, answer: bytes) -> bytes:
-        masked = "/query_range" in url and "monitoring_lake_original" not in url
-        if not masked or b"lost line" not in answer or (edited and not always):
-            return answer
-        edited.append(url)
-        body = json.loads(answer)
-        for stream in body["data"]["result"]:
-            stream["values"] = [value for value in stream["values"] if value[1] != "lost line"]
-        return json.dumps(body).encode()
-
-    proxy.edit = without_line
-    with proxy.running():
-        through = LokiClient(proxy.url, server.tenant)
-        if always and not server.takes_metadata:
-            with pytest.raises(Incomplete, match="log queries return") as error:
-                read(through, selector, tmp_path, server)
-            assert job in str(error.value)
-            return
-        table, details = read(through, selector, tmp_path, server)
-    assert edited
-    rows = sorted({(row["ts_ns"], row["line"]) for row in table.to_pylist()})
-    assert rows == [
-        (at, "request handled"), (at + SECOND, "lost line"), (at + HOUR, "request handled")
-    ]  # fmt: skip
-    assert table.num_rows + details["merged_lines"] == 4
 
 
 @OLD
@@ -286,28 +169,6 @@ def test_streams_that_share_only_the_last_ns(
     reader.close()
 
 
-def wait_until(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.3)
-
-
-@pytest.mark.loki(at_least="3.0")
-def test_a_metric_query_that_masks_otherwise_is_no_way_to_ask(
-    server: LokiClient, job: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without the filter that keeps a line_format, originals would come: that fails loudly."""
-    monkeypatch.setattr("lake.systems.loki.reading.logql._KEEP_FORMAT", "")
-    hour = DAY.start_ns + 3 * HOUR
-    first: list[Entry] = [(hour - MS, of_user("ann"), {}), (hour, of_user("eve"), {})]
-    chunks_of(server, {"job": job}, first, [(hour + SECOND, of_user("joe"), {})])
-    selector = f'{{job="{job}"}} {MASK}'
-    wait_until(lambda: len(server.lines(selector, DAY.start_ns, DAY.end_ns)) == 2)
-    with pytest.raises(Incomplete, match="metric queries"):
-        read(server, selector, tmp_path)
-
-
 @pytest.mark.loki(at_least="3.0")
 def test_answers_that_mix_labels_and_metadata(server: LokiClient, job: str, tmp_path: Path) -> None:
     """As 2.9 gives them: here a proxy takes the header away that asks for more."""
@@ -331,167 +192,6 @@ def test_answers_that_mix_labels_and_metadata(server: LokiClient, job: str, tmp_
     assert details["streams_read_alone"] == 3  # all: the first's labels are among the others'
     # Loki 3's own answer takes the second stream's `end` for the first's, metadata and all.
     assert sorted(rows_of(parsed)) == expected
-
-
-@OLD
-@pytest.mark.parametrize("pipeline", ["", '|= "e"', "| json"])
-def test_streams_that_appear_during_the_read(
-    loki: LokiClient, job: str, tmp_path: Path, pipeline: str
-) -> None:
-    """After the first list of streams: one whose labels contain another's, one whose line a
-    joint query merges with another's.
-    """
-    at, line = DAY.start_ns + HOUR, '{"e": "same"}'
-    early: list[Labels] = [{"job": job}, {"job": job, "pod": "a"}]
-    late: list[Labels] = [{"job": job, "zone": "z"}, {"job": job, "pod": "b"}]
-
-    def push_late(path: str) -> None:
-        if path.endswith("/series") and not arrived:
-            arrived.append(path)
-            for labels in late:
-                loki.push(labels, [(at, line, {})])
-
-    for labels in early:
-        loki.push(labels, [(at, line, {})])
-    arrived: list[str] = []
-    proxy = FaultyProxy(loki.url, lambda path, _: None)
-    proxy.before = push_late
-    with proxy.running():
-        table, details = read(LokiClient(proxy.url), f'{{job="{job}"}} {pipeline}', tmp_path, loki)
-    assert arrived
-    lines = sorted(row[:3] for row in rows_of(table))
-    assert lines == sorted((pairs(labels), at, line) for labels in [*early, *late])
-    assert details["streams"] == 4
-
-
-@pytest.mark.loki(at_least="3.0")
-def test_a_new_stream_whose_metadata_look_like_anothers_label(
-    server: LokiClient, job: str, tmp_path: Path
-) -> None:
-    """In a mixed answer the new stream's line has the labels of the one that was listed."""
-    at = DAY.start_ns + HOUR
-    listed: list[Entry] = [(at, "listed", {})]
-    late: list[Entry] = [(at + 1, "late", {"pod": "a"})]
-
-    def push_late(path: str) -> None:
-        if path.endswith("/series") and not arrived:
-            arrived.append(path)
-            server.push({"job": job}, late)
-            server.wait_for(f'{{job="{job}"}}', DAY.end_ns, 2)
-
-    server.push({"job": job, "pod": "a"}, listed)
-    server.wait_for(f'{{job="{job}"}}', DAY.end_ns, 1)
-    arrived: list[str] = []
-    proxy = FaultyProxy(server.url, lambda path, _: None)
-    proxy.without_headers = {"X-Loki-Response-Encoding-Flags"}
-    proxy.before = push_late
-    with proxy.running():
-        table, _ = read(LokiClient(proxy.url, server.tenant), f'{{job="{job}"}}', tmp_path)
-    assert arrived
-    expected = [*pushed({"job": job, "pod": "a"}, listed), *pushed({"job": job}, late)]
-    assert sorted(rows_of(table)) == sorted(expected)
-
-
-@OLD
-def test_streams_that_appear_for_ever(loki: LokiClient, job: str, tmp_path: Path) -> None:
-    def push_another(path: str) -> None:
-        if path.endswith("/series"):
-            arrived.append(path)
-            loki.push({"job": job, "n": f"{len(arrived)}"}, [(DAY.start_ns, "x", {})])
-
-    arrived: list[str] = []
-    proxy = FaultyProxy(loki.url, lambda path, _: None)
-    proxy.before = push_another
-    with proxy.running(), pytest.raises(Incomplete, match="appear faster") as error:
-        read(LokiClient(proxy.url), f'{{job="{job}"}} | logfmt', tmp_path)
-    assert job in str(error.value)
-    assert len(arrived) < 10
-
-
-@OLD
-@pytest.mark.slow
-def test_streams_that_are_listed_before_their_lines_are_found(
-    loki_program: Binary, job: str, tmp_path: Path
-) -> None:
-    """Of old lines that are in memory this version shows streams, and no line."""
-    with start(
-        ["loki"],
-        programs={"loki": loki_program},
-        loki_config={"ingester": {"query_store_max_look_back_period": "0s", "max_chunk_age": "1h"}},
-    ) as running:
-        loki = LokiClient(running.endpoints["loki"]["url"])
-        loki.push({"job": job}, [(DAY.start_ns + HOUR, "not yet", {})])
-        reader = LokiReader(LokiSource(url=loki.url))
-        unseen = {
-            selector: reader.unseen(dataset_of(selector.format(job)), DAY)
-            for selector in ('{{job="{}"}}', '{{job="{}"}} |= "x"', '{{job="no-{}"}}', "{{}}")
-        }
-        reader.close()
-    assert list(unseen.values()) == [1, 1, 0, 1]
-
-
-@pytest.mark.parametrize(
-    "times",
-    [
-        (DAY.start_ns - HOUR, DAY.start_ns - 1),  # Loki 3.7 lists this chunk for DAY
-        (DAY.start_ns - HOUR, DAY.start_ns - MS),
-        (DAY.end_ns, DAY.end_ns + HOUR),
-        (DAY.end_ns - 1,),  # of DAY, and left out of a count by 2.2
-    ],
-)
-def test_a_chunk_that_ends_or_begins_at_midnight_makes_no_day_late(
-    server: LokiClient, job: str, times: tuple[int, ...]
-) -> None:
-    server.push({"job": job}, [(ts, f"at {ts}", {}) for ts in times])
-    server.store()
-    wait_until(lambda: len(server.lines(f'{{job="{job}"}}', times[0], times[-1] + 1)) > 0)
-    reader = LokiReader(LokiSource(url=server.url, tenant=server.tenant))
-    assert reader.unseen(dataset_of(f'{{job="{job}"}}'), DAY) == 0
-    assert reader.unseen(dataset_of("{}"), DAY) == 0
-    reader.close()
-
-
-@OLD
-def test_a_stored_chunk_that_begins_at_midnight_makes_no_day_late(
-    loki: LokiClient, job: str
-) -> None:
-    """2.2.1 lists it for the day before, once it is stored and out of memory: after minutes, so
-    that a proxy adds it to the list here. Lists that end 1 ms earlier do not have it.
-    """
-    stream = {"job": job}
-    loki.push(stream, [(DAY.end_ns, "at midnight", {})])
-
-    def with_stream(url: str, answer: bytes) -> bytes:
-        end = re.search(r"\bend=(\d+)", url)
-        if "/series" not in url or not end or int(end[1]) <= DAY.end_ns - MS:
-            return answer
-        listed.append(url)
-        return json.dumps({"status": "success", "data": [stream, *others]}).encode()
-
-    listed: list[str] = []
-    others: list[Labels] = []
-    proxy = FaultyProxy(loki.url, lambda path, _: None)
-    proxy.edit = with_stream
-    with proxy.running():
-        reader = LokiReader(LokiSource(url=proxy.url))
-        dataset = dataset_of(f'{{job="{job}"}}')
-        assert reader.unseen(dataset, DAY) == 0
-        others.append({"job": job, "pod": "hidden"})  # has no line at midnight to show
-        assert reader.unseen(dataset, DAY) == 1
-        reader.close()
-    assert listed
-
-
-def test_a_day_whose_lines_a_pipeline_leaves_out_is_empty(loki: LokiClient, job: str) -> None:
-    loki.push({"job": job}, [(DAY.start_ns + HOUR, "there", {})])
-    loki.wait_for(f'{{job="{job}"}}', DAY.end_ns, 1)
-    reader = LokiReader(LokiSource(url=loki.url))
-    assert reader.unseen(dataset_of(f'{{job="{job}"}} |= "not there"'), DAY) == 0
-    reader.close()
-
-
-def dataset_of(selector: str) -> LokiDataset:
-    return LokiDataset(name="logs", source="loki", selector=selector)
 
 
 _streams = st.lists(

@@ -15,6 +15,7 @@ import pytest
 import requests
 from support.raw_days import bits
 from support.remote_writing import floats, series, write
+from support.waiting import wait_until
 
 from lake.base.day import Day
 from lake.base.errors import LakeError, TransientError
@@ -28,7 +29,6 @@ pytestmark = pytest.mark.slow
 
 DAY = Day.today().plus(-1)
 PREFIX = "/thanos"
-WITHIN_S = 60.0
 METRIC = "thanos_day"
 ODD = [math.nan, math.inf, -math.inf, -0.0, 5e-324, 0.1 + 0.2, 1e300]
 
@@ -57,13 +57,6 @@ def samples_of(cluster: str) -> list[tuple[int, float]]:
     step = {"a": 30_000, "b": 47_003}[cluster]
     times = [at for at in range(DAY.start_ms, DAY.end_ms, step) if not 5e6 < at % 2e7 < 7e6]
     return [(at, ODD[n % 7] if n % 50 == 0 else n / 3) for n, at in enumerate(times)]
-
-
-def until(good: Callable[[], bool]) -> None:
-    late = time.monotonic() + WITHIN_S
-    while not good():
-        assert time.monotonic() < late
-        time.sleep(0.2)
 
 
 def answers(url: str) -> bool:
@@ -110,7 +103,7 @@ def thanos(thanos_program: Path, tmp_path_factory: pytest.TempPathFactory) -> It
                  *(f"--endpoint=127.0.0.1:{ports[cluster]}" for cluster in "ab")]  # fmt: skip
         running = Thanos(url, direct, {cluster: sidecar(cluster) for cluster in "ab"}, sidecar)
         run("query", *query)
-        until(lambda: answers(f"{url}/api/v1/stores") and running.whole)
+        wait_until(lambda: answers(f"{url}/api/v1/stores") and running.whole)
         yield running
     finally:
         for process in started:
@@ -195,7 +188,7 @@ def test_a_store_that_goes_away_is_a_failure_loud_or_silent(thanos, export):
             with pytest.raises(LakeError):
                 export(query, mode=mode, step="60s")
         # In a while Thanos answers without the store, and says nothing of it.
-        until(lambda: status_and_answer()[0] == 200)
+        wait_until(lambda: status_and_answer()[0] == 200)
         _, answer = status_and_answer()
         assert [sample["value"][1] for sample in answer["data"]["result"]] == ["2"]
         assert not answer.get("warnings")
@@ -204,5 +197,5 @@ def test_a_store_that_goes_away_is_a_failure_loud_or_silent(thanos, export):
                 export(query, mode=mode, step="60s")
     finally:
         thanos.sidecars["b"] = thanos.run("b")
-    until(lambda: thanos.whole and status_and_answer()[0] == 200)
+    wait_until(lambda: thanos.whole and status_and_answer()[0] == 200)
     assert exported(export(query, step="60s")) == told_directly(thanos, 60)
