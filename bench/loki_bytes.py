@@ -3,7 +3,7 @@
 The line is a plain VARCHAR column that any SQL can search, beside two columns of time, the
 labels and the structured metadata. The lines are the demo's: every request has a random id in
 its lines and another one in the metadata, at random nanoseconds, which nothing shrinks: what
-these alone take is told.
+these alone take is reported.
 """
 
 from __future__ import annotations

@@ -61,12 +61,12 @@ def busy_loki(lines: int) -> Iterator[BusyLoki]:
         pushed = text = 0
         for stream, entries in _streams(lines).items():
             for first in range(0, len(entries), _PUSHED_AT_ONCE):
-                some = entries[first : first + _PUSHED_AT_ONCE]
-                body = _body(stream, some)
+                batch = entries[first : first + _PUSHED_AT_ONCE]
+                body = _body(stream, batch)
                 http.request("POST", "/loki/api/v1/push", data=body, headers=_HEADERS)
                 # Loki keeps what is equal in all three once.
-                pushed += len({(line.ts_ns, line.text, str(line.metadata)) for line in some})
-                text += sum(len(line.text.encode()) for line in some)
+                pushed += len({(line.ts_ns, line.text, str(line.metadata)) for line in batch})
+                text += sum(len(line.text.encode()) for line in batch)
         http.request("POST", "/flush")
         _wait_for_chunks(http)
         http.close()

@@ -3,7 +3,7 @@
 Ours is a whole export into a directory: reading, Loki's count, sorting, Parquet, fingerprint,
 manifest. logcli reads the same day to nowhere in the fastest of its output modes, one query
 after the other as it does by itself, with pages as large as ours; beside that its parallel
-mode is told. Raw HTTP asks our very questions again, as many at a time, and throws the
+mode is reported. Raw HTTP sends our very requests again, as many at a time, and throws the
 answers away. Loki runs on the same cores as whoever asks it.
 """
 
@@ -59,7 +59,7 @@ def main() -> None:
             },
             arguments.rounds,
         )
-    rate = {name: loki.lines / best(some) for name, some in seconds.items()}
+    rate = {name: loki.lines / best(times) for name, times in seconds.items()}
     print(f"logcli in {_PARALLEL} parallel parts: {rate['logcli parallel']:,.0f} lines/s")
     report(
         "Loki day to Parquet ÷ logcli", rate["export"], rate[f"logcli {mode}"], "lines/s",

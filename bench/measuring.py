@@ -1,6 +1,6 @@
-"""What the benchmarks share: interleaved rounds, peak memory, one way to tell a ratio.
+"""What the benchmarks share: interleaved rounds, peak memory, one way to report a ratio.
 
-Belongs here: how things are timed and told. Does not: what is timed.
+Belongs here: how things are timed and reported. Does not: what is timed.
 """
 
 from __future__ import annotations

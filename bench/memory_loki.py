@@ -1,7 +1,7 @@
 """Peak memory of exporting a day of Loki's lines, and of a day ten times as large.
 
 Each export runs in a process of its own; idle is that process with all code loaded, compiled
-code too, after it has read a day without lines. What the code itself takes is told.
+code too, after it has read a day without lines. What the code itself takes is reported.
 """
 
 from __future__ import annotations

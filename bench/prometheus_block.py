@@ -39,7 +39,7 @@ def snapshot(endpoint: dict[str, str]) -> Block:
 
 
 def promtool() -> str:
-    """3.16's where it is installed, else 2.42's; which one is told."""
+    """3.16's where it is installed, else 2.42's; which one is reported."""
     binary = find("promtool3") or install("promtool")
     print(f"promtool {binary.version}", file=sys.stderr)
     return str(binary.path)

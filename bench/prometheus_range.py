@@ -45,11 +45,11 @@ class Recorded:
     """Every request that the reader makes, as the peer will repeat it."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, str, dict[str, Any]]] = []
+        self.requests: list[tuple[str, str, dict[str, Any]]] = []
         self._once = Http._once
 
     def __enter__(self) -> Recorded:
-        recorded, once = self.asked, self._once
+        recorded, once = self.requests, self._once
 
         def recording(self: Http, method: str, path: str, headers: Any, most: Any, payload: Any,
                       *rest: Any) -> Any:  # fmt: skip
@@ -134,12 +134,12 @@ def main() -> None:
         with Recorded() as recorded:
             rows = exported(reader, out)
         check(url, pq.read_table(io.BytesIO(out.getvalue())))
-        size = dropped(url, recorded.asked, source.max_parallel)
-        print(f"{machine()}: {rows:,} samples, {len(recorded.asked)} requests, {size:,} bytes")
+        size = dropped(url, recorded.requests, source.max_parallel)
+        print(f"{machine()}: {rows:,} samples, {len(recorded.requests)} requests, {size:,} bytes")
         seconds = interleave(
             {
                 "ours": lambda: exported(reader, io.BytesIO()),
-                "to nowhere": lambda: dropped(url, recorded.asked, source.max_parallel),
+                "to nowhere": lambda: dropped(url, recorded.requests, source.max_parallel),
             },
             chosen.rounds,
         )

@@ -78,7 +78,7 @@ def _rows(kind: str, factors: list[int]) -> Iterator[dict[str, Any]]:
             written = _measured("write", folder, kind, amount)
             rows = amount * _SAMPLES if kind == "series" else amount
             rolled = _measured("rollup", folder, kind) if kind != "documents" else None
-            asked = _measured("query", folder, kind)
+            queried = _measured("query", folder, kind)
             yield {
                 f"{kind} a day": f"{amount:,}",
                 "rows": f"{rows:,}",
@@ -91,8 +91,8 @@ def _rows(kind: str, factors: list[int]) -> Iterator[dict[str, Any]]:
                     if rolled
                     else {}
                 ),
-                "query, CPU": _seconds(asked),
-                "  its memory": _memory(asked),
+                "query, CPU": _seconds(queried),
+                "  its memory": _memory(queried),
             }
 
 
@@ -113,14 +113,14 @@ def _datasets(factors: list[int]) -> Iterator[dict[str, Any]]:
 
 
 def _manifests(number: str, of: str, folder: str, manifests: int) -> dict[str, Any]:
-    one = _measured("first_query", folder)
+    first_query = _measured("first_query", folder)
     catalog = _measured("catalog", folder)
     return {
         of: number,
         "manifests": f"{manifests:,}",
         "LIST requests": f"{-(-manifests // 1000):,}",
-        "query of one dataset, CPU": _seconds(one),
-        "its memory": _memory(one),
+        "query of one dataset, CPU": _seconds(first_query),
+        "its memory": _memory(first_query),
         "catalog, CPU": _seconds(catalog),
         " its memory": _memory(catalog),
         "its file": _bytes(catalog["bytes"]),

@@ -116,8 +116,8 @@ def _model(schema: dict[str, Any], described: dict[str, Any]) -> dict[str, Any] 
     """The table that a property is, None where it is a key."""
     for choice in [described, *described.get("anyOf", [])]:
         if "$ref" in choice:
-            found: dict[str, Any] = schema["$defs"][choice["$ref"].rpartition("/")[2]]
-            return found
+            model: dict[str, Any] = schema["$defs"][choice["$ref"].rpartition("/")[2]]
+            return model
     return None
 
 

@@ -91,11 +91,11 @@ def _check(lake: Lake, explained: str) -> None:
         raise
 
 
-def _without_explain(found: str) -> str:
+def _without_explain(message: str) -> str:
     """DuckDB's line of the statement and the mark below it."""
-    before, line, after = found.partition(f"LINE 1: {_EXPLAIN}")
+    before, line, after = message.partition(f"LINE 1: {_EXPLAIN}")
     if not line:
-        return found
+        return message
     text, mark, below = after.partition("\n")
     return f"{before}LINE 1: {text}{mark}{below.replace(' ' * len(_EXPLAIN), '', 1)}"
 

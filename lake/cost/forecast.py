@@ -358,5 +358,5 @@ def _means(series: Mapping[str, _Days], days: slice) -> dict[str, float]:
     return {name: float(values[days].mean()) for name, values in series.items()}
 
 
-def _sums(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
-    return {name: one.get(name, 0.0) + other.get(name, 0.0) for name in {*one, *other}}
+def _sums(left: Mapping[str, float], right: Mapping[str, float]) -> dict[str, float]:
+    return {name: left.get(name, 0.0) + right.get(name, 0.0) for name in {*left, *right}}

@@ -298,7 +298,7 @@ class Http:
     def _ended(self, url: str, found: str) -> Overloaded | Stopped:
         if self._stopped.is_set():
             return Stopped(where=url, remedy="run it again")
-        return overdue(self._name, url, self._timeout[1], found)
+        return overdue(self._name, url, self._timeout[1], found=found)
 
     def _once(
         self,

@@ -99,10 +99,10 @@ def rules_of(value: Any) -> tuple[Rule, ...]:
     if not isinstance(value, Mapping):
         raise ValueError('a table such as { "user.email" = "hash" }')  # noqa: TRY004  pydantic's
     rules = tuple(_rule(path, rule) for path, rule in value.items())
-    for one, other in combinations(rules, 2):
-        short, long = sorted((folded(one.path), folded(other.path)), key=len)
+    for rule, other in combinations(rules, 2):
+        short, long = sorted((folded(rule.path), folded(other.path)), key=len)
         if long[: len(short)] == short:
-            raise ValueError(f"one rule a value: {one.text!r} and {other.text!r} overlap")
+            raise ValueError(f"one rule a value: {rule.text!r} and {other.text!r} overlap")
     return rules
 
 

@@ -165,8 +165,8 @@ def _is_lossy(value: str, source: Kind, node: Node, depth: int) -> Text:
                     conditions.append(_is_lossy(inside, kind, member, depth))
                 elif kind != NOTHING:
                     conditions.append((f"{inside} IS NOT NULL",))
-            some = [condition for condition in conditions if condition != _NEVER]
-            inner = joined(" OR ", some) if some else _NEVER
+            possible = [condition for condition in conditions if condition != _NEVER]
+            inner = joined(" OR ", possible) if possible else _NEVER
             return choose(node, lambda form: inner if form == STRUCT else _NEVER, bit)
         case ListOf(item) if node.item:
             inner = _is_lossy(f"x{depth}", item, node.item, depth + 1)

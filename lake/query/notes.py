@@ -63,8 +63,8 @@ def _missing(table: Table, days: Range) -> Iterator[str]:
     number = max(0, start.days_until(end))
     wanted = f"{number} days from {start} to {end.plus(-1)}" if number > 1 else "1 day"
     if absent := number - sum(start <= day < end for day in held):
-        some = islice((day for day in day_range(start, end) if day not in held), _NAMED_DAYS + 1)
-        yield _missing_sentence(table.dataset, absent, list(some), wanted)
+        missing = islice((day for day in day_range(start, end) if day not in held), _NAMED_DAYS + 1)
+        yield _missing_sentence(table.dataset, absent, list(missing), wanted)
     if days.with_before and start.plus(-1) in table.unrolled:
         start, wanted = start.plus(-1), f"{number + 1} days from {start.plus(-1)} to {end.plus(-1)}"
     if unrolled := sorted(day for day in table.unrolled if start <= day < end):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-MOST_TOLD = 10  # differences of one question; all are counted
+MOST_REPORTED = 10  # differences of one question; all are counted
 _CHARS = 300  # of a value that is reported
 
 
@@ -39,13 +39,14 @@ class Check:
         """Counts it; `same` where equality is not `==`."""
         self.compared += 1
         if not (expected == found if same is None else same):
-            self.differ(where, expected, found)
+            self.differ(where, expected, found=found)
 
     def differ(self, where: str, expected: Any, found: Any, times: int = 1) -> None:
         """Notes a difference; `expected` is the lake's, `found` the restored server's."""
         self.wrong += times
-        if len(self.differences) < MOST_TOLD:
-            self.differences.append(Difference(where, *_short(str(expected), str(found))))
+        if len(self.differences) < MOST_REPORTED:
+            expected, found = _short(str(expected), str(found))
+            self.differences.append(Difference(where, expected=expected, found=found))
 
     def to_json(self) -> dict[str, Any]:
         """For the report."""

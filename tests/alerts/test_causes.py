@@ -112,10 +112,10 @@ def test_whatever_finds_damage_first_reports_it():
         (shown,) = firing([guard, replace(recount, at=START + 2 * MINUTE)], [verified])
         assert (shown.name, shown.severity) == (name, "critical")
     recorder, notifications = Recorder("a"), Notifications()
-    for number, (failed, found) in enumerate(
+    for number, (failed, verify_fails) in enumerate(
         [([recount], False), ([recount, guard], False), ([guard], True), ([], True), ([], False)]
     ):
-        known = [damage_by_verification(START)] if found else []
+        known = [damage_by_verification(START)] if verify_fails else []
         notifications.update(firing(failed, known), START + number * MINUTE)
         notifications.send([recorder], START + number * MINUTE)
     assert recorder.received == ["+LakeRecountFailed", "-LakeRecountFailed"]
@@ -213,6 +213,6 @@ def test_other_causes_are_other_messages():
 
 
 def test_the_identity_stays_when_more_of_it_fails():
-    some = [failure("events", day, "no answer") for day in days(1, 3)]
-    more = [*some, failure("users", "2026-07-09", "no answer")]
-    assert alerts_of(some)[0].key == alerts_of(more)[0].key
+    failures = [failure("events", day, "no answer") for day in days(1, 3)]
+    more = [*failures, failure("users", "2026-07-09", "no answer")]
+    assert alerts_of(failures)[0].key == alerts_of(more)[0].key

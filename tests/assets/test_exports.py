@@ -165,10 +165,10 @@ def test_only_what_may_pass_is_tried_again(three_days):
     place = three_days
     place.source.faults[DAYS[0]] = Missing("gone")
     place.run(DAYS[0], DAYS[0])
-    assert place.source.asked.count(("read", DAYS[0])) == 1
+    assert place.source.calls.count(("read", DAYS[0])) == 1
     place.source.faults[DAYS[1]] = TransientError("asleep")
     place.run(DAYS[1], DAYS[1])
-    assert place.source.asked.count(("read", DAYS[1])) == 3
+    assert place.source.calls.count(("read", DAYS[1])) == 3
 
 
 def recount(place):
@@ -233,8 +233,8 @@ def test_a_retry_that_succeeds_is_a_success(three_days):
     place.source.faults = Once({DAYS[1]: TransientError("asleep")})
     assert place.run(DAYS[0], DAYS[-1]).success
     assert place.recorded() == DAYS
-    assert place.source.asked.count(("read", DAYS[1])) == 2
-    assert place.source.asked.count(("read", DAYS[0])) == 1
+    assert place.source.calls.count(("read", DAYS[1])) == 2
+    assert place.source.calls.count(("read", DAYS[0])) == 1
 
 
 def test_no_traceback_of_what_was_foreseen(three_days):
@@ -315,7 +315,7 @@ class TestDamaged:
 
     @pytest.fixture
     def wrapped(self, case):
-        _check, key, change, _told = case
+        _check, key, change, _reported = case
         return lambda store: Tampering(store, key, change)
 
     def test_a_day_that_does_not_hold_what_it_should_is_not_recorded(self, three_days, case):

@@ -29,7 +29,7 @@ class Samples(FakeSource):
 
     @contextmanager
     def read(self, dataset, day, scratch):
-        self.asked.append(("read", str(day)))
+        self.calls.append(("read", str(day)))
         rows = table([Sample(1, day.start_ms + n * 1000, float(n)) for n in range(3)])
         yield TableStream(SCHEMA, iter(rows.to_batches()), sorted_by=("series_id", "ts"))
 
@@ -84,7 +84,7 @@ def test_one_read_makes_both(runs):
 
     assert result.success
     assert runs.recorded(TABLE) == runs.recorded(ROLLUP) == DAYS
-    reads = [day for what, day in runs.source.asked if what == "read"]
+    reads = [day for what, day in runs.source.calls if what == "read"]
     assert sorted(reads) == DAYS
     checks = {
         (evaluation.asset_key, evaluation.check_name, evaluation.partition): evaluation.passed
@@ -106,12 +106,12 @@ def test_alone_it_is_made_from_the_stored_table(runs):
     made = {day: runs.rollup(day).sha256 for day in DAYS}
     for day in DAYS:
         runs.store.delete(f"manifests/rollups/samples/{day}.json")
-    runs.source.asked.clear()
+    runs.source.calls.clear()
 
     assert runs.run(ROLLUP).success
 
     assert runs.recorded(ROLLUP) == DAYS
-    assert runs.source.asked == []
+    assert runs.source.calls == []
     assert {day: runs.rollup(day).sha256 for day in DAYS} == made
 
 

@@ -64,7 +64,7 @@ def test_nothing_is_late(nine_days):
     assert set(checks) == {
         (table, name) for table in TABLES for name in ("no_day_missing", "newest_day_on_time")
     }
-    assert all(found.passed for found in checks.values())
+    assert all(result.passed for result in checks.values())
     assert overview["late_days"].value == "Nothing is late: 36 of 36 days are proven."
     assert (overview["proven"].value, overview["missing"].value) == (36, 0)
     assert "hours_left" not in overview
@@ -81,7 +81,7 @@ def test_days_that_are_missing_or_damaged_are_named(nine_days):
 
     checks, overview = check(place)
 
-    failed = {key: found for key, found in checks.items() if not found.passed}
+    failed = {key: result for key, result in checks.items() if not result.passed}
     assert set(failed) == {
         ("events", "no_day_missing"),
         ("events", "newest_day_on_time"),
@@ -129,7 +129,7 @@ def test_yesterday_is_due_from_six_on(nine_days, monkeypatch):
     take_away(place, "events", DAYS[-1])
     monkeypatch.setattr(assets.status, "utc_now", lambda: NOW.replace(hour=5))
     checks, overview = check(place)
-    assert all(found.passed for found in checks.values())
+    assert all(result.passed for result in checks.values())
     assert overview["late_days"].value == "Nothing is late: 32 of 32 days are proven."
     assert str(newest_due(NOW.replace(hour=6))) == "2026-07-09"
     assert str(newest_due(NOW.replace(hour=5, minute=59))) == "2026-07-08"

@@ -30,10 +30,10 @@ def made(s3: Any, **options: Any) -> None:
     s3.create_bucket(Bucket=NAME, CreateBucketConfiguration=place, **options)
 
 
-def applied(chosen: Bucket, asked: list[Finding] | None = None) -> dict[str, Applied]:
-    asked = [] if asked is None else asked
-    done = apply(chosen, show=lambda plan: None, confirm=asked.extend)
-    return {one.finding.item: one for one in done}
+def applied(chosen: Bucket, to_confirm: list[Finding] | None = None) -> dict[str, Applied]:
+    to_confirm = [] if to_confirm is None else to_confirm
+    done = apply(chosen, show=lambda plan: None, confirm=to_confirm.extend)
+    return {change.finding.item: change for change in done}
 
 
 def states(chosen: Bucket) -> dict[str, str]:
@@ -58,11 +58,11 @@ def sids(s3: Any) -> list[str]:
 def test_a_bucket_is_made_and_set_up(s3):
     chosen = bucket(s3={"kms_key_id": KEY}, bucket=LOCKED)
     assert not make_plan(chosen).ok
-    asked: list[Finding] = []
-    done = applied(chosen, asked)
-    assert {one.result for one in done.values()} == {"done", "unchanged"}
-    assert all(one.ok for one in done.values())
-    assert [change.item for change in asked] == ["versioning", "object_lock"]
+    to_confirm: list[Finding] = []
+    done = applied(chosen, to_confirm)
+    assert {change.result for change in done.values()} == {"done", "unchanged"}
+    assert all(change.ok for change in done.values())
+    assert [change.item for change in to_confirm] == ["versioning", "object_lock"]
     assert s3.get_bucket_location(Bucket=NAME)["LocationConstraint"] == REGION
     access = s3.get_public_access_block(Bucket=NAME)["PublicAccessBlockConfiguration"]
     assert len(access) == 4
@@ -94,12 +94,12 @@ def test_a_bucket_is_made_and_set_up(s3):
 def test_a_second_apply_writes_nothing(s3, sections):
     applied(bucket(**sections))
     chosen = bucket(**sections)
-    called, asked = calls(chosen), []
-    done = applied(chosen, asked)
-    assert {one.result for one in done.values()} == {"unchanged"}
+    called, to_confirm = calls(chosen), []
+    done = applied(chosen, to_confirm)
+    assert {change.result for change in done.values()} == {"unchanged"}
     assert [name for name in called if name.startswith(WRITES)] == []
     assert len(called) > 8
-    assert asked == []
+    assert to_confirm == []
     assert [entry.action for entry in audit.entries(chosen.store)] == ["bucket"]
 
 
@@ -178,10 +178,10 @@ def test_rules_and_statements_of_others_stay(s3):
 
 
 def test_two_lakes_in_one_bucket_keep_their_rules(s3):
-    one, other = f"s3://{NAME}/one", f"s3://{NAME}/other"
-    applied(bucket(one))
-    applied(bucket(other))
-    assert states(bucket(one))["lifecycle"] == states(bucket(other))["lifecycle"] == "ok"
+    first, second = f"s3://{NAME}/one", f"s3://{NAME}/other"
+    applied(bucket(first))
+    applied(bucket(second))
+    assert states(bucket(first))["lifecycle"] == states(bucket(second))["lifecycle"] == "ok"
     assert rules(s3)["lake-move-tables:one/"]["Filter"]["And"]["Prefix"] == "one/tables/"
     assert rules(s3)["lake-move-tables:other/"]["Filter"]["And"]["Prefix"] == "other/tables/"
 
@@ -322,7 +322,7 @@ def test_what_can_not_be_read_is_reported_and_stops_nothing(s3, status, code, st
     done = applied(chosen)
     assert not done["public_access"].ok
     assert done["public_access"].result == "unchanged"
-    assert {one.finding.item for one in done.values() if not one.ok} == {"public_access"}
+    assert {change.finding.item for change in done.values() if not change.ok} == {"public_access"}
 
 
 @pytest.mark.parametrize(
@@ -341,7 +341,7 @@ def test_what_can_not_be_written_is_reported_and_stops_nothing(s3, status, code,
     done = applied(chosen)
     assert done["versioning"].result == result
     assert said in done["versioning"].why
-    assert {one.finding.item for one in done.values() if not one.ok} == {"versioning"}
+    assert {change.finding.item for change in done.values() if not change.ok} == {"versioning"}
     assert states(bucket())["policy"] == "ok"
     *_, last = audit.entries(chosen.store)
     assert last.details["results"]["versioning"] == result
@@ -385,8 +385,8 @@ def test_archive_tiers_below_the_tables_are_reported(s3):
 
 def test_what_a_restore_from_an_archive_costs_is_said_only_there(s3):
     made(s3)
-    asked = finding_of(bucket(bucket={"snapshots_class": "GLACIER"}), "lifecycle")
-    assert any("USD per GB" in note for note in asked.notes)
+    finding = finding_of(bucket(bucket={"snapshots_class": "GLACIER"}), "lifecycle")
+    assert any("USD per GB" in note for note in finding.notes)
     assert finding_of(bucket(), "lifecycle").notes == ()
 
 

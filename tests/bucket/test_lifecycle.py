@@ -95,7 +95,7 @@ def test_our_own_rules_are_no_danger_to_a_lake_beside_us(section, root):
 
 
 def test_prefixes_overlap_where_a_key_can_begin_with_both():
-    for one, other, expected in (
+    for first, second, expected in (
         ("", "tables/", True),
         ("tables/", "", True),
         ("tables/a", "tables/", True),
@@ -104,4 +104,4 @@ def test_prefixes_overlap_where_a_key_can_begin_with_both():
         ("tables2/", "tables/", False),
         ("team/", "teams/", False),
     ):
-        assert overlap(one, other) is expected
+        assert overlap(first, second) is expected

@@ -41,11 +41,11 @@ def test_each_version_in_its_class(tmp_path, client):
         client.put_object(Bucket=BUCKET, Key=name, Body=b"x" * size, StorageClass=storage_class)
     client.delete_object(Bucket=BUCKET, Key="x/manifests/events/2026-07-01.json")
     usage = read_usage(settings, open_store(settings))
-    found = {
+    sizes = {
         (cell.kind, cell.storage_class, cell.current): (amount.objects, amount.bytes)
         for cell, amount in usage.cells.items()
     }
-    assert found == {
+    assert sizes == {
         ("snapshot", "STANDARD", False): (1, 1000),
         ("snapshot", "GLACIER_IR", False): (1, 200_000),
         ("snapshot", "GLACIER_IR", True): (1, 300_000),

@@ -32,7 +32,7 @@ BY_STREAM = "sum by (container, level, service)"
 class Filled:
     endpoints: dict[str, dict[str, str]]
     loaded: Loaded
-    told: list[tuple[str, int, int]]
+    progress: list[tuple[str, int, int]]
 
     def prometheus(self, query: str, at_ms: int) -> list[dict[str, Any]]:
         url = self.endpoints["prometheus"]["url"] + "/api/v1/query"
@@ -67,8 +67,8 @@ def history() -> dict[Day, list[Request]]:
     return {day: requests_of(SCENARIO, day) for day in SCENARIO.each_day()}
 
 
-def test_progress_is_told_day_by_day(filled: Filled) -> None:
-    assert sorted(filled.told) == sorted((s, day, 2) for s in SOURCES for day in (1, 2))
+def test_progress_is_reported_day_by_day(filled: Filled) -> None:
+    assert sorted(filled.progress) == sorted((s, day, 2) for s in SOURCES for day in (1, 2))
 
 
 def test_mongo_holds_the_documents(filled: Filled, history: dict[Day, list[Request]]) -> None:

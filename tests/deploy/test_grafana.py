@@ -63,7 +63,7 @@ def test_there_are_three():
     assert [file.name for file in FILES] == [
         "lake-capacity.json", "lake-coverage.json", "service-quarter.json",
     ]  # fmt: skip
-    assert len({found["uid"] for found in dashboards().values()}) == 3
+    assert len({dashboard["uid"] for dashboard in dashboards().values()}) == 3
 
 
 @pytest.mark.servers
@@ -140,7 +140,7 @@ def answer(url: str, path: str, **parameters: Any) -> list[Any]:
 
 def numbers(result: list[Any]) -> list[float]:
     """Every value of the series that is a number."""
-    pairs = [pair for found in result for pair in found.get("values") or [found["value"]]]
+    pairs = [pair for series in result for pair in series.get("values") or [series["value"]]]
     return [float(value) for _, value in pairs if not math.isnan(float(value))]
 
 
@@ -226,8 +226,8 @@ def test_numbers_of_the_lake(site_with_metrics, site: Site):
 
     def value(name: str, title: str) -> float:
         (query,) = [q for t, _, q, _ in queries(name) if t == title]
-        (found,) = numbers(answer(url, "/api/v1/query", query=filled(query), time=last_s))
-        return found
+        (number,) = numbers(answer(url, "/api/v1/query", query=filled(query), time=last_s))
+        return number
 
     assert value("lake-coverage.json", "Unproven days") == 0
     assert value("lake-coverage.json", "Lost days") == 0
@@ -237,7 +237,7 @@ def test_numbers_of_the_lake(site_with_metrics, site: Site):
     assert 0 < value("lake-capacity.json", "Stored") - stored < 2000
     (by_kind,) = [q for t, _, q, _ in queries("lake-capacity.json") if t == "By kind"]
     result = answer(url, "/api/v1/query", query=filled(by_kind), time=last_s)
-    kinds = {found["metric"]["kind"]: float(found["value"][1]) for found in result}
+    kinds = {series["metric"]["kind"]: float(series["value"][1]) for series in result}
     tables = sum(file.stat().st_size for file in (store / "tables").rglob("*.parquet"))
     assert kinds["table"] == tables
 
@@ -257,7 +257,7 @@ def _variables(
     name: str, urls: Mapping[str, str], start_s: float, end_s: float
 ) -> dict[str, set[str]]:
     """The values of each variable with a query, as Grafana requests them."""
-    found = {}
+    values = {}
     for variable in dashboards()[name]["templating"]["list"]:
         if variable["type"] != "query":
             continue
@@ -271,8 +271,8 @@ def _variables(
             path, times = f"/api/v1/label/{match[2]}/values", (start_s, end_s)
             parameters = {"match[]": match[1]}
         start, end = map(int, times)
-        found[variable["name"]] = set(answer(urls[kind], path, start=start, end=end, **parameters))
-    return found
+        values[variable["name"]] = set(answer(urls[kind], path, start=start, end=end, **parameters))
+    return values
 
 
 @pytest.fixture(params=["live", "restored", "replayed"])
@@ -316,14 +316,14 @@ def test_queries_of_the_service(servers, site: Site):
                 urls["loki"], "/loki/api/v1/query_range", query=query,
                 start=int(start_s * 1e9), end=int(end_s * 1e9), step=3600, limit=200,
             )  # fmt: skip
-            found = result if query.startswith("{") else numbers(result)
+            shown = result if query.startswith("{") else numbers(result)
         else:
             result = answer(
                 urls["prometheus"], "/api/v1/query_range", query=query, start=start_s,
                 end=end_s, step=3600,
             )  # fmt: skip
-            found = numbers(result)
-        if not found:
+            shown = numbers(result)
+        if not shown:
             empty.add(title)
     assert empty == missing
     values = _variables("service-quarter.json", urls, start_s, end_s)

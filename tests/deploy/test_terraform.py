@@ -57,7 +57,7 @@ def rule_of(block: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
     for name, blocks in block.items():
         title, keys = names[name]
-        contents = [{keys[key]: value for key, value in one.items()} for one in blocks]
+        contents = [{keys[key]: value for key, value in setting.items()} for setting in blocks]
         rule[title] = contents if title == "Transitions" else contents[0]
     return rule
 

@@ -205,12 +205,12 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("where", "found"), WRONG.items())
-def test_one_expression_about_rows_alone(two_days, lake, where, found):
+@pytest.mark.parametrize(("where", "problem"), WRONG.items())
+def test_one_expression_about_rows_alone(two_days, lake, where, problem):
     code, out, err = lake("erase", "events", "--where", where, "--dry-run")
-    assert code == (2 if found else 0), (out, err)
-    if found:
-        assert found in err
+    assert code == (2 if problem else 0), (out, err)
+    if problem:
+        assert problem in err
         assert "Traceback" not in err
 
 

@@ -188,10 +188,10 @@ def test_nothing_of_a_person_is_left_but_in_snapshots(
     for name, day in (("events", DAY), ("logs", LOKI_DAY)):
         with Lake(settings) as opened:  # this machine's copy of the rollup
             assert local_rollups(opened.connection, settings, opened.table(f"{name}_hourly"), [day])
-    found = traces(config, store)
+    places = traces(config, store)
     for kind in ("tables/events", "tables/logs", "rollups/events", "rollups/logs"):
-        assert any(kind in place for place in found), (kind, found)
-        assert "rollups" not in kind or any("cache" in p and kind in p for p in found)
+        assert any(kind in place for place in places), (kind, places)
+        assert "rollups" not in kind or any("cache" in p and kind in p for p in places)
     keys = {name: f"tables/{name}/day={day}/data.parquet"
             for name, day in (("events", DAY), ("logs", LOKI_DAY))}  # fmt: skip
     before = {name: layout(store, key, tmp_path / name) for name, key in keys.items()}

@@ -32,14 +32,14 @@ def test_rows_and_count_that_stay_different_are_a_failure(place, rows, count):
     error = refused(place)
     assert error.parts["expected"] == f"{count} rows (asked the fake)"
     assert error.parts["found"] == f"{rows} rows"
-    assert place.source.asked == [("read", DAY), ("count", DAY)] * 3
+    assert place.source.calls == [("read", DAY), ("count", DAY)] * 3
 
 
 def test_rows_that_came_in_while_reading_are_read_again(place):
     place.source.rows[DAY] = 10
     place.source.counted(DAY, 11, 10)
     place.export(DAY)
-    assert place.source.asked == [("read", DAY), ("count", DAY)] * 2
+    assert place.source.calls == [("read", DAY), ("count", DAY)] * 2
 
 
 def test_a_source_that_may_count_low(place):

@@ -97,9 +97,9 @@ def test_what_is_there_is_skipped_unasked_and_force_writes_the_same_bytes(place)
     place.source.rows[DAY] = 2500
     place.export(DAY)
     first = place.files()
-    place.source.asked.clear()
+    place.source.calls.clear()
     assert place.export(DAY).state == "skipped"
-    assert place.source.asked == []
+    assert place.source.calls == []
     place.source.batch_rows = 77
     assert place.export(DAY, force=True).state == "rewritten"
     assert place.files()[TABLE] == first[TABLE]

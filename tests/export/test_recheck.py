@@ -38,7 +38,7 @@ def test_recheck_takes_the_late_days_and_no_other(place, lake, three_late_days):
     assert lake("export", *EVENTS)[0] == 0
     place.source.rows |= {"2026-07-03": 11, LATE: 12}  # only the second is still late
     place.store.delete("manifests/events/2026-07-09.json")
-    place.source.asked.clear()
+    place.source.calls.clear()
     code, by_day = states(lake)
     assert (code, by_day) == (
         0,
@@ -49,7 +49,7 @@ def test_recheck_takes_the_late_days_and_no_other(place, lake, three_late_days):
             "2026-07-09": "exported",
         },
     )
-    assert ("read", "2026-07-07") not in place.source.asked
+    assert ("read", "2026-07-07") not in place.source.calls
     manifest = place.manifest(LATE)
     assert (manifest["rows"], [claim["source_count"] for claim in manifest["history"]]) == (
         12,
@@ -149,11 +149,11 @@ def test_deep_reads_the_source_again_and_writes_nothing(place, lake):
     place.source.rows = {DAY: 2500, LATE: 0}
     lake("export", *EVENTS)
     before = place.files()
-    place.source.asked.clear()
+    place.source.calls.clear()
     place.source.batch_rows = 7
     assert set(map(tuple, deep(lake).values())) == {()}
     assert place.files() == before
-    assert ("read", DAY) in place.source.asked
+    assert ("read", DAY) in place.source.calls
     report = json.loads(lake("verify", "events", "--deep", "--json", "--day", DAY)[1])
     (partition,) = report["partitions"]
     assert (

@@ -39,17 +39,17 @@ def held_days(start: int | None, end: int | None) -> set[Day]:
 
 @given(start=ENDS, end=ENDS, day=st.integers(-5, 35))
 def test_a_day_is_covered_where_it_is_in_the_range(start, end, day):
-    one = EPOCH.plus(day)
-    covered = one in held_days(start, end)
-    assert hold(start, end).covers("events", one) == covered
-    assert hold(start, end, "*").covers("whatever", one) == covered
-    assert not hold(start, end).covers("users", one)
+    candidate = EPOCH.plus(day)
+    covered = candidate in held_days(start, end)
+    assert hold(start, end).covers("events", candidate) == covered
+    assert hold(start, end, "*").covers("whatever", candidate) == covered
+    assert not hold(start, end).covers("users", candidate)
 
 
 @given(start=ENDS, end=ENDS)
 def test_a_hold_comes_back_from_its_object(start, end):
-    one = hold(start, end, "events", "users")
-    assert parsed("h", one.to_bytes()) == one
+    written = hold(start, end, "events", "users")
+    assert parsed("h", written.to_bytes()) == written
 
 
 @given(

@@ -122,12 +122,12 @@ def test_what_changes_while_it_is_looked_at_is_not_repaired_away(place, monkeypa
     listed = DirectoryStore.list
 
     def then_changed(store, prefix):
-        found = list(listed(store, prefix))
+        stats = list(listed(store, prefix))
         if prefix == "manifests/" and change == "a hold":
             hold_of(place, "events")
         elif prefix == "manifests/" and change == "an export":
             place.store.write(f"manifests/events/{DAY}.json", manifest)
-        return iter(found)
+        return iter(stats)
 
     monkeypatch.setattr(DirectoryStore, "list", then_changed)
     repair(place.settings, place.store)

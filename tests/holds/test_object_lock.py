@@ -34,16 +34,16 @@ def locked(tmp_path, s3, client) -> Place:
 
 def statuses(client: Any, bucket: str, key: str) -> list[str]:
     """As S3 itself has them, one a version."""
-    found = []
+    states = []
     for version in client.list_object_versions(Bucket=bucket, Prefix=key).get("Versions", ()):
         try:
             answer = client.get_object_legal_hold(
                 Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"]
             )
-            found.append(answer["LegalHold"]["Status"])
+            states.append(answer["LegalHold"]["Status"])
         except ClientError:  # none was ever set
-            found.append("OFF")
-    return found
+            states.append("OFF")
+    return states
 
 
 def test_every_version_of_a_held_day_is_held_and_no_other(locked, client):
@@ -54,8 +54,8 @@ def test_every_version_of_a_held_day_is_held_and_no_other(locked, client):
     locked.export(str(DAY), force=True)  # a second version
     table = f"some/prefix/tables/events/day={DAY}/data.parquet"
     manifest = f"some/prefix/manifests/events/{DAY}.json"
-    one = add(locked.settings, locked.store, ["events"], DAY, NEXT, "case 17", hold_id="one")
-    protected = protect(locked.store, one)
+    first = add(locked.settings, locked.store, ["events"], DAY, NEXT, "case 17", hold_id="one")
+    protected = protect(locked.store, first)
     assert protected.supported
     assert statuses(client, bucket, table) == ["ON", "ON"]
     assert statuses(client, bucket, manifest) == ["ON", "ON"]
@@ -64,14 +64,14 @@ def test_every_version_of_a_held_day_is_held_and_no_other(locked, client):
     with pytest.raises(ClientError):
         client.delete_object(Bucket=bucket, Key=table, VersionId=version["VersionId"])
     # A second hold of the same day: the release of the first lifts nothing.
-    two = add(locked.settings, locked.store, ["*"], DAY, None, "case 18", hold_id="two")
-    protect(locked.store, two)
+    second = add(locked.settings, locked.store, ["*"], DAY, None, "case 18", hold_id="two")
+    protect(locked.store, second)
     assert set(statuses(client, bucket, f"some/prefix/manifests/events/{NEXT}.json")) == {"ON"}
     release(locked.store, "one", "closed")
-    assert unprotect(locked.store, one).versions == 0
+    assert unprotect(locked.store, first).versions == 0
     assert statuses(client, bucket, table) == ["ON", "ON"]
     release(locked.store, "two", "closed")
-    assert unprotect(locked.store, two).versions > protected.versions  # of more days
+    assert unprotect(locked.store, second).versions > protected.versions  # of more days
     assert statuses(client, bucket, table) == ["OFF", "OFF"]
     client.delete_object(Bucket=bucket, Key=table, VersionId=version["VersionId"])
     assert len(statuses(client, bucket, table)) == 1
@@ -81,5 +81,5 @@ def test_a_bucket_without_object_lock_is_reported(tmp_path, s3):
     section = f'[s3]\nendpoint_url = "{s3["endpoint_url"]}"\nregion = "{REGION}"'
     place = made(tmp_path, f"s3://{s3['bucket']}", section)
     place.export(str(DAY))
-    one = add(place.settings, place.store, ["events"], DAY, NEXT, "case 17")
-    assert protect(place.store, one).to_json() == {"object_lock": False, "versions": 0}
+    added = add(place.settings, place.store, ["events"], DAY, NEXT, "case 17")
+    assert protect(place.store, added).to_json() == {"object_lock": False, "versions": 0}

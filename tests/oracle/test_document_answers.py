@@ -142,8 +142,8 @@ def _concerns(path: str, column: str) -> bool:
 def _counts(both: Both) -> Iterator[Question]:
     for name in NAMES:
         if name in both.types:
-            some = both.count(both.whole(name), {"$ne": None})
-            yield Question(name, f"count({name})", some, "total")
+            number = both.count(both.whole(name), {"$ne": None})
+            yield Question(name, f"count({name})", number, "total")
 
 
 def _numbers(both: Both) -> Iterator[Question]:

@@ -109,9 +109,9 @@ def test_metadata(loki: LokiClient, tmp_path: Path) -> None:
     loki.wait_for(f'{{job="{job}"}}', DAY.end_ns, 3)
     rows, _ = read(loki, job, tmp_path, **{"metadata.user": "drop", "metadata.mail": "hash"})
     for row in rows:
-        found = dict(row["metadata"])
-        found.pop("detected_level", None)
-        assert found == {"Mail": hashed(TOKEN), "trace": "t1"}
+        stored = dict(row["metadata"])
+        stored.pop("detected_level", None)
+        assert stored == {"Mail": hashed(TOKEN), "trace": "t1"}
 
 
 def test_an_error_quotes_no_label(loki: LokiClient, tmp_path: Path, monkeypatch: Any) -> None:

@@ -51,7 +51,7 @@ def stamps(day: Day, unit: str) -> pa.Array:
 
 def counters(day: Day, number: int) -> pa.Table:
     """Series 1 grows by 1, series 2 by 10 within the day; by nothing over midnight."""
-    labels = [SERIES[one] for one in (1, 1, 2, 2)]
+    labels = [SERIES[series_id] for series_id in (1, 1, 2, 2)]
     values = [number, number + 1, 10 * number, 10 * number + 10]
     return pa.table(
         {
@@ -61,26 +61,26 @@ def counters(day: Day, number: int) -> pa.Table:
             "nan": pa.nulls(4, pa.string()),
             "series_id": pa.array([1, 1, 2, 2], pa.int64()),
             "histogram": pa.nulls(4, HISTOGRAM_TYPE),
-            "first": pa.array([one["first"] for one in labels]),
-            "job": pa.array([one["job"] for one in labels]),
+            "first": pa.array([of_row["first"] for of_row in labels]),
+            "job": pa.array([of_row["job"] for of_row in labels]),
             "labels": pa.array(
-                [[(name, one[name]) for name in ("Zone", "value")] for one in labels], PAIRS
+                [[(name, of_row[name]) for name in ("Zone", "value")] for of_row in labels], PAIRS
             ),
         }
     )
 
 
 def logs(day: Day) -> pa.Table:
-    labels = [STREAMS[one] for one in (1, 1, 2, 2)]
+    labels = [STREAMS[stream_id] for stream_id in (1, 1, 2, 2)]
     return pa.table(
         {
             "ts": stamps(day, "us"),
             "ts_ns": pa.array([0] * 4, pa.int64()),
             "stream_id": pa.array([1, 1, 2, 2], pa.int64()),
             "line": pa.array(["one", "two", "level=warn three", "level=info four"]),
-            "app": pa.array([one["app"] for one in labels]),
-            "level": pa.array([one.get("level") for one in labels], pa.string()),
-            "labels": pa.array([[("line", one["line"])] for one in labels], PAIRS),
+            "app": pa.array([of_row["app"] for of_row in labels]),
+            "level": pa.array([of_row.get("level") for of_row in labels], pa.string()),
+            "labels": pa.array([[("line", of_row["line"])] for of_row in labels], PAIRS),
             "metadata": pa.array([[]] * 4, PAIRS),
         }
     )
@@ -96,7 +96,7 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     if request.param != "tables":
         days = None if request.param == "rollups" else (DAY, DAY.plus(1))
         results = roll_up(made.settings, made.store, with_rollups(made.settings, ()), days, jobs=1)
-        assert {one.rolled.state for one in results} == {"made"}
+        assert {result.rolled.state for result in results} == {"made"}
     return made
 
 
@@ -104,10 +104,10 @@ def by_label(place: Place, trend: str, options: dict[str, str], number: int) -> 
     """The column at that place, summed by label."""
     with connect(place.settings) as lake:
         answer = ask(lake, trend_named(trend), *DAYS, Choices(options))
-    found: Counter = Counter()
+    sums: Counter = Counter()
     for row in answer.rows:
-        found[row[1]] += row[number]
-    return dict(found)
+        sums[row[1]] += row[number]
+    return dict(sums)
 
 
 @pytest.mark.parametrize(
@@ -143,8 +143,11 @@ def test_lines_by_labels_of_any_name(place: Place, label: str, expected: dict) -
 
 @pytest.mark.parametrize(
     ("trend", "label"),
-    [("counter", one) for one in ("ts", "series_id", "labels", "nan", "histogram", "Job", "hour")]
-    + [("log_lines", one) for one in ("ts", "stream_id", "labels", "metadata", "App", "bytes")],
+    [
+        ("counter", label)
+        for label in ("ts", "series_id", "labels", "nan", "histogram", "Job", "hour")
+    ]
+    + [("log_lines", label) for label in ("ts", "stream_id", "labels", "metadata", "App", "bytes")],
 )
 def test_what_is_no_label(place: Place, trend: str, label: str) -> None:
     options = {"by": label} | ({"metric": "jobs_total"} if trend == "counter" else {})

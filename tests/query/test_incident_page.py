@@ -61,13 +61,13 @@ def test_hostile_texts_are_escaped_on_a_terminal_and_in_a_page(
     assert "<script" not in text
     assert "\x1b" not in text
     with new_page(browser) as page:
-        asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
+        urls: list[str] = []
+        page.on("request", lambda request: urls.append(request.url))
         page.goto(file.as_uri())
         assert page.evaluate("window.hacked") is None
         assert page.locator("tbody tr").count() == 4  # two datasets, two events
         assert "<img src=x" in page.inner_text("main")
-        assert asked == [file.as_uri()]
+        assert urls == [file.as_uri()]
     status, out, _ = run("incident", "--at", _AT, "--request", _HOSTILE, "--config", hostile.config)
     assert status == 0
     assert "timeline: 2 events" in out

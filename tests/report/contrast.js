@@ -14,8 +14,8 @@
     });
     return 0.2126 * x + 0.7152 * y + 0.0722 * z;
   };
-  const ground = (one) => {
-    for (let at = one; at; at = at.parentElement) {
+  const ground = (innermost) => {
+    for (let at = innermost; at; at = at.parentElement) {
       const colour = rgba(getComputedStyle(at).backgroundColor);
       if (colour[3] === 255) return colour;
     }
@@ -24,13 +24,13 @@
   const bad = [];
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
-    const one = walker.currentNode.parentElement;
-    if (!walker.currentNode.textContent.trim() || !one.checkVisibility() || one.closest(":disabled, style, script")) continue;
-    const style = getComputedStyle(one);
-    const [a, b] = [luminance(rgba(style.color)), luminance(ground(one))].sort((x, y) => y - x);
+    const parent = walker.currentNode.parentElement;
+    if (!walker.currentNode.textContent.trim() || !parent.checkVisibility() || parent.closest(":disabled, style, script")) continue;
+    const style = getComputedStyle(parent);
+    const [a, b] = [luminance(rgba(style.color)), luminance(ground(parent))].sort((x, y) => y - x);
     const large = parseFloat(style.fontSize) >= 24;
     const contrast = (a + 0.05) / (b + 0.05);
-    if (contrast < (large ? 3 : 4.5)) bad.push(`${one.outerHTML.slice(0, 120)}: ${contrast.toFixed(2)}`);
+    if (contrast < (large ? 3 : 4.5)) bad.push(`${parent.outerHTML.slice(0, 120)}: ${contrast.toFixed(2)}`);
   }
   return bad;
 }

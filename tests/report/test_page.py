@@ -71,8 +71,8 @@ def test_every_day_has_the_state_that_was_made(
     with opened(browser, file) as page:
         shown = [LABEL.fullmatch(label) for label in labels(page)]
     assert all(shown)
-    found = {(match[1], match[2]): match[3] for match in shown if match}
-    assert found == {(name, str(day)): state for (name, day), state in made.states.items()}
+    states = {(match[1], match[2]): match[3] for match in shown if match}
+    assert states == {(name, str(day)): state for (name, day), state in made.states.items()}
     held = {(match[1], match[2]) for match in shown if match and match[5]}
     assert held == {(name, str(day)) for name, day in made.held}
     rows = {(match[1], match[2]): match[4] for match in shown if match}
@@ -178,7 +178,9 @@ def test_it_fits_and_is_legible(
     browser: Browser, file: Path, viewport: dict[str, int], scheme: str, tmp_path: Path
 ) -> None:
     with opened(browser, file, viewport, scheme) as page:
-        page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+        page.evaluate(
+            "document.querySelectorAll('details').forEach(details => details.open = true)"
+        )
         assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
         assert page.evaluate(CONTRAST) == []
         picture = page.screenshot(full_page=True, path=tmp_path / "page.png")
@@ -213,16 +215,17 @@ def test_landmarks_and_names(browser: Browser, file: Path) -> None:
         assert page.get_by_role("heading", level=1).count() == 1
         assert page.locator("html").get_attribute("lang") == "en"
         levels = [int(tag[1]) for tag in page.eval_on_selector_all(
-            "h1, h2, h3", "all => all.map(one => one.tagName)")]  # fmt: skip
+            "h1, h2, h3", "headings => headings.map(heading => heading.tagName)")]  # fmt: skip
         assert all(after - before <= 1 for before, after in pairwise(levels))
         nameless = page.eval_on_selector_all(
             "button, select, input, [role=img], [role=grid], [role=gridcell], section",
-            """all => all.filter(one => !(one.getAttribute("aria-label") || one.textContent.trim()
-                || document.getElementById(one.getAttribute("aria-labelledby"))))
-                .map(one => one.outerHTML)""",
+            """controls => controls.filter(control => !(
+                    control.getAttribute("aria-label") || control.textContent.trim()
+                    || document.getElementById(control.getAttribute("aria-labelledby"))
+                )).map(control => control.outerHTML)""",
         )
         assert nameless == []
-        ids = page.eval_on_selector_all("[id]", "all => all.map(one => one.id)")
+        ids = page.eval_on_selector_all("[id]", "elements => elements.map(element => element.id)")
         assert len(ids) == len(set(ids))
         grid = page.get_by_role("grid")
         assert grid.get_by_role("row").count() == len(NAMES)

@@ -75,7 +75,7 @@ def state_of(port: int, name: str, day: object) -> str:
     match = re.fullmatch(r'lakeData\("calendar",(.*)\);\n', text)
     assert match
     calendar = json.loads(match[1])
-    dataset = next(one for one in calendar["datasets"] if one["name"] == name)
+    dataset = next(dataset for dataset in calendar["datasets"] if dataset["name"] == name)
     at = (day.date - ago(DAYS).date).days  # type: ignore[attr-defined]
     assert calendar["first"] == str(ago(DAYS))
     return str(calendar["states"][dataset["states"][at]][0])
@@ -153,10 +153,10 @@ def test_sources_show_late_days_and_are_not_asked_again_at_once(still: ShownLake
     with served(still, source) as port:
         assert state_of(port, "lines", ago(2)) == "late"
         assert state_of(port, "lines", ago(1)) == "verified"
-        number = len(source.asked)
+        number = len(source.calls)
         assert number
         assert state_of(port, "lines", ago(2)) == "late"
-        assert len(source.asked) == number
+        assert len(source.calls) == number
 
 
 def test_counts_are_kept_for_five_minutes(still: ShownLake) -> None:
@@ -226,7 +226,7 @@ def test_report_writes_the_page_and_prints_the_facts(
     facts = json.loads(out)
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert facts["files"] == len(files)
-    by_name = {one["dataset"]: one for one in facts["datasets"]}
+    by_name = {dataset["dataset"]: dataset for dataset in facts["datasets"]}
     assert list(by_name) == list(NAMES)
     for name in NAMES:
         states = [state for (of, _), state in still.states.items() if of == name]

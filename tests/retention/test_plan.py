@@ -24,7 +24,7 @@ def place(tmp_path) -> Aged:
 
 
 def test_days_that_were_kept_for_the_whole_time_are_over(place):
-    found = {(item.kind, item.name, str(item.day)) for item in place.plan().items}
+    planned = {(item.kind, item.name, str(item.day)) for item in place.plan().items}
     expected = {
         (kind, name, str(ago(age)))
         for (kind, name), kept in KEPT.items()
@@ -32,7 +32,7 @@ def test_days_that_were_kept_for_the_whole_time_are_over(place):
         if (age - 1) >= kept  # a day ago ended at 00:00 today
     }
     expected |= {("report", "reports/rehearsal", str(ago(age))) for age in (51, 52)}
-    assert found == expected
+    assert planned == expected
     assert place.plan().stays == ()
 
 

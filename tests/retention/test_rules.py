@@ -23,9 +23,11 @@ RULES = st.builds(
 DAYS = st.sets(st.integers(0, 800), max_size=60).map(lambda ns: {FIRST.plus(n) for n in ns})
 
 
-def same_week(one: dt.date, other: dt.date) -> bool:
+def same_week(first: dt.date, second: dt.date) -> bool:
     """Both between the same Monday and Sunday."""
-    return one - dt.timedelta(days=one.weekday()) == other - dt.timedelta(days=other.weekday())
+    return first - dt.timedelta(days=first.weekday()) == second - dt.timedelta(
+        days=second.weekday()
+    )
 
 
 SAME = {

@@ -207,9 +207,9 @@ def test_rehearsals(place, review):
 def test_no_open_points_is_success(tmp_path, run):
     file, settings, store = lake(tmp_path, ago(2), "")
     text = file.read_text()
-    one = text[: text.index("[sources.prometheus]")] + text[text.index("[[dataset]]") :]
-    one = one[: one.index('[[dataset]]\nname = "requests"')]
-    file.write_text(one)
+    mongo_alone = text[: text.index("[sources.prometheus]")] + text[text.index("[[dataset]]") :]
+    mongo_alone = mongo_alone[: mongo_alone.index('[[dataset]]\nname = "requests"')]
+    file.write_text(mongo_alone)
     export(store, settings, "events", [ago(2), ago(1)])
     assert run("verify", "--record", "--config", str(file))[0] == 0
     day = str(ago(1)).replace("-", "/")

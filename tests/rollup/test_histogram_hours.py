@@ -134,10 +134,10 @@ def test_a_wrong_bucket_is_found_and_named(tmp_path, name, wrong) -> None:
     changed = pa.array([row], rows.schema.field("histogram").type)
     rewrite(place, manifest, rows.set_column(index, "histogram", changed))
 
-    found = problems(place)
+    reported = problems(place)
 
-    assert found
-    assert all(f"the rollup's histogram.{name}[]." in problem for problem in found)
+    assert reported
+    assert all(f"the rollup's histogram.{name}[]." in problem for problem in reported)
 
 
 def test_counters_growth_of_a_native_histogram_is_noted(tmp_path) -> None:

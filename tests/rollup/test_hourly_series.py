@@ -83,8 +83,8 @@ def test_every_row_is_the_plain_sum_of_its_samples(day: list[Sample], cuts: list
 
 @settings(max_examples=200, deadline=None)
 @given(samples, st.lists(st.integers(1, 59), max_size=12), st.lists(st.integers(1, 59), max_size=3))
-def test_the_cuts_of_the_day_do_not_show(day, some, others) -> None:
-    assert rolled(table(day), some).equals(rolled(table(day), others))
+def test_the_cuts_of_the_day_do_not_show(day, cuts, other_cuts) -> None:
+    assert rolled(table(day), cuts).equals(rolled(table(day), other_cuts))
 
 
 def test_a_day_without_rows_has_the_columns() -> None:

@@ -13,7 +13,7 @@ import pytest
 from bson import Binary, Code, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 from bson.datetime_ms import DatetimeMS
 from hypothesis import given, settings
-from hypothesis import strategies as some
+from hypothesis import strategies as st
 from support.mongo_archives import crc64, described, written
 from support.places import DAY, TODAY
 
@@ -34,28 +34,27 @@ from lake.systems.mongo.snapshot.days import (
 from lake.systems.mongo.snapshot.metadata import PLAIN, dumps, loads
 
 NAMES = ["$regex", "$options", "$ne", "$type", "$exists", "$gt", "$in", "a"]
-VALUES = some.one_of(
-    some.booleans(),
-    some.none(),
-    some.text(max_size=5),
-    some.integers(-(1 << 31), (1 << 31) - 1),
-    some.integers(-(1 << 63), (1 << 63) - 1).map(Int64),
-    some.floats(allow_nan=False),
-    some.sampled_from(["string", "^/api", "i", "2026-07-01"]),
-    some.binary(max_size=4).map(lambda raw: Binary(raw, 4 if len(raw) == 16 else 128)),
-    some.integers(-(1 << 60), 1 << 60).map(DatetimeMS),
-    some.sampled_from(
+VALUES = st.one_of(
+    st.booleans(),
+    st.none(),
+    st.text(max_size=5),
+    st.integers(-(1 << 31), (1 << 31) - 1),
+    st.integers(-(1 << 63), (1 << 63) - 1).map(Int64),
+    st.floats(allow_nan=False),
+    st.sampled_from(["string", "^/api", "i", "2026-07-01"]),
+    st.binary(max_size=4).map(lambda raw: Binary(raw, 4 if len(raw) == 16 else 128)),
+    st.integers(-(1 << 60), 1 << 60).map(DatetimeMS),
+    st.sampled_from(
         [
             ObjectId("0" * 24), Regex("^a", "im"), Timestamp(5, 6), MinKey(), MaxKey(),
             Code("f()"), Code("f()", {"x": 1}), Decimal128("1.10"), Decimal128("NaN"),
         ]
     ),
 )  # fmt: skip
-DOCUMENTS = some.recursive(
+DOCUMENTS = st.recursive(
     VALUES,
     lambda inner: (
-        some.lists(inner, max_size=3)
-        | some.dictionaries(some.sampled_from(NAMES), inner, max_size=3)
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=3)
     ),
     max_leaves=12,
 )
@@ -83,7 +82,7 @@ def test_operators_of_views_and_validators():
     )
 
 
-@given(some.binary(max_size=200), some.binary(max_size=200))
+@given(st.binary(max_size=200), st.binary(max_size=200))
 @settings(max_examples=50, deadline=None)
 def test_the_checksum_is_that_of_ecma_182(data, other):
     assert compiled_crc64(data) == crc64(data)
@@ -95,11 +94,7 @@ def test_the_checksum_of_the_catalogue():
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    some.lists(
-        some.tuples(some.sampled_from(["a", "b", "system.js"]), some.integers(0, 5)), max_size=8
-    )
-)
+@given(st.lists(st.tuples(st.sampled_from(["a", "b", "system.js"]), st.integers(0, 5)), max_size=8))
 def test_interleaved_blocks_are_sorted_out(tmp_path_factory, cut):
     number, blocks, expected = 0, [], {"a": [], "b": [], "system.js": []}
     for name, size in cut:
@@ -148,20 +143,20 @@ def test_a_damaged_archive_is_no_archive(tmp_path, how):
 
 SERIES = {"timeField": "t", "metaField": "where", "granularity": "seconds"}
 START = DAY.start_ms
-ROWS = some.fixed_dictionaries(
+ROWS = st.fixed_dictionaries(
     {
-        "_id": some.integers(0, 10_000),
-        "t": some.integers(START - 10_000_000, START + 10_000_000).map(DatetimeMS),
-        "where": some.sampled_from(["a", "b", 1, {"host": "x"}]),
+        "_id": st.integers(0, 10_000),
+        "t": st.integers(START - 10_000_000, START + 10_000_000).map(DatetimeMS),
+        "where": st.sampled_from(["a", "b", 1, {"host": "x"}]),
     },
     optional={
-        "v": some.one_of(
-            some.integers(-5, 5), some.floats(allow_nan=True, width=16),
-            some.integers(-(1 << 62), 1 << 62).map(Int64), some.text(max_size=2),
-            some.sampled_from([Decimal128("0.1"), Decimal128("NaN"), None, True]),
+        "v": st.one_of(
+            st.integers(-5, 5), st.floats(allow_nan=True, width=16),
+            st.integers(-(1 << 62), 1 << 62).map(Int64), st.text(max_size=2),
+            st.sampled_from([Decimal128("0.1"), Decimal128("NaN"), None, True]),
         ),
-        "deep": some.sampled_from([{"a": 1}, {"a": 2}, [1], Binary(b"x", 5)]),
-        "w": some.none() | some.booleans(),
+        "deep": st.sampled_from([{"a": 1}, {"a": 2}, [1], Binary(b"x", 5)]),
+        "w": st.none() | st.booleans(),
     },
 )  # fmt: skip
 
@@ -186,7 +181,7 @@ def rank(value) -> tuple:
 
 
 @settings(max_examples=150, deadline=None)
-@given(some.lists(ROWS, max_size=40))
+@given(st.lists(ROWS, max_size=40))
 def test_measurements_become_buckets_and_come_back(rows):
     shape = Shape.of(SERIES)
     documents = raws(rows)

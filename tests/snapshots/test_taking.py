@@ -14,7 +14,7 @@ import pymongo
 import pytest
 import yaml
 from hypothesis import given, settings
-from hypothesis import strategies as some
+from hypothesis import strategies as st
 from support.places import DAY
 from support.system_loading import load_prometheus
 
@@ -152,9 +152,9 @@ def test_a_collection_whose_dbhash_is_the_last_one_is_not_read(
 
 @settings(max_examples=30, deadline=None)
 @given(
-    some.lists(some.integers(5, 3000), max_size=200),
-    some.lists(some.integers(1, 20), max_size=200),
-    some.randoms(use_true_random=False),
+    st.lists(st.integers(5, 3000), max_size=200),
+    st.lists(st.integers(1, 20), max_size=200),
+    st.randoms(use_true_random=False),
 )
 def test_members_are_cut_by_the_documents_alone(sizes, batches, chance):
     """However the server's answers are cut, the members are the same, and lose nothing."""

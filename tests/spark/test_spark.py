@@ -168,8 +168,8 @@ def test_levels_of_lines(tmp_path: Path, spark: Any, opened: Opened) -> None:
     assert "container_logs_with_level" in opened(lake)
     sql = "SELECT line, level FROM container_logs_with_level"
     same_rows(in_spark(spark, sql), in_duckdb(lake, sql))
-    found = {row["line"]: row["level"] for row in in_spark(spark, sql)}
-    assert [found[line] for line, _ in DETECTED] == ["warn", *(level for _, level in DETECTED[1:])]
+    levels = {row["line"]: row["level"] for row in in_spark(spark, sql)}
+    assert [levels[line] for line, _ in DETECTED] == ["warn", *(level for _, level in DETECTED[1:])]
 
 
 def test_the_example_of_the_docs(

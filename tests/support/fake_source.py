@@ -25,7 +25,7 @@ class FakeSource:
     """`rows[day]` is how many rows the day has; `counts[day]` what the source says, if else.
 
     `faults[day]` is raised after the first batch has been read. `undated_rows` may be an
-    error, too. `asked` lists what was called, in order.
+    error, too. `calls` lists what was called, in order.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class FakeSource:
     unseen_streams: dict[str, int] = field(default_factory=dict)
     lateness_days: int = 1
     may_count_low: bool = False
-    asked: list[tuple[str, str]] = field(default_factory=list)
+    calls: list[tuple[str, str]] = field(default_factory=list)
     batch_rows: int = 1000
 
     def counted(self, day: str, *answers: int) -> None:
@@ -46,7 +46,7 @@ class FakeSource:
 
     @contextmanager
     def read(self, dataset: Dataset, day: Day, scratch: Path) -> Iterator[TableStream]:
-        self.asked.append(("read", str(day)))
+        self.calls.append(("read", str(day)))
         assert list(scratch.iterdir()) == []
         details: dict[str, Any] = {"typing": TYPING}  # as MongoDB's days have it
         details |= {MERGED_LINES: self.merged_lines} if self.merged_lines else {}
@@ -68,7 +68,7 @@ class FakeSource:
         details["batches"] = -(-number // self.batch_rows)
 
     def count(self, dataset: Dataset, day: Day) -> Count:
-        self.asked.append(("count", str(day)))
+        self.calls.append(("count", str(day)))
         answers = self.counts.get(str(day))
         return Count(next(answers) if answers else self.rows.get(str(day), 0), "asked the fake")
 
@@ -85,7 +85,7 @@ class FakeSource:
         return self.unseen_streams.get(str(day), 0)
 
     def stop(self) -> None:
-        self.asked.append(("stop", ""))
+        self.calls.append(("stop", ""))
 
     def close(self) -> None:
-        self.asked.append(("close", ""))
+        self.calls.append(("close", ""))

@@ -49,8 +49,8 @@ class Module:
 
     def block(self, kind: str, *labels: str) -> dict[str, Any]:
         """A `resource` or `data` block, evaluated. Raises KeyError where there is none."""
-        found = [_labelled(block, labels) for block in self._blocks[kind]]
-        (content,) = [block for block in found if block is not None]
+        candidates = [_labelled(block, labels) for block in self._blocks[kind]]
+        (content,) = [block for block in candidates if block is not None]
         return self.evaluated(content, {})
 
     def evaluated(self, block: Mapping[str, Any], scope: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,9 +112,9 @@ class _Expression:
     def _next(self, *wanted: str) -> str:
         """Takes the next operator or name if it is one of these; else ""."""
         match = _TOKEN.match(self._text, self._at)
-        if match and (found := match["op"] or match["name"] or "") in wanted:
+        if match and (operator := match["op"] or match["name"] or "") in wanted:
             self._at = match.end()
-            return found
+            return operator
         return ""
 
     def _need(self, wanted: str) -> None:

@@ -129,8 +129,8 @@ class FakeLoki:
         metrics = Counter(frozenset(_metric(line).items()) for line in lines)
         if query.startswith("count("):
             return [({}, len(metrics))] if metrics else []
-        some = re.match(r"topk\((\d+)", query)
-        shown = list(metrics.items())[: int(some[1]) if some else None]
+        limit = re.match(r"topk\((\d+)", query)
+        shown = list(metrics.items())[: int(limit[1]) if limit else None]
         if len(shown) > self.most_series:
             raise TooMany("maximum of series reached for a single query")
         return [(dict(metric), times) for metric, times in shown]

@@ -13,11 +13,11 @@ def rewriting(
     uri: str,
     swaps: Mapping[bytes, bytes],
     *,
-    asked: Mapping[bytes, bytes] | None = None,
+    request_swaps: Mapping[bytes, bytes] | None = None,
     swallowed: bytes | None = None,
     hangs: threading.Event | None = None,
 ) -> Iterator[str]:
-    """A URI; both sides of a swap are of the same length. `asked`: in requests.
+    """A URI; both sides of a swap are of the same length. `request_swaps`: in requests.
 
     A request that contains `swallowed` gets no reply, nor does any after it: `hangs` is set.
     """
@@ -39,7 +39,7 @@ def rewriting(
             while True:
                 head = whole(source, 4)
                 message = head + whole(source, int.from_bytes(head, "little") - 4)
-                for old, new in (swaps if replies else asked or {}).items():
+                for old, new in (swaps if replies else request_swaps or {}).items():
                     message = message.replace(old, new)
                 if swallowed and not replies and swallowed in message:
                     hangs.set()

@@ -159,10 +159,10 @@ def test_a_server_that_slows_down_is_asked_less_and_the_work_is_told(scripted, r
             sent += 20
     http.close()
     assert tally.requests == sent
-    pace_told = tally.slowing.details()
-    assert pace_told["least_parallel"] <= 2
-    assert pace_told["paused_s"] > 0
-    assert pace_told["slowest_probe_ms"] >= 100
+    details = tally.slowing.details()
+    assert details["least_parallel"] <= 2
+    assert details["paused_s"] > 0
+    assert details["slowest_probe_ms"] >= 100
 
 
 def test_without_a_limit_no_probe_is_sent(scripted) -> None:

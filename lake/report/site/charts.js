@@ -38,9 +38,9 @@ function seriesColour(number) {
 /** Values from the bottom up: each series with those below it. A point without any is a gap. */
 function stacked(series) {
   const sums = series[0].values.map(() => 0);
-  const isGap = sums.map((_, at) => series.every((one) => one.values[at] === null));
-  return series.map((one) =>
-    one.values.map((value, at) => {
+  const isGap = sums.map((_, at) => series.every((curve) => curve.values[at] === null));
+  return series.map((curve) =>
+    curve.values.map((value, at) => {
       sums[at] += value ?? 0;
       return isGap[at] ? null : sums[at];
     }),
@@ -52,15 +52,15 @@ function options(panel, width, show) {
   const axis = { stroke: colour("quiet"), grid, ticks: grid, font: "12px system-ui, sans-serif" };
   const bars = panel.style !== "lines";
   const step = panel.days.length > 1 ? (panel.days[1] - panel.days[0]) / 2 : 43200;
-  const series = panel.series.map((one, number) => ({
-    label: one.label || '""',
+  const series = panel.series.map((curve, number) => ({
+    label: curve.label || '""',
     stroke: seriesColour(number),
     fill: bars ? seriesColour(number) : undefined,
     width: bars ? 0 : 1.8,
     dash: bars ? undefined : DASHES[number % DASHES.length],
     points: { show: !bars && panel.days.length < 40, size: 5 },
     paths: bars ? uPlot.paths.bars({ size: [0.8, 100] }) : undefined,
-    value: (_, __, ___, at) => (at === null ? "" : show(one.values[at])),
+    value: (_, __, ___, at) => (at === null ? "" : show(curve.values[at])),
     spanGaps: false,
   }));
   if (bars) series.reverse(); // the highest sums first: lower ones are drawn over them
@@ -93,7 +93,7 @@ function axisDay(seconds, at, all) {
 function drawPlot(plot) {
   const { place, panel } = plot;
   plot.drawn?.destroy();
-  const values = panel.style === "lines" ? panel.series.map((one) => one.values) : stacked(panel.series).reverse();
+  const values = panel.style === "lines" ? panel.series.map((curve) => curve.values) : stacked(panel.series).reverse();
   plot.width = place.clientWidth;
   plot.drawn = new uPlot(options(panel, plot.width, panel.show), [panel.days, ...values], place);
   plot.drawn.root.querySelector("canvas").setAttribute("aria-hidden", "true");
@@ -104,10 +104,10 @@ function valuesTable(panel) {
   const details = element("details", {}, element("summary", {}, `Values of “${panel.label}” as a table`));
   details.addEventListener("toggle", () => {
     if (!details.open || details.querySelector("table")) return;
-    const heads = ["day", ...panel.series.map((one) => one.label || '""')];
+    const heads = ["day", ...panel.series.map((curve) => curve.label || '""')];
     const rows = panel.days.map((day, at) => [
       dayText(day * 1000),
-      ...panel.series.map((one) => panel.show(one.values[at])),
+      ...panel.series.map((curve) => panel.show(curve.values[at])),
     ]);
     details.append(drawTable(heads, rows.reverse()));
   });
@@ -115,8 +115,8 @@ function valuesTable(panel) {
 }
 
 function summary(panel) {
-  const all = panel.series.flatMap((one) => one.values.filter((value) => value !== null));
-  const names = panel.series.map((one) => one.label || '""').join(", ");
+  const all = panel.series.flatMap((curve) => curve.values.filter((value) => value !== null));
+  const names = panel.series.map((curve) => curve.label || '""').join(", ");
   const span = `${dayText(panel.days[0] * 1000)} to ${dayText(panel.days.at(-1) * 1000)}`;
   const extent = all.length ? `, ${panel.show(Math.min(...all))} to ${panel.show(Math.max(...all))}` : "";
   return `Plot of ${panel.label}, ${span}: ${names}${extent}`;
@@ -137,14 +137,14 @@ function addPlot(place, panel) {
 
 /** The datasets with the most bytes, the others together. */
 function largest(datasets, values) {
-  const sum = (one) => values(one).reduce((total, value) => total + (value ?? 0), 0);
-  const ordered = [...datasets].sort((one, other) => sum(other) - sum(one));
+  const sum = (dataset) => values(dataset).reduce((total, value) => total + (value ?? 0), 0);
+  const ordered = [...datasets].sort((left, right) => sum(right) - sum(left));
   const few = ordered.slice(0, ordered.length > LARGEST + 1 ? LARGEST : LARGEST + 1);
   const others = ordered.slice(few.length);
-  const series = few.map((one) => ({ label: one.name, values: values(one) }));
+  const series = few.map((dataset) => ({ label: dataset.name, values: values(dataset) }));
   if (!others.length) return series;
   const together = values(others[0]).map((_, at) => {
-    const known = others.map((one) => values(one)[at]).filter((value) => value !== null);
+    const known = others.map((dataset) => values(dataset)[at]).filter((value) => value !== null);
     return known.length ? known.reduce((a, b) => a + b) : null;
   });
   return [...series, { label: count(others.length, "other"), values: together }];
@@ -158,10 +158,10 @@ function drawSizes() {
   const bytes = { show: (value) => (value === null ? "–" : size(value)), axis: (value) => size(value).replace(" bytes", " B") };
   const rows = { show: exact, axis: short };
   const daily = { style: "bars", days };
-  addPlot(place, { ...daily, ...bytes, label: "Bytes of a day’s objects", series: largest(datasets, (one) => one.bytes) });
-  addPlot(place, { ...daily, ...rows, label: "Rows of a day", series: largest(datasets, (one) => one.rows) });
+  addPlot(place, { ...daily, ...bytes, label: "Bytes of a day’s objects", series: largest(datasets, (dataset) => dataset.bytes) });
+  addPlot(place, { ...daily, ...rows, label: "Rows of a day", series: largest(datasets, (dataset) => dataset.rows) });
   let total = 0;
-  const sums = days.map((_, at) => (total += datasets.reduce((sum, one) => sum + (one.bytes[at] ?? 0), 0)));
+  const sums = days.map((_, at) => (total += datasets.reduce((sum, dataset) => sum + (dataset.bytes[at] ?? 0), 0)));
   addPlot(place, { ...bytes, style: "lines", days, label: "Bytes of all days up to this one", series: [{ label: "all tables", values: sums }] });
 }
 

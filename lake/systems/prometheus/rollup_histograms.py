@@ -205,10 +205,10 @@ def joined(
     before: Histograms | None, after: Histograms | None, sizes: tuple[int, int]
 ) -> Histograms | None:
     """Both, of so many rows."""
-    some = before or after
-    if some is None:
+    either = before or after
+    if either is None:
         return None
-    parts = [rows or some.none(size) for rows, size in zip((before, after), sizes, strict=True)]
+    parts = [rows or either.none(size) for rows, size in zip((before, after), sizes, strict=True)]
     return Histograms(
         np.concatenate([part.has for part in parts]),
         np.concatenate([part.counts for part in parts]),

@@ -139,7 +139,7 @@ def test_a_plan_that_repeats_a_date_beyond_python(mongo_uri, mongo_database) -> 
     first, other = (ms.to_bytes(8, "little", signed=True) for ms in (-(1 << 63), 981173106789))
     with pymongo.MongoClient(mongo_uri) as client:
         client[mongo_database].events.insert_many([{"timestamp": DAY.start}, {"timestamp": "x"}])
-    with rewriting(mongo_uri, {other: first}, asked={first: other}) as uri:
+    with rewriting(mongo_uri, {other: first}, request_swaps={first: other}) as uri:
         section = MongoSource(uri=uri, database=mongo_database)
         question = {"timestamp": {"$gte": DatetimeMS(-(1 << 63))}}
         command = {"explain": {"count": "events", "query": question}}

@@ -43,7 +43,7 @@ def exported(table):
     return by_case
 
 
-def some(luck, *, is_float, schema, zero_threshold=0.001):
+def histograms(luck, *, is_float, schema, zero_threshold=0.001):
     """One histogram after another, of a few layouts, most growing, some starting anew."""
     spans = {
         "positive_spans": [(luck.randrange(-20, 20), luck.randrange(1, 6)),
@@ -79,7 +79,7 @@ def test_histograms_are_those_of_the_query_api(in_order_url, export, is_float):
     for schema in range(-4, 9):
         at, content = DAY.start_ms - 300_000, b""
         threshold = luck.choice([0.0, 2.0**-128, 0.001, 0.25])
-        for native in some(luck, is_float=is_float, schema=schema, zero_threshold=threshold):
+        for native in histograms(luck, is_float=is_float, schema=schema, zero_threshold=threshold):
             content += histogram(at, native)
             at += 60_000 + luck.randrange(-900, 900)
         write(in_order_url, series({"__name__": metric, "case": str(schema)}, content))
@@ -111,7 +111,7 @@ def test_bounds_of_every_bucket_index(in_order_url, export):
 def test_floats_between_histograms_and_stale_ones(in_order_url, export):
     """A series that changes its kind, ends, and comes again."""
     metric, luck = fresh_metric(), random.Random(1)
-    each = list(some(luck, is_float=False, schema=3))[:40]
+    each = list(histograms(luck, is_float=False, schema=3))[:40]
     gone = {**each[0], "sum": double(STALE), "positive": [], "negative": [], "zeros": 0,
             "count": 0, "positive_spans": [], "negative_spans": []}  # fmt: skip
     labels = {"__name__": metric, "case": "a"}

@@ -141,7 +141,7 @@ def exported(table: pa.Table) -> list[tuple[Any, ...]]:
     )  # fmt: skip
 
 
-def told_directly(thanos: Thanos, step: int) -> list[tuple[Any, ...]]:
+def answered_directly(thanos: Thanos, step: int) -> list[tuple[Any, ...]]:
     begin = DAY.start_ms // 1000
     rows = []
     for cluster, url in thanos.direct.items():
@@ -158,7 +158,7 @@ def told_directly(thanos: Thanos, step: int) -> list[tuple[Any, ...]]:
 
 
 def test_range_mode_has_both_servers_samples(thanos, export):
-    expected = told_directly(thanos, 60)
+    expected = answered_directly(thanos, 60)
     assert exported(export(f'{{__name__="{METRIC}"}}', step="60s")) == expected
     only_b = [row for row in expected if row[0] == "b"]
     assert exported(export(f'{METRIC}{{cluster="b"}}', step="60s")) == only_b
@@ -198,4 +198,4 @@ def test_a_store_that_goes_away_is_a_failure_loud_or_silent(thanos, export):
     finally:
         thanos.sidecars["b"] = thanos.run("b")
     wait_until(lambda: thanos.whole and status_and_answer()[0] == 200)
-    assert exported(export(query, step="60s")) == told_directly(thanos, 60)
+    assert exported(export(query, step="60s")) == answered_directly(thanos, 60)

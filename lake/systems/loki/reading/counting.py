@@ -70,13 +70,15 @@ def uncounted(
     if api.dialect.by_stream is False:
         return {}
     later = _counted_groups(api, selectors, end_ns + 1 - MS, end_ns + 1, parallel)
-    some = {number: selectors[number] for number, rows in later.items() if rows}
-    counts = _counted_groups(api, some, end_ns - MS, end_ns, parallel)
+    later_selectors = {number: selectors[number] for number, rows in later.items() if rows}
+    counts = _counted_groups(api, later_selectors, end_ns - MS, end_ns, parallel)
     with ThreadPoolExecutor(parallel, "loki-ends") as pool:
-        reads = pool.map(lambda selector: _read_at_end(api, selector, end_ns), some.values())
+        reads = pool.map(
+            lambda selector: _read_at_end(api, selector, end_ns), later_selectors.values()
+        )
         return {
             number: min(last, max(0, rows - counts[number]))
-            for number, (rows, last) in zip(some, reads, strict=True)
+            for number, (rows, last) in zip(later_selectors, reads, strict=True)
         }
 
 
@@ -92,7 +94,7 @@ def _read_at_end(api: Api, selector: Selector, end_ns: int) -> tuple[int, int]:
         partial(api.page, lines), OversizedInstant(api, lines).at, end_ns - MS, end_ns, bound
     )
     times = [table["ts_ns"].to_numpy() for table in tables]
-    return sum(map(len, times)), sum(int((some == end_ns - 1).sum()) for some in times)
+    return sum(map(len, times)), sum(int((stamps == end_ns - 1).sum()) for stamps in times)
 
 
 def _counted_groups(

@@ -188,8 +188,8 @@ class Recovery:
         query, seconds = self._selector.count(1), []
         step_s = (cuts[1] - cuts[0]) // SECOND if len(cuts) > 1 else 1
         for first in range(0, len(cuts), _MOST_STEPS):
-            some = cuts[first : first + _MOST_STEPS]
-            counts = self._api.sum_at_steps(query, some[0], some[-1], step_s)
+            part = cuts[first : first + _MOST_STEPS]
+            counts = self._api.sum_at_steps(query, part[0], part[-1], step_s)
             seconds += [second * SECOND for second, count in counts.items() if count]
         return sorted(seconds)
 
@@ -278,10 +278,10 @@ class Recovery:
         try:
             return self._api.vector(lines.each_line(), at_ns + MS - 1, smallest=True)
         except TooMany as error:
-            some = self._api.vector(lines.some_lines(_SAMPLE), at_ns + MS - 1, smallest=True)
+            sample = self._api.vector(lines.some_lines(_SAMPLE), at_ns + MS - 1, smallest=True)
             apart = [
                 {name: value for name, value in metric.items() if name not in labels}
-                for metric, _ in some
+                for metric, _ in sample
             ]
             parts = halves(lines, apart)
             if parts is None or depth > DEEPEST:

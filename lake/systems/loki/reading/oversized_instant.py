@@ -55,10 +55,10 @@ class OversizedInstant:
 
     def _of_stream(self, stream: Selector, ts_ns: int, depth: int = 0) -> pa.Table:
         lead = lead_ns(ts_ns)
-        rows, some = self._whole(stream, ts_ns, lead)
+        rows, sample = self._whole(stream, ts_ns, lead)
         if rows is not None:
             return rows
-        parts = halves(stream, [_apart(row) for row in some.to_pylist()])
+        parts = halves(stream, [_apart(row) for row in sample.to_pylist()])
         if parts is None and lead:  # all are alike, and of both times
             rows, _ = self._whole(stream, ts_ns, 0)
             if rows is not None:

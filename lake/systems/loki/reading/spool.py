@@ -252,8 +252,8 @@ def _pairs(
 ) -> Iterator[tuple[int, tuple[int, ...]]]:
     """Both in that order as Python numbers, which are large: some at a time."""
     for start in range(0, len(order), _BATCH_ROWS):
-        some = order[start : start + _BATCH_ROWS]
-        yield from zip(number[some].tolist(), slices[some].tolist(), strict=True)
+        part = order[start : start + _BATCH_ROWS]
+        yield from zip(number[part].tolist(), slices[part].tolist(), strict=True)
 
 
 def keys_of(rows: pa.Table) -> np.ndarray:

@@ -277,8 +277,8 @@ class Questions:
             noon = Window(day.start_ms + day.steps // 2 * day.step_ms, 1, day.step_ms)
             # Some series of each metric show most. To list all that have a label is dear
             # where it has a million values.
-            some = self._result(self.matrix(f"topk by (__name__) (2, {query}\n)", noon), "matrix")
-            seen = {name for series in some for name in series["metric"]} & left
+            sample = self._result(self.matrix(f"topk by (__name__) (2, {query}\n)", noon), "matrix")
+            seen = {name for series in sample for name in series["metric"]} & left
             left -= seen
             for step in (day.steps // 2, 0, day.steps - 1):
                 if not left:

@@ -126,9 +126,9 @@ def matrix(  # noqa: PLR0912, PLR0915
             return OTHER_SHAPE, series, samples, at
         spans[series, 1] = at
         first = samples
-        some = False
+        has_samples = False
         if starts_with(text, at, _VALUES):
-            some = True
+            has_samples = True
             at += len(_VALUES)
             last = np.int64(-1)
             due = start_ms
@@ -175,7 +175,7 @@ def matrix(  # noqa: PLR0912, PLR0915
         spans[series, 2] = samples - first
         histograms[series, 0] = histograms[series, 1] = 0
         if starts_with(text, at, _HISTOGRAMS):
-            some = True
+            has_samples = True
             at += len(_HISTOGRAMS)
             histograms[series, 0] = at
             while not starts_with(text, at, _END_OF_HISTOGRAMS):
@@ -184,7 +184,7 @@ def matrix(  # noqa: PLR0912, PLR0915
                     return OTHER_SHAPE, series, samples, at
             histograms[series, 1] = at + 1
             at += len(_END_OF_HISTOGRAMS)
-        if not some or text[at] != 125:
+        if not has_samples or text[at] != 125:
             return OTHER_SHAPE, series, samples, at
         at += 1
         series += 1

@@ -192,14 +192,14 @@ class _Rows:
         labels: dict[int, bytes] = {}
         held: Samples | None = None
         for batch in batches:
-            some = self._taken(batch, labels)
-            if not len(some):
+            samples = self._taken(batch, labels)
+            if not len(samples):
                 continue
             if self._step_ms is None:
-                yield some, labels
+                yield samples, labels
                 labels = {}
                 continue
-            whole = some if held is None else joined(held, some)
+            whole = samples if held is None else joined(held, samples)
             yield self._marked(whole, self._step_ms), labels
             held = whole.part(slice(len(whole) - 1, None))
             last = int(held.ids[0])

@@ -48,8 +48,8 @@ class Samples:
 
     def part(self, rows: slice | np.ndarray[Any, np.dtype[np.bool_]]) -> Samples:
         """Only those."""
-        some = None if self.histograms is None else self.histograms[rows]
-        return Samples(self.ids[rows], self.ts_ms[rows], self.bits[rows], some)
+        histograms = None if self.histograms is None else self.histograms[rows]
+        return Samples(self.ids[rows], self.ts_ms[rows], self.bits[rows], histograms)
 
 
 def joined(first: Samples, then: Samples) -> Samples:
