@@ -5,22 +5,17 @@ from pathlib import Path
 
 import pytest
 from support.command_line import runner
-from support.receivers import Mailbox, Receiver, http_receiver, smtp_receiver
+from support.receivers import Mailbox, receiver, smtp_receiver
 
 from lake.base import redaction
 
+__all__ = ["receiver"]  # for pytest
 BASE = '[lake]\nroot = "lake"\n'
 
 
 @pytest.fixture(autouse=True)
 def _no_secrets_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redaction, "_secrets", set())
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with http_receiver() as running:
-        yield running
 
 
 @pytest.fixture

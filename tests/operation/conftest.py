@@ -5,16 +5,12 @@ from typing import Any
 
 import pymongo
 import pytest
-from support.receivers import Receiver, http_receiver
+from support.receivers import receiver
+
+__all__ = ["receiver"]  # for pytest
 
 
 @pytest.fixture
 def client(mongo_uri: str) -> Iterator[pymongo.MongoClient[dict[str, Any]]]:
     with pymongo.MongoClient[dict[str, Any]](mongo_uri, tz_aware=True) as opened:
         yield opened
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with http_receiver() as running:
-        yield running

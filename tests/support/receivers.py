@@ -18,6 +18,7 @@ from email.policy import default
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
@@ -50,28 +51,35 @@ def http_receiver() -> Iterator[Receiver]:
             self.reply(None)
 
         def do_HEAD(self) -> None:
-            receiver.requests.append((self.command, self.path, None))
-            self.send_response(receiver.status)
+            running.requests.append((self.command, self.path, None))
+            self.send_response(running.status)
             self.end_headers()
 
         def reply(self, body: Any) -> None:
-            receiver.requests.append((self.command, self.path, body))
-            self.send_response(receiver.status)
+            running.requests.append((self.command, self.path, body))
+            self.send_response(running.status)
             self.end_headers()
-            self.wfile.write(receiver.answer.encode())
+            self.wfile.write(running.answer.encode())
 
         def log_message(self, *arguments: object) -> None:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        receiver = Receiver(f"http://127.0.0.1:{server.server_port}")
+        running = Receiver(f"http://127.0.0.1:{server.server_port}")
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
-            yield receiver
+            yield running
         finally:
             server.shutdown()
             thread.join()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A test's own, where its conftest imports it."""
+    with http_receiver() as running:
+        yield running
 
 
 @dataclass
