@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
+import pymongo
 import pytest
 from support.command_line import runner
+from support.doctor_checks import Checks
 
 from lake.base.day import Day
 from lake.demo.load import Loaded, load
@@ -14,6 +18,20 @@ from lake.demo.scenario import Scenario
 from lake.servers import Stack, start
 
 DAYS = 2
+MONGO = """
+[lake]
+root = "data"
+[sources.mongo]
+uri = "{uri}"
+database = "{database}"
+[hot]
+mongo = 10
+[[dataset]]
+name = "events"
+source = "mongo"
+collection = "events"
+time_field = "at"
+"""
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +56,37 @@ def lake(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with runner(monkeypatch, capsys) as run:
         yield run
+
+
+@pytest.fixture
+def doctor(lake, tmp_path):
+    """Runs `lake doctor` on a configuration: exit status, checks by subject as (state, text)."""
+
+    def run(text: str) -> tuple[int, Checks]:
+        (tmp_path / "lake.toml").write_text(text)
+        code, out, err = lake("doctor", "--json")
+        assert all("does not answer" in line for line in err.splitlines())
+        answer = json.loads(out)
+        by_subject: dict[str, list[tuple[str, str]]] = {}
+        for check in answer["checks"]:
+            line = f"{check['found']} → {check['remedy']}"
+            by_subject.setdefault(check["subject"], []).append((check["state"], line))
+        assert answer["fail"] == sum(c["state"] == "fail" for c in answer["checks"])
+        assert code == (1 if answer["fail"] else 0)
+        return code, by_subject
+
+    return run
+
+
+@pytest.fixture
+def events(mongo_uri, mongo_database):
+    with pymongo.MongoClient(mongo_uri) as client:
+        yield client[mongo_database].events
+
+
+@pytest.fixture
+def mongo(events, mongo_uri, mongo_database) -> str:
+    """A healthy collection and its configuration."""
+    events.insert_many([{"at": datetime.now(UTC), "b": n} for n in range(4)])
+    events.create_index("at")
+    return MONGO.format(uri=mongo_uri, database=mongo_database)
