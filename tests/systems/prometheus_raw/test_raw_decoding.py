@@ -15,7 +15,7 @@ from support.chunk_writing import XOR, chunk, crc32c, frame, message, xor_chunk
 from support.remote_writing import varint
 
 from lake.base.errors import BadData, LakeError, TransientError
-from lake.systems.prometheus.reading.remote_read import loops
+from lake.systems.prometheus.reading.remote_read import message_loops, sample_loops
 from lake.systems.prometheus.reading.remote_read.request import SAMPLED, STREAMED
 from lake.systems.prometheus.reading.remote_read.stream import Spooler
 
@@ -36,7 +36,7 @@ def samples(draw):
 
 def decoded(data: bytes, count: int, room: int | None = None):
     ts, values = np.zeros(room or count, np.int64), np.zeros(room or count, np.uint64)
-    code, filled = loops.xor_chunk(
+    code, filled = sample_loops.xor_chunk(
         np.frombuffer(bytearray(data), np.uint8), 0, len(data), count, *WHOLE_TIME, ts, values, 0
     )
     return code, list(zip(ts[:filled].tolist(), values[:filled].tolist(), strict=True))
@@ -45,7 +45,7 @@ def decoded(data: bytes, count: int, room: int | None = None):
 @settings(deadline=None)
 @given(samples())
 def test_a_chunk_gives_back_what_was_written(written):
-    assert decoded(xor_chunk(written), len(written)) == (loops.OK, written)
+    assert decoded(xor_chunk(written), len(written)) == (message_loops.OK, written)
 
 
 @settings(deadline=None)
@@ -53,7 +53,7 @@ def test_a_chunk_gives_back_what_was_written(written):
 def test_a_chunk_that_is_cut_is_told(written, data):
     whole = xor_chunk(written)
     cut = whole[: data.draw(st.integers(2, len(whole) - 1))]
-    assert decoded(cut, len(written))[0] == loops.BAD_CHUNK
+    assert decoded(cut, len(written))[0] == message_loops.BAD_CHUNK
 
 
 @settings(max_examples=300, deadline=None)
@@ -64,20 +64,20 @@ def test_a_damaged_chunk_is_told_or_gives_as_many_samples(written, data):
         bit = data.draw(st.integers(16, 8 * len(damaged) - 1))
         damaged[bit // 8] ^= 1 << bit % 8
     code, points = decoded(bytes(damaged), len(written))
-    assert code in (loops.OK, loops.BAD_CHUNK)
+    assert code in (message_loops.OK, message_loops.BAD_CHUNK)
     assert len(points) <= len(written)
 
 
 def test_no_more_samples_than_there_is_room_for():
     written = [(15_000 * i, i) for i in range(10)]
-    assert decoded(xor_chunk(written), 10, room=9)[0] == loops.BAD_CHUNK
+    assert decoded(xor_chunk(written), 10, room=9)[0] == message_loops.BAD_CHUNK
 
 
 @settings(deadline=None)
 @given(st.binary(max_size=100))
 def test_checksums(data):
     array = np.frombuffer(bytearray(data), np.uint8)
-    assert loops.crc32c(array, 0, len(array), loops.CRC_TABLES) == crc32c(data)
+    assert message_loops.crc32c(array, 0, len(array), message_loops.CRC_TABLES) == crc32c(data)
 
 
 def test_the_checksum_that_everyone_tests():

@@ -1,8 +1,8 @@
 """Prometheus' remote read: the stored samples themselves, as the chunks they lie in.
 
-`request` sends a selector's matchers, `stream` takes the answer apart and
-keeps it on disk, `reading` gives it back series by series; `loops` has the compiled loops over
-bytes, `histograms` what native histograms add, `external` the labels that are no series' own.
+`asking` requests a selector's series, `stream` takes the answer apart and keeps it on disk,
+`reading` gives it back series by series. `message_loops` has the compiled loops over messages,
+`sample_loops` those over samples, `histograms` what native histograms add.
 Belongs here: POST /api/v1/read. Does not: PromQL, what a table looks like.
 
 Source of the messages, their field numbers and the stream's framing:

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from lake.compiled import BOOL, I64, I64S, U8, U8S, U64, U64_ROWS, compiled, several
-from lake.systems.prometheus.reading.remote_read.loops import BAD_CHUNK, OK, take, take_long
+from lake.systems.prometheus.reading.remote_read.message_loops import BAD_CHUNK, OK
+from lake.systems.prometheus.reading.remote_read.sample_loops import take, take_long
 
 _STATE = several(U64, I64, U64, I64)
 _STALE = np.uint64(0x7FF0000000000002)
@@ -90,7 +91,7 @@ def xored(
 
 
 @compiled(I64(U8S, I64, I64, BOOL, I64, I64S, U64_ROWS), allocates=True)
-def samples(  # noqa: PLR0912  a case each
+def samples(
     data: Any, bit: int, end: int, is_float: bool, positive: int, ts: Any, cells: Any
 ) -> int:
     """The samples of one chunk, from the bit after its layout on; a code.

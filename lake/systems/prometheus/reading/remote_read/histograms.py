@@ -39,7 +39,10 @@ def decode(
 
     A stale marker has that NaN's bits and no histogram. Raises BadData for what is no chunk.
     """
-    from lake.systems.prometheus.reading.remote_read import histogram_loops, loops  # noqa: PLC0415
+    from lake.systems.prometheus.reading.remote_read import (  # noqa: PLC0415
+        histogram_loops,
+        message_loops,
+    )
 
     try:
         layout = _Layout(_Bits(data[start + _HEADER_BYTES : end].tobytes()))
@@ -49,7 +52,8 @@ def decode(
     ts = np.empty(count, np.int64)
     cells = np.empty((count, 3 + positive + negative), np.uint64)
     first_bit = 8 * (start + _HEADER_BYTES) + layout.bits
-    if histogram_loops.samples(data, first_bit, end, is_float, positive, ts, cells) != loops.OK:
+    code = histogram_loops.samples(data, first_bit, end, is_float, positive, ts, cells)
+    if code != message_loops.OK:
         raise BadData("a histogram chunk that ends too early, or can't be")
     counts = cells.view(np.float64) if is_float else cells.astype(np.float64)
     stale = cells[:, histogram_loops.SUM] == _STALE

@@ -22,7 +22,12 @@ from lake.systems.labels import series_id
 from lake.systems.prometheus.reading.answer import HISTOGRAM_TYPE
 from lake.systems.prometheus.reading.blocks import MOST_SERIES, Block
 from lake.systems.prometheus.reading.promql import NAME
-from lake.systems.prometheus.reading.remote_read import histograms, label_sets, loops
+from lake.systems.prometheus.reading.remote_read import (
+    histograms,
+    label_sets,
+    message_loops,
+    sample_loops,
+)
 from lake.systems.prometheus.reading.remote_read.request import SAMPLED, STREAMED
 from lake.systems.prometheus.reading.remote_read.stream import Spool, read_pieces, unreadable
 from lake.systems.prometheus.reading.ruled import RuledLabels
@@ -30,7 +35,7 @@ from lake.systems.prometheus.reading.ruled import RuledLabels
 STALE = 0x7FF0000000000002  # the one NaN that ends a series
 _BATCH_SAMPLES = 131_072
 _SAMPLED_SERIES, _SAMPLED_VALUES = 64, 262_144
-_PLAIN = (1 << loops.XOR, 1)  # encodings: floats only
+_PLAIN = (1 << message_loops.XOR, 1)  # encodings: floats only
 _CHUNKS = 0x12  # of a ChunkedSeries: field 2, with a length
 
 Numbers = np.ndarray[Any, Any]
@@ -182,7 +187,7 @@ class Reading:
         room = int(pieces[:, 3].sum())
         ts, values = np.empty(room, np.int64), np.empty(room, np.uint64)
         decoded = np.zeros((len(pieces), 3), np.int64)
-        decode = loops.floats if form == STREAMED else loops.sampled
+        decode = sample_loops.floats if form == STREAMED else sample_loops.sampled
         if decode(data, regions, self._day.start_ms, self._day.end_ms, ts, values, decoded):
             raise unreadable("a chunk of samples")
         filled = int(decoded[:, 0].sum())
@@ -263,14 +268,14 @@ class Reading:
         return block and replace(block, histograms=mixed.histograms)
 
     def _chunk(self, data: Numbers, encoding: int, start: int, stop: int, samples: int) -> _Part:
-        if encoding != loops.XOR:
-            is_float = encoding == loops.FLOAT_HISTOGRAM
+        if encoding != message_loops.XOR:
+            is_float = encoding == message_loops.FLOAT_HISTOGRAM
             return _Part(*histograms.decode(data, start, stop, samples, is_float=is_float))
         ts, bits = np.empty(samples, np.int64), np.empty(samples, np.uint64)
-        code, filled = loops.xor_chunk(
+        code, filled = sample_loops.xor_chunk(
             data, start, stop, samples, self._day.start_ms, self._day.end_ms, ts, bits, 0
         )
-        if code != loops.OK:
+        if code != message_loops.OK:
             raise unreadable("a chunk of samples")
         return _Part(ts[:filled], bits[:filled], pa.nulls(filled, HISTOGRAM_TYPE))
 
@@ -315,9 +320,9 @@ def _chunks(data: Numbers) -> Iterator[tuple[int, int, int, int]]:
     """Of chunks as they were kept: encoding, where the data start and stop, samples."""
     at = 0
     while at < len(data):
-        tag, content, stop, _ = loops.field(data, at, len(data))
-        code, *chunk = loops.chunk(data, content, stop) if tag == _CHUNKS else (1,)
-        if code != loops.OK:
+        tag, content, stop, _ = message_loops.field(data, at, len(data))
+        code, *chunk = message_loops.chunk(data, content, stop) if tag == _CHUNKS else (1,)
+        if code != message_loops.OK:
             raise unreadable("a chunk")
         yield chunk[0], chunk[1], chunk[2], chunk[3]
         at = stop

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from lake.base.errors import BadData, TransientError
-from lake.systems.prometheus.reading.remote_read import loops
+from lake.systems.prometheus.reading.remote_read import message_loops
 from lake.systems.prometheus.reading.remote_read.request import SAMPLED, STREAMED
 
 _FIRST_BYTES = 1 << 20
@@ -94,7 +94,7 @@ class Spooler:
         self._held = np.empty(_FIRST_BYTES, np.uint8)
         self._filled = 0
         self._kept = np.empty(0, np.uint8)
-        self._rows = np.zeros((_ROWS, loops.ROW_FIELDS), np.int64)
+        self._rows = np.zeros((_ROWS, message_loops.ROW_FIELDS), np.int64)
 
     def feed(self, piece: bytes) -> None:
         """The next bytes of the body, of any length."""
@@ -134,10 +134,10 @@ class Spooler:
         while True:
             if len(self._kept) < len(self._held):
                 self._kept = np.empty(len(self._held), np.uint8)
-            code, stop, kept, rows = loops.scan(
-                self._held, at, self._filled, loops.CRC_TABLES, self._kept, self._rows
+            code, stop, kept, rows = message_loops.scan(
+                self._held, at, self._filled, message_loops.CRC_TABLES, self._kept, self._rows
             )
-            if code != loops.MORE:
+            if code != message_loops.MORE:
                 self._refuse(code, self._rows[rows])
             self._keep(kept, rows)
             if stop == at:
@@ -149,7 +149,7 @@ class Spooler:
     def _take_samples(self) -> None:
         body = self._held[: self._filled]
         self._held = np.empty(0, np.uint8)
-        size, start = loops.varint(body, 0, len(body))
+        size, start = message_loops.varint(body, 0, len(body))
         try:
             if start < 0 or not 0 <= size <= _LARGEST_BODY:
                 raise ValueError("its length is missing or too large")
@@ -161,12 +161,14 @@ class Spooler:
         message = np.frombuffer(bytearray(plain), np.uint8)
         self._held, self._kept = message, np.empty(len(message), np.uint8)
         # One query was sent, so there is one result.
-        tag, at, end, _ = loops.field(message, 0, len(message))
+        tag, at, end, _ = message_loops.field(message, 0, len(message))
         if len(message) and (tag != _RESULTS or end != len(message)):
             raise unreadable(self._where)
         while at < end:
-            code, at, kept, rows = loops.scan_samples(message, at, end, self._kept, self._rows)
-            if code not in (loops.OK, loops.MORE):
+            code, at, kept, rows = message_loops.scan_samples(
+                message, at, end, self._kept, self._rows
+            )
+            if code not in (message_loops.OK, message_loops.MORE):
                 self._refuse(code, self._rows[rows])
             self._keep(kept, rows)
         self._held = np.empty(0, np.uint8)
@@ -176,17 +178,18 @@ class Spooler:
         while view:
             view = view[self._file.write(view) :]
         for row in self._rows[:rows].tolist():
-            labels = self._held[row[loops.LABELS_START] : row[loops.LABELS_END]].tobytes()
-            size = row[loops.CHUNKS_END] - row[loops.CHUNKS_START]
-            self._spool.add(labels, size, row[loops.SAMPLES], row[loops.ENCODINGS])
+            start, end = row[message_loops.LABELS_START], row[message_loops.LABELS_END]
+            labels = self._held[start:end].tobytes()
+            size = row[message_loops.CHUNKS_END] - row[message_loops.CHUNKS_START]
+            self._spool.add(labels, size, row[message_loops.SAMPLES], row[message_loops.ENCODINGS])
 
     def _refuse(self, code: int, row: Any) -> None:
         """Raises what the code stands for."""
-        if code == loops.UNKNOWN_ENCODING and self._spool.form == SAMPLED:
+        if code == message_loops.UNKNOWN_ENCODING and self._spool.form == SAMPLED:
             raise Unavailable("native histograms, without chunks")
-        if code == loops.UNKNOWN_ENCODING:
-            raise unknown_encoding(int(row[loops.ENCODINGS]), self._where)
-        if code in (loops.BAD_CHECKSUM, loops.BAD_LENGTH):
+        if code == message_loops.UNKNOWN_ENCODING:
+            raise unknown_encoding(int(row[message_loops.ENCODINGS]), self._where)
+        if code in (message_loops.BAD_CHECKSUM, message_loops.BAD_LENGTH):
             # Versions that fail in the middle of an answer write their message into it.
             tail = self._held[: self._filled][-200:].tobytes()
             raise TransientError(
