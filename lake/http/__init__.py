@@ -1,4 +1,4 @@
 """HTTP as all sources speak it: sessions, retries, failures as errors.
 
-Belongs here: the client. Does not: any system's API.
+Belongs here: the client, its answers. Does not: any system's API.
 """

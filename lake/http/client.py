@@ -1,7 +1,7 @@
-"""Requests to one HTTP server: authentication, retries, limits, what each refusal means.
+"""Requests to one HTTP server: sessions, retries, limits.
 
-Belongs here: everything that Prometheus' and Loki's APIs share below JSON.
-Does not: any path, parameter or answer of theirs, what a failure means (failures).
+Belongs here: everything that Prometheus' and Loki's APIs share around a request.
+Does not: any path or parameter of theirs, bodies (answer), what a failure means (failures).
 
 What a request may raise:
 Refused          credentials (401, 403)
@@ -16,27 +16,23 @@ Stopped          `stop` was called
 
 from __future__ import annotations
 
-import base64
-import json
 import logging
 import queue
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from http.client import HTTPException
 from threading import Event, Lock, Timer
-from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit, urlunsplit
+from typing import Any
 
 import requests
-from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
 
-from lake.base.errors import BadData, Stopped, TransientError
-from lake.base.redaction import register_secret
+from lake.base.errors import Stopped, TransientError
 from lake.config.sections import HttpSection
+from lake.http.answer import Answer, Sink, is_cut_short, whole_body
+from lake.http.authentication import Auth, without_userinfo
 from lake.http.failures import (
     NoSuchPath,
     Overloaded,
@@ -57,7 +53,6 @@ _LONGEST_PAUSE_S = 20.0
 _LONGEST_RETRY_AFTER_S = 60.0
 _CONNECT_S = 10.0
 _PIECE_BYTES = 1 << 18
-_OPENING_BYTES = 64
 _UNSENT = (requests.RequestException, HTTPError, HTTPException, OSError, ValueError)
 
 __all__ = [
@@ -92,48 +87,6 @@ class Tally:
             self.retries += retry
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A 2xx answer with its whole body."""
-
-    url: str
-    status: int
-    headers: Mapping[str, str]
-    content: bytes
-
-    def json(self) -> Any:
-        """The body as JSON. Raises TransientError where it broke off, BadData where it is none."""
-        return self._parsed
-
-    @cached_property
-    def _parsed(self) -> Any:
-        try:
-            return json.loads(self.content)
-        except ValueError as error:
-            if self.content.lstrip()[:1] in (b"{", b"["):
-                raise TransientError("the answer broke off", where=self.url, found=error) from None
-            raise BadData(
-                "the answer is no JSON",
-                where=self.url,
-                found=shortened(self.content.decode(errors="replace")),
-                remedy="set url to the server itself; a login page in front of it needs "
-                "credentials that it accepts",
-            ) from None
-
-
-class Sink(Protocol):
-    """Takes a body piece by piece, so that it need not be in memory."""
-
-    def begin(self, headers: Mapping[str, str]) -> None:
-        """A 2xx answer comes; after a repetition what came before is void."""
-
-    def feed(self, piece: bytes) -> None:
-        """The next bytes of its body. May raise TransientError: the request is repeated."""
-
-    def end(self) -> None:
-        """The body is whole. May raise TransientError, too."""
-
-
 class Http:
     """A server's address with its sessions: at most `max_parallel` requests at a time.
 
@@ -151,13 +104,13 @@ class Http:
         pause: Callable[[float], object] | None = None,
     ) -> None:
         self._name = name
-        self._base, user, password = _without_userinfo(section.url)
+        self._base, user, password = without_userinfo(section.url)
         self._timeout = (min(_CONNECT_S, section.timeout_s), section.timeout_s)
         self._stopped = Event()
         self._pause = pause or self._stopped.wait
         # None leaves it to REQUESTS_CA_BUNDLE; a file of its own goes before that.
         self._ca_file = section.ca_file or None
-        self._auth = _Auth(
+        self._auth = Auth(
             section.username or user,
             section.password.get_secret_value() or password,
             section.bearer_token.get_secret_value(),
@@ -325,10 +278,10 @@ class Http:
             good = response.status_code // 100 == 2
             with response:
                 pieces = self._pieces(session, response, url)
-                content = _taken(pieces, response, url, max_bytes, sink if good else None)
+                content = whole_body(pieces, response, url, max_bytes, sink if good else None)
         if not good:
             raise refusal(self._name, response, url, content.decode(errors="replace"))
-        if _cut_short(content):
+        if is_cut_short(content):
             raise TransientError(
                 "the answer broke off",
                 where=url,
@@ -349,65 +302,6 @@ class Http:
             if piece is None:
                 return
             yield piece
-
-
-def _cut_short(content: bytes) -> bool:
-    """Whether JSON ends early although the framing is complete: seen at its last byte."""
-    first = content[:_OPENING_BYTES].lstrip()[:1]
-    last = content[-_OPENING_BYTES:].rstrip()[-1:]
-    return (first, last) not in ((b"{", b"}"), (b"[", b"]")) and first in (b"{", b"[")
-
-
-class _Auth(AuthBase):
-    """Always set, so that requests never takes credentials from a .netrc file instead."""
-
-    def __init__(self, username: str, password: str, bearer_token: str) -> None:
-        self._bearer_token = bearer_token
-        self._basic = ""
-        if username:
-            self._basic = base64.b64encode(f"{username}:{password}".encode()).decode()
-            register_secret(self._basic)
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._bearer_token:
-            request.headers["Authorization"] = f"Bearer {self._bearer_token}"
-        elif self._basic:
-            request.headers["Authorization"] = f"Basic {self._basic}"
-        return request
-
-
-def _without_userinfo(url: str) -> tuple[str, str, str]:
-    """The URL without `user:password@` and closing slash, the user, the password."""
-    parts = urlsplit(url)
-    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")
-    return (
-        urlunsplit(bare).rstrip("/"),
-        unquote(parts.username or ""),
-        unquote(parts.password or ""),
-    )
-
-
-def _taken(
-    pieces: Iterator[bytes],
-    response: requests.Response,
-    url: str,
-    max_bytes: int | None,
-    sink: Sink | None,
-) -> bytes:
-    """The whole body; empty where a sink takes it."""
-    kept: list[bytes] = []
-    size, take = 0, kept.append
-    if sink is not None:
-        sink.begin(response.headers)
-        take = sink.feed
-    for piece in pieces:
-        take(piece)
-        size += len(piece)
-        if max_bytes is not None and size > max_bytes:
-            raise TooLarge("the answer is too large", where=url, expected=f"≤ {max_bytes} bytes")
-    if sink is not None:
-        sink.end()
-    return b"".join(kept)
 
 
 def _pause_s(attempt: int, retry_after_s: float) -> float:
