@@ -1,6 +1,7 @@
 """Files on their way into the store: each content once, small ones together, large ones in pieces.
 
-Belongs here: hashing, what need not travel, packs, the journal's times. Does not: which files.
+Belongs here: what need not travel, pieces, packs, what the journal contains. Does not: which files
+(a system), hashing, when the journal is written.
 """
 
 from __future__ import annotations
@@ -9,35 +10,32 @@ import gzip
 import hashlib
 import logging
 import secrets
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from threading import Event, Lock, Semaphore, Thread
+from threading import Event, Lock, Semaphore
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
 from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.base.errors import LakeError, TransientError
-from lake.snapshots.journal import JOURNAL, write_journal
+from lake.snapshots.hashing import Hashing, chunks_of, sha256_of, stretch_of
+from lake.snapshots.journal import JOURNAL, Journalling, write_journal
 from lake.snapshots.known import Content, Known
 from lake.snapshots.manifest import StoredFile, StoredObject, snapshot_prefix
-from lake.store import Store, Upload
+from lake.store import Store
 
 _LOG = logging.getLogger(__name__)
-_CHUNK = 4 << 20
 _PARALLEL = 4
 _PIECE_BYTES = 64 << 20  # what a killed run sends again at most, and what travels side by side
 _PACK_BYTES = 32 << 20
 _SMALL_BYTES = 1 << 20  # smaller files are packed, where that is enabled
 _MEMBERS_AT_ONCE = 2 * _PARALLEL
 _LEVEL = 6  # of gzip: mongodump's
-_JOURNAL_EVERY_S = 5.0
-_HEARTBEAT_S = 300.0
 _TRIES = 5
 
 UploadProgress = Callable[[int, int], None]  # files so far, bytes so far
@@ -78,7 +76,7 @@ class Collector:
         self._pool = ThreadPoolExecutor(_PARALLEL, "snapshot")
         self._failed = Event()
         self._waiting: list[Future[None]] = []
-        self._journal = _Journalling(self._write_journal)
+        self._journal = Journalling(self._write_journal)
 
     def __enter__(self) -> Self:
         self._write_journal()
@@ -195,7 +193,7 @@ class Collector:
                 self._bytes, number = self._bytes - before.bytes, number + 1
             self._paths -= number > 0
         if pack and size <= _SMALL_BYTES:
-            self._packed(_read(source, 0, size), _Place(path, 0))
+            self._packed(stretch_of(source, 0, size), _Place(path, 0))
         elif size <= _PIECE_BYTES:
             self._piece(source, _Place(path, 0), size)
         else:
@@ -219,7 +217,7 @@ class Collector:
         """So many bytes of the file, as they are now; what changes meanwhile is read again."""
         place = replace(place, again=partial(self._piece, source, place, size))
         for _ in range(_TRIES):
-            content = _sha256(source, place.at, size)
+            content = sha256_of(source, place.at, size)
             if self._is_coming(content, place):
                 return
             if self._upload_piece(source, place, content):
@@ -233,7 +231,7 @@ class Collector:
         try:
             with source.open("rb") as file, self._store.upload(key) as upload:
                 hashing = Hashing(upload)
-                for chunk in _chunks(file, place.at, content[1]):
+                for chunk in chunks_of(file, place.at, content[1]):
                     hashing.write(chunk)
                 if hashing.digest != content[0]:
                     raise _Changed
@@ -342,76 +340,5 @@ class Collector:
         self._store.delete(self.prefix + JOURNAL)
 
 
-class _Journalling:
-    """Writes the journal now and then, in the background, until it is stopped."""
-
-    def __init__(self, write: Callable[[], None]) -> None:
-        self._write = write
-        self._done = Event()
-        self._thread = Thread(target=self._run, name="journal", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        pause = _JOURNAL_EVERY_S
-        while not self._done.wait(pause):
-            begun = time.monotonic()
-            try:
-                self._write()
-            except LakeError as error:  # the run itself meets the same error, or none
-                _LOG.warning("the journal could not be written: %s", error)
-            # A long journal is written less often, but often enough to be taken for alive.
-            took = time.monotonic() - begun
-            pause = min(max(_JOURNAL_EVERY_S, 20 * took), _HEARTBEAT_S)
-
-
 class _Changed(Exception):
     """The file is not what was hashed: nothing of it is kept."""
-
-
-class Hashing:
-    """An upload that counts and hashes what goes through."""
-
-    def __init__(self, upload: Upload) -> None:
-        self._upload = upload
-        self.size = 0
-        self._sha256 = hashlib.sha256()
-
-    @property
-    def digest(self) -> str:
-        """The SHA-256 of what went through so far."""
-        return self._sha256.hexdigest()
-
-    def write(self, data: bytes | memoryview) -> int:
-        """Appends; returns the number of bytes taken."""
-        self._sha256.update(data)
-        self.size += len(data)
-        self._upload.write(data)
-        return len(data)
-
-
-def _chunks(file: BinaryIO, at: int, size: int) -> Iterator[bytes]:
-    file.seek(at)
-    while size > 0 and (chunk := file.read(min(_CHUNK, size))):
-        size -= len(chunk)
-        yield chunk
-
-
-def _read(path: Path, at: int, size: int) -> bytes:
-    with path.open("rb") as file:
-        return b"".join(_chunks(file, at, size))
-
-
-def _sha256(path: Path, at: int, size: int) -> Content:
-    """Of at most `size` bytes."""
-    digest, length = hashlib.sha256(), 0
-    with path.open("rb") as file:
-        for chunk in _chunks(file, at, size):
-            digest.update(chunk)
-            length += len(chunk)
-    return digest.hexdigest(), length

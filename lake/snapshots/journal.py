@@ -1,6 +1,7 @@
 """What a run that is not finished has stored, and whether it still runs.
 
-Belongs here: the journal's object and its reading. Does not: what is written when (collecting).
+Belongs here: the journal's object, when it is written, its reading. Does not: what it has to
+contain (collecting).
 
 `<system>/YYYY/MM/DD/<run>/journal.json` stands while its run lasts. What a killed run left
 behind is found by it: its objects need not travel again, and what it made on a server's disk
@@ -13,12 +14,14 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from threading import Event, Thread
 
 from lake.base.clock import utc_now
-from lake.base.errors import Missing
+from lake.base.errors import LakeError, Missing
 from lake.process.running import here, started
 from lake.snapshots.manifest import StoredFile, StoredObject
 from lake.store import Store
@@ -26,6 +29,8 @@ from lake.store import Store
 _LOG = logging.getLogger(__name__)
 JOURNAL = "journal.json"
 _KEY = re.compile(r"\w+/\d{4}/\d\d/\d\d/([^/]+)/journal\.json")
+_EVERY_S = 5.0
+_HEARTBEAT_S = 300.0
 _SILENT = timedelta(hours=1)  # a run on another machine that wrote nothing for this long is dead
 
 
@@ -70,6 +75,36 @@ def write_journal(
     since = "" if ended else started(pid)
     journal = Journal(key, at, here(), pid, since, notes, files, objects)
     store.write(key, json.dumps(asdict(journal)).encode())
+
+
+class Journalling:
+    """Writes the journal now and then, in the background, until it is stopped."""
+
+    def __init__(self, write: Callable[[], None]) -> None:
+        self._write = write
+        self._done = Event()
+        self._thread = Thread(target=self._run, name="journal", daemon=True)
+
+    def start(self) -> None:
+        """Begins."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Returns once nothing is written any more."""
+        self._done.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        pause = _EVERY_S
+        while not self._done.wait(pause):
+            begun = time.monotonic()
+            try:
+                self._write()
+            except LakeError as error:  # the run itself meets the same error, or none
+                _LOG.warning("the journal could not be written: %s", error)
+            # A long journal is written less often, but often enough to be taken for alive.
+            took = time.monotonic() - begun
+            pause = min(max(_EVERY_S, 20 * took), _HEARTBEAT_S)
 
 
 def journals(store: Store, keys: Iterable[str]) -> Iterator[Journal]:

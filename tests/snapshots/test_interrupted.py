@@ -161,7 +161,7 @@ def test_equal_contents_are_stored_once_however_many_travel_at_a_time(folders):
 
 def test_a_file_that_changes_while_it_is_copied(folders, tmp_path, monkeypatch):
     folders.fill(files=1, size=PIECE // 2)
-    file, original = folders.source / "large-0", collecting._sha256
+    file, original = folders.source / "large-0", collecting.sha256_of
     changes = iter([b"a", b"b"])
 
     def digest(path, at, size):
@@ -170,7 +170,7 @@ def test_a_file_that_changes_while_it_is_copied(folders, tmp_path, monkeypatch):
             path.write_bytes(change * (PIECE // 2))
         return computed
 
-    monkeypatch.setattr(collecting, "_sha256", digest)
+    monkeypatch.setattr(collecting, "sha256_of", digest)
     folders.take()
     folders.restore(tmp_path / "into")
     assert (tmp_path / "into/x/large-0").read_bytes() == b"b" * (PIECE // 2)
@@ -178,7 +178,7 @@ def test_a_file_that_changes_while_it_is_copied(folders, tmp_path, monkeypatch):
 
 def test_a_file_that_never_rests_is_an_error(folders, monkeypatch):
     folders.fill(files=1, size=PIECE // 2)
-    file, original = folders.source / "large-0", collecting._sha256
+    file, original = folders.source / "large-0", collecting.sha256_of
 
     def digest(path, at, size):
         computed = original(path, at, size)
@@ -186,7 +186,7 @@ def test_a_file_that_never_rests_is_an_error(folders, monkeypatch):
             path.write_bytes(os.urandom(PIECE // 2))
         return computed
 
-    monkeypatch.setattr(collecting, "_sha256", digest)
+    monkeypatch.setattr(collecting, "sha256_of", digest)
     with pytest.raises(collecting.TransientError, match="changes faster"):
         folders.take()
     assert not [stat for stat in folders.store.list("") if "manifest" in stat.key]
