@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from support.command_line import runner
 from support.demo_history import History, week_of_history
 from support.hand_made import HandMadeLake, hand_made_lake
-
-from lake.cli import main
 
 Maker = Callable[..., HandMadeLake]
 
@@ -36,21 +34,10 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
     """Runs `lake` in this process; exit status, standard output, standard error."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["lake", *map(str, arguments)])
-        try:
-            main()
-            status = 0
-        except SystemExit as end:
-            status = int(end.code or 0)
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return call
+    with runner(monkeypatch, capsys) as run:
+        yield run
 
 
 @pytest.fixture
@@ -65,3 +52,12 @@ def table() -> Callable[..., pa.Table]:
         return pa.table(arrays)
 
     return build
+
+
+@pytest.fixture
+def lake(make_lake: Maker, table: Callable[..., pa.Table]) -> HandMadeLake:
+    """Three days of one dataset, with a control character in a text and an empty column."""
+    lake = make_lake("events")
+    for number, day in enumerate(("2026-07-01", "2026-07-02", "2026-07-03")):
+        lake.put("events", day, table(n=[number], line=["a\x1b[31mred\nline"], more=[None]))
+    return lake
