@@ -22,13 +22,14 @@ from lake.query.connection import connect_duckdb, macro_statements
 from lake.query.failures import Hint, arrow_as_duckdb, explained, spelled
 from lake.query.kinds import quoted_text
 from lake.query.metrics import with_metric_notes
-from lake.query.question import Question, Range, Reads, understand
+from lake.query.question import Question, Range, Reads
 from lake.query.s3 import authority_statements, secret_statement
 from lake.query.small_objects import CONNECTIONS
 from lake.query.statements import refuse_outward, require_one_reading
 from lake.query.stored import StoredTables
 from lake.query.tables import Table
 from lake.query.time_axis import is_called, macro_statement
+from lake.query.understanding import understand
 from lake.query.zones import LOCAL_BETWEEN
 
 if TYPE_CHECKING:
