@@ -3,7 +3,9 @@
 keys          what lies where below the root
 lifecycle     rules about storage classes and old versions, and what others' rules do to the lake
 statements    the bucket policy
-settings      one class per setting: reading, the wanted value, writing
+check         what a check is: reading, the wanted value, writing
+aging         checks of what becomes of objects with time
+settings      one class per other setting, and all checks in their order
 calls         calls about the bucket; what a refusal means
 plan, apply   the comparison, and the changes that follow from it
 roles         policies of IAM for those who use the bucket

@@ -16,8 +16,9 @@ from typing import Any, Literal
 from lake import audit
 from lake.base.errors import LakeError
 from lake.bucket.calls import Bucket, Denied, Unsupported
+from lake.bucket.check import Setting
 from lake.bucket.plan import Finding, Plan, find, make_plan, reason
-from lake.bucket.settings import Setting, checks_of
+from lake.bucket.settings import checks_of
 
 ACTION = "bucket"
 _WHY = "differs from [bucket]"

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from lake.base.errors import LakeError, Refused
 from lake.bucket.calls import Bucket, Denied, Unsupported
-from lake.bucket.settings import Check, Setting, checks_of
+from lake.bucket.check import Check, Setting
+from lake.bucket.settings import checks_of
 
 # change: `apply` sets it. blocked: it differs and can't be set. unsupported: the server does not
 # implement it. denied: the credentials may not read it.

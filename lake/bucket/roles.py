@@ -13,8 +13,9 @@ from typing import Any
 
 from lake.audit import AUDIT
 from lake.bucket.calls import Bucket
+from lake.bucket.check import Setting
 from lake.bucket.keys import GUARD, READ_AT_ONCE, REPORTS, snapshots
-from lake.bucket.settings import Setting, checks_of
+from lake.bucket.settings import checks_of
 from lake.bucket.statements import VERSION
 from lake.partition.layout import MANIFESTS, ROLLUPS, TABLES
 

@@ -1,64 +1,21 @@
-"""The settings of a bucket, a class each: what is, what should be, how it is set.
+"""The settings of a bucket, a class each, and all checks in their order.
 
-Belongs here: S3's calls and their content. Does not: comparing and applying (plan, apply).
+Belongs here: S3's calls and their content. Does not: what becomes of objects with time (aging),
+comparing and applying (plan, apply).
 """
 
 from __future__ import annotations
 
 import json
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from typing import Any
 
-from lake.bucket import lifecycle, statements
+from lake.bucket import statements
+from lake.bucket.aging import ArchiveTiers, Lifecycle, OtherRules
 from lake.bucket.calls import Bucket, Unsupported
-from lake.bucket.keys import READ_AT_ONCE
+from lake.bucket.check import Check, Setting
 
 _PUBLIC = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
-
-
-class Check(ABC):
-    """What is compared. `reads`: the action of IAM that its call needs.
-
-    States are values of JSON; `fresh` is the one of a new bucket.
-    """
-
-    name: ClassVar[str]
-    reads: ClassVar[str]
-    fresh: ClassVar[Any] = None
-
-    @abstractmethod
-    def current(self, bucket: Bucket) -> Any:
-        """As S3 returns it. Raises Unsupported, Denied, LakeError."""
-
-    @abstractmethod
-    def wanted(self, bucket: Bucket, current: Any) -> Any:
-        """What has to be there, with what others have set and does not contradict."""
-
-    def shown(self, state: Any) -> Any:
-        """In one spelling, so that equal states are equal."""
-        return state
-
-    def obstacle(self, bucket: Bucket) -> str:
-        """Why it can't be set here; "" where it can."""
-        del bucket
-        return ""
-
-    def notes(self, bucket: Bucket, current: Any) -> Iterator[str]:
-        """What to know about it."""
-        del bucket, current
-        yield from ()
-
-
-class Setting(Check):
-    """What is compared and set. `irreversible`: why a change asks first."""
-
-    writes: ClassVar[str]
-    irreversible: ClassVar[str] = ""
-
-    @abstractmethod
-    def write(self, bucket: Bucket, wanted: Any) -> None:
-        """Raises Unsupported, Denied, LakeError."""
 
 
 class PublicAccess(Setting):
@@ -244,76 +201,6 @@ class ObjectLock(Setting):
             yield "nothing written from now on can be erased earlier, personal data included"
 
 
-class Lifecycle(Setting):
-    """The lake's own rules; those of others stay."""
-
-    name = "lifecycle"
-    fresh = {"Rules": []}  # noqa: RUF012  nobody changes it
-    reads, writes = "s3:GetLifecycleConfiguration", "s3:PutLifecycleConfiguration"
-
-    def current(self, bucket: Bucket) -> Any:
-        absent = "NoSuchLifecycleConfiguration"
-        answer = bucket.read("get_bucket_lifecycle_configuration", self.reads, absent=absent) or {}
-        known = ("Rules", "TransitionDefaultMinimumObjectSize")
-        return {"Rules": []} | {key: answer[key] for key in known if key in answer}
-
-    def wanted(self, bucket: Bucket, current: Any) -> Any:
-        ours = lifecycle.wanted_rules(bucket.section, bucket.root)
-        return current | {"Rules": lifecycle.merged(current["Rules"], ours, bucket.root)}
-
-    def shown(self, state: Any) -> Any:
-        return lifecycle.comparable(state["Rules"])
-
-    def write(self, bucket: Bucket, wanted: Any) -> None:
-        """Where storage classes are unknown, everything else is set all the same."""
-        content = dict(wanted)
-        rules = content.pop("Rules")
-        try:
-            self._put(bucket, rules, content)
-        except Unsupported as error:
-            without = lifecycle.without_moves(rules, bucket.root)
-            if len(without) == len(rules):
-                raise
-            if self.shown(self.current(bucket)) != lifecycle.comparable(without):
-                self._put(bucket, without, content)
-            raise Unsupported(
-                "the server does not implement transitions; the other rules are set. tables_class "
-                'and snapshots_class = "STANDARD" want none',
-                found=error.parts.get("found"),
-            ) from error
-
-    def _put(self, bucket: Bucket, rules: list[Any], options: Mapping[str, Any]) -> None:
-        bucket.write(
-            "put_bucket_lifecycle_configuration",
-            self.writes,
-            LifecycleConfiguration={"Rules": rules},
-            **options,
-        )
-
-    def notes(self, bucket: Bucket, current: Any) -> Iterator[str]:
-        others = [
-            str(rule.get("ID", "without an ID"))
-            for rule in current["Rules"]
-            if not lifecycle.is_ours(rule, bucket.root)
-        ]
-        if others:
-            yield f"rules of others stay: {', '.join(others)}"
-        if bucket.section.snapshots_class in lifecycle.ARCHIVES:
-            yield from _of_archives(bucket.section.snapshots_class)
-
-
-def _of_archives(storage_class: str) -> Iterator[str]:
-    hours, price, requests = (
-        ("3 to 5 hours", 0.01, 0.05) if storage_class == "GLACIER" else ("12 hours", 0.02, 0.10)
-    )
-    yield (
-        f"snapshots in {storage_class} have to be restored by S3 before `lake restore`, `lake "
-        "rehearse` and `lake snapshots verify` can read them: "
-        f"{hours}, {price} USD per GB and {requests:.2f} USD per 1,000 objects (standard "
-        "retrieval, us-east-1, list price of 2025), and the copy in STANDARD meanwhile"
-    )
-
-
 class Policy(Setting):
     """Requests without TLS are refused; statements of others stay."""
 
@@ -346,54 +233,6 @@ class Policy(Setting):
     def notes(self, bucket: Bucket, current: Any) -> Iterator[str]:
         if others := statements.others(current):
             yield f"statements of others stay: {', '.join(others)}"
-
-
-class OtherRules(Check):
-    """Whether the lifecycle rules of others leave the lake's objects alone."""
-
-    name = "other_rules"
-    fresh = []  # noqa: RUF012  nobody changes it
-    reads = Lifecycle.reads
-
-    def current(self, bucket: Bucket) -> Any:
-        return list(lifecycle.dangers(Lifecycle().current(bucket)["Rules"], bucket.root))
-
-    def wanted(self, bucket: Bucket, current: Any) -> Any:
-        return []
-
-    def obstacle(self, bucket: Bucket) -> str:
-        return "rules of others are not changed: correct them, or skip = ['other_rules']"
-
-
-class ArchiveTiers(Check):
-    """Whether INTELLIGENT_TIERING keeps what is read at once out of its archive tiers."""
-
-    name = "archive_tiers"
-    fresh = []  # noqa: RUF012  nobody changes it
-    reads = "s3:GetIntelligentTieringConfiguration"
-
-    def current(self, bucket: Bucket) -> Any:
-        key = "IntelligentTieringConfigurationList"
-        operation = "list_bucket_intelligent_tiering_configurations"
-        answer = bucket.read(operation, self.reads, "IsTruncated")
-        return [
-            f"configuration {tiering['Id']!r} archives objects below {prefix or 'all keys'!r}"
-            for tiering in (answer or {}).get(key, ())
-            if tiering.get("Status") == "Enabled"
-            for prefix in [_prefix(tiering)]
-            if any(lifecycle.overlap(prefix, bucket.root + key) for key in READ_AT_ONCE)
-        ]
-
-    def wanted(self, bucket: Bucket, current: Any) -> Any:
-        return []
-
-    def obstacle(self, bucket: Bucket) -> str:
-        return "it is not changed: correct it, or set another tables_class"
-
-
-def _prefix(tiering: Mapping[str, Any]) -> str:
-    content = tiering.get("Filter") or {}
-    return str(content.get("Prefix") or content.get("And", {}).get("Prefix") or "")
 
 
 def checks_of(bucket: Bucket) -> list[Check]:

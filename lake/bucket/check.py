@@ -1,0 +1,56 @@
+"""What a check of a bucket is: its state as it is, as it should be, and how that is set.
+
+Belongs here: the two base classes. Does not: any of S3's calls (settings, aging).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from lake.bucket.calls import Bucket
+
+
+class Check(ABC):
+    """What is compared. `reads`: the action of IAM that its call needs.
+
+    States are values of JSON; `fresh` is the one of a new bucket.
+    """
+
+    name: ClassVar[str]
+    reads: ClassVar[str]
+    fresh: ClassVar[Any] = None
+
+    @abstractmethod
+    def current(self, bucket: Bucket) -> Any:
+        """As S3 returns it. Raises Unsupported, Denied, LakeError."""
+
+    @abstractmethod
+    def wanted(self, bucket: Bucket, current: Any) -> Any:
+        """What has to be there, with what others have set and does not contradict."""
+
+    def shown(self, state: Any) -> Any:
+        """In one spelling, so that equal states are equal."""
+        return state
+
+    def obstacle(self, bucket: Bucket) -> str:
+        """Why it can't be set here; "" where it can."""
+        del bucket
+        return ""
+
+    def notes(self, bucket: Bucket, current: Any) -> Iterator[str]:
+        """What to know about it."""
+        del bucket, current
+        yield from ()
+
+
+class Setting(Check):
+    """What is compared and set. `irreversible`: why a change asks first."""
+
+    writes: ClassVar[str]
+    irreversible: ClassVar[str] = ""
+
+    @abstractmethod
+    def write(self, bucket: Bucket, wanted: Any) -> None:
+        """Raises Unsupported, Denied, LakeError."""
