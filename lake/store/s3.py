@@ -1,7 +1,7 @@
 """S3 as a store.
 
-Belongs here: calls to S3 and what their errors mean. Does not: bucket rules (lifecycle,
-locks), which belong to the bucket's own use case.
+Belongs here: calls to S3. Does not: the client that makes them (s3_connection), what their errors
+mean (s3_failures), bucket rules (lifecycle, locks), which belong to the bucket's own use case.
 """
 
 from __future__ import annotations
@@ -9,30 +9,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from datetime import datetime
-from functools import cached_property
-from threading import Lock
+from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
-import boto3
-import botocore.session
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.utils import parse_timestamp
 
 from lake.base.errors import LakeError, Missing
 from lake.base.faults import point
 from lake.config.settings import S3Section
 from lake.store.protocol import ObjectStat, Unfinished, Upload, Version
-from lake.store.s3_failures import code_of, explained, no_answer_of_s3, unusable
+from lake.store.s3_connection import S3Connection, is_aws
+from lake.store.s3_failures import code_of, explained, no_answer_of_s3
 from lake.store.s3_upload import S3Upload
 
 _LOG = logging.getLogger(__name__)
 _CHUNK = 4 << 20
 _DEFAULT_REGION = "us-east-1"
-_AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn")
 # Of HEAD, whose answers have no body: the reason comes with another question.
 _WITHOUT_REASON = frozenset({"301", "307", "400", "403"})
 _PARALLEL_HOLDS = 8
@@ -49,15 +41,6 @@ _WITHOUT_LOCK = frozenset(
 _OPERATION_OF_HEAD = ("HeadObject", "HeadBucket")
 
 
-def _parse_timestamp(value: Any) -> datetime:
-    """botocore's way takes most of the time of a listing; listings have ISO 8601 in UTC."""
-    if isinstance(value, str) and value.endswith("Z"):
-        with suppress(ValueError):
-            return datetime.fromisoformat(value)
-    parsed: datetime = parse_timestamp(value)
-    return parsed
-
-
 class S3Store:
     """Objects below `s3://bucket[/prefix]`, with the credentials of the AWS default chain."""
 
@@ -67,9 +50,7 @@ class S3Store:
         self.bucket = bucket
         self.section = section
         self._prefix = prefix.rstrip("/") + "/" if prefix.strip("/") else ""
-        self._session = session
-        self._opening = Lock()  # boto3 sessions make clients in one thread only
-        self._opened: Any = None
+        self._connection = S3Connection(self.url(""), section, session)
         self._bucket_seen = False
         self._put_options: dict[str, Any] = (
             {
@@ -81,21 +62,14 @@ class S3Store:
             else {}
         )
 
-    @cached_property
+    @property
     def session(self) -> Any:
         """Where credentials and the region come from."""
-        if self._session:
-            return self._session
-        core = botocore.session.get_session()
-        parsers = core.get_component("response_parser_factory")
-        parsers.set_parser_defaults(timestamp_parser=_parse_timestamp)
-        return boto3.Session(region_name=self.section.region, botocore_session=core)
+        return self._connection.session
 
     @property
     def _client(self) -> Any:
-        with self._opening:
-            self._opened = self._opened or self._open()
-        return self._opened
+        return self._connection.client
 
     @property
     def endpoint_url(self) -> str | None:
@@ -103,51 +77,14 @@ class S3Store:
 
         Raises LakeError where the AWS settings can't be used.
         """
-        with self._errors(""):
-            address = str(self._client.meta.endpoint_url)
-        host = urlsplit(address).hostname or ""
-        return None if host.endswith(_AWS_HOSTS) else address
+        address = self.address
+        return None if is_aws(address) else address
 
     @property
     def region(self) -> str:
         """That of [s3], the environment or a profile; AWS's default where none is set."""
         with self._errors(""):
             return str(self._client.meta.region_name)
-
-    def _open(self) -> Any:
-        address = self.section.endpoint_url
-        opened = self._made(address, "path" if address else "auto")
-        host = urlsplit(str(opened.meta.endpoint_url)).hostname or ""
-        if address or host.endswith(_AWS_HOSTS):
-            return opened
-        # Other servers seldom have a host name for each bucket.
-        return self._made(None, "path")
-
-    def _made(self, address: str | None, addressing: str) -> Any:
-        config = Config(
-            retries={"mode": "standard", "max_attempts": 4},
-            connect_timeout=5,
-            read_timeout=60,
-            max_pool_connections=32,
-            # For the bucket's access log; botocore composes its own anew for each request.
-            user_agent="monitoring-lake",
-            s3={"addressing_style": addressing},
-        )
-        # With an endpoint of one's own the region is only part of the signature.
-        region = self.section.region or self.session.region_name or "us-east-1"
-        try:
-            return self.session.client(
-                "s3",
-                endpoint_url=address,
-                region_name=region,
-                config=config,
-                verify=self.section.ca_file or None,
-            )
-        except BotoCoreError:
-            raise
-        # What botocore does not expect in its files and variables.
-        except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-            raise unusable(error, self._where("")) from error
 
     def url(self, key: str) -> str:
         """`s3://bucket/…`."""
@@ -372,10 +309,7 @@ class S3Store:
             )
 
     def _where(self, key: str) -> str:
-        address = self.section.endpoint_url or "AWS"
-        if self._opened is not None:
-            address = str(self._opened.meta.endpoint_url)
-        return f"{self.url(key)} at {address}"
+        return f"{self.url(key)} at {self._connection.address}"
 
     def _no_bucket(self) -> Missing:
         return Missing(
