@@ -30,9 +30,9 @@ from lake.runs import export_many
 from lake.servers import find, start
 from lake.systems.prometheus.config import PrometheusDataset, PrometheusSource
 from lake.systems.prometheus.reading import PrometheusReader
-from lake.systems.prometheus.reading.api import Questions
 from lake.systems.prometheus.reading.narrowing import Piece, pieces
 from lake.systems.prometheus.reading.plan import whole_day
+from lake.systems.prometheus.reading.questions import Questions
 from lake.systems.prometheus.replay.versions import needed_version
 
 DAY = Day.today().plus(-1)

@@ -2,10 +2,11 @@
 
 reader      the steps                      remote_read  stored samples as chunks
 promql_day  a day by PromQL, in shards     plan         a day cut into requests
-api         a question, what it may mean   narrowing    a selector in pieces, by label
+questions   counts, names; in parts        narrowing    a selector in pieces, by label
+api         a request, its envelope        stores       the stores behind Thanos Query
 answer      JSON → arrays                  scan         its compiled loops
 runs        answers that wait, in order    blocks       series → the table's batches
-promql      its text: selectors, names     stores       the stores behind Thanos Query
+promql      its text: selectors, names
 
 Belongs here: PromQL's HTTP API, remote read. Does not: snapshots, or where the rows go.
 """

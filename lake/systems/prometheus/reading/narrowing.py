@@ -1,7 +1,7 @@
 """A selector cut into several that together select the same series, each once.
 
 Belongs here: by which label, and which of its values go together.
-Does not: when a selector has to be cut (reader, api), time.
+Does not: when a selector has to be cut (promql_day, questions), time.
 
 By metric name where there are several, else by the label that separates most series.
 Whatever the listed values are, the last piece takes all others and the label's absence: the

@@ -1,7 +1,7 @@
 """A day by PromQL: requested shard by shard, written while the next answers arrive.
 
 Belongs here: the requests, their order and size.
-Does not: how a question is put (api), what becomes of an answer (runs, blocks).
+Does not: what a request looks like (api), what becomes of an answer (runs, blocks).
 
 Shards come in the order of their series' ids, so the rows of one can be written as soon as
 all its answers are there. That takes the table's columns to be known before: where the
@@ -23,9 +23,9 @@ import pyarrow as pa
 from lake.http.client import Answer
 from lake.systems.prometheus.reading import plan, promql
 from lake.systems.prometheus.reading.answer import Matrix, matrix
-from lake.systems.prometheus.reading.api import Questions
 from lake.systems.prometheus.reading.blocks import Block, SampleTable, label_columns
 from lake.systems.prometheus.reading.narrowing import Piece, pieces
+from lake.systems.prometheus.reading.questions import Questions
 from lake.systems.prometheus.reading.ruled import RuledLabels
 from lake.systems.prometheus.reading.runs import Room, Runs
 
@@ -161,7 +161,7 @@ class PromqlDay:
         self._questions.covered(query, window, partial(self._fetch_part, runs))
 
     def _fetch_part(self, runs: Runs, query: str, window: plan.Window) -> None:
-        ask = self._questions.range_vector if self._raw else self._questions.matrix
+        ask = self._questions.api.range_vector if self._raw else self._questions.api.matrix
         results: list[Matrix] = []
 
         def parse(answer: Answer) -> None:
@@ -169,7 +169,7 @@ class PromqlDay:
             results[:] = [matrix(answer, window, clip=self._raw)]
 
         ask(query, window, check=parse)
-        self._questions.checked(results[0].envelope)
+        self._questions.api.checked(results[0].envelope)
         runs.add(results[0], window)
 
     def _blocks_of(self, shards: Iterator[_Shard]) -> Iterator[Block]:

@@ -22,9 +22,10 @@ from lake.partition.table import TableStream
 from lake.privacy.messages import without_values
 from lake.systems.prometheus.config import PrometheusDataset, PrometheusSource
 from lake.systems.prometheus.reading import plan
-from lake.systems.prometheus.reading.api import Questions
+from lake.systems.prometheus.reading.api import Api
 from lake.systems.prometheus.reading.blocks import ENCODINGS, SORTED_BY
 from lake.systems.prometheus.reading.promql_day import PromqlDay
+from lake.systems.prometheus.reading.questions import Questions
 from lake.systems.prometheus.reading.ruled import RuledLabels
 from lake.systems.prometheus.reading.server import server_details
 from lake.systems.source import Count
@@ -60,7 +61,7 @@ class PrometheusReader:
         rules = dataset.rules()
         ruled = RuledLabels(rules, f"{dataset.name} {day}") if rules else None
         questions = Questions(self._http, dataset, self._min_stores)
-        questions.check_stores(day.start_ms, day.end_ms)
+        questions.api.check_stores(day.start_ms, day.end_ms)
         server = self._built()
         why_not: dict[str, str] = {}
         if dataset.mode == "raw":
@@ -80,8 +81,8 @@ class PrometheusReader:
         def checked() -> Iterator[pa.RecordBatch]:
             """Until the last row is there, a store may go away, and remarks come."""
             yield from batches
-            questions.check_stores(day.start_ms, day.end_ms)
-            details.update(_tallied(questions), series=asking.series, **rules.details())
+            questions.api.check_stores(day.start_ms, day.end_ms)
+            details.update(_tallied(questions.api), series=asking.series, **rules.details())
             if rules and "remarks" in details:
                 known = repr(dataset.model_dump())
                 details["remarks"] = [without_values(text, known) for text in details["remarks"]]
@@ -160,16 +161,16 @@ class PrometheusReader:
         return stream, {}
 
 
-def _tallied(questions: Questions) -> dict[str, Any]:
+def _tallied(api: Api) -> dict[str, Any]:
     tallied: dict[str, Any] = {
-        "requests": questions.tally.requests,
-        "retries": questions.tally.retries,
-        "pace": questions.tally.slowing.details(),
+        "requests": api.tally.requests,
+        "retries": api.tally.retries,
+        "pace": api.tally.slowing.details(),
     }
     # Fewer than on other days: one has been away for so long that Thanos has forgotten it.
-    if questions.stores:
-        tallied["stores"] = questions.stores
-    return tallied | ({"remarks": sorted(questions.remarks)} if questions.remarks else {})
+    if api.stores:
+        tallied["stores"] = api.stores
+    return tallied | ({"remarks": sorted(api.remarks)} if api.remarks else {})
 
 
 def _window(dataset: PrometheusDataset, day: Day) -> plan.Window:

@@ -31,8 +31,8 @@ from lake.snapshots.journal import Journal
 from lake.snapshots.taken import Taken
 from lake.snapshots.whole_days import days_of_blocks
 from lake.systems.prometheus.config import PrometheusDataset, PrometheusSource
-from lake.systems.prometheus.reading.api import Questions
 from lake.systems.prometheus.reading.plan import whole_day
+from lake.systems.prometheus.reading.questions import Questions
 
 _LOG = logging.getLogger(__name__)
 _NOTE = "server_directory"

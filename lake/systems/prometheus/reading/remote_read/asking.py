@@ -16,7 +16,7 @@ from lake.base.errors import BadData, ConfigError, Refused
 from lake.http.client import Answer, Http, NoSuchPath, Overloaded, Rejected, TooLarge
 from lake.systems.labels import metric_bucket
 from lake.systems.prometheus.config import PrometheusDataset
-from lake.systems.prometheus.reading.api import Questions
+from lake.systems.prometheus.reading.api import Api
 from lake.systems.prometheus.reading.promql import (
     NAME,
     Matcher,
@@ -39,12 +39,12 @@ class RemoteRead:
     def __init__(
         self,
         http: Http,
-        questions: Questions,
+        api: Api,
         dataset: PrometheusDataset,
         own_matchers: Sequence[Matcher],
     ) -> None:
         self._http = http
-        self._questions = questions
+        self._api = api
         self._dataset = dataset
         self._own_matchers = tuple(own_matchers)
         self.streamed = True
@@ -52,9 +52,7 @@ class RemoteRead:
         self._external_known = True
 
     @classmethod
-    def open(
-        cls, http: Http, questions: Questions, dataset: PrometheusDataset, day: Day
-    ) -> RemoteRead:
+    def open(cls, http: Http, api: Api, dataset: PrometheusDataset, day: Day) -> RemoteRead:
         """Raises ConfigError where the query is no selector, Unavailable, what HTTP raises."""
         try:
             own_matchers = matchers(dataset.query)
@@ -66,7 +64,7 @@ class RemoteRead:
                 found=error,
                 remedy='correct `query` in lake.toml, or use mode = "range" for an expression',
             ) from None
-        opened = cls(http, questions, dataset, own_matchers)
+        opened = cls(http, api, dataset, own_matchers)
         opened.streamed = opened._probe(day)
         opened.external = opened._external_labels(day)
         return opened
@@ -119,7 +117,7 @@ class RemoteRead:
         **options: Any,
     ) -> Answer:
         body = read_request(conditions, start_ms, end_ms, streamed=self.streamed)
-        tally = self._questions.tally
+        tally = self._api.tally
         return self._http.request(
             "POST", PATH, data=body, headers=HEADERS, tally=tally, sink=spooler, **options
         )
@@ -148,11 +146,11 @@ class RemoteRead:
 
     def _external_labels(self, day: Day) -> dict[str, str]:
         try:
-            config = self._api("/api/v1/status/config", {})["yaml"]
+            config = self._data("/api/v1/status/config", {})["yaml"]
             external = label_sets.external_labels(str(config))
             within = _within(self._dataset, day)
             own = {
-                name: self._api(f"/api/v1/label/{name_in_path(name)}/values", within)
+                name: self._data(f"/api/v1/label/{name_in_path(name)}/values", within)
                 for name in external
             }
             label_sets.check_clear(external, self._own_matchers, own)
@@ -167,13 +165,13 @@ class RemoteRead:
         """Raises Unavailable where labels were added that the query API lacks."""
         if self._external_known:
             return
-        known = self._api("/api/v1/labels", _within(self._dataset, day))
+        known = self._data("/api/v1/labels", _within(self._dataset, day))
         if added := sorted(set(names) - set(known or ())):
             raise Unavailable(f"it adds labels that the query API lacks: {added}")
 
-    def _api(self, path: str, params: dict[str, str]) -> Any:
-        answer = self._http.get(path, params, headers=_FRESH, tally=self._questions.tally)
-        return self._questions.checked(answer.json())["data"]
+    def _data(self, path: str, params: dict[str, str]) -> Any:
+        answer = self._http.get(path, params, headers=_FRESH, tally=self._api.tally)
+        return self._api.checked(answer.json())["data"]
 
 
 def _within(dataset: PrometheusDataset, day: Day) -> dict[str, str]:

@@ -22,10 +22,10 @@ from lake.http.client import Http
 from lake.partition.table import TableStream
 from lake.process.scratch import scratch_directory
 from lake.systems.prometheus.config import PrometheusDataset
-from lake.systems.prometheus.reading.api import Questions
 from lake.systems.prometheus.reading.blocks import SampleTable, label_columns
 from lake.systems.prometheus.reading.plan import Window
 from lake.systems.prometheus.reading.promql import exactly
+from lake.systems.prometheus.reading.questions import Questions
 from lake.systems.prometheus.reading.remote_read.asking import RemoteRead
 from lake.systems.prometheus.reading.remote_read.reading import STALE, Decide, Reading
 from lake.systems.prometheus.reading.ruled import RuledLabels
@@ -47,16 +47,16 @@ def table_stream(
 
     Raises Unavailable where this server's remote read won't do.
     """
-    remote = RemoteRead.open(http, questions, dataset, day)
+    remote = RemoteRead.open(http, questions.api, dataset, day)
     reading = _read(remote, questions, day, scratch, ruled)
     table = SampleTable(label_columns(reading.names))
     details: dict[str, Any] = {
         "mode": "raw",
         "read_by": HOW[remote.streamed],
         "series": len(reading),
-        "requests": questions.tally.requests,
-        "retries": questions.tally.retries,
-        "pace": questions.tally.slowing.details(),
+        "requests": questions.api.tally.requests,
+        "retries": questions.api.tally.retries,
+        "pace": questions.api.tally.slowing.details(),
     }
     if remote.external:
         external = ruled.of(remote.external) if ruled else remote.external
@@ -73,7 +73,7 @@ def table_stream(
 
 def stale_markers(http: Http, questions: Questions, dataset: PrometheusDataset, day: Day) -> int:
     """Number of the day's stale markers, which PromQL does not return. Raises Unavailable."""
-    remote = RemoteRead.open(http, questions, dataset, day)
+    remote = RemoteRead.open(http, questions.api, dataset, day)
     with scratch_directory() as scratch:
         reading = _read(remote, questions, day, scratch)
         for _ in reading.blocks():
@@ -126,8 +126,8 @@ def _decider(questions: Questions) -> Decide:
         exact = exactly(labels)
         window = Window(min(several), max(several) - min(several) + 1, 1)
         bits_at: dict[int, int] = {}
-        for answer in questions.in_parts(window, partial(questions.range_vector, exact)):
-            for series in questions.checked(answer.json())["data"]["result"]:
+        for answer in questions.in_parts(window, partial(questions.api.range_vector, exact)):
+            for series in questions.api.checked(answer.json())["data"]["result"]:
                 for time, value in series.get("values", ()):
                     bits_at[round(time * 1000)] = _comparable(_bits(float(value)))
         return {
