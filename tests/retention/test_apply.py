@@ -1,45 +1,44 @@
-"""Deleting: the record before the deed, what came since the plan, and kills at every operation."""
+"""Deleting: the record before the deed, kills at every operation, what is found afterwards.
+
+Belongs here: runs that nothing disturbs but a kill, and the commands. Does not: what changes in the
+lake meanwhile (test_beside_a_run.py).
+"""
 
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import shutil
 from contextlib import suppress
 from typing import Any
 
 import pytest
-from support.aged_lake import AGES, Aged, Dying, Killed, aged, dead_writer, piece_key, snapshot
+from support.aged_lake import (
+    AGES,
+    Aged,
+    Dying,
+    Killed,
+    aged,
+    dead_writer,
+    piece_key,
+    sharing_snapshots,
+)
 from support.command_line import runner
-from support.ledger_days import TODAY, ago, export
+from support.ledger_days import ago, export
 
 from lake import audit
-from lake.base.errors import Conflict, UsageError
+from lake.base.errors import UsageError
 from lake.config.settings import load
 from lake.doctor import lag
 from lake.holds.changing import add
 from lake.kept import RETIRED, read_retired
-from lake.partition.layout import manifest_key, rollup_key, table_key
-from lake.repair import repair
-from lake.retention import make_plan
-from lake.retention.records import write_deletion
+from lake.partition.layout import table_key
 from lake.retention.verifying import check
 from lake.snapshots.journal import write_journal
 from lake.snapshots.manifest import snapshot_manifest_key
 from lake.status import read_status
 from lake.store.directory import DirectoryStore
 from lake.ttl import turn as turn_module
-
-
-@pytest.fixture
-def place(tmp_path) -> Aged:
-    made = aged(tmp_path)
-    snapshot(made.store, "loki", ago(90), [f"{ago(90)} a", f"{ago(90)} b"])
-    snapshot(made.store, "loki", ago(80), [f"{ago(90)} b", f"{ago(80)} c"])
-    for age in (3, 2, 1):
-        snapshot(made.store, "loki", ago(age), [f"{ago(80)} c"])
-    return made
 
 
 def records(place: Aged, prefix: str = "retention/deletions/") -> list[dict[str, Any]]:
@@ -125,103 +124,6 @@ def test_a_deletion_is_confirmed_once_and_again_under_a_shorter_term(place, tmp_
     assert len(asked) == 2
 
 
-def test_a_hold_that_came_since_the_plan_is_honoured(place):
-    def held(plan: Any) -> None:
-        add(place.settings, place.store, ["events"], ago(151), ago(149), "case 17")
-
-    result = place.apply(confirm=held)
-    assert list(result.kept) == [f"table events {ago(150)}"]
-    assert place.store.stat(manifest_key("events", ago(150)))
-    assert not place.store.stat(manifest_key("events", ago(199)))
-
-
-def test_a_partition_that_was_written_again_stays(place):
-    def exported(plan: Any) -> None:
-        export(place.store, place.settings, "events", [ago(150)])
-
-    result = place.apply(confirm=exported)
-    assert "written again" in result.kept[f"table events {ago(150)}"]
-    assert place.store.stat(table_key("events", ago(150)))
-    assert ago(150) not in read_retired(place.store).days("events")
-    assert check(place.store).problems == ()
-
-
-def test_a_snapshot_that_was_taken_since_keeps_what_it_needs(place):
-    def taken(plan: Any) -> None:
-        snapshot(place.store, "loki", ago(0), [f"{ago(90)} a"])
-
-    place.apply(confirm=taken)
-    assert place.store.stat(piece_key("loki", ago(90), "a"))
-    assert not place.store.stat(snapshot_manifest_key("loki", ago(90)))
-
-
-def test_two_runs_do_not_work_at_once(place):
-    def second(plan: Any) -> None:
-        with pytest.raises(Conflict, match="at work"):
-            place.apply()
-
-    assert place.apply(confirm=second).ok
-
-
-def test_a_hold_that_came_after_a_killed_run_does_not_call_kept_what_is_gone(place, monkeypatch):
-    dying = Dying(place.store, 10**6, after=True)
-
-    def killed_after_a_table(key: str) -> None:
-        place.store.delete(key)
-        if key == table_key("events", ago(300)):
-            raise Killed
-
-    monkeypatch.setattr("lake.retention.records.this_writer", dead_writer)
-    monkeypatch.setattr(turn_module, "this_writer", dead_writer)
-    monkeypatch.setattr(dying, "delete", killed_after_a_table, raising=False)
-    with pytest.raises(Killed):
-        place.apply(dying)
-    assert place.store.stat(table_key("events", ago(300))) is None
-    add(place.settings, place.store, ["events"], None, None, "case 17")
-    place.apply()
-    assert ago(300) in read_retired(place.store).days("events")
-    assert ago(202) not in read_retired(place.store).days("events")  # held, and there
-    assert place.store.stat(manifest_key("events", ago(202)))
-    assert check(place.store).problems == ()
-
-
-@pytest.mark.parametrize("lost", [False, True])
-def test_repair_keeps_the_rollups_of_days_that_a_run_is_retiring(place, monkeypatch, lost):
-    rollups = {rollup_key("events", ago(age)) for age in (101, 102, 150, 199, 200)}
-    states: list[str] = []
-
-    def repaired(key: str) -> None:
-        place.store.delete(key)
-        if key == table_key("events", ago(101)):  # the last of them
-            if lost:
-                place.store.delete(RETIRED)
-            states.extend(orphan.state for orphan in repair(place.settings, place.store))
-
-    dying = Dying(place.store, 10**6, after=True)
-    monkeypatch.setattr(dying, "delete", repaired, raising=False)
-    place.apply(dying)
-    assert rollups <= place.objects()
-    assert set(states) == ({"kept"} if lost else set())
-
-
-def test_a_snapshot_that_begins_while_an_older_one_goes_stops_the_deletion(place, monkeypatch):
-    manifest, journal = snapshot_manifest_key("loki", ago(90)), "loki/2026/01/01/run/journal.json"
-
-    def begun(key: str) -> None:
-        if key == manifest:
-            write_journal(place.store, journal, {}, [], [], ended=False)
-        place.store.delete(key)
-
-    dying = Dying(place.store, 10**6, after=True)
-    monkeypatch.setattr(dying, "delete", begun, raising=False)
-    with pytest.raises(Conflict, match="is being taken"):
-        place.apply(dying)
-    assert place.store.stat(piece_key("loki", ago(90), "a"))  # it may rely on this one
-    place.store.delete(journal)
-    assert place.apply().ok
-    assert place.store.stat(piece_key("loki", ago(90), "a")) is None
-
-
 def test_a_snapshots_journal_goes_before_what_it_names(place, monkeypatch):
     """A run that begins in between would rely on what the journal names, and it would go."""
     piece = piece_key("loki", ago(90), "a")
@@ -237,40 +139,6 @@ def test_a_snapshots_journal_goes_before_what_it_names(place, monkeypatch):
     assert gone.index(manifest) < gone.index(journal) < gone.index(piece)
 
 
-def test_a_retired_day_that_was_exported_again_and_stays_is_still_a_retired_one(place, monkeypatch):
-    """It has been retired before: its rollup may stand alone again."""
-    place.apply()
-    export(place.store, place.settings, "events", [ago(150)])
-
-    def then_held(*arguments: Any) -> Any:
-        add(place.settings, place.store, ["events"], ago(150), ago(149), "case 17")
-        return write_deletion(*arguments)
-
-    module = importlib.import_module("lake.retention.apply")
-    monkeypatch.setattr(module, "write_deletion", then_held)
-    place.apply()
-    assert place.store.stat(table_key("events", ago(150)))
-    assert ago(150) in read_retired(place.store).days("events")
-
-
-def test_a_manifest_that_is_written_while_the_plan_is_made_is_left_to_the_next_one(place):
-    key = manifest_key("events", ago(150))
-    content = place.store.read(key)
-    place.store.delete(key)
-
-    class Late(Dying):
-        def list(self, prefix: str) -> Any:
-            if prefix == "tables/events/":
-                place.store.write(key, content)
-            return place.store.list(prefix)
-
-    plan = make_plan(place.settings, Late(place.store, 10**6, after=True), TODAY)
-    (why,) = [stay.why for stay in plan.stays if (stay.kind, stay.name) == ("table", "events")]
-    assert "not finished" in why
-    assert (ago(150), "table") not in {(item.day, item.kind) for item in plan.items
-                                       if item.name == "events"}  # fmt: skip
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True])
 def test_a_run_that_is_killed_anywhere_is_completed_by_the_next(tmp_path, monkeypatch, after):
@@ -284,9 +152,7 @@ daily = 1
 """
 
     made = aged(tmp_path, policy, [1, 150, 201])
-    snapshot(made.store, "loki", ago(90), [f"{ago(90)} a", f"{ago(90)} b"])
-    snapshot(made.store, "loki", ago(80), [f"{ago(90)} b", f"{ago(80)} c"])
-    snapshot(made.store, "loki", ago(1), [f"{ago(80)} c"])
+    sharing_snapshots(made.store, recent=[1])
 
     def small(name: str) -> Aged:
         copy = tmp_path / name
@@ -314,25 +180,11 @@ daily = 1
         assert result.ok, number
         assert place.objects() == expected, number
         assert read_retired(place.store) == retired, number
-        records_ = check(place.store)
-        assert (records_.problems, audit.check(place.store).problems) == ((), ()), number
+        compared = check(place.store)
+        assert (compared.problems, audit.check(place.store).problems) == ((), ()), number
         if not dying.died:
             break
     assert number > 100
-
-
-def test_a_deletion_that_begins_beside_the_verification_is_no_problem(place, monkeypatch):
-    read, begun = audit.entries, iter([True])
-
-    def deleting(store, after=0):
-        entries = list(read(store, after))
-        if next(begun, False):
-            assert place.apply().ok
-        return iter(entries)
-
-    monkeypatch.setattr(audit, "entries", deleting)
-    compared = check(place.store)
-    assert (compared.deletions, compared.problems) == (1, ())
 
 
 def test_what_is_not_gone_or_has_been_altered_is_found(place):

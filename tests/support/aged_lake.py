@@ -107,6 +107,14 @@ def snapshot(store: Store, system: str, day: Day, objects: Sequence[str], **more
     store.write(snapshot_manifest_key(system, day), manifest.to_bytes())
 
 
+def sharing_snapshots(store: Store, recent: Sequence[int]) -> None:
+    """Of Loki, 90 and 80 days ago and at the recent ages: each shares an object with the last."""
+    snapshot(store, "loki", ago(90), [f"{ago(90)} a", f"{ago(90)} b"])
+    snapshot(store, "loki", ago(80), [f"{ago(90)} b", f"{ago(80)} c"])
+    for age in recent:
+        snapshot(store, "loki", ago(age), [f"{ago(80)} c"])
+
+
 class Killed(BaseException):
     """The process is gone."""
 
