@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 from support.operated_settings import LATE, SOURCE
 from support.operated_site import Operated, operated
-from support.operation_faults import EXPECTED, HEARTBEAT, Scene, Steps
+from support.operation_faults import EXPECTED, HEARTBEAT
 from support.operation_record import Record, number_of
+from support.operation_scene import Scene, Steps
 from support.receivers import Receiver
 
 from lake import audit
