@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.command_line import runner
+from support.command_line import run
 from support.receivers import Mailbox, receiver, smtp_receiver
 
 from lake.base import redaction
 
-__all__ = ["receiver"]  # for pytest
+__all__ = ["receiver", "run"]  # for pytest
 BASE = '[lake]\nroot = "lake"\n'
 
 
@@ -22,14 +22,6 @@ def _no_secrets_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
 def mailbox() -> Iterator[Mailbox]:
     with smtp_receiver() as running:
         yield running
-
-
-@pytest.fixture
-def run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Callable[..., tuple[int, str, str]]]:
-    with runner(monkeypatch, capsys) as command:
-        yield command
 
 
 @pytest.fixture

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from support.command_line import runner
+from support.command_line import lake
 from support.lake_to_hold import LAST, Place, made
 
 from lake.base.day import Day
+
+__all__ = ["lake"]  # for pytest
 
 
 @pytest.fixture
@@ -20,10 +22,3 @@ def place(tmp_path, monkeypatch, _today) -> Place:
     monkeypatch.setattr("lake.export.open_source", lambda name, settings: new.source)
     monkeypatch.setenv("LAKE_CONFIG", str(new.config))
     return new
-
-
-@pytest.fixture
-def lake(monkeypatch, capsys):
-    """Runs the command line: exit status, standard output, standard error."""
-    with runner(monkeypatch, capsys) as run:
-        yield run

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 
 import pytest
 from support.gone_sources import (
@@ -17,14 +16,6 @@ from support.gone_sources import (
 from support.loaded_site import SYSTEMS
 
 from lake.base.day import day_range
-
-
-def is_up(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 @pytest.mark.slow
@@ -65,8 +56,8 @@ def test_every_table_equals_the_one_exported_in_time(own, site, lake, restores, 
             assert "snapshot" not in was["details"]
 
     # What is there is not read again, and nothing is restored for it.
-    assert len(restores.pids) == 4
-    assert not any(is_up(pid) for pid in restores.pids)
+    assert len(restores.servers) == 4
+    assert not any(server.is_up for server in restores.servers)
     assert list(temporary.iterdir()) == []
     restores.snapshots.clear()
     status, out, _ = lake("export", *span, *more)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from support.command_line import runner
+from support.command_line import run
 from support.demo_history import History, week_of_history
 from support.hand_made import HandMadeLake, hand_made_lake
 
+__all__ = ["run"]  # for pytest
 Maker = Callable[..., HandMadeLake]
 
 
@@ -28,16 +29,6 @@ def make_lake(tmp_path: Path) -> Maker:
 def history(tmp_path_factory: pytest.TempPathFactory) -> History:
     """Seven days, with a deploy on the fifth and an outage on the sixth."""
     return week_of_history(tmp_path_factory.getbasetemp())
-
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
-    """Runs `lake` in this process; exit status, standard output, standard error."""
-    with runner(monkeypatch, capsys) as run:
-        yield run
 
 
 @pytest.fixture

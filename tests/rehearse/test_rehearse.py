@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import socket
-import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,39 +22,7 @@ from lake.restore import recovering
 from lake.restore.server import serve
 from lake.snapshots.manifest import read_snapshot
 
-
-@pytest.fixture
-def own(site: Site, tmp_path: Path) -> Site:
-    """The site's snapshots and tables, to be changed."""
-    return site.copy(tmp_path / "own")
-
-
-@pytest.fixture(autouse=True)
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where temporary directories are made in this test: empty at its end."""
-    folder = tmp_path / "tmp"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
-
-
-@pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The addresses of all temporary servers that a test has started."""
-    addresses = []
-
-    def noted(*args, **options):
-        server = serve(*args, **options)
-        addresses.append(server.endpoint.get("url") or server.endpoint["uri"])
-        return server
-
-    monkeypatch.setattr(recovering, "serve", noted)
-    return addresses
-
-
-def is_up(url: str) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex((urlsplit(url).hostname, urlsplit(url).port)) == 0
+pytestmark = pytest.mark.usefixtures("temporary")
 
 
 def run(site: Site, *systems: str):
@@ -66,7 +31,7 @@ def run(site: Site, *systems: str):
 
 @pytest.mark.slow
 def test_everything_comes_back_as_the_lake_says(
-    own, temporary, served, monkeypatch, capsys, tmp_path
+    own, temporary, restores, monkeypatch, capsys, tmp_path
 ):
     earlier = own.config.parent / "lake/reports/rehearsal/2026-01-01.json"
     earlier.parent.mkdir(parents=True)
@@ -106,8 +71,8 @@ def test_everything_comes_back_as_the_lake_says(
     assert page.count("<svg") == 2  # one for wide pages, one for phones
     assert "Everything came back" in page
     assert "<!--" not in page.split("<svg")[0]
-    assert len(served) == 3
-    assert not any(is_up(url) for url in served)
+    assert len(restores.servers) == 3
+    assert not any(server.is_up for server in restores.servers)
     assert list(temporary.iterdir()) == []
 
 
@@ -263,16 +228,16 @@ def test_a_snapshot_that_does_not_come_back_is_named(own, temporary):
     assert list(temporary.iterdir()) == []
 
 
-def test_servers_stop_also_after_a_mistake_of_ours(own, served, temporary, monkeypatch):
+def test_servers_stop_also_after_a_mistake_of_ours(own, restores, temporary, monkeypatch):
     def mistake(*_: object) -> None:
-        assert is_up(served[0])
+        assert restores.servers[0].is_up
         raise ZeroDivisionError
 
     monkeypatch.setattr("lake.rehearse.rehearsing.compare", mistake)
     with pytest.raises(ZeroDivisionError):
         run(own, "prometheus")
-    assert len(served) == 1
-    assert not is_up(served[0])
+    (server,) = restores.servers
+    assert not server.is_up
     assert list(temporary.iterdir()) == []
 
 

@@ -8,11 +8,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 import requests
-from support.command_line import runner
+from support.command_line import lake
 from support.rolled_lake import Place
 from support.series_writing import Series, write_request
 
 from lake.servers import start
+
+__all__ = ["lake"]  # for pytest
 
 
 @pytest.fixture(scope="session")
@@ -58,10 +60,3 @@ step = "15s"
         )
 
     return made
-
-
-@pytest.fixture
-def lake(monkeypatch, capsys):
-    """Runs the command line: exit status, standard output, standard error."""
-    with runner(monkeypatch, capsys) as run:
-        yield run

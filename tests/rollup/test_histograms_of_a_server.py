@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import pytest
 import requests
-from support.command_line import runner
 from support.raw_days import STALE, double, fresh_metric
 from support.remote_writing import histogram, series, write
 from support.rolled_lake import Place, exported_samples
@@ -39,12 +38,6 @@ def version(request: pytest.FixtureRequest) -> str:
 def url(version: str) -> Iterator[str]:
     with start([version]) as stack:
         yield stack.endpoints[version]["url"]
-
-
-@pytest.fixture
-def lake(monkeypatch, capsys):
-    with runner(monkeypatch, capsys) as run:
-        yield run
 
 
 class Grower:

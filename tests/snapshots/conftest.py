@@ -10,13 +10,15 @@ from typing import Any
 
 import pymongo
 import pytest
-from support.command_line import runner
+from support.command_line import lake
 from support.folders import Folders
 from support.places import Place
 from support.system_loading import load_loki, load_prometheus, takes_metadata
 
 from lake.servers import Binary, Stack, start
 from lake.servers.s3 import REGION
+
+__all__ = ["lake"]  # for pytest
 
 
 @pytest.fixture
@@ -49,13 +51,6 @@ def root(request: pytest.FixtureRequest) -> dict[str, Any]:
         return {}
     s3 = request.getfixturevalue("s3")
     return {"root": f"s3://{s3['bucket']}/some/prefix", "s3": s3}
-
-
-@pytest.fixture
-def lake(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Runs the command line: exit status, standard output, standard error."""
-    with runner(monkeypatch, capsys) as run:
-        yield run
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,7 @@
-"""Runs `lake` within the test's own process."""
+"""Runs `lake` within the test's own process.
+
+Belongs here: the run, and the fixtures of it that a conftest imports. Does not: a configuration.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,13 @@ import pytest
 
 from lake.cli import main
 
+Run = Callable[..., tuple[int, str, str]]
+"""Arguments → exit status, standard output, standard error."""
+
 
 @contextmanager
-def runner(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Callable[..., tuple[int, str, str]]]:
-    """Arguments → exit status, standard output, standard error; handlers are put back."""
+def runner(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """The command; handlers of signals are put back."""
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
@@ -31,3 +35,17 @@ def runner(
     yield run
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """Runs the command line: exit status, standard output, standard error."""
+    with runner(monkeypatch, capsys) as command:
+        yield command
+
+
+@pytest.fixture
+def lake(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """The same by another name."""
+    with runner(monkeypatch, capsys) as command:
+        yield command
