@@ -86,7 +86,7 @@ def price(storage_class: str, size: float) -> float:
 
 
 @dataclass(frozen=True)
-class Thing:
+class Portion:
     """An object, or a part of one that a later day adds."""
 
     place: tuple
@@ -122,36 +122,38 @@ class Thing:
         return age <= keep, lines, paid
 
 
-def things_of(objects, policy: Policy) -> list[Thing]:
+def portions_of(objects, policy: Policy) -> list[Portion]:
     """What is there, and what the days to come add."""
     there = [
-        Thing(place, day, size, 1, storage_class, size < 128 * KIB)
+        Portion(place, day, size, 1, storage_class, size < 128 * KIB)
         for place, day, size, storage_class, current in objects
         if current
     ]
     recent = defaultdict(list)
-    for thing in there:
-        if TODAY - timedelta(days=30) <= thing.day < TODAY:
-            recent[thing.place].append(thing)
+    for portion in there:
+        if TODAY - timedelta(days=30) <= portion.day < TODAY:
+            recent[portion.place].append(portion)
     added = []
     for place, listed in recent.items():
-        days = {thing.day for thing in listed}
+        days = {portion.day for portion in listed}
         share = policy.growth / (len(days) if place[1] else (TODAY - min(days)).days)
         for n in range((END - TODAY).days):
             day = TODAY + timedelta(days=n)
             added += [
-                Thing(place, day, thing.size * share, share, "STANDARD", thing.small)
-                for thing in listed
+                Portion(place, day, portion.size * share, share, "STANDARD", portion.small)
+                for portion in listed
             ]
     return by_rules(there + added, policy)
 
 
-def by_rules(things: list[Thing], policy: Policy) -> list[Thing]:
+def by_rules(portions: list[Portion], policy: Policy) -> list[Portion]:
     """With the age at which the snapshot rules take each: applied day by day, by hand."""
     ruled = {name for name, rules in policy.rules.items() if "snapshot" not in policy.keep_days}
     last_ages: dict[tuple[str, date], int] = {}
     for system in ruled:
-        days = sorted({t.day for t in things if t.place[0] == system and t.place[3] == "snapshot"})
+        days = sorted(
+            {t.day for t in portions if t.place[0] == system and t.place[3] == "snapshot"}
+        )
         there: list[date] = []
         for n in range((END - TODAY).days):
             day = TODAY + timedelta(days=n)
@@ -165,7 +167,7 @@ def by_rules(things: list[Thing], policy: Policy) -> list[Thing]:
         dataclasses.replace(t, last_age=last_ages.get((t.place[0], t.day)))
         if t.place[3] == "snapshot"
         else t
-        for t in things
+        for t in portions
     ]
 
 
@@ -197,15 +199,15 @@ def noncurrent_of(objects, policy: Policy) -> tuple[float, dict[str, float]]:
 
 def by_hand(objects, policy: Policy):
     """Month → bytes at its end, cost of storage, cost of moving, cost of noncurrent versions."""
-    things = things_of(objects, policy)
+    portions = portions_of(objects, policy)
     fixed_size, fixed = noncurrent_of(objects, policy)
     months, sums, moves, number = {}, defaultdict(float), 0.0, 0
     for n in range((END - TODAY).days):
         day = TODAY + timedelta(days=n)
         stored = fixed_size
-        for thing in things:
-            there, lines, paid = thing.on(day, policy)
-            stored += thing.size if there else 0
+        for portion in portions:
+            there, lines, paid = portion.on(day, policy)
+            stored += portion.size if there else 0
             moves += paid
             for name, size in lines.items():
                 sums[name] += size if day >= START else 0
