@@ -74,7 +74,7 @@ def _missing(table: Table, days: Range) -> Iterator[str]:
 def _unrolled_days(table: Table, days: Sequence[Day], wanted: str) -> str:
     have = "has" if len(days) == 1 else "have"
     return (
-        f"{table.dataset}: {len(days)} of {wanted} {have} no current rollup ({_some(days)}); "
+        f"{table.dataset}: {len(days)} of {wanted} {have} no current rollup ({_named(days)}); "
         f"`lake rollup {table.rolled_up}` makes {'it' if len(days) == 1 else 'them'}"
     )
 
@@ -87,10 +87,10 @@ def missing_days(dataset: str, missing: Sequence[Day], wanted: str) -> str:
 def _missing_sentence(dataset: str, number: int, first: Sequence[Day], wanted: str) -> str:
     """`first`: the first of them, one more than are named where there are more."""
     are = "is" if number == 1 else "are"
-    return f"{dataset}: {number} of {wanted} {are} not in the lake ({_some(first)})"
+    return f"{dataset}: {number} of {wanted} {are} not in the lake ({_named(first)})"
 
 
-def _some(days: Sequence[Day]) -> str:
+def _named(days: Sequence[Day]) -> str:
     return ", ".join(map(str, days[:_NAMED_DAYS])) + (", …" if days[_NAMED_DAYS:] else "")
 
 

@@ -35,15 +35,15 @@ class Remarks:
     """What can't come back exactly, each reported once, in the order of its appearance."""
 
     def __init__(self) -> None:
-        self._found: dict[str, int] = {}
+        self._counts: dict[str, int] = {}
 
     def add(self, text: str, number: int = 0) -> None:
         """`{}` in the text stands for the sum of all numbers."""
-        self._found[text] = self._found.get(text, 0) + number
+        self._counts[text] = self._counts.get(text, 0) + number
 
     def texts(self) -> list[str]:
         """Each remark once, with its number."""
-        return [text.replace("{}", f"{number:,}") for text, number in self._found.items()]
+        return [text.replace("{}", f"{number:,}") for text, number in self._counts.items()]
 
 
 @dataclass(frozen=True)

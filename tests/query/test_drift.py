@@ -110,7 +110,7 @@ def test_any_range_has_the_values_and_the_type_of_its_days(
                     )
 
 
-def _one(lake: HandMadeLake, sql: str) -> Any:
+def _value(lake: HandMadeLake, sql: str) -> Any:
     with lake.connect() as session:
         (row,) = session.rows(sql)
     return next(iter(row.values()))
@@ -122,14 +122,14 @@ def test_one_day_of_another_type_changes_no_other_answer(make_lake, table) -> No
         lake.put("events", day, table(status=["error", "ok"], n=[1, 2]))
     lake.put("events", JULY[3], table(status=[500, 500], n=["many", "3"]))
     lake.put("events", JULY[4], table(status=["error", "ok"], n=[1.5, 2.5]))
-    assert _one(lake, "SELECT count(*) FROM events WHERE status = 'error'") == 4
-    assert _one(lake, "SELECT count(*) FROM events WHERE status = '500'") == 2
+    assert _value(lake, "SELECT count(*) FROM events WHERE status = 'error'") == 4
+    assert _value(lake, "SELECT count(*) FROM events WHERE status = '500'") == 2
     before = f"events_between('{JULY[0]}', '{JULY[3]}')"
-    assert _one(lake, f"SELECT sum(n) FROM {before}") == 9
-    assert _one(lake, f"SELECT any_value(typeof(n)) FROM {before}") == "BIGINT"
-    assert _one(lake, f"SELECT sum(n) FROM events WHERE day < '{JULY[3]}'") == 9
-    assert _one(lake, f"SELECT sum(n) FROM events_between('{JULY[4]}', '2026-08-01')") == 4
-    assert _one(lake, "SELECT sum(TRY_CAST(n AS DOUBLE)) FROM events") == 9 + 3 + 4
+    assert _value(lake, f"SELECT sum(n) FROM {before}") == 9
+    assert _value(lake, f"SELECT any_value(typeof(n)) FROM {before}") == "BIGINT"
+    assert _value(lake, f"SELECT sum(n) FROM events WHERE day < '{JULY[3]}'") == 9
+    assert _value(lake, f"SELECT sum(n) FROM events_between('{JULY[4]}', '2026-08-01')") == 4
+    assert _value(lake, "SELECT sum(TRY_CAST(n AS DOUBLE)) FROM events") == 9 + 3 + 4
     with lake.connect() as session, pytest.raises(UsageError, match="TRY_CAST"):
         session.rows("SELECT sum(n) FROM events")
     # A relation is computed later: the questions in between do not change its days.
@@ -145,9 +145,9 @@ def test_a_day_without_rows_changes_no_type(make_lake, table) -> None:
     lake.put("events", JULY[0], table(n=[5, 10, 9]))
     for day in JULY[1:3]:
         lake.put("events", day, table(n=["text"]).slice(0, 0))
-    assert _one(lake, "SELECT max(n) FROM events") == 10
-    assert _one(lake, "SELECT any_value(typeof(n)) FROM events") == "BIGINT"
-    assert _one(lake, f"SELECT count(n) FROM events_between('{JULY[1]}', '{JULY[3]}')") == 0
+    assert _value(lake, "SELECT max(n) FROM events") == 10
+    assert _value(lake, "SELECT any_value(typeof(n)) FROM events") == "BIGINT"
+    assert _value(lake, f"SELECT count(n) FROM events_between('{JULY[1]}', '{JULY[3]}')") == 0
     with lake.connect() as session:
         table_ = session.table("events")
         assert not session.sql(table_.day_statement(Day.parse(JULY[1]), "none")).fetchall()
@@ -234,8 +234,8 @@ def test_one_object_that_is_gone(make_lake, table, tmp_path: Path) -> None:
         key = lake.put("events", day, table(n=[number]))
         if number == 3:
             lake.store.delete(key)
-    assert _one(lake, f"SELECT sum(n) FROM events_between('{JULY[0]}', '{JULY[3]}')") == 3
-    assert _one(lake, f"SELECT sum(n) FROM events WHERE day >= '{JULY[4]}'") == 4 + 5 + 6
+    assert _value(lake, f"SELECT sum(n) FROM events_between('{JULY[0]}', '{JULY[3]}')") == 3
+    assert _value(lake, f"SELECT sum(n) FROM events WHERE day >= '{JULY[4]}'") == 4 + 5 + 6
     with lake.connect() as session:
         with pytest.raises((Missing, PermanentError), match=JULY[3]):
             session.rows("SELECT sum(n) FROM events")

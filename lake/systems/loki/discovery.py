@@ -200,7 +200,7 @@ def _tables(server: LokiServer, day: Day) -> tuple[DiscoveredTable, ...]:
         entries = server.entries(selector, day)
         seen = [f"{len(taken)} streams" + (f", about {entries:,} lines" if entries else "")]
         seen[0] += f" on {day}"
-        seen.append(f"{label}: {_some(values)}")
+        seen.append(f"{label}: {_examples(values)}")
         name = f"{label.removesuffix('_name')}_logs"
         keys = {"source": "loki", "selector": selector}
         ids = id_fields(server.names(selector, day))
@@ -229,5 +229,5 @@ def _between(start: Day, end: Day) -> dict[str, str]:
     return {"start": str(start.start_ns), "end": str(end.start_ns - 1)}
 
 
-def _some(values: list[str]) -> str:
+def _examples(values: list[str]) -> str:
     return ", ".join(values[:5]) + (f" and {len(values) - 5} more" if len(values) > 5 else "")

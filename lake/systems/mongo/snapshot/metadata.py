@@ -100,7 +100,7 @@ def _timestamp(plain: dict[str, Any]) -> Timestamp:
     return Timestamp(inner["t"], inner["i"])
 
 
-def _one(name: str, value: Any) -> Callable[[dict[str, Any]], Any]:
+def _constant(name: str, value: Any) -> Callable[[dict[str, Any]], Any]:
     def read(plain: dict[str, Any]) -> Any:
         if plain[name] != 1:
             raise ValueError(name)
@@ -127,6 +127,6 @@ _READ: dict[frozenset[str], Callable[[dict[str, Any]], Any]] = {
     frozenset({"$timestamp"}): _timestamp,
     frozenset({"$code"}): lambda value: Code(_text(value, "$code")),
     frozenset({"$code", "$scope"}): _scoped,
-    frozenset({"$minKey"}): _one("$minKey", MinKey()),
-    frozenset({"$maxKey"}): _one("$maxKey", MaxKey()),
+    frozenset({"$minKey"}): _constant("$minKey", MinKey()),
+    frozenset({"$maxKey"}): _constant("$maxKey", MaxKey()),
 }

@@ -41,7 +41,7 @@ _INT, _DOUBLE, _DECIMAL = int(Kind.INT), int(Kind.DOUBLE), int(Kind.DECIMAL)
 # For what array an array of one class votes when an element of another class joins: the
 # narrowest column that holds both, or _NONE.
 _JOINED = np.full((VOTES, VOTES), _NONE, np.int8)
-for _one, _other, _both in [
+for _left, _right, _both in [
     (_INT, BIG_INT, BIG_INT),
     (_INT, WHOLE_DOUBLE, WHOLE_DOUBLE),
     (_INT, _DOUBLE, _DOUBLE),
@@ -52,7 +52,7 @@ for _one, _other, _both in [
     (WHOLE_DOUBLE, _DECIMAL, _DECIMAL),
     (_DOUBLE, _DECIMAL, _DECIMAL),
 ]:
-    _JOINED[_one, _other] = _JOINED[_other, _one] = _both
+    _JOINED[_left, _right] = _JOINED[_right, _left] = _both
 
 
 @inlined

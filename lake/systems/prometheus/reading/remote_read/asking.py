@@ -76,7 +76,7 @@ class RemoteRead:
         def fetch(of_names: Sequence[str], start_ms: int, end_ms: int) -> list[Spool]:
             path = scratch / f"{next(numbers)}.read"
             try:
-                return [self._one(self._matchers(of_names), start_ms, end_ms, path)]
+                return [self._spooled(self._matchers(of_names), start_ms, end_ms, path)]
             except (TooLarge, Overloaded, Rejected) as error:
                 path.unlink(missing_ok=True)
                 if start_ms == end_ms or (isinstance(error, Overloaded) and error.status == 429):
@@ -100,7 +100,9 @@ class RemoteRead:
                 pool.shutdown(cancel_futures=True)
                 raise
 
-    def _one(self, conditions: Sequence[Matcher], start_ms: int, end_ms: int, path: Path) -> Spool:
+    def _spooled(
+        self, conditions: Sequence[Matcher], start_ms: int, end_ms: int, path: Path
+    ) -> Spool:
         spooler = Spooler(path, self._http.url(PATH))
         try:
             self._post(conditions, start_ms, end_ms, spooler, attempts_if_slow=2)
