@@ -20,7 +20,7 @@ BOXES = """() => [...document.querySelectorAll("svg text")].map(text => {
     const box = text.getBoundingClientRect();
     return {text: text.textContent, left: box.left, right: box.right, top: box.top,
             bottom: box.bottom, shown: text.checkVisibility()};
-}).filter(one => one.shown)"""
+}).filter(box => box.shown)"""
 
 
 def report(day: str, seconds: float) -> dict[str, Any]:
@@ -95,5 +95,7 @@ def test_the_plot_is_readable(browser: Browser, file: Path, viewport: dict[str, 
 
 def test_a_phone_does_not_scroll_sideways(browser: Browser, file: Path) -> None:
     with opened(browser, file, PHONE) as page:
-        page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+        page.evaluate(
+            "document.querySelectorAll('details').forEach(details => details.open = true)"
+        )
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]

@@ -103,10 +103,10 @@ def test_the_record_of_retired_days_is_made_again(place):
 
 
 def test_a_deletion_is_confirmed_once_and_again_under_a_shorter_term(place, tmp_path):
-    asked: list[int] = []
+    to_confirm: list[int] = []
 
     def refuse(plan: Any) -> None:
-        asked.append(len(plan.items))
+        to_confirm.append(len(plan.items))
         raise UsageError("no")
 
     before = place.objects()
@@ -121,7 +121,7 @@ def test_a_deletion_is_confirmed_once_and_again_under_a_shorter_term(place, tmp_
     shorter = Aged(place.config, load(str(place.config), {}), place.store)
     with pytest.raises(UsageError):
         shorter.apply(confirm=refuse)
-    assert len(asked) == 2
+    assert len(to_confirm) == 2
 
 
 def test_a_snapshots_journal_goes_before_what_it_names(place, monkeypatch):
@@ -250,7 +250,7 @@ def test_the_doctor_misses_no_retired_day(place):
         name: {ago(n) for n in range(1, kept + 1)} - {ago(age) for age in AGES}
         for name, kept in (("events", 100), ("requests", 30), ("lines", 60))
     }
-    for found in lag.check(place.settings, place.store):
-        name = found.subject.removeprefix("dataset ")
-        assert found.found.startswith(f"{len(missing[name])} days are not exported"), found
-        assert str(min(missing[name])) in found.found
+    for lagging in lag.check(place.settings, place.store):
+        name = lagging.subject.removeprefix("dataset ")
+        assert lagging.found.startswith(f"{len(missing[name])} days are not exported"), lagging
+        assert str(min(missing[name])) in lagging.found
