@@ -50,7 +50,7 @@ class FakeLoki:
     lines: list[Line]
     cap: int = 5000
     split_ns: int = HOUR  # of no split: longer than the day
-    widest_ns: int = 24 * HOUR
+    widest_ns: int = 25 * HOUR  # a day and its lead
     longest: int = 1_000_000
     low_count: bool = False
     most_series: int = 12

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from unittest.mock import patch
 
 import pyarrow as pa
 import pytest
@@ -13,6 +14,8 @@ from support.loki_in_memory import HOUR, MS, FakeLoki, Line, labels_of
 
 from lake.base.day import Day
 from lake.base.errors import Incomplete, TransientError
+from lake.systems.loki.reading import missing
+from lake.systems.loki.reading.api import Page
 from lake.systems.loki.reading.config import LokiConfig
 from lake.systems.loki.reading.logql import Selector
 from lake.systems.loki.reading.missing import Recovery, short_milliseconds
@@ -93,18 +96,20 @@ def fullest(loki: FakeLoki) -> int:
 @given(
     kept=st.lists(lines, max_size=60),
     cap=st.integers(1, 30),
-    widest_ns=st.sampled_from([24 * HOUR, HOUR, HOUR // 7]),
+    widest_ns=st.sampled_from([25 * HOUR, 24 * HOUR, HOUR, HOUR // 7]),
     split_ns=st.sampled_from([HOUR, HOUR // 4, 2 * HOUR, 1000 * HOUR]),
     known=st.booleans(),
+    few_rows=st.sampled_from([0, 1000]),  # up to which one query looks at all cuts
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_every_line_comes_once(
-    kept: list[Line], cap: int, widest_ns: int, split_ns: int, known: bool
+    kept: list[Line], cap: int, widest_ns: int, split_ns: int, known: bool, few_rows: int
 ) -> None:
     kept = stored_once(kept)
     loki = FakeLoki(kept, cap=cap, widest_ns=widest_ns, split_ns=split_ns)
     try:
-        rows, _ = read(loki, None if known else Split.of(LokiConfig()))
+        with patch.object(missing, "_FEW_ROWS", few_rows):
+            rows, _ = read(loki, None if known else Split.of(LokiConfig()))
     except Incomplete:
         assert cap == 1  # a single line does not show what tells it from others
         return
@@ -149,6 +154,23 @@ def test_a_page_that_is_too_large_a_message_is_made_shorter(kept: list[Line], lo
         assert fullest(loki) > longest
         return
     assert sorted(exported(rows)) == expected(loki)
+
+
+def test_the_page_that_does_not_hold_the_day_is_its_beginning() -> None:
+    at = DAY.start_ns + 5 * HOUR
+    asked: list[tuple[int, int]] = []
+
+    class Noting(FakeLoki):
+        def page(self, selector: Selector, start_ns: int, end_ns: int, limit: int) -> Page:
+            asked.append((start_ns, end_ns))
+            return super().page(selector, start_ns, end_ns, limit)
+
+    loki = Noting([Line(0, 0, at + n * HOUR, f"{n}") for n in range(12)], cap=10)
+    rows, _ = read(loki)
+    assert sorted(exported(rows)) == expected(loki)
+    hours = sorted(start for start, _ in asked[1:])
+    assert len(hours) == 10  # those from the tenth line on, which may not be the last of its time
+    assert hours[0] == at + 9 * HOUR - 1
 
 
 def test_equal_times_of_a_stream_keep_their_order_across_pages() -> None:

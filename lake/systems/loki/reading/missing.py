@@ -32,9 +32,10 @@ from lake.systems.loki.reading.ruled import RuledRows
 from lake.systems.loki.reading.split import Split
 from lake.systems.loki.reading.spool import Spool, keys_of
 
-# One query for each; for more cuts, or few rows, one query over the whole day is cheaper.
+# One query for each; for more cuts, or few rows, one query over the whole day is cheaper: for
+# Loki 3.7.6, of 24 cuts, half the time with 100,000 rows and two thirds with 400,000.
 _FEW_CUTS = 48
-_FEW_ROWS = 20_000
+_FEW_ROWS = 500_000
 _MOST_STEPS = 10_000  # of one query; Prometheus and Loki allow 11,000
 _SAMPLE = 10  # metrics
 _CONTROLS = 5  # instants at which log and metric queries are compared

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import numpy as np
 import pyarrow as pa
 
 from lake.systems.loki.reading.api import NARROWEST_NS, Page, TooMany, TooWide
@@ -83,8 +82,9 @@ def pages(
     width = Bound(end_ns - start_ns, NARROWEST_NS, patience=4)
     here = start_ns
     while here < end_ns:
+        there = here + width.value
         # An odd number of ns, so that the page after this one needs no lead.
-        there = min(end_ns, (here + width.value - 1) | 1)
+        there = end_ns if there >= end_ns else (there - 1) | 1
         lead, limit = lead_ns(here), lines.value
         try:
             page = ask(here - lead, there, limit)
@@ -98,11 +98,11 @@ def pages(
             continue
         times = page.rows["ts_ns"].to_numpy()
         if not page.full:
-            yield _between(page.rows, times, here, there)
+            yield between(page.rows, here, there)
             here = there
         elif ((times >= here) & (times < times.max())).any():
             last = int(times.max())
-            yield _between(page.rows, times, here, last)
+            yield between(page.rows, here, last)
             here = last
         else:  # one instant has filled the page, or the lead before it has
             crowded = max(here, int(times.max()))
@@ -112,5 +112,7 @@ def pages(
         lines.relax()
 
 
-def _between(rows: pa.Table, times: np.ndarray, start_ns: int, end_ns: int) -> pa.Table:
+def between(rows: pa.Table, start_ns: int, end_ns: int) -> pa.Table:
+    """The rows of [start, end)."""
+    times = rows["ts_ns"].to_numpy()
     return rows.filter(pa.array((times >= start_ns) & (times < end_ns)))

@@ -11,13 +11,13 @@ from pathlib import Path
 from threading import Event
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lake.base.day import Day
+from lake.systems.loki.reading.answer import ROWS
 from lake.systems.loki.reading.api import FIRST_LIMIT, Api, Page, TooMany, TooWide
 from lake.systems.loki.reading.logql import Selector
 from lake.systems.loki.reading.oversized_instant import OversizedInstant
-from lake.systems.loki.reading.paging import HOUR, Bound, lead_ns, pages
+from lake.systems.loki.reading.paging import HOUR, Bound, between, lead_ns, pages
 from lake.systems.loki.reading.ruled import RuledRows
 from lake.systems.loki.reading.spool import RunWriter, Stretch
 
@@ -30,7 +30,7 @@ def page_lines() -> Bound:
 
 
 class Reading:
-    """At once if the day fits into a page, else hour by hour.
+    """First a page of the day, which may hold all of it, then the rest hour by hour.
 
     `lines` bounds the pages: a line is about as long at any hour, and on any day.
     """
@@ -58,14 +58,32 @@ class Reading:
 
     def stretches(self) -> list[Stretch]:
         """All lines that Loki's log queries return, in the order of time."""
-        rows = self._whole_day()
+        rows, here = self._beginning()
         self._lines.at_most(self._api.limit.usual)
-        if rows is not None:
-            writer = RunWriter(self._scratch / "day.arrow", _RUN_BYTES, self._ruled)
-            writer.add(rows)
-            return [writer.close()]
+        writer = RunWriter(self._scratch / "beginning.arrow", _RUN_BYTES, self._ruled)
+        writer.add(rows)
+        return [writer.close(), *self._hours(here)]
+
+    def _beginning(self) -> tuple[pa.Table, int]:
+        """The rows of one page of the day, and up to which time these are all."""
+        self.pages += 1
+        start, end, limit = self._day.start_ns, self._day.end_ns, self._lines.value
+        try:
+            page = self._ask(start - lead_ns(start), end, limit)
+        except TooWide:
+            return ROWS.empty_table(), start
+        except TooMany as error:
+            self._lines.shrink(limit, error.times)
+            return ROWS.empty_table(), start
+        # A full page may end within its last instant.
+        here = max(start, int(page.rows["ts_ns"].to_numpy().max())) if page.full else end
+        return between(page.rows, start, here), here
+
+    def _hours(self, here: int) -> list[Stretch]:
+        """The rest of the day, from `here` on."""
+        day = range(self._day.start_ns, self._day.end_ns, HOUR)
+        starts = [max(start, here) for start in day if start + HOUR > here]
         with ThreadPoolExecutor(self._parallel, "loki") as pool:
-            starts = range(self._day.start_ns, self._day.end_ns, HOUR)
             hours = [pool.submit(self._hour, start) for start in starts]
             try:
                 wait(hours, return_when=FIRST_EXCEPTION)
@@ -75,29 +93,16 @@ class Reading:
         self.pages += sum(pages for _, pages in done)
         return [stretch for stretch, _ in done]
 
-    def _whole_day(self) -> pa.Table | None:
-        """All rows, or None where one page does not hold them."""
-        self.pages += 1
-        limit = self._lines.value
-        try:
-            start = self._day.start_ns
-            page = self._ask(start - lead_ns(start), self._day.end_ns, limit)
-        except TooWide:
-            return None
-        except TooMany as error:
-            self._lines.shrink(limit, error.times)
-            return None
-        return None if page.full else page.rows.filter(pc.field("ts_ns") >= start)
-
     def _hour(self, start_ns: int) -> tuple[Stretch, int]:
-        """The rows of [start, start + 1 h), and how many pages they took."""
+        """The rows from then to the end of that hour, and how many pages they took."""
         hour = (start_ns - self._day.start_ns) // HOUR
         run_bytes = _RUN_BYTES // self._parallel
         writer = RunWriter(self._scratch / f"{hour:02d}.arrow", run_bytes, self._ruled)
         taken = 0
         if self._stop.is_set():
             return writer.close(), taken
-        for rows in pages(self._ask, self._oversized.at, start_ns, start_ns + HOUR, self._lines):
+        end_ns = self._day.start_ns + (hour + 1) * HOUR
+        for rows in pages(self._ask, self._oversized.at, start_ns, end_ns, self._lines):
             if self._stop.is_set():
                 break
             writer.add(rows)
