@@ -8,7 +8,7 @@ name of a file, so those that the table does not have get ids that no schema rea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pyiceberg.schema import Schema
     from pyiceberg.table import Transaction
     from pyiceberg.table.name_mapping import MappedField, NameMapping
-    from pyiceberg.types import IcebergType
+    from pyiceberg.types import IcebergType, NestedField
 
 DAY = "day"
 _NO_COLUMN = 1_000_000_000
@@ -34,7 +34,7 @@ def schema_of(root: Shape) -> Schema:
     for shape in root.members.values():
         number = next(ids)
         if type_ := shape.type(ids):
-            columns.append(NestedField(number, shape.name, type_, required=False))
+            columns.append(NestedField(number, shape.name, type_, required=False, doc=shape.doc()))
     return Schema(*columns)
 
 
@@ -54,8 +54,7 @@ def change_schema(transaction: Transaction, wanted: Schema) -> bool:
         with transaction.update_schema(allow_incompatible_changes=True) as update:
             for name in gone:
                 update.delete_column((name,))
-    had = {column.name: column.field_type for column in current.fields}
-    if not gone and all(_same(had.get(name), type_) for name, type_ in new.items()):
+    if not gone and _same_members(current.fields, wanted.fields):
         return False
     with transaction.update_schema() as update:
         update.union_by_name(wanted)
@@ -83,15 +82,12 @@ def _becomes(old: IcebergType, new: IcebergType) -> bool:
     return _same(old, new)
 
 
-def _same(old: IcebergType | None, new: IcebergType) -> bool:
+def _same(old: IcebergType, new: IcebergType) -> bool:
     """Whether they are equal but for ids."""
     from pyiceberg.types import ListType, MapType, StructType  # noqa: PLC0415
 
     if isinstance(old, StructType) and isinstance(new, StructType):
-        had = {member.name: member.field_type for member in old.fields}
-        return had.keys() == {m.name for m in new.fields} and all(
-            _same(had[m.name], m.field_type) for m in new.fields
-        )
+        return len(old.fields) == len(new.fields) and _same_members(old.fields, new.fields)
     if isinstance(old, ListType) and isinstance(new, ListType):
         return _same(old.element_type, new.element_type)
     if isinstance(old, MapType) and isinstance(new, MapType):
@@ -99,14 +95,27 @@ def _same(old: IcebergType | None, new: IcebergType) -> bool:
     return bool(old == new)
 
 
+def _same_members(old: Iterable[NestedField], new: Iterable[NestedField]) -> bool:
+    """Whether all of `new` are there. A comment that is no longer due may stay."""
+    had = {member.name: member for member in old}
+    return all(
+        (before := had.get(member.name)) is not None
+        and _same(before.field_type, member.field_type)
+        and member.doc in (None, before.doc)
+        for member in new
+    )
+
+
 def mapping_of(schema: Schema, root: Shape) -> NameMapping:
-    """Each name of each file and its id."""
+    """Each name of each file and its id, but for names that a mapping can't hold."""
     from pyiceberg.table.name_mapping import MappedField, NameMapping  # noqa: PLC0415
 
     ids = count(_NO_COLUMN)
     columns = {column.name: column for column in schema.fields}
     mapped = [MappedField(field_id=columns[DAY].field_id, names=[DAY])]
     for shape in root.members.values():
+        if _unmappable(shape):
+            continue
         column = columns.get(shape.name)
         mapped.append(
             _mapped(
@@ -120,6 +129,11 @@ def mapping_of(schema: Schema, root: Shape) -> NameMapping:
     return NameMapping(mapped)
 
 
+def _unmappable(shape: Shape) -> bool:
+    """Iceberg looks names up by their dotted path, and refuses a mapping that has one twice."""
+    return bool(shape.clash) and "." in shape.name
+
+
 def _mapped(
     names: list[str],
     shape: Shape,
@@ -131,6 +145,8 @@ def _mapped(
 
     inside = []
     for member in shape.members.values():
+        if _unmappable(member):
+            continue
         child = _member(type_, member.name)
         inside.append(_mapped([*member.names], member, *child, ids))
     for name, part in shape.parts.items():

@@ -4,7 +4,7 @@ Belongs here: merging manifests' schemas, Iceberg's promotions. Does not: field 
 
 Iceberg reads a file in the table's type and converts nothing but int to long, float to double and
 a decimal to one of more digits and the same scale. A column of other types on other days has no
-Iceberg type.
+Iceberg type. Nor has a name that Iceberg or Spark can't tell from another path.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ _PLAIN = {
     "date32[day]": "date",
 }
 _DECIMAL = re.compile(r"decimal128\((\d+), ?(-?\d+)\)")
+_TIMES = ("timestamp", "timestamptz")
+MILLISECONDS = "UTC, stored in milliseconds: Iceberg for Java finds no rows by =, > and >="
 _PROMOTED = ({"int", "long"}, {"float", "double"})
 
 
@@ -43,13 +45,16 @@ class Shape:
     """A column, member, element, key or value over all days.
 
     `names` are its spellings: names that differ only in case are one column. `kinds` are the
-    types of Iceberg that it has, or what has none, with an example's day.
+    types of Iceberg that it has, or what has none, with an example's day. `milliseconds`: a time
+    with that unit in some file. `clash` is the path that it can't be told from.
     """
 
     names: dict[str, None] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
     members: dict[str, Shape] = field(default_factory=dict)
     parts: dict[str, Shape] = field(default_factory=dict)
+    milliseconds: bool = False
+    clash: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -60,6 +65,7 @@ class Shape:
         """Counts in a field of a manifest's schema; days come in their order."""
         name = described.get("type", "")
         self.kinds[_kind(name)] = day
+        self.milliseconds |= name.startswith("timestamp[ms")
         for member in described.get("fields", ()):
             self.add_member(member, day)
         for part, key in (("element", "item"), ("key", "key"), ("value", "value")):
@@ -75,6 +81,8 @@ class Shape:
 
     def form(self) -> str | None:
         """The type that reads all days; None where there is none."""
+        if self.clash:
+            return None
         kinds = set(self.kinds) - {NOTHING}
         if len(kinds) == 1:
             (kind,) = kinds
@@ -90,7 +98,9 @@ class Shape:
 
     def left_out(self, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
         """Path and reason of what has no Iceberg type."""
-        if (form := self.form()) is None:
+        if self.clash:
+            yield ".".join(path), f"indistinguishable from {' > '.join(self.clash)} in Iceberg"
+        elif (form := self.form()) is None:
             types = ", ".join(f"{kind.lstrip('?')} ({day})" for kind, day in self.kinds.items())
             yield ".".join(path), types
         elif form == STRUCT:
@@ -100,6 +110,22 @@ class Shape:
             for name, part in self.parts.items():
                 if form in (LIST, MAP):
                     yield from part.left_out((*path, name))
+
+    def typed(self, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Shape]]:
+        """Everything below that has a type, with its path as Iceberg has it."""
+        form = self.form()
+        if form == STRUCT:
+            below = {member.name: member for member in self.members.values()}
+        else:
+            below = self.parts if form in (LIST, MAP) else {}
+        for name, shape in below.items():
+            if shape.form() is not None:
+                yield (*path, name), shape
+                yield from shape.typed((*path, name))
+
+    def doc(self) -> str | None:
+        """The comment on a column or member."""
+        return MILLISECONDS if self.milliseconds and self.form() in _TIMES else None
 
     def type(self, ids: Iterator[int]) -> IcebergType | None:
         """The type without what has none; None where nothing is left."""
@@ -111,7 +137,9 @@ class Shape:
             for member in self.members.values():
                 number = next(ids)
                 if type_ := member.type(ids):
-                    members.append(NestedField(number, member.name, type_, required=False))
+                    members.append(
+                        NestedField(number, member.name, type_, required=False, doc=member.doc())
+                    )
             return StructType(*members) if members else None
         if form == LIST:
             number, element = next(ids), self.parts["element"].type(ids)
@@ -133,7 +161,25 @@ def merged(schemas: Iterable[tuple[str, Iterable[Mapping[str, Any]]]]) -> Shape:
     for day, schema in schemas:
         for column in schema:
             root.add_member(column, day)
+    _find_clashes(root)
     return root
+
+
+def _find_clashes(root: Shape) -> None:
+    """A column `a.b` is, for Iceberg, the member b of a; names that differ in the case of letters
+    beyond ASCII are two columns for the lake, and one for Spark. The deepest path stays.
+    """
+    seen: dict[str, tuple[str, ...]] = {}
+    for path, shape in sorted(root.typed(), key=lambda item: -len(item[0])):
+        other = seen.setdefault(".".join(path).lower(), path)
+        if other != path:
+            shape.clash = other
+
+
+def milliseconds_of(root: Shape) -> list[str]:
+    """Paths of the columns, and of members of STRUCTs alone, with times in milliseconds."""
+    inside = {"element", "key", "value"}  # conditions on these are not compared with statistics
+    return [".".join(path) for path, shape in root.typed() if shape.doc() and not inside & {*path}]
 
 
 def _kind(name: str) -> str:

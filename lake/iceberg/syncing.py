@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from lake.base.day import Day
 from lake.base.errors import UsageError
 from lake.iceberg.schema import DAY, change_schema, mapping_of, schema_of
-from lake.iceberg.shape import Shape, merged
+from lake.iceberg.shape import Shape, merged, milliseconds_of
 from lake.query import Lake
 from lake.query.kinds import folded
 from lake.store.opening import root_url
@@ -42,7 +42,9 @@ _DIGITS = 12  # of a SHA-256, enough to see that a day was replaced
 
 @dataclass(frozen=True)
 class Synced:
-    """What was done to one table. `left_out`: paths without a type, each with its types' days."""
+    """What was done to one table. `left_out`: paths without a type, each with its types' days or
+    another reason. `milliseconds`: times that Iceberg for Java compares wrongly.
+    """
 
     table: str
     days: int
@@ -50,6 +52,7 @@ class Synced:
     replaced: int
     removed: int
     left_out: Mapping[str, str]
+    milliseconds: tuple[str, ...]
 
 
 def sync_table(lake: Lake, catalog: Catalog, namespace: str, dataset: str) -> Synced:
@@ -90,15 +93,18 @@ def sync_table(lake: Lake, catalog: Catalog, namespace: str, dataset: str) -> Sy
             for shape in root.members.values()
             for left_out in shape.left_out((shape.name,))
         ),
+        milliseconds=tuple(milliseconds_of(root)),
     )
 
 
 def _shape(table: LakeTable) -> Shape:
-    """The columns that the lake's view has: of too many names the commonest."""
+    """The columns that the lake's view has: of too many names the commonest. Days without rows
+    give columns only to a table without any.
+    """
+    days = sorted(table.manifests.items())
     return merged(
         (str(day), (c for c in manifest.schema if folded(c["name"]) in table.tree.members))
-        for day, manifest in sorted(table.manifests.items())
-        if manifest.rows
+        for day, manifest in [item for item in days if item[1].rows] or days
     )
 
 
@@ -139,8 +145,13 @@ def _held(table: Table) -> dict[str, str]:
 
 
 def _data_files(table: Table) -> Iterator[DataFile]:
+    """Without files of an engine's deletes: those apply to none of the files that are laid anew."""
+    from pyiceberg.manifest import ManifestContent  # noqa: PLC0415
+
     snapshot = table.current_snapshot()
     for manifest in snapshot.manifests(table.io) if snapshot else ():
+        if manifest.content != ManifestContent.DATA:
+            continue
         for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True):
             yield entry.data_file
 

@@ -19,6 +19,7 @@ from pyiceberg.types import DecimalType, DoubleType, LongType
 from support.hand_made import HandMadeLake, hand_made_lake
 
 from lake.cli.main import root
+from lake.iceberg.shape import Shape
 
 AT = datetime(2026, 7, 1, 2, 3, 4, 567000, tzinfo=UTC)
 MILLIS = pa.timestamp("ms", "UTC")
@@ -92,7 +93,7 @@ def test_the_same_rows_as_in_duckdb_and_no_file_touched(tmp_path: Path) -> None:
     done = synced(lake)
     assert done["monitoring.events"] == {
         "table": "monitoring.events", "days": 3, "added": 3, "replaced": 0, "removed": 0,
-        "left_out": {},
+        "left_out": {}, "milliseconds": ["at"],
     }  # fmt: skip
     assert done["monitoring.nothing"]["days"] == done["monitoring.empty"]["days"] == 0
     assert rows(lake, "events") == in_duckdb(lake, "FROM events")
@@ -104,7 +105,56 @@ def test_the_same_rows_as_in_duckdb_and_no_file_touched(tmp_path: Path) -> None:
     (task,) = table.scan(row_filter=one_day).plan_files()
     assert task.file.file_path.endswith("tables/events/day=2026-07-02/data.parquet")
     assert rows(lake, "events", row_filter=GreaterThanOrEqual("n", 3))[0]["day"] == date(2026, 7, 3)
+    later = "2026-07-03T00:00:00+00:00"
+    answered = rows(lake, "events", row_filter=GreaterThanOrEqual("at", later))
+    assert answered == in_duckdb(lake, f"FROM events WHERE \"at\" >= '{later}'")
+    assert len(answered) == 2
+    assert catalog(lake).load_table("monitoring.empty").schema().column_names == ["day", "a"]
     assert files(lake) == before
+
+
+def test_times_in_milliseconds_are_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = hand_made_lake(tmp_path, "events")
+    inside = pa.struct([("at", MILLIS), ("us", pa.timestamp("us", "UTC"))])
+    columns = {"at": pa.array([AT], MILLIS), "us": pa.array([AT], pa.timestamp("us", "UTC")),
+               "s": pa.array([{"at": AT, "us": AT}], inside),
+               "l": pa.array([[AT]], pa.list_(MILLIS))}  # fmt: skip
+    lake.put("events", "2026-07-01", pa.table(columns))
+    with monkeypatch.context() as earlier:  # a table from before there were comments
+        earlier.setattr(Shape, "doc", lambda _: None)
+        assert synced(lake)["monitoring.events"]["milliseconds"] == []
+    assert "=, > and >=: monitoring.events (at, s.at); docs" in run(lake).stderr
+    table = catalog(lake).load_table("monitoring.events")
+    docs = [table.schema().find_field(name).doc for name in ("at", "us", "s.at", "s.us")]
+    assert [bool(doc) for doc in docs] == [True, False, True, False]
+    assert synced(lake)["monitoring.events"]["milliseconds"] == ["at", "s.at"]
+    again = catalog(lake).load_table("monitoring.events")
+    assert again.metadata_location == table.metadata_location
+
+
+def test_names_that_iceberg_cannot_tell_apart(tmp_path: Path) -> None:
+    lake = hand_made_lake(tmp_path, "events", "other")
+    lake.put("events", "2026-07-01", pa.table({"a": [{"b": 1}], "Ü": [1], "ü": [2]}))
+    lake.put("events", "2026-07-02", pa.table({"x.y": [1], "A.c": [2], "Ü": [3]}))
+    lake.put("other", "2026-07-01", pa.table({"a.b": [1]}))
+    assert synced(lake)["monitoring.events"]["left_out"] == {
+        "ü": "indistinguishable from Ü in Iceberg"
+    }
+    lake.put("events", "2026-07-03", pa.table({"a": [{"c": 4}], "x": [{"y": 5}]}))
+    lake.put("other", "2026-07-02", pa.table({"a.b": [1], "a": [{"b": 3}]}))
+    done = synced(lake)
+    assert done["monitoring.events"]["left_out"] == {
+        "ü": "indistinguishable from Ü in Iceberg",
+        "x.y": "indistinguishable from x > y in Iceberg",
+        "A.c": "indistinguishable from a > c in Iceberg",
+    }
+    assert done["monitoring.other"]["left_out"].keys() == {"a.b"}
+    third = EqualTo("day", "2026-07-03")
+    assert rows(lake, "events", row_filter=third) == in_duckdb(
+        lake, "SELECT day, a, \"Ü\", x FROM events WHERE day = '2026-07-03'"
+    )
 
 
 def test_nothing_is_committed_where_nothing_has_changed(tmp_path: Path) -> None:
@@ -192,7 +242,9 @@ def test_the_example_of_the_docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     synced(lake)
     monkeypatch.chdir(tmp_path)
     text = (Path(__file__).parents[2] / "docs/engines.md").read_text("utf-8")
-    (code,) = [c for c in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "iceberg" in c]
+    (code,) = [
+        c for c in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "load_catalog" in c
+    ]
     *before, last = code.strip().splitlines()
     names: dict[str, Any] = {}
     exec("\n".join([*before, f"answer = {last}"]), names)
