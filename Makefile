@@ -53,7 +53,7 @@ servers: $(READY)  ## Installs the servers that the tests start
 	$(BIN)/lake services install mongo prometheus promtool s3 loki loki2 prometheus3 ferretdb thanos alertmanager
 	sh scripts/install-chromium.sh
 
-spark: $(READY)  ## Installs PySpark (450 MB, needs Java 17) and runs the tests on Spark
+spark: $(READY)  ## Installs PySpark (450 MB, needs Java 17; Spark fetches 60 MB of jars), runs the tests on Spark
 	$(INSTALL) --requirement deploy/spark/requirements.txt || $(PIP) --requirement deploy/spark/requirements.txt
 	$(BIN)/python -m pytest tests/spark $(PYTEST_ARGS)
 

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+from support.spark_jars import coordinates
 
 from lake.servers import EXTRA_PROGRAMS, PROGRAM_NAMES
 from lake.servers.binaries import pinned_version, server_of
@@ -76,6 +77,12 @@ def test_every_package_is_listed_with_its_version(file: Path) -> None:
     pins = {tuple(line.split(" ")[0].split("==")) for line in lines if "==" in line.split(" ")[0]}
     assert pins
     assert not pins - listed, "run scripts/third_party.py"
+
+
+def test_every_jar_is_listed_with_its_version() -> None:
+    listed = {f"{row[0]}:{row[1]}" for row in rows()}
+    assert len(coordinates()) == 2
+    assert {*coordinates()} <= listed
 
 
 @pytest.mark.parametrize("file", MODULES, ids=lambda path: path.parent.name)

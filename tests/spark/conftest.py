@@ -7,10 +7,12 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support import spark_jars
 from support.demo_history import History, week_of_history
 
 ROOT = Path(__file__).parents[2]
@@ -23,14 +25,20 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> History:
     return week_of_history(tmp_path_factory.getbasetemp())
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """A session, and why it can't read Iceberg tables ("" where it can)."""
+
+    session: Any
+    no_iceberg: str
+
+
 @pytest.fixture(scope="session")
-def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A session on a cluster of its own."""
-    sql = pytest.importorskip("pyspark.sql", reason="the extra spark is not installed: make spark")
+    pyspark = pytest.importorskip("pyspark", reason="the extra spark is not installed: make spark")
     if shutil.which("java") is None:
         pytest.skip("no Java here: Spark 4 needs Java 17 or newer")
-    import pyspark  # noqa: PLC0415
-
     home = Path(pyspark.__file__).parent
     work = home / "work"  # where a local cluster keeps what its executors write
     before = set(work.iterdir()) if work.exists() else set()
@@ -40,21 +48,50 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         "SPARK_HOME": str(home),
         "PYSPARK_PYTHON": sys.executable,
     }
-    session = (
-        sql.SparkSession.builder.master("local-cluster[2,1,1024]")
-        .config("spark.executor.memory", "768m")
-        .config("spark.driver.bindAddress", "127.0.0.1")
-        .config("spark.driver.host", "127.0.0.1")
-        .config("spark.ui.enabled", "false")
-        .config("spark.sql.shuffle.partitions", "2")
-        .config("spark.sql.warehouse.dir", str(tmp_path_factory.mktemp("warehouse")))
-        .config("spark.local.dir", str(tmp_path_factory.mktemp("spark")))
-        .getOrCreate()
-    )
-    yield session
-    session.stop()
+    settings = {
+        "spark.executor.memory": "768m",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
+        "spark.local.dir": str(tmp_path_factory.mktemp("spark")),
+    }
+    started = _started(pyspark.__version__, settings)
+    yield started
+    started.session.stop()
     for folder in set(work.iterdir()) - before if work.exists() else ():
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _started(version: str, settings: dict[str, str]) -> Cluster:
+    """Without Iceberg where there is none for this Spark, or where Spark can't fetch it."""
+    from pyspark.errors import PySparkRuntimeError  # noqa: PLC0415
+
+    runtime = spark_jars.coordinates()[0]
+    if f"-{version.rpartition('.')[0]}_" not in runtime:
+        reason = f"Spark {version} is not the one that {runtime} is for: make spark"
+        return Cluster(_session(settings), reason)
+    try:
+        return Cluster(_session(settings | spark_jars.settings()), "")
+    except PySparkRuntimeError as error:  # the JVM ends when its packages are not found
+        if error.getCondition() != "JAVA_GATEWAY_EXITED":
+            raise
+    return Cluster(_session(settings), f"Spark could not fetch {runtime}: {spark_jars.REMEDY}")
+
+
+def _session(settings: dict[str, str]) -> Any:
+    from pyspark.sql import SparkSession  # noqa: PLC0415
+
+    builder = SparkSession.builder.master("local-cluster[2,1,1024]")
+    for name, value in settings.items():
+        builder.config(name, value)
+    return builder.getOrCreate()
+
+
+@pytest.fixture(scope="session")
+def spark(cluster: Cluster) -> Any:
+    return cluster.session
 
 
 @pytest.fixture(scope="session")

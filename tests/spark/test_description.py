@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
+from support import spark_jars
 from support.hand_made import HandMadeLake, hand_made_lake
 
 from lake.cli.main import root
@@ -102,3 +103,22 @@ def test_a_macro_with_other_arguments_is_named(call: str) -> None:
     with pytest.raises(WrongSQL, match="Spark lacks") as raised:
         in_spark(f"SELECT {call} FROM t", {"from_day": date(2026, 7, 1)}, Path("x.sql"))
     assert "PERIOD_START" in raised.value.parts["found"].upper()
+
+
+def test_the_page_names_the_jars_of_the_tests() -> None:
+    page = (Path(__file__).parents[2] / "docs/engines.md").read_text("utf-8")
+    assert f"--packages {','.join(spark_jars.coordinates())} " in page
+
+
+def test_jars_of_the_users_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(spark_jars.FOLDER, str(tmp_path / "jars"))
+    packages = ",".join(spark_jars.coordinates())
+    assert spark_jars.settings() == {"spark.jars.packages": packages}
+    (tmp_path / "jars").mkdir()
+    for name in spark_jars.coordinates():
+        _, artifact, version = name.split(":")
+        (tmp_path / "jars" / f"{artifact}-{version}.jar").touch()
+    (jars,) = spark_jars.settings().items()
+    assert jars[0] == "spark.jars"
+    assert all(Path(path).parent == tmp_path / "jars" for path in jars[1].split(","))

@@ -19,6 +19,7 @@ from click.testing import CliRunner
 from support.demo_history import History
 from support.hand_made import HandMadeLake, hand_made_lake
 from support.level_lines import DETECTED
+from support.spark_rows import in_duckdb, in_spark, same_rows
 
 from lake.cli.main import root
 from lake.trends import Choices, all_trends, ask, fit
@@ -41,32 +42,6 @@ def opened(spark: Any, lake_tables: Any, tmp_path: Path) -> Opened:
         return list(lake_tables.open_lake(spark, str(file)))
 
     return open_
-
-
-def in_spark(spark: Any, sql: str) -> list[dict[str, Any]]:
-    return list(spark.sql(sql).toArrow().to_pylist())
-
-
-def in_duckdb(lake: HandMadeLake, sql: str) -> list[dict[str, Any]]:
-    with lake.connect() as session:
-        answer = session.ask_arrow(sql)
-        return pa.Table.from_batches(answer.batches, answer.schema).to_pylist()
-
-
-def comparable(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: comparable(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [comparable(part) for part in value]
-    if isinstance(value, datetime):
-        return value.astimezone(UTC)
-    if isinstance(value, float) and math.isnan(value):
-        return "NaN"
-    return value
-
-
-def same_rows(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> None:
-    assert sorted(map(repr, map(comparable, ours))) == sorted(map(repr, map(comparable, theirs)))
 
 
 def test_the_cluster_is_several_processes(spark: Any) -> None:

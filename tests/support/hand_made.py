@@ -55,12 +55,20 @@ class HandMadeLake:
         manifest: bool = True,
         left_out: Mapping[str, int] | None = None,
         details: Mapping[str, object] | None = None,
+        encodings: Mapping[str, str] | None = None,
+        dictionary: tuple[str, ...] = (),
     ) -> str:
         """Writes the object, then its manifest; returns the object's key."""
         parsed_day = Day.parse(day)
         key = table_key(dataset, parsed_day)
         with self.store.upload(key) as upload:
-            written = write_parquet(TableStream(table.schema, iter(table.to_batches())), upload)
+            stream = TableStream(
+                table.schema,
+                iter(table.to_batches()),
+                encodings=encodings or {},
+                dictionary=dictionary,
+            )
+            written = write_parquet(stream, upload)
         if manifest:
             write_manifest(
                 self.store,
