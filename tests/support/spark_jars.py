@@ -22,9 +22,9 @@ def coordinates() -> list[str]:
 def settings() -> dict[str, str]:
     """Spark's setting that gives a session the jars."""
     names = coordinates()
-    found = [next((path for path in _places(name) if path.exists()), None) for name in names]
-    if all(found):
-        return {"spark.jars": ",".join(map(str, found))}
+    jars = [next((path for path in _places(name) if path.exists()), None) for name in names]
+    if all(jars):
+        return {"spark.jars": ",".join(map(str, jars))}
     return {"spark.jars.packages": ",".join(names)}
 
 
