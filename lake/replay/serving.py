@@ -226,14 +226,20 @@ class _Place:
             self.loaded = {(name, day): Loaded(**counts) for name, day, counts in mark["loaded"]}
             self.remarks = mark["remarks"]
             return into / str(mark["folder"])
-        if mark is not None:  # a server that is ending may still write there
-            shutil.rmtree(into / mark["folder"], ignore_errors=True)
+        self._remove_others("")
         folder = into / f"servers-{uuid.uuid4().hex[:8]}"
         self._mark(folder, {})
         return folder
 
+    def _remove_others(self, own: str) -> None:
+        """What replays that were killed left. Their servers, which are ending, may still write."""
+        for folder in self._into.glob("servers-*"):
+            if folder.name != own:
+                shutil.rmtree(folder, ignore_errors=True)
+
     def finished(self, loaded: dict[Key, Loaded], remarks: list[str]) -> None:
         """All of it is there and was compared."""
+        self._remove_others(self.folder.name)
         listed = [[name, day, asdict(counts)] for (name, day), counts in loaded.items()]
         self._mark(self.folder, {"loaded": listed, "remarks": remarks})
 
