@@ -296,12 +296,18 @@ def metrics_of(lake: Lake, table: Table, first: Day, last: Day, kind: Kind = "co
     rollups = rollups_of(lake, table)
     metrics: set[str] = set()
     for part, within in ((rollups, rollups.manifests), (table, rollups.unrolled)):
-        if kind == "histogram" and _HISTOGRAM not in part.tree.members:
-            continue
-        if any(first <= day <= last for day in within):
+        days = _with_histograms(part, within) if kind == "histogram" else set(within)
+        if any(first <= day <= last for day in days):
             rows = _rows(lake, part, statement, first, last)
             metrics |= {metric for (metric,) in rows if metric is not None}
     return metrics
+
+
+def _with_histograms(table: Table, days: Iterable[Day]) -> set[Day]:
+    """Those that may have a native histogram: a rollup's manifest has their number."""
+    if _HISTOGRAM not in table.tree.members:
+        return set()
+    return {day for day in days if getattr(table.manifests[day], "sums", {}).get("histograms") != 0}
 
 
 def _rows(lake: Lake, table: Table, statement: str, first: Day, last: Day) -> list[tuple[Any, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 import struct
@@ -181,7 +182,8 @@ def test_requests_and_errors_are_counted(tmp_path, url: str) -> None:
     body, wanted = b"", Counter[tuple[int, str]]()
     for target, written in kinds.items():
         for status in ("200", "500"):
-            labels = {"job": "web", "instance": target, "status": status}
+            outcome = "SUCCESS" if status == "200" else "SERVER_ERROR"
+            labels = {"job": "web", "instance": target, "status": status, "outcome": outcome}
             for as_written in written:
                 service = Service(target + status, -1, resets=False)
                 body += as_written(METRIC, service, **labels)
@@ -200,6 +202,44 @@ def test_requests_and_errors_are_counted(tmp_path, url: str) -> None:
             total = wanted[n, "200"] + wanted[n, "500"]
             assert requests_[n - 1]["requests"] == errors[n - 1]["requests"] == total
             assert errors[n - 1]["server_errors"] == wanted[n, "500"]
+        assert {
+            (row["day"], row["status"]): (row["answers"], row["error_percent"])
+            for row in rows_of(place, name="error_rate")
+        } == {
+            (DAY.plus(n).date, status): (count, errors_of(wanted, n) if status == "500" else None)
+            for (n, status), count in wanted.items()
+        }
+
+
+def errors_of(wanted: Counter[tuple[int, str]], n: int) -> float:
+    return round(100 * wanted[n, "500"] / (wanted[n, "200"] + wanted[n, "500"]), 3)
+
+
+def test_any_native_histogram_grows_by_what_it_counted(tmp_path, url: str, lake) -> None:
+    services = {path: Service(path, -1, resets=path == "/b") for path in ("/a", "/b")}
+    write(url, b"".join(
+        as_native("llm_request_seconds", service, job="llm", uri=path)
+        for path, service in services.items()
+    ))  # fmt: skip
+    place = exported_samples(
+        tmp_path, url, "llm", '{job="llm"}', [DAY.plus(n) for n in range(DAYS)]
+    )
+    steps, wanted = 86_400 // STEP_S, Counter[tuple[Day, str]]()
+    for path in services:
+        seen = [len(seen) for _, seen in Service(path, -1, resets=path == "/b").samples()]
+        for at in range(steps, len(seen)):
+            grown = seen[at] - seen[at - 1]
+            wanted[DAY.plus(at // steps), path] += grown if grown >= 0 else seen[at]
+    asked = ("trend", "counter", "--metric", "llm_request_seconds", "--by", "uri", "--json")
+    days = ("--from", str(DAY.plus(1)), "--to", str(DAY.plus(DAYS)), "--config", str(place.config))
+    for state in ("rollups", "samples"):
+        if state == "samples":
+            for n in range(DAYS):
+                place.store.delete(rollup_manifest_key("llm", DAY.plus(n)))
+        status, out, err = lake(*asked, *days)
+        assert status == 0, err
+        rows = json.loads(out)
+        assert {(Day.parse(row["day"]), row["label"]): row["increase"] for row in rows} == wanted
 
 
 def test_both_kinds_of_one_target_count_once(tmp_path, url: str) -> None:
