@@ -22,6 +22,7 @@ from lake.config.settings import S3Section, Settings
 from lake.export import Exporter
 from lake.store import Store, open_store
 from lake.store.s3 import S3Store
+from lake.store.s3_session import new_session
 
 
 class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -64,8 +65,8 @@ class LakeResource(dg.ConfigurableResource):  # type: ignore[type-arg]
                 aws_access_key_id=self.s3.aws_access_key_id,
                 aws_secret_access_key=self.s3.aws_secret_access_key,
                 aws_session_token=self.s3.aws_session_token,
-                profile_name=self.s3.profile_name,
                 region_name=self.s3.region_name,
+                botocore_session=new_session(self.s3.profile_name),
             )
         except ProfileNotFound as error:
             refused = Refused("no such AWS profile", where=root, found=error)

@@ -102,8 +102,10 @@ def _session(where: str, section: S3Section) -> Any:
     import boto3  # noqa: PLC0415  0.6 s
     from botocore.exceptions import BotoCoreError, ProfileNotFound  # noqa: PLC0415
 
+    from lake.store.s3_session import new_session  # noqa: PLC0415  botocore
+
     try:
-        return boto3.Session(region_name=section.region)
+        return boto3.Session(region_name=section.region, botocore_session=new_session())
     except ProfileNotFound as error:
         raise Refused(
             "AWS_PROFILE names a profile that is not in the AWS configuration files",

@@ -14,13 +14,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
-import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 from botocore.utils import parse_timestamp
 
 from lake.config.settings import S3Section
 from lake.store.s3_failures import unusable
+from lake.store.s3_session import new_session
 
 _AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn")
 
@@ -40,7 +40,7 @@ class S3Connection:
         """Where credentials and the region come from."""
         if self._session:
             return self._session
-        core = botocore.session.get_session()
+        core = new_session()
         parsers = core.get_component("response_parser_factory")
         parsers.set_parser_defaults(timestamp_parser=_parse_timestamp)
         return boto3.Session(region_name=self._section.region, botocore_session=core)
