@@ -7,6 +7,7 @@ a bucket. Tests that break a server start their own with `lake.servers.start`.
 from __future__ import annotations
 
 import os
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -26,7 +27,11 @@ from lake.base.errors import LakeError
 from lake.servers import SERVER_NAMES, Binary, Stack, start
 from lake.servers.s3 import REGION
 
-pytest_plugins = ["support.pure"]
+pytest_plugins = ["support.made_once", "support.pure"]
+# Container images like to set it. Each worker, and each program that a test starts, would then
+# compile the package and the tests again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # Hooks and fixtures that pytest finds here.
 __all__ = [
     "browser",

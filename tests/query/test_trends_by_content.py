@@ -278,7 +278,8 @@ def test_this_range_against_the_one_before(plain, answers, run) -> None:
 
 @pytest.mark.slow
 def test_week_over_week(tmp_path: Path, run) -> None:
-    lake, scenario = renamed_history(tmp_path, first="2026-06-29", days=14)  # a Monday
+    monday, datasets = "2026-06-29", ["usage_analytics"]
+    lake, scenario = renamed_history(tmp_path, first=monday, days=14, datasets=datasets)
     days = ["--from", "2026-06-29", "--to", "2026-07-13", "--json", "--config", lake.config]
     status, out, err = run("trend", "tokens_by_model", "--weekly", *days)
     assert status == 0, err

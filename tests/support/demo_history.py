@@ -1,14 +1,18 @@
-"""The demo's history as partitions, without servers: what an export of it looks like."""
+"""The demo's history as partitions, without servers: what an export of it looks like.
+
+A run makes each window once; lakes of it hold copies.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from lake.base.day import Day
 from lake.demo.dialogue import Request, requests_of
@@ -16,7 +20,12 @@ from lake.demo.documents import documents_of
 from lake.demo.logs import lines_of
 from lake.demo.metrics import MetricsDay, metrics_of
 from lake.demo.scenario import Scenario
+from lake.partition.ledger import read_manifest
+from lake.partition.manifest import Manifest
+from lake.store.directory import DirectoryStore
+from lake.systems.prometheus.reading.answer import HISTOGRAM_TYPE
 from support.hand_made import HandMadeLake, hand_made_lake
+from support.made_once import made_once
 
 DATASETS = (
     "usage_analytics",
@@ -27,12 +36,15 @@ DATASETS = (
     "dialogue_metrics",
     "container_logs",
 )
+METRICS = {  # with the first parts of their metrics' names
+    "http_server_requests": ("http_",),
+    "dialogue_metrics": ("dialogue_", "llm_", "tts_"),
+}
 _LABELS = (
     "application", "exception", "instance", "le", "method", "model", "outcome", "stage", "status",
     "type", "uri",
 )  # fmt: skip
 _MAP = pa.map_(pa.string(), pa.string())
-Put = Callable[[str, str, pa.Table], object]
 
 
 @dataclass(frozen=True)
@@ -52,26 +64,64 @@ class History:
                 yield day, request
 
 
+@dataclass(frozen=True)
+class Partition:
+    """As it lies in a lake: the object, and the manifest that describes it."""
+
+    manifest: Manifest
+    data: bytes
+
+    def table(self) -> pa.Table:
+        return pq.read_table(pa.BufferReader(self.data))
+
+
 @cache
 def week_of_history(folder: Path) -> History:
     """Seven days in a lake below the folder, made once a test session."""
     lake = hand_made_lake(folder / "week_of_history", *DATASETS)
-    return History(lake, put_history(lake.put, Day.parse("2026-07-01"), 7))
+    scenario = Scenario(Day.parse("2026-07-01"), 7)
+    for partition in partitions_of(scenario):
+        lake.put_copy(partition.manifest, partition.data)
+    return History(lake, scenario)
 
 
-def put_history(put: Put, first: Day, days: int) -> Scenario:
-    """Writes every dataset's partitions of the UTC days [first, first + days)."""
-    scenario = Scenario(first, days)
-    for metrics in metrics_of(scenario):
-        day = metrics.day
+def partitions_of(scenario: Scenario, datasets: Collection[str] = DATASETS) -> Iterator[Partition]:
+    """Those of the datasets, day by day."""
+    chosen = "" if datasets is DATASETS else "_" + "_".join(datasets)
+    name = f"history_{scenario.first}_{scenario.days}{chosen}"
+    place = made_once(name, lambda place: _write(place, scenario, datasets))
+    store = DirectoryStore(place / "lake")
+    for day in scenario.each_day():
+        for dataset in datasets:
+            manifest = read_manifest(store, dataset, day)
+            assert manifest
+            yield Partition(manifest, store.read(manifest.key))
+
+
+def _write(place: Path, scenario: Scenario, datasets: Collection[str]) -> None:
+    lake = hand_made_lake(place, *datasets)
+    for day, tables in _tables(scenario, datasets):
+        for name, table in tables.items():
+            if name in datasets:
+                lake.put(name, str(day), table)
+
+
+def _tables(
+    scenario: Scenario, datasets: Collection[str]
+) -> Iterator[tuple[Day, dict[str, pa.Table]]]:
+    """What each day has; metrics and logs only where the datasets have any."""
+    metrics_by_day = metrics_of(scenario) if not set(METRICS).isdisjoint(datasets) else None
+    for day in scenario.each_day():
         requests = requests_of(scenario, day)
-        for name, documents in documents_of(requests).items():
-            put(name, str(day), _documents(documents))
-        put("http_server_requests", str(day), _samples(metrics, "http_"))
-        put("dialogue_metrics", str(day), _samples(metrics, "dialogue_", "llm_", "tts_"))
-        lines = list(_lines(scenario, day, requests))
-        put("container_logs", str(day), pa.Table.from_pylist(lines, _LOGS))
-    return scenario
+        documents = documents_of(requests)
+        tables = {name: _documents(of_collection) for name, of_collection in documents.items()}
+        if metrics_by_day:
+            metrics = next(metrics_by_day)
+            tables |= {name: _samples(metrics, *prefixes) for name, prefixes in METRICS.items()}
+        if "container_logs" in datasets:
+            lines = list(_lines(scenario, day, requests))
+            tables["container_logs"] = pa.Table.from_pylist(lines, _LOGS)
+        yield day, tables
 
 
 def _documents(documents: list[dict]) -> pa.Table:
@@ -99,6 +149,7 @@ def _samples(metrics: MetricsDay, *prefixes: str) -> pa.Table:
             "value": pa.array(values, pa.float64()),
             "nan": pa.nulls(len(values), pa.string()),
             "series_id": repeated(list(range(len(chosen))), pa.int64()),
+            "histogram": pa.nulls(len(values), HISTOGRAM_TYPE),
             **{
                 name: repeated([label_set.get(name) for label_set in labels], pa.string())
                 for name in _LABELS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -96,6 +96,13 @@ class HandMadeLake:
                 ),
             )
         return key
+
+    def put_copy(self, manifest: Manifest, data: bytes, dataset: str = "") -> None:
+        """Writes an object of another lake, then its manifest; `dataset`: under another name."""
+        name = dataset or manifest.dataset
+        key = table_key(name, Day.parse(manifest.day))
+        self.store.write(key, data)
+        write_manifest(self.store, replace(manifest, dataset=name, key=key))
 
     def connect(self) -> Lake:
         """A new session."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,8 +12,7 @@ from lake.base.day import Day
 from lake.config.settings import load
 from lake.demo.scenario import Scenario
 from lake.store import open_store
-from lake.systems.prometheus.reading.answer import HISTOGRAM_TYPE
-from support.demo_history import DATASETS, put_history
+from support.demo_history import DATASETS, METRICS, partitions_of
 from support.hand_made import HandMadeLake
 
 _HEAD = """
@@ -54,9 +53,10 @@ def renamed_history(
     change: Change = same,
     root: str = "lake",
     s3: str = "",
+    datasets: Collection[str] = DATASETS,
 ) -> tuple[HandMadeLake, Scenario]:
     """A lake below the folder; `names` maps the demo's datasets to others, `change` is applied
-    to the metrics' tables; `s3` is the section of that name.
+    to the metrics' tables; `s3` is the section of that name. Only the `datasets` have partitions.
     """
     named = {name: (names or {}).get(name, name) for name in DATASETS}
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,15 +66,14 @@ def renamed_history(
     settings = load(str(config), {})
     lake = HandMadeLake(config, settings, open_store(settings))
 
-    def put(name: str, day: str, table: pa.Table) -> None:
-        if _SOURCES.get(name) == "prometheus":
-            table = change(table)
-            at = table.schema.get_field_index("series_id") + 1
-            empty = pa.nulls(table.num_rows, HISTOGRAM_TYPE)
-            table = table.add_column(at, "histogram", empty)
-        lake.put(named[name], day, table)
-
-    return lake, put_history(put, Day.parse(first), days)
+    scenario = Scenario(Day.parse(first), days)
+    for partition in partitions_of(scenario, datasets):
+        name, manifest = partition.manifest.dataset, partition.manifest
+        if change is not same and name in METRICS:
+            lake.put(named[name], manifest.day, change(partition.table()))
+        else:
+            lake.put_copy(manifest, partition.data, dataset=named[name])
+    return lake, scenario
 
 
 def _section(old: str, new: str) -> str:
