@@ -31,7 +31,7 @@ def write_catalog(lake: Lake, file: Path) -> None:
     than a catalog, LakeError where a manifest can't be read.
     """
     _refuse_other_files(file)
-    statements = macro_statements()  # first: views of levels are bound to some of them
+    statements = [*macro_statements()]  # first: views of levels are bound to some of them
     tables = lake.tables()
     statements += [text for table in tables for text in table.definitions()]
     statements += ["BEGIN", *(c for table in tables for c in comment_statements(lake, table))]

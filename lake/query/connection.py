@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterable
 from functools import cache
 from graphlib import TopologicalSorter
 from importlib.resources import files
@@ -52,29 +53,39 @@ def connect_duckdb(*, httpfs: bool = False) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def macro_connection() -> duckdb.DuckDBPyConnection:
+def macro_connection(
+    *, threads: int | None = 1, memory: str | None = None
+) -> duckdb.DuckDBPyConnection:
     """A connection with the macros, to an in-memory database that this process's callers share.
 
     What a caller registers or makes TEMP is its own. One thread: floats are added in one order, so
-    the same rows give the same bytes. To open a database for each day, and to define the macros in
-    it, took longer than a small day's statement.
+    the same rows give the same bytes; None: as many as there are cores. Callers share the `memory`
+    (default: DuckDB's). To open a database for each day, and to define the macros in it, took
+    longer than a small day's statement.
     """
     try:
-        connection = _with_macros().cursor()
+        connection = _with_macros(threads, memory).cursor()
         connection.execute("SELECT 1")
     except duckdb.Error:  # after an internal error of DuckDB the database answers nobody
         _with_macros.cache_clear()
-        connection = _with_macros().cursor()
+        connection = _with_macros(threads, memory).cursor()
     return connection
 
 
 @cache
-def _with_macros() -> duckdb.DuckDBPyConnection:
+def _with_macros(threads: int | None, memory: str | None) -> duckdb.DuckDBPyConnection:
     connection = connect_duckdb()
-    connection.execute("SET threads = 1")
-    for statement in macro_statements():
-        connection.execute(statement)
+    if threads is not None:
+        connection.execute(f"SET threads = {threads}")
+    if memory is not None:
+        connection.execute(f"SET memory_limit = {quoted_text(memory)}")
+    connection.execute(in_one_transaction(macro_statements()))
     return connection
+
+
+def in_one_transaction(statements: Iterable[str]) -> str:
+    """All of them: macros are defined in half the time."""
+    return "\n".join(["BEGIN;", *statements, "COMMIT"])
 
 
 @cache
@@ -119,7 +130,8 @@ def httpfs_path() -> Path:
     return package / "extensions" / f"v{duckdb.__version__}" / "httpfs.duckdb_extension"
 
 
-def macro_statements() -> list[str]:
+@cache
+def macro_statements() -> tuple[str, ...]:
     """The CREATE statements of sql/macros, each after those that it calls.
 
     DuckDB looks for what a table macro calls when it is created.
@@ -128,4 +140,4 @@ def macro_statements() -> list[str]:
     texts = {path.stem: path.read_text("utf-8") for path in paths}
     called = {name: texts.keys() & set(_CALLED.findall(text)) for name, text in texts.items()}
     order = TopologicalSorter({name: names - {name} for name, names in called.items()})
-    return [texts[name] for name in order.static_order()]
+    return tuple(texts[name] for name in order.static_order())

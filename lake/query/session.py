@@ -18,7 +18,7 @@ from lake.base.day import Day
 from lake.config.settings import Settings
 from lake.query import inexact, notes
 from lake.query.answers import Answer, ArrowAnswer
-from lake.query.connection import connect_duckdb, macro_statements
+from lake.query.connection import connect_duckdb, in_one_transaction, macro_statements
 from lake.query.failures import Hint, arrow_as_duckdb, explained, spelled
 from lake.query.kinds import quoted_text
 from lake.query.metrics import with_metric_notes
@@ -85,8 +85,7 @@ class Lake:
             self.connection.execute(secret_statement(settings.lake.root, settings.s3))
         self._usual_threads = self._setting("threads")
         self._has_threads = not on_s3  # enough of them to wait for S3
-        # In one transaction they take half the time.
-        self.connection.execute("\n".join(["BEGIN;", *macro_statements(), "COMMIT"]))
+        self.connection.execute(in_one_transaction(macro_statements()))
 
     def sql(self, query: str, params: Any = None) -> Any:
         """The answer as a `duckdb.DuckDBPyRelation`, None for a statement without one.

@@ -26,7 +26,7 @@ from lake.partition.content import fetch
 from lake.partition.manifest import Manifest
 from lake.partition.rollups import RollupManifest
 from lake.process.scratch import explained_full_disk, scratch_directory
-from lake.query.connection import connect_duckdb, macro_statements
+from lake.query.connection import macro_connection
 from lake.query.kinds import quoted_name, quoted_text
 from lake.rollup.definition import AnyRollup
 from lake.rollup.executing import RESULT, define_rows, run
@@ -58,12 +58,17 @@ def rollup_problems(
         with table.open("w+b") as file:
             fetch(store, manifest, file)
         # Days are verified several at once; the rows of one may not fit into memory.
-        with _ONE_AT_A_TIME, closing(connect_duckdb()) as connection:
-            connection.execute(f"SET memory_limit = '{_MEMORY}'")
+        with _ONE_AT_A_TIME, closing(_connection(rollup)) as connection:
             try:
                 return list(_compared(connection, rollup, manifest, stored, rolled, table))
             except duckdb.Error as error:
                 return [f"the rollup can't be compared: {str(error).splitlines()[0]}"]
+
+
+def _connection(rollup: AnyRollup) -> DuckDBPyConnection:
+    """A statement's floats are added in the order of the export: by one thread."""
+    threads = 1 if isinstance(rollup, SqlRollup) else None
+    return macro_connection(threads=threads, memory=_MEMORY)
 
 
 def _fetched(store: Store, stored: RollupManifest, file: Path) -> str:
@@ -113,10 +118,7 @@ def _compute(
     connection: DuckDBPyConnection, rollup: AnyRollup, manifest: Manifest, table: Path
 ) -> Mapping[tuple[str, ...], str]:
     """Fills `rolled_rows`; returns the columns to compare, each with its scale."""
-    for statement in macro_statements():
-        connection.execute(statement)
     if isinstance(rollup, SqlRollup):
-        connection.execute("SET threads = 1")  # floats are added in the order of the export
         run(connection, rollup, table, manifest)
         described = connection.execute(f"DESCRIBE {RESULT}").fetchall()
         measures = [row[:2] for row in described if row[0] in rollup.shape.measures]

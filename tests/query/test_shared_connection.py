@@ -29,9 +29,24 @@ def test_what_is_temporary_is_the_callers_own() -> None:
         ]
 
 
+def test_limits_are_the_callers_own() -> None:
+    """Two databases: that of another caller keeps its limits."""
+    asked = "SELECT current_setting('threads'), current_setting('memory_limit')"
+    with closing(macro_connection()) as usual:
+        before = usual.execute(asked).fetchone()
+        with closing(macro_connection(threads=None, memory="1GiB")) as limited:
+            cores = duckdb.sql("SELECT current_setting('threads')").fetchone()
+            assert limited.execute(asked).fetchone() == (*cores, "1.0 GiB")
+            assert limited.execute("SELECT level_name('WARNING')").fetchall() == [("warn",)]
+        assert usual.execute(asked).fetchone() == before
+        assert before
+        assert before[0] == 1
+        assert before[1] != "1.0 GiB"
+
+
 def test_a_database_that_has_gone_is_opened_again() -> None:
     macro_connection().close()
-    _with_macros().close()
+    _with_macros(1, None).close()
     with closing(macro_connection()) as again:
         assert again.execute("SELECT level_name('WARNING')").fetchall() == [("warn",)]
 
@@ -47,9 +62,10 @@ class Invalid:
 
 
 def test_one_that_answers_nobody_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    databases = [Invalid(), _with_macros()]
+    databases = [Invalid(), _with_macros(1, None)]
 
-    def shared() -> object:
+    def shared(threads: int | None, memory: str | None) -> object:
+        assert (threads, memory) == (1, None)
         return databases[0]
 
     shared.cache_clear = lambda: databases.pop(0)  # type: ignore[attr-defined]
