@@ -54,7 +54,12 @@ def level_expression(columns: Collection[str], level_from: Sequence[str]) -> str
 
     The places of `level_from`, then structured metadata, the label, the line.
     """
-    candidates = [_level_at(place) for place in places_in(columns, level_from)]
+    return level_in(places_in(columns, level_from))
+
+
+def level_in(places: Iterable[Place]) -> str:
+    """The same for these places."""
+    candidates = map(_level_at, places)
     return f"coalesce({', '.join(['CAST(NULL AS VARCHAR)', *candidates])})"
 
 

@@ -124,6 +124,41 @@ def test_lines_and_bytes_of_every_stream_hour_and_level(day, cuts):
     assert rows.equals(rolled(table(day), []))
 
 
+KNOWN = {"warn": "warn", "ERR": "error", "Notice": "info", "unknown": None, "": None, None: None}
+metadata = st.none() | st.dictionaries(
+    st.sampled_from(["detected_level", "level", "severity", "Level", "trace", "größe"]),
+    st.sampled_from([name for name in KNOWN if name is not None]),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(metadata, min_size=1, max_size=20),
+    st.lists(
+        st.sampled_from(["Level", "level", "trace", "größe", "Pod", "app", "line"]), unique=True
+    ),
+    st.integers(0, 3),
+)
+def test_a_level_is_that_of_the_first_place_that_has_one(held, level_from, cut):
+    """Of one line an hour, so that each row has its own."""
+    day = table([(1, DAY.start_ns + n * HOUR_NS, "level=error") for n in range(len(held))])
+    items = [entries and sorted(entries.items()) for entries in held]
+    day = day.set_column(day.schema.get_field_index("metadata"), SCHEMA.field("metadata"),
+                         pa.array(items, PAIRS))[cut:]  # fmt: skip
+    rolling = HourlyStreams(level_from).begin(day.schema)
+    batches = [row for batch in day.to_batches() for row in rolling.add(batch)]
+    rows = pa.Table.from_batches([*batches, *rolling.finish()], rolling.schema)
+
+    def level(entries: dict[str, str] | None) -> str | None:
+        places = [*level_from, "detected_level", "level", "severity"]
+        # The line's own level is the last place of all, unless it is named.
+        named = places[: places.index("line")] if "line" in places else places
+        values = (KNOWN[(entries or {}).get(place)] for place in named)
+        return next(filter(None, values), "error")
+
+    assert rows["level"].to_pylist() == [level(entries) for entries in held[cut:]]
+
+
 def logql(url: str, query: str, hour: int) -> dict[tuple[str, ...], float]:
     """The vector at the end of that hour, by `app` and `level`."""
     at = DAY.start_ns + (hour + 1) * HOUR_NS
