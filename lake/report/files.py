@@ -103,9 +103,11 @@ def asset(name: str) -> bytes | None:
 def write(site: Site, folder: Path) -> int:
     """Writes the files, removes those of an earlier page that are no more, returns their number.
 
-    Raises UsageError where the directory can't be written, and what the store raises.
+    Raises UsageError where the directory can't be written or has a page of something else, and what
+    the store raises.
     """
     try:
+        _refuse_other_pages(folder / INDEX)
         written = set()
         for path, content in site.all():
             _replace(folder / path, content)
@@ -121,6 +123,18 @@ def write(site: Site, folder: Path) -> int:
             found=cause(error),
         ) from error
     return len(written)
+
+
+def _refuse_other_pages(index: Path) -> None:
+    """Somebody's page is not to be replaced."""
+    marks = (b"monitoring-lake", b"site/page.js")
+    if index.exists() and not all(mark in index.read_bytes() for mark in marks):
+        raise UsageError(
+            "the directory has a page of something else",
+            where=index.absolute(),
+            expected="a new or empty directory, or one that `lake report --html` wrote",
+            remedy="name another directory",
+        )
 
 
 def _replace(file: Path, content: bytes) -> None:

@@ -18,6 +18,8 @@ from support.browsing import new_page
 from support.ledger_days import ago
 from support.shown_lake import DAYS, HOSTILE, NAMES, ShownLake, empty_lake, shown_lake
 
+from lake.base.errors import UsageError
+
 LAPTOP, PHONE = {"width": 1366, "height": 768}, {"width": 390, "height": 844}
 SIZES = pytest.mark.parametrize("viewport", [LAPTOP, PHONE], ids=["laptop", "phone"])
 SCHEMES = pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -249,6 +251,18 @@ def test_every_plot_has_its_values_as_a_table(
     without = (ago(3), ago(15))  # missing, empty: gaps
     days = [ago(number) for number in range(1, DAYS + 1)]
     assert cells == [[str(day), *(["–"] * 3 if day in without else ["1"] * 3)] for day in days]
+
+
+def test_a_page_of_something_else_is_not_replaced(tmp_path: Path) -> None:
+    lake = empty_lake(tmp_path)
+    index = tmp_path / "page/index.html"
+    index.parent.mkdir()
+    index.write_text("<title>monitoring-lake, notes by hand</title>")
+    with pytest.raises(UsageError, match="a page of something else"):
+        lake.page(index.parent)
+    assert [file.name for file in index.parent.rglob("*")] == ["index.html"]
+    index.unlink()
+    assert lake.page(index.parent) == lake.page(index.parent) == index  # its own it replaces
 
 
 def test_an_empty_lake_has_a_page(browser: Browser, tmp_path: Path) -> None:
