@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import botocore.session
 import pytest
-from botocore.loaders import Loader
 from moto import mock_aws
 from moto.iam.access_control import PermissionResult
 from moto.s3.models import FakeBucket, S3Backend
@@ -24,10 +22,10 @@ from moto.s3.responses import S3Response
 from lake.bucket import Bucket
 from lake.config.settings import Settings
 from lake.store.s3 import S3Store
+from lake.store.s3_session import new_session
 
 REGION = "eu-central-1"
 NAME = "lake-of-the-tests"
-_MODELS = Loader()  # S3's model is parsed once, not once a session
 
 
 @contextmanager
@@ -49,9 +47,7 @@ def governed_s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 def session() -> Any:
     """One of its own, so that nobody else's calls are seen."""
-    core = botocore.session.get_session()
-    core.register_component("data_loader", _MODELS)
-    return boto3.Session(botocore_session=core)
+    return boto3.Session(botocore_session=new_session())
 
 
 def _keep_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
