@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --progress-bar off
 INSTALL := $(PIP) uv==0.13.9 && $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 DEMO := .demo
 # Test files that run at a time, each worker with servers of its own: they mostly wait.
-WORKERS := 3
+WORKERS := 4
 # Tests without servers compute: one worker per core.
 PURE_WORKERS := 2
 # The folders of `make check`; `pytest -m pure` runs the others' tests without servers, too.
