@@ -49,7 +49,7 @@ def connect_duckdb(*, httpfs: bool = False) -> duckdb.DuckDBPyConnection:
         connection.execute("SET allow_unsigned_extensions = false")
         # Else each object has a TCP connection, and TLS handshake, of its own. For cursors, too.
         connection.execute("SET GLOBAL httpfs_connection_caching = true")
-    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")  # for cursors, too
     return connection
 
 
