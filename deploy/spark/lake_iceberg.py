@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 def open_iceberg(spark: SparkSession, namespace: str) -> list[str]:
     """Makes a temporary view of each table of the namespace, `CATALOG.NAMESPACE`; their names.
 
-    The session's time zone becomes UTC, as in DuckDB.
+    Parts of the namespace that are no identifiers need backticks. The session's time zone becomes
+    UTC, as in DuckDB. Call it again after `lake iceberg`: a view keeps its columns.
     """
     spark.conf.set("spark.sql.session.timeZone", "UTC")
     names = [row.tableName for row in spark.sql(f"SHOW TABLES IN {namespace}").collect()]

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from lake.base.errors import UsageError
+from lake.base.sizes import counted
 from lake.cli.completing import DatasetType
 from lake.cli.options import config_option, json_option
 
@@ -73,7 +74,7 @@ def iceberg(
             result = sync_table(lake, opened, namespace, name)
             results.append(asdict(result))
             click.echo(
-                f"{result.table}: {result.days:,} days with rows; {result.added:,} added, "
+                f"{result.table}: {counted(result.days, 'day')} with rows; {result.added:,} added, "
                 f"{result.replaced:,} replaced, {result.removed:,} removed",
                 err=as_json,
             )
@@ -82,8 +83,8 @@ def iceberg(
     times = [f"{r['table']} ({', '.join(r['milliseconds'])})" for r in results if r["milliseconds"]]
     if times:
         click.echo(
-            "times in milliseconds, by which Iceberg for Java (Spark) finds no rows under =, > and "
-            f">=: {', '.join(times)}; docs/engines.md has views for Spark without that fault",
+            "times in milliseconds: Iceberg for Java (Spark) finds no rows when they are compared "
+            f"by =, > or >=: {', '.join(times)}; docs/engines.md has views without that fault",
             err=True,
         )
     if as_json:

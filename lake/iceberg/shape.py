@@ -36,7 +36,9 @@ _PLAIN = {
 }
 _DECIMAL = re.compile(r"decimal128\((\d+), ?(-?\d+)\)")
 _TIMES = ("timestamp", "timestamptz")
-MILLISECONDS = "UTC, stored in milliseconds: Iceberg for Java finds no rows by =, > and >="
+MILLISECONDS = (
+    "UTC, stored in milliseconds: Iceberg for Java finds no rows when compared by =, > or >="
+)
 _PROMOTED = ({"int", "long"}, {"float", "double"})
 
 
@@ -99,7 +101,8 @@ class Shape:
     def left_out(self, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
         """Path and reason of what has no Iceberg type."""
         if self.clash:
-            yield ".".join(path), f"indistinguishable from {' > '.join(self.clash)} in Iceberg"
+            other = " > ".join(self.clash)
+            yield ".".join(path), f"indistinguishable from {other} in Iceberg or Spark"
         elif (form := self.form()) is None:
             types = ", ".join(f"{kind.lstrip('?')} ({day})" for kind, day in self.kinds.items())
             yield ".".join(path), types
@@ -111,17 +114,20 @@ class Shape:
                 if form in (LIST, MAP):
                     yield from part.left_out((*path, name))
 
-    def typed(self, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Shape]]:
-        """Everything below that has a type, with its path as Iceberg has it."""
+    def typed(
+        self, path: tuple[str, ...] = (), *, parts: bool = True
+    ) -> Iterator[tuple[tuple[str, ...], Shape]]:
+        """Everything below that has a type, with its path as Iceberg has it; with `parts` what is
+        in LISTs and MAPs, too.
+        """
         form = self.form()
-        if form == STRUCT:
-            below = {member.name: member for member in self.members.values()}
-        else:
-            below = self.parts if form in (LIST, MAP) else {}
+        below = {member.name: member for member in self.members.values()} if form == STRUCT else {}
+        if parts and form in (LIST, MAP):
+            below = self.parts
         for name, shape in below.items():
             if shape.form() is not None:
                 yield (*path, name), shape
-                yield from shape.typed((*path, name))
+                yield from shape.typed((*path, name), parts=parts)
 
     def doc(self) -> str | None:
         """The comment on a column or member."""
@@ -177,9 +183,10 @@ def _find_clashes(root: Shape) -> None:
 
 
 def milliseconds_of(root: Shape) -> list[str]:
-    """Paths of the columns, and of members of STRUCTs alone, with times in milliseconds."""
-    inside = {"element", "key", "value"}  # conditions on these are not compared with statistics
-    return [".".join(path) for path, shape in root.typed() if shape.doc() and not inside & {*path}]
+    """Paths of the columns, and of members of STRUCTs alone, with times in milliseconds: conditions
+    on what is in a LIST or MAP are not compared with statistics.
+    """
+    return [".".join(path) for path, shape in root.typed(parts=False) if shape.doc()]
 
 
 def _kind(name: str) -> str:

@@ -12,8 +12,8 @@
 -- panel:      growth a day | stacked | increase
 --
 -- Exact: resets are corrected, growth from hour to hour and from day to day included, nothing is
--- extrapolated. label is NULL for series without that label. A native histogram grows by what it
--- counted.
+-- extrapolated. label is NULL for series without that label. For a native histogram, the growth is
+-- that of its count.
 WITH growth AS (
     SELECT day, label, increase FROM counted
     UNION ALL

@@ -88,7 +88,7 @@ def week_of_history(folder: Path) -> History:
 def partitions_of(scenario: Scenario, datasets: Collection[str] = DATASETS) -> Iterator[Partition]:
     """Those of the datasets, day by day."""
     chosen = "" if datasets is DATASETS else "_" + "_".join(datasets)
-    name = f"history_{scenario.first}_{scenario.days}{chosen}"
+    name = f"history_{scenario.first}_{scenario.days}_{scenario.seed}_{scenario.scale}{chosen}"
     place = made_once(name, lambda place: _write(place, scenario, datasets))
     store = DirectoryStore(place / "lake")
     for day in scenario.each_day():

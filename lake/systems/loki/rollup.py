@@ -206,7 +206,9 @@ def _level(schema: pa.Schema, level_from: Sequence[str]) -> str:
 
 
 def _values(batch: pa.RecordBatch, place: Place) -> pa.Array:
-    """Of each row the value of a map's key, NULL where it has none."""
+    """Of each row the value of a map's key, NULL where it has none. A map has each key once, and
+    none where it is NULL.
+    """
     maps, keys = batch[place.column], _entries(batch, place.column)
     held = np.flatnonzero(pc.equal(keys, place.key).to_numpy(zero_copy_only=False))
     offsets = maps.offsets.to_numpy()

@@ -41,7 +41,7 @@ _LOG = logging.getLogger(__name__)
 _ROUNDS = 3  # of reading streams that appear during the read
 _RUN_BYTES = 12 << 20  # held in memory by all threads together
 _MANY_LINES = 100_000  # of a stream; its hours are read in parallel
-_MOST_IN_HOURS = 8  # streams; each of them has 24 files open in the end
+_MOST_IN_HOURS = 8  # streams; each of them has 25 files open in the end
 
 
 @dataclass
