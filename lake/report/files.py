@@ -133,6 +133,7 @@ def _refuse_other_pages(index: Path) -> None:
             "the directory has a page of something else",
             where=index.absolute(),
             expected="a new or empty directory, or one that `lake report --html` wrote",
+            found=f"an {index.name} that it did not write",
             remedy="name another directory",
         )
 

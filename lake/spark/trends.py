@@ -24,7 +24,7 @@ from lake.spark.templates import template
 from lake.spark.types import quoted_name, quoted_text
 from lake.trends.fitting import Fit, Source, column_of
 from lake.trends.needs import Column, Input
-from lake.trends.reading import TARGET
+from lake.trends.reading import TARGET, absent
 
 
 def spark_statement(lake: Lake, fitted: Fit, start: Day, end: Day, every: str | None = None) -> str:
@@ -39,10 +39,29 @@ def spark_statement(lake: Lake, fitted: Fit, start: Day, end: Day, every: str | 
             remedy="run it with DuckDB: without --spark",
         )
     texts = {source.need.name: _Input(lake, source, start, end).text() for source in sources}
-    texts |= {need.name: _absent(need) for need in trend.needs if need.kind == "histogram"}
+    # Native histograms are not read here: no rows.
+    unread = [need for need in trend.needs if need.kind == "histogram"]
+    texts |= {need.name: in_spark(absent(need), {}, trend.path) for need in unread}
     inputs = [f"{quoted_name(name)} AS ({text})" for name, text in texts.items()]
     values = {"from_day": start.date, "to_day": end.date, "every": every or trend.every}
     statement = in_spark(trend.sql, values, trend.path)
+    return _left_out(fitted) + _with(inputs, statement)
+
+
+def _left_out(fitted: Fit) -> str:
+    """A comment for whoever runs the statement."""
+    names = {
+        name
+        for source in fitted.sources
+        if source.need.kind == "histogram"
+        for name in (source.dataset, *source.others)
+    }
+    if not names:
+        return ""
+    return f"-- Without the native histograms of {', '.join(sorted(names))}: DuckDB counts them\n"
+
+
+def _with(inputs: list[str], statement: str) -> str:
     if not inputs:
         return statement
     tables = ",\n".join(inputs)
@@ -50,13 +69,6 @@ def spark_statement(lake: Lake, fitted: Fit, start: Day, end: Day, every: str | 
     if statement.startswith(begin):
         return f"{begin}{tables},\n{statement.removeprefix(begin)}"
     return f"{begin}{tables}\n{statement}"
-
-
-def _absent(need: Input) -> str:
-    """Native histograms, which are not read here: no rows."""
-    names = (quoted_name(column.name) for column in need.columns)
-    columns = "".join(f", CAST(NULL AS STRING) AS {name}" for name in names)
-    return template("histogram_absent").format(columns=columns)
 
 
 class _Input:

@@ -48,7 +48,7 @@ def with_inputs(lake: Lake, sql: str, fitted: Fit, start: Day, end: Day) -> tupl
         text, more = _relation(lake, source, start, end)
         tables.append(f"{quoted_name(source.need.name)} AS ({text})")
         parameters |= more
-    tables += [f"{quoted_name(need.name)} AS ({_absent(need)})" for need in fitted.absent]
+    tables += [f"{quoted_name(need.name)} AS ({absent(need)})" for need in fitted.absent]
     return (_with(sql, ", ".join(tables)) if tables else sql), parameters
 
 
@@ -72,7 +72,8 @@ def _relation(lake: Lake, source: Source, start: Day, end: Day) -> tuple[str, Pa
             return _rows(lake, source, start, end, "lines")
 
 
-def _absent(need: Input) -> str:
+def absent(need: Input) -> str:
+    """An input without rows: one that is not there, where another is enough."""
     names = (quoted_name(column.name) for column in need.columns)
     columns = "".join(f", CAST(NULL AS VARCHAR) AS {name}" for name in names)
     return _filled(f"{need.kind}_absent", columns=columns)

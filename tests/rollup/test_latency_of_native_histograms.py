@@ -18,7 +18,8 @@ from lake.base.day import Day
 from lake.partition.layout import rollup_manifest_key
 from lake.query import connect
 from lake.servers import start
-from lake.trends import Choices, ask, fit, trend_named
+from lake.spark.trends import spark_statement
+from lake.trends import Choices, ask, fit, fitting, trend_named
 
 DAY = Day.parse("2026-04-02")
 DAYS = 3
@@ -202,6 +203,12 @@ def test_requests_and_errors_are_counted(tmp_path, url: str) -> None:
             total = wanted[n, "200"] + wanted[n, "500"]
             assert requests_[n - 1]["requests"] == errors[n - 1]["requests"] == total
             assert errors[n - 1]["server_errors"] == wanted[n, "500"]
+        with connect(place.settings) as session:
+            fitted = fitting(
+                session, trend_named("error_rate", session.settings), DAY, DAY.plus(DAYS), Choices()
+            )
+            statement = spark_statement(session, fitted, DAY, DAY.plus(DAYS))
+        assert statement.startswith("-- Without the native histograms of web: ")
         assert {
             (row["day"], row["status"]): (row["answers"], row["error_percent"])
             for row in rows_of(place, name="error_rate")

@@ -172,8 +172,8 @@ def by_rules(portions: list[Portion], policy: Policy) -> list[Portion]:
 
 
 def kept_by_hand(rules: SnapshotRules, days: list[date]) -> list[date]:
-    """Daily and monthly: the newest of each of the newest so many, and the very first one while
-    there are fewer.
+    """The newest of each of the last days and months, as many as the rules name; while there are
+    fewer, the very first one as well.
     """
     kept: set[date] = set()
     for number, period in ((rules.daily, "%Y-%m-%d"), (rules.monthly, "%Y-%m")):

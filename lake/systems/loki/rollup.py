@@ -161,7 +161,7 @@ class StreamsRolling:
         columns["row number"] = pa.array(np.arange(batch.num_rows))
         places = []
         for number, place in enumerate(places_in(names, self._level_from)):
-            # DuckDB takes nine times as long to look up a map's key. No label has such a name.
+            # DuckDB takes ten times as long to look up a map's key. No label has such a name.
             if place.key:
                 columns[name := f"entry {number}"] = _values(batch, place)
                 places.append(Place(name))
