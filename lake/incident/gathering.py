@@ -126,7 +126,7 @@ def gather(lake: Lake, inquiry: Inquiry) -> Incident:
     inquiry, not_followed = _followed(lake, inquiry)
     statement = events_statement(lake, inquiry)
     step = window.step if window else timedelta(minutes=1)
-    counts, events, left_out = _events(lake, statement, step, inquiry.limit)
+    counts, events, left_out = _events(lake, statement, step, inquiry)
     if window is None and events:
         window = Window(min(event.at for event in events), inquiry.around)
         # Changes are of metrics, which have no identifier.
@@ -230,8 +230,12 @@ def _tables(lake: Lake, inquiry: Inquiry) -> list[Table]:
 
 
 def _events(
-    lake: Lake, statement: str, step: timedelta, limit: int
+    lake: Lake, statement: str, step: timedelta, inquiry: Inquiry
 ) -> tuple[list[Count], list[Event], Sequence[str]]:
+    """The number of events by step, those that are kept, and the columns that leave values out.
+
+    Kept are errors and warnings from the first on, of all others those nearest to the instant.
+    """
     if not statement:
         return [], [], ()
     bucket = f"time_bucket(INTERVAL '{int(step.total_seconds())} seconds', ts)"
@@ -241,11 +245,16 @@ def _events(
     )
     counts = [Count(*row) for row in answer.rows]
     errors = ", ".join(map(quoted_text, ERRORS))
+    rank = f"CASE WHEN level IN ({errors}) THEN 0 WHEN level = 'warn' THEN 1 ELSE 2 END"
+    nearest = ""
+    if inquiry.at:
+        at_ns = int(inquiry.at.timestamp() * 1_000_000) * 1000
+        nearest = f"CASE WHEN {rank} = 2 THEN abs(ns - {at_ns:d}) END, "
     answer = lake.ask(
         "SELECT ts, dataset, kind, id, level, text FROM ("  # noqa: S608  quoted
         f"SELECT * FROM ({statement}) WHERE ts IS NOT NULL "
-        f"ORDER BY CASE WHEN level IN ({errors}) THEN 0 WHEN level = 'warn' THEN 1 ELSE 2 END, "
-        f"ns, dataset, position LIMIT {limit:d}) ORDER BY ns, dataset, position"
+        f"ORDER BY {rank}, {nearest}ns, dataset, position LIMIT {inquiry.limit:d}) "
+        "ORDER BY ns, dataset, position"
     )
     return counts, [Event(*row) for row in answer.rows], answer.left_out
 

@@ -74,7 +74,9 @@ def kept(incident: Incident) -> str:
     left = incident.total - len(incident.events)
     if not left:
         return events
-    return f"{len(incident.events):,} of {events}: errors first, then warnings; {left:,} left out"
+    others = ", then those nearest to the instant" if incident.inquiry.at else ""
+    order = f"errors first, then warnings{others}"
+    return f"{len(incident.events):,} of {events}: {order}; {left:,} left out"
 
 
 def clock(at: datetime, *, exact: bool = False) -> str:

@@ -141,7 +141,7 @@ def _cards(facts: Facts) -> Iterator[str]:
         "stored in tables": (size(stored), f"{rows:,} rows"),
         "until a source forgets": (
             _hours(soonest, facts) if soonest else _NONE,
-            f"{escape(soonest.name)}, {_nobr(soonest.lag.first_unproven)}" if soonest else "",
+            f"{_breakable(soonest.name)}, {_nobr(soonest.lag.first_unproven)}" if soonest else "",
         ),
         "last rehearsal": _rehearsal_card(facts),
         "last guard run": _guard_card(facts),
@@ -205,18 +205,19 @@ def _freshness(facts: Facts) -> str:
     rows = [
         [
             _name(of),
-            _nobr(of.newest) if of.newest else _NONE,
-            _short(of.exported_at) if of.exported_at else _NONE,
-            _nobr(of.lag.first_unproven),
-            _nobr(f"{of.lag.goes_at:%Y-%m-%d}"),
             _hours(of, facts),
+            _nobr(of.lag.first_unproven),
             _lost(of),
+            _nobr(of.newest) if of.newest else _NONE,
+            _nobr(f"{of.lag.goes_at:%Y-%m-%d}"),
+            _short(of.exported_at) if of.exported_at else _NONE,
             _verified(of),
         ]
         for of in facts.datasets
     ]
-    heads = ["dataset", "newest proven day", "last export", "first unproven day",
-             "source forgets from", "time left", "lost days", "last verification"]  # fmt: skip
+    # A phone shows the first three without scrolling.
+    heads = ["dataset", "time left", "first unproven day", "lost days", "newest proven day",
+             "source forgets from", "last export", "last verification"]  # fmt: skip
     return table(heads, rows)
 
 
@@ -248,7 +249,7 @@ def _verified(of: DatasetFacts) -> str:
     failures = of.verified.failures
     text = counted(of.verified.partitions, "day")
     state = _state(f"{failures} differ", good=False) if failures else "all as stored"
-    return f"{_short(of.verified.at)}<br>{text}, {state}"
+    return f'{_short(of.verified.at)}<br><span class="nobr">{text}, {state}</span>'
 
 
 def _sizes(facts: Facts) -> str:
@@ -375,6 +376,11 @@ def _state(text: str, *, good: bool) -> str:
 
 def _nobr(text: object) -> str:
     return f'<span class="nobr">{escape(str(text))}</span>'
+
+
+def _breakable(name: str) -> str:
+    """A name that is broken after an underscore, where a card is narrow."""
+    return escape(name).replace("_", "_<wbr>")
 
 
 def _short(at: str) -> str:

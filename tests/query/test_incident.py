@@ -87,6 +87,24 @@ def test_errors_stay_where_the_limit_leaves_out(run, history):
     assert f"{left} left out" in out
 
 
+def test_beside_errors_the_nearest_events_stay(run, history):
+    """The first ones of the window were kept: a minute of quiet, and nothing around the instant."""
+    _, whole = _incident(run, history, "--at", _AT, "--limit", 5000)
+    ranked = [event for event in whole["events"] if event["level"] in ("error", "warn")]
+    others = [event for event in whole["events"] if event not in ranked]
+    at = datetime.fromisoformat(f"{_AT}+00:00")
+
+    def distance(event: dict) -> timedelta:
+        return abs(datetime.fromisoformat(event["at"]) - at)
+
+    number = len(others) // 3
+    _, limited = _incident(run, history, "--at", _AT, "--limit", len(ranked) + number)
+    kept = [event for event in limited["events"] if event not in ranked]
+    assert len(kept) == number > 20
+    assert max(map(distance, kept)) <= min(distance(e) for e in others if e not in kept)
+    assert limited["events"] == [event for event in whole["events"] if event in limited["events"]]
+
+
 @pytest.mark.parametrize(
     ("at", "before", "start", "end"),
     [("11:20", "10:35", "11:05", "11:35"), ("11:38", "10:53", "11:23", "11:53")],

@@ -92,3 +92,20 @@ def test_a_long_line_is_readable_at_both_widths(
         assert box["width"] > width * 0.4
         assert box["x"] + box["width"] <= width
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [390, 1366])
+def test_the_demo_s_incident_fits_at_both_widths(
+    run,
+    history,
+    tmp_path: Path,
+    browser,  # noqa: F811
+    width: int,
+):
+    """The legend of a plot has series of 150 characters, which are broken."""
+    file = tmp_path / "incident.html"
+    run("incident", "--at", _AT, "--html", file, "--config", history.lake.config)
+    with new_page(browser, viewport={"width": width, "height": 844}) as page:
+        page.goto(file.as_uri())
+        assert page.locator("ul.legend li").count() > 2
+        assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -197,6 +197,24 @@ def test_it_fits_and_is_legible(
         assert page.evaluate(CONTRAST) == []
 
 
+def test_a_phone_shows_without_scrolling_how_long_a_source_keeps_what_is_unproven(
+    browser: Browser, file: Path
+) -> None:
+    with opened(browser, file, PHONE) as page:
+        table = page.locator("section[aria-labelledby=freshness]")
+        lefts = table.locator("tbody time.left").all()
+        assert lefts
+        for left in lefts:
+            box = left.bounding_box()
+            assert box is not None
+            assert box["x"] + box["width"] <= PHONE["width"]
+            assert box["height"] < 30  # a line
+        days = page.locator(".controls .range > *").evaluate_all(
+            "days => days.map(day => [day.textContent, day.getClientRects().length])"
+        )
+        assert [(len(day), lines) for day, lines in days] == [(10, 1), (10, 1)]
+
+
 def test_the_switch_changes_the_colours_and_is_remembered(browser: Browser, file: Path) -> None:
     ground = "getComputedStyle(document.body).backgroundColor"
     with opened(browser, file) as page:

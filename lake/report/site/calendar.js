@@ -93,7 +93,7 @@ function drawCalendar() {
   grid.replaceChildren(...calendar.data.datasets.map(drawRow));
   grid.classList.toggle("one-line", calendar.months <= 3);
   const last = Math.min(calendar.end - DAY_MS, lastDay());
-  range.textContent = `${dayText(Math.max(shownStart(), firstDay()))} to ${dayText(last)}`;
+  range.replaceChildren(wholeDay(Math.max(shownStart(), firstDay())), " to ", wholeDay(last));
   calendar.earlier.disabled = shownStart() <= firstDay();
   calendar.later.disabled = calendar.end > lastDay();
   const stop = cellAt(calendar.row, calendar.day) ?? lastCellOf(calendar.row);

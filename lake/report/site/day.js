@@ -85,7 +85,7 @@ function drawDay(dataset, row, ms, day) {
   const after = button("›", "The day after", () => openDay(row, ms + DAY_MS));
   before.disabled = ms <= firstDay();
   after.disabled = ms >= lastDay();
-  const title = element("h2", { id: "day-title", tabindex: -1 }, `${dataset.name}, ${text}`);
+  const title = element("h2", { id: "day-title", tabindex: -1 }, `${dataset.name}, `, wholeDay(ms));
   const parts = [element("div", { class: "bar" }, title, before, after, close)];
   if (state) {
     const mark = element("i", { class: `day s-${state.letter}${state.held ? " held" : ""}`, "aria-hidden": "true" }, state.symbol);

@@ -57,6 +57,11 @@ function dayText(ms) {
   return new Date(ms).toISOString().slice(0, 10);
 }
 
+/** A day that is not broken at its hyphens. */
+function wholeDay(ms) {
+  return element("span", { class: "nobr" }, dayText(ms));
+}
+
 function dayMs(text) {
   return Date.parse(`${text}T00:00:00Z`);
 }
