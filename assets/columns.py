@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from lake.columns import DAY, meaning, unit
+from lake.columns import DAY, elsewhere, meaning, unit
 from lake.partition.manifest import Manifest
 from lake.partition.rollups import RollupManifest
 
@@ -42,7 +42,7 @@ def _sentences(manifest: Manifest | RollupManifest, name: str) -> Iterator[str]:
     yield unit(name)
     left_out = manifest.details.get("left_out") or {}
     if number := sum(n for path, n in left_out.items() if path.partition(".")[0] == name):
-        yield f"{number:,} values are in _rest or _raw only"
+        yield elsewhere(number)
 
 
 def _type(column: Mapping[str, Any]) -> str:

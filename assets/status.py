@@ -35,7 +35,8 @@ NEWEST_DAY_ON_TIME = "newest_day_on_time"
 DUE_HOUR = 6  # o'clock UTC: exports, recounts and guard of the night are over (schedules)
 _FRESH_FOR = timedelta(hours=3)  # it is read every hour
 _URGENT_H = 24.0
-_PLOTTED_DAYS = 14  # as many as fit beside the other columns
+_PLOTTED_DAYS = 14
+_WEEK = 7  # as many days as fit beside the other columns: Dagster cuts the rest of a cell
 _BARS = "▁▂▃▄▅▆▇█"
 _NO_DAY = "·"
 _STATES = ("missing", "late", "differs", "damaged")
@@ -257,11 +258,11 @@ def _late(states: Sequence[TableState]) -> str:
 
 
 def _tables(states: Sequence[TableState]) -> str:
-    lines = ["| table | proven | newest | rows, 14 days |", "| --- | ---: | --- | --- |"]
+    lines = ["| table | proven | newest | rows, 7 days |", "| --- | ---: | --- | --- |"]
     for state in states:
         proven = len(state.states) - len(state.unproven)
         newest = str(state.newest or "none")
-        plot = f"`{_rows_of(state)}`"
+        plot = f"`{_rows_of(state, _plotted(state)[-_WEEK:])}`"
         lines.append(
             f"| {state.status.dataset} | {proven:,}/{len(state.states):,} | {newest} | {plot} |"
         )
@@ -271,11 +272,11 @@ def _tables(states: Sequence[TableState]) -> str:
 def _plot(state: TableState) -> str:
     days = _plotted(state)
     most = max((s.rows or 0 for day in days if (s := state.status.days.get(day))), default=0)
-    return f"`{_rows_of(state)}`\n\n{days[0]} to {days[-1]}, highest {most:,}"
+    return f"`{_rows_of(state, days)}`\n\n{days[0]} to {days[-1]}, highest {most:,}"
 
 
-def _rows_of(state: TableState) -> str:
-    statuses = [state.status.days.get(day) for day in _plotted(state)]
+def _rows_of(state: TableState, days: Sequence[Day]) -> str:
+    statuses = [state.status.days.get(day) for day in days]
     return bars([status.rows if status else None for status in statuses])
 
 

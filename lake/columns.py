@@ -6,6 +6,7 @@ Belongs here: the meaning and the unit of a column. Does not: what stored days a
 
 from __future__ import annotations
 
+from lake.base.sizes import counted
 from lake.config.systems import configs
 
 DAY = "UTC day, the lake's partition"
@@ -28,6 +29,12 @@ def meaning(source: str, column: str) -> str:
     """Of a column of the system's tables."""
     system = configs()[source]
     return system.columns.get(column, system.other_columns)
+
+
+def elsewhere(number: int) -> str:
+    """How many of a column's values it does not hold."""
+    verb = "is" if number == 1 else "are"
+    return f"{counted(number, 'value')} {verb} in _rest or _raw only"
 
 
 def unit(column: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from lake.columns import DAY, meaning, unit
+from lake.columns import DAY, elsewhere, meaning, unit
 from lake.config.datasets import Dataset
 from lake.partition.manifest import Manifest
 from lake.privacy.rules import Rule
@@ -69,7 +69,7 @@ def _columns(table: Table, dataset: Dataset) -> Iterator[tuple[str, str]]:
         known = "" if table.rolled_up else meaning(dataset.source, node.name)
         parts = [known, _type(node), *rules.get(key, ())]
         if number := left_out.get(key):
-            parts.append(f"{number:,} values are in _rest or _raw only")
+            parts.append(elsewhere(number))
         held, days = node.days.bit_count(), len(table.manifests)
         if held < days:
             parts.append(f"on {held:,} of {days:,} days")

@@ -344,10 +344,13 @@ def test_columns_of_any_type_are_shown_with_their_members(three_days):
     stored = three_days.run(DAYS[0], DAYS[0])
     assert stored.success
     held = read_manifest(three_days.store, "events", Day.parse(DAYS[0]))
-    wide = replace(held, schema=schema_to_json(schema), details={"left_out": {"client.release": 7}})
+    left_out = {"client.release": 7, "took_ms": 1}
+    wide = replace(held, schema=schema_to_json(schema), details={"left_out": left_out})
     shown = column_schema(wide)["dagster/column_schema"].schema.columns
     assert [column.name for column in shown[:4]] == ["day", "_id", "took_ms", "client"]
-    assert shown[2].description == "field of the document; in milliseconds, by its name"
+    assert shown[2].description == (
+        "field of the document; in milliseconds, by its name; 1 value is in _rest or _raw only"
+    )
     assert shown[3].type == "struct<release: string, tags: list<string>>"
     assert shown[3].description.endswith("7 values are in _rest or _raw only")
     assert len(shown) == 101

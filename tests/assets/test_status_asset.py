@@ -71,6 +71,9 @@ def test_nothing_is_late(nine_days):
     plot = checks["events", "no_day_missing"].metadata["rows_a_day"].value
     dots = "·" * 5
     assert plot == f"`{dots}▂▃▃▄▅▆▆▇█`\n\n2026-06-26 to 2026-07-09, highest 9"
+    # Fourteen days were cut by the width of Dagster's cell.
+    (row,) = [row for row in overview["tables"].value.splitlines() if "| events |" in row]
+    assert row == "| events | 9/9 | 2026-07-09 | `▃▄▅▆▆▇█` |"
 
 
 def test_days_that_are_missing_or_damaged_are_named(nine_days):
