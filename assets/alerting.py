@@ -262,7 +262,8 @@ class _Tick:
     def _ledger_alerts(self) -> list[Alert]:
         state = self.state
         last = datetime.fromisoformat(state.checked) if state.checked else None
-        if last is None or self._now - last >= _CHECKED_EVERY:
+        # Also after a look in the future: the clock was set back since.
+        if last is None or abs(self._now - last) >= _CHECKED_EVERY:
             try:
                 store = cached_store(self._settings, self._lake.store(self._settings))
                 alerts = conditions(self._settings, store, self._now)

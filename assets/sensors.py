@@ -96,10 +96,11 @@ class _Partitions:
         """At most `most` changed manifests; the others wait for the next tick."""
         name = self._dataset.name
         seen = cursor.seen.setdefault(name, {})
-        listed = self._listed()
+        today = Day.today()
+        listed = self._listed(today)
         changed = [day for day, etag in sorted(listed.items()) if seen.get(str(day)) != etag]
         known = {Day.parse(key) for key in self._instance.get_materialized_partitions(self._key)}
-        gone = {str(day) for day in known - listed.keys() if self._first <= day < Day.today()}
+        gone = {str(day) for day in known - listed.keys() if self._first <= day < today}
         before = set(cursor.dropped.get(name, ()))
         events: list[Event] = self._dropped(sorted(gone - before))
         for day in changed[: max(most, 0)]:
@@ -113,12 +114,12 @@ class _Partitions:
         cursor.dropped[name] = sorted(gone | (before & waiting))
         return events
 
-    def _listed(self) -> dict[Day, str]:
-        """The days that have a manifest, with the head of its etag."""
+    def _listed(self, today: Day) -> dict[Day, str]:
+        """The closed days that have a manifest, with the head of its etag."""
         listed = {}
         for stat in self._store.list(manifest_prefix(self._dataset.name)):
             partition = partition_of_manifest(stat.key)
-            if partition and self._first <= partition[1] < Day.today():
+            if partition and self._first <= partition[1] < today:
                 listed[partition[1]] = stat.etag[-_ETAG_CHARACTERS:]
         return listed
 
@@ -132,7 +133,8 @@ class _Partitions:
             return None
         if day in known and not back and self._recorded(day) == manifest.sha256:
             return []
-        if utc_now() - datetime.fromisoformat(manifest.created_at) < _YOUNG:
+        # One from the future is of a clock that was set back since: no reason to wait for it.
+        if abs(utc_now() - datetime.fromisoformat(manifest.created_at)) < _YOUNG:
             return None
         return [self._materialized(day, manifest)]
 

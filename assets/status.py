@@ -101,7 +101,7 @@ def newest_due(at: datetime) -> Day:
 def table_states(settings: Settings, store: Store, now: datetime | None = None) -> list[TableState]:
     """Of every dataset. No request to a source. Raises what the store raises."""
     now = now or utc_now()
-    statuses = read_status(settings, cached_store(settings, store), None)
+    statuses = read_status(settings, cached_store(settings, store), None, today=Day(now.date()))
     both = zip(statuses, lags(settings, statuses, now), strict=True)
     return [TableState(status, lag, now) for status, lag in both]
 

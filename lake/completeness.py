@@ -14,7 +14,7 @@ from lake.base.errors import Incomplete, TransientError
 from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 from lake.erased import erased_rows
-from lake.hot import hot_days, late_days
+from lake.hot import has_begun_to_go, hot_days, late_days
 from lake.partition.definition import changed_keys
 from lake.partition.layout import manifest_key, table_prefix
 from lake.partition.ledger import read_ledger
@@ -39,16 +39,20 @@ class Differs(Incomplete):
 
 
 def complete_days(
-    settings: Settings, store: Store, dataset: Dataset, days: Sequence[Day]
+    settings: Settings,
+    store: Store,
+    dataset: Dataset,
+    days: Sequence[Day],
+    today: Day | None = None,
 ) -> dict[Day, Manifest]:
-    """Those of the days that an export would skip without a request to the source.
+    """Those of the days that an export would skip without a request to the source, as of `today`.
 
     Not those with a pending manifest: an export settles it. The store gets requests for two
     listings and the days' manifests, whatever their number.
     """
     if getattr(settings.sources, dataset.source) is None or not days:
         return {}
-    hot = hot_days(settings, dataset.source)
+    hot = hot_days(settings, dataset.source, today=today)
     around = min(days), max(days).plus(1)
     ledger = read_ledger(store, dataset.name, *around, settled=True)
     sizes = {stat.key: stat.bytes for stat in store.list(table_prefix(dataset.name))}
@@ -63,17 +67,17 @@ def complete_days(
 
 
 def to_recount(
-    settings: Settings, store: Store, datasets: Sequence[Dataset]
+    settings: Settings, store: Store, datasets: Sequence[Dataset], today: Day
 ) -> list[tuple[Dataset, Day]]:
-    """The days of each of the datasets that are to be counted again, oldest first: see late_days
-    and last_counts. Raises what the store raises.
+    """The days of each of the datasets that are to be counted again as of `today`, oldest first:
+    see late_days and last_counts. Raises what the store raises.
     """
     return [
         (dataset, day)
         for dataset in datasets
         for day in (
-            *last_counts(settings, store, dataset),
-            *late_days(settings, dataset.source),
+            *last_counts(settings, store, dataset, today),
+            *late_days(settings, dataset.source, today),
         )
     ]
 
@@ -101,19 +105,22 @@ def is_stale(
     *,
     allow_shrink: bool,
     recheck: bool,
+    today: Day,
 ) -> bool:
-    """Whether the source now counts other rows of a day that may still grow, or that it is about to
-    forget.
+    """Whether the source now counts other rows of a day that, as of `today`, may still grow, or
+    that it is about to forget.
 
     A day that shrank is stale only if it may shrink. With `recheck` it raises Incomplete while it
     may still grow.
     """
-    hot = hot_days(settings, dataset.source, lateness_days=source.lateness_days)
+    hot = hot_days(settings, dataset.source, today=today, lateness_days=source.lateness_days)
     if not (hot.may_grow(day) or hot.is_counted_last(day)):
         return False
     count = source.count(dataset, day)
     if old.source_count - erased_rows(old.details) <= count.rows < old.source_count:
         return False  # the source may have lost them, too
+    if count.rows < old.source_count and has_begun_to_go(settings, dataset.source, day, today):
+        return False
     if count.rows >= old.source_count or allow_shrink:
         return count.rows != old.source_count
     if recheck and hot.may_grow(day):
@@ -136,6 +143,22 @@ def require_whole(source: Source, dataset: Dataset, day: Day, rows: int, count: 
             expected=f"{count.rows} rows ({count.method})",
             found=f"{rows} rows",
             remedy="try again; if it stays so, the source is losing or still taking rows",
+        )
+
+
+def require_not_going(
+    settings: Settings, dataset: Dataset, day: Day, rows: int, old: Manifest | None, today: Day
+) -> None:
+    """Raises Incomplete for fewer rows than before of a day that the source has begun to delete
+    since `today`: who allows a day to shrink does not mean those.
+    """
+    if old and rows < old.rows and has_begun_to_go(settings, dataset.source, day, today):
+        raise Incomplete(
+            "midnight has passed: the source has begun to delete the day while it was read",
+            where=f"{dataset.name} {day}",
+            expected=f"at least {old.rows} rows, as exported {old.created_at}",
+            found=f"{rows} rows",
+            remedy="none is needed: the partition is as it was",
         )
 
 

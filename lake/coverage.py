@@ -23,10 +23,10 @@ def first_expected(settings: Settings, held: Iterable[Day]) -> Day | None:
     return Day(configured) if configured else min(held, default=None)
 
 
-def expected_days(settings: Settings, held: Iterable[Day]) -> list[Day]:
-    """The closed days from `first_expected` to yesterday."""
+def expected_days(settings: Settings, held: Iterable[Day], today: Day) -> list[Day]:
+    """The closed days from `first_expected` to the day before `today`."""
     first = first_expected(settings, held)
-    return list(day_range(first, Day.today())) if first else []
+    return list(day_range(first, today)) if first else []
 
 
 def refuse_day(settings: Settings, day: Day, *, open_day: bool = False) -> None:
@@ -47,7 +47,7 @@ def refuse_unfinished(day: Day, *, open_day: bool = False) -> None:
     today = Day.today()
     if day > today:
         raise UsageError(f"{day} has not begun", expected=f"a UTC day before {today}", found=day)
-    if not day.closed and not open_day:
+    if day == today and not open_day:
         raise UsageError(
             f"{day} is not over",
             expected=f"a UTC day before {today}",

@@ -12,7 +12,7 @@ from typing import Any
 
 from lake import audit
 from lake.base.day import Day
-from lake.base.errors import LakeError, Missing, PermanentError
+from lake.base.errors import Conflict, LakeError, Missing, PermanentError
 from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 from lake.holds import held_error
@@ -46,7 +46,8 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Partition:
-    """What the store holds of one partition. `reason`: why only force removes it, or "".
+    """What the store holds of one partition. `reason`: why only force removes it, or "". `goes_on`:
+    the day on which the source begins to forget it; None where there is a reason, or no row.
 
     `etags` are those that `drop` expects to find.
     """
@@ -58,6 +59,7 @@ class Partition:
     reason: str
     etags: Etags
     sha256: str = ""
+    goes_on: Day | None = None
 
 
 def inspect(
@@ -79,8 +81,19 @@ def inspect(
     manifest = standing.manifest if isinstance(standing.manifest, Manifest) else None
     rows, sha256 = (manifest.rows, manifest.sha256) if manifest else (None, "")
     reason = _reason(settings, source_of, dataset, day, manifest)
+    goes_on = day.plus(hot_days(settings, dataset.source).kept_days)
     etags = Etags(stat.etag if stat else "", standing.etag)
-    return Partition(dataset.name, day, rows, stat.bytes if stat else 0, reason, etags, sha256)
+    size = stat.bytes if stat else 0
+    return Partition(
+        dataset.name,
+        day,
+        rows,
+        size,
+        reason,
+        etags,
+        sha256,
+        goes_on if rows and not reason else None,
+    )
 
 
 def _refuse_held(store: Store, dataset: str, day: Day) -> None:
@@ -119,8 +132,16 @@ def drop(store: Store, partition: Partition, *, force: bool = False) -> Dropped:
     before.
 
     Raises PermanentError where a hold covers the day, and where the source does not hold it any
-    more, unless `force`; Conflict where the partition was replaced since it was inspected.
+    more, unless `force`; Conflict where the partition was replaced since it was inspected, or where
+    the source has begun to delete the day since: an answer may have taken until midnight.
     """
+    if partition.goes_on and Day.today() >= partition.goes_on:
+        raise Conflict(
+            "the source has begun to delete the day since it was inspected",
+            where=f"{partition.dataset} {partition.day}",
+            expected=f"a removal before {partition.goes_on} 00:00 UTC",
+            remedy="run it again: it shows what the source still has",
+        )
     if partition.reason and not force:
         raise PermanentError(
             "the partition may not be removed",

@@ -23,6 +23,7 @@ from lake.completeness import (
     complete_days,
     is_stale,
     require_no_loss,
+    require_not_going,
     require_whole,
 )
 from lake.config.datasets import Dataset
@@ -70,11 +71,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Rules:
-    """The options of one export. See Exporter.export."""
+    """The options of one export, and the day as of which it runs. See Exporter.export."""
 
     force: bool
     allow_shrink: bool
     recheck: bool
+    today: Day
     allow_erased: bool = False
     hold: Hold | None = None
 
@@ -133,8 +135,10 @@ class Exporter:
         allow_shrink: bool = False,
         recheck: bool = False,
         allow_erased: bool = False,
+        today: Day | None = None,
     ) -> Outcome:
-        """Writes the partition unless it is there and still complete.
+        """Writes the partition unless it is there and still complete, as of `today`: by default the
+        current day when the export begins.
 
         A day inside the source's lateness window is counted again and rewritten if it
         grew. One that shrank is left as it is, with `recheck` an error, and rewritten if it may
@@ -148,15 +152,17 @@ class Exporter:
         that fails is in the outcome, with its error.
         """
         refuse_unfinished(day, open_day=open_day)
-        rules = _Rules(force, allow_shrink, recheck, allow_erased)
+        rules = _Rules(force, allow_shrink, recheck, today or Day.today(), allow_erased)
         for _ in range(_RACES - 1):
             with suppress(Conflict):
                 return self._export(dataset, day, rules)
         return self._export(dataset, day, rules)
 
-    def complete(self, dataset: Dataset, days: Sequence[Day]) -> dict[Day, Manifest]:
+    def complete(
+        self, dataset: Dataset, days: Sequence[Day], today: Day | None = None
+    ) -> dict[Day, Manifest]:
         """Those of the days that need no export, by the store alone. See complete_days."""
-        complete = complete_days(self.settings, self.store, dataset, days)
+        complete = complete_days(self.settings, self.store, dataset, days, today)
         current = self._rollups.current(dataset, complete)
         return {day: manifest for day, manifest in complete.items() if day in current}
 
@@ -183,7 +189,9 @@ class Exporter:
         for attempt in range(1, _TRIES + 1):
             replacement = Replacement(self.store, dataset.name, day, expected, old)
             try:
-                new, rolled = self._replace(dataset, day, replacement, least, rules, erased=erased)
+                new, rolled = self._replace(
+                    dataset, day, replacement, least, rules, old, erased=erased
+                )
                 break
             except Differs:
                 if attempt == _TRIES:
@@ -220,6 +228,7 @@ class Exporter:
             old,
             allow_shrink=rules.allow_shrink,
             recheck=rules.recheck,
+            today=rules.today,
         )
 
     def _least(self, dataset: Dataset, day: Day, old: Manifest | None, expected: Etags) -> Least:
@@ -238,6 +247,7 @@ class Exporter:
         replacement: Replacement,
         least: Least,
         rules: _Rules,
+        old: Manifest | None,
         *,
         erased: bool,
     ) -> tuple[Manifest, Rolled]:
@@ -259,6 +269,7 @@ class Exporter:
                 if rules.hold and least.rows is not None and written.rows < least.rows:
                     what = f"the day is held: {least.rows} rows may not become {written.rows}"
                     raise held_error(what, f"{dataset.name} {day}", rules.hold)
+                require_not_going(self.settings, dataset, day, written.rows, old, rules.today)
                 if not rules.allow_shrink:
                     require_no_loss(self.settings, source, dataset, day, written.rows, least)
                 if erased and not erased_rows(stream.details):  # else they are the stored rows

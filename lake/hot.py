@@ -94,6 +94,14 @@ def hot_days(
     return HotDays(getattr(settings.hot, source), lateness_days, today or Day.today())
 
 
+def has_begun_to_go(settings: Settings, source: str, day: Day, today: Day) -> bool:
+    """Whether the source kept the day whole as of `today`, and a midnight since has ended that:
+    fewer rows than before are then no finding.
+    """
+    kept = hot_days(settings, source, today=today).keeps(day)
+    return kept and not hot_days(settings, source).keeps(day)
+
+
 def late_days(settings: Settings, source: str, today: Day | None = None) -> list[Day]:
     """The closed days whose last count is not final and that the source keeps whole, oldest first.
 

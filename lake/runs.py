@@ -72,21 +72,25 @@ def export_many(
     allow_shrink: bool = False,
     recheck: bool = False,
     allow_erased: bool = False,
+    today: Day | None = None,
 ) -> Generator[Result, None, None]:
-    """Exports the partitions, `jobs` at once; yields results as they come.
+    """Exports the partitions, `jobs` at once; yields results as they come. What may still grow is
+    decided as of `today`, by default the current day when the run begins.
 
     What is there and needs no recount is known from a listing, and comes first. Whoever
     stops listening (Ctrl-C, too) stops the exports that are running."""
-    complete = {} if force else _complete(exporter, partitions)
+    today = today or Day.today()
+    complete = {} if force else _complete(exporter, partitions, today)
     for (name, day), manifest in complete.items():
         yield Result(name, day, Outcome(name, day, "skipped", manifest, 0.0))
     waiting = [(dataset, day) for dataset, day in partitions if (dataset.name, day) not in complete]
-    options = {
+    options: dict[str, Any] = {
         "force": force,
         "open_day": open_day,
         "allow_shrink": allow_shrink,
         "recheck": recheck,
         "allow_erased": allow_erased,
+        "today": today,
     }
     with ThreadPoolExecutor(jobs) as pool:
         running: dict[Future[Outcome], tuple[str, Day]] = {}
@@ -109,7 +113,7 @@ def export_many(
 
 
 def _complete(
-    exporter: Exporter, partitions: Sequence[tuple[Dataset, Day]]
+    exporter: Exporter, partitions: Sequence[tuple[Dataset, Day]], today: Day
 ) -> dict[tuple[str, Day], Manifest]:
     """Empty where the store can't be read: each partition then fails with that by itself."""
     days: dict[str, list[Day]] = {}
@@ -120,7 +124,7 @@ def _complete(
         return {
             (name, day): manifest
             for name, days_of_dataset in days.items()
-            for day, manifest in exporter.complete(datasets[name], days_of_dataset).items()
+            for day, manifest in exporter.complete(datasets[name], days_of_dataset, today).items()
         }
     except LakeError as error:
         _LOG.debug("no listing: %s", error)

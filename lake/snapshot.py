@@ -77,15 +77,17 @@ def take_snapshot(
     fresh: bool = False,
     allow_shrink: bool = False,
     clock: Callable[[], datetime] = utc_now,
+    today: Day | None = None,
 ) -> Outcome:
-    """Takes one of now, filed under today's UTC day, and writes its manifest last.
+    """Takes one of now, filed under the UTC day on which it begins, and writes its manifest last.
+    `today` is that day where the caller has read the clock already.
 
     It replaces an earlier one of the same day. The system counts its last closed day, which a
     restored server is compared by. `fresh`: nothing that is stored already is relied on.
     Raises Incomplete where it holds much less than the one before, unless `allow_shrink`, and
     what the system and the store raise.
     """
-    begun, today = time.monotonic(), Day(clock().date())
+    begun, today = time.monotonic(), today or Day(clock().date())
     counted = today.plus(-1)
     snapshotter = open_snapshotter(system, settings)
     try:
@@ -95,10 +97,11 @@ def take_snapshot(
                 collector.known.forget()
             taken = snapshotter.take(counted, collector)
             files, objects = collector.finish()
+            ended = clock()
             manifest = SnapshotManifest(
                 system=system,
                 day=str(today),
-                created_at=clock().isoformat(timespec="milliseconds"),
+                created_at=ended.isoformat(timespec="milliseconds"),
                 version=__version__,
                 server=taken.server,
                 window=taken.window,
@@ -109,7 +112,7 @@ def take_snapshot(
                 details=taken.details
                 | {COUNTED_DAY: str(counted)}
                 | ({SHRINK_ALLOWED: True} if allow_shrink else {}),
-                whole_days=_texts(taken.whole_days),
+                whole_days=_texts(taken.whole_days, today, ended),
             )
             if not allow_shrink or _replaces_held(store, system, today):
                 require_no_shrinkage(settings, collector.known.recent, manifest)
@@ -134,8 +137,13 @@ def _replaces_held(store: Store, system: str, day: Day) -> bool:
         return holds.blocking_system(system) is not None
 
 
-def _texts(days: list[Day] | None) -> list[str] | None:
-    return None if days is None else [str(day) for day in days]
+def _texts(days: list[Day] | None, today: Day, ended: datetime) -> list[str] | None:
+    """Those that were over at both ends of the run: midnight may have passed meanwhile, or the
+    clock may have been set back.
+    """
+    if days is None:
+        return None
+    return [str(day) for day in days if day < today and day.end <= ended]
 
 
 def _require_objects(store: Store, manifest: SnapshotManifest) -> None:

@@ -17,7 +17,7 @@ from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 from lake.coverage import expected_days, first_expected
 from lake.erased import erased_rows
-from lake.hot import hot_days
+from lake.hot import has_begun_to_go, hot_days
 from lake.kept import is_retired, read_retired
 from lake.partition.definition import has_other_rules
 from lake.partition.layout import FOLDERS, table_prefix
@@ -67,8 +67,8 @@ class DayStatus:
 class DatasetStatus:
     """One dataset.
 
-    `undated` rows have no day, `outside` rows are dated before the first expected day or
-    after the current one; None where the source has no such rows or did not answer.
+    `undated` rows have no day, `outside` rows are dated outside of `window`: before the first
+    expected day or after the current one; None where the source has no such rows or did not answer.
     `problem` is why the source was not counted; `broken` that a retry does not mend it.
     `rollup_problem` is why the dataset's file of a rollup can't be used. `rules` are those of its
     columns, as configured now; `other_rules` the days that were exported under others. `retired`
@@ -80,6 +80,7 @@ class DatasetStatus:
     days: dict[Day, DayStatus] = field(default_factory=dict)
     undated: int | None = None
     outside: int | None = None
+    window: tuple[Day, Day] | None = None
     problem: str | None = None
     broken: bool = False
     rollup_problem: str | None = None
@@ -120,8 +121,10 @@ def read_status(
     end: Day | None = None,
     *,
     listed: Store | None = None,
+    today: Day | None = None,
 ) -> list[DatasetStatus]:
-    """The state of every dataset and closed day from start to end (exclusive).
+    """The state of every dataset and closed day from start to end (exclusive), as of `today`: by
+    default the current day when the read begins.
 
     Without `start` that is the first expected day (lake.coverage), without `end` today. Days
     before the one and after the other are included where they have been exported. Days without a
@@ -133,14 +136,14 @@ def read_status(
 
     `listed` is the same store for listings of whole folders, which may be some seconds old.
     """
-    listed = listed or ListedOnce(store, *FOLDERS)
+    listed, today = listed or ListedOnce(store, *FOLDERS), today or Day.today()
     ledgers = {d.name: read_ledger(listed, d.name, start, end) for d in settings.dataset}
     held = {day for ledger in ledgers.values() for day in ledger}
     if start:
-        expected = list(day_range(start, min(end or Day.today(), Day.today())))
+        expected = list(day_range(start, min(end or today, today)))
     else:
-        expected = [day for day in expected_days(settings, held) if not end or day < end]
-    retired, today = read_retired(store), Day.today()
+        expected = [day for day in expected_days(settings, held, today) if not end or day < end]
+    retired = read_retired(store)
     statuses = []
     for dataset in settings.dataset:
         manifests = ledgers[dataset.name]
@@ -162,18 +165,19 @@ def read_status(
     if source_of:
         names = sorted({status.source for status in statuses})
         groups = [[status for status in statuses if status.source == name] for name in names]
-        window = _window(settings, held) if not (start or end) else None
+        window = _window(settings, held, today) if not (start or end) else None
+        asking = _Asking(settings, source_of, today, window)
         with ThreadPoolExecutor(len(groups) or 1) as pool:
-            list(pool.map(lambda group: _ask_source(settings, group, source_of, window), groups))
+            list(pool.map(asking.ask_source, groups))
     return statuses
 
 
-def _window(settings: Settings, held: set[Day]) -> tuple[Day, Day] | None:
+def _window(settings: Settings, held: set[Day], today: Day) -> tuple[Day, Day] | None:
     """The lake's days, half-open, the current one included; None in an empty lake."""
     first = first_expected(settings, held)
     if first is None:
         return None
-    return min({first, *held}), max({Day.today(), *held}).plus(1)
+    return min({first, *held}), max({today, *held}).plus(1)
 
 
 def _add_tables(
@@ -246,43 +250,59 @@ def _add_rollups(
         status.days[day] = replace(status.days[day], rollup=state)
 
 
-def _ask_source(
-    settings: Settings,
-    datasets: list[DatasetStatus],
-    source_of: Callable[[str], Source],
-    window: tuple[Day, Day] | None,
-) -> None:
-    """One source's datasets in turn: where it can't be reached, the others need not try."""
-    for number, status in enumerate(datasets):
-        try:
-            _ask(settings, status, source_of(status.source), window)
-        except TransientError as error:
-            for unasked in datasets[number:]:
-                unasked.problem = str(error)
-            return
-        except LakeError as error:
-            status.problem, status.broken = str(error), True
+@dataclass(frozen=True)
+class _Asking:
+    """Recounts at the sources, as of one day. `window` are the lake's days, half-open."""
+
+    settings: Settings
+    source_of: Callable[[str], Source]
+    today: Day
+    window: tuple[Day, Day] | None
+
+    def ask_source(self, datasets: list[DatasetStatus]) -> None:
+        """One source's datasets in turn: where it can't be reached, the others need not try."""
+        for number, status in enumerate(datasets):
+            try:
+                self._ask(status, self.source_of(status.source))
+            except TransientError as error:
+                for unasked in datasets[number:]:
+                    unasked.problem = str(error)
+                return
+            except LakeError as error:
+                status.problem, status.broken = str(error), True
+
+    def _ask(self, status: DatasetStatus, source: Source) -> None:
+        dataset = self.settings.dataset_named(status.dataset)
+        status.undated = source.undated(dataset)
+        if self.window:
+            status.outside, status.window = _outside(dataset, source, *self.window)
+        hot = hot_days(
+            self.settings, dataset.source, today=self.today, lateness_days=source.lateness_days
+        )
+        for day, known in status.days.items():
+            if not hot.is_recounted(day):
+                continue
+            if known.state in ("verified", "empty"):
+                known = status.days[day] = self._recounted(dataset, day, known, source)  # noqa: PLW2901
+            if known.state in ("missing", "empty") and source.unseen(dataset, day):
+                status.days[day] = replace(known, state="late")
+
+    def _recounted(
+        self, dataset: Dataset, day: Day, day_status: DayStatus, source: Source
+    ) -> DayStatus:
+        now, then = source.count(dataset, day).rows, day_status.source_count or 0
+        least = then - (day_status.erased or 0)
+        if now < least and has_begun_to_go(self.settings, dataset.source, day, self.today):
+            return day_status
+        state: State = "late" if now > then else "differs" if now < least else day_status.state
+        return replace(day_status, state=state, recount=now)
 
 
-def _ask(
-    settings: Settings, status: DatasetStatus, source: Source, window: tuple[Day, Day] | None
-) -> None:
-    dataset = settings.dataset_named(status.dataset)
-    status.undated = source.undated(dataset)
-    if window:
-        status.outside = source.outside(dataset, *window)
-    hot = hot_days(settings, dataset.source, lateness_days=source.lateness_days)
-    for day, known in status.days.items():
-        if not hot.is_recounted(day):
-            continue
-        if known.state in ("verified", "empty"):
-            known = status.days[day] = _recounted(dataset, day, known, source)  # noqa: PLW2901
-        if known.state in ("missing", "empty") and source.unseen(dataset, day):
-            status.days[day] = replace(known, state="late")
-
-
-def _recounted(dataset: Dataset, day: Day, day_status: DayStatus, source: Source) -> DayStatus:
-    now, then = source.count(dataset, day).rows, day_status.source_count or 0
-    least = then - (day_status.erased or 0)
-    state: State = "late" if now > then else "differs" if now < least else day_status.state
-    return replace(day_status, state=state, recount=now)
+def _outside(
+    dataset: Dataset, source: Source, start: Day, end: Day
+) -> tuple[int | None, tuple[Day, Day]]:
+    """The rows outside of the days, and the days: rows of a day that begins meanwhile are in it."""
+    rows, later = source.outside(dataset, start, end), Day.today().plus(1)
+    if rows and later > end:
+        rows, end = source.outside(dataset, start, later), later
+    return rows, (start, end)

@@ -129,25 +129,34 @@ def verify_many(
 
     With `source_of` the days that the source still keeps whole are counted there again, with
     `deep` they are read again. A partition that can't be checked is a finding, too; one that was
-    replaced since it was listed is checked as it is now, one that was deleted is none.
+    replaced since it was listed is checked as it is now, one that was deleted is none. One that its
+    source begins to delete at a midnight meanwhile is checked again, without the source.
     """
+
+    def is_kept(partition: Partition) -> bool:
+        return hot_days(settings, partition.dataset.source).keeps(partition.day)
 
     def check(partition: Partition) -> Finding | None:
         try:
             for _ in range(_TRIES):
-                rollup = stored_rollup(partition)
-                finding = check_once(partition, rollup)
+                rollup, kept = stored_rollup(partition), is_kept(partition)
+                finding = check_once(partition, rollup, kept=kept)
                 if finding.ok or (now := _stored_now(store, partition)) is None:
                     return finding if finding.ok else None
-                if _is_same(now, partition) and str(stored_rollup(partition)) == str(rollup):
+                if (
+                    _is_same(now, partition)
+                    and str(stored_rollup(partition)) == str(rollup)
+                    and is_kept(partition) == kept
+                ):
                     return finding
                 partition = now
         except LakeError as error:
             finding = _unchecked(partition, error)
         return finding
 
-    def check_once(partition: Partition, rollup: RollupManifest | BadData | None) -> Finding:
-        kept = hot_days(settings, partition.dataset.source).keeps(partition.day)
+    def check_once(
+        partition: Partition, rollup: RollupManifest | BadData | None, *, kept: bool
+    ) -> Finding:
         try:
             if isinstance(partition.manifest, BadData):
                 raise partition.manifest

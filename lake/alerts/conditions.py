@@ -36,7 +36,7 @@ _LOST_DAYS = 7  # they never come back: an alert that never ended would hide the
 def conditions(settings: Settings, store: Store, now: datetime | None = None) -> list[Alert]:
     """What is wrong now, from manifests; no request to a source. Raises what the store raises."""
     now = now or utc_now()
-    statuses = read_status(settings, store, None)
+    statuses = read_status(settings, store, None, today=Day(now.date()))
     return [
         *(alert for status in statuses for alert in _at_risk(settings, status, now)),
         *(alert for status in statuses for alert in _damaged(settings, status, now)),

@@ -115,7 +115,7 @@ class Notifications:
         if entry.alert.is_resolved:
             return (names - set(entry.notified)) | set(entry.delivered)
         last = datetime.fromisoformat(entry.repeated_at) if entry.repeated_at else None
-        due = last is None or now - last >= _REPEATED_AFTER
+        due = last is None or not timedelta(0) <= now - last < _REPEATED_AFTER  # or set back since
         repeated = {channel.name for channel in channels if channel.keeps_state} if due else set()
         return set(entry.delivered) - repeated
 

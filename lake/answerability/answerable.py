@@ -53,7 +53,7 @@ class Answerability:
 
 def answerability(lake: Lake, sql: str) -> Answerability:
     """Whether the lake answers the statement, which is not run. Raises LakeError."""
-    settings = lake.settings
+    settings, today = lake.settings, Day.today()
     store = open_store(settings)
     question = lake.understood(sql)
     read = list(tables_read(lake, sql, question))
@@ -66,7 +66,7 @@ def answerability(lake: Lake, sql: str) -> Answerability:
     for table in read:
         source = settings.dataset_named(table.rolled_up or table.dataset).source
         of_system = snapshots.setdefault(source, Snapshots(store, source))
-        tables.append(table_days(settings, lake, table, question, of_system))
+        tables.append(table_days(lake, table, question, of_system, today))
     prices = chosen_prices(settings, store)
     keys = {
         table.dataset: {table.key(table.dataset, day) for day in touched_days(table, question)}

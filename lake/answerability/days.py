@@ -13,7 +13,6 @@ from typing import Any, Literal
 from lake.base.day import Day, day_range
 from lake.base.errors import BadData, Missing
 from lake.config.datasets import Dataset
-from lake.config.settings import Settings
 from lake.hot import HotDays, hot_days
 from lake.partition.manifest import Manifest
 from lake.privacy.rules import Rule
@@ -147,16 +146,17 @@ class Snapshots:
 
 
 def table_days(
-    settings: Settings, lake: Lake, table: Table, question: Question, snapshots: Snapshots
+    lake: Lake, table: Table, question: Question, snapshots: Snapshots, today: Day
 ) -> TableDays:
-    """One table of the statement. Raises LakeError."""
+    """One table of the statement, as of `today`. Raises LakeError."""
+    settings = lake.settings
     dataset = table.rolled_up or table.dataset
     wanted = sorted(_wanted(table, question))
     held = [day for day in wanted if day in table.manifests]
     missing = [day for day in wanted if day not in table.manifests]
     reads = question.datasets.get(table.dataset)
     configured = settings.dataset_named(dataset)
-    hot = hot_days(settings, configured.source)
+    hot = hot_days(settings, configured.source, today=today)
     return TableDays(
         table=table.dataset,
         dataset=dataset,

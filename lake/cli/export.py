@@ -205,15 +205,16 @@ def recheck(
     from lake.store import open_store  # noqa: PLC0415
 
     settings = load(config)
-    store = open_store(settings)
+    store, today = open_store(settings), Day.today()
     _run(
         settings,
-        to_recount(settings, store, settings.datasets_named(dataset)),
+        to_recount(settings, store, settings.datasets_named(dataset), today),
         store=store,
         jobs=jobs,
         as_json=as_json,
         allow_shrink=allow_shrink,
         recheck=True,
+        today=today,
     )
 
 
@@ -225,6 +226,7 @@ def _run(
     as_json: bool,
     store: Store | None = None,
     sources: Mapping[str, Source] | None = None,
+    today: Day | None = None,
     **rules: bool,
 ) -> None:
     """Exports them, reports each and then all; exits with 1 if one fails."""
@@ -236,7 +238,7 @@ def _run(
     stop_on_signals(_STOPPING)
     with (
         closing(Exporter(settings, store, sources)) as exporter,
-        closing(export_many(exporter, partitions, jobs=jobs, **rules)) as running,
+        closing(export_many(exporter, partitions, jobs=jobs, today=today, **rules)) as running,
         _progress(len(partitions)) as progress,
     ):
         results = _followed(running, progress)

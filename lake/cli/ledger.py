@@ -125,8 +125,8 @@ def status(
         line = f"{orphan.kind} {orphan.state}: {orphan.key}: {orphan.why}{remedy}"
         click.echo(line, err=True)
     for dataset in statuses:
-        if dataset.outside:
-            click.echo(_outside(dataset), err=True)
+        if dataset.outside and dataset.window:
+            click.echo(_outside(dataset, dataset.window), err=True)
     if not days and not any(dataset.days for dataset in statuses):
         click.echo(f"nothing is exported yet at {settings.lake.root}", err=True)
     for problem in sorted({dataset.problem for dataset in statuses if dataset.problem}):
@@ -206,11 +206,10 @@ def _retired(dataset: DatasetStatus) -> str:
     )
 
 
-def _outside(dataset: DatasetStatus) -> str:
+def _outside(dataset: DatasetStatus, window: tuple[Day, Day]) -> str:
     rows = "1 row is" if dataset.outside == 1 else f"{dataset.outside:,} rows are"
-    first = min(dataset.days, default=Day.today())
-    last = max({*dataset.days, Day.today()})
-    return f"{dataset.dataset}: {rows} dated before {first} or after {last}, in no exported day"
+    days = f"before {window[0]} or after {window[1].plus(-1)}"
+    return f"{dataset.dataset}: {rows} dated {days}, in no exported day"
 
 
 def _print_status(statuses: list[DatasetStatus]) -> None:

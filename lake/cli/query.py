@@ -320,7 +320,8 @@ def _range(quarter: str | None, start: Day | None, end: Day | None) -> tuple[Day
     if quarter:
         return _quarter(quarter)
     if not start and not end:
-        return Day.today().plus(-_DEFAULT_DAYS), Day.today()
+        today = Day.today()
+        return today.plus(-_DEFAULT_DAYS), today
     if not (start and end and start < end):
         raise UsageError(
             "not a range of days",

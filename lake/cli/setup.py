@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lake.base.day import Day
 from lake.base.errors import LakeError, UsageError
 from lake.cli.hints import lake_command
 from lake.cli.options import config_option, json_option
@@ -199,11 +198,11 @@ def _print_found(path: Path, written: LakeToml) -> None:
         click.echo(f"  {name}: {remark}")
     click.echo(f"\nWritten: {path}. Read it, then go on with:")
     option = "" if path == Path("lake.toml") else f" --config {path}"
-    lake, yesterday, first = lake_command(), Day.today().plus(-1), written.first_day()
+    lake, yesterday, first = lake_command(), written.today.plus(-1), written.first_day()
     click.echo(f"  {lake} doctor{option}")
     click.echo(f"  {lake} export{option} --day {yesterday}")
     if first and first < yesterday:
-        click.echo(f"  {lake} export{option} --from {first} --to {Day.today()}")
+        click.echo(f"  {lake} export{option} --from {first} --to {written.today}")
     click.echo(f"  {lake} status{option}")
 
 

@@ -68,7 +68,8 @@ def snapshot(
     from lake.snapshots.holding import spans  # noqa: PLC0415
     from lake.store import open_store  # noqa: PLC0415
 
-    _require_today(system, day)
+    today = Day.today()
+    _require_today(system, day, today)
     settings = load(config)
     end_on_signals(_INTERRUPTED)
     with shown(sys.stderr) as progress:
@@ -81,6 +82,7 @@ def snapshot(
             ),
             fresh=fresh,
             allow_shrink=allow_shrink,
+            today=today,
         )
     ruled = [each.name for each in settings.dataset if each.source == system and each.columns]
     if ruled:
@@ -103,13 +105,13 @@ def snapshot(
     click.echo(f"restore with: {manifest.restore}")
 
 
-def _require_today(system: str, day: Day | None) -> None:
+def _require_today(system: str, day: Day | None, today: Day) -> None:
     from lake.base.errors import UsageError  # noqa: PLC0415
 
-    if day is not None and day != Day.today():
+    if day is not None and day != today:
         raise UsageError(
             "a snapshot is of now and is filed under the current UTC day",
-            expected=f"no --day (today is {Day.today()})",
+            expected=f"no --day (today is {today})",
             found=f"--day {day}",
             remedy=f"`lake restore {system} --day {day}` finds the snapshot that holds that day",
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 
 from lake.base.day import Day
@@ -50,11 +50,12 @@ _KMS_KEY = '# kms_key_id = "alias/monitoring-lake"'
 
 @dataclass(frozen=True)
 class LakeToml:
-    """The file to be written. `s3` holds the keys of [s3], if any."""
+    """The file to be written. `s3` holds the keys of [s3], if any; `today` is when it is made."""
 
     root: str
     sources: Sequence[DiscoveredSource]
     s3: Mapping[str, str]
+    today: Day = field(default_factory=Day.today)
 
     def tables(self) -> list[tuple[str, DiscoveredTable]]:
         """Every table that was found, with the name it gets."""
@@ -70,13 +71,13 @@ class LakeToml:
 
     def first_day(self) -> Day | None:
         """The first UTC day of data, as far as that may be believed."""
-        earliest = Day.today().plus(-_OLDEST_DAYS)
+        earliest = self.today.plus(-_OLDEST_DAYS)
         days = [source.oldest for source in self.sources if source.oldest]
         return min((day for day in days if day >= earliest), default=None)
 
     def render(self) -> str:
         """The text."""
-        parts = [_HEAD.format(day=Day.today()), self._lake()]
+        parts = [_HEAD.format(day=self.today), self._lake()]
         if self.s3 or self.root.startswith("s3://"):
             parts.append(_section("s3", self.s3))
         if self.root.startswith("s3://"):

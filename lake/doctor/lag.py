@@ -21,20 +21,21 @@ from lake.systems.check import Check
 
 def check(settings: Settings, store: Store) -> Iterator[Check]:
     """One check a dataset, or one for all before the first export. Raises what the store raises."""
+    today = Day.today()
     covered = {dataset: _covered(store, dataset) for dataset in settings.dataset}
     held = {day for days in covered.values() for day in days}
     if not held:
-        remedy = f"lake export --day {Day.today().plus(-1)}"
+        remedy = f"lake export --day {today.plus(-1)}"
         yield Check("coverage", "warn", "nothing is exported yet", remedy)
         return
-    retired, today = read_retired(store), Day.today()
+    retired = read_retired(store)
     for dataset, days in covered.items():
         expected = [
             day
-            for day in expected_days(settings, held)
+            for day in expected_days(settings, held, today)
             if day in days or not is_retired(settings, dataset, day, retired, today)
         ]
-        yield _coverage(dataset, expected, days, hot_days(settings, dataset.source))
+        yield _coverage(dataset, expected, days, hot_days(settings, dataset.source, today=today))
 
 
 def _covered(store: Store, dataset: Dataset) -> set[Day]:

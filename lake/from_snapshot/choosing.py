@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from lake.base.day import Day
 from lake.base.errors import BadData, LakeError, Missing
@@ -55,9 +55,15 @@ class _Snapshots:
 
 
 def is_late(settings: Settings, manifest: SnapshotManifest, day: Day) -> bool:
-    """Whether the snapshot was taken while the day could still grow."""
-    lateness = hot_days(settings, manifest.system).lateness_days
-    return _taken_at(manifest) < day.end + timedelta(days=lateness)
+    """Whether the snapshot was begun while the day could still grow.
+
+    Its manifest is written at its end, perhaps after a midnight; it is filed under the day on which
+    it was begun. Those of earlier versions were filed under another one.
+    """
+    settled = day.plus(1 + hot_days(settings, manifest.system).lateness_days)
+    if manifest.whole_days is not None and Day.parse(manifest.day) < settled:
+        return True
+    return datetime.fromisoformat(manifest.created_at) < settled.start
 
 
 def chosen_snapshots(
@@ -175,7 +181,3 @@ def _missing(
         remedy="`lake snapshots` lists the days that each snapshot holds"
         + ("" if named is None else "; without --snapshot one is chosen by the day"),
     )
-
-
-def _taken_at(manifest: SnapshotManifest) -> datetime:
-    return datetime.fromisoformat(manifest.created_at)

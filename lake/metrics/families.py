@@ -48,7 +48,7 @@ def families(
     Raises what the store raises, and BadData.
     """
     now = now or utc_now()
-    statuses = read_status(settings, store, source_of)
+    statuses = read_status(settings, store, source_of, today=Day(now.date()))
     made = _Families()
     made("build_info", "Version of monitoring-lake; the value is 1.").add(1, version=__version__)
     made("metrics_timestamp_seconds", "Time at which these metrics were collected.").add(

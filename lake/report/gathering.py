@@ -44,7 +44,7 @@ def gather(
     """
     begun, now = time.monotonic(), now or utc_now()
     problems: list[str] = []
-    statuses = read_status(settings, store, source_of)
+    statuses = read_status(settings, store, source_of, today=Day(now.date()))
     holds = all_holds.of(store)
     verified = _verified(store, problems)
     rehearsals, unreadable = rehearsals_of(store)

@@ -19,6 +19,7 @@ from lake.config.settings import Settings
 from lake.erased import interrupted, read_erasures
 from lake.holds import Holds
 from lake.holds import of as holds_of
+from lake.holds.changing import RELEASED
 from lake.holds.hold import Hold
 from lake.kept import terms_of
 from lake.privacy.rules import texts_of
@@ -56,23 +57,23 @@ def gather(
 
     Raises what the store raises, and BadData: a hold's list that can't be read is no review.
     """
-    holds = holds_of(store)
+    now, holds = now or utc_now(), holds_of(store)
     chain = audit.check(store)
     entries, unreadable = _entries(store)
     since = next((entry for entry in reversed(entries) if entry.action == ACTION), None)
     rehearsals, bad_reports = rehearsals_of(store)
-    statuses = read_status(settings, store, source_of)
+    statuses = read_status(settings, store, source_of, today=Day(now.date()))
     problems = [*unreadable, *bad_reports, *holds.problems]
     problems += [f"{status.dataset}: {status.problem}" for status in statuses if status.problem]
     return Review(
-        now or utc_now(),
+        now,
         audit.who(),
         settings.lake.root,
         since,
         source_of is not None,
         _datasets(settings, store, statuses, holds),
         [system_review(settings, store, system, holds) for system in backed_up_systems(settings)],
-        _holds(holds, since),
+        _holds(holds, _recorded_before(entries, since)),
         [
             entry
             for entry in entries
@@ -82,8 +83,18 @@ def gather(
         chain,
         _retention(settings, store),
         tuple(problems),
-        tuple(_erasures(store, since)),
+        tuple(_erasures(store, _recorded_before(entries, since))),
     )
+
+
+def _recorded_before(entries: Sequence[audit.Entry], since: audit.Entry | None) -> frozenset[str]:
+    """The ids of erasures and released holds that the last review knew. By the numbers of their
+    entries, for a clock may have been set back since.
+    """
+    known = [entry for entry in entries if since and entry.sequence < since.sequence]
+    released = {str(entry.details.get("id")) for entry in known if entry.action == RELEASED}
+    erased = {str(entry.details["erasure"]) for entry in known if "erasure" in entry.details}
+    return frozenset(released | erased)
 
 
 def _entries(store: Store) -> tuple[list[audit.Entry], list[str]]:
@@ -167,11 +178,11 @@ def _hot(settings: Settings, status: DatasetStatus, *, expires: bool) -> str:
     return f"{getattr(settings.hot, status.source)} days"
 
 
-def _erasures(store: Store, since: audit.Entry | None) -> Iterator[ErasureReview]:
+def _erasures(store: Store, before: frozenset[str]) -> Iterator[ErasureReview]:
     """Those since the last review, and all that left a day as it was when they were killed."""
     stopped = interrupted(store)
     for erasure, ended in read_erasures(store):
-        if since is not None and erasure.at <= since.at and erasure.id not in stopped:
+        if erasure.id in before and erasure.id not in stopped:
             continue
         done = ended.days if ended else {}
         yield ErasureReview(
@@ -212,12 +223,12 @@ def system_review(settings: Settings, store: Store, system: str, holds: Holds) -
     )
 
 
-def _holds(holds: Holds, since: audit.Entry | None) -> list[HoldReview]:
+def _holds(holds: Holds, before: frozenset[str]) -> list[HoldReview]:
     """The active ones, and those that were released since the last review."""
     ended = [
         _hold(hold, f"{release.at} by {release.who}: {release.reason}")
         for hold, release in holds.released.values()
-        if since is None or release.at > since.at
+        if hold.id not in before
     ]
     return [*(_hold(hold) for hold in holds.active), *ended]
 

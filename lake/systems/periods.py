@@ -31,8 +31,9 @@ def first_day(has_data: Callable[[Day, Day], bool], kept_days: int | None) -> Da
 
 def last_day(has_data: Callable[[Day, Day], bool], first: Day) -> Day:
     """The last day with data, where the first one is known."""
-    end = Day.today().plus(1)
-    low, high = 0, first.days_until(Day.today())
+    today = Day.today()
+    end = today.plus(1)
+    low, high = 0, first.days_until(today)
     while low < high:
         middle = (low + high + 1) // 2
         if has_data(first.plus(middle), end):

@@ -32,6 +32,12 @@ def complete(place, *names: str) -> None:
         export(store, settings, name, [ago(3), ago(2), ago(1)])
 
 
+def coming(place, name: str) -> None:
+    """The days of the next fortnight are exported, too: at a later time nothing else is missing."""
+    _, settings, store = place
+    export(store, settings, name, [ago(-n) for n in range(14)])
+
+
 def shown_alerts(place, now=NOW) -> dict[str, tuple[str, str]]:
     """Name and dataset → severity and summary; without the age of made-up manifests."""
     _, settings, store = place
@@ -90,6 +96,7 @@ def test_a_day_that_differs_has_the_hour_and_no_second_alert(place):
     complete(place, "events", "requests", "lines")
     _, settings, store = place
     recounted(store, "lines", ago(2), 99)
+    coming(place, "lines")
     goes = ago(2).start + timedelta(days=5)
     stages = []
     for hours in (-60, -40, -20, 20, 80):
@@ -103,6 +110,7 @@ def test_damage_that_is_about_to_expire_is_one_alert_with_the_hour(place):
     complete(place, "events", "requests", "lines")
     _, settings, store = place
     store.delete(f"tables/lines/day={ago(2)}/data.parquet")
+    coming(place, "lines")
     goes = ago(2).start + timedelta(days=5)
     soon = {name for name in shown_alerts(place, goes - 3 * HOUR) if name.endswith(" lines")}
     assert soon == {"LakeDayDamaged lines"}
@@ -122,6 +130,7 @@ def test_a_lost_day_is_said_for_a_week(place):
     complete(place, "events", "lines")
     _, settings, store = place
     export(store, settings, "requests", [ago(2), ago(1)])
+    coming(place, "requests")
     lost_at = ago(3).end + timedelta(days=3)
     assert "LakeRowsLost requests" not in shown_alerts(place, lost_at - HOUR)
     said = shown_alerts(place, lost_at + HOUR)["LakeRowsLost requests"]
