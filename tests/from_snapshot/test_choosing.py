@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from lake.base.day import Day, day_range
 from lake.base.errors import BadData, PermanentError, TransientError
 from lake.config.settings import Settings, load
 from lake.from_snapshot import exporting
-from lake.from_snapshot.choosing import chosen_snapshots
+from lake.from_snapshot.choosing import chosen_snapshots, is_late
 from lake.runs import Result
 from lake.servers import Binary
 from lake.store import Store, open_store
@@ -197,3 +198,12 @@ def test_another_snapshot_is_not_tried_where_the_store_does_not_answer(
     partitions = [(settings.dataset_named("samples"), D[0])]
     (result,) = exporting.export_from_snapshots(settings, store, partitions, jobs=1)
     assert result.error.what == "no answer"
+
+
+@pytest.mark.parametrize("ended_on", [D[5], D[6]])
+def test_a_snapshot_is_as_late_as_its_beginning(settings: Settings, ended_on: Day):
+    """Its manifest is written at its end, perhaps after midnight. Two days of lateness."""
+    taken = made_snapshot("prometheus", D[5], D[:5])
+    taken = replace(taken, created_at=ended_on.start.isoformat())
+    late = [day for day in D[:5] if is_late(settings, taken, day)]
+    assert late == D[3:5]
