@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from lake.base.clock import utc_now
 from lake.base.day import Day
-from lake.base.errors import UsageError
+from lake.base.errors import TransientError, UsageError
 from lake.iceberg.schema import DAY, change_schema, mapping_of, schema_of
 from lake.iceberg.shape import Shape, merged, milliseconds_of
 from lake.query import Lake
@@ -37,6 +39,7 @@ _PROPERTIES = {
     "write.metadata.delete-after-commit.enabled": "true",  # old metadata files, no data
     "write.metadata.previous-versions-max": "10",
 }
+_COMMITS_APART = timedelta(minutes=1)  # what engines allow
 _DIGITS = 12  # of a SHA-256, enough to see that a day was replaced
 
 
@@ -57,7 +60,8 @@ class Synced:
 
 def sync_table(lake: Lake, catalog: Catalog, namespace: str, dataset: str) -> Synced:
     """Creates or updates the table in one commit; none where nothing has changed. Raises LakeError,
-    UsageError where a table of that name is not the dataset's.
+    UsageError where a table of that name is not the dataset's, TransientError where this machine's
+    clock is behind the table's last commit.
     """
     lake_table = lake.table(dataset)
     root = _shape(lake_table)
@@ -74,6 +78,8 @@ def sync_table(lake: Lake, catalog: Catalog, namespace: str, dataset: str) -> Sy
         changed = change_schema(transaction, schema_of(root))
         mapping = mapping_of(transaction.table_metadata.schema(), root).model_dump_json()
         properties = {}
+        if changed or stale or new or table.properties.get(_MAPPING) != mapping:
+            _require_later(table)
         if changed or table.properties.get(_MAPPING) != mapping:
             properties[_MAPPING] = mapping
         if stale or new:
@@ -131,6 +137,22 @@ def _opened(catalog: Catalog, name: str, dataset: str, root: Shape) -> Table:
             remedy="name another --namespace",
         )
     return table
+
+
+def _require_later(table: Table) -> None:
+    """The Java library opens no table whose commits go back in time by more than a minute: a commit
+    after the clock was set back would close it to every engine.
+    """
+    last, now = datetime.fromtimestamp(table.metadata.last_updated_ms / 1000, UTC), utc_now()
+    if last - now > _COMMITS_APART:
+        raise TransientError(
+            "the table's last commit is later than this machine's time",
+            where=".".join(table.name()),
+            expected=f"a time after {last:%Y-%m-%d %H:%M:%S} UTC",
+            found=f"{now:%Y-%m-%d %H:%M:%S} UTC",
+            remedy="set the clock by NTP; if it was ahead at that commit, run it again after that "
+            "time",
+        )
 
 
 def _held(table: Table) -> dict[str, str]:

@@ -199,3 +199,14 @@ def test_what_arrives_alternates_and_ends_as_it_is(firing, failing):
     if firing:
         last = {message[1]: message[0] for message in recorder.received}
         assert {name for name, sign in last.items() if sign == "+"} == firing[-1]
+
+
+def test_a_clock_that_was_set_back_delays_no_repetition():
+    """Alertmanager ends an alert that is not repeated for three hours."""
+    keeping = Recorder("a")
+    keeping.keeps_state = True
+    notifications = Notifications()
+    for hours in (0, -2, -1.5, -1):
+        notifications.update([alert("x")], START + timedelta(hours=hours))
+        notifications.send([keeping], START + timedelta(hours=hours))
+    assert keeping.received == ["+x"] * 3  # again at once, and an hour after that

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
 
 from assets.resources import LakeResource
+from lake.base.clock import simulated
 from lake.base.day import Day
 from lake.base.errors import Missing, TransientError
 from lake.export import Exporter
@@ -180,3 +181,20 @@ def _unreachable(dataset, day):
 
 def _gone(dataset, day):
     raise Missing("no such collection")
+
+
+def test_midnight_between_two_looks_drops_no_day(place, outside, monkeypatch):
+    """A clock was ahead when a run exported the day: by its time it is open, then it ends."""
+    day = Day.parse(DAYS[-1])
+    place.run(DAYS[0], DAYS[-1])
+    todays = iter([day])
+    monkeypatch.setattr(Day, "today", classmethod(lambda cls: next(todays, day.plus(1))))
+    assert tick(place)[0] == []
+
+
+def test_a_manifest_from_the_future_is_reported_at_once(place, outside, monkeypatch):
+    """It was written before the clock was set back by an hour."""
+    monkeypatch.setattr("assets.sensors._YOUNG", timedelta(minutes=1))
+    with simulated(lambda: datetime.now(UTC) + timedelta(hours=1)):
+        export(outside, DAYS[0])
+    assert [event.partition for event in materialized(tick(place)[0])] == [DAYS[0]]

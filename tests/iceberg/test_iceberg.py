@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pyiceberg.expressions import EqualTo, GreaterThanOrEqual
 from pyiceberg.types import DecimalType, DoubleType, LongType
 from support.hand_made import HandMadeLake, hand_made_lake
 
+from lake.base.clock import simulated
 from lake.cli.main import root
 from lake.iceberg.shape import Shape
 
@@ -267,3 +269,33 @@ def test_a_file_that_is_no_catalog(tmp_path: Path) -> None:
     error = str(done.exception)
     assert "file is not a database\n  remedy: name another file" in error
     assert "SELECT" not in error
+
+
+def test_a_clock_that_was_set_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Engines open no table whose commits go back in time: none is made until then."""
+    lake, at = hand_made_lake(tmp_path, "events"), datetime.now(UTC)
+    monkeypatch.setattr("time.time", lambda: clock().timestamp())  # PyIceberg's
+
+    def clock() -> datetime:
+        return at
+
+    with simulated(clock):
+        lake.put("events", "2026-07-01", pa.table({"n": [1]}))
+        synced(lake)
+        at -= timedelta(hours=1)
+        synced(lake)  # nothing to commit
+        lake.put("events", "2026-07-02", pa.table({"n": [2]}))
+        done = run(lake)
+        assert done.exit_code == 1
+        assert "later than this machine's time" in str(done.exception)
+        assert [row["n"] for row in rows(lake, "events")] == [1]
+        at += timedelta(minutes=61)
+        synced(lake)
+        lake.put("events", "2026-07-02", pa.table({"n": [3]}))
+        at -= timedelta(seconds=20)  # as two machines' clocks differ
+        synced(lake)
+    assert [row["n"] for row in rows(lake, "events")] == [1, 3]
+    metadata = catalog(lake).load_table("monitoring.events").metadata
+    for log in (metadata.snapshot_log, metadata.metadata_log):
+        times = [entry.timestamp_ms for entry in log]
+        assert all(later - earlier >= -60_000 for earlier, later in pairwise(times))

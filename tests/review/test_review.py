@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.browsing import new_page
-from support.ledger_days import ago, export, lake, recounted
+from support.ledger_days import TODAY, ago, export, lake, recounted
 
 from lake import audit
+from lake.base.clock import simulated
 from lake.base.day import Day
 from lake.retention.plan import policy_of
 from lake.retention.records import write_deletion
@@ -383,3 +384,23 @@ def test_rules_of_columns(place, review, tmp_path, run):
     text = page.read_text("utf-8")
     assert "Rules of columns" in text
     assert "line: truncate to 9" in text
+
+
+def test_what_follows_a_review_by_a_clock_that_was_set_back(place, review, run):
+    """An hour: an erasure and a release after the review are not before it."""
+    file, _, _ = place
+    at = TODAY.start + timedelta(hours=12)
+    with simulated(lambda: at):
+        run("hold", "add", "lines", "--reason", "court order", "--config", str(file))
+        _, first = review()
+        at -= timedelta(hours=1)
+        (hold,) = first["holds"]
+        run("hold", "release", hold["id"], "--reason", "case closed", "--config", str(file))
+        where = ("--where", "text = 'a'", "--yes", "--reason", "a person asked")
+        assert run("erase", "events", *where, "--config", str(file))[0] in (0, 1)
+        _, second = review()
+        at += timedelta(hours=3)
+        _, third = review()
+    assert [hold["released"][-11:] for hold in second["holds"]] == ["case closed"]
+    assert [erasure["reason"] for erasure in second["erasures"]] == ["a person asked"]
+    assert third["holds"] == third["erasures"] == []
