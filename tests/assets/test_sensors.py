@@ -187,7 +187,7 @@ def test_midnight_between_two_looks_drops_no_day(place, outside, monkeypatch):
     """A clock was ahead when a run exported the day: by its time it is open, then it ends."""
     day = Day.parse(DAYS[-1])
     place.run(DAYS[0], DAYS[-1])
-    todays = iter([day])
+    todays = iter([day] * len(DAYS))
     monkeypatch.setattr(Day, "today", classmethod(lambda cls: next(todays, day.plus(1))))
     assert tick(place)[0] == []
 

@@ -21,6 +21,7 @@ from support.on_request import needed
 from assets.alerting import NAME
 from lake.alerts import Alert
 from lake.alerts.failures import HELD, labels_of_days
+from lake.base.clock import simulated
 from lake.base.errors import Refused
 from lake.servers import start
 
@@ -152,3 +153,14 @@ def test_a_guard_that_the_ledger_explained(sensor, receiver, monkeypatch):
     assert titles(receiver) == ["critical: 1 day is damaged", "resolved: 1 day is damaged"]
     (still,) = json.loads(sensor.cursor)["failures"]
     assert still["explained"]
+
+
+def test_the_ledger_is_read_after_a_clock_was_set_back(place, sensor, receiver):
+    """The last look is an hour in the future: the next one does not wait until then."""
+    place.source.rows = dict.fromkeys(DAYS, 5)
+    place.run(DAYS[0], DAYS[1])
+    with simulated(lambda: datetime.now(UTC) + timedelta(hours=1)):
+        sensor.tick()
+    place.store.write(f"tables/events/day={DAYS[1]}/data.parquet", b"cut")
+    sensor.tick()
+    assert "critical: events: 1 day is damaged (2026-07-02)" in titles(receiver)
