@@ -28,11 +28,13 @@ from lake.systems.registry import system
 Verdict = Literal["exact", "approximate", "export", "snapshot", "incomplete"]
 VERDICTS: tuple[Verdict, ...] = ("exact", "approximate", "export", "snapshot", "incomplete")
 """From the best to the worst. export: `lake export` or `lake rollup` makes what is missing."""
-Place = Literal["rollup", "source", "snapshot", "unfinished", "nowhere"]
+Place = Literal["rollup", "source", "snapshot", "before_first_day", "unfinished", "nowhere"]
+"""before_first_day: no export accepts the day, whoever has it; nowhere: nobody has it."""
 _VERDICT_OF: Mapping[Place, Verdict] = {
     "rollup": "export",
     "source": "export",
     "snapshot": "snapshot",
+    "before_first_day": "incomplete",
     "unfinished": "incomplete",
     "nowhere": "incomplete",
 }
@@ -165,7 +167,12 @@ def table_days(
         last=wanted[-1] if wanted else None,
         wanted=len(wanted),
         held=len(held),
-        missing=tuple(_missing(hot, configured, table, day, snapshots) for day in missing),
+        missing=tuple(
+            MissingDay(day, "before_first_day")
+            if day < Day(settings.lake.first_day) and day not in table.unrolled
+            else _missing(hot, configured, table, day, snapshots)
+            for day in missing
+        ),
         inexact=tuple(dict.fromkeys(_inexact(lake.table(dataset), table, question))),
         left_out=tuple(left_out(table, reads, question)),
         later=tuple(_later(hot, table, ranges_of(reads, question))),

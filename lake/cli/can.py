@@ -113,6 +113,7 @@ def _where(table: TableDays, place: str, snapshot: str, missing: list[MissingDay
         "snapshot": f"in the snapshot of {snapshot}: `lake export {table.dataset} {days} "
         f"--from-snapshot` exports the days; `lake restore {table.source} --day {first} "
         "--into DIR --serve` runs a server",
+        "before_first_day": "before [lake] first_day: no export accepts them",
         "unfinished": "not over",
         "nowhere": f"neither in {table.source}, by its retention in [hot], nor whole in a snapshot",
     }[place]

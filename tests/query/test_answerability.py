@@ -45,6 +45,33 @@ def _snapshot(lake, taken: Day, *whole: Day, size: int = 1000) -> None:
     lake.store.write(snapshot_manifest_key("mongo", taken), manifest.to_bytes())
 
 
+def test_days_before_the_first_one_are_not_to_be_exported(make_lake, table, ask, run) -> None:
+    """`lake export` was the advice, which refuses them."""
+    lake = make_lake("events")
+    today = Day.today()
+    lake.put("events", str(today.plus(-2)), table(n=[1]))
+    text = lake.config.read_text("utf-8")
+    first = f'[lake]\nfirst_day = "{today.plus(-3)}"\n'
+    lake.config.write_text(text.replace("[lake]\n", first, 1), "utf-8")
+    sql = f"SELECT count(*) FROM events WHERE day >= '{today.plus(-5)}' AND day < '{today}'"
+    status, answer = ask(lake, sql)
+    places = {missing["day"]: missing["place"] for missing in answer["tables"][0]["missing"]}
+    assert (status, answer["answer"]) == (1, "incomplete")
+    assert places == {
+        str(today.plus(-5)): "before_first_day",
+        str(today.plus(-4)): "before_first_day",
+        str(today.plus(-3)): "source",
+        str(today.plus(-1)): "source",
+    }
+    for day, place in places.items():
+        status, _, problem = run("export", "events", "--day", day, "--config", lake.config)
+        refused = status == 2 and "before the lake's first day" in problem
+        assert refused == (place == "before_first_day")
+    _, out, _ = run("can", sql, "--config", lake.config)
+    assert "2 days missing" in out
+    assert "before [lake] first_day: no export accepts them" in out
+
+
 def test_an_exact_answer_and_its_bytes(make_lake, table, ask) -> None:
     lake = make_lake("events")
     size = 0
