@@ -80,12 +80,13 @@ def demo(
             served = {
                 "config": str(place.serving),
                 "dagster": {"url": dagster_url},
+                "outage": report.outage,
                 **stack.endpoints,
             }
             click.echo(json.dumps(served))
         else:
             _print(report)
-            _print_served(stack, dagster_url, place)
+            _print_served(stack, dagster_url, place, report)
         with suppress(SystemExit):  # the signal that ends serving: what follows is the demo's end
             stack.wait()
 
@@ -104,7 +105,7 @@ def demo(
         click.echo(json.dumps(asdict(report)))
     else:
         _print(report)
-        _print_next(place)
+        _print_next(place, report)
 
 
 def _print(report: Report) -> None:
@@ -135,7 +136,7 @@ def _print(report: Report) -> None:
     console.print(f"\n{report.first} … {report.end} (exclusive) in {report.seconds:.0f} s")
 
 
-def _print_next(place: Place) -> None:
+def _print_next(place: Place, report: Report) -> None:
     config, lake = place.config, lake_command()
     example = "FROM usage_analytics ORDER BY timestamp LIMIT 3"
     click.echo(
@@ -144,11 +145,12 @@ The servers have stopped; the lake is in {place.lake}. Go on with:
   {lake} status --config {config} --no-sources
   {lake} trend daily_requests --config {config}
   {lake} query --config {config} "{example}"
+  {lake} incident --at {report.outage} --config {config}      an outage begins
   {lake} demo --dir {place.root} --serve      the same data, with Dagster's UI"""
     )
 
 
-def _print_served(stack: Stack, dagster_url: str, place: Place) -> None:
+def _print_served(stack: Stack, dagster_url: str, place: Place, report: Report) -> None:
     click.echo(f"\nDagster     {dagster_url}")
     for name, endpoint in stack.endpoints.items():
         click.echo(f"{name:<11} {next(iter(endpoint.values()))}")
@@ -157,6 +159,7 @@ def _print_served(stack: Stack, dagster_url: str, place: Place) -> None:
 In another terminal:
   source {place.environment}
   {lake_command()} status
+  {lake_command()} incident --at {report.outage}      an outage begins
 
 Ctrl-C stops everything."""
     )

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,14 @@ from lake.trends.plot import draw
 
 @dataclass(frozen=True)
 class Report:
-    """What the demo shows at its end. `totals` maps a source or table to its totals."""
+    """What the demo shows at its end. `totals` maps a source or table to its totals; `outage` is
+    when requests began to fail, in UTC to the minute.
+    """
 
     config: str
     first: str
     end: str
+    outage: str
     datasets: list[dict[str, Any]]
     totals: dict[str, dict[str, int]]
     trends: dict[str, str]
@@ -82,6 +86,7 @@ def run_demo(
                 config=str(place.config),
                 first=str(window.first),
                 end=str(window.end),
+                outage=_outage(window),
                 datasets=_ledger(settings, window.each_day(), reporter),
                 totals=_totals(stack, settings, window.each_day(), reporter),
                 trends=_plots(settings, place, window.each_day(), reporter),
@@ -110,6 +115,11 @@ def _speak_to_s3(stack: Stack, place: Place) -> None:
     client = boto3.client("s3", endpoint_url=s3["endpoint_url"], region_name="us-east-1")
     if BUCKET not in {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}:
         client.create_bucket(Bucket=BUCKET)
+
+
+def _outage(window: Window) -> str:
+    start = datetime.fromtimestamp(window.scenario.outage.start_ms / 1000, UTC)
+    return f"{start:%Y-%m-%dT%H:%M}"
 
 
 def _fill(stack: Stack, place: Place, window: Window, reporter: Reporter) -> None:

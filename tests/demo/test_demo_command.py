@@ -84,6 +84,7 @@ def test_however_a_demo_ends_it_leaves_a_lake_that_answers(tmp_path):
     assert while_served["lake"]["root"].startswith("s3://")
     assert mode == 0o600
     assert_answers_without_servers(place, documents)
+    assert_requests_begin_to_fail(place, demo.served["outage"])
 
     demo = Served(place)  # the same data, its servers started again
     kill_server(place, "loki")
@@ -110,6 +111,15 @@ def assert_answers_without_servers(place: Path, documents: int) -> None:
     assert lake("verify", "--config", config).returncode == 0
     assert_counts(place, documents)
     assert len(list((place / "plots").glob("*.png"))) == 9
+
+
+def assert_requests_begin_to_fail(place: Path, outage: str) -> None:
+    options = ("--at", outage, "--window", "20m", "--json")
+    shown = lake("incident", *options, "--config", str(place / "lake.toml"))
+    events = [e for e in json.loads(shown.stdout)["events"] if e["dataset"] == "usage_analytics"]
+    failed = [event["at"] >= outage for event in events if "LLM_UNAVAILABLE" in event["text"]]
+    assert failed
+    assert all(failed)
 
 
 def assert_counts(place: Path, documents: int) -> None:
