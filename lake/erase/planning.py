@@ -172,7 +172,7 @@ class Planner:
 
     def plan(self, start: Day | None = None, end: Day | None = None) -> Plan:
         """Of the days in [start, end). Raises what the store raises."""
-        name, store = self.dataset.name, self.store
+        name, store, today = self.dataset.name, self.store, Day.today()
         held, problems = holds_of(store), dict(self._orphans(start, end))
         manifests: list[Manifest] = []
         for day, entry in sorted(self._ledger.items()):
@@ -198,7 +198,7 @@ class Planner:
                 elif matched:
                     days.append(_day_plan(manifest, matched, held, rolled=day in rolled))
         affected = [plan.day for plan in days]
-        hot = hot_days(self.settings, self.dataset.source)
+        hot = hot_days(self.settings, self.dataset.source, today=today)
         retired = read_retired(store).days(name)
         return Plan(
             name,
@@ -206,7 +206,7 @@ class Planner:
             len(manifests),
             tuple(days),
             dict(sorted(problems.items())),
-            tuple(self._snapshots(affected, held)) if affected else (),
+            tuple(self._snapshots(affected, held, today)) if affected else (),
             tuple(day for day in affected if hot.days_left(day) >= 0),
             self._versions() if affected else "",
             tuple(sorted(rolled & {day for day in retired if _within(day, start, end)})),
@@ -229,7 +229,7 @@ class Planner:
             if known and known[1] not in self._ledger and _within(known[1], start, end):
                 yield str(known[1]), "an object without a manifest; `lake status --repair` mends it"
 
-    def _snapshots(self, days: Sequence[Day], held: Holds) -> Iterator[SnapshotPlan]:
+    def _snapshots(self, days: Sequence[Day], held: Holds, today: Day) -> Iterator[SnapshotPlan]:
         name = self.dataset.source
         if not system(name).has_snapshots:
             return
@@ -244,12 +244,12 @@ class Planner:
             whole = set(snapshot.held_days())
             if not any(_has(snapshot, of_data) for of_data in days):
                 continue
-            until, why = self._kept(snapshot, taken, held)
+            until, why = self._kept(snapshot, taken, held, today)
             inside = tuple(str(of_data) for of_data in days if of_data in whole)
             yield SnapshotPlan(name, str(day), inside, until, why)
 
     def _kept(
-        self, snapshot: SnapshotManifest, taken: Sequence[Day], held: Holds
+        self, snapshot: SnapshotManifest, taken: Sequence[Day], held: Holds, today: Day
     ) -> tuple[str | None, str]:
         if hold := held.blocking_snapshot(snapshot):
             return None, str(hold)
@@ -259,7 +259,7 @@ class Planner:
             return None, "no keep rules: kept until `lake snapshots remove`"
         if not retention.enabled:
             return None, "[retention] is not enabled: kept until `lake snapshots remove`"
-        until = kept_until(rules, taken, Day.parse(snapshot.day), Day.today())
+        until = kept_until(rules, taken, Day.parse(snapshot.day), today)
         if until is None:
             return None, "the keep rules never give it up"
         return str(until), "by the keep rules, with a snapshot every day"

@@ -95,9 +95,9 @@ class Dagster:
         daemon = self._processes.get("daemon")
         if daemon and daemon.alive:
             return
-        begun = time.time()
+        before = self.api.heartbeats()
         self._run("daemon", ["dagster-daemon", "run", *_WORKSPACE_FLAG])
-        self._wait("the daemon's heart to beat", lambda: self.api.daemon_is_healthy(begun))
+        self._wait("the daemon's heart to beat", lambda: self.api.daemon_is_healthy(before))
 
     def backfill(
         self,

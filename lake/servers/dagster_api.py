@@ -7,7 +7,7 @@ Does not: starting Dagster (dagster).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +28,8 @@ _LOCATIONS = """
     ... on PythonError { message } } }
 """
 _DAEMONS = """
-{ instance { daemonHealth { allDaemonStatuses { required healthy lastHeartbeatTime } } } }
+{ instance { daemonHealth { allDaemonStatuses {
+    daemonType required healthy lastHeartbeatTime } } } }
 """
 _LAUNCH = """
 mutation ($backfill: LaunchBackfillParams!) {
@@ -106,14 +107,25 @@ class DagsterApi:
                 )
         return bool(entries) and all(entry["loadStatus"] == "LOADED" for entry in entries)
 
-    def daemon_is_healthy(self, since: float) -> bool:
-        """Whether each part of the daemon has given a sign of life since then (Unix time, s)."""
-        statuses = self._ask(_DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"]
+    def heartbeats(self) -> dict[str, float | None]:
+        """The last sign of life of each part of the daemon (Unix time, s); None: none yet."""
+        return {status["daemonType"]: status["lastHeartbeatTime"] for status in self._daemons()}
+
+    def daemon_is_healthy(self, before: Mapping[str, float | None]) -> bool:
+        """Whether each part of the daemon has given a sign of life since those. By what changed: a
+        clock may have been set back meanwhile.
+        """
         return all(
-            status["healthy"] and status["lastHeartbeatTime"] >= since
-            for status in statuses
+            status["healthy"] and status["lastHeartbeatTime"] != before.get(status["daemonType"])
+            for status in self._daemons()
             if status["required"]
         )
+
+    def _daemons(self) -> list[dict[str, Any]]:
+        statuses: list[dict[str, Any]] = self._ask(_DAEMONS)["instance"]["daemonHealth"][
+            "allDaemonStatuses"
+        ]
+        return statuses
 
     def launch_backfill(self, assets: Sequence[str], days: Sequence[str]) -> str:
         """Asks for every day (YYYY-MM-DD) of every asset; returns the backfill's id."""

@@ -82,6 +82,21 @@ def test_labels_that_cover_all_streams(streams, labels):
     assert loki.covering(streams) == labels
 
 
+def test_a_period_that_ends_at_the_midnight_that_passes(monkeypatch):
+    """A server refuses a range without a day: none is looked at."""
+    first = Day.today().plus(-3)
+    todays = iter([Day.today()])
+    monkeypatch.setattr(Day, "today", classmethod(lambda cls: next(todays, first.plus(4))))
+    probed = []
+
+    def has_data(since, until):
+        probed.append((since, until))
+        return since <= first.plus(3) < until
+
+    assert periods.last_day(has_data, first) == first.plus(3)
+    assert all(since < until for since, until in probed)
+
+
 @pytest.mark.parametrize("first", [0, 1, 17, 399])
 @pytest.mark.parametrize("length", [1, 2, 5, 100])
 def test_periods(first, length):
