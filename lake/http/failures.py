@@ -15,6 +15,7 @@ from urllib3.exceptions import LocationValueError, NameResolutionError, ReadTime
 
 from lake.base.causes import cause
 from lake.base.errors import ConfigError, LakeError, PermanentError, Refused, TransientError
+from lake.base.proxies import REMEDY as PROXY_REMEDY
 from lake.base.tls import reason
 
 _SHOWN_CHARS = 500
@@ -98,7 +99,7 @@ def unanswered(error: Exception, name: str, url: str, timeout_s: float) -> LakeE
             "the HTTP proxy can't be used",
             where=url,
             found=_cause(error),
-            remedy="check HTTP_PROXY and HTTPS_PROXY, or add the host to NO_PROXY",
+            remedy=PROXY_REMEDY,
         )
     if isinstance(error, ValueError):
         # The texts of these contain the headers, credentials among them.
@@ -126,6 +127,8 @@ def refusal(name: str, response: requests.Response, url: str, text: str) -> Lake
     """What a status other than 2xx means."""
     status = response.status_code
     found = f"HTTP {status} {shortened(text)}".strip()
+    if status == 407:
+        return Refused("the HTTP proxy refused", where=url, found=found, remedy=PROXY_REMEDY)
     if status in (401, 403):
         return Refused(
             "the server refused our credentials", where=url, found=found, remedy=_login(name)

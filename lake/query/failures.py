@@ -21,6 +21,8 @@ from lake.base.errors import (
     TransientError,
     UsageError,
 )
+from lake.base.proxies import REMEDY as PROXY_REMEDY
+from lake.base.proxies import named_proxies
 from lake.query.kinds import quoted_name
 
 _WRONG_SQL = (
@@ -187,6 +189,14 @@ def _failed(error: duckdb.Error, where: str) -> LakeError:
     message, status = _message(error), getattr(error, "status_code", 0)
     if isinstance(error, duckdb.InterruptException):
         return PermanentError("the query failed", found=message, remedy=_INTERRUPTED)
+    if "http_proxy" in message:
+        return PermanentError(
+            "the HTTP proxy can't be used",
+            where="HTTP_PROXY",
+            expected="http://host:port, with user:password@ before the host if need be",
+            found=_without_advice(message).partition("\n")[0],
+            remedy=PROXY_REMEDY,
+        )
     if not isinstance(error, duckdb.IOException) and ".parquet" not in message:
         return PermanentError("the query failed", found=_without_advice(message))
     if "No files found" in message and where not in message:
@@ -196,6 +206,8 @@ def _failed(error: duckdb.Error, where: str) -> LakeError:
             remedy="correct the path; a dataset is read by its name, without a path",
         )
     kind, what, remedy = _failed_read(message, status)
+    if remedy is _CONNECTION and (proxies := named_proxies()):
+        remedy = f"{_CONNECTION}. {proxies} may name a proxy for it: {PROXY_REMEDY}"
     shown = _REQUEST.sub("", _ADVICE.sub("", message))
     return kind(what, where=where, found=" ".join(shown.split()), remedy=remedy)
 
@@ -205,6 +217,8 @@ def _failed_read(message: str, status: int) -> tuple[type[LakeError], str, str]:
     for text, failure in _REPORTED.items():
         if text in message:
             return failure
+    if status == 407:
+        return Refused, "the HTTP proxy refused", PROXY_REMEDY
     if status in (401, 403):
         remedy = "check the credentials and that they may read and list there"
         return Refused, "S3 refused", remedy

@@ -22,6 +22,7 @@ from lake.query.connection import connect_duckdb, in_one_transaction, macro_stat
 from lake.query.failures import Hint, arrow_as_duckdb, explained, spelled
 from lake.query.kinds import quoted_text
 from lake.query.metrics import with_metric_notes
+from lake.query.proxies import proxy_statements
 from lake.query.question import Question, Range, Reads
 from lake.query.s3 import authority_statements, secret_statement
 from lake.query.small_objects import CONNECTIONS
@@ -80,7 +81,7 @@ class Lake:
         self._usual_memory = self._setting("memory_limit")
         self._stored = StoredTables(settings, lambda: self.connection)
         if on_s3:
-            for statement in authority_statements(settings.s3):
+            for statement in (*authority_statements(settings.s3), *proxy_statements(settings.s3)):
                 self.connection.execute(statement)
             self.connection.execute(secret_statement(settings.lake.root, settings.s3))
         self._usual_threads = self._setting("threads")

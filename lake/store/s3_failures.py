@@ -29,6 +29,7 @@ from botocore.exceptions import (
 
 from lake.base.causes import cause
 from lake.base.errors import Conflict, LakeError, Missing, PermanentError, Refused, TransientError
+from lake.base.proxies import REMEDY as PROXY_REMEDY
 from lake.base.tls import reason
 
 ABSENT = frozenset({"NoSuchKey", "NotFound", "404"})
@@ -101,7 +102,7 @@ def explained(error: ClientError | BotoCoreError, where: str) -> LakeError:
             "the HTTP proxy can't be used",
             where=where,
             found=_found(error),
-            remedy="check HTTP_PROXY and HTTPS_PROXY, or add the host to NO_PROXY",
+            remedy=PROXY_REMEDY,
         )
     if isinstance(error, _UNREACHABLE):
         return TransientError(
@@ -174,6 +175,10 @@ def _without_tls(error: SSLError, where: str) -> LakeError:
 
 def _answered(error: ClientError, where: str) -> LakeError:
     code, status = code_of(error), status_of(error)
+    if status == 407:
+        return Refused(
+            "the HTTP proxy refused", where=where, found=_found(error), remedy=PROXY_REMEDY
+        )
     if code in ABSENT:
         return Missing("no such object", where=where)
     if code in _CHANGED or status == 412:
