@@ -38,8 +38,9 @@ def _sentences(manifest: Manifest | RollupManifest, name: str) -> Iterator[str]:
         yield "summed" if name in manifest.sums else ""
         yield unit(name)
         return
-    yield meaning(manifest.source, name)
-    yield unit(name)
+    known = meaning(manifest.source, name)
+    yield known
+    yield unit(name, known)
     left_out = manifest.details.get("left_out") or {}
     if number := sum(n for path, n in left_out.items() if path.partition(".")[0] == name):
         yield elsewhere(number)

@@ -37,7 +37,7 @@ def elsewhere(number: int) -> str:
     return f"{counted(number, 'value')} {verb} in _rest or _raw only"
 
 
-def unit(column: str) -> str:
-    """`in milliseconds, by its name`; "" where the name has no unit."""
+def unit(column: str, known: str = "") -> str:
+    """`in milliseconds, by its name`; "" where the name has no unit, or what is known has it."""
     named = next((unit for end, unit in _UNITS.items() if column.endswith(end)), None)
-    return f"in {named}, by its name" if named else ""
+    return f"in {named}, by its name" if named and named not in known else ""

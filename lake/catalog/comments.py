@@ -67,7 +67,7 @@ def _columns(table: Table, dataset: Dataset) -> Iterator[tuple[str, str]]:
     left_out = _left_out(table)
     for key, node in table.tree.members.items():
         known = "" if table.rolled_up else meaning(dataset.source, node.name)
-        parts = [known, _type(node), *rules.get(key, ())]
+        parts = [known, _type(node, known), *rules.get(key, ())]
         if number := left_out.get(key):
             parts.append(elsewhere(number))
         held, days = node.days.bit_count(), len(table.manifests)
@@ -76,8 +76,8 @@ def _columns(table: Table, dataset: Dataset) -> Iterator[tuple[str, str]]:
         yield node.name, "; ".join(filter(None, parts))
 
 
-def _type(node: Node) -> str:
-    return "UTC" if not node.varying and node.form == _TIME else unit(node.name)
+def _type(node: Node, known: str) -> str:
+    return "UTC" if not node.varying and node.form == _TIME else unit(node.name, known)
 
 
 def _rules(table: Table) -> dict[str, list[str]]:

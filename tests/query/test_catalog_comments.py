@@ -24,7 +24,12 @@ def lake(make_lake):
         if day > "2026-07-01":
             columns["it's new"] = [1]
         lake.put("events", day, pa.table(columns), left_out={"user": 3, "user.a": 4})
-        lines = {"ts": time.cast(pa.timestamp("us", "UTC")), "line": ["x"], "app": ["y"]}
+        lines = {
+            "ts": time.cast(pa.timestamp("us", "UTC")),
+            "ts_ns": [1],
+            "line": ["x"],
+            "app": ["y"],
+        }
         lake.put("container_logs", day, pa.table(lines))
     key = "manifests/events/2026-07-01.json"
     manifest = asdict(Manifest.from_bytes(lake.store.read(key), key))
@@ -61,6 +66,9 @@ def test_comments_of_columns(catalog: Path) -> None:
     )
     assert comments["events", "it's new"] == "field of the document; on 1 of 2 days"
     assert comments["container_logs", "ts"] == "time of the line, microseconds; UTC"
+    assert comments["container_logs", "ts_ns"] == (
+        "time of the line, nanoseconds since 1970-01-01 UTC"
+    )
     assert comments["container_logs", "app"] == "label of the stream, NULL where absent"
     assert comments["container_logs_with_level", "level"].startswith("level of the line")
     assert all(comments.values())
