@@ -63,6 +63,7 @@ def complete_days(
         and not (hot.may_grow(day) or hot.is_counted_last(day))
         and sizes.get(manifest.key) == manifest.bytes
         and not changed_keys(dataset, manifest)
+        and not (manifest.is_of_open_day and day < hot.today)
     }
 
 
@@ -108,11 +109,13 @@ def is_stale(
     today: Day,
 ) -> bool:
     """Whether the source now counts other rows of a day that, as of `today`, may still grow, or
-    that it is about to forget.
+    that it is about to forget; or the day was exported before it was over.
 
     A day that shrank is stale only if it may shrink. With `recheck` it raises Incomplete while it
     may still grow.
     """
+    if old.is_of_open_day and day < today:
+        return True
     hot = hot_days(settings, dataset.source, today=today, lateness_days=source.lateness_days)
     if not (hot.may_grow(day) or hot.is_counted_last(day)):
         return False

@@ -35,7 +35,7 @@ from lake.holds import of as holds_of
 from lake.partition.definition import changed_keys, has_other_rules, refuse_other_definition
 from lake.partition.layout import table_key
 from lake.partition.ledger import Standing
-from lake.partition.manifest import Manifest
+from lake.partition.manifest import OPEN_DAY, Manifest
 from lake.partition.read_back import read_back
 from lake.partition.replacement import Etags, Replacement, settle
 from lake.process.scratch import explained_full_disk, scratch_directory
@@ -276,7 +276,15 @@ class Exporter:
                     why, details = "lake export --allow-erased", {"day": str(day)}
                     audit.append(self.store, RESTORED, dataset.name, why, details=details)
                 replacement.announce(
-                    _manifest_of(dataset, day, written, fingerprint, count, stream)
+                    _manifest_of(
+                        dataset,
+                        day,
+                        written,
+                        fingerprint,
+                        count,
+                        stream,
+                        is_open=day >= rules.today,
+                    )
                 )
             manifest = replacement.commit()
             return manifest, beside.stored(manifest)
@@ -325,6 +333,8 @@ def _manifest_of(
     fingerprint: str,
     count: Count,
     stream: TableStream,
+    *,
+    is_open: bool,
 ) -> Manifest:
     from lake.partition.table import schema_to_json  # noqa: PLC0415
 
@@ -343,7 +353,7 @@ def _manifest_of(
         created_at=utc_now().isoformat(timespec="milliseconds"),
         version=__version__,
         definition=dataset.model_dump(),
-        details=stream.details,
+        details=stream.details | ({OPEN_DAY: True} if is_open else {}),
         fingerprint=fingerprint,
         rules=stream.rules,
     )

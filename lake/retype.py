@@ -19,7 +19,7 @@ from lake.erased import erasure_details
 from lake.partition.content import fetch
 from lake.partition.definition import refuse_other_definition
 from lake.partition.ledger import read_ledger, read_manifest
-from lake.partition.manifest import Manifest
+from lake.partition.manifest import OPEN_DAY, Manifest
 from lake.privacy.applying import RULED_VALUES
 from lake.process.scratch import explained_full_disk
 from lake.store import Store
@@ -129,7 +129,7 @@ def retyped(
                 stored.add(document)
             table.add(b"".join(documents))
         earlier = {name: getattr(manifest, name) for name in ("created_at", "sha256")}
-        ruled = {k: v for k, v in manifest.details.items() if k == RULED_VALUES}
+        ruled = {k: v for k, v in manifest.details.items() if k in (RULED_VALUES, OPEN_DAY)}
         ruled |= erasure_details(manifest.details)
         stream = table.stream(retyped_from=earlier | {"typing": typing_of(manifest)}, **ruled)
         proven = _proven(stream.batches, stored, manifest)

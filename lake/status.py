@@ -40,7 +40,8 @@ class DayStatus:
 
     verified: as many rows as the source counted · empty: the same, with no rows ·
     missing: closed, but no manifest · late: the source has grown since, or lists streams of a
-    day without rows or manifest that it does not show yet ·
+    day without rows or manifest that it does not show yet, or the day was exported before it was
+    over ·
     differs: the source now counts fewer, or by the manifest counted otherwise ·
     damaged: the object is gone or of another size than in its manifest (its content is
     verify's matter), or the manifest can't be read.
@@ -158,8 +159,8 @@ def read_status(
                 status.retired.append(day)
                 continue
             status.days[day] = DayStatus("missing")
-        _add_tables(listed, status, manifests)
-        _add_damaged(store, status, manifests)
+        _add_tables(listed, status, manifests, today)
+        _add_damaged(store, status, manifests, today)
         _add_rollups(settings, store, listed, status, manifests)
         statuses.append(status)
     if source_of:
@@ -181,15 +182,15 @@ def _window(settings: Settings, held: set[Day], today: Day) -> tuple[Day, Day] |
 
 
 def _add_tables(
-    store: Store, status: DatasetStatus, manifests: Mapping[Day, Manifest | BadData]
+    store: Store, status: DatasetStatus, manifests: Mapping[Day, Manifest | BadData], today: Day
 ) -> None:
     sizes = {stat.key: stat.bytes for stat in store.list(table_prefix(status.dataset))}
     for day, manifest in manifests.items():
-        status.days[day] = _from_manifest(manifest, sizes)
+        status.days[day] = _from_manifest(manifest, sizes, closed=day < today)
 
 
 def _add_damaged(
-    store: Store, status: DatasetStatus, manifests: dict[Day, Manifest | BadData]
+    store: Store, status: DatasetStatus, manifests: dict[Day, Manifest | BadData], today: Day
 ) -> None:
     """Once more what looks damaged: an export may have replaced it between the listings."""
     damaged = [day for day, of_day in status.days.items() if of_day.state == "damaged"]
@@ -201,14 +202,18 @@ def _add_damaged(
         status.days[day] = DayStatus("missing")
     present = {day: again[day] for day in damaged if day in again}
     manifests |= present
-    _add_tables(store, status, present)
+    _add_tables(store, status, present, today)
 
 
-def _from_manifest(manifest: Manifest | BadData, sizes: Mapping[str, int]) -> DayStatus:
+def _from_manifest(
+    manifest: Manifest | BadData, sizes: Mapping[str, int], *, closed: bool
+) -> DayStatus:
     if not isinstance(manifest, Manifest):
         return DayStatus("damaged")
     whole = sizes.get(manifest.key) == manifest.bytes
     state: State = "verified" if manifest.rows else "empty"
+    if closed and manifest.is_of_open_day:
+        state = "late"
     if count_problem(manifest):
         state = "differs"
     if not whole:

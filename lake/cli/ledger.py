@@ -61,7 +61,8 @@ def status(
     verified   row count equals the source's count
     empty      verified, with no rows
     missing    closed, but not exported
-    late       the source has grown since the export; fix: lake export
+    late       the source has grown since the export, or the day was exported before it
+               was over; fix: lake export
     differs    the source now counts fewer rows, or its count differed at the export
     damaged    the object does not match its manifest; fix: lake export --force
 

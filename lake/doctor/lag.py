@@ -22,7 +22,7 @@ from lake.systems.check import Check
 def check(settings: Settings, store: Store) -> Iterator[Check]:
     """One check a dataset, or one for all before the first export. Raises what the store raises."""
     today = Day.today()
-    covered = {dataset: _covered(store, dataset) for dataset in settings.dataset}
+    covered = {dataset: _covered(store, dataset, today) for dataset in settings.dataset}
     held = {day for days in covered.values() for day in days}
     if not held:
         remedy = f"lake export --day {today.plus(-1)}"
@@ -38,9 +38,13 @@ def check(settings: Settings, store: Store) -> Iterator[Check]:
         yield _coverage(dataset, expected, days, hot_days(settings, dataset.source, today=today))
 
 
-def _covered(store: Store, dataset: Dataset) -> set[Day]:
+def _covered(store: Store, dataset: Dataset, today: Day) -> set[Day]:
     ledger = read_ledger(store, dataset.name)
-    return {day for day, manifest in ledger.items() if isinstance(manifest, Manifest)}
+    return {
+        day
+        for day, manifest in ledger.items()
+        if isinstance(manifest, Manifest) and not (manifest.is_of_open_day and day < today)
+    }
 
 
 def _coverage(dataset: Dataset, expected: list[Day], covered: set[Day], hot: HotDays) -> Check:

@@ -14,6 +14,8 @@ from lake.partition.layout import manifest_key
 from lake.partition.record import DayRecord, Raw
 from lake.store import Store
 
+OPEN_DAY = "open_day"
+"""In a manifest's details: true where the day was not over when its export began."""
 _HISTORY = 100  # earlier manifests that are kept
 _EARLIER = ("created_at", "rows", "source_count", "sha256", "fingerprint", "version")
 
@@ -49,6 +51,11 @@ class Manifest(DayRecord):
     fingerprint: str = ""
     history: list[dict[str, Any]] = field(default_factory=list)
     rules: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def is_of_open_day(self) -> bool:
+        """Whether it was exported before the day was over: no proof of the day once it is."""
+        return bool(self.details.get(OPEN_DAY))
 
     def as_history(self) -> list[dict[str, Any]]:
         """The history of the manifest that replaces this one."""

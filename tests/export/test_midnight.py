@@ -12,12 +12,15 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from lake.alerts.cycle import finished_cycle
 from lake.base.clock import simulated, utc_now
 from lake.base.day import Day
 from lake.base.errors import Conflict, Incomplete
 from lake.config.settings import load
+from lake.doctor.lag import check
 from lake.drop import drop, inspect
 from lake.export import Exporter
+from lake.lag import lags
 from lake.status import read_status
 
 TODAY = Day.parse("2026-07-10")
@@ -163,3 +166,38 @@ def test_a_day_that_began_to_go_before_the_answer_is_not_dropped(kept, clock):
         drop(kept.store, inspected[0], force=True)
     assert kept.files() == before
     assert drop(kept.store, inspected[1]).rows == 10
+
+
+def test_an_open_day_is_proven_when_it_was_exported_after_its_end(kept, lake, clock, monkeypatch):
+    """Its export ends after midnight, and its source has no more rows than it had then."""
+    kept.source.rows[str(TODAY)] = 5
+    at = {"count": lambda: None}
+    original = kept.source.count
+
+    def count(dataset, day):
+        at["count"]()
+        return original(dataset, day)
+
+    monkeypatch.setattr(kept.source, "count", count)
+
+    def seen() -> tuple[str, Day, str, bool]:
+        statuses = read_status(kept.settings, kept.store, None)
+        (lag, _) = lags(kept.settings, statuses)
+        (found,) = (c.found for c in check(kept.settings, kept.store) if "events" in c.subject)
+        done = finished_cycle(only_events, kept.store, (), TODAY.plus(1)) is not None
+        return statuses[0].days[TODAY].state, lag.first_unproven, found, done
+
+    events = kept.settings.dataset_named("events")
+    only_events = kept.settings.model_copy(update={"dataset": (events,)})
+    kept.export(str(TODAY), open_day=True)
+    until = f"exported from {ALL[0]} to"
+    assert seen() == ("verified", TODAY, f"{until} {ALL[-1]}", False)
+    at["count"] = clock.pass_
+    kept.export(str(TODAY), open_day=True, force=True)
+    assert clock.now == TODAY.end
+    assert seen() == ("late", TODAY, "exported but for yesterday", False)
+    assert kept.exporter.complete(events, [TODAY]) == {}
+    code, out, _ = lake("export", "events", "--day", TODAY)
+    assert (code, out.partition(":")[0]) == (0, "1 rewritten")
+    assert seen() == ("verified", TODAY.plus(1), f"{until} {TODAY}", True)
+    assert lake("export", "events", "--day", TODAY)[1].startswith("1 skipped")
