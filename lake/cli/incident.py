@@ -155,6 +155,7 @@ def _identifier(request: str | None) -> str:
 
 
 def _lines(incident: Incident) -> Iterator[str]:
+    from lake.incident.entries import entries  # noqa: PLC0415
     from lake.incident.page import clock, followed, kept, shown, span  # noqa: PLC0415
 
     if incident.inquiry.request:
@@ -172,12 +173,12 @@ def _lines(incident: Incident) -> Iterator[str]:
         yield f"{name}: {events:,} {kind}{'' if events == 1 else 's'}, {errors:,} with errors"
     yield f"timeline: {kept(incident)}"
     names = max((len(event.dataset) for event in incident.events), default=0)
-    for event in incident.events:
+    for entry in entries(incident.events):
+        event = entry.event
         level = shown(event.level or "")
-        yield _cut(
-            f"{clock(event.at, exact=True)}  {event.dataset:<{names}}  {level:<8}  "
-            f"{shown(event.id or '-')}  {shown(event.text)}"
-        )
+        start = f"{clock(event.at, exact=True)}  {event.dataset:<{names}}  {level:<8}  "
+        yield _cut(f"{start}{shown(event.id or '-')}  {shown(event.text)}")
+        yield from (_cut(f"{'':{len(start)}}{shown(text)}") for text in entry.more)
 
 
 def _changes(changes: list[Change]) -> Iterator[str]:

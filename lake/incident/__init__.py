@@ -4,6 +4,7 @@ window      the time around it, the time before
 statements  log lines and documents as one SQL statement
 changes     the series that changed most
 gathering   reads the lake
+entries     stack traces below their lines
 page        HTML
 
 Belongs here: incidents. Does not: options, text on a terminal (lake.cli.incident).

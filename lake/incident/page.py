@@ -10,17 +10,19 @@ from datetime import UTC, datetime
 from html import escape
 
 from lake.incident.changes import Change, shared_labels, shared_text
+from lake.incident.entries import Entry, entries
 from lake.incident.gathering import Event, Incident, errors_by_step
 from lake.incident.window import Window
 from lake.pages import document, notes, section, stacked_bars, table
 
 # A line without blanks must not be wider than the page. On a phone an event has a line below its
 # time, dataset and level.
-_STYLE = """.event { overflow-wrap: anywhere; }
+_STYLE = """.event, .trace, .series { overflow-wrap: anywhere; }
+.trace { margin: .2rem 0 0; white-space: pre-wrap; font-size: .85em; }
 @media screen and (max-width: 40rem) {
-  .timeline tr { display: grid; grid-template-columns: auto 1fr auto; column-gap: .8rem;
+  .timeline tr { display: grid; grid-template-columns: auto minmax(0, 1fr) auto; column-gap: .8rem;
                  padding: .3rem 0; border-bottom: 1px solid var(--line); }
-  .timeline :is(th, td) { padding: 0; border: 0; }
+  .timeline :is(th, td) { padding: 0; border: 0; overflow-wrap: anywhere; }
   .timeline :is(th, td):last-child { grid-column: 1 / -1; }
 }
 """
@@ -124,7 +126,7 @@ def _metrics(incident: Incident, dataset: str) -> Iterator[str]:
         ("series", "", "before", "window"),
         (
             (
-                escape(shown(change.short_name(shared))),
+                f'<span class="series">{escape(shown(change.short_name(shared)))}</span>',
                 "increase" if change.counter else "mean",
                 number(change.before),
                 number(change.during),
@@ -192,12 +194,19 @@ def _timeline(incident: Incident) -> str:
                 escape(event.dataset),
                 f'<span class="{"bad" if event.failed else "quiet"}">'
                 f"{escape(shown(event.level or ''))}</span>",
-                f'<div class="event">{_identifier(event)}{escape(shown(event.text))}</div>',
+                f'<div class="event">{_identifier(event)}{escape(shown(event.text))}</div>'
+                f"{_trace(entry)}",
             )
-            for event in incident.events
+            for entry in entries(incident.events)
+            for event in [entry.event]
         ),
     )
     return f'<div class="timeline">{timeline}</div>'
+
+
+def _trace(entry: Entry) -> str:
+    lines = "\n".join(escape(shown(text)) for text in entry.more)
+    return f'<pre class="trace">{lines}</pre>' if lines else ""
 
 
 def _identifier(event: Event) -> str:

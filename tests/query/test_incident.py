@@ -366,6 +366,37 @@ def test_a_line_has_the_whole_identifier(run, make_lake, identifier: str, expect
     assert [event["text"] for event in json.loads(out)["events"]] == expected
 
 
+def test_a_stack_trace_stands_below_its_line(run, make_lake, tmp_path):
+    """Each of its lines had a row of its own, with the same time."""
+    trace = ["com.example.DownException: x", "\tat com.example.A.run(A.java:1)", "Caused by: y"]
+    lines = ["level=error requestId=r-1 failed", *trace]
+    lines += ["level=info fine", "  indented beside a line of another level"]
+    levels = ["error"] * 4 + ["info", "error"]
+    lake = make_lake("container_logs")
+    at = datetime(2026, 7, 6, 11, 20, tzinfo=UTC)
+    table = log_lines(at, lines)
+    metadata = pa.array(
+        [[("level", level)] for level in levels], table.schema.field("metadata").type
+    )
+    index = table.schema.get_field_index("metadata")
+    lake.put("container_logs", "2026-07-06", table.set_column(index, "metadata", metadata))
+    file = tmp_path / "incident.html"
+    options = ("--at", _AT, "--html", file, "--config", lake.config)
+    _, out, _ = run("incident", *options)
+    shown = out.partition("timeline: 6 events\n")[2].splitlines()
+    assert [line.startswith("2026-07-06 11:20:00.000") for line in shown] == [
+        True, False, False, False, True, True
+    ]  # fmt: skip
+    column = shown[0].index("r-1")
+    assert [line[column:] for line in shown[1:4]] == [
+        trace[0], trace[1].replace("\t", "    "), trace[2]
+    ]  # fmt: skip
+    page = file.read_text("utf-8")
+    assert f'<pre class="trace">{trace[0]}\n    {trace[1].strip()}\n{trace[2]}</pre>' in page
+    _, out, _ = run("incident", "--at", _AT, "--json", "--config", lake.config)
+    assert [event["text"] for event in json.loads(out)["events"]] == lines
+
+
 def test_series_of_expressions_have_no_name(make_lake, run) -> None:
     """`sum by (job) (rate(…))` has no metric, and no growth."""
     lake = make_lake("rates")

@@ -108,4 +108,8 @@ def test_the_demo_s_incident_fits_at_both_widths(
     with new_page(browser, viewport={"width": width, "height": 844}) as page:
         page.goto(file.as_uri())
         assert page.locator("ul.legend li").count() > 2
+        # Values beside the longest names are seen, and every text whole.
+        for part in page.locator("table:has(.series), .event").all():
+            box = part.bounding_box()
+            assert box["x"] + box["width"] <= width
         assert page.evaluate("document.documentElement.scrollWidth") <= width
