@@ -104,7 +104,8 @@ def test_the_demo_s_incident_fits_at_both_widths(
 ):
     """The legend of a plot has series of 150 characters, which are broken."""
     file = tmp_path / "incident.html"
-    run("incident", "--at", _AT, "--html", file, "--config", history.lake.config)
+    options = ("--limit", 1000, "--html", file, "--config", history.lake.config)
+    run("incident", "--at", _AT, *options)
     with new_page(browser, viewport={"width": width, "height": 844}) as page:
         page.goto(file.as_uri())
         assert page.locator("ul.legend li").count() > 2
