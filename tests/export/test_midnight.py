@@ -183,9 +183,9 @@ def test_an_open_day_is_proven_when_it_was_exported_after_its_end(kept, lake, cl
     def seen() -> tuple[str, Day, str, bool]:
         statuses = read_status(kept.settings, kept.store, None)
         (lag, _) = lags(kept.settings, statuses)
-        (found,) = (c.found for c in check(kept.settings, kept.store) if "events" in c.subject)
+        (coverage,) = (c.found for c in check(kept.settings, kept.store) if "events" in c.subject)
         done = finished_cycle(only_events, kept.store, (), TODAY.plus(1)) is not None
-        return statuses[0].days[TODAY].state, lag.first_unproven, found, done
+        return statuses[0].days[TODAY].state, lag.first_unproven, coverage, done
 
     events = kept.settings.dataset_named("events")
     only_events = kept.settings.model_copy(update={"dataset": (events,)})
