@@ -6,7 +6,6 @@ Belongs here: options, progress and the report of an export. Does not: the expor
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -18,6 +17,7 @@ import click
 
 from lake.base.day import Day
 from lake.base.errors import UsageError
+from lake.base.machine import processors
 from lake.base.sizes import counted
 from lake.cli.completing import DatasetType
 from lake.cli.options import DayType, chosen_days, config_option, days_options, json_option
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from lake.systems.protocol import Source
 
 _STOPPING = "stopping the running exports; once more ends them at once"
-_JOBS = max(1, min(4, os.cpu_count() or 1))
+_JOBS = min(4, processors())
 
 
 _jobs_option = click.option(

@@ -6,13 +6,13 @@ Belongs here: options, progress and the report. Does not: making rollups.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from lake.base.day import Day
+from lake.base.machine import processors
 from lake.base.sizes import counted
 from lake.cli.completing import DatasetType
 from lake.cli.options import chosen_days, config_option, days_options, json_option
@@ -29,7 +29,7 @@ _STATES = ("made", "current", "overtaken", "failed")
 @click.option("--force", is_flag=True, help="Also makes rollups again that are current.")
 @click.option(
     "--jobs",
-    default=max(1, min(4, os.cpu_count() or 1)),
+    default=min(4, processors()),
     metavar="N",
     show_default=True,
     type=click.IntRange(1, 64),

@@ -19,11 +19,25 @@ from pathlib import Path
 import duckdb
 
 from lake.base.errors import Missing
+from lake.base.machine import memory_bytes
 from lake.base.resources import resource_path
 from lake.query.kinds import quoted_text
 
 _CALLED = re.compile(r"\b(\w+)\(")
 _SPILL = "lake-query-"  # and the process: a directory in TMPDIR
+_SHARE = 0.8  # of the memory: DuckDB's own default, which does not see every limit
+_SORTING = 1_000_000_000  # bytes; what is more is spilled. The process may take twice as much
+_SORTING_SHARE = _SHARE / 2
+
+
+def usual_memory() -> str:
+    """DuckDB's `memory_limit`."""
+    return f"{int(memory_bytes() * _SHARE)}B"
+
+
+def sorting_memory() -> str:
+    """The same for statements that sort or compare all rows of a range."""
+    return f"{min(_SORTING, int(memory_bytes() * _SORTING_SHARE))}B"
 
 
 def connect_duckdb(*, httpfs: bool = False) -> duckdb.DuckDBPyConnection:
@@ -41,6 +55,7 @@ def connect_duckdb(*, httpfs: bool = False) -> duckdb.DuckDBPyConnection:
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "temp_directory": str(spill),
+            "memory_limit": usual_memory(),
             "allow_unsigned_extensions": httpfs,
         }
     )
@@ -60,7 +75,7 @@ def macro_connection(
 
     What a caller registers or makes TEMP is its own. One thread: floats are added in one order, so
     the same rows give the same bytes; None: as many as there are cores. Callers share the `memory`
-    (default: DuckDB's). To open a database for each day, and to define the macros in it, took
+    (default: `usual_memory`). To open a database for each day, and to define the macros in it, took
     longer than a small day's statement.
     """
     try:

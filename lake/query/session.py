@@ -6,7 +6,6 @@ Does not: the tables' SQL, how answers are shown.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,13 @@ from lake.base.day import Day
 from lake.config.settings import Settings
 from lake.query import inexact, notes
 from lake.query.answers import Answer, ArrowAnswer
-from lake.query.connection import connect_duckdb, in_one_transaction, macro_statements
+from lake.query.connection import (
+    connect_duckdb,
+    in_one_transaction,
+    macro_statements,
+    sorting_memory,
+    usual_memory,
+)
 from lake.query.failures import Hint, arrow_as_duckdb, explained, spelled
 from lake.query.kinds import quoted_text
 from lake.query.metrics import with_metric_notes
@@ -41,7 +46,6 @@ _FETCH_ROWS = 2048
 _BATCH_ROWS = 16_384
 # A window function over a whole range: DuckDB would take most of the machine's memory for it.
 _SORTS_THE_RANGE = re.compile(r"\bcounter_increase\b", re.IGNORECASE)
-_SORT_MEMORY = "1 GB"  # beyond it is spilled; the process takes up to twice as much
 
 
 @dataclass(frozen=True)
@@ -261,11 +265,11 @@ class Lake:
         if bounded == self._bounded:
             return
         if not bounded:
-            self.connection.execute("RESET memory_limit")
+            self.connection.execute(f"SET memory_limit = '{usual_memory()}'")
         elif self._setting("memory_limit") != self._usual_memory:
             return  # the user's own limit
         else:
-            self.connection.execute(f"SET memory_limit = '{_SORT_MEMORY}'")
+            self.connection.execute(f"SET memory_limit = '{sorting_memory()}'")
         self._bounded = bounded
 
     def _wait_for_s3(self) -> None:
@@ -276,7 +280,7 @@ class Lake:
             return
         self._has_threads = True
         if self._setting("threads") == self._usual_threads:  # else the user's own
-            self.connection.execute(f"SET threads = {max(CONNECTIONS, os.cpu_count() or 1)}")
+            self.connection.execute(f"SET threads = {max(CONNECTIONS, int(self._usual_threads))}")
 
     def _setting(self, name: str) -> str:
         query = f"SELECT current_setting({quoted_text(name)})"  # no parameter: pandas is imported

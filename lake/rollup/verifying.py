@@ -26,7 +26,7 @@ from lake.partition.content import fetch
 from lake.partition.manifest import Manifest
 from lake.partition.rollups import RollupManifest
 from lake.process.scratch import explained_full_disk, scratch_directory
-from lake.query.connection import macro_connection
+from lake.query.connection import macro_connection, sorting_memory
 from lake.query.kinds import quoted_name, quoted_text
 from lake.rollup.definition import AnyRollup
 from lake.rollup.executing import RESULT, define_rows, run
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _STORED = "stored_rows"
-_MEMORY = "1GB"  # what is more is spilled
 _ONE_AT_A_TIME = Lock()
 _OF_SCALE = 1e-12
 _OF_ITSELF = 1e-9
@@ -68,7 +67,7 @@ def rollup_problems(
 def _connection(rollup: AnyRollup) -> DuckDBPyConnection:
     """A statement's floats are added in the order of the export: by one thread."""
     threads = 1 if isinstance(rollup, SqlRollup) else None
-    return macro_connection(threads=threads, memory=_MEMORY)
+    return macro_connection(threads=threads, memory=sorting_memory())
 
 
 def _fetched(store: Store, stored: RollupManifest, file: Path) -> str:

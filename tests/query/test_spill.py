@@ -86,3 +86,17 @@ def test_counter_increase_spills_and_other_queries_have_the_machine(make_lake, t
             ]
             == "200.0 MiB"
         )
+
+
+def test_a_container_with_little_memory(make_lake, table, monkeypatch) -> None:
+    """DuckDB's share of a parent cgroup's limit, and never more for what spills."""
+    monkeypatch.setattr("lake.query.connection.memory_bytes", lambda: 500 << 20)
+    lake = make_lake("events")
+    lake.put("events", "2026-07-01", table(n=[1]))
+    limit = "SELECT current_setting('memory_limit') AS memory FROM events"
+    with lake.connect() as opened:
+        usual = [{"memory": "400.0 MiB"}]
+        assert opened.rows(limit) == usual
+        (bounded,) = opened.rows(limit.replace(" FROM", ", counter_increase(n, 1, n) AS i FROM"))
+        assert bounded["memory"] == "200.0 MiB"
+        assert opened.rows(limit) == usual
