@@ -41,7 +41,7 @@ def password_of(section: EmailSection) -> str:
 
 def _read(file: str) -> str:
     try:
-        text = Path(file).read_text(encoding="utf-8").strip("\r\n")
+        text = Path(file).read_text(encoding="utf-8-sig").strip("\r\n")
     except (OSError, ValueError) as error:
         raise ConfigError(
             "a secret's file can't be read",

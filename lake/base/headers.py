@@ -97,7 +97,7 @@ class Header:
 
     def _read(self) -> str:
         try:
-            return self.path.read_text("utf-8")
+            return self.path.read_text("utf-8-sig")
         except UnicodeDecodeError as error:
             raise self.wrong(1, "a text in UTF-8", error) from error
         except OSError as error:

@@ -39,7 +39,7 @@ def write_catalog(lake: Lake, file: Path) -> None:
     try:
         with replaced_at_once(file) as part:
             _write(part, statements, s3=lake.settings.lake.root.startswith("s3://"))
-    except (OSError, duckdb.IOException) as error:
+    except (OSError, duckdb.IOException, duckdb.TransactionException) as error:
         raise PermanentError(
             "the catalog can't be written",
             where=file,
@@ -49,7 +49,7 @@ def write_catalog(lake: Lake, file: Path) -> None:
 
 
 def _write(part: Path, statements: list[str], *, s3: bool) -> None:
-    with contextlib.closing(duckdb.connect(str(part))) as connection:
+    with contextlib.closing(duckdb.connect(str(part.absolute()))) as connection:
         if s3:
             load_httpfs(connection)  # views are bound when they are made; nothing is read
         for statement in statements:
@@ -61,7 +61,7 @@ def _refuse_other_files(file: Path) -> None:
     if not file.exists():
         return
     try:
-        with contextlib.closing(duckdb.connect(str(file), read_only=True)) as connection:
+        with contextlib.closing(duckdb.connect(str(file.absolute()), read_only=True)) as connection:
             rows = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
     except duckdb.Error as error:
         raise _other(file, error) from error

@@ -14,9 +14,10 @@ import click
 from click.shell_completion import get_completion_class
 
 from lake.base.causes import cause
-from lake.base.errors import PermanentError
+from lake.base.errors import PermanentError, UsageError
 
 _VARIABLE = "_LAKE_COMPLETE"
+_ANY = "surrogateescape"  # the user's own lines, of any encoding, stay as they are
 _MARK = "# completion of monitoring-lake"
 _ZSH_BEGINS = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }\n"
 
@@ -74,7 +75,14 @@ def script_of(shell: str) -> str:
 
 def _places(shell: str) -> tuple[Path, Path | None]:
     """The script's file, and the shell's start file that is to read it."""
-    home = Path.home()
+    try:
+        home = Path.home()
+    except RuntimeError as error:
+        raise UsageError(
+            "this user has no home directory",
+            expected="HOME, or an entry in /etc/passwd",
+            remedy=f"let the shell read the script: lake completion {shell} > FILE",
+        ) from error
     if shell == "fish":
         config = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
         return config / "fish/completions/lake.fish", None
@@ -89,11 +97,11 @@ def _zsh_home(home: Path) -> Path:
 
 def _add_line(start: Path, file: Path) -> bool:
     """Whether the line was not there yet."""
-    text = start.read_text("utf-8") if start.exists() else ""
+    text = start.read_text("utf-8", _ANY) if start.exists() else ""
     quoted = shlex.quote(str(file))
     line = f"[ -r {quoted} ] && . {quoted}  {_MARK}"
     if line in text.splitlines():
         return False
     kept = [other for other in text.splitlines() if not other.endswith(_MARK)]
-    start.write_text("\n".join([*kept, line]) + "\n", "utf-8")
+    start.write_text("\n".join([*kept, line]) + "\n", "utf-8", _ANY)
     return True

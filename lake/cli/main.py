@@ -138,6 +138,7 @@ def main() -> None:
     sys.excepthook = _redacting_excepthook
     standard_streams.prepare()
     try:
+        standard_streams.refuse_unreadable_arguments()
         with prompt_interrupts():
             status = root.main(standalone_mode=False)
             sys.stdout.flush()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from lake.base.day import Day
 from lake.base.errors import UsageError
 from lake.cli.completing import DatasetType, TrendType
 from lake.cli.options import DayType, config_option, json_option
+from lake.cli.standard_streams import input_lines
 
 if TYPE_CHECKING:
     from lake.cli.files import AnswerFile
@@ -275,17 +275,19 @@ def statement_of(arguments: tuple[str, ...]) -> str:
     """The SQL that the arguments of a command are or name. Raises UsageError."""
     sql = _one_argument(arguments)
     if sql == "-":
-        return sys.stdin.read()
+        return "".join(input_lines())
     if not sql.endswith(".sql"):
         return sql
     try:
-        return Path(sql).read_text("utf-8")
+        return Path(sql).read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
             "not a readable SQL file",
             where=sql,
             found=cause(error),
-            remedy="correct the path; SQL that is not a file must not end in .sql",
+            remedy="correct the path; SQL that is not a file must not end in .sql"
+            if isinstance(error, OSError)
+            else "save the file as UTF-8",
         ) from error
 
 

@@ -99,7 +99,14 @@ def _root_seen_from(path: Path, root: str) -> str:
     """A directory is typed as seen from here, and read as seen from the file."""
     if "://" in root or path.parent.resolve() == Path.cwd():
         return root
-    return str(Path(root).expanduser().absolute())
+    try:
+        return str(Path(root).expanduser().absolute())
+    except RuntimeError as error:  # as lake.toml is read
+        raise UsageError(
+            "--root names the home of a user that this machine does not have",
+            expected="a directory; ~ is your own home, ./~name a folder of that name",
+            found=root,
+        ) from error
 
 
 def _s3_keys(

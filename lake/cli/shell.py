@@ -17,6 +17,7 @@ from lake.base.errors import LakeError
 from lake.cli.options import config_option
 from lake.cli.query import rows_option
 from lake.cli.sql_text import split
+from lake.cli.standard_streams import input_lines
 
 if TYPE_CHECKING:
     from lake.query import Lake
@@ -139,7 +140,7 @@ def _interactive(session: Session) -> int:
 
 def _piped(session: Session) -> int:
     pending = ""
-    for line in sys.stdin:
+    for line in input_lines():
         if not pending and line.startswith("."):
             statements = [line.strip()]
         else:

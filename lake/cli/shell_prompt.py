@@ -20,6 +20,7 @@ from prompt_toolkit.lexers import PygmentsLexer
 from pygments.lexers.sql import SqlLexer
 
 from lake.base.cache import cache_dir
+from lake.base.errors import UsageError
 from lake.cli.shell_words import Words
 from lake.cli.sql_text import split
 
@@ -102,6 +103,6 @@ def _history() -> History:
         file.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600))
         Path(file).chmod(0o600)
-    except (OSError, RuntimeError):  # no home directory, or none that can be written
+    except (OSError, UsageError):  # no home directory, or none that can be written
         return InMemoryHistory()
     return FileHistory(file)

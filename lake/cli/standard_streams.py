@@ -10,11 +10,12 @@ import codecs
 import io
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lake.base.causes import cause
-from lake.base.errors import PermanentError
+from lake.base.errors import PermanentError, UsageError
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -28,12 +29,16 @@ class ReaderGoneError(Exception):
 
 def prepare() -> None:
     """A closed stream is the null device. Characters that standard output's encoding lacks are
-    escaped as in JSON. Writing to it raises ReaderGoneError or PermanentError.
+    escaped as in JSON. Writing to it raises ReaderGoneError or PermanentError. Standard input that
+    is not text of its encoding is an error, see `input_lines`.
     """
     null = Path(os.devnull)
     sys.stdin = sys.stdin or null.open(encoding="utf-8")
     sys.stdout = sys.stdout or null.open("w", encoding="utf-8")
     sys.stderr = sys.stderr or null.open("w", encoding="utf-8")
+    if sys.stdin is sys.__stdin__ and isinstance(sys.stdin, io.TextIOWrapper):
+        ascii_only = codecs.lookup(sys.stdin.encoding).name == "ascii"
+        sys.stdin.reconfigure(encoding="utf-8" if ascii_only else None, errors="strict")
     # Not a caller's own.
     if sys.stdout is not sys.__stdout__ or not isinstance(sys.stdout, io.TextIOWrapper):
         return
@@ -46,6 +51,34 @@ def prepare() -> None:
         errors=sys.stdout.errors if is_utf8 else _ESCAPES,
         line_buffering=sys.stdout.line_buffering,
     )
+
+
+def input_lines() -> Iterator[str]:
+    """Standard input, line by line. Raises UsageError for what is not text."""
+    try:
+        yield from sys.stdin
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            "standard input is not text in its encoding",
+            expected=f"text in {error.encoding}",
+            found=error,
+            remedy="convert it, such as by `iconv -f LATIN1 -t UTF-8`",
+        ) from error
+
+
+def refuse_unreadable_arguments() -> None:
+    """Raises UsageError: SQL, and the names of files that DuckDB reads, are UTF-8."""
+    for number, argument in enumerate(sys.argv[1:], 1):
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            shown = argument.encode("ascii", "backslashreplace").decode()
+            raise UsageError(
+                "an argument is not text in UTF-8",
+                where=f"argument {number}",
+                found=shown,
+                remedy="write it in UTF-8; if it is in UTF-8, unset PYTHONUTF8, or set it to 1",
+            ) from error
 
 
 class _Output(io.FileIO):

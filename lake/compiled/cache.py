@@ -32,6 +32,7 @@ from typing import Any
 from numba.core import caching, config
 
 from lake.base.cache import cache_dir
+from lake.base.errors import UsageError
 
 _log = logging.getLogger(__name__)
 _UNUSED_DAYS = 30
@@ -82,19 +83,20 @@ class Locator(caching._CacheLocator):
 @cache
 def _folder(module: str) -> Path | None:
     """The folder of a module's machine code, made; None where that is impossible."""
-    folder = cache_dir() / "compiled" / module / key(module)[:16]
     try:
+        folder = cache_dir() / "compiled" / module / key(module)[:16]
         is_new = not folder.exists()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.utime(folder)
         tempfile.TemporaryFile(dir=folder).close()
         if is_new:
             _remove_unused(folder.parent)
-    except OSError as error:
+    except (OSError, UsageError) as error:
+        why = error.what if isinstance(error, UsageError) else error
         _log.warning(
             "Machine code is not kept: %s. Each process compiles for a minute or two; "
             "set LAKE_CACHE_DIR to a folder that this user may write",
-            error,
+            why,
         )
         return None
     return folder

@@ -44,7 +44,7 @@ def rules_of(settings: Settings, dataset: Dataset) -> Mapping[str, Any]:
     if (path := rollup_file(settings, dataset)) is None:
         return {}
     try:
-        sql = path.read_text("utf-8")
+        sql = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError):
         sql = ""  # making the rollup says what is wrong with the file
     return {"kind": "sql", "version": SQL_RULES, "sql_sha256": sql_digest(sql)}

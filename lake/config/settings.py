@@ -185,9 +185,17 @@ def load(config: str | None = None, env: Mapping[str, str] = os.environ) -> Sett
     """
     path = find_file(config, env)
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise _unreadable(path, error) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            "not a readable TOML file",
+            where=path,
+            expected="a text in UTF-8",
+            found=error,
+            remedy="save the file as UTF-8",
+        ) from error
     except (ValueError, RecursionError) as error:
         raise ConfigError("not a readable TOML file", where=path, found=error) from error
     refuse_secrets(data, path)
@@ -308,4 +316,22 @@ def _absolute_root(root: str, path: Path) -> str:
             expected="a directory; ~ is your own home, ./~name a folder of that name",
             found=root,
         ) from error
-    return str((path.parent / folder).resolve())
+    resolved = str((path.parent / folder).resolve())
+    if "\\" in resolved or not _is_text(resolved):
+        raise ConfigError(
+            "a root below a directory that DuckDB can't read",
+            where=f"{path}: [lake] root",
+            expected="directories whose names are UTF-8, without \\",
+            found=resolved.encode("utf-8", "backslashreplace").decode(),
+            remedy="rename the directory, or set root to another",
+        )
+    return resolved
+
+
+def _is_text(path: str) -> bool:
+    """Whether its bytes are UTF-8."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -149,7 +149,7 @@ def read_prices(file: Path | None, region: str | None, note: str = "") -> Prices
 def _read(file: Path | None, where: str) -> _PriceFile:
     try:
         text = (
-            file.read_text("utf-8")
+            file.read_text("utf-8-sig")
             if file
             else resources.files("lake.cost").joinpath(_FILE).read_text("utf-8")
         )
@@ -161,7 +161,9 @@ def _read(file: Path | None, where: str) -> _PriceFile:
     except ValidationError as error:
         raise _invalid(error, where) from None
     except ValueError as error:  # no UTF-8, no TOML
-        raise ConfigError("not a readable TOML file", where=where, found=error) from error
+        raise ConfigError(
+            "not a readable TOML file", where=where, expected="TOML in UTF-8", found=error
+        ) from error
 
 
 def _invalid(error: ValidationError, where: str) -> ConfigError:

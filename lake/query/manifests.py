@@ -28,6 +28,7 @@ import duckdb
 
 from lake.base.cache import cache_dir
 from lake.base.clock import utc_now
+from lake.base.errors import UsageError
 from lake.config.settings import Settings
 from lake.partition.layout import partition_of_pending
 from lake.query.failures import explained
@@ -207,7 +208,7 @@ def _cache_file(settings: Settings, prefix: str) -> Path | None:
     of = hashlib.sha256(f"{endpoint}\n{root}\n{prefix}".encode()).hexdigest()
     try:
         return cache_dir() / "manifests" / f"{of[:32]}.json"
-    except RuntimeError:  # no home directory
+    except UsageError:  # no home directory
         return None
 
 

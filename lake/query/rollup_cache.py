@@ -21,7 +21,7 @@ import duckdb
 
 from lake.base.cache import cache_dir
 from lake.base.day import Day
-from lake.base.errors import BadData
+from lake.base.errors import BadData, UsageError
 from lake.config.settings import Settings
 from lake.partition.layout import rollup_key, rollup_prefix
 from lake.query.failures import explained
@@ -48,7 +48,7 @@ def local_rollups(
     try:
         folder = _folder(settings)
         folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError):  # no home directory, or none that can be written
+    except (OSError, UsageError):  # no home directory, or none that can be written
         return None
 
     def url(key: str) -> str:
@@ -75,12 +75,12 @@ def forget_local(settings: Settings, dataset: str, day: Day) -> None:
     """Removes this machine's copy of a day's rollup: rows of the day were erased. Other machines
     fetch the new rollup when they next need it.
     """
-    with contextlib.suppress(FileNotFoundError, RuntimeError):  # no copy, no home directory
+    with contextlib.suppress(FileNotFoundError, UsageError):  # no copy, no home directory
         (_folder(settings) / rollup_key(dataset, day)).unlink()
 
 
 def _folder(settings: Settings) -> Path:
-    """Raises RuntimeError without a home directory."""
+    """Raises UsageError without a home directory."""
     endpoint = with_endpoint(settings.s3).endpoint_url or ""
     of = hashlib.sha256(f"{endpoint}\n{settings.lake.root}".encode()).hexdigest()[:32]
     return cache_dir() / "rollups" / of

@@ -82,11 +82,11 @@ def with_endpoint(section: S3Section, env: Mapping[str, str] = os.environ) -> S3
 
 def _configures_endpoint(env: Mapping[str, str]) -> bool:
     """Whether the configuration file may name an endpoint: boto3 takes longer than a query."""
-    file = Path(env.get("AWS_CONFIG_FILE") or "~/.aws/config").expanduser()
+    file = Path(env.get("AWS_CONFIG_FILE") or "~/.aws/config")
     try:
-        return "endpoint_url" in file.read_text("utf-8", errors="replace")
-    except OSError:
-        return False  # boto3 goes on without a file that it can't read
+        return "endpoint_url" in file.expanduser().read_text("utf-8", errors="replace")
+    except (OSError, RuntimeError):
+        return False  # boto3 goes on without a file that it can't read, or without a home
 
 
 def _endpoint_of_chain(section: S3Section) -> str | None:

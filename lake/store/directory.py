@@ -8,12 +8,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
+from secrets import token_hex
 
 from lake.base.errors import Conflict, LakeError, Missing, PermanentError, Refused
 from lake.base.faults import point
@@ -117,16 +117,16 @@ class DirectoryStore:
             parts.mkdir(parents=True, exist_ok=True)
             with self._alone():
                 begin = f"{key.replace('/', _SLASH)[-160:]}."
-                descriptor, name = tempfile.mkstemp(dir=parts, prefix=begin)
+                part = parts / f"{begin}{token_hex(8)}"
+                # As open() makes files: the umask, or the folder's default ACL, says who reads it.
+                descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
-        part = Path(name)
         try:
             with os.fdopen(descriptor, "wb", buffering=0) as file:
                 upload = _FileUpload(file, path, key)
                 yield upload
                 with _explaining(path):
                     os.fsync(descriptor)
-                    part.chmod(0o644)
                     point("complete", key)
                     upload.etag = self._rename(part, key, replaces)
                     point("done", key)
@@ -212,7 +212,7 @@ class DirectoryStore:
 
 def _locked(file: Path) -> int:
     """A descriptor that holds its lock."""
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     return descriptor
 

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from lake.base.errors import UsageError
+from lake.compiled import cache as machine_code
+
 LOOP = """
 from lake.compiled import I64, compiled
 from loops.constants import FACTOR
@@ -98,3 +101,15 @@ def test_what_a_month_long_nothing_used_is_removed(package, tmp_path):
     (package / "constants.py").write_text("FACTOR = 11\n")
     outcome(package)
     assert not kept.exists()
+
+
+def test_a_user_without_a_home_directory(monkeypatch):
+    def homeless():
+        raise UsageError("no folder for the cache")
+
+    monkeypatch.setattr(machine_code, "cache_dir", homeless)
+    machine_code._folder.cache_clear()
+    try:
+        assert machine_code._folder("lake.compiled.varints") is None
+    finally:
+        machine_code._folder.cache_clear()

@@ -185,6 +185,35 @@ def test_a_relative_root_starts_where_the_file_lies(file, monkeypatch, root):
     assert loaded == str(expected.get(root, file.parent))
 
 
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_file_of_another_system(file, mark: bytes, ends: str):
+    """Of an editor that writes a byte order mark, or lines that end in CR LF."""
+    expected = load(str(file), {})
+    text = file.read_text("utf-8").replace("\n", ends)
+    file.write_bytes(mark + text.encode())
+    assert load(str(file), {}) == expected
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_a_file_in_another_encoding(file, encoding: str):
+    file.write_bytes(("# Größe\n" + file.read_text("utf-8")).encode(encoding))
+    error = refusal(file)
+    assert error.parts["where"] == str(file)
+    assert "UTF-8" in error.parts["expected"]
+    assert "UTF-8" in error.parts["remedy"]
+
+
+@pytest.mark.parametrize("name", [r"a\b", "caf\udce9"])
+def test_a_root_below_a_folder_that_duckdb_does_not_read(file, name: str):
+    """DuckDB takes a backslash for a slash: it would find no day, and not say so."""
+    folder = file.parent / name
+    folder.mkdir()
+    error = refusal(file.rename(folder / file.name))
+    assert "DuckDB" in error.what
+    assert "rename" in error.parts["remedy"]
+
+
 def test_no_file_no_toml(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match="no configuration file") as caught:

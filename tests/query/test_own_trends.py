@@ -55,6 +55,15 @@ def test_a_file_is_a_trend(own, history, run) -> None:
     assert json.loads(out) == [{"month": "2026-07-01", "requests": total, "nothing": 0}]
 
 
+def test_a_file_with_a_byte_order_mark_and_crlf(tmp_path: Path) -> None:
+    plain, marked = tmp_path / "plain/monthly.sql", tmp_path / "marked/monthly.sql"
+    for file, text in ((plain, GOOD), (marked, "\ufeff" + GOOD.replace("\n", "\r\n"))):
+        file.parent.mkdir()
+        file.write_bytes(text.encode())
+    assert read_trend(marked).sql == read_trend(plain).sql
+    assert read_trend(marked).description == read_trend(plain).description
+
+
 def test_a_statement_that_reads_a_dataset_by_name(own, run) -> None:
     config, folder = own
     text = GOOD.replace("input:      asked | documents", "inputs: usage_analytics")

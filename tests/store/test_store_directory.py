@@ -31,6 +31,16 @@ def test_objects_come_back(store):
         store.read("a/none")
 
 
+@pytest.mark.parametrize(("umask", "mode"), [(0o077, 0o600), (0o002, 0o664), (0o027, 0o640)])
+def test_the_umask_says_who_reads_the_files(store, umask: int, mode: int):
+    before = os.umask(umask)
+    try:
+        store.write("a/b", b"one")
+    finally:
+        os.umask(before)
+    assert (store.root / "a/b").stat().st_mode & 0o777 == mode
+
+
 def test_the_etag_changes_with_the_content(store):
     store.write("a", b"one")
     first = store.stat("a").etag
