@@ -16,6 +16,7 @@ import click
 
 from lake import __version__
 from lake.base.errors import LakeError, UsageError
+from lake.base.proxies import spare_loopback
 from lake.base.redaction import RedactingFormatter, redact
 from lake.cli import standard_streams
 from lake.cli.signals import prompt_interrupts
@@ -136,6 +137,7 @@ def root(config_of_group: str | None, verbose: bool) -> None:  # noqa: ARG001  r
 def main() -> None:
     """Runs the command and exits. An error goes to standard error, without a traceback."""
     sys.excepthook = _redacting_excepthook
+    spare_loopback()
     standard_streams.prepare()
     try:
         standard_streams.refuse_unreadable_arguments()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from urllib.parse import quote
 
@@ -93,6 +96,15 @@ def test_a_proxy_that_wants_a_password(s3_lake, proxy, monkeypatch, name: str) -
     assert "secret-word" not in str(caught.value)
     with pytest.raises(PermanentError, match="the HTTP proxy refused"):
         list(open_store(s3_lake.settings).list("manifests/"))
+
+
+@pytest.mark.parametrize("arguments", [("query", "SELECT n FROM events"), ("verify",)])
+def test_the_command_reaches_this_machine_without_a_proxy(s3_lake, arguments) -> None:
+    """As on a company's machine, whose NO_PROXY does not list it: `lake demo`, tests, tunnels."""
+    command = [sys.executable, "-m", "lake", *arguments, "--config", str(s3_lake.config)]
+    env = {**os.environ, "HTTP_PROXY": _NOBODY, "https_proxy": _NOBODY, "NO_PROXY": ".corp"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_address_that_is_no_proxy(s3_lake, monkeypatch) -> None:
