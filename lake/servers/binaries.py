@@ -6,6 +6,7 @@ Does not: installing what is missing (installing).
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -116,6 +117,9 @@ def _packaged(distribution: str) -> Callable[[Path], str]:
     return look
 
 
+# Loki 2.5 and 2.6 read their configuration before they print anything.
+_LOKI = _said("--version", f"-config.file={os.devnull}")
+
 _PROGRAMS = {
     "mongo": (
         _Program("mongod", (5,), (99,), _said("--version")),
@@ -123,8 +127,8 @@ _PROGRAMS = {
     ),
     "prometheus": (_Program("prometheus", (2, 42), (4,), _said("--version"), "usr/bin"),),
     "promtool": (_Program("promtool", (2, 42), (4,), _said("--version"), "usr/bin"),),
-    "loki": (_Program("loki", (2, 2), (4,), _said("--version"), "bin"),),
-    "loki2": (_Program("loki", (2, 2), (2, 3), _said("--version"), "bin"),),
+    "loki": (_Program("loki", (2, 2), (4,), _LOKI, "bin"),),
+    "loki2": (_Program("loki", (2, 2), (2, 3), _LOKI, "bin"),),
     "s3": (_Program("weed", (4, 40), (5,), _said("version"), "bin", True),),
     "prometheus3": (_Program("prometheus", (3, 5), (4,), _said("--version"), "bin"),),
     "promtool3": (_Program("promtool", (3, 5), (4,), _said("--version"), "bin"),),

@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from lake.http.client import Tally
 from lake.systems.loki.reading.answer import ROWS, Streams
-from lake.systems.loki.reading.api import Limit, Page, TooMany, TooWide
+from lake.systems.loki.reading.api import Page, TooMany, TooWide
+from lake.systems.loki.reading.limit import Limit
 from lake.systems.loki.reading.logql import LINE_LABEL, NS_LABEL, Selector
 from lake.systems.loki.reading.version import Dialect
 

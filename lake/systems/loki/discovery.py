@@ -24,8 +24,9 @@ from lake.systems.discovered import (
     id_fields,
 )
 from lake.systems.loki.config import LokiSource
-from lake.systems.loki.reading.api import INDEX_LABEL, Api, Limit
+from lake.systems.loki.reading.api import INDEX_LABEL, Api
 from lake.systems.loki.reading.config import LokiConfig, shortest_days
+from lake.systems.loki.reading.limit import Limit
 from lake.systems.loki.reading.logql import SOME, having
 from lake.systems.loki.reading.version import Version, reported_version
 

@@ -13,7 +13,8 @@ import pytest
 from lake.base.errors import BadData, LakeError, Refused, TransientError
 from lake.http.client import Http, Overloaded
 from lake.systems.loki.config import LokiSource
-from lake.systems.loki.reading.api import NARROWEST_NS, Api, Limit, TooMany, TooWide
+from lake.systems.loki.reading.api import NARROWEST_NS, Api, TooMany, TooWide
+from lake.systems.loki.reading.limit import Limit
 from lake.systems.loki.reading.logql import Selector
 
 SELECTOR = Selector.parse('{job="x"}')

@@ -5,6 +5,7 @@ Does not: which requests to send, and in what order.
 
 Above what lake.http raises:
 TooWide     the time range is too long for the server: request a shorter one
+Unparsed    the query is too long for the server: request less in one
 TooMany     the page is too large a message: request fewer lines
 """
 
@@ -14,8 +15,7 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from threading import Lock
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -32,6 +32,7 @@ from lake.systems.loki.reading.answer import (
     rows_of,
 )
 from lake.systems.loki.reading.config import LokiConfig
+from lake.systems.loki.reading.limit import Limit
 from lake.systems.loki.reading.logql import Selector
 from lake.systems.loki.reading.version import Dialect
 
@@ -40,13 +41,13 @@ _PAGE_BYTES = 16 << 20  # of one answer, which stands in memory as a whole
 _SERIES_BYTES = 256 << 20  # a million streams
 _LONG_QUERY = 2000  # characters; longer ones do not go into a URL
 INDEX_LABEL = "__name__"  # of the older index itself, no stream's
-FIRST_LIMIT = 5000  # Loki's default max_entries_limit_per_query
 _CAP = re.compile(r"max_entries_limit(?:_per_query)? \(\d+ > (\d+)\)")
 _TOO_WIDE = re.compile(
     "would read too many bytes|too large to execute|time range exceeds the limit|deadline exceeded"
 )
 _TOO_MANY = re.compile("larger than (the )?max|ResourceExhausted")
 _SIZES = re.compile(r"\((\d+) vs\.? (\d+)\)")
+UNPARSED = re.compile("parse error")
 _TOO_MANY_SERIES = re.compile(r"maximum (number )?of series")
 _FRESH = {"Cache-Control": "no-cache"}  # Loki caches counts, and that there was nothing
 NARROWEST_NS = 1_000_000_000
@@ -57,6 +58,13 @@ _CATEGORIZED = {"X-Loki-Response-Encoding-Flags": "categorize-labels", **_FRESH}
 
 class TooWide(TransientError):
     """The server may answer for a shorter time range."""
+
+
+class Unparsed(TooWide):
+    """The server fails to parse its own copy of a long query, which it parses in two parts.
+
+    Loki 2.4 to 2.8 lose characters at each 1,024th of a query that they cut into parts.
+    """
 
 
 class TooMany(PermanentError):
@@ -78,28 +86,6 @@ class Page:
     def full(self) -> bool:
         """Whether there may be more."""
         return int(self.rows.num_rows) >= self.limit
-
-
-@dataclass
-class Limit:
-    """The highest number of lines in one answer of this server, as far as it is known."""
-
-    cap: int | None = None
-    _lock: Lock = field(default_factory=Lock, repr=False)
-
-    def within(self, wanted: int) -> int:
-        """The wanted number or the cap, if that is less."""
-        return wanted if self.cap is None else min(wanted, self.cap)
-
-    def learn(self, cap: int) -> None:
-        """The server has reported its cap."""
-        with self._lock:
-            self.cap = cap
-
-    @property
-    def usual(self) -> int:
-        """The limit of ordinary requests."""
-        return self.within(FIRST_LIMIT)
 
 
 class Api:
@@ -282,7 +268,8 @@ class Api:
             return send(path, params, attempts=1, **options)
         except Overloaded as error:
             slow = error.status in (None, 504)
-            if (slow and not smallest) or _TOO_MANY.search(error.text):
+            mended = _TOO_MANY.search(error.text) or UNPARSED.search(error.text)
+            if (slow and not smallest) or mended:
                 raise
             if slow:
                 options["attempts"] = _SLOW_ATTEMPTS
@@ -317,6 +304,8 @@ def _translated() -> Iterator[None]:
             raise TooMany(error.what, times=_times_too_large(text), **parts) from None
         if isinstance(error, Rejected) and _TOO_MANY_SERIES.search(text):
             raise TooMany(error.what, **parts) from None
+        if isinstance(error, Overloaded) and UNPARSED.search(text):
+            raise Unparsed(error.what, **parts) from None
         wide = _TOO_WIDE.search(text) or isinstance(error, Overloaded)
         if wide and getattr(error, "status", None) != 429:
             raise TooWide(error.what, **parts) from None

@@ -133,13 +133,8 @@ class ByStream:
 
     def _counted(self, streams: StreamSet, wanted: Collection[int] | None = None) -> dict[int, int]:
         """Id → lines of the day, as Loki counts each stream; of all, or of those wanted."""
-        selectors = {
-            number: streams.selector(labels, self.selector)
-            for number, labels in streams.all().items()
-            if wanted is None or number in wanted
-        }
         start, end = self.day.start_ns, self.day.end_ns
-        return counted_streams(self.api, selectors, start, end, self.parallel)
+        return counted_streams(self.api, streams, self.selector, start, end, self.parallel, wanted)
 
     def _one_by_one(self, streams: StreamSet, counts: dict[int, int]) -> list[Stretch]:
         """The streams with lines; the longest ones hour by hour."""

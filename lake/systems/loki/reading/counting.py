@@ -5,20 +5,21 @@ Belongs here: counting a stretch of time. Does not: what a difference means.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from lake.base.errors import Refused
-from lake.systems.loki.reading.api import Api, TooMany, TooWide
+from lake.systems.loki.reading.api import UNPARSED, Api, TooMany, TooWide, Unparsed
+from lake.systems.loki.reading.counting_by_labels import counted_by_labels
 from lake.systems.loki.reading.logql import Selector
 from lake.systems.loki.reading.oversized_instant import OversizedInstant
 from lake.systems.loki.reading.paging import HOUR, MS, SECOND, Bound, pages
+from lake.systems.loki.reading.stream_set import StreamSet
 
-_TOGETHER = 50  # streams in one request: Loki 2.2 counts them one after the other
 _NUMBER = "monitoring_lake_number"
-_UNPARSED = re.compile("parse error")
+
+_Count = Callable[[Mapping[int, Selector], int, int], dict[int, int]]
 
 
 def counted(api: Api, selector: Selector, start_ns: int, end_ns: int) -> int:
@@ -50,17 +51,34 @@ def _counted_at_once(api: Api, selector: Selector, start_ns: int, end_ns: int) -
 
 
 def counted_streams(
-    api: Api, selectors: Mapping[int, Selector], start_ns: int, end_ns: int, parallel: int
+    api: Api,
+    streams: StreamSet,
+    of: Selector,
+    start_ns: int,
+    end_ns: int,
+    parallel: int,
+    wanted: Collection[int] | None = None,
 ) -> dict[int, int]:
     """The lines of [start, end) of each single stream by its id, many in one request."""
-    counts = _counted_groups(api, selectors, start_ns, end_ns, parallel)
-    for number, rows in uncounted(api, selectors, end_ns, parallel).items():
+    selectors = {
+        number: streams.selector(labels, of)
+        for number, labels in streams.all().items()
+        if wanted is None or number in wanted
+    }
+
+    def count(these: Mapping[int, Selector], start_ns: int, end_ns: int) -> dict[int, int]:
+        counts = counted_by_labels(api, streams, of, these, start_ns, end_ns, parallel)
+        rest = {number: these[number] for number in these.keys() - counts.keys()}
+        return counts | _counted_groups(api, rest, start_ns, end_ns, parallel)
+
+    counts = count(selectors, start_ns, end_ns)
+    for number, rows in _uncounted(api, selectors, end_ns, parallel, count).items():
         counts[number] += rows
     return counts
 
 
-def uncounted(
-    api: Api, selectors: Mapping[int, Selector], end_ns: int, parallel: int
+def _uncounted(
+    api: Api, selectors: Mapping[int, Selector], end_ns: int, parallel: int, count: _Count
 ) -> dict[int, int]:
     """The lines of each single stream at `end_ns` - 1 that a count up to there leaves out.
 
@@ -69,9 +87,9 @@ def uncounted(
     """
     if api.dialect.by_stream is False:
         return {}
-    later = _counted_groups(api, selectors, end_ns + 1 - MS, end_ns + 1, parallel)
+    later = count(selectors, end_ns + 1 - MS, end_ns + 1)
     later_selectors = {number: selectors[number] for number, rows in later.items() if rows}
-    counts = _counted_groups(api, later_selectors, end_ns - MS, end_ns, parallel)
+    counts = count(later_selectors, end_ns - MS, end_ns)
     with ThreadPoolExecutor(parallel, "loki-ends") as pool:
         reads = pool.map(
             lambda selector: _read_at_end(api, selector, end_ns), later_selectors.values()
@@ -101,7 +119,8 @@ def _counted_groups(
     api: Api, selectors: Mapping[int, Selector], start_ns: int, end_ns: int, parallel: int
 ) -> dict[int, int]:
     items = list(selectors.items())
-    groups = [dict(items[at : at + _TOGETHER]) for at in range(0, len(items), _TOGETHER)]
+    together = api.dialect.together
+    groups = [dict(items[at : at + together]) for at in range(0, len(items), together)]
     with ThreadPoolExecutor(parallel, "loki-counts") as pool:
         counts = pool.map(lambda group: _counted_group(api, group, start_ns, end_ns), groups)
         return {number: rows for group in counts for number, rows in group.items()}
@@ -115,6 +134,8 @@ def _counted_group(
             number: _counted_stream(api, selector, start_ns, end_ns)
             for number, selector in group.items()
         }
+    if len(group) > api.dialect.together:  # as another group has shown meanwhile
+        return _counted_halves(api, group, start_ns, end_ns)
     duration_ms, drops = (end_ns - start_ns) // MS, api.dialect.drops
     names = {f"{at}": number for at, number in enumerate(group)}
     query = " or ".join(
@@ -123,15 +144,23 @@ def _counted_group(
     )
     try:
         vector = api.vector(query, end_ns - 1)
+    except Unparsed:
+        api.dialect.learn_together(len(group) // 2)
+        return _counted_halves(api, group, start_ns, end_ns)
     except (TooWide, TooMany):
-        pass
+        return _counted_halves(api, group, start_ns, end_ns)
     except Refused as error:
         # Loki 2.2 now and then fails to parse a long query that it parses in two parts.
         if not _is_unparsed(error):
             raise
-    else:
-        counts = {names[metric[_NUMBER]]: int(value) for metric, value in vector}
-        return {number: counts.get(number, 0) for number in group}
+        return _counted_halves(api, group, start_ns, end_ns)
+    counts = {names[metric[_NUMBER]]: int(value) for metric, value in vector}
+    return {number: counts.get(number, 0) for number in group}
+
+
+def _counted_halves(
+    api: Api, group: Mapping[int, Selector], start_ns: int, end_ns: int
+) -> dict[int, int]:
     items = list(group.items())
     half = len(items) // 2
     return {
@@ -150,7 +179,8 @@ def _counted_stream(api: Api, selector: Selector, start_ns: int, end_ns: int) ->
             raise
     middle = _middle(start_ns, end_ns)
     parts = [(start_ns, middle), (middle, end_ns)]
-    between = sum(uncounted(api, {0: selector}, middle, 1).values())
+    count = partial(_counted_groups, api, parallel=1)
+    between = sum(_uncounted(api, {0: selector}, middle, 1, count).values())
     return between + sum(_counted_stream(api, selector, *part) for part in parts)
 
 
@@ -161,4 +191,4 @@ def _middle(start_ns: int, end_ns: int) -> int:
 
 
 def _is_unparsed(error: Refused) -> bool:
-    return bool(_UNPARSED.search(str(error.parts.get("found"))))
+    return bool(UNPARSED.search(str(error.parts.get("found"))))

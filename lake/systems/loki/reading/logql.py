@@ -114,11 +114,19 @@ class Selector:
         absent = {name for other in others if labels.items() < other.items() for name in other}
         return self.exactly(labels, absent)
 
-    def count(self, milliseconds: int, *, drops: bool = True) -> str:
+    def narrowed(self, label: str, values: Iterable[str]) -> Selector:
+        """The same lines of the streams with one of these values."""
+        pattern = "|".join(map(re.escape, values))
+        matchers = self.matchers.rstrip()[:-1].rstrip().removesuffix(",")
+        return Selector(f"{matchers}, {label}=~{quoted(pattern)}}}", self.pipeline)
+
+    def count(self, milliseconds: int, *, drops: bool = True, by: Iterable[str] = ()) -> str:
         """The number of lines in the last `milliseconds`. `drops`: see Dialect."""
         hours, rest = divmod(milliseconds, 3_600_000)
         duration = f"{milliseconds}ms" if rest else f"{hours}h"
-        return f"sum(count_over_time({self._for_metrics(drops)} [{duration}]))"
+        labels = ", ".join(by)
+        grouping = f" by ({labels}) " if labels else ""
+        return f"sum{grouping}(count_over_time({self._for_metrics(drops)} [{duration}]))"
 
     def lines_as_labels(self) -> Selector:
         """The same lines, each with its text and its time as labels."""

@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from lake.base.day import Day
 from lake.systems.loki.reading.answer import ROWS
-from lake.systems.loki.reading.api import FIRST_LIMIT, Api, Page, TooMany, TooWide
+from lake.systems.loki.reading.api import Api, Page, TooMany, TooWide
+from lake.systems.loki.reading.limit import FIRST_LIMIT
 from lake.systems.loki.reading.logql import Selector
 from lake.systems.loki.reading.oversized_instant import OversizedInstant
 from lake.systems.loki.reading.paging import HOUR, Bound, between, lead_ns, pages

@@ -57,6 +57,10 @@ class StreamSet:
         """Id → labels, in the order of the ids."""
         return dict(sorted((number, dict(sorted(key))) for key, number in self._ids.items()))
 
+    def number(self, labels: Labels) -> int | None:
+        """The id of the stream with exactly these labels; an empty value stands for none."""
+        return self._ids.get(frozenset((name, value) for name, value in labels.items() if value))
+
     def selector(self, labels: Labels, of: Selector) -> Selector:
         """The same lines of that stream alone: labels that only other streams have are absent."""
         own = frozenset(labels)

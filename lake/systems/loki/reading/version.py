@@ -82,11 +82,13 @@ class Dialect:
 
     `categorized`: as the answers show, None before the first line.
     `drops`: LogQL has the stage `| drop`.
+    `together`: so many streams are counted by one query.
     """
 
     version: Version = field(default_factory=Version)
     categorized: bool | None = None
     drops: bool = True
+    together: int = 50  # Loki 2.2 counts them one after the other
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     def learn(self, *, categorized: bool) -> None:
@@ -98,6 +100,11 @@ class Dialect:
         """The server does not parse `| drop`."""
         with self._lock:
             self.drops = False
+
+    def learn_together(self, streams: int) -> None:
+        """The server does not parse a query of more."""
+        with self._lock:
+            self.together = max(1, min(self.together, streams))
 
     @property
     def by_stream(self) -> bool | None:
