@@ -177,3 +177,14 @@ def test_pins_are_what_the_package_allows() -> None:
     assert pinned_version("prometheus3") == pinned_version("promtool3") == "3.16.0"
     assert pinned_version("logcli") == pinned_version("loki")
     assert all(pinned_version(name) for name in (*SERVER_NAMES, *EXTRA_PROGRAMS))
+
+
+def test_a_loki_that_reads_its_configuration_first(places: Path) -> None:
+    """As 2.5 and 2.6 do, even for its version."""
+    path = places / "path/loki"
+    path.write_text(
+        '#!/bin/sh\ncase "$*" in *-config.file=/dev/null*) echo "loki, version 2.6.1";;\n'
+        '*) echo "config.yaml does not exist" >&2; exit 1;; esac\n'
+    )
+    path.chmod(0o755)
+    assert [(binary.path, binary.version) for binary in find_all("loki")] == [(path, "2.6.1")]

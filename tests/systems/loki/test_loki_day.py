@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+import requests
 from support.loki_client import Entry, LokiClient
 from support.loki_days import DAY, HOUR, MS, Row, pushed, read, rows_of
 
@@ -14,6 +15,7 @@ from lake.partition.parquet import write_parquet
 from lake.servers import Binary, start
 from lake.systems.loki.config import LokiDataset, LokiSource
 from lake.systems.loki.reading import LokiReader
+from lake.systems.loki.reading.reader import PROBE
 
 
 @pytest.mark.loki(at_least="3.0")
@@ -264,3 +266,9 @@ def test_a_day_beyond_the_look_back_is_no_empty_day(
         loki.push({"job": job}, [(DAY.start_ns, "too old to be seen", {})])
         with pytest.raises(Incomplete, match="max_query_lookback = "):
             read(loki, f'{{job="{job}"}}', tmp_path)
+
+
+def test_the_probe_is_a_query_of_every_version(loki: LokiClient) -> None:
+    """A probe that fails counts as a slow one, and Loki 2.4 to 2.8 fail at `1`."""
+    path, params = PROBE
+    assert requests.get(f"{loki.url}{path}", params=params, timeout=60).status_code == 200

@@ -6,7 +6,8 @@ Does not: paging, LogQL, counting.
 Loki before 2.6 merges equal lines of different streams at one time, in log queries and in
 counts alike. A query of one stream is exact. So each stream is counted separately, many in one
 request; the day is read for all streams together, and streams with too few lines are read
-again, one by one. Lines that a pipeline makes equal are one line in Loki's answer, while a
+again, one by one. What such a read lacks at the cuts of Loki's frontend, as from 2.8 on, comes from
+metric queries (missing). Lines that a pipeline makes equal are one line in Loki's answer, while a
 count includes each of them: see `_whole`.
 """
 
@@ -25,15 +26,17 @@ import numpy as np
 import pyarrow as pa
 
 from lake.base.day import Day
-from lake.base.errors import Incomplete
+from lake.base.errors import Incomplete, Refused
 from lake.systems.loki.reading.api import Api, Page, TooMany, TooWide
 from lake.systems.loki.reading.counting import counted_streams
 from lake.systems.loki.reading.logql import Selector
+from lake.systems.loki.reading.missing import Recovery
 from lake.systems.loki.reading.originals import merged_rows
 from lake.systems.loki.reading.oversized_instant import OversizedInstant
 from lake.systems.loki.reading.paging import Bound, lead_ns, pages
 from lake.systems.loki.reading.reading import Reading
 from lake.systems.loki.reading.ruled import RuledRows
+from lake.systems.loki.reading.split import Split
 from lake.systems.loki.reading.spool import KEYS, RunWriter, Spool, Stretch, keys_of
 from lake.systems.loki.reading.stream_set import StreamSet, resolve_one, streams_between
 
@@ -56,12 +59,15 @@ class ByStream:
     scratch: Path
     parallel: int
     lines: Bound
+    split: Split
     ruled: RuledRows | None = None
     pages: int = 0
     merged: int = 0
     """Lines that are in the counts and, made equal by the pipeline, not in Loki's answers."""
     alone: int = 0
     """Streams that were read one by one."""
+    recovered: int = 0
+    """Lines that only metric queries return."""
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     def stretches(self) -> list[Stretch]:
@@ -145,16 +151,54 @@ class ByStream:
         if not short:
             return stretches
         again, still = self._read_alone(streams, {number: wanted[number] for number in short})
-        for number, rows in still.items():
-            raise Incomplete(
-                "a stream has more lines by Loki's count than Loki's log queries return",
-                where=f"{streams.selector(labels[number], self.selector)} {self.day}",
-                expected=f"{wanted[number]} lines",
-                found=f"{rows} lines, in two reads",
-                remedy="run the export again; if that does not help, keep only line filters in "
-                "`selector`",
-            )
-        return [*(stretch.without(short.keys()) for stretch in stretches), *again]
+        lost = [
+            self._recovered(streams, labels[number], number, again, wanted[number])
+            for number in still
+        ]
+        kept = [stretch.without(short.keys()) for stretch in stretches]
+        # First, for such a line is the last of its chunk.
+        return [*(stretch for part in lost for stretch in part), *kept, *again]
+
+    def _recovered(
+        self,
+        streams: StreamSet,
+        labels: dict[str, str],
+        number: int,
+        read: list[Stretch],
+        counted: int,
+    ) -> list[Stretch]:
+        """The lines of one stream that are counted and were not `read`. Raises Incomplete."""
+        selector = streams.selector(labels, self.selector)
+        others = rows_by_stream(read).keys() - {number}
+        spool = Spool([stretch.without(others) for stretch in read])
+        rows = spool.count(self.day.start_ns, self.day.end_ns)
+        if not selector.filters_only:
+            raise self._incomplete(selector, counted, rows)
+        recovery = Recovery(
+            self.api, selector, self.day, spool, self.split, self.parallel, self.ruled, alone=labels
+        )
+        try:
+            lost = recovery.rows()
+        except (Refused, TooMany, TooWide) as error:  # LogQL before 2.7 has no line as a label
+            raise self._incomplete(selector, counted, rows) from error
+        if rows + lost.num_rows < counted:
+            raise self._incomplete(selector, counted, rows + lost.num_rows)
+        self.recovered += lost.num_rows
+        if not lost.num_rows:
+            return []
+        late = RunWriter(self._folder("recovered") / "rows.arrow")  # the rules have been applied
+        late.add(lost)
+        return [late.close()]
+
+    def _incomplete(self, selector: Selector, counted: int, rows: int) -> Incomplete:
+        return Incomplete(
+            "a stream has more lines by Loki's count than Loki's log queries return",
+            where=f"{selector} {self.day}",
+            expected=f"{counted} lines",
+            found=f"{rows} lines, in two reads",
+            remedy="run the export again; if that does not help, keep only line filters in "
+            "`selector`",
+        )
 
     def _read_alone(
         self, streams: StreamSet, counts: Mapping[int, int]

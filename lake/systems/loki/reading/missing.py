@@ -3,7 +3,7 @@
 Belongs here: comparing the rows with Loki's count, reading lines by metric queries.
 Does not: the partition's own count, or paging.
 
-Loki 3.7 leaves out the last lines of a chunk where they sit exactly at the start of a part
+Loki 2.8 to 3.7 leave out the last lines of a chunk where they sit exactly at the start of a part
 into which its frontend splits queries (`split`): every full hour, unless configured otherwise.
 """
 
@@ -51,6 +51,8 @@ Metrics = list[tuple[dict[str, str], float]]
 class Recovery:
     """Finds the lines that a day's spool lacks. `split`: where the server splits its queries.
 
+    `alone`: the labels of the only stream that the selector matches, where it is one: `/series`
+    of Loki 2.8 and 2.9 may not list it for a quarter of an hour.
     The spool has its rows as the rules leave them, and so are those that are found.
     """
 
@@ -63,8 +65,11 @@ class Recovery:
         split: Split,
         parallel: int = 1,
         ruled: RuledRows | None = None,
+        *,
+        alone: dict[str, str] | None = None,
     ) -> None:
         self._api = api
+        self._alone = alone
         self._selector = selector
         self._day = day
         self._spool = spool
@@ -72,6 +77,9 @@ class Recovery:
         self._parallel = parallel
         self._ruled = ruled
         self._checked = selector.filters_only
+        dialect = api.dialect
+        old = dialect.by_stream and not dialect.version.knows_metadata
+        self._no_metadata: list[Any] | None = None if old else []
         self.merged = 0
         """Lines that are counted and that the pipeline makes equal to others in the answer."""
 
@@ -161,10 +169,16 @@ class Recovery:
                     yield at
 
     def _distinct_lines(self, at_ns: int) -> float | None:
-        """Lines in the millisecond that ends with `at_ns`; None for more than one query counts."""
-        query = self._selector.distinct_lines()
+        """Lines in the millisecond that ends with `at_ns`; None for more than one query counts.
+
+        Before 3.0 an instant query leaves out the lines at its time.
+        """
+        query, end_ns = (
+            self._selector.distinct_lines(),
+            at_ns + (self._api.dialect.by_stream is True),
+        )
         try:
-            return sum(value for _, value in self._api.vector(query, at_ns, smallest=True))
+            return sum(value for _, value in self._api.vector(query, end_ns, smallest=True))
         except TooMany:
             return None
 
@@ -251,26 +265,31 @@ class Recovery:
 
         A metric mixes labels and metadata, so there is a query for each stream.
         """
-        series = streams_around(self._api, self._selector, at_ns)
-        for labels in self._concerned(series, at_ns):
-            for metric, times in self._of_stream(labels, series, at_ns):
+        for labels, metrics in self._by_stream(at_ns):
+            for metric, times in metrics:
                 for own, name in ERROR_LABELS.items():
                     if own in metric:
                         metric[name] = metric.pop(own)
                 kept = {n: value for n, value in labels.items() if metric.get(n) == value}
+                ts_ns, line = int(metric.pop(NS_LABEL)), metric.pop(LINE_LABEL, "")
+                metadata = sorted(item for item in metric.items() if item[0] not in kept)
                 row = {
                     "stream_id": self._api.streams.id_of(kept),
-                    "ts_ns": int(metric.pop(NS_LABEL)),
-                    "line": metric.pop(LINE_LABEL, ""),
-                    "metadata": sorted(item for item in metric.items() if item[0] not in kept),
+                    "ts_ns": ts_ns,
+                    "line": line,
+                    "metadata": metadata or self._no_metadata,
                 }
                 yield from [row] * int(times)
 
-    def _of_stream(
-        self, labels: dict[str, str], series: list[dict[str, str]], at_ns: int
-    ) -> Metrics:
-        stream = self._selector.of_stream(labels, series)
-        return self._metrics(stream.lines_as_labels(), labels, at_ns)
+    def _by_stream(self, at_ns: int) -> Iterator[tuple[dict[str, str], Metrics]]:
+        if self._alone is not None:
+            lines = self._selector.lines_as_labels()
+            yield self._alone, self._metrics(lines, self._alone, at_ns)
+            return
+        series = streams_around(self._api, self._selector, at_ns)
+        for labels in self._concerned(series, at_ns):
+            stream = self._selector.of_stream(labels, series)
+            yield labels, self._metrics(stream.lines_as_labels(), labels, at_ns)
 
     def _metrics(
         self, lines: Selector, labels: dict[str, str], at_ns: int, depth: int = 0

@@ -42,6 +42,11 @@ class Version:
         return self.numbers is not None and self.numbers >= (2, 9)
 
     @property
+    def merges_streams(self) -> bool:
+        """Whether equal lines of several streams at one instant may count as one (before 2.6)."""
+        return self.numbers is None or self.numbers < (2, 6)
+
+    @property
     def categorizes(self) -> bool | None:
         """Whether answers list labels and metadata apart (from 3.0 on); None: not known."""
         return None if self.numbers is None else self.numbers >= (3, 0)
