@@ -137,12 +137,22 @@ def test_streams_are_counted_together_where_they_are_not_merged(
     assert len(loki.queries) == 2 * 3  # 600 streams by 250; the day, and its last millisecond
 
 
+@pytest.mark.parametrize(
+    ("pipeline", "together"),
+    [
+        ('| json msg="msg" | line_format "{{.msg}} | drop"  # | keep', True),
+        ("| json | label_format pod=job", False),
+        ("| json | drop pod", False),
+        ('| json | level="x"', False),
+        ("| unpack", False),
+    ],
+)
 def test_a_pipeline_that_may_change_labels_is_counted_stream_by_stream(
-    api: Api, loki: Counter
+    api: Api, loki: Counter, pipeline: str, *, together: bool
 ) -> None:
-    selector = SELECTOR.piped("| json")
+    selector = SELECTOR.piped(pipeline)
     assert counts_of(api, loki, "2.8.11", selector) == wanted(loki)
-    assert not any("sum by" in query for query in loki.queries)
+    assert any("sum by" in query for query in loki.queries) is together
 
 
 def test_metadata_with_the_name_of_another_streams_label(api: Api, loki: Counter) -> None:

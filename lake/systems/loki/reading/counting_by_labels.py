@@ -5,10 +5,10 @@ Belongs here: which streams, and the query. Does not: counting each by itself (c
 From 2.6 on equal lines of several streams are no longer merged. A query of 50 single streams costs
 25 times as much as one of all of them: the frontend cuts each into half-hours.
 
-Structured metadata, which 2.9 can have, are among an answer's labels: one that has the name of
-another stream's label makes a line look like that stream's. So streams whose labels are a part of
-another's are left to the caller, and so is everything where the answer has labels of no known
-stream.
+Structured metadata, which 2.9 can have, and what a parser adds are among an answer's labels: one
+that has the name of another stream's label makes a line look like that stream's. So streams whose
+labels are a part of another's are left to the caller, and so is everything where the answer has
+labels of no known stream.
 """
 
 from __future__ import annotations
@@ -41,12 +41,13 @@ def counted_by_labels(
 ) -> dict[int, int]:
     """The lines of [start, end) by the stream's id; without the streams that it cannot count."""
     version, labels = api.dialect.version, streams.all()
-    if version.merges_streams or not of.filters_only:
+    if version.merges_streams or not of.keeps_labels:
         return {}
     names = sorted({name for own in labels.values() for name in own})
     if len(wanted) < 2 or not all(map(_NAME.fullmatch, names)):
         return {}
-    unclear = streams.ambiguous() if version.knows_metadata else set()
+    may_have_more = version.knows_metadata or not of.filters_only
+    unclear = streams.ambiguous() if may_have_more else set()
     parts = list(_parts(of, {number: labels[number] for number in wanted}))
 
     def count(part: tuple[Selector, set[int]]) -> dict[int, int]:

@@ -23,7 +23,9 @@ _ONE_LABEL = "monitoring_lake_one"
 _ORIGINAL_LABEL = "monitoring_lake_original"
 # Strings and comments, in which no stage begins.
 _TEXTS = re.compile(r'"(?:[^"\\]|\\.)*"|`[^`]*`|#[^\n]*')
-_STAGE = re.compile(r"\|(?![=~>])")
+_STAGE = re.compile(r"\|(?![=~>])\s*(\w*)")
+# Parsers rename what has the name of a stream's label.
+_KEEPING_LABELS = {"json", "logfmt", "regexp", "pattern", "line_format", "decolorize"}
 # In metric queries Loki leaves out a line_format that no parser or line filter follows, and
 # with it whatever it masks. A line filter that every line passes keeps it.
 _KEEP_FORMAT = '|= ""'
@@ -92,6 +94,12 @@ class Selector:
     def filters_only(self) -> bool:
         """Whether the pipeline has line filters alone: labels and lines are as stored."""
         return _STAGE.search(_TEXTS.sub("", self.pipeline)) is None
+
+    @property
+    def keeps_labels(self) -> bool:
+        """Whether the pipeline leaves the streams' labels as they are; it may add others."""
+        stages = _STAGE.findall(_TEXTS.sub("", self.pipeline))
+        return all(stage in _KEEPING_LABELS for stage in stages)
 
     def originals(self) -> Selector:
         """The lines that pass the pipeline, each with its text from before the pipeline.
