@@ -6,8 +6,11 @@ import multiprocessing
 import os
 import random
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import RLock
 
 import lake.snapshot
 from lake.base.day import Day
@@ -18,6 +21,7 @@ from lake.snapshots import collecting
 from lake.snapshots.manifest import read_snapshot
 from lake.snapshots.taken import Taken
 from lake.store import Store, open_store
+from lake.store.directory import DirectoryStore
 from support.places import noon
 
 DAY = Day.parse("2026-07-05")
@@ -101,9 +105,26 @@ def _run(environment: dict[str, str], what, *arguments) -> None:
 def take_until(folders: Folders, fault: str, day: Day = DAY) -> None:
     """A snapshot; LAKE_FAULT ends or stops it."""
     os.environ["LAKE_FAULT"] = fault
-    if fault.startswith("SIGSTOP"):  # else another thread may hold the directory's lock, for ever
-        collecting._PARALLEL = 1
+    if fault.startswith("SIGSTOP"):
+        _stop_without_the_lock()
     folders.take(day, stepwise=True)
+
+
+def _stop_without_the_lock() -> None:
+    """A process that stops while one of its threads has the directory's lock keeps it for ever."""
+    guard, alone, kill = RLock(), DirectoryStore._alone, os.kill
+
+    @contextmanager
+    def guarded(store: DirectoryStore) -> Iterator[None]:
+        with guard, alone(store):
+            yield
+
+    def stop(pid: int, number: int) -> None:
+        with guard:
+            kill(pid, number)
+
+    DirectoryStore._alone = guarded
+    os.kill = stop
 
 
 def restore_until(folders: Folders, into: Path, most: int) -> None:
