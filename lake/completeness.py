@@ -63,7 +63,7 @@ def complete_days(
         and not (hot.may_grow(day) or hot.is_counted_last(day))
         and sizes.get(manifest.key) == manifest.bytes
         and not changed_keys(dataset, manifest)
-        and not (manifest.is_of_open_day and day < hot.today)
+        and not manifest.is_premature(hot.today)
     }
 
 
@@ -114,7 +114,7 @@ def is_stale(
     A day that shrank is stale only if it may shrink. With `recheck` it raises Incomplete while it
     may still grow.
     """
-    if old.is_of_open_day and day < today:
+    if old.is_premature(today):
         return True
     hot = hot_days(settings, dataset.source, today=today, lateness_days=source.lateness_days)
     if not (hot.may_grow(day) or hot.is_counted_last(day)):

@@ -169,6 +169,7 @@ class Pace:
     def _keep_probing(self) -> None:
         assert self._slow_at_s is not None  # noqa: S101  for the type checker
         interval_s = min(max(4 * self._slow_at_s, _SHORTEST_INTERVAL_S), _LONGEST_INTERVAL_S)
+        failed = False
         while not self._closed.wait(interval_s):
             with self._changed:
                 if not self._running and self._clock() - self._last_turn > _IDLE_S:
@@ -184,8 +185,13 @@ class Pace:
                              self._name, error)  # fmt: skip
                 self._slow_at_s = None
                 return
-            except LakeError:
+            except LakeError as error:
                 # Down or overloaded: whatever it took, that is slow.
+                if not failed:
+                    _LOG.warning("%s: a probe failed, which counts as a slow one: %s",
+                                 self._name, error)  # fmt: skip
+                failed = True
                 self.judge(max(self._clock() - begun, 2 * self._slow_at_s))
             else:
+                failed = False
                 self.judge(self._clock() - begun)

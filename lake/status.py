@@ -186,7 +186,7 @@ def _add_tables(
 ) -> None:
     sizes = {stat.key: stat.bytes for stat in store.list(table_prefix(status.dataset))}
     for day, manifest in manifests.items():
-        status.days[day] = _from_manifest(manifest, sizes, closed=day < today)
+        status.days[day] = _from_manifest(manifest, sizes, today)
 
 
 def _add_damaged(
@@ -205,14 +205,12 @@ def _add_damaged(
     _add_tables(store, status, present, today)
 
 
-def _from_manifest(
-    manifest: Manifest | BadData, sizes: Mapping[str, int], *, closed: bool
-) -> DayStatus:
+def _from_manifest(manifest: Manifest | BadData, sizes: Mapping[str, int], today: Day) -> DayStatus:
     if not isinstance(manifest, Manifest):
         return DayStatus("damaged")
     whole = sizes.get(manifest.key) == manifest.bytes
     state: State = "verified" if manifest.rows else "empty"
-    if closed and manifest.is_of_open_day:
+    if manifest.is_premature(today):
         state = "late"
     if count_problem(manifest):
         state = "differs"

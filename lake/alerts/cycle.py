@@ -64,7 +64,7 @@ def finished_cycle(
         return None
     for dataset in settings.dataset:
         manifest = read_manifest(store, dataset.name, today.plus(-1))
-        if manifest is None or manifest.is_of_open_day or count_problem(manifest):
+        if manifest is None or manifest.is_premature(today) or count_problem(manifest):
             return None
         rows, size = rows + manifest.rows, size + manifest.bytes
     if any(today not in snapshot_days(store, system) for system in snapshots):

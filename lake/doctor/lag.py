@@ -43,7 +43,7 @@ def _covered(store: Store, dataset: Dataset, today: Day) -> set[Day]:
     return {
         day
         for day, manifest in ledger.items()
-        if isinstance(manifest, Manifest) and not (manifest.is_of_open_day and day < today)
+        if isinstance(manifest, Manifest) and not manifest.is_premature(today)
     }
 
 

@@ -52,10 +52,9 @@ class Manifest(DayRecord):
     history: list[dict[str, Any]] = field(default_factory=list)
     rules: list[dict[str, Any]] = field(default_factory=list)
 
-    @property
-    def is_of_open_day(self) -> bool:
-        """Whether it was exported before the day was over: no proof of the day once it is."""
-        return bool(self.details.get(OPEN_DAY))
+    def is_premature(self, today: Day) -> bool:
+        """Whether the day was exported before it was over, which it is: no proof of the day."""
+        return bool(self.details.get(OPEN_DAY)) and Day.parse(self.day) < today
 
     def as_history(self) -> list[dict[str, Any]]:
         """The history of the manifest that replaces this one."""

@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from html.parser import HTMLParser
@@ -18,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from support.browsing import new_page
 from support.documented import ROOT
+from support.serving import serving
 
 pytestmark = pytest.mark.slow
 _LOADED = {"script": "src", "img": "src", "source": "src", "iframe": "src", "link": "href"}
@@ -71,10 +71,9 @@ def address(site: Path) -> Iterator[str]:
             """Nothing."""
 
     handler = functools.partial(Quiet, directory=str(site))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    with serving(server):
         yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
 
 
 def test_every_page_of_docs_is_one_of_the_site(site: Path) -> None:

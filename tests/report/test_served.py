@@ -12,13 +12,13 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from playwright.sync_api import Browser
 from support.browsing import new_page
 from support.fake_source import FakeSource
 from support.ledger_days import ago, export, lake
+from support.serving import serving
 from support.shown_lake import DAYS, NAMES, ShownLake, shown_lake
 
 from lake.query.cached_store import CachedStore
@@ -49,12 +49,9 @@ def served(made: ShownLake, source: FakeSource | None = None) -> Iterator[int]:
     """The port."""
     source_of = (lambda _: source) if source else None
     fresh = Fresh(made.settings, made.store, source_of, 92)
-    with serve(Pages(fresh.site), 0) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
+    server = serve(Pages(fresh.site), 0)
+    with serving(server):
         yield server.server_port
-        server.shutdown()
-        thread.join()
 
 
 def answer(

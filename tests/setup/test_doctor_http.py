@@ -6,11 +6,11 @@ Belongs here: checks of both sources and of their datasets. Does not: MongoDB
 
 from __future__ import annotations
 
-import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from support.doctor_checks import only_line
+from support.serving import serving
 
 from lake.servers.ports import free_ports
 
@@ -121,11 +121,10 @@ class Flags(BaseHTTPRequestHandler):
 )
 def test_the_admin_api(doctor, monkeypatch, answer, text):
     monkeypatch.setattr(Flags, "answer", answer)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Flags) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Flags)
+    with serving(server):
         url = f"http://127.0.0.1:{server.server_port}"
         _, checks = doctor(f"[lake]\nroot = 'data'\n[sources.prometheus]\nurl = '{url}'\n")
-        server.shutdown()
     state, line = checks["snapshots of prometheus"][1]
     assert text in line
     assert (state == "ok") == (text == "admin API is on")

@@ -4,11 +4,11 @@ against its documentation, the calls by a server that records them."""
 from __future__ import annotations
 
 import json
-import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import yaml
+from support.serving import serving
 
 from lake.base.errors import PermanentError, Refused, TransientError
 from lake.restore.grafana import PROVISIONING, REMOVAL, added_to, write_provisioning
@@ -37,12 +37,8 @@ def grafana():
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/grafana/", requests_, status
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(server):
+        yield f"http://127.0.0.1:{server.server_port}/grafana/", requests_, status
 
 
 def test_a_source_is_there_while_the_server_is(grafana):

@@ -11,6 +11,8 @@ from urllib.parse import unquote_plus
 
 import requests
 
+from support.serving import serving
+
 Fault = int | str | None
 """A status instead of the answer; "cut": half of it; "slow": after the client's time-out."""
 _SLOW_S = 2.5
@@ -84,11 +86,5 @@ class FaultyProxy:
 
     @contextmanager
     def running(self) -> Iterator[FaultyProxy]:
-        thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        try:
+        with serving(self._server):
             yield self
-        finally:
-            self._server.shutdown()
-            self._server.server_close()
-            thread.join()

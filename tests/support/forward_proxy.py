@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import requests
+
+from support.serving import serving
 
 USER, PASSWORD = "a user", "p@ss/word"  # both need to be percent-encoded
 
@@ -54,11 +55,5 @@ class ForwardProxy:
 
     @contextmanager
     def running(self) -> Iterator[ForwardProxy]:
-        thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        try:
+        with serving(self._server):
             yield self
-        finally:
-            self._server.shutdown()
-            self._server.server_close()
-            thread.join()

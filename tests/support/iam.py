@@ -17,6 +17,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import requests
 
+from support.serving import serving
+
 _DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
 _OF_BUCKET = {
     ("GET", "uploads"): "s3:ListBucketMultipartUploads",
@@ -179,11 +181,5 @@ class Enforcing:
 
     @contextmanager
     def running(self) -> Iterator[Enforcing]:
-        thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        try:
+        with serving(self._server):
             yield self
-        finally:
-            self._server.shutdown()
-            self._server.server_close()
-            thread.join()

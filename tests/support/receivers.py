@@ -8,7 +8,6 @@ from __future__ import annotations
 import email
 import json
 import ssl
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 from lake.servers.ports import free_ports
+from support.serving import serving
 
 
 @dataclass
@@ -64,15 +64,10 @@ def http_receiver() -> Iterator[Receiver]:
         def log_message(self, *arguments: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        running = Receiver(f"http://127.0.0.1:{server.server_port}")
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield running
-        finally:
-            server.shutdown()
-            thread.join()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    running = Receiver(f"http://127.0.0.1:{server.server_port}")
+    with serving(server):
+        yield running
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import requests
 
+from support.serving import serving
+
 _ERROR = "<Error><Code>{0}</Code><Message>told to fail</Message></Error>"
 _CODES = {403: "AccessDenied", 500: "InternalError", 501: "NotImplemented", 503: "SlowDown"}
 
@@ -79,11 +81,5 @@ class S3Proxy:
 
     @contextmanager
     def running(self) -> Iterator[S3Proxy]:
-        thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        try:
+        with serving(self._server):
             yield self
-        finally:
-            self._server.shutdown()
-            self._server.server_close()
-            thread.join()

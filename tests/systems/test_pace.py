@@ -108,7 +108,7 @@ def test_the_source_is_probed_while_requests_run_and_not_afterwards() -> None:
     assert len(probes) == seen
 
 
-def test_a_source_that_is_down_is_slow() -> None:
+def test_a_source_that_is_down_is_slow(caplog: pytest.LogCaptureFixture) -> None:
     def down() -> None:
         raise TransientError("no answer")
 
@@ -119,6 +119,7 @@ def test_a_source_that_is_down_is_slow() -> None:
     with watched.turn(slowing):
         pass
     assert slowing.least_parallel < 8
+    assert caplog.text.count("a probe failed, which counts as a slow one") == 1  # of many
 
 
 def test_a_probe_that_is_refused_ends_the_probing_with_a_warning(

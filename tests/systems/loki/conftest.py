@@ -38,7 +38,7 @@ def job() -> str:
 def small_loki(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Tenants, at most 100 lines an answer, queries cut at every half hour, short-lived chunks.
 
-    A Loki 3, which alone cuts queries, takes old lines at any time, and has metadata.
+    A Loki 3: its tests are about metadata and about old lines that come at any time, too.
     """
     newest = [program for program in find_all("loki") if has_version(program, "3")]
     if not newest:

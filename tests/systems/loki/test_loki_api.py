@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from support.serving import serving
 
 from lake.base.errors import BadData, LakeError, Refused, TransientError
 from lake.http.client import Http, Overloaded
@@ -65,15 +65,12 @@ def api(script: Script) -> Iterator[Api]:
         def log_message(self, *args: object) -> None:
             """Silent."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with serving(server):
         section = LokiSource(url=f"http://127.0.0.1:{server.server_port}", timeout_s=5)
         http = Http(section, "loki", pause=lambda seconds: None)
         yield Api(http, Limit())
         http.close()
-        server.shutdown()
-        thread.join()
 
 
 def test_the_cap_is_learned_from_the_refusal(api: Api, script: Script) -> None:

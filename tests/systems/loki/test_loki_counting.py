@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from support.serving import serving
 
 from lake.http.client import Http
 from lake.systems.loki.config import LokiSource
@@ -99,13 +99,12 @@ def api(loki: Counter) -> Iterator[Api]:
     def pause(seconds: float) -> None:
         raise AssertionError("a query that is not parsed is sent again")
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with serving(server):
         section = LokiSource(url=f"http://127.0.0.1:{server.server_port}", timeout_s=5)
         http = Http(section, "loki", pause=pause)
         yield Api(http, Limit())
         http.close()
-        server.shutdown()
 
 
 def counts_of(api: Api, loki: Counter, version: str, selector: Selector = SELECTOR) -> list[int]:

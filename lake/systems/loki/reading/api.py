@@ -61,9 +61,9 @@ class TooWide(TransientError):
 
 
 class Unparsed(TooWide):
-    """The server fails to parse its own copy of a long query, which it parses in two parts.
+    """The server fails to parse a long query, or its own copy of one, and parses it in two parts.
 
-    Loki 2.4 to 2.8 lose characters at each 1,024th of a query that they cut into parts.
+    Loki up to 2.8 may lose characters of a query at each 1,024th, 2.6 and 2.8 with status 500.
     """
 
 

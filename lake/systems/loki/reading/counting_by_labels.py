@@ -70,7 +70,7 @@ def counted_by_labels(
 
 
 def _parts(of: Selector, labels: Mapping[int, _Labels]) -> Iterator[tuple[Selector, set[int]]]:
-    """Selectors of at most _MOST of these streams each, where one label tells them apart."""
+    """Selectors of at most _MOST of these streams each, where one label distinguishes them."""
     if len(labels) <= _MOST:
         yield of, set(labels)
         return

@@ -87,7 +87,7 @@ class Dialect:
 
     `categorized`: as the answers show, None before the first line.
     `drops`: LogQL has the stage `| drop`.
-    `together`: so many streams are counted by one query.
+    `together`: the number of streams that one query counts.
     """
 
     version: Version = field(default_factory=Version)
