@@ -179,7 +179,7 @@ class ByStream:
         )
         try:
             lost = recovery.rows()
-        except (Refused, TooMany, TooWide) as error:  # LogQL before 2.7 has no line as a label
+        except (Refused, TooMany, TooWide) as error:  # LogQL up to 2.6 has no line as a label
             raise self._incomplete(selector, counted, rows) from error
         if rows + lost.num_rows < counted:
             raise self._incomplete(selector, counted, rows + lost.num_rows)

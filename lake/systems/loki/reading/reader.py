@@ -44,7 +44,7 @@ from lake.systems.source import MERGED_LINES, Count
 
 _LOG = logging.getLogger(__name__)
 # Finds no stream, and goes through the same queue as every query. Loki 2.4 to 2.8 answer `1` with
-# status 500, versions before 2.7 do not know `vector(1)`.
+# status 500, versions up to 2.6 do not know `vector(1)`.
 PROBE = ("/loki/api/v1/query", {"query": 'count_over_time({monitoring_lake="probe"} [1s])'})
 
 
