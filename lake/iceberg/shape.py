@@ -48,8 +48,7 @@ class Shape:
 
     `names` are its spellings: names that differ only in case are one column. `kinds` are the
     types of Iceberg that it has, or what has none, with an example's day. `milliseconds`: a time
-    with that unit in some file. `clash` is the path that it can't
-    be distinguished from.
+    with that unit in some file. `clash` is the path from which it can't be distinguished.
     """
 
     names: dict[str, None] = field(default_factory=dict)

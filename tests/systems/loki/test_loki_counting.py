@@ -171,3 +171,12 @@ def test_labels_of_no_known_stream(api: Api, loki: Counter) -> None:
     first, second = {"job": "j", "pod": "a"}, {"job": "j", "zone": "y"}
     loki.streams = [(first, {"zone": "z"}, 2), (second, {}, 4)]
     assert counts_of(api, loki, "2.9.17") == [2, 4]
+
+
+def test_few_streams_of_many_are_counted_without_the_others(api: Api, loki: Counter) -> None:
+    api.dialect = Dialect(Version("2.8.11"))
+    streams = StreamSet([labels for labels, _, _ in loki.streams], api.streams)
+    few = {streams.number(labels): count for labels, _, count in loki.streams[:3]}
+    wanted = [number for number in few if number is not None]
+    assert counted_streams(api, streams, SELECTOR, 0, 24 * HOUR, 2, wanted) == few
+    assert all("pod=~" in query for query in loki.queries)

@@ -173,16 +173,17 @@ class ByStream:
         spool = Spool([stretch.without(others) for stretch in read])
         rows = spool.count(self.day.start_ns, self.day.end_ns)
         if not selector.filters_only:
-            raise self._incomplete(selector, counted, rows)
+            raise self._incomplete(selector, counted, f"{rows} lines, in two reads")
         recovery = Recovery(
             self.api, selector, self.day, spool, self.split, self.parallel, self.ruled, alone=labels
         )
         try:
             lost = recovery.rows()
         except (Refused, TooMany, TooWide) as error:  # LogQL up to 2.6 has no line as a label
-            raise self._incomplete(selector, counted, rows) from error
+            raise self._incomplete(selector, counted, f"{rows} lines, in two reads") from error
         if rows + lost.num_rows < counted:
-            raise self._incomplete(selector, counted, rows + lost.num_rows)
+            found = f"{rows} lines, in two reads, and {lost.num_rows} by metric queries"
+            raise self._incomplete(selector, counted, found)
         self.recovered += lost.num_rows
         if not lost.num_rows:
             return []
@@ -190,12 +191,12 @@ class ByStream:
         late.add(lost)
         return [late.close()]
 
-    def _incomplete(self, selector: Selector, counted: int, rows: int) -> Incomplete:
+    def _incomplete(self, selector: Selector, counted: int, found: str) -> Incomplete:
         return Incomplete(
             "a stream has more lines by Loki's count than Loki's log queries return",
             where=f"{selector} {self.day}",
             expected=f"{counted} lines",
-            found=f"{rows} lines, in two reads",
+            found=found,
             remedy="run the export again; if that does not help, keep only line filters in "
             "`selector`",
         )

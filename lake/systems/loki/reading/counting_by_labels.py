@@ -1,8 +1,8 @@
-"""Many streams counted by one query, where a Loki before 3.0 does so exactly.
+"""Many streams counted by one query, where that is exact: from Loki 2.6 on.
 
 Belongs here: which streams, and the query. Does not: counting each by itself (counting).
 
-From 2.6 on equal lines of several streams are no longer merged. A query of 50 single streams costs
+Equal lines of several streams are no longer merged there. A query of 50 single streams costs
 25 times as much as one of all of them: the frontend cuts each into half-hours.
 
 Structured metadata, which 2.9 can have, and what a parser adds are among an answer's labels: one
@@ -48,7 +48,9 @@ def counted_by_labels(
         return {}
     may_have_more = version.knows_metadata or not of.filters_only
     unclear = streams.ambiguous() if may_have_more else set()
-    parts = list(_parts(of, {number: labels[number] for number in wanted}))
+    parts = [(of, set(wanted))]
+    if len(labels) > _MOST:
+        parts = list(_parts(of, {number: labels[number] for number in wanted}))
 
     def count(part: tuple[Selector, set[int]]) -> dict[int, int]:
         selector, numbers = part
@@ -71,9 +73,6 @@ def counted_by_labels(
 
 def _parts(of: Selector, labels: Mapping[int, _Labels]) -> Iterator[tuple[Selector, set[int]]]:
     """Selectors of at most _MOST of these streams each, where one label distinguishes them."""
-    if len(labels) <= _MOST:
-        yield of, set(labels)
-        return
     values: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
     for name in {name for own in labels.values() for name in own}:
         for number, own in labels.items():
