@@ -182,8 +182,8 @@ class ByStream:
         except (Refused, TooMany, TooWide) as error:  # LogQL up to 2.6 has no line as a label
             raise self._incomplete(selector, counted, f"{rows} lines, in two reads") from error
         if rows + lost.num_rows < counted:
-            found = f"{rows} lines, in two reads, and {lost.num_rows} by metric queries"
-            raise self._incomplete(selector, counted, found)
+            lines = f"{rows} lines, in two reads, and {lost.num_rows} by metric queries"
+            raise self._incomplete(selector, counted, lines)
         self.recovered += lost.num_rows
         if not lost.num_rows:
             return []
@@ -191,12 +191,12 @@ class ByStream:
         late.add(lost)
         return [late.close()]
 
-    def _incomplete(self, selector: Selector, counted: int, found: str) -> Incomplete:
+    def _incomplete(self, selector: Selector, counted: int, lines: str) -> Incomplete:
         return Incomplete(
             "a stream has more lines by Loki's count than Loki's log queries return",
             where=f"{selector} {self.day}",
             expected=f"{counted} lines",
-            found=found,
+            found=lines,
             remedy="run the export again; if that does not help, keep only line filters in "
             "`selector`",
         )
