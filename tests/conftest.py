@@ -6,6 +6,7 @@ a bucket. Tests that break a server start their own with `lake.servers.start`.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sys
 import uuid
@@ -41,6 +42,15 @@ __all__ = [
     "pytest_generate_tests",
     "pytest_terminal_summary",
 ]
+
+
+@pytest.fixture(autouse=True)
+def _no_process_left() -> Iterator[None]:
+    """A test that fails may leave one that is stopped, and would never end."""
+    yield
+    for process in multiprocessing.active_children():
+        process.kill()
+        process.join()
 
 
 @pytest.fixture(scope="session")
