@@ -8,11 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from lake.base.clock import utc_now
 from lake.base.errors import BadData, Missing
 from lake.store import Store
-from lake.verify import Finding
+
+if TYPE_CHECKING:
+    from lake.verify import Finding
 
 KEY = "guard/verify.json"
 RECORDS = "audit log"

@@ -13,7 +13,8 @@ Of S3 many small objects are read at once, by DuckDB, with its cache on this mac
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 FEW = 40  # objects that are read one by one
+_FOLDERS = 4  # at once: the last requests of one leave connections idle
 Bulk = Callable[[str, Sequence[ObjectStat]], Iterable[tuple[str, bytes]]]
 
 
@@ -39,9 +41,15 @@ def cached_store(settings: Settings, store: Store) -> CachedStore:
     if not settings.lake.root.startswith("s3://"):
         return CachedStore(store)
 
-    @cache  # DuckDB starts with the first manifest that is not in its cache
-    def connected() -> duckdb.DuckDBPyConnection:
+    opening = Lock()
+
+    @cache
+    def opened() -> duckdb.DuckDBPyConnection:
         return connect(settings).connection
+
+    def connected() -> duckdb.DuckDBPyConnection:
+        with opening:  # DuckDB starts with the first manifest that is not in its cache
+            return opened()
 
     return CachedStore(store, Manifests(connected, settings).read_listed)
 
@@ -76,12 +84,23 @@ class CachedStore:
                 self._listed.pop(key, None)
                 self._kept.pop(key, None)
             self._below[prefix] = seen
-        for folder, stats in folders.items():
-            # One that the prefix covers as a whole: the cache of a folder has all of it.
-            if self._bulk and folder.startswith(MANIFESTS) and folder.startswith(prefix):
-                changed = {stat.key for stat in stats if not self._is_kept(stat.key)}
-                if len(changed) > FEW:
-                    self._read_at_once(folder, stats, changed, self._bulk)
+        if self._bulk:
+            self._read_changed(prefix, folders, self._bulk)
+
+    def _read_changed(
+        self, prefix: str, folders: Mapping[str, Sequence[ObjectStat]], bulk: Bulk
+    ) -> None:
+        """Folders of which many manifests have changed, some at once."""
+        with ThreadPoolExecutor(_FOLDERS) as pool:
+            reads = []
+            for folder, stats in folders.items():
+                # One that the prefix covers as a whole: the cache of a folder has all of it.
+                if folder.startswith(MANIFESTS) and folder.startswith(prefix):
+                    changed = {stat.key for stat in stats if not self._is_kept(stat.key)}
+                    if len(changed) > FEW:
+                        reads.append(pool.submit(self._read_at_once, folder, stats, changed, bulk))
+            for read in reads:
+                read.result()
 
     def _is_kept(self, key: str) -> bool:
         kept = self._kept.get(key)

@@ -17,7 +17,7 @@ from lake.export import Exporter
 from lake.partition.rollups import RollupManifest, read_rollup
 from lake.partition.table import TableStream
 from lake.store import open_store
-from lake.systems.prometheus.rollup import SeriesRolling
+from lake.systems.prometheus.rollup.rolling import SeriesRolling
 from lake.systems.source import Count
 
 DAYS = ["2026-07-01", "2026-07-02"]

@@ -26,6 +26,37 @@ try:
 finally:
     print(*sorted({name.split(".")[0] for name in sys.modules}), file=sys.stderr)
 """
+OF_EACH_SYSTEM = """
+[lake]
+root = "lake"
+first_day = "2026-01-01"
+
+[sources.prometheus]
+url = "http://127.0.0.1:9"
+
+[sources.loki]
+url = "http://127.0.0.1:9"
+
+[sources.mongo]
+uri = "mongodb://127.0.0.1:9"
+database = "service"
+
+[[dataset]]
+name = "requests"
+source = "prometheus"
+query = "requests_total"
+
+[[dataset]]
+name = "logs"
+source = "loki"
+selector = '{container="api"}'
+
+[[dataset]]
+name = "usage"
+source = "mongo"
+collection = "usage"
+time_field = "at"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +81,16 @@ def test_help_and_its_commands_import_nothing_heavy():
         done = run(sys.executable, "-c", IMPORTED, *arguments)
         assert done.returncode == 0
         assert HEAVY & set(done.stderr.split()) == set()
+
+
+def test_the_state_of_a_lake_is_shown_without_arrow(tmp_path: Path):
+    file = tmp_path / "lake.toml"
+    file.write_text(OF_EACH_SYSTEM, "utf-8")
+    done = run(sys.executable, "-c", IMPORTED, "status", "--no-sources", "--config", str(file))
+    assert "missing" in done.stdout, done.stderr
+    loaded = set(done.stderr.splitlines()[-1].split())
+    assert "pydantic" in loaded
+    assert {"numpy", "pandas", "pyarrow", "numba", "boto3"} & loaded == set()
 
 
 def cpu_seconds() -> float:

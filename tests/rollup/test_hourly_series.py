@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.plain_histograms import Histogram
 from support.plain_rollup import HOUR_MS, SCHEMA, Sample, summed, table
 
-from lake.systems.prometheus.rollup import HourlySeries
+from lake.systems.prometheus.rollup.hourly import HourlySeries
 
 DAY_MS = 1_782_864_000_000  # 2026-07-01
 COUNTS = ("samples", "nans", "stale", "histograms", "resets")

@@ -17,7 +17,7 @@ from support.rolled_lake import Place
 
 from lake.base.day import Day
 from lake.query import connect
-from lake.systems.loki.rollup import HourlyStreams
+from lake.systems.loki.rollup.hourly import HourlyStreams
 
 DAY = Day.parse("2026-03-01")
 HOUR_NS = 3_600_000_000_000
@@ -87,7 +87,7 @@ def rolled(day: pa.Table, cuts: list[int]) -> pa.Table:
     batches: list[pa.RecordBatch] = []
     for begin, end in pairwise(edges):
         for batch in day.slice(begin, end - begin).combine_chunks().to_batches():
-            with patch("lake.systems.loki.rollup._ROWS", 1):
+            with patch("lake.systems.loki.rollup.rolling._ROWS", 1):
                 batches += rolling.add(batch)
     batches += rolling.finish()
     return pa.Table.from_batches(batches, rolling.schema)

@@ -27,7 +27,7 @@ from lake.partition.rollups import RollupManifest, read_rollup
 from lake.query import connect
 from lake.repair import find_orphans, repair
 from lake.status import read_status
-from lake.systems.prometheus.rollup import SeriesRolling
+from lake.systems.prometheus.rollup.rolling import SeriesRolling
 
 DAY = Day.parse("2026-03-02")
 HOUR_S = 3600

@@ -58,7 +58,7 @@ class Loki(System):
         return ZSTD_LEVELS
 
     def rollup(self, dataset: Dataset) -> Rollup:
-        from lake.systems.loki.rollup import HourlyStreams
+        from lake.systems.loki.rollup.hourly import HourlyStreams
 
         assert isinstance(dataset, LokiDataset)  # noqa: S101  the registry's choice
         return HourlyStreams(dataset.level_from)

@@ -55,7 +55,7 @@ class Prometheus(System):
         return f"{how} of {code(dataset.query)}."
 
     def rollup(self, dataset: Dataset) -> Rollup:
-        from lake.systems.prometheus.rollup import HourlySeries
+        from lake.systems.prometheus.rollup.hourly import HourlySeries
 
         return HourlySeries()
 

@@ -1,21 +1,12 @@
-"""A day of samples, summed up: a row for each series and hour.
+"""A day of samples, summed up in one pass over its table's batches.
 
-Belongs here: the rules of its columns, the pass over a table's batches. Does not: storing it
-(lake.rollup), computing it again (rollup_sql).
-
-A row's numbers are those of its samples with a number: floats that are not NaN, infinities and
--0 included. NaN and stale markers are counted apart, as `nans` and `stale`, and are in nothing
-else. `increase` is the growth from each sample to the next one within the hour; a smaller value
-is a reset, so all of it is growth. Growth from one hour to the next is the difference of the
-later row's `first` and the earlier one's `last`. `sum` and `increase` are NULL where they are
-no number (+Inf and -Inf in one hour).
-
-Native histograms are in `histogram` alone: see rollup_histograms.
+Belongs here: the pass. Does not: the rules of the columns (hourly), those of native histograms
+(histograms), storing the rows (lake.rollup).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,83 +14,47 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lake.systems.labels import MAP_COLUMN
-from lake.systems.prometheus.config import PrometheusDataset
-from lake.systems.prometheus.rollup_histograms import (
+from lake.systems.prometheus.rollup.histograms import (
     BOUNDS,
     HISTOGRAM,
     Histograms,
-    compared,
     joined,
 )
-from lake.systems.rollup import Layout, Shape
-from lake.systems.rollup_labels import RowLabels
+from lake.systems.prometheus.rollup.hourly import KEYS, MEASURES, row_labels
+from lake.systems.rollup import Layout
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from lake.systems.rollup_labels import RowLabels
 
     Ints = npt.NDArray[np.int64]
     Floats = npt.NDArray[np.float64]
 
 _TS = pa.timestamp("ms", tz="UTC")
 _HOUR_MS = 3_600_000
-_MEASURES = [
-    pa.field("samples", pa.int64()),
-    pa.field("first", pa.float64()),
-    pa.field("first_ts", _TS),
-    pa.field("last", pa.float64()),
-    pa.field("last_ts", _TS),
-    pa.field("min", pa.float64()),
-    pa.field("max", pa.float64()),
-    pa.field("sum", pa.float64()),
-    pa.field("increase", pa.float64()),
-    pa.field("resets", pa.int64()),
-    pa.field("stale", pa.int64()),
-    pa.field("nans", pa.int64()),
-    pa.field("histograms", pa.int64()),
-    pa.field("histogram", HISTOGRAM),
-]
-_HEAD = [pa.field("hour", _TS), pa.field("series_id", pa.int64()), pa.field("metric", pa.string())]
-# `lower` and `upper` are columns of macros over rollups.
-_NAMES = frozenset(field.name for field in (*_HEAD, *_MEASURES)) | {"day", "lower", "upper"}
-_OF_TABLE = frozenset(("ts", "metric", "value", "nan", "series_id", "histogram", MAP_COLUMN))
+_TYPES: dict[str, pa.DataType] = {
+    "hour": _TS,
+    "series_id": pa.int64(),
+    "metric": pa.string(),
+    "samples": pa.int64(),
+    "first": pa.float64(),
+    "first_ts": _TS,
+    "last": pa.float64(),
+    "last_ts": _TS,
+    "min": pa.float64(),
+    "max": pa.float64(),
+    "sum": pa.float64(),
+    "increase": pa.float64(),
+    "resets": pa.int64(),
+    "stale": pa.int64(),
+    "nans": pa.int64(),
+    "histograms": pa.int64(),
+    "histogram": HISTOGRAM,
+}
+_HEAD = [pa.field(name, _TYPES[name]) for name in KEYS]
+_MEASURES = [pa.field(name, _TYPES[name]) for name in MEASURES]
 _ONE = np.zeros(1, np.int64)  # the start of a single group
-_COUNTS = ("samples", "stale", "nans", "histograms")
-
-SHAPE = Shape(
-    kind="prometheus",
-    version=PrometheusDataset.rollup_rules,
-    grain="one row for each series and hour with a sample",
-    keys=("series_id", "hour"),
-    measures=tuple(field.name for field in _MEASURES),
-    sums=(*_COUNTS, "resets", "increase"),
-    rows=_COUNTS,
-)
-
-
-class HourlySeries:
-    """See lake.systems.rollup.Rollup."""
-
-    shape = SHAPE
-
-    def begin(self, schema: pa.Schema) -> SeriesRolling:
-        """See Rollup."""
-        return SeriesRolling(schema)
-
-    def statement(self, schema: pa.Schema) -> str:
-        """See Rollup."""
-        from lake.systems.prometheus.rollup_sql import statement  # noqa: PLC0415
-
-        return statement(RowLabels(schema, _OF_TABLE, _NAMES).own)
-
-    def compared(self, schema: pa.Schema) -> Mapping[tuple[str, ...], str]:
-        """See Rollup."""
-        own = RowLabels(schema, _OF_TABLE, _NAMES).own
-        measures = (field.name for field in _MEASURES if field.name != "histogram")
-        exact: list[tuple[str, ...]] = [(name,) for name in (*own, *measures, "metric")]
-        largest = "a.samples * greatest(abs(a.min), abs(a.max))"
-        floats = {("sum",): largest, ("increase",): largest}
-        return dict.fromkeys(exact, "") | floats | compared()
 
 
 @dataclass(frozen=True)
@@ -150,7 +105,7 @@ class SeriesRolling:
     """
 
     def __init__(self, schema: pa.Schema) -> None:
-        self._labels = RowLabels(schema, _OF_TABLE, _NAMES)
+        self._labels = row_labels(schema)
         self.schema = pa.schema([*_HEAD, *self._labels.fields(), *_MEASURES])
         self.layout = _layout(self._labels)
         self._held: tuple[_Rows, pa.RecordBatch] | None = None
@@ -278,7 +233,7 @@ class _Sampled:
     """What the rows of each group add up to that are not NaN: an entry a group."""
 
     def __init__(self, starts: Ints, values: Floats) -> None:
-        from lake.systems.prometheus.rollup_loops import sum_groups  # noqa: PLC0415  compiled
+        from lake.systems.prometheus.rollup.loops import sum_groups  # noqa: PLC0415  compiled
 
         whole = [np.zeros(len(starts), np.int64) for _ in range(4)]
         floats = [np.zeros(len(starts)) for _ in range(4)]

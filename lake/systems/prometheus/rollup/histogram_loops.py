@@ -1,6 +1,6 @@
 """The compiled loop of a rollup's native histograms: growth by bucket, resets.
 
-Belongs here: arithmetic. Does not: Arrow, columns (rollup_histograms), what a group is (rollup).
+Belongs here: arithmetic. Does not: Arrow, columns (histograms), what a group is (rolling).
 
 A sample's buckets are disjoint and sorted, empty ones are not among them. Buckets of two samples
 may have different bounds: another resolution, a wider zero bucket. Growth is counted in the later

@@ -1,7 +1,7 @@
 """Native histograms of a day, summed up: the `histogram` column of a rollup's rows.
 
-Belongs here: the rules of its members. Does not: floats, the pass over batches (rollup), computing
-it again (rollup_sql).
+Belongs here: the rules of its members. Does not: floats, the pass over batches (rolling), computing
+it again (sql).
 
 A reset is a sample whose count, or a bucket's, is smaller than before, or that lacks a bucket:
 what PromQL sees in samples without a hint. All of such a sample is growth. Buckets are intervals,
@@ -169,7 +169,7 @@ class _Summed:
     """What the histograms of each group add up to: an entry a group."""
 
     def __init__(self, rows: Histograms, starts: Ints) -> None:
-        from lake.systems.prometheus.rollup_histogram_loops import sum_histograms  # noqa: PLC0415
+        from lake.systems.prometheus.rollup.histogram_loops import sum_histograms  # noqa: PLC0415
 
         offsets = rows.buckets.offsets.to_numpy().astype(np.int64)
         begin, end = int(offsets[0]), int(offsets[-1])

@@ -1,6 +1,6 @@
 """A rollup's rows computed from the stored samples by DuckDB: what `verify` compares with.
 
-Belongs here: the statement. Does not: the rules (rollup), which share no code with it.
+Belongs here: the statement. Does not: the rules (hourly), which share no code with it.
 """
 
 from __future__ import annotations

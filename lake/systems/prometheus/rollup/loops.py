@@ -1,6 +1,6 @@
 """The compiled loop of a rollup: one pass over samples that lie group by group.
 
-Belongs here: arithmetic. Does not: what a group is, columns (rollup).
+Belongs here: arithmetic. Does not: what a group is, columns (rolling).
 """
 
 # mypy: disallow-untyped-decorators=False

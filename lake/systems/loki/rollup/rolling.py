@@ -1,25 +1,21 @@
-"""A day of log lines, summed up: a row for each stream, hour and level.
+"""A day of log lines, summed up in one pass over its table's batches.
 
-Belongs here: the rules of its columns, the pass over a table's batches, the statement that
-computes them again. Does not: storing it (lake.rollup), the rule of levels (lake.query.levels).
-
-A line's level is that of the view NAME_with_level; NULL where there is none.
+Belongs here: the pass. Does not: the rules of the columns (hourly), storing the rows
+(lake.rollup), the rule of levels (lake.query.levels).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lake.query.kinds import quoted_name
 from lake.systems.labels import MAP_COLUMN
-from lake.systems.loki.config import LokiDataset
-from lake.systems.rollup import ROWS, Layout, Shape
-from lake.systems.rollup_labels import RowLabels
+from lake.systems.loki.rollup.hourly import HEAD, MEASURES, row_labels
+from lake.systems.rollup import Layout
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -29,62 +25,21 @@ if TYPE_CHECKING:
 _TS = pa.timestamp("us", tz="UTC")
 _ROWS, _BYTES = 65_536, 16 << 20  # a statement takes 5 ms before its first row
 _HOUR_NS = 3_600_000_000_000
-_HEAD = [pa.field("hour", _TS), pa.field("stream_id", pa.int64())]
-_MEASURES = [
-    pa.field("level", pa.string()),
-    pa.field("lines", pa.int64()),
-    pa.field("bytes", pa.int64()),
-    pa.field("first_ts", _TS),
-    pa.field("last_ts", _TS),
-]
-_NAMES = frozenset(field.name for field in (*_HEAD, *_MEASURES)) | {"day"}
-_OF_TABLE = frozenset(("ts", "ts_ns", "stream_id", "line", "metadata", MAP_COLUMN))
-
+_TYPES: dict[str, pa.DataType] = {
+    "hour": _TS,
+    "stream_id": pa.int64(),
+    "level": pa.string(),
+    "lines": pa.int64(),
+    "bytes": pa.int64(),
+    "first_ts": _TS,
+    "last_ts": _TS,
+}
+_HEAD = [pa.field(name, _TYPES[name]) for name in HEAD]
+_MEASURES = [pa.field(name, _TYPES[name]) for name in ("level", *MEASURES)]
 _MAPS = ("metadata", MAP_COLUMN)
 
 _Key = tuple[int, int]  # stream, hour
 _Level = dict[str | None, list[int]]  # lines, bytes, first and last ns
-
-
-class HourlyStreams:
-    """See lake.systems.rollup.Rollup."""
-
-    def __init__(self, level_from: Sequence[str]) -> None:
-        self._level_from = tuple(level_from)
-        self.shape = Shape(
-            kind="loki",
-            version=LokiDataset.rollup_rules,
-            grain="one row for each stream, hour and level of its lines",
-            keys=("stream_id", "hour", "level"),
-            measures=("lines", "bytes", "first_ts", "last_ts"),
-            sums=("lines", "bytes"),
-            rows=("lines",),
-            parameters={"level_from": list(level_from)} if level_from else {},
-        )
-
-    def begin(self, schema: pa.Schema) -> StreamsRolling:
-        """See Rollup."""
-        return StreamsRolling(schema, self._level_from)
-
-    def statement(self, schema: pa.Schema) -> str:
-        """See Rollup."""
-        names = map(quoted_name, self._own(schema))
-        kept = "".join(f"any_value(logs.{name}) AS {name}, " for name in names)
-        return f"""
-        SELECT
-            {kept}
-            date_trunc('hour', ts) AS hour, stream_id, {_level(schema, self._level_from)} AS level,
-            count(*) AS lines, CAST(sum(octet_length(encode(line))) AS BIGINT) AS bytes,
-            min(ts) AS first_ts, max(ts) AS last_ts
-        FROM {ROWS} AS logs GROUP BY ALL
-        """  # noqa: S608
-
-    def compared(self, schema: pa.Schema) -> Mapping[tuple[str, ...], str]:
-        """See Rollup."""
-        return {(name,): "" for name in (*self._own(schema), *self.shape.measures)}
-
-    def _own(self, schema: pa.Schema) -> list[str]:
-        return RowLabels(schema, _OF_TABLE, _NAMES).own
 
 
 class StreamsRolling:
@@ -93,7 +48,7 @@ class StreamsRolling:
     """
 
     def __init__(self, schema: pa.Schema, level_from: Sequence[str]) -> None:
-        self._labels = RowLabels(schema, _OF_TABLE, _NAMES)
+        self._labels = row_labels(schema)
         self.schema = pa.schema([*_HEAD, *self._labels.fields(), *_MEASURES])
         self.layout = Layout(
             sorted_by=("stream_id", "hour"),
@@ -197,12 +152,6 @@ class StreamsRolling:
         for at, name in enumerate(("first_ts", "last_ts"), 2):
             columns[name] = _times([measures[at] for *_, measures in rows])
         return pa.record_batch([columns[name] for name in self.schema.names], schema=self.schema)
-
-
-def _level(schema: pa.Schema, level_from: Sequence[str]) -> str:
-    from lake.query.levels import level_expression  # noqa: PLC0415
-
-    return level_expression(schema.names, level_from)
 
 
 def _values(batch: pa.RecordBatch, place: Place) -> pa.Array:
