@@ -10,13 +10,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lake.base.day import Day
-from lake.base.errors import Incomplete, TransientError
+from lake.base.errors import Incomplete, TransientError, UsageError
 from lake.config.datasets import Dataset
 from lake.config.settings import Settings
+from lake.coverage import expected_days
 from lake.erased import erased_rows
 from lake.hot import has_begun_to_go, hot_days, late_days
+from lake.kept import is_retired, read_retired
 from lake.partition.definition import changed_keys
-from lake.partition.layout import manifest_key, table_prefix
+from lake.partition.layout import (
+    manifest_key,
+    manifest_prefix,
+    partition_of_manifest,
+    table_prefix,
+)
 from lake.partition.ledger import read_ledger
 from lake.partition.manifest import Manifest
 from lake.store import Store
@@ -65,6 +72,39 @@ def complete_days(
         and not changed_keys(dataset, manifest)
         and not manifest.is_premature(hot.today)
     }
+
+
+def missing_days(
+    settings: Settings, store: Store, datasets: Sequence[Dataset], today: Day
+) -> list[tuple[Dataset, Day]]:
+    """The expected days of each of the datasets that have no manifest and that the source keeps
+    whole as of `today`, oldest first. One listing a dataset; raises what the store raises, and
+    UsageError where no day is expected yet.
+    """
+    held = {dataset.name: _listed_days(store, dataset) for dataset in settings.dataset}
+    expected = expected_days(settings, set[Day]().union(*held.values()), today)
+    if not expected:
+        raise UsageError(
+            "no day",
+            expected="--day D, or --from D --to D; without them [lake] first_day, or a day in the "
+            "lake, from which on days are missing",
+            remedy="name the days",
+        )
+    retired = read_retired(store)
+    return [
+        (dataset, day)
+        for day in expected
+        for dataset in datasets
+        if day not in held[dataset.name]
+        and hot_days(settings, dataset.source, today=today).keeps(day)
+        and not is_retired(settings, dataset, day, retired, today)
+    ]
+
+
+def _listed_days(store: Store, dataset: Dataset) -> set[Day]:
+    stats = store.list(manifest_prefix(dataset.name))
+    partitions = (partition_of_manifest(stat.key) for stat in stats)
+    return {partition[1] for partition in partitions if partition}
 
 
 def to_recount(

@@ -90,7 +90,8 @@ def export(
 ) -> None:
     """Exports closed UTC days to the lake.
 
-    Exports the named datasets (default: all). Days that are already in the lake are skipped;
+    Exports the named datasets (default: all). Without --day or --from: the closed days that
+    are missing and that the source still keeps. Days that are already in the lake are skipped;
     inside the source's lateness window they are re-counted first and rewritten if they grew.
     An update that does not change a day's count goes unnoticed; use --force to export it. A
     day that fails keeps its previous partition and does not stop the other days. A day of which
@@ -110,7 +111,6 @@ def export(
     Example:  lake export --from 2026-08-01 --to 2026-11-01 --jobs 4
     """
     from lake.config.settings import load  # noqa: PLC0415
-    from lake.coverage import refuse_day  # noqa: PLC0415
 
     days = chosen_days(day, start, end)
     if snapshot and not from_snapshot:
@@ -124,11 +124,9 @@ def export(
     if retype:
         _retype(settings, datasets, days, jobs=jobs, as_json=as_json)
         return
-    if days is None:
+    if days is None and (force or open_day or from_snapshot):
         raise UsageError("no day", expected="--day D, or --from D --to D", remedy="name the days")
-    for edge in (days[0], days[-1]):
-        refuse_day(settings, edge, open_day=open_day)
-    partitions = [(dataset, on) for on in days for dataset in datasets]
+    partitions = _chosen(settings, datasets, days, open_day=open_day)
     if from_snapshot:
         _run_from_snapshots(
             settings,
@@ -151,6 +149,21 @@ def export(
         allow_shrink=allow_shrink,
         allow_erased=allow_erased,
     )
+
+
+def _chosen(
+    settings: Settings, datasets: Sequence[Dataset], days: list[Day] | None, *, open_day: bool
+) -> list[tuple[Dataset, Day]]:
+    """Those of the days, or the missing ones of all."""
+    from lake.completeness import missing_days  # noqa: PLC0415
+    from lake.coverage import refuse_day  # noqa: PLC0415
+    from lake.store import open_store  # noqa: PLC0415
+
+    if days is None:
+        return missing_days(settings, open_store(settings), datasets, Day.today())
+    for edge in (days[0], days[-1]):
+        refuse_day(settings, edge, open_day=open_day)
+    return [(dataset, on) for on in days for dataset in datasets]
 
 
 def _retype(
