@@ -37,7 +37,6 @@ from lake.store.directory import DirectoryStore
 from lake.systems.registry import system
 
 _ROWS = 65_536
-_NAME = "kept.parquet"
 _NO_ENCODING = {"PLAIN", "RLE", "BIT_PACKED", "PLAIN_DICTIONARY", "RLE_DICTIONARY"}
 
 
@@ -96,9 +95,10 @@ def rewrite(
             yield left
         masks.finish()
 
-    with DirectoryStore(folder).upload(_NAME) as out:
+    name = f"day={day}/data.parquet"  # `day` is in its path
+    with DirectoryStore(folder).upload(name) as out:
         written = write_parquet(_stream(parquet, manifest, staying()), out)
-    made = Rewritten(folder / _NAME, written, erased.rows, str(kept), str(before))
+    made = Rewritten(folder / name, written, erased.rows, str(kept), str(before))
     problems = [
         *_counted(manifest, made, matched),
         *_added_up(manifest, before, kept, erased),
@@ -142,10 +142,7 @@ def _read_again(
         seen.add(batch)
     if (str(seen), seen.rows) != (made.fingerprint, made.written.rows):
         yield f"the file has {seen.rows} rows, {seen}, and not {made.fingerprint}"
-    as_object = made.file.parent / "again" / f"day={day}" / "data.parquet"  # `day` is in its path
-    as_object.parent.mkdir(parents=True)
-    as_object.hardlink_to(made.file)
-    if left := matching(connection, table, day, str(as_object), condition):
+    if left := matching(connection, table, day, str(made.file), condition):
         yield f"{left} rows that match are left"
 
 
