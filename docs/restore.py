@@ -86,9 +86,19 @@ def whole_days(manifest):
     day = own if midnight(own + ONE_DAY) <= taken else own - ONE_DAY
     window = manifest.get("window") or {}
     start, end = window.get("start"), window.get("end")
+    # Both are also left out for a dump of a whole database and for Loki's files.
+    if start is None and end is None and not any_counted(manifest.get("counts")):
+        return []
     starts_later = start is not None and moment(start) >= midnight(day + ONE_DAY)
-    ends_before = end is None or moment(end) <= midnight(day)
+    ends_before = end is not None and moment(end) <= midnight(day)
     return [] if starts_later or ends_before else [day.isoformat()]
+
+
+def any_counted(counts):
+    """Whether one of the numbers is not 0; those of MongoDB are by collection."""
+    if isinstance(counts, dict):
+        return any(any_counted(count) for count in counts.values())
+    return bool(counts)
 
 
 def moment(text):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from lake.base.day import Day
 from lake.base.errors import BadData, Missing
@@ -100,9 +100,9 @@ def _needs(hold: Hold, snapshot: SnapshotManifest) -> bool:
         return False
     if any(hold.overlaps(day, day.plus(1)) for day in snapshot.held_days()):
         return True
-    start, end = snapshot.window.get("start"), snapshot.window.get("end")
-    if start is None and end is None:
-        return False  # it holds nothing
-    first = Day(datetime.fromisoformat(start).date()) if start else None
-    last = datetime.fromisoformat(end) - _MOMENT if end else None
+    if (span := snapshot.span()) is None:
+        return False
+    start, end = span
+    first = Day(start.date()) if start else None
+    last = end - _MOMENT if end else None
     return hold.overlaps(first, Day(last.date()).plus(1) if last else None)

@@ -55,7 +55,7 @@ class StoredObject:
 @dataclass(frozen=True)
 class SnapshotManifest:
     """What a snapshot holds. `window` is half-open, ISO 8601 UTC; `start` NULL: all that the
-    system kept; both NULL: it held nothing.
+    system kept; both NULL: see span.
 
     `server` is its name and version; `counts` are the server's own, to be held against a
     restored one; `restore` is the command that brings it back. `whole_days`: the days of which
@@ -94,10 +94,28 @@ class SnapshotManifest:
             return [Day.parse(day) for day in self.whole_days]
         own, taken = Day.parse(self.day), datetime.fromisoformat(self.created_at)
         day = own if own.end <= taken else own.plus(-1)
-        start, end = self.window.get("start"), self.window.get("end")
-        starts_later = start is not None and datetime.fromisoformat(start) >= day.end
-        ends_before = end is None or datetime.fromisoformat(end) <= day.start
+        if (span := self.span()) is None:
+            return []
+        start, end = span
+        starts_later = start is not None and start >= day.end
+        ends_before = end is not None and end <= day.start
         return [] if starts_later or ends_before else [day]
+
+    def span(self) -> tuple[datetime | None, datetime | None] | None:
+        """The window: from (None: the system's oldest row), to (exclusive). None: it holds nothing.
+
+        Earlier versions left both ends out for a dump of a whole database and for Loki's files,
+        too.
+        """
+        start, end = (
+            datetime.fromisoformat(text) if (text := self.window.get(name)) else None
+            for name in ("start", "end")
+        )
+        if start is None and end is None:
+            if self.whole_days is not None or not _any_counted(self.counts):
+                return None
+            end = datetime.fromisoformat(self.created_at)
+        return start, end
 
     def counted_day(self) -> Day:
         """The day of data that `counts` is about, where it counts one."""
@@ -119,6 +137,13 @@ class SnapshotManifest:
     def paths(self) -> int:
         """How many files there are, each counted once."""
         return len({file.path for file in self.files})
+
+
+def _any_counted(counts: Any) -> bool:
+    """Whether one of the numbers is not 0; those of MongoDB are by collection."""
+    if isinstance(counts, dict):
+        return any(map(_any_counted, counts.values()))
+    return bool(counts)
 
 
 def snapshot_prefix(system: str, day: Day) -> str:

@@ -85,6 +85,20 @@ def test_a_snapshot_is_held_where_it_has_anything_of_a_held_day(start, end, days
     assert of(other).blocking_snapshot(snapshot) is None  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("documents", "is_held"), [(7, True), (0, False)])
+def test_a_snapshot_of_an_earlier_version_without_a_window(documents, is_held):
+    """It may have whatever was there when it was taken."""
+    snapshot = SnapshotManifest(
+        system="mongo", day="2026-06-30", created_at=WHEN, version="0", server={},
+        window={"start": None, "end": None}, counts={"documents": {"events": documents}},
+        objects=[], files=[], restore="",
+    )  # fmt: skip
+    for first, last, overlaps in [(0, 1, True), (None, None, True), (500, 501, False)]:
+        store = _Store({"holds/h.json": hold(first, last).to_bytes()})
+        blocking = of(store).blocking_snapshot(snapshot)  # type: ignore[arg-type]
+        assert (blocking is not None) == (is_held and overlaps)
+
+
 class _Store:
     """As much of a store as reading needs."""
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import runpy
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,6 +19,7 @@ from lake.snapshots.whole_days import days_of_blocks, days_of_chunks
 from lake.store import Store
 from lake.store.directory import DirectoryStore
 
+_SCRIPT = Path(__file__).parents[2] / "docs/restore.py"
 D = [Day.parse("2026-03-01").plus(number) for number in range(6)]
 HOUR = 3_600_000
 NOON = D[4].start + timedelta(hours=12)
@@ -84,6 +87,12 @@ def manifest(**fields) -> SnapshotManifest:
         ({}, [D[1]]),
         ({"created_at": "2026-03-02T13:00:00.000+00:00"}, [D[0]]),
         ({"window": {"start": None, "end": None}}, []),
+        ({"window": {"start": None, "end": None}, "counts": {"files": 103, "lines": 5}}, [D[1]]),
+        ({"window": {"start": None, "end": None}, "counts": {"documents": {"a": 0, "b": 7}}},
+         [D[1]]),
+        ({"window": {"start": None, "end": None}, "counts": {"documents": {"a": 0}, "files": 0}},
+         []),
+        ({"window": {"start": None, "end": None}, "counts": {"lines": 7}, "whole_days": []}, []),
         ({"window": {"start": "2026-03-02T00:00:01+00:00", "end": "2026-03-03T00:01:00+00:00"}},
          [D[1]]),
         ({"window": {"start": "2026-03-03T00:00:00+00:00", "end": "2026-03-03T00:01:00+00:00"}},
@@ -93,7 +102,11 @@ def manifest(**fields) -> SnapshotManifest:
     ],
 )  # fmt: skip
 def test_manifests_of_every_version(fields, held):
-    assert manifest(**fields).held_days() == held
+    snapshot = manifest(**fields)
+    assert snapshot.held_days() == held
+    # The program that lies beside snapshots says the same.
+    by_script = runpy.run_path(str(_SCRIPT))["whole_days"](json.loads(snapshot.to_bytes()))
+    assert by_script == [str(day) for day in held]
 
 
 @pytest.fixture
