@@ -1,7 +1,7 @@
-"""Commands and SQL of every page: each command parses, each statement runs on a lake.
+"""Each statement of SQL runs on a lake, the tutorial as a whole; settings are accepted.
 
-docs/quarter.md, questions.md and runbook-restore.md have tests of their own, which also compare
-answers.
+docs/quarter.md and questions.md have tests of their own, which also compare answers; test_pages
+runs the commands of the other pages. In the prose each call of `lake` has these options.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -29,7 +32,7 @@ from support.renamed_lake import renamed_history
 
 from lake.base.day import Day
 from lake.cli.main import root
-from lake.trends.files import read_trend
+from lake.config.settings import Settings
 
 TUTORIAL = ROOT / "docs/tutorial.md"
 BLOCKS = [block for page in PAGES for block in blocks(page)]
@@ -45,6 +48,18 @@ STATEMENTS = [
     for block in BLOCKS
     if block.language == "sql" and block.page not in _ELSEWHERE and not _TREND.search(block.text)
 ]
+# new-system.md's need the package that it is about (tests/systems/test_new_system.py).
+SETTINGS = [b for b in BLOCKS if b.language == "toml" and b.page != "docs/new-system.md"]
+_DATASET = '[[dataset]]\nname = "events"\nsource = "mongo"\ncollection = "events"'
+_SMALLEST = """
+[lake]
+root = "lake"
+[sources.mongo]
+uri = "mongodb://127.0.0.1:27017"
+database = "app"
+[hot]
+mongo = 90
+"""
 TRENDS = [block for block in BLOCKS if block.language == "sql" and _TREND.search(block.text)]
 _STEP = re.compile(
     r"(?:<!-- (?P<mark>[^>]*) -->\n)?```(?P<language>sh|sql)\n(?P<text>.*?)^```$",
@@ -107,11 +122,40 @@ def test_a_statement_runs(week: Path, block: CodeBlock) -> None:
     assert any(value not in (None, 0) for row in rows for value in row.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", TRENDS, ids=lambda block: block.page)
-def test_a_file_of_a_trend_is_one(tmp_path: Path, block: CodeBlock) -> None:
-    path = tmp_path / "example.sql"
-    path.write_text(block.text)
-    assert read_trend(path).panels
+def test_a_file_of_a_trend_is_one(week: Path, block: CodeBlock) -> None:
+    """With a counter and a label of the demo in place of the page's."""
+    path = week / ".demo/trends/example.sql"
+    path.parent.mkdir(exist_ok=True)
+    text = block.text.replace("signups_total", "llm_tokens_total")
+    path.write_text(text.replace("grown.plan = plan", "grown.plan = model"))
+    arguments = ["trend", "example", "--json", "--config", str(week / ".demo/lake.toml")]
+    done = CliRunner().invoke(root, arguments, prog_name="lake")
+    path.unlink()
+    assert done.exit_code == 0, done.output
+    rows = json.loads(done.stdout)
+    assert {row["plan"] for row in rows} >= {"gpt-4o", "gpt-4o-mini"}
+    assert sum(row["signups"] for row in rows) > 1000
+
+
+@pytest.mark.parametrize("block", SETTINGS, ids=lambda block: f"{block.page} {block.section}")
+def test_settings_are_accepted(tmp_path: Path, block: CodeBlock) -> None:
+    """Beside the smallest lake.toml; what a page has for one dataset is below one."""
+    text = textwrap.dedent(block.text)
+    if text.startswith("[dataset.columns]"):
+        text = f"{_DATASET}\n{text}"
+    own = tomllib.loads(text)
+    whole = _merged(tomllib.loads(_SMALLEST), own)
+    assert Settings.model_validate(whole).model_dump().keys() >= own.keys()
+
+
+def _merged(fields: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    both = fields | more
+    for name in fields.keys() & more.keys():
+        if isinstance(fields[name], dict):
+            both[name] = _merged(fields[name], more[name])
+    return both
 
 
 def steps() -> list[tuple[str, int]]:

@@ -7,6 +7,7 @@ place of the one on the page.
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import re
 import shutil
@@ -18,8 +19,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import pymongo
 import pytest
+import yaml
 from support.loaded_site import Site
 
 pytestmark = pytest.mark.slow
@@ -110,6 +114,27 @@ class Terminal:
         self._address = match[0]
         return text
 
+    def drop(self, dataset: str) -> None:
+        """So that its days have to come from elsewhere."""
+        days = ["--from", self._names["2026-11-21"], "--to", self._names["2026-11-23"]]
+        command = [sys.executable, "-m", "lake", "drop", dataset, *days, "--force", "--yes"]
+        subprocess.run(command, env=self._env, check=True, capture_output=True)
+
+    def count_in_mongosh(self) -> int:
+        """The page's expression, evaluated by pymongo."""
+        match = re.search(
+            r"^mongosh (\S+) --eval 'db\.(\w+)\.countDocuments\((.*)\)'$",
+            self._mine(TEXT),
+            re.MULTILINE,
+        )
+        assert match
+        dated = re.sub(r'ISODate\("([\d-]+)"\)', r"\1", match[3])
+        condition = yaml.safe_load(dated)
+        for bounds in condition.values():
+            bounds |= {name: dt.datetime.combine(day, dt.time()) for name, day in bounds.items()}
+        with pymongo.MongoClient(match[1]) as client:
+            return client.get_default_database()[match[2]].count_documents(condition)
+
     def ended(self) -> bool:
         """Whether what served has ended, and no trouble."""
         assert self._serving is not None
@@ -154,7 +179,7 @@ def terminal(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
 
 
 @pytest.fixture(scope="module")
-def printed() -> dict[str, str]:
+def printed() -> dict[str, Any]:
     """What the blocks so far have printed."""
     return {}
 
@@ -162,13 +187,33 @@ def printed() -> dict[str, str]:
 @pytest.mark.parametrize("block", BLOCKS, ids=[block.name for block in BLOCKS])
 def test_what_the_page_shows_is_what_happens(block, terminal, printed):
     """In the page's order: a block may need the ones before it."""
+    if block.name == "from-snapshot":
+        terminal.drop("container_logs")
     printed[block.name] = terminal.serve(block) if block.how == "serve" else terminal.run(block)
+    if block.name == "mongo":
+        printed["mongosh"] = terminal.count_in_mongosh()
     lines = [shape(line) for line in printed[block.name].splitlines()]
     lost = [line for line in terminal.expected(block) if line not in lines]
     assert lost == [], printed[block.name]
     if block.name.endswith("-down"):
         assert terminal.ended()
         assert not Path(terminal._names["/tmp/incident"]).exists()
+
+
+def test_mongosh_would_count_the_same(printed):
+    """What the page has for mongosh, of the day, by pymongo while the server was there."""
+    assert int(printed["mongo-here"].split()[-1]) == printed["mongosh"] > 0
+
+
+def test_every_command_is_run_or_known() -> None:
+    """Marked ones are run here, those without this package by test_restore_script."""
+    marks = re.findall(r"(?:<!-- (.*) -->\n)?```sh\n(.*)", TEXT)
+    unmarked = [command for mark, command in marks if not mark]
+    assert [command.split()[0] for command in unmarked] == ["mongosh"]
+    own = [mark for mark, _ in marks if mark.startswith(("run: ", "serve: "))]
+    assert len(own) == len(BLOCKS)
+    others = {mark for mark, _ in marks if mark and mark not in own}
+    assert others == {"one-liners", "without: fetch", "without: restore"}
 
 
 @pytest.mark.parametrize("name", ["logs", "metrics"])

@@ -46,19 +46,56 @@ VALUES = {
 
 @dataclass(frozen=True)
 class CodeBlock:
-    """A fenced block of a page."""
+    """A fenced block of a page, and the heading of the second level above it."""
 
     page: str
     language: str
     text: str
+    section: str = ""
 
 
 def blocks(page: Path) -> list[CodeBlock]:
-    name = str(page.relative_to(ROOT))
+    name, text = str(page.relative_to(ROOT)), page.read_text("utf-8")
     return [
-        CodeBlock(name, match["language"], match["text"])
-        for match in _FENCE.finditer(page.read_text("utf-8"))
+        CodeBlock(name, match["language"], match["text"], _section(text[: match.start()]))
+        for match in _FENCE.finditer(text)
     ]
+
+
+def with_steps(page: Path) -> list[CodeBlock]:
+    """The page's blocks, and as `sh` each `lake …` of a numbered step or of a table of commands,
+    in the page's order.
+    """
+    name, text = str(page.relative_to(ROOT)), page.read_text("utf-8")
+    steps: list[CodeBlock] = []
+    at = 0
+    for block, match in [*zip(blocks(page), _FENCE.finditer(text), strict=True), (None, None)]:
+        prose = text[at : match.start() if match else None]
+        for line in re.findall(r"(?:^\d+\. .*\n(?:   .*\n)*)|^\| .*\n", prose, re.MULTILINE):
+            spans = re.findall(r"(?<=`)lake \S[^`]*(?=`)", line)
+            if line.startswith("|"):
+                spans = re.findall(r"^\| [^|]+ \| `(lake [^`]+)` \|", line)
+            section = _section(text[: at + prose.index(line)])
+            calls = filter(_is_whole, (" ".join(span.split()) for span in spans))
+            steps += [CodeBlock(name, "sh", call, section) for call in calls]
+        if block and match:
+            steps.append(block)
+            at = match.end()
+    return steps
+
+
+def _is_whole(call: str) -> bool:
+    """A command's name alone, of one that needs arguments, is only mentioned."""
+    try:
+        parse(call)
+    except click.MissingParameter:
+        return False
+    return True
+
+
+def _section(before: str) -> str:
+    headings = re.findall(r"^## (.+)$", _FENCE.sub("", before), re.MULTILINE)
+    return headings[-1] if headings else ""
 
 
 def commands(block: CodeBlock) -> list[str]:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from support.documented import blocks
+from support.page_shell import lines_of
 
 from lake.base.day import Day
 
@@ -94,6 +97,9 @@ def installed(tmp_path: Path) -> Installation:
 
 
 def test_days_are_exported_verified_and_queried(installed: Installation):
+    commands = blocks(PAGE)
+    for line in (line for b in commands if b.language == "sh" for line in lines_of(b)):
+        installed.lake(*shlex.split(line)[1:])  # of DAY alone
     installed.lake("export", "--from", str(DAY), "--to", str(NEXT.plus(1)))
     installed.lake("verify", "--from", str(DAY), "--to", str(NEXT.plus(1)), "--source")
     sql = (
