@@ -11,7 +11,10 @@ from lake.base.errors import ConfigError
 from lake.config.overrides import PREFIX
 from lake.config.settings import Settings, find_file, load
 from lake.doctor import alerts, expiry, lag, privacy, store, tools
+from lake.partition.layout import MANIFESTS
+from lake.query.cached_store import cached_store
 from lake.store import open_store
+from lake.store.listed_once import ListedOnce
 from lake.systems.check import Check, failed, guarded
 from lake.systems.registry import configured_systems, system
 
@@ -28,9 +31,11 @@ def diagnose(config: str | None, env: Mapping[str, str]) -> Iterator[Check]:
     yield from guarded("queries", store.check_queries(settings))
     for name in configured_systems(settings):
         yield from guarded(name, system(name).diagnose(settings))
-    yield from guarded("coverage", lag.check(settings, open_store(settings)))
+    # Two checks read every manifest: listed and read once.
+    manifests = ListedOnce(cached_store(settings, open_store(settings)), MANIFESTS)
+    yield from guarded("coverage", lag.check(settings, manifests))
     yield from guarded("expiry", expiry.check(settings, open_store(settings)))
-    yield from guarded("rules", privacy.check(settings, open_store(settings)))
+    yield from guarded("rules", privacy.check(settings, manifests))
     yield from guarded("alerts", alerts.check(settings))
     for name in configured_systems(settings):
         yield from system(name).diagnose_snapshots(settings)

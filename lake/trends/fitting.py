@@ -6,10 +6,11 @@ Does not: SQL of an answer (reading).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from lake.base.day import Day
 from lake.base.errors import UsageError
@@ -37,6 +38,8 @@ _SHOWN = 3
 _EDGES = 2  # of _looked_at
 
 _Days = tuple[Day, Day]
+_LookedFor = tuple[str, Day, Day, bool]
+_METRICS: WeakKeyDictionary[Lake, dict[_LookedFor, frozenset[str]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -196,7 +199,7 @@ def _lacking(lake: Lake, table: Table, need: Input, looked_at: _Days) -> tuple[i
     return None
 
 
-def _metric_lack(table: Table, need: Input, newest: Day, metrics: set[str]) -> str:
+def _metric_lack(table: Table, need: Input, newest: Day, metrics: Set[str]) -> str:
     """The metric by its first name; the dataset's metrics that are most like it."""
     name, *others = need.metrics
     kind = "native histogram" if need.kind == "histogram" else "metric"
@@ -286,10 +289,18 @@ def _field(tree: Node, column: Column) -> str | None:
     return text if column.type == "ANY" else f"TRY_CAST({text} AS {column.type})"
 
 
-def metrics_of(lake: Lake, table: Table, first: Day, last: Day, kind: Kind = "counter") -> set[str]:
+def metrics_of(lake: Lake, table: Table, first: Day, last: Day, kind: Kind = "counter") -> Set[str]:
     """The metrics of the days from first to last; for the kind `histogram` those that have native
-    histograms.
+    histograms. Several trends look for theirs in the same days: a session reads each once.
     """
+    known = _METRICS.setdefault(lake, {})
+    looked_for = (table.dataset, first, last, kind == "histogram")
+    if looked_for not in known:
+        known[looked_for] = _metrics_of(lake, table, first, last, kind)
+    return known[looked_for]
+
+
+def _metrics_of(lake: Lake, table: Table, first: Day, last: Day, kind: Kind) -> frozenset[str]:
     statement = "SELECT DISTINCT metric FROM {between}"
     if kind == "histogram":
         statement += f" WHERE {_HISTOGRAM} IS NOT NULL"
@@ -300,7 +311,7 @@ def metrics_of(lake: Lake, table: Table, first: Day, last: Day, kind: Kind = "co
         if any(first <= day <= last for day in days):
             rows = _rows(lake, part, statement, first, last)
             metrics |= {metric for (metric,) in rows if metric is not None}
-    return metrics
+    return frozenset(metrics)
 
 
 def _with_histograms(table: Table, days: Iterable[Day]) -> set[Day]:

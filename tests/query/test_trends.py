@@ -6,6 +6,7 @@ import io
 import statistics
 from collections import Counter, defaultdict
 from datetime import date, timedelta
+from importlib import import_module
 from pathlib import Path
 
 import pyarrow as pa
@@ -35,6 +36,25 @@ def _asked(history, name: str, start: Day | None = None) -> list[dict]:
     with history.lake.connect() as lake:
         answer = ask(lake, trend_named(name), start or first, end)
     return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+
+
+def test_what_metrics_a_dataset_has_is_read_once_a_session(history, monkeypatch) -> None:
+    """However many trends look for theirs: with hundreds of datasets that is most of the time."""
+    fits = import_module("lake.trends.fitting")  # the package has a function of that name
+    statements: Counter[tuple] = Counter()
+    rows = fits._rows
+
+    def counted(lake, table, statement, first, last):
+        if "DISTINCT metric" in statement:
+            statements[table.dataset, statement, first, last] += 1
+        return rows(lake, table, statement, first, last)
+
+    monkeypatch.setattr(fits, "_rows", counted)
+    with history.lake.connect() as lake:
+        for trend in all_trends():
+            fits.fit(lake, trend, _choices(trend.name), history.range)
+    assert len(statements) > 2
+    assert set(statements.values()) == {1}
 
 
 def test_every_file_is_a_trend_that_answers(history) -> None:

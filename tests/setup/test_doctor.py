@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 
+import pyarrow as pa
 import pytest
 from support.doctor_checks import only_line
+from support.hand_made import hand_made_lake
 from support.receivers import http_receiver, smtp_receiver
 
 from lake.base.day import Day
@@ -51,6 +54,33 @@ def test_no_datasets_and_overrides_are_told(doctor, monkeypatch):
     line = only_line(checks, "configuration", "warn")
     assert "overridden by LAKE_HOT__LOKI" in line
     assert "[[dataset]]" in line
+
+
+def test_manifests_are_listed_and_read_once(doctor, tmp_path, monkeypatch):
+    """Coverage and rules of columns both need all of them."""
+    calls: Counter[str] = Counter()
+    listed, read = DirectoryStore.list, DirectoryStore.read
+
+    def list_counted(store, prefix):
+        calls[f"list {prefix}"] += prefix.startswith("manifests/")
+        return listed(store, prefix)
+
+    def read_counted(store, key):
+        calls[f"read {key}"] += key.startswith("manifests/")
+        return read(store, key)
+
+    lake = hand_made_lake(tmp_path / "made", "events", "users")
+    for dataset in ("events", "users"):
+        for day in ("2026-07-01", "2026-07-02"):
+            lake.put(dataset, day, pa.table({"_id": [1]}))
+    monkeypatch.setattr(DirectoryStore, "list", list_counted)
+    monkeypatch.setattr(DirectoryStore, "read", read_counted)
+    text = lake.config.read_text().replace('root = "lake"', f'root = "{tmp_path}/made/lake"')
+    _, checks = doctor(text)
+    assert {"dataset events", "dataset users"} <= set(checks)
+    counts = {call: number for call, number in calls.items() if number}
+    assert counts == dict.fromkeys(counts, 1)
+    assert len(counts) == 1 + 4
 
 
 S3 = """
