@@ -19,7 +19,7 @@ from lake.base.faults import point
 from lake.config.settings import S3Section
 from lake.store.protocol import ObjectStat, Unfinished, Upload, Version
 from lake.store.s3_connection import S3Connection, is_aws
-from lake.store.s3_failures import code_of, explained, no_answer_of_s3
+from lake.store.s3_failures import code_of, endless_redirect, explained, no_answer_of_s3
 from lake.store.s3_upload import S3Upload
 
 _LOG = logging.getLogger(__name__)
@@ -98,8 +98,8 @@ class S3Store:
             raise self._explained(error, key) from error
         except KeyError as error:
             raise no_answer_of_s3(self._where(key), f"an answer without {error}") from error
-        except RecursionError as error:  # botocore follows a redirect that is none of S3's
-            raise no_answer_of_s3(self._where(key), "a redirect") from error
+        except RecursionError as error:
+            raise endless_redirect(self._where(key)) from error
 
     def stat(self, key: str) -> ObjectStat | None:
         """See Store."""

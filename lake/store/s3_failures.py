@@ -104,6 +104,8 @@ def explained(error: ClientError | BotoCoreError, where: str) -> LakeError:
             found=_found(error),
             remedy=PROXY_REMEDY,
         )
+    if isinstance(error.kwargs.get("error"), RecursionError):
+        return endless_redirect(where)
     if isinstance(error, _UNREACHABLE):
         return TransientError(
             "S3 can't be reached",
@@ -140,6 +142,13 @@ def no_answer_of_s3(where: str, found: object) -> LakeError:
         remedy="set [s3] endpoint_url to the S3 API itself, without a login page in front, and "
         "with https:// where it expects TLS",
     )
+
+
+def endless_redirect(where: str) -> LakeError:
+    """botocore takes every redirect for one to another region, and asks for it again and again:
+    RecursionError, by itself or within an error of its own.
+    """
+    return no_answer_of_s3(where, "a redirect")
 
 
 def _found(error: ClientError | BotoCoreError) -> str:
