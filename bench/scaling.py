@@ -1,13 +1,14 @@
-"""How cost grows with rows, series, days and datasets: processor time, memory, bytes, requests.
+"""How cost grows with rows, series and days: processor time, memory, bytes, requests.
 
-    .venv/bin/python bench/scaling.py [--only series,lines,documents,days,datasets]
+    .venv/bin/python bench/scaling.py [--only series,lines,documents,days]
         [--factors 1,10,100]
 
 Each figure is of a process of its own, which does one thing; processor time does not depend on
 what else the machine does, memory is the process's largest. Writes below a temporary directory, at
 most some 3 GB at a time, and removes it. The tables are Markdown, for docs/scaling.md.
 
-Measured is what the lake does with rows; what the sources take to return them is in README.md.
+Measured is what the lake does with rows; what the sources take to return them is in README.md. The
+number of datasets: scaling_datasets.py.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ _QUERIES = {
 def main() -> None:
     """Measures, and prints tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--only", default="series,lines,documents,days,datasets")
+    parser.add_argument("--only", default="series,lines,documents,days")
     parser.add_argument("--factors", default="1,10,100", help="of the demo's day")
     parser.add_argument("--step", help=argparse.SUPPRESS)
     parser.add_argument("--arguments", default="[]", help=argparse.SUPPRESS)
@@ -65,10 +66,8 @@ def main() -> None:
         return
     print(machine())
     factors = [int(factor) for factor in chosen.factors.split(",")]
-    tables = {"days": _days, "datasets": _datasets}
     for name in chosen.only.split(","):
-        rows = tables[name](factors) if name in tables else _rows(name, factors)
-        _print(rows)
+        _print(_days(factors) if name == "days" else _rows(name, factors))
 
 
 def _rows(kind: str, factors: list[int]) -> Iterator[dict[str, Any]]:
@@ -101,15 +100,6 @@ def _days(factors: list[int]) -> Iterator[dict[str, Any]]:
         with tempfile.TemporaryDirectory(prefix="scaling-") as folder:
             _measured("empty_days", folder, 1, days)
             yield _manifests(f"{days:,}", "days", folder, days)
-
-
-def _datasets(factors: list[int]) -> Iterator[dict[str, Any]]:
-    for datasets in (7 * factor for factor in factors):
-        with tempfile.TemporaryDirectory(prefix="scaling-") as folder:
-            _measured("empty_days", folder, datasets, 10)
-            row = _manifests(f"{datasets:,}", "datasets", folder, datasets * 10)
-            dagster = _measured("dagster", folder)
-            yield row | {"Dagster loads, CPU": _seconds(dagster), "   its memory": _memory(dagster)}
 
 
 def _manifests(number: str, of: str, folder: str, manifests: int) -> dict[str, Any]:
@@ -212,12 +202,6 @@ def _catalog(folder: str) -> int:
     return file.stat().st_size
 
 
-def _dagster(folder: str) -> None:
-    from assets.definitions import build  # noqa: PLC0415
-
-    build(_settings(folder)).get_repository_def().get_all_jobs()
-
-
 _STEPS: dict[str, Callable[..., int | None]] = {
     "write": _write,
     "query": _query,
@@ -225,7 +209,6 @@ _STEPS: dict[str, Callable[..., int | None]] = {
     "empty_days": _empty_days,
     "first_query": _first_query,
     "catalog": _catalog,
-    "dagster": _dagster,
 }
 
 
