@@ -398,7 +398,7 @@ def test_compose(pages: Pages) -> None:
 
 
 def test_systemd(pages: Pages) -> None:
-    """Below a directory in place of /; then the night's unit."""
+    """Below a directory in place of /; then the steps of the night (their loop: test_systemd)."""
     site = pages.site
     addresses = f"--mongo {site.endpoints['mongo']['uri']}/{DATABASE}"
     addresses += f" --prometheus {site.endpoints['prometheus']['url']}"
@@ -422,8 +422,8 @@ def test_systemd(pages: Pages) -> None:
     units = {path.name for path in (directory / "etc/systemd/system").iterdir()}
     assert "monitoring-lake-code.service" in units
     unit = (ROOT / "deploy/systemd/monitoring-lake-nightly.service").read_text()
-    (night,) = re.findall(r"^ExecStart=(.+)$", unit, re.MULTILINE)
-    assert wrong([shell.run(night.replace("/bin/sh", "sh"))]) == []
+    (steps,) = re.findall(r"^ExecStart=.*for step in ([\w ]+);", unit, re.MULTILINE)
+    assert wrong([shell.run(f"lake {step}") for step in steps.split()]) == []
 
 
 def test_kubernetes_and_terraform(pages: Pages) -> None:
