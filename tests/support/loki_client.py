@@ -9,6 +9,8 @@ from typing import Any
 
 import requests
 
+from lake.servers.binaries import version_parts
+
 Labels = Mapping[str, str]
 Entry = tuple[int, str, Mapping[str, str]]
 """ns since the epoch, line, structured metadata."""
@@ -38,6 +40,16 @@ class LokiClient:
     def takes_metadata(self) -> bool:
         """By default from 3.0 on."""
         return self.version.startswith("3")
+
+    @property
+    def lines_are_labels(self) -> bool:
+        """Whether a metric query can have a line's text and time as labels (from 2.8 on)."""
+        return bool(self.version) and version_parts(self.version) >= (2, 8)
+
+    @property
+    def _keeps_chunks(self) -> bool:
+        """Whether chunks stay in memory for a while after they are stored (before 2.8)."""
+        return not self.lines_are_labels
 
     def push(self, labels: Labels, entries: list[Entry]) -> None:
         """Without the metadata where the server takes none."""
@@ -91,9 +103,10 @@ class LokiClient:
     def store(self) -> None:
         """Ends all chunks of all tenants and waits until none is in memory.
 
-        2.2 keeps them there for a while, so that its index may be late: they only end.
+        Those before 2.8 keep them there, for their index is read up to a minute later: they
+        only end.
         """
-        if not self.version:
+        if self._keeps_chunks:
             self.flush()
             time.sleep(1)
             return

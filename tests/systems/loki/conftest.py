@@ -13,6 +13,7 @@ from support.loki_versions import NO_NEWEST
 
 from lake.base.errors import LakeError
 from lake.servers import Binary, Stack, find_all, has_version, start
+from lake.servers.binaries import version_parts
 
 OWN_LIMITS = {
     "split-15m": {"split_queries_by_interval": "15m"},
@@ -71,13 +72,17 @@ def small(small_loki: Stack, job: str) -> LokiClient:
 
 @pytest.fixture(scope="session")
 def chunky(loki_program: Binary) -> Iterator[Stack]:
-    """Small answers; chunks are stored as soon as they are flushed."""
+    """Small answers; chunks are stored as soon as they are flushed, and before 2.8 in memory, too:
+    there the index that is read is up to a minute old.
+    """
+    old = version_parts(loki_program.version) < (2, 8)
+    retained = {"chunk_retain_period": "15m"} if old else {}
     with start(
         ["loki"],
         programs={"loki": loki_program},
         loki_multi_tenant=True,
         loki_limits={"max_entries_limit_per_query": 300},
-        loki_config={"ingester": {"flush_check_period": "100ms"}},
+        loki_config={"ingester": {"flush_check_period": "100ms", **retained}},
     ) as running:
         yield running
 

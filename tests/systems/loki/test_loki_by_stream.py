@@ -6,6 +6,7 @@ streams that appear late (test_loki_late_streams.py), masked lines (test_loki_ma
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -93,6 +94,42 @@ def test_lines_on_every_full_hour(
     assert lacking == 24 or not server.takes_metadata  # else the test would show nothing
 
 
+@pytest.mark.parametrize("masking", [False, True])
+def test_lines_on_both_sides_of_each_cut(
+    server: LokiClient, job: str, tmp_path: Path, *, masking: bool
+) -> None:
+    """The last ns before a full hour, which 2.6 to 2.9 do not count, and the hour itself, whose
+    line their log queries leave out at a chunk's end: two faults that hide each other.
+    """
+    expected: list[Row] = []
+    for hour in range(1, 4):
+        at, labels = DAY.start_ns + hour * HOUR, {"job": job, "pod": f"pod-{hour}"}
+        texts = {at - 1: "before", at: "on the hour"}
+        user = f"user-{hour}"
+        entries: list[Entry] = [
+            (ts, of_user(user, text) if masking else text, {}) for ts, text in texts.items()
+        ]
+        server.push(labels, entries)
+        expected += masked(labels, texts) if masking else pushed(labels, entries)
+    server.store()
+    table, _ = read(server, f'{{job="{job}"}} {MASK if masking else ""}', tmp_path)
+    assert sorted(rows_of(table)) == sorted(expected)
+    reader = LokiReader(LokiSource(url=server.url, tenant=server.tenant))
+    assert reader.count(dataset_of(f'{{job="{job}"}}'), DAY).rows == 6
+    reader.close()
+
+
+def test_a_stream_with_one_line_in_the_last_ns_of_an_hour(
+    server: LokiClient, job: str, tmp_path: Path
+) -> None:
+    """2.6 to 2.9 do not count it, and their `/series` lacks the stream once it is stored."""
+    entries: list[Entry] = [(DAY.start_ns + HOUR - 1, "only", {})]
+    server.push({"job": job}, entries)
+    server.store()
+    table, _ = read(server, f'{{job="{job}"}}', tmp_path)
+    assert rows_of(table) == pushed({"job": job}, entries)
+
+
 @pytest.mark.slow
 def test_long_streams_with_lines_in_common(server: LokiClient, job: str, tmp_path: Path) -> None:
     """Streams longer than an answer, some labels of one in another's, lines on full hours."""
@@ -105,7 +142,7 @@ def test_long_streams_with_lines_in_common(server: LokiClient, job: str, tmp_pat
         ]
         entries += [(DAY.end_ns - 5, f"burst {n}", {}) for n in range(700)]
         server.push(labels, entries)
-        everything += pushed(labels, entries)
+        everything += pushed(as_stored(server, labels), entries)
     server.wait_for(f'{{job="{job}"}}', DAY.end_ns, len(everything))
     for selector in (f'{{job="{job}"}}', "{}"):
         table, details = read(server, selector, tmp_path)
@@ -115,7 +152,7 @@ def test_long_streams_with_lines_in_common(server: LokiClient, job: str, tmp_pat
     assert sorted(rows_of(table)) == sorted(row for row in everything if row[2] == "tick")
 
 
-@OLD
+@pytest.mark.loki(below="2.9")
 def test_what_an_old_version_can_not_have(loki: LokiClient, job: str, tmp_path: Path) -> None:
     loki.push({"job": job}, [(DAY.start_ns, '{"a": "1"}', {}), (DAY.start_ns + 1, "x", {})])
     table, details = read(loki, f'{{job="{job}"}}', tmp_path)
@@ -123,13 +160,15 @@ def test_what_an_old_version_can_not_have(loki: LokiClient, job: str, tmp_path: 
     assert details["structured_metadata"] == "not supported by this version"
     assert table["metadata"].to_pylist() == [None, None]
     table, _ = read(loki, f'{{job="{job}"}} | json', tmp_path)
-    assert table["metadata"].to_pylist() == [[("a", "1")], [("__error__", "JSONParserErr")]]
+    parsed, failed = table["metadata"].to_pylist()
+    assert parsed == [("a", "1")]
+    assert ("__error__", "JSONParserErr") in failed  # details of it are beside it from 2.8 on
 
 
 @OLD
 def test_a_line_that_is_pushed_twice(server: LokiClient, job: str, tmp_path: Path) -> None:
     """The same line twice at one ns, in a chunk and over two: what Loki stores of it."""
-    at = DAY.start_ns + HOUR
+    at = DAY.start_ns + HOUR + SECOND
     server.push({"job": job}, [(at, "twice", {}), (at, "twice", {}), (at, "other", {})])
     server.store()
     server.push({"job": job}, [(at, "twice", {}), (at + 1, "last", {})])
@@ -138,6 +177,13 @@ def test_a_line_that_is_pushed_twice(server: LokiClient, job: str, tmp_path: Pat
     given = server.lines(f'{{job="{job}"}}', DAY.start_ns, DAY.end_ns)
     assert sorted(table["line"].to_pylist()) == sorted(given)
     assert set(given) == {"last", "other", "twice"}
+
+
+def as_stored(server: LokiClient, labels: Labels) -> Labels:
+    """2.9 keeps a label's value as the JSON of a push spells it, escapes and all."""
+    if not server.version.startswith("2.9."):
+        return labels
+    return {n: json.dumps(value)[1:-1] for n, value in labels.items()}
 
 
 def masked(labels: Labels, texts: Mapping[int, str]) -> list[Row]:
@@ -150,7 +196,7 @@ def masked(labels: Labels, texts: Mapping[int, str]) -> list[Row]:
 def test_streams_that_share_only_the_last_ns(
     loki: LokiClient, job: str, tmp_path: Path, pipeline: str
 ) -> None:
-    """This version's counts leave that ns out, and a joint query merges its lines."""
+    """Counts of these versions leave that ns out, and a joint query may merge its lines."""
     expected: list[Row] = []
     for pod in "abc":
         labels = {"job": job, "pod": pod}
@@ -160,7 +206,7 @@ def test_streams_that_share_only_the_last_ns(
         loki.push(labels, entries)
         loki.push(labels, [(DAY.end_ns, '{"x": "next day"}', {})])
         expected += pushed(labels, entries)
-    loki.wait_for(f'{{job="{job}"}}', DAY.end_ns, len(expected))
+    loki.wait_for(f'{{job="{job}"}}', DAY.end_ns, 2)
     selector = f'{{job="{job}"}} {pipeline}'
     table, _ = read(loki, selector, tmp_path)
     assert sorted(row[:3] for row in rows_of(table)) == sorted(row[:3] for row in expected)
@@ -230,9 +276,10 @@ def test_any_day_of_few_lines_in_several_streams(
         entries: list[Entry] = sorted(
             {(DAY.start_ns + at, line): {} for at, line in data.draw(_lines)}
         )  # type: ignore[assignment]
-        entries = [(ts, line, {}) for ts, line in entries]  # type: ignore[misc]
+        # 2.4 to 2.9 lose empty lines at a chunk's begin, which no query returns.
+        entries = [(ts, line, {}) for ts, line in entries if line or not server.version]  # type: ignore[misc]
         server.push({"job": run, **of}, entries)
-        expected |= set(pushed({"job": run, **of}, entries))
+        expected |= set(pushed(as_stored(server, {"job": run, **of}), entries))
         if data.draw(st.booleans()):
             server.store()
     table, _ = read(server, f'{{job="{run}"}}', tmp_path)

@@ -108,12 +108,12 @@ def test_streams_that_appear_for_ever(loki: LokiClient, job: str, tmp_path: Path
     assert len(arrived) < 10
 
 
-@OLD
+@pytest.mark.loki(below="2.6")
 @pytest.mark.slow
 def test_streams_that_are_listed_before_their_lines_are_found(
     loki_program: Binary, job: str, tmp_path: Path
 ) -> None:
-    """Of old lines that are in memory this version shows streams, and no line."""
+    """Of old lines that are in memory these versions show streams, and no line."""
     with start(
         ["loki"],
         programs={"loki": loki_program},

@@ -121,7 +121,7 @@ def test_a_lost_line_is_not_taken_for_a_merged_one(
     proxy.edit = without_line
     with proxy.running():
         through = LokiClient(proxy.url, server.tenant)
-        if always and not server.takes_metadata:
+        if always and not server.lines_are_labels:
             with pytest.raises(Incomplete, match="log queries return") as error:
                 read(through, selector, tmp_path, server)
             assert job in str(error.value)

@@ -38,7 +38,8 @@ from lake.systems.loki.reading.reading import Reading
 from lake.systems.loki.reading.ruled import RuledRows
 from lake.systems.loki.reading.split import Split
 from lake.systems.loki.reading.spool import KEYS, RunWriter, Spool, Stretch, keys_of
-from lake.systems.loki.reading.stream_set import StreamSet, resolve_one, streams_between
+from lake.systems.loki.reading.stream_set import StreamSet, resolve_one
+from lake.systems.loki.reading.unlisted import all_streams
 
 _LOG = logging.getLogger(__name__)
 _ROUNDS = 3  # of reading streams that appear during the read
@@ -68,6 +69,7 @@ class ByStream:
     """Streams that were read one by one."""
     recovered: int = 0
     """Lines that only metric queries return."""
+    _unknown: int = 0  # rows that name no listed stream
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     def stretches(self) -> list[Stretch]:
@@ -80,7 +82,10 @@ class ByStream:
         for _ in range(_ROUNDS):
             touched = streams.add_all(self._listed(), metadata=self._may_have_metadata)
             if not touched:
+                if self._unknown:
+                    raise self._no_stream()
                 return read
+            self._unknown = 0  # rows of streams that are now known, or fewer than the count
             _LOG.info("loki: new streams during the read; %s streams are read again", len(touched))
             counts = self._counted(streams, touched)
             kept = [stretch.without(touched) for stretch in read]
@@ -94,17 +99,21 @@ class ByStream:
         )
 
     def _listed(self) -> StreamSet:
-        return streams_between(self.api, self.selector, self.day.start_ns, self.day.end_ns)
+        start, end = self.day.start_ns, self.day.end_ns
+        return all_streams(self.api, self.selector, start, end, self.split)
 
     def _read(self, streams: StreamSet) -> list[Stretch]:
         """All lines of these streams."""
-        if not self.selector.filters_only:  # labels may come changed, so that they name no stream
+        if not self._readable_together:
             self._try(streams)
             return self._one_by_one(streams, self._counted(streams))
         together = self._together(streams)
         read = rows_by_stream(together)
         counts = self._counted(streams)
         unclear = streams.ambiguous() if self._may_have_metadata else set()
+        unknown = read.keys() - streams.all().keys()
+        unclear |= unknown
+        self._unknown = sum(read[number] for number in unknown)
         again = {
             number: rows
             for number, rows in counts.items()
@@ -113,6 +122,12 @@ class ByStream:
         kept = [stretch.without(unclear | again.keys()) for stretch in together]
         return [*kept, *self._one_by_one(streams, again)]
 
+    @property
+    def _readable_together(self) -> bool:
+        """Whether an answer for all streams has labels that name them, and may have all lines."""
+        keeps = self.selector.keeps_labels and not self.api.dialect.version.merges_streams
+        return self.selector.filters_only or keeps
+
     def _try(self, streams: StreamSet) -> None:
         """Raises Refused for what is no selector, even on a day without streams."""
         api = self.api.resolving(streams.resolve)
@@ -120,11 +135,16 @@ class ByStream:
 
     @property
     def _may_have_metadata(self) -> bool:
+        """Whether lines may have more labels than their streams: a parser's, too."""
         version = self.api.dialect.version
-        return version.numbers is None or version.knows_metadata
+        more = version.numbers is None or version.knows_metadata
+        return more or not self.selector.filters_only
 
     def _together(self, streams: StreamSet) -> list[Stretch]:
-        """The day for all streams at once. Streams that its rows show are added to the set."""
+        """The day for all streams at once.
+
+        Streams that its rows show are added to the set, where labels are theirs alone.
+        """
         folder = self._folder("together")
         api = self.api.resolving(streams.resolve)
         reading = Reading(
@@ -132,6 +152,8 @@ class ByStream:
         )
         stretches = reading.stretches()
         self.pages += reading.pages
+        if self._may_have_metadata:
+            return stretches
         known, labels = streams.all(), self.api.streams.labels()
         for number in rows_by_stream(stretches).keys() - known.keys():
             streams.add(labels[number])
@@ -140,7 +162,9 @@ class ByStream:
     def _counted(self, streams: StreamSet, wanted: Collection[int] | None = None) -> dict[int, int]:
         """Id → lines of the day, as Loki counts each stream; of all, or of those wanted."""
         start, end = self.day.start_ns, self.day.end_ns
-        return counted_streams(self.api, streams, self.selector, start, end, self.parallel, wanted)
+        return counted_streams(
+            self.api, streams, self.selector, start, end, self.parallel, wanted, self.split
+        )
 
     def _one_by_one(self, streams: StreamSet, counts: dict[int, int]) -> list[Stretch]:
         """The streams with lines; the longest ones hour by hour."""
@@ -152,8 +176,8 @@ class ByStream:
             return stretches
         again, still = self._read_alone(streams, {number: wanted[number] for number in short})
         lost = [
-            self._recovered(streams, labels[number], number, again, wanted[number])
-            for number in still
+            self._recovered(streams, labels[number], number, again, wanted[number], rows)
+            for number, rows in still.items()
         ]
         kept = [stretch.without(short.keys()) for stretch in stretches]
         # First, for such a line is the last of its chunk.
@@ -166,30 +190,42 @@ class ByStream:
         number: int,
         read: list[Stretch],
         counted: int,
+        rows: int,
     ) -> list[Stretch]:
-        """The lines of one stream that are counted and were not `read`. Raises Incomplete."""
+        """The lines of one stream that are counted and not among its `rows`. Raises Incomplete."""
         selector = streams.selector(labels, self.selector)
         others = rows_by_stream(read).keys() - {number}
         spool = Spool([stretch.without(others) for stretch in read])
-        rows = spool.count(self.day.start_ns, self.day.end_ns)
-        if not selector.filters_only:
+        if spool.count(self.day.start_ns, self.day.end_ns) != rows:  # others name another stream
             raise self._incomplete(selector, counted, f"{rows} lines, in two reads")
+        api = self.api.resolving(resolve_one(self.api.streams, labels))
         recovery = Recovery(
-            self.api, selector, self.day, spool, self.split, self.parallel, self.ruled, alone=labels
+            api, selector, self.day, spool, self.split, self.parallel, self.ruled, alone=labels
         )
         try:
             lost = recovery.rows()
         except (Refused, TooMany, TooWide) as error:  # LogQL up to 2.6 has no line as a label
             raise self._incomplete(selector, counted, f"{rows} lines, in two reads") from error
-        if rows + lost.num_rows < counted:
+        if rows + lost.num_rows + recovery.merged < counted:
             lines = f"{rows} lines, in two reads, and {lost.num_rows} by metric queries"
             raise self._incomplete(selector, counted, lines)
         self.recovered += lost.num_rows
+        self.merged += recovery.merged
         if not lost.num_rows:
             return []
         late = RunWriter(self._folder("recovered") / "rows.arrow")  # the rules have been applied
         late.add(lost)
         return [late.close()]
+
+    def _no_stream(self) -> Incomplete:
+        return Incomplete(
+            "queries return lines of streams that Loki does not list",
+            where=f"{self.selector} {self.day}",
+            expected="each line's stream in the answer of /loki/api/v1/series, or in a count by "
+            "the names of /loki/api/v1/labels",
+            found=f"{self._unknown} lines of other streams",
+            remedy="run the export again some hours after the end of the day",
+        )
 
     def _incomplete(self, selector: Selector, counted: int, lines: str) -> Incomplete:
         return Incomplete(

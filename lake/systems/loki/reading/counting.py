@@ -12,9 +12,11 @@ from functools import partial
 from lake.base.errors import Refused
 from lake.systems.loki.reading.api import UNPARSED, Api, TooMany, TooWide, Unparsed
 from lake.systems.loki.reading.counting_by_labels import counted_by_labels
+from lake.systems.loki.reading.ends import ends_with_lines
 from lake.systems.loki.reading.logql import Selector
 from lake.systems.loki.reading.oversized_instant import OversizedInstant
 from lake.systems.loki.reading.paging import HOUR, MS, SECOND, Bound, pages
+from lake.systems.loki.reading.split import Split
 from lake.systems.loki.reading.stream_set import StreamSet
 
 _NUMBER = "monitoring_lake_number"
@@ -58,8 +60,12 @@ def counted_streams(
     end_ns: int,
     parallel: int,
     wanted: Collection[int] | None = None,
+    split: Split | None = None,
 ) -> dict[int, int]:
-    """The lines of [start, end) of each single stream by its id, many in one request."""
+    """The lines of [start, end) of each single stream by its id, many in one request.
+
+    `split`: where the server splits its queries; its parts leave out their last ns, too.
+    """
     selectors = {
         number: streams.selector(labels, of)
         for number, labels in streams.all().items()
@@ -72,8 +78,9 @@ def counted_streams(
         return counts | _counted_groups(api, rest, start_ns, end_ns, parallel)
 
     counts = count(selectors, start_ns, end_ns)
-    for number, rows in _uncounted(api, selectors, end_ns, parallel, count).items():
-        counts[number] += rows
+    for at in [*ends_with_lines(api, of, split, start_ns, end_ns), end_ns]:
+        for number, rows in _uncounted(api, selectors, at, parallel, count).items():
+            counts[number] += rows
     return counts
 
 

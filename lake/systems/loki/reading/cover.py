@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from lake.systems.loki.reading.logql import Selector, having
 
-_LEFT_OUT = frozenset(
+LEFT_OUT = frozenset(
     {
         "__name__",  # which Loki before 2.3 lists and no stream has
         "__aggregated_metric__",
@@ -25,6 +25,7 @@ _LEFT_OUT = frozenset(
         "__tenant_id__",  # which Loki adds to answers for several tenants: no stream has it alone
     }
 )
+"""Labels by which no stream of a user is selected."""
 # What most streams are likely to have; the rest of the selectors then find little.
 _LIKELY = ("service_name", "container", "job", "app", "namespace", "filename")
 
@@ -37,7 +38,7 @@ def cover(
     `done` are labels that went before, in any order.
     """
     before = list(done)
-    wanted = set(names) - _LEFT_OUT - set(done)
+    wanted = set(names) - LEFT_OUT - set(done)
     for name in sorted(wanted, key=lambda name: (_liking(name), name)):
         yield name, Selector(having(name, before), everything.pipeline)
         before.append(name)

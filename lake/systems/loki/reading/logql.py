@@ -17,6 +17,7 @@ from lake.base.errors import ConfigError
 _PARTS = re.compile(
     r'\s*(?P<matchers>\{(?:[^"`{}]|"(?:[^"\\]|\\.)*"|`[^`]*`)*\})(?P<pipeline>.*)', re.DOTALL
 )
+_MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*("(?:[^"\\]|\\.)*"|`[^`]*`)')
 LINE_LABEL = "monitoring_lake_line"
 NS_LABEL = "monitoring_lake_ns"
 _ONE_LABEL = "monitoring_lake_one"
@@ -112,8 +113,16 @@ class Selector:
         return selector.piped(f"| line_format `{{{{.{_ORIGINAL_LABEL}}}}}`")
 
     def exactly(self, labels: Mapping[str, str], absent: Iterable[str]) -> Selector:
-        """The same lines of the one stream with these labels and without the absent ones."""
-        wanted = dict.fromkeys(absent, "") | dict(labels)
+        """The same lines of the one stream with these labels and without the absent ones.
+
+        What the matchers themselves exclude by `name=""` stays absent.
+        """
+        lacking = [
+            name
+            for name, operator, text in _MATCHER.findall(self.matchers)
+            if operator == "=" and text in ('""', "``")
+        ]
+        wanted = dict.fromkeys([*absent, *lacking], "") | dict(labels)
         pairs = (f"{name}={quoted(wanted[name])}" for name in sorted(wanted))
         return Selector("{" + ", ".join(pairs) + "}", self.pipeline)
 
@@ -136,20 +145,20 @@ class Selector:
         grouping = f" by ({labels}) " if labels else ""
         return f"sum{grouping}(count_over_time({self._for_metrics(drops)} [{duration}]))"
 
-    def lines_as_labels(self) -> Selector:
-        """The same lines, each with its text and its time as labels."""
+    def lines_as_labels(self, *, drops: bool = True) -> Selector:
+        """The same lines, each with its text and its time as labels. `drops`: see Dialect."""
         spelled = (
             f"| label_format {LINE_LABEL}=`{{{{__line__}}}}`, "
             f"{NS_LABEL}=`{{{{__timestamp__ | unixEpochNanos}}}}`"
         )
         if not self.pipeline:
             return self.piped(spelled)
-        errors = self.piped(_SAVE_ERRORS).piped(_NO_ERRORS)
+        errors = self.piped(_SAVE_ERRORS).piped(_NO_ERRORS) if drops else self
         return errors.piped(_KEEP_FORMAT).piped(spelled)
 
-    def each_line(self) -> str:
-        """The lines of the last millisecond as metrics; of `lines_as_labels`."""
-        return f"count_over_time({self} [1ms])"
+    def each_line(self, milliseconds: int = 1) -> str:
+        """The lines of the last milliseconds as metrics; of `lines_as_labels`."""
+        return f"count_over_time({self} [{milliseconds}ms])"
 
     def some_lines(self, number: int) -> str:
         """At most `number` of `each_line`, whatever their values.
@@ -160,12 +169,12 @@ class Selector:
         ones = self.piped(f"| label_format {_ONE_LABEL}=`1` | unwrap {_ONE_LABEL}")
         return f"topk({number}, stdvar_over_time({ones} [1ms]))"
 
-    def distinct_lines(self) -> str:
+    def distinct_lines(self, *, drops: bool = True) -> str:
         """The number of lines in the last millisecond, those that differ in metadata only too.
 
         A plain count includes equal lines of a stream at one time, from different chunks, once.
         """
-        return f"count({self.lines_as_labels().each_line()})"
+        return f"count({self.lines_as_labels(drops=drops).each_line()})"
 
     def _for_metrics(self, drops: bool) -> str:
         if self.filters_only or not drops:

@@ -174,7 +174,7 @@ class Recovery:
         Before 3.0 an instant query leaves out the lines at its time.
         """
         query, end_ns = (
-            self._selector.distinct_lines(),
+            self._selector.distinct_lines(drops=self._api.dialect.drops),
             at_ns + (self._api.dialect.by_stream is True),
         )
         try:
@@ -268,10 +268,12 @@ class Recovery:
         for labels, metrics in self._by_stream(at_ns):
             for metric, times in metrics:
                 for own, name in ERROR_LABELS.items():
-                    if own in metric:
-                        metric[name] = metric.pop(own)
+                    if error := metric.pop(own, ""):  # before 3.0 empty where there is none
+                        metric[name] = error
                 kept = {n: value for n, value in labels.items() if metric.get(n) == value}
                 ts_ns, line = int(metric.pop(NS_LABEL)), metric.pop(LINE_LABEL, "")
+                if not at_ns <= ts_ns < at_ns + MS:
+                    continue
                 metadata = sorted(item for item in metric.items() if item[0] not in kept)
                 row = {
                     "stream_id": self._api.streams.id_of(kept),
@@ -281,21 +283,26 @@ class Recovery:
                 }
                 yield from [row] * int(times)
 
+    def _as_labels(self, selector: Selector) -> Selector:
+        return selector.lines_as_labels(drops=self._api.dialect.drops)
+
     def _by_stream(self, at_ns: int) -> Iterator[tuple[dict[str, str], Metrics]]:
         if self._alone is not None:
-            lines = self._selector.lines_as_labels()
+            lines = self._as_labels(self._selector)
             yield self._alone, self._metrics(lines, self._alone, at_ns)
             return
         series = streams_around(self._api, self._selector, at_ns)
         for labels in self._concerned(series, at_ns):
             stream = self._selector.of_stream(labels, series)
-            yield labels, self._metrics(stream.lines_as_labels(), labels, at_ns)
+            yield labels, self._metrics(self._as_labels(stream), labels, at_ns)
 
     def _metrics(
         self, lines: Selector, labels: dict[str, str], at_ns: int, depth: int = 0
     ) -> Metrics:
         """Each line as a metric; by halves of halves where there are too many for one answer."""
         try:
+            if self._api.dialect.version.splits_counts:  # where a range is open at both ends
+                return self._api.vector(lines.each_line(2), at_ns + MS, smallest=True)
             return self._api.vector(lines.each_line(), at_ns + MS - 1, smallest=True)
         except TooMany as error:
             sample = self._api.vector(lines.some_lines(_SAMPLE), at_ns + MS - 1, smallest=True)
@@ -320,7 +327,7 @@ class Recovery:
             return series
         try:
             vector = self._api.vector(
-                self._selector.lines_as_labels().each_line(), at_ns + MS - 1, smallest=True
+                self._as_labels(self._selector).each_line(), at_ns + MS - 1, smallest=True
             )
         except TooMany:  # over 500 different lines
             return series

@@ -16,7 +16,8 @@ from lake.base.errors import Incomplete
 from lake.systems.loki.reading.api import Api, TooMany
 from lake.systems.loki.reading.logql import Selector
 from lake.systems.loki.reading.narrowing import DEEPEST, LINE, halves
-from lake.systems.loki.reading.paging import HOUR, lead_ns
+from lake.systems.loki.reading.paging import HOUR, MS, lead_ns
+from lake.systems.loki.reading.unlisted import streams_with_lines
 
 _RAISED_LIMIT = 100_000
 _SAMPLE = 20  # lines of a page that is too large a message
@@ -91,10 +92,12 @@ def _apart(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def streams_around(api: Api, selector: Selector, ts_ns: int) -> list[dict[str, str]]:
-    """The label sets of the streams that have lines about that time.
+    """The label sets of the streams that have lines about that time, those not listed too.
 
     Not beyond a full hour: Loki's frontend splits the request at midnight, by default, and
     leaves out the last millisecond before.
     """
     end_ns = min(ts_ns + _AROUND_NS, (ts_ns // HOUR + 1) * HOUR)
-    return api.series(selector, ts_ns - _AROUND_NS, end_ns)
+    series = api.series(selector, ts_ns - _AROUND_NS, end_ns)
+    more = streams_with_lines(api, selector, ts_ns // MS * MS, (ts_ns // MS + 1) * MS)
+    return [*series, *(dict(labels) for labels in more if labels not in series)]

@@ -39,6 +39,7 @@ from lake.systems.loki.reading.split import Split
 from lake.systems.loki.reading.spool import RunWriter, Spool, Stretch
 from lake.systems.loki.reading.stream_set import StreamSet, streams_between
 from lake.systems.loki.reading.table import partition
+from lake.systems.loki.reading.unlisted import all_streams
 from lake.systems.loki.reading.version import Dialect, reported_version
 from lake.systems.source import MERGED_LINES, Count
 
@@ -167,7 +168,7 @@ class LokiReader:
             method += f", separately for each of {sum(map(len, counts))} streams"
             lines = sum(sum(rows.values()) for rows in counts)
             if not api.dialect.version.merges_streams:
-                # /series of 2.8 and 2.9 lacks streams for a quarter of an hour after a flush.
+                # Where streams are not listed, and more than one answer holds.
                 together = (counted(api, part, day.start_ns, day.end_ns) for part in parts)
                 lines = max(lines, sum(together))
             return Count(lines, method)
@@ -186,9 +187,11 @@ class LokiReader:
         return api.dialect.by_stream is not False
 
     def _count_streams(self, api: Api, selector: Selector, day: Day) -> dict[int, int]:
-        streams = streams_between(api, selector, day.start_ns, day.end_ns)
-        parallel = self._http.max_parallel
-        return counted_streams(api, streams, selector, day.start_ns, day.end_ns, parallel)
+        parallel, split = self._http.max_parallel, self._split_of(api)
+        streams = all_streams(api, selector, day.start_ns, day.end_ns, split)
+        return counted_streams(
+            api, streams, selector, day.start_ns, day.end_ns, parallel, split=split
+        )
 
     def unseen(self, dataset: Dataset, day: Day) -> int:
         """Streams that `/series` lists for a day of which queries return no line at all.

@@ -47,6 +47,16 @@ class Version:
         return self.numbers is None or self.numbers < (2, 6)
 
     @property
+    def leaves_out_streams(self) -> bool:
+        """Whether `/series` may not list a stream whose lines queries return (from 2.6 on)."""
+        return self.numbers is not None and self.numbers >= (2, 6)
+
+    @property
+    def splits_counts(self) -> bool:
+        """Whether a count is made of parts that lack their last ns each (2.6 to 2.9)."""
+        return self.numbers is not None and (2, 6) <= self.numbers < (3, 0)
+
+    @property
     def categorizes(self) -> bool | None:
         """Whether answers list labels and metadata apart (from 3.0 on); None: not known."""
         return None if self.numbers is None else self.numbers >= (3, 0)
