@@ -87,11 +87,11 @@ def operations(
         _priced("recount", RECOUNT.times(_recounted(settings)), month.days, region),
         _priced("snapshot", _snapshots(settings, added, policy), month.days, region),
         _query(number, bytes_a_day, policy, month.days, region),
-        _priced("metrics", _metrics(number, month).times(policy.metrics_per_day),
+        _priced("metrics", _metrics(month).times(policy.metrics_per_day),
                 month.days, region),
         _priced(
             "alerts",
-            _ledger(number, month).times(policy.alerts_per_day),  # Dagster's sensor checks it
+            _ledger(month).times(policy.alerts_per_day),  # Dagster's sensor checks it
             month.days,
             region,
         ),
@@ -125,18 +125,18 @@ def _snapshots(settings: Settings, added: Mapping[Stream, Amount], policy: Polic
     return Counted(own.put + puts * policy.growth, own.list, own.get)
 
 
-def _metrics(number: int, month: Month) -> Counted:
-    ledger = _ledger(number, month)
+def _metrics(month: Month) -> Counted:
+    ledger = _ledger(month)
     return Counted(0, METRICS.list + ledger.list, METRICS.get + ledger.get)
 
 
-def _ledger(number: int, month: Month) -> Counted:
+def _ledger(month: Month) -> Counted:
     """Of all tables, rollups and manifests; the manifests that have not changed are in a cache
-    where a dataset has more than FEW.
+    where there are more than FEW.
     """
     partitions = _partitions(month)
     manifests = sum(month.objects.get("manifest", {}).values())
-    return ledger(partitions, 0 if partitions > FEW * number else manifests)
+    return ledger(partitions, 0 if manifests > FEW else manifests)
 
 
 def ledger(partitions: float, read_manifests: float) -> Counted:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import duckdb
 
 _LOG = logging.getLogger(__name__)
-FEW = 40  # objects that are read one by one
+FEW = 40  # objects of a listing that are read one by one
 _FOLDERS = 4  # at once: the last requests of one leave connections idle
 Bulk = Callable[[str, Sequence[ObjectStat]], Iterable[tuple[str, bytes]]]
 
@@ -90,17 +90,24 @@ class CachedStore:
     def _read_changed(
         self, prefix: str, folders: Mapping[str, Sequence[ObjectStat]], bulk: Bulk
     ) -> None:
-        """Folders of which many manifests have changed, some at once."""
+        """Where many manifests have changed: some folders at once."""
+        changed = {
+            folder: keys
+            for folder, stats in folders.items()
+            # One that the prefix covers as a whole: the cache of a folder has all of it.
+            if folder.startswith(MANIFESTS) and folder.startswith(prefix)
+            if (keys := {stat.key for stat in stats if not self._is_kept(stat.key)})
+        }
+        if sum(map(len, changed.values())) <= FEW:
+            return
         with ThreadPoolExecutor(_FOLDERS) as pool:
-            reads = []
-            for folder, stats in folders.items():
-                # One that the prefix covers as a whole: the cache of a folder has all of it.
-                if folder.startswith(MANIFESTS) and folder.startswith(prefix):
-                    changed = {stat.key for stat in stats if not self._is_kept(stat.key)}
-                    if len(changed) > FEW:
-                        reads.append(pool.submit(self._read_at_once, folder, stats, changed, bulk))
-            for read in reads:
-                read.result()
+            reads = [
+                pool.submit(self._read_at_once, folder, folders[folder], keys, bulk)
+                for folder, keys in changed.items()
+            ]
+            errors = [error for read in reads if (error := read.result())]
+        if errors:
+            _LOG.warning("%s is read object by object, which takes longer: %s", prefix, errors[0])
 
     def _is_kept(self, key: str) -> bool:
         kept = self._kept.get(key)
@@ -108,9 +115,9 @@ class CachedStore:
 
     def _read_at_once(
         self, folder: str, stats: Sequence[ObjectStat], wanted: set[str], bulk: Bulk
-    ) -> None:
+    ) -> LakeError | None:
         """After the listing: what is read is as new as the etag that it is kept under, or newer,
-        and then has another etag in the next listing.
+        and then has another etag in the next listing. Returns why objects can't be read so.
         """
         try:
             for key, content in bulk(folder, stats):
@@ -118,9 +125,10 @@ class CachedStore:
                     with self._lock:
                         self._kept[key] = (self._listed[key], content)
         except Missing:  # one has been deleted since: each is read by itself
-            return
+            return None
         except LakeError as error:
-            _LOG.warning("%s is read object by object, which takes longer: %s", folder, error)
+            return error
+        return None
 
     def read(self, key: str) -> bytes:
         """See Store."""
