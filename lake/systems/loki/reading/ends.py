@@ -21,10 +21,10 @@ def ends_with_lines(
     if not interval or not api.dialect.version.splits_counts:
         return []
     parts = (end_ns - 1 - start_ns) // interval
-    query, found = of.count(1, drops=api.dialect.drops), []
+    query, ends = of.count(1, drops=api.dialect.drops), []
     for first in range(parts, 0, -_MOST_STEPS):
         last = max(1, first - _MOST_STEPS + 1)
         at = (end_ns - first * interval, end_ns - last * interval)
         counts = api.sum_at_steps(query, *at, interval // SECOND)
-        found += [second * SECOND for second, rows in counts.items() if rows]
-    return sorted(found)
+        ends += [second * SECOND for second, rows in counts.items() if rows]
+    return sorted(ends)
