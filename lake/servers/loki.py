@@ -64,8 +64,9 @@ def _parts(site: Site) -> Iterator[tuple[_Version, _Version, Sections]]:
     yield (2, 4), _LAST, _one_process(site)
     rates = {"per_stream_rate_limit": "1GB", "per_stream_rate_limit_burst": "1GB"}
     yield (2, 4), _LAST, {"limits_config": rates}
-    # Otherwise these refuse to look for old lines in the ingester.
-    yield (2, 4), (2, 6), {"query_range": {"parallelise_shardable_queries": False}}
+    # Otherwise those before 2.6 refuse to look for old lines in the ingester, and all of these make
+    # 16 requests of each part of a query, hundreds of a day's.
+    yield (2, 4), (2, 8), {"query_range": {"parallelise_shardable_queries": False}}
     yield (2, 5), _LAST, {"common": {"instance_addr": LOOPBACK}}
     yield (2, 5), _LAST, {"analytics": {"reporting_enabled": False}}
     # A quick backfill must not gain labels.

@@ -94,8 +94,11 @@ class LokiClient:
         return sum(int(s["value"][1]) for s in answer.json()["data"]["result"])
 
     def wait_for(self, selector: str, end_ns: int, lines: int) -> None:
-        """Until all of the last 24 h are visible; of 2.2, which shows lines at once, any."""
-        deadline, exact = time.monotonic() + _PATIENCE_S, bool(self.version)
+        """Until all of the last 24 h are visible; any before 2.6, which counts equal lines once and
+        shows lines at once.
+        """
+        deadline = time.monotonic() + _PATIENCE_S
+        exact = version_parts(self.version) >= (2, 6)
         while (seen := self.count(selector, end_ns, "24h")) != lines and (exact or not seen):
             assert time.monotonic() < deadline, f"{seen} of {lines} lines are visible"
             time.sleep(0.2)

@@ -78,10 +78,25 @@ def counted_streams(
         return counts | _counted_groups(api, rest, start_ns, end_ns, parallel)
 
     counts = count(selectors, start_ns, end_ns)
-    for at in [*ends_with_lines(api, of, split, start_ns, end_ns), end_ns]:
-        for number, rows in _uncounted(api, selectors, at, parallel, count).items():
-            counts[number] += rows
+    for number, rows in _uncounted(api, selectors, end_ns, parallel, count).items():
+        counts[number] += rows
+    for at in ends_with_lines(api, of, split, start_ns, end_ns):
+        last = _uncounted(api, selectors, at, parallel, count)
+        here = {number: selectors[number] for number, rows in last.items() if rows}
+        within = _within(here, at, split.interval_ns if split else 0, count)
+        for number in here:
+            counts[number] += max(0, last[number] - within[number])
     return counts
+
+
+def _within(
+    selectors: Mapping[int, Selector], at_ns: int, interval_ns: int, count: _Count
+) -> dict[int, int]:
+    """The lines in the ns before `at_ns` that a longer count includes: all, if it is not split."""
+    before = count(selectors, at_ns - interval_ns, at_ns)
+    after = count(selectors, at_ns, at_ns + interval_ns)
+    both = count(selectors, at_ns - interval_ns, at_ns + interval_ns)
+    return {number: both[number] - before[number] - after[number] for number in selectors}
 
 
 def _uncounted(
