@@ -21,6 +21,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -59,6 +60,9 @@ _KIND = {
     NAMES[2]: 'source = "mongo"\ncollection = "{0}"\ntime_field = "timestamp"\n',
 }
 _LAST = Day.today().plus(-1)
+_SETTLED_S = (
+    61  # manifests are cached that were not modified in the last minute (lake.query.manifests)
+)
 
 
 def main() -> None:
@@ -183,6 +187,7 @@ def _upload(root: Path, stack: Stack, bucket: str) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(put, (path for path in root.rglob("*") if path.is_file())))
     shutil.rmtree(root)
+    time.sleep(_SETTLED_S)
 
 
 def _keys(stack: Stack) -> dict[str, str]:

@@ -34,7 +34,7 @@ from lake.partition.layout import partition_of_pending
 from lake.query.failures import explained
 from lake.query.kinds import quoted_text
 from lake.query.s3 import with_endpoint
-from lake.query.small_objects import CONNECTIONS, ESCAPED, read_small
+from lake.query.small_objects import CONNECTIONS, ESCAPED, FEW, read_small
 from lake.query.tables import without_patterns
 from lake.store import ObjectStat, Store, open_store
 
@@ -97,8 +97,8 @@ class Manifests:
         yield from ((key, None) for key in keys if partition_of_pending(key))
 
     def read_listed(self, folder: str, stats: Iterable[ObjectStat]) -> Iterator[tuple[str, bytes]]:
-        """Key and content of each manifest, from a listing of a whole folder: on S3 only, without
-        another LIST. Raises LakeError.
+        """Key and content of each manifest, from a listing of a whole folder, one of several that
+        are read at a time: on S3 only. Raises LakeError.
         """
         if self._is_escaped:
             yield from self._read_by_store([stat.key for stat in stats])
@@ -107,7 +107,7 @@ class Manifests:
             _Listed(f"{self._root}/{stat.key}", stat.bytes, _text(stat.modified)) for stat in stats
         ]
         with explained(f"{self._root}/{folder}"):
-            contents = self._cached(folder, listed)
+            contents = self._cached(folder, listed, by_name=1)
         yield from ((folder + name, content) for name, content in contents.items())
 
     def _list_s3(self, pattern: str) -> list[_Listed]:
@@ -121,7 +121,7 @@ class Manifests:
             raise
         return [_Listed(file, size, _text(modified)) for file, size, modified in rows]
 
-    def _cached(self, prefix: str, listed: list[_Listed]) -> dict[str, bytes]:
+    def _cached(self, prefix: str, listed: list[_Listed], by_name: int = FEW) -> dict[str, bytes]:
         """The contents; what was read is kept for the next process."""
         file = _cache_file(self._settings, prefix)
         kept = _load(file)
@@ -134,7 +134,7 @@ class Manifests:
         }
         missing = [manifest for manifest in manifests if manifest.name not in valid]
         before = (utc_now() - _SETTLED).isoformat()
-        new = self._read_all(missing, manifests)
+        new = self._read_all(missing, manifests, by_name)
         if missing or len(kept) > len(valid):
             settled = [
                 manifest
@@ -144,12 +144,16 @@ class Manifests:
             _save(file, settled, valid | new)
         return valid | new
 
-    def _read_all(self, missing: list[_Listed], listed: list[_Listed]) -> dict[str, bytes]:
+    def _read_all(
+        self, missing: list[_Listed], listed: list[_Listed], by_name: int
+    ) -> dict[str, bytes]:
         """The contents of the missing ones, by name."""
         names = {entry.file: entry.name for entry in missing}
         sizes = {entry.file: entry.size for entry in missing}
         held = [entry.file for entry in listed]
-        return {names[file]: text for file, text in read_small(self._connected, sizes, held)}
+        return {
+            names[file]: text for file, text in read_small(self._connected, sizes, held, by_name)
+        }
 
     def _read_files(self, listed: Iterable[_Listed]) -> dict[str, bytes]:
         """By one call: quickly enough where they are on this machine."""

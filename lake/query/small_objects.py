@@ -21,7 +21,7 @@ from lake.query.tables import without_patterns
 
 CONNECTIONS = 16  # at once, to S3
 ESCAPED = re.compile(r"[&<>\"']")  # in S3's listings, which DuckDB does not take back
-_FEW = 3 * CONNECTIONS  # objects that are read by name in less time than a pattern's ten GETs
+FEW = 3 * CONNECTIONS  # objects that are read by name in less time than a pattern's ten GETs
 _PATTERN_BYTES = 16 << 20  # the result of a pattern is in memory
 _DAY = re.compile(r"(.*)(\d{4}-\d\d-\d)(\d.*)", re.DOTALL)
 
@@ -29,17 +29,19 @@ Connected = Callable[[], duckdb.DuckDBPyConnection]
 
 
 def read_small(
-    connected: Connected, sizes: Mapping[str, int], held: Collection[str]
+    connected: Connected, sizes: Mapping[str, int], held: Collection[str], by_name: int = FEW
 ) -> Iterator[tuple[str, bytes]]:
     """URL and content of each object of `sizes`; all are in one folder. `held` are the URLs of
-    those and the others there, which a pattern would read as well.
+    those and the others there, which a pattern would read as well. Up to `by_name` objects are
+    read by name: the quicker way if other folders are not read at the same time, with more
+    requests.
 
     Raises duckdb.Error.
     """
     if not sizes:
         return
     connected()  # before the threads, each of which would connect
-    patterns = list(_patterns(sizes, held))
+    patterns = list(_patterns(sizes, held, by_name))
     by_tail = {_tail(url): url for url in sizes}
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         for part in pool.map(lambda pattern: _matching(connected, pattern), patterns):
@@ -54,9 +56,9 @@ def read_small(
                 yield by_tail[_tail(file)], content
 
 
-def _patterns(sizes: Mapping[str, int], held: Collection[str]) -> Iterator[str]:
+def _patterns(sizes: Mapping[str, int], held: Collection[str], by_name: int) -> Iterator[str]:
     """Those of which most is wanted."""
-    if len(sizes) <= _FEW or any(ESCAPED.search(url) for url in sizes):
+    if len(sizes) <= by_name or any(ESCAPED.search(url) for url in sizes):
         return
     there: dict[tuple[str, str], int] = defaultdict(int)
     for url in held:

@@ -64,7 +64,7 @@ def bulk_files(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(
         manifests,
         "read_small",
-        lambda connected, sizes, held: [files.extend(sizes), read(connected, sizes, held)][1],
+        lambda connected, sizes, *others: [files.extend(sizes), read(connected, sizes, *others)][1],
     )
     return files
 
