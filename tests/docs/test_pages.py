@@ -34,7 +34,7 @@ from lake.servers import find
 from lake.servers.ports import free_ports
 from lake.servers.s3 import REGION
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # the first runs all of README
 
 
 @pytest.fixture(scope="module")
