@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import requests
@@ -30,7 +32,7 @@ class LokiClient:
         if tenant:
             self._session.headers["X-Scope-OrgID"] = tenant
 
-    @property
+    @cached_property
     def version(self) -> str:
         """As `3.7.8`; empty where the server has no page on it, as 2.2."""
         answer = self._session.get(f"{self.url}/loki/api/v1/status/buildinfo", timeout=60)
@@ -40,6 +42,19 @@ class LokiClient:
     def takes_metadata(self) -> bool:
         """By default from 3.0 on."""
         return self.version.startswith("3")
+
+    @property
+    def tells_metadata_apart(self) -> bool:
+        """Whether equal lines of one stream and instant are several by their metadata (from 3.7 on);
+        older versions store the first, and return one of those in several chunks.
+        """
+        return bool(self.version) and version_parts(self.version) >= (3, 7)
+
+    def stored_value(self, value: str) -> str:
+        """What the server makes of a metadata value in JSON: before 3.6 its escapes stay in it."""
+        if self.version and version_parts(self.version) >= (3, 6):
+            return value
+        return json.dumps(value, ensure_ascii=False)[1:-1]
 
     @property
     def lines_are_labels(self) -> bool:
@@ -58,9 +73,11 @@ class LokiClient:
             [str(ts), line, dict(metadata)] if takes else [str(ts), line]
             for ts, line, metadata in entries
         ]
+        streams = {"streams": [{"stream": dict(labels), "values": values}]}
         answer = self._session.post(
             f"{self.url}/loki/api/v1/push",
-            json={"streams": [{"stream": dict(labels), "values": values}]},
+            data=json.dumps(streams, ensure_ascii=False).encode(),
+            headers={"Content-Type": "application/json"},
             timeout=60,
         )
         assert answer.status_code == 204, answer.text

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -107,6 +107,15 @@ def pushed(labels: Labels, entries: list[Entry]) -> list[Row]:
         )
         for ts, line, metadata in entries
     ]
+
+
+def assert_rows(loki: LokiClient, rows: list[Row], expected: Collection[Row]) -> None:
+    """The rows are those expected, each once; of equal lines that the server merges one of them."""
+    if loki.tells_metadata_apart:
+        assert sorted(rows) == sorted(set(expected))
+        return
+    assert sorted(row[:3] for row in rows) == sorted({row[:3] for row in expected})
+    assert set(rows) <= set(expected)
 
 
 def of_user(user: str, text: str = "request handled") -> str:

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from lake.http.client import Tally
 from lake.systems.loki.reading.answer import ROWS, Streams
-from lake.systems.loki.reading.api import Page, TooMany, TooWide
+from lake.systems.loki.reading.api import Page, TooMany, TooWide, check_order
 from lake.systems.loki.reading.limit import Limit
 from lake.systems.loki.reading.logql import LINE_LABEL, NS_LABEL, Selector
 from lake.systems.loki.reading.version import Dialect
@@ -45,7 +45,8 @@ class FakeLoki:
     """`cap` is max_entries_limit_per_query; `split_ns` the frontend's interval.
 
     `widest_ns` and `longest` are what it manages without failing. `low_count`: a sum counts
-    lines that differ only in metadata once.
+    lines that differ only in metadata once. `by_turns`: of a split query's lines the first ones
+    are taken from the streams by turns, as before 3.7.
     """
 
     lines: list[Line]
@@ -54,6 +55,7 @@ class FakeLoki:
     widest_ns: int = 25 * HOUR  # a day and its lead
     longest: int = 1_000_000
     low_count: bool = False
+    by_turns: bool = False
     most_series: int = 12
     streams: Streams = field(default_factory=Streams)
     tally: Tally = field(default_factory=Tally)
@@ -61,6 +63,8 @@ class FakeLoki:
     dialect: Dialect = field(default_factory=Dialect)
 
     def __post_init__(self) -> None:
+        if self.by_turns:
+            self.dialect.parts_ns = self.split_ns
         self.lines = sorted(self.lines, key=lambda line: (line.stream, line.chunk, line.ts_ns))
         self._ends: dict[tuple[int, int], tuple[int, int, int]] = {}
         for line in self.lines:
@@ -75,15 +79,19 @@ class FakeLoki:
         if end_ns - start_ns > self.widest_ns:
             raise TooWide("deadline exceeded")
         most = self.limit.within(limit)
-        lines, start = [], start_ns
-        while start < end_ns:
+        lines: list[Line] = []
+        start = start_ns
+        while start < end_ns and len(lines) < most:
             end = min(end_ns, start - start % self.split_ns + self.split_ns)
-            lines += self._part(selector, start, end)
+            lines += sorted(self._part(selector, start, end), key=lambda line: line.ts_ns)[:most]
             start = end
-        lines.sort(key=lambda line: line.ts_ns)
+        if self.by_turns and len(lines) > most:
+            lines = _by_turns(lines)
         if len(lines[:most]) > self.longest:
             raise TooMany("message larger than max")
-        return Page(_table(lines[:most], self.streams), most)
+        page = Page(_table(lines[:most], self.streams), most)
+        check_order(page, start_ns, self.dialect.parts_ns)
+        return page
 
     def _part(self, selector: Selector, start_ns: int, end_ns: int) -> list[Line]:
         return [
@@ -144,6 +152,16 @@ class FakeLoki:
             for _, value in self.vector(query, at):
                 counts[at // (1000 * MS)] = int(value)
         return counts
+
+
+def _by_turns(lines: list[Line]) -> list[Line]:
+    """The first line of each stream, by time, then the second ones, and so on."""
+    turns: Counter[int] = Counter()
+    order = []
+    for line in lines:
+        order.append((turns[line.stream], len(order)))
+        turns[line.stream] += 1
+    return [lines[at] for _, at in sorted(order)]
 
 
 def _metric(line: Line) -> dict[str, str]:

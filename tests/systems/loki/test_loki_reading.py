@@ -99,14 +99,21 @@ def fullest(loki: FakeLoki) -> int:
     widest_ns=st.sampled_from([25 * HOUR, 24 * HOUR, HOUR, HOUR // 7]),
     split_ns=st.sampled_from([HOUR, HOUR // 4, 2 * HOUR, 1000 * HOUR]),
     known=st.booleans(),
+    by_turns=st.booleans(),
     few_rows=st.sampled_from([0, 1000]),  # up to which one query looks at all cuts
 )
 @settings(max_examples=100, deadline=None)
 def test_every_line_comes_once(
-    kept: list[Line], cap: int, widest_ns: int, split_ns: int, known: bool, few_rows: int
+    kept: list[Line],
+    cap: int,
+    widest_ns: int,
+    split_ns: int,
+    known: bool,
+    by_turns: bool,
+    few_rows: int,
 ) -> None:
     kept = stored_once(kept)
-    loki = FakeLoki(kept, cap=cap, widest_ns=widest_ns, split_ns=split_ns)
+    loki = FakeLoki(kept, cap=cap, widest_ns=widest_ns, split_ns=split_ns, by_turns=by_turns)
     try:
         with patch.object(missing, "_FEW_ROWS", few_rows):
             rows, _ = read(loki, None if known else Split.of(LokiConfig()))
@@ -171,6 +178,20 @@ def test_the_page_that_does_not_hold_the_day_is_its_beginning() -> None:
     hours = sorted(start for start, _ in asked[1:])
     assert len(hours) == 10  # those from the tenth line on, which may not be the last of its time
     assert hours[0] == at + 9 * HOUR - 1
+
+
+@pytest.mark.parametrize("split_ns", [HOUR // 4, HOUR, 2 * HOUR])
+def test_first_lines_of_a_split_query_that_are_not_the_earliest(split_ns: int) -> None:
+    slow = [Line(0, 0, DAY.start_ns + n * HOUR // 60 + 7, f"slow {n}") for n in range(1440)]
+    fast = [
+        Line(1, hour, DAY.start_ns + hour * HOUR + HOUR // 3 + n * MS + 1, f"fast {hour} {n}")
+        for hour in (1, 2, 3)
+        for n in range(250)
+    ]
+    loki = FakeLoki([*slow, *fast], cap=300, split_ns=split_ns, by_turns=True)
+    rows, recovered = read(loki)
+    assert sorted(exported(rows)) == expected(loki)
+    assert recovered == []
 
 
 def test_equal_times_of_a_stream_keep_their_order_across_pages() -> None:

@@ -6,6 +6,7 @@ Does not: which requests to send, and in what order.
 Above what lake.http raises:
 TooWide     the time range is too long for the server: request a shorter one
 Unparsed    the query is too long for the server: request less in one
+Unordered   lines may be missing between those of the page: request it up to a part's end
 TooMany     the page is too large a message: request fewer lines
 """
 
@@ -67,6 +68,20 @@ class Unparsed(TooWide):
     """
 
 
+class Unordered(TooWide):
+    """A full page has lines of several parts of a split query: earlier ones may be missing.
+
+    Parts end at multiples of `parts_ns`.
+    """
+
+    def __init__(self, parts_ns: int) -> None:
+        super().__init__(
+            "the first lines of a split query may not be the earliest",
+            expected=f"lines of one part of {parts_ns} ns",
+        )
+        self.parts_ns = parts_ns
+
+
 class TooMany(PermanentError):
     """The server may answer with fewer lines or series: an estimated `times` fewer."""
 
@@ -104,7 +119,7 @@ class Api:
     def page(self, selector: Selector, start_ns: int, end_ns: int, limit: int) -> Page:
         """The first lines of [start, end), all that share a time in one stream in their order.
 
-        Raises TooWide, TooMany, and what the head of this module names.
+        Raises TooWide, Unordered, TooMany, and what the head of this module names.
         """
         while True:
             most = self.limit.within(limit)
@@ -127,7 +142,9 @@ class Api:
                 continue
             rows = self._rows(answer)
             _check(answer, rows, start_ns, end_ns, most)
-            return Page(rows, most)
+            page = Page(rows, most)
+            check_order(page, start_ns, self.dialect.parts_ns)
+            return page
 
     def resolving(self, resolve: Resolve) -> Api:
         """The same for answers that mix labels and metadata: `resolve` separates them."""
@@ -367,6 +384,19 @@ def remedy_for(refusal: str) -> str:
         if words.search(refusal):
             return remedy
     return "correct the selector of the [[dataset]] in lake.toml"
+
+
+def check_order(page: Page, start_ns: int, parts_ns: int) -> None:
+    """Raises Unordered. Before Loki 2.5 parts are counted from the query's start.
+
+    No line is missing where all are of one part: it alone has filled the page.
+    """
+    if parts_ns and page.full and page.rows.num_rows:
+        times = page.rows["ts_ns"].to_numpy()
+        first, last = int(times.min()), int(times.max())
+        for origin in (0, start_ns):
+            if (first - origin) // parts_ns != (last - origin) // parts_ns:
+                raise Unordered(parts_ns)
 
 
 def _check(answer: Answer, rows: pa.Table, start_ns: int, end_ns: int, limit: int) -> None:

@@ -37,7 +37,7 @@ class OversizedInstant:
         """All lines of that time. Raises Incomplete where no request returns them."""
         limit = self._api.limit
         if limit.within(_RAISED_LIMIT) > limit.usual:
-            rows, _ = self._whole(self._selector, ts_ns, lead_ns(ts_ns))
+            rows, _ = self._whole(self._selector, ts_ns, self._lead(ts_ns))
             if rows is not None:
                 return rows
         series = streams_around(self._api, self._selector, ts_ns)
@@ -55,7 +55,7 @@ class OversizedInstant:
         )
 
     def _of_stream(self, stream: Selector, ts_ns: int, depth: int = 0) -> pa.Table:
-        lead = lead_ns(ts_ns)
+        lead = self._lead(ts_ns)
         rows, sample = self._whole(stream, ts_ns, lead)
         if rows is not None:
             return rows
@@ -75,6 +75,9 @@ class OversizedInstant:
             )
         return pa.concat_tables(self._of_stream(part, ts_ns, depth + 1) for part in parts)
 
+    def _lead(self, ts_ns: int) -> int:
+        return lead_ns(ts_ns, self._api.dialect.parts_ns)
+
     def _whole(self, selector: Selector, ts_ns: int, lead: int) -> tuple[pa.Table | None, pa.Table]:
         """The lines, or None where one answer can't hold them; and some of them in any case."""
         start, end = ts_ns - lead, ts_ns + 1
@@ -92,12 +95,14 @@ def _apart(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def streams_around(api: Api, selector: Selector, ts_ns: int) -> list[dict[str, str]]:
-    """The label sets of the streams that have lines about that time, those not listed too.
+    """The label sets of the streams that have lines about that time, those not listed too: at the
+    time, or in the lead before it, which may have filled the page.
 
     Not beyond a full hour: Loki's frontend splits the request at midnight, by default, and
     leaves out the last millisecond before.
     """
     end_ns = min(ts_ns + _AROUND_NS, (ts_ns // HOUR + 1) * HOUR)
     series = api.series(selector, ts_ns - _AROUND_NS, end_ns)
-    more = streams_with_lines(api, selector, ts_ns // MS * MS, (ts_ns // MS + 1) * MS)
+    first_ns = (ts_ns - lead_ns(ts_ns, api.dialect.parts_ns)) // MS * MS
+    more = streams_with_lines(api, selector, first_ns, (ts_ns // MS + 1) * MS)
     return [*series, *(dict(labels) for labels in more if labels not in series)]

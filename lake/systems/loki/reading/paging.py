@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 
-from lake.systems.loki.reading.api import NARROWEST_NS, Page, TooMany, TooWide
+from lake.systems.loki.reading.api import NARROWEST_NS, Page, TooMany, TooWide, Unordered
 
 MS = 1_000_000
 SECOND = 1000 * MS
@@ -26,14 +26,14 @@ Instant = Callable[[int], pa.Table]
 """ts_ns → all lines of exactly that time."""
 
 
-def lead_ns(start_ns: int) -> int:
+def lead_ns(start_ns: int, parts_ns: int = 0) -> int:
     """How much earlier a page has to start, to be complete from `start_ns` on.
 
     Loki 3.7 leaves out the last line of a chunk where it sits exactly at a query's start and
     that is a whole millisecond: 1 ns earlier mends it. Not where Loki's frontend splits the
-    query anyway; there `missing` finds such lines.
+    query anyway, at multiples of `parts_ns`; there `missing` finds such lines.
     """
-    return 1 if start_ns % MS == 0 else 0
+    return 1 if start_ns % MS == 0 and (not parts_ns or start_ns % parts_ns) else 0
 
 
 class Bound:
@@ -77,17 +77,25 @@ def pages(
     """Tables of rows, each wholly later than the one before, together all of [start, end).
 
     After TooWide and TooMany of `ask` a smaller page is requested; they are raised where a page
-    can't be smaller.
+    can't be smaller. After Unordered no page is of several parts.
     """
+    parts_ns = 0
     width = Bound(end_ns - start_ns, NARROWEST_NS, patience=4)
     here = start_ns
     while here < end_ns:
         there = here + width.value
         # An odd number of ns, so that the page after this one needs no lead.
         there = end_ns if there >= end_ns else (there - 1) | 1
-        lead, limit = lead_ns(here), lines.value
+        if parts_ns:
+            there = min(there, (here // parts_ns + 1) * parts_ns)
+        lead, limit = lead_ns(here, parts_ns), lines.value
         try:
             page = ask(here - lead, there, limit)
+        except Unordered as error:
+            if parts_ns:
+                raise
+            parts_ns = error.parts_ns
+            continue
         except TooWide:
             if not width.shrink(there - here):
                 raise

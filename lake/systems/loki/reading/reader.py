@@ -44,6 +44,7 @@ from lake.systems.loki.reading.version import Dialect, reported_version
 from lake.systems.source import MERGED_LINES, Count
 
 _LOG = logging.getLogger(__name__)
+_EQUAL_LINES = "of one stream and instant are returned once, whatever their metadata"
 # Finds no stream, and goes through the same queue as every query. Loki 2.4 to 2.8 answer `1` with
 # status 500, versions up to 2.6 do not know `vector(1)`.
 PROBE = ("/loki/api/v1/query", {"query": 'count_over_time({monitoring_lake="probe"} [1s])'})
@@ -97,6 +98,8 @@ class LokiReader:
             details["streams_read_alone"] = sum(part.alone for part in parts)
             if not api.dialect.version.knows_metadata:
                 details["structured_metadata"] = "not supported by this version"
+        if (merges := api.dialect.version.merges_metadata) is not False:
+            details["equal_lines"] = _EQUAL_LINES if merges else f"{_EQUAL_LINES} before 3.7"
         details |= rules.details()
         table = partition(spool.sorted_batches(), streams, details)
         yield replace(table, rules=rules.to_json())
@@ -228,6 +231,9 @@ class LokiReader:
         with self._lock:
             if self._dialect is None:
                 self._dialect = Dialect(reported_version(self._http))
+                if not self._dialect.version.orders_parts:
+                    api = Api(self._http, self._limit, self._dialect)
+                    self._dialect.parts_ns = self._split_of(api).interval_ns
         return Api(self._http, self._limit, self._dialect)
 
     def undated(self, dataset: Dataset) -> int | None:

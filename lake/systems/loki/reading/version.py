@@ -42,6 +42,20 @@ class Version:
         return self.numbers is not None and self.numbers >= (2, 9)
 
     @property
+    def merges_metadata(self) -> bool | None:
+        """Whether equal lines of one stream and instant count as one, whatever their metadata
+        (before 3.7); None: not known.
+        """
+        return None if self.numbers is None else self.knows_metadata and self.numbers < (3, 7)
+
+    @property
+    def orders_parts(self) -> bool:
+        """Whether the first lines of a query that the frontend has split are the earliest (from 3.7
+        on): before, they are lines of the streams by turns.
+        """
+        return self.numbers is not None and self.numbers >= (3, 7)
+
+    @property
     def merges_streams(self) -> bool:
         """Whether equal lines of several streams at one instant may count as one (before 2.6)."""
         return self.numbers is None or self.numbers < (2, 6)
@@ -98,12 +112,15 @@ class Dialect:
     `categorized`: as the answers show, None before the first line.
     `drops`: LogQL has the stage `| drop`.
     `together`: the number of streams that one query counts.
+    `parts_ns`: the interval of the parts of a split query whose first lines may not be the
+    earliest; 0: they are.
     """
 
     version: Version = field(default_factory=Version)
     categorized: bool | None = None
     drops: bool = True
     together: int = 50  # Loki 2.2 counts them one after the other
+    parts_ns: int = 0
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     def learn(self, *, categorized: bool) -> None:
