@@ -45,8 +45,9 @@ class LokiClient:
 
     @property
     def tells_metadata_apart(self) -> bool:
-        """Whether equal lines of one stream and instant are several by their metadata (from 3.7 on);
-        older versions store the first, and return one of those in several chunks.
+        """Whether equal lines of one stream and instant are several by their metadata (from 3.7).
+
+        Older versions store the first, and return one of those in several chunks.
         """
         return bool(self.version) and version_parts(self.version) >= (3, 7)
 

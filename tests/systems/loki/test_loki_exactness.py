@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.faulty_proxy import Fault, FaultyProxy
 from support.loki_client import Entry, LokiClient
-from support.loki_days import DAY, HOUR, MS, Row, assert_rows, pairs, pushed, read, rows_of
+from support.loki_days import DAY, HOUR, MS, Pairs, Row, assert_rows, pairs, pushed, read, rows_of
 
 from lake.base.errors import LakeError, TransientError
 from lake.servers import Stack
@@ -217,6 +217,11 @@ def stored(client: LokiClient, labels: dict[str, str], entry: Entry) -> Row:
     return pairs(labels), ts, line, pairs(kept)
 
 
+def _without_dots(entry: Entry) -> Entry:
+    ts, line, metadata = entry
+    return ts, line, {name.replace(".", "_"): value for name, value in metadata.items()}
+
+
 @pytest.mark.slow
 @given(
     rounds=st.lists(_days, min_size=1, max_size=3), crowd=st.integers(0, 150), seed=st.integers(0)
@@ -232,12 +237,26 @@ def test_any_day_comes_back_as_it_was_pushed(
     crowd: int,
     seed: int,
 ) -> None:
-    """Each round ends in chunks of its own; equal lines in several rounds are one line."""
+    """Each round ends in chunks of its own; equal lines in several rounds are one line.
+
+    Before 3.7 none differ in metadata only, which Loki may count twice and return once, and no
+    name of metadata has a dot, with which metric queries leave a line out: a day with such lines at
+    a cut is refused.
+    """
     client = tenant(f"any-{uuid.uuid4().hex}")
     rng = random.Random(seed)
     expected: set[Row] = set()
+    sent: dict[tuple[Pairs, int, str], Mapping[str, str]] = {}
     for number, day in enumerate(rounds):
         for labels, entries in day:
+            if not client.tells_metadata_apart:
+                entries = [  # noqa: PLW2901
+                    entry
+                    for entry in map(_without_dots, entries)
+                    if sent.setdefault((pairs(labels), *entry[:2]), entry[2]) == entry[2]
+                ]
+            if not entries:
+                continue
             at = rng.choice(entries)[0]
             together: list[Entry] = [(at, f"crowd {n}", {}) for n in range(crowd)]
             client.push(labels, [*entries, *together] if number == 0 else entries)
@@ -247,4 +266,4 @@ def test_any_day_comes_back_as_it_was_pushed(
         if number or rng.random() < 0.7:
             client.store()
     table, _ = read(client, SELECTOR, tmp_path)
-    assert_rows(client, rows_of(table), expected)
+    assert sorted(rows_of(table)) == sorted(expected)

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lake.base.errors import Incomplete
-from lake.systems.loki.reading.api import Api, TooMany
+from lake.systems.loki.reading.api import Api, TooMany, Unordered
 from lake.systems.loki.reading.logql import Selector
 from lake.systems.loki.reading.narrowing import DEEPEST, LINE, halves
 from lake.systems.loki.reading.paging import HOUR, MS, lead_ns
-from lake.systems.loki.reading.unlisted import streams_with_lines
+from lake.systems.loki.reading.unlisted import labels_without_metadata, streams_with_lines
 
 _RAISED_LIMIT = 100_000
 _SAMPLE = 20  # lines of a page that is too large a message
@@ -37,7 +37,7 @@ class OversizedInstant:
         """All lines of that time. Raises Incomplete where no request returns them."""
         limit = self._api.limit
         if limit.within(_RAISED_LIMIT) > limit.usual:
-            rows, _ = self._whole(self._selector, ts_ns, self._lead(ts_ns))
+            rows, _ = self._whole(self._selector, ts_ns, lead_ns(ts_ns))
             if rows is not None:
                 return rows
         series = streams_around(self._api, self._selector, ts_ns)
@@ -55,7 +55,7 @@ class OversizedInstant:
         )
 
     def _of_stream(self, stream: Selector, ts_ns: int, depth: int = 0) -> pa.Table:
-        lead = self._lead(ts_ns)
+        lead = lead_ns(ts_ns)
         rows, sample = self._whole(stream, ts_ns, lead)
         if rows is not None:
             return rows
@@ -75,16 +75,16 @@ class OversizedInstant:
             )
         return pa.concat_tables(self._of_stream(part, ts_ns, depth + 1) for part in parts)
 
-    def _lead(self, ts_ns: int) -> int:
-        return lead_ns(ts_ns, self._api.dialect.parts_ns)
-
     def _whole(self, selector: Selector, ts_ns: int, lead: int) -> tuple[pa.Table | None, pa.Table]:
         """The lines, or None where one answer can't hold them; and some of them in any case."""
         start, end = ts_ns - lead, ts_ns + 1
         try:
             page = self._api.page(selector, start, end, _RAISED_LIMIT)
+        except Unordered:  # the lead is of another part
+            return self._whole(selector, ts_ns, 0)
         except TooMany:
-            return None, self._api.page(selector, start, end, _SAMPLE).rows
+            first = ts_ns if self._api.dialect.parts_ns else start
+            return None, self._api.page(selector, first, end, _SAMPLE).rows
         if page.full:
             return None, page.rows
         return page.rows.filter(pc.equal(page.rows["ts_ns"], ts_ns)), page.rows
@@ -102,7 +102,11 @@ def streams_around(api: Api, selector: Selector, ts_ns: int) -> list[dict[str, s
     leaves out the last millisecond before.
     """
     end_ns = min(ts_ns + _AROUND_NS, (ts_ns // HOUR + 1) * HOUR)
-    series = api.series(selector, ts_ns - _AROUND_NS, end_ns)
-    first_ns = (ts_ns - lead_ns(ts_ns, api.dialect.parts_ns)) // MS * MS
-    more = streams_with_lines(api, selector, first_ns, (ts_ns // MS + 1) * MS)
-    return [*series, *(dict(labels) for labels in more if labels not in series)]
+    streams = api.series(selector, ts_ns - _AROUND_NS, end_ns)
+    span = (ts_ns - lead_ns(ts_ns)) // MS * MS, (ts_ns // MS + 1) * MS
+    for metric in streams_with_lines(api, selector, *span):
+        if metric not in streams:
+            labels = labels_without_metadata(api, selector, metric, *span)
+            if labels not in streams:
+                streams.append(labels)
+    return streams

@@ -26,14 +26,14 @@ Instant = Callable[[int], pa.Table]
 """ts_ns → all lines of exactly that time."""
 
 
-def lead_ns(start_ns: int, parts_ns: int = 0) -> int:
+def lead_ns(start_ns: int) -> int:
     """How much earlier a page has to start, to be complete from `start_ns` on.
 
     Loki 3.7 leaves out the last line of a chunk where it sits exactly at a query's start and
     that is a whole millisecond: 1 ns earlier mends it. Not where Loki's frontend splits the
-    query anyway, at multiples of `parts_ns`; there `missing` finds such lines.
+    query anyway; there `missing` finds such lines.
     """
-    return 1 if start_ns % MS == 0 and (not parts_ns or start_ns % parts_ns) else 0
+    return 1 if start_ns % MS == 0 else 0
 
 
 class Bound:
@@ -79,7 +79,7 @@ def pages(
     After TooWide and TooMany of `ask` a smaller page is requested; they are raised where a page
     can't be smaller. After Unordered no page is of several parts.
     """
-    parts_ns = 0
+    parts_ns, leads = 0, True
     width = Bound(end_ns - start_ns, NARROWEST_NS, patience=4)
     here = start_ns
     while here < end_ns:
@@ -88,12 +88,11 @@ def pages(
         there = end_ns if there >= end_ns else (there - 1) | 1
         if parts_ns:
             there = min(there, (here // parts_ns + 1) * parts_ns)
-        lead, limit = lead_ns(here, parts_ns), lines.value
+        lead, limit = lead_ns(here) if leads else 0, lines.value
         try:
             page = ask(here - lead, there, limit)
         except Unordered as error:
-            if parts_ns:
-                raise
+            leads = not parts_ns  # within a part only the lead is of another
             parts_ns = error.parts_ns
             continue
         except TooWide:
@@ -104,6 +103,7 @@ def pages(
             if not lines.shrink(limit, error.times):
                 raise
             continue
+        leads = True
         times = page.rows["ts_ns"].to_numpy()
         if not page.full:
             yield between(page.rows, here, there)

@@ -57,6 +57,26 @@ def streams_with_lines(
         yield from _of_range(api, plain, names, start_ns, end_ns, split)
 
 
+def labels_without_metadata(
+    api: Api, selector: Selector, metric: Mapping[str, str], start_ns: int, end_ns: int
+) -> dict[str, str]:
+    """Those of a metric's labels that a matcher finds together: none that is a line's metadata.
+
+    All of them before 2.9. Where another stream has the metadata's value as its label at that
+    time, the labels may be that stream's.
+    """
+    version = api.dialect.version
+    if version.numbers is not None and not version.knows_metadata:
+        return dict(metric)
+    own: dict[str, str] = {}
+    of = Selector(selector.matchers, "")
+    for name, value in sorted(metric.items()):
+        narrower = of.narrowed(name, [value])
+        if api.vector(narrower.count((end_ns - start_ns) // MS), end_ns - 1):
+            own[name], of = value, narrower
+    return own
+
+
 def _of_range(
     api: Api,
     selector: Selector,
