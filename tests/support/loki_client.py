@@ -44,23 +44,36 @@ class LokiClient:
         return self.version.startswith("3")
 
     @property
+    def takes_or(self) -> bool:
+        """Whether a line filter may have alternatives with `or` (from 3.0, right from 3.3 on)."""
+        return self._at_least(3, 3)
+
+    @property
+    def counts_last_ns(self) -> bool:
+        """Whether a count has the lines in the last ns of its range (from 3.3 on)."""
+        return self._at_least(3, 3)
+
+    def _at_least(self, *numbers: int) -> bool:
+        return bool(self.version) and version_parts(self.version) >= numbers
+
+    @property
     def tells_metadata_apart(self) -> bool:
         """Whether equal lines of one stream and instant are several by their metadata (from 3.7).
 
         Older versions store the first, and return one of those in several chunks.
         """
-        return bool(self.version) and version_parts(self.version) >= (3, 7)
+        return self._at_least(3, 7)
 
     def stored_value(self, value: str) -> str:
         """What the server makes of a metadata value in JSON: before 3.6 its escapes stay in it."""
-        if self.version and version_parts(self.version) >= (3, 6):
+        if self._at_least(3, 6):
             return value
         return json.dumps(value, ensure_ascii=False)[1:-1]
 
     @property
     def lines_are_labels(self) -> bool:
         """Whether a metric query can have a line's text and time as labels (from 2.8 on)."""
-        return bool(self.version) and version_parts(self.version) >= (2, 8)
+        return self._at_least(2, 8)
 
     @property
     def _keeps_chunks(self) -> bool:

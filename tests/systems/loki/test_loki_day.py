@@ -33,7 +33,7 @@ def test_labels_metadata_and_the_edges_of_a_day(loki: LokiClient, job: str, tmp_
     outside: list[Entry] = [(at - 1, "the day before", {}), (DAY.end_ns, "the day after", {})]
     loki.push(first, sorted([*entries, *outside]))
     loki.push(second, [(at + 7, "other columns", {})])
-    loki.wait_for(f'{{job="{job}"}}', DAY.end_ns, 6)
+    loki.wait_for(f'{{job="{job}"}}', DAY.end_ns, 6 if loki.counts_last_ns else 5)
     table, details = read(loki, f'{{job="{job}"}}', tmp_path)
     assert sorted(rows_of(table)) == sorted(
         [*pushed(first, entries), *pushed(second, [(at + 7, "other columns", {})])]
@@ -53,13 +53,15 @@ def test_metadata_named_like_a_label_and_lines_that_differ_in_metadata_only(
 ) -> None:
     at = DAY.start_ns + 12 * HOUR
     labels = {"job": job}
+    # 3.0 to 3.2 fail to answer any query of a line whose metadata have a name with a dot.
+    dotted = "a.b" if loki.counts_last_ns else "a_b"
     loki.push(
         labels,
         [
             (at, "same", {"trace": "1"}),
             (at, "same", {"trace": "2"}),
             (at, "same", {"trace": "2"}),  # stored once
-            (at, "named", {"job": "other", "a.b": "dotted"}),
+            (at, "named", {"job": "other", dotted: "dotted"}),
         ],
     )
     loki.wait_for(f'{{job="{job}"}}', DAY.end_ns, 3 if loki.tells_metadata_apart else 2)

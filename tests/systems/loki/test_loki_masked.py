@@ -50,7 +50,7 @@ def test_masked_lines_stay_masked(
 ) -> None:
     """Two lines alike once masked, in one chunk and over two; lines on full hours."""
     at, selector = DAY.start_ns, f'{{job="{job}"}} {pipeline}'
-    if " or " in pipeline and not server.takes_metadata:
+    if " or " in pipeline and not server.takes_or:
         selector = selector.replace(' or "request"', "").replace('|= "x"', '|~ "x|request"')
     hour, last = at + 3 * HOUR, at + 5 * HOUR
     chunks: list[list[Entry]] = [

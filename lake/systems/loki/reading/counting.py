@@ -52,6 +52,20 @@ def _counted_at_once(api: Api, selector: Selector, start_ns: int, end_ns: int) -
     return int(sum(value for _, value in vector))
 
 
+def counted_with_ends(
+    api: Api, selector: Selector, start_ns: int, end_ns: int, parallel: int, split: Split
+) -> int:
+    """`counted`, with the lines in the last ns of each part that 3.0 to 3.2 leave out."""
+
+    def count(these: Mapping[int, Selector], start_ns: int, end_ns: int) -> dict[int, int]:
+        return {key: counted(api, part, start_ns, end_ns) for key, part in these.items()}
+
+    only = {0: selector}
+    counts = count(only, start_ns, end_ns)
+    _add_ends(api, selector, only, counts, (start_ns, end_ns), parallel, split, count)
+    return counts[0]
+
+
 def counted_streams(
     api: Api,
     streams: StreamSet,
@@ -78,6 +92,22 @@ def counted_streams(
         return counts | _counted_groups(api, rest, start_ns, end_ns, parallel)
 
     counts = count(selectors, start_ns, end_ns)
+    _add_ends(api, of, selectors, counts, (start_ns, end_ns), parallel, split, count)
+    return counts
+
+
+def _add_ends(
+    api: Api,
+    of: Selector,
+    selectors: Mapping[int, Selector],
+    counts: dict[int, int],
+    span: tuple[int, int],
+    parallel: int,
+    split: Split | None,
+    count: _Count,
+) -> None:
+    """Adds the lines in the last ns of the span, and of its parts, that a count leaves out."""
+    start_ns, end_ns = span
     for number, rows in _uncounted(api, selectors, end_ns, parallel, count).items():
         counts[number] += rows
     for at in ends_with_lines(api, of, split, start_ns, end_ns):
@@ -86,7 +116,6 @@ def counted_streams(
         within = _within(here, at, split.interval_ns if split else 0, count)
         for number in here:
             counts[number] += max(0, last[number] - within[number])
-    return counts
 
 
 def _within(
@@ -102,12 +131,12 @@ def _within(
 def _uncounted(
     api: Api, selectors: Mapping[int, Selector], end_ns: int, parallel: int, count: _Count
 ) -> dict[int, int]:
-    """The lines of each single stream at `end_ns` - 1 that a count up to there leaves out.
+    """The lines of each selector at `end_ns` - 1 that a count up to there leaves out.
 
-    A range is open at both ends in Loki 2.2. So a count that ends 1 ns later shows the
+    A range is open at both ends up to Loki 3.2. So a count that ends 1 ns later shows the
     streams that may have such lines; of these the last millisecond is read.
     """
-    if api.dialect.by_stream is False:
+    if api.dialect.by_stream is False and not api.dialect.version.splits_counts:
         return {}
     later = count(selectors, end_ns + 1 - MS, end_ns + 1)
     later_selectors = {number: selectors[number] for number, rows in later.items() if rows}

@@ -1,4 +1,4 @@
-"""The last nanosecond of each part of a count, which Loki 2.6 to 2.9 leave out.
+"""The last nanosecond of each part of a count, which Loki 2.6 to 3.2 leave out.
 
 Belongs here: at which parts' ends there may be lines. Does not: counting them.
 """

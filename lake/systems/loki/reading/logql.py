@@ -28,7 +28,8 @@ _STAGE = re.compile(r"\|(?![=~>])\s*(\w*)")
 # Parsers rename what has the name of a stream's label.
 _KEEPING_LABELS = {"json", "logfmt", "regexp", "pattern", "line_format", "decolorize"}
 # In metric queries Loki leaves out a line_format that no parser or line filter follows, and
-# with it whatever it masks. A line filter that every line passes keeps it.
+# with it whatever it masks. A line filter that every line passes keeps it. It comes before any
+# label_format: Loki 3.1 never ends a query of two line filters with one between them.
 _KEEP_FORMAT = '|= ""'
 # A line that a parser stumbled over is a line, but makes a metric query fail.
 ERROR_LABELS = {
@@ -151,10 +152,10 @@ class Selector:
             f"| label_format {LINE_LABEL}=`{{{{__line__}}}}`, "
             f"{NS_LABEL}=`{{{{__timestamp__ | unixEpochNanos}}}}`"
         )
-        if not self.pipeline:
+        if self.filters_only:
             return self.piped(spelled)
-        errors = self.piped(_SAVE_ERRORS).piped(_NO_ERRORS) if drops else self
-        return errors.piped(_KEEP_FORMAT).piped(spelled)
+        kept = self.piped(_KEEP_FORMAT)
+        return (kept.piped(_SAVE_ERRORS).piped(_NO_ERRORS) if drops else kept).piped(spelled)
 
     def each_line(self, milliseconds: int = 1) -> str:
         """The lines of the last milliseconds as metrics; of `lines_as_labels`."""

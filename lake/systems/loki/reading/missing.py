@@ -22,7 +22,7 @@ from lake.base.day import Day
 from lake.base.errors import Incomplete
 from lake.systems.loki.reading.answer import ROWS
 from lake.systems.loki.reading.api import Api, TooMany, TooWide
-from lake.systems.loki.reading.counting import counted
+from lake.systems.loki.reading.counting import counted, counted_with_ends
 from lake.systems.loki.reading.logql import ERROR_LABELS, LINE_LABEL, NS_LABEL, Selector
 from lake.systems.loki.reading.narrowing import DEEPEST, halves
 from lake.systems.loki.reading.originals import merged_rows_of_day
@@ -88,7 +88,7 @@ class Recovery:
     def rows(self) -> pa.Table:
         """The missing rows, by time."""
         start, end = self._day.start_ns, self._day.end_ns
-        counted_rows, read_rows = self._counted(start, end), self._spool.count(start, end)
+        counted_rows, read_rows = self._counted_day(), self._spool.count(start, end)
         tables: dict[int, pa.Table] = {}
         if counted_rows:
             tables = {at: self._lacking(at) for at in self._short_cuts()}
@@ -154,6 +154,13 @@ class Recovery:
         keys = [_key(row) for row in self._all_of(ts_ns) if row["ts_ns"] == ts_ns]
         return len(keys) - len(set(keys))
 
+    def _counted_day(self) -> int:
+        start, end = self._day.start_ns, self._day.end_ns
+        dialect = self._api.dialect
+        if dialect.by_stream or not dialect.version.splits_counts:
+            return self._counted(start, end)
+        return counted_with_ends(self._api, self._selector, start, end, self._parallel, self._split)
+
     def _counted(self, start_ns: int, end_ns: int) -> int:
         return counted(self._api, self._selector, start_ns, end_ns)
 
@@ -173,12 +180,11 @@ class Recovery:
     def _distinct_lines(self, at_ns: int) -> float | None:
         """Lines in the millisecond that ends with `at_ns`; None for more than one query counts.
 
-        Before 3.0 an instant query leaves out the lines at its time.
+        Up to 3.2 an instant query leaves out the lines at its time.
         """
-        query, end_ns = (
-            self._selector.distinct_lines(drops=self._api.dialect.drops),
-            at_ns + (self._api.dialect.by_stream is True),
-        )
+        dialect = self._api.dialect
+        query = self._selector.distinct_lines(drops=dialect.drops)
+        end_ns = at_ns + (dialect.by_stream is True or dialect.version.splits_counts)
         try:
             return sum(value for _, value in self._api.vector(query, end_ns, smallest=True))
         except TooMany:
@@ -303,9 +309,7 @@ class Recovery:
     ) -> Metrics:
         """Each line as a metric; by halves of halves where there are too many for one answer."""
         try:
-            if self._api.dialect.version.splits_counts:  # where a range is open at both ends
-                return self._api.vector(lines.each_line(2), at_ns + MS, smallest=True)
-            return self._api.vector(lines.each_line(), at_ns + MS - 1, smallest=True)
+            return self._each_line(lines, at_ns)
         except TooMany as error:
             sample = self._api.vector(lines.some_lines(_SAMPLE), at_ns + MS - 1, smallest=True)
             apart = [
@@ -323,14 +327,18 @@ class Recovery:
                 ) from None
         return [row for part in parts for row in self._metrics(part, labels, at_ns, depth + 1)]
 
+    def _each_line(self, lines: Selector, at_ns: int) -> Metrics:
+        """Those of the millisecond from `at_ns` on, perhaps of the one before, too."""
+        if self._api.dialect.version.splits_counts:  # where a range is open at both ends
+            return self._api.vector(lines.each_line(2), at_ns + MS, smallest=True)
+        return self._api.vector(lines.each_line(), at_ns + MS - 1, smallest=True)
+
     def _concerned(self, series: list[dict[str, str]], at_ns: int) -> list[dict[str, str]]:
         """The streams that may have lines in that millisecond."""
         if self._selector.pipeline:  # which may rename labels
             return series
         try:
-            vector = self._api.vector(
-                self._as_labels(self._selector).each_line(), at_ns + MS - 1, smallest=True
-            )
+            vector = self._each_line(self._as_labels(self._selector), at_ns)
         except TooMany:  # over 500 different lines
             return series
         return [

@@ -72,7 +72,8 @@ def labels_without_metadata(
     of = Selector(selector.matchers, "")
     for name, value in sorted(metric.items()):
         narrower = of.narrowed(name, [value])
-        if api.vector(narrower.count((end_ns - start_ns) // MS), end_ns - 1):
+        # Longer by a ms: up to 3.2 a range is open at both ends.
+        if api.vector(narrower.count((end_ns - start_ns) // MS + 1), end_ns):
             own[name], of = value, narrower
     return own
 
@@ -88,7 +89,7 @@ def _of_range(
     try:
         query = selector.count((end_ns - start_ns) // MS, by=names)
         vector = api.vector(query, end_ns - 1)
-        if not api.dialect.version.categorizes:  # whose counts leave their last ns out
+        if api.dialect.version.splits_counts:
             for at in [*ends_with_lines(api, selector, split, start_ns, end_ns), end_ns]:
                 vector += api.vector(selector.count(1, by=names), at)
     except Refused as error:

@@ -67,8 +67,8 @@ class Version:
 
     @property
     def splits_counts(self) -> bool:
-        """Whether a count is made of parts that lack their last ns each (2.6 to 2.9)."""
-        return self.numbers is not None and (2, 6) <= self.numbers < (3, 0)
+        """Whether a count is made of parts that lack their last ns each (2.6 to 3.2)."""
+        return self.numbers is not None and (2, 6) <= self.numbers < (3, 3)
 
     @property
     def categorizes(self) -> bool | None:
