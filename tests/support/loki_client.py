@@ -49,6 +49,11 @@ class LokiClient:
         return self._at_least(3, 3)
 
     @property
+    def returns_first_empty_line(self) -> bool:
+        """Whether a chunk may begin with an empty line (not from 2.4 to 3.2)."""
+        return self._at_least(3, 3) or not self._at_least(2, 4)
+
+    @property
     def counts_last_ns(self) -> bool:
         """Whether a count has the lines in the last ns of its range (from 3.3 on)."""
         return self._at_least(3, 3)

@@ -98,6 +98,8 @@ class LokiReader:
             details["streams_read_alone"] = sum(part.alone for part in parts)
             if not api.dialect.version.knows_metadata:
                 details["structured_metadata"] = "not supported by this version"
+        if api.dialect.version.leaves_out_empty_lines:
+            details["empty_lines"] = "with which a chunk begins are not returned"
         if (merges := api.dialect.version.merges_metadata) is not False:
             details["equal_lines"] = _EQUAL_LINES if merges else f"{_EQUAL_LINES} before 3.7"
         details |= rules.details()

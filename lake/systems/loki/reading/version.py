@@ -56,6 +56,11 @@ class Version:
         return self.numbers is not None and self.numbers >= (3, 7)
 
     @property
+    def leaves_out_empty_lines(self) -> bool:
+        """Whether an empty line with which a chunk begins is not returned (2.4 to 3.2)."""
+        return self.numbers is not None and (2, 4) <= self.numbers < (3, 3)
+
+    @property
     def merges_streams(self) -> bool:
         """Whether equal lines of several streams at one instant may count as one (before 2.6)."""
         return self.numbers is None or self.numbers < (2, 6)
