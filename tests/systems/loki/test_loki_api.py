@@ -13,7 +13,7 @@ from support.serving import serving
 from lake.base.errors import BadData, LakeError, Refused, TransientError
 from lake.http.client import Http, Overloaded
 from lake.systems.loki.config import LokiSource
-from lake.systems.loki.reading.api import NARROWEST_NS, Api, TooMany, TooWide
+from lake.systems.loki.reading.api import NARROWEST_NS, Api, TooMany, TooWide, Unordered
 from lake.systems.loki.reading.limit import Limit
 from lake.systems.loki.reading.logql import Selector
 
@@ -204,6 +204,28 @@ def test_the_cap_as_old_versions_word_it(api: Api, script: Script) -> None:
     old = "max entries limit per query exceeded, limit > max_entries_limit (5000 > 100)"
     script.answers = [(400, old.encode()), (200, streams(LINE))]
     assert api.page(SELECTOR, 1000, 2000, 5000).limit == 100
+
+
+@pytest.mark.parametrize(
+    ("start_ns", "times", "limit", "ordered"),
+    [
+        (0, (120, 199), 2, True),
+        (0, (199, 200), 2, False),
+        (50, (120, 160), 2, False),  # before 2.5 parts are counted from the query's start
+        (0, (199, 200), 3, True),  # all lines
+    ],
+)
+def test_a_full_page_with_lines_of_several_parts_is_not_used(
+    api: Api, script: Script, start_ns: int, times: tuple[int, int], limit: int, ordered: bool
+) -> None:
+    api.dialect.parts_ns = 100
+    script.answers = [(200, streams(*([str(at), "line", {}] for at in times)))]
+    if ordered:
+        assert api.page(SELECTOR, start_ns, 300, limit).rows["ts_ns"].to_pylist() == [*times]
+    else:
+        with pytest.raises(Unordered) as caught:
+            api.page(SELECTOR, start_ns, 300, limit)
+        assert caught.value.parts_ns == 100
 
 
 def test_limits_that_are_not_told(api: Api, script: Script) -> None:

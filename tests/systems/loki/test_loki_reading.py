@@ -194,6 +194,20 @@ def test_first_lines_of_a_split_query_that_are_not_the_earliest(split_ns: int) -
     assert recovered == []
 
 
+@pytest.mark.parametrize("longest", [1_000_000, 50])
+@pytest.mark.parametrize("apart_ns", [0, 1])
+def test_a_line_before_a_full_hour_is_of_another_part_than_what_follows(
+    longest: int, apart_ns: int
+) -> None:
+    """A page from a full hour on begins 1 ns before it; with `apart_ns` 0 an instant fills it."""
+    at = DAY.start_ns + 3 * HOUR
+    kept = [Line(0, 0, at - 1, "before"), Line(1, 0, at - 1, "before")]
+    kept += [Line(n % 2, 1, at + n * apart_ns, f"after {n}") for n in range(150)]
+    loki = FakeLoki(kept, cap=60, longest=longest, split_ns=HOUR, by_turns=True)
+    rows, _ = read(loki)
+    assert sorted(exported(rows)) == expected(loki)
+
+
 def test_equal_times_of_a_stream_keep_their_order_across_pages() -> None:
     at = DAY.start_ns + 3 * HOUR + 7
     kept = [Line(0, 0, at + n // 4, f"{n}") for n in range(400)]

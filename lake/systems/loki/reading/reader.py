@@ -239,10 +239,11 @@ class LokiReader:
     def _api(self) -> Api:
         with self._lock:
             if self._dialect is None:
-                self._dialect = Dialect(reported_version(self._http))
-                if not self._dialect.version.orders_parts:
-                    api = Api(self._http, self._limit, self._dialect)
-                    self._dialect.parts_ns = self._split_of(api).interval_ns
+                dialect = Dialect(reported_version(self._http))
+                if not dialect.version.orders_parts:
+                    api = Api(self._http, self._limit, dialect)
+                    dialect.parts_ns = self._split_of(api).interval_ns
+                self._dialect = dialect
         return Api(self._http, self._limit, self._dialect)
 
     def undated(self, dataset: Dataset) -> int | None:
