@@ -104,9 +104,10 @@ def streams_around(api: Api, selector: Selector, ts_ns: int) -> list[dict[str, s
     end_ns = min(ts_ns + _AROUND_NS, (ts_ns // HOUR + 1) * HOUR)
     streams = api.series(selector, ts_ns - _AROUND_NS, end_ns)
     span = (ts_ns - lead_ns(ts_ns)) // MS * MS, (ts_ns // MS + 1) * MS
+    counted: dict[str, bool] = {}
     for metric in streams_with_lines(api, selector, *span):
         if metric not in streams:
-            labels = labels_without_metadata(api, selector, metric, *span)
+            labels = labels_without_metadata(api, selector, metric, *span, counted)
             if labels not in streams:
                 streams.append(labels)
     return streams

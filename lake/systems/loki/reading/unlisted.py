@@ -58,12 +58,18 @@ def streams_with_lines(
 
 
 def labels_without_metadata(
-    api: Api, selector: Selector, metric: Mapping[str, str], start_ns: int, end_ns: int
+    api: Api,
+    selector: Selector,
+    metric: Mapping[str, str],
+    start_ns: int,
+    end_ns: int,
+    counted: dict[str, bool],
 ) -> dict[str, str]:
     """Those of a metric's labels that a matcher finds together: none that is a line's metadata.
 
     All of them before 2.9. Where another stream has the metadata's value as its label at that
-    time, the labels may be that stream's.
+    time, the labels may be that stream's. `counted`: the queries sent so far, and whether each has
+    found lines; metrics that differ in metadata only share most of them.
     """
     version = api.dialect.version
     if version.numbers is not None and not version.knows_metadata:
@@ -73,7 +79,10 @@ def labels_without_metadata(
     for name, value in sorted(metric.items()):
         narrower = of.narrowed(name, [value])
         # Longer by a ms: up to 3.2 a range is open at both ends.
-        if api.vector(narrower.count((end_ns - start_ns) // MS + 1), end_ns):
+        query = narrower.count((end_ns - start_ns) // MS + 1)
+        if query not in counted:
+            counted[query] = bool(api.vector(query, end_ns))
+        if counted[query]:
             own[name], of = value, narrower
     return own
 
