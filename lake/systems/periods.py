@@ -10,10 +10,15 @@ from collections.abc import Callable
 from lake.base.day import Day
 
 _FURTHEST_DAYS = 3650
+_LONG_DAYS = 30  # VictoriaMetrics takes no notice of a range of more than 40 days
 
 
 def first_day(has_data: Callable[[Day, Day], bool], kept_days: int | None) -> Day | None:
-    """The first day with data; None where there are none in ten years."""
+    """The first day with data; None where there are none in ten years.
+
+    A server may answer "yes" for any long range. Where the day found has no data by itself, the
+    ranges are short ones.
+    """
     today = Day.today()
     start = today.plus(-min(kept_days or _FURTHEST_DAYS, _FURTHEST_DAYS))
     end = today.plus(1)
@@ -26,7 +31,19 @@ def first_day(has_data: Callable[[Day, Day], bool], kept_days: int | None) -> Da
             high = middle
         else:
             low = middle + 1
-    return start.plus(low)
+    first = start.plus(low)
+    if has_data(first, first.plus(1)):
+        return first
+    return _by_short_ranges(has_data, first, end)
+
+
+def _by_short_ranges(has_data: Callable[[Day, Day], bool], start: Day, end: Day) -> Day | None:
+    for offset in range(0, start.days_until(end), _LONG_DAYS):
+        at = start.plus(offset)
+        if has_data(at, min(at.plus(_LONG_DAYS), end)):
+            days = (at.plus(day) for day in range(_LONG_DAYS))
+            return next((day for day in days if day < end and has_data(day, day.plus(1))), at)
+    return None
 
 
 def last_day(has_data: Callable[[Day, Day], bool], first: Day) -> Day:

@@ -115,6 +115,18 @@ def test_periods(first, length):
     assert periods.first_day(lambda since, until: False, None) is None
 
 
+@pytest.mark.parametrize("first", [0, 1, 17, 360, 399])
+def test_a_server_that_takes_no_notice_of_long_ranges(first):
+    start = Day.today().plus(-400)
+    days = [start.plus(first), Day.today()]
+
+    def has_data(since, until):
+        return since.days_until(until) > 40 or any(since <= day < until for day in days)
+
+    assert periods.first_day(has_data, None) == days[0]
+    assert periods.last_day(has_data, days[0]) == days[1]
+
+
 @given(st.text() | st.integers(-(2**63), 2**63 - 1))
 def test_toml_values_come_back(value):
     assert tomllib.loads(f"x = {toml(value)}")["x"] == value
