@@ -45,8 +45,8 @@ class FakeLoki:
     """`cap` is max_entries_limit_per_query; `split_ns` the frontend's interval.
 
     `widest_ns` and `longest` are what it manages without failing. `low_count`: a sum counts
-    lines that differ only in metadata once. `by_turns`: of a split query's lines the first ones
-    are taken from the streams by turns, as before 3.7.
+    lines that differ only in metadata once. `in_turn`: of a split query's lines the first ones
+    are taken from the streams in turn, as before 3.7.
     """
 
     lines: list[Line]
@@ -55,7 +55,7 @@ class FakeLoki:
     widest_ns: int = 25 * HOUR  # a day and its lead
     longest: int = 1_000_000
     low_count: bool = False
-    by_turns: bool = False
+    in_turn: bool = False
     most_series: int = 12
     streams: Streams = field(default_factory=Streams)
     tally: Tally = field(default_factory=Tally)
@@ -63,7 +63,7 @@ class FakeLoki:
     dialect: Dialect = field(default_factory=Dialect)
 
     def __post_init__(self) -> None:
-        if self.by_turns:
+        if self.in_turn:
             self.dialect.parts_ns = self.split_ns
         self.lines = sorted(self.lines, key=lambda line: (line.stream, line.chunk, line.ts_ns))
         self._ends: dict[tuple[int, int], tuple[int, int, int]] = {}
@@ -85,8 +85,8 @@ class FakeLoki:
             end = min(end_ns, start - start % self.split_ns + self.split_ns)
             lines += sorted(self._part(selector, start, end), key=lambda line: line.ts_ns)[:most]
             start = end
-        if self.by_turns and len(lines) > most:
-            lines = _by_turns(lines)
+        if self.in_turn and len(lines) > most:
+            lines = _in_turn(lines)
         if len(lines[:most]) > self.longest:
             raise TooMany("message larger than max")
         page = Page(_table(lines[:most], self.streams), most)
@@ -154,7 +154,7 @@ class FakeLoki:
         return counts
 
 
-def _by_turns(lines: list[Line]) -> list[Line]:
+def _in_turn(lines: list[Line]) -> list[Line]:
     """The first line of each stream, by time, then the second ones, and so on."""
     turns: Counter[int] = Counter()
     order = []

@@ -183,7 +183,7 @@ def as_stored(server: LokiClient, labels: Labels) -> Labels:
     """2.9 keeps a label's value as the JSON of a push spells it, escapes and all."""
     if not server.version.startswith("2.9."):
         return labels
-    return {n: json.dumps(value)[1:-1] for n, value in labels.items()}
+    return {n: json.dumps(value, ensure_ascii=False)[1:-1] for n, value in labels.items()}
 
 
 def masked(labels: Labels, texts: Mapping[int, str]) -> list[Row]:

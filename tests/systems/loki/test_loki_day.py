@@ -227,7 +227,7 @@ def test_the_same_line_with_other_metadata_in_another_chunk(
 def test_streams_of_different_rates_over_many_parts_of_a_split_query(
     loki_program: Binary, job: str, tmp_path: Path, split: str
 ) -> None:
-    """Before 3.7 a full page of several parts has lines of the streams by turns, whenever they are:
+    """Before 3.7 a full page of several parts has lines taken from the streams in turn:
     one stream has a line a minute all day, the other hundreds within a second.
     """
     slow: list[Entry] = [(DAY.start_ns + n * 60_000 * MS + 7, f"slow {n}", {}) for n in range(1440)]

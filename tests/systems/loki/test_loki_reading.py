@@ -99,7 +99,7 @@ def fullest(loki: FakeLoki) -> int:
     widest_ns=st.sampled_from([25 * HOUR, 24 * HOUR, HOUR, HOUR // 7]),
     split_ns=st.sampled_from([HOUR, HOUR // 4, 2 * HOUR, 1000 * HOUR]),
     known=st.booleans(),
-    by_turns=st.booleans(),
+    in_turn=st.booleans(),
     few_rows=st.sampled_from([0, 1000]),  # up to which one query looks at all cuts
 )
 @settings(max_examples=100, deadline=None)
@@ -109,11 +109,11 @@ def test_every_line_comes_once(
     widest_ns: int,
     split_ns: int,
     known: bool,
-    by_turns: bool,
+    in_turn: bool,
     few_rows: int,
 ) -> None:
     kept = stored_once(kept)
-    loki = FakeLoki(kept, cap=cap, widest_ns=widest_ns, split_ns=split_ns, by_turns=by_turns)
+    loki = FakeLoki(kept, cap=cap, widest_ns=widest_ns, split_ns=split_ns, in_turn=in_turn)
     try:
         with patch.object(missing, "_FEW_ROWS", few_rows):
             rows, _ = read(loki, None if known else Split.of(LokiConfig()))
@@ -188,7 +188,7 @@ def test_first_lines_of_a_split_query_that_are_not_the_earliest(split_ns: int) -
         for hour in (1, 2, 3)
         for n in range(250)
     ]
-    loki = FakeLoki([*slow, *fast], cap=300, split_ns=split_ns, by_turns=True)
+    loki = FakeLoki([*slow, *fast], cap=300, split_ns=split_ns, in_turn=True)
     rows, recovered = read(loki)
     assert sorted(exported(rows)) == expected(loki)
     assert recovered == []
@@ -203,7 +203,7 @@ def test_a_line_before_a_full_hour_is_of_another_part_than_what_follows(
     at = DAY.start_ns + 3 * HOUR
     kept = [Line(0, 0, at - 1, "before"), Line(1, 0, at - 1, "before")]
     kept += [Line(n % 2, 1, at + n * apart_ns, f"after {n}") for n in range(150)]
-    loki = FakeLoki(kept, cap=60, longest=longest, split_ns=HOUR, by_turns=True)
+    loki = FakeLoki(kept, cap=60, longest=longest, split_ns=HOUR, in_turn=True)
     rows, _ = read(loki)
     assert sorted(exported(rows)) == expected(loki)
 

@@ -389,7 +389,7 @@ def remedy_for(refusal: str) -> str:
 def check_order(page: Page, start_ns: int, parts_ns: int) -> None:
     """Raises Unordered. Before Loki 2.5 parts are counted from the query's start.
 
-    No line is missing where all are of one part: it alone has filled the page.
+    No line is missing where all are of one part: that part alone has filled the page.
     """
     if parts_ns and page.full and page.rows.num_rows:
         times = page.rows["ts_ns"].to_numpy()

@@ -55,14 +55,19 @@ def _counted_at_once(api: Api, selector: Selector, start_ns: int, end_ns: int) -
 def counted_with_ends(
     api: Api, selector: Selector, start_ns: int, end_ns: int, parallel: int, split: Split
 ) -> int:
-    """`counted`, with the lines in the last ns of each part that 3.0 to 3.2 leave out."""
+    """`counted`, with the lines in the last ns of each part that 3.0 to 3.2 leave out.
+
+    Older ones are counted by streams. Where the configuration is hidden, with those in the last ns
+    of the whole only: for each minute's there would be thousands of requests.
+    """
 
     def count(these: Mapping[int, Selector], start_ns: int, end_ns: int) -> dict[int, int]:
         return {key: counted(api, part, start_ns, end_ns) for key, part in these.items()}
 
     only = {0: selector}
     counts = count(only, start_ns, end_ns)
-    _add_ends(api, selector, only, counts, (start_ns, end_ns), parallel, split, count)
+    known = split if split.known else None
+    _add_ends(api, selector, only, counts, (start_ns, end_ns), parallel, known, count)
     return counts[0]
 
 
@@ -152,7 +157,7 @@ def _uncounted(
 
 
 def _read_at_end(api: Api, selector: Selector, end_ns: int) -> tuple[int, int]:
-    """How many lines of a single stream are read in the last ms, and in its last ns.
+    """How many lines of the selector are read in the last ms, and in its last ns.
 
     With the texts from before a pipeline, which may make lines equal: a count has them all.
     """

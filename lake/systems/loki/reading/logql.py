@@ -161,14 +161,14 @@ class Selector:
         """The lines of the last milliseconds as metrics; of `lines_as_labels`."""
         return f"count_over_time({self} [{milliseconds}ms])"
 
-    def some_lines(self, number: int) -> str:
+    def some_lines(self, number: int, milliseconds: int = 1) -> str:
         """At most `number` of `each_line`, whatever their values.
 
         Loki splits a count among shards, each of which then returns too many lines; it does not
         split a variance.
         """
         ones = self.piped(f"| label_format {_ONE_LABEL}=`1` | unwrap {_ONE_LABEL}")
-        return f"topk({number}, stdvar_over_time({ones} [1ms]))"
+        return f"topk({number}, stdvar_over_time({ones} [{milliseconds}ms]))"
 
     def distinct_lines(self, *, drops: bool = True) -> str:
         """The number of lines in the last millisecond, those that differ in metadata only too.

@@ -314,7 +314,7 @@ class Recovery:
         try:
             return self._each_line(lines, at_ns)
         except TooMany as error:
-            sample = self._api.vector(lines.some_lines(_SAMPLE), at_ns + MS - 1, smallest=True)
+            sample = self._some_lines(lines, at_ns)
             apart = [
                 {name: value for name, value in metric.items() if name not in labels}
                 for metric, _ in sample
@@ -332,9 +332,19 @@ class Recovery:
 
     def _each_line(self, lines: Selector, at_ns: int) -> Metrics:
         """Those of the millisecond from `at_ns` on, perhaps of the one before, too."""
+        milliseconds, end_ns = self._reaching(at_ns)
+        return self._api.vector(lines.each_line(milliseconds), end_ns, smallest=True)
+
+    def _some_lines(self, lines: Selector, at_ns: int) -> Metrics:
+        """Some of `_each_line`."""
+        milliseconds, end_ns = self._reaching(at_ns)
+        return self._api.vector(lines.some_lines(_SAMPLE, milliseconds), end_ns, smallest=True)
+
+    def _reaching(self, at_ns: int) -> tuple[int, int]:
+        """A range in ms, and its end, that has all of the millisecond from `at_ns` on."""
         if self._api.dialect.version.splits_counts:  # where a range is open at both ends
-            return self._api.vector(lines.each_line(2), at_ns + MS, smallest=True)
-        return self._api.vector(lines.each_line(), at_ns + MS - 1, smallest=True)
+            return 2, at_ns + MS
+        return 1, at_ns + MS - 1
 
     def _concerned(self, series: list[dict[str, str]], at_ns: int) -> list[dict[str, str]]:
         """The streams that may have lines in that millisecond."""

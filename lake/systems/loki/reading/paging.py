@@ -92,7 +92,7 @@ def pages(
         try:
             page = ask(here - lead, there, limit)
         except Unordered as error:
-            leads = not parts_ns  # within a part only the lead is of another
+            leads = not parts_ns  # within a part only the lead is of another part
             parts_ns = error.parts_ns
             continue
         except TooWide:

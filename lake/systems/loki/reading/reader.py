@@ -44,7 +44,8 @@ from lake.systems.loki.reading.version import Dialect, reported_version
 from lake.systems.source import MERGED_LINES, Count
 
 _LOG = logging.getLogger(__name__)
-_EQUAL_LINES = "of one stream and instant are returned once, whatever their metadata"
+_EQUAL_LINES = "returned once for each stream and instant, whatever their metadata"
+_EMPTY_LINES = "not returned where a chunk begins with them"
 # Finds no stream, and goes through the same queue as every query. Loki 2.4 to 2.8 answer `1` with
 # status 500, versions up to 2.6 do not know `vector(1)`.
 PROBE = ("/loki/api/v1/query", {"query": 'count_over_time({monitoring_lake="probe"} [1s])'})
@@ -98,10 +99,11 @@ class LokiReader:
             details["streams_read_alone"] = sum(part.alone for part in parts)
             if not api.dialect.version.knows_metadata:
                 details["structured_metadata"] = "not supported by this version"
-        if api.dialect.version.leaves_out_empty_lines:
-            details["empty_lines"] = "with which a chunk begins are not returned"
-        if (merges := api.dialect.version.merges_metadata) is not False:
-            details["equal_lines"] = _EQUAL_LINES if merges else f"{_EQUAL_LINES} before 3.7"
+        version = api.dialect.version
+        if (leaves_out := version.leaves_out_empty_lines) is not False:
+            details["empty_lines"] = _EMPTY_LINES if leaves_out else f"{_EMPTY_LINES} (2.4 to 3.2)"
+        if (merges := version.merges_metadata) is not False:
+            details["equal_lines"] = _EQUAL_LINES if merges else f"{_EQUAL_LINES} (before 3.7)"
         details |= rules.details()
         table = partition(spool.sorted_batches(), streams, details)
         yield replace(table, rules=rules.to_json())

@@ -13,6 +13,7 @@ from lake.systems.loki.reading.config import LokiConfig, milliseconds
 
 _MINUTE_NS = 60 * 10**9
 _SECOND_NS = 10**9
+_UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,12 @@ class Split:
         interval = math.gcd(*intervals) if intervals else _MINUTE_NS  # gcd(x, 0) is x
         if interval % _SECOND_NS:  # no one has parts that short
             interval = _SECOND_NS
-        return cls(interval, f"{interval // _SECOND_NS}s" if intervals else "unknown")
+        return cls(interval, f"{interval // _SECOND_NS}s" if intervals else _UNKNOWN)
+
+    @property
+    def known(self) -> bool:
+        """Whether the server has reported it."""
+        return self.summary != _UNKNOWN
 
     def times(self, start_ns: int, end_ns: int) -> range:
         """The cuts in [start, end)."""

@@ -51,14 +51,16 @@ class Version:
     @property
     def orders_parts(self) -> bool:
         """Whether the first lines of a query that the frontend has split are the earliest (from 3.7
-        on): before, they are lines of the streams by turns.
+        on): before, they are taken from the streams in turn.
         """
         return self.numbers is not None and self.numbers >= (3, 7)
 
     @property
-    def leaves_out_empty_lines(self) -> bool:
-        """Whether an empty line with which a chunk begins is not returned (2.4 to 3.2)."""
-        return self.numbers is not None and (2, 4) <= self.numbers < (3, 3)
+    def leaves_out_empty_lines(self) -> bool | None:
+        """Whether an empty line with which a chunk begins is not returned (2.4 to 3.2); None: not
+        known.
+        """
+        return None if self.numbers is None else (2, 4) <= self.numbers < (3, 3)
 
     @property
     def merges_streams(self) -> bool:
