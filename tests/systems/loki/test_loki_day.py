@@ -249,6 +249,7 @@ def test_streams_of_different_rates_over_many_parts_of_a_split_query(
     ]
     assert sorted(rows_of(table)) == sorted(expected)
     assert details["recovered_lines"] == 0
+    assert details.get("streams_read_alone", 0) == 0
 
 
 def test_tenants_see_their_own_lines(small: LokiClient, job: str, tmp_path: Path) -> None:
