@@ -18,6 +18,7 @@ from lake.export import Exporter
 from lake.rehearse import rehearse
 from lake.runs import export_many
 from lake.servers import Binary, has_version, start
+from lake.servers.binaries import version_parts
 from lake.snapshot import take_snapshot
 from lake.store import Store, open_store
 
@@ -80,7 +81,10 @@ def push(url: str, *, metadata: bool) -> int:
 
 @pytest.fixture
 def log_site(loki_program: Binary, tmp_path: Path) -> Iterator[LogSite]:
-    config = {"ingester": {"flush_check_period": "100ms"}}
+    # Before 2.8 no query finds what is flushed for up to a minute, unless it stays in memory.
+    old = version_parts(loki_program.version) < (2, 8)
+    retained = {"chunk_retain_period": "15m"} if old else {}
+    config = {"ingester": {"flush_check_period": "100ms", **retained}}
     with start(["loki"], programs={"loki": loki_program}, loki_config=config) as stack:
         endpoint = stack.endpoints["loki"]
         rows = push(endpoint["url"], metadata=has_version(loki_program, "3"))

@@ -108,7 +108,7 @@ class LokiQuestions:
         return check
 
     def _hours_of(self, selector: Selector, day: Day) -> Counter[int]:
-        """Hour → bytes; one request a stream, or one an hour where all streams are in it."""
+        """Hour → bytes; one request a stream where that can be, else one an hour."""
         # A line that a parser stumbled over would make the whole query fail.
         drops = selector.pipeline and not self._by_stream
         lines = selector.piped(_NO_ERRORS) if drops else selector
@@ -116,10 +116,13 @@ class LokiQuestions:
         first, counts = day.start_ns + _HOUR_NS - 1, Counter[int]()  # closed on its right
         if self._by_stream:
             times = {"start": str(first), "end": str(day.end_ns - 1), "step": str(_HOUR_S)}
-            for series in self._ask("query_range", {"query": query, **times}):
-                for at_s, value in series["values"]:
+            result = self._ask("query_range", {"query": query, **times})
+            points = [point for series in result for point in series["values"]]
+            # 2.6 to 2.9 move the times to full hours, and lines on these into the hour before.
+            if all(float(at_s) % _HOUR_S for at_s, _ in points):
+                for at_s, value in points:
                     counts[int(at_s) // _HOUR_S * _HOUR_NS] += round(float(value))
-            return counts
+                return counts
         for at in range(first, day.end_ns, _HOUR_NS):
             for series in self._ask("query", {"query": query, "time": str(at)}):
                 counts[at - _HOUR_NS + 1] += round(float(series["value"][1]))

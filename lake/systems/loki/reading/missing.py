@@ -208,7 +208,7 @@ class Recovery:
             return [at for hour in hours for at in self._with_lines_of(hour)]
 
     def _with_lines_of(self, cuts: Sequence[int]) -> list[int]:
-        query, seconds = self._selector.count(1), []
+        query, seconds = self._selector.count(1, drops=self._api.dialect.drops), []
         step_s = (cuts[1] - cuts[0]) // SECOND if len(cuts) > 1 else 1
         # Up to 3.2 the last step leaves out the lines at its time.
         more_ns = step_s * SECOND if self._api.dialect.version.splits_counts else 0

@@ -42,6 +42,11 @@ class Version:
         return self.numbers is not None and self.numbers >= (2, 9)
 
     @property
+    def drops(self) -> bool:
+        """Whether LogQL has the stage `| drop` (from 2.8 on); where nothing is known, it may."""
+        return self.numbers is None or self.numbers >= (2, 8)
+
+    @property
     def merges_metadata(self) -> bool | None:
         """Whether equal lines of one stream and instant count as one, whatever their metadata
         (before 3.7); None: not known.
@@ -125,10 +130,13 @@ class Dialect:
 
     version: Version = field(default_factory=Version)
     categorized: bool | None = None
-    drops: bool = True
+    drops: bool = field(init=False)
     together: int = 50  # Loki 2.2 counts them one after the other
     parts_ns: int = 0
     _lock: Lock = field(default_factory=Lock, repr=False)
+
+    def __post_init__(self) -> None:
+        self.drops = self.version.drops
 
     def learn(self, *, categorized: bool) -> None:
         """An answer with lines has come."""
