@@ -35,7 +35,7 @@ STAND_IN = """#!/bin/sh
 here=$(dirname "$0")
 [ "$1" = --version ] && { echo "a stand-in"; exit 0; }
 echo "$*" >>"$here/calls"
-[ "$*" = "$(cat "$here/waits" 2>/dev/null)" ] && { touch "$here/waiting"; exec sleep 60; }
+[ "$*" = "$(cat "$here/waits" 2>/dev/null)" ] && { touch "$here/waiting"; exec sleep 600; }
 [ "$*" = "$(cat "$here/fails" 2>/dev/null)" ] && { echo "it broke" >&2; exit 1; }
 exit 0
 """
@@ -187,7 +187,7 @@ def test_an_interrupt_ends_the_running_step(tmp_path, config, stand_in):
             time.sleep(0.05)
         time.sleep(0.5)  # the shell waits for the step by now, also on a busy machine
         running.send_signal(signal.SIGTERM)
-        assert running.wait(20) == 143
+        assert running.wait(90) == 143
     assert calls(stand_in) == STEPS[:2]
     stand_in.with_name("waits").unlink()
     assert run(env).returncode == 0  # the lock is free again
