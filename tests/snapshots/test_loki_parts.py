@@ -303,8 +303,8 @@ def test_the_lines_of_a_day_in_chunk_files(tmp_path):
 
 @pytest.mark.parametrize(
     ("version", "late"),
-    [("2.2.1", True), ("2.3.0", True), ("2.4.0", False), ("3.7.9-main", False), ("", True),
-     ("main-1a2b3c", True)],
+    [("2.2.1", True), ("2.3.0", True), ("2.9.17", True), ("3.0.0", False), ("3.7.9-main", False),
+     ("", True), ("main-1a2b3c", True)],
 )  # fmt: skip
 def test_an_unknown_version_counts_before_the_flush(version, late):
     assert counts_late(Version(version)) is late

@@ -51,7 +51,7 @@ from lake.systems.registry import open_source
 _LOG = logging.getLogger(__name__)
 ALL_STREAMS = LokiDataset(name="all", source="loki", selector="{}")
 _ONLY_TENANT = "fake"  # what Loki calls it where there are none
-_COUNTS_WHAT_IS_FLUSHED = (2, 4)  # the lowest version that does so at once
+_COUNTS_WHAT_IS_FLUSHED = (3, 0)  # the lowest version that does so at once
 _FLUSHED_WITHIN_S = 15.0
 _LOOK_S = 0.25
 _PASSES = 5  # over files that changed while they were copied
@@ -92,7 +92,7 @@ class LokiSnapshotter:
             self._state,
             lambda: self._lines(day),
         )
-        # Before 2.4 lines that were flushed are in no count for up to a minute.
+        # Before 3.0 lines that were flushed may be in no count for up to a minute.
         count_first = counts_late(version)
         if count_first:
             counting.begin()
