@@ -40,8 +40,10 @@ def lake(*arguments: object, file_bytes: int | None = None) -> tuple[int, str]:
         if file_bytes is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
 
+    # -B: Python 3.11 keeps compiled modules that it could not write whole.
+    flags = [] if file_bytes is None else ["-B"]
     process = subprocess.run(
-        [sys.executable, "-m", "lake", *map(str, arguments)],
+        [sys.executable, *flags, "-m", "lake", *map(str, arguments)],
         capture_output=True, text=True, check=False, preexec_fn=limit,
     )  # fmt: skip
     assert "Traceback" not in process.stderr
