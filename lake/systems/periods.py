@@ -10,7 +10,7 @@ from collections.abc import Callable
 from lake.base.day import Day
 
 _FURTHEST_DAYS = 3650
-_LONG_DAYS = 30  # VictoriaMetrics takes no notice of a range of more than 40 days
+_LONG_DAYS = 30  # of a range of more than 40 days VictoriaMetrics returns the names of all time
 
 
 def first_day(has_data: Callable[[Day, Day], bool], kept_days: int | None) -> Day | None:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import random
-import resource
 from datetime import UTC, datetime, timedelta
 
 import boto3
@@ -11,6 +10,7 @@ import duckdb
 import pyarrow as pa
 import pymongo
 import pytest
+from support.full_disk import files_of_at_most
 
 from lake.servers.ports import free_ports
 from lake.systems.registry import open_source
@@ -197,14 +197,10 @@ def test_a_full_disk_fails_its_own_day_only(place, lake):
     assert lake("export", "events", "--from", "2026-07-01", "--to", "2026-07-07")[0] == 0
     before = place.files()
     place.source.rows[DAY] = 20_000
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, hard))
-    try:
+    with files_of_at_most(300_000):
         code, _, err = lake(
             "export", "events", "--from", "2026-07-01", "--to", "2026-07-07", "--force"
         )
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert code == 1
     assert f"events {DAY} failed: no space left" in err
     assert err.count("rewritten") == 5

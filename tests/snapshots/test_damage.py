@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import resource
 import shutil
 
 import pytest
 from support.folders import DAY, PIECE, contents
+from support.full_disk import files_of_at_most
 
 from lake.base.errors import BadData, Incomplete, PermanentError, UsageError
 from lake.restore.files import restore_files
@@ -178,13 +178,11 @@ def test_a_disk_that_gets_full(folders, tmp_path):
     """Files may have 100 kB here."""
     folders.fill(files=1)
     folders.take()
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
-    try:
-        with pytest.raises(PermanentError, match="no space left"):
-            folders.restore(tmp_path / "into")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with (
+        files_of_at_most(100_000),
+        pytest.raises(PermanentError, match="no space left"),
+    ):
+        folders.restore(tmp_path / "into")
     folders.restore(tmp_path / "into")
     assert contents(tmp_path / "into/x") == contents(folders.source)
 

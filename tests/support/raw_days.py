@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 import struct
 import uuid
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from lake.base.day import Day
 from lake.systems.prometheus.config import PrometheusDataset
+from lake.systems.prometheus.reading import PrometheusReader
 
 DAY = Day.parse("2026-03-14")
 STALE = 0x7FF0000000000002
@@ -18,6 +21,18 @@ NAN = 0x7FF8000000000001
 
 def dataset(query: str) -> PrometheusDataset:
     return PrometheusDataset(name="t", source="prometheus", query=query, mode="raw")
+
+
+def read_day(
+    reader: PrometheusReader, chosen: PrometheusDataset, day: Day, tmp_path: Path
+) -> tuple[pa.Table, dict[str, Any]]:
+    """The day's rows, as many as the source counts, and the details of the read."""
+    scratch = tmp_path / uuid.uuid4().hex
+    scratch.mkdir()
+    with reader.read(chosen, day, scratch) as stream:
+        table = pa.Table.from_batches(list(stream.batches), stream.schema)
+    assert reader.count(chosen, day).rows == table.num_rows
+    return table, stream.details
 
 
 def fresh_metric() -> str:

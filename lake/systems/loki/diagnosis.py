@@ -17,9 +17,9 @@ from lake.systems.check import Check, guarded, http_clock, kept_check, snapshot_
 from lake.systems.discovered import UNLIMITED_DAYS
 from lake.systems.loki.config import LokiDataset
 from lake.systems.loki.discovery import ATTEMPTS, LokiServer
-from lake.systems.loki.reading.api import remedy_for
 from lake.systems.loki.reading.config import milliseconds
 from lake.systems.loki.reading.logql import Selector
+from lake.systems.loki.reading.remedies import remedy_for
 
 _DAY_MS = 86_400_000
 

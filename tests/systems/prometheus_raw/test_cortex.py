@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import requests
-from support.raw_days import bits, expected_row, rows_by
+from support.raw_days import bits, expected_row, read_day, rows_by
 from support.remote_writing import HEADERS, floats, series
 
 from lake.base.day import Day
@@ -69,13 +68,9 @@ def export(cortex_url: str, tmp_path: Path) -> Iterator[Callable[..., pa.Table]]
         reader = PrometheusReader(PrometheusSource(url=cortex_url, tenant=tenant))
         readers.append(reader)
         chosen = PrometheusDataset(name="t", source="prometheus", query=QUERY, **options)
-        scratch = tmp_path / str(time.monotonic_ns())
-        scratch.mkdir()
-        with reader.read(chosen, DAY, scratch) as stream:
-            table = pa.Table.from_batches(list(stream.batches), stream.schema)
-        assert reader.count(chosen, DAY).rows == table.num_rows
+        table, details = read_day(reader, chosen, DAY, tmp_path)
         if options.get("mode") == "raw":
-            assert stream.details["read_by"] == "remote read, samples (-0 comes as 0)"
+            assert details["read_by"] == "remote read, samples (-0 comes as 0)"
         return table
 
     yield run

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import requests
-from support.raw_days import bits
+from support.raw_days import bits, read_day
 from support.remote_writing import floats, series, write
 from support.waiting import wait_until
 
@@ -119,12 +118,8 @@ def export(thanos: Thanos, tmp_path: Path) -> Iterator[Callable[..., pa.Table]]:
 
     def run(query: str, **options: Any) -> pa.Table:
         chosen = PrometheusDataset(name="t", source="prometheus", query=query, **options)
-        scratch = tmp_path / str(time.monotonic_ns())
-        scratch.mkdir()
-        with reader.read(chosen, DAY, scratch) as stream:
-            table = pa.Table.from_batches(list(stream.batches), stream.schema)
-        assert reader.count(chosen, DAY).rows == table.num_rows
-        assert stream.details["stores"] == 2
+        table, details = read_day(reader, chosen, DAY, tmp_path)
+        assert details["stores"] == 2
         return table
 
     yield run

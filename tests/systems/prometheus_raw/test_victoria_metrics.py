@@ -6,7 +6,6 @@ import json
 import math
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,11 +14,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import requests
-from support.raw_days import bits, expected_row, rows_by
+from support.raw_days import bits, expected_row, read_day, rows_by
 from support.waiting import wait_until
 
 from lake.base.day import Day
 from lake.servers.ports import LOOPBACK, free_ports
+from lake.servers.recipe import answers
 from lake.systems.prometheus.config import PrometheusDataset, PrometheusSource
 from lake.systems.prometheus.discovery import look
 from lake.systems.prometheus.reading import PrometheusReader
@@ -46,7 +46,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     flags = [f"-httpListenAddr={address}", f"-storageDataPath={data}", "-retentionPeriod=100y"]
     server = subprocess.Popen([program, *flags], stderr=subprocess.DEVNULL)
     try:
-        wait_until(lambda: _answers(f"http://{address}/health"))
+        wait_until(lambda: answers(f"http://{address}/health"))
         for pod in "12":
             times, values = zip(*samples_of(pod), strict=True)
             labels = {"__name__": METRIC, "job": "t", "pod": pod}
@@ -59,25 +59,13 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.wait(timeout=30)
 
 
-def _answers(url: str) -> bool:
-    try:
-        return requests.get(url, timeout=5).ok
-    except requests.ConnectionError:
-        return False
-
-
 @pytest.fixture
 def export(url: str, tmp_path: Path) -> Iterator[Callable[..., pa.Table]]:
     with closing(PrometheusReader(PrometheusSource(url=url))) as reader:
 
         def run(**options: Any) -> pa.Table:
             chosen = PrometheusDataset(name="t", source="prometheus", query=QUERY, **options)
-            scratch = tmp_path / str(time.monotonic_ns())
-            scratch.mkdir()
-            with reader.read(chosen, DAY, scratch) as stream:
-                table = pa.Table.from_batches(list(stream.batches), stream.schema)
-            assert reader.count(chosen, DAY).rows == table.num_rows
-            return table
+            return read_day(reader, chosen, DAY, tmp_path)[0]
 
         yield run
 

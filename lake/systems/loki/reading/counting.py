@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+from lake.base.day import Day
 from lake.base.errors import Refused
 from lake.systems.loki.reading.api import UNPARSED, Api, TooMany, TooWide, Unparsed
 from lake.systems.loki.reading.counting_by_labels import counted_by_labels
@@ -52,21 +53,26 @@ def _counted_at_once(api: Api, selector: Selector, start_ns: int, end_ns: int) -
     return int(sum(value for _, value in vector))
 
 
-def counted_with_ends(
-    api: Api, selector: Selector, start_ns: int, end_ns: int, parallel: int, split: Split
+def counted_day(
+    api: Api, selector: Selector, day: Day, parallel: int, split: Callable[[], Split]
 ) -> int:
-    """`counted`, with the lines in the last ns of each part that 3.0 to 3.2 leave out.
+    """The lines of the day, all streams at once, with those that 3.0 to 3.2 leave out of a count.
 
-    Older ones are counted by streams. Where the configuration is hidden, with those in the last ns
-    of the whole only: for each minute's there would be thousands of requests.
+    These are in the last ns of each part of a split query. Where the server hides its
+    configuration, only the day's last ns is looked at: for each minute's there would be thousands
+    of requests. Before 3.0 only a count by streams has them.
     """
+    start_ns, end_ns = day.start_ns, day.end_ns
+    if api.dialect.by_stream or not api.dialect.version.splits_counts:
+        return counted(api, selector, start_ns, end_ns)
 
     def count(these: Mapping[int, Selector], start_ns: int, end_ns: int) -> dict[int, int]:
         return {key: counted(api, part, start_ns, end_ns) for key, part in these.items()}
 
     only = {0: selector}
     counts = count(only, start_ns, end_ns)
-    known = split if split.known else None
+    cuts = split()
+    known = cuts if cuts.known else None
     _add_ends(api, selector, only, counts, (start_ns, end_ns), parallel, known, count)
     return counts[0]
 

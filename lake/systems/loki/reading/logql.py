@@ -28,8 +28,8 @@ _STAGE = re.compile(r"\|(?![=~>])\s*(\w*)")
 # Parsers rename what has the name of a stream's label.
 _KEEPING_LABELS = {"json", "logfmt", "regexp", "pattern", "line_format", "decolorize"}
 # In metric queries Loki leaves out a line_format that no parser or line filter follows, and
-# with it whatever it masks. A line filter that every line passes keeps it. It comes before any
-# label_format: Loki 3.1 never ends a query of two line filters with one between them.
+# with it whatever it masks. A line filter that every line passes keeps it. No
+# label_format of ours is between two line filters: such a query never ends on Loki 3.1.
 _KEEP_FORMAT = '|= ""'
 # A line that a parser stumbled over is a line, but makes a metric query fail.
 ERROR_LABELS = {

@@ -22,7 +22,7 @@ from lake.base.day import Day
 from lake.base.errors import Incomplete
 from lake.systems.loki.reading.answer import ROWS
 from lake.systems.loki.reading.api import Api, TooMany, TooWide
-from lake.systems.loki.reading.counting import counted, counted_with_ends
+from lake.systems.loki.reading.counting import counted, counted_day
 from lake.systems.loki.reading.logql import ERROR_LABELS, LINE_LABEL, NS_LABEL, Selector
 from lake.systems.loki.reading.narrowing import DEEPEST, halves
 from lake.systems.loki.reading.originals import merged_rows_of_day
@@ -88,7 +88,10 @@ class Recovery:
     def rows(self) -> pa.Table:
         """The missing rows, by time."""
         start, end = self._day.start_ns, self._day.end_ns
-        counted_rows, read_rows = self._counted_day(), self._spool.count(start, end)
+        counted_rows = counted_day(
+            self._api, self._selector, self._day, self._parallel, lambda: self._split
+        )
+        read_rows = self._spool.count(start, end)
         tables: dict[int, pa.Table] = {}
         if counted_rows:
             tables = {at: self._lacking(at) for at in self._short_cuts()}
@@ -153,13 +156,6 @@ class Recovery:
     def _alike_at(self, ts_ns: int) -> int:
         keys = [_key(row) for row in self._all_of(ts_ns) if row["ts_ns"] == ts_ns]
         return len(keys) - len(set(keys))
-
-    def _counted_day(self) -> int:
-        start, end = self._day.start_ns, self._day.end_ns
-        dialect = self._api.dialect
-        if dialect.by_stream or not dialect.version.splits_counts:
-            return self._counted(start, end)
-        return counted_with_ends(self._api, self._selector, start, end, self._parallel, self._split)
 
     def _counted(self, start_ns: int, end_ns: int) -> int:
         return counted(self._api, self._selector, start_ns, end_ns)

@@ -79,7 +79,7 @@ def pages(
     After TooWide and TooMany of `ask` a smaller page is requested; they are raised where a page
     can't be smaller. After Unordered no page is of several parts.
     """
-    parts_ns, leads = 0, True
+    parts_ns, with_lead = 0, True
     width = Bound(end_ns - start_ns, NARROWEST_NS, patience=4)
     here = start_ns
     while here < end_ns:
@@ -88,11 +88,11 @@ def pages(
         there = end_ns if there >= end_ns else (there - 1) | 1
         if parts_ns:
             there = min(there, (here // parts_ns + 1) * parts_ns)
-        lead, limit = lead_ns(here) if leads else 0, lines.value
+        lead, limit = lead_ns(here) if with_lead else 0, lines.value
         try:
             page = ask(here - lead, there, limit)
         except Unordered as error:
-            leads = not parts_ns  # within a part only the lead is of another part
+            with_lead = not parts_ns  # the second time only the lead is of another part
             parts_ns = error.parts_ns
             continue
         except TooWide:
@@ -103,7 +103,7 @@ def pages(
             if not lines.shrink(limit, error.times):
                 raise
             continue
-        leads = True
+        with_lead = True
         times = page.rows["ts_ns"].to_numpy()
         if not page.full:
             yield between(page.rows, here, there)

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -27,7 +28,7 @@ from lake.systems.loki.reading.answer import Mixed
 from lake.systems.loki.reading.api import Api
 from lake.systems.loki.reading.by_stream import ByStream
 from lake.systems.loki.reading.config import LokiConfig, milliseconds
-from lake.systems.loki.reading.counting import counted, counted_streams, counted_with_ends
+from lake.systems.loki.reading.counting import counted, counted_day, counted_streams
 from lake.systems.loki.reading.cover import cover
 from lake.systems.loki.reading.limit import Limit
 from lake.systems.loki.reading.logql import Selector
@@ -179,17 +180,11 @@ class LokiReader:
                 together = (counted(api, part, day.start_ns, day.end_ns) for part in parts)
                 lines = max(lines, sum(together))
             return Count(lines, method)
-        rows = [self._count_part(api, part, day) for part in parts]
+        parallel, split = self._http.max_parallel, partial(self._split_of, api)
+        rows = [counted_day(api, part, day, parallel, split) for part in parts]
         if selector.everything:
             method += f"; {{}} as {len(rows)} selectors that together match each stream once"
         return Count(sum(rows), method)
-
-    def _count_part(self, api: Api, selector: Selector, day: Day) -> int:
-        start, end = day.start_ns, day.end_ns
-        if not api.dialect.version.splits_counts:
-            return counted(api, selector, start, end)
-        parallel, split = self._http.max_parallel, self._split_of(api)
-        return counted_with_ends(api, selector, start, end, parallel, split)
 
     def _counts_by_stream(self, api: Api, parts: list[Selector], day: Day) -> bool:
         """Where the server reports no version, the format of its answers decides."""
