@@ -1,4 +1,4 @@
-"""The daily guard of expiry as an asset.
+"""The daily expiry guard as an asset.
 
 Belongs here: what Dagster keeps of a run. Does not: the guard (lake.ttl).
 """

@@ -145,7 +145,7 @@ def recount_schedule(settings: Settings, job: Job) -> dg.ScheduleDefinition:
         job=job,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Every day at 03:30 UTC: the days inside each source's lateness window, and "
-        "those that it is about to forget.",
+        "those that it is about to delete.",
     )
     def recount(
         context: dg.ScheduleEvaluationContext, lake: LakeResource
@@ -165,7 +165,7 @@ def recount_schedule(settings: Settings, job: Job) -> dg.ScheduleDefinition:
 def _last_counts(
     context: dg.ScheduleEvaluationContext, settings: Settings, lake: LakeResource, today: Day
 ) -> dict[tuple[str, tuple[Day, ...]], list[Dataset]]:
-    """By source and days that it is about to forget: the datasets. Where the store does not answer
+    """By source and days that it is about to delete: the datasets. Where the store does not answer
     the next night counts again.
     """
     groups: dict[tuple[str, tuple[Day, ...]], list[Dataset]] = {}

@@ -1,7 +1,7 @@
 """What is late: an asset with the overview, and of each table two checks.
 
 Belongs here: which day is due, texts and numbers for Dagster. Does not: the state of a day
-(lake.status), when a source forgets it (lake.lag).
+(lake.status), when a source deletes it (lake.lag).
 
 All of it is read from the store, not from Dagster's events: a partition that was dropped or
 damaged outside of Dagster is late, though its event is there.
@@ -79,7 +79,7 @@ class TableState:
 
     @property
     def hours_left(self) -> float | None:
-        """Until the source forgets the first row that the lake lacks; None where it lacks none
+        """Until the source deletes the first row that the lake lacks; None where it lacks none
         that the source still has.
         """
         waiting = set(self.unproven) - set(self.lag.lost)

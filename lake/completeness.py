@@ -126,7 +126,7 @@ def to_recount(
 def last_counts(
     settings: Settings, store: Store, dataset: Dataset, today: Day | None = None
 ) -> list[Day]:
-    """The exported days that the source is about to forget: they are counted once more.
+    """The exported days that the source is about to delete: they are counted once more.
 
     Not those that are not exported: where the source keeps less than `[hot]` has, they would seem
     to be whole. Raises what the store raises.
@@ -149,7 +149,7 @@ def is_stale(
     today: Day,
 ) -> bool:
     """Whether the source now counts other rows of a day that, as of `today`, may still grow, or
-    that it is about to forget; or the day was exported before it was over.
+    that it is about to delete; or the day was exported before it was over.
 
     A day that shrank is stale only if it may shrink. With `recheck` it raises Incomplete while it
     may still grow.

@@ -47,7 +47,7 @@ class Dropped:
 @dataclass(frozen=True)
 class Partition:
     """What the store holds of one partition. `reason`: why only force removes it, or "". `goes_on`:
-    the day on which the source begins to forget it; None where there is a reason, or no row.
+    the day on which the source begins to delete it; None where there is a reason, or no row.
 
     `etags` are those that `drop` expects to find.
     """

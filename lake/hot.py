@@ -22,7 +22,7 @@ from lake.config.settings import Settings
 FINAL_COUNTS = 3
 """Counts of a day after its lateness window; one of them has to succeed."""
 LAST_COUNTS = 2
-"""Counts of a day right before its source forgets it."""
+"""Counts of a day right before its source deletes it."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class HotDays:
         return self.kept_days - day.days_until(self.today)
 
     def first_row_goes_at(self, day: Day) -> datetime:
-        """When the source forgets the first row of the day."""
+        """When the source deletes the first row of the day."""
         return day.plus(self.kept_days).start
 
     def last_row_goes_at(self, day: Day) -> datetime:
@@ -63,7 +63,7 @@ class HotDays:
         return self.may_grow(day) and self.keeps(day)
 
     def is_counted_last(self, day: Day) -> bool:
-        """Whether the source is about to forget the day. More rows than before are late ones; fewer
+        """Whether the source is about to delete the day. More rows than before are late ones; fewer
         may have been deleted on purpose, and are no finding.
         """
         is_over = not self.may_grow(day) and self.lateness_days >= 0

@@ -1,6 +1,6 @@
 """How far each dataset is from losing a row that the lake does not hold.
 
-Belongs here: the first unproven day, and when its source forgets its first row. Does not: what a
+Belongs here: the first unproven day, and when its source deletes its first row. Does not: what a
 source keeps (hot), the state of a day (status), who hears of it (metrics, alerts).
 """
 
@@ -25,7 +25,7 @@ class Lag:
     """One dataset's.
 
     `first_unproven` is the oldest day that is neither verified nor empty and of which the source
-    still has rows; the current day where there is none. At `goes_at` the source forgets its first
+    still has rows; the current day where there is none. At `goes_at` the source deletes its first
     row. `lost` are unproven days of which it has nothing any more.
     """
 

@@ -4,7 +4,7 @@ output "root" {
 }
 
 output "writer_policy_arn" {
-  description = "For exports, snapshots, the guard of expiry, Dagster"
+  description = "For exports, snapshots, the expiry guard, Dagster"
   value       = aws_iam_policy.writer.arn
 }
 

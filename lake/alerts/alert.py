@@ -24,8 +24,8 @@ class Alert:
     alone is: a cause by which first an export fails and then a snapshot stays the same.
 
     `day` is the first UTC day that it is about, "" where there is none. `stage` is how near rows
-    are to being lost: 1 and 2, the source forgets one within `warn_hours` and `critical_hours`; 3,
-    it has forgotten some; else 0. It is firing until `ended_at`. Secrets are replaced when it is
+    are to being lost: 1 and 2, the source deletes one within `warn_hours` and `critical_hours`; 3,
+    it has deleted some; else 0. It is firing until `ended_at`. Secrets are replaced when it is
     made.
     """
 

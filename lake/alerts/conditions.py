@@ -25,7 +25,7 @@ from lake.ttl.silence import silences
 from lake.verified import RECORDS, recorded
 
 _HOUR_S = 3600
-_LOST = 3  # the stage of rows that a source has forgotten
+_LOST = 3  # the stage of rows that a source has deleted
 _WRONG: tuple[tuple[Literal["damaged", "differs"], str, Severity, str, str], ...] = (
     ("damaged", DAMAGED, "critical", "is damaged", "are damaged"),
     ("differs", DIFFERS, "warning", "differs", "differ"),
@@ -70,11 +70,11 @@ def _at_risk(settings: Settings, status: DatasetStatus, now: datetime) -> Iterat
         yield alert
     recent = [day for day in lost if day.days_until(today) <= hot.kept_days + _LOST_DAYS]
     if recent:
-        number_lost = counted(len(recent), "day")
+        number_lost = counted(len(recent), "unproven day")
         yield Alert(
             LOST,
             "critical",
-            f"{name}: {source} has forgotten {number_lost} not proven ({_span(recent)})",
+            f"{name}: {source} has deleted {number_lost} ({_span(recent)})",
             "remedy: `lake snapshots` lists snapshots that may hold them",
             labels,
             started_at=now,
@@ -107,7 +107,7 @@ def _expiring(
     return Alert(
         EXPIRING,
         "critical" if stage > 1 else "warning",
-        f"{name}: {source} forgets the first unproven row at {_hour(goes)}",
+        f"{name}: {source} deletes the first unproven row at {_hour(goes)}",
         f"{first} is the first of {closed} not proven; by [hot] {source} has "
         f"{left:.0f} hours left of {rows}\n"
         f"remedy: lake export {name} --from {first} --to {days[-1].plus(1)}{recheck}",
@@ -125,14 +125,14 @@ def _is_stopped(status: DatasetStatus, first: Day, today: Day) -> bool:
 
 
 def _stage_at(settings: Settings, goes: datetime, now: datetime) -> int:
-    """Of a row that its source forgets at that time."""
+    """Of a row that its source deletes at that time."""
     within = (settings.alerts.warn_hours, settings.alerts.critical_hours)
     return sum(goes < now + timedelta(hours=hours) for hours in within)
 
 
 def _damaged(settings: Settings, dataset: DatasetStatus, now: datetime) -> Iterator[Alert]:
     """A day that differs may do so for good: it is no reason to withhold the heartbeat, however
-    soon its source forgets it. The hour is a message all the same, by the alert's stage.
+    soon its source deletes it. The hour is a message all the same, by the alert's stage.
     """
     name, source = dataset.dataset, dataset.source
     hot = hot_days(settings, source, today=Day(now.date()))
@@ -152,9 +152,9 @@ def _hour_of(
     """The stage, and a line with the hour at which rows of these stored days go."""
     first = next((day for day in days if hot.last_row_goes_at(day) > now), None)
     if first is None:
-        return _LOST, f"\n{source} has forgotten their rows: see earlier versions of the objects"
+        return _LOST, f"\n{source} has deleted their rows: see earlier versions of the objects"
     goes = hot.first_row_goes_at(first)
-    line = f"\n{source} forgets the first of their rows at {_hour(goes)}"
+    line = f"\n{source} deletes the first of their rows at {_hour(goes)}"
     return _stage_at(settings, goes, now), line
 
 
@@ -196,7 +196,7 @@ def _silent_guards(settings: Settings, store: Store, now: datetime) -> Iterator[
         yield Alert(
             SILENT,
             "critical",
-            f"{silence.dataset}: the guard of expiry has not run for {silence.hours} hours",
+            f"{silence.dataset}: the expiry guard has not run for {silence.hours} hours",
             str(silence),
             {"dataset": silence.dataset},
             started_at=now,

@@ -39,7 +39,7 @@ class Cycle:
         lines = [
             f"exports: {self.datasets} datasets, {self.rows:,} rows, {self.bytes:,} bytes",
             f"snapshots: {', '.join(self.snapshots) or 'none configured'}",
-            f"guard of expiry: {self.guards} datasets" if self.guards else "guard of expiry: off",
+            f"expiry guard: {self.guards} datasets" if self.guards else "expiry guard: off",
         ]
         return Alert(
             "LakeDailyReport",

@@ -32,7 +32,7 @@ _NAMES: dict[Operation, tuple[str, Severity]] = {
     "retention": ("LakeRetentionFailed", "warning"),
     "verify": ("LakeVerifyIncomplete", "warning"),
 }
-GUARD = "guard of expiry"
+GUARD = "expiry guard"
 """The subject of failures of a whole run of the guard."""
 LAKE = "lake"
 """The source of failures of the lake's own store, which fail all operations of all sources."""

@@ -46,7 +46,7 @@ def _reader(bucket: Bucket) -> list[_Statement]:
 
 
 def _writer(bucket: Bucket) -> list[_Statement]:
-    """Exports, re-counts, rollups, snapshots, the guard of expiry. Deletes only its own notes.
+    """Exports, re-counts, rollups, snapshots, the expiry guard. Deletes only its own notes.
 
     Of snapshots it reads manifests and journals, to upload nothing twice, and the copy of the
     program that restores them.

@@ -65,8 +65,8 @@ def check(as_json: bool, config: str | None) -> None:
     """Lists what the ledger shows to be wrong now.
 
     \b
-    rows that a source forgets before the lake holds them, with the hour ([hot]);
-    damaged and differing days; no export for 36 hours; a guard of expiry that does not run;
+    rows that a source deletes before the lake holds them, with the hour ([hot]);
+    damaged and differing days; no export for 36 hours; an expiry guard that does not run;
     differences that the last `lake verify --record` found.
 
     Reads manifests, no source, and sends nothing. Dagster checks the same every 15 minutes

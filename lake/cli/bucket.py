@@ -113,7 +113,7 @@ def policy(role: str, as_json: bool, config: str | None) -> None:  # noqa: ARG00
     """Prints a role's IAM policy for this bucket, prefix and key.
 
     \b
-    writer     exports, re-counts, rollups, snapshots, the guard of expiry, Dagster
+    writer     exports, re-counts, rollups, snapshots, the expiry guard, Dagster
     reader     queries, catalog, status, verify; not the raw snapshots
     restorer   restore, replay, rehearsals, verification of snapshots
     retention  deletions, holds, erasures, repairs

@@ -38,7 +38,7 @@ def can(sql: tuple[str, ...], as_json: bool, config: str | None) -> int:
     """Shows whether the lake can answer a query, and what it takes.
 
     The query is checked, not run. For each table: whether its answer is exact, approximate
-    (values at steps, sketches, rules of columns, values that a column does not include), or
+    (values at steps, sketches, column rules, values that a column does not include), or
     needs days that are not in the lake, and where those are: still in the source, in a
     snapshot, or nowhere. Then the bytes, seconds and cost of the query, and of each restore.
     These are estimates.

@@ -204,7 +204,7 @@ def recheck(
     """Re-counts recent days and rewrites those that grew.
 
     Covers the lateness window of the named datasets (default: all), as far back as their
-    sources keep data, and the two days that these forget next. Missing days are exported.
+    sources keep data, and the two days that these delete next. Missing days are exported.
     Earlier counts stay in the manifest's history. A day that shrank is reported as a failure
     and left unchanged, unless --allow-shrink is given.
 

@@ -167,7 +167,7 @@ def other_rules(name: str, days: list[Day]) -> str:
     """A sentence about days that were exported under other rules."""
     many = "1 day was" if len(days) == 1 else f"{len(days)} days were"
     return (
-        f"{many} exported under other rules of columns ({_span(days)}); "
+        f"{many} exported under other column rules ({_span(days)}); "
         f"`lake export {name} --from {days[0]} --to {days[-1].plus(1)} --force` exports those "
         "again that the source still keeps"
     )

@@ -32,9 +32,9 @@ def metrics(output: str | None, storage: bool, sources: bool, config: str | None
 
     \b
     For each dataset:
-      days by state, the lag, the time at which the source forgets the first unproven row;
+      days by state, the lag, the time at which the source deletes the first unproven row;
       the newest proven day with its rows and bytes, the last successful export;
-      rollups by state; the guard of expiry: last run, limit, whether it is held.
+      rollups by state; the expiry guard: last run, limit, whether it is held.
     For each system: the newest snapshot's age, and the days that it holds whole.
 
     With --storage instead: bytes and objects of every version by kind and storage class, growth,

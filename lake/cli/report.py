@@ -50,7 +50,7 @@ def report(html: Path | None, days: int, sources: bool, as_json: bool, config: s
 
     \b
     Coverage: each dataset and day, with its manifest and history on a click;
-    freshness, and the hours until a source forgets the first unproven row;
+    freshness, and the hours until a source deletes the first unproven row;
     sizes and growth; trends with plots;
     holds, the last rehearsal and guard run, and how old each fact is.
 
@@ -111,8 +111,8 @@ def _lines(facts: Facts) -> Iterator[str]:
 def _time_left(lag: Lag, now: datetime) -> str:
     hours = lag.hours_left(now)
     if hours >= 0:
-        return f"{hours:,.0f} h until the source forgets rows of {lag.first_unproven}"
-    return f"the source has been forgetting rows of {lag.first_unproven} for {-hours:,.0f} h"
+        return f"{hours:,.0f} h until the source deletes rows of {lag.first_unproven}"
+    return f"the source has been deleting rows of {lag.first_unproven} for {-hours:,.0f} h"
 
 
 @click.command()

@@ -55,7 +55,7 @@ def rollup(
     request to a source.
 
     Prometheus: one row for each series and hour. Loki: one row for each stream, hour and level.
-    Others: as a file of SQL defines, DATASET.sql in the directory of [lake] rollups.
+    Others: as a SQL file defines, DATASET.sql in the directory of [lake] rollups.
 
     Exit status: 1 if a rollup failed.
 

@@ -224,8 +224,8 @@ def _report_variables(sources: list[DiscoveredSource]) -> None:
 def doctor(as_json: bool, config: str | None) -> None:
     """Diagnoses problems and suggests fixes.
 
-    Checks the configuration, the store, the sources, the datasets, coverage, the guard of
-    expiry and the installed programs. Prints one line per check: ok, warn or fail, the last two
+    Checks the configuration, the store, the sources, the datasets, coverage, the expiry
+    guard and the installed programs. Prints one line per check: ok, warn or fail, the last two
     with a remedy. Changes nothing, except that it writes and deletes one probe object.
 
     Exit status: 1 if a check fails.

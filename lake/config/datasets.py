@@ -80,7 +80,7 @@ class Dataset(BaseModel):
     applies_rules: ClassVar[bool] = False  # whether the system's source does
     # What its rows are, of every dataset of the system; None where manifests' schemas decide.
     rows_are: ClassVar[RowsAre | None] = None
-    # The version of the rules of its own rollups; None where files of SQL define them.
+    # The version of the rules of its own rollups; None where SQL files define them.
     rollup_rules: ClassVar[int | None] = None
     columns: Annotated[tuple[Rule, ...], BeforeValidator(rules_of), Field(exclude=True)] = ()
     _hash_key: SecretStr = PrivateAttr(SecretStr(""))

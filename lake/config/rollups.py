@@ -1,4 +1,4 @@
-"""Where a dataset's rollup is defined by a file of SQL, and what shows that it has changed.
+"""Where a dataset's rollup is defined by a SQL file, and what shows that it has changed.
 
 Belongs here: the user's file and the package's own. Does not: reading a file (lake.rollup.sql),
 a system's own rollups (its `rollup`).

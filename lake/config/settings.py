@@ -280,7 +280,7 @@ def _check_retention(settings: Settings, dataset: Dataset, path: Path) -> None:
                 where=path,
                 expected=f"tables above {days} days ({name})",
                 found=f"tables = {tables}",
-                remedy="keep the tables longer, or let the source forget earlier",
+                remedy="keep the tables longer, or let the source delete earlier",
             )
     if rollups < tables:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""`[ttl]`: what the guard of expiry may do.
+"""`[ttl]`: what the expiry guard may do.
 
 Belongs here: keys, defaults, rules. Does not: what a limit does (lake.ttl).
 """

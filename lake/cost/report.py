@@ -186,7 +186,7 @@ def _assumptions(report: Report) -> list[str]:
         f"{policy.metrics_per_day:g} times a day, the ledger checked for alerts "
         f"{policy.alerts_per_day:g} times a day (both read every manifest), lake verify once a "
         "week. Each operation's requests were counted before a real S3 server. Not included: the "
-        "guard of expiry, restores and replays.",
+        "expiry guard, restores and replays.",
         "The manifests of tables, rollups and snapshots go with them. What a snapshot stored is "
         "taken to be needed by those of the [hot] days after it.",
     ]

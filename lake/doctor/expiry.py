@@ -1,4 +1,4 @@
-"""Does the guard of expiry run, and what has it last decided?
+"""Does the expiry guard run, and what has it last decided?
 
 Belongs here: the dead-man alarm and the last decision. Does not: a new plan (`lake ttl plan`).
 """

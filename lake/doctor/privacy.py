@@ -44,7 +44,7 @@ def check(settings: Settings, store: Store) -> Iterator[Check]:
             yield Check(
                 f"snapshots of {name}",
                 "ok",
-                "snapshots hold everything: no rule of columns is applied to them; who may read "
+                "snapshots hold everything: no column rule is applied to them; who may read "
                 f"{name}/ reads what the rules leave out",
             )
 

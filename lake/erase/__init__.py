@@ -5,8 +5,8 @@ planning   which days have matching rows, and what else still holds those days
 rewriting  a day without them, as a file, and its proof
 erasing    the order of the steps: record, audit log, days, rollups
 
-Belongs here: erasing rows. Does not: the record that exports look at (lake.erased), rules of
-columns (lake.privacy), removing whole days (drop, retention).
+Belongs here: erasing rows. Does not: the record that exports look at (lake.erased), column
+rules (lake.privacy), removing whole days (drop, retention).
 """
 
 from lake.erase.condition import Condition

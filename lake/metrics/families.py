@@ -104,12 +104,12 @@ def _lags(made: _Families, dataset_lags: Sequence[Lag], now: datetime) -> None:
     )
     goes = made(
         "first_loss_timestamp_seconds",
-        "Time at which the source forgets the first row of the first unproven day, by [hot].",
+        "Time at which the source deletes the first row of the first unproven day, by [hot].",
     )
     lag = made("lag_seconds", "Length of the closed days from the first unproven one on.")
     left = made(
         "time_left_seconds",
-        "Time until the source forgets the first unproven row, as of the collection; negative "
+        "Time until the source deletes the first unproven row, as of the collection; negative "
         "where rows are going.",
     )
     lost = made(
@@ -206,7 +206,7 @@ def _snapshots(made: _Families, settings: Settings, store: Store) -> None:
 
 def _guard(made: _Families, settings: Settings, store: Store) -> None:
     enabled = made("guard_enabled", "Whether lake ttl apply sets a limit, by [ttl].")
-    last = made("guard_timestamp_seconds", "Time at which the guard of expiry last ran to its end.")
+    last = made("guard_timestamp_seconds", "Time at which the expiry guard last ran to its end.")
     allowed = made("guard_max_silence_seconds", "Time that may pass without a guard run, by [ttl].")
     limit = made("guard_limit_seconds", "Limit of the TTL index that the last run left.")
     held = made("guard_held", "Whether the last run held the limit above the wanted one.")

@@ -36,7 +36,7 @@ def refuse_other_definition(dataset: Dataset, day: Day, manifest: Manifest) -> N
 
 
 def has_other_rules(dataset: Dataset, manifest: Manifest) -> bool:
-    """Whether the rows went through other rules of columns than those of today."""
+    """Whether the rows went through other column rules than those of today."""
     return differing(manifest.rules, dataset.recorded_rules())
 
 

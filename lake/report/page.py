@@ -21,7 +21,7 @@ from lake.review.review import Gap
 
 _NONE = '<span class="quiet">–</span>'
 _GAPS_SHOWN = 12
-_SOON_H = 72  # hours left until the source forgets, below which they are a warning
+_SOON_H = 72  # hours left until the source deletes, below which they are a warning
 
 
 def render(facts: Facts, trend_days: int) -> str:
@@ -46,7 +46,7 @@ def render(facts: Facts, trend_days: int) -> str:
                 ),
             ),
             _named("recovery", section("Snapshots and rehearsals", *_recovery(facts))),
-            _named("expiry", section("Guard of expiry", _guards(facts))),
+            _named("expiry", section("Expiry guard", _guards(facts))),
             _named("holds", section("Holds", _holds(facts))),
             _named("ages", section("Age of these facts", _ages(facts))),
         ],
@@ -139,7 +139,7 @@ def _cards(facts: Facts) -> Iterator[str]:
     cards = {
         "days proven": (f"{proven:,} of {expected:,}", counted(len(facts.datasets), "dataset")),
         "stored in tables": (size(stored), f"{rows:,} rows"),
-        "until a source forgets": (
+        "until a source deletes rows": (
             _hours(soonest, facts) if soonest else _NONE,
             f"{_breakable(soonest.name)}, {_nobr(soonest.lag.first_unproven)}" if soonest else "",
         ),
@@ -217,7 +217,7 @@ def _freshness(facts: Facts) -> str:
     ]
     # A phone shows the first three without scrolling.
     heads = ["dataset", "time left", "first unproven day", "lost days", "newest proven day",
-             "source forgets from", "last export", "last verification"]  # fmt: skip
+             "deleted at source from", "last export", "last verification"]  # fmt: skip
     return table(heads, rows)
 
 

@@ -236,7 +236,7 @@ def _open_points(review: Review) -> Iterator[str]:
             many = len(dataset.other_rules)
             yield (
                 f"{dataset.dataset}: {many} {'day was' if many == 1 else 'days were'} exported "
-                "under other rules of columns (lake export --force)"
+                "under other column rules (lake export --force)"
             )
         if not dataset.days:
             yield f"{dataset.dataset}: nothing is exported"

@@ -1,7 +1,7 @@
 """Rollups: a small table for each day of a dataset, made from its partition and held against it.
 
 definition  which rollup a dataset has
-sql         a rollup defined by a file of SQL
+sql         a rollup defined by a SQL file
 making      a day's rollup as a file: while the table passes, or from the stored table
 storing     replacing a rollup's object and its manifest
 rollups     both together, for a run over many days

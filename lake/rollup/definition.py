@@ -1,6 +1,6 @@
 """Which rollup a dataset has.
 
-Belongs here: the choice between a system's own rollup and a file of SQL. Does not: either.
+Belongs here: the choice between a system's own rollup and a SQL file. Does not: either.
 """
 
 from __future__ import annotations

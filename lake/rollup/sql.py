@@ -1,4 +1,4 @@
-"""A rollup defined by a file of SQL: a header, and one statement over a day's rows.
+"""A rollup defined by a SQL file: a header, and one statement over a day's rows.
 
 Belongs here: reading and checking the file, running its statement. Does not: which datasets have
 one (definition), storing the result (storing).

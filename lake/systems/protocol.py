@@ -223,7 +223,7 @@ class System(Protocol):
     # rollup
 
     def rollup(self, dataset: Dataset) -> Rollup | None:
-        """What its days add up to; None where only a file of SQL defines a rollup."""
+        """What its days add up to; None where only a SQL file defines a rollup."""
         return None
 
     # ttl

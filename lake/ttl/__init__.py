@@ -1,4 +1,4 @@
-"""The guard of expiry: nothing expires at a source before the lake has proven that it holds it.
+"""The expiry guard: nothing expires at a source before the lake has proven that it holds it.
 
 terms     `[ttl]` for one dataset
 proof     whether the lake holds a day as the source has it now

@@ -32,7 +32,7 @@ class Silence:
     def __str__(self) -> str:
         since = f"since {self.last:%Y-%m-%d %H:%M} UTC" if self.last else "yet"
         return (
-            f"{self.dataset}: the guard of expiry has not run {since}, allowed are {self.hours} "
+            f"{self.dataset}: the expiry guard has not run {since}, allowed are {self.hours} "
             "hours, and documents go on expiring; run `lake ttl apply`"
         )
 

@@ -21,7 +21,7 @@ def dashboard() -> Dashboard:
         parts.new(
             "monitoring-lake-coverage",
             "Lake: coverage and lag",
-            "From lake metrics: which days are proven, and when the source forgets the first "
+            "From lake metrics: which days are proven, and when the source deletes the first "
             "unproven row.",
             ["lake"],
         )
@@ -59,7 +59,7 @@ def _rows() -> list[parts.Row]:
                     (f"min({_m('first_loss_timestamp_seconds')} - time())", ""),
                     "s",
                     bad_below=2 * 86_400,
-                    description="Until a source forgets the first row that is not proven; where "
+                    description="Until a source deletes the first row that is not proven; where "
                     "every day is proven, the first row of today.",
                 ),
                 parts.stat_panel(
@@ -139,7 +139,7 @@ def _rows() -> list[parts.Row]:
                     description="Of the TTL index, as the guard's last run left it; no line: held.",
                 ),
                 parts.lines(
-                    "Since the guard of expiry ran",
+                    "Since the expiry guard ran",
                     [
                         (f"time() - {_m('guard_timestamp_seconds')}", "{{dataset}}"),
                         (f"max({_m('guard_max_silence_seconds')})", "max_silence_hours"),

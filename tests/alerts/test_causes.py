@@ -150,7 +150,7 @@ def test_a_bucket_that_refuses_is_one_cause_of_everything():
             ("events", "2026-07-01", "export", "mongo"),
             ("lines", "2026-07-01", "export", "loki"),
             ("mongo", "", "snapshot", "mongo"),
-            ("guard of expiry", "", "guard", ""),
+            ("expiry guard", "", "guard", ""),
             ("retention", "", "retention", ""),
         )
     ]
@@ -180,7 +180,7 @@ def test_an_explained_guard_is_no_cause_when_the_explanation_ends():
 
 def test_a_guard_that_is_silent_because_it_fails_is_one_cause():
     silent = [ledger("LakeGuardSilent")]
-    for subject in ("events", "guard of expiry"):
+    for subject in ("events", "expiry guard"):
         failed = failure(subject, "", "no answer", operation="guard")
         (shown,) = firing([failed], silent)
         assert (shown.name, shown.severity) == ("LakeGuardFailed", "critical")

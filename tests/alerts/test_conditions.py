@@ -66,7 +66,7 @@ def test_rows_that_go_with_the_hour(place, hours_before, severity):
     else:
         assert alerts["LakeRowsExpiring lines"] == (
             severity,
-            f"lines: loki forgets the first unproven row at {TODAY.plus(3)} 00:00 UTC",
+            f"lines: loki deletes the first unproven row at {TODAY.plus(3)} 00:00 UTC",
         )
 
 
@@ -83,7 +83,7 @@ def test_where_a_dataset_is_exported_no_more_late_rows_go_first(tmp_path, export
     severity, summary = shown_alerts(place, goes - 47 * HOUR)["LakeRowsExpiring lines"]
     assert (severity, summary) == (
         "warning",
-        f"lines: loki forgets the first unproven row at {Day(goes.date())} 00:00 UTC",
+        f"lines: loki deletes the first unproven row at {Day(goes.date())} 00:00 UTC",
     )
     at = ago(3).plus(9).start - 23 * HOUR
     assert shown_alerts(place, at)["LakeRowsExpiring lines"][0] == "critical"
@@ -117,7 +117,7 @@ def test_damage_that_is_about_to_expire_is_one_alert_with_the_hour(place):
     alerts = conditions(settings, store, goes - 3 * HOUR)
     (damaged,) = (alert for alert in alerts if alert.name == "LakeDayDamaged")
     assert (
-        f"loki forgets the first of their rows at {TODAY.plus(3)} 00:00 UTC" in damaged.description
+        f"loki deletes the first of their rows at {TODAY.plus(3)} 00:00 UTC" in damaged.description
     )
 
 
@@ -134,7 +134,7 @@ def test_a_lost_day_is_said_for_a_week(place):
     lost_at = ago(3).end + timedelta(days=3)
     assert "LakeRowsLost requests" not in shown_alerts(place, lost_at - HOUR)
     said = shown_alerts(place, lost_at + HOUR)["LakeRowsLost requests"]
-    assert said == ("critical", f"requests: prometheus has forgotten 1 day not proven ({ago(3)})")
+    assert said == ("critical", f"requests: prometheus has deleted 1 unproven day ({ago(3)})")
     assert "LakeRowsLost requests" in shown_alerts(place, lost_at + timedelta(days=5))
     assert "LakeRowsLost requests" not in shown_alerts(place, lost_at + timedelta(days=8))
 
@@ -173,7 +173,7 @@ def test_a_silent_guard(tmp_path):
     severity, summary = shown_alerts(place)["LakeGuardSilent events"]
     assert (severity, summary) == (
         "critical",
-        "events: the guard of expiry has not run for 36 hours",
+        "events: the expiry guard has not run for 36 hours",
     )
     assert "LakeGuardSilent events" not in shown_alerts(place, ran + 35 * HOUR)
 

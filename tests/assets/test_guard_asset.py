@@ -1,4 +1,4 @@
-"""The daily guard of expiry as Dagster has it: where it is, and runs on a real server."""
+"""The daily expiry guard as Dagster has it: where it is, and runs on a real server."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_a_guard_that_fails_is_an_alert_until_it_succeeds(place):
             ) as context:
                 cursor = definitions.resolve_sensor_def("send_alerts")(context).cursor
         guards = [text.partition("\n")[0] for text in receiver.texts if "guard" in text]
-        what = "guard failed: guard of expiry: a first deletion needs a person's confirmation*"
+        what = "guard failed: expiry guard: a first deletion needs a person's confirmation*"
         assert guards == [
             f":warning: *warning: {what}",
             f":white_check_mark: *resolved: {what}",

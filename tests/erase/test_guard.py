@@ -1,4 +1,4 @@
-"""The guard of expiry and days of which documents were erased, on a real server."""
+"""The expiry guard and days of which documents were erased, on a real server."""
 
 from __future__ import annotations
 

@@ -241,7 +241,7 @@ def test_report_writes_the_page_and_prints_the_facts(
     assert code == 0
     assert out.splitlines()[0].endswith(f": {proven} of {len(still.states)} days proven")
     # Loki keeps 5 days, Prometheus 3: of one day rows go since midnight, another is gone.
-    assert f"the source has been forgetting rows of {ago(5)} for " in out
+    assert f"the source has been deleting rows of {ago(5)} for " in out
     assert f"lost: 1 day ({ago(9)}), not proven and not in the source" in out
     assert " -" not in out
 

@@ -1,4 +1,4 @@
-"""Rollups by a file of SQL: what they hold, days of other schemas, wrong files."""
+"""Rollups by a SQL file: what they hold, days of other schemas, wrong files."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def test_no_datasets_and_overrides_are_told(doctor, monkeypatch):
 
 
 def test_manifests_are_listed_and_read_once(doctor, tmp_path, monkeypatch):
-    """Coverage and rules of columns both need all of them."""
+    """Coverage and column rules both need all of them."""
     calls: Counter[str] = Counter()
     listed, read = DirectoryStore.list, DirectoryStore.read
 

@@ -46,7 +46,7 @@ def late_documents(scene: Scene) -> Steps:
 
 
 def very_late_rows(scene: Scene) -> Steps:
-    """Rows of a day that its source is about to forget: counted once more, they are exported."""
+    """Rows of a day that its source is about to delete: counted once more, they are exported."""
     dataset = scene.chance.choice(list(SOURCE))
     yield
     day = scene.day(HOT[SOURCE[dataset]] - 3, HOT[SOURCE[dataset]] - 2)

@@ -33,7 +33,7 @@ def dataset_off(scene: Scene) -> Steps:
     scene.record.write(dataset, day.start + dt.timedelta(hours=23))
     yield
     # The guard may hold the day of the late row before.
-    hour = f"{dataset}: {SOURCE[dataset]} forgets the first unproven row at"
+    hour = f"{dataset}: {SOURCE[dataset]} deletes the first unproven row at"
     while not any(hour in alert.summary + alert.description for alert in site.notifications.open):
         yield
         yield

@@ -51,7 +51,7 @@ def test_a_guard_that_has_not_run_for_too_long_fails_status(
     assert failed.exit_code == 1
     (silent,) = json.loads(failed.stdout)["silent_guards"]
     assert (silent["dataset"], silent["limit_s"]) == ("events", 10 * DAY_S)
-    assert "events: the guard of expiry has not run since" in failed.stderr
+    assert "events: the expiry guard has not run since" in failed.stderr
 
 
 def test_doctor_reports_it(guarded: Hot) -> None:

@@ -39,7 +39,7 @@ function drawFacts(day) {
   fact(list, "rollup", day.rollup ?? "none for this dataset");
   fact(list, "columns", NUMBERS.format(day.columns));
   if (day.left_out) fact(list, "values not in a column", NUMBERS.format(day.left_out));
-  if (day.rules.length) fact(list, "rules of columns", day.rules.map((rule) => `${rule.path}: ${rule.rule}`).join("; "));
+  if (day.rules.length) fact(list, "column rules", day.rules.map((rule) => `${rule.path}: ${rule.rule}`).join("; "));
   return list;
 }
 
