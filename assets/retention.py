@@ -27,7 +27,7 @@ def retention_asset(settings: Settings) -> dg.AssetsDefinition:
         freshness_policy=dg.FreshnessPolicy.time_window(_FRESH_FOR),
         description=(
             "What [retention] no longer keeps, deleted with a record of each object. Fails where "
-            "something that is over stays for another reason than a hold."
+            "something past its retention stays for a reason other than a hold."
         ),
         group_name=NAME,
         owners=["team:monitoring"],
@@ -49,7 +49,7 @@ def retention_asset(settings: Settings) -> dg.AssetsDefinition:
             stays += [f"{name}: {why}" for name, why in result.kept.items()]
             lines = "\n".join(dict.fromkeys(stays))
             raise dg.Failure(
-                f"something that is over was not deleted\n{lines}",
+                f"something past its retention was not deleted\n{lines}",
                 metadata=metadata,
                 allow_retries=False,
             )
@@ -61,7 +61,7 @@ def retention_asset(settings: Settings) -> dg.AssetsDefinition:
 def _refuse_to_confirm(plan: Plan) -> None:
     names = ", ".join(dict.fromkeys(f"{item.kind} {item.name}" for item in plan.items))
     raise PermanentError(
-        "a first deletion, or one under a shorter term, needs a person's confirmation",
+        "a first deletion, or one under a shorter retention time, needs a person's confirmation",
         where=names,
         remedy="run `lake retention apply` once in a terminal",
     )

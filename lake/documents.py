@@ -65,7 +65,7 @@ def _lines(file: BinaryIO, where: str) -> Iterator[str]:
             for row in batch.to_pylist():
                 yield _line(rebuild(row, opened.schema_arrow))
     except pa.ArrowException as error:
-        raise BadData("the object is no Parquet of ours", where=where, found=error) from error
+        raise BadData("not a Parquet file of the lake", where=where, found=error) from error
 
 
 def _line(document: bytes) -> str:

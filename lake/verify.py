@@ -297,7 +297,7 @@ def object_problems(store: Store, manifest: Manifest | None) -> list[str]:
     if content.sha256 != manifest.sha256:
         return ["the object's sha256 is not its manifest's"]
     if content.rows is None:
-        return ["the object is no Parquet file"]
+        return ["the object is not a Parquet file"]
     if content.rows != manifest.rows:
         return [f"the object has {content.rows} rows, its manifest records {manifest.rows}"]
     if manifest.fingerprint and str(rows) != manifest.fingerprint:

@@ -35,7 +35,7 @@ def open_lake(
 
     `file` is a path or any URL that Spark reads, `root` where the lake lies for this session, such
     as s3://bucket on EMR (default: where it lay for the one who wrote the file, S3 by s3a://).
-    Returns the views' names. Raises ValueError for a file that is no description.
+    Returns the views' names. Raises ValueError for a file that is not a description.
     """
     described = read_description(spark, file)
     for name, value in SETTINGS.items():

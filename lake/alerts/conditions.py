@@ -131,7 +131,7 @@ def _stage_at(settings: Settings, goes: datetime, now: datetime) -> int:
 
 
 def _damaged(settings: Settings, dataset: DatasetStatus, now: datetime) -> Iterator[Alert]:
-    """A day that differs may do so for good: it is no reason to withhold the heartbeat, however
+    """A day that differs may do so for good: it is not a reason to withhold the heartbeat, however
     soon its source deletes it. The hour is a message all the same, by the alert's stage.
     """
     name, source = dataset.dataset, dataset.source

@@ -126,7 +126,7 @@ class Snapshots:
 
     @cached_property
     def _held(self) -> dict[Day, list[Day]]:
-        """Each whole day, and the snapshots that hold it. An unreadable one is no help."""
+        """Each whole day, and the snapshots that hold it. An unreadable one does not help."""
         held: dict[Day, list[Day]] = {}
         for taken in reversed(snapshot_days(self.store, self.system)):
             try:

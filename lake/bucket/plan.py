@@ -83,7 +83,7 @@ def bucket_exists(bucket: Bucket) -> bool:
         if not found.startswith(("AccessDenied", "403", "HTTP 403")):
             raise
         raise Denied(
-            "the bucket can't be looked at",
+            "the bucket can't be inspected",
             where=bucket.arn,
             found=found,
             remedy="allow s3:ListBucket, or choose another name: S3 answers the same for a bucket "

@@ -213,7 +213,7 @@ class Policy(Setting):
         try:
             return json.loads(answer["Policy"]) if answer else {}
         except ValueError as error:
-            raise Unsupported("its policy is no JSON", found=error) from error
+            raise Unsupported("its policy is not JSON", found=error) from error
 
     def wanted(self, bucket: Bucket, current: Any) -> Any:
         ours = statements.wanted_statements(bucket.arn, bucket.section.min_tls)

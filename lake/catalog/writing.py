@@ -71,7 +71,7 @@ def _refuse_other_files(file: Path) -> None:
 
 def _other(file: Path, found: object) -> UsageError:
     return UsageError(
-        "the file is there and is no catalog",
+        "the file exists and is not a catalog",
         where=file,
         expected="a new file, or one that `lake catalog` wrote",
         found=found,

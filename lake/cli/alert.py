@@ -65,12 +65,12 @@ def check(as_json: bool, config: str | None) -> None:
     """Lists what the ledger shows to be wrong now.
 
     \b
-    rows that a source deletes before the lake holds them, with the hour ([hot]);
+    Rows that a source is about to delete and the lake does not hold, with the hour ([hot]);
     damaged and differing days; no export for 36 hours; an expiry guard that does not run;
     differences that the last `lake verify --record` found.
 
-    Reads manifests, no source, and sends nothing. Dagster checks the same every 15 minutes
-    and sends it.
+    Reads manifests, no source, and sends nothing. Dagster runs the same checks every 15 minutes
+    and sends the alerts.
 
     Exit status: 1 if anything is listed.
 

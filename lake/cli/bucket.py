@@ -42,15 +42,14 @@ def plan(as_json: bool, config: str | None) -> None:
     """Compares the bucket with [bucket] and shows the differences.
 
     \b
-    Compared are: region, block of public access, ownership, default encryption,
-    versioning, Object Lock, lifecycle rules, the refusal of requests without TLS.
-    Lifecycle rules and policy statements of others stay; rules of others that
-    delete objects of the lake, or move them where they can't be read at once,
-    are reported.
+    Compares region, block of public access, ownership, default encryption,
+    versioning, Object Lock, lifecycle rules, and the denial of requests without TLS.
+    Other lifecycle rules and policy statements stay. Other rules that delete the
+    lake's objects, or move them where they can't be read at once, are reported.
 
     Changes nothing. Reads the bucket's settings, no objects.
 
-    Exit status: 1 if anything differs or could not be looked at.
+    Exit status: 1 if anything differs or could not be read.
 
     \b
     Example:  lake bucket plan
@@ -71,12 +70,12 @@ def plan(as_json: bool, config: str | None) -> None:
 @json_option
 @config_option
 def apply(yes: bool, as_json: bool, config: str | None) -> None:
-    """Creates the bucket, and sets what `plan` shows as differing.
+    """Creates the bucket and sets what `lake bucket plan` shows.
 
     Shows the plan, asks before changes that can't be undone (versioning, Object Lock), and writes
-    two entries to the audit log, before the first change and after the last. Does nothing where
-    nothing differs. A setting that the server does not implement, or the credentials may not
-    change, is reported and does not stop the others.
+    two entries to the audit log, before the first change and after the last. Does nothing if
+    nothing differs. A setting that the server does not implement, or that the credentials may
+    not change, is reported and does not stop the others.
 
     Exit status: 1 if anything still differs.
 

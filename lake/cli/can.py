@@ -37,11 +37,10 @@ _VERDICTS = {
 def can(sql: tuple[str, ...], as_json: bool, config: str | None) -> int:
     """Shows whether the lake can answer a query, and what it takes.
 
-    The query is checked, not run. For each table: whether its answer is exact, approximate
-    (values at steps, sketches, column rules, values that a column does not include), or
-    needs days that are not in the lake, and where those are: still in the source, in a
-    snapshot, or nowhere. Then the bytes, seconds and cost of the query, and of each restore.
-    These are estimates.
+    The query is checked, not run. Shows for each table whether the answer is exact, approximate
+    (values at steps, sketches, column rules, values that a column does not include) or lacks
+    days, and where the missing days are: still in the source, in a snapshot, or nowhere. Also
+    estimates the bytes, seconds and cost of the query and of each restore.
 
     \b
     Exit status: 0 the lake answers, 1 days are missing.

@@ -26,15 +26,14 @@ _ZSH_BEGINS = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.option("--install", is_flag=True, help="Installs the script for this user.")
 def completion(shell: str, install: bool) -> None:
-    """Prints or installs the shell's completion of lake commands.
+    """Prints or installs the shell completion for lake.
 
-    Tab then completes commands, options, datasets, trends and days. Days are those that this
-    machine knows: of a directory all, of S3 those of the last query. Nothing is requested over
-    the network.
+    Tab then completes commands, options, datasets, trends and days, without any network
+    request: all days of a lake in a directory, for a lake on S3 those that the last query listed.
 
-    --install writes the script below $XDG_DATA_HOME (default: ~/.local/share), and for bash and
-    zsh adds one line to ~/.bashrc or ~/.zshrc that reads it; for fish it goes to its own
-    directory of completions. Repeat it after an update.
+    --install writes the script below $XDG_DATA_HOME (default: ~/.local/share) and adds one line
+    that reads it to ~/.bashrc or ~/.zshrc. For fish it writes to fish's own completions
+    directory. Run it again after an update.
 
     \b
     Example:  lake completion bash --install

@@ -58,8 +58,8 @@ def cost(
 
     \b
     Bytes and objects by kind, system, dataset, storage class, version and month;
-    growth of each dataset a day, by its manifests;
-    storage and requests of each of the next twelve months, under the retention policy.
+    daily growth of each dataset, from its manifests;
+    cost of storage and requests in each of the next twelve months, under the retention policy.
 
     \b
     Changes for --what-if (KIND: tables, rollups, snapshots):
@@ -69,7 +69,7 @@ def cost(
       class.KIND=GLACIER_IR    storage class
       after.KIND=30d           age at which objects move to that class
       noncurrent=0.5           factor for noncurrent versions
-      growth=2                 factor for what is added a day
+      growth=2                 factor for the data added per day
       queries.per_day=100, queries.days=30, metrics.per_day=24, alerts.per_day=0
 
     Cost: one LIST request for each 1,000 versions below the root, and the manifests of the last

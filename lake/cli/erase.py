@@ -55,14 +55,14 @@ def erase(
     are made again. Each new object is proven to hold all other rows.
 
     \b
-    Shows before:
+    Shows first:
       the days, their rows that match, and objects to be rewritten;
       the snapshots that still hold these days, and until when;
       what the source and earlier versions of the objects may still hold.
 
     Erases nothing from sources and snapshots. Refuses if a hold covers a day with a matching row.
-    An erased day is not exported again without `lake export --allow-erased`. The condition is
-    stored nowhere; the audit log has the columns, the rows by day and the reason.
+    An erased day is not exported again without `lake export --allow-erased`. The condition
+    itself is not stored; the audit log records its columns, the rows by day and the reason.
 
     Exit status: 1 if a day was not searched or not erased.
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lake.store import Store
     from lake.systems.protocol import Source
 
-_STOPPING = "stopping the running exports; once more ends them at once"
+_STOPPING = "stopping the running exports; a second signal ends them at once"
 _JOBS = min(4, processors())
 
 
@@ -54,7 +54,7 @@ _shrink_option = click.option(
 @_jobs_option
 @click.option("--open-day", is_flag=True, help="Also exports the current, unfinished day.")
 @_shrink_option
-@click.option("--allow-erased", is_flag=True, help="Also exports days of which rows were erased.")
+@click.option("--allow-erased", is_flag=True, help="Also exports days from which rows were erased.")
 @click.option(
     "--from-snapshot",
     is_flag=True,
@@ -63,7 +63,7 @@ _shrink_option = click.option(
 @click.option(
     "--snapshot",
     type=DayType(),
-    help="UTC day on which the snapshot to read was taken (default: chosen by the days).",
+    help="UTC day on which the snapshot to read was taken (default: the newest that fits).",
 )
 @click.option(
     "--retype",
@@ -90,20 +90,20 @@ def export(
 ) -> None:
     """Exports closed UTC days to the lake.
 
-    Exports the named datasets (default: all). Without --day or --from: the closed days that
-    are missing and that the source still keeps. Days that are already in the lake are skipped;
+    Exports the named datasets (default: all). Without --day or --from, exports all missing
+    closed days that the source still keeps. Days that are already in the lake are skipped;
     inside the source's lateness window they are re-counted first and rewritten if they grew.
     An update that does not change a day's count goes unnoticed; use --force to export it. A
-    day that fails keeps its previous partition and does not stop the other days. A day of which
-    `lake erase` has erased rows is not exported again without --allow-erased: the source may
-    still have them.
+    day that fails keeps its previous partition and does not stop the other days. A day from
+    which `lake erase` has erased rows is not exported again without --allow-erased: the source
+    may still have them.
 
-    --from-snapshot exports missing days that a source no longer has, or of datasets defined
-    later: restores the newest snapshots that hold them in full, one after the other, into a
-    temporary server. The manifests name the snapshot.
+    --from-snapshot is for days that a source no longer has, and for datasets that were defined
+    later: it restores the newest snapshots that hold the missing days in full, one after the
+    other, into a temporary server, and exports from there. The manifests name the snapshot.
 
-    --retype reads the lake only, verifies that the documents stay the same, and covers all
-    days of earlier versions unless days are named.
+    --retype converts MongoDB days that earlier versions exported (default: all of them) to the
+    current column types. It reads only the lake, and verifies that the documents stay the same.
 
     Exit status: 1 if a day failed.
 

@@ -62,7 +62,7 @@ class AnswerFile:
             )
         if path.exists() and not force:
             raise UsageError(
-                "the file is there already",
+                "the file already exists",
                 where=path.absolute(),
                 remedy="--force replaces it",
             )
@@ -139,7 +139,7 @@ def _to_standard_output(write: Write) -> int:
                 "the answer can't be kept until it is complete",
                 where=gettempdir(),
                 found=cause(error),
-                remedy="make room there, or set TMPDIR to another directory",
+                remedy="free some space there, or set TMPDIR to another directory",
             ) from error
         spool.seek(0)
         shutil.copyfileobj(spool, sys.stdout.buffer)

@@ -45,15 +45,16 @@ def iceberg(
 ) -> None:
     """Registers the lake's Parquet files as Iceberg tables.
 
-    Trino, Athena, Snowflake and Spark read Iceberg tables. The files stay where they are and as
-    they are: only metadata is written, below iceberg/ in the lake with --sqlite, where the
-    catalog has it otherwise. Days that were exported, replaced or dropped since the last run are
-    added, replaced and removed, in one commit for each table. Run it after exports.
+    Trino, Athena, Snowflake and Spark read Iceberg tables. The Parquet files are neither moved
+    nor changed. Only metadata is written: with --sqlite below iceberg/ in the lake, otherwise
+    where the catalog keeps it. Each run brings the tables in line with the days that were
+    exported, replaced or dropped since the last one, in one commit per table. Run it after
+    exports.
 
-    Columns whose type differs between days have no type in Iceberg, except integers of several
-    widths, FLOAT and DOUBLE, and DECIMALs of one scale. Such columns are left out and reported.
-    Times in milliseconds are reported too: Spark finds no rows under conditions such as
-    ts >= … on them. docs/engines.md has views without that fault.
+    Iceberg needs one type per column. It widens integers, FLOAT to DOUBLE, and DECIMALs of one
+    scale; a column whose type differs otherwise between days is left out and reported. Times in
+    milliseconds are reported too: in Spark, conditions such as ts >= … match no rows on them.
+    docs/engines.md has views that avoid this.
     The tables are marked gc.enabled=false, so engines that respect it delete no file.
 
     Needs the extra `iceberg`: pip install 'monitoring-lake[iceberg]'.

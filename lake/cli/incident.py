@@ -88,9 +88,11 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]  # generic since cli
 @click.option(
     "--restore",
     is_flag=True,
-    help="Then runs the servers of that day from snapshots until Ctrl-C.",
+    help="Also restores that day's snapshots and runs servers on them until Ctrl-C.",
 )
-@click.option("--sql", is_flag=True, help="Prints the SQL of log lines and documents only.")
+@click.option(
+    "--sql", is_flag=True, help="Prints the SQL for log lines and documents; does not run it."
+)
 @json_option
 @config_option
 def incident(
@@ -108,10 +110,10 @@ def incident(
 ) -> None:
     """Shows metrics, log lines and documents around an instant.
 
-    The series that changed most from the time before, then log lines and documents of all
-    datasets in order of time, each with its request's identifier. With --request all that has
-    this identifier on the days, or one that these rows carry beside it, such as their trace's.
-    [incident] of lake.toml names the fields.
+    Lists the series that changed most against the time just before, then the log lines and
+    documents of all datasets in order of time, each with its request identifier. With --request,
+    lists what carries this identifier, or another one that the same rows carry, such as a trace
+    identifier. [incident] in lake.toml names the fields.
 
     \b
     Exit status: 1 if days are missing, or nothing has the identifier.

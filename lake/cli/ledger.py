@@ -70,7 +70,7 @@ def status(
     inside the lateness window are re-counted at the source. If a source is unreachable, a
     message on standard error names it, and its days keep their last known state. Files that
     killed runs left behind are listed as orphans. Days without a current rollup are listed;
-    fix: lake rollup. Days that [retention] has deleted are retired: not among the states.
+    fix: lake rollup. Days that [retention] has deleted are listed as retired.
 
     Exit status: 1 if a day is neither verified nor empty, if a rollup does not match its table
     or its manifest, if a dataset can't be counted for a permanent reason, such as an invalid
@@ -303,8 +303,8 @@ def verify(
       --deep    adds as much load on the source as exporting these days.
 
     Writes nothing, except with --record. Days that the source no longer keeps are checked without
-    it. Without a DATASET the audit log is checked too: each entry has to follow the one before it,
-    objects that retention has deleted have to be gone, and holds have to be there.
+    it. Without a DATASET, also checks the audit log: its entries form an unbroken chain, the
+    objects that retention deleted are gone, and every recorded hold still exists.
 
     Exit status: 1 if anything differs.
 

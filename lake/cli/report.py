@@ -32,7 +32,7 @@ _DAYS = click.IntRange(1, 3660)
     "html",
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Directory for the page and its files; made if absent.",
+    help="Directory for the page and its files; created if missing.",
 )
 @click.option(
     "--days",
@@ -40,7 +40,7 @@ _DAYS = click.IntRange(1, 3660)
     default=92,
     show_default=True,
     metavar="N",
-    help="Number of closed UTC days in the plots of trends.",
+    help="Number of closed UTC days in the trend plots.",
 )
 @click.option("--sources", is_flag=True, help="Also re-counts late days at the sources.")
 @json_option
@@ -130,7 +130,7 @@ def _time_left(lag: Lag, now: datetime) -> str:
     default=92,
     show_default=True,
     metavar="N",
-    help="Number of closed UTC days in the plots of trends.",
+    help="Number of closed UTC days in the trend plots.",
 )
 @click.option(
     "--sources",

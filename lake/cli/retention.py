@@ -44,13 +44,13 @@ def plan(as_json: bool, config: str | None) -> None:
     Shows:
       how long tables, rollups, snapshots and reports are kept ([retention] in lake.toml),
       and the limits of hot documents, which `lake ttl` sets;
-      what is older: datasets and days, objects, bytes;
+      what is older and would be deleted: datasets and days, objects, bytes;
       what is older and stays: days under a hold, and what can't be read.
 
     A snapshot's objects that another snapshot needs are never deleted, nor is the newest
     snapshot whose objects are all there. Changes nothing.
 
-    Exit status: 1 if something that is over stays for another reason than a hold.
+    Exit status: 1 if something past its retention stays for a reason other than a hold.
 
     \b
     Example:  lake retention plan --json
@@ -95,14 +95,14 @@ def apply(yes: bool, as_json: bool, config: str | None) -> None:
 
     First completes what an interrupted run began. Writes a deletion manifest with each object's
     SHA-256 and an audit entry, then deletes, manifests before data. Asks before the first deletion
-    under each term, and again when a term is shortened. Days under a hold stay; holds are read
-    again before each deletion. One run works at a time.
+    under each retention time, and again when one is shortened. Days under a hold stay; holds are
+    read again before each deletion. Only one run works at a time.
 
-    In a bucket with versions a deleted object becomes a noncurrent version, which costs until the
+    In a versioned bucket a deleted object becomes a noncurrent version, which is billed until the
     bucket's lifecycle removes it: tables after [bucket] noncurrent_days, snapshots only with
     snapshots_noncurrent_days.
 
-    Exit status: 1 if something that is over stays for another reason than a hold.
+    Exit status: 1 if something past its retention stays for a reason other than a hold.
 
     \b
     Example:  lake retention apply --yes

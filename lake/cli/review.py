@@ -46,13 +46,13 @@ def review(
     """Writes the retention and legal review.
 
     \b
-    What is kept of each dataset, for how long, under which hold;
+    What is kept of each dataset, for how long and under which hold;
     the proof of coverage: days by state, gaps, the last verification;
     deletions, erasures, holds and changes of TTL since the last review;
     snapshots, rehearsals, the chain of the audit log; open points.
 
-    Stores the page below reports/review/ and appends an entry to the audit log, by which the next
-    review begins.
+    Stores the page below reports/review/ and appends an entry to the audit log; the next review
+    starts from that entry.
 
     Cost: reads every manifest and every entry of the audit log. No request to a source without
     --sources.

@@ -50,12 +50,12 @@ def rollup(
     """Makes rollups from the tables in the lake.
 
     A rollup is a small table for each day of a dataset: the view NAME_hourly. `lake export`
-    makes it with the day; this command makes those that are missing or stale, of the named
-    datasets (default: all that have one) and days (default: all in the lake). It sends no
-    request to a source.
+    makes it with the day; this command makes missing and stale rollups of the named datasets
+    (default: all that have one) and days (default: all in the lake). It sends no request to a
+    source.
 
     Prometheus: one row for each series and hour. Loki: one row for each stream, hour and level.
-    Others: as a SQL file defines, DATASET.sql in the directory of [lake] rollups.
+    Others: as defined by the SQL file DATASET.sql in the directory that [lake] rollups names.
 
     Exit status: 1 if a rollup failed.
 

@@ -79,7 +79,7 @@ def spooled(pieces: Iterable[str]) -> Iterator[IO[str]]:
                 "the answer can't be kept until it is complete",
                 where=gettempdir(),
                 found=cause(error),
-                remedy="make room there, or set TMPDIR to another directory",
+                remedy="free some space there, or set TMPDIR to another directory",
             ) from error
         yield spool
 

@@ -87,7 +87,7 @@ def init(
 def _check_writable(path: Path, *, force: bool) -> None:
     if path.exists() and not force:
         raise UsageError(
-            "the file is there already",
+            "the file already exists",
             where=path.absolute(),
             remedy="--force replaces it; --output FILE writes another one",
         )
@@ -148,7 +148,7 @@ def _check_bucket(path: Path, *, create: bool) -> None:
         exists = store.bucket_exists()
     except LakeError as error:
         click.echo(
-            f"The bucket could not be looked at; `lake doctor` checks it.\n{error}", err=True
+            f"The bucket could not be inspected; `lake doctor` checks it.\n{error}", err=True
         )
         return
     if not exists:

@@ -43,7 +43,7 @@ def shell(rows: int | None, config: str | None) -> int:
     .trend [NAME] [OPTION]    a trend, as lake trend
     .can SQL                  whether the lake can answer, as lake can
     .rows N                   number of rows to show, 0 for all
-    .refresh                  sees what was exported meanwhile
+    .refresh                  picks up newly exported days
     .help, .quit
 
     From a pipe, statements run one after the other; the first error ends the shell.

@@ -62,7 +62,7 @@ def explain(
         return _unknown(finding["ctx"]["tag"], where, list(packages()), "source")
     if key == ("dataset",):
         return ConfigError(
-            "'dataset' is no list of tables",
+            "'dataset' is not a list of tables",
             where=path,
             remedy="write [[dataset]] with two brackets",
         )

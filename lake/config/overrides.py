@@ -105,7 +105,7 @@ def _section(data: dict[str, Any], parents: list[str], variable: str) -> dict[st
     for parent in parents:
         table = table.setdefault(parent, {})
         if not isinstance(table, dict):
-            raise ConfigError(f"{parent!r} is no section of lake.toml", where=_where(variable))
+            raise ConfigError(f"{parent!r} is not a section of lake.toml", where=_where(variable))
     return table
 
 

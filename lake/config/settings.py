@@ -300,7 +300,7 @@ def _absolute_root(root: str, path: Path) -> str:
     right = _BUCKET.fullmatch(bucket) if scheme == "s3" else not scheme and not drive
     if not right or _ODD_IN_ROOT.search(root):
         raise ConfigError(
-            "not a root",
+            "invalid [lake] root",
             where=f"{path}: [lake] root",
             expected="s3://bucket[/prefix] or a directory, without * ? [ ] { } = and \\",
             found=root,

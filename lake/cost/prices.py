@@ -89,7 +89,7 @@ class Region(Section):
         """Raises UsageError naming the classes that have a price."""
         if name not in self.classes:
             raise UsageError(
-                f"no price of the storage class {name}",
+                f"no price for the storage class {name}",
                 where=self.name,
                 expected="one of " + ", ".join(self.classes),
                 remedy="add it to a price file, and name that by --prices",
@@ -131,7 +131,7 @@ def read_prices(file: Path | None, region: str | None, note: str = "") -> Prices
     code = region or read.default_region
     if code not in read.region:
         raise UsageError(
-            f"no prices of the region {code}",
+            f"no prices for the region {code}",
             where=where,
             expected="one of " + ", ".join(read.region),
             remedy="choose one by --region, or name a file with this region's by --prices",
@@ -173,5 +173,5 @@ def _invalid(error: ValidationError, where: str) -> ConfigError:
         "invalid price file",
         where=f"{where}: {key}" if key else where,
         found=finding["msg"].removeprefix("Value error, expected "),
-        remedy=f"lake/cost/{_FILE} is one that is right",
+        remedy=f"lake/cost/{_FILE} is a valid example",
     )

@@ -152,7 +152,7 @@ def place_of(
     kind = "manifest" if match[5] == "manifest.json" else "snapshot"
     try:
         day_of_folder = date(int(match[2]), int(match[3]), int(match[4]))
-    except ValueError:  # a folder that is no day
+    except ValueError:  # a folder that is not a day
         day_of_folder = written
     return match[1], "", kind, "snapshot", day_of_folder
 

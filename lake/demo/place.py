@@ -126,7 +126,7 @@ class Place:
                     where=self.root,
                     expected=f"{days} days",
                     found=f"{mark['days']} days from {mark['first']} on",
-                    remedy="leave --days out to go on with it, or make it anew with --fresh",
+                    remedy="omit --days to keep using it, or replace it with --fresh",
                 )
             loaded = Window(
                 Day.parse(mark["first"]), mark["days"], mark.get("scale", 1), loaded=True
@@ -137,7 +137,7 @@ class Place:
                     where=self.root,
                     expected=f"--scale {scale}",
                     found=f"--scale {loaded.scale}",
-                    remedy="leave --scale out to go on with it, or make it anew with --fresh",
+                    remedy="omit --scale to keep using it, or replace it with --fresh",
                 )
             return loaded
         self._empty()

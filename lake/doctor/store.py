@@ -47,7 +47,9 @@ def _round_trip(settings: Settings, store: Store) -> Iterator[Check]:
     with _Probe(store) as key:
         store.write(key, key.encode())
         if store.read(key) != key.encode():
-            raise PermanentError("an object does not come back as written", where=store.url(key))
+            raise PermanentError(
+                "an object is not read back as it was written", where=store.url(key)
+            )
         if key not in [stat.key for stat in store.list(_PROBES)]:
             raise PermanentError("an object that was written is not listed", where=store.url(key))
     if store.stat(key):

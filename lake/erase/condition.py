@@ -115,7 +115,7 @@ def _expression(connection: duckdb.DuckDBPyConnection, text: str) -> dict[str, A
     if parsed["error"]:
         message = str(parsed.get("error_message", "no expression")).strip()
         raise UsageError(
-            "the condition is no SQL expression", where=_WHERE, expected=_EXPECTED, found=message
+            "the condition is not a SQL expression", where=_WHERE, expected=_EXPECTED, found=message
         )
     nodes = [statement["node"] for statement in parsed["statements"]]
     node = nodes[0]
@@ -152,5 +152,5 @@ def _refused(found: str) -> UsageError:
         where=_WHERE,
         expected=_EXPECTED,
         found=found,
-        remedy="name values themselves; `lake query` finds them",
+        remedy="write the values themselves; `lake query` finds them",
     )

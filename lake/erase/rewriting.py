@@ -172,7 +172,7 @@ class _Masks:
     @staticmethod
     def other_rows() -> BadData:
         return BadData(
-            "DuckDB and Arrow read another number of rows of one file", remedy="report this"
+            "DuckDB and Arrow read different numbers of rows from one file", remedy="report this"
         )
 
 

@@ -60,7 +60,7 @@ def add(
         store.write(key_of(hold_id), hold.to_bytes(), replaces="")
     except Conflict as error:
         raise UsageError(
-            f"there is a hold {hold_id!r} already",
+            f"hold {hold_id!r} already exists",
             where=store.url(key_of(hold_id)),
             remedy="choose another --id; a hold is never changed",
         ) from error

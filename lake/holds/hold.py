@@ -88,7 +88,7 @@ def release_key_of(hold_id: str) -> str:
 
 
 def id_of(key: str) -> tuple[str, bool] | None:
-    """A key's hold, and whether it is the release. None for what is no JSON."""
+    """A key's hold, and whether it is the release. None for anything that is not JSON."""
     name = key.removeprefix(PREFIX)
     if name.endswith(_RELEASED):
         return name.removesuffix(_RELEASED), True

@@ -38,9 +38,11 @@ class Answer:
             return json.loads(self.content)
         except ValueError as error:
             if self.content.lstrip()[:1] in (b"{", b"["):
-                raise TransientError("the answer broke off", where=self.url, found=error) from None
+                raise TransientError(
+                    "the response was cut off", where=self.url, found=error
+                ) from None
             raise BadData(
-                "the answer is no JSON",
+                "the response is not JSON",
                 where=self.url,
                 found=shortened(self.content.decode(errors="replace")),
                 remedy="set url to the server itself; a login page in front of it needs "
@@ -78,7 +80,7 @@ def whole_body(
         take(piece)
         size += len(piece)
         if max_bytes is not None and size > max_bytes:
-            raise TooLarge("the answer is too large", where=url, expected=f"≤ {max_bytes} bytes")
+            raise TooLarge("the response is too large", where=url, expected=f"≤ {max_bytes} bytes")
     if sink is not None:
         sink.end()
     return b"".join(kept)

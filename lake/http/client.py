@@ -283,7 +283,7 @@ class Http:
             raise refusal(self._name, response, url, content.decode(errors="replace"))
         if is_cut_short(content):
             raise TransientError(
-                "the answer broke off",
+                "the response was cut off",
                 where=url,
                 expected="whole JSON",
                 found=f"{len(content):,} bytes, the last: {content[-40:]!r}",

@@ -78,7 +78,7 @@ def shortened(text: str) -> str:
 def overdue(name: str, url: str, timeout_s: float, found: str) -> Overloaded:
     """No complete answer in time."""
     return Overloaded(
-        f"no complete answer within {timeout_s:g} s",
+        f"no complete response within {timeout_s:g} s",
         where=url,
         found=found,
         remedy=f"raise timeout_s in [sources.{name}], or check the server's load",

@@ -33,7 +33,7 @@ class DayRecord:
 
     @classmethod
     def from_bytes(cls, data: Raw, where: str) -> Self:
-        """Raises BadData where it is no JSON object with these fields and types."""
+        """Raises BadData where it is not a JSON object with these fields and types."""
         try:
             members = json.loads(data)
             kinds = _kinds(cast("Any", cls))  # mypy takes it for unhashable

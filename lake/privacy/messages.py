@@ -69,7 +69,7 @@ def no_values(known: str) -> Iterator[None]:
     except Exception as error:  # noqa: BLE001  whatever it is, its text may be a value
         place = traceback.extract_tb(error.__traceback__)[-1]
         raise PermanentError(
-            "an unforeseen error, its text is left out: the dataset has rules on its columns",
+            "an unforeseen error, its text is left out: the dataset has column rules",
             where=f"{place.filename}, line {place.lineno}",
             found=type(error).__name__,
         ) from None

@@ -66,7 +66,7 @@ class Rule:
 
     @classmethod
     def from_json(cls, members: Mapping[str, Any]) -> Rule:
-        """Raises ValueError, KeyError and TypeError for what is no rule."""
+        """Raises ValueError, KeyError and TypeError for anything that is not a rule."""
         rest = {name: members[name] for name in members if name not in ("path", "rule")}
         return cls(path_of(members["path"]), members["rule"], **rest)
 
@@ -84,7 +84,7 @@ def path_of(text: str) -> tuple[str, ...]:
         if text[at] != ".":
             break
         at += 1
-    raise ValueError(f'{text!r} is no path such as user.email or "a.b".c')
+    raise ValueError(f'{text!r} is not a path such as user.email or "a.b".c')
 
 
 def rules_of(value: Any) -> tuple[Rule, ...]:

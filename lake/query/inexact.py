@@ -15,7 +15,7 @@ from lake.query.kinds import quoted_name
 
 INTERVAL = "INTERVAL"
 TYPES = frozenset({INTERVAL, "TIMESTAMP_NS", "TIME_NS"})
-"""A month is no number of days, and Python's times have no nanoseconds."""
+"""A month is not a number of days, and Python's times have no nanoseconds."""
 _TIMES = TYPES - {INTERVAL}
 # In a type's text, not where it is a member's name or a value of an ENUM.
 _TYPE = re.compile(rf"(?<![\w\"'])(?:{'|'.join(sorted(TYPES))})(?=$|[,)\[])")

@@ -129,7 +129,7 @@ def sql_type(kind: Kind) -> str:
 
 
 def widest(names: Iterable[str]) -> str | None:
-    """The number type that takes values of all these, None where one is no number."""
+    """The number type that takes values of all these, None where one is not a number."""
     distinct = sorted(set(names))
     numbers = [_digits(name) for name in distinct]
     if any(number is None for number in numbers):
@@ -156,7 +156,7 @@ def _wider_integer(kind: str, other: str) -> str:
 
 
 def _digits(name: str) -> tuple[int, int] | None:
-    """Digits before and after the point at most; None for what is no number."""
+    """Digits before and after the point at most; None for anything that is not a number."""
     if name in _DIGITS:
         return _DIGITS[name], 0
     if name in _FLOATING:

@@ -59,7 +59,7 @@ def _sentence(growth: Growth, connection: duckdb.DuckDBPyConnection) -> str:
     has_natives, has_floats = kinds[growth.metric]
     if growth.macro.startswith(_NATIVE):
         other = growth.macro.removeprefix(_NATIVE)
-        problem = "is no native histogram" if has_floats else ""
+        problem = "is not a native histogram" if has_floats else ""
     else:
         other = f"{_NATIVE}{growth.macro}"
         problem = "is a native histogram" if has_natives else ""

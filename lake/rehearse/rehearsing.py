@@ -148,7 +148,7 @@ class _Trial:
         if not rehearsed.compared:
             rehearsed.problem = str(
                 Missing(
-                    "the snapshot came back, but there is nothing to hold it against",
+                    "the snapshot was restored, but there is nothing to compare it with",
                     where=name,
                     expected="an exported day that was over when the snapshot was taken",
                     remedy=f"lake export --day {_newest_day(manifest)}",

@@ -271,7 +271,9 @@ def _read_mark(into: Path) -> dict[str, Any] | None:
             content: dict[str, Any] = json.loads(mark.read_text("utf-8"))
             _ = content["partitions"], content["folder"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UsageError("not a replay's mark", where=mark, found=error) from error
+            raise UsageError(
+                "not a file that `lake replay` wrote", where=mark, found=error
+            ) from error
         return content
     if into.exists() and (not into.is_dir() or {entry.name for entry in into.iterdir()} - {_LOCK}):
         raise UsageError(

@@ -74,7 +74,7 @@ def bring_down(directory: Path) -> bool:
         while started(pid) == since:
             if time.monotonic() > end:
                 raise TransientError(
-                    "the server does not end", where=directory, found=f"process {pid}"
+                    "the server does not stop", where=directory, found=f"process {pid}"
                 )
             time.sleep(_LOOK_S)
     try:
@@ -94,4 +94,6 @@ def _server(directory: Path) -> tuple[int, str] | None:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise UsageError("not a note of who serves", where=directory / _NOTE) from error
+        raise UsageError(
+            "not the file that names the serving process", where=directory / _NOTE
+        ) from error

@@ -155,7 +155,7 @@ def _require_room(into: Path, needed: int) -> None:
     free = shutil.disk_usage(into).free
     if needed * _SPARE > free:
         raise PermanentError(
-            "not enough room for the restored files",
+            "not enough space for the restored files",
             where=into,
             expected=f"{needed:,} bytes",
             found=f"{free:,} bytes free",

@@ -28,9 +28,9 @@ def rollup_of(settings: Settings, dataset: Dataset) -> AnyRollup | None:
     if own:
         if (users := own_file(settings, dataset)).is_file():
             raise ConfigError(
-                f"dataset {dataset.name!r} has a rollup without a file",
+                f"dataset {dataset.name!r} has a built-in rollup",
                 where=users,
-                expected=f"files of datasets other than those of {dataset.source}",
+                expected=f"no SQL file for a dataset of {dataset.source}",
                 remedy="remove the file, or write its statement as a trend",
             )
         return own
@@ -44,7 +44,7 @@ def refuse_unknown_files(settings: Settings) -> None:
     for path in sorted(Path(settings.lake.rollups).glob("*.sql")):
         if path.stem not in names:
             raise ConfigError(
-                "a rollup of no dataset",
+                "a rollup file that belongs to no dataset",
                 where=path,
                 expected="DATASET.sql, of a dataset in lake.toml: " + ", ".join(names),
                 found=path.stem,

@@ -156,7 +156,7 @@ class Dagster:
                     )
             if time.monotonic() > deadline:
                 raise TransientError(
-                    "Dagster is not ready in time",
+                    "Dagster was not ready in time",
                     where=self.home,
                     expected=f"{what} within {_READY_WITHIN_S:.0f} s",
                     remedy="see the logs there; on a busy machine try again",

@@ -174,7 +174,7 @@ class DagsterApi:
             ) from None
         if body.get("errors"):
             raise BadData(
-                "Dagster does not understand the question",
+                "Dagster does not understand the query",
                 where=self.url,
                 found="; ".join(error["message"] for error in body["errors"]),
             )

@@ -147,7 +147,7 @@ class Server:
             environment=self._environment(),
             grace_s=self.recipe.grace_s,
             throw_away=self.throw_away,
-            remedy="let the other program that uses the directory end; or install the server again",
+            remedy="stop the other program that uses the directory, or install the server again",
             litter=self._launch.litter,
         )
 
@@ -180,7 +180,7 @@ class Server:
         return PermanentError(
             f"{self.name} ended while it was starting",
             where=self.log_path,
-            expected="a server that goes on running",
+            expected="a server that keeps running",
             found=log_tail(self.log_path),
             remedy=f"see the log; was {self.home} written by another version or another server?",
         )

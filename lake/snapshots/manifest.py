@@ -189,7 +189,7 @@ def _days(keys: Iterable[str]) -> Iterator[Day]:
             try:
                 yield Day.parse("-".join(match.groups()[1:]))
             except UsageError:
-                continue  # a folder that is no day
+                continue  # a folder that is not a day
 
 
 def _parsed(text: bytes, where: str, system: str, day: Day) -> SnapshotManifest:
@@ -199,7 +199,7 @@ def _parsed(text: bytes, where: str, system: str, day: Day) -> SnapshotManifest:
         files = [StoredFile(**stored) for stored in fields.pop("files")]
         manifest = SnapshotManifest(**fields, objects=objects, files=files)
         if not isinstance(manifest.whole_days, list | None):
-            raise TypeError(f"whole_days is no list: {manifest.whole_days}")
+            raise TypeError(f"whole_days is not a list: {manifest.whole_days}")
         manifest.held_days()
     except (ValueError, TypeError, KeyError, AttributeError, UsageError) as error:
         raise _unreadable(where, error) from error

@@ -69,7 +69,7 @@ def _refuse_other_files(file: Path) -> None:
 
 def _other(file: Path, found: object) -> UsageError:
     return UsageError(
-        "the file is there and is no description of a lake for Spark",
+        "the file exists and is not a description of a lake for Spark",
         where=file,
         expected="a new file, or one that `lake catalog --spark` wrote",
         found=found,

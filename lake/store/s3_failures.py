@@ -136,7 +136,7 @@ def unusable(error: Exception, where: str) -> LakeError:
 def no_answer_of_s3(where: str, found: object) -> LakeError:
     """A web page, most often: of a login, a proxy, a console."""
     return PermanentError(
-        "the answer is not one of S3's",
+        "the response is not one of S3's",
         where=where,
         found=found,
         remedy="set [s3] endpoint_url to the S3 API itself, without a login page in front, and "
@@ -213,7 +213,7 @@ def _answered(error: ClientError, where: str) -> LakeError:
         )
     if status == 507 or "Quota" in code or "Storage" in code:
         return PermanentError(
-            "S3 has no room",
+            "S3 has no space left",
             where=where,
             found=_found(error),
             remedy="free space, or raise the quota",
@@ -223,7 +223,7 @@ def _answered(error: ClientError, where: str) -> LakeError:
             "the S3 server does not support this call",
             where=where,
             found=_found(error),
-            remedy="another S3 server, or none of what needs it",
+            remedy="use another S3 server, or do without what needs this call",
         )
     if status >= 500 or code == "RequestTimeout":
         return TransientError("S3 failed", where=where, found=_found(error), remedy="try again")

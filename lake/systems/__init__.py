@@ -1,4 +1,4 @@
-"""The systems: a folder each, with rooms of the same names.
+"""The systems: one package each, with modules of the same names.
 
 protocol    what each of them offers to the use cases
 registry    the system of a name, loaded where it is used

@@ -2,8 +2,9 @@
 
 Belongs here: protocols. Does not: any system, which systems exist (registry).
 
-A system is a folder below lake/systems. Its `system.py` has one object, `SYSTEM`, that implements
-`System` and imports each room where it is used: `lake query` loads no client library.
+A system is a package below lake/systems. Its `system.py` has one object, `SYSTEM`, that implements
+`System` and imports the package's other modules inside its methods: `lake query` loads no client
+library.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ def _require_parameters(trend: Trend) -> None:
     texts = _NO_PARAMETER.sub(" ", trend.sql)
     if other := sorted(set(_PARAMETER.findall(texts)) - set(trend.parameters)):
         raise WrongSQL(
-            "the trend's SQL has other parameters than its header",
+            "the parameters of the trend's SQL differ from its header's",
             where=trend.path,
             expected=", ".join(f"${name}" for name in trend.parameters),
             found=", ".join(f"${name}" for name in other),
@@ -101,7 +101,7 @@ def _require_columns(trend: Trend, answer: Answer) -> None:
     for name, values, allowed in wanted:
         if name not in types or not allowed.match(types[name]):
             raise WrongSQL(
-                "the trend's SQL has not the columns that its header names",
+                "the trend's SQL lacks columns that its header names",
                 where=trend.path,
                 expected=f"a column {name}{values}",
                 found=", ".join(f"{column} {kind}" for column, kind in types.items()),

@@ -47,7 +47,7 @@ def weeks(days: Days) -> Days:
     end = min(_monday_from(days.end), _monday_from(Day.today().plus(-6)))
     if start >= end:
         raise UsageError(
-            "no week begins in the range and is over",
+            "no complete week begins in the range",
             expected="a range with a Monday, at least a week ago",
             found=f"{days.start} … {days.end.plus(-1)}",
         )

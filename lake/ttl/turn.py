@@ -48,7 +48,7 @@ def remembered(store: Store, key: str = KEY) -> Remembered:
         return Remembered()
     except (ValueError, TypeError) as error:
         raise BadData(
-            "what the guard remembers can't be read",
+            "the guard's record can't be read",
             where=store.url(key),
             found=error,
             remedy="delete the object; `apply` then requires confirmation again",
@@ -128,5 +128,6 @@ def _taken(store: Store, key: str, holder: dict[str, str] | None) -> Conflict:
         "another guard is at work" if key == KEY else "another run is at work",
         where=store.url(key),
         found=f"{holder['who']}, since {holder['at']}" if holder else "a run that has just ended",
-        remedy=f"wait until it ends; one that was killed elsewhere counts for {_LEASE}",
+        remedy="wait until it ends; a run that was killed on another machine blocks others for "
+        f"{_LEASE}",
     )

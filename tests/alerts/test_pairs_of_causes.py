@@ -67,7 +67,7 @@ FAILURES = {
     "retention: audit log": failed("retention", LOG, "", "retention", LAKE),
     "retention: damaged": failed(
         "retention",
-        "something that is over was not deleted\ntable events: the manifest can't be read; "
+        "something past its retention was not deleted\ntable events: the manifest can't be read; "
         f"`lake drop events --day {DAY} --force` removes it",
         "",
         "retention",
@@ -75,7 +75,7 @@ FAILURES = {
     ),
     "retention: a snapshot": failed(
         "retention",
-        "something that is over was not deleted\nsnapshot mongo: its manifest can't be read",
+        "something past its retention was not deleted\nsnapshot mongo: its manifest can't be read",
         "",
         "retention",
         "",

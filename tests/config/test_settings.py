@@ -106,7 +106,7 @@ def test_the_environment_adds_a_section_and_headers(tmp_path):
         ("LAKE_DATASET__HTTP_SERVER_REQUESTS__STEP", "0s", "wrong value for 'step'", "above 0"),
         ("LAKE_DATASET__HTTP_SERVER_REQUESTS__SOURCE", "promql", "unknown source", "prometheus"),
         ("LAKE_SOURCES__LOKI__HEADERS", "X: y", "headers are a JSON object", '{"X-Team"'),
-        ("LAKE_LAKE__ROOT__X", "1", "'root' is no section", None),
+        ("LAKE_LAKE__ROOT__X", "1", "'root' is not a section", None),
         ("LAKE_LAKE__ROOT", "", "wrong value for 'root'", "1 character"),
     ],
 )
@@ -165,7 +165,7 @@ def test_roots(file, root, resolved):
 )  # fmt: skip
 def test_odd_roots_are_refused(file, root):
     error = refusal(file, {"LAKE_LAKE__ROOT": root})
-    assert error.what == "not a root"
+    assert error.what == "invalid [lake] root"
     assert "s3://bucket" in error.parts["expected"]
 
 

@@ -88,7 +88,7 @@ def test_for_people(place, run):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("--region", "eu-central-1"), "no prices of the region eu-central-1"),
+        (("--region", "eu-central-1"), "no prices for the region eu-central-1"),
         (("--what-if", "retention.tables=soon"), "such as 90d or 1y"),
         (("--prices", "none.toml"), "the price file can't be read"),
         (("--html", "no/such/dir/x.html"), "the file can't be written"),
@@ -163,6 +163,6 @@ def test_the_region_of_a_bucket_at_aws(tmp_path, monkeypatch, region, expected):
         prices = chosen_prices(settings, open_store(settings))
         assert (prices.code, prices.note) == (expected, "")
         return
-    with pytest.raises(UsageError, match="no prices of the region eu-central-1"):
+    with pytest.raises(UsageError, match="no prices for the region eu-central-1"):
         chosen_prices(settings, open_store(settings))
     assert chosen_prices(settings, open_store(settings), None, "us-east-1").code == "us-east-1"

@@ -325,7 +325,7 @@ def test_a_well_hashed_object_that_is_no_parquet(exported, lake):
     key = f"tables/events/day={DAY}/data.parquet"
     exported.store.write(key, b"text")
     claim(exported, DAY, bytes=4, sha256=hashlib.sha256(b"text").hexdigest())
-    assert problems(lake)["events", DAY] == ["the object is no Parquet file"]
+    assert problems(lake)["events", DAY] == ["the object is not a Parquet file"]
 
 
 def test_a_configured_first_day_is_the_first_that_is_expected(place, lake):

@@ -142,7 +142,7 @@ def test_a_catalog_replaces_nothing_else(lake, run, tmp_path: Path) -> None:
     with duckdb.connect(str(database)) as connection:
         connection.execute("CREATE TABLE work AS SELECT 42 AS answer")
     text.write_text("not to be lost, either " * 1000)
-    for file, words in ((database, "the tables work"), (text, "no catalog")):
+    for file, words in ((database, "the tables work"), (text, "not a catalog")):
         status, _, err = run("catalog", file, "--config", lake.config)
         assert status == 2
         assert words in err

@@ -154,7 +154,7 @@ def test_a_metric_that_no_table_has(place: Place) -> None:
 
 def test_a_counter_is_no_native_histogram(place: Place) -> None:
     (note,) = notes_of(place, f"histogram_increase_by_day('counters', 'jobs_total', {RANGE})")
-    assert note == "counters_hourly: jobs_total is no native histogram: use increase_by_day"
+    assert note == "counters_hourly: jobs_total is not a native histogram: use increase_by_day"
 
 
 def test_a_sum_of_nothing_is_empty_too_and_another_answer_is_not(place: Place) -> None:

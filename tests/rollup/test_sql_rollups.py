@@ -198,5 +198,5 @@ def test_a_wrong_statement_is_reported_and_stores_nothing(place, old, new, where
 def test_a_file_of_no_dataset_and_one_of_a_system_with_its_own(place):
     (place.folder / "rollups/call.sql").write_text(FILE)
 
-    with pytest.raises(ConfigError, match=r"(?s)rollup of no dataset.*calls"):
+    with pytest.raises(ConfigError, match=r"(?s)a rollup file that belongs to no dataset.*calls"):
         with_rollups(place.settings, ())

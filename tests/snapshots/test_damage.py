@@ -168,7 +168,7 @@ def test_too_little_room_is_told_before_anything_is_fetched(folders, tmp_path, m
     folders.fill(files=1)
     folders.take()
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 1_000_000))
-    with pytest.raises(PermanentError, match="not enough room") as failed:
+    with pytest.raises(PermanentError, match="not enough space") as failed:
         folders.restore(tmp_path / "into")
     assert "1,000,000 bytes free" in failed.value.parts["found"]
     assert not (tmp_path / "into/x").exists() or not contents(tmp_path / "into/x")

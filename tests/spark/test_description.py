@@ -60,7 +60,7 @@ def test_a_file_of_another_kind_stays(tmp_path: Path) -> None:
     lake = hand_made_lake(tmp_path, "events")
     (tmp_path / "notes.json").write_text('{"form": "mine"}')
     done = call(lake, "catalog", str(tmp_path / "notes.json"), "--spark")
-    assert "no description of a lake" in str(done.exception)
+    assert "not a description of a lake" in str(done.exception)
     assert json.loads((tmp_path / "notes.json").read_text()) == {"form": "mine"}
 
 

@@ -167,7 +167,7 @@ class Operated(Alerting):
                 for stay in result.plan.stays
                 if not stay.held
             ]
-            text = "\n".join(["something that is over was not deleted", *stays])
+            text = "\n".join(["something past its retention was not deleted", *stays])
             self.failed("retention", "retention", "", text)
         return result
 

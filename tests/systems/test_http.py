@@ -130,7 +130,7 @@ def test_broken_off_chunked_and_compressed_bodies(client, scripted, reply):
 
 def test_no_json_at_all(client, scripted, reply):
     scripted.answer = lambda _: reply(b"<html>Sign in</html>")
-    with pytest.raises(BadData, match=r"(?s)no JSON.*Sign in.*login page"):
+    with pytest.raises(BadData, match=r"(?s)not JSON.*Sign in.*login page"):
         client().get("/x").json()
 
 

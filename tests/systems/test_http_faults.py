@@ -82,7 +82,7 @@ def test_a_time_out_bounds_an_answer_that_drips(start):
     sends = [start, *[piece] * 2000]  # for 100 s
     with raw_server(sends, every_s=0.05) as url, client(url, timeout_s=0.5) as http:
         begun = time.monotonic()
-        with pytest.raises(Overloaded, match=r"no complete answer within 0\.5 s") as caught:
+        with pytest.raises(Overloaded, match=r"no complete response within 0\.5 s") as caught:
             http.get("/x", attempts=1)
         assert time.monotonic() - begun < 50
     assert "timeout_s in [sources.prometheus]" in caught.value.parts["remedy"]
@@ -134,7 +134,7 @@ def test_an_answer_cut_short_with_its_framing_intact_is_repeated(scripted, reply
         assert http.get("/x").json() == {"a": 1}
         assert len(scripted.requests) == 3
         scripted.answer = lambda _: reply(cut)
-        with pytest.raises(TransientError, match="the answer broke off"):
+        with pytest.raises(TransientError, match="the response was cut off"):
             http.get("/x")
     assert len(scripted.requests) == 8
 

@@ -63,7 +63,7 @@ class LokiDataset(Dataset):
             *parents, name = folded(rule.path)
             if parents not in ([], ["labels"], ["metadata"]):
                 raise ValueError(
-                    f"columns: {rule.text!r} is no line, NAME of a label, labels.NAME or "
+                    f"columns: {rule.text!r} is not a line, NAME of a label, labels.NAME or "
                     "metadata.NAME"
                 )
             if not parents and name in _NO_RULE:

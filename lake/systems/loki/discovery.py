@@ -56,7 +56,7 @@ class LokiServer:
         answer = self._http.get(f"/loki/api/v1/{path}", params, attempts=ATTEMPTS)
         body = answer.json()
         if not isinstance(body, dict) or body.get("status", "success") != "success":
-            raise BadData("not an answer of Loki's API", where=answer.url)
+            raise BadData("not a response of Loki's API", where=answer.url)
         return body
 
     def labels(self, start: Day, end: Day) -> list[str]:

@@ -225,7 +225,7 @@ def date_fields(collection: Collection[Document], sample: list[Document]) -> Ite
 def _dates(document: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     for name, value in document.items():
         if "." in name or name.startswith("$"):
-            continue  # such a name is no path for a query
+            continue  # such a name is not a path for a query
         if isinstance(value, datetime | DatetimeMS):
             yield prefix + name
         elif isinstance(value, Mapping):
@@ -236,7 +236,7 @@ def _texts(document: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     """Paths of texts and of other values that identify something."""
     for name, value in document.items():
         if not name or "." in name or name.startswith("$"):
-            continue  # such a name is no path
+            continue  # such a name is not a path
         if isinstance(value, str | ObjectId | UUID | Binary | int):
             yield prefix + name
         elif isinstance(value, Mapping):

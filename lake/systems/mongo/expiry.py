@@ -294,7 +294,7 @@ def _index(index: Mapping[str, Any]) -> Index:
 
 
 def _limit_s(index: Mapping[str, Any]) -> int | None:
-    """A limit that is no number counts as 0: older servers delete everything by it."""
+    """A limit that is not a number counts as 0: older servers delete everything by it."""
     limit = index.get("expireAfterSeconds")
     if limit is None:
         return None
@@ -325,7 +325,7 @@ def _obstacle(entry: Mapping[str, Any], settings: MongoDataset) -> str:
 
 def _mongo(dataset: Dataset) -> MongoDataset:
     if not isinstance(dataset, MongoDataset):
-        raise UsageError(f"{dataset.name!r} is no dataset of MongoDB")
+        raise UsageError(f"{dataset.name!r} is not a dataset of MongoDB")
     return dataset
 
 

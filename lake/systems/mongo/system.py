@@ -1,6 +1,6 @@
-"""MongoDB as a system: each room where it is used.
+"""MongoDB as a system. Each method imports the module that does its work.
 
-Belongs here: the protocol's methods, one call each. Does not: any room's own work.
+Belongs here: the protocol's methods, one call each. Does not: that work.
 """
 
 from __future__ import annotations

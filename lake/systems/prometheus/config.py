@@ -60,8 +60,8 @@ class PrometheusDataset(Dataset):
                 or (not parents and name in _NO_RULE)
             ):
                 raise ValueError(
-                    f"columns: {rule.text!r} is no label: name one, as NAME or labels.NAME; time, "
-                    "value and metric can't have a rule"
+                    f"columns: {rule.text!r} is not a label: name one, as NAME or labels.NAME; "
+                    "time, value and metric can't have a rule"
                 )
         return self
 

@@ -47,7 +47,7 @@ class PrometheusServer:
         answer = self._http.get(f"/api/v1/{path}", params, attempts=ATTEMPTS)
         body = answer.json()
         if not isinstance(body, dict) or body.get("status") != "success" or "data" not in body:
-            raise BadData("not an answer of Prometheus' API", where=answer.url)
+            raise BadData("not a response of Prometheus' API", where=answer.url)
         return body["data"]
 
     def optional(self, path: str) -> Mapping[str, Any]:

@@ -122,7 +122,7 @@ def test_a_body_that_ends_early_is_told(tmp_path_factory, length):
     if length in ends:  # between two frames nothing tells: the count will
         spooled(tmp_path, BODY[:length], [])
     else:
-        with pytest.raises(TransientError, match="broke off"):
+        with pytest.raises(TransientError, match="was cut off"):
             spooled(tmp_path, BODY[:length], [])
 
 

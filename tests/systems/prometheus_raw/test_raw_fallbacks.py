@@ -90,7 +90,7 @@ def test_an_answer_that_breaks_is_asked_for_again(proxy, metric, export, how):
 
 def test_an_answer_that_always_breaks_is_an_error(proxy, metric, export):
     proxy.change = lambda said: Said(200, said.body[:-9], said.headers) if said.body else said
-    with pytest.raises(TransientError, match="broke off"):
+    with pytest.raises(TransientError, match="was cut off"):
         export(proxy.url, metric)
 
 

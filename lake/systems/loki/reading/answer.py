@@ -97,20 +97,20 @@ def _data(answer: Answer, result_type: str) -> dict[str, Any]:
         # A metadata value may hold bytes that are no UTF-8; lines come with them replaced.
         body = json.loads(answer.content.decode("utf-8", "replace"))
     except json.JSONDecodeError:
-        body = answer.json()  # its error distinguishes a cut answer from one that is no JSON
+        body = answer.json()  # its error distinguishes a cut answer from one that is not JSON
     data = body.get("data") if isinstance(body, dict) else None
     if not isinstance(data, dict) or not isinstance(data.get("result"), list):
-        raise _odd(answer, "the answer has no result", found=shortened(str(body)))
+        raise _odd(answer, "the response has no result", found=shortened(str(body)))
     if data.get("resultType") != result_type:
         raise _odd(
             answer,
-            "the answer has the wrong result type",
+            "the response has the wrong result type",
             expected=f"{result_type}, as for a log selector; a metric expression returns no lines",
             found=data.get("resultType"),
         )
     if marks := _partial_marks(body):
         raise TransientError(
-            "the answer is marked as partial",
+            "the response is marked as partial",
             where=answer.url,
             expected="all of the data",
             found=shortened("; ".join(marks)),
@@ -141,7 +141,7 @@ def rows_of(answer: Answer, streams: Streams) -> pa.Table:
     data = _data(answer, "streams")
     if data["result"] and _FLAG not in (data.get("encodingFlags") or ()):
         raise Mixed(
-            "labels and structured metadata are mixed in the answer",
+            "labels and structured metadata are mixed in the response",
             where=answer.url,
             expected="an answer to the header X-Loki-Response-Encoding-Flags: " + _FLAG,
         )
@@ -169,7 +169,7 @@ def _rows(answer: Answer, made: Callable[[], pa.Table]) -> pa.Table:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _odd(
             answer,
-            "the streams in the answer have an unexpected format",
+            "the streams in the response have an unexpected format",
             expected="[time, line, {categories}]",
             found=f"{type(error).__name__}: {error}",
         ) from error
@@ -229,7 +229,7 @@ def _ends_well(rest: bytes) -> bool:
 
 
 def _strings(text: np.ndarray, spans: np.ndarray, column: int, rows: int) -> pa.Array | None:
-    """None where one of them is no string in JSON."""
+    """None where one of them is not a string in JSON."""
     from lake.systems.loki.reading import scan  # noqa: PLC0415  as above
 
     starts, ends = spans[:rows, column], np.abs(spans[:rows, column + 1])

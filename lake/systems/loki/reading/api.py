@@ -197,7 +197,7 @@ class Api:
         streams = body.get("data", []) if isinstance(body, dict) else None
         if not isinstance(streams, list):
             raise BadData(
-                "the answer has no list of series", where=self._http.url("/loki/api/v1/series")
+                "the response has no list of series", where=self._http.url("/loki/api/v1/series")
             )
         return sorted(streams, key=lambda labels: sorted(labels.items()))
 
@@ -213,7 +213,7 @@ class Api:
         names = body.get("data", []) if isinstance(body, dict) else None
         if not isinstance(names, list):
             raise BadData(
-                "the answer has no list of labels", where=self._http.url("/loki/api/v1/labels")
+                "the response has no list of labels", where=self._http.url("/loki/api/v1/labels")
             )
         own = set() if self.dialect.version.categorizes else {INDEX_LABEL}
         return sorted(set(names) - own)
@@ -221,7 +221,7 @@ class Api:
     def configuration(self) -> LokiConfig:
         """Loki's configuration with the tenants' overrides, as far as its pages show it.
 
-        A gateway may hide those pages; that is no error.
+        A gateway may hide those pages; that is not an error.
         """
         return LokiConfig.parse(*map(self._page_text, ("/config", "/runtime_config")))
 
@@ -366,7 +366,7 @@ def _check(answer: Answer, rows: pa.Table, start_ns: int, end_ns: int, limit: in
         rows.num_rows and not (start_ns <= times.min() and times.max() < end_ns)
     ):
         raise BadData(
-            "the answer has lines outside the requested range or beyond the limit",
+            "the response has lines outside the requested range or beyond the limit",
             where=answer.url,
             expected=f"at most {limit} lines of [{start_ns}, {end_ns})",
             found=f"{rows.num_rows} lines of [{times.min()}, {times.max()}]",

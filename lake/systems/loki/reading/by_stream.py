@@ -129,7 +129,7 @@ class ByStream:
         return self.selector.filters_only or keeps
 
     def _try(self, streams: StreamSet) -> None:
-        """Raises Refused for what is no selector, even on a day without streams."""
+        """Raises Refused for anything that is not a selector, even on a day without streams."""
         api = self.api.resolving(streams.resolve)
         api.page(self.selector, self.day.start_ns, self.day.end_ns, 1)
 

@@ -33,7 +33,7 @@ class LokiConfig:
 
     @classmethod
     def parse(cls, config: str, runtime_config: str = "") -> LokiConfig:
-        """What is no configuration counts as none: a gateway may answer with anything."""
+        """Whatever is not a configuration counts as none: a gateway may answer with anything."""
         overrides = _mapping(runtime_config).get("overrides")
         return cls(_mapping(config), overrides if isinstance(overrides, Mapping) else {})
 

@@ -66,7 +66,7 @@ class OversizedInstant:
                 return rows
         if parts is None or depth > DEEPEST:
             raise Incomplete(
-                "one stream has more lines at one instant than Loki returns in one answer, and "
+                "one stream has more lines at one instant than Loki returns in one response, and "
                 "they differ in nothing that a query can select",
                 where=f"{stream} at {ts_ns} ns",
                 expected=f"fewer than {self._api.limit.within(_RAISED_LIMIT)} lines",

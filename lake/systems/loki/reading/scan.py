@@ -295,7 +295,7 @@ def _put(out: Any, to: Any, point: Any) -> Any:
 
 @compiled(I64(BYTES, I64, I64, U8S, I64))
 def _unescaped(text: Any, at: Any, end: Any, out: Any, to: Any) -> Any:
-    """Writes a string's text as UTF-8; where it ends in `out`, or -1 where it is no JSON."""
+    """Writes a string's text as UTF-8; where it ends in `out`, or -1 where it is not JSON."""
     while at < end:
         if text[at] != _BACKSLASH:
             out[to] = text[at]
@@ -318,7 +318,7 @@ def _unescaped(text: Any, at: Any, end: Any, out: Any, to: Any) -> Any:
 def gather(text: Any, spans: Any, column: Any, rows: Any, offsets: Any, out: Any) -> Any:
     """The strings of `spans[:, column]` to `spans[:, column + 1]`, one after the other.
 
-    Fills `offsets` (one more than rows) and `out`. Gives the bytes, or -1 where one is no JSON.
+    Fills `offsets` (one more than rows) and `out`. Gives the bytes, or -1 where one is not JSON.
     """
     to = np.int64(0)
     offsets[0] = 0

@@ -32,7 +32,7 @@ class Version:
 
     @property
     def numbers(self) -> tuple[int, int] | None:
-        """Major and minor; None for what is no release (`main-1a2b3c`, `k250`)."""
+        """Major and minor; None for anything that is not a release (`main-1a2b3c`, `k250`)."""
         match = _NUMBERS.match(self.reported)
         return (int(match[1]), int(match[2])) if match else None
 

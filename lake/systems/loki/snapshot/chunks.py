@@ -48,7 +48,7 @@ def chunk_key(name: str) -> str:
 
 
 def file_name(key: str) -> str:
-    """The name on a file system of an object; what is no chunk keeps its key."""
+    """The name on a file system of an object; anything that is not a chunk keeps its key."""
     if not _KEY.fullmatch(key):
         return key
     if key.count("/") == 1:  # up to schema v11
@@ -81,7 +81,7 @@ class Block:
 
 
 def blocks(read: Read, size: int) -> list[Block]:
-    """A chunk file's, from its last bytes. Raises BadData for what is no chunk."""
+    """A chunk file's, from its last bytes. Raises BadData for anything that is not a chunk."""
     try:
         return list(_blocks(read, size))
     except (IndexError, struct.error) as error:

@@ -112,7 +112,7 @@ class LokiPlaces:
 
 
 def read_config(file: Path) -> dict[str, Any]:
-    """The file's. Raises BadData where it is no Loki configuration."""
+    """The file's. Raises BadData where it is not a Loki configuration."""
     try:
         return _parsed(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError) as error:
@@ -120,7 +120,7 @@ def read_config(file: Path) -> dict[str, Any]:
 
 
 def running_config(text: str) -> dict[str, Any] | None:
-    """What `/config` returned, None where it is no Loki configuration (a gateway's page)."""
+    """What `/config` returned, None where it is not a Loki configuration (a gateway's page)."""
     try:
         config = _parsed(text)
     except (yaml.YAMLError, KeyError, TypeError):

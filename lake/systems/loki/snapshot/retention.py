@@ -45,7 +45,7 @@ def _limits(limits: Any) -> Iterator[timedelta]:
 
 
 def duration(value: Any) -> timedelta:
-    """`744h0m0s` or `31d`; 0 for what is no duration."""
+    """`744h0m0s` or `31d`; 0 for anything that is not a duration."""
     text = str(value or "")
     if not re.fullmatch(f"(?:{_PART.pattern})+", text):
         return timedelta()

@@ -138,7 +138,7 @@ def explained(section: MongoSource, place: str = "") -> Iterator[None]:
     except errors.PyMongoError as error:
         raise _explain(error, where, section) from error
     except BSONError as error:
-        raise BadData("MongoDB's answer can't be decoded", where=where, found=error) from error
+        raise BadData("MongoDB's response can't be decoded", where=where, found=error) from error
     except ValueError as error:
         if "SASLprep" not in str(error):
             raise
@@ -171,7 +171,7 @@ def _explain(error: errors.PyMongoError, where: str, section: MongoSource) -> La
             found=_short(error),
             remedy="try again; if it repeats, raise sources.mongo.timeout_s",
         )
-    return BadData("MongoDB's answer can't be used", where=where, found=_short(error))
+    return BadData("MongoDB's response can't be used", where=where, found=_short(error))
 
 
 def _unreachable(message: str) -> str:
@@ -209,8 +209,8 @@ def _explain_answer(error: errors.OperationFailure, where: str, section: MongoSo
         )
     passing = error.has_error_label("RetryableError") or error.code in _PASSING_CODES
     if error.timeout or error.code == _TIME_LIMIT or passing:
-        return TransientError("MongoDB gave up on a question", where=where, found=reason)
-    return Refused("MongoDB refused a question", where=where, found=reason)
+        return TransientError("MongoDB gave up on a request", where=where, found=reason)
+    return Refused("MongoDB refused a request", where=where, found=reason)
 
 
 def _short(error: Exception) -> str:

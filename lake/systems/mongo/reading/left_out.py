@@ -91,5 +91,5 @@ class LeftOut:
 
 
 def _text(paths: Paths, path: int, *more: str) -> str:
-    """The names from the top down, joined by dots; a name that is no text is U+FFFD."""
+    """The names from the top down, joined by dots; a name that is not text is U+FFFD."""
     return ".".join([*("\ufffd" if step is None else step for step in paths.steps(path)), *more])

@@ -111,7 +111,7 @@ class Paths:
         index(self.table, self.slots, self.names, self.state)
 
     def steps(self, path: int) -> list[str | None]:
-        """The names from the root down; None for an array's elements and what is no text."""
+        """The names from the root down; None for an array's elements and for what is not text."""
         if path == ROOT:
             return []
         if path not in self._steps:

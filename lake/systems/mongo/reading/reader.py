@@ -195,12 +195,14 @@ class MongoReader:
                 try:
                     table.add(batch)
                 except MalformedError as error:
-                    raise BadData("a document that is no BSON", where=where, found=error) from error
+                    raise BadData(
+                        "a document that is not valid BSON", where=where, found=error
+                    ) from error
 
 
 def _mongo(dataset: Dataset) -> MongoDataset:
     if not isinstance(dataset, MongoDataset):
-        raise UsageError(f"{dataset.name!r} is no dataset of MongoDB")
+        raise UsageError(f"{dataset.name!r} is not a dataset of MongoDB")
     return dataset
 
 

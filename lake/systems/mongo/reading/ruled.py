@@ -65,8 +65,8 @@ class RuledDocuments:
             )
         except (MalformedError, RecursionError) as error:
             raise BadData(
-                "a document that is no BSON: the rules of its columns can't be applied",
-                expected="documents whose lengths hold",
+                "a document is not valid BSON: the column rules can't be applied",
+                expected="valid BSON",
                 found=f"{error}",
                 remedy="correct or delete the document, or export without rules",
             ) from error

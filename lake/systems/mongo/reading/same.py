@@ -29,7 +29,7 @@ class Documents:
     count: int = 0
 
     def add(self, document: bytes) -> None:
-        """Counts one in. What is no BSON is the same only byte for byte."""
+        """Counts one in. Anything that is not BSON is the same only byte for byte."""
         self.total = (self.total + int.from_bytes(digest(document), "little")) & _MASK
         self.count += 1
 

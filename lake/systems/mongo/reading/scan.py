@@ -28,7 +28,7 @@ class Tokens:
     `at` where in `data` the value begins, `owner` the entry of the document or array that
     it lies in (−1: the document itself), `kind` the column that would hold it exactly, or
     Kind.NONE. `untold` marks the rows that Extended JSON can't represent for a reason that no
-    single kind shows: a name twice, a name that is no text or such as `$oid`, a NaN with a sign
+    single kind shows: a name twice, a name that is not text or such as `$oid`, a NaN with a sign
     or payload, bytes that are no BSON. The last have no entries.
     """
 

@@ -44,7 +44,7 @@ def check(datasets: Sequence[Dataset]) -> None:
             other = owners.setdefault(dataset.collection, dataset.name)
             if other != dataset.name:
                 raise UsageError(
-                    "two datasets are of the same collection",
+                    "two datasets use the same collection",
                     where=f"{other} and {dataset.name}: {dataset.collection}",
                     remedy="replay them into two directories",
                 )

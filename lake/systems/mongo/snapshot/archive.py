@@ -58,7 +58,7 @@ class _Sum:
 class MongoArchive:
     """An archive that is read once. A context manager.
 
-    `collections` are those of the prelude. Raises BadData for what is no archive, is cut off,
+    `collections` are those of the prelude. Raises BadData if it is not an archive, is cut off,
     or does not have the checksum that it carries.
     """
 

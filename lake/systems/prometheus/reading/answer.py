@@ -70,7 +70,7 @@ def matrix(answer: Answer, window: Window, *, clip: bool = False) -> Matrix:
 
     Times are exact to the ms, values are the doubles that are written, with infinities
     and −0; every NaN is the same. Raises TransientError where the body broke off, BadData
-    where it is no matrix, or has other times than the window's steps, each series' ascending.
+    where it is not a matrix, or has other times than the window's steps, each series' ascending.
     """
     scanned = _scanned(answer.content, window, clip=clip)
     if scanned is None:
@@ -80,7 +80,7 @@ def matrix(answer: Answer, window: Window, *, clip: bool = False) -> Matrix:
         scanned = _scanned(_compacted(envelope), window, clip=clip)
     if scanned is None:
         raise BadData(
-            "not an answer to a range query",
+            "not a response to a range query",
             where=answer.url,
             expected="series with metric, values, histograms; numbers as samples",
             found=shortened(answer.content[:2000].decode(errors="replace")),
@@ -124,7 +124,7 @@ def _scanned(body: bytes, window: Window, *, clip: bool) -> Matrix | None:
 def _doubles(
     texts: npt.NDArray[np.uint8], ends: npt.NDArray[np.int32], number: int
 ) -> npt.NDArray[np.float64]:
-    """Of each text the nearest double. Raises ArrowInvalid where one is no number."""
+    """Of each text the nearest double. Raises ArrowInvalid where one is not a number."""
     buffers = [None, pa.py_buffer(ends), pa.py_buffer(texts)]
     written = pa.Array.from_buffers(pa.string(), number, buffers)
     values: npt.NDArray[np.float64] = written.cast(pa.float64()).to_numpy()
@@ -133,10 +133,10 @@ def _doubles(
 
 def _refuse_times(body: bytes, end: int, window: Window) -> None:
     raise BadData(
-        "an answer with other times than those requested",
+        "a response with other times than those requested",
         expected=f"{window.steps} steps of {window.step_ms} ms from {window.start_ms} on",
         found=shortened(body[max(0, end - 60) : end + 1].decode(errors="replace")),
-        remedy="turn off whatever aligns queries with their step in front of the server",
+        remedy="turn off step alignment of queries in the proxy in front of the server",
     )
 
 

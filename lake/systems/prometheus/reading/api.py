@@ -127,7 +127,7 @@ class Api:
         """A successful and whole answer. Raises BadData, Refused, TransientError."""
         if not isinstance(envelope, dict) or "status" not in envelope:
             raise BadData(
-                "not an answer of Prometheus' API",
+                "not a response of Prometheus' API",
                 where=self.where,
                 found=shortened(repr(envelope)),
             )
@@ -135,21 +135,21 @@ class Api:
             raise Refused("the query failed", where=self.where, found=envelope.get("error"))
         if envelope.get("isPartial"):  # VictoriaMetrics: some of its storage nodes are away
             raise TransientError(
-                "the answer is partial",
+                "the response is partial",
                 where=self.where,
                 expected='no "isPartial": true',
                 found='"isPartial": true',
-                remedy="look at the storage nodes behind the server",
+                remedy="check the storage nodes behind the server",
             )
         warnings = [*(envelope.get("warnings") or ()), *(envelope.get("infos") or ())]
         missing = [text for text in warnings if not text.startswith(_REMARKS)]
         if missing:
             raise TransientError(
-                "the answer is partial",
+                "the response is partial",
                 where=self.where,
                 expected="no warnings",
                 found=shortened("; ".join(missing)),
-                remedy="look at the stores behind the server",
+                remedy="check the stores behind the server",
             )
         if len(self.remarks) < _MOST_ANNOTATIONS:
             self.remarks.update(warnings)
@@ -164,7 +164,7 @@ class Api:
         data = self.checked(answer.json())["data"]
         if not isinstance(data, dict) or data.get("resultType") != kind:
             raise BadData(
-                "not the kind of answer that was requested",
+                "not the kind of response that was requested",
                 where=self.where,
                 expected=f"a {kind}",
                 found=shortened(repr(data)),

@@ -67,7 +67,7 @@ def shards(query: str, series_by_metric: Mapping[str, int], samples_each: int) -
 
     `series_by_metric` holds every metric's name and about how many series it has, each with
     this number of samples in the longest window; series without a name are requested, too.
-    A query that is no selector stays whole.
+    A query that is not a selector stays whole.
     """
     if not is_selector(query):
         return [Shard(query, max(1, sum(series_by_metric.values())))]

@@ -96,13 +96,13 @@ def is_selector(query: str) -> bool:
 
 
 def narrowed(query: str, *matchers: str) -> str:
-    """The selector with these matchers, too; a query that is no selector as it is."""
+    """The selector with these matchers, too; a query that is not a selector as it is."""
     held = _matchers(query)
     return query if held is None else "{" + ",".join([*held, *matchers]) + "}"
 
 
 def of_metrics(query: str, names: list[str]) -> str:
-    """The query for these metrics only; as it is where it is no selector."""
+    """The query for these metrics only; as it is where it is not a selector."""
     return narrowed(query, matcher(NAME, names))
 
 
@@ -250,7 +250,7 @@ def _unescaped(body: str) -> str:
     try:
         return _ESCAPED.sub(_meant, body.encode()).decode()
     except UnicodeDecodeError:
-        raise NoSelector(f"a string that is no UTF-8: {body!r}") from None
+        raise NoSelector(f"a string that is not UTF-8: {body!r}") from None
 
 
 def _meant(escape: re.Match[bytes]) -> bytes:

@@ -64,7 +64,7 @@ class RuledLabels:
         """The error for two series that become one."""
         paths = ", ".join(f"{rule.text} ({rule.kind})" for rule in self._rules.all)
         return BadData(
-            "the rules of the columns make two series the same",
+            "the column rules make two series the same",
             where=self._where,
             expected="series that differ in a label without a rule, or in one that is hashed",
             found=f"series that differ in nothing else than {paths}",

@@ -12,7 +12,7 @@ from lake.http.client import Http
 
 
 def server_details(http: Http) -> dict[str, str]:
-    """`server_version`, for a manifest's details; `server_application` where it is no Prometheus.
+    """`server_version`, for a manifest's details; `server_application` if not Prometheus.
 
     {} where the server does not report them, or refuses to. Raises what HTTP raises otherwise.
     """

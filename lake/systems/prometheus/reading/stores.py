@@ -25,7 +25,7 @@ def require(stores: Sequence[Store], at_least: int, where: str) -> None:
     """Raises TransientError. After some minutes Thanos forgets a store that is away."""
     if len(stores) < at_least:
         raise TransientError(
-            "Thanos has fewer stores than it should, so the answer would have holes",
+            "Thanos has fewer stores than it should, so the response would have gaps",
             where=where,
             expected=f"{at_least} ([sources.prometheus] min_stores)",
             found=len(stores),
@@ -40,7 +40,7 @@ def refuse_holes(stores: Sequence[Store], start_ms: int, end_ms: int) -> None:
             store.get("minTime", start_ms) < end_ms and store.get("maxTime", end_ms) >= start_ms
         ):
             raise TransientError(
-                "a store of Thanos is away, so the answer would have holes",
+                "a store of Thanos is away, so the response would have gaps",
                 where=store.get("name"),
                 found=store["lastError"],
                 remedy="bring the store back, or take it out of Thanos Query",

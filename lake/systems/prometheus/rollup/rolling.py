@@ -251,7 +251,7 @@ class _Sampled:
         return values[self._lasts]
 
     def column(self, values: Any) -> pa.Array:
-        """NULL where a group has none of the rows, and where it is no number."""
+        """NULL where a group has none of the rows, and where it is not a number."""
         missing = ~self._has
         if values.dtype == np.float64:
             missing |= np.isnan(values)

@@ -184,7 +184,7 @@ class PrometheusSnapshotter:
         try:
             name = answer["data"]["name"]
         except (KeyError, TypeError) as error:
-            raise BadData("no snapshot in the answer", found=answer) from error
+            raise BadData("no snapshot in the response", found=answer) from error
         return str(name)
 
     def _block(self, path: Path, into: Collector) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def decode(
 ) -> tuple[Numbers, Numbers, pa.Array]:
     """A chunk's data[start:end]: times in ms, bits of NaNs, histograms.
 
-    A stale marker has that NaN's bits and no histogram. Raises BadData for what is no chunk.
+    A stale marker has that NaN's bits and no histogram. Raises BadData if it is not a chunk.
     """
     from lake.systems.prometheus.reading.remote_read import (  # noqa: PLC0415
         histogram_loops,

@@ -34,7 +34,7 @@ def external_labels(config_yaml: str) -> dict[str, str]:
         # Every scalar stays text: `yes` and `1e3` are values of labels.
         config = yaml.load(config_yaml, yaml.CBaseLoader)  # noqa: S506  makes strings, lists, dicts
     except (yaml.YAMLError, RecursionError) as error:
-        raise Unclear(f"a configuration that is no YAML: {error}") from error
+        raise Unclear(f"a configuration that is not YAML: {error}") from error
     settings = config.get("global") if isinstance(config, dict) else None
     labels = settings.get("external_labels") if isinstance(settings, dict) else None
     if not labels:

@@ -84,7 +84,7 @@ class Spooler:
         kind = headers.get("Content-Type", "")
         if not kind.startswith((STREAMED, SAMPLED)):
             raise BadData(
-                "not an answer to a remote read",
+                "not a response to a remote read",
                 where=self._where,
                 expected=f"{STREAMED} or {SAMPLED}",
                 found=kind or "no Content-Type",
@@ -108,7 +108,7 @@ class Spooler:
         if self._spool.form == STREAMED:
             self._take_frames()
         elif needed > _LARGEST_BODY:
-            raise BadData("an answer of more than 1 GiB", where=self._where)
+            raise BadData("a response of more than 1 GiB", where=self._where)
 
     def end(self) -> None:
         """Everything has arrived."""
@@ -116,7 +116,7 @@ class Spooler:
             self._take_samples()
         elif self._filled:
             raise TransientError(
-                "the answer broke off",
+                "the response was cut off",
                 where=self._where,
                 found=f"{self._filled} bytes of an unfinished frame",
             )
@@ -156,7 +156,7 @@ class Spooler:
             plain = pa.Codec("snappy").decompress(pa.py_buffer(body), decompressed_size=size)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise TransientError(
-                "the answer is no snappy block", where=self._where, found=error
+                "the response is not a snappy block", where=self._where, found=error
             ) from None
         message = np.frombuffer(bytearray(plain), np.uint8)
         self._held, self._kept = message, np.empty(len(message), np.uint8)
@@ -214,7 +214,7 @@ def unknown_encoding(encoding: int, where: str) -> BadData:
 
 def unreadable(where: str) -> BadData:
     """The message for bytes that are neither message nor chunk."""
-    return BadData("an answer to a remote read that can't be read", where=where)
+    return BadData("a response to a remote read that can't be read", where=where)
 
 
 def read_pieces(file: int, pieces: list[tuple[int, int]]) -> np.ndarray[Any, Any]:
