@@ -105,7 +105,7 @@ def apply(dataset: tuple[str, ...], yes: bool, as_json: bool, config: str | None
     """
     from lake.ttl import apply as set_limits  # noqa: PLC0415
 
-    done = []
+    done: list[Applied] = []
     with _site(config) as (settings, site):
         datasets = settings.datasets_named(dataset)
         _require_enabled(settings, datasets)
@@ -119,6 +119,8 @@ def apply(dataset: tuple[str, ...], yes: bool, as_json: bool, config: str | None
             if not as_json:
                 click.echo(_result(applied))
     if as_json:
+        order = [dataset.name for dataset in datasets]
+        done.sort(key=lambda applied: order.index(applied.plan.dataset))
         click.echo(json.dumps({"datasets": [applied.to_json() for applied in done]}, indent=1))
     if not all(applied.ok for applied in done):
         sys.exit(1)

@@ -23,13 +23,16 @@ class Index:
 class Rule:
     """How rows expire now.
 
-    `index` is the one that the guard uses; `others` describes further ones that delete rows of
-    the same collection; `obstacle` is why no limit can be set, "" where one can. `scope` names
-    what expires: datasets of one scope lose the same rows.
+    `index` is the one that the guard uses, of several on the time field that with the lowest
+    limit; `twins` are the names of the others there that have one: they are raised with it.
+    `others` describes further ones that delete rows of the same collection; `obstacle` is why no
+    limit can be set, "" where one can. `scope` names what expires: datasets of one scope lose the
+    same rows.
     """
 
     scope: str = ""
     index: Index | None = None
+    twins: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
     obstacle: str = ""
 

@@ -2,17 +2,19 @@
 
 Belongs here: the order of the steps. Does not: which limit is right (plan).
 
-Before a limit is lowered the days are counted again, and after it too: rows that arrived in
-between, or that can't be counted, raise it to the greatest limit. Each change has two audit
-entries, `intended` before it and `done`, `abandoned` or `failed` after it; the next guard settles
-what a killed one left open.
+What keeps rows comes first: limits are raised before anything is asked or lowered, and where the
+run ends by an error, those that it has not come to are raised too. Before a limit is lowered the
+days are counted again, and after it too: rows that arrived in between, or that can't be counted,
+raise it to the greatest limit. A plan that is no longer fresh is made again first. Each change has
+two audit entries, `intended` before it and `done`, `abandoned` or `failed` after it; the next guard
+settles what a killed one left open.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
@@ -21,6 +23,9 @@ from lake import audit
 from lake.base.errors import Conflict, LakeError
 from lake.config.datasets import Dataset
 from lake.holds import of as holds_of
+from lake.partition.layout import table_prefix
+from lake.partition.ledger import read_ledger
+from lake.partition.manifest import Manifest
 from lake.systems.expiry import NEVER_S, Index, Rule
 from lake.systems.protocol import Expiry, Source
 from lake.ttl.plan import Plan, Site, days_with_rows, make_plans
@@ -29,6 +34,8 @@ from lake.ttl.turn import Turn, turn
 
 _LOG = logging.getLogger(__name__)
 ACTION = "ttl"
+_FRESH_FOR = timedelta(minutes=10)
+"""After that the lake or the source may be another: an answer or other plans may take hours."""
 State = Literal["unchanged", "done", "abandoned", "failed"]
 
 
@@ -59,27 +66,35 @@ def apply(
     show: Callable[[Plan], None],
     confirm: Callable[[Sequence[Plan]], None],
 ) -> Iterator[Applied]:
-    """Plans, shows all plans, then acts on those of enabled datasets.
+    """Plans, shows all plans, then acts on those of enabled datasets, first on those that delete
+    nothing.
 
     `confirm` gets the plans whose first deletion is not confirmed yet; it raises to stop.
     Raises Conflict while another guard works, and what the store raises.
     """
-    with _turn_or_hold(site, datasets) as mine:
+    pending = _Pending(site, datasets)
+    with pending.raised_on_error(), turn(site.store) as mine:
         open_intents = _settle(site, mine)
-        plans = []
         for plan in make_plans(site, datasets, mine.state.datasets):
             show(plan)
-            plans.append(plan)
-        unconfirmed = [plan for plan in plans if _is_unconfirmed(plan, mine)]
-        if unconfirmed:
+            pending.plans[plan.dataset] = plan
+        plans = [plan for plan in pending.plans.values() if plan.enabled]
+        lowering = [plan for plan in plans if plan.lowers]
+        for plan in plans:
+            if not plan.lowers:
+                yield pending.act(mine, plan)
+        if unconfirmed := [plan for plan in lowering if _is_unconfirmed(plan, mine)]:
             confirm(unconfirmed)
-        for plan in plans:
-            if plan.enabled and plan.deletes:
+        for plan in lowering:
+            if plan.deletes:
                 _record(mine, plan)["confirmed_s"] = plan.wanted_s
-        by_name = {dataset.name: dataset for dataset in datasets}
-        for plan in plans:
-            if plan.enabled:
-                yield _Act(site, mine, by_name[plan.dataset], plan).run()
+        for plan in lowering:
+            fresh = plan
+            if site.clock() - plan.made_at > _FRESH_FOR:
+                dataset = pending.datasets[plan.dataset]
+                (fresh,) = make_plans(site, [dataset], mine.state.datasets)
+                show(fresh)
+            yield pending.act(mine, fresh)
         newest = max(
             (entry.sequence for entry in audit.entries(site.store, mine.state.audited)), default=0
         )
@@ -87,35 +102,52 @@ def apply(
         mine.state.audited = max(mine.state.audited, settled)
 
 
-@contextmanager
-def _turn_or_hold(site: Site, datasets: Sequence[Dataset]) -> Iterator[Turn]:
-    """The turn. Where the store does not answer, nothing can be proven: all limits are raised."""
-    with ExitStack() as stack:
+class _Pending:
+    """The enabled datasets that a run has not come to, with their plans as far as they are made."""
+
+    def __init__(self, site: Site, datasets: Sequence[Dataset]) -> None:
+        self.plans: dict[str, Plan] = {}
+        self.datasets = {
+            dataset.name: dataset
+            for dataset in datasets
+            if terms_of(site.settings, dataset).enabled
+        }
+        self._site = site
+        self._left = dict(self.datasets)
+
+    def act(self, mine: Turn, plan: Plan) -> Applied:
+        """The steps of one plan; no longer pending unless they raise."""
+        applied = _Act(self._site, mine, self.datasets[plan.dataset], plan).run()
+        del self._left[plan.dataset]
+        return applied
+
+    @contextmanager
+    def raised_on_error(self) -> Iterator[None]:
+        """Where the run ends by an error the limits that are left are raised: to what their plans
+        have; without a plan nothing can be proven, and all is kept. Not where another guard works.
+        """
         try:
-            mine = stack.enter_context(turn(site.store))
+            yield
         except Conflict:
             raise
         except LakeError as error:
-            held = list(_hold_all(site, datasets))
-            if held:
-                error.add_note(f"the limits of {', '.join(held)} were raised to {NEVER_S} s")
+            for name, limit_s in self._raised():
+                error.add_note(f"the limit of {name} was raised to {limit_s} s")
             raise
-        yield mine
 
-
-def _hold_all(site: Site, datasets: Sequence[Dataset]) -> Iterator[str]:
-    """The datasets that had a limit. One that can't be raised does not keep the others."""
-    for dataset in datasets:
-        if not terms_of(site.settings, dataset).enabled:
-            continue
-        try:
-            expiry = site.expiry_of(dataset.source)
-            rule = expiry.rule(dataset) if expiry else Rule()
-            if expiry and rule.limit_s is not None and rule.limit_s < NEVER_S:
-                expiry.set_limit(dataset, rule.index, NEVER_S)
-                yield dataset.name
-        except LakeError as error:
-            _LOG.warning("%s: the limit can't be raised: %s", dataset.name, error)
+    def _raised(self) -> Iterator[tuple[str, int]]:
+        """The datasets whose limit was raised. One that can't be does not keep the others."""
+        for name, dataset in self._left.items():
+            plan = self.plans.get(name)
+            target_s = plan.target_s if plan and plan.target_s is not None else NEVER_S
+            try:
+                expiry = self._site.expiry_of(dataset.source)
+                rule = expiry.rule(dataset) if expiry else Rule()
+                if expiry and rule.limit_s is not None and rule.limit_s < target_s:
+                    expiry.set_limit(dataset, rule.index, target_s)
+                    yield name, target_s
+            except LakeError as error:
+                _LOG.warning("%s: the limit can't be raised: %s", name, error)
 
 
 def _is_unconfirmed(plan: Plan, mine: Turn) -> bool:
@@ -261,8 +293,8 @@ class _Act:
         return expiry.clock() - plan.now > timedelta(seconds=plan.margin_s / 2)
 
     def _arrived(self, expiry: Expiry, source: Source) -> str:
-        """Rows that may expire within the margin and were not there at the plan, and holds that
-        were added since; "" for none.
+        """Rows that may expire within the margin and were not there at the plan, holds that were
+        added and partitions that have changed since; "" for none.
         """
         plan = self._plan
         holds = holds_of(self._site.store)
@@ -273,8 +305,24 @@ class _Act:
             known = planned[day].source_count if day in planned else 0
             if (counted := source.count(self._dataset, day).rows) > known:
                 return f"{counted - known} rows of {day} arrived"
-        undated = expiry.undated(self._dataset, plan.reach_ms)
-        return f"{undated} rows of no day arrived" if undated else ""
+        if undated := expiry.undated(self._dataset, plan.reach_ms):
+            return f"{undated} rows of no day arrived"
+        return self._lost()
+
+    def _lost(self) -> str:
+        """The first day whose partition is not the one that was proven; "" where there is none."""
+        store, name = self._site.store, self._dataset.name
+        ledger = read_ledger(store, name)
+        sizes = {stat.key: stat.bytes for stat in store.list(table_prefix(name))}
+        for proof in self._plan.days:
+            manifest = ledger.get(proof.day)
+            if proof.ok and not (
+                isinstance(manifest, Manifest)
+                and manifest.sha256 == proof.sha256
+                and sizes.get(manifest.key) == manifest.bytes
+            ):
+                return f"the partition of {proof.day} was replaced or removed"
+        return ""
 
     def _change(self) -> dict[str, Any]:
         plan = self._plan

@@ -77,7 +77,8 @@ class Plan:
     shows no index · hold: everything is kept, the index at its greatest limit or none at all ·
     held: a limit above the wanted one · limit: the wanted one.
 
-    `target_s` is the limit to set, None where nothing is set. `at_once` rows would expire at once
+    `made_at` is when it was done, by this machine's clock. `target_s` is the limit to set, None
+    where nothing is set. `at_once` rows would expire at once
     under the wanted limit, `deletes` under `target_s`. `never` rows have no date to expire by.
     """
 
@@ -88,6 +89,7 @@ class Plan:
     enabled: bool = True
     rule: Rule = field(default_factory=Rule)
     now: datetime | None = None
+    made_at: datetime = _EPOCH
     wanted_s: int | None = None
     target_s: int | None = None
     margin_s: int = 0
@@ -111,6 +113,12 @@ class Plan:
     def changes(self) -> bool:
         """Whether a limit is to be set."""
         return self.enabled and self.target_s is not None and self.target_s != self.rule.limit_s
+
+    @property
+    def lowers(self) -> bool:
+        """Whether more may expire by the limit to set than by the one in force."""
+        in_force = self.rule.limit_s
+        return self.changes and (in_force is None or (self.target_s or 0) < in_force)
 
     @property
     def ok(self) -> bool:
@@ -161,7 +169,7 @@ def make_plans(site: Site, datasets: Sequence[Dataset], records: Records) -> Ite
     scopes = _shared_scopes(site)
     for dataset in datasets:
         planning = _Planning(site, dataset, terms[dataset.name], records.get(dataset.name, {}))
-        yield planning.plan(scopes)
+        yield replace(planning.plan(scopes), made_at=site.clock())
 
 
 def _shared_scopes(site: Site) -> set[str]:
@@ -258,6 +266,8 @@ class _Planning:
         )
 
     def _notes(self, rule: Rule) -> Iterator[str]:
+        for name in rule.twins:
+            yield f"index {name!r} on the time field has a limit, too: it is raised with this one"
         last_s = self.record.get("limit_s")
         if rule.limit_s is not None and last_s is not None and last_s != rule.limit_s:
             yield f"the limit was changed since the last run: it was {last_s / DAY_S:g} days"

@@ -314,3 +314,9 @@ def test_which_index_makes_documents_expire():
     assert ttl_of("at", series, []) == 9
     assert ttl_of(None, series, indexes) == 5
     assert ttl_of("other", series, []) is None
+
+
+@pytest.mark.parametrize("limit", [float("nan"), float("inf"), None, "soon"])
+def test_a_limit_that_is_no_number_is_the_shortest_unless_there_is_none(limit):
+    indexes = [{"key": {"at": 1}, "expireAfterSeconds": limit}]
+    assert ttl_of("at", {}, indexes) == (None if limit is None else 0)

@@ -29,6 +29,7 @@ from lake.systems.discovered import (
     id_fields,
 )
 from lake.systems.mongo.config import MongoSource
+from lake.systems.mongo.limits import limit_of
 from lake.systems.mongo.reading.connection import TOLERANT, Client, connect, explained
 
 _SYSTEM = frozenset({"admin", "config", "local"})
@@ -119,7 +120,8 @@ def look(section: MongoSource, database: str | None, uri: str) -> DiscoveredSour
 
 
 def _lets_expire(collection: Collection[Document]) -> bool:
-    return any(index.get("expireAfterSeconds", _HELD) < _HELD for index in indexes_of(collection))
+    limits = (limit_of(index) for index in indexes_of(collection))
+    return any(limit_s is not None and limit_s < _HELD for limit_s in limits)
 
 
 def _database(client: Client, section: MongoSource) -> str:
@@ -212,8 +214,8 @@ def date_fields(collection: Collection[Document], sample: list[Document]) -> Ite
     indexes: dict[str, int | None] = {}
     for index in indexes_of(collection):
         first = next(iter(index["key"]))
-        ttl = index.get("expireAfterSeconds")
-        indexes[first] = indexes.get(first) if ttl is None else int(ttl)
+        limits = (limit_of(index), indexes.get(first))
+        indexes[first] = min((limit for limit in limits if limit is not None), default=None)
     counts: dict[str, int] = {}
     for document in sample:
         for path in _dates(document):

@@ -8,11 +8,10 @@ the earliest one, also where it belongs to no day. A document without a date the
 
 from __future__ import annotations
 
-import math
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from typing import Any
@@ -34,6 +33,7 @@ from lake.store import Store
 from lake.systems.expiry import NEVER_S, Index, Rule
 from lake.systems.mongo.config import MongoDataset, MongoSource
 from lake.systems.mongo.discovery import database_of, indexes_of, listed
+from lake.systems.mongo.limits import limit_of
 from lake.systems.mongo.reading.connection import (
     TOLERANT,
     Client,
@@ -79,21 +79,18 @@ class MongoExpiry:
             ]
             indexes = indexes_of(database[settings.collection])
             commands = _commands(database)
-        ours = [index for index in indexes if _is_on(index, settings.time_field)]
-        ours.sort(key=lambda index: NEVER_S + 1 if (limit := _limit_s(index)) is None else limit)
-        chosen = ours[0] if ours else None
+        ours = _on_field(indexes, settings)
         others = tuple(
             _described(index)
             for index in indexes
-            if index is not chosen
-            and (_limit_s(index) or 0) < NEVER_S
-            and _limit_s(index) is not None
+            if not _is_on(index, settings.time_field) and _deletes(index)
         )
         obstacle = _obstacle(entry, settings)
         if not obstacle and commands and "collMod" not in commands:
             obstacle = "the server has no collMod: it can't change when documents expire"
         scope = f"{self._section.database}.{settings.collection}"
-        return Rule(scope, _index(chosen) if chosen else None, others, obstacle)
+        twins = tuple(index.name for index in ours[1:] if index.limit_s is not None)
+        return Rule(scope, ours[0] if ours else None, twins, others, obstacle)
 
     def first_ms(self, dataset: Dataset, from_ms: int | None, before_ms: int) -> int | None:
         """See Expiry."""
@@ -161,15 +158,20 @@ class MongoExpiry:
         """See Expiry."""
         settings = _mongo(dataset)
         name = index.name if index else INDEX_NAME
+        database = self._database()
         point("begin", f"ttl/{dataset.name}")
         with self._explained(settings):
             try:
-                self._database().command(_command(settings, index, name, limit_s))
+                database.command(_command(settings, index, name, limit_s))
+                for twin in _on_field(indexes_of(database[settings.collection]), settings):
+                    if twin.limit_s is not None and twin.limit_s < limit_s:
+                        database.command(_command(settings, twin, twin.name, limit_s))
             except OperationFailure as error:
                 raise self._refused(settings, index, error) from error
+            indexes = _on_field(indexes_of(database[settings.collection]), settings)
         point("done", f"ttl/{dataset.name}")
-        index_now = self.rule(dataset).index
-        if index_now != Index(name, limit_s):
+        index_now = indexes[0] if indexes else None
+        if index_now is None or index_now.limit_s != limit_s or Index(name, limit_s) not in indexes:
             raise BadData(
                 "MongoDB confirmed the limit but does not show it",
                 where=self._where(settings),
@@ -282,6 +284,17 @@ def _expiring(settings: MongoDataset, before_ms: int) -> Document:
     return {settings.time_field: {"$lt": DatetimeMS(before_ms)}}
 
 
+def _on_field(indexes: Sequence[Mapping[str, Any]], settings: MongoDataset) -> list[Index]:
+    """Those of the time field alone, the lowest limit first, those without one last."""
+    ours = [_index(index) for index in indexes if _is_on(index, settings.time_field)]
+    return sorted(ours, key=lambda index: NEVER_S + 1 if index.limit_s is None else index.limit_s)
+
+
+def _deletes(index: Mapping[str, Any]) -> bool:
+    limit_s = limit_of(index)
+    return limit_s is not None and limit_s < NEVER_S
+
+
 def _is_on(index: Mapping[str, Any], path: str) -> bool:
     """Whether it is an index of that field alone, over all documents."""
     key = dict(index["key"])
@@ -290,21 +303,13 @@ def _is_on(index: Mapping[str, Any], path: str) -> bool:
 
 
 def _index(index: Mapping[str, Any]) -> Index:
-    return Index(str(index["name"]), _limit_s(index))
-
-
-def _limit_s(index: Mapping[str, Any]) -> int | None:
-    """A limit that is not a number counts as 0: older servers delete everything by it."""
-    limit = index.get("expireAfterSeconds")
-    if limit is None:
-        return None
-    return int(limit) if isinstance(limit, int | float) and math.isfinite(limit) else 0
+    return Index(str(index["name"]), limit_of(index))
 
 
 def _described(index: Mapping[str, Any]) -> str:
     fields = ", ".join(index["key"])
     partial = " of some documents" if index.get("partialFilterExpression") else ""
-    days = (_limit_s(index) or 0) / _DAY_S
+    days = (limit_of(index) or 0) / _DAY_S
     return f"index {index['name']!r} on {fields}: deletes{partial} after {days:g} days"
 
 

@@ -26,6 +26,7 @@ from lake.partition.ledger import read_ledger
 from lake.partition.manifest import Manifest
 from lake.store import Store
 from lake.systems.mongo.config import MongoDataset, MongoSource
+from lake.systems.mongo.limits import limit_of
 from lake.systems.mongo.reading.connection import Client, explained
 from lake.systems.mongo.reading.reader import dated_between, of_day
 from lake.systems.mongo.snapshot.metadata import PLAIN
@@ -157,17 +158,16 @@ def ttl_of(field: str | None, options: Mapping[str, Any], indexes: Sequence[Any]
     documents expire.
     """
     limits = [
-        int(index["expireAfterSeconds"])
+        limit_of(index)
         for index in indexes
-        if "expireAfterSeconds" in index
-        and field in (None, *index["key"])
-        and len(index["key"]) == 1
+        if field in (None, *index["key"]) and len(index["key"]) == 1
     ]
     measured = options.get("timeseries", {}).get("timeField")
     if measured and field in (None, measured):
-        limits += [int(options[name]) for name in ("expireAfterSeconds",) if name in options]
-    limits = [seconds for seconds in limits if seconds < _NEVER_S]
-    return min(limits, default=None)
+        limits.append(limit_of(options))
+    return min(
+        (seconds for seconds in limits if seconds is not None and seconds < _NEVER_S), default=None
+    )
 
 
 def whole_days(

@@ -1,0 +1,201 @@
+"""Several datasets, several indexes, a run that ends by an error: what is not proven is kept."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from contextlib import closing
+from typing import Any
+
+import pytest
+from support.hot_documents import DAY_S, NEVER_S, Hot, ago, at, days
+
+from lake.base.errors import LakeError, PermanentError, Refused
+from lake.export import Exporter
+from lake.ttl import Applied, apply
+from lake.ttl.turn import Turn
+
+OLD = days(16, 1)
+_SECOND = '[[dataset]]\nname = "second"\nsource = "mongo"\ncollection = "second"\n'
+
+
+@pytest.fixture
+def two(place: Hot) -> Hot:
+    """Two collections; the second has a limit in force, and has lost a day within the margin."""
+    place.config.write_text(place.config.read_text() + _SECOND)
+    settings = place.settings
+    with closing(Exporter(settings)) as exporter:
+        for dataset in settings.dataset:
+            place.client[place.database][dataset.name].insert_many(
+                {"timestamp": at(day, 1000 * number)} for day in OLD for number in range(3)
+            )
+            for day in OLD:
+                exporter.export(dataset, day)
+    second(place).create_index("timestamp", name="lake_ttl", expireAfterSeconds=10 * DAY_S)
+    object_of(place, "second", 9).unlink()
+    return place
+
+
+def second(place: Hot) -> Any:
+    return place.client[place.database]["second"]
+
+
+def object_of(place: Hot, dataset: str, age: int) -> Any:
+    return place.config.parent / f"lake/tables/{dataset}/day={ago(age)}/data.parquet"
+
+
+def limits(place: Hot) -> dict[str, int]:
+    indexes = second(place).list_indexes()
+    return {
+        index["name"]: index["expireAfterSeconds"]
+        for index in indexes
+        if "expireAfterSeconds" in index
+    }
+
+
+def run(place: Hot, confirm: Any = lambda plans: None) -> dict[str, Applied]:
+    with place.site() as site:
+        done = apply(site, site.settings.dataset, show=lambda plan: None, confirm=confirm)
+        return {applied.plan.dataset: applied for applied in done}
+
+
+def refuses(*_: Any, **__: Any) -> Any:
+    raise Refused("no")
+
+
+def test_a_limit_is_raised_although_another_dataset_waits_for_its_confirmation(two: Hot) -> None:
+    with pytest.raises(Refused):  # as from a timer, for the first deletion of the first dataset
+        run(two, refuses)
+    assert limits(two) == {"lake_ttl": 12 * DAY_S}
+    assert two.limit_s is None
+    assert [entry["dataset"] for entry in two.entries()] == ["second", "second"]
+    reports = two.command("ttl", "apply", "--yes", "--json")
+    assert reports.exit_code == 1
+    by_name = json.loads(reports.stdout)["datasets"]
+    assert [report["dataset"] for report in by_name] == ["events", "second"]
+    assert two.limit_s == 10 * DAY_S
+
+
+@pytest.mark.parametrize("fails", ["entry", "turn"])
+def test_a_store_that_refuses_midway_does_not_keep_the_rest_from_being_raised(
+    two: Hot, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    run(two)
+    change = {"name": "lake_ttl", "expireAfterSeconds": 10 * DAY_S}
+    database = two.client[two.database]
+    database.command({"collMod": "second", "index": change})
+    object_of(two, "events", 9).unlink()
+    if fails == "entry":
+        monkeypatch.setattr("lake.audit.append", refuses)
+    else:
+        renew, calls = Turn.renew, []
+
+        def once(self: Turn) -> None:
+            calls.append(1)
+            refuses() if len(calls) > 1 else renew(self)
+
+        monkeypatch.setattr(Turn, "renew", once)
+    with pytest.raises(LakeError) as raised:
+        run(two)
+    assert (two.limit_s, limits(two)["lake_ttl"]) == (12 * DAY_S, 12 * DAY_S)
+    assert any("second was raised" in note for note in raised.value.__notes__)
+
+
+def test_an_open_entry_that_can_not_be_read_holds_everything(two: Hot) -> None:
+    run(two)
+    entries = two.config.parent / "lake/audit"
+    last = max(entries.iterdir())
+    (entries / f"{int(last.stem) + 1:010}.json").write_text("{}")
+    with pytest.raises(LakeError) as raised:
+        run(two)
+    assert (two.limit_s, limits(two)) == (NEVER_S, {"lake_ttl": NEVER_S})
+    assert len(raised.value.__notes__) == 2
+
+
+def test_every_index_on_the_time_field_is_raised(two: Hot) -> None:
+    second(two).drop_indexes()
+    second(two).create_index("timestamp", name="up", expireAfterSeconds=10 * DAY_S)
+    second(two).create_index([("timestamp", -1)], name="down", expireAfterSeconds=11 * DAY_S)
+    second(two).create_index("created", name="theirs", expireAfterSeconds=NEVER_S)
+    applied = run(two)["second"]
+    assert (applied.state, applied.limit_s) == ("done", 12 * DAY_S)
+    assert limits(two) == {"up": 12 * DAY_S, "down": 12 * DAY_S, "theirs": NEVER_S}
+    assert any("'down' on the time field" in note for note in applied.plan.notes)
+    with closing(Exporter(two.settings)) as exporter:
+        exporter.export(two.settings.dataset[1], ago(9), force=True)
+    applied = run(two)["second"]
+    assert applied.ok, applied.why
+    assert min(limits(two).values()) == 10 * DAY_S
+
+
+def test_one_that_another_makes_while_the_limit_is_set_is_raised(two: Hot) -> None:
+    """On the field the other way round: MongoDB takes both."""
+
+    def makes(plans: Any) -> None:
+        two.events.create_index([("timestamp", -1)], name="theirs", expireAfterSeconds=DAY_S)
+
+    run(two, makes)
+    with_limit = [
+        index["expireAfterSeconds"]
+        for index in two.events.list_indexes()
+        if "expireAfterSeconds" in index
+    ]
+    assert min(with_limit) == 10 * DAY_S
+
+
+@pytest.mark.parametrize("lost", ["object", "cut", "manifest", "exported anew"])
+def test_a_partition_that_changes_after_the_plan_stops_it(place: Hot, lost: str) -> None:
+    place.insert(OLD)
+    place.export(OLD)
+
+    def loses(plans: Any) -> None:
+        file = object_of(place, "events", 12)
+        if lost == "object":
+            file.unlink()
+        elif lost == "cut":
+            file.write_bytes(file.read_bytes()[:-1])
+        elif lost == "manifest":
+            (place.config.parent / f"lake/manifests/events/{ago(12)}.json").unlink()
+        else:
+            place.events.update_one({"timestamp": at(ago(12), 1000)}, {"$set": {"number": -1}})
+            place.export([ago(12)], force=True)
+
+    applied = place.apply(confirm=loses)
+    assert (applied.state, place.limit_s) == ("abandoned", NEVER_S)
+    assert f"the partition of {ago(12)} was replaced or removed" in applied.why
+
+
+def test_a_plan_that_is_no_longer_fresh_is_made_again(place: Hot) -> None:
+    """A document that changes while a question waits has the same count as before."""
+    text = place.config.read_text().replace("[ttl]", "[ttl]\nmax_clock_skew_s = 3600")
+    place.config.write_text(text)
+    place.insert(OLD)
+    place.export(OLD)
+    passed = dt.timedelta()
+    shown = []
+
+    def answers_late(plans: Any) -> None:
+        nonlocal passed
+        place.events.update_one({"timestamp": at(ago(12), 1000)}, {"$set": {"number": -1}})
+        passed = dt.timedelta(minutes=11)
+
+    with place.site(clock=lambda: dt.datetime.now(dt.UTC) + passed) as site:
+        (applied,) = apply(site, site.settings.dataset, show=shown.append, confirm=answers_late)
+    assert [plan.decision for plan in shown] == ["limit", "held"]
+    assert (applied.plan.decision, applied.state) == ("held", "done")
+    assert place.limit_s == 15 * DAY_S
+
+
+def test_a_refused_question_leaves_the_others_as_they_are(two: Hot) -> None:
+    """No limit is lowered before the answer, of a confirmed dataset neither."""
+    with closing(Exporter(two.settings)) as exporter:
+        exporter.export(two.settings.dataset[1], ago(9), force=True)
+    change = {"name": "lake_ttl", "expireAfterSeconds": 14 * DAY_S}
+    two.client[two.database].command({"collMod": "second", "index": change})
+
+    def stops(plans: Any) -> None:
+        raise PermanentError("stopped")
+
+    with pytest.raises(PermanentError):
+        run(two, stops)
+    assert limits(two) == {"lake_ttl": 14 * DAY_S}
