@@ -80,7 +80,7 @@ def whole_days(manifest):
     """
     days = manifest.get("whole_days")
     if days is not None:
-        return sorted(days)
+        return [day for day in sorted(days) if not may_be_cut(manifest, day)]
     own = dt.date.fromisoformat(manifest["day"])
     taken = moment(manifest["created_at"])
     day = own if midnight(own + ONE_DAY) <= taken else own - ONE_DAY
@@ -92,6 +92,18 @@ def whole_days(manifest):
     starts_later = start is not None and moment(start) >= midnight(day + ONE_DAY)
     ends_before = end is not None and moment(end) <= midnight(day)
     return [] if starts_later or ends_before else [day.isoformat()]
+
+
+def may_be_cut(manifest, day):
+    """Whether Prometheus' retention may have removed blocks of the day: earlier versions listed the
+    day in which the oldest block that is left begins.
+    """
+    start = (manifest.get("window") or {}).get("start")
+    is_known = "kept_from" in (manifest.get("details") or {})
+    if manifest["system"] != "prometheus" or is_known or start is None:
+        return False
+    begins = midnight(dt.date.fromisoformat(day)) + dt.timedelta(minutes=5)
+    return moment(start) > begins
 
 
 def any_counted(counts):

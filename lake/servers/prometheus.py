@@ -17,13 +17,17 @@ def _launch(site: Site) -> Launch:
     url = f"http://{LOOPBACK}:{site.ports['http']}"
     config_file = site.home / "prometheus.yml"  # JSON is YAML
     config_file.write_text(json.dumps(_config(site), indent=2) + "\n", encoding="utf-8")
+    own = {flag.partition("=")[0] for flag in site.options.prometheus_flags}
+    storage = [
+        f"--storage.tsdb.retention.time={_RETENTION}",
+        "--storage.tsdb.min-block-duration=2d",
+    ]
     command = [
         str(site.program),
         f"--config.file={config_file}",
         f"--web.listen-address={LOOPBACK}:{site.ports['http']}",
         f"--storage.tsdb.path={site.data}",
-        f"--storage.tsdb.retention.time={_RETENTION}",
-        "--storage.tsdb.min-block-duration=2d",
+        *(flag for flag in storage if flag.partition("=")[0] not in own),
         "--web.enable-admin-api",
         "--web.enable-remote-write-receiver",
         "--enable-feature=native-histograms",

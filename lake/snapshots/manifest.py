@@ -18,11 +18,14 @@ from typing import Any
 
 from lake.base.day import Day
 from lake.base.errors import BadData, Missing, UsageError
+from lake.snapshots.whole_days import BEGINS_WITHIN
 from lake.store import Store
 
 # In `details`: the day that `counts` is about; lines of it that Loki counted and that are in no
 # copied chunk; chunks of it that can't be read.
 COUNTED_DAY, UNACCOUNTED, UNREADABLE = "counted_day", "unaccounted_lines", "unreadable_chunks"
+# From when on Prometheus' retention had removed nothing, null where that is unknown.
+KEPT_FROM = "kept_from"
 _MANIFEST = re.compile(r"(\w+)/(\d{4})/(\d\d)/(\d\d)/manifest\.json")
 
 
@@ -91,7 +94,8 @@ class SnapshotManifest:
         that day if the day was over, else the day before.
         """
         if self.whole_days is not None:
-            return [Day.parse(day) for day in self.whole_days]
+            days = [Day.parse(day) for day in self.whole_days]
+            return [day for day in days if not self._may_be_cut(day)]
         own, taken = Day.parse(self.day), datetime.fromisoformat(self.created_at)
         day = own if own.end <= taken else own.plus(-1)
         if (span := self.span()) is None:
@@ -100,6 +104,15 @@ class SnapshotManifest:
         starts_later = start is not None and start >= day.end
         ends_before = end is not None and end <= day.start
         return [] if starts_later or ends_before else [day]
+
+    def _may_be_cut(self, day: Day) -> bool:
+        """Earlier versions listed the day in which Prometheus' oldest block begins, though
+        retention may have removed those before it.
+        """
+        start = self.window.get("start")
+        if self.system != "prometheus" or KEPT_FROM in self.details or start is None:
+            return False
+        return datetime.fromisoformat(start) > day.start + BEGINS_WITHIN
 
     def span(self) -> tuple[datetime | None, datetime | None] | None:
         """The window: from (None: the system's oldest row), to (exclusive). None: it holds nothing.

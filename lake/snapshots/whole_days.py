@@ -15,35 +15,44 @@ from typing import Any
 from lake.base.day import Day
 
 _DAY_MS = 86_400_000
-# Prometheus cuts blocks at multiples of two hours; only a server's first sample lies elsewhere.
-_CUT_MS = 7_200_000
+_MS = timedelta(milliseconds=1)
 _EPOCH = date(1970, 1, 1)
+# A block begins with its first sample, so shortly after the time at which it was cut.
+BEGINS_WITHIN = timedelta(minutes=5)
 
 
 def days_of_blocks(
-    blocks: Iterable[Mapping[str, Any]], taken: datetime, settled_until: datetime | None = None
+    blocks: Iterable[Mapping[str, Any]],
+    taken: datetime,
+    settled_until: datetime | None = None,
+    kept: timedelta | None = None,
 ) -> list[Day]:
     """Of Prometheus blocks (each its `meta.json`), as of `taken`.
 
-    Retention removes whole blocks. So the day in which the oldest block begins is whole only
-    where nothing was cut off: at midnight, or at the first sample that the server ever had.
-    `settled_until`: later days may lack samples that the snapshot could not take.
+    Retention removes whole blocks. So the day in which the oldest block begins is whole only where
+    it begins with the day, or where no block was old enough to be removed: `kept` is how far back
+    from the newest sample none is, None where that is unknown. `settled_until`: later days may lack
+    samples that the snapshot could not take.
     """
     spans = [(int(block["minTime"]), int(block["maxTime"])) for block in blocks]
     spans = [(start, end) for start, end in spans if start < end]
     if not spans:
         return []
     oldest = min(start for start, _ in spans)
+    from_ms = kept_from_ms(spans, kept)
     last = min(taken, settled_until) if settled_until else taken
-    days = _over(_days(spans), last)
     return [
-        day for day in days if oldest <= day.start_ms or (oldest < day.end_ms and oldest % _CUT_MS)
+        day
+        for day in _over(_days(spans), last)
+        if oldest <= day.start_ms + BEGINS_WITHIN // _MS
+        or (from_ms is not None and from_ms <= day.start_ms)
     ]
 
 
-def is_first_sample(oldest: datetime) -> bool:
-    """Whether Prometheus' oldest block begins with the first sample that the server ever had."""
-    return round(oldest.timestamp() * 1000) % _CUT_MS != 0
+def kept_from_ms(spans: Iterable[tuple[int, int]], kept: timedelta | None) -> int | None:
+    """From when on no block of these can have been removed; None where that is unknown."""
+    newest = max((end for _, end in spans), default=None)
+    return None if newest is None or kept is None else newest - kept // _MS
 
 
 def days_of_chunks(

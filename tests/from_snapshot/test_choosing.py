@@ -120,12 +120,14 @@ def test_a_range_query_needs_what_it_looks_back_at(settings, store):
     put(store, made_snapshot("prometheus", D[5], D[2:4], start=at_22_25))
     put(store, made_snapshot("prometheus", D[9], D[2:4]))
     assert chosen(settings, store, "rates", [D[2]])[0] == {D[2]: D[5]}
-    # The server's first sample: there was nothing before it.
-    put(store, made_snapshot("prometheus", D[5], D[2:4], start=D[2].start.isoformat()))
+    # Seven seconds after a block was cut, or the server's first sample, with nothing before it.
+    begins = D[2].start.replace(second=7).isoformat()
+    for kept_from, read in ((None, {}), (D[2], {}), (D[1], {D[2]: D[5]})):
+        details = {"kept_from": kept_from and kept_from.start.isoformat()}
+        put(store, made_snapshot("prometheus", D[5], D[2:4], start=begins, details=details))
+        assert chosen(settings, store, "rates", [D[2]])[0] == read
+    put(store, made_snapshot("prometheus", D[5], D[2:4], start=begins))  # of an earlier version
     assert chosen(settings, store, "rates", [D[2]])[0] == {}
-    first_scrape = D[2].start.replace(second=7).isoformat()
-    put(store, made_snapshot("prometheus", D[5], D[2:4], start=first_scrape))
-    assert chosen(settings, store, "rates", [D[2]])[0] == {D[2]: D[5]}
 
 
 def test_another_version_of_the_server_is_refused_before_anything_is_fetched(

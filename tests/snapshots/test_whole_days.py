@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import runpy
+import subprocess
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 from support.places import DAY
 
 from lake.base.day import Day
 from lake.base.errors import BadData
+from lake.servers import find, start
 from lake.snapshots.manifest import SnapshotManifest, read_snapshot, snapshot_manifest_key
 from lake.snapshots.whole_days import days_of_blocks, days_of_chunks
 from lake.store import Store
@@ -38,13 +41,19 @@ def test_all_days_that_are_over():
     assert days_of_blocks(two_hours(D[0], -2, 110), NOON) == D[:4]
 
 
-def test_a_day_that_retention_has_begun_to_remove_is_not_whole():
-    assert days_of_blocks(two_hours(D[0], 4, 110), NOON) == D[1:4]
+@pytest.mark.parametrize("after_the_cut", [0, 26, 47_123, 3_217_000])
+def test_a_day_that_retention_may_have_begun_to_remove_is_not_whole(after_the_cut):
+    """A block begins with its first sample, not with the hour at which it was cut."""
+    first = block(D[0].start_ms + 4 * HOUR + after_the_cut, D[0].start_ms + 6 * HOUR)
+    blocks = [first, *two_hours(D[0], 6, 110)]
+    assert days_of_blocks(blocks, NOON) == D[1:4]
+    assert days_of_blocks(blocks, NOON, kept=timedelta(hours=109)) == D[1:4]
+    assert days_of_blocks(blocks, NOON, kept=timedelta(hours=110)) == D[:4]  # it began there
 
 
-def test_the_day_on_which_the_server_began_is_whole():
-    first_scrape = block(D[0].start_ms + 5 * HOUR + 3217, D[0].start_ms + 6 * HOUR)
-    assert days_of_blocks([first_scrape, *two_hours(D[0], 6, 110)], NOON) == D[:4]
+def test_the_first_sample_of_a_day_may_be_a_little_after_midnight():
+    first = block(D[1].start_ms + 14_026, D[1].start_ms + 2 * HOUR)
+    assert days_of_blocks([first, *two_hours(D[1], 2, 86)], NOON) == D[1:4]
 
 
 def test_a_day_without_any_block_is_not_listed():
@@ -99,6 +108,10 @@ def manifest(**fields) -> SnapshotManifest:
          []),
         ({"whole_days": []}, []),
         ({"whole_days": ["2026-02-28", "2026-03-01"]}, [D[0].plus(-1), D[0]]),
+        ({"system": "prometheus", "whole_days": ["2026-02-28", "2026-03-01"],
+          "window": {"start": "2026-02-28T06:00:00.026+00:00", "end": None}}, [D[0]]),
+        ({"system": "prometheus", "whole_days": ["2026-02-28"], "details": {"kept_from": None},
+          "window": {"start": "2026-02-28T06:00:00.026+00:00", "end": None}}, [D[0].plus(-1)]),
     ],
 )  # fmt: skip
 def test_manifests_of_every_version(fields, held):
@@ -142,3 +155,42 @@ def test_of_a_real_prometheus(place, own_prometheus):
         snapshots__prometheus={"data_dir": endpoint["data_dir"]},
     )
     assert here.take("prometheus").manifest.held_days() == [DAY]
+
+
+@pytest.mark.parametrize(
+    ("flags", "held"),
+    [
+        (["retention.time=30h"], [DAY]),
+        (["retention.time=30d"], [DAY.plus(-1), DAY]),
+        (["retention.time=30d", "retention.size=1GB"], [DAY]),
+    ],
+)
+def test_of_one_whose_retention_may_remove_blocks(place, tmp_path, flags, held):
+    """Its samples begin at 08:00 on the day before; each block begins 26 ms after it was cut."""
+    first = DAY.plus(-1).start + timedelta(hours=8)
+    times = [first + timedelta(minutes=minute, milliseconds=26) for minute in range(40 * 60)]
+    lines = [f'seen_total{{host="a"}} {n} {at.timestamp():.3f}' for n, at in enumerate(times)]
+    text = tmp_path / "metrics"
+    text.write_text("\n".join(["# TYPE seen counter", *lines, "# EOF", ""]))
+    options = [f"--storage.tsdb.{flag}" for flag in [*flags, "min-block-duration=2h"]]
+    site = tmp_path / "site"
+    with start(["prometheus"], site, prometheus_flags=options) as running:
+        data = running.endpoints["prometheus"]["data_dir"]
+    program = find("promtool")
+    assert program is not None
+    blocks = ["tsdb", "create-blocks-from", "openmetrics", str(text), data]
+    subprocess.run([program.path, *blocks], check=True, capture_output=True)
+    with start(["prometheus"], site, prometheus_flags=options) as running:
+        endpoint = running.endpoints["prometheus"]
+        here = place(
+            sources__prometheus={"url": endpoint["url"]},
+            snapshots__prometheus={"data_dir": endpoint["data_dir"]},
+        )
+        manifest = here.take("prometheus").manifest
+        query = {"query": "count_over_time(seen_total[1d])", "time": DAY.start.timestamp()}
+        answer = requests.get(f"{endpoint['url']}/api/v1/query", query, timeout=30).json()
+    (series,) = answer["data"]["result"]
+    # What the server still has of the day before: all from 08:00 on, or from the oldest block on.
+    assert int(series["value"][1]) == (8 * 60 if "30h" in flags[0] else 16 * 60)
+    assert manifest.window["start"].endswith(".026+00:00")
+    assert manifest.held_days() == held

@@ -4,7 +4,7 @@ Belongs here: how far back a query looks, against the oldest block. Does not: wh
 (lake.snapshots.whole_days).
 
 The value at 00:00 is that of a sample before it. So of the oldest whole day the first steps would
-be missing, unless the server had no sample before.
+be missing, unless the server had no sample before, for retention had removed none.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from datetime import datetime, timedelta
 
 from lake.base.day import Day
 from lake.config.datasets import duration_ms
-from lake.snapshots.manifest import SnapshotManifest
-from lake.snapshots.whole_days import is_first_sample
+from lake.snapshots.manifest import KEPT_FROM, SnapshotManifest
 from lake.systems.prometheus.config import PrometheusDataset
 
 _LOOKBACK = timedelta(minutes=5)
@@ -36,5 +35,8 @@ def covers(manifest: SnapshotManifest, dataset: PrometheusDataset, day: Day) -> 
     start = manifest.window.get("start")
     if start is None:
         return True  # no sample at all
-    oldest = datetime.fromisoformat(start)
-    return oldest <= day.start - looks_back(dataset) or is_first_sample(oldest)
+    needed = day.start - looks_back(dataset)
+    kept_from = manifest.details.get(KEPT_FROM)
+    return datetime.fromisoformat(start) <= needed or (
+        kept_from is not None and datetime.fromisoformat(kept_from) <= needed
+    )

@@ -28,8 +28,9 @@ from lake.http.client import Http, NoSuchPath, Overloaded, Rejected
 from lake.snapshots.collecting import Collector
 from lake.snapshots.disk_state import STATE, Counting, disk_state
 from lake.snapshots.journal import Journal
+from lake.snapshots.manifest import KEPT_FROM
 from lake.snapshots.taken import Taken
-from lake.snapshots.whole_days import days_of_blocks
+from lake.snapshots.whole_days import days_of_blocks, kept_from_ms
 from lake.systems.prometheus.config import PrometheusDataset, PrometheusSource
 from lake.systems.prometheus.reading.plan import whole_day
 from lake.systems.prometheus.reading.questions import Questions
@@ -51,6 +52,7 @@ class PrometheusSnapshotter:
         assert isinstance(section, PrometheusSource)  # noqa: S101  open_snapshotter looked
         self._http = Http(section, "prometheus")
         self._data_dir = Path(settings.snapshots.prometheus.data_dir)
+        self._hot_days = settings.hot.prometheus
 
     def take(self, day: Day, into: Collector) -> Taken:
         """See Snapshotter."""
@@ -78,12 +80,13 @@ class PrometheusSnapshotter:
         counts = {"blocks": len(blocks), **_sums(blocks), **counting.counts()}
         left_out = self._left_out(day, blocks, counts["day_samples"])
         settled = self._settled_until(taken) if left_out else None
+        kept = self._kept()
         return Taken(
             {"name": "Prometheus", "version": version},
             _window(blocks),
             counts,
-            {STATE: counting.state, **left_out},
-            days_of_blocks(blocks, taken, settled),
+            {STATE: counting.state, KEPT_FROM: _kept_from(blocks, kept), **left_out},
+            days_of_blocks(blocks, taken, settled, kept),
         )
 
     @property
@@ -134,6 +137,18 @@ class PrometheusSnapshotter:
             _LOG.warning("Prometheus' out_of_order_time_window can't be read: %s", error)
             return datetime.fromtimestamp(0, UTC)
         return taken - timedelta(milliseconds=window_ms)
+
+    def _kept(self) -> timedelta | None:
+        """How far back from the newest sample retention removes nothing, by the server and by
+        `[hot]`: it may have been raised since. None where a size limits it, or it is unknown.
+        """
+        try:
+            status = self._http.get("/api/v1/status/runtimeinfo").json()["data"]
+            kept_ms = duration_ms(str(status["storageRetention"]))
+        except (LakeError, LookupError, TypeError, ValueError) as error:
+            _LOG.info("Prometheus' retention by time is unknown, or not the only one: %s", error)
+            return None
+        return min(timedelta(milliseconds=kept_ms), timedelta(days=self._hot_days))
 
     def close(self) -> None:
         """See Snapshotter."""
@@ -220,6 +235,12 @@ def _window(blocks: list[dict[str, Any]]) -> dict[str, str | None]:
         return {"start": None, "end": None}
     start, end = min(b["minTime"] for b in blocks), max(b["maxTime"] for b in blocks)
     return {"start": _iso(start), "end": _iso(end)}
+
+
+def _kept_from(blocks: list[dict[str, Any]], kept: timedelta | None) -> str | None:
+    spans = [(int(block["minTime"]), int(block["maxTime"])) for block in blocks]
+    from_ms = kept_from_ms(spans, kept)
+    return None if from_ms is None else _iso(from_ms)
 
 
 def _iso(at_ms: int) -> str:
