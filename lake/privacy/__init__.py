@@ -1,4 +1,4 @@
-"""Rules on columns: what of a source's values may be stored.
+"""Column rules: what is stored in place of a source's values.
 
 rules      one rule: its path, as written in lake.toml and in a manifest
 applying   a dataset's rules with their key: values, texts, label sets
