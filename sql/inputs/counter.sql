@@ -3,9 +3,9 @@
 -- grain:      one row a series and day: its day, the trend's columns, increase
 -- inputs:     {rows}, days of series, from the day before from_day on
 -- parameters: from_day
-SELECT * EXCLUDE (first, first_ts, last, increase, grown), grown AS increase
+SELECT * EXCLUDE (first, first_ts, last, increase, "-grown"), "-grown" AS increase
 FROM (
-    SELECT *, hour_growth(first, first_ts, last, increase, series_id) AS grown
+    SELECT *, hour_growth(first, first_ts, last, increase, series_id) AS "-grown"
     FROM ({rows}) AS series_days
 )
 WHERE day >= $from_day

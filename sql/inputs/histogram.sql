@@ -12,7 +12,11 @@ FROM (
         *,
         unnest(list_concat(
             grown,
-            if(before IS NOT NULL OR first_ts > earliest, histogram_growth(before, "first"), [])
+            if(
+                before IS NOT NULL OR is_birth(first_ts, earliest),
+                histogram_growth(before, "first"),
+                []
+            )
         )) AS bucket
     FROM (
         SELECT

@@ -6,10 +6,10 @@
 --             sample_ts     the sample's time
 --
 -- A value below the one before is a restart from 0, so all of it is growth. A series' first
--- sample has none before it: where other series were seen earlier, the series was born at 0
--- since then and all of its value is growth; where it is among the first samples of all,
--- nothing is known of the time before and the growth is 0. So read one day more than is
--- wanted and leave that day out of the answer.
+-- sample has none before it: where other series were seen more than 5 minutes earlier, the series
+-- was born at 0 since then and all of its value is growth; where it is among the first samples of
+-- all, nothing is known of the time before and the growth is 0 (is_birth). So read one day more than
+-- is wanted and leave that day out of the answer.
 -- A window function: use it in a subquery, then sum it. It sorts the range's samples: beyond 1 GB
 -- they are spilled to TMPDIR, some 50 bytes a sample, and a quarter of 155 million samples takes
 -- minutes. The same growth of a series and day: increase_by_day, from rollups in a second, and
@@ -17,7 +17,7 @@
 CREATE OR REPLACE MACRO counter_increase(sample_value, series, sample_ts) AS
 CASE
     WHEN lag(sample_value) OVER (PARTITION BY series ORDER BY sample_ts) IS NULL
-        THEN if(sample_ts > min(sample_ts) OVER (), sample_value, 0)
+        THEN if(is_birth(sample_ts, min(sample_ts) OVER ()), sample_value, 0)
     WHEN sample_value < lag(sample_value) OVER (PARTITION BY series ORDER BY sample_ts)
         THEN sample_value
     ELSE sample_value - lag(sample_value) OVER (PARTITION BY series ORDER BY sample_ts)

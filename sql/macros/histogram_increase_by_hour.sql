@@ -39,7 +39,7 @@ of_buckets AS (
                     error('an earlier version made the rollup without buckets: ' || day)
                 ),
                 if(
-                    before IS NOT NULL OR histogram.first_ts > earliest,
+                    before IS NOT NULL OR is_birth(histogram.first_ts, earliest),
                     histogram_growth(before, first_one),
                     []
                 )

@@ -9,15 +9,16 @@
 --
 -- The growth within the hour and that from the last value of the series' row before to this
 -- hour's first one, corrected for resets: the sum over rows is that of counter_increase over the
--- samples. As there, a series is born at 0 where other series were seen earlier; of the first
--- row of all, only the growth within the hour counts. So read one day more than is wanted.
+-- samples. As there, a series is born at 0 where other series were seen more than 5 minutes earlier;
+-- of the first rows of all, only the growth within the hour counts. So read one day more than is
+-- wanted.
 -- A window function: use it in a subquery, then sum it.
 CREATE OR REPLACE MACRO hour_growth(
     hour_first, hour_first_ts, hour_last, hour_increase, series
 ) AS
 hour_increase + CASE
     WHEN lag(hour_last) OVER (PARTITION BY series ORDER BY hour_first_ts) IS NULL
-        THEN if(hour_first_ts > min(hour_first_ts) OVER (), hour_first, 0)
+        THEN if(is_birth(hour_first_ts, min(hour_first_ts) OVER ()), hour_first, 0)
     WHEN hour_first < lag(hour_last) OVER (PARTITION BY series ORDER BY hour_first_ts)
         THEN hour_first
     ELSE hour_first - lag(hour_last) OVER (PARTITION BY series ORDER BY hour_first_ts)

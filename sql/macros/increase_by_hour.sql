@@ -13,11 +13,11 @@ CREATE OR REPLACE MACRO increase_by_hour(of_dataset, of_metric, from_day, to_day
 SELECT
     * EXCLUDE (
         samples, first, first_ts, last, last_ts, min, max, sum, increase, resets, stale, nans,
-        histograms, histogram, grown
+        histograms, histogram, "-grown"
     ),
-    grown AS increase
+    "-grown" AS increase
 FROM (
-    SELECT *, hour_growth(first, first_ts, last, increase, series_id) AS grown
+    SELECT *, hour_growth(first, first_ts, last, increase, series_id) AS "-grown"
     FROM query(
         'FROM "' || replace(of_dataset, '"', '""') || '_hourly_between"(DATE '''
         || (CAST(from_day AS DATE) - 1) || ''', DATE ''' || CAST(to_day AS DATE) || ''')'

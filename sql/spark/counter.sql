@@ -3,8 +3,8 @@
 -- grain:      one row a series and day: its day, the trend's columns, increase
 -- inputs:     {table}, the view of the dataset; {metrics}, {columns}, {from_day}, {to_day}
 --
--- As in the macro counter_increase: resets are corrected, and a series that begins after the first
--- sample of all was born at 0. The day before from_day is read.
+-- As in the macro counter_increase: resets are corrected, and a series that begins more than 5 minutes
+-- after the first sample of all was born at 0. The day before from_day is read.
 SELECT day, series_id, any_value(metric) AS metric{columns}, sum(grown) AS increase
 FROM (
     SELECT
@@ -14,7 +14,7 @@ FROM (
                 SELECT min(ts) FROM {table}
                 WHERE day >= {from_day} - INTERVAL 1 DAY AND day < {to_day}
                 AND metric IN ({metrics}) AND value IS NOT NULL
-            ), value, 0)
+            ) + INTERVAL 5 MINUTES, value, 0)
             WHEN value < before THEN value
             ELSE value - before
         END AS grown

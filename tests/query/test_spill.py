@@ -76,12 +76,12 @@ def test_counter_increase_spills_and_other_queries_have_the_machine(make_lake, t
     limit = "SELECT current_setting('memory_limit') AS memory FROM events"
     with lake.connect() as opened:
         (usual,) = opened.rows(limit)
-        (bounded,) = opened.rows(limit.replace(" FROM", ", counter_increase(n, 1, n) AS i FROM"))
+        (bounded,) = opened.rows(limit.replace(" FROM", ", counter_increase(n, 1, day) AS i FROM"))
         assert bounded["memory"] == "953.6 MiB"  # 1 GB
         assert opened.rows(limit) == [usual]
         opened.connection.execute("SET memory_limit = '200MiB'")
         assert (
-            opened.rows(limit.replace(" FROM", ", counter_increase(n, 1, n) AS i FROM"))[0][
+            opened.rows(limit.replace(" FROM", ", counter_increase(n, 1, day) AS i FROM"))[0][
                 "memory"
             ]
             == "200.0 MiB"
@@ -97,6 +97,6 @@ def test_a_container_with_little_memory(make_lake, table, monkeypatch) -> None:
     with lake.connect() as opened:
         usual = [{"memory": "400.0 MiB"}]
         assert opened.rows(limit) == usual
-        (bounded,) = opened.rows(limit.replace(" FROM", ", counter_increase(n, 1, n) AS i FROM"))
+        (bounded,) = opened.rows(limit.replace(" FROM", ", counter_increase(n, 1, day) AS i FROM"))
         assert bounded["memory"] == "200.0 MiB"
         assert opened.rows(limit) == usual

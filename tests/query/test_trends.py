@@ -205,7 +205,7 @@ def _increase(lake: Lake, samples: list[tuple[int, int, float | None]]) -> list[
     return [
         row["i"]
         for row in lake.rows(
-            "SELECT s, m, counter_increase(v, s, m) AS i "
+            "SELECT s, m, counter_increase(v, s, make_timestamptz(m * 60_000_000)) AS i "
             f"FROM (VALUES {values}) AS t(s, m, v) ORDER BY s, m"
         )
     ]
@@ -220,8 +220,10 @@ def test_counter_increase(make_lake) -> None:
             2,  # a restart: from 0
             2,
         ]
-        # The second series is born after the first sample of all: from 0, too.
-        assert _increase(lake, [(1, 0, 5), (1, 1, 6), (2, 1, 3), (2, 2, 3)]) == [0, 1, 3, 0]
+        # The second series is born later than the first samples of all: from 0, too.
+        assert _increase(lake, [(1, 0, 5), (1, 6, 6), (2, 6, 3), (2, 7, 3)]) == [0, 1, 3, 0]
+        # Another target is scraped a little later: it may be as old as the first.
+        assert _increase(lake, [(1, 0, 5), (1, 5, 6), (2, 5, 3), (2, 7, 3)]) == [0, 1, 0, 0]
 
 
 def test_days_that_are_not_in_the_lake_are_told(history) -> None:

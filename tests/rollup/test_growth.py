@@ -26,6 +26,7 @@ from lake.trends import Choices, ask, trend_named
 FIRST = Day.parse("2026-07-01")
 DAYS = 4
 METRIC = "jobs_total"
+LOOK_BACK_MS = 300_000  # within it a first sample is among the first of all
 SECTIONS = """
 [sources.prometheus]
 url = "http://127.0.0.1:1"
@@ -41,7 +42,7 @@ INSTANTS = st.one_of(
     st.builds(
         lambda hour, off: min(max(hour * 3_600_000 + off, 0), DAYS * 86_400_000 - 1),
         st.integers(0, DAYS * 24),
-        st.sampled_from([-1, 0, 1, 15_000]),
+        st.sampled_from([-1, 0, 1, 15_000, 300_000, 300_001]),
     ),
 )
 VALUES = st.one_of(
@@ -61,7 +62,7 @@ def grown(samples: Samples) -> dict[tuple[date, int], float]:
         for at in sorted(of_series):
             value = of_series[at]
             if before is None:
-                step = value if at > first else 0.0
+                step = value if at - first > LOOK_BACK_MS else 0.0
             else:
                 step = value if value < before else value - before
             growth[FIRST.plus(at // 86_400_000).date, series] += step

@@ -57,7 +57,7 @@ def grown(samples: list[Sample], unit_ms: int) -> Growth:
         if s.series in before:
             _, growth = step(before[s.series], s.value)
         else:
-            growth = list(s.value.buckets) if s.ts_ms > first else []
+            growth = list(s.value.buckets) if s.ts_ms - first > 300_000 else []
         before[s.series] = s.value
         if s.ts_ms >= FIRST.plus(1).start_ms:
             at = s.ts_ms // unit_ms * unit_ms

@@ -11,6 +11,7 @@ import requests
 
 from lake.base.day import Day
 from lake.query import connect
+from lake.trends import Choices, ask, trend_named
 
 DAY = Day.parse("2026-03-02")
 STEP_S = 15
@@ -92,6 +93,80 @@ def test_an_hours_row_is_what_promql_says_of_it(pushed, metrics, prometheus_url)
     assert {row["labels"].get("Path") for row in rows} == {None, "/a"}
     assert {row["metric"] for row in rows} == {pushed}
     assert {row["day"] for row in rows} == {DAY.date}
+
+
+def test_targets_scraped_one_after_the_other_on_the_first_day(push, metrics, prometheus_url):
+    """What they counted before the first day of the lake is no growth, as in PromQL."""
+    metric = f"shifted_{uuid.uuid4().hex[:8]}"
+    steps = np.arange(0, 86_400, STEP_S)
+    push(
+        [
+            (
+                {"__name__": metric, "n": str(number)},
+                DAY.start_ms + (steps + offset_s) * 1000,
+                1e9 + (number + 1) * np.arange(len(steps), dtype=float),
+            )
+            for number, offset_s in enumerate((2, 9))
+        ]
+    )
+    place = metrics(metric)
+    query = f"increase({metric}[1d])"
+    answer = requests.get(
+        f"{prometheus_url}/api/v1/query", {"query": query, "time": DAY.end_ms / 1000}, timeout=30
+    )
+    by_target = {s["metric"]["n"]: float(s["value"][1]) for s in answer.json()["data"]["result"]}
+    assert len(by_target) == 2
+    for name in ("stored", "stepped"):
+        place.export(name, DAY)
+    with connect(place.settings) as lake:
+        for name in ("stored", "stepped"):
+            for macro in ("increase_by_day", "increase_by_hour", "samples_increase_by_day"):
+                rows = lake.rows(
+                    f"SELECT n, sum(increase) AS increase FROM {macro}("
+                    f"'{name}', '{metric}', DATE '{DAY}', DATE '{DAY.plus(1)}') GROUP BY n"
+                )
+                grown = {row["n"]: row["increase"] for row in rows}
+                # PromQL extrapolates to the edges of the day.
+                assert grown == pytest.approx(by_target, rel=1e-3), (name, macro)
+            trend = ask(
+                lake,
+                trend_named("counter"),
+                DAY,
+                DAY.plus(1),
+                Choices({"metric": metric, "by": "n"}, dataset=name),
+            )
+            grown = {label: value for _, label, value in trend.rows}
+            assert grown == pytest.approx(by_target, rel=1e-3), name
+
+
+# Columns of the macros and of what is inside them, and their parameters.
+LABELS = ("day", "hour", "increase", "grown", "before", "first", "samples", "of_metric", "from_day")
+
+
+def test_labels_that_are_called_as_columns_of_the_macros(push, metrics):
+    metric = f"named_{uuid.uuid4().hex[:8]}"
+    minutes = np.arange(0, 2 * 1440)
+    labels = [{"n": "0"}, {"n": "1"} | dict.fromkeys(LABELS, "77")]
+    push(
+        [
+            (
+                {"__name__": metric} | of_series,
+                DAY.start_ms + minutes * 60_000,
+                (number + 1.0) * minutes,
+            )
+            for number, of_series in enumerate(labels)
+        ]
+    )
+    place = metrics(metric)
+    for day in (DAY, DAY.plus(1)):
+        place.export("stored", day)
+    with connect(place.settings) as lake:
+        for macro in ("increase_by_day", "increase_by_hour", "samples_increase_by_day"):
+            rows = lake.rows(
+                f"SELECT n, sum(increase) AS increase FROM {macro}('stored', '{metric}', "
+                f"DATE '{DAY.plus(1)}', DATE '{DAY.plus(2)}') GROUP BY n"
+            )
+            assert {row["n"]: row["increase"] for row in rows} == {"0": 1440, "1": 2880}, macro
 
 
 def test_from_the_table_alone_the_rollup_is_the_same(pushed, metrics, lake, monkeypatch):
