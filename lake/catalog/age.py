@@ -5,12 +5,14 @@ Belongs here: the view `lake_catalog`, the macro `lake_catalog_missing()`. Does 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from lake import __version__
-from lake.partition.layout import manifest_prefix
+from lake.base.day import Day
+from lake.partition.layout import TABLES, manifest_prefix, table_prefix
 from lake.query import Lake
+from lake.query.failures import explained
 from lake.query.kinds import quoted_text
 from lake.query.tables import Table, without_patterns
 
@@ -19,8 +21,13 @@ MISSING = "lake_catalog_missing"
 _NO_TABLE = "(CAST(NULL AS VARCHAR), CAST(NULL AS DATE), CAST(NULL AS DATE), 0, 0, 0)"
 _COMMENTS = {
     AGE: "What this file has of each table, when it was written (UTC), and its age",
-    MISSING: "Days that are in the lake and not in this file; where there are any, write it again",
+    MISSING: "Days that are in the lake and not in this file, or that were written or removed "
+    "since; where there are any, write it again",
 }
+# An object as a listing shows it: no clock but the store's own is compared.
+_STAMP = "concat(size, '@', epoch_ms(last_modified))"
+_OBJECT = "day=*/data.parquet"
+Stamps = Mapping[tuple[str, Day], str]  # of each dataset and day
 
 
 def age_statements(lake: Lake, tables: Sequence[Table], written: datetime) -> Iterator[str]:
@@ -33,7 +40,8 @@ def age_statements(lake: Lake, tables: Sequence[Table], written: datetime) -> It
     if AGE not in lake.datasets:
         yield f"CREATE OR REPLACE VIEW {AGE} AS {_age(tables, root, written)}"
         yield f"COMMENT ON VIEW {AGE} IS {quoted_text(_COMMENTS[AGE])}"
-    missing = quoted_text(f"FROM ({_missing(tables, root)}) ORDER BY ALL LIMIT ")
+    missing = _missing(tables, root, _stamps(lake, tables, root))
+    missing = quoted_text(f"FROM ({missing}) ORDER BY ALL LIMIT ")
     yield (
         f"CREATE OR REPLACE MACRO {MISSING}(most := 1000000) AS TABLE "
         f"FROM query(concat({missing}, CAST(most AS BIGINT)))"
@@ -60,22 +68,59 @@ def _age(tables: Sequence[Table], root: str, written: datetime) -> str:
     )
 
 
-def _missing(tables: Sequence[Table], root: str) -> str:
-    """Looks at the names of manifests when it is read, at nothing of the file's views."""
-    selects = []
-    for table in tables:
-        if table.rolled_up:
-            continue
-        prefix = without_patterns(f"{root}/{manifest_prefix(table.dataset)}").rstrip("/")
-        days = ", ".join(quoted_text(str(day)) for day in sorted(table.manifests))
-        selects.append(
-            f"SELECT {quoted_text(table.dataset)} AS table_name, day FROM (SELECT "  # noqa: S608
-            f"TRY_CAST(replace(parse_filename(file), '.json', '') AS DATE) AS day "
-            f"FROM glob({quoted_text(f'{prefix}/*.json')})) WHERE day IS NOT NULL "
-            f"AND NOT list_contains(CAST([{days}] AS DATE[]), day)"
-        )
+def _stamps(lake: Lake, tables: Sequence[Table], root: str) -> Stamps:
+    """Of the objects as they are now; "" for one that is not as its manifest says."""
+    objects = quoted_text(f"{without_patterns(f'{root}/{TABLES}')}*/{_OBJECT}")
+    with explained(lake.settings.lake.root):
+        rows = lake.connection.execute(
+            f"SELECT filename, size, {_STAMP} FROM read_blob({objects})"  # noqa: S608  quoted
+        ).fetchall()
+    listed = {}
+    for name, size, stamp in rows:
+        dataset, day, _ = name.rsplit("/", 3)[-3:]
+        listed[dataset, day.removeprefix("day=")] = size, stamp
+    return {
+        (table.dataset, day): stamp if size == manifest.bytes else ""
+        for table in tables
+        if not table.rolled_up
+        for day, manifest in table.manifests.items()
+        for size, stamp in [listed.get((table.dataset, str(day)), (-1, ""))]
+    }
+
+
+def _missing(tables: Sequence[Table], root: str, stamps: Stamps) -> str:
+    """Lists manifests and objects when it is read, and looks at nothing of the file's views.
+
+    A day that was written again may have other types: the file's views would cast its values to
+    those that it had.
+    """
+    selects = [
+        _missing_of(table.dataset, root, [(day, stamps[table.dataset, day]) for day in days])
+        for table in tables
+        if not table.rolled_up
+        for days in [sorted(table.manifests)]
+    ]
     return " UNION ALL ".join(selects) or (
         "SELECT CAST(NULL AS VARCHAR) AS table_name, CAST(NULL AS DATE) AS day WHERE false"
+    )
+
+
+def _missing_of(dataset: str, root: str, stamped: Sequence[tuple[Day, str]]) -> str:
+    manifests = without_patterns(f"{root}/{manifest_prefix(dataset)}") + "*.json"
+    objects = without_patterns(f"{root}/{table_prefix(dataset)}") + _OBJECT
+    days = ", ".join(quoted_text(str(day)) for day, _ in stamped)
+    stamps = ", ".join(quoted_text(stamp) for _, stamp in stamped)
+    return (
+        f"SELECT {quoted_text(dataset)} AS table_name, coalesce(file_.day, lake_.day) AS day "  # noqa: S608
+        f"FROM (SELECT unnest(CAST([{days}] AS DATE[])) AS day, "
+        f"unnest(CAST([{stamps}] AS VARCHAR[])) AS stamp) file_ "
+        "FULL JOIN (SELECT TRY_CAST(replace(parse_filename(file), '.json', '') AS DATE) AS day "
+        f"FROM glob({quoted_text(manifests)}) WHERE day IS NOT NULL) lake_ "
+        "ON lake_.day = file_.day "
+        "LEFT JOIN (SELECT TRY_CAST(substr(filename, -23, 10) AS DATE) AS day, "
+        f"{_STAMP} AS stamp FROM read_blob({quoted_text(objects)})) object_ "
+        "ON object_.day = file_.day "
+        "WHERE file_.day IS NULL OR lake_.day IS NULL OR object_.stamp IS DISTINCT FROM file_.stamp"
     )
 
 

@@ -25,7 +25,8 @@ from lake.query.s3 import addressing, authority_statements, with_endpoint
 
 def write_catalog(lake: Lake, file: Path) -> None:
     """Creates or replaces the file at once: views, range macros and the macros of sql/macros, with
-    comments; `lake_catalog` has the file's age, `lake_catalog_missing()` the days that it lacks.
+    comments; `lake_catalog` has the file's age, `lake_catalog_missing()` the days that it lacks or
+    has as they were.
 
     It holds no data and no credentials. Raises UsageError where the file is something else
     than a catalog, LakeError where a manifest can't be read.

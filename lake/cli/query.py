@@ -199,7 +199,7 @@ def catalog(file: Path, spark: bool, as_json: bool, config: str | None) -> None:
     The file is for other clients of DuckDB: duckdb itself, DBeaver, Metabase. It holds no data
     and no credentials. It covers the days that are in the lake now; write it again after an
     export. Its view lake_catalog has its age, the macro lake_catalog_missing() the days
-    that it lacks.
+    that it lacks, or that were written again since.
     Tables and columns have comments: source, unit, time zone, rules.
 
     With --spark the file is JSON for deploy/spark/lake_tables.py, which makes the same tables

@@ -121,6 +121,28 @@ def test_its_age_and_what_it_lacks(lake, catalog: Path, run) -> None:
         assert connection.execute("FROM lake_catalog_missing()").fetchall() == []
 
 
+def test_days_that_were_written_or_removed_since(make_lake, run, tmp_path: Path) -> None:
+    """A day of other types is cast to those of the file: the sum is another one."""
+    lake = make_lake("events", "others")
+    for dataset in ("events", "others"):
+        for day in ("2026-07-01", "2026-07-02", "2026-07-03"):
+            lake.put(dataset, day, pa.table({"n": [1, 2]}))
+    catalog = tmp_path / "lake.duckdb"
+    assert run("catalog", catalog, "--config", lake.config)[0] == 0
+    lake.put("events", "2026-07-02", pa.table({"n": [1.5, 2.25]}))  # of the same size, maybe
+    lake.store.delete("manifests/others/2026-07-03.json")
+    lake.store.delete("tables/others/day=2026-07-03/data.parquet")
+    with duckdb.connect(str(catalog), read_only=True) as connection:
+        assert connection.execute("FROM lake_catalog_missing()").fetchall() == [
+            ("events", date(2026, 7, 2)),
+            ("others", date(2026, 7, 3)),
+        ]
+    assert run("catalog", catalog, "--config", lake.config)[0] == 0
+    with duckdb.connect(str(catalog), read_only=True) as connection:
+        assert connection.execute("FROM lake_catalog_missing()").fetchall() == []
+        assert connection.execute("SELECT sum(n) FROM events").fetchall() == [(9.75,)]
+
+
 def test_a_dataset_of_that_name_has_it(make_lake, run, tmp_path: Path) -> None:
     lake = make_lake("lake_catalog")
     lake.put("lake_catalog", "2026-07-01", pa.table({"n": [7]}))
