@@ -45,12 +45,14 @@ def plan(as_json: bool, config: str | None) -> None:
       how long tables, rollups, snapshots and reports are kept ([retention] in lake.toml),
       and the limits of hot documents, which `lake ttl` sets;
       what is older and would be deleted: datasets and days, objects, bytes;
-      what is older and stays: days under a hold, and what can't be read.
+      what is older and stays: days under a hold, the only copy of a day, and what can't
+      be read.
 
     A snapshot's objects that another snapshot needs are never deleted, nor is the newest
     snapshot whose objects are all there. Changes nothing.
 
-    Exit status: 1 if something past its retention stays for a reason other than a hold.
+    Exit status: 1 if something past its retention stays, other than for a hold or as the only
+    copy of a day.
 
     \b
     Example:  lake retention plan --json
@@ -102,7 +104,8 @@ def apply(yes: bool, as_json: bool, config: str | None) -> None:
     bucket's lifecycle removes it: tables after [bucket] noncurrent_days, snapshots only with
     snapshots_noncurrent_days.
 
-    Exit status: 1 if something past its retention stays for a reason other than a hold.
+    Exit status: 1 if something past its retention stays, other than for a hold or as the only
+    copy of a day.
 
     \b
     Example:  lake retention apply --yes

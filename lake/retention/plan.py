@@ -42,12 +42,14 @@ from lake.partition.manifest import Manifest
 from lake.partition.rollups import RollupManifest, read_rollups
 from lake.retention.rules import kept_days
 from lake.snapshot import exclusive_objects, missing_objects, require_quiet
+from lake.snapshots.holding import spans
 from lake.snapshots.manifest import (
     SnapshotManifest,
     read_snapshot,
     snapshot_days,
     snapshot_manifest_key,
 )
+from lake.status import DatasetStatus, read_status
 from lake.store import ObjectStat, Store
 
 Kind = Literal["rollup", "table", "snapshot", "report"]
@@ -97,13 +99,16 @@ class Item:
 
 @dataclass(frozen=True)
 class Stays:
-    """What the policy no longer keeps and what is not deleted all the same. `held`: by a hold."""
+    """What the policy no longer keeps and what is not deleted all the same. `held`: by a hold;
+    `needed`: as the only copy of a day.
+    """
 
     kind: Kind
     name: str
     day: str
     why: str
     held: bool = False
+    needed: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """For `--json`."""
@@ -120,8 +125,8 @@ class Plan:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing but holds keeps what is over."""
-        return all(stay.held for stay in self.stays)
+        """Whether nothing but holds, and days that nothing else has, keeps what is over."""
+        return all(stay.held or stay.needed for stay in self.stays)
 
     @property
     def bytes(self) -> int:
@@ -161,6 +166,7 @@ class _Planning:
         self._store = store
         self._today = today
         self._holds = holds
+        self._read: list[DatasetStatus] | None = None
 
     def plan(self) -> Plan:
         entries: list[Item | Stays] = []
@@ -262,6 +268,9 @@ class _Planning:
                 yield Stays("snapshot", system, snapshot.day, str(hold), held=True)
             else:
                 going.append(day)
+        for taken, why in self._only_copies(system, snapshots, going).items():
+            yield Stays("snapshot", system, str(taken), why, needed=True)
+            going.remove(taken)
         if not going:
             return
         try:
@@ -270,6 +279,41 @@ class _Planning:
             yield Stays("snapshot", system, str(going[0]), error.what)
             return
         yield from self._going(system, going, _shown(rules))
+
+    def _only_copies(
+        self, system: str, snapshots: list[SnapshotManifest], going: list[Day]
+    ) -> dict[Day, str]:
+        """Why a snapshot that would go stays: days are missing or damaged in the lake that it holds
+        whole, and no snapshot that is kept. The newest of several that hold them.
+        """
+        lacking: dict[Day, str] = {}
+        for status in self._statuses() if going else ():
+            if status.source == system:
+                for day, of_day in status.days.items():
+                    if of_day.state in ("missing", "damaged"):
+                        lacking.setdefault(day, status.dataset)
+        stay: dict[Day, str] = {}
+        for own in (False, True):  # those that are kept, then those that would go, newest first
+            for snapshot in reversed(snapshots):
+                taken = Day.parse(snapshot.day)
+                days = [day for day in snapshot.held_days() if day in lacking]
+                if (taken in going) != own or not days or missing_objects(self._store, snapshot):
+                    continue
+                if own:
+                    name = lacking[days[0]]
+                    stay[taken] = (
+                        f"no other snapshot that is kept holds {spans(days)} whole, and the lake "
+                        f"does not: lake export {name} --day {days[0]} --from-snapshot"
+                    )
+                for day in days:
+                    del lacking[day]
+        return stay
+
+    def _statuses(self) -> list[DatasetStatus]:
+        """Without requests to the sources; read once, where a snapshot would go."""
+        if self._read is None:
+            self._read = read_status(self._settings, self._store, None, today=self._today)
+        return self._read
 
     def _newest_good(self, snapshots: list[SnapshotManifest]) -> Day | None:
         for snapshot in reversed(snapshots):

@@ -9,8 +9,9 @@ from support.ledger_days import ago
 from lake.base.errors import ConfigError
 from lake.config.settings import load
 from lake.holds.changing import add
-from lake.partition.layout import pending_key
-from lake.snapshots.manifest import snapshot_manifest_key
+from lake.kept import change_retired
+from lake.partition.layout import manifest_key, pending_key, table_key
+from lake.snapshots.manifest import snapshot_days, snapshot_manifest_key
 
 KEPT = {
     ("table", "events"): 100, ("table", "lines"): 60, ("table", "requests"): 30,
@@ -80,6 +81,11 @@ def test_what_can_not_be_read_or_is_being_written_stays(place):
     assert not {ago(150), ago(199), ago(200)} & set(tables)
 
 
+ONE, TWO = (
+    f"[retention]\nenabled = true\n[retention.snapshots]\ndaily = {number}" for number in (1, 2)
+)
+
+
 def sizes(plan) -> dict[str, list[str]]:
     return {
         str(item.day): [piece.key.rpartition("/")[2] for piece in item.pieces]
@@ -89,7 +95,7 @@ def sizes(plan) -> dict[str, list[str]]:
 
 
 def test_an_object_that_another_snapshot_needs_stays(tmp_path):
-    place = aged(tmp_path, "[retention]\nenabled = true\n[retention.snapshots]\ndaily = 2", [1])
+    place = aged(tmp_path, TWO, [2, 11, 21, 31])
     old, older, oldest = ago(10), ago(20), ago(30)
     snapshot(place.store, "loki", oldest, [f"{oldest} a", f"{oldest} b", f"{oldest} c"])
     snapshot(place.store, "loki", older, [f"{oldest} b", f"{older} d"])
@@ -103,7 +109,7 @@ def test_an_object_that_another_snapshot_needs_stays(tmp_path):
 
 
 def test_the_newest_snapshot_with_all_its_objects_stays(tmp_path):
-    place = aged(tmp_path, "[retention]\nenabled = true\n[retention.snapshots]\ndaily = 1", [1])
+    place = aged(tmp_path, ONE, [2, 3, 4, 5])
     for age in (4, 3, 2, 1):
         snapshot(place.store, "loki", ago(age), [f"{ago(age)} a"])
     for age in (2, 1):  # the newest two are damaged
@@ -112,7 +118,7 @@ def test_the_newest_snapshot_with_all_its_objects_stays(tmp_path):
 
 
 def test_held_snapshots_stay_and_an_unreadable_one_keeps_all(tmp_path):
-    place = aged(tmp_path, "[retention]\nenabled = true\n[retention.snapshots]\ndaily = 1", [1])
+    place = aged(tmp_path, ONE, [2, 6, 10])
     for age in (9, 5, 1):
         snapshot(place.store, "loki", ago(age), [f"{ago(age)} a"])
     add(place.settings, place.store, ["lines"], ago(6), ago(5), "case 17")
@@ -121,6 +127,39 @@ def test_held_snapshots_stay_and_an_unreadable_one_keeps_all(tmp_path):
     place.store.write(snapshot_manifest_key("loki", ago(1)), b"{")
     plan = place.plan()
     assert (sizes(plan), plan.ok) == ({}, False)
+
+
+@pytest.mark.parametrize("lost", ["missing", "damaged", "retired", "exported"])
+def test_the_only_copy_of_a_day_stays(tmp_path, lost):
+    """Two snapshots have the day of ten days ago; the newer of them has lost an object."""
+    place = aged(tmp_path, ONE, [2, 3, 10, 11])
+    for age in (11, 10, 9, 8, 1):
+        whole = {ago(1 + age), *([ago(10)] if 1 < age < 10 else [])}
+        days = sorted(map(str, whole))
+        snapshot(place.store, "loki", ago(age), [f"{ago(age)} a"], whole_days=days)
+    place.store.delete(piece_key("loki", ago(8), "a"))  # the newest that claims to have it
+    if lost == "missing":
+        place.store.delete(manifest_key("lines", ago(10)))
+    elif lost == "damaged":
+        place.store.write(table_key("lines", ago(10)), b"cut")
+    elif lost == "retired":
+        place.store.delete(manifest_key("lines", ago(10)))
+        change_retired(place.store, {"lines": [ago(10)]})
+    exported = lost in ("retired", "exported")
+    # The oldest one holds the day of 12 days ago, which was never exported.
+    plan = place.plan()
+    stays = {stay.day: stay for stay in plan.stays}
+    assert set(stays) == {str(ago(11)), *([] if exported else [str(ago(9))])}
+    assert set(sizes(plan)) == {str(ago(age)) for age in (10, 9, 8, 1)} - {str(ago(1)), *stays}
+    assert plan.ok
+    if not exported:
+        assert f"lake export lines --day {ago(10)} --from-snapshot" in stays[str(ago(9))].why
+    place.apply()
+    assert set(snapshot_days(place.store, "loki")) == {
+        ago(1),
+        *(ago(age) for age in (9, 11) if str(ago(age)) in stays),
+    }
+    assert set(sizes(place.plan())) == set()
 
 
 @pytest.mark.parametrize(
