@@ -95,9 +95,9 @@ def alert_sensor(settings: Settings) -> dg.SensorDefinition:
         name=NAME,
         minimum_interval_seconds=_INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Sends one message a cause when exports, recounts, snapshots, the guard or a "
-        "rehearsal fail, and one when they succeed again; what the ledger shows to be at risk; "
-        "the heartbeat and the daily report. Channels: [alerts] in lake.toml.",
+        description="Sends one message per cause when exports, recounts, snapshots, the guard or a "
+        "rehearsal fail, and one when they succeed again; also what the ledger shows to be at "
+        "risk, the heartbeat and the daily report. Channels: [alerts] in lake.toml.",
     )
     def send_alerts(
         context: dg.SensorEvaluationContext, lake: LakeResource

@@ -43,8 +43,8 @@ def guard_asset(settings: Settings) -> dg.AssetsDefinition:
         deps=[asset_name(dataset.name) for dataset in guarded],
         freshness_policy=dg.FreshnessPolicy.time_window(_FRESH_FOR),
         description=(
-            "Limits of the TTL indexes, moved as far as what expires is proven. Fails where a "
-            "limit is held above the wanted one or can't be set."
+            "Sets the limits of the TTL indexes so that only proven documents expire. Fails if a "
+            "limit is held above the configured one or can't be set."
         ),
         group_name=NAME,
         owners=["team:monitoring"],

@@ -42,8 +42,8 @@ def rehearsal_asset(settings: Settings) -> dg.AssetsDefinition:
         deps=[*map(snapshot_name, systems), *compared],
         freshness_policy=dg.FreshnessPolicy.time_window(_FRESH_FOR),
         description=(
-            "Snapshots brought back on temporary servers and held against the tables. Fails "
-            "on any difference; the report is written all the same."
+            "Restores snapshots into temporary servers and compares them with the tables. Fails "
+            "on any difference; the report is written in any case."
         ),
         group_name=NAME,
         owners=["team:monitoring"],

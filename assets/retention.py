@@ -26,9 +26,9 @@ def retention_asset(settings: Settings) -> dg.AssetsDefinition:
         name=NAME,
         freshness_policy=dg.FreshnessPolicy.time_window(_FRESH_FOR),
         description=(
-            "What [retention] no longer keeps, deleted with a record of each object. Fails where "
-            "something past its retention stays, other than for a hold or as the only copy of a "
-            "day."
+            "Deletes what [retention] no longer keeps, with a record of each object. Fails if "
+            "something past its retention stays for a reason other than a hold, or than being "
+            "the only copy of a day."
         ),
         group_name=NAME,
         owners=["team:monitoring"],

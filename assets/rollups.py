@@ -27,8 +27,8 @@ from lake.systems.registry import system
 
 MATCHES_TABLE = "rollup_matches_table"
 _DESCRIPTION = (
-    "The rollup was made from the table as it is, its object has its manifest's size, and its "
-    "sums are the table's."
+    "The rollup was made from the current table, its object has its manifest's size, and its "
+    "sums equal the table's."
 )
 Event = dg.AssetMaterialization | dg.AssetCheckEvaluation
 

@@ -66,7 +66,7 @@ def status_schedule(job: Job) -> dg.ScheduleDefinition:
         "check_days_hourly",
         "15 * * * *",
         job,
-        "Every hour: which days are late, read from the manifests.",
+        "Every hour: reads from the manifests which days are missing, late or damaged.",
     )
 
 
@@ -89,22 +89,22 @@ def _schedule(name: str, cron: str, job: Job, description: str) -> dg.ScheduleDe
     )
 
 
-SNAPSHOT_JOB = _group_job("snapshot", SNAPSHOTS, "Raw snapshots of all systems as they are now.")
+SNAPSHOT_JOB = _group_job("snapshot", SNAPSHOTS, "Takes raw snapshots of all systems.")
 
 REHEARSAL_JOB = _group_job(
-    "rehearse", REHEARSAL, "Snapshots brought back and held against the tables."
+    "rehearse", REHEARSAL, "Restores snapshots and compares them with the tables."
 )
-GUARD_JOB = _group_job("guard", GUARD, "Limits of the TTL indexes, moved over proven days.")
-RETENTION_JOB = _group_job("retention_run", RETENTION, "What [retention] no longer keeps, deleted.")
+GUARD_JOB = _group_job("guard", GUARD, "Sets TTL limits so that only proven documents expire.")
+RETENTION_JOB = _group_job("retention_run", RETENTION, "Deletes what [retention] no longer keeps.")
 VERIFY_JOB = _group_job(
-    "verify", VERIFICATION, "Every object read back and compared with its manifest."
+    "verify", VERIFICATION, "Reads every object back and compares it with its manifest."
 )
 
 GUARD_SCHEDULE = _schedule(
     "guard_daily",
     "30 4 * * *",  # after the exports and the re-counts
     GUARD_JOB,
-    "Every day at 04:30 UTC: lets documents expire that are proven.",
+    "Every day at 04:30 UTC: lets proven documents expire.",
 )
 RETENTION_SCHEDULE = _schedule(
     "retention_daily",
@@ -128,7 +128,7 @@ def export_schedule(job: Job) -> PartitionedSchedule | dg.ScheduleDefinition:
         hour_of_day=0,
         minute_of_hour=30,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Every day at 00:30 UTC: the day that has just closed.",
+        description="Every day at 00:30 UTC: exports the day that has just closed.",
     )
 
 
@@ -144,8 +144,8 @@ def recount_schedule(settings: Settings, job: Job) -> dg.ScheduleDefinition:
         execution_timezone="UTC",
         job=job,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Every day at 03:30 UTC: the days inside each source's lateness window, and "
-        "those that it is about to delete.",
+        description="Every day at 03:30 UTC: re-counts the days inside each source's lateness "
+        "window and those that it is about to delete.",
     )
     def recount(
         context: dg.ScheduleEvaluationContext, lake: LakeResource
@@ -206,7 +206,7 @@ def snapshot_schedule(settings: Settings) -> dg.ScheduleDefinition:
         execution_timezone="UTC",
         job=SNAPSHOT_JOB,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Every day at 01:30 UTC: raw snapshots as the systems are then.",
+        description="Every day at 01:30 UTC: takes raw snapshots of all systems.",
     )
     def snapshots(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
         night = Day(context.scheduled_execution_time.date())
@@ -228,7 +228,7 @@ def rehearsal_schedule(settings: Settings) -> dg.ScheduleDefinition:
         execution_timezone="UTC",
         job=REHEARSAL_JOB,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="On the first of every month at 05:00 UTC, where there is a snapshot.",
+        description="On the first of every month at 05:00 UTC: rehearses, if there is a snapshot.",
     )
     def rehearsals(
         context: dg.ScheduleEvaluationContext, lake: LakeResource

@@ -60,8 +60,8 @@ def snapshot_asset(settings: Settings, name: str) -> dg.AssetsDefinition:
         deps=sources_of(settings, name),
         freshness_policy=dg.FreshnessPolicy.time_window(FRESH_FOR),
         description=(
-            f"A raw backup of {system(name).title} as it is when this runs, filed under that UTC "
-            "day. What an earlier one has stored is not uploaded again."
+            f"A raw backup of {system(name).title} as of the run, filed under that UTC day. "
+            "Objects that an earlier one stored are not uploaded again."
         ),
         group_name=GROUP,
         kinds={kind_of(system(name).title)},

@@ -41,8 +41,8 @@ _BARS = "▁▂▃▄▅▆▇█"
 _NO_DAY = "·"
 _STATES = ("missing", "late", "differs", "damaged")
 _DESCRIPTIONS = {
-    NO_DAY_MISSING: "Every closed UTC day that is due is in the lake, whole and as the source "
-    "counted it, by the manifests. Yesterday is due from 06:00 UTC on.",
+    NO_DAY_MISSING: "Every closed UTC day that is due is in the lake with as many rows as the "
+    "source counted, by the manifests. Yesterday is due from 06:00 UTC on.",
     NEWEST_DAY_ON_TIME: "The newest day that is due is in the lake: from 06:00 UTC on yesterday, "
     "before that the day before.",
 }
@@ -114,8 +114,8 @@ def status_asset(settings: Settings) -> dg.AssetsDefinition:
         freshness_policy=dg.FreshnessPolicy.time_window(_FRESH_FOR),
         deps=[dg.AssetKey(asset_name(dataset.name)) for dataset in settings.dataset],
         description=(
-            "Which days of which tables are missing, late or damaged, and how long the sources "
-            "still have them. Read from the manifests every hour; no request to a source."
+            "Lists the days of each table that are missing, late or damaged, and how long the "
+            "sources still have them. Read from the manifests every hour, not from the sources."
         ),
         group_name=NAME,
         kinds={"markdown"},

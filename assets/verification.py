@@ -28,8 +28,8 @@ def verification_asset(settings: Settings) -> dg.AssetsDefinition:
     @dg.asset(
         name=NAME,
         description=(
-            "Every object read back and compared with its manifest, the audit log and the records "
-            "of deletions compared with the store: `lake verify --record`. A difference fails a "
+            "Reads every object back and compares it with its manifest, and the audit log and the "
+            "records of deletions with the store: `lake verify --record`. A difference fails a "
             "check and raises the alert LakeVerifyFailed."
         ),
         group_name=NAME,
@@ -37,7 +37,11 @@ def verification_asset(settings: Settings) -> dg.AssetsDefinition:
         metadata={"root": settings.lake.root},
         check_specs=[
             dg.AssetCheckSpec(OBJECTS, asset=NAME, description="No day has a difference."),
-            dg.AssetCheckSpec(RECORDS, asset=NAME, description="Nothing of them is missing."),
+            dg.AssetCheckSpec(
+                RECORDS,
+                asset=NAME,
+                description="The audit log and the records of deletions are complete.",
+            ),
         ],
     )
     def verification(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]  # checks need it

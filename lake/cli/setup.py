@@ -198,7 +198,7 @@ def _print_found(path: Path, written: LakeToml) -> None:
     for source in written.sources:
         limited = source.hot_days not in (None, UNLIMITED_DAYS)
         kept = f"keeps {source.hot_days} days" if limited else source.hot_basis
-        since = f", the oldest data of {source.oldest}" if source.oldest else ""
+        since = f", oldest data from {source.oldest}" if source.oldest else ""
         click.echo(f"{source.summary}: {kept}{since}")
     for name, table in written.tables():
         remark = f"left out, {table.why_not}" if table.why_not else "; ".join(table.seen)

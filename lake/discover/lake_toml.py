@@ -35,13 +35,13 @@ _HEAD = """\
 
 _OPTIONAL = """\
 # Optional: data expires at the source after a number of days, once the lake is proven to hold it.
-# Shown by: lake ttl plan
+# See `lake ttl plan`.
 # [ttl]
 # enabled = true
 # days = 90
 
-# Optional: alerts. The secret ones, LAKE_ALERTS__WEBHOOK_URL say, belong in the environment.
-# Tried by: lake alert test
+# Optional: alerts. Secret URLs belong in the environment, such as LAKE_ALERTS__WEBHOOK_URL.
+# Test them with `lake alert test`.
 # [alerts]
 # alertmanager_url = "http://127.0.0.1:9093"
 """
@@ -103,13 +103,13 @@ class LakeToml:
         return [f"{comment}\n[incident]\nids = [{', '.join(map(toml, ids))}]\n"]
 
     def _hot(self) -> str:
-        lines = ["# Days that each source keeps its data: lag alarms and checks rely on it."]
+        lines = ["# Number of days that each source keeps its data. Alerts and checks rely on it."]
         lines.append("[hot]")
         for source in self.sources:
             days, basis = source.hot_days, source.hot_basis
             if days is None:
                 days = HotSection.model_fields[source.source].default
-                basis = f"unknown ({basis}): the default, correct it"
+                basis = f"unknown ({basis}): this is the default, correct it"
             lines.append(f"{source.source} = {days}  # {_comment(basis)}")
         return "\n".join(lines) + "\n"
 
@@ -125,10 +125,10 @@ def _bucket() -> str:
     """All keys with their defaults, as a comment."""
     defaults = BucketSection().model_dump(mode="json")
     keys = [f"# {key} = {toml(value)}" for key, value in defaults.items()]
-    lines = ["# A KMS key encrypts what is written; without it SSE-S3.", _KMS_KEY, ""]
+    lines = ["# Optional: a KMS key that encrypts new objects (default: SSE-S3).", _KMS_KEY, ""]
     lines += [
-        "# How the bucket is set up.",
-        "# Compared by: lake bucket plan; set by: lake bucket apply",
+        "# Optional: the set-up of the bucket; these are the defaults.",
+        "# `lake bucket plan` shows differences, `lake bucket apply` sets them.",
     ]
     return "\n".join([*lines, "# [bucket]", *keys]) + "\n"
 
@@ -136,7 +136,10 @@ def _bucket() -> str:
 def _source(source: DiscoveredSource) -> str:
     comments = [
         source.summary,
-        *(f"{variable} holds what is secret" for variable in source.variables),
+        *(
+            f"secrets come from the environment variable {variable}"
+            for variable in source.variables
+        ),
     ]
     return _section(f"sources.{source.source}", source.section, comments)
 

@@ -40,15 +40,15 @@ def render(facts: Facts, trend_days: int) -> str:
                 "trends",
                 section(
                     "Trends",
-                    f'<p class="quiet">Up to the last {trend_days} closed UTC days, by the lake\'s '
-                    "tables. A gap is a day without rows or not in the lake.</p>",
+                    f'<p class="quiet">Up to the last {trend_days} closed UTC days, from the '
+                    "lake's tables. A gap is a day without rows, or not in the lake.</p>",
                     _plots("trend-plots"),
                 ),
             ),
             _named("recovery", section("Snapshots and rehearsals", *_recovery(facts))),
             _named("expiry", section("Expiry guard", _guards(facts))),
             _named("holds", section("Holds", _holds(facts))),
-            _named("ages", section("Age of these facts", _ages(facts))),
+            _named("ages", section("How current this page is", _ages(facts))),
         ],
         f"monitoring-lake {__version__}, {facts.at:%Y-%m-%d %H:%M} UTC",
         style=_styles(),
@@ -88,8 +88,8 @@ def _at(facts: Facts) -> str:
 
 def _sources(facts: Facts) -> str:
     if facts.sources_read:
-        return "days that may still grow re-counted at their sources"
-    return "sources not queried: late rows are not known (<code>--sources</code>)"
+        return "days that may still grow were re-counted at their sources"
+    return "sources were not queried: late rows are unknown (<code>--sources</code>)"
 
 
 def _verdict(facts: Facts) -> str:
@@ -225,8 +225,9 @@ def _freshness_note(facts: Facts) -> str:
     if not facts.datasets:
         return ""
     return (
-        '<p class="quiet">By [hot], what the sources keep. The first unproven day of a dataset '
-        "without gaps is the current one. Lost: unproven, and the source has nothing of it.</p>"
+        '<p class="quiet">[hot] is taken as what the sources keep. The first unproven '
+        "day of a dataset without gaps is the current one. Lost: unproven, and no longer at the "
+        "source.</p>"
     )
 
 
@@ -335,7 +336,7 @@ def _holds(facts: Facts) -> str:
         ]
         for hold in facts.holds.active
     ]
-    heads = ["id", "datasets", "days, the end exclusive", "reason", "by", "since"]
+    heads = ["id", "datasets", "days (end exclusive)", "reason", "by", "since"]
     return table(heads, rows) or "<p>None.</p>"
 
 
@@ -354,7 +355,7 @@ def _ages(facts: Facts) -> str:
             "lake verify --record",
             _short(min(verified)) if verified else _NONE,
         ],
-        ["limits of TTL", "lake ttl apply", _short(min(guards)) if guards else _NONE],
+        ["TTL limits", "lake ttl apply", _short(min(guards)) if guards else _NONE],
         [
             "recovery",
             "lake rehearse",

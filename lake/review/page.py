@@ -32,7 +32,7 @@ def render(review: Review) -> str:
             "".join(_cards(review)),
             section("Open points", _points(review)),
             section("What is kept", _kept(review.datasets), _retention(review)),
-            section("Rules of columns", _rules(review.datasets)),
+            section("Column rules", _rules(review.datasets)),
             section("Snapshots", _snapshots(review)),
             section("Holds", _holds(review)),
             section("Proof of coverage", _proof(review), _proof_note(review)),
@@ -166,7 +166,7 @@ def _rules(datasets: Sequence[DatasetReview]) -> str:
         for dataset in datasets
         if dataset.rules or dataset.other_rules
     ]
-    heads = ["dataset", "instead of the value", "days exported under other rules"]
+    heads = ["dataset", "stored instead of the value", "days exported under other rules"]
     return table(heads, rows)
 
 
@@ -243,13 +243,13 @@ def _verified(dataset: DatasetReview) -> str:
 
 def _proof_note(review: Review) -> str:
     recounted = (
-        "Days inside the lateness window were counted again at their sources."
+        "Days inside the lateness window were re-counted at their sources."
         if review.sources_read
-        else "By the manifests: the sources were not counted again."
+        else "This is from the manifests: nothing was re-counted at the sources."
     )
     return (
-        '<p class="quiet">A day is proven when its object is there and as large as its manifest '
-        f"has it, and the source counted as many rows as it holds. {recounted} A verification "
+        '<p class="quiet">A day is proven when its object exists in the size that its manifest '
+        f"states, and the source counted as many rows as it holds. {recounted} A verification "
         "reads the objects back and compares their SHA-256.</p>"
     )
 
@@ -293,7 +293,7 @@ def _erasures(review: Review) -> str:
         ]
         for erasure in review.erasures
     ]
-    heads = ["UTC", "dataset", "rows", "days", "days left over", "reason", "who"]
+    heads = ["UTC", "dataset", "rows", "days", "days not erased", "reason", "who"]
     return table(heads, rows, numbers=(2, 3)) or "<p>No rows were erased.</p>"
 
 

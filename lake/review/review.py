@@ -269,5 +269,5 @@ def _unfinished_erasures(review: Review) -> Iterator[str]:
             what = "was interrupted" if erasure.interrupted else "failed"
             yield (
                 f"{erasure.dataset}: the erasure {erasure.id} {what}, days with rows left: "
-                f"{', '.join(erasure.left)} (the same lake erase again erases them)"
+                f"{', '.join(erasure.left)} (run the same lake erase again)"
             )

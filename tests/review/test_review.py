@@ -307,10 +307,12 @@ def test_rules_of_columns(place, review, tmp_path, run):
     lines = of(report, "lines")
     assert sorted(lines["rules"]) == ["labels.user: drop", "line: truncate to 9"]
     assert len(lines["other_rules"]) == lines["days"] == 6
-    assert any("lines: 6 days were exported under other rules" in p for p in report["open_points"])
+    assert any(
+        "lines: 6 days were exported under other column rules" in p for p in report["open_points"]
+    )
     assert of(report, "events")["rules"] == []
     text = page.read_text("utf-8")
-    assert "Rules of columns" in text
+    assert "Column rules" in text
     assert "line: truncate to 9" in text
 
 

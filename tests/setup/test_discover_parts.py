@@ -186,9 +186,9 @@ def test_odd_names_and_comments_make_a_file_that_loads(tmp_path):
     assert [d["collection"] for d in loaded["dataset"]] == ["a\"b'\n", "größe 日"]
     assert [d["name"] for d in loaded["dataset"]] == ["a", "b"]
     assert loaded["hot"] == {"mongo": 5, "loki": 30}
-    assert "loki = 30  # unknown (?): the default, correct it" in written.render()
+    assert "loki = 30  # unknown (?): this is the default, correct it" in written.render()
     assert "first_day" not in loaded["lake"]  # 1970 is a mistake in the data
-    assert "LAKE_X holds what is secret" in written.render()
+    assert "secrets come from the environment variable LAKE_X" in written.render()
 
 
 def test_clocks():

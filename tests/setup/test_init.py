@@ -39,7 +39,7 @@ def test_init_doctor_export_verify(lake, endpoints, filled, tmp_path):
     assert file["hot"]["prometheus"] == 36500
     comments = (tmp_path / "lake.toml").read_text()
     loaded = filled[1]
-    assert f"# {loaded.requests:,} documents, the oldest of {first}" in comments
+    assert f"# {loaded.requests:,} documents, the oldest from {first}" in comments
 
     code, out, _ = lake("doctor", "--json")
     assert code == 0
@@ -122,8 +122,8 @@ def test_collections_and_their_time_fields(lake, collections, tmp_path):
 @pytest.mark.parametrize(
     ("index", "hot", "text"),
     [
-        ({}, 3650, "nothing expires by itself"),
-        ({"expireAfterSeconds": 2**31 - 1}, 3650, "nothing expires by itself"),
+        ({}, 3650, "nothing expires"),
+        ({"expireAfterSeconds": 2**31 - 1}, 3650, "nothing expires"),
         ({"expireAfterSeconds": 0}, 90, "unknown"),
         ({"expireAfterSeconds": 7 * 86_400}, 7, "shortest TTL"),
     ],
@@ -315,7 +315,7 @@ def test_passwords_and_tenants(lake, tmp_path, monkeypatch):
         assert code == 0, err
         assert "set LAKE_SOURCES__MONGO__URI" in err
         text = (tmp_path / "lake.toml").read_text()
-        assert "LAKE_SOURCES__MONGO__URI holds what is secret" in text
+        assert "secrets come from the environment variable LAKE_SOURCES__MONGO__URI" in text
         for shown in (text, out, err):
             assert password not in shown
             assert userinfo not in shown

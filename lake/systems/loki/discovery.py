@@ -161,7 +161,7 @@ def _basis(kept_days: int | None) -> str:
     if kept_days is None:
         return "Loki does not report it"
     if kept_days == UNLIMITED_DAYS:
-        return "retention is not enabled: nothing expires by itself"
+        return "retention is not enabled: nothing expires"
     return "Loki's retention period"
 
 

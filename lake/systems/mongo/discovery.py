@@ -104,9 +104,9 @@ def look(section: MongoSource, database: str | None, uri: str) -> DiscoveredSour
             if not kind.startswith("system.")
         ]
     otherwise = None if expiring else UNLIMITED_DAYS
-    basis = "no TTL index: nothing expires by itself"
+    basis = "no TTL index: nothing expires"
     if expiring:
-        basis = "a TTL that is not on the documents' own time"
+        basis = "a TTL, but not on the documents' time field"
     shortest = min((kept for _, kept, _ in looked if kept), default=None)
     return DiscoveredSource(
         source="mongo",
@@ -155,7 +155,7 @@ def _collection(
         return _undated(name, keys, documents, sample), None, None
     best = fields[0]
     oldest = _oldest(collection, best, documents)
-    seen = [f"{documents:,} documents" + (f", the oldest of {oldest}" if oldest else "")]
+    seen = [f"{documents:,} documents" + (f", the oldest from {oldest}" if oldest else "")]
     seen.append(f"{best.path}: a date in {best.share:.0%} of a sample, {_index_text(best)}")
     if best.share < 1:
         seen.append('time_fallback = "_id" would export the others on their ObjectId\'s day')
@@ -172,9 +172,9 @@ def _undated(
     seen = (f"{documents:,} documents, none of the sample with a date",)
     if sample and all(isinstance(document.get("_id"), ObjectId) for document in sample):
         return DiscoveredTable(
-            name, {**keys, "time_fallback": "_id"}, (*seen, "so their ObjectId's day")
+            name, {**keys, "time_fallback": "_id"}, (*seen, "dated by their ObjectIds instead")
         )
-    why = "no date and no ObjectId that dates a document" if sample else "it is empty"
+    why = "neither dates nor ObjectIds show a document's day" if sample else "it is empty"
     return DiscoveredTable(name, keys, seen if sample else (), why)
 
 
@@ -250,7 +250,7 @@ def _index_text(best: DateField) -> str:
         return "TTL index, held" if best.ttl_s >= _HELD else f"TTL {best.ttl_s / _DAY_S:g} days"
     if best.indexed:
         return "indexed"
-    return "NOT indexed: each day would be searched for in all documents"
+    return "NOT indexed: every export of a day would scan all documents"
 
 
 def _oldest(collection: Collection[Document], best: DateField, documents: int) -> Day | None:

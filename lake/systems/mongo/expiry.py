@@ -229,7 +229,7 @@ class MongoExpiry:
         remedy = "create the index by hand, or set [ttl.dataset.NAME] enabled = false"
         if error.code in (_NO_SUCH_COMMAND, _NOT_IMPLEMENTED):
             remedy = (
-                "this server has no TTL indexes: nothing expires by itself; set "
+                "this server has no TTL indexes: nothing expires; set "
                 "[ttl.dataset.NAME] enabled = false"
             )
         elif index and index.limit_s is None:
