@@ -34,6 +34,7 @@ class TtlSection(Section):
     max_silence_hours: Annotated[int, Field(ge=1)] = 36
     max_clock_skew_s: Annotated[int, Field(ge=1)] = 120
     proof: Proof = "content"
+    elsewhere: list[str] = Field(default_factory=list)
     dataset: dict[str, TtlOverride] = Field(default_factory=dict)
 
     @model_validator(mode="after")

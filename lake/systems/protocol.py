@@ -156,6 +156,9 @@ class Expiry(Protocol):
     def rule(self, dataset: Dataset) -> Rule:
         """How the dataset's rows expire now, and what keeps a limit from being set."""
 
+    def limits(self) -> dict[str, Index]:
+        """By scope the limits in force that a guard has made, for whichever dataset."""
+
     def first_ms(self, dataset: Dataset, from_ms: int | None, before_ms: int) -> int | None:
         """The earliest time in [from, before) of rows that belong to a day; None: no such row."""
 

@@ -87,7 +87,8 @@ def apply(
             confirm(unconfirmed)
         for plan in lowering:
             if plan.deletes:
-                _record(mine, plan)["confirmed_s"] = plan.wanted_s
+                confirmed = {"confirmed_s": plan.wanted_s, "identity": plan.rule.identity}
+                _record(mine, plan).update(confirmed)
         for plan in lowering:
             fresh = plan
             if site.clock() - plan.made_at > _FRESH_FOR:
@@ -151,7 +152,9 @@ class _Pending:
 
 
 def _is_unconfirmed(plan: Plan, mine: Turn) -> bool:
-    confirmed = mine.state.datasets.get(plan.dataset, {}).get("confirmed_s")
+    record = mine.state.datasets.get(plan.dataset, {})
+    same = record.get("identity") in (None, plan.rule.identity)
+    confirmed = record.get("confirmed_s") if same else None
     asks = plan.changes and plan.deletes > 0 and plan.wanted_s is not None
     return asks and (confirmed is None or (plan.wanted_s or 0) < confirmed)
 
@@ -297,6 +300,8 @@ class _Act:
         added and partitions that have changed since; "" for none.
         """
         plan = self._plan
+        if expiry.rule(self._dataset).identity != plan.rule.identity:
+            return f"{plan.rule.scope} is another"
         holds = holds_of(self._site.store)
         planned = {day_plan.day: day_plan for day_plan in plan.days}
         for day in days_with_rows(expiry, self._dataset, plan.reach_ms):

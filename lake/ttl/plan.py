@@ -11,7 +11,7 @@ expires that this plan has not proven, even if no guard runs.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -166,14 +166,41 @@ def make_plans(site: Site, datasets: Sequence[Dataset], records: Records) -> Ite
     What a source or the store refuses is a plan that holds.
     """
     terms = {dataset.name: terms_of(site.settings, dataset) for dataset in datasets}
-    scopes = _shared_scopes(site)
+    scopes = _guarded_scopes(site)
+    shared = {scope for scope, number in scopes.items() if number > 1}
+    reported: set[str] = set()
     for dataset in datasets:
         planning = _Planning(site, dataset, terms[dataset.name], records.get(dataset.name, {}))
-        yield replace(planning.plan(scopes), made_at=site.clock())
+        plan = replace(planning.plan(shared), made_at=site.clock())
+        if plan.enabled and plan.decision != "none" and dataset.source not in reported:
+            reported.add(dataset.source)
+            others = (*plan.rule.others, *unguarded(site, dataset.source, scopes))
+            plan = replace(plan, rule=replace(plan.rule, others=others))
+        yield plan
 
 
-def _shared_scopes(site: Site) -> set[str]:
-    """Those of several enabled datasets."""
+def unguarded(site: Site, source: str, scopes: Collection[str] | None = None) -> Iterator[str]:
+    """Limits that a guard has made and that none looks after: of a collection that was renamed, of
+    a dataset that was disabled or removed. Not those that `[ttl] elsewhere` names. None where the
+    source does not show them.
+    """
+    expiry = site.expiry_of(source)
+    try:
+        limits = expiry.limits() if expiry else {}
+    except LakeError:
+        return  # its plans report it
+    guarded = {*(_guarded_scopes(site) if scopes is None else scopes), *site.settings.ttl.elsewhere}
+    for scope, index in sorted(limits.items()):
+        if scope not in guarded:
+            days = (index.limit_s or 0) / DAY_S
+            yield (
+                f"index {index.name!r} of {scope}: deletes after {days:g} days what nothing "
+                "proves, for no dataset of it is guarded here (another lake's: [ttl] elsewhere)"
+            )
+
+
+def _guarded_scopes(site: Site) -> Counter[str]:
+    """The scopes of enabled datasets, and how many each has."""
     scopes: Counter[str] = Counter()
     for dataset in site.settings.dataset:
         expiry = site.expiry_of(dataset.source)
@@ -182,7 +209,7 @@ def _shared_scopes(site: Site) -> set[str]:
                 scopes[expiry.rule(dataset).scope] += 1
             except LakeError:
                 continue  # its own plan reports it
-    return {scope for scope, number in scopes.items() if number > 1}
+    return scopes
 
 
 @dataclass(frozen=True)

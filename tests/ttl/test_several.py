@@ -11,6 +11,7 @@ import pytest
 from support.hot_documents import DAY_S, NEVER_S, Hot, ago, at, days
 
 from lake.base.errors import LakeError, PermanentError, Refused
+from lake.doctor.expiry import check
 from lake.export import Exporter
 from lake.ttl import Applied, apply
 from lake.ttl.turn import Turn
@@ -57,6 +58,12 @@ def run(place: Hot, confirm: Any = lambda plans: None) -> dict[str, Applied]:
     with place.site() as site:
         done = apply(site, site.settings.dataset, show=lambda plan: None, confirm=confirm)
         return {applied.plan.dataset: applied for applied in done}
+
+
+def left_behind(place: Hot) -> list[str]:
+    """What `lake doctor` warns of."""
+    checks = check(place.settings, place.store)
+    return [check_.found for check_ in checks if check_.subject == "expiry"]
 
 
 def refuses(*_: Any, **__: Any) -> Any:
@@ -199,3 +206,65 @@ def test_a_refused_question_leaves_the_others_as_they_are(two: Hot) -> None:
     with pytest.raises(PermanentError):
         run(two, stops)
     assert limits(two) == {"lake_ttl": 14 * DAY_S}
+
+
+@pytest.mark.parametrize("left", ["renamed", "removed", "disabled", "elsewhere"])
+def test_a_limit_that_no_guard_looks_after_is_reported(two: Hot, left: str) -> None:
+    """Its documents go on expiring, whether or not they were exported."""
+    run(two)
+    name = "renamed" if left == "renamed" else "second"
+    text = two.config.read_text()
+    if left == "renamed":
+        second(two).rename("renamed")
+        two.client[two.database].create_collection("second")
+    elif left == "removed":
+        text = text.replace(_SECOND, "")
+    elif left == "disabled":
+        text += "[ttl.dataset.second]\nenabled = false\n"
+    else:
+        scope = f"{two.database}.second"
+        text = text.replace(_SECOND, "").replace("[ttl]", f'[ttl]\nelsewhere = ["{scope}"]')
+    two.config.write_text(text)
+    done = two.command("ttl", "apply", "--yes")
+    warned = left_behind(two)
+    if left == "elsewhere":
+        assert (done.exit_code, warned) == (0, [])
+        return
+    what = f"index 'lake_ttl' of {two.database}.{name}: deletes after 12 days what nothing proves"
+    assert done.exit_code == 1
+    assert what in done.stdout
+    assert len(warned) == 1
+    assert what in warned[0]
+
+
+def test_with_every_guard_disabled_doctor_reports_what_is_left(place: Hot) -> None:
+    place.insert(OLD)
+    place.export(OLD)
+    place.apply()
+    text = place.config.read_text().replace("enabled = true", "enabled = false")
+    place.config.write_text(text)
+    (warned,) = left_behind(place)
+    assert f"of {place.database}.events: deletes after 10 days" in warned
+    change = {"name": "lake_ttl", "expireAfterSeconds": NEVER_S}
+    place.client[place.database].command({"collMod": "events", "index": change})
+    assert left_behind(place) == []
+
+
+def test_a_collection_that_was_made_anew_is_another(place: Hot) -> None:
+    """Somebody brought old documents back, to look at them: they are proven, and go at once."""
+    place.insert(OLD)
+    place.export(OLD)
+    place.apply()
+    documents = list(place.events.find())
+
+    def made_anew(*_: Any) -> None:
+        place.events.drop()
+        place.events.insert_many(documents)
+
+    made_anew()
+    with pytest.raises(Refused):
+        place.apply(confirm=refuses)
+    assert place.limit_s is None
+    applied = place.apply(confirm=made_anew)  # while the question waits
+    assert (applied.state, place.limit_s) == ("abandoned", NEVER_S)
+    assert "is another" in applied.why

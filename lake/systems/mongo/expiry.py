@@ -88,9 +88,31 @@ class MongoExpiry:
         obstacle = _obstacle(entry, settings)
         if not obstacle and commands and "collMod" not in commands:
             obstacle = "the server has no collMod: it can't change when documents expire"
-        scope = f"{self._section.database}.{settings.collection}"
+        scope = self._scope(settings.collection)
         twins = tuple(index.name for index in ours[1:] if index.limit_s is not None)
-        return Rule(scope, ours[0] if ours else None, twins, others, obstacle)
+        identity = entry.get("info", {}).get("uuid", b"")
+        return Rule(
+            scope, ours[0] if ours else None, twins, others, obstacle, bytes(identity).hex()
+        )
+
+    def limits(self) -> dict[str, Index]:
+        """See Expiry: by the index's name. Not of collections whose indexes may not be listed."""
+        made: dict[str, Index] = {}
+        with explained(self._section, "its indexes"):
+            database = self._database()
+            for entry in listed(database, "listCollections"):
+                if entry["type"] != "collection" or str(entry["name"]).startswith("system."):
+                    continue
+                try:
+                    indexes = indexes_of(database[entry["name"]])
+                except OperationFailure as error:
+                    if error.code != _UNAUTHORIZED:
+                        raise
+                    continue
+                for index in indexes:
+                    if index["name"] == INDEX_NAME and _deletes(index):
+                        made[self._scope(str(entry["name"]))] = _index(index)
+        return made
 
     def first_ms(self, dataset: Dataset, from_ms: int | None, before_ms: int) -> int | None:
         """See Expiry."""
@@ -187,6 +209,9 @@ class MongoExpiry:
             if self._client is not None:
                 self._client.close()
                 self._client = None
+
+    def _scope(self, collection: str) -> str:
+        return f"{self._section.database}.{collection}"
 
     def _connected(self) -> Client:
         with self._lock:
