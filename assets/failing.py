@@ -19,7 +19,7 @@ _interrupted: set[str] = set()  # ids of runs of this process
 
 @contextmanager
 def as_failures(run_id: str) -> Iterator[None]:
-    """Within the block errors become Failures; those that a retry can't mend allow none.
+    """Within the block errors become Failures; those that a retry can't fix allow none.
 
     Dagster stores the texts of an exception and of its causes as they are. LakeErrors contain
     no secrets; an unforeseen exception may. Left alone, an interrupt makes Dagster

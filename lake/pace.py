@@ -173,7 +173,7 @@ class Pace:
         while not self._closed.wait(interval_s):
             with self._changed:
                 if not self._running and self._clock() - self._last_turn > _IDLE_S:
-                    self._prober = None  # the next turn begins anew
+                    self._prober = None  # the next turn starts over
                     return
             begun = self._clock()
             try:

@@ -50,7 +50,7 @@ class Orphan:
     object: a table's object without a manifest · pending: a manifest of a run that did not
     come to its end · upload: what one has sent so far · rollup: of no partition · unknown: not
     the lake's, below tables/.
-    left: --repair mends it · removed, finished: it did · kept: it does not, for `why`.
+    left: --repair fixes it · removed, finished: it did · kept: it does not, for `why`.
     """
 
     kind: Kind

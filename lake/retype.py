@@ -1,4 +1,4 @@
-"""Days that older rules typed: finding them, and typing them anew from their own rows.
+"""Days that older rules typed: finding them, and typing them again from their own rows.
 
 Belongs here: a partition's documents as a source, and the proof that they are the same
 afterwards. Does not: the rules (systems.mongo), how a partition is replaced (export).

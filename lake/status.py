@@ -70,7 +70,7 @@ class DatasetStatus:
 
     `undated` rows have no day, `outside` rows are dated outside of `window`: before the first
     expected day or after the current one; None where the source has no such rows or did not answer.
-    `problem` is why the source was not counted; `broken` that a retry does not mend it.
+    `problem` is why the source was not counted; `broken` that a retry does not fix it.
     `rollup_problem` is why the dataset's file of a rollup can't be used. `rules` are those of its
     columns, as configured now; `other_rules` the days that were exported under others. `retired`
     days are not among `days`: [retention] has deleted their tables, or does so at its next run.

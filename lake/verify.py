@@ -257,7 +257,7 @@ def verify_partition(
                 f"the source counts {counted} rows ({count.method}), the lake has {manifest.rows}"
             )
         if deep and has_older_typing(manifest):
-            # Typed anew, the same documents have another fingerprint.
+            # Typed again, the same documents have another fingerprint.
             problems += _documents_problems(store, source, dataset, day, manifest)
         elif deep:
             now = _read_again(source, dataset, day)

@@ -1,5 +1,5 @@
 # The bucket as `lake bucket apply` sets it up. Use one of the two: Terraform owns the whole
-# lifecycle configuration and the whole policy, so it removes rules and statements of others.
+# lifecycle configuration and the whole policy, so it removes other rules and statements.
 
 locals {
   queried     = toset(["tables", "rollups"])

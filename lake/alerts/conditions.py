@@ -221,7 +221,7 @@ def _failed_verifications(
             "LakeVerifyFailed",
             "critical",
             f"{dataset.name}: {days} failed the last verification, first {verified.first}",
-            f"remedy: lake verify {dataset.name}; mend the days, then "
+            f"remedy: lake verify {dataset.name}; fix the days, then "
             f"lake verify {dataset.name} --record",
             labels_of_days("damaged", dataset.name, dataset.source),
             started_at=datetime.fromisoformat(verified.at),

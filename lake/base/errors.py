@@ -3,13 +3,13 @@
 LakeError
 ├── UsageError                wrong command line or configuration: exit status 2
 │   └── ConfigError           lake.toml or an environment variable
-├── PermanentError            a retry does not mend it
+├── PermanentError            a retry does not fix it
 │   ├── Refused               the other side refused: credentials, permission, 4xx
 │   ├── BadData               an answer or object that can't be what it claims to be
 │   ├── Incomplete            a read smaller than the source's own count, suspicious shrinkage
 │   ├── Missing               an object, manifest, server binary or port is not there
 │   └── Stopped               the work was ended on request
-└── TransientError            a retry may mend it: unreachable, timeout, 5xx, 429
+└── TransientError            a retry may fix it: unreachable, timeout, 5xx, 429
     └── Conflict              modified by another writer
 
 Belongs here: the tree and how a message reads. Does not: who raises what.
@@ -65,7 +65,7 @@ class ConfigError(UsageError):
 
 
 class PermanentError(LakeError):
-    """A retry does not mend it."""
+    """A retry does not fix it."""
 
 
 class Refused(PermanentError):
@@ -92,7 +92,7 @@ class Stopped(PermanentError):
 
 
 class TransientError(LakeError):
-    """A retry may mend it: unreachable, timed out, overloaded."""
+    """A retry may fix it: unreachable, timed out, overloaded."""
 
 
 class Conflict(TransientError):

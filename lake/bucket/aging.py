@@ -1,4 +1,4 @@
-"""The checks of what becomes of objects with time: our lifecycle rules, those of others, archives.
+"""Checks of what happens to objects with time: our lifecycle rules, other rules, archive tiers.
 
 Belongs here: S3's calls and their content. Does not: the rules themselves (lifecycle), the
 bucket's other settings.
@@ -16,7 +16,7 @@ from lake.bucket.keys import READ_AT_ONCE
 
 
 class Lifecycle(Setting):
-    """The lake's own rules; those of others stay."""
+    """The lake's own rules; other rules stay."""
 
     name = "lifecycle"
     fresh = {"Rules": []}  # noqa: RUF012  nobody changes it
@@ -68,7 +68,7 @@ class Lifecycle(Setting):
             if not lifecycle.is_ours(rule, bucket.root)
         ]
         if others:
-            yield f"rules of others stay: {', '.join(others)}"
+            yield f"other rules stay: {', '.join(others)}"
         if bucket.section.snapshots_class in lifecycle.ARCHIVES:
             yield from _of_archives(bucket.section.snapshots_class)
 
@@ -86,7 +86,7 @@ def _of_archives(storage_class: str) -> Iterator[str]:
 
 
 class OtherRules(Check):
-    """Whether the lifecycle rules of others leave the lake's objects alone."""
+    """Whether the other lifecycle rules leave the lake's objects alone."""
 
     name = "other_rules"
     fresh = []  # noqa: RUF012  nobody changes it
@@ -99,7 +99,7 @@ class OtherRules(Check):
         return []
 
     def obstacle(self, bucket: Bucket) -> str:
-        return "rules of others are not changed: correct them, or skip = ['other_rules']"
+        return "other rules are not changed: correct them, or skip = ['other_rules']"
 
 
 class ArchiveTiers(Check):

@@ -1,4 +1,4 @@
-"""Lifecycle rules: the lake's own, and what those of others do to its objects.
+"""Lifecycle rules: the lake's own, and what other rules do to its objects.
 
 Belongs here: rules as values. Does not: reading and writing them (settings).
 
@@ -91,7 +91,7 @@ _NAMES = frozenset(
 def merged(
     current: Sequence[Mapping[str, Any]], wanted: Sequence[Rule], root: str
 ) -> list[Mapping[str, Any]]:
-    """The rules of others as they are, then ours."""
+    """The other rules as they are, then ours."""
     return [*(rule for rule in current if not is_ours(rule, root)), *wanted]
 
 
@@ -122,7 +122,7 @@ def without_moves(rules: Sequence[Mapping[str, Any]], root: str) -> list[Mapping
 
 
 def dangers(rules: Sequence[Mapping[str, Any]], root: str) -> Iterator[str]:
-    """What the enabled rules of others do to the lake's objects that must not happen."""
+    """What the other enabled rules do to the lake's objects that must not happen."""
     for rule in rules:
         conditions = _conditions(rule)
         # The lake's objects have no tags, so a rule for tags does not concern them.

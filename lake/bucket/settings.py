@@ -202,7 +202,7 @@ class ObjectLock(Setting):
 
 
 class Policy(Setting):
-    """Requests without TLS are refused; statements of others stay."""
+    """Requests without TLS are refused; other statements stay."""
 
     name = "policy"
     fresh = {}  # noqa: RUF012  nobody changes it
@@ -232,7 +232,7 @@ class Policy(Setting):
 
     def notes(self, bucket: Bucket, current: Any) -> Iterator[str]:
         if others := statements.others(current):
-            yield f"statements of others stay: {', '.join(others)}"
+            yield f"other statements stay: {', '.join(others)}"
 
 
 def checks_of(bucket: Bucket) -> list[Check]:

@@ -1,4 +1,4 @@
-"""The bucket policy: the lake's statements beside those of others.
+"""The bucket policy: the lake's statements beside other ones.
 
 Belongs here: statements as values. Does not: policies of those who use the bucket (roles).
 """

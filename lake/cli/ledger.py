@@ -122,7 +122,7 @@ def status(
         _print_status(statuses)
         _print_notes(statuses)
     for orphan in orphans:
-        remedy = "; `lake status --repair` mends it" if orphan.state == "left" else ""
+        remedy = "; `lake status --repair` fixes it" if orphan.state == "left" else ""
         line = f"{orphan.kind} {orphan.state}: {orphan.key}: {orphan.why}{remedy}"
         click.echo(line, err=True)
     for dataset in statuses:

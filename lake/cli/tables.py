@@ -94,7 +94,7 @@ def _write_all(answer: Answer) -> None:
 
     def lines() -> Iterator[str]:
         nonlocal written
-        rows = iter(answer.rows)  # a list would begin anew
+        rows = iter(answer.rows)  # a list would start over
         measured = [_texts(row) for row in islice(rows, _MEASURED_ROWS)]
         names = [_text(name) for name in answer.columns]
         widths = [max(map(_width, column)) for column in zip(names, *measured, strict=True)]

@@ -1,4 +1,4 @@
-"""Which programs of others are here. Exports need none of them.
+"""Which external programs are installed. Exports need none of them.
 
 Belongs here: programs. Does not: installing them (`lake services install`).
 """

@@ -227,7 +227,7 @@ class Planner:
         for stat in self.store.list(table_prefix(self.dataset.name)):
             known = partition_of_table(stat.key)
             if known and known[1] not in self._ledger and _within(known[1], start, end):
-                yield str(known[1]), "an object without a manifest; `lake status --repair` mends it"
+                yield str(known[1]), "an object without a manifest; `lake status --repair` fixes it"
 
     def _snapshots(self, days: Sequence[Day], held: Holds, today: Day) -> Iterator[SnapshotPlan]:
         name = self.dataset.source

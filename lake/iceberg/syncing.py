@@ -167,7 +167,7 @@ def _held(table: Table) -> dict[str, str]:
 
 
 def _data_files(table: Table) -> Iterator[DataFile]:
-    """Without files of an engine's deletes: those apply to none of the files that are laid anew."""
+    """Without files of an engine's deletes: they apply to no file that is added again."""
     from pyiceberg.manifest import ManifestContent  # noqa: PLC0415
 
     snapshot = table.current_snapshot()

@@ -238,7 +238,7 @@ def _without_advice(message: str) -> str:
 
 
 def _remedy_of(message: str, hint: Hint | None) -> str | None:
-    """What mends SQL of a common mistake."""
+    """What fixes SQL with a common mistake."""
     hint = hint or Hint("")
     why_empty = hint.why_empty(_without_advice(message))
     meant = _DID_YOU_MEAN.search(message)

@@ -1,4 +1,4 @@
-"""Which snapshots are brought back, and which exported days each is held against.
+"""Which snapshots are restored, and which exported days each is compared with.
 
 Belongs here: the choice, by a seed. Does not: reading or restoring anything chosen.
 """

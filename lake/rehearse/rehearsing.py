@@ -1,4 +1,4 @@
-"""The rehearsal: for each system some snapshots are brought back and held against the lake.
+"""The rehearsal: for each system some snapshots are restored and compared with the lake.
 
 Belongs here: the order of the steps. Does not: any step.
 """

@@ -1,6 +1,6 @@
 """A day that older rules typed, as today's rules type it: comparable with a server's day.
 
-Belongs here: the partition's rows typed anew in a local file. Does not: replacing the stored
+Belongs here: the partition's rows typed again in a local file. Does not: replacing the stored
 object (export), the comparison.
 """
 

@@ -145,7 +145,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A browser that goes away is none; of others the trace, without secrets."""
+        """A browser that goes away is no error; others are logged with their trace, redacted."""
         error = sys.exception()
         if not isinstance(error, ConnectionError):
             _LOG.error("request of %s on %s failed", client_address, request, exc_info=error)

@@ -31,7 +31,7 @@ from lake.store import Store
 MARK = "restore.json"
 PARTS = ".parts"  # files that have not come whole
 _PARALLEL = 4
-_FAR = 4 << 20  # bytes that are skipped rather than requested anew
+_FAR = 4 << 20  # bytes that are skipped rather than requested again
 _SPARE = 1.02  # of the disk: directories and blocks that are not full
 
 

@@ -1,7 +1,7 @@
 """Reading what a review needs.
 
 Belongs here: ledger, snapshots, holds, audit log, verification, rehearsals of one store. Does not:
-proving anything anew.
+proving anything again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rollups: a small table for each day of a dataset, made from its partition and held against it.
+"""Rollups: a small table for each day of a dataset, made from its partition and compared with it.
 
 definition  which rollup a dataset has
 sql         a rollup defined by a SQL file

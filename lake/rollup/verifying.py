@@ -1,4 +1,4 @@
-"""A rollup held against its table: read back, and computed again another way.
+"""A rollup compared with its table: read back, and computed again another way.
 
 Belongs here: the comparison, row by row. Does not: the statements (a system's `rollup`, a file),
 states without reading (checking).

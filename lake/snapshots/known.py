@@ -1,6 +1,6 @@
 """What is stored already, so that it need not travel again.
 
-Belongs here: reading manifests and journals for it. Does not: what is stored anew (collecting).
+Belongs here: reading manifests and journals for it. Does not: what is stored (collecting).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Known:
                 self.holding[piece.holds] = piece
 
     def forget(self) -> None:
-        """Everything travels anew: what is stored may be damaged."""
+        """Everything is uploaded again: what is stored may be damaged."""
         for stored in (self.contents, self.holding, self.files, self.objects):
             stored.clear()
 

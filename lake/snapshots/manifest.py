@@ -60,7 +60,7 @@ class SnapshotManifest:
     """What a snapshot holds. `window` is half-open, ISO 8601 UTC; `start` NULL: all that the
     system kept; both NULL: see span.
 
-    `server` is its name and version; `counts` are the server's own, to be held against a
+    `server` is its name and version; `counts` are the server's own, to be compared with a
     restored one; `restore` is the command that brings it back. `whole_days`: the days of which
     it holds everything that the server had, oldest first; None in manifests of earlier versions.
     """

@@ -73,7 +73,7 @@ class S3Connection:
             connect_timeout=5,
             read_timeout=60,
             max_pool_connections=32,
-            # For the bucket's access log; botocore composes its own anew for each request.
+            # For the bucket's access log; botocore composes its own for each request.
             user_agent="monitoring-lake",
             s3={"addressing_style": addressing},
         )

@@ -2,7 +2,7 @@
 
 Belongs here: the descriptions of AWS's services, parsed once a process. Each client would otherwise
 parse a megabyte of JSON: 80 ms of processor time, for each store that a sensor or a command opens.
-Does not: credentials, regions and endpoints, which each session looks up anew.
+Does not: credentials, regions and endpoints, which each session looks up again.
 """
 
 from __future__ import annotations

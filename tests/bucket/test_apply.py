@@ -165,10 +165,10 @@ def test_rules_and_statements_of_others_stay(s3):
     s3.put_bucket_policy(Bucket=NAME, Policy=json.dumps(policy))
     finding = finding_of(bucket(), "lifecycle")
     assert finding.state == "change"
-    assert finding.notes == ("rules of others stay: theirs, lake-move-tables:team/",)
+    assert finding.notes == ("other rules stay: theirs, lake-move-tables:team/",)
     assert "lake-noncurrent-loki" in finding.now
     assert "lake-noncurrent-loki" not in finding.wanted
-    assert finding_of(bucket(), "policy").notes == ("statements of others stay: Theirs",)
+    assert finding_of(bucket(), "policy").notes == ("other statements stay: Theirs",)
     applied(bucket())
     assert rules(s3)["theirs"]["Expiration"] == {"Days": 9}
     assert rules(s3)["lake-move-tables"]["Transitions"][0]["StorageClass"] == "INTELLIGENT_TIERING"

@@ -275,7 +275,7 @@ class Api:
         smallest: bool = False,
         max_bytes: int = _PAGE_BYTES,
     ) -> Answer:
-        """Retries failures that a retry can mend, but not those that a smaller request mends."""
+        """Retries failures that a retry can fix, but not those that a smaller request fixes."""
         path = f"/loki/api/v1/{name}"
         long = sum(map(len, params.values())) > _LONG_QUERY
         send = self._http.post if long else self._http.get
@@ -312,7 +312,7 @@ class _ResolvingApi(Api):
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Turns errors that a smaller request mends into TooMany and TooWide."""
+    """Turns errors that a smaller request fixes into TooMany and TooWide."""
     try:
         yield
     except (TooLarge, Overloaded, Rejected) as error:

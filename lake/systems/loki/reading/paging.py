@@ -30,7 +30,7 @@ def lead_ns(start_ns: int) -> int:
     """How much earlier a page has to start, to be complete from `start_ns` on.
 
     Loki 3.7 leaves out the last line of a chunk where it sits exactly at a query's start and
-    that is a whole millisecond: 1 ns earlier mends it. Not where Loki's frontend splits the
+    that is a whole millisecond: 1 ns earlier fixes it. Not where Loki's frontend splits the
     query anyway; there `missing` finds such lines.
     """
     return 1 if start_ns % MS == 0 else 0

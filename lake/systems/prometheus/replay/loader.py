@@ -102,7 +102,7 @@ class PrometheusLoader:
         """See Loader: nothing is left to be done."""
 
     def count(self, day: Day, loaded: Mapping[str, Loaded]) -> dict[str, int]:
-        """See Loader: PromQL's count of each metric, held against what was written of it."""
+        """See Loader: PromQL's count of each metric, compared with what was written of it."""
         wanted: Counter[str] = Counter()
         for partition in loaded.values():
             wanted.update(partition.groups)

@@ -134,7 +134,7 @@ def item_of(table, state, parent):
 
 @compiled(I64(I32_ROWS, I32S, U8S, I64S))
 def index(table, slots, names, state):
-    """Fills `slots` anew."""
+    """Fills `slots` again."""
     slots[:] = -1
     mask = len(slots) - 1
     for path in range(1, state[PATHS]):

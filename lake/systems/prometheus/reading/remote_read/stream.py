@@ -64,7 +64,7 @@ class Spool:
 
 
 class Spooler:
-    """Takes the body of one request; a repetition begins anew.
+    """Takes the body of one request; a repetition starts over.
 
     A sink of lake.http.client; `spool` is there after `end`. Raises TransientError for a
     body that broke off or was changed on its way, BadData for one that is something else,
