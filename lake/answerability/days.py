@@ -18,7 +18,7 @@ from lake.partition.manifest import Manifest
 from lake.privacy.rules import Rule
 from lake.query import Lake
 from lake.query.estimate import touched_days
-from lake.query.notes import left_out, ranges_of, touches
+from lake.query.notes import left_out, ordered_as_text, ranges_of, touches
 from lake.query.question import Question, Range
 from lake.query.tables import Table
 from lake.snapshots.manifest import SnapshotManifest, read_snapshot, snapshot_days
@@ -173,7 +173,14 @@ def table_days(
             else _missing(hot, configured, table, day, snapshots)
             for day in missing
         ),
-        inexact=tuple(dict.fromkeys(_inexact(lake.table(dataset), table, question))),
+        inexact=tuple(
+            dict.fromkeys(
+                (
+                    *_inexact(lake.table(dataset), table, question),
+                    *ordered_as_text(table, reads, question),
+                )
+            )
+        ),
         left_out=tuple(left_out(table, reads, question)),
         later=tuple(_later(hot, table, ranges_of(reads, question))),
     )

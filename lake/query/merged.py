@@ -142,6 +142,10 @@ class Node:
             return names[0]
         return widest(names) or TEXT
 
+    def form_on(self, days: int) -> str:
+        """The type over these days."""
+        return self._form(self.mask(days))
+
     def mask(self, days: int) -> int:
         """The variants on these days, as bits."""
         return sum(1 << number for number, had in enumerate(self.variants.values()) if had & days)

@@ -1,4 +1,5 @@
-"""What an answer lacks: days that are not in the lake, values that a column leaves out.
+"""What an answer lacks: days that are not in the lake, values that a column leaves out. And what it
+compares as text.
 
 Belongs here: comparing what a statement reads with the manifests, the sentences.
 Does not: reading the statement (question), printing.
@@ -14,7 +15,7 @@ from lake.base.day import Day, day_range
 from lake.base.sizes import counted
 from lake.partition.rollups import AnyManifest
 from lake.query.kinds import folded
-from lake.query.merged import Node
+from lake.query.merged import TEXT, Node
 from lake.query.question import Question, Range, Reads
 from lake.query.tables import Table
 
@@ -37,6 +38,41 @@ def missing(table: Table, reads: Reads | None, question: Question) -> Iterator[s
 def left_out(table: Table, reads: Reads | None, question: Question) -> Iterator[str]:
     """Sentences about the values that a dataset's columns leave out; `reads` as for `missing`."""
     yield from _left_out(table, ranges_of(reads, question), question)
+
+
+def ordered_as_text(table: Table, reads: Reads | None, question: Question) -> Iterator[str]:
+    """Sentences about columns of several types that the statement compares by order: as text 10
+    is before 9. `reads` as for `missing`.
+    """
+    ranges = ranges_of(reads, question)
+    days = sum(
+        1 << number
+        for number, day in enumerate(sorted(table.manifests))
+        if any(span.has(day) for span in ranges)
+    )
+    found = [_node_of(table.tree, path) for path in sorted(question.ordered)]
+    for name, node in dict(filter(None, found)).items():
+        if node.form_on(days) == TEXT:
+            had = {variant: (bits & days).bit_count() for variant, bits in node.variants.items()}
+            most_first = sorted(filter(had.get, had), key=lambda v: (-had[v], v))
+            types = ", ".join(f"{v.upper()} on {counted(had[v], 'day')}" for v in most_first)
+            yield (
+                f"{table.dataset}: column {name} has several types ({types}): it is compared and "
+                "sorted as text"
+            )
+
+
+def _node_of(tree: Node, reference: tuple[str, ...]) -> tuple[str, Node] | None:
+    """A column or member of the table, by its path; the first step may be the table's name."""
+    for first in range(min(2, len(reference))):
+        node: Node | None = tree
+        path = []
+        for name in reference[first:]:
+            node = node.members.get(folded(name)) if node else None
+            path += [node.name] if node else []
+        if node:
+            return ".".join(path), node
+    return None
 
 
 def ranges_of(reads: Reads | None, question: Question) -> list[Range]:

@@ -81,8 +81,9 @@ class Question:
     `understood`: nothing in it reads a dataset but what `datasets` has. `columns` has the
     paths of all column references, lower case. `every_column`: there may be more. `functions`
     has the names of all that are called, lower case; `sampled`: it draws rows by chance; `growths`
-    are those whose metric is a constant. `now` has names such as current_date whose value the days
-    follow: right where no column has the name.
+    are those whose metric is a constant. `ordered` has the columns, as `columns`, whose values are
+    compared by order: sorted, smallest, largest, in a range. `now` has names such as current_date
+    whose value the days follow: right where no column has the name.
     """
 
     datasets: dict[str, Reads] = field(default_factory=dict)
@@ -92,6 +93,7 @@ class Question:
     functions: set[str] = field(default_factory=set)
     sampled: bool = False
     growths: list[Growth] = field(default_factory=list)
+    ordered: set[tuple[str, ...]] = field(default_factory=set)
     now: set[str] = field(default_factory=set)
 
     @property

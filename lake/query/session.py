@@ -134,7 +134,12 @@ class Lake:
             columns=tuple(column[0] for column in described),
             types=tuple(str(column[1]) for column in described),
             rows=rows,
-            notes=(*self._notes(notes.missing, query, question), *of_metrics, *left_out),
+            notes=(
+                *self._notes(notes.missing, query, question),
+                *of_metrics,
+                *self._notes(notes.ordered_as_text, query, question),
+                *left_out,
+            ),
             left_out=left_out,
         )
 
@@ -145,13 +150,13 @@ class Lake:
         described = answer.description or ()
         with explained(self.settings.lake.root), arrow_as_duckdb():
             reader = answer.to_arrow_reader(_BATCH_ROWS)
-        both = (notes.missing, notes.left_out)
+        kinds = (notes.missing, notes.ordered_as_text, notes.left_out)
         return ArrowAnswer(
             columns=tuple(column[0] for column in described),
             types=tuple(str(column[1]) for column in described),
             schema=reader.schema,
             batches=self._batches(reader),
-            notes=tuple(note for kind in both for note in self._notes(kind, query, question)),
+            notes=tuple(note for kind in kinds for note in self._notes(kind, query, question)),
         )
 
     def rows(self, query: str, params: Any = None) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ every day and every column.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -35,6 +36,12 @@ _KNOWN_FUNCTIONS = frozenset({"range", "generate_series", "unnest"})
 _KNOWN_TABLES = frozenset(
     {"BASE_TABLE", "TABLE_FUNCTION", "JOIN", "SUBQUERY", "EMPTY", "EXPRESSION_LIST"}
 )
+# Functions whose value depends on the order of all their arguments, or of the last one.
+_OF_ORDER = frozenset(
+    {"min", "max", "greatest", "least", "median", "quantile_disc", "arg_min", "arg_max"}
+    | {"min_by", "max_by", "arg_min_null", "arg_max_null"}
+)
+_BY_LAST = re.compile(r"arg_|.*_by$")
 # The equivalent comparison with its sides exchanged.
 _TURNED = {
     "COMPARE_GREATERTHAN": "COMPARE_LESSTHAN",
@@ -88,6 +95,7 @@ class _Reader:
         self._constants = constants
         self._queries: set[str] = set()  # names of WITH
         self._rows: set[str] = set()  # names that may stand for whole rows
+        self._aliases: set[str] = set()  # names that the statement gives to expressions
         self._orders_by_all: set[int] = set()  # expressions
 
     def node(self, node: Any) -> None:
@@ -105,6 +113,7 @@ class _Reader:
                 where = None if part.get("sample") else part.get("where_clause")
                 self._from(part["from_table"], list(_conjuncts(where)))
         self.question.every_column |= any(path[-1] in self._rows for path in self.question.columns)
+        self.question.ordered -= {(alias,) for alias in self._aliases}
 
     def _give_up(self) -> None:
         self.question.understood = False
@@ -120,6 +129,13 @@ class _Reader:
                 self.question.columns.add(tuple(name.lower() for name in part["column_names"]))
             case "FUNCTION" | "WINDOW":
                 self.question.functions.add(part["function_name"].lower())
+        if part.get("class") not in (None, "COLUMN_REF") and part.get("alias"):
+            self._aliases.add(part["alias"].lower())
+        self.question.ordered |= {
+            tuple(name.lower() for name in ordered["column_names"])
+            for ordered in _ordered(part)
+            if ordered.get("class") == "COLUMN_REF"
+        }
         self.question.sampled |= bool(part.get("sample"))
         if part.get("ref_type") == "NATURAL" or REST in (part.get("using_columns") or []):
             self.question.every_column = True
@@ -260,6 +276,19 @@ def _orders_by_all(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             limited = ("exclude_list", "replace_list", "rename_list", "relation_name", "expr")
             if expression.get("class") == "STAR" and expression.get("columns"):
                 yield from () if any(map(expression.get, limited)) else (expression,)
+
+
+def _ordered(part: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The expressions whose values the part compares by order."""
+    kind = str(part.get("type", ""))
+    yield from (order["expression"] for order in part.get("orders") or [])
+    if part.get("class") in ("FUNCTION", "WINDOW") and part["function_name"].lower() in _OF_ORDER:
+        by_last = _BY_LAST.match(part["function_name"].lower())
+        yield from part["children"][-1 if by_last else 0 :]
+    elif kind.startswith(("COMPARE_LESS", "COMPARE_GREATER")):
+        yield from (part["left"], part["right"])
+    elif kind in ("COMPARE_BETWEEN", "COMPARE_NOT_BETWEEN"):
+        yield from (part["input"], part["lower"], part["upper"])
 
 
 def _arguments(call: Mapping[str, Any], parameters: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:

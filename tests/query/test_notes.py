@@ -60,6 +60,41 @@ def test_order_by_all_reads_what_is_selected(make_lake, table, question, columns
 
 
 @pytest.mark.parametrize(
+    ("question", "columns"),
+    [
+        ("SELECT max(n) FROM events", ["n"]),
+        ("SELECT min(e.m.n) FROM events e", ["m.n"]),
+        ("SELECT k FROM events ORDER BY n DESC", ["n"]),
+        ("SELECT k FROM events WHERE n > '4'", ["n"]),
+        ("SELECT k FROM events WHERE n BETWEEN '1' AND '3'", ["n"]),
+        ("SELECT row_number() OVER (ORDER BY n) FROM events", ["n"]),
+        ("SELECT list(k ORDER BY n) FROM events", ["n"]),
+        ("SELECT max_by(k, N) FROM events", ["n"]),
+        ("SELECT max_by(n, k) FROM events", []),
+        ("SELECT k FROM events WHERE n = '4'", []),
+        ("SELECT n, count(*) FROM events GROUP BY n", []),
+        ("SELECT max(TRY_CAST(n AS DOUBLE)) FROM events", []),
+        ("SELECT TRY_CAST(n AS DOUBLE) AS n FROM events ORDER BY n", []),
+        ("SELECT max(k) FROM events WHERE day >= '2026-06-28'", []),
+        (f"SELECT max(n) FROM events WHERE day = '{_DAYS[0]}'", []),
+        (f"SELECT max(n) FROM events_between('{_DAYS[1]}', '{_DAYS[2]}')", []),
+    ],
+)
+def test_a_column_that_is_sorted_as_text_is_named(make_lake, table, question, columns) -> None:
+    """It is of integers on one day: as text 10 is before 9."""
+    lake = make_lake("events")
+    for day, values in zip(_DAYS, ([9, 10], ["a", "5"], ["b", "c"]), strict=True):
+        lake.put("events", day, table(n=values, m=[{"n": n} for n in values], k=[1, 2]))
+    with lake.connect() as session:
+        notes = [note for note in session.ask(question).notes if "not in the lake" not in note]
+    assert notes == [
+        f"events: column {column} has several types (VARCHAR on 2 days, BIGINT on 1 day): it is "
+        "compared and sorted as text"
+        for column in columns
+    ]
+
+
+@pytest.mark.parametrize(
     ("question", "expected"),
     [
         (
