@@ -24,6 +24,7 @@ from lake.holds import held_error
 from lake.holds import of as holds_of
 from lake.shrinkage import SHRINK_ALLOWED, require_no_shrinkage
 from lake.snapshots.collecting import Collector, UploadProgress
+from lake.snapshots.holding import missing_objects
 from lake.snapshots.journal import journals
 from lake.snapshots.known import known_to
 from lake.snapshots.manifest import (
@@ -156,13 +157,6 @@ def _require_objects(store: Store, manifest: SnapshotManifest) -> None:
             found=f"{len(lost)} objects gone or of another size",
             remedy="take the snapshot again",
         )
-
-
-def missing_objects(store: Store, manifest: SnapshotManifest) -> list[StoredObject]:
-    """Those that are gone, or of another size, by a listing."""
-    prefixes = {"/".join(stored.key.split("/")[:5]) + "/" for stored in manifest.objects}
-    there = {stat.key: stat.bytes for prefix in sorted(prefixes) for stat in store.list(prefix)}
-    return [stored for stored in manifest.objects if there.get(stored.key) != stored.bytes]
 
 
 def list_snapshots(store: Store, systems: tuple[str, ...]) -> Iterator[SnapshotManifest]:

@@ -23,8 +23,8 @@ from threading import Event
 from lake.base.errors import Incomplete, PermanentError, UsageError
 from lake.base.progress import ByteProgress, silent_bytes
 from lake.process.scratch import explained_full_disk
-from lake.snapshot import missing_objects
 from lake.snapshots.arriving import RestoredFile, Wanted, restored_files
+from lake.snapshots.holding import missing_objects
 from lake.snapshots.manifest import SnapshotManifest
 from lake.store import Store
 

@@ -41,8 +41,8 @@ from lake.partition.ledger import read_ledger
 from lake.partition.manifest import Manifest
 from lake.partition.rollups import RollupManifest, read_rollups
 from lake.retention.rules import kept_days
-from lake.snapshot import exclusive_objects, missing_objects, require_quiet
-from lake.snapshots.holding import spans
+from lake.snapshot import exclusive_objects, require_quiet
+from lake.snapshots.holding import missing_objects, spans
 from lake.snapshots.manifest import (
     SnapshotManifest,
     read_snapshot,

@@ -1,6 +1,7 @@
 """The snapshot that holds a day of data, by the manifests' `whole_days`.
 
-Belongs here: the choice, and how days are written in messages. Does not: restoring.
+Belongs here: the choice, objects that are gone, how days are written in messages. Does not:
+restoring.
 """
 
 from __future__ import annotations
@@ -9,7 +10,12 @@ from collections.abc import Sequence
 
 from lake.base.day import Day
 from lake.base.errors import BadData, Missing
-from lake.snapshots.manifest import SnapshotManifest, read_snapshot, snapshot_days
+from lake.snapshots.manifest import (
+    SnapshotManifest,
+    StoredObject,
+    read_snapshot,
+    snapshot_days,
+)
 from lake.store import Store
 
 _LISTED = 10
@@ -19,10 +25,12 @@ _SPANS = 4
 def snapshot_holding(store: Store, system: str, day: Day) -> SnapshotManifest:
     """The newest snapshot that holds the day whole. Raises Missing, listing what there is.
 
-    One that can't be read is passed over.
+    One that can't be read is passed over, and one that has lost objects, unless no other holds the
+    day.
     """
     days = snapshot_days(store, system)
     listed: list[str] = []
+    incomplete: SnapshotManifest | None = None
     for taken in reversed(days):
         try:
             manifest = read_snapshot(store, system, taken)
@@ -31,8 +39,12 @@ def snapshot_holding(store: Store, system: str, day: Day) -> SnapshotManifest:
             continue
         held = manifest.held_days()
         if day in held:
-            return manifest
+            if not missing_objects(store, manifest):
+                return manifest
+            incomplete = incomplete or manifest
         listed.append(f"{taken} holds {spans(held)}")
+    if incomplete:
+        return incomplete
     more = len(listed) - _LISTED
     raise Missing(
         f"no snapshot of {system} holds {day} whole",
@@ -46,6 +58,13 @@ def snapshot_holding(store: Store, system: str, day: Day) -> SnapshotManifest:
         if listed
         else "`lake replay` brings days back from the tables",
     )
+
+
+def missing_objects(store: Store, manifest: SnapshotManifest) -> list[StoredObject]:
+    """Those that are gone, or of another size, by a listing."""
+    prefixes = {"/".join(stored.key.split("/")[:5]) + "/" for stored in manifest.objects}
+    there = {stat.key: stat.bytes for prefix in sorted(prefixes) for stat in store.list(prefix)}
+    return [stored for stored in manifest.objects if there.get(stored.key) != stored.bytes]
 
 
 def spans(days: Sequence[Day]) -> str:

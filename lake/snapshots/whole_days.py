@@ -56,14 +56,18 @@ def kept_from_ms(spans: Iterable[tuple[int, int]], kept: timedelta | None) -> in
 
 
 def days_of_chunks(
-    spans: Iterable[tuple[int, int]], taken: datetime, kept: timedelta | None
+    spans: Iterable[tuple[int, int]],
+    taken: datetime,
+    kept: timedelta | None,
+    copied: datetime | None = None,
 ) -> list[Day]:
     """Of Loki's chunks (first and last line, in ms, both inclusive), as of `taken`.
 
-    `kept` is how far back Loki keeps every line, None for ever.
+    `kept` is how far back Loki keeps every line, None for ever; at the latest counted from when
+    they were all `copied`, for retention goes on meanwhile.
     """
     days = _over(_days((start, end + 1) for start, end in spans), taken)
-    return days if kept is None else [day for day in days if day.start >= taken - kept]
+    return days if kept is None else [day for day in days if day.start >= (copied or taken) - kept]
 
 
 def _over(numbers: Iterable[int], taken: datetime) -> list[Day]:

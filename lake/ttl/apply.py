@@ -221,7 +221,9 @@ class _Act:
             applied = self._changed()
         if plan.decision != "unknown" and applied.state != "failed":
             now = self._site.clock().isoformat(timespec="seconds")
-            record |= {"at": now, "decision": plan.decision, "limit_s": applied.limit_s}
+            # Abandoned, it is kept above the wanted one, whatever the plan had.
+            decision = "held" if applied.state == "abandoned" else plan.decision
+            record |= {"at": now, "decision": decision, "limit_s": applied.limit_s}
         self._turn.renew()
         return applied
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime
 from shutil import which
 
@@ -281,6 +282,24 @@ def test_the_snapshot_that_holds_a_day(here, database):
         assert f"{TODAY} holds {DAY.plus(-3)} … {DAY}" in message
         assert f"{TODAY.plus(-1)} holds {oldest} … {DAY.plus(-1)}" in message
         assert "--snapshot" in failed.value.parts["remedy"]
+
+
+def test_one_that_has_lost_objects_is_passed_over(here, database):
+    """Where another one holds the day; else it is the one whose loss has to be named."""
+    database.a.insert_one({"at": DAY.start})
+    for day in (TODAY.plus(-1), TODAY):
+        here.take("mongo", day, fresh=True)
+    older, newer = (here.manifest("mongo", day) for day in (TODAY.plus(-1), TODAY))
+    day = DAY.plus(-1)
+    for manifest in (older, newer):
+        claimed = replace(manifest, whole_days=[str(day)])
+        key = snapshot_manifest_key("mongo", Day.parse(manifest.day))
+        here.store.write(key, claimed.to_bytes())
+    assert snapshot_holding(here.store, "mongo", day).day == newer.day
+    here.store.delete(newer.objects[0].key)
+    assert snapshot_holding(here.store, "mongo", day).day == older.day
+    here.store.write(older.objects[0].key, b"cut")
+    assert snapshot_holding(here.store, "mongo", day).day == newer.day
 
 
 def test_a_manifest_of_an_earlier_version(here, database):

@@ -78,6 +78,8 @@ def test_chunks_by_their_first_and_last_line(spans):
     assert days_of_chunks(chunks, NOON, None) == expected
     kept = timedelta(days=2)
     assert days_of_chunks(chunks, NOON, kept) == [day for day in expected if day > D[2]]
+    copied = NOON + timedelta(hours=13)  # retention went on until then
+    assert days_of_chunks(chunks, NOON, kept, copied) == [day for day in expected if day > D[3]]
 
 
 def manifest(**fields) -> SnapshotManifest:

@@ -268,3 +268,6 @@ def test_a_collection_that_was_made_anew_is_another(place: Hot) -> None:
     applied = place.apply(confirm=made_anew)  # while the question waits
     assert (applied.state, place.limit_s) == ("abandoned", NEVER_S)
     assert "is another" in applied.why
+    # Whoever looks at metrics alone sees that the limit is not the wanted one.
+    held = [line for line in place.command("metrics").stdout.splitlines() if "guard_held{" in line]
+    assert [line.rpartition(" ")[2] for line in held] == ["1"]

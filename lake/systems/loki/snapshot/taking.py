@@ -145,7 +145,8 @@ class LokiSnapshotter:
             overrides = None
         kept = kept_for(running, overrides, self._tenants)
         own = (chunk.name for chunk in self._chunks.values() if chunk.name.tenant in self._tenants)
-        return days_of_chunks(((chunk.start_ms, chunk.end_ms) for chunk in own), taken, kept)
+        spans = ((chunk.start_ms, chunk.end_ms) for chunk in own)
+        return days_of_chunks(spans, taken, kept, copied=utc_now())
 
     def _account_for(self, day: Day, counted: int, into: Collector) -> dict[str, int]:
         """Details: the most lines that the copied chunks hold of the day, and what is not proved.
