@@ -102,14 +102,14 @@ def _expiring(
         return None
     left = max((goes - now).total_seconds() / _HOUR_S, 0)
     closed = "1 closed day that is" if len(days) == 1 else f"{len(days)} closed days that are"
-    rows = "rows that came late before it" if late else "it"
+    rows = "late rows of earlier days" if late else "its rows"
     recheck = f"; lake recheck {name}" if late else ""
     return Alert(
         EXPIRING,
         "critical" if stage > 1 else "warning",
         f"{name}: {source} deletes the first unproven row at {_hour(goes)}",
-        f"{first} is the first of {closed} not proven; by [hot] {source} has "
-        f"{left:.0f} hours left of {rows}\n"
+        f"{first} is the first of {closed} not proven; by [hot], {source} keeps {rows} for "
+        f"{left:.0f} more hours\n"
         f"remedy: lake export {name} --from {first} --to {days[-1].plus(1)}{recheck}",
         labels_of_days("unproven", name, source),
         started_at=now,
@@ -136,11 +136,15 @@ def _damaged(settings: Settings, dataset: DatasetStatus, now: datetime) -> Itera
     """
     name, source = dataset.dataset, dataset.source
     hot = hot_days(settings, source, today=Day(now.date()))
-    remedy = f"remedy: lake verify {name}; lake export {name} --force while {source} has them"
     for state, alert, severity, day_is, days_are in _WRONG:
         if days := _in_state(dataset, state):
             stage, hour = _hour_of(settings, hot, source, days, now)
             what = f"1 day {day_is}" if len(days) == 1 else f"{len(days)} days {days_are}"
+            each = "" if len(days) == 1 else ", and so for each day"
+            remedy = (
+                f"remedy: lake verify {name}; while {source} has the rows: "
+                f"lake export {name} --day {days[0]} --force{each}"
+            )
             summary = f"{name}: {what} ({_span(days)})"
             labels = labels_of_days(state, name, source)
             yield Alert(alert, severity, summary, remedy + hour, labels, stage=stage)
@@ -232,7 +236,7 @@ def _failed_verifications(
             "LakeVerifyFailed",
             "critical",
             f"the audit log or the records of deletions have {problems}: {of_records.first}",
-            "remedy: lake verify --record lists them; docs/operations.md, Audit log",
+            "remedy: lake verify --record lists them; docs/reference.md, Audit log",
             labels_of_records(),
             started_at=datetime.fromisoformat(of_records.at),
         )

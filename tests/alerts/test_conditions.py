@@ -119,6 +119,8 @@ def test_damage_that_is_about_to_expire_is_one_alert_with_the_hour(place):
     assert (
         f"loki deletes the first of their rows at {TODAY.plus(3)} 00:00 UTC" in damaged.description
     )
+    # `lake export --force` is refused without days.
+    assert f"lake export lines --day {ago(2)} --force" in damaged.description
 
 
 def test_nothing_unproven_is_no_alert_however_short_a_source_keeps_it(place):
