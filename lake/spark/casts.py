@@ -85,7 +85,7 @@ def _number_text(value: str) -> str:
         f"CASE WHEN isnan({value}) THEN 'NaN' "
         f"WHEN {value} = DOUBLE('Infinity') THEN 'Infinity' "
         f"WHEN {value} = DOUBLE('-Infinity') THEN '-Infinity' "
-        f"WHEN abs({value}) < 1e18 AND {value} = floor({value}) "
+        f"WHEN abs({value}) < 9e18 AND {value} = floor({value}) "
         f"THEN CAST(CAST({value} AS BIGINT) AS STRING) "
         f"WHEN abs({value}) >= 1e-4 AND abs({value}) < 1e16 THEN {plain} "
         f"WHEN {value} IS NOT NULL THEN concat({mantissa}, {sign}, "

@@ -25,7 +25,10 @@ _NUMBERS = (int, float, Decimal)
 
 _VALUES: dict[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {
     "int": (pa.int64(), st.integers(-1000, 1000)),
-    "double": (pa.float64(), st.integers(-4000, 4000).map(lambda n: n / 4)),
+    "double": (
+        pa.float64(),
+        st.integers(-4000, 4000).map(lambda n: n / 4) | st.sampled_from([2.0**60, -1e19, 2.0**120]),
+    ),
     "decimal": (pa.decimal128(9, 2), st.integers(-(10**5), 10**5).map(lambda n: Decimal(n) / 4)),
     "long decimal": (pa.decimal128(12, 4), st.integers(-99, 99).map(lambda n: Decimal(n) / 16)),
     "text": (pa.string(), st.sampled_from(["error", "500", "true", "", "it's"])),
@@ -53,7 +56,8 @@ def _plain_text(value: Any) -> str | None:
         return "true" if value else "false"
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"
-    text = format(Decimal(str(value)), "f")
+    # A double that is an integer has its digits, as an integer or a decimal that equals it.
+    text = format(Decimal(value) if value == int(value) else Decimal(str(value)), "f")
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text in ("-0", "") else text
 
