@@ -1,4 +1,4 @@
-"""Whether the daily work is done: only then is the heartbeat due.
+"""Whether the day's work is done: only then is the heartbeat due.
 
 Belongs here: what a whole day's work is, the daily report's content. Does not: sending either.
 

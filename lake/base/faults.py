@@ -1,4 +1,4 @@
-"""Where writing may be cut off, so that tests can cut it off there.
+"""Points at which tests can interrupt writing.
 
 Belongs here: the points and the signal that one of them sends. Does not: what is written.
 

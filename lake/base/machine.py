@@ -1,4 +1,4 @@
-"""What this process may use of the machine.
+"""How much of the machine this process may use.
 
 Belongs here: memory and processors as limits leave them. Does not: who takes how much of it.
 """

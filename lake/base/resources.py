@@ -1,4 +1,4 @@
-"""Where the files that come with the package are: SQL and what the servers are built from.
+"""Locates the files that come with the package: SQL, and sources of the servers' builds.
 
 Belongs here: telling a checkout from an installed wheel. Does not: what the files mean.
 """

@@ -1,4 +1,4 @@
-"""The bucket of an S3 root: how it is set up, compared with how it has to be.
+"""The bucket of an S3 root: compares its set-up with `[bucket]`, and sets it.
 
 keys          what lies where below the root
 lifecycle     rules about storage classes and old versions, and what others' rules do to the lake

@@ -1,4 +1,4 @@
-"""What a check of a bucket is: its state as it is, as it should be, and how that is set.
+"""A check of a bucket: the actual setting, the wanted one, and how to set it.
 
 Belongs here: the two base classes. Does not: any of S3's calls (settings, aging).
 """

@@ -1,4 +1,4 @@
-"""What lies where below the root, seen from the bucket's rules.
+"""Key prefixes below the root, as the bucket's rules need them.
 
 Belongs here: prefixes by what may happen to them. Does not: keys of single objects.
 """

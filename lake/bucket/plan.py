@@ -1,4 +1,4 @@
-"""How the bucket is set up, compared with how it has to be. Changes nothing.
+"""Compares how the bucket is set up with how it has to be. Changes nothing.
 
 Belongs here: the comparison. Does not: what is compared (settings), changes (apply).
 """

@@ -1,4 +1,4 @@
-"""Asks before data goes that can't come back.
+"""Asks for confirmation before data is deleted that can't be restored.
 
 Belongs here: the question at a terminal. Does not: what it is about.
 """

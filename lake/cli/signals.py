@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as an orderly end.
+"""Orderly shutdown on SIGINT and SIGTERM.
 
 Belongs here: what the signals mean. Does not: what has to be stopped; `with` sees to that.
 """

@@ -1,4 +1,4 @@
-"""`[alerts]`: who hears of failures, and by which channels.
+"""`[alerts]`: the channels to which alerts are sent.
 
 Belongs here: keys, defaults, rules. Does not: reading secret files, sending (lake.alerts).
 

@@ -1,4 +1,4 @@
-"""What the environment lays over lake.toml, and which of its values are secret.
+"""Overrides of lake.toml from the environment, and which values are secret.
 
 Belongs here: variable names, the file's ban on secrets. Does not: which keys there are.
 """

@@ -1,4 +1,4 @@
-"""`[privacy]`: the key that columns are hashed with.
+"""`[privacy]`: the key with which columns are hashed.
 
 Belongs here: the key and its rules. Does not: which columns (datasets), hashing (lake.privacy).
 """

@@ -1,4 +1,4 @@
-"""What the lake takes in the bucket, what it costs, and what it will cost in a year.
+"""How much the lake stores, what that costs, and what it will cost over the next year.
 
 usage      bytes and objects of every version, from one listing
 growth     bytes and rows a day, from the manifests

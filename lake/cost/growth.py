@@ -1,4 +1,4 @@
-"""How much is added a day.
+"""How many rows and bytes are added per day.
 
 Belongs here: means over the last days. Does not: the future (forecast).
 """

@@ -1,4 +1,4 @@
-"""For how long what is kept, and in which class: as configured, and as in a what-if.
+"""How long objects are kept, and in which storage class: as configured, or under a what-if.
 
 Belongs here: the policy's values, `KEY=VALUE` of --what-if. Does not: applying it (forecast), and
 deleting or moving anything.

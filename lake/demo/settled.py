@@ -1,4 +1,4 @@
-"""Waiting until a server shows what it was given.
+"""Waits until a server returns what was written to it.
 
 Belongs here: comparing counts for a while. Does not: how a server counts.
 """

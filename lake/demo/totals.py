@@ -1,4 +1,4 @@
-"""The demo's totals as each source answers them itself.
+"""The demo's totals, as each source computes them itself.
 
 Belongs here: questions to the servers, past everything of the lake. Does not: the lake's
 own answers (sql/checks/demo_totals.sql), or what to make of a difference.

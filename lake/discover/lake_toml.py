@@ -1,4 +1,4 @@
-"""lake.toml, written for people.
+"""Writes a commented lake.toml.
 
 Belongs here: the text. Does not: what stands in it (lake.systems.discovered).
 """

@@ -1,4 +1,4 @@
-"""Does anybody hear of failures: are the channels of [alerts] complete, and do they answer?
+"""Are the channels of [alerts] complete, and do they respond?
 
 Belongs here: secrets, addresses, whether a server is there. Does not: a message: `lake alert test`
 sends one.

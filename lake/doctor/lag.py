@@ -1,4 +1,4 @@
-"""Is everything exported that its source will drop some day?
+"""Is everything exported that its source is going to delete?
 
 Belongs here: the lag against [hot]. Does not: the whole ledger (lake.status).
 """

@@ -1,4 +1,4 @@
-"""Rules of columns: is their key there, do they match anything, which days are without them?
+"""Column rules: is their key set, do they match anything, which days lack them?
 
 Belongs here: what manifests and the configuration show. Does not: looking into rows.
 """

@@ -1,4 +1,4 @@
-"""An answer and its body: in memory or piece by piece, bounded, perhaps broken off.
+"""A response and its body: in memory or piece by piece, bounded, perhaps cut off.
 
 Belongs here: a body's bytes, its JSON. Does not: requests, retries (client), statuses (failures).
 """

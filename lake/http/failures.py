@@ -1,4 +1,4 @@
-"""What an HTTP server's refusal, or none at all, means and what helps.
+"""What an HTTP server's refusal, or its silence, means, and what helps.
 
 Belongs here: exceptions of requests and statuses as LakeErrors. Does not: requests, retries.
 """

@@ -1,4 +1,4 @@
-"""Metrics to a file that another program reads at any time.
+"""Writes metrics to a file that another program may read at any time.
 
 Belongs here: replacing it at once. Does not: the text.
 """

@@ -1,4 +1,4 @@
-"""A partition's object, fetched whole and compared with its manifest.
+"""Fetches a partition's object whole and compares it with its manifest.
 
 Belongs here: the one way to the rows of a partition that have to be what was proven.
 Does not: what is made of them, or looking at objects without a claim (scratch).

@@ -1,4 +1,4 @@
-"""What the store holds of one dataset's day as a JSON object.
+"""A JSON record about one dataset and day: what manifests of partitions and rollups share.
 
 Belongs here: writing one, reading it with its fields' types checked. Does not: which there are
 (manifest, rollups).

@@ -1,4 +1,4 @@
-"""Errors of a dataset with rules: without the values that they quote.
+"""Error messages of a dataset with column rules, without the values that they quote.
 
 Belongs here: which part of a message may be a value. Does not: secrets of the configuration
 (lake.base.redaction), which errors there are.

@@ -1,4 +1,4 @@
-"""Which process is meant, and whether it still runs.
+"""Identifies a process, also after a reboot or a reused id, and checks whether it still runs.
 
 Belongs here: the name of a process across machines, and looking it up. Does not: ending any.
 """

@@ -1,4 +1,4 @@
-"""What a statement reads of each dataset: which days, which columns.
+"""What a statement reads of each dataset, as values: which days, which columns.
 
 Belongs here: the values. Does not: how they follow from the statement (understanding), tables.
 """

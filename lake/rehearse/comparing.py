@@ -1,4 +1,4 @@
-"""A restored server and a partition of the lake: are they the same?
+"""Compares a restored server with a partition of the lake.
 
 Belongs here: counts, all rows by their fingerprint, and what a snapshot of a day that
 still grew can show. Does not: the questions of one system (asking_…).

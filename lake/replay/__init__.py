@@ -1,4 +1,4 @@
-"""Partitions back into real temporary servers, without any snapshot.
+"""Loads partitions into real temporary servers, without any snapshot.
 
 Belongs here: from Parquet to a running Prometheus, Loki or MongoDB that answers PromQL, LogQL
 and Mongo queries. Does not: snapshots (lake.restore), how servers run (lake.servers).

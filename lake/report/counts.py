@@ -1,4 +1,4 @@
-"""Sources whose counts are kept a while.
+"""Sources whose counts are cached for a short time.
 
 Belongs here: keeping counts by age. Does not: what they mean.
 """

@@ -1,4 +1,4 @@
-"""What the page shows, and when each of it was read.
+"""What the page shows, and when each part was read.
 
 Belongs here: values, totals, JSON. Does not: reading (gathering), HTML (page).
 """

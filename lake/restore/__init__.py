@@ -1,4 +1,4 @@
-"""A snapshot back on disk, and as a running server.
+"""Restores a snapshot to disk, and runs a server on it.
 
 files       objects fetched, checked, laid out
 server      a server on the files, compared with the manifest

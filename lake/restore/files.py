@@ -1,4 +1,4 @@
-"""A snapshot's files back on a disk, each one proven.
+"""Downloads a snapshot's files, each verified by its SHA-256.
 
 Belongs here: what is refused, resuming, verifying while downloading. Does not: starting
 servers on the files (server), or what the files mean.

@@ -1,4 +1,4 @@
-"""A snapshot brought back for a moment: a temporary directory, a server, a stopwatch.
+"""Restores a snapshot for a moment: a temporary directory, a server, a stopwatch.
 
 Belongs here: that nothing is left behind, whatever happens. Does not: the queries.
 """

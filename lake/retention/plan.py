@@ -1,4 +1,4 @@
-"""What may be deleted, and what is over but stays.
+"""What may be deleted, and what is past its retention but stays.
 
 Belongs here: the decision, from the policy, the store's listings and the holds. Does not:
 deleting.

@@ -1,4 +1,4 @@
-"""Which snapshots keep rules keep.
+"""Which snapshots the keep rules keep.
 
 Belongs here: the rules, on days alone. Does not: holds, shared objects (plan).
 

@@ -1,4 +1,4 @@
-"""What a review has.
+"""The contents of a review, as values and as JSON.
 
 Belongs here: values, open points, JSON. Does not: reading (gathering), HTML (page).
 """

@@ -1,4 +1,4 @@
-"""A server that speaks MongoDB's wire protocol: mongod, or SecantusDB in its stead.
+"""A server that speaks MongoDB's wire protocol: mongod, or SecantusDB as its stand-in.
 
 Belongs here: their flags, the user of a server with log-in. Does not: finding the binary.
 """

@@ -1,4 +1,4 @@
-"""What describes a kind of server.
+"""The description of a kind of server: its program, command line and addresses.
 
 Belongs here: the shape of a recipe, and the options of all of them.
 Does not: how a single server is configured.

@@ -1,5 +1,4 @@
-"""Raw snapshots: one module a system, and what they share.
+"""Raw snapshots: what the snapshots of all systems share.
 
-Belongs here: what a snapshot of each system consists of, its manifest, its way into the
-store and back. Does not: the order of a whole snapshot or restore (lake.snapshot, lake.restore).
+Belongs here: a snapshot's manifest, and the way of its files into the store and back. Does not: the order of a whole snapshot or restore (lake.snapshot, lake.restore).
 """

@@ -1,4 +1,4 @@
-"""Files that come back piece by piece, each piece proven, in whatever order.
+"""Assembles restored files from their pieces, each verified, in any order.
 
 Belongs here: what is there already, files that are not whole yet. Does not: fetching pieces.
 """

@@ -1,4 +1,4 @@
-"""Objects by key under one root: S3 or a directory, with one face.
+"""Objects by key under one root: S3 or a directory, behind one protocol.
 
 Belongs here: whole-object reads, atomic replacement, listing. Does not: what the keys
 mean (layout) or what the objects hold.

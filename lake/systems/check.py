@@ -1,4 +1,4 @@
-"""A check's result.
+"""The result of one of `lake doctor`'s checks.
 
 Belongs here: the type, and errors and clocks as checks. Does not: any check.
 """

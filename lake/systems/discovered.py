@@ -1,4 +1,4 @@
-"""What a server offers for export: the result of looking at it.
+"""What discovery found on a server: its tables, retention and oldest data.
 
 Belongs here: the types, and names fit for datasets. Does not: looking, writing.
 """

@@ -1,4 +1,4 @@
-"""One guard at a time, and what it remembers until the next.
+"""The lock that lets one guard run at a time, and what it records for the next one.
 
 Belongs here: the object `guard/ttl.json`. Does not: what a guard does in its turn (apply).
 

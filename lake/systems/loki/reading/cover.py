@@ -1,4 +1,4 @@
-"""Selectors that together take every stream, each once.
+"""Selectors that together match every stream, each once.
 
 Belongs here: `selector = "{}"`, which Loki itself refuses: it requires one matcher that no
 empty value can match. Does not: requests for label names.

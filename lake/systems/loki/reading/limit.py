@@ -1,4 +1,4 @@
-"""How many lines a Loki puts into one answer.
+"""How many lines a Loki returns in one response.
 
 Belongs here: the highest number, as far as it is known. Does not: how many to request (paging).
 """

@@ -1,4 +1,4 @@
-"""Rules of columns, applied to lines, their metadata and the labels of streams.
+"""Column rules, applied to lines, their metadata and the labels of streams.
 
 Belongs here: rows under rules before they are written to disk, streams under rules. Does not:
 what a rule makes of a text (lake.privacy), reading rows.

@@ -1,4 +1,4 @@
-"""Rules of columns, applied to BSON documents before anything of them is kept.
+"""Column rules, applied to BSON documents before anything of them is kept.
 
 Belongs here: finding the values of a path, writing others in their place. Does not: what a rule
 makes of a text (lake.privacy), spooling (table).

@@ -1,4 +1,4 @@
-"""Whether two sets of documents are the same, as one number each.
+"""An order-independent hash of a set of documents, to compare two sets.
 
 Belongs here: what a document's bytes have to have in common. Does not: where documents come
 from, who compares.

@@ -1,4 +1,4 @@
-"""What a reader needs to know of a day, each in as many requests as it takes.
+"""What a reader has to find out about a day, each in as many requests as it takes.
 
 Belongs here: requesting less, by time or label; counts, sizes, names. Does not: requests (api),
 samples (answer), cutting a day by plan (plan).

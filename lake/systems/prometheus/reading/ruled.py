@@ -1,4 +1,4 @@
-"""Rules of columns, applied to the labels of series.
+"""Column rules, applied to the labels of series.
 
 Belongs here: label sets under rules, series that rules make one. Does not: what a rule makes of
 a value (lake.privacy), samples.

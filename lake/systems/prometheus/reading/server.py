@@ -1,4 +1,4 @@
-"""Which server answers.
+"""Which server responds, and its version.
 
 Belongs here: its version, for the manifest. Does not: what depends on a version (plan, api).
 """
