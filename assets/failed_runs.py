@@ -41,7 +41,7 @@ class Subject:
 
 
 def subjects_of(settings: Settings) -> dict[str, Subject]:
-    """By the name of the op, which is that of its first asset."""
+    """The subjects by the op's name, which is that of its first asset."""
     subjects = {
         asset_name(dataset.name): Subject(
             "export", dataset.name, dataset.source, dg.AssetKey(asset_name(dataset.name))

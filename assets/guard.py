@@ -89,8 +89,7 @@ def _refuse_to_confirm(plans: Sequence[Plan]) -> None:
 
 
 def reasons_held(done: Sequence[Applied]) -> dict[str, list[str]]:
-    """By dataset why its wanted limit is not in force, or what deletes past the guard: one reason a
-    cause.
+    """By dataset, why its configured limit is not in force, or what deletes past the guard.
 
     The first line of a reason is the same as long as the cause is: alerts are grouped by it.
     """

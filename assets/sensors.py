@@ -49,7 +49,7 @@ class _Cursor:
 
     @classmethod
     def parse(cls, text: str | None) -> _Cursor:
-        """Of another version's cursor the parts that both have."""
+        """Of a cursor of another version, only the parts that both versions have."""
         kept = json.loads(text) if text else {}
         return cls(**{name: kept[name] for name in cls.__dataclass_fields__ if name in kept})
 

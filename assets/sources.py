@@ -23,7 +23,7 @@ def source_key(dataset: Dataset) -> dg.AssetKey:
 
 
 def source_specs(settings: Settings) -> Iterator[dg.AssetSpec]:
-    """Of all datasets, each source once."""
+    """The specs of all datasets' sources, each source once."""
     of_key = {source_key(dataset): dataset for dataset in settings.dataset}
     for key, dataset in of_key.items():
         read = system(dataset.source)

@@ -99,7 +99,7 @@ def newest_due(at: datetime) -> Day:
 
 
 def table_states(settings: Settings, store: Store, now: datetime | None = None) -> list[TableState]:
-    """Of every dataset. No request to a source. Raises what the store raises."""
+    """The state of every table, without a request to a source. Raises what the store raises."""
     now = now or utc_now()
     statuses = read_status(settings, cached_store(settings, store), None, today=Day(now.date()))
     both = zip(statuses, lags(settings, statuses, now), strict=True)
@@ -133,7 +133,7 @@ def status_asset(settings: Settings) -> dg.AssetsDefinition:
 
 
 def check_keys(settings: Settings) -> list[dg.AssetCheckKey]:
-    """Of both checks of all tables."""
+    """The keys of both checks of all tables."""
     return [
         dg.AssetCheckKey(dg.AssetKey(asset_name(dataset.name)), name)
         for dataset in settings.dataset

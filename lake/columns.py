@@ -26,7 +26,7 @@ _UNITS = {
 
 
 def meaning(source: str, column: str) -> str:
-    """Of a column of the system's tables."""
+    """What a column of the system's tables means."""
     system = configs()[source]
     return system.columns.get(column, system.other_columns)
 

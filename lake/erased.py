@@ -97,7 +97,7 @@ def erased_days(store: Store, dataset: str) -> frozenset[Day]:
 
 
 def interrupted(store: Store) -> dict[str, tuple[str, ...]]:
-    """By id the runs that were killed, each with the days that still are as they were before it."""
+    """The killed runs by id, each with the days that it has not changed yet."""
     left: dict[str, tuple[str, ...]] = {}
     for erasure, ended in read_erasures(store):
         if ended is None and is_alive(erasure.writer) is not True:
@@ -117,7 +117,7 @@ def _is_as_before(store: Store, erasure: Erasure, day: str) -> bool:
 
 
 def erased_rows(details: Mapping[str, Any]) -> int:
-    """By a manifest's details: how many rows of the day were erased."""
+    """The number of rows of the day that were erased, from a manifest's details."""
     rows = details.get(ERASED_ROWS, 0)
     return rows if isinstance(rows, int) else 0
 

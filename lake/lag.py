@@ -49,7 +49,7 @@ class Lag:
 def lags(
     settings: Settings, statuses: Sequence[DatasetStatus], now: datetime | None = None
 ) -> list[Lag]:
-    """Of each dataset, from the state of its days; by `[hot]`."""
+    """The lag of each dataset, from the state of its days and `[hot]`."""
     now = now or utc_now()
     today = Day(now.date())
     return [

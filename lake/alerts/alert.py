@@ -59,7 +59,7 @@ class Alert:
 
     @property
     def urgency(self) -> tuple[int, int]:
-        """The greater, the sooner somebody has to act: by stage, then by severity."""
+        """The greater it is, the sooner a person has to act: by stage, then by severity."""
         return (self.stage, SEVERITIES.index(self.severity))
 
     @property

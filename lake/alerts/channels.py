@@ -67,7 +67,7 @@ class _Unusable:
 
 
 def open_channels(settings: Settings) -> list[Channel]:
-    """Those of `[alerts]`. A wrong secret file stops no other channel."""
+    """The channels of `[alerts]`. An invalid secret file does not affect other channels."""
     return list(_channels(settings))
 
 

@@ -153,17 +153,17 @@ def place_of(text: str, root: str, source: str) -> str:
 
 
 def labels_of_lake(what: str) -> dict[str, str]:
-    """Of an alert about the lake's store: the same as those of every failure by the same error."""
+    """Labels of an alert about the lake's store, equal for all failures with the same error."""
     return _labels((LAKE, _VARYING.sub("#", what)), LAKE)
 
 
 def labels_of_days(kind: Kind, dataset: str, source: str) -> dict[str, str]:
-    """Of an alert about a dataset's days: the same as those of every failure of that kind."""
+    """Labels of an alert about a dataset's days, equal for all failures of that kind."""
     return _labels((kind, dataset), source)
 
 
 def labels_of_records() -> dict[str, str]:
-    """Of an alert about the audit log or the records of deletions."""
+    """Labels of an alert about the audit log or the records of deletions."""
     return _labels(("records", ""), "")
 
 

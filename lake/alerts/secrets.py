@@ -31,7 +31,7 @@ def url_of(section: Section, name: str) -> str:
 
 
 def password_of(section: EmailSection) -> str:
-    """Of `password` or `password_file`; empty without either. Raises ConfigError."""
+    """From `password` or `password_file`; empty without either. Raises ConfigError."""
     if file := section.password_file:
         password = _read(file)
         register_secret(password)

@@ -72,7 +72,7 @@ class RestoreEffort:
 def query_effort(
     store: Store, prices: Prices, estimates: Iterable[Estimate], days: dict[str, set[str]]
 ) -> Effort:
-    """Of a query; `days` has the keys of the objects that it reads, by dataset."""
+    """The effort of a query; `days` has the keys of the objects that it reads, by dataset."""
     listed = list(estimates)
     size, objects = sum(table.bytes for table in listed), sum(table.objects for table in listed)
     on_s3 = _on_s3(store)

@@ -31,7 +31,7 @@ class Check(ABC):
         """What has to be there, with what others have set and does not contradict."""
 
     def shown(self, state: Any) -> Any:
-        """In one spelling, so that equal states are equal."""
+        """The state in one spelling, so that equal states compare equal."""
         return state
 
     def obstacle(self, bucket: Bucket) -> str:

@@ -24,7 +24,7 @@ _OWN = {name: f"lake.systems.{name}" for name in ("mongo", "prometheus", "loki")
 
 @cache
 def packages() -> dict[str, str]:
-    """By the name in lake.toml. The project's own come first, and keep their names."""
+    """The systems' packages by the name in lake.toml. The project's own come first."""
     others = {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
     return _OWN | {name: others[name] for name in sorted(others) if name not in _OWN}
 

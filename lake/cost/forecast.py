@@ -61,7 +61,7 @@ class Month:
 
     @property
     def total(self) -> float:
-        """Of the month."""
+        """The month's total."""
         return sum(self.storage.values()) + self.moves + self.requests
 
     def to_json(self) -> dict[str, Any]:
@@ -158,7 +158,7 @@ def _prices(
 
 
 def billed_bytes(amount: Amount, storage_class: str, region: Region) -> dict[str, float]:
-    """By class: what is billed for objects in one class."""
+    """The bytes that are billed for objects in one class, by class."""
     rules = region.class_named(storage_class)
     size = amount.bytes
     if rules.minimum_kib:

@@ -41,7 +41,7 @@ class Growth:
 
 
 class Stream(NamedTuple):
-    """What grows by itself."""
+    """Something whose growth is counted on its own."""
 
     system: str
     dataset: str
@@ -50,7 +50,7 @@ class Stream(NamedTuple):
 
 
 def growth_of(settings: Settings, store: Store, today: Day) -> list[Growth]:
-    """Of each configured dataset. Raises what the store raises."""
+    """The growth of each configured dataset. Raises what the store raises."""
     return [_growth(store, dataset, today) for dataset in settings.dataset]
 
 

@@ -136,7 +136,7 @@ def of_settings(settings: Settings) -> Policy:
 
 
 def with_classes(policy: Policy, bucket: BucketSection) -> Policy:
-    """With the classes that `lake bucket apply` sets rules for."""
+    """The policy with the classes that `lake bucket apply` sets rules for."""
     wanted: dict[Kind, tuple[str, int]] = {
         "table": (bucket.tables_class, bucket.tables_after_days),
         "rollup": (bucket.tables_class, bucket.tables_after_days),
@@ -153,7 +153,7 @@ def with_classes(policy: Policy, bucket: BucketSection) -> Policy:
 def changed(
     policy: Policy, changes: Iterable[str], region: Region, configured: Policy | None = None
 ) -> Policy:
-    """With each `KEY=VALUE` laid over it; `configured` is what `retention=configured` and
+    """The policy with each `KEY=VALUE` applied; `configured` is what `retention=configured` and
     `bucket=configured` mean.
 
     Raises UsageError naming what is valid.

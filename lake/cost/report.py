@@ -33,7 +33,7 @@ class Year:
 
     @property
     def total(self) -> float:
-        """Of all months."""
+        """The total of all months."""
         return sum(month.total for month in self.months)
 
 

@@ -140,7 +140,7 @@ def _ledger(month: Month) -> Counted:
 
 
 def ledger(partitions: float, read_manifests: float) -> Counted:
-    """Of the state of all days: a partition is a table, a rollup, and a manifest of each."""
+    """Reads the state of all days: a partition is a table, a rollup, and a manifest of each."""
     lists = 2 * _pages(partitions) + _pages(2 * partitions)
     return Counted(0, lists, read_manifests)
 

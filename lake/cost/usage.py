@@ -101,7 +101,7 @@ class Usage:
 
     @property
     def total(self) -> Amount:
-        """Of every version."""
+        """The total of every version."""
         total = Amount()
         for amount in self.cells.values():
             total.plus(amount)

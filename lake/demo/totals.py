@@ -29,7 +29,7 @@ _TOKENS = '| json tokens="totalTokens" | unwrap tokens'
 
 @dataclass(frozen=True)
 class Totals:
-    """Of the whole window."""
+    """The totals of the whole window."""
 
     requests: int
     errors: int

@@ -66,7 +66,7 @@ def protect(store: Store, hold: Hold) -> Protected:
 
 
 def unprotect(store: Store, hold: Hold) -> Protected:
-    """Lifts it from what no other active hold covers. The hold is released already."""
+    """Lifts a released hold's legal holds from objects that no other active hold covers."""
     if not store.locks():
         return Protected(supported=False, versions=0)
     was = _covered(store, Holds((hold,), {}))

@@ -88,7 +88,7 @@ def clock(at: datetime, *, exact: bool = False) -> str:
 
 
 def number(value: float | None) -> str:
-    """Of a metric: 4 significant digits; a dash where there was no sample."""
+    """A metric's value with 4 significant digits; a dash if there was no sample."""
     if value is None:
         return "–"
     whole = value == int(value) or abs(value) >= 1000

@@ -53,7 +53,7 @@ class Window:
 
     @property
     def step(self) -> timedelta:
-        """Of its plots: whole minutes, at most 60 bars."""
+        """The width of a bar in its plots: whole minutes, at most 60 bars."""
         wanted = 2 * self.around.total_seconds() / _MAX_BARS
         seconds = next((step for step in _STEPS_S if step >= wanted), _STEPS_S[-1])
         return timedelta(seconds=seconds)

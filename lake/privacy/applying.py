@@ -49,7 +49,7 @@ class Rules:
 
     @property
     def values(self) -> dict[str, int]:
-        """By path: how many values the rule was applied to so far."""
+        """The number of values that each rule was applied to so far, by path."""
         with self._lock:
             return dict(self._values)
 

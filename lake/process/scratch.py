@@ -45,8 +45,9 @@ def scratch_directory(prefix: str = _PREFIX, parent: Path | None = None) -> Iter
 
 @contextmanager
 def replaced_at_once(file: Path) -> Iterator[Path]:
-    """Where to write what becomes the file when the block ends without an error; the file's
-    directory is made. Raises OSError.
+    """A path to write to, which becomes the file when the block ends without an error.
+
+    Makes the file's directory. Raises OSError.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     with scratch_directory(f".{file.name}-", file.parent) as scratch:

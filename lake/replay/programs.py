@@ -20,7 +20,7 @@ from lake.systems.registry import system as registered
 def programs_for(
     store: Store, partitions: Sequence[Partition], systems: Sequence[str]
 ) -> tuple[dict[str, Binary], list[str]]:
-    """By the system; and what to report where a program is of another version than the data.
+    """The programs by system, and what to report if a program's version is not the data's.
 
     Raises PermanentError where there is none, and what the store raises.
     """

@@ -26,7 +26,7 @@ _LOOK_S = 0.1
 
 @contextmanager
 def serving(directory: Path) -> Iterator[None]:
-    """Nobody else fills or serves the directory while the block runs; notes who does.
+    """While the block runs, no other process fills or serves the directory; notes this one.
 
     Raises UsageError where another process does.
     """

@@ -88,7 +88,7 @@ class Item:
 
     @property
     def bytes(self) -> int:
-        """Of all objects."""
+        """The size of all its objects."""
         return sum(piece.bytes for piece in self.pieces)
 
     def to_json(self) -> dict[str, Any]:
@@ -130,7 +130,7 @@ class Plan:
 
     @property
     def bytes(self) -> int:
-        """Of everything that is deleted."""
+        """The size of everything that is deleted."""
         return sum(item.bytes for item in self.items)
 
 

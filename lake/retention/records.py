@@ -122,7 +122,7 @@ def deletions(store: Store) -> Iterator[tuple[Deletion, Ended | None]]:
 
 
 def deleted_days(store: Store) -> dict[str, set[Day]]:
-    """By dataset the days whose tables were deleted, by deletions that have ended."""
+    """The days whose tables completed deletions have deleted, by dataset."""
     days: dict[str, set[Day]] = {}
     for deletion, ended in deletions(store):
         for item in deletion.items:

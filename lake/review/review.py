@@ -186,7 +186,7 @@ class Review:
     erasures: tuple[ErasureReview, ...] = field(default=())
 
     def open_points(self) -> list[str]:
-        """What somebody has to decide or fix, the worst first."""
+        """What a person has to decide or fix, the worst first."""
         return list(_open_points(self))
 
     def to_json(self) -> dict[str, Any]:

@@ -29,7 +29,7 @@ HARMLESS: frozenset[RollupState] = frozenset(("current", "missing", "stale"))
 def rollup_states(
     store: Store, dataset: Dataset, rollup: AnyRollup, manifests: Mapping[Day, Manifest]
 ) -> dict[Day, RollupState]:
-    """Of each partition. Raises what the store raises."""
+    """The state of each partition's rollup. Raises what the store raises."""
     rollups = read_rollups(store, dataset.name, manifests)
     sizes = {stat.key: stat.bytes for stat in store.list(rollup_prefix(dataset.name))}
     return {

@@ -160,7 +160,7 @@ def _checked(name: str, what: str, valid: tuple[str, ...]) -> str:
 
 
 def server_of(name: str) -> str:
-    """With which server a program is installed."""
+    """The server with which a program is installed."""
     return _COMES_WITH.get(name, name)
 
 
