@@ -142,7 +142,8 @@ def plain_text(value: str, kind: Kind, depth: int = 0) -> str:
             text = f"CAST({value} AS VARCHAR)"
             return (
                 f"CASE WHEN {value} = trunc({value}) AND abs({value}) < 1e38 "
-                f"THEN CAST(CAST({value} AS HUGEINT) AS VARCHAR) WHEN isfinite({value}) THEN {text} "
+                f"THEN CAST(CAST({value} AS HUGEINT) AS VARCHAR) "
+                f"WHEN isfinite({value}) THEN {text} "
                 f"WHEN isnan({value}) THEN 'NaN' WHEN {value} > 0 THEN 'Infinity' "
                 f"WHEN {value} < 0 THEN '-Infinity' END"
             )
