@@ -284,6 +284,19 @@ def test_the_snapshot_that_holds_a_day(here, database):
         assert "--snapshot" in failed.value.parts["remedy"]
 
 
+@pytest.mark.parametrize("otherwise", ["a TTL index", "a held one", "a capped collection"])
+def test_a_day_of_which_documents_go_by_something_else(here, database, otherwise):
+    """Nobody knows how many the day had, unless it was exported."""
+    if otherwise == "a capped collection":
+        database.create_collection("a", capped=True, size=1_000_000, max=4)
+    else:
+        limit_s = 2**31 - 1 if otherwise == "a held one" else 0
+        database.a.create_index("goes_at", expireAfterSeconds=limit_s)
+    database.a.insert_many([{"at": DAY.start, "n": n} for n in range(6)])
+    whole = here.take("mongo").manifest.held_days()
+    assert whole == ([DAY] if otherwise == "a held one" else [])
+
+
 def test_one_that_has_lost_objects_is_passed_over(here, database):
     """Where another one holds the day; else it is the one whose loss has to be named."""
     database.a.insert_one({"at": DAY.start})

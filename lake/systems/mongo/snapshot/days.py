@@ -4,8 +4,9 @@ Belongs here: counting documents by UTC day, and what the counts prove. Does not
 
 A closed day is whole where nothing of it had been removed: the collection counts at least as
 many documents as the day's partition holds, or, where the day is not exported, its documents
-were not due to be removed by a TTL index or by `[hot] mongo`. The counts are taken before and
-after the dump; what vanished meanwhile is not whole.
+were not due to be removed by a TTL index or by `[hot] mongo`, and nothing else removes documents
+at times that their day does not show: a TTL index on another field, a capped collection. The
+counts are taken before and after the dump; what vanished meanwhile is not whole.
 
 Where lake.toml names no collection, documents have no day; a dump of the whole database then holds
 the day that ended last, unless a TTL index has already begun to remove its documents.
@@ -144,13 +145,15 @@ def _one_by_one(collection: Any, dataset: MongoDataset, among: Candidates, limit
 class Kept:
     """What is known about one dataset's collection: counts by day, and how long it keeps them.
 
-    `ttl_s`: seconds after which a TTL index removes documents; None without one.
+    `ttl_s`: seconds after which a TTL index removes documents; None without one. `otherwise`: see
+    removed_otherwise.
     """
 
     dataset: MongoDataset
     before: ByDay
     after: ByDay
     ttl_s: int | None
+    otherwise: str = ""
 
 
 def ttl_of(field: str | None, options: Mapping[str, Any], indexes: Sequence[Any]) -> int | None:
@@ -168,6 +171,20 @@ def ttl_of(field: str | None, options: Mapping[str, Any], indexes: Sequence[Any]
     return min(
         (seconds for seconds in limits if seconds is not None and seconds < _NEVER_S), default=None
     )
+
+
+def removed_otherwise(
+    field: str, options: Mapping[str, Any], indexes: Sequence[Mapping[str, Any]]
+) -> str:
+    """What removes documents at a time that the date in the field does not show; "" for nothing."""
+    if options.get("capped"):
+        return "a capped collection, which removes its oldest documents by size"
+    for index in indexes:
+        if len(index["key"]) == 1 and field not in index["key"]:
+            limit_s = limit_of(index)
+            if limit_s is not None and limit_s < _NEVER_S:
+                return f"a TTL index on {next(iter(index['key']))} of {limit_s} s"
+    return ""
 
 
 def whole_days(
@@ -205,6 +222,6 @@ def _is_whole(settings: Settings, kept: Kept, exported: ByDay, day: Day, ended: 
     expired = kept.ttl_s is not None and day.start < ended - timedelta(seconds=kept.ttl_s)
     if day in exported:
         return before >= exported[day] and not (expired and exported[day])
-    if not kept.before:
+    if not kept.before or kept.otherwise:
         return False
     return not expired and day.start >= ended - timedelta(days=settings.hot.mongo)

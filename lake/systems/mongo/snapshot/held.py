@@ -19,7 +19,13 @@ from lake.config.settings import Settings
 from lake.snapshots.manifest import SnapshotManifest
 from lake.systems.mongo.config import MongoDataset
 from lake.systems.mongo.restored import BELOW, not_loaded
-from lake.systems.mongo.snapshot.days import COUNTED_AS, DOCUMENTS_BY_DAY, counted_as, ttl_of
+from lake.systems.mongo.snapshot.days import (
+    COUNTED_AS,
+    DOCUMENTS_BY_DAY,
+    counted_as,
+    removed_otherwise,
+    ttl_of,
+)
 from lake.systems.mongo.snapshot.load import definitions
 
 _UNPROVEN = "; or --allow-shrink, if nothing was lost"
@@ -121,6 +127,14 @@ def _require_proof(
             expected=f"a day from {taken - timedelta(seconds=ttl_s):%Y-%m-%dT%H:%MZ} on",
             found=f"a TTL index on {dataset.time_field} of {ttl_s} s",
             remedy="--snapshot DAY names an earlier snapshot" + _UNPROVEN,
+        )
+    if otherwise := removed_otherwise(dataset.time_field, options, indexes):
+        raise Incomplete(
+            what,
+            where=where,
+            expected="a collection whose documents are removed by their time field alone, or never",
+            found=otherwise,
+            remedy="--snapshot DAY names another snapshot" + _UNPROVEN,
         )
     if day.start < taken - timedelta(days=settings.hot.mongo):
         raise Incomplete(

@@ -29,6 +29,7 @@ from lake.systems.mongo.snapshot.days import (
     counted_as,
     counted_by_day,
     mongo_datasets,
+    removed_otherwise,
     ttl_of,
     whole_days,
     whole_without_datasets,
@@ -125,19 +126,24 @@ class MongoSnapshotter:
         self, dataset: MongoDataset, before: dict[str, ByDay], after: dict[str, ByDay]
     ) -> Kept:
         job = next((job for job in self._jobs() if job.name == dataset.collection), None)
-        ttl = self._ttl(job, dataset.time_field) if job else None
-        return Kept(dataset, before[dataset.name], after[dataset.name], ttl)
+        ttl, otherwise = None, ""
+        if job and not job.is_view:
+            options = job.listing.get("options", {})
+            indexes = indexes_of(self._client, self._section, job.name)
+            ttl = ttl_of(dataset.time_field, options, indexes)
+            otherwise = removed_otherwise(dataset.time_field, options, indexes)
+        return Kept(dataset, before[dataset.name], after[dataset.name], ttl, otherwise)
 
     def _limits(self, jobs: list[Job]) -> list[int]:
         """Of every collection with a TTL index: seconds."""
-        limits = (self._ttl(job, None) for job in jobs)
+        limits = (self._ttl(job) for job in jobs)
         return [limit for limit in limits if limit is not None]
 
-    def _ttl(self, job: Job, field: str | None) -> int | None:
+    def _ttl(self, job: Job) -> int | None:
         if job.is_view:
             return None
         options = job.listing.get("options", {})
-        return ttl_of(field, options, indexes_of(self._client, self._section, job.name))
+        return ttl_of(None, options, indexes_of(self._client, self._section, job.name))
 
     def _jobs(self) -> list[Job]:
         """All collections, and of the server's own the stored functions, as mongodump has it."""
