@@ -107,7 +107,9 @@ def _reasons(applied: Applied) -> list[str]:
                 state = next(known for known in states if known in {day.state for day in days})
                 reasons.append(f"{HELD_FOR} {state}\n{_days(plan, days)}\n{plan.why}")
         if plan.undated:
-            reasons.append(f"documents are held because rows of no day would expire\n{plan.why}")
+            reasons.append(
+                f"documents are held because rows that belong to no day would expire\n{plan.why}"
+            )
     elif plan.why:
         reasons.append(plan.why)
     return [*reasons, *plan.rule.others]

@@ -69,7 +69,7 @@ class DataLake:
     ) -> list[DatasetStatus]:
         """The state of each dataset and closed day, as `lake status` prints it.
 
-        With `recount` the sources count the days inside their lateness window again.
+        With `recount`, days inside the lateness window are re-counted at the sources.
         """
         source_of = self._opened_exporter().source if recount else None
         first, last = _optional(start), _optional(end)
@@ -85,7 +85,7 @@ class DataLake:
     ) -> pa.Table:
         """Rows of the exported days as an Arrow table; columns by default all, and `day`.
 
-        The whole result is in memory. `connect` filters and aggregates before.
+        The whole result is in memory. To filter or aggregate first, use `connect`.
         """
         name = self._dataset(dataset).name
         chosen = ", ".join(map(quoted_name, columns)) if columns is not None else "*"
@@ -124,7 +124,7 @@ class DataLake:
     ) -> list[Finding]:
         """Reads objects back and compares them with their manifests, by default of every day.
 
-        With `recount` the source counts the days that it still keeps again.
+        With `recount`, days that the source still keeps are re-counted there.
         """
         chosen = None if days is None else [_day(day) for day in days]
         source_of = self._opened_exporter().source if recount else None

@@ -69,7 +69,7 @@ class Chain:
 
 
 def key_of(sequence: int) -> str:
-    """Where an entry lies."""
+    """The key of an entry."""
     return f"{AUDIT}{sequence:010}.json"
 
 

@@ -86,6 +86,6 @@ class Day:
 
 
 def day_range(start: Day, end: Day) -> Iterator[Day]:
-    """Days from start up to and without end."""
+    """The days from start to end (exclusive)."""
     for offset in range(max(0, start.days_until(end))):
         yield start.plus(offset)

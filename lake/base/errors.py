@@ -69,11 +69,11 @@ class PermanentError(LakeError):
 
 
 class Refused(PermanentError):
-    """The other side answered no: credentials, permissions, a request it won't take."""
+    """The server refused: credentials, permissions, a request that it does not accept."""
 
 
 class BadData(PermanentError):
-    """An answer or an object that is not what it claims to be."""
+    """A response or an object that is not what it claims to be."""
 
 
 class Incomplete(PermanentError):
@@ -81,7 +81,7 @@ class Incomplete(PermanentError):
 
 
 class Missing(PermanentError):
-    """Something that has to be there is not."""
+    """Something required does not exist."""
 
 
 class Stopped(PermanentError):

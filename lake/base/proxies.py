@@ -23,9 +23,10 @@ def named_proxies(env: Mapping[str, str] = os.environ) -> str:
 
 
 def spare_loopback(env: MutableMapping[str, str] = os.environ) -> None:
-    """Has no proxy take requests to this machine itself, for this process and its children: no
-    proxy elsewhere reaches it. Go's programs and browsers do so by themselves, Python and libcurl
-    do not.
+    """Keeps requests to this machine itself away from proxies, for this process and its children.
+
+    A proxy elsewhere can't reach it. Go's programs and browsers do so on their own; Python and
+    libcurl do not.
     """
     listed = env.get("no_proxy") or env.get("NO_PROXY") or ""
     if not named_proxies(env) or listed.strip() == "*":

@@ -26,17 +26,17 @@ def check(settings: Settings) -> Iterator[Check]:
         except LakeError as error:
             yield failed(f"alerts by {channel.name}", error)
         else:
-            yield Check(f"alerts by {channel.name}", "ok", f"it answers; {_TEST}")
+            yield Check(f"alerts by {channel.name}", "ok", f"it responds; {_TEST}")
     try:
         if look_for(settings):
-            yield Check("alerts by heartbeat", "ok", f"it answers; {_TEST}")
+            yield Check("alerts by heartbeat", "ok", f"it responds; {_TEST}")
     except LakeError as error:
         yield failed("alerts by heartbeat", error)
     if not channels:
         yield Check(
             "alerts",
             "warn",
-            "no channel is configured: nobody hears of failures, unless Prometheus has the rules "
+            "no channel is configured: failures are not sent, unless Prometheus has the rules "
             "of deploy/prometheus/rules",
             "set LAKE_ALERTS__WEBHOOK_URL, or [alerts] alertmanager_url or [alerts.email] host, "
             "sender and to; then run: lake alert test",

@@ -65,7 +65,7 @@ def _coverage(dataset: Dataset, expected: list[Day], covered: set[Day], hot: Hot
     # A fifth of the time is left for someone to notice and act.
     state = "fail" if left < max(1, hot.kept_days // 5) else "warn"
     if missing == [yesterday] and state == "warn":
-        return Check(subject, "ok", "exported but for yesterday")
+        return Check(subject, "ok", "exported except yesterday")
     return Check(
         subject, "fail" if state == "fail" else "warn", f"{summary}, {left} days left", remedy
     )

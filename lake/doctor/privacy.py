@@ -44,8 +44,8 @@ def check(settings: Settings, store: Store) -> Iterator[Check]:
             yield Check(
                 f"snapshots of {name}",
                 "ok",
-                "snapshots hold everything: no column rule is applied to them; who may read "
-                f"{name}/ reads what the rules leave out",
+                "snapshots hold everything: no column rule is applied to them; anybody who may "
+                f"read {name}/ sees what the rules drop",
             )
 
 

@@ -31,4 +31,4 @@ def check(settings: Settings) -> Iterator[Check]:
             yield Check("programs", "ok", f"{name}: {binary.path}, {binary.version}")
         else:
             remedy = f"for the demo and the tests: lake services install {name}"
-            yield Check("programs", "warn", f"{name}: no program of a usable version here", remedy)
+            yield Check("programs", "warn", f"{name}: no usable version found", remedy)

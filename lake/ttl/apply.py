@@ -303,7 +303,7 @@ class _Act:
         """
         plan = self._plan
         if expiry.rule(self._dataset).identity != plan.rule.identity:
-            return f"{plan.rule.scope} is another"
+            return f"{plan.rule.scope} was recreated"
         holds = holds_of(self._site.store)
         planned = {day_plan.day: day_plan for day_plan in plan.days}
         for day in days_with_rows(expiry, self._dataset, plan.reach_ms):
@@ -313,7 +313,7 @@ class _Act:
             if (counted := source.count(self._dataset, day).rows) > known:
                 return f"{counted - known} rows of {day} arrived"
         if undated := expiry.undated(self._dataset, plan.reach_ms):
-            return f"{undated} rows of no day arrived"
+            return f"{undated} rows that belong to no day arrived"
         return self._lost()
 
     def _lost(self) -> str:

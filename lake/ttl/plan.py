@@ -194,8 +194,9 @@ def unguarded(site: Site, source: str, scopes: Collection[str] | None = None) ->
         if scope not in guarded:
             days = (index.limit_s or 0) / DAY_S
             yield (
-                f"index {index.name!r} of {scope}: deletes after {days:g} days what nothing "
-                "proves, for no dataset of it is guarded here (another lake's: [ttl] elsewhere)"
+                f"index {index.name!r} of {scope}: deletes after {days:g} days what no "
+                "guard has proven: no dataset of it is guarded here (if another lake does: [ttl] "
+                "elsewhere)"
             )
 
 
@@ -237,13 +238,13 @@ class _Planning:
             plan, skew_s = self._timed(plan, expiry)
             if skew_s > self.site.settings.ttl.max_clock_skew_s:
                 why = (
-                    f"the server's clock and this machine's are {skew_s:.0f} s apart, allowed are "
-                    f"{self.site.settings.ttl.max_clock_skew_s} s: set both by NTP"
+                    f"the server's clock and this machine's are {skew_s:.0f} s apart, more than "
+                    f"{self.site.settings.ttl.max_clock_skew_s} s: synchronise both by NTP"
                 )
                 return _holding(plan, why)
             if plan.rule.scope in shared:
                 why = (
-                    f"several datasets are of {plan.rule.scope}: set [ttl.dataset.NAME] "
+                    f"several datasets use {plan.rule.scope}: set [ttl.dataset.NAME] "
                     "enabled = false for all but one"
                 )
                 return _holding(plan, why)
@@ -387,7 +388,11 @@ def _unproven(plan: Plan) -> str:
             f"{many} {is_are} {state}, the first is {days[0].day}: {days[0].state} ({days[0].why})"
         )
     if plan.undated:
-        many = "1 row of no day" if plan.undated == 1 else f"{plan.undated} rows of no day"
+        many = (
+            "1 row that belongs to no day"
+            if plan.undated == 1
+            else f"{plan.undated} rows that belong to no day"
+        )
         reasons.append(f"{many} would expire")
     return "; ".join(reasons)
 

@@ -128,7 +128,7 @@ class Prover:
             return "late", f"the source has {counted - exported} rows more than were exported"
         least = exported - erased_rows(manifest.details)  # the source may have lost them, too
         if counted < least and not (partly or self.proof == "contained"):
-            return "differs", f"the source counts {counted} rows, exported were {exported}"
+            return "differs", f"the source counts {counted} rows, but {exported} were exported"
         if counted < least or (partly and self.proof != "count"):
             return self._remainder(day, manifest, counted)
         if self.proof == "count":

@@ -32,8 +32,8 @@ class Silence:
     def __str__(self) -> str:
         since = f"since {self.last:%Y-%m-%d %H:%M} UTC" if self.last else "yet"
         return (
-            f"{self.dataset}: the expiry guard has not run {since}, allowed are {self.hours} "
-            "hours, and documents go on expiring; run `lake ttl apply`"
+            f"{self.dataset}: the expiry guard has not run {since} (more than {self.hours} "
+            "hours), and documents keep expiring; run `lake ttl apply`"
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -195,7 +195,7 @@ def test_an_open_day_is_proven_when_it_was_exported_after_its_end(kept, lake, cl
     at["count"] = clock.pass_
     kept.export(str(TODAY), open_day=True, force=True)
     assert clock.now == TODAY.end
-    assert seen() == ("late", TODAY, "exported but for yesterday", False)
+    assert seen() == ("late", TODAY, "exported except yesterday", False)
     assert kept.exporter.complete(events, [TODAY]) == {}
     code, out, _ = lake("export", "events", "--day", TODAY)
     assert (code, out.partition(":")[0]) == (0, "1 rewritten")

@@ -143,7 +143,7 @@ FIELDS = {
     ("first", "missing", "state", "text"),
     [
         (9, (), "ok", "exported from"),
-        (9, (1,), "ok", "but for yesterday"),
+        (9, (1,), "ok", "except yesterday"),
         (9, (3, 4), "warn", "2 days are not exported, the first is"),
         (9, (8,), "warn", "2 days left"),
         (9, (9,), "ok", "exported from"),  # before the first export nothing is missed
@@ -190,7 +190,7 @@ def test_mongodump_where_it_is_wanted(doctor, monkeypatch):
 def test_no_channel_for_alerts(doctor, mongo):
     _, checks = doctor(mongo)
     line = only_line(checks, "alerts", "warn")
-    assert "nobody hears of failures" in line
+    assert "failures are not sent" in line
     assert "lake alert test" in line
 
 
@@ -205,7 +205,7 @@ def test_channels_that_answer_get_no_message(doctor, mongo):
         )
         assert code == 0
         for channel in ("webhook", "email", "heartbeat"):
-            assert "it answers" in only_line(checks, f"alerts by {channel}", "ok")
+            assert "it responds" in only_line(checks, f"alerts by {channel}", "ok")
         assert [path for _, path, _ in receiver.requests] == ["/", "/"]
         assert box.messages == []
     assert "alerts" not in checks

@@ -38,10 +38,10 @@ GOOD = {"query": "http_server_requests_seconds_count", "mode": "range", "selecto
 @pytest.mark.parametrize(
     ("changes", "subject", "state", "text"),
     [
-        ({}, "dataset metrics", "ok", "the query gives"),
-        ({"mode": "raw"}, "dataset metrics", "ok", "the query gives"),
-        ({"query": "sum(rate(up[5m]))"}, "dataset metrics", "warn", "gives nothing now"),
-        ({"query": "1 + 1"}, "dataset metrics", "ok", "gives 1 series"),
+        ({}, "dataset metrics", "ok", "the query returns"),
+        ({"mode": "raw"}, "dataset metrics", "ok", "the query returns"),
+        ({"query": "sum(rate(up[5m]))"}, "dataset metrics", "warn", "returns nothing now"),
+        ({"query": "1 + 1"}, "dataset metrics", "ok", "returns 1 series"),
         ({"query": "sum(("}, "dataset metrics", "fail", "correct `query`"),
         ({"query": "sum(up)", "mode": "raw"}, "dataset metrics", "fail", "selectors only"),
         ({"selector": '{container=~".+"}'}, "dataset lines", "ok", "finds lines"),

@@ -125,7 +125,7 @@ def test_an_array_of_dates_is_of_no_day_and_expires_by_the_earliest(exported: Ho
     plan = exported.plan()
     assert plan.undated == 1
     assert (plan.decision, plan.target_s) == ("held", 15 * DAY_S)
-    assert "1 row of no day would expire" in plan.why
+    assert "1 row that belongs to no day would expire" in plan.why
     exported.events.delete_one({"timestamp": {"$size": 2}})
     exported.events.insert_one({"timestamp": [at(ago(1)), at(ago(5))]})  # not for days
     assert exported.plan().decision == "limit"

@@ -230,7 +230,9 @@ def test_a_limit_that_no_guard_looks_after_is_reported(two: Hot, left: str) -> N
     if left == "elsewhere":
         assert (done.exit_code, warned) == (0, [])
         return
-    what = f"index 'lake_ttl' of {two.database}.{name}: deletes after 12 days what nothing proves"
+    what = (
+        f"index 'lake_ttl' of {two.database}.{name}: deletes after 12 days what no guard has proven"
+    )
     assert done.exit_code == 1
     assert what in done.stdout
     assert len(warned) == 1
@@ -267,7 +269,7 @@ def test_a_collection_that_was_made_anew_is_another(place: Hot) -> None:
     assert place.limit_s is None
     applied = place.apply(confirm=made_anew)  # while the question waits
     assert (applied.state, place.limit_s) == ("abandoned", NEVER_S)
-    assert "is another" in applied.why
+    assert "was recreated" in applied.why
     # Whoever looks at metrics alone sees that the limit is not the wanted one.
     held = [line for line in place.command("metrics").stdout.splitlines() if "guard_held{" in line]
     assert [line.rpartition(" ")[2] for line in held] == ["1"]

@@ -58,7 +58,7 @@ def _looks_back(lookback: str, hot_days: int) -> Iterator[Check]:
 def _dataset(server: LokiServer, subject: str, dataset: LokiDataset) -> Iterator[Check]:
     today = Day.today()
     if Selector.parse(dataset.selector).everything:
-        yield Check(subject, "ok", "all streams, by selectors that share them out")
+        yield Check(subject, "ok", "all streams, split over several selectors")
         return
     try:
         times = server.lines(dataset.selector, today.plus(-1), today.plus(1))
@@ -74,7 +74,7 @@ def _dataset(server: LokiServer, subject: str, dataset: LokiDataset) -> Iterator
         yield Check(subject, "ok", "the selector finds lines of today or yesterday")
     else:
         yield Check(
-            subject, "warn", "the selector finds no line since yesterday", "is `selector` right?"
+            subject, "warn", "the selector finds no line since yesterday", "check `selector`"
         )
 
 

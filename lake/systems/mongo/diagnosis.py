@@ -83,7 +83,7 @@ def _dataset(
     collection = database[dataset.collection]
     sample = sampled(collection)
     if not sample:
-        yield Check(subject, "warn", "the collection is empty", "is it the right one?")
+        yield Check(subject, "warn", "the collection is empty", "check `collection`")
         return
     fields = {field.path: field for field in date_fields(collection, sample)}
     field = fields.get(dataset.time_field)
@@ -126,6 +126,6 @@ def _indexed(subject: str, dataset: MongoDataset, field: DateField) -> Check:
     return Check(
         subject,
         "warn",
-        f"no index on {dataset.time_field!r}: each day is searched for in all documents",
+        f"no index on {dataset.time_field!r}: every export of a day scans all documents",
         f"db.getCollection({dataset.collection!r}).createIndex({{{dataset.time_field!r}: 1}})",
     )

@@ -52,9 +52,9 @@ def _dataset(server: PrometheusServer, subject: str, dataset: PrometheusDataset)
         )
         return
     if matched:
-        yield Check(subject, "ok", f"the query gives {matched:,} series")
+        yield Check(subject, "ok", f"the query returns {matched:,} series")
     else:
-        yield Check(subject, "warn", "the query gives nothing now", "is `query` right?")
+        yield Check(subject, "warn", "the query returns nothing now", "check `query`")
 
 
 def _matched(server: PrometheusServer, dataset: PrometheusDataset) -> int:
@@ -96,10 +96,10 @@ def _admin_api(settings: Settings) -> Check:
     except LakeError as error:
         reason = failed(subject, error).found
         return Check(
-            subject, "warn", f"whether its admin API is on can't be read: {reason}", remedy
+            subject, "warn", f"it can't be read whether the admin API is on: {reason}", remedy
         )
     except (KeyError, TypeError):
-        return Check(subject, "warn", "whether its admin API is on can't be read", remedy)
+        return Check(subject, "warn", "it can't be read whether the admin API is on", remedy)
     if enabled != "true":
         return Check(subject, "warn", "Prometheus' admin API is off", remedy)
     return Check(subject, "ok", "Prometheus' admin API is on")
