@@ -56,8 +56,8 @@ def completion(shell: str, install: bool) -> None:
         ) from error
     click.echo(str(file))
     if start is not None:
-        click.echo(f"{start}{'' if added else ' reads it already'}")
-    click.echo("A new shell completes `lake`.", err=True)
+        click.echo(f"{start}{'' if added else ' already reads it'}")
+    click.echo("Open a new shell to complete `lake`.", err=True)
 
 
 def script_of(shell: str) -> str:

@@ -142,7 +142,7 @@ def list_holds(with_released: bool, as_json: bool, config: str | None) -> None:
         if unknown := [name for name in active.datasets if name not in known]:
             click.echo(
                 f"hold {active.id}: no dataset in lake.toml is called {', '.join(unknown)}; "
-                "where it has another name now, add a hold under that name",
+                "if it was renamed, add a hold under its new name",
                 err=True,
             )
     for problem in holds.problems:

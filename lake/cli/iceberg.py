@@ -85,7 +85,7 @@ def iceberg(
     if times:
         click.echo(
             "times in milliseconds: Iceberg for Java (Spark) finds no rows when they are compared "
-            f"by =, > or >=: {', '.join(times)}; docs/engines.md has views without that fault",
+            f"by =, > or >=: {', '.join(times)}; docs/engines.md has views that avoid this",
             err=True,
         )
     if as_json:

@@ -41,7 +41,7 @@ def run_servers(settings: Settings, day: Day) -> bool:
             try:
                 running[name] = _recovered(settings, name, day, stack)
             except LakeError as error:
-                click.echo(f"{name} does not come back: {error}", err=True)
+                click.echo(f"{name} was not restored: {error}", err=True)
         if running:
             with suppress(SystemExit):  # a signal is the orderly end
                 _show(running, day)

@@ -168,8 +168,8 @@ def other_rules(name: str, days: list[Day]) -> str:
     many = "1 day was" if len(days) == 1 else f"{len(days)} days were"
     return (
         f"{many} exported under other column rules ({_span(days)}); "
-        f"`lake export {name} --from {days[0]} --to {days[-1].plus(1)} --force` exports those "
-        "again that the source still keeps"
+        f"`lake export {name} --from {days[0]} --to {days[-1].plus(1)} --force` re-exports "
+        "those that the source still keeps"
     )
 
 
@@ -346,7 +346,9 @@ def verify(
     if older := sum(finding.older_typing for finding in findings):
         noun = "partition was" if older == 1 else "partitions were"
         click.echo(
-            f"{older} {noun} typed by older rules; `lake export --retype` rewrites", err=True
+            f"{older} {noun} typed by older rules; `lake export --retype` rewrites "
+            f"{'it' if older == 1 else 'them'}",
+            err=True,
         )
     problems = chain.problems if chain else ()
     for problem in problems:

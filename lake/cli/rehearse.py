@@ -96,7 +96,7 @@ def _print(rehearsal: Rehearsal, report: dict[str, str]) -> None:
         click.echo(_line(rehearsed))
     for difference in rehearsal.differences():
         click.echo(difference, err=True)
-    verdict = "nothing differs" if rehearsal.ok else "IT DIFFERS: see above"
+    verdict = "nothing differs" if rehearsal.ok else "DIFFERENCES FOUND: see above"
     click.echo(f"{verdict}; seed {rehearsal.seed}, {rehearsal.seconds:.1f} s")
     click.echo(f"report: {report['html']}")
 

@@ -88,7 +88,7 @@ def rollup(
         )
     else:
         summary = ", ".join(f"{number} {state}" for state, number in counts.items() if number)
-        click.echo(summary or "no day in the lake has a dataset with a rollup")
+        click.echo(summary or "no dataset with a rollup has a day in the lake")
     if counts["failed"]:
         sys.exit(1)
 

@@ -203,7 +203,7 @@ def _print_found(path: Path, written: LakeToml) -> None:
     for name, table in written.tables():
         remark = f"left out, {table.why_not}" if table.why_not else "; ".join(table.seen)
         click.echo(f"  {name}: {remark}")
-    click.echo(f"\nWritten: {path}. Read it, then go on with:")
+    click.echo(f"\nWritten: {path}. Review it, then run:")
     option = "" if path == Path("lake.toml") else f" --config {path}"
     lake, yesterday, first = lake_command(), written.today.plus(-1), written.first_day()
     click.echo(f"  {lake} doctor{option}")

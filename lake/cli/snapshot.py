@@ -246,7 +246,9 @@ def verify(
         click.echo(json.dumps([finding.to_json() for finding in findings], indent=1))
     damaged = sorted({finding.system for finding in findings if finding.problems})
     for name in damaged:
-        click.echo(f"`lake snapshot {name} --fresh` makes one without what is damaged", err=True)
+        click.echo(
+            f"`lake snapshot {name} --fresh` takes one that uses no damaged object", err=True
+        )
     sys.exit(int(bool(damaged)))
 
 

@@ -111,7 +111,7 @@ def test_one_changed_value_of_each_system_is_named(own, monkeypatch, capsys, tem
     with runner(monkeypatch, capsys) as lake:
         status, out, err = lake("rehearse", "--days", "0", "--config", str(own.config))
     assert status == 1
-    assert "IT DIFFERS" in out
+    assert "DIFFERENCES FOUND" in out
     paragraphs = err.split("\nsnapshot ")
     sums = [paragraph for paragraph in paragraphs if "added up" in paragraph]
     rows = {paragraph.split()[0]: paragraph for paragraph in paragraphs if "all rows" in paragraph}

@@ -119,7 +119,7 @@ def test_an_incident_has_the_server_of_its_day_beside_it(here, own_prometheus):
 def test_an_incident_without_a_snapshot_has_no_server(here, lake):
     code, _, err = lake("incident", "--at", f"{D}T12:00", "--restore", "--config", str(here.config))
     assert code == 1
-    assert f"prometheus does not come back: no snapshot of prometheus holds {D} whole" in err
+    assert f"prometheus was not restored: no snapshot of prometheus holds {D} whole" in err
 
 
 def test_down_ends_a_restore_that_still_goes_on(here, tmp_path):
