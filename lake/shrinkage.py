@@ -8,16 +8,25 @@ nothing. As the newest one it would be what people restore, and within a day it 
 good one. A collection that had documents and now has none counts as lost, whatever its size.
 The last few snapshots are compared, not only the newest: repeated losses of a little less than
 half add up. The comparison ends with a snapshot taken with --allow-shrink.
+
+A second snapshot of a day replaces the first, however large it is. So it must not lack a day that
+the first one alone holds whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
-from lake.base.errors import Incomplete
+from lake.base.day import Day
+from lake.base.errors import BadData, Incomplete
 from lake.config.settings import Settings
-from lake.snapshots.manifest import SnapshotManifest
+from lake.partition.ledger import read_ledger
+from lake.partition.manifest import Manifest
+from lake.snapshots.holding import spans
+from lake.snapshots.manifest import SnapshotManifest, read_snapshot, snapshot_days
+from lake.store import Store
 from lake.systems.registry import system
 
 LEAST_SHARE = 0.5
@@ -36,6 +45,52 @@ def require_no_shrinkage(
             _require_no_less(settings, before, now)
         if before.details.get(SHRINK_ALLOWED):
             return
+
+
+def require_no_lost_day(
+    settings: Settings, store: Store, now: SnapshotManifest, *, held: bool
+) -> None:
+    """Raises Incomplete where the snapshot that `now` would replace holds days whole that neither
+    it nor another snapshot holds, and that the lake lacks; `held`: whether it has them or not.
+
+    One whose window reaches as far back has all that the first one had.
+    """
+    today = Day.parse(now.day)
+    days = snapshot_days(store, now.system)
+    if today not in days:
+        return
+    try:
+        before = read_snapshot(store, now.system, today)
+    except BadData:
+        return  # nothing is known of what it holds
+    starts = (before.window.get("start"), now.window.get("start"))
+    if all(starts) and str(starts[1]) <= str(starts[0]):
+        return
+    lost = {*before.held_days()} - {*now.held_days()}
+    for other in reversed(days):
+        if lost and other != today:
+            with suppress(BadData):
+                lost -= {*read_snapshot(store, now.system, other).held_days()}
+    if lost and not held:
+        names = [dataset.name for dataset in settings.dataset if dataset.source == now.system]
+        lost = {day for day in lost if not names or _lacks(store, names, day)}
+    if lost:
+        raise Incomplete(
+            "the snapshot would replace the only one that holds days whole, and is not kept",
+            where=f"{now.system}, {now.day}",
+            expected=f"{spans(sorted(lost))} whole, as in the one that was taken earlier today",
+            found=f"whole days: {spans(now.held_days())}",
+            remedy="take it tomorrow, or export the days first: lake export --from-snapshot; "
+            f"where they may be lost: lake snapshot {now.system} --allow-shrink",
+        )
+
+
+def _lacks(store: Store, names: Sequence[str], day: Day) -> bool:
+    """Whether one of the datasets has no partition of the day."""
+    return any(
+        not isinstance(read_ledger(store, name, day, day.plus(1)).get(day), Manifest)
+        for name in names
+    )
 
 
 def _require_no_less(settings: Settings, before: SnapshotManifest, now: SnapshotManifest) -> None:

@@ -22,7 +22,7 @@ from lake.base.progress import ByteProgress, silent_bytes
 from lake.config.settings import Settings
 from lake.holds import held_error
 from lake.holds import of as holds_of
-from lake.shrinkage import SHRINK_ALLOWED, require_no_shrinkage
+from lake.shrinkage import SHRINK_ALLOWED, require_no_lost_day, require_no_shrinkage
 from lake.snapshots.collecting import Collector, UploadProgress
 from lake.snapshots.holding import missing_objects
 from lake.snapshots.journal import journals
@@ -85,8 +85,8 @@ def take_snapshot(
 
     It replaces an earlier one of the same day. The system counts its last closed day, which a
     restored server is compared by. `fresh`: nothing that is stored already is relied on.
-    Raises Incomplete where it holds much less than the one before, unless `allow_shrink`, and
-    what the system and the store raise.
+    Raises Incomplete where it holds much less than the one before, or would replace the only one
+    that holds a day whole, unless `allow_shrink`, and what the system and the store raise.
     """
     begun, today = time.monotonic(), today or Day(clock().date())
     counted = today.plus(-1)
@@ -115,8 +115,10 @@ def take_snapshot(
                 | ({SHRINK_ALLOWED: True} if allow_shrink else {}),
                 whole_days=_texts(taken.whole_days, today, ended),
             )
-            if not allow_shrink or _replaces_held(store, system, today):
+            held = _replaces_held(store, system, today)
+            if not allow_shrink or held:
                 require_no_shrinkage(settings, collector.known.recent, manifest)
+                require_no_lost_day(settings, store, manifest, held=held)
     finally:
         snapshotter.close()
     _require_objects(store, manifest)
