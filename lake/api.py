@@ -90,7 +90,7 @@ class DataLake:
         name = self._dataset(dataset).name
         chosen = ", ".join(map(quoted_name, columns)) if columns is not None else "*"
         table = quoted_name(f"{name}_between")
-        # A session sees the days that were exported when it first reads a dataset.
+        # A session sees the days that are exported when it reads a dataset.
         with connect(self.settings) as session, explained(self.settings.lake.root):
             days = session.days(name)
             first = _optional(start) or min(days, default=Day.today())

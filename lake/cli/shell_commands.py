@@ -72,7 +72,7 @@ def _rows(session: Session, rest: str) -> None:
 
 
 def _refresh(session: Session, _rest: str) -> None:
-    """Tables are read once a session; those in its memory are gone."""
+    """A new session: tables in the memory of the one before are gone."""
     from lake.query import connect  # noqa: PLC0415
 
     session.lake.close()

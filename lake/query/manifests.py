@@ -71,6 +71,7 @@ class Manifests:
         self._root = settings.lake.root.rstrip("/")
         self._on_s3 = self._root.startswith("s3://")
         self._is_escaped = self._on_s3 and ESCAPED.search(self._root) is not None
+        self._seen: dict[str, frozenset[tuple[str, int, str]]] = {}  # as they were when read
 
     def read(self, prefix: str) -> Iterator[tuple[str, bytes | None]]:
         """Key and content of each manifest below the prefix, then the keys of pending ones.
@@ -85,8 +86,10 @@ class Manifests:
         with explained(url):
             if self._on_s3:
                 listed = self._list_s3(pattern)
+                self._seen[prefix] = _stamps(listed)
                 contents = self._cached(prefix, listed)
             else:
+                self._seen[prefix] = self._stamps_of_files(prefix)
                 cursor = self._connected().cursor()
                 query = f"SELECT file FROM glob({quoted_text(pattern)})"  # noqa: S608
                 rows = cursor.execute(query).fetchall()
@@ -95,6 +98,28 @@ class Manifests:
         yield from ((prefix + name, content) for name, content in contents.items())
         keys = (prefix + entry.name for entry in listed)
         yield from ((key, None) for key in keys if partition_of_pending(key))
+
+    def have_changed(self, prefix: str) -> bool:
+        """Whether there are others below the prefix than when it was read; unknown where the store
+        lists it object by object. Raises LakeError.
+        """
+        if prefix not in self._seen:
+            return False
+        url = f"{self._root}/{prefix}"
+        with explained(url):
+            if self._on_s3:
+                now = _stamps(self._list_s3(f"{without_patterns(url).rstrip('/')}/*"))
+            else:
+                now = self._stamps_of_files(prefix)
+        return now != self._seen[prefix]
+
+    def _stamps_of_files(self, prefix: str) -> frozenset[tuple[str, int, str]]:
+        stamps = set()
+        with contextlib.suppress(OSError):  # no folder: no day; a file that is just being replaced
+            for entry in os.scandir(Path(self._root) / prefix):
+                status = entry.stat()
+                stamps.add((entry.name, status.st_size, str(status.st_mtime_ns)))
+        return frozenset(stamps)
 
     def read_listed(self, folder: str, stats: Iterable[ObjectStat]) -> Iterator[tuple[str, bytes]]:
         """Key and content of each manifest, from a listing of a whole folder, one of several that
@@ -179,6 +204,10 @@ class Manifests:
         manifests = [key for key in keys if key.endswith(".json")]
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             yield from zip(manifests, pool.map(store.read, manifests), strict=True)
+
+
+def _stamps(listed: Iterable[_Listed]) -> frozenset[tuple[str, int, str]]:
+    return frozenset((entry.name, entry.size, entry.modified) for entry in listed)
 
 
 def _text(modified: datetime | None) -> str:

@@ -50,8 +50,8 @@ def ordered_as_text(table: Table, reads: Reads | None, question: Question) -> It
         for number, day in enumerate(sorted(table.manifests))
         if any(span.has(day) for span in ranges)
     )
-    found = [_node_of(table.tree, path) for path in sorted(question.ordered)]
-    for name, node in dict(filter(None, found)).items():
+    columns = [_node_of(table.tree, path) for path in sorted(question.ordered)]
+    for name, node in dict(filter(None, columns)).items():
         if node.form_on(days) == TEXT:
             had = {variant: (bits & days).bit_count() for variant, bits in node.variants.items()}
             most_first = sorted(filter(had.get, had), key=lambda v: (-had[v], v))

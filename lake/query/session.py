@@ -67,7 +67,7 @@ class Lake:
     Each dataset of the configuration is a view of its name and a table macro
     `NAME_between(from_day, to_day)`, a half-open range of DATEs that reads only those days'
     objects. Every table has `day`. Only days with a manifest are seen, as they are when a
-    dataset is first mentioned. Times are UTC. Those of Loki have both a second time, as
+    statement begins. Times are UTC. Those of Loki have both a second time, as
     `NAME_with_level` and `NAME_with_level_between`: with the lines' level. Rollups are
     `NAME_hourly` and `NAME_hourly_between`: of the days whose rollup is made from their table.
     `NAME_local_between(from_day, to_day, in_zone)` reads days of a time zone.
@@ -198,10 +198,14 @@ class Lake:
         return self._stored.table(dataset)
 
     def read_tables(self, names: Iterable[str]) -> None:
-        """Reads manifests of several datasets, and of rollups by their views' names, at once.
-        Raises LakeError.
+        """Reads manifests of several datasets, and of rollups by their views' names, at once; those
+        that have changed again. Raises LakeError.
         """
-        self._stored.read(names)
+        wanted = set(names)
+        for changed in self._stored.forget_changed(wanted):
+            self._shapes.pop(changed, None)
+            self._has_time_axis = False
+        self._stored.read(wanted)
 
     def define(self, dataset: str) -> None:
         """Makes the range macro of a dataset, or of its rollups, for statements on `connection`;
@@ -255,10 +259,10 @@ class Lake:
             return run()
 
     def _define_time_axis(self, question: Question) -> None:
-        """The macro over all datasets; once, as they are then."""
+        """The macro over all datasets; again where any of them has changed."""
+        self._define({*self.datasets}, question)
         if self._has_time_axis:
             return
-        self._define(self._undefined & {*self.datasets}, question)
         statement = macro_statement(self.settings, map(self.table, self.datasets))
         with explained(self.settings.lake.root):
             self.connection.execute(statement)

@@ -1,4 +1,4 @@
-"""The tables of a lake as its manifests describe them, each read once.
+"""The tables of a lake as its manifests describe them, each read once and again when they change.
 
 Belongs here: which tables there are, reading their manifests. Does not: making them known to DuckDB
 (session), their SQL (tables).
@@ -6,6 +6,7 @@ Belongs here: which tables there are, reading their manifests. Does not: making 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -35,7 +36,7 @@ from lake.store import open_store
 
 class StoredTables:
     """Datasets, and their rollups by the names of their views. Days are those that have a manifest
-    when a table is first read.
+    when a table is read, or `forget_changed` was called last.
     """
 
     def __init__(
@@ -45,6 +46,9 @@ class StoredTables:
         self._manifests = Manifests(connected, settings)
         self._level_places = level_places(settings.dataset)
         self._read: dict[str, Table] = {}
+        self._looked: dict[str, float] = {}  # when its manifests were listed last
+        # Over S3 each look is a request.
+        self._looks_every_s = 1.0 if settings.lake.root.startswith("s3://") else 0.0
         self.datasets = [dataset.name for dataset in settings.dataset]
         self.hourly = hourly_views(self.datasets)
         self.with_level = {with_level(name): name for name in self._level_places}
@@ -81,11 +85,33 @@ class StoredTables:
             for name, manifests in stored:
                 self._read[name] = self._table(name, manifests)
 
+    def forget_changed(self, names: Iterable[str]) -> set[str]:
+        """Those of the names, and rollups of them, whose manifests are others than when they were
+        read: they are read again. Objects are replaced in place, so a day that was written again
+        would be read with the types that it had. Raises LakeError.
+        """
+        now = time.monotonic()
+        wanted = {*names}
+        for name in sorted(wanted | {self.hourly.get(name, name) for name in wanted}):
+            if name not in self._read or now - self._looked[name] < self._looks_every_s:
+                continue
+            self._looked[name] = now
+            if self._manifests.have_changed(self._prefix(name)):
+                del self._read[name]
+        # A rollup is current by the manifests of its dataset.
+        for name, base in self.hourly.items():
+            if name in self._read and base not in self._read:
+                del self._read[name]
+        return self._looked.keys() - self._read.keys()
+
+    def _prefix(self, name: str) -> str:
+        base = self.hourly.get(name)
+        return rollup_manifest_prefix(base) if base else manifest_prefix(name)
+
     def _stored(self, name: str) -> list[tuple[str, bytes | None]]:
         """Keys and contents of the manifests."""
-        base = self.hourly.get(name)
-        prefix = rollup_manifest_prefix(base) if base else manifest_prefix(name)
-        return list(self._manifests.read(prefix))
+        self._looked[name] = time.monotonic()
+        return list(self._manifests.read(self._prefix(name)))
 
     def _table(self, name: str, stored: Iterable[tuple[str, bytes | None]]) -> Table:
         if base := self.hourly.get(name):
@@ -101,8 +127,8 @@ class StoredTables:
                     manifests[day] = held
             elif partition := partition_of_manifest(key):
                 manifests[partition[1]] = Manifest.from_bytes(text, self._url(key))
-        time = time_path(self._settings.dataset_named(name), self.datasets)
-        return Table(name, manifests, self._url, self._level_places.get(name), time=time)
+        path = time_path(self._settings.dataset_named(name), self.datasets)
+        return Table(name, manifests, self._url, self._level_places.get(name), time=path)
 
     def _retired(self, dataset: str) -> frozenset[Day]:
         return read_retired(open_store(self._settings)).days(dataset)
