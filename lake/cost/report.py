@@ -170,25 +170,26 @@ def _assumptions(report: Report) -> list[str]:
         f"{prices.region.date}, in {prices.currency}, without taxes, discounts, free tier, data "
         f"transfer and KMS. Compare them with {prices.source}.",
         f"Policy: {policy.kept()}. Holds are not taken into account.",
-        "Each day adds what the last 30 closed days added: of a dataset the mean of its exported "
-        "days, of snapshots and other objects the sum by the number of days.",
-        f"New objects are written to STANDARD: {policy.moved()}. What is in another class stays "
+        "Each day adds what the last 30 closed days added: for a dataset the mean of its exported "
+        "days, for snapshots and other objects the sum divided by the number of days.",
+        f"New objects are written to STANDARD: {policy.moved()}. Objects in another class stay "
         "there. Objects below 128 KiB do not move. INTELLIGENT_TIERING is priced at its frequent "
         "tier.",
         "What is deleted before its class's minimum duration is billed until then. Where a class "
         "has a minimum size, smaller objects are billed as that.",
-        "Noncurrent versions stay as many as now, and what is deleted costs nothing from then on. "
-        "In a bucket with versions it costs until the lifecycle removes it: tables noncurrent_days "
-        "of [bucket], snapshots snapshots_noncurrent_days, where 0 is for ever.",
+        "The number of noncurrent versions stays as it is now, and deleted objects are taken to "
+        "cost nothing from then on. In a versioned bucket they are billed until the lifecycle "
+        "removes them: tables after [bucket] noncurrent_days, snapshots after "
+        "snapshots_noncurrent_days, where 0 is for ever.",
         "Requests: an export of each dataset a day, a recount of each day inside the lateness "
         f"window a day, a snapshot of each system a day, {policy.queries_per_day:g} queries a day "
         f"over {policy.query_days} days of one dataset, lake metrics "
         f"{policy.metrics_per_day:g} times a day, the ledger checked for alerts "
         f"{policy.alerts_per_day:g} times a day (both read every manifest), lake verify once a "
-        "week. Each operation's requests were counted before a real S3 server. Not included: the "
-        "expiry guard, restores and replays.",
-        "The manifests of tables, rollups and snapshots go with them. What a snapshot stored is "
-        "taken to be needed by those of the [hot] days after it.",
+        "week. Each operation's requests were counted in front of a real S3 server. Not included: "
+        "the expiry guard, restores and replays.",
+        "The manifests of tables, rollups and snapshots are deleted with them. Objects that a "
+        "snapshot stored are taken to be needed by the snapshots of the next [hot] days.",
     ]
     if prices.region.unconfirmed:
         listed.append("Not compared with that list: " + "; ".join(prices.region.unconfirmed) + ".")

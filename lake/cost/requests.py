@@ -3,7 +3,7 @@
 Belongs here: counted requests of each operation, how often each runs. Does not: storage
 (forecast).
 
-The numbers were counted before a real S3 server; tests/cost/test_requests.py counts them again.
+Counted in front of a real S3 server; tests/cost/test_requests.py counts them again.
 """
 
 from __future__ import annotations

@@ -257,8 +257,8 @@ def _remedy_of(message: str, hint: Hint | None) -> str | None:
         return f'{check}if {near[1]} is a name, quote it: "{near[1]}"'
     if _OF_TEXT.search(message):
         return (
-            "a column of several types over the days is text: TRY_CAST(x AS DOUBLE) takes its "
-            "numbers; a range of days of one type has that type"
+            "a column whose type differs between days is text: TRY_CAST(x AS DOUBLE) returns its "
+            "numbers; over days of one type it has that type"
         )
     return None
 

@@ -70,7 +70,7 @@ _REMEDIES = {
     "more than 15 minutes",
     "InvalidBucketName": "correct [lake] root: s3://bucket[/prefix]",
     "InvalidObjectState": "restore the object first (`aws s3api restore-object`): its storage "
-    "class can't be read; [bucket] snapshots_class moved it there, or another rule",
+    "class can't be read; [bucket] snapshots_class or another lifecycle rule moved it there",
     "MethodNotAllowed": "check [s3] endpoint_url: an S3 API, not a console or another service",
 }
 
