@@ -42,5 +42,8 @@ def check(settings: Settings, store: Store) -> Iterator[Check]:
         elif record and record.get("decision") not in ("limit", None):
             summary = f"the guard ended {record['at']}: {record['decision']}"
             yield Check(subject, "warn", summary, "lake ttl plan shows what is not proven")
+        elif record and record.get("others"):
+            summary = f"the guard ended {record['at']}: further limits delete rows past it"
+            yield Check(subject, "warn", summary, "lake ttl plan names them")
         elif record:
             yield Check(subject, "ok", f"the guard ended {record.get('at')}")

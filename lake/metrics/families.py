@@ -210,6 +210,7 @@ def _guard(made: _Families, settings: Settings, store: Store) -> None:
     allowed = made("guard_max_silence_seconds", "Time that may pass without a guard run, by [ttl].")
     limit = made("guard_limit_seconds", "Limit of the TTL index that the last run left.")
     held = made("guard_held", "Whether the last run held the limit above the wanted one.")
+    others = made("guard_others", "Number of limits that delete rows past the guard.")
     records = remembered(store).datasets
     with_guard = guarded(settings)
     for dataset in settings.dataset:
@@ -223,6 +224,7 @@ def _guard(made: _Families, settings: Settings, store: Store) -> None:
         if record.get("at"):
             last.add(_timestamp(datetime.fromisoformat(record["at"])), **labels)
         limit.add(record.get("limit_s"), **labels)
+        others.add(record.get("others"), **labels)
         if record.get("decision"):
             held.add(int(record["decision"] in _HELD), **labels)
 

@@ -224,6 +224,7 @@ class _Act:
             # Abandoned, it is kept above the wanted one, whatever the plan had.
             decision = "held" if applied.state == "abandoned" else plan.decision
             record |= {"at": now, "decision": decision, "limit_s": applied.limit_s}
+            record["others"] = len(plan.rule.others)
         self._turn.renew()
         return applied
 

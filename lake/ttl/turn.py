@@ -32,8 +32,8 @@ _LEASE = timedelta(minutes=30)  # renewed before each change of a limit
 class Remembered:
     """`holder` has the turn, None where it is free. `datasets` has a record of each: `at` (when
     its guard last came to an end), `limit_s`, `decision`, `confirmed_s` (the lowest limit that a
-    person has confirmed) and the `identity` that this is about, `gone_before_ms`. `audited` is the
-    newest audit entry that is settled.
+    person has confirmed) and the `identity` that this is about, `gone_before_ms`, `others` (number
+    of further limits that delete rows). `audited` is the newest audit entry that is settled.
     """
 
     holder: dict[str, str] | None = None

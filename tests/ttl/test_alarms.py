@@ -61,6 +61,17 @@ def test_doctor_reports_it(guarded: Hot) -> None:
     assert expiry_check(guarded)["remedy"] == "lake ttl apply"
 
 
+def test_what_deletes_past_the_guard_is_in_doctor_and_metrics(guarded: Hot) -> None:
+    def others() -> list[str]:
+        lines = guarded.command("metrics").stdout.splitlines()
+        return [line.rpartition(" ")[2] for line in lines if "guard_others{" in line]
+
+    assert others() == ["0"]
+    guarded.events.create_index("created", expireAfterSeconds=400 * DAY_S)
+    assert not guarded.apply().ok
+    assert (others(), expiry_check(guarded)["state"]) == (["1"], "warn")
+
+
 def test_an_index_without_any_guard_is_reported_where_one_is_configured(place: Hot) -> None:
     place.insert(OLD)
     place.export(OLD)
