@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 #
-# A night's backup of monitoring data to S3, for cron on a host without Dagster: yesterday's
-# export, the days that may still change, a raw snapshot of each system as it is now, a look at
-# what is stored. Each step is a command of `lake`; one that fails stops no other.
+# Nightly backup of monitoring data to S3, for cron on a host without Dagster: exports yesterday,
+# re-counts the days that may still change, takes a raw snapshot of each system, and verifies a
+# sample of what is stored. Each step is a `lake` command; a failed step does not stop the others.
 #
 #   5 1 * * *  BACKUP_ENV_FILE=/etc/monitoring-lake/env /opt/monitoring-lake/scripts/aws/backup_monitoring_to_s3.sh
 #
@@ -11,17 +11,17 @@
 #
 # Environment:
 #   LAKE_CONFIG            lake.toml; else ./lake.toml
-#   BACKUP_ENV_FILE        a file of NAME=value lines that is read first: AWS keys, LAKE_SOURCES__…;
-#                          readable by its owner alone
+#   BACKUP_ENV_FILE        file of NAME=value lines that is read first: AWS keys, LAKE_SOURCES__…;
+#                          only its owner may have permissions on it
 #   BACKUP_LAKE            the `lake` program; else .venv/bin/lake beside this script's project,
 #                          else the one on PATH
 #   BACKUP_DAY             the UTC day YYYY-MM-DD to export; else yesterday
-#   BACKUP_SYSTEMS         of which snapshots are taken, such as "mongo loki"; else each
-#                          [sources.…] of lake.toml; "none": of none
-#   BACKUP_VERIFY_SAMPLE   the share of each snapshot's objects that is read back; 5%
-#   BACKUP_LOG             appended to; else ~/.local/state/monitoring-lake/backup.log
-#   BACKUP_LOCK            else BACKUP_LOG with .lock behind it
-#   BACKUP_HEARTBEAT_URL   asked for when all went well, and only then; never logged
+#   BACKUP_SYSTEMS         systems to take snapshots of, such as "mongo loki", or "none"; else
+#                          those with a [sources.…] in lake.toml
+#   BACKUP_VERIFY_SAMPLE   share of each snapshot's objects to read back; 5%
+#   BACKUP_LOG             log file, appended to; else ~/.local/state/monitoring-lake/backup.log
+#   BACKUP_LOCK            lock file; else BACKUP_LOG with the suffix .lock
+#   BACKUP_HEARTBEAT_URL   requested only if everything succeeded; never logged
 #
 # Exit status: 0 done, 1 a step failed, 2 wrong usage or configuration, 3 done, but the
 # heartbeat could not be sent, 75 another run holds the lock, 130 or 143 interrupted.
