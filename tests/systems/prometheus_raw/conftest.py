@@ -35,8 +35,13 @@ def version(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def raw_url(version: str) -> Iterator[str]:
-    """A server for all of the tests: samples may be 20 days older than its newest."""
-    with start([version], prometheus_out_of_order="20d") as stack:
+    """A server for all of the tests: samples may be 20 days older than its newest.
+
+    Without a compaction, after which it would list no names of what came out of order before that:
+    its samples are not of the present (test_out_of_order.py).
+    """
+    flags = ("--storage.tsdb.min-block-duration=20d",)
+    with start([version], prometheus_out_of_order="20d", prometheus_flags=flags) as stack:
         yield stack.endpoints[version]["url"]
 
 

@@ -11,6 +11,7 @@ import logging
 import re
 from typing import Any
 
+from lake.base.clock import utc_now
 from lake.base.errors import BadData, Refused, TransientError
 from lake.http.client import Answer, Http, Params, Rejected, Tally, shortened
 from lake.systems.prometheus.config import PrometheusDataset
@@ -22,6 +23,7 @@ _LOG = logging.getLogger(__name__)
 _MOST_BYTES = 16 << 20  # a larger answer is requested in pieces
 _MOST_LISTED_BYTES = 1 << 20
 _LOOK_BACK_MS = 3_600_000  # what a window's first steps see may be older; the default is 5 min
+_HEAD_MS = 3_600_000  # less than the age of the head's oldest samples, but after a start
 _LONGEST_URL = 2000
 _MOST_ANNOTATIONS = 20
 # A store of Thanos that is away must be an error, its replicas are one, and downsampled
@@ -109,6 +111,23 @@ class Api:
             attempts_if_slow=2,
         )
         return [str(name) for name in self.checked(answer.json())["data"] or ()]
+
+    def listed_until_now(
+        self, path: str, query: str, window: Window, max_bytes: int | None = _MOST_LISTED_BYTES
+    ) -> list[str]:
+        """The same, with what is listed now.
+
+        Of samples that came out of order and are not in a block yet, Prometheus (2.42 to 3.16)
+        lists nothing where the head has no others as old. Lists of the head's own time have them:
+        they are of all its series.
+        """
+        names = self.listed(path, query, window, max_bytes)
+        now_ms = int(utc_now().timestamp() * 1000)
+        start_ms = max(window.end_ms, now_ms - _HEAD_MS)
+        if start_ms < now_ms:
+            recent = Window(start_ms, 2, now_ms - start_ms)
+            names = sorted({*names, *self.listed(path, query, recent, max_bytes)})
+        return names
 
     def check_stores(self, start_ms: int, end_ms: int) -> None:
         """Raises TransientError where a Thanos store that should cover the time is away."""

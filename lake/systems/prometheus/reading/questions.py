@@ -182,7 +182,7 @@ class Questions:
     def metric_names(self, start_ms: int, end_ms: int) -> list[str]:
         """All that the selector matches in that time, and perhaps a few more."""
         window = Window(start_ms, 2, max(1, end_ms - start_ms))
-        return self.api.listed("label/__name__/values", self._dataset.query, window, None)
+        return self.api.listed_until_now("label/__name__/values", self._dataset.query, window, None)
 
     def sizes_by(self, label: str, query: str, window: Window) -> dict[str, int]:
         """About how many series have each value of the label: at three times of the window."""
@@ -204,14 +204,14 @@ class Questions:
     def seen_labels(self, day: Window) -> set[str] | None:
         """The names of the labels that some step of the day has, if the server can list them.
 
-        It lists those of neighbouring days, too: each must be seen, in a few series, at one of
-        three times or else in a count of all steps.
+        It lists those of other days, too: each must be seen, in a few series, at one of three times
+        or else in a count of all steps.
         """
         query = self._dataset.query
         if not is_selector(query):
             return None
         try:
-            left = set(self.api.listed("labels", query, day)) - {"__name__"}
+            left = set(self.api.listed_until_now("labels", query, day)) - {"__name__"}
             noon = Window(day.start_ms + day.steps // 2 * day.step_ms, 1, day.step_ms)
             # Some series of each metric show most. To list all that have a label is dear
             # where it has a million values.

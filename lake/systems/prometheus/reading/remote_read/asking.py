@@ -17,6 +17,7 @@ from lake.http.client import Answer, Http, NoSuchPath, Overloaded, Rejected, Too
 from lake.systems.labels import metric_bucket
 from lake.systems.prometheus.config import PrometheusDataset
 from lake.systems.prometheus.reading.api import Api
+from lake.systems.prometheus.reading.plan import Window
 from lake.systems.prometheus.reading.promql import (
     NAME,
     Matcher,
@@ -150,10 +151,8 @@ class RemoteRead:
         try:
             config = self._data("/api/v1/status/config", {})["yaml"]
             external = label_sets.external_labels(str(config))
-            within = _within(self._dataset, day)
             own = {
-                name: self._data(f"/api/v1/label/{name_in_path(name)}/values", within)
-                for name in external
+                name: self._listed(f"label/{name_in_path(name)}/values", day) for name in external
             }
             label_sets.check_clear(external, self._own_matchers, own)
         except (NoSuchPath, Rejected):
@@ -167,18 +166,16 @@ class RemoteRead:
         """Raises Unavailable where labels were added that the query API lacks."""
         if self._external_known:
             return
-        known = self._data("/api/v1/labels", _within(self._dataset, day))
-        if added := sorted(set(names) - set(known or ())):
+        if added := sorted(set(names) - set(self._listed("labels", day))):
             raise Unavailable(f"it adds labels that the query API lacks: {added}")
+
+    def _listed(self, path: str, day: Day) -> list[str]:
+        window = Window(day.start_ms, 2, day.end_ms - day.start_ms)
+        return self._api.listed_until_now(path, self._dataset.query, window, None)
 
     def _data(self, path: str, params: dict[str, str]) -> Any:
         answer = self._http.get(path, params, headers=_FRESH, tally=self._api.tally)
         return self._api.checked(answer.json())["data"]
-
-
-def _within(dataset: PrometheusDataset, day: Day) -> dict[str, str]:
-    start, end = (f"{at_ms / 1000:.3f}" for at_ms in (day.start_ms, day.end_ms))
-    return {"match[]": dataset.query, "start": start, "end": end}
 
 
 def _groups(names: Sequence[str]) -> list[list[str]]:
