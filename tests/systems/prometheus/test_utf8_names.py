@@ -322,12 +322,15 @@ def test_the_names_of_all_labels_are_known_before_the_rows(questions):
 
 @pytest.fixture(scope="module")
 def older(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Prometheus 2."""
+    """A Prometheus 2 without a name for these metrics; 2.53 parses quoted names, and has none."""
     program = find("prometheus", "2")
     if program is None:
         pytest.skip("no Prometheus 2 here: the one on PATH is newer")
     with start(["prometheus"], programs={"prometheus": program}) as stack:
-        yield stack.endpoints["prometheus"]["url"]
+        url = stack.endpoints["prometheus"]["url"]
+        if requests.get(f"{url}/api/v1/query", {"query": '{"a.b"}'}, timeout=30).ok:
+            pytest.skip(f"Prometheus {program.version} parses quoted names")
+        yield url
 
 
 @pytest.mark.parametrize("mode", ["range", "raw"])
