@@ -137,7 +137,7 @@ def test_sorted_by_series_and_time(reader, scratch):
     assert len(set(keys)) == len(keys)
 
 
-def test_day_is_half_open_and_looks_back(reader, scratch):
+def test_day_is_half_open_and_looks_back(reader, url, scratch):
     table = read(reader, scratch, '{__name__=~"app_(before|edge|next)"}')
     steps: dict[str, list[int]] = {}
     for name, at in zip(
@@ -145,7 +145,9 @@ def test_day_is_half_open_and_looks_back(reader, scratch):
     ):
         steps.setdefault(name, []).append((at - DAY.start_ms) // 15_000)
     assert steps["app_before"] == list(range(20))  # until 5 minutes after it
-    assert steps["app_edge"] == list(range(21))  # its other sample is after the last step
+    # Prometheus 2 looks back 5 minutes, 3 a ms less; its other sample is after the last step.
+    assert steps["app_edge"] == list(range(len(asked_directly(url, "app_edge"))))
+    assert len(steps["app_edge"]) in (20, 21)
     assert "app_next" not in steps
 
 
