@@ -27,7 +27,7 @@ class Rule:
     limit; `twins` are the names of the others there that have one: they are raised with it.
     `others` describes further ones that delete rows of the same collection; `obstacle` is why no
     limit can be set, "" where one can. `scope` names what expires: datasets of one scope lose the
-    same rows. `identity` is another one where that was made anew under its name; "" where unknown.
+    same rows. `identity` differs where that was recreated under its name; "" where unknown.
     """
 
     scope: str = ""

@@ -22,7 +22,7 @@ def listed(answer: Any) -> list[Store]:
 
 
 def require(stores: Sequence[Store], at_least: int, where: str) -> None:
-    """Raises TransientError. After some minutes Thanos forgets a store that is away."""
+    """Raises TransientError. After some minutes Thanos drops a store that is away."""
     if len(stores) < at_least:
         raise TransientError(
             "Thanos has fewer stores than it should, so the response would have gaps",
