@@ -273,3 +273,25 @@ def test_a_collection_that_was_made_anew_is_another(place: Hot) -> None:
     # Whoever looks at metrics alone sees that the limit is not the wanted one.
     held = [line for line in place.command("metrics").stdout.splitlines() if "guard_held{" in line]
     assert [line.rpartition(" ")[2] for line in held] == ["1"]
+
+
+def test_another_time_field_gets_an_index_of_its_own(place: Hot) -> None:
+    """The one on the field before stays, and deletes past the guard."""
+    place.insert(OLD)
+    place.export(OLD)
+    place.apply()
+    for document in list(place.events.find()):
+        made = {"$set": {"made": document["timestamp"]}}
+        place.events.update_one({"_id": document["_id"]}, made)
+    text = place.config.read_text().replace(
+        'collection = "events"', 'collection = "events"\ntime_field = "made"'
+    )
+    place.config.write_text(text)
+    place.export(OLD, force=True)
+    applied = place.apply()
+    assert (applied.state, applied.ok) == ("done", False), applied.why
+    assert "index 'lake_ttl' on timestamp: deletes after 10 days" in applied.plan.rule.others[0]
+    limits = {
+        index["name"]: index.get("expireAfterSeconds") for index in place.events.list_indexes()
+    }
+    assert limits == {"_id_": None, "lake_ttl": 10 * DAY_S, "lake_ttl_made": 10 * DAY_S}

@@ -110,7 +110,7 @@ class MongoExpiry:
                         raise
                     continue
                 for index in indexes:
-                    if index["name"] == INDEX_NAME and _deletes(index):
+                    if _is_made_here(index) and _deletes(index):
                         made[self._scope(str(entry["name"]))] = _index(index)
         return made
 
@@ -179,10 +179,10 @@ class MongoExpiry:
     def set_limit(self, dataset: Dataset, index: Index | None, limit_s: int) -> str:
         """See Expiry."""
         settings = _mongo(dataset)
-        name = index.name if index else INDEX_NAME
         database = self._database()
         point("begin", f"ttl/{dataset.name}")
         with self._explained(settings):
+            name = index.name if index else _new_name(database, settings)
             try:
                 database.command(_command(settings, index, name, limit_s))
                 for twin in _on_field(indexes_of(database[settings.collection]), settings):
@@ -269,6 +269,17 @@ class MongoExpiry:
             found=reason,
             remedy=remedy,
         )
+
+
+def _new_name(database: Database[Document], settings: MongoDataset) -> str:
+    """Another one where an index on what was the time field before has the name."""
+    names = {index["name"] for index in indexes_of(database[settings.collection])}
+    return f"{INDEX_NAME}_{settings.time_field}" if INDEX_NAME in names else INDEX_NAME
+
+
+def _is_made_here(index: Mapping[str, Any]) -> bool:
+    name = str(index["name"])
+    return name == INDEX_NAME or name.startswith(f"{INDEX_NAME}_")
 
 
 def _commands(database: Database[Document]) -> Document:
