@@ -19,6 +19,7 @@ from support.places import DAY, TODAY
 
 from lake.base.errors import PermanentError
 from lake.restore.directory import bring_down
+from lake.servers import find
 from lake.servers.ports import LOOPBACK
 
 D, T = str(DAY), str(TODAY)  # of data, of the snapshot
@@ -242,6 +243,8 @@ def test_a_server_that_can_t_start_shows_its_log(restored):
 
 def test_a_machine_without_the_server(restored, lake, monkeypatch, tmp_path):
     into = restored.folder / "into"
+    server = find("prometheus")
+    assert server
     (tmp_path / "empty").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     monkeypatch.setenv("LAKE_CACHE_DIR", str(tmp_path / "empty"))
@@ -254,7 +257,7 @@ def test_a_machine_without_the_server(restored, lake, monkeypatch, tmp_path):
     assert "lake services install prometheus" in err
     assert "docker compose up" in err
     service = yaml.safe_load((into / "compose.yaml").read_text())["services"]["prometheus"]
-    assert service["image"] == "prom/prometheus:v2.42.0"
+    assert service["image"] == f"prom/prometheus:v{server.version}"
     (volume,) = service["volumes"]
     assert (into / volume.partition(":")[0] / "").is_dir()
     assert "--storage.tsdb.retention.time=100y" in service["command"]
