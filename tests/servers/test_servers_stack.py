@@ -273,8 +273,8 @@ def test_throw_away_data_are_removed() -> None:
 
 
 def test_a_server_that_cannot_start_shows_its_log(tmp_path: Path) -> None:
-    (tmp_path / "prometheus/data/wal").mkdir(parents=True)
-    (tmp_path / "prometheus/data/wal/00000000").mkdir()  # a segment has to be a file
+    (tmp_path / "prometheus/data").mkdir(parents=True)
+    (tmp_path / "prometheus/data/wal").touch()  # it has to be a directory
     with pytest.raises(PermanentError) as raised:
         start(["loki", "prometheus"], tmp_path)
     parts = raised.value.parts
