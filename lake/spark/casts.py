@@ -87,10 +87,26 @@ def _number_text(value: str) -> str:
         f"WHEN {value} = DOUBLE('-Infinity') THEN '-Infinity' "
         f"WHEN abs({value}) < 9e18 AND {value} = floor({value}) "
         f"THEN CAST(CAST({value} AS BIGINT) AS STRING) "
+        f"WHEN abs({value}) >= 9e18 AND abs({value}) < 1e38 THEN {_digits_of_large(value)} "
         f"WHEN abs({value}) >= 1e-4 AND abs({value}) < 1e16 THEN {plain} "
         f"WHEN {value} IS NOT NULL THEN concat({mantissa}, {sign}, "
         f"if(length({digits}) < 2, '0', ''), {digits}) END"
     )
+
+
+def _digits_of_large(value: str) -> str:
+    """All digits of a double from 9e18 on, below 1e38: Spark's own cast to DECIMAL has 17 of them.
+
+    Such a double is an integer below 2^54 times a power of two; both are exact as DECIMALs.
+    """
+    power = f"(CAST(floor(log2(abs({value}))) AS INT) - 53)"
+    factor = f"CAST({value} / pow(2, {power}) AS BIGINT)"
+    one = "CAST(1 AS BIGINT)"
+    powers = (
+        f"CAST(shiftleft({one}, least({power}, 62)) AS DECIMAL(20,0)) "
+        f"* CAST(shiftleft({one}, greatest({power} - 62, 0)) AS DECIMAL(10,0))"
+    )
+    return f"CAST(CAST({factor} AS DECIMAL(20,0)) * ({powers}) AS STRING)"
 
 
 def _for_json(value: str, kind: Kind, depth: int) -> str:

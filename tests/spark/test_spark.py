@@ -91,7 +91,7 @@ def test_days_of_other_types_and_missing_days(tmp_path: Path, spark: Any, opened
     texts = [row["status"] for row in in_spark(spark, "SELECT status FROM events")]
     assert texts.count("500") == 2
     assert {"error", "5", "0.25", "true", "2026-07-03T04:05:06.789Z", "AP8=", "1e-05", "0.1",
-            "1.5e+20", "123456789.25", "0", "NaN", "Infinity", "[1,null]",
+            "150000000000000000000", "123456789.25", "0", "NaN", "Infinity", "[1,null]",
             '{"code":5,"d":"2026-07-03T04:05:06.789Z"}'} <= set(texts)  # fmt: skip
     for sql in (
         "SELECT day, count(*) AS n FROM events GROUP BY day",
@@ -118,16 +118,26 @@ def test_numbers_beside_text(tmp_path: Path, spark: Any, opened: Opened) -> None
     """Any double has DuckDB's text; Java before 19 may write a digit more than needed."""
     chance = random.Random(7)
     doubles = [struct.unpack("<d", chance.randbytes(8))[0] for _ in range(500)]
-    doubles += [chance.uniform(-1, 1) * 10 ** chance.randint(-6, 18) for _ in range(500)]
+    doubles += [chance.uniform(-1, 1) * 10 ** chance.randint(-6, 39) for _ in range(1000)]
+    doubles += [sign * 2.0**power for power in range(50, 130) for sign in (1, -1)]
+    doubles += [
+        math.nextafter(2.0**power, math.inf * way) for power in range(60, 130) for way in (1, -1)
+    ]
     lake = hand_made_lake(tmp_path / "lake", "events")
     lake.put("events", "2026-07-01", pa.table({"x": ["text"]}))
     lake.put("events", "2026-07-02", pa.table({"x": doubles}))
     opened(lake)
-    ours = sorted(row["x"] for row in in_spark(spark, "SELECT x FROM events"))
-    theirs = sorted(row["x"] for row in in_duckdb(lake, "SELECT x FROM events"))
-    assert sum(a != b for a, b in zip(ours, theirs, strict=True)) <= 5
-    for text in ours[:-1]:
-        assert text == "NaN" or float(text) in doubles
+    (ours, theirs) = (
+        {repr(float(row["x"])): row["x"] for row in rows if row["x"] != "text"}
+        for rows in (
+            in_spark(spark, "SELECT x FROM events"),
+            in_duckdb(lake, "SELECT x FROM events"),
+        )
+    )
+    assert ours.keys() == theirs.keys() == {repr(number + 0.0) for number in doubles}
+    longer = [number for number, text in ours.items() if text != theirs[number]]
+    assert len(longer) <= 10
+    assert not [number for number in longer if 1e16 <= abs(float(number)) < 1e38]
 
 
 def test_levels_of_lines(tmp_path: Path, spark: Any, opened: Opened) -> None:
