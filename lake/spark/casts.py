@@ -101,10 +101,10 @@ def _digits_of_large(value: str) -> str:
     """
     power = f"(CAST(floor(log2(abs({value}))) AS INT) - 53)"
     factor = f"CAST({value} / pow(2, {power}) AS BIGINT)"
-    one = "CAST(1 AS BIGINT)"
+    bit = "CAST(1 AS BIGINT)"
     powers = (
-        f"CAST(shiftleft({one}, least({power}, 62)) AS DECIMAL(20,0)) "
-        f"* CAST(shiftleft({one}, greatest({power} - 62, 0)) AS DECIMAL(10,0))"
+        f"CAST(shiftleft({bit}, least({power}, 62)) AS DECIMAL(20,0)) "
+        f"* CAST(shiftleft({bit}, greatest({power} - 62, 0)) AS DECIMAL(10,0))"
     )
     return f"CAST(CAST({factor} AS DECIMAL(20,0)) * ({powers}) AS STRING)"
 
