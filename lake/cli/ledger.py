@@ -164,7 +164,7 @@ def _report_rules(statuses: list[DatasetStatus]) -> None:
 
 
 def other_rules(name: str, days: list[Day]) -> str:
-    """A sentence about days that were exported under other rules."""
+    """A sentence about days that were exported under other column rules."""
     many = "1 day was" if len(days) == 1 else f"{len(days)} days were"
     return (
         f"{many} exported under other column rules ({_span(days)}); "

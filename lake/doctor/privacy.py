@@ -57,7 +57,7 @@ def _days(dataset: Dataset, held: dict[Day, Manifest], others: Sequence[Day]) ->
     return Check(
         subject,
         "warn",
-        f"{days} exported under other rules, {others[0]} to {others[-1]}",
+        f"{days} exported under other column rules, {others[0]} to {others[-1]}",
         f"lake export {dataset.name} --from {others[0]} --to {others[-1].plus(1)} --force, for "
         "the days that the source still keeps",
     )

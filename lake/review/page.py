@@ -166,7 +166,7 @@ def _rules(datasets: Sequence[DatasetReview]) -> str:
         for dataset in datasets
         if dataset.rules or dataset.other_rules
     ]
-    heads = ["dataset", "stored instead of the value", "days exported under other rules"]
+    heads = ["dataset", "stored instead of the value", "days exported under other column rules"]
     return table(heads, rows)
 
 

@@ -193,9 +193,9 @@ def test_days_of_before_the_rule_are_shown_and_still_verified(lake, monkeypatch)
     shown = json.loads(out)["datasets"][0]
     assert shown["other_rules"] == [str(DAY)]
     assert {rule["path"] for rule in shown["rules"]} >= {"user.email", "comment"}
-    assert "exported under other rules" in err
-    assert "exported under other rules" in lake.lake("describe", "events")[1]
-    assert "exported under other rules" in lake.lake("doctor")[1]
+    assert "exported under other column rules" in err
+    assert "exported under other column rules" in lake.lake("describe", "events")[1]
+    assert "exported under other column rules" in lake.lake("doctor")[1]
     assert lake.lake("verify", "--deep", "events")[0] == 0  # by the rules of the day
     assert lake.lake("export", "events", "--day", str(DAY), "--force")[0] == 0
     assert json.loads(lake.lake("status", "--json")[1])["datasets"][0]["other_rules"] == []

@@ -90,7 +90,7 @@ text = { pattern = "[0-9]+", replace = "#" }
         ('x = { pattern = "a", replace = "\\\\1" }', "no regular expression"),
         ('user.email = "hash"', '"user.email"'),
         ('user = "drop"\n"User.email" = "hash"', "overlap"),
-        ('"a..b" = "drop"', "no path"),
+        ('"a..b" = "drop"', "is not a path"),
     ],
 )
 def test_a_rule_that_can_not_be_is_refused_with_the_reason(settings, rules, text):
