@@ -28,9 +28,7 @@ from lake.base.errors import LakeError
 from lake.servers import SERVER_NAMES, Binary, Stack, start
 from lake.servers.s3 import REGION
 
-pytest_plugins = [
-    "support.garbage", "support.in_memory", "support.made_once", "support.one_day", "support.pure"
-]  # fmt: skip
+pytest_plugins = ["support.garbage", "support.made_once", "support.one_day", "support.pure"]
 # Container images like to set it. Each worker, and each program that a test starts, would then
 # compile the package and the tests again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
