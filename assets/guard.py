@@ -18,8 +18,8 @@ from lake.base.errors import PermanentError
 from lake.base.sizes import counted
 from lake.config.settings import Settings
 from lake.ttl import Applied, Plan, apply
-from lake.ttl.plan import opened
 from lake.ttl.proof import DayProof
+from lake.ttl.site import opened
 from lake.ttl.terms import terms_of
 
 NAME = "ttl_guard"

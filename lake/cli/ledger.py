@@ -87,8 +87,8 @@ def status(
     from lake.repair import find_orphans, repair  # noqa: PLC0415
     from lake.status import read_status  # noqa: PLC0415
     from lake.store.listed_once import ListedOnce  # noqa: PLC0415
-    from lake.ttl.plan import opened  # noqa: PLC0415
     from lake.ttl.silence import silences  # noqa: PLC0415
+    from lake.ttl.site import opened  # noqa: PLC0415
 
     settings = load(config)
     days = chosen_days(day, start, end)

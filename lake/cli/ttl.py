@@ -130,7 +130,7 @@ def apply(dataset: tuple[str, ...], yes: bool, as_json: bool, config: str | None
 def _site(config: str | None) -> Iterator[tuple[Settings, Site]]:
     from lake.config.settings import load  # noqa: PLC0415
     from lake.export import Exporter  # noqa: PLC0415
-    from lake.ttl.plan import opened  # noqa: PLC0415
+    from lake.ttl.site import opened  # noqa: PLC0415
 
     settings = load(config)
     with (

@@ -12,10 +12,11 @@ from lake.config.settings import Settings
 from lake.export import Exporter
 from lake.store import Store
 from lake.systems.check import Check
-from lake.ttl.plan import opened, unguarded
 from lake.ttl.silence import silences
+from lake.ttl.site import opened
 from lake.ttl.terms import terms_of
 from lake.ttl.turn import remembered
+from lake.ttl.unguarded import unguarded
 
 _LEFT = "guard a dataset of it, or hold the index by collMod: expireAfterSeconds 2147483647"
 

@@ -1,6 +1,8 @@
 """The expiry guard: nothing expires at a source before the lake has proven that it holds it.
 
+site      what a guard works with
 terms     `[ttl]` for one dataset
+unguarded limits that no guard looks after any more
 proof     whether the lake holds a day as the source has it now
 plan      which limit may be set, and why not the wanted one
 turn      one guard at a time, and what it remembers
@@ -12,7 +14,8 @@ exporting days that are missing.
 """
 
 from lake.ttl.apply import Applied, apply
-from lake.ttl.plan import Plan, Site, make_plans
+from lake.ttl.plan import Plan, make_plans
 from lake.ttl.silence import Silence, silences
+from lake.ttl.site import Site
 
 __all__ = ["Applied", "Plan", "Silence", "Site", "apply", "make_plans", "silences"]

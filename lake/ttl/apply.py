@@ -28,7 +28,8 @@ from lake.partition.ledger import read_ledger
 from lake.partition.manifest import Manifest
 from lake.systems.expiry import NEVER_S, Index, Rule
 from lake.systems.protocol import Expiry, Source
-from lake.ttl.plan import Plan, Site, days_with_rows, make_plans
+from lake.ttl.plan import Plan, days_with_rows, make_plans, of_no_day
+from lake.ttl.site import Site
 from lake.ttl.terms import terms_of
 from lake.ttl.turn import Turn, turn
 
@@ -314,7 +315,7 @@ class _Act:
             if (counted := source.count(self._dataset, day).rows) > known:
                 return f"{counted - known} rows of {day} arrived"
         if undated := expiry.undated(self._dataset, plan.reach_ms):
-            return f"{undated} rows that belong to no day arrived"
+            return f"{of_no_day(undated)} arrived"
         return self._lost()
 
     def _lost(self) -> str:

@@ -11,62 +11,30 @@ expires that this plan has not proven, even if no guard runs.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
-from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.base.errors import LakeError, UsageError
 from lake.base.sizes import counted
 from lake.config.datasets import Dataset
-from lake.config.settings import Settings
 from lake.holds import of as holds_of
 from lake.partition.ledger import read_ledger
-from lake.store import Store
 from lake.systems.expiry import NEVER_S, Rule
-from lake.systems.protocol import Expiry, Source
-from lake.systems.registry import open_expiry
+from lake.systems.protocol import Expiry
 from lake.ttl.proof import DayProof, Prover
+from lake.ttl.site import Site
 from lake.ttl.terms import DAY_S, Terms, terms_of
+from lake.ttl.unguarded import guarded_scopes, unguarded
 
 Decision = Literal["none", "blocked", "unknown", "hold", "held", "limit"]
 _DAY_MS = 1000 * DAY_S
 _SLACK_MS = 3_600_000  # a row that is that near to expiring may be gone when it is looked at
 _PARALLEL = 4
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class Site:
-    """What a guard works with. `clock` is this machine's."""
-
-    settings: Settings
-    store: Store
-    source_of: Callable[[str], Source]
-    expiry_of: Callable[[str], Expiry | None]
-    clock: Callable[[], datetime] = utc_now
-
-
-@contextmanager
-def opened(settings: Settings, store: Store, source_of: Callable[[str], Source]) -> Iterator[Site]:
-    """A site whose connections for expiry end with the block; those of sources are the caller's."""
-    expiries: dict[str, Expiry | None] = {}
-
-    def expiry_of(name: str) -> Expiry | None:
-        if name not in expiries:
-            expiries[name] = open_expiry(name, settings)
-        return expiries[name]
-
-    try:
-        yield Site(settings, store, source_of, expiry_of)
-    finally:
-        for expiry in expiries.values():
-            if expiry:
-                expiry.close()
 
 
 @dataclass(frozen=True)
@@ -78,8 +46,8 @@ class Plan:
     held: a limit above the wanted one · limit: the wanted one.
 
     `made_at` is when it was done, by this machine's clock. `target_s` is the limit to set, None
-    where nothing is set. `at_once` rows would expire at once
-    under the wanted limit, `deletes` under `target_s`. `never` rows have no date to expire by.
+    where nothing is set. `at_once` rows would expire at once under the wanted limit, `deletes`
+    under `target_s`. `never` rows have no date to expire by.
     """
 
     dataset: str
@@ -166,7 +134,7 @@ def make_plans(site: Site, datasets: Sequence[Dataset], records: Records) -> Ite
     What a source or the store refuses is a plan that holds.
     """
     terms = {dataset.name: terms_of(site.settings, dataset) for dataset in datasets}
-    scopes = _guarded_scopes(site)
+    scopes = guarded_scopes(site)
     shared = {scope for scope, number in scopes.items() if number > 1}
     reported: set[str] = set()
     for dataset in datasets:
@@ -177,40 +145,6 @@ def make_plans(site: Site, datasets: Sequence[Dataset], records: Records) -> Ite
             others = (*plan.rule.others, *unguarded(site, dataset.source, scopes))
             plan = replace(plan, rule=replace(plan.rule, others=others))
         yield plan
-
-
-def unguarded(site: Site, source: str, scopes: Collection[str] | None = None) -> Iterator[str]:
-    """Limits that a guard has made and that none looks after: of a collection that was renamed, of
-    a dataset that was disabled or removed. Not those that `[ttl] elsewhere` names. None where the
-    source does not show them.
-    """
-    expiry = site.expiry_of(source)
-    try:
-        limits = expiry.limits() if expiry else {}
-    except LakeError:
-        return  # its plans report it
-    guarded = {*(_guarded_scopes(site) if scopes is None else scopes), *site.settings.ttl.elsewhere}
-    for scope, index in sorted(limits.items()):
-        if scope not in guarded:
-            days = (index.limit_s or 0) / DAY_S
-            yield (
-                f"index {index.name!r} of {scope}: deletes after {days:g} days what no "
-                "guard has proven: no dataset of it is guarded here (if another lake does: [ttl] "
-                "elsewhere)"
-            )
-
-
-def _guarded_scopes(site: Site) -> Counter[str]:
-    """The scopes of enabled datasets, and how many each has."""
-    scopes: Counter[str] = Counter()
-    for dataset in site.settings.dataset:
-        expiry = site.expiry_of(dataset.source)
-        if expiry and terms_of(site.settings, dataset).enabled:
-            try:
-                scopes[expiry.rule(dataset).scope] += 1
-            except LakeError:
-                continue  # its own plan reports it
-    return scopes
 
 
 @dataclass(frozen=True)
@@ -376,6 +310,11 @@ def _holding(plan: Plan, why: str) -> Plan:
     )
 
 
+def of_no_day(rows: int) -> str:
+    """As the subject of a sentence."""
+    return f"{counted(rows, 'row')} that {'belongs' if rows == 1 else 'belong'} to no day"
+
+
 def _unproven(plan: Plan) -> str:
     """`3 days unproven, the first is 2026-07-01: missing`."""
     days = [day for day in plan.days if not day.ok]
@@ -388,12 +327,7 @@ def _unproven(plan: Plan) -> str:
             f"{many} {is_are} {state}, the first is {days[0].day}: {days[0].state} ({days[0].why})"
         )
     if plan.undated:
-        many = (
-            "1 row that belongs to no day"
-            if plan.undated == 1
-            else f"{plan.undated} rows that belong to no day"
-        )
-        reasons.append(f"{many} would expire")
+        reasons.append(f"{of_no_day(plan.undated)} would expire")
     return "; ".join(reasons)
 
 

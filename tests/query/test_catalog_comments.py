@@ -45,6 +45,11 @@ def catalog(lake, run, tmp_path: Path) -> Path:
     return file
 
 
+def missing_of(catalog: Path) -> list[tuple[str, date]]:
+    with duckdb.connect(str(catalog), read_only=True) as connection:
+        return connection.execute("FROM lake_catalog_missing()").fetchall()
+
+
 def test_comments_of_columns(catalog: Path) -> None:
     with duckdb.connect(str(catalog), read_only=True) as connection:
         rows = connection.execute(
@@ -111,14 +116,12 @@ def test_its_age_and_what_it_lacks(lake, catalog: Path, run) -> None:
         assert connection.execute("FROM lake_catalog_missing()").fetchall() == []
     for dataset, day in (("events", "2026-07-05"), ("empty", "2026-07-04")):
         lake.put(dataset, day, pa.table({"n": [1]}))
-    with duckdb.connect(str(catalog), read_only=True) as connection:
-        assert connection.execute("FROM lake_catalog_missing()").fetchall() == [
-            ("empty", date(2026, 7, 4)),
-            ("events", date(2026, 7, 5)),
-        ]
+    assert missing_of(catalog) == [
+        ("empty", date(2026, 7, 4)),
+        ("events", date(2026, 7, 5)),
+    ]
     assert run("catalog", catalog, "--config", lake.config)[0] == 0
-    with duckdb.connect(str(catalog), read_only=True) as connection:
-        assert connection.execute("FROM lake_catalog_missing()").fetchall() == []
+    assert missing_of(catalog) == []
 
 
 def test_days_that_were_written_or_removed_since(make_lake, run, tmp_path: Path) -> None:
@@ -132,14 +135,13 @@ def test_days_that_were_written_or_removed_since(make_lake, run, tmp_path: Path)
     lake.put("events", "2026-07-02", pa.table({"n": [1.5, 2.25]}))  # of the same size, maybe
     lake.store.delete("manifests/others/2026-07-03.json")
     lake.store.delete("tables/others/day=2026-07-03/data.parquet")
-    with duckdb.connect(str(catalog), read_only=True) as connection:
-        assert connection.execute("FROM lake_catalog_missing()").fetchall() == [
-            ("events", date(2026, 7, 2)),
-            ("others", date(2026, 7, 3)),
-        ]
+    assert missing_of(catalog) == [
+        ("events", date(2026, 7, 2)),
+        ("others", date(2026, 7, 3)),
+    ]
     assert run("catalog", catalog, "--config", lake.config)[0] == 0
+    assert missing_of(catalog) == []
     with duckdb.connect(str(catalog), read_only=True) as connection:
-        assert connection.execute("FROM lake_catalog_missing()").fetchall() == []
         assert connection.execute("SELECT sum(n) FROM events").fetchall() == [(9.75,)]
 
 

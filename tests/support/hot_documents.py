@@ -22,7 +22,7 @@ from lake.config.settings import Settings, load
 from lake.export import Exporter
 from lake.store import Store
 from lake.ttl import Applied, Plan, Site, apply, make_plans
-from lake.ttl.plan import opened
+from lake.ttl.site import opened
 from lake.ttl.turn import remembered
 
 DAY_S = 86_400

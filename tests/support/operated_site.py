@@ -35,7 +35,7 @@ from lake.store import Store
 from lake.systems.protocol import Expiry
 from lake.ttl import Applied
 from lake.ttl import apply as apply_ttl
-from lake.ttl.plan import opened
+from lake.ttl.site import opened
 from lake.verified import record
 from lake.verify import to_verify, verify_many
 from support.bounded_source import BoundedSource

@@ -7,6 +7,7 @@ loading a dump (mongo_load).
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pymongo.errors import PyMongoError
@@ -126,24 +127,25 @@ class MongoSnapshotter:
         self, dataset: MongoDataset, before: dict[str, ByDay], after: dict[str, ByDay]
     ) -> Kept:
         job = next((job for job in self._jobs() if job.name == dataset.collection), None)
-        ttl, otherwise = None, ""
-        if job and not job.is_view:
-            options = job.listing.get("options", {})
-            indexes = indexes_of(self._client, self._section, job.name)
-            ttl = ttl_of(dataset.time_field, options, indexes)
-            otherwise = removed_otherwise(dataset.time_field, options, indexes)
-        return Kept(dataset, before[dataset.name], after[dataset.name], ttl, otherwise)
+        definition = self._definition(job) if job else ({}, [])
+        return Kept(
+            dataset,
+            before[dataset.name],
+            after[dataset.name],
+            ttl_of(dataset.time_field, *definition),
+            removed_otherwise(dataset.time_field, *definition),
+        )
 
     def _limits(self, jobs: list[Job]) -> list[int]:
         """Of every collection with a TTL index: seconds."""
-        limits = (self._ttl(job) for job in jobs)
+        limits = (ttl_of(None, *self._definition(job)) for job in jobs)
         return [limit for limit in limits if limit is not None]
 
-    def _ttl(self, job: Job) -> int | None:
+    def _definition(self, job: Job) -> tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]:
+        """Options and indexes; a view has neither that removes documents."""
         if job.is_view:
-            return None
-        options = job.listing.get("options", {})
-        return ttl_of(None, options, indexes_of(self._client, self._section, job.name))
+            return {}, []
+        return job.listing.get("options", {}), indexes_of(self._client, self._section, job.name)
 
     def _jobs(self) -> list[Job]:
         """All collections, and of the server's own the stored functions, as mongodump has it."""
