@@ -153,6 +153,9 @@ class Expiry(Protocol):
     def clock(self) -> datetime:
         """The server's own time: that by which rows expire."""
 
+    def scope(self, dataset: Dataset) -> str:
+        """What the dataset's limit is set on, by the configuration alone."""
+
     def rule(self, dataset: Dataset) -> Rule:
         """How the dataset's rows expire now, and what keeps a limit from being set."""
 

@@ -13,6 +13,7 @@ from support.hot_documents import DAY_S, NEVER_S, Hot, ago, at, days
 from lake.base.errors import LakeError, PermanentError, Refused
 from lake.doctor.expiry import check
 from lake.export import Exporter
+from lake.systems.mongo.expiry import MongoExpiry
 from lake.ttl import Applied, apply
 from lake.ttl.turn import Turn
 
@@ -237,6 +238,22 @@ def test_a_limit_that_no_guard_looks_after_is_reported(two: Hot, left: str) -> N
     assert what in done.stdout
     assert len(warned) == 1
     assert what in warned[0]
+
+
+def test_a_limit_whose_rule_can_not_be_read_is_not_one_without_a_guard(
+    two: Hot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(two)
+    rule = MongoExpiry.rule
+
+    def refuses_one(self: MongoExpiry, dataset: Any) -> Any:
+        return refuses() if dataset.name == "second" else rule(self, dataset)
+
+    monkeypatch.setattr(MongoExpiry, "rule", refuses_one)
+    applied = run(two)
+    assert applied["second"].plan.why == "no"
+    assert applied["events"].plan.rule.others == ()
+    assert not any("no guard has proven" in warned for warned in left_behind(two))
 
 
 def test_with_every_guard_disabled_doctor_reports_what_is_left(place: Hot) -> None:

@@ -66,6 +66,10 @@ class MongoExpiry:
             local_time: datetime = self._database().command("hello")["localTime"]
         return local_time.replace(tzinfo=UTC)
 
+    def scope(self, dataset: Dataset) -> str:
+        """See Expiry: database and collection."""
+        return self._scope(_mongo(dataset).collection)
+
     def rule(self, dataset: Dataset) -> Rule:
         """See Expiry. Raises Missing where there is no such collection."""
         settings = _mongo(dataset)
@@ -88,11 +92,15 @@ class MongoExpiry:
         obstacle = _obstacle(entry, settings)
         if not obstacle and commands and "collMod" not in commands:
             obstacle = "the server has no collMod: it can't change when documents expire"
-        scope = self._scope(settings.collection)
         twins = tuple(index.name for index in ours[1:] if index.limit_s is not None)
         identity = entry.get("info", {}).get("uuid", b"")
         return Rule(
-            scope, ours[0] if ours else None, twins, others, obstacle, bytes(identity).hex()
+            self.scope(dataset),
+            ours[0] if ours else None,
+            twins,
+            others,
+            obstacle,
+            bytes(identity).hex(),
         )
 
     def limits(self) -> dict[str, Index]:
