@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import signal
 import uuid
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from support.forked import started
 from support.plain_rollup import Sample, summed
 from support.rolled_lake import Place
 
@@ -31,7 +31,6 @@ from lake.systems.prometheus.rollup.rolling import SeriesRolling
 
 DAY = Day.parse("2026-03-02")
 HOUR_S = 3600
-_PROCESSES = multiprocessing.get_context("forkserver")
 
 
 def growth(place, start: Day, end: Day) -> float:
@@ -103,10 +102,7 @@ def test_killed_between_table_and_rollup(place, metric, push, lake, fault, mend)
     assert place.export("stored", DAY).rollup.state == "made"
     push([({"__name__": metric, "n": "1"}, *samples_of({30: 9.0}))])
 
-    process = _PROCESSES.Process(
-        target=_killed_export, args=(str(place.config), f"SIGKILL {fault}")
-    )
-    process.start()
+    process = started(_killed_export, str(place.config), f"SIGKILL {fault}")
     process.join()
     assert process.exitcode == -signal.SIGKILL
 

@@ -17,6 +17,7 @@ from lake.erase import Planner, Result, erase
 from lake.export import Exporter
 from lake.store import Store, open_store
 from support import fake_source
+from support.forked import started
 
 DAY = Day.parse("2026-07-05")
 TOKEN = "tok-51bd22aa"
@@ -43,19 +44,6 @@ _ROLLUP = """-- Events by text
 -- rows:     events
 SELECT text, count(*) AS events FROM day_rows GROUP BY ALL;
 """
-_PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(
-    [  # only what is found without this folder in sys.path
-        "lake.erase",
-        "lake.export",
-        "lake.partition.fingerprint_loops",
-        "lake.rollup.executing",
-        "lake.rollup.making",
-        "lake.systems.mongo.reading.names",
-        "lake.systems.mongo.system",
-        "pyarrow.compute",
-    ]
-)
 
 
 class _Texts(fake_source.FakeSource):
@@ -92,9 +80,7 @@ def run(settings: Settings, store: Store) -> Result:
 
 
 def start(folder: Path, fault: str = "") -> multiprocessing.Process:
-    process = _PROCESSES.Process(target=_run, args=(folder, fault))
-    process.start()
-    return process
+    return started(_run, folder, fault)
 
 
 def _run(folder: Path, fault: str) -> None:

@@ -22,12 +22,11 @@ from lake.snapshots.manifest import read_snapshot
 from lake.snapshots.taken import Taken
 from lake.store import Store, open_store
 from lake.store.directory import DirectoryStore
+from support.forked import started
 from support.places import noon
 
 DAY = Day.parse("2026-07-05")
 PIECE = 1 << 20
-_PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["folders", "lake.store.s3"])
 
 
 @dataclass(frozen=True)
@@ -92,14 +91,7 @@ class Folders:
         )
 
     def in_a_process(self, what, *arguments) -> multiprocessing.Process:
-        process = _PROCESSES.Process(target=_run, args=(self.environment, what, self, *arguments))
-        process.start()
-        return process
-
-
-def _run(environment: dict[str, str], what, *arguments) -> None:
-    os.environ.update(environment)
-    what(*arguments)
+        return started(what, self, *arguments, environment=self.environment)
 
 
 def take_until(folders: Folders, fault: str, day: Day = DAY) -> None:

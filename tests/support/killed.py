@@ -21,6 +21,7 @@ from lake.config.settings import Settings, load
 from lake.export import Exporter
 from lake.store import open_store, s3_upload
 from support.fake_source import SCHEMA, FakeSource
+from support.forked import started
 
 DAY = Day.parse("2026-07-05")
 KEY = f"tables/events/day={DAY}/data.parquet"
@@ -40,11 +41,6 @@ name = "events"
 source = "mongo"
 collection = "events"
 """
-
-_PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(
-    ["killed", "lake.partition.fingerprint_loops", "lake.store.s3", "pyarrow.parquet"]
-)
 
 
 @dataclass
@@ -82,9 +78,7 @@ class Run:
         return Exporter(settings, open_store(settings), {"mongo": source})
 
     def start(self, folder: Path, fault: str = "") -> multiprocessing.Process:
-        process = _PROCESSES.Process(target=_export, args=(self, folder, fault))
-        process.start()
-        return process
+        return started(_export, self, folder, fault, environment=self.environment)
 
     def export(self, folder: Path) -> str:
         """In this process; returns the outcome's state."""
@@ -94,7 +88,6 @@ class Run:
 
 
 def _export(run: Run, folder: Path, fault: str) -> None:
-    os.environ.update(run.environment)
     if fault:
         os.environ["LAKE_FAULT"] = fault
     s3_upload.PART_BYTES = PART

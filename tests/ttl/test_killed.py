@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
 import signal
@@ -12,6 +11,7 @@ from typing import Any
 
 import pymongo
 import pytest
+from support import forked
 from support.hot_documents import DAY_S, NEVER_S, Hot, ago, days, hot
 from support.waiting import wait_until_stopped
 
@@ -20,12 +20,9 @@ from lake.base.errors import Conflict
 
 OLD = days(14, 11)
 TARGET = 15 * DAY_S  # the day 12 days ago is missing
-_PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["support.hot_documents", "lake.systems.mongo.reading.table"])
 
 
-def _apply(config: Path, database: str, fault: str, environment: dict[str, str]) -> None:
-    os.environ.update(environment)
+def _apply(config: Path, database: str, fault: str) -> None:
     if fault:
         os.environ["LAKE_FAULT"] = fault
     Hot(config, None, database).apply()  # type: ignore[arg-type]
@@ -33,11 +30,7 @@ def _apply(config: Path, database: str, fault: str, environment: dict[str, str])
 
 def started(place: Hot, fault: str = "") -> Any:
     credentials = {name: text for name, text in os.environ.items() if name.startswith("AWS_")}
-    process = _PROCESSES.Process(
-        target=_apply, args=(place.config, place.database, fault, credentials)
-    )
-    process.start()
-    return process
+    return forked.started(_apply, place.config, place.database, fault, environment=credentials)
 
 
 @pytest.fixture
