@@ -73,6 +73,9 @@ class SystemRetention(RetentionOverride):
     snapshots: SnapshotRules | None = None
 
 
+_NO_OVERRIDE = RetentionOverride()  # made once: every day of a lake is looked at
+
+
 class RetentionSection(Section):
     """`[retention]`. Off by default; without a time everything is kept for ever."""
 
@@ -88,8 +91,8 @@ class RetentionSection(Section):
         """How many days tables and rollups of a dataset are kept: its own value, else its
         system's, else the section's.
         """
-        own = self.dataset.get(dataset, RetentionOverride())
-        of_system = self.system.get(system, SystemRetention())
+        own = self.dataset.get(dataset, _NO_OVERRIDE)
+        of_system = self.system.get(system, _NO_OVERRIDE)
         return (
             own.tables or of_system.tables or self.tables,
             own.rollups or of_system.rollups or self.rollups,
