@@ -25,10 +25,10 @@ from lake.base.day import Day
 from lake.base.errors import BadData
 from lake.config.datasets import Dataset
 from lake.config.settings import Settings
-from lake.kept import read_retired
 from lake.partition.layout import manifest_prefix, partition_of_manifest
 from lake.partition.ledger import read_manifest
 from lake.partition.manifest import Manifest
+from lake.retired import read_retired
 from lake.store import Store
 
 NAME = "report_manifests"

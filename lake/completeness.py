@@ -16,7 +16,6 @@ from lake.config.settings import Settings
 from lake.coverage import expected_days
 from lake.erased import erased_rows
 from lake.hot import has_begun_to_go, hot_days, late_days
-from lake.kept import is_retired, read_retired
 from lake.partition.definition import changed_keys
 from lake.partition.layout import (
     manifest_key,
@@ -26,6 +25,7 @@ from lake.partition.layout import (
 )
 from lake.partition.ledger import read_ledger
 from lake.partition.manifest import Manifest
+from lake.retired import is_retired, read_retired
 from lake.store import Store
 from lake.systems.protocol import Source
 from lake.systems.source import Count, is_whole

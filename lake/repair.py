@@ -20,7 +20,6 @@ from lake.config.settings import Settings
 from lake.holds import Hold, Holds
 from lake.holds import of as holds_of
 from lake.hot import hot_days
-from lake.kept import is_record_lost, read_retired
 from lake.partition.layout import (
     MANIFESTS,
     ROLLUPS,
@@ -34,6 +33,7 @@ from lake.partition.layout import (
 from lake.partition.ledger import Pending, Standing, read_standing
 from lake.partition.read_back import read_back
 from lake.partition.replacement import settle
+from lake.retired import is_record_lost, read_retired
 from lake.store import Store, Unfinished
 
 _UPLOAD_AGE = timedelta(hours=1)  # S3 does not report whether an upload is still active

@@ -18,11 +18,11 @@ from lake.config.settings import Settings
 from lake.coverage import expected_days, first_expected
 from lake.erased import erased_rows
 from lake.hot import has_begun_to_go, hot_days
-from lake.kept import is_retired, read_retired
 from lake.partition.definition import has_other_rules
 from lake.partition.layout import FOLDERS, table_prefix
 from lake.partition.ledger import read_ledger
 from lake.partition.manifest import Manifest
+from lake.retired import is_retired, read_retired
 from lake.rollup.checking import RollupState, rollup_states
 from lake.rollup.definition import rollup_of
 from lake.store import Store

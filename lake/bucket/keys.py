@@ -9,8 +9,8 @@ from lake.audit import AUDIT
 from lake.config.systems import packages
 from lake.erased import ERASURES
 from lake.holds.hold import PREFIX as HOLDS
-from lake.kept import RETENTION
 from lake.partition.layout import MANIFESTS, ROLLUPS, TABLES
+from lake.retired import RETENTION
 
 REPORTS = "reports/"
 GUARD = "guard/"

@@ -12,9 +12,9 @@ from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 from lake.coverage import expected_days
 from lake.hot import HotDays, hot_days
-from lake.kept import is_retired, read_retired
 from lake.partition.ledger import read_ledger
 from lake.partition.manifest import Manifest
+from lake.retired import is_retired, read_retired
 from lake.store import Store
 from lake.systems.check import Check
 

@@ -22,7 +22,6 @@ from lake.holds import Hold, Holds
 from lake.holds import of as holds_of
 from lake.holds.hold import ALL
 from lake.hot import hot_days
-from lake.kept import read_retired
 from lake.partition.layout import (
     manifest_prefix,
     partition_of_table,
@@ -36,6 +35,7 @@ from lake.query import Lake
 from lake.query.failures import Hint
 from lake.query.tables import Table
 from lake.retention.rules import kept_until
+from lake.retired import read_retired
 from lake.snapshots.manifest import SnapshotManifest, read_snapshot, snapshot_days
 from lake.store import Store
 from lake.systems.registry import system

@@ -16,7 +16,6 @@ import duckdb
 from lake.base.day import Day
 from lake.config.rollups import rules_of
 from lake.config.settings import Settings
-from lake.kept import read_retired
 from lake.partition.layout import (
     manifest_prefix,
     partition_of_manifest,
@@ -31,6 +30,7 @@ from lake.query.manifests import Manifests
 from lake.query.small_objects import CONNECTIONS
 from lake.query.tables import Table
 from lake.query.zones import time_path
+from lake.retired import read_retired
 from lake.store import open_store
 
 

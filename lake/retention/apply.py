@@ -26,7 +26,6 @@ from lake.config.settings import Settings
 from lake.holds import Hold
 from lake.holds import of as holds_of
 from lake.holds.protecting import protect
-from lake.kept import RETENTION, change_retired, is_record_lost
 from lake.partition.ledger import read_standing
 from lake.retention.plan import Item, Plan, make_plan
 from lake.retention.records import (
@@ -37,6 +36,7 @@ from lake.retention.records import (
     unfinished,
     write_deletion,
 )
+from lake.retired import RETENTION, change_retired, is_record_lost
 from lake.snapshot import list_snapshots, require_quiet
 from lake.snapshots.journal import JOURNAL
 from lake.snapshots.manifest import read_snapshot

@@ -19,9 +19,9 @@ from typing import Any
 from lake import __version__, audit
 from lake.base.day import Day
 from lake.base.errors import BadData, Missing, UsageError
-from lake.kept import DELETIONS
 from lake.process.running import this_writer
 from lake.retention.plan import Item, Piece
+from lake.retired import DELETIONS
 from lake.store import Store
 
 UNREADABLE = "a deletion manifest can't be read"

@@ -20,10 +20,10 @@ from lake import audit
 from lake.base.errors import BadData
 from lake.holds.changing import ADDED, RELEASED
 from lake.holds.hold import PREFIX, key_of, release_key_of
-from lake.kept import read_retired
 from lake.process.running import is_alive
 from lake.retention.apply import ACTION
 from lake.retention.records import Deletion, Ended, deletions, name_of
+from lake.retired import read_retired
 from lake.store import Store
 
 

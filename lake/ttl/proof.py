@@ -14,9 +14,9 @@ from lake.config.datasets import Dataset
 from lake.config.ttl import Proof
 from lake.erased import erased_rows
 from lake.holds import Holds
-from lake.kept import read_retired
 from lake.partition.definition import changed_keys
 from lake.partition.manifest import Manifest
+from lake.retired import read_retired
 from lake.store import Store
 from lake.systems.protocol import Expiry, Source
 from lake.systems.registry import count_problem

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from lake.base.day import Day
-from lake.kept import change_retired
+from lake.retired import change_retired
 
 DAYS = [f"2026-07-{day:02}" for day in range(1, 10)]
 

@@ -21,11 +21,11 @@ from lake.base.errors import ConfigError, UsageError
 from lake.catalog import opening_statements, write_catalog
 from lake.config.settings import Settings, load
 from lake.export import Exporter
-from lake.kept import change_retired
 from lake.partition.definition import changed_keys
 from lake.partition.layout import manifest_key, table_key
 from lake.partition.ledger import read_manifest
 from lake.query import Lake, connect
+from lake.retired import change_retired
 from lake.rollup.many import roll_up
 from lake.store import open_store
 from lake.systems.loki.config import LokiDataset

@@ -31,9 +31,9 @@ from lake.base.errors import UsageError
 from lake.config.settings import load
 from lake.doctor import lag
 from lake.holds.changing import add
-from lake.kept import RETIRED, read_retired
 from lake.partition.layout import table_key
 from lake.retention.verifying import check
+from lake.retired import RETIRED, read_retired
 from lake.snapshots.journal import write_journal
 from lake.snapshots.manifest import snapshot_manifest_key
 from lake.status import read_status

@@ -16,12 +16,12 @@ from support.ledger_days import TODAY, ago, export
 from lake import audit
 from lake.base.errors import Conflict
 from lake.holds.changing import add
-from lake.kept import RETIRED, read_retired
 from lake.partition.layout import manifest_key, rollup_key, table_key
 from lake.repair import repair
 from lake.retention import make_plan
 from lake.retention.records import write_deletion
 from lake.retention.verifying import check
+from lake.retired import RETIRED, read_retired
 from lake.snapshots.journal import write_journal
 from lake.snapshots.manifest import snapshot_manifest_key
 from lake.ttl import turn as turn_module

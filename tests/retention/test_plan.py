@@ -9,8 +9,8 @@ from support.ledger_days import ago
 from lake.base.errors import ConfigError
 from lake.config.settings import load
 from lake.holds.changing import add
-from lake.kept import change_retired
 from lake.partition.layout import manifest_key, pending_key, table_key
+from lake.retired import change_retired
 from lake.snapshots.manifest import snapshot_days, snapshot_manifest_key
 
 KEPT = {

@@ -21,11 +21,11 @@ from lake.base.errors import PermanentError
 from lake.config.settings import load
 from lake.drop import drop, inspect
 from lake.export import Exporter
-from lake.kept import change_retired
 from lake.partition.layout import manifest_key, table_key
 from lake.partition.rollups import RollupManifest, read_rollup
 from lake.query import connect
 from lake.repair import find_orphans, repair
+from lake.retired import change_retired
 from lake.status import read_status
 from lake.systems.prometheus.rollup.rolling import SeriesRolling
 
