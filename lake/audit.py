@@ -15,8 +15,7 @@ import hashlib
 import json
 import re
 import socket
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +23,7 @@ from lake import __version__
 from lake.base.clock import utc_now
 from lake.base.errors import BadData, Conflict, Missing, TransientError
 from lake.store import Store
+from lake.store.several import of_each
 
 AUDIT = "audit/"
 HEAD = "guard/audit.json"
@@ -31,7 +31,6 @@ ENTRY_UNREADABLE = "of the audit log can't be read"
 HEAD_UNREADABLE = "the audit log's head can't be read"
 _KEY = re.compile(r"audit/(\d{10})\.json")
 _TRIES = 50  # writers that append at one moment
-_PARALLEL_READS = 16
 
 
 @dataclass(frozen=True)
@@ -117,9 +116,8 @@ def append(
 def entries(store: Store, after: int = 0) -> Iterator[Entry]:
     """The entries from number `after` + 1 on, in order. Raises BadData where one is unreadable."""
     numbers = [number for number in _numbers(store) if number > after]
-    with ThreadPoolExecutor(_PARALLEL_READS) as pool:
-        for number, data in zip(numbers, pool.map(lambda n: _read(store, n), numbers), strict=True):
-            yield _parsed(store, number, data)
+    for number, data in _read_all(store, numbers):
+        yield _parsed(store, number, data)
 
 
 def check(store: Store) -> Chain:
@@ -131,23 +129,22 @@ def check(store: Store) -> Chain:
     numbers = _numbers(store)
     problems: list[str] = []
     hashes: dict[int, str] = {}
-    with ThreadPoolExecutor(_PARALLEL_READS) as pool:
-        for number, data in zip(numbers, pool.map(lambda n: _read(store, n), numbers), strict=True):
-            hashes[number] = _hash(data)
-            before = hashes.get(number - 1, "")
-            if number > 1 and not before:
-                first = max((sequence for sequence in hashes if sequence < number), default=0) + 1
-                problems.append(f"{_range(first, number - 1)} missing")
-            try:
-                entry = _parsed(store, number, data)
-            except BadData as error:
-                problems.append(str(error))
-                continue
-            if entry.previous != before and (before or number == 1):
-                problems.append(
-                    f"entry {number} does not follow entry {number - 1}: that one was altered "
-                    "later, or the log was forked"
-                )
+    for number, data in _read_all(store, numbers):
+        hashes[number] = _hash(data)
+        before = hashes.get(number - 1, "")
+        if number > 1 and not before:
+            first = max((sequence for sequence in hashes if sequence < number), default=0) + 1
+            problems.append(f"{_range(first, number - 1)} missing")
+        try:
+            entry = _parsed(store, number, data)
+        except BadData as error:
+            problems.append(str(error))
+            continue
+        if entry.previous != before and (before or number == 1):
+            problems.append(
+                f"entry {number} does not follow entry {number - 1}: that one was altered "
+                "later, or the log was forked"
+            )
     if newest and newest not in hashes:
         last = max(hashes, default=0)
         if newest > last:
@@ -155,6 +152,10 @@ def check(store: Store) -> Chain:
     elif newest and hashes[newest] != known:
         problems.append(f"entry {newest} was altered")
     return Chain(len(numbers), tuple(dict.fromkeys(problems)))
+
+
+def _read_all(store: Store, numbers: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+    return zip(numbers, of_each(store, lambda number: _read(store, number), numbers), strict=True)
 
 
 def _range(first: int, last: int) -> str:

@@ -9,7 +9,6 @@ and a store that does not answer is an error for whoever wants to delete.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -28,8 +27,8 @@ from lake.holds.hold import (
 )
 from lake.snapshots.manifest import SnapshotManifest
 from lake.store import Store
+from lake.store.several import of_each
 
-_PARALLEL = 8
 _MOMENT = timedelta(microseconds=1)  # a window is half-open
 
 
@@ -62,8 +61,7 @@ def of(store: Store) -> Holds:
     objects = [known for stat in store.list(PREFIX) if (known := id_of(stat.key))]
     ids = sorted({hold_id for hold_id, is_release in objects if not is_release})
     releases = {hold_id for hold_id, is_release in objects if is_release}
-    with ThreadPoolExecutor(_PARALLEL) as pool:
-        holds = list(pool.map(lambda hold_id: _read(store, hold_id), ids))
+    holds = of_each(store, lambda hold_id: _read(store, hold_id), ids)
     active, released, problems = [], {}, []
     for hold in holds:
         release = None

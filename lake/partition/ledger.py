@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -29,8 +28,8 @@ from lake.partition.layout import (
 from lake.partition.manifest import Manifest, parse_manifest
 from lake.process.running import is_alive
 from lake.store import Store
+from lake.store.several import of_each
 
-_PARALLEL_READS = 16
 _COMMIT = timedelta(minutes=10)  # no run needs so long from its pending manifest to the real one
 
 
@@ -113,16 +112,11 @@ def read_ledger(
     if settled:
         keys = {day: of_day for day, of_day in keys.items() if not any(map(_is_pending, of_day))}
 
-    def read(days: Sequence[Day]) -> list[tuple[Day, Manifest | BadData | None]]:
-        standings = (_standing(store, [_read(store, key) for key in keys[day]]) for day in days)
-        return [(day, standing.manifest) for day, standing in zip(days, standings, strict=True)]
+    def read(day: Day) -> Manifest | BadData | None:
+        return _standing(store, [_read(store, key) for key in keys[day]]).manifest
 
-    # A share of the days for each thread: a task a day costs as much as the read of a file.
-    days = list(keys)
-    with ThreadPoolExecutor(_PARALLEL_READS) as pool:
-        shares = pool.map(read, [days[n::_PARALLEL_READS] for n in range(_PARALLEL_READS)])
-        manifests = {day: manifest for share in shares for day, manifest in share}
-    return {day: manifest for day in days if (manifest := manifests[day]) is not None}
+    manifests = zip(keys, of_each(store, read, keys), strict=True)
+    return {day: manifest for day, manifest in manifests if manifest is not None}
 
 
 def _is_pending(key: str) -> bool:

@@ -7,7 +7,6 @@ Belongs here: its fields, reading one and all of a dataset. Does not: making a r
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -17,8 +16,7 @@ from lake.partition.layout import rollup_manifest_key, rollup_manifest_prefix, r
 from lake.partition.manifest import Manifest
 from lake.partition.record import DayRecord, Raw
 from lake.store import Store
-
-_PARALLEL_READS = 16
+from lake.store.several import of_each
 
 
 @dataclass(frozen=True)
@@ -81,6 +79,5 @@ def read_rollups(
     """The manifests of a dataset's rollups by day, of `days` or of all."""
     keys = (rollup_of_manifest(stat.key) for stat in store.list(rollup_manifest_prefix(dataset)))
     chosen = [key[1] for key in keys if key and (days is None or key[1] in days)]
-    with ThreadPoolExecutor(_PARALLEL_READS) as pool:
-        read = pool.map(lambda day: read_rollup(store, dataset, day), chosen)
-        return {day: manifest for day, manifest in zip(chosen, read, strict=True) if manifest}
+    read = of_each(store, lambda day: read_rollup(store, dataset, day), chosen)
+    return {day: manifest for day, manifest in zip(chosen, read, strict=True) if manifest}

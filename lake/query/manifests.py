@@ -18,7 +18,6 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,9 +33,10 @@ from lake.partition.layout import partition_of_pending
 from lake.query.failures import explained
 from lake.query.kinds import quoted_text
 from lake.query.s3 import with_endpoint
-from lake.query.small_objects import CONNECTIONS, ESCAPED, FEW, read_small
+from lake.query.small_objects import ESCAPED, FEW, read_small
 from lake.query.tables import without_patterns
 from lake.store import ObjectStat, Store, open_store
+from lake.store.several import of_each
 
 _SETTLED = timedelta(minutes=1)
 _NO_FILES = "No files found"
@@ -202,8 +202,7 @@ class Manifests:
     ) -> Iterator[tuple[str, bytes]]:
         store = store or open_store(self._settings)
         manifests = [key for key in keys if key.endswith(".json")]
-        with ThreadPoolExecutor(CONNECTIONS) as pool:
-            yield from zip(manifests, pool.map(store.read, manifests), strict=True)
+        yield from zip(manifests, of_each(store, store.read, manifests), strict=True)
 
 
 def _stamps(listed: Iterable[_Listed]) -> frozenset[tuple[str, int, str]]:

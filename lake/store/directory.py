@@ -28,6 +28,8 @@ _SLASH = "!"  # in a part's name, which begins with its object's key
 class DirectoryStore:
     """Objects as files below `root`, which is made when the first one is written."""
 
+    objects_a_thread = 64
+
     def __init__(self, root: Path) -> None:
         self.root = root
 

@@ -73,6 +73,8 @@ class Store(Protocol):
     all; else Conflict is raised, and another writer's object stays.
     """
 
+    objects_a_thread: int  # so many small ones are read in the time that another thread costs
+
     def url(self, key: str) -> str:
         """What DuckDB reads, and what messages show."""
 

@@ -44,6 +44,8 @@ _OPERATION_OF_HEAD = ("HeadObject", "HeadBucket")
 class S3Store:
     """Objects below `s3://bucket[/prefix]`, with the credentials of the AWS default chain."""
 
+    objects_a_thread = 1
+
     def __init__(self, root: str, section: S3Section, session: Any = None) -> None:
         bucket, _, prefix = root.removeprefix("s3://").partition("/")
         self.root = root

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -23,12 +22,12 @@ from lake.partition.ledger import read_ledger
 from lake.partition.manifest import Manifest
 from lake.process.scratch import explained_full_disk
 from lake.store import Store
+from lake.store.several import of_each
 
 # In a manifest's details.
 SERVER_VERSION = "server_version"
 SERVER_APPLICATION = "server_application"
 _SHOWN_DAYS = 10
-_PARALLEL = 16
 
 
 @dataclass(frozen=True)
@@ -75,13 +74,12 @@ def find_partitions(
 
 def _require_objects(store: Store, manifests: Sequence[Manifest]) -> None:
     """Before any server is started: what is seen without reading them."""
-    with ThreadPoolExecutor(_PARALLEL) as pool:
-        stats = pool.map(store.stat, [manifest.key for manifest in manifests])
-        for manifest, stat in zip(manifests, stats, strict=True):
-            if stat is None:
-                raise gone(store, manifest)
-            if stat.bytes != manifest.bytes:
-                raise altered(store, manifest, f"{manifest.bytes} bytes", f"{stat.bytes} bytes")
+    stats = of_each(store, store.stat, [manifest.key for manifest in manifests])
+    for manifest, stat in zip(manifests, stats, strict=True):
+        if stat is None:
+            raise gone(store, manifest)
+        if stat.bytes != manifest.bytes:
+            raise altered(store, manifest, f"{manifest.bytes} bytes", f"{stat.bytes} bytes")
 
 
 def _listed(days: Sequence[Day]) -> str:

@@ -102,6 +102,8 @@ def test_a_snapshot_of_an_earlier_version_without_a_window(documents, is_held):
 class _Store:
     """As much of a store as reading needs."""
 
+    objects_a_thread = 1
+
     def __init__(self, objects: dict[str, bytes]) -> None:
         self.objects = objects
 
