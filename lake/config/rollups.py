@@ -15,7 +15,7 @@ from lake.base.resources import resource_path
 from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 
-SQL_RULES = 1
+SQL_RULES = 2
 """The version of the rules by which a file's statement is run."""
 
 

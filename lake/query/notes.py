@@ -137,12 +137,12 @@ def _left_out(table: Table, ranges: Sequence[Range], question: Question) -> Iter
         if not any(span.has(day) for span in ranges):
             continue
         for path, number in _numbers(manifest, "left_out"):
-            if number and touches(question, path, table.tree, 1 << number_of_day):
+            if number and _reads(table, question, path, 1 << number_of_day):
                 values[path] = values.get(path, 0) + number
                 days[path] = days.get(path, 0) + 1
     most_first = sorted(values, key=lambda path: (-values[path], path))
     for path in most_first[:_NAMED_PATHS]:
-        yield left_out_sentence(table.dataset, path, values[path], days[path])
+        yield left_out_sentence(table.dataset, path, values[path], days[path], table.rolled_up)
     if more := most_first[_NAMED_PATHS:]:
         number = sum(values[path] for path in more)
         yield f"{table.dataset}: {others_sentence(len(more), number)}"
@@ -151,6 +151,15 @@ def _left_out(table: Table, ranges: Sequence[Range], question: Question) -> Iter
     unnamed = left_out_others(read)
     if unnamed and (question.every_column or question.columns):
         yield f"{table.dataset}: {others_sentence(**unnamed)} (paths not in the manifest)"
+
+
+def _reads(table: Table, question: Question, path: str, day: int) -> bool:
+    """Whether the statement reads what is made of the path. A rollup's manifest has the paths
+    that its columns are made of: which of them is not known.
+    """
+    if table.rolled_up:
+        return question.every_column or bool(question.columns)
+    return touches(question, path, table.tree, day)
 
 
 def left_out_others(manifests: Iterable[AnyManifest]) -> dict[str, int]:
@@ -180,12 +189,13 @@ def others_sentence(paths: int, values: int) -> str:
     return f"{paths:,} more {leave} out {counted(values, 'value')}"
 
 
-def left_out_sentence(dataset: str, path: str, values: int, days: int) -> str:
-    """What a column leaves out."""
+def left_out_sentence(dataset: str, path: str, values: int, days: int, rolled_up: str = "") -> str:
+    """What a column leaves out; of rollups one of the table that they are made of."""
     where = f"{counted(values, 'value')} on {counted(days, 'day')} (see _rest, _raw)"
-    if _is_wildcard(path):
-        return f"{dataset}: names without a column ({path}) leave out {where}"
-    return f"{dataset}: column {path} leaves out {where}"
+    of = f" of {rolled_up}" if rolled_up else ""
+    if is_wildcard(path):
+        return f"{dataset}: names without a column{of} ({path}) leave out {where}"
+    return f"{dataset}: column {path}{of} leaves out {where}"
 
 
 def touches(question: Question, path: str, tree: Node, day: int) -> bool:
@@ -206,9 +216,9 @@ def _related(path: str, reference: tuple[str, ...], tree: Node, day: int) -> boo
     A wildcard holds the names that are columns on other days only.
     """
     read = ".".join(reference)
-    if not _is_wildcard(path):
-        return bool(reference) and (_below(path, read) or _below(read, path))
-    parent = path.removesuffix(_ANY_NAME).removesuffix(".")
+    if not is_wildcard(path):
+        return bool(reference) and is_related(path, read)
+    parent = parent_of(path)
     if reference and _below(parent, read):
         return True
     node: Node | None = tree
@@ -219,8 +229,19 @@ def _related(path: str, reference: tuple[str, ...], tree: Node, day: int) -> boo
     return False
 
 
-def _is_wildcard(path: str) -> bool:
+def is_related(path: str, read: str) -> bool:
+    """Whether one path is the other, or above it."""
+    return _below(path, read) or _below(read, path)
+
+
+def is_wildcard(path: str) -> bool:
+    """Whether a path of `left_out` stands for many names of a sub-document, or of the top."""
     return path == _ANY_NAME or path.endswith(f".{_ANY_NAME}")
+
+
+def parent_of(wildcard: str) -> str:
+    """The path of the sub-document whose names it stands for; "" at the top."""
+    return wildcard.removesuffix(_ANY_NAME).removesuffix(".")
 
 
 def _below(path: str, parent: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from lake.base.errors import BadData
 from lake.partition.manifest import Manifest
 from lake.query.connection import macro_connection
 from lake.query.kinds import quoted_name, quoted_text
+from lake.query.notes import is_related, is_wildcard, parent_of
 from lake.rollup.making import Made, written
 from lake.rollup.sql import Column, SqlRollup
 from lake.systems.rollup import ROWS, Layout
@@ -41,8 +43,27 @@ def executed(rollup: SqlRollup, table: Path, manifest: Manifest, scratch: Path) 
         reader = result.to_arrow_reader(_BATCH_ROWS)
         schema = _plain(reader.schema)
         batches = (batch.cast(schema) for batch in reader)
-        return written(rollup.shape, schema, _layout(schema), batches,
+        made = written(rollup.shape, schema, _layout(schema), batches,
                        scratch / "rollup.parquet")  # fmt: skip
+    return replace(made, left_out=_left_out(manifest, pq.read_schema(table), rollup.columns))
+
+
+def _left_out(manifest: Manifest, schema: pa.Schema, columns: tuple[Column, ...]) -> dict[str, int]:
+    """Path to number of values that `day_rows` lacks, as the table's columns leave them out."""
+
+    def is_read(path: str, column: Column) -> bool:
+        read = ".".join(column.path)
+        if not is_wildcard(path):
+            return is_related(path, read)
+        parent = parent_of(path)
+        return not _has(schema, column.path) and (not parent or read.startswith(f"{parent}."))
+
+    left_out: dict[str, int] = manifest.details.get("left_out") or {}
+    return {
+        path: number
+        for path, number in left_out.items()
+        if not columns or any(is_read(path, column) for column in columns)
+    }
 
 
 def run(connection: DuckDBPyConnection, rollup: SqlRollup, table: Path, manifest: Manifest) -> None:

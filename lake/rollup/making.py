@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,7 @@ class Made:
     sha256: str
     schema: list[dict[str, Any]]
     sums: dict[str, Any]
+    left_out: dict[str, int] = field(default_factory=dict)  # of the table's columns that it reads
 
 
 class Making:

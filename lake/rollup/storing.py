@@ -88,4 +88,5 @@ def _manifest_of(manifest: Manifest, made: Made) -> RollupManifest:
         created_at=utc_now().isoformat(timespec="milliseconds"),
         version=__version__,
         definition=made.shape.to_json(),
+        details={"left_out": made.left_out} if made.left_out else {},
     )

@@ -9,7 +9,7 @@
 -- column:   prompt_tokens BIGINT = promptTokens
 -- column:   completion_tokens BIGINT = completionTokens
 -- column:   total_tokens BIGINT = totalTokens
--- column:   latency_ms BIGINT = totalLatencyMs
+-- column:   latency_ms DOUBLE = totalLatencyMs
 -- sums:     minutes, requests, errors, prompt_tokens, completion_tokens, total_tokens, latency_ms_sum
 -- rows:     minutes
 --
@@ -22,6 +22,6 @@ SELECT
     CAST(coalesce(sum(prompt_tokens), 0) AS BIGINT) AS prompt_tokens,
     CAST(coalesce(sum(completion_tokens), 0) AS BIGINT) AS completion_tokens,
     CAST(coalesce(sum(total_tokens), 0) AS BIGINT) AS total_tokens,
-    CAST(coalesce(sum(latency_ms), 0) AS BIGINT) AS latency_ms_sum
+    coalesce(sum(latency_ms), 0) AS latency_ms_sum
 FROM day_rows
 GROUP BY ALL;

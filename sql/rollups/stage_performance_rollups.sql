@@ -7,7 +7,7 @@
 -- column:   stage VARCHAR = stage
 -- column:   runs BIGINT = count
 -- column:   errors BIGINT = errorCount
--- column:   latency_ms BIGINT = totalLatencyMs
+-- column:   latency_ms DOUBLE = totalLatencyMs
 -- sums:     minutes, runs, errors, latency_ms_sum
 -- rows:     minutes
 --
@@ -18,6 +18,6 @@ SELECT
     count(*) AS minutes,
     CAST(coalesce(sum(runs), 0) AS BIGINT) AS runs,
     CAST(coalesce(sum(errors), 0) AS BIGINT) AS errors,
-    CAST(coalesce(sum(latency_ms), 0) AS BIGINT) AS latency_ms_sum
+    coalesce(sum(latency_ms), 0) AS latency_ms_sum
 FROM day_rows
 GROUP BY ALL;

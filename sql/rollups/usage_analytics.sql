@@ -15,12 +15,13 @@
 -- column:   total_credits DOUBLE = cost.totalCredits
 -- column:   latency_ms DOUBLE = response.totalLatencyMs
 -- column:   first_latency_ms DOUBLE = response.firstLatencyMs
--- column:   audio_ms BIGINT = tts.audioLengthMs
+-- column:   audio_ms DOUBLE = tts.audioLengthMs
 -- sums:     requests, errors, prompt_tokens, completion_tokens, total_tokens, llm_credits, tts_credits, total_credits, latency_ms_sum, audio_ms
 -- rows:     requests
 --
 -- latency_ms and first_latency_ms are sketches: sketch_quantile(sketch_merge(latency_ms), 0.95).
--- A document without a date counts in the first hour of its day.
+-- Requests and tokens are whole numbers. A document without a date counts in the first hour of
+-- its day.
 SELECT
     coalesce(date_trunc('hour', requested_at), CAST(day AS TIMESTAMPTZ)) AS hour,
     model,
@@ -36,6 +37,6 @@ SELECT
     sketch(latency_ms) AS latency_ms,
     sketch(first_latency_ms) AS first_latency_ms,
     coalesce(sum(latency_ms), 0) AS latency_ms_sum,
-    CAST(coalesce(sum(audio_ms), 0) AS BIGINT) AS audio_ms
+    coalesce(sum(audio_ms), 0) AS audio_ms
 FROM day_rows
 GROUP BY ALL;
