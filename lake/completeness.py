@@ -16,7 +16,7 @@ from lake.config.settings import Settings
 from lake.coverage import expected_days
 from lake.erased import erased_rows
 from lake.hot import has_begun_to_go, hot_days, late_days
-from lake.partition.definition import changed_keys
+from lake.partition.definition import proves_day
 from lake.partition.layout import (
     manifest_key,
     manifest_prefix,
@@ -69,8 +69,7 @@ def complete_days(
         if isinstance(manifest := ledger.get(day), Manifest)
         and not (hot.may_grow(day) or hot.is_counted_last(day))
         and sizes.get(manifest.key) == manifest.bytes
-        and not changed_keys(dataset, manifest)
-        and not manifest.is_premature(hot.today)
+        and proves_day(dataset, manifest, hot.today)
     }
 
 

@@ -21,7 +21,9 @@ from typing import Any
 
 from lake.base.day import Day
 from lake.base.errors import BadData, Incomplete
+from lake.config.datasets import Dataset
 from lake.config.settings import Settings
+from lake.partition.definition import proves_day
 from lake.partition.ledger import read_ledger
 from lake.partition.manifest import Manifest
 from lake.snapshots.holding import spans
@@ -72,8 +74,8 @@ def require_no_lost_day(
             with suppress(BadData):
                 lost -= {*read_snapshot(store, now.system, other).held_days()}
     if lost and not held:
-        names = [dataset.name for dataset in settings.dataset if dataset.source == now.system]
-        lost = {day for day in lost if not names or _lacks(store, names, day)}
+        datasets = [dataset for dataset in settings.dataset if dataset.source == now.system]
+        lost = {day for day in lost if not datasets or _lacks(store, datasets, day, today)}
     if lost:
         raise Incomplete(
             "the snapshot would replace the only one that holds days whole, and is not kept",
@@ -85,12 +87,16 @@ def require_no_lost_day(
         )
 
 
-def _lacks(store: Store, names: Sequence[str], day: Day) -> bool:
-    """Whether one of the datasets has no partition of the day."""
-    return any(
-        not isinstance(read_ledger(store, name, day, day.plus(1)).get(day), Manifest)
-        for name in names
-    )
+def _lacks(store: Store, datasets: Sequence[Dataset], day: Day, today: Day) -> bool:
+    """Whether one of the datasets has no partition that proves the day, or not its object."""
+    for dataset in datasets:
+        manifest = read_ledger(store, dataset.name, day, day.plus(1)).get(day)
+        if not isinstance(manifest, Manifest) or not proves_day(dataset, manifest, today):
+            return True
+        stat = store.stat(manifest.key)
+        if stat is None or stat.bytes != manifest.bytes:
+            return True
+    return False
 
 
 def _require_no_less(settings: Settings, before: SnapshotManifest, now: SnapshotManifest) -> None:

@@ -132,6 +132,7 @@ def _standing(store: Store, partitions: Iterable[Partition]) -> set[tuple[str, D
             for day in of_dataset
             if isinstance(manifest := ledger.get(day), Manifest)
             and sizes.get(manifest.key) == manifest.bytes
+            and not manifest.is_premature(Day.today())
         }
     return standing
 

@@ -22,6 +22,11 @@ def changed_keys(dataset: Dataset, manifest: Manifest) -> list[str]:
     return sorted(changed) if manifest.definition else []
 
 
+def proves_day(dataset: Dataset, manifest: Manifest, today: Day) -> bool:
+    """Whether the partition is of the dataset as it is now, and of a day that was over."""
+    return not changed_keys(dataset, manifest) and not manifest.is_premature(today)
+
+
 def refuse_other_definition(dataset: Dataset, day: Day, manifest: Manifest) -> None:
     """Raises PermanentError: rows of two definitions under one name would answer as one."""
     was, now = _both(dataset, manifest)

@@ -23,6 +23,7 @@ from pymongo.errors import OperationFailure
 
 from lake.base.day import Day, day_range
 from lake.config.settings import Settings
+from lake.partition.definition import proves_day
 from lake.partition.ledger import read_ledger
 from lake.partition.manifest import Manifest
 from lake.store import Store
@@ -48,7 +49,8 @@ ByDay = dict[Day, int]
 class Candidates:
     """The closed days that may be whole: those exported, and those that `[hot]` keeps.
 
-    `exported` is the number of rows by dataset and day.
+    `exported` is the number of rows by dataset and day, of partitions that prove their day:
+    those of another definition have other rows.
     """
 
     exported: dict[str, ByDay]
@@ -62,7 +64,7 @@ class Candidates:
             mongo_dataset.name: {
                 day: row.rows
                 for day, row in read_ledger(store, mongo_dataset.name).items()
-                if isinstance(row, Manifest)
+                if isinstance(row, Manifest) and proves_day(mongo_dataset, row, today)
             }
             for mongo_dataset in mongo_datasets(settings)
         }
