@@ -100,6 +100,7 @@ def apply(
         show(plan)
         record = mine.state.datasets.setdefault(_RECORD, {})
         confirmed = record.setdefault("confirmed", {})
+        _forget_shorter(plan, confirmed)
         if any(not _is_confirmed(plan, item, confirmed) for item in plan.items):
             confirm(plan)
             confirmed |= dict(_term_of(plan, item) for item in plan.items)
@@ -120,19 +121,32 @@ def last_run(store: Store) -> datetime | None:
 
 def _term_of(plan: Plan, item: Item) -> tuple[str, Any]:
     """What the item is deleted by: a name, and its value in the policy."""
-    value: Any = plan.policy["reports"]
-    if item.kind in ("table", "rollup"):
-        value = plan.policy["datasets"][item.name][f"{item.kind}s"]
-    elif item.kind == "snapshot":
-        value = plan.policy["snapshots"][item.name]
-    return f"{item.kind} {item.name}", value
+    return f"{item.kind} {item.name}", _value(plan, item.kind, item.name)
+
+
+def _value(plan: Plan, kind: str, name: str) -> Any:
+    """In the policy; None of what lake.toml no longer has."""
+    if kind in ("table", "rollup"):
+        return plan.policy["datasets"].get(name, {}).get(f"{kind}s")
+    return plan.policy["snapshots"].get(name) if kind == "snapshot" else plan.policy["reports"]
 
 
 def _is_confirmed(plan: Plan, item: Item, confirmed: Mapping[str, Any]) -> bool:
-    """Whether the item's term was confirmed, or a shorter one."""
+    """Whether the item's term was confirmed."""
     name, value = _term_of(plan, item)
-    known = confirmed.get(name)
-    return known == value or (isinstance(known, int) and isinstance(value, int) and value >= known)
+    return bool(confirmed.get(name) == value)
+
+
+def _forget_shorter(plan: Plan, confirmed: dict[str, Any]) -> None:
+    """A term that has become longer needs no confirmation, and the shorter one does from now on:
+    it may have been a mistake. Of other rules of snapshots nothing is confirmed.
+    """
+    for name, known in list(confirmed.items()):
+        value = _value(plan, *name.split(" ", 1))
+        if isinstance(known, int) and isinstance(value, int) and value >= known:
+            confirmed[name] = value
+        elif not (isinstance(known, int) and isinstance(value, int)) and value != known:
+            del confirmed[name]
 
 
 def _deleted(

@@ -79,6 +79,7 @@ def apply(
         for plan in make_plans(site, datasets, mine.state.datasets):
             show(plan)
             pending.plans[plan.dataset] = plan
+            _forget_lower(plan, mine)
         plans = [plan for plan in pending.plans.values() if plan.enabled]
         lowering = [plan for plan in plans if plan.lowers]
         for plan in plans:
@@ -158,6 +159,15 @@ def _is_unconfirmed(plan: Plan, mine: Turn) -> bool:
     confirmed = record.get("confirmed_s") if same else None
     asks = plan.changes and plan.deletes > 0 and plan.wanted_s is not None
     return asks and (confirmed is None or (plan.wanted_s or 0) < confirmed)
+
+
+def _forget_lower(plan: Plan, mine: Turn) -> None:
+    """A limit that is wanted higher than it was confirmed needs no confirmation, and the lower one
+    does from now on: it may have been a mistake.
+    """
+    record = mine.state.datasets.get(plan.dataset, {})
+    if plan.enabled and "confirmed_s" in record and plan.wanted_s is not None:
+        record["confirmed_s"] = max(record["confirmed_s"], plan.wanted_s)
 
 
 def _record(mine: Turn, plan: Plan) -> dict[str, Any]:

@@ -31,9 +31,10 @@ _LEASE = timedelta(minutes=30)  # renewed before each change of a limit
 @dataclass
 class Remembered:
     """`holder` has the turn, None where it is free. `datasets` has a record of each: `at` (when
-    its guard last came to an end), `limit_s`, `decision`, `confirmed_s` (the lowest limit that a
-    person has confirmed) and the `identity` that this is about, `gone_before_ms`, `others` (number
-    of further limits that delete rows). `audited` is the newest audit entry that is settled.
+    its guard last came to an end), `limit_s`, `decision`, `confirmed_s` (the limit that a person
+    has confirmed, or a higher one that was wanted since) and the `identity` that this is about,
+    `gone_before_ms`, `others` (number of further limits that delete rows). `audited` is the newest
+    audit entry that is settled.
     """
 
     holder: dict[str, str] | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from contextlib import suppress
 from typing import Any
@@ -22,6 +23,7 @@ from support.aged_lake import (
     dead_writer,
     piece_key,
     sharing_snapshots,
+    snapshot,
 )
 from support.command_line import runner
 from support.ledger_days import ago, export
@@ -122,6 +124,47 @@ def test_a_deletion_is_confirmed_once_and_again_under_a_shorter_term(place, tmp_
     with pytest.raises(UsageError):
         shorter.apply(confirm=refuse)
     assert len(to_confirm) == 2
+
+
+@pytest.mark.parametrize(
+    ("written", "typo", "later"),
+    [
+        ("tables = 100", "tables = 95", "tables = 97"),
+        ("tables = 100", "tables = 95", "tables = 95"),
+        ('tables = "60d"', 'tables = "40d"', 'tables = "45d"'),
+        ("daily = 3\nmonthly = 2", "daily = 2\nmonthly = 2", "daily = 2\nmonthly = 2"),
+    ],
+)
+@pytest.mark.parametrize("restored", ["as before", "forever"])
+def test_a_short_term_that_was_restored_since_is_confirmed_no_more(
+    place, written, typo, later, restored
+):
+    """Between both a run under the longer one: what it keeps is what was wanted last."""
+    text = place.config.read_text()
+    assert text.count(written) == 1
+
+    def under(policy: str) -> Aged:
+        forever = "forever" in policy  # then the rollups', too
+        changed = text.replace("rollups = 200\n", "") if forever else text
+        place.config.write_text(changed.replace(written, policy))
+        return Aged(place.config, load(str(place.config), {}), place.store)
+
+    def refuse(plan: Any) -> None:
+        raise UsageError("no")
+
+    for age in (3, 2, 1):
+        snapshot(place.store, "loki", ago(age), [], whole_days=[])
+    place.apply()
+    under(typo).apply()  # somebody confirmed it
+    longer = re.sub("tables = .*", 'tables = "forever"', written)
+    under(written if restored == "as before" else longer).apply(confirm=refuse)
+    for name in ("events", "lines"):
+        export(place.store, place.settings, name, [ago(age) for age in (50, 98)])
+    snapshot(place.store, "loki", ago(4), [], whole_days=[])
+    before = place.objects()
+    with pytest.raises(UsageError):
+        under(later).apply(confirm=refuse)
+    assert place.objects() == before
 
 
 def test_a_snapshots_journal_goes_before_what_it_names(place, monkeypatch):

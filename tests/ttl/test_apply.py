@@ -60,6 +60,25 @@ def test_the_first_deletion_is_confirmed_and_no_later_one(exported: Hot) -> None
         exported.apply(confirm=refuses)
 
 
+def test_a_lower_limit_that_was_restored_since_is_confirmed_no_more(exported: Hot) -> None:
+    """`days` was lowered, by somebody confirmed, raised again, and is lowered once more."""
+
+    def refuses(plans: list[Plan]) -> None:
+        raise Refused("no")
+
+    text = exported.config.read_text()
+    exported.config.write_text(text.replace("days = 10\n", "days = 8\n"))
+    exported.apply()
+    exported.config.write_text(text)
+    assert exported.apply(confirm=refuses).limit_s == 10 * DAY_S
+    exported.insert([ago(9)])
+    exported.export([ago(9)], force=True)
+    exported.config.write_text(text.replace("days = 10\n", "days = 9\n"))
+    with pytest.raises(Refused):
+        exported.apply(confirm=refuses)
+    assert exported.limit_s == 10 * DAY_S
+
+
 def test_without_a_terminal_the_command_needs_yes(exported: Hot) -> None:
     refused = exported.command("ttl", "apply")
     assert type(refused.exception).__name__ == "UsageError"
