@@ -2,9 +2,10 @@
 
 Belongs here: the choice, by the manifests. Does not: restoring, what only restored files show.
 
-A snapshot holds a day whole by its manifest. Preferred are those that were taken after the day's
-lateness window, for they hold late rows too; of these the newest, unless one that is restored for
-another day serves as well. Where all were taken within the window, it is the newest.
+A snapshot holds a day whole by its manifest. Preferred are those that were counted for the dataset,
+and of these those that were taken after the day's lateness window, for they hold late rows too; of
+these the newest, unless one that is restored for another day serves as well. Where all were taken
+within the window, it is the newest.
 """
 
 from __future__ import annotations
@@ -126,11 +127,12 @@ def _eligible(
     settings: Settings, snapshots: _Snapshots, dataset: Dataset, day: Day, *, unproven: bool
 ) -> list[Day]:
     """When the snapshots were taken that the day may be read from, newest first."""
-    covers = system(dataset.source).covers
+    covers, counted = system(dataset.source).covers, system(dataset.source).counted
     holding = [manifest for manifest in snapshots.manifests if day in manifest.held_days()]
     covering = [manifest for manifest in holding if covers(manifest, dataset, day)]
     if not covering and unproven:
         covering = holding
+    covering = [manifest for manifest in covering if counted(manifest, dataset)] or covering
     settled = [manifest for manifest in covering if not is_late(settings, manifest, day)]
     return [Day.parse(manifest.day) for manifest in settled or covering[:1]]
 

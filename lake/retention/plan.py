@@ -51,6 +51,7 @@ from lake.snapshots.manifest import (
 )
 from lake.status import DatasetStatus, read_status
 from lake.store import ObjectStat, Store
+from lake.systems.registry import system as system_named
 
 Kind = Literal["rollup", "table", "snapshot", "report"]
 _REPORTS = "reports/"
@@ -286,28 +287,40 @@ class _Planning:
         """Why a snapshot that would go stays: days are missing or damaged in the lake that it holds
         whole, and no snapshot that is kept. The newest of several that hold them.
         """
-        lacking: dict[Day, str] = {}
-        for status in self._statuses() if going else ():
+        lacking = list(self._lacking(system)) if going else []
+        wanted = {day for _, days in lacking for day in days}
+        intact = [
+            snapshot
+            for snapshot in reversed(snapshots)
+            if wanted.intersection(snapshot.held_days())
+            and not missing_objects(self._store, snapshot)
+        ]
+        needed: dict[Day, list[tuple[Day, str]]] = {}
+        for dataset, days in lacking:
+            for day, holding in _holding(intact, dataset, days).items():
+                if all(taken in going for taken in holding):
+                    needed.setdefault(holding[0], []).append((day, dataset.name))
+        return {
+            taken: f"no other snapshot that is kept holds {spans([*{day for day, _ in days}])} "
+            "whole, and the lake does not: "
+            f"lake export {min(days)[1]} --day {min(days)[0]} --from-snapshot"
+            for taken, days in needed.items()
+        }
+
+    def _lacking(self, system: str) -> Iterator[tuple[Dataset, set[Day]]]:
+        """The days that the lake does not hold. Without requests to sources only those are late
+        that were exported before they were over.
+        """
+        for status in self._statuses():
             if status.source == system:
-                for day, of_day in status.days.items():
-                    if of_day.state in ("missing", "damaged"):
-                        lacking.setdefault(day, status.dataset)
-        stay: dict[Day, str] = {}
-        for own in (False, True):  # those that are kept, then those that would go, newest first
-            for snapshot in reversed(snapshots):
-                taken = Day.parse(snapshot.day)
-                days = [day for day in snapshot.held_days() if day in lacking]
-                if (taken in going) != own or not days or missing_objects(self._store, snapshot):
-                    continue
-                if own:
-                    name = lacking[days[0]]
-                    stay[taken] = (
-                        f"no other snapshot that is kept holds {spans(days)} whole, and the lake "
-                        f"does not: lake export {name} --day {days[0]} --from-snapshot"
-                    )
-                for day in days:
-                    del lacking[day]
-        return stay
+                yield (
+                    self._settings.dataset_named(status.dataset),
+                    {
+                        day
+                        for day, of_day in status.days.items()
+                        if of_day.state in ("missing", "damaged", "late")
+                    },
+                )
 
     def _statuses(self) -> list[DatasetStatus]:
         """Without requests to the sources; read once, where a snapshot would go."""
@@ -350,6 +363,21 @@ class _Planning:
         for (folder, day), pieces in sorted(by_day.items()):
             reason = f"reports are kept for {keep} days"
             yield Item("report", folder, day, reason, tuple(pieces))
+
+
+def _holding(
+    snapshots: list[SnapshotManifest], dataset: Dataset, days: set[Day]
+) -> dict[Day, list[Day]]:
+    """When those of the snapshots, newest first, were taken that hold the days: those that were
+    counted for the dataset; of a day that none of these holds, the others.
+    """
+    counted: dict[Day, list[Day]] = {}
+    others: dict[Day, list[Day]] = {}
+    for snapshot in snapshots:
+        known = counted if system_named(dataset.source).counted(snapshot, dataset) else others
+        for day in days.intersection(snapshot.held_days()):
+            known.setdefault(day, []).append(Day.parse(snapshot.day))
+    return others | counted
 
 
 def _pieces(stats: dict[str, ObjectStat], *keys: tuple[str, str]) -> tuple[Piece, ...]:

@@ -268,6 +268,12 @@ class System(Protocol):
         """
         return True
 
+    def counted(self, manifest: SnapshotManifest, dataset: Dataset) -> bool:
+        """Whether the snapshot's whole days are proven for the dataset as it is now. Of another one
+        they are a claim of its system's other datasets: see require_held.
+        """
+        return True
+
     def require_held(
         self,
         settings: Settings,

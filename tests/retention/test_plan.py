@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from support.aged_lake import AGES, POLICY, Aged, aged, piece_key, snapshot
 from support.ledger_days import ago
 
 from lake.base.errors import ConfigError
 from lake.config.settings import load
+from lake.from_snapshot.choosing import chosen_snapshots
 from lake.holds.changing import add
 from lake.partition.layout import manifest_key, pending_key, table_key
+from lake.partition.ledger import read_manifest
+from lake.partition.manifest import OPEN_DAY, write_manifest
 from lake.retired import change_retired
 from lake.snapshots.manifest import snapshot_days, snapshot_manifest_key
 
@@ -160,6 +165,37 @@ def test_the_only_copy_of_a_day_stays(tmp_path, lost):
         *(ago(age) for age in (9, 11) if str(ago(age)) in stays),
     }
     assert set(sizes(place.plan())) == set()
+
+
+def test_a_snapshot_that_was_not_counted_for_a_dataset_is_no_other_copy(tmp_path):
+    """When the newer one was taken, the dataset was not in lake.toml: its documents of the day may
+    have gone before, though the day is whole for the datasets of then.
+    """
+    place = aged(tmp_path, ONE, [2, 3, 4, 5])
+    day = ago(10)
+    for age, name in ((9, "events"), (8, "events"), (7, "others"), (1, "others")):
+        snapshot(
+            place.store, "mongo", ago(age), [f"{ago(age)} a"], whole_days=[str(day)],
+            details={"documents_by_day": {name: {str(day): 5}}},
+        )  # fmt: skip
+    stays = {stay.day: stay for stay in place.plan().stays}
+    assert set(stays) == {str(ago(8))}
+    assert f"lake export events --day {day} --from-snapshot" in stays[str(ago(8))].why
+    place.apply()
+    choices, _ = chosen_snapshots(
+        place.settings, place.store, [(place.settings.dataset_named("events"), day)]
+    )
+    assert [choice.taken for choice in choices] == [ago(8)]
+
+
+def test_a_day_exported_before_it_was_over_is_not_in_the_lake(tmp_path):
+    place = aged(tmp_path, ONE, [2, 3, 4, 10])
+    manifest = read_manifest(place.store, "lines", ago(10))
+    assert manifest
+    write_manifest(place.store, replace(manifest, details={OPEN_DAY: True}))
+    for age, whole in ((9, ago(10)), (1, ago(2))):
+        snapshot(place.store, "loki", ago(age), [f"{ago(age)} a"], whole_days=[str(whole)])
+    assert [stay.day for stay in place.plan().stays] == [str(ago(9))]
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,12 @@ class Mongo(System):
     def origin(self, manifest: SnapshotManifest) -> str:
         return f"database {manifest.details.get('database')}"
 
+    def counted(self, manifest: SnapshotManifest, dataset: Dataset) -> bool:
+        from lake.systems.mongo.snapshot.held import was_counted
+
+        assert isinstance(dataset, MongoDataset)  # noqa: S101  the registry's choice
+        return was_counted(manifest, dataset)
+
     def require_held(
         self,
         settings: Settings,

@@ -42,7 +42,7 @@ def require_held(
 ) -> None:
     """See System."""
     definition = _definition(manifest, into, dataset)
-    if _was_counted(manifest, dataset):
+    if was_counted(manifest, dataset):
         return
     if manifest.details.get("scope") == "day":
         raise Incomplete(
@@ -62,7 +62,7 @@ def _counted(manifest: SnapshotManifest) -> dict[str, Any]:
     return counted
 
 
-def _was_counted(manifest: SnapshotManifest, dataset: MongoDataset) -> bool:
+def was_counted(manifest: SnapshotManifest, dataset: MongoDataset) -> bool:
     """Whether the snapshot's whole days are proven for it. Manifests of earlier versions do not
     have the definitions: then the name decides.
     """
