@@ -62,10 +62,11 @@ def read_type(node: Node, kind: Kind | None, *, with_rare: bool) -> Kind:
 
 def type_of(node: Node) -> Text:
     """DuckDB's name of the type that the days have in common."""
-    return choose(node, lambda form: _type_as(node, form))
+    return choose(node, lambda form: type_as(node, form))
 
 
-def _type_as(node: Node, form: str) -> Text:
+def type_as(node: Node, form: str) -> Text:
+    """DuckDB's name of one of the types that the path has."""
     if form == STRUCT:
         members = (
             (quoted_name(member.name), " ", *type_of(member)) for member in node.members.values()
@@ -124,7 +125,7 @@ def _as_struct(value: str, members: tuple[tuple[str, Kind], ...], node: Node, de
     if same:
         return (value,)
     if not any(member.special for member in node.members.values()):
-        return (f"CAST({value} AS ", *_type_as(node, STRUCT), ")")
+        return (f"CAST({value} AS ", *type_as(node, STRUCT), ")")
     return (f"CASE WHEN {value} IS NOT NULL THEN {{", *joined(", ", inner), "} END")
 
 

@@ -42,12 +42,17 @@ def spark_expression(sql: str, rounded_by: str = "") -> str:
     """The expression of DuckDB as Spark writes it.
 
     DuckDB rounds a number that becomes an integer, and Spark cuts it off: `rounded_by` is the
-    function of Spark that does it before.
+    function of Spark that does it before. Spark casts STRUCTs by their members' places, and has
+    JSON as text: nested values and JSON are left as they are.
     """
     from sqlglot import exp  # noqa: PLC0415
 
     where = Path("a trend's column")
     tree = _parsed(sql, where)
+    for cast in reversed(list(tree.find_all(exp.TryCast))):  # those inside others first
+        if cast.to.is_type("json", "array", "struct"):
+            value = cast.replace(cast.this)
+            tree = value if cast is tree else tree
     if rounded_by and isinstance(tree, exp.TryCast) and tree.to.sql("spark") in _INTEGERS:
         tree.set("this", exp.Anonymous(this=rounded_by, expressions=[tree.this]))
     return _generated(tree, where, pretty=False)

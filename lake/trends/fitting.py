@@ -6,6 +6,7 @@ Does not: SQL of an answer (reading).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -15,12 +16,14 @@ from weakref import WeakKeyDictionary
 from lake.base.day import Day
 from lake.base.errors import UsageError
 from lake.query import Lake
+from lake.query.casts import type_as
 from lake.query.failures import explained
 from lake.query.hourly import hourly
 from lake.query.kinds import folded, quoted_name, quoted_text
 from lake.query.levels import with_level
-from lake.query.merged import Node
+from lake.query.merged import LIST, STRUCT, Node
 from lake.query.tables import Table
+from lake.query.texts import resolved
 from lake.query.timeline import kind_of
 from lake.trends.files import Trend
 from lake.trends.needs import Column, Input, Kind
@@ -35,6 +38,7 @@ _NO_LABELS = {
     _STREAM: frozenset({_STREAM, "day", "ts", "ts_ns", "line", "metadata", _MAP}),
 }
 _SHOWN = 3
+_NESTED = re.compile(r"\[\d*\]$|^STRUCT\b", re.IGNORECASE)
 _EDGES = 2  # of _looked_at
 
 _Days = tuple[Day, Day]
@@ -279,14 +283,35 @@ def _own_columns(table: Table) -> frozenset[str]:
 
 
 def _field(tree: Node, column: Column) -> str | None:
-    names, node = [], tree
+    """Where a sub-document or an array is another type on some days, the column is JSON text over
+    ranges with such days: it is read as JSON, which a STRUCT or a LIST can become, too.
+    """
+    text, node, as_json = "", tree, False
     for name in column.path:
         if folded(name) not in node.members:
             return None
+        as_json |= node.varying
         node = node.members[folded(name)]
-        names.append(quoted_name(node.name))
-    text = ".".join(names)
-    return text if column.type == "ANY" else f"TRY_CAST({text} AS {column.type})"
+        if as_json:
+            member = quoted_text(f'$."{node.name}"')
+            text = f"(TRY_CAST({text} AS JSON) ->> {member})"
+        else:
+            text = f"{text}.{quoted_name(node.name)}" if text else quoted_name(node.name)
+    if column.type == "ANY":
+        return text
+    if _NESTED.search(column.type) and (as_json or not _has_items(node)):
+        text = f"TRY_CAST({text} AS JSON)"
+        if LIST in node.variants:  # DuckDB casts JSON by names in their case, STRUCTs in any
+            masks = {n.number: (1 << len(n.variants)) - 1 for n in node.varying_nodes()}
+            text = f"TRY_CAST({text} AS {resolved(type_as(node, LIST), masks)})"
+    return f"TRY_CAST({text} AS {column.type})"
+
+
+def _has_items(node: Node) -> bool:
+    """Whether it is a LIST of STRUCTs, or a STRUCT, on all days: DuckDB casts these by name."""
+    while node.item and not node.varying:
+        node = node.item
+    return node.form == STRUCT
 
 
 def metrics_of(lake: Lake, table: Table, first: Day, last: Day, kind: Kind = "counter") -> Set[str]:

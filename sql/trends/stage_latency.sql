@@ -2,7 +2,7 @@
 --
 -- grain:      one row a week (its Monday, UTC) and stage
 -- input:      processed | documents
--- column:     processed.stages ANY = stages
+-- column:     processed.stages STRUCT("name" VARCHAR, status VARCHAR, "durationMs" DOUBLE)[] = stages
 -- parameters: from_day, to_day, every
 -- every:      week
 -- x:          week
