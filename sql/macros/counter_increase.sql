@@ -1,7 +1,7 @@
 -- How much a counter grew since the sample before, corrected for resets
 --
 -- grain:      one value a sample: the growth in (sample before, sample]
--- parameters: sample_value  the counter's value
+-- parameters: sample_value  the counter's value; NULL (a stale marker, NaN) is no sample
 --             series        what tells one series from another: series_id
 --             sample_ts     the sample's time
 --
@@ -16,9 +16,9 @@
 -- samples_increase_by_day.
 CREATE OR REPLACE MACRO counter_increase(sample_value, series, sample_ts) AS
 CASE
-    WHEN lag(sample_value) OVER (PARTITION BY series ORDER BY sample_ts) IS NULL
-        THEN if(is_birth(sample_ts, min(sample_ts) OVER ()), sample_value, 0)
-    WHEN sample_value < lag(sample_value) OVER (PARTITION BY series ORDER BY sample_ts)
+    WHEN lag(sample_value IGNORE NULLS) OVER (PARTITION BY series ORDER BY sample_ts) IS NULL
+        THEN if(is_birth(sample_ts, min(sample_ts) FILTER (sample_value IS NOT NULL) OVER ()), sample_value, 0)
+    WHEN sample_value < lag(sample_value IGNORE NULLS) OVER (PARTITION BY series ORDER BY sample_ts)
         THEN sample_value
-    ELSE sample_value - lag(sample_value) OVER (PARTITION BY series ORDER BY sample_ts)
+    ELSE sample_value - lag(sample_value IGNORE NULLS) OVER (PARTITION BY series ORDER BY sample_ts)
 END;

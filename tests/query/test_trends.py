@@ -222,6 +222,9 @@ def test_counter_increase(make_lake) -> None:
         ]
         # The second series is born later than the first samples of all: from 0, too.
         assert _increase(lake, [(1, 0, 5), (1, 6, 6), (2, 6, 3), (2, 7, 3)]) == [0, 1, 3, 0]
+        # A stale marker or a NaN is no sample, and the first of all is no beginning.
+        gone = [(1, 0, None), (1, 9, 5), (1, 10, None), (1, 11, 7), (1, 12, None), (1, 13, 1)]
+        assert [i for i in _increase(lake, gone) if i] == [2, 1]
         # Another target is scraped a little later: it may be as old as the first.
         assert _increase(lake, [(1, 0, 5), (1, 5, 6), (2, 5, 3), (2, 7, 3)]) == [0, 1, 0, 0]
 
