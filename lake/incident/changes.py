@@ -114,11 +114,11 @@ SELECT series_id, metric, columns, more, counter,
 FROM (
     SELECT series_id, coalesce(metric, '') AS metric, {columns} AS columns, {more} AS more,
            {COUNTER} AS counter,
-           sum(growth) FILTER (NOT during) AS grown_before,
-           sum(growth) FILTER (during) AS grown_during,
-           avg(value) FILTER (NOT during) AS mean_before,
-           avg(value) FILTER (during) AS mean_during
-    FROM (SELECT *, ts > {instant(window.start)} AS during FROM ({_samples(table, window)}))
+           sum("-growth") FILTER (NOT "-during") AS grown_before,
+           sum("-growth") FILTER ("-during") AS grown_during,
+           avg(value) FILTER (NOT "-during") AS mean_before,
+           avg(value) FILTER ("-during") AS mean_during
+    FROM (SELECT *, ts > {instant(window.start)} AS "-during" FROM ({_samples(table, window)}))
     WHERE ts > {instant(window.before)}
     GROUP BY series_id, metric
 )
@@ -130,11 +130,14 @@ LIMIT {SHOWN}"""  # noqa: S608  quoted
 
 
 def _samples(table: Table, window: Window) -> str:
-    """Samples of the window, of the time before, and for growth some before that."""
+    """Samples of the window, of the time before, and for growth some before that.
+
+    What is added to the labels' columns has a name that no label of Prometheus has.
+    """
     first, last = window.compared_days[0], window.compared_days[-1]
     start = max(window.before - _LOOKBACK, first.start)
     return (
-        "SELECT *, counter_increase(value, series_id, ts) AS growth "  # noqa: S608  quoted
+        'SELECT *, counter_increase(value, series_id, ts) AS "-growth" '  # noqa: S608  quoted
         f"FROM {between(table, date(first), date(last.plus(1)))} "
         f"WHERE ts >= {instant(start)} AND ts <= {instant(window.end)} "
         "AND isfinite(value) AND NOT coalesce(ends_with(metric, '_bucket'), false)"
@@ -149,7 +152,7 @@ def _growth(
     # (start, end]: a microsecond earlier is in the step that has the growth.
     step = f"time_bucket(INTERVAL '{int(window.step.total_seconds())} seconds', "
     answer = lake.ask(
-        f"SELECT series_id, {step}ts - INTERVAL 1 microsecond) AS step, sum(growth) "  # noqa: S608
+        f'SELECT series_id, {step}ts - INTERVAL 1 microsecond) AS step, sum("-growth") '  # noqa: S608
         f"FROM ({_samples(table, window)}) WHERE ts > {instant(window.start)} "
         f"AND series_id IN ({', '.join(map(str, series))}) GROUP BY ALL"
     )

@@ -89,14 +89,17 @@ def _selects(settings: Settings, tables: Iterable[Table]) -> Iterator[str]:
 def _samples(table: Table) -> str:
     """Each sample with its series as PromQL writes it; of counters with the growth since the one
     before. `_bucket` is left out: `_count` has its sum.
+
+    What is added to the labels' columns has a name that no label of Prometheus has.
     """
     source = between(table, _place("earlier"), _place("end"))
     growth = f"CASE WHEN {COUNTER} THEN counter_increase(value, series_id, ts) END"
     return (
         f"SELECT ts, epoch_ns(ts) AS ns, {quoted_text(table.dataset)} AS dataset, "  # noqa: S608
         f"{quoted_text(SAMPLE)} AS kind, CAST(NULL AS VARCHAR) AS id, "
-        f"CAST(NULL AS VARCHAR) AS level, {_series(table)} AS text, value, growth, "
-        f"series_id AS position FROM (SELECT *, {growth} AS growth FROM {source} "
+        f"CAST(NULL AS VARCHAR) AS level, {_series(table)} AS text, value, "
+        f'"-growth" AS growth, series_id AS position FROM (SELECT *, {growth} AS "-growth" '
+        f"FROM {source} "
         f"WHERE ts >= {_place('before')} AND ts < {_place('to')} AND isfinite(value) "
         f"AND NOT coalesce(ends_with(metric, '_bucket'), false)) WHERE ts >= {_place('start')}"
     )
@@ -111,7 +114,7 @@ def _series(table: Table) -> str:
     ]
     labels = f"[{', '.join(columns) or 'CAST(NULL AS VARCHAR)'}]"
     if "labels" in table.column_names:
-        entry = """lambda e: concat(e.key, '="', e.value, '"')"""
+        entry = """lambda "-e": concat("-e".key, '="', "-e".value, '"')"""
         others = f"list_transform(map_entries(labels), {entry})"
         labels = f"list_concat({labels}, {others})"
     return f"concat(metric, '{{', array_to_string({labels}, ', '), '}}')"

@@ -37,6 +37,7 @@ _NO_LABELS = {
     "series_id": frozenset({"series_id", "day", "ts", "value", "nan", "histogram", _MAP}),
     _STREAM: frozenset({_STREAM, "day", "ts", "ts_ns", "line", "metadata", _MAP}),
 }
+_ADDED = frozenset({"lower", "upper"})  # by the macros over a rollup of samples
 _SHOWN = 3
 _NESTED = re.compile(r"\[\d*\]$|^STRUCT\b", re.IGNORECASE)
 _EDGES = 2  # of _looked_at
@@ -273,12 +274,15 @@ def _has_column(table: Table, label: str) -> bool:
 
 
 def _own_columns(table: Table) -> frozenset[str]:
-    """The columns that are no labels, of a rollup its measures and keys as well."""
+    """The columns that are no labels, of a rollup its measures and keys as well, and what its
+    macros add.
+    """
     names = next((own for key, own in _NO_LABELS.items() if key in table.tree.members), frozenset())
     for manifest in table.manifests.values():
         definition = getattr(manifest, "definition", {})
         if "measures" in definition:
-            return names.union(definition["keys"], definition["measures"])
+            added = _ADDED if "series_id" in table.tree.members else ()
+            return names.union(definition["keys"], definition["measures"], added)
     return names
 
 

@@ -10,17 +10,17 @@ SELECT
     series_id,
     any_value(metric) AS metric,
     min(ts) AS first_ts,
-    arg_min(sample, ts) AS "first",
-    arg_max(sample, ts) AS "last",
-    flatten(list(if(follows, histogram_growth(before, sample), []))) AS grown{columns}
+    arg_min("-sample", ts) AS "first",
+    arg_max("-sample", ts) AS "last",
+    flatten(list(if("-follows", histogram_growth("-before", "-sample"), []))) AS grown{columns}
 FROM (
     SELECT
         *,
         coalesce(
             lag(series_id) OVER () = series_id AND lag(day) OVER () = day, false
-        ) AS follows,
-        lag(sample) OVER () AS before,
-        lag(ts) OVER () AS ts_before
+        ) AS "-follows",
+        lag("-sample") OVER () AS "-before",
+        lag(ts) OVER () AS "-ts_before"
     FROM (
         SELECT
             *,
@@ -28,17 +28,19 @@ FROM (
                 count: histogram.count,
                 buckets: list_transform(
                     histogram.buckets,
-                    lambda _b: {lower: _b.lower, upper: _b.upper, count: _b.count}
+                    lambda "-b": {
+                        lower: "-b".lower, upper: "-b".upper, count: "-b".count
+                    }
                 )
-            } AS sample
+            } AS "-sample"
         FROM {between}($from_day, $to_day)
         WHERE metric IN ({metrics}) AND histogram IS NOT NULL
     )
 )
-WHERE NOT (follows AND ts > ts_before AND sample = before)
+WHERE NOT ("-follows" AND ts > "-ts_before" AND "-sample" = "-before")
 GROUP BY day, series_id
 HAVING if(
-    count(*) FILTER (NOT follows) = 1 AND bool_and(NOT follows OR ts > ts_before),
+    count(*) FILTER (NOT "-follows") = 1 AND bool_and(NOT "-follows" OR ts > "-ts_before"),
     true,
     CAST(error('a table is not sorted by series and time: ' || day) AS BOOLEAN)
 )

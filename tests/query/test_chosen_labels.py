@@ -29,15 +29,23 @@ source = "prometheus"
 query = "jobs_total"
 mode = "raw"
 [[dataset]]
+name = "natives"
+source = "prometheus"
+query = "spans"
+mode = "raw"
+[[dataset]]
 name = "logs"
 source = "loki"
 selector = '{app=~".+"}'
 """
-# Series and their labels; the names of the last three are a column's, a rollup's column's, and
-# not lower case.
+# Series and their labels; the names of the others are a column's, a rollup's column's, not lower
+# case, a column's of macros, and those that a statement may give to what it computes.
+COMPUTED = ("_b", "before", "follows", "sample", "ts_before")
 SERIES = {
-    1: {"job": "a", "value": "v1", "first": "f1", "Zone": "z1"},
-    2: {"job": "b", "value": "v2", "first": "f2", "Zone": "z2"},
+    number: {"job": job, "value": f"v{number}", "first": f"f{number}", "Zone": f"z{number}"}
+    | {"lower": f"l{number}"}
+    | {name: f"{name} {number}" for name in COMPUTED}
+    for number, job in ((1, "a"), (2, "b"))
 }
 STREAMS = {1: {"app": "a", "line": "l1", "level": "ERROR"}, 2: {"app": "b", "line": "l2"}}
 
@@ -63,11 +71,29 @@ def counters(day: Day, number: int) -> pa.Table:
             "histogram": pa.nulls(4, HISTOGRAM_TYPE),
             "first": pa.array([of_row["first"] for of_row in labels]),
             "job": pa.array([of_row["job"] for of_row in labels]),
+            **{
+                name: pa.array([of_row[name] for of_row in labels]) for name in ("lower", *COMPUTED)
+            },
             "labels": pa.array(
                 [[(name, of_row[name]) for name in ("Zone", "value")] for of_row in labels], PAIRS
             ),
         }
     )
+
+
+def natives(day: Day, number: int) -> pa.Table:
+    """The same as native histograms, all in one bucket."""
+    table = counters(day, number)
+    histograms = [
+        {"count": n, "sum": n, "buckets": [{"lower": 1.0, "upper": 2.0, "count": n, "bounds": 0}]}
+        for n in table["value"].to_pylist()
+    ]
+    own = {
+        "metric": pa.array(["spans"] * 4),
+        "value": pa.nulls(4, pa.float64()),
+        "histogram": pa.array(histograms, HISTOGRAM_TYPE),
+    }
+    return pa.table({name: own.get(name, table[name]) for name in table.column_names})
 
 
 def logs(day: Day) -> pa.Table:
@@ -92,9 +118,10 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     for number in range(2):
         day = DAY.plus(number)
         put(made.store, made.settings.dataset_named("counters"), day, counters(day, number))
+        put(made.store, made.settings.dataset_named("natives"), day, natives(day, number))
         put(made.store, made.settings.dataset_named("logs"), day, logs(day))
     if request.param != "tables":
-        days = None if request.param == "rollups" else (DAY, DAY.plus(1))
+        days = None if request.param == "rollups" else (DAY,)
         results = roll_up(made.settings, made.store, with_rollups(made.settings, ()), days, jobs=1)
         assert {result.rolled.state for result in results} == {"made"}
     return made
@@ -117,10 +144,15 @@ def by_label(place: Place, trend: str, options: dict[str, str], number: int) -> 
         ("value", "v1", "v2"),
         ("first", "f1", "f2"),
         ("Zone", "z1", "z2"),
+        ("lower", "l1", "l2"),
+        *((name, f"{name} 1", f"{name} 2") for name in COMPUTED),
     ],
 )
-def test_growth_by_labels_of_any_name(place: Place, label: str, ones: str, tens: str) -> None:
-    options = {"metric": "jobs_total", "by": label}
+@pytest.mark.parametrize("metric", ["jobs_total", "spans"])
+def test_growth_by_labels_of_any_name(
+    place: Place, metric: str, label: str, ones: str, tens: str
+) -> None:
+    options = {"metric": metric, "by": label}
     assert by_label(place, "counter", options, 2) == {ones: 2, tens: 20}
 
 

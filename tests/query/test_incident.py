@@ -353,3 +353,31 @@ def test_series_of_expressions_have_no_name(make_lake, run) -> None:
             "TIMESTAMPTZ '2026-07-06 11:30:00+00', INTERVAL 10 MINUTE) WHERE text LIKE '%a%'"
         )
     assert counted == {"n": 20, "text": '{job="a"}'}
+
+
+def test_labels_may_have_the_names_of_what_is_computed(make_lake, run) -> None:
+    lake = make_lake("counters")
+    start = datetime(2026, 7, 6, 11, 0, tzinfo=UTC)
+    names = ("growth", "during", "e", "before", "counter", "columns", "more", "step")
+    columns = {
+        "ts": [start + timedelta(minutes=number) for number in range(40)],
+        "metric": ["jobs_total"] * 40,
+        "value": [float(number + max(0, number - 20)) for number in range(40)],
+        "series_id": [1] * 40,
+        **{name: [f"of {name}"] * 40 for name in names},
+        "labels": pa.array([[("Zone", "kr")]] * 40, pa.map_(pa.string(), pa.string())),
+    }
+    lake.put("counters", "2026-07-06", pa.table(columns))
+    options = ("--at", "2026-07-06T11:30", "--window", "10m", "--config", lake.config)
+    status, out, err = run("incident", *options, "--json")
+    assert status == 0, err
+    (change,) = json.loads(out)["changes"]
+    assert change["labels"] == {**{name: f"of {name}" for name in names}, "Zone": "kr"}
+    assert (change["before"], change["during"]) == (20, 38)
+    with lake.connect() as session:
+        (row,) = session.rows(
+            "SELECT sum(growth) AS grown, any_value(text) AS text FROM incident("
+            "TIMESTAMPTZ '2026-07-06 11:30:00+00', INTERVAL 10 MINUTE)"
+        )
+    assert row["grown"] == 39  # the sample at the window's start, too
+    assert all(label in row["text"] for label in ('growth="of growth"', 'Zone="kr"'))
