@@ -117,7 +117,15 @@ _NEAR = re.compile(r'syntax error at or near "(\w+)"')
 _NO_ARROW_TYPE = re.compile(r"Unsupported Arrow type (.*)")
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 _WORD = re.compile(r"\w+")
-_OF_TEXT = re.compile(r"No function matches .*\((?:[^)]*, )?VARCHAR[,)]")
+_OF_TEXT = re.compile(
+    r"No function matches .*\((?:[^)]*, )?VARCHAR[,)]"
+    r"|Cannot (?:compare|mix|combine) (?:values|types) of .*\bVARCHAR\b"
+    r"|Could not convert string .* to (?:U?INT|DOUBLE|FLOAT|DECIMAL|BOOL)"
+)
+_OF_JSON = re.compile(
+    r"Cannot extract field '.*' from expression|^UNNEST.*(?:VARCHAR|requires a single list)"
+    r"|Could not convert string '\D.*' to INT64(?! when)|^Malformed JSON"
+)
 
 
 class Hint(NamedTuple):
@@ -198,7 +206,8 @@ def _failed(error: duckdb.Error, where: str) -> LakeError:
             remedy=PROXY_REMEDY,
         )
     if not isinstance(error, duckdb.IOException) and ".parquet" not in message:
-        return PermanentError("the query failed", found=_without_advice(message))
+        remedy = _remedy_of_types(message)
+        return PermanentError("the query failed", found=_without_advice(message), remedy=remedy)
     if "No files found" in message and where not in message:
         return Missing(
             "the query reads a file that does not exist",
@@ -255,6 +264,17 @@ def _remedy_of(message: str, hint: Hint | None) -> str | None:
     if (near := _NEAR.search(message)) and near[1].lower() in _reserved():
         check = f"check the text before {near[1]}; " if near[1].lower() in _CLAUSES else ""
         return f'{check}if {near[1]} is a name, quote it: "{near[1]}"'
+    return _remedy_of_types(message)
+
+
+def _remedy_of_types(message: str) -> str | None:
+    """What reads a column that is text because its type differs between days."""
+    if _OF_JSON.search(message):
+        return (
+            "a sub-document or an array that is of another type on other days is JSON text: "
+            "TRY_CAST(x AS JSON) ->> '$.name' reads a member, "
+            "unnest(TRY_CAST(TRY_CAST(x AS JSON) AS JSON[])) the elements"
+        )
     if _OF_TEXT.search(message):
         return (
             "a column whose type differs between days is text: TRY_CAST(x AS DOUBLE) returns its "

@@ -7,7 +7,7 @@ Does not: reading the statement (question), printing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -15,7 +15,7 @@ from lake.base.day import Day, day_range
 from lake.base.sizes import counted
 from lake.partition.rollups import AnyManifest
 from lake.query.kinds import folded
-from lake.query.merged import TEXT, Node
+from lake.query.merged import LIST, TEXT, Node
 from lake.query.question import Question, Range, Reads
 from lake.query.tables import Table
 
@@ -41,8 +41,9 @@ def left_out(table: Table, reads: Reads | None, question: Question) -> Iterator[
 
 
 def ordered_as_text(table: Table, reads: Reads | None, question: Question) -> Iterator[str]:
-    """Sentences about columns of several types that the statement compares by order: as text 10
-    is before 9. `reads` as for `missing`.
+    """Sentences about columns of several types that the statement compares by order (as text 10
+    is before 9), and about arrays beside others, whose length or elements it takes. `reads` as for
+    `missing`.
     """
     ranges = ranges_of(reads, question)
     days = sum(
@@ -50,16 +51,31 @@ def ordered_as_text(table: Table, reads: Reads | None, question: Question) -> It
         for number, day in enumerate(sorted(table.manifests))
         if any(span.has(day) for span in ranges)
     )
-    columns = [_node_of(table.tree, path) for path in sorted(question.ordered)]
+    for name, types in _mixed(table, question.ordered, days):
+        yield f"{_several(table, name, types)}: it is compared and sorted as text"
+    for name, types in _mixed(table, question.of_lists, days):
+        if LIST in types:
+            yield (
+                f"{_several(table, name, types)}: its arrays are JSON text, whose length and parts "
+                "are characters"
+            )
+
+
+def _mixed(
+    table: Table, references: Iterable[tuple[str, ...]], days: int
+) -> Iterator[tuple[str, dict[str, int]]]:
+    """Those columns that are text over the days, with the number of days of each type."""
+    columns = [_node_of(table.tree, path) for path in sorted(references)]
     for name, node in dict(filter(None, columns)).items():
         if node.form_on(days) == TEXT:
             had = {variant: (bits & days).bit_count() for variant, bits in node.variants.items()}
-            most_first = sorted(filter(had.get, had), key=lambda v: (-had[v], v))
-            types = ", ".join(f"{v.upper()} on {counted(had[v], 'day')}" for v in most_first)
-            yield (
-                f"{table.dataset}: column {name} has several types ({types}): it is compared and "
-                "sorted as text"
-            )
+            yield name, {variant: number for variant, number in had.items() if number}
+
+
+def _several(table: Table, name: str, types: Mapping[str, int]) -> str:
+    most_first = sorted(types, key=lambda variant: (-types[variant], variant))
+    shown = ", ".join(f"{v.upper()} on {counted(types[v], 'day')}" for v in most_first)
+    return f"{table.dataset}: column {name} has several types ({shown})"
 
 
 def _node_of(tree: Node, reference: tuple[str, ...]) -> tuple[str, Node] | None:

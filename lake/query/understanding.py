@@ -10,7 +10,7 @@ every day and every column.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -42,6 +42,12 @@ _OF_ORDER = frozenset(
     | {"min_by", "max_by", "arg_min_null", "arg_max_null"}
 )
 _BY_LAST = re.compile(r"arg_|.*_by$")
+# What takes texts, too, and then counts and cuts characters. `x IN y` is contains(y, x).
+_OF_LISTS = frozenset(
+    {"len", "length", "contains", "array_extract", "list_extract", "list_element"}
+    | {"array_slice", "list_slice", "||", "concat"}
+)
+_PARTS_OF_LISTS = ("ARRAY_EXTRACT", "ARRAY_SLICE")
 # The equivalent comparison with its sides exchanged.
 _TURNED = {
     "COMPARE_GREATERTHAN": "COMPARE_LESSTHAN",
@@ -113,7 +119,9 @@ class _Reader:
                 where = None if part.get("sample") else part.get("where_clause")
                 self._from(part["from_table"], list(_conjuncts(where)))
         self.question.every_column |= any(path[-1] in self._rows for path in self.question.columns)
-        self.question.ordered -= {(alias,) for alias in self._aliases}
+        aliases = {(alias,) for alias in self._aliases}
+        self.question.ordered -= aliases
+        self.question.of_lists -= aliases
 
     def _give_up(self) -> None:
         self.question.understood = False
@@ -131,11 +139,8 @@ class _Reader:
                 self.question.functions.add(part["function_name"].lower())
         if part.get("class") not in (None, "COLUMN_REF") and part.get("alias"):
             self._aliases.add(part["alias"].lower())
-        self.question.ordered |= {
-            tuple(name.lower() for name in ordered["column_names"])
-            for ordered in _ordered(part)
-            if ordered.get("class") == "COLUMN_REF"
-        }
+        self.question.ordered |= _references(_ordered(part))
+        self.question.of_lists |= _references(_of_lists(part))
         self.question.sampled |= bool(part.get("sample"))
         if part.get("ref_type") == "NATURAL" or REST in (part.get("using_columns") or []):
             self.question.every_column = True
@@ -289,6 +294,21 @@ def _ordered(part: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from (part["left"], part["right"])
     elif kind in ("COMPARE_BETWEEN", "COMPARE_NOT_BETWEEN"):
         yield from (part["input"], part["lower"], part["upper"])
+
+
+def _of_lists(part: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    """The expressions of which the part takes the length or elements."""
+    called = part.get("class") == "FUNCTION" and part["function_name"].lower() in _OF_LISTS
+    return part["children"] if called or part.get("type") in _PARTS_OF_LISTS else ()
+
+
+def _references(expressions: Iterable[Mapping[str, Any]]) -> set[tuple[str, ...]]:
+    """Those that are columns, lower case."""
+    return {
+        tuple(name.lower() for name in expression["column_names"])
+        for expression in expressions
+        if expression.get("class") == "COLUMN_REF"
+    }
 
 
 def _arguments(call: Mapping[str, Any], parameters: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:

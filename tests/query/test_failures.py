@@ -204,3 +204,37 @@ def test_an_unknown_profile(make_lake, run, monkeypatch) -> None:
         assert "AWS_PROFILE" in err, arguments
     with pytest.raises(Refused, match="AWS_PROFILE"):
         connect(str(lake.config))
+
+
+@pytest.mark.parametrize(
+    ("statement", "remedied", "expected"),
+    [
+        ("SELECT sum(n)", "SELECT sum(TRY_CAST(n AS DOUBLE))", 3),
+        ("SELECT count(*) FILTER (n > 1)", "SELECT count(*) FILTER (TRY_CAST(n AS DOUBLE) > 1)", 1),
+        ("SELECT count(*) FILTER (n = 2)", "SELECT count(*) FILTER (TRY_CAST(n AS DOUBLE) = 2)", 1),
+        ("SELECT count(*) FILTER (n IN (1, 2))", "SELECT count(TRY_CAST(n AS DOUBLE))", 2),
+        ("SELECT count(*) FILTER (n BETWEEN 1 AND 2)", "SELECT count(TRY_CAST(n AS DOUBLE))", 2),
+        ("SELECT sum(coalesce(n, 0))", "SELECT sum(coalesce(TRY_CAST(n AS DOUBLE), 0))", 3),
+        ("SELECT max(s.k)", "SELECT max(TRY_CAST(s AS JSON) ->> '$.k')", "7"),
+        ("SELECT max(s['k'])", "SELECT max(TRY_CAST(s AS JSON) ->> '$.k')", "7"),
+        ("SELECT max(s ->> 'k')", "SELECT max(TRY_CAST(s AS JSON) ->> '$.k')", "7"),
+        ("SELECT unnest(l)", "SELECT unnest(TRY_CAST(TRY_CAST(l AS JSON) AS JSON[]))", '"a"'),
+        (
+            "SELECT e.x FROM events, unnest(l) AS e(x)",
+            "SELECT unnest(TRY_CAST(TRY_CAST(l AS JSON) AS JSON[]))",
+            '"a"',
+        ),
+    ],
+)
+def test_the_remedy_for_a_column_of_several_types_works(
+    make_lake, table, statement, remedied, expected
+) -> None:
+    lake = make_lake("events")
+    lake.put("events", "2026-07-01", table(n=[1, 2], s=[{"k": 7}] * 2, l=[["a"], ["b"]]))
+    lake.put("events", "2026-07-02", table(n=["x", "y"], s=["x", "y"], l=["x", "y"]))
+    with lake.connect() as session:
+        with pytest.raises(LakeError) as raised:
+            session.rows(statement if "FROM" in statement else f"{statement} FROM events")
+        kind = "AS JSON" if "JSON" in remedied else "AS DOUBLE"
+        assert kind in str(raised.value.parts.get("remedy"))
+        assert session.rows(f"{remedied} AS n FROM events ORDER BY 1")[0] == {"n": expected}

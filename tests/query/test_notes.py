@@ -95,6 +95,37 @@ def test_a_column_that_is_sorted_as_text_is_named(make_lake, table, question, co
 
 
 @pytest.mark.parametrize(
+    ("question", "named"),
+    [
+        ("SELECT sum(len(tags)) FROM events", True),
+        ("SELECT e.tags[1] FROM events e", True),
+        ("SELECT tags[1:2] FROM events", True),
+        ("SELECT count(*) FROM events WHERE 'x' IN tags", True),
+        ("SELECT list_extract(tags, 1) FROM events", True),
+        ("SELECT count(tags) FROM events", False),
+        ("SELECT len(k) FROM events", False),
+        (f"SELECT len(tags) FROM events WHERE day = '{_DAYS[0]}'", False),
+        ("SELECT len(TRY_CAST(TRY_CAST(tags AS JSON) AS JSON[])) FROM events", False),
+    ],
+)
+def test_the_length_of_an_array_that_is_text_on_other_days(
+    make_lake, table, question, named
+) -> None:
+    """What takes arrays takes texts, too: it counts the characters of the array's JSON."""
+    lake = make_lake("events")
+    lake.put("events", _DAYS[0], table(tags=[["xy", "z"], ["x"]], k=["a", "b"]))
+    for day in _DAYS[1:]:
+        lake.put("events", day, table(tags=["x", "word"], k=["a", "b"]))
+    with lake.connect() as session:
+        notes = [note for note in session.ask(question).notes if "not in the lake" not in note]
+    sentence = (
+        "events: column tags has several types (VARCHAR on 2 days, LIST on 1 day): its arrays are "
+        "JSON text, whose length and parts are characters"
+    )
+    assert notes == ([sentence] if named else [])
+
+
+@pytest.mark.parametrize(
     ("question", "expected"),
     [
         (
