@@ -6,7 +6,7 @@ days (status), the content of objects (verify).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, timedelta
@@ -15,7 +15,8 @@ from typing import Literal
 from lake import audit
 from lake.base.clock import utc_now
 from lake.base.day import Day
-from lake.base.errors import Conflict
+from lake.base.errors import Conflict, LakeError
+from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 from lake.holds import Hold, Holds
 from lake.holds import of as holds_of
@@ -35,10 +36,12 @@ from lake.partition.read_back import read_back
 from lake.partition.replacement import settle
 from lake.retired import is_record_lost, read_retired
 from lake.store import Store, Unfinished
+from lake.systems.protocol import Source
 
 _UPLOAD_AGE = timedelta(hours=1)  # S3 does not report whether an upload is still active
 REPAIRED = "object removed"  # in the audit log
 _Partition = tuple[str, Day]
+_Open = Callable[[str], Source]
 Kind = Literal["object", "pending", "upload", "rollup", "unknown"]
 State = Literal["left", "removed", "finished", "kept"]
 
@@ -71,17 +74,25 @@ def find_orphans(settings: Settings, store: Store, listed: Store | None = None) 
     return list(_orphans(settings, store, listed or store, mend=False))
 
 
-def repair(settings: Settings, store: Store) -> list[Orphan]:
+def repair(settings: Settings, store: Store, source_of: _Open | None = None) -> list[Orphan]:
     """Finishes or removes them, and returns what became of each.
 
     A pending manifest that its object bears out becomes the manifest. An object without a manifest
-    is removed if its day can be exported again; where the source no longer keeps the day,
-    rows that can be read are kept: they may be the only ones.
+    is removed if its day can be exported again: the source keeps the day and counts as many rows.
+    Else rows that can be read are kept: they may be the only ones. So they are without
+    `source_of`, which opens a source by name.
     """
-    return list(_orphans(settings, store, store, mend=True))
+    return list(_orphans(settings, store, store, source_of, mend=True))
 
 
-def _orphans(settings: Settings, store: Store, listed: Store, *, mend: bool) -> Iterator[Orphan]:
+def _orphans(
+    settings: Settings,
+    store: Store,
+    listed: Store,
+    source_of: _Open | None = None,
+    *,
+    mend: bool,
+) -> Iterator[Orphan]:
     holds = holds_of(store)
     # Tables first: a writer of an object there has left a claim below manifests/ before.
     tables = [table.key for table in listed.list(TABLES)]
@@ -98,7 +109,7 @@ def _orphans(settings: Settings, store: Store, listed: Store, *, mend: bool) -> 
         if (partition := partition_of_table(key)) is None:
             yield Orphan("unknown", key, "kept", "it is not the lake's: remove it by hand")
         elif partition not in claimed and not _is_claimed(store, partition):
-            yield _unclaimed(settings, store, partition, key, holds, mend=mend)
+            yield _unclaimed(settings, store, source_of, partition, key, holds, mend=mend)
     yield from _rollups(store, [*manifests, *rollups], claimed, holds, mend=mend)
     for prefix in (TABLES, ROLLUPS, MANIFESTS):
         for upload in store.unfinished(prefix):
@@ -171,22 +182,46 @@ def _hold(store: Store, holds: Holds, partition: _Partition, *, mend: bool) -> H
 
 
 def _unclaimed(
-    settings: Settings, store: Store, partition: _Partition, key: str, holds: Holds, *, mend: bool
+    settings: Settings,
+    store: Store,
+    source_of: _Open | None,
+    partition: _Partition,
+    key: str,
+    holds: Holds,
+    *,
+    mend: bool,
 ) -> Orphan:
     dataset, day = partition
-    if hold := _hold(store, holds, partition, mend=mend):
-        return Orphan("object", key, "kept", f"no manifest: queries do not see it; {hold}")
-    known = {dataset.name: dataset.source for dataset in settings.dataset}
     why = "no manifest: queries do not see it"
-    kept = dataset in known and hot_days(settings, known[dataset]).keeps(day)
-    if not kept and read_back(store, key).rows is not None:
-        why = "no manifest, and the source no longer keeps the day: these rows may be the only ones"
+    if hold := _hold(store, holds, partition, mend=mend):
+        return Orphan("object", key, "kept", f"{why}; {hold}")
+    known = {of.name: of for of in settings.dataset}.get(dataset)
+    kept = known is not None and hot_days(settings, known.source).keeps(day)
+    rows = read_back(store, key).rows if mend or not kept else None
+    lacking = "" if kept else "the source no longer keeps the day"
+    if known and kept and rows:
+        lacking = _lacking(known, day, rows, source_of)
+    if lacking and rows is not None:
+        why = f"no manifest, and {lacking}: these rows may be the only ones"
         return Orphan("object", key, "kept", why)
     if mend:
         details = {"day": str(day), "key": key}
         audit.append(store, REPAIRED, dataset, "an object without a manifest", details=details)
         store.delete(key)
     return Orphan("object", key, "removed" if mend else "left", why)
+
+
+def _lacking(dataset: Dataset, day: Day, rows: int, source_of: _Open | None) -> str:
+    """Why the source may not have the rows, though `[hot]` says that it keeps the day; "" where it
+    counts as many.
+    """
+    if source_of is None:
+        return "the source was not counted"
+    try:
+        counted = source_of(dataset.source).count(dataset, day).rows
+    except LakeError as error:
+        return f"the source could not be counted ({error.what})"
+    return "" if counted >= rows else f"of {rows} rows the source has {counted}"
 
 
 def _upload(store: Store, upload: Unfinished, *, mend: bool) -> Iterator[Orphan]:

@@ -98,7 +98,7 @@ def status(
     ):
         store = cached_store(settings, exporter.store)
         if mend:
-            orphans = repair(settings, exporter.store)
+            orphans = repair(settings, exporter.store, None if no_sources else exporter.source)
         listed = ListedOnce(store, *FOLDERS)
         if not mend:
             orphans = find_orphans(settings, exporter.store, listed)

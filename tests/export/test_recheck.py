@@ -291,3 +291,26 @@ def test_a_pending_manifest_that_the_object_bears_out_is_finished(place, lake):
     assert list(repaired(lake, "--repair").values()) == [("pending", "finished")]
     assert place.manifest(DAY)["rows"] == 10
     assert repaired(lake) == {}
+
+
+@pytest.mark.parametrize("source", ["has them", "has fewer", "is away", "was not counted"])
+def test_an_object_is_removed_where_its_rows_can_be_exported_again(
+    place, lake, monkeypatch, source
+):
+    """By the source's count: `[hot]` keeps days that a clean-up may have removed all the same."""
+    place.source.rows = {DAY: 30}
+    lake("export", "events", "--day", DAY)
+    key = f"tables/events/day={DAY}/data.parquet"
+    place.store.delete(f"manifests/events/{DAY}.json")
+    if source == "has fewer":
+        place.source.rows = {DAY: 29}
+    elif source == "is away":
+
+        def away(*_: object) -> None:
+            raise TransientError("no answer")
+
+        monkeypatch.setattr(place.source, "count", away)
+    words = ["--no-sources"] if source == "was not counted" else []
+    done = repaired(lake, "--repair", *words)
+    assert done == {key: ("object", "removed" if source == "has them" else "kept")}
+    assert (key in place.files()) == (source != "has them")

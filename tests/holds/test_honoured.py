@@ -104,7 +104,7 @@ def test_a_held_object_without_a_manifest_is_not_repaired_away(place):
     (orphan,) = repair(place.settings, place.store)
     assert (orphan.state, "case 17" in orphan.why) == ("kept", True)
     release(place.store, of(place.store).active[0].id, "over")
-    (orphan,) = repair(place.settings, place.store)
+    (orphan,) = repair(place.settings, place.store, place.exporter.source)
     assert orphan.state == "removed"
 
 
@@ -130,7 +130,7 @@ def test_what_changes_while_it_is_looked_at_is_not_repaired_away(place, monkeypa
         return iter(stats)
 
     monkeypatch.setattr(DirectoryStore, "list", then_changed)
-    repair(place.settings, place.store)
+    repair(place.settings, place.store, place.exporter.source)
     assert (place.store.stat(key) is None) == (change == "nothing")
 
 
