@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import Any
 
 from lake import audit
+from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.base.errors import Conflict, LakeError, Missing, PermanentError
 from lake.config.datasets import Dataset
@@ -24,7 +26,10 @@ from lake.partition.manifest import Manifest
 from lake.partition.replacement import Etags, remove, settle_idle
 from lake.rollup.storing import remove as remove_rollup
 from lake.store import Store
+from lake.systems.expiry import NEVER_S
 from lake.systems.protocol import Source
+from lake.ttl.terms import DAY_S, terms_of
+from lake.ttl.turn import remembered
 
 ACTION = "drop"  # in the audit log
 _Open = Callable[[str], Source]
@@ -80,7 +85,7 @@ def inspect(
         )
     manifest = standing.manifest if isinstance(standing.manifest, Manifest) else None
     rows, sha256 = (manifest.rows, manifest.sha256) if manifest else (None, "")
-    reason = _reason(settings, source_of, dataset, day, manifest)
+    reason = _reason(settings, store, source_of, dataset, day, manifest)
     goes_on = day.plus(hot_days(settings, dataset.source).kept_days)
     etags = Etags(stat.etag if stat else "", standing.etag)
     size = stat.bytes if stat else 0
@@ -103,6 +108,7 @@ def _refuse_held(store: Store, dataset: str, day: Day) -> None:
 
 def _reason(
     settings: Settings,
+    store: Store,
     source_of: _Open,
     dataset: Dataset,
     day: Day,
@@ -120,11 +126,24 @@ def _reason(
     if not hot.keeps(day):
         kept = f"the source keeps {hot.kept_days} days ([hot] {dataset.source})"
         return f"{kept}: this may be the only copy"
+    if limit := _limit_over(settings, store, dataset, day):
+        return f"its rows expire by {limit}, for the lake has them: this may soon be the only copy"
     try:
         counted = source_of(dataset.source).count(dataset, day).rows
     except LakeError as error:
         return f"the source could not be counted ({error.what})"
     return "" if counted >= rows else f"it has {rows} rows, the source counts {counted}"
+
+
+def _limit_over(settings: Settings, store: Store, dataset: Dataset, day: Day) -> str:
+    """The limit that the expiry guard has set where the day may expire by it before a guard has to
+    run again; "" where it may not.
+    """
+    limit_s = remembered(store).datasets.get(dataset.name, {}).get("limit_s")
+    if limit_s is None or limit_s >= NEVER_S:
+        return ""
+    kept = timedelta(seconds=limit_s - terms_of(settings, dataset).margin_s)
+    return f"a limit of {limit_s / DAY_S:g} days" if day.start < utc_now() - kept else ""
 
 
 def drop(store: Store, partition: Partition, *, force: bool = False) -> Dropped:

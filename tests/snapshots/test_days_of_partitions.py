@@ -8,6 +8,7 @@ The source keeps ten days; of older ones its clean-up has removed a document eac
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pymongo
 import pytest
 from support.hot_documents import Hot, ago, at, hot
 
+from lake.base.clock import utc_now
 from lake.export import Exporter
 from lake.snapshot import take_snapshot
 
@@ -81,3 +83,13 @@ def test_a_partition_of_a_day_that_was_not_over_proves_nothing(place: Hot):
     place.insert([OLD[0]], each=3)  # later that day
     clean_up(place)
     assert OLD[0] not in whole(place)
+
+
+def test_a_day_that_is_not_over_at_the_server_is_not_whole(place: Hot):
+    """This machine's clock is a day fast."""
+    place.insert([ago(0)])
+    taken = take_snapshot(
+        place.settings, place.store, "mongo", clock=lambda: utc_now() + timedelta(days=1)
+    )
+    assert taken.manifest.day == str(ago(-1))
+    assert {ago(1), ago(0)} & set(taken.manifest.held_days()) == {ago(1)}

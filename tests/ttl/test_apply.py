@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from support.hot_documents import DAY_S, NEVER_S, Hot, ago, at, days, hot
 from support.on_request import needed
 
+from lake.base.day import Day
 from lake.base.errors import Refused, TransientError
 from lake.cli.main import root
 from lake.servers import start
@@ -77,6 +78,25 @@ def test_a_lower_limit_that_was_restored_since_is_confirmed_no_more(exported: Ho
     with pytest.raises(Refused):
         exported.apply(confirm=refuses)
     assert exported.limit_s == 10 * DAY_S
+
+
+def test_a_day_that_the_limit_is_about_to_reach_is_dropped_by_force_alone(exported: Hot) -> None:
+    """The guard has let it go because the lake has it: the next guard may come too late."""
+    recent = [ago(9), ago(8), ago(7), ago(5)]
+    exported.insert(recent)
+    exported.export(recent, force=True)
+
+    def dropped(day: Day, *words: str) -> bool:
+        return bool(exported.command("drop", "events", "--day", str(day), *words).exit_code == 0)
+
+    assert dropped(ago(7))  # no guard has set a limit yet
+    exported.export([ago(7)])
+    assert exported.apply().limit_s == 10 * DAY_S
+    assert [dropped(day) for day in recent] == [False, False, True, True]
+    refused = exported.command("drop", "events", "--day", str(ago(9)))
+    assert "a limit of 10 days" in refused.output
+    assert dropped(ago(8), "--force", "--yes")
+    assert exported.apply().limit_s == 11 * DAY_S  # raised above the day
 
 
 def test_without_a_terminal_the_command_needs_yes(exported: Hot) -> None:

@@ -8,6 +8,7 @@ loading a dump (mongo_load).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from pymongo.errors import PyMongoError
@@ -57,8 +58,9 @@ class MongoSnapshotter:
         """See Snapshotter. With `scope = "day"` only the documents of that day."""
         tool = mongodump(self._settings.snapshots.mongo.tool)
         window = everything_until(utc_now())
-        with explained(self._section, "its version"):
+        with explained(self._section, "its version and clock"):
             version = str(self._client.server_info()["version"])
+            begun: datetime = self._client.admin.command("hello")["localTime"].replace(tzinfo=UTC)
         self._require_database()
         among = Candidates.of(self._settings, into.store, day.plus(1))
         before = self._by_day(among)
@@ -82,6 +84,8 @@ class MongoSnapshotter:
             if kept
             else whole_without_datasets(self._limits(jobs), day, ended)
         )
+        # This machine's clock may be fast: a day that is not over at the server is not whole.
+        whole = [whole_day for whole_day in whole if whole_day.end <= begun]
         details[DOCUMENTS_BY_DAY] = _texts(before)
         details[COUNTED_AS] = {
             each.name: counted_as(each) for each in mongo_datasets(self._settings)
