@@ -64,7 +64,10 @@ def erase(
     An erased day is not exported again without `lake export --allow-erased`. The condition
     itself is not stored; the audit log records its columns, the rows by day and the reason.
 
-    Exit status: 1 if a day was not searched or not erased.
+    A value that its column leaves out (`lake describe`) does not match: a condition on _rest, such
+    as OR _rest LIKE '%kim%', finds the rows.
+
+    Exit status: 1 if a day or such a value was not searched, or a day not erased.
 
     \b
     Example:  lake erase usage_analytics --where "user_id = 'kim'" --reason "request 114"
@@ -107,7 +110,7 @@ def erase(
         click.echo(f"{counted(result.erased, 'row')} erased; record {result.id}")
     for day, why in (result.kept if result else {}).items():
         click.echo(f"lake: {dataset} {day} was not erased: {why}", err=True)
-    if plan.problems or (result and not result.ok) or (dry_run and plan.held):
+    if plan.problems or plan.left_out or (result and not result.ok) or (dry_run and plan.held):
         sys.exit(1)
 
 
@@ -123,6 +126,10 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
         yield f"  held       {held.day}: {held.hold}"
     for day, why in plan.problems.items():
         yield f"  not searched  {day}: {why}"
+    for sentence in plan.left_out:
+        yield f"  not searched  {sentence}"
+    if plan.left_out:
+        yield "  a condition on _rest searches these, such as … OR _rest LIKE '%…%'"
     for snapshot in plan.snapshots:
         until = f"until {snapshot.until}, " if snapshot.until else ""
         yield f"  still in   snapshot {snapshot.system} {snapshot.day}: {until}{snapshot.why}"

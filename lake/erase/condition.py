@@ -43,12 +43,13 @@ _REFUSED = {
 
 @dataclass(frozen=True)
 class Condition:
-    """`columns` are the top-level columns that it reads. Its text may have personal data in it:
-    it is not shown by `repr`.
+    """`columns` are the top-level columns that it reads, `paths` all references to them, folded.
+    Its text may have personal data in it: it is not shown by `repr`.
     """
 
     text: str = field(repr=False)
     columns: tuple[str, ...]
+    paths: frozenset[tuple[str, ...]] = frozenset()
 
     @property
     def sql(self) -> str:
@@ -74,6 +75,7 @@ def parse(
     expression = _expression(connection, text)
     columns = {folded(name): name for name in table.column_names}
     names: list[str] = []
+    paths: set[tuple[str, ...]] = set()
     for part in parts_of(expression):
         kind = part.get("class")
         if kind in _REFUSED:
@@ -86,9 +88,10 @@ def parse(
                 path = path[1:]
             if path and path[0] in columns:
                 names.append(columns[path[0]])
+                paths.add(tuple(path))
             elif path:
                 _require_stable(connection, path[0])  # such as current_date, which has no brackets
-    condition = Condition(text, tuple(dict.fromkeys(names)))
+    condition = Condition(text, tuple(dict.fromkeys(names)), frozenset(paths))
     with explained(_WHERE, hint):
         statement = f"DESCRIBE SELECT {condition.sql} AS c FROM {_named(table)}"  # noqa: S608
         row = connection.cursor().execute(statement).fetchone()

@@ -33,6 +33,9 @@ from lake.partition.ledger import read_ledger
 from lake.partition.manifest import Manifest
 from lake.query import Lake
 from lake.query.failures import Hint
+from lake.query.merged import REST
+from lake.query.notes import left_out
+from lake.query.question import Question, Range, Reads
 from lake.query.tables import Table
 from lake.retention.rules import kept_until
 from lake.retired import read_retired
@@ -86,7 +89,8 @@ class Plan:
     `problems` are days that could not be searched, with the reason. `snapshots` still hold the
     rows. `at_source` are days that the source still keeps: it may have the rows, too. `versions`
     is what becomes of the bytes that are replaced. `rollups_alone` are days whose table is gone
-    and whose rollup is kept: no condition can be applied to them.
+    and whose rollup is kept: no condition can be applied to them. `left_out` are sentences about
+    values that the condition's columns leave out: rows with these do not match.
     """
 
     dataset: str
@@ -98,6 +102,7 @@ class Plan:
     at_source: tuple[Day, ...] = ()
     versions: str = ""
     rollups_alone: tuple[Day, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def matched(self) -> int:
@@ -122,6 +127,7 @@ class Plan:
             "at_source": [str(day) for day in self.at_source],
             "versions": self.versions,
             "rollups_alone": [str(day) for day in self.rollups_alone],
+            "left_out": list(self.left_out),
         }
 
 
@@ -210,7 +216,14 @@ class Planner:
             tuple(day for day in affected if hot.days_left(day) >= 0),
             self._versions() if affected else "",
             tuple(sorted(rolled & {day for day in retired if _within(day, start, end)})),
+            tuple(self._left_out(start, end)),
         )
+
+    def _left_out(self, start: Day | None, end: Day | None) -> Iterator[str]:
+        """Of a condition on `_rest` nothing: it looks there."""
+        if (REST,) not in self.condition.paths:
+            question = Question(columns=set(self.condition.paths))
+            yield from left_out(self._table, Reads([Range(start, end)]), question)
 
     def _matched(self, manifest: Manifest) -> int | str:
         """The rows that match, or why they can't be counted: another day's may be."""

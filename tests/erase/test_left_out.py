@@ -1,0 +1,82 @@
+"""Erasure of a person whose name some columns leave out, against the server's documents."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pymongo
+import pytest
+
+from lake.base.day import Day
+
+FIRST = Day.parse("2026-07-05")
+# Of each day: its documents' fields.
+DAYS: list[list[dict[str, Any]]] = [
+    [{"who": "kim"}, {"who": "lee"}, {"Who": "kim"}],  # the commoner spelling has the column
+    [{"who": 5}, {"who": 6}, {"who": "kim"}],  # so have numbers, and sub-documents
+    [{"who": {"id": "lee"}}, {"who": {"id": "max"}}, {"who": "kim"}],
+    [{"who": "kim"}, {"who": "lee"}],
+]
+
+
+@pytest.fixture
+def stored(tmp_path: Path, mongo_uri: str, mongo_database: str, lake, monkeypatch) -> Any:
+    config = tmp_path / "lake.toml"
+    config.write_text(f"""
+[lake]
+root = "lake"
+[sources.mongo]
+uri = "{mongo_uri}"
+database = "{mongo_database}"
+[hot]
+mongo = 40000
+[[dataset]]
+name = "events"
+source = "mongo"
+collection = "events"
+""")
+    monkeypatch.setenv("LAKE_CONFIG", str(config))
+    with pymongo.MongoClient[dict[str, Any]](mongo_uri) as client:
+        events = client[mongo_database]["events"]
+        for number, documents in enumerate(DAYS):
+            for minute, fields in enumerate(documents):
+                stamp = FIRST.plus(number).start + timedelta(minutes=minute)
+                events.insert_one({"_id": 10 * number + minute, "timestamp": stamp, **fields})
+        last = FIRST.plus(len(DAYS))
+        code, _, err = lake("export", "events", "--from", FIRST, "--to", last)
+        assert code == 0, err
+        yield events
+
+
+def ids(lake) -> set[int]:
+    _, out, _ = lake("query", "SELECT _id FROM events", "--json")
+    return {row["_id"] for row in json.loads(out)}
+
+
+def test_rows_whose_value_is_in_no_column_are_named(stored, lake) -> None:
+    theirs = {d["_id"] for d in stored.find({"$or": [{"who": "kim"}, {"Who": "kim"}]})}
+    code, out, _ = lake("erase", "events", "--where", "who = 'kim'", "--yes", "--json")
+    report = json.loads(out)
+    # Exit status 1: it did not look everywhere.
+    assert (code, report["result"]["erased"]) == (1, 2)
+    assert report["plan"]["left_out"] == [
+        "events: column who leaves out 2 values on 2 days (see _rest, _raw)",
+        "events: column Who leaves out 1 value on 1 day (see _rest, _raw)",
+    ]
+    assert len(theirs & ids(lake)) == 3
+    where = "who = 'kim' OR _rest LIKE '%kim%'"
+    code, out, _ = lake("erase", "events", "--where", where, "--yes", "--json")
+    report = json.loads(out)
+    assert (code, report["plan"]["left_out"], report["result"]["erased"]) == (0, [], 3)
+    assert ids(lake) == {document["_id"] for document in stored.find()} - theirs
+
+
+def test_days_and_columns_without_such_values(stored, lake) -> None:
+    last = FIRST.plus(len(DAYS) - 1)
+    assert lake("erase", "events", "--where", "who = 'kim'", "--from", last, "--yes")[0] == 0
+    assert lake("erase", "events", "--where", "_id = 0", "--yes")[0] == 0
+    code, out, _ = lake("erase", "events", "--where", "who = 'kim'", "--dry-run")
+    assert (code, "a condition on _rest" in out) == (1, True)
