@@ -161,6 +161,9 @@ class _TrendFile:
         for key in ("column", "optional"):
             for line, text in self._header.lines.get(key, []):
                 name, column = self._column(line, text, inputs, needed=key == "column")
+                had = {other.name.lower() for other in inputs[name].columns}
+                if column.name.lower() in had or column.repeats(inputs[name].kind):
+                    raise self._header.wrong(line, "a name that no other column has", text)
                 inputs[name] = inputs[name].with_column(column)
         for name in self._either(inputs):
             inputs[name] = replace(inputs[name], either=True)

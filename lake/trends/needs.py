@@ -6,12 +6,22 @@ headers (files), which dataset has the content (fitting).
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from lake.config.datasets import RowsAre
 
 Kind = Literal["counter", "histogram", "lines", "documents"]
+_OF_COUNTERS = frozenset({"day", "series_id", "metric", "increase"})
+OWN_COLUMNS: Mapping[Kind, Set[str]] = {
+    "counter": _OF_COUNTERS,
+    "histogram": _OF_COUNTERS | {"lower", "upper"},
+    "lines": frozenset({"day", "stream_id", "level", "lines", "bytes"}),
+    "documents": frozenset({"day"}),
+}
+"""What an input's rows have beside the header's columns."""
+_CHOSEN = frozenset({"metric", "level"})  # of these, what a header may name as if they were labels
 
 
 @dataclass(frozen=True)
@@ -26,6 +36,12 @@ class Column:
     labels: tuple[str, ...] = ()
     type: str = "VARCHAR"
     path: tuple[str, ...] = ()
+
+    def repeats(self, kind: Kind) -> bool:
+        """Whether an input of this kind has another column of its name."""
+        name = self.name.lower()
+        is_same = name in _CHOSEN and self.labels == (name,)
+        return name in OWN_COLUMNS[kind] and not is_same
 
     def describe(self) -> str:
         """As a message names it."""

@@ -84,8 +84,12 @@ def _grown(lake: Lake, source: Source, start: Day, end: Day) -> tuple[str, Param
     if len(metrics) > 1:
         need = reduce(Input.with_column, TARGET, source.need)
         source = replace(source, need=need)
+    # Within, a column's name is none that a statement gives to what it computes.
+    inside = tuple(replace(column, name=f"label {column.name}") for column in source.need.columns)
+    names = zip(inside, source.need.columns, strict=True)
+    columns = "".join(f", {quoted_name(c.name)} AS {quoted_name(as_.name)}" for c, as_ in names)
+    source = replace(source, need=replace(source.need, columns=inside))
     rows, parameters = _rows(lake, source, start.plus(-1), end, kind)
-    columns = "".join(f", {quoted_name(column.name)}" for column in source.need.columns)
     counted = _filled(kind, rows=rows, columns=columns)
     if len(metrics) > 1:
         counted = _filled("counter_preferred", counted=counted, metrics=_names(source))

@@ -3,7 +3,7 @@
 -- grain:      one row a series and day: its day, the trend's columns, increase
 -- inputs:     {rows}, days of series, from the day before from_day on
 -- parameters: from_day
-SELECT * EXCLUDE (first, first_ts, last, increase, "-grown"), "-grown" AS increase
+SELECT day, series_id, metric, "-grown" AS increase{columns}
 FROM (
     SELECT *, hour_growth(first, first_ts, last, increase, series_id) AS "-grown"
     FROM ({rows}) AS series_days

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -15,6 +16,7 @@ from lake.query import connect
 from lake.rollup.many import roll_up, with_rollups
 from lake.systems.prometheus.reading.answer import HISTOGRAM_TYPE
 from lake.trends import Choices, ask, trend_named
+from lake.trends.files import read_trend
 
 DAY = Day.parse("2026-07-01")
 DAYS = DAY, DAY.plus(2)
@@ -186,3 +188,35 @@ def test_what_is_no_label(place: Place, trend: str, label: str) -> None:
     with pytest.raises(UsageError, match="does not fit") as raised:
         by_label(place, trend, options, 2)
     assert raised.value.parts["found"] == f"no label {label}"
+
+
+OWN = """-- Growth by a column of any name
+--
+-- grain:      one row a value
+-- input:      grows | {kind}
+-- column:     grows.{name} = job
+-- parameters: from_day, to_day
+-- x:          day
+-- series:     {name}
+-- panel:      growth | lines | growth
+--
+SELECT min(day) AS day, "{name}", sum(increase) AS growth FROM grows GROUP BY "{name}"
+"""
+
+
+@pytest.mark.parametrize("kind", ["counter | jobs_total, jobs", "histogram | spans"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("first", "first_ts", "last", "grown", "before", "earliest", "bucket", *COMPUTED),
+        *("ts", "value", "histogram", "hour", "last_before", "label"),
+    ],
+)
+def test_columns_of_any_name_in_a_trend_of_the_users_own(
+    place: Place, tmp_path: Path, kind: str, name: str
+) -> None:
+    file = tmp_path / "own.sql"
+    file.write_text(OWN.format(kind=kind, name=name))
+    with connect(place.settings) as lake:
+        rows = ask(lake, read_trend(file), *DAYS).rows
+    assert sorted(row[1:] for row in rows) == [("a", 2), ("b", 20)]

@@ -117,6 +117,7 @@ def test_an_error_of_the_sql_names_the_file(own, run) -> None:
         ("| documents", "| counter", 4, "metrics follow a counter"),
         ("asked.user VARCHAR = userId", "asked.user = userId", 5, "TYPE = PATH, for documents"),
         ("asked.user VARCHAR", "other.user VARCHAR", 5, "INPUT is one of asked"),
+        ("asked.user VARCHAR", "asked.day VARCHAR", 5, "no other column has"),
         ('"a.b".c', '"a.b"c', 6, "a path such as"),
         ("from_day, to_day, every", "from_day, every", 7, "from_day, to_day"),
         ("to_day, every\n", "to_day, until\n", 7, "metric, by"),
@@ -152,6 +153,40 @@ def test_inputs_of_which_one_is_enough(tmp_path: Path) -> None:
         with pytest.raises(BadData) as raised:
             read_trend(file)
         assert raised.value.parts["expected"] == "two or more of two, one"
+
+
+@pytest.mark.parametrize(
+    ("kind", "column"),
+    [
+        *(("counter | a", f"{name} = job") for name in ("day", "metric", "iNCREASE", "series_id")),
+        *(("histogram | a", f"{name} = job") for name in ("lower", "upper", "increase")),
+        *(("lines", f"{name} = job") for name in ("stream_id", "level", "lines", "bytes")),
+        ("documents", "day DATE = sent"),
+    ],
+)
+def test_columns_that_an_input_has_already(tmp_path: Path, kind: str, column: str) -> None:
+    file, start = tmp_path / "twice.sql", "-- parameters:"
+    lines = f"-- input:      more | {kind}\n-- optional:   more.{column}\n{start}"
+    file.write_text(GOOD.replace(start, lines))
+    with pytest.raises(BadData) as raised:
+        read_trend(file)
+    assert raised.value.parts["expected"] == "a name that no other column has"
+    same = "k VARCHAR = k" if kind == "documents" else "k = k"
+    again = f"-- optional:   more.{same}\n{start}"
+    file.write_text(GOOD.replace(start, lines.replace(column, same)))
+    assert read_trend(file).needs[1].columns[0].name == "k"
+    file.write_text(GOOD.replace(start, lines.replace(column, same).replace(start, again)))
+    with pytest.raises(BadData, match="wrong header of a trend") as raised:
+        read_trend(file)
+    assert raised.value.parts["expected"] == "a name that no other column has"
+
+
+@pytest.mark.parametrize(("kind", "name"), [("counter | a", "metric"), ("lines", "level")])
+def test_a_column_that_is_the_same(tmp_path: Path, kind: str, name: str) -> None:
+    file, start = tmp_path / "same.sql", "-- parameters:"
+    lines = f"-- input:      more | {kind}\n-- column:     more.{name} = {name}\n{start}"
+    file.write_text(GOOD.replace(start, lines))
+    assert read_trend(file).needs[1].columns[0].labels == (name,)
 
 
 def test_a_good_header(tmp_path: Path) -> None:
