@@ -90,6 +90,24 @@ def test_a_changed_document_holds_it_up_unless_counts_are_enough(
     assert counting.plan().decision == "limit"
 
 
+@pytest.mark.parametrize("arrived", [0, 1])
+def test_a_late_document_is_not_taken_for_an_erased_one(
+    place: Hot, tmp_path: Path, mongo_uri: str, arrived: int
+) -> None:
+    """Two of six were erased and deleted at the source: five are as few as were there before."""
+    counting = hot(tmp_path, mongo_uri, place.database, place.client, ttl='proof = "count"')
+    counting.insert([ago(12)], each=6)
+    counting.export([ago(12)])
+    erased = counting.command("erase", "events", "--where", "number < 2", "--yes")
+    assert erased.exit_code == 0, erased.output
+    place.events.delete_many({"number": {"$lt": 2}})
+    for _ in range(arrived):
+        place.events.insert_one({"timestamp": at(ago(12)), "number": 7})
+    (day,) = counting.plan().days
+    assert day.state == ("late" if arrived else "proven")
+    assert ("1 of the rows left at the source are not in the lake" in day.why) == bool(arrived)
+
+
 @pytest.mark.parametrize("damage", ["gone", "cut", "altered", "manifest"])
 def test_a_damaged_object_holds_it_up(exported: Hot, damage: str) -> None:
     lake = exported.config.parent / "lake"
