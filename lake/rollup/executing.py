@@ -95,16 +95,21 @@ def define_rows(
         chosen = ["*", day]
     else:
         schema = pq.read_schema(table)
-        chosen = [day, *(_chosen(schema, column) for column in columns)]
+        chosen = [day, *(_chosen(connection, source, schema, column) for column in columns)]
     select = f"SELECT {', '.join(chosen)} FROM {source} AS t"  # noqa: S608  names are quoted
     connection.execute(f"CREATE TEMP VIEW {ROWS} AS {select}")
 
 
-def _chosen(schema: pa.Schema, column: Column) -> str:
+def _chosen(connection: DuckDBPyConnection, source: str, schema: pa.Schema, column: Column) -> str:
     value = "NULL"
     if _has(schema, column.path):
         value = "t." + ".".join(map(quoted_name, column.path))
-    return f"TRY_CAST({value} AS {column.type}) AS {quoted_name(column.name)}"
+    cast = f"TRY_CAST({value} AS {column.type})"
+    try:
+        connection.execute(f"SELECT {cast} FROM {source} AS t LIMIT 0")  # noqa: S608  quoted
+    except duckdb.BinderException:  # a STRUCT without any member of the type's
+        cast = f"TRY_CAST(TRY_CAST({value} AS JSON) AS {column.type})"
+    return f"{cast} AS {quoted_name(column.name)}"
 
 
 def _has(schema: pa.Schema, path: tuple[str, ...]) -> bool:

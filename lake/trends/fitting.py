@@ -13,6 +13,8 @@ from difflib import get_close_matches
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import duckdb
+
 from lake.base.day import Day
 from lake.base.errors import UsageError
 from lake.query import Lake
@@ -21,7 +23,7 @@ from lake.query.failures import explained
 from lake.query.hourly import hourly
 from lake.query.kinds import folded, quoted_name, quoted_text
 from lake.query.levels import with_level
-from lake.query.merged import LIST, STRUCT, Node
+from lake.query.merged import LIST, Node
 from lake.query.tables import Table
 from lake.query.texts import resolved
 from lake.query.timeline import kind_of
@@ -39,7 +41,8 @@ _NO_LABELS = {
 }
 _ADDED = frozenset({"lower", "upper"})  # by the macros over a rollup of samples
 _SHOWN = 3
-_NESTED = re.compile(r"\[\d*\]$|^STRUCT\b", re.IGNORECASE)
+_OF_ITEMS = re.compile(r"\[\d*\]$")
+_NESTED = re.compile(rf"{_OF_ITEMS.pattern}|^STRUCT\b", re.IGNORECASE)
 _EDGES = 2  # of _looked_at
 
 _Days = tuple[Day, Day]
@@ -303,19 +306,31 @@ def _field(tree: Node, column: Column) -> str | None:
             text = f"{text}.{quoted_name(node.name)}" if text else quoted_name(node.name)
     if column.type == "ANY":
         return text
-    if _NESTED.search(column.type) and (as_json or not _has_items(node)):
-        text = f"TRY_CAST({text} AS JSON)"
-        if LIST in node.variants:  # DuckDB casts JSON by names in their case, STRUCTs in any
-            masks = {n.number: (1 << len(n.variants)) - 1 for n in node.varying_nodes()}
-            text = f"TRY_CAST({text} AS {resolved(type_as(node, LIST), masks)})"
+    if _NESTED.search(column.type):
+        text = _nested(text, node, column.type, as_json=as_json)
     return f"TRY_CAST({text} AS {column.type})"
 
 
-def _has_items(node: Node) -> bool:
-    """Whether it is a LIST of STRUCTs, or a STRUCT, on all days: DuckDB casts these by name."""
-    while node.item and not node.varying:
-        node = node.item
-    return node.form == STRUCT
+def _nested(text: str, node: Node, kind: str, *, as_json: bool) -> str:
+    """What can be cast to the nested type: DuckDB casts STRUCTs by names, in any case, and refuses
+    those without any of the type's; JSON by names in their case.
+    """
+    item, varying = node, node.varying
+    of_item = kind
+    while item.item:
+        item, of_item = item.item, _OF_ITEMS.sub("", of_item)
+        varying |= item.varying
+    try:
+        by_name = any(folded(name) in item.members for name, _ in duckdb.sqltype(of_item).children)
+    except duckdb.Error:
+        return text  # the statement's own error names the type
+    if by_name and not varying and not as_json:
+        return text
+    text = f"TRY_CAST({text} AS JSON)"
+    if by_name and LIST in node.variants:
+        masks = {n.number: (1 << len(n.variants)) - 1 for n in node.varying_nodes()}
+        text = f"TRY_CAST({text} AS {resolved(type_as(node, LIST), masks)})"
+    return text
 
 
 def metrics_of(lake: Lake, table: Table, first: Day, last: Day, kind: Kind = "counter") -> Set[str]:

@@ -18,7 +18,7 @@ from support.rolled_lake import Place
 from lake.base.day import Day
 from lake.query import Lake
 from lake.servers import start
-from lake.trends import ask, trend_named
+from lake.trends import Choices, ask, trend_named
 
 FIRST = Day.parse("2026-07-06")  # a Monday
 OK, FAILED = {"status": "OK"}, {"status": "FAILED"}
@@ -49,12 +49,13 @@ STAGES: list[list[dict[str, Any]]] = [
     [{"stages": []}],
     [{"stages": [{"Name": "LLM"}]}],
 ]
+OTHER_NAMES: list[list[dict[str, Any]]] = [[{"stages": [{"step": "LLM"}, {"step": "TTS"}]}]]
 
 
 @pytest.fixture(scope="module")
 def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lake, Any]]:
     folder: Path = tmp_path_factory.mktemp("drift")
-    contents = {"usage_analytics": USAGE, "performance_metrics": STAGES}
+    contents = {"usage_analytics": USAGE, "performance_metrics": STAGES, "others": OTHER_NAMES}
     with start(["mongo"]) as stack:
         uri = stack.endpoints["mongo"]["uri"]
         sections = f'[sources.mongo]\nuri = "{uri}"\ndatabase = "miyou"\n[hot]\nmongo = 10000\n'
@@ -74,8 +75,10 @@ def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lake, Any]
                 yield lake, client["miyou"]
 
 
-def rows_of(lake: Lake, trend: str, days: int) -> list[dict[str, Any]]:
-    answer = ask(lake, trend_named(trend), FIRST, FIRST.plus(days))
+def rows_of(
+    lake: Lake, trend: str, days: int, choices: Choices | None = None
+) -> list[dict[str, Any]]:
+    answer = ask(lake, trend_named(trend), FIRST, FIRST.plus(days), choices)
     return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
 
 
@@ -129,3 +132,8 @@ def test_stages(sides, days) -> None:
     }
     rows = rows_of(lake, "stage_latency", days)
     assert {row["stage"]: (row["runs"], row["failed"], row["avg_ms"]) for row in rows} == expected
+
+
+def test_stages_without_any_name_that_the_trend_reads(sides) -> None:
+    (row,) = rows_of(sides[0], "stage_latency", 1, Choices(dataset="others"))
+    assert (row["stage"], row["runs"], row["avg_ms"]) == (None, 2, None)

@@ -224,8 +224,9 @@ def test_days_whose_fields_drift(tmp_path: Path) -> None:
         "stages": [[{"name": "LLM", "durationMs": 9, "more": True}, {"name": "TTS"}]],
     }))  # fmt: skip
     put(place.store, pipeline, days[1], pa.table({"stages": ["none"]}))
+    put(place.store, pipeline, days[2], pa.table({"stages": [[{"step": "LLM"}, {"step": "TTS"}]]}))
     done = roll_up(place.settings, place.store, with_rollups(place.settings, ()), None, jobs=1)
-    assert [rolled_day.rolled.state for rolled_day in done] == ["made"] * 6
+    assert [rolled_day.rolled.state for rolled_day in done] == ["made"] * 7
     with connect(place.settings) as lake:
         rows = lake.rows(
             "SELECT day, model, failed_stage, requests, errors, total_tokens, total_credits, "
@@ -238,4 +239,4 @@ def test_days_whose_fields_drift(tmp_path: Path) -> None:
         (days[1].date, "a", None, 1, 1, 0, 0.0, None),
         (days[2].date, None, None, 1, 0, 7, 1.25, pytest.approx(250.5, rel=0.01)),
     ]
-    assert [(row["stage"], row["runs"]) for row in stages] == [("LLM", 1), ("TTS", 1)]
+    assert [(row["stage"], row["runs"]) for row in stages] == [("LLM", 1), ("TTS", 1), (None, 2)]
