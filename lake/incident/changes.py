@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from lake.base.day import Day
 from lake.incident.window import Window
 from lake.query import Lake
 from lake.query.kinds import quoted_name, quoted_text
@@ -130,12 +131,13 @@ LIMIT {SHOWN}"""  # noqa: S608  quoted
 
 
 def _samples(table: Table, window: Window) -> str:
-    """Samples of the window, of the time before, and for growth some before that.
+    """Samples of the window, of the time before, and for growth some before that, which may be on
+    the day before; one at the window's end may be on the day after.
 
     What is added to the labels' columns has a name that no label of Prometheus has.
     """
-    first, last = window.compared_days[0], window.compared_days[-1]
-    start = max(window.before - _LOOKBACK, first.start)
+    start = window.before - _LOOKBACK
+    first, last = Day(start.date()), Day(window.end.date())
     return (
         'SELECT *, counter_increase(value, series_id, ts) AS "-growth" '  # noqa: S608  quoted
         f"FROM {between(table, date(first), date(last.plus(1)))} "

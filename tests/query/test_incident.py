@@ -381,3 +381,34 @@ def test_labels_may_have_the_names_of_what_is_computed(make_lake, run) -> None:
         )
     assert row["grown"] == 39  # the sample at the window's start, too
     assert all(label in row["text"] for label in ('growth="of growth"', 'Zone="kr"'))
+
+
+@pytest.mark.parametrize(
+    ("at", "before", "during"),
+    [
+        ("2026-07-07T00:45Z", 70, 30),  # since 23:20, and not all that it has counted
+        ("2026-07-06T23:45Z", 20, None),  # no sample since 23:20; the window ends at midnight
+        ("2026-07-06T22:45Z", 30, 30),
+    ],
+)
+def test_growth_over_midnight(make_lake, run, at, before, during) -> None:
+    lake = make_lake("counters")
+    start = datetime(2026, 7, 6, 20, 0, tzinfo=UTC)
+    gap = range(201, 247)  # minutes: from 23:21 to 00:06, while the other series goes on
+    rows = [(1, n) for n in range(360) if n not in gap] + [(2, n) for n in range(360)]
+    for day in (6, 7):
+        of_day = [(s, n) for s, n in rows if (start + timedelta(minutes=n)).day == day]
+        columns = {
+            "ts": [start + timedelta(minutes=n) for _, n in of_day],
+            "metric": ["jobs_total"] * len(of_day),
+            "value": [1e6 + n for _, n in of_day],
+            "series_id": [s for s, _ in of_day],
+            "job": [f"job {s}" for s, _ in of_day],
+        }
+        lake.put("counters", f"2026-07-0{day}", pa.table(columns))
+    options = ("--at", at, "--window", "15m", "--json", "--config", lake.config)
+    status, out, err = run("incident", *options)
+    assert status == 0, err
+    changes = {c["labels"]["job"]: (c["before"], c["during"]) for c in json.loads(out)["changes"]}
+    assert "job 2" not in changes  # 30 and 30: no change
+    assert changes.get("job 1", (30, 30)) == (before, during)
