@@ -10,7 +10,7 @@ ARG PYTHON=3.11.14-slim-bookworm
 FROM python:${PYTHON} AS build
 ARG EXTRA=
 WORKDIR /src
-COPY requirements.lock deploy/k8s/requirements.txt /pins/
+COPY requirements.lock /pins/
 COPY pyproject.toml README.md ./
 COPY lake lake
 COPY assets assets
@@ -21,7 +21,7 @@ COPY docs/restore.py docs/restore.py
 # servers) is not installed.
 RUN python -m venv /opt/monitoring-lake \
  && /opt/monitoring-lake/bin/pip install --no-cache-dir --disable-pip-version-check \
-    --constraint /pins/requirements.lock --constraint /pins/requirements.txt ".${EXTRA}"
+    --constraint /pins/requirements.lock ".${EXTRA}"
 
 FROM python:${PYTHON}
 # The user of Prometheus' own image: Prometheus' snapshot directories can then be removed after

@@ -24,7 +24,6 @@ PAGE = ROOT / "docs/third-party.md"
 TOOLS = ROOT / "deploy/tools"
 PINS = (
     ROOT / "requirements.lock",
-    ROOT / "deploy/k8s/requirements.txt",
     ROOT / "deploy/spark/requirements.txt",
     *sorted(TOOLS.glob("*/requirements.txt")),
 )

@@ -6,13 +6,26 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import dagster_k8s
 import kubernetes_validate
 import pytest
 import yaml
+from dagster._config import process_config, resolve_to_config_type
+from dagster._core.instance.ref import InstanceRef
+from dagster_k8s.container_context import K8sContainerContext
+from dagster_k8s.job import (
+    DagsterK8sJobConfig,
+    UserDefinedDagsterK8sConfig,
+    construct_dagster_k8s_job,
+)
+from dagster_postgres.utils import DagsterPostgresException
+from kubernetes import client
 
 from lake.config.settings import load
+from lake.servers.ports import free_ports
 
 HERE = Path(__file__).parents[2] / "deploy/k8s"
 KUSTOMIZATION: dict[str, Any] = yaml.safe_load((HERE / "kustomization.yaml").read_text("utf-8"))
@@ -177,29 +190,30 @@ def test_kubectl_renders_what_the_schema_accepts():
     assert images == {image}
 
 
-def test_the_launcher_makes_a_job_that_the_schema_accepts(monkeypatch: pytest.MonkeyPatch):
-    """With the extra `k8s`: Dagster's own code reads dagster.yaml and builds the job of a run."""
-    dagster_k8s = pytest.importorskip("dagster_k8s", reason="the extra k8s is not installed")
-    postgres = pytest.importorskip("dagster_postgres", reason="the extra k8s is not installed")
-    from dagster._config import process_config, resolve_to_config_type  # noqa: PLC0415
-    from dagster._core.instance.config import dagster_instance_config_schema  # noqa: PLC0415
-    from dagster_k8s.container_context import K8sContainerContext  # noqa: PLC0415
-    from dagster_k8s.job import (  # noqa: PLC0415
-        DagsterK8sJobConfig,
-        UserDefinedDagsterK8sConfig,
-        construct_dagster_k8s_job,
-    )
-    from kubernetes import client  # noqa: PLC0415
-
+def test_dagster_makes_the_instance(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Up to the database, for which nothing listens, and the cluster, which is not there."""
     (database,) = (secret for secret in SECRETS if secret["metadata"]["name"] == "dagster-postgres")
     for name, value in database["stringData"].items():
         monkeypatch.setenv(name, value)
-    for schema, config in (
-        (dagster_instance_config_schema(), DAGSTER),
-        (postgres.DagsterPostgresStorage.config_type(), DAGSTER["storage"]["postgres"]),
-    ):
-        checked = process_config(resolve_to_config_type(schema), config)
-        assert checked.success, checked.errors
+    monkeypatch.setenv("DAGSTER_PG_HOST", "127.0.0.1")
+    text = (HERE / "dagster.yaml").read_text("utf-8")
+    port = free_ports(("postgres",))["postgres"]
+    (tmp_path / "dagster.yaml").write_text(text.replace("port: 5432", f"port: {port}"))
+    monkeypatch.setattr("kubernetes.config.load_incluster_config", lambda: None)
+    impatient = SimpleNamespace(sleep=lambda _: None)
+    monkeypatch.setattr("dagster_postgres.utils.time", impatient)
+    ref = InstanceRef.from_dir(str(tmp_path))
+    assert type(ref.run_launcher) is dagster_k8s.K8sRunLauncher
+    assert type(ref.compute_log_manager).__name__ == "NoOpComputeLogManager"
+    assert type(ref.run_coordinator).__name__ == "QueuedRunCoordinator"
+    with pytest.raises(DagsterPostgresException) as raised:
+        print(ref.storage)
+    causes = f"{raised.value} {raised.value.__cause__}"
+    assert f"port {port} failed: Connection refused" in causes
+
+
+def test_the_launcher_makes_a_job_that_the_schema_accepts():
+    """Dagster's own code reads dagster.yaml and builds the job of a run."""
     checked = process_config(
         resolve_to_config_type(dagster_k8s.K8sRunLauncher.config_type()), LAUNCHER
     )

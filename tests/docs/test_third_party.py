@@ -20,7 +20,6 @@ PAGE = (ROOT / "docs/third-party.md").read_text(encoding="utf-8")
 TOOLS = ROOT / "deploy/tools"
 PINS = [
     ROOT / "requirements.lock",
-    ROOT / "deploy/k8s/requirements.txt",
     ROOT / "deploy/spark/requirements.txt",
     *sorted(TOOLS.glob("*/requirements.txt")),
 ]
