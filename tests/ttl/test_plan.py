@@ -12,9 +12,11 @@ from typing import Any
 
 import pymongo
 import pytest
+from pymongo.collection import Collection
 from support.hot_documents import DAY_S, NEVER_S, TODAY, Hot, ago, at, days, hot
 
 from lake.holds.changing import add, release
+from lake.partition.ledger import read_manifest
 
 OLD = days(16, 1)
 
@@ -302,3 +304,33 @@ def test_a_hold_that_comes_after_the_plan_stops_it(exported: Hot) -> None:
     assert applied.state == "abandoned"
     assert "case 17" in applied.why
     assert exported.limit_s == NEVER_S
+
+
+def test_what_would_be_deleted_is_read_from_the_primary(place, monkeypatch):
+    """A secondary may lack the latest documents of old days."""
+    modes = []
+
+    def noted(method):
+        def noting(self, *arguments, **options):
+            modes.append(self.read_preference.name)
+            return method(self, *arguments, **options)
+
+        return noting
+
+    place.insert(days(3, 1))
+    place.export(days(3, 1))
+    text = place.config.read_text()
+    uri = place.settings.sources.mongo.uri
+    place.config.write_text(text.replace(uri, f"{uri}?readPreference=secondary"))
+    for name in ("find", "find_one", "count_documents"):
+        monkeypatch.setattr(Collection, name, noted(getattr(Collection, name)))
+    with place.site() as site:
+        dataset, expiry = site.settings.dataset[0], site.expiry_of("mongo")
+        end = TODAY.start_ms
+        assert expiry.first_ms(dataset, None, end) == ago(3).start_ms
+        assert expiry.expiring(dataset, end) == 9
+        assert (expiry.undated(dataset, end), expiry.never(dataset)) == (0, 0)
+        assert expiry.born_expired(dataset, ago(1), DAY_S) == 0
+        manifest = read_manifest(site.store, "events", ago(1))
+        assert expiry.unknown(dataset, ago(1), site.store, manifest) == 0
+    assert set(modes) == {"Primary"}

@@ -21,6 +21,7 @@ from bson.datetime_ms import DatetimeMS
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import OperationFailure
+from pymongo.read_preferences import ReadPreference
 
 from lake.base.day import Day
 from lake.base.errors import BadData, Refused, UsageError
@@ -47,6 +48,8 @@ INDEX_NAME = "lake_ttl"
 _MAX_OBJECT_ID_S = 1 << 32
 _UNAUTHORIZED, _NO_SUCH_COMMAND, _NOT_IMPLEMENTED = 13, 59, 238
 _ROWS = 1024
+# There the TTL monitor deletes. The source's URI may name others, which can be behind.
+_PRIMARY = ReadPreference.PRIMARY
 _DAY_S = 86_400
 
 Document = dict[str, Any]
@@ -175,8 +178,8 @@ class MongoExpiry:
         stored = Counter(digest(document) for document in _stored(store, manifest))
         unmatched = 0
         with self._explained(settings):
-            raw = self._connected()[self._section.database][settings.collection]
-            for document in raw.find(of_day(settings, day)):
+            raw = self._connected().get_database(self._section.database, read_preference=_PRIMARY)
+            for document in raw[settings.collection].find(of_day(settings, day)):
                 key = digest(ruled(document.raw))
                 if stored[key]:
                     stored[key] -= 1
@@ -231,7 +234,9 @@ class MongoExpiry:
         return database_of(self._connected(), self._section.database)
 
     def _collection(self, settings: MongoDataset) -> Collection[Document]:
-        return self._database().get_collection(settings.collection, TOLERANT)
+        return self._database().get_collection(
+            settings.collection, TOLERANT, read_preference=_PRIMARY
+        )
 
     def _count(self, settings: MongoDataset, question: Document) -> int:
         with self._explained(settings):
