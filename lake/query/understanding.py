@@ -168,11 +168,7 @@ class _Reader:
             self._give_up()
             return
         qualified = [[alias, "day"], *([["day"]] if alone else [])]
-        days = Range()
-        for condition in conditions:
-            start, end = self._days_of(condition, qualified)
-            days = days.within(start, end)
-        self._reads_of(self._views[name]).views.append(days)
+        self._reads_of(self._views[name]).views.append(self._days_left(conditions, qualified))
 
     def _function(self, table: Mapping[str, Any]) -> None:
         call = table["function"]
@@ -243,6 +239,15 @@ class _Reader:
         except UnknownValueError:
             return None
 
+    def _days_left(
+        self, conditions: Iterable[Mapping[str, Any]], qualified: list[list[str]]
+    ) -> Range:
+        """The days that all of the conditions leave."""
+        days = Range()
+        for condition in conditions:
+            days = days.within(*self._days_of(condition, qualified))
+        return days
+
     def _days_of(
         self, condition: Mapping[str, Any], qualified: list[list[str]]
     ) -> tuple[Day | None, Day | None]:
@@ -259,6 +264,11 @@ class _Reader:
                 case "COMPARE_IN" if is_day(condition["children"][0]):
                     moments = [self._moment(item) for item in condition["children"][1:]]
                     return Day(min(moments).date()), _after(max(moments))
+                case "CONJUNCTION_OR":
+                    conditions = map(_conjuncts, condition["children"])
+                    sides = [self._days_left(side, qualified) for side in conditions]
+                    days = Reads(views=sides).view_range()
+                    return days.start, days.end
                 case kind if kind in _TURNED:
                     left, right = condition["left"], condition["right"]
                     if is_day(right):

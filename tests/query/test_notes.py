@@ -146,6 +146,22 @@ def test_the_length_of_an_array_that_is_text_on_other_days(
         ),
         ("SELECT n FROM events WHERE day = '2026-07-02'", []),
         (
+            "SELECT n FROM events WHERE day = '2026-07-02' OR day = '2026-07-03'",
+            ["events: 1 of 2 days from 2026-07-02 to 2026-07-03 is not in the lake (2026-07-03)"],
+        ),
+        (
+            "SELECT n FROM events WHERE n > 0 AND (day IN ('2026-07-02', '2026-07-03') OR "
+            "(day >= '2026-07-04' AND n = 2 AND '2026-07-05' > day))",
+            ["events: 2 of 3 days from 2026-07-02 to 2026-07-04 are not in the lake "
+             "(2026-07-03, 2026-07-04)"],
+        ),
+        ("SELECT n FROM events WHERE day < '2026-06-29' OR day = '2026-06-29'", []),
+        (
+            "SELECT n FROM events WHERE day = '2026-07-03' OR n = 1",
+            ["events: 2 of 5 days from 2026-06-28 to 2026-07-02 are not in the lake "
+             "(2026-06-30, 2026-07-01)"],
+        ),
+        (
             "SELECT n FROM events WHERE day >= '2026-08-01'",
             ["events: no day from 2026-08-01 on is in the lake"],
         ),

@@ -62,6 +62,13 @@ _STATEMENTS = (
     "SELECT n FROM a TABLESAMPLE reservoir(100 ROWS) WHERE day = '2026-07-02'",
     "SELECT n AS day FROM a WHERE day = '2026-07-02'",
     "SELECT count(*) FILTER (day = '2026-07-01'), count(*) FROM a",
+    "SELECT n FROM a WHERE day = '2026-07-01' OR day > '2026-07-03'",
+    "SELECT n FROM a WHERE day = '2026-07-02' OR n = 3",
+    "SELECT n FROM a WHERE day = '2026-07-02' AND n = 2 OR "
+    "(day < '2026-07-02' OR day = '2026-07-03') AND n > 1",
+    "SELECT n FROM a WHERE day = '2026-07-01' AND day = '2026-07-02' OR day = '2026-07-03'",
+    "SELECT a.n, b.n FROM a FULL JOIN b USING (n) "
+    "WHERE a.day = '2026-07-01' OR b.day > '2026-07-02'",
     "SELECT day, n FROM a GROUP BY ALL HAVING day = '2026-07-03'",
 )  # fmt: skip
 
