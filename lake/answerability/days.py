@@ -5,7 +5,7 @@ Belongs here: one table of a statement. Does not: bytes, seconds, cost (effort).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -153,7 +153,7 @@ def table_days(
     """One table of the statement, as of `today`. Raises LakeError."""
     settings = lake.settings
     dataset = table.rolled_up or table.dataset
-    wanted = sorted(_wanted(table, question))
+    wanted = sorted(_wanted(table, question, today))
     held = [day for day in wanted if day in table.manifests]
     missing = [day for day in wanted if day not in table.manifests]
     reads = question.datasets.get(table.dataset)
@@ -186,23 +186,28 @@ def table_days(
     )
 
 
-def _wanted(table: Table, question: Question) -> set[Day]:
-    """An open side ends with the first or last day in the lake."""
+def _wanted(table: Table, question: Question, today: Day) -> set[Day]:
+    """An open side ends with the first or last day in the lake; after that one, with yesterday."""
     in_lake = {*table.manifests, *table.unrolled}
     days: set[Day] = set()
     for span in ranges_of(question.datasets.get(table.dataset), question):
         start = span.start or min(in_lake, default=None)
-        end = span.end or (max(in_lake).plus(1) if in_lake else None)
-        if start and end:
+        end = span.end or (max(in_lake).plus(1) if _begins_in(span, in_lake) else today)
+        if start:
             days |= set(day_range(start, end))
     return days
 
 
 def _later(hot: HotDays, table: Table, ranges: Iterable[Range]) -> Iterator[Day]:
     in_lake = {*table.manifests, *table.unrolled}
-    if in_lake and any(days.end is None for days in ranges):
+    if any(days.end is None and _begins_in(days, in_lake) for days in ranges):
         first = max(in_lake).plus(1)
         yield from (day for day in day_range(first, hot.today) if hot.keeps(day))
+
+
+def _begins_in(days: Range, in_lake: Set[Day]) -> bool:
+    """Whether a range without an end begins within the lake's days."""
+    return bool(in_lake) and (days.start is None or days.start <= max(in_lake))
 
 
 def _missing(

@@ -78,7 +78,7 @@ def _lines(answer: Answerability) -> Iterator[str]:
 
 def _table_lines(table: TableDays) -> Iterator[str]:
     if table.first is None or table.last is None:
-        yield f"{table.table}: no day is in the lake, and the query names none"
+        yield f"{table.table}: no day that the query reads is in the lake"
         return
     span = f"{table.first} to {table.last}" if table.wanted > 1 else str(table.first)
     yield f"{table.table}: {table.held:,} of {counted(table.wanted, 'day')} in the lake ({span})"

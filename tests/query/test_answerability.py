@@ -133,6 +133,32 @@ def test_days_after_the_last_are_reported_where_a_query_names_no_end(
         assert (f"`lake export events --from {later[0]} --to {today}`" in out) == bool(expected)
 
 
+@pytest.mark.parametrize("held", [True, False])
+def test_a_query_without_an_end_that_begins_after_the_last_day(
+    make_lake, table, ask, run, held: bool
+) -> None:
+    """Its days were "named by none", and days before it those that the source still has."""
+    lake = make_lake("events")
+    today = Day.today()
+    if held:
+        lake.put("events", str(today.plus(-200)), table(n=[1]))
+    for ago, verdict, places in (
+        (2, "export", ["source"] * 2),
+        (91, "incomplete", ["nowhere"] * 2 + ["source"] * 89),
+        (0, "incomplete", []),
+    ):
+        start = today.plus(-ago)
+        sql = f"SELECT n FROM events WHERE day >= '{start}'"
+        status, answer = ask(lake, sql)
+        (events,) = answer["tables"]
+        assert (status, answer["answer"], events["later"]) == (1, verdict, [])
+        days = [str(start.plus(number)) for number in range(ago)]
+        assert [missing["day"] for missing in events["missing"]] == days
+        assert [missing["place"] for missing in events["missing"]] == places
+        _, out, _ = run("can", sql, "--config", lake.config)
+        assert ("events: no day that the query reads is in the lake\n" in out) == (not days)
+
+
 def test_the_days_of_current_date_are_known(make_lake, table, ask) -> None:
     lake = make_lake("events", "named")
     yesterday = Day.today().plus(-1)
