@@ -11,6 +11,7 @@ protobuf   varints and fields
 causes     the reason in an exception's chain
 progress   how far a long task is
 sizes      bytes as people read them
+printable  texts without what steers a terminal
 
 Belongs here: modules that import nothing of `lake` but each other. Does not: configuration
 (lake.config), stored objects (lake.store, lake.partition), processes (lake.process).

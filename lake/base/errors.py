@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lake.base.printable import shown_lines
 from lake.base.redaction import redact
 
 
@@ -45,10 +46,10 @@ class LakeError(Exception):
         super().__init__(self.what)
 
     def __str__(self) -> str:
-        """With what `add_note` has added."""
+        """With what `add_note` has added. A value of the lake in it must not steer a terminal."""
         parts = (f"  {name}: {part}" for name, part in self.parts.items())
         notes = (f"  note: {redact(note)}" for note in getattr(self, "__notes__", ()))
-        return "\n".join([self.what, *parts, *notes])
+        return shown_lines("\n".join([self.what, *parts, *notes]))
 
 
 class UsageError(LakeError):

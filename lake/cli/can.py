@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lake.base.printable import shown
 from lake.base.sizes import counted, size
 from lake.cli.options import config_option, json_option
 from lake.cli.query import statement_of
@@ -93,7 +94,7 @@ def _table_lines(table: TableDays) -> Iterator[str]:
             f"({_spans([*later])}) still in {table.source}: {export}"
         )
     for reason in (*table.inexact, *table.left_out):
-        yield f"  approximate: {reason.removeprefix(f'{table.table}: ')}"
+        yield f"  approximate: {shown(reason.removeprefix(f'{table.table}: '))}"
 
 
 def _by_place(missing: Iterable[MissingDay]) -> dict[tuple[str, object], list[MissingDay]]:

@@ -12,6 +12,7 @@ import click
 
 from lake.base.day import Day
 from lake.base.errors import UsageError
+from lake.base.printable import shown
 from lake.base.sizes import counted
 from lake.cli.completing import DatasetType
 from lake.cli.options import DayType, config_option, json_option
@@ -64,7 +65,6 @@ def describe(
 
 
 def _print(described: Description, start: Day | None, end: Day | None) -> None:
-    from lake.cli.rows import as_text  # noqa: PLC0415
     from lake.query.notes import others_sentence  # noqa: PLC0415
 
     if not described.first or not described.last:
@@ -79,12 +79,12 @@ def _print(described: Description, start: Day | None, end: Day | None) -> None:
     heads = ("column", "type", "days", "rows", "left out", "example")
     lines = [heads] + [
         (
-            as_text(column.path),
-            column.type,
+            shown(column.path),
+            shown(column.type),
             _share(column.days, described.days),
             _share(column.rows, described.rows),
             f"{column.left_out:,}" if column.left_out else "",
-            as_text(column.example or ""),
+            shown(column.example or ""),
         )
         for column in described.columns
     ]
@@ -93,7 +93,7 @@ def _print(described: Description, start: Day | None, end: Day | None) -> None:
         padded = (text.ljust(width) for text, width in zip(line, widths, strict=False))
         click.echo("  " + "  ".join([*padded, line[-1]]).rstrip())
     for path, number in sorted(described.without_column.items()):
-        click.echo(f"  {number:,} values without a column: {as_text(path)}")
+        click.echo(f"  {number:,} values without a column: {shown(path)}")
     if described.others:
         click.echo(f"  {others_sentence(**described.others)}")
     _print_rules(described)
@@ -104,7 +104,7 @@ def _print_rules(described: Description) -> None:
     from lake.privacy.rules import texts_of  # noqa: PLC0415
 
     for text in texts_of(described.rules):
-        click.echo(f"  rule of {text}")
+        click.echo(f"  rule of {shown(text)}")
     if described.other_rules:
         click.echo(f"  {other_rules(described.dataset, list(described.other_rules))}")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from lake.base.errors import UsageError
+from lake.base.printable import shown
 from lake.base.sizes import counted
 from lake.cli.completing import DatasetType
 from lake.cli.options import config_option, json_option
@@ -80,12 +81,12 @@ def iceberg(
                 err=as_json,
             )
             for path, types in result.left_out.items():
-                click.echo(f"{result.table} leaves out {path}: {types}", err=True)
+                click.echo(shown(f"{result.table} leaves out {path}: {types}"), err=True)
     times = [f"{r['table']} ({', '.join(r['milliseconds'])})" for r in results if r["milliseconds"]]
     if times:
         click.echo(
             "times in milliseconds: Iceberg for Java (Spark) finds no rows when they are compared "
-            f"by =, > or >=: {', '.join(times)}; docs/engines.md has views that avoid this",
+            f"by =, > or >=: {shown(', '.join(times))}; docs/engines.md has views that avoid this",
             err=True,
         )
     if as_json:

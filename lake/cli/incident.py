@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lake.base.day import Day
+from lake.base.printable import shown
 from lake.cli.options import DayType, config_option, json_option
 from lake.cli.writing import write_file
 
@@ -158,15 +159,15 @@ def _identifier(request: str | None) -> str:
 
 def _lines(incident: Incident) -> Iterator[str]:
     from lake.incident.entries import entries  # noqa: PLC0415
-    from lake.incident.page import clock, followed, kept, shown, span  # noqa: PLC0415
+    from lake.incident.page import clock, followed, kept, span  # noqa: PLC0415
 
     if incident.inquiry.request:
         yield f"request {shown(incident.inquiry.request)}"
     if incident.inquiry.others:
         yield shown(followed(incident))
     yield span(incident)
-    yield from (f"missing: {sentence}" for sentence in incident.missing)
-    yield from (f"note: {sentence}" for sentence in incident.notes)
+    yield from (f"missing: {shown(sentence)}" for sentence in incident.missing)
+    yield from (f"note: {shown(sentence)}" for sentence in incident.notes)
     for dataset in dict.fromkeys(change.dataset for change in incident.changes):
         yield ""
         yield from _changes([change for change in incident.changes if change.dataset == dataset])
@@ -185,7 +186,7 @@ def _lines(incident: Incident) -> Iterator[str]:
 
 def _changes(changes: list[Change]) -> Iterator[str]:
     from lake.incident.changes import shared_labels, shared_text  # noqa: PLC0415
-    from lake.incident.page import number, shown  # noqa: PLC0415
+    from lake.incident.page import number  # noqa: PLC0415
 
     shared = shared_labels(changes)
     yield f"{changes[0].dataset}: series that changed most{shown(shared_text(shared))}"

@@ -16,6 +16,7 @@ import click
 from lake.base.causes import cause
 from lake.base.day import Day
 from lake.base.errors import UsageError
+from lake.base.printable import shown
 from lake.cli.completing import DatasetType, TrendType
 from lake.cli.options import DayType, config_option, json_option
 from lake.cli.standard_streams import input_lines
@@ -106,7 +107,7 @@ def _write_file(file: AnswerFile, answer: Answer | ArrowAnswer) -> None:
 
 def _echo_notes(answer: Answer | ArrowAnswer) -> None:
     for note in answer.notes:
-        click.echo(note, err=True)
+        click.echo(shown(note), err=True)
 
 
 @click.command()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lake.base.errors import LakeError
+from lake.base.printable import shown
 from lake.cli.options import config_option
 from lake.cli.query import rows_option
 from lake.cli.sql_text import split
@@ -110,7 +111,7 @@ class Session:
         answer = self.lake.ask(statement, as_text=inexact.TYPES)
         write_table(answer, self.rows)
         for note in answer.notes:
-            click.echo(note, err=True)
+            click.echo(shown(note), err=True)
 
     def _reads(self, statement: str) -> bool:
         """Whether there is an answer to show; wrong SQL is the query's to report."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lake.base.printable import shown_lines
 from lake.cli.pager import show
 from lake.cli.rows import as_text, spooled, write_whole
 
@@ -29,8 +30,10 @@ _COUNTING_SECONDS = 1  # of the rows that are not shown
 _MEASURED_ROWS = 1000  # elsewhere: they decide how wide a column is
 _FOLDED = 24  # a column's text is still read when it is folded to this width
 _NUMBERS = ("INT", "DECIMAL", "DOUBLE", "FLOAT", "HUGEINT")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# With those that end lines or turn the direction of what follows.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _GAP = "  "
+_PLAN = ("explain_key", "explain_value")
 
 
 def write_table(answer: Answer, wanted: int | None = None) -> None:
@@ -38,9 +41,12 @@ def write_table(answer: Answer, wanted: int | None = None) -> None:
 
     A terminal shows `wanted` rows (0: all), by default as many as 100 lines hold, through a
     pager where they are more than a screen; a pipe or a file gets all rows. Of all rows none is
-    folded. Standard error has the number of rows. Raises LakeError where the query fails later.
+    folded. Standard error has the number of rows. A plan, of EXPLAIN, is a text of several lines.
+    Raises LakeError where the query fails later.
     """
-    if sys.stdout.isatty() and wanted != 0:
+    if tuple(answer.columns) == _PLAN:
+        write_whole(f"{shown_lines(str(plan))}\n" for _, plan in answer.rows)
+    elif sys.stdout.isatty() and wanted != 0:
         _write_to_terminal(answer, wanted)
     else:
         _write_all(answer)

@@ -14,6 +14,7 @@ import click
 
 from lake.base.day import Day
 from lake.base.errors import UsageError
+from lake.base.printable import shown
 
 if TYPE_CHECKING:
     from lake.query import Answer, Lake
@@ -47,7 +48,7 @@ def show_trend(request: TrendRequest, config: str | None) -> Answer:
         answer = _answer(lake, fitted, request, days)
         _report(lake, fitted, request, days)
         for note in answer.left_out:
-            click.echo(note, err=True)
+            click.echo(shown(note), err=True)
     if request.png:
         chosen = [f"{option}: {value}" for option, value in request.options.items() if value]
         draw(trend, answer, days.start, days.end, request.png, chosen)

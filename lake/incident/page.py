@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from html import escape
 
+from lake.base.printable import shown
 from lake.incident.changes import Change, shared_labels, shared_text
 from lake.incident.entries import Entry, entries
 from lake.incident.gathering import Event, Incident, errors_by_step
@@ -93,13 +94,6 @@ def number(value: float | None) -> str:
         return "–"
     whole = value == int(value) or abs(value) >= 1000
     return f"{value:,.0f}" if whole else f"{value:.4g}"
-
-
-def shown(text: str) -> str:
-    """Characters that can't be seen or that change the terminal as escapes."""
-    return "".join(
-        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
-    )
 
 
 def _errors(incident: Incident, window: Window) -> str:
