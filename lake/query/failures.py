@@ -106,6 +106,7 @@ _READ_CLASSES = ("IO Error", "HTTP Error")
 _STATUS = re.compile(r"\bHTTP(?: code)? (\d{3})\b")
 _CLASS = re.compile(r"^(?:[A-Z][A-Za-z]* )+Error: ")
 _DID_YOU_MEAN = re.compile(r'\nDid you mean "([^"\n]+)[^\n]*')
+_SYSTEM_TABLE = re.compile(r"pg_|duckdb_|sqlite_|pragma_|information_schema")  # DuckDB's own
 _COLUMNS = re.compile(r"\nCandidate bindings: ([^\n]+)")
 _TABLES = re.compile(r"\nCandidate tables: [^\n]+")
 _CALLS = re.compile(r"\n\t?Candidate macros:((?:\n\t[^\n]*)+)")
@@ -253,6 +254,8 @@ def _remedy_of(message: str, hint: Hint | None) -> str | None:
     meant = _DID_YOU_MEAN.search(message)
     suggestion = f"did you mean {meant[1]}?" if meant else ""
     if _NO_TABLE.search(message):
+        if meant and _SYSTEM_TABLE.match(meant[1]):
+            suggestion = ""
         return "; ".join(filter(None, (suggestion, hint.tables, why_empty))) or None
     if calls := _CALLS.search(message):
         return "call it as " + " or ".join(call.strip() for call in calls[1].strip().split("\n"))

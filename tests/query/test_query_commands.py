@@ -189,6 +189,8 @@ def test_sql_from_a_file_and_from_standard_input(lake, run, tmp_path: Path, monk
     [
         (["query", "SELEC 1"], "syntax error"),
         (["query", "SELECT 1 FROM nowhere"], "the tables are events"),
+        (["query", "SELECT 1 FROM usage_analytics"], "remedy: the tables are events"),
+        (["query", "SELECT 1 FROM columns"], "remedy: the tables are events"),
         (["query", "SELECT 1 FROM event"], "did you mean events?"),
         (["query", "SELECT nope FROM events"], "similar columns: "),
         (["query", "FROM events_between(1)"], "call it as events_between(from_day, to_day)"),
