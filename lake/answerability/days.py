@@ -18,6 +18,7 @@ from lake.partition.manifest import Manifest
 from lake.privacy.rules import Rule
 from lake.query import Lake
 from lake.query.estimate import touched_days
+from lake.query.growth import unsure
 from lake.query.notes import left_out, ordered_as_text, ranges_of, touches
 from lake.query.question import Question, Range
 from lake.query.tables import Table
@@ -178,6 +179,7 @@ def table_days(
                 (
                     *_inexact(lake.table(dataset), table, question),
                     *ordered_as_text(table, reads, question),
+                    *unsure(lake.table(dataset), reads, question),
                 )
             )
         ),

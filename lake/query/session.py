@@ -15,7 +15,7 @@ import duckdb
 
 from lake.base.day import Day
 from lake.config.settings import Settings
-from lake.query import inexact, notes
+from lake.query import growth, inexact, notes
 from lake.query.answers import Answer, ArrowAnswer
 from lake.query.connection import (
     connect_duckdb,
@@ -128,7 +128,7 @@ class Lake:
             if statement := inexact.as_text(answer, query, as_text, understood=understood):
                 answer = self.connection.execute(statement, params)
         described = answer.description or ()
-        left_out = tuple(self._notes(notes.left_out, query, question))
+        left_out = (*self._notes(notes.left_out, query, question), *self._unsure(question))
         rows, of_metrics = with_metric_notes(self._fetch(answer), question, self.connection)
         return Answer(
             columns=tuple(column[0] for column in described),
@@ -156,7 +156,10 @@ class Lake:
             types=tuple(str(column[1]) for column in described),
             schema=reader.schema,
             batches=self._batches(reader),
-            notes=tuple(note for kind in kinds for note in self._notes(kind, query, question)),
+            notes=(
+                *(note for kind in kinds for note in self._notes(kind, query, question)),
+                *self._unsure(question),
+            ),
         )
 
     def rows(self, query: str, params: Any = None) -> list[dict[str, Any]]:
@@ -382,6 +385,12 @@ class Lake:
         for name in self._stored.names:
             if name in read:
                 yield from kind(self.table(name), question.datasets.get(name), question)
+
+    def _unsure(self, question: Question) -> Iterator[str]:
+        for name, reads in question.datasets.items():
+            table = self.table(name)
+            base = self.table(table.rolled_up) if table.rolled_up else table
+            yield from growth.unsure(base, reads, question)
 
     def _hint(self) -> Hint:
         names = ", ".join(map(spelled, self.datasets))

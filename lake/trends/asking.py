@@ -7,12 +7,15 @@ Does not: what fits (fitting), the inputs' SQL (reading), how an answer is shown
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 
 from lake.base.day import Day, day_range
 from lake.base.errors import UsageError
 from lake.query import Answer, Lake
 from lake.query.failures import WrongSQL
+from lake.query.growth import unsure_over
+from lake.query.question import Range
 from lake.trends.files import EVERY, Trend
 from lake.trends.fitting import Choices, Fit, fit, require_fit
 from lake.trends.reading import with_inputs
@@ -75,7 +78,14 @@ def ask_fitting(lake: Lake, fitted: Fit, start: Day, end: Day, every: str | None
             **{name: part for name, part in error.parts.items() if name != "where"},
         ) from error
     _require_columns(trend, answer)
-    return replace(answer, rows=list(answer.rows))
+    notes = dict.fromkeys((*answer.left_out, *_unsure(lake, fitted, start, end)))
+    return replace(answer, rows=list(answer.rows), left_out=tuple(notes))
+
+
+def _unsure(lake: Lake, fitted: Fit, start: Day, end: Day) -> Iterator[str]:
+    grown = (s.dataset for s in fitted.sources if s.need.kind in ("counter", "histogram"))
+    for dataset in dict.fromkeys(grown):
+        yield from unsure_over(lake.table(dataset), [Range(start, end, with_before=True)])
 
 
 def _require_parameters(trend: Trend) -> None:

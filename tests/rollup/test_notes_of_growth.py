@@ -10,11 +10,13 @@ import pytest
 from support.made_partitions import PAIRS, put
 from support.rolled_lake import Place
 
+from lake.answerability import answerability
 from lake.base.day import Day
-from lake.query import connect
+from lake.query import Answer, connect
 from lake.query.failures import WrongSQL
 from lake.rollup.many import roll_up, with_rollups
 from lake.systems.prometheus.reading.answer import HISTOGRAM_TYPE
+from lake.trends import Choices, ask, trend_named
 
 FIRST = Day.parse("2026-07-01")
 SECTIONS = """
@@ -164,3 +166,70 @@ def test_a_sum_of_nothing_is_empty_too_and_another_answer_is_not(place: Place) -
         assert (list(answer.rows), len(answer.notes)) == ([(None,)], 1)
         answer = lake.ask(f"SELECT count(*) FROM {call}")
         assert (list(answer.rows), answer.notes) == ([(0,)], ())
+
+
+def test_a_missing_day_before_the_range(place: Place) -> None:
+    """The growth over midnight is not in the answer, and the range itself lacks no day."""
+    (place.folder / f"lake/manifests/counters/{FIRST.plus(1)}.json").unlink()
+    for macro in ("increase_by_day", "samples_increase_by_day"):
+        grown, notes = growth_by(place, macro, "DATE '2026-07-03', DATE '2026-07-05'")
+        assert grown == 10 + 15
+        assert notes == (MISSING_BEFORE,)
+    grown, notes = growth_by(place, "increase_by_day", "DATE '2026-07-01', DATE '2026-07-02'")
+    assert (grown, notes) == (10, ())  # nothing is before the lake's first day
+    trend = counter_trend(place, FIRST.plus(2), FIRST.plus(4))
+    assert (trend.rows[0][-1], trend.left_out) == (10, (MISSING_BEFORE,))
+
+
+def test_days_of_another_query(place: Place) -> None:
+    """A series that was not selected before is taken for a new one: all of its value is growth,
+    where PromQL has 10.
+    """
+    dataset = place.settings.dataset_named("counters")
+    for number, query in enumerate(['jobs_total{n="8"}'] * 2):
+        day = FIRST.plus(number)
+        narrow = dataset.model_copy(update={"query": query})
+        other = samples(day, 15.0 * number)
+        other = other.set_column(4, "series_id", pa.array([8, 8], pa.int64()))
+        put(place.store, narrow, day, other)
+    list(roll_up(place.settings, place.store, with_rollups(place.settings, ()), None, jobs=1))
+    days = "DATE '2026-07-03', DATE '2026-07-05'"
+    for macro in ("increase_by_day", "samples_increase_by_day"):
+        grown, notes = growth_by(place, macro, days)
+        assert grown == 30 + 10 + 15
+        assert notes == (OTHER_QUERY,)
+        assert growth_by(place, macro, "DATE '2026-07-04', DATE '2026-07-05'") == (15, ())
+        assert growth_by(place, macro, "DATE '2026-07-01', DATE '2026-07-03'") == (25, ())
+    with connect(place.settings) as lake:
+        by_hand = "SELECT counter_increase(value, series_id, ts) FROM counters"
+        assert lake.ask(by_hand).notes == (OTHER_QUERY,)
+        assert lake.ask_arrow(by_hand).notes == (OTHER_QUERY,)
+        assert lake.ask("SELECT max(value) FROM counters").notes == ()
+        question = f"FROM increase_by_day('counters', 'jobs_total', {days})"
+        can = answerability(lake, question)
+        assert (can.verdict, can.tables[0].inexact) == ("approximate", (OTHER_QUERY,))
+    for first in (FIRST, FIRST.plus(2)):
+        assert counter_trend(place, first, FIRST.plus(4)).left_out == (OTHER_QUERY,)
+
+
+MISSING_BEFORE = (
+    "counters: 2026-07-02 is not in the lake: the growth up to the first samples after it is not "
+    "included"
+)
+OTHER_QUERY = (
+    "counters: another query since 2026-07-03: series that only this one selects may be older, "
+    "and count from 0"
+)
+
+
+def growth_by(place: Place, macro: str, days: str) -> tuple[float, tuple[str, ...]]:
+    with connect(place.settings) as lake:
+        answer = lake.ask(f"SELECT sum(increase) FROM {macro}('counters', 'jobs_total', {days})")
+        ((grown,),) = answer.rows
+        return grown, answer.notes
+
+
+def counter_trend(place: Place, start: Day, end: Day) -> Answer:
+    choices = Choices({"metric": "jobs_total"})
+    with connect(place.settings) as lake:
+        return ask(lake, trend_named("counter"), start, end, choices)
