@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 _WORD = re.compile(r"\w+")
 _FETCH_ROWS = 2048
 _BATCH_ROWS = 16_384
+_OWN_DEFINITION = re.compile(r"\bCREATE\b[^;]*?\b(?:VIEW|MACRO|FUNCTION)\b", re.IGNORECASE)
 # A window function over a whole range: DuckDB would take most of the machine's memory for it.
 _SORTS_THE_RANGE = re.compile(r"\bcounter_increase\b", re.IGNORECASE)
 
@@ -77,6 +78,7 @@ class Lake:
         """Raises Refused (credentials), Missing (the httpfs extension), UsageError (ca_file)."""
         self.settings = settings
         self._shapes: dict[str, _Shape] = {}
+        self._behind: set[str] = set()  # datasets that the session's own views and macros read
         self._has_time_axis = False  # whether the macro `incident` is defined
         self._bounded = False  # whether memory is limited for a statement
         self._shared = False  # whether relations may be outstanding that read the definitions
@@ -241,8 +243,10 @@ class Lake:
 
     def _ask(self, query: str, question: Question, run: Callable[[], Any]) -> Any:
         mentioned = self._undefined.union(self._shapes).intersection(
-            (*self.mentioned(query), *question.datasets)
+            (*self.mentioned(query), *question.datasets, *self._behind)
         )
+        if _OWN_DEFINITION.search(query):
+            self._behind |= mentioned
         # What is not understood and names no table may ask for their list.
         known = bool(mentioned or self._shapes or question.understood)
         self._define(mentioned if known else self._listed, question)

@@ -55,3 +55,15 @@ def test_what_has_not_changed_is_not_read_again(lake, table) -> None:
         session.rows("SELECT count(*) FROM events, others")
         assert session.table("others") is others
         assert session.table("events") is not events
+
+
+def test_days_behind_the_sessions_own_views_and_macros(lake, table) -> None:
+    """They kept the days that their dataset had when a statement named it last."""
+    with lake.connect() as session:
+        session.sql("CREATE VIEW own AS SELECT day FROM events")
+        session.sql("CREATE OR REPLACE TEMP MACRO called() AS TABLE FROM own")
+        before = len(list(session.ask("FROM own").rows))
+        for number, day in enumerate(("2026-08-01", "2026-08-02"), 1):
+            lake.put("events", day, table(n=[1]))
+            for statement in ("SELECT count(*) FROM own", "SELECT count(*) FROM called()"):
+                assert list(session.ask(statement).rows) == [(before + number,)]
