@@ -28,7 +28,7 @@ answers AS (
     SELECT
         day,
         false AS is_native,
-        round(max(increase) FILTER (le = '+Inf')) AS requests,
+        round(sum(increase) FILTER (TRY_CAST(le AS DOUBLE) = CAST('Infinity' AS DOUBLE))) AS requests,
         bucket_quantile(le, increase, 0.50) AS p50,
         bucket_quantile(le, increase, 0.95) AS p95,
         bucket_quantile(le, increase, 0.99) AS p99
