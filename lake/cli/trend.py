@@ -92,7 +92,7 @@ def _require_one(request: TrendRequest) -> None:
 def _report(lake: Lake, fitted: Fit, request: TrendRequest, days: Days) -> None:
     """A hole in the lake must not look like a quiet day."""
     from lake.query.notes import missing_days  # noqa: PLC0415
-    from lake.trends import before, missing_of, weeks  # noqa: PLC0415
+    from lake.trends import Days, before, missing_of, weeks  # noqa: PLC0415
 
     for source in fitted.sources:
         if source.others:
@@ -105,10 +105,11 @@ def _report(lake: Lake, fitted: Fit, request: TrendRequest, days: Days) -> None:
     if request.compare:
         ranges = [before(days), days]
     elif request.weekly:
-        ranges = [weeks(days)]
+        whole = weeks(days)
+        ranges = [Days(whole.start.plus(-7), whole.end)]  # the first one's change is against it
     for span in ranges:
         wanted = f"{span.start.days_until(span.end)} days"
-        if request.compare:
+        if request.compare or request.weekly:
             wanted += f" from {span.start} to {span.end.plus(-1)}"
         for dataset, missing in missing_of(lake, fitted, span.start, span.end).items():
             click.echo(missing_days(dataset, missing, wanted), err=True)

@@ -302,7 +302,7 @@ def test_a_week_that_is_not_over_is_compared_with_none(make_lake, table, run) ->
     lake = make_lake("events")
     today = Day.today()
     monday = today.plus(-today.date.weekday())
-    for ago in range(1, 22):
+    for ago in range(1, 29):
         lake.put("events", str(today.plus(-ago)), table(n=[1, 2]))
     # A range that ends with yesterday, as the default one.
     days = ["--from", str(monday.plus(-14)), "--to", str(today), "--config", lake.config]
@@ -311,6 +311,12 @@ def test_a_week_that_is_not_over_is_compared_with_none(make_lake, table, run) ->
     weeks = {row["week"]: row["documents"] for row in json.loads(out)}
     assert weeks == {str(monday.plus(-14)): 14, str(monday.plus(-7)): 14}
     assert "not in the lake" not in err
+    # A hole in the week before the first one makes the change of that one.
+    hole = monday.plus(-20)
+    (lake.config.parent / f"lake/manifests/events/{hole}.json").unlink()
+    status, out, err = run("trend", "documents", "--weekly", "--json", *days)
+    assert [row["documents_change_percent"] for row in json.loads(out)] == [16.67, 0]
+    assert f"1 of 21 days from {monday.plus(-21)} to {monday.plus(-1)} is not in the lake" in err
     days[1] = str(monday)
     if monday != today:
         status, _, err = run("trend", "documents", "--weekly", *days)
