@@ -7,7 +7,8 @@
 --
 -- Buckets are cumulative, as Prometheus stores them. Linear within a bucket, whose lower bound is
 -- that of the bucket before, or 0; in the bucket +Inf the result is its lower bound. NULL, where
--- PromQL has NaN: no bucket +Inf, no other bucket, or no growth.
+-- PromQL has NaN: no bucket +Inf, no other bucket, or no growth. NULL, too, where a
+-- bucket's growth is NaN.
 -- By functions of lists: a subquery takes time by the square of the rows.
 CREATE OR REPLACE MACRO bucket_quantile(bucket_le, bucket_increase, quantile) AS
 -- Step by step, each with the lists of the one before: rows by their bound, where each bound's rows

@@ -6,12 +6,14 @@
 --             sorted_upto    a LIST of what is up to each bound, which never falls
 CREATE OR REPLACE MACRO bucket_quantile_of(quantile, sorted_uppers, sorted_upto) AS
 CASE
+    WHEN isnan(CAST(quantile AS DOUBLE)) THEN NULL
     WHEN quantile < 0 THEN CAST('-Infinity' AS DOUBLE)
     WHEN quantile > 1 THEN CAST('Infinity' AS DOUBLE)
     WHEN coalesce(sorted_uppers[-1], 0) < CAST('Infinity' AS DOUBLE) OR len(sorted_uppers) < 2
         THEN NULL
     WHEN sorted_upto[-1] <= 0 OR isnan(sorted_upto[-1]) THEN NULL
-    ELSE list_transform(list_transform(
+    -- Next to a bound of -Infinity it may be no number.
+    ELSE list_transform(list_transform(list_transform(
         [{
             uppers: sorted_uppers,
             upto: sorted_upto,
@@ -36,5 +38,5 @@ CASE
                     / nullif(_b.upto[_b.place] - _b.upto[_b.place - 1], 0)
                 )
         END
-    )[1]
+    ), lambda _value: if(isnan(_value), NULL, _value))[1]
 END;

@@ -7,6 +7,7 @@
 -- From the nearer end, as PromQL: where the rank is between two buckets, that decides.
 CREATE OR REPLACE MACRO histogram_quantile_of(quantile, sorted_buckets) AS
 CASE
+    WHEN isnan(CAST(quantile AS DOUBLE)) THEN NULL
     WHEN quantile < 0 THEN CAST('-Infinity' AS DOUBLE)
     WHEN quantile > 1 THEN CAST('Infinity' AS DOUBLE)
     ELSE list_transform(list_transform(list_transform(list_transform(

@@ -14,7 +14,7 @@ from lake.query.connection import macro_statements
 from lake.servers import start
 
 Buckets = Sequence[tuple[str, float]]
-QUANTILES = (-0.1, 0, 0.01, 0.5, 0.9, 0.95, 0.99, 1, 1.1)
+QUANTILES = (-0.1, 0, 0.01, 0.5, 0.9, 0.95, 0.99, 1, 1.1, math.nan)
 HISTOGRAMS: dict[str, Buckets] = {
     "usual": [("0.1", 5), ("0.5", 20), ("1", 22), ("2.5", 29), ("+Inf", 30)],
     "all in the last": [("0.1", 0), ("0.5", 0), ("+Inf", 7)],
@@ -29,6 +29,7 @@ HISTOGRAMS: dict[str, Buckets] = {
     "not monotonic": [("1", 5), ("2", 3), ("4", 9), ("+Inf", 9)],
     "fractions": [("0.001", 0.25), ("0.5", 1.75), ("+Inf", 2.5)],
     "no number": [("low", 3), ("1", 4), ("+Inf", 5)],
+    "a lowest bound of -Inf": [("-Inf", 1), ("2", 3), ("+Inf", 4)],
     "one bound written in two ways": [("1", 4), ("1.0", 3), ("2", 12), ("+Inf", 12)],
 }
 
@@ -61,7 +62,7 @@ def test_the_quantile_is_that_of_promql(prometheus: str, name: str) -> None:
         session.executemany("INSERT INTO buckets VALUES (?, ?)", halves)
         for quantile in QUANTILES:
             (value,) = session.execute(
-                f"SELECT bucket_quantile(le, grown, {quantile}) FROM buckets"
+                "SELECT bucket_quantile(le, grown, $q) FROM buckets", {"q": quantile}
             ).fetchone()
             expected = in_promql(prometheus, buckets, quantile)
             if expected is None or math.isnan(expected):
@@ -97,3 +98,15 @@ def test_of_many_series_at_once() -> None:
             "SELECT bucket_quantile(le, grown, 0.5) FROM buckets"
         ).fetchone()
     assert median == pytest.approx(34.5)
+
+
+def test_a_quantile_of_native_buckets_that_is_no_number() -> None:
+    """NaN in PromQL, as of classic buckets; it was Infinity, for DuckDB's NaN is above 1."""
+    with duckdb.connect() as session:
+        for statement in macro_statements():
+            session.execute(statement)
+        answer = session.execute(
+            "SELECT histogram_quantile(low, high, n, 'NaN'::DOUBLE), "
+            "histogram_quantile(low, high, n, 1) FROM (VALUES (0.5, 1.0, 3)) AS t(low, high, n)"
+        )
+        assert answer.fetchone() == (None, 1.0)
