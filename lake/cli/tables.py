@@ -5,7 +5,6 @@ Belongs here: layout, and how many rows a terminal shows. Does not: JSON and CSV
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 import time
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lake.base.printable import shown_lines
+from lake.base.printable import shown, shown_lines
 from lake.cli.pager import show
 from lake.cli.rows import as_text, spooled, write_whole
 
@@ -30,8 +29,6 @@ _COUNTING_SECONDS = 1  # of the rows that are not shown
 _MEASURED_ROWS = 1000  # elsewhere: they decide how wide a column is
 _FOLDED = 24  # a column's text is still read when it is folded to this width
 _NUMBERS = ("INT", "DECIMAL", "DOUBLE", "FLOAT", "HUGEINT")
-# With those that end lines or turn the direction of what follows.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _GAP = "  "
 _PLAN = ("explain_key", "explain_value")
 
@@ -186,7 +183,7 @@ def _text(value: object) -> str:
     if value is None:
         return "NULL"
     text = _rounded(value) if isinstance(value, float) else as_text(value)
-    return _CONTROL.sub(lambda sign: repr(sign[0])[1:-1], text)
+    return shown(text)
 
 
 def _rounded(value: float) -> str:

@@ -73,7 +73,7 @@ class Store(Protocol):
     all; else Conflict is raised, and another writer's object stays.
     """
 
-    objects_a_thread: int  # so many small ones are read in the time that another thread costs
+    objects_a_thread: int  # small ones that are read in the time that another thread costs
 
     def url(self, key: str) -> str:
         """What DuckDB reads, and what messages show."""

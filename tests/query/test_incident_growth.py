@@ -1,0 +1,68 @@
+"""`lake incident`: what counters have grown by, over midnight and with any labels."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+import pytest
+
+
+def test_labels_may_have_the_names_of_what_is_computed(make_lake, run) -> None:
+    lake = make_lake("counters")
+    start = datetime(2026, 7, 6, 11, 0, tzinfo=UTC)
+    names = ("growth", "during", "e", "before", "counter", "columns", "more", "step")
+    columns = {
+        "ts": [start + timedelta(minutes=number) for number in range(40)],
+        "metric": ["jobs_total"] * 40,
+        "value": [float(number + max(0, number - 20)) for number in range(40)],
+        "series_id": [1] * 40,
+        **{name: [f"of {name}"] * 40 for name in names},
+        "labels": pa.array([[("Zone", "kr")]] * 40, pa.map_(pa.string(), pa.string())),
+    }
+    lake.put("counters", "2026-07-06", pa.table(columns))
+    options = ("--at", "2026-07-06T11:30", "--window", "10m", "--config", lake.config)
+    status, out, err = run("incident", *options, "--json")
+    assert status == 0, err
+    (change,) = json.loads(out)["changes"]
+    assert change["labels"] == {**{name: f"of {name}" for name in names}, "Zone": "kr"}
+    assert (change["before"], change["during"]) == (20, 38)
+    with lake.connect() as session:
+        (row,) = session.rows(
+            "SELECT sum(growth) AS grown, any_value(text) AS text FROM incident("
+            "TIMESTAMPTZ '2026-07-06 11:30:00+00', INTERVAL 10 MINUTE)"
+        )
+    assert row["grown"] == 39  # the sample at the window's start, too
+    assert all(label in row["text"] for label in ('growth="of growth"', 'Zone="kr"'))
+
+
+@pytest.mark.parametrize(
+    ("at", "before", "during"),
+    [
+        ("2026-07-07T00:45Z", 70, 30),  # since 23:20, and not all that it has counted
+        ("2026-07-06T23:45Z", 20, None),  # no sample since 23:20; the window ends at midnight
+        ("2026-07-06T22:45Z", 30, 30),
+    ],
+)
+def test_growth_over_midnight(make_lake, run, at, before, during) -> None:
+    lake = make_lake("counters")
+    start = datetime(2026, 7, 6, 20, 0, tzinfo=UTC)
+    gap = range(201, 247)  # minutes: from 23:21 to 00:06, while the other series goes on
+    rows = [(1, n) for n in range(360) if n not in gap] + [(2, n) for n in range(360)]
+    for day in (6, 7):
+        of_day = [(s, n) for s, n in rows if (start + timedelta(minutes=n)).day == day]
+        columns = {
+            "ts": [start + timedelta(minutes=n) for _, n in of_day],
+            "metric": ["jobs_total"] * len(of_day),
+            "value": [1e6 + n for _, n in of_day],
+            "series_id": [s for s, _ in of_day],
+            "job": [f"job {s}" for s, _ in of_day],
+        }
+        lake.put("counters", f"2026-07-0{day}", pa.table(columns))
+    options = ("--at", at, "--window", "15m", "--json", "--config", lake.config)
+    status, out, err = run("incident", *options)
+    assert status == 0, err
+    changes = {c["labels"]["job"]: (c["before"], c["during"]) for c in json.loads(out)["changes"]}
+    assert "job 2" not in changes  # 30 and 30: no change
+    assert changes.get("job 1", (30, 30)) == (before, during)
