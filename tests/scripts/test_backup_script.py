@@ -35,6 +35,7 @@ STAND_IN = """#!/bin/sh
 here=$(dirname "$0")
 [ "$1" = --version ] && { echo "a stand-in"; exit 0; }
 echo "$*" >>"$here/calls"
+env >"$here/environment"
 [ "$*" = "$(cat "$here/waits" 2>/dev/null)" ] && { touch "$here/waiting"; exec sleep 600; }
 [ "$*" = "$(cat "$here/fails" 2>/dev/null)" ] && { echo "it broke" >&2; exit 1; }
 exit 0
@@ -49,7 +50,10 @@ def heartbeat() -> Iterator[tuple[str, list[str]]]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             paths.append(self.path)
-            self.send_response(200 if "refused" not in self.path else 410)
+            moved = "moved" in self.path
+            self.send_response(410 if "refused" in self.path else 301 if moved else 200)
+            if moved:
+                self.send_header("Location", "https://elsewhere.example/")
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
@@ -155,16 +159,92 @@ def test_a_step_that_fails_stops_no_other_and_sends_no_heartbeat(
     assert "it broke" in done.stderr
 
 
+@pytest.mark.parametrize("answer", ["refused", "moved"])
 def test_a_heartbeat_that_is_not_taken_has_a_status_of_its_own(
-    tmp_path, config, stand_in, heartbeat
+    tmp_path, config, stand_in, heartbeat, answer
 ):
     url, _ = heartbeat
     env = environment(
-        tmp_path, LAKE_CONFIG=config, BACKUP_LAKE=stand_in, BACKUP_HEARTBEAT_URL=f"{url}/refused"
+        tmp_path, LAKE_CONFIG=config, BACKUP_LAKE=stand_in, BACKUP_HEARTBEAT_URL=f"{url}/{answer}"
     )
     done = run(env)
     assert done.returncode == 3
-    assert "refused" not in (tmp_path / "log").read_text() + done.stderr
+    assert answer not in (tmp_path / "log").read_text() + done.stderr
+
+
+AWKWARD = {
+    "LAKE_SOURCES__MONGO__URI": "mongodb://u:p$$w@h/?authSource=admin&tls=true",
+    "LAKE_SOURCES__PROMETHEUS__PASSWORD": "two words; $(touch made)`touch made`",
+    "LAKE_SOURCES__LOKI__PASSWORD": 'it"s #5\\ $a',
+    "AWS_SECRET_ACCESS_KEY": "a/b+c=",
+}
+
+
+@pytest.mark.parametrize("name", ["env", "-env", "with space"])
+def test_values_of_the_file_are_taken_as_they_stand(tmp_path, config, stand_in, name):
+    """`env` is on PATH as well, where `source` would look first."""
+    mongo, prometheus, loki, aws = AWKWARD.items()
+    lines = ["# secrets", "", "=".join(mongo) + "  ", "=".join(prometheus),
+             f"export {loki[0]}='{loki[1]}'", f'{aws[0]}="{aws[1]}"']  # fmt: skip
+    file = tmp_path / name
+    file.write_text("\n".join(lines))
+    file.chmod(0o600)
+    env = environment(tmp_path, LAKE_CONFIG=config, BACKUP_LAKE=stand_in, BACKUP_ENV_FILE=name)
+    done = subprocess.run([SCRIPT], env=env, cwd=tmp_path, capture_output=True, text=True,
+                          timeout=120, check=False)  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    seen = stand_in.with_name("environment").read_text().splitlines()
+    assert {f"{key}={value}" for key, value in AWKWARD.items()} <= set(seen)
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("line", ["a secret word", "NAME=a\\secret"])
+def test_a_line_that_has_no_sure_meaning_is_refused_unseen(tmp_path, config, stand_in, line):
+    file = tmp_path / "env"
+    file.write_text(f"A=1\n{line}\n")
+    file.chmod(0o600)
+    done = run(
+        environment(tmp_path, LAKE_CONFIG=config, BACKUP_LAKE=stand_in, BACKUP_ENV_FILE=file)
+    )
+    assert done.returncode == 2
+    assert "line 2 of" in done.stderr
+    assert "secret" not in done.stderr
+
+
+def test_a_log_on_a_full_disk_stops_no_step(tmp_path, config, stand_in):
+    env = environment(tmp_path, LAKE_CONFIG=config, BACKUP_LAKE=stand_in, BACKUP_LOG="/dev/full",
+                      BACKUP_LOCK=tmp_path / "lock")  # fmt: skip
+    assert run(env).returncode == 0
+    assert calls(stand_in) == STEPS
+
+
+def test_without_flock_it_is_not_another_run_that_holds_the_lock(tmp_path, config, stand_in):
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("bash", "cat", "date", "dirname", "env", "grep", "mkdir", "sh"):
+        (programs / name).symlink_to(shutil.which(name) or name)
+    env = environment(tmp_path, LAKE_CONFIG=config, BACKUP_LAKE=stand_in, PATH=programs)
+    done = run(env)
+    assert done.returncode == 2
+    assert "another run" not in done.stderr
+    assert calls(stand_in) == []
+
+
+@pytest.mark.parametrize(
+    ("toml", "values", "systems"),
+    [
+        ("[ sources.mongo ]\n#[sources.loki]\n", {}, ["mongo"]),
+        ('[sources."prometheus"]\n', {"LAKE_SOURCES__LOKI__URL": "x"}, ["prometheus", "loki"]),
+        ("[sources.mongos]\n", {}, []),
+    ],
+)
+def test_systems_are_those_that_the_file_or_the_environment_has(
+    tmp_path, config, stand_in, toml, values, systems
+):
+    config.write_text(toml)
+    env = environment(tmp_path, LAKE_CONFIG=config, BACKUP_LAKE=stand_in, **values)
+    taken = [call for call in run(env, "--dry-run").stdout.splitlines() if "snapshot " in call]
+    assert taken == [f"{stand_in} snapshot {system}" for system in systems]
 
 
 def test_a_second_run_does_nothing(tmp_path, config, stand_in):
@@ -211,6 +291,8 @@ def test_which_snapshots_is_a_choice(tmp_path, config, stand_in):
         ({"BACKUP_LAKE": "/no/such/lake"}, "/no/such/lake"),
         ({"BACKUP_ENV_FILE": "/etc/passwd"}, "chmod 600"),
         ({"BACKUP_LOG": "/proc/no/log"}, "BACKUP_LOG"),
+        ({"BACKUP_LOCK": "/proc/no/lock"}, "BACKUP_LOCK"),
+        ({"BACKUP_LOG": "", "HOME": ""}, "HOME"),
     ],
 )
 def test_wrong_settings_are_told_before_anything_is_done(tmp_path, config, stand_in, values, text):
