@@ -2,10 +2,12 @@
 -- grain: one row an hour that has samples
 -- inputs: the partition's object
 -- parameters: $object
+--
+-- fsum is NaN where a value is infinite, or the sum is.
 SELECT
     epoch_ms(date_trunc('hour', ts)) AS at_ms,
     count(*) AS samples,
-    fsum(value) AS total,
+    if(isnan(fsum(value)), sum(value), fsum(value)) AS total,
     fsum(abs(value)) AS size,
     count(nan) AS nans,
     count(histogram) AS histograms
