@@ -24,7 +24,7 @@ locals {
 data "aws_iam_policy_document" "writer" {
   statement {
     sid       = "LakeBucket"
-    actions   = ["s3:ListBucket", "s3:ListBucketMultipartUploads"]
+    actions   = ["s3:ListBucket", "s3:ListBucketMultipartUploads", "s3:ListBucketVersions"]
     resources = [local.arn]
 
     dynamic "condition" {
@@ -167,8 +167,8 @@ data "aws_iam_policy_document" "restorer" {
 
 data "aws_iam_policy_document" "retention" {
   statement {
-    sid       = "LakeBucket"
-    actions   = [
+    sid = "LakeBucket"
+    actions = [
       "s3:ListBucket",
       "s3:ListBucketVersions",
       "s3:ListBucketMultipartUploads",

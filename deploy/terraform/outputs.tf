@@ -4,7 +4,7 @@ output "root" {
 }
 
 output "writer_policy_arn" {
-  description = "For exports, snapshots, the expiry guard, Dagster"
+  description = "For exports, snapshots, the expiry guard, metrics, Dagster"
   value       = aws_iam_policy.writer.arn
 }
 
@@ -14,7 +14,7 @@ output "reader_policy_arn" {
 }
 
 output "restorer_policy_arn" {
-  description = "For restores and rehearsals"
+  description = "For restores and rehearsals, Dagster's included, and snapshots verify"
   value       = aws_iam_policy.restorer.arn
 }
 

@@ -46,7 +46,8 @@ def _reader(bucket: Bucket) -> list[_Statement]:
 
 
 def _writer(bucket: Bucket) -> list[_Statement]:
-    """Exports, re-counts, rollups, snapshots, the expiry guard. Deletes only its own notes.
+    """Exports, re-counts, rollups, snapshots, the expiry guard, metrics of what is stored. Deletes
+    only its own notes.
 
     Of snapshots it reads manifests and journals, to upload nothing twice, and the copy of the
     program that restores them.
@@ -56,7 +57,7 @@ def _writer(bucket: Bucket) -> list[_Statement]:
     notes = [f"{MANIFESTS}*.next", f"{MANIFESTS}{ROLLUPS}*", f"{REPORTS}doctor-"]
     notes += [f"{system}*/journal.json" for system in snapshots()]
     return [
-        _list(bucket, "s3:ListBucketMultipartUploads"),
+        _list(bucket, "s3:ListBucketMultipartUploads", "s3:ListBucketVersions"),
         _objects(bucket, "Read", ["s3:GetObject"], READ_AT_ONCE),
         _objects(bucket, "ReadNotes", ["s3:GetObject"], read, exact=True),
         _objects(

@@ -59,7 +59,9 @@ def metrics(output: str | None, storage: bool, sources: bool, config: str | None
     settings = load(config)
     with closing(Exporter(settings)) as exporter:
         if storage:
-            metric_families = storage_families(settings, exporter.store)
+            metric_families, left_out = storage_families(settings, exporter.store)
+            if left_out:
+                click.echo(f"note: {left_out}", err=True)
         else:
             source_of = exporter.source if sources else None
             store = cached_store(settings, exporter.store)

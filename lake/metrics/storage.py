@@ -18,13 +18,13 @@ from lake.store import Store
 _PREFIX = "monitoring_lake_"
 
 
-def storage_families(settings: Settings, store: Store) -> list[Family]:
-    """Lists every version below the root. Raises what the store raises, and UsageError for a region
-    without prices.
+def storage_families(settings: Settings, store: Store) -> tuple[list[Family], str]:
+    """The families, and what they leave out, "" for nothing. Lists every version below the root.
+    Raises what the store raises, and UsageError for a region without prices.
     """
     prices = chosen_prices(settings, store)
     report = make_report(settings, store, prices, policy_of(settings))
-    return [*_stored(report), *_growth(report), *_costs(report)]
+    return [*_stored(report), *_growth(report), *_costs(report)], report.usage.note
 
 
 def _stored(report: Report) -> Sequence[Family]:

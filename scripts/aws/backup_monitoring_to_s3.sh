@@ -24,6 +24,8 @@
 #   BACKUP_LOCK            lock file; else BACKUP_LOG with the suffix .lock
 #   BACKUP_HEARTBEAT_URL   requested only if everything succeeded; never logged
 #
+# Rights: of `lake bucket policy`, writer; restorer too, to verify snapshots.
+#
 # Exit status: 0 done, 1 a step failed, 2 wrong usage or configuration, 3 done, but the
 # heartbeat could not be sent, 75 another run holds the lock, 130 or 143 interrupted.
 

@@ -96,6 +96,9 @@ def test_every_role_can_do_its_work_and_no_other(
     succeeds(run, proxy, "status", "--day", day)
     succeeds(run, proxy, "verify", "--day", day, "--record")
     succeeds(run, proxy, "metrics")
+    succeeds(run, proxy, "metrics", "--storage")
+    succeeds(run, proxy, "report", "--html", str(tmp_path / "page"))
+    run("alert", "check")
     run("ttl", "plan", name)
     run("doctor")  # what else it finds is not this test's
     assert proxy.refused == []

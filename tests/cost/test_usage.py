@@ -133,13 +133,17 @@ def test_uploads_that_have_not_ended(tmp_path, s3):
 
 
 @pytest.mark.parametrize(("status", "code"), [(403, "AccessDenied"), (501, "NotImplemented")])
-def test_where_versions_can_not_be_listed(tmp_path, s3, status, code):
+def test_where_versions_can_not_be_listed(tmp_path, s3, status, code, run):
     with S3Proxy(s3["endpoint_url"]).running() as proxy:
-        _, settings, store = _s3_lake(tmp_path, {**s3, "endpoint_url": proxy.url})
+        file, settings, store = _s3_lake(tmp_path, {**s3, "endpoint_url": proxy.url})
         export(store, settings, "events", [ago(2), ago(1)])
         proxy.pattern, proxy.fault, proxy.times = r"[?&]versions", status, 99
         usage = read_usage(settings, store)
         assert proxy.hits
+        assert run("metrics", "--storage", "--config", str(file))[::2] == (
+            0,
+            f"note: {usage.note}\n",
+        )
     listed = _client(s3).list_objects_v2(Bucket=s3["bucket"], Prefix="a/lake/")["Contents"]
     assert usage.total.bytes == sum(entry["Size"] for entry in listed)
     assert {cell.current for cell in usage.cells} == {True}
