@@ -15,8 +15,8 @@ from lake.partition.ledger import read_manifest
 from lake.query import connect
 from lake.servers import start
 from lake.systems.prometheus.rehearsal import PrometheusQuestions
-from lake.systems.rehearsed import fetched
 from lake.systems.registry import system
+from lake.systems.rehearsed import fetched
 
 DAY = Day.parse("2026-03-14")
 HOURLY = {
