@@ -18,7 +18,7 @@ from lake.config.settings import Settings
 from lake.coverage import expected_days, first_expected
 from lake.erased import erased_rows
 from lake.hot import has_begun_to_go, hot_days
-from lake.partition.definition import has_other_rules
+from lake.partition.definition import as_exported, has_other_rules
 from lake.partition.layout import FOLDERS, table_prefix
 from lake.partition.ledger import read_ledger
 from lake.partition.manifest import Manifest
@@ -167,7 +167,7 @@ def read_status(
         names = sorted({status.source for status in statuses})
         groups = [[status for status in statuses if status.source == name] for name in names]
         window = _window(settings, held, today) if not (start or end) else None
-        asking = _Asking(settings, source_of, today, window)
+        asking = _Asking(settings, source_of, today, ledgers, window)
         with ThreadPoolExecutor(len(groups) or 1) as pool:
             list(pool.map(asking.ask_source, groups))
     return statuses
@@ -260,6 +260,7 @@ class _Asking:
     settings: Settings
     source_of: Callable[[str], Source]
     today: Day
+    ledgers: Mapping[str, Mapping[Day, Manifest | BadData]]
     window: tuple[Day, Day] | None
 
     def ask_source(self, datasets: list[DatasetStatus]) -> None:
@@ -285,8 +286,10 @@ class _Asking:
         for day, known in status.days.items():
             if not hot.is_recounted(day):
                 continue
-            if known.state in ("verified", "empty"):
-                known = status.days[day] = self._recounted(dataset, day, known, source)  # noqa: PLW2901
+            manifest = self.ledgers[dataset.name].get(day)
+            if known.state in ("verified", "empty") and isinstance(manifest, Manifest):
+                exported = as_exported(dataset, manifest)
+                known = status.days[day] = self._recounted(exported, day, known, source)  # noqa: PLW2901
             if known.state in ("missing", "empty") and source.unseen(dataset, day):
                 status.days[day] = replace(known, state="late")
 

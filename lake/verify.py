@@ -17,6 +17,7 @@ from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 from lake.erased import earlier_fingerprints, erased_rows
 from lake.hot import hot_days
+from lake.partition.definition import as_exported
 from lake.partition.fingerprint import Fingerprint, HourlyFingerprint
 from lake.partition.layout import partition_of_table, rollup_key, table_key, table_prefix
 from lake.partition.ledger import read_ledger, read_standing
@@ -241,7 +242,7 @@ def verify_partition(
     problems = object_problems(store, manifest)
     if manifest is None:
         return Finding(dataset.name, day, problems=tuple(problems))
-    dataset = dataset.under(manifest.rules)  # the source's side goes through the same rules
+    dataset = as_exported(dataset, manifest)
     if problem := count_problem(manifest):
         problems.append(problem)
     counted, read, still_there = None, "", False

@@ -6,6 +6,7 @@ follows from it.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from lake.base.day import Day
@@ -38,6 +39,18 @@ def refuse_other_definition(dataset: Dataset, day: Day, manifest: Manifest) -> N
             found=", ".join(f"{name} = {was.get(name)!r}" for name in changed),
             remedy="--force exports it as it is defined now; or restore the definition",
         )
+
+
+def as_exported(dataset: Dataset, manifest: Manifest) -> Dataset:
+    """The dataset as the partition was exported, and under the rules that its rows went through:
+    what its source is compared by. As it is now where the manifest has no valid definition.
+    """
+    if changed_keys(dataset, manifest):
+        with suppress(ValueError):  # of a version with other keys
+            was = type(dataset).model_validate(manifest.definition)
+            keys = was.model_dump().keys()
+            dataset = dataset.model_copy(update={key: getattr(was, key) for key in keys})
+    return dataset.under(manifest.rules)
 
 
 def has_other_rules(dataset: Dataset, manifest: Manifest) -> bool:
