@@ -13,6 +13,7 @@ import click
 
 from lake.base.printable import shown
 from lake.base.sizes import counted, size
+from lake.cli.completing import FileType
 from lake.cli.options import config_option, json_option
 from lake.cli.query import statement_of
 
@@ -32,7 +33,7 @@ _VERDICTS = {
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("sql", nargs=-1, required=True)
+@click.argument("sql", type=FileType(), nargs=-1, required=True)
 @json_option
 @config_option
 def can(sql: tuple[str, ...], as_json: bool, config: str | None) -> int:

@@ -1,7 +1,8 @@
-"""What a shell completes after `lake`: datasets, trends and days.
+"""What a shell completes after `lake`: datasets, trends, days and files.
 
 Belongs here: types of click that offer them, from this machine alone. Does not: the scripts of the
-shells (completion), completion in `lake shell` (shell_words).
+shells (completion), how they take words (completion_words), completion in `lake shell`
+(shell_words).
 
 Nothing is requested over the network: days of a lake on S3 are those of the manifests that the last
 query left in the cache. What can't be read offers nothing, for a shell has no place for errors.
@@ -9,8 +10,10 @@ query left in the cache. What can't be read offers nothing, for a shell has no p
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -51,6 +54,19 @@ class TrendType(click.ParamType):  # type: ignore[type-arg]
         return _items(ctx, incomplete, _trends)
 
 
+class FileType(click.ParamType):  # type: ignore[type-arg]
+    """A file's name, as text: the command itself opens it."""
+
+    name = "text"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The shell's own completion of files."""
+        del ctx, param
+        return [CompletionItem(incomplete, type="file")]
+
+
 def complete_days(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
@@ -70,10 +86,17 @@ def _items(
     from lake.config.settings import load  # noqa: PLC0415
 
     config = ctx.params.get("config") or ctx.find_root().params.get("config_of_group")
-    with suppress(LakeError, OSError):
+    with suppress(LakeError, OSError, RuntimeError):  # no home directory
+        if config and not Path(config).exists():  # as typed: ~/lake.toml, $DIR/lake.toml
+            config = os.path.expandvars(Path(config).expanduser())
         offered = words(load(config))
-        return [CompletionItem(word) for word in offered if word.startswith(incomplete)]
+        return [CompletionItem(word) for word in offered if _fits(word, incomplete)]
     return []
+
+
+def _fits(word: str, incomplete: str) -> bool:
+    """Not what a line can't hold as typed, nor what a command takes for an option."""
+    return word.startswith(incomplete) and word.isprintable() and not word.startswith("-")
 
 
 def _trends(settings: Settings) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """`lake completion`.
 
 Belongs here: the scripts of the shells, and where they are installed. Does not: which words are
-completed (completing).
+completed (completing), how a shell takes them (completion_words).
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from click.shell_completion import get_completion_class
 from lake.base.causes import cause
 from lake.base.errors import PermanentError, UsageError
 
-_VARIABLE = "_LAKE_COMPLETE"
 _ANY = "surrogateescape"  # the user's own lines, of any encoding, stay as they are
 _MARK = "# completion of monitoring-lake"
 _ZSH_BEGINS = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }\n"
@@ -62,12 +61,12 @@ def completion(shell: str, install: bool) -> None:
 
 def script_of(shell: str) -> str:
     """click's script for the command `lake`."""
-    from lake.cli.main import root  # noqa: PLC0415
+    from lake.cli.main import COMPLETE, root  # noqa: PLC0415
 
     known = get_completion_class(shell)
     assert known is not None  # noqa: S101  click has the three
     # The command is what the user types, wherever it lies.
-    complete = known(root, {}, "lake", _VARIABLE)
+    complete = known(root, {}, "lake", COMPLETE)
     script = complete.source_template % complete.source_vars()
     return (_ZSH_BEGINS if shell == "zsh" else "") + script
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lake.base.sizes import size
+from lake.cli.completing import FileType
 from lake.cli.options import config_option, json_option
 from lake.cli.writing import write_file
 
@@ -25,10 +26,13 @@ _MONTHS = 12
 
 
 @click.command()
-@click.option("--html", "html", metavar="FILE", help="Writes a page with plots to FILE.")
+@click.option(
+    "--html", "html", type=FileType(), metavar="FILE", help="Writes a page with plots to FILE."
+)
 @click.option(
     "--prices",
     "prices_file",
+    type=FileType(),
     metavar="FILE",
     help="Price file (default: the one that comes with the package).",
 )

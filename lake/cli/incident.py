@@ -17,6 +17,7 @@ import click
 
 from lake.base.day import Day
 from lake.base.printable import shown
+from lake.cli.completing import DatasetType, FileType
 from lake.cli.options import DayType, config_option, json_option
 from lake.cli.writing import write_file
 
@@ -75,7 +76,12 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]  # generic since cli
 @click.option("--request", metavar="ID", help="Only events with this request or trace identifier.")
 @click.option("--day", type=DayType(), help="UTC day to search for --request without --at.")
 @click.option(
-    "--dataset", "datasets", metavar="NAME", multiple=True, help="Only this dataset; repeatable."
+    "--dataset",
+    "datasets",
+    type=DatasetType(),
+    metavar="NAME",
+    multiple=True,
+    help="Only this dataset; repeatable.",
 )
 @click.option(
     "--limit",
@@ -85,7 +91,7 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]  # generic since cli
     metavar="N",
     help="Number of events to show, errors first.",
 )
-@click.option("--html", metavar="FILE", help="Also writes a page to FILE.")
+@click.option("--html", type=FileType(), metavar="FILE", help="Also writes a page to FILE.")
 @click.option(
     "--restore",
     is_flag=True,

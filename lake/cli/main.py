@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import sys
 import traceback
 from types import TracebackType
@@ -19,6 +20,7 @@ from lake.base.errors import LakeError, UsageError
 from lake.base.proxies import spare_loopback
 from lake.base.redaction import RedactingFormatter, redact
 from lake.cli import standard_streams
+from lake.cli.completing import FileType
 from lake.cli.signals import prompt_interrupts
 
 # Section of --help → name → module and attribute, in their order. Imported when called for.
@@ -73,6 +75,7 @@ _SECTIONS = {
         "review": "lake.cli.review:review",
     },
 }
+COMPLETE = "_LAKE_COMPLETE"  # the variable with which a shell's script calls, by click's rule
 _COMMANDS = {name: target for commands in _SECTIONS.values() for name, target in commands.items()}
 
 
@@ -107,6 +110,7 @@ class _Root(click.Group):
 @click.option(
     "--config",
     "config_of_group",
+    type=FileType(),
     metavar="FILE",
     help="Configuration file (default: $LAKE_CONFIG, else ./lake.toml).",
 )
@@ -139,6 +143,8 @@ def main() -> None:
     sys.excepthook = _redacting_excepthook
     spare_loopback()
     standard_streams.prepare()
+    if COMPLETE in os.environ:  # by a shell's script
+        importlib.import_module("lake.cli.completion_words")
     try:
         standard_streams.refuse_unreadable_arguments()
         with prompt_interrupts():

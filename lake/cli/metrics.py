@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from lake.base.errors import UsageError
+from lake.cli.completing import FileType
 from lake.cli.options import config_option
 
 
@@ -18,6 +19,7 @@ from lake.cli.options import config_option
 @click.option(
     "--output",
     "output",
+    type=FileType(),
     metavar="FILE",
     help="Writes FILE atomically, for node_exporter's textfile collector (default: standard "
     "output).",

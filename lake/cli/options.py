@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem
 
 from lake.base.day import Day, day_range
 from lake.base.errors import UsageError
-from lake.cli.completing import complete_days
+from lake.cli.completing import FileType, complete_days
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -49,6 +49,7 @@ def config_option(command: Command) -> Command:
     """`--config FILE`, passed as `config`."""
     return click.option(
         "--config",
+        type=FileType(),
         metavar="FILE",
         callback=_config_of_group,
         help="Configuration file (default: $LAKE_CONFIG, else ./lake.toml).",

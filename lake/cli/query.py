@@ -17,7 +17,7 @@ from lake.base.causes import cause
 from lake.base.day import Day
 from lake.base.errors import UsageError
 from lake.base.printable import shown
-from lake.cli.completing import DatasetType, TrendType
+from lake.cli.completing import DatasetType, FileType, TrendType
 from lake.cli.options import DayType, config_option, json_option
 from lake.cli.standard_streams import input_lines
 
@@ -39,13 +39,28 @@ rows_option = click.option(
 
 # SQL may begin with a comment, which looks like an option.
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("sql", nargs=-1, required=True)
+@click.argument("sql", type=FileType(), nargs=-1, required=True)
 @rows_option
 @csv_option
 @json_option
-@click.option("--parquet", metavar="FILE", help="Parquet file to write, - for standard output.")
-@click.option("--arrow", metavar="FILE", help="Arrow IPC file to write, - for standard output.")
-@click.option("--xlsx", metavar="FILE", help="Excel workbook to write, - for standard output.")
+@click.option(
+    "--parquet",
+    type=FileType(),
+    metavar="FILE",
+    help="Parquet file to write, - for standard output.",
+)
+@click.option(
+    "--arrow",
+    type=FileType(),
+    metavar="FILE",
+    help="Arrow IPC file to write, - for standard output.",
+)
+@click.option(
+    "--xlsx",
+    type=FileType(),
+    metavar="FILE",
+    help="Excel workbook to write, - for standard output.",
+)
 @click.option("--force", is_flag=True, help="Overwrites an existing file.")
 @config_option
 def query(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lake.base.sizes import counted, size
+from lake.cli.completing import FileType
 from lake.cli.options import config_option, json_option
 from lake.cli.writing import write_file
 
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--html", "html", metavar="FILE", help="Also writes the page to FILE.")
+@click.option(
+    "--html", "html", type=FileType(), metavar="FILE", help="Also writes the page to FILE."
+)
 @click.option(
     "--why",
     default="periodic review",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lake.base.errors import LakeError, UsageError
+from lake.cli.completing import FileType
 from lake.cli.hints import lake_command
 from lake.cli.options import config_option, json_option
 
@@ -41,7 +42,9 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 @click.option("--s3-endpoint", metavar="URL", help="S3 endpoint (default: AWS).")
 @click.option("--s3-region", metavar="NAME", help="Region of the S3 bucket.")
 @click.option("--create-bucket", is_flag=True, help="Creates the S3 bucket if it does not exist.")
-@click.option("--output", metavar="FILE", help="File to write (default: that of --config).")
+@click.option(
+    "--output", type=FileType(), metavar="FILE", help="File to write (default: that of --config)."
+)
 @click.option("--force", is_flag=True, help="Overwrites an existing file.")
 @json_option
 @config_option

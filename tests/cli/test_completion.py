@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -25,18 +26,38 @@ def lake(tmp_path_factory: pytest.TempPathFactory):
     return lake
 
 
+@pytest.fixture(scope="module")
+def own_trends(lake):
+    """Trends of the user's own, whose names a shell reads otherwise."""
+    folder = lake.config.parent / "trends"
+    folder.mkdir()
+    statement = "SELECT day, count(*) AS n FROM docs GROUP BY ALL ORDER BY ALL\n"
+    header = (
+        "Trend",
+        "",
+        "grain: a day",
+        "input: docs | documents",
+        "parameters: from_day, to_day",
+    )
+    header = (*header, "x: day", "panel: n | bars | n")
+    for name in ("own days", "own's", "own$HOME", "own\\slash", "own\nline", "-own"):
+        (folder / f"{name}.sql").write_text("".join(f"-- {x}\n" for x in header) + statement)
+    return ["own$HOME", "own's", "own\\slash", "own days"]
+
+
 def _environment(lake, **more: str) -> dict[str, str]:
     path = f"{_BIN}{os.pathsep}{os.environ['PATH']}"
     return {**os.environ, "PATH": path, "LAKE_CONFIG": str(lake.config), **more}
 
 
-def _offered(lake, *words: str) -> list[str]:
+def _offered(lake, *words: str, **more: str) -> list[str]:
     """As bash is answered, of the last word."""
     environment = _environment(
         lake,
         _LAKE_COMPLETE="bash_complete",
         COMP_WORDS=" ".join(("lake", *words)),
         COMP_CWORD=str(len(words)),
+        **more,
     )
     done = subprocess.run(
         [_BIN / "lake"], env=environment, capture_output=True, text=True, check=True, timeout=60
@@ -55,6 +76,12 @@ def _offered(lake, *words: str) -> list[str]:
         (["export", "events", "--from", ""], ["2026-07-31", "2026-07-01"]),
         (["describe", "--to", "2026-08"], ["2026-08-06", "2026-08-01"]),
         (["restore", "pro"], ["prometheus"]),
+        (["incident", "--dataset", "ot"], ["other"]),
+        (["export", "--day", "=", "2026-07"], ["2026-07-31", "2026-07-01"]),  # as bash splits it
+        (["export", "other", "--day", "="], ["2026-08-05"]),
+        (["query", "--parquet", "a"], ["file,a"]),
+        (["query", "a"], ["file,a"]),
+        (["--config", "a"], ["file,a"]),
     ],
 )
 def test_what_is_offered(lake, words: list[str], offered: list[str]) -> None:
@@ -66,11 +93,12 @@ def test_nothing_is_offered_where_nothing_can_be_read(lake, tmp_path: Path) -> N
     assert _offered(missing, "export", "ev") == []
 
 
-def test_bash_itself(lake) -> None:
+def _replies(lake, words: str, *, last: int) -> list[str]:
+    """What bash would insert for the word of that number, and its own line about the command."""
     program = f"""
 {script_of("bash")}
-COMP_WORDS=(lake describe ev); COMP_CWORD=2
-_lake_completion lake ev describe
+COMP_WORDS=({words}); COMP_CWORD={last}
+_lake_completion lake
 printf '%s\\n' "${{COMPREPLY[@]}}"
 complete -p lake
 """
@@ -82,8 +110,45 @@ complete -p lake
         check=True,
         timeout=60,
     )
-    assert done.stdout.splitlines()[0] == "events"
-    assert "-F _lake_completion" in done.stdout
+    return done.stdout.splitlines()
+
+
+def test_bash_itself(lake) -> None:
+    event, command = _replies(lake, "lake describe ev", last=2)
+    assert event == "events"
+    assert "-F _lake_completion" in command
+
+
+def test_bash_inserts_names_as_it_has_to_read_them(lake, own_trends) -> None:
+    replies = _replies(lake, "lake trend own", last=2)[:-1]
+    assert sorted(replies) == sorted([r"own\$HOME", r"own\'s", r"own\\slash", r"own\ days"])
+    assert [shlex.split(reply) for reply in sorted(replies)] == [[n] for n in sorted(own_trends)]
+    assert _replies(lake, """lake trend '"own d'""", last=2)[:-1] == ["own days"]  # in quotes
+
+
+@pytest.mark.parametrize("config", ["~/lake.toml", "$HOME/lake.toml"])
+def test_a_configuration_as_it_is_typed(lake, config: str) -> None:
+    home = type(lake)(lake.config.with_name("none.toml"), lake.settings, lake.store)
+    words = ("--config", config, "export", "ev")
+    assert _offered(home, *words, HOME=str(lake.config.parent)) == ["events"]
+
+
+@pytest.mark.parametrize(
+    ("shell", "last", "offered"),
+    [
+        ("zsh", "3", "plain\n--day=2026-08-05\n_"),
+        ("fish", "--day=2026-08", "plain,--day=2026-08-05"),
+    ],
+)
+def test_a_shell_that_replaces_the_whole_word_keeps_the_option(
+    lake, shell: str, last: str, offered: str
+) -> None:
+    words = {"COMP_WORDS": "lake export other --day=2026-08", "COMP_CWORD": last}
+    environment = _environment(lake, _LAKE_COMPLETE=f"{shell}_complete", **words)
+    done = subprocess.run(
+        [_BIN / "lake"], env=environment, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == offered
 
 
 def _install(lake, home: Path, shell: str) -> list[str]:
