@@ -30,6 +30,23 @@ DETECTED = [
     ("12:00:00.123 TRACE x", "trace"),
     ("ERROR: relation does not exist", "error"),
     ("[WARN] x", "warn"),
+    # Logback's own pattern, log4j2's and gunicorn's, PostgreSQL
+    ("12:00:00.123 [main] INFO c.m.Application -- x", "info"),
+    ("2026-07-01 12:00:00.123 [http-nio-8080-exec-1] ERROR c.m.A - level=info", "error"),
+    ("[2026-07-01T12:00:00,000][WARN ][o.e.n.Node] x", "warn"),
+    ("[2026-07-01 12:00:00 +0000] [7] [INFO] x", "info"),
+    ("2026-07-01 12:00:00.000 UTC [7] FATAL:  x", "fatal"),
+    ("[main] INFO x", None),
+    # In a terminal's colours, as Spring Boot, logrus and Nest write them
+    (
+        "\x1b[2m2026-07-01T12:00:00.123Z\x1b[0;39m \x1b[32m INFO\x1b[0;39m \x1b[35m1\x1b[0;39m x",
+        "info",
+    ),
+    ("\x1b[31mERROR\x1b[0m[0012] x", "error"),
+    ("2026-07-01 12:00:00.123 [main] \x1b[1;31mERROR\x1b[m c.m.A - x", "error"),
+    # The line's own level, not one in its text or its stack trace
+    (SPRING.format("ERROR") + " level=info", "error"),
+    (SPRING.format("WARN") + "\njava.lang.Error: level=debug\n\tat c.m.A.run(A.java:1)", "warn"),
     # None
     ("\tat com.miyou.Error.run(Error.java:118)", None),
     ("Error handling went well", None),

@@ -35,7 +35,7 @@ class LokiDataset(Dataset):
 
     applies_rules: ClassVar[bool] = True
     rows_are: ClassVar[RowsAre] = "lines"
-    rollup_rules: ClassVar[int] = 1
+    rollup_rules: ClassVar[int] = 2
     source: Literal["loki"]
     selector: Annotated[str, Field(min_length=1)]
     # Where queries look for a line's level first. What is exported does not depend on it, so it
