@@ -31,13 +31,13 @@ def write_catalog(lake: Lake, file: Path) -> None:
     It holds no data and no credentials. Raises UsageError where the file is something else
     than a catalog, LakeError where a manifest can't be read.
     """
-    _refuse_other_files(file)
     statements = [*macro_statements()]  # first: views of levels are bound to some of them
     tables = lake.tables()
     statements += [text for table in tables for text in table.definitions()]
     statements += ["BEGIN", *(c for table in tables for c in comment_statements(lake, table))]
     statements += [*age_statements(lake, tables, utc_now()), "COMMIT"]
     try:
+        _refuse_other_files(file)
         with replaced_at_once(file) as part:
             _write(part, statements, s3=lake.settings.lake.root.startswith("s3://"))
     except (OSError, duckdb.IOException, duckdb.TransactionException) as error:

@@ -20,6 +20,7 @@ _GROUP_ROWS = 131_072
 _GROUP_BYTES = 24 << 20  # held in memory before it is encoded
 # What Arrow takes from DuckDB with a loss: an offset, the sign of large values, leading zeros.
 _LOSSY = re.compile(r"TIME WITH TIME ZONE|\bTIMETZ\b|\bUHUGEINT\b|\bBIT\b|\bBIGNUM\b")
+_QUOTED = re.compile(r""""[^"]*"|'[^']*'""")  # names of members, values of an ENUM
 _NOT_IN_PARQUET = re.compile(r"\bINTERVAL\b|\bUNION\(")
 
 
@@ -55,7 +56,7 @@ def write_arrow(answer: ArrowAnswer, file: IO[bytes]) -> int:
 
 def _require(answer: ArrowAnswer, missing: Sequence[re.Pattern[str]], title: str) -> None:
     for name, kind in zip(answer.columns, answer.types, strict=True):
-        if any(pattern.search(kind) for pattern in missing):
+        if any(pattern.search(_QUOTED.sub("", kind)) for pattern in missing):
             raise UsageError(
                 f"{title} has no type for a column of the answer",
                 where=f"column {name}",

@@ -54,19 +54,28 @@ class AnswerFile:
                 )
             return
         path = Path(self.target)
-        if path.exists() and not path.is_file():
+        try:
+            exists, is_file, in_directory = path.exists(), path.is_file(), path.parent.is_dir()
+        except OSError as error:  # a name too long, a directory that is closed to this user
+            raise UsageError(
+                "the file can't be written",
+                where=path.absolute(),
+                found=cause(error),
+                remedy="name another file",
+            ) from error
+        if exists and not is_file:
             raise UsageError(
                 "not a file",
                 where=path.absolute(),
                 remedy="name a file, or - for standard output",
             )
-        if path.exists() and not force:
+        if exists and not force:
             raise UsageError(
                 "the file already exists",
                 where=path.absolute(),
                 remedy="--force replaces it",
             )
-        if not path.parent.is_dir():
+        if not in_directory:
             raise UsageError("no such directory", where=path.parent.absolute())
 
     def ask(self, lake: Lake, sql: str) -> Answer | ArrowAnswer:

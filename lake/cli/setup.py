@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lake.base.causes import cause
 from lake.base.errors import LakeError, UsageError
 from lake.cli.completing import FileType
 from lake.cli.hints import lake_command
@@ -88,13 +89,19 @@ def init(
 
 
 def _check_writable(path: Path, *, force: bool) -> None:
-    if path.exists() and not force:
+    try:
+        exists, in_directory = path.exists(), path.parent.is_dir()
+    except OSError as error:
+        raise UsageError(
+            "the file can't be written", where=path.absolute(), found=cause(error)
+        ) from error
+    if exists and not force:
         raise UsageError(
             "the file already exists",
             where=path.absolute(),
             remedy="--force replaces it; --output FILE writes another one",
         )
-    if not path.parent.is_dir():
+    if not in_directory:
         raise UsageError("no such directory", where=path.parent.absolute())
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lake.base.causes import cause
 from lake.base.day import Day, day_range
 from lake.base.errors import UsageError
 from lake.demo.datasets import DATABASE, demo_datasets
@@ -109,8 +110,21 @@ class Place:
         """Makes the directory ready for that many days up to yesterday, with that much traffic.
 
         Without `fresh` what is there is kept. Raises UsageError where the directory holds
-        something that is not the demo's, or a demo of other days or traffic than requested.
+        something that is not the demo's, or a demo of other days or traffic than requested, and
+        where it can't be used.
         """
+        try:
+            return self._prepared(days, scale, fresh=fresh)
+        except OSError as error:
+            raise UsageError(
+                "the directory can't be used",
+                where=self.root,
+                expected="a directory that can be created or written to",
+                found=cause(error),
+                remedy="name another one by --dir",
+            ) from error
+
+    def _prepared(self, days: int | None, scale: int | None, *, fresh: bool) -> Window:
         mark = self._mark()
         if mark is None and self.root.exists() and any(self.root.iterdir()):
             raise UsageError(

@@ -114,7 +114,11 @@ def _claim(into: Path, manifest: SnapshotManifest) -> None:
     """The directory is this snapshot's from now on."""
     mark = into / MARK
     own = {name: getattr(manifest, name) for name in ("system", "day", "created_at")}
-    if mark.exists():
+    try:
+        marked, in_use = mark.exists(), into.exists() and any(into.iterdir())
+    except OSError as error:
+        raise UsageError("the directory can't be used", where=into, found=error.strerror) from error
+    if marked:
         other = restored_snapshot(into)
         if other != own:
             raise UsageError(
@@ -125,7 +129,7 @@ def _claim(into: Path, manifest: SnapshotManifest) -> None:
                 remedy="name another directory, or remove that one",
             )
         return
-    if into.exists() and any(into.iterdir()):
+    if in_use:
         raise UsageError(
             "the directory is not empty",
             where=into,

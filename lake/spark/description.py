@@ -40,10 +40,10 @@ def write_description(lake: Lake, file: Path) -> dict[str, Any]:
     credentials. Raises UsageError where the file is something else, LakeError where a manifest
     can't be read.
     """
-    _refuse_other_files(file)
     described = describe_lake(lake)
     text = json.dumps(described, ensure_ascii=False, indent=1)
     try:
+        _refuse_other_files(file)
         with replaced_at_once(file) as part:
             part.write_text(text, "utf-8")
     except OSError as error:

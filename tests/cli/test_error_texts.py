@@ -110,3 +110,22 @@ def test_a_plain_reason_for_a_server_that_is_down(config):
     assert status == 1
     assert "found: 127.0.0.1:1: connection refused\n" in err
     assert "stopped on request" not in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["query", "SELECT 1", "--parquet", "{}", "--config", "{config}"],
+        ["catalog", "{}", "--config", "{config}"],
+        ["catalog", "--spark", "{}", "--config", "{config}"],
+        ["dagster", "{}", "--config", "{config}"],
+        ["init", "--output", "{}"],
+        ["demo", "--dir", "{}"],
+    ],
+)
+def test_a_path_that_the_system_does_not_take(config, tmp_path, arguments):
+    name = tmp_path / ("x" * 300)
+    status, error = lake(*(a.format(name, config=config) for a in arguments))
+    assert status in (1, 2)
+    assert f"where: {name}" in error
+    assert "found: file name too long" in error.lower()

@@ -129,6 +129,17 @@ def test_a_type_that_the_format_lacks_is_named(lake, run, tmp_path: Path, form, 
     assert kind.removesuffix("[]") in err
 
 
+@pytest.mark.parametrize("form", ["parquet", "arrow"])
+def test_names_like_types_are_no_types(lake, run, tmp_path: Path, form: str) -> None:
+    sql = (
+        """SELECT {'INTERVAL': 1, 'a"''BIT"b': 2} AS s, 'BIT'::ENUM ('BIT', 'it''s UNION(') AS e"""
+    )
+    file = tmp_path / "x"
+    assert run("query", sql, f"--{form}", file, "--config", lake.config)[0] == 0
+    read = pq.read_table(file) if form == "parquet" else pa.ipc.open_file(file).read_all()
+    assert read.to_pylist() == [{"s": {"INTERVAL": 1, 'a"\'BIT"b': 2}, "e": "BIT"}]
+
+
 def test_a_long_answer_is_streamed_in_order(lake, run, tmp_path: Path) -> None:
     question = "SELECT i, repeat('x', 100) || i AS t FROM range(300000) t(i)"
     file = tmp_path / "long.parquet"
@@ -206,6 +217,7 @@ def test_a_file_is_replaced_only_on_request(lake, run, tmp_path: Path) -> None:
         (["SELECT 1", "--force"], "--force without a file"),
         (["SELECT 1", "--arrow", "{}/no/x"], "no such directory"),
         (["SELECT 1", "--arrow", "{}"], "not a file"),
+        (["SELECT 1", "--xlsx", "{}/" + "x" * 300], "found: file name too long"),
         (["SELECT INTERVAL 1 DAY AS i", "--parquet", "{}/x"], "Parquet has no type for a column"),
         (["SELECT 1::UHUGEINT AS i", "--arrow", "{}/x"], "Arrow has no type for a column"),
         (["SELECT repeat('x', 32768) AS t", "--xlsx", "{}/x"], "too many characters in a cell"),
