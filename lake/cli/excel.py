@@ -8,12 +8,16 @@ from __future__ import annotations
 import math
 from datetime import UTC, date, datetime
 from decimal import Context, Decimal
+from io import BytesIO
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import xlsxwriter
+from xlsxwriter.exceptions import FileCreateError
 
 from lake.base.errors import UsageError
 from lake.cli.rows import as_text, distinct_names
+from lake.process.scratch import scratch_directory
 from lake.query import Answer
 
 if TYPE_CHECKING:
@@ -37,23 +41,51 @@ def write_xlsx(answer: Answer, file: IO[bytes]) -> int:
 
     A cell is a number, a boolean, a date or a time (UTC), else text as in CSV: integers and
     decimals of more than 15 digits, NaN, nested values, bytes. Floats are rounded to 16 digits.
-    Text is never a formula. Raises UsageError where a sheet is too small.
+    Text is never a formula. The rows are kept on the file's own disk until they are packed, those
+    of a file without a name in TMPDIR. Raises UsageError where a sheet is too small, OSError.
     """
     _require_columns(len(answer.columns))
-    options = {"constant_memory": True, "default_date_format": _FORMATS[date]}
+    beside = Path(file.name).parent if isinstance(file.name, str) else None
+    target = _Target(file)
+    with scratch_directory(".lake-", beside) as spool:
+        options = {"tmpdir": str(spool), "constant_memory": True}
+        # No `with`: its end packs the sheet after an error, too.
+        workbook = xlsxwriter.Workbook(target, {**options, "default_date_format": _FORMATS[date]})
+        rows = _fill(workbook, answer)
+        try:
+            workbook.close()
+        except FileCreateError as error:  # an OSError within
+            target.abandon()
+            raise error.args[0] from error
+    return rows
+
+
+class _Target:
+    """The file; once abandoned, what XlsxWriter still writes when it is collected is dropped."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def abandon(self) -> None:
+        self._file = BytesIO()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def _fill(workbook: xlsxwriter.Workbook, answer: Answer) -> int:
     rows = 0
-    with xlsxwriter.Workbook(file, options) as workbook:
-        sheet = workbook.add_worksheet("answer")
-        formats = {kind: workbook.add_format({"num_format": f}) for kind, f in _FORMATS.items()}
-        bold = workbook.add_format({"bold": True})
-        for column, name in enumerate(distinct_names(answer.columns)):
-            sheet.write_string(0, column, _bounded(name, 0, name), bold)
-        sheet.freeze_panes(1, 0)
-        for rows, row in enumerate(answer.rows, 1):
-            if rows > MAX_ROWS:
-                raise _too_many("rows", f"at most {MAX_ROWS:,}", f"more than {MAX_ROWS:,}")
-            for column, value in enumerate(row):
-                _write(sheet, rows, column, value, formats, answer.columns[column])
+    sheet = workbook.add_worksheet("answer")
+    formats = {kind: workbook.add_format({"num_format": f}) for kind, f in _FORMATS.items()}
+    bold = workbook.add_format({"bold": True})
+    for column, name in enumerate(distinct_names(answer.columns)):
+        sheet.write_string(0, column, _bounded(name, 0, name), bold)
+    sheet.freeze_panes(1, 0)
+    for rows, row in enumerate(answer.rows, 1):
+        if rows > MAX_ROWS:
+            raise _too_many("rows", f"at most {MAX_ROWS:,}", f"more than {MAX_ROWS:,}")
+        for column, value in enumerate(row):
+            _write(sheet, rows, column, value, formats, answer.columns[column])
     return rows
 
 

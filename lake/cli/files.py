@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -140,17 +141,30 @@ def _usual_mode() -> int:
 
 
 def _to_standard_output(write: Write) -> int:
-    with TemporaryFile(prefix="lake-") as spool:
-        try:
-            rows = write(spool)
-        except OSError as error:
-            raise PermanentError(
-                "the answer can't be kept until it is complete",
-                where=gettempdir(),
-                found=cause(error),
-                remedy="free some space there, or set TMPDIR to another directory",
-            ) from error
+    try:
+        spool, rows = _spooled(write)
+    except OSError as error:
+        raise PermanentError(
+            "the answer can't be kept until it is complete",
+            where=os.environ.get("TMPDIR") or gettempdir(),
+            found=cause(error),
+            remedy="free some space there, or set TMPDIR to another directory",
+        ) from error
+    with spool:
         spool.seek(0)
         shutil.copyfileobj(spool, sys.stdout.buffer)
     sys.stdout.flush()
     return rows
+
+
+def _spooled(write: Write) -> tuple[IO[bytes], int]:
+    """A file without a name that has the whole answer, and the number of rows."""
+    spool = TemporaryFile(prefix="lake-")  # noqa: SIM115  the caller closes it
+    try:
+        rows = write(spool)
+        spool.flush()
+    except BaseException:
+        with suppress(OSError):  # of what is still in its buffer
+            spool.close()
+        raise
+    return spool, rows

@@ -105,6 +105,22 @@ def test_a_catalog_for_which_there_is_no_room(config, tmp_path):
     assert "found: file too large" in err
 
 
+@pytest.mark.parametrize("form", ["parquet", "arrow", "xlsx"])
+@pytest.mark.parametrize("to_file", [True, False])
+def test_an_answer_for_which_there_is_no_room(config, tmp_path, form, to_file):
+    folder = tmp_path / "answers"
+    folder.mkdir()
+    # More than the limit only when the file ends: what is buffered has to be dropped then.
+    sql = f"SELECT md5(i::VARCHAR) AS t FROM range({200 if form == 'arrow' else 20_000}) r(i)"
+    target = folder / "x" if to_file else "-"
+    arguments = ("query", sql, f"--{form}", target, "--config", config)
+    status, err = lake(*arguments, file_bytes=_SMALLEST_FILE)
+    assert status == 1
+    assert ("the file can't be written" if to_file else "the answer can't be kept") in err
+    assert "found: file too large" in err
+    assert list(folder.iterdir()) == []
+
+
 def test_a_plain_reason_for_a_server_that_is_down(config):
     status, err = lake("export", "events", "--day", "2026-07-01", "--force", "--config", config)
     assert status == 1

@@ -257,7 +257,10 @@ def test_a_sheet_has_a_last_row(lake, run, tmp_path: Path, monkeypatch) -> None:
     config, file = ("--config", lake.config), tmp_path / "x.xlsx"
     assert run("query", "FROM range(10)", "--xlsx", file, *config)[0] == 0
     assert openpyxl.load_workbook(file).active.max_row == 11
+    packed = []
+    monkeypatch.setattr("xlsxwriter.Workbook.close", lambda *_: packed.append(1))
     status, _, err = run("query", "FROM range(11)", "--xlsx", file, "--force", *config)
+    assert packed == []  # of a million rows that takes as long as the query
     assert (status, openpyxl.load_workbook(file).active.max_row) == (2, 11)
     assert "too many rows for an Excel sheet" in err
 
