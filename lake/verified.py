@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from lake.base.clock import utc_now
 from lake.base.errors import BadData, Missing
+from lake.base.members import of_members
 from lake.store import Store
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def record(
 def recorded(store: Store) -> dict[str, Verified]:
     """By dataset; those that were never verified are not there. Raises BadData."""
     try:
-        return {name: Verified(**fields) for name, fields in json.loads(store.read(KEY)).items()}
+        kept = json.loads(store.read(KEY)).items()
+        return {name: of_members(Verified, fields) for name, fields in kept}
     except Missing:
         return {}
     except (ValueError, TypeError, AttributeError) as error:

@@ -22,6 +22,7 @@ from threading import Event, Thread
 
 from lake.base.clock import utc_now
 from lake.base.errors import LakeError, Missing
+from lake.base.members import of_members
 from lake.process.running import here, started
 from lake.snapshots.manifest import StoredFile, StoredObject
 from lake.store import Store
@@ -114,9 +115,10 @@ def journals(store: Store, keys: Iterable[str]) -> Iterator[Journal]:
             continue
         try:
             content = json.loads(store.read(key))
-            files = [StoredFile(**fields) for fields in content.pop("files")]
-            objects = [StoredObject(**fields) for fields in content.pop("objects")]
-            yield Journal(**{**content, "key": key}, files=files, objects=objects)
+            files = [of_members(StoredFile, fields) for fields in content.pop("files")]
+            objects = [of_members(StoredObject, fields) for fields in content.pop("objects")]
+            content |= {"key": key, "files": files, "objects": objects}
+            yield of_members(Journal, content)
         except Missing:
             continue  # its run has just ended
         except (ValueError, TypeError, KeyError, AttributeError) as error:

@@ -18,6 +18,7 @@ from typing import Any
 
 from lake.base.day import Day
 from lake.base.errors import BadData, Missing, UsageError
+from lake.base.members import of_members
 from lake.snapshots.whole_days import BEGINS_WITHIN
 from lake.store import Store
 
@@ -63,6 +64,9 @@ class SnapshotManifest:
     `server` is its name and version; `counts` are the server's own, to be compared with a
     restored one; `restore` is the command that brings it back. `whole_days`: the days of which
     it holds everything that the server had, oldest first; None in manifests of earlier versions.
+
+    Further fields, of a later version, are ignored; `objects` has to stay all that it needs, as
+    removals go by it.
     """
 
     system: str
@@ -208,9 +212,9 @@ def _days(keys: Iterable[str]) -> Iterator[Day]:
 def _parsed(text: bytes, where: str, system: str, day: Day) -> SnapshotManifest:
     try:
         fields = json.loads(text)
-        objects = [StoredObject(**stored) for stored in fields.pop("objects")]
-        files = [StoredFile(**stored) for stored in fields.pop("files")]
-        manifest = SnapshotManifest(**fields, objects=objects, files=files)
+        objects = [of_members(StoredObject, stored) for stored in fields.pop("objects")]
+        files = [of_members(StoredFile, stored) for stored in fields.pop("files")]
+        manifest = of_members(SnapshotManifest, fields | {"objects": objects, "files": files})
         if not isinstance(manifest.whole_days, list | None):
             raise TypeError(f"whole_days is not a list: {manifest.whole_days}")
         manifest.held_days()

@@ -193,4 +193,8 @@ def test_the_last_verification(place, run):
     assert (metrics["verify_partitions", *of], metrics["verify_failures", *of]) == (3, 1)
     assert abs(metrics["verify_timestamp_seconds", *of] - time.time()) < 60
     assert ("verify_failures", "lines", "loki") not in metrics
-    assert json.loads(store.read("guard/verify.json"))["events"]["first"] == str(ago(2))
+    kept = json.loads(store.read("guard/verify.json"))
+    assert kept["events"]["first"] == str(ago(2))
+    kept["events"]["of_a_later_version"] = 1
+    store.write("guard/verify.json", json.dumps(kept).encode())
+    assert values(run("metrics", "--config", str(file))[1])["verify_failures", *of] == 1

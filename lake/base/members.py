@@ -1,0 +1,21 @@
+"""Stored JSON objects as dataclasses.
+
+Belongs here: which members are taken. Does not: what has to hold of their values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+Record = TypeVar("Record")
+
+
+def of_members(kind: type[Record], members: Mapping[str, Any]) -> Record:
+    """A dataclass' instance. What a later version stored besides is ignored, so that it can be read
+    after a roll-back. Raises TypeError where a member is missing.
+    """
+    known = kind.__dataclass_fields__  # type: ignore[attr-defined]
+    if members.keys() <= known.keys():
+        return kind(**members)
+    return kind(**{name: members[name] for name in known if name in members})
