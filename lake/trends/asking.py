@@ -19,6 +19,7 @@ from lake.query.question import Range
 from lake.trends.files import EVERY, Trend
 from lake.trends.fitting import Choices, Fit, fit, require_fit
 from lake.trends.reading import with_inputs
+from lake.trends.rolled import rollups_of
 
 # Comments, texts and quoted names.
 _NO_PARAMETER = re.compile(
@@ -128,9 +129,16 @@ def missing_days(
 
 
 def missing_of(lake: Lake, fitted: Fit, start: Day, end: Day) -> dict[str, list[Day]]:
-    """The same of what fits."""
+    """The same of what fits. A rollup that outlives its table is enough where rollups are read."""
     wanted = list(day_range(start, end))
-    missing = {name: [d for d in wanted if d not in lake.days(name)] for name in fitted.datasets}
+    documents = {source.dataset for source in fitted.sources if source.need.kind == "documents"}
+    of_rows = documents.union(fitted.trend.inputs)
+    missing = {}
+    for name in fitted.datasets:
+        held = lake.days(name)
+        if name not in of_rows:
+            held |= rollups_of(lake, lake.table(name)).manifests.keys()
+        missing[name] = [day for day in wanted if day not in held]
     return {name: days for name, days in missing.items() if days}
 
 

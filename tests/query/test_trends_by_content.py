@@ -15,7 +15,8 @@ from support.renamed_lake import as_opentelemetry, renamed_history
 from lake.base.day import Day
 from lake.base.errors import UsageError
 from lake.demo.dialogue import requests_of
-from lake.partition.layout import rollup_key, rollup_manifest_key
+from lake.partition.layout import manifest_key, rollup_key, rollup_manifest_key, table_key
+from lake.retired import change_retired
 from lake.trends import Choices, all_trends, ask, fit, trend_named
 
 OTHER = {
@@ -184,6 +185,27 @@ def test_two_libraries_in_one_service_count_once(
         ]
         expected = [row["p95_ms"] for row in answers["http_latency"]]
         assert [row["p95_ms"] for row in rows_of(lake, "http_latency", scenario)] == expected
+
+
+def test_a_retired_day_whose_rollup_is_there_is_not_missing(tmp_path: Path, answers, run) -> None:
+    """Where rows of the table are read, it is."""
+    lake, scenario = renamed_history(tmp_path, days=DAYS)
+    config = ("--config", lake.config)
+    assert run("rollup", *config)[0] == 0
+    first, end = scenario.first, scenario.end
+    retired = {dataset.name: [first] for dataset in lake.settings.dataset}
+    change_retired(lake.store, retired)
+    for name in retired:
+        lake.store.delete(manifest_key(name, first))
+        lake.store.delete(table_key(name, first))
+    assert rows_of(lake, "http_requests", scenario) == answers["http_requests"]
+    days = ("--from", first, "--to", end, "--json", *config)
+    assert run("trend", "http_requests", *days)[2] == ""
+    note = f"1 of {DAYS} days is not in the lake ({first})"
+    assert f"usage_analytics: {note}\n" in run("trend", "documents", *days)[2]
+    before = ("--from", first.plus(-1), *days[2:])
+    note = f"1 of {DAYS + 1} days is not in the lake ({first.plus(-1)})"
+    assert run("trend", "http_requests", *before)[2] == f"http_server_requests: {note}\n"
 
 
 def test_http_trends_against_the_requests(plain, answers) -> None:
