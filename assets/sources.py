@@ -6,6 +6,7 @@ hold secrets), requests to a source.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import dagster as dg
@@ -13,12 +14,17 @@ import dagster as dg
 from assets.names import SOURCES, kind_of
 from lake.config.datasets import Dataset
 from lake.config.settings import Settings
+from lake.systems.protocol import code
 from lake.systems.registry import system
+
+_REFUSED = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 def source_key(dataset: Dataset) -> dg.AssetKey:
-    """`sources/SYSTEM`, of a collection `sources/mongo/COLLECTION`."""
-    part = _part(dataset)
+    """`sources/SYSTEM`, of a collection `sources/mongo/COLLECTION`: characters that Dagster refuses
+    there as their code points, a blank as `_20_`.
+    """
+    part = _REFUSED.sub(lambda match: f"_{ord(match[0]):x}_", _part(dataset))
     return dg.AssetKey([SOURCES, dataset.source, *([part] if part else [])])
 
 
@@ -30,7 +36,7 @@ def source_specs(settings: Settings) -> Iterator[dg.AssetSpec]:
         part = _part(dataset)
         yield dg.AssetSpec(
             key,
-            description=f"The collection `{part}` in {read.title}."
+            description=f"The collection {code(part)} in {read.title}."
             if part
             else f"{read.title}: its {read.rows}.",
             group_name=SOURCES,

@@ -68,3 +68,34 @@ def test_the_nightly_recount_asks_for_such_an_asset(settings):
     assert set(requests[0].run_config["ops"]) == {"Config", "events"}
     job = loaded.resolve_job_def("export")
     assert dg.validate_run_config(job, json.loads(json.dumps(requests[0].run_config)))
+
+
+COLLECTIONS = (
+    "user events",
+    "logs/2026",
+    "größe",
+    "系统",
+    "a:b",
+    'a"b',
+    "a`<b>|`",
+    "a\\b",
+    "x" * 200,
+)
+
+
+def test_collections_may_have_names_that_dagster_refuses(settings):
+    """One of them kept the whole code location from being loaded."""
+    plain = ("fs.files", "a-b", "a_b", "Orders")
+    datasets = [
+        MongoDataset(name=f"d{number}", source="mongo", collection=name)
+        for number, name in enumerate((*COLLECTIONS, *plain))
+    ]
+    loaded = build(settings.model_copy(update={"dataset": tuple(datasets)}))
+    dg.Definitions.validate_loadable(loaded)
+    graph = loaded.resolve_asset_graph()
+    sources = {key.path[-1] for key in graph.get_all_asset_keys() if key.path[0] == "sources"}
+    assert len(sources) == len(datasets)
+    assert {*plain, "user_20_events"} <= sources
+    shown = {str(graph.get(key).description) for key in graph.get_all_asset_keys()}
+    assert "The collection `user events` in MongoDB." in shown
+    assert "The collection `` a`<b>|` `` in MongoDB." in shown

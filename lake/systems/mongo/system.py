@@ -16,7 +16,7 @@ from lake.config.settings import Settings
 from lake.snapshots.manifest import SnapshotManifest
 from lake.systems.loading import Target
 from lake.systems.mongo.config import MongoDataset, MongoSource
-from lake.systems.protocol import Expiry, Loader, Questions, Snapshotter, Source, System
+from lake.systems.protocol import Expiry, Loader, Questions, Snapshotter, Source, System, code
 
 if TYPE_CHECKING:
     from lake.servers import Binary
@@ -54,8 +54,8 @@ class Mongo(System):
         assert isinstance(dataset, MongoDataset)  # noqa: S101  the registry's choice
         fallback = f", else of `{dataset.time_fallback}`" if dataset.time_fallback else ""
         return (
-            f"Documents of the collection `{dataset.collection}`, "
-            f"by the UTC day of `{dataset.time_field}`{fallback}."
+            f"Documents of the collection {code(dataset.collection)}, "
+            f"by the UTC day of {code(dataset.time_field)}{fallback}."
         )
 
     def open_expiry(self, settings: Settings) -> Expiry:
