@@ -10,7 +10,13 @@ from datetime import datetime
 
 from lake import __version__
 from lake.base.day import Day
-from lake.partition.layout import TABLES, manifest_prefix, table_prefix
+from lake.partition.layout import (
+    ROLLUPS,
+    TABLES,
+    manifest_prefix,
+    rollup_prefix,
+    table_prefix,
+)
 from lake.query import Lake
 from lake.query.failures import explained
 from lake.query.kinds import quoted_text
@@ -27,6 +33,7 @@ _COMMENTS = {
 # An object as a listing shows it: no clock but the store's own is compared.
 _STAMP = "concat(size, '@', epoch_ms(last_modified))"
 _OBJECT = "day=*/data.parquet"
+_DAY = "TRY_CAST(substr(filename, -23, 10) AS DATE)"
 Stamps = Mapping[tuple[str, Day], str]  # of each dataset and day
 
 
@@ -69,22 +76,37 @@ def _age(tables: Sequence[Table], root: str, written: datetime) -> str:
 
 
 def _stamps(lake: Lake, tables: Sequence[Table], root: str) -> Stamps:
-    """Of the objects as they are now; "" for one that is not as its manifest says."""
-    objects = quoted_text(f"{without_patterns(f'{root}/{TABLES}')}*/{_OBJECT}")
+    """Of the objects as they are now, by their table; "" for one that is not as its manifest says.
+
+    Rollups that are not in the file have theirs, too: they may be stale, and stay so.
+    """
+    listed = _listed(lake, root, TABLES)
+    rolled_up = {table.rolled_up: table for table in tables if table.rolled_up}
+    of_rollups = _listed(lake, root, ROLLUPS) if rolled_up else {}
+    stamps = {
+        (rolled_up[dataset].dataset, day): stamp
+        for (dataset, day), (_, stamp) in of_rollups.items()
+        if dataset in rolled_up
+    }
+    for table in tables:
+        objects = of_rollups if table.rolled_up else listed
+        for day, manifest in table.manifests.items():
+            size, stamp = objects.get((table.rolled_up or table.dataset, day), (-1, ""))
+            stamps[table.dataset, day] = stamp if size == manifest.bytes else ""
+    return stamps
+
+
+def _listed(lake: Lake, root: str, prefix: str) -> dict[tuple[str, Day], tuple[int, str]]:
+    """Size and stamp by dataset and day."""
+    objects = quoted_text(f"{without_patterns(f'{root}/{prefix}')}*/{_OBJECT}")
     with explained(lake.settings.lake.root):
         rows = lake.connection.execute(
-            f"SELECT filename, size, {_STAMP} FROM read_blob({objects})"  # noqa: S608  quoted
+            f"SELECT {_DAY}, filename, size, {_STAMP} FROM read_blob({objects}) "  # noqa: S608
+            f"WHERE {_DAY} IS NOT NULL"
         ).fetchall()
-    listed = {}
-    for name, size, stamp in rows:
-        dataset, day, _ = name.rsplit("/", 3)[-3:]
-        listed[dataset, day.removeprefix("day=")] = size, stamp
     return {
-        (table.dataset, day): stamp if size == manifest.bytes else ""
-        for table in tables
-        if not table.rolled_up
-        for day, manifest in table.manifests.items()
-        for size, stamp in [listed.get((table.dataset, str(day)), (-1, ""))]
+        (filename.rsplit("/", 3)[-3], Day(day)): (size, stamp)
+        for day, filename, size, stamp in rows
     }
 
 
@@ -94,11 +116,15 @@ def _missing(tables: Sequence[Table], root: str, stamps: Stamps) -> str:
     A day that was written again may have other types: the file's views would cast its values to
     those that it had.
     """
+    by_table: dict[str, list[tuple[Day, str]]] = {table.dataset: [] for table in tables}
+    for (name, day), stamp in sorted(stamps.items()):
+        by_table[name].append((day, stamp))
     selects = [
-        _missing_of(table.dataset, root, [(day, stamps[table.dataset, day]) for day in days])
+        _changed_of(table.dataset, f"{root}/{rollup_prefix(table.rolled_up)}", stamped)
+        if table.rolled_up
+        else _missing_of(table.dataset, root, stamped)
         for table in tables
-        if not table.rolled_up
-        for days in [sorted(table.manifests)]
+        for stamped in [by_table[table.dataset]]
     ]
     return " UNION ALL ".join(selects) or (
         "SELECT CAST(NULL AS VARCHAR) AS table_name, CAST(NULL AS DATE) AS day WHERE false"
@@ -107,20 +133,41 @@ def _missing(tables: Sequence[Table], root: str, stamps: Stamps) -> str:
 
 def _missing_of(dataset: str, root: str, stamped: Sequence[tuple[Day, str]]) -> str:
     manifests = without_patterns(f"{root}/{manifest_prefix(dataset)}") + "*.json"
-    objects = without_patterns(f"{root}/{table_prefix(dataset)}") + _OBJECT
-    days = ", ".join(quoted_text(str(day)) for day, _ in stamped)
-    stamps = ", ".join(quoted_text(stamp) for _, stamp in stamped)
     return (
         f"SELECT {quoted_text(dataset)} AS table_name, coalesce(file_.day, lake_.day) AS day "  # noqa: S608
-        f"FROM (SELECT unnest(CAST([{days}] AS DATE[])) AS day, "
-        f"unnest(CAST([{stamps}] AS VARCHAR[])) AS stamp) file_ "
+        f"FROM {_of_file(stamped)} "
         "FULL JOIN (SELECT TRY_CAST(replace(parse_filename(file), '.json', '') AS DATE) AS day "
         f"FROM glob({quoted_text(manifests)}) WHERE day IS NOT NULL) lake_ "
         "ON lake_.day = file_.day "
-        "LEFT JOIN (SELECT TRY_CAST(substr(filename, -23, 10) AS DATE) AS day, "
-        f"{_STAMP} AS stamp FROM read_blob({quoted_text(objects)})) object_ "
-        "ON object_.day = file_.day "
+        f"LEFT JOIN {_of_objects(f'{root}/{table_prefix(dataset)}')} ON object_.day = file_.day "
         "WHERE file_.day IS NULL OR lake_.day IS NULL OR object_.stamp IS DISTINCT FROM file_.stamp"
+    )
+
+
+def _changed_of(rollups: str, prefix: str, stamped: Sequence[tuple[Day, str]]) -> str:
+    return (
+        f"SELECT {quoted_text(rollups)} AS table_name, coalesce(file_.day, object_.day) AS day "  # noqa: S608
+        f"FROM {_of_file(stamped)} FULL JOIN {_of_objects(prefix)} ON object_.day = file_.day "
+        "WHERE object_.stamp IS DISTINCT FROM file_.stamp"
+    )
+
+
+def _of_file(stamped: Sequence[tuple[Day, str]]) -> str:
+    """The days and stamps as they were when the file was written."""
+    days = ", ".join(quoted_text(str(day)) for day, _ in stamped)
+    stamps = ", ".join(quoted_text(stamp) for _, stamp in stamped)
+    return (
+        f"(SELECT unnest(CAST([{days}] AS DATE[])) AS day, "
+        f"unnest(CAST([{stamps}] AS VARCHAR[])) AS stamp) file_"
+    )
+
+
+def _of_objects(prefix: str) -> str:
+    """The same of the objects as they are when it is read."""
+    objects = quoted_text(without_patterns(prefix) + _OBJECT)
+    return (
+        f"(SELECT {_DAY} AS day, {_STAMP} AS stamp FROM read_blob({objects}) "  # noqa: S608
+        f"WHERE {_DAY} IS NOT NULL) object_"
     )
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pytest
+from support.renamed_lake import renamed_history
 
+from lake.partition.layout import rollup_key, rollup_manifest_key
 from lake.partition.manifest import Manifest, write_manifest
 
 
@@ -143,6 +145,28 @@ def test_days_that_were_written_or_removed_since(make_lake, run, tmp_path: Path)
     assert missing_of(catalog) == []
     with duckdb.connect(str(catalog), read_only=True) as connection:
         assert connection.execute("SELECT sum(n) FROM events").fetchall() == [(9.75,)]
+
+
+def test_rollups_that_were_made_since(tmp_path: Path, run) -> None:
+    """One without its manifest, which the file leaves out, is none as long as it stays."""
+    lake, scenario = renamed_history(tmp_path, days=3, datasets=["usage_analytics"])
+    first, second = scenario.first, scenario.first.plus(1)
+    config = ("--config", lake.config)
+    assert run("rollup", *config)[0] == 0
+    lake.store.delete(rollup_manifest_key("usage_analytics", first))
+    lake.store.delete(rollup_key("usage_analytics", first))
+    lake.store.delete(rollup_manifest_key("usage_analytics", second))
+    catalog = tmp_path / "lake.duckdb"
+    assert run("catalog", catalog, *config)[0] == 0
+    assert missing_of(catalog) == []
+    with duckdb.connect(str(catalog), read_only=True) as connection:
+        days = connection.execute("SELECT DISTINCT day FROM usage_analytics_hourly").fetchall()
+    assert days == [(second.plus(1).date,)]
+    assert run("rollup", "usage_analytics", "--day", first, *config)[0] == 0
+    assert missing_of(catalog) == [("usage_analytics_hourly", first.date)]
+    assert run("rollup", *config)[0] == 0
+    assert run("catalog", catalog, *config)[0] == 0
+    assert missing_of(catalog) == []
 
 
 def test_a_dataset_of_that_name_has_it(make_lake, run, tmp_path: Path) -> None:
