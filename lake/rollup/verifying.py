@@ -97,14 +97,19 @@ def _compared(
     scales = _compute(connection, rollup, manifest, table)
     source = f"read_parquet({quoted_text(str(rolled))}, hive_partitioning = false)"
     connection.execute(f"CREATE TEMP TABLE {_STORED} AS FROM {source}")
-    keys = rollup.shape.keys
+    keys, same_rows = rollup.shape.keys, True
     for first, second, problem in (
         (_STORED, RESULT, "that the table has no rows for"),
         (RESULT, _STORED, "that are missing"),
     ):
         sql = f"FROM {first} AS a ANTI JOIN {second} AS b ON {_same(keys)}"
         if rows := _counted(connection, sql, keys):
+            same_rows = False
             yield f"the rollup has rows {problem}: {rows}"
+    sizes = f"SELECT (SELECT count(*) FROM {_STORED}), (SELECT count(*) FROM {RESULT})"  # noqa: S608
+    had, has = connection.execute(sizes).fetchone() or (0, 0)
+    if same_rows and had != has:
+        yield f"the rollup has {had} rows, the table makes {has}"
     for column, scale in scales.items():
         joined = f"FROM {_STORED} AS a JOIN {RESULT} AS b ON {_same(keys)}"
         sql = f"{joined} WHERE NOT ({_rule(column, scale)})"

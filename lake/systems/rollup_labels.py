@@ -32,6 +32,21 @@ class RowLabels:
         """Their leaf columns, to be dictionary-encoded."""
         return [*self.own, f"{MAP_COLUMN}.key_value.key", f"{MAP_COLUMN}.key_value.value"]
 
+    def map_in(self, table: str) -> str:
+        """SQL of a row of `table`: what the map has of it in the rollup."""
+        from lake.query.kinds import quoted_name, quoted_text  # noqa: PLC0415
+
+        if not self._colliding:
+            return f"{table}.{MAP_COLUMN}"
+        entries = ", ".join(
+            f"{{key: {quoted_text(name)}, value: {table}.{quoted_name(name)}}}"
+            for name in self._colliding
+        )
+        return (
+            f"map_from_entries(list_sort(list_concat(map_entries({table}.{MAP_COLUMN}), "
+            f"list_filter([{entries}], lambda _e: _e.value IS NOT NULL))))"
+        )
+
     def of_rows(
         self, batch: pa.RecordBatch, at: Any, others: Sequence[str] = ()
     ) -> dict[str, pa.Array]:

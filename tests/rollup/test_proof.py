@@ -189,6 +189,39 @@ def test_rows_too_many_and_too_few(place):
     )
 
 
+def test_rows_that_are_there_twice(place):
+    manifest = made(place, "metrics", table(SAMPLES))
+    rows = stored(place, manifest)
+    rewrite(place, manifest, pa.concat_tables([rows, rows.slice(0, 1)]))
+
+    assert problems(place) == (f"the rollup has {len(rows) + 1} rows, the table makes {len(rows)}",)
+
+
+@pytest.mark.parametrize("name", ["metrics", "logs"])
+def test_labels_without_a_column(place, name):
+    """Those with the name of a rollup's column are among them."""
+    if name == "metrics":
+        day = table(SAMPLES)
+        for label, value in (("hour", "7"), ("first", None), ("lower", "x"), ("samples", "'")):
+            day = day.append_column(label, pa.array([value] * len(day), pa.string()))
+    else:
+        day = streams.table([(1, DAY.start_ns + 5, "level=info"), (2, DAY.start_ns, "x")])
+    manifest = made(place, name, day)
+    assert problems(place, name) == ()
+    rows = stored(place, manifest)
+    maps = rows["labels"].to_pylist()
+    assert sorted({key for of_row in maps for key, _ in of_row}) == (
+        ["Path", "hour", "lower", "samples"] if name == "metrics" else ["Pod", "level"]
+    )
+
+    for wrong in ([("Pod", "?")], maps[-1][:-1]):
+        column = pa.array([*maps[:-1], wrong], rows.schema.field("labels").type)
+        index = rows.schema.get_field_index("labels")
+        rewrite(place, manifest, rows.set_column(index, "labels", column))
+        [problem] = problems(place, name)
+        assert "the rollup's labels is not the table's: 1, such as that of" in problem
+
+
 def test_wrong_sums(place, lake):
     manifest = made(place, "metrics", table(SAMPLES))
     rewrite(place, manifest, stored(place, manifest), sums=manifest.sums | {"increase": 1.0})

@@ -56,11 +56,11 @@ class HourlyStreams:
         from lake.query.levels import level_expression  # noqa: PLC0415
 
         level = level_expression(schema.names, self._level_from)
-        names = map(quoted_name, row_labels(schema).own)
-        kept = "".join(f"any_value(logs.{name}) AS {name}, " for name in names)
+        labels = row_labels(schema)
+        kept = "".join(f"any_value(logs.{n}) AS {n}, " for n in map(quoted_name, labels.own))
         return f"""
         SELECT
-            {kept}
+            {kept}any_value({labels.map_in("logs")}) AS labels,
             date_trunc('hour', ts) AS hour, stream_id, {level} AS level,
             count(*) AS lines, CAST(sum(octet_length(encode(line))) AS BIGINT) AS bytes,
             min(ts) AS first_ts, max(ts) AS last_ts
@@ -69,7 +69,7 @@ class HourlyStreams:
 
     def compared(self, schema: pa.Schema) -> Mapping[tuple[str, ...], str]:
         """See Rollup."""
-        return {(name,): "" for name in (*row_labels(schema).own, *MEASURES)}
+        return {(name,): "" for name in (*row_labels(schema).own, "labels", *MEASURES)}
 
 
 def row_labels(schema: pa.Schema) -> RowLabels:

@@ -65,14 +65,14 @@ class HourlySeries:
         """See Rollup."""
         from lake.systems.prometheus.rollup.sql import statement  # noqa: PLC0415
 
-        return statement(row_labels(schema).own)
+        return statement(row_labels(schema))
 
     def compared(self, schema: pa.Schema) -> Mapping[tuple[str, ...], str]:
         """See Rollup."""
         from lake.systems.prometheus.rollup.histograms import compared  # noqa: PLC0415
 
         measures = (name for name in MEASURES if name != "histogram")
-        names = (*row_labels(schema).own, *measures, "metric")
+        names = (*row_labels(schema).own, *measures, "metric", "labels")
         exact: list[tuple[str, ...]] = [(name,) for name in names]
         largest = "a.samples * greatest(abs(a.min), abs(a.max))"
         floats = {("sum",): largest, ("increase",): largest}

@@ -5,19 +5,22 @@ Belongs here: the statement. Does not: the rules (hourly), which share no code w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from lake.query.kinds import quoted_name
 from lake.systems.rollup import ROWS
+
+if TYPE_CHECKING:
+    from lake.systems.rollup_labels import RowLabels
 
 # Names that no label's column has.
 _BEFORE, _BEFORE_H, _RESET = '"|before"', '"|before_h"', '"|reset"'
 _ONE = "PARTITION BY series_id, hour ORDER BY"
 
 
-def statement(labels: Sequence[str]) -> str:
-    """One row for each series and hour, of the labels these; reads `day_rows`."""
-    names = [quoted_name(label) for label in labels]
+def statement(labels: RowLabels) -> str:
+    """One row for each series and hour, of these labels; reads `day_rows`."""
+    names = [quoted_name(label) for label in labels.own]
     listed = "".join(f"{name}, " for name in names)
     kept = "".join(f"any_value({name}) AS {name}, " for name in names)
     counted = _grown("histogram.count", _RESET, f"{_BEFORE_H}.count")
@@ -26,6 +29,7 @@ def statement(labels: Sequence[str]) -> str:
     WITH ordered AS (
         SELECT
             date_trunc('hour', ts) AS hour, series_id, metric, ts, value, nan, histogram, {listed}
+            {labels.map_in(ROWS)} AS labels,
             lag(value IGNORE NULLS) OVER one AS {_BEFORE},
             lag(histogram IGNORE NULLS) OVER one AS {_BEFORE_H}
         FROM {ROWS}
@@ -40,7 +44,7 @@ def statement(labels: Sequence[str]) -> str:
         hour,
         series_id,
         any_value(metric) AS metric,
-        {kept}
+        {kept}any_value(labels) AS labels,
         count(value) AS samples,
         arg_min(value, ts) FILTER (value IS NOT NULL) AS first,
         min(ts) FILTER (value IS NOT NULL) AS first_ts,
