@@ -65,6 +65,15 @@ def made(tmp_path):
     return store, sorted(partitions, key=lambda partition: partition.day)
 
 
+def test_stale_markers_are_no_nans_without_their_payload(tmp_path):
+    store, day = DirectoryStore(tmp_path / "lake"), Day.parse("2015-07-01")
+    rows = samples(day)
+    markers = pa.array([None, "stale"], rows.schema.field("nan").type)
+    rows = rows.set_column(rows.schema.get_field_index("nan"), "nan", markers)
+    with replayed(SETTINGS, store, [put(store, SAMPLES, day, rows)]) as result:
+        assert not [remark for remark in result.remarks if "payload" in remark]
+
+
 def test_old_days_and_what_the_comparison_notices(made, monkeypatch):
     store, partitions = made
     old, empty = partitions[1].day, partitions[-1].day

@@ -249,5 +249,6 @@ class _Rows:
             is_marker = pc.equal(kind, "stale").fill_null(False).to_numpy(False)
             is_nan = pc.equal(kind, "nan").fill_null(False).to_numpy(False)
             bits[is_marker], bits[is_nan] = STALE, NAN
-            self._remarks.add(_NANS, int(is_nan.sum()))
+            if is_nan.any():
+                self._remarks.add(_NANS, int(is_nan.sum()))
         return bits, is_marker
