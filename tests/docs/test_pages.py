@@ -161,7 +161,9 @@ def test_compose(pages: Pages) -> None:
     directory = shell.directory
     (directory / "lake.toml").unlink()
     shutil.copytree(ROOT / "deploy/compose", directory, dirs_exist_ok=True)
-    (directory / "dagster-home").mkdir()
+    (directory / "dagster-home/history").mkdir(parents=True)
+    (directory / "dagster-home/history/runs.db").write_text("runs")
+    (directory / "dagster-home/dagster.yaml").write_text("mounted")
     (pages.folder / "home/.aws").mkdir()
     (pages.folder / "home/.aws/credentials").write_text("[default]\n")
     config = directory / "config/lake.toml"
@@ -170,7 +172,12 @@ def test_compose(pages: Pages) -> None:
     def review() -> None:
         config.write_text(config.read_text() + OTHER_SERVER)
 
-    before = {"docker compose run --rm lake bucket plan": review}
+    def migrate() -> None:
+        (directory / "dagster-home/history/runs.db").write_text("newer")
+        (directory / "dagster-home/history/newer.db").touch()
+        (directory / "dagster-home/dagster.yaml").write_text("the newer one")
+
+    before = {"docker compose run --rm lake bucket plan": review, "docker compose stop": migrate}
     done = run_all(shell, of_section("docs/deploy.md", "With Docker Compose"), before)
     # The first plan is of a bucket that is not there; one day of two is exported.
     done.append(shell.run("docker compose run --rm lake export"))
@@ -178,6 +185,9 @@ def test_compose(pages: Pages) -> None:
     statuses = {"lake bucket plan": 1, "lake status": (1, 1, 0)}
     assert wrong(done, statuses) == []
     assert {".env", "lake.env", "dagster-home.tgz"} <= {path.name for path in directory.iterdir()}
+    history = directory / "dagster-home/history"
+    assert [(path.name, path.read_text()) for path in history.iterdir()] == [("runs.db", "runs")]
+    assert (directory / "dagster-home/dagster.yaml").read_text() == "the newer one"
     assert (directory / "secrets/aws-credentials").stat().st_mode & 0o777 == 0o400
 
 
