@@ -19,6 +19,7 @@ from typing import Literal
 from lake.base.day import Day
 from lake.config.datasets import Dataset
 from lake.config.incident import IncidentSection
+from lake.query.fields import Identifiers, field_value, identifiers_at
 from lake.query.kinds import folded, quoted_name, quoted_text
 from lake.query.levels import with_level
 from lake.query.tables import Table
@@ -107,16 +108,16 @@ def documents(table: Table, dataset: Dataset, incident: IncidentSection, rows: R
     if time is None or (rows.requests and not ids):
         return ""
     failed = [
-        f"coalesce(CAST({field} AS VARCHAR), '') NOT IN {_FALSE}"
+        _has_value(field)
         for path in incident.error_fields
-        if (field := _field(table, path))
+        if (field := field_value(table.tree, path))
     ]
     return _select(
         time,
         f"epoch_ns({time})",
         table.dataset,
         DOCUMENT,
-        _first_text(ids),
+        _first_text([place.first for place in ids]),
         f"if({' OR '.join(failed)}, 'error', NULL)" if failed else "NULL",
         _document_text(table, dataset, incident),
         between(table, rows.first, rows.end),
@@ -148,17 +149,18 @@ def identifiers(table: Table, dataset: Dataset, incident: IncidentSection, rows:
     """The SELECT of the identifiers in the rows, as `id`; "" where no row can have any."""
     columns = set(table.column_names)
     if kind_of(table) == "lines":
-        places, time = _line_ids(columns, incident), "ts"
+        texts, time = [f"[CAST({text} AS VARCHAR)]" for text in _line_ids(columns, incident)], "ts"
     elif kind_of(table) == "documents":
-        places, time = _document_ids(table, incident), document_time(table, dataset) or ""
+        texts = [place.all for place in _document_ids(table, incident)]
+        time = document_time(table, dataset) or ""
     else:
         return ""
-    conditions = _conditions(table, incident, rows, time) if places and time else []
+    conditions = _conditions(table, incident, rows, time) if texts and time else []
     if not conditions:
         return ""
-    texts = ", ".join(f"CAST({place} AS VARCHAR)" for place in places)
     return (
-        f"SELECT unnest([{texts}]) AS id FROM {between(table, rows.first, rows.end)} "  # noqa: S608
+        f"SELECT unnest(flatten([{', '.join(texts)}])) AS id "  # noqa: S608
+        f"FROM {between(table, rows.first, rows.end)} "
         f"WHERE {' AND '.join(conditions)}"
     )
 
@@ -170,15 +172,19 @@ def _conditions(table: Table, incident: IncidentSection, rows: Rows, time: str) 
         carries = (_carries(columns, incident, value) for value in rows.requests)
         conditions.append(f"({' OR '.join(carries)})")
     elif rows.requests:
-        values = ", ".join(map(quoted_text, rows.requests))
-        ids = _document_ids(table, incident)
-        same = (f"CAST({field} AS VARCHAR) IN ({values})" for field in ids)
+        same = (place.any_of(rows.requests) for place in _document_ids(table, incident))
         conditions.append(f"({' OR '.join(same)})")
     return conditions
 
 
-def _document_ids(table: Table, incident: IncidentSection) -> list[str]:
-    return [text for path in incident.ids if (text := _field(table, path))]
+def _document_ids(table: Table, incident: IncidentSection) -> list[Identifiers]:
+    return [place for path in incident.ids if (place := identifiers_at(table.tree, path))]
+
+
+def _has_value(field: str) -> str:
+    """Whether it is an error: of a number, whether it is not 0."""
+    text = f"coalesce(CAST({field} AS VARCHAR), '')"
+    return f"({text} NOT IN {_FALSE} AND coalesce(TRY_CAST({text} AS DOUBLE), 1) <> 0)"
 
 
 def _line_ids(columns: set[str], incident: IncidentSection) -> list[str]:
@@ -216,7 +222,7 @@ def _carries(columns: set[str], incident: IncidentSection, identifier: str) -> s
 
 def document_time(table: Table, dataset: Dataset) -> str | None:
     """SQL of a document's time; None where no day has its field."""
-    field = _field(table, str(getattr(dataset, "time_field", "ts")))
+    field = field_value(table.tree, str(getattr(dataset, "time_field", "ts")))
     time = f"TRY_CAST({field} AS TIMESTAMPTZ)" if field else None
     if getattr(dataset, "time_fallback", None) and "_id" in table.column_names:
         hexadecimal = "regexp_full_match(_id, '[0-9a-f]{24}')"
@@ -228,7 +234,9 @@ def document_time(table: Table, dataset: Dataset) -> str | None:
 def _document_text(table: Table, dataset: Dataset, incident: IncidentSection) -> str:
     """JSON of `text_fields`, else of all fields but identifiers and the time; without nulls."""
     fields = {
-        path: field for path in incident.text_fields if (field := _field(table, path)) is not None
+        path: field
+        for path in incident.text_fields
+        if (field := field_value(table.tree, path)) is not None
     }
     if not fields:
         hidden = {folded(name) for name in (*incident.ids, getattr(dataset, "time_field", ""))}
@@ -244,20 +252,6 @@ def _document_text(table: Table, dataset: Dataset, incident: IncidentSection) ->
         return "''"
     members = ", ".join(f"{quoted_text(name)}: {field}" for name, field in fields.items())
     return f"CAST(json_merge_patch('{{}}', to_json({{{members}}})) AS VARCHAR)"
-
-
-def _field(table: Table, path: str) -> str | None:
-    """SQL of the field at a path; None where no day has it."""
-    names, node = [], table.tree
-    for name in path.split("."):
-        if folded(name) not in node.members:
-            return None
-        node = node.members[folded(name)]
-        names.append(node.name)
-    text = quoted_name(names[0])
-    for name in names[1:]:
-        text = f"struct_extract({text}, {quoted_text(name)})"
-    return text
 
 
 def _first_text(places: Sequence[str]) -> str:
