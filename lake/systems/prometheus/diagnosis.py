@@ -14,10 +14,11 @@ from lake.base.errors import LakeError
 from lake.config.settings import Settings
 from lake.http.client import Http, Rejected
 from lake.systems.check import Check, failed, guarded, http_clock, kept_check, snapshot_path
-from lake.systems.prometheus.config import PrometheusDataset
+from lake.systems.prometheus.config import PrometheusDataset, PrometheusSource
 from lake.systems.prometheus.discovery import ATTEMPTS, PrometheusServer
 
 _DAY_S = 86_400
+_CONNECTIONS = 5  # a load balancer chooses a server for each; two alike go unseen 1 in 16 times
 
 
 def check(settings: Settings) -> Iterator[Check]:
@@ -30,6 +31,7 @@ def check(settings: Settings) -> Iterator[Check]:
         answer = http.get("/api/v1/query", {"query": "vector(1)"}, attempts=ATTEMPTS)
         version = server.version() or "of unknown version"
         yield Check("prometheus", "ok", f"Prometheus API {version}, answers queries")
+        yield from _one_server(server, section)
         yield from http_clock("prometheus", answer.headers.get("Date"), before)
         kept_days = server.kept_days()
         yield from kept_check("prometheus", "prometheus", kept_days, settings.hot.prometheus)
@@ -37,6 +39,26 @@ def check(settings: Settings) -> Iterator[Check]:
             if isinstance(dataset, PrometheusDataset):
                 subject = f"dataset {dataset.name}"
                 yield from guarded(subject, _dataset(server, subject, dataset))
+
+
+def _one_server(server: PrometheusServer, section: PrometheusSource) -> Iterator[Check]:
+    """Whether one server answers at the address, and not replicas in turn."""
+    started = {server.optional("status/runtimeinfo").get("startTime")}
+    if started == {None} or server.optional("stores"):  # Mimir and others; Thanos Query
+        return
+    for _ in range(_CONNECTIONS - 1):
+        with closing(Http(section, "prometheus")) as another:
+            runtime = PrometheusServer(another).optional("status/runtimeinfo")
+            started.add(runtime.get("startTime"))
+    if len(started) > 1:
+        yield Check(
+            "prometheus",
+            "warn",
+            f"{len(started)} servers answer at this address in turn: replicas differ in their "
+            "samples, and exports fail where they differ in number",
+            "set [sources.prometheus] url to one of them, or to Thanos Query or Mimir, which "
+            "return each series once",
+        )
 
 
 def _dataset(server: PrometheusServer, subject: str, dataset: PrometheusDataset) -> Iterator[Check]:
