@@ -26,6 +26,7 @@ SHOWN = 10  # series of a dataset
 PLOTTED = 5
 _LOOKBACK = timedelta(hours=1)  # for the sample before: longer than between two scrapes
 _PLOTTED = ("_total", "_count")
+_SCALE = "1048576.0"  # a power of 2 rounds nothing: the largest doubles, as limits, have a sum
 
 
 @dataclass(frozen=True)
@@ -117,8 +118,8 @@ FROM (
            {COUNTER} AS counter,
            sum("-growth") FILTER (NOT "-during") AS grown_before,
            sum("-growth") FILTER ("-during") AS grown_during,
-           avg(value) FILTER (NOT "-during") AS mean_before,
-           avg(value) FILTER ("-during") AS mean_during
+           avg(value / {_SCALE}) FILTER (NOT "-during") * {_SCALE} AS mean_before,
+           avg(value / {_SCALE}) FILTER ("-during") * {_SCALE} AS mean_during
     FROM (SELECT *, ts > {instant(window.start)} AS "-during" FROM ({_samples(table, window)}))
     WHERE ts > {instant(window.before)}
     GROUP BY series_id, metric

@@ -29,6 +29,9 @@ _STYLE = """.event, .trace, .series { overflow-wrap: anywhere; }
 """
 
 
+_LONG = 1e15  # a number from which on its digits are no longer read
+
+
 def page(incident: Incident) -> str:
     """The whole page: one file, without scripts."""
     window, request = incident.window, incident.inquiry.request
@@ -93,7 +96,7 @@ def number(value: float | None) -> str:
     if value is None:
         return "–"
     whole = value == int(value) or abs(value) >= 1000
-    return f"{value:,.0f}" if whole else f"{value:.4g}"
+    return f"{value:,.0f}" if whole and abs(value) < _LONG else f"{value:.4g}"
 
 
 def _errors(incident: Incident, window: Window) -> str:

@@ -66,3 +66,22 @@ def test_growth_over_midnight(make_lake, run, at, before, during) -> None:
     changes = {c["labels"]["job"]: (c["before"], c["during"]) for c in json.loads(out)["changes"]}
     assert "job 2" not in changes  # 30 and 30: no change
     assert changes.get("job 1", (30, 30)) == (before, during)
+
+
+def test_the_mean_of_a_limit_that_is_the_largest_double(make_lake, run) -> None:
+    lake = make_lake("gauges")
+    start = datetime(2026, 7, 6, 11, 0, tzinfo=UTC)
+    limit = 1.7976931348623157e308
+    columns = {
+        "ts": [start + timedelta(minutes=number) for number in range(40)],
+        "metric": ["limit_bytes"] * 40,
+        "value": [limit] * 15 + [0.1] * 25,
+        "series_id": [1] * 40,
+    }
+    lake.put("gauges", "2026-07-06", pa.table(columns))
+    options = ("--at", "2026-07-06T11:30", "--window", "10m", "--config", lake.config)
+    status, out, err = run("incident", *options)
+    assert status == 0, err
+    assert "1.258e+308          0.1  limit_bytes (mean)" in out
+    (change,) = json.loads(run("incident", *options, "--json")[1])["changes"]
+    assert change["before"] == pytest.approx(0.7 * limit)
