@@ -14,9 +14,9 @@ url = "{}"
 """
 
 
-def test_replicas_behind_one_address(doctor, endpoints):
-    with start(["prometheus"]) as replica:
-        urls = [endpoints["prometheus"], replica.endpoints["prometheus"]["url"]]
+def test_replicas_behind_one_address(doctor):
+    with start(["prometheus"]) as first, start(["prometheus"]) as another:
+        urls = [replica.endpoints["prometheus"]["url"] for replica in (first, another)]
         for behind, warned in ((urls, True), (urls[:1], False)):
             with balancing(behind) as url:
                 _, checks = doctor(CONFIG.format(url))
