@@ -20,7 +20,8 @@ from lake.partition.ledger import read_ledger, read_manifest
 from lake.partition.manifest import Manifest
 from lake.query import connect
 from lake.query.failures import explained
-from lake.query.kinds import quoted_name
+from lake.query.kinds import folded, quoted_name
+from lake.query.tables import Table
 from lake.status import DatasetStatus, read_status
 from lake.store import Store, open_store
 from lake.verify import Finding, to_verify, verify_many
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["DataLake", "Day", "LakeError", "Manifest", "Settings", "connect", "open"]
 
 AnyDay = Day | date | str  # a string is YYYY-MM-DD; a day is a UTC day
+
+_NAMED = 30  # columns
 
 
 class DataLake:
@@ -85,14 +88,15 @@ class DataLake:
     ) -> pa.Table:
         """Rows of the exported days as an Arrow table; columns by default all, and `day`.
 
-        The whole result is in memory. To filter or aggregate first, use `connect`.
+        The whole result is in memory. To filter or aggregate first, use `connect`. Raises
+        UsageError for a column that no day has.
         """
         name = self._dataset(dataset).name
-        chosen = ", ".join(map(quoted_name, columns)) if columns is not None else "*"
         table = quoted_name(f"{name}_between")
         # A session sees the days that are exported when it reads a dataset.
         with connect(self.settings) as session, explained(self.settings.lake.root):
             days = session.days(name)
+            chosen = _chosen(session.table(name), columns)
             first = _optional(start) or min(days, default=Day.today())
             last = _optional(end) or max(days, default=first).plus(1)
             query = f"SELECT {chosen} FROM {table}(DATE '{first}', DATE '{last}')"  # noqa: S608
@@ -188,6 +192,26 @@ def open(config: str | Settings | None = None) -> DataLake:  # noqa: A001  named
     ./lake.toml. Raises ConfigError.
     """
     return DataLake(config if isinstance(config, Settings) else load(config))
+
+
+def _chosen(table: Table, columns: Sequence[str] | None) -> str:
+    """The columns for a SELECT."""
+    if columns is None:
+        return "*"
+    known = {folded(name) for name in table.column_names}
+    is_list = bool(columns) and not isinstance(columns, str)
+    if not is_list or not known.issuperset(map(folded, columns)):
+        names = table.column_names
+        more = ", …" if len(names) > _NAMED else ""
+        raise UsageError(
+            f"not columns of {table.dataset}",
+            expected=f"a list of names: {', '.join(names[:_NAMED])}{more}",
+            found=repr(columns),
+            remedy="`lake describe` lists all columns"
+            if table.manifests
+            else "`lake export`: no day of it is in the lake yet",
+        )
+    return ", ".join(map(quoted_name, columns))
 
 
 def _day(value: AnyDay) -> Day:

@@ -70,6 +70,13 @@ def test_the_rows_of_days(place, data):
     assert data.read("users").num_rows == 0
 
 
+def test_columns_of_a_dataset_without_a_day(data):
+    assert data.read("users", columns=["day"]).num_rows == 0
+    with pytest.raises(lake.LakeError, match="not columns of users") as raised:
+        data.read("users", columns=["day", "_id"])
+    assert "no day of it is in the lake yet" in raised.value.parts["remedy"]
+
+
 def test_days_that_were_exported_after_a_first_read(place, data):
     assert data.read("events").num_rows == 15
     place.source.rows["2026-07-07"] = 4
@@ -106,7 +113,9 @@ def test_a_verification(place, data):
     [
         (lambda data: data.read("evens"), "no dataset 'evens'"),
         (lambda data: data.manifest("evens", DAYS[0]), "no dataset 'evens'"),
-        (lambda data: data.read("events", columns=["txt"]), "txt"),
+        (lambda data: data.read("events", columns=["txt"]), "not columns of events"),
+        (lambda data: data.read("events", columns="text"), "not columns of events"),
+        (lambda data: data.read("events", columns=[]), "not columns of events"),
         (lambda data: data.manifest("events", "5 July"), "not a day"),
         (lambda data: data.manifest("events", datetime(2026, 7, 5, tzinfo=UTC)), "not a day"),
     ],
