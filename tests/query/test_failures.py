@@ -5,11 +5,11 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import duckdb
 import pytest
-from support.serving import serving
+from support.serving import HttpServer, serving
 
 from lake.base.errors import LakeError, Missing, PermanentError, Refused, TransientError, UsageError
 from lake.config.settings import S3Section
@@ -48,10 +48,7 @@ def _refusing(status: int, code: str) -> Iterator[str]:
             self.send_response(status)
             self.end_headers()
 
-        def log_message(self, *_: object) -> None:
-            """Nothing on standard error."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = HttpServer(Handler)
     with serving(server):
         yield f"http://127.0.0.1:{server.server_port}"
 

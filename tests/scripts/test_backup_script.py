@@ -11,12 +11,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 from support.loaded_site import SYSTEMS, Site
-from support.serving import serving
+from support.serving import HttpServer, serving
 
 from lake.base.day import Day
 from lake.snapshots.manifest import snapshot_days
@@ -56,10 +56,7 @@ def heartbeat() -> Iterator[tuple[str, list[str]]]:
                 self.send_header("Location", "https://elsewhere.example/")
             self.end_headers()
 
-        def log_message(self, *_: object) -> None:
-            """Nothing."""
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
+    server = HttpServer(Handler)
     with serving(server):
         yield f"http://127.0.0.1:{server.server_port}", paths
 

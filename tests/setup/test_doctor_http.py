@@ -6,11 +6,11 @@ Belongs here: checks of both sources and of their datasets. Does not: MongoDB
 
 from __future__ import annotations
 
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 from support.doctor_checks import only_line
-from support.serving import serving
+from support.serving import HttpServer, serving
 
 from lake.servers.ports import free_ports
 
@@ -106,9 +106,6 @@ class Flags(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(self.answer if is_flags else b"")
 
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
-
 
 @pytest.mark.parametrize(
     ("answer", "text"),
@@ -121,7 +118,7 @@ class Flags(BaseHTTPRequestHandler):
 )
 def test_the_admin_api(doctor, monkeypatch, answer, text):
     monkeypatch.setattr(Flags, "answer", answer)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Flags)
+    server = HttpServer(Flags)
     with serving(server):
         url = f"http://127.0.0.1:{server.server_port}"
         _, checks = doctor(f"[lake]\nroot = 'data'\n[sources.prometheus]\nurl = '{url}'\n")

@@ -4,11 +4,11 @@ against its documentation, the calls by a server that records them."""
 from __future__ import annotations
 
 import json
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 import yaml
-from support.serving import serving
+from support.serving import HttpServer, serving
 
 from lake.base.errors import PermanentError, Refused, TransientError
 from lake.restore.grafana import PROVISIONING, REMOVAL, added_to, write_provisioning
@@ -33,10 +33,7 @@ def grafana():
 
         do_DELETE = do_POST  # noqa: N815
 
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = HttpServer(Handler)
     with serving(server):
         yield f"http://127.0.0.1:{server.server_port}/grafana/", requests_, status
 

@@ -8,11 +8,12 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import boto3
 import pytest
+from support.serving import HttpServer
 from support.tls import Certificates, certificates
 
 from lake.base.errors import LakeError, PermanentError, Refused, TransientError
@@ -38,7 +39,7 @@ class FakeS3:
         self.body = text.encode()
 
 
-def served(fake: FakeS3, certificate: Path | None = None) -> ThreadingHTTPServer:
+def served(fake: FakeS3, certificate: Path | None = None) -> HttpServer:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -55,10 +56,7 @@ def served(fake: FakeS3, certificate: Path | None = None) -> ThreadingHTTPServer
 
         do_HEAD = do_PUT = do_GET  # noqa: N815
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = HttpServer(Handler)
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)

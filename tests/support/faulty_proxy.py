@@ -6,12 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import unquote_plus
 
 import requests
 
-from support.serving import serving
+from support.serving import HttpServer, serving
 
 Fault = int | str | None
 """A status instead of the answer; "cut": half of it; "slow": after the client's time-out."""
@@ -78,10 +78,7 @@ class FaultyProxy:
                     return  # who asked has hung up: that was the time-out
                 self.close_connection = cut
 
-            def log_message(self, *args: object) -> None:
-                """Silent."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = HttpServer(Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     @contextmanager

@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import requests
 
-from support.serving import serving
+from support.serving import HttpServer, serving
 
 USER, PASSWORD = "a user", "p@ss/word"  # both need to be percent-encoded
 
@@ -47,10 +47,7 @@ class ForwardProxy:
 
             do_GET = do_HEAD = do_PUT = _forward  # noqa: N815
 
-            def log_message(self, *args: object) -> None:
-                """Silent."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = HttpServer(Handler)
         self.address = f"127.0.0.1:{self._server.server_port}"
 
     @contextmanager

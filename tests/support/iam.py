@@ -11,13 +11,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import requests
 
-from support.serving import serving
+from support.serving import HttpServer, serving
 
 _DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
 _OF_BUCKET = {
@@ -151,11 +151,8 @@ class Enforcing:
                 if self.command != "HEAD":
                     self.wfile.write(body)
 
-            def log_message(self, *args: object) -> None:
-                """Silent."""
-
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = HttpServer(Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def become(self, policy: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import Message
 from email.policy import default
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
@@ -22,7 +22,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
 from lake.servers.ports import free_ports
-from support.serving import serving
+from support.serving import HttpServer, serving
 
 
 @dataclass
@@ -61,10 +61,7 @@ def http_receiver() -> Iterator[Receiver]:
             self.end_headers()
             self.wfile.write(running.answer.encode())
 
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = HttpServer(Handler)
     running = Receiver(f"http://127.0.0.1:{server.server_port}")
     with serving(server):
         yield running

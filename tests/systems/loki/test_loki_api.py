@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
-from support.serving import serving
+from support.serving import HttpServer, serving
 
 from lake.base.errors import BadData, LakeError, Refused, TransientError
 from lake.http.client import Http, Overloaded
@@ -62,10 +62,7 @@ def api(script: Script) -> Iterator[Api]:
             self.path += "?" + body
             self.do_GET()
 
-        def log_message(self, *args: object) -> None:
-            """Silent."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = HttpServer(Handler)
     with serving(server):
         section = LokiSource(url=f"http://127.0.0.1:{server.server_port}", timeout_s=5)
         http = Http(section, "loki", pause=lambda seconds: None)

@@ -10,11 +10,11 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from support.serving import serving
+from support.serving import HttpServer, serving
 
 from lake.http.client import Http
 from lake.systems.loki.config import LokiSource
@@ -93,13 +93,10 @@ def api(loki: Counter) -> Iterator[Api]:
             self.end_headers()
             self.wfile.write(text.encode())
 
-        def log_message(self, *args: object) -> None:
-            """Silent."""
-
     def pause(seconds: float) -> None:
         raise AssertionError("a query that is not parsed is sent again")
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = HttpServer(Handler)
     with serving(server):
         section = LokiSource(url=f"http://127.0.0.1:{server.server_port}", timeout_s=5)
         http = Http(section, "loki", pause=pause)
