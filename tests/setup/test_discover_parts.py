@@ -64,6 +64,13 @@ def test_families_as_people_name_them():
     dotted = ["http.server.request.duration_count", "http.server.request.duration_sum",
               "jvm.memory", "jvm.gc_pause_sum", "http.client.open"]  # fmt: skip
     assert set(group(dotted)) == {"http_server_request_duration", "jvm", "http_client_open"}
+    assert set(group(["_up_a", "_up_b", "__x", "_http_server_a", "_"])) == {
+        "_up",
+        "__x",
+        "_http_server_a",
+        "_",
+    }
+    assert pattern("_up", ["_up_a"]) == "_up(_.*)?"
     assert pattern("jvm", ["jvm.memory"]) == "jvm([_.].*)?"
     assert pattern("http_server", ["http.server"]) == "http[_.]server([_.].*)?"
     assert pattern("job:rate:5m", ["job:rate:5m"]) == "job[:]rate[:]5m(_.*)?"

@@ -27,6 +27,7 @@ ATTEMPTS = 2  # who types a command waits for the answer
 _DAY_S = 86_400
 _DEFAULT_KEPT_DAYS = 15
 _DEFAULT_STEP_S = 15
+_LOOK_BACK_S = 300  # Prometheus' default: a step has the newest sample of the time before it
 _FEW = 3  # metrics that make a family worth a table of its own
 _MOST_TABLES = 20
 _SEPARATOR = re.compile(r"[_.]")  # of a name's words; OpenTelemetry's names have dots
@@ -138,7 +139,9 @@ def group(names: list[str]) -> dict[str, list[str]]:
     kin: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for name in names:
         words = _SEPARATOR.split(name)
-        kin[tuple(words[: 2 if words[0] in _CARRIERS else 1])].append(name)
+        # A name that begins with an underscore has empty words first: alone they are any metric's.
+        first = next((at for at, word in enumerate(words) if word), len(words) - 1)
+        kin[tuple(words[: first + (2 if words[first] in _CARRIERS else 1)])].append(name)
     return {_prefix(key, members): sorted(members) for key, members in kin.items()}
 
 
@@ -186,12 +189,12 @@ def _table(
     seen.append(
         f"a sample every {interval} s" if interval else "too few samples to estimate the interval"
     )
-    keys: dict[str, Value] = {
-        "source": "prometheus",
-        "query": query,
-        "mode": "range",
-        "step": f"{interval or _DEFAULT_STEP_S}s",
-    }
+    keys: dict[str, Value] = {"source": "prometheus", "query": query}
+    if interval and interval > _LOOK_BACK_S:
+        seen.append("mode raw: at most steps there is no sample in the 5m before")
+        keys["mode"] = "raw"
+    else:
+        keys |= {"mode": "range", "step": f"{interval or _DEFAULT_STEP_S}s"}
     return DiscoveredTable(name, keys, tuple(seen))
 
 
