@@ -149,7 +149,7 @@ def _source(
         held = [table for table in tables if table.manifests]
         # The last days of all before any other day: to read the whole of a dataset that does not
         # have the content takes longer than the trend.
-        looks = list(zip(*(_looked_at(table, days) for table in held), strict=True))
+        looks = list(zip(*(_looked_at(lake, table, need, days) for table in held), strict=True))
         for look in looks[: _EDGES if quick else None]:
             of_tables = zip(held, look, strict=True)
             lacking = {t.dataset: _lacking(lake, t, need, span) for t, span in of_tables}
@@ -159,9 +159,12 @@ def _source(
     return min(lacks, key=lambda lack: lack[0])[1] if lacks else _kinds(need.kind)
 
 
-def _looked_at(table: Table, days: _Days | None) -> list[_Days]:
-    """The range's last day, its first day, then all days."""
-    held = sorted(table.manifests)
+def _looked_at(lake: Lake, table: Table, need: Input, days: _Days | None) -> list[_Days]:
+    """The range's last day, its first day, then all days: of rollups those that have outlived their
+    table, too.
+    """
+    outlived = () if need.kind == "documents" else rollups_of(lake, table).manifests
+    held = sorted({*table.manifests, *outlived})
     inside = [day for day in held if days and days[0] <= day < days[1]] or held
     return [(inside[-1], inside[-1]), (inside[0], inside[0]), (held[0], held[-1])]
 
@@ -223,11 +226,12 @@ def _names(number: int) -> str:
 
 def _is_absent(lake: Lake, table: Table, column: Column, looked_at: _Days) -> bool:
     """Whether no day has the column; of entries of the map whether no row of the days looked at."""
-    value = column_of(table, column)
-    if value is None or column.path or any(_has_column(table, label) for label in column.labels):
-        return value is None
-    start, end = looked_at
+    if column.path:
+        return column_of(table, column) is None
     rollups = rollups_of(lake, table)
+    if any(_has_column(part, label) for part in (table, rollups) for label in column.labels):
+        return False
+    start, end = looked_at
     for part, within in ((rollups, rollups.manifests), (table, rollups.unrolled)):
         there = column_of(part, column)
         held = any(start <= day <= end for day in within)

@@ -208,6 +208,37 @@ def test_a_retired_day_whose_rollup_is_there_is_not_missing(tmp_path: Path, answ
     assert run("trend", "http_requests", *before)[2] == f"http_server_requests: {note}\n"
 
 
+def test_a_metric_and_a_label_of_retired_days_alone(tmp_path: Path, answers, run) -> None:
+    """They have another name since, so only rollups have them."""
+    old, labelled = "llm_tokens_total", "model"
+
+    def change(table: pa.Table) -> pa.Table:
+        if min(table["ts"].to_pylist()).day <= 2 or labelled not in table.column_names:
+            return table
+        names = ["kind" if name == labelled else name for name in table.column_names]
+        renamed = pc.replace_substring(table["metric"].cast(pa.string()), old, "llm_used_total")
+        at = table.schema.get_field_index("metric")
+        metric = renamed.cast(table.schema.field(at).type)
+        return table.set_column(at, "metric", metric).rename_columns(names)
+
+    lake, scenario = renamed_history(tmp_path, days=DAYS, change=change)
+    config = ("--config", lake.config)
+    assert run("rollup", *config)[0] == 0
+    days = [scenario.first, scenario.first.plus(1)]
+    change_retired(lake.store, {"dialogue_metrics": days})
+    for day in days:
+        lake.store.delete(manifest_key("dialogue_metrics", day))
+        lake.store.delete(table_key("dialogue_metrics", day))
+    span = ("--from", days[0], "--to", days[1].plus(1), "--json")
+    options = ("--metric", old, "--by", labelled)
+    status, out, err = run("trend", "counter", *options, *span, *config)
+    assert (status, err) == (0, "")
+    expected = [row for row in answers["counter"] if row["day"] <= days[1].date]
+    shown = [{**row, "day": str(row["day"])} for row in expected]
+    assert json.loads(out) == shown
+    assert len(shown) > 2
+
+
 def test_http_trends_against_the_requests(plain, answers) -> None:
     _, scenario = plain
     counted: Counter[tuple[date, str]] = Counter()
