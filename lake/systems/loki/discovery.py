@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from lake.base.day import Day
+from lake.base.day import Day, day_range
 from lake.base.errors import BadData, LakeError, Refused
 from lake.http.client import Http, Params
 from lake.systems.discovered import (
@@ -35,6 +35,7 @@ ATTEMPTS = 2  # who types a command waits for the answer
 _SAMPLED = 100  # lines
 _KEY = re.compile(r"([A-Za-z][\w-]*)\"?\s*[=:]")  # of JSON and of logfmt
 _LONGEST_DAYS = 30  # Loki answers no longer question, by default
+_STREAM_DAYS = 7  # those whose streams the selectors have to take
 _UNKNOWN_DAYS = 400  # the search range where Loki does not report its retention
 # What people name first when they look for a log; then the alphabet.
 _PREFERRED = ("container", "service_name", "app", "job", "namespace", "filename")
@@ -145,7 +146,7 @@ def look(section: LokiSource, keys: Mapping[str, Value]) -> DiscoveredSource:
         version, kept = server.version(), server.kept_days()
         expires = kept is not None and kept < UNLIMITED_DAYS
         span = _span(server, kept if kept and expires else _UNKNOWN_DAYS)
-        tables = _tables(server, span[1]) if span else ()
+        tables = _tables(server, *span) if span else ()
     return DiscoveredSource(
         source="loki",
         section=keys,
@@ -186,9 +187,10 @@ def _span(server: LokiServer, kept_days: int) -> tuple[Day, Day] | None:
     return (first, last) if first and last else None
 
 
-def _tables(server: LokiServer, day: Day) -> tuple[DiscoveredTable, ...]:
-    """Of the streams of that day."""
-    streams = server.streams(server.labels(day, day.plus(1)), day)
+def _tables(server: LokiServer, first: Day, last: Day) -> tuple[DiscoveredTable, ...]:
+    """Of the streams of the last week: a day, or what has passed of it, does not have them all."""
+    start = max(first, last.plus(1 - _STREAM_DAYS))
+    streams = _streams(server, start, last.plus(1))
     tables: list[DiscoveredTable] = []
     before: list[str] = []
     for label in covering(streams):
@@ -198,15 +200,24 @@ def _tables(server: LokiServer, day: Day) -> tuple[DiscoveredTable, ...]:
         pattern = SOME if any("\n" in value for value in values) else ".+"
         selector = having(label, before, pattern)
         before.append(label)
-        entries = server.entries(selector, day)
-        seen = [f"{len(taken)} streams" + (f", about {entries:,} lines" if entries else "")]
-        seen[0] += f" on {day}"
+        entries = server.entries(selector, last)
+        seen = [f"{len(taken)} streams since {start}"]
+        seen[0] += f", about {entries:,} lines on {last}" if entries else ""
         seen.append(f"{label}: {_examples(values)}")
         name = f"{label.removesuffix('_name')}_logs"
         keys = {"source": "loki", "selector": selector}
-        ids = id_fields(server.names(selector, day))
+        ids = id_fields(server.names(selector, last))
         tables.append(DiscoveredTable(name, keys, tuple(seen), id_fields=ids))
     return tuple(tables)
+
+
+def _streams(server: LokiServer, start: Day, end: Day) -> list[Labels]:
+    """The label sets of [start, end), each once; asked for by day, as Loki keeps its index."""
+    known: dict[frozenset[tuple[str, str]], Labels] = {}
+    for day in day_range(start, end):
+        if labels := server.labels(day, day.plus(1)):
+            known |= {frozenset(stream.items()): stream for stream in server.streams(labels, day)}
+    return list(known.values())
 
 
 def covering(streams: list[Labels]) -> list[str]:

@@ -1,0 +1,26 @@
+"""`lake init` on a Loki whose newest day does not have all of its streams."""
+
+from __future__ import annotations
+
+from support.loki_client import LokiClient
+
+from lake.base.day import Day
+from lake.config.settings import load
+from lake.servers import start
+
+
+def test_streams_of_the_days_before_are_taken_too(lake, tmp_path):
+    today = Day.today()
+    with start(["loki"]) as stack:
+        url = stack.endpoints["loki"]["url"]
+        loki = LokiClient(url)
+        loki.push({"unit": "backup.service"}, [(today.plus(-3).start_ns + 5, "weekly", {})])
+        loki.push({"app": "api"}, [(today.plus(-3).start_ns + 5, "earlier", {})])
+        loki.push({"app": "api"}, [(today.plus(-1).start_ns + 5, "newest", {})])
+        status, _, err = lake("init", "--loki", url, "--root", "lake")
+    assert status == 0, err
+    datasets = load(str(tmp_path / "lake.toml"), {}).dataset
+    assert {dataset.name: dataset.selector for dataset in datasets} == {
+        "app_logs": '{app=~".+"}',
+        "unit_logs": '{app="", unit=~".+"}',
+    }
