@@ -145,11 +145,13 @@ def _source(
     lacks: list[tuple[int, str]] = []
     for names in _candidates(lake, need, chosen)[: 1 if quick else None]:
         tables = [lake.table(name) for name in names]
-        lacks += [(3, f"day of {t.dataset} in the lake") for t in tables if not t.manifests]
-        held = [table for table in tables if table.manifests]
+        held = [table for table in tables if _held(lake, table, need)]
+        lacks += [(3, f"day of {t.dataset} in the lake") for t in tables if t not in held]
         # The last days of all before any other day: to read the whole of a dataset that does not
         # have the content takes longer than the trend.
-        looks = list(zip(*(_looked_at(lake, table, need, days) for table in held), strict=True))
+        looks = list(
+            zip(*(_looked_at(_held(lake, table, need), days) for table in held), strict=True)
+        )
         for look in looks[: _EDGES if quick else None]:
             of_tables = zip(held, look, strict=True)
             lacking = {t.dataset: _lacking(lake, t, need, span) for t, span in of_tables}
@@ -159,12 +161,14 @@ def _source(
     return min(lacks, key=lambda lack: lack[0])[1] if lacks else _kinds(need.kind)
 
 
-def _looked_at(lake: Lake, table: Table, need: Input, days: _Days | None) -> list[_Days]:
-    """The range's last day, its first day, then all days: of rollups those that have outlived their
-    table, too.
-    """
+def _held(lake: Lake, table: Table, need: Input) -> list[Day]:
+    """The days that the input can have: of rollups those that have outlived their table, too."""
     outlived = () if need.kind == "documents" else rollups_of(lake, table).manifests
-    held = sorted({*table.manifests, *outlived})
+    return sorted({*table.manifests, *outlived})
+
+
+def _looked_at(held: list[Day], days: _Days | None) -> list[_Days]:
+    """The range's last day, its first day, then all days."""
     inside = [day for day in held if days and days[0] <= day < days[1]] or held
     return [(inside[-1], inside[-1]), (inside[0], inside[0]), (held[0], held[-1])]
 
@@ -192,7 +196,8 @@ def _read_manifests(lake: Lake, trend: Trend, needs: Iterable[Input], chosen: st
 
 def _lacking(lake: Lake, table: Table, need: Input, looked_at: _Days) -> tuple[int, str] | None:
     """How far the dataset is from fitting, and what it lacks; None where it fits."""
-    if kind_of(table) != need.rows_are:
+    kind = kind_of(table) or lake.settings.dataset_named(table.dataset).rows_are
+    if kind != need.rows_are:
         return 4, _kinds(need.kind)
     if need.kind == "lines" and table.level_from is None:
         return 2, f"view {with_level(table.dataset)}: a dataset has its name"
@@ -202,7 +207,7 @@ def _lacking(lake: Lake, table: Table, need: Input, looked_at: _Days) -> tuple[i
         if column.needed and _is_absent(lake, table, column, looked_at)
     ]
     if need.metrics and not metrics_of(lake, table, *looked_at, need.kind) & {*need.metrics}:
-        newest = max(table.manifests)
+        newest = _held(lake, table, need)[-1]
         return 2, _metric_lack(table, need, newest, metrics_of(lake, table, newest, newest))
     if absent:
         what = "; no ".join(column.describe() for column in absent)

@@ -239,6 +239,20 @@ def test_a_metric_and_a_label_of_retired_days_alone(tmp_path: Path, answers, run
     assert len(shown) > 2
 
 
+@pytest.mark.parametrize("name", ["http_requests", "http_latency", "log_volume"])
+def test_a_dataset_of_which_only_rollups_are_left(tmp_path: Path, answers, run, name: str) -> None:
+    datasets = ["http_server_requests", "container_logs"]
+    lake, scenario = renamed_history(tmp_path, days=DAYS, datasets=datasets)
+    assert run("rollup", "--config", lake.config)[0] == 0
+    days = list(scenario.each_day())
+    change_retired(lake.store, dict.fromkeys(datasets, days))
+    for dataset in datasets:
+        for day in days:
+            lake.store.delete(manifest_key(dataset, day))
+            lake.store.delete(table_key(dataset, day))
+    assert rows_of(lake, name, scenario) == answers[name]
+
+
 def test_http_trends_against_the_requests(plain, answers) -> None:
     _, scenario = plain
     counted: Counter[tuple[date, str]] = Counter()
