@@ -226,9 +226,19 @@ def _missing(
 
 
 def _inexact(base: Table, table: Table, question: Question) -> Iterator[str]:
-    """`base` is the dataset's own table, of rollups too."""
+    """`base` is the dataset's own table, of rollups too.
+
+    Of a rollup that has outlived its table the nearest day's manifest is taken for its table's.
+    """
     touched = touched_days(table, question)
-    manifests = [m for day in touched if isinstance(m := base.manifests.get(day), Manifest)]
+    known = {day: m for day, m in base.manifests.items() if isinstance(m, Manifest)}
+    manifests = []
+    for day in touched:
+        if day in base.manifests or not known:
+            nearest = day
+        else:
+            nearest = min(known, key=lambda other: (abs(day.days_until(other)), other))
+        manifests += [known[nearest]] if nearest in known else []
     ranges = [m.definition for m in manifests if m.definition.get("mode") == "range"]
     steps = [str(definition.get("step")) for definition in ranges]
     for step in sorted(set(steps)):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from support.renamed_lake import renamed_history
 
 from lake.base.day import Day
+from lake.partition.layout import manifest_key, table_key
 from lake.partition.manifest import Manifest, write_manifest
 from lake.query.estimate import estimate, large_read_note
+from lake.retired import change_retired
 from lake.snapshots.manifest import SnapshotManifest, StoredObject, snapshot_manifest_key
 
 _OLD = Day.parse("2024-03-01")
@@ -280,6 +283,27 @@ def test_steps_and_rules_are_those_of_the_days(make_lake, table, ask) -> None:
     assert ask(lake, f"SELECT value FROM events WHERE day = '{_OLD.plus(2)}'")[1]["answer"] == (
         "exact"
     )
+
+
+def test_a_retired_day_is_of_steps_like_the_nearest_one(tmp_path, ask, run) -> None:
+    """Its rollup does not have what its table's manifest had."""
+    dataset = "http_server_requests"
+    lake, scenario = renamed_history(tmp_path, days=3, datasets=[dataset])
+    for day in scenario.each_day():
+        key = manifest_key(dataset, day)
+        manifest = Manifest.from_bytes(lake.store.read(key), key)
+        write_manifest(lake.store, replace(manifest, definition={"mode": "range", "step": "15s"}))
+    assert run("rollup", "--config", lake.config)[0] == 0
+    change_retired(lake.store, {dataset: [scenario.first]})
+    lake.store.delete(manifest_key(dataset, scenario.first))
+    lake.store.delete(table_key(dataset, scenario.first))
+    for end, days in ((scenario.first.plus(1), "1 day holds"), (scenario.end, "3 days hold")):
+        sql = f"SELECT max(last) FROM {dataset}_hourly WHERE day < DATE '{end}'"
+        status, answer = ask(lake, sql)
+        assert (status, answer["answer"]) == (0, "approximate")
+        assert answer["tables"][0]["inexact"] == [
+            f'{days} the value at every step of 15s (mode = "range"), not the samples between'
+        ]
 
 
 def test_what_is_wrong_or_not_understood(make_lake, table, ask, run) -> None:
