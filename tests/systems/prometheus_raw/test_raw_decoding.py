@@ -161,6 +161,14 @@ def test_a_message_of_a_server_that_failed_half_way(tmp_path):
         spooled(tmp_path, BODY + b"context deadline exceeded, and more of it\n" * 5, [])
 
 
+def test_a_short_message_of_a_server_that_failed_half_way(tmp_path):
+    """Its first letter is the length of a frame that is longer than the text."""
+    text = b"iterate chunk: detected unexpected counter reset in histogram\n"
+    assert text[0] > len(text)
+    with pytest.raises(TransientError, match=r"(?s)cut off.*detected unexpected counter reset"):
+        spooled(tmp_path, BODY + text, [])
+
+
 def test_a_frame_of_a_length_that_no_server_sends(tmp_path):
     with pytest.raises(TransientError, match="damaged"):
         spooled(tmp_path, varint(2**40) + bytes(100), [])

@@ -116,9 +116,9 @@ class Spooler:
             self._take_samples()
         elif self._filled:
             raise TransientError(
-                "the response was cut off",
+                "the response was cut off, or ended with an error",
                 where=self._where,
-                found=f"{self._filled} bytes of an unfinished frame",
+                found=f"{self._filled} bytes of an unfinished frame: {self._tail()}",
             )
         self.close()
         self.spool = self._spool
@@ -183,6 +183,11 @@ class Spooler:
             size = row[message_loops.CHUNKS_END] - row[message_loops.CHUNKS_START]
             self._spool.add(labels, size, row[message_loops.SAMPLES], row[message_loops.ENCODINGS])
 
+    def _tail(self) -> str:
+        """Versions that fail in the middle of an answer write their message into it."""
+        tail = self._held[: self._filled][-200:].tobytes()
+        return repr(tail.decode("ascii", errors="replace"))
+
     def _refuse(self, code: int, row: Any) -> None:
         """Raises what the code stands for."""
         if code == message_loops.UNKNOWN_ENCODING and self._spool.form == SAMPLED:
@@ -190,12 +195,10 @@ class Spooler:
         if code == message_loops.UNKNOWN_ENCODING:
             raise unknown_encoding(int(row[message_loops.ENCODINGS]), self._where)
         if code in (message_loops.BAD_CHECKSUM, message_loops.BAD_LENGTH):
-            # Versions that fail in the middle of an answer write their message into it.
-            tail = self._held[: self._filled][-200:].tobytes()
             raise TransientError(
                 "a frame's checksum is wrong: the answer was damaged, or ended with an error",
                 where=self._where,
-                found=repr(tail.decode("ascii", errors="replace")),
+                found=self._tail(),
             )
         raise unreadable(self._where)
 
