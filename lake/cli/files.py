@@ -119,6 +119,7 @@ def _writer(name: str) -> Callable[[Any, IO[bytes]], int]:
 
 
 def _replace(path: Path, write: Write) -> int:
+    path = Path(os.path.realpath(path))  # what a link names is written, and the link stays
     with NamedTemporaryFile(
         dir=path.parent, prefix=f".{path.name}-", suffix=".part", delete=False
     ) as part:

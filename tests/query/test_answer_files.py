@@ -192,6 +192,20 @@ def test_a_damaged_object_is_named(lake, run, tmp_path: Path) -> None:
     assert "lake verify" in err
 
 
+@pytest.mark.parametrize(
+    "command", [("query", "SELECT 1 AS a", "--force", "--parquet"), ("catalog",)]
+)
+def test_a_link_stays(lake, run, tmp_path: Path, command: tuple[str, ...]) -> None:
+    file, link = tmp_path / "folder" / "file", tmp_path / "link"
+    file.parent.mkdir()
+    link.symlink_to(file)
+    for _ in range(2):
+        assert run(*command, link, "--config", lake.config)[0] == 0
+    assert link.readlink() == file
+    assert file.stat().st_size > 0
+    assert list(file.parent.iterdir()) == [file]
+
+
 def test_a_file_is_replaced_only_on_request(lake, run, tmp_path: Path) -> None:
     file, config = tmp_path / "answer.parquet", ("--config", lake.config)
     file.write_text("mine")
@@ -270,6 +284,17 @@ def test_a_data_frame(lake) -> None:
         frame = session.sql("SELECT day, sum(n) AS n FROM events GROUP BY day ORDER BY day").df()
     assert frame["n"].tolist() == [3, 3]
     assert frame["day"].dt.date.tolist() == [date(2026, 7, 1), date(2026, 7, 3)]
+
+
+def test_numbers_that_a_data_frame_rounds(lake) -> None:
+    """As the reference says: pandas has neither of these types."""
+    sql = "SELECT sum(9007199254740993) AS s, 0.1::DECIMAL(3, 2) AS d"
+    exact = {"s": Decimal(9007199254740993), "d": Decimal("0.10")}
+    with lake.connect() as session:
+        rounded = session.sql(sql).df().to_dict("records")
+        assert session.sql(sql).to_arrow_table().to_pandas().to_dict("records") == [exact]
+        assert session.rows(sql) == [exact]
+    assert rounded == [{"s": 9007199254740992.0, "d": 0.1}]
 
 
 def test_a_value_that_python_cannot_hold_is_text_or_an_error(lake, run) -> None:
