@@ -36,7 +36,12 @@ _EMPTY = (
 )
 # Places in the text that the call fills. No name and no setting has the character NUL.
 _PLACE = re.compile("\0([a-z]+)\0")
-_AT = "CAST(at_time AS TIMESTAMPTZ)"
+# A TIMESTAMP is of UTC, whatever zone the session shows times in.
+_AT = (
+    "if(regexp_full_match(typeof(at_time), 'DATE|TIMESTAMP(_S|_MS|_NS)?'), "
+    "timezone('UTC', CAST(at_time AS TIMESTAMP)), "
+    "CAST(at_time AS TIMESTAMPTZ))"
+)
 _AROUND = "CAST(around AS INTERVAL)"
 _VALUES = {
     "start": ("TIMESTAMPTZ", f"{_AT} - {_AROUND}"),

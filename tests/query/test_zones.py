@@ -138,3 +138,22 @@ def test_names_and_types_that_leave_no_macro(make_lake, table, run) -> None:
         status, _, err = run("query", sql, "--config", lake.config)
         assert status == 2
         assert text in err
+
+
+@pytest.mark.parametrize(
+    "instant",
+    [
+        "TIMESTAMP '2026-03-28 12:00:00'",
+        "TIMESTAMP_S '2026-03-28 12:00:00'",
+        "DATE '2026-03-28' + TIME '12:00'",
+        "TIMESTAMPTZ '2026-03-28 12:00:00Z'",
+        "'2026-03-28T12:00:00Z'",
+    ],
+)
+def test_an_incident_in_a_session_of_another_zone(lake, instant: str) -> None:
+    sql = f"SELECT min(ts), max(ts), count(*) FROM incident({instant}, INTERVAL 1 HOUR)"
+    noon = datetime(2026, 3, 28, 12, tzinfo=UTC)
+    with lake.connect() as session:
+        session.connection.execute("SET TimeZone = 'Asia/Seoul'")
+        ((first, last, number),) = session.sql(sql).fetchall()
+    assert (first, last, number) == (noon - 4 * _STEP, noon + 3 * _STEP, 16)
