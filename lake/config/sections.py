@@ -73,10 +73,15 @@ def _http_url(url: str) -> str:
 
 
 def _escaped(url: str) -> str:
-    """A raw / ? or # in a password ends the host's part of the URL early."""
-    authority, _, rest = re.split(r"([/?#]|$)", url.partition("://")[2], maxsplit=1)
-    hosts = re.sub(r"\[[^]]*\]", "", authority)  # IPv6
-    if "@" in rest and "@" not in authority and re.search(r":\D", hosts):
+    """A raw / ? or # in a password ends the host's part of the URL early: what follows would be
+    taken for the path, and be shown.
+    """
+    authority, end, rest = re.split(r"([/?#]|$)", url.partition("://")[2], maxsplit=1)
+    user, _, hosts = authority.rpartition("@")
+    hosts = re.sub(r"\[[^]]*\]", "ipv6", hosts)
+    is_cut = not all(re.fullmatch(r"[\w.%-]+(:\d+)?", host) for host in hosts.split(","))
+    in_path = end == "/" and "@" in re.split(r"[?#]", rest)[0]
+    if ("@" in rest and is_cut) or (in_path and (user or url.startswith("mongodb"))):
         raise ValueError("percent-encode the password (/ is %2F, ? is %3F, # is %23, @ is %40)")
     return url
 

@@ -75,7 +75,20 @@ def test_secrets_of_the_environment_are_redacted_in_every_spelling(file, variabl
 
 
 @pytest.mark.parametrize(
-    "uri", ["mongodb://me:pa/ss-Q@h", "mongodb://me:pa?ss-Q@h", "me:pass-Q@h", "http://me:ss-Q@h"]
+    "uri",
+    [
+        "mongodb://me:pa/ss-Q@h",
+        "mongodb://me:pa?ss-Q@h",
+        "mongodb://me:1/ss-Q@h",
+        "mongodb://me:1 /ss-Q@h",
+        "mongodb://me:p@/# ss-Q@h",
+        "mongodb://me:p@? ss-Q@h/db",
+        "mongodb://me x@y:p@&:/ss-Q@h/db",
+        "mongodb://me x@y:p@a/ ss-Q@h/db",
+        "mongodb+srv://me:p@a/ ss-Q@h/db",
+        "me:pass-Q@h",
+        "http://me:ss-Q@h",
+    ],
 )
 def test_a_wrong_uri_does_not_show_its_password(file, uri):
     error = refusal(file, {"LAKE_SOURCES__MONGO__URI": uri})
@@ -85,8 +98,15 @@ def test_a_wrong_uri_does_not_show_its_password(file, uri):
 
 
 def test_hosts_and_options_with_odd_signs_are_fine(file):
-    for uri in ("mongodb://h:1,[::1]:2/?appName=@x@", "mongodb://u:p@h:1/?appName=@x@"):
+    for uri in (
+        "mongodb://h:1,[::1]:2/?appName=@x@",
+        "mongodb://u:p@h:1/?appName=@x@",
+        "mongodb://u:p@h_1:1,[::1]/d?appName=@x@",
+        "mongodb://u:p@%2Ftmp%2Fm.sock/d?appName=@x@",
+    ):
         assert load(str(file), {"LAKE_SOURCES__MONGO__URI": uri}).sources.mongo.uri == uri
+    url = "http://h:1/team@b/prometheus"
+    assert load(str(file), {"LAKE_SOURCES__PROMETHEUS__URL": url}).sources.prometheus.url == url
 
 
 def test_options_of_a_uri_that_are_no_secrets_may_stand_in_the_file(file):

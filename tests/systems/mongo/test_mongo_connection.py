@@ -55,6 +55,17 @@ def test_errors_of_pymongo(error: Exception, kind: type[LakeError]) -> None:
     assert raised.value.__cause__ is error
 
 
+def test_a_login_that_is_missing_is_not_a_role_that_is() -> None:
+    """`lake init` and `lake doctor` of a first-time user."""
+    unnamed = SECTION.model_copy(update={"uri": "mongodb://h:1", "database": "/"})
+    error = errors.OperationFailure("Command listDatabases requires authentication", 13)
+    with pytest.raises(Refused) as raised, explained(unnamed):
+        raise error
+    assert raised.value.parts["where"] == "mongodb://h:1"
+    assert "LAKE_SOURCES__MONGO__URI" in raised.value.parts["remedy"]
+    assert "read" not in raised.value.parts["remedy"]
+
+
 def test_a_uri_that_is_none() -> None:
     reader = MongoReader(MongoSource(uri="mongodb://host:notaport", database="x"))
     with pytest.raises(ConfigError):

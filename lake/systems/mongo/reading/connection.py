@@ -132,7 +132,8 @@ class _Watch(ServerHeartbeatListener):
 @contextmanager
 def explained(section: MongoSource, place: str = "") -> Iterator[None]:
     """Within the block pymongo's exceptions become LakeErrors; `place` names what was read."""
-    where = f"{section.uri}, database {section.database}{place and ', '}{place}"
+    database = section.database.strip("/")  # not known yet while `lake init` looks for it
+    where = ", ".join(filter(None, (section.uri, database and f"database {database}", place)))
     try:
         yield
     except errors.PyMongoError as error:
@@ -199,6 +200,13 @@ def _explain_answer(error: errors.OperationFailure, where: str, section: MongoSo
             where=where,
             found=reason,
             remedy="set LAKE_SOURCES__MONGO__URI with the right ones (and authSource)",
+        )
+    if error.code == _UNAUTHORIZED and "requires authentication" in reason:
+        return Refused(
+            "MongoDB requires a user name and password",
+            where=where,
+            found=reason,
+            remedy="set LAKE_SOURCES__MONGO__URI with both of them (and authSource)",
         )
     if error.code == _UNAUTHORIZED:
         return Refused(
