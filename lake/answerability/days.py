@@ -179,7 +179,7 @@ def table_days(
                 (
                     *_inexact(lake.table(dataset), table, question),
                     *ordered_as_text(table, reads, question),
-                    *unsure(lake.table(dataset), reads, question),
+                    *unsure(table, lake.table(dataset), reads, question),
                 )
             )
         ),

@@ -6,9 +6,10 @@ another query. Does not: days of the range itself (notes), metrics that are not 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from itertools import pairwise
 
+from lake.base.day import Day
 from lake.partition.manifest import Manifest
 from lake.query.notes import ranges_of
 from lake.query.question import Question, Range, Reads
@@ -18,31 +19,32 @@ _OF_ROWS = frozenset({"counter_increase", "hour_growth"})
 """Macros that compute growth from rows, of whatever days the statement reads."""
 
 
-def unsure(base: Table, reads: Reads | None, question: Question) -> Iterator[str]:
+def unsure(table: Table, base: Table, reads: Reads | None, question: Question) -> Iterator[str]:
     """Sentences about the growth that a statement computes; `base` is the dataset's own table,
-    where it reads rollups, too.
+    where the table that it reads is that of rollups, too.
     """
     of_rows = bool(question.functions & _OF_ROWS)
     ranges = (days for days in ranges_of(reads, question) if days.with_before or of_rows)
-    yield from unsure_over(base, ranges)
+    yield from unsure_over(base, ranges, table.manifests)
 
 
-def unsure_over(base: Table, ranges: Iterable[Range]) -> Iterator[str]:
-    """The same of growth over ranges of days."""
+def unsure_over(base: Table, ranges: Iterable[Range], rolled: Iterable[Day] = ()) -> Iterator[str]:
+    """The same of growth over ranges of days; `rolled`: those whose rollups are read."""
+    held = {*base.manifests, *rolled}
     for days in dict.fromkeys(ranges):
         read = days
         if days.start and days.with_before:
             read = Range(days.start.plus(-1), days.end)
-            yield from _without_day_before(base, days)
+            yield from _without_day_before(base.dataset, held, days)
         yield from _of_other_queries(base, read)
 
 
-def _without_day_before(base: Table, days: Range) -> Iterator[str]:
+def _without_day_before(dataset: str, held: Set[Day], days: Range) -> Iterator[str]:
     """Before the lake's first day there is none to miss."""
     before = days.start and days.start.plus(-1)
-    if before and before not in base.manifests and any(day < before for day in base.manifests):
+    if before and before not in held and any(day < before for day in held):
         yield (
-            f"{base.dataset}: {before} is not in the lake: the growth up to the first samples "
+            f"{dataset}: {before} is not in the lake: the growth up to the first samples "
             "after it is not included"
         )
 

@@ -394,7 +394,7 @@ class Lake:
         for name, reads in question.datasets.items():
             table = self.table(name)
             base = self.table(table.rolled_up) if table.rolled_up else table
-            yield from growth.unsure(base, reads, question)
+            yield from growth.unsure(table, base, reads, question)
 
     def _hint(self) -> Hint:
         names = ", ".join(map(spelled, self.datasets))

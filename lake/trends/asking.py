@@ -86,7 +86,9 @@ def ask_fitting(lake: Lake, fitted: Fit, start: Day, end: Day, every: str | None
 def _unsure(lake: Lake, fitted: Fit, start: Day, end: Day) -> Iterator[str]:
     grown = (s.dataset for s in fitted.sources if s.need.kind in ("counter", "histogram"))
     for dataset in dict.fromkeys(grown):
-        yield from unsure_over(lake.table(dataset), [Range(start, end, with_before=True)])
+        table = lake.table(dataset)
+        rolled = rollups_of(lake, table).manifests
+        yield from unsure_over(table, [Range(start, end, with_before=True)], rolled)
 
 
 def _require_parameters(trend: Trend) -> None:

@@ -208,6 +208,30 @@ def test_a_retired_day_whose_rollup_is_there_is_not_missing(tmp_path: Path, answ
     assert run("trend", "http_requests", *before)[2] == f"http_server_requests: {note}\n"
 
 
+def test_the_day_before_may_be_a_rollup_alone(tmp_path: Path, run) -> None:
+    """A hold keeps the first table; those after it are retired."""
+    dataset = "http_server_requests"
+    lake, scenario = renamed_history(tmp_path, days=DAYS, datasets=[dataset])
+    config = ("--config", lake.config)
+    assert run("rollup", *config)[0] == 0
+    before = scenario.first.plus(1)
+    change_retired(lake.store, {dataset: [before]})
+    lake.store.delete(manifest_key(dataset, before))
+    lake.store.delete(table_key(dataset, before))
+    start = before.plus(1)
+    days = f"DATE '{start}', DATE '{scenario.end}'"
+    metric = "http_server_requests_seconds_count"
+    for macro, notes in (("increase_by_day", 0), ("samples_increase_by_day", 1)):
+        sql = f"SELECT sum(increase) AS n FROM {macro}('{dataset}', '{metric}', {days})"
+        _, _, err = run("query", sql, *config)
+        assert err.count(f"{before} is not in the lake: the growth up to") == notes
+    span = ("--from", start, "--to", scenario.end, "--json")
+    assert run("trend", "http_requests", *span, *config)[2] == ""
+    lake.store.delete(rollup_manifest_key(dataset, before))
+    note = f"{dataset}: {before} is not in the lake: the growth up to the first samples"
+    assert note in run("trend", "http_requests", *span, *config)[2]
+
+
 def test_a_metric_and_a_label_of_retired_days_alone(tmp_path: Path, answers, run) -> None:
     """They have another name since, so only rollups have them."""
     old, labelled = "llm_tokens_total", "model"
