@@ -24,6 +24,7 @@ from dagster_k8s.job import (
 from dagster_postgres.utils import DagsterPostgresException
 from kubernetes import client
 
+from lake.config.alerts import EmailSection
 from lake.config.settings import load
 from lake.servers.ports import free_ports
 
@@ -161,6 +162,8 @@ def test_the_lake_takes_the_configuration_and_the_secrets():
     (out,) = (resource for resource in RESOURCES if resource["metadata"]["name"] == "runs-out")
     allowed = {str(port["port"]) for port in out["spec"]["egress"][0]["ports"]}
     assert ports <= allowed
+    # Alerts are sent from the code server, by Alertmanager and by mail, too.
+    assert {"9093", str(EmailSection(host="h", sender="a@h", to=("b@h",)).port)} <= allowed
 
 
 def test_database_variables_are_those_of_the_secret():
