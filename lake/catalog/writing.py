@@ -22,6 +22,8 @@ from lake.query.connection import httpfs_path, load_httpfs, macro_statements
 from lake.query.kinds import quoted_text
 from lake.query.s3 import addressing, authority_statements, with_endpoint
 
+_LOCKED = "Could not set lock on file"
+
 
 def write_catalog(lake: Lake, file: Path) -> None:
     """Creates or replaces the file at once: views, range macros and the macros of sql/macros, with
@@ -65,6 +67,13 @@ def _refuse_other_files(file: Path) -> None:
         with contextlib.closing(duckdb.connect(str(file.absolute()), read_only=True)) as connection:
             rows = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
     except duckdb.Error as error:
+        if _LOCKED in str(error):
+            raise PermanentError(
+                "another program has opened the file for writing",
+                where=file,
+                found=cause(error),
+                remedy="close it there, or open it with READ_ONLY: then it can be replaced",
+            ) from error
         raise _other(file, error) from error
     if rows:
         raise _other(file, "the tables " + ", ".join(name for (name,) in rows))

@@ -152,6 +152,29 @@ def test_a_catalog_replaces_nothing_else(lake, run, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_catalog_that_another_program_has_open(lake, run, tmp_path: Path) -> None:
+    """What only reads it does not keep it from being replaced."""
+    file = tmp_path / "lake.duckdb"
+    command = ("catalog", file, "--config", lake.config)
+    assert run(*command)[0] == 0
+    for read_only, expected in ((False, 1), (True, 0)):
+        program = (
+            f"import duckdb; opened = duckdb.connect({str(file)!r}, read_only={read_only}); "
+            "print('opened', flush=True); input()"
+        )
+        with subprocess.Popen(
+            [sys.executable, "-c", program],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as other:
+            assert other.stdout.readline() == "opened\n"
+            status, _, err = run(*command)
+            other.communicate("\n")
+        assert status == expected
+        assert ("another program has opened the file for writing" in err) == bool(expected)
+
+
 def test_a_trend_starts_lean(history) -> None:
     """What takes long to import is not imported for a table of numbers."""
     code = f"""
