@@ -100,7 +100,7 @@ def export_asset(settings: Settings, dataset: Dataset) -> dg.AssetsDefinition:
             return
         failures: dict[Day, LakeError] = {}
         with (
-            as_failures(context.run_id),
+            as_failures(context.run.run_id),
             lake.exporter(settings) as exporter,
             # An interrupt here must not let the days that still wait run on.
             closing(_exported(context, settings, exporter, days, config)) as results,
@@ -180,7 +180,7 @@ def _rollups_alone(
 ) -> Iterator[Event]:
     """Where only the rollup is materialised: from the stored tables."""
     failures: dict[Day, LakeError] = {}
-    with as_failures(context.run_id):
+    with as_failures(context.run.run_id):
         store = lake.store(settings)
         for day in map(Day.parse, context.partition_keys):
             try:

@@ -54,7 +54,7 @@ def guard_asset(settings: Settings) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, lake: LakeResource
     ) -> dg.MaterializeResult[None]:
         with (
-            as_failures(context.run_id),
+            as_failures(context.run.run_id),
             lake.exporter(settings) as exporter,
             opened(settings, exporter.store, exporter.source) as site,
         ):

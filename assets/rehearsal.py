@@ -52,7 +52,7 @@ def rehearsal_asset(settings: Settings) -> dg.AssetsDefinition:
     def rehearsal(
         context: dg.AssetExecutionContext, config: RehearsalConfig, lake: LakeResource
     ) -> dg.MaterializeResult[None]:
-        with as_failures(context.run_id):
+        with as_failures(context.run.run_id):
             store = lake.store(settings)
             held = rehearse(
                 settings,

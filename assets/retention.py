@@ -37,7 +37,7 @@ def retention_asset(settings: Settings) -> dg.AssetsDefinition:
     def retention(
         context: dg.AssetExecutionContext, lake: LakeResource
     ) -> dg.MaterializeResult[None]:
-        with as_failures(context.run_id):
+        with as_failures(context.run.run_id):
             result = apply(
                 settings,
                 lake.store(settings),

@@ -74,7 +74,7 @@ def snapshot_asset(settings: Settings, name: str) -> dg.AssetsDefinition:
     def snapshot(
         context: dg.AssetExecutionContext, config: SnapshotConfig, lake: LakeResource
     ) -> dg.MaterializeResult[None]:
-        with as_failures(context.run_id):
+        with as_failures(context.run.run_id):
             store = lake.store(settings)
             outcome = take_snapshot(settings, store, name, allow_shrink=config.allow_shrink)
         key = snapshot_manifest_key(name, Day.parse(outcome.manifest.day))

@@ -45,7 +45,7 @@ def verification_asset(settings: Settings) -> dg.AssetsDefinition:
         ],
     )
     def verification(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]  # checks need it
-        with as_failures(context.run_id):
+        with as_failures(context.run.run_id):
             store = lake.store(settings)
             partitions = to_verify(store, settings.dataset, None)
             context.log.info("%d partitions to verify", len(partitions))

@@ -75,7 +75,7 @@ def _mentioned(code: CodeType, names: dict[str, Any]) -> Iterator[Any]:
         getattr(module, name)
         for module in modules
         for name in code.co_names
-        if hasattr(module, name)
+        if name in dir(module)  # not hasattr: NumPy warns of names that it once had
     ]
     yield from (value for value in globals_ if isinstance(value, type | FunctionType))
     for inner in code.co_consts:
