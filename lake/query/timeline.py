@@ -198,7 +198,9 @@ def _line_ids(columns: set[str], incident: IncidentSection) -> list[str]:
     ]
     places += [quoted_name(name) for name in names if name in columns - _NO_LABELS]
     for name in names:
-        pattern = rf'(?:^|[^A-Za-z0-9_]){re.escape(name)}"?\s*[=:]\s*"?([^\s",;}}\]]+)'
+        # The first of an array, or what stands in brackets.
+        after = r"""\s*[=:]\s*\[?\s*"?([^\s",;}\[\]][^\s",;}\]]*)"""
+        pattern = rf'(?:^|[^A-Za-z0-9_]){re.escape(name)}"?{after}'
         value = f"regexp_extract(line, {quoted_text(pattern)}, 1)"
         places.append(f"CASE WHEN {value} NOT IN {_NO_ID} THEN {value} END")
     return places

@@ -20,6 +20,9 @@ def test_where_a_line_has_its_identifier(run, make_lake):
         "requestId=- traceId=": None,
         "prerequest_id=r-5": None,
         '{"a":{"correlationId" : "c;6"}}': "c",
+        "requestId=[r-7] done": "r-7",
+        '{"traceId": ["t-8", "t-9"]}': "t-8",
+        "requestId=[] requestId=[null]": None,
     }
     at = datetime(2026, 7, 6, 11, 20, tzinfo=UTC)
     lake = make_lake("container_logs")
