@@ -45,7 +45,7 @@ class Identifiers:
     def first(self) -> str:
         """VARCHAR, or NULL."""
         if self.several:
-            return f"list_filter({self.all}, lambda id_: id_ IS NOT NULL)[1]"
+            return f"list_filter({self.all}, lambda id_: id_ <> '')[1]"
         return self._shown(self.text)
 
     @property

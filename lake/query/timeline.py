@@ -257,5 +257,5 @@ def _document_text(table: Table, dataset: Dataset, incident: IncidentSection) ->
 
 
 def _first_text(places: Sequence[str]) -> str:
-    texts = [f"CAST({place} AS VARCHAR)" for place in places]
+    texts = [f"nullif(CAST({place} AS VARCHAR), '')" for place in places]
     return f"coalesce({', '.join(['CAST(NULL AS VARCHAR)', *texts])})"

@@ -105,3 +105,15 @@ def test_what_is_shown_of_days_of_one_type_and_of_several(lake, run) -> None:
         ("first-of-list", None),
         (None, "error"),
     ]
+
+
+def test_an_empty_identifier_is_none(make_lake, run) -> None:
+    lake = make_lake("events")
+    columns = {
+        "timestamp": _times(1, 3),
+        "requestId": ["", "r-2", ""],
+        "traceId": [["", "t-1"], ["t-2"], [""]],
+    }
+    lake.put("events", "2026-07-01", pa.table(columns))
+    events = _events(run, lake, "--at", "2026-07-01T12:00")
+    assert [event["id"] for event in events] == ["t-1", "r-2", None]
