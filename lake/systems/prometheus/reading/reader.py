@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.config.datasets import Dataset
 from lake.http.client import Http
@@ -53,6 +54,7 @@ class PrometheusReader:
         self._min_stores = section.min_stores
         self._http = Http(section, "prometheus", probe=_PROBE)
         self._server: dict[str, str] | None = None
+        self._read_at: dict[tuple[str, Day], int] = {}
 
     @contextmanager
     def read(self, dataset: Dataset, day: Day, scratch: Path) -> Iterator[TableStream]:
@@ -71,7 +73,8 @@ class PrometheusReader:
                 yield replace(stored, rules=rules.to_json())
                 return
         raw = dataset.mode == "raw"
-        window = _window(dataset, day)
+        self._read_at[dataset.name, day] = _now_ms()
+        window = self._window(dataset, day)
         asking = PromqlDay(questions, dataset.query, window, scratch, raw=raw, ruled=ruled)
         table, batches = asking.table(self._http.max_parallel)
         details: dict[str, Any] = {**_HOW[dataset.mode], **why_not, **server}
@@ -101,7 +104,7 @@ class PrometheusReader:
         """PromQL's own count of each step, added up: neither shards nor our parser."""
         dataset = _checked(dataset)
         questions = Questions(self._http, dataset, self._min_stores)
-        window = _window(dataset, day)
+        window = self._window(dataset, day)
         if dataset.mode == "raw":
             from lake.systems.prometheus.reading import remote_read  # noqa: PLC0415  as below
 
@@ -132,6 +135,20 @@ class PrometheusReader:
     def close(self) -> None:
         """Ends the connections."""
         self._http.close()
+
+    def _window(self, dataset: PrometheusDataset, day: Day) -> plan.Window:
+        """Stored samples may have any ms of the day. Of a day that is not over its steps up to now,
+        and for a count up to when it was read: the look-back fills steps of the next 5 minutes.
+        """
+        if dataset.mode == "raw":
+            return plan.whole_day(day, 1)
+        whole = plan.whole_day(day, dataset.step_ms)
+        now_ms = _now_ms()
+        if whole.end_ms <= now_ms:
+            return whole
+        until_ms = self._read_at.get((dataset.name, day), now_ms)
+        steps = (until_ms - whole.start_ms) // whole.step_ms + 1
+        return replace(whole, steps=min(max(1, steps), whole.steps))
 
     def _built(self) -> dict[str, str]:
         """The server's version, for those who bring the day back; {} where it has none."""
@@ -173,9 +190,8 @@ def _tallied(api: Api) -> dict[str, Any]:
     return tallied | ({"remarks": sorted(api.remarks)} if api.remarks else {})
 
 
-def _window(dataset: PrometheusDataset, day: Day) -> plan.Window:
-    """Stored samples may have any ms of the day."""
-    return plan.whole_day(day, 1 if dataset.mode == "raw" else dataset.step_ms)
+def _now_ms() -> int:
+    return int(utc_now().timestamp() * 1000)
 
 
 def _checked(dataset: Dataset) -> PrometheusDataset:
