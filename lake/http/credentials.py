@@ -19,6 +19,8 @@ def public_keys(section: HttpSection) -> dict[str, str | int]:
         keys["username"] = username
     if section.tenant:
         keys["tenant"] = section.tenant
+    if section.ca_file:
+        keys["ca_file"] = section.ca_file
     return keys
 
 

@@ -130,9 +130,10 @@ def refusal(name: str, response: requests.Response, url: str, text: str) -> Lake
     if status == 407:
         return Refused("the HTTP proxy refused", where=url, found=found, remedy=PROXY_REMEDY)
     if status in (401, 403):
-        return Refused(
-            "the server refused our credentials", where=url, found=found, remedy=_login(name)
-        )
+        remedy = _login(name)
+        if status == 403:  # by a proxy, too: the snapshot call of one address alone (nginx.conf)
+            remedy = f"allow it for this user and this machine, at the proxy too; or {remedy}"
+        return Refused("the server refused our credentials", where=url, found=found, remedy=remedy)
     if status < 400:
         return _redirected(name, response, url)
     if status == 404:

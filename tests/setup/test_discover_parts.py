@@ -16,6 +16,7 @@ from lake.base.day import Day
 from lake.base.errors import Refused, TransientError
 from lake.config.incident import IncidentSection
 from lake.discover.lake_toml import LakeToml, toml
+from lake.http.credentials import public_keys, secret_keys
 from lake.systems import periods
 from lake.systems.check import clock, http_clock
 from lake.systems.discovered import (
@@ -28,6 +29,7 @@ from lake.systems.discovered import (
 from lake.systems.loki import discovery as loki
 from lake.systems.mongo import discovery as mongo_discovery
 from lake.systems.mongo.discovery import DateField
+from lake.systems.prometheus.config import PrometheusSource
 from lake.systems.prometheus.discovery import group, pattern
 
 WORDS = st.sampled_from(["http", "server", "client", "requests", "jvm", "up", "total", "seconds",
@@ -290,3 +292,13 @@ def test_identifiers_are_written_for_lake_incident():
     IncidentSection.model_validate(written["incident"])
     plain = replace(sources[0], tables=(replace(mongo, id_fields=()),))
     assert "incident" not in tomllib.loads(LakeToml("lake", [plain], {}).render())
+
+
+def test_what_of_a_server_with_a_login_may_stand_in_the_file():
+    section = PrometheusSource(
+        url="https://me:hush-1@h:1/p", password="hush-2", ca_file="/etc/ca.pem", tenant="a",
+        headers={"X-Key": "hush-3"},
+    )  # fmt: skip
+    keys = {"url": "https://h:1/p", "username": "me", "tenant": "a", "ca_file": "/etc/ca.pem"}
+    assert public_keys(section) == keys
+    assert secret_keys(section) == [("password",), ("headers",)]

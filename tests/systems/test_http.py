@@ -138,7 +138,7 @@ def test_no_json_at_all(client, scripted, reply):
     ("status", "kind", "words"),
     [
         (401, Refused, ["LAKE_SOURCES__PROMETHEUS__BEARER_TOKEN"]),
-        (403, Refused, ["LAKE_SOURCES__PROMETHEUS__PASSWORD", "tenant"]),
+        (403, Refused, ["this machine", "LAKE_SOURCES__PROMETHEUS__PASSWORD", "tenant"]),
         (404, NoSuchPath, ["prefix", "[sources.prometheus]"]),
         (302, NoSuchPath, ["/graph", "prefix"]),
         (400, Rejected, ["HTTP 400 why"]),
