@@ -32,8 +32,20 @@ class RowLabels:
         """Their leaf columns, to be dictionary-encoded."""
         return [*self.own, f"{MAP_COLUMN}.key_value.key", f"{MAP_COLUMN}.key_value.value"]
 
-    def map_in(self, table: str) -> str:
-        """SQL of a row of `table`: what the map has of it in the rollup."""
+    def maps_by(self, table: str, key: str) -> str:
+        """SQL: `key`, which identifies a label set, and what the map `labels` has of it in the
+        rollup. A table's object is sorted by the key, so only the first rows of each are grouped.
+        """
+        return f"""
+            SELECT {key}, any_value(labels) AS labels
+            FROM (
+                SELECT {key}, {self._map_in(table)} AS labels, lag({key}) OVER () AS "|before"
+                FROM {table}
+            )
+            WHERE "|before" IS DISTINCT FROM {key}
+            GROUP BY {key}"""  # noqa: S608  quoted
+
+    def _map_in(self, table: str) -> str:
         from lake.query.kinds import quoted_name, quoted_text  # noqa: PLC0415
 
         if not self._colliding:

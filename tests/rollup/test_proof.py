@@ -202,7 +202,10 @@ def test_labels_without_a_column(place, name):
     """Those with the name of a rollup's column are among them."""
     if name == "metrics":
         day = table(SAMPLES)
-        for label, value in (("hour", "7"), ("first", None), ("lower", "x"), ("samples", "'")):
+        for label, value in (
+            *(("hour", "7"), ("first", None), ("lower", "x"), ("samples", "'")),
+            *(("maps", "m"), ("grouped", "g")),  # tables' names in the statement
+        ):
             day = day.append_column(label, pa.array([value] * len(day), pa.string()))
     else:
         day = streams.table([(1, DAY.start_ns + 5, "level=info"), (2, DAY.start_ns, "x")])

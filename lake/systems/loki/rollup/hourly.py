@@ -59,12 +59,13 @@ class HourlyStreams:
         labels = row_labels(schema)
         kept = "".join(f"any_value(logs.{n}) AS {n}, " for n in map(quoted_name, labels.own))
         return f"""
-        SELECT
-            {kept}any_value({labels.map_in("logs")}) AS labels,
+        WITH maps AS ({labels.maps_by(ROWS, "stream_id")})
+        SELECT grouped.*, maps.labels FROM (SELECT
+            {kept}
             date_trunc('hour', ts) AS hour, stream_id, {level} AS level,
             count(*) AS lines, CAST(sum(octet_length(encode(line))) AS BIGINT) AS bytes,
             min(ts) AS first_ts, max(ts) AS last_ts
-        FROM {ROWS} AS logs GROUP BY ALL
+        FROM {ROWS} AS logs GROUP BY ALL) AS grouped JOIN maps USING (stream_id)
         """  # noqa: S608
 
     def compared(self, schema: pa.Schema) -> Mapping[tuple[str, ...], str]:

@@ -29,7 +29,6 @@ def statement(labels: RowLabels) -> str:
     WITH ordered AS (
         SELECT
             date_trunc('hour', ts) AS hour, series_id, metric, ts, value, nan, histogram, {listed}
-            {labels.map_in(ROWS)} AS labels,
             lag(value IGNORE NULLS) OVER one AS {_BEFORE},
             lag(histogram IGNORE NULLS) OVER one AS {_BEFORE_H}
         FROM {ROWS}
@@ -39,12 +38,13 @@ def statement(labels: RowLabels) -> str:
         SELECT *, histogram IS NOT NULL AND histogram_reset({_BEFORE_H}, histogram) AS {_RESET}
         FROM ordered
     ),
-    {_increases()}
-    SELECT
+    {_increases()},
+    maps AS ({labels.maps_by(ROWS, "series_id")})
+    SELECT grouped.*, maps.labels FROM (SELECT
         hour,
         series_id,
         any_value(metric) AS metric,
-        {kept}any_value(labels) AS labels,
+        {kept}
         count(value) AS samples,
         arg_min(value, ts) FILTER (value IS NOT NULL) AS first,
         min(ts) FILTER (value IS NOT NULL) AS first_ts,
@@ -74,7 +74,7 @@ def statement(labels: RowLabels) -> str:
             bucket_increase: coalesce(any_value(increases), [])
         }} END AS histogram
     FROM samples LEFT JOIN increases USING (series_id, hour)
-    GROUP BY hour, series_id
+    GROUP BY hour, series_id) AS grouped JOIN maps USING (series_id)
     """  # noqa: S608
 
 
