@@ -15,8 +15,8 @@ from click.shell_completion import get_completion_class
 
 from lake.base.causes import cause
 from lake.base.errors import PermanentError, UsageError
+from lake.process.scratch import replaced_at_once
 
-_ANY = "surrogateescape"  # the user's own lines, of any encoding, stay as they are
 _MARK = "# completion of monitoring-lake"
 _ZSH_BEGINS = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }\n"
 
@@ -43,8 +43,8 @@ def completion(shell: str, install: bool) -> None:
         return
     file, start = _places(shell)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(script, "utf-8")
+        with replaced_at_once(file) as part:
+            part.write_text(script, "utf-8")
         added = start is not None and _add_line(start, file)
     except OSError as error:
         raise PermanentError(
@@ -94,12 +94,16 @@ def _zsh_home(home: Path) -> Path:
 
 
 def _add_line(start: Path, file: Path) -> bool:
-    """Whether the line was not there yet."""
-    text = start.read_text("utf-8", _ANY) if start.exists() else ""
+    """Whether the line was not there yet. The user's own bytes stay as they are, and all of them
+    where the disk is full.
+    """
+    content = start.read_bytes() if start.exists() else b""
     quoted = shlex.quote(str(file))
-    line = f"[ -r {quoted} ] && . {quoted}  {_MARK}"
-    if line in text.splitlines():
+    line = os.fsencode(f"[ -r {quoted} ] && . {quoted}  {_MARK}")
+    lines = content.removesuffix(b"\n").split(b"\n") if content else []
+    if line in lines:
         return False
-    kept = [other for other in text.splitlines() if not other.endswith(_MARK)]
-    start.write_text("\n".join([*kept, line]) + "\n", "utf-8", _ANY)
+    kept = [other for other in lines if not other.endswith(_MARK.encode())]
+    with replaced_at_once(start) as part:
+        part.write_bytes(b"\n".join([*kept, line]) + b"\n")
     return True

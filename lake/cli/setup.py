@@ -179,9 +179,10 @@ def _create_bucket(store: S3Store) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """A file that could not be read back is not left there."""
+    """A file that could not be read back is not left there. What a link names is written."""
     from lake.config.settings import load  # noqa: PLC0415
 
+    path = Path(os.path.realpath(path))
     part = path.with_name(f".{path.name}.part")
     try:
         part.write_text(text, encoding="utf-8")

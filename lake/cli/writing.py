@@ -9,12 +9,18 @@ from pathlib import Path
 
 from lake.base.causes import cause
 from lake.base.errors import UsageError
+from lake.process.scratch import replaced_at_once
 
 
 def write_file(file: Path, text: str) -> None:
-    """Replaces the file. Raises UsageError."""
+    """Replaces the file in one step; a pipe or /dev/stdout is written to. Raises UsageError."""
     try:
-        file.write_text(text, "utf-8")
+        is_device = file.absolute().is_relative_to("/dev") or (file.exists() and not file.is_file())
+        if is_device or not file.parent.is_dir():
+            file.write_text(text, "utf-8")
+        else:
+            with replaced_at_once(file) as part:
+                part.write_text(text, "utf-8")
     except OSError as error:
         raise UsageError(
             "the file can't be written",

@@ -16,8 +16,10 @@ _MODE = 0o644  # node_exporter runs as another user
 
 
 def write_atomically(file: Path, text: str) -> None:
-    """Replaces the file in one step. Raises UsageError where its directory can't be written."""
-    half = None
+    """Replaces the file in one step; of a link what it names. Raises UsageError where its directory
+    can't be written.
+    """
+    half, file = None, Path(os.path.realpath(file))
     try:
         # The collector reads *.prom only.
         number, half = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.absolute().parent)

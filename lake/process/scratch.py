@@ -47,13 +47,16 @@ def scratch_directory(prefix: str = _PREFIX, parent: Path | None = None) -> Iter
 def replaced_at_once(file: Path) -> Iterator[Path]:
     """A path to write to, which becomes the file when the block ends without an error.
 
-    Makes the file's directory. What a link names is written, and the link stays. Raises OSError.
+    Makes the file's directory. What a link names is written, and the link stays; so do the
+    permissions of a file that is there. Raises OSError.
     """
     file = Path(os.path.realpath(file))
     file.parent.mkdir(parents=True, exist_ok=True)
     with scratch_directory(f".{file.name}-", file.parent) as scratch:
         part = scratch / file.name
         yield part
+        if file.exists():
+            shutil.copymode(file, part)
         part.replace(file)
 
 

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
+from support.full_disk import files_of_at_most
 from support.hand_made import hand_made_lake
 
 from lake.cli.completion import script_of
+from lake.cli.main import root
 
 _BIN = Path(sys.executable).parent
 
@@ -182,6 +185,30 @@ def test_bash_reads_what_is_installed(lake, tmp_path: Path) -> None:
         timeout=60,
     )
     assert "-F _lake_completion" in done.stdout
+
+
+def test_the_start_file_is_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Carriage returns, form feeds and bytes that are no UTF-8; a link, its permissions; a disk
+    without room.
+    """
+    own = b"alias a=true\r\n\x0c# caf\xe9\n" + b"# long\n" * 2000
+    file = tmp_path / "dotfiles"
+    file.write_bytes(own)
+    file.chmod(0o600)
+    start = tmp_path / ".bashrc"
+    start.symlink_to(file)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with files_of_at_most(10_000):
+        refused = CliRunner().invoke(root, ["completion", "bash", "--install"])
+    assert refused.exit_code == 1, refused.output
+    assert file.read_bytes() == own
+    for _ in range(2):
+        done = CliRunner().invoke(root, ["completion", "bash", "--install"])
+        assert done.exit_code == 0, done.output
+    assert file.read_bytes().startswith(own)
+    assert file.read_bytes().count(b"\n") == own.count(b"\n") + 1
+    assert start.is_symlink()
+    assert file.stat().st_mode & 0o777 == 0o600
 
 
 def test_the_other_shells_files(lake, tmp_path: Path) -> None:

@@ -1,0 +1,41 @@
+"""Files that commands write where the user says: whole or as they were."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.full_disk import files_of_at_most
+
+from lake.base.errors import UsageError
+from lake.cli.writing import write_file
+from lake.metrics import write_atomically
+
+
+@pytest.mark.parametrize("write", [write_file, write_atomically])
+def test_a_file_is_replaced_in_one_step(tmp_path: Path, write) -> None:
+    file, link = tmp_path / "page", tmp_path / "link"
+    link.symlink_to(file)
+    for text in ("before", "now"):
+        write(link, text)
+    with files_of_at_most(4096), pytest.raises(UsageError):
+        write(link, "x" * 5000)
+    assert file.read_text() == "now"
+    assert link.is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "page"]
+
+
+def test_a_page_keeps_the_permissions_of_the_one_before(tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    write_file(file, "before")
+    file.chmod(0o640)
+    write_file(file, "now")
+    assert (file.read_text(), file.stat().st_mode & 0o777) == ("now", 0o640)
+
+
+def test_what_is_no_file_is_written_to(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    write_file(Path("/dev/stdout"), "a page")
+    assert capfd.readouterr().out == "a page"
+    with pytest.raises(UsageError):
+        write_file(tmp_path / "none" / "page.html", "a page")
+    assert list(tmp_path.iterdir()) == []
