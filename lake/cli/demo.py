@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lake.cli.hints import lake_command
+from lake.cli.hints import lake_command, quoted
 from lake.cli.options import json_option
 from lake.cli.signals import end_on_signals
 
@@ -137,7 +137,7 @@ def _print(report: Report) -> None:
 
 
 def _print_next(place: Place, report: Report) -> None:
-    config, lake = place.config, lake_command()
+    config, lake = quoted(place.config), lake_command()
     example = "FROM usage_analytics ORDER BY timestamp LIMIT 3"
     click.echo(
         f"""
@@ -146,7 +146,7 @@ The servers have stopped; the lake is in {place.lake}. Go on with:
   {lake} trend daily_requests --config {config}
   {lake} query --config {config} "{example}"
   {lake} incident --at {report.outage} --config {config}      an outage begins
-  {lake} demo --dir {place.root} --serve      the same data, with Dagster's UI"""
+  {lake} demo --dir {quoted(place.root)} --serve      the same data, with Dagster's UI"""
     )
 
 
@@ -157,7 +157,7 @@ def _print_served(stack: Stack, dagster_url: str, place: Place, report: Report) 
     click.echo(
         f"""
 In another terminal:
-  source {place.environment}
+  source {quoted(place.environment)}
   {lake_command()} status
   {lake_command()} incident --at {report.outage}      an outage begins
 

@@ -11,6 +11,11 @@ import sys
 from pathlib import Path
 
 
+def quoted(path: Path) -> str:
+    """A path in a command that is printed, as the user's shell takes it."""
+    return shlex.quote(str(path))
+
+
 def lake_command() -> str:
     """How the user's shell finds this installation: `lake`, or the path of its program."""
     program = Path(sys.executable).parent / "lake"

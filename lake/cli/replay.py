@@ -18,6 +18,7 @@ from lake.base.day import Day
 from lake.base.errors import UsageError
 from lake.base.sizes import counted
 from lake.cli.completing import DatasetType
+from lake.cli.hints import quoted
 from lake.cli.options import chosen_days, config_option, days_options, json_option
 from lake.cli.signals import end_on_signals
 
@@ -100,7 +101,9 @@ def _serve(result: Replayed, into: Path | None, *, as_json: bool) -> None:
         click.echo(json.dumps(result.endpoints | (_report(result) if as_json else {})))
         for line in _next_steps(result):
             click.echo(line, err=True)
-        down = f"; `lake replay --into {into} --down` also removes the directory" if into else ""
+        down = ""
+        if into:
+            down = f"; `lake replay --into {quoted(into)} --down` also removes the directory"
         click.echo(f"Ctrl-C stops it{down}", err=True)
         result.stack.wait()
 

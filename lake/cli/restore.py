@@ -18,7 +18,7 @@ import click
 from lake.base.day import Day
 from lake.base.errors import UsageError
 from lake.base.sizes import size
-from lake.cli.hints import lake_command
+from lake.cli.hints import lake_command, quoted
 from lake.cli.options import DayType, config_option, json_option
 from lake.cli.signals import end_on_signals
 from lake.cli.snapshot import plural, reading
@@ -142,9 +142,9 @@ def restore(
         click.echo(json.dumps(report))
     else:
         # Not --day: a later snapshot may hold that day, too, and can't be served from there.
-        again = f"restore {system} --snapshot {manifest.day} --into {into} --serve"
+        again = f"restore {system} --snapshot {manifest.day} --into {quoted(into)} --serve"
         click.echo(f"next: {lake_command()} {again}")
-        click.echo(f"or, with Docker: docker compose -f {compose} up")
+        click.echo(f"or, with Docker: docker compose -f {quoted(compose)} up")
 
 
 def _files(
@@ -211,10 +211,9 @@ def _print_next(served: Served, manifest: SnapshotManifest, into: Path, day: Day
     database = str(manifest.details.get("database", ""))
     for line in system(manifest.system).next_steps(served.endpoint, day, database):
         click.echo(line, err=True)
+    down = f"restore {manifest.system} --into {quoted(into)} --down"
     click.echo(
-        f"Ctrl-C stops it; `{lake_command()} restore {manifest.system} --into {into} --down` "
-        "stops it and removes the directory",
-        err=True,
+        f"Ctrl-C stops it; `{lake_command()} {down}` stops it and removes the directory", err=True
     )
 
 

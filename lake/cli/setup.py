@@ -18,7 +18,7 @@ import click
 from lake.base.causes import cause
 from lake.base.errors import LakeError, UsageError
 from lake.cli.completing import FileType
-from lake.cli.hints import lake_command
+from lake.cli.hints import lake_command, quoted
 from lake.cli.options import config_option, json_option
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def _check_bucket(path: Path, *, create: bool) -> None:
         )
         return
     if not exists:
-        option = "" if path == Path("lake.toml") else f" --config {path}"
+        option = "" if path == Path("lake.toml") else f" --config {quoted(path)}"
         click.echo(
             f"Bucket {store.bucket} does not exist yet. Create it and set it up with\n"
             f"  {lake_command()} bucket apply{option}",
@@ -215,7 +215,7 @@ def _print_found(path: Path, written: LakeToml) -> None:
         remark = f"left out, {table.why_not}" if table.why_not else "; ".join(table.seen)
         click.echo(f"  {name}: {remark}")
     click.echo(f"\nWritten: {path}. Review it, then run:")
-    option = "" if path == Path("lake.toml") else f" --config {path}"
+    option = "" if path == Path("lake.toml") else f" --config {quoted(path)}"
     lake, yesterday, first = lake_command(), written.today.plus(-1), written.first_day()
     click.echo(f"  {lake} doctor{option}")
     click.echo(f"  {lake} export{option} --day {yesterday}")

@@ -1,4 +1,5 @@
 import json
+import shlex
 import tomllib
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote_plus
@@ -190,6 +191,15 @@ def test_a_directory_as_root_is_meant_as_typed(lake, collections, tmp_path):
     assert "invalid [lake] root" in err
     assert not (tmp_path / "lake.toml").exists()
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_the_next_commands_are_for_a_shell(lake, collections, tmp_path):
+    file = tmp_path / "our lake's.toml"
+    code, out, _ = lake("init", "--mongo", collections, "--output", str(file))
+    assert code == 0
+    commands = [shlex.split(line) for line in out.splitlines() if " --config " in line]
+    assert len(commands) >= 3
+    assert {words[words.index("--config") + 1] for words in commands} == {str(file)}
 
 
 def test_s3_settings_of_the_environment_are_written(lake, collections, tmp_path, monkeypatch):
