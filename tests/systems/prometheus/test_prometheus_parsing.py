@@ -159,6 +159,32 @@ def test_histograms_and_floats_of_one_series_come_in_order_of_time():
     assert taken[3] == {"count": 0.0, "sum": 0.0, "buckets": []}
 
 
+@pytest.mark.parametrize(
+    "histogram",
+    [
+        {"sum": "1"},
+        {"count": None, "sum": "1"},
+        {"count": "x", "sum": "1"},
+        {"count": "1", "sum": "1", "buckets": [[0, "1", "2"]]},
+        {"count": "1", "sum": "1", "buckets": [[0, "1", "2", "3"], [0, "1"]]},
+        {"count": "1", "sum": "1", "buckets": [[0, "1", "2", None]]},
+        {"count": "1", "sum": "1", "buckets": [[999, "1", "2", "3"]]},
+        {"count": "1", "sum": "1", "buckets": 7},
+        "text",
+    ],
+)
+def test_histograms_of_another_shape_are_refused(histogram):
+    with pytest.raises(BadData):
+        scanned(body([{"metric": {"a": "b"}, "histograms": [[1, histogram]]}]))
+
+
+def test_histograms_in_numbers_instead_of_texts():
+    histogram = {"count": 3, "sum": 2.5, "buckets": [[0, 1, "2", 3.0]]}
+    parsed = scanned(body([{"metric": {"a": "b"}, "histograms": [[1, histogram]]}]))
+    buckets = [{"lower": 1.0, "upper": 2.0, "count": 3.0, "bounds": 0}]
+    assert parsed.histograms.to_pylist() == [{"count": 3.0, "sum": 2.5, "buckets": buckets}]
+
+
 WHOLE = body([{"metric": {"a": "b"}, "values": [[1, "2"], [2, "3"]]}])
 
 

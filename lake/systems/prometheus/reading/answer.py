@@ -7,7 +7,7 @@ Does not: HTTP, envelopes' meaning (api), the loops over bytes (scan), labels' c
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -159,54 +159,79 @@ def _with_histograms(
     floats: Matrix, body: bytes, texts: list[list[int]], window: Window, *, clip: bool
 ) -> Matrix:
     """Histograms and floats of each series in the order of time. Raises BadData."""
-    step_of, rows, entries = [], [], []
+    step_of, rows, arrays = [], [], []
     sources = []  # row of `floats`, or where NaN is appended to it
-    ends = np.cumsum(floats.rows)
+    places = []  # of the histograms; -1: a float
+    ends, done = np.cumsum(floats.rows), 0
     for (begin, stop), end, count in zip(texts, ends, floats.rows, strict=True):
         own = np.arange(end - count, end)
-        histograms = _histograms_in(body[begin:stop], window, clip=clip) if stop else []
-        steps = np.array([step for step, _ in histograms], np.int32)
+        steps, histograms = _histograms_in(body[begin:stop], window, clip=clip)
         both = np.concatenate([floats.step_of[own], steps])
         order = np.argsort(both, kind="stable")
         if (np.diff(both[order]) <= 0).any():
             raise BadData("two samples of a series at one time", found=shortened(str(texts)))
-        sources.append(np.concatenate([own, np.full(len(histograms), len(floats.values))])[order])
-        entries += [None if at < count else histograms[at - count][1] for at in order.tolist()]
+        sources.append(np.concatenate([own, np.full(len(steps), len(floats.values))])[order])
+        places.append(np.concatenate([np.full(count, -1), done + np.arange(len(steps))])[order])
+        arrays.append(histograms)
+        done += len(steps)
         step_of.append(both[order])
         rows.append(len(both))
     values = np.append(floats.values, np.nan)[np.concatenate(sources)]
+    at = np.concatenate(places)
     return Matrix(
         floats.envelope, floats.labels, np.array(rows), np.concatenate(step_of), values,
-        pa.array(entries, HISTOGRAM_TYPE),
+        pa.concat_arrays(arrays).take(pa.array(at, mask=at < 0)),
     )  # fmt: skip
 
 
-def _histograms_in(text: bytes, window: Window, *, clip: bool) -> list[tuple[int, dict[str, Any]]]:
+def _histograms_in(
+    text: bytes, window: Window, *, clip: bool
+) -> tuple[npt.NDArray[np.int32], pa.Array]:
     """Steps and histograms. Raises BadData."""
+    steps: list[int] = []
+    entries: list[dict[str, Any]] = []
     try:
-        entries = [
-            (round(float(at) * 1000), _histogram(entry))
-            for at, entry in json.loads(b"[[" + text + b"]]")
-        ]
+        for at, entry in json.loads(b"[[" + text + b"]]") if text else ():
+            at_ms = round(float(at) * 1000)
+            step, off = divmod(at_ms - window.start_ms, window.step_ms)
+            if off or not 0 <= step < window.steps:
+                if clip and step < 0:
+                    continue
+                _refuse_times(str(at_ms).encode(), 60, window)
+            steps.append(step)
+            entries.append(entry)
+        return np.array(steps, np.int32), _histograms(entries)
     except (ValueError, KeyError, TypeError) as error:
         raise BadData("histograms that can't be read", found=shortened(str(error))) from error
-    histograms = []
-    for at_ms, entry in entries:
-        step, off = divmod(at_ms - window.start_ms, window.step_ms)
-        if off or not 0 <= step < window.steps:
-            if clip and step < 0:
-                continue
-            _refuse_times(str(at_ms).encode(), 60, window)
-        histograms.append((step, entry))
-    return histograms
 
 
-def _histogram(entry: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "count": float(entry["count"]),
-        "sum": float(entry["sum"]),
-        "buckets": [
-            {"lower": float(lower), "upper": float(upper), "count": float(n), "bounds": bounds}
-            for bounds, lower, upper, n in entry.get("buckets", ())
+def _histograms(entries: Sequence[Mapping[str, Any]]) -> pa.Array:
+    """Raises ValueError, KeyError, TypeError. By columns: there are tens of buckets an entry."""
+    count, total, buckets = HISTOGRAM_TYPE
+    listed = [entry.get("buckets", ()) for entry in entries]
+    flat = [bucket for of_entry in listed for bucket in of_entry]
+    bounds, lower, upper, number = zip(*flat, strict=True) if flat else ((), (), (), ())
+    item = pa.StructArray.from_arrays(
+        [_numbers(lower), _numbers(upper), _numbers(number), pa.array(bounds, pa.int8())],
+        fields=list(buckets.type.value_type),
+    )
+    offsets = np.cumsum([0, *map(len, listed)]).astype(np.int32)
+    return pa.StructArray.from_arrays(
+        [
+            _numbers([entry["count"] for entry in entries]),
+            _numbers([entry["sum"] for entry in entries]),
+            pa.ListArray.from_arrays(pa.array(offsets), item, type=buckets.type),
         ],
-    }
+        fields=[count, total, buckets],
+    )
+
+
+def _numbers(texts: Sequence[Any]) -> pa.Array:
+    """Of each text, or number, the nearest double. Raises ValueError, TypeError."""
+    try:
+        numbers = pa.array(texts, pa.string()).cast(pa.float64())
+    except (pa.ArrowTypeError, pa.ArrowInvalid):
+        return pa.array([float(text) for text in texts], pa.float64())
+    if numbers.null_count:
+        raise ValueError("null instead of a number")
+    return numbers
