@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,15 @@ CHOICES: list[dict[str, Any]] = [
     {"min_tls": ""},
     {"min_tls": "1.3"},
 ]
+
+
+def test_terraform_has_nothing_to_format():
+    """So it has parsed each file, too."""
+    if not shutil.which("terraform"):
+        pytest.skip("no terraform here")
+    command = ["terraform", "fmt", "-check", "-diff", DIRECTORY]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def module(prefix: str = "", kms: str = "", **variables: Any) -> Module:
