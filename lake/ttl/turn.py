@@ -21,6 +21,7 @@ from typing import Any
 
 from lake.base.clock import utc_now
 from lake.base.errors import BadData, Conflict, Missing
+from lake.base.members import of_members
 from lake.process.running import is_alive, this_writer
 from lake.store import Store
 
@@ -43,18 +44,42 @@ class Remembered:
 
 
 def remembered(store: Store, key: str = KEY) -> Remembered:
-    """What the last guard has left. Raises BadData and what the store raises."""
+    """What the last guard has left, as far as this version knows it. Raises BadData and what the
+    store raises.
+    """
+    return _parsed(store, key, _content(store, key))
+
+
+def _content(store: Store, key: str) -> bytes:
     try:
-        return Remembered(**json.loads(store.read(key)))
+        return store.read(key)
     except Missing:
-        return Remembered()
-    except (ValueError, TypeError) as error:
+        return b"{}"
+
+
+def _parsed(store: Store, key: str, content: bytes) -> Remembered:
+    try:
+        return of_members(Remembered, json.loads(content))
+    except (ValueError, TypeError, AttributeError) as error:
         raise BadData(
             "the guard's record can't be read",
             where=store.url(key),
             found=error,
             remedy="delete the object; `apply` then requires confirmation again",
         ) from error
+
+
+def _require_own_version(store: Store, key: str, content: bytes) -> None:
+    """A run that wrote the record again would drop what a later version keeps there."""
+    later = sorted(json.loads(content).keys() - Remembered.__dataclass_fields__.keys())
+    if later:
+        raise BadData(
+            "the guard's record is of a later version",
+            where=store.url(key),
+            found=", ".join(later),
+            remedy="run that version; or delete the object, then `apply` requires confirmation "
+            "again",
+        )
 
 
 class Turn:
@@ -90,7 +115,9 @@ class Turn:
 def turn(store: Store, key: str = KEY) -> Iterator[Turn]:
     """Raises Conflict while another run has it, and what the store raises."""
     stat = store.stat(key)
-    state = remembered(store, key)
+    content = _content(store, key)
+    state = _parsed(store, key, content)
+    _require_own_version(store, key, content)
     if state.holder and not _is_over(state.holder):
         raise _taken(store, key, state.holder)
     mine = Turn(store, state, stat.etag if stat else "", key)

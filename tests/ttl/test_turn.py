@@ -36,6 +36,17 @@ def test_what_is_remembered_stays(store):
         assert mine.state.datasets == {"events": {"limit_s": 5}}
 
 
+def test_a_later_versions_record_is_read_and_not_written_again(store):
+    """After a roll-back status and metrics go on; a guard would drop what it does not know."""
+    later = {"holder": None, "audited": 7, "datasets": {"events": {"limit_s": 5}}, "terms": {}}
+    store.write(KEY, json.dumps(later).encode())
+    assert remembered(store).datasets == later["datasets"]
+    with pytest.raises(BadData, match="later version") as raised, turn(store):
+        pass
+    assert "terms" in str(raised.value)
+    assert json.loads(store.read(KEY)) == later
+
+
 def test_a_guard_on_another_machine_has_its_turn_for_the_lease(store):
     held_by(store, "elsewhere 1 2 3", minutes=29)
     with pytest.raises(Conflict) as raised, turn(store):
