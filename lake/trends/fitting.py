@@ -23,7 +23,7 @@ from lake.query.failures import explained
 from lake.query.hourly import hourly
 from lake.query.kinds import folded, quoted_name, quoted_text
 from lake.query.levels import with_level
-from lake.query.merged import LIST, Node
+from lake.query.merged import LIST, STRUCT, Node
 from lake.query.tables import Table
 from lake.query.texts import resolved
 from lake.query.timeline import kind_of
@@ -324,10 +324,10 @@ def _nested(text: str, node: Node, kind: str, *, as_json: bool) -> str:
     """What can be cast to the nested type: DuckDB casts STRUCTs by names, in any case, and refuses
     those without any of the type's; JSON by names in their case.
     """
-    item, varying = node, node.varying
+    item, varying, lists = node, node.varying, ""
     of_item = kind
-    while item.item:
-        item, of_item = item.item, _OF_ITEMS.sub("", of_item)
+    while item.item and _OF_ITEMS.search(of_item):
+        item, of_item, lists = item.item, _OF_ITEMS.sub("", of_item), f"{lists}[]"
         varying |= item.varying
     try:
         by_name = any(folded(name) in item.members for name, _ in duckdb.sqltype(of_item).children)
@@ -338,7 +338,10 @@ def _nested(text: str, node: Node, kind: str, *, as_json: bool) -> str:
     text = f"TRY_CAST({text} AS JSON)"
     if by_name and LIST in node.variants:
         masks = {n.number: (1 << len(n.variants)) - 1 for n in node.varying_nodes()}
-        text = f"TRY_CAST({text} AS {resolved(type_as(node, LIST), masks)})"
+        if item.varying:  # over some ranges the elements are text, of a document its JSON
+            text = f"TRY_CAST(TRY_CAST({text} AS VARCHAR{lists}) AS JSON{lists})"
+        elements = resolved(type_as(item, STRUCT), masks)
+        text = f"TRY_CAST({text} AS {elements}{lists})"
     return text
 
 

@@ -49,6 +49,13 @@ STAGES: list[list[dict[str, Any]]] = [
     [{"stages": []}],
     [{"stages": [{"Name": "LLM"}]}],
 ]
+# On some days the elements are text, or arrays.
+OTHER_ELEMENTS: list[list[dict[str, Any]]] = [
+    [{"stages": [{"name": "LLM", **OK, "durationMs": 5}, {"name": "TTS", **OK}]}],
+    [{"stages": ["LLM", "TTS"]}],
+    [{"stages": [{"name": "LLM", **OK, "durationMs": "long", "retries": 1}]}] * 2,
+    [{"stages": [[{"name": "LLM"}]]}],
+]
 OTHER_NAMES: list[list[dict[str, Any]]] = [[{"stages": [{"step": "LLM"}, {"step": "TTS"}]}]]
 
 
@@ -56,6 +63,7 @@ OTHER_NAMES: list[list[dict[str, Any]]] = [[{"stages": [{"step": "LLM"}, {"step"
 def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lake, Any]]:
     folder: Path = tmp_path_factory.mktemp("drift")
     contents = {"usage_analytics": USAGE, "performance_metrics": STAGES, "others": OTHER_NAMES}
+    contents["elements"] = OTHER_ELEMENTS
     with start(["mongo"]) as stack:
         uri = stack.endpoints["mongo"]["uri"]
         sections = f'[sources.mongo]\nuri = "{uri}"\ndatabase = "miyou"\n[hot]\nmongo = 10000\n'
@@ -137,3 +145,19 @@ def test_stages(sides, days) -> None:
 def test_stages_without_any_name_that_the_trend_reads(sides) -> None:
     (row,) = rows_of(sides[0], "stage_latency", 1, Choices(dataset="others"))
     assert (row["stage"], row["runs"], row["avg_ms"]) == (None, 2, None)
+
+
+@pytest.mark.parametrize(
+    ("days", "runs"),
+    [
+        (1, {"LLM": 1, "TTS": 1}),
+        (2, {"LLM": 1, "TTS": 1, None: 2}),
+        (3, {"LLM": 3, "TTS": 1, None: 2}),
+        (4, {"LLM": 3, "TTS": 1, None: 3}),
+    ],
+)
+def test_stages_that_are_no_documents_on_a_day(sides, days, runs) -> None:
+    """They have no name; those of other days have theirs, in every range."""
+    rows = rows_of(sides[0], "stage_latency", days, Choices(dataset="elements"))
+    assert {row["stage"]: row["runs"] for row in rows} == runs
+    assert {row["stage"]: row["avg_ms"] for row in rows}["LLM"] == 5
