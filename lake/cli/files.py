@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -126,7 +127,7 @@ def _replace(path: Path, write: Write) -> int:
         try:
             rows = write(part)
             part.flush()
-            os.fchmod(part.fileno(), _usual_mode())
+            os.fchmod(part.fileno(), _mode(path))
             Path(part.name).replace(path)
         except BaseException:
             Path(part.name).unlink(missing_ok=True)
@@ -134,8 +135,12 @@ def _replace(path: Path, write: Write) -> int:
     return rows
 
 
-def _usual_mode() -> int:
-    """The permissions of a new file: a temporary file is its owner's alone."""
+def _mode(path: Path) -> int:
+    """The permissions of the file that is replaced, else of a new one: a temporary file is its
+    owner's alone.
+    """
+    if path.exists():
+        return stat.S_IMODE(path.stat().st_mode)
     mask = os.umask(0)
     os.umask(mask)
     return 0o666 & ~mask

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -179,7 +180,9 @@ def _create_bucket(store: S3Store) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """A file that could not be read back is not left there. What a link names is written."""
+    """A file that could not be read back is not left there. What a link names is written, and the
+    permissions of a file that is replaced stay.
+    """
     from lake.config.settings import load  # noqa: PLC0415
 
     path = Path(os.path.realpath(path))
@@ -187,6 +190,8 @@ def _write(path: Path, text: str) -> None:
     try:
         part.write_text(text, encoding="utf-8")
         load(str(part), {})
+        if path.exists():
+            shutil.copymode(path, part)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -212,13 +212,23 @@ def test_a_file_is_replaced_only_on_request(lake, run, tmp_path: Path) -> None:
     status, _, err = run("query", "SELECT 1 AS a", "--parquet", file, *config)
     assert (status, file.read_text()) == (2, "mine")
     assert "--force" in err
+    assert run("query", "SELECT 1 AS a", "--parquet", file, "--force", *config)[0] == 0
+    assert pq.read_table(file).to_pylist() == [{"a": 1}]
+
+
+def test_a_new_file_has_the_usual_permissions_and_a_replaced_one_its_own(
+    lake, run, tmp_path: Path
+) -> None:
+    file = tmp_path / "answer.parquet"
+    command = ("query", "SELECT 1 AS a", "--force", "--parquet", file, "--config", lake.config)
     umask = os.umask(0o027)
     try:
-        assert run("query", "SELECT 1 AS a", "--parquet", file, "--force", *config)[0] == 0
+        for mode in (0o640, 0o600):
+            assert run(*command)[0] == 0
+            assert file.stat().st_mode & 0o777 == mode
+            file.chmod(0o600)
     finally:
         os.umask(umask)
-    assert pq.read_table(file).to_pylist() == [{"a": 1}]
-    assert file.stat().st_mode & 0o777 == 0o640
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,9 @@ def test_a_file_that_is_there_stays_unless_forced(lake, collections, tmp_path):
     assert (code, out) == (2, "")
     assert "--force" in err
     assert file.read_text() == "mine"
+    file.chmod(0o600)
     assert lake("init", "--mongo", collections, "--force")[0] == 0
+    assert file.stat().st_mode & 0o777 == 0o600
     assert read(file)["sources"]["mongo"]["uri"] == collections
     assert lake("init", "--mongo", collections, "--output", "no/such/lake.toml")[0] == 2
 
