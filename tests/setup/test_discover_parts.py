@@ -274,7 +274,7 @@ def test_identifiers_of_lines_are_labels_metadata_and_keys_of_the_text(monkeypat
                for line in lines]  # fmt: skip
     server = loki.LokiServer(SimpleNamespace())
     monkeypatch.setattr(server, "get", lambda *_: {"data": {"result": streams}})
-    names = server.names('{container=~".+"}', Day.parse("2026-07-01"))
+    names = server.names('{container=~".+"}', Day.parse("2026-07-01"), Day.parse("2026-07-02"))
     assert id_fields(names) == ("requestId", "trace_id", "correlation_id", "sessionId")
 
 

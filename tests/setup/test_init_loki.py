@@ -14,13 +14,17 @@ def test_streams_of_the_days_before_are_taken_too(lake, tmp_path):
     with start(["loki"]) as stack:
         url = stack.endpoints["loki"]["url"]
         loki = LokiClient(url)
-        loki.push({"unit": "backup.service"}, [(today.plus(-3).start_ns + 5, "weekly", {})])
+        loki.push(
+            {"unit": "backup.service"}, [(today.plus(-3).start_ns + 5, "weekly sessionId=7", {})]
+        )
         loki.push({"app": "api"}, [(today.plus(-3).start_ns + 5, "earlier", {})])
         loki.push({"app": "api"}, [(today.plus(-1).start_ns + 5, "newest", {})])
         status, _, err = lake("init", "--loki", url, "--root", "lake")
     assert status == 0, err
-    datasets = load(str(tmp_path / "lake.toml"), {}).dataset
+    settings = load(str(tmp_path / "lake.toml"), {})
+    datasets = settings.dataset
     by_label = {"app_logs": '{app=~".+"}', "unit_logs": '{app="", unit=~".+"}'}
     by_service = {"service_logs": '{service_name=~".+"}'}  # Loki 3 gives each stream that label
     selectors = {dataset.name: dataset.selector for dataset in datasets}
     assert selectors in (by_label, by_service)
+    assert "sessionId" in settings.incident.ids  # its lines are older than the newest day

@@ -73,9 +73,9 @@ class LokiServer:
         streams = self.get("query_range", {**params, **_between(start, end)})["data"]["result"]
         return [int(stream["values"][0][0]) for stream in streams]
 
-    def names(self, selector: str, day: Day) -> set[str]:
-        """Names of labels, of structured metadata and of keys in some of the day's lines."""
-        params = {"query": selector, "limit": str(_SAMPLED), **_between(day, day.plus(1))}
+    def names(self, selector: str, start: Day, end: Day) -> set[str]:
+        """Names of labels, of structured metadata and of keys in the last lines of [start, end)."""
+        params = {"query": selector, "limit": str(_SAMPLED), **_between(start, end)}
         streams = self.get("query_range", params)["data"]["result"]
         lines = [str(value[1]) for stream in streams for value in stream["values"]]
         keys = {key for line in lines for key in _KEY.findall(line)}
@@ -206,7 +206,7 @@ def _tables(server: LokiServer, first: Day, last: Day) -> tuple[DiscoveredTable,
         seen.append(f"{label}: {_examples(values)}")
         name = f"{label.removesuffix('_name')}_logs"
         keys = {"source": "loki", "selector": selector}
-        ids = id_fields(server.names(selector, last))
+        ids = id_fields(server.names(selector, start, last.plus(1)))
         tables.append(DiscoveredTable(name, keys, tuple(seen), id_fields=ids))
     return tuple(tables)
 
