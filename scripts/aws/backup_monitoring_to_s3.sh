@@ -75,8 +75,9 @@ read_environment() {
         name=${BASH_REMATCH[2]} value=${BASH_REMATCH[3]}
         value=${value%"${value##*[![:space:]]}"}
         case $value in
-        \'*\' | \"*\") value=${value:1:-1} ;;
+        \'*\') value=${value:1:-1} ;;
         *\\*) fail_usage "line $number of $file has a backslash: put the value into single quotes" ;;
+        \"*\") value=${value:1:-1} ;;
         esac
         export "$name=$value"
     done <"$file"

@@ -195,7 +195,7 @@ def test_values_of_the_file_are_taken_as_they_stand(tmp_path, config, stand_in, 
     assert not (tmp_path / "made").exists()
 
 
-@pytest.mark.parametrize("line", ["a secret word", "NAME=a\\secret"])
+@pytest.mark.parametrize("line", ["a secret word", "NAME=a\\secret", 'NAME="a\\$secret"'])
 def test_a_line_that_has_no_sure_meaning_is_refused_unseen(tmp_path, config, stand_in, line):
     file = tmp_path / "env"
     file.write_text(f"A=1\n{line}\n")
