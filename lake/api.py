@@ -199,7 +199,7 @@ def _chosen(table: Table, columns: Sequence[str] | None) -> str:
     if columns is None:
         return "*"
     known = {folded(name) for name in table.column_names}
-    is_list = bool(columns) and not isinstance(columns, str)
+    is_list = len(columns) > 0 and not isinstance(columns, str)
     if not is_list or not known.issuperset(map(folded, columns)):
         names = table.column_names
         more = ", …" if len(names) > _NAMED else ""

@@ -62,6 +62,7 @@ def test_the_rows_of_days(place, data):
     assert {str(day) for day in whole["day"].unique().to_pylist()} == set(DAYS)
     part = data.read("events", "2026-07-05", date(2026, 7, 7), columns=["text", "_id"])
     assert part.column_names == ["text", "_id"]
+    assert data.read("events", columns=part.to_pandas().columns).column_names == ["text", "_id"]
     rows = [row for day in DAYS[1:] for row in stored(place, day).to_pylist()]
     assert sorted(part.to_pylist(), key=str) == sorted(
         ({"text": row["text"], "_id": row["_id"]} for row in rows), key=str
