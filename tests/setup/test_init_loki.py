@@ -28,3 +28,18 @@ def test_streams_of_the_days_before_are_taken_too(lake, tmp_path):
     selectors = {dataset.name: dataset.selector for dataset in datasets}
     assert selectors in (by_label, by_service)
     assert "sessionId" in settings.incident.ids  # its lines are older than the newest day
+
+
+def test_streams_without_the_label_that_earlier_ones_have_are_taken_too(lake, tmp_path):
+    """Such as of another agent: the lines of `container` end before the last week."""
+    today = Day.today()
+    with start(["loki"]) as stack:
+        url = stack.endpoints["loki"]["url"]
+        loki = LokiClient(url)
+        loki.push({"container": "api"}, [(today.plus(-9).start_ns + 5, "before", {})])
+        loki.push({"unit": "api"}, [(today.plus(-1).start_ns + 5, "since", {})])
+        status, _, err = lake("init", "--loki", url, "--root", "lake")
+    assert status == 0, err
+    selectors = {dataset.selector for dataset in load(str(tmp_path / "lake.toml"), {}).dataset}
+    by_label = {'{container=~".+"}', '{container="", unit=~".+"}'}
+    assert selectors in (by_label, {'{service_name=~".+"}'})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import cached_property
@@ -188,9 +188,15 @@ def _span(server: LokiServer, kept_days: int) -> tuple[Day, Day] | None:
 
 
 def _tables(server: LokiServer, first: Day, last: Day) -> tuple[DiscoveredTable, ...]:
-    """Of the streams of the last week: a day, or what has passed of it, does not have them all."""
+    """Of the streams of the last week with lines: a day, or what has passed of it, does not have
+    them all. Of this week, too, where that is a later one: the label that `last` is of may be in
+    earlier streams alone.
+    """
+    today = Day.today()
     start = max(first, last.plus(1 - _STREAM_DAYS))
-    streams = _streams(server, start, last.plus(1))
+    since = max(last.plus(1), today.plus(1 - _STREAM_DAYS))
+    days = [*day_range(start, last.plus(1)), *day_range(since, today.plus(1))]
+    streams = _streams(server, days)
     tables: list[DiscoveredTable] = []
     before: list[str] = []
     for label in covering(streams):
@@ -211,10 +217,10 @@ def _tables(server: LokiServer, first: Day, last: Day) -> tuple[DiscoveredTable,
     return tuple(tables)
 
 
-def _streams(server: LokiServer, start: Day, end: Day) -> list[Labels]:
-    """The label sets of [start, end), each once; asked for by day, as Loki keeps its index."""
+def _streams(server: LokiServer, days: Iterable[Day]) -> list[Labels]:
+    """The label sets of the days, each once; requested by day, as Loki keeps its index."""
     known: dict[frozenset[tuple[str, str]], Labels] = {}
-    for day in day_range(start, end):
+    for day in days:
         if labels := server.labels(day, day.plus(1)):
             known |= {frozenset(stream.items()): stream for stream in server.streams(labels, day)}
     return list(known.values())
