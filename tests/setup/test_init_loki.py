@@ -43,3 +43,17 @@ def test_streams_without_the_label_that_earlier_ones_have_are_taken_too(lake, tm
     selectors = {dataset.selector for dataset in load(str(tmp_path / "lake.toml"), {}).dataset}
     by_label = {'{container=~".+"}', '{container="", unit=~".+"}'}
     assert selectors in (by_label, {'{service_name=~".+"}'})
+
+
+def test_the_oldest_line_is_that_of_any_label(lake):
+    """`container` is looked at first, and has begun later."""
+    today = Day.today()
+    with start(["loki"]) as stack:
+        url = stack.endpoints["loki"]["url"]
+        loki = LokiClient(url)
+        for days in (20, 1):
+            loki.push({"unit": "api"}, [(today.plus(-days).start_ns + 5, "x", {})])
+        loki.push({"container": "api"}, [(today.plus(-2).start_ns + 5, "x", {})])
+        status, out, err = lake("init", "--loki", url, "--root", "lake")
+    assert status == 0, err
+    assert f"oldest data from {today.plus(-20)}" in out

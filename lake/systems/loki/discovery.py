@@ -167,7 +167,8 @@ def _basis(kept_days: int | None) -> str:
 
 
 def _span(server: LokiServer, kept_days: int) -> tuple[Day, Day] | None:
-    """The first and the last day with lines of the label that most streams are likely to have.
+    """The first day with lines, and the last one with lines of the label that most streams are
+    likely to have.
 
     Goes back in stretches; a stretch without lines is taken for the beginning.
     """
@@ -177,10 +178,15 @@ def _span(server: LokiServer, kept_days: int) -> tuple[Day, Day] | None:
     while end > furthest:
         start = max(end.plus(-_LONGEST_DAYS), furthest)
         labels = server.labels(start, end)
-        oldest = server.edge(labels[0], start, end, "forward") if labels else None
+        oldest = None
+        for label in labels:  # the lines of each one may begin at another time
+            if oldest == start:
+                break
+            oldest = server.edge(label, start, oldest or end, "forward") or oldest
         if oldest:
             first = oldest
-            last = last or server.edge(labels[0], start, end, "backward")
+            edges = (server.edge(label, start, end, "backward") for label in labels)
+            last = last or next(filter(None, edges), None)
         elif first:
             break
         end = start
