@@ -5,6 +5,7 @@ Belongs here: writing one, and the error where that fails. Does not: their conte
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from lake.base.causes import cause
@@ -13,10 +14,12 @@ from lake.process.scratch import replaced_at_once
 
 
 def write_file(file: Path, text: str) -> None:
-    """Replaces the file in one step; a pipe or /dev/stdout is written to. Raises UsageError."""
+    """Replaces the file in one step; a pipe, /dev/stdout, or a file whose directory is closed to this
+    user is written to. Raises UsageError.
+    """
     try:
         is_device = file.absolute().is_relative_to("/dev") or (file.exists() and not file.is_file())
-        if is_device or not file.parent.is_dir():
+        if is_device or not os.access(Path(os.path.realpath(file)).parent, os.W_OK):
             file.write_text(text, "utf-8")
         else:
             with replaced_at_once(file) as part:

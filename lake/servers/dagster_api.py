@@ -89,7 +89,7 @@ class DagsterApi:
         self.url = url
         self._session = requests.Session()
         self._session.trust_env = False  # no proxy stands between us and the loopback
-        # The server closes a connection that was idle for 5 s: a question that meets the end would
+        # The server closes a connection that was idle for 5 s: a request that meets the end would
         # be lost, and one that launches something must not be repeated.
         self._session.headers["Connection"] = "close"
 

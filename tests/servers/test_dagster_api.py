@@ -1,4 +1,4 @@
-"""How Dagster's web server is asked, and when a daemon is up by what it returns."""
+"""Requests to Dagster's web server, and when a daemon is up by what it returns."""
 
 from __future__ import annotations
 
@@ -83,6 +83,6 @@ def read_headers(sent: BinaryIO) -> dict[str, str]:
     return headers
 
 
-def test_no_question_is_lost_on_a_connection_that_the_server_just_closed(closing: str) -> None:
+def test_no_request_is_lost_on_a_connection_that_the_server_just_closed(closing: str) -> None:
     api = DagsterApi(closing)
     assert [api.heartbeats() for _ in range(3)] == [{"A": 1.0, "X": None}] * 3
