@@ -14,8 +14,8 @@ from lake.process.scratch import replaced_at_once
 
 
 def write_file(file: Path, text: str) -> None:
-    """Replaces the file in one step; a pipe, /dev/stdout, or a file whose directory is closed to this
-    user is written to. Raises UsageError.
+    """Replaces the file in one step; a pipe, /dev/stdout, or a file in a directory closed to
+    this user is written to. Raises UsageError.
     """
     try:
         is_device = file.absolute().is_relative_to("/dev") or (file.exists() and not file.is_file())
