@@ -17,6 +17,8 @@ from lake.config.settings import Settings
 
 SQL_RULES = 2
 """The version of the rules by which a file's statement is run."""
+OWN_TIME_FIELD = "timestamp"
+"""Where the package's own files read a document's time."""
 
 
 def own_file(settings: Settings, dataset: Dataset) -> Path:
@@ -34,6 +36,13 @@ def rollup_file(settings: Settings, dataset: Dataset) -> Path | None:
     return ours.get(content)
 
 
+def parameters_of(settings: Settings, dataset: Dataset) -> Mapping[str, Any]:
+    """`time_field` where the package's own file has to read another field than its header names."""
+    field = getattr(dataset, "time_field", OWN_TIME_FIELD)
+    is_own = not own_file(settings, dataset).is_file()
+    return {"time_field": field} if is_own and field != OWN_TIME_FIELD else {}
+
+
 def rules_of(settings: Settings, dataset: Dataset) -> Mapping[str, Any]:
     """What the definition in a rollup's manifest has to have for the rollup to be today's.
 
@@ -47,7 +56,9 @@ def rules_of(settings: Settings, dataset: Dataset) -> Mapping[str, Any]:
         sql = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError):
         sql = ""  # making the rollup says what is wrong with the file
-    return {"kind": "sql", "version": SQL_RULES, "sql_sha256": sql_digest(sql)}
+    rules = {"kind": "sql", "version": SQL_RULES, "sql_sha256": sql_digest(sql)}
+    parameters = parameters_of(settings, dataset)
+    return {**rules, "parameters": parameters} if parameters else rules
 
 
 def sql_digest(sql: str) -> str:

@@ -5,11 +5,14 @@ Belongs here: the choice between a system's own rollup and a SQL file. Does not:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from lake.base.errors import ConfigError
 from lake.config.datasets import Dataset
-from lake.config.rollups import own_file, rollup_file
+from lake.config.rollups import OWN_TIME_FIELD, own_file, parameters_of, rollup_file
 from lake.config.settings import Settings
 from lake.rollup.sql import SqlRollup, read_rollup_file
 from lake.systems.registry import system
@@ -35,7 +38,21 @@ def rollup_of(settings: Settings, dataset: Dataset) -> AnyRollup | None:
             )
         return own
     path = rollup_file(settings, dataset)
-    return read_rollup_file(path) if path else None
+    if path is None:
+        return None
+    rollup = read_rollup_file(path)
+    parameters = parameters_of(settings, dataset)
+    return _dated_by(rollup, parameters) if parameters else rollup
+
+
+def _dated_by(rollup: SqlRollup, parameters: Mapping[str, Any]) -> SqlRollup:
+    """The package's own over a collection whose documents have their time in another field."""
+    path = tuple(parameters["time_field"].split("."))
+    columns = tuple(
+        replace(column, path=path) if column.path == (OWN_TIME_FIELD,) else column
+        for column in rollup.columns
+    )
+    return replace(rollup, columns=columns, shape=replace(rollup.shape, parameters=parameters))
 
 
 def refuse_unknown_files(settings: Settings) -> None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pymongo
 import pytest
 from support.made_partitions import put
-from support.rolled_lake import Place
+from support.rolled_lake import COLLECTION, Place
 
 from lake.base.day import Day
 from lake.demo.dialogue import requests_of
@@ -240,3 +240,25 @@ def test_days_whose_fields_drift(tmp_path: Path) -> None:
         (days[2].date, None, None, 1, 0, 7, 1.25, pytest.approx(250.5, rel=0.01)),
     ]
     assert [(row["stage"], row["runs"]) for row in stages] == [("LLM", 1), ("TTS", 1), (None, 2)]
+
+
+@pytest.mark.parametrize("field", ["createdAt", "meta.at"])
+def test_hours_are_those_of_the_dataset_s_time_field(tmp_path: Path, field: str) -> None:
+    sections = COLLECTION.replace('collection = "calls"', 'collection = "metrics_rollups"')
+    place = Place(tmp_path, sections + f'time_field = "{field}"\n')
+    dataset = place.settings.dataset_named("calls")
+    hours = [FIRST.start + timedelta(hours=hour) for hour in (0, 5, 5)]
+    times = pa.array(hours, pa.timestamp("ms", "UTC"))
+    name, *members = field.split(".")
+    column = pa.StructArray.from_arrays([times], members) if members else times
+    put(place.store, dataset, FIRST, pa.table({name: column, "requestCount": [1, 2, 3]}))
+    done = roll_up(place.settings, place.store, with_rollups(place.settings, ()), None, jobs=1)
+    assert [rolled_day.rolled.state for rolled_day in done] == ["made"]
+    sql = "SELECT hour, sum(requests) AS requests FROM calls_hourly GROUP BY ALL ORDER BY ALL"
+    with connect(place.settings) as lake:
+        rows = [tuple(row.values()) for row in lake.rows(sql)]
+    assert rows == [(hours[0], 1), (hours[1], 5)]
+    # Rollups by another time field are not today's.
+    other = Place(tmp_path, sections + 'time_field = "otherAt"\n')
+    with connect(other.settings) as lake:
+        assert lake.rows("SELECT count(*) AS rows FROM calls_hourly") == [{"rows": 0}]
