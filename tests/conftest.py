@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import uuid
 from collections.abc import Callable, Iterator
@@ -33,6 +34,7 @@ pytest_plugins = ["support.garbage", "support.made_once", "support.one_day", "su
 # compile the package and the tests again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+_HANDLERS = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 # Hooks and fixtures that pytest finds here.
 __all__ = [
     "browser",
@@ -42,6 +44,21 @@ __all__ = [
     "pytest_generate_tests",
     "pytest_terminal_summary",
 ]
+
+
+@pytest.fixture(autouse=True)
+def _signals_of_the_run() -> Iterator[None]:
+    """Dagster leaves SIGTERM ignored, commands leave handlers: programs of later tests would
+    inherit what is ignored.
+    """
+    _set_signals()
+    yield
+    _set_signals()
+
+
+def _set_signals() -> None:
+    for number, handler in _HANDLERS.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,6 @@ Belongs here: the run, and the fixtures of it that a conftest imports. Does not:
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,9 +19,8 @@ Run = Callable[..., tuple[int, str, str]]
 
 @contextmanager
 def runner(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
-    """The command; handlers of signals are put back."""
+    """The command; the hook of uncaught errors is put back."""
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["lake", *map(str, arguments)])
@@ -33,8 +31,6 @@ def runner(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
         return done.value.code, out, err
 
     yield run
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture
