@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import click
 
 from lake.base.errors import PermanentError
 from lake.cli.options import config_option, json_option
+from lake.process.scratch import replaced_at_once
 
 _INSTANCE = "dagster.yaml"
 _COMMAND = ("dev", "--module-name", "assets.definitions")
@@ -61,7 +63,8 @@ def _write_instance(directory: Path) -> bool:
         directory.mkdir(parents=True, exist_ok=True)
         if file.exists():
             return False
-        file.write_text(resource_path("deploy/dagster/dagster.yaml").read_text("utf-8"), "utf-8")
+        with replaced_at_once(file) as part:
+            shutil.copyfile(resource_path("deploy/dagster/dagster.yaml"), part)
     except OSError as error:
         raise PermanentError(
             "Dagster's home can't be written",

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import NamedTemporaryFile, TemporaryFile, gettempdir
+from tempfile import TemporaryFile, gettempdir
 from typing import IO, TYPE_CHECKING, Any
 
 from lake.base.causes import cause
 from lake.base.errors import PermanentError, UsageError
+from lake.cli.writing import require_writable
+from lake.process.scratch import replaced_at_once
 
 if TYPE_CHECKING:
     from lake.query import Answer, ArrowAnswer, Lake
@@ -55,30 +56,8 @@ class AnswerFile:
                     remedy=f"redirect it, or name a file: --{self.format} FILE",
                 )
             return
-        path = Path(self.target)
-        try:
-            exists, is_file, in_directory = path.exists(), path.is_file(), path.parent.is_dir()
-        except OSError as error:  # a name too long, a directory that is closed to this user
-            raise UsageError(
-                "the file can't be written",
-                where=path.absolute(),
-                found=cause(error),
-                remedy="name another file",
-            ) from error
-        if exists and not is_file:
-            raise UsageError(
-                "not a file",
-                where=path.absolute(),
-                remedy="name a file, or - for standard output",
-            )
-        if exists and not force:
-            raise UsageError(
-                "the file already exists",
-                where=path.absolute(),
-                remedy="--force replaces it",
-            )
-        if not in_directory:
-            raise UsageError("no such directory", where=path.parent.absolute())
+        remedy = "name another file, or - for standard output"
+        require_writable(Path(self.target), force=force, remedy=remedy)
 
     def ask(self, lake: Lake, sql: str) -> Answer | ArrowAnswer:
         """The answer in the form that `write` takes. Raises LakeError."""
@@ -120,30 +99,8 @@ def _writer(name: str) -> Callable[[Any, IO[bytes]], int]:
 
 
 def _replace(path: Path, write: Write) -> int:
-    path = Path(os.path.realpath(path))  # what a link names is written, and the link stays
-    with NamedTemporaryFile(
-        dir=path.parent, prefix=f".{path.name}-", suffix=".part", delete=False
-    ) as part:
-        try:
-            rows = write(part)
-            part.flush()
-            os.fchmod(part.fileno(), _mode(path))
-            Path(part.name).replace(path)
-        except BaseException:
-            Path(part.name).unlink(missing_ok=True)
-            raise
-    return rows
-
-
-def _mode(path: Path) -> int:
-    """The permissions of the file that is replaced, else of a new one: a temporary file is its
-    owner's alone.
-    """
-    if path.exists():
-        return stat.S_IMODE(path.stat().st_mode)
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
+    with replaced_at_once(path) as part, part.open("w+b") as file:
+        return write(file)
 
 
 def _to_standard_output(write: Write) -> int:

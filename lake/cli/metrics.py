@@ -13,6 +13,9 @@ import click
 from lake.base.errors import UsageError
 from lake.cli.completing import FileType
 from lake.cli.options import config_option
+from lake.cli.writing import write_file
+
+_MODE = 0o644  # node_exporter runs as another user
 
 
 @click.command()
@@ -53,7 +56,7 @@ def metrics(output: str | None, storage: bool, sources: bool, config: str | None
     """
     from lake.config.settings import load  # noqa: PLC0415
     from lake.export import Exporter  # noqa: PLC0415
-    from lake.metrics import families, rendered, storage_families, write_atomically  # noqa: PLC0415
+    from lake.metrics import families, rendered, storage_families  # noqa: PLC0415
     from lake.query.cached_store import cached_store  # noqa: PLC0415
 
     if storage and sources:
@@ -72,4 +75,4 @@ def metrics(output: str | None, storage: bool, sources: bool, config: str | None
     if output is None:
         click.echo(text, nl=False)
     else:
-        write_atomically(Path(output), text)
+        write_file(Path(output), text, _MODE)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,11 +15,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lake.base.causes import cause
 from lake.base.errors import LakeError, UsageError
 from lake.cli.completing import FileType
 from lake.cli.hints import lake_command, quoted
 from lake.cli.options import config_option, json_option
+from lake.cli.writing import require_writable
+from lake.process.scratch import replaced_at_once
 
 if TYPE_CHECKING:
     from lake.discover import DiscoveredSource, LakeToml
@@ -76,7 +76,7 @@ def init(
     from lake.discover import LakeToml, look  # noqa: PLC0415
 
     path = Path(output or config or os.environ.get("LAKE_CONFIG") or DEFAULT_FILE)
-    _check_writable(path, force=force)
+    require_writable(path, force=force, remedy="name another file by --output")
     s3 = _s3_keys(os.environ, root, s3_endpoint, s3_region, create_bucket=create_bucket)
     sources = look({"mongo": mongo, "prometheus": prometheus, "loki": loki}, os.environ)
     written = LakeToml(_root_seen_from(path, root), sources, s3)
@@ -87,23 +87,6 @@ def init(
         _print_found(path, written)
     _report_variables(sources)
     _check_bucket(path, create=create_bucket)
-
-
-def _check_writable(path: Path, *, force: bool) -> None:
-    try:
-        exists, in_directory = path.exists(), path.parent.is_dir()
-    except OSError as error:
-        raise UsageError(
-            "the file can't be written", where=path.absolute(), found=cause(error)
-        ) from error
-    if exists and not force:
-        raise UsageError(
-            "the file already exists",
-            where=path.absolute(),
-            remedy="--force replaces it; --output FILE writes another one",
-        )
-    if not in_directory:
-        raise UsageError("no such directory", where=path.parent.absolute())
 
 
 def _root_seen_from(path: Path, root: str) -> str:
@@ -180,21 +163,12 @@ def _create_bucket(store: S3Store) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """A file that could not be read back is not left there. What a link names is written, and the
-    permissions of a file that is replaced stay.
-    """
+    """A file that could not be read back is not left there."""
     from lake.config.settings import load  # noqa: PLC0415
 
-    path = Path(os.path.realpath(path))
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
+    with replaced_at_once(path) as part:
+        part.write_text(text, "utf-8")
         load(str(part), {})
-        if path.exists():
-            shutil.copymode(path, part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _to_json(path: Path, written: LakeToml) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """Files that commands write where the user says.
 
-Belongs here: writing one, and the error where that fails. Does not: their content.
+Belongs here: whether a file may be written, writing one, and the errors. Does not: their content.
 """
 
 from __future__ import annotations
@@ -13,9 +13,29 @@ from lake.base.errors import UsageError
 from lake.process.scratch import replaced_at_once
 
 
-def write_file(file: Path, text: str) -> None:
+def require_writable(file: Path, *, force: bool, remedy: str = "name another file") -> None:
+    """Raises UsageError where the file is in no directory, or is there and not to be replaced."""
+    try:
+        exists, is_file, in_directory = file.exists(), file.is_file(), file.parent.is_dir()
+    except OSError as error:  # a name too long, a directory that is closed to this user
+        raise UsageError(
+            "the file can't be written", where=file.absolute(), found=cause(error), remedy=remedy
+        ) from error
+    if exists and not is_file:
+        raise UsageError("not a file", where=file.absolute(), remedy=remedy)
+    if exists and not force:
+        raise UsageError(
+            "the file already exists",
+            where=file.absolute(),
+            remedy=f"--force replaces it; or {remedy}",
+        )
+    if not in_directory:
+        raise UsageError("no such directory", where=file.parent.absolute())
+
+
+def write_file(file: Path, text: str, mode: int | None = None) -> None:
     """Replaces the file in one step; a pipe, /dev/stdout, or a file in a directory closed to
-    this user is written to. Raises UsageError.
+    this user is written to. `mode`: the permissions of a new file. Raises UsageError.
     """
     try:
         is_device = file.absolute().is_relative_to("/dev") or (file.exists() and not file.is_file())
@@ -24,10 +44,13 @@ def write_file(file: Path, text: str) -> None:
         else:
             with replaced_at_once(file) as part:
                 part.write_text(text, "utf-8")
+                if mode is not None:
+                    part.chmod(mode)
     except OSError as error:
         raise UsageError(
             "the file can't be written",
             where=file.absolute(),
             expected="a file in an existing directory that this user may write",
             found=cause(error),
+            remedy="create the directory, or name another file",
         ) from error

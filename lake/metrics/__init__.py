@@ -3,14 +3,12 @@
 openmetrics   families as text
 families      which there are, and their values
 storage       those that need a listing of the whole root
-output        the text to a file, atomically
 
 Belongs here: what `lake metrics` prints. Does not: alert rules (deploy/prometheus/rules).
 """
 
 from lake.metrics.families import families
 from lake.metrics.openmetrics import Family, rendered
-from lake.metrics.output import write_atomically
 from lake.metrics.storage import storage_families
 
-__all__ = ["Family", "families", "rendered", "storage_families", "write_atomically"]
+__all__ = ["Family", "families", "rendered", "storage_families"]

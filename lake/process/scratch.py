@@ -20,6 +20,7 @@ from pathlib import Path
 from lake.base.errors import PermanentError
 
 _PREFIX = "lake-"
+_BESIDE = ".lake-"  # next to a file of the user's
 _OWNER = "owner.lock"
 _YOUNG_S = 60.0  # a directory so young may not have its owner's lock yet
 
@@ -52,7 +53,7 @@ def replaced_at_once(file: Path) -> Iterator[Path]:
     """
     file = Path(os.path.realpath(file))
     file.parent.mkdir(parents=True, exist_ok=True)
-    with scratch_directory(f".{file.name}-", file.parent) as scratch:
+    with scratch_directory(_BESIDE, file.parent) as scratch:
         part = scratch / file.name
         yield part
         if file.exists():

@@ -12,7 +12,6 @@ Belongs here: which files there are, writing them into a directory. Does not: th
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -20,6 +19,7 @@ from pathlib import Path
 from lake.base.causes import cause
 from lake.base.errors import UsageError
 from lake.config.settings import Settings
+from lake.process.scratch import replaced_at_once
 from lake.report.data import calendar, month_scripts, months
 from lake.report.facts import Facts
 from lake.report.page import render
@@ -29,6 +29,7 @@ from lake.store import Store
 SCRIPTS = ("uplot/uPlot.iife.min.js", "page.js", "calendar.js", "day.js", "charts.js")
 LICENCE = "uplot/LICENSE"
 INDEX = "index.html"
+_MODE = 0o644  # a web server runs as another user
 _MONTH = re.compile(r"data/days/([a-z][a-z0-9_]*)/(\d{4}-\d\d)\.js")
 _TREND = re.compile(r"data/trends/(\d{1,4})\.js")
 
@@ -140,8 +141,6 @@ def _refuse_other_pages(index: Path) -> None:
 
 def _replace(file: Path, content: bytes) -> None:
     """In one step: a browser may be reading."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".", delete=False) as half:
-        half.write(content)
-    Path(half.name).chmod(0o644)
-    Path(half.name).replace(file)
+    with replaced_at_once(file) as part:
+        part.write_bytes(content)
+        part.chmod(_MODE)

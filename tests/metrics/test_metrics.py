@@ -126,7 +126,7 @@ def test_a_file_is_replaced_at_once(place, run, tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".lake.prom")] == []
     code, _, err = run("metrics", "--config", str(file), "--output", str(tmp_path / "no/x.prom"))
     assert code == 2
-    assert "the metrics can't be written" in err
+    assert "the file can't be written" in err
     assert "no such file or directory" in err
 
 
