@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from support.full_disk import files_of_at_most
 
 from lake.base.errors import UsageError
+from lake.cli.main import root
 from lake.cli.writing import write_file
+from lake.report import files
 
 
 def test_a_file_is_replaced_in_one_step(tmp_path: Path) -> None:
@@ -37,3 +40,25 @@ def test_what_is_no_file_is_written_to(tmp_path: Path, capfd: pytest.CaptureFixt
     with pytest.raises(UsageError):
         write_file(tmp_path / "none" / "page.html", "a page")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dagster_home_on_a_full_disk_has_no_half_of_its_file(tmp_path: Path) -> None:
+    config = tmp_path / "lake.toml"
+    config.write_text('[lake]\nroot = "data"\n')
+    home = tmp_path / "home"
+    command = ["dagster", str(home), "--config", str(config)]
+    with files_of_at_most(100):
+        assert CliRunner().invoke(root, command).exit_code == 1
+    assert list(home.iterdir()) == []
+    assert CliRunner().invoke(root, command).exit_code == 0
+    assert (home / "dagster.yaml").read_text().endswith("\n")
+
+
+def test_a_report_on_a_full_disk_leaves_the_page_as_it_was(tmp_path: Path) -> None:
+    page = tmp_path / "index.html"
+    files._replace(page, b"before")
+    with files_of_at_most(100), pytest.raises(OSError, match="too large"):
+        files._replace(page, b"x" * 200)
+    assert page.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [page]
+    assert page.stat().st_mode & 0o777 == 0o644
