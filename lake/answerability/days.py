@@ -234,9 +234,8 @@ def _inexact(base: Table, table: Table, question: Question) -> Iterator[str]:
     known = {day: m for day, m in base.manifests.items() if isinstance(m, Manifest)}
     manifests = []
     for day in touched:
-        if day in base.manifests or not known:
-            nearest = day
-        else:
+        nearest = day
+        if known and day not in base.manifests:
             nearest = min(known, key=lambda other: (abs(day.days_until(other)), other))
         manifests += [known[nearest]] if nearest in known else []
     ranges = [m.definition for m in manifests if m.definition.get("mode") == "range"]

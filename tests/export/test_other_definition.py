@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from contextlib import closing
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from support.raw_days import bits, fresh_metric
 from support.remote_writing import floats, series, write
-from support.rolled_lake import Place
+from support.rolled_lake import samples_lake
 
 from lake.base.day import Day
 from lake.export import Exporter
@@ -23,23 +22,6 @@ RAW = 'mode = "raw"'
 RANGE = 'mode = "range"\nstep = "60s"'
 
 
-def place(folder: Path, url: str, query: str, keys: str) -> Place:
-    return Place(
-        folder,
-        f"""
-[sources.prometheus]
-url = "{url}"
-[hot]
-prometheus = 10000
-[[dataset]]
-name = "samples"
-source = "prometheus"
-query = '{query}'
-{keys}
-""",
-    )
-
-
 @pytest.mark.parametrize(("before", "after"), [(RAW, RANGE), (RANGE, RAW)])
 def test_verify_and_status_count_as_the_day_was_exported(tmp_path, before, after):
     metric = fresh_metric()
@@ -47,8 +29,9 @@ def test_verify_and_status_count_as_the_day_was_exported(tmp_path, before, after
         url = stack.endpoints["prometheus"]["url"]
         samples = [(DAY.start_ms + n * 150_000, bits(float(n))) for n in range(20)]
         write(url, series({"__name__": metric}, floats(samples)))
-        exported = place(tmp_path, url, metric, before).export("samples", DAY).manifest
-        now = place(tmp_path, url, metric, after)
+        lake = samples_lake(tmp_path, url, "samples", metric, before)
+        exported = lake.export("samples", DAY).manifest
+        now = samples_lake(tmp_path, url, "samples", metric, after)
         with closing(Exporter(now.settings)) as exporter:
             dataset = now.settings.dataset_named("samples")
             parts = to_verify(now.store, [dataset], None)
@@ -70,6 +53,7 @@ def test_verify_and_status_count_as_the_day_was_exported(tmp_path, before, after
 
 
 def test_a_definition_that_is_not_valid_any_more(tmp_path):
-    dataset = place(tmp_path, "http://127.0.0.1:1", "up", RAW).settings.dataset_named("samples")
+    lake = samples_lake(tmp_path, "http://127.0.0.1:1", "samples", "up")
+    dataset = lake.settings.dataset_named("samples")
     manifest = SimpleNamespace(definition={**dataset.model_dump(), "gone": 1}, rules=[])
     assert as_exported(dataset, manifest) == dataset

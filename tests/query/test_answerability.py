@@ -11,10 +11,9 @@ import pytest
 from support.renamed_lake import renamed_history
 
 from lake.base.day import Day
-from lake.partition.layout import manifest_key, table_key
+from lake.partition.layout import manifest_key
 from lake.partition.manifest import Manifest, write_manifest
 from lake.query.estimate import estimate, large_read_note
-from lake.retired import change_retired
 from lake.snapshots.manifest import SnapshotManifest, StoredObject, snapshot_manifest_key
 
 _OLD = Day.parse("2024-03-01")
@@ -294,9 +293,7 @@ def test_a_retired_day_is_of_steps_like_the_nearest_one(tmp_path, ask, run) -> N
         manifest = Manifest.from_bytes(lake.store.read(key), key)
         write_manifest(lake.store, replace(manifest, definition={"mode": "range", "step": "15s"}))
     assert run("rollup", "--config", lake.config)[0] == 0
-    change_retired(lake.store, {dataset: [scenario.first]})
-    lake.store.delete(manifest_key(dataset, scenario.first))
-    lake.store.delete(table_key(dataset, scenario.first))
+    lake.retire({dataset: [scenario.first]})
     for end, days in ((scenario.first.plus(1), "1 day holds"), (scenario.end, "3 days hold")):
         sql = f"SELECT max(last) FROM {dataset}_hourly WHERE day < DATE '{end}'"
         status, answer = ask(lake, sql)

@@ -10,13 +10,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from support.renamed_lake import as_opentelemetry, renamed_history
+from support.renamed_lake import as_opentelemetry, renamed_history, rows_of
 
 from lake.base.day import Day
 from lake.base.errors import UsageError
 from lake.demo.dialogue import requests_of
-from lake.partition.layout import manifest_key, rollup_key, rollup_manifest_key, table_key
-from lake.retired import change_retired
+from lake.partition.layout import rollup_key, rollup_manifest_key
 from lake.trends import Choices, all_trends, ask, fit, trend_named
 
 OTHER = {
@@ -27,10 +26,6 @@ OTHER = {
     "http_server_requests": "http",
     "dialogue_metrics": "answers",  # a trend's input may have the same name
     "container_logs": "logged",
-}
-OPTIONS = {
-    "counter": {"metric": "llm_tokens_total", "by": "model"},
-    "log_lines": {"by": "container"},
 }
 DAYS = 4
 TRENDS = [trend.name for trend in all_trends()]
@@ -52,14 +47,6 @@ def answers(plain) -> dict[str, list[dict]]:
     """Every trend's answer from the tables alone."""
     lake, scenario = plain
     return {name: rows_of(lake, name, scenario) for name in TRENDS}
-
-
-def rows_of(lake, name: str, scenario) -> list[dict]:
-    choices = Choices(OPTIONS.get(name, {}))
-    with lake.connect() as session:
-        trend = trend_named(name, lake.settings)
-        answer = ask(session, trend, scenario.first, scenario.end, choices)
-    return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
 
 
 def assert_same(rows: list[dict], expected: list[dict]) -> None:
@@ -185,96 +172,6 @@ def test_two_libraries_in_one_service_count_once(
         ]
         expected = [row["p95_ms"] for row in answers["http_latency"]]
         assert [row["p95_ms"] for row in rows_of(lake, "http_latency", scenario)] == expected
-
-
-def test_a_retired_day_whose_rollup_is_there_is_not_missing(tmp_path: Path, answers, run) -> None:
-    """Where rows of the table are read, it is."""
-    lake, scenario = renamed_history(tmp_path, days=DAYS)
-    config = ("--config", lake.config)
-    assert run("rollup", *config)[0] == 0
-    first, end = scenario.first, scenario.end
-    retired = {dataset.name: [first] for dataset in lake.settings.dataset}
-    change_retired(lake.store, retired)
-    for name in retired:
-        lake.store.delete(manifest_key(name, first))
-        lake.store.delete(table_key(name, first))
-    assert rows_of(lake, "http_requests", scenario) == answers["http_requests"]
-    days = ("--from", first, "--to", end, "--json", *config)
-    assert run("trend", "http_requests", *days)[2] == ""
-    note = f"1 of {DAYS} days is not in the lake ({first})"
-    assert f"usage_analytics: {note}\n" in run("trend", "documents", *days)[2]
-    before = ("--from", first.plus(-1), *days[2:])
-    note = f"1 of {DAYS + 1} days is not in the lake ({first.plus(-1)})"
-    assert run("trend", "http_requests", *before)[2] == f"http_server_requests: {note}\n"
-
-
-def test_the_day_before_may_be_a_rollup_alone(tmp_path: Path, run) -> None:
-    """A hold keeps the first table; those after it are retired."""
-    dataset = "http_server_requests"
-    lake, scenario = renamed_history(tmp_path, days=DAYS, datasets=[dataset])
-    config = ("--config", lake.config)
-    assert run("rollup", *config)[0] == 0
-    before = scenario.first.plus(1)
-    change_retired(lake.store, {dataset: [before]})
-    lake.store.delete(manifest_key(dataset, before))
-    lake.store.delete(table_key(dataset, before))
-    start = before.plus(1)
-    days = f"DATE '{start}', DATE '{scenario.end}'"
-    metric = "http_server_requests_seconds_count"
-    for macro, notes in (("increase_by_day", 0), ("samples_increase_by_day", 1)):
-        sql = f"SELECT sum(increase) AS n FROM {macro}('{dataset}', '{metric}', {days})"
-        _, _, err = run("query", sql, *config)
-        assert err.count(f"{before} is not in the lake: the growth up to") == notes
-    span = ("--from", start, "--to", scenario.end, "--json")
-    assert run("trend", "http_requests", *span, *config)[2] == ""
-    lake.store.delete(rollup_manifest_key(dataset, before))
-    note = f"{dataset}: {before} is not in the lake: the growth up to the first samples"
-    assert note in run("trend", "http_requests", *span, *config)[2]
-
-
-def test_a_metric_and_a_label_of_retired_days_alone(tmp_path: Path, answers, run) -> None:
-    """They have another name since, so only rollups have them."""
-    old, labelled = "llm_tokens_total", "model"
-
-    def change(table: pa.Table) -> pa.Table:
-        if min(table["ts"].to_pylist()).day <= 2 or labelled not in table.column_names:
-            return table
-        names = ["kind" if name == labelled else name for name in table.column_names]
-        renamed = pc.replace_substring(table["metric"].cast(pa.string()), old, "llm_used_total")
-        at = table.schema.get_field_index("metric")
-        metric = renamed.cast(table.schema.field(at).type)
-        return table.set_column(at, "metric", metric).rename_columns(names)
-
-    lake, scenario = renamed_history(tmp_path, days=DAYS, change=change)
-    config = ("--config", lake.config)
-    assert run("rollup", *config)[0] == 0
-    days = [scenario.first, scenario.first.plus(1)]
-    change_retired(lake.store, {"dialogue_metrics": days})
-    for day in days:
-        lake.store.delete(manifest_key("dialogue_metrics", day))
-        lake.store.delete(table_key("dialogue_metrics", day))
-    span = ("--from", days[0], "--to", days[1].plus(1), "--json")
-    options = ("--metric", old, "--by", labelled)
-    status, out, err = run("trend", "counter", *options, *span, *config)
-    assert (status, err) == (0, "")
-    expected = [row for row in answers["counter"] if row["day"] <= days[1].date]
-    shown = [{**row, "day": str(row["day"])} for row in expected]
-    assert json.loads(out) == shown
-    assert len(shown) > 2
-
-
-@pytest.mark.parametrize("name", ["http_requests", "http_latency", "log_volume"])
-def test_a_dataset_of_which_only_rollups_are_left(tmp_path: Path, answers, run, name: str) -> None:
-    datasets = ["http_server_requests", "container_logs"]
-    lake, scenario = renamed_history(tmp_path, days=DAYS, datasets=datasets)
-    assert run("rollup", "--config", lake.config)[0] == 0
-    days = list(scenario.each_day())
-    change_retired(lake.store, dict.fromkeys(datasets, days))
-    for dataset in datasets:
-        for day in days:
-            lake.store.delete(manifest_key(dataset, day))
-            lake.store.delete(table_key(dataset, day))
-    assert rows_of(lake, name, scenario) == answers[name]
 
 
 def test_http_trends_against_the_requests(plain, answers) -> None:

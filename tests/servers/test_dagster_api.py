@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import socket
 import struct
-import threading
-from collections.abc import Iterator
-from typing import Any, BinaryIO
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 
 import pytest
+from support.serving import HttpServer, serving
 
 from lake.servers.dagster_api import DagsterApi
 
@@ -41,48 +41,30 @@ def test_a_sign_of_life_is_new_also_by_a_clock_that_was_set_back(
     assert [api.daemon_is_healthy(before) for _ in range(3)] == [False, False, True]
 
 
-@pytest.fixture
-def closing() -> Iterator[str]:
-    """The URL of a server that resets a connection at its second request, as one does that closes
-    idle connections just then.
-    """
-    body = json.dumps({"data": statuses(A=1.0)}).encode()
-    head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
-    with socket.create_server(("127.0.0.1", 0)) as server:
+class Closing(BaseHTTPRequestHandler):
+    """Resets a connection at its second request, as a server that closes idle ones just then."""
 
-        def serve() -> None:
-            while True:
-                try:
-                    client, _ = server.accept()
-                except OSError:
-                    return  # the server is closed
-                with client, client.makefile("rb") as sent:
-                    kept = "close" not in read_headers(sent).get("connection", "")
-                    connection = "keep-alive" if kept else "close"
-                    client.sendall(f"{head}connection: {connection}\r\n\r\n".encode() + body)
-                    if kept and read_headers(sent):
-                        reset = struct.pack("ii", 1, 0)  # linger, for 0 s
-                        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+    protocol_version = "HTTP/1.1"
+    answered = False
 
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
-        server.shutdown(socket.SHUT_RDWR)
-    thread.join()
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        if self.answered:
+            reset = struct.pack("ii", 1, 0)  # linger, for 0 s
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+            self.close_connection = True
+            return
+        self.answered = True  # a handler is one connection's
+        body = json.dumps({"data": statuses(A=1.0)}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Connection", "close" if self.close_connection else "keep-alive")
+        self.end_headers()
+        self.wfile.write(body)
 
 
-def read_headers(sent: BinaryIO) -> dict[str, str]:
-    """A request's, read to its end; none where the connection ended."""
-    if not sent.readline():
-        return {}
-    headers = {}
-    for line in iter(sent.readline, b"\r\n"):
-        name, _, value = line.decode().partition(":")
-        headers[name.lower()] = value.strip()
-    sent.read(int(headers["content-length"]))
-    return headers
-
-
-def test_no_request_is_lost_on_a_connection_that_the_server_just_closed(closing: str) -> None:
-    api = DagsterApi(closing)
-    assert [api.heartbeats() for _ in range(3)] == [{"A": 1.0, "X": None}] * 3
+def test_no_request_is_lost_on_a_connection_that_the_server_just_closed() -> None:
+    server = HttpServer(Closing)
+    with serving(server):
+        api = DagsterApi(f"http://127.0.0.1:{server.server_port}")
+        assert [api.heartbeats() for _ in range(3)] == [{"A": 1.0, "X": None}] * 3

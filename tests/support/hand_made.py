@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -11,11 +11,12 @@ import pyarrow as pa
 
 from lake.base.day import Day
 from lake.config.settings import Settings, load
-from lake.partition.layout import table_key
+from lake.partition.layout import manifest_key, table_key
 from lake.partition.manifest import Manifest, write_manifest
 from lake.partition.parquet import write_parquet
 from lake.partition.table import TableStream, schema_to_json
 from lake.query import Lake, connect
+from lake.retired import change_retired
 from lake.store import Store, open_store
 
 _DATASET = '[[dataset]]\nname = "{0}"\nsource = "mongo"\ncollection = "{0}"\n'
@@ -103,6 +104,14 @@ class HandMadeLake:
         key = table_key(name, Day.parse(manifest.day))
         self.store.write(key, data)
         write_manifest(self.store, replace(manifest, dataset=name, key=key))
+
+    def retire(self, days: Mapping[str, Sequence[Day]]) -> None:
+        """Leaves of these days of datasets what retention leaves of their tables: their rollups."""
+        change_retired(self.store, days)
+        for dataset, retired in days.items():
+            for day in retired:
+                self.store.delete(manifest_key(dataset, day))
+                self.store.delete(table_key(dataset, day))
 
     def connect(self) -> Lake:
         """A new session."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lake.base.day import Day
 from lake.config.settings import load
 from lake.demo.scenario import Scenario
 from lake.store import open_store
+from lake.trends import Choices, ask, trend_named
 from support.demo_history import DATASETS, METRICS, partitions_of
 from support.hand_made import HandMadeLake
 
@@ -36,6 +37,10 @@ _SOURCES = {
     "http_server_requests": "prometheus",
     "dialogue_metrics": "prometheus",
     "container_logs": "loki",
+}
+_OPTIONS = {
+    "counter": {"metric": "llm_tokens_total", "by": "model"},
+    "log_lines": {"by": "container"},
 }
 Change = Callable[[pa.Table], pa.Table]
 
@@ -94,6 +99,10 @@ def as_opentelemetry(metrics: Mapping[str, str], labels: Mapping[str, str]) -> C
     return change
 
 
-def without_metrics(prefix: str) -> Change:
-    """Without the metrics of that prefix."""
-    return lambda table: table.filter(pc.invert(pc.starts_with(table["metric"], prefix)))
+def rows_of(lake: HandMadeLake, trend: str, scenario: Scenario) -> list[dict[str, Any]]:
+    """A trend's answer over all days; a counter's is that of tokens by model."""
+    choices = Choices(_OPTIONS.get(trend, {}))
+    with lake.connect() as session:
+        named = trend_named(trend, lake.settings)
+        answer = ask(session, named, scenario.first, scenario.end, choices)
+    return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]

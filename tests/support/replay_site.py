@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import random
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -269,8 +268,3 @@ def odd_documents() -> list[object]:
         {"a": {"b": [None, {}, {"c": None}]}},
         True, ODD_TEXT,
     ]  # fmt: skip
-
-
-def without_times(text: str) -> str:
-    """For messages: what differs from run to run."""
-    return re.sub(r"\d{5,}", "N", text)

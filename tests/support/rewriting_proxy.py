@@ -5,7 +5,9 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+
+from support.relaying import relaying
 
 
 @contextmanager
@@ -23,7 +25,6 @@ def rewriting(
     """
     hangs = hangs or threading.Event()
     host, port = uri.removeprefix("mongodb://").split("/")[0].split(":")
-    opened: list[socket.socket] = []
 
     def whole(source: socket.socket, size: int) -> bytes:
         data = b""
@@ -34,33 +35,17 @@ def rewriting(
             data += piece
         return data
 
-    def pump(source: socket.socket, target: socket.socket, *, replies: bool) -> None:
-        with suppress(OSError):
-            while True:
-                head = whole(source, 4)
-                message = head + whole(source, int.from_bytes(head, "little") - 4)
-                for old, new in (swaps if replies else request_swaps or {}).items():
-                    message = message.replace(old, new)
-                if swallowed and not replies and swallowed in message:
-                    hangs.set()
-                if not hangs.is_set():
-                    target.sendall(message)
-
-    def accept(listening: socket.socket) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = listening.accept()
-                server = socket.create_connection((host, int(port)))
-                opened.extend((client, server))
-                for ends, replies in (((client, server), False), ((server, client), True)):
-                    threading.Thread(
-                        target=pump, args=ends, kwargs={"replies": replies}, daemon=True
-                    ).start()
+    def pump(source: socket.socket, target: socket.socket, replies: bool) -> None:
+        while True:
+            head = whole(source, 4)
+            message = head + whole(source, int.from_bytes(head, "little") - 4)
+            for old, new in (swaps if replies else request_swaps or {}).items():
+                message = message.replace(old, new)
+            if swallowed and not replies and swallowed in message:
+                hangs.set()
+            if not hangs.is_set():
+                target.sendall(message)
 
     assert all(len(old) == len(new) for old, new in swaps.items())
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        threading.Thread(target=accept, args=(listening,), daemon=True).start()
-        yield f"mongodb://127.0.0.1:{listening.getsockname()[1]}"
-    for connection in opened:
-        with suppress(OSError):
-            connection.close()
+    with relaying(lambda: (host, int(port)), pump) as own:
+        yield f"mongodb://127.0.0.1:{own}"

@@ -38,9 +38,11 @@ class Place:
             return exporter.export(self.settings.dataset_named(name), day, **options)
 
 
-def exported_samples(folder: Path, url: str, name: str, query: str, days: Sequence[Day]) -> Place:
-    """A dataset of stored samples, its days and their rollups."""
-    place = Place(
+def samples_lake(
+    folder: Path, url: str, name: str, query: str, keys: str = 'mode = "raw"'
+) -> Place:
+    """A dataset of samples, of stored ones where `keys` do not name another mode."""
+    return Place(
         folder,
         f"""
 [sources.prometheus]
@@ -51,9 +53,14 @@ prometheus = 10000
 name = "{name}"
 source = "prometheus"
 query = '{query}'
-mode = "raw"
+{keys}
 """,
     )
+
+
+def exported_samples(folder: Path, url: str, name: str, query: str, days: Sequence[Day]) -> Place:
+    """A dataset of stored samples, its days and their rollups."""
+    place = samples_lake(folder, url, name, query)
     for day in days:
         assert place.export(name, day).rollup.state == "made"
     return place
