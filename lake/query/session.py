@@ -1,7 +1,7 @@
 """A DuckDB session with the lake's tables.
 
 Belongs here: opening it, defining tables in it when they are first read.
-Does not: the tables' SQL, how answers are shown.
+Does not: the tables' SQL, its memory and threads (limits), how answers are shown.
 """
 
 from __future__ import annotations
@@ -17,20 +17,13 @@ from lake.base.day import Day
 from lake.config.settings import Settings
 from lake.query import growth, inexact, notes
 from lake.query.answers import Answer, ArrowAnswer
-from lake.query.connection import (
-    connect_duckdb,
-    in_one_transaction,
-    macro_statements,
-    sorting_memory,
-    usual_memory,
-)
+from lake.query.connection import connect_duckdb, in_one_transaction, macro_statements
 from lake.query.failures import Hint, arrow_as_duckdb, explained, spelled
-from lake.query.kinds import quoted_text
+from lake.query.limits import Limits
 from lake.query.metrics import with_metric_notes
 from lake.query.proxies import proxy_statements
 from lake.query.question import Question, Range, Reads
 from lake.query.s3 import authority_statements, secret_statement
-from lake.query.small_objects import CONNECTIONS
 from lake.query.statements import refuse_outward, require_one_reading
 from lake.query.stored import StoredTables
 from lake.query.tables import Table
@@ -45,8 +38,6 @@ _WORD = re.compile(r"\w+")
 _FETCH_ROWS = 2048
 _BATCH_ROWS = 16_384
 _OWN_DEFINITION = re.compile(r"\bCREATE\b[^;]*?\b(?:VIEW|MACRO|FUNCTION)\b", re.IGNORECASE)
-# A window function over a whole range: DuckDB would take most of the machine's memory for it.
-_SORTS_THE_RANGE = re.compile(r"\bcounter_increase\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -80,18 +71,15 @@ class Lake:
         self._shapes: dict[str, _Shape] = {}
         self._behind: set[str] = set()  # datasets that the session's own views and macros read
         self._has_time_axis = False  # whether the macro `incident` is defined
-        self._bounded = False  # whether memory is limited for a statement
         self._shared = False  # whether relations may be outstanding that read the definitions
         on_s3 = settings.lake.root.startswith("s3://")
         self.connection = connect_duckdb(httpfs=on_s3)
-        self._usual_memory = self._setting("memory_limit")
+        self._limits = Limits(self.connection, on_s3=on_s3)
         self._stored = StoredTables(settings, lambda: self.connection)
         if on_s3:
             for statement in (*authority_statements(settings.s3), *proxy_statements(settings.s3)):
                 self.connection.execute(statement)
             self.connection.execute(secret_statement(settings.lake.root, settings.s3))
-        self._usual_threads = self._setting("threads")
-        self._has_threads = not on_s3  # enough of them to wait for S3
         self.connection.execute(in_one_transaction(macro_statements()))
 
     def sql(self, query: str, params: Any = None) -> Any:
@@ -106,7 +94,7 @@ class Lake:
             refuse_outward(self.connection, query)
         self._shared = True
         whole = Question(understood=False, every_column=True)
-        self._wait_for_s3()
+        self._limits.wait_for_s3()
         return self._ask(query, whole, lambda: self.connection.sql(query, params=params))
 
     def ask(
@@ -123,7 +111,7 @@ class Lake:
         S3 is read. Raises LakeError.
         """
         if not local:
-            self._wait_for_s3()
+            self._limits.wait_for_s3()
         answer, question = self._answer(query, params)
         where, understood = self.settings.lake.root, question.understood
         with explained(where):
@@ -147,7 +135,7 @@ class Lake:
 
     def ask_arrow(self, query: str, params: Any = None) -> ArrowAnswer:
         """As `ask`, with the rows as Arrow record batches. Raises LakeError."""
-        self._wait_for_s3()
+        self._limits.wait_for_s3()
         answer, question = self._answer(query, params)
         described = answer.description or ()
         with explained(self.settings.lake.root), arrow_as_duckdb():
@@ -216,7 +204,7 @@ class Lake:
         """Makes the range macro of a dataset, or of its rollups, for statements on `connection`;
         no other table. Raises LakeError.
         """
-        self._wait_for_s3()
+        self._limits.wait_for_s3()
         self._define({dataset}, Question())
 
     def tables(self) -> list[Table]:
@@ -252,7 +240,7 @@ class Lake:
         self._define(mentioned if known else self._listed, question)
         if is_called(query):
             self._define_time_axis(question)
-        self._bound_memory(query)
+        self._limits.bound_memory(query)
         where = self.settings.lake.root
         with explained(where, self._hint()):
             try:
@@ -274,34 +262,6 @@ class Lake:
         with explained(self.settings.lake.root):
             self.connection.execute(statement)
         self._has_time_axis = True
-
-    def _bound_memory(self, query: str) -> None:
-        """Until the next statement: rows are computed while they are fetched."""
-        bounded = _SORTS_THE_RANGE.search(query) is not None or is_called(query)
-        if bounded == self._bounded:
-            return
-        if not bounded:
-            self.connection.execute(f"SET memory_limit = '{usual_memory()}'")
-        elif self._setting("memory_limit") != self._usual_memory:
-            return  # the user's own limit
-        else:
-            self.connection.execute(f"SET memory_limit = '{sorting_memory()}'")
-        self._bounded = bounded
-
-    def _wait_for_s3(self) -> None:
-        """A thread mostly waits for S3: with one a core most of a quarter is waiting. Where nothing
-        is read there, more of them cost time.
-        """
-        if self._has_threads:
-            return
-        self._has_threads = True
-        if self._setting("threads") == self._usual_threads:  # else the user's own
-            self.connection.execute(f"SET threads = {max(CONNECTIONS, int(self._usual_threads))}")
-
-    def _setting(self, name: str) -> str:
-        query = f"SELECT current_setting({quoted_text(name)})"  # no parameter: pandas is imported
-        row = self.connection.execute(query).fetchone()
-        return str(row and row[0])
 
     def _fetch(self, answer: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
         while True:
