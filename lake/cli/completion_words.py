@@ -37,7 +37,7 @@ class Bash(BashComplete):
         return kept, incomplete
 
     def format_completion(self, item: CompletionItem[Any]) -> str:
-        """A word outside quotes is escaped; the script's `read` takes a backslash of each two."""
+        """Outside quotes with escapes. The script's `read` removes one backslash of each pair."""
         words = os.environ["COMP_WORDS"].split("\n")
         number = int(os.environ["COMP_CWORD"])
         value = str(item.value)

@@ -29,7 +29,7 @@ _STYLE = """.event, .trace, .series { overflow-wrap: anywhere; }
 """
 
 
-_LONG = 1e15  # a number from which on its digits are no longer read
+_LONG = 1e15  # from there on digits and an exponent instead of all digits
 
 
 def page(incident: Incident) -> str:

@@ -20,7 +20,7 @@ _SORTS_THE_RANGE = re.compile(r"\bcounter_increase\b", re.IGNORECASE)
 
 
 class Limits:
-    """Those of one connection, from its beginning on; `on_s3`: the lake is there."""
+    """The limits of one new connection; `on_s3`: whether the lake's root is on S3."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, *, on_s3: bool) -> None:
         self._connection = connection

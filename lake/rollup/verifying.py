@@ -109,7 +109,7 @@ def _compared(
     sizes = f"SELECT (SELECT count(*) FROM {_STORED}), (SELECT count(*) FROM {RESULT})"  # noqa: S608
     had, has = connection.execute(sizes).fetchone() or (0, 0)
     if same_rows and had != has:
-        yield f"the rollup has {had} rows, the table makes {has}"
+        yield f"the rollup has {had} rows, computed from the table there are {has}"
     for column, scale in scales.items():
         joined = f"FROM {_STORED} AS a JOIN {RESULT} AS b ON {_same(keys)}"
         sql = f"{joined} WHERE NOT ({_rule(column, scale)})"
