@@ -22,7 +22,6 @@ import dagster as dg
 from assets.failed_runs import Subject, failures_of, subjects_of
 from assets.names import asset_name
 from assets.resources import LakeResource
-from assets.snapshots import daily_systems
 from lake.alerts import (
     Alert,
     Failure,
@@ -44,6 +43,7 @@ from lake.base.errors import LakeError
 from lake.base.redaction import redact
 from lake.config.settings import Settings
 from lake.query.cached_store import cached_store
+from lake.systems.registry import daily_systems
 
 NAME = "send_alerts"
 _INTERVAL_S = 60

@@ -17,7 +17,7 @@ from assets.resources import LakeResource
 from assets.retention import NAME as RETENTION
 from assets.rollups import has_rollup, rollup_asset_key
 from assets.snapshots import GROUP as SNAPSHOTS
-from assets.snapshots import daily_systems, snapshot_name
+from assets.snapshots import snapshot_name
 from assets.status import NAME as STATUS
 from assets.status import check_keys
 from assets.verification import NAME as VERIFICATION
@@ -28,7 +28,7 @@ from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 from lake.hot import late_days
 from lake.snapshots.manifest import snapshot_days
-from lake.systems.registry import backed_up_systems
+from lake.systems.registry import backed_up_systems, daily_systems
 
 if TYPE_CHECKING:
     from dagster._core.definitions.partitions.partitioned_schedule import (

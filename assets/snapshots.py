@@ -20,7 +20,7 @@ from lake.config.settings import Settings
 from lake.snapshot import Outcome, take_snapshot
 from lake.snapshots.holding import spans
 from lake.snapshots.manifest import snapshot_manifest_key
-from lake.systems.registry import backed_up_systems, system
+from lake.systems.registry import system
 
 GROUP = "snapshots"
 FRESH_FOR = timedelta(hours=30)  # they are taken daily
@@ -36,20 +36,6 @@ class SnapshotConfig(dg.Config):
 
     allow_shrink: bool = False
     """Accepts a snapshot that holds less than half of the one before."""
-
-
-def daily_systems(settings: Settings) -> list[str]:
-    """Those of which the schedule takes snapshots.
-
-    A system with a `[snapshots.…]` of its own in lake.toml is meant, whether its files are
-    seen or not: then the run fails with that error. One without is meant where its files are.
-    """
-    meant = settings.snapshots.model_fields_set
-    return [
-        name
-        for name in backed_up_systems(settings)
-        if name in meant or system(name).files_are_here(settings)
-    ]
 
 
 def snapshot_asset(settings: Settings, name: str) -> dg.AssetsDefinition:

@@ -40,14 +40,15 @@ def metrics(output: str | None, storage: bool, sources: bool, config: str | None
       days by state, the lag, the time at which the source deletes the first unproven row;
       the newest proven day with its rows and bytes, the last successful export;
       rollups by state; the expiry guard: last run, limit, whether it is held.
-    For each system: the newest snapshot's age, and the days that it holds in full.
+    For each system: the newest snapshot's age, the days that it holds in full, the last rehearsal.
+    When retention last ran.
 
     With --storage instead: bytes and objects of every version by kind and storage class, growth,
     costs.
 
-    Cost: lists all manifests; reads the new ones and each system's newest snapshot manifest. No
-    request to a source without --sources. --storage lists every version below the root; once a
-    day is enough.
+    Cost: lists all manifests; reads the new ones, each system's newest snapshot manifest and
+    the last report of a rehearsal. No request to a source without --sources. --storage lists every
+    version below the root; once a day is enough.
 
     deploy/prometheus/rules/monitoring-lake.yml has alert rules for these metrics.
 

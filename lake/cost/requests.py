@@ -47,7 +47,7 @@ RECOUNT = Counted(list=2, get=4)  # of a day that has not changed
 SNAPSHOT = Counted(put=3, list=4, get=5)  # beside a PUT for each new object
 QUERY = Counted(list=1)
 QUERIED_DAY = Counted(get=5)
-METRICS = Counted(list=3, get=2)  # beside the ledger
+METRICS = Counted(list=4, get=2)  # beside the ledger
 VERIFY_OF_A_DATASET = Counted(list=3)
 VERIFIED_DAY = Counted(get=7)  # its rollup included
 

@@ -22,12 +22,14 @@ from lake.base.errors import BadData, Missing
 from lake.config.settings import Settings
 from lake.lag import PROVEN, Lag, lags
 from lake.metrics.openmetrics import Family
+from lake.rehearsals import last_of_each
+from lake.retention.apply import last_run
 from lake.rollup.checking import RollupState
 from lake.snapshots.manifest import read_snapshot, snapshot_days
 from lake.status import DatasetStatus, State, read_status
 from lake.store import Store
 from lake.systems.protocol import Source
-from lake.systems.registry import backed_up_systems
+from lake.systems.registry import backed_up_systems, daily_systems
 from lake.ttl.terms import guarded
 from lake.ttl.turn import remembered
 from lake.verified import RECORDS, recorded
@@ -59,7 +61,9 @@ def families(
     _sizes(made, statuses)
     _sources(made, statuses)
     _snapshots(made, settings, store)
+    _rehearsals(made, settings, store)
     _guard(made, settings, store)
+    _retention(made, settings, store)
     _verified(made, settings, store)
     return made.families
 
@@ -176,6 +180,10 @@ def _sources(made: _Families, statuses: Sequence[DatasetStatus]) -> None:
 
 
 def _snapshots(made: _Families, settings: Settings, store: Store) -> None:
+    enabled = made(
+        "snapshot_enabled",
+        "Whether snapshots are taken daily: of a system in [snapshots], or with its files here.",
+    )
     taken = made("snapshot_timestamp_seconds", "Time at which the newest snapshot was taken.")
     whole = made(
         "snapshot_whole_seconds", "Length of the UTC days that the newest snapshot holds whole."
@@ -186,7 +194,9 @@ def _snapshots(made: _Families, settings: Settings, store: Store) -> None:
     )
     size = made("snapshot_bytes", "Size of the newest snapshot's files, restored.")
     readable = made("snapshot_readable", "Whether the newest snapshot's manifest can be read.")
+    daily = daily_systems(settings)
     for system in backed_up_systems(settings):
+        enabled.add(int(system in daily), system=system)
         days = snapshot_days(store, system)
         if not days:
             continue
@@ -202,6 +212,22 @@ def _snapshots(made: _Families, settings: Settings, store: Store) -> None:
         size.add(manifest.bytes, system=system)
         if held:
             newest.add(_timestamp(held[-1].start), system=system)
+
+
+def _rehearsals(made: _Families, settings: Settings, store: Store) -> None:
+    at = made("rehearsal_timestamp_seconds", "Time at which the last rehearsal began.")
+    ok = made("rehearsal_ok", "Whether it restored every chosen snapshot, equal to the lake.")
+    for system, rehearsed in last_of_each(store, backed_up_systems(settings)).items():
+        at.add(_timestamp(rehearsed.at), system=system)
+        ok.add(int(rehearsed.ok), system=system)
+
+
+def _retention(made: _Families, settings: Settings, store: Store) -> None:
+    enabled = made("retention_enabled", "Whether lake retention apply deletes, by [retention].")
+    at = made("retention_timestamp_seconds", "Time at which retention last ran to its end.")
+    enabled.add(int(settings.retention.enabled))
+    if settings.retention.enabled and (last := last_run(store)):
+        at.add(_timestamp(last))
 
 
 def _guard(made: _Families, settings: Settings, store: Store) -> None:

@@ -14,7 +14,8 @@ from typing import Any
 from lake.base.day import Day
 from lake.holds import Hold, Holds
 from lake.lag import PROVEN, Lag
-from lake.review.review import Gap, Rehearsal, SystemReview, gaps_of
+from lake.rehearsals import Rehearsal
+from lake.review.review import Gap, SystemReview, gaps_of
 from lake.status import DatasetStatus
 from lake.verified import Verified
 

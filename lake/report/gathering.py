@@ -20,9 +20,9 @@ from lake.config.settings import Settings
 from lake.holds import Holds
 from lake.hot import hot_days
 from lake.lag import Lag, lags
+from lake.rehearsals import rehearsals_of
 from lake.report.facts import DatasetFacts, Facts, Guard
 from lake.review.gathering import system_review
-from lake.review.rehearsals import rehearsals_of
 from lake.status import DatasetStatus, read_status
 from lake.store import Store
 from lake.systems.protocol import Source

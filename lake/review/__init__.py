@@ -2,7 +2,6 @@
 
 review      what a review has, as values
 gathering   reading it from the store
-rehearsals  reports of rehearsals
 page        one HTML page
 recording   the page in the lake, and the audit entry
 

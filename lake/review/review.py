@@ -13,6 +13,7 @@ from typing import Any
 
 from lake.audit import Chain, Entry
 from lake.base.day import Day
+from lake.rehearsals import Rehearsal
 from lake.status import State
 
 PROVEN: tuple[State, ...] = ("verified", "empty")
@@ -151,16 +152,6 @@ class ErasureReview:
     days: int
     left: tuple[str, ...]
     interrupted: bool
-
-
-@dataclass(frozen=True)
-class Rehearsal:
-    """One report of `lake rehearse`."""
-
-    day: str
-    ok: bool
-    snapshots: int
-    differences: int
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,20 @@ def backed_up_systems(settings: Settings) -> list[str]:
     return [name for name in configured_systems(settings) if system(name).has_snapshots]
 
 
+def daily_systems(settings: Settings) -> list[str]:
+    """Those of which snapshots are taken daily.
+
+    A system with a `[snapshots.…]` of its own in lake.toml is meant, whether its files are
+    seen or not: then the run fails with that error. One without is meant where its files are.
+    """
+    meant = settings.snapshots.model_fields_set
+    return [
+        name
+        for name in backed_up_systems(settings)
+        if name in meant or system(name).files_are_here(settings)
+    ]
+
+
 def tenant_of(settings: Settings, name: str) -> str:
     """The tenant of `[sources.NAME]`; "" where there is none."""
     return str(getattr(getattr(settings.sources, name), "tenant", ""))

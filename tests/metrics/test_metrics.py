@@ -198,3 +198,50 @@ def test_the_last_verification(place, run):
     kept["events"]["of_a_later_version"] = 1
     store.write("guard/verify.json", json.dumps(kept).encode())
     assert values(run("metrics", "--config", str(file))[1])["verify_failures", *of] == 1
+
+
+def test_what_never_ran_is_visible(tmp_path, run):
+    """As the alert rules need it: whether it is wanted, and no time."""
+    (tmp_path / "loki").mkdir()
+    more = (
+        f'[snapshots.loki]\ndata_dir = "{tmp_path}/loki"\n'
+        '[retention]\nenabled = true\ntables = "90d"\n'
+    )
+    file, _, _ = lake(tmp_path, ago(3), more)
+    text = file.read_text().replace(f'first_day = "{ago(3)}"', "")  # an empty lake: no day missing
+    file.write_text(text)
+    metrics = values(run("metrics", "--config", str(file))[1])
+    assert {name for name, *_ in metrics if name.startswith(("snapshot", "rehearsal"))} == {
+        "snapshot_enabled"
+    }
+    assert metrics["snapshot_enabled", "loki"] == metrics["snapshot_enabled", "mongo"] == 1
+    assert metrics["snapshot_enabled", "prometheus"] == 0  # none of its files are here
+    assert metrics["table_rows", "events", "mongo"] == 0
+    assert ("last_manifest_timestamp_seconds", "events", "mongo") not in metrics
+    assert metrics["retention_enabled",] == 1
+    assert ("retention_timestamp_seconds",) not in metrics
+    assert run("retention", "apply", "--yes", "--config", str(file))[0] == 0
+    metrics = values(run("metrics", "--config", str(file))[1])
+    assert abs(metrics["retention_timestamp_seconds",] - time.time()) < 60
+
+
+def test_the_last_rehearsal_of_each_system(place, run):
+    file, _, store = place
+
+    def report(day: str, **systems: tuple[bool, ...]) -> None:
+        snapshots = [{"system": name, "ok": ok} for name, each in systems.items() for ok in each]
+        text = json.dumps({"day": day, "begun_at": f"{day}T05:00:00+00:00", "snapshots": snapshots})
+        store.write(f"reports/rehearsal/{day}.json", text.encode())
+
+    report("2026-09-01", loki=(True,), mongo=(True,))
+    report("2026-10-01", mongo=(True, False, True))
+    store.write("reports/rehearsal/2026-11-01.json", b"[]")
+    metrics = values(run("metrics", "--config", str(file))[1])
+    at = {day: datetime.fromisoformat(f"2026-{day}T05:00:00+00:00").timestamp() for day in
+          ("09-01", "10-01")}  # fmt: skip
+    assert {key: value for key, value in metrics.items() if key[0].startswith("rehearsal")} == {
+        ("rehearsal_timestamp_seconds", "mongo"): at["10-01"],
+        ("rehearsal_ok", "mongo"): 0,
+        ("rehearsal_timestamp_seconds", "loki"): at["09-01"],
+        ("rehearsal_ok", "loki"): 1,
+    }

@@ -10,7 +10,6 @@ import datetime as dt
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from assets.snapshots import daily_systems
 from lake.alerts import (
     Alert,
     Failure,
@@ -27,6 +26,7 @@ from lake.alerts.heartbeat import ping
 from lake.base.day import Day
 from lake.base.errors import LakeError
 from lake.query.cached_store import cached_store
+from lake.systems.registry import daily_systems
 from support.operated_surroundings import Surroundings
 from support.receivers import Receiver
 

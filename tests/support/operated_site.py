@@ -18,7 +18,6 @@ from click.testing import CliRunner
 
 from assets.checks import check_partition
 from assets.guard import reasons_held
-from assets.snapshots import daily_systems
 from lake.alerts.failures import GUARD, NOT_AS_STORED
 from lake.base.day import Day
 from lake.base.errors import LakeError, TransientError
@@ -33,6 +32,7 @@ from lake.runs import export_many
 from lake.snapshot import take_snapshot
 from lake.store import Store
 from lake.systems.protocol import Expiry
+from lake.systems.registry import daily_systems
 from lake.ttl import Applied
 from lake.ttl import apply as apply_ttl
 from lake.ttl.site import opened
