@@ -15,7 +15,7 @@ from lake.base.resources import resource_path
 from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 
-SQL_RULES = 2
+SQL_RULES = 3
 """The version of the rules by which a file's statement is run."""
 OWN_TIME_FIELD = "timestamp"
 """Where the package's own files read a document's time."""

@@ -161,8 +161,14 @@ def _digits(name: str) -> tuple[int, int] | None:
         return _DIGITS[name], 0
     if name in _FLOATING:
         return 0, 0
+    decimal = decimal_digits(name)
+    return (decimal[0] - decimal[1], decimal[1]) if decimal else None
+
+
+def decimal_digits(name: str) -> tuple[int, int] | None:
+    """All digits of a DECIMAL, and those behind the point; None for another type."""
     decimal = _DECIMAL.fullmatch(name)
-    return (int(decimal[1]) - int(decimal[2]), int(decimal[2])) if decimal else None
+    return (int(decimal[1]), int(decimal[2])) if decimal else None
 
 
 def folded(name: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
@@ -19,9 +19,12 @@ import pyarrow.parquet as pq
 
 from lake.base.errors import BadData
 from lake.partition.manifest import Manifest
+from lake.partition.table import schema_to_json
 from lake.query.connection import macro_connection
-from lake.query.kinds import quoted_name, quoted_text
+from lake.query.kinds import Kind, Struct, kind_of, quoted_name, quoted_text
+from lake.query.merged import Node
 from lake.query.notes import is_related, is_wildcard, parent_of
+from lake.query.numbers import read_as
 from lake.rollup.making import Made, written
 from lake.rollup.sql import Column, SqlRollup
 from lake.systems.rollup import ROWS, Layout
@@ -56,8 +59,9 @@ def _left_out(manifest: Manifest, schema: pa.Schema, columns: tuple[Column, ...]
         if not is_wildcard(path):
             return is_related(path, read)
         parent = parent_of(path)
-        return not _has(schema, column.path) and (not parent or read.startswith(f"{parent}."))
+        return _kind_at(row, column.path) is None and (not parent or read.startswith(f"{parent}."))
 
+    row = _row(schema)
     left_out: dict[str, int] = manifest.details.get("left_out") or {}
     return {
         path: number
@@ -79,7 +83,20 @@ def run(connection: DuckDBPyConnection, rollup: SqlRollup, table: Path, manifest
             raise _wrong(rollup, "one SELECT statement", f"{len(statements)} statements")
         # On one line with the file's first, a comment: its line numbers stay.
         connection.execute(f"CREATE TEMP TABLE {RESULT} AS {rollup.sql}")
+    _narrow(connection)
     _check(connection, rollup)
+
+
+def _narrow(connection: DuckDBPyConnection) -> None:
+    """Sums of integers, which DuckDB gives as HUGEINT, become BIGINT where they all fit."""
+    for name, kind, *_ in connection.execute(f"DESCRIBE {RESULT}").fetchall():
+        if kind != "HUGEINT":
+            continue
+        column = quoted_name(name)
+        fits = f"coalesce(bool_and(TRY_CAST({column} AS BIGINT) IS NOT NULL), true)"
+        sql = f"SELECT {fits} FROM {RESULT} WHERE {column} IS NOT NULL"  # noqa: S608
+        if (connection.execute(sql).fetchone() or [False])[0]:
+            connection.execute(f"ALTER TABLE {RESULT} ALTER {column} TYPE BIGINT")
 
 
 def define_rows(
@@ -94,33 +111,35 @@ def define_rows(
     if columns is None:
         chosen = ["*", day]
     else:
-        schema = pq.read_schema(table)
-        chosen = [day, *(_chosen(connection, source, schema, column) for column in columns)]
+        row = _row(pq.read_schema(table))
+        chosen = [day, *(_chosen(connection, source, row, column) for column in columns)]
     select = f"SELECT {', '.join(chosen)} FROM {source} AS t"  # noqa: S608  names are quoted
     connection.execute(f"CREATE TEMP VIEW {ROWS} AS {select}")
 
 
-def _chosen(connection: DuckDBPyConnection, source: str, schema: pa.Schema, column: Column) -> str:
-    value = "NULL"
-    if _has(schema, column.path):
-        value = "t." + ".".join(map(quoted_name, column.path))
-    cast = f"TRY_CAST({value} AS {column.type})"
+def _chosen(connection: DuckDBPyConnection, source: str, row: Struct, column: Column) -> str:
+    node, value = None, "NULL"
+    if kind := _kind_at(row, column.path):
+        node, value = Node(column.name), "t." + ".".join(map(quoted_name, column.path))
+        node.add(kind, days=1)
+    cast = read_as(value, column.type, node)
     try:
         connection.execute(f"SELECT {cast} FROM {source} AS t LIMIT 0")  # noqa: S608  quoted
     except duckdb.BinderException:  # a STRUCT without any member of the type's
-        cast = f"TRY_CAST(TRY_CAST({value} AS JSON) AS {column.type})"
+        cast = read_as(f"TRY_CAST({value} AS JSON)", column.type, node)
     return f"{cast} AS {quoted_name(column.name)}"
 
 
-def _has(schema: pa.Schema, path: tuple[str, ...]) -> bool:
-    """Whether the table has the column, and its members down to the last name."""
-    fields: Any = {field.name: field.type for field in schema}
+def _row(schema: pa.Schema) -> Struct:
+    return Struct(tuple((part["name"], kind_of(part)) for part in schema_to_json(schema)))
+
+
+def _kind_at(row: Struct, path: tuple[str, ...]) -> Kind | None:
+    """The kind of the table's column, or of the member at the path's end; None without it."""
+    kind: Kind | None = row
     for name in path:
-        if name not in fields:
-            return False
-        kind = fields[name]
-        fields = {field.name: field.type for field in kind} if pa.types.is_struct(kind) else {}
-    return True
+        kind = dict(kind.members).get(name) if isinstance(kind, Struct) else None
+    return kind
 
 
 def _check(connection: DuckDBPyConnection, rollup: SqlRollup) -> None:

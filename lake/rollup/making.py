@@ -150,12 +150,20 @@ class Sums:
         """The same batches, each added on its way."""
         for batch in batches:
             for name in self._totals:
-                self._totals[name] += pc.sum(batch.column(name)).as_py() or 0
+                self._totals[name] += _sum(batch.column(name))
             yield batch
 
     def to_json(self) -> dict[str, Any]:
         """Numbers; as text what JSON has no number for: inf, -inf, nan."""
         return {name: _json(total) for name, total in self._totals.items()}
+
+
+def _sum(column: pa.Array) -> Any:
+    """Of integers exactly: Arrow's own sum of an int64 begins anew beyond ±2^63."""
+    if pa.types.is_integer(column.type):
+        column = column.cast(pa.decimal128(38, 0))
+    total = pc.sum(column).as_py() or 0
+    return int(total) if pa.types.is_decimal(column.type) and not column.type.scale else total
 
 
 def _json(total: Any) -> Any:

@@ -24,6 +24,7 @@ from lake.query.hourly import hourly
 from lake.query.kinds import folded, quoted_name, quoted_text
 from lake.query.levels import with_level
 from lake.query.merged import LIST, STRUCT, Node
+from lake.query.numbers import NUMBER, number_type, read_as, with_numbers_as
 from lake.query.tables import Table
 from lake.query.texts import resolved
 from lake.query.timeline import kind_of
@@ -263,7 +264,7 @@ def _kinds(kind: Kind) -> str:
 def column_of(table: Table, column: Column) -> str | None:
     """SQL of the column's value in a row of the dataset; None where no day has it."""
     if column.path:
-        return _field(table.tree, column)
+        return _field(table, column)
     labels = [text for label in column.labels if (text := _label(table, label))]
     return (f"coalesce({', '.join(labels)})" if len(labels) > 1 else labels[0]) if labels else None
 
@@ -298,11 +299,11 @@ def _own_columns(table: Table) -> frozenset[str]:
     return names
 
 
-def _field(tree: Node, column: Column) -> str | None:
+def _field(table: Table, column: Column) -> str | None:
     """Where a sub-document or an array is another type on some days, the column is JSON text over
     ranges with such days: it is read as JSON, which a STRUCT or a LIST can become, too.
     """
-    text, node, as_json = "", tree, False
+    text, node, as_json = "", table.tree, False
     for name in column.path:
         if folded(name) not in node.members:
             return None
@@ -315,9 +316,30 @@ def _field(tree: Node, column: Column) -> str | None:
             text = f"{text}.{quoted_name(node.name)}" if text else quoted_name(node.name)
     if column.type == "ANY":
         return text
+    if column.type == NUMBER:
+        return _number(table, text, node)
     if _NESTED.search(column.type):
-        text = _nested(text, node, column.type, as_json=as_json)
-    return f"TRY_CAST({text} AS {column.type})"
+        plain = with_numbers_as("DOUBLE", column.type)
+        text = _nested(text, node, plain, as_json=as_json)
+    return read_as(text, column.type, node)
+
+
+def _number(table: Table, text: str, node: Node) -> str:
+    """The numbers. Over days of several types numbers and what looks like them are text: then the
+    day's own type decides.
+    """
+    days = sorted(table.manifests)
+    names = list(node.variants)
+    number = read_as(text, NUMBER, node)
+    numeric = [bool(number_type([name])) for name in names]
+    if all(numeric) or not any(numeric):
+        return number
+    stretches = " OR ".join(
+        f"day BETWEEN DATE '{days[first]}' AND DATE '{days[last]}'"
+        for first, last, variant in node.runs()
+        if numeric[variant]
+    )
+    return f"CASE WHEN {stretches} THEN {number} END"
 
 
 def _nested(text: str, node: Node, kind: str, *, as_json: bool) -> str:

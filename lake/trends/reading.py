@@ -23,6 +23,7 @@ from lake.query import Lake
 from lake.query.failures import explained
 from lake.query.kinds import quoted_name
 from lake.query.levels import with_level
+from lake.query.numbers import with_numbers_as
 from lake.query.tables import Table
 from lake.trends.fitting import Fit, Source, column_of
 from lake.trends.needs import Column, Input
@@ -197,7 +198,7 @@ def _columns(table: Table, source: Source, *, aggregated: bool = False) -> str:
     """What follows the fixed columns of a SELECT."""
     listed = ""
     for column in source.need.columns:
-        kind = "VARCHAR" if column.type == "ANY" else column.type
+        kind = "VARCHAR" if column.type == "ANY" else with_numbers_as("BIGINT", column.type)
         value = column_of(table, column) or f"CAST(NULL AS {kind})"
         value = f"any_value({value})" if aggregated else value
         listed += f", {value} AS {quoted_name(column.name)}"

@@ -4,7 +4,7 @@
 -- keys:     hour, stage, status
 -- measures: runs, duration_ms, duration_ms_sum
 -- column:   finished_at TIMESTAMPTZ = timestamp
--- column:   stages STRUCT("name" VARCHAR, status VARCHAR, "durationMs" DOUBLE)[] = stages
+-- column:   stages STRUCT("name" VARCHAR, status VARCHAR, "durationMs" NUMBER)[] = stages
 -- sums:     runs, duration_ms_sum
 --
 -- duration_ms is a sketch: sketch_quantile(sketch_merge(duration_ms), 0.95). A document without

@@ -5,9 +5,9 @@
 -- measures: minutes, runs, errors, latency_ms_sum
 -- column:   minute TIMESTAMPTZ = timestamp
 -- column:   stage VARCHAR = stage
--- column:   runs BIGINT = count
--- column:   errors BIGINT = errorCount
--- column:   latency_ms DOUBLE = totalLatencyMs
+-- column:   runs NUMBER = count
+-- column:   errors NUMBER = errorCount
+-- column:   latency_ms NUMBER = totalLatencyMs
 -- sums:     minutes, runs, errors, latency_ms_sum
 -- rows:     minutes
 --
@@ -16,8 +16,8 @@ SELECT
     coalesce(date_trunc('hour', minute), CAST(day AS TIMESTAMPTZ)) AS hour,
     stage,
     count(*) AS minutes,
-    CAST(coalesce(sum(runs), 0) AS BIGINT) AS runs,
-    CAST(coalesce(sum(errors), 0) AS BIGINT) AS errors,
+    coalesce(sum(runs), 0) AS runs,
+    coalesce(sum(errors), 0) AS errors,
     coalesce(sum(latency_ms), 0) AS latency_ms_sum
 FROM day_rows
 GROUP BY ALL;

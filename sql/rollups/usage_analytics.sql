@@ -7,30 +7,29 @@
 -- column:   model VARCHAR = llm.model
 -- column:   error VARCHAR = error
 -- column:   failed_stage VARCHAR = error.stage
--- column:   prompt_tokens BIGINT = llm.promptTokens
--- column:   completion_tokens BIGINT = llm.completionTokens
--- column:   total_tokens BIGINT = llm.totalTokens
--- column:   llm_credits DOUBLE = cost.llmCredits
--- column:   tts_credits DOUBLE = cost.ttsCredits
--- column:   total_credits DOUBLE = cost.totalCredits
--- column:   latency_ms DOUBLE = response.totalLatencyMs
--- column:   first_latency_ms DOUBLE = response.firstLatencyMs
--- column:   audio_ms DOUBLE = tts.audioLengthMs
+-- column:   prompt_tokens NUMBER = llm.promptTokens
+-- column:   completion_tokens NUMBER = llm.completionTokens
+-- column:   total_tokens NUMBER = llm.totalTokens
+-- column:   llm_credits NUMBER = cost.llmCredits
+-- column:   tts_credits NUMBER = cost.ttsCredits
+-- column:   total_credits NUMBER = cost.totalCredits
+-- column:   latency_ms NUMBER = response.totalLatencyMs
+-- column:   first_latency_ms NUMBER = response.firstLatencyMs
+-- column:   audio_ms NUMBER = tts.audioLengthMs
 -- sums:     requests, errors, prompt_tokens, completion_tokens, total_tokens, llm_credits, tts_credits, total_credits, latency_ms_sum, audio_ms
 -- rows:     requests
 --
 -- latency_ms and first_latency_ms are sketches: sketch_quantile(sketch_merge(latency_ms), 0.95).
--- Requests and tokens are whole numbers. A document without a date counts in the first hour of
--- its day.
+-- A document without a date counts in the first hour of its day.
 SELECT
     coalesce(date_trunc('hour', requested_at), CAST(day AS TIMESTAMPTZ)) AS hour,
     model,
     failed_stage,
     count(*) AS requests,
     count(error) AS errors,
-    CAST(coalesce(sum(prompt_tokens), 0) AS BIGINT) AS prompt_tokens,
-    CAST(coalesce(sum(completion_tokens), 0) AS BIGINT) AS completion_tokens,
-    CAST(coalesce(sum(total_tokens), 0) AS BIGINT) AS total_tokens,
+    coalesce(sum(prompt_tokens), 0) AS prompt_tokens,
+    coalesce(sum(completion_tokens), 0) AS completion_tokens,
+    coalesce(sum(total_tokens), 0) AS total_tokens,
     coalesce(sum(llm_credits), 0) AS llm_credits,
     coalesce(sum(tts_credits), 0) AS tts_credits,
     coalesce(sum(total_credits), 0) AS total_credits,

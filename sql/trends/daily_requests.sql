@@ -3,7 +3,7 @@
 -- grain:      one row a UTC day that has requests
 -- input:      requests | documents
 -- column:     requests.user VARCHAR = userId
--- column:     requests.latency_ms DOUBLE = response.totalLatencyMs
+-- column:     requests.latency_ms NUMBER = response.totalLatencyMs
 -- optional:   requests.error ANY = error
 -- parameters: from_day, to_day, every
 -- x:          day
@@ -16,9 +16,9 @@ SELECT
     count(*) AS requests,
     count(error) AS errors,
     count(DISTINCT "user") AS users,
-    quantile_cont(latency_ms, 0.50) AS p50_latency_ms,
-    quantile_cont(latency_ms, 0.95) AS p95_latency_ms,
-    quantile_cont(latency_ms, 0.99) AS p99_latency_ms
+    quantile_cont(CAST(latency_ms AS DOUBLE), 0.50) AS p50_latency_ms,
+    quantile_cont(CAST(latency_ms AS DOUBLE), 0.95) AS p95_latency_ms,
+    quantile_cont(CAST(latency_ms AS DOUBLE), 0.99) AS p99_latency_ms
 FROM requests
 GROUP BY ALL
 ORDER BY ALL;

@@ -2,7 +2,7 @@
 --
 -- grain:      one row a week (its Monday, UTC) and stage
 -- input:      processed | documents
--- column:     processed.stages STRUCT("name" VARCHAR, status VARCHAR, "durationMs" DOUBLE)[] = stages
+-- column:     processed.stages STRUCT("name" VARCHAR, status VARCHAR, "durationMs" NUMBER)[] = stages
 -- parameters: from_day, to_day, every
 -- every:      week
 -- x:          week
@@ -15,15 +15,21 @@
 WITH runs AS (
     SELECT day, unnest(stages) AS run
     FROM processed
+),
+
+timed AS (
+    SELECT day, run.name AS stage, run.status, CAST(run."durationMs" AS DOUBLE) AS duration_ms
+    FROM runs
 )
+
 SELECT
     period_start(day, $every, $from_day) AS week,
-    run.name AS stage,
+    stage,
     count(*) AS runs,
-    count(*) FILTER (run.status = 'FAILED') AS failed,
-    round(avg(run."durationMs") FILTER (run.status <> 'FAILED'), 1) AS avg_ms,
-    quantile_cont(run."durationMs", 0.50) FILTER (run.status <> 'FAILED') AS p50_ms,
-    quantile_cont(run."durationMs", 0.95) FILTER (run.status <> 'FAILED') AS p95_ms
-FROM runs
+    count(*) FILTER (status = 'FAILED') AS failed,
+    round(avg(duration_ms) FILTER (status <> 'FAILED'), 1) AS avg_ms,
+    quantile_cont(duration_ms, 0.50) FILTER (status <> 'FAILED') AS p50_ms,
+    quantile_cont(duration_ms, 0.95) FILTER (status <> 'FAILED') AS p95_ms
+FROM timed
 GROUP BY ALL
 ORDER BY week, stage;
