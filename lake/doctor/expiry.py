@@ -1,20 +1,21 @@
 """Does the expiry guard run, what has it last decided, and is there a limit without a guard?
 
-Belongs here: the dead-man alarm, the last decision, limits left behind. Does not: a new plan
-(`lake ttl plan`).
+Belongs here: the dead-man alarm, the last decision, limits left behind, the user's rights.
+Does not: a new plan (`lake ttl plan`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lake.base.errors import LakeError
 from lake.config.settings import Settings
 from lake.export import Exporter
 from lake.store import Store
 from lake.systems.check import Check
 from lake.ttl.silence import silences
-from lake.ttl.site import opened
-from lake.ttl.terms import terms_of
+from lake.ttl.site import Site, opened
+from lake.ttl.terms import guarded
 from lake.ttl.turn import remembered
 from lake.ttl.unguarded import unguarded
 
@@ -22,10 +23,10 @@ _LEFT = "guard a dataset of it, or hold the index by collMod: expireAfterSeconds
 
 
 def check(settings: Settings, store: Store) -> Iterator[Check]:
-    """One check a dataset that is enabled, and one a limit that no guard looks after. Raises what
-    the store raises, and BadData.
+    """One check a dataset that is enabled, another where its user may not set limits, and one a
+    limit that no guard looks after. Raises what the store raises, and BadData.
     """
-    enabled = [dataset.name for dataset in settings.dataset if terms_of(settings, dataset).enabled]
+    enabled = [dataset.name for dataset in guarded(settings)]
     records = remembered(store).datasets
     if not enabled and not records:
         return
@@ -34,6 +35,8 @@ def check(settings: Settings, store: Store) -> Iterator[Check]:
         silent = {silence.dataset: silence for silence in silences(settings, store, site.expiry_of)}
         sources = sorted({dataset.source for dataset in settings.dataset})
         left = [text for source in sources for text in unguarded(site, source)]
+        rights = [check for name in enabled for check in _rights(site, settings, name)]
+    yield from rights
     for text in left:
         yield Check("expiry", "warn", text, _LEFT)
     for name in enabled:
@@ -48,3 +51,30 @@ def check(settings: Settings, store: Store) -> Iterator[Check]:
             yield Check(subject, "warn", summary, "lake ttl plan names them")
         elif record:
             yield Check(subject, "ok", f"the guard ended {record.get('at')}")
+        else:
+            yield Check(subject, "warn", "the guard has never run", "lake ttl apply, in a terminal")
+
+
+def _rights(site: Site, settings: Settings, name: str) -> Iterator[Check]:
+    dataset = settings.dataset_named(name)
+    try:
+        expiry = site.expiry_of(dataset.source)
+        lacking = expiry.lacking(dataset) if expiry else []
+    except LakeError:
+        return  # the checks of the source report it
+    subject = f"rights for the expiry of {name}"
+    if lacking is None:
+        yield Check(
+            subject,
+            "warn",
+            "unknown: the server does not list the user's privileges",
+            "make sure that lake ttl apply may create an index and change its limit",
+        )
+    elif lacking:
+        rights = " and ".join(lacking)
+        yield Check(
+            subject,
+            "fail",
+            f"the user lacks {rights}: lake ttl apply can neither set nor hold a limit",
+            f"grant it {rights} on the collection (role `dbAdmin`)",
+        )

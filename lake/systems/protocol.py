@@ -159,6 +159,11 @@ class Expiry(Protocol):
     def rule(self, dataset: Dataset) -> Rule:
         """How the dataset's rows expire now, and what keeps a limit from being set."""
 
+    def lacking(self, dataset: Dataset) -> list[str] | None:
+        """The rights that setting the dataset's limit needs and the user lacks; None where the
+        server does not show them.
+        """
+
     def limits(self) -> dict[str, Index]:
         """By scope the limits in force that a guard has made, for whichever dataset."""
 

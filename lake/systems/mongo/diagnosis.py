@@ -5,23 +5,34 @@ Belongs here: collections, time fields, indexes, time to live. Does not: reading
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC
 from typing import Any
 
 from bson import ObjectId
+from pymongo.collection import Collection
 from pymongo.database import Database
+from pymongo.errors import OperationFailure
 
 from lake.base.clock import utc_now
+from lake.base.errors import LakeError
 from lake.config.settings import Settings
-from lake.systems.check import Check, clock, guarded, kept_check
+from lake.systems.check import Check, clock, failed, guarded, kept_check
 from lake.systems.mongo.config import MongoDataset, MongoSource
-from lake.systems.mongo.discovery import DateField, database_of, date_fields, listed, sampled
+from lake.systems.mongo.discovery import (
+    DateField,
+    database_of,
+    date_fields,
+    indexes_of,
+    listed,
+    sampled,
+)
 from lake.systems.mongo.reading.connection import Client, connect, explained, require_collection
 from lake.systems.mongo.reading.uri import unknown_options
 
 _PATIENCE_S = 5.0
+_UNAUTHORIZED = 13
 
 
 def check(settings: Settings) -> Iterator[Check]:
@@ -129,3 +140,56 @@ def _indexed(subject: str, dataset: MongoDataset, field: DateField) -> Check:
         f"no index on {dataset.time_field!r}: every export of a day scans all documents",
         f"db.getCollection({dataset.collection!r}).createIndex({{{dataset.time_field!r}: 1}})",
     )
+
+
+def check_snapshots(settings: Settings) -> Iterator[Check]:
+    """Whether the user may read what a snapshot reads: the documents and the indexes of every
+    collection, of which the datasets may name a part. Each is tried.
+    """
+    section, subject = settings.sources.mongo, "snapshots of mongo"
+    assert section is not None  # noqa: S101  the caller looked
+    section = section.model_copy(update={"timeout_s": min(section.timeout_s, _PATIENCE_S)})
+    refused: list[str] = []
+    try:
+        with explained(section), closing(connect(section)) as client:
+            database = database_of(client, section.database)
+            names = _dumped(settings, listed(database, "listCollections"))
+            refused.extend(name for name in names if not _is_readable(database[name]))
+    except LakeError as error:
+        summary = failed(subject, error).found
+        yield Check(subject, "warn", f"it can't be seen what the user may read: {summary}")
+        return
+    if refused:
+        yield Check(
+            subject,
+            "warn",
+            f"the user may not read {', '.join(refused)}: a snapshot fails",
+            f"grant it the role `read` on the database {section.database!r}",
+        )
+    elif names:
+        yield Check(subject, "ok", "the user may read every collection")
+
+
+def _dumped(settings: Settings, entries: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The collections with documents of which a snapshot consists."""
+    kinds = {str(entry["name"]): entry["type"] for entry in entries}
+    if settings.snapshots.mongo.scope == "day":
+        datasets = [each for each in settings.dataset if isinstance(each, MongoDataset)]
+        kinds = {each.collection: kinds[each.collection] for each in datasets
+                 if each.collection in kinds}  # fmt: skip
+    return sorted(
+        name
+        for name, kind in kinds.items()
+        if kind != "view" and (name == "system.js" or not name.startswith("system."))
+    )
+
+
+def _is_readable(collection: Collection[dict[str, Any]]) -> bool:
+    try:
+        collection.find_one(projection={"_id": 1})
+        indexes_of(collection)
+    except OperationFailure as error:
+        if error.code != _UNAUTHORIZED:
+            raise
+        return False
+    return True

@@ -35,6 +35,7 @@ from lake.systems.expiry import NEVER_S, Index, Rule
 from lake.systems.mongo.config import MongoDataset, MongoSource
 from lake.systems.mongo.discovery import database_of, indexes_of, listed
 from lake.systems.mongo.limits import limit_of
+from lake.systems.mongo.privileges import lacking
 from lake.systems.mongo.reading.connection import (
     TOLERANT,
     Client,
@@ -47,6 +48,7 @@ from lake.systems.mongo.reading.reader import dated_between, of_day
 INDEX_NAME = "lake_ttl"
 _MAX_OBJECT_ID_S = 1 << 32
 _UNAUTHORIZED, _NO_SUCH_COMMAND, _NOT_IMPLEMENTED = 13, 59, 238
+_RIGHTS = ("createIndex", "collMod")
 _ROWS = 1024
 # There the TTL monitor deletes. The source's URI may name others, which can be behind.
 _PRIMARY = ReadPreference.PRIMARY
@@ -105,6 +107,12 @@ class MongoExpiry:
             obstacle,
             bytes(identity).hex(),
         )
+
+    def lacking(self, dataset: Dataset) -> list[str] | None:
+        """See Expiry."""
+        settings = _mongo(dataset)
+        with self._explained(settings):
+            return lacking(self._database(), settings.collection, _RIGHTS)
 
     def limits(self) -> dict[str, Index]:
         """See Expiry: by the index's name. Not of collections whose indexes may not be listed."""

@@ -176,6 +176,11 @@ class Mongo(System):
 
         return check(settings)
 
+    def diagnose_snapshots(self, settings: Settings) -> Iterator[Check]:
+        from lake.systems.mongo.diagnosis import check_snapshots
+
+        return check_snapshots(settings)
+
 
 def _datasets(settings: Settings) -> list[MongoDataset]:
     return [dataset for dataset in settings.dataset if isinstance(dataset, MongoDataset)]
