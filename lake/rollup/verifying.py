@@ -110,6 +110,8 @@ def _compared(
     had, has = connection.execute(sizes).fetchone() or (0, 0)
     if same_rows and had != has:
         yield f"the rollup has {had} rows, computed from the table there are {has}"
+    elif same_rows and (rows := _out_of_order(connection, keys)):
+        yield f"the rollup is not sorted by {', '.join(keys)}: {rows}"
     for column, scale in scales.items():
         joined = f"FROM {_STORED} AS a JOIN {RESULT} AS b ON {_same(keys)}"
         sql = f"{joined} WHERE NOT ({_rule(column, scale)})"
@@ -146,6 +148,17 @@ def _counted(connection: DuckDBPyConnection, sql: str, keys: Sequence[str]) -> s
         return ""
     named = ", ".join(f"{key} {value}" for key, value in zip(keys, row[1], strict=True))
     return f"{row[0]}, such as that of {named}"
+
+
+def _out_of_order(connection: DuckDBPyConnection, keys: Sequence[str]) -> str:
+    """Rows that belong before the one above them. Readers leave out what an order rules out."""
+    names = [quoted_name(key) for key in keys]
+    row = f"ROW({', '.join(names)})"  # compares as ORDER BY does, NULL last
+    with_above = (
+        f"SELECT {', '.join(names)}, {row} AS here, lag({row}) OVER (ORDER BY rowid) AS above "  # noqa: S608
+        f"FROM {_STORED}"
+    )
+    return _counted(connection, f"FROM ({with_above}) AS a WHERE here < above", keys)
 
 
 def _path(column: tuple[str, ...]) -> str:

@@ -199,6 +199,24 @@ def test_rows_that_are_there_twice(place):
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "keys"), [("metrics", "series_id, hour"), ("logs", "stream_id, hour, level")]
+)
+def test_rows_in_another_order(place, name, keys):
+    day = table(SAMPLES)
+    if name == "logs":  # a level and none in one hour
+        day = streams.table(
+            [(1, DAY.start_ns + n, text) for n, text in enumerate(("level=info", ""))]
+        )
+    manifest = made(place, name, day)
+    rows = stored(place, manifest)
+    assert len(rows) > 1
+    for other in (rows.take([*range(len(rows))][::-1]), rows.take([1, 0, *range(2, len(rows))])):
+        rewrite(place, manifest, other)
+        [problem] = problems(place, name)
+        assert f"the rollup is not sorted by {keys}: " in problem
+
+
 @pytest.mark.parametrize("name", ["metrics", "logs"])
 def test_labels_without_a_column(place, name):
     """Those with the name of a rollup's column are among them."""
