@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from support.governed_s3 import NAME, REGION, bucket
 from support.hcl import Module
 
@@ -174,3 +176,70 @@ def test_defaults_are_those_of_the_settings():
     assert defaults == {name: getattr(section, name) for name in defaults}
     unlike = set(BucketSection.model_fields) - set(defaults)
     assert unlike == {"versioning", "skip"}
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"lock_days": 9}, "lock_days needs object_lock = true"),
+    ({"tables_class": "STANDARD_IA", "tables_after_days": 29}, "has to be 30 or more"),
+    ({"snapshots_after_days": 29}, "has to be 30 or more"),
+    ({"lock_days": -1, "object_lock": True}, "from 0 to 36500"),
+    ({"snapshots_noncurrent_days": -1}, "from 0 to 36500"),
+    ({"noncurrent_days": 0}, "from 1 to 36500"),
+    ({"abort_days": 1.5}, "from 1 to 36500"),
+    ({"min_tls": "tls1.2"}, "1.2, 1.3, or empty"),
+    ({"lock_mode": "governance"}, "GOVERNANCE or COMPLIANCE"),
+    ({"snapshots_class": "GLACIER_DEEP"}, "DEEP_ARCHIVE"),
+]
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """Plans what needs no provider: variables and their checks."""
+    if not shutil.which("terraform"):
+        pytest.skip("no terraform here")
+    folder = tmp_path_factory.mktemp("terraform")
+    for name in ("variables.tf", "checks.tf"):
+        shutil.copy(DIRECTORY / name, folder)
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = ["terraform", f"-chdir={folder}", *arguments, "-input=false", "-no-color"]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    done = run("init")
+    assert done.returncode == 0, done.stderr
+
+    def plan(**variables: Any) -> subprocess.CompletedProcess[str]:
+        given = {"bucket": NAME, "region": REGION} | variables
+        return run("plan", *(f"-var={name}={_text(value)}" for name, value in given.items()))
+
+    return plan
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@pytest.mark.parametrize(("variables", "why"), REFUSED, ids=str)
+def test_what_lake_toml_refuses_terraform_refuses(
+    planned: Callable[..., Any], variables: dict[str, Any], why: str
+):
+    with pytest.raises(ValidationError):
+        BucketSection(**variables)
+    done = planned(**variables)
+    assert done.returncode == 1
+    assert why in " ".join(done.stderr.replace("│", "").split())
+
+
+def test_an_alias_is_no_key_for_a_policy(planned: Callable[..., Any]):
+    done = planned(kms_key_arn=f"arn:aws:kms:{REGION}:123456789012:alias/lake")
+    assert done.returncode == 1
+    assert planned(kms_key_arn=KEY).returncode == 0
+
+
+@pytest.mark.parametrize("choice", [*CHOICES, {"object_lock": True, "lock_days": 9}], ids=str)
+def test_what_lake_toml_accepts_terraform_accepts(
+    planned: Callable[..., Any], choice: dict[str, Any]
+):
+    BucketSection(**choice)
+    done = planned(**choice)
+    assert done.returncode == 0, done.stderr
