@@ -1,11 +1,13 @@
 """The user's cache folder.
 
-Belongs here: where it is. Does not: what is kept in it (lake.servers, lake.compiled).
+Belongs here: where it is, writing a file of it. Does not: what is kept in it (lake.servers,
+lake.compiled, lake.query).
 """
 
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 from lake.base.errors import UsageError
@@ -31,3 +33,16 @@ def cache_dir() -> Path:
             found="neither",
             remedy="set LAKE_CACHE_DIR to a folder that this user may write",
         ) from error
+
+
+def write_cached(file: Path, content: bytes) -> None:
+    """Makes the file in one step, for this user alone, and its directory. Raises OSError."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, part = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as out:
+            out.write(content)
+        Path(part).replace(file)
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise

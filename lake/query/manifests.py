@@ -16,7 +16,6 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,7 +24,7 @@ from typing import NamedTuple
 
 import duckdb
 
-from lake.base.cache import cache_dir
+from lake.base.cache import cache_dir, write_cached
 from lake.base.clock import utc_now
 from lake.base.errors import UsageError
 from lake.config.settings import Settings
@@ -256,7 +255,7 @@ def _load(file: Path | None) -> dict[str, _Kept]:
 
 
 def _save(file: Path | None, listed: Iterable[_Listed], contents: Mapping[str, bytes]) -> None:
-    """At once, for this user alone. Without the cache the next process reads the objects."""
+    """Without the cache the next process reads the objects."""
     if file is None:
         return
     kept = {}
@@ -264,12 +263,4 @@ def _save(file: Path | None, listed: Iterable[_Listed], contents: Mapping[str, b
         with contextlib.suppress(UnicodeDecodeError):  # an invalid manifest is read each time
             kept[entry.name] = _Kept(entry.size, entry.modified, contents[entry.name].decode())
     with contextlib.suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=".part")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as out:
-                json.dump({"version": _VERSION, "manifests": kept}, out)
-            Path(part).replace(file)
-        except OSError:
-            Path(part).unlink(missing_ok=True)
-            raise
+        write_cached(file, json.dumps({"version": _VERSION, "manifests": kept}).encode())

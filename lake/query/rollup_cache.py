@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 
-from lake.base.cache import cache_dir
+from lake.base.cache import cache_dir, write_cached
 from lake.base.day import Day
 from lake.base.errors import BadData, UsageError
 from lake.config.settings import Settings
@@ -118,7 +116,7 @@ def _fetch(
     with explained(settings.lake.root):
         for url, content in read_small(lambda: connection, sizes, urls):
             _require_right(url, content, table.manifests[urls[url]].sha256)
-            _save(_path(local, urls[url]), content)
+            write_cached(_path(local, urls[url]), content)
 
 
 def _require_right(url: str, content: bytes, expected: str) -> None:
@@ -132,17 +130,3 @@ def _require_right(url: str, content: bytes, expected: str) -> None:
             remedy="run the query again: the rollup may just have been replaced; if the error "
             "stays, `lake rollup --force` makes it again",
         )
-
-
-def _save(path: Path, content: bytes) -> None:
-    """At once, for this user alone."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(content)
-        Path(part).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(part).unlink()
-        raise

@@ -1,4 +1,4 @@
-"""Where the cache is: of a user with and without a home directory."""
+"""Where the cache is: of a user with and without a home directory; how its files are written."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lake.base.cache import cache_dir
+from lake.base.cache import cache_dir, write_cached
 from lake.base.errors import UsageError
 from lake.config.settings import S3Section
 from lake.query.s3 import with_endpoint
@@ -40,3 +40,18 @@ def test_a_relative_folder_is_ignored(tmp_path, monkeypatch) -> None:
 
 def test_s3_without_a_home_directory(homeless) -> None:
     assert with_endpoint(S3Section(), {}).endpoint_url is None
+
+
+def test_files_are_for_this_user_alone(tmp_path) -> None:
+    file = tmp_path / "new/file"
+    write_cached(file, b"1")
+    write_cached(file, b"2")
+    assert file.read_bytes() == b"2"
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_cannot_be_written_leaves_nothing_behind(tmp_path) -> None:
+    (tmp_path / "file/in the way").mkdir(parents=True)
+    with pytest.raises(OSError, match="file"):
+        write_cached(tmp_path / "file", b"1")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
