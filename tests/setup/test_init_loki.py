@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from support.loki_client import LokiClient
 
 from lake.base.day import Day
+from lake.base.errors import TransientError
 from lake.config.settings import load
 from lake.servers import start
+from lake.systems.loki.discovery import LokiServer
 
 
 def test_streams_of_the_days_before_are_taken_too(lake, tmp_path):
@@ -57,3 +61,54 @@ def test_the_oldest_line_is_that_of_any_label(lake):
         status, out, err = lake("init", "--loki", url, "--root", "lake")
     assert status == 0, err
     assert f"oldest data from {today.plus(-20)}" in out
+
+
+def test_streams_that_ended_weeks_ago_are_taken_too(lake, tmp_path):
+    """Loki keeps them, so their days would be exported by no dataset."""
+    today = Day.today()
+    with start(["loki"]) as stack:
+        url = stack.endpoints["loki"]["url"]
+        loki = LokiClient(url)
+        for days, labels in (
+            (130, {"job": "legacy", "host": "a"}),
+            (33, {"job": "legacy"}),
+            (12, {"unit": "cron"}),
+            (12, {"app": "api"}),
+            (1, {"app": "api"}),
+        ):
+            loki.push(labels, [(today.plus(-days).start_ns + 5, "traceId=7", {})])
+        status, out, err = lake("init", "--loki", url, "--root", "lake")
+    assert status == 0, err
+    selectors = {dataset.selector for dataset in load(str(tmp_path / "lake.toml"), {}).dataset}
+    by_label = {
+        '{app=~".+"}',
+        '{app="", unit=~".+"}',
+        '{app="", unit="", job=~".+"}',
+    }
+    assert selectors in (by_label, {'{service_name=~".+"}'})
+    if selectors == by_label:
+        assert f"which ended before {today.plus(-7)}" in out
+    assert "not listed" not in out
+    assert f"oldest data from {today.plus(-130)}" in out
+
+
+def test_weeks_that_loki_does_not_list_are_named(lake, tmp_path, monkeypatch):
+    today = Day.today()
+    listed = LokiServer.streams
+
+    def streams(self, labels, start, end, absent=()):
+        if absent and end < today.plus(-10):
+            raise TransientError("Loki took too long")
+        return listed(self, labels, start, end, absent)
+
+    with start(["loki"]) as stack:
+        url = stack.endpoints["loki"]["url"]
+        loki = LokiClient(url)
+        for days, labels in ((25, {"job": "legacy"}), (1, {"app": "api"})):
+            loki.push(labels, [(today.plus(-days).start_ns + 5, "x", {})])
+        monkeypatch.setattr(LokiServer, "streams", streams)
+        status, out, err = lake("init", "--loki", url, "--root", "lake")
+    assert status == 0, err
+    text = (tmp_path / "lake.toml").read_text()
+    for shown in (out, text):
+        assert re.search(r"streams that ended before \S+ were not listed", shown)

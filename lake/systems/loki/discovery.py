@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import cached_property
@@ -35,7 +35,7 @@ ATTEMPTS = 2  # who types a command waits for the answer
 _SAMPLED = 100  # lines
 _KEY = re.compile(r"([A-Za-z][\w-]*)\"?\s*[=:]")  # of JSON and of logfmt
 _LONGEST_DAYS = 30  # Loki answers no longer question, by default
-_STREAM_DAYS = 7  # those whose streams the selectors have to take
+_STREAM_DAYS = 7  # those whose streams are all listed; of earlier ones a week at a time
 _UNKNOWN_DAYS = 400  # the search range where Loki does not report its retention
 # What people name first when they look for a log; then the alphabet.
 _PREFERRED = ("container", "service_name", "app", "job", "namespace", "filename")
@@ -86,10 +86,14 @@ class LokiServer:
         at_ns = self.lines(having(label), start, end, direction)
         return Day(datetime.fromtimestamp(at_ns[0] / 1e9, UTC).date()) if at_ns else None
 
-    def streams(self, labels: list[str], day: Day) -> list[Labels]:
-        """The label sets of a day's streams."""
-        matchers = [having(label) for label in labels]
-        params: Params = {"match[]": matchers, **_between(day, day.plus(1))}
+    def streams(
+        self, labels: Iterable[str], start: Day, end: Day, absent: Sequence[str] = ()
+    ) -> list[Labels]:
+        """The label sets of the streams of [start, end) that have one of the labels, and none of
+        the absent ones.
+        """
+        matchers = [having(label, absent) for label in labels]
+        params: Params = {"match[]": matchers, **_between(start, end)}
         listed = self.get("series", params).get("data") or ()
         return [stream for stream in listed if not _INTERNAL & stream.keys()]
 
@@ -146,11 +150,11 @@ def look(section: LokiSource, keys: Mapping[str, Value]) -> DiscoveredSource:
         version, kept = server.version(), server.kept_days()
         expires = kept is not None and kept < UNLIMITED_DAYS
         span = _span(server, kept if kept and expires else _UNKNOWN_DAYS)
-        tables = _tables(server, *span) if span else ()
+        tables, unseen = _tables(server, *span) if span else ((), "")
     return DiscoveredSource(
         source="loki",
         section=keys,
-        summary=version.described + ("" if span else ", no lines"),
+        summary=version.described + (unseen if span else ", no lines"),
         hot_days=kept,
         hot_basis=_basis(kept),
         tables=tables,
@@ -170,7 +174,7 @@ def _span(server: LokiServer, kept_days: int) -> tuple[Day, Day] | None:
     """The first day with lines, and the last one with lines of the label that most streams are
     likely to have.
 
-    Goes back in stretches; a stretch without lines is taken for the beginning.
+    Goes back in stretches over all that Loki keeps: there may be months without lines.
     """
     first = last = None
     end = Day.today().plus(1)
@@ -187,25 +191,34 @@ def _span(server: LokiServer, kept_days: int) -> tuple[Day, Day] | None:
             first = oldest
             edges = (server.edge(label, start, end, "backward") for label in labels)
             last = last or next(filter(None, edges), None)
-        elif first:
-            break
         end = start
     return (first, last) if first and last else None
 
 
-def _tables(server: LokiServer, first: Day, last: Day) -> tuple[DiscoveredTable, ...]:
+def _tables(server: LokiServer, first: Day, last: Day) -> tuple[tuple[DiscoveredTable, ...], str]:
     """Of the streams of the last week with lines: a day, or what has passed of it, does not have
     them all. Of this week, too, where that is a later one: the label that `last` is of may be in
-    earlier streams alone.
+    earlier streams alone. Then of earlier streams that the selectors of these leave out; the text
+    says where they could not be listed, "" where they were.
     """
     today = Day.today()
     start = max(first, last.plus(1 - _STREAM_DAYS))
     since = max(last.plus(1), today.plus(1 - _STREAM_DAYS))
     days = [*day_range(start, last.plus(1)), *day_range(since, today.plus(1))]
     streams = _streams(server, days)
+    weeks = dict.fromkeys(covering(streams), (start, last.plus(1)))
+    unseen = ""
+    for earlier in _weeks_before(start, first):
+        try:
+            ended = _left_out(server, list(weeks), *earlier)
+        except LakeError as error:
+            unseen = f", streams that ended before {earlier[1]} were not listed ({error.what})"
+            break
+        streams += ended
+        weeks |= dict.fromkeys(covering(ended), earlier)
     tables: list[DiscoveredTable] = []
     before: list[str] = []
-    for label in covering(streams):
+    for label, week in weeks.items():
         taken = [stream for stream in streams if label in stream]
         streams = [stream for stream in streams if label not in stream]
         values = sorted({stream[label] for stream in taken})
@@ -213,14 +226,31 @@ def _tables(server: LokiServer, first: Day, last: Day) -> tuple[DiscoveredTable,
         selector = having(label, before, pattern)
         before.append(label)
         entries = server.entries(selector, last)
-        seen = [f"{len(taken)} streams since {start}"]
+        note = f", which ended before {start}" if week[0] < start else ""
+        seen = [f"{len(taken)} streams since {week[0]}{note}"]
         seen[0] += f", about {entries:,} lines on {last}" if entries else ""
         seen.append(f"{label}: {_examples(values)}")
         name = f"{label.removesuffix('_name')}_logs"
         keys = {"source": "loki", "selector": selector}
-        ids = id_fields(server.names(selector, start, last.plus(1)))
+        ids = id_fields(server.names(selector, *week))
         tables.append(DiscoveredTable(name, keys, tuple(seen), id_fields=ids))
-    return tuple(tables)
+    return tuple(tables), unseen
+
+
+def _weeks_before(end: Day, first: Day) -> Iterator[tuple[Day, Day]]:
+    """[first, end) as stretches, the newest first."""
+    while end > first:
+        start = max(first, end.plus(-_STREAM_DAYS))
+        yield start, end
+        end = start
+
+
+def _left_out(server: LokiServer, chosen: list[str], start: Day, end: Day) -> list[Labels]:
+    """The label sets of the streams of [start, end) without any of the chosen labels: few, or none,
+    so that a week of them is one request.
+    """
+    others = [label for label in server.labels(start, end) if label not in chosen]
+    return server.streams(others, start, end, chosen) if others else []
 
 
 def _streams(server: LokiServer, days: Iterable[Day]) -> list[Labels]:
@@ -228,7 +258,8 @@ def _streams(server: LokiServer, days: Iterable[Day]) -> list[Labels]:
     known: dict[frozenset[tuple[str, str]], Labels] = {}
     for day in days:
         if labels := server.labels(day, day.plus(1)):
-            known |= {frozenset(stream.items()): stream for stream in server.streams(labels, day)}
+            listed = server.streams(labels, day, day.plus(1))
+            known |= {frozenset(stream.items()): stream for stream in listed}
     return list(known.values())
 
 
