@@ -19,6 +19,7 @@ from lake.incident.window import Window
 from lake.query import Lake
 from lake.query.kinds import quoted_text
 from lake.query.notes import missing_days
+from lake.query.spellings import same_number
 from lake.query.tables import Table
 from lake.query.timeline import (
     DOCUMENT,
@@ -194,7 +195,7 @@ def _followed(lake: Lake, inquiry: Inquiry) -> tuple[Inquiry, list[str]]:
         f"SELECT id, count(*) FROM ({union}) WHERE id <> {quoted_text(inquiry.request)} "  # noqa: S608
         f"AND length(id) >= {_SHORTEST} GROUP BY id ORDER BY count(*) DESC, id"
     )
-    others = [row[0] for row in answer.rows]
+    others = [row[0] for row in answer.rows if not same_number(row[0], inquiry.request)]
     left = len(others) - _FOLLOWED
     note = f"{left:,} other identifiers of the request's rows are not followed"
     return replace(inquiry, others=tuple(others[:_FOLLOWED])), [note] if left > 0 else []

@@ -9,11 +9,14 @@ is text on some ranges of days and a STRUCT on others: it is read as JSON, which
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lake.query.kinds import folded, quoted_name, quoted_text
 from lake.query.merged import LIST, Node
+from lake.query.numbers import on_days_of_numbers
+from lake.query.spellings import spellings
+from lake.query.tables import Table
 
 _EVERY = "[*]"  # of a path within JSON: each element
 
@@ -34,12 +37,14 @@ def field_value(tree: Node, path: str) -> str | None:
 class Identifiers:
     """The identifiers in a field, as SQL: a text (VARCHAR), or a LIST of texts (`several`).
 
-    `numbers`: it may be a DOUBLE's, which is shown as MongoDB prints it: 7 for 7.0.
+    `types`: those of the values; numbers only `on_days`, a condition ("": all days). A DOUBLE is
+    shown as MongoDB prints it: 7 for 7.0.
     """
 
     text: str
     several: bool = False
-    numbers: bool = False
+    types: frozenset[str] = frozenset()
+    on_days: str = ""
 
     @property
     def first(self) -> str:
@@ -54,26 +59,42 @@ class Identifiers:
         if not self.several:
             return f"[{self.first}]"
         shown = self._shown("id_")
-        return f"list_transform({self.text}, lambda id_: {shown})" if self.numbers else self.text
+        return (
+            f"list_transform({self.text}, lambda id_: {shown})"
+            if "DOUBLE" in self.types
+            else self.text
+        )
 
     def any_of(self, values: Sequence[str]) -> str:
-        """The condition that one of these is in it, as it is or as it is shown."""
-        texts = ", ".join(map(quoted_text, values))
-        if self.several:
-            same = [f"list_has_any({text}, [{texts}])" for text in (self.text, self.all)]
-        else:
-            same = [f"{text} IN ({texts})" for text in (self.text, self.first)]
-        return f"({' OR '.join(dict.fromkeys(same))})"
+        """The condition that one of these is in it: a text as it is, a number in any spelling."""
+        condition = self._has(map(quoted_text, values))
+        types = sorted(self.types)
+        texts = [text for v in values for text in spellings(v, types, in_json=self.several)]
+        if not texts:
+            return condition
+        number = self._has(texts)
+        number = f"({self.on_days}) AND {number}" if self.on_days else number
+        return f"({condition} OR {number})"
+
+    def _has(self, texts: Iterable[str]) -> str:
+        listed = ", ".join(dict.fromkeys(texts))
+        return (
+            f"list_has_any({self.text}, [{listed}])"
+            if self.several
+            else f"{self.text} IN ({listed})"
+        )
 
     def _shown(self, text: str) -> str:
-        return f"regexp_replace({text}, '^(-?[0-9]+)[.]0$', '\\1')" if self.numbers else text
+        return (
+            f"regexp_replace({text}, '^(-?[0-9]+)[.]0$', '\\1')" if "DOUBLE" in self.types else text
+        )
 
 
-def identifiers_at(tree: Node, path: str) -> Identifiers | None:
+def identifiers_at(table: Table, path: str) -> Identifiers | None:
     """Those at a path, which goes through arrays as a query of MongoDB does; None where no day has
     the field.
     """
-    text, node, names = "", tree, path.split(".")
+    text, node, names, days = "", table.tree, path.split("."), sorted(table.manifests)
     while names and not (node.varying or LIST in node.variants):
         name = folded(names.pop(0))
         if name not in node.members:
@@ -81,24 +102,29 @@ def identifiers_at(tree: Node, path: str) -> Identifiers | None:
         node = node.members[name]
         text = _member(text, node)
     if not names and LIST not in node.variants:
-        return Identifiers(f"CAST({text} AS VARCHAR)", numbers="DOUBLE" in node.variants)
+        on_days = on_days_of_numbers([node], days)
+        types = frozenset(node.variants)
+        return Identifiers(f"CAST({text} AS VARCHAR)", types=types, on_days=on_days)
     places = dict(_places(node, names, "$"))
     parts = [_texts(text, place) for place in places]
     if not parts:
         return None
     return Identifiers(
-        f"list_concat({', '.join(parts)}, [])", several=True, numbers=any(places.values())
+        f"list_concat({', '.join(parts)}, [])",
+        several=True,
+        types=frozenset(name for there in places.values() for name in there.variants),
+        on_days=on_days_of_numbers(places.values(), days),
     )
 
 
-def _places(node: Node, names: Sequence[str], place: str) -> Iterator[tuple[str, bool]]:
-    """Paths within the value's JSON, and whether a DOUBLE may be there."""
+def _places(node: Node, names: Sequence[str], place: str) -> Iterator[tuple[str, Node]]:
+    """Paths within the value's JSON, and what is there."""
     if node.item:
         yield from _places(node.item, names, place + _EVERY)
     if not node.variants.keys() - {LIST}:
         return
     if not names:
-        yield place, "DOUBLE" in node.variants
+        yield place, node
     elif member := node.members.get(folded(names[0])):
         yield from _places(member, names[1:], f"{place}.{_key(member)}")
 

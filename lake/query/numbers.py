@@ -10,11 +10,12 @@ for 1 and the text '7' for 7, and an integer type would round 1.5.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import duckdb
 
+from lake.base.day import Day
 from lake.query.kinds import decimal_digits, folded, quoted_name, widest
 from lake.query.merged import Node
 
@@ -54,6 +55,21 @@ def read_as(value: str, type_: str, node: Node | None) -> str:
         return f"CAST(NULL AS {whole})"
     # A STRUCT without a member becomes one whose member is NULL.
     return f"TRY_CAST({value if known == whole else f'TRY_CAST({value} AS {known})'} AS {whole})"
+
+
+def on_days_of_numbers(nodes: Collection[Node], days: Sequence[Day]) -> str:
+    """A condition on the table's `day`: over days of several types numbers and what looks like them
+    are text, and the day's own type decides. "" where all values are numbers, or none.
+    """
+    if len({bool(number_type([name])) for node in nodes for name in node.variants}) < 2:
+        return ""
+    stretches = [
+        f"day BETWEEN DATE '{days[first]}' AND DATE '{days[last]}'"
+        for node in nodes
+        for first, last, variant in node.runs()
+        if number_type([list(node.variants)[variant]])
+    ]
+    return " OR ".join(dict.fromkeys(stretches))
 
 
 def has_numbers(type_: str) -> bool:

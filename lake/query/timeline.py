@@ -178,7 +178,7 @@ def _conditions(table: Table, incident: IncidentSection, rows: Rows, time: str) 
 
 
 def _document_ids(table: Table, incident: IncidentSection) -> list[Identifiers]:
-    return [place for path in incident.ids if (place := identifiers_at(table.tree, path))]
+    return [place for path in incident.ids if (place := identifiers_at(table, path))]
 
 
 def _has_value(field: str) -> str:

@@ -24,7 +24,7 @@ from lake.query.hourly import hourly
 from lake.query.kinds import folded, quoted_name, quoted_text
 from lake.query.levels import with_level
 from lake.query.merged import LIST, STRUCT, Node
-from lake.query.numbers import NUMBER, number_type, read_as, with_numbers_as
+from lake.query.numbers import NUMBER, on_days_of_numbers, read_as, with_numbers_as
 from lake.query.tables import Table
 from lake.query.texts import resolved
 from lake.query.timeline import kind_of
@@ -317,29 +317,13 @@ def _field(table: Table, column: Column) -> str | None:
     if column.type == "ANY":
         return text
     if column.type == NUMBER:
-        return _number(table, text, node)
+        number, days = read_as(text, NUMBER, node), sorted(table.manifests)
+        on_days = on_days_of_numbers([node], days)
+        return f"CASE WHEN {on_days} THEN {number} END" if on_days else number
     if _NESTED.search(column.type):
         plain = with_numbers_as("DOUBLE", column.type)
         text = _nested(text, node, plain, as_json=as_json)
     return read_as(text, column.type, node)
-
-
-def _number(table: Table, text: str, node: Node) -> str:
-    """The numbers. Over days of several types numbers and what looks like them are text: then the
-    day's own type decides.
-    """
-    days = sorted(table.manifests)
-    names = list(node.variants)
-    number = read_as(text, NUMBER, node)
-    numeric = [bool(number_type([name])) for name in names]
-    if all(numeric) or not any(numeric):
-        return number
-    stretches = " OR ".join(
-        f"day BETWEEN DATE '{days[first]}' AND DATE '{days[last]}'"
-        for first, last, variant in node.runs()
-        if numeric[variant]
-    )
-    return f"CASE WHEN {stretches} THEN {number} END"
 
 
 def _nested(text: str, node: Node, kind: str, *, as_json: bool) -> str:
