@@ -19,11 +19,9 @@ from lake.hot import has_begun_to_go, hot_days, late_days
 from lake.partition.definition import proves_day
 from lake.partition.layout import (
     manifest_key,
-    manifest_prefix,
-    partition_of_manifest,
     table_prefix,
 )
-from lake.partition.ledger import read_ledger
+from lake.partition.ledger import listed_days, read_ledger
 from lake.partition.manifest import Manifest
 from lake.retired import is_retired, read_retired
 from lake.store import Store
@@ -80,7 +78,7 @@ def missing_days(
     whole as of `today`, oldest first. One listing a dataset; raises what the store raises, and
     UsageError where no day is expected yet.
     """
-    held = {dataset.name: _listed_days(store, dataset) for dataset in settings.dataset}
+    held = {dataset.name: listed_days(store, dataset.name) for dataset in settings.dataset}
     expected = expected_days(settings, set[Day]().union(*held.values()), today)
     if not expected:
         raise UsageError(
@@ -98,12 +96,6 @@ def missing_days(
         and hot_days(settings, dataset.source, today=today).keeps(day)
         and not is_retired(settings, dataset, day, retired, today)
     ]
-
-
-def _listed_days(store: Store, dataset: Dataset) -> set[Day]:
-    stats = store.list(manifest_prefix(dataset.name))
-    partitions = (partition_of_manifest(stat.key) for stat in stats)
-    return {partition[1] for partition in partitions if partition}
 
 
 def to_recount(

@@ -6,6 +6,7 @@ and manifest are replaced (replacement), how sources are read, how Parquet is wr
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from lake import __version__, audit
 from lake.base.clock import utc_now
 from lake.base.day import Day
-from lake.base.errors import BadData, Conflict, PermanentError, Stopped
+from lake.base.errors import BadData, Conflict, LakeError, PermanentError, Stopped
 from lake.completeness import (
     Differs,
     Least,
@@ -39,6 +40,7 @@ from lake.partition.manifest import OPEN_DAY, Manifest
 from lake.partition.read_back import read_back
 from lake.partition.replacement import Etags, Replacement, settle
 from lake.process.scratch import explained_full_disk, scratch_directory
+from lake.retired import change_retired, read_retired
 from lake.rollup.rollups import NONE, Rolled, Rollups
 from lake.store import Store, Upload, open_store
 from lake.systems.protocol import Source
@@ -52,6 +54,7 @@ if TYPE_CHECKING:  # a run that finds all days complete needs no Arrow: it is do
     from lake.partition.table import TableStream
     from lake.rollup.rollups import Beside
 
+_LOG = logging.getLogger(__name__)
 RESTORED = "erased day exported"  # in the audit log
 _TRIES = 3  # reads of one day before a difference between rows and count is believed
 _RACES = 3  # exports of one day before other runs' being faster is an error
@@ -196,8 +199,20 @@ class Exporter:
             except Differs:
                 if attempt == _TRIES:
                     raise
+        if not old:
+            self._not_retired(dataset, day)
         state: Literal["rewritten", "exported"] = "rewritten" if old else "exported"
         return Outcome(dataset.name, day, state, new, time.monotonic() - begun, rolled)
+
+    def _not_retired(self, dataset: Dataset, day: Day) -> None:
+        """If it is lost from now on, it is missing. Where that can't be recorded the next run of
+        retention does it: the day itself is exported.
+        """
+        try:
+            if day in read_retired(self.store).days(dataset.name):
+                change_retired(self.store, {}, again={dataset.name: [day]})
+        except LakeError as error:
+            _LOG.warning("%s %s is still recorded as retired: %s", dataset.name, day, error.what)
 
     def _hold(
         self, dataset: Dataset, day: Day, old: Manifest | None, expected: Etags

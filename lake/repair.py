@@ -152,7 +152,9 @@ def _rollups(
     retired, lost = read_retired(store), is_record_lost(store)
     for key in keys:
         partition = rollup_of_manifest(key) or rollup_of_object(key)
-        if partition is None or partition in claimed or partition[1] in retired.days(partition[0]):
+        if partition is None or partition in claimed:
+            continue
+        if partition[1] in retired.deleted(partition[0]):  # also if it was exported again and lost
             continue
         if hold := _hold(store, holds, partition, mend=mend):
             yield Orphan("rollup", key, "kept", f"its partition is not there; {hold}")

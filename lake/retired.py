@@ -4,7 +4,8 @@ Belongs here: terms of a dataset, the age of a day, the record of retired days. 
 (lake.retention), keys of lake.toml.
 
 A retired day is one whose table retention has deleted: it is neither missing nor proven. The record
-is one object, `retention/retired.json`, so that the ledger needs no other policy than today's.
+is one object, `retention/retired.json`, so that the ledger needs no other policy than today's. Once
+it is exported again a day is retired no more: if it is lost then, it is missing.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from lake.base.day import Day, day_range
 from lake.base.errors import BadData, Conflict, Missing, TransientError, UsageError
@@ -50,32 +52,51 @@ def is_retired_by_age(settings: Settings, dataset: Dataset, day: Day, today: Day
     return enabled and is_over(day, terms_of(settings, dataset).tables, today)
 
 
-class Retired:
-    """Retired days by dataset."""
+_Days = Mapping[str, Iterable[Day]]
 
-    def __init__(self, days: Mapping[str, Iterable[Day]] | None = None) -> None:
-        self._days = {name: frozenset(of) for name, of in (days or {}).items()}
+
+class Retired:
+    """By dataset the days that retention has deleted, and those that were exported again since."""
+
+    def __init__(self, deleted: _Days | None = None, again: _Days | None = None) -> None:
+        self._deleted = {name: frozenset(days) for name, days in (deleted or {}).items()}
+        self._again = {
+            name: frozenset(days) & self.deleted(name) for name, days in (again or {}).items()
+        }
+
+    @property
+    def datasets(self) -> list[str]:
+        """Those that have retired days."""
+        return [name for name in self._deleted if self.days(name)]
 
     def days(self, dataset: str) -> frozenset[Day]:
-        """Those of one dataset."""
-        return self._days.get(dataset, frozenset())
+        """The retired ones of a dataset."""
+        return self.deleted(dataset) - self._again.get(dataset, frozenset())
 
-    def changed(
-        self, added: Mapping[str, Iterable[Day]], removed: Mapping[str, Iterable[Day]]
-    ) -> Retired:
-        """With more days, and without others."""
-        names = {*self._days, *added}
+    def deleted(self, dataset: str) -> frozenset[Day]:
+        """With those that were exported again."""
+        return self._deleted.get(dataset, frozenset())
+
+    def changed(self, added: _Days, removed: _Days, again: _Days) -> Retired:
+        """With more days, without others, and with days that were exported again."""
+        names = {*self._deleted, *added}
         return Retired(
             {
-                name: (self.days(name) | {*added.get(name, ())}) - {*removed.get(name, ())}
+                name: (self.deleted(name) | {*added.get(name, ())}) - {*removed.get(name, ())}
                 for name in names
-            }
+            },
+            {
+                name: (self._again.get(name, frozenset()) - {*added.get(name, ())})
+                | {*again.get(name, ())}
+                for name in names
+            },
         )
 
     def to_bytes(self) -> bytes:
-        """Half-open ranges by dataset."""
-        ranges = {name: _ranges(days) for name, days in sorted(self._days.items()) if days}
-        return (json.dumps({"datasets": ranges}, indent=1) + "\n").encode()
+        """Half-open ranges by dataset. What was exported again is in both."""
+        record = {"datasets": _by_name(self._deleted), "exported_again": _by_name(self._again)}
+        record = {key: days for key, days in record.items() if days or key == "datasets"}
+        return (json.dumps(record, indent=1) + "\n").encode()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Retired) and self.to_bytes() == other.to_bytes()
@@ -95,17 +116,8 @@ def is_retired(
 def read_retired(store: Store) -> Retired:
     """The record; empty where there is none. Raises BadData and what the store raises."""
     try:
-        fields = json.loads(store.read(RETIRED))["datasets"]
-        return Retired(
-            {
-                str(name): {
-                    day
-                    for start, end in ranges
-                    for day in day_range(Day.parse(start), Day.parse(end))
-                }
-                for name, ranges in fields.items()
-            }
-        )
+        record = json.loads(store.read(RETIRED))
+        return Retired(_parsed(record["datasets"]), _parsed(record.get("exported_again", {})))
     except Missing:
         return Retired()
     except (ValueError, TypeError, KeyError, AttributeError, UsageError) as error:
@@ -126,17 +138,15 @@ def is_record_lost(store: Store) -> bool:
 
 
 def change_retired(
-    store: Store,
-    added: Mapping[str, Iterable[Day]],
-    removed: Mapping[str, Iterable[Day]] | None = None,
+    store: Store, added: _Days, removed: _Days | None = None, again: _Days | None = None
 ) -> None:
-    """Adds days to the record, and removes others. It is there afterwards, empty or not. Raises
-    what reading raises.
+    """Adds days to the record, and removes others; `again` are those that were exported again. The
+    record is there afterwards, empty or not. Raises what reading raises.
     """
     for _ in range(_TRIES):
         stat = store.stat(RETIRED)
         before = read_retired(store)
-        after = before.changed(added, removed or {})
+        after = before.changed(added, removed or {}, again or {})
         if stat and before == after:
             return
         try:
@@ -147,6 +157,19 @@ def change_retired(
     raise TransientError(
         "the record of retired days is being changed without a pause", where=store.url(RETIRED)
     )
+
+
+def _parsed(ranges_of: Mapping[str, Iterable[Any]]) -> dict[str, set[Day]]:
+    return {
+        str(name): {
+            day for start, end in ranges for day in day_range(Day.parse(start), Day.parse(end))
+        }
+        for name, ranges in ranges_of.items()
+    }
+
+
+def _by_name(days_of: Mapping[str, frozenset[Day]]) -> dict[str, list[list[str]]]:
+    return {name: _ranges(days) for name, days in sorted(days_of.items()) if days}
 
 
 def _ranges(days: Iterable[Day]) -> list[list[str]]:

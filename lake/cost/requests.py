@@ -42,7 +42,7 @@ class Counted:
 
 
 # Of a day that is new, its rollup included; a larger object takes a PUT more for each part.
-EXPORT = Counted(put=5, list=3, get=4)
+EXPORT = Counted(put=5, list=3, get=5)
 RECOUNT = Counted(list=2, get=4)  # of a day that has not changed
 SNAPSHOT = Counted(put=3, list=4, get=5)  # beside a PUT for each new object
 QUERY = Counted(list=1)

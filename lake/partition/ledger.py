@@ -119,6 +119,12 @@ def read_ledger(
     return {day: manifest for day, manifest in manifests if manifest is not None}
 
 
+def listed_days(store: Store, dataset: str) -> set[Day]:
+    """The days that have a manifest, by one listing: whether it holds is not looked at."""
+    partitions = (partition_of_manifest(stat.key) for stat in store.list(manifest_prefix(dataset)))
+    return {partition[1] for partition in partitions if partition}
+
+
 def _is_pending(key: str) -> bool:
     return partition_of_pending(key) is not None
 

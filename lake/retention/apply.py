@@ -26,7 +26,7 @@ from lake.config.settings import Settings
 from lake.holds import Hold
 from lake.holds import of as holds_of
 from lake.holds.protecting import protect
-from lake.partition.ledger import read_standing
+from lake.partition.ledger import listed_days, read_standing
 from lake.retention.plan import Item, Plan, make_plan
 from lake.retention.records import (
     Deletion,
@@ -36,7 +36,7 @@ from lake.retention.records import (
     unfinished,
     write_deletion,
 )
-from lake.retired import RETENTION, change_retired, is_record_lost
+from lake.retired import RETENTION, change_retired, is_record_lost, read_retired
 from lake.snapshot import list_snapshots, require_quiet
 from lake.snapshots.journal import JOURNAL
 from lake.snapshots.manifest import read_snapshot
@@ -96,6 +96,8 @@ def apply(
         if is_record_lost(store):
             change_retired(store, deleted_days(store))
         completed = [_completed(store, deletion, clock) for deletion in unfinished(store)]
+        if again := _exported_again(store):
+            change_retired(store, {}, again=again)
         plan = make_plan(settings, store, Day(clock().date()))
         show(plan)
         record = mine.state.datasets.setdefault(_RECORD, {})
@@ -117,6 +119,13 @@ def last_run(store: Store) -> datetime | None:
 
     at = remembered(store, TURN).datasets.get(_RECORD, {}).get("at")
     return datetime.fromisoformat(at) if at else None
+
+
+def _exported_again(store: Store) -> dict[str, set[Day]]:
+    """The retired days that have a manifest: an export records them, unless it was killed."""
+    retired = read_retired(store)
+    days_of = {name: retired.days(name) & listed_days(store, name) for name in retired.datasets}
+    return {name: set(days) for name, days in days_of.items() if days}
 
 
 def _term_of(plan: Plan, item: Item) -> tuple[str, Any]:
@@ -207,9 +216,9 @@ def _run(
             continue
         del kept[name_of(item)]
     if stayed := _table_days(item for item in deletion.items if name_of(item) in kept):
-        earlier = deleted_days(store)  # exported again since
+        earlier = deleted_days(store)  # and exported again since
         later = {name: days - earlier.get(name, set()) for name, days in stayed.items()}
-        change_retired(store, {}, later)
+        change_retired(store, {}, later, stayed)
     ended = Ended(clock().isoformat(timespec="milliseconds"), len(deletion.items) - len(kept), kept)
     details = {"state": "done", "deletion": deletion.id, "intent": intent}
     _log(store, deletion, details | {"deleted": ended.deleted, "kept": kept})

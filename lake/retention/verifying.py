@@ -125,7 +125,7 @@ def _of_retired(store: Store, known: _Known) -> Iterator[str]:
     for deletion, ended in known:
         for item in deletion.items:
             done = item.kind == "table" and ended and name_of(item) not in ended.kept
-            if done and item.day not in retired.days(item.name):
+            if done and item.day not in retired.deleted(item.name):
                 yield f"{name_of(item)} was retired, but is not in the record of retired days"
 
 

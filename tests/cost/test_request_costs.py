@@ -81,7 +81,7 @@ def test_each_operation(settings):
     # Three datasets with 43 days each: their manifests are cached.
     assert priced["metrics"].requests.get == 31 * 24 * 2
     # 131 tables, as many rollups and twice as many manifests: a LIST each.
-    assert priced["metrics"].requests.list == 31 * 24 * (3 + 3)
+    assert priced["metrics"].requests.list == 31 * 24 * (4 + 3)
     assert priced["alerts"].requests.get == 0
     assert priced["verify"].requests.get == pytest.approx(31 / 7 * 7 * DAYS_STORED)
     assert priced["verify"].read_bytes == pytest.approx(31 / 7 * DAYS_STORED * 21 * MIB)

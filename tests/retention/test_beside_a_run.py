@@ -124,8 +124,8 @@ def test_a_snapshot_that_begins_while_an_older_one_goes_stops_the_deletion(place
     assert place.store.stat(piece_key("loki", ago(90), "a")) is None
 
 
-def test_a_retired_day_that_was_exported_again_and_stays_is_still_a_retired_one(place, monkeypatch):
-    """It has been retired before: its rollup may stand alone again."""
+def test_a_retired_day_that_was_exported_again_and_stays_is_not_retired(place, monkeypatch):
+    """If it is lost it is missing; that it was deleted once stays recorded: verify compares it."""
     place.apply()
     export(place.store, place.settings, "events", [ago(150)])
 
@@ -137,7 +137,9 @@ def test_a_retired_day_that_was_exported_again_and_stays_is_still_a_retired_one(
     monkeypatch.setattr(module, "write_deletion", then_held)
     place.apply()
     assert place.store.stat(table_key("events", ago(150)))
-    assert ago(150) in read_retired(place.store).days("events")
+    retired = read_retired(place.store)
+    assert ago(150) in retired.deleted("events") - retired.days("events")
+    assert check(place.store).problems == ()
 
 
 def test_a_manifest_that_is_written_while_the_plan_is_made_is_left_to_the_next_one(place):
