@@ -24,6 +24,16 @@ from lake.base.resources import resource_path
 from lake.query.kinds import quoted_text
 
 _CALLED = re.compile(r"\b(\w+)\(")
+# An existing file is overwritten by some of these: an object of a lake in a directory, say.
+_LOCKED = {
+    "allow_community_extensions", "allow_extensions_metadata_mismatch",
+    "allow_parser_override_extension", "allow_persistent_secrets", "allow_unredacted_secrets",
+    "allow_unsigned_extensions", "allowed_configs", "autoinstall_extension_repository",
+    "autoinstall_known_extensions", "autoload_known_extensions", "custom_extension_repository",
+    "enable_logging", "enable_profiling", "extension_directories", "extension_directory",
+    "http_logging_output", "lock_configuration", "log_query_path", "logging_storage",
+    "profile_output", "profiling_output", "secret_directory",
+}  # fmt: skip
 _SPILL = "lake-query-"  # and the process: a directory in TMPDIR
 _SHARE = 0.8  # of the memory: DuckDB's own default, which does not see every limit
 _SORTING = 1_000_000_000  # bytes; what is more is spilled. The process may take twice as much
@@ -66,6 +76,16 @@ def connect_duckdb(*, httpfs: bool = False) -> duckdb.DuckDBPyConnection:
         connection.execute("SET GLOBAL httpfs_connection_caching = true")
     connection.execute("SET GLOBAL TimeZone = 'UTC'")  # for cursors, too
     return connection
+
+
+def lock_settings(connection: duckdb.DuckDBPyConnection) -> None:
+    """From here on no statement sets where DuckDB writes files of its own, or what code it loads;
+    not for its cursors, either. All other settings can be changed.
+    """
+    names = connection.execute("SELECT name FROM duckdb_settings()").fetchall()
+    free = ", ".join(quoted_text(name) for (name,) in names if name not in _LOCKED)
+    connection.execute(f"SET GLOBAL allowed_configs = [{free}]")
+    connection.execute("SET GLOBAL lock_configuration = true")
 
 
 def macro_connection(

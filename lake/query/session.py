@@ -17,7 +17,12 @@ from lake.base.day import Day
 from lake.config.settings import Settings
 from lake.query import growth, inexact, notes
 from lake.query.answers import Answer, ArrowAnswer
-from lake.query.connection import connect_duckdb, in_one_transaction, macro_statements
+from lake.query.connection import (
+    connect_duckdb,
+    in_one_transaction,
+    lock_settings,
+    macro_statements,
+)
 from lake.query.failures import Hint, arrow_as_duckdb, explained, spelled
 from lake.query.limits import Limits
 from lake.query.metrics import with_metric_notes
@@ -81,6 +86,7 @@ class Lake:
                 self.connection.execute(statement)
             self.connection.execute(secret_statement(settings.lake.root, settings.s3))
         self.connection.execute(in_one_transaction(macro_statements()))
+        lock_settings(self.connection)
 
     def sql(self, query: str, params: Any = None) -> Any:
         """The answer as a `duckdb.DuckDBPyRelation`, None for a statement without one.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lake.base.errors import UsageError
+from lake.base.errors import LakeError, UsageError
 from lake.query import connect
 
 
@@ -34,6 +34,27 @@ _OUTWARD = [
     "INSTALL httpfs",
     "LOAD httpfs",
     "FROM enable_logging(storage = 'file', storage_path = '{folder}/log')",
+    "FROM enable_profiling(format = 'json', save_location = '{file}')",
+    "FROM query('FROM enable_' || 'logging(storage = ''file'', storage_path = ''{folder}/log'')')",
+    "FROM \"Query\" /* é ( */ (E'FROM enable\\x5flogging(storage_path = ''{folder}/log'')')",
+    "FROM query('FROM query(''FROM enable_logging(storage_path = \"{folder}/log\")'')')",
+    "FROM query($$FROM enable_logging(storage_path = '{folder}/log')$$)",
+    "FROM json_execute_serialized_sql(json_serialize_sql('FROM range(1)'))",
+    "UPDATE EXTENSIONS",
+    # Offsets of DuckDB's tokens are in bytes.
+    "/* " + "é" * 200 + " */ EXPLAIN ANALYZE COPY (SELECT 1) TO '{file}'",
+]
+# They reach the session, but none may set a file that DuckDB writes by itself, or load code.
+_SETTINGS = [
+    "SET log_query_path = '{file}'",
+    "PRAGMA profiling_output = '{file}'",
+    "PRAGMA enable_profiling = 'json'",
+    "SET logging_storage = 'file'",
+    "SET http_logging_output = '{file}'",
+    "SET autoinstall_known_extensions = true",
+    "SET autoload_known_extensions = true",
+    "SET extension_directory = '{folder}'",
+    "RESET allowed_configs",
 ]
 
 
@@ -49,6 +70,34 @@ def test_nothing_is_written(lake, run, tmp_path: Path, sql: str) -> None:
     with connect(lake.settings) as session, pytest.raises(UsageError, match="only statements"):
         session.sql(question)
     assert _files(tmp_path) == before
+
+
+@pytest.mark.parametrize("sql", _SETTINGS)
+def test_no_setting_makes_duckdb_write(lake, run, tmp_path: Path, sql: str) -> None:
+    (file,) = tmp_path.rglob("data.parquet")
+    before = _files(tmp_path)
+    statement = sql.format(file=file, folder=tmp_path)
+    assert run("query", statement, "--config", lake.config)[0] == 2
+    with connect(lake.settings) as session:
+        with pytest.raises(LakeError, match=r"configuration|only statements"):
+            session.sql(statement)
+        assert session.sql("SELECT sum(n) FROM events").fetchall() == [(3,)]
+    assert _files(tmp_path) == before
+
+
+def test_a_database_that_is_imported_writes_nothing(lake, tmp_path: Path) -> None:
+    folder = tmp_path / "dump"
+    folder.mkdir()
+    (folder / "load.sql").write_text("")
+    for sql in (
+        "COPY (SELECT 1) TO '{folder}/written.csv'",
+        "FROM enable_logging(storage = 'file', storage_path = '{folder}/log')",
+    ):
+        (folder / "schema.sql").write_text(sql.format(folder=folder) + ";")
+        before = _files(tmp_path)
+        with connect(lake.settings) as session, pytest.raises(UsageError, match="only statements"):
+            session.sql(f"IMPORT DATABASE '{folder}'")
+        assert _files(tmp_path) == before
 
 
 @pytest.mark.parametrize(
@@ -86,6 +135,9 @@ def test_one_statement_that_reads(lake, run, sql: str, text: str) -> None:
         ("-- why\nEXPLAIN FROM events", 1),
         ("EXPLAIN ANALYZE (SELECT n FROM events)", 1),
         ("EXPLAIN (ANALYZE, FORMAT json) SELECT n FROM events", 1),
+        ("FROM query('FROM range(3)')", 3),
+        ("FROM query($$SELECT 'it''s' FROM events$$)", 2),
+        ("SELECT 'enable_logging(' AS enable_logging, 'query (' AS query FROM events", 2),
     ],
 )
 def test_what_reads(lake, run, sql: str, rows: int) -> None:
@@ -97,4 +149,5 @@ def test_what_reads(lake, run, sql: str, rows: int) -> None:
 def test_a_notebook_may_write_to_the_session(lake) -> None:
     with connect(lake.settings) as session:
         session.sql("CREATE TEMP TABLE mine AS FROM events; SET threads = 1")
+        session.sql("SET VARIABLE most = 2; SET TimeZone = 'Asia/Seoul'; RESET threads")
         assert session.sql("SELECT sum(n) FROM mine").fetchall() == [(3,)]
