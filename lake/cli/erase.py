@@ -64,8 +64,8 @@ def erase(
     An erased day is not exported again without `lake export --allow-erased`. The condition
     itself is not stored; the audit log records its columns, the rows by day and the reason.
 
-    A value that its column leaves out (`lake describe`) does not match: a condition on _rest, such
-    as OR _rest LIKE '%kim%', finds the rows.
+    A value that its column leaves out (`lake describe`) does not match: a condition on _rest and
+    _raw, such as OR _rest LIKE '%kim%' OR contains(hex(_raw), hex('kim')), finds the rows.
 
     Exit status: 1 if a day or such a value was not searched, or a day not erased.
 
@@ -129,7 +129,8 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
     for sentence in plan.left_out:
         yield f"  not searched  {sentence}"
     if plan.left_out:
-        yield "  a condition on _rest searches these, such as … OR _rest LIKE '%…%'"
+        yield "  a condition on _rest and _raw searches these, such as"
+        yield "  … OR _rest LIKE '%…%' OR contains(hex(_raw), hex('…'))"
     for snapshot in plan.snapshots:
         until = f"until {snapshot.until}, " if snapshot.until else ""
         yield f"  still in   snapshot {snapshot.system} {snapshot.day}: {until}{snapshot.why}"

@@ -14,6 +14,7 @@ from typing import Any
 
 from lake.base.day import Day
 from lake.base.errors import BadData, LakeError, Missing
+from lake.base.sizes import counted
 from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 from lake.erase.condition import Condition, parse
@@ -44,6 +45,7 @@ from lake.store import Store
 from lake.systems.registry import system
 
 _PARALLEL = 4
+RAW, DOCUMENTS_WITH_RAW = "_raw", "documents_with_raw"  # of documents: see MongoDB's tables
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ class Plan:
     rows. `at_source` are days that the source still keeps: it may have the rows, too. `versions`
     is what becomes of the bytes that are replaced. `rollups_alone` are days whose table is gone
     and whose rollup is kept: no condition can be applied to them. `left_out` are sentences about
-    values that the condition's columns leave out: rows with these do not match.
+    values that the condition's columns leave out: rows with these do not match. Of a condition on
+    `_rest` they are about documents that have values in `_raw` alone.
     """
 
     dataset: str
@@ -220,10 +223,24 @@ class Planner:
         )
 
     def _left_out(self, start: Day | None, end: Day | None) -> Iterator[str]:
-        """Of a condition on `_rest` nothing: it looks there."""
+        """Of a condition on `_rest` only documents with values that Extended JSON can't express:
+        these are in `_raw` alone. Nothing of one on both.
+        """
         if (REST,) not in self.condition.paths:
             question = Question(columns=set(self.condition.paths))
             yield from left_out(self._table, Reads([Range(start, end)]), question)
+        elif (RAW,) not in self.condition.paths:
+            of_days = [
+                documents
+                for day, manifest in self._table.manifests.items()
+                if _within(day, start, end) and manifest.details.get("left_out")
+                and (documents := manifest.details.get(DOCUMENTS_WITH_RAW, 0))
+            ]  # fmt: skip
+            if of_days:
+                yield (
+                    f"{self.dataset.name}: {counted(sum(of_days), 'document')} on "
+                    f"{counted(len(of_days), 'day')} may have values in _raw alone"
+                )
 
     def _matched(self, manifest: Manifest) -> int | str:
         """The rows that match, or why they can't be counted: another day's may be."""

@@ -74,6 +74,23 @@ def test_rows_whose_value_is_in_no_column_are_named(stored, lake) -> None:
     assert ids(lake) == {document["_id"] for document in stored.find()} - theirs
 
 
+def test_documents_that_only_bson_expresses_are_named(stored, lake) -> None:
+    """What looks like Extended JSON, such as {"$oid": …}, can be in no `_rest`."""
+    day = FIRST.plus(len(DAYS))
+    for number, who in enumerate(("lee", {"id": "lee"}, {"$oid": "kim"}, {"$date": "x"}), 100):
+        stored.insert_one({"_id": number, "timestamp": day.start, "who": who})
+    assert lake("export", "events", "--day", day)[0] == 0
+    where = "CAST(who AS VARCHAR) LIKE '%kim%' OR _rest LIKE '%kim%'"
+    code, out, _ = lake("erase", "events", "--where", where, "--from", day, "--dry-run")
+    assert code == 1
+    assert "events: 2 documents on 1 day may have values in _raw alone" in out
+    where += " OR contains(hex(_raw), hex('kim'))"
+    code, out, _ = lake("erase", "events", "--where", where, "--from", day, "--yes", "--json")
+    report = json.loads(out)
+    assert (code, report["plan"]["left_out"], report["result"]["erased"]) == (0, [], 1)
+    assert {100, 101, 103} == {number for number in ids(lake) if number >= 100}
+
+
 def test_days_and_columns_without_such_values(stored, lake) -> None:
     last = FIRST.plus(len(DAYS) - 1)
     assert lake("erase", "events", "--where", "who = 'kim'", "--from", last, "--yes")[0] == 0
