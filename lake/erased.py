@@ -5,8 +5,8 @@ Belongs here: the objects below `erasures/`, the keys in a manifest's details. D
 
 `erasures/<dataset>/<id>.json` is created once, before the first day is rewritten.
 `<id>.done.json` is written when the run has ended. An export looks here before it writes a day: the
-source may still hold the rows that were erased, also after the day was dropped. What can't be read
-forbids the export.
+source may still hold the rows that were erased, also after the day was dropped, or under another
+name of the dataset. What can't be read forbids the export.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from typing import Any
 
 from lake.base.day import Day
 from lake.base.errors import BadData, Missing, UsageError
+from lake.config.datasets import Dataset
+from lake.config.settings import Settings
 from lake.partition.ledger import read_manifest
+from lake.partition.manifest import Manifest
 from lake.process.running import is_alive
 from lake.store import Store
 
@@ -34,7 +37,8 @@ _DONE = ".done.json"
 @dataclass(frozen=True)
 class Erasure:
     """One run. `columns` are those that its condition reads, `condition` the keyed hash of the
-    condition with the key's id, empty without a key. `days` has `rows` (that matched) and `sha256`
+    condition with the key's id, empty without a key. `definition` is the dataset's, as manifests
+    have it; empty in records of earlier versions. `days` has `rows` (that matched) and `sha256`
     (of the object before) of each day.
     """
 
@@ -48,6 +52,7 @@ class Erasure:
     columns: tuple[str, ...]
     condition: dict[str, str]
     days: dict[str, dict[str, Any]]
+    definition: dict[str, Any] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -89,11 +94,60 @@ def read_erasures(store: Store, dataset: str = "") -> Iterator[tuple[Erasure, En
         yield erasure, _ended(store, erasure.done_key) if erasure.done_key in ended else None
 
 
-def erased_days(store: Store, dataset: str) -> frozenset[Day]:
-    """The days of which rows were erased, or may have been by a run that was killed."""
-    return frozenset(
-        Day.parse(day) for erasure, _ in read_erasures(store, dataset) for day in erasure.days
-    )
+class ErasedDays:
+    """The days whose export may bring erased rows back. Each record is read once: none changes."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings, self._store = settings, store
+        self._records: dict[str, Erasure] = {}
+        self._definitions: dict[str, Mapping[str, Any]] = {}
+
+    def of(self, dataset: Dataset) -> dict[Day, str]:
+        """The days of which rows were erased, or may have been by a run that was killed, each with
+        the dataset that it was erased from.
+
+        That is the dataset itself, or another one with the same rows: it had another name, or was
+        split. Of one that lake.toml no longer has, any that may have had some of its rows.
+        Raises BadData where a record can't be read, and what the store raises.
+        """
+        days: dict[Day, str] = {}
+        for stat in self._store.list(ERASURES):
+            if stat.key.endswith(_DONE):
+                continue
+            if stat.key not in self._records:
+                self._records[stat.key] = _erasure(self._store, stat.key)
+            erasure = self._records[stat.key]
+            if self._concerns(erasure, dataset):
+                days |= {Day.parse(day): erasure.dataset for day in erasure.days}
+        return days
+
+    def _concerns(self, erasure: Erasure, dataset: Dataset) -> bool:
+        if erasure.dataset == dataset.name:
+            return True
+        is_configured = any(other.name == erasure.dataset for other in self._settings.dataset)
+        definition = erasure.definition or self._definition(erasure)
+        shares = dataset.shares_rows(definition) if definition else None
+        return not is_configured if shares is None else shares
+
+    def _definition(self, erasure: Erasure) -> Mapping[str, Any]:
+        """Where the record has none: as lake.toml or the erased days have it; else empty."""
+        name = erasure.dataset
+        if name not in self._definitions:
+            configured = [other for other in self._settings.dataset if other.name == name]
+            if configured:
+                self._definitions[name] = configured[0].model_dump()
+            else:
+                manifests = (_manifest(self._store, name, Day.parse(day)) for day in erasure.days)
+                known = (manifest.definition for manifest in manifests if manifest)
+                self._definitions[name] = next(filter(None, known), {})
+        return self._definitions[name]
+
+
+def _manifest(store: Store, dataset: str, day: Day) -> Manifest | None:
+    try:
+        return read_manifest(store, dataset, day)
+    except BadData:
+        return None
 
 
 def interrupted(store: Store) -> dict[str, tuple[str, ...]]:

@@ -30,7 +30,7 @@ from lake.completeness import (
 from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 from lake.coverage import refuse_unfinished
-from lake.erased import erased_days, erased_rows
+from lake.erased import ErasedDays, erased_rows
 from lake.holds import Hold, held_error
 from lake.holds import of as holds_of
 from lake.partition.definition import changed_keys, has_other_rules, refuse_other_definition
@@ -100,6 +100,7 @@ class Exporter:
         self.store = store or open_store(settings)
         self._sources = dict(sources or {})
         self._rollups = Rollups(settings, self.store)
+        self._erased = ErasedDays(settings, self.store)
         self._lock = Lock()
         self._stopping = Event()
 
@@ -182,9 +183,10 @@ class Exporter:
         stat = self.store.stat(table_key(dataset.name, day))
         expected = Etags(stat.etag if stat else "", standing.etag)
         # After the object's etag: an erasure that is not seen here replaces the object later.
-        erased = day in erased_days(self.store, dataset.name)
+        erased_from = self._erased.of(dataset).get(day, "")
+        erased = bool(erased_from)
         if erased and not rules.allow_erased:
-            raise _erased_error(dataset, day)
+            raise _erased_error(dataset, day, erased_from)
         hold = self._hold(dataset, day, old, expected)
         may_shrink = rules.allow_shrink and hold is None
         least = Least() if may_shrink else self._least(dataset, day, old, expected)
@@ -330,9 +332,10 @@ def _readable(standing: Standing, *, force: bool) -> Manifest | None:
     return standing.manifest
 
 
-def _erased_error(dataset: Dataset, day: Day) -> PermanentError:
+def _erased_error(dataset: Dataset, day: Day, erased_from: str) -> PermanentError:
+    name = "" if erased_from == dataset.name else f" from {erased_from}, which may have had them"
     return PermanentError(
-        "rows of the day were erased: an export may bring them back",
+        f"rows of the day were erased{name}: an export may bring them back",
         where=f"{dataset.name} {day}",
         expected="a day without a record below erasures/",
         found="what the source has now, which may still be those rows",

@@ -80,10 +80,24 @@ class Dataset(BaseModel):
     applies_rules: ClassVar[bool] = False  # whether the system's source does
     # What its rows are, of every dataset of the system; None where manifests' schemas decide.
     rows_are: ClassVar[RowsAre | None] = None
+    # The key that names what is read: with the same value two datasets have the same rows. With
+    # another one they may still share some, unless `is_apart`.
+    read_by: ClassVar[str] = ""
+    is_apart: ClassVar[bool] = False
     # The version of the rules of its own rollups; None where SQL files define them.
     rollup_rules: ClassVar[int | None] = None
     columns: Annotated[tuple[Rule, ...], BeforeValidator(rules_of), Field(exclude=True)] = ()
     _hash_key: SecretStr = PrivateAttr(SecretStr(""))
+
+    def shares_rows(self, definition: Mapping[str, Any]) -> bool | None:
+        """Whether its rows are those of a dataset that was defined so; None where only the source
+        could tell.
+        """
+        if definition.get("source") != self.source:
+            return False
+        if self.read_by and definition.get(self.read_by) == getattr(self, self.read_by):
+            return True
+        return False if self.is_apart else None
 
     def rules(self) -> Rules:
         """Those of the columns, ready to be applied. Raises ConfigError without their key."""

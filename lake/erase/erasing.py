@@ -172,6 +172,7 @@ def _record(planner: Planner, plan: Plan, reason: str) -> Erasure:
         planner.condition.columns,
         planner.condition.keyed_hash(key),
         days,
+        planner.dataset.model_dump(),
     )
 
 

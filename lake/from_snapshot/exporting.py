@@ -17,7 +17,7 @@ from lake.base.progress import Progress, silent
 from lake.base.sizes import size
 from lake.config.datasets import Dataset
 from lake.config.settings import Settings
-from lake.erased import erased_days
+from lake.erased import ErasedDays
 from lake.export import Exporter
 from lake.from_snapshot.choosing import Choice, Partition, chosen_snapshots, is_late
 from lake.from_snapshot.source import NoSource, SnapshotSource
@@ -62,7 +62,7 @@ def export_from_snapshots(
     """
     unread = set() if force else _standing(store, partitions)
     if not allow_erased:
-        unread |= _erased(store, partitions)
+        unread |= _erased(settings, store, partitions)
     without = [part for part in partitions if (part[0].name, part[1]) in unread]
     if without:
         sources: dict[str, Source] = {dataset.source: NoSource() for dataset, _ in without}
@@ -137,9 +137,12 @@ def _standing(store: Store, partitions: Iterable[Partition]) -> set[tuple[str, D
     return standing
 
 
-def _erased(store: Store, partitions: Iterable[Partition]) -> set[tuple[str, Day]]:
+def _erased(
+    settings: Settings, store: Store, partitions: Iterable[Partition]
+) -> set[tuple[str, Day]]:
     """Those that an export refuses, for rows of them were erased."""
-    days = {name: erased_days(store, name) for name in {dataset.name for dataset, _ in partitions}}
+    erased = ErasedDays(settings, store)
+    days = {dataset.name: erased.of(dataset) for dataset, _ in partitions}
     return {(dataset.name, day) for dataset, day in partitions if day in days[dataset.name]}
 
 

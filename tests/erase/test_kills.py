@@ -17,7 +17,7 @@ from support.no_trace import holds
 from lake import audit
 from lake.base.errors import LakeError, PermanentError
 from lake.erase import erasing as erasing_steps
-from lake.erased import erased_days, interrupted, read_erasures
+from lake.erased import ErasedDays, interrupted, read_erasures
 from lake.holds.changing import add
 from lake.partition.ledger import read_manifest
 from lake.query import connect
@@ -80,7 +80,7 @@ def test_a_kill_at_every_point(whole, tmp_path):
         known.add(looks)
         assert seen[-1] in (ROWS, ROWS - MATCHING)
         if seen[-1] < ROWS:  # no export brings them back
-            assert erased_days(store, "events") == {DAY}
+            assert ErasedDays(settings, store).of(settings.dataset[0]) == {DAY: "events"}
         begun = bool(list(read_erasures(store)))
         left = list(interrupted(store).values())
         assert left == ([(str(DAY),)] if begun and seen[-1] == ROWS else [])
@@ -176,7 +176,7 @@ def test_rows_exported_while_a_day_is_rewritten_stay(whole, tmp_path, monkeypatc
         result = usual(*arguments) if step == "rewrite" else None
         if not exported:
             with monkeypatch.context() as before:
-                before.setattr("lake.export.erased_days", lambda *_: frozenset())
+                before.setattr(ErasedDays, "of", lambda *_: {})
                 events = settings.dataset_named("events")
                 exported.append(exporter.export(events, DAY, force=True).manifest.rows)
         return usual(*arguments) if step == "fetch" else result
@@ -198,7 +198,7 @@ def test_an_export_that_began_before_the_erasure_does_not_undo_it(whole, tmp_pat
     read = exporter.source("mongo").count
 
     def erased_meanwhile(dataset, day):
-        if not erased_days(store, "events"):
+        if not ErasedDays(settings, store).of(dataset):
             assert erasing.run(settings, store).erased == MATCHING
         return read(dataset, day)
 

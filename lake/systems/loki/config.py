@@ -35,6 +35,7 @@ class LokiDataset(Dataset):
 
     applies_rules: ClassVar[bool] = True
     rows_are: ClassVar[RowsAre] = "lines"
+    read_by: ClassVar[str] = "selector"
     rollup_rules: ClassVar[int] = 2
     source: Literal["loki"]
     selector: Annotated[str, Field(min_length=1)]

@@ -34,6 +34,8 @@ class MongoDataset(Dataset):
 
     applies_rules: ClassVar[bool] = True
     rows_are: ClassVar[RowsAre] = "documents"
+    read_by: ClassVar[str] = "collection"
+    is_apart: ClassVar[bool] = True
     source: Literal["mongo"]
     collection: Annotated[str, Field(min_length=1)]
     time_field: Annotated[str, Field(min_length=1)] = "timestamp"

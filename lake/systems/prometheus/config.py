@@ -37,6 +37,7 @@ class PrometheusDataset(Dataset):
 
     applies_rules: ClassVar[bool] = True
     rows_are: ClassVar[RowsAre] = "counter"
+    read_by: ClassVar[str] = "query"
     rollup_rules: ClassVar[int] = 2
     source: Literal["prometheus"]
     query: Annotated[str, Field(min_length=1)]
