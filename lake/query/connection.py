@@ -6,6 +6,7 @@ the lake's tables (session).
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import shutil
@@ -34,7 +35,7 @@ _LOCKED = {
     "http_logging_output", "lock_configuration", "log_query_path", "logging_storage",
     "profile_output", "profiling_output", "secret_directory",
 }  # fmt: skip
-_SPILL = "lake-query-"  # and the process: a directory in TMPDIR
+_SPILL = "lake-query-"  # and the process, and random letters: a directory in TMPDIR
 _SHARE = 0.8  # of the memory: DuckDB's own default, which does not see every limit
 _SORTING = 1_000_000_000  # bytes; what is more is spilled. The process may take twice as much
 _SORTING_SHARE = _SHARE / 2
@@ -58,7 +59,7 @@ def connect_duckdb(*, httpfs: bool = False) -> duckdb.DuckDBPyConnection:
     """
     temporary = Path(tempfile.gettempdir())
     _remove_abandoned(temporary)
-    spill = temporary / f"{_SPILL}{os.getpid()}"  # made when it is needed
+    spill = _spill_directory(temporary, os.getpid())
     connection = duckdb.connect(
         config={
             "allow_persistent_secrets": False,
@@ -124,10 +125,24 @@ def in_one_transaction(statements: Iterable[str]) -> str:
 
 
 @cache
+def _spill_directory(parent: Path, process: int) -> Path:
+    """For DuckDB, which makes it when it needs it, for all users to read: it has rows. So it lies
+    in one that this user alone can enter.
+    """
+    try:
+        private = Path(tempfile.mkdtemp(prefix=f"{_SPILL}{process}-", dir=parent))
+    except OSError:  # DuckDB reports it where it has to spill
+        private = parent / f"{_SPILL}{process}"
+    else:
+        atexit.register(shutil.rmtree, private, ignore_errors=True)
+    return private / "spilled"
+
+
+@cache
 def _remove_abandoned(parent: Path) -> None:
     """Removes spill directories of this user whose processes have ended."""
     for folder in parent.glob(f"{_SPILL}*"):
-        process = folder.name.removeprefix(_SPILL)
+        process = folder.name.removeprefix(_SPILL).partition("-")[0]
         try:
             mine = folder.lstat().st_uid == os.getuid() and not folder.is_symlink()
         except FileNotFoundError:

@@ -110,5 +110,5 @@ def _answers(endpoint_url: str, access_key: str, secret_key: str) -> bool:
 RECIPE = Recipe(
     ports=tuple(_PARTS) + tuple(f"{part} grpc" for part in _PARTS),
     launch=_launch,
-    unset=("AWS_", "WEED_", "S3_"),
+    unset=("WEED_", "S3_"),
 )

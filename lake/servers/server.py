@@ -22,6 +22,7 @@ _READY_WITHIN_S = 90.0
 _LOOK_S = 0.03
 _TRIES = 4
 _PORT_RELEASED_WITHIN_S = 2.0
+_NOT_FOR_SERVERS = ("LAKE_", "AWS_")  # passwords of the sources, the key of hashes, the bucket's
 
 
 @dataclass
@@ -152,7 +153,7 @@ class Server:
         )
 
     def _environment(self) -> dict[str, str]:
-        hidden = self.recipe.unset
+        hidden = (*_NOT_FOR_SERVERS, *self.recipe.unset)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
         # Relative to the home: the path of a socket in it may have 107 bytes only.
         return kept | {"TMPDIR": "tmp"}

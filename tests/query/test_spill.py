@@ -26,8 +26,8 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_killed_queries_left_is_removed(make_lake, table, temporary) -> None:
-    left = temporary / f"lake-query-{_ended()}"
-    running = temporary / f"lake-query-{os.getppid()}"
+    left = temporary / f"lake-query-{_ended()}-abc"
+    running = temporary / f"lake-query-{os.getppid()}-abc"
     somebody = temporary / "lake-query-report"
     elsewhere = temporary.parent / "elsewhere"
     for folder in (left, running, somebody, elsewhere):
@@ -40,7 +40,7 @@ def test_what_killed_queries_left_is_removed(make_lake, table, temporary) -> Non
     with lake.connect() as opened:
         assert opened.rows("SELECT n FROM events") == [{"n": 1}]
         (spill,) = opened.connection.execute("SELECT current_setting('temp_directory')").fetchone()
-    assert spill == str(temporary / f"lake-query-{os.getpid()}")
+    assert spill.startswith(str(temporary / f"lake-query-{os.getpid()}-"))
     assert not left.exists()
     assert all(folder.exists() for folder in (running, somebody, link))
     assert list(elsewhere.iterdir())
@@ -54,6 +54,7 @@ def test_a_killed_query_and_the_next(make_lake, tmp_path: Path) -> None:
     script = f"""
 import os, signal
 from lake.query import connect
+os.umask(0)
 with connect({str(lake.config)!r}) as lake:
     lake.connection.execute("SET memory_limit = '60MB'; SET threads = 1")
     lake.connection.execute("CREATE TABLE t AS SELECT hash(i) AS h FROM range(3000000) r(i)")
@@ -64,10 +65,21 @@ with connect({str(lake.config)!r}) as lake:
     command = [sys.executable, "-c", script]
     killed = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert killed.returncode == -9, killed.stderr
-    assert [path.name for path in folder.glob("lake-query-*")], "nothing was spilled"
+    (private,) = folder.glob("lake-query-*")
+    assert any(path.is_file() for path in private.rglob("*")), "nothing was spilled"
+    assert private.stat().st_mode & 0o777 == 0o700  # rows are for this user alone
     after = "from lake.query import connect; connect({0!r}).rows('SELECT 1')"
     subprocess.run([sys.executable, "-c", after.format(str(lake.config))], env=env, check=True)
-    assert not list(folder.glob("lake-query-*"))
+    assert not list(folder.glob("lake-query-*"))  # nor of the process that has ended well
+
+
+def test_a_temporary_folder_that_cannot_be_written(make_lake, table, monkeypatch, tmp_path) -> None:
+    """A query that needs no disk runs."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    lake = make_lake("events")
+    lake.put("events", "2026-07-01", table(n=[1]))
+    with lake.connect() as opened:
+        assert opened.rows("SELECT n FROM events") == [{"n": 1}]
 
 
 def test_counter_increase_spills_and_other_queries_have_the_machine(make_lake, table) -> None:

@@ -369,11 +369,12 @@ def test_options(tmp_path: Path) -> None:
         assert over.status_code == 400
 
 
-def test_no_environment_variable_of_ours_reaches_the_s3_server(
-    own: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_secret_of_ours_reaches_a_server(own: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
-    own["s3"].restart()
-    environment = Path(f"/proc/{own['s3'].pid}/environ").read_bytes()
-    assert b"AWS_" not in environment
+    monkeypatch.setenv("LAKE_PRIVACY__HASH_KEY", "somebody's key")
+    for name in SERVER_NAMES:
+        own[name].restart()
+        environment = Path(f"/proc/{own[name].pid}/environ").read_bytes()
+        assert b"AWS_" not in environment
+        assert b"LAKE_" not in environment
     assert os.environ["AWS_ACCESS_KEY_ID"] == "somebody"
