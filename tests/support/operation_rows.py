@@ -85,6 +85,7 @@ def hold_on_hot_days(scene: Scene) -> Steps:
     yield
     first, last = site.today.plus(-scene.chance.randint(12, 24)), site.today.plus(-3)
     hold = site.hold(["events"], first, last.plus(1))
+    site.guard()  # as `lake hold add` says: else rows expire until the night
     scene.record.holds[hold] = (("events",), first.date, last.date)
     for words in (("drop", "events", "--day", str(last), "--force"),
                   ("erase", "events", "--where", "_id > 0")):  # fmt: skip
