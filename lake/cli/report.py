@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lake.base.sizes import size
+from lake.base.sizes import hours_or_days, size
 from lake.cli.options import config_option, json_option
 
 if TYPE_CHECKING:
@@ -92,13 +92,16 @@ def _lines(facts: Facts) -> Iterator[str]:
     width = max((len(of.name) for of in facts.datasets), default=0)
     for of in facts.datasets:
         states = ", ".join(f"{number:,} {state}" for state, number in sorted(of.states.items()))
+        newest = f", the newest {of.newest}" if of.newest else ""
         yield (
-            f"  {of.name:<{width}}  {states or 'no days'}; {size(of.total('bytes'))}; "
+            f"  {of.name:<{width}}  {states or 'no days'}{newest}; {size(of.total('bytes'))}; "
             f"{_time_left(of.lag, facts.at)}"
         )
         if lost := of.lag.lost:
             number = f"{len(lost):,} {'day' if len(lost) == 1 else 'days'} ({spans(lost)})"
             yield f"  {'':<{width}}  lost: {number}, not proven and not in the source"
+    snapshots = (f"{of.system} {of.taken_at or 'none'}" for of in facts.systems)
+    yield f"  last snapshots: {', '.join(snapshots)}"
     if facts.rehearsals:
         last = facts.rehearsals[0]
         yield f"  last rehearsal: {last.day}, {'as the lake' if last.ok else 'failed'}"
@@ -111,8 +114,9 @@ def _lines(facts: Facts) -> Iterator[str]:
 def _time_left(lag: Lag, now: datetime) -> str:
     hours = lag.hours_left(now)
     if hours >= 0:
-        return f"{hours:,.0f} h until the source deletes rows of {lag.first_unproven}"
-    return f"the source has been deleting rows of {lag.first_unproven} for {-hours:,.0f} h"
+        return f"{hours_or_days(hours)} until the source deletes rows of {lag.first_unproven}"
+    since = hours_or_days(-hours)
+    return f"the source has been deleting rows of {lag.first_unproven} for {since}"
 
 
 @click.command()

@@ -5,10 +5,11 @@ Belongs here: layout, and how many rows a terminal shows. Does not: JSON and CSV
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
@@ -182,7 +183,7 @@ def _text(value: object) -> str:
     """Control characters are shown as escapes: a log line must not steer the terminal."""
     if value is None:
         return "NULL"
-    text = _rounded(value) if isinstance(value, float) else as_text(value)
+    text = _rounded(value) if isinstance(value, float) else as_text(_inside_rounded(value))
     return shown(text)
 
 
@@ -191,3 +192,15 @@ def _rounded(value: float) -> str:
     if value and not 1e-3 <= abs(value) < 1e15:
         return as_text(value)
     return f"{value:.4f}".rstrip("0").rstrip(".")
+
+
+def _inside_rounded(value: object) -> object:
+    """Floats inside lists, structs and maps, as those that stand alone."""
+    match value:
+        case Mapping():
+            return {key: _inside_rounded(member) for key, member in value.items()}
+        case list() | tuple():
+            return [_inside_rounded(member) for member in value]
+        case float() if math.isfinite(value):
+            return float(_rounded(value))
+    return value

@@ -22,6 +22,7 @@ from lake.config.incident import IncidentSection
 from lake.query.fields import Identifiers, field_value, identifiers_at
 from lake.query.kinds import folded, quoted_name, quoted_text
 from lake.query.levels import with_level
+from lake.query.merged import LIST, STRUCT, Node
 from lake.query.tables import Table
 
 LINE, DOCUMENT = "line", "document"
@@ -243,7 +244,7 @@ def _document_text(table: Table, dataset: Dataset, incident: IncidentSection) ->
     if not fields:
         hidden = {folded(name) for name in (*incident.ids, getattr(dataset, "time_field", ""))}
         fields = {
-            name: quoted_name(name)
+            name: _elements_without_nulls(table.tree, name)
             for name in table.column_names
             if name not in _NOT_SHOWN and folded(name) not in hidden
         }
@@ -254,6 +255,16 @@ def _document_text(table: Table, dataset: Dataset, incident: IncidentSection) ->
         return "''"
     members = ", ".join(f"{quoted_text(name)}: {field}" for name, field in fields.items())
     return f"CAST(json_merge_patch('{{}}', to_json({{{members}}})) AS VARCHAR)"
+
+
+def _elements_without_nulls(tree: Node, column: str) -> str:
+    """A column for `to_json`: the elements of an array have the members of all days, most NULL."""
+    node = tree.members.get(folded(column))
+    name = quoted_name(column)
+    item = node.item if node and node.form == LIST and not node.varying else None
+    if item is None or item.form != STRUCT or item.varying:
+        return name
+    return f"list_transform({name}, lambda item_: json_merge_patch('{{}}', to_json(item_)))"
 
 
 def _first_text(places: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from html import escape
 from importlib import resources
 
 from lake import __version__
-from lake.base.sizes import counted, size
+from lake.base.sizes import counted, hours_or_days, size
 from lake.lag import PROVEN
 from lake.pages import document, section, table
 from lake.report.facts import DatasetFacts, Facts
@@ -234,10 +234,9 @@ def _freshness_note(facts: Facts) -> str:
 def _hours(of: DatasetFacts, facts: Facts) -> str:
     """With the time itself, which the page's script counts down."""
     left = of.lag.hours_left(facts.at)
-    text = f"{left:,.0f} h" if abs(left) < 96 else f"{left / 24:,.0f} days"
     kind = "bad" if left <= 0 else "warn" if left < _SOON_H else ""
     goes = of.lag.goes_at.strftime("%Y-%m-%dT%H:%M:%SZ")
-    return f'<time class="left {kind}" datetime="{goes}">{text}</time>'
+    return f'<time class="left {kind}" datetime="{goes}">{hours_or_days(left)}</time>'
 
 
 def _lost(of: DatasetFacts) -> str:

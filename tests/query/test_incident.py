@@ -327,6 +327,31 @@ def test_a_document_without_its_time_field_has_the_time_of_its_id(
     ]
 
 
+def test_elements_of_arrays_have_their_own_members_only(make_lake, table):
+    lake = make_lake("events")
+    for day, stages in (
+        ("2026-07-05", None),  # no day of the range has the column
+        ("2026-07-06", [[{"name": "a", "ms": 1}, None, {"name": "b", "code": ":null"}], None, []]),
+        ("2026-07-07", ["text", "[]", "{}"]),
+    ):
+        at = datetime.fromisoformat(f"{day}T11:20:00+00:00")
+        columns = {"_id": ["a", "b", "c"], "timestamp": [at] * 3, "n": [1, 2, 3]}
+        lake.put("events", day, table(**columns, **({"stages": stages} if stages else {})))
+    call = "FROM incident(TIMESTAMPTZ '{} 11:20:00Z')"
+
+    def shown(day: str) -> list[object]:
+        with lake.connect() as session:
+            rows = session.rows(call.format(day))
+        return [json.loads(row["text"]).get("stages") for row in rows]
+
+    assert shown("2026-07-05") == [None, None, None]
+    assert shown("2026-07-07") == ["text", "[]", "{}"]
+    lake.store.delete("manifests/events/2026-07-07.json")
+    assert shown("2026-07-05") == [None, None, None]
+    elements = [{"name": "a", "ms": 1}, None, {"name": "b", "code": ":null"}]
+    assert shown("2026-07-06") == [elements, None, []]
+
+
 def test_series_of_expressions_have_no_name(make_lake, run) -> None:
     """`sum by (job) (rate(…))` has no metric, and no growth."""
     lake = make_lake("rates")

@@ -108,6 +108,17 @@ def test_a_table_for_people(lake, run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert out.splitlines()[1].split() == ["2026-07-01", "0", r"a\x1b[31mred\nline", "NULL"]
 
 
+def test_floats_in_nested_values_are_shown_as_those_alone(lake, run) -> None:
+    x = "CAST(2 AS DOUBLE) / 3"
+    question = f"SELECT {x} AS a, [{x}, 1e-9] AS b, {{'c': [{x}]}} AS d, ['inf'::DOUBLE] AS e"
+    _, out, _ = run("query", question, "--config", lake.config)
+    assert out.splitlines()[1].split() == [
+        "0.6667", "[0.6667,", "1e-09]", '{"c":', "[0.6667]}", '["Infinity"]'
+    ]  # fmt: skip
+    _, out, _ = run("query", question, "--json", "--config", lake.config)
+    assert json.loads(out)[0]["d"] == {"c": [2 / 3]}  # all digits where programs read
+
+
 def test_a_pipe_gets_every_row_aligned(lake, run) -> None:
     question = "SELECT i, repeat('가', (i % 3)::BIGINT) || 'x' AS t, i AS j FROM range(2500) t(i)"
     _, out, err = run("query", question, "--config", lake.config)

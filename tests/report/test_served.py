@@ -241,6 +241,14 @@ def test_report_writes_the_page_and_prints_the_facts(
     assert code == 0
     assert out.splitlines()[0].endswith(f": {proven} of {len(still.states)} days proven")
     # Loki keeps 5 days, Prometheus 3: of one day rows go since midnight, another is gone.
+    newest = max(
+        day
+        for (name, day), state in still.states.items()
+        if name == "events" and state in ("verified", "empty")
+    )
+    (events,) = [line for line in out.splitlines() if line.startswith("  events ")]
+    assert f", the newest {newest};" in events
+    assert "last snapshots: mongo " in out
     assert f"the source has been deleting rows of {ago(5)} for " in out
     assert f"lost: 1 day ({ago(9)}), not proven and not in the source" in out
     assert " -" not in out
