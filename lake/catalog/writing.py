@@ -19,6 +19,7 @@ from lake.config.settings import Settings
 from lake.process.scratch import replaced_at_once
 from lake.query import Lake
 from lake.query.connection import httpfs_path, load_httpfs, macro_statements
+from lake.query.growth import NO_STARTS, starts_literal, starts_macro
 from lake.query.kinds import quoted_text
 from lake.query.s3 import addressing, authority_statements, with_endpoint
 
@@ -36,6 +37,8 @@ def write_catalog(lake: Lake, file: Path) -> None:
     statements = [*macro_statements()]  # first: views of levels are bound to some of them
     tables = lake.tables()
     statements += [text for table in tables for text in table.definitions()]
+    starts = {t.dataset: starts_literal(t) for t in tables if not t.rolled_up}
+    statements.append(starts_macro({k: v for k, v in starts.items() if v != NO_STARTS}))
     statements += ["BEGIN", *(c for table in tables for c in comment_statements(lake, table))]
     statements += [*age_statements(lake, tables, utc_now()), "COMMIT"]
     try:

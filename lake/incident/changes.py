@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from lake.base.day import Day
 from lake.incident.window import Window
 from lake.query import Lake
+from lake.query.growth import starts_literal
 from lake.query.kinds import quoted_name, quoted_text
 from lake.query.tables import Table
 from lake.query.time_axis import COUNTER, NOT_LABELS
@@ -140,7 +141,8 @@ def _samples(table: Table, window: Window) -> str:
     start = window.before - _LOOKBACK
     first, last = Day(start.date()), Day(window.end.date())
     return (
-        'SELECT *, counter_increase(value, series_id, ts) AS "-growth" '  # noqa: S608  quoted
+        "SELECT *, counter_increase(value, series_id, ts, "  # noqa: S608  quoted
+        f'query_starts := {starts_literal(table)}) AS "-growth" '
         f"FROM {between(table, date(first), date(last.plus(1)))} "
         f"WHERE ts >= {instant(start)} AND ts <= {instant(window.end)} "
         "AND isfinite(value) AND NOT coalesce(ends_with(metric, '_bucket'), false)"

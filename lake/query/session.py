@@ -75,6 +75,7 @@ class Lake:
         self.settings = settings
         self._shapes: dict[str, _Shape] = {}
         self._behind: set[str] = set()  # datasets that the session's own views and macros read
+        self._query_starts: dict[str, str] = {}  # of datasets, as `query_starts_of` has them
         self._has_time_axis = False  # whether the macro `incident` is defined
         self._shared = False  # whether relations may be outstanding that read the definitions
         on_s3 = settings.lake.root.startswith("s3://")
@@ -312,6 +313,11 @@ class Lake:
             shape = replace(shape, days=defined)
         elif shape.days != defined:
             statements += table.views(shape.days.start, shape.days.end)
+        base = self.table(table.rolled_up) if table.rolled_up else table
+        literal = growth.starts_literal(base)
+        if self._query_starts.get(base.dataset, growth.NO_STARTS) != literal:
+            self._query_starts[base.dataset] = literal
+            statements.append(growth.starts_macro(self._query_starts))
         with explained(self.settings.lake.root):
             for statement in statements:
                 self.connection.execute(statement)

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from lake.config.settings import Settings
+from lake.query.growth import starts_literal
 from lake.query.kinds import quoted_name, quoted_text
 from lake.query.tables import Table
 from lake.query.timeline import Rows, between, documents, kind_of, lines
@@ -98,7 +99,8 @@ def _samples(table: Table) -> str:
     What is added to the labels' columns has a name that no label of Prometheus has.
     """
     source = between(table, _place("earlier"), _place("end"))
-    growth = f"CASE WHEN {COUNTER} THEN counter_increase(value, series_id, ts) END"
+    arguments = f"value, series_id, ts, query_starts := {starts_literal(table)}"
+    growth = f"CASE WHEN {COUNTER} THEN counter_increase({arguments}) END"
     return (
         f"SELECT ts, epoch_ns(ts) AS ns, {quoted_text(table.dataset)} AS dataset, "  # noqa: S608
         f"{quoted_text(SAMPLE)} AS kind, CAST(NULL AS VARCHAR) AS id, "

@@ -15,9 +15,11 @@ from functools import reduce
 from lake.base.day import Day
 from lake.base.errors import UsageError
 from lake.query import Lake
+from lake.query.growth import query_changes
 from lake.query.kinds import folded
 from lake.query.levels import with_level
 from lake.query.merged import Node
+from lake.query.numbers import with_numbers_as
 from lake.query.tables import Table
 from lake.spark.dialect import in_spark, spark_expression
 from lake.spark.templates import template
@@ -98,10 +100,28 @@ class _Input:
             need = reduce(Input.with_column, TARGET, self._source.need)
             self._source = replace(self._source, need=need)
         columns = self._columns(aggregated=True)
-        counted = self._filled("counter", self._source.dataset, columns, metrics=metrics)
+        counted = self._filled(
+            "counter",
+            self._source.dataset,
+            columns,
+            metrics=metrics,
+            earliest=self._earliest(metrics),
+        )
         if len(names) == 1:
             return counted
         return template("counter_preferred").format(counted=counted, metrics=metrics)
+
+    def _earliest(self, metrics: str) -> str:
+        """Of the samples that the same query of the dataset has selected."""
+        table = self._lake.table(self._source.dataset)
+        days = [f"ts >= TIMESTAMP '{day} 00:00:00Z'" for day in query_changes(table)]
+
+        def first(since: str) -> str:
+            texts = {"metrics": metrics, "since": since}
+            return f"({self._filled('counter_earliest', table.dataset, '', **texts)})"
+
+        cases = "".join(f" WHEN {since} THEN {first(since)}" for since in reversed(days))
+        return f"CASE{cases} ELSE {first('true')} END" if cases else first("true")
 
     def _filled(self, name: str, view: str, columns: str, **texts: str) -> str:
         return template(name).format(
@@ -120,7 +140,7 @@ class _Input:
 
     def _value(self, column: Column) -> str:
         table = self._lake.table(self._source.dataset)
-        kind = "VARCHAR" if column.type == "ANY" else column.type
+        kind = "VARCHAR" if column.type == "ANY" else with_numbers_as("BIGINT", column.type)
         value = column_of(table, column) or f"CAST(NULL AS {kind})"
         return spark_expression(value, _rounding(table, column))
 

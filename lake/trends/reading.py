@@ -21,7 +21,7 @@ from lake.base.day import Day, day_range
 from lake.base.resources import resource_path
 from lake.query import Lake
 from lake.query.failures import explained
-from lake.query.kinds import quoted_name
+from lake.query.kinds import quoted_name, quoted_text
 from lake.query.levels import with_level
 from lake.query.numbers import with_numbers_as
 from lake.query.tables import Table
@@ -91,7 +91,8 @@ def _grown(lake: Lake, source: Source, start: Day, end: Day) -> tuple[str, Param
     columns = "".join(f", {quoted_name(c.name)} AS {quoted_name(as_.name)}" for c, as_ in names)
     source = replace(source, need=replace(source.need, columns=inside))
     rows, parameters = _rows(lake, source, start.plus(-1), end, kind)
-    counted = _filled(kind, rows=rows, columns=columns)
+    starts = f"query_starts_of({quoted_text(source.dataset)})"
+    counted = _filled(kind, rows=rows, columns=columns, query_starts=starts)
     if len(metrics) > 1:
         counted = _filled("counter_preferred", counted=counted, metrics=_names(source))
     return counted, parameters

@@ -2,7 +2,8 @@
 --
 -- grain:      one row a series, day and bucket that grew: its day, the trend's columns, lower, upper,
 --             increase
--- inputs:     {rows}, days of series, from the day before from_day on
+-- inputs:     {rows}, days of series, from the day before from_day on; {query_starts}, as
+--             query_start_of takes them
 -- parameters: from_day
 --
 -- As in histogram_increase_by_day: from one day's last sample to the next one's first, too.
@@ -22,7 +23,7 @@ FROM (
         SELECT
             *,
             lag("last") OVER (PARTITION BY series_id ORDER BY first_ts) AS before,
-            min(first_ts) OVER () AS earliest
+            min(first_ts) OVER (PARTITION BY query_start_of({query_starts}, first_ts)) AS earliest
         FROM ({rows}) AS series_days
     )
     WHERE day >= $from_day

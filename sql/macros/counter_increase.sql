@@ -4,6 +4,7 @@
 -- parameters: sample_value  the counter's value; NULL (a stale marker, NaN) is no sample
 --             series        what tells one series from another: series_id
 --             sample_ts     the sample's time
+--             query_starts  when the dataset's query was changed, see query_start_of
 --
 -- A value below the one before is a restart from 0, so all of it is growth. A series' first
 -- sample has none before it: where other series were seen more than 5 minutes earlier, the series
@@ -14,10 +15,18 @@
 -- they are spilled to TMPDIR, some 50 bytes a sample, and a quarter of 155 million samples takes
 -- minutes. The same growth of a series and day: increase_by_day, from rollups in a second, and
 -- samples_increase_by_day.
-CREATE OR REPLACE MACRO counter_increase(sample_value, series, sample_ts) AS
+CREATE OR REPLACE MACRO counter_increase(sample_value, series, sample_ts, query_starts := NULL) AS
 CASE
     WHEN lag(sample_value IGNORE NULLS) OVER (PARTITION BY series ORDER BY sample_ts) IS NULL
-        THEN if(is_birth(sample_ts, min(sample_ts) FILTER (sample_value IS NOT NULL) OVER ()), sample_value, 0)
+        THEN if(
+            is_birth(
+                sample_ts,
+                min(sample_ts) FILTER (sample_value IS NOT NULL)
+                    OVER (PARTITION BY query_start_of(query_starts, sample_ts))
+            ),
+            sample_value,
+            0
+        )
     WHEN sample_value < lag(sample_value IGNORE NULLS) OVER (PARTITION BY series ORDER BY sample_ts)
         THEN sample_value
     ELSE sample_value - lag(sample_value IGNORE NULLS) OVER (PARTITION BY series ORDER BY sample_ts)

@@ -53,7 +53,9 @@ of_buckets AS (
                 {count: histogram.first_count, buckets: histogram.first_buckets} AS first_one,
                 lag({count: histogram.last_count, buckets: histogram.last_buckets})
                     OVER (PARTITION BY series_id ORDER BY hour) AS before,
-                min(histogram.first_ts) OVER () AS earliest
+                min(histogram.first_ts) OVER (
+                    PARTITION BY query_start_of(query_starts_of(of_dataset), histogram.first_ts)
+                ) AS earliest
             FROM query(
                 'FROM "' || replace(of_dataset, '"', '""') || '_hourly_between"(DATE '''
                 || (CAST(from_day AS DATE) - 1) || ''', DATE ''' || CAST(to_day AS DATE) || ''')'

@@ -6,6 +6,7 @@
 --             hour_last      the hour's last value
 --             hour_increase  the growth within the hour
 --             series         series_id
+--             query_starts   when the dataset's query was changed, see query_start_of
 --
 -- The growth within the hour and that from the last value of the series' row before to this
 -- hour's first one, corrected for resets: the sum over rows is that of counter_increase over the
@@ -14,11 +15,18 @@
 -- wanted.
 -- A window function: use it in a subquery, then sum it.
 CREATE OR REPLACE MACRO hour_growth(
-    hour_first, hour_first_ts, hour_last, hour_increase, series
+    hour_first, hour_first_ts, hour_last, hour_increase, series, query_starts := NULL
 ) AS
 hour_increase + CASE
     WHEN lag(hour_last) OVER (PARTITION BY series ORDER BY hour_first_ts) IS NULL
-        THEN if(is_birth(hour_first_ts, min(hour_first_ts) OVER ()), hour_first, 0)
+        THEN if(
+            is_birth(
+                hour_first_ts,
+                min(hour_first_ts) OVER (PARTITION BY query_start_of(query_starts, hour_first_ts))
+            ),
+            hour_first,
+            0
+        )
     WHEN hour_first < lag(hour_last) OVER (PARTITION BY series ORDER BY hour_first_ts)
         THEN hour_first
     ELSE hour_first - lag(hour_last) OVER (PARTITION BY series ORDER BY hour_first_ts)

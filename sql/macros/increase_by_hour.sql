@@ -17,7 +17,9 @@ SELECT
     ),
     "-grown" AS increase
 FROM (
-    SELECT *, hour_growth(first, first_ts, last, increase, series_id) AS "-grown"
+    SELECT *, hour_growth(
+        first, first_ts, last, increase, series_id, query_starts := query_starts_of(of_dataset)
+    ) AS "-grown"
     FROM query(
         'FROM "' || replace(of_dataset, '"', '""') || '_hourly_between"(DATE '''
         || (CAST(from_day AS DATE) - 1) || ''', DATE ''' || CAST(to_day AS DATE) || ''')'

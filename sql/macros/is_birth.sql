@@ -2,7 +2,8 @@
 --
 -- grain:      one BOOLEAN
 -- parameters: first_sample_ts  the time of the series' first sample
---             earliest_ts      that of the first sample of all series
+--             earliest_ts      that of the first sample of all series, by the same query of the
+--                              dataset (query_start_of)
 --
 -- Targets are scraped one after the other within an interval. A series whose first sample is within
 -- Prometheus' look-back (5 minutes) of the first of all may be as old as that one: nothing is known of

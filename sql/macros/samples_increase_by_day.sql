@@ -17,7 +17,10 @@ SELECT * EXCLUDE ("-first", "-first_ts", "-last", "-within", "-grown"), "-grown"
 FROM (
     SELECT
         *,
-        hour_growth("-first", "-first_ts", "-last", "-within", series_id) AS "-grown"
+        hour_growth(
+            "-first", "-first_ts", "-last", "-within", series_id,
+            query_starts := query_starts_of(of_dataset)
+        ) AS "-grown"
     FROM (
         SELECT
             day,

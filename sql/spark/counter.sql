@@ -1,7 +1,8 @@
 -- A trend's input `counter` for Spark: growth by the table's samples
 --
 -- grain:      one row a series and day: its day, the trend's columns, increase
--- inputs:     {table}, the view of the dataset; {metrics}, {columns}, {from_day}, {to_day}
+-- inputs:     {table}, the view of the dataset; {metrics}, {columns}, {from_day}, {to_day};
+--             {earliest}, the first sample of all by the same query (counter_earliest)
 --
 -- As in the macro counter_increase: resets are corrected, and a series that begins more than 5 minutes
 -- after the first sample of all was born at 0. The day before from_day is read.
@@ -10,11 +11,7 @@ FROM (
     SELECT
         *,
         CASE
-            WHEN before IS NULL THEN if(ts > (
-                SELECT min(ts) FROM {table}
-                WHERE day >= {from_day} - INTERVAL 1 DAY AND day < {to_day}
-                AND metric IN ({metrics}) AND value IS NOT NULL
-            ) + INTERVAL 5 MINUTES, value, 0)
+            WHEN before IS NULL THEN if(ts > {earliest} + INTERVAL 5 MINUTES, value, 0)
             WHEN value < before THEN value
             ELSE value - before
         END AS grown
