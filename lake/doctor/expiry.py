@@ -13,6 +13,7 @@ from lake.config.settings import Settings
 from lake.export import Exporter
 from lake.store import Store
 from lake.systems.check import Check
+from lake.systems.registry import configured_systems
 from lake.ttl.silence import silences
 from lake.ttl.site import Site, opened
 from lake.ttl.terms import guarded
@@ -33,8 +34,8 @@ def check(settings: Settings, store: Store) -> Iterator[Check]:
     exporter = Exporter(settings, store)  # its sources are not opened
     with opened(settings, store, exporter.source) as site:
         silent = {silence.dataset: silence for silence in silences(settings, store, site.expiry_of)}
-        sources = sorted({dataset.source for dataset in settings.dataset})
-        left = [text for source in sources for text in unguarded(site, source)]
+        # Also of a system whose last dataset was removed.
+        left = [text for name in configured_systems(settings) for text in unguarded(site, name)]
         rights = [check for name in enabled for check in _rights(site, settings, name)]
     yield from rights
     for text in left:

@@ -219,6 +219,10 @@ class System(Protocol):
     def open_source(self, section: Any) -> Source:
         """Reads the server of a `[sources.NAME]` section; sends nothing yet."""
 
+    def where_rows_expire(self, section: Any) -> Any:
+        """The section, with the server that deletes rows: replicas may be behind it."""
+        return section
+
     def time_column(self, dataset: Dataset) -> str:
         """The column by which a row belongs to its day, dotted where it is nested."""
         return "ts"

@@ -57,6 +57,15 @@ def open_source(name: str, settings: Settings) -> Source:
     return UnquotingSource(system(name).open_source(_section(name, settings)))
 
 
+def open_expiring_source(name: str, settings: Settings) -> Source | None:
+    """A source that reads the server which deletes rows; None where that of `open_source` does.
+    Sends nothing yet. Raises ConfigError.
+    """
+    section = _section(name, settings)
+    own = system(name).where_rows_expire(section)
+    return None if own == section else UnquotingSource(system(name).open_source(own))
+
+
 def open_snapshotter(name: str, settings: Settings) -> Snapshotter:
     """The system's. Raises UsageError for an unknown one, ConfigError for one without settings."""
     chosen = system(name)

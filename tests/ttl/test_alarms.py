@@ -72,6 +72,15 @@ def test_what_deletes_past_the_guard_is_in_doctor_and_metrics(guarded: Hot) -> N
     assert (others(), expiry_check(guarded)["state"]) == (["1"], "warn")
 
 
+def test_the_index_of_the_last_dataset_is_reported_after_that_is_removed(guarded: Hot) -> None:
+    text = guarded.config.read_text()
+    guarded.config.write_text(text[: text.index("[[dataset]]")])
+    checks = json.loads(guarded.command("doctor", "--json").stdout)["checks"]
+    (check,) = [check for check in checks if check["subject"] == "expiry"]
+    assert check["state"] == "warn"
+    assert "index 'lake_ttl' of" in check["found"]
+
+
 def test_an_index_without_any_guard_is_reported_where_one_is_configured(place: Hot) -> None:
     place.insert(OLD)
     place.export(OLD)

@@ -6,6 +6,7 @@ The wanted limit is 10 days with a margin of 2: whatever is older than 8 days ha
 from __future__ import annotations
 
 import datetime as dt
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from support.hot_documents import DAY_S, NEVER_S, TODAY, Hot, ago, at, days, hot
 
 from lake.holds.changing import add, release
 from lake.partition.ledger import read_manifest
+from lake.systems.mongo.reading.uri import of_primary
 
 OLD = days(16, 1)
 
@@ -334,3 +336,39 @@ def test_what_would_be_deleted_is_read_from_the_primary(place, monkeypatch):
         manifest = read_manifest(site.store, "events", ago(1))
         assert expiry.unknown(dataset, ago(1), site.store, manifest) == 0
     assert set(modes) == {"Primary"}
+
+
+def test_a_day_is_proven_by_the_primary_wherever_exports_read(
+    tmp_path: Path, mongo_uri: str, mongo_database: str, client: Any, monkeypatch: Any
+) -> None:
+    """A late row that a secondary does not have yet would expire unproven."""
+    options = "readPreference=secondaryPreferred&maxStalenessSeconds=120"
+    place = hot(tmp_path, f"{mongo_uri}/?{options}", mongo_database, client)
+    place.insert(OLD)
+    place.export(OLD)
+    uris = []
+
+    def connect(section: Any) -> Any:
+        uris.append(section.uri)
+        return reader.connect(section)
+
+    reader = importlib.import_module("lake.systems.mongo.reading.connection")
+    monkeypatch.setattr("lake.systems.mongo.reading.reader.connect", connect)
+    plan = place.plan()
+    assert plan.decision == "limit", plan.why
+    assert uris == [f"{mongo_uri}/"]
+
+
+@pytest.mark.parametrize(
+    ("options", "left"),
+    [
+        ("", ""),
+        ("/", "/"),
+        ("/?readPreference=secondary", "/"),
+        ("/app?tls=true&readPreference=nearest&readPreferenceTags=dc:a", "/app?tls=true"),
+        ("/?ReadPreference=secondary;maxStalenessSeconds=90;w=1", "/?w=1"),
+        ("/?w=1;tls=true", "/?w=1;tls=true"),
+    ],
+)
+def test_a_uri_of_the_primary(options: str, left: str) -> None:
+    assert of_primary(f"mongodb://a,b{options}") == f"mongodb://a,b{left}"

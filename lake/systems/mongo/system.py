@@ -58,6 +58,11 @@ class Mongo(System):
             f"by the UTC day of {code(dataset.time_field)}{fallback}."
         )
 
+    def where_rows_expire(self, section: MongoSource) -> MongoSource:
+        from lake.systems.mongo.reading.uri import of_primary
+
+        return section.model_copy(update={"uri": of_primary(section.uri)})
+
     def open_expiry(self, settings: Settings) -> Expiry:
         from lake.systems.mongo.expiry import MongoExpiry
 

@@ -19,6 +19,7 @@ from lake.base.errors import ConfigError
 from lake.config.overrides import without_secrets
 
 _LOG = logging.getLogger(__name__)
+_OF_SECONDARIES = frozenset(("readpreference", "readpreferencetags", "maxstalenessseconds"))
 _TYPO = 0.85  # how similar a name is to the one that was meant
 
 
@@ -32,6 +33,14 @@ def checked(uri: str) -> str:
     options = [option for option in re.split("[&;]", query) if option]
     kept = [option for option in options if _is_known(option, uri)]
     return base + mark + "&".join(kept)
+
+
+def of_primary(uri: str) -> str:
+    """The URI without the options that let reads go to secondaries."""
+    base, mark, query = uri.partition("?")
+    options = [option for option in re.split("[&;]", query) if option]
+    kept = [name for name in options if name.partition("=")[0].lower() not in _OF_SECONDARIES]
+    return uri if kept == options else base + (mark + "&".join(kept) if kept else "")
 
 
 def unknown_options(uri: str) -> list[str]:
