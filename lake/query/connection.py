@@ -72,6 +72,9 @@ def connect_duckdb(*, httpfs: bool = False) -> duckdb.DuckDBPyConnection:
     )
     if httpfs:
         load_httpfs(connection)
+        # It takes the environment's keys, for all buckets, and duckdb_settings() would show them.
+        for name in ("s3_access_key_id", "s3_secret_access_key", "s3_session_token"):
+            connection.execute(f"SET GLOBAL {name} = ''")
         connection.execute("SET allow_unsigned_extensions = false")
         # Else each object has a TCP connection, and TLS handshake, of its own. For cursors, too.
         connection.execute("SET GLOBAL httpfs_connection_caching = true")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import subprocess
 import sys
@@ -74,6 +75,21 @@ def test_secrets_are_in_no_error(s3_lake, monkeypatch: pytest.MonkeyPatch) -> No
     with s3_lake.connect() as session:
         shown = session.connection.execute("FROM duckdb_secrets()").fetchall()
     assert "1234567890" not in str(shown)
+
+
+def test_no_function_of_duckdb_shows_the_keys(s3_lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DuckDB's httpfs takes them from the environment into settings, which anybody may list."""
+    secret = os.environ["AWS_SECRET_ACCESS_KEY"]
+    with s3_lake.connect() as session:
+        for function in ("settings", "secrets", "variables"):
+            shown = str(session.rows(f"FROM duckdb_{function}()"))
+            assert secret not in shown
+        assert session.rows("SELECT count(*) AS n FROM events") == [{"n": 5}]
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "tokenOfASession1234")
+    with s3_lake.connect() as session:
+        for function in ("settings", "secrets"):
+            shown = session.connection.execute(f"FROM duckdb_{function}()").fetchall()
+            assert "tokenOfASession1234" not in str(shown)
 
 
 def test_what_is_wrong_is_told(make_lake, s3, monkeypatch: pytest.MonkeyPatch) -> None:
