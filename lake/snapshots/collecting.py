@@ -22,11 +22,12 @@ from typing import Self
 
 from lake.base.clock import utc_now
 from lake.base.day import Day
-from lake.base.errors import LakeError, TransientError
+from lake.base.errors import Incomplete, LakeError, Missing, TransientError
 from lake.snapshots.hashing import Hashing, chunks_of, sha256_of, stretch_of
 from lake.snapshots.journal import JOURNAL, Journalling, write_journal
 from lake.snapshots.known import Content, Known
 from lake.snapshots.manifest import StoredFile, StoredObject, snapshot_prefix
+from lake.snapshots.server_files import GoneError, reading
 from lake.store import Store
 
 _LOG = logging.getLogger(__name__)
@@ -63,6 +64,8 @@ class Collector:
         self.prefix = f"{snapshot_prefix(system, day)}{self.run}/"
         self.known = Known()
         self.sent_bytes = 0
+        self.vanished: set[str] = set()
+        self._may_vanish: set[str] = set()
         self._notes: dict[str, str] = {}
         self._store = store
         self._progress = progress
@@ -110,16 +113,28 @@ class Collector:
         for number, piece in enumerate(pieces):
             self._keep(_Place(path, number, piece.at, piece.holds), piece)
 
-    def file(self, source: Path, path: str, *, pack: bool = False) -> None:
-        """A file as it is now, in the background; `pack`: small ones share an object."""
-        self._submit(partial(self._file, source, path, pack=pack))
+    def file(
+        self, source: Path, path: str, *, pack: bool = False, may_vanish: bool = False
+    ) -> None:
+        """A file as it is now, in the background; `pack`: small ones share an object.
+
+        `may_vanish`: one that its server removes meanwhile is left out, and named in `vanished`.
+        """
+        self.vanished.discard(path)
+        if may_vanish:
+            self._may_vanish.add(path)
+        self._submit(partial(self._unless_gone, path, partial(self._file, source, path, pack=pack)))
 
     def content(self, content: bytes, path: str) -> None:
         """A file that is not on any disk."""
         self._submit(partial(self._packed, content, _Place(path, 0)))
 
     def fetched(self, chunks: Callable[[], Iterable[bytes]], size: int, path: str) -> None:
-        """A file that is an object elsewhere, in the background; small ones share an object."""
+        """A file that is an object elsewhere, in the background; small ones share an object.
+
+        One that is removed meanwhile is left out, and named in `vanished`.
+        """
+        self.vanished.discard(path)
         self._submit(partial(self._fetched, chunks, size, path))
 
     @contextmanager
@@ -154,6 +169,8 @@ class Collector:
         self.wait()
         files: list[StoredFile] = []
         for (path, number), piece in sorted(self._pieces.items()):
+            if path in self.vanished:
+                continue
             before = files[-1] if number else None
             in_members = before is not None and path in self._in_members
             files.append(replace(piece, at=before.at + before.bytes) if in_members and before
@@ -185,39 +202,62 @@ class Collector:
             self._waiting.append(running)
         running.add_done_callback(done)
 
+    def _unless_gone(self, path: str, job: Callable[[], None]) -> None:
+        """The job, which reads the file of that path."""
+        try:
+            job()
+        except GoneError as error:
+            if path not in self._may_vanish:
+                raise Incomplete(
+                    "a file was removed while it was copied",
+                    where=error.source,
+                    remedy="take the snapshot again",
+                ) from error
+            self.vanished.add(path)
+
     def _file(self, source: Path, path: str, *, pack: bool) -> None:
-        size = source.stat().st_size
+        with reading(source):
+            size = source.stat().st_size
         with self._lock:  # copied again, it may have fewer pieces
             number = 0
             while before := self._pieces.pop((path, number), None):
                 self._bytes, number = self._bytes - before.bytes, number + 1
             self._paths -= number > 0
         if pack and size <= _SMALL_BYTES:
-            self._packed(stretch_of(source, 0, size), _Place(path, 0))
+            with reading(source):
+                content = stretch_of(source, 0, size)
+            self._packed(content, _Place(path, 0))
         elif size <= _PIECE_BYTES:
             self._piece(source, _Place(path, 0), size)
         else:
             for number, at in enumerate(range(0, size, _PIECE_BYTES)):
                 part = min(_PIECE_BYTES, size - at)
-                self._submit(partial(self._piece, source, _Place(path, number, at), part))
+                piece = partial(self._piece, source, _Place(path, number, at), part)
+                self._submit(partial(self._unless_gone, path, piece))
 
     def _fetched(self, chunks: Callable[[], Iterable[bytes]], size: int, path: str) -> None:
-        if size <= _SMALL_BYTES:
-            self._packed(b"".join(chunks()), _Place(path, 0))
-            return
         key = f"{self.prefix}pieces/{self._number():06d}"
-        with self._store.upload(key) as upload:
-            hashing = Hashing(upload)
-            for chunk in chunks():
-                hashing.write(chunk)
+        try:
+            if size <= _SMALL_BYTES:
+                self._packed(b"".join(chunks()), _Place(path, 0))
+                return
+            with self._store.upload(key) as upload:
+                hashing = Hashing(upload)
+                for chunk in chunks():
+                    hashing.write(chunk)
+        except Missing:
+            self.vanished.add(path)
+            return
         self._sent(StoredObject(key, hashing.size, hashing.digest))
         self._keep(_Place(path, 0), StoredFile(path, hashing.size, hashing.digest, key))
 
     def _piece(self, source: Path, place: _Place, size: int) -> None:
         """So many bytes of the file, as they are now; what changes meanwhile is read again."""
-        place = replace(place, again=partial(self._piece, source, place, size))
+        again = partial(self._piece, source, place, size)
+        place = replace(place, again=partial(self._unless_gone, place.path, again))
         for _ in range(_TRIES):
-            content = sha256_of(source, place.at, size)
+            with reading(source):
+                content = sha256_of(source, place.at, size)
             if self._is_coming(content, place):
                 return
             if self._upload_piece(source, place, content):
@@ -229,17 +269,21 @@ class Collector:
     def _upload_piece(self, source: Path, place: _Place, content: Content) -> bool:
         key = f"{self.prefix}pieces/{self._number():06d}"
         try:
-            with source.open("rb") as file, self._store.upload(key) as upload:
+            with reading(source):
+                opened = source.open("rb")
+            with opened as file, self._store.upload(key) as upload:
                 hashing = Hashing(upload)
                 for chunk in chunks_of(file, place.at, content[1]):
                     hashing.write(chunk)
                 if hashing.digest != content[0]:
                     raise _Changed
-        except _Changed:
+        except (_Changed, GoneError) as error:
             with self._lock:
                 others = self._coming.pop(content)[1:]
             for other in others:
                 self._submit(other.again)
+            if isinstance(error, GoneError):
+                raise
             return False
         self._sent(StoredObject(key, content[1], content[0]))
         self._arrived({content: (key, 0)})

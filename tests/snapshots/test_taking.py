@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pymongo
 import pytest
@@ -18,9 +19,10 @@ from hypothesis import strategies as st
 from support.places import DAY
 from support.system_loading import load_prometheus
 
-from lake.base.errors import PermanentError
+from lake.base.errors import PermanentError, TransientError
 from lake.servers import start
 from lake.systems.loki.snapshot.config import REMOVED, places, without_secrets
+from lake.systems.loki.snapshot.taking import LokiSnapshotter
 from lake.systems.mongo.snapshot.native import NativeDump, _Cutter
 
 
@@ -89,6 +91,29 @@ def test_out_of_order_samples_are_told(place):
         assert served.remarks[0].startswith("1439 of 4320 samples are not there: out-of-order")
 
 
+def test_a_file_that_loki_removes_meanwhile(place, own_loki, monkeypatch):
+    """As retention, compaction and the WAL's checkpoints do."""
+    endpoint = own_loki.endpoints["loki"]
+    here = place(
+        sources__loki={"url": endpoint["url"]},
+        snapshots__loki={name: endpoint[name] for name in ("data_dir", "config_file")},
+    )
+    removed = Path(endpoint["data_dir"]) / "compactor/removed"
+    removed.parent.mkdir(exist_ok=True)
+    removed.write_bytes(b"x")
+    original = LokiSnapshotter._copied_as
+
+    def copied_as(self, path):
+        removed.unlink(missing_ok=True)
+        return original(self, path)
+
+    monkeypatch.setattr(LokiSnapshotter, "_copied_as", copied_as)
+    taken = here.take("loki").manifest
+    assert "data/compactor/removed" not in {file.path for file in taken.files}
+    assert taken.counts["files"] == taken.paths - 1  # and the configuration
+    assert DAY in taken.held_days()
+
+
 def test_documents_that_are_written_meanwhile(place, mongo_uri, app_database):
     stop, written = threading.Event(), []
 
@@ -148,6 +173,28 @@ def test_a_collection_whose_dbhash_is_the_last_one_is_not_read(
         file for file in first.files if "a.bson" in file.path
     ]
     assert second.counts == first.counts
+
+
+def test_a_collection_that_is_dropped_meanwhile(place, mongo_uri, app_database, monkeypatch):
+    here = place(
+        sources__mongo={"uri": mongo_uri, "database": app_database},
+        snapshots__mongo={"tool": "native"},
+    )
+    original = NativeDump._documents
+    with pymongo.MongoClient(mongo_uri) as client:
+        for name in "ab":
+            client[app_database][name].insert_one({"_id": 1})
+
+        def documents(self, job, path):
+            client[app_database].drop_collection("b")
+            return original(self, job, path)
+
+        with monkeypatch.context() as dropping:
+            dropping.setattr(NativeDump, "_documents", documents)
+            with pytest.raises(TransientError, match="dropped or renamed") as failed:
+                here.take("mongo")
+    assert failed.value.parts["where"] == f"collection b of {app_database}"
+    assert here.take("mongo").manifest.counts == {"documents": {"a": 1}}
 
 
 @settings(max_examples=30, deadline=None)

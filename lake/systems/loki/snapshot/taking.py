@@ -29,9 +29,11 @@ from lake.http.client import Http
 from lake.snapshots.collecting import Collector
 from lake.snapshots.disk_state import STATE, Counting, disk_state
 from lake.snapshots.manifest import UNACCOUNTED, UNREADABLE
+from lake.snapshots.server_files import files_below
 from lake.snapshots.standalone import RESTORED_DATA, STANDALONE
 from lake.snapshots.taken import Taken, everything_until
 from lake.snapshots.whole_days import days_of_chunks
+from lake.store import ObjectStat
 from lake.systems.loki.config import LokiDataset, LokiSource
 from lake.systems.loki.reading.version import Version, reported_version
 from lake.systems.loki.snapshot.account import ChunkFile, InBucket, LinesInChunks, OnDisk
@@ -45,7 +47,7 @@ from lake.systems.loki.snapshot.config import (
 )
 from lake.systems.loki.snapshot.restored import CONFIG, LAYOUT, standalone_config, version_of
 from lake.systems.loki.snapshot.retention import kept_for
-from lake.systems.loki.snapshot.s3 import bucket_stores, objects
+from lake.systems.loki.snapshot.s3 import LokiObject, bucket_stores, objects
 from lake.systems.registry import open_source
 
 _LOG = logging.getLogger(__name__)
@@ -253,10 +255,15 @@ class LokiSnapshotter:
                 done[path] = mark
                 self._file(path, mark[0], into)
             into.wait()
-        return len(done)
+            for name in into.vanished:  # removed by retention, or replaced by a later file
+                self._chunks.pop(name, None)
+        return sum(self._copied_as(path) not in into.vanished for path in done)
+
+    def _copied_as(self, path: Path) -> str:
+        return (_DATA / self._restored(path)).as_posix()
 
     def _file(self, path: Path, size: int, into: Collector) -> None:
-        name = (_DATA / self._restored(path)).as_posix()
+        name = self._copied_as(path)
         stored = into.known.files.get(name)
         chunk = self._chunk(path)
         if chunk is not None:
@@ -265,26 +272,45 @@ class LokiSnapshotter:
         if stored and chunk is not None and sum(p.bytes for p in stored) == size:
             into.adopt(name, stored)
         else:
-            into.file(path, name, pack=True)
+            into.file(path, name, pack=True, may_vanish=True)
 
     def _copy_bucket(self, section: Mapping[str, Any], into: Collector) -> int:
-        """Index first: what it refers to was there before it. New objects only."""
-        bucket_objects, was_chunk = list(objects(bucket_stores(section, self._config))), False
-        for item in bucket_objects:
-            if item.is_chunk and not was_chunk:
-                into.wait()
-            was_chunk = item.is_chunk
-            name = (_DATA / self._places.chunks / item.name).as_posix()
-            stored = into.known.files.get(name)
-            chunk = parsed(item.name) if item.is_chunk else None
-            if chunk is not None:
-                self._chunks[name] = InBucket(chunk, item.store, item.stat.key, item.stat.bytes)
-            if item.is_chunk and stored and sum(p.bytes for p in stored) == item.stat.bytes:
-                into.adopt(name, stored)
-            else:
-                into.fetched(partial(item.store.chunks, item.stat.key), item.stat.bytes, name)
-        into.wait()
-        return len(bucket_objects)
+        """Index first: what it refers to was there before it. New objects only.
+
+        Loki compacts its index: of what goes away meanwhile the successor is in a new listing.
+        """
+        stores, copied = bucket_stores(section, self._config), dict[str, ObjectStat]()
+        for _ in range(_PASSES):
+            items = {self._stored_as(item): item for item in objects(stores)}
+            left = {name: item for name, item in items.items() if copied.get(name) != item.stat}
+            was_chunk = False
+            for name, item in left.items():
+                if item.is_chunk and not was_chunk:
+                    into.wait()
+                was_chunk = item.is_chunk
+                self._object(name, item, into)
+            into.wait()
+            copied |= {name: item.stat for name, item in left.items()}
+            gone = copied.keys() & into.vanished
+            if not gone:
+                break
+            for name in gone:
+                del copied[name]
+                self._chunks.pop(name, None)
+        return len(copied)
+
+    def _stored_as(self, item: LokiObject) -> str:
+        return (_DATA / self._places.chunks / item.name).as_posix()
+
+    def _object(self, name: str, item: LokiObject, into: Collector) -> None:
+        stored = into.known.files.get(name)
+        chunk = parsed(item.name) if item.is_chunk else None
+        if chunk is not None:
+            self._chunks[name] = InBucket(chunk, item.store, item.stat.key, item.stat.bytes)
+        if item.is_chunk and stored and sum(p.bytes for p in stored) == item.stat.bytes:
+            into.adopt(name, stored)
+        else:
+            into.fetched(partial(item.store.chunks, item.stat.key), item.stat.bytes, name)
 
     def _restored(self, path: Path) -> PurePosixPath:
         """Its name in a data directory whose Loki stores in the file system."""
@@ -308,8 +334,7 @@ class LokiSnapshotter:
 
     def _files(self) -> Iterator[tuple[Path, tuple[int, int]]]:
         """Each file with its size and time of change, in the order of copying."""
-        files = (path for path in self._data_dir.rglob("*") if path.is_file())
-        ranked = ((self._rank(path), path) for path in files)
+        ranked = ((self._rank(path), path) for path in files_below(self._data_dir))
         for _, path in sorted((rank, path) for rank, path in ranked if rank is not None):
             try:
                 stat = path.stat()

@@ -19,7 +19,7 @@ import gzip
 import hashlib
 import zlib
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -28,7 +28,7 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import OperationFailure
 
-from lake.base.errors import BadData
+from lake.base.errors import BadData, TransientError
 from lake.snapshots.collecting import Collector
 from lake.systems.mongo.config import MongoSource
 from lake.systems.mongo.reading.connection import Client, explained
@@ -42,6 +42,8 @@ _LEVEL = 6
 _MEMBER_BITS = 22  # members of 4 MiB on average
 _MOST_BYTES = 32 << 20
 _LENGTH, _MARK = 4, 24  # behind its length, a document begins with the type, name and value of _id
+# Error codes of a collection that is not there any more: NamespaceNotFound, QueryPlanKilled.
+_GONE = frozenset({26, 175})
 _Result = TypeVar("_Result")
 
 
@@ -81,9 +83,26 @@ class Job:
 def indexes_of(client: Client, section: MongoSource, name: str) -> list[Any]:
     """As listIndexes returns them."""
     database = client.get_database(section.database, codec_options=PLAIN)
-    with explained(section, f"collection {name}"):
+    with _explained(section, name):
         answer = database.command("listIndexes", name, cursor={"batchSize": 1000})
         return list(answer["cursor"]["firstBatch"])
+
+
+@contextmanager
+def _explained(section: MongoSource, name: str) -> Iterator[None]:
+    """As `explained`; raises TransientError where the collection was dropped meanwhile."""
+    with explained(section, f"collection {name}"):
+        try:
+            yield
+        except OperationFailure as error:
+            if error.code not in _GONE:
+                raise
+            raise TransientError(
+                "a collection was dropped or renamed during the snapshot",
+                where=f"collection {name} of {section.database}",
+                found=f"{error.details and error.details.get('errmsg')} (code {error.code})",
+                remedy="take the snapshot again",
+            ) from error
 
 
 class NativeDump:
@@ -107,13 +126,13 @@ class NativeDump:
                 continue
             path = self._path(job.data_name, "bson")
             if job.is_time_series:
-                with explained(self._section, f"collection {job.name}"):
+                with _explained(self._section, job.name):
                     counts[job.name], hashes[job.name] = self._measurements(job, path)
             elif job.name in unchanged:
                 into.adopt(path, into.known.files[path])
                 counts[job.name], hashes[job.name] = unchanged[job.name]
             else:
-                with explained(self._section, f"collection {job.name}"):
+                with _explained(self._section, job.name):
                     counts[job.name], hashes[job.name] = self._documents(job, path)
         into.wait()
         return counts

@@ -29,6 +29,7 @@ from lake.snapshots.collecting import Collector
 from lake.snapshots.disk_state import STATE, Counting, disk_state
 from lake.snapshots.journal import Journal
 from lake.snapshots.manifest import KEPT_FROM
+from lake.snapshots.server_files import files_below
 from lake.snapshots.taken import Taken
 from lake.snapshots.whole_days import days_of_blocks, kept_from_ms
 from lake.systems.prometheus.config import PrometheusDataset, PrometheusSource
@@ -159,7 +160,7 @@ class PrometheusSnapshotter:
 
     def _files(self) -> Iterator[tuple[Path, tuple[int, int]]]:
         """All that the server writes: every sample goes to its log at once."""
-        for path in self._data_dir.rglob("*"):
+        for path in files_below(self._data_dir):
             own = path.relative_to(self._data_dir).parts[0]
             if own not in _NOT_DATA:
                 try:
@@ -208,7 +209,7 @@ class PrometheusSnapshotter:
             meta: dict[str, Any] = json.loads((path / "meta.json").read_bytes())
         except (OSError, ValueError) as error:
             raise Incomplete("a block without a meta.json", where=path, found=error) from error
-        files = sorted(file for file in path.rglob("*") if file.is_file())
+        files = sorted(files_below(path))
         names = {file: f"{path.name}/{file.relative_to(path).as_posix()}" for file in files}
         sizes = {file: file.stat().st_size for file in files}
         stored = {file: into.known.files.get(name, []) for file, name in names.items()}
