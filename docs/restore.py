@@ -206,10 +206,10 @@ def mongo(_manifest, target):
     host = "--uri=mongodb://127.0.0.1:27017"
     ttl = "Start that mongod with --setParameter ttlMonitorEnabled=false, or old documents expire."
     common = f"mongorestore {host} --stopOnError --bypassDocumentValidation"
-    for archive in archives:
-        gzip = "--gzip " if archive.suffix == ".gz" else ""
-        return [f"{common} {gzip}--archive={quoted(archive)}", ttl]
-    gzip = "--gzip " if any(target.rglob("*.bson.gz")) else ""
+    if archives:  # of one day's documents: one for each collection
+        gzips = {archive: "--gzip " if archive.suffix == ".gz" else "" for archive in archives}
+        return [*(f"{common} {gzips[path]}--archive={quoted(path)}" for path in archives), ttl]
+    gzip = "--gzip " if any(target.rglob("*.gz")) else ""
     return [f"{common} {gzip}{quoted(target)}", ttl]
 
 

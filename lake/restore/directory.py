@@ -78,10 +78,15 @@ def bring_down(directory: Path) -> bool:
                 )
             time.sleep(_LOOK_S)
     try:
-        shutil.rmtree(directory)
+        shutil.rmtree(directory.resolve())  # it may be a link to another disk
+        if directory.is_symlink():
+            directory.unlink()
     except OSError as error:
         raise PermanentError(
-            "the directory can't be removed", where=directory, found=error.strerror
+            "the directory can't be removed",
+            where=directory,
+            found=f"{error.strerror}: {error.filename}",
+            remedy="no server runs on it any more: remove it yourself",
         ) from error
     return server is not None
 

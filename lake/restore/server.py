@@ -44,6 +44,7 @@ def serve(
     not hold what the manifest records. On an error nothing is left running.
     """
     restored, version = system(manifest.system), str(manifest.server["version"])
+    into = into.absolute()  # servers run in their own directories
     program = _program(restored, version, into)
     options = restored.server_options(manifest, into, program)
     stack = start([restored.name], into, progress, programs={restored.name: program}, **options)

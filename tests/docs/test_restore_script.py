@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import re
 import shlex
@@ -100,6 +101,31 @@ def test_mongo_is_what_mongorestore_takes(site, objects, tmp_path):
     command = next(line for line in done.stdout.splitlines() if line.startswith("mongorestore "))
     if shutil.which("mongorestore"):
         _mongorestore(command, site, dump.name)
+
+
+def test_archives_of_one_day_s_documents_have_a_command_each(tmp_path):
+    folder, stored = "mongo/2026/07/06/run/files", []
+    for name in ("a", "b"):
+        key, content = f"{folder}/{name}.archive.gz", gzip.compress(name.encode())
+        (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / key).write_bytes(content)
+        sha256 = hashlib.sha256(content).hexdigest()
+        stored.append({"key": key, "bytes": len(content), "sha256": sha256})
+    files = [{**each, "path": Path(each["key"]).name, "offset": 0, "at": 0} for each in stored]
+    manifest = {
+        "system": "mongo",
+        "day": "2026-07-06",
+        "created_at": "2026-07-06T12:00:00+00:00",
+        "whole_days": ["2026-07-05"],
+        "objects": stored,
+        "files": files,
+    }
+    (tmp_path / "mongo/2026/07/06/manifest.json").write_text(json.dumps(manifest))
+    done = run("mongo", "--objects", tmp_path, "--day", "2026-07-05", "--into", tmp_path / "into")
+    assert done.returncode == 0, done.stderr
+    commands = [line for line in done.stdout.splitlines() if line.startswith("mongorestore ")]
+    assert [line.rpartition("/")[2] for line in commands] == ["a.archive.gz", "b.archive.gz"]
+    assert all("--gzip --archive=" in line for line in commands)
 
 
 def _mongorestore(command: str, site: Site, database: str) -> None:

@@ -221,6 +221,14 @@ def test_down_leaves_other_directories_alone(restored, lake, tmp_path):
     assert not into.exists()
 
 
+def test_down_removes_what_a_link_leads_to(restored, lake, tmp_path):
+    (tmp_path / "link").symlink_to(restored.folder / "into")
+    code, _, err = lake("restore", "prometheus", "--into", str(tmp_path / "link"), "--down")
+    assert (code, err.splitlines()[-1]) == (0, f"{tmp_path / 'link'} removed")
+    assert not (restored.folder / "into").exists()
+    assert not (tmp_path / "link").is_symlink()
+
+
 def test_a_port_that_is_taken(restored):
     with restored.served("prometheus") as served:
         port = int(served.endpoint["url"].rpartition(":")[2])

@@ -21,6 +21,7 @@ from lake.base.errors import BadData
 from lake.config.settings import Settings
 from lake.systems.mongo.config import MongoDataset
 from lake.systems.mongo.reading.elements import MalformedError
+from lake.systems.mongo.restored import compose_service
 from lake.systems.mongo.snapshot.archive import MongoArchive
 from lake.systems.mongo.snapshot.buckets import CompressedError, Shape, buckets, measurements
 from lake.systems.mongo.snapshot.crc64 import crc64 as compiled_crc64
@@ -320,3 +321,10 @@ def test_which_index_makes_documents_expire():
 def test_a_limit_that_is_no_number_is_the_shortest_unless_there_is_none(limit):
     indexes = [{"key": {"at": 1}, "expireAfterSeconds": limit}]
     assert ttl_of("at", {}, indexes) == (None if limit is None else 0)
+
+
+def test_compose_loads_documents_that_are_older_than_their_validator(tmp_path):
+    (tmp_path / "dump").mkdir()
+    (tmp_path / "dump/a b.archive.gz").touch()
+    (hook,) = compose_service(tmp_path)["post_start"]
+    assert "--bypassDocumentValidation --archive=/dump/'a b.archive.gz'" in hook["command"][-1]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from shutil import which
 from typing import Any
 
+import boto3
 import pymongo
 import pytest
 from support.answers import loki_lines, mongo_database, prometheus_samples
@@ -16,6 +18,7 @@ from lake.base.errors import Incomplete
 from lake.servers import Binary, has_version, start
 from lake.snapshot import list_snapshots, take_snapshot, verify_snapshot
 from lake.snapshots.manifest import snapshot_manifest_key
+from lake.systems.loki.snapshot.taking import LokiSnapshotter
 from lake.systems.mongo.snapshot.loading import NEVER_S
 
 
@@ -40,7 +43,7 @@ def test_metrics(place, root, own_prometheus):
     assert again.sent_bytes < 4000  # the head is a new block with the same chunks
 
 
-def test_logs(place, root, own_loki, loki_program):
+def test_logs(place, root, own_loki, loki_program, monkeypatch):
     endpoint = own_loki.endpoints["loki"]
     here = place(
         **root,
@@ -54,7 +57,8 @@ def test_logs(place, root, own_loki, loki_program):
     assert DAY in taken.manifest.held_days()
     assert taken.manifest.server == {"name": "Loki", "version": loki_program.version}
     here.restore("loki")
-    with here.served("loki") as served:
+    monkeypatch.chdir(here.folder)  # the server runs in a directory of its own
+    with here.served("loki", Path("into")) as served:
         assert loki_lines(served.endpoint["url"], DAY) == expected
         assert served.remarks == []  # of the version that the data came from
     assert verify_snapshot(here.store, here.manifest("loki")).problems == ()
@@ -243,7 +247,11 @@ def from_s3_and_back(place, s3, monkeypatch, loki_program, clients):
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.delenv(name)  # Loki's own configuration has them
         expected = loki_lines(endpoint["url"], DAY)
-        taken = here.take("loki").manifest
+        with monkeypatch.context() as compacting:
+            compacting.setattr(LokiSnapshotter, "_object", compacted_meanwhile(s3))
+            taken = here.take("loki").manifest
+        paths = {file.path.partition("/chunks/")[2] for file in taken.files}
+        assert paths & {"index/t/before", "index/t/after"} == {"index/t/after"}
         assert here.take("loki").sent_bytes < 100_000
     assert taken.details["stored_in"] == "s3"
     assert taken.details["lines_in_chunks"] == taken.counts["day_lines"] == len(expected) == 300
@@ -252,6 +260,28 @@ def from_s3_and_back(place, s3, monkeypatch, loki_program, clients):
     here.restore("loki")
     with here.served("loki") as served:
         assert loki_lines(served.endpoint["url"], DAY) == expected
+
+
+def compacted_meanwhile(s3: dict[str, str]) -> Any:
+    """LokiSnapshotter._object, before whose first call one index file takes another one's place."""
+    client = boto3.client(
+        "s3",
+        endpoint_url=s3["endpoint_url"],
+        region_name=s3["region"],
+        aws_access_key_id=s3["access_key"],
+        aws_secret_access_key=s3["secret_key"],
+    )
+    client.put_object(Bucket=s3["bucket"], Key="index/t/before", Body=b"before")
+    original, begun = LokiSnapshotter._object, []
+
+    def copied(self: LokiSnapshotter, *arguments: Any) -> None:
+        if not begun:
+            begun.append(True)
+            client.put_object(Bucket=s3["bucket"], Key="index/t/after", Body=b"after")
+            client.delete_object(Bucket=s3["bucket"], Key="index/t/before")
+        original(self, *arguments)
+
+    return copied
 
 
 def in_s3(s3: dict[str, str], program: Binary, clients: str) -> dict[str, Any]:
