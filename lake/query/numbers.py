@@ -26,7 +26,7 @@ NUMBER = "NUMBER"
 _NOTHING = "BIGINT"  # the type of numbers where there is none
 _MOST_SUMMED_DIGITS = 28  # of the 38 that a sum of decimals has
 # A type that no table has stands for NUMBER where DuckDB reads a header's type.
-_PLACE = re.compile(r'("(?:[^"]|"")*")|\bNUMBER\b')
+_PLACE = re.compile(r'("(?:[^"]|"")*")|\bNUMBER\b', re.IGNORECASE)
 _STAND_IN = "bignum"
 
 
@@ -44,12 +44,15 @@ def number_type(names: Iterable[str]) -> str | None:
 def read_as(value: str, type_: str, node: Node | None) -> str:
     """SQL of a value in a header's type, NULL where it does not fit.
 
-    `node` has the types of the value, None where it is not there. Raises duckdb.Error for a text
-    with NUMBER that is no type.
+    `node` has the types of the value, None where it is not there. A text that is no type stays
+    one: DuckDB's own error names it.
     """
     if not has_numbers(type_):
         return f"TRY_CAST({value} AS {type_})"
-    pattern = duckdb.sqltype(with_numbers_as(_STAND_IN, type_))
+    try:
+        pattern = duckdb.sqltype(with_numbers_as(_STAND_IN, type_))
+    except duckdb.Error:
+        return f"TRY_CAST({value} AS {type_})"
     known, whole = _types(pattern, node)
     if known is None:
         return f"CAST(NULL AS {whole})"

@@ -71,12 +71,11 @@ def _left_out(manifest: Manifest, schema: pa.Schema, columns: tuple[Column, ...]
 
 
 def run(connection: DuckDBPyConnection, rollup: SqlRollup, table: Path, manifest: Manifest) -> None:
-    """Leaves the statement's rows in the temporary table `rolled_rows`, checked.
+    """Leaves the statement's rows in the temporary table `rolled_rows`, checked. Raises BadData.
 
     The connection has the macros and one thread (lake.query.connection.macro_connection).
     """
-    columns = rollup.columns or None
-    define_rows(connection, table, manifest, columns)
+    define_rows(connection, table, manifest, rollup)
     with _explained(rollup):
         statements = connection.extract_statements(rollup.sql)
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
@@ -103,16 +102,20 @@ def define_rows(
     connection: DuckDBPyConnection,
     table: Path,
     manifest: Manifest,
-    columns: tuple[Column, ...] | None,
+    rollup: SqlRollup | None = None,
 ) -> None:
-    """Makes `day_rows`: the columns, or without any the table's own; and `day`."""
+    """Makes `day_rows`: the file's columns, or without any the table's own; and `day`."""
     source = f"read_parquet({quoted_text(str(table))}, hive_partitioning = false)"
     day = f"DATE {quoted_text(manifest.day)} AS day"
-    if columns is None:
-        chosen = ["*", day]
-    else:
+    chosen = ["*", day]
+    if rollup and rollup.columns:
         row = _row(pq.read_schema(table))
-        chosen = [day, *(_chosen(connection, source, row, column) for column in columns)]
+        chosen = [day]
+        for column in rollup.columns:
+            try:
+                chosen.append(_chosen(connection, source, row, column))
+            except duckdb.Error as error:
+                raise _wrong_type(rollup, column, error) from error
     select = f"SELECT {', '.join(chosen)} FROM {source} AS t"  # noqa: S608  names are quoted
     connection.execute(f"CREATE TEMP VIEW {ROWS} AS {select}")
 
@@ -196,6 +199,16 @@ def _explained(rollup: SqlRollup) -> Iterator[None]:
             found=text.splitlines()[0] if text else type(error).__name__,
             remedy="correct the file; `day_rows` has the columns that its header names",
         ) from error
+
+
+def _wrong_type(rollup: SqlRollup, column: Column, error: duckdb.Error) -> BadData:
+    return BadData(
+        "wrong header of a rollup",
+        where=f"{rollup.path}, line {column.line}",
+        expected=f"{column.name} TYPE = PATH, with a type of DuckDB or NUMBER",
+        found=f"{column.type} ({str(error).splitlines()[0]})",
+        remedy="correct the file; docs/reference.md describes the header",
+    )
 
 
 def _wrong(rollup: SqlRollup, expected: str, found: str) -> BadData:

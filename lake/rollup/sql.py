@@ -37,11 +37,14 @@ _COLUMN = re.compile(r'("(?:[^"]|"")+"|[A-Za-z_]\w*)\s+(.+?)\s*=\s*(.+)')
 
 @dataclass(frozen=True)
 class Column:
-    """A column of `day_rows`: `type` is DuckDB's, `path` the names from the table's column on."""
+    """A column of `day_rows`: `type` is DuckDB's or NUMBER, `path` the names from the table's
+    column on, `line` its place in the file.
+    """
 
     name: str
     type: str
     path: tuple[str, ...]
+    line: int
 
 
 @dataclass(frozen=True)
@@ -104,4 +107,4 @@ def _column(header: Header, line: int, text: str) -> Column:
     if match is None:
         raise header.wrong(line, "column: NAME TYPE = PATH", text)
     name = match[1].strip('"').replace('""', '"')
-    return Column(name, match[2], header.field_path(line, match[3].strip()))
+    return Column(name, match[2], header.field_path(line, match[3].strip()), line)

@@ -129,7 +129,7 @@ def _compute(
         described = connection.execute(f"DESCRIBE {RESULT}").fetchall()
         measures = [row[:2] for row in described if row[0] in rollup.shape.measures]
         return {(name,): "0" if kind in ("DOUBLE", "FLOAT") else "" for name, kind in measures}
-    define_rows(connection, table, manifest, None)
+    define_rows(connection, table, manifest)
     schema = pq.read_schema(table)
     connection.execute(f"CREATE TEMP TABLE {RESULT} AS {rollup.statement(schema)}")
     return rollup.compared(schema)

@@ -316,7 +316,7 @@ def _field(table: Table, column: Column) -> str | None:
             text = f"{text}.{quoted_name(node.name)}" if text else quoted_name(node.name)
     if column.type == "ANY":
         return text
-    if column.type == NUMBER:
+    if column.type.upper() == NUMBER:
         number, days = read_as(text, NUMBER, node), sorted(table.manifests)
         on_days = on_days_of_numbers([node], days)
         return f"CASE WHEN {on_days} THEN {number} END" if on_days else number

@@ -179,6 +179,8 @@ def test_a_wrong_header_names_its_line(place, old, new, line, text):
         ("GROUP BY ALL", "GROUP BY 1, 2, ts", "", "one row for each hour, model"),
         ("GROUP BY ALL;", "GROUP BY ALL; SELECT 1;", "", "2 statements"),
         ("count(*) AS calls", "2 * count(*) AS calls", "", "does not add up"),
+        ("tokens BIGINT =", "tokens NUMBR =", ", line 9", "tokens TYPE = PATH"),
+        ("tokens BIGINT =", "tokens NUMBER[ =", ", line 9", "NUMBER["),
     ],
 )
 def test_a_wrong_statement_is_reported_and_stores_nothing(place, old, new, where, said):
