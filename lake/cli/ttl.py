@@ -200,6 +200,11 @@ def _lines(plan: Plan) -> Iterator[str]:
             yield f"          {counted(number, 'row')} {what}"
     for other in plan.rule.others:
         yield f"  warning {other}; the guard does not change it"
+    for index in plan.rule.left:
+        yield (
+            f"  warning index {index.name!r} was made on another time field: deletes after "
+            f"{_days(index.limit_s)}; lake ttl apply holds it"
+        )
     for note in plan.notes:
         yield f"  note    {note}"
     yield f"  {_decided(plan)}"

@@ -25,9 +25,10 @@ class Rule:
 
     `index` is the one that the guard uses, of several on the time field that with the lowest
     limit; `twins` are the names of the others there that have one: they are raised with it.
-    `others` describes further ones that delete rows of the same collection; `obstacle` is why no
-    limit can be set, "" where one can. `scope` names what expires: datasets of one scope lose the
-    same rows. `identity` differs where that was recreated under its name; "" where unknown.
+    `left` are those that a guard made on what was the time field before, and that still delete
+    rows. `others` describes further ones that delete rows of the same collection; `obstacle` is why
+    no limit can be set, "" where one can. `scope` names what expires: datasets of one scope lose
+    the same rows. `identity` differs where that was recreated under its name; "" where unknown.
     """
 
     scope: str = ""
@@ -36,6 +37,7 @@ class Rule:
     others: tuple[str, ...] = ()
     obstacle: str = ""
     identity: str = ""
+    left: tuple[Index, ...] = ()
 
     @property
     def limit_s(self) -> int | None:

@@ -190,6 +190,9 @@ class Expiry(Protocol):
         limit. Raises Refused where the server does not do it.
         """
 
+    def hold(self, dataset: Dataset, index: Index) -> None:
+        """Lets an index on another field than the dataset's expire nothing. Raises Refused."""
+
     def close(self) -> None:
         """Ends the connections."""
 

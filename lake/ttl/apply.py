@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -80,6 +80,8 @@ def apply(
             show(plan)
             pending.plans[plan.dataset] = plan
             _forget_lower(plan, mine)
+        for plan in [plan for plan in pending.plans.values() if plan.enabled and plan.rule.left]:
+            pending.plans[plan.dataset] = _without_left(site, pending.datasets[plan.dataset], plan)
         plans = [plan for plan in pending.plans.values() if plan.enabled]
         lowering = [plan for plan in plans if plan.lowers]
         for plan in plans:
@@ -151,6 +153,25 @@ class _Pending:
                     yield name, target_s
             except LakeError as error:
                 _LOG.warning("%s: the limit can't be raised: %s", name, error)
+
+
+def _without_left(site: Site, dataset: Dataset, plan: Plan) -> Plan:
+    """Holds the indexes on what was the time field before: documents expired by them that nothing
+    has proven. One that can't be held deletes past the guard. It keeps documents, so it needs no
+    entry before it, and no confirmation.
+    """
+    expiry, others = site.expiry_of(plan.source), list(plan.rule.others)
+    for index in plan.rule.left:
+        try:
+            if expiry:
+                expiry.hold(dataset, index)
+        except LakeError as error:
+            others.append(f"index {index.name!r} can't be held: {error.what}")
+            continue
+        details = {"state": "done", "index": index.name, "old_s": index.limit_s, "new_s": NEVER_S}
+        why = "the time field is another one: nothing is proven by what the index was on"
+        audit.append(site.store, ACTION, plan.dataset, why, details=details)
+    return replace(plan, rule=replace(plan.rule, left=(), others=tuple(others)))
 
 
 def _is_unconfirmed(plan: Plan, mine: Turn) -> bool:

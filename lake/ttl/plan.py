@@ -91,7 +91,7 @@ class Plan:
     @property
     def ok(self) -> bool:
         """Whether the wanted limit is or can be set, and nothing else deletes rows."""
-        return self.decision in ("none", "limit") and not self.rule.others
+        return self.decision in ("none", "limit") and not (self.rule.others or self.rule.left)
 
     @property
     def born_expired(self) -> int:
@@ -121,6 +121,7 @@ class Plan:
             "states": dict(Counter(day.state for day in self.days)),
             "days": [day.to_json() for day in self.days],
             "others": list(self.rule.others),
+            "left": [index.name for index in self.rule.left],
             "notes": list(self.notes),
         }
 
@@ -161,7 +162,7 @@ class _Planning:
             return replace(plan, decision="none", why="no expiry to guard")
         plan = replace(plan, wanted_s=self.terms.wanted_s, margin_s=self.terms.margin_s)
         try:
-            plan = replace(plan, rule=expiry.rule(self.dataset))
+            plan = replace(plan, rule=self._without_elsewhere(expiry.rule(self.dataset)))
         except UsageError:
             raise
         except LakeError as error:
@@ -187,6 +188,13 @@ class _Planning:
             raise
         except LakeError as error:
             return _holding(plan, str(error))
+
+    def _without_elsewhere(self, rule: Rule) -> Rule:
+        """Where another lake's guard looks after the collection, too, what it made is its own."""
+        if rule.scope not in self.site.settings.ttl.elsewhere:
+            return rule
+        theirs = tuple(f"index {index.name!r} of another lake's guard" for index in rule.left)
+        return replace(rule, left=(), others=(*rule.others, *theirs))
 
     def _timed(self, plan: Plan, expiry: Expiry) -> tuple[Plan, float]:
         before = self.site.clock()

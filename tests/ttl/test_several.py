@@ -293,7 +293,9 @@ def test_a_collection_that_was_made_anew_is_another(place: Hot) -> None:
 
 
 def test_another_time_field_gets_an_index_of_its_own(place: Hot) -> None:
-    """The one on the field before stays, and deletes past the guard."""
+    """The one on the field before lets nothing expire from then on: not what is new by the field of
+    today, either, which no run has proven.
+    """
     place.insert(OLD)
     place.export(OLD)
     place.apply()
@@ -304,11 +306,76 @@ def test_another_time_field_gets_an_index_of_its_own(place: Hot) -> None:
         'collection = "events"', 'collection = "events"\ntime_field = "made"'
     )
     place.config.write_text(text)
+    planned = place.command("ttl", "plan")
+    assert planned.exit_code == 1
+    assert (
+        "index 'lake_ttl' was made on another time field: deletes after 10 days" in planned.output
+    )
     place.export(OLD, force=True)
-    applied = place.apply()
-    assert (applied.state, applied.ok) == ("done", False), applied.why
-    assert "index 'lake_ttl' on timestamp: deletes after 10 days" in applied.plan.rule.others[0]
+    entries = len(place.entries())
+    with place.site() as site:
+        (applied,) = apply(
+            site, site.settings.dataset, show=lambda plan: None, confirm=lambda plans: None
+        )
+    assert (applied.state, applied.ok) == ("done", True), applied.why
     limits = {
         index["name"]: index.get("expireAfterSeconds") for index in place.events.list_indexes()
     }
-    assert limits == {"_id_": None, "lake_ttl": 10 * DAY_S, "lake_ttl_made": 10 * DAY_S}
+    assert limits == {"_id_": None, "lake_ttl": NEVER_S, "lake_ttl_made": 10 * DAY_S}
+    held, *_ = place.entries()[entries:]
+    assert held["details"] == {
+        "state": "done", "index": "lake_ttl", "old_s": 10 * DAY_S, "new_s": NEVER_S
+    }  # fmt: skip
+    assert place.apply().ok
+    assert place.command("verify", "--json").exit_code == 0
+
+
+def test_the_index_on_the_field_before_is_held_where_nothing_is_proven(place: Hot) -> None:
+    """All days are exported under another definition: the limit on the new field is held, too."""
+    place.insert(OLD)
+    place.export(OLD)
+    place.apply()
+    place.events.update_many({}, [{"$set": {"made": "$timestamp"}}])
+    text = place.config.read_text().replace(
+        'collection = "events"', 'collection = "events"\ntime_field = "made"'
+    )
+    place.config.write_text(text)
+    with place.site() as site:
+        (applied,) = apply(
+            site, site.settings.dataset, show=lambda plan: None, confirm=lambda plans: None
+        )
+    assert (applied.plan.decision, applied.ok) == ("held", False)
+    limits = {
+        index["name"]: index.get("expireAfterSeconds") for index in place.events.list_indexes()
+    }
+    assert limits["lake_ttl"] == NEVER_S
+
+
+def test_an_index_on_the_field_before_that_can_not_be_held_is_reported(
+    place: Hot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.insert(OLD)
+    place.export(OLD)
+    place.events.create_index("made", name="lake_ttl", expireAfterSeconds=30 * DAY_S)
+    monkeypatch.setattr(MongoExpiry, "hold", refuses)
+    with place.site() as site:
+        (applied,) = apply(
+            site, site.settings.dataset, show=lambda plan: None, confirm=lambda plans: None
+        )
+    assert not applied.ok
+    assert applied.plan.rule.others[0].startswith("index 'lake_ttl' can't be held: ")
+
+
+def test_the_index_of_another_lakes_guard_is_left_to_it(place: Hot) -> None:
+    elsewhere = f'elsewhere = ["{place.database}.events"]\n'
+    place.config.write_text(place.config.read_text().replace("[ttl]\n", f"[ttl]\n{elsewhere}"))
+    place.insert(OLD)
+    place.export(OLD)
+    place.events.create_index("made", name="lake_ttl", expireAfterSeconds=30 * DAY_S)
+    applied = place.apply()
+    assert not applied.ok
+    assert "index 'lake_ttl' of another lake's guard" in applied.plan.rule.others
+    limits = {
+        index["name"]: index.get("expireAfterSeconds") for index in place.events.list_indexes()
+    }
+    assert limits["lake_ttl"] == 30 * DAY_S

@@ -89,11 +89,11 @@ class MongoExpiry:
             indexes = indexes_of(database[settings.collection])
             commands = _commands(database)
         ours = _on_field(indexes, settings)
-        others = tuple(
-            _described(index)
-            for index in indexes
-            if not _is_on(index, settings.time_field) and _deletes(index)
-        )
+        apart = [
+            index for index in indexes if not _is_on(index, settings.time_field) and _deletes(index)
+        ]
+        others = tuple(_described(index) for index in apart if not _is_made_here(index))
+        left = tuple(_index(index) for index in apart if _is_made_here(index))
         obstacle = _obstacle(entry, settings)
         if not obstacle and commands and "collMod" not in commands:
             obstacle = "the server has no collMod: it can't change when documents expire"
@@ -106,6 +106,7 @@ class MongoExpiry:
             others,
             obstacle,
             bytes(identity).hex(),
+            left,
         )
 
     def lacking(self, dataset: Dataset) -> list[str] | None:
@@ -221,6 +222,15 @@ class MongoExpiry:
                 remedy="compare with db.collection.getIndexes()",
             )
         return name
+
+    def hold(self, dataset: Dataset, index: Index) -> None:
+        """See Expiry."""
+        settings = _mongo(dataset)
+        with self._explained(settings):
+            try:
+                self._database().command(_command(settings, index, index.name, NEVER_S))
+            except OperationFailure as error:
+                raise self._refused(settings, index, error) from error
 
     def close(self) -> None:
         """See Expiry."""
