@@ -353,7 +353,7 @@ def test_tables_are_found_however_they_are_named(make_lake, table) -> None:
         assert [row["name"] for row in session.rows("SHOW TABLES")] == ["events", "others"]
     with lake.connect() as session:
         assert session.rows("SELECT sum(n) AS n FROM events") == [{"n": 1}]
-        assert session.rows("SELECT n FROM query('FROM oth' || 'ers')") == [{"n": 2}]
+        assert session.rows("SELECT n FROM query_table('oth' || 'ers')") == [{"n": 2}]
 
 
 def test_wrong_sql_is_wrong_usage(make_lake) -> None:
