@@ -73,7 +73,7 @@ def inspect(
     """Raises Missing where there is no such partition, Conflict while an export writes it,
     PermanentError where a hold covers it.
     """
-    _refuse_held(store, dataset.name, day)
+    _refuse_held(store, dataset.name, day, settings)
     standing = settle_idle(store, dataset.name, day)
     stat = store.stat(table_key(dataset.name, day))
     if standing.manifest is None and stat is None:
@@ -101,8 +101,8 @@ def inspect(
     )
 
 
-def _refuse_held(store: Store, dataset: str, day: Day) -> None:
-    if hold := holds_of(store).blocking(dataset, day):
+def _refuse_held(store: Store, dataset: str, day: Day, settings: Settings | None = None) -> None:
+    if hold := holds_of(store, settings).blocking(dataset, day):
         raise held_error("the day is held: it may not be removed", f"{dataset} {day}", hold)
 
 

@@ -224,7 +224,7 @@ class Exporter:
         """
         if not old and not expected.object:
             return None
-        hold = holds_of(self.store).blocking(dataset.name, day)
+        hold = holds_of(self.store, self.settings).blocking(dataset.name, day)
         if hold and old and (changed := changed_keys(dataset, old)):
             what = f"the day is held: it may not be replaced under another definition ({changed})"
             raise held_error(what.replace("'", ""), f"{dataset.name} {day}", hold)

@@ -93,7 +93,7 @@ def _orphans(
     *,
     mend: bool,
 ) -> Iterator[Orphan]:
-    holds = holds_of(store)
+    holds = holds_of(store, settings)
     # Tables first: a writer of an object there has left a claim below manifests/ before.
     tables = [table.key for table in listed.list(TABLES)]
     manifests = [manifest.key for manifest in listed.list(MANIFESTS)]
@@ -110,7 +110,7 @@ def _orphans(
             yield Orphan("unknown", key, "kept", "it is not the lake's: remove it by hand")
         elif partition not in claimed and not _is_claimed(store, partition):
             yield _unclaimed(settings, store, source_of, partition, key, holds, mend=mend)
-    yield from _rollups(store, [*manifests, *rollups], claimed, holds, mend=mend)
+    yield from _rollups(settings, store, [*manifests, *rollups], claimed, holds, mend=mend)
     for prefix in (TABLES, ROLLUPS, MANIFESTS):
         for upload in store.unfinished(prefix):
             yield from _upload(store, upload, mend=mend)
@@ -139,6 +139,7 @@ def _why_pending(pending: Pending, standing: Standing) -> str:
 
 
 def _rollups(
+    settings: Settings,
     store: Store,
     keys: Sequence[str],
     claimed: Collection[_Partition | None],
@@ -156,7 +157,7 @@ def _rollups(
             continue
         if partition[1] in retired.deleted(partition[0]):  # also if it was exported again and lost
             continue
-        if hold := _hold(store, holds, partition, mend=mend):
+        if hold := _hold(settings, store, holds, partition, mend=mend):
             yield Orphan("rollup", key, "kept", f"its partition is not there; {hold}")
             continue
         if lost:
@@ -178,9 +179,11 @@ def _is_claimed(store: Store, partition: _Partition) -> bool:
     return standing.manifest is not None or any(not claim.over for claim in standing.pending)
 
 
-def _hold(store: Store, holds: Holds, partition: _Partition, *, mend: bool) -> Hold | None:
+def _hold(
+    settings: Settings, store: Store, holds: Holds, partition: _Partition, *, mend: bool
+) -> Hold | None:
     """Read again where something is to be removed: it may be new."""
-    return (holds_of(store) if mend else holds).blocking(*partition)
+    return (holds_of(store, settings) if mend else holds).blocking(*partition)
 
 
 def _unclaimed(
@@ -195,7 +198,7 @@ def _unclaimed(
 ) -> Orphan:
     dataset, day = partition
     why = "no manifest: queries do not see it"
-    if hold := _hold(store, holds, partition, mend=mend):
+    if hold := _hold(settings, store, holds, partition, mend=mend):
         return Orphan("object", key, "kept", f"{why}; {hold}")
     known = {of.name: of for of in settings.dataset}.get(dataset)
     kept = known is not None and hot_days(settings, known.source).keeps(day)

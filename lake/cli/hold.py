@@ -142,7 +142,7 @@ def list_holds(with_released: bool, as_json: bool, config: str | None) -> None:
         if unknown := [name for name in active.datasets if name not in known]:
             click.echo(
                 f"hold {active.id}: no dataset in lake.toml is called {', '.join(unknown)}; "
-                "if it was renamed, add a hold under its new name",
+                f"{_instead(active, settings)}add a hold under its new name",
                 err=True,
             )
     for problem in holds.problems:
@@ -162,6 +162,11 @@ def _show(rows: list[dict[str, Any]]) -> None:
         click.echo(f"  {row['reason']} ({row['who']}, {row['at']})")
     if not rows:
         click.echo("no hold")
+
+
+def _instead(active: Hold, settings: Settings) -> str:
+    more = active.widened(settings.dataset).datasets[len(active.datasets) :]
+    return f"until then {', '.join(more)} may have its rows and is held; " if more else ""
 
 
 def _span(datasets: list[str], start: str | None, end: str | None) -> str:
@@ -222,4 +227,5 @@ def _expiring(settings: Settings, changed: Hold) -> list[str]:
 
     if not settings.ttl.enabled and not settings.ttl.dataset:
         return []
-    return [dataset.name for dataset in guarded(settings) if changed.concerns(dataset.name)]
+    wide = changed.widened(settings.dataset)
+    return [dataset.name for dataset in guarded(settings) if wide.concerns(dataset.name)]

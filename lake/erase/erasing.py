@@ -218,12 +218,12 @@ def _try_day(planner: Planner, day: Day, erasure: str) -> ErasedDay | None:
         made = rewrite(planner.connection, table, manifest, file, planner.condition, scratch)
         if made is None:
             return None
-        _require_free(store, name, day)
+        _require_free(planner, day)
         remove_rollup(store, name, day)
         replacement = Replacement(store, name, day, expected, manifest)
         with replacement.upload() as upload:
             _copy(made.file, upload)
-            _require_free(store, name, day)
+            _require_free(planner, day)
             replacement.announce(_without(manifest, made, erasure))
         new = replacement.commit()
     remove_rollup(store, name, day)  # another run may have made it of the earlier table
@@ -261,8 +261,9 @@ def _settled(standing: Standing, name: str, day: Day) -> Manifest | None:
     return standing.manifest
 
 
-def _require_free(store: Store, name: str, day: Day) -> None:
-    if hold := holds_of(store).blocking(name, day):
+def _require_free(planner: Planner, day: Day) -> None:
+    name = planner.dataset.name
+    if hold := holds_of(planner.store, planner.settings).blocking(name, day):
         raise held_error("the day is held: its rows may not be erased", f"{name} {day}", hold)
 
 

@@ -182,7 +182,7 @@ class Planner:
     def plan(self, start: Day | None = None, end: Day | None = None) -> Plan:
         """Of the days in [start, end). Raises what the store raises."""
         name, store, today = self.dataset.name, self.store, Day.today()
-        held, problems = holds_of(store), dict(self._orphans(start, end))
+        held, problems = holds_of(store, self.settings), dict(self._orphans(start, end))
         manifests: list[Manifest] = []
         for day, entry in sorted(self._ledger.items()):
             if not _within(day, start, end):

@@ -55,7 +55,11 @@ def add(
     at = _now()
     hold_id = hold_id or f"{at[:10]}-{secrets.token_hex(3)}"
     _check_id(hold_id)
-    hold = Hold(hold_id, names, systems, start, end, reason.strip(), audit.who(), at)
+    definitions = {dataset.name: dataset.model_dump() for dataset in chosen}
+    hold = Hold(
+        hold_id, names, systems, start, end, reason.strip(), audit.who(), at,
+        definitions=definitions,
+    )  # fmt: skip
     try:
         store.write(key_of(hold_id), hold.to_bytes(), replaces="")
     except Conflict as error:

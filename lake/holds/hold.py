@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from lake.base.day import Day
 from lake.base.errors import BadData, PermanentError, UsageError
+from lake.config.datasets import Dataset
 
 PREFIX = "holds/"
 ALL = "*"
@@ -25,6 +27,8 @@ ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 class Hold:
     """`datasets` are names, or `*` for all. `start` and `end` are a half-open range of UTC days,
     each None where it is open. `systems` are those of the datasets: their snapshots are held.
+    `definitions` are the datasets' as they were then, by name; empty of all, and in holds of
+    earlier versions.
 
     `problem` is set where the object can't be read; such a hold covers everything.
     """
@@ -38,6 +42,7 @@ class Hold:
     who: str
     at: str
     problem: str = ""
+    definitions: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """UTF-8 JSON, readable by people."""
@@ -53,6 +58,30 @@ class Hold:
             fields[key] = str(day) if day else None
         fields |= {"datasets": list(self.datasets), "systems": list(self.systems)}
         return fields
+
+    def widened(self, configured: Sequence[Dataset]) -> Hold:
+        """The hold, with the configured datasets that have the rows of those which it names: of the
+        same collection, selector or query. Of one that is no longer configured, perhaps renamed,
+        all that may have had some of its rows.
+        """
+        names = {dataset.name for dataset in configured}
+        more = [
+            dataset.name
+            for dataset in configured
+            if not self.concerns(dataset.name)
+            and any(self._shares(name, dataset, configured, names) for name in self.datasets)
+        ]
+        return replace(self, datasets=(*self.datasets, *more)) if more else self
+
+    def _shares(
+        self, name: str, dataset: Dataset, configured: Sequence[Dataset], names: Collection[str]
+    ) -> bool:
+        if name in names:
+            (held,) = [other for other in configured if other.name == name]
+            return dataset.shares_rows(held.model_dump()) is True
+        if definition := self.definitions.get(name):
+            return dataset.shares_rows(definition) is not False
+        return self.concerns_system(dataset.source)
 
     def covers(self, dataset: str, day: Day) -> bool:
         """Whether the day of that dataset is held."""
@@ -110,6 +139,7 @@ def parsed(hold_id: str, data: bytes) -> Hold:
             _text(fields["reason"]),
             _text(fields["who"]),
             _text(fields["at"]),
+            definitions=_definitions(fields.get("definitions", {})),
         )
         datetime.fromisoformat(hold.at)
     except UsageError as error:  # a day
@@ -128,6 +158,12 @@ def _names(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not value or not all(isinstance(v, str) for v in value):
         raise ValueError(f"a list of names, not {value!r}")
     return tuple(value)
+
+
+def _definitions(value: Any) -> dict[str, dict[str, Any]]:
+    if not isinstance(value, dict) or not all(isinstance(v, dict) for v in value.values()):
+        raise TypeError(f"definitions by name, not {value!r}")
+    return value
 
 
 def _text(value: Any) -> str:

@@ -14,6 +14,7 @@ from datetime import timedelta
 
 from lake.base.day import Day
 from lake.base.errors import BadData, Missing
+from lake.config.settings import Settings
 from lake.holds.hold import (
     PREFIX,
     Hold,
@@ -56,8 +57,11 @@ class Holds:
         return next((hold for hold in self.active if hold.concerns_system(system)), None)
 
 
-def of(store: Store) -> Holds:
-    """All holds of the store. Raises what the store raises: nothing may be deleted then."""
+def of(store: Store, settings: Settings | None = None) -> Holds:
+    """All holds of the store. With settings each also covers the configured datasets that have the
+    same rows (Hold.widened): what deletes has to know them. Raises what the store raises: nothing
+    may be deleted then.
+    """
     objects = [known for stat in store.list(PREFIX) if (known := id_of(stat.key))]
     ids = sorted({hold_id for hold_id, is_release in objects if not is_release})
     releases = {hold_id for hold_id, is_release in objects if is_release}
@@ -73,7 +77,7 @@ def of(store: Store) -> Holds:
         if release:
             released[hold.id] = (hold, release)
         else:
-            active.append(hold)
+            active.append(hold.widened(settings.dataset) if settings else hold)
     return Holds(tuple(active), released, tuple(problems))
 
 

@@ -45,7 +45,7 @@ def gather(
     begun, now = time.monotonic(), now or utc_now()
     problems: list[str] = []
     statuses = read_status(settings, store, source_of, today=Day(now.date()))
-    holds = all_holds.of(store)
+    holds = all_holds.of(store, settings)
     verified = _verified(store, problems)
     rehearsals, unreadable = rehearsals_of(store)
     datasets = tuple(

@@ -95,7 +95,7 @@ def apply(
     with turn(store, TURN) as mine:
         if is_record_lost(store):
             change_retired(store, deleted_days(store))
-        completed = [_completed(store, deletion, clock) for deletion in unfinished(store)]
+        completed = [_completed(settings, store, deletion, clock) for deletion in unfinished(store)]
         if again := _exported_again(store):
             change_retired(store, {}, again=again)
         plan = make_plan(settings, store, Day(clock().date()))
@@ -106,7 +106,7 @@ def apply(
         if any(not _is_confirmed(plan, item, confirmed) for item in plan.items):
             confirm(plan)
             confirmed |= dict(_term_of(plan, item) for item in plan.items)
-        result = _deleted(store, plan, mine, tuple(completed), clock)
+        result = _deleted(settings, store, plan, mine, tuple(completed), clock)
         for hold in holds_of(store).active:
             protect(store, hold)  # versions that were written since
         record |= {"at": clock().isoformat(timespec="seconds"), "ok": result.ok}
@@ -159,6 +159,7 @@ def _forget_shorter(plan: Plan, confirmed: dict[str, Any]) -> None:
 
 
 def _deleted(
+    settings: Settings,
     store: Store,
     plan: Plan,
     mine: Turn,
@@ -168,17 +169,19 @@ def _deleted(
     if not plan.items:
         return Result(plan, "", (), {}, completed)
     deletion = write_deletion(store, plan.policy, plan.items, clock())
-    kept = _run(store, deletion, clock, plan.items, mine)
+    kept = _run(settings, store, deletion, clock, plan.items, mine)
     deleted = tuple(item for item in plan.items if name_of(item) not in kept)
     return Result(plan, deletion.id, deleted, kept, completed)
 
 
-def _completed(store: Store, deletion: Deletion, clock: Callable[[], datetime]) -> str:
+def _completed(
+    settings: Settings, store: Store, deletion: Deletion, clock: Callable[[], datetime]
+) -> str:
     """Ends an interrupted deletion: items that it had begun are completed, the others are left to
     a plan of today's.
     """
     begun = [item for item in deletion.items if not _is_untouched(store, item)]
-    _run(store, deletion, clock, begun, None)
+    _run(settings, store, deletion, clock, begun, None)
     return deletion.id
 
 
@@ -191,6 +194,7 @@ def _is_untouched(store: Store, item: Item) -> bool:
 
 
 def _run(
+    settings: Settings,
     store: Store,
     deletion: Deletion,
     clock: Callable[[], datetime],
@@ -210,7 +214,7 @@ def _run(
         if mine and time.monotonic() - renewed > _RENEWED_EVERY_S:
             mine.renew()
             renewed = time.monotonic()
-        why = _delete(store, item)
+        why = _delete(settings, store, item)
         if why:
             kept[name_of(item)] = why
             continue
@@ -251,10 +255,10 @@ def _log(store: Store, deletion: Deletion, details: dict[str, Any]) -> int:
     return audit.append(store, ACTION, names, reasons, details=details).sequence
 
 
-def _delete(store: Store, item: Item) -> str:
+def _delete(settings: Settings, store: Store, item: Item) -> str:
     """Deletes an item; why it stays, or "". What the store refuses ends the run."""
     try:
-        if hold := _hold(store, item):
+        if hold := _hold(settings, store, item):
             return "" if _is_gone(store, item) else str(hold)
         if item.kind == "table" and read_standing(store, item.name, item.day).pending:
             return "an export of it has begun since"
@@ -290,8 +294,8 @@ def _delete_piece(store: Store, key: str, etag: str) -> str:
     return ""
 
 
-def _hold(store: Store, item: Item) -> Hold | None:
-    holds = holds_of(store)
+def _hold(settings: Settings, store: Store, item: Item) -> Hold | None:
+    holds = holds_of(store, settings)
     if item.kind in ("table", "rollup"):
         return holds.blocking(item.name, item.day)
     if item.kind != "snapshot":

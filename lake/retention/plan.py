@@ -158,7 +158,7 @@ def policy_of(settings: Settings) -> dict[str, Any]:
 
 def make_plan(settings: Settings, store: Store, today: Day) -> Plan:
     """Raises what the store raises, and BadData."""
-    return _Planning(settings, store, today, holds_of(store)).plan()
+    return _Planning(settings, store, today, holds_of(store, settings)).plan()
 
 
 class _Planning:

@@ -57,7 +57,7 @@ def gather(
 
     Raises what the store raises, and BadData: a hold's list that can't be read is no review.
     """
-    now, holds = now or utc_now(), holds_of(store)
+    now, holds = now or utc_now(), holds_of(store, settings)
     chain = audit.check(store)
     entries, unreadable = _entries(store)
     since = next((entry for entry in reversed(entries) if entry.action == ACTION), None)

@@ -337,7 +337,7 @@ class _Act:
         plan = self._plan
         if expiry.rule(self._dataset).identity != plan.rule.identity:
             return f"{plan.rule.scope} was recreated"
-        holds = holds_of(self._site.store)
+        holds = holds_of(self._site.store, self._site.settings)
         planned = {day_plan.day: day_plan for day_plan in plan.days}
         for day in days_with_rows(expiry, self._dataset, plan.reach_ms):
             if hold := holds.blocking(self._dataset.name, day):

@@ -220,7 +220,7 @@ class _Planning:
             self.terms.proof,
             plan.gone_before_ms,
             self.terms.wanted_s,
-            holds_of(self.site.store),
+            holds_of(self.site.store, self.site.settings),
         )
         days = list(days_with_rows(expiry, self.dataset, plan.horizon_ms))
         ledger = read_ledger(self.site.store, self.dataset.name) if days else {}

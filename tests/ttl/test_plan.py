@@ -372,3 +372,14 @@ def test_a_day_is_proven_by_the_primary_wherever_exports_read(
 )
 def test_a_uri_of_the_primary(options: str, left: str) -> None:
     assert of_primary(f"mongodb://a,b{options}") == f"mongodb://a,b{left}"
+
+
+def test_a_hold_keeps_the_days_of_a_renamed_dataset(exported: Hot) -> None:
+    add(exported.settings, exported.store, ["events"], ago(12), ago(11), "case 17")
+    assert exported.states(exported.plan())[12] == "held"
+    text = exported.config.read_text()
+    exported.config.write_text(text.replace('name = "events"', 'name = "visits"'))
+    exported.export(OLD)
+    plan = exported.plan()
+    assert {age for age, state in exported.states(plan).items() if state == "held"} == {12}
+    assert (plan.dataset, plan.decision) == ("visits", "held")
