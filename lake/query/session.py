@@ -15,7 +15,7 @@ import duckdb
 
 from lake.base.day import Day
 from lake.config.settings import Settings
-from lake.query import growth, inexact, notes
+from lake.query import growth, inexact, notes, partitions
 from lake.query.answers import Answer, ArrowAnswer
 from lake.query.connection import (
     connect_duckdb,
@@ -243,8 +243,12 @@ class Lake:
         if _OWN_DEFINITION.search(query):
             self._behind |= mentioned
         # What is not understood and names no table may ask for their list.
-        known = bool(mentioned or self._shapes or question.understood)
+        of_partitions = partitions.is_called(query)
+        known = bool(mentioned or self._shapes or question.understood or of_partitions)
         self._define(mentioned if known else self._listed, question)
+        if of_partitions:
+            self.read_tables(self._stored.names)
+            partitions.define(self.connection, map(self.table, self._stored.names))
         if is_called(query):
             self._define_time_axis(question)
         self._limits.bound_memory(query)

@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 
 from lake.base.day import Day
-from lake.query import time_axis
+from lake.query import partitions, time_axis
 from lake.query.expressions import (
     Constants,
     UnknownValueError,
@@ -186,7 +186,7 @@ class _Reader:
             self._growth(call, name)
         elif name == time_axis.NAME:
             self._time_axis(call)
-        elif name not in _KNOWN_FUNCTIONS:
+        elif name not in _KNOWN_FUNCTIONS and name != partitions.NAME:
             self._give_up()
 
     def _local_days(self, call: Mapping[str, Any]) -> Iterator[Day | None]:
