@@ -1,7 +1,7 @@
 """Each statement of SQL runs on a lake, the tutorial as a whole; settings are accepted.
 
-docs/quarter.md and questions.md have tests of their own, which also compare answers; test_pages
-runs the commands of the other pages. In the prose each call of `lake` has these options.
+docs/quarter.md, questions.md and cookbook.md have tests of their own, which also compare answers;
+test_pages runs the commands of the other pages. In the prose each call of `lake` has these options.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ INLINE = sorted(
      for page in PAGES if "adr" not in page.parts for call in inline_commands(page.read_text())}
 )  # fmt: skip
 _TREND = re.compile(r"-- (?:input|grain):")
-_ELSEWHERE = {"docs/quarter.md", "docs/questions.md"}
+_ELSEWHERE = {"docs/cookbook.md", "docs/quarter.md", "docs/questions.md"}
 STATEMENTS = [
     block
     for block in BLOCKS

@@ -23,6 +23,7 @@ OWN = {
     "docs/tutorial.md": "docs/test_blocks.py",
     "docs/quarter.md": "docs/test_quarter.py",
     "docs/questions.md": "docs/test_questions.py",
+    "docs/cookbook.md": "docs/test_cookbook.py",
     "docs/runbook-restore.md": "docs/test_runbook.py",
     "docs/new-system.md": "systems/test_new_system.py",
 }
@@ -39,7 +40,7 @@ RUN = {
 }
 # Of other languages: what runs or reads them.
 OTHERS = {
-    "sql": "docs/test_blocks.py, docs/test_quarter.py, docs/test_questions.py",
+    "sql": "docs/test_blocks.py, test_quarter.py, test_questions.py and test_cookbook.py",
     "toml": "docs/test_blocks.py",
     "python": "iceberg/test_iceberg.py, spark/, systems/test_new_system.py; docs/test_pages.py",
     "yaml": "test_prometheus_writes_to_mimir",
@@ -105,7 +106,11 @@ def test_what_the_tutorial_leaves_out_is_on_the_list() -> None:
 
 def test_the_pages_of_questions_have_one_block_an_answer() -> None:
     """Their tests take the first one."""
-    for page, number in (("docs/quarter.md", 10), ("docs/questions.md", 20)):
+    for page, number in (
+        ("docs/quarter.md", 10),
+        ("docs/questions.md", 20),
+        ("docs/cookbook.md", 30),
+    ):
         of_page = blocks(ROOT / page)
         assert len(of_page) == number, page
         assert {block.language for block in of_page} == {"sh", "sql"}

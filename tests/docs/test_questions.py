@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shlex
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from datetime import datetime
@@ -13,53 +11,13 @@ from statistics import quantiles
 from zoneinfo import ZoneInfo
 
 import pytest
-from click.testing import CliRunner, Result
 from support.demo_history import DATASETS
-from support.renamed_lake import renamed_history
-
-from lake.cli.main import root
-from lake.demo.dialogue import Request, requests_of
-from lake.demo.documents import documents_of
+from support.documented_week import NIGHT, Rows, Week, questions_of
 
 TEXT = (Path(__file__).parents[2] / "docs/questions.md").read_text("utf-8")
-ANSWERS = re.findall(
-    r"^### (\d+)\. ([^\n]+)\n.*?^```(sh|sql)\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL
-)
-NIGHT = "2026-07-06"  # the outage
-COMMANDS = [int(number) for number, _, kind, _ in ANSWERS if kind == "sh"]
-STATEMENTS = [int(number) for number, _, kind, _ in ANSWERS if kind == "sql"]
-Rows = list[dict]
-
-
-class Week:
-    """The demo's first week as a lake with rollups."""
-
-    def __init__(self, folder: Path) -> None:
-        lake, self.scenario = renamed_history(folder, {name: name for name in DATASETS})
-        self._config = str(lake.config)
-        assert self.run("lake rollup").exit_code == 0
-
-    def run(self, command: str) -> Result:
-        program, *arguments = shlex.split(command)
-        assert program == "lake"
-        return CliRunner().invoke(root, [*arguments, "--config", self._config], prog_name="lake")
-
-    def answer(self, number: int) -> Rows:
-        result = self.run(shlex.join(["lake", "query", "--json", ANSWERS[number - 1][3]]))
-        assert result.exit_code == 0, result.output
-        return json.loads(result.stdout)
-
-    def requests(self, day: str | None = None) -> list[Request]:
-        days = [d for d in self.scenario.each_day() if day in (None, str(d))]
-        return [request for day in days for request in requests_of(self.scenario, day)]
-
-    def documents(self, collection: str = "usage_analytics", day: str | None = None) -> Rows:
-        days = [d for d in self.scenario.each_day() if day in (None, str(d))]
-        return [
-            document
-            for day in days
-            for document in documents_of(requests_of(self.scenario, day))[collection]
-        ]
+ANSWERS = questions_of(TEXT)
+COMMANDS = [question for question in ANSWERS if question.kind == "sh"]
+STATEMENTS = [question.number for question in ANSWERS if question.kind == "sql"]
 
 
 def by(documents: Rows, key: Callable[[dict], str]) -> dict[str, Rows]:
@@ -75,18 +33,18 @@ def credits_used(document: dict) -> float:
 
 @pytest.fixture(scope="module")
 def week(tmp_path_factory: pytest.TempPathFactory) -> Week:
-    return Week(tmp_path_factory.mktemp("questions"))
+    return Week(tmp_path_factory.mktemp("questions"), ANSWERS)
 
 
 def test_there_are_ten_by_night_and_ten_by_day() -> None:
-    assert [int(number) for number, *_ in ANSWERS] == list(range(1, 21))
+    assert [question.number for question in ANSWERS] == list(range(1, 21))
     night, day = TEXT.split("\n## ")[1:]
     assert (night.count("\n### "), day.count("\n### ")) == (10, 10)
 
 
 def test_what_the_commands_answer(week: Week, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    answers = {number: week.run(ANSWERS[number - 1][3]) for number in COMMANDS}
+    answers = {question.number: week.run(question.text) for question in COMMANDS}
     # 1: the days after the week are missing.
     assert {number: result.exit_code for number, result in answers.items()} == {
         1: 1, 2: 0, 4: 0, 9: 0, 10: 0
@@ -254,7 +212,7 @@ def test_the_readme_shows_all_twenty() -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
     shown = re.findall(r"\[([^\]]+)\]\(docs/questions\.md#(\d+)-[^)]*\)", readme)
     assert {int(number): title for title, number in shown} == {
-        int(number): title for number, title, *_ in ANSWERS
+        question.number: question.title for question in ANSWERS
     }
 
 
