@@ -138,6 +138,8 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
         first, last = plan.at_source[0], plan.at_source[-1]
         span = str(first) if first == last else f"{first} … {last} ({len(plan.at_source)} days)"
         yield f"  still in   the source, perhaps: {span}; delete the rows there, too"
+    for sentence in plan.elsewhere:
+        yield f"  still in   {sentence}"
     if plan.versions:
         yield f"  still in   {plan.versions}"
     if plan.rollups_alone:

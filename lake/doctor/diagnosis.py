@@ -29,6 +29,7 @@ def diagnose(config: str | None, env: Mapping[str, str]) -> Iterator[Check]:
     yield _configuration(settings, config, env)
     yield from guarded("store", store.check(settings))
     yield from guarded("queries", store.check_queries(settings))
+    yield from guarded("holds", store.check_holds(settings))
     for name in configured_systems(settings):
         yield from guarded(name, system(name).diagnose(settings))
     # Two checks read every manifest: listed and read once.

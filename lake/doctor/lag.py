@@ -5,13 +5,16 @@ Belongs here: the lag against [hot]. Does not: the whole ledger (lake.status).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from lake.base.day import Day
+from lake.base.sizes import counted
 from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 from lake.coverage import expected_days
 from lake.hot import HotDays, hot_days
+from lake.partition.layout import MANIFESTS, partition_of_manifest
 from lake.partition.ledger import read_ledger
 from lake.partition.manifest import Manifest
 from lake.retired import is_retired, read_retired
@@ -24,6 +27,7 @@ def check(settings: Settings, store: Store) -> Iterator[Check]:
     today = Day.today()
     covered = {dataset: _covered(store, dataset, today) for dataset in settings.dataset}
     held = {day for days in covered.values() for day in days}
+    yield from _of_no_dataset(settings, store)
     if not held:
         remedy = f"lake export --day {today.plus(-1)}"
         yield Check("coverage", "warn", "nothing is exported yet", remedy)
@@ -36,6 +40,22 @@ def check(settings: Settings, store: Store) -> Iterator[Check]:
             if day in days or not is_retired(settings, dataset, day, retired, today)
         ]
         yield _coverage(dataset, expected, days, hot_days(settings, dataset.source, today=today))
+
+
+def _of_no_dataset(settings: Settings, store: Store) -> Iterator[Check]:
+    """Days under a name that lake.toml does not have, after a rename, say."""
+    partitions = filter(None, (partition_of_manifest(stat.key) for stat in store.list(MANIFESTS)))
+    days = Counter(name for name, _ in partitions)
+    names = days.keys() - {dataset.name for dataset in settings.dataset}
+    if names:
+        listed = ", ".join(f"{name} ({counted(days[name], 'day')})" for name in sorted(names))
+        yield Check(
+            "coverage",
+            "warn",
+            f"the lake has days of datasets that lake.toml does not have: {listed}",
+            "add them again as they were: retention, erasures, verification and queries leave out "
+            "what has no dataset",
+        )
 
 
 def _covered(store: Store, dataset: Dataset, today: Day) -> set[Day]:

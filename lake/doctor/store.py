@@ -1,6 +1,6 @@
 """Can the lake's objects be written, read, listed, deleted, and queried?
 
-Belongs here: the root, and DuckDB's way to it. Does not: what the objects hold.
+Belongs here: the root, DuckDB's way to it, legal holds. Does not: what the objects hold.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from pathlib import Path
 import requests
 
 from lake.base.clock import utc_now
-from lake.base.errors import LakeError, PermanentError
+from lake.base.errors import LakeError, PermanentError, Refused
 from lake.config.settings import Settings
+from lake.holds import of as holds_of
 from lake.query.failures import explained
 from lake.query.session import Lake
 from lake.store import Store, open_store
 from lake.store.s3 import S3Store
-from lake.systems.check import Check, http_clock
+from lake.systems.check import Check, failed, http_clock
 
 _PROBES = "reports/doctor-"  # beside the tables, where no query looks
 _LITTLE_BYTES = 1 << 30
@@ -39,6 +40,7 @@ def check(settings: Settings) -> Iterator[Check]:
         raise
     if not settings.lake.root.startswith("s3://"):
         yield from _disk(Path(settings.lake.root))
+        yield from _without_effect(settings)
         return
     yield from _endpoint_clock(store, settings)
 
@@ -94,6 +96,34 @@ def check_queries(settings: Settings) -> Iterator[Check]:
     yield Check("queries", "ok", "DuckDB reads the store's objects")
 
 
+def check_holds(settings: Settings) -> Iterator[Check]:
+    """Whether versions of held objects can get an S3 legal hold, where there is a hold and the
+    bucket has Object Lock on. The probe gets none: lifting one needs the same rights. Raises what
+    the store raises.
+    """
+    store = open_store(settings)
+    active = holds_of(store).active
+    if not active:
+        return
+    try:
+        if not store.locks():
+            return
+        with _Probe(store) as key:
+            store.write(key, key.encode())
+            store.set_legal_holds(key, lambda _: True, on=False)
+    except Refused as error:
+        held = "1 hold is" if len(active) == 1 else f"{len(active)} holds are"
+        summary = failed("holds", error).found
+        yield Check(
+            "holds",
+            "warn",
+            f"{held} active, and these credentials may not set S3 legal holds: {summary}",
+            "lake hold add and lake retention apply need the role `retention` (lake bucket policy)",
+        )
+        return
+    yield Check("holds", "ok", "versions of held objects can get an S3 legal hold")
+
+
 def _endpoint_clock(store: Store, settings: Settings) -> Iterator[Check]:
     if not isinstance(store, S3Store):
         return
@@ -120,6 +150,19 @@ def _disk(root: Path) -> Iterator[Check]:
             "warn",
             f"{len(parts)} unfinished files of exports that were killed",
             f"remove what is older than a day in {root / '.parts'}",
+        )
+
+
+def _without_effect(settings: Settings) -> Iterator[Check]:
+    """Protection that is configured, and that a directory does not have."""
+    names = ["[s3] kms_key_id"] if settings.s3.kms_key_id else []
+    names += [f"[bucket] {key}" for key in sorted(settings.bucket.model_fields_set)]
+    if names:
+        yield Check(
+            "store",
+            "warn",
+            f"the root is a directory, where {', '.join(names)} can't apply",
+            "protect the file system by its own means, or move [lake] root to S3",
         )
 
 

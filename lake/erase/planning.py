@@ -24,13 +24,15 @@ from lake.holds import of as holds_of
 from lake.holds.hold import ALL
 from lake.hot import hot_days
 from lake.partition.layout import (
+    MANIFESTS,
     manifest_prefix,
+    partition_of_manifest,
     partition_of_table,
     rollup_manifest_prefix,
     rollup_of_manifest,
     table_prefix,
 )
-from lake.partition.ledger import read_ledger
+from lake.partition.ledger import read_ledger, read_manifest_in_place
 from lake.partition.manifest import Manifest
 from lake.query import Lake
 from lake.query.failures import Hint
@@ -93,7 +95,8 @@ class Plan:
     is what becomes of the bytes that are replaced. `rollups_alone` are days whose table is gone
     and whose rollup is kept: no condition can be applied to them. `left_out` are sentences about
     values that the condition's columns leave out: rows with these do not match. Of a condition on
-    `_rest` they are about documents that have values in `_raw` alone.
+    `_rest` they are about documents that have values in `_raw` alone. `elsewhere` are other
+    datasets with days in the lake that have the same rows, or may have: an erasure is of one.
     """
 
     dataset: str
@@ -106,6 +109,7 @@ class Plan:
     versions: str = ""
     rollups_alone: tuple[Day, ...] = ()
     left_out: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
 
     @property
     def matched(self) -> int:
@@ -131,6 +135,7 @@ class Plan:
             "versions": self.versions,
             "rollups_alone": [str(day) for day in self.rollups_alone],
             "left_out": list(self.left_out),
+            "elsewhere": list(self.elsewhere),
         }
 
 
@@ -220,7 +225,30 @@ class Planner:
             self._versions() if affected else "",
             tuple(sorted(rolled & {day for day in retired if _within(day, start, end)})),
             tuple(self._left_out(start, end)),
+            tuple(self._elsewhere(start, end)),
         )
+
+    def _elsewhere(self, start: Day | None, end: Day | None) -> Iterator[str]:
+        """As sentences: datasets of the same collection, selector or query, and those that
+        lake.toml no longer has, after a rename, say: their tables stay as they are.
+        """
+        days: dict[str, list[Day]] = {}
+        for stat in self.store.list(MANIFESTS):
+            known = partition_of_manifest(stat.key)
+            if known and known[0] != self.dataset.name and _within(known[1], start, end):
+                days.setdefault(known[0], []).append(known[1])
+        configured = {dataset.name: dataset for dataset in self.settings.dataset}
+        for name, of_name in sorted(days.items()):
+            if other := configured.get(name):
+                if self.dataset.shares_rows(other.model_dump()):
+                    yield f"dataset {name}, of the same {other.read_by}: erase there, too"
+                continue
+            manifest = read_manifest_in_place(self.store, name, max(of_name))
+            if not manifest or self.dataset.shares_rows(manifest.definition) is not False:
+                yield (
+                    f"dataset {name}, perhaps, which lake.toml does not have: add it again as it "
+                    "was, then erase there, too"
+                )
 
     def _left_out(self, start: Day | None, end: Day | None) -> Iterator[str]:
         """Of a condition on `_rest` only documents with values that Extended JSON can't express:

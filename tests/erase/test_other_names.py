@@ -111,3 +111,29 @@ def test_of_a_selector_that_is_gone_any_other_may_have_the_rows(place):
     )
     assert days("other", '{b=~".+"}') == {day: "lines"}
     assert ErasedDays(settings, place.store).of(settings.dataset_named("events")) == {}
+
+
+def test_an_erasure_names_the_other_datasets_that_have_the_rows(place, lake):
+    place.export(DAY)
+    place.export(DAY, "users")
+    added(place, "again", "events")
+    assert lake("export", "again", "--day", NEXT)[0] == 0
+    _, out, _ = lake("erase", "events", "--where", WHERE, "--dry-run")
+    assert "still in   dataset again, of the same collection: erase there, too" in out
+    assert "users" not in out
+    _, out, _ = lake("erase", "events", "--where", WHERE, "--dry-run", "--to", NEXT)
+    assert "again" not in out  # it has none of these days
+    _, out, _ = lake("erase", "events", "--where", WHERE, "--yes", "--json")
+    assert len(json.loads(out)["plan"]["elsewhere"]) == 1
+
+
+def test_and_those_that_lake_toml_no_longer_has(place, lake):
+    place.export(DAY)
+    renamed(place)
+    assert lake("export", "visits", "--day", DAY)[0] == 0
+    code, out, _ = lake("erase", "visits", "--where", "text = 'nobody'", "--dry-run")
+    assert code == 0
+    assert "no row matches" in out
+    assert "still in   dataset events, perhaps, which lake.toml does not have" in out
+    assert lake("export", "users", "--day", DAY)[0] == 0
+    assert "events" not in lake("erase", "users", "--where", "text = 'x'", "--dry-run")[1]

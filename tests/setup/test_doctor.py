@@ -83,6 +83,16 @@ def test_manifests_are_listed_and_read_once(doctor, tmp_path, monkeypatch):
     assert len(counts) == 1 + 4
 
 
+def test_days_of_a_dataset_that_lake_toml_no_longer_has(doctor, tmp_path):
+    lake = hand_made_lake(tmp_path / "made", "events", "users")
+    for dataset in ("events", "users"):
+        lake.put(dataset, "2026-07-01", pa.table({"_id": [1]}))
+    text = lake.config.read_text().replace('root = "lake"', f'root = "{tmp_path}/made/lake"')
+    assert "coverage" not in doctor(text)[1]
+    _, checks = doctor(text.replace('name = "users"', 'name = "people"'))
+    assert "lake.toml does not have: users (1 day)" in only_line(checks, "coverage", "warn")
+
+
 S3 = """
 [lake]
 root = "{root}"
@@ -121,6 +131,14 @@ def test_a_root_that_is_no_directory(doctor, tmp_path):
     (tmp_path / "data").write_text("a file")
     _, checks = doctor("[lake]\nroot = 'data'\n")
     assert "a file stands where" in only_line(checks, "store", "fail")
+
+
+def test_protection_that_a_directory_does_not_have(doctor):
+    keys = '[s3]\nkms_key_id = "alias/k"\n[bucket]\nobject_lock = true\nlock_days = 9\n'
+    _, checks = doctor(f"[lake]\nroot = 'data'\n{keys}")
+    line = only_line(checks, "store", "warn")
+    assert "[s3] kms_key_id, [bucket] lock_days, [bucket] object_lock can't apply" in line
+    assert "warn" not in dict(doctor("[lake]\nroot = 'data'\n")[1]["store"])
 
 
 def test_what_killed_exports_left(doctor, tmp_path):
