@@ -36,12 +36,15 @@ _SEPARATOR = ", "  # of a path's names, in DuckDB's Parquet metadata
 class Column:
     """A column, or a member of a STRUCT by its path.
 
-    `days` and `rows` have a value there; `left_out` values are in `_rest` only.
+    `days` and `rows` have a value there; `left_out` values are in `_rest` only. `first` and `last`
+    of those days are None where there is none.
     """
 
     path: str
     type: str
     days: int
+    first: Day | None
+    last: Day | None
     rows: int
     left_out: int
     example: str | None
@@ -102,7 +105,7 @@ def describe(
         Column(
             path=".".join(path),
             type=resolved(type_of(node), masks),
-            days=(node.days & has_rows).bit_count(),
+            **_span(days, node.days & has_rows),
             rows=rows.get(path, 0),
             left_out=left_out.pop(".".join(path), 0),
             example=examples.get(path),
@@ -114,6 +117,13 @@ def describe(
     return Description(
         dataset, chosen[0], chosen[-1], len(chosen), total, columns, left_out, others, held, *rules
     )
+
+
+def _span(days: Sequence[Day], bits: int) -> dict[str, Any]:
+    """The number, the first and the last of the days that a set of bits has."""
+    first = days[(bits & -bits).bit_length() - 1] if bits else None
+    last = days[bits.bit_length() - 1] if bits else None
+    return {"days": bits.bit_count(), "first": first, "last": last}
 
 
 Leaf = tuple[tuple[str, ...], Node]
@@ -223,6 +233,8 @@ def as_json(described: Description) -> dict[str, Any]:
                 "column": column.path,
                 "type": column.type,
                 "days": column.days,
+                "first_day": str(column.first) if column.first else None,
+                "last_day": str(column.last) if column.last else None,
                 "rows": column.rows,
                 "left_out": column.left_out,
                 "example": column.example,

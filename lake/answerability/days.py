@@ -51,6 +51,7 @@ _APPROXIMATE = {
     "approx_top_k": "approx_top_k estimates",
     "reservoir_quantile": "reservoir_quantile draws a sample",
 }
+_OF_BUCKETS = frozenset({"bucket_quantile", "histogram_quantile"})
 
 
 @dataclass(frozen=True)
@@ -256,6 +257,8 @@ def _inexact(base: Table, table: Table, question: Question) -> Iterator[str]:
         on = f"{days:,} {'day' if days == 1 else 'days'}"
         yield f"column {path} is stored under the rule {rule_text} on {on}"
     for name in sorted(question.functions & _APPROXIMATE.keys()):
-        yield _APPROXIMATE[name]
+        # Tables beside the samples have no buckets.
+        if name not in _OF_BUCKETS or len(question.datasets) == 1 or "metric" in base.column_names:
+            yield _APPROXIMATE[name]
     if question.sampled:
         yield "the statement draws a sample of the rows"

@@ -18,7 +18,7 @@ from lake.cli.completing import DatasetType
 from lake.cli.options import DayType, config_option, json_option
 
 if TYPE_CHECKING:
-    from lake.describe import Description
+    from lake.describe import Column, Description
 
 
 @click.command()
@@ -81,7 +81,7 @@ def _print(described: Description, start: Day | None, end: Day | None) -> None:
         (
             shown(column.path),
             shown(column.type),
-            _share(column.days, described.days),
+            _share(column.days, described.days) + _when(column, described),
             _share(column.rows, described.rows),
             f"{column.left_out:,}" if column.left_out else "",
             shown(column.example or ""),
@@ -118,6 +118,13 @@ def _no_day(described: Description, start: Day | None, end: Day | None) -> str:
         wanted = f"from {start} on" if start else f"before {end}"
     first, last = described.held
     return f"no day {wanted} is in the lake (it has {first} … {last})"
+
+
+def _when(column: Column, described: Description) -> str:
+    """Since when there is a column that not all days have, and until when."""
+    if column.days == described.days or not column.first:
+        return ""
+    return f", {column.first} … {column.last}"
 
 
 def _share(part: int, whole: int) -> str:

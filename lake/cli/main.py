@@ -114,7 +114,12 @@ class _Root(click.Group):
     metavar="FILE",
     help="Configuration file (default: $LAKE_CONFIG, else ./lake.toml).",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Logs every request to standard error.")
+@click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="Logs requests to standard error, but for those that DuckDB makes.",
+)
 @click.version_option(__version__, prog_name="monitoring-lake", help="Shows the version and exits.")
 def root(config_of_group: str | None, verbose: bool) -> None:  # noqa: ARG001  read by config_option
     """Archives MongoDB, Prometheus and Loki as verified Parquet on S3.

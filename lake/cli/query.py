@@ -89,7 +89,8 @@ def query(
     scalars to text, sub-documents beside scalars to JSON text. Standard error lists days of
     the range that are not in the lake, and values that a column does not include.
 
-    A terminal shows the first rows, a pipe or file gets all of them. JSON is a list of row
+    A terminal shows the first rows, a pipe or file gets all of them. Tables show floats with four
+    digits after the point, the other forms have all of them. JSON is a list of row
     objects: integers and decimals with all digits, times in ISO 8601 (UTC), bytes in base64,
     NaN and Infinity as strings. In CSV, NULL is an empty field and an empty string is "".
 

@@ -188,9 +188,13 @@ def _text(value: object) -> str:
 
 
 def _rounded(value: float) -> str:
-    """Four digits after the point are enough to read; the other forms have all of them."""
-    if value and not 1e-3 <= abs(value) < 1e15:
+    """Four digits after the point are enough to read, or four in all of what is less than 0.1; the
+    other forms have all of them.
+    """
+    if not abs(value) < 1e15:
         return as_text(value)
+    if value and abs(value) < 0.1:
+        return f"{value:.4g}"
     return f"{value:.4f}".rstrip("0").rstrip(".")
 
 

@@ -1,4 +1,4 @@
-"""Why the growth of a metric is empty: the metric is not there, or is of another kind.
+"""Why the growth of a metric is empty or means nothing: it is not there, or of another kind.
 
 Belongs here: the check of an empty answer, the sentences. Does not: days that the lake lacks
 (notes).
@@ -19,23 +19,42 @@ if TYPE_CHECKING:
     import duckdb
 
 _SHOWN = 3
+_COUNTERS = ("_total", "_sum", "_count", "_bucket")
 _NATIVE = "histogram_"  # macros of native histograms begin with it
 
 
 def with_metric_notes(
     rows: Iterator[tuple[Any, ...]], question: Question, connection: duckdb.DuckDBPyConnection
 ) -> tuple[Iterator[tuple[Any, ...]], tuple[str, ...]]:
-    """The same rows, and where there are none, or one of NULL alone, which metrics are not there.
+    """The same rows, and which metrics may be no counters; where there are no rows, or one of NULL
+    and 0 alone, also which are not there.
 
     Reads nothing for other answers.
     """
     if not question.growths:
         return rows, ()
     first = list(islice(rows, 2))
-    if len(first) > 1 or any(value is not None for row in first for value in row):
-        return chain(first, rows), ()
-    sentences = (_sentence(growth, connection) for growth in question.growths)
-    return iter(first), tuple(dict.fromkeys(filter(None, sentences)))
+    is_empty = len(first) < 2 and all(value in (None, 0) for row in first for value in row)
+    sentences = (
+        (is_empty and _sentence(growth, connection)) or _no_counter(growth)
+        for growth in question.growths
+    )
+    return chain(first, rows), tuple(dict.fromkeys(filter(None, sentences)))
+
+
+def _no_counter(growth: Growth) -> str:
+    of_natives = growth.macro.startswith(_NATIVE)
+    return "" if of_natives else no_counter(growth.view, growth.metric)
+
+
+def no_counter(table: str, metric: str) -> str:
+    """That a metric may be none, by its name, as PromQL remarks of increase(); else ""."""
+    if metric.endswith(_COUNTERS):
+        return ""
+    return (
+        f"{table}: {metric} may be no counter, for its name does not end in "
+        f"{', '.join(_COUNTERS)}: each fall counts as a reset"
+    )
 
 
 def _sentence(growth: Growth, connection: duckdb.DuckDBPyConnection) -> str:

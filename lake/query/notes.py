@@ -112,6 +112,8 @@ def _missing(table: Table, days: Range) -> Iterator[str]:
     if start >= end and not (days.start and days.end):
         beyond = f"from {start} on" if days.start else f"before {end}"
         yield f"{table.dataset}: no day {beyond} is in the lake"
+    elif start >= end:
+        yield f"{table.dataset}: the range has no day: from {start} to {end}, which is exclusive"
     number = max(0, start.days_until(end))
     wanted = f"{number} days from {start} to {end.plus(-1)}" if number > 1 else "1 day"
     if absent := number - sum(start <= day < end for day in held):

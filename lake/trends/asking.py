@@ -15,6 +15,7 @@ from lake.base.errors import UsageError
 from lake.query import Answer, Lake
 from lake.query.failures import WrongSQL
 from lake.query.growth import unsure_over
+from lake.query.metrics import no_counter
 from lake.query.question import Range
 from lake.trends.files import EVERY, Trend
 from lake.trends.fitting import Choices, Fit, fit, require_fit
@@ -84,6 +85,9 @@ def ask_fitting(lake: Lake, fitted: Fit, start: Day, end: Day, every: str | None
 
 
 def _unsure(lake: Lake, fitted: Fit, start: Day, end: Day) -> Iterator[str]:
+    counters = [source for source in fitted.sources if source.need.kind == "counter"]
+    remarks = (no_counter(of.dataset, metric) for of in counters for metric in of.need.metrics)
+    yield from filter(None, remarks)
     grown = (s.dataset for s in fitted.sources if s.need.kind in ("counter", "histogram"))
     for dataset in dict.fromkeys(grown):
         table = lake.table(dataset)

@@ -52,11 +52,21 @@ def test_json(lake: HandMadeLake, run) -> None:
     }
     assert {column.pop("column"): column for column in described["columns"]} == {
         "status": {
-            "type": "VARCHAR", "days": 2, "rows": 3, "left_out": 1_001, "example": "x" * 80,
+            "type": "VARCHAR", "days": 2, "first_day": "2026-07-01", "last_day": "2026-07-02",
+            "rows": 3, "left_out": 1_001, "example": "x" * 80,
         },
-        "s.x": {"type": "BIGINT", "days": 1, "rows": 2, "left_out": 0, "example": None},
-        "late": {"type": "DOUBLE", "days": 1, "rows": 1, "left_out": 0, "example": "1.5"},
-        "tags": {"type": "VARCHAR[]", "days": 1, "rows": 1, "left_out": 0, "example": "[a, b]"},
+        "s.x": {"type": "BIGINT", "days": 1,
+            "first_day": "2026-07-01", "last_day": "2026-07-01",
+            "rows": 2, "left_out": 0, "example": None,
+        },
+        "late": {"type": "DOUBLE", "days": 1,
+            "first_day": "2026-07-02", "last_day": "2026-07-02",
+            "rows": 1, "left_out": 0, "example": "1.5",
+        },
+        "tags": {"type": "VARCHAR[]", "days": 1,
+            "first_day": "2026-07-02", "last_day": "2026-07-02",
+            "rows": 1, "left_out": 0, "example": "[a, b]",
+        },
     }  # fmt: skip
 
 
@@ -67,7 +77,19 @@ def test_for_people(lake: HandMadeLake, run) -> None:
     assert lines[0] == "events: 4 rows on 3 days, 2026-07-01 to 2026-07-04"
     assert lines[1].split() == ["column", "type", "days", "rows", "left", "out", "example"]
     (row,) = [line.split() for line in lines if line.split()[0] == "status"]
-    assert row == ["status", "VARCHAR", "66.67", "%", "75", "%", "1,001", "x" * 80]
+    assert row == [
+        "status",
+        "VARCHAR",
+        "66.67",
+        "%,",
+        "2026-07-01",
+        "…",
+        "2026-07-02",
+        "75",
+        "%",
+        "1,001",
+        "x" * 80,
+    ]
     assert "  4 values without a column: gone.*" in lines
     assert "  3 more paths leave out 1,200 values" in lines
     assert lines[-1] == "others: no day is in the lake yet"

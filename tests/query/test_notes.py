@@ -177,6 +177,14 @@ def test_the_length_of_an_array_that_is_text_on_other_days(
         ("SELECT n FROM events WHERE day >= '2026-07-02' AND day < '9999-12-30'", []),
         ("SELECT n FROM events_between('0001-01-01', '2026-06-30')", []),
         (
+            "SELECT n FROM events_between(DATE '2026-07-02', DATE '2026-07-01')",
+            ["events: the range has no day: from 2026-07-02 to 2026-07-01, which is exclusive"],
+        ),
+        (
+            "SELECT n FROM events WHERE day > '2026-07-01' AND day < '2026-07-02'",
+            ["events: the range has no day: from 2026-07-02 to 2026-07-02, which is exclusive"],
+        ),
+        (
             "SELECT n FROM events_between(DATE '2026-07-02', DATE '2026-07-04') "
             "UNION ALL SELECT n FROM others_between(DATE '2026-07-01', DATE '2026-07-02')",
             ["events: 1 of 2 days from 2026-07-02 to 2026-07-03 is not in the lake (2026-07-03)"],
@@ -341,3 +349,19 @@ def test_names_given_to_the_columns_of_unnest(make_lake, table) -> None:
         # Columns of a dataset under other names: any of them may be meant.
         renamed = session.ask(f"SELECT count(a) FROM {days} AS e(a)")
         assert len(renamed.notes) == 2
+
+
+def test_a_gauge_is_said_to_be_no_counter(history, run) -> None:
+    """As Prometheus remarks of increase() over it. The rows are what they were."""
+    remark = "dialogue_metrics: {} may be no counter, for its name does not end in "
+    gauge, days = "dialogue_pipeline_active", "DATE '2026-07-01', DATE '2026-07-03'"
+    call = f"samples_increase_by_day('dialogue_metrics', '{{}}', {days})"
+    with history.lake.connect() as session:
+        answer = session.ask(f"FROM {call.format(gauge)}")
+        assert list(answer.rows)
+        assert [note for note in answer.notes if note.startswith(remark.format(gauge))]
+        assert session.ask(f"FROM {call.format('llm_tokens_total')}").notes == ()
+    options = ("--from", "2026-07-01", "--to", "2026-07-03", "--config", history.lake.config)
+    for metric, expected in ((gauge, 1), ("llm_tokens_total", 0)):
+        status, _, err = run("trend", "counter", "--metric", metric, *options)
+        assert (status, err.count(remark.format(metric))) == (0, expected)

@@ -165,7 +165,10 @@ def test_a_sum_of_nothing_is_empty_too_and_another_answer_is_not(place: Place) -
         answer = lake.ask(f"SELECT sum(increase) FROM {call}")
         assert (list(answer.rows), len(answer.notes)) == ([(None,)], 1)
         answer = lake.ask(f"SELECT count(*) FROM {call}")
-        assert (list(answer.rows), answer.notes) == ([(0,)], ())
+        assert (list(answer.rows), len(answer.notes)) == ([(0,)], 1)
+        answer = lake.ask(f"SELECT count(*) + 1 FROM {call}")
+        assert list(answer.rows) == [(1,)]
+        assert [note for note in answer.notes if "no metric" in note] == []
 
 
 def test_a_missing_day_before_the_range(place: Place) -> None:
