@@ -20,6 +20,7 @@ from support.rolled_lake import Place
 from lake.base.day import Day
 from lake.query import connect
 from lake.rollup.many import roll_up, with_rollups
+from lake.trends import Choices, ask, trend_named
 
 FIRST = Day.parse("2026-07-01")
 DAYS = 3
@@ -101,3 +102,49 @@ def test_growth_over_the_edges(day: list[Sample], stretch: int, shift: int) -> N
                     assert got[key] == [pytest.approx(bucket, abs=1e-9) for bucket in buckets]
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("rolled", [True, False])
+def test_a_histogram_that_was_not_selected_before_was_not_born(
+    tmp_path: Path, rolled: bool
+) -> None:
+    """The query was widened from the second day to the third."""
+    place = Place(tmp_path, SECTIONS)
+    dataset = place.settings.dataset_named("metrics")
+    counts = {1: 500, 3: 1_000_000, 5: 7}  # 5 is born at noon of the third day
+
+    def sample(series: int, day: int, hour: int) -> Sample:
+        count = float(counts[series] + 24 * day + hour)
+        at = FIRST.plus(day).start_ms + 3_600_000 * hour
+        return Sample(series, at, Histogram(count, 0.0, ((1.0, 2.0, count),)))
+
+    for number in range(DAYS):
+        series = [1] if number < 2 else [1, 3, 5]
+        samples = [
+            sample(s, number, hour) for s in series for hour in range(12 if s == 5 else 0, 24)
+        ]
+        query = "m" if number == 2 else "m{code='1'}"
+        put(
+            place.store,
+            dataset.model_copy(update={"query": query}),
+            FIRST.plus(number),
+            table(samples),
+        )
+    if rolled:
+        list(roll_up(place.settings, place.store, with_rollups(place.settings, ()), None, jobs=1))
+    last, end = FIRST.plus(2), FIRST.plus(3)
+    expected = {1: 24.0, 3: 23.0, 5: float(7 + 48 + 23)}
+    with connect(place.settings) as lake:
+        if rolled:
+            for unit in ("hour", "day"):
+                rows = lake.rows(
+                    f"SELECT series_id, sum(increase) AS grown FROM histogram_increase_by_{unit}("
+                    f"'metrics', 'm1', DATE '{last}', DATE '{end}') GROUP BY series_id"
+                )
+                assert {row["series_id"]: row["grown"] for row in rows} == expected
+        choices = Choices({"metric": "m1", "by": "code"})
+        answer = ask(lake, trend_named("counter"), FIRST.plus(1), end, choices)
+    rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+    assert {
+        int(row["label"]): row["increase"] for row in rows if row["day"] == last.date
+    } == expected
