@@ -20,12 +20,12 @@ from lake.query import Lake
 from lake.query.growth import starts_literal
 from lake.query.kinds import quoted_name, quoted_text
 from lake.query.tables import Table
-from lake.query.time_axis import COUNTER, NOT_LABELS
+from lake.query.time_axis import COUNTER, NOT_LABELS, samples_from
 from lake.query.timeline import between, date, instant
 
 SHOWN = 10  # series of a dataset
 PLOTTED = 5
-_LOOKBACK = timedelta(hours=1)  # for the sample before: longer than between two scrapes
+_LOOKBACK = timedelta(hours=12)  # for the sample before: a target may have been away for long
 _PLOTTED = ("_total", "_count")
 _SCALE = "1048576.0"  # a power of 2 rounds nothing: the largest doubles, as limits, have a sum
 
@@ -133,19 +133,17 @@ LIMIT {SHOWN}"""  # noqa: S608  quoted
 
 
 def _samples(table: Table, window: Window) -> str:
-    """Samples of the window, of the time before, and for growth some before that, which may be on
-    the day before; one at the window's end may be on the day after.
+    """Samples of the window, of the time before, and for growth the last before that, which may be
+    on the day before; one at the window's end may be on the day after.
 
     What is added to the labels' columns has a name that no label of Prometheus has.
     """
-    start = window.before - _LOOKBACK
-    first, last = Day(start.date()), Day(window.end.date())
+    first, last = Day((window.before - _LOOKBACK).date()), Day(window.end.date())
+    source = between(table, date(first), date(last.plus(1)))
     return (
         "SELECT *, counter_increase(value, series_id, ts, "  # noqa: S608  quoted
         f'query_starts := {starts_literal(table)}) AS "-growth" '
-        f"FROM {between(table, date(first), date(last.plus(1)))} "
-        f"WHERE ts >= {instant(start)} AND ts <= {instant(window.end)} "
-        "AND isfinite(value) AND NOT coalesce(ends_with(metric, '_bucket'), false)"
+        f"FROM {samples_from(source, instant(window.before))} WHERE ts <= {instant(window.end)}"
     )
 
 

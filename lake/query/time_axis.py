@@ -25,7 +25,7 @@ SAMPLE = "sample"
 NOT_LABELS = frozenset({"day", "ts", "metric", "value", "nan", "histogram", "series_id", "labels"})
 # Results of expressions have no metric.
 COUNTER = "coalesce(regexp_full_match(metric, '.*_(total|count|sum)'), false)"
-LOOKBACK = "INTERVAL 1 HOUR"  # for the sample before: longer than between two scrapes
+LOOKBACK = "INTERVAL 12 HOUR"  # for the sample before: a target may have been away for long
 _CALL = re.compile(rf"\b{NAME}\b", re.IGNORECASE)
 _COLUMNS = "ts, ns, dataset, kind, id, level, text, value, growth"
 _EMPTY = (
@@ -47,7 +47,6 @@ _AROUND = "CAST(around AS INTERVAL)"
 _VALUES = {
     "start": ("TIMESTAMPTZ", f"{_AT} - {_AROUND}"),
     "to": ("TIMESTAMPTZ", f"{_AT} + {_AROUND}"),
-    "before": ("TIMESTAMPTZ", f"{_AT} - {_AROUND} - {LOOKBACK}"),
     "first": ("DATE", f"incident_first_day({_AT}, {_AROUND})"),
     "earlier": ("DATE", f"incident_first_day({_AT}, {_AROUND} + {LOOKBACK})"),
     "end": ("DATE", f"incident_end_day({_AT}, {_AROUND})"),
@@ -98,7 +97,7 @@ def _samples(table: Table) -> str:
 
     What is added to the labels' columns has a name that no label of Prometheus has.
     """
-    source = between(table, _place("earlier"), _place("end"))
+    source = samples_from(between(table, _place("earlier"), _place("end")), _place("start"))
     arguments = f"value, series_id, ts, query_starts := {starts_literal(table)}"
     growth = f"CASE WHEN {COUNTER} THEN counter_increase({arguments}) END"
     return (
@@ -106,9 +105,20 @@ def _samples(table: Table) -> str:
         f"{quoted_text(SAMPLE)} AS kind, CAST(NULL AS VARCHAR) AS id, "
         f"CAST(NULL AS VARCHAR) AS level, {_series(table)} AS text, value, "
         f'"-growth" AS growth, series_id AS position FROM (SELECT *, {growth} AS "-growth" '
-        f"FROM {source} "
-        f"WHERE ts >= {_place('before')} AND ts < {_place('to')} AND isfinite(value) "
-        f"AND NOT coalesce(ends_with(metric, '_bucket'), false)) WHERE ts >= {_place('start')}"
+        f"FROM {source} WHERE ts < {_place('to')}) WHERE ts >= {_place('start')}"
+    )
+
+
+def samples_from(source: str, start: str) -> str:
+    """The numbers from an instant on, and of each series the last one before it in the source, for
+    the growth since: without labels. The source's other samples are not sorted.
+    """
+    numbers = "isfinite(value) AND NOT coalesce(ends_with(metric, '_bucket'), false)"
+    return (
+        f"(SELECT * FROM {source} WHERE ts >= {start} AND {numbers} "  # noqa: S608
+        "UNION ALL BY NAME SELECT series_id, any_value(metric) AS metric, max(ts) AS ts, "
+        f"arg_max(value, ts) AS value FROM {source} WHERE ts < {start} AND {numbers} "
+        "GROUP BY series_id)"
     )
 
 

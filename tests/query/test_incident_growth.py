@@ -68,6 +68,44 @@ def test_growth_over_midnight(make_lake, run, at, before, during) -> None:
     assert changes.get("job 1", (30, 30)) == (before, during)
 
 
+@pytest.mark.parametrize("back", ["2026-07-07T16:00", "2026-07-07T02:00"])
+@pytest.mark.parametrize("away", [1, 3, 11])
+def test_a_target_that_was_away_for_hours_was_not_born(make_lake, run, away, back) -> None:
+    """It grows by what it counted meanwhile; a target of the last minutes by all that it has."""
+    lake = make_lake("counters")
+    start = datetime(2026, 7, 6, tzinfo=UTC)
+    returned = datetime.fromisoformat(f"{back}Z")
+    gap = (returned - timedelta(hours=away), returned)
+    minutes = [start + timedelta(minutes=number) for number in range(2 * 24 * 60)]
+    rows = [(2, at) for at in minutes]
+    rows += [(1, at) for at in minutes if not gap[0] <= at < gap[1]]
+    rows += [(3, at) for at in minutes if at >= returned]
+    counted = {1: 1e6, 2: 5e5, 3: 9 - (returned - start) / timedelta(minutes=1)}
+    for day in (6, 7):
+        of_day = sorted((series, at) for series, at in rows if at.day == day)
+        columns = {
+            "ts": [at for _, at in of_day],
+            "metric": ["jobs_total"] * len(of_day),
+            "value": [counted[s] + (at - start) / timedelta(minutes=1) for s, at in of_day],
+            "series_id": [series for series, _ in of_day],
+            "job": [f"job {series}" for series, _ in of_day],
+        }
+        lake.put("counters", f"2026-07-0{day}", pa.table(columns))
+    options = ("--at", f"{back}Z", "--window", "15m", "--json", "--config", lake.config)
+    status, out, err = run("incident", *options)
+    assert status == 0, err
+    changes = {c["labels"]["job"]: c["during"] for c in json.loads(out)["changes"]}
+    assert changes == {"job 1": 60 * away + 16, "job 3": 9 + 15}
+    with lake.connect() as session:
+        sql = f"SELECT text, sum(growth) FROM incident(TIMESTAMPTZ '{back}:00Z') GROUP BY text"
+        grown = dict(session.ask(sql).rows)
+    assert grown == {
+        'jobs_total{job="job 1"}': 60 * away + 15,
+        'jobs_total{job="job 2"}': 30,
+        'jobs_total{job="job 3"}': 9 + 14,
+    }
+
+
 def test_the_mean_of_a_limit_that_is_the_largest_double(make_lake, run) -> None:
     lake = make_lake("gauges")
     start = datetime(2026, 7, 6, 11, 0, tzinfo=UTC)
