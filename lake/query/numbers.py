@@ -1,7 +1,7 @@
 """The type NUMBER in headers of rollups and trends: a field's numbers, as MongoDB sums them.
 
-Belongs here: which type of DuckDB the numbers have, SQL that reads a value by a header's type.
-Does not: headers, what is computed of the values.
+Belongs here: which type of DuckDB the numbers have, SQL that reads a value by a header's type, or
+a number as VARCHAR. Does not: headers, what is computed of the values.
 
 MongoDB's `$sum` takes numbers of all types and nothing else. A cast of DuckDB's would take true
 for 1 and the text '7' for 7, and an integer type would round 1.5.
@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from lake.base.day import Day
-from lake.query.kinds import decimal_digits, folded, quoted_name, widest
+from lake.query.casts import plain_text
+from lake.query.kinds import Plain, decimal_digits, folded, quoted_name, widest
 from lake.query.merged import Node
 
 if TYPE_CHECKING:
     from duckdb.typing import DuckDBPyType
 
-NUMBER = "NUMBER"
+NUMBER, TEXT = "NUMBER", "VARCHAR"
 _NOTHING = "BIGINT"  # the type of numbers where there is none
 _MOST_SUMMED_DIGITS = 28  # of the 38 that a sum of decimals has
 # A type that no table has stands for NUMBER where DuckDB reads a header's type.
@@ -58,6 +59,22 @@ def read_as(value: str, type_: str, node: Node | None) -> str:
         return f"CAST(NULL AS {whole})"
     # A STRUCT without a member becomes one whose member is NULL.
     return f"TRY_CAST({value if known == whole else f'TRY_CAST({value} AS {known})'} AS {whole})"
+
+
+def as_text(value: str, node: Node) -> str:
+    """SQL of a field's value to be read as VARCHAR: equal numbers are one text, 5 for 5.0 and
+    5.00, as they are over days of several types.
+    """
+    names = list(node.variants)
+    if not any(name == "DOUBLE" or decimal_digits(name) for name in names):
+        return value
+    if len(names) == 1:
+        return plain_text(value, Plain(names[0]))
+    # The range of days decides on the column's type. A text stays: 1.10 may be a version.
+    text = f"CAST({value} AS VARCHAR)"
+    short = f"regexp_replace({text}, '^(-?[0-9]+)[.]0+$', '\\1')"
+    short = f"regexp_replace({short}, '^(-?[0-9]+[.][0-9]*[1-9])0+$', '\\1')"
+    return f"CASE typeof({value}) WHEN 'VARCHAR' THEN {text} ELSE {short} END"
 
 
 def on_days_of_numbers(nodes: Collection[Node], days: Sequence[Day]) -> str:

@@ -24,7 +24,7 @@ from lake.query.connection import macro_connection
 from lake.query.kinds import Kind, Struct, kind_of, quoted_name, quoted_text
 from lake.query.merged import Node
 from lake.query.notes import is_related, is_wildcard, parent_of
-from lake.query.numbers import read_as
+from lake.query.numbers import TEXT, as_text, read_as
 from lake.rollup.making import Made, written
 from lake.rollup.sql import Column, SqlRollup
 from lake.systems.rollup import ROWS, Layout
@@ -125,6 +125,8 @@ def _chosen(connection: DuckDBPyConnection, source: str, row: Struct, column: Co
     if kind := _kind_at(row, column.path):
         node, value = Node(column.name), "t." + ".".join(map(quoted_name, column.path))
         node.add(kind, days=1)
+        if column.type.upper() == TEXT:
+            value = as_text(value, node)
     cast = read_as(value, column.type, node)
     try:
         connection.execute(f"SELECT {cast} FROM {source} AS t LIMIT 0")  # noqa: S608  quoted

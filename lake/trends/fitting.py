@@ -24,7 +24,7 @@ from lake.query.hourly import hourly
 from lake.query.kinds import folded, quoted_name, quoted_text
 from lake.query.levels import with_level
 from lake.query.merged import LIST, STRUCT, Node
-from lake.query.numbers import NUMBER, on_days_of_numbers, read_as, with_numbers_as
+from lake.query.numbers import NUMBER, TEXT, as_text, on_days_of_numbers, read_as, with_numbers_as
 from lake.query.tables import Table
 from lake.query.texts import resolved
 from lake.query.timeline import kind_of
@@ -261,10 +261,12 @@ def _kinds(kind: Kind) -> str:
     }.get(kind, "dataset of documents")
 
 
-def column_of(table: Table, column: Column) -> str | None:
-    """SQL of the column's value in a row of the dataset; None where no day has it."""
+def column_of(table: Table, column: Column, *, plain: bool = False) -> str | None:
+    """SQL of the column's value in a row of the dataset; None where no day has it. `plain`: of
+    numbers to be read as text, equal ones are one text (DuckDB's alone).
+    """
     if column.path:
-        return _field(table, column)
+        return _field(table, column, plain=plain)
     labels = [text for label in column.labels if (text := _label(table, label))]
     return (f"coalesce({', '.join(labels)})" if len(labels) > 1 else labels[0]) if labels else None
 
@@ -299,7 +301,7 @@ def _own_columns(table: Table) -> frozenset[str]:
     return names
 
 
-def _field(table: Table, column: Column) -> str | None:
+def _field(table: Table, column: Column, *, plain: bool) -> str | None:
     """Where a sub-document or an array is another type on some days, the column is JSON text over
     ranges with such days: it is read as JSON, which a STRUCT or a LIST can become, too.
     """
@@ -320,9 +322,11 @@ def _field(table: Table, column: Column) -> str | None:
         number, days = read_as(text, NUMBER, node), sorted(table.manifests)
         on_days = on_days_of_numbers([node], days)
         return f"CASE WHEN {on_days} THEN {number} END" if on_days else number
+    if plain and column.type.upper() == TEXT and not as_json:
+        text = as_text(text, node)
     if _NESTED.search(column.type):
-        plain = with_numbers_as("DOUBLE", column.type)
-        text = _nested(text, node, plain, as_json=as_json)
+        kind = with_numbers_as("DOUBLE", column.type)
+        text = _nested(text, node, kind, as_json=as_json)
     return read_as(text, column.type, node)
 
 

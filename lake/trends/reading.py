@@ -200,7 +200,7 @@ def _columns(table: Table, source: Source, *, aggregated: bool = False) -> str:
     listed = ""
     for column in source.need.columns:
         kind = "VARCHAR" if column.type == "ANY" else with_numbers_as("BIGINT", column.type)
-        value = column_of(table, column) or f"CAST(NULL AS {kind})"
+        value = column_of(table, column, plain=True) or f"CAST(NULL AS {kind})"
         value = f"any_value({value})" if aggregated else value
         listed += f", {value} AS {quoted_name(column.name)}"
     return listed

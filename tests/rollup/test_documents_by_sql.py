@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import combinations
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,6 +23,7 @@ from lake.demo.scenario import Scenario
 from lake.query import Lake, connect
 from lake.rollup.many import roll_up, with_rollups
 from lake.servers import start
+from lake.trends import ask, trend_named
 
 FIRST = Day.parse("2026-07-05")
 DAYS = [FIRST, FIRST.plus(1)]
@@ -240,6 +243,42 @@ def test_days_whose_fields_drift(tmp_path: Path) -> None:
         (days[2].date, None, None, 1, 0, 0, 1.25, pytest.approx(250.5, rel=0.01)),
     ]
     assert [(row["stage"], row["runs"]) for row in stages] == [("LLM", 1), ("TTS", 1), (None, 2)]
+
+
+MODELS = [
+    pa.array([5, 6], pa.int64()),
+    pa.array([5.0, 6.5]),
+    pa.array([Decimal("5.00"), Decimal("6.50")], pa.decimal128(5, 2)),
+    pa.array(["5", "6.50"]),  # a text stays
+]
+
+
+@pytest.mark.parametrize("texts", [False, True])
+def test_equal_numbers_are_one_group(tmp_path: Path, texts: bool) -> None:
+    """Whatever types they have on which days: MongoDB's `$group` has one group of them."""
+    place = Place(tmp_path, USAGE)
+    usage = place.settings.dataset_named("usage")
+    models = MODELS if texts else MODELS[:-1]
+    days = [FIRST.plus(number) for number in range(len(models))]
+    for day, values in zip(days, models, strict=True):
+        ones = pa.array([1, 1])
+        names = ["model", "promptTokens", "completionTokens", "totalTokens"]
+        llm = pa.StructArray.from_arrays([values, ones, ones, ones], names)
+        stamps = pa.array([day.start] * 2, pa.timestamp("ms", "UTC"))
+        put(place.store, usage, day, pa.table({"timestamp": stamps, "llm": llm}))
+    roll_ups = roll_up(place.settings, place.store, [usage], None, jobs=1)
+    assert {rolled_day.rolled.state for rolled_day in roll_ups} == {"made"}
+    with connect(place.settings) as lake:
+        for first, end in combinations([*days, days[-1].plus(1)], 2):
+            expected: Counter[str] = Counter()
+            for values in models[days.index(first) : FIRST.days_until(end)]:
+                kept = pa.types.is_string(values.type)
+                expected.update(str(v) if kept else f"{float(v):g}" for v in values.to_pylist())
+            between = f"usage_hourly_between('{first}', '{end}')"
+            rows = lake.ask(f"SELECT model, sum(requests) FROM {between} GROUP BY model").rows
+            assert dict(rows) == expected, (first, end)
+            trend = ask(lake, trend_named("tokens_by_model"), first, end, every="range")
+            assert {row[1]: row[2] for row in trend.rows} == expected, (first, end)
 
 
 @pytest.mark.parametrize("field", ["createdAt", "meta.at"])
