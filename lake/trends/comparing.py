@@ -15,11 +15,12 @@ from typing import Any
 from lake.base.day import Day
 from lake.base.errors import UsageError
 from lake.query import Answer, Lake
-from lake.trends.asking import ask_fitting
+from lake.trends.asking import ask_fitting, missing_of
 from lake.trends.files import Trend
 from lake.trends.fitting import Fit
 
 _WEEK = timedelta(days=7)
+_MISSING_SHARE = 0.05  # of a range's days
 Row = Mapping[str, Any]
 
 
@@ -56,7 +57,8 @@ def weeks(days: Days) -> Days:
 
 def compare(lake: Lake, fitted: Fit, days: Days) -> Answer:
     """One row for each value of the trend's keys: the range's measures, those of the range
-    before, and the change in percent. Raises LakeError.
+    before, and the change in percent: None where more than 5 % of the days of either are missing.
+    Raises LakeError.
     """
     trend = fitted.trend
     require_periods(trend, "--compare")
@@ -65,10 +67,11 @@ def compare(lake: Lake, fitted: Fit, days: Days) -> Answer:
     then = ask_fitting(lake, fitted, was.start, was.end, "range")
     keys, measures = _columns(trend, now)
     ours, theirs = _by_keys(now, keys), _by_keys(then, keys)
+    change = _change if _is_whole(lake, fitted, days) and _is_whole(lake, fitted, was) else _unknown
     rows = []
     for key in dict.fromkeys([*ours, *theirs]):
-        row, old = ours.get(key, {}), theirs.get(key, {})
-        rows.append((*key, *(v for m in measures for v in _beside(row.get(m), old.get(m)))))
+        pairs = [(ours.get(key, {}).get(m), theirs.get(key, {}).get(m)) for m in measures]
+        rows.append((*key, *(v for new, old in pairs for v in (new, old, change(new, old)))))
     types = dict(zip(now.columns, now.types, strict=True))
     return Answer(
         (
@@ -83,7 +86,8 @@ def compare(lake: Lake, fitted: Fit, days: Days) -> Answer:
 
 def by_week(lake: Lake, fitted: Fit, days: Days) -> Answer:
     """One row for each week and value of the trend's keys, with the change in percent against the
-    week before. Raises LakeError, UsageError where no week of the range is over.
+    week before: None where a day of either is missing. Raises LakeError, UsageError where no week
+    of the range is over.
     """
     trend = fitted.trend
     require_periods(trend, "--weekly")
@@ -91,12 +95,15 @@ def by_week(lake: Lake, fitted: Fit, days: Days) -> Answer:
     answer = ask_fitting(lake, fitted, whole.start.plus(-7), whole.end, "week")
     keys, measures = _columns(trend, answer)
     every = {(row[trend.x], *key): row for key, row in _rows_by_keys(answer, keys)}
+    starts = (whole.start.plus(7 * n) for n in range(-1, whole.start.days_until(whole.end) // 7))
+    held = {s.date for s in starts if _is_whole(lake, fitted, Days(s, s.plus(7)))}
     rows = []
     for (week, *key), row in every.items():
         if week < whole.start.date:
             continue
+        change = _change if {week, week - _WEEK} <= held else _unknown
         old = every.get((week - _WEEK, *key), {})
-        changes = (v for m in measures for v in (row[m], _change(row[m], old.get(m))))
+        changes = (v for m in measures for v in (row[m], change(row[m], old.get(m))))
         rows.append((week, *key, *changes))
     types = dict(zip(answer.columns, answer.types, strict=True))
     return Answer(
@@ -131,8 +138,15 @@ def _by_keys(answer: Answer, keys: list[str]) -> dict[tuple[Any, ...], Row]:
     return dict(_rows_by_keys(answer, keys))
 
 
-def _beside(now: Any, then: Any) -> tuple[Any, Any, float | None]:
-    return now, then, _change(now, then)
+def _is_whole(lake: Lake, fitted: Fit, days: Days) -> bool:
+    """Whether hardly any day is missing: sums over fewer days are not compared."""
+    most = _MISSING_SHARE * days.start.days_until(days.end)
+    missing = missing_of(lake, fitted, days.start, days.end)
+    return all(len(of) <= most for of in missing.values())
+
+
+def _unknown(_now: Any, _then: Any) -> None:
+    """The change where days are missing."""
 
 
 def _change(now: Any, then: Any) -> float | None:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pytest
 from support.renamed_lake import as_opentelemetry, renamed_history, rows_of
 
+from lake.base import clock
 from lake.base.day import Day
 from lake.base.errors import UsageError
 from lake.demo.dialogue import requests_of
@@ -286,8 +287,13 @@ def test_week_over_week(tmp_path: Path, run) -> None:
         )
 
 
-def test_a_week_that_is_not_over_is_compared_with_none(make_lake, table, run) -> None:
-    lake = make_lake("events")
+@pytest.mark.parametrize("today", ["2026-08-03", "2026-08-09"])  # a Monday, a Sunday
+def test_a_week_that_is_not_over_is_compared_with_none(today, make_lake, table, run) -> None:
+    with clock.simulated(lambda: Day.parse(today).start + timedelta(hours=9)):
+        _compare_weeks(make_lake("events"), table, run)
+
+
+def _compare_weeks(lake, table, run) -> None:
     today = Day.today()
     monday = today.plus(-today.date.weekday())
     for ago in range(1, 29):
@@ -299,13 +305,39 @@ def test_a_week_that_is_not_over_is_compared_with_none(make_lake, table, run) ->
     weeks = {row["week"]: row["documents"] for row in json.loads(out)}
     assert weeks == {str(monday.plus(-14)): 14, str(monday.plus(-7)): 14}
     assert "not in the lake" not in err
-    # A hole in the week before the first one makes the change of that one.
+    # A hole in the week before the first one: there is no change to tell.
     hole = monday.plus(-20)
     (lake.config.parent / f"lake/manifests/events/{hole}.json").unlink()
     status, out, err = run("trend", "documents", "--weekly", "--json", *days)
-    assert [row["documents_change_percent"] for row in json.loads(out)] == [16.67, 0]
+    assert [row["documents_change_percent"] for row in json.loads(out)] == [None, 0]
     assert f"1 of 21 days from {monday.plus(-21)} to {monday.plus(-1)} is not in the lake" in err
     days[1] = str(monday)
     if monday != today:
         status, _, err = run("trend", "documents", "--weekly", *days)
-        assert (status, "and is over" in err) == (2, True)
+        assert (status, "no complete week begins in the range" in err) == (2, True)
+
+
+def test_ranges_with_missing_days_are_not_compared(make_lake, table, run) -> None:
+    """5 % of them are borne: 1 of 20."""
+    lake = make_lake("events")
+    first = Day.parse("2026-05-01")
+    for number in range(40):
+        day = first.plus(number)
+        lake.put(
+            "events",
+            str(day),
+            table(n=[1] * (1 + number // 20), timestamp=[day.start] * (1 + number // 20)),
+        )
+    days = ("--from", str(first.plus(20)), "--to", str(first.plus(40)), "--config", lake.config)
+
+    def compared() -> tuple[int, int, float | None]:
+        status, out, err = run("trend", "documents", "--compare", "--json", *days)
+        assert status == 0, err
+        (row,) = json.loads(out)
+        return tuple(row[f"documents{suffix}"] for suffix in ("", "_before", "_change_percent"))
+
+    assert compared() == (40, 20, 100)
+    lake.store.delete(f"manifests/events/{first.plus(3)}.json")
+    assert compared() == (40, 19, 110.53)
+    lake.store.delete(f"manifests/events/{first.plus(5)}.json")
+    assert compared() == (40, 18, None)
