@@ -10,13 +10,12 @@ https://www.mongodb.com/docs/database-tools/mongodump/
 
 The documents are cut into gzip members of about 4 MiB where their own bytes decide, so that
 documents that were added or removed change the members around them only, and the others need
-not be uploaded again. A collection whose `dbHash` is that of the last snapshot is not even read.
+not be uploaded again.
 """
 
 from __future__ import annotations
 
 import gzip
-import hashlib
 import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
@@ -106,71 +105,25 @@ def _explained(section: MongoSource, name: str) -> Iterator[None]:
 
 
 class NativeDump:
-    """One dump of a database's collections; `whole`: of all of their documents."""
+    """One dump of a database's collections."""
 
-    def __init__(
-        self, client: Client, section: MongoSource, into: Collector, *, whole: bool
-    ) -> None:
-        self._client, self._section = client, section
-        self._into, self._whole = into, whole
-        self.hashes: dict[str, str] = {}
+    def __init__(self, client: Client, section: MongoSource, into: Collector) -> None:
+        self._client, self._section, self._into = client, section, into
 
     def run(self, jobs: list[Job]) -> dict[str, int]:
-        """The number of documents of each collection; `hashes` are their MD5."""
+        """The number of documents of each collection."""
         counts: dict[str, int] = {}
-        into, hashes = self._into, self.hashes
-        unchanged = self._unchanged(jobs)
+        into = self._into
         for job in jobs:
             into.content(self._metadata(job), self._path(job.name, "metadata.json"))
             if job.is_view:
                 continue
             path = self._path(job.data_name, "bson")
-            if job.is_time_series:
-                with _explained(self._section, job.name):
-                    counts[job.name], hashes[job.name] = self._measurements(job, path)
-            elif job.name in unchanged:
-                into.adopt(path, into.known.files[path])
-                counts[job.name], hashes[job.name] = unchanged[job.name]
-            else:
-                with _explained(self._section, job.name):
-                    counts[job.name], hashes[job.name] = self._documents(job, path)
+            dumped = self._measurements if job.is_time_series else self._documents
+            with _explained(self._section, job.name):
+                counts[job.name] = dumped(job, path)
         into.wait()
         return counts
-
-    def _unchanged(self, jobs: list[Job]) -> dict[str, tuple[int, str]]:
-        """Collections whose documents are those of the last snapshot, by the server's own hash.
-
-        dbHash is the MD5 over the documents in the order of `_id`, which is that of our file.
-        """
-        into = self._into
-        last = into.known.newest
-        if last is None or not self._whole or last.details.get("scope") != "full":
-            return {}
-        if last.details.get("database") != self._section.database:
-            return {}
-        known: dict[str, str] = last.details.get("md5", {})
-        names = [
-            job.name
-            for job in jobs
-            if job.name in known and self._path(job.name, "bson") in into.known.files
-        ]
-        if not names:
-            return {}
-        database = self._client.get_database(self._section.database, codec_options=PLAIN)
-        with explained(self._section, "dbHash"):
-            hashes = self._hashes(database, names)
-        counts = last.counts["documents"]
-        return {
-            name: (counts[name], known[name]) for name in names if hashes.get(name) == known[name]
-        }
-
-    @staticmethod
-    def _hashes(database: Any, names: list[str]) -> dict[str, str]:
-        try:
-            answer = database.command("dbHash", collections=names)
-        except OperationFailure:  # not every server has it, and not every user may run it
-            return {}
-        return dict(answer.get("collections", {}))
 
     def _path(self, collection: str, kind: str) -> str:
         return f"{file_name(self._section.database)}/{file_name(collection)}.{kind}.gz"
@@ -190,22 +143,20 @@ class NativeDump:
         content["options"] = job.listing.get("options", {})
         return gzip.compress(dumps(content), _LEVEL, mtime=0)
 
-    def _documents(self, job: Job, path: str) -> tuple[int, str]:
-        """Streams the collection; the same documents give the same bytes. Their number and MD5."""
-        digest = hashlib.md5(usedforsecurity=False)
+    def _documents(self, job: Job, path: str) -> int:
+        """Streams the collection; the same documents give the same bytes. Their number."""
         cut, rows = _Cutter(), 0
         with closing(self._read(job)) as batches, self._into.members(path) as add:
             for documents in batches:
-                digest.update(documents)
                 rows += self._checked(job, partial(cut.take, documents))
                 for member in cut.members():
                     add(member)
             for member in cut.rest():
                 add(member)
-        return rows, digest.hexdigest()
+        return rows
 
-    def _measurements(self, job: Job, path: str) -> tuple[int, str]:
-        """A time-series collection as its buckets. The number of measurements and no MD5."""
+    def _measurements(self, job: Job, path: str) -> int:
+        """A time-series collection as its buckets. The number of measurements."""
         counting = _Counting(self._read(job))
         cut = _Cutter()
         packed = buckets(counting, Shape.of(job.listing["options"]["timeseries"]))
@@ -216,7 +167,7 @@ class NativeDump:
                     add(member)
             for member in cut.rest():
                 add(member)
-        return counting.documents, ""
+        return counting.documents
 
     def _checked(self, job: Job, step: Callable[[], _Result]) -> _Result:
         try:
