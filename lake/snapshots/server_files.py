@@ -7,7 +7,7 @@ copying (collecting).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,11 +24,11 @@ class GoneError(Exception):
         self.source = source
 
 
-def files_below(directory: Path) -> Iterator[Path]:
+def files_below(directory: Path, places: Sequence[Path] = ()) -> Iterator[Path]:
     """Every file at any depth, in no order; what the server removes meanwhile is left out.
 
-    Links to directories are followed, as the server follows them. Raises PermanentError where a
-    directory can't be read: its files would be missing in silence.
+    Links to directories are followed where they lead to one of `places`, which the server uses.
+    Raises PermanentError where a directory can't be read: its files would be missing in silence.
     """
     seen: set[tuple[int, int]] = set()
     for where, folders, files in os.walk(directory, onerror=_raise_unless_gone, followlinks=True):
@@ -37,8 +37,11 @@ def files_below(directory: Path) -> Iterator[Path]:
         except FileNotFoundError:
             folders.clear()
             continue
-        if _OF_THE_DISK in folders:
-            folders.remove(_OF_THE_DISK)
+        folders[:] = [
+            name
+            for name in folders
+            if name != _OF_THE_DISK and _is_entered(Path(where, name), places)
+        ]
         if (stat.st_dev, stat.st_ino) in seen:  # a link to a directory above it
             folders.clear()
             continue
@@ -55,6 +58,12 @@ def reading(source: Path) -> Iterator[None]:
         raise GoneError(source) from error
     except OSError as error:
         raise _unreadable(source, error) from error
+
+
+def _is_entered(folder: Path, places: Sequence[Path]) -> bool:
+    return not folder.is_symlink() or any(
+        place.is_relative_to(folder) or folder.is_relative_to(place) for place in places
+    )
 
 
 def _is_file(path: Path) -> bool:

@@ -183,13 +183,16 @@ def test_a_configuration_inside_the_data_directory_keeps_its_secrets(place, own_
     config = Path(endpoint["data_dir"]) / "loki.yml"
     own = Path(endpoint["config_file"]).read_text()
     config.write_text(own + "\n# not used\n")
+    link = config.with_name("linked.yml")
+    link.symlink_to(config)
     here = place_of(place, own_loki, config_file=str(config))
     try:
         files = [file.path for file in here.take("loki").manifest.files]
     finally:
         config.unlink()
+        link.unlink()
     assert "source-config.yml" in files
-    assert "data/loki.yml" not in files
+    assert {"data/loki.yml", "data/linked.yml"} & set(files) == set()
 
 
 def test_a_container_of_the_datas_version_takes_the_configuration(place, own_loki, loki_program):

@@ -37,16 +37,19 @@ def refused(*names):
     return scandir
 
 
-def test_links_are_followed_and_end(tmp_path):
+def test_links_to_the_server_s_own_places_are_followed_and_end(tmp_path):
     data, elsewhere = tmp_path / "data", tmp_path / "other disk"
     (elsewhere / "index").mkdir(parents=True)
     (elsewhere / "index/a").touch()
     data.mkdir()
     (data / "chunks").symlink_to(elsewhere)
-    (data / "loop").symlink_to(data)
+    (data / "chunks/index/loop").symlink_to(elsewhere)
+    (data / "backup").symlink_to(elsewhere)
     (data / "nowhere").symlink_to(tmp_path / "none")
     (data / "wal").touch()
-    assert set(files_below(data)) == {data / "wal", data / "chunks/index/a"}
+    own = [data / "chunks/index"]
+    assert set(files_below(data, own)) == {data / "wal", data / "chunks/index/a"}
+    assert list(files_below(data)) == [data / "wal"]
 
 
 def test_a_directory_that_can_t_be_read_is_an_error(tmp_path, monkeypatch):

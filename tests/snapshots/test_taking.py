@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import signal
@@ -20,10 +19,31 @@ from support.places import DAY
 from support.system_loading import load_prometheus
 
 from lake.base.errors import PermanentError, TransientError
+from lake.http.client import Http
 from lake.servers import start
 from lake.systems.loki.snapshot.config import REMOVED, places, without_secrets
 from lake.systems.loki.snapshot.taking import LokiSnapshotter
 from lake.systems.mongo.snapshot.native import NativeDump, _Cutter
+
+# Of MongoDB's commands those that others can write beside.
+READING = {"aggregate", "buildinfo", "count", "endsessions", "find", "getmore", "hello",
+           "killcursors", "listcollections", "listindexes", "ping"}  # fmt: skip
+
+
+class Commands(pymongo.monitoring.CommandListener):
+    """The names of all commands that are sent, in lower case."""
+
+    def __init__(self):
+        self.names = set()
+
+    def started(self, event):
+        self.names.add(event.command_name.lower())
+
+    def succeeded(self, event):
+        pass
+
+    def failed(self, event):
+        pass
 
 
 def prometheus_place(place, endpoint, **more):
@@ -61,6 +81,33 @@ def test_a_failed_snapshot_leaves_nothing_on_the_servers_disk(place, own_prometh
 
 def _full(*_):
     raise PermanentError("no space left")
+
+
+def test_a_snapshot_whose_response_is_lost_is_named(place, own_prometheus, monkeypatch, caplog):
+    """As behind a gateway that is less patient than the server is slow."""
+    here = prometheus_place(place, own_prometheus.endpoints["prometheus"])
+    original = Http.post
+
+    def lost(self, path, *arguments, **options):
+        response = original(self, path, *arguments, **options)
+        if path.endswith("/snapshot"):
+            raise TransientError("the server answered 504")
+        return response
+
+    monkeypatch.setattr(Http, "post", lost)
+    with pytest.raises(TransientError, match="504"):
+        here.take("prometheus")
+    (left,) = (own_prometheus["prometheus"].home / "data/snapshots").iterdir()
+    message = f"{left} is probably of an interrupted snapshot: remove it"
+    assert message in caplog.text
+    monkeypatch.undo()
+    caplog.clear()
+    here.take("prometheus")
+    assert message in caplog.text
+    shutil.rmtree(left)
+    caplog.clear()
+    here.take("prometheus")
+    assert caplog.text == ""
 
 
 def test_a_prometheus_elsewhere(place, own_prometheus, tmp_path):
@@ -142,37 +189,23 @@ def test_documents_that_are_written_meanwhile(place, mongo_uri, app_database):
         assert served.checked == {"documents": manifest.counts["documents"]}
 
 
-def test_a_collection_whose_dbhash_is_the_last_one_is_not_read(
-    place, mongo_uri, app_database, monkeypatch
-):
-    """The command is missing where mongod's stand-in runs: its answer is made up here."""
+def test_no_command_stops_the_source_s_writes(place, mongo_uri, app_database):
+    """dbHash, by which an unchanged collection could be known, locks a mongod's whole database."""
     with pymongo.MongoClient(mongo_uri) as client:
-        client[app_database].a.insert_many([{"_id": n, "x": "y" * 99} for n in range(100)])
-        client[app_database].b.insert_one({"_id": 1})
-        raw = b"".join(
-            client[app_database].a.find_raw_batches({}, sort=[("_id", 1)])  # as mongod hashes it
-        )
+        client[app_database].a.insert_one({"_id": 1})
     here = place(
         sources__mongo={"uri": mongo_uri, "database": app_database},
         snapshots__mongo={"tool": "native"},
     )
-    first = here.take("mongo").manifest
-    hashes = {"a": hashlib.md5(raw).hexdigest(), "b": "0" * 32}
-    monkeypatch.setattr(NativeDump, "_hashes", lambda *_: hashes)
-    read = []
-    original = NativeDump._documents
-
-    def documents(self, job, path):
-        read.append(job.name)
-        return original(self, job, path)
-
-    monkeypatch.setattr(NativeDump, "_documents", documents)
-    second = here.take("mongo").manifest
-    assert read == ["b"]
-    assert [file for file in second.files if "a.bson" in file.path] == [
-        file for file in first.files if "a.bson" in file.path
-    ]
-    assert second.counts == first.counts
+    commands = Commands()
+    pymongo.monitoring.register(commands)
+    try:
+        here.take("mongo")
+        assert here.take("mongo").sent_bytes == 0
+    finally:
+        pymongo.monitoring._LISTENERS.command_listeners.remove(commands)
+    assert "find" in commands.names
+    assert commands.names <= READING
 
 
 def test_a_collection_that_is_dropped_meanwhile(place, mongo_uri, app_database, monkeypatch):

@@ -76,7 +76,6 @@ class LokiSnapshotter:
         self._tenant = section.tenant
         self._data_dir = Path(settings.snapshots.loki.data_dir)
         self._config = Path(settings.snapshots.loki.config_file)
-        self._own_config = _name_below(self._data_dir, self._config)
 
     def take(self, day: Day, into: Collector) -> Taken:
         """See Snapshotter."""
@@ -334,12 +333,17 @@ class LokiSnapshotter:
 
     def _files(self) -> Iterator[tuple[Path, tuple[int, int]]]:
         """Each file with its size and time of change, in the order of copying."""
-        ranked = ((self._rank(path), path) for path in files_below(self._data_dir))
+        own, config = self._places, self._config.stat()
+        used = [own.own_chunks, own.wal, *own.active.values()]
+        below = files_below(self._data_dir, [self._data_dir / path for path in used if path])
+        ranked = ((self._rank(path), path) for path in below)
         for _, path in sorted((rank, path) for rank, path in ranked if rank is not None):
             try:
                 stat = path.stat()
             except FileNotFoundError:
                 continue  # flushed and gone: what it held is in a later file
+            if (stat.st_dev, stat.st_ino) == (config.st_dev, config.st_ino):
+                continue  # it is taken without its secrets
             yield path, (stat.st_size, stat.st_mtime_ns)
 
     def _rank(self, path: Path) -> int | None:
@@ -348,8 +352,6 @@ class LokiSnapshotter:
         if places.own_chunks is not None and name.is_relative_to(places.own_chunks):
             return _INDEX if self._chunk(path) is None else _CHUNKS
         if any(map(name.is_relative_to, places.caches)):
-            return None
-        if name == self._own_config:  # it is taken without its secrets
             return None
         if any(part.endswith(".tmp") for part in name.parts):
             return None
@@ -361,9 +363,3 @@ class LokiSnapshotter:
 def counts_late(version: Version) -> bool:
     """Whether lines that are being flushed may be in no count; an unknown version counts as old."""
     return version.numbers is None or version.numbers < _COUNTS_WHAT_IS_FLUSHED
-
-
-def _name_below(directory: Path, file: Path) -> PurePosixPath | None:
-    """The file's name below the directory, None where it is elsewhere."""
-    own, root = file.resolve(), directory.resolve()
-    return PurePosixPath(own.relative_to(root).as_posix()) if own.is_relative_to(root) else None

@@ -24,7 +24,7 @@ from lake.base.day import Day
 from lake.base.errors import BadData, Incomplete, LakeError, PermanentError, Refused
 from lake.config.datasets import duration_ms
 from lake.config.settings import Settings
-from lake.http.client import Http, NoSuchPath, Overloaded, Rejected
+from lake.http.client import Http, NoSuchPath
 from lake.snapshots.collecting import Collector
 from lake.snapshots.disk_state import STATE, Counting, disk_state
 from lake.snapshots.journal import Journal
@@ -37,7 +37,8 @@ from lake.systems.prometheus.reading.plan import whole_day
 from lake.systems.prometheus.reading.questions import Questions
 
 _LOG = logging.getLogger(__name__)
-_NOTE = "server_directory"
+_NOTE, _BEFORE = "server_directory", "snapshots_before"
+_REQUESTED_WITHIN = timedelta(minutes=1)  # of the journal's last word: the clocks may differ
 _NOT_DATA = ("snapshots", "lock", "queries.active")
 _REWRITTEN = ("meta.json", "tombstones")
 ALL_SERIES = PrometheusDataset(
@@ -69,7 +70,7 @@ class PrometheusSnapshotter:
         )
         counting.begin()
         taken = utc_now()  # what is written later may be in it or not
-        directory = self._snapshots / self._snapshot()
+        directory = self._snapshots / self._snapshot(into)
         into.note(_NOTE, str(directory))
         try:
             if not directory.is_dir():
@@ -107,6 +108,9 @@ class PrometheusSnapshotter:
             if directory.parent == self._snapshots and directory.is_dir():
                 _LOG.warning("removing %s, which an interrupted snapshot left", directory)
                 self._remove(directory)
+            elif _NOTE not in journal.notes and _BEFORE in journal.notes:
+                at = datetime.fromisoformat(journal.at)
+                self._warn_of_nameless(journal.notes[_BEFORE], at)
 
     def _left_out(self, day: Day, blocks: list[dict[str, Any]], counted: int) -> dict[str, Any]:
         """Out-of-order samples in the head: the snapshot API takes its blocks without them.
@@ -183,13 +187,16 @@ class PrometheusSnapshotter:
             "on its host (scripts/aws/backup_monitoring_to_s3.sh), or mount its volume",
         )
 
-    def _snapshot(self) -> str:
+    def _snapshot(self, into: Collector) -> str:
         """Its directory's name. Raises Refused where the admin API is off."""
+        before = " ".join(self._made())
+        into.note(_BEFORE, before)
         try:
             answer = self._http.post("/api/v1/admin/tsdb/snapshot", attempts=1).json()
-        except (NoSuchPath, Rejected, Overloaded) as error:
+        except LakeError as error:
             text = getattr(error, "text", "")
             if "admin APIs disabled" not in text and not isinstance(error, NoSuchPath):
+                self._warn_of_nameless(before, utc_now())
                 raise
             raise Refused(
                 "Prometheus' admin API is off",
@@ -202,6 +209,21 @@ class PrometheusSnapshotter:
         except (KeyError, TypeError) as error:
             raise BadData("no snapshot in the response", found=answer) from error
         return str(name)
+
+    def _made(self) -> list[str]:
+        """The names of all snapshots on the server's disk: the time at which each was requested."""
+        return sorted(path.name for path in self._snapshots.glob("*"))
+
+    def _warn_of_nameless(self, before: str, until: datetime) -> None:
+        """A snapshot whose response did not come. Nothing shows that it is not someone else's."""
+        last = f"{until + _REQUESTED_WITHIN:%Y%m%dT%H%M%SZ}"
+        for name in set(self._made()) - set(before.split(" ")):
+            if name < last:
+                _LOG.warning(
+                    "%s is probably of an interrupted snapshot: remove it unless it is someone "
+                    "else's, for it keeps old blocks on the disk",
+                    self._snapshots / name,
+                )
 
     def _block(self, path: Path, into: Collector) -> dict[str, Any]:
         """Its meta.json; its files are on their way, or known."""
