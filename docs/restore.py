@@ -301,7 +301,8 @@ def main(arguments=None):
     progress("")
     size = sum(file["bytes"] for file in manifest["files"])
     print(f"{options.system} snapshot of {manifest['day']}: {described(manifest)}")
-    print(f"{len(files)} files, {size:,} bytes restored to {target}, checksums verified")
+    number = "1 file" if len(files) == 1 else f"{len(files)} files"
+    print(f"{number}, {size:,} bytes restored to {target}, checksums verified")
     for line in next_steps(manifest, target):
         print(line)
 
@@ -314,6 +315,7 @@ if __name__ == "__main__":
         sys.exit(f"restore.py: {failure}")
     except OSError as failure:
         progress("")
-        sys.exit(f"restore.py: {failure.strerror}: {failure.filename}")
+        # A write that fails names no file.
+        sys.exit(f"restore.py: {failure.strerror}: {failure.filename or 'directory of --into'}")
     except KeyboardInterrupt:
         os._exit(130)

@@ -26,7 +26,7 @@ from lake.config.settings import Settings
 from lake.partition.definition import proves_day
 from lake.partition.ledger import read_ledger
 from lake.partition.manifest import Manifest
-from lake.snapshots.holding import spans
+from lake.snapshots.holding import missing_objects, spans
 from lake.snapshots.manifest import SnapshotManifest, read_snapshot, snapshot_days
 from lake.store import Store
 from lake.systems.registry import system
@@ -72,7 +72,9 @@ def require_no_lost_day(
     for other in reversed(days):
         if lost and other != today:
             with suppress(BadData):
-                lost -= {*read_snapshot(store, now.system, other).held_days()}
+                snapshot = read_snapshot(store, now.system, other)
+                if not missing_objects(store, snapshot):
+                    lost -= {*snapshot.held_days()}
     if lost and not held:
         datasets = [dataset for dataset in settings.dataset if dataset.source == now.system]
         lost = {day for day in lost if not datasets or _lacks(store, datasets, day, today)}

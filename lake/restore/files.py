@@ -22,6 +22,7 @@ from threading import Event
 
 from lake.base.errors import Incomplete, PermanentError, UsageError
 from lake.base.progress import ByteProgress, silent_bytes
+from lake.base.sizes import counted
 from lake.process.scratch import explained_full_disk
 from lake.snapshots.arriving import RestoredFile, Wanted, restored_files
 from lake.snapshots.holding import missing_objects
@@ -150,9 +151,16 @@ def _require_objects(store: Store, manifest: SnapshotManifest) -> None:
             "the snapshot has lost objects",
             where=store.url(lost[0].key),
             expected=f"an object of {lost[0].bytes} bytes",
-            found=f"gone or of another size; {len(lost)} such objects in all",
-            remedy="restore another day: `lake snapshots` lists them",
+            found=f"gone or of another size; {counted(len(lost), 'such object')} in all",
+            remedy=_others(manifest.system),
         )
+
+
+def _others(system: str) -> str:
+    return (
+        f"`lake restore {system} --snapshot DAY` restores another one: `lake snapshots` lists what "
+        f"each holds; `lake snapshot {system} --fresh` takes one that uses no damaged object"
+    )
 
 
 def _require_room(into: Path, needed: int) -> None:
@@ -186,7 +194,7 @@ def _fetch(
                 where=store.url(key),
                 expected=f"sha256 {piece.sha256} of {piece.path}",
                 found=digest.hexdigest(),
-                remedy="restore another day: `lake snapshots` lists them",
+                remedy=_others(key.partition("/")[0]),
             )
         wanted.file.has_come(piece)
 

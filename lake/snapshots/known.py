@@ -64,7 +64,8 @@ def known_to(store: Store, system: str) -> Known:
         try:
             manifests.append(read_snapshot(store, system, day))
         except (BadData, Missing) as error:
-            _LOG.warning("%s: nothing is taken from it: %s", store.url(""), error.what)
+            where = error.parts.get("where", store.url(f"{system}/"))
+            _LOG.warning("%s: nothing is taken from it: %s", where, error.what)
     pieces: list[StoredFile] = []
     for journal in journals(store, there):
         known.objects |= {stored.key: stored for stored in journal.objects}

@@ -210,25 +210,27 @@ def _days(keys: Iterable[str]) -> Iterator[Day]:
 
 
 def _parsed(text: bytes, where: str, system: str, day: Day) -> SnapshotManifest:
+    version = ""
     try:
         fields = json.loads(text)
+        version = str(fields.get("version", ""))
         objects = [of_members(StoredObject, stored) for stored in fields.pop("objects")]
         files = [of_members(StoredFile, stored) for stored in fields.pop("files")]
         manifest = of_members(SnapshotManifest, fields | {"objects": objects, "files": files})
         if not isinstance(manifest.whole_days, list | None):
             raise TypeError(f"whole_days is not a list: {manifest.whole_days}")
         manifest.held_days()
+        if (manifest.system, manifest.day) != (system, str(day)):
+            raise ValueError(f"that of {manifest.system} {manifest.day}")
     except (ValueError, TypeError, KeyError, AttributeError, UsageError) as error:
-        raise _unreadable(where, error) from error
-    if (manifest.system, manifest.day) != (system, str(day)):
-        raise _unreadable(where, f"that of {manifest.system} {manifest.day}")
+        problem = f"no field {error}" if isinstance(error, KeyError) else str(error)
+        if version:
+            problem += f"; written by version {version} of monitoring-lake"
+        raise BadData(
+            "invalid snapshot manifest",
+            where=where,
+            found=problem,
+            remedy="put a copy of the manifest there, such as an earlier version of the object; or "
+            f"use another snapshot; `lake snapshots remove {system} --day {day}` removes this one",
+        ) from error
     return manifest
-
-
-def _unreadable(where: str, found: object) -> BadData:
-    return BadData(
-        "invalid snapshot manifest",
-        where=where,
-        found=found,
-        remedy="take the snapshot again; or restore another day",
-    )

@@ -19,6 +19,7 @@ import bson
 import pymongo
 import pytest
 import requests
+from support.full_disk import files_of_at_most
 from support.loaded_site import Site
 
 from lake.base.resources import resource_path
@@ -319,3 +320,10 @@ def test_a_directory_in_use_is_refused(damage):
     done = damage.restore()
     assert (done.returncode, "is not empty" in done.stderr) == (1, True)
     assert [file.name for file in damage.into.iterdir()] == ["mine"]
+
+
+def test_a_disk_without_room_is_an_error_of_one_line(damage):
+    with files_of_at_most(100):
+        done = damage.restore()
+    message = "restore.py: File too large: directory of --into"
+    assert (done.returncode, done.stderr.strip()) == (1, message)

@@ -63,6 +63,7 @@ def test_a_damaged_object_is_named(folders, tmp_path, damage):
     with pytest.raises(Incomplete, match=what) as failed:
         folders.restore(tmp_path / "into")
     assert keys[0] in failed.value.parts["where"]
+    assert "`lake restore loki --snapshot DAY` restores another" in failed.value.parts["remedy"]
     assert not (tmp_path / "into/x/large-0").exists()
     if damage in (truncated, missing):  # known before anything is fetched
         assert not (tmp_path / "into").exists()
@@ -106,6 +107,18 @@ def test_a_later_versions_manifest_is_read_after_a_roll_back(folders, tmp_path):
     assert contents(tmp_path / "into/x") == contents(folders.source)
 
 
+def test_a_later_versions_manifest_that_can_t_be_read_names_the_version(folders):
+    folders.fill(files=1)
+    folders.take()
+    manifest = json.loads(folders.store.read(KEY)) | {"version": "9.0.0"}
+    del manifest["files"]
+    folders.store.write(KEY, json.dumps(manifest).encode())
+    with pytest.raises(BadData, match="invalid snapshot manifest") as failed:
+        read_snapshot(folders.store, "loki", DAY)
+    problem = "no field 'files'; written by version 9.0.0 of monitoring-lake"
+    assert failed.value.parts["found"] == problem
+
+
 @pytest.mark.parametrize("kind", GARBAGE)
 def test_a_manifest_that_is_garbage(folders, tmp_path, kind):
     folders.fill(files=1)
@@ -121,6 +134,7 @@ def test_a_manifest_that_is_garbage(folders, tmp_path, kind):
         with pytest.raises(BadData, match="invalid snapshot manifest") as failed:
             read()
         assert KEY in failed.value.parts["where"]
+        assert f"`lake snapshots remove loki --day {DAY}`" in failed.value.parts["remedy"]
     folders.take(DAY.plus(1))
     with pytest.raises(BadData):  # nobody knows what it needs
         remove_snapshot(folders.store, "loki", DAY.plus(1))

@@ -312,6 +312,10 @@ def test_a_second_one_does_not_replace_the_only_one_that_holds_a_day(here, datab
     # Where another snapshot holds it, or the lake has it, or it may be lost.
     earlier = replace(first, day=str(TODAY.plus(-1)))
     key = snapshot_manifest_key("mongo", TODAY.plus(-1))
+    gone = [replace(stored, key=f"{stored.key}-gone") for stored in first.objects]
+    here.store.write(key, replace(earlier, objects=gone).to_bytes())
+    with pytest.raises(Incomplete, match="the only one that holds days whole"):
+        here.take("mongo")
     here.store.write(key, earlier.to_bytes())
     assert here.take("mongo").manifest.held_days()[:1] != [day]
     here.store.write(snapshot_manifest_key("mongo", TODAY), first.to_bytes())

@@ -21,7 +21,7 @@ from lake.base.errors import BadData
 from lake.config.settings import Settings
 from lake.systems.mongo.config import MongoDataset
 from lake.systems.mongo.reading.elements import MalformedError
-from lake.systems.mongo.restored import compose_service
+from lake.systems.mongo.restored import compose_service, next_steps
 from lake.systems.mongo.snapshot.archive import MongoArchive
 from lake.systems.mongo.snapshot.buckets import CompressedError, Shape, buckets, measurements
 from lake.systems.mongo.snapshot.crc64 import crc64 as compiled_crc64
@@ -328,3 +328,12 @@ def test_compose_loads_documents_that_are_older_than_their_validator(tmp_path):
     (tmp_path / "dump/a b.archive.gz").touch()
     (hook,) = compose_service(tmp_path)["post_start"]
     assert "--bypassDocumentValidation --archive=/dump/'a b.archive.gz'" in hook["command"][-1]
+
+
+def test_the_printed_address_names_the_database_as_a_uri_has_it():
+    *_, uri, shell = next_steps("mongodb://127.0.0.1:1", "데이터+%41")
+    address = "mongodb://127.0.0.1:1/%EB%8D%B0%EC%9D%B4%ED%84%B0%2B%2541"
+    assert (uri.strip(), shell) == (
+        f"SPRING_DATA_MONGODB_URI={address}",
+        f"or look yourself: mongosh {address}",
+    )

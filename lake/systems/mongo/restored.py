@@ -10,6 +10,7 @@ import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pymongo
 
@@ -92,8 +93,9 @@ def compose_service(into: Path) -> dict[str, Any]:
 
 def next_steps(uri: str, database: str) -> list[str]:
     """Commands for a person."""
+    address = f"{uri}/{quote(database, safe='')}"
     return [
         "point the service's /metrics/* API at it:",
-        f"  SPRING_DATA_MONGODB_URI={uri}/{database}",
-        f"or look yourself: mongosh {uri}/{database}",
+        f"  SPRING_DATA_MONGODB_URI={address}",
+        f"or look yourself: mongosh {address}",
     ]

@@ -14,7 +14,14 @@ from support.mongo_tables import dataset
 from support.rewriting_proxy import rewriting
 
 from lake.base.day import Day
-from lake.base.errors import BadData, ConfigError, LakeError, Refused, TransientError
+from lake.base.errors import (
+    BadData,
+    ConfigError,
+    LakeError,
+    PermanentError,
+    Refused,
+    TransientError,
+)
 from lake.systems.mongo.config import MongoSource
 from lake.systems.mongo.reading import MongoReader
 from lake.systems.mongo.reading.connection import connect, explained
@@ -41,6 +48,7 @@ DAY = Day.parse("2026-07-01")
         (errors.InvalidURI("no port"), ConfigError),
         (errors.ConfigurationError("DNS"), ConfigError),
         (errors.InvalidOperation("no"), BadData),
+        (errors.InvalidName("collection names must not end with '.'"), PermanentError),
     ],
 )
 def test_errors_of_pymongo(error: Exception, kind: type[LakeError]) -> None:

@@ -29,6 +29,7 @@ from lake.base.errors import (
     ConfigError,
     LakeError,
     Missing,
+    PermanentError,
     Refused,
     Stopped,
     TransientError,
@@ -156,6 +157,14 @@ def _explain(error: errors.PyMongoError, where: str, section: MongoSource) -> La
         return _explain_answer(error, where, section)
     if isinstance(error, errors.InvalidOperation) and "after close" in str(error):
         return Stopped(where=where, remedy="run it again")
+    if isinstance(error, errors.InvalidName):
+        return PermanentError(
+            "pymongo does not take the name of a collection",
+            where=where,
+            expected="no '$' and no '..' in it, and no '.' at its ends",
+            found=error,
+            remedy="rename the collection",
+        )
     if isinstance(error, errors.ConfigurationError):
         return ConfigError("not a usable MongoDB URI", where=where, found=error)
     if isinstance(error, errors.ServerSelectionTimeoutError):
