@@ -24,6 +24,7 @@ from lake.cli.standard_streams import input_lines
 if TYPE_CHECKING:
     from lake.cli.files import AnswerFile
     from lake.query import Answer, ArrowAnswer, Lake
+    from lake.trends import Period
 
 _QUARTER = re.compile(r"(\d{4})Q([1-4])", re.IGNORECASE)
 _DEFAULT_DAYS = 92
@@ -135,6 +136,9 @@ def _echo_notes(answer: Answer | ArrowAnswer) -> None:
 @click.option(
     "--weekly", is_flag=True, help="One row a week, with the change from the week before."
 )
+@click.option(
+    "--monthly", is_flag=True, help="One row a month, with the change from the month before."
+)
 @click.option("--metric", metavar="M", help="Metric, for trends that take one.")
 @click.option("--by", metavar="LABEL", help="Label, for trends that take one.")
 @click.option(
@@ -157,6 +161,7 @@ def trend(
     end: Day | None,
     compare: bool,
     weekly: bool,
+    monthly: bool,
     metric: str | None,
     by: str | None,
     dataset: str | None,
@@ -175,8 +180,9 @@ def trend(
     Files in `trends/` beside lake.toml are listed, too.
 
     The default range is the last 92 closed UTC days. --compare compares it with the range before,
-    a quarter with the quarter before. --weekly shows the whole weeks that begin in the range and
-    are over.
+    a quarter with the quarter before. --weekly and --monthly show the whole weeks or months that
+    begin in the range and are over.
+
     Standard error lists days of the range that are not in the lake, and values that a column
     does not include.
 
@@ -189,14 +195,15 @@ def trend(
     options = {key: value for key, value in (("metric", metric), ("by", by)) if value is not None}
     if name is None:
         given = {"quarter": quarter, "from": start, "to": end, "compare": compare,
-                 "weekly": weekly, **options, "dataset": dataset, "png": png,
+                 "weekly": weekly, "monthly": monthly, **options, "dataset": dataset, "png": png,
                  "spark": spark}  # fmt: skip
         _require_list_only(given)
         _write(list_trends(config, none=None if as_json else ""), as_csv, as_json, rows)
         return
-    request = TrendRequest(
-        name, _range(quarter, start, end), compare, weekly, options, dataset, png
-    )
+    if weekly and monthly:
+        raise UsageError("--weekly and --monthly exclude each other")
+    every: Period | None = "week" if weekly else "month" if monthly else None
+    request = TrendRequest(name, _range(quarter, start, end), compare, every, options, dataset, png)
     if spark:
         click.echo(spark_trend(request, config))
         return

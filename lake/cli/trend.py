@@ -18,17 +18,17 @@ from lake.base.printable import shown
 
 if TYPE_CHECKING:
     from lake.query import Answer, Lake
-    from lake.trends import Days, Fit
+    from lake.trends import Days, Fit, Period
 
 
 @dataclass(frozen=True)
 class TrendRequest:
-    """The command line of `lake trend NAME`."""
+    """The command line of `lake trend NAME`; `every`: --weekly or --monthly."""
 
     name: str
     days: tuple[Day, Day]
     compare: bool
-    weekly: bool
+    every: Period | None
     options: Mapping[str, str]
     dataset: str | None
     png: Path | None
@@ -62,8 +62,10 @@ def spark_trend(request: TrendRequest, config: str | None) -> str:
     from lake.spark.trends import spark_statement  # noqa: PLC0415
     from lake.trends import Choices, fitting, trend_named  # noqa: PLC0415
 
-    if request.compare or request.weekly or request.png:
-        raise UsageError("--spark prints one query, without --compare, --weekly and --png")
+    if _is_compared(request) or request.png:
+        raise UsageError(
+            "--spark prints one query, without --compare, --weekly, --monthly and --png"
+        )
     with connect(config) as lake:
         trend = trend_named(request.name, lake.settings)
         choices = Choices(request.options, request.dataset)
@@ -72,27 +74,31 @@ def spark_trend(request: TrendRequest, config: str | None) -> str:
 
 
 def _answer(lake: Lake, fit: Fit, request: TrendRequest, days: Days) -> Answer:
-    from lake.trends import ask_fitting, by_week, compare  # noqa: PLC0415
+    from lake.trends import ask_fitting, by_period, compare  # noqa: PLC0415
 
     if request.compare:
         return compare(lake, fit, days)
-    if request.weekly:
-        return by_week(lake, fit, days)
+    if request.every:
+        return by_period(lake, fit, days, request.every)
     return ask_fitting(lake, fit, days.start, days.end)
 
 
 def _require_one(request: TrendRequest) -> None:
     """Raises UsageError."""
-    if request.compare and request.weekly:
-        raise UsageError("--compare and --weekly exclude each other")
-    if request.png and (request.compare or request.weekly):
-        raise UsageError("--png plots the trend alone, without --compare and --weekly")
+    if request.compare and request.every:
+        raise UsageError(f"--compare and --{request.every}ly exclude each other")
+    if request.png and _is_compared(request):
+        raise UsageError("--png plots the trend alone, without --compare, --weekly and --monthly")
+
+
+def _is_compared(request: TrendRequest) -> bool:
+    return request.compare or request.every is not None
 
 
 def _report(lake: Lake, fitted: Fit, request: TrendRequest, days: Days) -> None:
     """A hole in the lake must not look like a quiet day."""
     from lake.query.notes import missing_days  # noqa: PLC0415
-    from lake.trends import Days, before, missing_of, weeks  # noqa: PLC0415
+    from lake.trends import Days, before, missing_of, period_before, periods  # noqa: PLC0415
 
     for source in fitted.sources:
         if source.others:
@@ -104,12 +110,13 @@ def _report(lake: Lake, fitted: Fit, request: TrendRequest, days: Days) -> None:
     ranges = [days]
     if request.compare:
         ranges = [before(days), days]
-    elif request.weekly:
-        whole = weeks(days)
-        ranges = [Days(whole.start.plus(-7), whole.end)]  # the first one's change is against it
+    elif every := request.every:
+        chosen = periods(days, every)
+        # The first one's change is against the one before.
+        ranges = [Days(period_before(chosen[0], every).start, chosen[-1].end)]
     for span in ranges:
         wanted = f"{span.start.days_until(span.end)} days"
-        if request.compare or request.weekly:
+        if _is_compared(request):
             wanted += f" from {span.start} to {span.end.plus(-1)}"
         for dataset, missing in missing_of(lake, fitted, span.start, span.end).items():
             click.echo(missing_days(dataset, missing, wanted), err=True)

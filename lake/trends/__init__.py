@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from lake.trends.asking import ask, ask_fitting, fitting, missing_days, missing_of
 from lake.trends.available import all_trends, trend_named
-from lake.trends.comparing import Days, before, by_week, compare, weeks
+from lake.trends.comparing import Days, Period, before, by_period, compare, period_before, periods
 from lake.trends.files import Panel, Trend
 from lake.trends.fitting import Choices, Fit, fit
 from lake.trends.plot import draw, lines_of
@@ -26,12 +26,13 @@ __all__ = [
     "Days",
     "Fit",
     "Panel",
+    "Period",
     "Trend",
     "all_trends",
     "ask",
     "ask_fitting",
     "before",
-    "by_week",
+    "by_period",
     "compare",
     "draw",
     "fit",
@@ -39,6 +40,7 @@ __all__ = [
     "lines_of",
     "missing_days",
     "missing_of",
+    "period_before",
+    "periods",
     "trend_named",
-    "weeks",
 ]

@@ -1,4 +1,4 @@
-"""A trend against the time before: this range against the last, week over week.
+"""A trend against the time before: this range against the last, week over week, month over month.
 
 Belongs here: which days are compared, rows side by side. Does not: the trend's own answer
 (asking).
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from lake.base.day import Day
 from lake.base.errors import UsageError
@@ -19,9 +19,9 @@ from lake.trends.asking import ask_fitting, missing_of
 from lake.trends.files import Trend
 from lake.trends.fitting import Fit
 
-_WEEK = timedelta(days=7)
 _MISSING_SHARE = 0.05  # of a range's days
 Row = Mapping[str, Any]
+Period = Literal["week", "month"]
 
 
 @dataclass(frozen=True)
@@ -40,19 +40,31 @@ def before(days: Days) -> Days:
     return Days(days.start.plus(-days.start.days_until(days.end)), days.start)
 
 
-def weeks(days: Days) -> Days:
-    """The whole weeks, Monday to Sunday, that begin in the range and are over. Raises UsageError
-    for none.
+def periods(days: Days, every: Period) -> list[Days]:
+    """The whole weeks (Monday to Sunday) or months that begin in the range and are over, oldest
+    first. Raises UsageError for none.
     """
-    start = _monday_from(days.start)
-    end = min(_monday_from(days.end), _monday_from(Day.today().plus(-6)))
-    if start >= end:
+    today = Day.today()
+    chosen = []
+    start = days.start if _is_first(days.start, every) else _next(days.start, every)
+    while start < days.end and (end := _next(start, every)) <= today:
+        chosen.append(Days(start, end))
+        start = end
+    if not chosen:
+        first = "a Monday, at least a week ago" if every == "week" else "the 1st of a month"
         raise UsageError(
-            "no complete week begins in the range",
-            expected="a range with a Monday, at least a week ago",
+            f"no complete {every} begins in the range",
+            expected=f"a range with {first}",
             found=f"{days.start} … {days.end.plus(-1)}",
         )
-    return Days(start, end)
+    return chosen
+
+
+def period_before(period: Days, every: Period) -> Days:
+    """The week or month before."""
+    if every == "month":
+        return Days(_months_earlier(period.start, 1), period.start)
+    return Days(period.start.plus(-7), period.start)
 
 
 def compare(lake: Lake, fitted: Fit, days: Days) -> Answer:
@@ -84,30 +96,32 @@ def compare(lake: Lake, fitted: Fit, days: Days) -> Answer:
     )
 
 
-def by_week(lake: Lake, fitted: Fit, days: Days) -> Answer:
-    """One row for each week and value of the trend's keys, with the change in percent against the
-    week before: None where a day of either is missing. Raises LakeError, UsageError where no week
-    of the range is over.
+def by_period(lake: Lake, fitted: Fit, days: Days, every: Period) -> Answer:
+    """One row for each week or month and value of the trend's keys, with the change in percent
+    against the one before: None where more than 5 % of the days of either are missing. Raises
+    LakeError, UsageError where none of the range is over.
     """
     trend = fitted.trend
-    require_periods(trend, "--weekly")
-    whole = weeks(days)
-    answer = ask_fitting(lake, fitted, whole.start.plus(-7), whole.end, "week")
+    require_periods(trend, f"--{every}ly")
+    chosen = periods(days, every)
+    earlier = period_before(chosen[0], every)
+    answer = ask_fitting(lake, fitted, earlier.start, chosen[-1].end, every)
     keys, measures = _columns(trend, answer)
-    every = {(row[trend.x], *key): row for key, row in _rows_by_keys(answer, keys)}
-    starts = (whole.start.plus(7 * n) for n in range(-1, whole.start.days_until(whole.end) // 7))
-    held = {s.date for s in starts if _is_whole(lake, fitted, Days(s, s.plus(7)))}
+    rows_of = {(row[trend.x], *key): row for key, row in _rows_by_keys(answer, keys)}
+    whole = {p.start.date: _is_whole(lake, fitted, p) for p in [earlier, *chosen]}
+    before_of = {p.start.date: period_before(p, every).start.date for p in chosen}
     rows = []
-    for (week, *key), row in every.items():
-        if week < whole.start.date:
+    for (first, *key), row in rows_of.items():
+        if first not in before_of:
             continue
-        change = _change if {week, week - _WEEK} <= held else _unknown
-        old = every.get((week - _WEEK, *key), {})
+        before_it = before_of[first]
+        change = _change if whole[first] and whole[before_it] else _unknown
+        old = rows_of.get((before_it, *key), {})
         changes = (v for m in measures for v in (row[m], change(row[m], old.get(m))))
-        rows.append((week, *key, *changes))
+        rows.append((first, *key, *changes))
     types = dict(zip(answer.columns, answer.types, strict=True))
     return Answer(
-        ("week", *keys, *(f"{m}{suffix}" for m in measures for suffix in ("", "_change_percent"))),
+        (every, *keys, *(f"{m}{suffix}" for m in measures for suffix in ("", "_change_percent"))),
         ("DATE", *(types[k] for k in keys), *(t for m in measures for t in (types[m], "DOUBLE"))),
         rows,
         left_out=answer.left_out,
@@ -173,5 +187,10 @@ def _months_earlier(day: Day, months: int) -> Day:
     return Day(date(number // 12, number % 12 + 1, 1))
 
 
-def _monday_from(day: Day) -> Day:
-    return day.plus(-day.date.weekday() % 7)
+def _is_first(day: Day, every: Period) -> bool:
+    return day.date.weekday() == 0 if every == "week" else day.date.day == 1
+
+
+def _next(day: Day, every: Period) -> Day:
+    """The first day of the next week or month."""
+    return day.plus(7 - day.date.weekday()) if every == "week" else _months_earlier(day, -1)

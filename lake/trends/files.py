@@ -20,7 +20,7 @@ A header's first line is the trend's description. Below it stand `-- key: value`
     inputs       datasets that the statement reads by their names, by comma
     parameters   from_day, to_day: the statement's `$from_day` and `$to_day`; `every` where it
                  takes the period as `$every`; others are options that `lake trend` requires
-    every        the period without --weekly or --compare: day (the default), week, month, quarter
+    every        the period where no option chooses one: day (the default), week, month, quarter
     x            the column of the time axis
     keys         the columns that identify a row of one period, by comma; without it `series`
     series       the column whose values separate the lines; left out where the panels'
@@ -92,7 +92,7 @@ class Trend:
 
     @property
     def has_periods(self) -> bool:
-        """Whether the statement takes the period: for --weekly and --compare."""
+        """Whether the statement takes the period: for --compare, --weekly, --monthly."""
         return EVERY in self.parameters
 
 

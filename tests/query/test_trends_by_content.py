@@ -341,3 +341,22 @@ def test_ranges_with_missing_days_are_not_compared(make_lake, table, run) -> Non
     assert compared() == (40, 19, 110.53)
     lake.store.delete(f"manifests/events/{first.plus(5)}.json")
     assert compared() == (40, 18, None)
+
+
+def test_months_that_are_over_beside_the_month_before(make_lake, table, run) -> None:
+    lake = make_lake("events")
+    first, today = Day.parse("2026-05-30"), Day.parse("2026-08-15")
+    for number in range(first.days_until(today)):
+        day = first.plus(number)
+        rows = day.date.month
+        lake.put("events", str(day), table(n=[1] * rows, timestamp=[day.start] * rows))
+    days = ("--from", "2026-06-01", "--to", str(today), "--config", lake.config)
+    with clock.simulated(lambda: today.start):
+        status, out, err = run("trend", "documents", "--monthly", "--json", *days)
+        assert status == 0, err
+        rows = [tuple(row.values()) for row in json.loads(out)]
+        assert run("trend", "documents", "--monthly", "--weekly", *days)[0] == 2
+    change = round(100 * (31 * 7 / (30 * 6) - 1), 2)
+    # May has two days in the lake: June has nothing whole before it. August is not over.
+    assert rows == [("2026-06-01", 30 * 6, None), ("2026-07-01", 31 * 7, change)]
+    assert "29 of 92 days from 2026-05-01 to 2026-07-31 are not in the lake" in err
