@@ -106,6 +106,18 @@ def rules_of(value: Any) -> tuple[Rule, ...]:
     return rules
 
 
+def refuse_label_twice(rules: Sequence[Rule], columns: Sequence[str] = ()) -> None:
+    """Raises ValueError where NAME and labels.NAME are one label; `columns` are no labels."""
+    by_label: dict[str, Rule] = {}
+    for rule in rules:
+        *parents, name = folded(rule.path)
+        if parents not in ([], ["labels"]) or (not parents and name in columns):
+            continue
+        other = by_label.setdefault(name, rule)
+        if other is not rule:
+            raise ValueError(f"columns: {other.text!r} and {rule.text!r} are one label: one rule")
+
+
 def folded(path: Sequence[str]) -> tuple[str, ...]:
     """Names as they are compared: as in SQL, upper and lower case of ASCII are one."""
     return tuple(name.encode().lower().decode() for name in path)

@@ -111,6 +111,15 @@ def test_samples_have_rules_on_labels_alone(settings, rules):
         settings(samples=f"[dataset.columns]\n{rules}")
 
 
+@pytest.mark.parametrize("source", ["logs", "samples"])
+def test_a_label_has_one_rule_in_both_spellings(settings, source):
+    with pytest.raises(ConfigError) as caught:
+        settings(**{source: '[dataset.columns]\nuser = "hash"\n"labels.User" = "drop"'})
+    assert "'user' and 'labels.User' are one label" in str(caught.value)
+    allowed = '[dataset.columns]\nline = "hash"\n"labels.line" = "drop"\n"metadata.line" = "drop"'
+    assert len(settings(logs=allowed).datasets_named(("logs",))[0].columns) == 3
+
+
 def test_without_the_key_the_error_names_its_variable(settings):
     (docs, *_) = settings(docs='[dataset.columns]\nx = "hash"').dataset
     with pytest.raises(ConfigError) as caught:

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from lake.config.datasets import Dataset, RowsAre
 from lake.config.sections import HttpSection, Section, SystemConfig
-from lake.privacy.rules import folded
+from lake.privacy.rules import folded, refuse_label_twice
 
 _NO_RULE = frozenset({"day", "ts", "ts_ns", "stream_id", "labels", "metadata"})
 
@@ -72,6 +72,7 @@ class LokiDataset(Dataset):
                     f"columns: {name!r} can't have a rule: a line belongs to its day, its stream "
                     "and its place by it; a label of that name is labels." + name
                 )
+        refuse_label_twice(self.columns, ("line",))
         return self
 
 

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from lake.config.datasets import Dataset, RowsAre, duration_ms
 from lake.config.sections import HttpSection, Section, SystemConfig
-from lake.privacy.rules import folded
+from lake.privacy.rules import folded, refuse_label_twice
 
 _DAY_MS = 86_400_000
 _NO_RULE = frozenset(
@@ -64,6 +64,7 @@ class PrometheusDataset(Dataset):
                     f"columns: {rule.text!r} is not a label: name one, as NAME or labels.NAME; "
                     "time, value and metric can't have a rule"
                 )
+        refuse_label_twice(self.columns)
         return self
 
     @property
