@@ -20,7 +20,9 @@ _SECRET_KEYS = frozenset({"password", "bearer_token", "hash_key"})
 _SECRET_URLS = frozenset({"webhook_url", "heartbeat_url"})
 _SHORTEST_PATH = 8  # shorter ones stand in innocent addresses, too
 _TOKEN = re.compile(r"(?=[A-Za-z0-9_-]*[0-9])[A-Za-z0-9_-]{8,}")
-_SECRET_HEADER = re.compile("auth|cookie|key|password|secret|token", re.IGNORECASE)
+_SECRET_HEADER = re.compile(
+    "auth|cookie|credential|jwt|key|passw|secret|signature|token", re.IGNORECASE
+)
 _SECRET_OPTION = re.compile(
     r"[?&;]\w*(?:password|passphrase)=([^&;]+)"
     r"|AWS_SESSION_TOKEN(?::|%3A)((?:(?!%2C)[^,&;])+)",

@@ -22,6 +22,10 @@ from lake.config.settings import load
         ('tenant = "t1"', 'password = "hunter22"', "LAKE_SOURCES__LOKI__PASSWORD"),
         ('tenant = "t1"', 'bearer_token = "hunter22"', "LAKE_SOURCES__LOKI__BEARER_TOKEN"),
         ('tenant = "t1"', 'headers = {Authorization = "hunter22"}', "LAKE_SOURCES__LOKI__HEADERS"),
+        *(
+            ('tenant = "t1"', f'headers = {{{name} = "hunter22"}}', "LAKE_SOURCES__LOKI__HEADERS")
+            for name in ("X-JWT-Assertion", "X-Credential", "X-Hub-Signature", "X-Passwd")
+        ),
         ("mongodb://", "mongodb://me:hunter22@", "LAKE_SOURCES__MONGO__URI"),
         ("27017", "1/?tls=true&tlsCertificateKeyFilePassword=hunter22", "LAKE_SOURCES__MONGO__URI"),
         ("27017", "1/?TLSCERTIFICATEKEYFILEPASSWORD=hunter22", "LAKE_SOURCES__MONGO__URI"),
