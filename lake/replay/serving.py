@@ -257,7 +257,7 @@ class _Place:
 def _locked(into: Path) -> TextIO:
     """Held by this process until it ends or the file is closed. Raises UsageError."""
     try:
-        into.mkdir(parents=True, exist_ok=True)
+        into.mkdir(mode=0o700, parents=True, exist_ok=True)  # for this user alone
     except OSError as error:
         raise UsageError("the directory can't be used", where=into, found=error.strerror) from error
     return locked(into / _LOCK)

@@ -138,7 +138,8 @@ def _claim(into: Path, manifest: SnapshotManifest) -> None:
             remedy="name another one",
         )
     try:
-        into.mkdir(parents=True, exist_ok=True)
+        # A snapshot has everything, without column rules: a new directory is for this user alone.
+        into.mkdir(mode=0o700, parents=True, exist_ok=True)
         mark.write_text(json.dumps(own) + "\n", encoding="utf-8")
     except OSError as error:
         raise UsageError("the directory can't be made", where=into, found=error.strerror) from error

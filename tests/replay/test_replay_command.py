@@ -112,6 +112,7 @@ def test_a_directory_keeps_the_data_and_is_compared_again(events, lake, tmp_path
     into = tmp_path / "into"
     with serving(*of_both_days(events, "--into", str(into), "--serve")) as (printed, _):
         assert set(printed) == {"mongo"}
+        assert into.stat().st_mode & 0o777 == 0o700
         assert ids(printed["mongo"]) == list(range(1000))
         status, _, err = lake(*of_both_days(events, "--into", str(into)))
         assert (status, "another process uses the directory" in err) == (2, True)

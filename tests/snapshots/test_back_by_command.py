@@ -68,6 +68,7 @@ def test_the_commands_from_end_to_end(here, lake, own_prometheus, tmp_path):
     into = tmp_path / "back"
     code, out, _ = lake("restore", "prometheus", "--day", D, "--into", str(into), *config)
     assert code == 0
+    assert into.stat().st_mode & 0o777 == 0o700  # no rule is applied to a snapshot
     assert f"restore prometheus --snapshot {T} --into {into} --serve" in out
     assert "docker compose -f" in out
     serving = subprocess.Popen(
