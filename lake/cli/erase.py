@@ -131,6 +131,8 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
     if plan.left_out:
         yield "  a condition on _rest and _raw searches these, such as"
         yield "  … OR _rest LIKE '%…%' OR contains(hex(_raw), hex('…'))"
+    for sentence in plan.as_text:
+        yield f"  as text    {sentence}; LIKE '%…%' finds a value in it"
     for snapshot in plan.snapshots:
         until = f"until {snapshot.until}, " if snapshot.until else ""
         yield f"  still in   snapshot {snapshot.system} {snapshot.day}: {until}{snapshot.why}"

@@ -37,7 +37,7 @@ from lake.partition.manifest import Manifest
 from lake.query import Lake
 from lake.query.failures import Hint
 from lake.query.merged import REST
-from lake.query.notes import left_out
+from lake.query.notes import left_out, nested_as_text
 from lake.query.question import Question, Range, Reads
 from lake.query.tables import Table
 from lake.retention.rules import kept_until
@@ -97,6 +97,8 @@ class Plan:
     values that the condition's columns leave out: rows with these do not match. Of a condition on
     `_rest` they are about documents that have values in `_raw` alone. `elsewhere` are other
     datasets with days in the lake that have the same rows, or may have: an erasure is of one.
+    `as_text` are sentences about columns of the condition in which arrays and sub-documents are
+    text, which `=` does not search.
     """
 
     dataset: str
@@ -110,6 +112,7 @@ class Plan:
     rollups_alone: tuple[Day, ...] = ()
     left_out: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
+    as_text: tuple[str, ...] = ()
 
     @property
     def matched(self) -> int:
@@ -136,6 +139,7 @@ class Plan:
             "rollups_alone": [str(day) for day in self.rollups_alone],
             "left_out": list(self.left_out),
             "elsewhere": list(self.elsewhere),
+            "as_text": list(self.as_text),
         }
 
 
@@ -226,6 +230,7 @@ class Planner:
             tuple(sorted(rolled & {day for day in retired if _within(day, start, end)})),
             tuple(self._left_out(start, end)),
             tuple(self._elsewhere(start, end)),
+            tuple(nested_as_text(self._table, *self._reading(start, end))),
         )
 
     def _elsewhere(self, start: Day | None, end: Day | None) -> Iterator[str]:
@@ -250,13 +255,16 @@ class Planner:
                     "was, then erase there, too"
                 )
 
+    def _reading(self, start: Day | None, end: Day | None) -> tuple[Reads, Question]:
+        """What the condition reads, as a query of these days."""
+        return Reads([Range(start, end)]), Question(columns=set(self.condition.paths))
+
     def _left_out(self, start: Day | None, end: Day | None) -> Iterator[str]:
         """Of a condition on `_rest` only documents with values that Extended JSON can't express:
         these are in `_raw` alone. Nothing of one on both.
         """
         if (REST,) not in self.condition.paths:
-            question = Question(columns=set(self.condition.paths))
-            yield from left_out(self._table, Reads([Range(start, end)]), question)
+            yield from left_out(self._table, *self._reading(start, end))
         elif (RAW,) not in self.condition.paths:
             of_days = [
                 documents
@@ -330,6 +338,10 @@ class Planner:
             f"earlier versions of the objects stay {bucket.noncurrent_days} days where the bucket "
             "has versioning and the lake's lifecycle ([bucket] noncurrent_days)"
         )
+        if system(self.dataset.source).has_snapshots:
+            days = bucket.snapshots_noncurrent_days
+            kept = f"{days} days after it was removed" if days else "for ever, also once removed"
+            text += f"; those of a snapshot {kept} (snapshots_noncurrent_days)"
         if bucket.lock_days:
             text += f", and at least {bucket.lock_days} days under Object Lock (lock_days)"
         return text

@@ -15,7 +15,7 @@ from lake.base.day import Day, day_range
 from lake.base.sizes import counted
 from lake.partition.rollups import AnyManifest
 from lake.query.kinds import folded
-from lake.query.merged import LIST, TEXT, Node
+from lake.query.merged import LIST, STRUCT, TEXT, Node
 from lake.query.question import Question, Range, Reads
 from lake.query.tables import Table
 
@@ -45,12 +45,7 @@ def ordered_as_text(table: Table, reads: Reads | None, question: Question) -> It
     is before 9), and about arrays beside others, whose length or elements it takes. `reads` as for
     `missing`.
     """
-    ranges = ranges_of(reads, question)
-    days = sum(
-        1 << number
-        for number, day in enumerate(sorted(table.manifests))
-        if any(span.has(day) for span in ranges)
-    )
+    days = _days(table, reads, question)
     for name, types in _mixed(table, question.ordered, days):
         yield f"{_several(table, name, types)}: it is compared and sorted as text"
     for name, types in _mixed(table, question.of_lists, days):
@@ -59,6 +54,25 @@ def ordered_as_text(table: Table, reads: Reads | None, question: Question) -> It
                 f"{_several(table, name, types)}: its arrays are JSON text, whose length and parts "
                 "are characters"
             )
+
+
+def nested_as_text(table: Table, reads: Reads | None, question: Question) -> Iterator[str]:
+    """Sentences about columns whose arrays or sub-documents are text, for their type differs over
+    the days: no value in them is equal to that text. `reads` as for `missing`.
+    """
+    for name, types in _mixed(table, question.columns, _days(table, reads, question)):
+        if types.keys() & {LIST, STRUCT}:
+            yield f"{_several(table, name, types)}: its arrays and sub-documents are JSON text"
+
+
+def _days(table: Table, reads: Reads | None, question: Question) -> int:
+    """A bit for each day of the table, in their order."""
+    ranges = ranges_of(reads, question)
+    return sum(
+        1 << number
+        for number, day in enumerate(sorted(table.manifests))
+        if any(span.has(day) for span in ranges)
+    )
 
 
 def _mixed(

@@ -91,6 +91,23 @@ def test_documents_that_only_bson_expresses_are_named(stored, lake) -> None:
     assert {100, 101, 103} == {number for number in ids(lake) if number >= 100}
 
 
+def test_arrays_beside_texts_of_other_days_are_named(stored, lake) -> None:
+    """On one day such values are in no column; on days of their own they are text in it."""
+    text, day = FIRST.plus(len(DAYS) - 1), FIRST.plus(len(DAYS))
+    for number, who in enumerate((["kim", "lee"], ["max"]), 100):
+        stored.insert_one({"_id": number, "timestamp": day.start, "who": who})
+    assert lake("export", "events", "--day", day)[0] == 0
+    code, out, _ = lake("erase", "events", "--where", "who = 'kim'", "--from", text, "--dry-run")
+    assert (code, "1 row of 1 day matches" in out) == (0, True)
+    several = "column who has several types (VARCHAR on 1 day, LIST on 1 day)"
+    assert f"as text    events: {several}: its arrays and sub-documents are JSON text" in out
+    where = "who = 'kim' OR who LIKE '%\"kim\"%'"
+    lake("erase", "events", "--where", where, "--from", text, "--yes")
+    assert not {30, 100} & ids(lake)
+    _, out, _ = lake("erase", "events", "--where", "_id = 101", "--dry-run")
+    assert "as text" not in out
+
+
 def test_days_and_columns_without_such_values(stored, lake) -> None:
     last = FIRST.plus(len(DAYS) - 1)
     assert lake("erase", "events", "--where", "who = 'kim'", "--from", last, "--yes")[0] == 0

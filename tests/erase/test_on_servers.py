@@ -204,7 +204,8 @@ def test_nothing_of_a_person_is_left_but_in_snapshots(
     assert (snapshot["system"], snapshot["days"]) == ("mongo", [str(DAY)])
     assert snapshot["until"] == str(Day.today().plus(7))
     assert report["plan"]["at_source"] == [str(DAY)]
-    assert "noncurrent_days" in report["plan"]["versions"]
+    assert "30 days" in report["plan"]["versions"]
+    assert "a snapshot for ever" in report["plan"]["versions"]
     assert report["result"]["days"][0]["rollup"] == "made"
     where = f"\"user\" = '{TOKEN}' OR contains(line, '{TOKEN}')"
     out, _ = lake("erase", "logs", "--where", where, "--yes")
