@@ -137,8 +137,14 @@ def refuse_secrets(data: dict[str, Any], path: Path) -> None:
             "a secret in the configuration file",
             where=f"{path}: {'.'.join(key)}",
             expected="secrets in the environment only",
-            remedy=f"remove it there and set {variable_of(_overridable(key))}",
+            remedy=f"remove it there and set {_variables_of(key)}",
         )
+
+
+def _variables_of(key: Key) -> str:
+    """Where the secret belongs: S3's endpoint has none in the environment either."""
+    is_s3 = key == ("s3", "endpoint_url")
+    return " and ".join(_AWS_KEYS[:2]) if is_s3 else variable_of(_overridable(key))
 
 
 def register_secrets(data: dict[str, Any], env: Mapping[str, str]) -> None:

@@ -72,6 +72,13 @@ def _http_url(url: str) -> str:
     return url
 
 
+def _endpoint(url: str) -> str:
+    url = _http_url(url)
+    if re.search(r"[@?#]", url):
+        raise ValueError("a URL without a user, ? and #: the keys are in the AWS environment")
+    return url
+
+
 def _escaped(url: str) -> str:
     """A raw / ? or # in a password ends the host's part of the URL early: what follows would be
     taken for the path, and be shown.
@@ -111,6 +118,7 @@ Password = Annotated[SecretStr, AfterValidator(_secret(_line))]
 Token = Annotated[SecretStr, AfterValidator(_secret(_header_value))]
 SecretUrl = Annotated[SecretStr, AfterValidator(_secret(lambda url: url and _http_url(url)))]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
 MongoUri = Annotated[str, AfterValidator(_mongo_uri)]
 Latency = Annotated[str, AfterValidator(_latency)]
 

@@ -34,7 +34,7 @@ from lake.config.overrides import (
 )
 from lake.config.privacy import PrivacySection
 from lake.config.retention import RetentionSection, shown_days
-from lake.config.sections import HttpUrl, Line, Section
+from lake.config.sections import Endpoint, HttpUrl, Line, Section
 from lake.config.systems import configs
 from lake.config.ttl import TtlSection
 
@@ -71,7 +71,7 @@ class ReportSection(Section):
 class S3Section(Section):
     """`[s3]`: what differs from the AWS defaults."""
 
-    endpoint_url: HttpUrl | None = None
+    endpoint_url: Endpoint | None = None
     region: Line | None = None
     ca_file: Line | None = None
     kms_key_id: Line | None = None

@@ -210,3 +210,16 @@ def test_aws_keys_with_a_line_break_are_refused_and_not_shown(file, variable, en
 def test_a_secret_of_the_file_that_is_no_text_is_not_shown(file):
     replaced(file, 'tenant = "t1"', "headers = {X-Api-Key = 12345678}")
     assert "12345678" not in str(refusal(file))
+
+
+@pytest.mark.parametrize(
+    "url", ["http://me:hunter22@h:1", "https://h/?token=hunter22", "https://h/#hunter22"]
+)
+def test_an_endpoint_of_s3_has_no_place_for_secrets(url: str, file) -> None:
+    """Neither in the file nor in the environment: AWS' own variables have the keys."""
+    in_environment = refusal(file, {"LAKE_S3__ENDPOINT_URL": url})
+    in_file = refusal(replaced(file, "http://127.0.0.1:8333", url))
+    for message in map(str, (in_file, in_environment)):
+        assert "AWS" in message
+        assert "hunter22" not in message
+        assert "LAKE_S3__ENDPOINT_URL" not in message.partition("remedy")[2]
